@@ -1,0 +1,244 @@
+"""Does what a plan says, each action by itself: one that fails never stops another.
+
+Rule for every editor: every action is idempotent, its intent is stored before it, and what cannot be known of
+its outcome stays unknown. Nothing is decided here.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TypeAlias, TypeVar
+
+from sidecar.clock import Clock
+from sidecar.errors import PermanentError, SidecarError, TemporaryError
+from sidecar.ledger import Ledger, entries, intended, settled
+from sidecar.mailcow import conf as conf_file
+from sidecar.mailcow import policy_file
+from sidecar.mailcow.api import Exists, NoSuchRow, check_policy
+from sidecar.mailcow.containers import Engine
+from sidecar.mtasts import Policy, render
+from sidecar.observed import FILE, ConfEvent, Observed, PolicyMemory, Seen
+from sidecar.observer import Observer
+from sidecar.ownership import policy_of
+from sidecar.plan.actions import (
+    Action,
+    AddPolicy,
+    AdoptSame,
+    EditConf,
+    EditPolicy,
+    RestartAcme,
+    SwitchOff,
+    WriteFile,
+)
+from sidecar.plan.policies import text_of
+from sidecar.settings import Settings
+
+_A = TypeVar("_A", bound=Action)
+_PolicyAction: TypeAlias = AddPolicy | EditPolicy | SwitchOff
+
+CONCURRENT_WRITES = 4
+STORED_EVERY = 25
+"""Outcomes of policy writes are stored in groups of this size; an unstored one counts as unknown."""
+
+
+class Result(StrEnum):
+    """How an action ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    """for now"""
+    REFUSED = "refused"
+    """for good, until a person changes something"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An action and how it ended; `detail` says why it did not work."""
+
+    action: Action
+    result: Result
+    at: float
+    detail: str | None = None
+
+
+class Applier:
+    """The hands of the sidecar."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        observer: Observer,
+        engine: Engine,
+        ledger: Ledger,
+        told: Callable[[Outcome], None],
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._observer = observer
+        self._engine = engine
+        self._ledger = ledger
+        self._told = told
+        self._unstored = 0
+
+    async def apply(self, actions: Sequence[Action], observed: Observed) -> tuple[Outcome, ...]:
+        """Does all of them: policies first and several at a time, then the files, at last the container."""
+        policies = [a for a in actions if isinstance(a, AddPolicy | EditPolicy | SwitchOff)]
+        outcomes = await self._policies(policies, observed)
+        for action in actions:
+            match action:
+                case AdoptSame():
+                    outcomes.append(await self._one(action, self._adopt))
+                case WriteFile():
+                    outcomes.append(await self._one(action, self._write_file))
+                case EditConf():
+                    outcomes.append(await self._one(action, self._edit_conf))
+                case RestartAcme():
+                    outcomes.append(await self._one(action, self._restart))
+                case _:
+                    pass
+        return tuple(outcomes)
+
+    async def _one(self, action: _A, do: Callable[[_A], Awaitable[None]]) -> Outcome:
+        try:
+            await do(action)
+        except PermanentError as error:
+            outcome = Outcome(action, Result.REFUSED, self._clock.now(), str(error))
+        except SidecarError as error:
+            outcome = Outcome(action, Result.FAILED, self._clock.now(), str(error))
+        else:
+            outcome = Outcome(action, Result.DONE, self._clock.now())
+        self._told(outcome)
+        return outcome
+
+    # --- policies, native ---------------------------------------------------------------------------
+
+    async def _policies(self, actions: Sequence[_PolicyAction], observed: Observed) -> list[Outcome]:
+        if not actions:
+            return []
+        texts = {action.domain: text_of(action) for action in actions}
+        now = self._clock.now()
+        self._ledger.policies(texts, lambda key, memory: intended(memory, texts[key], now))
+        await self._ledger.store()
+        places = asyncio.Semaphore(CONCURRENT_WRITES)
+
+        async def one(action: _PolicyAction) -> Outcome:
+            async with places:
+                return await self._one(action, lambda a: self._write_policy(a, observed))
+
+        outcomes = list(await asyncio.gather(*(one(action) for action in actions)))
+        self._observer.session.wrote()
+        await self._ledger.store()
+        return outcomes
+
+    async def _write_policy(self, action: _PolicyAction, observed: Observed) -> None:
+        domain, text = action.domain, text_of(action)
+        if not isinstance(action, SwitchOff):
+            self._check(domain, action.policy, observed)
+        self._observer.forget_served([domain])
+        try:
+            await self._send(action)
+        except PermanentError:
+            # Refused for certain: nothing was written.
+            self._ledger.policy(domain, lambda memory: settled(memory, text, self._clock.now(), done=False))
+            raise
+        await self._read_back(domain, text)
+        self._ledger.policy(domain, lambda memory: settled(memory, text, self._clock.now(), done=True))
+        self._ledger.fulfilled(domain)
+        await self._store_now_and_then()
+
+    def _check(self, domain: str, policy: Policy, observed: Observed) -> None:
+        if isinstance(observed.mailcow, Seen) and (trouble := check_policy(policy, observed.mailcow.value)):
+            self._ledger.policy(domain, lambda m: settled(m, render(policy), self._clock.now(), done=False))
+            raise PermanentError(f"the policy for {domain} was not sent: {trouble}")
+
+    async def _send(self, action: _PolicyAction) -> None:
+        api = self._observer.session.api
+        if api is None:
+            raise TemporaryError("mailcow's API cannot be asked")
+        match action:
+            case AddPolicy(domain, policy):
+                if isinstance(await api.add_policy(domain, policy), Exists):
+                    await self._row_exists(domain)
+            case EditPolicy(domain, policy):
+                if isinstance(await api.edit_policy(domain, policy), NoSuchRow):
+                    # Deleted and made anew since it was switched off: its row went with it.
+                    await api.add_policy(domain, policy)
+            case SwitchOff(domain):
+                await api.switch_off(domain)
+
+    async def _row_exists(self, domain: str) -> None:
+        """Nothing is served, and yet there is a row: somebody switched it off, and the sidecar does not overrule that."""
+        text = "a policy that is switched off in mailcow's page"
+        self._ledger.policy(domain, lambda memory: _refused(memory, text))
+        raise PermanentError(
+            f"{domain} has {text}; it stays so. To hand it to the sidecar: sidecar adopt {domain}"
+        )
+
+    async def _read_back(self, domain: str, text: str | None) -> None:
+        seen = await self._observer.session.served(domain, self._clock.now())
+        if not isinstance(seen, Seen):
+            raise TemporaryError(f"the policy of {domain} was sent, but cannot be read back: {seen.reason}")
+        self._observer.saw_served(domain, seen)
+        if seen.value.text != text and policy_of(seen.value.text) != policy_of(text):
+            served = "nothing" if seen.value.text is None else seen.value.text.replace("\n", "; ")
+            raise TemporaryError(f"the policy of {domain} was sent, but mailcow serves: {served}")
+
+    async def _store_now_and_then(self) -> None:
+        self._unstored += 1
+        if self._unstored >= STORED_EVERY:
+            self._unstored = 0
+            await self._ledger.store()
+
+    async def _adopt(self, action: AdoptSame) -> None:
+        self._ledger.policy(
+            action.key, lambda memory: settled(memory, action.text, self._clock.now(), done=True)
+        )
+        self._ledger.fulfilled(action.key)
+        await self._ledger.store()
+
+    # --- files --------------------------------------------------------------------------------------
+
+    async def _write_file(self, action: WriteFile) -> None:
+        now = self._clock.now()
+        self._ledger.policy(
+            FILE, lambda memory: _with_floor(intended(memory, action.text, now), action.floor)
+        )
+        await self._ledger.store()
+        backup = self._settings.state_dir if action.backup else None
+        data = action.text.encode("utf-8", "surrogateescape")
+        await asyncio.to_thread(policy_file.write, self._settings.mailcow_dir, data, backup)
+        self._ledger.policy(FILE, lambda memory: settled(memory, action.text, now, done=True))
+        self._ledger.fulfilled(FILE)
+        await self._ledger.store()
+
+    async def _edit_conf(self, action: EditConf) -> None:
+        now = self._clock.now()
+        for key, edit in action.edits.items():
+            self._ledger.conf(entries(key, edit.add, ConfEvent.INTENDED, now))
+        await self._ledger.store()
+        await asyncio.to_thread(
+            conf_file.edit, self._settings.mailcow_dir, action.edits, self._settings.state_dir
+        )
+        for key, edit in action.edits.items():
+            self._ledger.conf(entries(key, edit.add, ConfEvent.ADDED, now))
+            self._ledger.conf(entries(key, edit.remove, ConfEvent.REMOVED, now))
+        await self._ledger.store()
+
+    # --- the container ------------------------------------------------------------------------------
+
+    async def _restart(self, action: RestartAcme) -> None:
+        # Counted before it is done: a crash in between may cost an hour of waiting, never a second order.
+        self._ledger.restarted(self._clock.now(), action.names)
+        await self._ledger.store()
+        self._observer.project_touched = True
+        await self._engine.restart(action.container_id, action.started_at)
+
+
+def _refused(memory: PolicyMemory, why: str) -> PolicyMemory:
+    return replace(memory, refused=why)
+
+
+def _with_floor(memory: PolicyMemory, floor: str | None) -> PolicyMemory:
+    return memory if floor is None else replace(memory, floor=floor)

@@ -1,0 +1,86 @@
+"""Puts the parts together: from the environment to something that can make passes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidecar.apply import Applier
+from sidecar.clock import Clock
+from sidecar.dns.lookup import Lookups
+from sidecar.errors import TemporaryError
+from sidecar.ledger import Ledger
+from sidecar.mailcow import conf as conf_file
+from sidecar.mailcow.containers import Engine
+from sidecar.mailcow.engine_events import EngineEvent, events
+from sidecar.notice import Level, Notice
+from sidecar.observed import Seen
+from sidecar.observer import Observer
+from sidecar.reconcile import Passes
+from sidecar.settings import Settings, load, mailcow_dir_of, read_config
+from sidecar.state import State
+from sidecar.teller import Teller
+
+
+def read_settings(env: Mapping[str, str], clock: Clock) -> Settings:
+    """The settings from the environment, config.yml and mailcow.conf; raises SettingsError with all mistakes."""
+    folder = mailcow_dir_of(env)
+    seen = conf_file.observe(folder, clock.now())
+    return load(env, read_config(folder), seen.value.values if isinstance(seen, Seen) else {})
+
+
+@dataclass
+class Parts:
+    """What a command works with."""
+
+    settings: Settings
+    passes: Passes
+    state: State
+    engine: Engine
+
+    async def engine_events(self, services: Collection[str]) -> AsyncIterator[EngineEvent]:
+        """Docker's events of these services; raises SidecarError when they cannot be read, and at their end."""
+        project = self.passes.observer.project_name
+        if project is None:
+            raise TemporaryError("the compose project is not known yet")
+        stream = events(self.engine.docker_host, project, services=services, cert_path=self.engine.cert_path)
+        async for event in stream:
+            yield event
+
+
+@asynccontextmanager
+async def assembled(
+    settings: Settings,
+    clock: Clock,
+    env: Mapping[str, str],
+    teller: Teller,
+    *,
+    patient: bool,
+    engine: Engine | None = None,
+) -> AsyncIterator[Parts]:
+    """All parts, closed at the end. `patient`: wait for the DNS (one pass), instead of looking again later.
+
+    `engine` stands in for the Docker engine that the environment names.
+    """
+    state = await asyncio.to_thread(State.open, settings.state_dir, clock.now())
+    if state.notice is not None:
+        teller.notices([Notice(Level.WARNING, "state.renewed", "state", state.notice)])
+    try:
+        ledger = await Ledger.open(state)
+        engine = engine or engine_of(env)
+        observer = Observer(settings, clock, engine, Lookups(settings.resolver, clock.now), patient=patient)
+        applier = Applier(settings, clock, observer, engine, ledger, teller.outcome)
+        try:
+            yield Parts(settings, Passes(settings, clock, observer, applier, ledger), state, engine)
+        finally:
+            await observer.close()
+            await engine.close()
+    finally:
+        await asyncio.to_thread(state.close)
+
+
+def engine_of(env: Mapping[str, str]) -> Engine:
+    """Docker's own variables say where the engine is."""
+    certificates = env.get("DOCKER_CERT_PATH") if env.get("DOCKER_TLS_VERIFY") else None
+    return Engine(env.get("DOCKER_HOST"), cert_path=Path(certificates) if certificates else None)

@@ -1,0 +1,122 @@
+"""What each command calls."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+from sidecar import log
+from sidecar.assembly import assembled, read_settings
+from sidecar.cli.exits import Exit
+from sidecar.cli.show import show_plan, show_report
+from sidecar.clock import SystemClock
+from sidecar.daemon import Daemon
+from sidecar.domainname import to_ascii
+from sidecar.errors import PermanentError
+from sidecar.heartbeat import wake
+from sidecar.lock import Locked, PassLock
+from sidecar.observed import FILE
+from sidecar.reconcile import Report
+from sidecar.settings import Settings
+from sidecar.state import State
+from sidecar.teller import Teller
+
+ONCE_WAITS_S = 10.0
+
+
+def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
+    """Runs the command that was given."""
+    match given.command:
+        case "run":
+            return _run(env)
+        case "once":
+            return asyncio.run(_once(env))
+        case "plan":
+            return asyncio.run(_plan(env))
+        case "adopt":
+            return _adopt(given.domains, env, file=given.file)
+        case "demo":
+            from sidecar.demo import run_demo
+
+            return asyncio.run(run_demo(given.backend))
+        case other:
+            raise AssertionError(other)
+
+
+def _configure(settings: Settings, stream: TextIO) -> None:
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    log.configure(json=settings.log_json, stream=stream, secrets=[key] if key else [])
+
+
+def _run(env: Mapping[str, str]) -> Exit:
+    daemon = Daemon(env, SystemClock(), on_settings=lambda settings: _configure(settings, sys.stdout))
+    asyncio.new_event_loop().run_until_complete(daemon.run())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A call to the Docker engine may still be under way in a thread that cannot be cancelled; it may take longer
+    # than an end may take, and the next start simply sees what became of it.
+    os._exit(Exit.OK)
+
+
+async def _once(env: Mapping[str, str]) -> Exit:
+    clock = SystemClock()
+    settings = read_settings(env, clock)
+    _configure(settings, sys.stderr)
+    lock = PassLock(settings.state_dir, command="once")
+    try:
+        await lock.acquire(ONCE_WAITS_S)
+    except Locked as error:
+        print(error, file=sys.stderr)
+        return Exit.LOCKED
+    try:
+        teller = Teller()
+        async with assembled(settings, clock, env, teller, patient=True) as parts:
+            parts.passes.observer.session.whole_list_always = True
+            report = await parts.passes.reconcile()
+            teller.notices(report.plan.notices)
+    finally:
+        lock.release()
+    print(show_report(report))
+    return _exit(report)
+
+
+def _exit(report: Report) -> Exit:
+    if not report.readable:
+        return Exit.UNREADABLE
+    return Exit.FAILED if report.failed else Exit.OK
+
+
+async def _plan(env: Mapping[str, str]) -> Exit:
+    clock = SystemClock()
+    settings = read_settings(env, clock)
+    _configure(settings, sys.stderr)
+    async with assembled(settings, clock, env, Teller(), patient=True) as parts:
+        parts.passes.observer.session.whole_list_always = True
+        observed, plan = await parts.passes.look()
+    report = Report(observed, plan, ())
+    print(show_plan(report))
+    return _exit(report)
+
+
+def _adopt(domains: list[str], env: Mapping[str, str], *, file: bool) -> Exit:
+    if not domains and not file:
+        raise PermanentError("name the domains to adopt, or --file for the policy file")
+    clock = SystemClock()
+    settings = read_settings(env, clock)
+    try:
+        keys = [to_ascii(domain) for domain in domains] + ([FILE] if file else [])
+    except ValueError as error:
+        raise PermanentError(str(error)) from error
+    state = State.open(settings.state_dir, clock.now())
+    try:
+        state.wish_adopt(keys, clock.now())
+    finally:
+        state.close()
+    wake(settings.state_dir)
+    print(
+        "noted: the next pass of the sidecar takes over",
+        ", ".join("mta-sts.txt" if k == FILE else k for k in keys),
+    )
+    return Exit.OK

@@ -1,0 +1,13 @@
+"""The exit codes, as documented in the README."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """How a command ended."""
+
+    OK = 0
+    FAILED = 1
+    SETTINGS = 2
+    UNREADABLE = 3
+    LOCKED = 75

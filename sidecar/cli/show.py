@@ -1,0 +1,113 @@
+"""A plan and a report as text for a terminal: one printer, grouped by what is to be done."""
+
+from collections.abc import Sequence
+
+from sidecar.apply import Outcome, Result
+from sidecar.domainname import to_unicode
+from sidecar.mtasts import Policy
+from sidecar.notice import Notice
+from sidecar.observed import Seen
+from sidecar.plan.actions import (
+    Action,
+    AddPolicy,
+    EditConf,
+    EditPolicy,
+    Held,
+    RestartAcme,
+    WriteFile,
+    subject,
+    verb,
+)
+from sidecar.plan.words import day, some
+from sidecar.reconcile import Report
+
+MOST_LINES = 40
+
+
+def show_plan(report: Report) -> str:
+    """What would be done, what is held, and what a person should know."""
+    lines = [_headline(report), ""]
+    lines += _section("to do", [line for action in report.plan.actions for line in _action(action)])
+    lines += _rest(report)
+    if not report.plan.actions and not report.plan.held:
+        lines.append("Nothing to do." if report.readable else "Nothing can be planned.")
+    return "\n".join(lines).rstrip()
+
+
+def show_report(report: Report) -> str:
+    """What was done, what is held and from when it may be done, and what a person should know."""
+    lines = [_headline(report), ""]
+    lines += _section(
+        "done", [line for o in report.outcomes if o.result is Result.DONE for line in _action(o.action)]
+    )
+    lines += _section(
+        "failed", [line for o in report.outcomes if o.result is not Result.DONE for line in _failed(o)]
+    )
+    lines += _rest(report)
+    if not report.outcomes and not report.plan.held:
+        lines.append("Nothing to do." if report.readable else "Nothing could be done.")
+    return "\n".join(lines).rstrip()
+
+
+def _headline(report: Report) -> str:
+    match report.observed.mailcow, report.observed.domains:
+        case Seen(mailcow), Seen(listed):
+            version = mailcow.version or "of unknown version"
+            counts = f"domains: {len(listed.domains)}, alias domains: {len(listed.aliases)}"
+            return f"mailcow {version}, {mailcow.backend} policies; {counts}"
+        case _:
+            return "mailcow could not be read"
+
+
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    if not lines:
+        return []
+    shown = [f"  {line}" for line in lines[:MOST_LINES]]
+    if len(lines) > MOST_LINES:
+        shown.append(f"  … and {len(lines) - MOST_LINES} more lines")
+    return [f"{title}:", *shown, ""]
+
+
+def _action(action: Action) -> list[str]:
+    lines = [f"{verb(action)} {to_unicode(subject(action))}: {action.reason}"]
+    match action:
+        case AddPolicy(policy=policy) | EditPolicy(policy=policy):
+            lines.append(f"    {_policy(policy)}")
+        case WriteFile(text=text):
+            lines += [f"    {line}" for line in text.splitlines()]
+        case EditConf(edits=edits):
+            for key, edit in edits.items():
+                lines += [f"    {key} + {entry}" for entry in edit.add]
+                lines += [f"    {key} - {entry}" for entry in edit.remove]
+        case RestartAcme(names=names) if len(names) > 1:
+            lines.append(f"    for {some(names, 10)}")
+        case _:
+            pass
+    return lines
+
+
+def _policy(policy: Policy) -> str:
+    return f"mode {policy.mode}, max_age {policy.max_age}, mx {', '.join(policy.mx)}"
+
+
+def _failed(outcome: Outcome) -> list[str]:
+    return [f"{verb(outcome.action)} {to_unicode(subject(outcome.action))}: {outcome.detail}"]
+
+
+def _held(held: Held) -> str:
+    until = "" if held.until is None else f" (until {day(held.until)})"
+    return f"{verb(held.action)} {to_unicode(subject(held.action))}: {held.reason}{until}"
+
+
+def _notice(notice: Notice) -> list[str]:
+    lines = [f"{notice.level}: {notice.message}"]
+    if notice.todo:
+        lines.append(f"    {notice.todo}")
+    return lines
+
+
+def _rest(report: Report) -> list[str]:
+    held = _section("held", [_held(item) for item in report.plan.held])
+    reasons = {item.reason.partition("; ")[0] for item in report.plan.held}
+    notices = [notice for notice in dict.fromkeys(report.plan.notices) if notice.message not in reasons]
+    return held + _section("to know", [line for notice in notices for line in _notice(notice)])

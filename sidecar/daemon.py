@@ -1,0 +1,242 @@
+"""`sidecar run`: passes at every trigger, until SIGTERM.
+
+Rule for every editor: triggers only wake the loop; what to do is always computed from what is there. Each loop
+catches at the top of its pass and nowhere else, and ends within two seconds when told to.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import structlog
+from watchfiles import Change, awatch
+
+from sidecar.assembly import Parts, assembled, read_settings
+from sidecar.clock import Clock
+from sidecar.errors import SidecarError
+from sidecar.heartbeat import beat
+from sidecar.lock import PassLock
+from sidecar.mailcow.containers import Engine
+from sidecar.reconcile import Report
+from sidecar.schedule import next_pass, wait_after
+from sidecar.settings import CONFIG, Settings, ensure_config_folder
+from sidecar.teller import Teller
+
+GATHER_S = 0.2
+"""Triggers that come together make one pass."""
+BEAT_S = 15.0
+GRACE_S = 1.2
+"""What a pass under way gets to finish once the end was asked for."""
+RECONNECT_S = (2, 5, 15, 60)
+WATCHED_NAMES = frozenset({"mailcow.conf", ".env", "mta-sts.txt", "cert.pem", "config.yml", "wake"})
+EVENT_SERVICES = frozenset({"acme-mailcow", "nginx-mailcow"})
+
+log = structlog.get_logger()
+
+
+class Daemon:
+    """The long-running sidecar."""
+
+    def __init__(
+        self,
+        env: Mapping[str, str],
+        clock: Clock,
+        *,
+        engine: Engine | None = None,
+        on_settings: Callable[[Settings], None] | None = None,
+        on_report: Callable[[Report], None] | None = None,
+    ) -> None:
+        """`engine` stands in for the Docker engine.
+
+        `on_settings` is called with the settings before they take effect, `on_report` after each pass.
+        """
+        self._env = env
+        self._clock = clock
+        self._engine = engine
+        self._on_settings = on_settings
+        self._on_report = on_report
+        self._stop = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._reload = False
+        self._by_hand = False
+        self._teller = Teller()
+
+    def stop(self) -> None:
+        """Ends the daemon."""
+        self._stop.set()
+        self._wake.set()
+
+    def reload(self) -> None:
+        """Reads the settings again and looks at everything anew (SIGHUP)."""
+        self._by_hand = self._reload = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Runs until `stop`; raises SettingsError when the settings are wrong from the start."""
+        settings = read_settings(self._env, self._clock)
+        if not settings.dry_run:
+            await asyncio.to_thread(ensure_config_folder, settings.mailcow_dir)
+        with self._signals():
+            while not self._stop.is_set():
+                if self._on_settings is not None:
+                    self._on_settings(settings)
+                made = assembled(
+                    settings, self._clock, self._env, self._teller, patient=False, engine=self._engine
+                )
+                async with made as parts:
+                    settings = await self._serve(parts)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        handlers: dict[signal.Signals, Callable[[], None]] = {
+            signal.SIGTERM: self.stop,
+            signal.SIGINT: self.stop,
+            signal.SIGHUP: self.reload,
+        }
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
+        try:
+            yield
+        finally:
+            for number in handlers:
+                loop.remove_signal_handler(number)
+
+    async def _serve(self, parts: Parts) -> Settings:
+        """Passes with these settings, until there are others or the end; returns the settings to go on with."""
+        log.info("started", mailcow=str(parts.settings.mailcow_dir), dry_run=parts.settings.dry_run)
+        side = [
+            asyncio.create_task(self._watch_files(parts.settings)),
+            asyncio.create_task(self._watch_engine(parts)),
+        ]
+        try:
+            return await self._loop(parts)
+        finally:
+            for task in side:
+                task.cancel()
+            await asyncio.gather(*side, return_exceptions=True)
+
+    async def _loop(self, parts: Parts) -> Settings:
+        while True:
+            self._wake.clear()
+            due = await self._pass(parts)
+            await asyncio.to_thread(beat, parts.settings.state_dir, self._clock.now())
+            while not self._stop.is_set() and not self._wake.is_set() and self._clock.now() < due:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), max(0.05, min(BEAT_S, due - self._clock.now())))
+                await asyncio.to_thread(beat, parts.settings.state_dir, self._clock.now())
+            if self._stop.is_set():
+                return parts.settings
+            if self._wake.is_set():
+                await asyncio.sleep(GATHER_S)
+            if self._by_hand:
+                self._by_hand = False
+                parts.passes.observer.session.try_again()
+            if self._reload and (changed := self._reread(parts.settings)) is not None:
+                return changed
+
+    def _reread(self, settings: Settings) -> Settings | None:
+        """New settings, or None where they are the same or wrong: then the last good ones stay."""
+        self._reload = False
+        try:
+            changed = read_settings(self._env, self._clock)
+        except SidecarError as error:
+            log.error("settings are wrong; the last good ones stay in force", detail=str(error))
+            return None
+        if changed == settings:
+            return None
+        log.info("settings changed")
+        return changed
+
+    async def _pass(self, parts: Parts) -> float:
+        """One pass under the lock; returns when the next one is due. The only place that catches everything."""
+        task = asyncio.create_task(self._locked_pass(parts))
+        ended = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                await asyncio.wait({task}, timeout=GRACE_S)
+        finally:
+            ended.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        if task.cancelled():
+            return self._clock.now()
+        poll = parts.settings.intervals.poll
+        match task.exception():
+            case None:
+                report = task.result()
+                return next_pass(self._clock.now(), poll, (held.until for held in report.plan.held))
+            case SidecarError() as error:
+                log.error("the pass did not work", detail=str(error))
+            case error:
+                log.error("a bug in the sidecar; it goes on", exc_info=error)
+        return self._clock.now() + poll
+
+    async def _locked_pass(self, parts: Parts) -> Report:
+        async with PassLock(parts.settings.state_dir, command="run"):
+            report = await parts.passes.reconcile()
+        self._teller.notices(report.plan.notices)
+        self._teller.held(report.plan.held)
+        if self._on_report is not None:
+            self._on_report(report)
+        return report
+
+    # --- triggers -----------------------------------------------------------------------------------
+
+    async def _watch_files(self, settings: Settings) -> None:
+        """Folders, never recursive: `.git` and `data/` of a mailcow are large."""
+        while True:
+            folders = watched_folders(settings)
+            try:
+                async for changes in awatch(
+                    *folders,
+                    recursive=False,
+                    watch_filter=_interesting,
+                    step=50,
+                    debounce=200,
+                    yield_on_timeout=False,
+                ):
+                    # mailcow.conf too: it may have the API key.
+                    if any(Path(path).name in {CONFIG.name, "mailcow.conf"} for _, path in changes):
+                        self._reload = True
+                    self._wake.set()
+                    if watched_folders(settings) != folders:
+                        break
+            except OSError as error:
+                log.warning("files are not watched for a minute", detail=str(error))
+                await asyncio.sleep(60)
+
+    async def _watch_engine(self, parts: Parts) -> None:
+        failures = 0
+        while True:
+            try:
+                async for _ in parts.engine_events(EVENT_SERVICES):
+                    failures = 0
+                    parts.passes.observer.project_touched = True
+                    self._wake.set()
+            except (SidecarError, OSError) as error:
+                log.debug("Docker's events cannot be read", detail=str(error))
+            failures += 1
+            await asyncio.sleep(wait_after(failures, RECONNECT_S))
+
+
+def _interesting(_change: Change, path: str) -> bool:
+    return Path(path).name in WATCHED_NAMES
+
+
+def watched_folders(settings: Settings) -> tuple[Path, ...]:
+    """The folders that are there of those whose files matter."""
+    root = settings.mailcow_dir
+    wanted = [
+        root,
+        (root / "mailcow.conf").resolve().parent,
+        root / "data/web/.well-known",
+        root / "data/assets/ssl",
+        (root / CONFIG).parent,
+        settings.state_dir,
+    ]
+    return tuple(dict.fromkeys(folder for folder in wanted if folder.is_dir()))

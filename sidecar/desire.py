@@ -1,0 +1,249 @@
+"""How the world should be, for what was seen: the policies; pure.
+
+Rule for every editor: a policy in enforce needs proof that every MX is covered; what is not known never makes
+a policy stricter, and never takes anything away that senders rely on. Whether a policy is ours to change does
+not belong here (`plan`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sidecar.domainname import to_unicode
+from sidecar.mtasts import Mode, Policy
+from sidecar.notice import Level, Notice
+from sidecar.observed import FILE, Domain, DomainList, Fact, FactKind, Observed, Seen, Sight, Unseen
+from sidecar.ownership import LEAST_ASSUMED_MAX_AGE, held_by_senders_until, longest_max_age, policy_of
+from sidecar.settings import DomainSettings, Settings
+
+TESTING_MAX_AGE = 86_400
+"""Seconds; short while nothing is at stake, so that what follows is noticed within a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What should be served for a domain (`policy` None: nothing), and why it is not simply what settings say."""
+
+    policy: Policy | None
+    reason: str
+    notices: tuple[Notice, ...] = ()
+    kept: tuple[str, ...] = ()
+    """Patterns in `policy` only because they are served now and may not be dropped yet."""
+
+    def asked_for(self, served: Policy) -> bool:
+        """Whether `served` is what would be written if nothing were served: a person who wrote it asks for the same."""
+        return self.policy is not None and served.same_as(
+            replace(self.policy, mx=tuple(pattern for pattern in self.policy.mx if pattern not in self.kept))
+        )
+
+
+def managed(listed: DomainList, settings: Settings) -> list[Domain]:
+    """The domains that the settings do not keep our hands off, in the order of their names."""
+    return [domain for domain in listed.domains if settings.manages(domain.name)]
+
+
+def native_policies(observed: Observed, settings: Settings, listed: DomainList) -> dict[str, Wanted]:
+    """What each managed domain should be served on the native generation; a domain we know nothing to say of is left out."""
+    hostname = _hostname(observed)
+    wanted: dict[str, Wanted] = {}
+    for domain in managed(listed, settings):
+        served = observed.served_of(domain.name)
+        now_served = policy_of(served.value.text) if isinstance(served, Seen) else None
+        if domain.receives:
+            if hostname is not None:
+                wanted[domain.name] = _for_domain(observed, settings, domain.name, hostname, now_served)
+        elif isinstance(served, Seen) and served.value.text is not None:
+            wanted[domain.name] = _leaving(observed, settings, domain, now_served)
+    return wanted
+
+
+def _hostname(observed: Observed) -> str | None:
+    match observed.conf:
+        case Seen(conf) if conf.hostname:
+            return conf.hostname
+        case _:
+            return None
+
+
+def _for_domain(
+    observed: Observed, settings: Settings, name: str, hostname: str, served: Policy | None
+) -> Wanted:
+    own = settings.for_domain(name)
+    mx = own.mx or (hostname,)
+    mode, notices = _safe_mode(own, name, observed.dns.mx_of(name), mx, served)
+    kept = _still_matched(observed, name, served, mx, own.max_age) if mode is Mode.ENFORCE else ()
+    policy = Policy(mode, _max_age(mode, own.max_age), (*mx, *kept))
+    return Wanted(policy, _why(mode, own, notices), notices, kept)
+
+
+def _why(mode: Mode, own: DomainSettings, notices: Sequence[Notice]) -> str:
+    if own.mode is Mode.ENFORCE and mode is not Mode.ENFORCE:
+        return "kept in testing: not every MX is known to be covered" if not notices else notices[0].message
+    return f"mode {mode} as the settings say"
+
+
+def _max_age(mode: Mode, configured: int) -> int:
+    return configured if mode is Mode.ENFORCE else min(TESTING_MAX_AGE, configured)
+
+
+def _safe_mode(
+    own: DomainSettings, name: str, hosts: Sight[tuple[str, ...]], mx: Sequence[str], served: Policy | None
+) -> tuple[Mode, tuple[Notice, ...]]:
+    """The mode that may be served: enforce only where every MX is seen to be covered, or where it is served already."""
+    if own.mode is not Mode.ENFORCE or own.allow_uncovered:
+        return own.mode, ()
+    enforced = served is not None and served.mode is Mode.ENFORCE
+    if isinstance(hosts, Unseen):
+        return (Mode.ENFORCE if enforced else Mode.TESTING), ()
+    trouble = "has no MX record"
+    if hosts.value:
+        uncovered = [host for host in hosts.value if not Policy(Mode.ENFORCE, 0, tuple(mx)).covers(host)]
+        if not uncovered:
+            return Mode.ENFORCE, ()
+        trouble = f"has the MX {', '.join(uncovered)}, which no mx pattern covers ({', '.join(mx)})"
+    shown = to_unicode(name)
+    if enforced:
+        return Mode.ENFORCE, (
+            Notice(
+                Level.ERROR,
+                "mx.uncovered",
+                name,
+                f"{shown} {trouble}, and its policy is in enforce: senders refuse to deliver there",
+                "correct the MX record, or add the host to `mx` of this domain in config.yml",
+            ),
+        )
+    return Mode.TESTING, (
+        Notice(
+            Level.WARNING,
+            "mx.uncovered",
+            name,
+            f"{shown} {trouble}: kept in testing, not enforce",
+            "correct the MX record, or add the host to `mx` of this domain in config.yml",
+        ),
+    )
+
+
+def _still_matched(
+    observed: Observed, key: str, served: Policy | None, mx: Sequence[str], configured: int
+) -> tuple[str, ...]:
+    """Patterns served in enforce that are no longer wanted, but were matched by an MX within the longest max_age.
+
+    A pattern is let go only when no MX was seen to match it for as long as a sender may hold a policy.
+    """
+    if served is None or served.mode is not Mode.ENFORCE:
+        return ()
+    longest = longest_max_age(observed.memory.policy(key), max(configured, served.max_age))
+    kept: list[str] = []
+    for pattern in served.mx:
+        if pattern in mx:
+            continue
+        since = observed.memory.since.get(Fact(FactKind.UNMATCHED, unmatched_subject(key, pattern)))
+        if since is None or observed.now - since < longest:
+            kept.append(pattern)
+    return tuple(kept)
+
+
+def unmatched_subject(key: str, pattern: str) -> str:
+    """The subject of an UNMATCHED fact."""
+    return f"{key} {pattern}"
+
+
+def _leaving(observed: Observed, settings: Settings, domain: Domain, served: Policy | None) -> Wanted:
+    """A domain that takes no mail here any more: `none` while senders may hold an enforce, then nothing (RFC 8461 §8.3)."""
+    why = "is switched off in mailcow" if not domain.active else "became a backup MX"
+    memory = observed.memory.policy(domain.name)
+    configured = settings.for_domain(domain.name).max_age
+    assumed = max(configured, LEAST_ASSUMED_MAX_AGE, served.max_age if served else 0)
+    until = held_by_senders_until(memory, observed.now, assumed)
+    if served is None or until > observed.now:
+        mx = served.mx if served and served.mx else (_hostname(observed) or "",)
+        return Wanted(
+            Policy(Mode.NONE, TESTING_MAX_AGE, mx),
+            f"{to_unicode(domain.name)} {why}; senders may hold a policy in enforce, so `none` is served first",
+        )
+    return Wanted(
+        None, f"{to_unicode(domain.name)} {why}, and no sender can hold a policy in enforce any more"
+    )
+
+
+def file_policy(
+    observed: Observed, settings: Settings, listed: DomainList, served: Policy | None
+) -> Wanted | None:
+    """The one policy for all names on the file generation; None where there is nothing to say of.
+
+    mx is the union, mode the weakest and max_age the smallest of what the domains should have; what was taken
+    over from a person (the floor) is not undercut unless the settings name that field.
+    """
+    hostname = _hostname(observed)
+    names = [domain.name for domain in managed(listed, settings) if domain.receives]
+    if hostname is None or not names:
+        return None
+    own = {name: settings.for_domain(name) for name in names}
+    floor = policy_of(observed.memory.policy(FILE).floor)
+    mx = _union([own[name].mx or (hostname,) for name in names])
+    if floor is not None and "mx" not in settings.explicit:
+        mx = _union([mx, floor.mx])
+    wished = min((settings_.mode for settings_ in own.values()), key=lambda mode: mode.strength)
+    if floor is not None and "mode" not in settings.explicit and floor.mode.strength > wished.strength:
+        wished = floor.mode
+    mode, notices = _safe_file_mode(observed, own, wished, mx, served)
+    configured = min(settings_.max_age for settings_ in own.values())
+    max_age = _max_age(mode, configured)
+    if floor is not None and "max_age" not in settings.explicit:
+        max_age = max(max_age, floor.max_age)
+    kept = _still_matched(observed, FILE, served, mx, configured) if mode is Mode.ENFORCE else ()
+    notices += _not_alone(own, mode, configured, mx)
+    reason = f"one policy in mode {mode} for {len(names)} domains"
+    return Wanted(Policy(mode, max_age, (*mx, *kept)), reason, notices, kept)
+
+
+def _union(many: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(pattern for patterns in many for pattern in patterns))
+
+
+def _safe_file_mode(
+    observed: Observed,
+    own: Mapping[str, DomainSettings],
+    wished: Mode,
+    mx: Sequence[str],
+    served: Policy | None,
+) -> tuple[Mode, tuple[Notice, ...]]:
+    """Every domain is asked; one that must not be enforced holds back the file that serves them all."""
+    notices: tuple[Notice, ...] = ()
+    mode = wished
+    for name, settings in own.items():
+        safe, found = _safe_mode(replace_mode(settings, wished), name, observed.dns.mx_of(name), mx, served)
+        notices += found
+        if safe.strength < mode.strength:
+            mode = safe
+    return mode, notices
+
+
+def replace_mode(settings: DomainSettings, mode: Mode) -> DomainSettings:
+    """The same settings with another mode."""
+    return replace(settings, mode=mode)
+
+
+def _not_alone(
+    own: Mapping[str, DomainSettings], mode: Mode, max_age: int, mx: Sequence[str]
+) -> tuple[Notice, ...]:
+    """Per-domain settings that one file for all names cannot honour alone."""
+    notices: list[Notice] = []
+    for name, settings in own.items():
+        wishes: list[str] = []
+        if settings.mode.strength > mode.strength and len({s.mode for s in own.values()}) > 1:
+            wishes.append(f"mode {settings.mode} (the file says {mode})")
+        if settings.max_age > max_age:
+            wishes.append(f"max_age {settings.max_age} (the file says {max_age} at most)")
+        if settings.mx and frozenset(settings.mx) != frozenset(mx):
+            wishes.append(f"mx {', '.join(settings.mx)} (the file says {', '.join(mx)})")
+        if wishes:
+            notices.append(
+                Notice(
+                    Level.WARNING,
+                    "file.not_alone",
+                    name,
+                    f"{to_unicode(name)} cannot have its own {' and '.join(wishes)}: this mailcow serves one file for all",
+                    "update mailcow to 2025-09 or later for a policy per domain",
+                )
+            )
+    return tuple(notices)

@@ -1,0 +1,384 @@
+"""mailcow.conf as Compose reads it, and edits of its comma-separated lists that keep every other byte; pure.
+
+Rules for every editor. `read` follows the dotenv dialect of Compose v2 (not the shell's). An edit is proven
+before it is handed out: the new text is read again, has the wanted entries, and no other key changed; what
+cannot be proven is a ValueError for a person. No sentence here ever holds a value of another key: the file is
+full of passwords.
+Files, links and backups do not belong here (`mailcow.conf`).
+"""
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+_BLANKS = "\t\v\f\r \x85\xa0"
+"""White space within a line, as Compose's reader has it."""
+_WHITE = _BLANKS + "\n\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+
+_EXPORT = re.compile(r"export(?=[\t\n\f\r ])")
+_QUOTED = {quote: re.compile(rf"{quote}((?:[^{quote}\\]|\\[\s\S])*){quote}") for quote in "'\""}
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OPERATOR = re.compile(r":?[-+?]")
+_ESCAPE = re.compile(r"\\(?:[abcfnrtv$\"\\]|0\d{0,3})", re.ASCII)
+_ESCAPED = dict(zip('abfnrtv"\\', '\a\b\f\n\r\t\v"\\', strict=True)) | {"$": "$$"}
+_SEPARATORS = re.compile(r"[,\s]")
+_ENTRY = re.compile(r"[A-Za-z0-9_.*-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ListEdit:
+    """What to change in one comma-separated key; compared without case, and `add` wins over `remove`."""
+
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """One `KEY=value`; `raw` is what is written between `start` and `end`, without quotes and comment."""
+
+    key: str
+    value: str
+    quote: str
+    raw: str
+    start: int
+    behind_equals: int
+    line: int
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.raw)
+
+
+def read(data: bytes) -> dict[str, str]:
+    """The values by key; of a key given twice the last. What is no UTF-8 becomes U+FFFD, as in Docker's JSON.
+
+    Variables stand for earlier keys of the file alone: nobody knows the environment that Compose was started
+    in. Raises ValueError, with the line, for a file that Compose refuses as a whole.
+    """
+    return {key: _printable(value) for key, value in _values(_parse(_decoded(data))).items()}
+
+
+def items(value: str) -> tuple[str, ...]:
+    """The entries of a list: split on commas and white space, trimmed, each once (without case), in order."""
+    return _once(_entries(value))
+
+
+def has_spaces(value: str) -> bool:
+    """Whether white space separates entries: mailcow splits on commas only, so it needs a repair."""
+    return not _is_comment(value) and any(len(chunk.split()) > 1 for chunk in value.split(","))
+
+
+def edit_list(data: bytes, key: str, *, add: Sequence[str], remove: Collection[str]) -> bytes:
+    """`data` with only the list of `key` changed; the very same object where nothing is to be done.
+
+    Entries are compared without case; an entry in `add` is not removed. Spaces between entries become commas;
+    empty entries and repetitions go where the value is changed anyway. An absent key is appended as a line.
+
+    Raises ValueError, a sentence for a person, where that cannot be done safely.
+    """
+    for entry in add:
+        if not _ENTRY.fullmatch(entry):
+            raise ValueError(f"{entry!r} cannot be an entry of {key}")
+    text = _decoded(data)
+    before = _parse(text)
+    places = [n for n, statement in enumerate(before) if statement.key == key]
+    known = items(before[places[-1]].value) if places else ()
+    wanted = _wanted(known, add, remove)
+    if wanted == known and not (places and has_spaces(before[places[-1]].value)):
+        return data
+    if places:
+        target = before[places[-1]]
+        edited = _rewritten(text, target, _values(before[: places[-1]]), wanted, known)
+    else:
+        edited = _appended(text, key, wanted)
+    _prove(key, before, edited, wanted)
+    return edited.encode("utf-8", "surrogateescape")
+
+
+# --- bytes and lists ----------------------------------------------------------------------------------------
+
+
+def _decoded(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _printable(value: str) -> str:
+    return re.sub("[\ud800-\udfff]", "\ufffd", value)
+
+
+def _is_comment(value: str) -> bool:
+    # `KEY= # words`: for Compose, which skips the white space behind the `=` first, that is the value; for
+    # the shell and for whoever wrote it, it is a comment.
+    return value.lstrip().startswith("#")
+
+
+def _entries(value: str) -> list[str]:
+    return [] if _is_comment(value) else [entry for entry in _SEPARATORS.split(value) if entry]
+
+
+def _wanted(known: Sequence[str], add: Sequence[str], remove: Collection[str]) -> tuple[str, ...]:
+    gone = {entry.lower() for entry in remove} - {entry.lower() for entry in add}
+    return _once([*(entry for entry in known if entry.lower() not in gone), *add])
+
+
+def _once(entries: Iterable[str]) -> tuple[str, ...]:
+    found: dict[str, str] = {}
+    for entry in entries:
+        found.setdefault(entry.lower(), entry)
+    return tuple(found.values())
+
+
+def _values(statements: Iterable[_Statement]) -> dict[str, str]:
+    return {statement.key: statement.value for statement in statements}
+
+
+# --- reading ------------------------------------------------------------------------------------------------
+
+
+def _parse(text: str) -> list[_Statement]:
+    """All statements in their order; but for a key alone on its line, which means Compose's environment."""
+    found: list[_Statement] = []
+    values: dict[str, str] = {}
+    at = 1 if text.startswith("\ufeff") else 0
+    while (at := _next_statement(text, at)) < len(text):
+        line = text.count("\n", 0, at) + 1
+        key, end = _key(text, at, line)
+        if end == len(text) or (not key and text[end] != "\n"):
+            raise ValueError(f"line {line} is no KEY=value: there is no {'key' if end < len(text) else '='}")
+        at = end + 1
+        if text[end] == "\n":
+            continue
+        statement, at = _statement(text, key, at, values, line)
+        values[key] = statement.value
+        found.append(statement)
+    return found
+
+
+def _skip(text: str, at: int, characters: str) -> int:
+    while at < len(text) and text[at] in characters:
+        at += 1
+    return at
+
+
+def _next_statement(text: str, at: int) -> int:
+    """The place of the next key; the end of the text where there is none."""
+    while True:
+        at = _skip(text, at, _WHITE)
+        if not text.startswith("#", at):
+            return at
+        end = text.find("\n", at)
+        if end < 0:
+            return len(text)
+        at = end
+
+
+def _key(text: str, at: int, line: int) -> tuple[str, int]:
+    """The key that begins at `at`, and the place of what ends it (`=`, `:` or a line end)."""
+    if _EXPORT.match(text, at):
+        at = _skip(text, at + len("export"), _BLANKS)
+    end = at
+    while end < len(text) and text[end] not in "=:\n":
+        if not _in_key(text[end]):
+            raise ValueError(f"line {line} is no KEY=value: a key cannot have the character {text[end]!r}")
+        end += 1
+    key = text[at:end].rstrip(_WHITE)
+    if end < len(text) and " " in key:
+        raise ValueError(f"line {line} is no KEY=value: a key cannot have a space")
+    return key, end
+
+
+def _in_key(character: str) -> bool:
+    return character in "_.-[]" or character in _BLANKS or unicodedata.category(character)[0] in "LN"
+
+
+def _statement(text: str, key: str, at: int, values: Mapping[str, str], line: int) -> tuple[_Statement, int]:
+    """The statement whose value begins behind the `=` before `at`, and where to read on."""
+    start = _skip(text, at, _BLANKS)
+    quote = text[start : start + 1]
+    if quote in _QUOTED:
+        found = _QUOTED[quote].match(text, start)
+        if found is None:
+            raise ValueError(f"line {line}: the quote that begins the value of {key} is never closed")
+        value = _evaluated(found[1], quote, values, line)
+        return _Statement(key, value, quote, found[1], start + 1, at, line), found.end()
+    end = text.find("\n", start)
+    end = len(text) if end < 0 else end
+    raw = text[start:end].partition(" #")[0].rstrip(_WHITE)
+    return _Statement(key, _evaluated(raw, "", values, line), "", raw, start, at, line), end
+
+
+def _evaluated(raw: str, quote: str, values: Mapping[str, str], line: int) -> str:
+    """What is written, with escapes and variables replaced as the kind of quote allows."""
+    if quote:
+        raw = re.sub(r"\\([\s\S])", lambda found: quote if found[1] == quote else found[0], raw)
+    if quote == "'":
+        return raw
+    return _expanded(_ESCAPE.sub(_escape, raw) if quote else raw, values, line)
+
+
+def _escape(found: re.Match[str]) -> str:
+    sign = found[0][1:]
+    if not sign.startswith("0"):
+        return _ESCAPED.get(sign, found[0])
+    if re.fullmatch(r"0[0-3][0-7]{2}", sign):
+        return chr(int(sign, 8))
+    return "\\" + sign[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """A `$` and what belongs to it, up to `end`; `name` is None for `$$` and for a lone `$`."""
+
+    end: int
+    name: str | None = None
+    operator: str = ""
+    word: str = ""
+
+
+def _reference(text: str, at: int, line: int) -> _Reference:
+    """What the `$` at `at` begins: $$, $NAME, ${NAME} or ${NAME:-word}."""
+    if text.startswith("$", at + 1):
+        return _Reference(at + 2)
+    if not text.startswith("{", at + 1):
+        plain = _NAME.match(text, at + 1)
+        return _Reference(plain.end(), plain[0]) if plain else _Reference(at + 1)
+    name = _NAME.match(text, at + 2)
+    if name is not None and text.startswith("}", name.end()):
+        return _Reference(name.end() + 1, name[0])
+    operator = _OPERATOR.match(text, name.end()) if name is not None else None
+    close = _closing_brace(text, at + 1)
+    if name is None or operator is None or close < operator.end():
+        raise ValueError(f"line {line}: the variable is not of the form ${{NAME}} (a plain $ is written $$)")
+    return _Reference(close + 1, name[0], operator[0], text[operator.end() : close])
+
+
+def _closing_brace(text: str, at: int) -> int:
+    """The brace that closes the one at `at` in its line, else the last one of the line; -1 for none."""
+    end = text.find("\n", at)
+    end = len(text) if end < 0 else end
+    depth, place = 0, at
+    while place < end:
+        if text[place] == "{":
+            depth += 1
+            place += 1  # Compose does not look at what follows a brace
+        elif text[place] == "}":
+            depth -= 1
+            if depth == 0:
+                return place
+        place += 1
+    return text.rfind("}", at, end)
+
+
+def _expanded(text: str, values: Mapping[str, str], line: int) -> str:
+    parts: list[str] = []
+    at = 0
+    while (dollar := text.find("$", at)) >= 0:
+        parts.append(text[at:dollar])
+        reference = _reference(text, dollar, line)
+        parts.append("$" if reference.name is None else _looked_up(reference.name, reference, values, line))
+        at = reference.end
+    return "".join([*parts, text[at:]])
+
+
+def _looked_up(name: str, reference: _Reference, values: Mapping[str, str], line: int) -> str:
+    value = values.get(name)
+    there = value is not None and (value != "" or not reference.operator.startswith(":"))
+    match reference.operator[-1:], there:
+        case ("-", False) | ("+", True):
+            return _expanded(reference.word, values, line)
+        case "?", False:
+            raise ValueError(f"line {line}: the variable {name} must have a value there")
+        case _:
+            return value or ""
+
+
+# --- editing ------------------------------------------------------------------------------------------------
+
+_Token: TypeAlias = tuple[str, bool]
+"""An entry as it is written, and whether a variable is in it."""
+
+
+def _tokens(target: _Statement) -> list[_Token]:
+    """The entries as written: split like `_entries`, but never within a variable or an escape."""
+    raw, at, word, variable = target.raw, 0, "", False
+    found: list[_Token] = []
+    while at < len(raw):
+        end = at + 1
+        if target.quote and raw[at] == "\\":
+            end = at + 2
+        elif raw[at] == "$" and target.quote != "'":
+            end = _reference(raw, at, target.line).end
+            variable = True
+        elif _SEPARATORS.match(raw[at]):
+            found.append((word, variable))
+            at, word, variable = end, "", False
+            continue
+        word += raw[at:end]
+        at = end
+    return [token for token in [*found, (word, variable)] if token[0]]
+
+
+def _rewritten(
+    text: str, target: _Statement, values: Mapping[str, str], wanted: Sequence[str], known: Sequence[str]
+) -> str:
+    """The text with another list in the place of `target`'s."""
+    place = f"{target.key} in line {target.line}"
+    if "\n" in target.raw:
+        raise ValueError(f"{place} goes over several lines: put it on one line, separated by commas")
+    if _is_comment(target.value) and target.quote:
+        raise ValueError(f"{place} begins with a #: take that out of the quotes")
+    if _is_comment(target.value):
+        gap = "" if text[target.behind_equals] in " \t" else " "
+        return text[: target.behind_equals] + ",".join(wanted) + gap + text[target.behind_equals :]
+    missing = {entry.lower() for entry in wanted}
+    gone = {entry.lower() for entry in known} - missing
+    kept: list[str] = []
+    for written, variable in _tokens(target):
+        entries = {
+            entry.lower() for entry in _entries(_evaluated(written, target.quote, values, target.line))
+        }
+        if variable and entries & gone:
+            raise ValueError(
+                f"{place} has {', '.join(entries & gone)} by way of a variable: take it out there"
+            )
+        if variable or entries & missing:
+            kept.append(written)
+        missing -= entries
+    return _put(text, target, ",".join([*kept, *(entry for entry in wanted if entry.lower() in missing)]))
+
+
+def _put(text: str, target: _Statement, new: str) -> str:
+    if not target.raw and not target.quote:
+        # Right behind the `=`, whatever white space follows: the shell, with which mailcow's scripts read the
+        # file, allows none in front of a value.
+        return text[: target.behind_equals] + new + text[target.behind_equals :]
+    behind = text[target.end :]
+    if not new and not target.quote and re.match(r"[ \t]+#", behind):
+        new = '""'  # with nothing at all in front of it, Compose would take the comment for the value
+    return text[: target.start] + new + behind
+
+
+def _appended(text: str, key: str, wanted: Sequence[str]) -> str:
+    last = text.rfind("\n")
+    line_end = "\r\n" if last > 0 and text[last - 1] == "\r" else "\n"
+    gap = "" if not text.strip("\ufeff") or text.endswith("\n") else line_end
+    return f"{text}{gap}{key}={','.join(wanted)}{line_end}"
+
+
+def _prove(key: str, before: Iterable[_Statement], edited: str, wanted: Sequence[str]) -> None:
+    """Reads the new text as Compose will; raises ValueError where it is not what was meant."""
+    unsafe = f"{key} is not written so that it can be edited safely: make it a plain list with commas"
+    old = _values(before)
+    try:
+        new = _values(_parse(edited))
+    except ValueError as error:
+        raise ValueError(unsafe) from error
+    value = new.get(key, "")
+    if [entry.lower() for entry in items(value)] != [entry.lower() for entry in wanted] or has_spaces(value):
+        raise ValueError(unsafe)
+    changed = sorted(_printable(k) for k in old.keys() | new.keys() if k != key and old.get(k) != new.get(k))
+    if changed:
+        raise ValueError(f"{key} cannot be changed alone: {', '.join(changed)} would change with it")

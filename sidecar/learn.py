@@ -1,0 +1,249 @@
+"""What a look at the world teaches: from the memory before and what was seen now to the memory after; pure.
+
+Rule for every editor: an `Unseen` teaches nothing. A fact ends only when it is seen not to be so.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from sidecar.acme import FAILED_SLEEPS, SLEEPS
+from sidecar.desire import managed, unmatched_subject
+from sidecar.envfile import items
+from sidecar.mtasts import matches
+from sidecar.notice import Level, Notice
+from sidecar.observed import (
+    FILE,
+    Backend,
+    Conf,
+    ConfEntry,
+    ConfEvent,
+    Dns,
+    DomainList,
+    Doubt,
+    Fact,
+    FactKind,
+    Memory,
+    Observed,
+    PolicyFile,
+    PolicyMemory,
+    Seen,
+    Span,
+)
+from sidecar.ownership import policy_of
+from sidecar.plan.certificate import addresses_ready, missing_names, our_names, scene
+from sidecar.plan.entries import KEYS
+from sidecar.plan.settled import unsettled
+from sidecar.settings import Intervals, Settings
+
+
+def believe(
+    memory: Memory, answer: Seen[DomainList], intervals: Intervals
+) -> tuple[Seen[DomainList], Memory, tuple[Notice, ...]]:
+    """The list to go by, for a new whole answer.
+
+    An answer that lost all or more than half of what was known is believed only once it was the same for a
+    number of answers over a set time; until then the list before it counts.
+    """
+    known = memory.believed
+    if known is None or (lost := _lost(known, answer.value)) is None:
+        return answer, replace(memory, believed=answer.value, doubt=None), ()
+    fingerprint = hashlib.sha256(repr(answer.value).encode()).hexdigest()
+    before = memory.doubt
+    doubt = (
+        replace(before, polls=before.polls + 1)
+        if before is not None and before.fingerprint == fingerprint
+        else Doubt(fingerprint, 1, answer.at)
+    )
+    if doubt.polls >= intervals.doubt_polls and answer.at - doubt.since >= intervals.doubt_seconds:
+        told = Notice(
+            Level.WARNING, "domains.believed", "domains", f"{lost}; it stayed so, and is believed now"
+        )
+        return answer, replace(memory, believed=answer.value, doubt=None), (told,)
+    return Seen(known, answer.at), replace(memory, doubt=doubt), ()
+
+
+def _lost(known: DomainList, answer: DomainList) -> str | None:
+    for word, before, after in (
+        ("domains", {d.name for d in known.domains}, {d.name for d in answer.domains}),
+        ("alias domains", {a.name for a in known.aliases}, {a.name for a in answer.aliases}),
+    ):
+        gone = before - after
+        if gone and (not after or 2 * len(gone) > len(before)):
+            return f"mailcow's list lost {len(gone)} of {len(before)} {word} at once"
+    return None
+
+
+def doubted(memory: Memory) -> tuple[Notice, ...]:
+    """What is said as long as an answer is not believed."""
+    if memory.doubt is None or memory.believed is None:
+        return ()
+    return (
+        Notice(
+            Level.WARNING,
+            "domains.doubted",
+            "domains",
+            f"mailcow's list of domains lost most of what it had ({len(memory.believed.domains)} domains were known); "
+            "nothing is withdrawn for that until it has stayed so for a while",
+            "if the domains were deleted on purpose, just wait; if not, look at mailcow's database",
+        ),
+    )
+
+
+def learn(observed: Observed, settings: Settings) -> Memory:
+    """The memory with everything that `observed` teaches."""
+    memory = observed.memory
+    policies = dict(memory.policies)
+    for key, text, at in _texts_seen(observed):
+        policies[key] = _seen_text(memory.policy(key), text, at)
+    changed = any(policies[key] is not memory.policies.get(key) for key in policies)
+    return replace(
+        memory,
+        policies=policies if changed else memory.policies,
+        conf=_conf_events(observed),
+        since=_since(observed, settings),
+        services=_services(observed),
+    )
+
+
+def _texts_seen(observed: Observed) -> Iterable[tuple[str, str | None, float]]:
+    match observed.mailcow:
+        case Seen(mailcow) if mailcow.backend is Backend.NATIVE:
+            for name, served in observed.served.items():
+                if isinstance(served, Seen):
+                    yield name, served.value.text, served.at
+        case Seen():
+            match observed.file:
+                case Seen(PolicyFile(data=data), at):
+                    yield FILE, None if data is None else data.decode("utf-8", "surrogateescape"), at
+                case _:
+                    pass
+        case _:
+            pass
+
+
+def _seen_text(memory: PolicyMemory, text: str | None, at: float) -> PolicyMemory:
+    last = memory.spans[-1] if memory.spans else None
+    if text is not None and memory.refused is not None:
+        memory = replace(memory, refused=None)
+    if last is None:
+        return replace(memory, spans=(Span(text, at, None),))
+    if last.text == text:
+        return memory
+    return replace(memory, spans=(*memory.spans[:-1], replace(last, until=at), Span(text, at, None)))
+
+
+def _conf_events(observed: Observed) -> tuple[ConfEntry, ...]:
+    """An entry that the sidecar put in and that is gone was taken out by somebody else."""
+    if not isinstance(observed.conf, Seen):
+        return observed.memory.conf
+    last: dict[tuple[str, str], ConfEntry] = {}
+    for event in observed.memory.conf:
+        last[event.key, event.entry] = event
+    there = {key: {e.lower() for e in items(observed.conf.value.values.get(key, ""))} for key in KEYS}
+    more: list[ConfEntry] = []
+    for (key, entry), event in last.items():
+        present = entry.lower() in there.get(key, set())
+        if event.event is ConfEvent.INTENDED and present:
+            more.append(ConfEntry(key, entry, ConfEvent.ADDED, observed.conf.at))
+        elif event.event is ConfEvent.INTENDED:
+            more.append(ConfEntry(key, entry, ConfEvent.REMOVED, observed.conf.at))
+        elif event.event is ConfEvent.ADDED and not present:
+            more.append(ConfEntry(key, entry, ConfEvent.TAKEN_OUT, observed.conf.at))
+    return (*observed.memory.conf, *more) if more else observed.memory.conf
+
+
+def _services(observed: Observed) -> frozenset[str]:
+    """Services that had a container; one that has been gone for long is forgotten (`settled`)."""
+    if not isinstance(observed.project, Seen):
+        return observed.memory.services
+    there = frozenset(c.service for c in observed.project.value.containers if not c.own)
+    gone = {
+        service
+        for service in observed.memory.services - there
+        if observed.now - observed.memory.since.get(Fact(FactKind.UNSETTLED, service), observed.now)
+        < _FORGET_AFTER_S
+    }
+    services = there | gone
+    return observed.memory.services if services == observed.memory.services else services
+
+
+_FORGET_AFTER_S = 86_400
+
+
+def _since(observed: Observed, settings: Settings) -> Mapping[Fact, float]:
+    """Facts seen true get a beginning and keep it; facts seen false end; the rest stays as it is."""
+    true, false = _facts(observed, settings)
+    before = observed.memory.since
+    after = {fact: at for fact, at in before.items() if fact not in false}
+    for fact in true:
+        after.setdefault(fact, observed.now)
+    return before if after == before else after
+
+
+def _facts(observed: Observed, settings: Settings) -> tuple[set[Fact], set[Fact]]:
+    true: set[Fact] = set()
+    kinds_seen: set[FactKind] = set()
+    false: set[Fact] = set()
+    found = scene(observed)
+    if not isinstance(found, str):
+        kinds_seen.add(FactKind.MISSING)
+        ours = our_names(found, settings, observed)
+        true |= {Fact(FactKind.MISSING, name) for name in missing_names(found, ours)}
+    if isinstance(observed.conf, Seen):
+        failing, fine = _failing(observed.dns, observed.conf.value)
+        true |= failing
+        false |= fine
+    if isinstance(observed.project, Seen):
+        kinds_seen.add(FactKind.UNSETTLED)
+        services = unsettled(observed.project.value, observed.memory, observed.now, settings.restart.settle)
+        true |= {Fact(FactKind.UNSETTLED, service) for service in services}
+        run = Fact(FactKind.RUN_FAILED, "acme-mailcow")
+        match observed.project.value.acme_sleep:
+            case Seen(str(argument)) if argument in FAILED_SLEEPS:
+                true.add(run)
+            case Seen(str(argument)) if argument in SLEEPS:
+                false.add(run)
+            case _:
+                pass
+    unmatched, matched = _unmatched(observed, settings)
+    false |= matched
+    false |= {fact for fact in observed.memory.since if fact.kind in kinds_seen and fact not in true}
+    return true | unmatched, false
+
+
+def _failing(dns: Dns, conf: Conf) -> tuple[set[Fact], set[Fact]]:
+    """A name that was asked about and gave no answer counts as failing too: acme-mailcow would drop it."""
+    failing: set[Fact] = set()
+    fine: set[Fact] = set()
+    for name, sight in dns.addresses.items():
+        trouble = addresses_ready(name, conf, dns, 0.0)
+        if trouble is None:
+            fine.add(Fact(FactKind.FAILING, name))
+        elif sight.at > 0:
+            failing.add(Fact(FactKind.FAILING, name))
+    return failing, fine
+
+
+def _unmatched(observed: Observed, settings: Settings) -> tuple[set[Fact], set[Fact]]:
+    """Patterns served that no MX matches: of a domain, or of all domains that the one file serves."""
+    if not isinstance(observed.mailcow, Seen) or not isinstance(observed.domains, Seen):
+        return set(), set()
+    receiving = [d.name for d in managed(observed.domains.value, settings) if d.receives]
+    if observed.mailcow.value.backend is Backend.FILE:
+        groups: dict[str, list[str]] = {FILE: receiving}
+    else:
+        groups = {name: [name] for name in receiving}
+    true: set[Fact] = set()
+    false: set[Fact] = set()
+    for key, names in groups.items():
+        spans = observed.memory.policy(key).spans
+        policy = policy_of(spans[-1].text) if spans else None
+        for pattern in policy.mx if policy else ():
+            fact = Fact(FactKind.UNMATCHED, unmatched_subject(key, pattern))
+            hosts = [observed.dns.mx_of(name) for name in names]
+            if any(isinstance(h, Seen) and any(matches(pattern, host) for host in h.value) for h in hosts):
+                false.add(fact)
+            elif all(isinstance(h, Seen) for h in hosts):
+                true.add(fact)
+    return true, false

@@ -1,0 +1,1 @@
+"""This mailcow: its API, its settings file, its containers, its certificates and the policy it serves."""

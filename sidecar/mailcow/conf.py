@@ -1,0 +1,175 @@
+"""mailcow.conf on the disk: what it says, and edits of its lists that lose nobody else's change.
+
+Rules for every editor. A file that cannot be understood is `Unseen`, never an empty one. It is written only
+within the mailcow directory, read again at the last moment, and its backup (it holds passwords) goes to the
+state folder alone, as mailcow's update may commit what lies beside it. How the text is read and changed is
+`envfile`'s.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from sidecar.atomic import replace_file
+from sidecar.envfile import ListEdit, edit_list, read
+from sidecar.errors import PermanentError, SidecarError, TemporaryError
+from sidecar.observed import Conf, Seen, Sight, Unseen
+
+NAME = "mailcow.conf"
+BACKUP = "mailcow.conf.last"
+ATTEMPTS = 5
+
+
+class _ChangedMeanwhileError(Exception):
+    """Somebody else wrote the file after we read it."""
+
+
+def observe(mailcow_dir: Path, now: float) -> Sight[Conf]:
+    """What mailcow.conf says at `now` (Unix seconds); blocks, never raises for what it finds."""
+    try:
+        target = _target(mailcow_dir)
+        values = _values(target, _content(target))
+    except SidecarError as error:
+        return Unseen(str(error), now)
+    return Seen(Conf(values, _locked(mailcow_dir, target)), now)
+
+
+def edit(
+    mailcow_dir: Path,
+    edits: Mapping[str, ListEdit],
+    backup_dir: Path,
+    *,
+    before_check: Callable[[], None] = lambda: None,
+) -> bool:
+    """Makes these changes to the lists of mailcow.conf, by key; whether the file was changed. Blocks.
+
+    The text before is kept as `mailcow.conf.last` in `backup_dir`, mode 600. `before_check` is called just
+    before the file is read for the last time.
+
+    Raises TemporaryError where somebody else keeps writing the file or the disk is in trouble, PermanentError
+    where a person must change something.
+    """
+    target = _target(mailcow_dir)
+    locked = _locked(mailcow_dir, target)
+    if locked is not None:
+        raise PermanentError(f"{NAME} was not changed: {locked}")
+    for _ in range(ATTEMPTS):
+        before = _content(target)
+        after = _edited(target, before, edits)
+        if after == before:
+            return False
+        replace_file(backup_dir / BACKUP, before, mode=0o600)
+
+        def unchanged(before: bytes = before) -> None:
+            before_check()
+            if _target(mailcow_dir) != target or _content(target) != before:
+                raise _ChangedMeanwhileError
+
+        try:
+            replace_file(target, after, before_rename=unchanged)
+        except _ChangedMeanwhileError:
+            continue
+        return True
+    raise TemporaryError(
+        f"{target} was changed by somebody else {ATTEMPTS} times while it was about to be replaced, so it "
+        "was left alone: it is tried again later"
+    )
+
+
+def _target(mailcow_dir: Path) -> Path:
+    """The file itself, behind any symbolic link."""
+    path = mailcow_dir / NAME
+    try:
+        return path.resolve(strict=True)
+    except FileNotFoundError as error:
+        raise _missing(mailcow_dir, path) from error
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+        raise PermanentError(
+            f"{path} cannot be followed to a file ({_said(error)}): is it a link to itself, or in a folder "
+            "that the sidecar may not enter?"
+        ) from error
+
+
+def _missing(mailcow_dir: Path, path: Path) -> PermanentError:
+    if not path.is_symlink():
+        return PermanentError(
+            f"{path} does not exist: mount the mailcow directory, the one with {NAME} in it, at {mailcow_dir}"
+        )
+    leads_to = path.resolve()
+    if _inside(mailcow_dir, leads_to):
+        return PermanentError(f"{path} is a link to {path.readlink()}, which does not exist: mend the link")
+    return PermanentError(
+        f"{path} is a link to {path.readlink()}, which lies outside of the mounted folder {mailcow_dir}: "
+        f"mount it at {leads_to} too, or move the file into the mailcow directory"
+    )
+
+
+def _inside(mailcow_dir: Path, target: Path) -> bool:
+    return target.is_relative_to(mailcow_dir.resolve())
+
+
+def _content(target: Path) -> bytes:
+    try:
+        if not stat.S_ISREG(target.stat().st_mode):
+            raise PermanentError(
+                f"{target} is no file (Docker makes a folder where a file to be mounted is missing): "
+                "remove it, and mount the mailcow directory as a whole"
+            )
+        data = target.read_bytes()
+    except FileNotFoundError as error:
+        raise TemporaryError(f"{target} has just gone away: it is read again later") from error
+    except PermissionError as error:
+        raise PermanentError(
+            f"{target} may not be read by user {os.geteuid()} ({_said(error)}): run the sidecar as root, "
+            "with the capability DAC_OVERRIDE where the file is not root's"
+        ) from error
+    except OSError as error:
+        raise TemporaryError(
+            f"{target} cannot be read ({_said(error)}): look at the disk; it is tried again later"
+        ) from error
+    if not data.strip():
+        raise TemporaryError(f"{target} is empty: if nobody is just writing it, restore it from a backup")
+    return data
+
+
+def _values(target: Path, data: bytes) -> dict[str, str]:
+    try:
+        values = read(data)
+    except ValueError as error:
+        raise PermanentError(
+            f"{target} is not understood, and Compose refuses it too: {error}; correct that line"
+        ) from error
+    if not values.get("MAILCOW_HOSTNAME", "").strip():
+        raise PermanentError(f"{target} has no MAILCOW_HOSTNAME: is it the right file, and complete?")
+    return values
+
+
+def _locked(mailcow_dir: Path, target: Path) -> str | None:
+    """Why the file cannot be written; None where it can, as far as is known beforehand."""
+    if not _inside(mailcow_dir, target):
+        return (
+            f"it is a link to {target}, which lies outside of the mounted folder {mailcow_dir}, where the "
+            "sidecar writes nothing: move the file into the mailcow directory, or change its entries yourself"
+        )
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        return (
+            f"its folder {target.parent} is read-only for user {os.geteuid()}: mount it without `:ro`, "
+            "and run the sidecar as root"
+        )
+    return None
+
+
+def _edited(target: Path, data: bytes, edits: Mapping[str, ListEdit]) -> bytes:
+    """The text with all edits; the same values for all other keys, and a file that was in order before."""
+    _values(target, data)
+    for key, change in edits.items():
+        try:
+            data = edit_list(data, key, add=change.add, remove=change.remove)
+        except ValueError as error:
+            raise PermanentError(f"{target} was not changed: {error}") from error
+    return data
+
+
+def _said(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

@@ -1,0 +1,233 @@
+"""The conversation with mailcow's API: which mailcow it is, and its domains, asked as seldom as may be.
+
+Rule for every editor: a refused key or address is not tried again before its wait is over (mailcow counts
+refusals, and bans public addresses). A list that cannot be had leaves the last one in force, with its age.
+"""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+
+from sidecar.clock import Clock
+from sidecar.errors import PermanentError, SidecarError
+from sidecar.mailcow.api import AccessDenied, Counts, MailcowApi
+from sidecar.mailcow.endpoint import Endpoint, endpoint
+from sidecar.notice import Level, Notice
+from sidecar.observed import (
+    FIRST_NATIVE,
+    NOT_ASKED,
+    AliasDomain,
+    Backend,
+    Conf,
+    DomainList,
+    Mailcow,
+    Memory,
+    Seen,
+    Served,
+    Sight,
+    Unseen,
+    Version,
+)
+from sidecar.schedule import DENIED_S, ListAge, list_due, wait_after
+from sidecar.settings import Settings
+
+CHEAP_S = 0.1
+"""An alias list that came this fast is asked for at every poll."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at the API: which mailcow, a whole list if one was asked for, else why not, and what is to be told."""
+
+    mailcow: Sight[Mailcow]
+    answer: Seen[DomainList] | None = None
+    last: Sight[DomainList] = NOT_ASKED
+    notices: tuple[Notice, ...] = ()
+
+    def listed(self, memory: Memory) -> Sight[DomainList]:
+        """The list to go by where no new one was asked for: the last believed one, as old as it is."""
+        if isinstance(self.last, Seen) and memory.believed is not None:
+            return Seen(memory.believed, self.last.at)
+        return self.last
+
+
+class Session:
+    """Asks mailcow; remembers what it said, and when it may be asked again."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._api: MailcowApi | None = None
+        self._made_from: tuple[Endpoint, str] | None = None
+        self._open = AsyncExitStack()
+        self._pins: tuple[str, ...] = ()
+        self._mailcow: Sight[Mailcow] = NOT_ASKED
+        self._version_text: str | None = None
+        self._age: ListAge | None = None
+        self._counts: Counts | None = None
+        self._aliases: tuple[AliasDomain, ...] | None = None
+        self._aliases_took = 0.0
+        self._denials = 0
+        self._not_before = 0.0
+        self._denied: AccessDenied | None = None
+        self.believed: Sight[DomainList] = NOT_ASKED
+        self.whole_list_always = False
+        """For `once`: never go by counts."""
+
+    @property
+    def api(self) -> MailcowApi | None:
+        """The client, once mailcow.conf gave it an address and a key."""
+        return self._api
+
+    def wrote(self) -> None:
+        """After an own write the whole list is asked for at the next look."""
+        if self._age is not None:
+            self._age = replace(self._age, stale=True)
+
+    def try_again(self) -> None:
+        """A person asked for it (SIGHUP), or the key changed: no waiting for a refusal to pass."""
+        self._not_before = 0.0
+        self.wrote()
+
+    async def close(self) -> None:
+        """Ends the connections."""
+        await self._open.aclose()
+        self._api = None
+
+    async def look(self, conf: Sight[Conf], fingerprint: str | None, now: float, *, doubted: bool) -> Look:
+        """Asks what is due. Never raises for trouble with mailcow."""
+        try:
+            api = await self._client(conf, fingerprint)
+        except PermanentError as error:
+            return self._trouble(error, now)
+        if now < self._not_before and self._denied is not None:
+            return self._trouble(self._denied, now)
+        try:
+            return await self._ask(api, now, doubted=doubted)
+        except AccessDenied as error:
+            self._denials += 1
+            self._denied = error
+            self._not_before = now + wait_after(self._denials, DENIED_S)
+            return self._trouble(error, now)
+        except SidecarError as error:
+            return self._trouble(error, now)
+
+    async def _client(self, conf: Sight[Conf], fingerprint: str | None) -> MailcowApi:
+        if isinstance(conf, Unseen):
+            raise PermanentError(f"mailcow's API cannot be asked: {conf.reason}")
+        key = (
+            self._settings.api_key.get_secret_value()
+            if self._settings.api_key
+            else conf.value.values.get("API_KEY", "")
+        )
+        if not key:
+            raise PermanentError(
+                "there is no key for mailcow's API: make a read-write key in mailcow's page (System, Configuration, "
+                "Access, API) and set MTA_STS_API_KEY, or set API_KEY and API_ALLOW_FROM in mailcow.conf"
+            )
+        if fingerprint is not None and fingerprint not in self._pins[-2:]:
+            self._pins = (*self._pins, fingerprint)[-2:]
+            if self._api is not None:
+                self._api.pin(self._pins)
+        wanted = (endpoint(conf.value, self._settings.api_url), key)
+        if self._api is None or self._made_from != wanted:
+            if self._made_from is not None:
+                self.try_again()
+            await self.close()
+            self._api = await self._open.enter_async_context(MailcowApi(*wanted, self._pins))
+            self._made_from = wanted
+        return self._api
+
+    async def _ask(self, api: MailcowApi, now: float, *, doubted: bool) -> Look:
+        whole = self.whole_list_always or list_due(
+            self._age_with(doubted), now, self._settings.intervals.poll
+        )
+        if not whole:
+            whole = await self._changed(api)
+        if not whole and isinstance(self._mailcow, Seen):
+            return Look(self._mailcow, last=self.believed)
+        notices = await self._identify(api, now)
+        self._counts = await api.counts(
+            self._mailcow.value.version if isinstance(self._mailcow, Seen) else None
+        )
+        listed, took = await api.timed_domain_list()
+        self._aliases = listed.aliases
+        self._age = ListAge(now, took)
+        self._denials, self._denied = 0, None
+        return Look(self._mailcow, Seen(listed, now), notices=notices)
+
+    def _age_with(self, doubted: bool) -> ListAge | None:
+        return None if self._age is None else replace(self._age, doubted=doubted)
+
+    async def _changed(self, api: MailcowApi) -> bool:
+        """Whether the cheap answers differ from those that went with the last list."""
+        version = self._mailcow.value.version if isinstance(self._mailcow, Seen) else None
+        counts = await api.counts(version)
+        if counts != self._counts:
+            return True
+        if self._aliases_took > CHEAP_S:
+            return False
+        started = asyncio.get_running_loop().time()
+        aliases = await api.aliases()
+        self._aliases_took = asyncio.get_running_loop().time() - started
+        return aliases != self._aliases
+
+    async def _identify(self, api: MailcowApi, now: float) -> tuple[Notice, ...]:
+        """Which mailcow this is: by its version, confirmed by what its routes do."""
+        text = await api.version()
+        version = Version.parse(text)
+        if self._settings.backend != "auto":
+            self._mailcow = Seen(Mailcow(Backend(self._settings.backend), version), now)
+            return ()
+        if isinstance(self._mailcow, Seen) and text == self._version_text:
+            self._mailcow = replace(self._mailcow, at=now)
+            return ()
+        native = await api.native_route()
+        by_version = None if version is None else version >= FIRST_NATIVE
+        before = self._mailcow
+        if native is None and by_version is None:
+            self._mailcow = Unseen(
+                "mailcow does not tell its version, and a read-only key cannot find out how it serves policies: "
+                "set `backend: native` or `backend: file` in config.yml",
+                now,
+            )
+        elif native is not None and by_version is not None and native != by_version:
+            self._mailcow = Unseen(
+                f"mailcow says it is {text}, but its API {'has' if native else 'lacks'} the routes of MTA-STS: "
+                "an update may be under way; nothing is done until both agree",
+                now,
+            )
+        else:
+            is_native = by_version if native is None else native
+            self._mailcow = Seen(Mailcow(Backend.NATIVE if is_native else Backend.FILE, version), now)
+            self._version_text = text
+        if (
+            isinstance(before, Seen)
+            and isinstance(self._mailcow, Seen)
+            and before.value != self._mailcow.value
+        ):
+            told = f"mailcow changed from {_called(before.value)} to {_called(self._mailcow.value)}"
+            return (Notice(Level.INFO, "mailcow.changed", "mailcow", told),)
+        return ()
+
+    def _trouble(self, error: SidecarError, now: float) -> Look:
+        """The last list stays in force; what is unknown from the start is unseen."""
+        last = self.believed
+        if not isinstance(last, Seen):
+            last = Unseen(str(error), now)
+        mailcow = self._mailcow if isinstance(self._mailcow, Seen) else Unseen(str(error), now)
+        level = Level.ERROR if isinstance(error, PermanentError) else Level.WARNING
+        return Look(mailcow, last=last, notices=(Notice(level, "mailcow.api", "mailcow", str(error)),))
+
+    async def served(self, domain: str, now: float) -> Sight[Served]:
+        """What mailcow serves as the policy of a domain, at the API's own address."""
+        if self._api is None:
+            return Unseen("mailcow's API cannot be asked", now)
+        try:
+            return Seen(await self._api.served(domain), now)
+        except SidecarError as error:
+            return Unseen(str(error), now)
+
+
+def _called(mailcow: Mailcow) -> str:
+    return f"{mailcow.version or 'an unknown version'} ({mailcow.backend} policies)"

@@ -1,0 +1,26 @@
+"""What a person should know: said once as long as it stays true; pure.
+
+Rule for every editor: one sentence that says what is wrong and where, and what to do about it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """How much a notice matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a person should know; said once as long as it stays true. `todo` is what to do, if anything."""
+
+    level: Level
+    code: str
+    subject: str
+    message: str
+    todo: str | None = None

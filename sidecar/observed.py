@@ -1,0 +1,427 @@
+"""The picture of the world that decisions get: plain frozen values, nothing that can be asked or changed.
+
+Rule for every editor: what could not be seen is `Unseen`, never an empty value. An empty tuple, `None` in a
+`Served` or an empty set of addresses is an *answer* that somebody gave. No I/O and no decision belongs here.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Generic, TypeAlias, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(Generic[T]):
+    """An answer, and when it was given (Unix seconds)."""
+
+    value: T
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """Why there is no answer, as a sentence for people, and when that was found (Unix seconds)."""
+
+    reason: str
+    at: float
+
+
+Sight: TypeAlias = Seen[T] | Unseen
+
+NOT_ASKED = Unseen("not asked yet", 0.0)
+
+
+# --- mailcow ---------------------------------------------------------------------------------------------
+
+
+class Backend(StrEnum):
+    """How this mailcow serves policies (the *policy backend*)."""
+
+    FILE = "file"
+    """Before 2025-09: nginx serves one file for every name."""
+    NATIVE = "native"
+    """2025-09 and later: mta-sts.php serves a row per domain."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Version:
+    """A mailcow release such as 2025-09c; an update of a month (a letter) sorts after the month itself."""
+
+    year: int
+    month: int
+    letter: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.year}-{self.month:02}{self.letter}"
+
+    @classmethod
+    def parse(cls, text: str | None) -> "Version | None":
+        """None for what is no release: mailcow says null without its app_info file, a commit off master."""
+        found = re.fullmatch(r"(\d{4})-(\d{2})([a-z]?)", text or "", re.ASCII)
+        return cls(int(found[1]), int(found[2]), found[3]) if found else None
+
+
+FIRST_NATIVE = Version(2025, 9)
+
+
+@dataclass(frozen=True, slots=True)
+class Mailcow:
+    """Which mailcow this is. An unknown version (None) is taken for the newest of its backend."""
+
+    backend: Backend
+    version: Version | None
+
+    def _native_since(self, first: Version) -> bool:
+        return self.backend is Backend.NATIVE and (self.version is None or self.version >= first)
+
+    @property
+    def takes_wildcard_mx(self) -> bool:
+        """2025-09, a and b refuse `*.example.org` as mx."""
+        return self.backend is Backend.FILE or self._native_since(Version(2025, 9, "c"))
+
+    @property
+    def serves_alias_domains(self) -> bool:
+        """2025-09 to 2025-12a answer 404 for an alias domain."""
+        return self.backend is Backend.FILE or self._native_since(Version(2026, 1))
+
+    @property
+    def names_follow_policies(self) -> bool:
+        """2026-07a and later ask for `mta-sts.<domain>` only where a policy is active, and skip a listed wildcard."""
+        return self._native_since(Version(2026, 7, "a"))
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A mail domain of mailcow; `name` is the lower-case A-label."""
+
+    name: str
+    active: bool
+    backup_mx: bool
+
+    @property
+    def receives(self) -> bool:
+        """Whether this mailcow is where its mail ends: only such a domain gets a policy."""
+        return self.active and not self.backup_mx
+
+
+@dataclass(frozen=True, slots=True)
+class AliasDomain:
+    """Another name for a domain; both names are lower-case A-labels."""
+
+    name: str
+    target: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DomainList:
+    """One whole answer: the domains and the alias domains of this mailcow, both in the order of their names."""
+
+    domains: tuple[Domain, ...]
+    aliases: tuple[AliasDomain, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conf:
+    """mailcow.conf as Compose reads it; of a key given twice, the last value. `locked` says why it cannot be written."""
+
+    values: Mapping[str, str]
+    locked: str | None = None
+
+    @property
+    def hostname(self) -> str:
+        """MAILCOW_HOSTNAME in lower case; empty where it is missing."""
+        return self.values.get("MAILCOW_HOSTNAME", "").strip().rstrip(".").lower()
+
+    def yes(self, key: str, default: str = "n") -> bool:
+        """Whether mailcow takes the value for a yes; `default` counts where the key is missing or empty."""
+        return bool(re.fullmatch(r"([yY][eE][sS]|[yY])+", self.values.get(key) or default))
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What mailcow serves as the policy of a domain; `text` is None where it answers that there is none."""
+
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFile:
+    """The policy file of the file generation; `data` is None where there is no such file."""
+
+    data: bytes | None
+    locked: str | None = None
+    readable: bool = True
+    """Whether nginx, which is not root, may read it."""
+
+
+# --- containers and certificates ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container of this compose project; times are Unix seconds, 0 where the Engine has none."""
+
+    id: str
+    name: str
+    service: str
+    state: str
+    """The Engine's word: created, running, restarting, removing, paused, exited, dead."""
+    created_at: float
+    started_at: float
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Only for acme-mailcow and nginx-mailcow, empty for others."""
+    own: bool = False
+    """Whether this is the sidecar itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The compose project that the sidecar belongs to, without one-off containers."""
+
+    name: str
+    containers: tuple[Container, ...]
+    acme_sleep: Sight[str | None] = NOT_ASKED
+    """The argument of the `sleep` that acme-mailcow waits in (1d, 30m, …), None where it is at work."""
+
+    def service(self, name: str) -> Container | None:
+        """The container of a service; the running one where there are several."""
+        found = sorted((c for c in self.containers if c.service == name), key=lambda c: c.state != "running")
+        return found[0] if found else None
+
+
+class Issuer(StrEnum):
+    """Who issued a certificate, as acme-mailcow tells them apart."""
+
+    LETS_ENCRYPT = "Let's Encrypt"
+    MAILCOW = "mailcow's own"
+    OTHER = "another issuer"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate below data/assets/ssl; names in lower case, times in Unix seconds."""
+
+    folder: str
+    """Empty for the server's own, else the folder that ENABLE_SSL_SNI made."""
+    names: frozenset[str]
+    not_before: float
+    not_after: float
+    issuer: Issuer
+    fingerprint: str
+    """SHA-256 of the leaf, in hex."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """What lies below data/assets/ssl; `server` is None where there is no cert.pem."""
+
+    server: Certificate | None
+    sni: tuple[Certificate, ...] = ()
+    orders: tuple[float, ...] = ()
+    """When an order replaced a certificate: the dates of acme's backups, Unix seconds, oldest first."""
+
+
+# --- DNS -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """What a name resolves to; no addresses is an answer (NXDOMAIN or no such record)."""
+
+    addresses: frozenset[str]
+    cname: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caa:
+    """The CAA records that count for a name (RFC 8659 §3); `owner` is None where there are none at all."""
+
+    owner: str | None
+    issue: tuple[str, ...] = ()
+    """The values of its `issue` properties, an issuer's domain or empty; parameters are left off."""
+
+    def allows(self, issuer: str) -> bool:
+        """RFC 8659 §4.2: records without any `issue` property restrict nothing."""
+        return not self.issue or issuer in self.issue
+
+
+class Kind(StrEnum):
+    """What is asked of the DNS."""
+
+    ADDRESSES = "addresses"
+    MX = "mx"
+    CAA = "caa"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One thing to ask of the DNS about a name."""
+
+    kind: Kind
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dns:
+    """Answers by name; a name that was never asked is simply not there (`…_of` says `NOT_ASKED`)."""
+
+    addresses: Mapping[str, Sight[Addresses]] = field(default_factory=dict)
+    mx: Mapping[str, Sight[tuple[str, ...]]] = field(default_factory=dict)
+    """MX hosts in lower case without a final dot; none at all is an answer."""
+    caa: Mapping[str, Sight[Caa]] = field(default_factory=dict)
+
+    def addresses_of(self, name: str) -> Sight[Addresses]:
+        """What `name` resolves to."""
+        return self.addresses.get(name, NOT_ASKED)
+
+    def mx_of(self, domain: str) -> Sight[tuple[str, ...]]:
+        """The MX hosts of `domain`."""
+        return self.mx.get(domain, NOT_ASKED)
+
+    def caa_of(self, name: str) -> Sight[Caa]:
+        """The CAA records that count for `name`."""
+        return self.caa.get(name, NOT_ASKED)
+
+
+# --- what the sidecar remembers ---------------------------------------------------------------------------
+
+FILE = "*"
+"""Stands for the one policy file where a policy is remembered or adopted by its domain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A policy that the sidecar meant to serve (None: to switch off); `done` is None while the outcome is unknown."""
+
+    text: str | None
+    at: float
+    done: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A text seen served (None: nothing) from `since` to `until` (None: as far as is known, still)."""
+
+    text: str | None
+    since: float
+    until: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyMemory:
+    """What is remembered of one policy; both tuples oldest first."""
+
+    writes: tuple[Write, ...] = ()
+    spans: tuple[Span, ...] = ()
+    floor: str | None = None
+    """The text that was taken over from a person: its mode, max_age and mx are not undercut."""
+    refused: str | None = None
+    """Why a write was left undone for good: a person's own row that is switched off."""
+
+
+class ConfEvent(StrEnum):
+    """What happened to an entry that the sidecar put into mailcow.conf."""
+
+    INTENDED = "intended"
+    ADDED = "added"
+    REMOVED = "removed"
+    """by the sidecar"""
+    TAKEN_OUT = "taken out"
+    """by somebody else"""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfEntry:
+    """One event of an entry of a comma-separated key in mailcow.conf."""
+
+    key: str
+    entry: str
+    event: ConfEvent
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """A restart of acme-mailcow that the sidecar asked for, and the names it was for."""
+
+    at: float
+    names: tuple[str, ...]
+
+
+class FactKind(StrEnum):
+    """Things that decisions need to know the duration of."""
+
+    MISSING = "missing from the certificate"
+    FAILING = "does not resolve to this host"
+    UNMATCHED = "mx pattern that no MX matches"
+    UNSETTLED = "container gone, starting or restarting"
+    RUN_FAILED = "last run of acme-mailcow failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something true of a subject; `Memory.since` says since when."""
+
+    kind: FactKind
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """An answer of the domain list that is not believed yet: how often it came, the same, since when."""
+
+    fingerprint: str
+    polls: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What outlives the process. An empty one is safe: it may cost a longer wait, never a wrong write."""
+
+    policies: Mapping[str, PolicyMemory] = field(default_factory=dict)
+    """By domain, and `FILE` for the file."""
+    believed: DomainList | None = None
+    doubt: Doubt | None = None
+    adopt: frozenset[str] = frozenset()
+    """Domains (or `FILE`) that a person handed over."""
+    conf: tuple[ConfEntry, ...] = ()
+    restarts: tuple[Restart, ...] = ()
+    since: Mapping[Fact, float] = field(default_factory=dict)
+    services: frozenset[str] = frozenset()
+    """Services of the project that had a container in an earlier pass."""
+    born: float = 0.0
+    """When the state file was made (Unix seconds): nothing is known of the time before."""
+
+    def policy(self, key: str) -> PolicyMemory:
+        """What is remembered of the policy of a domain or of `FILE`."""
+        return self.policies.get(key, _NOTHING)
+
+
+_NOTHING = PolicyMemory()
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """All that a decision needs, the time and the memory included."""
+
+    now: float
+    conf: Sight[Conf]
+    mailcow: Sight[Mailcow]
+    domains: Sight[DomainList]
+    """The list that is believed; what was not believed is in `doubts`."""
+    served: Mapping[str, Sight[Served]]
+    """Native: by domain."""
+    file: Sight[PolicyFile]
+    project: Sight[Project]
+    certificates: Sight[Certificates]
+    dns: Dns
+    memory: Memory
+
+    def served_of(self, domain: str) -> Sight[Served]:
+        """What is served for a domain on the native generation."""
+        return self.served.get(domain, NOT_ASKED)

@@ -1,0 +1,260 @@
+"""The look at the world: one frozen `Observed` for each pass, with caches for what is dear to ask.
+
+Rule for every editor: a failed look becomes `Unseen` with its reason, never an exception and never an empty
+value. Nothing is decided here but *when* something is asked again (`schedule`).
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from sidecar.clock import Clock
+from sidecar.dns.lookup import Lookups
+from sidecar.learn import believe, doubted
+from sidecar.mailcow import conf as conf_file
+from sidecar.mailcow import policy_file
+from sidecar.mailcow.certificates import CertificateFolder
+from sidecar.mailcow.containers import Engine
+from sidecar.mailcow.session import Session
+from sidecar.notice import Notice
+from sidecar.observed import (
+    NOT_ASKED,
+    Addresses,
+    Backend,
+    Caa,
+    Certificates,
+    Conf,
+    Dns,
+    DomainList,
+    Fact,
+    FactKind,
+    Kind,
+    Mailcow,
+    Memory,
+    Observed,
+    Project,
+    Question,
+    Seen,
+    Served,
+    Sight,
+    Unseen,
+)
+from sidecar.schedule import question_due, routine_questions, stale_policies
+from sidecar.settings import Settings
+
+PROJECT_FRESH_S = 60.0
+POLICIES_A_PASS = 10
+"""Served policies read again in one pass, besides those that were never read."""
+CONCURRENT_READS = 4
+READ_FAILURES_IN_A_ROW = 3
+DNS_PATIENCE_S = 0.5
+"""How long a routine look waits for the DNS; late answers are there in the next pass."""
+DNS_DEADLINE_S = 10.0
+
+
+@dataclass
+class _Cache:
+    served: dict[str, Sight[Served]] = field(default_factory=dict)
+    answers: dict[Question, Sight[object]] = field(default_factory=dict)
+    project: Sight[Project] = NOT_ASKED
+    pending: dict[Question, asyncio.Task[None]] = field(default_factory=dict)
+
+
+class Observer:
+    """Looks at this mailcow; keeps what need not be asked again yet."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, engine: Engine, lookups: Lookups, *, patient: bool
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._engine = engine
+        self._lookups = lookups
+        self._patient = patient
+        self._certificates = CertificateFolder()
+        self._session = Session(settings, clock)
+        self._cache = _Cache()
+        self.project_touched = True
+        """Set by Docker's events: the project is looked at again in the next pass."""
+
+    @property
+    def session(self) -> Session:
+        """The conversation with mailcow's API."""
+        return self._session
+
+    @property
+    def project_name(self) -> str | None:
+        """The compose project, once it was seen."""
+        return self._cache.project.value.name if isinstance(self._cache.project, Seen) else None
+
+    async def close(self) -> None:
+        """Ends all connections and lookups."""
+        for task in self._cache.pending.values():
+            task.cancel()
+        await asyncio.gather(*self._cache.pending.values(), return_exceptions=True)
+        await self._session.close()
+
+    def forget_served(self, domains: Iterable[str]) -> None:
+        """What was written is read again in the next pass."""
+        for domain in domains:
+            self._cache.served.pop(domain, None)
+
+    def saw_served(self, domain: str, served: Seen[Served]) -> None:
+        """A read-back after a write is as good as a look."""
+        self._cache.served[domain] = served
+
+    async def observe(self, memory: Memory) -> tuple[Observed, tuple[Notice, ...]]:
+        """One picture of the world, and what is to be told about the looking itself."""
+        now = self._clock.now()
+        folder = self._settings.mailcow_dir
+        conf, file, project = await asyncio.gather(
+            asyncio.to_thread(conf_file.observe, folder, now),
+            asyncio.to_thread(policy_file.observe, folder, now),
+            self._project(now),
+        )
+        certificates = await asyncio.to_thread(self._certificates.observe, folder, now, _timezone(conf))
+        mailcow, listed, memory, notices = await self._mailcow(conf, certificates, memory, now)
+        served = await self._served(mailcow, listed, now)
+        observed = Observed(
+            now=now,
+            conf=conf,
+            mailcow=mailcow,
+            domains=listed,
+            served=served,
+            file=file,
+            project=project,
+            certificates=certificates,
+            dns=Dns(),
+            memory=memory,
+        )
+        return replace(observed, dns=await self._dns(observed)), notices
+
+    async def answer(self, observed: Observed, questions: frozenset[Question]) -> Observed:
+        """The same picture with these questions, and the containers, asked afresh."""
+        answers = await self._lookups.ask(questions, DNS_DEADLINE_S)
+        self._cache.answers.update(answers)
+        self.project_touched = True
+        return replace(observed, dns=self._known(), project=await self._project(self._clock.now()))
+
+    async def _project(self, now: float) -> Sight[Project]:
+        if self.project_touched or now - self._cache.project.at >= PROJECT_FRESH_S:
+            self.project_touched = False
+            self._cache.project = await self._engine.observe(now, self._settings.project_hint)
+        return self._cache.project
+
+    async def _mailcow(
+        self, conf: Sight[Conf], certificates: Sight[Certificates], memory: Memory, now: float
+    ) -> tuple[Sight[Mailcow], Sight[DomainList], Memory, tuple[Notice, ...]]:
+        pinned = certificates.value.server if isinstance(certificates, Seen) else None
+        look = await self._session.look(
+            conf, pinned.fingerprint if pinned else None, now, doubted=memory.doubt is not None
+        )
+        if look.answer is None:
+            return look.mailcow, look.listed(memory), memory, look.notices + doubted(memory)
+        listed, memory, notices = believe(memory, look.answer, self._settings.intervals)
+        self._session.believed = listed
+        return look.mailcow, listed, memory, look.notices + notices + doubted(memory)
+
+    async def _served(
+        self, mailcow: Sight[Mailcow], listed: Sight[DomainList], now: float
+    ) -> dict[str, Sight[Served]]:
+        cache = self._cache.served
+        if not (
+            isinstance(mailcow, Seen) and mailcow.value.backend is Backend.NATIVE and isinstance(listed, Seen)
+        ):
+            cache.clear()
+            return {}
+        names = [d.name for d in listed.value.domains if self._settings.manages(d.name)]
+        for gone in cache.keys() - set(names):
+            del cache[gone]
+        due = stale_policies(names, cache, now, self._settings.intervals.policies, POLICIES_A_PASS)
+        cache.update(await self._read(due, now))
+        return dict(cache)
+
+    async def _read(self, names: list[str], now: float) -> dict[str, Sight[Served]]:
+        """Reads what mailcow serves for these domains; gives up early where nothing answers at all."""
+        places = asyncio.Semaphore(CONCURRENT_READS)
+        found: dict[str, Sight[Served]] = {}
+        failures = 0
+
+        async def one(name: str) -> None:
+            nonlocal failures
+            async with places:
+                if failures >= READ_FAILURES_IN_A_ROW:
+                    found[name] = Unseen("mailcow's web server does not answer", now)
+                    return
+                found[name] = await self._session.served(name, now)
+                failures = failures + 1 if isinstance(found[name], Unseen) else 0
+
+        await asyncio.gather(*(one(name) for name in names))
+        return found
+
+    async def _dns(self, observed: Observed) -> Dns:
+        """Asks what is due, and waits for it a moment only: a slow name must not hold up a policy."""
+        if not isinstance(observed.conf, Seen) or not isinstance(observed.domains, Seen):
+            return self._known()
+        listed = observed.domains.value
+        managed = frozenset(d.name for d in listed.domains if self._settings.manages(d.name))
+        missing = {f.subject: at for f, at in observed.memory.since.items() if f.kind is FactKind.MISSING}
+        routine = routine_questions(
+            observed.conf.value.hostname, listed, managed, frozenset(missing), _certificate_names(observed)
+        )
+        self._forget_questions({question for question, _ in routine})
+        due = {
+            question
+            for question, eager in routine
+            if question_due(
+                self._cache.answers.get(question),
+                eager=eager,
+                failing_for=_failing_for(observed, question.name),
+                now=observed.now,
+                intervals=self._settings.intervals,
+            )
+        }
+        await self._ask(due)
+        return self._known()
+
+    async def _ask(self, due: set[Question]) -> None:
+        due -= self._cache.pending.keys()
+        if due:
+            task = asyncio.create_task(self._ask_in_background(frozenset(due)))
+            self._cache.pending.update(dict.fromkeys(due, task))
+        waiting = set(self._cache.pending.values())
+        if waiting:
+            await asyncio.wait(waiting, timeout=DNS_DEADLINE_S if self._patient else DNS_PATIENCE_S)
+
+    async def _ask_in_background(self, questions: frozenset[Question]) -> None:
+        try:
+            self._cache.answers.update(await self._lookups.ask(questions, DNS_DEADLINE_S))
+        finally:
+            for question in questions:
+                self._cache.pending.pop(question, None)
+
+    def _forget_questions(self, routine: set[Question]) -> None:
+        for question in [q for q in self._cache.answers if q not in routine and q.kind is not Kind.CAA]:
+            del self._cache.answers[question]
+
+    def _known(self) -> Dns:
+        addresses: dict[str, Sight[Addresses]] = {}
+        mx: dict[str, Sight[tuple[str, ...]]] = {}
+        caa: dict[str, Sight[Caa]] = {}
+        tables: dict[Kind, dict[str, Sight[object]]] = {Kind.ADDRESSES: addresses, Kind.MX: mx, Kind.CAA: caa}  # type: ignore[dict-item]
+        for question, sight in self._cache.answers.items():
+            tables[question.kind][question.name] = sight
+        return Dns(addresses, mx, caa)
+
+
+def _timezone(conf: Sight[Conf]) -> str | None:
+    return conf.value.values.get("TZ") if isinstance(conf, Seen) else None
+
+
+def _failing_for(observed: Observed, name: str) -> float:
+    since = observed.memory.since.get(Fact(FactKind.FAILING, name))
+    return 0.0 if since is None else observed.now - since
+
+
+def _certificate_names(observed: Observed) -> Iterable[str]:
+    """Names of the server's certificate: one that stops resolving is noticed before the next order drops it."""
+    if isinstance(observed.certificates, Seen) and (server := observed.certificates.value.server) is not None:
+        return sorted(name for name in server.names if not name.startswith("*."))
+    return ()

@@ -1,0 +1,73 @@
+"""From what was seen to what to do: the difference between the world and what is desired; pure.
+
+`make_plan` is the whole of it. A file of this package is one subject; `guards` has the last word.
+"""
+
+from sidecar.desire import file_policy, managed, native_policies
+from sidecar.mtasts import Mode
+from sidecar.notice import Level, Notice
+from sidecar.observed import Backend, Observed, Seen
+from sidecar.ownership import policy_of
+from sidecar.plan.actions import Plan
+from sidecar.plan.certificate import with_policy
+from sidecar.plan.entries import plan_entries, wanted_entries
+from sidecar.plan.file import plan_file, served_by_file
+from sidecar.plan.guards import guarded
+from sidecar.plan.policies import gone_domains, plan_native
+from sidecar.plan.restart import plan_restart, run_failed
+from sidecar.settings import Settings
+
+
+def make_plan(observed: Observed, settings: Settings) -> Plan:
+    """All that is to be done, held and told for one picture of the world."""
+    plan = _policies(observed, settings) + _entries(observed, settings) + plan_restart(observed, settings)
+    return guarded(plan + Plan(notices=run_failed(observed)), observed, settings)
+
+
+def _policies(observed: Observed, settings: Settings) -> Plan:
+    match observed.mailcow, observed.domains:
+        case Seen(mailcow), Seen(listed):
+            if mailcow.backend is Backend.FILE:
+                return plan_file(
+                    observed, settings, file_policy(observed, settings, listed, served_by_file(observed))
+                )
+            plan = plan_native(observed, settings, native_policies(observed, settings, listed))
+            return plan + Plan(notices=gone_domains(observed, listed))
+        case _:
+            return Plan()
+
+
+def _entries(observed: Observed, settings: Settings) -> Plan:
+    match observed.mailcow, observed.conf, observed.domains:
+        case Seen(mailcow), Seen(conf), Seen(listed):
+            receiving = {d.name for d in managed(listed, settings) if d.receives}
+            served = [
+                name
+                for name in sorted(with_policy(observed))
+                if name in receiving and not _leaving(observed, name)
+            ]
+            return plan_entries(conf, observed, wanted_entries(mailcow, conf, listed, settings, served))
+        case _:
+            return Plan()
+
+
+def _leaving(observed: Observed, domain: str) -> bool:
+    served = observed.served_of(domain)
+    policy = policy_of(served.value.text) if isinstance(served, Seen) else None
+    return policy is not None and policy.mode is Mode.NONE
+
+
+def blind_spots(observed: Observed) -> tuple[Notice, ...]:
+    """What could not be seen, each with its reason: nothing is decided on it."""
+    parts = {
+        "mailcow.conf": observed.conf,
+        "mailcow": observed.mailcow,
+        "domains": observed.domains,
+        "docker": observed.project,
+        "certificates": observed.certificates,
+    }
+    return tuple(
+        Notice(Level.WARNING, f"unseen.{name.replace('.', '_')}", name, sight.reason)
+        for name, sight in parts.items()
+        if not isinstance(sight, Seen)
+    )

@@ -1,0 +1,125 @@
+"""The two SAN settings of mailcow.conf: which entries go in and which come out; pure.
+
+Rule for every editor: an entry that the sidecar did not add is never taken out, and nothing is taken out for
+an answer that is missing.
+"""
+
+from collections.abc import Sequence
+
+from sidecar.domainname import policy_host
+from sidecar.envfile import ListEdit, has_spaces, items
+from sidecar.notice import Level, Notice
+from sidecar.observed import (
+    Backend,
+    Conf,
+    ConfEntry,
+    ConfEvent,
+    DomainList,
+    Mailcow,
+    Observed,
+)
+from sidecar.plan.actions import EditConf, Held, Plan
+from sidecar.plan.words import some
+from sidecar.settings import Settings
+
+SAN = "ADDITIONAL_SAN"
+SERVER_NAMES = "ADDITIONAL_SERVER_NAMES"
+KEYS = (SAN, SERVER_NAMES)
+WILDCARD = "mta-sts.*"
+INSISTING_S = 3_600
+"""Taken out twice within this many seconds: the administrator means it."""
+
+
+def wanted_entries(
+    mailcow: Mailcow, conf: Conf, listed: DomainList, settings: Settings, with_policy: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """The entries each key should have, by key, besides what the administrator has there."""
+    if not any(d.receives and settings.manages(d.name) for d in listed.domains):
+        return {SAN: (), SERVER_NAMES: ()}
+    with_autodiscover = conf.yes("AUTODISCOVER_SAN", default="y")
+    if mailcow.backend is Backend.NATIVE and with_autodiscover:
+        return {SAN: (), SERVER_NAMES: ()}
+    aliases = [
+        a for a in listed.aliases if a.active and settings.manages(a.name) and settings.manages(a.target)
+    ]
+    alias_names = [policy_host(a.name) for a in aliases] if mailcow.serves_alias_domains else []
+    if mailcow.names_follow_policies:
+        return {SAN: (*(policy_host(d) for d in with_policy), *alias_names), SERVER_NAMES: ()}
+    return {SAN: (WILDCARD, *alias_names), SERVER_NAMES: (WILDCARD,)}
+
+
+def plan_entries(conf: Conf, observed: Observed, wanted: dict[str, tuple[str, ...]]) -> Plan:
+    """One edit of the file at most, for both keys."""
+    edits: dict[str, ListEdit] = {}
+    reasons: list[str] = []
+    notices: list[Notice] = []
+    for key in KEYS:
+        value = conf.values.get(key, "")
+        there = {entry.lower() for entry in items(value)}
+        history = [event for event in observed.memory.conf if event.key == key]
+        missing = [entry for entry in wanted[key] if entry.lower() not in there]
+        refused = [entry for entry in missing if taken_out_for_good(history, entry)]
+        add = tuple(entry for entry in missing if entry not in refused)
+        remove = tuple(
+            e
+            for e in sorted(added_by_us(history))
+            if e in there and e not in {w.lower() for w in wanted[key]}
+        )
+        if refused:
+            notices.append(_stays_out(key, refused))
+        spaced = has_spaces(value)
+        if add:
+            reasons.append(f"{key} lacks {some(add)}")
+        if remove:
+            reasons.append(f"{key} no longer needs {some(remove)}, which the sidecar had added")
+        if spaced:
+            reasons.append(f"{key} has spaces, where mailcow splits on commas only")
+            notices.append(_spaces(key, value))
+        if add or remove or spaced:
+            edits[key] = ListEdit(add, remove)
+    if not edits:
+        return Plan(notices=tuple(notices))
+    action = EditConf(edits, "; ".join(reasons))
+    if conf.locked is not None:
+        notices.append(
+            Notice(
+                Level.ERROR, "conf.locked", "mailcow.conf", f"mailcow.conf cannot be written: {conf.locked}"
+            )
+        )
+        return Plan(held=(Held(action, conf.locked),), notices=tuple(notices))
+    return Plan((action,), notices=tuple(notices))
+
+
+def added_by_us(history: Sequence[ConfEntry]) -> frozenset[str]:
+    """The entries (lower-case) of one key that are in the file because the sidecar put them there."""
+    last: dict[str, ConfEvent] = {event.entry.lower(): event.event for event in history}
+    return frozenset(e for e, what in last.items() if what in {ConfEvent.INTENDED, ConfEvent.ADDED})
+
+
+def taken_out_for_good(history: Sequence[ConfEntry], entry: str) -> bool:
+    """Whether somebody else took the entry out twice within an hour, and nobody put it back since."""
+    events = [event for event in history if event.entry.lower() == entry.lower()]
+    times = [event.at for event in events if event.event is ConfEvent.TAKEN_OUT]
+    if len(times) < 2 or times[-1] - times[-2] > INSISTING_S:
+        return False
+    return events[-1].event is ConfEvent.TAKEN_OUT
+
+
+def _stays_out(key: str, entries: Sequence[str]) -> Notice:
+    return Notice(
+        Level.WARNING,
+        "conf.stays_out",
+        key,
+        f"{some(entries)} was taken out of {key} twice within an hour, so it stays out: "
+        "the certificate will lack these names",
+        f"to have it back, add it to {key} in mailcow.conf yourself",
+    )
+
+
+def _spaces(key: str, value: str) -> Notice:
+    return Notice(
+        Level.WARNING,
+        "conf.spaces",
+        key,
+        f"{key}={value} is separated by spaces, and mailcow takes it for one name: the sidecar puts commas there",
+    )

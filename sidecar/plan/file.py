@@ -1,0 +1,101 @@
+"""The file generation: from the one policy wanted to a write of the policy file; pure.
+
+Rule for every editor: a valid file that asks less of senders than ours is a person stopping refused mail, and
+stays. What a person asked more strictly is never undercut by taking the file over.
+"""
+
+from collections.abc import Sequence
+
+from sidecar.desire import Wanted
+from sidecar.mtasts import Invalid, Policy, differences, loosenings, parse, render
+from sidecar.notice import Level, Notice
+from sidecar.observed import FILE, Observed, PolicyFile, Seen
+from sidecar.ownership import Whose, last_written, policy_of, whose
+from sidecar.plan.actions import AdoptSame, Held, Plan, WriteFile
+from sidecar.settings import Settings
+
+
+def served_by_file(observed: Observed) -> Policy | None:
+    """The policy in the file, None where none is or where it was not seen."""
+    match observed.file:
+        case Seen(PolicyFile(data=bytes(data))):
+            parsed = parse(data)
+            return None if isinstance(parsed, Invalid) else parsed
+        case _:
+            return None
+
+
+def plan_file(observed: Observed, settings: Settings, wanted: Wanted | None) -> Plan:
+    """At most one write, of the whole file."""
+    if wanted is None or wanted.policy is None or not isinstance(observed.file, Seen):
+        return Plan(notices=wanted.notices if wanted else ())
+    return Plan(notices=wanted.notices) + _step(
+        observed, settings, wanted, wanted.policy, observed.file.value
+    )
+
+
+def _step(observed: Observed, settings: Settings, wanted: Wanted, policy: Policy, file: PolicyFile) -> Plan:
+    text, reason = render(policy), wanted.reason
+    adopted = settings.adopt or FILE in observed.memory.adopt
+    if file.data is None:
+        return _write(WriteFile(text, f"there is no policy file; {reason}"), file)
+    served = parse(file.data)
+    if isinstance(served, Invalid):
+        return _write(
+            WriteFile(text, f"the policy file is not valid ({served.problems[0]}); {reason}", backup=True),
+            file,
+        )
+    current = file.data.decode("utf-8", "surrogateescape")
+    memory = observed.memory.policy(FILE)
+    if whose(current, memory) is Whose.OURS:
+        if not served.same_as(policy):
+            changed = ", ".join(differences(served, policy))
+            return _write(WriteFile(text, f"{reason}; served: {changed}"), file)
+        return (
+            Plan() if file.readable else _write(WriteFile(text, "nginx may not read the policy file"), file)
+        )
+    if wanted.asked_for(served) or (adopted and served.same_as(policy)):
+        return Plan((AdoptSame(FILE, current, "it already says what the sidecar would write"),))
+    last = last_written(memory)
+    ours = policy_of(last.text) if last else None
+    looser = loosenings(ours, served) if ours else ()
+    if looser and not adopted:
+        return _left_alone(WriteFile(text, reason, backup=True), looser)
+    taken = "handed over by adopt" if adopted else "taken over from a person, with a backup"
+    floor = None if adopted else current
+    if floor is not None:
+        policy = _raised(policy, served, settings)
+    return _write(WriteFile(render(policy), f"{reason}; {taken}", backup=True, floor=floor), file)
+
+
+def _raised(policy: Policy, floor: Policy, settings: Settings) -> Policy:
+    """Not less than the person asked, but for what the settings name (`desire.file_policy` keeps it so afterwards)."""
+    mode, max_age, mx = policy.mode, policy.max_age, policy.mx
+    if "mode" not in settings.explicit and floor.mode.strength > mode.strength:
+        mode = floor.mode
+    if "max_age" not in settings.explicit:
+        max_age = max(max_age, floor.max_age)
+    if "mx" not in settings.explicit:
+        mx = tuple(dict.fromkeys([*mx, *floor.mx]))
+    return Policy(mode, max_age, mx)
+
+
+def _write(action: WriteFile, file: PolicyFile) -> Plan:
+    if file.locked is not None:
+        notice = Notice(
+            Level.ERROR, "file.locked", "mta-sts.txt", f"the policy file cannot be written: {file.locked}"
+        )
+        return Plan(held=(Held(action, file.locked),), notices=(notice,))
+    return Plan((action,))
+
+
+def _left_alone(action: WriteFile, looser: Sequence[str]) -> Plan:
+    reason = f"a person made the policy file looser: {', '.join(looser)}"
+    notice = Notice(
+        Level.WARNING,
+        "file.foreign",
+        "mta-sts.txt",
+        f"{reason}; it stays so",
+        "to hand it back: sidecar adopt --file",
+    )
+    return Plan(held=(Held(action, reason),), notices=(notice,))

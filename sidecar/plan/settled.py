@@ -1,0 +1,57 @@
+"""Whether this mailcow stands still: nothing being started, updated or removed; pure."""
+
+from sidecar.acme import SLEEPS
+from sidecar.observed import Container, Fact, FactKind, Memory, Observed, Project, Seen, Unseen
+from sidecar.plan.words import span
+
+GIVES_UP_AFTER_S = 1_800
+"""A container that stays unsettled for this long stops blocking."""
+
+NEEDED = ("acme-mailcow", "nginx-mailcow")
+
+
+def unsettled(project: Project, memory: Memory, now: float, settle: float) -> dict[str, str]:
+    """What is unsettled at each service, by service; the sidecar's own container does not count."""
+    found: dict[str, str] = {}
+    for container in project.containers:
+        if not container.own and (reason := _unsettled(container, now, settle)):
+            found[container.service] = reason
+    there = {container.service for container in project.containers}
+    found.update(dict.fromkeys(memory.services - there, "its container is gone"))
+    return found
+
+
+def _unsettled(container: Container, now: float, settle: float) -> str | None:
+    if container.state != "running":
+        return f"it is {container.state}"
+    if now - container.started_at < settle:
+        return f"it was started less than {span(settle)} ago"
+    return None
+
+
+def blocked(observed: Observed, settle: float) -> tuple[str, float | None] | None:
+    """Why acme-mailcow may not be touched now, and when to look again; None where it may."""
+    if isinstance(observed.project, Unseen):
+        return observed.project.reason, None
+    project = observed.project.value
+    for service in NEEDED:
+        container = project.service(service)
+        if container is None:
+            return f"there is no container of {service}", None
+        if container.state != "running":
+            return f"{service} is not running: it is {container.state}", None
+    for service, reason in unsettled(project, observed.memory, observed.now, settle).items():
+        since = observed.memory.since.get(Fact(FactKind.UNSETTLED, service), observed.now)
+        if service in NEEDED or observed.now - since < GIVES_UP_AFTER_S:
+            return f"mailcow is being started or updated: {service}: {reason}", observed.now + max(settle, 5)
+    return _at_work(project)
+
+
+def _at_work(project: Project) -> tuple[str, float | None] | None:
+    match project.acme_sleep:
+        case Unseen(reason):
+            return f"it is not known whether acme-mailcow is at work: {reason}", None
+        case Seen(str(argument)) if argument in SLEEPS:
+            return None
+        case _:
+            return "acme-mailcow is at work: stopped now, it could leave nginx with the old certificate", None

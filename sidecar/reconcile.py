@@ -1,0 +1,130 @@
+"""The one pass: observe, desire, plan, guard, apply, record.
+
+Rule for every editor: `reconcile` reads from top to bottom like the picture in the design. It computes from
+what is there now; killed between any two steps, the next pass ends in the same state.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from sidecar.apply import Applier, Outcome, Result
+from sidecar.clock import Clock
+from sidecar.learn import learn
+from sidecar.ledger import Ledger
+from sidecar.observed import FILE, Memory, Observed, Seen
+from sidecar.observer import Observer
+from sidecar.plan import blind_spots, make_plan
+from sidecar.plan.actions import FILE_SUBJECT, Action, Held, Plan, subject, verb
+from sidecar.schedule import RETRY_S, wait_after
+from sidecar.settings import Settings
+from sidecar.state import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one pass saw, planned and did."""
+
+    observed: Observed
+    plan: Plan
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether an action did not work."""
+        return any(outcome.result is not Result.DONE for outcome in self.outcomes)
+
+    @property
+    def readable(self) -> bool:
+        """Whether mailcow told what it is and which domains it has."""
+        return isinstance(self.observed.mailcow, Seen) and isinstance(self.observed.domains, Seen)
+
+
+@dataclass
+class BackOff:
+    """Actions that failed wait, longer each time, before they are tried again."""
+
+    failures: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
+
+    def hold(self, plan: Plan, now: float) -> Plan:
+        """The plan with the actions held whose wait is not over."""
+        held = [h for action in plan.actions if (h := self._held(action, now)) is not None]
+        waiting = {id(h.action) for h in held}
+        return replace(
+            plan, actions=tuple(a for a in plan.actions if id(a) not in waiting), held=plan.held + tuple(held)
+        )
+
+    def _held(self, action: Action, now: float) -> Held | None:
+        count, until = self.failures.get((verb(action), subject(action)), (0, 0.0))
+        return Held(action, f"failed {count} times in a row", until) if now < until else None
+
+    def note(self, outcomes: Sequence[Outcome], now: float) -> None:
+        """Counts failures; success begins anew."""
+        for outcome in outcomes:
+            key = (verb(outcome.action), subject(outcome.action))
+            if outcome.result is Result.DONE:
+                self.failures.pop(key, None)
+            else:
+                count = self.failures.get(key, (0, 0.0))[0] + 1
+                self.failures[key] = (count, now + wait_after(count, RETRY_S))
+
+
+@dataclass
+class Passes:
+    """All that a pass works with."""
+
+    settings: Settings
+    clock: Clock
+    observer: Observer
+    applier: Applier
+    ledger: Ledger
+    back_off: BackOff = field(default_factory=BackOff)
+
+    async def look(self) -> tuple[Observed, Plan]:
+        """Observe and plan, without changing anything in the world."""
+        observed, notices = await self.observer.observe(self.ledger.memory)
+        observed = replace(observed, memory=learn(observed, self.settings))
+        plan = make_plan(observed, self.settings)
+        if plan.questions:
+            observed = await self.observer.answer(observed, plan.questions)
+            observed = replace(observed, memory=learn(observed, self.settings))
+            plan = make_plan(observed, self.settings)
+        return observed, plan + Plan(notices=notices + blind_spots(observed))
+
+    async def reconcile(self) -> Report:
+        """One whole pass."""
+        await self.ledger.refresh()
+        observed, plan = await self.look()
+        self.ledger.memory = without_moot_wishes(observed, plan)
+        await self.ledger.store()
+        plan = self.back_off.hold(plan, observed.now)
+        outcomes = await self.applier.apply(plan.actions, observed)
+        self.back_off.note(outcomes, self.clock.now())
+        await self.ledger.record(event_of(outcome) for outcome in outcomes)
+        return Report(observed, plan, outcomes)
+
+
+def without_moot_wishes(observed: Observed, plan: Plan) -> Memory:
+    """The memory without wishes to adopt that leave nothing to do: a later change by a person is not meant by them."""
+    memory = observed.memory
+    if not memory.adopt or not isinstance(observed.domains, Seen):
+        return memory
+    busy = {subject(action) for action in plan.actions} | {subject(held.action) for held in plan.held}
+    known = {domain.name for domain in observed.domains.value.domains}
+    moot = {key for key in memory.adopt if _moot(key, observed, busy, known)}
+    return replace(memory, adopt=memory.adopt - moot) if moot else memory
+
+
+def _moot(key: str, observed: Observed, busy: set[str], known: set[str]) -> bool:
+    if key == FILE:
+        return isinstance(observed.file, Seen) and FILE_SUBJECT not in busy
+    if key not in known:
+        return True
+    return isinstance(observed.served_of(key), Seen) and key not in busy
+
+
+def event_of(outcome: Outcome) -> Event:
+    """An outcome for the history."""
+    action = outcome.action
+    return Event(
+        outcome.at, subject(action), verb(action), action.reason, outcome.result.value, outcome.detail
+    )

@@ -1,0 +1,106 @@
+"""When to look, ask and try again; pure, and takes `now`.
+
+Rule for every editor: nothing here sleeps or reads a clock. mailcow's whole list is dear (seconds at a
+thousand domains), a DNS answer is cheap, a refused key is dangerous to repeat.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sidecar.domainname import policy_host
+from sidecar.observed import DomainList, Kind, Question, Seen, Served, Sight, Unseen
+from sidecar.settings import Intervals
+
+LIST_AT_LEAST_S = 600
+LIST_AT_MOST_S = 3_600
+LIST_COST_FACTOR = 100
+"""A whole list is asked for so seldom that mailcow works on it for 1 % of the time at most."""
+DENIED_S = (300, 900, 1_800, 3_600)
+"""Waits after a refused key or address: mailcow counts refusals, and bans public addresses."""
+RETRY_S = (30, 60, 120, 300, 600, 1_800, 3_600)
+"""Waits after an action that failed."""
+MISSING_S = (30, 60, 120, 300, 600, 1_800)
+"""Waits between lookups of a name that does not resolve yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListAge:
+    """When the whole list was asked for last (Unix seconds), how long that took, and what asks for it anew."""
+
+    at: float
+    took: float
+    stale: bool = False
+    doubted: bool = False
+
+
+def list_due(age: ListAge | None, now: float, poll: float) -> bool:
+    """Whether to ask for the whole list: at first, when it is known to be stale, and when it is old."""
+    if age is None or age.stale:
+        return True
+    if age.doubted:
+        return now - age.at >= max(poll, 10 * age.took)
+    return now - age.at >= min(LIST_AT_MOST_S, max(LIST_AT_LEAST_S, LIST_COST_FACTOR * age.took))
+
+
+def wait_after(failures: int, waits: tuple[int, ...]) -> int:
+    """The wait (seconds) after so many failures in a row, 1 or more."""
+    return waits[min(failures, len(waits)) - 1]
+
+
+def stale_policies(
+    names: Iterable[str], answers: Mapping[str, Sight[Served]], now: float, interval: float, most: int
+) -> list[str]:
+    """Domains whose served policy is to be read: all that were never seen, and the `most` oldest that are due."""
+    new: list[str] = []
+    old: list[tuple[float, str]] = []
+    for name in names:
+        match answers.get(name):
+            case None:
+                new.append(name)
+            case Unseen(at=at):
+                if now - at >= min(60, interval):
+                    old.append((at, name))
+            case Seen(at=at):
+                if now - at >= interval:
+                    old.append((at, name))
+    return new + [name for _, name in sorted(old)[:most]]
+
+
+def routine_questions(
+    hostname: str, listed: DomainList, managed: frozenset[str], missing: frozenset[str], more: Iterable[str]
+) -> list[tuple[Question, bool]]:
+    """All that is asked of the DNS as a matter of routine, each with whether an answer is eagerly awaited."""
+    asked = [(Question(Kind.ADDRESSES, hostname), False)]
+    for domain in listed.domains:
+        if domain.receives and domain.name in managed:
+            host = policy_host(domain.name)
+            asked.append((Question(Kind.ADDRESSES, host), host in missing))
+            asked.append((Question(Kind.MX, domain.name), False))
+    for alias in listed.aliases:
+        if alias.active and alias.target in managed:
+            host = policy_host(alias.name)
+            asked.append((Question(Kind.ADDRESSES, host), host in missing))
+    asked += [(Question(Kind.ADDRESSES, name), False) for name in more]
+    return asked
+
+
+def question_due(
+    sight: Sight[object] | None, *, eager: bool, failing_for: float, now: float, intervals: Intervals
+) -> bool:
+    """Whether to ask again: settled answers seldom, a name that people wait for often at first and then less."""
+    if sight is None:
+        return True
+    age = now - sight.at
+    if isinstance(sight, Unseen):
+        return age >= min(60, intervals.dns)
+    if not eager:
+        return age >= intervals.dns
+    # About a tenth of the time that it has been waited for already, within bounds.
+    wait = min(MISSING_S[-1], max(MISSING_S[0], failing_for / 10))
+    return age >= min(wait, intervals.dns)
+
+
+def next_pass(now: float, poll: float, held_until: Iterable[float | None]) -> float:
+    """When to look again by the passage of time alone: at the poll, or sooner when something held falls due."""
+    soonest = min((at for at in held_until if at is not None and at > now), default=now + poll)
+    return min(now + poll, max(soonest, now + 0.5))

@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Installs what the system tests run for real: Docker's engine, a Python base image, nginx, BIND, unbound, busybox.
+#
+# Rule for editors: everything comes out of the machine's own package sources (apt's and pip's), no address of a
+# server is written here, and no apt configuration of the machine changes. What can be a file in the cache folder
+# (MTA_STS_COMPONENTS) is no installed package. Quick when nothing is left to do.
+# Without root or apt it says so and leaves, since system tests are then skipped; with CI set that is a failure.
+set -euo pipefail
+shopt -s inherit_errexit
+script=$(realpath "$0")
+cd "$(dirname "$script")/../.."
+cache=${MTA_STS_COMPONENTS:-/var/cache/mta-sts-components}
+packages=(bind9 bind9-dnsutils bind9-utils busybox-static iproute2 iptables mmdebstrap nginx-light procps runc unbound)
+
+give_up() { # without a component its tests are skipped, which CI must not take for success
+  echo "components: $1" >&2
+  [ -z "${CI:-}" ] || exit 1
+  exit 0
+}
+
+apt_install() {
+  local missing=() package
+  for package in "${packages[@]}"; do
+    dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  echo "components: installing ${missing[*]}"
+  # No packaged server may start: it would take ports 53 and 80 of the machine.
+  local policy=/usr/sbin/policy-rc.d
+  if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' > $policy
+    chmod 755 $policy
+    trap "rm -f $policy" EXIT
+  fi
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -qqy --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+debian_mirror() { # where this machine gets its own release from
+  . /etc/os-release
+  apt-get indextargets --format '$(CODENAME) $(REPO_URI)' | awk -v release="$VERSION_CODENAME" '$1 == release {print $2; exit}'
+}
+
+docker_tools() { # Debian 12's own engine is too old for Compose v2: trixie's, unpacked and not installed
+  local target=$cache/docker-tools new=$cache/docker-tools.new
+  [ ! -e "$target" ] || return 0
+  echo 'components: unpacking the Docker engine, Compose and BuildKit'
+  rm -rf "$new"
+  mkdir -p "$new"/lists/partial "$new"/archives/partial "$new"/config
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(debian_mirror) trixie main" > "$new/sources.list"
+  local beside=(-qq -o "Dir::Etc::sourcelist=$new/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$new/lists"
+    -o "Dir::Cache=$new" -o APT::Sandbox::User=root)
+  apt-get "${beside[@]}" update
+  (cd "$new" && apt-get "${beside[@]}" download containerd docker-buildx docker-cli docker-compose docker.io
+    for package in *.deb; do dpkg -x "$package" root; done)
+  ln -s ../root/usr/libexec/docker/cli-plugins "$new/config/cli-plugins"
+  rm -rf "$new"/*.deb "$new"/lists "$new"/archives "$new"/*.bin
+  mv "$new" "$target"
+}
+
+python_base() { # what python:3.14-slim is in the registry, for the tests of the image
+  local target=$cache/python3.14.tar new=$cache/python3.14.new.tar
+  [ ! -e "$target" ] || return 0
+  echo 'components: making a base image with Python 3.14'
+  mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' \
+    --include=ca-certificates,python3.14,python3.14-venv \
+    --customize-hook='chroot "$1" python3.14 -m venv /usr/local' \
+    --customize-hook='rm -rf "$1"/usr/share/doc/* "$1"/usr/share/locale/* "$1"/var/lib/apt/lists/*' \
+    forky "$new" "$(debian_mirror)"
+  mv "$new" "$target"
+}
+
+wheelhouse() { # the wheels that `pip install .` needs inside that base image, where no index can be reached
+  local requirements=$cache/requirements.new machine
+  machine=$(uname -m)
+  .venv/bin/python - > "$requirements" <<'PYTHON'
+import tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))
+print("\n".join(project["build-system"]["requires"] + project["project"]["dependencies"]))
+PYTHON
+  if cmp -s "$requirements" "$cache/wheels/requirements.txt"; then
+    rm "$requirements"
+    return 0
+  fi
+  echo 'components: fetching the wheels for the image'
+  rm -rf "$cache/wheels.new"
+  .venv/bin/python -m pip download -qq --disable-pip-version-check --dest "$cache/wheels.new" --requirement "$requirements" \
+    --python-version 3.14 --only-binary=:all: --platform "manylinux_2_28_$machine" --platform "manylinux_2_17_$machine" \
+    --platform "manylinux2014_$machine"
+  mv "$requirements" "$cache/wheels.new/requirements.txt"
+  rm -rf "$cache/wheels"
+  mv "$cache/wheels.new" "$cache/wheels"
+}
+
+install_all() {
+  apt_install
+  # Each is a download followed by unpacking: together they take as long as the longest.
+  docker_tools & local docker=$!
+  python_base & local base=$!
+  wheelhouse
+  wait $docker
+  wait $base
+}
+
+if [ "${1:-}" = now ]; then
+  install_all
+  exit
+fi
+[ "$(id -u)" = 0 ] || give_up 'only root can install them, and the system tests need root'
+command -v apt-get >/dev/null || give_up 'they are installed with apt-get, which this machine does not have'
+mkdir -p "$cache"
+exec 9> "$cache/lock"
+flock 9 # two runs on one machine would unpack into the same folder
+bash "$script" now || give_up 'not all of them could be installed (see above)' # a process of its own: `set -e` holds in it

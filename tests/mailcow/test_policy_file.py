@@ -1,0 +1,292 @@
+"""The policy file of the file generation."""
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from sidecar.errors import PermanentError
+from sidecar.mailcow import policy_file
+from sidecar.mtasts import Invalid, parse
+from sidecar.observed import PolicyFile, Seen, Unseen
+
+NOW = 1_700_000_000.0
+TEXT = b"version: STSv1\nmode: testing\nmax_age: 86400\nmx: mail.example.org\n"
+OLD = b"version: STSv1\nmode: none\nmax_age: 86400\n"
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Path:
+    """data/web of the mailcow in `tmp_path`/mailcow, without a folder .well-known."""
+    tmp_path.chmod(0o755)
+    folder = tmp_path / "mailcow/data/web"
+    folder.mkdir(parents=True, mode=0o755)
+    folder.chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def mailcow(web: Path) -> Path:
+    """The mailcow directory."""
+    return web.parent.parent
+
+
+@pytest.fixture
+def path(web: Path) -> Path:
+    """Where the file belongs; its folder is there."""
+    folder = web / ".well-known"
+    folder.mkdir()
+    folder.chmod(0o755)
+    return folder / "mta-sts.txt"
+
+
+def put(path: Path, data: bytes, mode: int = 0o644) -> Path:
+    """A file with this mode, whatever the umask is."""
+    path.write_bytes(data)
+    path.chmod(mode)
+    return path
+
+
+def seen(mailcow: Path) -> PolicyFile:
+    """What a look sees."""
+    match policy_file.observe(mailcow, NOW):
+        case Seen(value, at):
+            assert at == NOW
+            return value
+        case Unseen(reason):
+            pytest.fail(reason)
+
+
+def mode(path: Path) -> int:
+    """The permissions of a file."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_file_is_seen_to_the_byte(mailcow: Path, path: Path) -> None:
+    """What nginx serves is what is told."""
+    put(path, b"version: STSv1\r\nmx: \xff\n")
+    assert seen(mailcow) == PolicyFile(b"version: STSv1\r\nmx: \xff\n")
+
+
+def test_no_file_is_an_answer(mailcow: Path, path: Path) -> None:
+    """With its folder there or not."""
+    assert seen(mailcow) == PolicyFile(None)
+    path.parent.rmdir()
+    assert seen(mailcow) == PolicyFile(None)
+
+
+def test_no_web_folder_is_no_answer(mailcow: Path, web: Path) -> None:
+    """A missing mount must not look like a missing file."""
+    web.rmdir()
+    assert isinstance(policy_file.observe(mailcow, NOW), Unseen)
+
+
+def test_huge_file_is_cut_and_no_policy(mailcow: Path, path: Path) -> None:
+    """Not a gigabyte in memory, and a cut must not make a policy of what is none for senders."""
+    put(path, TEXT + b"mx: mail.example.org\n" * 10_000)
+    data = seen(mailcow).data
+    assert data is not None
+    assert len(data) == policy_file.LARGEST + 1
+    assert isinstance(parse(data), Invalid)
+
+
+@pytest.mark.parametrize(
+    ("file", "folder", "readable"),
+    [
+        (0o644, 0o755, True),
+        (0o604, 0o701, True),  # nginx needs no listing
+        (0o640, 0o755, False),
+        (0o600, 0o755, False),
+        (0o644, 0o750, False),
+    ],
+)
+def test_readable_is_what_nginx_may_read(
+    mailcow: Path, path: Path, file: int, folder: int, *, readable: bool
+) -> None:
+    """nginx is another user: the rights of others count, of the file and of its folder."""
+    put(path, TEXT, file)
+    path.parent.chmod(folder)
+    assert seen(mailcow).readable is readable
+
+
+def test_folders_above_web_do_not_count(mailcow: Path, path: Path) -> None:
+    """A mailcow directory of mode 700 is common; nginx has data/web mounted."""
+    put(path, TEXT)
+    mailcow.chmod(0o700)
+    assert seen(mailcow).readable
+
+
+def test_write_makes_what_is_missing(mailcow: Path, web: Path) -> None:
+    """The folder and the file are readable by all, whatever the umask is."""
+    before = os.umask(0o077)
+    try:
+        policy_file.write(mailcow, TEXT)
+    finally:
+        os.umask(before)
+    assert seen(mailcow) == PolicyFile(TEXT)
+    assert mode(web / ".well-known") == 0o755
+    assert mode(web / ".well-known/mta-sts.txt") == 0o644
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(0o644, 0o644), (0o600, 0o644), (0o664, 0o664), (0o640, 0o644)]
+)
+def test_write_keeps_the_mode_and_adds_reading(mailcow: Path, path: Path, before: int, after: int) -> None:
+    """What the administrator set stays, but nginx must be able to read it."""
+    put(path, OLD, before)
+    policy_file.write(mailcow, TEXT)
+    assert (path.read_bytes(), mode(path)) == (TEXT, after)
+    assert seen(mailcow).readable
+
+
+def test_write_replaces_in_one_step(mailcow: Path, path: Path) -> None:
+    """Who has the old file open reads the old text to its end; nothing is left beside the new one."""
+    put(path, OLD)
+    with path.open("rb") as file:
+        policy_file.write(mailcow, TEXT)
+        assert file.read() == OLD
+    assert [entry.name for entry in path.parent.iterdir()] == ["mta-sts.txt"]
+
+
+def test_handmade_file_is_kept_in_the_backup_folder(mailcow: Path, path: Path, tmp_path: Path) -> None:
+    """Named after the time in UTC, readable by its owner alone; each replaced file has its own."""
+    put(path, OLD)
+    backups = tmp_path / "state/backups"
+    policy_file.write(mailcow, TEXT, backups, NOW)
+    policy_file.write(mailcow, OLD, backups, NOW + 1)
+    kept = sorted(backups.iterdir())
+    assert [file.name for file in kept] == [
+        "mta-sts.txt.2023-11-14T221320Z",
+        "mta-sts.txt.2023-11-14T221321Z",
+    ]
+    assert [file.read_bytes() for file in kept] == [OLD, TEXT]
+    assert [mode(file) for file in kept] == [0o600, 0o600]
+    assert mode(backups) == 0o700
+
+
+def test_second_backup_of_the_same_second_does_not_replace_the_first(
+    mailcow: Path, path: Path, tmp_path: Path
+) -> None:
+    """A person's file that was copied away is never lost."""
+    put(path, OLD)
+    policy_file.write(mailcow, TEXT, tmp_path / "state", NOW)
+    policy_file.write(mailcow, OLD, tmp_path / "state", NOW)
+    kept = {file.name: file.read_bytes() for file in (tmp_path / "state").iterdir()}
+    assert kept == {"mta-sts.txt.2023-11-14T221320Z": OLD, "mta-sts.txt.2023-11-14T221320Z.2": TEXT}
+
+
+def test_backup_is_whole(mailcow: Path, path: Path, tmp_path: Path) -> None:
+    """A file too large to be a policy is a person's, too."""
+    put(path, OLD * 10_000)
+    policy_file.write(mailcow, TEXT, tmp_path / "state", NOW)
+    assert [file.read_bytes() for file in (tmp_path / "state").iterdir()] == [OLD * 10_000]
+
+
+def test_no_backup_of_nothing(mailcow: Path, path: Path, tmp_path: Path) -> None:
+    """Where no file was there is nothing to keep."""
+    policy_file.write(mailcow, TEXT, tmp_path / "state", NOW)
+    assert not (tmp_path / "state").exists()
+
+
+def test_link_within_web_is_followed(mailcow: Path, web: Path, path: Path) -> None:
+    """The link stays, its target is replaced."""
+    put(web / "policy.txt", OLD)
+    path.symlink_to("../policy.txt")
+    assert seen(mailcow) == PolicyFile(OLD)
+    policy_file.write(mailcow, TEXT)
+    assert path.is_symlink()
+    assert (web / "policy.txt").read_bytes() == TEXT
+
+
+def test_link_to_nothing_within_web_is_filled(mailcow: Path, web: Path, path: Path) -> None:
+    """A target that is missing is a missing file."""
+    path.symlink_to("../policy.txt")
+    assert seen(mailcow) == PolicyFile(None)
+    policy_file.write(mailcow, TEXT)
+    assert (web / "policy.txt").read_bytes() == TEXT
+    assert mode(web / "policy.txt") == 0o644
+
+
+def leads_out(mailcow: Path, path: Path) -> None:
+    """A link out of mailcow's directory."""
+    path.symlink_to(put(mailcow.parent / "elsewhere.txt", OLD))
+
+
+def leads_past_web(mailcow: Path, path: Path) -> None:
+    """A link to a file that nginx does not see."""
+    path.symlink_to(put(mailcow / "data/policy.txt", OLD))
+
+
+def folder_leads_out(mailcow: Path, path: Path) -> None:
+    """The whole folder is a link."""
+    path.parent.rmdir()
+    (mailcow.parent / "well-known").mkdir()
+    path.parent.symlink_to(mailcow.parent / "well-known")
+
+
+def loops(mailcow: Path, path: Path) -> None:
+    """A link to itself."""
+    path.symlink_to(path)
+
+
+def folder(mailcow: Path, path: Path) -> None:
+    """A folder of that name, as Docker makes one for a missing file to be mounted."""
+    path.mkdir()
+
+
+def pipe(mailcow: Path, path: Path) -> None:
+    """A named pipe, which would block a reader."""
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "word"),
+    [
+        (leads_out, "outside mailcow's directory"),
+        (leads_past_web, "which nginx does not see"),
+        (folder_leads_out, "outside mailcow's directory"),
+        (loops, "leads nowhere"),
+        (folder, "no file"),
+        (pipe, "no file"),
+    ],
+)
+def test_what_must_not_be_written_is_told_and_not_written(
+    mailcow: Path, path: Path, obstacle: object, word: str
+) -> None:
+    """The look says why; a write raises the same, and changes nothing anywhere."""
+    assert callable(obstacle)
+    obstacle(mailcow, path)
+    before = sorted((p, p.read_bytes()) for p in mailcow.parent.rglob("*") if p.is_file())
+    locked = seen(mailcow).locked
+    assert locked is not None
+    assert word in locked
+    with pytest.raises(PermanentError, match=word):
+        policy_file.write(mailcow, TEXT)
+    assert sorted((p, p.read_bytes()) for p in mailcow.parent.rglob("*") if p.is_file()) == before
+
+
+def test_web_folder_may_be_a_link_within_mailcow(mailcow: Path, web: Path) -> None:
+    """data/web may have been moved, as long as it is mounted with the rest."""
+    web.rename(mailcow / "data/real")
+    web.symlink_to("real")
+    policy_file.write(mailcow, TEXT)
+    assert seen(mailcow) == PolicyFile(TEXT)
+
+
+def test_folder_closed_to_nginx_is_told_and_nothing_written(mailcow: Path, path: Path) -> None:
+    """A policy that nobody is served is no success; a person's mode is not changed behind their back."""
+    path.parent.chmod(0o700)
+    with pytest.raises(PermanentError, match=r"nginx may not enter .*\.well-known; run chmod o\+x"):
+        policy_file.write(mailcow, TEXT)
+    assert not path.exists()
+    assert mode(path.parent) == 0o700
+
+
+def test_socket_in_its_place_is_no_answer(mailcow: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever cannot be opened gives a reason, never an exception."""
+    monkeypatch.chdir(path.parent)  # a socket's path holds 107 characters
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path.name)
+        assert isinstance(policy_file.observe(mailcow, NOW), Unseen)

@@ -1,0 +1,157 @@
+"""Entries of ADDITIONAL_SAN and ADDITIONAL_SERVER_NAMES: put in, taken out, left alone."""
+
+from dataclasses import replace
+
+import pytest
+
+from sidecar.envfile import ListEdit
+from sidecar.observed import Backend, ConfEntry, ConfEvent, Mailcow, Memory, Version
+from sidecar.plan.actions import EditConf
+from tests.worlds import FILE_MAILCOW, NATIVE, NOW, World, advance, given_settings, look, plan, text
+
+BEFORE_2026_07A = Mailcow(Backend.NATIVE, Version(2026, 3))
+BOTH = {
+    "ADDITIONAL_SAN": ListEdit(("mta-sts.*",), ()),
+    "ADDITIONAL_SERVER_NAMES": ListEdit(("mta-sts.*",), ()),
+}
+
+
+def edits(world: World) -> list[dict[str, ListEdit]]:
+    """The edits of mailcow.conf in the plan."""
+    return [dict(a.edits) for a in plan(world).actions if isinstance(a, EditConf)]
+
+
+def added(*entries: str, key: str = "ADDITIONAL_SAN") -> Memory:
+    """A memory of entries that the sidecar put in."""
+    return Memory(conf=tuple(ConfEntry(key, e, ConfEvent.ADDED, NOW - 1e6) for e in entries))
+
+
+@pytest.mark.parametrize(
+    ("world", "wanted"),
+    [
+        (World(mailcow=FILE_MAILCOW), [BOTH]),
+        (World(mailcow=NATIVE), []),
+        (World(mailcow=NATIVE, served={"example.org": text()}), []),
+        (World(mailcow=BEFORE_2026_07A, conf={"AUTODISCOVER_SAN": "n"}), [BOTH]),
+        (World(mailcow=BEFORE_2026_07A, conf={"AUTODISCOVER_SAN": ""}), []),
+        (
+            World(mailcow=NATIVE, conf={"AUTODISCOVER_SAN": "n"}, served={"example.org": text()}),
+            [{"ADDITIONAL_SAN": ListEdit(("mta-sts.example.org",), ())}],
+        ),
+        (World(mailcow=NATIVE, conf={"AUTODISCOVER_SAN": "n"}), []),
+        (World(mailcow=FILE_MAILCOW, domains=()), []),
+    ],
+    ids=[
+        "file: the wildcard in both",
+        "native: nothing",
+        "native with a policy: nothing",
+        "native before 2026-07a without autodiscover: the wildcard in both",
+        "AUTODISCOVER_SAN empty means y",
+        "native that skips the wildcard: the full name",
+        "no name before there is a policy",
+        "no domain: nothing",
+    ],
+)
+def test_entries_follow_what_this_mailcow_needs(world: World, wanted: list[dict[str, ListEdit]]) -> None:
+    """By generation, version and AUTODISCOVER_SAN."""
+    assert edits(world) == wanted
+
+
+def test_alias_domain_gets_its_full_name_on_the_file_generation() -> None:
+    """The wildcard expands over domains only."""
+    (edit,) = edits(World(mailcow=FILE_MAILCOW, aliases={"alias.example": "example.org"}))
+    assert edit["ADDITIONAL_SAN"].add == ("mta-sts.*", "mta-sts.alias.example")
+    assert edit["ADDITIONAL_SERVER_NAMES"].add == ("mta-sts.*",)
+
+
+def test_entries_that_are_there_in_other_capitals_are_there() -> None:
+    """Names are compared without case."""
+    conf = {"ADDITIONAL_SAN": "Webmail.example.org,MTA-STS.*", "ADDITIONAL_SERVER_NAMES": ",mta-sts.*,"}
+    assert edits(World(mailcow=FILE_MAILCOW, conf=conf)) == []
+
+
+def test_spaces_are_repaired_with_a_warning() -> None:
+    """mailcow would take `a mta-sts.*` for one name."""
+    conf = {"ADDITIONAL_SAN": "webmail.example.org mta-sts.*", "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
+    world = World(mailcow=FILE_MAILCOW, conf=conf)
+    assert edits(world) == [{"ADDITIONAL_SAN": ListEdit((), ())}]
+    assert [n.code for n in plan(world).notices if n.code.startswith("conf.")] == ["conf.spaces"]
+
+
+def test_entry_that_the_sidecar_added_goes_when_it_is_no_longer_needed() -> None:
+    """A mailcow that was updated to native needs no wildcard."""
+    world = World(
+        mailcow=NATIVE, conf={"ADDITIONAL_SAN": "a.example.org,mta-sts.*"}, memory=added("mta-sts.*")
+    )
+    assert edits(world) == [{"ADDITIONAL_SAN": ListEdit((), ("mta-sts.*",))}]
+
+
+def test_entry_that_the_sidecar_did_not_add_never_goes() -> None:
+    """What the administrator has there stays."""
+    assert edits(World(mailcow=NATIVE, conf={"ADDITIONAL_SAN": "mta-sts.*,mta-sts.gone.example"})) == []
+
+
+@pytest.mark.parametrize("gone", ["domains", "mailcow", "conf"])
+def test_nothing_goes_for_what_was_not_seen(gone: str) -> None:
+    """An unseen part leaves the file as it is."""
+    world = World(
+        mailcow=NATIVE,
+        conf={"ADDITIONAL_SAN": "mta-sts.*"},
+        memory=added("mta-sts.*"),
+        unseen=frozenset({gone}),
+    )
+    assert edits(world) == []
+
+
+def test_entry_taken_out_once_is_put_back() -> None:
+    """A key that lost the sidecar's entry is put right."""
+    world, first = look(World(mailcow=FILE_MAILCOW))
+    lost = replace(advance(world, first.actions), conf={}, now=NOW + 60)
+    assert edits(lost) == [BOTH]
+
+
+def test_entry_taken_out_twice_within_an_hour_stays_out_with_a_warning() -> None:
+    """The administrator means it."""
+    world = World(mailcow=FILE_MAILCOW)
+    for minutes in (0, 20):
+        world, found = look(replace(world, conf={}, now=NOW + 60 * minutes))
+        world = advance(world, found.actions)
+    last = replace(world, conf={}, now=NOW + 60 * 40)
+    assert edits(last) == []
+    assert {n.subject for n in plan(last).notices if n.code == "conf.stays_out"} == set(BOTH)
+
+
+def test_entry_taken_out_twice_within_a_week_is_put_back() -> None:
+    """Two accidents are no will."""
+    world = World(mailcow=FILE_MAILCOW)
+    for days in (0, 3):
+        world, found = look(replace(world, conf={}, now=NOW + 86_400 * days))
+        world = advance(world, found.actions)
+    assert edits(replace(world, conf={}, now=NOW + 86_400 * 6)) == [BOTH]
+
+
+def test_locked_file_is_reported_and_not_written() -> None:
+    """A link that leads out of the mounted folder."""
+    world = World(
+        mailcow=FILE_MAILCOW, locked="it is a link to /etc/mailcow.conf, outside of the mounted folder"
+    )
+    assert edits(world) == []
+    assert "conf.locked" in {n.code for n in plan(world).notices}
+
+
+def test_entry_that_would_bring_more_than_100_names_is_held() -> None:
+    """It names the way out."""
+    world = World(mailcow=FILE_MAILCOW, domains=tuple(f"d{n}.example" for n in range(40)))
+    held = [h for h in plan(world).held if isinstance(h.action, EditConf)]
+    assert len(held) == 1
+    assert "ENABLE_SSL_SNI=y" in held[0].reason
+    assert edits(replace(world, conf={"ENABLE_SSL_SNI": "y"})) == [BOTH]
+
+
+def test_unmanaged_san_is_said_and_not_done() -> None:
+    """`manage: {san: false}`."""
+    found = plan(World(mailcow=FILE_MAILCOW), given_settings({"manage": {"san": False}}))
+    assert not [a for a in found.actions if isinstance(a, EditConf)]
+    assert [h.reason for h in found.held if isinstance(h.action, EditConf)] == [
+        "the settings say `manage: {san: false}`"
+    ]

@@ -1,0 +1,163 @@
+"""The file generation: one text for every name, and whose file it is."""
+
+from dataclasses import replace
+
+import pytest
+
+from sidecar.mtasts import Mode, parse
+from sidecar.observed import FILE, Memory, PolicyFile, PolicyMemory, Seen, Span, Write
+from sidecar.plan import make_plan
+from sidecar.plan.actions import AdoptSame, Plan, WriteFile
+from sidecar.settings import Settings
+from tests.worlds import (
+    DAY,
+    FILE_MAILCOW,
+    HOST,
+    NOW,
+    World,
+    advance,
+    given_settings,
+    look,
+    observed,
+    plan,
+    policy,
+    text,
+)
+
+
+def world(**changes: object) -> World:
+    """A mailcow of the file generation whose other wishes are fulfilled."""
+    conf = {"ADDITIONAL_SAN": "mta-sts.*", "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
+    names = frozenset({HOST, "mta-sts.example.org", "mta-sts.example.net"})
+    return World(mailcow=FILE_MAILCOW, conf=conf, names=names, **changes)  # type: ignore[arg-type]
+
+
+def written(found: Plan) -> list[WriteFile]:
+    """The writes of a plan."""
+    return [action for action in found.actions if isinstance(action, WriteFile)]
+
+
+def ours(served: str, floor: str | None = None) -> Memory:
+    """The file was written by the sidecar."""
+    spans = (Span(None, NOW - 30 * DAY, NOW - 29 * DAY), Span(served, NOW - 29 * DAY, None))
+    return Memory(policies={FILE: PolicyMemory((Write(served, NOW - 29 * DAY, True),), spans, floor)})
+
+
+def test_missing_file_is_written_in_testing() -> None:
+    """The one policy for all domains."""
+    assert [w.text for w in written(plan(world()))] == [text(Mode.TESTING, 86_400)]
+
+
+def test_one_text_has_the_union_of_mx_the_weakest_mode_and_the_smallest_max_age() -> None:
+    """And a setting that cannot be honoured alone is a warning."""
+    settings = given_settings(
+        {
+            "mode": "enforce",
+            "domains": {
+                "example.net": {"mode": "testing", "mx": ["mx.example.net"]},
+                "example.org": {"max_age": 1_000_000},
+            },
+        }
+    )
+    found = plan(world(domains=("example.org", "example.net")), settings)
+    assert parse(written(found)[0].text.encode()) == policy(Mode.TESTING, 86_400, "mx.example.net", HOST)
+    assert {n.subject for n in found.notices if n.code == "file.not_alone"} == {"example.net", "example.org"}
+
+
+def test_excluded_domain_does_not_count() -> None:
+    """Hands off also means: it asks for nothing."""
+    settings = given_settings(
+        {"mode": "enforce", "exclude": ["example.net"], "domains": {"example.net": {"mode": "testing"}}}
+    )
+    found = plan(world(domains=("example.org", "example.net")), settings)
+    assert "mode: enforce" in written(found)[0].text
+
+
+def test_one_uncovered_mx_keeps_the_whole_file_in_testing() -> None:
+    """The weakest domain holds it back, by name."""
+    found = plan(
+        world(domains=("example.org", "example.net"), mx={"example.net": ("foreign.example",)}),
+        Settings(mode=Mode.ENFORCE),
+    )
+    assert "mode: testing" in written(found)[0].text
+    assert [n.subject for n in found.notices if n.code == "mx.uncovered"] == ["example.net"]
+
+
+def test_handmade_file_is_taken_over_with_a_backup_and_not_undercut() -> None:
+    """Its mode is not lowered, its max_age not shortened, its mx not dropped, now and in later passes."""
+    handmade = text(Mode.ENFORCE, 1_209_600, "mx.example.com")
+    before = world(file=handmade.encode())
+    before, found = look(before)
+    (write,) = written(found)
+    assert (write.backup, write.floor) == (True, handmade)
+    assert parse(write.text.encode()) == policy(Mode.ENFORCE, 1_209_600, HOST, "mx.example.com")
+    after, again = look(advance(before, found.actions))
+    assert again.actions == ()
+    assert after.file == write.text.encode()
+
+
+def test_settings_that_name_a_field_win_over_the_handmade_file() -> None:
+    """`unless the settings say so`."""
+    handmade = text(Mode.ENFORCE, 1_209_600, "mx.example.com")
+    settings = given_settings({"mode": "testing", "mx": [HOST], "max_age": 604_800})
+    (write,) = written(plan(world(file=handmade.encode()), settings))
+    assert write.text == text(Mode.TESTING, 86_400)
+
+
+@pytest.mark.parametrize(
+    "looser",
+    [
+        text(Mode.TESTING, 604_800),
+        text(Mode.ENFORCE, 86_400),
+        text(Mode.ENFORCE, 604_800, HOST, "more.example.org"),
+    ],
+    ids=["weaker mode", "shorter max_age", "more mx"],
+)
+def test_file_that_a_person_made_looser_stays(looser: str) -> None:
+    """Somebody stops refused mail at night: it stays until it is handed back."""
+    mine = text(Mode.ENFORCE, 604_800)
+    changed = world(file=looser.encode(), memory=ours(mine))
+    found = plan(changed, Settings(mode=Mode.ENFORCE))
+    assert written(found) == []
+    assert "sidecar adopt --file" in str([n.todo for n in found.notices if n.code == "file.foreign"])
+    handed_back = replace(changed, memory=replace(changed.memory, adopt=frozenset({FILE})))
+    assert len(plan(handed_back, Settings(mode=Mode.ENFORCE)).actions) == 1
+
+
+def test_file_that_a_person_made_stricter_is_kept_strict() -> None:
+    """Its mode is never lowered by taking it over."""
+    stricter = text(Mode.ENFORCE, 604_800)
+    before, found = look(world(file=stricter.encode(), memory=ours(text())))
+    after, again = look(advance(before, found.actions))
+    assert again.actions == ()
+    assert "mode: enforce" in str(after.file)
+
+
+def test_unparsable_file_is_put_right_with_a_backup() -> None:
+    """Senders can make nothing of it."""
+    (write,) = written(plan(world(file=b"version: STSv1\nmode: testing\n")))
+    assert write.backup
+
+
+def test_identical_file_is_adopted_silently() -> None:
+    """Nothing to write."""
+    assert [type(a) for a in plan(world(file=text().encode())).actions] == [AdoptSame]
+
+
+@pytest.mark.parametrize("gone", ["domains", "mailcow", "conf", "file"])
+def test_nothing_is_written_for_what_was_not_seen(gone: str) -> None:
+    """An unseen part leaves the file as it is."""
+    assert written(plan(world(unseen=frozenset({gone})))) == []
+
+
+def test_mailcow_without_domains_leaves_the_file_as_it_is() -> None:
+    """There is nothing to say of."""
+    assert plan(world(domains=(), file=b"whatever")).actions == ()
+
+
+def test_locked_file_is_reported_and_not_written() -> None:
+    """A link out of the mounted folder."""
+    seen = replace(observed(world()), file=Seen(PolicyFile(None, "it is a link to /elsewhere"), NOW))
+    found = make_plan(seen, Settings())
+    assert written(found) == []
+    assert [n.code for n in found.notices if n.code == "file.locked"] == ["file.locked"]

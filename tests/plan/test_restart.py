@@ -1,0 +1,276 @@
+"""When acme-mailcow is restarted, and what holds it back."""
+
+from dataclasses import replace
+
+import pytest
+
+from sidecar.observed import Caa, Fact, FactKind, Issuer, Memory, Restart, Seen
+from sidecar.plan import make_plan
+from sidecar.plan.actions import Plan, RecreateAcme, RestartAcme
+from sidecar.settings import Settings
+from tests.worlds import DAY, HOST, NOW, World, container, given_settings, look, observed, plan, text
+
+NAME = "mta-sts.example.org"
+
+
+def waiting(**changes: object) -> World:
+    """A domain whose policy is served and whose name has been missing from the certificate for an hour."""
+    world = World(
+        served={"example.org": text()}, memory=Memory(since={Fact(FactKind.MISSING, NAME): NOW - 3_600})
+    )
+    return replace(world, **changes)  # type: ignore[arg-type]
+
+
+def restarts(found: Plan) -> list[tuple[str, ...]]:
+    """The names of each restart that is planned."""
+    return [action.names for action in found.actions if isinstance(action, RestartAcme)]
+
+
+def held(found: Plan) -> str:
+    """Why restarts are held."""
+    return "; ".join(h.reason for h in found.held if isinstance(h.action, RestartAcme))
+
+
+def test_missing_name_that_is_ready_is_restarted_for() -> None:
+    """All is well: one restart."""
+    assert restarts(plan(waiting())) == [(NAME,)]
+
+
+def test_name_in_the_certificate_needs_nothing() -> None:
+    """Nor does one that a wildcard there covers."""
+    for name in (NAME, "*.example.org"):
+        found = plan(waiting(names=frozenset({HOST, name})))
+        assert (restarts(found), held(found)) == ([], "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"without_address": frozenset({NAME})}, f"publish: {NAME}. CNAME {HOST}."),
+        ({"foreign_address": frozenset({NAME})}, "203.0.113.9"),
+        ({"dns_unseen": frozenset({NAME})}, "could not be looked up: SERVFAIL"),
+        ({"caa": {NAME: Caa("example.org", ("other.example",))}}, 'CAA 0 issue "letsencrypt.org"'),
+        ({"without_address": frozenset({HOST})}, "(MAILCOW_HOSTNAME) has no address"),
+        ({"dns_unseen": frozenset({HOST})}, f"{HOST} could not be looked up"),
+        (
+            {
+                "names": frozenset({HOST, "autoconfig.example.org"}),
+                "without_address": frozenset({"autoconfig.example.org"}),
+            },
+            "autoconfig.example.org is in the certificate and would drop out of it",
+        ),
+        ({"sleep": None}, "at work"),
+        ({"sleep": "10"}, "at work"),
+        ({"started_at": NOW - 30}, "started less than"),
+        ({"others": (container("redis-mailcow", state="removing"),)}, "redis-mailcow: it is removing"),
+        ({"others": (container("redis-mailcow", started_at=NOW - 5),)}, "redis-mailcow: it was started"),
+        ({"orders": (NOW - 1_800,)}, "kept 60 min apart"),
+        ({"orders": tuple(NOW - DAY + 60 + n * 3_700 for n in range(6))}, "6 of 6 restarts a day"),
+        (
+            {"orders": tuple(NOW - 7 * DAY + 60 + n * 20_000 for n in range(20))},
+            "20 of 20 restarts in 7 days",
+        ),
+        ({"unseen": frozenset({"project"})}, "project was not seen"),
+    ],
+    ids=str,
+)
+def test_restart_is_held_with_its_reason(changes: dict[str, object], reason: str) -> None:
+    """Each thing that acme-mailcow would trip over, or that burns a limit."""
+    found = plan(waiting(**changes))
+    assert restarts(found) == []
+    assert reason in held(found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"conf": {"SKIP_LETS_ENCRYPT": "y"}}, "SKIP_LETS_ENCRYPT=y"),
+        ({"conf": {"ONLY_MAILCOW_HOSTNAME": "yes"}}, "ONLY_MAILCOW_HOSTNAME=y"),
+        ({"issuer": Issuer.OTHER}, "administrator's own"),
+    ],
+    ids=str,
+)
+def test_restart_that_cannot_help_is_said_and_not_planned(changes: dict[str, object], word: str) -> None:
+    """A person has to add the name elsewhere."""
+    found = plan(waiting(**changes))
+    assert (restarts(found), held(found)) == ([], "")
+    assert [n.code for n in found.notices if word in n.message] == ["certificate.not_acme"]
+
+
+@pytest.mark.parametrize("key", ["SKIP_IP_CHECK", "ACME_DNS_CHALLENGE"])
+def test_addresses_are_not_compared_where_mailcow_does_not(key: str) -> None:
+    """acme-mailcow would take the name."""
+    assert restarts(plan(waiting(foreign_address=frozenset({NAME}), conf={key: "y"}))) == [(NAME,)]
+
+
+def test_name_failing_for_more_than_a_day_no_longer_blocks() -> None:
+    """It would be dropped, and nobody cared for a day."""
+    old = "autoconfig.example.org"
+    world = waiting(names=frozenset({HOST, old}), without_address=frozenset({old}))
+    world = replace(
+        world,
+        memory=replace(
+            world.memory, since={**world.memory.since, Fact(FactKind.FAILING, old): NOW - DAY - 1}
+        ),
+    )
+    assert restarts(plan(world)) == [(NAME,)]
+
+
+def test_hostname_failing_for_more_than_a_day_blocks_for_ever() -> None:
+    """Without it the MX certificate would no longer match."""
+    world = waiting(without_address=frozenset({HOST}))
+    world = replace(
+        world,
+        memory=replace(
+            world.memory, since={**world.memory.since, Fact(FactKind.FAILING, HOST): NOW - 9 * DAY}
+        ),
+    )
+    assert restarts(plan(world)) == []
+
+
+def test_names_are_gathered_for_a_quiet_period() -> None:
+    """A name that has just gone missing waits for others."""
+    world, found = look(World(served={"example.org": text()}))
+    assert "gathered" in held(found)
+    assert restarts(plan(replace(world, now=NOW + 31))) == [(NAME,)]
+
+
+def test_names_that_keep_coming_do_not_hold_a_restart_for_ever() -> None:
+    """Ten quiet periods are enough."""
+    world = waiting(
+        domains=("example.org", "example.net"), served={"example.org": text(), "example.net": text()}
+    )
+    assert restarts(plan(world)) == [("mta-sts.example.net", NAME)]
+
+
+def test_ready_names_do_not_wait_for_others() -> None:
+    """A name without DNS is left out of the restart."""
+    world = waiting(
+        domains=("example.org", "example.net"),
+        served={"example.org": text(), "example.net": text()},
+        without_address=frozenset({"mta-sts.example.net"}),
+    )
+    found = plan(world)
+    assert restarts(found) == [(NAME,)]
+    assert "publish: mta-sts.example.net. CNAME" in held(found)
+
+
+def test_restarts_in_vain_for_the_same_names_get_rarer() -> None:
+    """Each doubles the distance, up to a day."""
+    memory = Memory(
+        since={Fact(FactKind.MISSING, NAME): NOW - DAY},
+        restarts=(Restart(NOW - 20_000, (NAME,)), Restart(NOW - 7_000, (NAME,))),
+    )
+    assert "kept 2 h apart" in held(plan(waiting(memory=memory)))
+    assert restarts(plan(waiting(memory=memory, now=NOW + 300))) == [(NAME,)]
+
+
+def test_lost_state_does_not_reset_the_budget() -> None:
+    """acme's own backups count."""
+    assert restarts(plan(waiting(memory=Memory(), orders=(NOW - 100,)))) == []
+
+
+def test_order_that_follows_our_restart_counts_once() -> None:
+    """It is that restart's."""
+    times = [NOW - 20 * 3_600 + n * 3_700 for n in range(5)]
+    memory = Memory(
+        since={Fact(FactKind.MISSING, NAME): NOW - DAY},
+        restarts=tuple(Restart(at, ("mta-sts.other.example",)) for at in times),
+    )
+    assert restarts(plan(waiting(memory=memory, orders=tuple(at + 60 for at in times)))) == [(NAME,)]
+
+
+def test_answers_of_an_earlier_pass_lead_to_questions_and_not_to_a_restart() -> None:
+    """All that a restart relies on is seen in the same pass."""
+    seen = observed(waiting())
+    old = {name: replace(sight, at=NOW - 5) for name, sight in seen.dns.addresses.items()}
+    found = make_plan(replace(seen, dns=replace(seen.dns, addresses=old)), Settings())
+    assert restarts(found) == []
+    assert {q.name for q in found.questions} == {HOST, NAME}
+
+
+def test_certificate_is_never_lifted_over_100_names() -> None:
+    """The 101st breaks every renewal."""
+    domains = tuple(f"d{n:02}.example" for n in range(34))
+    world = waiting(domains=domains, served={d: text() for d in domains})
+    found = plan(world)
+    assert restarts(found) == []
+    assert "ENABLE_SSL_SNI=y" in held(found)
+
+
+def test_container_that_keeps_restarting_stops_blocking_after_half_an_hour() -> None:
+    """A broken service must not keep certificates away for ever."""
+    world = waiting(others=(container("clamd-mailcow", state="restarting"),))
+    facts = {**world.memory.since, Fact(FactKind.UNSETTLED, "clamd-mailcow"): NOW - 1_900}
+    assert restarts(plan(replace(world, memory=replace(world.memory, since=facts)))) == [(NAME,)]
+
+
+def test_container_seen_before_and_gone_now_blocks() -> None:
+    """mailcow is being updated."""
+    world = waiting()
+    found = plan(replace(world, memory=replace(world.memory, services=frozenset({"redis-mailcow"}))))
+    assert "redis-mailcow: its container is gone" in held(found)
+
+
+def test_sidecars_own_container_does_not_count() -> None:
+    """It was just started itself."""
+    own = replace(container("mta-sts-mailcow", started_at=NOW - 1), own=True)
+    assert restarts(plan(waiting(others=(own,)))) == [(NAME,)]
+
+
+def test_container_older_than_mailcow_conf_is_made_anew_with_its_environment() -> None:
+    """A mere restart would not bring the name: acme-mailcow keeps its old environment."""
+    world = waiting(conf={"AUTODISCOVER_SAN": "n", "ADDITIONAL_SAN": NAME}, acme_san="")
+    (action,) = [a for a in plan(world).actions if isinstance(a, RecreateAcme)]
+    assert (action.names, dict(action.environment)) == ((NAME,), {"ADDITIONAL_SAN": NAME})
+
+
+def test_unmanaged_acme_with_an_old_environment_is_told_with_the_command() -> None:
+    """`manage: {acme: false}`: then it is for a person to do."""
+    world = waiting(conf={"AUTODISCOVER_SAN": "n", "ADDITIONAL_SAN": NAME}, acme_san="")
+    found = plan(world, given_settings({"manage": {"acme": False}}))
+    assert not [a for a in found.actions if isinstance(a, RecreateAcme | RestartAcme)]
+    assert [n.todo for n in found.notices if n.code == "acme.environment"] == [
+        "in the mailcow directory: docker compose up -d acme-mailcow"
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"sleep": None}, {"orders": (NOW - 60,)}, {"without_address": frozenset({NAME})}], ids=str
+)
+def test_making_anew_has_the_guards_of_a_restart(changes: dict[str, object]) -> None:
+    """It is an order, too."""
+    found = plan(waiting(conf={"AUTODISCOVER_SAN": "n", "ADDITIONAL_SAN": NAME}, acme_san="", **changes))
+    assert not [a for a in found.actions if isinstance(a, RecreateAcme | RestartAcme)]
+    assert [h for h in found.held if isinstance(h.action, RecreateAcme)]
+
+
+def test_run_that_fails_since_names_were_added_is_an_error_with_the_end_of_the_certificate() -> None:
+    """The names, and until when the old certificate lasts."""
+    memory = Memory(
+        since={Fact(FactKind.MISSING, NAME): NOW - DAY}, restarts=(Restart(NOW - 4_000, (NAME,)),)
+    )
+    told = [n for n in plan(waiting(memory=memory, sleep="30m")).notices if n.code == "acme.failed"]
+    assert len(told) == 1
+    assert NAME in told[0].message
+    assert "2027-04-05" in told[0].message
+
+
+def test_unmanaged_acme_is_said_and_not_done() -> None:
+    """`manage: {acme: false}`."""
+    found = plan(waiting(), given_settings({"manage": {"acme": False}}))
+    assert restarts(found) == []
+    assert "manage: {acme: false}" in held(found)
+
+
+def test_certificates_of_sni_count_too() -> None:
+    """With ENABLE_SSL_SNI=y the name may be in a certificate of its own."""
+    seen = observed(waiting(conf={"ENABLE_SSL_SNI": "y"}))
+    assert isinstance(seen.certificates, Seen)
+    server = seen.certificates.value.server
+    assert server is not None
+    sni = replace(server, folder=NAME, names=frozenset({NAME}))
+    found = make_plan(
+        replace(seen, certificates=Seen(replace(seen.certificates.value, sni=(sni,)), NOW)), Settings()
+    )
+    assert (restarts(found), held(found)) == ([], "")

@@ -1,0 +1,139 @@
+"""A whole mailcow on loopback for tests of passes: simulated API, real files, a DNS server, an engine out of a table."""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sidecar.assembly import Parts, assembled, read_settings
+from sidecar.demo.simulated import SimulatedMailcow
+from sidecar.reconcile import Report
+from sidecar.teller import Teller
+from tests.dns import faulty
+from tests.mailcow import fake_engine
+from tests.mailcow.fake_engine import FakeContainer, FakeEngine
+from tests.mailcow.test_certificates import issued, put
+
+HOST = "mail.example.org"
+ADDRESS = "192.0.2.1"
+CONF = """\
+# ------------------------------
+# mailcow configuration
+MAILCOW_HOSTNAME={host}
+HTTPS_PORT=443
+API_KEY={key}
+API_ALLOW_FROM=127.0.0.1
+ADDITIONAL_SAN=
+ADDITIONAL_SERVER_NAMES=
+TZ=Europe/Berlin
+"""
+
+
+@dataclass
+class Clock:
+    """The machine's clock, set forward by the test."""
+
+    ahead: float = 0.0
+
+    def now(self) -> float:
+        return time.time() + self.ahead
+
+
+@dataclass
+class Stage:
+    """The parts of the world, for the test to change and to look at."""
+
+    root: Path
+    mailcow: SimulatedMailcow
+    engine: FakeEngine
+    dns: dict[tuple[str, str], faulty.Reply]
+    resolver: tuple[str, int]
+    clock: Clock = field(default_factory=Clock)
+    teller: Teller = field(default_factory=Teller)
+    more: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def conf(self) -> Path:
+        return self.root / "mailcow.conf"
+
+    @property
+    def policy_file(self) -> Path:
+        return self.root / "data/web/.well-known/mta-sts.txt"
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            "MTA_STS_MAILCOW_DIR": str(self.root),
+            "MTA_STS_STATE_DIR": str(self.root.parent / "state"),
+            "MTA_STS_API_URL": self.mailcow.url,
+            "MTA_STS_RESOLVER": f"{self.resolver[0]}:{self.resolver[1]}",
+            "DOCKER_HOST": self.engine.docker_host,
+            **self.more,
+        }
+
+    def configure(self, text: str) -> None:
+        """Writes config.yml."""
+        path = self.root / "data/conf/mta-sts/config.yml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def certify(self, *names: str) -> None:
+        """A certificate of these names, as Let's Encrypt would have issued it."""
+        put(self.root / "data/assets/ssl/cert.pem", issued(*names))
+
+    def resolves(self, *names: str) -> None:
+        """These names have this mailcow's address."""
+        for name in names:
+            self.dns[f"{name}.", "A"] = [ADDRESS]
+            self.dns[f"{name}.", "AAAA"] = []
+
+    def receives(self, *domains: str, host: str = HOST) -> None:
+        """These domains have this MX."""
+        for domain in domains:
+            self.dns[f"{domain}.", "MX"] = [f"10 {host}."]
+
+    @asynccontextmanager
+    async def sidecar(self) -> AsyncIterator[Parts]:
+        """A sidecar that was just started."""
+        settings = read_settings(self.env, self.clock)
+        async with assembled(settings, self.clock, self.env, self.teller, patient=True) as parts:
+            yield parts
+
+    async def once(self) -> Report:
+        """One pass of a sidecar that was just started."""
+        async with self.sidecar() as parts:
+            return await parts.passes.reconcile()
+
+    def served(self) -> Mapping[str, str]:
+        """What is served, by domain."""
+        texts = {domain: self.mailcow.policy_text(domain) for domain in self.mailcow.policies}
+        return {domain: text for domain, text in texts.items() if text is not None}
+
+
+@asynccontextmanager
+async def stage(tmp_path: Path, *, version: str = "2026-07a", **env: str) -> AsyncIterator[Stage]:
+    """A mailcow with the domain example.org, whose name is not in the certificate and does not resolve yet."""
+    root = tmp_path / "mailcow"
+    for folder in ("data/web/.well-known", "data/assets/ssl/backups", "data/conf"):
+        (root / folder).mkdir(parents=True)
+    async with AsyncExitStack() as stack:
+        file = root / "data/web/.well-known/mta-sts.txt"
+        mailcow = await stack.enter_async_context(
+            await SimulatedMailcow.start(version=version, hostname=HOST, policy_file=file)
+        )
+        mailcow.add_domain("example.org")
+        acme = FakeContainer("a" * 64, "acme-mailcow", env=["ADDITIONAL_SAN="])
+        nginx = FakeContainer("b" * 64, "nginx-mailcow")
+        engine = await stack.enter_async_context(fake_engine.serving(acme, nginx))
+        table: dict[tuple[str, str], faulty.Reply] = {}
+        _, resolver = await stack.enter_async_context(faulty.serving(table))
+        (root / "mailcow.conf").write_text(CONF.format(host=HOST, key=mailcow.key))
+        (root / "mailcow.conf").chmod(0o600)
+        found = Stage(
+            root, mailcow, engine, table, resolver, more={"COMPOSE_PROJECT_NAME": "mailcowdockerized", **env}
+        )
+        found.resolves(HOST)
+        found.receives("example.org")
+        found.certify(HOST)
+        yield found

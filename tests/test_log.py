@@ -1,0 +1,470 @@
+"""The log: one line an event, no secret in it, and nothing from outside that plays with the reader's terminal."""
+
+import asyncio
+import io
+import json
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.errors import PermanentError, TemporaryError
+from sidecar.log import configure, escaped, plain, redact
+
+NOW = 1_795_515_302.25  # 2026-11-24 10:15:02 UTC
+KEY = "4F8A2C-1B3D5E-7F9A0B-2C4D6E-8F0A1B"
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def untouched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """UTC, and the global configuration as it was before."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@dataclass
+class Log:
+    """A configured log and what was written to it."""
+
+    stream: io.StringIO
+    say: Any
+
+    @property
+    def text(self) -> str:
+        return self.stream.getvalue()
+
+    def last(self) -> dict[str, Any]:
+        """The last line, as JSON."""
+        return dict(json.loads(self.text.splitlines()[-1]))
+
+
+def log(*, as_json: bool = False, stream: io.StringIO | None = None, **options: Any) -> Log:
+    """A log with sane defaults."""
+    stream = stream or io.StringIO()
+    given_or_sane: dict[str, Any] = {"now": lambda: NOW, "env": {}} | options
+    configure(json=as_json, stream=stream, **given_or_sane)
+    return Log(stream, structlog.get_logger())
+
+
+class Mode(StrEnum):
+    TESTING = "testing"
+
+
+# --- for people ------------------------------------------------------------------------------------------
+
+
+def test_an_event_is_one_aligned_line() -> None:
+    """Time, level, event, values."""
+    told = log()
+    told.say.info("policy added", domain="example.org", mode=Mode.TESTING, reason="a new domain")
+    told.say.warning("held", until=None, ours=True, count=3)
+    told.say.error("no values here, and a text that is longer than the column")
+    assert told.text == (
+        '2026-11-24 10:15:02 info     policy added            domain=example.org mode=testing reason="a new domain"\n'
+        "2026-11-24 10:15:02 warning  held                    until=- ours=yes count=3\n"
+        "2026-11-24 10:15:02 error    no values here, and a text that is longer than the column\n"
+    )
+
+
+VALUES = [
+    ("plain", "plain", "needs no quotes"),
+    ("mta-sts.bücher.example", "mta-sts.bücher.example", "letters of any script are shown"),
+    ("two words", '"two words"', "a space would end the value"),
+    ("", '""', "nothing would be overlooked"),
+    ("a=b", '"a=b"', "looks like a value of its own"),
+    ('say "no"', r'"say \"no\""', "quotes inside quotes"),
+    ("C:\\n", r'"C:\\n"', "a backslash that is there is told from one that escapes"),
+    ("one\ntwo", r'"one\ntwo"', "would be two lines"),
+    ("\x1b[2Jgone", r'"\x1b[2Jgone"', "would clear the terminal"),
+    ("\x9b2J", r'"\x9b2J"', "the same with one C1 character"),
+    ("abc\u202egro", r'"abc\u202egro"', "would turn the direction of writing"),
+    ("a\u2028b", r'"a\u2028b"', "a line end for some readers"),
+    ("bad \udcff", r'"bad \udcff"', "a byte that is no UTF-8"),
+    (("a.example", "b.example"), "a.example,b.example", "a list"),
+    (frozenset({"b", "a"}), "a,b", "a set, in order"),
+    ({"a": 1}, "a:1", "a mapping"),
+    (Path("/mailcow/data"), "/mailcow/data", "whatever else: its text"),
+    (b"bytes\xff", r'"bytes\\xff"', "bytes"),
+    (ValueError("odd"), "odd", "an exception as a value"),
+    (ValueError(), "ValueError", "one without a text"),
+    (1.5, "1.5", "a number"),
+]
+
+
+@pytest.mark.parametrize(("value", "shown", "case"), VALUES, ids=[case for _, _, case in VALUES])
+def test_a_value_is_shown_without_harm(value: object, shown: str, case: str) -> None:
+    """And it is clear where it ends."""
+    told = log()
+    told.say.info("x", value=value)
+    assert told.text.rstrip("\n").split("value=", 1)[1] == shown
+
+
+@given(st.text(st.characters(exclude_categories=())), st.text(st.characters(exclude_categories=())))
+def test_whatever_is_said_stays_one_line(event: str, value: str) -> None:
+    """In both forms; and JSON gives back what was said."""
+    told = log()
+    told.say.info(event, value=value, **{"odd\nkey": value})
+    assert len(told.text.splitlines()) == 1
+    assert told.text[:-1].isprintable()
+    told = log(as_json=True)
+    told.say.info(event, value=value)
+    assert len(told.text.splitlines()) == 1
+    assert told.text.isascii()
+    assert told.last()["value"] == value
+    assert told.last()["event"] == event
+
+
+def test_times_are_local(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TZ, as mailcow.conf sets it; JSON says the offset."""
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    told = log()
+    told.say.info("x")
+    assert told.text.startswith("2026-11-24 11:15:02 ")
+    told = log(as_json=True)
+    told.say.info("x")
+    assert told.last()["time"] == "2026-11-24T11:15:02.250+01:00"
+
+
+@pytest.mark.parametrize(
+    ("stream", "env", "coloured", "case"),
+    [
+        (Terminal, {}, True, "a terminal"),
+        (Terminal, {"NO_COLOR": ""}, True, "set to nothing is not set (no-color.org)"),
+        (Terminal, {"NO_COLOR": "1"}, False, "somebody does not want them"),
+        (Terminal, {"TERM": "dumb"}, False, "a terminal that cannot"),
+        (io.StringIO, {}, False, "a pipe, as in docker compose logs"),
+    ],
+)
+def test_colours_are_for_terminals(
+    stream: Callable[[], io.StringIO],
+    env: dict[str, str],
+    coloured: bool,
+    case: str,
+) -> None:
+    """And what is left without them is the same line."""
+    told = log(stream=stream(), env=env)
+    told.say.info("policy added", domain="example.org")
+    assert ("\x1b[" in told.text) is coloured
+    bare = re.sub(r"\x1b\[[0-9;]*m", "", told.text)
+    assert bare == "2026-11-24 10:15:02 info     policy added            domain=example.org\n"
+
+
+def test_levels_below_the_chosen_one_are_not_shown() -> None:
+    """By name; an unknown name is a mistake in the settings."""
+    told = log(level="warning")
+    told.say.info("no")
+    told.say.warning("yes")
+    assert "no" not in told.text
+    assert "yes" in told.text
+    with pytest.raises(ValueError, match="'loud' is none of debug, info, warning, error, critical"):
+        log(level="loud")
+
+
+# --- JSON ------------------------------------------------------------------------------------------------
+
+
+def test_json_has_its_keys_in_order() -> None:
+    """One object a line, plain values as they are."""
+    told = log(as_json=True)
+    told.say.warning(
+        "held", names=("b", "a"), until=None, n=2, share=0.5, odd=float("nan"), more={"a": Mode.TESTING}
+    )
+    assert list(told.last().items()) == [
+        ("time", "2026-11-24T10:15:02.250+00:00"),
+        ("level", "warning"),
+        ("event", "held"),
+        ("names", ["b", "a"]),
+        ("until", None),
+        ("n", 2),
+        ("share", 0.5),
+        ("odd", "nan"),
+        ("more", {"a": "testing"}),
+    ]
+
+
+def test_a_callers_key_does_not_replace_the_time() -> None:
+    """The three keys that readers rely on are the log's own."""
+    told = log(as_json=True)
+    told.say.info("x", time="noon")
+    assert told.last()["time"] == "2026-11-24T10:15:02.250+00:00"
+
+
+# --- failures --------------------------------------------------------------------------------------------
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def _failing(say: Any, error: BaseException) -> None:
+    """Logs `error` as the top of a pass does, from where it was caught."""
+    try:
+        try:
+            _raise(KeyError("the cause"))
+        except KeyError as cause:
+            raise error from cause
+    except type(error):
+        say.exception("the pass failed")
+
+
+EXPECTED = [
+    (
+        TemporaryError("the API answered 500; look at its log"),
+        "the API answered 500; look at its log",
+        "alone",
+    ),
+    (
+        ExceptionGroup(
+            "tasks", [TemporaryError("first"), ExceptionGroup("more", [PermanentError("second")])]
+        ),
+        "first; second",
+        "gathered by task groups",
+    ),
+]
+
+
+@pytest.mark.parametrize(("error", "message", "case"), EXPECTED, ids=[case for _, _, case in EXPECTED])
+def test_an_expected_failure_is_its_message(error: Exception, message: str, case: str) -> None:
+    """No trace, neither its own nor its cause's."""
+    told = log()
+    _failing(told.say, error)
+    assert told.text == f'2026-11-24 10:15:02 error    the pass failed         error="{message}"\n'
+    told = log(as_json=True)
+    _failing(told.say, error)
+    assert told.last()["error"] == message
+    assert "exception" not in told.last()
+
+
+def test_a_message_that_is_the_event_is_not_repeated() -> None:
+    """`log.error(str(error), exc_info=error)`."""
+    told = log()
+    told.say.error("locked by another", exc_info=TemporaryError("locked by another"))
+    assert told.text == "2026-11-24 10:15:02 error    locked by another\n"
+
+
+BUGS = [
+    (ZeroDivisionError("by zero"), "a bug"),
+    (
+        ExceptionGroup("tasks", [TemporaryError("first"), ZeroDivisionError("by zero")]),
+        "a bug beside a failure",
+    ),
+]
+
+
+@pytest.mark.parametrize(("error", "case"), BUGS, ids=[case for _, case in BUGS])
+def test_a_bug_is_shown_with_its_whole_trace(error: Exception, case: str) -> None:
+    """With its cause; after the line, or as one string of the JSON object."""
+    told = log()
+    _failing(told.say, error)
+    first, *trace = told.text.splitlines()
+    assert first == "2026-11-24 10:15:02 error    the pass failed"
+    assert all(line.startswith("    ") for line in trace)
+    assert "test_log.py" in told.text
+    assert "KeyError: 'the cause'" in told.text
+    assert "by zero" in told.text
+    told = log(as_json=True)
+    _failing(told.say, error)
+    assert len(told.text.splitlines()) == 1
+    assert told.last()["exception"].startswith("Traceback")
+    assert "by zero" in told.last()["exception"]
+
+
+def test_exc_info_without_an_error_says_nothing_of_one() -> None:
+    """`exc_info=True` outside of a handler, and the false values."""
+    told = log()
+    for nothing in (True, False, None, (None, None, None)):
+        told.say.info("x", exc_info=nothing)
+    assert told.text == "2026-11-24 10:15:02 info     x\n" * 4
+
+
+# --- secrets ---------------------------------------------------------------------------------------------
+
+AWKWARD = 'p /ä"+%\\s'
+FORMS = [
+    (KEY, KEY, "as it is"),
+    (KEY, f"x-api-key: {KEY}, again {KEY}", "in the middle, and twice"),
+    (AWKWARD, AWKWARD, "characters that mean something elsewhere"),
+    (AWKWARD, quote(AWKWARD), "in a path"),
+    (AWKWARD, quote(AWKWARD, safe=""), "in a query"),
+    (AWKWARD, quote_plus(AWKWARD), "in a form"),
+    (AWKWARD, quote(AWKWARD, safe="").lower(), "quoted in lower case"),
+    (AWKWARD, json.dumps(AWKWARD, ensure_ascii=False), "in JSON"),
+    (AWKWARD, repr(AWKWARD), "in a repr"),
+]
+
+
+@pytest.mark.parametrize(("secret", "text", "case"), FORMS, ids=[case for _, _, case in FORMS])
+def test_every_form_of_a_secret_is_replaced(secret: str, text: str, case: str) -> None:
+    """Nothing of it is left."""
+    event = redact([secret])(None, "info", {"event": f"<{text}>"})
+    assert isinstance(event, dict)
+    left = event["event"]
+    assert "***" in left
+    assert not any(part in left for part in (secret, text, KEY[:6], "%5C", "%5c", "ä"))
+
+
+class Tricky:
+    """Shows the key only when it is rendered."""
+
+    def __str__(self) -> str:
+        return f"headers: {KEY}"
+
+
+PLACES: list[tuple[Callable[[Any], object], str]] = [
+    (lambda say: say.info(f"key {KEY}"), "the event"),
+    (lambda say: say.info("x", key=KEY), "a value"),
+    (lambda say: say.info("x", **{KEY: 1}), "a key"),
+    (lambda say: say.info("x", deep={"a": [("b", {KEY: KEY})]}), "deep inside"),
+    (lambda say: say.info("x", odd=Tricky()), "an object"),
+    (lambda say: say.info("x", raw=f"{KEY}".encode()), "bytes"),
+    (lambda say: say.info("x", path=Path(KEY)), "a path"),
+    (lambda say: say.info("x", error=ValueError(KEY)), "an exception as a value"),
+    (lambda say: say.info(ValueError(KEY)), "an exception as the event"),
+    (lambda say: _failing(say, TemporaryError(f"tried with {KEY}")), "the message of a failure"),
+    (lambda say: _failing(say, ValueError(KEY)), "the trace of a bug"),
+    (lambda say: logging.getLogger("aiohttp.client").warning("sent %s", KEY), "another library's log"),
+    (lambda say: structlog.contextvars.bind_contextvars(bound=KEY) and say.info("x"), "the context"),
+]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize(("place", "case"), PLACES, ids=[case for _, case in PLACES])
+def test_a_secret_reaches_no_line(as_json: bool, place: Callable[[Any], object], case: str) -> None:
+    """Wherever it stands."""
+    told = log(as_json=as_json, secrets=["", " ", KEY])
+    place(told.say)
+    structlog.contextvars.clear_contextvars()
+    assert KEY not in told.text
+    assert "***" in told.text
+
+
+def test_the_longer_of_two_secrets_goes_first() -> None:
+    """So that its end is not left."""
+    event = redact(["abcd", "abcdefgh"])(None, "info", {"event": "abcdefgh abcd"})
+    assert event == {"event": "*** ***"}
+
+
+def test_no_secret_hides_nothing() -> None:
+    """Empty ones are none."""
+    assert redact(["", "  "])(None, "info", {"event": "a b"}) == {"event": "a b"}
+
+
+def test_a_logger_made_before_learns_of_a_new_secret() -> None:
+    """The settings are read after the first lines were written."""
+    told = log()
+    told.say.info("before")
+    again = log(secrets=[KEY])
+    told.say.info(KEY)
+    assert "***" in again.text
+    assert KEY not in again.text
+
+
+# --- the edges -------------------------------------------------------------------------------------------
+
+
+def test_other_libraries_are_heard_from_warning_on() -> None:
+    """Each record once, however often the log was set up."""
+    log()
+    told = log()
+    for name in ("aiohttp.server", "asyncio", "docker.api", "urllib3.connectionpool"):
+        logging.getLogger(name).info("too much")
+        logging.getLogger(name).warning("line one\nline two of %s", name)
+    logging.getLogger("x").log(35, "a level of its own")
+    lines = told.text.splitlines()
+    assert len(lines) == 5
+    assert lines[0].endswith(r"warning  line one\nline two of aiohttp.server logger=aiohttp.server")
+    assert " warning  a level of its own " in lines[4]
+
+
+async def test_a_lost_exception_of_a_task_is_heard() -> None:
+    """asyncio tells of it through logging, with the trace."""
+    told = log(as_json=True)
+    try:
+        _raise(ZeroDivisionError("lost"))
+    except ZeroDivisionError as error:
+        asyncio.get_running_loop().call_exception_handler({"message": "never retrieved", "exception": error})
+    assert told.last()["logger"] == "asyncio"
+    assert "ZeroDivisionError: lost" in told.last()["exception"]
+
+
+class Closed(io.StringIO):
+    """A pipe that nobody reads."""
+
+    def write(self, _text: str, /) -> int:
+        raise BrokenPipeError
+
+
+def test_a_log_that_cannot_be_written_stops_nothing() -> None:
+    """Neither a broken pipe nor a closed stream."""
+    log(stream=Closed()).say.info("x")
+    told = log()
+    told.stream.close()
+    told.say.info("x")
+
+
+def test_a_stream_that_cannot_show_a_letter_gets_its_number() -> None:
+    """A container without a locale."""
+    raw = io.BytesIO()
+    with io.TextIOWrapper(raw, encoding="ascii", write_through=True) as stream:
+        configure(json=False, stream=stream, now=lambda: NOW, env={})
+        structlog.get_logger().info("bücher")
+        assert raw.getvalue() == b"2026-11-24 10:15:02 info     b\\xfccher\n"
+
+
+class Broken:
+    """Its text cannot be made."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+def test_an_object_without_a_text_stops_nothing() -> None:
+    """It is named by its type."""
+    assert plain(Broken()) == "<Broken without a text>"
+
+
+def test_lines_of_threads_stay_whole() -> None:
+    """Blocking calls log from threads."""
+    told = log()
+    threads = [
+        threading.Thread(target=lambda: [told.say.info("x" * 50, n=1) for _ in range(50)]) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(told.text.splitlines()) == {f"2026-11-24 10:15:02 info     {'x' * 50} n=1"}
+    assert told.text.count("\n") == 200
+
+
+def test_escaping_leaves_what_can_be_printed() -> None:
+    """And is the same text when there is nothing to escape."""
+    assert escaped("plain ü 漢") == "plain ü 漢"
+    assert escaped("a\tb\x00") == r"a\tb\x00"

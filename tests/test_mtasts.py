@@ -1,0 +1,145 @@
+"""The policy's grammar (RFC 8461 §3.2), octet by octet, and the match of an MX host (§4.1)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.mtasts import Invalid, Mode, Policy, differences, loosenings, matches, parse, render
+
+GOOD = "version: STSv1\nmode: enforce\nmax_age: 604800\nmx: mail.example.org\n"
+
+
+def good(
+    text: str | bytes,
+    *,
+    mode: Mode = Mode.ENFORCE,
+    max_age: int = 604_800,
+    mx: tuple[str, ...] = ("mail.example.org",),
+) -> None:
+    """`text` is this policy."""
+    data = text if isinstance(text, bytes) else text.encode()
+    assert parse(data) == Policy(mode, max_age, mx)
+
+
+def bad(text: str | bytes, problem: str) -> None:
+    """`text` is no policy, and this is said of it."""
+    found = parse(text if isinstance(text, bytes) else text.encode())
+    assert isinstance(found, Invalid)
+    assert problem in str(found)
+
+
+def test_what_the_grammar_takes() -> None:
+    """Each line a case of its own."""
+    good(GOOD)
+    good(GOOD.replace("\n", "\r\n"))  # CRLF
+    good(GOOD.removesuffix("\n"))  # the last line end is optional
+    good("mx: mail.example.org\nmax_age: 604800\nmode: enforce\nversion: STSv1\n")  # any order
+    good(GOOD.replace(": ", ":"))  # white space after the colon is optional
+    good(GOOD.replace(": ", ":\t  "))
+    good(GOOD.replace("\n", " \t\n"))  # *WSP before a line end
+    good(GOOD + "mode: testing\nmax_age: 1\n")  # of a field given twice the first counts
+    good(GOOD + "x-note: anything, even ünicode\n")  # unknown fields are allowed
+    good(GOOD + "mx: *.example.org\n", mx=("mail.example.org", "*.example.org"))
+    good(GOOD.replace("mail.example.org", "MAIL.Example.Org"))  # host names have no case
+    good(GOOD.replace("604800", "31557600"), max_age=31_557_600)
+    good("version: STSv1\nmode: none\nmax_age: 86400\n", mode=Mode.NONE, max_age=86_400, mx=())
+    good(GOOD.replace("604800", "0"), max_age=0)
+
+
+def test_what_the_grammar_refuses() -> None:
+    """Each line a case of its own, with the problem that is told."""
+    bad("", "line 1 is no field")
+    bad(GOOD.replace("version: STSv1\n", ""), "no version field")
+    bad(GOOD.replace("STSv1", "stsv1"), "version is 'stsv1'")
+    bad(GOOD.replace("version", "Version"), "no version field")
+    bad(GOOD.replace("enforce", "Enforce"), "mode is 'Enforce'")
+    bad(GOOD.replace("mode: enforce\n", ""), "no mode field")
+    bad(GOOD.replace("max_age: 604800\n", ""), "no max_age field")
+    bad(GOOD.replace("604800", "31557601"), "max_age is '31557601'")
+    bad(GOOD.replace("604800", "1e5"), "max_age is")
+    bad(GOOD.replace("604800", "-1"), "max_age is")
+    bad(GOOD.replace("604800", "٦٠٤٨٠٠"), "max_age is")  # digits, but not the grammar's
+    bad(GOOD.replace("604800", "00000604800"), "max_age is")  # eleven digits
+    bad(GOOD.replace("mx: mail.example.org\n", ""), "no mx field")
+    bad(GOOD.replace("mail.example.org", "mail..example.org"), "no host name")
+    bad(GOOD.replace("mail.example.org", "mail.example.org."), "no host name")
+    bad(GOOD.replace("mail.example.org", "*"), "no host name")
+    bad(GOOD.replace("mail.example.org", "mail.*.org"), "no host name")
+    bad(GOOD.replace("mail.example.org", "mail.example.org:25"), "no host name")
+    bad(GOOD.replace("mail.example.org", "bücher.example"), "no host name")
+    bad(GOOD.replace("mode", "\nmode"), "line 2 is no field")  # a blank line
+    bad(GOOD + "\n", "line 5 is no field")
+    bad(" " + GOOD, "line 1 is no field")
+    bad("\ufeff" + GOOD, "line 1 is no field")
+    bad(GOOD.replace("mode: ", "mode:\u00a0"), "mode is")  # a no-break space is no white space here
+    bad(GOOD.replace("\nmode", "\x0bmode"), "line 1 is no field")  # VT is no line end
+    bad(GOOD.replace("\n", "\r"), "line 1 is no field")  # nor is CR alone
+    bad(GOOD.encode() + b"x: \xff\n", "not UTF-8")
+
+
+@given(st.binary(max_size=300))
+def test_parser_never_raises(data: bytes) -> None:
+    """Any octets in, a value out."""
+    assert isinstance(parse(data), Policy | Invalid)
+
+
+labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
+names = st.lists(labels, min_size=1, max_size=4).map(".".join)
+patterns = names | names.map(lambda name: f"*.{name}")
+
+
+@given(
+    st.builds(
+        Policy,
+        st.sampled_from(Mode),
+        st.integers(0, 31_557_600),
+        st.lists(patterns, min_size=1, max_size=4, unique=True).map(tuple),
+    )
+)
+def test_policy_rendered_and_parsed_is_the_same(policy: Policy) -> None:
+    """And its text is stable."""
+    text = render(policy)
+    parsed = parse(text.encode())
+    assert parsed == policy
+    assert render(policy) == text
+
+
+@given(patterns, names)
+def test_match_agrees_with_a_naive_statement_of_the_rfc(pattern: str, host: str) -> None:
+    """RFC 8461 §4.1, label by label."""
+    left, right = pattern.split("."), host.split(".")
+    expected = len(left) == len(right) and all(
+        p == h or (p == "*" and i == 0) for i, (p, h) in enumerate(zip(left, right, strict=True))
+    )
+    assert matches(pattern, host) is expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "host", "expected"),
+    [
+        ("mail.example.org", "MAIL.example.org.", True),
+        ("*.example.org", "a.example.org", True),
+        ("*.example.org", "a.b.example.org", False),
+        ("*.example.org", "example.org", False),
+        ("*.example.org", ".example.org", False),
+        ("mail.example.org", "xmail.example.org", False),
+        ("mail.example.org", "mail.example.org.evil.example", False),
+    ],
+)
+def test_match_of_an_mx_host(pattern: str, host: str, expected: bool) -> None:
+    """A wildcard takes exactly one left label; everything else is compared whole."""
+    assert matches(pattern, host) is expected
+
+
+def test_loosenings_are_what_asks_less_of_senders() -> None:
+    """Weaker mode, shorter max_age, more mx; nothing else."""
+    before = Policy(Mode.ENFORCE, 604_800, ("a.example",))
+    assert loosenings(before, before) == ()
+    assert loosenings(before, Policy(Mode.ENFORCE, 604_801, ())) == ()
+    after = Policy(Mode.TESTING, 86_400, ("a.example", "b.example"))
+    assert loosenings(before, after) == (
+        "mode testing instead of enforce",
+        "max_age 86400 instead of 604800",
+        "mx b.example more",
+    )
+    assert len(differences(before, after)) == 3

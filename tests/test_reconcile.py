@@ -1,0 +1,286 @@
+"""Whole passes against a simulated mailcow: what is served, written and restarted in the end."""
+
+from pathlib import Path
+
+import pytest
+
+from sidecar.apply import Result
+from sidecar.demo.simulated import API, POLICY, Fault
+from sidecar.mtasts import parse
+from sidecar.plan.actions import AddPolicy, RecreateAcme, RestartAcme
+from tests.stage import HOST, Stage, stage
+from tests.worlds import policy, text
+
+NAME = "mta-sts.example.org"
+
+
+def writes_of(on: Stage) -> list[object]:
+    """What was sent to be written; the probe of the route sends an empty body."""
+    return [request.body for request in on.mailcow.asked("add") + on.mailcow.asked("edit") if request.body]
+
+
+async def test_domain_is_served_a_policy_after_one_pass(tmp_path: Path) -> None:
+    """One write, read back; and nothing more to do in the next pass but wait for DNS."""
+    async with stage(tmp_path) as on:
+        report = await on.once()
+        assert on.served() == {"example.org": text()}
+        assert [(type(o.action), o.result) for o in report.outcomes] == [(AddPolicy, Result.DONE)]
+        again = await on.once()
+        assert again.outcomes == ()
+        assert f"publish: {NAME}. CNAME {HOST}." in str(again.plan.held)
+
+
+async def test_name_that_resolves_is_restarted_for_after_the_quiet_period(tmp_path: Path) -> None:
+    """The real Engine calls: top, inspect, restart."""
+    async with stage(tmp_path) as on:
+        await on.once()
+        on.resolves(NAME)
+        await on.once()
+        assert on.engine.count("/restart") == 0
+        on.clock.ahead = 31
+        report = await on.once()
+        assert [type(o.action) for o in report.outcomes] == [RestartAcme]
+        assert on.engine.count("/restart") == 1
+        on.clock.ahead = 120
+        held = (await on.once()).plan.held
+        assert on.engine.count("/restart") == 1
+        assert "kept 60 min apart" in str(held)
+
+
+async def test_file_generation_writes_the_file_and_the_settings(tmp_path: Path) -> None:
+    """mta-sts.txt, both keys, every other byte as it was, and the command for a new environment."""
+    async with stage(tmp_path, version="2025-07") as on:
+        before = on.conf.read_bytes()
+        await on.once()
+        assert on.policy_file.read_text() == text()
+        after = on.conf.read_bytes()
+        assert after == before.replace(b"_SAN=\n", b"_SAN=mta-sts.*\n").replace(
+            b"_NAMES=\n", b"_NAMES=mta-sts.*\n"
+        )
+        assert on.conf.stat().st_mode & 0o777 == 0o600
+        on.resolves(NAME)
+        on.clock.ahead = 3_700
+        report = await on.once()
+        assert [type(a) for a in (*report.plan.actions, *(h.action for h in report.plan.held))][
+            -1
+        ] is RecreateAcme
+
+
+async def test_broken_policy_file_is_repaired_and_kept_in_the_state(tmp_path: Path) -> None:
+    """Senders can make nothing of it; a person may want it back."""
+    async with stage(tmp_path, version="2025-07") as on:
+        await on.once()
+        on.policy_file.write_text("nonsense\n")
+        await on.once()
+        assert on.policy_file.read_text() == text()
+        assert [p.read_text() for p in (tmp_path / "state").glob("mta-sts.txt.*")] == ["nonsense\n"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault.EMPTY_BODY, Fault.EMPTY_OBJECT, Fault.EMPTY_PAGE, Fault.HTML_500, Fault.HTML_502, Fault.KEY_GONE],
+)
+@pytest.mark.parametrize("version", ["2026-07a", "2025-07"])
+async def test_odd_answer_withdraws_nothing(tmp_path: Path, fault: Fault, version: str) -> None:
+    """Whatever mailcow says in an outage, by either generation."""
+    async with stage(tmp_path, version=version) as on:
+        on.mailcow.add_alias("alias.example", "example.org")
+        await on.once()
+        before = (on.served(), on.policy_file.exists() and on.policy_file.read_text(), on.conf.read_text())
+        on.mailcow.fail(API, fault)
+        for _ in range(3):
+            on.clock.ahead += 700
+            await on.once()
+        assert (
+            on.served(),
+            on.policy_file.exists() and on.policy_file.read_text(),
+            on.conf.read_text(),
+        ) == before
+
+
+async def test_lost_answer_to_a_write_is_found_to_be_ours(tmp_path: Path) -> None:
+    """The row was written, the answer got lost: the next pass sees its own intent and does nothing."""
+    async with stage(tmp_path) as on:
+        async with on.sidecar() as parts:
+            observed, plan = await parts.passes.look()
+            on.mailcow.fail("add/mta-sts", Fault.LOST_ANSWER)
+            (outcome,) = await parts.passes.applier.apply(plan.actions, observed)
+        assert outcome.result is Result.FAILED
+        on.mailcow.heal()
+        again = await on.once()
+        assert again.outcomes == ()
+        assert [n.code for n in again.plan.notices if n.code == "policy.foreign"] == []
+
+
+async def test_policy_that_is_not_served_as_sent_is_a_failure(tmp_path: Path) -> None:
+    """What was written is read back and compared."""
+    async with stage(tmp_path) as on:
+        async with on.sidecar() as parts:
+            observed, plan = await parts.passes.look()
+            on.mailcow.fail(POLICY, Fault.NO_POLICY)
+            outcomes = await parts.passes.applier.apply(plan.actions, observed)
+        assert [(o.result, "mailcow serves: nothing" in str(o.detail)) for o in outcomes] == [
+            (Result.FAILED, True)
+        ]
+
+
+async def test_row_switched_off_by_a_person_is_left_and_handed_back_by_adopt(tmp_path: Path) -> None:
+    """A row is there although nothing is served."""
+    async with stage(tmp_path) as on:
+        on.mailcow.person_sets_policy("example.org", mode="enforce", mx=HOST, max_age=604_800, active=False)
+        assert [o.result for o in (await on.once()).outcomes] == [Result.REFUSED]
+        assert (await on.once()).outcomes == ()
+        assert on.served() == {}
+        async with on.sidecar() as parts:
+            parts.state.wish_adopt(["example.org"], on.clock.now())
+        await on.once()
+        assert on.served() == {"example.org": text()}
+
+
+async def test_adopt_hands_a_foreign_policy_over_once(tmp_path: Path) -> None:
+    """A later change by a person is not meant by an earlier wish."""
+    async with stage(tmp_path) as on:
+        on.mailcow.person_sets_policy("example.org", mode="testing", mx="mx.example.net", max_age=86_400)
+        assert (await on.once()).outcomes == ()
+        async with on.sidecar() as parts:
+            parts.state.wish_adopt(["example.org"], on.clock.now())
+        await on.once()
+        assert on.served() == {"example.org": text()}
+        on.mailcow.person_sets_policy("example.org", mode="testing", mx="mx.example.com", max_age=86_400)
+        assert (await on.once()).outcomes == ()
+
+
+async def test_updated_mailcow_is_noticed_while_the_sidecar_runs(tmp_path: Path) -> None:
+    """File becomes native: the policy goes through the API, and the entries come out again."""
+    async with stage(tmp_path, version="2025-07") as on, on.sidecar() as parts:
+        await parts.passes.reconcile()
+        assert "mta-sts.*" in on.conf.read_text()
+        on.mailcow.update_to("2026-07a")
+        on.clock.ahead = 3_700
+        await parts.passes.reconcile()
+        assert on.served() == {"example.org": text()}
+        assert "mta-sts.*" not in on.conf.read_text()
+
+
+async def test_version_that_the_routes_belie_stops_everything(tmp_path: Path) -> None:
+    """An update under way: nothing is done until both agree."""
+    async with stage(tmp_path) as on:
+        on.mailcow.says_version = "2025-07"
+        report = await on.once()
+        assert (report.outcomes, report.readable) == ((), False)
+
+
+async def test_wrong_key_is_tried_once_and_then_after_minutes(tmp_path: Path) -> None:
+    """mailcow counts refusals."""
+    async with stage(tmp_path, MTA_STS_API_KEY="WRONG") as on, on.sidecar() as parts:
+        await parts.passes.reconcile()
+        asked = len(on.mailcow.requests)
+        for _ in range(5):
+            on.clock.ahead += 30
+            await parts.passes.reconcile()
+        assert len(on.mailcow.requests) == asked
+        on.clock.ahead += 300
+        await parts.passes.reconcile()
+        assert len(on.mailcow.requests) > asked
+
+
+async def test_unchanged_pass_asks_only_for_what_is_cheap(tmp_path: Path) -> None:
+    """Counts, and the short list of aliases; never the whole list."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        await parts.passes.reconcile()
+        on.clock.ahead = 30
+        await parts.passes.reconcile()  # the whole list once more, after an own write
+        on.mailcow.requests.clear()
+        for _ in range(5):
+            on.clock.ahead += 30
+            await parts.passes.reconcile()
+        assert {r.route for r in on.mailcow.requests} == {"search/domain", "get/alias-domain/all"}
+
+
+async def test_new_domain_costs_one_write_from_the_list_to_the_policy(tmp_path: Path) -> None:
+    """Counts change, the list is asked for, the policy is written."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        await parts.passes.reconcile()
+        on.clock.ahead = 30
+        await parts.passes.reconcile()
+        on.mailcow.requests.clear()
+        on.mailcow.add_domain("new.example")
+        on.clock.ahead = 60
+        await parts.passes.reconcile()
+        assert on.served().keys() == {"example.org", "new.example"}
+        assert len(on.mailcow.asked("get/domain/all")) == 1
+        assert len(writes_of(on)) == 1
+
+
+async def test_no_cookie_and_no_key_go_where_they_do_not_belong(tmp_path: Path) -> None:
+    """mailcow's session cookie carries the key's rights; the policy is asked for without the key."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        for _ in range(3):
+            await parts.passes.reconcile()
+        assert not any(request.cookie for request in on.mailcow.requests)
+        assert {
+            request.key.value for request in on.mailcow.requests if request.path.startswith("/.well-known")
+        } == {"none"}
+
+
+async def test_one_domain_that_fails_stops_no_other(tmp_path: Path) -> None:
+    """Each by itself."""
+    async with stage(tmp_path) as on:
+        on.mailcow.add_domain("bad.example")
+        on.configure(
+            "domains: {bad.example: {mx: ['*.bad.example', "
+            + ", ".join(f"m{n}.{'x' * 60}.example" for n in range(9))
+            + "]}}"
+        )
+        report = await on.once()
+        assert on.served().keys() == {"example.org"}
+        assert {o.result for o in report.outcomes} == {Result.DONE, Result.REFUSED}
+
+
+async def test_dry_run_changes_nothing(tmp_path: Path) -> None:
+    """Neither through the API nor in a file."""
+    async with stage(tmp_path, MTA_STS_DRY_RUN="1") as on:
+        before = on.conf.read_bytes()
+        report = await on.once()
+        assert (on.served(), on.conf.read_bytes(), report.outcomes) == ({}, before, ())
+        assert [h.reason for h in report.plan.held if isinstance(h.action, AddPolicy)] == ["dry run"]
+
+
+async def test_without_an_engine_all_else_works(tmp_path: Path) -> None:
+    """And says so."""
+    async with stage(tmp_path, DOCKER_HOST="unix:///nowhere/docker.sock") as on:
+        report = await on.once()
+        assert on.served() == {"example.org": text()}
+        assert "unseen.docker" in {n.code for n in report.plan.notices}
+
+
+async def test_lost_state_leads_to_no_write(tmp_path: Path) -> None:
+    """What is served already says what the sidecar would write: it is adopted silently."""
+    async with stage(tmp_path) as on:
+        await on.once()
+        for path in (tmp_path / "state").iterdir():
+            path.unlink()
+        writes = writes_of(on)
+        await on.once()
+        assert writes_of(on) == writes
+
+
+async def test_history_tells_what_was_done_and_why(tmp_path: Path) -> None:
+    """One event an outcome."""
+    async with stage(tmp_path) as on:
+        await on.once()
+        async with on.sidecar() as parts:
+            (event,) = parts.state.history("example.org")
+        assert (event.what, event.outcome) == ("add policy", "done")
+        assert "the domain has no policy" in event.reason
+
+
+async def test_idn_domain_is_served_in_its_ascii_form(tmp_path: Path) -> None:
+    """A-labels wherever a name is served or compared."""
+    async with stage(tmp_path) as on:
+        on.mailcow.add_domain("bücher.example")
+        on.configure("domains: {BÜCHER.example: {mx: [mx.bücher.example]}}")
+        await on.once()
+        assert parse(on.served()["xn--bcher-kva.example"].encode()) == policy().__class__(
+            policy().mode, 86_400, ("mx.xn--bcher-kva.example",)
+        )

@@ -1,0 +1,282 @@
+"""A small world with sane defaults for tests of deciding code: change one thing, compare the whole plan.
+
+`advance` does to the world what the plan's actions would do, so that passes can be repeated without any I/O.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import yaml
+
+from sidecar.acme import names_asked
+from sidecar.envfile import items
+from sidecar.learn import learn
+from sidecar.ledger import entries, intended, settled
+from sidecar.mtasts import Mode, Policy, render
+from sidecar.observed import (
+    FILE,
+    Addresses,
+    AliasDomain,
+    Backend,
+    Caa,
+    Certificate,
+    Certificates,
+    Conf,
+    ConfEvent,
+    Container,
+    Dns,
+    Domain,
+    DomainList,
+    Issuer,
+    Mailcow,
+    Memory,
+    Observed,
+    PolicyFile,
+    Project,
+    Restart,
+    Seen,
+    Served,
+    Sight,
+    Unseen,
+    Version,
+)
+from sidecar.plan import make_plan
+from sidecar.plan.actions import (
+    Action,
+    AddPolicy,
+    AdoptSame,
+    EditConf,
+    EditPolicy,
+    Plan,
+    RecreateAcme,
+    RestartAcme,
+    SwitchOff,
+    WriteFile,
+)
+from sidecar.plan.policies import text_of
+from sidecar.settings import Settings, load
+
+T = TypeVar("T")
+
+NOW = 1_800_000_000.0
+DAY = 86_400.0
+HOST = "mail.example.org"
+ADDRESS = "192.0.2.1"
+NATIVE = Mailcow(Backend.NATIVE, Version(2026, 7, "a"))
+OLD_NATIVE = Mailcow(Backend.NATIVE, Version(2025, 9))
+FILE_MAILCOW = Mailcow(Backend.FILE, Version(2025, 7))
+
+
+@dataclass(frozen=True)
+class World:
+    """All there is, as a test wants it; everything is seen unless it is listed in `unseen`."""
+
+    now: float = NOW
+    mailcow: Mailcow = NATIVE
+    domains: tuple[str, ...] = ("example.org",)
+    inactive: frozenset[str] = frozenset()
+    backup: frozenset[str] = frozenset()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    conf: Mapping[str, str] = field(default_factory=dict)
+    locked: str | None = None
+    served: Mapping[str, str] = field(default_factory=dict)
+    file: bytes | None = None
+    names: frozenset[str] = frozenset({HOST})
+    issuer: Issuer = Issuer.LETS_ENCRYPT
+    orders: tuple[float, ...] = ()
+    acme_san: str | None = None
+    """ADDITIONAL_SAN in acme-mailcow's environment; None: as mailcow.conf has it."""
+    sleep: str | None = "1d"
+    started_at: float = NOW - 30 * DAY
+    others: tuple[Container, ...] = ()
+    without_address: frozenset[str] = frozenset()
+    foreign_address: frozenset[str] = frozenset()
+    mx: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    caa: Mapping[str, Caa] = field(default_factory=dict)
+    unseen: frozenset[str] = frozenset()
+    dns_unseen: frozenset[str] = frozenset()
+    memory: Memory = field(default_factory=Memory)
+
+    def listed(self) -> DomainList:
+        """The domains as mailcow lists them."""
+        domains = tuple(Domain(n, n not in self.inactive, n in self.backup) for n in sorted(self.domains))
+        return DomainList(domains, tuple(AliasDomain(a, t, True) for a, t in sorted(self.aliases.items())))
+
+    def conf_value(self) -> Conf:
+        """mailcow.conf."""
+        return Conf({"MAILCOW_HOSTNAME": HOST, "AUTODISCOVER_SAN": "y", **self.conf}, self.locked)
+
+    def acme_items(self) -> tuple[str, ...]:
+        """What acme-mailcow has as ADDITIONAL_SAN."""
+        return items(self.conf.get("ADDITIONAL_SAN", "") if self.acme_san is None else self.acme_san)
+
+
+def given_settings(config: Mapping[str, object]) -> Settings:
+    """The settings for a config.yml of this content."""
+    return load({}, yaml.safe_dump(config).encode(), {})
+
+
+def container(
+    service: str, *, state: str = "running", started_at: float = NOW - 30 * DAY, **env: str
+) -> Container:
+    """A container of the project."""
+    return Container(f"id-{service}", f"mailcow-{service}-1", service, state, started_at, started_at, env)
+
+
+def observed(world: World) -> Observed:
+    """The world as the sidecar sees it."""
+    now, listed = world.now, world.listed()
+    hosts = {
+        f"{prefix}.{d}"
+        for d in [*world.domains, *world.aliases]
+        for prefix in ("mta-sts", "autodiscover", "autoconfig")
+    }
+    lookups: dict[str, Seen[Addresses] | Unseen] = {}
+    for name in {HOST, *hosts, *world.names}:
+        if name in world.dns_unseen:
+            lookups[name] = Unseen("SERVFAIL", now)
+        elif name in world.without_address:
+            lookups[name] = Seen(Addresses(frozenset()), now)
+        else:
+            lookups[name] = Seen(
+                Addresses(frozenset({"203.0.113.9" if name in world.foreign_address else ADDRESS})), now
+            )
+    dns = Dns(
+        lookups,
+        {
+            d: Unseen("time-out", now) if d in world.dns_unseen else Seen(world.mx.get(d, (HOST,)), now)
+            for d in world.domains
+        },
+        {name: Seen(world.caa.get(name, Caa(None)), now) for name in lookups},
+    )
+    acme = container("acme-mailcow", started_at=world.started_at, ADDITIONAL_SAN=",".join(world.acme_items()))
+    project = Project(
+        "mailcow",
+        (acme, container("nginx-mailcow"), *world.others),
+        Seen(world.sleep, now),
+    )
+    certificate = Certificate("", world.names, now - 10 * DAY, now + 80 * DAY, world.issuer, "aa" * 32)
+    native = world.mailcow.backend is Backend.NATIVE
+
+    def sight(part: str, value: T) -> Sight[T]:
+        return Unseen(f"{part} was not seen", now) if part in world.unseen else Seen(value, now)
+
+    return Observed(
+        now=now,
+        conf=sight("conf", world.conf_value()),
+        mailcow=sight("mailcow", world.mailcow),
+        domains=sight("domains", listed),
+        served={d: sight(f"served:{d}", Served(world.served.get(d))) for d in world.domains}
+        if native
+        else {},
+        file=sight("file", PolicyFile(world.file)),
+        project=sight("project", project),
+        certificates=sight("certificates", Certificates(certificate, (), world.orders)),
+        dns=dns,
+        memory=world.memory,
+    )
+
+
+def look(world: World, settings: Settings | None = None) -> tuple[World, Plan]:
+    """One pass up to the plan: the world with what was learned, and the plan."""
+    settings = settings or Settings()
+    seen = observed(world)
+    seen = replace(seen, memory=learn(seen, settings))
+    return replace(world, memory=seen.memory), make_plan(seen, settings)
+
+
+def plan(world: World, settings: Settings | None = None) -> Plan:
+    """The plan for a world."""
+    return look(world, settings)[1]
+
+
+def advance(world: World, actions: Iterable[Action]) -> World:
+    """The world after these actions, each done as the real ones would be."""
+    for action in actions:
+        world = _done(world, action)
+    return world
+
+
+def _done(world: World, action: Action) -> World:
+    memory, now = world.memory, world.now
+    match action:
+        case AddPolicy(domain=domain) | EditPolicy(domain=domain) | SwitchOff(domain=domain):
+            text = text_of(action)
+            served = {k: v for k, v in world.served.items() if k != domain}
+            if text is not None:
+                served[domain] = text
+            return replace(world, served=served, memory=_remembered(memory, domain, text, now))
+        case AdoptSame(key=key, text=text):
+            return replace(world, memory=_remembered(memory, key, text, now))
+        case WriteFile(text=text, floor=floor):
+            memory = _remembered(memory, FILE, text, now)
+            if floor is not None:
+                memory = replace(
+                    memory, policies={**memory.policies, FILE: replace(memory.policy(FILE), floor=floor)}
+                )
+            return replace(world, file=text.encode(), memory=memory)
+        case EditConf(edits=edits):
+            conf = dict(world.conf)
+            events = list(memory.conf)
+            for key, edit in edits.items():
+                kept = [
+                    e for e in items(conf.get(key, "")) if e.lower() not in {r.lower() for r in edit.remove}
+                ]
+                conf[key] = ",".join([*kept, *edit.add])
+                events += entries(key, edit.add, ConfEvent.ADDED, now) + entries(
+                    key, edit.remove, ConfEvent.REMOVED, now
+                )
+            acme_san = world.acme_san if world.acme_san is not None else world.conf.get("ADDITIONAL_SAN", "")
+            return replace(world, conf=conf, acme_san=acme_san, memory=replace(memory, conf=tuple(events)))
+        case RestartAcme(names=names):
+            memory = replace(memory, restarts=(*memory.restarts, Restart(now, names)))
+            return _ran(replace(world, memory=memory))
+        case RecreateAcme(names=names, environment=environment):
+            memory = replace(memory, restarts=(*memory.restarts, Restart(now, names)))
+            return _ran(replace(world, memory=memory, acme_san=environment["ADDITIONAL_SAN"]))
+
+
+def _ran(world: World) -> World:
+    return replace(
+        world, names=world.names | _ordered(world), started_at=world.now, orders=(*world.orders, world.now)
+    )
+
+
+def _remembered(memory: Memory, key: str, text: str | None, now: float) -> Memory:
+    wrote = settled(intended(memory.policy(key), text, now), text, now, done=True)
+    return replace(memory, policies={**memory.policies, key: wrote}, adopt=memory.adopt - {key})
+
+
+def _ordered(world: World) -> frozenset[str]:
+    """What acme-mailcow would get a certificate for: each name that it asks for and that passes its check."""
+    asked = names_asked(
+        world.mailcow, world.conf_value(), world.acme_items(), world.listed(), frozenset(world.served)
+    )
+    return frozenset(
+        n for n in asked.all if n not in world.without_address | world.foreign_address | world.dns_unseen
+    )
+
+
+def settle(
+    world: World, settings: Settings | None = None, *, quiet_days: int = 20, limit: int = 400
+) -> tuple[World, Plan]:
+    """Passes, half a day apart, until nothing was to be done for so many days: longer than any max_age here."""
+    last, quiet = Plan(), 0
+    for _ in range(limit):
+        world, last = look(world, settings)
+        quiet = 0 if last.actions else quiet + 1
+        if quiet >= 2 * quiet_days:
+            return world, last
+        world = replace(advance(world, last.actions), now=world.now + DAY / 2)
+    raise AssertionError(f"never came to rest: {last.actions}")
+
+
+def policy(mode: Mode = Mode.TESTING, max_age: int = 86_400, *mx: str) -> Policy:
+    """A policy; without mx, of this mailcow's host."""
+    return Policy(mode, max_age, mx or (HOST,))
+
+
+def text(mode: Mode = Mode.TESTING, max_age: int = 86_400, *mx: str) -> str:
+    """The text of a policy."""
+    return render(policy(mode, max_age, *mx))
