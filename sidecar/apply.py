@@ -15,9 +15,10 @@ from sidecar.errors import PermanentError, SidecarError, TemporaryError
 from sidecar.ledger import Ledger, entries, intended, settled
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import policy_file
-from sidecar.mailcow.api import Exists, NoSuchRow, check_policy
-from sidecar.mailcow.containers import Engine
-from sidecar.mtasts import Policy, render
+from sidecar.mailcow.acme_engine import AcmeEngine
+from sidecar.mailcow.api import AccessDenied, Exists, NoSuchRow, check_policy
+from sidecar.mailcow.engine_changes import RecreateRefused
+from sidecar.mtasts import Policy
 from sidecar.observed import FILE, ConfEvent, Observed, PolicyMemory, Seen
 from sidecar.observer import Observer
 from sidecar.ownership import policy_of
@@ -27,6 +28,7 @@ from sidecar.plan.actions import (
     AdoptSame,
     EditConf,
     EditPolicy,
+    RecreateAcme,
     RestartAcme,
     SwitchOff,
     WriteFile,
@@ -60,6 +62,8 @@ class Outcome:
     result: Result
     at: float
     detail: str | None = None
+    denied: bool = False
+    """Whether mailcow refused the key: to go on trying would only be counted against us."""
 
 
 class Applier:
@@ -70,7 +74,7 @@ class Applier:
         settings: Settings,
         clock: Clock,
         observer: Observer,
-        engine: Engine,
+        engine: AcmeEngine,
         ledger: Ledger,
         told: Callable[[Outcome], None],
     ) -> None:
@@ -96,6 +100,8 @@ class Applier:
                     outcomes.append(await self._one(action, self._edit_conf))
                 case RestartAcme():
                     outcomes.append(await self._one(action, self._restart))
+                case RecreateAcme():
+                    outcomes.append(await self._one(action, lambda a: self._recreate(a, observed)))
                 case _:
                     pass
         return tuple(outcomes)
@@ -104,7 +110,8 @@ class Applier:
         try:
             await do(action)
         except PermanentError as error:
-            outcome = Outcome(action, Result.REFUSED, self._clock.now(), str(error))
+            denied = isinstance(error, AccessDenied)
+            outcome = Outcome(action, Result.REFUSED, self._clock.now(), str(error), denied)
         except SidecarError as error:
             outcome = Outcome(action, Result.FAILED, self._clock.now(), str(error))
         else:
@@ -122,35 +129,49 @@ class Applier:
         self._ledger.policies(texts, lambda key, memory: intended(memory, texts[key], now))
         await self._ledger.store()
         places = asyncio.Semaphore(CONCURRENT_WRITES)
+        denied = False
 
-        async def one(action: _PolicyAction) -> Outcome:
+        async def one(action: _PolicyAction) -> Outcome | None:
+            nonlocal denied
             async with places:
-                return await self._one(action, lambda a: self._write_policy(a, observed))
+                if denied:
+                    self._forget_intent(action)
+                    return None
+                outcome = await self._one(action, lambda a: self._write_policy(a, observed))
+                if outcome.denied:
+                    denied = True
+                return outcome
 
-        outcomes = list(await asyncio.gather(*(one(action) for action in actions)))
+        found = await asyncio.gather(*(one(action) for action in actions))
+        outcomes = [outcome for outcome in found if outcome is not None]
         self._observer.session.wrote()
         await self._ledger.store()
         return outcomes
 
     async def _write_policy(self, action: _PolicyAction, observed: Observed) -> None:
         domain, text = action.domain, text_of(action)
-        if not isinstance(action, SwitchOff):
-            self._check(domain, action.policy, observed)
-        self._observer.forget_served([domain])
         try:
+            if not isinstance(action, SwitchOff):
+                self._check(domain, action.policy, observed)
+            self._observer.forget_served([domain])
             await self._send(action)
         except PermanentError:
             # Refused for certain: nothing was written.
-            self._ledger.policy(domain, lambda memory: settled(memory, text, self._clock.now(), done=False))
+            self._forget_intent(action)
             raise
         await self._read_back(domain, text)
         self._ledger.policy(domain, lambda memory: settled(memory, text, self._clock.now(), done=True))
         self._ledger.fulfilled(domain)
         await self._store_now_and_then()
 
+    def _forget_intent(self, action: _PolicyAction) -> None:
+        text = text_of(action)
+        self._ledger.policy(
+            action.domain, lambda memory: settled(memory, text, self._clock.now(), done=False)
+        )
+
     def _check(self, domain: str, policy: Policy, observed: Observed) -> None:
         if isinstance(observed.mailcow, Seen) and (trouble := check_policy(policy, observed.mailcow.value)):
-            self._ledger.policy(domain, lambda m: settled(m, render(policy), self._clock.now(), done=False))
             raise PermanentError(f"the policy for {domain} was not sent: {trouble}")
 
     async def _send(self, action: _PolicyAction) -> None:
@@ -229,11 +250,31 @@ class Applier:
     # --- the container ------------------------------------------------------------------------------
 
     async def _restart(self, action: RestartAcme) -> None:
+        await self._counted(action.names)
+        await self._engine.restart(action.container_id, action.started_at)
+
+    async def _recreate(self, action: RecreateAcme, observed: Observed) -> None:
+        if not isinstance(observed.project, Seen):
+            raise TemporaryError(f"acme-mailcow was not made anew: {observed.project.reason}")
+        await self._counted(action.names)
+        try:
+            await self._engine.recreate(
+                action.container_id,
+                expected=observed.project.value,
+                expected_started_at=action.started_at,
+                environment=action.environment,
+                now=self._clock.now(),
+            )
+        except RecreateRefused:
+            self._ledger.not_restarted()
+            await self._ledger.store()
+            raise
+
+    async def _counted(self, names: tuple[str, ...]) -> None:
         # Counted before it is done: a crash in between may cost an hour of waiting, never a second order.
-        self._ledger.restarted(self._clock.now(), action.names)
+        self._ledger.restarted(self._clock.now(), names)
         await self._ledger.store()
         self._observer.project_touched = True
-        await self._engine.restart(action.container_id, action.started_at)
 
 
 def _refused(memory: PolicyMemory, why: str) -> PolicyMemory:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from sidecar.dns.lookup import Lookups
 from sidecar.errors import TemporaryError
 from sidecar.ledger import Ledger
 from sidecar.mailcow import conf as conf_file
-from sidecar.mailcow.containers import Engine
+from sidecar.mailcow.acme_engine import AcmeEngine
 from sidecar.mailcow.engine_events import EngineEvent, events
 from sidecar.notice import Level, Notice
 from sidecar.observed import Seen
@@ -21,6 +21,9 @@ from sidecar.reconcile import Passes
 from sidecar.settings import Settings, load, mailcow_dir_of, read_config
 from sidecar.state import State
 from sidecar.teller import Teller
+
+CLOSE_S = 0.3
+"""What closing the connections to the Docker engine gets."""
 
 
 def read_settings(env: Mapping[str, str], clock: Clock) -> Settings:
@@ -37,7 +40,7 @@ class Parts:
     settings: Settings
     passes: Passes
     state: State
-    engine: Engine
+    engine: AcmeEngine
 
     async def engine_events(self, services: Collection[str]) -> AsyncIterator[EngineEvent]:
         """Docker's events of these services; raises SidecarError when they cannot be read, and at their end."""
@@ -57,7 +60,7 @@ async def assembled(
     teller: Teller,
     *,
     patient: bool,
-    engine: Engine | None = None,
+    engine: AcmeEngine | None = None,
 ) -> AsyncIterator[Parts]:
     """All parts, closed at the end. `patient`: wait for the DNS (one pass), instead of looking again later.
 
@@ -75,12 +78,14 @@ async def assembled(
             yield Parts(settings, Passes(settings, clock, observer, applier, ledger), state, engine)
         finally:
             await observer.close()
-            await engine.close()
+            # A call that the engine does not answer is abandoned: the end waits neither for it nor for its locks.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(engine.close(), CLOSE_S)
     finally:
         await asyncio.to_thread(state.close)
 
 
-def engine_of(env: Mapping[str, str]) -> Engine:
+def engine_of(env: Mapping[str, str]) -> AcmeEngine:
     """Docker's own variables say where the engine is."""
     certificates = env.get("DOCKER_CERT_PATH") if env.get("DOCKER_TLS_VERIFY") else None
-    return Engine(env.get("DOCKER_HOST"), cert_path=Path(certificates) if certificates else None)
+    return AcmeEngine(env.get("DOCKER_HOST"), cert_path=Path(certificates) if certificates else None)

@@ -35,7 +35,7 @@ def replace_file(
     """
     try:
         before = _there(path)
-        _remove_stale(path)
+        _remove_stale(path.parent, re.escape(path.name))
         _replace(path, data, before, _PRIVATE if mode is None else mode, before_rename)
     except OSError as error:
         raise write_error(path, error) from error
@@ -124,14 +124,20 @@ def _like(path: Path, descriptor: int, before: os.stat_result | None, mode: int)
         ) from error
 
 
-def _remove_stale(path: Path) -> None:
-    """Removes what a killed run left: nobody but us makes such names, and we hold a lock while we write."""
-    ours = re.compile(rf"\.{re.escape(path.name)}\.{_MARK}-[0-9a-f]{{16}}")
-    with os.scandir(path.parent) as entries:
+def remove_leftovers(folder: Path) -> None:
+    """Removes what killed runs left of any file in `folder`; with the pass lock held, and never raising."""
+    with contextlib.suppress(OSError):
+        _remove_stale(folder, ".+")
+
+
+def _remove_stale(folder: Path, name: str) -> None:
+    """Nobody but us makes such names, and we hold a lock while we write; `name` is a pattern."""
+    ours = re.compile(rf"\.{name}\.{_MARK}-[0-9a-f]{{16}}")
+    with os.scandir(folder) as entries:
         stale = [e.path for e in entries if ours.fullmatch(e.name) and e.is_file(follow_symlinks=False)]
-    for name in stale:
+    for found in stale:
         with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
+            Path(found).unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -13,12 +13,13 @@ from pathlib import Path
 import structlog
 from watchfiles import Change, awatch
 
+from sidecar.apply import Result
 from sidecar.assembly import Parts, assembled, read_settings
 from sidecar.clock import Clock
 from sidecar.errors import SidecarError
 from sidecar.heartbeat import beat
 from sidecar.lock import PassLock
-from sidecar.mailcow.containers import Engine
+from sidecar.mailcow.acme_engine import AcmeEngine
 from sidecar.reconcile import Report
 from sidecar.schedule import next_pass, wait_after
 from sidecar.settings import CONFIG, Settings, ensure_config_folder
@@ -27,6 +28,9 @@ from sidecar.teller import Teller
 GATHER_S = 0.2
 """Triggers that come together make one pass."""
 BEAT_S = 15.0
+FOLLOW_UP_S = 0.5
+MOST_FOLLOW_UPS = 3
+"""Passes in a row; what still changes then does so at the pace of the poll."""
 GRACE_S = 1.2
 """What a pass under way gets to finish once the end was asked for."""
 RECONNECT_S = (2, 5, 15, 60)
@@ -44,7 +48,7 @@ class Daemon:
         env: Mapping[str, str],
         clock: Clock,
         *,
-        engine: Engine | None = None,
+        engine: AcmeEngine | None = None,
         on_settings: Callable[[Settings], None] | None = None,
         on_report: Callable[[Report], None] | None = None,
     ) -> None:
@@ -62,6 +66,7 @@ class Daemon:
         self._reload = False
         self._by_hand = False
         self._teller = Teller()
+        self._follow_ups = 0
 
     def stop(self) -> None:
         """Ends the daemon."""
@@ -169,12 +174,20 @@ class Daemon:
         match task.exception():
             case None:
                 report = task.result()
+                if self._follows_up(report):
+                    return self._clock.now() + FOLLOW_UP_S
                 return next_pass(self._clock.now(), poll, (held.until for held in report.plan.held))
             case SidecarError() as error:
                 log.error("the pass did not work", detail=str(error))
             case error:
                 log.error("a bug in the sidecar; it goes on", exc_info=error)
         return self._clock.now() + poll
+
+    def _follows_up(self, report: Report) -> bool:
+        """After something was done, the next step is planned at once, and not at the next poll."""
+        done = any(outcome.result is Result.DONE for outcome in report.outcomes)
+        self._follow_ups = self._follow_ups + 1 if done else 0
+        return done and self._follow_ups <= MOST_FOLLOW_UPS
 
     async def _locked_pass(self, parts: Parts) -> Report:
         async with PassLock(parts.settings.state_dir, command="run"):

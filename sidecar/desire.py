@@ -13,6 +13,7 @@ from sidecar.mtasts import Mode, Policy
 from sidecar.notice import Level, Notice
 from sidecar.observed import FILE, Domain, DomainList, Fact, FactKind, Observed, Seen, Sight, Unseen
 from sidecar.ownership import LEAST_ASSUMED_MAX_AGE, held_by_senders_until, longest_max_age, policy_of
+from sidecar.rollout import Rollout, auto_mode
 from sidecar.settings import DomainSettings, Settings
 
 TESTING_MAX_AGE = 86_400
@@ -67,7 +68,7 @@ def _hostname(observed: Observed) -> str | None:
 def _for_domain(
     observed: Observed, settings: Settings, name: str, hostname: str, served: Policy | None
 ) -> Wanted:
-    own = settings.for_domain(name)
+    own = _proven(settings.for_domain(name), observed.memory.rollout(name), served, settings.soak)
     mx = own.mx or (hostname,)
     mode, notices = _safe_mode(own, name, observed.dns.mx_of(name), mx, served)
     kept = _still_matched(observed, name, served, mx, own.max_age) if mode is Mode.ENFORCE else ()
@@ -75,10 +76,26 @@ def _for_domain(
     return Wanted(policy, _why(mode, own, notices), notices, kept)
 
 
+def _proven(own: DomainSettings, rollout: Rollout, served: Policy | None, soak: float) -> DomainSettings:
+    """With `mode: auto`: the mode that the checks have earned."""
+    if not own.auto:
+        return own
+    return replace(own, mode=auto_mode(rollout, served.mode if served else None, soak))
+
+
 def _why(mode: Mode, own: DomainSettings, notices: Sequence[Notice]) -> str:
     if own.mode is Mode.ENFORCE and mode is not Mode.ENFORCE:
         return "kept in testing: not every MX is known to be covered" if not notices else notices[0].message
+    if own.auto:
+        return _AUTO_REASON[mode]
     return f"mode {mode} as the settings say"
+
+
+_AUTO_REASON = {
+    Mode.NONE: "mode none",
+    Mode.TESTING: "mode auto: testing until all checks have held for long enough",
+    Mode.ENFORCE: "mode auto: all checks have held for long enough",
+}
 
 
 def _max_age(mode: Mode, configured: int) -> int:
@@ -177,7 +194,8 @@ def file_policy(
     names = [domain.name for domain in managed(listed, settings) if domain.receives]
     if hostname is None or not names:
         return None
-    own = {name: settings.for_domain(name) for name in names}
+    rollout = observed.memory.rollout(FILE)
+    own = {name: _proven(settings.for_domain(name), rollout, served, settings.soak) for name in names}
     floor = policy_of(observed.memory.policy(FILE).floor)
     mx = _union([own[name].mx or (hostname,) for name in names])
     if floor is not None and "mx" not in settings.explicit:

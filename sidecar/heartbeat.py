@@ -1,6 +1,7 @@
 """The sign of life of the running loop, for the image's HEALTHCHECK."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 STALE_AFTER_S = 300.0
@@ -14,7 +15,8 @@ def state_dir_of(env: Mapping[str, str]) -> Path:
 
 def beat(state_dir: Path, now: float) -> None:
     """Called by the loop itself between its passes; a loop that hangs stops calling."""
-    (state_dir / "heartbeat").write_text(f"{now:.0f}\n")
+    with suppress(OSError):  # on a full disk the sign stays away, and no more than that
+        (state_dir / "heartbeat").write_text(f"{now:.0f}\n")
 
 
 def trouble(state_dir: Path, now: float) -> str | None:

@@ -60,6 +60,10 @@ class Ledger:
         """Notes a restart of acme-mailcow."""
         self.memory = replace(self.memory, restarts=(*self.memory.restarts, Restart(at, names)))
 
+    def not_restarted(self) -> None:
+        """The last restart was refused, with nothing done: it counts for nothing."""
+        self.memory = replace(self.memory, restarts=self.memory.restarts[:-1])
+
     def fulfilled(self, key: str) -> None:
         """A wish to adopt was acted on."""
         if key in self.memory.adopt:

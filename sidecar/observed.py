@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
 
+from sidecar.rollout import Rollout
+
 T = TypeVar("T")
 
 
@@ -249,12 +251,23 @@ class Caa:
         return not self.issue or issuer in self.issue
 
 
+@dataclass(frozen=True, slots=True)
+class Txt:
+    """The TXT records of a name, the strings of each joined, in the order of their texts; none is an answer."""
+
+    strings: tuple[str, ...] = ()
+    """An octet is a character here (ISO 8859-1): whatever is published can be told."""
+    cname: str | None = None
+    """Where the name's aliases end, if it has any."""
+
+
 class Kind(StrEnum):
     """What is asked of the DNS."""
 
     ADDRESSES = "addresses"
     MX = "mx"
     CAA = "caa"
+    TXT = "txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +286,7 @@ class Dns:
     mx: Mapping[str, Sight[tuple[str, ...]]] = field(default_factory=dict)
     """MX hosts in lower case without a final dot; none at all is an answer."""
     caa: Mapping[str, Sight[Caa]] = field(default_factory=dict)
+    txt: Mapping[str, Sight[Txt]] = field(default_factory=dict)
 
     def addresses_of(self, name: str) -> Sight[Addresses]:
         """What `name` resolves to."""
@@ -285,6 +299,10 @@ class Dns:
     def caa_of(self, name: str) -> Sight[Caa]:
         """The CAA records that count for `name`."""
         return self.caa.get(name, NOT_ASKED)
+
+    def txt_of(self, name: str) -> Sight[Txt]:
+        """The TXT records of `name`."""
+        return self.txt.get(name, NOT_ASKED)
 
 
 # --- what the sidecar remembers ---------------------------------------------------------------------------
@@ -321,6 +339,9 @@ class PolicyMemory:
     """The text that was taken over from a person: its mode, max_age and mx are not undercut."""
     refused: str | None = None
     """Why a write was left undone for good: a person's own row that is switched off."""
+    id_text: str | None = None
+    id: str | None = None
+    """Native: the policy id that mailcow gave to `id_text`; of use only while that text is served."""
 
 
 class ConfEvent(StrEnum):
@@ -392,6 +413,8 @@ class Memory:
     conf: tuple[ConfEntry, ...] = ()
     restarts: tuple[Restart, ...] = ()
     since: Mapping[Fact, float] = field(default_factory=dict)
+    rollouts: Mapping[str, Rollout] = field(default_factory=dict)
+    """What checks found, by domain, and for `FILE` of all domains that the one file serves."""
     services: frozenset[str] = frozenset()
     """Services of the project that had a container in an earlier pass."""
     born: float = 0.0
@@ -401,8 +424,21 @@ class Memory:
         """What is remembered of the policy of a domain or of `FILE`."""
         return self.policies.get(key, _NOTHING)
 
+    def rollout(self, key: str) -> Rollout:
+        """What checks found of a domain or of `FILE`."""
+        return self.rollouts.get(key, _UNCHECKED)
+
 
 _NOTHING = PolicyMemory()
+_UNCHECKED = Rollout()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyId:
+    """A policy id (RFC 8461 §3.1), and the text that was served before and after it was read."""
+
+    text: str
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,6 +457,8 @@ class Observed:
     certificates: Sight[Certificates]
     dns: Dns
     memory: Memory
+    ids: Mapping[str, PolicyId] = field(default_factory=dict)
+    """Native: ids read since the last look, by domain."""
 
     def served_of(self, domain: str) -> Sight[Served]:
         """What is served for a domain on the native generation."""

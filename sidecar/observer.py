@@ -13,8 +13,9 @@ from sidecar.dns.lookup import Lookups
 from sidecar.learn import believe, doubted
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import policy_file
+from sidecar.mailcow.acme_engine import AcmeEngine, cut_off
 from sidecar.mailcow.certificates import CertificateFolder
-from sidecar.mailcow.containers import Engine
+from sidecar.mailcow.policy_ids import PolicyIds
 from sidecar.mailcow.session import Session
 from sidecar.notice import Notice
 from sidecar.observed import (
@@ -37,8 +38,10 @@ from sidecar.observed import (
     Seen,
     Served,
     Sight,
+    Txt,
     Unseen,
 )
+from sidecar.policyid import unread, with_ids
 from sidecar.schedule import question_due, routine_questions, stale_policies
 from sidecar.settings import Settings
 
@@ -50,6 +53,8 @@ READ_FAILURES_IN_A_ROW = 3
 DNS_PATIENCE_S = 0.5
 """How long a routine look waits for the DNS; late answers are there in the next pass."""
 DNS_DEADLINE_S = 10.0
+QUESTIONS_A_SECOND = 100
+"""What any resolver can answer: many questions get more time."""
 
 
 @dataclass
@@ -64,7 +69,7 @@ class Observer:
     """Looks at this mailcow; keeps what need not be asked again yet."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, engine: Engine, lookups: Lookups, *, patient: bool
+        self, settings: Settings, clock: Clock, engine: AcmeEngine, lookups: Lookups, *, patient: bool
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -73,7 +78,9 @@ class Observer:
         self._patient = patient
         self._certificates = CertificateFolder()
         self._session = Session(settings, clock)
+        self._ids = PolicyIds(self._session, clock)
         self._cache = _Cache()
+        self._healed = False
         self.project_touched = True
         """Set by Docker's events: the project is looked at again in the next pass."""
 
@@ -81,6 +88,11 @@ class Observer:
     def session(self) -> Session:
         """The conversation with mailcow's API."""
         return self._session
+
+    @property
+    def ids(self) -> PolicyIds:
+        """The reader of mailcow's policy ids."""
+        return self._ids
 
     @property
     def project_name(self) -> str | None:
@@ -92,6 +104,7 @@ class Observer:
         for task in self._cache.pending.values():
             task.cancel()
         await asyncio.gather(*self._cache.pending.values(), return_exceptions=True)
+        await self._ids.close()
         await self._session.close()
 
     def forget_served(self, domains: Iterable[str]) -> None:
@@ -102,6 +115,16 @@ class Observer:
     def saw_served(self, domain: str, served: Seen[Served]) -> None:
         """A read-back after a write is as good as a look."""
         self._cache.served[domain] = served
+
+    async def heal(self) -> str | None:
+        """Mends a re-creation of acme-mailcow that was cut off, before anything is decided; says what was done."""
+        project = await self._project(self._clock.now())
+        if not isinstance(project, Seen) or (self._healed and not cut_off(project.value)):
+            return None
+        done = await self._engine.heal(project.value.name)
+        self._healed = True
+        self.project_touched = self.project_touched or done is not None
+        return done
 
     async def observe(self, memory: Memory) -> tuple[Observed, tuple[Notice, ...]]:
         """One picture of the world, and what is to be told about the looking itself."""
@@ -126,18 +149,29 @@ class Observer:
             certificates=certificates,
             dns=Dns(),
             memory=memory,
+            ids=self._ids.take(),
         )
+        if not self._patient:
+            # in one pass alone they would not be there in time; a command that needs them asks for them
+            self._ids.begin(unread(with_ids(observed, observed.ids)))
         return replace(observed, dns=await self._dns(observed)), notices
 
     async def answer(self, observed: Observed, questions: frozenset[Question]) -> Observed:
         """The same picture with these questions, and the containers, asked afresh."""
-        answers = await self._lookups.ask(questions, DNS_DEADLINE_S)
-        self._cache.answers.update(answers)
+        observed = await self.look_up(observed, questions)
         self.project_touched = True
-        return replace(observed, dns=self._known(), project=await self._project(self._clock.now()))
+        return replace(observed, project=await self._project(self._clock.now()))
+
+    async def look_up(self, observed: Observed, questions: frozenset[Question]) -> Observed:
+        """The same picture with these questions asked afresh."""
+        deadline_s = DNS_DEADLINE_S + len(questions) / QUESTIONS_A_SECOND
+        self._cache.answers.update(await self._lookups.ask(questions, deadline_s))
+        return replace(observed, dns=self._known())
 
     async def _project(self, now: float) -> Sight[Project]:
-        if self.project_touched or now - self._cache.project.at >= PROJECT_FRESH_S:
+        # A run of acme-mailcow ends without an event: while it is at work it is looked at in every pass.
+        fresh_s = 0.0 if _acme_at_work(self._cache.project) else PROJECT_FRESH_S
+        if self.project_touched or now - self._cache.project.at >= fresh_s:
             self.project_touched = False
             self._cache.project = await self._engine.observe(now, self._settings.project_hint)
         return self._cache.project
@@ -238,10 +272,24 @@ class Observer:
         addresses: dict[str, Sight[Addresses]] = {}
         mx: dict[str, Sight[tuple[str, ...]]] = {}
         caa: dict[str, Sight[Caa]] = {}
-        tables: dict[Kind, dict[str, Sight[object]]] = {Kind.ADDRESSES: addresses, Kind.MX: mx, Kind.CAA: caa}  # type: ignore[dict-item]
+        txt: dict[str, Sight[Txt]] = {}
+        tables: dict[Kind, dict[str, Sight[object]]] = {
+            Kind.ADDRESSES: addresses,  # type: ignore[dict-item]
+            Kind.MX: mx,  # type: ignore[dict-item]
+            Kind.CAA: caa,  # type: ignore[dict-item]
+            Kind.TXT: txt,  # type: ignore[dict-item]
+        }
         for question, sight in self._cache.answers.items():
             tables[question.kind][question.name] = sight
-        return Dns(addresses, mx, caa)
+        return Dns(addresses, mx, caa, txt)
+
+
+def _acme_at_work(project: Sight[Project]) -> bool:
+    match project:
+        case Seen(Project(acme_sleep=Seen(None))):
+            return True
+        case _:
+            return False
 
 
 def _timezone(conf: Sight[Conf]) -> str | None:

@@ -4,18 +4,34 @@ Rule for every editor: `reconcile` reads from top to bottom like the picture in 
 what is there now; killed between any two steps, the next pass ends in the same state.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from sidecar.apply import Applier, Outcome, Result
+from sidecar.atomic import remove_leftovers
 from sidecar.clock import Clock
+from sidecar.errors import SidecarError
 from sidecar.learn import learn
 from sidecar.ledger import Ledger
+from sidecar.mailcow import conf as conf_file
+from sidecar.mailcow import policy_file
+from sidecar.notice import Level, Notice
 from sidecar.observed import FILE, Memory, Observed, Seen
 from sidecar.observer import Observer
 from sidecar.plan import blind_spots, make_plan
-from sidecar.plan.actions import FILE_SUBJECT, Action, Held, Plan, subject, verb
-from sidecar.schedule import RETRY_S, wait_after
+from sidecar.plan.actions import (
+    FILE_SUBJECT,
+    Action,
+    AddPolicy,
+    EditPolicy,
+    Held,
+    Plan,
+    SwitchOff,
+    subject,
+    verb,
+)
+from sidecar.schedule import DENIED_S, RETRY_S, wait_after
 from sidecar.settings import Settings
 from sidecar.state import Event
 
@@ -44,6 +60,8 @@ class BackOff:
     """Actions that failed wait, longer each time, before they are tried again."""
 
     failures: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
+    denials: int = 0
+    denied_until: float = 0.0
 
     def hold(self, plan: Plan, now: float) -> Plan:
         """The plan with the actions held whose wait is not over."""
@@ -54,11 +72,18 @@ class BackOff:
         )
 
     def _held(self, action: Action, now: float) -> Held | None:
+        if now < self.denied_until and isinstance(action, AddPolicy | EditPolicy | SwitchOff):
+            return Held(action, "mailcow refuses the key for writes", self.denied_until)
         count, until = self.failures.get((verb(action), subject(action)), (0, 0.0))
         return Held(action, f"failed {count} times in a row", until) if now < until else None
 
     def note(self, outcomes: Sequence[Outcome], now: float) -> None:
         """Counts failures; success begins anew."""
+        if any(outcome.denied for outcome in outcomes):
+            self.denials += 1
+            self.denied_until = now + wait_after(self.denials, DENIED_S)
+        elif outcomes:
+            self.denials = 0
         for outcome in outcomes:
             key = (verb(outcome.action), subject(outcome.action))
             if outcome.result is Result.DONE:
@@ -78,6 +103,7 @@ class Passes:
     applier: Applier
     ledger: Ledger
     back_off: BackOff = field(default_factory=BackOff)
+    _tidied: bool = False
 
     async def look(self) -> tuple[Observed, Plan]:
         """Observe and plan, without changing anything in the world."""
@@ -88,12 +114,36 @@ class Passes:
             observed = await self.observer.answer(observed, plan.questions)
             observed = replace(observed, memory=learn(observed, self.settings))
             plan = make_plan(observed, self.settings)
-        return observed, plan + Plan(notices=notices + blind_spots(observed))
+        return observed, plan + Plan(notices=_one_for_each_reason(notices + blind_spots(observed)))
+
+    async def _tidy(self) -> None:
+        """Files that a killed run left half written go, once: they may never be written again under that name."""
+        if self._tidied or self.settings.dry_run:
+            return
+        self._tidied = True
+        await asyncio.to_thread(conf_file.tidy, self.settings.mailcow_dir)
+        await asyncio.to_thread(policy_file.tidy, self.settings.mailcow_dir)
+        await asyncio.to_thread(remove_leftovers, self.settings.state_dir)
+
+    async def _heal(self) -> Plan:
+        """What a re-creation that was cut off left is mended first; said, and written into the history."""
+        try:
+            done = await self.observer.heal()
+        except SidecarError as error:
+            return Plan(notices=(Notice(Level.ERROR, "acme.not_healed", "acme-mailcow", str(error)),))
+        if done is None:
+            return Plan()
+        now = self.clock.now()
+        await self.ledger.record([Event(now, "acme-mailcow", "heal", done, Result.DONE.value, None)])
+        return Plan(notices=(Notice(Level.WARNING, "acme.healed", "acme-mailcow", done),))
 
     async def reconcile(self) -> Report:
         """One whole pass."""
         await self.ledger.refresh()
+        await self._tidy()
+        healed = await self._heal()
         observed, plan = await self.look()
+        plan += healed
         self.ledger.memory = without_moot_wishes(observed, plan)
         await self.ledger.store()
         plan = self.back_off.hold(plan, observed.now)
@@ -101,6 +151,15 @@ class Passes:
         self.back_off.note(outcomes, self.clock.now())
         await self.ledger.record(event_of(outcome) for outcome in outcomes)
         return Report(observed, plan, outcomes)
+
+
+def _one_for_each_reason(notices: Sequence[Notice]) -> tuple[Notice, ...]:
+    """What cannot be seen for one and the same reason is told once."""
+    told: list[Notice] = []
+    for notice in notices:
+        if not any(notice.message in before.message for before in told):
+            told.append(notice)
+    return tuple(told)
 
 
 def without_moot_wishes(observed: Observed, plan: Plan) -> Memory:

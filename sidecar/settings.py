@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
@@ -50,10 +51,23 @@ def _mistake(value: object, accepted: str, wrong: str = "") -> PydanticCustomErr
     return PydanticCustomError("mistake", "{text}", {"text": f"{shown}{wrong}; accepted: {accepted}"})
 
 
-def _mode(value: object) -> Mode:
+class Auto(Enum):
+    """`mode: auto`: testing first, and enforce once all that matters has held for `soak`."""
+
+    AUTO = "auto"
+
+
+Wish: TypeAlias = Mode | Auto
+"""What the administrator asks for: a mode, or that the proof decides."""
+
+
+def _mode(value: object) -> Wish:
+    word = str(value).strip().lower()
+    if word == Auto.AUTO.value:
+        return Auto.AUTO
     with contextlib.suppress(ValueError):
-        return Mode(str(value).strip().lower())
-    raise _mistake(value, f"{Mode.TESTING}, {Mode.ENFORCE}, {Mode.NONE}", " is no mode")
+        return Mode(word)
+    raise _mistake(value, f"{Mode.TESTING}, {Mode.ENFORCE}, {Mode.NONE}, {Auto.AUTO.value}", " is no mode")
 
 
 def _choice(*choices: str) -> BeforeValidator:
@@ -181,7 +195,7 @@ def _resolver(value: object) -> tuple[str, int]:
 
 
 _Switch: TypeAlias = Annotated[bool, BeforeValidator(_switch)]
-_Mode: TypeAlias = Annotated[Mode, BeforeValidator(_mode)]
+_Mode: TypeAlias = Annotated[Mode | Auto, BeforeValidator(_mode)]
 _MaxAge: TypeAlias = Annotated[int, _whole(1, LONGEST_MAX_AGE, " of seconds")]
 _Patterns: TypeAlias = Annotated[
     tuple[Annotated[str, BeforeValidator(_mx)], ...],
@@ -235,6 +249,8 @@ class Intervals:
     """Until a served policy that is known is read again."""
     dns: _Interval = 3_600
     """Until a name that is settled is looked up again."""
+    check: Annotated[int, _whole(60, _DAY, " of seconds")] = 3_600
+    """Seconds between two looks at a domain as a sender sees it."""
     doubt_polls: Annotated[int, _whole(1, 1_000)] = 10
     """How many times an answer that lost domains must come before it is believed ..."""
     doubt_seconds: _Time = 1_800
@@ -260,17 +276,19 @@ class DomainSettings:
     """What counts for one domain; `mx` is empty where MAILCOW_HOSTNAME is meant, `max_age` is in seconds."""
 
     mode: Mode
+    """Testing where `auto` is on: what proof makes of it is decided elsewhere."""
     max_age: int
     mx: tuple[str, ...]
     adopt: bool
     allow_uncovered: bool
+    auto: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings; domain names are lower-case A-labels, times are seconds."""
 
-    mode: Mode = Mode.TESTING
+    mode: Wish = Mode.TESTING
     max_age: int = 604_800
     mx: tuple[str, ...] = ()
     """Patterns for all domains; empty: MAILCOW_HOSTNAME."""
@@ -281,6 +299,8 @@ class Settings:
     manage: Manage = Manage()
     adopt: bool = False
     restart: RestartSettings = RestartSettings()
+    soak: int = 7 * _DAY
+    """Seconds that all must have held before `mode: auto` enforces."""
     tls_report: str | None = None
     """Where senders send their reports: a mailto: or https: URI."""
     backend: Literal["auto", "file", "native"] = "auto"
@@ -305,8 +325,10 @@ class Settings:
     def for_domain(self, name: str) -> DomainSettings:
         """What counts for `name`: its own settings, where it has some, else those for all."""
         own = self.domains.get(name, DomainOverride())
+        wish = self.mode if own.mode is None else own.mode
         return DomainSettings(
-            mode=self.mode if own.mode is None else own.mode,
+            mode=Mode.TESTING if wish is Auto.AUTO else wish,
+            auto=wish is Auto.AUTO,
             max_age=self.max_age if own.max_age is None else own.max_age,
             mx=self.mx if own.mx is None else own.mx,
             adopt=self.adopt if own.adopt is None else own.adopt,
@@ -369,6 +391,7 @@ class _Given(BaseModel):
     manage: Manage | None = None
     adopt: _Switch | None = None
     restart: RestartSettings | None = None
+    soak: Annotated[int, _whole(0, 365 * _DAY, " of seconds")] | None = None
     tls_report: Annotated[str, BeforeValidator(_tls_report)] | None = None
     backend: Annotated[Literal["auto", "file", "native"], _choice("auto", "file", "native")] | None = None
     intervals: Intervals | None = None

@@ -10,19 +10,20 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from sidecar.errors import PermanentError, SidecarError, TemporaryError
-from sidecar.observed import Memory
+from sidecar.observed import Memory, PolicyId
 from sidecar.state_rows import (
     APPLICATION_ID,
     STEPS,
     Event,
     differs,
+    note_ids,
     read,
     read_events,
     wish,
@@ -125,6 +126,12 @@ class State:
         """Notes that a person hands these policies over (`FILE`, domains); needs no pass lock."""
         with self._telling("writing"), _transaction(self._connection):
             wish(self._connection, keys, now)
+
+    def note_ids(self, ids: Mapping[str, PolicyId]) -> None:
+        """Remembers policy ids that a command read, by domain; needs no pass lock."""
+        if ids:
+            with self._telling("writing"), _transaction(self._connection):
+                note_ids(self._connection, ids)
 
     def record(self, events: Iterable[Event]) -> None:
         """Adds to the history."""

@@ -20,6 +20,7 @@ from sidecar.observed import (
     Fact,
     FactKind,
     Memory,
+    PolicyId,
     PolicyMemory,
     Restart,
     Span,
@@ -40,7 +41,9 @@ APPLICATION_ID = 0x4D545353  # "MTSS": tells our file from another program's
 STEPS = (
     """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-    CREATE TABLE policy (key TEXT PRIMARY KEY, floor TEXT, refused TEXT) WITHOUT ROWID;
+    CREATE TABLE policy (
+        key TEXT PRIMARY KEY, floor TEXT, refused TEXT, id_text TEXT, id TEXT
+    ) WITHOUT ROWID;
     CREATE TABLE policy_write (
         key TEXT, position INTEGER, text TEXT, at REAL NOT NULL, done INTEGER,
         PRIMARY KEY (key, position)
@@ -170,8 +173,12 @@ def _policies(connection: sqlite3.Connection) -> dict[str, PolicyMemory]:
     ):
         spans.setdefault(key, []).append(Span(same.setdefault(text, text), since, until))
     return {
-        key: PolicyMemory(tuple(writes.get(key, ())), tuple(spans.get(key, ())), floor, refused)
-        for key, floor, refused in _rows(connection, "SELECT key, floor, refused FROM policy")
+        key: PolicyMemory(
+            tuple(writes.get(key, ())), tuple(spans.get(key, ())), floor, refused, same.get(text, text), id_
+        )
+        for key, floor, refused, text, id_ in _rows(
+            connection, "SELECT key, floor, refused, id_text, id FROM policy"
+        )
     }
 
 
@@ -256,6 +263,16 @@ def wish(connection: sqlite3.Connection, keys: Iterable[str], at: float | None) 
     _put(connection, "INSERT OR IGNORE INTO adopt (key, at) VALUES (?, ?)", [(key, at) for key in keys])
 
 
+def note_ids(connection: sqlite3.Connection, ids: Mapping[str, PolicyId]) -> None:
+    """Remembers policy ids by domain, and changes nothing else of what is remembered of these policies."""
+    _put(
+        connection,
+        "INSERT INTO policy (key, id_text, id) VALUES (?, ?, ?) "
+        "ON CONFLICT (key) DO UPDATE SET id_text = excluded.id_text, id = excluded.id",
+        [(key, found.text, found.id) for key, found in ids.items()],
+    )
+
+
 def _write_policies(
     connection: sqlite3.Connection, before: Mapping[str, PolicyMemory], after: Mapping[str, PolicyMemory]
 ) -> None:
@@ -271,8 +288,8 @@ def _write_policies(
         _put(connection, f"DELETE FROM {table} WHERE key = ?", touched)  # noqa: S608 - names from the line above
     _put(
         connection,
-        "INSERT INTO policy (key, floor, refused) VALUES (?, ?, ?)",
-        [(key, memory.floor, memory.refused) for key, memory in changed.items()],
+        "INSERT INTO policy (key, floor, refused, id_text, id) VALUES (?, ?, ?, ?, ?)",
+        [(key, m.floor, m.refused, m.id_text, m.id) for key, m in changed.items()],
     )
     _put(
         connection,

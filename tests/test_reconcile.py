@@ -184,6 +184,38 @@ async def test_wrong_key_is_tried_once_and_then_after_minutes(tmp_path: Path) ->
         assert len(on.mailcow.requests) > asked
 
 
+async def test_read_only_key_is_told_once_and_not_tried_for_every_domain(tmp_path: Path) -> None:
+    """One refused write, and then minutes of silence; reading goes on."""
+    async with stage(tmp_path) as on:
+        on.more["MTA_STS_API_KEY"] = str(on.mailcow.read_only_key)
+        for number in range(20):
+            on.mailcow.add_domain(f"d{number}.example")
+        async with on.sidecar() as parts:
+            report = await parts.passes.reconcile()
+            assert {outcome.denied for outcome in report.outcomes} == {True}
+            assert len(report.outcomes) <= 4
+            refused = len(writes_of(on))
+            for _ in range(5):
+                on.clock.ahead += 30
+                report = await parts.passes.reconcile()
+            assert len(writes_of(on)) == refused
+            assert {h.reason for h in report.plan.held} == {"mailcow refuses the key for writes"}
+
+
+async def test_row_of_a_deleted_domain_is_not_held_against_a_new_one(tmp_path: Path) -> None:
+    """What a person switched off went with the domain."""
+    async with stage(tmp_path) as on:
+        on.mailcow.add_domain("other.example")
+        on.mailcow.add_domain("third.example")
+        on.mailcow.person_sets_policy("example.org", mode="enforce", mx=HOST, max_age=604_800, active=False)
+        await on.once()
+        on.mailcow.delete_domain("example.org")
+        await on.once()
+        on.mailcow.add_domain("example.org")
+        await on.once()
+        assert "example.org" in on.served()
+
+
 async def test_unchanged_pass_asks_only_for_what_is_cheap(tmp_path: Path) -> None:
     """Counts, and the short list of aliases; never the whole list."""
     async with stage(tmp_path) as on, on.sidecar() as parts:

@@ -172,7 +172,7 @@ def test_key_and_project_of_mailcow_conf_are_the_last_resort() -> None:
 
 
 BAD_FILE = [
-    ("mode: strict", "1: mode: 'strict' is no mode; accepted: testing, enforce, none"),
+    ("mode: strict", "1: mode: 'strict' is no mode; accepted: testing, enforce, none, auto"),
     ("a: 1\n", "1: a: there is no such key; accepted: adopt, api_url, backend"),
     ("domians: {}", "1: domians: there is no such key, did you mean domains?; accepted: adopt,"),
     ("domains:\n  example.org:\n    maxage: 1", "3: domains.example.org.maxage: there is no such key, did you mean max_age?"),
@@ -239,7 +239,7 @@ def test_file_that_is_no_text_is_a_mistake() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("MTA_STS_MODE", "strict", "MTA_STS_MODE: 'strict' is no mode; accepted: testing, enforce, none"),
+        ("MTA_STS_MODE", "strict", "MTA_STS_MODE: 'strict' is no mode; accepted: testing, enforce, none, auto"),
         ("MTA_STS_MAX_AGE", "1d", "MTA_STS_MAX_AGE: '1d'; accepted: a whole number"),
         ("MTA_STS_POLL", "1", "MTA_STS_POLL: '1'; accepted: a whole number of seconds from 5 to 3600"),
         ("MTA_STS_DRY_RUN", "2", "MTA_STS_DRY_RUN: '2' is neither yes nor no"),

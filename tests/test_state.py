@@ -53,6 +53,8 @@ policies = st.builds(
     ).map(tuple),
     floor=optional_texts,
     refused=optional_texts,
+    id_text=optional_texts,
+    id=optional_texts,
 )
 domain_lists = st.builds(
     DomainList,
@@ -82,7 +84,10 @@ def full_memory() -> Memory:
     return Memory(
         policies={
             "example.org": PolicyMemory(
-                (Write("one", 1.0, True), Write(None, 2.0, None)), (Span("one", 1.0, None),)
+                (Write("one", 1.0, True), Write(None, 2.0, None)),
+                (Span("one", 1.0, None),),
+                id_text="one",
+                id="20261124090000",
             ),
             FILE: PolicyMemory(floor="theirs", refused="switched off by a person"),
         },

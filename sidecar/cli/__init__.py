@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from sidecar.cli.exits import Exit
+from sidecar.exits import Exit
 from sidecar.errors import SidecarError
 
 _EXAMPLES = """\
@@ -51,9 +51,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _version() -> str:
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    return version("mta-sts-sidecar")
+    try:
+        return version("mta-sts-sidecar")
+    except PackageNotFoundError:  # a checkout that was never installed
+        return "unknown"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

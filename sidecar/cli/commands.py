@@ -2,18 +2,20 @@
 
 import argparse
 import asyncio
+import json
 import os
 import sys
-from collections.abc import Mapping
-from typing import TextIO
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TextIO
 
 from sidecar import log
 from sidecar.assembly import assembled, read_settings
-from sidecar.cli.exits import Exit
+from sidecar.exits import Exit
+from sidecar.cli.plan_json import plan_as_json
 from sidecar.cli.show import show_plan, show_report
 from sidecar.clock import SystemClock
 from sidecar.daemon import Daemon
-from sidecar.domainname import to_ascii
+from sidecar.domainname import to_ascii, to_unicode
 from sidecar.errors import PermanentError
 from sidecar.heartbeat import wake
 from sidecar.lock import Locked, PassLock
@@ -34,24 +36,42 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
         case "once":
             return asyncio.run(_once(env))
         case "plan":
-            return asyncio.run(_plan(env))
+            return asyncio.run(_plan(env, as_json=given.json))
         case "adopt":
             return _adopt(given.domains, env, file=given.file)
         case "demo":
             from sidecar.demo import run_demo
 
             return asyncio.run(run_demo(given.backend))
+        case "lint":
+            from sidecar.cli import lint
+
+            return lint.run(given)
         case other:
-            raise AssertionError(other)
+            return asyncio.run(_showing(other)(given, env))
 
 
-def _configure(settings: Settings, stream: TextIO) -> None:
+def _showing(command: str) -> Callable[[argparse.Namespace, Mapping[str, str]], Coroutine[Any, Any, Exit]]:
+    """The commands of modules of their own."""
+    from sidecar.cli import completion, history, records, status
+
+    commands = {
+        "completion": completion.run,
+        "history": history.run,
+        "records": records.run,
+        "status": status.run,
+    }
+    return commands[command]
+
+
+def configure(settings: Settings, stream: TextIO) -> None:
+    """Sets up the log: to this stream, without the key in any text."""
     key = settings.api_key.get_secret_value() if settings.api_key else None
     log.configure(json=settings.log_json, stream=stream, secrets=[key] if key else [])
 
 
 def _run(env: Mapping[str, str]) -> Exit:
-    daemon = Daemon(env, SystemClock(), on_settings=lambda settings: _configure(settings, sys.stdout))
+    daemon = Daemon(env, SystemClock(), on_settings=lambda settings: configure(settings, sys.stdout))
     asyncio.new_event_loop().run_until_complete(daemon.run())
     sys.stdout.flush()
     sys.stderr.flush()
@@ -63,7 +83,7 @@ def _run(env: Mapping[str, str]) -> Exit:
 async def _once(env: Mapping[str, str]) -> Exit:
     clock = SystemClock()
     settings = read_settings(env, clock)
-    _configure(settings, sys.stderr)
+    configure(settings, sys.stderr)
     lock = PassLock(settings.state_dir, command="once")
     try:
         await lock.acquire(ONCE_WAITS_S)
@@ -88,15 +108,15 @@ def _exit(report: Report) -> Exit:
     return Exit.FAILED if report.failed else Exit.OK
 
 
-async def _plan(env: Mapping[str, str]) -> Exit:
+async def _plan(env: Mapping[str, str], *, as_json: bool) -> Exit:
     clock = SystemClock()
     settings = read_settings(env, clock)
-    _configure(settings, sys.stderr)
+    configure(settings, sys.stderr)
     async with assembled(settings, clock, env, Teller(), patient=True) as parts:
         parts.passes.observer.session.whole_list_always = True
         observed, plan = await parts.passes.look()
     report = Report(observed, plan, ())
-    print(show_plan(report))
+    print(json.dumps(plan_as_json(report), indent=2) if as_json else show_plan(report))
     return _exit(report)
 
 
@@ -117,6 +137,6 @@ def _adopt(domains: list[str], env: Mapping[str, str], *, file: bool) -> Exit:
     wake(settings.state_dir)
     print(
         "noted: the next pass of the sidecar takes over",
-        ", ".join("mta-sts.txt" if k == FILE else k for k in keys),
+        ", ".join("mta-sts.txt" if key == FILE else to_unicode(key) for key in keys),
     )
     return Exit.OK

@@ -18,12 +18,13 @@ import dns.rdata
 import dns.rdatatype
 import dns.rdtypes.ANY.CAA
 import dns.rdtypes.ANY.MX
+import dns.rdtypes.ANY.TXT
 import dns.rdtypes.IN.A
 import dns.rdtypes.IN.AAAA
 import dns.resolver
 from dns.rdatatype import RdataType
 
-from sidecar.observed import Addresses, Caa, Kind, Question, Seen, Sight, Unseen
+from sidecar.observed import Addresses, Caa, Kind, Question, Seen, Sight, Txt, Unseen
 
 CONCURRENT = 50
 TRY_S = 2.0
@@ -73,6 +74,7 @@ class Lookups:
           one senders use the name's own addresses, RFC 5321 §5.1; with a null one they send nothing.)
         - caa: `Caa`, the first records found from the name upwards (RFC 8659 §3). A critical property that is
           not known forbids every issuer (§4.1), which is told as `NOBODY`.
+        - txt: `Txt`, each record's strings joined. `cname` is the end of the chain of aliases.
         """
         wanted = list(dict.fromkeys(questions))
         try:
@@ -93,7 +95,7 @@ class Lookups:
             await asking.end(tasks.values())
 
     async def _sight(self, asking: "_Asking", question: Question) -> Sight[Any]:
-        value: Addresses | tuple[str, ...] | Caa
+        value: Addresses | tuple[str, ...] | Caa | Txt
         try:
             match question.kind:
                 case Kind.ADDRESSES:
@@ -102,6 +104,8 @@ class Lookups:
                     value = await _mx(asking, question.name)
                 case Kind.CAA:
                     value = await _caa(asking, question.name)
+                case Kind.TXT:
+                    value = await _txt(asking, question.name)
                 case _:
                     assert_never(question.kind)
         except _NoAnswerError as error:
@@ -179,6 +183,16 @@ async def _mx(asking: _Asking, name: str) -> tuple[str, ...]:
         if isinstance(record, dns.rdtypes.ANY.MX.MX) and record.exchange != dns.name.root
     )
     return tuple(dict.fromkeys(host for _, host in hosts))
+
+
+async def _txt(asking: _Asking, name: str) -> Txt:
+    found = await asking.records(_name(name), RdataType.TXT)
+    texts = [
+        b"".join(record.strings).decode("iso8859-1")
+        for record in found.records
+        if isinstance(record, dns.rdtypes.ANY.TXT.TXT)
+    ]
+    return Txt(tuple(sorted(texts)), found.canonical)
 
 
 async def _caa(asking: _Asking, name: str) -> Caa:

@@ -284,6 +284,30 @@ def read_served(answer: Answer) -> Served:
     return Served(text)
 
 
+def read_policy_id(domain: str, answer: Answer) -> str | None:
+    """The policy id on mailcow's DNS check page of a domain (A-label); None where it has no active policy.
+
+    Raises AccessDenied, and NotReadable for a page that is not whole.
+    """
+    if answer.status != HTTPStatus.OK:
+        _json(answer)  # a refused key is told in JSON here, too
+    page = answer.body.decode("utf-8", "replace")
+    if page.strip() == "Session invalid":
+        raise AccessDenied(DeniedCause.NO_KEY, answer.asked, said=page.strip())
+    if page.strip() == "No such domain in context":
+        return None
+    # the row's cells: name, type, what should be there; then what is there, which may be another id
+    row = re.search(rf"(?s)<td>\s*_mta-sts\.{re.escape(domain)}\s*</td>(.*?)(?:</tr>|\Z)", page)
+    if row is None and "</table>" not in page:
+        raise _odd(answer, "the page is not whole")
+    if row is None:
+        return None
+    found = re.search(r"<td[^>]*>\s*v=STSv1;\s*id=([A-Za-z0-9]{1,32});?\s*</td>", row[1], re.IGNORECASE)
+    if found is None:
+        raise _odd(answer, f"the page shows no policy id for {domain}")
+    return found[1]
+
+
 def read_route_probe(answer: Answer) -> bool | None:
     """Whether mailcow has the routes for MTA-STS, from an empty `add/mta-sts`; None for a read-only key.
 

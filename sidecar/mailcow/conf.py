@@ -9,9 +9,10 @@ state folder alone, as mailcow's update may commit what lies beside it. How the 
 import os
 import stat
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from sidecar.atomic import replace_file
+from sidecar.atomic import remove_leftovers, replace_file
 from sidecar.envfile import ListEdit, edit_list, read
 from sidecar.errors import PermanentError, SidecarError, TemporaryError
 from sidecar.observed import Conf, Seen, Sight, Unseen
@@ -75,6 +76,14 @@ def edit(
         f"{target} was changed by somebody else {ATTEMPTS} times while it was about to be replaced, so it "
         "was left alone: it is tried again later"
     )
+
+
+def tidy(mailcow_dir: Path) -> None:
+    """Removes what a killed `edit` left beside the file; with the pass lock held. Blocks, never raises."""
+    with suppress(SidecarError):
+        target = _target(mailcow_dir)
+        if _locked(mailcow_dir, target) is None:
+            remove_leftovers(target.parent)
 
 
 def _target(mailcow_dir: Path) -> Path:

@@ -5,7 +5,7 @@ has a deadline, and that of a stop is longer than the stop. In which order they 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import docker
@@ -62,6 +62,14 @@ class EngineChanges:
         """Its volumes stay, the anonymous ones too: the other container has them."""
         self._send(REMOVE, container_id, query={"force": "1"} if force else {}, accepted={404})
 
+    def listed(self, labels: Sequence[str]) -> list[Json]:
+        """The containers with all these labels, stopped ones too."""
+
+        def ask() -> list[Json]:
+            return list(self.client.containers(all=True, filters={"label": list(labels)}))
+
+        return self._told("listing containers", CALL_TIMEOUT_S, ask)
+
     def inspect(self, container_id: str) -> Json:
         def ask() -> Json:
             found: Json = self.client.inspect_container(container_id)
@@ -107,7 +115,7 @@ class EngineChanges:
                 _raise_for_status(response)
             return response
 
-        return self._told(f"{call.method} {call.path}, for {call.purpose},", timeout_s, ask)
+        return self._told(f"{call.method} {call.path} (to {call.purpose})", timeout_s, ask)
 
     def _told(self, what: str, timeout_s: float, ask: Callable[[], T]) -> T:
         try:

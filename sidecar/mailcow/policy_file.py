@@ -14,7 +14,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sidecar.atomic import replace_file
+from sidecar.atomic import remove_leftovers, replace_file
 from sidecar.errors import PermanentError, SidecarError, TemporaryError
 from sidecar.observed import PolicyFile, Seen, Sight, Unseen
 
@@ -71,6 +71,13 @@ def write(mailcow_dir: Path, data: bytes, backup_dir: Path | None = None, now: f
         ) from error
     except OSError as error:
         raise TemporaryError(f"the policy file {path} was not written: {error}; it is tried again") from error
+
+
+def tidy(mailcow_dir: Path) -> None:
+    """Removes what a killed `write` left beside the file; with the pass lock held. Blocks, never raises."""
+    with contextlib.suppress(OSError):
+        if _locked(mailcow_dir) is None:
+            remove_leftovers((mailcow_dir / WEB / WELL_KNOWN / NAME).resolve().parent)
 
 
 def _locked(mailcow_dir: Path) -> str | None:

@@ -22,6 +22,7 @@ from sidecar.observed import (
     DomainList,
     Mailcow,
     Memory,
+    PolicyId,
     Seen,
     Served,
     Sight,
@@ -227,6 +228,18 @@ class Session:
             return Seen(await self._api.served(domain), now)
         except SidecarError as error:
             return Unseen(str(error), now)
+
+    async def policy_id(self, domain: str, text: str, now: float) -> Sight[PolicyId | None]:
+        """The id of the policy of a domain that serves `text`; None where it serves another text, or none, by now."""
+        if self._api is None or now < self._not_before:
+            return Unseen("mailcow's API cannot be asked", now)
+        try:
+            found = await self._api.policy_id(domain)
+            # an id without its text says nothing: the policy may have been changed since `text` was read
+            after = await self._api.served(domain)
+        except SidecarError as error:
+            return Unseen(str(error), now)
+        return Seen(PolicyId(text, found) if found is not None and after.text == text else None, now)
 
 
 def _called(mailcow: Mailcow) -> str:

@@ -86,12 +86,12 @@ class FakeEngine:
                 return web.json_response({"message": "page not found"}, status=404)
 
     def _list(self, query: Mapping[str, str]) -> list[dict[str, Any]]:
-        [wanted] = json.loads(query["filters"])["label"]
+        wanted = set(json.loads(query["filters"])["label"])
         everything = [c for c in self.containers if query["all"] == "1" or c.state == "running"]
         return [
             {"Id": c.id, "Names": [f"/{c.name}"], "Labels": c.labels, "State": c.state, "Status": c.status}
             for c in everything
-            if wanted in {f"{key}={value}" for key, value in c.labels.items()}
+            if wanted <= {f"{key}={value}" for key, value in c.labels.items()}
         ]
 
     def _container(self, method: str, action: str, found: FakeContainer) -> web.Response:

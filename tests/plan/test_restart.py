@@ -72,7 +72,6 @@ def test_name_in_the_certificate_needs_nothing() -> None:
         ),
         ({"unseen": frozenset({"project"})}, "project was not seen"),
     ],
-    ids=str,
 )
 def test_restart_is_held_with_its_reason(changes: dict[str, object], reason: str) -> None:
     """Each thing that acme-mailcow would trip over, or that burns a limit."""
@@ -88,7 +87,6 @@ def test_restart_is_held_with_its_reason(changes: dict[str, object], reason: str
         ({"conf": {"ONLY_MAILCOW_HOSTNAME": "yes"}}, "ONLY_MAILCOW_HOSTNAME=y"),
         ({"issuer": Issuer.OTHER}, "administrator's own"),
     ],
-    ids=str,
 )
 def test_restart_that_cannot_help_is_said_and_not_planned(changes: dict[str, object], word: str) -> None:
     """A person has to add the name elsewhere."""
@@ -236,7 +234,7 @@ def test_unmanaged_acme_with_an_old_environment_is_told_with_the_command() -> No
 
 
 @pytest.mark.parametrize(
-    "changes", [{"sleep": None}, {"orders": (NOW - 60,)}, {"without_address": frozenset({NAME})}], ids=str
+    "changes", [{"sleep": None}, {"orders": (NOW - 60,)}, {"without_address": frozenset({NAME})}]
 )
 def test_making_anew_has_the_guards_of_a_restart(changes: dict[str, object]) -> None:
     """It is an order, too."""

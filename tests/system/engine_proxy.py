@@ -1,7 +1,7 @@
 """A proxy before the Engine's socket: it records every call, and does to one what a test wants.
 
 Rules: what is not to be harmed goes through unchanged, streams too. A call for a container that never is (sixty-four
-noughts) asks for leave and changes nothing: `Call.changes` is false for it.
+noughts), or for the creation of nothing, asks for leave: `Call.changes` is false for it.
 """
 
 import asyncio
@@ -26,20 +26,20 @@ class Call:
 
     method: str
     path: str
+    empty: bool
+    """Without a body."""
 
     @property
     def changes(self) -> bool:
-        return self.method != "GET" and NOBODY not in self.path and not self._asks_for_leave
-
-    @property
-    def _asks_for_leave(self) -> bool:
-        return self.path.endswith("/create") and self.method == "POST_EMPTY"
+        """Whether it may change something, and does not only ask for leave."""
+        asks = NOBODY in self.path or (self.path == "/containers/create" and self.empty)
+        return self.method != "GET" and not asks
 
 
 class Do(Enum):
     """What happens to a call."""
 
-    PASS = "it reaches the Engine"  # noqa: S105
+    PASS = "it reaches the Engine"
     FAIL = "500, and the Engine never sees it"
     REFUSE = "403, as from a proxy"
     CUT_BEFORE = "the connection is closed, and the Engine never sees it"
@@ -57,6 +57,8 @@ class EngineProxy:
     rule: Callable[[Call, int], Do] = lambda _call, _number: Do.PASS
     """What to do with a call; the number is that of the changing calls so far, this one included."""
     held: asyncio.Event = field(default_factory=asyncio.Event)
+    """A call is being held."""
+    released: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def docker_host(self) -> str:
@@ -74,9 +76,7 @@ class EngineProxy:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        path = re.sub(r"^/v[\d.]+", "", request.path)
-        leave = path == "/containers/create" and not body
-        call = Call("POST_EMPTY" if leave else request.method, path)
+        call = Call(request.method, re.sub(r"^/v[\d.]+", "", request.path), not body)
         self.calls.append(call)
         done = self.rule(call, len(self.changing))
         match done:
@@ -86,7 +86,8 @@ class EngineProxy:
                 return web.Response(status=403, text="Forbidden")
             case Do.HOLD:
                 self.held.set()
-                await asyncio.Event().wait()
+                await self.released.wait()
+                _cut(request)
             case Do.CUT_BEFORE:
                 _cut(request)
             case _:
@@ -136,4 +137,5 @@ async def engine_proxy(upstream: Path) -> AsyncIterator[EngineProxy]:
             await web.UnixSite(runner, str(proxy.socket)).start()
             yield proxy
         finally:
+            proxy.released.set()
             await runner.cleanup()

@@ -4,8 +4,11 @@ Rule: what `docker compose` and `inspect` say counts here, nothing out of the pr
 """
 
 import json
+import os
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,7 @@ COMPOSE = """\
 services:
   acme-mailcow:
     image: stand-in:busybox
-    command: ["sh", "-c", "echo SAN=$$ADDITIONAL_SAN; trap 'exit 0' TERM; sleep 1d & wait"]
+    command: ["sh", "-c", "echo SAN=$$ADDITIONAL_SAN; trap 'exit 0' TERM; sleep 1d & wait; sleep 77 & wait"]
     environment:
       - ADDITIONAL_SAN=${ADDITIONAL_SAN:-}
       - DBPASS=secret$$with dollar
@@ -52,8 +55,7 @@ services:
     volumes:
       - /anonymous
       - type: volume
-        target: /anonymous-read-only
-        read_only: true
+        target: /anonymous-too
       - named:/named
       - ./data:/data:ro
       - type: bind
@@ -104,12 +106,17 @@ class Mailcow:
 
     def acme_ids(self) -> Sequence[str]:
         """All containers of acme-mailcow, stopped ones too."""
-        labels = [f"label=com.docker.compose.project={PROJECT}", "label=com.docker.compose.service=acme-mailcow"]
+        labels = [
+            f"label=com.docker.compose.project={PROJECT}",
+            "label=com.docker.compose.service=acme-mailcow",
+        ]
         options = [word for label in labels for word in ("--filter", label)]
         return self.engine.run_cli("ps", "--all", "--quiet", "--no-trunc", *options).split()
 
     def inspect(self, *ids: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(self.engine.run_cli("inspect", *ids)) if ids else []
+        for one in found:
+            one["Mounts"].sort(key=lambda mount: str(mount["Destination"]))  # the Engine has them in no order
         return found
 
     def acme(self) -> dict[str, Any]:
@@ -128,6 +135,13 @@ class Mailcow:
         said = self.engine.run_cli("exec", NAME, "cat", "/anonymous/file", "/named/file")
         assert said.split() == ["kept", "kept"]
 
+    def wake_acme(self, container_id: str) -> None:
+        """This container of acme-mailcow begins to work."""
+        for line in self.engine.run_cli("top", container_id, "-o", "pid,args").splitlines():
+            pid, *words = line.split()
+            if words == ["sleep", "1d"]:
+                os.kill(int(pid), signal.SIGKILL)
+
     def started_with_the_host(self) -> list[str]:
         """The containers of acme-mailcow that a start of the Engine would start."""
         return [
@@ -141,6 +155,21 @@ class Mailcow:
 def environment(inspected: dict[str, Any]) -> dict[str, str]:
     """A container's environment."""
     return dict(line.split("=", 1) for line in inspected["Config"]["Env"])
+
+
+@contextmanager
+def running_mailcow(engine: Engine, folder: Path) -> Iterator[Mailcow]:
+    """The project in this folder, running, with something in its volumes; taken down afterwards."""
+    (folder / "data").mkdir()
+    (folder / "docker-compose.yml").write_text(COMPOSE)
+    mailcow = Mailcow(ComposeProject(engine, folder))
+    mailcow.configure("first.*")
+    try:
+        mailcow.up()
+        mailcow.write_to_volumes()
+        yield mailcow
+    finally:
+        mailcow.compose.down()
 
 
 async def look(client: Client) -> Project:

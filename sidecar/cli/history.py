@@ -1,0 +1,126 @@
+"""`sidecar history`: what the sidecar did, when, and why.
+
+Rule for every editor: only what is stored is told; nothing is asked of mailcow.
+"""
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sidecar.exits import Exit
+
+if TYPE_CHECKING:
+    from sidecar.observed import Memory
+    from sidecar.state import Event
+
+_EXAMPLES = """\
+examples:
+  sidecar history                          the last 100 things done, the newest last
+  sidecar history example.org              of a domain: its policy, and its name in settings and certificate
+  sidecar history mta-sts.txt              of the policy file (mailcow before 2025-09)
+  sidecar history acme-mailcow             its restarts
+  sidecar history --limit 20 --json
+
+exit codes: 0 shown, 1 the store of the sidecar cannot be read, 2 settings are wrong
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds `history` to the command line."""
+    history = subparsers.add_parser(
+        "history",
+        help="what was done, and why",
+        description="Prints what the sidecar did, when and why, the newest last.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    history.add_argument(
+        "domain", nargs="?", metavar="DOMAIN", help="a domain, mta-sts.txt, mailcow.conf or acme-mailcow"
+    )
+    history.add_argument("--limit", type=_limit, default=100, metavar="N", help="at most so many (100)")
+    history.add_argument("--json", action="store_true", help="print a list of objects")
+
+
+def _limit(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 1_000_000:
+        raise argparse.ArgumentTypeError("a number from 1 to 1000000 is wanted")
+    return number
+
+
+async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
+    """Reads the store and prints it."""
+    import asyncio
+    import json
+    import sys
+
+    from sidecar.assembly import read_settings
+    from sidecar.cli.commands import configure
+    from sidecar.cli.look import names_of
+    from sidecar.clock import SystemClock
+    from sidecar.state import State
+
+    clock = SystemClock()
+    settings = read_settings(env, clock)
+    configure(settings, sys.stderr)
+    subject = names_of([given.domain])[0] if given.domain else None
+    state = await asyncio.to_thread(State.open, settings.state_dir, clock.now())
+    try:
+        events = await asyncio.to_thread(state.history, subject, given.limit)
+        memory = await asyncio.to_thread(state.load)
+    finally:
+        state.close()
+    found = events if subject is None else story(subject, events, memory)[-given.limit :]
+    if given.json:
+        print(json.dumps([_as_json(event) for event in found], indent=2))
+    else:
+        print("\n".join(_lines(found)) or _nothing(given.domain))
+    return Exit.OK
+
+
+def story(domain: str, events: "Sequence[Event]", memory: "Memory") -> "Sequence[Event]":
+    """The events of a domain with those of its name in mailcow.conf and in restarts, oldest first."""
+    from sidecar.domainname import policy_host
+    from sidecar.plan.words import some
+    from sidecar.state import Event
+
+    host = policy_host(domain)
+    entries = [
+        Event(e.at, "mailcow.conf", f"entry {e.event.value}", f"{e.entry} in {e.key}", "done", None)
+        for e in memory.conf
+        if e.entry.lower() == host
+    ]
+    restarts = [
+        Event(r.at, "acme-mailcow", "run", f"for {some(r.names)}", "done", None)
+        for r in memory.restarts
+        if host in r.names
+    ]
+    return sorted([*events, *entries, *restarts], key=lambda event: event.at)
+
+
+def _lines(events: "Iterable[Event]") -> Iterable[str]:
+    from sidecar.domainname import to_unicode
+    from sidecar.plan.words import day
+
+    for event in events:
+        about = f" {to_unicode(event.subject)}" if event.subject else ""
+        yield f"{day(event.at)}  {event.outcome + ':':<9}{event.what}{about}: {event.reason}"
+        if event.detail:
+            yield f"    {event.detail}"
+
+
+def _nothing(domain: str | None) -> str:
+    return f"Nothing was done for {domain} yet." if domain else "Nothing was done yet."
+
+
+def _as_json(event: "Event") -> dict[str, Any]:
+    from sidecar.cli.plan_json import moment
+
+    return {
+        "at": moment(event.at),
+        "subject": event.subject,
+        "what": event.what,
+        "reason": event.reason,
+        "outcome": event.outcome,
+        "detail": event.detail,
+    }

@@ -1,0 +1,135 @@
+"""One look at this mailcow for the commands that only show: what is there, what would be done, and the DNS of the domains.
+
+Rule for every editor: nothing in the world is changed here. The one thing that is stored are policy ids, because
+each costs mailcow seconds.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from sidecar import policyid
+from sidecar.assembly import Parts, assembled, read_settings
+from sidecar.cli.commands import configure
+from sidecar.clock import SystemClock
+from sidecar.domainname import to_ascii
+from sidecar.errors import PermanentError, SidecarError
+from sidecar.observed import DomainList, Observed, Seen
+from sidecar.plan.actions import Plan
+from sidecar.reconcile import Report
+from sidecar.records import MailDomain, host_domain, mail_domains, questions, unknown_names
+from sidecar.settings import Settings
+from sidecar.teller import Teller
+
+MANY = 3
+"""Policy ids, each of which takes seconds: from here on a person is told how it goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen; `domains` are those asked for that need records, `names` all that were asked for (None: all)."""
+
+    observed: Observed
+    plan: Plan
+    settings: Settings
+    names: tuple[str, ...] | None
+    domains: tuple[MailDomain, ...] = ()
+    id_trouble: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def readable(self) -> bool:
+        """Whether mailcow told what it is and which domains it has, and mailcow.conf its host name."""
+        observed = self.observed
+        return Report(observed, self.plan, ()).readable and isinstance(observed.conf, Seen)
+
+
+def names_of(domains: Iterable[str]) -> tuple[str, ...]:
+    """Domains as a person wrote them, in the form in which they are compared; raises PermanentError."""
+    try:
+        return tuple(dict.fromkeys(to_ascii(domain) for domain in domains))
+    except ValueError as error:
+        raise PermanentError(str(error)) from error
+
+
+async def look_at(domains: Sequence[str], env: Mapping[str, str], *, most_ids: int | None = None) -> Look:
+    """Looks at mailcow, and asks the DNS about these domains (none given: about all).
+
+    Reads the policy ids that are not known, unless there are more than `most_ids`. Raises PermanentError for
+    what is no domain of this mailcow.
+    """
+    clock = SystemClock()
+    settings = read_settings(env, clock)
+    configure(settings, sys.stderr)
+    names = names_of(domains) or None
+    async with assembled(settings, clock, env, Teller(), patient=True) as parts:
+        parts.passes.observer.session.whole_list_always = True
+        observed, plan = await parts.passes.look()
+        seen = Look(observed, plan, settings, names)
+        if not seen.readable or not isinstance(observed.domains, Seen):
+            return seen
+        _refuse_unknown(observed.domains.value, names or ())
+        every = mail_domains(observed, settings)
+        chosen = tuple(domain for domain in every if names is None or domain.name in names)
+        with_host = _with_host(observed, chosen, every)
+        observed, trouble = await _with_ids(parts, observed, with_host, most_ids)
+        observed = await parts.passes.observer.look_up(
+            observed, questions(_hostname(observed), [domain.name for domain in with_host])
+        )
+    return Look(observed, plan, settings, names, chosen, trouble)
+
+
+def _refuse_unknown(listed: DomainList, names: Sequence[str]) -> None:
+    if unknown := unknown_names(listed, names):
+        is_none = "is no domain" if len(unknown) == 1 else "are no domains"
+        raise PermanentError(f"{', '.join(unknown)} {is_none} of this mailcow")
+
+
+def _hostname(observed: Observed) -> str:
+    return observed.conf.value.hostname if isinstance(observed.conf, Seen) else ""
+
+
+def _with_host(
+    observed: Observed, chosen: tuple[MailDomain, ...], every: tuple[MailDomain, ...]
+) -> list[MailDomain]:
+    """With the host's domain, to whose records others may point."""
+    host = host_domain(_hostname(observed), [domain.name for domain in every])
+    return list(dict.fromkeys([*chosen, *(domain for domain in every if domain.name == host)]))
+
+
+async def _with_ids(
+    parts: Parts, observed: Observed, domains: Sequence[MailDomain], most: int | None
+) -> tuple[Observed, Mapping[str, str]]:
+    unread = policyid.unread(observed, {domain.target or domain.name for domain in domains})
+    if not unread or (most is not None and len(unread) > most):
+        return observed, {}
+    found, trouble = await parts.passes.observer.ids.read(unread, _progress(len(unread)))
+    with suppress(SidecarError):  # a store that cannot be written costs the same question again
+        parts.state.note_ids(found)
+    return policyid.with_ids(observed, found), trouble
+
+
+def _progress(total: int) -> Callable[[int], None]:
+    """Tells a person on standard error how far it is."""
+    what = f"reading policy ids from mailcow's DNS check, some seconds each: {total}"
+    live = sys.stderr.isatty()
+    if total < MANY:
+        return lambda _: None
+    if not live:
+        print(what, file=sys.stderr)
+        return lambda _: None
+
+    def tell(done: int) -> None:
+        end = "\n" if done == total else ""
+        print(f"\r{what}, done: {done}", end=end, file=sys.stderr, flush=True)
+
+    return tell
+
+
+def tell_unreadable(look: Look) -> None:
+    """Says on standard error why nothing can be shown."""
+    print("mailcow could not be read", file=sys.stderr)
+    for notice in dict.fromkeys(look.plan.notices):
+        print(f"{notice.level}: {notice.message}", file=sys.stderr)
+        if notice.todo:
+            print(f"    {notice.todo}", file=sys.stderr)

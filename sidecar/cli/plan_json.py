@@ -1,0 +1,108 @@
+"""A plan as JSON: actions, what is held, and what a person should know.
+
+Rule for every editor: a key keeps its name and its meaning. Times are UTC (ISO 8601), names are A-labels.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sidecar.mtasts import Policy, parse
+from sidecar.notice import Notice
+from sidecar.observed import Mailcow, Seen, Sight
+from sidecar.plan.actions import (
+    Action,
+    AddPolicy,
+    AdoptSame,
+    EditConf,
+    EditPolicy,
+    Held,
+    RecreateAcme,
+    RestartAcme,
+    SwitchOff,
+    WriteFile,
+    subject,
+    verb,
+)
+from sidecar.reconcile import Report
+
+
+def moment(at: float | None) -> str | None:
+    """A Unix time as JSON has it."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def plan_as_json(report: Report) -> dict[str, Any]:
+    """The whole plan."""
+    return {
+        "at": moment(report.observed.now),
+        "readable": report.readable,
+        "mailcow": mailcow_as_json(report.observed.mailcow),
+        "actions": [action_as_json(action) for action in report.plan.actions],
+        "held": [held_as_json(held) for held in report.plan.held],
+        "notices": [notice_as_json(notice) for notice in dict.fromkeys(report.plan.notices)],
+    }
+
+
+def mailcow_as_json(mailcow: Sight[Mailcow]) -> dict[str, Any] | None:
+    """Version and generation; null where mailcow was not seen."""
+    if not isinstance(mailcow, Seen):
+        return None
+    version = mailcow.value.version
+    return {"version": None if version is None else str(version), "generation": str(mailcow.value.backend)}
+
+
+def policy_as_json(policy: Policy | None) -> dict[str, Any] | None:
+    """The fields of RFC 8461 §3.2."""
+    if policy is None:
+        return None
+    return {"mode": str(policy.mode), "max_age": policy.max_age, "mx": list(policy.mx)}
+
+
+def action_as_json(action: Action) -> dict[str, Any]:
+    """`action`, `subject` and `reason` are always there; the rest depends on the action."""
+    return {
+        "action": verb(action),
+        "subject": subject(action),
+        "reason": action.reason,
+        **_details(action),
+    }
+
+
+def _details(action: Action) -> dict[str, Any]:
+    match action:
+        case AddPolicy(policy=policy) | EditPolicy(policy=policy):
+            return {"policy": policy_as_json(policy)}
+        case WriteFile(text=text, backup=backup):
+            return {"policy": _policy_of(text), "backup": backup}
+        case AdoptSame(text=text):
+            return {"policy": _policy_of(text)}
+        case EditConf(edits=edits):
+            changes = {
+                key: {"add": list(edit.add), "remove": list(edit.remove)} for key, edit in edits.items()
+            }
+            return {"edits": changes}
+        case RestartAcme(names=names) | RecreateAcme(names=names):
+            return {"names": list(names)}
+        case SwitchOff():
+            return {}
+
+
+def _policy_of(text: str) -> dict[str, Any] | None:
+    parsed = parse(text.encode("utf-8", "surrogateescape"))
+    return policy_as_json(parsed) if isinstance(parsed, Policy) else None
+
+
+def held_as_json(held: Held) -> dict[str, Any]:
+    """An action that waits; `until` is null where it waits for something to change."""
+    return {"action": action_as_json(held.action), "reason": held.reason, "until": moment(held.until)}
+
+
+def notice_as_json(notice: Notice) -> dict[str, Any]:
+    """`code` is stable; `message` and `todo` are for people."""
+    return {
+        "level": str(notice.level),
+        "code": notice.code,
+        "subject": notice.subject,
+        "message": notice.message,
+        "todo": notice.todo,
+    }

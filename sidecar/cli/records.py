@@ -1,0 +1,102 @@
+"""`sidecar records`: the DNS records that each domain needs, as a zone file to be pasted.
+
+Rule for every editor: standard output is a zone file from its first line to its last; all else is a comment in
+it, or goes to standard error.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sidecar.exits import Exit
+
+if TYPE_CHECKING:
+    from sidecar.cli.look import Look
+    from sidecar.records import DomainRecords
+
+_EXAMPLES = """\
+examples:
+  sidecar records                          all records of all domains
+  sidecar records --missing                only what the DNS does not have
+  sidecar records example.org              of one domain or alias domain
+  sidecar records --shared                 all domains point to the records of the host's domain
+
+The _mta-sts record is shown once the policy is served: the policy first, its id after (RFC 8461).
+The address for _smtp._tls is `tls_report` in data/conf/mta-sts/config.yml.
+
+exit codes: 0 shown, 1 no domain of this mailcow, 2 settings are wrong, 3 mailcow cannot be read
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds `records` to the command line."""
+    records = subparsers.add_parser(
+        "records",
+        help="the DNS records each domain needs, as a zone file",
+        description="Prints the DNS records that each domain needs for MTA-STS and TLSRPT, as a zone file.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    records.add_argument("domains", nargs="*", metavar="DOMAIN", help="without one: all domains")
+    records.add_argument("--missing", action="store_true", help="only those that the DNS does not have")
+    records.add_argument(
+        "--shared",
+        action="store_true",
+        help="one id for all: other domains point to the records of the host's domain "
+        "(so by default before mailcow 2025-09)",
+    )
+
+
+async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
+    """Looks at mailcow and the DNS, and prints the records."""
+    from sidecar.cli.look import look_at, tell_unreadable
+    from sidecar.records import needed
+    from sidecar.zonefile import zone_text
+
+    look = await look_at(given.domains, env)
+    if not look.readable:
+        tell_unreadable(look)
+        return Exit.UNREADABLE
+    found = needed(
+        look.observed,
+        look.settings,
+        look.domains,
+        shared=True if given.shared else None,
+        id_trouble=look.id_trouble.get,
+    )
+    print(zone_text(found, _head(look, found, shared=given.shared), missing=given.missing), end="")
+    return Exit.OK
+
+
+def _head(look: "Look", found: "Sequence[DomainRecords]", *, shared: bool) -> list[str]:
+    """What is to be said once, and not of each domain."""
+    from sidecar.domainname import to_unicode
+    from sidecar.observed import Backend, Seen
+    from sidecar.records import Standing
+
+    lines: list[str] = []
+    native = isinstance(look.observed.mailcow, Seen) and look.observed.mailcow.value.backend is Backend.NATIVE
+    if native and shared:
+        lines.append(
+            "one id for all domains: when the policy of another domain changes, this id must be made to change, too"
+        )
+    if native and any(records.id.record is not None for records in found):
+        lines.append(
+            "mailcow's own DNS check compares letter by letter and ticks only v=STSv1;id=<id>; "
+            "- to senders it is the same"
+        )
+    if any(records.report.standing is Standing.NOT_SET for records in found):
+        lines.append("no TLSRPT records: " + next(r.report.note for r in found if _unset(r)))
+    shown = {records.domain.name for records in found}
+    lines += [
+        f"{to_unicode(name)}: no records, for it takes no mail here or is left alone by the settings"
+        for name in look.names or ()
+        if name not in shown
+    ]
+    return lines
+
+
+def _unset(records: "DomainRecords") -> bool:
+    from sidecar.records import Standing
+
+    return records.report.standing is Standing.NOT_SET

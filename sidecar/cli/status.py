@@ -1,0 +1,59 @@
+"""`sidecar status`: a table of the domains, those first that need a person.
+
+Rule for every editor: on a terminal the table fits it; in a pipe a domain is one line, and nothing is coloured.
+"""
+
+import argparse
+from collections.abc import Mapping
+
+from sidecar.exits import Exit
+
+_EXAMPLES = """\
+examples:
+  sidecar status                     all domains, those first that need a person
+  sidecar status example.org         one
+  sidecar status --json | jq -r '.domains[] | select(.attention) | .domain'
+
+columns: policy (mode and max_age as mailcow serves them now) · whose (ours, a person's, nobody's) ·
+certificate (until when one has the name mta-sts.<domain>) · the DNS: mta-sts (to this mailcow), _mta-sts (the
+policy id), _smtp._tls (where reports go) · what is to be done or held, and why
+
+exit codes: 0 shown, 1 no domain of this mailcow, 2 settings are wrong, 3 mailcow cannot be read
+"""
+
+MOST_IDS = 10
+"""Policy ids that are read for it, seconds each; more are left to `run` and `records`."""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds `status` to the command line."""
+    status = subparsers.add_parser(
+        "status",
+        help="how each domain stands: policy, certificate, DNS, what is held and why",
+        description="Prints how each domain stands. Changes nothing.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    status.add_argument("domains", nargs="*", metavar="DOMAIN", help="without one: all domains")
+    status.add_argument("--json", action="store_true", help="print an object")
+
+
+async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
+    """Looks at mailcow and the DNS, and prints the table."""
+    import json
+    import sys
+
+    from sidecar.cli.look import look_at, tell_unreadable
+    from sidecar.cli.status_json import status_as_json
+    from sidecar.cli.status_text import print_status
+    from sidecar.status import status_of
+
+    look = await look_at(given.domains, env, most_ids=None if given.domains else MOST_IDS)
+    status = status_of(look.observed, look.plan, look.settings, look.domains, only=look.names)
+    if given.json:
+        print(json.dumps(status_as_json(status), indent=2))
+    elif look.readable:
+        print_status(status, sys.stdout)
+    else:
+        tell_unreadable(look)
+    return Exit.OK if look.readable else Exit.UNREADABLE

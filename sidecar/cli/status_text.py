@@ -1,0 +1,157 @@
+"""The status as a table: with rich on a terminal, in plain columns in a pipe.
+
+Rule for every editor: one line a domain where lines are read by programs; the words are the same in both.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sidecar.domainname import to_unicode
+from sidecar.notice import Level, Notice
+from sidecar.observed import Certificate, Seen, Unseen
+from sidecar.ownership import Whose
+from sidecar.plan.actions import Held, verb
+from sidecar.plan.words import day, span
+from sidecar.records import Need, Standing
+from sidecar.status import Care, Row, Status
+
+HEADINGS = ("domain", "policy", "whose", "certificate", "mta-sts", "_mta-sts", "_smtp._tls", "to do, or held")
+MOST_OF_A_KIND = 5
+"""Notices of one code told one by one; more are a number."""
+
+_WHOSE = {Whose.OURS: "ours", Whose.PERSONS: "a person's", Whose.NOBODYS: "nobody's", None: "?"}
+_STANDING = {
+    Standing.PRESENT: "ok",
+    Standing.MISSING: "missing",
+    Standing.DIFFERENT: "different",
+    Standing.UNKNOWN: "?",
+    Standing.NOT_YET: "later",
+    Standing.NOT_SET: "not set",
+}
+_STYLES = {"ok": "green", "missing": "red", "different": "red", "none": "yellow", "a person's": "yellow"}
+
+
+def print_status(status: Status, file: TextIO) -> None:
+    """Prints the headline, what needs a person, and the table."""
+    lines = [headline(status), ""]
+    needs = list(_needs_a_person(status))
+    lines += ["needs a person:", *(f"  {line}" for line in needs), ""] if needs else []
+    held = [f"  {_held(held)}" for held in dict.fromkeys(status.held)]
+    lines += ["held:", *held, ""] if held else []
+    print("\n".join(lines), file=file)
+    if not status.rows:
+        return
+    if file.isatty():
+        _rich(status.rows, file)
+    else:
+        print("\n".join(_plain([HEADINGS, *map(cells, status.rows)])), file=file)
+
+
+def headline(status: Status) -> str:
+    """Which mailcow, and how many domains have what."""
+    if not isinstance(status.mailcow, Seen):
+        return "mailcow could not be read"
+    counts, mailcow = status.counts, status.mailcow.value
+    managed = counts["managed"]
+    return (
+        f"mailcow {mailcow.version or 'of unknown version'}, {mailcow.backend} policies; "
+        f"{counts['domains']} domains and alias domains, {managed} managed: {counts['served']} served a policy, "
+        f"{counts['in_certificate']} in the certificate, {counts['published']} complete in the DNS; "
+        f"{counts['attention']} need attention"
+    )
+
+
+def _needs_a_person(status: Status) -> Iterable[str]:
+    by_code: dict[str, list[Notice]] = defaultdict(list)
+    for notice in (*status.notices, *(notice for row in status.rows for notice in row.notices)):
+        if notice.level is not Level.INFO and notice not in by_code[notice.code]:
+            by_code[notice.code].append(notice)
+    for notices in by_code.values():
+        for notice in notices[:MOST_OF_A_KIND]:
+            yield f"{notice.level}: {notice.message}"
+            if notice.todo:
+                yield f"    {notice.todo}"
+        if len(notices) > MOST_OF_A_KIND:
+            yield f"… and {len(notices) - MOST_OF_A_KIND} more of this kind"
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """A row in the order of the headings."""
+    records = (None, None, None) if row.records is None else row.records.needs
+    alias = "" if row.target is None else f" (alias of {to_unicode(row.target)})"
+    return (
+        to_unicode(row.domain) + alias,
+        _policy(row),
+        _WHOSE[row.whose],
+        _certificate(row),
+        *(_standing(need) for need in records),
+        _why(row),
+    )
+
+
+def _policy(row: Row) -> str:
+    match row.served, row.policy:
+        case Unseen(), _:
+            return "?"
+        case Seen(served), None:
+            return "none" if served.text is None else "not valid"
+        case _, policy:
+            return f"{policy.mode}, {span(policy.max_age)}" if policy else "?"
+
+
+def _certificate(row: Row) -> str:
+    match row.certificate:
+        case Seen(Certificate(not_after=until)):
+            return f"until {day(until).partition(' ')[0]}"
+        case Seen():
+            return "missing" if row.care is Care.MANAGED else "no"
+        case _:
+            return "?"
+
+
+def _standing(need: Need | None) -> str:
+    return "-" if need is None else _STANDING[need.standing]
+
+
+def _why(row: Row) -> str:
+    """The short form: what is planned or held, else why the sidecar does nothing here, else what the DNS lacks."""
+    told = [verb(action) for action in row.todo]
+    told += [_held(held) for held in row.held]
+    if row.care is not Care.MANAGED:
+        told.append(str(row.care))
+    if isinstance(row.served, Unseen) and row.care is Care.MANAGED:
+        told.append(row.served.reason)
+    if not told and row.records is not None:
+        told += [f"publish {need.owner}" for need in row.records.needs if need.lacking]
+    return "; ".join(told)
+
+
+def _held(held: Held) -> str:
+    until = "" if held.until is None else f" (until {day(held.until)})"
+    return f"{verb(held.action)} held: {held.reason.partition('; ')[0]}{until}"
+
+
+def _plain(lines: Sequence[Sequence[str]]) -> Iterable[str]:
+    widths = [max(cell_len(line[column]) for line in lines) for column in range(len(HEADINGS) - 1)]
+    for line in lines:
+        padded = (text + " " * (width - cell_len(text)) for text, width in zip(line, widths, strict=False))
+        yield "  ".join([*padded, " ".join(line[-1].split())]).rstrip()
+
+
+def _rich(rows: Sequence[Row], file: TextIO) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in HEADINGS:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        found = [Text(text, style=_STYLES.get(text, "")) for text in cells(row)]
+        if row.attention:
+            found[0].stylize("bold")
+        table.add_row(*found)
+    Console(file=file, highlight=False).print(table)

@@ -1,0 +1,133 @@
+"""The stand-in DNS of the demo: answers on loopback, over UDP and TCP, with the records that it was told.
+
+Rule for every editor: what it was not told does not exist (NXDOMAIN), in whichever zone: no question of the
+demo may reach the real DNS. Faults of the DNS do not belong here.
+"""
+
+import asyncio
+import contextlib
+from typing import Self, cast
+
+import dns.asyncresolver
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+import dns.resolver
+import dns.rrset
+
+_HOST = "127.0.0.1"
+_TTL = 1
+_ATTEMPTS = 20
+_LONGEST_CHAIN = 8
+
+
+class DemoDns:
+    """A running server; records may be published and withdrawn while it runs."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self._records: dict[tuple[dns.name.Name, str], tuple[str, ...]] = {}
+        self._udp: asyncio.DatagramTransport | None = None
+        self._tcp: asyncio.Server | None = None
+
+    @classmethod
+    async def start(cls) -> Self:
+        """Listens on a port that is free for UDP and TCP; raises OSError where there is none."""
+        self = cls()
+        for attempt in range(_ATTEMPTS):
+            try:
+                await self._listen()
+            except OSError:
+                await self.close()
+                if attempt == _ATTEMPTS - 1:
+                    raise
+            else:
+                break
+        return self
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), (_HOST, 0))
+        self.port = int(self._udp.get_extra_info("sockname")[1])
+        self._tcp = await asyncio.start_server(self._stream, _HOST, self.port)
+
+    async def close(self) -> None:
+        """Ends the server."""
+        if self._udp is not None:
+            self._udp.close()
+        if self._tcp is not None:
+            self._tcp.close()
+        await asyncio.sleep(0)  # a transport is closed by the loop's next turn
+
+    def __str__(self) -> str:
+        """As MTA_STS_RESOLVER takes it."""
+        return f"{_HOST}:{self.port}"
+
+    def publish(self, name: str, kind: str, *values: str) -> None:
+        """The records of a name, in the words of a zone file; replaces those of that kind."""
+        self._records[_name(name), kind] = values
+
+    async def addresses(self, name: str) -> frozenset[str]:
+        """What a resolver gets for the A records of a name, asked through the server itself."""
+        resolver = dns.asyncresolver.Resolver(configure=False)
+        resolver.nameservers, resolver.port = [_HOST], self.port
+        try:
+            answer = await resolver.resolve(_name(name), "A", lifetime=2.0, search=False)
+        except (dns.exception.DNSException, OSError):
+            return frozenset()
+        return frozenset(record.to_text() for record in answer)
+
+    def answer(self, wire: bytes) -> bytes | None:
+        """The answer to a question; None for what is no question."""
+        try:
+            query = dns.message.from_wire(wire)
+        except dns.exception.DNSException:
+            return None
+        if not query.question or query.flags & dns.flags.QR:
+            return None
+        response = dns.message.make_response(query)
+        response.flags |= dns.flags.AA | dns.flags.RA
+        name, kind = query.question[0].name, dns.rdatatype.to_text(query.question[0].rdtype)
+        for _ in range(_LONGEST_CHAIN):
+            alias = self._records.get((name, "CNAME"))
+            if alias is None or kind == "CNAME":
+                break
+            response.answer.append(dns.rrset.from_text_list(name, _TTL, "IN", "CNAME", alias))
+            name = _name(alias[0])
+        if found := self._records.get((name, kind)):
+            response.answer.append(dns.rrset.from_text_list(name, _TTL, "IN", kind, found))
+        elif not any(known.is_subdomain(name) for known, _ in self._records):
+            response.set_rcode(dns.rcode.NXDOMAIN)
+        return response.to_wire()
+
+    async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+            while True:
+                size = int.from_bytes(await reader.readexactly(2))
+                answer = self.answer(await reader.readexactly(size))
+                if answer is None:
+                    break
+                writer.write(len(answer).to_bytes(2) + answer)
+                await writer.drain()
+        writer.close()
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, server: DemoDns) -> None:
+        self._server = server
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        answer = self._server.answer(data)
+        if answer is not None and self._transport is not None:
+            self._transport.sendto(answer, addr)
+
+
+def _name(text: str) -> dns.name.Name:
+    return dns.name.from_text(text)

@@ -1,0 +1,148 @@
+"""Stand-in containers for acme-mailcow and nginx-mailcow: recorded in memory, or in the real Docker engine.
+
+Rule for every editor: both kinds look the same to the sidecar (a project, two services, a `sleep 1d` between
+two runs of acme-mailcow), and it is always said which one is there. What a run does is in `acme`.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
+
+from sidecar.demo.acme import WORK_S
+from sidecar.errors import TemporaryError
+from sidecar.mailcow.acme_engine import AcmeEngine
+from sidecar.mailcow.containers import ACME, NGINX
+from sidecar.observed import Container, Project, Seen, Sight
+
+RunOfAcme: TypeAlias = Callable[[Mapping[str, str]], Awaitable[None]]
+"""What acme-mailcow does with its environment each time that it is started."""
+RUNNING_SINCE_S = 3600.0
+
+
+class Containers(Protocol):
+    """The two containers, and what people and Compose may do with them."""
+
+    @property
+    def engine(self) -> AcmeEngine:
+        """What the sidecar gets as its Docker engine."""
+        ...
+
+    @property
+    def described(self) -> str:
+        """Where the containers are, for people."""
+        ...
+
+    @property
+    def acme_starts(self) -> int:
+        """How often acme-mailcow was started since the demo began."""
+        ...
+
+    async def close(self) -> None:
+        """Leaves nothing behind."""
+        ...
+
+
+@dataclass(slots=True)
+class InMemory:
+    """Containers that are only written down."""
+
+    engine: "RecordedEngine"
+    described: str
+
+    @property
+    def acme_starts(self) -> int:
+        return self.engine.acme_starts
+
+    async def close(self) -> None:
+        await self.engine.end()
+
+
+class RecordedEngine(AcmeEngine):
+    """An Engine without an engine: it answers as the real one would for these two containers."""
+
+    def __init__(self, project: str, environment: Mapping[str, str], run: RunOfAcme) -> None:
+        # Events are asked for at this address, too, and there are none: the sidecar looks by itself then.
+        super().__init__("unix:///nonexistent/docker.sock")
+        self.acme_starts = 0
+        self._project = project
+        self._run = run
+        self._ids = itertools.count(1)
+        self._sleep: str | None = "1d"
+        self._log: list[tuple[float, str]] = []
+        self._task: asyncio.Task[None] | None = None
+        started = time.time() - RUNNING_SINCE_S
+        self._acme = self._container(ACME, started, environment)
+        self._nginx = self._container(NGINX, started, {})
+
+    def _container(self, service: str, started: float, environment: Mapping[str, str]) -> Container:
+        number = next(self._ids)
+        name = f"{self._project}-{service}-1"
+        return Container(f"{number:064x}", name, service, "running", started, started, dict(environment))
+
+    async def observe(self, now: float, project_hint: str | None) -> Sight[Project]:
+        """The two containers."""
+        name = project_hint or self._project
+        return Seen(Project(name, (self._acme, self._nginx), Seen(self._sleep, now)), now)
+
+    async def restart(self, container_id: str, expected_started_at: float, timeout_s: int = 10) -> None:
+        """Notes the restart, and lets the stand-in do what acme-mailcow does when it is started."""
+        del timeout_s
+        self._check(container_id, expected_started_at)
+        self._acme = replace(self._acme, started_at=time.time())
+        self._begin()
+
+    async def recreate(
+        self,
+        container_id: str,
+        *,
+        expected: Project,
+        expected_started_at: float,
+        environment: Mapping[str, str],
+        now: float,
+    ) -> None:
+        """Another container in its place, which does the same as one that was restarted."""
+        del expected, now
+        self._check(container_id, expected_started_at)
+        self._acme = self._container(ACME, time.time(), {**self._acme.env, **environment})
+        self._begin()
+
+    async def heal(self, project_name: str) -> str | None:
+        """Nothing is ever cut off here."""
+        del project_name
+        return None
+
+    def _check(self, container_id: str, expected_started_at: float) -> None:
+        if (container_id, expected_started_at) != (self._acme.id, self._acme.started_at):
+            raise TemporaryError("acme-mailcow was not started anew: meanwhile somebody else did")
+        if self._sleep is None:
+            raise TemporaryError("acme-mailcow was not started anew: it is at work now")
+
+    async def logs_tail(self, container_id: str, since: float, limit: int = 50) -> tuple[str, ...]:
+        """The stand-in's log."""
+        lines = [line for at, line in self._log if at >= since] if container_id == self._acme.id else []
+        return tuple(lines[-limit:])
+
+    def _begin(self) -> None:
+        self.acme_starts += 1
+        self._sleep = None
+        if self._task is not None:
+            self._task.cancel()
+        self._task = asyncio.create_task(self._at_work(self._acme.env))
+
+    async def _at_work(self, environment: Mapping[str, str]) -> None:
+        self._log.append((time.time(), "stand-in for acme-mailcow: checking names"))
+        await asyncio.sleep(WORK_S)
+        await self._run(environment)
+        self._log.append((time.time(), "stand-in for acme-mailcow: sleeping 1d"))
+        self._sleep = "1d"
+
+    async def end(self) -> None:
+        """No run goes on after this."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task

@@ -1,0 +1,11 @@
+"""`sidecar init`: checks a mailcow directory before the service exists, and sets up what the sidecar needs there.
+
+Rules for every editor: it asks no network and no Docker; it changes two files, mailcow.conf and the override file
+of Compose, each shown as a diff without secrets and agreed to beforehand; run again, it changes nothing. The flow is
+`run`, what is found and what it means `look` and `checks`, the edits `access` and `override`.
+"""
+
+from sidecar.init.run import TAKE_EFFECT, InitOptions, run_init
+from sidecar.init.terminal import Streams
+
+__all__ = ["TAKE_EFFECT", "InitOptions", "Streams", "run_init"]

@@ -1,0 +1,86 @@
+"""A change as a unified diff for a terminal, without a secret in it; pure.
+
+Rules for every editor. mailcow.conf is full of passwords: of it only lines that change are shown, and of those only
+the allow list's value. Of an override file the lines around an insertion are shown, with all that may be a secret
+masked; it is better to mask too much. No control character reaches the terminal.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Iterator
+
+from sidecar.init.access import ALLOW_FROM
+
+MASK = "****"
+
+_CONF_LINE = re.compile(r"(?P<before>[ \t]*(?:export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_]*)[ \t]*[=:][ \t]*)")
+# A variable of an environment, or any key that sounds like a secret's; but no reference to a variable.
+_SECRET_LINE = re.compile(
+    r"(?P<before>.*?(?:(?<![\w{$])[A-Z][A-Z0-9_]*|(?i:pass|secret|token|key|pwd|credential|auth|bearer|private)[\w.-]*)"
+    r"[\"']?[ \t]*[=: ][ \t]*)\S.*"
+)
+_USER_INFO = re.compile(r"(?<=://)[^/\s]*@")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def conf_diff(name: str, before: bytes, after: bytes) -> str:
+    """How mailcow.conf changes; only the changed lines."""
+    return _diff(name, before, after, context=0, context_mask=_conf_masked, change_mask=_conf_masked)
+
+
+def override_diff(name: str, before: bytes | None, after: bytes) -> str:
+    """How an override file changes, with three lines around; `before` is None for a new file."""
+    return _diff(name, before, after, context=3, context_mask=_yaml_masked, change_mask=str)
+
+
+def _diff(
+    name: str,
+    before: bytes | None,
+    after: bytes,
+    *,
+    context: int,
+    context_mask: Callable[[str], str],
+    change_mask: Callable[[str], str],
+) -> str:
+    lines = difflib.unified_diff(
+        _lines(before or b""),
+        _lines(after),
+        fromfile="/dev/null" if before is None else f"a/{name}",
+        tofile=f"b/{name}",
+        n=context,
+        lineterm="",
+    )
+    return "\n".join(_masked(lines, context_mask, change_mask))
+
+
+def _masked(
+    lines: Iterator[str], context_mask: Callable[[str], str], change_mask: Callable[[str], str]
+) -> Iterator[str]:
+    for number, line in enumerate(lines):
+        text = _CONTROL.sub("?", line)
+        if number < 2 or text.startswith("@@"):
+            yield text
+        else:
+            mask = context_mask if text.startswith(" ") else change_mask
+            yield text[:1] + mask(text[1:])
+
+
+def _lines(data: bytes) -> list[str]:
+    # Without their ends: a last line that gets one is not changed for a person.
+    text = data.decode("utf-8", "replace").removesuffix("\n")
+    return [line.removesuffix("\r") for line in text.split("\n")] if data else []
+
+
+def _conf_masked(line: str) -> str:
+    found = _CONF_LINE.match(line)
+    if found is None:
+        return MASK if line.strip() else line
+    if found["key"] == ALLOW_FROM or not line[found.end() :].strip():
+        return line
+    return found["before"] + MASK
+
+
+def _yaml_masked(line: str) -> str:
+    line = _USER_INFO.sub(f"{MASK}@", line)
+    found = _SECRET_LINE.fullmatch(line)
+    return found["before"] + MASK if found else line

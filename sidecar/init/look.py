@@ -1,0 +1,232 @@
+"""What there is to see in a mailcow directory before the sidecar's service exists: files only, and nothing is written.
+
+Rule for every editor: nothing is asked over a network or of Docker, for `init` runs in a container of its own. What
+is found is a value of `Directory`; what it means is said in `checks`.
+"""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+
+from sidecar.envfile import read
+from sidecar.errors import PermanentError
+from sidecar.init.override import SERVICE
+from sidecar.init.services import NETWORK, Services
+from sidecar.mailcow import conf as mailcow_conf
+from sidecar.mailcow import policy_file
+from sidecar.mailcow.certificates import CertificateFolder
+from sidecar.observed import (
+    FIRST_NATIVE,
+    Backend,
+    Certificates,
+    Conf,
+    PolicyFile,
+    Sight,
+    Unseen,
+    Version,
+)
+
+COMPOSE = "docker-compose.yml"
+OVERRIDES = (
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+)
+"""The names under which Compose looks for an override file; of several it takes the first of this list."""
+DEFAULT_OVERRIDE = "docker-compose.override.yml"
+CLONE = "mta-sts-sidecar"
+DEFAULT_NETWORK = "172.22.1"
+
+_BEFORE_COMPOSE = ("compose.yaml", "compose.yml")
+_MAILCOW_SERVICES = frozenset({"nginx-mailcow", "acme-mailcow"})
+_APP_INFO = Path("data/web/inc/app_info.inc.php")
+_VERSION = re.compile(r"\$MAILCOW_GIT_VERSION\s*=\s*[\"']([^\"']*)[\"']")
+_NATIVE_PAGE = Path("data/web/mta-sts.php")
+_LARGEST = 1 << 20
+
+
+class Clone(Enum):
+    """Whether the sidecar's repository is where the service is built from."""
+
+    THERE = auto()
+    MISSING = auto()
+    OUTSIDE = auto()
+    """A link to a place that cannot be seen from within the container."""
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideFile:
+    """The override file that Compose reads, or would read; `path` is behind any link, `data` None for no file."""
+
+    name: str
+    path: Path
+    data: bytes | None
+    locked: str | None
+    """Why it cannot be written."""
+    ignored: tuple[str, ...]
+    """Further override files, which Compose does not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A mailcow directory as found."""
+
+    path: Path
+    conf: Conf
+    conf_path: Path
+    """Behind any link."""
+    conf_data: bytes
+    env_is_conf: bool
+    """Whether `.env`, which Compose reads, is mailcow.conf."""
+    compose: Services
+    before_compose: tuple[str, ...]
+    """Files that Compose prefers to docker-compose.yml."""
+    override: OverrideFile
+    overriding: Services
+    """What the override file has; nothing where it cannot be read."""
+    version_text: str | None
+    version: Version | None
+    has_policy_page: bool
+    certificates: Sight[Certificates]
+    policy_file: Sight[PolicyFile]
+    clone: Clone
+    seen_at: float
+
+    @property
+    def backend(self) -> Backend:
+        """mailcow's own page for policies decides: its version is only what was installed last."""
+        return Backend.NATIVE if self.has_policy_page else Backend.FILE
+
+    @property
+    def version_disagrees(self) -> bool:
+        """Whether version and files belong to different generations."""
+        return self.version is not None and (self.version >= FIRST_NATIVE) != self.has_policy_page
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What the service in the override file, if there is one, gives a value to."""
+        return self.overriding.variables(SERVICE, self.conf.values)
+
+    @property
+    def address(self) -> str:
+        """The sidecar's fixed address: the one in the override file, else the one that it will get there."""
+        values = self.conf.values
+        network = values.get("IPV4_NETWORK") or DEFAULT_NETWORK
+        return self.overriding.address(SERVICE, values) or f"{network}.247"
+
+
+def look(path: Path, now: float) -> Directory:
+    """The mailcow directory at `path`, at `now` (Unix seconds); blocks on the disk.
+
+    Raises PermanentError, with what to do, for a folder that is no mailcow directory or cannot be read.
+    """
+    if not path.is_dir():
+        raise PermanentError(f"there is no folder {path}: mount the mailcow directory there (-v …:{path})")
+    conf = mailcow_conf.observe(path, now)
+    if isinstance(conf, Unseen):
+        raise PermanentError(f"{path} is no mailcow directory that init can work in: {conf.reason}")
+    conf_path = (path / mailcow_conf.NAME).resolve()
+    conf_data = _content(conf_path)
+    values = read(conf_data)
+    compose = _compose(path)
+    override = _override(path)
+    version = _version_text(path)
+    return Directory(
+        path=path,
+        conf=Conf(values, conf.value.locked),
+        conf_path=conf_path,
+        conf_data=conf_data,
+        env_is_conf=(path / ".env").resolve() == conf_path,
+        compose=compose,
+        before_compose=tuple(name for name in _BEFORE_COMPOSE if (path / name).exists()),
+        override=override,
+        overriding=_services(override.data),
+        version_text=version,
+        version=Version.parse(version),
+        has_policy_page=(path / _NATIVE_PAGE).exists(),
+        certificates=CertificateFolder().observe(path, now, values.get("TZ")),
+        policy_file=policy_file.observe(path, now),
+        clone=_clone(path / CLONE),
+        seen_at=now,
+    )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PermanentError(
+            f"{path} cannot be read ({error.strerror}): run init as root, with the mailcow directory mounted"
+        ) from error
+
+
+def _compose(path: Path) -> Services:
+    compose = path / COMPOSE
+    if not compose.exists():
+        raise PermanentError(
+            f"{path} is no mailcow directory: it has no {COMPOSE}; mount the one that mailcow was cloned into"
+        )
+    try:
+        services = Services.read(_content(compose))
+    except ValueError as error:
+        raise PermanentError(f"{compose} cannot be understood: {error}; restore mailcow's own") from error
+    missing = _MAILCOW_SERVICES - services.by_name.keys()
+    if missing or NETWORK not in str(services.by_name["nginx-mailcow"].get("networks")):
+        raise PermanentError(
+            f"{compose} is not mailcow's: it has no {' and no '.join(sorted(missing)) or NETWORK}; mount the "
+            "directory that mailcow was cloned into"
+        )
+    return services
+
+
+def _override(path: Path) -> OverrideFile:
+    present = [name for name in OVERRIDES if os.path.lexists(path / name)]
+    name = present[0] if present else DEFAULT_OVERRIDE
+    try:
+        target = (path / name).resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+        raise PermanentError(f"{path / name} is a link that leads nowhere: remove it") from error
+    locked = _locked(path, target, is_link=(path / name).is_symlink())
+    data = _content(target) if target.is_file() else None
+    return OverrideFile(name, target, data, locked, tuple(present[1:]))
+
+
+def _locked(path: Path, target: Path, *, is_link: bool) -> str | None:
+    if not target.is_relative_to(path.resolve()):
+        return f"it is a link to {target}, outside of the mailcow directory: put the file itself there"
+    if is_link and not target.exists():
+        return "it is a link that leads nowhere: remove it"
+    if target.exists() and not target.is_file():
+        return "it is no file: move it away"
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        return (
+            f"its folder is read-only for user {os.geteuid()}: mount it without `:ro`, and run init as root"
+        )
+    return None
+
+
+def _services(data: bytes | None) -> Services:
+    try:
+        return Services.read(data)
+    except ValueError:
+        return Services({})  # merging says what is wrong with it
+
+
+def _version_text(path: Path) -> str | None:
+    try:
+        with (path / _APP_INFO).open("rb") as file:
+            text = file.read(_LARGEST).decode("utf-8", "replace")
+    except OSError:
+        return None
+    found: Sequence[str] = _VERSION.findall(text)
+    return found[-1].strip() or None if found else None
+
+
+def _clone(clone: Path) -> Clone:
+    if (clone / "Dockerfile").is_file() and (clone / "sidecar").is_dir():
+        return Clone.THERE
+    return Clone.OUTSIDE if clone.is_symlink() and not clone.exists() else Clone.MISSING

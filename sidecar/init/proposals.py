@@ -1,0 +1,158 @@
+"""What `init` offers to change, one step at a time, each from what the steps before left; pure.
+
+Rules for every editor: a step is offered only where it does good in the end, and never where it would give the
+sidecar's rights to somebody else. What cannot be done is `Blocked`, and says what a person can do instead.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from sidecar.envfile import read
+from sidecar.init.access import (
+    ALLOW_FROM,
+    API_KEY,
+    OWN_KEY,
+    KeySource,
+    allow,
+    allow_list_counts,
+    allows,
+    commented_default,
+    given,
+    key_source,
+    set_value,
+)
+from sidecar.init.checks import ADDRESS_TAKEN, CLONE_MISSING
+from sidecar.init.diff import conf_diff, override_diff
+from sidecar.init.look import Directory
+from sidecar.init.override import SERVICE, Merged, Present, Refused, merge
+from sidecar.init.services import Services, differences
+from sidecar.mailcow.conf import NAME as CONF
+
+PAGE_KEY_QUESTION = (
+    "Was a read-write API key made in mailcow's page (System > Configuration > Access > API)? One in mailcow.conf "
+    "replaces it at the next start of php-fpm-mailcow, and what uses it now stops working."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A change to be asked for: `after` is the file's new content, `diff` shows it without secrets."""
+
+    why: str
+    question: str
+    diff: str
+    after: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A change that is wanted and cannot be made."""
+
+    reason: str
+    todo: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Nothing is to be done; `message` is worth saying, or empty."""
+
+    message: str = ""
+
+
+Step: TypeAlias = Proposal | Blocked | Settled
+
+
+def needs_key(directory: Directory) -> bool:
+    """Whether the sidecar would be without an API key: then first ask for a key made in mailcow's page."""
+    return key_source(directory.conf.values, directory.variables) is KeySource.NONE
+
+
+def page_key_instructions(directory: Directory) -> str:
+    """How the sidecar gets a key that was made in mailcow's page."""
+    return (
+        f"Then let the sidecar use that key: add the line {OWN_KEY}=<the key> to mailcow.conf, from where the "
+        f"service takes it, and add {directory.address} to the key's allowed addresses in mailcow's page. "
+        f"{API_KEY} in mailcow.conf is left alone."
+    )
+
+
+def propose_key(directory: Directory, key: str) -> Step:
+    """`key` as API_KEY of mailcow.conf."""
+    by_hand = (
+        f"set {API_KEY} there yourself, to a random value of a-z, A-Z, 0-9 and -, and add {directory.address} "
+        f"to {ALLOW_FROM}"
+    )
+    if directory.conf.locked is not None:
+        return Blocked(f"{API_KEY} cannot be set in mailcow.conf: {directory.conf.locked}", by_hand)
+    before = directory.conf_data
+    try:
+        after = set_value(before, API_KEY, key)
+    except ValueError as error:
+        return Blocked(f"{API_KEY} was not set in mailcow.conf: {error}", by_hand)
+    return Proposal(
+        "The sidecar reads the domains, and on mailcow 2025-09 and later sets policies, through mailcow's API. "
+        "A new random key, not shown here:",
+        f"Set {API_KEY} in mailcow.conf?",
+        conf_diff(CONF, before, after),
+        after,
+    )
+
+
+def propose_allow(directory: Directory, conf: bytes, stops: Collection[str]) -> Step:
+    """The sidecar's address in API_ALLOW_FROM; `conf` is mailcow.conf as the step before left it."""
+    values, address = read(conf), directory.address
+    if not allow_list_counts(values, directory.variables) or allows(values, address):
+        return Settled()
+    if ADDRESS_TAKEN in stops:
+        return Settled(f"{ALLOW_FROM} stays as it is as long as another service has {address}.")
+    by_hand = f"add {address} to {ALLOW_FROM} there yourself; entries are separated by commas"
+    if directory.conf.locked is not None:
+        return Blocked(f"{ALLOW_FROM} cannot be changed in mailcow.conf: {directory.conf.locked}", by_hand)
+    try:
+        after = allow(conf, address)
+    except ValueError as error:
+        return Blocked(f"{ALLOW_FROM} was not changed in mailcow.conf: {error}", by_hand)
+    why = f"mailcow lets only callers in {ALLOW_FROM} use that key; the sidecar's fixed address is {address}."
+    if not given(values, ALLOW_FROM) and commented_default(conf):
+        why += " The entries of mailcow's commented line come with it."
+    return Proposal(why, f"Let {address} use the API?", conf_diff(CONF, conf, after), after)
+
+
+def propose_service(directory: Directory, template: bytes, stops: Collection[str]) -> Step:
+    """The service in the override file."""
+    override = directory.override
+    match merge(override.data, template):
+        case Refused(reason=reason, todo=todo):
+            return Blocked(f"the service was not added to {override.name}: {reason}", todo)
+        case Present():
+            return Settled(_present(directory, template))
+        case Merged() as merged:
+            return _insertion(directory, merged, stops)
+
+
+def _insertion(directory: Directory, merged: Merged, stops: Collection[str]) -> Step:
+    override, after, adds_service = directory.override, merged.data, "services" in merged.sections
+    if override.locked is not None:
+        return Blocked(f"{override.name} cannot be written: {override.locked}", "then run init again")
+    if adds_service and not {ADDRESS_TAKEN, CLONE_MISSING}.isdisjoint(stops):
+        return Blocked(f"the service is not added to {override.name} before that is done", "")
+    if adds_service:
+        why = f"{SERVICE} is one more service of mailcow's Compose project."
+    else:
+        why = f"The service {SERVICE} is there, the volume for its state is not."
+    if override.data is None:
+        question = f"Make {override.name} with it?"
+    else:
+        question = f"Add it to {override.name}? What is there stays as it is."
+    return Proposal(why, question, override_diff(override.name, override.data, after), after)
+
+
+def _present(directory: Directory, template: bytes) -> str:
+    ours = Services.read(template).by_name[SERVICE]
+    theirs = directory.overriding.by_name.get(SERVICE, {})
+    changed = differences(ours, theirs)
+    text = f"{directory.override.name} has the service {SERVICE} already"
+    if not changed:
+        return f"{text}."
+    return f"{text}; it differs from ours in {', '.join(changed)}, and is left as it is."

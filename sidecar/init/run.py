@@ -1,0 +1,186 @@
+"""`sidecar init`, from top to bottom: look, say what was found, offer each change, write, say what comes next.
+
+Rule for every editor: nothing is written before the last answer, and nothing at all without consent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+
+from sidecar.exits import Exit
+from sidecar.clock import SystemClock
+from sidecar.errors import PermanentError, SidecarError
+from sidecar.init.access import new_key
+from sidecar.init.checks import Mark, check
+from sidecar.init.look import Directory, look
+from sidecar.init.override import SERVICE
+from sidecar.init.proposals import (
+    PAGE_KEY_QUESTION,
+    Blocked,
+    Proposal,
+    Settled,
+    Step,
+    needs_key,
+    page_key_instructions,
+    propose_allow,
+    propose_key,
+    propose_service,
+)
+from sidecar.init.terminal import Consent, Streams, Terminal
+from sidecar.init.write import Change, NotUndoneError, write_all
+from sidecar.settings import mailcow_dir_of
+
+TAKE_EFFECT = f"docker compose build {SERVICE} && docker compose up -d"
+
+
+@dataclass(frozen=True, slots=True)
+class InitOptions:
+    """The options of the command line."""
+
+    yes: bool = False
+    dry_run: bool = False
+
+
+def template() -> bytes:
+    """The override file for a mailcow that has none: the one source of the service's text."""
+    return (files("sidecar.init") / "service.yml").read_bytes()
+
+
+def run_init(
+    options: InitOptions, env: Mapping[str, str], streams: Streams, *, now: float | None = None
+) -> Exit:
+    """Checks the mailcow directory and sets up what the sidecar needs there; blocks. `now` is for tests.
+
+    UNREADABLE where there is no mailcow, FAILED where a person must do something first or a write failed; else
+    OK, whether changes were made, shown or declined.
+    """
+    terminal = Terminal(streams, _consent(options, streams))
+    try:
+        directory = look(mailcow_dir_of(env), SystemClock().now() if now is None else now)
+    except PermanentError as error:
+        terminal.trouble(str(error), "")
+        return Exit.UNREADABLE
+    terminal.plain(f"The mailcow directory {directory.path}:\n")
+    findings = check(directory)
+    terminal.findings(findings)
+    terminal.plain("")
+    if terminal.consent is Consent.SHOW:
+        terminal.say(_why_only_shown(options))
+        terminal.plain("")
+    stops = frozenset(finding.code for finding in findings if finding.mark is Mark.STOP)
+    visit = _Visit(terminal, directory, stops, conf=directory.conf_data, override=directory.override.data)
+    visit.offer_all()
+    return visit.finish()
+
+
+def _consent(options: InitOptions, streams: Streams) -> Consent:
+    if options.dry_run:
+        return Consent.SHOW
+    if options.yes:
+        return Consent.YES
+    return Consent.ASK if streams.interactive else Consent.SHOW
+
+
+def _why_only_shown(options: InitOptions) -> str:
+    if options.dry_run:
+        return "Nothing is written (--dry-run); this is what would be offered:"
+    return (
+        "There is no terminal to ask at, so nothing is written; this is what would be offered. "
+        "Run it with `docker run -it`, or with --yes to accept all:"
+    )
+
+
+@dataclass(slots=True)
+class _Visit:
+    """One way through the questions; `conf` and `override` are the files as agreed so far."""
+
+    terminal: Terminal
+    directory: Directory
+    stops: frozenset[str]
+    conf: bytes
+    override: bytes | None
+    offered: int = 0
+    blocked: int = 0
+
+    def offer_all(self) -> None:
+        """Each change in its turn."""
+        if needs_key(self.directory) and self._key_is_for_conf():
+            self.conf = self._offer(propose_key(self.directory, new_key())) or self.conf
+        self.conf = self._offer(propose_allow(self.directory, self.conf, self.stops)) or self.conf
+        service = propose_service(self.directory, template(), self.stops)
+        self.override = self._offer(service) or self.override
+
+    def finish(self) -> Exit:
+        """Writes what was agreed to, and says what comes next."""
+        say = self.terminal.say
+        changes = () if self.terminal.consent is Consent.SHOW else self._changes()
+        if changes:
+            try:
+                write_all(changes)
+            except SidecarError as error:
+                self.terminal.trouble(str(error), "")
+                say("Not all was written." if isinstance(error, NotUndoneError) else "Nothing was changed.")
+                return Exit.FAILED
+            say(f"Written: {', '.join(change.path.name for change in changes)}.")
+        elif self.offered == 0 and not self.blocked:
+            say("Nothing to change.")
+        else:
+            say("Nothing was written.")
+        if self.blocked or self.stops:
+            say("Not all is set up yet: see above.")
+            return Exit.FAILED
+        if changes or not self.offered:
+            self._next_steps(written=bool(changes))
+        return Exit.OK
+
+    def _key_is_for_conf(self) -> bool:
+        """Whether a key may be set in mailcow.conf: asks for one that would be replaced by it."""
+        match self.terminal.consent:
+            case Consent.YES:
+                self.terminal.say(
+                    "Taken for granted with --yes: no read-write API key was made in mailcow's page."
+                )
+            case Consent.SHOW:
+                self.terminal.say(f"Asked first: {PAGE_KEY_QUESTION}")
+            case Consent.ASK:
+                match self.terminal.asked(PAGE_KEY_QUESTION):
+                    case True:
+                        self.terminal.say(page_key_instructions(self.directory))
+                        self.terminal.plain("")
+                        return False
+                    case None:
+                        return False
+                    case False:
+                        pass
+        return True
+
+    def _offer(self, step: Step) -> bytes | None:
+        """The file's new content, where that was agreed to."""
+        match step:
+            case Settled(message=message):
+                if message:
+                    self.terminal.say(message)
+                return None
+            case Blocked(reason=reason, todo=todo):
+                self.blocked += 1
+                self.terminal.trouble(reason, todo)
+                return None
+            case Proposal():
+                self.offered += 1
+                self.terminal.plain("")
+                self.terminal.say(step.why)
+                self.terminal.plain(step.diff)
+                agreed = self.terminal.agreed(step.question)
+                return step.after if agreed else None
+
+    def _changes(self) -> tuple[Change, ...]:
+        """mailcow.conf first: a key without the service does no harm, the service without a key asks in vain."""
+        found = self.directory
+        changes = [Change(found.conf_path, found.conf_data, self.conf)]
+        if self.override is not None:
+            changes.append(Change(found.override.path, found.override.data, self.override))
+        return tuple(change for change in changes if change.before != change.after)
+
+    def _next_steps(self, *, written: bool) -> None:
+        lead = "To make it take effect" if written else "If that was not done yet"
+        self.terminal.plain(f"\n{lead}, in the mailcow directory on the host:\n\n  {TAKE_EFFECT}\n")

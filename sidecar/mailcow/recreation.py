@@ -1,0 +1,305 @@
+"""Re-creating a container, as values: what to ask the Engine for, what came of it, what a cut-off attempt left.
+
+Rules for every editor: what `inspect` gave goes back whole, fields that nobody here has heard of too; each thing
+that is left out or changed has its reason next to it. No I/O. The order of the calls is in `recreate`.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeAlias
+
+Json: TypeAlias = Mapping[str, Any]
+
+CONFIG_HASH = "com.docker.compose.config-hash"
+OLD_SUFFIX = "-before-mta-sts"
+NEW_SUFFIX = "-by-mta-sts"
+"""Names while two containers exist. Neither may be the service's own, nor one that Compose itself gives to a
+container that it re-creates: Compose re-creates one of the two and removes the other *at the same time*, and which
+one depends on its version. A name that it needs would be taken, and `docker compose up -d` would fail."""
+
+_CLAIM = "re-created by mta-sts-sidecar; restart={name}:{count}"
+_CLAIMED = re.compile(r"re-created by mta-sts-sidecar; restart=(?P<name>[a-z-]+):(?P<count>\d+)")
+
+# What the Engine finds out when an endpoint comes up. All else in an endpoint was asked for by somebody.
+# A MAC address is both: see `_endpoint`.
+_FOUND_OUT = frozenset(
+    {
+        "DNSNames",
+        "EndpointID",
+        "Gateway",
+        "GlobalIPv6Address",
+        "GlobalIPv6PrefixLen",
+        "IPAddress",
+        "IPPrefixLen",
+        "IPv6Gateway",
+        "MacAddress",
+        "NetworkID",
+    }
+)
+_NO_ENDPOINT = ("host", "none", "container:")
+_NO_RESTART = {"Name": "no", "MaximumRetryCount": 0}
+
+
+# --- what to ask for -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Recreation:
+    """What to send: the body for `POST /containers/create`, and each further network with its endpoint."""
+
+    body: Json
+    networks: Mapping[str, Json]
+    """The Engine before API 1.44 takes one network at creation; the others are connected before the start."""
+    restart: Json
+    """The restart policy, for the time when the old container is gone."""
+
+
+def recreation(inspected: Json, environment: Mapping[str, str]) -> Recreation:
+    """The container that `inspect` answered so, once more, with these variables set in its environment.
+
+    Only the given keys change; one that is not there yet is added. The new container does not restart by
+    itself yet. Raises what a strange answer makes Python raise (KeyError, TypeError, ...).
+    """
+    config, host = inspected["Config"], inspected["HostConfig"]
+    restart = host.get("RestartPolicy") or _NO_RESTART
+    endpoints = _endpoints(inspected)
+    main = _main_network(inspected)
+    body = {
+        **config,
+        "Hostname": _hostname(inspected),
+        # By id: the tag may have been pulled anew, and then means another image.
+        "Image": inspected["Image"],
+        "Env": _environment(config.get("Env") or (), environment),
+        # The Engine shows an entry point that was cleared as none; asked for none, it would take the image's.
+        "Entrypoint": config.get("Entrypoint") or [""],
+        "Labels": {**(config.get("Labels") or {}), CONFIG_HASH: _claim(restart)},
+        "HostConfig": {**host, **_carried(inspected), "RestartPolicy": _NO_RESTART},
+        "NetworkingConfig": {"EndpointsConfig": {main: endpoints[main]} if main in endpoints else {}},
+    }
+    others = {name: endpoint for name, endpoint in endpoints.items() if name != main}
+    return Recreation(body, others, restart)
+
+
+def restarts(policy: Json) -> bool:
+    """Whether the Engine starts a container with this policy by itself."""
+    return policy.get("Name") not in {None, "", "no"}
+
+
+def _claim(restart: Json) -> str:
+    """The label by which Compose tells whether a container is up to date: no hash, so it never is.
+
+    It must be there, since Compose takes a container without one for none of its own. It also holds what
+    is needed to finish a re-creation that was cut off.
+    """
+    return _CLAIM.format(name=restart.get("Name") or "no", count=restart.get("MaximumRetryCount") or 0)
+
+
+def claimed_restart(label: str) -> Json | None:
+    """The restart policy that our label tells; None for a label that is not ours."""
+    found = _CLAIMED.fullmatch(label)
+    return {"Name": found["name"], "MaximumRetryCount": int(found["count"])} if found else None
+
+
+def _hostname(inspected: Json) -> str:
+    """Empty where the Engine made it of the id, or where it is that of another container."""
+    name = str(inspected["Config"].get("Hostname") or "")
+    shared = str(inspected["HostConfig"].get("NetworkMode") or "").startswith("container:")
+    return "" if shared or (name and inspected["Id"].startswith(name)) else name
+
+
+def _environment(lines: Iterable[str], changed: Mapping[str, str]) -> list[str]:
+    """The lines in their order; a changed key keeps its place, and has one line."""
+    result: dict[str, str] = {}
+    for line in lines:
+        key = line.partition("=")[0]
+        result[key] = f"{key}={changed[key]}" if key in changed else line
+    return list((result | {key: f"{key}={value}" for key, value in changed.items()}).values())
+
+
+def _carried(inspected: Json) -> Json:
+    """HostConfig's `Mounts` with the names of anonymous volumes, which it lacks; empty where there are none."""
+    host = inspected["HostConfig"]
+    bound = {_target(bind) for bind in host.get("Binds") or ()}
+    mounts = [dict(mount) for mount in host.get("Mounts") or ()]
+    asked = {posixpath.normpath(mount["Target"]): mount for mount in mounts}
+    changed = False
+    for mount in inspected.get("Mounts") or ():
+        target = posixpath.normpath(mount["Destination"])
+        if mount["Type"] != "volume" or target in bound or asked.get(target, {}).get("Source"):
+            continue
+        changed = True
+        if target in asked:
+            asked[target]["Source"] = mount["Name"]
+        else:
+            writable = mount.get("RW", True)
+            read_only = {} if writable else {"ReadOnly": True}
+            mounts.append({"Type": "volume", "Source": mount["Name"], "Target": target, **read_only})
+    return {"Mounts": mounts} if changed else {}
+
+
+def _target(bind: str) -> str:
+    """Where `source:target[:mode]` is mounted."""
+    return posixpath.normpath(bind.split(":")[1] if ":" in bind else bind)
+
+
+# --- networks --------------------------------------------------------------------------------------------
+
+
+def _main_network(inspected: Json) -> str | None:
+    """The network that `NetworkMode` means, by name or by id; None where the container has no endpoint of its own."""
+    mode = str(inspected["HostConfig"].get("NetworkMode") or "")
+    networks = inspected["NetworkSettings"]["Networks"] or {}
+    if mode in networks:
+        return mode
+    return next((name for name, found in networks.items() if mode and found.get("NetworkID") == mode), None)
+
+
+def _endpoints(inspected: Json) -> dict[str, Json]:
+    if str(inspected["HostConfig"].get("NetworkMode") or "").startswith(_NO_ENDPOINT):
+        return {}
+    main = _main_network(inspected)
+    # Only this one was asked for; what an endpoint shows is what it got, and the old container's for ever.
+    mac = inspected["Config"].get("MacAddress")
+    return {
+        name: _endpoint(found, inspected["Id"], mac if name == main else None)
+        for name, found in (inspected["NetworkSettings"]["Networks"] or {}).items()
+    }
+
+
+def _endpoint(found: Json, container_id: str, mac: str | None) -> Json:
+    """An endpoint as it was asked for: aliases, fixed addresses, links, driver options, and what is new by then."""
+    asked = {key: value for key, value in found.items() if key not in _FOUND_OUT}
+    if asked.get("Aliases"):
+        asked["Aliases"] = [a for a in asked["Aliases"] if a not in {container_id, container_id[:12]}]
+    return {**asked, "MacAddress": mac} if mac else asked
+
+
+# --- what came of it -------------------------------------------------------------------------------------
+
+
+def differences(before: Json, after: Json, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Where the new container (`inspect`, not yet started) is not what was asked for; sorted names of fields."""
+    asked = recreation(before, environment)
+    config = {
+        key: value for key, value in asked.body.items() if key not in {"HostConfig", "NetworkingConfig"}
+    }
+    if not config["Hostname"]:
+        config["Hostname"] = after["Config"].get("Hostname")
+    if config["Entrypoint"] == [""]:
+        config["Entrypoint"] = None
+    pairs = {
+        "Image": (before["Image"], after["Image"]),
+        "Mounts": (_mounts(before), _mounts(after)),
+        **_by_key("Config", config, after["Config"]),
+        **_by_key("HostConfig", asked.body["HostConfig"], after["HostConfig"]),
+        **_by_key("Networks", _endpoints(before), _endpoints(after)),
+    }
+    return tuple(sorted(name for name, (one, other) in pairs.items() if _plain(one) != _plain(other)))
+
+
+def _by_key(prefix: str, one: Json, other: Json) -> dict[str, tuple[Any, Any]]:
+    return {f"{prefix}.{key}": (one.get(key), other.get(key)) for key in one.keys() | other.keys()}
+
+
+def _mounts(inspected: Json) -> list[tuple[str, str, str, bool]]:
+    return sorted(
+        (
+            mount["Type"],
+            mount.get("Name") or mount.get("Source") or "",
+            mount["Destination"],
+            mount.get("RW", True),
+        )
+        for mount in inspected.get("Mounts") or ()
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Without what is empty: the Engine says null, an empty list, an empty object or nothing, as it comes."""
+    match value:
+        case Mapping():
+            plain = {key: _plain(inner) for key, inner in value.items()}
+            return {key: inner for key, inner in plain.items() if inner is not None} or None
+        case str() | None:
+            return value or None
+        case Sequence():
+            return [_plain(inner) for inner in value] or None
+        case _:
+            return value
+
+
+# --- what a cut-off attempt left ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A container of acme-mailcow in a list."""
+
+    id: str
+    name: str
+    alive: bool
+    label: str
+    """Its `config-hash`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """The containers of acme-mailcow: those with the names that we give meanwhile, and others."""
+
+    old: Found | None = None
+    new: Found | None = None
+    others: tuple[Found, ...] = ()
+
+
+class Way(Enum):
+    """How to get to one container."""
+
+    NOTHING = "nothing was changed"
+    BACK = "the old container runs again, under its name"
+    FORWARD = "the new container takes the old one's place"
+    CLEAR = "somebody made a container since: both of ours go"
+    STUCK = "somebody's container is in the way and does not run: a person has to choose"
+
+
+def leftovers(rows: Iterable[Json]) -> Leftovers:
+    """What is there by the Engine's list of acme-mailcow's containers."""
+    found = [
+        Found(
+            row["Id"],
+            _name(row["Names"]),
+            row["State"] in {"running", "restarting", "paused"},
+            row["Labels"].get(CONFIG_HASH, ""),
+        )
+        for row in rows
+    ]
+    old = next((one for one in found if one.name.endswith(OLD_SUFFIX)), None)
+    new = next((one for one in found if one.name.endswith(NEW_SUFFIX)), None)
+    return Leftovers(old, new, tuple(one for one in found if one not in (old, new)))
+
+
+def way(left: Leftovers, *, back: bool = False) -> Way:
+    """The way out; with `back` the old container is preferred also where the new one runs already."""
+    match left:
+        case Leftovers(old=None, new=None):
+            return Way.NOTHING
+        case Leftovers(old=old, new=new, others=others) if others:
+            ours_run = any(one.alive for one in (old, new) if one)
+            return Way.CLEAR if any(one.alive for one in others) or not ours_run else Way.STUCK
+        case Leftovers(old=None):
+            return Way.FORWARD
+        case Leftovers(old=Found(alive=False), new=Found(alive=True)) if not back:
+            return Way.FORWARD  # its run has begun: one more would be for nothing
+        case _:
+            return Way.BACK
+
+
+def own_name(name: str) -> str:
+    """The name of the service's container, from one of those that we give meanwhile."""
+    return name.removesuffix(OLD_SUFFIX).removesuffix(NEW_SUFFIX)
+
+
+def _name(names: Iterable[str]) -> str:
+    """A link from another container adds a name with two slashes."""
+    return next((name[1:] for name in names if name.count("/") == 1), "")

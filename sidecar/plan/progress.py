@@ -1,0 +1,61 @@
+"""What people are told of the roll-out: a domain that fails under enforce, and one that is ready for more; pure."""
+
+from sidecar.domainname import to_unicode
+from sidecar.mtasts import Mode
+from sidecar.notice import Level, Notice
+from sidecar.observed import FILE, Observed, PolicyFile, Seen
+from sidecar.ownership import policy_of
+from sidecar.rollout import SEEN_AGAIN, Rollout, Stage, Status, stage
+from sidecar.settings import Settings
+
+
+def served_mode(observed: Observed, key: str) -> Mode | None:
+    """The mode that is served for a domain or by the file; None where none is, or none was seen."""
+    text: str | None = None
+    if key == FILE:
+        match observed.file:
+            case Seen(PolicyFile(data=bytes(data))):
+                text = data.decode("utf-8", "surrogateescape")
+            case _:
+                pass
+    else:
+        served = observed.served_of(key)
+        text = served.value.text if isinstance(served, Seen) else None
+    policy = policy_of(text)
+    return policy.mode if policy else None
+
+
+def tell_progress(observed: Observed, settings: Settings) -> tuple[Notice, ...]:
+    """One notice at most for each domain that was checked."""
+    notices: list[Notice] = []
+    for key, rollout in observed.memory.rollouts.items():
+        if key != FILE and not settings.manages(key):
+            continue
+        found = _told(key, rollout, served_mode(observed, key), settings)
+        notices += [found] if found else []
+    return tuple(notices)
+
+
+def _told(key: str, rollout: Rollout, mode: Mode | None, settings: Settings) -> Notice | None:
+    name = "the policy file" if key == FILE else to_unicode(key)
+    automatic = settings.for_domain(key).auto
+    match stage(rollout, mode, settings.soak):
+        case Stage.FAILING:
+            worst = next(c for c in rollout.blocking() if c.status is Status.FALSE)
+            back = (
+                f"; after {SEEN_AGAIN} such checks in a row it is stepped back to testing, "
+                "which senders learn of only by a new id in _mta-sts"
+            )
+            message = f"{name} is in enforce, and fails: {worst.message}{back if automatic else ''}"
+            return Notice(Level.ERROR, "rollout.failing", key, message)
+        case Stage.READY if not automatic and mode is Mode.TESTING:
+            message = f"{name} is ready for enforce: all checks have held for long enough"
+            return Notice(
+                Level.INFO,
+                "rollout.ready",
+                key,
+                message,
+                "set `mode: enforce`, or `mode: auto`, in config.yml",
+            )
+        case _:
+            return None

@@ -1,0 +1,214 @@
+"""How strict a policy may be: conditions seen by checks, the time they held, and the stage they make; pure.
+
+Rules for every editor: the stage is derived and never stored. What is unknown neither helps nor harms: it lets
+no time count, and resets none. Only what makes senders refuse mail steps a policy back, and only when it was
+seen again.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from sidecar.mtasts import Mode
+
+
+class Status(StrEnum):
+    """Of a condition, as Kubernetes has it."""
+
+    TRUE = "true"
+    FALSE = "false"
+    UNKNOWN = "unknown"
+
+
+class ConditionType(StrEnum):
+    """What must be known of a domain before its policy may be enforced, and one that only reports need."""
+
+    POLICY_SERVED = "policy served"
+    """Senders can fetch the policy that is meant, by the public path."""
+    RECORD_PUBLISHED = "record published"
+    """`_mta-sts` has one right record, whose id belongs to the policy that is served."""
+    MX_COVERED = "MX covered"
+    """Every MX host matches an mx pattern."""
+    MX_AUTHENTICATED = "MX authenticated"
+    """Every MX host offers STARTTLS with a certificate that senders trust for its name."""
+    REPORTS_WANTED = "reports wanted"
+    """`_smtp._tls` has one right record."""
+
+
+NEEDED = (
+    ConditionType.POLICY_SERVED,
+    ConditionType.RECORD_PUBLISHED,
+    ConditionType.MX_COVERED,
+    ConditionType.MX_AUTHENTICATED,
+)
+REFUSING = (ConditionType.MX_COVERED, ConditionType.MX_AUTHENTICATED)
+"""Where these are false, senders that enforce the policy refuse to deliver."""
+
+SEEN_AGAIN = 3
+"""Checks in a row that must fail before a policy in enforce is stepped back."""
+SOAK_AFTER_STEP_BACK_S = 86_400.0
+"""However short the soak is set: nothing flaps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One thing known of a domain; `reason` is a finding's code, `since` when the status was first seen."""
+
+    type: ConditionType
+    status: Status
+    reason: str
+    message: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one check says of one condition."""
+
+    status: Status
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """What is remembered of a domain's checks (of all domains together where one file serves them); times in seconds."""
+
+    conditions: tuple[Condition, ...] = ()
+    soaked: float = 0.0
+    """How long every needed condition has held."""
+    checked_at: float = 0.0
+    good_at: float | None = None
+    """The last check in which every needed condition was true, unless one was false since."""
+    refusals: int = 0
+    """Checks in a row in which senders would have refused mail."""
+    stepped_back_at: float | None = None
+
+    def status(self, kind: ConditionType) -> Status:
+        """UNKNOWN where it was never checked."""
+        return next((c.status for c in self.conditions if c.type is kind), Status.UNKNOWN)
+
+    def blocking(self) -> tuple[Condition, ...]:
+        """The needed conditions that are not true, the false ones first."""
+        found = [c for c in self.conditions if c.type in NEEDED and c.status is not Status.TRUE]
+        return tuple(sorted(found, key=lambda c: c.status is Status.UNKNOWN))
+
+
+def checked(
+    before: Rollout, judged: Mapping[ConditionType, Judgement], now: float, interval: float
+) -> Rollout:
+    """The memory after a check that judged these conditions at `now`.
+
+    Between two good checks at most twice the `interval` counts as soaked: a clock that jumps, or a machine that
+    slept, counts for nothing.
+    """
+    conditions = tuple(
+        _condition(before, kind, judged[kind], now) for kind in ConditionType if kind in judged
+    )
+    after = replace(before, conditions=conditions, checked_at=now)
+    needed = [judged.get(kind, Judgement(Status.UNKNOWN)).status for kind in NEEDED]
+    refusing = [judged.get(kind, Judgement(Status.UNKNOWN)).status for kind in REFUSING]
+    if Status.FALSE in refusing:
+        after = replace(after, refusals=before.refusals + 1)
+    elif Status.UNKNOWN not in refusing:
+        after = replace(after, refusals=0)
+    if Status.FALSE in needed:
+        return replace(after, soaked=0.0, good_at=None)
+    if Status.UNKNOWN in needed:
+        return after
+    gained = 0.0 if before.good_at is None else min(max(0.0, now - before.good_at), 2 * interval)
+    return replace(after, soaked=before.soaked + gained, good_at=now)
+
+
+def _condition(before: Rollout, kind: ConditionType, judgement: Judgement, now: float) -> Condition:
+    earlier = next((c for c in before.conditions if c.type is kind), None)
+    since = earlier.since if earlier is not None and earlier.status is judgement.status else now
+    return Condition(kind, judgement.status, judgement.reason, judgement.message, since)
+
+
+def auto_mode(rollout: Rollout, served: Mode | None, soak: float) -> Mode:
+    """The mode that `mode: auto` means now: testing first, enforce once all has held for `soak` seconds."""
+    if served is Mode.ENFORCE:
+        return Mode.TESTING if rollout.refusals >= SEEN_AGAIN else Mode.ENFORCE
+    needed = soak if rollout.stepped_back_at is None else max(soak, SOAK_AFTER_STEP_BACK_S)
+    return Mode.ENFORCE if _all_true(rollout) and rollout.soaked >= needed else Mode.TESTING
+
+
+def stepped_back(rollout: Rollout, now: float) -> Rollout:
+    """The memory once a policy in enforce was stepped back."""
+    return replace(rollout, soaked=0.0, good_at=None, stepped_back_at=now)
+
+
+def _all_true(rollout: Rollout) -> bool:
+    return all(rollout.status(kind) is Status.TRUE for kind in NEEDED)
+
+
+def together(judged: Mapping[str, Mapping[ConditionType, Judgement]]) -> dict[ConditionType, Judgement]:
+    """The judgement of all domains that one file serves: the weakest holds it back, and is named."""
+    found: dict[ConditionType, Judgement] = {}
+    for kind in ConditionType:
+        all_of = {name: one[kind] for name, one in judged.items() if kind in one}
+        for status in (Status.FALSE, Status.UNKNOWN, Status.TRUE):
+            name = next((name for name, one in all_of.items() if one.status is status), None)
+            if name is not None:
+                weakest = all_of[name]
+                message = weakest.message if status is Status.TRUE else f"{name}: {weakest.message}"
+                found[kind] = Judgement(status, weakest.reason, message)
+                break
+    return found
+
+
+class Stage(StrEnum):
+    """Where a domain is in its roll-out."""
+
+    NO_POLICY = "no policy"
+    PUBLISHING = "publishing"
+    """Senders cannot fetch the policy yet: DNS, certificate or web server."""
+    ANNOUNCING = "announcing"
+    """The record in DNS is missing, wrong or has an old id."""
+    BLOCKED = "blocked"
+    """An MX would be refused under enforce."""
+    CHECKING = "checking"
+    """Something could not be checked yet."""
+    SOAKING = "soaking"
+    """All is right, and not for long enough."""
+    READY = "ready"
+    """All has been right for long enough: `mode: enforce` is safe."""
+    ENFORCED = "enforced"
+    FAILING = "failing"
+    """Enforced, and senders refuse mail or will."""
+    LEAVING = "leaving"
+    """`none` is served until no sender can hold an older policy."""
+
+
+def stage(rollout: Rollout, served: Mode | None, soak: float) -> Stage:
+    """The stage, by the first row of the table that fits."""
+    return next(found for fits, found in _STAGES if fits(_Case(rollout, served, soak)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    rollout: Rollout
+    served: Mode | None
+    soak: float
+
+    def false(self, *kinds: ConditionType) -> bool:
+        return any(self.rollout.status(kind) is Status.FALSE for kind in kinds)
+
+    @property
+    def unknown(self) -> bool:
+        return any(self.rollout.status(kind) is Status.UNKNOWN for kind in NEEDED)
+
+
+_STAGES: tuple[tuple[Callable[[_Case], bool], Stage], ...] = (
+    (lambda case: case.served is None, Stage.NO_POLICY),
+    (lambda case: case.served is Mode.NONE, Stage.LEAVING),
+    (lambda case: case.served is Mode.ENFORCE and case.false(*NEEDED), Stage.FAILING),
+    (lambda case: case.served is Mode.ENFORCE, Stage.ENFORCED),
+    (lambda case: case.false(ConditionType.POLICY_SERVED), Stage.PUBLISHING),
+    (lambda case: case.false(ConditionType.RECORD_PUBLISHED), Stage.ANNOUNCING),
+    (lambda case: case.false(*REFUSING), Stage.BLOCKED),
+    (lambda case: case.unknown, Stage.CHECKING),
+    (lambda case: case.rollout.soaked < case.soak, Stage.SOAKING),
+    (lambda _: True, Stage.READY),
+)

@@ -1,0 +1,120 @@
+"""The codes of the rules that need no network: what `sidecar lint` can find in a record, a policy or a pattern.
+
+Rule for every editor: a code, once published, keeps its name and its meaning. An ERROR makes the text invalid, what is
+less leaves it valid: that is how *valid* is told. Codes of what only a probe can see do not belong here.
+"""
+
+from sidecar.verify.findings import Code, Severity
+
+_STS = "RFC 8461 §3.1"
+_POLICY = "RFC 8461 §3.2"
+_TLSRPT = "RFC 8460 §3"
+_MATCH = "RFC 8461 §4.1"
+_ERROR, _WARNING, _NOTICE = Severity.ERROR, Severity.WARNING, Severity.NOTICE
+
+RECORD_FOREIGN = Code("record-foreign", _ERROR, _STS, "The text is no MTA-STS record: senders discard it.")
+RECORD_VERSION = Code("record-version", _ERROR, _STS, "The record's version is not spelled v=STSv1.")
+RECORD_QUOTED = Code("record-quoted", _ERROR, _STS, "Quotation marks are part of the record.")
+RECORD_SEMICOLON = Code("record-semicolon", _ERROR, _STS, "No semicolon follows v=STSv1.")
+RECORD_WHITE_SPACE = Code(
+    "record-white-space", _ERROR, _STS, "White space stands where the grammar has none."
+)
+RECORD_OCTET = Code(
+    "record-octet", _ERROR, _STS, "A line end, a control or an octet beyond US-ASCII is in it."
+)
+RECORD_EMPTY_FIELD = Code("record-empty-field", _ERROR, _STS, "Nothing stands between two semicolons.")
+RECORD_FIELD = Code("record-field", _ERROR, _STS, "A field is not of the form name=value.")
+RECORD_ID_MISSING = Code("record-id-missing", _ERROR, _STS, "The record has no id.")
+RECORD_ID = Code("record-id", _ERROR, _STS, "The id holds more than letters and digits, or nothing.")
+RECORD_ID_LENGTH = Code("record-id-length", _ERROR, _STS, "The id has more than 32 characters.")
+RECORD_SPACED = Code(
+    "record-spaced", _WARNING, _STS, "White space before the first semicolon makes senders discard it."
+)
+RECORD_REPEATED = Code(
+    "record-field-repeated", _WARNING, _POLICY, "A field is given twice: only the first counts."
+)
+RECORD_UNKNOWN = Code(
+    "record-field-unknown", _NOTICE, _POLICY, "A field is unknown to the RFC: senders ignore it."
+)
+
+POLICY_EMPTY = Code("policy-empty", _ERROR, _POLICY, "There is nothing in the policy.")
+POLICY_BOM = Code("policy-bom", _ERROR, _POLICY, "The policy begins with a byte order mark.")
+POLICY_BLANK_LINE = Code("policy-blank-line", _ERROR, _POLICY, "A line of the policy is blank.")
+POLICY_LINE_END = Code("policy-line-end", _ERROR, _POLICY, "A line ends neither in LF nor in CRLF.")
+POLICY_WHITE_SPACE = Code(
+    "policy-white-space", _ERROR, _POLICY, "White space stands beside the name of a field."
+)
+POLICY_FIELD = Code("policy-field", _ERROR, _POLICY, "A line is not of the form name: value.")
+POLICY_UTF8 = Code("policy-utf-8", _ERROR, _POLICY, "A line is not UTF-8.")
+POLICY_VERSION_MISSING = Code("policy-version-missing", _ERROR, _POLICY, "The policy has no version.")
+POLICY_VERSION = Code("policy-version", _ERROR, _POLICY, "The version is not STSv1.")
+POLICY_MODE_MISSING = Code("policy-mode-missing", _ERROR, _POLICY, "The policy has no mode.")
+POLICY_MODE = Code("policy-mode", _ERROR, _POLICY, "The mode is not enforce, testing or none.")
+POLICY_MAX_AGE_MISSING = Code("policy-max-age-missing", _ERROR, _POLICY, "The policy has no max_age.")
+POLICY_MAX_AGE = Code("policy-max-age", _ERROR, _POLICY, "max_age is not of one to ten digits.")
+POLICY_MAX_AGE_LIMIT = Code("policy-max-age-limit", _ERROR, _POLICY, "max_age is over 31557600 seconds.")
+POLICY_MX_MISSING = Code(
+    "policy-mx-missing", _ERROR, _POLICY, "The policy has no mx, and its mode is not none."
+)
+POLICY_MX = Code("policy-mx", _ERROR, _POLICY, "An mx is neither a host name nor *. before one.")
+POLICY_REPEATED = Code(
+    "policy-field-repeated", _WARNING, _POLICY, "A field is given twice: only the first counts."
+)
+POLICY_UNKNOWN = Code(
+    "policy-field-unknown", _NOTICE, _POLICY, "A field is unknown to the RFC: senders ignore it."
+)
+POLICY_NOT_ASCII = Code(
+    "policy-not-ascii", _WARNING, _POLICY, "Senders that read US-ASCII fail at a letter beyond it."
+)
+POLICY_MX_REPEATED = Code("policy-mx-repeated", _NOTICE, _POLICY, "An mx is given twice.")
+POLICY_MX_ADDRESS = Code(
+    "policy-mx-address", _WARNING, _POLICY, "An mx is an IP address, which no MX host matches."
+)
+POLICY_MAX_AGE_SHORT = Code(
+    "policy-max-age-short", _NOTICE, _POLICY, "max_age is short of the weeks that the RFC expects."
+)
+POLICY_MAX_AGE_ZERO = Code("policy-max-age-zero", _WARNING, _POLICY, "max_age is 0: senders keep nothing.")
+POLICY_LONG = Code(
+    "policy-long", _WARNING, "RFC 8461 §3.3", "The policy is over 64 KB: senders may stop reading."
+)
+
+TLSRPT_FOREIGN = Code("tlsrpt-foreign", _ERROR, _TLSRPT, "The text is no TLSRPT record: senders discard it.")
+TLSRPT_VERSION = Code("tlsrpt-version", _ERROR, _TLSRPT, "The record's version is not spelled v=TLSRPTv1.")
+TLSRPT_QUOTED = Code("tlsrpt-quoted", _ERROR, _TLSRPT, "Quotation marks are part of the record.")
+TLSRPT_SEMICOLON = Code("tlsrpt-semicolon", _ERROR, _TLSRPT, "No semicolon follows v=TLSRPTv1.")
+TLSRPT_WHITE_SPACE = Code(
+    "tlsrpt-white-space", _ERROR, _TLSRPT, "White space stands where the grammar has none."
+)
+TLSRPT_OCTET = Code(
+    "tlsrpt-octet", _ERROR, _TLSRPT, "A line end, a control or an octet beyond US-ASCII is in it."
+)
+TLSRPT_EMPTY_FIELD = Code("tlsrpt-empty-field", _ERROR, _TLSRPT, "Nothing stands between two semicolons.")
+TLSRPT_FIELD = Code("tlsrpt-field", _ERROR, _TLSRPT, "A field is not of the form name=value.")
+TLSRPT_RUA_MISSING = Code("tlsrpt-rua-missing", _ERROR, _TLSRPT, "The record has no rua.")
+TLSRPT_URI = Code("tlsrpt-uri", _ERROR, _TLSRPT, "A destination is no URI.")
+TLSRPT_URI_ENCODING = Code("tlsrpt-uri-encoding", _ERROR, _TLSRPT, "A '!' in a destination is not encoded.")
+TLSRPT_URI_SCHEME = Code("tlsrpt-uri-scheme", _ERROR, _TLSRPT, "No destination is a mailto or https URI.")
+TLSRPT_MAILTO = Code("tlsrpt-mailto", _ERROR, _TLSRPT, "A mailto URI holds no mail address.")
+TLSRPT_HTTPS = Code("tlsrpt-https", _ERROR, _TLSRPT, "An https URI has no host.")
+TLSRPT_URI_UNUSABLE = Code(
+    "tlsrpt-uri-unusable",
+    _WARNING,
+    _TLSRPT,
+    "One destination of several is skipped: it is neither mailto nor https.",
+)
+TLSRPT_SPACED = Code(
+    "tlsrpt-spaced", _WARNING, _TLSRPT, "White space before the first semicolon makes senders discard it."
+)
+TLSRPT_REPEATED = Code("tlsrpt-field-repeated", _WARNING, _TLSRPT, "A field is given twice.")
+TLSRPT_UNKNOWN = Code(
+    "tlsrpt-field-unknown", _NOTICE, _TLSRPT, "A field is unknown to the RFC: senders ignore it."
+)
+
+MATCH_PATTERN = Code(
+    "match-pattern", _ERROR, _POLICY, "The pattern is neither a host name nor *. before one."
+)
+MATCH_HOST = Code("match-host", _ERROR, _MATCH, "The MX host is no host name.")
+MATCH_NONE = Code("match-none", _ERROR, _MATCH, "The MX host does not match the pattern.")
+
+ALL: tuple[Code, ...] = tuple(value for value in dict(globals()).values() if isinstance(value, Code))
+"""All of the above, in this order: the table in the README and the tests are made from it."""

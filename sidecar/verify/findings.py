@@ -1,0 +1,70 @@
+"""What a check finds, as values with stable codes; pure.
+
+Rule for every editor: a code, once published, keeps its meaning. A rule that cannot judge for want of an answer
+gives an UNKNOWN finding: it is never taken for a failure, and never for a success.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How much a finding matters to mail, least first."""
+
+    OK = "ok"
+    NOTICE = "notice"
+    UNKNOWN = "unknown"
+    """The probe could not be made, or got no answer."""
+    WARNING = "warning"
+    ERROR = "error"
+    """Senders do not use the policy, or reports do not come."""
+    CRITICAL = "critical"
+    """Senders that follow the policy refuse to deliver."""
+
+    @property
+    def rank(self) -> int:
+        """0 for OK up to 5 for CRITICAL."""
+        return list(Severity).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A kind of finding: its stable name, where the rule stands, and what it means, in one sentence."""
+
+    name: str
+    severity: Severity
+    section: str
+    """As `RFC 8461 §3.1`."""
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found of one subject (a name, a URL, an MX host): a sentence, and what to do about it."""
+
+    code: str
+    severity: Severity
+    subject: str
+    message: str
+    todo: str | None
+    section: str
+
+    @classmethod
+    def of(
+        cls,
+        code: Code,
+        subject: str,
+        message: str,
+        todo: str | None = None,
+        *,
+        severity: Severity | None = None,
+    ) -> "Finding":
+        """A finding of this kind; `severity` where the case at hand matters more or less than usual."""
+        return cls(code.name, severity or code.severity, subject, message, todo, code.section)
+
+
+def worst(findings: tuple[Finding, ...]) -> Severity:
+    """The greatest severity among them; OK where there are none."""
+    return max(
+        (finding.severity for finding in findings), key=lambda severity: severity.rank, default=Severity.OK
+    )

@@ -1,0 +1,91 @@
+"""Fetching a policy as RFC 8461 §3.3 has a sender do it: HTTPS, PKIX, no redirect, no cache, 64 KB, a minute.
+
+The answer is brought as it is: whether status, media type and text are right is for the rules.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sidecar.domainname import policy_host
+from sidecar.verify.probes.dns import Asking
+from sidecar.verify.probes.http import HttpError, get
+from sidecar.verify.probes.tls import closing, look, peer_certificate, trouble
+from sidecar.verify.probes.way import Doors, Place, Reached, reach
+from sidecar.verify.seen import (
+    NoAddress,
+    NoAnswer,
+    PolicyAnswer,
+    PolicyFailure,
+    PolicyFetch,
+    TlsFailure,
+    Unreachable,
+)
+
+PATH = "/.well-known/mta-sts.txt"
+CONNECT_SHARE = 6
+"""A sixth of the minute for a connection to one address: 10 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyProbe:
+    """Fetches policies; `timeout_s` is for connection, TLS and answer together.
+
+    `connect` replaces what DNS says of every policy host (for tests).
+    """
+
+    asking: Asking
+    context: ssl.SSLContext
+    doors: Doors
+    clock: Callable[[], float]
+    port: int = 443
+    timeout_s: float = 60.0
+    connect: str | None = None
+
+    async def fetch(self, domain: str, inside: Place | None) -> PolicyFetch:
+        """The policy that the domain's policy host serves, by `inside` where no public address can be reached."""
+        host = policy_host(domain)
+        found = await self.asking.addresses(host)
+        if isinstance(found, NoAnswer):
+            return found
+        if not found.records:
+            return NoAddress(self.clock())
+        addresses = (self.connect,) if self.connect else found.records
+        async with self.doors.of(addresses):
+            reached = await reach(addresses, self.port, inside, self.clock, self.timeout_s / CONNECT_SHARE)
+            if isinstance(reached, Unreachable):
+                return reached
+            with reached:
+                return await self._ask(reached, host)
+
+    async def _ask(self, reached: Reached, host: str) -> PolicyFetch:
+        way, timeout_s = reached.way, self.timeout_s * (1 - 1 / CONNECT_SHARE)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._answer(reached, host)
+        except TimeoutError:
+            return PolicyFailure(way, True, f"no answer within {timeout_s:g} s", self.clock())
+        except ssl.SSLError as error:
+            kind, detail = trouble(error)
+            return TlsFailure(way, kind, detail, await look(reached, host), self.clock())
+        except (HttpError, OSError) as error:
+            return PolicyFailure(way, False, str(error) or type(error).__name__, self.clock())
+
+    async def _answer(self, reached: Reached, host: str) -> PolicyAnswer:
+        reader, writer = await asyncio.open_connection(
+            sock=reached.connection, ssl=self.context, server_hostname=host
+        )
+        with closing(writer):
+            certificate = peer_certificate(writer)
+            found = await get(reader, writer, host, PATH)
+        return PolicyAnswer(
+            reached.way,
+            certificate,
+            found.status,
+            found.media_type,
+            found.location,
+            found.body,
+            found.whole,
+            self.clock(),
+        )

@@ -1,0 +1,155 @@
+"""Speaking with an MX host as a sender that wants TLS does: greeting, EHLO, STARTTLS, certificate; no mail.
+
+Rule for every editor: a host that does not talk to us (port 25 closed on the way out, a block list, a limit) says
+nothing of what it does for senders.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from sidecar.verify.probes.dns import Asking
+from sidecar.verify.probes.tls import closing, looking, peer_certificate, trouble
+from sidecar.verify.probes.way import Doors, Place, Reached, reach
+from sidecar.verify.seen import (
+    Certificate,
+    MxNoStartTls,
+    MxProbe,
+    MxTls,
+    MxWontTalk,
+    NoAddress,
+    NoAnswer,
+    TlsFailure,
+    Unreachable,
+)
+
+CONNECT_SHARE = 4
+_MOST_LINES = 100
+_QUIT_S = 2.0
+
+
+class _WontTalkError(Exception):
+    """The other end does not go on with the conversation."""
+
+
+class _NoStartTlsError(Exception):
+    """STARTTLS is not offered, or refused with the reply in the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpProbe:
+    """Probes MX hosts; `timeout_s` is for one whole conversation (mailcow's postscreen waits 6 s before it greets).
+
+    `inside`: for MX hosts that are this mailcow, where they are inside its network. `connect` replaces what DNS says
+    of every host (for tests).
+    """
+
+    asking: Asking
+    context: ssl.SSLContext
+    doors: Doors
+    clock: Callable[[], float]
+    inside: Mapping[str, Place]
+    port: int = 25
+    timeout_s: float = 40.0
+    connect: str | None = None
+
+    async def probe(self, host: str) -> MxProbe:
+        """What a sender would see of this MX host."""
+        found = await self.asking.addresses(host)
+        if isinstance(found, NoAnswer):
+            return found
+        if not found.records:
+            return NoAddress(self.clock())
+        addresses = (self.connect,) if self.connect else found.records
+        async with self.doors.of(addresses):
+            inside = self.inside.get(host)
+            reached = await reach(addresses, self.port, inside, self.clock, self.timeout_s / CONNECT_SHARE)
+            if isinstance(reached, Unreachable):
+                return reached
+            with reached:
+                return await self._speak(reached, host)
+
+    async def _speak(self, reached: Reached, host: str) -> MxProbe:
+        way, timeout_s = reached.way, self.timeout_s * (1 - 1 / CONNECT_SHARE)
+        try:
+            async with asyncio.timeout(timeout_s):
+                reader, writer = await asyncio.open_connection(sock=reached.connection)
+                with closing(writer):
+                    version = await _start_tls(reader, writer, self.context, host)
+                    seen = MxTls(way, version, peer_certificate(writer), self.clock())
+                    await _quit(reader, writer)
+                    return seen
+        except TimeoutError:
+            return MxWontTalk(way, f"the conversation was not over within {timeout_s:g} s", self.clock())
+        except _NoStartTlsError as error:
+            return MxNoStartTls(way, str(error) or None, self.clock())
+        except ssl.SSLError as error:
+            kind, detail = trouble(error)
+            return TlsFailure(way, kind, detail, await self._look(reached, host), self.clock())
+        except (_WontTalkError, OSError, asyncio.IncompleteReadError, ValueError) as error:
+            return MxWontTalk(way, str(error) or type(error).__name__, self.clock())
+
+    async def _look(self, reached: Reached, host: str) -> Certificate | None:
+        """The certificate that was refused; None where it is not shown a second time."""
+        try:
+            async with asyncio.timeout(self.timeout_s / CONNECT_SHARE):
+                reader, writer = await asyncio.open_connection(sock=await reached.again())
+                with closing(writer):
+                    await _start_tls(reader, writer, looking(), host)
+                    return peer_certificate(writer)
+        except (_WontTalkError, _NoStartTlsError, OSError, asyncio.IncompleteReadError, ValueError):
+            return None  # TimeoutError is an OSError
+
+
+async def _start_tls(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: ssl.SSLContext, host: str
+) -> str:
+    """Greeting to handshake (RFC 3207); the TLS version spoken."""
+    await _reply(reader, "220", "the greeting")
+    offered = await _say(reader, writer, f"EHLO {_address_literal(writer)}", "250")
+    if "STARTTLS" not in {line[4:].strip().upper() for line in offered}:
+        raise _NoStartTlsError
+    try:
+        await _say(reader, writer, "STARTTLS", "220")
+    except _WontTalkError as error:
+        raise _NoStartTlsError(str(error)) from error
+    await writer.start_tls(context, server_hostname=host)
+    return str(writer.get_extra_info("ssl_object").version())
+
+
+async def _quit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Leaves politely: some servers count connections that are just dropped."""
+    with suppress(OSError, TimeoutError, _WontTalkError, ValueError):
+        async with asyncio.timeout(_QUIT_S):
+            await _say(reader, writer, "QUIT", "221")
+
+
+async def _say(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, command: str, expected: str
+) -> list[str]:
+    writer.write(f"{command}\r\n".encode("ascii"))
+    await writer.drain()
+    return await _reply(reader, expected, command.partition(" ")[0])
+
+
+async def _reply(reader: asyncio.StreamReader, expected: str, what: str) -> list[str]:
+    """The lines of a reply (RFC 5321 §4.2.1)."""
+    lines: list[str] = []
+    while len(lines) < _MOST_LINES:
+        raw = await reader.readline()
+        if not raw.endswith(b"\n"):
+            raise _WontTalkError(f"the connection was closed instead of a reply to {what}")
+        lines.append(raw.decode("utf-8", "replace").rstrip("\r\n"))
+        if lines[-1][3:4] != "-":
+            break
+    if lines[-1][:3] != expected:
+        raise _WontTalkError(f"{what} was answered with {lines[-1][:200]!r}")
+    return lines
+
+
+def _address_literal(writer: asyncio.StreamWriter) -> str:
+    """Who we are, where we have no name of our own (RFC 5321 §4.1.4)."""
+    address = str(writer.get_extra_info("sockname")[0])
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"

@@ -1,0 +1,146 @@
+"""What a sender trusts, and what a failed handshake means, in this project's words.
+
+Rule for every editor: a context that does not verify is for looking at a certificate that was already refused, and
+for nothing else.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from sidecar.errors import PermanentError
+from sidecar.verify.probes.way import CONNECT_S, Reached
+from sidecar.verify.seen import Certificate, TlsTrouble
+
+# X509_V_ERR_… of OpenSSL's x509_vfy.h
+_BY_VERIFY_CODE = {
+    2: TlsTrouble.UNKNOWN_ISSUER,  # unable to get issuer certificate
+    9: TlsTrouble.NOT_YET_VALID,
+    10: TlsTrouble.EXPIRED,
+    18: TlsTrouble.SELF_SIGNED,  # the server's own certificate
+    19: TlsTrouble.UNKNOWN_ISSUER,  # a root that nobody knows was sent along
+    20: TlsTrouble.UNKNOWN_ISSUER,  # unable to get local issuer certificate
+    21: TlsTrouble.UNKNOWN_ISSUER,  # unable to verify the first certificate
+    62: TlsTrouble.WRONG_NAME,
+}
+_TOO_OLD = frozenset(
+    {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "WRONG_SSL_VERSION", "NO_PROTOCOLS_AVAILABLE"}
+)
+
+
+def trusting(extra_root: Path | None) -> ssl.SSLContext:
+    """A client's context: TLS 1.2 or later, the system's roots and those in the PEM file `extra_root`, names by SAN only.
+
+    Raises PermanentError when `extra_root` holds no certificate.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # RFC 8461 §3.3 and §4.2 ask for a DNS-ID, which is a subjectAltName: a common name does not count.
+    context.hostname_checks_common_name = False
+    context.load_default_certs()
+    if not _system_has_roots():
+        _load_certifi(context)
+    if extra_root is not None:
+        try:
+            context.load_verify_locations(extra_root)
+        except (OSError, ValueError) as error:
+            raise PermanentError(
+                f"reading certificates of an authority from {extra_root} failed: {error}; give a PEM file"
+            ) from error
+    return context
+
+
+def looking() -> ssl.SSLContext:
+    """A context that accepts every certificate, to read the one that was refused."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _system_has_roots() -> bool:
+    paths = ssl.get_default_verify_paths()
+    folder = Path(paths.capath) if paths.capath else None
+    return bool(paths.cafile) or (folder is not None and folder.is_dir() and any(folder.iterdir()))
+
+
+def _load_certifi(context: ssl.SSLContext) -> None:
+    """A slim image may have no ca-certificates; Docker's SDK brings certifi with it."""
+    try:
+        import certifi  # noqa: PLC0415 - only where the system has none
+    except ImportError:
+        return
+    context.load_verify_locations(certifi.where())
+
+
+def trouble(error: ssl.SSLError) -> tuple[TlsTrouble, str]:
+    """What kind of trouble this is, and OpenSSL's words for it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        kind = _BY_VERIFY_CODE.get(error.verify_code, TlsTrouble.OTHER)
+        return kind, error.verify_message or str(error)
+    reason = error.reason or str(error)
+    return (TlsTrouble.TOO_OLD if reason in _TOO_OLD else TlsTrouble.OTHER), reason.lower().replace("_", " ")
+
+
+@lru_cache(maxsize=256)
+def certificate(der: bytes) -> Certificate:
+    """The certificate in `der`; one that cannot be read has no names and no dates. Shared by all who serve it."""
+    try:
+        parsed = x509.load_der_x509_certificate(der)
+        return Certificate(
+            _names(parsed),
+            _issuer(parsed.issuer),
+            parsed.not_valid_before_utc.timestamp(),
+            parsed.not_valid_after_utc.timestamp(),
+            der,
+        )
+    except ValueError:
+        return Certificate((), "unreadable", 0.0, 0.0, der)
+
+
+def _names(parsed: x509.Certificate) -> tuple[str, ...]:
+    try:
+        found = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(name.lower() for name in found.get_values_for_type(x509.DNSName))
+
+
+def _issuer(name: x509.Name) -> str:
+    for oid in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME):
+        for attribute in name.get_attributes_for_oid(oid):
+            return str(attribute.value)
+    return name.rfc4514_string() or "nobody"
+
+
+def peer_certificate(writer: asyncio.StreamWriter) -> Certificate:
+    """The certificate that the other end of this TLS connection showed."""
+    der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    return certificate(der or b"")
+
+
+async def look(reached: Reached, name: str) -> Certificate | None:
+    """The certificate that an HTTPS server shows for this name, whatever it is worth; None where it shows none."""
+    try:
+        connection = await reached.again()
+        async with asyncio.timeout(CONNECT_S):
+            _, writer = await asyncio.open_connection(sock=connection, ssl=looking(), server_hostname=name)
+    except (OSError, TimeoutError):
+        return None
+    with closing(writer):
+        return peer_certificate(writer)
+
+
+@contextmanager
+def closing(writer: asyncio.StreamWriter) -> Iterator[None]:
+    """Leaves a connection without the long good-bye of TLS: nothing more is expected of the other end."""
+    try:
+        yield
+    finally:
+        writer.transport.abort()

@@ -1,0 +1,115 @@
+"""The way to a server: its public addresses, or, for mailcow's own, one inside the network.
+
+From inside mailcow's network the public address is often not reachable (hairpin NAT), although the world reaches it.
+Rule for every editor: which way was taken is part of what is brought; a way that failed says nothing of the server.
+"""
+
+import asyncio
+import socket
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sidecar.verify.seen import Barrier, Unreachable, Way
+
+CONNECT_S = 10.0
+_MOST_ADDRESSES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A host (name or address) and a port inside mailcow's network."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A connected socket, non-blocking; leaving the `with` closes it."""
+
+    connection: socket.socket
+    way: Way
+    address: str
+    port: int
+
+    def __enter__(self) -> "Reached":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    async def again(self, timeout_s: float = CONNECT_S) -> socket.socket:
+        """A second connection to the same end; raises OSError or TimeoutError."""
+        return await _connect(self.address, self.port, timeout_s)
+
+
+class Doors:
+    """At most `per_host` conversations with one address at a time, whoever wants them."""
+
+    def __init__(self, per_host: int) -> None:
+        self._doors: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(per_host))
+
+    def of(self, addresses: tuple[str, ...]) -> asyncio.Semaphore:
+        """The door of the server with these addresses."""
+        return self._doors[addresses[0] if addresses else ""]
+
+
+async def reach(
+    addresses: tuple[str, ...],
+    port: int,
+    inside: Place | None,
+    clock: Callable[[], float],
+    timeout_s: float = CONNECT_S,
+) -> Reached | Unreachable:
+    """The first address that takes a TCP connection; `inside` is tried when no public one does.
+
+    `timeout_s` is the time for one address.
+    """
+    refused: list[str] = []
+    silent: list[str] = []
+    for address in addresses[:_MOST_ADDRESSES]:
+        try:
+            return Reached(await _connect(address, port, timeout_s), Way(address), address, port)
+        except ConnectionRefusedError:
+            refused.append(f"{address} port {port} refused the connection")
+        except (OSError, TimeoutError) as error:
+            silent.append(_said(address, port, error, timeout_s))
+    reason = "; ".join(refused + silent)
+    barrier = Barrier.REFUSED if refused else Barrier.UNREACHABLE
+    if inside is None:
+        return Unreachable(barrier, reason, clock())
+    try:
+        for address in await _resolve(inside.host, timeout_s):
+            connection = await _connect(address, inside.port, timeout_s)
+            return Reached(connection, Way(f"{inside.host} ({address})", reason), address, inside.port)
+        trouble = "has no address"
+    except (OSError, TimeoutError) as error:
+        trouble = f"did not take a connection either ({error or f'no answer within {timeout_s:g} s'})"
+    return Unreachable(barrier, f"{reason}; {inside.host} inside mailcow's network {trouble}", clock())
+
+
+def _said(address: str, port: int, error: OSError | TimeoutError, timeout_s: float) -> str:
+    if isinstance(error, TimeoutError):
+        return f"{address} port {port} did not answer within {timeout_s:g} s"
+    return f"{address} port {port} cannot be reached ({error.strerror or error})"
+
+
+async def _connect(address: str, port: int, timeout_s: float) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connection.setblocking(False)
+        async with asyncio.timeout(timeout_s):
+            await asyncio.get_running_loop().sock_connect(connection, (address, port))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+async def _resolve(host: str, timeout_s: float) -> list[str]:
+    """The addresses of a name that only Docker's own DNS knows."""
+    async with asyncio.timeout(timeout_s):
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return [str(address[0]) for _, _, _, _, address in found]

@@ -1,0 +1,70 @@
+"""What to say of a server's TLS and certificate, be it the policy host or an MX host (RFC 8461 §3.3 and §4.2)."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from sidecar.verify.findings import Code, Finding, Severity
+from sidecar.verify.seen import Certificate, TlsFailure, TlsTrouble
+
+ENDING_S = 14 * 86400
+"""A certificate that ends within this time is worth a warning; Let's Encrypt's are renewed 30 days before."""
+_ENDING_SHARE = 4
+"""Or within this part of its life, where that is less: some live six days only."""
+_MOST_NAMES = 6
+
+
+def judge_tls_failure(
+    failure: TlsFailure, kinds: Mapping[TlsTrouble, Code], subject: str, name: str, severity: Severity
+) -> Finding:
+    """The finding for a server that was to show a certificate for `name`."""
+    message, todo = _words(failure, name)
+    return Finding.of(kinds[failure.trouble], subject, message, todo, severity=severity)
+
+
+def judge_end(
+    certificate: Certificate, code: Code, subject: str, now: float, severity: Severity
+) -> tuple[Finding, ...]:
+    """A warning when an accepted certificate ends soon."""
+    left = certificate.not_after - now
+    if left >= min(ENDING_S, (certificate.not_after - certificate.not_before) / _ENDING_SHARE):
+        return ()
+    message = f"the certificate ends on {_day(certificate.not_after)}, in {max(0, int(left // 86400))} days"
+    return (Finding.of(code, subject, message, "see why it was not renewed", severity=severity),)
+
+
+def _words(failure: TlsFailure, name: str) -> tuple[str, str]:
+    shown = failure.certificate
+    match failure.trouble:
+        case TlsTrouble.EXPIRED:
+            when = f" on {_day(shown.not_after)}" if shown else ""
+            return f"the certificate has expired{when}", "renew it, and have the server load it"
+        case TlsTrouble.NOT_YET_VALID:
+            when = f" before {_day(shown.not_before)}" if shown else ""
+            return f"the certificate is not valid{when}", "set the clocks right, or wait"
+        case TlsTrouble.WRONG_NAME:
+            names = f"; it has {_some(shown.names)}" if shown else ""
+            return f"{name} is not among the DNS names of the certificate{names}", f"get a certificate for {name}"
+        case TlsTrouble.SELF_SIGNED:
+            return "the certificate is self-signed", "get one of an authority that mail servers trust"
+        case TlsTrouble.UNKNOWN_ISSUER:
+            issuer = f" (issuer: {shown.issuer})" if shown else ""
+            return (
+                f"no authority that senders trust stands behind the certificate{issuer}: {failure.detail}",
+                "serve the intermediate certificates along with it, and use an authority that mail servers trust",
+            )
+        case TlsTrouble.TOO_OLD:
+            return f"no TLS 1.2 or later is spoken: {failure.detail}", "switch TLS 1.2 and 1.3 on"
+        case TlsTrouble.OTHER:
+            return f"the TLS handshake failed: {failure.detail}", "look into the server's log"
+
+
+def _some(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:_MOST_NAMES]) or "none"
+    return shown if len(names) <= _MOST_NAMES else f"{shown} and {len(names) - _MOST_NAMES} more"
+
+
+def _day(at: float) -> str:
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
+    except (OverflowError, ValueError, OSError):
+        return "a day beyond the calendar"

@@ -1,0 +1,59 @@
+"""Whether an mx pattern covers an MX host (RFC 8461 §4.1), and if not, why.
+
+Rule for every editor: whether it matches is `mtasts.matches`'s answer; only the reason is found here.
+"""
+
+from sidecar.domainname import to_ascii
+from sidecar.mtasts import is_mx_pattern, matches
+from sidecar.octets import ascii_lower
+from sidecar.verify import codes
+from sidecar.verify.findings import Finding
+
+_MOST = 253
+
+
+def judge(pattern: str, host: str) -> tuple[Finding, ...]:
+    """All findings of one `pattern` against one `host` (a final dot is allowed there); none where it matches."""
+    findings: list[Finding] = []
+    if not is_mx_pattern(pattern):
+        message = f"{_short(pattern)} is no mx pattern{_a_label(pattern.removeprefix('*.'))}"
+        todo = "write a host name, or *. before one; it has neither a final dot nor another *"
+        findings.append(Finding.of(codes.MATCH_PATTERN, "the pattern", message, todo))
+    if host.startswith("*.") or not is_mx_pattern(host.removesuffix(".")):
+        message = f"{_short(host)} is no name of an MX host{_a_label(host)}"
+        todo = "write the name that stands in the MX record"
+        findings.append(Finding.of(codes.MATCH_HOST, "the host", message, todo))
+    if findings:
+        return tuple(findings)
+    if not matches(pattern, host):
+        message = (
+            f"the MX host {host} does not match {pattern}: {_why(ascii_lower(pattern), ascii_lower(host))}"
+        )
+        todo = f"add mx: {ascii_lower(host).removesuffix('.')} to the policy, if mail is to go there"
+        return (Finding.of(codes.MATCH_NONE, "the host", message, todo),)
+    return ()
+
+
+def _why(pattern: str, host: str) -> str:
+    name, parent = host.removesuffix("."), pattern.removeprefix("*.")
+    if parent == pattern:
+        return "without a wildcard the whole name has to be the same"
+    if name == parent:
+        return "a wildcard stands for exactly one label, and there is none before it here"
+    if name.endswith(f".{parent}"):
+        return "a wildcard stands for exactly one label, and there are several here"
+    return f"it is no name under {parent}"
+
+
+def _short(text: str) -> str:
+    return repr(text) if len(text) <= _MOST else f"{text[:60]!r}…"
+
+
+def _a_label(name: str) -> str:
+    """The A-label form, where a name is only written in the form for people (RFC 8461 §3.2 wants A-labels)."""
+    if name.isascii():
+        return ""
+    try:
+        return f" (its A-label form is {to_ascii(name)})"
+    except ValueError:
+        return ""

@@ -1,0 +1,139 @@
+"""What is said of a policy's text (RFC 8461 §3.2), right or wrong.
+
+Rule for every editor: the grammar is `mtasts.read`'s, and is not judged a second time here; this turns its problems
+into findings and adds what is valid and yet unwise. How the policy was served, and whether it fits, belong elsewhere.
+"""
+
+import re
+from collections.abc import Mapping
+
+from sidecar.domainname import to_ascii
+from sidecar.mtasts import Fault, Mode, Problem, Reading, is_mx_pattern
+from sidecar.verify import codes
+from sidecar.verify.findings import Code, Finding
+
+SHORT = 604_800
+"""Seconds: below it a max_age in enforce is short of the "weeks or greater" that RFC 8461 §3.2 expects."""
+LONG = 65_536
+"""Octets: the size of a policy at which RFC 8461 §3.3 lets senders stop."""
+
+_CODES: Mapping[Fault, Code] = {
+    Fault.EMPTY: codes.POLICY_EMPTY,
+    Fault.BOM: codes.POLICY_BOM,
+    Fault.BLANK_LINE: codes.POLICY_BLANK_LINE,
+    Fault.LINE_END: codes.POLICY_LINE_END,
+    Fault.WHITE_SPACE: codes.POLICY_WHITE_SPACE,
+    Fault.FIELD: codes.POLICY_FIELD,
+    Fault.UTF8: codes.POLICY_UTF8,
+    Fault.VERSION_MISSING: codes.POLICY_VERSION_MISSING,
+    Fault.VERSION: codes.POLICY_VERSION,
+    Fault.MODE_MISSING: codes.POLICY_MODE_MISSING,
+    Fault.MODE: codes.POLICY_MODE,
+    Fault.MAX_AGE_MISSING: codes.POLICY_MAX_AGE_MISSING,
+    Fault.MAX_AGE: codes.POLICY_MAX_AGE,
+    Fault.MAX_AGE_LIMIT: codes.POLICY_MAX_AGE_LIMIT,
+    Fault.MX_MISSING: codes.POLICY_MX_MISSING,
+    Fault.MX: codes.POLICY_MX,
+}
+
+_TODO: Mapping[Fault, str] = {
+    Fault.EMPTY: "write version, mode, max_age and mx, each on a line of its own",
+    Fault.BOM: "save the file without a byte order mark",
+    Fault.BLANK_LINE: "take the blank line out, also one at the end",
+    Fault.LINE_END: "end each line with LF or CRLF",
+    Fault.WHITE_SPACE: "begin the line with the name, and let the colon follow it at once",
+    Fault.FIELD: "write the line as name: value, or take it out; there are no comments",
+    Fault.UTF8: "write the line in US-ASCII, or at least in UTF-8",
+    Fault.VERSION_MISSING: "add the line version: STSv1",
+    Fault.VERSION: "write version: STSv1",
+    Fault.MODE_MISSING: "add the line mode: testing, or enforce, or none",
+    Fault.MODE: "write enforce, testing or none, in small letters",
+    Fault.MAX_AGE_MISSING: "add the line max_age: 604800",
+    Fault.MAX_AGE: "write the number of seconds in digits 0 to 9 alone",
+    Fault.MAX_AGE_LIMIT: "write 31557600 seconds at most",
+    Fault.MX_MISSING: "add a line mx: for each MX host",
+    Fault.MX: "write one host name on each mx line, without a final dot; *. may only stand at its beginning",
+}
+
+# What is known of senders that are more lenient: postfix-mta-sts-resolver, for one, cuts lines as Python's
+# splitlines does, takes white space off, skips what is no field, reads max_age with int() and looks at no mx.
+_LENIENT: Mapping[Fault, str] = {
+    Fault.BLANK_LINE: "lenient senders skip it, strict ones take the whole policy for invalid",
+    Fault.LINE_END: "lenient senders may see two lines here, strict ones an invalid policy",
+    Fault.WHITE_SPACE: "lenient senders may take it off, strict ones take the whole policy for invalid",
+    Fault.FIELD: "lenient senders skip the line, strict ones take the whole policy for invalid",
+    Fault.MAX_AGE: "lenient senders may read a number in it, strict ones take the whole policy for invalid",
+    Fault.MAX_AGE_LIMIT: "lenient senders may cut it down, strict ones take the whole policy for invalid",
+    Fault.MX: "lenient senders may ignore this line alone, strict ones take the whole policy for invalid",
+}
+
+_ADDRESS = re.compile(r"(?:\*\.)?(?:[0-9]+\.)*[0-9]+\Z")
+
+
+def judge(reading: Reading, data: bytes, subject: str = "the policy") -> tuple[Finding, ...]:
+    """All findings of a policy text `data` that `mtasts.read` made `reading` of; none where all is well."""
+    findings = [_problem(problem, subject) for problem in reading.problems]
+    findings += _repeated(reading, subject)
+    for name in reading.unknown:
+        message = f"the field {name} is unknown to the RFC; senders ignore it"
+        findings.append(
+            Finding.of(codes.POLICY_UNKNOWN, subject, message, "take it out unless you know of its use")
+        )
+    if not data.isascii() and reading.policy is not None:
+        message = "a field holds letters beyond US-ASCII; the grammar allows UTF-8, yet some senders decode US-ASCII"
+        findings.append(Finding.of(codes.POLICY_NOT_ASCII, subject, message, "write it in US-ASCII"))
+    if len(data) > LONG:
+        message = f"the policy has {len(data)} octets; senders may stop reading after {LONG}"
+        findings.append(Finding.of(codes.POLICY_LONG, subject, message, "shorten it"))
+    for pattern in reading.mx:
+        if _ADDRESS.match(pattern):
+            message = f"mx {pattern} is an IP address; an MX record names a host, so nothing matches it"
+            findings.append(Finding.of(codes.POLICY_MX_ADDRESS, subject, message, "write the MX host's name"))
+    return (*findings, *_max_age(reading, subject))
+
+
+def _problem(problem: Problem, subject: str) -> Finding:
+    message, todo = problem.text, _TODO[problem.fault]
+    if lenient := _LENIENT.get(problem.fault):
+        message = f"{message}; {lenient}"
+    if problem.fault is Fault.MX and (better := _better_mx(problem.value)):
+        todo = f"write mx: {better}"
+    return Finding.of(_CODES[problem.fault], subject, message, todo)
+
+
+def _better_mx(value: str) -> str | None:
+    """What is meant by an mx that is none, where that is plain: an A-label for a U-label, no final dot."""
+    wildcard = "*." if value.startswith("*.") else ""
+    try:
+        better = wildcard + to_ascii(value.removeprefix("*."))
+    except ValueError:
+        return None
+    return better if is_mx_pattern(better) else None
+
+
+def _repeated(reading: Reading, subject: str) -> list[Finding]:
+    findings: list[Finding] = []
+    for name in reading.repeated:
+        if name == "mx":
+            message = "an mx is given twice, which means nothing to senders"
+            findings.append(Finding.of(codes.POLICY_MX_REPEATED, subject, message, "take one of the two out"))
+        else:
+            message = f"the field {name} is given again; the first counts, though some senders take the last"
+            findings.append(
+                Finding.of(codes.POLICY_REPEATED, subject, message, "keep only the one that is meant")
+            )
+    return findings
+
+
+def _max_age(reading: Reading, subject: str) -> list[Finding]:
+    if reading.max_age is None or reading.mode in {None, Mode.NONE}:
+        return []
+    if reading.max_age == 0:
+        message = "max_age is 0: senders keep no policy, so an attacker need only hide it once"
+        return [Finding.of(codes.POLICY_MAX_AGE_ZERO, subject, message, "write a week (604800) or more")]
+    if reading.mode is Mode.ENFORCE and reading.max_age < SHORT:
+        message = (
+            f"max_age is {reading.max_age} seconds; weeks or more are expected of a policy that is enforced"
+        )
+        return [Finding.of(codes.POLICY_MAX_AGE_SHORT, subject, message, "write a week (604800) or more")]
+    return []

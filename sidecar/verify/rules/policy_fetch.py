@@ -1,0 +1,126 @@
+"""What came of fetching the policy (RFC 8461 §3.3): way, TLS, status, media type, size, and the text itself.
+
+The grammar of the text is judged by `rules.policy`.
+"""
+
+from sidecar.domainname import policy_host
+from sidecar.observed import Unseen
+from sidecar.verify import probe_codes as codes
+from sidecar.verify.findings import Code, Finding, Severity
+from sidecar.verify.lint import lint_policy
+from sidecar.verify.rules.certificate import judge_end, judge_tls_failure
+from sidecar.verify.rules.txt_dns import about
+from sidecar.verify.seen import (
+    Barrier,
+    DomainSeen,
+    NoAddress,
+    NoAnswer,
+    PolicyAnswer,
+    PolicyFailure,
+    TlsFailure,
+    TlsTrouble,
+    Unreachable,
+    Way,
+)
+from sidecar.verify.stakes import Stakes
+
+_TLS: dict[TlsTrouble, Code] = {
+    TlsTrouble.EXPIRED: codes.POLICY_CERT_EXPIRED,
+    TlsTrouble.NOT_YET_VALID: codes.POLICY_CERT_NOT_YET,
+    TlsTrouble.WRONG_NAME: codes.POLICY_CERT_NAME,
+    TlsTrouble.SELF_SIGNED: codes.POLICY_CERT_SELF_SIGNED,
+    TlsTrouble.UNKNOWN_ISSUER: codes.POLICY_CERT_ISSUER,
+    TlsTrouble.TOO_OLD: codes.POLICY_TLS_OLD,
+    TlsTrouble.OTHER: codes.POLICY_TLS_FAILED,
+}
+_ELSEWHERE = "check from another network: whether senders get there cannot be said from here"
+
+
+def body_of(seen: DomainSeen) -> bytes | None:
+    """The text that senders would take for the policy; None where they would take none, whatever was served."""
+    match seen.policy:
+        case PolicyAnswer(status=200, media_type="text/plain", whole=True, body=body):
+            return body
+        case _:
+            return None
+
+
+def judge_fetch(seen: DomainSeen, stakes: Stakes, now: float) -> tuple[Finding, ...]:
+    """What to say of the fetch."""
+    host = policy_host(seen.domain)
+    url = f"https://{host}/.well-known/mta-sts.txt"
+    failure = stakes.policy_failure
+    match seen.policy:
+        case PolicyAnswer() as answer:
+            ending = judge_end(answer.certificate, codes.POLICY_CERT_ENDING, host, now, stakes.policy_worry)
+            return (*_answer(url, answer, failure), *ending, *_inside(url, answer.way))
+        case TlsFailure() as tls:
+            return (judge_tls_failure(tls, _TLS, host, host, failure), *_inside(url, tls.way))
+        case PolicyFailure(slow=slow, detail=detail, way=way):
+            code = codes.POLICY_TIMEOUT if slow else codes.POLICY_BROKEN
+            message = f"{way.address} took the connection and gave no policy: {detail}"
+            return (Finding.of(code, url, message, "look into the web server's log", severity=failure), *_inside(url, way))
+        case Unreachable(barrier=barrier, reason=reason):
+            refused = barrier is Barrier.REFUSED
+            code = codes.POLICY_REFUSED if refused else codes.POLICY_UNREACHABLE
+            return (Finding.of(code, url, reason, _ELSEWHERE),)
+        case NoAddress():
+            message = f"{host} has neither A nor AAAA: senders cannot fetch a policy"
+            todo = f"let {host} point to the server of the policy (CNAME, or A and AAAA)"
+            return (Finding.of(codes.POLICY_HOST_MISSING, host, message, todo, severity=failure),)
+        case NoAnswer(reason=reason):
+            return (Finding.of(codes.POLICY_HOST_UNKNOWN, host, reason, "check again when the DNS answers"),)
+        case Unseen(reason=reason):
+            return (Finding.of(codes.POLICY_UNASKED, url, reason),)
+
+
+def _answer(url: str, answer: PolicyAnswer, failure: Severity) -> tuple[Finding, ...]:
+    if answer.status != 200:
+        return (_status(url, answer, failure),)
+    findings: list[Finding] = []
+    if answer.media_type != "text/plain":
+        kind = f"as {answer.media_type}" if answer.media_type else "without a media type"
+        message = f"the policy is served {kind}, not as text/plain"
+        todo = "have the web server say Content-Type: text/plain"
+        findings.append(Finding.of(codes.POLICY_MEDIA_TYPE, url, message, todo, severity=failure))
+    if not answer.whole:
+        message, todo = "the policy is larger than 64 KB, which senders need not read", "serve the policy alone"
+        findings.append(Finding.of(codes.POLICY_TOO_LARGE, url, message, todo, severity=failure))
+    else:
+        findings += [
+            Finding(f.code, min(f.severity, failure, key=_rank) if _bad(f) else f.severity, url, *_rest(f))
+            for f in about(url, lint_policy(answer.body).findings)
+        ]
+    if not any(finding.severity.rank > Severity.WARNING.rank for finding in findings):
+        findings.insert(0, Finding.of(codes.POLICY_FETCHED, url, f"the policy was fetched from {answer.way.address}"))
+    return tuple(findings)
+
+
+def _status(url: str, answer: PolicyAnswer, failure: Severity) -> Finding:
+    if 300 <= answer.status < 400:
+        to = f" to {answer.location}" if answer.location else ""
+        message = f"status {answer.status} redirects{to}; senders must not follow"
+        todo = "serve the policy at this very address"
+        return Finding.of(codes.POLICY_REDIRECT, url, message, todo, severity=failure)
+    message = f"status {answer.status} instead of 200"
+    todo = "look at what the web server has for this host name and path"
+    return Finding.of(codes.POLICY_STATUS, url, message, todo, severity=failure)
+
+
+def _inside(url: str, way: Way) -> tuple[Finding, ...]:
+    if way.instead_of is None:
+        return ()
+    message = f"asked at {way.address}, inside mailcow's network, because {way.instead_of}"
+    return (Finding.of(codes.POLICY_INSIDE, url, message, _ELSEWHERE),)
+
+
+def _bad(finding: Finding) -> bool:
+    return finding.severity.rank > Severity.WARNING.rank
+
+
+def _rank(severity: Severity) -> int:
+    return severity.rank
+
+
+def _rest(finding: Finding) -> tuple[str, str | None, str]:
+    return finding.message, finding.todo, finding.section

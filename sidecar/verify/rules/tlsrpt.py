@@ -1,0 +1,79 @@
+"""What is said of a TLSRPT record's octets (RFC 8460 §3), right or wrong.
+
+Rule for every editor: the grammar is `tlsrpt.read`'s, and is not judged a second time here. A mailto to another domain
+is right as it is: RFC 8460 knows no authorisation record as DMARC does, so nothing is said of it.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from sidecar.tlsrpt import VERSION, Reading, UriFault
+from sidecar.txtrecord import Fault, Problem
+from sidecar.verify import codes
+from sidecar.verify.findings import Code, Finding
+from sidecar.verify.rules import fields
+
+_CODES: Mapping[StrEnum, Code] = {
+    Fault.FOREIGN: codes.TLSRPT_FOREIGN,
+    Fault.VERSION: codes.TLSRPT_VERSION,
+    Fault.QUOTED: codes.TLSRPT_QUOTED,
+    Fault.SEMICOLON: codes.TLSRPT_SEMICOLON,
+    Fault.WHITE_SPACE: codes.TLSRPT_WHITE_SPACE,
+    Fault.OCTET: codes.TLSRPT_OCTET,
+    Fault.EMPTY_FIELD: codes.TLSRPT_EMPTY_FIELD,
+    Fault.FIELD: codes.TLSRPT_FIELD,
+    Fault.MISSING: codes.TLSRPT_RUA_MISSING,
+    UriFault.URI: codes.TLSRPT_URI,
+    UriFault.ENCODING: codes.TLSRPT_URI_ENCODING,
+    UriFault.SCHEME: codes.TLSRPT_URI_SCHEME,
+    UriFault.MAILTO: codes.TLSRPT_MAILTO,
+    UriFault.HTTPS: codes.TLSRPT_HTTPS,
+}
+
+_TODO: Mapping[StrEnum, str] = {
+    **fields.TODO,
+    Fault.MISSING: "add rua=mailto: and the address that reports shall go to",
+    UriFault.URI: "write a URI as mailto:tlsrpt@example.org; between several stands a comma, within one %2C",
+    UriFault.ENCODING: "write %21; a size limit, as DMARC has it, does not exist here",
+    UriFault.SCHEME: "write mailto: or https:",
+    UriFault.MAILTO: "write one whole address, as mailto:tlsrpt@example.org",
+    UriFault.HTTPS: "write the whole URI, as https://reports.example.org/tlsrpt",
+}
+
+_LENIENT: Mapping[StrEnum, str] = {
+    **fields.LENIENT,
+    UriFault.URI: "lenient senders use the other destinations, strict ones take the record for invalid",
+    UriFault.ENCODING: "lenient senders may take it as it is, strict ones take the record for invalid",
+}
+
+
+def judge(reading: Reading, subject: str = "the record") -> tuple[Finding, ...]:
+    """All findings of a record that `tlsrpt.read` made `reading` of; none where all is well."""
+    findings = [_problem(problem, subject) for problem in reading.problems]
+    if reading.spaced:
+        todo = "let the semicolon follow v=TLSRPTv1 at once"
+        findings.append(Finding.of(codes.TLSRPT_SPACED, subject, fields.spaced(VERSION), todo))
+    if reading.rua:
+        for uri in reading.unusable:
+            message = (
+                f"no report goes to {uri[:60]!r}, which is neither mailto nor https; the others are used"
+            )
+            findings.append(Finding.of(codes.TLSRPT_URI_UNUSABLE, subject, message, "take it out"))
+    for name in reading.repeated:
+        if name == "rua":
+            message = "the field rua is given again; more than one is allowed, yet some senders use one of them alone"
+            todo = "write all destinations into one rua, with commas between"
+        else:
+            message = f"the field {name} is given again"
+            todo = "keep only the one that is meant"
+        findings.append(Finding.of(codes.TLSRPT_REPEATED, subject, message, todo))
+    for name in reading.unknown:
+        todo = "take it out unless you know of its use"
+        findings.append(Finding.of(codes.TLSRPT_UNKNOWN, subject, fields.unknown(name), todo))
+    return tuple(findings)
+
+
+def _problem(problem: Problem, subject: str) -> Finding:
+    lenient = _LENIENT.get(problem.fault)
+    message = f"{problem.text}; {lenient}" if lenient else problem.text
+    return Finding.of(_CODES[problem.fault], subject, message, _TODO[problem.fault])

@@ -1,0 +1,244 @@
+"""What the probes bring of a domain: plain frozen values, nothing that can be asked.
+
+Rule for every editor: an answer that somebody gave, a failure that a sender would meet too, and a probe that could
+not be made are different types or kinds, so that no rule can take the last for one of the others. No opinion here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Generic, TypeAlias, TypeVar
+
+from sidecar.mtasts import Policy
+from sidecar.observed import Caa, Sight, Unseen
+
+T = TypeVar("T")
+
+# --- DNS -------------------------------------------------------------------------------------------------
+
+
+class Silence(StrEnum):
+    """Why the DNS gave no answer."""
+
+    SERVFAIL = "the resolver answered SERVFAIL"
+    BOGUS = "DNSSEC validation failed"
+    """The records are there, and are not believed: validating senders see nothing (RFC 4035 §4.3)."""
+    TIMEOUT = "the resolver did not answer in time"
+    OTHER = "the resolver could not be used"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """What the DNS said: the records of the type asked for (none is an answer), at Unix second `at`."""
+
+    records: tuple[T, ...]
+    exists: bool
+    """False: NXDOMAIN."""
+    alias: str | None
+    """Where the chain of CNAMEs ends, if there is one."""
+    authentic: bool
+    """The resolver validated the answer with DNSSEC (AD)."""
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """The DNS gave none; `reason` is a sentence that says what was asked."""
+
+    why: Silence
+    reason: str
+    at: float
+
+
+Asked: TypeAlias = Answer[T] | NoAnswer
+
+NULL_MX = "."
+"""The exchange of a null MX (RFC 7505)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tlsa:
+    """A TLSA record (RFC 6698 §2.1)."""
+
+    usage: int
+    selector: int
+    matching: int
+    data: bytes
+
+
+# --- TLS -------------------------------------------------------------------------------------------------
+
+
+class TlsTrouble(StrEnum):
+    """Why a sender would not accept a server's TLS."""
+
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not yet valid"
+    WRONG_NAME = "wrong name"
+    SELF_SIGNED = "self-signed"
+    UNKNOWN_ISSUER = "unknown issuer"
+    TOO_OLD = "TLS too old"
+    OTHER = "handshake failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A server's certificate; dates are Unix seconds, `der` is the certificate itself."""
+
+    names: tuple[str, ...]
+    """The DNS names of its subjectAltName, lower-case."""
+    issuer: str
+    """The issuer's organisation, else its common name."""
+    not_before: float
+    not_after: float
+    der: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The address that was spoken to; `instead_of` says why it was one inside mailcow's network and not the public one."""
+
+    address: str
+    instead_of: str | None = None
+
+
+class Barrier(StrEnum):
+    """Why no conversation came about. Any of these may be the network between here and there."""
+
+    REFUSED = "connection refused"
+    UNREACHABLE = "no connection"
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """No connection could be made: nothing is known of the server."""
+
+    barrier: Barrier
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoAddress:
+    """The DNS says that the host has neither A nor AAAA."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFailure:
+    """The server was reached, and its TLS is not what a sender accepts."""
+
+    way: Way
+    trouble: TlsTrouble
+    detail: str
+    """In the TLS library's words."""
+    certificate: Certificate | None
+    at: float
+
+
+# --- the policy ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyAnswer:
+    """An HTTP answer over accepted TLS; `body` ends at the limit where `whole` is False."""
+
+    way: Way
+    certificate: Certificate
+    status: int
+    media_type: str | None
+    """Without parameters, lower-case."""
+    location: str | None
+    body: bytes
+    whole: bool
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFailure:
+    """The policy host was reached, and no whole HTTP answer came; `slow`: within the time that senders give it."""
+
+    way: Way
+    slow: bool
+    detail: str
+    at: float
+
+
+PolicyFetch: TypeAlias = (
+    PolicyAnswer | PolicyFailure | TlsFailure | Unreachable | NoAddress | NoAnswer | Unseen
+)
+
+# --- MX --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MxTls:
+    """STARTTLS went well, certificate included."""
+
+    way: Way
+    version: str
+    certificate: Certificate
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class MxNoStartTls:
+    """The host speaks SMTP and offers no STARTTLS, or refuses it with `reply`."""
+
+    way: Way
+    reply: str | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class MxWontTalk:
+    """The host was reached, and spoke no SMTP with us (a block list, a limit, another service): nothing is known."""
+
+    way: Way
+    detail: str
+    at: float
+
+
+MxProbe: TypeAlias = (
+    MxTls | MxNoStartTls | MxWontTalk | TlsFailure | Unreachable | NoAddress | NoAnswer | Unseen
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MxSeen:
+    """All that was seen of one MX host."""
+
+    host: str
+    probe: MxProbe
+    tlsa: Asked[Tlsa]
+
+
+# --- the domain ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """The policy that a domain should have; `shared`: one text serves many domains, so not all of mx is this one's."""
+
+    policy: Policy
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DomainSeen:
+    """All that was seen of one policy domain, `at` Unix seconds."""
+
+    domain: str
+    txt: Asked[bytes]
+    """`_mta-sts.<domain>`, the strings of each record joined."""
+    misplaced: Asked[bytes] | None
+    """The domain's own TXT records, asked for only where `_mta-sts` has none."""
+    tlsrpt: Asked[bytes]
+    mx: Asked[str]
+    """The preferred first, lower-case, without a final dot; `NULL_MX` for a null MX."""
+    policy: PolicyFetch
+    hosts: Mapping[str, MxSeen]
+    """By MX host; of a domain without MX the domain itself (RFC 5321 §5.1)."""
+    caa: Sight[Caa]
+    at: float

@@ -1,0 +1,299 @@
+"""The commands as a person or a script calls them: what they change, print and return."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from sidecar.demo.simulated import API, Fault
+from sidecar.lock import PassLock
+from sidecar.observed import FILE
+from sidecar.state import State
+from tests.running import command, process
+from tests.stage import Stage, stage
+from tests.worlds import text
+
+NAME = "mta-sts.example.org"
+
+
+def contents(root: Path) -> dict[str, tuple[int, int, bytes]]:
+    """All there is below a folder: by path its mode, the time of its last change, and its bytes."""
+    return {
+        str(path.relative_to(root)): (
+            path.lstat().st_mode,
+            path.lstat().st_mtime_ns,
+            path.read_bytes() if path.is_file() else b"",
+        )
+        for path in sorted([root, *root.rglob("*")])
+    }
+
+
+# --- exit codes -----------------------------------------------------------------------------------------
+
+
+async def test_once_with_nothing_failed_ends_with_zero(tmp_path: Path) -> None:
+    """Held actions included: the name does not resolve yet."""
+    async with stage(tmp_path) as on:
+        first, second = await command(on.env, "once"), await command(on.env, "once")
+    assert (first.code, second.code) == (0, 0)
+    assert "add policy example.org" in first.out
+    assert f"publish: {NAME}. CNAME mail.example.org." in second.out
+
+
+async def test_once_with_a_failed_action_ends_with_one(tmp_path: Path) -> None:
+    """mailcow took the policy, and serves none."""
+    async with stage(tmp_path) as on:
+        on.mailcow.fail("policy", Fault.NO_POLICY)
+        ended = await command(on.env, "once")
+    assert ended.code == 1
+    assert "failed:\n  add policy example.org: " in ended.out
+    assert "mailcow serves: nothing" in ended.out
+
+
+@pytest.mark.parametrize("name", ["once", "plan", "run", "adopt"])
+async def test_wrong_settings_end_every_command_with_two(tmp_path: Path, name: str) -> None:
+    """All mistakes in one message, each with its file, line and key; mailcow is not asked at all."""
+    async with stage(tmp_path) as on:
+        on.configure("mode: enforced\nmax_age: -1\n")
+        on.more["MTA_STS_POLL"] = "soon"
+        ended = await command(on.env, name, *(["example.org"] if name == "adopt" else []))
+        assert on.mailcow.requests == []
+    assert ended.code == 2
+    assert ended.err.splitlines()[0] == "the settings have 3 mistakes:"
+    for part in ("config.yml:1: mode: ", "config.yml:2: max_age: ", "MTA_STS_POLL: "):
+        assert part in ended.err
+
+
+@pytest.mark.parametrize("name", ["once", "plan"])
+@pytest.mark.parametrize("fault", [Fault.HTML_500, Fault.KEY_GONE, Fault.REFUSED])
+async def test_mailcow_that_cannot_be_read_ends_it_with_three(
+    tmp_path: Path, name: str, fault: Fault
+) -> None:
+    """What came back is told, and no trace."""
+    async with stage(tmp_path) as on:
+        on.mailcow.fail(API, fault)
+        ended = await command(on.env, name)
+    assert ended.code == 3
+    assert "mailcow could not be read" in ended.out
+    assert on.mailcow.url in ended.out
+    assert "Traceback" not in ended.err
+
+
+async def test_once_waits_ten_seconds_for_the_lock_and_says_who_has_it(tmp_path: Path) -> None:
+    """75 is EX_TEMPFAIL: try again later."""
+    async with stage(tmp_path) as on, PassLock(tmp_path / "state", command="run"):
+        start = asyncio.get_running_loop().time()
+        ended = await command(on.env, "once")
+        took = asyncio.get_running_loop().time() - start
+        assert on.mailcow.requests == []
+    assert ended.code == 75
+    assert "(run) since" in ended.err
+    assert 10 <= took < 13
+
+
+async def test_once_goes_on_when_the_lock_comes_free(tmp_path: Path) -> None:
+    """A pass of the running sidecar takes a second or so."""
+    async with stage(tmp_path) as on:
+        lock = PassLock(tmp_path / "state")
+        await lock.acquire()
+        asyncio.get_running_loop().call_later(1, lock.release)
+        assert (await command(on.env, "once")).code == 0
+        assert on.served() == {"example.org": text()}
+
+
+async def test_plan_does_not_wait_for_the_lock(tmp_path: Path) -> None:
+    """It changes nothing, so it is in nobody's way."""
+    async with stage(tmp_path) as on, PassLock(tmp_path / "state"):
+        assert (await command(on.env, "plan")).code == 0
+
+
+# --- plan -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["2026-07a", "2025-07"])
+async def test_plan_changes_nothing_at_all(tmp_path: Path, version: str) -> None:
+    """Not a byte, not a mode, not a time in the mailcow folder; no request that could write; no restart."""
+    async with stage(tmp_path, version=version) as on:
+        on.resolves(NAME)
+        before = contents(on.root)
+        ended = await command(on.env, "plan")
+        assert contents(on.root) == before
+        assert on.served() == {}
+        assert [r for r in on.mailcow.asked("add") + on.mailcow.asked("edit") if r.body] == []
+        assert [call for call in on.engine.calls if not call.startswith("GET ")] == []
+    assert ended.code == 0
+    assert "to do:" in ended.out
+
+
+async def test_plan_shows_what_once_then_does(tmp_path: Path) -> None:
+    """The same lines, under another heading."""
+    async with stage(tmp_path, version="2025-07") as on:
+        on.mailcow.add_alias("alias.example", "example.org")
+        planned = (await command(on.env, "plan")).out.partition("to do:\n")[2].partition("\n\n")[0]
+        done = (await command(on.env, "once")).out.partition("done:\n")[2].partition("\n\n")[0]
+    assert planned == done
+    assert "ADDITIONAL_SAN + mta-sts.alias.example" in planned
+
+
+async def test_dry_run_says_and_does_not(tmp_path: Path) -> None:
+    """The first run with a real mailcow."""
+    async with stage(tmp_path, version="2025-07", MTA_STS_DRY_RUN="1") as on:
+        before = contents(on.root)
+        ended = await command(on.env, "once")
+        assert contents(on.root) == before
+    assert ended.code == 0
+    assert "write policy file mta-sts.txt: dry run" in ended.out
+    assert "edit settings mailcow.conf: dry run" in ended.out
+
+
+# --- once -----------------------------------------------------------------------------------------------
+
+
+async def test_once_repeated_gets_to_the_restart(tmp_path: Path) -> None:
+    """Nothing is waited for; the time a wish was first seen is in the state."""
+    async with stage(tmp_path) as on:
+        on.resolves(NAME)
+        on.configure("restart: {quiet: 600, settle: 0}")
+        await command(on.env, "once")
+        held = await command(on.env, "once")
+        assert "held:\n  restart acme-mailcow: new names are being gathered (until 2" in held.out
+        assert on.engine.count("/restart") == 0
+        on.configure("restart: {quiet: 0, settle: 0}")
+        done = await command(on.env, "once")
+        assert "done:\n  restart acme-mailcow: the certificate lacks mta-sts.example.org" in done.out
+        again = await command(on.env, "once")
+        assert "restarts are kept 60 min apart; the last was" in again.out
+        assert "(until 2" in again.out
+        assert on.engine.count("/restart") == 1
+
+
+async def test_once_reads_the_whole_list(tmp_path: Path) -> None:
+    """Never the counts alone: nobody else looks later."""
+    async with stage(tmp_path) as on:
+        await command(on.env, "once")
+        on.mailcow.requests.clear()
+        await command(on.env, "once")
+        assert len(on.mailcow.asked("get/domain/all")) == 1
+
+
+async def test_nothing_to_do_is_said(tmp_path: Path) -> None:
+    """When all is right there is one sentence."""
+    async with stage(tmp_path) as on:
+        on.resolves(NAME)
+        on.certify("mail.example.org", NAME)
+        await command(on.env, "once")
+        ended = await command(on.env, "once")
+    assert ended.out.splitlines() == [
+        "mailcow 2026-07a, native policies; domains: 1, alias domains: 0",
+        "",
+        "Nothing to do.",
+    ]
+
+
+async def test_one_domain_that_fails_stops_no_other(tmp_path: Path) -> None:
+    """Its line is among the failed ones, the other's among the done."""
+    async with stage(tmp_path) as on:
+        on.mailcow.add_domain("other.example")
+        on.mailcow.person_sets_policy("example.org", mode="enforce", mx="a.b", max_age=604_800, active=False)
+        ended = await command(on.env, "once")
+        assert on.served() == {"other.example": text()}
+    assert ended.code == 1
+    assert "done:\n  add policy other.example" in ended.out
+    assert "failed:\n  add policy example.org" in ended.out
+
+
+@pytest.mark.parametrize("name", ["once", "plan"])
+@pytest.mark.parametrize("trouble", ["none", "wrong key", "api down", "odd settings"])
+async def test_key_is_never_shown(tmp_path: Path, name: str, trouble: str) -> None:
+    """Neither mailcow.conf's nor the environment's."""
+    async with stage(tmp_path) as on:
+        key = str(on.mailcow.key)
+        on.more["MTA_STS_API_KEY"] = key
+        match trouble:
+            case "wrong key":
+                on.mailcow.key = "OTHER1-OTHER2"
+            case "api down":
+                on.mailcow.fail(API, Fault.HTML_500)
+            case "odd settings":
+                on.configure(f"api_key: {key}\nmode: enforced\n")
+        ended = await command(on.env, name)
+    assert key not in ended.out + ended.err
+    assert "Traceback" not in ended.err
+
+
+# --- adopt ----------------------------------------------------------------------------------------------
+
+
+def wishes(on: Stage) -> frozenset[str]:
+    """What a person handed over, by the state."""
+    state = State.open(on.root.parent / "state", on.clock.now())
+    try:
+        return state.load().adopt
+    finally:
+        state.close()
+
+
+async def test_adopt_notes_names_in_their_one_form(tmp_path: Path) -> None:
+    """As people write them: capitals, a final dot, U-labels."""
+    async with stage(tmp_path) as on:
+        ended = await command(on.env, "adopt", "Example.ORG.", "BÜCHER.example", "--file")
+        assert wishes(on) == {"example.org", "xn--bcher-kva.example", FILE}
+        assert on.mailcow.requests == []
+    assert ended.code == 0
+    assert "bücher.example" in ended.out
+    assert "mta-sts.txt" in ended.out
+
+
+@pytest.mark.parametrize(
+    "names", [["user@example.org"], ["*"], [""], ["example.org", "a b"], ["https://example.org/"], []]
+)
+async def test_adopt_refuses_what_is_no_name(tmp_path: Path, names: list[str]) -> None:
+    """And notes none of the others either: the person is to look again."""
+    async with stage(tmp_path) as on:
+        ended = await command(on.env, "adopt", *names)
+        assert wishes(on) == frozenset()
+    assert ended.code == 1
+    assert "Traceback" not in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+async def test_adopt_is_acted_on_by_once(tmp_path: Path) -> None:
+    """Where no sidecar runs."""
+    async with stage(tmp_path) as on:
+        on.mailcow.person_sets_policy("example.org", mode="testing", mx="mx.example.net", max_age=86_400)
+        left = await command(on.env, "once")
+        assert "to hand it to the sidecar: sidecar adopt example.org" in left.out
+        await command(on.env, "adopt", "example.org")
+        await command(on.env, "once")
+        assert on.served() == {"example.org": text()}
+
+
+# --- the command line -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["", "run", "once", "plan", "adopt", "healthy", "demo"])
+async def test_every_command_has_help(name: str) -> None:
+    """Without any setting, and without a mailcow."""
+    ended = await command({}, *[name][: bool(name)], "--help")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith(f"usage: sidecar {name}".rstrip())
+
+
+@pytest.mark.parametrize("words", [[], ["nonsense"], ["once", "--now"]])
+async def test_unknown_words_are_refused(words: list[str]) -> None:
+    """As every command line does it."""
+    ended = await command({}, *words)
+    assert (ended.code, "usage: sidecar" in ended.err) == (2, True)
+
+
+async def test_healthy_tells_of_a_running_sidecar(tmp_path: Path) -> None:
+    """Not before its first pass, and not in another state folder."""
+    async with stage(tmp_path) as on:
+        before = await command(on.env, "healthy")
+        async with process({**on.env, "MTA_STS_POLL": "3600"}, "run") as sidecar:
+            await sidecar.says("done: add policy")
+            await on.mailcow.until(lambda: on.served() != {})
+            sidecar.hang_up()
+            await sidecar.says("no address in the DNS")
+            assert (await command(on.env, "healthy")).code == 0
+    assert (before.code, "no sign of life" in before.out) == (1, True)

@@ -1,0 +1,420 @@
+"""`sidecar run` as the container starts it: what wakes it, what it survives, what it says, and how it ends."""
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from dns.rcode import Rcode
+
+from sidecar.demo.simulated import API, Fault, SimulatedMailcow
+from sidecar.lock import PassLock
+from sidecar.mtasts import Mode
+from tests.dns.faulty import Reply, Silence
+from tests.mailcow.fake_engine import LOOPBACK, FakeEngine
+from tests.running import LINE, Running, command, process, until
+from tests.stage import HOST, Stage, stage
+from tests.worlds import text
+
+LONG = 3_600
+"""A poll (seconds) that no test waits for: what happens sooner, happened by another trigger."""
+END_S = 2.0
+
+
+@asynccontextmanager
+async def running(on: Stage, *, poll: int = LONG, quiet_end: bool = True) -> AsyncIterator[Running]:
+    """`sidecar run` on a stage; whatever it says is checked for the key and for traces."""
+    keys = [key for key in (on.mailcow.key, on.env.get("MTA_STS_API_KEY")) if key]
+    async with process({**on.env, "MTA_STS_POLL": str(poll)}, "run") as sidecar:
+        await sidecar.says("started")
+        yield sidecar
+        if quiet_end:
+            code, took = await sidecar.end()
+            assert (code, took < END_S) == (0, True), f"{code} after {took:.1f} s"
+    assert sidecar.err == []
+    assert [line for line in sidecar.out if any(key in line for key in keys) or "Traceback" in line] == []
+
+
+async def settled(sidecar: Running, on: Stage) -> None:
+    """The first pass is over: its sign of life is there."""
+    heartbeat = on.root.parent / "state/heartbeat"
+    await until(heartbeat.exists)
+
+
+# --- the end --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["2026-07a", "2025-07"])
+async def test_sigterm_between_two_passes_ends_it_with_zero(tmp_path: Path, version: str) -> None:
+    """PID 1 of a container gets SIGTERM and ten seconds; it takes two at most."""
+    async with stage(tmp_path, version=version) as on, running(on, quiet_end=False) as sidecar:
+        await settled(sidecar, on)
+        code, took = await sidecar.end()
+        assert (code, took < END_S) == (0, True), took
+
+
+@pytest.mark.parametrize("route", ["get/status/version", "get/domain/all", "add/mta-sts", "policy"])
+async def test_sigterm_ends_it_while_mailcow_is_slow(tmp_path: Path, route: str) -> None:
+    """A list may take two minutes; the end does not wait for it."""
+    async with stage(tmp_path) as on:
+        on.mailcow.slow(route, 60)
+        async with running(on, quiet_end=False) as sidecar:
+            await on.mailcow.until(lambda: bool(on.mailcow.asked(route)))
+            code, took = await sidecar.end()
+            assert (code, took < END_S) == (0, True), took
+
+
+@dataclass
+class Gate:
+    """A Docker engine before the fake one: slow at the paths that end with `slow`, and with a stream of events."""
+
+    engine: FakeEngine
+    slow: str = "-"
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    listeners: asyncio.Event = field(default_factory=asyncio.Event)
+    events: asyncio.Queue[dict[str, object]] = field(default_factory=asyncio.Queue)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if request.path.endswith(self.slow):
+            self.reached.set()
+            await self.ended.wait()
+        if not request.path.endswith("/events"):
+            return await self.engine.handle(request)
+        response = web.StreamResponse()
+        await response.prepare(request)
+        self.listeners.set()
+        while not self.ended.is_set():
+            getting = asyncio.create_task(self.events.get())
+            ending = asyncio.create_task(self.ended.wait())
+            await asyncio.wait({getting, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if getting.done():
+                await response.write(json.dumps(getting.result()).encode() + b"\n")
+            getting.cancel()
+            ending.cancel()
+        return response
+
+
+@asynccontextmanager
+async def gated(on: Stage, *, slow: str = "-") -> AsyncIterator[Gate]:
+    """The stage's Docker engine is this one."""
+    gate = Gate(on.engine, slow)
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", gate.handle)
+    runner = web.AppRunner(application, shutdown_timeout=0.5)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, LOOPBACK, 0).start()
+        on.more["DOCKER_HOST"] = f"tcp://{LOOPBACK}:{runner.addresses[0][1]}"
+        yield gate
+    finally:
+        gate.ended.set()
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("path", ["/version", "/containers/json", "/top", "/restart"])
+async def test_sigterm_ends_it_while_the_engine_is_slow(tmp_path: Path, path: str) -> None:
+    """A call in a thread cannot be cancelled; the process ends without it."""
+    async with stage(tmp_path) as on, gated(on, slow=path) as gate:
+        on.resolves("mta-sts.example.org")
+        on.configure("restart: {quiet: 0, settle: 0}")
+        async with running(on, quiet_end=False) as sidecar:
+            if path == "/restart":
+                await sidecar.says("done: add policy")
+                sidecar.hang_up()
+            await asyncio.wait_for(gate.reached.wait(), 15)
+            code, took = await sidecar.end()
+            assert (code, took < END_S) == (0, True), took
+
+
+async def test_sigterm_ends_it_while_another_process_has_the_lock(tmp_path: Path) -> None:
+    """Waiting for the lock ends with the process, and leaves the lock alone."""
+    async with stage(tmp_path) as on, PassLock(tmp_path / "state"), running(on):
+        pass
+    assert on.mailcow.requests == []
+
+
+async def test_it_waits_for_the_lock_of_another_pass(tmp_path: Path) -> None:
+    """`once` by hand, for instance: the running one goes on as soon as that has ended."""
+    async with stage(tmp_path) as on:
+        lock = PassLock(tmp_path / "state")
+        await lock.acquire()
+        async with running(on) as sidecar:
+            assert on.served() == {}
+            lock.release()
+            await sidecar.says("done: add policy")
+
+
+# --- files ----------------------------------------------------------------------------------------------
+
+
+async def test_policy_file_that_is_gone_or_broken_is_mended_within_seconds(tmp_path: Path) -> None:
+    """By the watch on its folder: the poll is an hour away."""
+    async with stage(tmp_path, version="2025-07") as on, running(on) as sidecar:
+        await sidecar.says("done: write policy file")
+        await settled(sidecar, on)
+        on.policy_file.unlink()
+        await sidecar.says("there is no policy file", times=2, seconds=5)
+        assert on.policy_file.read_text() == text()
+        on.policy_file.write_text("nonsense\n")
+        await sidecar.says("done: write policy file", "not valid", seconds=5)
+        assert on.policy_file.read_text() == text()
+
+
+async def test_entry_that_a_key_lost_is_put_back_within_seconds(tmp_path: Path) -> None:
+    """mailcow's own scripts may rewrite mailcow.conf, by an editor's rename or in place."""
+    async with stage(tmp_path, version="2025-07") as on, running(on) as sidecar:
+        await sidecar.says("done: edit settings")
+        await settled(sidecar, on)
+        with_entry = on.conf.read_bytes()
+        beside = on.root / "mailcow.conf.new"
+        beside.write_bytes(with_entry.replace(b"SAN=mta-sts.*", b"SAN="))
+        beside.replace(on.conf)
+        await sidecar.says("done: edit settings", "ADDITIONAL_SAN lacks", times=2, seconds=5)
+        assert on.conf.read_bytes() == with_entry
+        on.conf.write_bytes(with_entry.replace(b"SERVER_NAMES=mta-sts.*", b"SERVER_NAMES="))
+        await sidecar.says("done: edit settings", "ADDITIONAL_SERVER_NAMES lacks", times=2, seconds=5)
+        assert on.conf.read_bytes() == with_entry
+
+
+async def test_certificate_that_comes_is_noticed_at_once(tmp_path: Path) -> None:
+    """What was held for the name is held no longer."""
+    async with stage(tmp_path) as on:
+        on.configure("restart: {quiet: 600, settle: 0}")
+        on.resolves("mta-sts.example.org")
+        async with running(on) as sidecar:
+            await sidecar.says("done: add policy")
+            sidecar.hang_up()
+            await sidecar.says("held: restart", "new names are being gathered")
+            on.certify(HOST, "mta-sts.example.org")
+            asked = len(on.mailcow.requests)
+            await on.mailcow.until(lambda: len(on.mailcow.requests) > asked, seconds=5)
+
+
+async def test_new_key_in_mailcow_conf_is_used_at_once(tmp_path: Path) -> None:
+    """A key is changed in two places; then nothing waits for the end of a refusal, and no key is shown."""
+    async with stage(tmp_path) as on:
+        old, new = str(on.mailcow.key), "FRESH1-FRESH2-FRESH3-FRESH4-FRESH5"
+        on.mailcow.key = new
+        async with running(on) as sidecar:
+            await sidecar.says("does not know the API key")
+            on.conf.write_text(on.conf.read_text().replace(old, new))
+            await sidecar.says("done: add policy", seconds=5)
+        assert [line for line in sidecar.out if old in line or new in line] == []
+
+
+# --- settings -------------------------------------------------------------------------------------------
+
+
+async def test_wrong_settings_keep_the_last_good_ones_and_right_ones_take_effect(tmp_path: Path) -> None:
+    """The mistake is told with file, line and key; nothing is changed for it."""
+    async with stage(tmp_path) as on, running(on) as sidecar:
+        await sidecar.says("done: add policy")
+        await settled(sidecar, on)
+        on.configure("max_age: 172800\nmode: enforced\n")
+        told = await sidecar.says("settings are wrong", seconds=5)
+        assert "data/conf/mta-sts/config.yml:2: mode: 'enforced'" in told
+        assert on.served() == {"example.org": text()}
+        on.configure("max_age: 172800\nmode: enforce\n")
+        await sidecar.says("done: change policy", seconds=5)
+        assert on.served() == {"example.org": text(Mode.ENFORCE, 172_800)}
+        on.configure("nonsense: yes\n")
+        await sidecar.says("settings are wrong", "nonsense", seconds=5)
+        assert on.served() == {"example.org": text(Mode.ENFORCE, 172_800)}
+
+
+async def test_settings_in_a_folder_that_was_not_there_are_read(tmp_path: Path) -> None:
+    """The sidecar makes the folder itself, with a .gitignore, so that it can watch it."""
+    async with stage(tmp_path) as on, running(on) as sidecar:
+        await settled(sidecar, on)
+        assert (on.root / "data/conf/mta-sts/.gitignore").read_text() == "*\n"
+        on.configure("mode: none")
+        await sidecar.says("settings changed", seconds=5)
+
+
+async def test_wrong_settings_at_the_start_end_it_with_two(tmp_path: Path) -> None:
+    """There is nothing good to go on with."""
+    async with stage(tmp_path) as on:
+        on.configure("mode: enforced")
+        ended = await command(on.env, "run")
+        assert (ended.code, "config.yml:1: mode" in ended.err) == (2, True)
+
+
+# --- other triggers -------------------------------------------------------------------------------------
+
+
+async def test_sighup_looks_at_once(tmp_path: Path) -> None:
+    """The whole list, though no count is due."""
+    async with stage(tmp_path) as on, running(on) as sidecar:
+        await sidecar.says("done: add policy")
+        on.mailcow.add_domain("new.example")
+        sidecar.hang_up()
+        await sidecar.says("done: add policy", "domain=new.example", seconds=5)
+
+
+async def test_event_of_the_engine_wakes_it(tmp_path: Path) -> None:
+    """A restart by somebody else is looked at when it happens; the poll is an hour away."""
+    async with stage(tmp_path) as on, gated(on) as gate, running(on) as sidecar:
+        await settled(sidecar, on)
+        await asyncio.wait_for(gate.listeners.wait(), 10)
+        looked = on.engine.count("/containers/json")
+        attributes = {
+            "com.docker.compose.project": "mailcowdockerized",
+            "com.docker.compose.service": "acme-mailcow",
+        }
+        event = {
+            "Type": "container",
+            "Action": "start",
+            "timeNano": 1,
+            "Actor": {"ID": "a", "Attributes": attributes},
+        }
+        gate.events.put_nowait(event)
+        await until(lambda: on.engine.count("/containers/json") > looked, seconds=5)
+
+
+async def test_adopt_in_another_process_is_acted_on_within_seconds(tmp_path: Path) -> None:
+    """It writes the wish into the state, and wakes the running one."""
+    async with stage(tmp_path) as on:
+        on.mailcow.person_sets_policy("example.org", mode="testing", mx="mx.example.net", max_age=86_400)
+        async with running(on) as sidecar:
+            await sidecar.says("the policy of example.org is left alone")
+            await settled(sidecar, on)
+            assert (await command(on.env, "adopt", "Example.ORG.")).code == 0
+            await sidecar.says("done: change policy", "domain=example.org", seconds=5)
+            assert on.served() == {"example.org": text()}
+
+
+async def test_new_domain_is_served_within_a_poll(tmp_path: Path) -> None:
+    """By the counts, which are asked for at each poll."""
+    async with stage(tmp_path) as on, running(on, poll=5) as sidecar:
+        await sidecar.says("done: add policy")
+        on.mailcow.add_domain("new.example")
+        await on.mailcow.until(lambda: "new.example" in on.served(), seconds=7)
+
+
+async def test_name_of_a_new_domain_is_wanted_within_a_second_on_the_file_generation(tmp_path: Path) -> None:
+    """The text is the same for every domain: what follows from the list is the wish for the name."""
+    async with stage(tmp_path, version="2025-07") as on:
+        on.engine.containers[0].env = ["ADDITIONAL_SAN=mta-sts.*"]
+        async with running(on) as sidecar:
+            await sidecar.says("done: write policy file")
+            on.mailcow.add_domain("new.example")
+            sidecar.hang_up()
+            await sidecar.says("mta-sts.new.example has no address in the DNS", seconds=5)
+            assert time.time() - on.mailcow.asked("get/domain/all")[-1].at < 1
+
+
+# --- trouble --------------------------------------------------------------------------------------------
+
+
+def _api_500(on: Stage) -> None:
+    on.mailcow.fail(API, Fault.HTML_500)
+
+
+def _key_refused(on: Stage) -> None:
+    on.mailcow.fail(API, Fault.KEY_GONE)
+
+
+def _wrong_key(on: Stage) -> None:
+    on.more["MTA_STS_API_KEY"] = "WRONG1-WRONG2-WRONG3"
+
+
+def _address_refused(on: Stage) -> None:
+    on.mailcow.allow_from = ("192.0.2.7",)
+
+
+def _no_engine(on: Stage) -> None:
+    on.more["DOCKER_HOST"] = f"unix://{on.root}/no.sock"
+
+
+def _no_conf(on: Stage) -> None:
+    on.conf.unlink()
+
+
+def _in_dns(reply: Reply) -> Callable[[Stage], None]:
+    def change(on: Stage) -> None:
+        for key in on.dns:
+            on.dns[key] = reply
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [
+        (_api_500, "500"),
+        (_key_refused, "does not know the API key"),
+        (_wrong_key, "does not know the API key"),
+        (_address_refused, "API_ALLOW_FROM"),
+        (_no_engine, "no.sock"),
+        (_no_conf, "mailcow.conf does not exist"),
+        (_in_dns(Rcode.SERVFAIL), "held: restart"),
+        (_in_dns(Silence.FOREVER), "held: restart"),
+    ],
+)
+async def test_expected_trouble_is_one_line_and_said_once(
+    tmp_path: Path, trouble: Callable[[Stage], None], told: str
+) -> None:
+    """No trace, no key, no second line for the same; and the loop goes on."""
+    async with stage(tmp_path) as on:
+        trouble(on)
+        async with running(on) as sidecar:
+            heartbeat = tmp_path / "state/heartbeat"
+            for _ in range(4):
+                await until(heartbeat.exists)
+                heartbeat.unlink()
+                sidecar.hang_up()
+            await sidecar.says(told)
+        assert len(sidecar.lines(told)) == 1, sidecar.out
+        assert [line for line in sidecar.out if not LINE.fullmatch(line)] == []
+
+
+async def test_log_is_json_on_request(tmp_path: Path) -> None:
+    """One object a line, also for a failure."""
+    async with stage(tmp_path) as on:
+        on.more["MTA_STS_LOG"] = "json"
+        _no_engine(on)
+        async with running(on) as sidecar:
+            await sidecar.says("done: add policy")
+            await sidecar.says("warning", "no.sock")
+        events = [json.loads(line) for line in sidecar.out]
+        assert all(event.keys() >= {"time", "level", "event"} for event in events)
+        (done,) = [event for event in events if event["event"] == "done: add policy"]
+        assert {"level": "info", "domain": "example.org"}.items() <= done.items()
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as trial:
+        trial.bind((LOOPBACK, 0))
+        return int(trial.getsockname()[1])
+
+
+async def test_started_before_mailcow_it_recovers_by_itself(tmp_path: Path) -> None:
+    """After a reboot of the host everything starts at once."""
+    port = free_port()
+    async with stage(tmp_path) as on:
+        on.more["MTA_STS_API_URL"] = f"http://{LOOPBACK}:{port}"
+        async with running(on, poll=5) as sidecar:
+            await sidecar.says("warning", str(port))
+            async with await SimulatedMailcow.start(hostname=HOST, port=port, key=on.mailcow.key) as late:
+                late.add_domain("example.org")
+                await sidecar.says("done: add policy", seconds=8)
+            assert len(sidecar.lines("warning", str(port))) == 1
+
+
+async def test_sign_of_life_that_cannot_be_written_is_no_end(tmp_path: Path) -> None:
+    """On a full disk HEALTHCHECK tells of it; the policies are looked after all the same."""
+    async with stage(tmp_path) as on:
+        (tmp_path / "state/heartbeat").mkdir(parents=True)
+        async with running(on) as sidecar:
+            await sidecar.says("done: add policy")
+            on.mailcow.add_domain("new.example")
+            sidecar.hang_up()
+            await sidecar.says("done: add policy", "domain=new.example", seconds=5)

@@ -1,0 +1,184 @@
+"""The roll-out under a simulated clock: testing, enforce, failure, back, enforce again."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.mtasts import Mode
+from sidecar.rollout import (
+    NEEDED,
+    SEEN_AGAIN,
+    SOAK_AFTER_STEP_BACK_S,
+    ConditionType,
+    Judgement,
+    Rollout,
+    Stage,
+    Status,
+    auto_mode,
+    checked,
+    stage,
+    stepped_back,
+    together,
+)
+
+HOUR = 3_600.0
+WEEK = 7 * 86_400.0
+T0 = 1_800_000_000.0
+
+
+def judged(**but: Status) -> dict[ConditionType, Judgement]:
+    """All true, but for these (by the name of the condition)."""
+    return {kind: Judgement(but.get(kind.name, Status.TRUE), kind.name) for kind in ConditionType}
+
+
+GOOD = judged()
+REFUSED = judged(MX_AUTHENTICATED=Status.FALSE)
+UNKNOWN = judged(MX_COVERED=Status.UNKNOWN)
+
+
+def after(
+    rollout: Rollout, *checks: dict[ConditionType, Judgement], start: float = T0, step: float = HOUR
+) -> Rollout:
+    """The memory after these checks, an hour apart."""
+    for number, one in enumerate(checks):
+        rollout = checked(rollout, one, start + number * step, HOUR)
+    return rollout
+
+
+def test_whole_rollout_in_a_simulated_clock() -> None:
+    """Testing for a week, enforce, a failure seen three times, testing for a day at least, enforce again."""
+    memory, served, now = Rollout(), Mode.TESTING, T0
+    told: list[tuple[float, Stage]] = []
+
+    def run(hours: int, check: dict[ConditionType, Judgement], soak: float = WEEK) -> None:
+        nonlocal memory, served, now
+        for _ in range(hours):
+            memory = checked(memory, check, now, HOUR)
+            mode = auto_mode(memory, served, soak)
+            if served is Mode.ENFORCE and mode is Mode.TESTING:
+                memory = stepped_back(memory, now)
+            served = mode
+            told.append(((now - T0) / HOUR, stage(memory, served, soak)))
+            now += HOUR
+
+    run(200, GOOD)
+    run(10, REFUSED)
+    run(200, GOOD, soak=0)
+    changes = [(after_, b) for (_, a), (after_, b) in pairwise(told) if a is not b]
+    assert told[0] == (0.0, Stage.SOAKING)
+    assert changes == [
+        (168.0, Stage.ENFORCED),
+        (200.0, Stage.FAILING),
+        (200.0 + SEEN_AGAIN - 1, Stage.BLOCKED),
+        (210.0, Stage.READY),
+        (210.0 + SOAK_AFTER_STEP_BACK_S / HOUR, Stage.ENFORCED),
+    ]
+
+
+def test_soak_of_zero_raises_at_the_first_good_check() -> None:
+    """0 is allowed, and still needs proof."""
+    assert auto_mode(after(Rollout(), GOOD), Mode.TESTING, 0) is Mode.ENFORCE
+    assert auto_mode(after(Rollout(), UNKNOWN), Mode.TESTING, 0) is Mode.TESTING
+    assert auto_mode(Rollout(), Mode.TESTING, 0) is Mode.TESTING
+
+
+def test_clock_that_jumps_counts_for_nothing() -> None:
+    """An interval counts at most twice the check interval, and never less than nothing."""
+    ahead = checked(after(Rollout(), GOOD), GOOD, T0 + 400 * WEEK, HOUR)
+    assert ahead.soaked == 2 * HOUR
+    back = checked(ahead, GOOD, T0, HOUR)
+    assert back.soaked == 2 * HOUR
+
+
+def test_unknown_lets_no_time_count_and_resets_none() -> None:
+    """A week of checks that could not be made is no week of good ones."""
+    soaked = after(Rollout(), *[GOOD] * 11)
+    assert soaked.soaked == 10 * HOUR
+    later = after(soaked, *[UNKNOWN] * 100, start=T0 + 11 * HOUR)
+    assert later.soaked == 10 * HOUR
+    assert after(later, GOOD, start=T0 + 111 * HOUR).soaked == 12 * HOUR
+
+
+def test_failure_resets_the_soak() -> None:
+    """Whatever needed condition is false."""
+    for kind in NEEDED:
+        failed = after(
+            after(Rollout(), *[GOOD] * 50), judged(**{kind.name: Status.FALSE}), start=T0 + 50 * HOUR
+        )
+        assert (failed.soaked, auto_mode(failed, Mode.TESTING, 0)) == (0.0, Mode.TESTING)
+
+
+def test_missing_reports_hold_nothing_back() -> None:
+    """TLSRPT is not needed to enforce."""
+    assert auto_mode(after(Rollout(), judged(REPORTS_WANTED=Status.FALSE)), Mode.TESTING, 0) is Mode.ENFORCE
+
+
+@pytest.mark.parametrize(
+    ("checks", "mode"),
+    [
+        ([REFUSED] * (SEEN_AGAIN - 1), Mode.ENFORCE),
+        ([REFUSED] * SEEN_AGAIN, Mode.TESTING),
+        ([REFUSED, GOOD] * SEEN_AGAIN, Mode.ENFORCE),
+        ([REFUSED, UNKNOWN, REFUSED, UNKNOWN, REFUSED], Mode.TESTING),
+        ([judged(RECORD_PUBLISHED=Status.FALSE)] * 9, Mode.ENFORCE),
+        ([judged(POLICY_SERVED=Status.FALSE)] * 9, Mode.ENFORCE),
+        ([UNKNOWN] * 9, Mode.ENFORCE),
+    ],
+    ids=["not often enough", "seen again", "flapping", "unknown between", "record", "policy", "unknown"],
+)
+def test_enforce_is_stepped_back_only_for_refused_mail_that_was_seen_again(
+    checks: list[dict[ConditionType, Judgement]], mode: Mode
+) -> None:
+    """A missing record or policy makes no sender refuse mail: it goes on with the cache."""
+    assert auto_mode(after(after(Rollout(), GOOD), *checks, start=T0 + HOUR), Mode.ENFORCE, WEEK) is mode
+
+
+@given(st.lists(st.tuples(st.sampled_from([GOOD, REFUSED, UNKNOWN]), st.floats(-1e6, 1e6)), max_size=30))
+def test_soak_is_never_more_than_what_good_checks_can_give(
+    steps: list[tuple[dict[ConditionType, Judgement], float]],
+) -> None:
+    """Whatever the clock does."""
+    memory, now = Rollout(), T0
+    for check, step in steps:
+        memory, now = checked(memory, check, now, HOUR), now + step
+        assert 0 <= memory.soaked <= 2 * HOUR * sum(one is GOOD for one, _ in steps)
+        assert auto_mode(memory, Mode.TESTING, 1e9) is Mode.TESTING
+
+
+@pytest.mark.parametrize(
+    ("rollout", "served", "expected"),
+    [
+        (Rollout(), None, Stage.NO_POLICY),
+        (Rollout(), Mode.NONE, Stage.LEAVING),
+        (Rollout(), Mode.TESTING, Stage.CHECKING),
+        (Rollout(), Mode.ENFORCE, Stage.ENFORCED),
+        (after(Rollout(), judged(POLICY_SERVED=Status.FALSE)), Mode.TESTING, Stage.PUBLISHING),
+        (after(Rollout(), judged(RECORD_PUBLISHED=Status.FALSE)), Mode.TESTING, Stage.ANNOUNCING),
+        (after(Rollout(), REFUSED), Mode.TESTING, Stage.BLOCKED),
+        (after(Rollout(), UNKNOWN), Mode.TESTING, Stage.CHECKING),
+        (after(Rollout(), GOOD), Mode.TESTING, Stage.SOAKING),
+        (after(Rollout(), *[GOOD] * 169), Mode.TESTING, Stage.READY),
+        (after(Rollout(), REFUSED), Mode.ENFORCE, Stage.FAILING),
+    ],
+)
+def test_stage_is_derived_from_the_conditions(rollout: Rollout, served: Mode | None, expected: Stage) -> None:
+    """Each row of the table."""
+    assert stage(rollout, served, WEEK) is expected
+
+
+def test_weakest_domain_holds_one_file_back_and_is_named() -> None:
+    """False before unknown before true."""
+    found = together({"a.example": GOOD, "b.example": UNKNOWN, "c.example": REFUSED})
+    assert found[ConditionType.MX_AUTHENTICATED].message.startswith("c.example: ")
+    assert found[ConditionType.MX_COVERED].status is Status.UNKNOWN
+    assert found[ConditionType.POLICY_SERVED].status is Status.TRUE
+
+
+def test_condition_knows_since_when_it_has_its_status() -> None:
+    """Not since when it was last checked."""
+    memory = after(Rollout(), GOOD, GOOD, REFUSED, REFUSED)
+    (since,) = [c.since for c in memory.conditions if c.type is ConditionType.MX_AUTHENTICATED]
+    assert since == T0 + 2 * HOUR
+    assert [c.type for c in memory.blocking()] == [ConditionType.MX_AUTHENTICATED]
