@@ -29,6 +29,7 @@ from sidecar.plan.actions import (
     EditConf,
     EditPolicy,
     RecreateAcme,
+    RemoveFile,
     RestartAcme,
     SwitchOff,
     WriteFile,
@@ -96,6 +97,8 @@ class Applier:
                     outcomes.append(await self._one(action, self._adopt))
                 case WriteFile():
                     outcomes.append(await self._one(action, self._write_file))
+                case RemoveFile():
+                    outcomes.append(await self._one(action, self._remove_file))
                 case EditConf():
                     outcomes.append(await self._one(action, self._edit_conf))
                 case RestartAcme():
@@ -232,6 +235,14 @@ class Applier:
         await asyncio.to_thread(policy_file.write, self._settings.mailcow_dir, data, backup)
         self._ledger.policy(FILE, lambda memory: settled(memory, action.text, now, done=True))
         self._ledger.fulfilled(FILE)
+        await self._ledger.store()
+
+    async def _remove_file(self, _action: RemoveFile) -> None:
+        now = self._clock.now()
+        self._ledger.policy(FILE, lambda memory: intended(memory, None, now))
+        await self._ledger.store()
+        await asyncio.to_thread(policy_file.remove, self._settings.mailcow_dir, self._settings.state_dir)
+        self._ledger.policy(FILE, lambda memory: settled(memory, None, now, done=True))
         await self._ledger.store()
 
     async def _edit_conf(self, action: EditConf) -> None:

@@ -49,7 +49,7 @@ def native_policies(observed: Observed, settings: Settings, listed: DomainList) 
     for domain in managed(listed, settings):
         served = observed.served_of(domain.name)
         now_served = policy_of(served.value.text) if isinstance(served, Seen) else None
-        if domain.receives:
+        if domain.receives and not observed.memory.retired & {domain.name, FILE}:
             if hostname is not None:
                 wanted[domain.name] = _for_domain(observed, settings, domain.name, hostname, now_served)
         elif isinstance(served, Seen) and served.value.text is not None:
@@ -69,11 +69,16 @@ def _for_domain(
     observed: Observed, settings: Settings, name: str, hostname: str, served: Policy | None
 ) -> Wanted:
     own = _proven(settings.for_domain(name), observed.memory.rollout(name), served, settings.soak)
-    mx = own.mx or (hostname,)
+    mx = _union([own.mx or (hostname,), moved_to(observed, name)])
     mode, notices = _safe_mode(own, name, observed.dns.mx_of(name), mx, served)
     kept = _still_matched(observed, name, served, mx, own.max_age) if mode is Mode.ENFORCE else ()
     policy = Policy(mode, _max_age(mode, own.max_age), (*mx, *kept))
     return Wanted(policy, _why(mode, own, notices), notices, kept)
+
+
+def moved_to(observed: Observed, domain: str) -> tuple[str, ...]:
+    """The MX hosts that a domain moves to: served beside the old ones (`sidecar move-mx`)."""
+    return tuple(move.host for move in observed.memory.moves if move.key in {domain, FILE})
 
 
 def _proven(own: DomainSettings, rollout: Rollout, served: Policy | None, soak: float) -> DomainSettings:
@@ -167,6 +172,8 @@ def unmatched_subject(key: str, pattern: str) -> str:
 def _leaving(observed: Observed, settings: Settings, domain: Domain, served: Policy | None) -> Wanted:
     """A domain that takes no mail here any more: `none` while senders may hold an enforce, then nothing (RFC 8461 §8.3)."""
     why = "is switched off in mailcow" if not domain.active else "became a backup MX"
+    if domain.receives:
+        why = "is taken out of MTA-STS by `sidecar retire`"
     memory = observed.memory.policy(domain.name)
     configured = settings.for_domain(domain.name).max_age
     assumed = max(configured, LEAST_ASSUMED_MAX_AGE, served.max_age if served else 0)
@@ -192,12 +199,16 @@ def file_policy(
     """
     hostname = _hostname(observed)
     names = [domain.name for domain in managed(listed, settings) if domain.receives]
+    if FILE in observed.memory.retired:
+        return _leaving_file(observed, settings, served)
     if hostname is None or not names:
         return None
     rollout = observed.memory.rollout(FILE)
     own = {name: _proven(settings.for_domain(name), rollout, served, settings.soak) for name in names}
     floor = policy_of(observed.memory.policy(FILE).floor)
-    mx = _union([own[name].mx or (hostname,) for name in names])
+    mx = _union(
+        [*(own[name].mx or (hostname,) for name in names), *(moved_to(observed, name) for name in names)]
+    )
     if floor is not None and "mx" not in settings.explicit:
         mx = _union([mx, floor.mx])
     wished = min((settings_.mode for settings_ in own.values()), key=lambda mode: mode.strength)
@@ -212,6 +223,20 @@ def file_policy(
     notices += _not_alone(own, mode, configured, mx)
     reason = f"one policy in mode {mode} for {len(names)} domains"
     return Wanted(Policy(mode, max_age, (*mx, *kept)), reason, notices, kept)
+
+
+def _leaving_file(observed: Observed, settings: Settings, served: Policy | None) -> Wanted | None:
+    """`sidecar retire --all`: `none` while senders may hold an enforce, and then no file (RFC 8461 §8.3)."""
+    memory = observed.memory.policy(FILE)
+    if served is None:
+        return None
+    assumed = max(settings.max_age, LEAST_ASSUMED_MAX_AGE, served.max_age)
+    if held_by_senders_until(memory, observed.now, assumed) > observed.now:
+        why = "MTA-STS is left by `sidecar retire --all`; senders may hold a policy in enforce, so `none` is served first"
+        return Wanted(Policy(Mode.NONE, TESTING_MAX_AGE, served.mx), why)
+    return Wanted(
+        None, "MTA-STS is left by `sidecar retire --all`, and no sender can hold a policy in enforce any more"
+    )
 
 
 def _union(many: Iterable[Sequence[str]]) -> tuple[str, ...]:

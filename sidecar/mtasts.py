@@ -58,7 +58,13 @@ class Invalid:
     problems: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "; ".join(self.problems)
+        shown = self.problems[:_MOST_PROBLEMS]
+        more = len(self.problems) - len(shown)
+        return "; ".join([*shown, *([f"and {more} problems more"] if more else [])])
+
+
+# In one line of a log: a text may have as many problems as it has lines.
+_MOST_PROBLEMS = 20
 
 
 def matches(pattern: str, host: str) -> bool:
@@ -173,7 +179,7 @@ def read(data: bytes) -> Reading:
     """What the grammar makes of `data`, right or wrong; never raises."""
     problems: list[Problem] = []
     fields: dict[str, str] = {}
-    mx: list[str] = []
+    mx: dict[str, None] = {}  # in order, each once
     repeated: list[str] = []
     lines = _TERM.split(data)
     if lines[-1] == b"" and len(lines) > 1:
@@ -191,10 +197,10 @@ def read(data: bytes) -> Reading:
         if name in fields or (name == "mx" and ascii_lower(value) in mx):
             repeated.append(name)
         elif name == "mx":
-            mx.append(ascii_lower(value))
+            mx[ascii_lower(value)] = None
         else:
             fields[name] = value
-    problems += _judge(fields, mx)
+    problems += _judge(fields, tuple(mx))
     mode, max_age = fields.get("mode"), fields.get("max_age", "")
     return Reading(
         tuple(problems),
@@ -243,7 +249,7 @@ def _no_name_and_value(line: bytes) -> tuple[Fault, str]:
     return Fault.FIELD, f"there is a tab within the value of {shown(name)}"
 
 
-def _judge(fields: dict[str, str], mx: list[str]) -> list[Problem]:
+def _judge(fields: dict[str, str], mx: tuple[str, ...]) -> list[Problem]:
     problems: list[Problem] = []
     match fields.get("version"):
         case "STSv1":

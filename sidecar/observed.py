@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
 
 from sidecar.rollout import Rollout
+from sidecar.verify.findings import Finding
 
 T = TypeVar("T")
 
@@ -373,6 +374,32 @@ class Restart:
     names: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class CheckRecord:
+    """What the last look as a sender found of a domain, and when."""
+
+    at: float
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """The id that `_mta-sts` had in the DNS while this text was served, first seen so at `since`."""
+
+    id: str
+    text: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The MX host that a domain (`FILE`: every domain) moves to: served beside the old one from `at` on."""
+
+    key: str
+    host: str
+    at: float
+
+
 class FactKind(StrEnum):
     """Things that decisions need to know the duration of."""
 
@@ -415,6 +442,13 @@ class Memory:
     since: Mapping[Fact, float] = field(default_factory=dict)
     rollouts: Mapping[str, Rollout] = field(default_factory=dict)
     """What checks found, by domain, and for `FILE` of all domains that the one file serves."""
+    checks: Mapping[str, CheckRecord] = field(default_factory=dict)
+    """What the last look as a sender found, by domain."""
+    announced: Mapping[str, tuple[Announced, ...]] = field(default_factory=dict)
+    """Ids seen in the DNS with the text served meanwhile, by domain, oldest first."""
+    retired: frozenset[str] = frozenset()
+    """Domains (`FILE`: all) that a person takes out of MTA-STS."""
+    moves: tuple[Move, ...] = ()
     services: frozenset[str] = frozenset()
     """Services of the project that had a container in an earlier pass."""
     born: float = 0.0

@@ -72,9 +72,14 @@ class Need:
     """What the DNS has instead, or why it gave no answer."""
 
     @property
+    def early(self) -> bool:
+        """Whether it is better published later, as `note` says."""
+        return self.standing is Standing.MISSING and bool(self.note)
+
+    @property
     def lacking(self) -> bool:
-        """Whether somebody has to publish something."""
-        return self.standing in {Standing.MISSING, Standing.DIFFERENT}
+        """Whether somebody has to publish something now."""
+        return self.standing in {Standing.MISSING, Standing.DIFFERENT} and not self.early
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +268,7 @@ class _Judge:
         found = scene(self.observed)
         if isinstance(found, str) or held_in_certificate(found.presented, policy_host(name)) is not None:
             return ""
-        return f"better wait with it until {policy_host(name)} is in the certificate: senders cannot read the policy before"
+        return f"better publish this once {policy_host(name)} is in the certificate"
 
     def _report(self, name: str) -> Need:
         owner, rua = _report_owner(name), self.settings.tls_report

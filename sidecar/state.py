@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from sidecar import state_checks
 from sidecar.errors import PermanentError, SidecarError, TemporaryError
-from sidecar.observed import Memory, PolicyId
+from sidecar.observed import Memory, Move, PolicyId
 from sidecar.state_rows import (
     APPLICATION_ID,
     STEPS,
@@ -126,6 +127,21 @@ class State:
         """Notes that a person hands these policies over (`FILE`, domains); needs no pass lock."""
         with self._telling("writing"), _transaction(self._connection):
             wish(self._connection, keys, now)
+
+    def wish_retired(self, keys: Iterable[str]) -> None:
+        """Notes that a person takes these domains (`FILE`: all) out of MTA-STS; needs no pass lock."""
+        with self._telling("writing"), _transaction(self._connection):
+            state_checks.retire(self._connection, keys)
+
+    def wish_not_retired(self, keys: Iterable[str]) -> None:
+        """Takes such a wish back."""
+        with self._telling("writing"), _transaction(self._connection):
+            state_checks.unretire(self._connection, keys)
+
+    def wish_moves(self, moves: Iterable[Move]) -> None:
+        """Notes MX hosts that domains move to; needs no pass lock."""
+        with self._telling("writing"), _transaction(self._connection):
+            state_checks.move_to(self._connection, moves)
 
     def note_ids(self, ids: Mapping[str, PolicyId]) -> None:
         """Remembers policy ids that a command read, by domain; needs no pass lock."""

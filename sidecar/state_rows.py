@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from sidecar import state_checks
 from sidecar.observed import (
     AliasDomain,
     ConfEntry,
@@ -81,6 +82,7 @@ STEPS = (
     CREATE INDEX history_by_subject ON history (subject, id);
     CREATE INDEX history_by_time ON history (at)
     """,
+    state_checks.STEP,
 )
 """What makes the tables of each release from those of the one before; statements are split at semicolons."""
 
@@ -154,6 +156,11 @@ def read(connection: sqlite3.Connection) -> Memory:
             Fact(FactKind(kind), subject): since
             for kind, subject, since in _rows(connection, "SELECT kind, subject, since FROM fact")
         },
+        rollouts=state_checks.rollouts(connection),
+        checks=state_checks.checks(connection),
+        announced=state_checks.announced(connection),
+        retired=state_checks.retired(connection),
+        moves=state_checks.moves(connection),
         services=frozenset(name for (name,) in _rows(connection, "SELECT name FROM service")),
         born=float(meta.get("born", 0.0)),
     )
@@ -249,6 +256,7 @@ def write(connection: sqlite3.Connection, before: Memory, after: Memory) -> None
         "INSERT OR IGNORE INTO service (name) VALUES (?)",
         [(s,) for s in after.services - before.services],
     )
+    state_checks.write(connection, before, after)
     if after.born != before.born:
         write_born(connection, after.born)
 

@@ -92,6 +92,8 @@ class Status:
     at: float
     mailcow: Sight[Mailcow]
     rows: tuple[Row, ...]
+    todo: tuple[Action, ...]
+    """What the next pass does and is not about a single domain."""
     held: tuple[Held, ...]
     """What waits and is not about a single domain."""
     notices: tuple[Notice, ...]
@@ -134,6 +136,7 @@ def status_of(
         observed.now,
         observed.mailcow,
         tuple(rows),
+        tuple(action for action in plan.actions if not _about(action)),
         tuple(held for held in plan.held if not _about(held.action)),
         tuple(notice for notice in dict.fromkeys(plan.notices) if notice.subject not in single),
     )

@@ -11,7 +11,7 @@ import structlog
 from sidecar.apply import Outcome, Result
 from sidecar.domainname import to_unicode
 from sidecar.notice import Level, Notice
-from sidecar.plan.actions import Held, subject, verb
+from sidecar.plan.actions import FILE_SUBJECT, EditConf, Held, subject, verb
 from sidecar.plan.words import day
 
 REMEMBERED = 1_000
@@ -32,7 +32,8 @@ class Teller:
     def outcome(self, outcome: Outcome) -> None:
         """An action that was done, or did not work."""
         action = outcome.action
-        names = {"domain" if "." in subject(action) else "on": to_unicode(subject(action))}
+        files = isinstance(action, EditConf) or subject(action) == FILE_SUBJECT
+        names = {"on" if files or "." not in subject(action) else "domain": to_unicode(subject(action))}
         match outcome.result:
             case Result.DONE:
                 self._log.info(f"done: {verb(action)}", **names, reason=action.reason)

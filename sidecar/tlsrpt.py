@@ -4,6 +4,7 @@ Rule for every editor: the grammar is the RFC's, octet by octet. Looking a recor
 not belong here. A mailto to another domain needs no record of that domain, as it would for DMARC: never ask for one.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -97,7 +98,7 @@ def read(data: bytes) -> Reading:
         tuple(rua),
         tuple(unusable),
         parts.spaced,
-        tuple(dict.fromkeys(name for at, name in enumerate(names) if name in names[:at] or name == "v")),
+        tuple(name for name, times in Counter(names).items() if times > 1 or name == "v"),
         tuple(dict.fromkeys(name for name in names if name not in {"rua", "v"})),
     )
 

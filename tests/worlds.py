@@ -50,6 +50,7 @@ from sidecar.plan.actions import (
     EditPolicy,
     Plan,
     RecreateAcme,
+    RemoveFile,
     RestartAcme,
     SwitchOff,
     WriteFile,
@@ -198,7 +199,7 @@ def advance(world: World, actions: Iterable[Action]) -> World:
     return world
 
 
-def _done(world: World, action: Action) -> World:
+def _done(world: World, action: Action) -> World:  # noqa: C901 - one case for each kind of action
     memory, now = world.memory, world.now
     match action:
         case AddPolicy(domain=domain) | EditPolicy(domain=domain) | SwitchOff(domain=domain):
@@ -216,6 +217,8 @@ def _done(world: World, action: Action) -> World:
                     memory, policies={**memory.policies, FILE: replace(memory.policy(FILE), floor=floor)}
                 )
             return replace(world, file=text.encode(), memory=memory)
+        case RemoveFile():
+            return replace(world, file=None, memory=_remembered(memory, FILE, None, now))
         case EditConf(edits=edits):
             conf = dict(world.conf)
             events = list(memory.conf)
@@ -229,17 +232,17 @@ def _done(world: World, action: Action) -> World:
                 )
             acme_san = world.acme_san if world.acme_san is not None else world.conf.get("ADDITIONAL_SAN", "")
             return replace(world, conf=conf, acme_san=acme_san, memory=replace(memory, conf=tuple(events)))
-        case RestartAcme(names=names):
-            memory = replace(memory, restarts=(*memory.restarts, Restart(now, names)))
-            return _ran(replace(world, memory=memory))
-        case RecreateAcme(names=names, environment=environment):
-            memory = replace(memory, restarts=(*memory.restarts, Restart(now, names)))
-            return _ran(replace(world, memory=memory, acme_san=environment["ADDITIONAL_SAN"]))
+        case RestartAcme():
+            return _ran(world, action.names)
+        case RecreateAcme():
+            return _ran(replace(world, acme_san=action.environment["ADDITIONAL_SAN"]), action.names)
 
 
-def _ran(world: World) -> World:
+def _ran(world: World, names: tuple[str, ...]) -> World:
+    memory = replace(world.memory, restarts=(*world.memory.restarts, Restart(world.now, names)))
+    orders = (*world.orders, world.now)
     return replace(
-        world, names=world.names | _ordered(world), started_at=world.now, orders=(*world.orders, world.now)
+        world, names=world.names | _ordered(world), started_at=world.now, orders=orders, memory=memory
     )
 
 

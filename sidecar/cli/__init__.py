@@ -9,25 +9,54 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from sidecar.exits import Exit
 from sidecar.errors import SidecarError
+from sidecar.exits import Exit
 
 _EXAMPLES = """\
 examples:
+  sidecar status                  how each domain stands, those first that need a person
+  sidecar records --missing       the DNS records that are still to be published
   sidecar plan                    what would be done now, and what is held and why
   sidecar once                    do it, once
+  sidecar history example.org     what was done for a domain, and why
   sidecar adopt example.org       hand a policy that a person made to the sidecar
   sidecar adopt --file            the same for the policy file (mailcow before 2025-09)
 
-in the container: docker compose exec mta-sts-mailcow sidecar plan
+each command has its own: sidecar records --help
+in the container: docker compose exec mta-sts-mailcow sidecar status
 
 exit codes: 0 nothing failed (held included), 1 an action failed, 2 settings are wrong,
             3 mailcow cannot be read, 75 another sidecar is at work
+"""
+_PLAN_EXAMPLES = """\
+examples:
+  sidecar plan
+  sidecar plan --json | jq '.held[] | {subject: .action.subject, reason, until}'
+
+exit codes: 0 shown, 2 settings are wrong, 3 mailcow cannot be read
+"""
+_ONCE_EXAMPLES = """\
+examples:
+  sidecar once
+  docker compose run --rm mta-sts-mailcow once     without a running sidecar
+
+exit codes: 0 nothing failed (held included), 1 an action failed, 2 settings are wrong,
+            3 mailcow cannot be read, 75 another sidecar is at work
+"""
+_ADOPT_EXAMPLES = """\
+examples:
+  sidecar adopt example.org example.net
+  sidecar adopt --file
+
+exit codes: 0 noted, the running sidecar acts on it at once, 1 what was named cannot be adopted,
+            2 settings are wrong
 """
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
+    from sidecar.cli import completion, history, init, lint, records, status
+
     top = argparse.ArgumentParser(
         prog="sidecar",
         description="Keeps inbound MTA-STS right for every mail domain of a mailcow.",
@@ -37,9 +66,14 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=_version())
     commands_ = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands_.add_parser("run", help="keep doing it until SIGTERM (the container's command)")
-    commands_.add_parser("once", help="do it once and end")
-    commands_.add_parser("plan", help="print what would be done now, and change nothing")
-    adopt = commands_.add_parser("adopt", help="hand policies that a person made to the sidecar")
+    _with_examples(commands_, "once", "do it once and end", _ONCE_EXAMPLES)
+    plan = _with_examples(
+        commands_, "plan", "print what would be done now, and change nothing", _PLAN_EXAMPLES
+    )
+    plan.add_argument("--json", action="store_true", help="print an object")
+    adopt = _with_examples(
+        commands_, "adopt", "hand policies that a person made to the sidecar", _ADOPT_EXAMPLES
+    )
     adopt.add_argument("domains", nargs="*", metavar="DOMAIN")
     adopt.add_argument("--file", action="store_true", help="the policy file of a mailcow before 2025-09")
     commands_.add_parser("healthy", help="exit 0 if the running sidecar is alive (the image's HEALTHCHECK)")
@@ -47,7 +81,17 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--backend", choices=("both", "native", "file"), default="both", help="which mailcow to simulate"
     )
+    for module in (status, records, history, init, lint, completion):
+        module.add_parser(commands_)
     return top
+
+
+def _with_examples(
+    commands_: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, what: str, examples: str
+) -> argparse.ArgumentParser:
+    return commands_.add_parser(
+        name, help=what, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
 
 
 def _version() -> str:
@@ -61,10 +105,10 @@ def _version() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit code."""
-    given = parser().parse_args(arguments)
-    if given.command == "healthy":
+    if list(sys.argv[1:] if arguments is None else arguments) == ["healthy"]:
+        # Before all that takes time to import, the command line too: the image asks every minute.
         return _healthy(os.environ)
-    # Only now what takes half a second to import: the image asks `healthy` every minute.
+    given = parser().parse_args(arguments)
     from sidecar.cli import commands
     from sidecar.settings import SettingsError
 

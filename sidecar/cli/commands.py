@@ -10,13 +10,13 @@ from typing import Any, TextIO
 
 from sidecar import log
 from sidecar.assembly import assembled, read_settings
-from sidecar.exits import Exit
 from sidecar.cli.plan_json import plan_as_json
 from sidecar.cli.show import show_plan, show_report
 from sidecar.clock import SystemClock
 from sidecar.daemon import Daemon
 from sidecar.domainname import to_ascii, to_unicode
 from sidecar.errors import PermanentError
+from sidecar.exits import Exit
 from sidecar.heartbeat import wake
 from sidecar.lock import Locked, PassLock
 from sidecar.observed import FILE
@@ -43,6 +43,10 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
             from sidecar.demo import run_demo
 
             return asyncio.run(run_demo(given.backend))
+        case "init":
+            from sidecar.init import InitOptions, Streams, run_init
+
+            return run_init(InitOptions(yes=given.yes, dry_run=given.dry_run), env, Streams.of_process())
         case "lint":
             from sidecar.cli import lint
 

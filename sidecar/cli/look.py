@@ -70,8 +70,11 @@ async def look_at(domains: Sequence[str], env: Mapping[str, str], *, most_ids: i
             return seen
         _refuse_unknown(observed.domains.value, names or ())
         every = mail_domains(observed, settings)
+        host = host_domain(_hostname(observed), [domain.name for domain in every])
+        # the host's domain first: others may point to its records
+        every = tuple(sorted(every, key=lambda domain: (domain.name != host, domain.name)))
         chosen = tuple(domain for domain in every if names is None or domain.name in names)
-        with_host = _with_host(observed, chosen, every)
+        with_host = tuple(domain for domain in every if domain in chosen or domain.name == host)
         observed, trouble = await _with_ids(parts, observed, with_host, most_ids)
         observed = await parts.passes.observer.look_up(
             observed, questions(_hostname(observed), [domain.name for domain in with_host])
@@ -89,16 +92,8 @@ def _hostname(observed: Observed) -> str:
     return observed.conf.value.hostname if isinstance(observed.conf, Seen) else ""
 
 
-def _with_host(
-    observed: Observed, chosen: tuple[MailDomain, ...], every: tuple[MailDomain, ...]
-) -> list[MailDomain]:
-    """With the host's domain, to whose records others may point."""
-    host = host_domain(_hostname(observed), [domain.name for domain in every])
-    return list(dict.fromkeys([*chosen, *(domain for domain in every if domain.name == host)]))
-
-
 async def _with_ids(
-    parts: Parts, observed: Observed, domains: Sequence[MailDomain], most: int | None
+    parts: Parts, observed: Observed, domains: Iterable[MailDomain], most: int | None
 ) -> tuple[Observed, Mapping[str, str]]:
     unread = policyid.unread(observed, {domain.target or domain.name for domain in domains})
     if not unread or (most is not None and len(unread) > most):

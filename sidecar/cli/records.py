@@ -82,8 +82,8 @@ def _head(look: "Look", found: "Sequence[DomainRecords]", *, shared: bool) -> li
         )
     if native and any(records.id.record is not None for records in found):
         lines.append(
-            "mailcow's own DNS check compares letter by letter and ticks only v=STSv1;id=<id>; "
-            "- to senders it is the same"
+            "to senders a blank in a _mta-sts record means nothing; mailcow's own DNS check ticks it only without: "
+            "v=STSv1;id=<id>;"
         )
     if any(records.report.standing is Standing.NOT_SET for records in found):
         lines.append("no TLSRPT records: " + next(r.report.note for r in found if _unset(r)))

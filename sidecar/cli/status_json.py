@@ -30,6 +30,7 @@ def status_as_json(status: Status) -> dict[str, Any]:
         "mailcow": mailcow_as_json(status.mailcow),
         "counts": status.counts,
         "notices": [notice_as_json(notice) for notice in status.notices],
+        "todo": [action_as_json(action) for action in status.todo],
         "held": [held_as_json(held) for held in status.held],
         "domains": [_row(row, status.mailcow) for row in status.rows],
     }

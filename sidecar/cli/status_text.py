@@ -17,7 +17,7 @@ from sidecar.domainname import to_unicode
 from sidecar.notice import Level, Notice
 from sidecar.observed import Certificate, Seen, Unseen
 from sidecar.ownership import Whose
-from sidecar.plan.actions import Held, verb
+from sidecar.plan.actions import Held, subject, verb
 from sidecar.plan.words import day, span
 from sidecar.records import Need, Standing
 from sidecar.status import Care, Row, Status
@@ -43,7 +43,9 @@ def print_status(status: Status, file: TextIO) -> None:
     lines = [headline(status), ""]
     needs = list(_needs_a_person(status))
     lines += ["needs a person:", *(f"  {line}" for line in needs), ""] if needs else []
-    held = [f"  {_held(held)}" for held in dict.fromkeys(status.held)]
+    todo = [f"  {verb(action)} {subject(action)}: {action.reason}" for action in status.todo]
+    lines += ["to do in the next pass:", *todo, ""] if todo else []
+    held = [f"  {_held(held)}" for held in status.held]
     lines += ["held:", *held, ""] if held else []
     print("\n".join(lines), file=file)
     if not status.rows:
@@ -97,13 +99,13 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def _policy(row: Row) -> str:
-    match row.served, row.policy:
-        case Unseen(), _:
-            return "?"
-        case Seen(served), None:
+    if (policy := row.policy) is not None:
+        return f"{policy.mode}, {span(policy.max_age)}"
+    match row.served:
+        case Seen(served):
             return "none" if served.text is None else "not valid"
-        case _, policy:
-            return f"{policy.mode}, {span(policy.max_age)}" if policy else "?"
+        case Unseen():
+            return "?"
 
 
 def _certificate(row: Row) -> str:
@@ -117,7 +119,9 @@ def _certificate(row: Row) -> str:
 
 
 def _standing(need: Need | None) -> str:
-    return "-" if need is None else _STANDING[need.standing]
+    if need is None:
+        return "-"
+    return _STANDING[Standing.NOT_YET if need.early else need.standing]
 
 
 def _why(row: Row) -> str:

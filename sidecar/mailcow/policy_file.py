@@ -73,6 +73,24 @@ def write(mailcow_dir: Path, data: bytes, backup_dir: Path | None = None, now: f
         raise TemporaryError(f"the policy file {path} was not written: {error}; it is tried again") from error
 
 
+def remove(mailcow_dir: Path, backup_dir: Path, now: float | None = None) -> None:
+    """Takes the file away, with a copy in `backup_dir`; no file is fine. Raises as `write`; blocks on the disk."""
+    path = mailcow_dir / WEB / WELL_KNOWN / NAME
+    try:
+        if locked := _locked(mailcow_dir):
+            raise PermanentError(f"the policy file {path} was not removed: {locked}")
+        with contextlib.suppress(FileNotFoundError):
+            _back_up(path.read_bytes(), backup_dir, time.time() if now is None else now)
+            path.unlink()
+    except PermissionError as error:
+        raise PermanentError(
+            f"the policy file {path} was not removed: {error.strerror} ({error.filename}); "
+            "the sidecar needs to write in its folder"
+        ) from error
+    except OSError as error:
+        raise TemporaryError(f"the policy file {path} was not removed: {error}; it is tried again") from error
+
+
 def tidy(mailcow_dir: Path) -> None:
     """Removes what a killed `write` left beside the file; with the pass lock held. Blocks, never raises."""
     with contextlib.suppress(OSError):

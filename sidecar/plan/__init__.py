@@ -6,7 +6,7 @@
 from sidecar.desire import file_policy, managed, native_policies
 from sidecar.mtasts import Mode
 from sidecar.notice import Level, Notice
-from sidecar.observed import Backend, Observed, Seen
+from sidecar.observed import FILE, Backend, Observed, Seen
 from sidecar.ownership import policy_of
 from sidecar.plan.actions import Plan
 from sidecar.plan.certificate import with_policy
@@ -48,9 +48,24 @@ def _entries(observed: Observed, settings: Settings) -> Plan:
                 for name in sorted(with_policy(observed))
                 if name in receiving and not _leaving(observed, name)
             ]
-            return plan_entries(conf, observed, wanted_entries(mailcow, conf, listed, settings, served))
+            wanted = wanted_entries(mailcow, conf, listed, settings, served)
+            return plan_entries(conf, observed, dict.fromkeys(wanted, ()) if _left(observed) else wanted)
         case _:
             return Plan()
+
+
+def _left(observed: Observed) -> bool:
+    """MTA-STS was left for good: no name is needed any more, and those that the sidecar added come out."""
+    return FILE in observed.memory.retired and not served_anything(observed)
+
+
+def served_anything(observed: Observed) -> bool:
+    """Whether a policy is served, or may be: what was not seen may be there."""
+    match observed.mailcow:
+        case Seen(mailcow) if mailcow.backend is Backend.NATIVE:
+            return any(not isinstance(s, Seen) or s.value.text is not None for s in observed.served.values())
+        case _:
+            return not isinstance(observed.file, Seen) or observed.file.value.data is not None
 
 
 def _leaving(observed: Observed, domain: str) -> bool:

@@ -60,6 +60,13 @@ class WriteFile:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveFile:
+    """File generation: take the policy file away, with a copy in the state folder."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class EditConf:
     """Change entries of the two SAN settings of mailcow.conf, by key."""
 
@@ -92,7 +99,15 @@ FILE_SUBJECT = "mta-sts.txt"
 """What an action on the policy file is about."""
 
 Action: TypeAlias = (
-    AddPolicy | EditPolicy | SwitchOff | AdoptSame | WriteFile | EditConf | RestartAcme | RecreateAcme
+    AddPolicy
+    | EditPolicy
+    | SwitchOff
+    | AdoptSame
+    | WriteFile
+    | RemoveFile
+    | EditConf
+    | RestartAcme
+    | RecreateAcme
 )
 
 
@@ -103,7 +118,7 @@ def subject(action: Action) -> str:
             return domain
         case AdoptSame(key=key):
             return FILE_SUBJECT if key == FILE else key
-        case WriteFile():
+        case WriteFile() | RemoveFile():
             return FILE_SUBJECT
         case EditConf():
             return "mailcow.conf"
@@ -111,25 +126,22 @@ def subject(action: Action) -> str:
             return "acme-mailcow"
 
 
+_VERBS: Mapping[type, str] = {
+    AddPolicy: "add policy",
+    EditPolicy: "change policy",
+    SwitchOff: "switch policy off",
+    AdoptSame: "adopt policy",
+    WriteFile: "write policy file",
+    RemoveFile: "remove policy file",
+    EditConf: "edit settings",
+    RestartAcme: "restart",
+    RecreateAcme: "re-create",
+}
+
+
 def verb(action: Action) -> str:
     """What an action does, for logs and tables."""
-    match action:
-        case AddPolicy():
-            return "add policy"
-        case EditPolicy():
-            return "change policy"
-        case SwitchOff():
-            return "switch policy off"
-        case AdoptSame():
-            return "adopt policy"
-        case WriteFile():
-            return "write policy file"
-        case EditConf():
-            return "edit settings"
-        case RestartAcme():
-            return "restart"
-        case RecreateAcme():
-            return "re-create"
+    return _VERBS[type(action)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from sidecar.domainname import policy_host
 from sidecar.envfile import items
 from sidecar.mtasts import Mode
 from sidecar.observed import (
+    FILE,
     Backend,
     Caa,
     Certificate,
@@ -100,6 +101,8 @@ def with_policy(observed: Observed) -> frozenset[str]:
 
 def our_names(scene: Scene, settings: Settings, observed: Observed) -> list[str]:
     """The policy hosts that should be in a certificate: of every managed domain that is served a policy."""
+    if FILE in observed.memory.retired:
+        return []
     native = scene.mailcow.backend is Backend.NATIVE
     served = {
         domain.name

@@ -11,7 +11,7 @@ from sidecar.mtasts import Invalid, Policy, differences, loosenings, parse, rend
 from sidecar.notice import Level, Notice
 from sidecar.observed import FILE, Observed, PolicyFile, Seen
 from sidecar.ownership import Whose, last_written, policy_of, whose
-from sidecar.plan.actions import AdoptSame, Held, Plan, WriteFile
+from sidecar.plan.actions import AdoptSame, Held, Plan, RemoveFile, WriteFile
 from sidecar.settings import Settings
 
 
@@ -27,8 +27,10 @@ def served_by_file(observed: Observed) -> Policy | None:
 
 def plan_file(observed: Observed, settings: Settings, wanted: Wanted | None) -> Plan:
     """At most one write, of the whole file."""
-    if wanted is None or wanted.policy is None or not isinstance(observed.file, Seen):
+    if wanted is None or not isinstance(observed.file, Seen):
         return Plan(notices=wanted.notices if wanted else ())
+    if wanted.policy is None:
+        return _removal(observed, wanted.reason, observed.file.value)
     return Plan(notices=wanted.notices) + _step(
         observed, settings, wanted, wanted.policy, observed.file.value
     )
@@ -66,6 +68,17 @@ def _step(observed: Observed, settings: Settings, wanted: Wanted, policy: Policy
     if floor is not None:
         policy = _raised(policy, served, settings)
     return _write(WriteFile(render(policy), f"{reason}; {taken}", backup=True, floor=floor), file)
+
+
+def _removal(observed: Observed, reason: str, file: PolicyFile) -> Plan:
+    """Only our own file, and one that was handed over, is ever removed."""
+    if file.data is None:
+        return Plan()
+    ours = whose(file.data.decode("utf-8", "surrogateescape"), observed.memory.policy(FILE)) is Whose.OURS
+    action = RemoveFile(reason)
+    if file.locked is not None:
+        return Plan(held=(Held(action, file.locked),))
+    return Plan((action,)) if ours else Plan(held=(Held(action, "the policy file is not the sidecar's own"),))
 
 
 def _raised(policy: Policy, floor: Policy, settings: Settings) -> Policy:

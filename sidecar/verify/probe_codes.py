@@ -13,37 +13,65 @@ _S31, _S32, _S33, _S41, _S42 = (f"RFC 8461 §{number}" for number in ("3.1", "3.
 # --- _mta-sts.<domain> TXT
 TXT_FOUND = Code("txt-found", _OK, _S31, "There is exactly one MTA-STS record.")
 TXT_ALIAS = Code("txt-alias", _OK, "RFC 8461 §8.2", "The MTA-STS record is reached by a CNAME, as is right.")
-TXT_NXDOMAIN = Code("txt-nxdomain", _NOTICE, _S31, "The name of the MTA-STS record does not exist: no MTA-STS.")
+TXT_NXDOMAIN = Code(
+    "txt-nxdomain", _NOTICE, _S31, "The name of the MTA-STS record does not exist: no MTA-STS."
+)
 TXT_NONE = Code("txt-none", _NOTICE, _S31, "The name exists and has no MTA-STS record: no MTA-STS.")
-TXT_SEVERAL = Code("txt-several", _ERROR, _S31, "There are several MTA-STS records: senders act as with none.")
+TXT_SEVERAL = Code(
+    "txt-several", _ERROR, _S31, "There are several MTA-STS records: senders act as with none."
+)
 TXT_ALMOST = Code("txt-almost", _ERROR, _S31, "A record looks like one of MTA-STS, and is none for a sender.")
-TXT_MISPLACED = Code("txt-misplaced", _WARNING, _S31, "The MTA-STS record stands at the domain instead of _mta-sts.")
+TXT_MISPLACED = Code(
+    "txt-misplaced", _WARNING, _S31, "The MTA-STS record stands at the domain instead of _mta-sts."
+)
 TXT_SERVFAIL = Code("txt-servfail", _UNKNOWN, _S31, "The resolver answered SERVFAIL for the MTA-STS record.")
 TXT_TIMEOUT = Code("txt-timeout", _UNKNOWN, _S31, "The DNS did not answer in time for the MTA-STS record.")
 TXT_UNASKED = Code("txt-unasked", _UNKNOWN, _S31, "The MTA-STS record could not be asked for.")
 DNSSEC_VALIDATED = Code("dnssec-validated", _OK, "RFC 8461 §10.2", "The answer was validated with DNSSEC.")
-DNSSEC_ABSENT = Code("dnssec-absent", _OK, "RFC 8461 §10.2", "Not validated with DNSSEC, which MTA-STS can do without.")
-DNSSEC_BOGUS = Code("dnssec-bogus", _ERROR, "RFC 4035 §4.3", "DNSSEC validation fails: senders that validate see nothing.")
+DNSSEC_ABSENT = Code(
+    "dnssec-absent", _OK, "RFC 8461 §10.2", "Not validated with DNSSEC, which MTA-STS can do without."
+)
+DNSSEC_BOGUS = Code(
+    "dnssec-bogus", _ERROR, "RFC 4035 §4.3", "DNSSEC validation fails: senders that validate see nothing."
+)
 
 # --- https://mta-sts.<domain>/.well-known/mta-sts.txt
 POLICY_FETCHED = Code("policy-fetched", _OK, _S33, "The policy was fetched as a sender does it.")
 POLICY_INSIDE = Code("policy-inside", _NOTICE, _S33, "The policy was fetched inside mailcow's network only.")
 POLICY_HOST_MISSING = Code("policy-host-missing", _ERROR, _S33, "The policy host has no address in the DNS.")
-POLICY_HOST_UNKNOWN = Code("policy-host-unknown", _UNKNOWN, _S33, "The DNS did not answer for the policy host.")
+POLICY_HOST_UNKNOWN = Code(
+    "policy-host-unknown", _UNKNOWN, _S33, "The DNS did not answer for the policy host."
+)
 POLICY_REFUSED = Code("policy-refused", _UNKNOWN, _S33, "The policy host refused the connection from here.")
-POLICY_UNREACHABLE = Code("policy-unreachable", _UNKNOWN, _S33, "No connection to the policy host came about from here.")
+POLICY_UNREACHABLE = Code(
+    "policy-unreachable", _UNKNOWN, _S33, "No connection to the policy host came about from here."
+)
 POLICY_UNASKED = Code("policy-unasked", _UNKNOWN, _S33, "The policy was not asked for.")
-POLICY_TIMEOUT = Code("policy-timeout", _ERROR, _S33, "The policy host takes longer than the minute that senders wait.")
-POLICY_BROKEN = Code("policy-broken", _ERROR, _S33, "The policy host ends the connection without a whole HTTP answer.")
-POLICY_REDIRECT = Code("policy-redirect", _ERROR, _S33, "The policy host redirects, which senders must not follow.")
+POLICY_TIMEOUT = Code(
+    "policy-timeout", _ERROR, _S33, "The policy host takes longer than the minute that senders wait."
+)
+POLICY_BROKEN = Code(
+    "policy-broken", _ERROR, _S33, "The policy host ends the connection without a whole HTTP answer."
+)
+POLICY_REDIRECT = Code(
+    "policy-redirect", _ERROR, _S33, "The policy host redirects, which senders must not follow."
+)
 POLICY_STATUS = Code("policy-status", _ERROR, _S33, "The policy host answers with another status than 200.")
 POLICY_MEDIA_TYPE = Code("policy-media-type", _ERROR, _S33, "The policy is not served as text/plain.")
-POLICY_TOO_LARGE = Code("policy-too-large", _ERROR, _S33, "The policy is larger than the 64 KB that senders read.")
+POLICY_TOO_LARGE = Code(
+    "policy-too-large", _ERROR, _S33, "The policy is larger than the 64 KB that senders read."
+)
 POLICY_CERT_EXPIRED = Code("policy-cert-expired", _ERROR, _S33, "The policy host's certificate has expired.")
-POLICY_CERT_NOT_YET = Code("policy-cert-not-yet-valid", _ERROR, _S33, "The policy host's certificate is not valid yet.")
+POLICY_CERT_NOT_YET = Code(
+    "policy-cert-not-yet-valid", _ERROR, _S33, "The policy host's certificate is not valid yet."
+)
 POLICY_CERT_NAME = Code("policy-cert-name", _ERROR, _S33, "The policy host's name is not in its certificate.")
-POLICY_CERT_SELF_SIGNED = Code("policy-cert-self-signed", _ERROR, _S33, "The policy host's certificate is self-signed.")
-POLICY_CERT_ISSUER = Code("policy-cert-issuer", _ERROR, _S33, "The policy host's certificate has no issuer that senders trust.")
+POLICY_CERT_SELF_SIGNED = Code(
+    "policy-cert-self-signed", _ERROR, _S33, "The policy host's certificate is self-signed."
+)
+POLICY_CERT_ISSUER = Code(
+    "policy-cert-issuer", _ERROR, _S33, "The policy host's certificate has no issuer that senders trust."
+)
 POLICY_CERT_ENDING = Code("policy-cert-ending", _WARNING, _S33, "The policy host's certificate ends soon.")
 POLICY_TLS_OLD = Code("policy-tls-old", _ERROR, "RFC 8996 §1", "The policy host speaks no TLS 1.2 or later.")
 POLICY_TLS_FAILED = Code("policy-tls-failed", _ERROR, _S33, "The TLS handshake with the policy host fails.")
@@ -62,43 +90,81 @@ MX_UNKNOWN = Code("mx-unknown", _UNKNOWN, "RFC 5321 §5.1", "The DNS did not ans
 MX_TLS = Code("mx-tls", _OK, _S42, "The MX host offers STARTTLS with a certificate that senders trust.")
 MX_INSIDE = Code("mx-inside", _NOTICE, _S42, "The MX host was probed inside mailcow's network only.")
 MX_HOST_MISSING = Code("mx-host-missing", _ERROR, "RFC 5321 §5.1", "The MX host has no address in the DNS.")
-MX_HOST_UNKNOWN = Code("mx-host-unknown", _UNKNOWN, "RFC 5321 §5.1", "The DNS did not answer for the MX host.")
+MX_HOST_UNKNOWN = Code(
+    "mx-host-unknown", _UNKNOWN, "RFC 5321 §5.1", "The DNS did not answer for the MX host."
+)
 MX_REFUSED = Code("mx-refused", _UNKNOWN, _S42, "The MX host refused the connection from here.")
 MX_UNREACHABLE = Code("mx-unreachable", _UNKNOWN, _S42, "No connection to the MX host came about from here.")
 MX_UNASKED = Code("mx-unasked", _UNKNOWN, _S42, "The MX host was not probed.")
-MX_WONT_TALK = Code("mx-wont-talk", _UNKNOWN, _S42, "The MX host was reached, and did not go through a conversation with us.")
+MX_WONT_TALK = Code(
+    "mx-wont-talk", _UNKNOWN, _S42, "The MX host was reached, and did not go through a conversation with us."
+)
 MX_NO_STARTTLS = Code("mx-no-starttls", _CRITICAL, _S42, "The MX host offers no STARTTLS.")
 MX_TLS_OLD = Code("mx-tls-old", _CRITICAL, "RFC 8996 §1", "The MX host speaks no TLS 1.2 or later.")
 MX_TLS_FAILED = Code("mx-tls-failed", _CRITICAL, _S42, "The TLS handshake with the MX host fails.")
 MX_CERT_EXPIRED = Code("mx-cert-expired", _CRITICAL, _S42, "The MX host's certificate has expired.")
-MX_CERT_NOT_YET = Code("mx-cert-not-yet-valid", _CRITICAL, _S42, "The MX host's certificate is not valid yet.")
+MX_CERT_NOT_YET = Code(
+    "mx-cert-not-yet-valid", _CRITICAL, _S42, "The MX host's certificate is not valid yet."
+)
 MX_CERT_NAME = Code("mx-cert-name", _CRITICAL, _S42, "The MX host's name is not in its certificate.")
-MX_CERT_SELF_SIGNED = Code("mx-cert-self-signed", _CRITICAL, _S42, "The MX host's certificate is self-signed.")
-MX_CERT_ISSUER = Code("mx-cert-issuer", _CRITICAL, _S42, "The MX host's certificate has no issuer that senders trust.")
+MX_CERT_SELF_SIGNED = Code(
+    "mx-cert-self-signed", _CRITICAL, _S42, "The MX host's certificate is self-signed."
+)
+MX_CERT_ISSUER = Code(
+    "mx-cert-issuer", _CRITICAL, _S42, "The MX host's certificate has no issuer that senders trust."
+)
 MX_CERT_ENDING = Code("mx-cert-ending", _WARNING, _S42, "The MX host's certificate ends soon.")
 
 # --- _smtp._tls.<domain> TXT
 _TLSRPT = "RFC 8460 §3"
 TLSRPT_FOUND = Code("tlsrpt-found", _OK, _TLSRPT, "There is exactly one TLSRPT record.")
 TLSRPT_NONE = Code("tlsrpt-none", _NOTICE, _TLSRPT, "There is no TLSRPT record: nobody reports failed TLS.")
-TLSRPT_SEVERAL = Code("tlsrpt-several", _ERROR, _TLSRPT, "There are several TLSRPT records: senders act as with none.")
-TLSRPT_ALMOST = Code("tlsrpt-almost", _ERROR, _TLSRPT, "A record looks like one of TLSRPT, and is none for a sender.")
+TLSRPT_SEVERAL = Code(
+    "tlsrpt-several", _ERROR, _TLSRPT, "There are several TLSRPT records: senders act as with none."
+)
+TLSRPT_ALMOST = Code(
+    "tlsrpt-almost", _ERROR, _TLSRPT, "A record looks like one of TLSRPT, and is none for a sender."
+)
 TLSRPT_UNKNOWN = Code("tlsrpt-unknown", _UNKNOWN, _TLSRPT, "The DNS did not answer for the TLSRPT record.")
 
 # --- DANE
-DANE_VALIDATED = Code("dane-validated", _OK, "RFC 7672 §2.2", "The MX host has TLSA records, validated with DNSSEC.")
-DANE_NONE = Code("dane-none", _OK, "RFC 7672 §2.2", "The MX host has no TLSA record, which MTA-STS can do without.")
-DANE_INSECURE = Code("dane-insecure", _NOTICE, "RFC 7672 §2.2", "TLSA records without DNSSEC, which senders ignore.")
-DANE_MISMATCH = Code("dane-mismatch", _CRITICAL, "RFC 7672 §3.1.1", "The MX host's certificate matches none of its TLSA records.")
-DANE_BOGUS = Code("dane-bogus", _ERROR, "RFC 7672 §2.1.2", "DNSSEC validation fails for TLSA: DANE senders hold mail back.")
-DANE_UNKNOWN = Code("dane-unknown", _UNKNOWN, "RFC 7672 §2.1.2", "The DNS did not answer for the TLSA records.")
+DANE_VALIDATED = Code(
+    "dane-validated", _OK, "RFC 7672 §2.2", "The MX host has TLSA records, validated with DNSSEC."
+)
+DANE_NONE = Code(
+    "dane-none", _OK, "RFC 7672 §2.2", "The MX host has no TLSA record, which MTA-STS can do without."
+)
+DANE_INSECURE = Code(
+    "dane-insecure", _NOTICE, "RFC 7672 §2.2", "TLSA records without DNSSEC, which senders ignore."
+)
+DANE_MISMATCH = Code(
+    "dane-mismatch",
+    _CRITICAL,
+    "RFC 7672 §3.1.1",
+    "The MX host's certificate matches none of its TLSA records.",
+)
+DANE_BOGUS = Code(
+    "dane-bogus", _ERROR, "RFC 7672 §2.1.2", "DNSSEC validation fails for TLSA: DANE senders hold mail back."
+)
+DANE_UNKNOWN = Code(
+    "dane-unknown", _UNKNOWN, "RFC 7672 §2.1.2", "The DNS did not answer for the TLSA records."
+)
 
 # --- CAA for mta-sts.<domain>
 _CAA = "RFC 8659 §3"
 CAA_NONE = Code("caa-none", _OK, _CAA, "No CAA record restricts who may issue for the policy host.")
-CAA_ALLOWS = Code("caa-allows", _OK, _CAA, "The CAA records allow Let's Encrypt to issue for the policy host.")
-CAA_FORBIDS = Code("caa-forbids", _ERROR, _CAA, "The CAA records keep Let's Encrypt from issuing for the policy host.")
-CAA_OTHER = Code("caa-other-issuer", _NOTICE, _CAA, "CAA forbids Let's Encrypt, and another issuer's certificate is in use.")
+CAA_ALLOWS = Code(
+    "caa-allows", _OK, _CAA, "The CAA records allow Let's Encrypt to issue for the policy host."
+)
+CAA_FORBIDS = Code(
+    "caa-forbids", _ERROR, _CAA, "The CAA records keep Let's Encrypt from issuing for the policy host."
+)
+CAA_OTHER = Code(
+    "caa-other-issuer",
+    _NOTICE,
+    _CAA,
+    "CAA forbids Let's Encrypt, and another issuer's certificate is in use.",
+)
 CAA_UNKNOWN = Code("caa-unknown", _UNKNOWN, _CAA, "The DNS did not answer for the CAA records.")
 
 ALL: tuple[Code, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Code))

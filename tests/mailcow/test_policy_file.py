@@ -290,3 +290,14 @@ def test_socket_in_its_place_is_no_answer(mailcow: Path, path: Path, monkeypatch
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path.name)
         assert isinstance(policy_file.observe(mailcow, NOW), Unseen)
+
+
+def test_removed_file_is_kept_in_the_state(tmp_path: Path) -> None:
+    """Taken away for good, and yet not lost; without a file there is nothing to do."""
+    (tmp_path / "mailcow/data/web").mkdir(parents=True)
+    policy_file.write(tmp_path / "mailcow", b"text")
+    policy_file.remove(tmp_path / "mailcow", tmp_path / "state")
+    assert not (tmp_path / "mailcow/data/web/.well-known/mta-sts.txt").exists()
+    assert [path.read_bytes() for path in (tmp_path / "state").iterdir()] == [b"text"]
+    policy_file.remove(tmp_path / "mailcow", tmp_path / "state")
+    assert len(list((tmp_path / "state").iterdir())) == 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sidecar.mtasts import Mode, Policy, render
 from sidecar.observed import FILE, Backend, Issuer, Mailcow, Memory, PolicyMemory, Span, Version, Write
 from sidecar.ownership import policy_of
-from sidecar.plan.actions import Action, AddPolicy, EditConf, EditPolicy, Plan, SwitchOff
+from sidecar.plan.actions import Action, AddPolicy, EditConf, EditPolicy, Plan, RemoveFile, SwitchOff
 from sidecar.settings import Settings
 from tests.worlds import DAY, HOST, NOW, World, advance, given_settings, look, settle
 
@@ -123,7 +123,7 @@ def withdrawn(world: World, plan: Plan) -> list[Action]:
     found: list[Action] = []
     for action in plan.actions:
         match action:
-            case SwitchOff():
+            case SwitchOff() | RemoveFile():
                 found.append(action)
             case EditPolicy(domain=domain, policy=policy):
                 before = policy_of(world.served.get(domain))

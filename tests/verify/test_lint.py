@@ -14,6 +14,7 @@ from sidecar.verify import codes
 from sidecar.verify.findings import Severity
 from sidecar.verify.lint import Judged, lint_match, lint_policy, lint_record, lint_tlsrpt
 from sidecar.verify.rules import policy as policy_rule
+from sidecar.verify.rules.few import MOST
 from tests.verify.corpus import Case
 from tests.verify.corpus.matches import CASES as MATCHES
 from tests.verify.corpus.policies import BASE
@@ -99,6 +100,43 @@ def test_a_better_mx_is_told() -> None:
     ):
         (finding,) = lint_policy(BASE.replace(b"mail.example.org", wrong.encode())).findings
         assert finding.todo == f"write mx: {better}"
+
+
+def test_a_text_full_of_mistakes_gives_few_findings_in_little_time() -> None:
+    """A stranger's policy or record may not fill the memory, nor keep the processor busy."""
+    for filling in (
+        b"\n",
+        b" ",
+        b"x",
+        b"x: y\n",
+        b"x\n",
+        b"mx: a_b\n",
+        b":",
+        b"a ",
+        b"\xff\n",
+        b"mx: a.example\n",
+    ):
+        for text in (
+            filling * 20_000,
+            BASE + filling * 20_000 + b"\x00",
+            b"x: " + filling * 20_000 + b"\x00",
+        ):
+            judged = lint_policy(text)
+            assert not judged.valid
+            assert len(judged.findings) <= MOST
+            assert len(str(mtasts.parse(text))) < 10_000
+    for filling in (b";", b" ", b"x=y;", b"x;", b"id=a;", b"=", b"; "):
+        for judge, begin in ((lint_record, b"v=STSv1;"), (lint_tlsrpt, b"v=TLSRPTv1;")):
+            judged = judge(begin + filling * 20_000 + b"\x00")
+            assert not judged.valid
+            assert len(judged.findings) <= MOST
+    numbers = range(20_000)
+    assert lint_policy(BASE + b"".join(b"mx: m%d.example\nx%d: y\n" % (at, at) for at in numbers)).valid
+    assert lint_tlsrpt(
+        b"v=TLSRPTv1; rua=mailto:a@b.example" + b"".join(b"; x%d=y" % at for at in numbers)
+    ).valid
+    many = lint_policy(b"x\n" * 100 + BASE)
+    assert many.findings[-1].message.endswith("(and 50 findings more)")
 
 
 # Second statements: each grammar once more, as one expression copied from the ABNF.

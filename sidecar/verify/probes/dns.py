@@ -6,7 +6,7 @@ it (an MX that 1,000 domains share); what is remembered dies with it.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import dns.asyncresolver
 import dns.edns
@@ -70,7 +70,7 @@ class Asking:
         """A, then AAAA. One of both is enough; none is an answer only if both were given."""
         found = await asyncio.gather(*(self._records(host, kind) for kind in (RdataType.A, RdataType.AAAA)))
         answers = [answer for answer in found if isinstance(answer, Answer)]
-        records = tuple(host for answer in answers for host in _only(answer, _address).records)
+        records = tuple(host for answer in answers for record in answer.records if (host := _address(record)))
         for answer in found:
             if isinstance(answer, NoAnswer) and not records:
                 return answer
@@ -99,6 +99,9 @@ class Asking:
         asked = f"asking for {dns.rdatatype.to_text(kind)} of {name}"
         try:
             absolute = dns.name.from_text(name)
+        except (dns.exception.DNSException, ValueError) as error:
+            return self._no_answer(Silence.OTHER, f"{name!r} cannot be asked of the DNS: {error}")
+        try:
             async with self._places:
                 return await self._resolve(absolute, kind, _VALIDATE)
         except dns.resolver.NoNameservers as error:
@@ -128,7 +131,7 @@ class Asking:
                 name, kind, raise_on_no_answer=False, lifetime=self._patience_s, search=False
             )
         except dns.resolver.NXDOMAIN as error:
-            response = error.response(error.qnames()[0])
+            response: dns.message.Message = error.kwargs["responses"][error.kwargs["qnames"][0]]
             return Answer((), False, _alias(name, error.canonical_name), _authentic(response), self._clock())
         # Servers shuffle records, and the same ones are to be the same value.
         records = tuple(sorted(found.rrset or ()))
@@ -167,7 +170,7 @@ class Asking:
         return NoAnswer(why, reason, self._clock())
 
 
-def _only(found: Asked[dns.rdata.Rdata], convert: Callable[[dns.rdata.Rdata], R | None]) -> Any:
+def _only(found: Asked[dns.rdata.Rdata], convert: Callable[[dns.rdata.Rdata], R | None]) -> Asked[R]:
     """The same answer with its records converted, each said once; what is converted to None is left out."""
     if isinstance(found, NoAnswer):
         return found
@@ -194,7 +197,7 @@ def _tlsa(record: dns.rdata.Rdata) -> Tlsa | None:
 
 def _address(record: dns.rdata.Rdata) -> str | None:
     if isinstance(record, dns.rdtypes.IN.A.A | dns.rdtypes.IN.AAAA.AAAA):
-        return record.address
+        return str(record.address)
     return None
 
 

@@ -103,4 +103,4 @@ class _Bytes:
         self._raw = raw
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(io.BytesIO(self._raw))  # type: ignore[arg-type]
+        return io.BufferedReader(io.BytesIO(self._raw))

@@ -9,6 +9,7 @@ import socket
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 from sidecar.verify.seen import Barrier, Unreachable, Way
 
@@ -33,7 +34,7 @@ class Reached:
     address: str
     port: int
 
-    def __enter__(self) -> "Reached":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -85,14 +86,18 @@ async def reach(
             return Reached(connection, Way(f"{inside.host} ({address})", reason), address, inside.port)
         trouble = "has no address"
     except (OSError, TimeoutError) as error:
-        trouble = f"did not take a connection either ({error or f'no answer within {timeout_s:g} s'})"
+        trouble = f"did not take a connection either ({_reason(error, timeout_s)})"
     return Unreachable(barrier, f"{reason}; {inside.host} inside mailcow's network {trouble}", clock())
 
 
-def _said(address: str, port: int, error: OSError | TimeoutError, timeout_s: float) -> str:
-    if isinstance(error, TimeoutError):
-        return f"{address} port {port} did not answer within {timeout_s:g} s"
-    return f"{address} port {port} cannot be reached ({error.strerror or error})"
+def _said(address: str, port: int, error: OSError, timeout_s: float) -> str:
+    return f"{address} port {port} cannot be reached ({_reason(error, timeout_s)})"
+
+
+def _reason(error: OSError, timeout_s: float) -> str:
+    if isinstance(error, TimeoutError) and not error.strerror:
+        return f"no answer within {timeout_s:g} s"
+    return error.strerror or str(error)
 
 
 async def _connect(address: str, port: int, timeout_s: float) -> socket.socket:

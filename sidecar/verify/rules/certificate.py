@@ -43,7 +43,10 @@ def _words(failure: TlsFailure, name: str) -> tuple[str, str]:
             return f"the certificate is not valid{when}", "set the clocks right, or wait"
         case TlsTrouble.WRONG_NAME:
             names = f"; it has {_some(shown.names)}" if shown else ""
-            return f"{name} is not among the DNS names of the certificate{names}", f"get a certificate for {name}"
+            return (
+                f"{name} is not among the DNS names of the certificate{names}",
+                f"get a certificate for {name}",
+            )
         case TlsTrouble.SELF_SIGNED:
             return "the certificate is self-signed", "get one of an authority that mail servers trust"
         case TlsTrouble.UNKNOWN_ISSUER:

@@ -11,6 +11,7 @@ from sidecar.domainname import to_ascii
 from sidecar.mtasts import Fault, Mode, Problem, Reading, is_mx_pattern
 from sidecar.verify import codes
 from sidecar.verify.findings import Code, Finding
+from sidecar.verify.rules.few import few
 
 SHORT = 604_800
 """Seconds: below it a max_age in enforce is short of the "weeks or greater" that RFC 8461 §3.2 expects."""
@@ -89,7 +90,7 @@ def judge(reading: Reading, data: bytes, subject: str = "the policy") -> tuple[F
         if _ADDRESS.match(pattern):
             message = f"mx {pattern} is an IP address; an MX record names a host, so nothing matches it"
             findings.append(Finding.of(codes.POLICY_MX_ADDRESS, subject, message, "write the MX host's name"))
-    return (*findings, *_max_age(reading, subject))
+    return few([*findings, *_max_age(reading, subject)])
 
 
 def _problem(problem: Problem, subject: str) -> Finding:

@@ -7,9 +7,9 @@ from sidecar.domainname import policy_host
 from sidecar.observed import Unseen
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.findings import Code, Finding, Severity
-from sidecar.verify.lint import lint_policy
+from sidecar.verify.lint import Judged, lint_policy
 from sidecar.verify.rules.certificate import judge_end, judge_tls_failure
-from sidecar.verify.rules.txt_dns import about
+from sidecar.verify.rules.retold import retold
 from sidecar.verify.seen import (
     Barrier,
     DomainSeen,
@@ -17,6 +17,7 @@ from sidecar.verify.seen import (
     NoAnswer,
     PolicyAnswer,
     PolicyFailure,
+    PolicyFetch,
     TlsFailure,
     TlsTrouble,
     Unreachable,
@@ -36,13 +37,14 @@ _TLS: dict[TlsTrouble, Code] = {
 _ELSEWHERE = "check from another network: whether senders get there cannot be said from here"
 
 
-def body_of(seen: DomainSeen) -> bytes | None:
-    """The text that senders would take for the policy; None where they would take none, whatever was served."""
-    match seen.policy:
-        case PolicyAnswer(status=200, media_type="text/plain", whole=True, body=body):
-            return body
-        case _:
-            return None
+def usable(answer: PolicyAnswer) -> bool:
+    """Whether senders would read the body at all."""
+    return answer.status == 200 and answer.media_type == "text/plain" and answer.whole
+
+
+def the_policy(fetch: PolicyFetch) -> Judged | None:
+    """The policy that senders get, judged; None where they would take none, whatever was served."""
+    return lint_policy(fetch.body) if isinstance(fetch, PolicyAnswer) and usable(fetch) else None
 
 
 def judge_fetch(seen: DomainSeen, stakes: Stakes, now: float) -> tuple[Finding, ...]:
@@ -59,7 +61,10 @@ def judge_fetch(seen: DomainSeen, stakes: Stakes, now: float) -> tuple[Finding, 
         case PolicyFailure(slow=slow, detail=detail, way=way):
             code = codes.POLICY_TIMEOUT if slow else codes.POLICY_BROKEN
             message = f"{way.address} took the connection and gave no policy: {detail}"
-            return (Finding.of(code, url, message, "look into the web server's log", severity=failure), *_inside(url, way))
+            return (
+                Finding.of(code, url, message, "look into the web server's log", severity=failure),
+                *_inside(url, way),
+            )
         case Unreachable(barrier=barrier, reason=reason):
             refused = barrier is Barrier.REFUSED
             code = codes.POLICY_REFUSED if refused else codes.POLICY_UNREACHABLE
@@ -84,15 +89,16 @@ def _answer(url: str, answer: PolicyAnswer, failure: Severity) -> tuple[Finding,
         todo = "have the web server say Content-Type: text/plain"
         findings.append(Finding.of(codes.POLICY_MEDIA_TYPE, url, message, todo, severity=failure))
     if not answer.whole:
-        message, todo = "the policy is larger than 64 KB, which senders need not read", "serve the policy alone"
+        message, todo = (
+            "the policy is larger than 64 KB, which senders need not read",
+            "serve the policy alone",
+        )
         findings.append(Finding.of(codes.POLICY_TOO_LARGE, url, message, todo, severity=failure))
     else:
-        findings += [
-            Finding(f.code, min(f.severity, failure, key=_rank) if _bad(f) else f.severity, url, *_rest(f))
-            for f in about(url, lint_policy(answer.body).findings)
-        ]
-    if not any(finding.severity.rank > Severity.WARNING.rank for finding in findings):
-        findings.insert(0, Finding.of(codes.POLICY_FETCHED, url, f"the policy was fetched from {answer.way.address}"))
+        findings += retold(url, lint_policy(answer.body).findings, failure)
+    if usable(answer):
+        told = f"the policy was fetched from {answer.way.address}"
+        findings.insert(0, Finding.of(codes.POLICY_FETCHED, url, told))
     return tuple(findings)
 
 
@@ -112,15 +118,3 @@ def _inside(url: str, way: Way) -> tuple[Finding, ...]:
         return ()
     message = f"asked at {way.address}, inside mailcow's network, because {way.instead_of}"
     return (Finding.of(codes.POLICY_INSIDE, url, message, _ELSEWHERE),)
-
-
-def _bad(finding: Finding) -> bool:
-    return finding.severity.rank > Severity.WARNING.rank
-
-
-def _rank(severity: Severity) -> int:
-    return severity.rank
-
-
-def _rest(finding: Finding) -> tuple[str, str | None, str]:
-    return finding.message, finding.todo, finding.section

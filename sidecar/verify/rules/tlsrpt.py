@@ -12,6 +12,7 @@ from sidecar.txtrecord import Fault, Problem
 from sidecar.verify import codes
 from sidecar.verify.findings import Code, Finding
 from sidecar.verify.rules import fields
+from sidecar.verify.rules.few import few
 
 _CODES: Mapping[StrEnum, Code] = {
     Fault.FOREIGN: codes.TLSRPT_FOREIGN,
@@ -70,7 +71,7 @@ def judge(reading: Reading, subject: str = "the record") -> tuple[Finding, ...]:
     for name in reading.unknown:
         todo = "take it out unless you know of its use"
         findings.append(Finding.of(codes.TLSRPT_UNKNOWN, subject, fields.unknown(name), todo))
-    return tuple(findings)
+    return few(findings)
 
 
 def _problem(problem: Problem, subject: str) -> Finding:

@@ -6,8 +6,9 @@ The grammar of the one record is judged by `rules.record`.
 import re
 
 from sidecar.verify import probe_codes as codes
-from sidecar.verify.findings import Code, Finding, Severity
+from sidecar.verify.findings import Code, Finding
 from sidecar.verify.lint import Judged, lint_record
+from sidecar.verify.rules.retold import retold
 from sidecar.verify.seen import Answer, Asked, DomainSeen, NoAnswer, Silence
 
 # sts-text-record = sts-version 1*(sts-field-delim sts-field) ..., sts-field-delim = *WSP ";" *WSP
@@ -57,7 +58,9 @@ def judge_txt(seen: DomainSeen) -> tuple[Finding, ...]:
     else:
         findings += _none(name, seen.txt, seen)
     if seen.txt.alias is not None and seen.txt.records:
-        findings.append(Finding.of(codes.TXT_ALIAS, name, f"{name} is a CNAME to {seen.txt.alias}, which senders follow"))
+        findings.append(
+            Finding.of(codes.TXT_ALIAS, name, f"{name} is a CNAME to {seen.txt.alias}, which senders follow")
+        )
     findings.append(_dnssec(name, seen.txt))
     return tuple(findings)
 
@@ -74,8 +77,12 @@ def _unanswered(name: str, silence: NoAnswer) -> Finding:
 
 def _one(name: str, record: bytes) -> list[Finding]:
     judged = lint_record(record)
-    found = [Finding.of(codes.TXT_FOUND, name, f"the MTA-STS record has the id {judged.id}")] if judged.valid else []
-    return [*found, *about(name, judged.findings)]
+    found = (
+        [Finding.of(codes.TXT_FOUND, name, f"the MTA-STS record has the id {judged.id}")]
+        if judged.valid
+        else []
+    )
+    return [*found, *retold(name, judged.findings)]
 
 
 def _almost(name: str, record: bytes) -> list[Finding]:
@@ -87,14 +94,16 @@ def _almost(name: str, record: bytes) -> list[Finding]:
             f"the record {text!r} does not begin with 'v=STSv1;', in this case and spelling: senders ignore it",
             "write it as 'v=STSv1; id=<letters and digits>;'",
         ),
-        *about(name, lint_record(record).findings),
+        *retold(name, lint_record(record).findings),
     ]
 
 
 def _none(name: str, txt: Answer[bytes], seen: DomainSeen) -> list[Finding]:
     others = f"; {len(txt.records)} TXT of other kinds are ignored" if txt.records else ""
     code, what = (
-        (codes.TXT_NONE, f"{name} has no MTA-STS record{others}") if txt.exists else (codes.TXT_NXDOMAIN, f"{name} does not exist")
+        (codes.TXT_NONE, f"{name} has no MTA-STS record{others}")
+        if txt.exists
+        else (codes.TXT_NXDOMAIN, f"{name} does not exist")
     )
     findings = [Finding.of(code, name, f"{what}: senders do not use MTA-STS for {seen.domain}")]
     if isinstance(seen.misplaced, Answer) and any(_ALMOST.match(record) for record in seen.misplaced.records):
@@ -113,14 +122,7 @@ def _dnssec(name: str, txt: Answer[bytes]) -> Finding:
     if txt.authentic:
         return Finding.of(codes.DNSSEC_VALIDATED, name, "the resolver validated the answer with DNSSEC")
     return Finding.of(
-        codes.DNSSEC_ABSENT, name, "the resolver did not validate the answer with DNSSEC; MTA-STS can do without"
+        codes.DNSSEC_ABSENT,
+        name,
+        "the resolver did not validate the answer with DNSSEC; MTA-STS can do without",
     )
-
-
-def about(subject: str, findings: tuple[Finding, ...]) -> list[Finding]:
-    """Findings of a text, told of the place where it was found."""
-    return [
-        Finding(f.code, f.severity, subject, f.message, f.todo, f.section)
-        for f in findings
-        if f.severity is not Severity.OK
-    ]

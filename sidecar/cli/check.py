@@ -1,0 +1,158 @@
+"""`sidecar check DOMAIN…`: what senders see of any domain on the internet; it needs no mailcow.
+
+Exit codes: 0 nothing worse than a notice, 1 a warning or something that could not be seen, 4 an error or worse (2, as
+everywhere, is for a wrong command line).
+"""
+
+import argparse
+import asyncio
+import ipaddress
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sidecar.domainname import to_ascii, to_unicode
+from sidecar.exits import Exit
+from sidecar.verify.findings import Finding, Severity
+
+if TYPE_CHECKING:  # it needs a while to import, and every command builds the whole command line
+    from sidecar.verify.check import Checked
+
+GOOD, DOUBTFUL, BAD = 0, 1, 4
+
+_EPILOG = """\
+exit codes: 0 nothing worse than a notice, 1 a warning or something that could not be seen from here,
+            2 wrong command line, 4 an error or worse
+
+severities: critical  senders refuse to deliver
+            error     senders do not use the policy, or no report comes
+            warning   works now, and will not for long or for everybody
+            unknown   could not be seen from here, which says nothing of the domain
+            notice    good to know
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The command's part of the command line."""
+    parser = subparsers.add_parser(
+        "check",
+        help="see domains as a sending mail server sees them (any domain; needs no mailcow)",
+        description="Asks DNS, policy host and MX hosts of each domain as RFC 8461 and RFC 8460 have a sender do it.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("domains", nargs="+", metavar="DOMAIN")
+    parser.add_argument("--json", action="store_true", help="print a list of results as JSON")
+    parser.add_argument("--resolver", metavar="ADDRESS[:PORT]", help="ask this DNS resolver")
+    parser.add_argument("--ca", metavar="FILE", type=Path, help="trust these roots (PEM) beside the system's")
+    # For tests on loopback, where nobody has ports 25 and 443.
+    parser.add_argument("--port-smtp", type=int, default=25, help=argparse.SUPPRESS)
+    parser.add_argument("--port-https", type=int, default=443, help=argparse.SUPPRESS)
+    parser.add_argument("--connect", metavar="ADDRESS", help=argparse.SUPPRESS)
+
+
+def run(given: argparse.Namespace, env: Mapping[str, str]) -> int:
+    """Checks the domains and prints what was found. Raises PermanentError for a file of roots that is none."""
+    from sidecar.verify.check import Probing, Wanted, check_many
+
+    try:
+        wanted = [Wanted(to_ascii(domain)) for domain in given.domains]
+        resolver = _resolver(given.resolver or env.get("MTA_STS_RESOLVER"))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return Exit.SETTINGS
+    probing = Probing(
+        resolver=resolver,
+        extra_root=given.ca,
+        smtp_port=given.port_smtp,
+        https_port=given.port_https,
+        connect=given.connect,
+    )
+    results = asyncio.run(check_many(wanted, probing, time.time))
+    print(json.dumps([as_json(result) for result in results], indent=2) if given.json else report(results))
+    return exit_code(results)
+
+
+def exit_code(results: "Sequence[Checked]") -> int:
+    """By the worst finding of all."""
+    rank = max((result.worst.rank for result in results), default=0)
+    if rank >= Severity.ERROR.rank:
+        return BAD
+    return DOUBTFUL if rank > Severity.NOTICE.rank else GOOD
+
+
+def as_json(checked: "Checked") -> dict[str, Any]:
+    """One result as `--json` prints it."""
+    policy = checked.policy
+    return {
+        "domain": checked.domain,
+        "at": datetime.fromtimestamp(checked.at, UTC).isoformat(timespec="seconds"),
+        "worst": checked.worst,
+        "id": checked.id,
+        "policy": None
+        if policy is None
+        else {"mode": policy.mode, "max_age": policy.max_age, "mx": list(policy.mx)},
+        "mx": None if checked.mx is None else list(checked.mx),
+        "findings": [
+            {
+                "code": finding.code,
+                "severity": finding.severity,
+                "subject": finding.subject,
+                "message": finding.message,
+                "todo": finding.todo,
+                "section": finding.section,
+            }
+            for finding in checked.findings
+        ],
+    }
+
+
+def report(results: "Sequence[Checked]") -> str:
+    """The results for a person, each domain with its worst findings first."""
+    return "\n\n".join(_domain(result) for result in results)
+
+
+def _domain(checked: "Checked") -> str:
+    lines = [f"{to_unicode(checked.domain)}: {checked.worst}", f"  {_summary(checked)}"]
+    for finding in sorted(checked.findings, key=lambda finding: -finding.severity.rank):
+        lines += _finding(finding)
+    return "\n".join(lines)
+
+
+def _summary(checked: "Checked") -> str:
+    if checked.policy is None:
+        told = "no policy that senders can use"
+    else:
+        policy = checked.policy
+        told = f"mode {policy.mode}, max_age {policy.max_age}, mx {', '.join(policy.mx) or 'none'}"
+    return f"{told}; id {checked.id or 'none'}"
+
+
+def _finding(finding: Finding) -> list[str]:
+    line = (
+        f"  {finding.severity:<8}  {finding.subject}: {finding.message}  [{finding.code}, {finding.section}]"
+    )
+    return [line] if finding.todo is None else [line, f"{'':12}to do: {finding.todo}"]
+
+
+def _resolver(text: str | None) -> tuple[str, int] | None:
+    """Address and port as MTA_STS_RESOLVER has them; raises ValueError."""
+    if not text:
+        return None
+    bare = text
+    host, port = bare, "53"
+    if bare.startswith("["):
+        host, _, rest = bare[1:].partition("]")
+        port = rest.removeprefix(":") or "53"
+    elif bare.count(":") == 1:
+        host, _, port = bare.partition(":")
+    try:
+        ipaddress.ip_address(host)
+        number = int(port)
+    except ValueError as error:
+        raise ValueError(f"--resolver {text!r} is not ADDRESS[:PORT]: {error}") from error
+    return host, number

@@ -1,0 +1,26 @@
+"""`sidecar init` on the command line; what it does is in `sidecar.init`, and needs no event loop."""
+
+import argparse
+
+_EXAMPLES = """\
+examples:
+  docker build -t mta-sts-sidecar .
+  docker run --rm -it -v /opt/mailcow-dockerized:/mailcow mta-sts-sidecar init
+  docker run --rm -v /opt/mailcow-dockerized:/mailcow mta-sts-sidecar init --dry-run
+
+exit codes: 0 changed, shown or declined, 1 a person must do something first or a file cannot be written,
+            3 there is no mailcow in the directory
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds `init` to the command line."""
+    init = subparsers.add_parser(
+        "init",
+        help="set up a mailcow directory, before the service exists",
+        description="Checks the mailcow directory and offers what the sidecar needs there, each change as a diff.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    init.add_argument("--yes", action="store_true", help="accept all changes")
+    init.add_argument("--dry-run", action="store_true", help="show them and write nothing")

@@ -1,0 +1,233 @@
+"""Checking domains as senders do: probes run at once under limits, then rules judge what came.
+
+Rule for every editor: within one `checks` nothing is asked twice, whatever is shared (an MX host of 1,000 domains, a
+parent zone); and nothing is kept beyond it, so results are as old as they say.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sidecar.dns.lookup import Lookups
+from sidecar.domainname import policy_host
+from sidecar.mtasts import Invalid, Policy, parse
+from sidecar.observed import Caa, Kind, Question, Sight
+from sidecar.verify.findings import Finding, Severity, worst
+from sidecar.verify.judge import judge
+from sidecar.verify.probes.dns import Asking
+from sidecar.verify.probes.policy import PolicyProbe
+from sidecar.verify.probes.smtp import SmtpProbe
+from sidecar.verify.probes.tls import trusting
+from sidecar.verify.probes.way import Doors, Place
+from sidecar.verify.rules.mx_match import hosts_of
+from sidecar.verify.rules.policy_fetch import usable
+from sidecar.verify.rules.txt_dns import candidates, the_record
+from sidecar.verify.seen import Answer, Asked, DomainSeen, Meant, MxSeen, NoAnswer, PolicyAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Probing:
+    """How to ask. All times in seconds.
+
+    The defaults hammer nobody: few domains at once, fewer conversations with one server.
+    """
+
+    resolver: tuple[str, int] | None = None
+    """Address and port; None: what /etc/resolv.conf names."""
+    extra_root: Path | None = None
+    """A PEM file with roots to trust beside the system's."""
+    inside_https: Place | None = None
+    """mailcow's nginx in its network, for `Wanted.ours` whose public address cannot be reached."""
+    inside_smtp: Mapping[str, Place] = field(default_factory=dict)
+    """By MX host: where those that are this mailcow are inside its network."""
+    domains_at_once: int = 40
+    per_host: int = 4
+    questions_at_once: int = 50
+    dns_s: float = 8.0
+    https_s: float = 60.0
+    smtp_s: float = 40.0
+    https_port: int = 443
+    smtp_port: int = 25
+    connect: str | None = None
+    """An address that all policy and MX hosts are taken to have (tests on loopback)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A domain to check (lower-case A-label); `ours`: served by this mailcow, so the way inside may be taken."""
+
+    domain: str
+    meant: Meant | None = None
+    ours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What senders see of a domain, at Unix second `at`; it goes stale."""
+
+    domain: str
+    findings: tuple[Finding, ...]
+    at: float
+    id: str | None
+    """The policy id in the DNS, where there is exactly one right record."""
+    record: bool | None
+    """Whether there is exactly one MTA-STS record, right or wrong; None where the DNS did not say."""
+    policy: Policy | None
+    """The policy served, where it is right in all."""
+    body: bytes | None
+    """The octets that were served as the policy."""
+    mx: tuple[str, ...] | None
+    """The MX hosts that senders try; None where the DNS did not say."""
+
+    @property
+    def worst(self) -> Severity:
+        """The greatest severity found."""
+        return worst(self.findings)
+
+    def has(self, code: str) -> bool:
+        """Whether a finding of this code is there."""
+        return any(finding.code == code for finding in self.findings)
+
+
+async def check(
+    domain: str,
+    probing: Probing,
+    clock: Callable[[], float],
+    meant: Meant | None = None,
+    *,
+    ours: bool = False,
+) -> Checked:
+    """One domain; raises PermanentError for an unreadable `extra_root`, and nothing for what the world does."""
+    (checked,) = await check_many([Wanted(domain, meant, ours)], probing, clock)
+    return checked
+
+
+async def check_many(wanted: Iterable[Wanted], probing: Probing, clock: Callable[[], float]) -> list[Checked]:
+    """Many domains, in the order given; each counts its own time. Raises as `check`."""
+    queue = list(enumerate(wanted))
+    results: dict[int, Checked] = {}
+    async with checks(probing, clock) as run:
+
+        async def work() -> None:
+            while queue:
+                index, item = queue.pop(0)
+                results[index] = await run.check(item)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(probing.domains_at_once, len(queue))):
+                group.create_task(work())
+    return [results[index] for index in sorted(results)]
+
+
+@asynccontextmanager
+async def checks(probing: Probing, clock: Callable[[], float]) -> AsyncIterator["Checks"]:
+    """A run of checks that share what they ask; whatever is under way at its end is ended."""
+    context = await asyncio.to_thread(trusting, probing.extra_root)
+    asking = Asking(probing.resolver, clock, patience_s=probing.dns_s, places=probing.questions_at_once)
+    doors = Doors(probing.per_host)
+    policies = PolicyProbe(
+        asking, context, doors, clock, probing.https_port, probing.https_s, probing.connect
+    )
+    hosts = SmtpProbe(
+        asking,
+        context,
+        Doors(probing.per_host),
+        clock,
+        probing.inside_smtp,
+        probing.smtp_port,
+        probing.smtp_s,
+        probing.connect,
+    )
+    lookups = Lookups(probing.resolver, clock, probing.dns_s)
+    run = Checks(probing, clock, asking, policies, hosts, lookups)
+    try:
+        yield run
+    finally:
+        await run.end()
+        await asking.end()
+
+
+@dataclass(slots=True)
+class Checks:
+    """A run of checks; made by `checks`."""
+
+    _probing: Probing
+    _clock: Callable[[], float]
+    _asking: Asking
+    _policies: PolicyProbe
+    _smtp: SmtpProbe
+    _lookups: Lookups
+    _hosts: dict[str, asyncio.Task[MxSeen]] = field(default_factory=dict)
+
+    async def check(self, wanted: Wanted) -> Checked:
+        """What senders see of this domain."""
+        seen = await self.look(wanted)
+        return _checked(seen, judge(seen, wanted.meant, self._clock()))
+
+    async def look(self, wanted: Wanted) -> DomainSeen:
+        """All probes of this domain, at once as far as one does not need another."""
+        domain = wanted.domain
+        inside = self._probing.inside_https if wanted.ours else None
+        async with asyncio.TaskGroup() as group:
+            txt = group.create_task(self._asking.txt(f"_mta-sts.{domain}"))
+            tlsrpt = group.create_task(self._asking.txt(f"_smtp._tls.{domain}"))
+            caa = group.create_task(self._caa(policy_host(domain)))
+            policy = group.create_task(self._policies.fetch(domain, inside))
+            mx = await self._asking.mx(domain)
+            hosts = [group.create_task(self._host(host)) for host in hosts_of(domain, mx) or ()]
+            misplaced = await self._misplaced(domain, await txt)
+        return DomainSeen(
+            domain,
+            txt.result(),
+            misplaced,
+            tlsrpt.result(),
+            mx,
+            policy.result(),
+            {task.result().host: task.result() for task in hosts},
+            caa.result(),
+            self._clock(),
+        )
+
+    async def end(self) -> None:
+        """Ends what is still under way."""
+        for task in self._hosts.values():
+            task.cancel()
+        await asyncio.gather(*self._hosts.values(), return_exceptions=True)
+
+    async def _host(self, host: str) -> MxSeen:
+        task = self._hosts.get(host)
+        if task is None:
+            task = self._hosts[host] = asyncio.create_task(self._probe(host))
+        return await asyncio.shield(task)
+
+    async def _probe(self, host: str) -> MxSeen:
+        probe, tlsa = await asyncio.gather(self._smtp.probe(host), self._asking.tlsa(host))
+        return MxSeen(host, probe, tlsa)
+
+    async def _caa(self, name: str) -> Sight[Caa]:
+        question = Question(Kind.CAA, name)
+        found: Sight[Caa] = (await self._lookups.ask([question], self._probing.dns_s))[question]
+        return found
+
+    async def _misplaced(self, domain: str, txt: Asked[bytes]) -> Asked[bytes] | None:
+        if isinstance(txt, NoAnswer) or candidates(txt.records):
+            return None
+        return await self._asking.txt(domain)
+
+
+def _checked(seen: DomainSeen, findings: tuple[Finding, ...]) -> Checked:
+    judged = the_record(seen.txt)
+    answer = seen.policy if isinstance(seen.policy, PolicyAnswer) and usable(seen.policy) else None
+    policy = parse(answer.body) if answer is not None else None
+    return Checked(
+        seen.domain,
+        findings,
+        seen.at,
+        judged.id if judged is not None and judged.valid else None,
+        len(candidates(seen.txt.records)) == 1 if isinstance(seen.txt, Answer) else None,
+        None if isinstance(policy, Invalid) else policy,
+        answer.body if answer is not None else None,
+        hosts_of(seen.domain, seen.mx),
+    )

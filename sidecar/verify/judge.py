@@ -1,0 +1,49 @@
+"""All rules over what was seen of one domain; pure. A new subject is one more line here and a file in `rules`."""
+
+from sidecar.mtasts import Mode
+from sidecar.verify.findings import Finding
+from sidecar.verify.lint import Judged
+from sidecar.verify.rules.caa import judge_caa
+from sidecar.verify.rules.dane import judge_dane
+from sidecar.verify.rules.meant import judge_meant
+from sidecar.verify.rules.mx import judge_host
+from sidecar.verify.rules.mx_match import judge_match, judge_mx_records
+from sidecar.verify.rules.policy_fetch import judge_fetch, the_policy
+from sidecar.verify.rules.tlsrpt_dns import judge_tlsrpt
+from sidecar.verify.rules.txt_dns import candidates, judge_txt
+from sidecar.verify.seen import Answer, DomainSeen, Meant
+from sidecar.verify.stakes import Stakes
+
+
+def judge(seen: DomainSeen, meant: Meant | None, now: float) -> tuple[Finding, ...]:
+    """All findings of the domain, in the order in which a sender goes; `now` in Unix seconds."""
+    policy = the_policy(seen.policy)
+    stakes = stakes_of(seen, policy, meant)
+    hosts = seen.hosts.values()
+    return (
+        *judge_txt(seen),
+        *judge_fetch(seen, stakes, now),
+        *judge_meant(seen, meant),
+        *judge_mx_records(seen),
+        *judge_match(seen, policy, meant, stakes),
+        *(finding for host in hosts for finding in judge_host(host, stakes, now)),
+        *judge_tlsrpt(seen),
+        *(finding for host in hosts for finding in judge_dane(host)),
+        *judge_caa(seen, stakes),
+    )
+
+
+def stakes_of(seen: DomainSeen, policy: Judged | None, meant: Meant | None) -> Stakes:
+    """What senders go by: the policy they get, else the one that they may still have."""
+    return Stakes(_mode(policy, meant), meant is not None or _looked_for(seen))
+
+
+def _mode(policy: Judged | None, meant: Meant | None) -> Mode | None:
+    if policy is not None and policy.mode is not None:
+        return policy.mode
+    return meant.policy.mode if meant is not None else None
+
+
+def _looked_for(seen: DomainSeen) -> bool:
+    """Whether senders look for a policy; a silent DNS rules it out no more than a record does."""
+    return not isinstance(seen.txt, Answer) or bool(candidates(seen.txt.records))

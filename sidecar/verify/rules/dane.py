@@ -1,0 +1,85 @@
+"""TLSA records of an MX host (RFC 7672): there or not, validated or not, and whether the certificate fits.
+
+MTA-STS never overrides DANE: a sender that does both follows DANE where it can (RFC 8461 §2).
+"""
+
+import hashlib
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from sidecar.verify import probe_codes as codes
+from sidecar.verify.findings import Finding
+from sidecar.verify.seen import Certificate, MxSeen, MxTls, NoAnswer, Silence, Tlsa, TlsFailure
+
+_DANE_EE = 3
+
+
+def judge_dane(seen: MxSeen) -> tuple[Finding, ...]:
+    """What to say of DANE for an MX host."""
+    name = f"_25._tcp.{seen.host}"
+    if isinstance(seen.tlsa, NoAnswer):
+        if seen.tlsa.why is Silence.BOGUS:
+            message = f"{seen.tlsa.reason}; senders that do DANE hold mail back"
+            return (Finding.of(codes.DANE_BOGUS, name, message, "mend the DNSSEC signatures of the zone"),)
+        return (Finding.of(codes.DANE_UNKNOWN, name, seen.tlsa.reason, "check again when the DNS answers"),)
+    count = len(seen.tlsa.records)
+    if not count:
+        return (Finding.of(codes.DANE_NONE, name, "no TLSA record: no DANE, and MTA-STS does not need it"),)
+    if not seen.tlsa.authentic:
+        message = f"{count} TLSA records, not validated with DNSSEC: senders ignore them"
+        return (
+            Finding.of(codes.DANE_INSECURE, name, message, "sign the zone, or ask a resolver that validates"),
+        )
+    if (shown := _shown(seen)) is not None and _none_matches(seen.tlsa.records, shown):
+        message = f"none of {count} TLSA records fits the certificate: senders that do DANE refuse to deliver"
+        return (
+            Finding.of(
+                codes.DANE_MISMATCH, name, message, "publish a TLSA record for the certificate in use"
+            ),
+        )
+    message = f"{count} TLSA records, validated with DNSSEC: senders that do DANE go by them"
+    return (Finding.of(codes.DANE_VALIDATED, name, message),)
+
+
+def _shown(seen: MxSeen) -> Certificate | None:
+    match seen.probe:
+        # Behind an inside address another certificate may be served than at the public one.
+        case MxTls(certificate=certificate, way=way) if way.instead_of is None:
+            return certificate
+        case TlsFailure(certificate=certificate, way=way) if way.instead_of is None:
+            return certificate
+        case _:
+            return None
+
+
+def _none_matches(records: tuple[Tlsa, ...], shown: Certificate) -> bool:
+    """Whether all records speak of the server's own certificate, and none of this one.
+
+    DANE-TA (2) would need the chain, PKIX usages (0 and 1) are not for SMTP (RFC 7672 §3.1.3): nothing is said then.
+    """
+    return all(record.usage == _DANE_EE and not _fits(record, shown) for record in records)
+
+
+def _fits(record: Tlsa, shown: Certificate) -> bool:
+    """Whether the record is of this certificate; what cannot be judged is taken to fit."""
+    match record.selector:
+        case 0:
+            octets = shown.der
+        case 1:
+            try:
+                key = x509.load_der_x509_certificate(shown.der).public_key()
+            except ValueError:
+                return True
+            octets = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        case _:
+            return True
+    match record.matching:
+        case 0:
+            return octets == record.data
+        case 1:
+            return hashlib.sha256(octets).digest() == record.data
+        case 2:
+            return hashlib.sha512(octets).digest() == record.data
+        case _:
+            return True

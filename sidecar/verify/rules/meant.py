@@ -1,0 +1,28 @@
+"""The policy served against the one that is meant."""
+
+from sidecar.domainname import policy_host
+from sidecar.mtasts import Invalid, differences, parse
+from sidecar.verify import probe_codes as codes
+from sidecar.verify.findings import Finding
+from sidecar.verify.rules.policy_fetch import usable
+from sidecar.verify.seen import DomainSeen, Meant, PolicyAnswer
+
+
+def judge_meant(seen: DomainSeen, meant: Meant | None) -> tuple[Finding, ...]:
+    """Whether senders are told what is meant; nothing where nothing is meant or no policy was seen."""
+    if meant is None or not isinstance(seen.policy, PolicyAnswer) or not usable(seen.policy):
+        return ()
+    served = parse(seen.policy.body)
+    if isinstance(served, Invalid):
+        return ()  # the grammar's findings say so
+    url = f"https://{policy_host(seen.domain)}/.well-known/mta-sts.txt"
+    if served.same_as(meant.policy):
+        return (Finding.of(codes.POLICY_AS_MEANT, url, "the policy served is the one that is meant"),)
+    message = (
+        f"the policy served is not the one that is meant: {'; '.join(differences(served, meant.policy))}"
+    )
+    return (
+        Finding.of(
+            codes.POLICY_DIFFERS, url, message, "see `sidecar plan` for what keeps it from being served"
+        ),
+    )

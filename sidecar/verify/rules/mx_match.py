@@ -1,0 +1,70 @@
+"""The MX records against the policy (RFC 8461 §4.1): every host covered, every pattern of use."""
+
+from sidecar.mtasts import matches
+from sidecar.verify import probe_codes as codes
+from sidecar.verify.findings import Finding
+from sidecar.verify.lint import Judged
+from sidecar.verify.seen import NULL_MX, Asked, DomainSeen, Meant, NoAnswer
+from sidecar.verify.stakes import Stakes
+
+
+def hosts_of(domain: str, mx: Asked[str]) -> tuple[str, ...] | None:
+    """The hosts that senders try: without any MX the domain itself; none for a null MX; None where not known."""
+    if isinstance(mx, NoAnswer):
+        return None
+    if not mx.records:
+        # A domain that does not exist has no host to try either.
+        return (domain,) if mx.exists else ()
+    return tuple(host for host in mx.records if host != NULL_MX)
+
+
+def judge_mx_records(seen: DomainSeen) -> tuple[Finding, ...]:
+    """What is odd about the MX records themselves."""
+    domain = seen.domain
+    if isinstance(seen.mx, NoAnswer):
+        return (Finding.of(codes.MX_UNKNOWN, domain, seen.mx.reason, "check again when the DNS answers"),)
+    if not seen.mx.exists:
+        return (Finding.of(codes.MX_NONE, domain, f"{domain} does not exist in the DNS"),)
+    if not seen.mx.records:
+        message = f"{domain} has no MX record: senders try {domain} itself, so a policy has to name it"
+        return (Finding.of(codes.MX_NONE, domain, message, "publish an MX record"),)
+    if NULL_MX in seen.mx.records:
+        return (
+            Finding.of(codes.MX_NULL, domain, "a null MX: no sender delivers here, with or without a policy"),
+        )
+    return ()
+
+
+def judge_match(
+    seen: DomainSeen, policy: Judged | None, meant: Meant | None, stakes: Stakes
+) -> tuple[Finding, ...]:
+    """What to say of MX hosts and patterns; nothing where there is no policy or no knowing the hosts."""
+    hosts = hosts_of(seen.domain, seen.mx)
+    if policy is None or not policy.mx or not hosts:
+        return ()
+    uncovered = [host for host in hosts if not any(matches(pattern, host) for pattern in policy.mx)]
+    findings = [
+        Finding.of(
+            codes.MX_UNCOVERED,
+            host,
+            f"no mx of the policy of {seen.domain} ({', '.join(policy.mx)}) matches this MX host",
+            f"add mx: {host} to the policy, or take the host out of the MX records",
+            severity=stakes.mx_failure,
+        )
+        for host in uncovered
+    ]
+    if not uncovered:
+        message = f"the policy covers every MX host: {', '.join(hosts)}"
+        findings.append(Finding.of(codes.MX_COVERED, seen.domain, message))
+    if meant is None or not meant.shared:
+        findings += [
+            Finding.of(
+                codes.MX_PATTERN_UNUSED,
+                seen.domain,
+                f"mx: {pattern} matches no MX host of {seen.domain}",
+                "take it out, unless an MX host of this name is to come",
+            )
+            for pattern in policy.mx
+            if not any(matches(pattern, host) for host in hosts)
+        ]
+    return tuple(findings)

@@ -1,0 +1,19 @@
+"""Findings of a bare text (`sidecar.verify.lint`), told again of the place where the text was found."""
+
+from dataclasses import replace
+
+from sidecar.verify.findings import Finding, Severity
+
+
+def retold(
+    subject: str, findings: tuple[Finding, ...], at_most: Severity = Severity.CRITICAL
+) -> tuple[Finding, ...]:
+    """The same findings of this subject, none of them worse than `at_most`."""
+    return tuple(
+        replace(
+            finding,
+            subject=subject,
+            severity=min(finding.severity, at_most, key=lambda severity: severity.rank),
+        )
+        for finding in findings
+    )

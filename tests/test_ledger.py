@@ -1,0 +1,187 @@
+"""The memory during a pass, and what of it is in the store at which moment."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.ledger import KEPT_WRITES, Ledger, entries, intended, settled
+from sidecar.observed import ConfEntry, ConfEvent, PolicyMemory, Restart, Write
+from sidecar.ownership import last_written
+from sidecar.state import Event, State
+from tests.worlds import NOW
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    """A fresh store."""
+    found = State.open(tmp_path, NOW)
+    yield found
+    found.close()
+
+
+async def test_intent_is_in_the_store_before_its_outcome(state: State) -> None:
+    """What another process would load after a kill in between."""
+    ledger = await Ledger.open(state)
+    ledger.policy("a.example", lambda memory: intended(memory, "one", NOW))
+    await ledger.store()
+    assert state.load().policy("a.example").writes == (Write("one", NOW, None),)
+    ledger.policy("a.example", lambda memory: settled(memory, "one", NOW + 1, done=True))
+    assert state.load().policy("a.example").writes == (Write("one", NOW, None),)
+    await ledger.store()
+    assert state.load().policy("a.example").writes == (Write("one", NOW + 1, True),)
+
+
+async def test_store_writes_only_what_differs(tmp_path: Path, state: State) -> None:
+    """A pass in which nothing happened writes nothing: another process sees no change."""
+    ledger = await Ledger.open(state)
+    other = State.open(tmp_path, NOW)
+    other.load()
+    await ledger.store()
+    assert not other.changed_elsewhere()
+    ledger.restarted(NOW, ("mta-sts.a.example",))
+    await ledger.store()
+    assert other.changed_elsewhere()
+    other.load()
+    await ledger.store()
+    assert not other.changed_elsewhere()
+    other.close()
+
+
+async def test_wish_of_another_process_is_taken_over_by_refresh(tmp_path: Path, state: State) -> None:
+    """`adopt` writes it; the running sidecar's own memory stays otherwise."""
+    ledger = await Ledger.open(state)
+    ledger.restarted(NOW, ("mta-sts.a.example",))
+    await ledger.store()
+    other = State.open(tmp_path, NOW)
+    other.wish_adopt(["a.example"], NOW)
+    other.close()
+    assert ledger.memory.adopt == frozenset()
+    await ledger.refresh()
+    assert ledger.memory.adopt == {"a.example"}
+    assert ledger.memory.restarts == (Restart(NOW, ("mta-sts.a.example",)),)
+    ledger.fulfilled("a.example")
+    await ledger.store()
+    assert state.load().adopt == frozenset()
+
+
+async def test_restart_that_was_refused_counts_for_nothing(state: State) -> None:
+    """It is counted before it is done; with nothing done it is taken back, and those before it stay."""
+    ledger = await Ledger.open(state)
+    ledger.restarted(NOW, ("mta-sts.a.example",))
+    ledger.restarted(NOW + 1, ("mta-sts.b.example",))
+    await ledger.store()
+    ledger.not_restarted()
+    await ledger.store()
+    assert state.load().restarts == (Restart(NOW, ("mta-sts.a.example",)),)
+
+
+async def test_refresh_without_a_change_keeps_what_is_not_stored_yet(state: State) -> None:
+    """It is no reset."""
+    ledger = await Ledger.open(state)
+    await ledger.refresh()
+    ledger.restarted(NOW, ())
+    memory = ledger.memory
+    await ledger.refresh()
+    assert ledger.memory is memory
+
+
+async def test_one_policy_changes_and_the_others_stay(state: State) -> None:
+    """Each by its own key."""
+    ledger = await Ledger.open(state)
+    ledger.policies(["a", "b"], lambda key, memory: intended(memory, key, NOW))
+    ledger.policy("a", lambda memory: settled(memory, "a", NOW, done=True))
+    assert {key: memory.writes for key, memory in ledger.memory.policies.items()} == {
+        "a": (Write("a", NOW, True),),
+        "b": (Write("b", NOW, None),),
+    }
+
+
+async def test_fulfilled_wish_goes_and_no_other(state: State) -> None:
+    """A key that nobody wished for is no mistake."""
+    state.wish_adopt(["a", "b"], NOW)
+    ledger = await Ledger.open(state)
+    ledger.fulfilled("c")
+    ledger.fulfilled("a")
+    assert ledger.memory.adopt == {"b"}
+
+
+async def test_entries_and_history_are_kept_in_their_order(state: State) -> None:
+    """What was meant, and what was done."""
+    ledger = await Ledger.open(state)
+    ledger.conf(entries("ADDITIONAL_SAN", ["x", "y"], ConfEvent.INTENDED, NOW))
+    ledger.conf(entries("ADDITIONAL_SAN", ["y"], ConfEvent.ADDED, NOW + 1))
+    await ledger.store()
+    assert state.load().conf == (
+        ConfEntry("ADDITIONAL_SAN", "x", ConfEvent.INTENDED, NOW),
+        ConfEntry("ADDITIONAL_SAN", "y", ConfEvent.INTENDED, NOW),
+        ConfEntry("ADDITIONAL_SAN", "y", ConfEvent.ADDED, NOW + 1),
+    )
+    events = tuple(Event(NOW + n, "a.example", "add policy", "why", "done", None) for n in range(2))
+    await ledger.record(events)
+    assert state.history() == events
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        ((), (Write("t", NOW, None),), "the first"),
+        ((Write("t", 1, None),), (Write("t", NOW, None),), "meant again: still one intent"),
+        ((Write("t", 1, True),), (Write("t", 1, True), Write("t", NOW, None)), "done before, meant again"),
+        (
+            (Write("u", 1, None),),
+            (Write("u", 1, None), Write("t", NOW, None)),
+            "another intent whose outcome is unknown stays",
+        ),
+    ],
+)
+def test_intent_is_remembered_once(before: tuple[Write, ...], after: tuple[Write, ...], why: str) -> None:
+    """Beside everything that was done."""
+    assert intended(PolicyMemory(before), "t", NOW).writes == after, why
+
+
+@pytest.mark.parametrize(
+    ("before", "done", "after", "why"),
+    [
+        ((Write("t", 1, None),), True, (Write("t", NOW, True),), "done"),
+        ((Write("t", 1, None),), False, (), "refused: as if it had not been meant"),
+        (
+            (Write("u", 1, True), Write("t", 2, None)),
+            False,
+            (Write("u", 1, True),),
+            "refused: the write before stays",
+        ),
+        ((), True, (Write("t", NOW, True),), "adopted: done without an intent"),
+        ((Write("u", 1, None),), True, (Write("u", 1, None), Write("t", NOW, True)), "of this text alone"),
+        ((Write(None, 1, None),), True, (Write(None, 1, None), Write("t", NOW, True)), "nothing is a text too"),
+    ],
+)
+def test_outcome_takes_the_place_of_the_intent(
+    before: tuple[Write, ...], done: bool, after: tuple[Write, ...], why: str
+) -> None:
+    """One write, whatever came of it."""
+    assert settled(PolicyMemory(before), "t", NOW, done=done).writes == after, why
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.sampled_from([True, False, None])), max_size=80))
+def test_memory_stays_small_and_never_loses_the_last_write(
+    steps: list[tuple[str | None, bool | None]],
+) -> None:
+    """Also when many intents come after it."""
+    memory, done, last = PolicyMemory(), [], None
+    for n, (text, outcome) in enumerate(steps):
+        memory = intended(memory, text, n)
+        last = text
+        if outcome is not None:
+            memory = settled(memory, text, n, done=outcome)
+        if outcome:
+            done.append(text)
+        assert len(memory.writes) <= KEPT_WRITES + 1
+        kept = [write.text for write in memory.writes if write.done]
+        assert kept[-1:] == done[-1:]
+        if outcome is not False:
+            found = last_written(memory)
+            assert found is not None
+            assert found.text == last

@@ -1,0 +1,165 @@
+"""Whose a policy is, and until when senders may hold one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.mtasts import Mode
+from sidecar.observed import PolicyMemory, Span, Write
+from sidecar.ownership import Whose, held_by_senders_until, last_written, longest_max_age, policy_of, whose
+from tests.worlds import DAY, HOST, NOW, text
+
+WEEK = 7 * DAY
+TESTING = text()
+ENFORCE = text(Mode.ENFORCE, 604_800)
+LONGER = text(Mode.ENFORCE, 1_209_600)
+OTHER = text(Mode.TESTING, 86_400, "mx.example.net")
+REORDERED = TESTING.replace("mode: testing\n", "").replace("version: STSv1\n", "version: STSv1\nmode: testing\n")
+
+
+def wrote(*writes: tuple[str | None, bool | None], refused: str | None = None) -> PolicyMemory:
+    """Writes, oldest first, each with its outcome (None: unknown)."""
+    return PolicyMemory(
+        tuple(Write(text_, NOW - DAY + n, done) for n, (text_, done) in enumerate(writes)), refused=refused
+    )
+
+
+@pytest.mark.parametrize(
+    ("served", "memory", "owner", "why"),
+    [
+        (None, wrote(), Whose.NOBODYS, "nothing served, nothing remembered"),
+        (None, wrote((TESTING, True)), Whose.NOBODYS, "ours is gone"),
+        (None, wrote((None, True)), Whose.NOBODYS, "we switched it off"),
+        (TESTING, wrote(), Whose.PERSONS, "nothing remembered: the careful answer"),
+        (TESTING, wrote((TESTING, True)), Whose.OURS, "what we wrote last"),
+        (REORDERED, wrote((TESTING, True)), Whose.OURS, "the same policy in other words"),
+        (TESTING, wrote((TESTING, None)), Whose.OURS, "an intent whose outcome is unknown"),
+        (TESTING, wrote((ENFORCE, True), (TESTING, None)), Whose.OURS, "the intent after a write"),
+        (ENFORCE, wrote((ENFORCE, True), (TESTING, None)), Whose.OURS, "the write before an intent"),
+        (OTHER, wrote((TESTING, True)), Whose.PERSONS, "somebody changed it"),
+        (OTHER, wrote((TESTING, None)), Whose.PERSONS, "somebody else's, while our outcome is unknown"),
+        (TESTING, wrote((TESTING, True), (ENFORCE, True)), Whose.PERSONS, "earlier and weaker: a person's"),
+        (
+            ENFORCE,
+            wrote((ENFORCE, True), (LONGER, True)),
+            Whose.PERSONS,
+            "earlier and shorter max_age: a person's",
+        ),
+        (
+            text(Mode.ENFORCE, 604_800, HOST, "mx.example.net"),
+            wrote((text(Mode.ENFORCE, 604_800, HOST, "mx.example.net"), True), (ENFORCE, True)),
+            Whose.PERSONS,
+            "earlier and with more mx: a person's",
+        ),
+        (LONGER, wrote((LONGER, True), (ENFORCE, True)), Whose.OURS, "earlier and stricter: a backup restored"),
+        (ENFORCE, wrote((ENFORCE, True), (TESTING, True)), Whose.OURS, "earlier and stricter in its mode"),
+        (TESTING, wrote((TESTING, False)), Whose.PERSONS, "refused for certain: it was never ours"),
+        (TESTING, wrote((None, True)), Whose.PERSONS, "switched on again by somebody"),
+        (TESTING, wrote((TESTING, True), (None, None)), Whose.OURS, "we meant to switch it off"),
+        (TESTING, wrote((TESTING, True), (None, True)), Whose.PERSONS, "switched off by us, on by a person"),
+        (TESTING, wrote((TESTING, True), refused="switched off"), Whose.PERSONS, "a person's row"),
+        (None, wrote(refused="switched off"), Whose.PERSONS, "a person's row that serves nothing"),
+        ("nonsense", wrote((TESTING, True)), Whose.PERSONS, "no policy at all"),
+        ("", wrote((TESTING, True)), Whose.PERSONS, "an empty text is a text"),
+    ],
+)
+def test_whose_a_policy_is(served: str | None, memory: PolicyMemory, owner: Whose, why: str) -> None:
+    """Ours is what we wrote last or meant to write; an earlier, looser one is a person's."""
+    assert whose(served, memory) is owner, why
+
+
+@given(st.lists(st.tuples(st.sampled_from([TESTING, ENFORCE, LONGER, OTHER]), st.sampled_from([True, None]))))
+def test_what_was_written_last_is_always_ours(writes: list[tuple[str, bool | None]]) -> None:
+    """Whatever was there before it."""
+    if writes:
+        assert whose(writes[-1][0], wrote(*writes)) is Whose.OURS
+
+
+@pytest.mark.parametrize(
+    ("memory", "last", "why"),
+    [
+        (wrote(), None, "nothing written"),
+        (wrote((TESTING, True), (ENFORCE, None)), ENFORCE, "an unknown outcome counts"),
+        (wrote((TESTING, True), (ENFORCE, False)), TESTING, "a refused one does not"),
+    ],
+)
+def test_last_write_is_the_last_that_may_have_happened(
+    memory: PolicyMemory, last: str | None, why: str
+) -> None:
+    """Done, or not known."""
+    found = last_written(memory)
+    assert (found.text if found else None) == last, why
+
+
+def spans(*texts: tuple[str | None, float, float | None]) -> PolicyMemory:
+    """Texts seen served, each from and until so many seconds ago (None: still)."""
+    return PolicyMemory(
+        spans=tuple(Span(t, NOW - since, None if until is None else NOW - until) for t, since, until in texts)
+    )
+
+
+@pytest.mark.parametrize(
+    ("memory", "until", "why"),
+    [
+        (spans(), NOW + WEEK, "never looked at"),
+        (spans((None, DAY, None)), 0, "nothing was ever served"),
+        (spans((None, DAY, 60), (TESTING, 60, None)), 0, "only ever testing, from the beginning"),
+        (spans((TESTING, DAY, None)), NOW - DAY + WEEK, "testing when first seen: enforce the day before?"),
+        (spans((TESTING, 8 * DAY, None)), NOW - 8 * DAY + WEEK, "the same, and a week is over"),
+        (spans((None, DAY, 60), (ENFORCE, 60, None)), NOW + WEEK, "in enforce now"),
+        (
+            spans((None, 9 * DAY, 8 * DAY), (ENFORCE, 8 * DAY, 2 * DAY), (TESTING, 2 * DAY, None)),
+            NOW - 2 * DAY + WEEK,
+            "in enforce until two days ago",
+        ),
+        (
+            spans((None, 9 * DAY, 8 * DAY), (LONGER, 8 * DAY, 5 * DAY), (ENFORCE, 5 * DAY, 4 * DAY)),
+            NOW - 5 * DAY + 2 * WEEK,
+            "the longer max_age before outlasts the shorter one after",
+        ),
+        (spans((None, 9 * DAY, DAY), ("nonsense", DAY, None)), 0, "a text that is no policy binds nobody"),
+    ],
+)
+def test_senders_hold_an_enforce_until_its_max_age_is_over(
+    memory: PolicyMemory, until: float, why: str
+) -> None:
+    """RFC 8461 §3.3: applied from the cache when none can be fetched."""
+    assert held_by_senders_until(memory, NOW, 604_800) == pytest.approx(until), why
+
+
+@given(st.integers(1, 31_536_000), st.integers(1, 31_536_000))
+def test_a_longer_assumed_max_age_never_ends_sooner(one: int, other: int) -> None:
+    """The careful answer where nothing is known."""
+    for memory in (spans(), spans((TESTING, DAY, None)), spans((ENFORCE, DAY, 60), (None, 60, None))):
+        shorter, longer = (held_by_senders_until(memory, NOW, age) for age in sorted((one, other)))
+        assert shorter <= longer
+
+
+@pytest.mark.parametrize(
+    ("memory", "configured", "longest", "why"),
+    [
+        (spans(), 86_400, 604_800, "nothing known: a week at least"),
+        (spans(), 1_209_600, 1_209_600, "nothing known, and more is configured"),
+        (spans((None, DAY, None)), 86_400, 86_400, "known that nothing was served"),
+        (spans((TESTING, DAY, None)), 86_400, 604_800, "something was there before us"),
+        (spans((None, 9 * DAY, 8 * DAY), (LONGER, 8 * DAY, None)), 86_400, 1_209_600, "the longest served"),
+        (
+            spans((None, 9 * DAY, 8 * DAY), (LONGER, 8 * DAY, DAY), (TESTING, DAY, None)),
+            86_400,
+            1_209_600,
+            "also one served before",
+        ),
+        (spans((None, DAY, 60), ("nonsense", 60, None)), 86_400, 86_400, "no policy, no max_age"),
+    ],
+)
+def test_longest_max_age_of_all_that_may_have_been_served(
+    memory: PolicyMemory, configured: int, longest: int, why: str
+) -> None:
+    """Without a history the longest of what is configured and a week."""
+    assert longest_max_age(memory, configured) == longest, why
+
+
+@pytest.mark.parametrize(("given_text", "there"), [(None, False), ("nonsense", False), (TESTING, True)])
+def test_policy_of_a_text(given_text: str | None, there: bool) -> None:
+    """None where there is none, and where the text is none."""
+    assert (policy_of(given_text) is not None) is there

@@ -1,0 +1,133 @@
+"""The policy id: derived on the file generation, mailcow's own on the native one, and read from TXT records."""
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.learn import learn
+from sidecar.mtasts import Mode
+from sidecar.mtasts_record import Record, parse
+from sidecar.observed import Memory, Observed, PolicyFile, PolicyId, PolicyMemory, Seen, Served, Unseen
+from sidecar.policyid import current, derived, published, record_of, served_to, unread, with_ids
+from sidecar.settings import Settings
+from tests.worlds import FILE_MAILCOW, NATIVE, NOW, OLD_NATIVE, World, observed, text
+
+TEXT = text()
+OTHER = text(Mode.ENFORCE, 604_800)
+
+
+def native(**memory: PolicyMemory) -> Observed:
+    """example.org is served TEXT, its alias domain with it; `memory` is of example.org."""
+    world = World(served={"example.org": TEXT}, aliases={"alias.example": "example.org"})
+    return observed(replace(world, memory=Memory(policies={"example.org": m for m in memory.values()})))
+
+
+def test_derived_id_is_the_beginning_of_the_digest_and_fits_the_grammar() -> None:
+    """As the issue fixes it: the first 20 hex digits of the SHA-256."""
+    assert derived(TEXT.encode()) == hashlib.sha256(TEXT.encode()).hexdigest()[:20]
+    assert parse(record_of(derived(TEXT.encode())).encode()) == Record(derived(TEXT.encode()))
+
+
+@given(st.binary(), st.binary())
+def test_derived_id_changes_with_the_content_and_only_with_it(one: bytes, two: bytes) -> None:
+    """A sender fetches the policy anew only when the id changes."""
+    assert (derived(one) == derived(two)) == (one == two)
+
+
+@pytest.mark.parametrize(
+    ("strings", "found"),
+    [
+        (("v=STSv1; id=20260101T000000;",), "20260101T000000"),
+        (("v=STSv1;id=1",), "1"),
+        # other records of the name do not count
+        (("v=spf1 -all", "v=STSv1; id=1"), "1"),
+        ((), None),
+        (("v=spf1 -all",), None),
+        # two of them are none (RFC 8461 §3.1)
+        (("v=STSv1; id=1", "v=STSv1; id=2"), None),
+        # no right record
+        (("v=STSv1; id=a-b",), None),
+        (("v=STSv1;",), None),
+        # not what a version is
+        (("v=stsv1; id=1",), None),
+        # anything may be published
+        (("v=STSv1; id=\xff\udcff",), None),
+    ],
+)
+def test_published_id_is_what_senders_take(strings: tuple[str, ...], found: str | None) -> None:
+    """Exactly one right record, else none."""
+    assert published(strings) == found
+
+
+def test_file_has_one_id_for_every_name() -> None:
+    """Of the octets in the file, with a person's line ends and all."""
+    data = TEXT.replace("\n", "\r\n").encode()
+    seen = observed(World(mailcow=FILE_MAILCOW, file=data, aliases={"alias.example": "example.org"}))
+    assert current(seen, "example.org") == current(seen, "alias.example", "example.org") == derived(data)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        PolicyFile(None),
+        PolicyFile(b"no policy"),
+        # nginx answers 403
+        PolicyFile(TEXT.encode(), readable=False),
+    ],
+)
+def test_file_that_is_no_policy_to_senders_has_no_id(file: PolicyFile) -> None:
+    """An id would send them to something that they cannot use."""
+    seen = replace(observed(World(mailcow=FILE_MAILCOW)), file=Seen(file, NOW))
+    assert current(seen, "example.org") is None
+
+
+def test_native_id_is_known_only_while_its_text_is_served() -> None:
+    """An id of an earlier content is never shown for a new one."""
+    assert current(native(m=PolicyMemory(id_text=TEXT, id="20261124090000")), "example.org") == (
+        "20261124090000"
+    )
+    assert current(native(m=PolicyMemory(id_text=OTHER, id="20261124090000")), "example.org") is None
+    assert current(native(), "example.org") is None
+
+
+def test_alias_domain_has_the_id_of_its_target() -> None:
+    """mailcow serves it the target's row."""
+    seen = native(m=PolicyMemory(id_text=TEXT, id="7"))
+    assert current(seen, "alias.example", "example.org") == "7"
+
+
+def test_older_native_mailcow_serves_nothing_to_an_alias_domain() -> None:
+    """2025-09 to 2025-12a answer 404."""
+    seen = observed(World(mailcow=OLD_NATIVE, served={"example.org": TEXT}))
+    assert served_to(seen, "alias.example", "example.org") == Seen(Served(None), NOW)
+
+
+def test_what_was_not_seen_stays_unseen() -> None:
+    """It is not taken for 'nothing is served'."""
+    for unseen in ({"mailcow"}, {"served:example.org"}):
+        seen = observed(World(unseen=frozenset(unseen)))
+        assert isinstance(served_to(seen, "example.org"), Unseen)
+        assert current(seen, "example.org") is None
+
+
+def test_ids_are_wanted_once_for_each_content() -> None:
+    """Not again for a text whose id is remembered, not for a domain that is served nothing."""
+    world = World(
+        mailcow=NATIVE, domains=("a.example", "b.example", "c.example"),
+        served={"a.example": TEXT, "b.example": TEXT},
+        memory=Memory(policies={"a.example": PolicyMemory(id_text=TEXT, id="1")}),
+    )  # fmt: skip
+    seen = observed(world)
+    assert unread(seen) == {"b.example": TEXT}
+    assert unread(seen, {"a.example"}) == {}
+    assert unread(with_ids(seen, {"b.example": PolicyId(TEXT, "2")})) == {}
+
+
+def test_what_was_read_is_remembered() -> None:
+    """A pass takes over what was read beside it, and forgets nothing else of the policy for it."""
+    seen = replace(native(m=PolicyMemory(floor="theirs")), ids={"example.org": PolicyId(TEXT, "9")})
+    memory = learn(seen, Settings()).policy("example.org")
+    assert (memory.id_text, memory.id, memory.floor) == (TEXT, "9", "theirs")

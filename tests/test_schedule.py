@@ -1,0 +1,209 @@
+"""When something is looked at, asked and tried again."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.observed import (
+    Addresses,
+    AliasDomain,
+    Domain,
+    DomainList,
+    Kind,
+    Question,
+    Seen,
+    Served,
+    Sight,
+    Unseen,
+)
+from sidecar.schedule import (
+    DENIED_S,
+    RETRY_S,
+    ListAge,
+    list_due,
+    next_pass,
+    question_due,
+    routine_questions,
+    stale_policies,
+    wait_after,
+)
+from sidecar.settings import Intervals
+from tests.worlds import HOST, NOW
+
+POLL = 30.0
+
+
+@pytest.mark.parametrize(
+    ("age", "due", "why"),
+    [
+        (None, True, "never asked"),
+        (ListAge(NOW, 0.1, stale=True), True, "an own write, or a person asked"),
+        (ListAge(NOW - 30, 0.1), False, "a poll later the counts are enough"),
+        (ListAge(NOW - 599, 0.1), False, "quick, and not ten minutes old"),
+        (ListAge(NOW - 600, 0.1), True, "quick, and ten minutes old"),
+        (ListAge(NOW - 1_499, 15), False, "100 times its 15 s are not over"),
+        (ListAge(NOW - 1_500, 15), True, "100 times its 15 s are over"),
+        (ListAge(NOW - 3_599, 120), False, "the slowest list: not yet an hour"),
+        (ListAge(NOW - 3_600, 120), True, "an hour at most"),
+        (ListAge(NOW - 29, 0.1, doubted=True), False, "not believed: no sooner than a poll"),
+        (ListAge(NOW - 30, 0.1, doubted=True), True, "not believed: at every poll"),
+        (ListAge(NOW - 100, 15, doubted=True), False, "not believed, but dear"),
+        (ListAge(NOW - 150, 15, doubted=True), True, "not believed: after ten times its cost"),
+    ],
+)
+def test_whole_list_is_asked_for_seldom(age: ListAge | None, due: bool, why: str) -> None:
+    """mailcow works 3 to 15 s on it at a thousand domains."""
+    assert list_due(age, NOW, POLL) is due, why
+
+
+@given(took=st.floats(0, 120), since=st.floats(0, 7_200))
+def test_whole_list_costs_mailcow_little(took: float, since: float) -> None:
+    """An hour at most, ten minutes at least; and in between 1 % of mailcow's time."""
+    due = list_due(ListAge(NOW - since, took), NOW, POLL)
+    age = NOW - (NOW - since)
+    assert due or age < 3_600
+    assert not due or age >= min(3_600, max(600, 100 * took))
+
+
+@pytest.mark.parametrize(
+    ("failures", "waits", "seconds"),
+    [(1, RETRY_S, 30), (3, RETRY_S, 120), (7, RETRY_S, 3_600), (99, RETRY_S, 3_600), (1, DENIED_S, 300)],
+)
+def test_wait_grows_up_to_its_last_step(failures: int, waits: tuple[int, ...], seconds: int) -> None:
+    """A refused key begins with minutes."""
+    assert wait_after(failures, waits) == seconds
+
+
+@pytest.mark.parametrize("waits", [RETRY_S, DENIED_S])
+def test_no_wait_is_shorter_than_the_one_before(waits: tuple[int, ...]) -> None:
+    """Steeper for each failure in a row."""
+    steps = [wait_after(failures, waits) for failures in range(1, 20)]
+    assert steps == sorted(steps)
+
+
+def seen(at: float) -> Sight[Served]:
+    """A policy that was read then."""
+    return Seen(Served(None), at)
+
+
+@pytest.mark.parametrize(
+    ("answers", "due", "why"),
+    [
+        ({}, ["a", "b", "c"], "never read: all of them, however many"),
+        ({"a": seen(NOW), "b": seen(NOW), "c": seen(NOW)}, [], "all just read"),
+        ({"a": seen(NOW - 600), "b": seen(NOW - 599), "c": seen(NOW)}, ["a"], "one is due"),
+        (
+            {"a": seen(NOW - 700), "b": seen(NOW - 900), "c": seen(NOW - 800)},
+            ["b", "c"],
+            "the oldest first, no more than two in a pass",
+        ),
+        ({"a": seen(NOW - 900), "c": seen(NOW - 800)}, ["b", "a", "c"], "a new one before the old ones"),
+        (
+            {"a": Unseen("time-out", NOW - 60), "b": Unseen("time-out", NOW - 59), "c": seen(NOW)},
+            ["a"],
+            "a failed look is repeated after a minute",
+        ),
+    ],
+)
+def test_served_policies_are_read_in_turn(answers: dict[str, Sight[Served]], due: list[str], why: str) -> None:
+    """A thousand policies are not read at once again and again."""
+    assert stale_policies(["a", "b", "c"], answers, NOW, 600, 2) == due, why
+
+
+@given(st.lists(st.integers(0, 2_000), min_size=1, max_size=60, unique=True), st.integers(1, 10))
+def test_every_policy_gets_its_turn(ages: list[int], most: int) -> None:
+    """Passes at one moment, each reading what is due, come to an end with nothing older than the interval."""
+    answers = {str(age): seen(NOW - age) for age in ages}
+    for _ in range(len(ages) // most + 1):
+        for name in stale_policies(answers, answers, NOW, 600, most):
+            answers[name] = seen(NOW)
+    assert stale_policies(answers, answers, NOW, 600, most) == []
+
+
+def test_routine_asks_for_what_serves_and_what_is_missing_eagerly() -> None:
+    """Domains that receive mail here and their aliases; hands off from the rest."""
+    listed = DomainList(
+        (
+            Domain("a.example", True, False),
+            Domain("off.example", False, False),
+            Domain("backup.example", True, True),
+            Domain("excluded.example", True, False),
+        ),
+        (
+            AliasDomain("alias.example", "a.example", True),
+            AliasDomain("off-alias.example", "a.example", False),
+            AliasDomain("their-alias.example", "excluded.example", True),
+        ),
+    )
+    managed = frozenset({"a.example", "off.example", "backup.example"})
+    asked = routine_questions(HOST, listed, managed, frozenset({"mta-sts.alias.example"}), ["www.example"])
+    assert asked == [
+        (Question(Kind.ADDRESSES, HOST), False),
+        (Question(Kind.ADDRESSES, "mta-sts.a.example"), False),
+        (Question(Kind.MX, "a.example"), False),
+        (Question(Kind.ADDRESSES, "mta-sts.alias.example"), True),
+        (Question(Kind.ADDRESSES, "www.example"), False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("age", "unseen", "eager", "failing_for", "due", "why"),
+    [
+        (None, False, False, 0, True, "never asked"),
+        (3_599, False, False, 0, False, "settled, and not an hour old"),
+        (3_600, False, False, 0, True, "settled, and an hour old"),
+        (59, True, False, 0, False, "no answer: not within a minute"),
+        (60, True, False, 0, True, "no answer: a minute later"),
+        (60, True, True, 0, True, "no answer, eagerly awaited: the same"),
+        (29, False, True, 0, False, "awaited: no more often than every 30 s"),
+        (30, False, True, 0, True, "awaited since just now: every 30 s"),
+        (59, False, True, 600, False, "awaited for 10 min: a tenth of that"),
+        (60, False, True, 600, True, "awaited for 10 min: every minute"),
+        (1_799, False, True, 86_400, False, "awaited for a day: half an hour at most"),
+        (1_800, False, True, 86_400, True, "awaited for a day: every half an hour"),
+    ],
+)
+def test_name_is_looked_up_again(
+    age: float | None, unseen: bool, eager: bool, failing_for: float, due: bool, why: str
+) -> None:
+    """Often while a person waits for it, seldom when it is settled."""
+    sight: Sight[object] | None = None
+    if age is not None:
+        sight = Unseen("time-out", NOW - age) if unseen else Seen(Addresses(frozenset()), NOW - age)
+    found = question_due(sight, eager=eager, failing_for=failing_for, now=NOW, intervals=Intervals())
+    assert found is due, why
+
+
+def test_short_interval_of_the_settings_counts_for_every_name() -> None:
+    """Demo and tests shorten the waits through it."""
+    quick = Intervals(dns=5)
+    for sight in (Seen(Addresses(frozenset()), NOW - 5), Unseen("time-out", NOW - 5)):
+        for eager in (False, True):
+            assert question_due(sight, eager=eager, failing_for=86_400, now=NOW, intervals=quick)
+
+
+@pytest.mark.parametrize(
+    ("held", "after", "why"),
+    [
+        ([], 30, "nothing waits: the poll"),
+        ([None, None], 30, "what waits for a change has no time of its own"),
+        ([NOW + 12], 12, "something falls due before the poll"),
+        ([NOW + 12, NOW + 7, None], 7, "the soonest of them"),
+        ([NOW + 3_600], 30, "the poll comes first"),
+        ([NOW - 5, NOW], 30, "what was due already was planned in this pass, or waits for something else"),
+        ([NOW + 0.01], 0.5, "never without a pause"),
+    ],
+)
+def test_next_pass_is_at_the_poll_or_when_something_falls_due(
+    held: list[float | None], after: float, why: str
+) -> None:
+    """By the passage of time alone."""
+    assert next_pass(NOW, POLL, held) == pytest.approx(NOW + after), why
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(NOW - 1e6, NOW + 1e6))), st.integers(5, 3_600))
+def test_next_pass_is_always_ahead_and_never_later_than_the_poll(
+    held: list[float | None], poll: int
+) -> None:
+    """No loop without a pause, and no sleep for ever."""
+    assert NOW + 0.5 <= next_pass(NOW, poll, held) <= NOW + poll

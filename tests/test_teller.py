@@ -1,0 +1,199 @@
+"""What people are told: each thing once, in one line, and many things as a number."""
+
+import io
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from sidecar import log
+from sidecar.apply import Outcome, Result
+from sidecar.mtasts import Mode
+from sidecar.notice import Level, Notice
+from sidecar.plan.actions import AddPolicy, EditConf, Held, RestartAcme, WriteFile
+from sidecar.teller import MOST_OF_A_KIND, REMEMBERED, Teller
+from tests.worlds import NOW, policy
+
+
+class Told:
+    """A teller, and the events it has written."""
+
+    def __init__(self) -> None:
+        self.stream = io.StringIO()
+        log.configure(json=True, stream=self.stream)
+        self.teller = Teller()
+
+    def new(self) -> list[dict[str, str]]:
+        """The events since the last call, without their time."""
+        lines = self.stream.getvalue().splitlines()
+        self.stream.seek(0)
+        self.stream.truncate()
+        events = [json.loads(line) for line in lines]
+        return [{key: value for key, value in event.items() if key != "time"} for event in events]
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    """One for each test; the log of other tests is as it was before."""
+    yield Told()
+    log.configure(json=False, stream=io.StringIO())
+
+
+def notice(number: int = 0, *, code: str = "name.not_ready", level: Level = Level.WARNING) -> Notice:
+    """A notice; another number is another one."""
+    return Notice(level, code, f"d{number}.example", f"trouble {number}", "mend it")
+
+
+def test_notice_is_said_once_as_long_as_it_is_true(told: Told) -> None:
+    """With its level, its code and what to do."""
+    told.teller.notices([notice()])
+    assert told.new() == [
+        {"level": "warning", "event": "trouble 0", "code": "name.not_ready", "todo": "mend it"}
+    ]
+    told.teller.notices([notice()])
+    told.teller.notices([notice(), notice()])
+    assert told.new() == []
+
+
+@pytest.mark.parametrize("level", list(Level))
+def test_notice_has_its_level(told: Told, level: Level) -> None:
+    """As the plan gave it."""
+    told.teller.notices([notice(level=level)])
+    assert [event["level"] for event in told.new()] == [level.value]
+
+
+def test_notice_that_comes_back_is_not_said_again(told: Told) -> None:
+    """An answer that fails every other time would fill the log."""
+    for _ in range(5):
+        told.teller.notices([notice()])
+        told.teller.notices([])
+    assert len(told.new()) == 1
+
+
+def test_notice_that_changed_is_said(told: Told) -> None:
+    """Another text is another notice."""
+    told.teller.notices([notice(1)])
+    told.teller.notices([notice(2)])
+    assert [event["event"] for event in told.new()] == ["trouble 1", "trouble 2"]
+
+
+def test_what_is_remembered_of_old_notices_is_bounded(told: Told) -> None:
+    """The oldest is forgotten, and so is said again; a process that runs for years does not grow."""
+    told.teller.notices([notice(0)])
+    for number in range(1, REMEMBERED + 2):
+        told.teller.notices([notice(number)])
+    told.teller.notices([])
+    told.new()
+    told.teller.notices([notice(REMEMBERED)])
+    told.teller.notices([notice(0)])
+    assert [event["event"] for event in told.new()] == ["trouble 0"]
+    assert len(told.teller._lately) <= REMEMBERED
+
+
+def test_many_of_a_kind_become_a_number(told: Told) -> None:
+    """A thousand domains without a record are not a thousand lines; another kind is told beside them."""
+    many = [notice(number) for number in range(1_000)]
+    told.teller.notices([*many, notice(7, code="mx.uncovered")])
+    events = told.new()
+    assert len(events) == MOST_OF_A_KIND + 2
+    assert [event["event"] for event in events if event["code"] == "mx.uncovered"] == ["trouble 7"]
+    assert events[-1]["event"] == f"{1_000 - MOST_OF_A_KIND} more of the same kind"
+    told.teller.notices(many)
+    assert told.new() == []
+
+
+def test_just_as_many_as_fit_are_all_told(told: Told) -> None:
+    """No line says that there are 0 more."""
+    told.teller.notices([notice(number) for number in range(MOST_OF_A_KIND)])
+    assert len(told.new()) == MOST_OF_A_KIND
+
+
+ADD = AddPolicy("xn--bcher-kva.example", policy(Mode.TESTING), "the domain has no policy")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "event"),
+    [
+        (
+            Outcome(ADD, Result.DONE, NOW),
+            {"level": "info", "event": "done: add policy", "domain": "bücher.example", "reason": ADD.reason},
+        ),
+        (
+            Outcome(ADD, Result.FAILED, NOW, "time-out"),
+            {
+                "level": "warning",
+                "event": "failed: add policy",
+                "domain": "bücher.example",
+                "detail": "time-out",
+                "reason": ADD.reason,
+            },
+        ),
+        (
+            Outcome(EditConf({}, "why"), Result.REFUSED, NOW, "read-only"),
+            {
+                "level": "error",
+                "event": "refused: edit settings",
+                "on": "mailcow.conf",
+                "detail": "read-only",
+                "reason": "why",
+            },
+        ),
+        (
+            Outcome(RestartAcme("id", NOW, ("a",), "why"), Result.DONE, NOW),
+            {"level": "info", "event": "done: restart", "on": "acme-mailcow", "reason": "why"},
+        ),
+    ],
+)
+def test_outcome_is_one_line_with_its_reason(told: Told, outcome: Outcome, event: dict[str, str]) -> None:
+    """Done, failed for now, refused for good; people see U-labels."""
+    told.teller.outcome(outcome)
+    assert told.new() == [event]
+
+
+def held(reason: str, *names: str, until: float | None = None) -> Held:
+    """A restart that waits."""
+    return Held(RestartAcme("id", NOW, names, "why"), reason, until)
+
+
+def test_held_is_said_when_its_reason_is_new(told: Told) -> None:
+    """And from when it may be done, where that is known."""
+    told.teller.held([held("gathered", "a", until=NOW)])
+    assert told.new() == [
+        {
+            "level": "info",
+            "event": "held: restart",
+            "on": "a",
+            "reason": "gathered",
+            "until": "2027-01-15 08:00 UTC",
+        }
+    ]
+    told.teller.held([held("gathered", "a", until=NOW + 60)])
+    assert told.new() == []
+    told.teller.held([held("spaced", "a")])
+    told.teller.held([held("spaced", "a"), held("spaced", "b")])
+    assert [(event["on"], event["reason"]) for event in told.new()] == [("a", "spaced"), ("b", "spaced")]
+
+
+def test_held_is_silent_where_a_notice_has_told_it(told: Told) -> None:
+    """The notice says what to do; the same reason beside it would be a second line for one thing."""
+    told.teller.notices([notice()])
+    told.new()
+    told.teller.held([held("trouble 0; mend it", "a")])
+    assert told.new() == []
+
+
+def test_many_that_are_held_become_a_number(told: Told) -> None:
+    """The rest is to be seen with `sidecar plan`."""
+    told.teller.held([held("not ready", f"n{number}") for number in range(100)])
+    events = told.new()
+    assert len(events) == MOST_OF_A_KIND + 1
+    assert events[-1]["event"] == f"{100 - MOST_OF_A_KIND} more are held; see: sidecar plan"
+
+
+def test_file_and_settings_are_held_by_their_own_names(told: Told) -> None:
+    """Two actions with one reason are two lines."""
+    told.teller.held([Held(WriteFile("", "why"), "dry run"), Held(EditConf({}, "why"), "dry run")])
+    assert [(event["event"], event["on"]) for event in told.new()] == [
+        ("held: write policy file", "mta-sts.txt"),
+        ("held: edit settings", "mailcow.conf"),
+    ]
