@@ -165,6 +165,7 @@ class Applier:
         await self._read_back(domain, text)
         self._ledger.policy(domain, lambda memory: settled(memory, text, self._clock.now(), done=True))
         self._ledger.fulfilled(domain)
+        self._observer.check_now([domain])
         await self._store_now_and_then()
 
     def _forget_intent(self, action: _PolicyAction) -> None:

@@ -27,6 +27,8 @@ from sidecar.teller import Teller
 
 GATHER_S = 0.2
 """Triggers that come together make one pass."""
+STEP_MS = 200
+"""How often the watch on files looks for changes: each look wakes the processor."""
 BEAT_S = 15.0
 FOLLOW_UP_S = 0.5
 MOST_FOLLOW_UPS = 3
@@ -111,6 +113,7 @@ class Daemon:
 
     async def _serve(self, parts: Parts) -> Settings:
         """Passes with these settings, until there are others or the end; returns the settings to go on with."""
+        parts.passes.observer.checker.finished = self._wake.set
         log.info("started", mailcow=str(parts.settings.mailcow_dir), dry_run=parts.settings.dry_run)
         side = [
             asyncio.create_task(self._watch_files(parts.settings)),
@@ -209,8 +212,8 @@ class Daemon:
                     *folders,
                     recursive=False,
                     watch_filter=_interesting,
-                    step=50,
-                    debounce=200,
+                    step=STEP_MS,
+                    debounce=STEP_MS,
                     yield_on_timeout=False,
                 ):
                     # mailcow.conf too: it may have the API key.

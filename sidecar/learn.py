@@ -26,15 +26,14 @@ from sidecar.observed import (
     Memory,
     Observed,
     PolicyFile,
-    PolicyMemory,
     Seen,
-    Span,
 )
 from sidecar.ownership import policy_of
 from sidecar.plan.certificate import addresses_ready, missing_names, our_names, scene
 from sidecar.plan.entries import KEYS
 from sidecar.plan.settled import unsettled
 from sidecar.policyid import with_id
+from sidecar.served import ended, seen_served
 from sidecar.settings import Intervals, Settings
 
 
@@ -96,9 +95,9 @@ def learn(observed: Observed, settings: Settings) -> Memory:
     memory = observed.memory
     policies = dict(memory.policies)
     for key, text, at in _texts_seen(observed):
-        policies[key] = _seen_text(memory.policy(key), text, at)
+        policies[key] = seen_served(memory.policy(key), text, at)
     for key, at in _gone(observed):
-        policies[key] = _ended(memory.policy(key), at)
+        policies[key] = ended(memory.policy(key), at)
     for key, found in observed.ids.items():
         policies[key] = with_id(policies.get(key, memory.policy(key)), found)
     changed = any(policies[key] is not memory.policies.get(key) for key in policies)
@@ -128,38 +127,15 @@ def _texts_seen(observed: Observed) -> Iterable[tuple[str, str | None, float]]:
 
 
 def _gone(observed: Observed) -> Iterable[tuple[str, float]]:
-    """Domains deleted in mailcow: their rows went with them, and nothing is served for them any more."""
+    """What is no longer served: rows of domains deleted in mailcow, and all of the generation that this one is not."""
     match observed.mailcow, observed.domains:
-        case Seen(mailcow), Seen(listed, at) if mailcow.backend is Backend.NATIVE:
+        case Seen(mailcow), Seen(listed, at):
             names = {domain.name for domain in listed.domains} | {alias.name for alias in listed.aliases}
-            for key in observed.memory.policies:
-                if key != FILE and key not in names:
-                    yield key, at
+            served = names if mailcow.backend is Backend.NATIVE else {FILE}
+            for key in observed.memory.policies.keys() - served:
+                yield key, at
         case _:
             pass
-
-
-def _ended(memory: PolicyMemory, at: float) -> PolicyMemory:
-    """Nothing is served any more; what a person had switched off went, too."""
-    last = memory.spans[-1] if memory.spans else None
-    if last is not None and last.until is None:
-        memory = replace(memory, spans=(*memory.spans[:-1], replace(last, until=max(at, last.since))))
-    return memory if memory.refused is None else replace(memory, refused=None)
-
-
-def _seen_text(memory: PolicyMemory, text: str | None, at: float) -> PolicyMemory:
-    last = memory.spans[-1] if memory.spans else None
-    if text is not None and memory.refused is not None:
-        memory = replace(memory, refused=None)
-    if last is None:
-        return replace(memory, spans=(Span(text, at, None),))
-    if last.text == text and last.until is None:
-        return memory
-    return replace(memory, spans=(*memory.spans[:-1], _closed(last, at), Span(text, at, None)))
-
-
-def _closed(span: Span, at: float) -> Span:
-    return span if span.until is not None else replace(span, until=at)
 
 
 def _conf_events(observed: Observed) -> tuple[ConfEntry, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from sidecar.observed import ConfEntry, ConfEvent, Memory, PolicyMemory, Restart, Write
+from sidecar.served import seen_served
 from sidecar.state import Event, State
 
 KEPT_WRITES = 20
@@ -77,9 +78,14 @@ def intended(memory: PolicyMemory, text: str | None, at: float) -> PolicyMemory:
 
 
 def settled(memory: PolicyMemory, text: str | None, at: float, *, done: bool) -> PolicyMemory:
-    """With the outcome of the last intent for `text`; a write that was refused is as if it had not been meant."""
+    """With the outcome of the last intent for `text`.
+
+    Done, it is served from now on; refused, it is as if it had not been meant.
+    """
     rest = [write for write in memory.writes if not (write.done is None and write.text == text)]
-    return replace(memory, writes=_trimmed([*rest, Write(text, at, True)] if done else rest))
+    if not done:
+        return replace(memory, writes=tuple(rest))
+    return seen_served(replace(memory, writes=_trimmed([*rest, Write(text, at, True)])), text, at)
 
 
 def _trimmed(writes: list[Write]) -> tuple[Write, ...]:

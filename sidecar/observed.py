@@ -383,6 +383,18 @@ class CheckRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class SenderView:
+    """What a look as a sender brought of a domain: the findings, and the id in the DNS where there is a right one."""
+
+    domain: str
+    at: float
+    findings: tuple[Finding, ...]
+    id: str | None
+    shared: bool
+    """The record is another domain's, reached by a CNAME."""
+
+
+@dataclass(frozen=True, slots=True)
 class Announced:
     """The id that `_mta-sts` had in the DNS while this text was served, first seen so at `since`."""
 
@@ -493,6 +505,8 @@ class Observed:
     memory: Memory
     ids: Mapping[str, PolicyId] = field(default_factory=dict)
     """Native: ids read since the last look, by domain."""
+    views: tuple[SenderView, ...] = ()
+    """Looks as a sender that ended since the last pass."""
 
     def served_of(self, domain: str) -> Sight[Served]:
         """What is served for a domain on the native generation."""

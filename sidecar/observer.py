@@ -41,9 +41,10 @@ from sidecar.observed import (
     Txt,
     Unseen,
 )
-from sidecar.policyid import unread, with_ids
-from sidecar.schedule import question_due, routine_questions, stale_policies
+from sidecar.policyid import policies_served, unread, with_ids
+from sidecar.schedule import check_interval, checks_due, question_due, routine_questions, stale_policies
 from sidecar.settings import Settings
+from sidecar.verify.checker import BATCH, Checker, probing_for
 
 PROJECT_FRESH_S = 60.0
 POLICIES_A_PASS = 10
@@ -79,6 +80,8 @@ class Observer:
         self._certificates = CertificateFolder()
         self._session = Session(settings, clock)
         self._ids = PolicyIds(self._session, clock)
+        self._checker = Checker(clock)
+        self._rushed: frozenset[str] = frozenset()
         self._cache = _Cache()
         self._healed = False
         self.project_touched = True
@@ -105,6 +108,7 @@ class Observer:
             task.cancel()
         await asyncio.gather(*self._cache.pending.values(), return_exceptions=True)
         await self._ids.close()
+        await self._checker.close()
         await self._session.close()
 
     def forget_served(self, domains: Iterable[str]) -> None:
@@ -150,11 +154,40 @@ class Observer:
             dns=Dns(),
             memory=memory,
             ids=self._ids.take(),
+            views=self._checker.take(),
         )
         if not self._patient:
             # in one pass alone they would not be there in time; a command that needs them asks for them
             self._ids.begin(unread(with_ids(observed, observed.ids)))
+            self._begin_checks(observed)
         return replace(observed, dns=await self._dns(observed)), notices
+
+    @property
+    def checker(self) -> Checker:
+        """The looks as a sender, under way beside the passes."""
+        return self._checker
+
+    def check_now(self, domains: Iterable[str]) -> None:
+        """These are looked at before all others, whenever they were last."""
+        self._rushed |= frozenset(domains)
+
+    def _begin_checks(self, observed: Observed) -> None:
+        if (
+            self._checker.busy
+            or not isinstance(observed.conf, Seen)
+            or not isinstance(observed.domains, Seen)
+        ):
+            return
+        meant = policies_served(observed, self._settings)
+        at = {name: record.at for name, record in observed.memory.checks.items()}
+        at.update({view.domain: view.at for view in observed.views})
+        interval = check_interval(self._settings.intervals.check, len(meant))
+        due = checks_due(meant, at, self._rushed, observed.now, interval, len(meant))
+        batch = due[:BATCH]
+        self._rushed -= frozenset(batch)
+        by_file = isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE
+        probing = probing_for(observed.conf.value, self._settings.resolver)
+        self._checker.begin({name: meant[name] for name in batch}, probing, shared=by_file, waiting=len(due))
 
     async def answer(self, observed: Observed, questions: frozenset[Question]) -> Observed:
         """The same picture with these questions, and the containers, asked afresh."""

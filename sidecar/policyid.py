@@ -8,6 +8,8 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from sidecar.desire import managed
+from sidecar.mtasts import Policy
 from sidecar.mtasts_record import VERSION, Record, parse
 from sidecar.observed import (
     Backend,
@@ -22,6 +24,7 @@ from sidecar.observed import (
     Unseen,
 )
 from sidecar.ownership import policy_of
+from sidecar.settings import Settings
 from sidecar.txtrecord import begins
 
 DERIVED_LENGTH = 20
@@ -67,6 +70,19 @@ def served_to(observed: Observed, domain: str, target: str | None = None) -> Sig
             return observed.served_of(target or domain)
         case Unseen() as unseen:
             return unseen
+
+
+def policies_served(observed: Observed, settings: Settings) -> dict[str, Policy]:
+    """The policy of each managed domain that receives mail and is served one, by domain."""
+    if not isinstance(observed.domains, Seen):
+        return {}
+    found: dict[str, Policy] = {}
+    for domain in managed(observed.domains.value, settings):
+        served = served_to(observed, domain.name) if domain.receives else None
+        policy = policy_of(served.value.text) if isinstance(served, Seen) else None
+        if policy is not None:
+            found[domain.name] = policy
+    return found
 
 
 def _file(observed: Observed) -> Sight[Served]:

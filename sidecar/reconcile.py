@@ -13,6 +13,7 @@ from sidecar.atomic import remove_leftovers
 from sidecar.clock import Clock
 from sidecar.errors import SidecarError
 from sidecar.learn import learn
+from sidecar.learn_checks import learn_checks, learn_step_back
 from sidecar.ledger import Ledger
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import policy_file
@@ -31,6 +32,7 @@ from sidecar.plan.actions import (
     subject,
     verb,
 )
+from sidecar.plan.progress import served_mode
 from sidecar.schedule import DENIED_S, RETRY_S, wait_after
 from sidecar.settings import Settings
 from sidecar.state import Event
@@ -108,11 +110,11 @@ class Passes:
     async def look(self) -> tuple[Observed, Plan]:
         """Observe and plan, without changing anything in the world."""
         observed, notices = await self.observer.observe(self.ledger.memory)
-        observed = replace(observed, memory=learn(observed, self.settings))
+        observed = taught(observed, self.settings)
         plan = make_plan(observed, self.settings)
         if plan.questions:
             observed = await self.observer.answer(observed, plan.questions)
-            observed = replace(observed, memory=learn(observed, self.settings))
+            observed = taught(replace(observed, views=()), self.settings)
             plan = make_plan(observed, self.settings)
         return observed, plan + Plan(notices=_one_for_each_reason(notices + blind_spots(observed)))
 
@@ -160,6 +162,14 @@ def _one_for_each_reason(notices: Sequence[Notice]) -> tuple[Notice, ...]:
         if not any(notice.message in before.message for before in told):
             told.append(notice)
     return tuple(told)
+
+
+def taught(observed: Observed, settings: Settings) -> Observed:
+    """The same picture with the memory that it teaches."""
+    observed = replace(observed, memory=learn(observed, settings))
+    memory = learn_checks(observed, settings)
+    modes = {key: served_mode(observed, key) for key in memory.rollouts}
+    return replace(observed, memory=learn_step_back(memory, modes, settings, observed.now))
 
 
 def without_moot_wishes(observed: Observed, plan: Plan) -> Memory:

@@ -100,6 +100,32 @@ def question_due(
     return age >= min(wait, intervals.dns)
 
 
+def checks_due(
+    domains: Iterable[str],
+    checked_at: Mapping[str, float],
+    rushed: frozenset[str],
+    now: float,
+    interval: float,
+    most: int,
+) -> list[str]:
+    """Domains to look at as a sender does: those that a person waits for, those never seen, and the oldest that are due."""
+    waiting: list[tuple[int, float, str]] = []
+    for name in domains:
+        at = checked_at.get(name)
+        if name in rushed:
+            waiting.append((0, 0.0, name))
+        elif at is None:
+            waiting.append((1, 0.0, name))
+        elif now - at >= interval or at > now:
+            waiting.append((2, at, name))
+    return [name for _, _, name in sorted(waiting)[:most]]
+
+
+def check_interval(base: float, count: int) -> float:
+    """Seconds between two looks at the same domain: the more there are, the seldomer each, within half a day."""
+    return max(base, min(43_200.0, 6.0 * count))
+
+
 def next_pass(now: float, poll: float, held_until: Iterable[float | None]) -> float:
     """When to look again by the passage of time alone: at the poll, or sooner when something held falls due."""
     soonest = min((at for at in held_until if at is not None and at > now), default=now + poll)

@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
@@ -31,6 +31,8 @@ CONFIG = Path("data/conf/mta-sts/config.yml")
 """Where the file is within the mailcow directory."""
 LONGEST_MAX_AGE = 31_536_000
 """Seconds: what mailcow's API takes when a policy is added."""
+SHORTEST_TOKEN = 12
+"""Characters of MTA_STS_WEB_TOKEN."""
 
 _DAY = 86_400
 _DEFAULT_DIR = "/mailcow"
@@ -194,6 +196,69 @@ def _resolver(value: object) -> tuple[str, int]:
     raise _mistake(value, "an address, with or without a port: 192.0.2.1, 192.0.2.1:5353, [2001:db8::1]:5353")
 
 
+def _secret_url(*schemes: str, accepted: str) -> Callable[[object], SecretStr]:
+    """Such a URL is a secret as a whole: no mistake shows it. Without schemes any will do."""
+
+    def check(value: object) -> SecretStr:
+        text = value.strip() if isinstance(value, str) else ""
+        try:
+            parts = urlsplit(text)
+            good = not schemes or (parts.scheme in schemes and bool(parts.hostname) and parts.port != 0)
+        except ValueError:
+            good = False
+        if not good or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://\S+", text):
+            raise PydanticCustomError("mistake", "{text}", {"text": f"not shown here; accepted: {accepted}"})
+        return SecretStr(text)
+
+    return check
+
+
+_WEBHOOK = "an https: or http: URL that takes JSON by POST"
+_APPRISE = "a URL of Apprise, such as ntfys://ntfy.example.org/topic or mailtos://user:password@example.org"
+
+
+def _tell(value: object) -> "Tell":
+    word = str(value).strip().lower()
+    with contextlib.suppress(ValueError):
+        return Tell(word)
+    raise _mistake(value, ", ".join(Tell))
+
+
+def _listen(value: object) -> tuple[str, int] | None:
+    """`off` is None; port 0 stands for any free one."""
+    text = str(value).strip().lower()
+    if text == "off":
+        return None
+    found = re.fullmatch(r"(?:\[(?P<six>[^\]]+)\]|(?P<four>[^:\]]+)):(?P<port>\d{1,5})", text)
+    with contextlib.suppress(ValueError):
+        if found is not None and int(found["port"]) < 1 << 16:
+            address = (
+                ipaddress.IPv6Address(found["six"]) if found["six"] else ipaddress.IPv4Address(found["four"])
+            )
+            return str(address), int(found["port"])
+    raise _mistake(
+        value, "an address of this machine with a port, such as 127.0.0.1:8480 or [::1]:8480, or off"
+    )
+
+
+def _host(value: object) -> str:
+    accepted = "a host name such as mail.example.org, or an address"
+    text = str(value).strip()
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
+    try:
+        return to_ascii(text)
+    except ValueError as error:
+        raise _mistake(value, accepted, " is no host") from error
+
+
+def _prefix(value: object) -> str:
+    text = str(value).strip().rstrip("/")
+    if not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", text):
+        raise _mistake(value, "a path such as /mta-sts, or nothing")
+    return text
+
+
 _Switch: TypeAlias = Annotated[bool, BeforeValidator(_switch)]
 _Mode: TypeAlias = Annotated[Mode | Auto, BeforeValidator(_mode)]
 _MaxAge: TypeAlias = Annotated[int, _whole(1, LONGEST_MAX_AGE, " of seconds")]
@@ -257,6 +322,54 @@ class Intervals:
     """... and for how long."""
 
 
+class Tell(StrEnum):
+    """What people can be notified of."""
+
+    STAGE = "stage"
+    """A domain is at another stage of its roll-out."""
+    ERROR = "error"
+    RECOVERY = "recovery"
+    """An error is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Who is told of events, and of which; the URLs are secrets as a whole."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    webhook: Annotated[SecretStr, BeforeValidator(_secret_url("http", "https", accepted=_WEBHOOK))] | None = (
+        None
+    )
+    apprise: Annotated[
+        tuple[Annotated[SecretStr, BeforeValidator(_secret_url(accepted=_APPRISE))], ...],
+        BeforeValidator(_one_or_more),
+        AfterValidator(lambda urls: tuple(dict.fromkeys(urls))),
+    ] = ()
+    gather: Annotated[int, _whole(0, 3_600, " of seconds")] = 60
+    """Seconds from an event until it is sent, with all that happened meanwhile."""
+    on: Annotated[frozenset[Annotated[Tell, BeforeValidator(_tell)]], BeforeValidator(_one_or_more)] = (
+        frozenset(Tell)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """Where the page and the metrics are served; who may see them is `Settings.web_token`."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    # In a container every address is the container's own: who may come in is decided where its port is published.
+    listen: Annotated[tuple[str, int] | None, BeforeValidator(_listen)] = ("0.0.0.0", 8_480)  # noqa: S104
+    """Address and port; port 0: any free one; None: nothing is served."""
+    names: Annotated[frozenset[Annotated[str, BeforeValidator(_host)]], BeforeValidator(_one_or_more)] = (
+        frozenset()
+    )
+    """Further host names under which the page may be asked for."""
+    prefix: Annotated[str, BeforeValidator(_prefix)] = ""
+    """The path under which another web server hands it on; no slash at its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class DomainOverride:
     """What the settings say of one domain alone; None: as for all."""
@@ -305,11 +418,16 @@ class Settings:
     """Where senders send their reports: a mailto: or https: URI."""
     backend: Literal["auto", "file", "native"] = "auto"
     intervals: Intervals = Intervals()
+    notify: Notify = Notify()
+    web: Web = Web()
     dry_run: bool = False
+    verify: bool = True
+    """Whether domains are looked at as senders do, on ports 443 and 25 of their hosts."""
     mailcow_dir: Path = Path(_DEFAULT_DIR)
     state_dir: Path = Path(_DEFAULT_STATE_DIR)
     api_url: str | None = None
     api_key: SecretStr | None = None
+    web_token: SecretStr | None = None
     resolver: tuple[str, int] | None = None
     """Address and port of the DNS resolver; None: the container's."""
     log_json: bool = False
@@ -395,7 +513,10 @@ class _Given(BaseModel):
     tls_report: Annotated[str, BeforeValidator(_tls_report)] | None = None
     backend: Annotated[Literal["auto", "file", "native"], _choice("auto", "file", "native")] | None = None
     intervals: Intervals | None = None
+    notify: Notify | None = None
+    web: Web | None = None
     dry_run: _Switch | None = None
+    verify: _Switch | None = None
     api_url: Annotated[str, BeforeValidator(_api_url)] | None = None
     resolver: Annotated[tuple[str, int], BeforeValidator(_resolver)] | None = None
 
@@ -407,6 +528,8 @@ _PARTS: Mapping[str, type] = {
     "manage": Manage,
     "restart": RestartSettings,
     "intervals": Intervals,
+    "notify": Notify,
+    "web": Web,
 }
 
 _LIKE_CONFIG: Mapping[str, _Path] = {
@@ -416,10 +539,14 @@ _LIKE_CONFIG: Mapping[str, _Path] = {
     "MTA_STS_MODE": ("mode",),
     "MTA_STS_POLL": ("intervals", "poll"),
     "MTA_STS_RESOLVER": ("resolver",),
+    "MTA_STS_VERIFY": ("verify",),
+    "MTA_STS_WEB_LISTEN": ("web", "listen"),
 }
 """Variables that stand for a key of config.yml."""
 
-_ALONE = frozenset({"MTA_STS_API_KEY", "MTA_STS_LOG", "MTA_STS_MAILCOW_DIR", "MTA_STS_STATE_DIR"})
+_ALONE = frozenset(
+    {"MTA_STS_API_KEY", "MTA_STS_LOG", "MTA_STS_MAILCOW_DIR", "MTA_STS_STATE_DIR", "MTA_STS_WEB_TOKEN"}
+)
 """Variables that have no key there."""
 
 
@@ -440,6 +567,8 @@ def load(env: Mapping[str, str], config: bytes | None, conf: Mapping[str, str]) 
     if own.intervals is not None:
         # This variable is one field of several, and leaves the file's others as they are.
         given["intervals"] = replace(file.intervals or Intervals(), poll=own.intervals.poll)
+    if own.web is not None:
+        given["web"] = replace(file.web or Web(), listen=own.web.listen)
     if file.domains is not None:
         given["domains"] = MappingProxyType({to_ascii(name): one for name, one in file.domains.items()})
     return Settings(**given, **places, explicit=frozenset(given) & {"mode", "max_age", "mx"})
@@ -494,10 +623,17 @@ def _alone(env: Mapping[str, str], conf: Mapping[str, str], mistakes: list[str])
         mistakes.append(
             f"{source}: not the form of a key (it is not shown here); accepted: letters, digits and -"
         )
+    token = env.get("MTA_STS_WEB_TOKEN", "")
+    if token and not re.fullmatch(f"[!-~]{{{SHORTEST_TOKEN},200}}", token):
+        mistakes.append(
+            f"MTA_STS_WEB_TOKEN: too short, or with other characters (it is not shown here); accepted: "
+            f"{SHORTEST_TOKEN} to 200 letters, digits and signs of US-ASCII without spaces"
+        )
     return {
         "mailcow_dir": mailcow_dir_of(env),
         "state_dir": Path(env.get("MTA_STS_STATE_DIR", _DEFAULT_STATE_DIR)),
         "api_key": SecretStr(key) if key else None,
+        "web_token": SecretStr(token) if token else None,
         "log_json": log == "json",
         "project_hint": env.get("COMPOSE_PROJECT_NAME")
         or conf.get("COMPOSE_PROJECT_NAME", "").strip()
@@ -620,6 +756,8 @@ def _said(detail: ErrorDetails) -> str:
             return detail["msg"]
         case "extra_forbidden" | "unexpected_keyword_argument" if loc == ("api_key",):
             return "not here, where others may read it; accepted: MTA_STS_API_KEY, or API_KEY in mailcow.conf"
+        case "extra_forbidden" | "unexpected_keyword_argument" if loc == ("web", "token"):
+            return "not here, where others may read it; accepted: MTA_STS_WEB_TOKEN"
         case "extra_forbidden" | "unexpected_keyword_argument":
             return _unknown("key", str(loc[-1]), _keys(loc[:-1]))
         case "tuple_type" | "frozen_set_type":

@@ -19,10 +19,10 @@ TEXT = text()
 OTHER = text(Mode.ENFORCE, 604_800)
 
 
-def native(**memory: PolicyMemory) -> Observed:
+def native(memory: PolicyMemory | None = None) -> Observed:
     """example.org is served TEXT, its alias domain with it; `memory` is of example.org."""
     world = World(served={"example.org": TEXT}, aliases={"alias.example": "example.org"})
-    return observed(replace(world, memory=Memory(policies={"example.org": m for m in memory.values()})))
+    return observed(replace(world, memory=Memory(policies={"example.org": memory} if memory else {})))
 
 
 def test_derived_id_is_the_beginning_of_the_digest_and_fits_the_grammar() -> None:
@@ -86,16 +86,16 @@ def test_file_that_is_no_policy_to_senders_has_no_id(file: PolicyFile) -> None:
 
 def test_native_id_is_known_only_while_its_text_is_served() -> None:
     """An id of an earlier content is never shown for a new one."""
-    assert current(native(m=PolicyMemory(id_text=TEXT, id="20261124090000")), "example.org") == (
+    assert current(native(PolicyMemory(id_text=TEXT, id="20261124090000")), "example.org") == (
         "20261124090000"
     )
-    assert current(native(m=PolicyMemory(id_text=OTHER, id="20261124090000")), "example.org") is None
+    assert current(native(PolicyMemory(id_text=OTHER, id="20261124090000")), "example.org") is None
     assert current(native(), "example.org") is None
 
 
 def test_alias_domain_has_the_id_of_its_target() -> None:
     """mailcow serves it the target's row."""
-    seen = native(m=PolicyMemory(id_text=TEXT, id="7"))
+    seen = native(PolicyMemory(id_text=TEXT, id="7"))
     assert current(seen, "alias.example", "example.org") == "7"
 
 
@@ -128,6 +128,6 @@ def test_ids_are_wanted_once_for_each_content() -> None:
 
 def test_what_was_read_is_remembered() -> None:
     """A pass takes over what was read beside it, and forgets nothing else of the policy for it."""
-    seen = replace(native(m=PolicyMemory(floor="theirs")), ids={"example.org": PolicyId(TEXT, "9")})
+    seen = replace(native(PolicyMemory(floor="theirs")), ids={"example.org": PolicyId(TEXT, "9")})
     memory = learn(seen, Settings()).policy("example.org")
     assert (memory.id_text, memory.id, memory.floor) == (TEXT, "9", "theirs")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import dns.rdatatype
+import dns.rdtypes.ANY.TXT
 import dns.zone
 import pytest
 from hypothesis import given as hypothesis_given
@@ -102,9 +103,11 @@ def seen(
     )
 
 
-def all_of(found: Observed, settings: Settings = REPORT, **how: bool) -> dict[str, DomainRecords]:
+def all_of(
+    found: Observed, settings: Settings = REPORT, *, shared: bool | None = None
+) -> dict[str, DomainRecords]:
     """The records of every domain that needs some, by its name."""
-    every = needed(found, settings, mail_domains(found, settings), **how)
+    every = needed(found, settings, mail_domains(found, settings), shared=shared)
     return {records.domain.name: records for records in every}
 
 
@@ -440,6 +443,7 @@ def test_any_text_survives_being_quoted(content: str) -> None:
         f"a.example. 1 IN TXT {quoted(content)}\n", origin=".", relativize=False, check_origin=False
     )
     ((_, _, rdata),) = read.iterate_rdatas()
+    assert isinstance(rdata, dns.rdtypes.ANY.TXT.TXT)
     assert b"".join(rdata.strings) == content.encode()
     assert len(zone) == 1
 

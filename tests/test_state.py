@@ -26,6 +26,7 @@ from sidecar.observed import (
     Fact,
     FactKind,
     Memory,
+    PolicyId,
     PolicyMemory,
     Restart,
     Span,
@@ -648,3 +649,31 @@ def test_restarts_of_a_month_are_kept_and_never_fewer_than_fifty() -> None:
     assert kept_restarts(month) == month[-180:]
     ahead = Restart(NOW + 9000 * DAY_S, ())
     assert kept_restarts((*month, ahead)) == (*month[-49:], ahead)
+
+
+# --- policy ids that a command read ----------------------------------------------------------------------
+
+
+def test_ids_that_a_command_read_change_nothing_else(state: State, tmp_path: Path) -> None:
+    """What a pass of another process stored meanwhile stays; a policy not known yet is known by its id alone."""
+    state.save(state.load(), full_memory())
+    command = other(tmp_path)
+    command.note_ids({"example.org": PolicyId("two", "9"), "new.example": PolicyId("one", "1")})
+    command.close()
+    assert state.changed_elsewhere()
+    before, after = full_memory(), state.load()
+    known = replace(before.policies["example.org"], id_text="two", id="9")
+    assert after.policies == {
+        **before.policies,
+        "example.org": known,
+        "new.example": PolicyMemory(id_text="one", id="1"),
+    }
+
+
+def test_no_ids_write_nothing(state: State, tmp_path: Path) -> None:
+    """Not even an empty transaction that another process would look at."""
+    state.load()
+    command = other(tmp_path)
+    command.note_ids({})
+    command.close()
+    assert not state.changed_elsewhere()

@@ -55,7 +55,7 @@ exit codes: 0 noted, the running sidecar acts on it at once, 1 what was named ca
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    from sidecar.cli import completion, history, init, lint, records, status
+    from sidecar.cli import check, completion, history, init, lint, move_mx, records, retire, status
 
     top = argparse.ArgumentParser(
         prog="sidecar",
@@ -81,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--backend", choices=("both", "native", "file"), default="both", help="which mailcow to simulate"
     )
-    for module in (status, records, history, init, lint, completion):
+    for module in (status, records, history, check, lint, retire, move_mx, init, completion):
         module.add_parser(commands_)
     return top
 

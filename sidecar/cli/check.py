@@ -49,6 +49,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--json", action="store_true", help="print a list of results as JSON")
     parser.add_argument("--resolver", metavar="ADDRESS[:PORT]", help="ask this DNS resolver")
     parser.add_argument("--ca", metavar="FILE", type=Path, help="trust these roots (PEM) beside the system's")
+    parser.add_argument(
+        "--no-smtp",
+        action="store_true",
+        help="do not speak to MX hosts (port 25 is often closed on the way out)",
+    )
     # For tests on loopback, where nobody has ports 25 and 443.
     parser.add_argument("--port-smtp", type=int, default=25, help=argparse.SUPPRESS)
     parser.add_argument("--port-https", type=int, default=443, help=argparse.SUPPRESS)
@@ -68,6 +73,7 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> int:
     probing = Probing(
         resolver=resolver,
         extra_root=given.ca,
+        smtp=not given.no_smtp,
         smtp_port=given.port_smtp,
         https_port=given.port_https,
         connect=given.connect,

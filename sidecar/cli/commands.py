@@ -28,21 +28,13 @@ from sidecar.teller import Teller
 ONCE_WAITS_S = 10.0
 
 
-def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Runs the command that was given."""
+def run(given: argparse.Namespace, env: Mapping[str, str]) -> int:
+    """Runs the command that was given; returns its exit code."""
     match given.command:
         case "run":
             return _run(env)
-        case "once":
-            return asyncio.run(_once(env))
-        case "plan":
-            return asyncio.run(_plan(env, as_json=given.json))
         case "adopt":
             return _adopt(given.domains, env, file=given.file)
-        case "demo":
-            from sidecar.demo import run_demo
-
-            return asyncio.run(run_demo(given.backend))
         case "init":
             from sidecar.init import InitOptions, Streams, run_init
 
@@ -51,21 +43,36 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
             from sidecar.cli import lint
 
             return lint.run(given)
+        case "check":
+            from sidecar.cli import check
+
+            return check.run(given, env)
         case other:
-            return asyncio.run(_showing(other)(given, env))
+            return asyncio.run(_awaited(other)(given, env))
 
 
-def _showing(command: str) -> Callable[[argparse.Namespace, Mapping[str, str]], Coroutine[Any, Any, Exit]]:
-    """The commands of modules of their own."""
-    from sidecar.cli import completion, history, records, status
+def _awaited(command: str) -> Callable[[argparse.Namespace, Mapping[str, str]], Coroutine[Any, Any, int]]:
+    """The commands that need an event loop."""
+    from sidecar.cli import completion, history, move_mx, records, retire, status
 
     commands = {
+        "move-mx": move_mx.run,
+        "retire": retire.run,
+        "once": _once,
+        "plan": _plan,
+        "demo": _demo,
         "completion": completion.run,
         "history": history.run,
         "records": records.run,
         "status": status.run,
     }
     return commands[command]
+
+
+async def _demo(given: argparse.Namespace, _env: Mapping[str, str]) -> int:
+    from sidecar.demo import run_demo
+
+    return await run_demo(given.backend)
 
 
 def configure(settings: Settings, stream: TextIO) -> None:
@@ -84,7 +91,7 @@ def _run(env: Mapping[str, str]) -> Exit:
     os._exit(Exit.OK)
 
 
-async def _once(env: Mapping[str, str]) -> Exit:
+async def _once(_given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     clock = SystemClock()
     settings = read_settings(env, clock)
     configure(settings, sys.stderr)
@@ -112,7 +119,7 @@ def _exit(report: Report) -> Exit:
     return Exit.FAILED if report.failed else Exit.OK
 
 
-async def _plan(env: Mapping[str, str], *, as_json: bool) -> Exit:
+async def _plan(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     clock = SystemClock()
     settings = read_settings(env, clock)
     configure(settings, sys.stderr)
@@ -120,7 +127,7 @@ async def _plan(env: Mapping[str, str], *, as_json: bool) -> Exit:
         parts.passes.observer.session.whole_list_always = True
         observed, plan = await parts.passes.look()
     report = Report(observed, plan, ())
-    print(json.dumps(plan_as_json(report), indent=2) if as_json else show_plan(report))
+    print(json.dumps(plan_as_json(report), indent=2) if given.json else show_plan(report))
     return _exit(report)
 
 

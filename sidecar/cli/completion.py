@@ -78,6 +78,8 @@ def _places(
     """By the commands given so far, the words that may follow."""
     words: list[_Word] = []
     for action in parser._actions:  # noqa: SLF001 - argparse has no other way to ask what was added
+        if action.help == argparse.SUPPRESS:
+            continue
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - the same
             helps = {choice.dest: choice.help or "" for choice in action._choices_actions}  # noqa: SLF001
             for name, below in action.choices.items():
@@ -131,7 +133,7 @@ _{prog}() {{
   fi
   COMPREPLY=($(compgen -W "$words" -- "$current"))
 }}
-complete -F _{prog} {prog}
+complete -o default -F _{prog} {prog}
 """
 
 
@@ -141,7 +143,7 @@ def _zsh(prog: str, places: dict[tuple[str, ...], list[_Word]]) -> str:
         for path, words in places.items()
     )
     values = "\n".join(
-        f"  '{' '.join((*path, word.text))}') compadd -- {' '.join(word.choices)}; return ;;"
+        f"  '{' '.join((*path, word.text))}') {_zsh_values(word)}; return ;;"
         for path, words in places.items()
         for word in words
         if word.takes
@@ -170,6 +172,10 @@ compdef _{prog} {prog}
 """
 
 
+def _zsh_values(word: _Word) -> str:
+    return f"compadd -- {' '.join(word.choices)}" if word.choices else "_files"
+
+
 def _described(word: _Word) -> str:
     text = word.text.replace(":", "\\:")
     return f"'{text}:{word.help}'" if word.help else f"'{text}'"
@@ -194,5 +200,5 @@ def _fish_word(word: _Word) -> str:
         text = f"-s {word.text[1:]}"
     else:
         text = f"-a {word.text}"
-    values = f" -x -a '{' '.join(word.choices)}'" if word.takes else ""
-    return text + values + (f" -d '{word.help}'" if word.help else "")
+    values = f" -x -a '{' '.join(word.choices)}'" if word.choices else " -r -F"
+    return text + (values if word.takes else "") + (f" -d '{word.help}'" if word.help else "")

@@ -17,6 +17,7 @@ from sidecar.plan.actions import (
     EditPolicy,
     Held,
     RecreateAcme,
+    RemoveFile,
     RestartAcme,
     SwitchOff,
     WriteFile,
@@ -83,7 +84,7 @@ def _details(action: Action) -> dict[str, Any]:
             return {"edits": changes}
         case RestartAcme(names=names) | RecreateAcme(names=names):
             return {"names": list(names)}
-        case SwitchOff():
+        case SwitchOff() | RemoveFile():
             return {}
 
 

@@ -23,6 +23,8 @@ from sidecar.records import Need, Standing
 from sidecar.status import Care, Row, Status
 
 HEADINGS = ("domain", "policy", "whose", "certificate", "mta-sts", "_mta-sts", "_smtp._tls", "to do, or held")
+_SHORT = (False, True, True, True, False, False)
+"""Columns of the table on a terminal that are never broken."""
 MOST_OF_A_KIND = 5
 """Notices of one code told one by one; more are a number."""
 
@@ -111,7 +113,7 @@ def _policy(row: Row) -> str:
 def _certificate(row: Row) -> str:
     match row.certificate:
         case Seen(Certificate(not_after=until)):
-            return f"until {day(until).partition(' ')[0]}"
+            return day(until).partition(" ")[0]
         case Seen():
             return "missing" if row.care is Care.MANAGED else "no"
         case _:
@@ -150,11 +152,16 @@ def _plain(lines: Sequence[Sequence[str]]) -> Iterable[str]:
 
 
 def _rich(rows: Sequence[Row], file: TextIO) -> None:
+    """The three columns of the DNS are one here, which says only what is not right: it has to fit 80 characters."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in HEADINGS:
-        table.add_column(heading, overflow="fold")
+    for heading, short in zip(("domain", *HEADINGS[1:4], "DNS", HEADINGS[-1]), _SHORT, strict=True):
+        table.add_column(heading, overflow="fold", no_wrap=short)
     for row in rows:
-        found = [Text(text, style=_STYLES.get(text, "")) for text in cells(row)]
+        domain, policy, whose, certificate, *dns, why = cells(row)
+        published = zip(HEADINGS[4:7], dns, strict=True)
+        wrong = ", ".join(f"{name} {state}" for name, state in published if state not in {"ok", "-"})
+        shown = (domain, policy, whose, certificate, wrong or dns[0], why)
+        found = [Text(text, style=_STYLES.get(text, "")) for text in shown]
         if row.attention:
             found[0].stylize("bold")
         table.add_row(*found)

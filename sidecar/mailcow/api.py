@@ -9,11 +9,11 @@ and `Sec-Fetch-*` are not sent (mailcow believes the one and refuses the other).
 import asyncio
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import aiohttp
 
@@ -49,9 +49,11 @@ __all__ = [
     "NoSuchRoute",
     "NoSuchRow",
     "NotReadable",
+    "OnCall",
     "check_policy",
 ]
 
+_API_PATH = "/api/v1/"
 POLICY_PATH = "/.well-known/mta-sts.txt"
 ID_PAGE_PATH = "/inc/ajax/dns_diagnostics.php"
 """The part of mailcow's pages behind its DNS check: no JSON route tells an id."""
@@ -63,6 +65,10 @@ _LIST_LIMIT = 64 * 1024 * 1024
 _POLICY_LIMIT = 64 * 1024
 _PAGE_LIMIT = 1024 * 1024
 _FIRST_WITH_SEARCH = Version(2026, 3)
+
+
+OnCall: TypeAlias = Callable[[str, float, int | None], None]
+"""Is told of each request: its route, the seconds it took, and the HTTP status; None where no answer came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +141,9 @@ def check_policy(policy: Policy, mailcow: Mailcow) -> str | None:
 class MailcowApi:
     """A client for one endpoint, used with `async with`.
 
-    `key` is the API key. `pins` and `roots`: see `Trust`. Every method raises NotReadable when there is no
-    readable answer in time and, but for `served`, AccessDenied when mailcow refuses the key.
+    `key` is the API key. `pins` and `roots`: see `Trust`. `on_call` counts requests. Every method raises
+    NotReadable when there is no readable answer in time and, but for `served`, AccessDenied when mailcow refuses
+    the key.
     """
 
     def __init__(
@@ -147,8 +154,10 @@ class MailcowApi:
         *,
         deadlines: Deadlines | None = None,
         roots: str | None = None,
+        on_call: OnCall | None = None,
     ) -> None:
         self.endpoint = endpoint
+        self._on_call = on_call
         # mailcow drops other characters itself before it looks a key up; here they could break the header
         self._key = re.sub(r"[^A-Za-z0-9-]", "", key)
         self._pins = tuple(pins)
@@ -329,27 +338,38 @@ class MailcowApi:
             # mailcow would answer 200 with an empty body, which looks like a failure of its database
             raise AccessDenied(DeniedCause.NO_KEY, asked)
         headers = {"X-API-Key": self._key}
-        request = _Request(asked, method, f"/api/v1/{route}", headers, deadline, _LIST_LIMIT, query, body)
+        request = _Request(asked, method, _API_PATH + route, headers, deadline, _LIST_LIMIT, query, body)
         return await self._exchange(request)
 
     async def _exchange(self, request: _Request) -> Answer:
         """One request and its answer, over the first way on which the server is accepted."""
         if self._trust is None:
             raise RuntimeError("MailcowApi is used with `async with`")
-        refused: list[aiohttp.ClientConnectorCertificateError] = []
         # the deadline begins when it is our turn, else many calls at once would only wait for each other
         async with self._slots:
-            for way in sorted(self._trust.ways(), key=lambda way: way != self._last_way):
-                try:
-                    async with asyncio.timeout(request.deadline):
-                        answer = await self._over(way, request)
-                except aiohttp.ClientConnectorCertificateError as error:
-                    refused.append(error)
-                except (aiohttp.ClientError, OSError) as error:
-                    raise _no_answer(request, error) from error
-                else:
-                    self._last_way = way
-                    return answer
+            start, status = time.monotonic(), None
+            try:
+                answer = await self._by_any_way(request, self._trust)
+                status = answer.status
+                return answer
+            finally:
+                if self._on_call is not None:
+                    route = request.path.removeprefix(_API_PATH)
+                    self._on_call(route, time.monotonic() - start, status)
+
+    async def _by_any_way(self, request: _Request, trust: Trust) -> Answer:
+        refused: list[aiohttp.ClientConnectorCertificateError] = []
+        for way in sorted(trust.ways(), key=lambda way: way != self._last_way):
+            try:
+                async with asyncio.timeout(request.deadline):
+                    answer = await self._over(way, request)
+            except aiohttp.ClientConnectorCertificateError as error:
+                refused.append(error)
+            except (aiohttp.ClientError, OSError) as error:
+                raise _no_answer(request, error) from error
+            else:
+                self._last_way = way
+                return answer
         raise _not_accepted(request, refused) from refused[-1]
 
     async def _over(self, way: Way, request: _Request) -> Answer:

@@ -7,8 +7,8 @@ that a person understands.
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sidecar.acme import ISSUER, AcmeNames, environment, held_in_certificate, names_asked, presented
-from sidecar.domainname import policy_host
+from sidecar.acme import ISSUER, AcmeNames, environment, names_asked, presented
+from sidecar.domainname import covered_by_wildcard, policy_host
 from sidecar.envfile import items
 from sidecar.mtasts import Mode
 from sidecar.observed import (
@@ -131,7 +131,9 @@ def _only_none(observed: Observed, host: str) -> bool:
 
 def missing_names(scene: Scene, names: list[str]) -> list[str]:
     """Those of `names` that no certificate has, not even by a wildcard."""
-    return [name for name in names if held_in_certificate(scene.presented, name) is None]
+    # One set for all: with ENABLE_SSL_SNI=y there may be as many certificates as names.
+    held = frozenset().union(*(certificate.names for certificate in scene.presented))
+    return [name for name in names if name not in held and covered_by_wildcard(name, held) is None]
 
 
 def name_checked(conf: Conf) -> bool:

@@ -5,15 +5,16 @@ parent zone); and nothing is kept beyond it, so results are as old as they say.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from sidecar.dns.lookup import Lookups
 from sidecar.domainname import policy_host
 from sidecar.mtasts import Invalid, Policy, parse
-from sidecar.observed import Caa, Kind, Question, Sight
+from sidecar.observed import Caa, Kind, Question, Sight, Unseen
 from sidecar.verify.findings import Finding, Severity, worst
 from sidecar.verify.judge import judge
 from sidecar.verify.probes.dns import Asking
@@ -24,7 +25,9 @@ from sidecar.verify.probes.way import Doors, Place
 from sidecar.verify.rules.mx_match import hosts_of
 from sidecar.verify.rules.policy_fetch import usable
 from sidecar.verify.rules.txt_dns import candidates, the_record
-from sidecar.verify.seen import Answer, Asked, DomainSeen, Meant, MxSeen, NoAnswer, PolicyAnswer
+from sidecar.verify.seen import Answer, Asked, DomainSeen, Meant, MxProbe, MxSeen, NoAnswer, PolicyAnswer
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,10 @@ class Probing:
     dns_s: float = 8.0
     https_s: float = 60.0
     smtp_s: float = 40.0
+    domain_s: float = 180.0
+    """For one domain, waiting for a place at a busy server included; what is not done by then was not asked."""
+    smtp: bool = True
+    """False: MX hosts are not spoken to (where port 25 is closed on the way out)."""
     https_port: int = 443
     smtp_port: int = 25
     connect: str | None = None
@@ -174,7 +181,7 @@ class Checks:
             txt = group.create_task(self._asking.txt(f"_mta-sts.{domain}"))
             tlsrpt = group.create_task(self._asking.txt(f"_smtp._tls.{domain}"))
             caa = group.create_task(self._caa(policy_host(domain)))
-            policy = group.create_task(self._policies.fetch(domain, inside))
+            policy = group.create_task(self._within(self._policies.fetch(domain, inside)))
             mx = await self._asking.mx(domain)
             hosts = [group.create_task(self._host(host)) for host in hosts_of(domain, mx) or ()]
             misplaced = await self._misplaced(domain, await txt)
@@ -203,8 +210,20 @@ class Checks:
         return await asyncio.shield(task)
 
     async def _probe(self, host: str) -> MxSeen:
-        probe, tlsa = await asyncio.gather(self._smtp.probe(host), self._asking.tlsa(host))
+        probe, tlsa = await asyncio.gather(self._spoken(host), self._asking.tlsa(host))
         return MxSeen(host, probe, tlsa)
+
+    async def _spoken(self, host: str) -> MxProbe:
+        if not self._probing.smtp:
+            return Unseen("MX hosts were not to be spoken to", self._clock())
+        return await self._within(self._smtp.probe(host))
+
+    async def _within(self, probe: Coroutine[Any, Any, T]) -> T | Unseen:
+        try:
+            async with asyncio.timeout(self._probing.domain_s):
+                return await probe
+        except TimeoutError:
+            return Unseen(f"not done within {self._probing.domain_s:g} s: the server is busy", self._clock())
 
     async def _caa(self, name: str) -> Sight[Caa]:
         question = Question(Kind.CAA, name)

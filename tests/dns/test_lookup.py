@@ -8,7 +8,7 @@ import pytest
 from dns.rcode import Rcode
 
 from sidecar.dns.lookup import CONCURRENT, Lookups
-from sidecar.observed import Addresses, Caa, Kind, Question, Seen, Sight, Unseen
+from sidecar.observed import Addresses, Caa, Kind, Question, Seen, Sight, Txt, Unseen
 from tests.dns.faulty import LOOPBACK, Reply, Silence, serving
 
 NOW = 1_700_000_000.0
@@ -30,6 +30,11 @@ def mx(name: str) -> Question:
 def caa(name: str) -> Question:
     """A question for the CAA records that count."""
     return Question(Kind.CAA, name)
+
+
+def txt(name: str) -> Question:
+    """A question for TXT."""
+    return Question(Kind.TXT, name)
 
 
 async def answers(table: Table, *questions: Question) -> dict[Question, Sight[object]]:
@@ -77,6 +82,21 @@ BOTH = {("a.test.", "A"): ["192.0.2.1", "192.0.2.2"], ("a.test.", "AAAA"): ["200
             ("mail.example.org", "a.test", "b.test"),
         ),
         ({("d.test.", "MX"): []}, mx("d.test"), ()),
+        # the strings of a TXT record are one text (RFC 8461 §3.1), an octet is a character; in a set order
+        (
+            {("_mta-sts.d.test.", "TXT"): ['"v=STSv1; " "id=1;"', '"\\233\\010 other"', '""']},
+            txt("_mta-sts.d.test"),
+            Txt(("", "v=STSv1; id=1;", "\xe9\n other")),
+        ),
+        # an alias is followed, and its end told, whether or not a record is there
+        (
+            {("_mta-sts.d.test.", "CNAME"): ["_mta-sts.h.test."], ("_mta-sts.h.test.", "TXT"): ['"x"']},
+            txt("_mta-sts.d.test"),
+            Txt(("x",), "_mta-sts.h.test"),
+        ),
+        ({("_mta-sts.d.test.", "CNAME"): ["gone.test."]}, txt("_mta-sts.d.test"), Txt((), "gone.test")),
+        ({("d.test.", "TXT"): []}, txt("d.test"), Txt()),
+        ({}, txt("d.test"), Txt()),
         ({}, mx("d.test"), ()),
         # a null MX (RFC 7505)
         ({("d.test.", "MX"): ["0 ."]}, mx("d.test"), ()),

@@ -613,3 +613,48 @@ async def test_the_way_that_worked_is_tried_first(leaf: trustme.LeafCert) -> Non
             for handshakes_so_far in (2, 3, 4):
                 await api.served("example.org")
                 assert handshakes == [HOSTNAME] * handshakes_so_far
+
+
+# --- policy ids ------------------------------------------------------------------------------------------
+
+
+async def test_policy_id_is_mailcows_own(mailcow: SimulatedMailcow, api: MailcowApi) -> None:
+    """Of the active policy, by any key; None for no policy, one that is switched off, and no such domain."""
+    for name in ("example.org", "off.example", "none.example"):
+        mailcow.add_domain(name)
+    for name in ("example.org", "off.example"):
+        await api.add_policy(name, POLICY_OF)
+    await api.switch_off("off.example")
+    assert await api.policy_id("example.org") == mailcow.policies["example.org"].id
+    for name in ("off.example", "none.example", "unknown.example"):
+        assert await api.policy_id(name) is None
+
+
+async def test_policy_id_has_a_deadline_of_its_own(mailcow: SimulatedMailcow) -> None:
+    """The page looks names up and asks servers outside."""
+    mailcow.add_domain("example.org")
+    mailcow.fail("dns_diagnostics", Fault.SILENCE)
+    async with calling(mailcow, deadlines=Deadlines(page=0.2)) as api:
+        with pytest.raises(NotReadable, match=r"no whole answer within 0\.2 s"):
+            await api.policy_id("example.org")
+
+
+async def test_refused_key_is_told_for_the_page_too(mailcow: SimulatedMailcow) -> None:
+    """As for every other call; without a key nothing is sent at all."""
+    for key, cause in (("wrong", DeniedCause.WRONG_KEY), ("", DeniedCause.NO_KEY)):
+        async with calling(mailcow, key) as api:
+            with pytest.raises(AccessDenied) as caught:
+                await api.policy_id("example.org")
+            assert caught.value.cause is cause
+    assert len(mailcow.requests) == 1
+
+
+@pytest.mark.parametrize("fault", [Fault.HTML_500, Fault.HTML_502, Fault.EMPTY_PAGE, Fault.REFUSED])
+async def test_page_that_is_not_whole_tells_no_id(
+    mailcow: SimulatedMailcow, api: MailcowApi, fault: Fault
+) -> None:
+    """And never that there is none."""
+    mailcow.add_domain("example.org")
+    mailcow.fail("dns_diagnostics", fault)
+    with pytest.raises(NotReadable):
+        await api.policy_id("example.org")

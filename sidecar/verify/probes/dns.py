@@ -70,7 +70,8 @@ class Asking:
         """A, then AAAA. One of both is enough; none is an answer only if both were given."""
         found = await asyncio.gather(*(self._records(host, kind) for kind in (RdataType.A, RdataType.AAAA)))
         answers = [answer for answer in found if isinstance(answer, Answer)]
-        records = tuple(host for answer in answers for record in answer.records if (host := _address(record)))
+        converted = [_address(record) for answer in answers for record in answer.records]
+        records = tuple(address for address in converted if address is not None)
         for answer in found:
             if isinstance(answer, NoAnswer) and not records:
                 return answer

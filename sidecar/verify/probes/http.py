@@ -7,6 +7,7 @@ The answer is read by the standard library's parser.
 import asyncio
 import http.client
 import io
+import re
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,6 +16,9 @@ BODY_LIMIT = 64 * 1024
 _RAW_LIMIT = 512 * 1024
 """Bytes of head and chunking included: more is no answer to a sane question."""
 _READ = 16 * 1024
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_INTERIM = re.compile(rb"HTTP/1\.[01] 1\d\d[^\n]*\n(?:[^\r\n][^\n]*\n)*\r?\n")
+"""An answer that says to wait for the final one (RFC 9110 §15.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,9 @@ async def get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: 
 
 def _parsed(raw: bytes, *, ended: bool) -> HttpAnswer | None:
     """The answer in `raw`; None while more is to come. Raises HttpError for what is no HTTP."""
-    if b"\r\n\r\n" not in raw and b"\n\n" not in raw and not ended and len(raw) < _RAW_LIMIT:
+    while (interim := _INTERIM.match(raw)) is not None:
+        raw = raw[interim.end() :]
+    if _HEAD_END.search(raw) is None:
         return None
     response = http.client.HTTPResponse(cast("Any", _Bytes(raw)))
     try:

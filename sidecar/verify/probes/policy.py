@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sidecar.domainname import policy_host
 from sidecar.verify.probes.dns import Asking
 from sidecar.verify.probes.http import HttpError, get
-from sidecar.verify.probes.tls import closing, look, peer_certificate, trouble
+from sidecar.verify.probes.tls import closing, handshake, look, peer_certificate, trouble
 from sidecar.verify.probes.way import Doors, Place, Reached, reach
 from sidecar.verify.seen import (
     NoAddress,
@@ -73,9 +73,10 @@ class PolicyProbe:
             return PolicyFailure(way, False, str(error) or type(error).__name__, self.clock())
 
     async def _answer(self, reached: Reached, host: str) -> PolicyAnswer:
-        reader, writer = await asyncio.open_connection(
-            sock=reached.connection, ssl=self.context, server_hostname=host
-        )
+        with handshake():
+            reader, writer = await asyncio.open_connection(
+                sock=reached.connection, ssl=self.context, server_hostname=host
+            )
         with closing(writer):
             certificate = peer_certificate(writer)
             found = await get(reader, writer, host, PATH)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from sidecar.verify.probes.dns import Asking
-from sidecar.verify.probes.tls import closing, looking, peer_certificate, trouble
+from sidecar.verify.probes.tls import closing, handshake, looking, peer_certificate, trouble
 from sidecar.verify.probes.way import Doors, Place, Reached, reach
 from sidecar.verify.seen import (
     Certificate,
@@ -115,7 +115,8 @@ async def _start_tls(
         await _say(reader, writer, "STARTTLS", "220")
     except _WontTalkError as error:
         raise _NoStartTlsError(str(error)) from error
-    await writer.start_tls(context, server_hostname=host)
+    with handshake():
+        await writer.start_tls(context, server_hostname=host)
     return str(writer.get_extra_info("ssl_object").version())
 
 

@@ -84,7 +84,7 @@ def trouble(error: ssl.SSLError) -> tuple[TlsTrouble, str]:
     if isinstance(error, ssl.SSLCertVerificationError):
         kind = _BY_VERIFY_CODE.get(error.verify_code, TlsTrouble.OTHER)
         return kind, error.verify_message or str(error)
-    reason = error.reason or str(error)
+    reason = getattr(error, "reason", None) or error.strerror or str(error)
     return (TlsTrouble.TOO_OLD if reason in _TOO_OLD else TlsTrouble.OTHER), reason.lower().replace("_", " ")
 
 
@@ -135,6 +135,15 @@ async def look(reached: Reached, name: str) -> Certificate | None:
         return None
     with closing(writer):
         return peer_certificate(writer)
+
+
+@contextmanager
+def handshake() -> Iterator[None]:
+    """Around a handshake: a connection that is closed in it is a handshake that failed, not a server out of reach."""
+    try:
+        yield
+    except ConnectionError as error:
+        raise ssl.SSLError(1, "the server closed the connection in it") from error
 
 
 @contextmanager

@@ -1,0 +1,46 @@
+"""The mode and the stage of every domain, as one pass saw them; pure.
+
+Rule for every editor: a policy that was not seen gives no stage: not knowing is no stage of a roll-out. What makes
+a stage is in `rollout`, what is told of it elsewhere.
+"""
+
+from dataclasses import dataclass
+
+from sidecar.mtasts import Mode
+from sidecar.observed import Observed, Seen
+from sidecar.ownership import policy_of
+from sidecar.policyid import served_to
+from sidecar.records import mail_domains
+from sidecar.rollout import Stage, Status, stage
+from sidecar.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class DomainStage:
+    """One domain or alias domain that the sidecar looks after."""
+
+    domain: str
+    mode: Mode | None
+    """None where no policy is served, or none was seen."""
+    stage: Stage | None
+    """None where it was not seen what is served."""
+    why: str = ""
+    """What keeps it from the next stage, as far as checks told; a sentence, or empty."""
+
+
+def domain_stages(observed: Observed, settings: Settings) -> tuple[DomainStage, ...]:
+    """Those of all managed domains and their alias domains, in the order of their names; none without a list."""
+    return tuple(
+        _of(observed, settings, domain.name, domain.target) for domain in mail_domains(observed, settings)
+    )
+
+
+def _of(observed: Observed, settings: Settings, name: str, target: str | None) -> DomainStage:
+    served = served_to(observed, name, target)
+    if not isinstance(served, Seen):
+        return DomainStage(name, None, None)
+    policy = policy_of(served.value.text)
+    mode = policy.mode if policy else None
+    rollout = observed.memory.rollout(name)
+    wrong = next((c for c in rollout.blocking() if c.status is Status.FALSE), None)
+    return DomainStage(name, mode, stage(rollout, mode, settings.soak), wrong.message if wrong else "")

@@ -1,0 +1,89 @@
+"""Looks at this mailcow's domains as a sender does, a batch at a time beside the passes.
+
+Rule for every editor: nobody waits for a look in a pass. Which domains are due is decided in `schedule`, what a
+look means in `learn_checks`.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sidecar.clock import Clock
+from sidecar.errors import SidecarError
+from sidecar.mtasts import Policy
+from sidecar.observed import Conf, SenderView
+from sidecar.verify.check import Checked, Probing, Wanted, check_many
+from sidecar.verify.probes.way import Place
+from sidecar.verify.seen import Meant
+
+BATCH = 100
+"""Domains in one batch: its results are shown before the next begins."""
+
+
+def probing_for(conf: Conf, resolver: tuple[str, int] | None) -> Probing:
+    """How this mailcow's own domains are probed: inside its network where the public way cannot be gone (hairpin)."""
+    port = conf.values.get("HTTPS_PORT", "")
+    return Probing(
+        resolver=resolver,
+        inside_https=Place("nginx-mailcow", int(port) if port.isdigit() else 443),
+        inside_smtp={conf.hostname: Place("postfix-mailcow", 25)},
+    )
+
+
+@dataclass
+class Checker:
+    """The looker; what it saw is kept until it is taken."""
+
+    clock: Clock
+    finished: Callable[[], None] = lambda: None
+    """Called when a batch is done."""
+    trouble: str | None = None
+    """Why the last batch could not be looked at."""
+    total: int = 0
+    done: int = 0
+    """Progress of the batches since the looker was idle last."""
+    _found: list[SenderView] = field(default_factory=list)
+    _task: asyncio.Task[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a batch is under way."""
+        return self._task is not None and not self._task.done()
+
+    def take(self) -> tuple[SenderView, ...]:
+        """What was seen since the last call."""
+        found, self._found = self._found, []
+        return tuple(found)
+
+    def begin(self, meant: Mapping[str, Policy], probing: Probing, *, shared: bool, waiting: int) -> None:
+        """Begins to look at these domains, with the policy each should be served; `waiting` are due in all.
+
+        `shared`: one text serves all domains. Does nothing while a batch is under way.
+        """
+        if self.busy or not meant:
+            return
+        self.total = max(self.total, self.done + waiting) if self.done < self.total else waiting
+        self.done = 0 if self.total == waiting else self.done
+        wanted = [Wanted(domain, Meant(policy, shared), ours=True) for domain, policy in meant.items()]
+        self._task = asyncio.create_task(self._batch(wanted, probing))
+
+    async def _batch(self, wanted: list[Wanted], probing: Probing) -> None:
+        try:
+            for checked in await check_many(wanted, probing, self.clock.now):
+                self._found.append(view_of(checked))
+            self.trouble = None
+        except SidecarError as error:
+            self.trouble = str(error)
+        self.done += len(wanted)
+        self.finished()
+
+    async def close(self) -> None:
+        """Ends what is under way."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
+def view_of(checked: Checked) -> SenderView:
+    """The part of a check that decisions need."""
+    return SenderView(checked.domain, checked.at, checked.findings, checked.id, checked.has("txt-alias"))

@@ -1,0 +1,66 @@
+"""The three things that a person may ask for: check now, apply now, adopt.
+
+Rule for every editor: nothing here without the token. A browser also needs the form of its own session, sent from a
+page of ours; a program shows the token in a header, which no stranger's page can make a browser do.
+"""
+
+from aiohttp import hdrs, web
+
+from sidecar.domainname import to_ascii
+from sidecar.errors import SidecarError
+from sidecar.observed import FILE
+from sidecar.web.auth import same_secret
+from sidecar.web.detail import adoptable
+from sidecar.web.kit import KIT, Kit, root_of, visitor_of
+from sidecar.web.pages import from_here
+
+HOW = "Set MTA_STS_WEB_TOKEN to turn this on"
+
+
+async def act(request: web.Request) -> web.Response:
+    """An action asked for by a form; leads back to the page that had it."""
+    form = {key: value for key, value in (await request.post()).items() if isinstance(value, str)}
+    _may(request, form.get("csrf", ""))
+    action = request.match_info["action"]
+    domain = await perform(request.app[KIT], action, form.get("domain") or None)
+    place = f"domains/{domain}" if domain and domain != FILE and form.get("back") == "domain" else ""
+    raise web.HTTPSeeOther(f"{root_of(request)}{place}?said={action}")
+
+
+def _may(request: web.Request, csrf: str) -> None:
+    kit, visitor = request.app[KIT], visitor_of(request)
+    if kit.token is None:
+        raise web.HTTPForbidden(reason=HOW)
+    if visitor.program:
+        return
+    if visitor.session is None or not from_here(request) or not same_secret(csrf, visitor.session.csrf):
+        raise web.HTTPForbidden(reason="The form is too old, or did not come from this page: load the page again")
+
+
+async def perform(kit: Kit, action: str, key: str | None) -> str | None:
+    """Notes the wish; returns the domain (or `FILE`) that it is about. Raises HTTP errors for what cannot be."""
+    if key is not None and key != FILE:
+        try:
+            key = to_ascii(key)
+        except ValueError as error:
+            raise web.HTTPBadRequest(reason="This is no domain name") from error
+    site = await kit.snapshots.site()
+    known = site is not None and key is not None and (key in site.rows or key == FILE)
+    if key is not None and not known:
+        raise web.HTTPNotFound(reason="This mailcow has no such domain")
+    try:
+        match action:
+            case "check":
+                await kit.source.check_now(None if key == FILE else key)
+            case "apply":
+                await kit.source.apply_now()
+            case "adopt":
+                if key is None or site is None or not adoptable(site, [key]):
+                    raise web.HTTPBadRequest(reason="Name a domain that the sidecar looks after, or * for the file")
+                await kit.source.adopt([key])
+            case _:
+                raise web.HTTPNotFound
+    except SidecarError as error:
+        reason = " ".join(str(error).split())
+        raise web.HTTPServiceUnavailable(reason=reason, headers={hdrs.RETRY_AFTER: "10"}) from error
+    return key

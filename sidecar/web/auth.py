@@ -1,0 +1,216 @@
+"""Who may see and do what: the token, sessions, limited attempts, the Host and Origin of a request; no HTTP here.
+
+Rules for every editor. Secrets are compared in constant time, and kept as digests. What is unclear is refused.
+Everything that strangers can make grow has a bound.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import re
+import secrets
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+IDLE_S = 12 * 3_600.0
+LONGEST_S = 7 * 86_400.0
+MOST_SESSIONS = 100
+
+FREE_ATTEMPTS = 5
+"""Wrong tokens from one address before it has to wait."""
+LONGEST_WAIT_S = 900.0
+FORGIVEN_S = 3_600.0
+ALL_ATTEMPTS = 60
+"""Wrong tokens from all addresses together ..."""
+ALL_WINDOW_S = 60.0
+"""... in this time; more have to wait."""
+MOST_ADDRESSES = 10_000
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The token as a digest: all comparisons take the same time, whatever the length."""
+
+    digest: bytes
+
+    @classmethod
+    def of(cls, secret: str) -> "Token":
+        return cls(_digest(secret))
+
+    def matches(self, given: str) -> bool:
+        """Whether it is the one that was given."""
+        return hmac.compare_digest(self.digest, _digest(given))
+
+
+# --- sessions --------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Session:
+    """Somebody who logged in; `csrf` goes into the forms of this session only."""
+
+    csrf: str
+    began_at: float
+    used_at: float
+
+
+class Sessions:
+    """Those who are logged in; forgotten when the sidecar is restarted. Times in seconds of any steady clock."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[bytes, Session] = OrderedDict()
+
+    def begin(self, now: float) -> str:
+        """A new session; returns what its cookie holds. Of too many the one used longest ago ends."""
+        secret = secrets.token_urlsafe(32)
+        self._found[_digest(secret)] = Session(secrets.token_urlsafe(32), now, now)
+        while len(self._found) > MOST_SESSIONS:
+            self._found.popitem(last=False)
+        return secret
+
+    def get(self, secret: str, now: float) -> Session | None:
+        """The session of a cookie, if it is still on."""
+        # A digest is looked up, so the time that it takes tells nothing of the secret.
+        key = _digest(secret)
+        session = self._found.get(key)
+        if session is None:
+            return None
+        if now - session.used_at > IDLE_S or now - session.began_at > LONGEST_S:
+            del self._found[key]
+            return None
+        session.used_at = now
+        self._found.move_to_end(key)
+        return session
+
+    def end(self, secret: str) -> None:
+        """Ends a session."""
+        self._found.pop(_digest(secret), None)
+
+
+def same_secret(one: str, other: str) -> bool:
+    """Compares in constant time."""
+    return hmac.compare_digest(_digest(one), _digest(other))
+
+
+# --- attempts --------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Failures:
+    count: int = 0
+    at: float = 0.0
+
+
+@dataclass
+class Attempts:
+    """Wrong tokens, by address and of all; times in seconds of any steady clock."""
+
+    _of: OrderedDict[str, _Failures] = field(default_factory=OrderedDict)
+    _all: deque[float] = field(default_factory=deque)
+
+    def wait(self, address: str, now: float) -> float:
+        """Seconds until this address may try again; 0 where it may now."""
+        waits = [0.0]
+        failures = self._of.get(network(address))
+        if failures is not None and failures.count >= FREE_ATTEMPTS and now - failures.at < FORGIVEN_S:
+            pause = min(LONGEST_WAIT_S, 2.0 ** min(20, failures.count - FREE_ATTEMPTS + 1))
+            waits.append(failures.at + pause - now)
+        while self._all and now - self._all[0] >= ALL_WINDOW_S:
+            self._all.popleft()
+        if len(self._all) >= ALL_ATTEMPTS:
+            waits.append(self._all[0] + ALL_WINDOW_S - now)
+        return max(waits)
+
+    def failed(self, address: str, now: float) -> None:
+        """Counts a wrong token."""
+        key = network(address)
+        failures = self._of.setdefault(key, _Failures())
+        if now - failures.at >= FORGIVEN_S:
+            failures.count = 0
+        failures.count += 1
+        failures.at = now
+        self._of.move_to_end(key)
+        while len(self._of) > MOST_ADDRESSES:
+            self._of.popitem(last=False)
+        self._all.append(now)
+
+    def succeeded(self, address: str) -> None:
+        """The right token: this address begins anew."""
+        self._of.pop(network(address), None)
+
+
+def network(address: str) -> str:
+    """What counts as one address: of IPv6 the /64, of which each host has all."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)
+
+
+def client_of(peer: str, forwarded_for: str | None) -> str:
+    """The address that counts: of a proxy in a private network, the one that it says it speaks for.
+
+    A client in such a network may say what it likes; the limit of all attempts together does not depend on it.
+    """
+    if forwarded_for is None:
+        return peer
+    try:
+        near = ipaddress.ip_address(peer.partition("%")[0])
+    except ValueError:
+        return peer
+    last = forwarded_for.rpartition(",")[2].strip()
+    if not (near.is_private or near.is_loopback):
+        return peer
+    return peer if network(last) == "unknown" else last
+
+
+# --- Host and Origin -------------------------------------------------------------------------------------
+
+_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^:\[\]/\\@?#\s]+)(?::[0-9]{1,5})?\Z")
+
+
+def host_name(host: str) -> str | None:
+    """The name in a Host header, in lower case; None for what is no Host."""
+    found = _HOST.match(host)
+    return found["name"].lower().rstrip(".").strip("[]") if found else None
+
+
+def host_allowed(host: str, names: frozenset[str]) -> bool:
+    """Whether the page may be asked for under this Host.
+
+    A stranger's page can make a browser ask a name of the stranger's that leads here (DNS rebinding), but neither
+    an address, nor localhost, nor a name of one label, as containers have them.
+    """
+    name = host_name(host)
+    if name is None:
+        return False
+    if name in names or name == "localhost" or name.endswith(".localhost") or "." not in name:
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def same_origin(origin: str | None, fetch_site: str | None, host: str) -> bool:
+    """Whether a form was sent by a page of ours: browsers say so with every POST. The scheme is a proxy's matter."""
+    if fetch_site is not None and fetch_site != "same-origin":
+        return False
+    if not origin:
+        return False
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and parts.netloc.lower() == host.lower()

@@ -1,0 +1,204 @@
+"""The page of one domain: its steps, findings, records and policy as values; pure.
+
+Rule for every editor: what is to be pasted is exactly what `sidecar records` prints.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sidecar.domainname import to_unicode
+from sidecar.mtasts import Mode
+from sidecar.observed import FILE, Certificate, Seen, Unseen
+from sidecar.ownership import Whose
+from sidecar.plan.actions import verb
+from sidecar.plan.words import day, span
+from sidecar.records import Need
+from sidecar.rollout import Stage, Status
+from sidecar.status import Care
+from sidecar.verify.findings import Finding, Severity
+from sidecar.web.line import Cell, Known, Line, certificate_cell, line_of, need_cell, policy_cell
+from sidecar.web.view import Site
+from sidecar.web.wording import CONDITION, LIGHT_OF, SEVERITY, STAGE_SENTENCE, Light
+from sidecar.zonefile import record_line
+
+_TRUTH = {Status.TRUE: Light.GOOD, Status.FALSE: Light.ATTENTION, Status.UNKNOWN: Light.UNKNOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A thing that must be so before senders can rely on the policy; `since` in Unix seconds."""
+
+    title: str
+    light: Light
+    text: str
+    since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordView:
+    """A record to paste, and how the DNS stands to it."""
+
+    title: str
+    owner: str
+    line: str | None
+    """In the form of a zone file; None where nothing can be said yet."""
+    cell: Cell
+    note: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindingView:
+    """A finding with its light and its word."""
+
+    light: Light
+    word: str
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Soak:
+    """How long all checks have passed, of how long they must (seconds)."""
+
+    soaked: float
+    needed: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """All of the page but the time line."""
+
+    line: Line
+    at: float
+    explained: str
+    steps: tuple[Step, ...]
+    todo: tuple[tuple[str, str | None], ...]
+    """What a person should know or do: a sentence, and what to do."""
+    next: tuple[str, ...]
+    """What the sidecar does, or waits for."""
+    findings: tuple[FindingView, ...]
+    fine: tuple[FindingView, ...]
+    checked_at: float | None
+    records: tuple[RecordView, ...]
+    policy_text: str | None
+    policy_trouble: str | None
+    """Why it is not known what is served."""
+    policy_whose: str
+    soak: Soak | None
+    adopt_key: str | None
+    """What can be taken over from the person who made it."""
+
+
+def detail_of(site: Site, name: str) -> Detail:
+    """The page of a domain; raises KeyError for one that mailcow does not have."""
+    known = site.known(name)
+    row = known.row
+    line = line_of(known)
+    found = sorted(known.check.findings, key=lambda f: -f.severity.rank) if known.check else []
+    shown = [FindingView(LIGHT_OF[f.severity], SEVERITY[f.severity], f) for f in found]
+    text = row.served.value.text if isinstance(row.served, Seen) else None
+    return Detail(
+        line=line,
+        at=site.at,
+        explained=STAGE_SENTENCE[line.stage] if line.stage else line.cause.message,
+        steps=_steps(known),
+        todo=_todo(known, line),
+        next=_next(known),
+        findings=tuple(view for view in shown if view.finding.severity is not Severity.OK),
+        fine=tuple(view for view in shown if view.finding.severity is Severity.OK),
+        checked_at=known.check.at if known.check else None,
+        records=_records(known),
+        policy_text=text,
+        policy_trouble=row.served.reason if isinstance(row.served, Unseen) else None,
+        policy_whose=_WHOSE.get(row.whose, "") if row.whose else "",
+        soak=_soak(known),
+        adopt_key=known.key if row.whose is Whose.PERSONS and row.care is Care.MANAGED else None,
+    )
+
+
+_WHOSE = {
+    Whose.OURS: "The sidecar wrote it and keeps it right.",
+    Whose.PERSONS: "A person made or changed it: the sidecar leaves it as it is until it is handed over.",
+    Whose.NOBODYS: "Nothing is served.",
+}
+
+
+def _steps(known: Known) -> tuple[Step, ...]:
+    row = known.row
+    if known.stage is None:
+        return ()
+    policy, certificate = policy_cell(row), certificate_cell(row, known.observed.now)
+    mode = f"mode {known.mode.value}, " if known.mode else ""
+    steps = [Step("mailcow serves a policy", policy.light, f"{mode}{policy.text}")]
+    match row.certificate:
+        case Seen(Certificate(not_after=until)):
+            text = f"valid until {day(until)}"
+        case _:
+            text = certificate.text
+    steps.append(Step(f"mta-sts.{to_unicode(row.domain)} is in the certificate", certificate.light, text))
+    if row.records is not None:
+        for title, need in _titled(row.records.host, row.records.id, row.records.report):
+            cell = need_cell(need)
+            steps.append(Step(title, cell.light, cell.text))
+    steps += [
+        Step(CONDITION[c.type], _TRUTH[c.status], c.message or c.status.value, c.since)
+        for c in known.rollout.conditions
+    ]
+    return tuple(steps)
+
+
+def _titled(host: Need, txt: Need, report: Need) -> tuple[tuple[str, Need], ...]:
+    return (
+        ("The DNS leads senders to the policy", host),
+        ("The DNS tells senders that there is one", txt),
+        ("The DNS tells senders where to report", report),
+    )
+
+
+def _todo(known: Known, line: Line) -> tuple[tuple[str, str | None], ...]:
+    told: list[tuple[str, str | None]] = []
+    if line.light in {Light.FAILING, Light.ATTENTION, Light.UNKNOWN}:
+        told.append((line.cause.message, line.cause.todo))
+    told += [(notice.message, notice.todo) for notice in known.row.notices]
+    return tuple(dict.fromkeys(told))
+
+
+def _next(known: Known) -> tuple[str, ...]:
+    told = [f"{verb(action)}: {action.reason}" for action in known.row.todo]
+    for held in known.row.held:
+        until = "" if held.until is None else f" (until {day(held.until)})"
+        told.append(f"waits to {verb(held.action)}: {held.reason}{until}")
+    return tuple(dict.fromkeys(told))
+
+
+def _records(known: Known) -> tuple[RecordView, ...]:
+    records = known.row.records
+    if records is None:
+        return ()
+    return tuple(
+        RecordView(
+            title,
+            need.owner,
+            None if need.record is None else record_line(need.record, records.ttl),
+            need_cell(need),
+            need.note,
+            need.found,
+        )
+        for title, need in zip(("Policy host", "Policy id", "Reports"), records.needs, strict=True)
+    )
+
+
+def _soak(known: Known) -> Soak | None:
+    if known.mode is not Mode.TESTING or known.stage not in {Stage.SOAKING, Stage.READY}:
+        return None
+    needed = float(known.settings.soak)
+    soaked = min(known.rollout.soaked, needed)
+    return Soak(soaked, needed, f"{span(soaked)} of {span(needed)}")
+
+
+def adoptable(site: Site, keys: Sequence[str]) -> bool:
+    """Whether each of these can be taken over: a domain that is looked after, or the file."""
+    return bool(keys) and all(
+        key == FILE or (key in site.rows and site.rows[key].care is Care.MANAGED) for key in keys
+    )

@@ -1,0 +1,74 @@
+"""Live updates as server-sent events: a page is told that something changed, and fetches itself anew.
+
+Rule for every editor: nothing of the state goes through here. A stream ends when the server does, when its visitor
+does, or when too many are open.
+"""
+
+import asyncio
+from contextlib import suppress
+
+from aiohttp import hdrs, web
+
+from sidecar.web.kit import KIT, visitor_of
+
+MOST_STREAMS = 100
+BEAT_S = 15.0
+"""A comment as a sign of life: proxies end what is silent for a minute."""
+GATHER_S = 0.5
+"""Changes that come together are told once."""
+
+CLOSING = web.AppKey("closing", asyncio.Event)
+OPEN = web.AppKey("open", set[int])
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """The number of the latest change, whenever it is another one."""
+    kit, closing, streams = request.app[KIT], request.app[CLOSING], request.app[OPEN]
+    if len(streams) >= MOST_STREAMS:
+        raise web.HTTPServiceUnavailable(
+            reason="Too many pages follow live already", headers={hdrs.RETRY_AFTER: "60"}
+        )
+    response = web.StreamResponse(
+        headers={hdrs.CONTENT_TYPE: "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
+    )
+    streams.add(id(request))
+    try:
+        await response.prepare(request)
+        number = kit.source.changes.number
+        await response.write(_event(number))
+        while not closing.is_set() and _still_welcome(request):
+            changed = await _next(request, number)
+            await response.write(b": \n\n" if changed is None else _event(changed))
+            number = number if changed is None else changed
+    except ConnectionResetError:
+        pass
+    finally:
+        streams.discard(id(request))
+    return response
+
+
+def _still_welcome(request: web.Request) -> bool:
+    kit = request.app[KIT]
+    return kit.token is None or visitor_of(request).known
+
+
+async def _next(request: web.Request, number: int) -> int | None:
+    """The next change; None when there was none for a while, or the end is near."""
+    kit, closing = request.app[KIT], request.app[CLOSING]
+    change = asyncio.create_task(kit.source.changes.after(number))
+    end = asyncio.create_task(closing.wait())
+    try:
+        await asyncio.wait({change, end}, timeout=BEAT_S, return_when=asyncio.FIRST_COMPLETED)
+        if not change.done():
+            return None
+        with suppress(TimeoutError):
+            await asyncio.wait_for(closing.wait(), GATHER_S)
+        return kit.source.changes.number
+    finally:
+        for task in (change, end):
+            task.cancel()
+        await asyncio.gather(change, end, return_exceptions=True)
+
+
+def _event(number: int) -> bytes:
+    return f"event: changed\ndata: {number}\n\n".encode()

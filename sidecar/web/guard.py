@@ -1,0 +1,130 @@
+"""What every request passes on its way in, and every answer on its way out.
+
+Rules for every editor: a path that is not named as open needs the token, once there is one; also a path that
+somebody adds. No error of ours ends as a bare stack trace or names a secret.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from sidecar.web.auth import client_of, host_allowed
+from sidecar.web.kit import COOKIE, KIT, VISITOR, Kit, Visitor, root_of
+from sidecar.web.problem import is_api, problem
+
+log = structlog.get_logger()
+
+OPEN = frozenset({"/login", "/healthz", "/readyz"})
+"""Paths that need no token."""
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # not no-referrer: with that, browsers send `Origin: null` with our own forms
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Robots-Tag": "noindex, nofollow",
+    "Server": "mta-sts-sidecar",
+}
+
+
+async def on_prepare(_request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Gives every answer its headers."""
+    response.headers.update(HEADERS)
+    response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+
+
+ErrorPage = Callable[[web.Request, int, str], Awaitable[web.Response]]
+
+
+def errors(page: ErrorPage) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    """The outermost: every failure becomes a page, or a problem (RFC 9457) for a program."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            status, reason, headers = error.status, error.reason, error.headers
+        except Exception as error:
+            log.error("a bug in the page", path=request.path, exc_info=error)
+            status, reason, headers = 500, "Internal Server Error", None
+        if is_api(request):
+            answer = problem(status, reason)
+        else:
+            answer = await page(request, status, reason)
+        if headers is not None:
+            for name in (hdrs.ALLOW, hdrs.RETRY_AFTER, hdrs.WWW_AUTHENTICATE):
+                if name in headers:
+                    answer.headers[name] = headers[name]
+        return answer
+
+    return middleware
+
+
+@web.middleware
+async def hosts(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuses names that are not ours, where no token keeps strangers out."""
+    kit = request.app[KIT]
+    if kit.token is None and not host_allowed(request.headers.get(hdrs.HOST, ""), kit.settings.names):
+        raise web.HTTPMisdirectedRequest(
+            reason="This name is not known here: set a token, or add the name to the settings"
+        )
+    return await handler(request)
+
+
+@web.middleware
+async def visitors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Finds out who asks, and turns away who may not see this."""
+    kit = request.app[KIT]
+    visitor = _visitor(request, kit)
+    request[VISITOR] = visitor
+    if kit.token is None or visitor.known or request.path in OPEN or request.path.startswith("/static/"):
+        return await handler(request)
+    wants_page = request.method in {hdrs.METH_GET, hdrs.METH_HEAD} and not is_api(request)
+    if wants_page and "text/html" in request.headers.get(hdrs.ACCEPT, ""):
+        root = root_of(request)
+        path = request.path.removeprefix("/")
+        raise web.HTTPFound(f"{root}login?next={path}" if path else f"{root}login")
+    raise web.HTTPUnauthorized(
+        reason="The token is needed", headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="mta-sts-sidecar"'}
+    )
+
+
+def _visitor(request: web.Request, kit: Kit) -> Visitor:
+    if kit.token is None:
+        return Visitor()
+    scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    if scheme.lower() == "bearer":
+        return Visitor(program=try_token(request, kit, given.strip()))
+    secret = request.cookies.get(COOKIE)
+    return Visitor(kit.sessions.get(secret, time.monotonic())) if secret else Visitor()
+
+
+def try_token(request: web.Request, kit: Kit, given: str) -> bool:
+    """Whether this is the token; raises HTTPTooManyRequests, without a look at it, after too many wrong ones."""
+    now = time.monotonic()
+    address = client_of(request.remote or "", request.headers.get("X-Forwarded-For"))
+    wait = kit.attempts.wait(address, now)
+    if wait > 0:
+        raise web.HTTPTooManyRequests(
+            reason=f"Too many wrong tokens: try again in {wait:.0f} s",
+            headers={hdrs.RETRY_AFTER: str(int(wait) + 1)},
+        )
+    if kit.token is not None and kit.token.matches(given):
+        kit.attempts.succeeded(address)
+        return True
+    kit.attempts.failed(address, now)
+    log.warning("a wrong token was given to the page", address=address)
+    return False

@@ -1,0 +1,92 @@
+"""`/healthz` (the loop is alive) and `/readyz` (it has made a pass and can read mailcow), for whoever watches the process.
+
+Rules for every editor: `/healthz` and `sidecar healthy` say the same, so both go by the file that the loop writes.
+Anybody may ask: no answer tells more than a word of why; the log and the page tell the rest.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from aiohttp import hdrs, web
+
+from sidecar.clock import Clock
+from sidecar.heartbeat import STALE_AFTER_S, trouble
+from sidecar.reconcile import Report
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_UNREAD = "mailcow.api"
+"""The notice of a pass that went by an older list, since mailcow did not answer."""
+
+
+@dataclass
+class Pulse:
+    """What the loop says of itself: it calls `begins` before each pass and `ends` after it."""
+
+    pass_since: float | None = None
+    """Unix seconds; None between passes."""
+    passes: int = 0
+    report: Report | None = None
+    """Of the last pass; None where that did not work."""
+
+    def begins(self, now: float) -> None:
+        """A pass begins at `now` (Unix seconds)."""
+        self.pass_since = now
+
+    def ends(self, report: Report | None) -> None:
+        """It is over; without a report where it did not work."""
+        self.pass_since = None
+        self.passes += 1
+        self.report = report
+
+
+def unhealthy(pulse: Pulse, stale: str | None, now: float) -> str | None:
+    """Why the loop is not alive, None where it is; `stale` is what is wrong with the sign of life (`trouble`).
+
+    Before the end of the first pass there is none, or that of an earlier process.
+    """
+    if pulse.pass_since is not None and now - pulse.pass_since > STALE_AFTER_S:
+        return f"the pass under way began {now - pulse.pass_since:.0f} s ago: it hangs"
+    return stale if pulse.passes else None
+
+
+def unready(pulse: Pulse) -> str | None:
+    """Why the sidecar cannot do its work (yet), None where it can."""
+    if not pulse.passes:
+        return "the first pass is not over"
+    if pulse.report is None:
+        return "the last pass did not work"
+    told = any(notice.code == _UNREAD for notice in pulse.report.plan.notices)
+    return "mailcow cannot be read" if told or not pulse.report.readable else None
+
+
+def healthz(pulse: Pulse, state_dir: Path, clock: Clock) -> Handler:
+    """Answers `GET /healthz`: 200 while the loop is alive, else 503."""
+
+    async def handle(_request: web.Request) -> web.Response:
+        now = clock.now()
+        stale = await asyncio.to_thread(trouble, state_dir, now)
+        # The text of `trouble` names a path and is for the one who runs `sidecar healthy`.
+        return _answer(
+            unhealthy(pulse, None if stale is None else "no fresh sign of life: the loop hangs", now), "alive"
+        )
+
+    return handle
+
+
+def readyz(pulse: Pulse) -> Handler:
+    """Answers `GET /readyz`: 200 once mailcow was read, else 503."""
+
+    async def handle(_request: web.Request) -> web.Response:
+        return _answer(unready(pulse), "ready")
+
+    return handle
+
+
+def _answer(wrong: str | None, right: str) -> web.Response:
+    return web.Response(
+        text=f"{wrong or right}\n", status=503 if wrong else 200, headers={hdrs.CACHE_CONTROL: "no-store"}
+    )

@@ -1,0 +1,40 @@
+"""An event of the history as the pages and the API show it; pure."""
+
+from dataclasses import dataclass
+
+from sidecar.observed import FILE
+from sidecar.plan.actions import FILE_SUBJECT
+from sidecar.state import Event
+from sidecar.web.wording import OUTCOME, Light
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """What happened, to what, why and how it ended; `at` in Unix seconds."""
+
+    at: float
+    subject: str
+    is_domain: bool
+    what: str
+    reason: str
+    outcome: str
+    detail: str | None
+    light: Light
+
+
+_NO_DOMAINS = frozenset({FILE_SUBJECT, "mailcow.conf", "acme-mailcow", "nginx-mailcow"})
+
+
+def shown_event(event: Event) -> EventView:
+    """An event of the history for people."""
+    subject = FILE_SUBJECT if event.subject == FILE else event.subject or "the sidecar"
+    return EventView(
+        at=event.at,
+        subject=subject,
+        is_domain="." in subject and subject not in _NO_DOMAINS,
+        what=event.what,
+        reason=event.reason,
+        outcome=event.outcome,
+        detail=event.detail,
+        light=OUTCOME.get(event.outcome, Light.WORKING),
+    )

@@ -1,0 +1,59 @@
+"""What every handler works with, and what it knows of the one who asks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from jinja2 import Environment
+
+from sidecar.clock import Clock
+from sidecar.web.auth import Attempts, Session, Sessions, Token
+from sidecar.web.render import Asset
+from sidecar.web.settings import WebSettings
+from sidecar.web.snapshot import Snapshots
+from sidecar.web.source import Source
+
+
+@dataclass
+class Kit:
+    """The parts of a running page."""
+
+    source: Source
+    settings: WebSettings
+    clock: Clock
+    templates: Environment
+    assets: Mapping[str, Asset]
+    snapshots: Snapshots
+    token: Token | None
+    release: str
+    sessions: Sessions = field(default_factory=Sessions)
+    attempts: Attempts = field(default_factory=Attempts)
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks: with a session (a browser that logged in), with the token in a header (a program), or with neither."""
+
+    session: Session | None = None
+    program: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether the token was shown."""
+        return self.session is not None or self.program
+
+
+KIT = web.AppKey("kit", Kit)
+VISITOR = "visitor"
+COOKIE = "mta_sts_sidecar"
+
+
+def root_of(request: web.Request) -> str:
+    """The way from the address asked for up to the first page, relative: below any path of a proxy."""
+    return "../" * (request.path.count("/") - 1) or "./"
+
+
+def visitor_of(request: web.Request) -> Visitor:
+    """Who asks."""
+    found = request.get(VISITOR)
+    return found if isinstance(found, Visitor) else Visitor()

@@ -1,0 +1,285 @@
+"""What Prometheus reads at `/metrics`: counters of this process, and the state of the latest pass.
+
+Rules for every editor: names as Prometheus wants them (`mta_sts_`, base units, `_total`), values of labels are the
+program's own words. What stands for a domain is read off the latest report when it is asked for, so that a domain
+that is gone leaves nothing behind; nothing that costs is done in a pass. No secret, no text of a finding.
+"""
+
+import asyncio
+import platform
+from collections import Counter as Count
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import TypeAlias, get_args
+
+from aiohttp import hdrs, web
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from sidecar.apply import Result
+from sidecar.notice import Level
+from sidecar.observed import Certificate, Observed, Seen
+from sidecar.plan.actions import Action, Plan, RecreateAcme, RestartAcme, verb
+from sidecar.reconcile import Report
+from sidecar.rollout import Stage
+from sidecar.settings import Settings
+from sidecar.stages import DomainStage, domain_stages
+from sidecar.verify.findings import Severity
+
+API_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120)
+"""Buckets: most calls take milliseconds, a whole list may take two minutes."""
+PASS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+
+def _word(kind: type[Action]) -> str:
+    return verb(kind.__new__(kind))  # which looks at the type alone
+
+
+KINDS = tuple(dict.fromkeys(_word(kind) for kind in get_args(Action)))
+"""Each kind of action has a series, also while there is none of it: what is absent cannot be compared."""
+RUNS = (_word(RestartAcme), _word(RecreateAcme))
+TOLD = (Severity.WARNING, Severity.ERROR, Severity.CRITICAL)
+"""Severities that a domain has series of its own for."""
+
+# Else beside each counter stands a series that says when this process began.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Family: TypeAlias = GaugeMetricFamily | InfoMetricFamily
+
+
+class Metrics:
+    """All metrics of one sidecar; its methods may be called from any thread."""
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+        self._latest: tuple[Report, Settings] | None = None
+        self._succeeded_at: float | None = None
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._api_seconds = Histogram(
+            "mta_sts_mailcow_api_request_duration_seconds",
+            "Time that a request to mailcow took, without its wait for a turn.",
+            ["route"],
+            buckets=API_S,
+            registry=self._registry,
+        )
+        self._api_requests = Counter(
+            "mta_sts_mailcow_api_requests",
+            "Requests to mailcow, by the HTTP status of the answer; none: no answer in time.",
+            ["route", "code"],
+            registry=self._registry,
+        )
+        self._pass_seconds = Histogram(
+            "mta_sts_pass_duration_seconds",
+            "Time that a pass took, also one that did not work.",
+            buckets=PASS_S,
+            registry=self._registry,
+        )
+        self._failures = Counter(
+            "mta_sts_pass_failures", "Passes that did not work.", registry=self._registry
+        )
+        self._actions = Counter(
+            "mta_sts_actions",
+            "Actions that were tried, by their outcome.",
+            ["kind", "outcome"],
+            registry=self._registry,
+        )
+        self._restarts = Counter(
+            "mta_sts_acme_restarts",
+            "Restarts and re-creations of acme-mailcow that the sidecar made.",
+            ["kind"],
+            registry=self._registry,
+        )
+        for kind in RUNS:
+            self._restarts.labels(kind)
+        self._registry.register(_Latest(self))
+
+    def called(self, route: str, seconds: float, status: int | None) -> None:
+        """A request to mailcow is over (`OnCall`)."""
+        self._api_seconds.labels(route).observe(seconds)
+        self._api_requests.labels(route, "none" if status is None else str(status)).inc()
+
+    def passed(self, report: Report, settings: Settings, seconds: float, now: float) -> None:
+        """A pass worked; it took `seconds` and ended at `now` (Unix seconds)."""
+        self._pass_seconds.observe(seconds)
+        for outcome in report.outcomes:
+            kind = verb(outcome.action)
+            self._actions.labels(kind, outcome.result.value).inc()
+            if kind in RUNS and outcome.result is Result.DONE:
+                self._restarts.labels(kind).inc()
+        self._latest = report, settings
+        self._succeeded_at = now
+
+    def failed(self, seconds: float) -> None:
+        """A pass did not work."""
+        self._pass_seconds.observe(seconds)
+        self._failures.inc()
+
+    def families(self) -> Iterator[Family]:
+        """What is read off the latest pass."""
+        yield InfoMetricFamily(
+            "mta_sts_build",
+            "What is running.",
+            value={"version": self._version, "python": platform.python_version()},
+        )
+        if self._succeeded_at is not None:
+            yield GaugeMetricFamily(
+                "mta_sts_last_successful_pass_timestamp_seconds",
+                "When the last pass that worked ended.",
+                self._succeeded_at,
+            )
+        if self._latest is not None:
+            yield from _of_report(*self._latest)
+
+    def text(self, accept: str) -> tuple[bytes, str]:
+        """The metrics in the format that suits the `Accept` header, and its content type."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+
+def handler(metrics: Metrics) -> Handler:
+    """Answers `GET /metrics`; encoded in a thread, so that the loop goes on."""
+
+    async def handle(request: web.Request) -> web.Response:
+        body, content_type = await asyncio.to_thread(metrics.text, request.headers.get(hdrs.ACCEPT, ""))
+        return web.Response(
+            body=body, headers={hdrs.CONTENT_TYPE: content_type, hdrs.CACHE_CONTROL: "no-store"}
+        )
+
+    return handle
+
+
+# --- the latest pass -------------------------------------------------------------------------------------
+
+
+class _Latest(Collector):
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Family]:
+        return self._metrics.families()
+
+
+def _of_report(report: Report, settings: Settings) -> Iterator[Family]:
+    observed = report.observed
+    domains = domain_stages(observed, settings)
+    yield GaugeMetricFamily(
+        "mta_sts_mailcow_readable",
+        "1 where mailcow told what it is and which domains it has.",
+        report.readable,
+    )
+    if isinstance(observed.mailcow, Seen):
+        mailcow = observed.mailcow.value
+        yield InfoMetricFamily(
+            "mta_sts_mailcow",
+            "Which mailcow this is.",
+            value={"version": str(mailcow.version or "unknown"), "backend": mailcow.backend.value},
+        )
+    yield from _stages(domains)
+    yield from _findings(observed, domains)
+    yield from _certificates(observed)
+    yield from _actions(report)
+    yield _notices(report.plan)
+
+
+def _stages(domains: tuple[DomainStage, ...]) -> Iterator[Family]:
+    counts = Count(domain.stage for domain in domains)
+    total = GaugeMetricFamily("mta_sts_domains", "Domains and alias domains, by stage.", labels=["stage"])
+    for stage in Stage:
+        total.add_metric([stage.value], counts[stage])
+    total.add_metric(["unknown"], counts[None])
+    yield total
+    stages = GaugeMetricFamily(
+        "mta_sts_domain_stage",
+        "1 for the stage that the roll-out of a domain is at.",
+        labels=["domain", "stage"],
+    )
+    modes = GaugeMetricFamily(
+        "mta_sts_domain_mode",
+        "1 for the mode of the policy that is served for a domain; absent: none is.",
+        labels=["domain", "mode"],
+    )
+    for domain in domains:
+        stages.add_metric([domain.domain, domain.stage.value if domain.stage else "unknown"], 1)
+        if domain.mode is not None:
+            modes.add_metric([domain.domain, domain.mode.value], 1)
+    yield stages
+    yield modes
+
+
+def _findings(observed: Observed, domains: tuple[DomainStage, ...]) -> Iterator[Family]:
+    total: Count[Severity] = Count()
+    each = GaugeMetricFamily(
+        "mta_sts_domain_findings",
+        "Findings of the last check of a domain that are a warning or worse, by severity; absent: none.",
+        labels=["domain", "severity"],
+    )
+    checked = GaugeMetricFamily(
+        "mta_sts_domain_last_check_timestamp_seconds",
+        "When a domain was last looked at as a sender.",
+        labels=["domain"],
+    )
+    for domain in domains:
+        record = observed.memory.checks.get(domain.domain)
+        if record is None:
+            continue
+        found = Count(finding.severity for finding in record.findings)
+        total.update(found)
+        checked.add_metric([domain.domain], record.at)
+        for severity in TOLD:
+            if found[severity]:
+                each.add_metric([domain.domain, severity.value], found[severity])
+    family = GaugeMetricFamily(
+        "mta_sts_findings", "Findings of the last checks of all domains, by severity.", labels=["severity"]
+    )
+    for severity in Severity:
+        family.add_metric([severity.value], total[severity])
+    yield family
+    yield each
+    yield checked
+
+
+def _certificates(observed: Observed) -> Iterator[Family]:
+    if not isinstance(observed.certificates, Seen):
+        return
+    found = observed.certificates.value
+    family = GaugeMetricFamily(
+        "mta_sts_certificate_expiry_timestamp_seconds",
+        "When a certificate of mailcow ends, by its folder below data/assets/ssl; server: mailcow's own.",
+        labels=["certificate"],
+    )
+    for certificate in (found.server, *found.sni):
+        if isinstance(certificate, Certificate):
+            family.add_metric([certificate.folder or "server"], certificate.not_after)
+    yield family
+
+
+def _actions(report: Report) -> Iterator[Family]:
+    done = {id(outcome.action) for outcome in report.outcomes if outcome.result is Result.DONE}
+    waiting = {
+        "pending": Count(verb(action) for action in report.plan.actions if id(action) not in done),
+        "held": Count(verb(held.action) for held in report.plan.held),
+    }
+    said = {
+        "pending": "Actions that the last pass planned and that are not done.",
+        "held": "Actions that wait: for a time, for an answer or for a person.",
+    }
+    for state, counts in waiting.items():
+        family = GaugeMetricFamily(f"mta_sts_actions_{state}", said[state], labels=["kind"])
+        for kind in KINDS:
+            family.add_metric([kind], counts[kind])
+        yield family
+
+
+def _notices(plan: Plan) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(
+        "mta_sts_notices",
+        "What a person should know, by level and code; absent: nothing of that code.",
+        labels=["level", "code"],
+    )
+    counts = Count((notice.level, notice.code) for notice in dict.fromkeys(plan.notices))
+    for level in Level:
+        for code in sorted(code for known, code in counts if known is level):
+            family.add_metric([level.value, code], counts[level, code])
+    return family

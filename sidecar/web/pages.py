@@ -1,0 +1,275 @@
+"""The pages: from a request to a template and its values.
+
+Rule for every editor: a page changes nothing. It is whole without JavaScript, and shows what is known even when
+part of it (the history, mailcow) cannot be had.
+"""
+
+import re
+import time
+from urllib.parse import quote
+
+from aiohttp import hdrs, web
+
+from sidecar.domainname import to_ascii
+from sidecar.errors import SidecarError
+from sidecar.observed import FILE
+from sidecar.state import Event
+from sidecar.web.auth import same_origin
+from sidecar.web.detail import detail_of
+from sidecar.web.guard import try_token
+from sidecar.web.history import EventView, shown_event
+from sidecar.web.kit import COOKIE, KIT, root_of, visitor_of
+from sidecar.web.table import COLUMNS, MODES, STAGES, Asked, page_of
+from sidecar.web.view import Site
+from sidecar.web.wording import Light
+
+ON_OVERVIEW = 15
+"""Lines of the table on the first page; a small mailcow needs no other."""
+ITEMS = 8
+EVENTS = (50, 200, 1_000)
+FRAME = {"SAMESITE": "Strict"}
+SAID = {
+    "check": "The check was asked for. Its findings appear here as they come.",
+    "apply": "A pass was asked for. What it does appears here in a moment.",
+    "adopt": "Noted: the next pass takes the policy over.",
+    "in": "You are logged in.",
+    "out": "You are logged out.",
+}
+_PLACE = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9._-]+)?")
+
+
+async def render(
+    request: web.Request, template: str, values: dict[str, object], status: int = 200
+) -> web.Response:
+    """A page with what all pages have."""
+    kit = request.app[KIT]
+    visitor = visitor_of(request)
+    site = await kit.snapshots.site()
+    hidden = kit.token is not None and not visitor.known
+    everywhere: dict[str, object] = {
+        "root": root_of(request),
+        "path": request.path,
+        "now": kit.clock.now(),
+        "release": kit.release,
+        "assets": kit.assets,
+        # a page that anybody may see (log-in, an error) tells nothing of this mailcow
+        "site": None if hidden else site,
+        "trouble": None if hidden else kit.source.trouble(),
+        "progress": None if hidden else kit.source.progress(),
+        "hidden": hidden,
+        "protected": kit.token is not None,
+        "logged_in": visitor.session is not None,
+        "may_act": visitor.session is not None,
+        "csrf": visitor.session.csrf if visitor.session else "",
+        "said": SAID.get(request.query.get("said", "")),
+        "dry_run": kit.source.settings.dry_run,
+        "number": kit.source.changes.number,
+    }
+    text = kit.templates.get_template(template).render({**everywhere, **values})
+    return web.Response(text=text, status=status, content_type="text/html")
+
+
+async def failure(request: web.Request, status: int, reason: str) -> web.Response:
+    """The page for what went wrong."""
+    return await render(request, "error.html", {"status": status, "reason": reason}, status)
+
+
+# --- what is known ---------------------------------------------------------------------------------------
+
+
+async def overview(request: web.Request) -> web.Response:
+    """The first page."""
+    kit = request.app[KIT]
+    site = await kit.snapshots.site()
+    events, events_trouble = await history(request, None, 8)
+    asked = Asked.of({**request.query, "per_page": str(ON_OVERVIEW), "page": "1"})
+    values: dict[str, object] = {
+        "tiles": _tiles(site) if site else (),
+        "items": site.items[:ITEMS] if site else (),
+        "more_items": max(0, len(site.items) - ITEMS) if site else 0,
+        "table": page_of(site.lines, asked) if site else None,
+        "columns": COLUMNS,
+        "events": events,
+        "events_trouble": events_trouble,
+        "started_at": kit.source.started_at,
+    }
+    return await render(request, "overview.html", values)
+
+
+def _tiles(site: Site) -> tuple[tuple[Light, int, str], ...]:
+    """Lights with their counts and words; those that a healthy mailcow has not are left out where they are 0."""
+    words = {
+        Light.FAILING: "mail may be refused",
+        Light.ATTENTION: "a DNS record, usually",
+        Light.UNKNOWN: "could not be seen",
+        Light.WORKING: "the sidecar is at it",
+        Light.GOOD: "nothing to do",
+        Light.OFF: "not looked after",
+    }
+    always = {Light.FAILING, Light.ATTENTION, Light.WORKING, Light.GOOD}
+    return tuple(
+        (light, site.counts.get(light, 0), words[light])
+        for light in Light
+        if light in always or site.counts.get(light, 0)
+    )
+
+
+async def domains(request: web.Request) -> web.Response:
+    """The whole table."""
+    site = await request.app[KIT].snapshots.site()
+    asked = Asked.of(request.query)
+    values: dict[str, object] = {
+        "asked": asked,
+        "table": page_of(site.lines, asked) if site else None,
+        "columns": COLUMNS,
+        "modes": MODES,
+        "stages": STAGES,
+    }
+    return await render(request, "domains.html", values)
+
+
+async def domain(request: web.Request) -> web.Response:
+    """One domain."""
+    site = await request.app[KIT].snapshots.site()
+    try:
+        name = to_ascii(request.match_info["name"])
+    except ValueError:
+        name = ""
+    if site is None:
+        return await render(request, "loading.html", {"title": request.match_info["name"]})
+    if name not in site.rows:
+        raise web.HTTPNotFound(reason="This mailcow has no such domain")
+    if name != request.match_info["name"]:
+        raise web.HTTPFound(name)
+    events, events_trouble = await history(request, name, 100)
+    values: dict[str, object] = {
+        "detail": detail_of(site, name),
+        "events": events,
+        "events_trouble": events_trouble,
+        "file_key": FILE,
+    }
+    return await render(request, "domain.html", values)
+
+
+async def events(request: web.Request) -> web.Response:
+    """What the sidecar did, the newest first."""
+    wanted = request.query.get("limit", "")
+    limit = int(wanted) if wanted in {str(number) for number in EVENTS} else EVENTS[0]
+    q = request.query.get("q", "").strip()[:253]
+    subject = _subject(q)
+    found, trouble = await history(request, subject, limit)
+    values: dict[str, object] = {
+        "events": found,
+        "events_trouble": trouble,
+        "q": q,
+        "limit": limit,
+        "limits": EVENTS,
+        "more": len(found) == limit and limit != EVENTS[-1],
+    }
+    return await render(request, "events.html", values)
+
+
+def _subject(q: str) -> str | None:
+    """What a person calls the subject of events, as the history has it; None for all."""
+    if not q:
+        return None
+    try:
+        return to_ascii(q)
+    except ValueError:
+        return q
+
+
+async def history(
+    request: web.Request, subject: str | None, limit: int
+) -> tuple[tuple[EventView, ...], str | None]:
+    """The last events, newest first, or why they cannot be had."""
+    try:
+        found: tuple[Event, ...] = await request.app[KIT].source.history(subject, limit)
+    except SidecarError as error:
+        return (), str(error)
+    return tuple(shown_event(event) for event in reversed(found)), None
+
+
+# --- log-in ----------------------------------------------------------------------------------------------
+
+
+async def login_page(request: web.Request) -> web.Response:
+    """The form for the token."""
+    kit = request.app[KIT]
+    if kit.token is None or visitor_of(request).known:
+        raise web.HTTPFound("./")
+    return await render(request, "login.html", {"next": _place(request.query.get("next")), "mistake": None})
+
+
+async def login(request: web.Request) -> web.Response:
+    """The token, sent by the form."""
+    kit = request.app[KIT]
+    if kit.token is None:
+        raise web.HTTPNotFound
+    if not from_here(request):
+        raise web.HTTPForbidden(reason="The form did not come from this page")
+    form = await request.post()
+    place = _place(form.get("next"))
+    given = form.get("token")
+    try:
+        right = try_token(request, kit, given if isinstance(given, str) else "")
+    except web.HTTPTooManyRequests as error:
+        answer = await render(request, "login.html", {"next": place, "mistake": error.reason}, 429)
+        answer.headers[hdrs.RETRY_AFTER] = error.headers[hdrs.RETRY_AFTER]
+        return answer
+    if not right:
+        return await render(request, "login.html", {"next": place, "mistake": "This is not the token."}, 401)
+    response = web.HTTPSeeOther(f"./{quote(place)}" if place else "./?said=in")
+    secret = kit.sessions.begin(time.monotonic())
+    response.set_cookie(
+        COOKIE,
+        secret,
+        # no path: then the cookie belongs to the folder of this page, below whatever path a proxy has
+        path="",
+        httponly=True,
+        samesite="Strict",
+        secure=request.headers.get("X-Forwarded-Proto", request.scheme) == "https" or None,
+    )
+    raise response
+
+
+async def logout(request: web.Request) -> web.Response:
+    """Ends the session; asked for by a form of ours."""
+    kit = request.app[KIT]
+    if not from_here(request):
+        raise web.HTTPForbidden(reason="The form did not come from this page")
+    kit.sessions.end(request.cookies.get(COOKIE, ""))
+    response = web.HTTPSeeOther("./login?said=out")
+    response.set_cookie(COOKIE, "", path="", max_age=0, httponly=True, samesite="Strict")
+    raise response
+
+
+def from_here(request: web.Request) -> bool:
+    """Whether a page of ours sent this form."""
+    return same_origin(
+        request.headers.get(hdrs.ORIGIN),
+        request.headers.get("Sec-Fetch-Site"),
+        request.headers.get(hdrs.HOST, ""),
+    )
+
+
+def _place(text: object) -> str:
+    """A page of ours, to go on with after the log-in; empty for anything else."""
+    return text if isinstance(text, str) and _PLACE.fullmatch(text) else ""
+
+
+async def static(request: web.Request) -> web.Response:
+    """A static file."""
+    asset = request.app[KIT].assets.get(request.match_info["name"])
+    if asset is None:
+        raise web.HTTPNotFound
+    forever = request.query.get("v") == asset.digest
+    headers = {
+        hdrs.CACHE_CONTROL: "public, max-age=31536000, immutable" if forever else "no-cache",
+        hdrs.ETAG: f'"{asset.digest}"',
+    }
+    if request.headers.get(hdrs.IF_NONE_MATCH) == headers[hdrs.ETAG]:
+        return web.Response(status=304, headers=headers)
+    text = asset.content_type.startswith("text/")
+    charset = "utf-8" if text else None
+    return web.Response(body=asset.body, content_type=asset.content_type, charset=charset, headers=headers)

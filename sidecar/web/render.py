@@ -1,0 +1,76 @@
+"""Templates and static files, read once at the start.
+
+Rule for every editor: everything is escaped, also what looks safe. No template decides anything; an address in a
+page is relative, so that the page works below any path of a proxy.
+"""
+
+import hashlib
+import mimetypes
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from sidecar.domainname import to_unicode
+from sidecar.plan.words import span
+from sidecar.web.view import named, when
+from sidecar.web.wording import Light, count
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A static file; `digest` changes with its content."""
+
+    body: bytes
+    content_type: str
+    digest: str
+
+
+def assets() -> Mapping[str, Asset]:
+    """All static files by name."""
+    found: dict[str, Asset] = {}
+    for path in sorted((FOLDER / "static").iterdir()):
+        body = path.read_bytes()
+        kind = {".js": "text/javascript", ".svg": "image/svg+xml"}.get(path.suffix)
+        guessed = kind or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        found[path.name] = Asset(body, guessed, hashlib.sha256(body).hexdigest()[:12])
+    return found
+
+
+def templates() -> Environment:
+    """The environment for all pages."""
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters.update(
+        unicode=to_unicode, moment=moment, iso=iso, ago=ago, named=named, when=when, span=span
+    )
+    environment.globals.update(count=count, Light=Light)
+    return environment
+
+
+def moment(at: float) -> str:
+    """A Unix time as people read it."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def iso(at: float) -> str:
+    """A Unix time for programs."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def ago(at: float, now: float) -> str:
+    """How long ago; app.js says it in the same words."""
+    passed = now - at
+    if passed < 60:
+        return "just now" if passed >= -60 else f"in {span(-passed)}"
+    return f"{span(passed)} ago"

@@ -1,0 +1,170 @@
+"""The table of domains: what is asked for (filter, order, page) and the lines that answer it; pure.
+
+Rule for every editor: everything that a person can type is accepted; what means nothing counts for nothing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+from sidecar.domainname import to_unicode
+from sidecar.rollout import Stage
+from sidecar.web.line import Cell, Line
+from sidecar.web.wording import STAGE, Light
+
+PER_PAGE = 50
+MOST_PER_PAGE = 500
+LONGEST_QUERY = 253
+
+_Key = Callable[[Line], tuple[float | str, ...]]
+
+
+def _cell(cell: Cell) -> tuple[float, float, str]:
+    return cell.light.rank, cell.order, cell.text
+
+
+SORTS: Mapping[str, _Key] = {
+    "status": lambda line: (line.light.rank,),
+    "domain": lambda line: (),
+    "mode": lambda line: (-line.mode.strength if line.mode else 1,),
+    "stage": lambda line: (list(Stage).index(line.stage) if line.stage else 99,),
+    "policy": lambda line: _cell(line.policy),
+    "certificate": lambda line: _cell(line.certificate),
+    "dns": lambda line: _cell(line.dns),
+    "mx": lambda line: _cell(line.mx),
+    "tlsrpt": lambda line: _cell(line.report),
+    "since": lambda line: (-(line.since or 0.0),),
+}
+COLUMNS = (
+    ("domain", "Domain"),
+    ("status", "Status"),
+    ("mode", "Mode"),
+    ("stage", "Stage"),
+    ("policy", "Policy"),
+    ("certificate", "Certificate"),
+    ("dns", "DNS"),
+    ("mx", "MX"),
+    ("tlsrpt", "TLSRPT"),
+    ("since", "Since"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which lines are asked for, in which order."""
+
+    q: str = ""
+    status: Light | None = None
+    mode: str = ""
+    stage: Stage | None = None
+    cause: str = ""
+    sort: str = "status"
+    descending: bool = False
+    page: int = 1
+    per_page: int = PER_PAGE
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> "Asked":
+        """What the query of an address asks for."""
+        return cls(
+            q=query.get("q", "").strip()[:LONGEST_QUERY],
+            status=next((light for light in Light if light.value == query.get("status")), None),
+            mode=query.get("mode", "") if query.get("mode") in MODES else "",
+            stage=next((stage for stage in Stage if slug(stage) == query.get("stage")), None),
+            cause=query.get("cause", "")[:100],
+            sort=query.get("sort", "") if query.get("sort") in SORTS else "status",
+            descending=query.get("order") == "desc",
+            page=_number(query.get("page"), 1, 1_000_000),
+            per_page=_number(query.get("per_page"), PER_PAGE, MOST_PER_PAGE),
+        )
+
+    def query(self, **changes: object) -> str:
+        """The query of the address that asks for this, with these changes; begins with `?`."""
+        # a change of the filter or the order begins at the first page again
+        asked = replace(self, **{"page": 1, **changes})  # type: ignore[arg-type]
+        given = {
+            "q": asked.q,
+            "status": asked.status.value if asked.status else "",
+            "mode": asked.mode,
+            "stage": slug(asked.stage) if asked.stage else "",
+            "cause": asked.cause,
+            "sort": asked.sort if asked.sort != "status" else "",
+            "order": "desc" if asked.descending else "",
+            "page": str(asked.page) if asked.page > 1 else "",
+            "per_page": str(asked.per_page) if asked.per_page != PER_PAGE else "",
+        }
+        return f"?{urlencode({key: value for key, value in given.items() if value})}"
+
+    @property
+    def filtered(self) -> bool:
+        """Whether not all domains are asked for."""
+        return bool(self.q or self.status or self.mode or self.stage or self.cause)
+
+
+MODES = ("enforce", "testing", "none", "no-policy")
+
+
+def slug(stage: Stage) -> str:
+    """A stage as one word in an address."""
+    return stage.value.replace(" ", "-")
+
+
+def _number(text: str | None, default: int, most: int) -> int:
+    if text is None or not (text.isascii() and text.isdigit()) or len(text) > 9:
+        return default
+    return max(1, min(most, int(text)))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The answer: `total` lines were found, these are on this page."""
+
+    asked: Asked
+    lines: tuple[Line, ...]
+    total: int
+    of: int
+    """How many there are without a filter."""
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are, one at least."""
+        return max(1, -(-self.total // self.asked.per_page))
+
+    @property
+    def first(self) -> int:
+        """The number of the first line, from 1; 0 where there is none."""
+        return (self.asked.page - 1) * self.asked.per_page + 1 if self.lines else 0
+
+    @property
+    def last(self) -> int:
+        """The number of the last line."""
+        return self.first + len(self.lines) - 1 if self.lines else 0
+
+
+def page_of(lines: Sequence[Line], asked: Asked) -> Page:
+    """The page that is asked for; the last one where there are not so many."""
+    found = [line for line in lines if _fits(line, asked)]
+    found.sort(key=lambda line: line.name)
+    found.sort(key=SORTS[asked.sort], reverse=asked.descending)
+    if asked.sort == "domain" and asked.descending:
+        found.reverse()  # its key says nothing: the first sort decides, and `reverse` leaves equals as they are
+    pages = max(1, -(-len(found) // asked.per_page))
+    asked = replace(asked, page=min(asked.page, pages))
+    start = (asked.page - 1) * asked.per_page
+    return Page(asked, tuple(found[start : start + asked.per_page]), len(found), len(lines))
+
+
+def _fits(line: Line, asked: Asked) -> bool:
+    if asked.status is not None and line.light is not asked.status:
+        return False
+    if asked.mode and asked.mode != (line.mode.value if line.mode else "no-policy"):
+        return False
+    if asked.stage is not None and line.stage is not asked.stage:
+        return False
+    if asked.cause and line.cause.code != asked.cause:
+        return False
+    words = asked.q.lower().rstrip(".")
+    return not words or words in line.name or words in line.shown or words in to_unicode(line.target or "")
+
+
+STAGES = tuple((slug(stage), STAGE[stage]) for stage in Stage)

@@ -1,0 +1,104 @@
+"""`retire` and `move-mx`: noted at once, acted on by the next pass, said until when it takes."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from sidecar.cli import parser
+from sidecar.cli.commands import run
+from sidecar.errors import PermanentError
+from sidecar.exits import Exit
+from sidecar.mtasts import Mode, parse
+from sidecar.plan.actions import EditPolicy, SwitchOff
+from tests.stage import HOST, Stage, stage
+from tests.worlds import policy, text
+
+
+async def cli(on: Stage, *arguments: str) -> int:
+    """Runs a command as the command line would, in this process."""
+    return await asyncio.to_thread(run, parser().parse_args(arguments), on.env)
+
+
+async def test_domain_in_testing_is_retired_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody refuses mail for it."""
+    async with stage(tmp_path) as on:
+        await on.once()
+        assert await cli(on, "retire", "example.org") == Exit.OK
+        assert "withdrawn by the next pass" in capsys.readouterr().out
+        report = await on.once()
+        assert [type(o.action) for o in report.outcomes] == [SwitchOff]
+        assert on.served() == {}
+        assert (await on.once()).outcomes == ()
+        assert await cli(on, "retire", "--undo", "example.org") == Exit.OK
+        await on.once()
+        assert on.served() == {"example.org": text()}
+
+
+async def test_domain_in_enforce_is_retired_by_none_and_then_withdrawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It can be interrupted and resumed: each pass computes it from what is remembered."""
+    async with stage(tmp_path, MTA_STS_MODE="enforce") as on:
+        await on.once()
+        assert await cli(on, "retire", "example.org") == Exit.OK
+        assert "`none` with max_age 86400 is served" in capsys.readouterr().out
+        report = await on.once()
+        assert [o.action.policy.mode for o in report.outcomes if isinstance(o.action, EditPolicy)] == [
+            Mode.NONE
+        ]
+        on.clock.ahead = 6 * 86_400
+        assert (await on.once()).outcomes == ()
+        on.clock.ahead = 7 * 86_400 + 60
+        assert [type(o.action) for o in (await on.once()).outcomes] == [SwitchOff]
+
+
+async def test_policy_file_is_retired_and_its_entries_come_out(tmp_path: Path) -> None:
+    """The file goes, with a copy in the state; what the sidecar added to mailcow.conf goes too."""
+    async with stage(tmp_path, version="2025-07") as on:
+        before = on.conf.read_bytes()
+        await on.once()
+        with pytest.raises(PermanentError, match="retire --all"):
+            await cli(on, "retire", "example.org")
+        assert await cli(on, "retire", "--all") == Exit.OK
+        await on.once()
+        assert not on.policy_file.exists()
+        await on.once()
+        assert on.conf.read_bytes() == before
+        assert (await on.once()).outcomes == ()
+
+
+async def test_moved_mx_is_served_beside_the_old_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the day is said from which the MX record may be switched."""
+    async with stage(tmp_path, MTA_STS_MODE="enforce") as on:
+        await on.once()
+        assert await cli(on, "move-mx", "mx2.example.org", "--domain", "example.org") == Exit.OK
+        assert "may be switched:   from " in capsys.readouterr().out
+        await on.once()
+        assert parse(on.served()["example.org"].encode()) == policy(
+            Mode.ENFORCE, 604_800, HOST, "mx2.example.org"
+        )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["retire"],
+        ["retire", "--all", "example.org"],
+        ["retire", "other.example"],
+        ["move-mx", "*"],
+        ["move-mx", "a b"],
+    ],
+    ids=" ".join,
+)
+async def test_nonsense_is_refused(tmp_path: Path, arguments: list[str]) -> None:
+    """And nothing is noted."""
+    async with stage(tmp_path) as on:
+        await on.once()
+        with pytest.raises(PermanentError):
+            await cli(on, *arguments)
+        assert (await on.once()).outcomes == ()

@@ -1,0 +1,153 @@
+"""`sidecar status` and `sidecar plan --json` on a whole mailcow."""
+
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from sidecar.cli.status_text import print_status
+from sidecar.demo.simulated import API, Fault
+from sidecar.mtasts import Mode
+from sidecar.notice import Level, Notice
+from sidecar.plan.actions import Plan
+from sidecar.records import mail_domains
+from sidecar.settings import Settings
+from sidecar.status import status_of
+from tests.running import command
+from tests.stage import stage
+from tests.worlds import World, observed
+
+
+class Terminal(io.StringIO):
+    """Standard output of a person."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+async def test_status_is_a_line_a_domain(tmp_path: Path) -> None:
+    """In a pipe, without colours, whatever the length; those that need a person first."""
+    async with stage(tmp_path) as on:
+        on.mailcow.add_domain("bücher.example")
+        on.mailcow.add_alias("alias.example", "example.org")
+        on.mailcow.add_domain("off.example", active=False)
+        await on.once()
+        before = on.conf.read_bytes(), dict(on.served())
+        ended = await command(on.env, "status")
+        assert (on.conf.read_bytes(), dict(on.served())) == before
+    assert ended.code == 0
+    lines = ended.out.splitlines()
+    assert lines[0].startswith("mailcow 2026-07a, native policies; 4 domains and alias domains, 3 managed: ")
+    table = lines[next(i for i, line in enumerate(lines) if line.startswith("domain ")) + 1 :]
+    assert [line.split("  ")[0] for line in table] == [
+        "alias.example (alias of example.org)", "example.org", "bücher.example", "off.example",
+    ]  # fmt: skip
+    assert "testing" in table[1]
+    assert "ours" in table[1]
+    assert "restart held: " in table[1]
+    assert table[3].endswith("switched off in mailcow")
+    assert "\x1b" not in ended.out
+
+
+async def test_status_as_json_says_the_same(tmp_path: Path) -> None:
+    """With stable keys."""
+    async with stage(tmp_path, version="2025-07") as on:
+        await on.once()
+        on.resolves("mta-sts.example.org")
+        on.certify("mail.example.org", "mta-sts.example.org")
+        ended = await command(on.env, "status", "example.org", "--json")
+    found = json.loads(ended.out)
+    assert found["mailcow"] == {"version": "2025-07", "generation": "file"}
+    (domain,) = found["domains"]
+    assert (domain["generation"], domain["ownership"], domain["care"]) == ("file", "ours", "managed")
+    assert domain["policy"] == {
+        "served": True, "mode": "testing", "max_age": 86_400, "mx": ["mail.example.org"], "why": None,
+    }  # fmt: skip
+    assert domain["certificate"]["has_name"] is True
+    assert domain["certificate"]["until"].endswith("Z")
+    assert [domain["dns"][key]["standing"] for key in ("mta_sts", "policy_id", "tlsrpt")] == [
+        "present", "missing", "not set",
+    ]  # fmt: skip
+
+
+async def test_status_needs_no_attention_once_all_is_published(tmp_path: Path) -> None:
+    """The way a person takes: status, records, the DNS, status."""
+    async with stage(tmp_path) as on:
+        await on.once()
+        on.resolves("mta-sts.example.org")
+        on.certify("mail.example.org", "mta-sts.example.org")
+        before = json.loads((await command(on.env, "status", "--json")).out)
+        on.dns["_mta-sts.example.org.", "TXT"] = [f'"v=STSv1; id={on.mailcow.policies["example.org"].id}"']
+        after = json.loads((await command(on.env, "status", "--json")).out)
+    assert (before["counts"]["attention"], after["counts"]["attention"]) == (1, 0)
+    assert after["domains"][0]["dns"]["policy_id"]["standing"] == "present"
+
+
+async def test_person_first(tmp_path: Path) -> None:
+    """What needs a person stands above the table, with what to do."""
+    async with stage(tmp_path) as on:
+        on.mailcow.person_sets_policy("example.org", mode="enforce", mx=["a.example"], max_age=60)
+        ended = await command(on.env, "status")
+    needs, table = ended.out.split("domain  ", 1)
+    assert "needs a person:\n  warning: the policy of example.org is left alone" in needs
+    assert "sidecar adopt example.org" in needs
+    assert "a person's" in table
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["plan", "--json"]])
+async def test_mailcow_that_cannot_be_read_ends_it_with_three(tmp_path: Path, arguments: list[str]) -> None:
+    """And says why; as JSON, too."""
+    async with stage(tmp_path) as on:
+        on.mailcow.fail(API, Fault.HTML_500)
+        ended = await command(on.env, *arguments)
+    assert ended.code == 3
+    if "--json" in arguments:
+        assert json.loads(ended.out)["readable"] is False
+        assert json.loads(ended.out)["notices"]
+    else:
+        assert "mailcow could not be read" in ended.err
+
+
+async def test_plan_as_json_has_actions_held_and_notices(tmp_path: Path) -> None:
+    """What `plan` prints, for programs; nothing is done."""
+    async with stage(tmp_path) as on:
+        first = json.loads((await command(on.env, "plan", "--json")).out)
+        assert on.served() == {}
+        await on.once()
+        second = json.loads((await command(on.env, "plan", "--json")).out)
+    (add,) = first["actions"]
+    assert (add["action"], add["subject"]) == ("add policy", "example.org")
+    assert add["policy"] == {"mode": str(Mode.TESTING), "max_age": 86_400, "mx": ["mail.example.org"]}
+    assert add["reason"]
+    (held,) = second["held"]
+    assert held["action"]["names"] == ["mta-sts.example.org"]
+    assert "has no address" in held["reason"]
+    assert held["until"] is None
+    assert [notice["code"] for notice in second["notices"]] == ["name.not_ready"]
+
+
+def test_terminal_gets_a_table_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is lost when it is narrow: long cells are folded, short ones never."""
+    monkeypatch.setenv("COLUMNS", "80")
+    world = World(domains=tuple(f"{c}{'long-name' * 5}.example" for c in "ab"), names=frozenset())
+    seen, file = observed(world), Terminal()
+    domains = mail_domains(seen, Settings())
+    print_status(status_of(seen, Plan(), Settings(), domains), file)
+    table = re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue()).partition("\n")[2]
+    assert max(map(len, table.splitlines())) <= 80
+    assert table.count("nobody's") == 2
+    columns = "".join(line[:25].split("  ")[0].strip() for line in table.splitlines())
+    assert f"a{'long-name' * 5}.example" in columns
+    assert "later" in table
+
+
+def test_many_notices_of_a_kind_are_told_as_a_number() -> None:
+    """A thousand lines above the table would hide it."""
+    names = tuple(f"d{n:03}.example" for n in range(50))
+    told = tuple(Notice(Level.WARNING, "x", name, f"about {name}", "do it") for name in names)
+    file = io.StringIO()
+    print_status(status_of(observed(World(domains=names)), Plan(notices=told), Settings(), ()), file)
+    assert file.getvalue().count("warning: about") == 5
+    assert "… and 45 more of this kind" in file.getvalue()

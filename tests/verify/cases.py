@@ -1,0 +1,284 @@
+"""What is found in which world: one case or more for each code of `sidecar.verify.probe_codes`."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from dns.rcode import Rcode
+
+from sidecar.mtasts import Mode
+from sidecar.verify.findings import Severity
+from tests.dns.faulty import LOOPBACK, Reply, Silence
+from tests.verify.internet import (
+    DOMAIN,
+    MX_HOST,
+    NOWHERE,
+    POLICY_HOST,
+    SHORT_S,
+    Kind,
+    Mail,
+    Web,
+    World,
+    closed_port,
+    leaf,
+    meant,
+)
+
+TXT = f"_mta-sts.{DOMAIN}."
+TLSRPT = f"_smtp._tls.{DOMAIN}."
+TLSA = f"_25._tcp.{MX_HOST}."
+OK, NOTICE, UNKNOWN = Severity.OK, Severity.NOTICE, Severity.UNKNOWN
+WARNING, ERROR, CRITICAL = Severity.WARNING, Severity.ERROR, Severity.CRITICAL
+
+
+@dataclass(frozen=True)
+class Case:
+    """In the world made by `change` this is found, so bad."""
+
+    code: str
+    severity: Severity
+    change: Callable[[World], object]
+    words: str = ""
+    """What the message or the thing to do has in it."""
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.code}{'-' if self.name else ''}{self.name}"
+
+
+def setting(**values: object) -> Callable[[World], None]:
+    """The change that sets these fields."""
+
+    def change(world: World) -> None:
+        for name, value in values.items():
+            setattr(world, name, value)
+
+    return change
+
+
+def both(*changes: Callable[[World], object]) -> Callable[[World], None]:
+    """All these changes."""
+
+    def change(world: World) -> None:
+        for one in changes:
+            one(world)
+
+    return change
+
+
+def dns(name: str, kind: str, reply: Reply) -> Callable[[World], None]:
+    """This reply in the DNS."""
+    return lambda world: world.dns.__setitem__((name, kind), reply)
+
+
+def txt(*records: str, name: str = TXT) -> Callable[[World], None]:
+    """These TXT records."""
+    return lambda world: world.txt(*records, name=name)
+
+
+def tlsa(data: bytes, usage: int = 3) -> Callable[[World], None]:
+    """A TLSA record of the whole certificate's SHA-256."""
+    return both(dns(TLSA, "TLSA", [f"{usage} 0 1 {data.hex()}"]), setting(authentic={TLSA}))
+
+
+def nothing_meant_nor_announced(world: World) -> None:
+    """No TXT record."""
+    world.without(TXT)
+
+
+def own_sha256(kind: Kind = Kind.GOOD) -> bytes:
+    """Of the certificate that the MX host serves."""
+    return hashlib.sha256(leaf(kind, MX_HOST).public_bytes(Encoding.DER)).digest()
+
+
+def caa(value: str) -> Callable[[World], None]:
+    """A CAA record at the domain."""
+    return dns(f"{DOMAIN}.", "CAA", [value])
+
+
+NO_PUBLIC_WEB = setting(probing={"https_port": closed_port()})
+ALIAS = both(
+    lambda world: world.without(TXT),
+    dns(TXT, "CNAME", ["_mta-sts.hoster.test."]),
+    txt("v=STSv1; id=1;", name="_mta-sts.hoster.test."),
+)
+CASES = (
+    # --- TXT
+    Case("txt-found", OK, setting(), "20260101"),
+    Case("txt-found", OK, txt("v=spf1 -all", "v=STSv1; id=1;"), "id 1", name="others-ignored"),
+    Case("txt-found", OK, txt('v=STSv1; " "id=77;'), "77", name="strings-joined"),
+    Case("txt-found", OK, ALIAS, "id 1", name="behind-a-cname"),
+    Case("txt-alias", OK, ALIAS, "_mta-sts.hoster.test"),
+    Case("txt-nxdomain", NOTICE, lambda world: world.without(TXT), "does not exist"),
+    Case("txt-none", NOTICE, txt("google-site-verification=x"), "1 TXT of other kinds"),
+    Case("txt-none", NOTICE, dns(TXT, "TXT", []), "has no", name="nodata"),
+    Case("txt-several", ERROR, txt("v=STSv1; id=1;", "v=STSv1; id=2;"), "2 MTA-STS records"),
+    Case("txt-almost", ERROR, txt("v=stsv1; id=1;"), "v=STSv1", name="wrong-case"),
+    Case("txt-almost", ERROR, txt("v=STSv1 id=1"), "v=STSv1", name="no-semicolon"),
+    Case("txt-misplaced", WARNING, both(txt(), txt("v=STSv1; id=1;", name=f"{DOMAIN}.")), "move it"),
+    Case("txt-servfail", UNKNOWN, dns(TXT, "TXT", Rcode.SERVFAIL), "SERVFAIL"),
+    Case("txt-timeout", UNKNOWN, dns(TXT, "TXT", Silence.FOREVER), "did not answer"),
+    Case("txt-unasked", UNKNOWN, dns(TXT, "TXT", Rcode.REFUSED), "REFUSED"),
+    Case("dnssec-validated", OK, setting(authentic={TXT})),
+    Case("dnssec-absent", OK, setting()),
+    Case("dnssec-bogus", ERROR, setting(bogus={TXT}), "validation failed"),
+    # --- policy
+    Case("policy-fetched", OK, setting(), LOOPBACK),
+    Case(
+        "policy-fetched",
+        OK,
+        setting(headers={"Content-Type": "Text/Plain; charset=utf-8"}),
+        name="parameters",
+    ),
+    Case("policy-inside", NOTICE, setting(inside=True, ours=True), "refused"),
+    Case("policy-host-missing", ERROR, lambda world: world.without("mta-sts."), "neither A nor AAAA"),
+    Case(
+        "policy-host-unknown",
+        UNKNOWN,
+        both(dns(f"{POLICY_HOST}.", "A", Rcode.SERVFAIL), dns(f"{POLICY_HOST}.", "AAAA", Rcode.SERVFAIL)),
+        "SERVFAIL",
+    ),
+    Case(
+        "policy-host-unknown",
+        UNKNOWN,
+        dns(f"{POLICY_HOST}.", "A", Silence.FOREVER),
+        name="a-silent-aaaa-empty",
+    ),
+    Case("policy-refused", UNKNOWN, NO_PUBLIC_WEB, "another network"),
+    Case("policy-unreachable", UNKNOWN, dns(f"{POLICY_HOST}.", "A", [NOWHERE]), "another network"),
+    Case("policy-unasked", UNKNOWN, setting(web=Web.HANG, probing={"domain_s": SHORT_S}), "busy"),
+    Case("policy-timeout", ERROR, setting(web=Web.HANG, probing={"https_s": SHORT_S}), "no answer within"),
+    Case("policy-broken", ERROR, setting(web=Web.CLOSE), "closed without an answer"),
+    Case("policy-broken", ERROR, setting(headers={"Content-Length": "9000"}), "early", name="cut-off"),
+    Case(
+        "policy-redirect",
+        ERROR,
+        setting(status="301 Moved", headers={"Location": "https://x.test/"}),
+        "x.test",
+    ),
+    Case("policy-status", ERROR, setting(status="404 Not Found"), "404"),
+    Case("policy-status", ERROR, setting(status="206 Partial Content"), "206", name="another-2xx"),
+    Case("policy-media-type", ERROR, setting(headers={"Content-Type": "text/html"}), "text/html"),
+    Case("policy-media-type", ERROR, setting(headers={}), "without", name="none"),
+    Case("policy-too-large", ERROR, setting(body=b"x: y\n" * 20_000), "64 KB"),
+    Case("policy-cert-expired", ERROR, setting(web_tls=Kind.EXPIRED), "expired on "),
+    Case("policy-cert-not-yet-valid", ERROR, setting(web_tls=Kind.NOT_YET), "not valid before "),
+    Case("policy-cert-name", ERROR, setting(web_tls=Kind.WRONG_NAME), "it has elsewhere.test"),
+    Case(
+        "policy-cert-name", ERROR, setting(web_tls=Kind.ONLY_COMMON_NAME), "none", name="only-a-common-name"
+    ),
+    Case("policy-cert-self-signed", ERROR, setting(web_tls=Kind.SELF_SIGNED)),
+    Case("policy-cert-issuer", ERROR, setting(web_tls=Kind.UNKNOWN_ISSUER), "issuer"),
+    Case("policy-cert-ending", WARNING, setting(web_tls=Kind.ENDING), "ends on "),
+    Case("policy-tls-old", ERROR, setting(web_tls=Kind.OLD), "protocol version"),
+    Case("policy-tls-failed", ERROR, setting(web_tls=Kind.NONSENSE), "handshake"),
+    Case("policy-tls-failed", ERROR, setting(web_tls=Kind.CLOSED), "closed the connection", name="closed"),
+    Case("policy-mode", ERROR, setting(mode="enforced"), "enforced", name="grammar"),
+    # --- match
+    Case("policy-as-meant", OK, setting(meant=meant())),
+    Case("policy-differs", ERROR, setting(meant=meant(Mode.TESTING)), "mode enforce instead of testing"),
+    Case("mx-covered", OK, setting(), MX_HOST),
+    Case("mx-covered", OK, setting(mx="*.example.test"), name="wildcard"),
+    Case("mx-uncovered", CRITICAL, setting(mx="mx.example.test"), MX_HOST),
+    Case("mx-uncovered", CRITICAL, setting(mx="*.test"), name="wildcard-takes-one-label"),
+    Case("mx-uncovered", WARNING, setting(mx="mx.example.test", mode="testing"), name="testing"),
+    Case("mx-uncovered", CRITICAL, dns(f"{DOMAIN}.", "MX", []), DOMAIN, name="no-mx-is-the-domain"),
+    Case("mx-pattern-unused", NOTICE, setting(mx="mx.example.test"), "mx.example.test"),
+    Case("mx-none", NOTICE, dns(f"{DOMAIN}.", "MX", []), "itself"),
+    Case("mx-none", NOTICE, lambda world: world.without(f"{DOMAIN}."), "does not exist", name="nxdomain"),
+    Case("mx-null", NOTICE, dns(f"{DOMAIN}.", "MX", ["0 ."])),
+    Case("mx-unknown", UNKNOWN, dns(f"{DOMAIN}.", "MX", Rcode.SERVFAIL), "SERVFAIL"),
+    # --- MX hosts
+    Case("mx-tls", OK, setting(), "Authority of the tests"),
+    Case("mx-inside", NOTICE, setting(inside=True), "refused"),
+    Case("mx-host-missing", ERROR, lambda world: world.without("mail."), "neither A nor AAAA"),
+    Case("mx-host-unknown", UNKNOWN, dns(f"{MX_HOST}.", "A", Silence.FOREVER), "did not answer"),
+    Case("mx-refused", UNKNOWN, setting(probing={"smtp_port": closed_port()}), "port 25 is often closed"),
+    Case("mx-unreachable", UNKNOWN, dns(f"{MX_HOST}.", "A", [NOWHERE])),
+    Case("mx-unasked", UNKNOWN, setting(probing={"smtp": False})),
+    Case("mx-wont-talk", UNKNOWN, setting(mail=Mail.RUDE), "554 5.7.1 not you"),
+    Case("mx-no-starttls", CRITICAL, setting(mail=Mail.PLAIN), "not offered"),
+    Case("mx-no-starttls", CRITICAL, setting(mail=Mail.NOT_NOW), "454", name="refused"),
+    Case(
+        "mx-no-starttls",
+        CRITICAL,
+        setting(mail=Mail.SLOW_GREETING),
+        "not offered",
+        name="greeting-waited-for",
+    ),
+    Case("mx-no-starttls", WARNING, setting(mail=Mail.PLAIN, mode="testing"), name="testing"),
+    Case("mx-no-starttls", NOTICE, setting(mail=Mail.PLAIN, mode="none"), name="none"),
+    Case("mx-tls-old", CRITICAL, setting(mail_tls=Kind.OLD), "protocol version"),
+    Case("mx-tls-failed", CRITICAL, setting(mail_tls=Kind.NONSENSE), "handshake"),
+    Case("mx-tls-failed", CRITICAL, setting(mail_tls=Kind.CLOSED), "closed the connection", name="closed"),
+    Case("mx-cert-expired", CRITICAL, setting(mail_tls=Kind.EXPIRED), "expired on "),
+    Case("mx-cert-expired", WARNING, setting(mail_tls=Kind.EXPIRED, mode="testing"), name="testing"),
+    Case("mx-cert-not-yet-valid", CRITICAL, setting(mail_tls=Kind.NOT_YET)),
+    Case("mx-cert-name", CRITICAL, setting(mail_tls=Kind.WRONG_NAME), "it has elsewhere.test"),
+    Case("mx-cert-self-signed", CRITICAL, setting(mail_tls=Kind.SELF_SIGNED)),
+    Case("mx-cert-issuer", CRITICAL, setting(mail_tls=Kind.UNKNOWN_ISSUER)),
+    Case("mx-cert-ending", WARNING, setting(mail_tls=Kind.ENDING), "ends on "),
+    # --- TLSRPT
+    Case("tlsrpt-found", OK, setting(), "mailto:reports@elsewhere.test"),
+    Case("tlsrpt-none", NOTICE, lambda world: world.without(TLSRPT)),
+    Case(
+        "tlsrpt-several",
+        ERROR,
+        txt("v=TLSRPTv1; rua=mailto:a@b.test", "v=TLSRPTv1; rua=mailto:c@d.test", name=TLSRPT),
+    ),
+    Case(
+        "tlsrpt-almost",
+        ERROR,
+        txt("v=TLSRPT1; rua=mailto:a@b.test", "V=tlsrptv1; rua=mailto:a@b.test", name=TLSRPT),
+    ),
+    Case("tlsrpt-unknown", UNKNOWN, dns(TLSRPT, "TXT", Rcode.SERVFAIL), "SERVFAIL"),
+    Case("tlsrpt-rua-missing", ERROR, txt("v=TLSRPTv1; x=y", name=TLSRPT), name="grammar"),
+    # --- DANE
+    Case("dane-none", OK, setting()),
+    Case("dane-validated", OK, tlsa(own_sha256())),
+    Case("dane-validated", OK, tlsa(b"\0" * 32, usage=2), name="an-authority-cannot-be-compared"),
+    Case("dane-insecure", NOTICE, dns(TLSA, "TLSA", [f"3 1 1 {'00' * 32}"]), "senders ignore"),
+    Case("dane-mismatch", CRITICAL, tlsa(b"\0" * 32), "refuse"),
+    Case("dane-bogus", ERROR, setting(bogus={TLSA}), "hold mail back"),
+    Case("dane-unknown", UNKNOWN, dns(TLSA, "TLSA", Rcode.SERVFAIL)),
+    # --- CAA
+    Case("caa-none", OK, setting()),
+    Case("caa-allows", OK, caa('0 issue "letsencrypt.org"'), "letsencrypt.org"),
+    Case("caa-other-issuer", NOTICE, caa('0 issue "ca.test"'), "Authority of the tests"),
+    Case(
+        "caa-forbids",
+        ERROR,
+        both(caa('0 issue "ca.test"'), setting(web_tls=Kind.WRONG_NAME)),
+        "not letsencrypt.org",
+    ),
+    Case(
+        "caa-forbids",
+        NOTICE,
+        both(caa('0 issue ";"'), txt(), setting(web_tls=Kind.EXPIRED)),
+        "nobody",
+        name="not-seen",
+    ),
+    Case("caa-unknown", UNKNOWN, dns(f"{DOMAIN}.", "CAA", Rcode.SERVFAIL)),
+    # --- what nobody looks for
+    Case("policy-status", NOTICE, both(txt(), setting(status="404 Not Found")), name="without-a-record"),
+    Case(
+        "policy-status",
+        ERROR,
+        both(txt(), setting(status="404 Not Found", meant=meant())),
+        name="no-record-yet",
+    ),
+    Case(
+        "mx-cert-name",
+        CRITICAL,
+        setting(mail_tls=Kind.WRONG_NAME, status="500 Oh", meant=meant()),
+        name="meant",
+    ),
+    Case("mx-cert-name", WARNING, setting(mail_tls=Kind.WRONG_NAME, status="500 Oh"), name="mode-not-known"),
+    Case(
+        "mx-cert-name",
+        NOTICE,
+        both(txt(), setting(mail_tls=Kind.WRONG_NAME, status="500 Oh")),
+        name="no-mta-sts",
+    ),
+)

@@ -1,0 +1,404 @@
+"""A small internet on loopback, for checks: one domain that is all right, and everything about it that can go wrong.
+
+Real TLS, a real SMTP server (aiosmtpd), and DNS out of a table. Change a `World`, then see what `check` finds.
+"""
+
+import asyncio
+import datetime as dt
+import logging
+import ssl
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+import dns.flags
+import dns.message
+import trustme
+from aiosmtpd.smtp import SMTP
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from dns.rcode import Rcode
+
+from sidecar.mtasts import Mode, Policy
+from sidecar.verify.check import Checked, Probing, check
+from sidecar.verify.seen import Meant
+from tests.dns.faulty import LOOPBACK, FaultyDns, Reply
+
+logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # else each refused handshake logs a trace
+
+DOMAIN, POLICY_HOST, MX_HOST = "example.test", "mta-sts.example.test", "mail.example.test"
+POLICY = "version: STSv1\nmode: {mode}\nmax_age: 604800\nmx: {mx}\n"
+SHORT_S = 0.6
+NOWHERE = "255.255.255.255"
+"""Never takes a TCP connection, and says so at once."""
+
+
+class Kind(Enum):
+    """What a server's certificate and TLS are like."""
+
+    GOOD = auto()
+    EXPIRED = auto()
+    NOT_YET = auto()
+    ENDING = auto()
+    WRONG_NAME = auto()
+    ONLY_COMMON_NAME = auto()
+    SELF_SIGNED = auto()
+    UNKNOWN_ISSUER = auto()
+    OLD = auto()
+    """The alert of a server whose TLS is older than the client's (a whole such server is in the system tests)."""
+    NONSENSE = auto()
+    """Octets that are no TLS."""
+    CLOSED = auto()
+    """The connection ends in the handshake."""
+
+
+class Web(Enum):
+    """What the web server does once TLS stands."""
+
+    ANSWER = auto()
+    HANG = auto()
+    CLOSE = auto()
+
+
+class Mail(Enum):
+    """What the SMTP server is like."""
+
+    STARTTLS = auto()
+    PLAIN = auto()
+    NOT_NOW = auto()
+    """STARTTLS is offered, and answered with 454."""
+    RUDE = auto()
+    """Greets with 554."""
+    SLOW_GREETING = auto()
+    """As postscreen: a teaser first, and what the client says before the end of it is counted against it."""
+
+
+@dataclass
+class World:
+    """All of it; the defaults are a domain in `enforce` with nothing wrong."""
+
+    mode: str = "enforce"
+    dns: dict[tuple[str, str], Reply] = field(default_factory=lambda: dict(GOOD_DNS))
+    authentic: set[str] = field(default_factory=set)
+    """Owner names (with a final dot) whose answers carry AD."""
+    bogus: set[str] = field(default_factory=set)
+    """Owner names that fail validation: SERVFAIL unless CD is set."""
+    body: bytes | None = None
+    """The policy's text, where it is not the right one."""
+    status: str = "200 OK"
+    headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "text/plain"})
+    web: Web = Web.ANSWER
+    web_tls: Kind = Kind.GOOD
+    mail: Mail = Mail.STARTTLS
+    mail_tls: Kind = Kind.GOOD
+    mx: str = MX_HOST
+    """The mx pattern of the policy."""
+    meant: Meant | None = None
+    ours: bool = False
+    probing: dict[str, Any] = field(default_factory=dict)
+    """Options over those that lead to this internet."""
+    inside: bool = False
+    """The public addresses cannot be reached, those inside mailcow's network can."""
+
+    def txt(self, *records: str, name: str = f"_mta-sts.{DOMAIN}.") -> None:
+        """The TXT records at this name."""
+        self.dns[name, "TXT"] = [f'"{record}"' for record in records]
+
+    def without(self, *prefixes: str) -> None:
+        """Take all records away whose name begins so."""
+        for key in [key for key in self.dns if key[0].startswith(prefixes)]:
+            del self.dns[key]
+
+    @property
+    def answer(self) -> bytes:
+        """What the web server says."""
+        body = POLICY.format(mode=self.mode, mx=self.mx).encode() if self.body is None else self.body
+        headers = {"Content-Length": str(len(body)), **self.headers}
+        head = [f"HTTP/1.1 {self.status}", *(f"{name}: {value}" for name, value in headers.items())]
+        return "\r\n".join([*head, "", ""]).encode() + body
+
+
+GOOD_DNS: Mapping[tuple[str, str], Reply] = {
+    (f"_mta-sts.{DOMAIN}.", "TXT"): ['"v=STSv1; id=20260101;"'],
+    (f"_smtp._tls.{DOMAIN}.", "TXT"): ['"v=TLSRPTv1; rua=mailto:reports@elsewhere.test"'],
+    (f"{DOMAIN}.", "MX"): [f"10 {MX_HOST}."],
+    (f"{DOMAIN}.", "TXT"): ['"v=spf1 mx -all"'],
+    (f"{POLICY_HOST}.", "A"): [LOOPBACK],
+    (f"{POLICY_HOST}.", "AAAA"): [],
+    (f"{MX_HOST}.", "A"): [LOOPBACK],
+    (f"{MX_HOST}.", "AAAA"): [],
+}
+
+
+def meant(mode: Mode = Mode.ENFORCE, mx: str = MX_HOST, *, shared: bool = False) -> Meant:
+    """A policy that somebody means."""
+    return Meant(Policy(mode, 604800, (mx,)), shared)
+
+
+# --- certificates ----------------------------------------------------------------------------------------
+
+
+@lru_cache
+def authority() -> trustme.CA:
+    """The authority that checks trust."""
+    return trustme.CA(organization_name="Authority of the tests")
+
+
+@lru_cache
+def root_file() -> Path:
+    """Its root, as a file that lives as long as the process."""
+    folder = tempfile.TemporaryDirectory()
+    _KEPT.append(folder)
+    path = Path(folder.name) / "root.pem"
+    authority().cert_pem.write_to_path(path)
+    return path
+
+
+_KEPT: list[object] = []
+
+
+@lru_cache
+def chain(kind: Kind, name: str) -> bytes:
+    """Key and certificates (PEM) of a server of this name."""
+    now = dt.datetime.now(dt.UTC)
+    day = dt.timedelta(days=1)
+    dates: dict[str, Any] = {}
+    if kind is Kind.EXPIRED:
+        dates = {"not_before": now - 30 * day, "not_after": now - day}
+    elif kind is Kind.NOT_YET:
+        dates = {"not_before": now + day, "not_after": now + 30 * day}
+    elif kind is Kind.ENDING:
+        dates = {"not_before": now - 80 * day, "not_after": now + 5 * day}
+    if kind is Kind.SELF_SIGNED:
+        return _self_signed(name)
+    issuer = trustme.CA() if kind is Kind.UNKNOWN_ISSUER else authority()
+    if kind is Kind.ONLY_COMMON_NAME:
+        return issuer.issue_cert(
+            "other@example.test", common_name=name
+        ).private_key_and_cert_chain_pem.bytes()
+    named = "elsewhere.test" if kind is Kind.WRONG_NAME else name
+    return issuer.issue_cert(named, **dates).private_key_and_cert_chain_pem.bytes()
+
+
+def leaf(kind: Kind, name: str) -> x509.Certificate:
+    """The server's own certificate."""
+    return x509.load_pem_x509_certificates(chain(kind, name))[0]
+
+
+def _self_signed(name: str) -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=100))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return key.private_bytes(pem, pkcs8, serialization.NoEncryption()) + built.public_bytes(pem)
+
+
+def server_context(kind: Kind, name: str) -> ssl.SSLContext:
+    """What a server of this kind and name does TLS with."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with _as_file(chain(kind, name)) as path:
+        context.load_cert_chain(path)
+    return context
+
+
+@contextmanager
+def _as_file(content: bytes) -> Iterator[Path]:
+    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
+        file.write(content)
+        file.flush()
+        yield Path(file.name)
+
+
+# --- servers ---------------------------------------------------------------------------------------------
+
+
+class Dnssec(FaultyDns):
+    """A resolver that validates: it sets AD where the world says so, and answers bogus names only when told (CD)."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.dns)
+        self._world = world
+
+    def reply(self, wire: bytes, transport: str) -> dns.message.Message | None:
+        answer = super().reply(wire, transport)
+        query = dns.message.from_wire(wire)
+        name = query.question[0].name.to_text()
+        if answer is not None and name in self._world.authentic and query.flags & dns.flags.AD:
+            answer.flags |= dns.flags.AD
+        if answer is not None and name in self._world.bogus and not query.flags & dns.flags.CD:
+            answer.answer.clear()
+            answer.set_rcode(Rcode.SERVFAIL)
+        return answer
+
+
+class _Sink:
+    async def handle_DATA(self, *_: object) -> str:  # noqa: N802 - aiosmtpd's name
+        return "250 OK"
+
+
+class _NotNow(SMTP):
+    async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
+        await self.push("454 TLS not available due to temporary reason")
+
+
+RAW = {
+    Kind.OLD: b"\x15\x03\x01\x00\x02\x02\x46",
+    Kind.NONSENSE: b"this is no TLS at all\r\n",
+    Kind.CLOSED: b"",
+}
+"""What is said in place of a handshake; the first is the alert protocol_version (RFC 8446 §6)."""
+
+
+class _Raw(SMTP):
+    """Answers the handshake with octets of the test's."""
+
+    raw: bytes
+
+    async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
+        await self.push("220 go ahead")
+        await self._reader.read(1000)
+        self._writer.write(self.raw)
+        self._writer.close()
+
+
+@asynccontextmanager
+async def web_server(world: World) -> AsyncIterator[int]:
+    """The policy host's port."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            if world.web_tls in RAW:
+                await reader.read(1000)
+                writer.write(RAW[world.web_tls])
+                return
+            await reader.readuntil(b"\r\n\r\n")
+            if world.web is Web.HANG:
+                await reader.read()
+            elif world.web is Web.ANSWER:
+                writer.write(world.answer)
+                await writer.drain()
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    context = None if world.web_tls in RAW else server_context(world.web_tls, POLICY_HOST)
+    server = await asyncio.start_server(serve, LOOPBACK, 0, ssl=context)
+    try:
+        yield port_of(server)
+    finally:
+        server.close()
+
+
+@asynccontextmanager
+async def mail_server(world: World) -> AsyncIterator[int]:
+    """The MX host's port."""
+    server: asyncio.Server
+    if world.mail in (Mail.RUDE, Mail.SLOW_GREETING):
+        server = await asyncio.start_server(_rude if world.mail is Mail.RUDE else _slow, LOOPBACK, 0)
+    else:
+        context = None if world.mail is Mail.PLAIN else server_context(_tls_of(world), MX_HOST)
+        kind = _NotNow if world.mail is Mail.NOT_NOW else SMTP
+        if world.mail_tls in RAW:
+            kind = cast("type[SMTP]", type("_RawOfThis", (_Raw,), {"raw": RAW[world.mail_tls]}))
+        server = await asyncio.get_running_loop().create_server(
+            lambda: kind(_Sink(), hostname=MX_HOST, tls_context=context), LOOPBACK, 0
+        )
+    try:
+        yield port_of(server)
+    finally:
+        server.close()
+
+
+def _tls_of(world: World) -> Kind:
+    return Kind.GOOD if world.mail_tls in RAW else world.mail_tls
+
+
+async def _rude(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"554 5.7.1 not you\r\n")
+    writer.close()
+
+
+async def _slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"220-mail.example.test ESMTP, wait\r\n")
+    early = True
+    try:
+        async with asyncio.timeout(0.1):
+            early = bool(await reader.read(1))
+    except TimeoutError:
+        early = False
+    writer.write(b"521 you spoke first\r\n" if early else b"220 mail.example.test ESMTP\r\n")
+    await reader.readline()
+    writer.write(b"250-mail.example.test\r\n250 PIPELINING\r\n")
+    await reader.read()
+    writer.close()
+
+
+def port_of(server: asyncio.Server) -> int:
+    """The port that it listens on."""
+    return int(server.sockets[0].getsockname()[1])
+
+
+@asynccontextmanager
+async def dns_server(server: FaultyDns) -> AsyncIterator[tuple[str, int]]:
+    """The resolver's address and port."""
+    tcp = await asyncio.start_server(server.stream, LOOPBACK, 0)
+    address = LOOPBACK, port_of(tcp)
+    udp, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: server, local_addr=address)
+    try:
+        yield address
+    finally:
+        udp.close()
+        tcp.close()
+
+
+@asynccontextmanager
+async def internet(world: World) -> AsyncIterator[Probing]:
+    """The running servers, and how to ask them."""
+    async with (
+        dns_server(Dnssec(world)) as resolver,
+        web_server(world) as https_port,
+        mail_server(world) as smtp_port,
+    ):
+        probing = Probing(
+            resolver=resolver,
+            extra_root=root_file(),
+            dns_s=SHORT_S,
+            https_port=https_port,
+            smtp_port=smtp_port,
+        )
+        yield replace(probing, **world.probing)
+
+
+async def seen_in(world: World) -> Checked:
+    """What a check of the domain finds in this world, now."""
+    async with internet(world) as probing:
+        return await check(DOMAIN, probing, time.time, world.meant, ours=world.ours)
+
+
+def closed_port() -> int:
+    """A port of loopback at which nobody listens."""
+    import socket  # noqa: PLC0415 - for this alone
+
+    with socket.socket() as chosen:
+        chosen.bind((LOOPBACK, 0))
+        return int(cast("tuple[str, int]", chosen.getsockname())[1])

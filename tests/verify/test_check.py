@@ -1,0 +1,196 @@
+"""Each kind of finding that needs the network, found in a world that has just this wrong; and what is shared."""
+
+import asyncio
+import time
+from dataclasses import replace
+
+import pytest
+
+from sidecar.mtasts import Mode, Policy
+from sidecar.verify import probe_codes
+from sidecar.verify.check import Wanted, check, check_many
+from sidecar.verify.findings import Finding
+from sidecar.verify.probes.way import Place
+from tests.dns.faulty import LOOPBACK
+from tests.verify.cases import CASES, NOTICE, OK, TLSA, UNKNOWN, Case
+from tests.verify.internet import (
+    DOMAIN,
+    MX_HOST,
+    Dnssec,
+    Kind,
+    World,
+    closed_port,
+    dns_server,
+    internet,
+    leaf,
+    mail_server,
+    meant,
+    seen_in,
+)
+
+
+async def found(world: World) -> tuple[Finding, ...]:
+    """What a check finds in this world; what is closed in public is open inside where the world has an inside."""
+    if not world.inside:
+        return (await seen_in(world)).findings
+    async with internet(world) as probing:
+        inside = replace(
+            probing,
+            https_port=closed_port(),
+            smtp_port=closed_port(),
+            inside_https=Place("localhost", probing.https_port),
+            inside_smtp={MX_HOST: Place(LOOPBACK, probing.smtp_port)},
+        )
+        return (await check(DOMAIN, inside, time.time, world.meant, ours=world.ours)).findings
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_is_found(case: Case) -> None:
+    """In a world with just this wrong, the finding is there, as bad as it is, in words that help."""
+    world = World()
+    case.change(world)
+    matching = [finding for finding in await found(world) if finding.code == case.code]
+    assert [finding.severity for finding in matching] == [case.severity]
+    assert case.words in f"{matching[0].message} {matching[0].todo}"
+    if case.severity.rank > NOTICE.rank:
+        assert matching[0].todo is not None or case.code.endswith("unasked")
+
+
+async def test_nothing_is_wrong_with_a_domain_that_is_all_right() -> None:
+    """So what a case finds comes of its change alone."""
+    checked = await seen_in(World())
+    assert {finding.severity for finding in checked.findings} == {OK}
+    assert checked.policy == Policy(Mode.ENFORCE, 604800, (MX_HOST,))
+    assert (checked.id, checked.record, checked.mx) == ("20260101", True, (MX_HOST,))
+    assert checked.body is not None
+    assert checked.body.startswith(b"version: STSv1")
+
+
+def test_every_code_has_a_case() -> None:
+    """A new kind of finding comes with a world in which it is found."""
+    assert {code.name for code in probe_codes.ALL} - {case.code for case in CASES} == set()
+    assert len({code.name for code in probe_codes.ALL}) == len(probe_codes.ALL)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if case.severity is UNKNOWN and case.code.startswith(("mx-", "policy-"))],
+    ids=str,
+)
+async def test_what_could_not_be_probed_is_neither_good_nor_bad(case: Case) -> None:
+    """Nothing else is said of the same server."""
+    world = World()
+    case.change(world)
+    kind = case.code.partition("-")[0]
+    told = {
+        f.severity
+        for f in await found(world)
+        if f.code.startswith(f"{kind}-") and f.code not in ABOUT_RECORDS
+    }
+    assert told == {UNKNOWN}
+
+
+ABOUT_RECORDS = {"mx-covered", "mx-uncovered", "mx-pattern-unused"}
+
+
+async def test_a_closed_public_way_is_unknown_where_the_domain_is_not_ours() -> None:
+    """nginx-mailcow is asked for this mailcow's domains only."""
+    codes = {finding.code for finding in await found(World(inside=True, ours=False))}
+    assert "policy-refused" in codes
+    assert "policy-inside" not in codes
+
+
+async def test_one_text_for_all_may_have_patterns_of_others() -> None:
+    """On the file generation an unused pattern is not this domain's."""
+    world = World(mx="mx.example.test", meant=meant(mx="mx.example.test", shared=True))
+    assert "mx-pattern-unused" not in {finding.code for finding in await found(world)}
+
+
+class Counting(Dnssec):
+    """Counts the questions."""
+
+    def times(self, name: str, kind: str) -> int:
+        return sum((asked[0], asked[1]) == (name, kind) for asked in self.asked)
+
+
+async def test_an_mx_host_of_many_domains_is_probed_once() -> None:
+    """Shared hosts and names are asked for once in a run, and each domain gets its own result in its place."""
+    world = World()
+    names = [f"d{number}.test" for number in range(30)]
+    for name in names:
+        world.txt("v=STSv1; id=1;", name=f"_mta-sts.{name}.")
+        world.dns[f"{name}.", "MX"] = [f"10 {MX_HOST}."]
+    connections = 0
+    async with mail_server(world) as port:
+
+        async def counted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal connections
+            connections += 1
+            far_reader, far_writer = await asyncio.open_connection(LOOPBACK, port)
+            await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+
+        server = await asyncio.start_server(counted, LOOPBACK, 0)
+        resolver = Counting(world)
+        async with internet(world) as probing, dns_server(resolver) as address:
+            options = replace(probing, resolver=address, smtp_port=server.sockets[0].getsockname()[1])
+            results = await check_many([Wanted(name) for name in names], options, time.time)
+        server.close()
+    assert [result.domain for result in results] == names
+    assert all(result.has("mx-tls") for result in results)
+    assert connections == 1
+    assert resolver.times(f"{MX_HOST}.", "A") == 1
+    assert resolver.times(TLSA, "TLSA") == 1
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while chunk := await reader.read(4096):
+            writer.write(chunk)
+    except OSError:
+        pass
+    writer.close()
+
+
+async def test_one_web_server_gets_few_connections_at_a_time() -> None:
+    """A policy host that serves many domains is asked in turns."""
+    world = World()
+    names = [f"d{number}.test" for number in range(20)]
+    for name in names:
+        world.dns[f"mta-sts.{name}.", "A"] = [LOOPBACK]
+    now = most = 0
+
+    async def counted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await reader.read(1)
+        await asyncio.sleep(0)
+        now -= 1
+        writer.close()
+
+    server = await asyncio.start_server(counted, LOOPBACK, 0)
+    async with internet(world) as probing:
+        options = replace(probing, https_port=server.sockets[0].getsockname()[1], per_host=3)
+        results = await check_many([Wanted(name) for name in names], options, time.time)
+    server.close()
+    assert {finding.code for result in results for finding in result.findings} & {
+        "policy-broken",
+        "policy-tls-failed",
+    }
+    assert 1 <= most <= 3
+
+
+async def test_results_carry_their_own_time() -> None:
+    """Each is as old as it says."""
+    async with internet(World()) as probing:
+        checked = await check(DOMAIN, probing, lambda: 1_800_000_000.0)
+    assert checked.at == 1_800_000_000.0
+
+
+@pytest.mark.parametrize("left", [13, 15])
+async def test_when_a_certificate_is_about_to_end(left: int) -> None:
+    """Two weeks before its end, by the clock handed in."""
+    ends = leaf(Kind.ENDING, MX_HOST).not_valid_after_utc.timestamp()
+    async with internet(World(mail_tls=Kind.ENDING)) as probing:
+        checked = await check(DOMAIN, probing, lambda: ends - left * 86400)
+    assert checked.has("mx-cert-ending") == (left < 14)

@@ -1,0 +1,71 @@
+"""The id in the DNS against the policy that is served, and what a sender with an old cache does."""
+
+import pytest
+
+from sidecar.mtasts import Mode, Policy, render
+from sidecar.observed import Announced
+from sidecar.verify.findings import Severity
+from sidecar.verify.staleness import KEPT, judge_id, noted
+
+TESTING = Policy(Mode.TESTING, 86_400, ("a.example",))
+ENFORCE = Policy(Mode.ENFORCE, 604_800, ("a.example",))
+MORE_MX = Policy(Mode.ENFORCE, 604_800, ("a.example", "b.example"))
+NONE = Policy(Mode.NONE, 86_400, ("a.example",))
+
+
+def seen(identity: str, policy: Policy) -> tuple[Announced, ...]:
+    """This id was in the DNS while this policy was served."""
+    return (Announced(identity, render(policy), 0.0),)
+
+
+@pytest.mark.parametrize(
+    ("published", "expected", "served", "announced", "shared", "code", "severity"),
+    [
+        ("2", "2", ENFORCE, seen("1", TESTING), False, "id-current", Severity.OK),
+        ("1", "2", ENFORCE, seen("1", TESTING), False, "id-stale", Severity.NOTICE),
+        ("1", "2", TESTING, seen("1", ENFORCE), False, "id-stale", Severity.CRITICAL),
+        ("1", "2", NONE, seen("1", ENFORCE), False, "id-stale", Severity.CRITICAL),
+        ("1", "2", MORE_MX, seen("1", ENFORCE), False, "id-stale", Severity.CRITICAL),
+        ("1", "2", ENFORCE, seen("1", MORE_MX), False, "id-stale", Severity.NOTICE),
+        ("1", "2", ENFORCE, (), False, "id-differs", Severity.WARNING),
+        ("1", None, ENFORCE, (), False, "id-current", Severity.OK),
+        ("1", "2", ENFORCE, (), True, "id-current", Severity.OK),
+        ("1", "2", TESTING, seen("1", ENFORCE), True, "id-stale", Severity.CRITICAL),
+        ("1", "2", ENFORCE, seen("1", ENFORCE), False, "id-current", Severity.OK),
+    ],
+    ids=[
+        "new id",
+        "tightened",
+        "loosened",
+        "left",
+        "mx added",
+        "mx dropped",
+        "never seen before",
+        "id not known",
+        "shared record",
+        "shared record that did not change",
+        "same policy, other id than ours",
+    ],
+)
+def test_severity_follows_what_a_sender_does_with_an_old_cache(
+    published: str,
+    expected: str | None,
+    served: Policy,
+    announced: tuple[Announced, ...],
+    shared: bool,
+    code: str,
+    severity: Severity,
+) -> None:
+    """After loosening, or an mx added, mail goes on being refused."""
+    finding = judge_id("example.org", published, expected, served, announced, shared=shared)
+    assert (finding.code, finding.severity) == (code, severity)
+    assert (finding.todo is None) == (code == "id-current")
+
+
+def test_pairs_are_noted_once_and_bounded() -> None:
+    """The same pair again is the same object."""
+    once = noted((), "1", "text", 1.0)
+    assert noted(once, "1", "text", 2.0) is once
+    for number in range(50):
+        once = noted(once, str(number), "text", 3.0)
+    assert len(once) == KEPT
