@@ -189,6 +189,8 @@ class Project:
     containers: tuple[Container, ...]
     acme_sleep: Sight[str | None] = NOT_ASKED
     """The argument of the `sleep` that acme-mailcow waits in (1d, 30m, …), None where it is at work."""
+    acme_log: tuple[str, ...] = ()
+    """What acme-mailcow wrote since its start; only after a run that failed."""
 
     def service(self, name: str) -> Container | None:
         """The container of a service; the running one where there are several."""

@@ -8,8 +8,10 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from sidecar.acme import FAILED_SLEEPS
 from sidecar.clock import Clock
 from sidecar.dns.lookup import Lookups
+from sidecar.errors import SidecarError
 from sidecar.learn import believe, doubted
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import policy_file
@@ -54,6 +56,7 @@ READ_FAILURES_IN_A_ROW = 3
 DNS_PATIENCE_S = 0.5
 """How long a routine look waits for the DNS; late answers are there in the next pass."""
 DNS_DEADLINE_S = 10.0
+QUESTIONS_AT_ONCE = 200
 QUESTIONS_A_SECOND = 100
 """What any resolver can answer: many questions get more time."""
 
@@ -206,8 +209,26 @@ class Observer:
         fresh_s = 0.0 if _acme_at_work(self._cache.project) else PROJECT_FRESH_S
         if self.project_touched or now - self._cache.project.at >= fresh_s:
             self.project_touched = False
-            self._cache.project = await self._engine.observe(now, self._settings.project_hint)
+            self._cache.project = await self._with_log(
+                await self._engine.observe(now, self._settings.project_hint)
+            )
         return self._cache.project
+
+    async def _with_log(self, project: Sight[Project]) -> Sight[Project]:
+        """After a run of acme-mailcow that failed, with what it wrote: the reason is in there."""
+        match project:
+            case Seen(Project(acme_sleep=Seen(str(argument))) as value, at) if argument in FAILED_SLEEPS:
+                acme = value.service("acme-mailcow")
+                if acme is None:
+                    return project
+                try:
+                    # Its first line may be a little older than the Engine's own time of the start.
+                    log = await self._engine.logs_tail(acme.id, acme.started_at - 1)
+                except SidecarError:
+                    return project
+                return Seen(replace(value, acme_log=log), at)
+            case _:
+                return project
 
     async def _mailcow(
         self, conf: Sight[Conf], certificates: Sight[Certificates], memory: Memory, now: float
@@ -288,11 +309,16 @@ class Observer:
             self._cache.pending.update(dict.fromkeys(due, task))
         waiting = set(self._cache.pending.values())
         if waiting:
-            await asyncio.wait(waiting, timeout=DNS_DEADLINE_S if self._patient else DNS_PATIENCE_S)
+            patience_s = DNS_DEADLINE_S + len(self._cache.pending) / QUESTIONS_A_SECOND
+            await asyncio.wait(waiting, timeout=patience_s if self._patient else DNS_PATIENCE_S)
 
     async def _ask_in_background(self, questions: frozenset[Question]) -> None:
+        """In groups: thousands of lookups at once take memory for good, and in groups the first answers come soon."""
+        left = list(questions)
         try:
-            self._cache.answers.update(await self._lookups.ask(questions, DNS_DEADLINE_S))
+            while left:
+                group, left = left[:QUESTIONS_AT_ONCE], left[QUESTIONS_AT_ONCE:]
+                self._cache.answers.update(await self._lookups.ask(group, DNS_DEADLINE_S))
         finally:
             for question in questions:
                 self._cache.pending.pop(question, None)

@@ -13,10 +13,13 @@ from sidecar import policyid, tlsrpt
 from sidecar.acme import held_in_certificate
 from sidecar.domainname import policy_host
 from sidecar.observed import (
+    FILE,
     Addresses,
     Backend,
+    Certificate,
     Conf,
     Dns,
+    Domain,
     DomainList,
     Kind,
     Mailcow,
@@ -89,7 +92,7 @@ class MailDomain:
     name: str
     target: str | None = None
     leaving: bool = False
-    """Takes no mail here any more, but is still served a policy."""
+    """Takes no mail here any more, or is taken out of MTA-STS, but is still served a policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +128,11 @@ def mail_domains(observed: Observed, settings: Settings) -> tuple[MailDomain, ..
         return ()
     listed = observed.domains.value
     found = {
-        domain.name: MailDomain(domain.name, leaving=not domain.receives)
+        domain.name: MailDomain(domain.name, leaving=not stays)
         for domain in listed.domains
         if settings.manages(domain.name)
-        if domain.receives or _native_text(observed, domain.name) is not None
+        if (stays := domain.receives and not retired(observed, domain.name))
+        or _still_served(observed, domain)
     }
     aliases = [
         MailDomain(alias.name, alias.target, found[alias.target].leaving)
@@ -138,10 +142,16 @@ def mail_domains(observed: Observed, settings: Settings) -> tuple[MailDomain, ..
     return tuple(sorted((*found.values(), *aliases), key=lambda domain: domain.name))
 
 
-def _native_text(observed: Observed, name: str) -> str | None:
-    """Only a row of its own keeps a domain that takes no mail in the list: the file is served under any name."""
-    sight = observed.served_of(name)
-    return sight.value.text if isinstance(sight, Seen) else None
+def retired(observed: Observed, name: str) -> bool:
+    """Whether a person takes the domain out of MTA-STS (`sidecar retire`)."""
+    return bool(observed.memory.retired & {name, FILE})
+
+
+def _still_served(observed: Observed, domain: Domain) -> bool:
+    """A row of its own keeps a domain in the list; the file, which is served under any name, only one with mail here."""
+    served = policyid.served_to(observed, domain.name)
+    by_file = isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE
+    return isinstance(served, Seen) and served.value.text is not None and (domain.receives or not by_file)
 
 
 def host_domain(hostname: str, names: Iterable[str]) -> str | None:
@@ -198,7 +208,9 @@ def needed(
             names = [domain.name for domain in mail_domains(observed, settings)]
             share = shares_by_default(mailcow) if shared is None else shared
             shared_by = host_domain(conf.hostname, names) if share else None
-            judge = _Judge(observed, settings, conf, shared_by, id_trouble)
+            found = scene(observed)
+            presented = None if isinstance(found, str) else found.presented
+            judge = _Judge(observed, settings, conf, shared_by, presented, id_trouble)
             return tuple(judge.of(domain) for domain in domains)
         case _:
             return ()
@@ -210,6 +222,8 @@ class _Judge:
     settings: Settings
     conf: Conf
     shared_by: str | None
+    presented: tuple[Certificate, ...] | None
+    """The certificates, None where they were not seen."""
     id_trouble: Callable[[str], str | None]
 
     @property
@@ -265,8 +279,7 @@ class _Judge:
         return "follows once the policy is served"
 
     def _before_publishing(self, name: str) -> str:
-        found = scene(self.observed)
-        if isinstance(found, str) or held_in_certificate(found.presented, policy_host(name)) is not None:
+        if self.presented is None or held_in_certificate(self.presented, policy_host(name)) is not None:
             return ""
         return f"better publish this once {policy_host(name)} is in the certificate"
 

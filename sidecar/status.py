@@ -31,7 +31,7 @@ from sidecar.observed import (
 from sidecar.ownership import Whose, policy_of, whose
 from sidecar.plan.actions import FILE_SUBJECT, Action, Held, Plan, subject
 from sidecar.plan.certificate import scene
-from sidecar.records import DomainRecords, MailDomain, Need, Standing, needed
+from sidecar.records import DomainRecords, MailDomain, Need, Standing, needed, retired
 from sidecar.settings import Settings
 
 T = TypeVar("T")
@@ -44,6 +44,7 @@ class Care(StrEnum):
     EXCLUDED = "left alone by the settings"
     INACTIVE = "switched off in mailcow"
     BACKUP_MX = "backup MX"
+    RETIRED = "taken out of MTA-STS by `sidecar retire`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,8 @@ class _Parts:
     def row(self, name: str, target: str | None, own: Domain | AliasDomain, domain: Domain | None) -> Row:
         host = policy_host(name)
         care = _care(name, own, domain, self.settings)
+        if care is Care.MANAGED and retired(self.observed, target or name):
+            care = Care.RETIRED
         served = policyid.served_to(self.observed, name, target)
         return Row(
             name,

@@ -35,7 +35,7 @@ def _title(domain: MailDomain) -> str:
     if domain.target is not None:
         title += f", alias domain of {to_unicode(domain.target)}"
     if domain.leaving:
-        title += "; takes no mail here any more: keep these until no policy is served for it"
+        title += "; on its way out: keep these until no policy is served for it any more"
     return title
 
 

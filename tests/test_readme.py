@@ -8,6 +8,7 @@ import yaml
 from sidecar.cli import parser
 from sidecar.exits import Exit
 from sidecar.settings import load
+from tests.readme_tables import rendered
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -46,7 +47,7 @@ def test_example_of_the_settings_shows_the_defaults() -> None:
 
 def test_every_command_is_listed_and_no_other() -> None:
     """The table of commands, against the parser."""
-    listed = set(re.findall(r"^\| `sidecar ([a-z]+)", README, re.MULTILINE))
+    listed = set(re.findall(r"^\| `sidecar ([a-z-]+)", README, re.MULTILINE))
     (subparsers,) = [action for action in parser()._actions if action.dest == "command"]
     assert listed == set(subparsers.choices or ())
 
@@ -56,3 +57,8 @@ def test_every_exit_code_is_listed() -> None:
     sentence = re.search(r"^Exit codes: (.*?)\n\n", README, re.MULTILINE | re.DOTALL)
     assert sentence is not None
     assert {int(number) for number in re.findall(r"\b(\d+) [a-z]", sentence[1])} >= set(Exit)
+
+
+def test_tables_made_from_the_code_are_as_the_code_has_them() -> None:
+    """`python -m tests.readme_tables` writes them anew."""
+    assert rendered(README) == README

@@ -14,6 +14,7 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
 from sidecar.observed import (
+    FILE,
     Addresses,
     Memory,
     Observed,
@@ -243,7 +244,18 @@ def test_domain_on_its_way_out_keeps_its_records() -> None:
     world = native_world("example.org", "example.net", inactive=frozenset({"example.net"}))
     (leaving,) = [d for d in mail_domains(seen(world), REPORT) if d.leaving]
     assert leaving.name == "example.net"
-    assert "takes no mail here any more" in zone_text(list(all_of(seen(world)).values()))
+    assert "on its way out" in zone_text(list(all_of(seen(world)).values()))
+
+
+@pytest.mark.parametrize(
+    ("world", "retired"),
+    [(native_world(), "example.org"), (native_world(), FILE), (file_world(), FILE)],
+)
+def test_domain_taken_out_needs_records_as_long_as_it_is_served(world: World, retired: str) -> None:
+    """`sidecar retire`: the id of `none` has to be known; then nothing is to be published for it."""
+    gone = replace(world, memory=replace(world.memory, retired=frozenset({retired})))
+    assert [d.leaving for d in mail_domains(seen(gone), REPORT)] == [True]
+    assert mail_domains(seen(replace(gone, served={}, file=None)), REPORT) == ()
 
 
 def test_alias_domain_that_mailcow_serves_nothing_has_no_id() -> None:

@@ -174,6 +174,14 @@ def test_why_a_domain_is_not_looked_after() -> None:
     assert (excluded.whose, excluded.records) == (None, None)
 
 
+def test_retired_domain_needs_no_attention() -> None:
+    """A person wanted it so; what is left to publish is told by `records`."""
+    world = settled()
+    row = only_row(status(replace(world, memory=replace(world.memory, retired=frozenset({"example.org"})))))
+    assert row.care is Care.RETIRED
+    assert not row.attention
+
+
 def test_file_is_the_policy_of_every_domain() -> None:
     """What is to be done about it is about no single domain."""
     world = World(mailcow=FILE_MAILCOW, domains=("a.example", "b.example"))

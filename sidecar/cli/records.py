@@ -64,11 +64,11 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
         shared=True if given.shared else None,
         id_trouble=look.id_trouble.get,
     )
-    print(zone_text(found, _head(look, found, shared=given.shared), missing=given.missing), end="")
+    print(zone_text(found, _head(look, found, given), missing=given.missing), end="")
     return Exit.OK
 
 
-def _head(look: "Look", found: "Sequence[DomainRecords]", *, shared: bool) -> list[str]:
+def _head(look: "Look", found: "Sequence[DomainRecords]", given: argparse.Namespace) -> list[str]:
     """What is to be said once, and not of each domain."""
     from sidecar.domainname import to_unicode
     from sidecar.observed import Backend, Seen
@@ -76,7 +76,7 @@ def _head(look: "Look", found: "Sequence[DomainRecords]", *, shared: bool) -> li
 
     lines: list[str] = []
     native = isinstance(look.observed.mailcow, Seen) and look.observed.mailcow.value.backend is Backend.NATIVE
-    if native and shared:
+    if native and given.shared:
         lines.append(
             "one id for all domains: when the policy of another domain changes, this id must be made to change, too"
         )
@@ -85,18 +85,13 @@ def _head(look: "Look", found: "Sequence[DomainRecords]", *, shared: bool) -> li
             "to senders a blank in a _mta-sts record means nothing; mailcow's own DNS check ticks it only without: "
             "v=STSv1;id=<id>;"
         )
-    if any(records.report.standing is Standing.NOT_SET for records in found):
-        lines.append("no TLSRPT records: " + next(r.report.note for r in found if _unset(r)))
+    unset = [records.report.note for records in found if records.report.standing is Standing.NOT_SET]
+    if unset and given.missing:
+        lines.append(f"no TLSRPT records: {unset[0]}")  # each domain has this comment otherwise
     shown = {records.domain.name for records in found}
     lines += [
-        f"{to_unicode(name)}: no records, for it takes no mail here or is left alone by the settings"
+        f"{to_unicode(name)}: no records: it takes no mail here, was taken out of MTA-STS, or is left alone by the settings"
         for name in look.names or ()
         if name not in shown
     ]
     return lines
-
-
-def _unset(records: "DomainRecords") -> bool:
-    from sidecar.records import Standing
-
-    return records.report.standing is Standing.NOT_SET

@@ -50,9 +50,13 @@ class DemoDns:
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
-        self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), (_HOST, 0))
-        self.port = int(self._udp.get_extra_info("sockname")[1])
-        self._tcp = await asyncio.start_server(self._stream, _HOST, self.port)
+        while self._tcp is None:
+            self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), (_HOST, 0))
+            self.port = int(self._udp.get_extra_info("sockname")[1])
+            try:
+                self._tcp = await asyncio.start_server(self._stream, _HOST, self.port)
+            except OSError:  # what is free for UDP may be taken for TCP
+                self._udp.close()
 
     async def close(self) -> None:
         """Ends the server."""

@@ -4,6 +4,7 @@ Rule for every editor: acme-mailcow orders anew *without* each name that fails i
 every order counts. So all that a restart relies on was seen in the same pass.
 """
 
+import re
 from dataclasses import dataclass, replace
 
 from sidecar.acme import MOST_NAMES, AcmeNames
@@ -265,7 +266,17 @@ def run_failed(observed: Observed) -> tuple[Notice, ...]:
             Level.ERROR,
             "acme.failed",
             "acme-mailcow",
-            f"acme-mailcow fails since it was restarted for {some(restarts[-1].names)}{ends}",
+            f"acme-mailcow fails since it was restarted for {some(restarts[-1].names)}{ends}{_said(observed)}",
             "see: docker compose logs --tail=50 acme-mailcow",
         ),
     )
+
+
+def _said(observed: Observed) -> str:
+    """The lines of acme-mailcow's log that tell why, the last few."""
+    log = observed.project.value.acme_log if isinstance(observed.project, Seen) else ()
+    telling = [line.partition(" - ")[2] or line for line in log if _TELLING.search(line)]
+    return f"; its log says: {' / '.join(telling[-3:])}" if telling else ""
+
+
+_TELLING = re.compile(r"fail|error|cannot|could not|disallowed|did not pass|no a or aaaa", re.IGNORECASE)

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from aiohttp import hdrs, web
 
-from sidecar.web.kit import KIT, visitor_of
+from sidecar.web.kit import KIT
 
 MOST_STREAMS = 100
 BEAT_S = 15.0
@@ -36,7 +36,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
         await response.prepare(request)
         number = kit.source.changes.number
         await response.write(_event(number))
-        while not closing.is_set() and _still_welcome(request):
+        while not closing.is_set():
             changed = await _next(request, number)
             await response.write(b": \n\n" if changed is None else _event(changed))
             number = number if changed is None else changed
@@ -45,11 +45,6 @@ async def stream(request: web.Request) -> web.StreamResponse:
     finally:
         streams.discard(id(request))
     return response
-
-
-def _still_welcome(request: web.Request) -> bool:
-    kit = request.app[KIT]
-    return kit.token is None or visitor_of(request).known
 
 
 async def _next(request: web.Request, number: int) -> int | None:

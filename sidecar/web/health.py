@@ -14,17 +14,15 @@ from aiohttp import hdrs, web
 
 from sidecar.clock import Clock
 from sidecar.heartbeat import STALE_AFTER_S, trouble
+from sidecar.notify.events import UNREAD
 from sidecar.reconcile import Report
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_UNREAD = "mailcow.api"
-"""The notice of a pass that went by an older list, since mailcow did not answer."""
-
 
 @dataclass
 class Pulse:
-    """What the loop says of itself: it calls `begins` before each pass and `ends` after it."""
+    """What the loop says of itself: it calls `begins` before each pass, `ends` after it and after its sign of life."""
 
     pass_since: float | None = None
     """Unix seconds; None between passes."""
@@ -59,8 +57,12 @@ def unready(pulse: Pulse) -> str | None:
         return "the first pass is not over"
     if pulse.report is None:
         return "the last pass did not work"
-    told = any(notice.code == _UNREAD for notice in pulse.report.plan.notices)
-    return "mailcow cannot be read" if told or not pulse.report.readable else None
+    return None if readable(pulse.report) else "mailcow cannot be read"
+
+
+def readable(report: Report) -> bool:
+    """Whether mailcow answered in this pass: without an answer it goes by an older list."""
+    return report.readable and not any(notice.code == UNREAD for notice in report.plan.notices)
 
 
 def healthz(pulse: Pulse, state_dir: Path, clock: Clock) -> Handler:

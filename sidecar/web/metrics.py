@@ -8,7 +8,7 @@ that is gone leaves nothing behind; nothing that costs is done in a pass. No sec
 import asyncio
 import platform
 from collections import Counter as Count
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias, get_args
 
 from aiohttp import hdrs, web
@@ -26,6 +26,7 @@ from sidecar.rollout import Stage
 from sidecar.settings import Settings
 from sidecar.stages import DomainStage, domain_stages
 from sidecar.verify.findings import Severity
+from sidecar.web.health import Handler, readable
 
 API_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120)
 """Buckets: most calls take milliseconds, a whole list may take two minutes."""
@@ -45,7 +46,6 @@ TOLD = (Severity.WARNING, Severity.ERROR, Severity.CRITICAL)
 # Else beside each counter stands a series that says when this process began.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Family: TypeAlias = GaugeMetricFamily | InfoMetricFamily
 
 
@@ -165,9 +165,7 @@ def _of_report(report: Report, settings: Settings) -> Iterator[Family]:
     observed = report.observed
     domains = domain_stages(observed, settings)
     yield GaugeMetricFamily(
-        "mta_sts_mailcow_readable",
-        "1 where mailcow told what it is and which domains it has.",
-        report.readable,
+        "mta_sts_mailcow_readable", "1 where mailcow answered in the last pass.", readable(report)
     )
     if isinstance(observed.mailcow, Seen):
         mailcow = observed.mailcow.value

@@ -27,7 +27,6 @@ ON_OVERVIEW = 15
 """Lines of the table on the first page; a small mailcow needs no other."""
 ITEMS = 8
 EVENTS = (50, 200, 1_000)
-FRAME = {"SAMESITE": "Strict"}
 SAID = {
     "check": "The check was asked for. Its findings appear here as they come.",
     "apply": "A pass was asked for. What it does appears here in a moment.",

@@ -121,7 +121,7 @@ async def test_domain_without_mail_here_is_said_to_need_none(tmp_path: Path) -> 
         on.mailcow.add_domain("off.example", active=False)
         ended = await command(on.env, "records", "off.example")
     assert ended.code == 0
-    assert "; off.example: no records, for it takes no mail here" in ended.out
+    assert "; off.example: no records: it takes no mail here" in ended.out
 
 
 async def test_mailcow_that_cannot_be_read_ends_it_with_three(tmp_path: Path) -> None:

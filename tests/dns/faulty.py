@@ -95,12 +95,27 @@ class FaultyDns(asyncio.DatagramProtocol):
 async def serving(table: Mapping[tuple[str, str], Reply]) -> AsyncIterator[tuple[FaultyDns, tuple[str, int]]]:
     """A running server, and its address and port (the same for UDP and TCP)."""
     server = FaultyDns(table)
-    tcp = await asyncio.start_server(server.stream, LOOPBACK, 0)
-    address = LOOPBACK, tcp.sockets[0].getsockname()[1]
-    udp, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: server, local_addr=address)
+    tcp, udp, address = await _both(server)
     try:
         yield server, address
     finally:
         udp.close()
         tcp.close()
         await tcp.wait_closed()
+
+
+async def _both(
+    server: FaultyDns,
+) -> tuple[asyncio.Server, asyncio.DatagramTransport, tuple[str, int]]:
+    """One port for UDP and TCP: what is free for the one may be taken for the other."""
+    while True:
+        tcp = await asyncio.start_server(server.stream, LOOPBACK, 0)
+        address = LOOPBACK, tcp.sockets[0].getsockname()[1]
+        try:
+            loop = asyncio.get_running_loop()
+            udp, _ = await loop.create_datagram_endpoint(lambda: server, local_addr=address)
+        except OSError:
+            tcp.close()
+            await tcp.wait_closed()
+        else:
+            return tcp, udp, address

@@ -31,6 +31,7 @@ from sidecar.mailcow.answers import (
     read_counts,
     read_domains,
     read_edit,
+    read_policy_id,
     read_route_probe,
     read_served,
     read_version,
@@ -644,3 +645,73 @@ def test_without_status_200_nothing_is_listed_or_written(status: int, body: byte
     for read in (read_domains, read_aliases, *READERS[-2:]):
         with pytest.raises(SidecarError):
             read(Answer("GET it", status, "application/json", body))
+
+
+# --- policy ids ------------------------------------------------------------------------------------------
+
+PAGE = "/inc/ajax/dns_diagnostics.php?domain="
+
+
+def test_recorded_pages_tell_the_id_in_the_database() -> None:
+    """Of a domain and of an alias domain, which has its target's."""
+    found = {
+        (e.path.removeprefix(PAGE), read_policy_id(e.path.removeprefix(PAGE), e.answer))
+        for e in recorded("native/policy-readback")
+        if e.path.startswith(PAGE) and e.key is not None and b"_mta-sts" in e.answer.body
+    }
+    rows = [e.rows for e in recorded("native/policy-readback") if e.rows]
+    (id_,) = {row["id"] for row in rows[0] if row["domain"] == "example.org"}
+    assert found == {("example.org", id_), ("alias.example", id_)}
+
+
+def test_recorded_page_without_key_or_domain() -> None:
+    """mailcow says so with status 200."""
+    pages = [e for e in recorded("native/policy-readback") if e.path.startswith(PAGE)]
+    (without_key,) = [e.answer for e in pages if e.key is None]
+    with pytest.raises(AccessDenied) as caught:
+        read_policy_id("example.org", without_key)
+    assert caught.value.cause is DeniedCause.NO_KEY
+    (unknown,) = [e.answer for e in pages if e.path.endswith("unknown.example")]
+    assert read_policy_id("unknown.example", unknown) is None
+
+
+def page(*rows: tuple[str, str, str, str]) -> Answer:
+    """mailcow's page: name, type, what should be there, what is there."""
+    cells = "".join(
+        f'<tr><td>{name}</td>\n<td>{kind}</td>\n<td class="dns-found">{wanted}</td><td>{there}</td></tr>'
+        for name, kind, wanted, there in rows
+    )
+    return answer(f"<table>{cells}</table>", content_type="text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize(
+    ("got", "found"),
+    [
+        (page(("_mta-sts.example.org", "TXT", "v=STSv1;id=7;", "v=STSv1;id=6;")), "7"),
+        # mailcow keeps the version in the case in which it was sent
+        (page(("_mta-sts.example.org", "TXT", "v=stsv1;id=7;", "")), "7"),
+        # what is in the DNS is not what should be there; another domain's row is not this one's
+        (page(("example.org", "TXT", "x", "v=STSv1;id=6;"), ("_mta-sts.b.example", "TXT", "v=STSv1;id=5;", "")), None),
+        (page(("a_mta-sts.example.org", "TXT", "v=STSv1;id=5;", "")), None),
+        (page(), None),
+    ],
+)  # fmt: skip
+def test_page_is_read(got: Answer, found: str | None) -> None:
+    """The third cell of one row."""
+    assert read_policy_id("example.org", got) == found
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        answer(b"", content_type="text/html"),
+        answer("<table><tr><td>mta-sts.example.org</td>", content_type="text/html"),
+        # a row without an id in it
+        page(("_mta-sts.example.org", "TXT", "soon", "")),
+        answer("<html>", 502, "text/html"),
+    ],
+)
+def test_odd_page_is_not_readable(odd: Answer) -> None:
+    """Never taken for 'no policy'."""
+    with pytest.raises(NotReadable):
+        read_policy_id("example.org", odd)

@@ -254,6 +254,26 @@ def test_run_that_fails_since_names_were_added_is_an_error_with_the_end_of_the_c
     assert "2027-04-05" in told[0].message
 
 
+def test_run_that_failed_is_told_with_what_the_log_says() -> None:
+    """The reason, not just the fact."""
+    memory = Memory(
+        since={Fact(FactKind.MISSING, NAME): NOW - DAY}, restarts=(Restart(NOW - 4_000, (NAME,)),)
+    )
+    seen = observed(waiting(memory=memory, sleep="30m"))
+    assert isinstance(seen.project, Seen)
+    log = (
+        "Mon - Found A record",
+        f"Mon - Confirmed A record with IP 192.0.2.1, but HTTP validation failed for {NAME}",
+    )
+    seen = replace(seen, project=Seen(replace(seen.project.value, acme_log=log), NOW))
+    seen = replace(
+        seen, memory=replace(memory, since={**memory.since, Fact(FactKind.RUN_FAILED, "acme-mailcow"): NOW})
+    )
+    (told,) = [n.message for n in make_plan(seen, Settings()).notices if n.code == "acme.failed"]
+    assert "HTTP validation failed" in told
+    assert "Found A record" not in told
+
+
 def test_unmanaged_acme_is_said_and_not_done() -> None:
     """`manage: {acme: false}`."""
     found = plan(waiting(), given_settings({"manage": {"acme": False}}))

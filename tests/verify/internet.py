@@ -307,6 +307,7 @@ async def web_server(world: World) -> AsyncIterator[int]:
         yield port_of(server)
     finally:
         server.close()
+        await server.wait_closed()
 
 
 @asynccontextmanager
@@ -327,6 +328,7 @@ async def mail_server(world: World) -> AsyncIterator[int]:
         yield port_of(server)
     finally:
         server.close()
+        await server.wait_closed()
 
 
 def _tls_of(world: World) -> Kind:
@@ -369,6 +371,7 @@ async def dns_server(server: FaultyDns) -> AsyncIterator[tuple[str, int]]:
     finally:
         udp.close()
         tcp.close()
+        await tcp.wait_closed()
 
 
 @asynccontextmanager

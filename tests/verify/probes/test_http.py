@@ -20,8 +20,10 @@ PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 async def answer_to(*pieces: bytes, stays: bool = False) -> HttpAnswer:
     """What is made of an answer that comes in these pieces; the server closes after it unless it stays."""
     left = asyncio.Event()
+    served: list[asyncio.Task[None] | None] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(asyncio.current_task())
         await reader.readuntil(b"\r\n\r\n")
         try:
             for piece in pieces:
@@ -30,9 +32,13 @@ async def answer_to(*pieces: bytes, stays: bool = False) -> HttpAnswer:
                 await asyncio.sleep(0)
             if stays:
                 await left.wait()
+            else:
+                writer.write_eof()
+                await reader.read()
         except OSError:
             pass
-        writer.close()
+        finally:
+            writer.transport.abort()
 
     server = await asyncio.start_server(serve, LOOPBACK, 0)
     reader, writer = await asyncio.open_connection(LOOPBACK, port_of(server))
@@ -41,8 +47,10 @@ async def answer_to(*pieces: bytes, stays: bool = False) -> HttpAnswer:
             return await get(reader, writer, "mta-sts.example.test", "/")
     finally:
         left.set()
-        writer.close()
+        writer.transport.abort()
+        await asyncio.gather(*(task for task in served if task is not None))
         server.close()
+        await server.wait_closed()
 
 
 def expected(body: bytes = POLICY, *, whole: bool = True, status: int = 200) -> HttpAnswer:
@@ -53,21 +61,21 @@ def expected(body: bytes = POLICY, *, whole: bool = True, status: int = 200) -> 
 @pytest.mark.parametrize(
     ("raw", "stays", "why"),
     [
-        (PLAIN + b"Content-Length: 36\r\n\r\n" + POLICY, False, "with its length"),
+        (PLAIN + b"Content-Length: 37\r\n\r\n" + POLICY, False, "with its length"),
         (
-            PLAIN + b"Content-Length: 36\r\n\r\n" + POLICY,
+            PLAIN + b"Content-Length: 37\r\n\r\n" + POLICY,
             True,
             "with its length, from a server that does not close",
         ),
         (PLAIN + b"\r\n" + POLICY, False, "ended by closing"),
         (
-            PLAIN + CHUNKED + b"10\r\n" + POLICY[:16] + b"\r\n14;x=y\r\n" + POLICY[16:] + b"\r\n0\r\n\r\n",
+            PLAIN + CHUNKED + b"10\r\n" + POLICY[:16] + b"\r\n15;x=y\r\n" + POLICY[16:] + b"\r\n0\r\n\r\n",
             True,
             "in chunks",
         ),
         (b"HTTP/1.0 200 OK\nContent-Type: text/plain\n\n" + POLICY, False, "bare line feeds, an old version"),
         (b"HTTP/1.1 100 Continue\r\n\r\n" + PLAIN + b"\r\n" + POLICY, False, "an interim answer first"),
-        (PLAIN + b"Content-Length: 36\r\n\r\n" + POLICY + b"more", False, "octets after the end"),
+        (PLAIN + b"Content-Length: 37\r\n\r\n" + POLICY + b"more", False, "octets after the end"),
     ],
 )
 async def test_whole_answer(raw: bytes, stays: bool, why: str) -> None:
@@ -78,7 +86,7 @@ async def test_whole_answer(raw: bytes, stays: bool, why: str) -> None:
 @given(st.lists(st.integers(0, 150), max_size=4))
 def test_answer_is_the_same_however_it_is_cut(places: Sequence[int]) -> None:
     """The network cuts where it likes."""
-    raw = PLAIN + CHUNKED + b"10\r\n" + POLICY[:16] + b"\r\n14\r\n" + POLICY[16:] + b"\r\n0\r\n\r\n"
+    raw = PLAIN + CHUNKED + b"10\r\n" + POLICY[:16] + b"\r\n15\r\n" + POLICY[16:] + b"\r\n0\r\n\r\n"
     cuts = [0, *sorted(places), len(raw)]
     pieces = [raw[a:b] for a, b in itertools.pairwise(cuts)]
     assert asyncio.run(answer_to(*pieces)) == expected()
@@ -114,7 +122,7 @@ async def test_largest_answer_is_whole() -> None:
         (b"", "nothing"),
         (b"220 mail.example.test ESMTP\r\n", "another protocol"),
         (b"\x16\x03\x01\r\n\r\n", "octets"),
-        (PLAIN + b"Content-Length: 36\r\n\r\n" + POLICY[:20], "closed within the body"),
+        (PLAIN + b"Content-Length: 37\r\n\r\n" + POLICY[:20], "closed within the body"),
         (PLAIN + CHUNKED + b"10\r\n" + POLICY[:16], "closed between two chunks"),
         (PLAIN + CHUNKED + b"nonsense\r\n", "a chunk without a size"),
         (PLAIN, "closed within the head"),

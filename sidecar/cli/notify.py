@@ -1,0 +1,104 @@
+"""`sidecar notify`: who is told of events, and whether a message reaches them.
+
+Rule for every editor: no URL is printed.
+"""
+
+import argparse
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sidecar.exits import Exit
+
+if TYPE_CHECKING:
+    from sidecar.notify.send import Receiver
+    from sidecar.settings import Settings
+
+_EXAMPLES = """\
+examples:
+  sidecar notify                  who is told of events
+  sidecar notify --test           send each of them a message now
+  sidecar notify --test --json
+
+in config.yml:
+  notify:
+    webhook: https://hooks.example.org/mta-sts
+    apprise:
+      - mailtos://user:password@mail.example.org?to=postmaster@example.org
+
+exit codes: 0 shown or delivered, 1 a message was not delivered, or nobody is to be told, 2 settings are wrong
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds `notify` to the command line."""
+    notify = subparsers.add_parser(
+        "notify",
+        help="who is told of events; --test sends them a message",
+        description="Prints who is told of events, and sends a message to try it out.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    notify.add_argument(
+        "--test", action="store_true", help="send each a message now, and print what became of it"
+    )
+    notify.add_argument("--json", action="store_true", help="print a list of objects")
+
+
+async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
+    """Prints the receivers; with --test each is sent a message first."""
+    import asyncio
+    import json
+    import sys
+
+    from sidecar.assembly import read_settings
+    from sidecar.cli.commands import configure
+    from sidecar.clock import SystemClock
+    from sidecar.notify.send import receivers_of
+
+    settings = read_settings(env, SystemClock())
+    configure(settings, sys.stderr)
+    receivers = receivers_of(settings.notify)
+    results: list[str | None] = [None for _ in receivers]
+    if given.test:
+        results = list(await asyncio.gather(*(_tried(receiver, settings) for receiver in receivers)))
+    if given.json:
+        print(
+            json.dumps(
+                [_as_json(*one, tried=given.test) for one in zip(receivers, results, strict=True)], indent=2
+            )
+        )
+    elif not receivers:
+        print("Nobody is told: set notify.webhook or notify.apprise in config.yml.")
+    else:
+        kinds = ", ".join(sorted(settings.notify.on)) or "nothing"
+        print(f"told of: {kinds}; gathered for {settings.notify.gather} s")
+        for receiver, failure in zip(receivers, results, strict=True):
+            state = f"not delivered: {failure}" if failure else "delivered"
+            print(f"{receiver.label}: {state}" if given.test else receiver.label)
+    wrong = any(results) or (given.test and not receivers)
+    return Exit.FAILED if wrong else Exit.OK
+
+
+async def _tried(receiver: "Receiver", settings: "Settings") -> str | None:
+    """What went wrong, None where the message was taken."""
+    import asyncio
+
+    from sidecar.clock import SystemClock
+    from sidecar.errors import SidecarError
+    from sidecar.mailcow import conf as conf_file
+    from sidecar.notify.digest import trial_digest
+    from sidecar.notify.send import deliver
+    from sidecar.observed import Seen
+
+    now = SystemClock().now()
+    conf = await asyncio.to_thread(conf_file.observe, settings.mailcow_dir, now)
+    try:
+        await deliver(receiver, trial_digest(conf.value.hostname if isinstance(conf, Seen) else "", now))
+    except SidecarError as error:
+        return str(error)
+    return None
+
+
+def _as_json(receiver: "Receiver", failure: str | None, *, tried: bool) -> dict[str, object]:
+    outcome: dict[str, object] = {"delivered": failure is None, "detail": failure} if tried else {}
+    return {"receiver": receiver.label, **outcome}

@@ -1,0 +1,1 @@
+"""Telling people of what happened, where they are: a webhook, and whatever Apprise knows."""

@@ -1,0 +1,192 @@
+"""From waiting events to one message, and when it is sent, again and for the last time; pure.
+
+Rules for every editor: no clock in here. What a person would read as nothing (an error that is over before it
+could be told, a stage that is as it was) is not told. A message says first what needs a person.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from sidecar.domainname import to_unicode
+from sidecar.notify.events import Event, Key
+from sidecar.observed import FILE
+from sidecar.schedule import wait_after
+from sidecar.settings import Tell
+
+RETRY_S = (60, 180, 600, 1_800, 3_600, 10_800)
+"""Waits after a message that could not be delivered."""
+KEPT_S = 3 * 86_400.0
+"""How long an event waits for a delivery before it is dropped."""
+MOST_LINES = 40
+MOST_EVENTS = 500
+"""In the JSON of a webhook."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """Failures in a row of one receiver, and the time (Unix seconds) before which it is not tried again."""
+
+    failures: int = 0
+    not_before: float = 0.0
+
+    def failed(self, now: float) -> "Tries":
+        """After one more."""
+        return Tries(self.failures + 1, now + wait_after(self.failures + 1, RETRY_S))
+
+
+def due_at(waiting: Sequence[Event], gather: float, tries: Tries) -> float | None:
+    """When to send (Unix seconds); None where nothing waits. `gather` in seconds."""
+    if not waiting:
+        return None
+    return max(min(event.at for event in waiting) + gather, tries.not_before)
+
+
+def expired(event: Event, now: float) -> bool:
+    """Whether it has waited for too long: news of last week helps nobody."""
+    return now - event.at > KEPT_S
+
+
+def gathered(waiting: Iterable[Event]) -> tuple[Event, ...]:
+    """What is left to tell of these, oldest first: for each thing what became of it in the end."""
+    kept: dict[Key, Event] = {}
+    for event in sorted(waiting, key=lambda event: event.at):
+        earlier = kept.pop(event.key, None)
+        merged = event if earlier is None else _merged(earlier, event)
+        if merged is not None:
+            kept[event.key] = merged
+    return tuple(kept.values())
+
+
+def _merged(earlier: Event, later: Event) -> Event | None:
+    match earlier.kind, later.kind:
+        case Tell.STAGE, Tell.STAGE:
+            return None if earlier.was == later.now else replace(later, was=earlier.was)
+        case Tell.ERROR, Tell.RECOVERY:
+            return later if earlier.was else None
+        case Tell.ERROR, Tell.ERROR:
+            return replace(later, was=earlier.was)
+        case Tell.RECOVERY, Tell.ERROR:
+            return None if not later.critical else later
+        case _:
+            return later
+
+
+# --- the message -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A message: `events` in the order in which they are told, all of them."""
+
+    title: str
+    text: str
+    events: tuple[Event, ...]
+    mailcow: str
+    at: float
+
+    @property
+    def failing(self) -> bool:
+        """Whether an error is in it."""
+        return any(event.kind is Tell.ERROR for event in self.events)
+
+    @property
+    def healing(self) -> bool:
+        """Whether it holds recoveries, and nothing worse."""
+        return not self.failing and any(event.kind is Tell.RECOVERY for event in self.events)
+
+
+def digest_of(events: Sequence[Event], mailcow: str, now: float) -> Digest:
+    """The message about these events, one or more; `mailcow` is its host name, or empty."""
+    ordered = tuple(sorted(events, key=lambda event: (_weight(event), event.subject, event.at)))
+    lines = [line for event in ordered[:MOST_LINES] for line in _lines(event)]
+    if len(ordered) > MOST_LINES:
+        lines.append(f"... and {len(ordered) - MOST_LINES} more; see: sidecar status")
+    where = f"MTA-STS on {mailcow}" if mailcow else "MTA-STS"
+    return Digest(f"{where}: {_counted(ordered)}", "\n".join(lines), ordered, mailcow, now)
+
+
+def trial_digest(mailcow: str, now: float) -> Digest:
+    """The message of `sidecar notify --test`."""
+    where = f" on {mailcow}" if mailcow else ""
+    return Digest(
+        f"MTA-STS{where}: a test",
+        "Notifications of the MTA-STS sidecar arrive here. Nothing happened, and nothing is to be done.",
+        (),
+        mailcow,
+        now,
+    )
+
+
+def _weight(event: Event) -> int:
+    if event.kind is Tell.ERROR:
+        return 0 if event.critical else 1
+    return 2 if event.kind is Tell.STAGE else 3
+
+
+def _counted(events: Sequence[Event]) -> str:
+    words = {
+        Tell.ERROR: ("error", "errors"),
+        Tell.STAGE: ("change of stage", "changes of stage"),
+        Tell.RECOVERY: ("recovery", "recoveries"),
+    }
+    counts = [(sum(event.kind is kind for event in events), names) for kind, names in words.items()]
+    return ", ".join(f"{count} {one if count == 1 else many}" for count, (one, many) in counts if count)
+
+
+def _lines(event: Event) -> list[str]:
+    name = shown(event.subject)
+    match event.kind:
+        case Tell.STAGE:
+            why = f": {event.message}" if event.message else ""
+            return [f"[stage] {name}: {event.was} -> {event.now}{why}"]
+        case Tell.RECOVERY:
+            return [f"[over] {_about(name, event.message)}"]
+        case Tell.ERROR:
+            line = f"[{'critical' if event.critical else 'error'}] {_about(name, event.message)}"
+            return [line, f"    to do: {event.todo}"] if event.todo else [line]
+
+
+def _about(name: str, message: str) -> str:
+    return message if name in message else f"{name}: {message}"
+
+
+def shown(subject: str) -> str:
+    """A subject as people read it."""
+    return "the policy file" if subject == FILE else to_unicode(subject)
+
+
+def as_json(digest: Digest) -> dict[str, Any]:
+    """The body for a webhook; `text` alone is what Slack, Mattermost and others show."""
+    return {
+        "version": 1,
+        "mailcow": digest.mailcow,
+        "at": _moment(digest.at),
+        "title": digest.title,
+        "text": f"{digest.title}\n{digest.text}",
+        "events": [_event(event) for event in digest.events[:MOST_EVENTS]],
+        "more": max(0, len(digest.events) - MOST_EVENTS),
+    }
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        # An answer that was lost makes the message come twice: by this a receiver can tell.
+        "id": sha256(repr((event.kind.value, event.at, event.key)).encode()).hexdigest()[:32],
+        "kind": event.kind.value,
+        "at": _moment(event.at),
+        "subject": event.subject,
+        "code": event.code,
+        "about": event.about or None,
+        "critical": event.critical,
+        "message": event.message,
+        "todo": event.todo,
+        "stage": event.now or None,
+        "stage_before": event.was if event.kind is Tell.STAGE else None,
+    }
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,217 @@
+"""From what people know and what a pass saw to the events that they are told; pure.
+
+Rules for every editor: each event is told once, also over restarts: what is known is `Told`, which is stored.
+What was not seen is no change: neither another stage nor a recovery comes of not knowing. An error that comes and
+goes is told once; it is over only when it has been away for a while.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from sidecar.notice import Level
+from sidecar.observed import Observed, Seen, Unseen
+from sidecar.plan.actions import Plan
+from sidecar.rollout import Stage
+from sidecar.settings import Settings, Tell
+from sidecar.stages import DomainStage, domain_stages
+from sidecar.verify.findings import Severity
+
+STEADY_S = 600.0
+"""How long an error must have been away to be over."""
+UNREAD = "mailcow.api"
+"""The notice of a pass in which mailcow did not answer: what it planned came from an older list."""
+
+Key: TypeAlias = tuple[str, str, str]
+"""Code, subject, and what of the subject (the subject of a finding; empty for a notice)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One error: a notice, or a finding about a domain (`about` is the finding's own subject)."""
+
+    code: str
+    subject: str
+    about: str
+    critical: bool
+    message: str
+    todo: str | None
+
+    @property
+    def key(self) -> Key:
+        return self.code, self.subject, self.about
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one pass saw at `at` (Unix seconds), as far as people are told of it."""
+
+    at: float
+    stages: Mapping[str, DomainStage] | None
+    """By domain, also those whose stage is not known; None where mailcow's domains were not seen."""
+    troubles: Mapping[Key, Trouble]
+    blind: bool = False
+    """Whether too little was seen for any notice to be over."""
+    unseen: frozenset[tuple[str, str]] = frozenset()
+    """Subject and what of it: here nothing can be said to be over."""
+
+    def over(self, trouble: Trouble) -> bool:
+        """Whether this error was looked for and not found."""
+        if trouble.key in self.troubles or (trouble.subject, trouble.about) in self.unseen:
+            return False
+        if trouble.about:
+            return (trouble.subject, "*") not in self.unseen
+        return not self.blind
+
+
+def view_of(observed: Observed, plan: Plan, settings: Settings) -> View:
+    """The view of one pass."""
+    domains = {domain.domain: domain for domain in domain_stages(observed, settings)}
+    readable = isinstance(observed.mailcow, Seen) and isinstance(observed.domains, Seen)
+    blind = not readable or isinstance(observed.conf, Unseen) or any(n.code == UNREAD for n in plan.notices)
+    found = [
+        Trouble(n.code, n.subject, "", False, n.message, n.todo)
+        for n in plan.notices
+        if n.level is Level.ERROR
+    ]
+    found += [trouble for name in domains for trouble in _findings(observed, name)]
+    return View(
+        observed.now,
+        domains if isinstance(observed.domains, Seen) else None,
+        {trouble.key: trouble for trouble in found},
+        blind,
+        frozenset(unseen for name in domains for unseen in _unseen(observed, name)),
+    )
+
+
+def _findings(observed: Observed, domain: str) -> Iterator[Trouble]:
+    record = observed.memory.checks.get(domain)
+    for finding in record.findings if record else ():
+        if finding.severity in {Severity.ERROR, Severity.CRITICAL}:
+            critical = finding.severity is Severity.CRITICAL
+            yield Trouble(finding.code, domain, finding.subject, critical, finding.message, finding.todo)
+
+
+def _unseen(observed: Observed, domain: str) -> Iterator[tuple[str, str]]:
+    record = observed.memory.checks.get(domain)
+    if record is None:
+        yield domain, "*"
+    else:
+        yield from ((domain, f.subject) for f in record.findings if f.severity is Severity.UNKNOWN)
+    if isinstance(observed.served_of(domain), Unseen) or isinstance(observed.dns.mx_of(domain), Unseen):
+        yield domain, ""
+
+
+# --- what people know ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An error that was told; `gone_since` (Unix seconds) is set while it is away and not yet over."""
+
+    trouble: Trouble
+    gone_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What people know."""
+
+    stages: Mapping[str, Stage] = field(default_factory=dict)
+    troubles: Mapping[Key, Known] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing to tell, at a Unix second. `was` and `now` are stages; an error that got worse was an `error`."""
+
+    kind: Tell
+    at: float
+    subject: str
+    message: str
+    todo: str | None = None
+    code: str = "stage"
+    about: str = ""
+    critical: bool = False
+    was: str = ""
+    now: str = ""
+
+    @property
+    def key(self) -> Key:
+        """The same for all events about one thing."""
+        return self.code, self.subject, self.about
+
+
+def news(told: Told | None, view: View) -> tuple[Told, tuple[Event, ...]]:
+    """What people know after this view, and the events that are new to them.
+
+    `told` is None at the very beginning: then errors are news, and stages are only taken down.
+    """
+    before = told or Told()
+    stages, moves = _stages(before, view)
+    troubles, changes = _troubles(before, view)
+    return Told(stages, troubles), (*changes, *moves)
+
+
+def _stages(told: Told, view: View) -> tuple[Mapping[str, Stage], list[Event]]:
+    if view.stages is None:
+        return told.stages, []
+    stages: dict[str, Stage] = {}
+    events: list[Event] = []
+    for name, domain in view.stages.items():
+        before, now = told.stages.get(name), domain.stage
+        if now is None or now is Stage.CHECKING:  # a check that could not be made is no step
+            now = before
+        if now is None:
+            continue
+        stages[name] = now
+        if before is not None and before is not now:
+            event = Event(Tell.STAGE, view.at, name, domain.why, was=before.value, now=now.value)
+            events.append(replace(event, critical=now is Stage.FAILING))
+    return stages, events
+
+
+def _troubles(told: Told, view: View) -> tuple[Mapping[Key, Known], list[Event]]:
+    known: dict[Key, Known] = {}
+    events: list[Event] = []
+    for key, trouble in view.troubles.items():
+        before = told.troubles.get(key)
+        if before is None or (trouble.critical and not before.trouble.critical):
+            known[key] = Known(trouble)
+            was = "" if before is None else Tell.ERROR.value
+            events.append(replace(_event(Tell.ERROR, trouble, view.at), was=was))
+        else:
+            known[key] = replace(before, gone_since=None)
+    for key, before in told.troubles.items():
+        if key in known or _left(before.trouble, told, view):
+            continue
+        if not view.over(before.trouble):
+            known[key] = before
+            continue
+        since = view.at if before.gone_since is None else min(before.gone_since, view.at)
+        if view.at - since < STEADY_S:
+            known[key] = replace(before, gone_since=since)
+        else:
+            events.append(_event(Tell.RECOVERY, before.trouble, view.at))
+    return known, events
+
+
+def _left(trouble: Trouble, told: Told, view: View) -> bool:
+    """Whether it was about a domain that is no longer looked after: nothing recovered, and nobody needs to know."""
+    if view.stages is None or trouble.subject in view.stages:
+        return False
+    return bool(trouble.about) or trouble.subject in told.stages
+
+
+def _event(kind: Tell, trouble: Trouble, at: float) -> Event:
+    todo = trouble.todo if kind is Tell.ERROR else None
+    return Event(
+        kind,
+        at,
+        trouble.subject,
+        trouble.message,
+        todo,
+        trouble.code,
+        trouble.about,
+        trouble.critical and kind is Tell.ERROR,
+    )

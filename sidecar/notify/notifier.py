@@ -1,0 +1,133 @@
+"""Notifications at work: what a pass saw goes into the outbox, and from there to the receivers, until it is there.
+
+Rules for every editor: notifying never disturbs a pass, and a receiver never another one. A failure is logged
+when it begins, when its reason changes and when it ends, and not at each try.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+import structlog
+
+from sidecar.clock import Clock
+from sidecar.errors import SidecarError
+from sidecar.notify.digest import digest_of, due_at, gathered
+from sidecar.notify.events import Event, Told, news, view_of
+from sidecar.notify.outbox import Outbox
+from sidecar.notify.send import Deliver, Receiver, deliver, receivers_of
+from sidecar.observed import Seen
+from sidecar.reconcile import Report
+from sidecar.settings import Settings
+
+LOOK_S = 60.0
+"""The longest wait of the loop: the clock may be set meanwhile, and old events are dropped."""
+
+log = structlog.get_logger()
+
+
+class Notifier:
+    """Tells the receivers of `settings.notify` what passes saw; without receivers it does nothing and stores nothing."""
+
+    def __init__(self, settings: Settings, clock: Clock, *, send: Deliver = deliver) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._send = send
+        self._receivers = receivers_of(settings.notify)
+        self._outbox = Outbox(settings.state_dir)
+        self._told: Told | None = None
+        self._read = False
+        self._mailcow = ""
+        self._wake = asyncio.Event()
+        self._trouble: dict[str, str] = {}
+
+    async def close(self) -> None:
+        """Ends the use of the outbox; what waits in it is sent after the next start."""
+        await asyncio.to_thread(self._outbox.close)
+
+    async def saw(self, report: Report) -> None:
+        """A pass worked: puts what is new into the outbox. Trouble with that is logged, and seen to by the next pass."""
+        if not self._receivers:
+            return
+        if isinstance(report.observed.conf, Seen):
+            self._mailcow = report.observed.conf.value.hostname
+        try:
+            events = await asyncio.to_thread(self._note, report)
+        except SidecarError as error:
+            self._say_trouble("outbox", str(error))
+            return
+        self._over("outbox")
+        if events:
+            self._wake.set()
+
+    def _note(self, report: Report) -> Sequence[Event]:
+        """In a thread: with thousands of domains this takes a moment."""
+        if not self._read:
+            self._told, self._read = self._outbox.told(), True
+        told, events = news(self._told, view_of(report.observed, report.plan, self._settings))
+        wanted = [event for event in events if event.kind in self._settings.notify.on]
+        if told != self._told:
+            self._outbox.note(told, wanted, [receiver.id for receiver in self._receivers])
+            self._told = told
+        return wanted
+
+    async def run(self) -> None:
+        """Sends what is due, until it is cancelled."""
+        while True:
+            wait = LOOK_S
+            self._wake.clear()
+            try:
+                due = await self.send_due()
+                if due is not None:
+                    wait = min(LOOK_S, max(0.05, due - self._clock.now()))
+                self._over("loop")
+            except SidecarError as error:
+                self._say_trouble("loop", str(error))
+            except Exception as error:  # the top of this loop: one bug must not end all telling
+                log.error("a bug in the notifications; they go on", exc_info=error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), wait)
+
+    async def send_due(self) -> float | None:
+        """Sends what is due now to each receiver; returns when the next is (Unix seconds), None where nothing waits."""
+        if not self._receivers:
+            return None
+        dropped = await asyncio.to_thread(
+            self._outbox.tidy, [receiver.id for receiver in self._receivers], self._clock.now()
+        )
+        if dropped:
+            log.warning("notifications dropped that could not be delivered in time", events=dropped)
+        found = await asyncio.gather(*map(self._serve, self._receivers), return_exceptions=True)
+        for one in found:
+            if isinstance(one, BaseException):
+                raise one
+        return min((due for due in found if isinstance(due, float)), default=None)
+
+    async def _serve(self, receiver: Receiver) -> float | None:
+        waiting, tries = await asyncio.to_thread(self._outbox.waiting, receiver.id)
+        due = due_at(list(waiting.values()), self._settings.notify.gather, tries)
+        now = self._clock.now()
+        if due is None or due > now:
+            return due
+        if events := gathered(waiting.values()):
+            try:
+                await self._send(receiver, digest_of(events, self._mailcow, now))
+            except SidecarError as error:
+                self._say_trouble(receiver.label, str(error))
+                tries = tries.failed(self._clock.now())
+                await asyncio.to_thread(self._outbox.failed, receiver.id, tries)
+                return tries.not_before
+            self._over(receiver.label)
+        await asyncio.to_thread(self._outbox.delivered, receiver.id, list(waiting))
+        return None
+
+    # --- said once ----------------------------------------------------------------------------------
+
+    def _say_trouble(self, what: str, detail: str) -> None:
+        if self._trouble.get(what) != detail:
+            self._trouble[what] = detail
+            log.warning("notifications are not delivered; they are kept", by=what, detail=detail)
+
+    def _over(self, what: str) -> None:
+        if self._trouble.pop(what, None) is not None:
+            log.info("notifications are delivered again", by=what)

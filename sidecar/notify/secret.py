@@ -1,0 +1,54 @@
+"""What of a notification URL must appear in no text; pure.
+
+Rule for every editor: rather too much is hidden than too little. Such a URL is a secret as a whole, but libraries
+quote parts of it: a path, a user, a token that stands where others have a host.
+"""
+
+import re
+from urllib.parse import unquote
+
+from sidecar.log import HIDDEN, redact
+from sidecar.settings import Settings
+
+SHORTEST = 4
+"""Characters of a part that is hidden: shorter ones are in every text."""
+_HOST = re.compile(r"([a-z0-9_-]+\.)+[a-z]{2,24}|[0-9.]+|[0-9a-f:]*:[0-9a-f:]*")
+
+
+def parts(url: str) -> frozenset[str]:
+    """All that is hidden where a text is about this very URL: everything in it but the scheme and names of hosts."""
+    _, _, rest = url.partition("://")
+    raw = {part for part in re.split(r"[/?&=@:,#]+", rest) if len(part) >= SHORTEST}
+    found = {form for part in raw for form in (part, unquote(part))}
+    return frozenset({url, rest, *(part for part in found if not _HOST.fullmatch(part))})
+
+
+def hidden(text: str, url: str) -> str:
+    """`text` without anything of this URL."""
+    event = redact(parts(url))(None, "", {"text": text})
+    return str(event["text"]) if isinstance(event, dict) else HIDDEN
+
+
+def secrets_of(settings: Settings) -> tuple[str, ...]:
+    """All secrets of the settings, for the log (`log.configure`): the keys, and of each URL what looks like one.
+
+    A word without a digit or a capital, in a URL, is no secret: it would be hidden in every line of the log.
+    """
+    keys = [key.get_secret_value() for key in (settings.api_key, settings.web_token) if key is not None]
+    urls = [url.get_secret_value() for url in settings.notify.apprise]
+    if settings.notify.webhook is not None:
+        urls.append(settings.notify.webhook.get_secret_value())
+    found = {part for url in urls for part in parts(url) if _like_a_secret(part) or part in _passwords(url)}
+    return tuple(sorted({*keys, *urls, *found}))
+
+
+def _like_a_secret(part: str) -> bool:
+    return len(part) >= 2 * SHORTEST and re.search(r"[0-9A-Z]", part) is not None
+
+
+def _passwords(url: str) -> set[str]:
+    """What stands between the user and the @; libraries disagree on which @, so every reading counts."""
+    _, _, rest = url.partition("://")
+    ends = [found.start() for found in re.finditer("@", rest)]
+    readings = {rest[:end].partition(":")[2] for end in ends} - {""}
+    return {form for reading in readings for form in (reading, unquote(reading)) if len(form) >= SHORTEST}

@@ -1,0 +1,128 @@
+"""The page, the JSON API and whatever else is served over HTTP: starts and ends the server.
+
+Rule for every editor: the page reads what the daemon knows and never waits for the world. It runs in the daemon's
+event loop, so nothing here takes long, and its end is quick.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from aiohttp import web
+
+from sidecar.clock import Clock
+from sidecar.errors import PermanentError
+from sidecar.web import act, api, events, guard, pages
+from sidecar.web.auth import Token
+from sidecar.web.kit import KIT, Kit
+from sidecar.web.render import assets, templates
+from sidecar.web.settings import WebSettings
+from sidecar.web.snapshot import Snapshots
+from sidecar.web.source import Changes, Progress, Source, Trouble
+
+__all__ = ["Changes", "Progress", "Source", "Trouble", "Web", "WebSettings", "start_web"]
+
+MOST_BODY = 16_384
+END_S = 0.5
+"""What requests under way get at the end."""
+
+
+@dataclass
+class Web:
+    """A page that is served."""
+
+    address: str
+    port: int
+    _runner: web.AppRunner
+    _closing: asyncio.Event
+
+    @property
+    def url(self) -> str:
+        """Where it is, for people on this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.address, self.address)  # noqa: S104 - is said, not bound
+        return f"http://[{host}]:{self.port}/" if ":" in host else f"http://{host}:{self.port}/"
+
+    async def close(self) -> None:
+        """Ends it, live pages included; a second time is no mistake."""
+        self._closing.set()
+        await self._runner.cleanup()
+
+
+async def start_web(
+    source: Source,
+    settings: WebSettings,
+    clock: Clock,
+    *,
+    extra_routes: Iterable[web.RouteDef] = (),
+) -> Web:
+    """Serves the page until `close`; raises PermanentError where the address cannot be had.
+
+    `extra_routes` are served beside it, and need the token like all else, but for `guard.OPEN`.
+    """
+    app, closing = make_app(source, settings, clock, extra_routes)
+    quiet = logging.getLogger("sidecar.web.http")
+    # what this logger is told are requests that are no HTTP; each would be a trace in the log
+    quiet.disabled = True
+    runner = web.AppRunner(app, access_log=None, logger=quiet, handle_signals=False, shutdown_timeout=END_S)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.address, settings.port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise PermanentError(
+            f"serving the page on {settings.address} port {settings.port} failed: {error.strerror}; "
+            "choose another address or port, or end the program that has it"
+        ) from error
+    return Web(settings.address, int(runner.addresses[0][1]), runner, closing)
+
+
+def make_app(
+    source: Source, settings: WebSettings, clock: Clock, extra_routes: Iterable[web.RouteDef] = ()
+) -> tuple[web.Application, asyncio.Event]:
+    """The application, and what ends its streams."""
+    app = web.Application(
+        middlewares=[guard.errors(pages.failure), guard.hosts, guard.visitors], client_max_size=MOST_BODY
+    )
+    token = settings.token.get_secret_value() if settings.token else None
+    app[KIT] = Kit(
+        source=source,
+        settings=settings,
+        clock=clock,
+        templates=templates(),
+        assets=assets(),
+        snapshots=Snapshots(source),
+        token=Token.of(token) if token else None,
+        release=version("mta-sts-sidecar"),
+    )
+    closing = app[events.CLOSING] = asyncio.Event()
+    app[events.OPEN] = set()
+    app.on_response_prepare.append(guard.on_prepare)
+    app.add_routes(
+        [
+            web.get("/", pages.overview),
+            web.get("/domains", pages.domains),
+            web.get("/domains/{name}", pages.domain),
+            web.get("/events", pages.events),
+            web.get("/events/stream", events.stream, allow_head=False),
+            web.get("/login", pages.login_page),
+            web.post("/login", pages.login),
+            web.post("/logout", pages.logout),
+            web.post("/actions/{action}", act.act),
+            web.get("/static/{name}", pages.static),
+            web.get("/api/v1/status", api.status),
+            web.get("/api/v1/domains", api.domains),
+            web.get("/api/v1/domains/{name}", api.domain),
+            web.get("/api/v1/events", api.events),
+            web.get("/api/v1/openapi.json", api.openapi),
+            web.post("/api/v1/actions/{action}", api.action),
+            *extra_routes,
+        ]
+    )
+
+    async def end_streams(_: web.Application) -> None:
+        closing.set()
+
+    app.on_shutdown.append(end_streams)
+    return app, closing

@@ -1,0 +1,183 @@
+// Makes the pages livelier; all of them work without it.
+// Rule for every editor: no state here. What changed is asked of the server, as the page itself.
+"use strict";
+
+const body = document.body;
+const root = body.dataset.root || "./";
+const skew = Date.now() - Number(body.dataset.now) * 1000; // this machine's clock against the sidecar's
+const announce = (text) => { document.getElementById("announce").textContent = text; };
+
+// --- times -----------------------------------------------------------------------------------------------
+
+const SIZES = [[86400, "d"], [3600, "h"], [60, "min"]];
+
+function span(seconds) {
+  for (const [size, unit] of SIZES) if (seconds >= 2 * size) return `${Math.round(seconds / size)} ${unit}`;
+  return `${Math.max(0, Math.round(seconds))} s`;
+}
+
+function tellTimes() {
+  for (const time of document.querySelectorAll("time[data-ago]")) {
+    const passed = (Date.now() - skew - Date.parse(time.dateTime)) / 1000;
+    const text = passed >= 60 ? `${span(passed)} ago` : passed >= -60 ? "just now" : `in ${span(-passed)}`;
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
+// --- copying ---------------------------------------------------------------------------------------------
+
+function showCopyButtons() {
+  for (const button of document.querySelectorAll("button.copy[hidden]")) button.hidden = false;
+}
+
+async function copy(button) {
+  const source = document.getElementById(button.dataset.copy);
+  const text = source.textContent;
+  let done = false;
+  try {
+    await navigator.clipboard.writeText(text);
+    done = true;
+  } catch {
+    // no clipboard without TLS on another machine: select it, and try the old way
+    const range = document.createRange();
+    range.selectNodeContents(source);
+    const selection = window.getSelection();
+    selection.removeAllRanges();
+    selection.addRange(range);
+    done = document.execCommand("copy");
+  }
+  button.textContent = done ? "Copied" : "Press Ctrl+C";
+  announce(done ? "Copied to the clipboard" : "It is selected: copy it with Ctrl+C");
+  setTimeout(() => { button.textContent = "Copy"; }, 2000);
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button.copy");
+  if (button) copy(button);
+});
+
+// --- the page, fetched anew ------------------------------------------------------------------------------
+
+function parts(page) {
+  return [...page.querySelectorAll("[data-live]")];
+}
+
+// What had the focus is found again by what it is, since the element itself is replaced.
+function mark(element) {
+  if (!element || element === body) return null;
+  if (element.id) return `#${CSS.escape(element.id)}`;
+  if (element.tagName === "A") return `a[href="${CSS.escape(element.getAttribute("href"))}"]`;
+  if (element.dataset.copy) return `[data-copy="${CSS.escape(element.dataset.copy)}"]`;
+  return null;
+}
+
+function put(fresh) {
+  const before = document.getElementById("headline")?.textContent;
+  let changed = false;
+  for (const next of parts(fresh)) {
+    const old = document.getElementById(next.id);
+    if (!old || text(old) === text(next)) continue;
+    const focus = old.contains(document.activeElement) ? mark(document.activeElement) : null;
+    const open = [...old.querySelectorAll("details")].map((details) => details.open);
+    old.replaceWith(next);
+    [...next.querySelectorAll("details")].forEach((details, number) => { details.open = !!open[number]; });
+    if (focus) next.querySelector(focus)?.focus({ preventScroll: true });
+    changed = true;
+  }
+  if (!changed) return;
+  showCopyButtons();
+  tellTimes();
+  const after = document.getElementById("headline")?.textContent;
+  if (after && after !== before) announce(after);
+}
+
+// Times are told anew every few seconds, and are no news.
+function text(part) {
+  const copy = part.cloneNode(true);
+  for (const time of copy.querySelectorAll("time[data-ago]")) { time.textContent = ""; time.removeAttribute("title"); }
+  for (const button of copy.querySelectorAll("button.copy")) { button.hidden = true; button.textContent = ""; }
+  for (const details of copy.querySelectorAll("details")) details.open = false;
+  return copy.innerHTML;
+}
+
+let asking = null;
+
+async function fetchPage(address) {
+  asking?.abort();
+  asking = new AbortController();
+  const answer = await fetch(address, { headers: { Accept: "text/html" }, signal: asking.signal });
+  if (answer.redirected || answer.status === 401) { location.reload(); return null; }
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+
+async function refresh() {
+  try {
+    const page = await fetchPage(location.href);
+    if (page) put(page);
+  } catch { /* the next change brings another try */ }
+}
+
+// --- live updates ----------------------------------------------------------------------------------------
+
+const LEAST_MS = 1500;
+let last = 0;
+let due = null;
+let missed = false;
+
+function changed() {
+  if (document.hidden) { missed = true; return; }
+  if (due !== null) return;
+  due = setTimeout(async () => { due = null; last = Date.now(); await refresh(); }, Math.max(0, last + LEAST_MS - Date.now()));
+}
+
+function follow() {
+  const light = document.getElementById("live");
+  const stream = new EventSource(`${root}events/stream`);
+  let known = body.dataset.number;
+  stream.addEventListener("open", () => { light.hidden = false; light.classList.remove("lost"); light.textContent = "live"; });
+  stream.addEventListener("changed", (event) => {
+    // the first number is told at once: it differs where something changed since the page was made
+    if (known !== event.data) changed();
+    known = event.data;
+  });
+  stream.addEventListener("error", () => {
+    light.hidden = false;
+    light.classList.add("lost");
+    light.textContent = "not live";
+    if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 10000);
+  });
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && missed) { missed = false; changed(); }
+});
+
+// --- filters ---------------------------------------------------------------------------------------------
+
+function addressOf(form) {
+  const query = new URLSearchParams();
+  for (const [key, value] of new FormData(form)) if (value) query.set(key, value);
+  return `${form.getAttribute("action")}${query.size ? `?${query}` : ""}`;
+}
+
+async function filter(form) {
+  const address = addressOf(form);
+  history.replaceState(null, "", address);
+  try {
+    const page = await fetchPage(address);
+    if (!page) return;
+    put(page);
+    announce(document.getElementById("found")?.textContent || "Nothing found");
+  } catch { /* superseded by the next key */ }
+}
+
+for (const form of document.querySelectorAll("form[data-auto]")) {
+  let wait = null;
+  form.addEventListener("input", () => { clearTimeout(wait); wait = setTimeout(() => filter(form), 200); });
+  form.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(wait); filter(form); });
+}
+
+showCopyButtons();
+tellTimes();
+setInterval(tellTimes, 20000);
+if ("follow" in body.dataset) follow();

@@ -1,0 +1,50 @@
+"""The tables of the README that are made from the code; `python -m tests.readme_tables` writes them anew."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from sidecar.mailcow.engine_calls import ENGINE_CALLS
+from sidecar.verify import codes, probe_codes, staleness
+from sidecar.verify.findings import Code
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def all_codes() -> list[Code]:
+    """Every code of every finding, by name."""
+    return sorted((*codes.ALL, *probe_codes.ALL, *staleness.ALL), key=lambda code: code.name)
+
+
+TABLES = {
+    "codes": table(
+        ["code", "usually", "meaning", "section"],
+        [[f"`{c.name}`", str(c.severity), c.meaning, c.section] for c in all_codes()],
+    ),
+    "engine": table(
+        ["call", "for", "why"], [[f"`{c.method} {c.path}`", str(c.purpose), c.why] for c in ENGINE_CALLS]
+    ),
+}
+
+
+def rendered(readme: str) -> str:
+    """The README with its tables as the code has them."""
+    for name, text in TABLES.items():
+        readme = re.sub(
+            rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)",
+            lambda m, t=text: f"{m[1]}{t}\n{m[2]}",
+            readme,
+            flags=re.DOTALL,
+        )
+    return readme
+
+
+if __name__ == "__main__":
+    README.write_text(rendered(README.read_text()))
