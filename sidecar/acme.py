@@ -54,26 +54,31 @@ def names_asked(
     hostname = conf.hostname
     if conf.yes("ONLY_MAILCOW_HOSTNAME"):
         return AcmeNames(frozenset({hostname}))
-    full = {entry.lower() for entry in san if not entry.endswith(".*")}
+    full = frozenset(entry.lower() for entry in san if not entry.endswith(".*"))
     prefixes = _prefixes(mailcow, conf, san)
+    # Looked at once, and not for each of thousands of names.
+    autodiscover = _autodiscover(conf)
+    wildcards = full if conf.yes("ACME_DNS_CHALLENGE") else frozenset()
     by_domain = [
         frozenset(
             name
             for prefix in prefixes
-            if prefix != "mta-sts" or _policy_name_asked(mailcow, conf, domain.name, with_policy)
-            if (name := f"{prefix}.{domain.name}") != hostname and not _left_to_wildcard(conf, name, full)
+            if prefix != "mta-sts"
+            or not mailcow.names_follow_policies
+            or (autodiscover and domain.name in with_policy)
+            if (name := f"{prefix}.{domain.name}") != hostname and not _left_to_wildcard(name, wildcards)
         )
         for domain in listed.domains
         if domain.receives
     ]
-    if mailcow.backend is Backend.NATIVE and mailcow.serves_alias_domains and _autodiscover(conf):
+    if mailcow.backend is Backend.NATIVE and mailcow.serves_alias_domains and autodiscover:
         by_domain += [
             frozenset({name})
             for alias in listed.aliases
             if alias.active and alias.target in with_policy
-            if (name := policy_host(alias.name)) != hostname and not _left_to_wildcard(conf, name, full)
+            if (name := policy_host(alias.name)) != hostname and not _left_to_wildcard(name, wildcards)
         ]
-    server = frozenset(full | {hostname})
+    server = full | {hostname}
     if conf.yes("ENABLE_SSL_SNI"):
         return AcmeNames(server, tuple(rest for names in by_domain if (rest := names - server)))
     return AcmeNames(server.union(*by_domain))
@@ -92,13 +97,9 @@ def _prefixes(mailcow: Mailcow, conf: Conf, san: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(prefixes))
 
 
-def _policy_name_asked(mailcow: Mailcow, conf: Conf, domain: str, with_policy: Collection[str]) -> bool:
-    return not mailcow.names_follow_policies or (_autodiscover(conf) and domain in with_policy)
-
-
-def _left_to_wildcard(conf: Conf, name: str, full: Collection[str]) -> bool:
+def _left_to_wildcard(name: str, wildcards: frozenset[str]) -> bool:
     """With the DNS challenge a listed `*.example.org` replaces the names below it."""
-    return conf.yes("ACME_DNS_CHALLENGE") and covered_by_wildcard(name, frozenset(full)) is not None
+    return bool(wildcards) and covered_by_wildcard(name, wildcards) is not None
 
 
 def environment(conf: Conf, env: dict[str, str] | None) -> Conf:

@@ -18,6 +18,7 @@ from sidecar.assembly import Parts, assembled, read_settings
 from sidecar.clock import Clock
 from sidecar.errors import SidecarError
 from sidecar.heartbeat import beat
+from sidecar.live import Live
 from sidecar.lock import PassLock
 from sidecar.mailcow.acme_engine import AcmeEngine
 from sidecar.reconcile import Report
@@ -69,6 +70,7 @@ class Daemon:
         self._by_hand = False
         self._teller = Teller()
         self._follow_ups = 0
+        self.live = Live(clock, self._wake.set)
 
     def stop(self) -> None:
         """Ends the daemon."""
@@ -114,6 +116,7 @@ class Daemon:
     async def _serve(self, parts: Parts) -> Settings:
         """Passes with these settings, until there are others or the end; returns the settings to go on with."""
         parts.passes.observer.checker.finished = self._wake.set
+        await self.live.begin(parts)
         log.info("started", mailcow=str(parts.settings.mailcow_dir), dry_run=parts.settings.dry_run)
         side = [
             asyncio.create_task(self._watch_files(parts.settings)),
@@ -125,6 +128,7 @@ class Daemon:
             for task in side:
                 task.cancel()
             await asyncio.gather(*side, return_exceptions=True)
+            await self.live.end()
 
     async def _loop(self, parts: Parts) -> Settings:
         while True:
@@ -160,6 +164,8 @@ class Daemon:
 
     async def _pass(self, parts: Parts) -> float:
         """One pass under the lock; returns when the next one is due. The only place that catches everything."""
+        started = asyncio.get_running_loop().time()
+        self.live.pass_begins()
         task = asyncio.create_task(self._locked_pass(parts))
         ended = asyncio.create_task(self._stop.wait())
         try:
@@ -174,16 +180,20 @@ class Daemon:
         if task.cancelled():
             return self._clock.now()
         poll = parts.settings.intervals.poll
+        seconds = asyncio.get_running_loop().time() - started
         match task.exception():
             case None:
                 report = task.result()
+                await self.live.pass_ended(report, seconds)
                 if self._follows_up(report):
                     return self._clock.now() + FOLLOW_UP_S
                 return next_pass(self._clock.now(), poll, (held.until for held in report.plan.held))
             case SidecarError() as error:
                 log.error("the pass did not work", detail=str(error))
+                await self.live.pass_ended(None, seconds, error)
             case error:
                 log.error("a bug in the sidecar; it goes on", exc_info=error)
+                await self.live.pass_ended(None, seconds)
         return self._clock.now() + poll
 
     def _follows_up(self, report: Report) -> bool:

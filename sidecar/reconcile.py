@@ -79,6 +79,11 @@ class BackOff:
         count, until = self.failures.get((verb(action), subject(action)), (0, 0.0))
         return Held(action, f"failed {count} times in a row", until) if now < until else None
 
+    def forget(self) -> None:
+        """A person asked for it: what failed is tried again at once."""
+        self.failures.clear()
+        self.denials, self.denied_until = 0, 0.0
+
     def note(self, outcomes: Sequence[Outcome], now: float) -> None:
         """Counts failures; success begins anew."""
         if any(outcome.denied for outcome in outcomes):
@@ -129,6 +134,8 @@ class Passes:
 
     async def _heal(self) -> Plan:
         """What a re-creation that was cut off left is mended first; said, and written into the history."""
+        if self.settings.dry_run or not self.settings.manage.acme:
+            return Plan()
         try:
             done = await self.observer.heal()
         except SidecarError as error:

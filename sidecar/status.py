@@ -20,6 +20,7 @@ from sidecar.observed import (
     AliasDomain,
     Backend,
     Certificate,
+    CheckRecord,
     Domain,
     Mailcow,
     Observed,
@@ -32,6 +33,7 @@ from sidecar.ownership import Whose, policy_of, whose
 from sidecar.plan.actions import FILE_SUBJECT, Action, Held, Plan, subject
 from sidecar.plan.certificate import scene
 from sidecar.records import DomainRecords, MailDomain, Need, Standing, needed, retired
+from sidecar.rollout import Condition, Stage, stage
 from sidecar.settings import Settings
 
 T = TypeVar("T")
@@ -62,6 +64,12 @@ class Row:
     todo: tuple[Action, ...]
     held: tuple[Held, ...]
     notices: tuple[Notice, ...]
+    stage: Stage | None = None
+    """Where it is in its roll-out; None where it is not looked after, or its policy was not seen."""
+    blocking: tuple[Condition, ...] = ()
+    """What holds back the next stage, and since when."""
+    check: CheckRecord | None = None
+    """The last look as a sender."""
 
     @property
     def policy(self) -> Policy | None:
@@ -218,7 +226,21 @@ class _Parts:
             _of(self.todo, name, host),
             _of(self.held, name, host),
             _of(self.notices, name, host),
+            *self._rollout(care, served, name, target),
         )
+
+    def _rollout(
+        self, care: Care, served: Sight[Served], name: str, target: str | None
+    ) -> tuple[Stage | None, tuple[Condition, ...], CheckRecord | None]:
+        if care not in {Care.MANAGED, Care.RETIRED} or not isinstance(served, Seen):
+            return None, (), None
+        policy = policy_of(served.value.text)
+        one_file = (
+            isinstance(self.observed.mailcow, Seen) and self.observed.mailcow.value.backend is Backend.FILE
+        )
+        rollout = self.observed.memory.rollout(FILE if one_file else target or name)
+        found = stage(rollout, policy.mode if policy else None, self.settings.soak)
+        return found, rollout.blocking(), self.observed.memory.checks.get(name)
 
     def _whose(self, served: Sight[Served], domain: str) -> Whose | None:
         if not isinstance(served, Seen) or not isinstance(self.observed.mailcow, Seen):

@@ -1,6 +1,5 @@
 """The tables of the README that are made from the code; `python -m tests.readme_tables` writes them anew."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,12 +36,9 @@ TABLES = {
 def rendered(readme: str) -> str:
     """The README with its tables as the code has them."""
     for name, text in TABLES.items():
-        readme = re.sub(
-            rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)",
-            lambda m, t=text: f"{m[1]}{t}\n{m[2]}",
-            readme,
-            flags=re.DOTALL,
-        )
+        before, begin, rest = readme.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"<!-- /{name} -->")
+        readme = f"{before}{begin}{text}\n{end}{after}"
     return readme
 
 

@@ -69,6 +69,7 @@ class Stage:
             "MTA_STS_API_URL": self.mailcow.url,
             "MTA_STS_RESOLVER": f"{self.resolver[0]}:{self.resolver[1]}",
             "DOCKER_HOST": self.engine.docker_host,
+            "MTA_STS_WEB_LISTEN": "127.0.0.1:0",
             "MTA_STS_VERIFY": "0",  # the hosts here have addresses that are not ours to speak to
             **self.more,
         }

@@ -97,7 +97,9 @@ def _native(on: Stage) -> None:
     """Names one by one in ADDITIONAL_SAN: so that there is something to edit on this generation too."""
     on.conf.write_text(on.conf.read_text() + "AUTODISCOVER_SAN=n\n")
     _domains(on, "example.org", "leaving.example")
-    _acme_has(on, *(f"mta-sts.{d}" for d in ("example.org", "leaving.example", "new.example", "newer.example")))
+    _acme_has(
+        on, *(f"mta-sts.{d}" for d in ("example.org", "leaving.example", "new.example", "newer.example"))
+    )
     on.configure(SETTINGS)
 
 
@@ -204,7 +206,6 @@ async def outcome(on: Stage) -> Outcome:
 
 async def played(driver: Driver, chapter: Chapter, folder: Path, deadly: int = 0) -> tuple[Outcome, Killed]:
     """A chapter from its beginning to its end, with one kill on the way."""
-    folder.mkdir()
     async with stage(folder, version=chapter.version) as on:
         chapter.given(on)
         if chapter.changes is not None:

@@ -155,7 +155,12 @@ def test_intent_is_remembered_once(before: tuple[Write, ...], after: tuple[Write
         ),
         ((), True, (Write("t", NOW, True),), "adopted: done without an intent"),
         ((Write("u", 1, None),), True, (Write("u", 1, None), Write("t", NOW, True)), "of this text alone"),
-        ((Write(None, 1, None),), True, (Write(None, 1, None), Write("t", NOW, True)), "nothing is a text too"),
+        (
+            (Write(None, 1, None),),
+            True,
+            (Write(None, 1, None), Write("t", NOW, True)),
+            "nothing is a text too",
+        ),
     ],
 )
 def test_outcome_takes_the_place_of_the_intent(
@@ -165,7 +170,9 @@ def test_outcome_takes_the_place_of_the_intent(
     assert settled(PolicyMemory(before), "t", NOW, done=done).writes == after, why
 
 
-@given(st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.sampled_from([True, False, None])), max_size=80))
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.sampled_from([True, False, None])), max_size=80)
+)
 def test_memory_stays_small_and_never_loses_the_last_write(
     steps: list[tuple[str | None, bool | None]],
 ) -> None:

@@ -14,7 +14,9 @@ TESTING = text()
 ENFORCE = text(Mode.ENFORCE, 604_800)
 LONGER = text(Mode.ENFORCE, 1_209_600)
 OTHER = text(Mode.TESTING, 86_400, "mx.example.net")
-REORDERED = TESTING.replace("mode: testing\n", "").replace("version: STSv1\n", "version: STSv1\nmode: testing\n")
+REORDERED = TESTING.replace("mode: testing\n", "").replace(
+    "version: STSv1\n", "version: STSv1\nmode: testing\n"
+)
 
 
 def wrote(*writes: tuple[str | None, bool | None], refused: str | None = None) -> PolicyMemory:
@@ -51,7 +53,12 @@ def wrote(*writes: tuple[str | None, bool | None], refused: str | None = None) -
             Whose.PERSONS,
             "earlier and with more mx: a person's",
         ),
-        (LONGER, wrote((LONGER, True), (ENFORCE, True)), Whose.OURS, "earlier and stricter: a backup restored"),
+        (
+            LONGER,
+            wrote((LONGER, True), (ENFORCE, True)),
+            Whose.OURS,
+            "earlier and stricter: a backup restored",
+        ),
         (ENFORCE, wrote((ENFORCE, True), (TESTING, True)), Whose.OURS, "earlier and stricter in its mode"),
         (TESTING, wrote((TESTING, False)), Whose.PERSONS, "refused for certain: it was never ours"),
         (TESTING, wrote((None, True)), Whose.PERSONS, "switched on again by somebody"),

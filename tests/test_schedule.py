@@ -105,7 +105,9 @@ def seen(at: float) -> Sight[Served]:
         ),
     ],
 )
-def test_served_policies_are_read_in_turn(answers: dict[str, Sight[Served]], due: list[str], why: str) -> None:
+def test_served_policies_are_read_in_turn(
+    answers: dict[str, Sight[Served]], due: list[str], why: str
+) -> None:
     """A thousand policies are not read at once again and again."""
     assert stale_policies(["a", "b", "c"], answers, NOW, 600, 2) == due, why
 
@@ -177,7 +179,8 @@ def test_name_is_looked_up_again(
 def test_short_interval_of_the_settings_counts_for_every_name() -> None:
     """Demo and tests shorten the waits through it."""
     quick = Intervals(dns=5)
-    for sight in (Seen(Addresses(frozenset()), NOW - 5), Unseen("time-out", NOW - 5)):
+    sights: list[Sight[object]] = [Seen(Addresses(frozenset()), NOW - 5), Unseen("time-out", NOW - 5)]
+    for sight in sights:
         for eager in (False, True):
             assert question_due(sight, eager=eager, failing_for=86_400, now=NOW, intervals=quick)
 
@@ -202,8 +205,6 @@ def test_next_pass_is_at_the_poll_or_when_something_falls_due(
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(NOW - 1e6, NOW + 1e6))), st.integers(5, 3_600))
-def test_next_pass_is_always_ahead_and_never_later_than_the_poll(
-    held: list[float | None], poll: int
-) -> None:
+def test_next_pass_is_always_ahead_and_never_later_than_the_poll(held: list[float | None], poll: int) -> None:
     """No loop without a pause, and no sleep for ever."""
     assert NOW + 0.5 <= next_pass(NOW, poll, held) <= NOW + poll

@@ -45,12 +45,34 @@ def _row(row: Row, mailcow: Sight[Mailcow]) -> dict[str, Any]:
         "care": str(row.care),
         "attention": row.attention,
         "policy": _policy(row),
+        "stage": None if row.stage is None else str(row.stage),
+        "blocking": [
+            {
+                "condition": str(c.type),
+                "status": str(c.status),
+                "reason": c.reason,
+                "message": c.message,
+                "since": moment(c.since),
+            }
+            for c in row.blocking
+        ],
+        "findings": _findings(row),
         "ownership": WHOSE[row.whose],
         "certificate": _certificate(row.certificate),
         "dns": _dns(row.records),
         "todo": [action_as_json(action) for action in row.todo],
         "held": [held_as_json(held) for held in row.held],
         "notices": [notice_as_json(notice) for notice in row.notices],
+    }
+
+
+def _findings(row: Row) -> dict[str, Any] | None:
+    if row.check is None:
+        return None
+    keys = ("code", "severity", "subject", "message", "todo", "section")
+    return {
+        "at": moment(row.check.at),
+        "found": [{key: getattr(finding, key) for key in keys} for finding in row.check.findings],
     }
 
 

@@ -20,10 +20,21 @@ from sidecar.ownership import Whose
 from sidecar.plan.actions import Held, subject, verb
 from sidecar.plan.words import day, span
 from sidecar.records import Need, Standing
+from sidecar.rollout import Stage
 from sidecar.status import Care, Row, Status
 
-HEADINGS = ("domain", "policy", "whose", "certificate", "mta-sts", "_mta-sts", "_smtp._tls", "to do, or held")
-_SHORT = (False, True, True, True, False, False)
+HEADINGS = (
+    "domain",
+    "policy",
+    "stage",
+    "whose",
+    "certificate",
+    "mta-sts",
+    "_mta-sts",
+    "_smtp._tls",
+    "to do, or held",
+)
+_SHORT = (False, True, True, True, True, False, False)
 """Columns of the table on a terminal that are never broken."""
 MOST_OF_A_KIND = 5
 """Notices of one code told one by one; more are a number."""
@@ -93,6 +104,7 @@ def cells(row: Row) -> tuple[str, ...]:
     return (
         to_unicode(row.domain) + alias,
         _policy(row),
+        "-" if row.stage is None else str(row.stage),
         _WHOSE[row.whose],
         _certificate(row),
         *(_standing(need) for need in records),
@@ -134,6 +146,9 @@ def _why(row: Row) -> str:
         told.append(str(row.care))
     if isinstance(row.served, Unseen) and row.care is Care.MANAGED:
         told.append(row.served.reason)
+    if row.blocking and row.stage not in {None, Stage.NO_POLICY, Stage.LEAVING}:
+        first = row.blocking[0]
+        told.append(f"{first.type} {first.status}: {first.message} (since {day(first.since)})")
     if not told and row.records is not None:
         told += [f"publish {need.owner}" for need in row.records.needs if need.lacking]
     return "; ".join(told)
@@ -154,13 +169,13 @@ def _plain(lines: Sequence[Sequence[str]]) -> Iterable[str]:
 def _rich(rows: Sequence[Row], file: TextIO) -> None:
     """The three columns of the DNS are one here, which says only what is not right: it has to fit 80 characters."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading, short in zip(("domain", *HEADINGS[1:4], "DNS", HEADINGS[-1]), _SHORT, strict=True):
+    for heading, short in zip(("domain", *HEADINGS[1:5], "DNS", HEADINGS[-1]), _SHORT, strict=True):
         table.add_column(heading, overflow="fold", no_wrap=short)
     for row in rows:
-        domain, policy, whose, certificate, *dns, why = cells(row)
-        published = zip(HEADINGS[4:7], dns, strict=True)
+        domain, policy, stage, whose, certificate, *dns, why = cells(row)
+        published = zip(HEADINGS[5:8], dns, strict=True)
         wrong = ", ".join(f"{name} {state}" for name, state in published if state not in {"ok", "-"})
-        shown = (domain, policy, whose, certificate, wrong or dns[0], why)
+        shown = (domain, policy, stage, whose, certificate, wrong or dns[0], why)
         found = [Text(text, style=_STYLES.get(text, "")) for text in shown]
         if row.attention:
             found[0].stylize("bold")

@@ -106,6 +106,7 @@ class Stage:
             "MTA_STS_STATE_DIR": str(self.state_dir),
             "MTA_STS_API_URL": self.mailcow.url,
             "MTA_STS_RESOLVER": str(self.dns),
+            "MTA_STS_WEB_LISTEN": "127.0.0.1:0",
             "MTA_STS_VERIFY": "0",  # the demo's hosts have addresses that nobody is to speak to
             "COMPOSE_PROJECT_NAME": getattr(self.containers, "project", "mta-sts-demo"),
         }

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from sidecar.clock import Clock
 from sidecar.errors import PermanentError, SidecarError
-from sidecar.mailcow.api import AccessDenied, Counts, MailcowApi
+from sidecar.mailcow.api import AccessDenied, Counts, MailcowApi, OnCall
 from sidecar.mailcow.endpoint import Endpoint, endpoint
 from sidecar.notice import Level, Notice
 from sidecar.observed import (
@@ -72,8 +72,14 @@ class Session:
         self._not_before = 0.0
         self._denied: AccessDenied | None = None
         self.believed: Sight[DomainList] = NOT_ASKED
+        self.on_call: OnCall | None = None
+        """Told of each call: its route, how long it took (seconds), its status."""
         self.whole_list_always = False
         """For `once`: never go by counts."""
+
+    def _called(self, route: str, seconds: float, status: int | None) -> None:
+        if self.on_call is not None:
+            self.on_call(route, seconds, status)
 
     @property
     def api(self) -> MailcowApi | None:
@@ -135,7 +141,9 @@ class Session:
             if self._made_from is not None:
                 self.try_again()
             await self.close()
-            self._api = await self._open.enter_async_context(MailcowApi(*wanted, self._pins))
+            self._api = await self._open.enter_async_context(
+                MailcowApi(*wanted, self._pins, on_call=self._called)
+            )
             self._made_from = wanted
         return self._api
 

@@ -13,6 +13,7 @@ from typing import Any
 from sidecar.domainname import to_unicode
 from sidecar.notify.events import Event, Key
 from sidecar.observed import FILE
+from sidecar.plan.words import some
 from sidecar.schedule import wait_after
 from sidecar.settings import Tell
 
@@ -101,9 +102,10 @@ class Digest:
 def digest_of(events: Sequence[Event], mailcow: str, now: float) -> Digest:
     """The message about these events, one or more; `mailcow` is its host name, or empty."""
     ordered = tuple(sorted(events, key=lambda event: (_weight(event), event.subject, event.at)))
-    lines = [line for event in ordered[:MOST_LINES] for line in _lines(event)]
-    if len(ordered) > MOST_LINES:
-        lines.append(f"... and {len(ordered) - MOST_LINES} more; see: sidecar status")
+    alike = list(_alike(ordered))
+    lines = [line for events in alike[:MOST_LINES] for line in _lines(events)]
+    if left := sum(len(events) for events in alike[MOST_LINES:]):
+        lines.append(f"... and {left} more; see: sidecar status")
     where = f"MTA-STS on {mailcow}" if mailcow else "MTA-STS"
     return Digest(f"{where}: {_counted(ordered)}", "\n".join(lines), ordered, mailcow, now)
 
@@ -136,21 +138,31 @@ def _counted(events: Sequence[Event]) -> str:
     return ", ".join(f"{count} {one if count == 1 else many}" for count, (one, many) in counts if count)
 
 
-def _lines(event: Event) -> list[str]:
-    name = shown(event.subject)
+def _alike(events: Iterable[Event]) -> Iterable[Sequence[Event]]:
+    """Events that say the same of several domains, such as of an MX host that they share, together."""
+    found: dict[object, list[Event]] = {}
+    for event in events:
+        said = (event.kind, event.critical, event.code, event.was, event.now, event.message, event.todo)
+        found.setdefault(said, []).append(event)
+    return found.values()
+
+
+def _lines(alike: Sequence[Event]) -> list[str]:
+    event = alike[0]
+    names = shown(event.subject) if len(alike) == 1 else some([each.subject for each in alike])
     match event.kind:
         case Tell.STAGE:
             why = f": {event.message}" if event.message else ""
-            return [f"[stage] {name}: {event.was} -> {event.now}{why}"]
+            return [f"[stage] {names}: {event.was} -> {event.now}{why}"]
         case Tell.RECOVERY:
-            return [f"[over] {_about(name, event.message)}"]
+            return [f"[over] {_about(names, event.message)}"]
         case Tell.ERROR:
-            line = f"[{'critical' if event.critical else 'error'}] {_about(name, event.message)}"
+            line = f"[{'critical' if event.critical else 'error'}] {_about(names, event.message)}"
             return [line, f"    to do: {event.todo}"] if event.todo else [line]
 
 
-def _about(name: str, message: str) -> str:
-    return message if name in message else f"{name}: {message}"
+def _about(names: str, message: str) -> str:
+    return message if names in message else f"{names}: {message}"
 
 
 def shown(subject: str) -> str:

@@ -12,15 +12,17 @@ from sidecar.settings import Settings
 
 SHORTEST = 4
 """Characters of a part that is hidden: shorter ones are in every text."""
-_HOST = re.compile(r"([a-z0-9_-]+\.)+[a-z]{2,24}|[0-9.]+|[0-9a-f:]*:[0-9a-f:]*")
+_HOST = re.compile(r"([a-z0-9_-]+\.)+[a-z]{2,24}|(\d{1,3}\.){3}\d{1,3}|\d{1,5}")
+"""Or a port."""
+_SIX = re.compile(r"\[[0-9a-f:.]+\]", re.IGNORECASE)
 
 
 def parts(url: str) -> frozenset[str]:
     """All that is hidden where a text is about this very URL: everything in it but the scheme and names of hosts."""
     _, _, rest = url.partition("://")
-    raw = {part for part in re.split(r"[/?&=@:,#]+", rest) if len(part) >= SHORTEST}
-    found = {form for part in raw for form in (part, unquote(part))}
-    return frozenset({url, rest, *(part for part in found if not _HOST.fullmatch(part))})
+    raw = {part for part in re.split(r"[/?&=@:,#]+", _SIX.sub("", rest)) if len(part) >= SHORTEST}
+    found = {form for part in raw for form in (part, unquote(part)) if not _HOST.fullmatch(part)}
+    return frozenset({url, rest}) | found | _passwords(rest)
 
 
 def hidden(text: str, url: str) -> str:
@@ -38,7 +40,8 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
     urls = [url.get_secret_value() for url in settings.notify.apprise]
     if settings.notify.webhook is not None:
         urls.append(settings.notify.webhook.get_secret_value())
-    found = {part for url in urls for part in parts(url) if _like_a_secret(part) or part in _passwords(url)}
+    found = {part for url in urls for part in parts(url) if _like_a_secret(part)}
+    found |= {password for url in urls for password in _passwords(url.partition("://")[2])}
     return tuple(sorted({*keys, *urls, *found}))
 
 
@@ -46,9 +49,7 @@ def _like_a_secret(part: str) -> bool:
     return len(part) >= 2 * SHORTEST and re.search(r"[0-9A-Z]", part) is not None
 
 
-def _passwords(url: str) -> set[str]:
+def _passwords(rest: str) -> set[str]:
     """What stands between the user and the @; libraries disagree on which @, so every reading counts."""
-    _, _, rest = url.partition("://")
-    ends = [found.start() for found in re.finditer("@", rest)]
-    readings = {rest[:end].partition(":")[2] for end in ends} - {""}
-    return {form for reading in readings for form in (reading, unquote(reading)) if len(form) >= SHORTEST}
+    readings = {rest[: found.start()].partition(":")[2] for found in re.finditer("@", rest)}
+    return {form for part in readings for form in (part, unquote(part)) if len(form) >= SHORTEST}

@@ -25,6 +25,9 @@ APPRISE_S = 60.0
 """Apprise has its own deadlines for each connection, and some services take several."""
 LONGEST_SAID = 300
 
+_one_at_a_time = threading.Lock()
+"""Apprise has one logger and threads of its own: else one URL's tokens would stand in what is said of another."""
+
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
@@ -130,7 +133,7 @@ def _blocking(url: str, digest: Digest) -> str | None:
     asset = AppriseAsset(
         app_id="MTA-STS", app_desc="MTA-STS sidecar for mailcow", app_url="", async_mode=False
     )
-    with _Overheard() as heard:
+    with _one_at_a_time, _Overheard() as heard:
         service = Apprise(asset=asset)
         if not service.add(url):
             return "Apprise does not know such a URL, or something is missing in it"
@@ -142,17 +145,15 @@ def _blocking(url: str, digest: Digest) -> str | None:
 
 
 class _Overheard(logging.Handler):
-    """Keeps to itself what Apprise logs in this thread meanwhile: it quotes tokens."""
+    """Keeps to itself what Apprise logs meanwhile: it quotes tokens."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.lines: list[str] = []
-        self._thread = threading.get_ident()
         self._logger = logging.getLogger("apprise")
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
-            self.lines.append(record.getMessage())
+        self.lines.append(record.getMessage())
 
     def __enter__(self) -> Self:
         self._logger.propagate = False  # and stays so: a thread that was left to itself may log later

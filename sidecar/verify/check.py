@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sidecar.dns.lookup import Lookups
 from sidecar.domainname import policy_host
 from sidecar.mtasts import Invalid, Policy, parse
-from sidecar.observed import Caa, Kind, Question, Sight, Unseen
+from sidecar.observed import Unseen
 from sidecar.verify.findings import Finding, Severity, worst
 from sidecar.verify.judge import judge
 from sidecar.verify.probes.dns import Asking
@@ -147,8 +146,7 @@ async def checks(probing: Probing, clock: Callable[[], float]) -> AsyncIterator[
         probing.smtp_s,
         probing.connect,
     )
-    lookups = Lookups(probing.resolver, clock, probing.dns_s)
-    run = Checks(probing, clock, asking, policies, hosts, lookups)
+    run = Checks(probing, clock, asking, policies, hosts)
     try:
         yield run
     finally:
@@ -165,7 +163,6 @@ class Checks:
     _asking: Asking
     _policies: PolicyProbe
     _smtp: SmtpProbe
-    _lookups: Lookups
     _hosts: dict[str, asyncio.Task[MxSeen]] = field(default_factory=dict)
 
     async def check(self, wanted: Wanted) -> Checked:
@@ -180,7 +177,7 @@ class Checks:
         async with asyncio.TaskGroup() as group:
             txt = group.create_task(self._asking.txt(f"_mta-sts.{domain}"))
             tlsrpt = group.create_task(self._asking.txt(f"_smtp._tls.{domain}"))
-            caa = group.create_task(self._caa(policy_host(domain)))
+            caa = group.create_task(self._asking.caa(policy_host(domain)))
             policy = group.create_task(self._within(self._policies.fetch(domain, inside)))
             mx = await self._asking.mx(domain)
             hosts = [group.create_task(self._host(host)) for host in hosts_of(domain, mx) or ()]
@@ -224,11 +221,6 @@ class Checks:
                 return await probe
         except TimeoutError:
             return Unseen(f"not done within {self._probing.domain_s:g} s: the server is busy", self._clock())
-
-    async def _caa(self, name: str) -> Sight[Caa]:
-        question = Question(Kind.CAA, name)
-        found: Sight[Caa] = (await self._lookups.ask([question], self._probing.dns_s))[question]
-        return found
 
     async def _misplaced(self, domain: str, txt: Asked[bytes]) -> Asked[bytes] | None:
         if isinstance(txt, NoAnswer) or candidates(txt.records):

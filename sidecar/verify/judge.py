@@ -1,5 +1,7 @@
 """All rules over what was seen of one domain; pure. A new subject is one more line here and a file in `rules`."""
 
+from dataclasses import replace
+
 from sidecar.mtasts import Mode
 from sidecar.verify.findings import Finding
 from sidecar.verify.lint import Judged
@@ -14,13 +16,16 @@ from sidecar.verify.rules.txt_dns import candidates, judge_txt
 from sidecar.verify.seen import Answer, DomainSeen, Meant
 from sidecar.verify.stakes import Stakes
 
+LONGEST = 1000
+"""Characters of a message."""
+
 
 def judge(seen: DomainSeen, meant: Meant | None, now: float) -> tuple[Finding, ...]:
     """All findings of the domain, in the order in which a sender goes; `now` in Unix seconds."""
     policy = the_policy(seen.policy)
     stakes = stakes_of(seen, policy, meant)
     hosts = seen.hosts.values()
-    return (
+    findings = (
         *judge_txt(seen),
         *judge_fetch(seen, stakes, now),
         *judge_meant(seen, meant),
@@ -31,6 +36,18 @@ def judge(seen: DomainSeen, meant: Meant | None, now: float) -> tuple[Finding, .
         *(finding for host in hosts for finding in judge_dane(host)),
         *judge_caa(seen, stakes),
     )
+    return tuple(_printable(finding) for finding in findings)
+
+
+def _printable(finding: Finding) -> Finding:
+    """What servers say gets into messages, and a server may say anything, to a person's terminal too."""
+    message = finding.message
+    if message.isprintable() and len(message) <= LONGEST:
+        return finding
+    clean = "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in message[:LONGEST]
+    )
+    return replace(finding, message=clean)
 
 
 def stakes_of(seen: DomainSeen, policy: Judged | None, meant: Meant | None) -> Stakes:

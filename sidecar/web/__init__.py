@@ -6,7 +6,7 @@ event loop, so nothing here takes long, and its end is quick.
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -125,4 +125,14 @@ def make_app(
         closing.set()
 
     app.on_shutdown.append(end_streams)
+    app.cleanup_ctx.append(_warmed)
     return app, closing
+
+
+async def _warmed(app: web.Application) -> AsyncIterator[None]:
+    snapshots = app[KIT].snapshots
+    task = asyncio.create_task(snapshots.warm())
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await snapshots.close()

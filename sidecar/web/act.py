@@ -4,6 +4,8 @@ Rule for every editor: nothing here without the token. A browser also needs the 
 page of ours; a program shows the token in a header, which no stranger's page can make a browser do.
 """
 
+from contextlib import suppress
+
 from aiohttp import hdrs, web
 
 from sidecar.domainname import to_ascii
@@ -34,20 +36,19 @@ def _may(request: web.Request, csrf: str) -> None:
     if visitor.program:
         return
     if visitor.session is None or not from_here(request) or not same_secret(csrf, visitor.session.csrf):
-        raise web.HTTPForbidden(reason="The form is too old, or did not come from this page: load the page again")
+        raise web.HTTPForbidden(
+            reason="The form is too old, or did not come from this page: load the page again"
+        )
 
 
 async def perform(kit: Kit, action: str, key: str | None) -> str | None:
     """Notes the wish; returns the domain (or `FILE`) that it is about. Raises HTTP errors for what cannot be."""
-    if key is not None and key != FILE:
-        try:
-            key = to_ascii(key)
-        except ValueError as error:
-            raise web.HTTPBadRequest(reason="This is no domain name") from error
     site = await kit.snapshots.site()
-    known = site is not None and key is not None and (key in site.rows or key == FILE)
-    if key is not None and not known:
-        raise web.HTTPNotFound(reason="This mailcow has no such domain")
+    if key is not None and key != FILE:
+        with suppress(ValueError):  # what is no domain name is no domain of this mailcow either
+            key = to_ascii(key)
+        if site is None or key not in site.rows:
+            raise web.HTTPNotFound(reason="This mailcow has no such domain")
     try:
         match action:
             case "check":
@@ -56,7 +57,9 @@ async def perform(kit: Kit, action: str, key: str | None) -> str | None:
                 await kit.source.apply_now()
             case "adopt":
                 if key is None or site is None or not adoptable(site, [key]):
-                    raise web.HTTPBadRequest(reason="Name a domain that the sidecar looks after, or * for the file")
+                    raise web.HTTPBadRequest(
+                        reason="Name a domain that the sidecar looks after, or * for the file"
+                    )
                 await kit.source.adopt([key])
             case _:
                 raise web.HTTPNotFound

@@ -13,6 +13,7 @@ from aiohttp import hdrs, web
 from sidecar.domainname import to_ascii
 from sidecar.errors import SidecarError
 from sidecar.observed import FILE
+from sidecar.rollout import Stage
 from sidecar.web import act
 from sidecar.web.detail import Detail, detail_of
 from sidecar.web.history import shown_event
@@ -22,7 +23,6 @@ from sidecar.web.openapi import DOCUMENT
 from sidecar.web.render import iso
 from sidecar.web.table import MODES, MOST_PER_PAGE, SORTS, Asked, page_of, slug
 from sidecar.web.view import Item, Pending, Site
-from sidecar.rollout import Stage
 from sidecar.web.wording import Light
 
 MOST_EVENTS = 1_000
@@ -286,6 +286,8 @@ async def action(request: web.Request) -> web.Response:
         raise web.HTTPForbidden(reason="Programs show the token as Authorization: Bearer")
     key = _key(await request.read())
     name = request.match_info["action"]
+    if name == "apply" and key is not None:
+        raise web.HTTPBadRequest(reason="A pass is about all domains")
     if name == "adopt" and key is None:
         raise web.HTTPBadRequest(reason=f"domain is needed: a domain, or {FILE} for the policy file")
     await act.perform(kit, name, key)

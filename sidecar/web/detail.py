@@ -13,7 +13,7 @@ from sidecar.ownership import Whose
 from sidecar.plan.actions import verb
 from sidecar.plan.words import day, span
 from sidecar.records import Need
-from sidecar.rollout import Stage, Status
+from sidecar.rollout import NEEDED, Condition, ConditionType, Stage, Status
 from sidecar.status import Care
 from sidecar.verify.findings import Finding, Severity
 from sidecar.web.line import Cell, Known, Line, certificate_cell, line_of, need_cell, policy_cell
@@ -137,23 +137,36 @@ def _steps(known: Known) -> tuple[Step, ...]:
         case _:
             text = certificate.text
     steps.append(Step(f"mta-sts.{to_unicode(row.domain)} is in the certificate", certificate.light, text))
-    if row.records is not None:
-        for title, need in _titled(row.records.host, row.records.id, row.records.report):
-            cell = need_cell(need)
-            steps.append(Step(title, cell.light, cell.text))
-    steps += [
-        Step(CONDITION[c.type], _TRUTH[c.status], c.message or c.status.value, c.since)
-        for c in known.rollout.conditions
-    ]
+    needs = {} if row.records is None else dict(zip(_ROLES, row.records.needs, strict=True))
+    conditions = {condition.type: condition for condition in known.rollout.conditions}
+    for title, need, kind in (
+        ("The DNS leads senders to the policy", needs.get("host"), None),
+        (CONDITION[ConditionType.POLICY_SERVED], None, ConditionType.POLICY_SERVED),
+        (CONDITION[ConditionType.RECORD_PUBLISHED], needs.get("id"), ConditionType.RECORD_PUBLISHED),
+        (CONDITION[ConditionType.MX_COVERED], None, ConditionType.MX_COVERED),
+        (CONDITION[ConditionType.MX_AUTHENTICATED], None, ConditionType.MX_AUTHENTICATED),
+        (CONDITION[ConditionType.REPORTS_WANTED], needs.get("report"), ConditionType.REPORTS_WANTED),
+    ):
+        steps += _step(title, need, conditions.get(kind) if kind else None, known.mode)
     return tuple(steps)
 
 
-def _titled(host: Need, txt: Need, report: Need) -> tuple[tuple[str, Need], ...]:
-    return (
-        ("The DNS leads senders to the policy", host),
-        ("The DNS tells senders that there is one", txt),
-        ("The DNS tells senders where to report", report),
-    )
+_ROLES = ("host", "id", "report")
+
+
+def _step(title: str, need: Need | None, condition: Condition | None, mode: Mode | None) -> list[Step]:
+    """What the DNS has and what a check found of the same thing are one step; the worse counts."""
+    found: list[Step] = []
+    if need is not None:
+        cell = need_cell(need)
+        found.append(Step(title, cell.light, cell.text))
+    if condition is not None:
+        light = _TRUTH[condition.status]
+        if condition.status is Status.FALSE and mode is Mode.ENFORCE and condition.type in NEEDED:
+            light = Light.FAILING
+        found.append(Step(title, light, condition.message or condition.status.value, condition.since))
+    # with equal lights, what was checked says more
+    return sorted(found, key=lambda step: (step.light.rank, step.since is None))[:1]
 
 
 def _todo(known: Known, line: Line) -> tuple[tuple[str, str | None], ...]:

@@ -58,6 +58,8 @@ async def _next(request: web.Request, number: int) -> int | None:
             return None
         with suppress(TimeoutError):
             await asyncio.wait_for(closing.wait(), GATHER_S)
+        # told when the pages can show it
+        await kit.snapshots.site(patient=True)
         return kit.source.changes.number
     finally:
         for task in (change, end):

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from sidecar.web.auth import client_of, host_allowed
 from sidecar.web.kit import COOKIE, KIT, VISITOR, Kit, Visitor, root_of
@@ -46,7 +46,7 @@ async def on_prepare(_request: web.BaseRequest, response: web.StreamResponse) ->
 ErrorPage = Callable[[web.Request, int, str], Awaitable[web.Response]]
 
 
-def errors(page: ErrorPage) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def errors(page: ErrorPage) -> Middleware:
     """The outermost: every failure becomes a page, or a problem (RFC 9457) for a program."""
 
     @web.middleware

@@ -56,7 +56,7 @@ class Line:
     cause: Cause
     mode: Mode | None
     stage: Stage | None
-    """None for a domain that the sidecar does not look after."""
+    """None for a domain that the sidecar does not look after, or cannot see."""
     policy: Cell
     certificate: Cell
     dns: Cell
@@ -105,7 +105,9 @@ class Known:
 
     @property
     def stage(self) -> Stage | None:
-        """Where the domain is in its roll-out."""
+        """Where the domain is in its roll-out; None where the sidecar does not look after it, or cannot see it."""
+        if isinstance(self.row.served, Unseen):
+            return None
         if self.row.care is not Care.MANAGED and self.mode is not Mode.NONE:
             return None
         return stage(self.rollout, self.mode, self.settings.soak)
@@ -164,14 +166,13 @@ _LIGHT_OF_STAGE = {
 
 
 def _failing(known: Known) -> tuple[Light, Cause] | None:
+    # a finding says more than the notice of the roll-out that it caused
+    worst = _worst(known, Severity.ERROR if known.mode is Mode.ENFORCE else Severity.CRITICAL)
+    if worst is not None:
+        return Light.FAILING, _found(worst)
     notices = _of_level(known.row, Level.ERROR)
     if notices:
         return Light.FAILING, _told(notices[0])
-    worst = _worst(known, Severity.CRITICAL)
-    if worst is None and known.mode is Mode.ENFORCE:
-        worst = _worst(known, Severity.ERROR)
-    if worst is not None:
-        return Light.FAILING, _found(worst)
     if known.stage is Stage.FAILING:
         blocking = known.rollout.blocking()
         message = blocking[0].message if blocking else STAGE_SENTENCE[Stage.FAILING]
@@ -181,15 +182,16 @@ def _failing(known: Known) -> tuple[Light, Cause] | None:
 
 def _attention(known: Known) -> tuple[Light, Cause] | None:
     row = known.row
+    # a record first: it can be pasted, and the planner's notice of the same name says no more
+    if row.care is Care.MANAGED and row.records is not None:
+        for role, need in zip(("host", "id", "report"), row.records.needs, strict=True):
+            if need.lacking:
+                return Light.ATTENTION, _lacks(role, need, row.records.ttl)
     notices = _of_level(row, Level.WARNING)
     if notices:
         return Light.ATTENTION, _told(notices[0])
     if row.care is not Care.MANAGED:
         return None
-    if row.records is not None:
-        for need in row.records.needs:
-            if need.lacking:
-                return Light.ATTENTION, _lacks(need, row.records.ttl)
     # What the sidecar is about to mend, or waits with, is no work for a person.
     least = Severity.ERROR if row.todo or row.held else Severity.WARNING
     worst = _worst(known, least)
@@ -240,7 +242,9 @@ def _working(known: Known) -> tuple[Light, Cause] | None:
             return Light.WORKING, Cause("soaking", message)
         case Stage.CHECKING if known.rollout.checked_at:
             blocking = known.rollout.blocking()
-            message = blocking[0].message if blocking and blocking[0].message else STAGE_SENTENCE[Stage.CHECKING]
+            message = (
+                blocking[0].message if blocking and blocking[0].message else STAGE_SENTENCE[Stage.CHECKING]
+            )
             return Light.UNKNOWN, Cause("checking", message)
         case _:
             return None
@@ -265,10 +269,10 @@ def _found(finding: Finding) -> Cause:
     return Cause(finding.code, finding.message, finding.todo)
 
 
-def _lacks(need: Need, ttl: int) -> Cause:
+def _lacks(role: str, need: Need, ttl: int) -> Cause:
     word = "has another record" if need.standing is Standing.DIFFERENT else "is missing in the DNS"
     todo = None if need.record is None else f"publish: {record_line(need.record, ttl)}"
-    return Cause(f"record-{need.owner.partition('.')[0].strip('_')}", f"{need.owner} {word}", todo)
+    return Cause(f"record-{role}", f"{need.owner} {word}", todo)
 
 
 # --- cells ---------------------------------------------------------------------------------------------------

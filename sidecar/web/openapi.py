@@ -119,7 +119,13 @@ _SCHEMAS: dict[str, _Schema] = {
             },
             "needs": _list(
                 _object(
-                    {"status": _LIGHT, "code": _TEXT, "message": _TEXT, "todo": _MAYBE, "domains": _list(_TEXT)}
+                    {
+                        "status": _LIGHT,
+                        "code": _TEXT,
+                        "message": _TEXT,
+                        "todo": _MAYBE,
+                        "domains": _list(_TEXT),
+                    }
                 )
             ),
             "pending": _list(
@@ -198,6 +204,9 @@ def _answers(name: str, *problems: str, status: str = "200", description: str = 
             "description": _PROBLEMS[code],
             "content": {"application/problem+json": {"schema": _ref("Problem")}},
         }
+    if "400" in answers:
+        # of the server below us: a request line or a header that is too long, or no HTTP
+        answers["400"]["content"]["text/plain"] = {"schema": _TEXT}
     return answers
 
 
@@ -300,8 +309,10 @@ DOCUMENT: Mapping[str, Any] = {
                 "responses": _answers("Events", "400", "503"),
             }
         },
-        "/api/v1/actions/check": _action("check", "Look at a domain as a sender, or at all", needs_domain=False),
-        "/api/v1/actions/apply": _action("apply", "Make a pass now", needs_domain=False),
+        "/api/v1/actions/check": _action(
+            "check", "Look at a domain as a sender, or at all", needs_domain=False
+        ),
+        "/api/v1/actions/apply": _action("apply", "Make a pass now", needs_domain=False, takes_domain=False),
         "/api/v1/actions/adopt": _action(
             "adopt", "Take a policy over from the person who made it (* for the file)", needs_domain=True
         ),

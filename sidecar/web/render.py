@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from sidecar.domainname import to_unicode
 from sidecar.plan.words import span
@@ -52,10 +53,18 @@ def templates() -> Environment:
         auto_reload=False,
     )
     environment.filters.update(
-        unicode=to_unicode, moment=moment, iso=iso, ago=ago, named=named, when=when, span=span
+        unicode=to_unicode, prose=prose, moment=moment, iso=iso, ago=ago, named=named, when=when, span=span
     )
     environment.globals.update(count=count, Light=Light)
     return environment
+
+
+def prose(text: str) -> Markup:
+    """A sentence, with what stands in backquotes as code."""
+    parts = [escape(part) for part in text.split("`")]
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(Markup(f"<code>{part}</code>") if n % 2 else part for n, part in enumerate(parts))  # noqa: S704 - escaped above
 
 
 def moment(at: float) -> str:

@@ -1,16 +1,19 @@
 """Keeps the view of the latest moment, so that a page with 5,000 domains costs no more than its lines.
 
-Rule for every editor: the view is made in a thread, once for each change, and under load seldom enough that passes
-are not held up. Nothing is decided here.
+Rule for every editor: the view is made in a thread, once for each change at most. A page rather shows the moment
+before than waits: what is newer comes live. Nothing is decided here.
 """
 
 import asyncio
 import time
+from contextlib import suppress
 
 from sidecar.web.source import Source
 from sidecar.web.view import Site, site_of
 
-SHARE = 10
+PATIENCE_S = 0.25
+"""How long a page waits for the latest view, where it has an older one."""
+SHARE = 5
 """A view is made anew at most once in this many times as long as making it took."""
 
 
@@ -19,25 +22,47 @@ class Snapshots:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._lock = asyncio.Lock()
         self._site: Site | None = None
         self._number = -1
+        self._making: asyncio.Task[None] | None = None
         self._not_before = 0.0
 
-    async def site(self) -> Site | None:
-        """What the daemon knows; None before the first pass."""
-        async with self._lock:
-            number = self._source.changes.number
-            began = time.monotonic()
-            if number != self._number and (self._site is None or began >= self._not_before):
-                report = self._source.latest()
-                if report is None:
-                    self._site = None
-                else:
-                    self._site = await asyncio.to_thread(
-                        site_of, report, self._source.settings, self._source.checked
-                    )
-                self._number = number
-                took = time.monotonic() - began
-                self._not_before = began + SHARE * took
-            return self._site
+    async def site(self, *, patient: bool = False) -> Site | None:
+        """What the daemon knows; None before the first pass. Patient: as of now, however long that takes."""
+        while self._number != self._source.changes.number:
+            if self._making is None:
+                self._making = asyncio.create_task(self._make())
+                self._making.add_done_callback(self._made)
+            making = asyncio.shield(self._making)
+            if self._site is None or patient:
+                await making
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(making, PATIENCE_S)
+            break
+        return self._site
+
+    async def warm(self) -> None:
+        """Makes the first view as soon as there is something to see, so that the first page need not wait."""
+        while await self.site(patient=True) is None:
+            await self._source.changes.after(self._number)
+
+    async def close(self) -> None:
+        """Ends what is being made."""
+        if self._making is not None:
+            self._making.cancel()
+            await asyncio.gather(self._making, return_exceptions=True)
+
+    def _made(self, _: "asyncio.Task[None]") -> None:
+        self._making = None
+
+    async def _make(self) -> None:
+        await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
+        number, began = self._source.changes.number, time.monotonic()
+        report = self._source.latest()
+        site = None
+        if report is not None:
+            site = await asyncio.to_thread(site_of, report, self._source.settings, self._source.checked)
+        self._site, self._number = site, number
+        took = time.monotonic() - began
+        self._not_before = began + SHARE * took

@@ -22,6 +22,7 @@ class Trouble:
     message: str
     since: float
     todo: str | None = None
+    title: str = "mailcow cannot be reached"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ def _cell(cell: Cell) -> tuple[float, float, str]:
 
 SORTS: Mapping[str, _Key] = {
     "status": lambda line: (line.light.rank,),
-    "domain": lambda line: (),
+    "domain": lambda _: (),
     "mode": lambda line: (-line.mode.strength if line.mode else 1,),
     "stage": lambda line: (list(Stage).index(line.stage) if line.stage else 99,),
     "policy": lambda line: _cell(line.policy),

@@ -97,20 +97,17 @@ class Site:
         failing, waiting = self.counts.get(Light.FAILING, 0), self.counts.get(Light.ATTENTION, 0)
         unknown, working = self.counts.get(Light.UNKNOWN, 0), self.counts.get(Light.WORKING, 0)
         if failing:
-            return f"{count(failing, 'domain')} {_verb(failing, 'fails', 'fail')}: mail may be refused."
+            return f"{count(failing, 'domain')} {'fails' if failing == 1 else 'fail'}: mail may be refused."
         if waiting:
-            return f"{count(waiting, 'domain')} {_verb(waiting, 'waits', 'wait')} for you."
+            return f"{count(waiting, 'domain')} {'waits' if waiting == 1 else 'wait'} for you."
         if any(item.light in {Light.FAILING, Light.ATTENTION} for item in self.items):
             return "The domains are fine; something else needs you."
         if unknown:
             return f"{count(unknown, 'domain')} could not be looked at."
         if working:
-            return f"{count(working, 'domain')} {_verb(working, 'is', 'are')} on {_verb(working, 'its', 'their')} way; nothing for you to do."
+            on_its = "is on its" if working == 1 else "are on their"
+            return f"{count(working, 'domain')} {on_its} way; nothing for you to do."
         return "All is well; nothing for you to do."
-
-
-def _verb(number: int, one: str, many: str) -> str:
-    return one if number == 1 else many
 
 
 def site_of(report: Report, settings: Settings, checked: Callable[[str], CheckRecord | None]) -> Site:

@@ -24,7 +24,7 @@ from tests.stage import Stage
 SIZES = (10, 1_000)
 PASSES = 20
 NEW_DOMAINS = 5
-IDLE_S = 10.0
+IDLE_S = 60.0
 POLLS_AN_HOUR = 120
 LISTS_AN_HOUR = 6
 LONG = 3_600
@@ -175,7 +175,9 @@ def table(found: dict[int, Measured]) -> Table:
         ("its own (USS)", "uss", 1 / MEBIBYTE, "MB", ""),
     )
     for label, name, factor, unit, aim in rows:
-        values = [f"{getattr(one, name) * factor:.{1 if unit == 's' else 0}f} {unit}" for one in found.values()]
+        values = [
+            f"{getattr(one, name) * factor:.{1 if unit == 's' else 0}f} {unit}" for one in found.values()
+        ]
         made.add_row(label, *values, aim)
     return made
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 MEBIBYTE = 2**20
-DELAY_S = 0.005
-"""How long the DNS and the policy host take to answer: far less than on the internet, which would favour us."""
+DELAY_S = 0.02
+"""How long the DNS and the policy host take to answer, as on a short way through the internet. Without any way at all
+there is nothing to wait for, and one domain after the other is as quick; the table shows that, too.
+"""
 SAMPLE = 100
 """Domains that checkdmarc is given: its time grows evenly with their number."""
 
@@ -45,20 +47,29 @@ class Row:
 
 
 async def bench(count: int = 1_000, sample: int = SAMPLE, delay_s: float = DELAY_S) -> list[Row]:
-    """Measures `count` domains by us and `sample` of them by checkdmarc (none of it where that is not installed).
+    """Measures `count` domains by us and `sample` of them by checkdmarc.
 
     Raises AssertionError where the two find different domains wrong.
     """
     async with _servers(delay_s, count) as ports:
         ours = await _run("ours", count, ports)
         theirs = await _run("checkdmarc", min(sample, count), ports)
+    async with _servers(0, count) as ports:
+        ours_near = await _run("ours", count, ports)
+        theirs_near = await _run("checkdmarc", min(sample, count), ports)
     known = [name for name in ours.wrong if int(name[1:5]) < theirs.count]
     if list(theirs.wrong) != known or not known:
         raise AssertionError(f"checkdmarc finds {theirs.wrong} wrong, we {known}")
     return [
         Row("domains checked", str(ours.count), str(theirs.count)),
-        Row("domains a second", f"{ours.rate:.0f}", f"{theirs.rate:.1f}", "ten times checkdmarc's"),
+        Row(
+            f"domains a second, {delay_s * 1000:.0f} ms an answer",
+            f"{ours.rate:.0f}",
+            f"{theirs.rate:.1f}",
+            "ten times checkdmarc's",
+        ),
         Row("times checkdmarc's rate", f"{ours.rate / theirs.rate:.0f}", "1", ">= 10"),
+        Row("  … answers without delay", f"{ours_near.rate:.0f}", f"{theirs_near.rate:.0f}"),
         Row("CPU for a domain", _milliseconds(ours), _milliseconds(theirs)),
         Row("peak of memory (RSS)", f"{ours.peak / MEBIBYTE:.0f} MB", f"{theirs.peak / MEBIBYTE:.0f} MB"),
         Row("domains found wrong", str(len(ours.wrong)), str(len(theirs.wrong)), "the same ones"),
@@ -95,4 +106,4 @@ async def _run(which: str, count: int, ports: dict[str, Any]) -> Run:
 
 if __name__ == "__main__":
     for row in asyncio.run(bench(*(int(word) for word in sys.argv[1:3]))):
-        print(f"{row.figure:28}{row.ours:>12}{row.checkdmarc:>14}   {row.aim}")
+        print(f"{row.figure:36}{row.ours:>12}{row.checkdmarc:>14}   {row.aim}")

@@ -45,7 +45,7 @@ def ours(ports: Ports) -> Check:
 def checkdmarc(ports: Ports) -> Check:
     """MTA-STS, TLSRPT and MX (STARTTLS, TLSA, DNSSEC) by checkdmarc, one domain after the other as it does them."""
     os.environ["REQUESTS_CA_BUNDLE"] = os.environ["SSL_CERT_FILE"] = ports["root"]
-    _redirect({443: ports["https"], 25: ports["smtp"]})
+    redirect({443: ports["https"], 25: ports["smtp"]})
     mta_sts = importlib.import_module("checkdmarc.mta_sts")
     reports = importlib.import_module("checkdmarc.smtp_tls_reporting")
     smtp = importlib.import_module("checkdmarc.smtp")
@@ -64,7 +64,7 @@ def checkdmarc(ports: Ports) -> Check:
     return lambda names: {name: good(name) for name in names}
 
 
-def _redirect(ports: dict[int, int]) -> None:
+def redirect(ports: dict[int, int]) -> None:
     """checkdmarc has no option for ports and addresses: what goes to the world goes to loopback."""
     real: Callable[..., Any] = socket.getaddrinfo
 

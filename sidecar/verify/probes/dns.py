@@ -17,6 +17,7 @@ import dns.name
 import dns.rcode
 import dns.rdata
 import dns.rdatatype
+import dns.rdtypes.ANY.CAA
 import dns.rdtypes.ANY.MX
 import dns.rdtypes.ANY.TLSA
 import dns.rdtypes.ANY.TXT
@@ -26,7 +27,8 @@ import dns.resolver
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
-from sidecar.dns.lookup import EDNS_PAYLOAD, TRY_S
+from sidecar.dns.lookup import EDNS_PAYLOAD, TRY_S, _issue
+from sidecar.observed import Caa, Seen, Sight, Unseen
 from sidecar.verify.seen import NULL_MX, Answer, Asked, NoAnswer, Silence, Tlsa
 
 _BOGUS_EDE = frozenset({5, 6, 7, 8, 9, 10, 11, 12})
@@ -65,6 +67,19 @@ class Asking:
     async def tlsa(self, host: str) -> Asked[Tlsa]:
         """The TLSA records for port 25 of an MX host (RFC 7672 §2.2.3)."""
         return _only(await self._records(f"_25._tcp.{host}", RdataType.TLSA), _tlsa)
+
+    async def caa(self, name: str) -> Sight[Caa]:
+        """The CAA records that count: the first found from the name upwards (RFC 8659 §3)."""
+        place = name
+        while place:
+            found = await self._records(place, RdataType.CAA)
+            if isinstance(found, NoAnswer):
+                return Unseen(found.reason, found.at)
+            records = [record for record in found.records if isinstance(record, dns.rdtypes.ANY.CAA.CAA)]
+            if records:
+                return Seen(Caa(place, _issue(records)), found.at)
+            place = place.partition(".")[2]
+        return Seen(Caa(None), self._clock())
 
     async def addresses(self, host: str) -> Asked[str]:
         """A, then AAAA. One of both is enough; none is an answer only if both were given."""

@@ -75,7 +75,7 @@ class PolicyProbe:
     async def _answer(self, reached: Reached, host: str) -> PolicyAnswer:
         with handshake():
             reader, writer = await asyncio.open_connection(
-                sock=reached.connection, ssl=self.context, server_hostname=host
+                sock=reached.handle(), ssl=self.context, server_hostname=host
             )
         with closing(writer):
             certificate = peer_certificate(writer)

@@ -75,7 +75,7 @@ class SmtpProbe:
         way, timeout_s = reached.way, self.timeout_s * (1 - 1 / CONNECT_SHARE)
         try:
             async with asyncio.timeout(timeout_s):
-                reader, writer = await asyncio.open_connection(sock=reached.connection)
+                reader, writer = await asyncio.open_connection(sock=reached.handle())
                 with closing(writer):
                     version = await _start_tls(reader, writer, self.context, host)
                     seen = MxTls(way, version, peer_certificate(writer), self.clock())

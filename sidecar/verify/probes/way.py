@@ -40,6 +40,10 @@ class Reached:
     def __exit__(self, *_: object) -> None:
         self.connection.close()
 
+    def handle(self) -> socket.socket:
+        """The same connection for a transport, which closes what it is given in its own time."""
+        return self.connection.dup()
+
     async def again(self, timeout_s: float = CONNECT_S) -> socket.socket:
         """A second connection to the same end; raises OSError or TimeoutError."""
         return await _connect(self.address, self.port, timeout_s)

@@ -1,0 +1,266 @@
+"""Each event is told once; what was not seen is no event; what flaps is told once."""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.mtasts import Mode
+from sidecar.notice import Level, Notice
+from sidecar.notify.events import STEADY_S, Event, Told, View, news, view_of
+from sidecar.observed import CheckRecord, Memory
+from sidecar.plan.actions import Plan
+from sidecar.rollout import NEEDED, ConditionType, Judgement, Rollout, Stage, Status, checked
+from sidecar.settings import Settings, Tell
+from sidecar.verify.findings import Finding, Severity
+from tests.notify.views import DENIED, EXPIRED, view
+from tests.worlds import NOW, World, given_settings, observed, text
+
+
+def after(*views: View, told: Told | None = None) -> tuple[Told, list[Event]]:
+    """What people know after these views, and all that they were told."""
+    found: list[Event] = []
+    for one in views:
+        told, events = news(told, one)
+        found += events
+    assert told is not None
+    return told, found
+
+
+def kinds(events: Iterable[Event]) -> list[Tell]:
+    """What kinds of events they are, in order."""
+    return [event.kind for event in events]
+
+
+# --- stages ----------------------------------------------------------------------------------------------
+
+
+def test_change_of_stage_is_told_once_with_both_stages() -> None:
+    """The first view is only taken down."""
+    ready = view(stages={"a.example": Stage.READY}, at=60)
+    _, events = after(view(), view(at=30), ready, replace(ready, at=NOW + 90))
+    (event,) = events
+    assert (event.kind, event.subject, event.was, event.now) == (Tell.STAGE, "a.example", "soaking", "ready")
+    assert event.at == NOW + 60
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        {"a.example": None},  # what is served was not seen
+        {"a.example": Stage.CHECKING},  # a check could not be made
+        None,  # mailcow's list was not seen
+    ],
+)
+def test_stage_that_is_not_known_is_no_change(unknown: dict[str, Stage | None] | None) -> None:
+    """Neither when it comes nor when it goes; and what changed meanwhile is told then."""
+    dark = replace(view(at=30), stages=None) if unknown is None else view(at=30, stages=unknown)
+    assert after(view(), dark, view(at=60))[1] == []
+    (event,) = after(view(), dark, view(at=60, stages={"a.example": Stage.BLOCKED}))[1]
+    assert (event.was, event.now) == ("soaking", "blocked")
+
+
+def test_domain_that_comes_or_goes_is_no_event() -> None:
+    """It is known from then on; one that went and came back is new."""
+    both = view(stages={"a.example": Stage.SOAKING, "b.example": Stage.PUBLISHING}, at=30)
+    told, events = after(view(), both, view(at=60), replace(both, at=NOW + 90))
+    assert events == []
+    assert set(told.stages) == {"a.example", "b.example"}
+
+
+def test_failing_is_critical() -> None:
+    """And no other stage is."""
+    stages = [Stage.ENFORCED, Stage.FAILING, Stage.ENFORCED]
+    _, events = after(*(view(at=n, stages={"a.example": stage}) for n, stage in enumerate(stages)))
+    assert [event.critical for event in events] == [True, False]
+
+
+# --- errors ----------------------------------------------------------------------------------------------
+
+
+def test_error_is_told_once_and_so_is_its_end() -> None:
+    """Also one that is there at the very beginning; its end is told only when it has been away for a while."""
+    over = [view(at=100), view(at=100 + STEADY_S - 1), view(at=100 + STEADY_S), view(at=5_000)]
+    told, events = after(view(EXPIRED), view(EXPIRED, at=30), *over)
+    assert kinds(events) == [Tell.ERROR, Tell.RECOVERY]
+    assert events[0].todo == "renew it"
+    assert events[1].at == NOW + 100 + STEADY_S
+    assert told.troubles == {}
+
+
+def test_error_that_comes_and_goes_is_told_once() -> None:
+    """However often; its end is counted from when it was seen last."""
+    flapping = [view(*([EXPIRED] if n % 2 else []), at=300 * n) for n in range(1, 20)]
+    _, events = after(*flapping)
+    assert kinds(events) == [Tell.ERROR]
+    _, events = after(*flapping, view(at=6_000), view(at=6_000 + STEADY_S))
+    assert kinds(events) == [Tell.ERROR, Tell.RECOVERY]
+
+
+def test_other_words_are_no_other_error_and_a_worse_one_is() -> None:
+    """A number of days in the text changes every day."""
+    other = replace(EXPIRED, message="the certificate ended 2 days ago")
+    worse = replace(EXPIRED, critical=True)
+    _, events = after(
+        view(EXPIRED), view(other, at=30), view(worse, at=60), view(worse, at=90), view(EXPIRED, at=120)
+    )
+    assert [(event.critical, event.was) for event in events] == [(False, ""), (True, "error")]
+
+
+UNSEEN = {
+    "the host could not be probed": view(at=30, unseen=frozenset({("a.example", "mx.a.example")})),
+    "the domain was not checked since the state was lost": view(
+        at=30, unseen=frozenset({("a.example", "*")})
+    ),
+}
+
+
+@pytest.mark.parametrize("dark", UNSEEN.values(), ids=UNSEEN)
+def test_finding_that_was_not_looked_for_is_not_over(dark: View) -> None:
+    """For however long."""
+    later = replace(dark, at=NOW + 10 * STEADY_S)
+    told, events = after(view(EXPIRED), dark, later)
+    assert kinds(events) == [Tell.ERROR]
+    assert set(told.troubles) == {EXPIRED.key}
+
+
+def test_notice_is_not_over_while_mailcow_does_not_answer() -> None:
+    """What was planned then came from an older list; a finding of a check, which asks others, may be over."""
+    views = [view(DENIED, EXPIRED), view(at=30, blind=True), view(at=2_000, blind=True)]
+    told, events = after(*views)
+    assert [(event.kind, event.code) for event in events] == [
+        (Tell.ERROR, DENIED.code),
+        (Tell.ERROR, EXPIRED.code),
+        (Tell.RECOVERY, EXPIRED.code),
+    ]
+    assert set(told.troubles) == {DENIED.key}
+    assert kinds(after(view(at=2_100), view(at=3_000), told=told)[1]) == [Tell.RECOVERY]
+
+
+def test_errors_of_a_domain_that_is_gone_are_forgotten_without_a_word() -> None:
+    """Nothing recovered."""
+    of_domain = replace(DENIED, code="mx.uncovered", subject="a.example")
+    told, events = after(view(EXPIRED, of_domain), view(at=30, stages={}), view(at=9_000, stages={}))
+    assert kinds(events) == [Tell.ERROR, Tell.ERROR]
+    assert told == Told()
+
+
+STAGES = st.sampled_from([*Stage, None])
+VIEWS = st.lists(
+    st.tuples(STAGES, st.booleans(), st.booleans(), st.booleans(), st.floats(0, 1_000)),
+    min_size=1,
+    max_size=20,
+)
+
+
+@given(VIEWS)
+def test_what_is_told_adds_up_to_what_is_known(
+    steps: list[tuple[Stage | None, bool, bool, bool, float]],
+) -> None:
+    """Errors and ends of errors take turns, each stage begins where the one before ended, and nothing is told twice."""
+    told: Told | None = None
+    events: list[Event] = []
+    at = 0.0
+    for stage, expired, denied, blind, seconds in steps:
+        at += seconds
+        troubles = [*([EXPIRED] if expired else []), *([DENIED] if denied else [])]
+        one = view(*troubles, at=at, stages={"a.example": stage}, blind=blind)
+        told, found = news(told, one)
+        events += found
+        assert news(told, one)[1] == ()
+    assert told is not None
+    for trouble in (EXPIRED, DENIED):
+        said = [event.kind for event in events if event.key == trouble.key]
+        assert said == [Tell.ERROR, Tell.RECOVERY] * (len(said) // 2) + [Tell.ERROR] * (len(said) % 2)
+        assert (trouble.key in told.troubles) == bool(len(said) % 2)
+    moves = [event for event in events if event.kind is Tell.STAGE]
+    assert all(before.now == later.was for before, later in itertools.pairwise(moves))
+    assert all(move.was != move.now for move in moves)
+    assert not moves or moves[-1].now == told.stages["a.example"].value
+
+
+# --- from a pass -----------------------------------------------------------------------------------------
+
+
+def seen(world: World, *notices: Notice, settings: Settings | None = None) -> View:
+    """The view of a pass over this world."""
+    return view_of(observed(world), Plan(notices=notices), settings or Settings())
+
+
+def finding(severity: Severity, subject: str = "mx.example.org") -> Finding:
+    """A finding of this severity."""
+    return Finding(f"code-{severity}", severity, subject, "message", "todo", "RFC 8461 §4.2")
+
+
+def test_errors_of_a_pass_are_its_notices_and_the_findings_of_checks() -> None:
+    """Of what is managed, and nothing that is less than an error."""
+    record = CheckRecord(NOW, tuple(finding(severity) for severity in Severity))
+    world = World(
+        domains=("example.org", "left.example"),
+        memory=Memory(checks={"example.org": record, "left.example": record}),
+    )
+    notices = [Notice(level, f"notice.{level}", "example.org", "message", "todo") for level in Level]
+    found = seen(world, *notices, settings=given_settings({"exclude": ["left.example"]}))
+    assert {trouble.key: trouble.critical for trouble in found.troubles.values()} == {
+        ("notice.error", "example.org", ""): False,
+        ("code-error", "example.org", "mx.example.org"): False,
+        ("code-critical", "example.org", "mx.example.org"): True,
+    }
+    assert found.unseen == {("example.org", "mx.example.org")}
+    assert not found.blind
+
+
+def test_stage_of_a_pass_comes_with_what_holds_it_up() -> None:
+    """In the words of the check."""
+    judged = {kind: Judgement(Status.TRUE) for kind in NEEDED}
+    judged[ConditionType.RECORD_PUBLISHED] = Judgement(Status.FALSE, "txt-none", "_mta-sts has no record")
+    world = World(
+        served={"example.org": text(Mode.TESTING)},
+        memory=Memory(rollouts={"example.org": checked(Rollout(), judged, NOW, 3_600)}),
+    )
+    stages = seen(world).stages
+    assert stages is not None
+    assert (stages["example.org"].stage, stages["example.org"].why) == (
+        Stage.ANNOUNCING,
+        "_mta-sts has no record",
+    )
+
+
+@pytest.mark.parametrize(
+    ("world", "notices", "blind"),
+    [
+        (World(), (), False),
+        (World(unseen=frozenset({"domains"})), (), True),
+        (World(unseen=frozenset({"mailcow"})), (), True),
+        (World(unseen=frozenset({"conf"})), (), True),
+        (World(), (Notice(Level.WARNING, "mailcow.api", "mailcow", "no answer"),), True),
+    ],
+)
+def test_pass_without_an_answer_of_mailcow_is_blind(
+    world: World, notices: tuple[Notice, ...], blind: bool
+) -> None:
+    """Also where the last list stays in force."""
+    assert seen(world, *notices).blind == blind
+    assert (seen(world, *notices).stages is None) == ("domains" in world.unseen)
+
+
+@pytest.mark.parametrize(
+    ("world", "unseen"),
+    [
+        (World(memory=Memory(checks={"example.org": CheckRecord(NOW, ())})), set()),
+        (World(), {("example.org", "*")}),
+        (
+            World(
+                dns_unseen=frozenset({"example.org"}),
+                memory=Memory(checks={"example.org": CheckRecord(NOW, ())}),
+            ),
+            {("example.org", "")},
+        ),
+    ],
+)
+def test_what_was_not_seen_of_a_domain_keeps_its_errors(world: World, unseen: set[tuple[str, str]]) -> None:
+    """Its notices where the DNS did not answer, its findings where no check was made."""
+    assert seen(world).unseen == unseen

@@ -1,0 +1,135 @@
+"""Messages arrive by webhook and by Apprise; what does not arrive is told without a secret, within a deadline."""
+
+import logging
+import socket
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from sidecar.errors import TemporaryError
+from sidecar.notify.digest import Digest, digest_of
+from sidecar.notify.send import apprise, deliver, post, receivers_of
+from sidecar.settings import Tell, load
+from tests.notify.receiver import receiving
+from tests.notify.views import event
+from tests.worlds import HOST, NOW
+
+# Apprise 2.3 tries the module, and does without it where there is none (Python 3.13).
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+
+SECRET = "x9Yz8Wv7"
+FAILING = digest_of([event(message="it <b>fails</b> & more")], HOST, NOW)
+HEALED = digest_of([event(Tell.RECOVERY)], HOST, NOW)
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+async def test_webhook_gets_the_message_as_json() -> None:
+    """By POST, once."""
+    async with receiving() as receiver:
+        await post(receiver.webhook, FAILING)
+    (body,) = receiver.bodies
+    assert body["title"] == "MTA-STS on mail.example.org: 1 error"
+    assert [one["message"] for one in body["events"]] == ["it <b>fails</b> & more"]
+    assert receiver.paths == [f"/hook/{SECRET}"]
+
+
+@pytest.mark.parametrize(("digest", "kind"), [(FAILING, "failure"), (HEALED, "success")])
+async def test_apprise_gets_the_message_as_text(digest: Digest, kind: str) -> None:
+    """With a colour, and with nothing escaped."""
+    async with receiving() as receiver:
+        await apprise("apprise 1 (json)", receiver.apprise, digest)
+    (body,) = receiver.bodies
+    assert (body["title"], body["message"], body["type"]) == (digest.title, digest.text, kind)
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 404, 429, 500, 503])
+async def test_webhook_that_says_no_is_tried_again(status: int) -> None:
+    """A redirect is no yes, and is not followed; what it answers is not told."""
+    async with receiving() as receiver:
+        receiver.status = status
+        with pytest.raises(TemporaryError, match=f"webhook at 127.0.0.1 got status {status}") as caught:
+            await post(receiver.webhook, FAILING)
+    assert SECRET not in str(caught.value)
+    assert len(receiver.bodies) == 1
+
+
+async def test_apprise_that_says_no_is_told_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+    """Which Apprise logs, and which gets into no log of ours."""
+    async with receiving() as receiver:
+        receiver.status = 500
+        with pytest.raises(TemporaryError, match=r"apprise 1 \(json\) failed: .*500") as caught:
+            await apprise("apprise 1 (json)", receiver.apprise, FAILING)
+    assert SECRET not in str(caught.value)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_receiver_that_never_answers_is_given_up() -> None:
+    """At the deadline."""
+    async with receiving() as receiver:
+        receiver.status = None
+        with pytest.raises(TemporaryError, match=r"webhook at 127\.0\.0\.1 got no answer within 0.2 s"):
+            await post(receiver.webhook, FAILING, 0.2)
+        with pytest.raises(TemporaryError, match=r"apprise 1 \(json\) was not over within 0.2 s"):
+            await apprise("apprise 1 (json)", receiver.apprise + "?rto=1", FAILING, 0.2)
+
+
+async def test_receiver_that_is_away_is_told_without_its_path() -> None:
+    """By both ways; the cause that is chained quotes the URL, and is cut off."""
+    port = free_port()
+    for attempt in (
+        post(f"http://127.0.0.1:{port}/{SECRET}", FAILING),
+        post(f"http://user:{SECRET}@127.0.0.1:{port}/", FAILING),
+        post(f"https://nowhere.invalid/{SECRET}", FAILING),
+        apprise("apprise 1 (json)", f"json://127.0.0.1:{port}/{SECRET}?retry=0", FAILING),
+    ):
+        with pytest.raises(TemporaryError) as caught:
+            await attempt
+        assert SECRET not in str(caught.value)
+        assert caught.value.__suppress_context__ or caught.value.__cause__ is None
+        assert SECRET not in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"nosuchthing://{SECRET}",
+        "slack://badtoken9/x",  # Apprise quotes the token in its log
+        f"mailtos://user:{SECRET}",
+    ],
+)
+async def test_url_that_apprise_cannot_use_is_told(url: str) -> None:
+    """When it is first used: the library is loaded for nothing else."""
+    with pytest.raises(TemporaryError, match="Apprise does not know such a URL") as caught:
+        await apprise("apprise 1 (x)", url, FAILING)
+    assert "badtoken9" not in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+async def test_receivers_are_known_by_what_tells_no_secret() -> None:
+    """The same id after every start, another one for another URL, and the way that suits each."""
+    async with receiving() as receiver:
+        config = {"notify": {"webhook": receiver.webhook, "apprise": [receiver.apprise, f"ntfy://{SECRET}"]}}
+        notify = load({}, yaml.safe_dump(config).encode(), {}).notify
+        found = receivers_of(notify)
+        assert [one.label for one in found] == ["webhook", "apprise 1 (json)", "apprise 2 (ntfy)"]
+        assert found == receivers_of(notify)
+        assert len({one.id for one in found}) == 3
+        assert SECRET not in repr(found)
+        for one in found[:2]:
+            await deliver(one, FAILING)
+        assert receiver.paths == [f"/hook/{SECRET}", f"/apprise/{SECRET}"]
+
+
+def test_apprise_is_loaded_by_its_first_message_only() -> None:
+    """It takes a tenth of a second, and most have no such URL."""
+    code = "import sys, sidecar.notify.notifier, sidecar.cli.notify; print('apprise' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

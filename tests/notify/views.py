@@ -1,0 +1,45 @@
+"""Views and events for tests, with sane defaults."""
+
+from collections.abc import Mapping
+
+from sidecar.mtasts import Mode
+from sidecar.notify.events import Event, Trouble, View
+from sidecar.rollout import Stage
+from sidecar.settings import Tell
+from sidecar.stages import DomainStage
+from tests.worlds import NOW
+
+EXPIRED = Trouble(
+    "mx-cert-expired", "a.example", "mx.a.example", False, "the certificate has ended", "renew it"
+)
+DENIED = Trouble("mailcow.api", "mailcow", "", False, "mailcow refuses the key", None)
+
+
+def view(
+    *troubles: Trouble,
+    at: float = 0,
+    stages: Mapping[str, Stage | None] | None = None,
+    blind: bool = False,
+    unseen: frozenset[tuple[str, str]] = frozenset(),
+) -> View:
+    """A view `at` seconds after the first, in which a.example is in testing and checked."""
+    given: Mapping[str, Stage | None] = {"a.example": Stage.SOAKING} if stages is None else stages
+    known = {name: DomainStage(name, Mode.TESTING, stage) for name, stage in given.items()}
+    return View(NOW + at, known, {trouble.key: trouble for trouble in troubles}, blind, unseen)
+
+
+def event(
+    kind: Tell = Tell.ERROR,
+    subject: str = "a.example",
+    at: float = 0,
+    *,
+    message: str = "bad",
+    todo: str | None = None,
+    code: str = "code",
+    critical: bool = False,
+    was: str = "",
+    now: str = "",
+) -> Event:
+    """An event `at` seconds after the first."""
+    code = "stage" if kind is Tell.STAGE else code
+    return Event(kind, NOW + at, subject, message, todo, code, "", critical, was, now)

@@ -1,0 +1,129 @@
+"""`/healthz` and `/readyz` tell what the loop does, and agree with the check of the image."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.heartbeat import STALE_AFTER_S, beat, trouble
+from sidecar.notice import Level, Notice
+from sidecar.reconcile import Report
+from sidecar.web.health import Pulse, healthz, readyz, unhealthy, unready
+from tests.worlds import NOW, World, look, observed
+
+
+class Clock:
+    def __init__(self, at: float = NOW) -> None:
+        self.at = at
+
+    def now(self) -> float:
+        return self.at
+
+
+def report(world: World | None = None, *notices: Notice) -> Report:
+    """A pass over this world."""
+    world, plan = look(world or World())
+    return Report(observed(world), replace(plan, notices=plan.notices + notices), ())
+
+
+def pulse(*reports: Report | None) -> Pulse:
+    """After these passes."""
+    found = Pulse()
+    for one in reports:
+        found.begins(NOW)
+        found.ends(one)
+    return found
+
+
+def test_pass_that_hangs_turns_it_red() -> None:
+    """At the very limit it is still alive, and one second later no more."""
+    hanging = Pulse()
+    hanging.begins(NOW)
+    assert unhealthy(hanging, None, NOW + STALE_AFTER_S) is None
+    assert unhealthy(hanging, None, NOW + STALE_AFTER_S + 1) == "the pass under way began 301 s ago: it hangs"
+
+
+def test_first_pass_has_no_sign_of_life_yet() -> None:
+    """The file of an earlier process, or none, says nothing of this one."""
+    first = Pulse()
+    assert unhealthy(first, "no sign of life", NOW) is None
+    first.begins(NOW)
+    assert unhealthy(first, "no sign of life", NOW + 60) is None
+    first.ends(None)
+    assert unhealthy(first, "no sign of life", NOW + 60) == "no sign of life"
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["pass", "wait", "hang"]), st.floats(0, 2_000)), min_size=1, max_size=12
+    )
+)
+def test_it_agrees_with_the_check_of_the_image(steps: list[tuple[str, float]]) -> None:
+    """Whatever the loop does after its first sign of life, both say the same at any time."""
+    clock, life, last = Clock(), Pulse(), NOW
+    life.begins(clock.at)
+    life.ends(None)
+    for what, seconds in steps:
+        if what == "pass" and life.pass_since is None:
+            life.begins(clock.at)
+        elif what == "wait" and life.pass_since is not None:
+            last = clock.at
+            life.ends(None)
+        elif what == "wait":
+            last = clock.at
+        clock.at += seconds
+        stale = f"{clock.at - last}" if clock.at - last > STALE_AFTER_S else None
+        assert (unhealthy(life, stale, clock.at) is None) == (stale is None)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (Pulse(), "the first pass is not over"),
+        (pulse(report()), None),
+        (pulse(report(), None), "the last pass did not work"),
+        (pulse(None, report()), None),
+        (pulse(report(World(unseen=frozenset({"domains"})))), "mailcow cannot be read"),
+        (pulse(report(World(unseen=frozenset({"mailcow"})))), "mailcow cannot be read"),
+        # the list is an older one
+        (
+            pulse(report(None, Notice(Level.WARNING, "mailcow.api", "mailcow", "no answer"))),
+            "mailcow cannot be read",
+        ),
+        (pulse(report(None, Notice(Level.ERROR, "mx.uncovered", "example.org", "bad"))), None),
+    ],
+)
+def test_ready_is_who_read_mailcow_in_the_last_pass(found: Pulse, said: str | None) -> None:
+    """An error about a domain is no reason not to be ready."""
+    assert unready(found) == said
+
+
+async def test_answers_over_http(tmp_path: Path) -> None:
+    """200 or 503 with one line, no path and no name of mailcow in it."""
+    clock, life = Clock(), Pulse()
+    app = web.Application()
+    app.router.add_get("/healthz", healthz(life, tmp_path, clock))
+    app.router.add_get("/readyz", readyz(life))
+    async with TestClient(TestServer(app)) as client:
+
+        async def asked(path: str) -> tuple[int, str]:
+            async with client.get(path) as response:
+                assert response.headers["Cache-Control"] == "no-store"
+                return response.status, await response.text()
+
+        assert await asked("/healthz") == (200, "alive\n")
+        assert await asked("/readyz") == (503, "the first pass is not over\n")
+        life.begins(clock.at)
+        beat(tmp_path, clock.at)
+        life.ends(report())
+        assert await asked("/healthz") == (200, "alive\n")
+        assert await asked("/readyz") == (200, "ready\n")
+        clock.at += STALE_AFTER_S + 1
+        assert trouble(tmp_path, clock.at) is not None
+        assert await asked("/healthz") == (503, "no fresh sign of life: the loop hangs\n")
+        (tmp_path / "heartbeat").unlink()
+        assert (await asked("/healthz"))[0] == 503

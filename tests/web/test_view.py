@@ -1,0 +1,194 @@
+"""What the pages show of a moment: lights, causes, counts, what needs a person."""
+
+from dataclasses import replace
+
+import pytest
+
+from sidecar.mtasts import Mode
+from sidecar.observed import FILE, Observed, Seen, Unseen
+from sidecar.plan.actions import Plan
+from sidecar.reconcile import Report
+from sidecar.rollout import Stage
+from sidecar.settings import Settings
+from sidecar.web.detail import Detail, adoptable, detail_of
+from sidecar.web.line import Line
+from sidecar.web.view import Site, site_of
+from sidecar.web.wording import Light
+from tests.web.fakes import REALISTIC, SETTINGS, FakeSource, Told, many, report_of, source_of
+from tests.worlds import FILE_MAILCOW, NOW, given_settings, text
+
+
+def site(source: FakeSource) -> Site:
+    assert source.report is not None
+    return site_of(source.report, source.settings, source.checked)
+
+
+def line_of_one(problem: str, mode: Mode = Mode.TESTING) -> Line:
+    return site(source_of([Told("example.org", mode, problem)])).lines[0]
+
+
+def detail_of_one(problem: str, mode: Mode = Mode.TESTING) -> Detail:
+    return detail_of(site(source_of([Told("example.org", mode, problem)])), "example.org")
+
+
+@pytest.mark.parametrize(
+    ("problem", "mode", "light", "stage", "code", "why"),
+    [
+        ("", Mode.ENFORCE, Light.GOOD, Stage.ENFORCED, "stage-enforced", "all is well"),
+        ("mx-expired", Mode.ENFORCE, Light.FAILING, Stage.FAILING, "mx-cert-expired", "mail is refused"),
+        ("mx-expired", Mode.TESTING, Light.FAILING, Stage.BLOCKED, "mx-cert-expired", "a critical finding"),
+        ("no-record", Mode.TESTING, Light.ATTENTION, Stage.ANNOUNCING, "record-id", "only a person can publish"),
+        ("no-record", Mode.ENFORCE, Light.FAILING, Stage.FAILING, "rollout.failing", "enforced, and lost its record"),
+        ("no-address", Mode.TESTING, Light.ATTENTION, Stage.PUBLISHING, "record-host", "the first of several"),
+        ("uncovered", Mode.TESTING, Light.ATTENTION, Stage.BLOCKED, "mx-uncovered", "an MX is not named"),
+        ("soaking", Mode.TESTING, Light.WORKING, Stage.SOAKING, "soaking", "time does it"),
+        ("new", Mode.TESTING, Light.ATTENTION, Stage.NO_POLICY, "record-host", "its record can be made now"),
+        ("by-hand", Mode.TESTING, Light.ATTENTION, Stage.READY, "policy.foreign", "a person's policy"),
+        ("servfail", Mode.TESTING, Light.UNKNOWN, None, "not-seen", "what is served was not seen"),
+    ],
+)
+def test_light_stage_and_cause(
+    problem: str, mode: Mode, light: Light, stage: Stage | None, code: str, why: str
+) -> None:
+    """One light and one cause for each domain, the worst."""
+    line = line_of_one(problem, mode)
+    assert (line.light, line.stage, line.cause.code) == (light, stage, code), why
+
+
+def test_excluded_domain_is_left_alone_and_told_so() -> None:
+    """It is in the table, and asks for nothing."""
+    settings = given_settings({"exclude": ["example.org"]})
+    source = FakeSource(report_of([Told("example.org")], settings), settings)
+    line = site(source).lines[0]
+    assert line.light is Light.OFF
+    assert "left alone" in line.cause.message
+
+
+def test_same_trouble_of_many_domains_is_one_item() -> None:
+    """With all their names, the most first among equals."""
+    found = site(source_of(many(700)))
+    records = [item for item in found.items if item.code == "record-id"]
+    assert [len(item.names) for item in records] == [2]
+    assert found.items[0].light is Light.FAILING
+    named = [name for item in found.items for name in item.names]
+    assert len(named) == len(set(named)), "no domain is told twice"
+
+
+def test_counts_are_of_all_domains() -> None:
+    """Their sum is the number of domains."""
+    found = site(source_of(REALISTIC))
+    assert sum(found.counts.values()) == len(REALISTIC)
+    assert found.counts[Light.FAILING] == 1
+
+
+@pytest.mark.parametrize(
+    ("domains", "headline"),
+    [
+        ([], "This mailcow has no domains yet."),
+        ([Told("a.example")], "All is well; nothing for you to do."),
+        ([Told("a.example", Mode.TESTING, "soaking")], "1 domain is on its way; nothing for you to do."),
+        ([Told("a.example", Mode.TESTING, "no-record")], "1 domain waits for you."),
+        ([Told("a.example", Mode.ENFORCE, "mx-expired")], "1 domain fails: mail may be refused."),
+        ([Told("a.example", Mode.TESTING, "servfail")], "1 domain could not be looked at."),
+    ],
+)
+def test_headline_says_the_worst(domains: list[Told], headline: str) -> None:
+    """One sentence for all."""
+    assert site(source_of(domains)).headline == headline
+
+
+def test_unseen_domain_list_is_not_an_empty_one() -> None:
+    """The headline says why."""
+    report = report_of([Told("example.org")])
+    observed: Observed = replace(report.observed, domains=Unseen("the API answered 500", NOW))
+    found = site(FakeSource(Report(observed, Plan(), ())))
+    assert not found.listed
+    assert "the API answered 500" in found.headline
+
+
+def test_pending_tells_planned_from_held() -> None:
+    """And each reason once."""
+    found = site(source_of([Told(f"d{n}.example", Mode.TESTING, "new") for n in range(3)]))
+    (planned,) = [one for one in found.pending if one.what == "add policy"]
+    assert planned.planned
+    assert planned.subjects == ("d0.example", "d1.example", "d2.example")
+    held = site(source_of([Told("a.example", Mode.TESTING, "by-hand")])).pending
+    assert [one.planned for one in held] == [False]
+
+
+# --- a domain's page -------------------------------------------------------------------------------------
+
+
+def test_records_are_those_of_the_zone_file() -> None:
+    """To be pasted as they are."""
+    host, txt, report = detail_of_one("no-address").records
+    assert host.line == "mta-sts.example.org. 120 IN CNAME mail.example.org."
+    assert txt.line is not None
+    assert txt.line.startswith('_mta-sts.example.org. 120 IN TXT "v=STSv1; id=')
+    assert report.line == '_smtp._tls.example.org. 120 IN TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.org"'
+    assert host.cell.light is Light.ATTENTION
+
+
+def test_steps_are_all_good_where_all_is_well() -> None:
+    """And one is not where one thing fails, in the colour of what it costs."""
+    assert {step.light for step in detail_of_one("", Mode.ENFORCE).steps} == {Light.GOOD}
+    failing = [s.title for s in detail_of_one("mx-expired", Mode.ENFORCE).steps if s.light is Light.FAILING]
+    assert failing == ["Every MX has trusted TLS"]
+    waiting = [s.title for s in detail_of_one("no-record").steps if s.light is not Light.GOOD]
+    assert waiting == ["The DNS tells the right id"]
+
+
+def test_soak_shows_how_far_it_is() -> None:
+    """Only while it matters."""
+    soak = detail_of_one("soaking").soak
+    assert soak is not None
+    assert soak.text == "3 d of 7 d"
+    assert detail_of_one("", Mode.ENFORCE).soak is None
+
+
+def test_gravest_finding_is_first_and_good_ones_are_apart() -> None:
+    """Nobody scrolls past what is fine to see what is not."""
+    detail = detail_of_one("mx-expired", Mode.ENFORCE)
+    assert [view.finding.code for view in detail.findings] == ["mx-cert-expired"]
+    assert len(detail.fine) == 3
+
+
+def test_only_a_persons_policy_can_be_handed_over() -> None:
+    """Of the domain on the native generation, of the file before."""
+    assert detail_of_one("by-hand").adopt_key == "example.org"
+    assert detail_of_one("", Mode.ENFORCE).adopt_key is None
+    by_file = report_of([Told("example.org")], Settings(), mailcow=FILE_MAILCOW, file=text().encode())
+    found = site_of(by_file, Settings(), lambda _: None)
+    person = replace(found.observed.memory, policies={})
+    found = site_of(replace(by_file, observed=replace(by_file.observed, memory=person)), Settings(), lambda _: None)
+    assert detail_of(found, "example.org").adopt_key == FILE
+    assert adoptable(found, [FILE])
+
+
+def test_what_is_adoptable() -> None:
+    """A domain that the sidecar looks after, and nothing else."""
+    found = site(source_of(REALISTIC))
+    assert adoptable(found, ["old-hand.example"])
+    assert not adoptable(found, ["elsewhere.example"])
+    assert not adoptable(found, [])
+
+
+def test_unknown_domain_has_no_page() -> None:
+    """KeyError, as told."""
+    with pytest.raises(KeyError):
+        detail_of(site(source_of(REALISTIC)), "elsewhere.example")
+
+
+def test_certificate_that_ends_is_told_in_time() -> None:
+    """14 days before: acme-mailcow should have renewed it by then."""
+    report = report_of([Told("example.org")])
+    certificates = report.observed.certificates
+    assert isinstance(certificates, Seen)
+    assert certificates.value.server is not None
+    lights = []
+    for left in (20 * 86_400, 5 * 86_400, -60):
+        server = replace(certificates.value.server, not_after=NOW + left)
+        seen = replace(certificates, value=replace(certificates.value, server=server))
+        changed = replace(report, observed=replace(report.observed, certificates=seen))
+        lights.append(site_of(changed, SETTINGS, lambda _: None).lines[0].certificate.light)
+    assert lights == [Light.GOOD, Light.ATTENTION, Light.FAILING]
