@@ -5,14 +5,31 @@ a policy stricter, and never takes anything away that senders rely on. Whether a
 not belong here (`plan`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sidecar.domainname import to_unicode
-from sidecar.mtasts import Mode, Policy
+from sidecar.mtasts import Mode, Policy, is_mx_pattern
 from sidecar.notice import Level, Notice
-from sidecar.observed import FILE, Domain, DomainList, Fact, FactKind, Observed, Seen, Sight, Unseen
-from sidecar.ownership import LEAST_ASSUMED_MAX_AGE, held_by_senders_until, longest_max_age, policy_of
+from sidecar.observed import (
+    FILE,
+    Domain,
+    DomainList,
+    Fact,
+    FactKind,
+    Observed,
+    PolicyMemory,
+    Seen,
+    Sight,
+    Unseen,
+)
+from sidecar.ownership import (
+    LEAST_ASSUMED_MAX_AGE,
+    held_by_senders_until,
+    held_until,
+    longest_max_age,
+    policy_of,
+)
 from sidecar.rollout import Rollout, auto_mode
 from sidecar.settings import DomainSettings, Settings
 
@@ -29,6 +46,8 @@ class Wanted:
     notices: tuple[Notice, ...] = ()
     kept: tuple[str, ...] = ()
     """Patterns in `policy` only because they are served now and may not be dropped yet."""
+    named: frozenset[str] = frozenset()
+    """Which of mode, max_age and mx are what the settings say, word for word."""
 
     def asked_for(self, served: Policy) -> bool:
         """Whether `served` is what would be written if nothing were served: a person who wrote it asks for the same."""
@@ -42,16 +61,31 @@ def managed(listed: DomainList, settings: Settings) -> list[Domain]:
     return [domain for domain in listed.domains if settings.manages(domain.name)]
 
 
+def alias_names(observed: Observed, settings: Settings) -> dict[str, list[str]]:
+    """The active alias domains, by target, that are served the target's policy: their MX must be covered, too."""
+    found: dict[str, list[str]] = {}
+    match observed.mailcow, observed.domains:
+        case Seen(mailcow), Seen(listed) if mailcow.serves_alias_domains:
+            for alias in listed.aliases:
+                if alias.active and settings.manages(alias.name):
+                    found.setdefault(alias.target, []).append(alias.name)
+        case _:
+            pass
+    return found
+
+
 def native_policies(observed: Observed, settings: Settings, listed: DomainList) -> dict[str, Wanted]:
     """What each managed domain should be served on the native generation; a domain we know nothing to say of is left out."""
     hostname = _hostname(observed)
+    aliases = alias_names(observed, settings)
     wanted: dict[str, Wanted] = {}
     for domain in managed(listed, settings):
         served = observed.served_of(domain.name)
         now_served = policy_of(served.value.text) if isinstance(served, Seen) else None
         if domain.receives and not observed.memory.retired & {domain.name, FILE}:
             if hostname is not None:
-                wanted[domain.name] = _for_domain(observed, settings, domain.name, hostname, now_served)
+                names = (domain.name, *aliases.get(domain.name, ()))
+                wanted[domain.name] = _for_domain(observed, settings, names, hostname, now_served)
         elif isinstance(served, Seen) and served.value.text is not None:
             wanted[domain.name] = _leaving(observed, settings, domain, now_served)
     return wanted
@@ -59,19 +93,24 @@ def native_policies(observed: Observed, settings: Settings, listed: DomainList) 
 
 def _hostname(observed: Observed) -> str | None:
     match observed.conf:
-        case Seen(conf) if conf.hostname:
+        case Seen(conf) if is_mx_pattern(conf.hostname):
             return conf.hostname
         case _:
             return None
 
 
 def _for_domain(
-    observed: Observed, settings: Settings, name: str, hostname: str, served: Policy | None
+    observed: Observed, settings: Settings, names: Sequence[str], hostname: str, served: Policy | None
 ) -> Wanted:
+    """`names` are the domain and its alias domains."""
+    name = names[0]
     own = _proven(settings.for_domain(name), observed.memory.rollout(name), served, settings.soak)
     mx = _union([own.mx or (hostname,), moved_to(observed, name)])
-    mode, notices = _safe_mode(own, name, observed.dns.mx_of(name), mx, served)
-    kept = _still_matched(observed, name, served, mx, own.max_age) if mode is Mode.ENFORCE else ()
+    mode, notices = _safe_for_all(observed, dict.fromkeys(names, own), names[1:], own.mode, mx, served)
+    kept: tuple[str, ...] = ()
+    if mode is Mode.ENFORCE:
+        matched = _still_matched(observed, name, served, mx, own.max_age)
+        kept = _union([matched, _still_held(observed, name, mx)])
     policy = Policy(mode, _max_age(mode, own.max_age), (*mx, *kept))
     return Wanted(policy, _why(mode, own, notices), notices, kept)
 
@@ -164,6 +203,20 @@ def _still_matched(
     return tuple(kept)
 
 
+def _still_held(observed: Observed, name: str, mx: Sequence[str]) -> tuple[str, ...]:
+    """Patterns of the policy file, which served every name before mailcow was updated, while senders may hold it."""
+    memory = observed.memory.policy(FILE)
+    last = memory.spans[-1] if memory.spans else None
+    policy = policy_of(last.text) if last else None
+    if last is None or policy is None or policy.mode is not Mode.ENFORCE:
+        return ()
+    if last.until is not None and last.until + policy.max_age <= observed.now:
+        return ()
+    facts = {p: Fact(FactKind.UNMATCHED, unmatched_subject(name, p)) for p in policy.mx}
+    since = {p: observed.memory.since.get(fact, observed.now) for p, fact in facts.items()}
+    return tuple(p for p in policy.mx if p not in mx and observed.now - since[p] < policy.max_age)
+
+
 def unmatched_subject(key: str, pattern: str) -> str:
     """The subject of an UNMATCHED fact."""
     return f"{key} {pattern}"
@@ -174,10 +227,9 @@ def _leaving(observed: Observed, settings: Settings, domain: Domain, served: Pol
     why = "is switched off in mailcow" if not domain.active else "became a backup MX"
     if domain.receives:
         why = "is taken out of MTA-STS by `sidecar retire`"
-    memory = observed.memory.policy(domain.name)
     configured = settings.for_domain(domain.name).max_age
     assumed = max(configured, LEAST_ASSUMED_MAX_AGE, served.max_age if served else 0)
-    until = held_by_senders_until(memory, observed.now, assumed)
+    until = held_until(observed.memory, domain.name, observed.now, assumed)
     if served is None or until > observed.now:
         mx = served.mx if served and served.mx else (_hostname(observed) or "",)
         return Wanted(
@@ -203,26 +255,53 @@ def file_policy(
         return _leaving_file(observed, settings, served)
     if hostname is None or not names:
         return None
+    # A file that is gone or broken is put back as it was: nobody asked for anything else.
+    served = served or _last_in_file(observed.memory.policy(FILE))
     rollout = observed.memory.rollout(FILE)
     own = {name: _proven(settings.for_domain(name), rollout, served, settings.soak) for name in names}
     floor = policy_of(observed.memory.policy(FILE).floor)
     mx = _union(
         [*(own[name].mx or (hostname,) for name in names), *(moved_to(observed, name) for name in names)]
     )
-    if floor is not None and "mx" not in settings.explicit:
-        mx = _union([mx, floor.mx])
     wished = min((settings_.mode for settings_ in own.values()), key=lambda mode: mode.strength)
-    if floor is not None and "mode" not in settings.explicit and floor.mode.strength > wished.strength:
-        wished = floor.mode
-    mode, notices = _safe_file_mode(observed, own, wished, mx, served)
     configured = min(settings_.max_age for settings_ in own.values())
+    named = _named(settings, own, wished, configured)
+    if floor is not None and "mx" not in named:
+        mx = _union([mx, floor.mx])
+    if floor is not None and "mode" not in named and floor.mode.strength > wished.strength:
+        wished = floor.mode
+    by_target = alias_names(observed, settings)
+    aliases = {alias: own[name] for name in names for alias in by_target.get(name, ())}
+    mode, notices = _safe_for_all(observed, own | aliases, aliases, wished, mx, served)
     max_age = _max_age(mode, configured)
-    if floor is not None and "max_age" not in settings.explicit:
+    if floor is not None and "max_age" not in named:
         max_age = max(max_age, floor.max_age)
     kept = _still_matched(observed, FILE, served, mx, configured) if mode is Mode.ENFORCE else ()
     notices += _not_alone(own, mode, configured, mx)
     reason = f"one policy in mode {mode} for {len(names)} domains"
-    return Wanted(Policy(mode, max_age, (*mx, *kept)), reason, notices, kept)
+    return Wanted(Policy(mode, max_age, (*mx, *kept)), reason, notices, kept, named)
+
+
+def _last_in_file(memory: PolicyMemory) -> Policy | None:
+    """What the sidecar wrote into the file last, as far as that is known."""
+    done = [write for write in memory.writes if write.done]
+    return policy_of(done[-1].text) if done else None
+
+
+def _named(
+    settings: Settings, own: Mapping[str, DomainSettings], wished: Mode, max_age: int
+) -> frozenset[str]:
+    """Which fields of the one text the settings decide by saying so: for all domains, or for the one that counts."""
+
+    def says(field: str, name: str) -> bool:
+        return field in settings.explicit_for(name)
+
+    found = {
+        "mode": any(one.mode is wished and says("mode", name) for name, one in own.items()),
+        "max_age": any(one.max_age == max_age and says("max_age", name) for name, one in own.items()),
+        "mx": all(says("mx", name) for name in own),
+    }
+    return frozenset(field for field, named in found.items() if named)
 
 
 def _leaving_file(observed: Observed, settings: Settings, served: Policy | None) -> Wanted | None:
@@ -243,18 +322,25 @@ def _union(many: Iterable[Sequence[str]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(pattern for patterns in many for pattern in patterns))
 
 
-def _safe_file_mode(
+def _safe_for_all(
     observed: Observed,
     own: Mapping[str, DomainSettings],
+    aliases: Collection[str],
     wished: Mode,
     mx: Sequence[str],
     served: Policy | None,
 ) -> tuple[Mode, tuple[Notice, ...]]:
-    """Every domain is asked; one that must not be enforced holds back the file that serves them all."""
+    """Every name that the text serves is asked, some of which are `aliases`; one that must not be enforced holds it back.
+
+    An alias domain without any MX record takes no mail, so that nothing of it can be refused.
+    """
     notices: tuple[Notice, ...] = ()
     mode = wished
     for name, settings in own.items():
-        safe, found = _safe_mode(replace_mode(settings, wished), name, observed.dns.mx_of(name), mx, served)
+        hosts = observed.dns.mx_of(name)
+        if name in aliases and isinstance(hosts, Seen) and not hosts.value:
+            continue
+        safe, found = _safe_mode(replace_mode(settings, wished), name, hosts, mx, served)
         notices += found
         if safe.strength < mode.strength:
             mode = safe

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from sidecar.acme import FAILED_SLEEPS, SLEEPS
-from sidecar.desire import managed, unmatched_subject
+from sidecar.desire import alias_names, managed, unmatched_subject
 from sidecar.envfile import items
 from sidecar.mtasts import matches
 from sidecar.notice import Level, Notice
@@ -26,6 +26,7 @@ from sidecar.observed import (
     Memory,
     Observed,
     PolicyFile,
+    Restart,
     Seen,
 )
 from sidecar.ownership import policy_of
@@ -42,16 +43,17 @@ def believe(
 ) -> tuple[Seen[DomainList], Memory, tuple[Notice, ...]]:
     """The list to go by, for a new whole answer.
 
-    An answer that lost all or more than half of what was known is believed only once it was the same for a
-    number of answers over a set time; until then the list before it counts.
+    That all or more than half of what was known is lost is believed only once the same was lost for a number of
+    answers over a set time; until then it counts beside what the answer does say.
     """
     known = memory.believed
     if known is None or (lost := _lost(known, answer.value)) is None:
         return answer, replace(memory, believed=answer.value, doubt=None), ()
-    fingerprint = hashlib.sha256(repr(answer.value).encode()).hexdigest()
+    missing = _missing(known, answer.value)
+    fingerprint = hashlib.sha256(repr(missing).encode()).hexdigest()
     before = memory.doubt
     doubt = (
-        replace(before, polls=before.polls + 1)
+        replace(before, polls=before.polls + 1, since=min(before.since, answer.at))
         if before is not None and before.fingerprint == fingerprint
         else Doubt(fingerprint, 1, answer.at)
     )
@@ -60,7 +62,23 @@ def believe(
             Level.WARNING, "domains.believed", "domains", f"{lost}; it stayed so, and is believed now"
         )
         return answer, replace(memory, believed=answer.value, doubt=None), (told,)
-    return Seen(known, answer.at), replace(memory, doubt=doubt), ()
+    return Seen(_together(answer.value, missing), answer.at), replace(memory, doubt=doubt), ()
+
+
+def _missing(known: DomainList, answer: DomainList) -> DomainList:
+    """What was known and is not in the answer, not even as the other kind."""
+    names = {domain.name for domain in answer.domains} | {alias.name for alias in answer.aliases}
+    return DomainList(
+        tuple(domain for domain in known.domains if domain.name not in names),
+        tuple(alias for alias in known.aliases if alias.name not in names),
+    )
+
+
+def _together(one: DomainList, other: DomainList) -> DomainList:
+    return DomainList(
+        tuple(sorted((*one.domains, *other.domains), key=lambda domain: domain.name)),
+        tuple(sorted((*one.aliases, *other.aliases), key=lambda alias: alias.name)),
+    )
 
 
 def _lost(known: DomainList, answer: DomainList) -> str | None:
@@ -106,6 +124,7 @@ def learn(observed: Observed, settings: Settings) -> Memory:
         policies=policies if changed else memory.policies,
         conf=_conf_events(observed),
         since=_since(observed, settings),
+        restarts=_restarts(observed),
         services=_services(observed),
     )
 
@@ -176,11 +195,21 @@ def _services(observed: Observed) -> frozenset[str]:
 _FORGET_AFTER_S = 86_400
 
 
+def _restarts(observed: Observed) -> tuple[Restart, ...]:
+    """One dated ahead of now is from before the clock was set back: it counts as made now, and never as not made."""
+    before, now = observed.memory.restarts, observed.now
+    after = tuple(restart if restart.at <= now else replace(restart, at=now) for restart in before)
+    return before if after == before else after
+
+
 def _since(observed: Observed, settings: Settings) -> Mapping[Fact, float]:
-    """Facts seen true get a beginning and keep it; facts seen false end; the rest stays as it is."""
+    """Facts seen true get a beginning and keep it; facts seen false end; the rest stays as it is.
+
+    A beginning ahead of now is from before the clock was set back; it would make people wait until that day.
+    """
     true, false = _facts(observed, settings)
     before = observed.memory.since
-    after = {fact: at for fact, at in before.items() if fact not in false}
+    after = {fact: min(at, observed.now) for fact, at in before.items() if fact not in false}
     for fact in true:
         after.setdefault(fact, observed.now)
     return before if after == before else after
@@ -235,10 +264,10 @@ def _unmatched(observed: Observed, settings: Settings) -> tuple[set[Fact], set[F
     if not isinstance(observed.mailcow, Seen) or not isinstance(observed.domains, Seen):
         return set(), set()
     receiving = [d.name for d in managed(observed.domains.value, settings) if d.receives]
+    aliases = alias_names(observed, settings)
+    groups = {name: [name, *aliases.get(name, ())] for name in receiving}
     if observed.mailcow.value.backend is Backend.FILE:
-        groups: dict[str, list[str]] = {FILE: receiving}
-    else:
-        groups = {name: [name] for name in receiving}
+        groups = {FILE: [name for names in groups.values() for name in names]}
     true: set[Fact] = set()
     false: set[Fact] = set()
     for key, names in groups.items():

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
 
+from sidecar.domainname import to_ascii
 from sidecar.rollout import Rollout
 from sidecar.verify.findings import Finding
 
@@ -136,8 +137,12 @@ class Conf:
 
     @property
     def hostname(self) -> str:
-        """MAILCOW_HOSTNAME in lower case; empty where it is missing."""
-        return self.values.get("MAILCOW_HOSTNAME", "").strip().rstrip(".").lower()
+        """MAILCOW_HOSTNAME as an A-label in lower case, as written where it is no name; empty where it is missing."""
+        written = self.values.get("MAILCOW_HOSTNAME", "").strip().rstrip(".").lower()
+        try:
+            return to_ascii(written)
+        except ValueError:
+            return written
 
     def yes(self, key: str, default: str = "n") -> bool:
         """Whether mailcow takes the value for a yes; `default` counts where the key is missing or empty."""

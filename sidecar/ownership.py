@@ -6,9 +6,10 @@ taken for ours because it looks like one of ours that was looser.
 
 from enum import Enum, auto
 from functools import lru_cache
+from itertools import takewhile
 
 from sidecar.mtasts import Invalid, Mode, Policy, loosenings, parse
-from sidecar.observed import PolicyMemory, Write
+from sidecar.observed import FILE, Memory, PolicyMemory, Write
 
 LEAST_ASSUMED_MAX_AGE = 604_800
 """Seconds; assumed as an earlier max_age where nothing is known of the time before."""
@@ -25,15 +26,17 @@ class Whose(Enum):
 def whose(text: str | None, memory: PolicyMemory) -> Whose:
     """Whose `text` is (None: nothing is served).
 
-    Ours is what the sidecar wrote last, an intent whose outcome is unknown, and an earlier one that is not
-    looser than the last: a restored backup, for instance. An earlier, looser one is a person's doing.
+    Ours is what the sidecar wrote last, an intent since then whose outcome is unknown, and an earlier one that is
+    not looser than the last: a restored backup, for instance. An earlier, looser one is a person's doing.
     """
     if memory.refused is not None:
         return Whose.PERSONS
     if text is None:
         return Whose.NOBODYS
     done = [write for write in memory.writes if write.done]
-    candidates = [write for write in memory.writes if write.done is None] + done[-1:]
+    # What was meant before the last write that was done was overtaken by it: only a person brings that back.
+    since = list(takewhile(lambda write: not write.done, reversed(memory.writes)))
+    candidates = [write for write in since if write.done is None] + done[-1:]
     if any(_same(text, write) for write in candidates):
         return Whose.OURS
     last = policy_of(done[-1].text) if done else None
@@ -81,6 +84,13 @@ def held_by_senders_until(memory: PolicyMemory, now: float, assumed_max_age: int
         if policy is not None and policy.mode is Mode.ENFORCE:
             until = max(until, (now if span.until is None else span.until) + policy.max_age)
     return until
+
+
+def held_until(memory: Memory, domain: str, now: float, assumed_max_age: int) -> float:
+    """The same for a domain, whose policy was in the one file as long as this mailcow was of the file generation."""
+    until = held_by_senders_until(memory.policy(domain), now, assumed_max_age)
+    file = memory.policy(FILE)
+    return max(until, held_by_senders_until(file, now, assumed_max_age)) if file.spans else until
 
 
 def longest_max_age(memory: PolicyMemory, configured: int) -> int:

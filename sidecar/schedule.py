@@ -80,6 +80,7 @@ def routine_questions(
         if alias.active and alias.target in managed:
             host = policy_host(alias.name)
             asked.append((Question(Kind.ADDRESSES, host), host in missing))
+            asked.append((Question(Kind.MX, alias.name), False))
     asked += [(Question(Kind.ADDRESSES, name), False) for name in more]
     return asked
 

@@ -6,8 +6,10 @@ from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from sidecar.mtasts import Mode
 from sidecar.settings import (
@@ -16,9 +18,12 @@ from sidecar.settings import (
     DomainSettings,
     Intervals,
     Manage,
+    Notify,
     RestartSettings,
     Settings,
     SettingsError,
+    Tell,
+    Web,
     ensure_config_folder,
     load,
     mailcow_dir_of,
@@ -61,6 +66,8 @@ manage: {policies: true, san: false, acme: no}
 adopt: on
 restart: {quiet: 0, settle: 10, spacing: 60, per_day: 0, per_week: 1}
 tls_report: Reports@bücher.example
+notify: {webhook: "https://hooks.example.org/T1", apprise: "ntfy://example.org/t", gather: 0, on: [Error, stage]}
+web: {listen: "[::1]:8480", names: [Page.Example.org, 192.0.2.7], prefix: /mta-sts/}
 backend: native
 intervals: {poll: 5, policies: 60, dns: 120, doubt_polls: 3, doubt_seconds: 0}
 dry_run: true
@@ -86,6 +93,13 @@ def test_every_key_of_the_file_arrives() -> None:
         adopt=True,
         restart=RestartSettings(quiet=0, settle=10, spacing=60, per_day=0, per_week=1),
         tls_report="mailto:Reports@xn--bcher-kva.example",
+        notify=Notify(
+            SecretStr("https://hooks.example.org/T1"),
+            (SecretStr("ntfy://example.org/t"),),
+            0,
+            frozenset({Tell.ERROR, Tell.STAGE}),
+        ),
+        web=Web(("::1", 8480), frozenset({"page.example.org", "192.0.2.7"}), "/mta-sts"),
         backend="native",
         intervals=Intervals(poll=5, policies=60, dns=120, doubt_polls=3, doubt_seconds=0),
         dry_run=True,
@@ -120,12 +134,16 @@ def test_every_variable_arrives() -> None:
         "MTA_STS_MAX_AGE": "60",
         "MTA_STS_POLL": "7",
         "MTA_STS_LOG": "json",
+        "MTA_STS_WEB_LISTEN": "0.0.0.0:80",
+        "MTA_STS_WEB_TOKEN": "correct-horse",
         "COMPOSE_PROJECT_NAME": "mc",
     }
     settings = load(env, None, {"API_KEY": "other", "COMPOSE_PROJECT_NAME": "other"})
     assert settings.api_key is not None
     assert settings.api_key.get_secret_value() == "AAA-111"
-    assert replace(settings, api_key=None) == Settings(
+    assert settings.web_token == SecretStr("correct-horse")
+    assert replace(settings, api_key=None, web_token=None) == Settings(
+        web=Web(("0.0.0.0", 80)),
         mailcow_dir=Path("/srv/mailcow"),
         state_dir=Path("/srv/state"),
         api_url="https://mail.example.org",
@@ -143,10 +161,17 @@ def test_every_variable_arrives() -> None:
 
 def test_environment_wins_over_the_file_field_by_field() -> None:
     """The file's other intervals stay."""
-    env = {"MTA_STS_MODE": "enforce", "MTA_STS_POLL": "9", "MTA_STS_DRY_RUN": "no"}
-    settings = load(env, b"mode: none\nmax_age: 100\ndry_run: yes\nintervals: {poll: 60, dns: 90}\n", {})
+    env = {
+        "MTA_STS_MODE": "enforce",
+        "MTA_STS_POLL": "9",
+        "MTA_STS_DRY_RUN": "no",
+        "MTA_STS_WEB_LISTEN": "127.0.0.1:1",
+    }
+    file = b"mode: none\nmax_age: 100\ndry_run: yes\nintervals: {poll: 60, dns: 90}\nweb: {prefix: /p, listen: off}\n"
+    settings = load(env, file, {})
     assert (settings.mode, settings.max_age, settings.dry_run) == (Mode.ENFORCE, 100, False)
     assert settings.intervals == Intervals(poll=9, dns=90)
+    assert settings.web == Web(("127.0.0.1", 1), prefix="/p")
 
 
 def test_empty_variable_and_foreign_one_count_for_nothing() -> None:
@@ -217,6 +242,23 @@ BAD_FILE = [
     ("only: &a [*a]", "1: only[1]: it contains itself; accepted: plain values"),
     ("mode: [", "1: not YAML: while parsing a flow node"),
     ("mode: none\n---\nmode: none", "2: not YAML: expected a single document"),
+    ("notify: {on: [stage, all]}", "1: notify.on[2]: 'all'; accepted: stage, error, recovery"),
+    ("notify: {gather: 3601}", "1: notify.gather: '3601'; accepted: a whole number of seconds from 0 to 3600"),
+    ("notify: {webhook: ftp://hunter2}", "1: notify.webhook: not shown here; accepted: an https: or http: URL"),
+    ("notify: {webhook: 'https://'}", "1: notify.webhook: not shown here; accepted"),
+    ("notify: {webhook: 'https://[hunter2'}", "1: notify.webhook: not shown here; accepted"),
+    ("notify: {webhook: [hunter2]}", "1: notify.webhook: not shown here; accepted"),
+    ("notify:\n  apprise:\n  - ntfy://a\n  - hunter2", "4: notify.apprise[2]: not shown here; accepted: a URL of Apprise"),
+    ("notify: {apprise: [{hunter2: a}]}", "1: notify.apprise[1]: not shown here; accepted"),
+    ("notify: {apprise: {ntfy: a}}", "1: notify.apprise: not a list; accepted: a list, or one name"),
+    ("notify: {apprice: a}", "1: notify.apprice: there is no such key, did you mean apprise?; accepted: apprise,"),
+    ("web: {listen: 127.0.0.1}", "1: web.listen: '127.0.0.1'; accepted: an address of this machine with a port"),
+    ("web: {listen: 'localhost:80'}", "1: web.listen: 'localhost:80'; accepted"),
+    ("web: {listen: '127.0.0.1:65536'}", "1: web.listen: '127.0.0.1:65536'; accepted"),
+    ("web: {names: ['a b']}", "1: web.names[1]: 'a b' is no host; accepted"),
+    ("web: {prefix: mta-sts}", "1: web.prefix: 'mta-sts'; accepted: a path such as /mta-sts, or nothing"),
+    ("web: {prefix: '/../a'}", "1: web.prefix: '/../a'; accepted"),
+    ("web: {token: hunter2}", "1: web.token: not here, where others may read it; accepted: MTA_STS_WEB_TOKEN"),
     ("api_key: hunter2", "1: api_key: not here, where others may read it; accepted: MTA_STS_API_KEY, or API_KEY"),
 ]  # fmt: skip
 
@@ -239,7 +281,11 @@ def test_file_that_is_no_text_is_a_mistake() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("MTA_STS_MODE", "strict", "MTA_STS_MODE: 'strict' is no mode; accepted: testing, enforce, none, auto"),
+        (
+            "MTA_STS_MODE",
+            "strict",
+            "MTA_STS_MODE: 'strict' is no mode; accepted: testing, enforce, none, auto",
+        ),
         ("MTA_STS_MAX_AGE", "1d", "MTA_STS_MAX_AGE: '1d'; accepted: a whole number"),
         ("MTA_STS_POLL", "1", "MTA_STS_POLL: '1'; accepted: a whole number of seconds from 5 to 3600"),
         ("MTA_STS_DRY_RUN", "2", "MTA_STS_DRY_RUN: '2' is neither yes nor no"),
@@ -280,6 +326,34 @@ def test_key_is_shown_nowhere(source: str) -> None:
     with pytest.raises(SettingsError, match=f"{source}.*not shown") as caught:
         load(env, None, conf)
     assert "hunter" not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["hunter2", "hunter2 hunter2", "hunter2" * 30, "hunter2-hünter"])
+def test_token_of_the_page_is_long_enough_and_not_shown(token: str) -> None:
+    """Twelve characters that can be typed anywhere."""
+    (told,) = mistakes(MTA_STS_WEB_TOKEN=token)
+    assert told.startswith("MTA_STS_WEB_TOKEN: ")
+    assert "accepted: 12 to 200" in told
+    assert "hunter2" not in told
+    assert load({"MTA_STS_WEB_TOKEN": "hunter2-hunt"}, None, {}).web_token == SecretStr("hunter2-hunt")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:hunter2@hooks.example.org:8443/a?b=hunter2#c",
+        "mailtos://user:hunter2@example.org?to=a@example.org",
+        "slack://hunter2/hunter2/hunter2/#channel",
+        "tgram://123456789:hunter2/1",
+    ],
+)
+def test_notification_url_is_kept_as_it_is_and_shown_nowhere(url: str) -> None:
+    """Each way that services write theirs."""
+    kind = "webhook" if url.startswith("https") else "apprise"
+    settings = of(yaml.safe_dump({"notify": {kind: url}}))
+    kept = [settings.notify.webhook, *settings.notify.apprise]
+    assert url in [one.get_secret_value() for one in kept if one is not None]
+    assert "hunter2" not in repr(settings) + str(settings)
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def observed(world: World) -> Observed:
         lookups,
         {
             d: Unseen("time-out", now) if d in world.dns_unseen else Seen(world.mx.get(d, (HOST,)), now)
-            for d in world.domains
+            for d in [*world.domains, *world.aliases]
         },
         {name: Seen(world.caa.get(name, Caa(None)), now) for name in lookups},
     )

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sidecar.exits import Exit
     from sidecar.demo.stage import Stage
+    from sidecar.exits import Exit
 
 __all__ = ["run_demo"]
 
@@ -21,7 +21,7 @@ async def run_demo(backend: str, *, spoil: "Callable[[Stage], None] | None" = No
     Raises KeyboardInterrupt where a person ends it, after everything was cleared away.
     """
     # Whoever wants the simulated mailcow alone need not load the whole sidecar.
-    from sidecar.exits import Exit  # noqa: PLC0415
     from sidecar.demo.play import play  # noqa: PLC0415
+    from sidecar.exits import Exit  # noqa: PLC0415
 
     return Exit.OK if await play(backend, spoil) else Exit.FAILED

@@ -166,5 +166,5 @@ def may_be_packed(answer: Answer) -> bool:
     """Whether nginx compresses this answer for a client that takes gzip."""
     size = len(answer.body.raw)
     if not answer.session:
-        return answer.status == 200 and size >= _GZIP_MINIMUM  # noqa: PLR2004
+        return answer.status == 200 and size >= _GZIP_MINIMUM
     return bool(size) and answer.status in {200, 403, 404}

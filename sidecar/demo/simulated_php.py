@@ -99,7 +99,7 @@ def idn_to_ascii(name: str) -> str | None:
     if None in converted:
         return None
     result = ".".join(label for label in converted if label is not None)
-    return None if len(result) > 253 else result + "." * final  # noqa: PLR2004 - the DNS limit
+    return None if len(result) > 253 else result + "." * final
 
 
 def _label(label: str) -> str | None:
@@ -111,7 +111,7 @@ def _label(label: str) -> str | None:
     except idna.IDNAError:
         return None
     hyphens = label.startswith("-") or label.endswith("-") or (label[2:4] == "--" and label[:2] != "xn")
-    return None if not label or len(label) > 63 or hyphens else label  # noqa: PLR2004 - the DNS limit
+    return None if not label or len(label) > 63 or hyphens else label
 
 
 _HOST_NAME = re.compile(r"([a-z\d](-*[a-z\d])*)(\.([a-z\d](-*[a-z\d])*))*\Z", re.ASCII | re.IGNORECASE)
@@ -124,7 +124,7 @@ def is_domain_name(name: str | None, *, wildcard: bool = False) -> bool:
         return False
     if wildcard:
         converted = converted.removeprefix("*.")
-    return bool(_HOST_NAME.match(converted)) and all(len(part) <= 63 for part in converted.split("."))  # noqa: PLR2004
+    return bool(_HOST_NAME.match(converted)) and all(len(part) <= 63 for part in converted.split("."))
 
 
 def name_of(value: Any) -> str | None:

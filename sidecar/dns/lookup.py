@@ -201,12 +201,13 @@ async def _caa(asking: _Asking, name: str) -> Caa:
         found = await asking.records(place, RdataType.CAA)
         records = [record for record in found.records if isinstance(record, dns.rdtypes.ANY.CAA.CAA)]
         if records:
-            return Caa(_text(place), _issue(records))
+            return Caa(_text(place), issue_values(records))
         place = place.parent()
     return Caa(None)
 
 
-def _issue(records: Sequence[dns.rdtypes.ANY.CAA.CAA]) -> tuple[str, ...]:
+def issue_values(records: Sequence[dns.rdtypes.ANY.CAA.CAA]) -> tuple[str, ...]:
+    """The values of the `issue` properties as `Caa` has them; `NOBODY` for a critical property that is unknown."""
     properties = [
         (record.flags, record.tag.decode("ascii", "replace").lower(), record.value.decode("ascii", "replace"))
         for record in records

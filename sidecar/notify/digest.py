@@ -142,9 +142,13 @@ def _alike(events: Iterable[Event]) -> Iterable[Sequence[Event]]:
     """Events that say the same of several domains, such as of an MX host that they share, together."""
     found: dict[object, list[Event]] = {}
     for event in events:
-        said = (event.kind, event.critical, event.code, event.was, event.now, event.message, event.todo)
+        said = (*_look(event), event.about, event.message, event.todo)
         found.setdefault(said, []).append(event)
     return found.values()
+
+
+def _look(event: Event) -> tuple[object, ...]:
+    return event.kind, event.critical, event.code, event.was, event.now
 
 
 def _lines(alike: Sequence[Event]) -> list[str]:
@@ -155,14 +159,18 @@ def _lines(alike: Sequence[Event]) -> list[str]:
             why = f": {event.message}" if event.message else ""
             return [f"[stage] {names}: {event.was} -> {event.now}{why}"]
         case Tell.RECOVERY:
-            return [f"[over] {_about(names, event.message)}"]
+            return [f"[over] {_about(names, event)}"]
         case Tell.ERROR:
-            line = f"[{'critical' if event.critical else 'error'}] {_about(names, event.message)}"
+            line = f"[{'critical' if event.critical else 'error'}] {_about(names, event)}"
             return [line, f"    to do: {event.todo}"] if event.todo else [line]
 
 
-def _about(names: str, message: str) -> str:
-    return message if names in message else f"{names}: {message}"
+def _about(names: str, event: Event) -> str:
+    """The message, with what it is about where it does not say so itself."""
+    part = to_unicode(event.about)
+    if part and part not in event.message and part != names:
+        return f"{names} ({part}): {event.message}"
+    return event.message if names in event.message else f"{names}: {event.message}"
 
 
 def shown(subject: str) -> str:
@@ -201,4 +209,4 @@ def _event(event: Event) -> dict[str, Any]:
 
 
 def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -86,7 +86,9 @@ class Notifier:
             except Exception as error:  # the top of this loop: one bug must not end all telling
                 log.error("a bug in the notifications; they go on", exc_info=error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait)
+                # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the event.
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
 
     async def send_due(self) -> float | None:
         """Sends what is due now to each receiver; returns when the next is (Unix seconds), None where nothing waits."""

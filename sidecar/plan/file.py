@@ -66,7 +66,7 @@ def _step(observed: Observed, settings: Settings, wanted: Wanted, policy: Policy
     taken = "handed over by adopt" if adopted else "taken over from a person, with a backup"
     floor = None if adopted else current
     if floor is not None:
-        policy = _raised(policy, served, settings)
+        policy = _raised(policy, served, wanted.named)
     return _write(WriteFile(render(policy), f"{reason}; {taken}", backup=True, floor=floor), file)
 
 
@@ -81,14 +81,14 @@ def _removal(observed: Observed, reason: str, file: PolicyFile) -> Plan:
     return Plan((action,)) if ours else Plan(held=(Held(action, "the policy file is not the sidecar's own"),))
 
 
-def _raised(policy: Policy, floor: Policy, settings: Settings) -> Policy:
+def _raised(policy: Policy, floor: Policy, named: frozenset[str]) -> Policy:
     """Not less than the person asked, but for what the settings name (`desire.file_policy` keeps it so afterwards)."""
     mode, max_age, mx = policy.mode, policy.max_age, policy.mx
-    if "mode" not in settings.explicit and floor.mode.strength > mode.strength:
+    if "mode" not in named and floor.mode.strength > mode.strength:
         mode = floor.mode
-    if "max_age" not in settings.explicit:
+    if "max_age" not in named:
         max_age = max(max_age, floor.max_age)
-    if "mx" not in settings.explicit:
+    if "mx" not in named:
         mx = tuple(dict.fromkeys([*mx, *floor.mx]))
     return Policy(mode, max_age, mx)
 

@@ -44,7 +44,7 @@ class Visitor:
 
 
 KIT = web.AppKey("kit", Kit)
-VISITOR = "visitor"
+VISITOR = web.RequestKey("visitor", Visitor)
 COOKIE = "mta_sts_sidecar"
 
 

@@ -107,7 +107,7 @@ def test_behaviour_follows_the_release(version: str | None, expected: tuple[bool
 @pytest.mark.parametrize(
     ("version", "accepted"), [("2025-09", False), ("2025-09b", False), ("2025-09c", True)]
 )
-async def test_wildcard_mx_by_release(client: Client, version: str, accepted: bool) -> None:  # noqa: FBT001
+async def test_wildcard_mx_by_release(client: Client, version: str, accepted: bool) -> None:
     """2025-09, a and b refuse a wildcard, later ones take it."""
     client.mailcow.update_to(version)
     answer = await client.post("add/mta-sts", policy(mx="*.example.org"))
@@ -291,7 +291,7 @@ async def test_partial_list_has_the_names_it_is_given(client: Client) -> None:
 @pytest.mark.parametrize(
     ("fault", "done"), [(Fault.REFUSED, False), (Fault.LOST_ANSWER, True), (Fault.CUT, True)]
 )
-async def test_connection_ends_before_or_after_the_work(client: Client, fault: Fault, done: bool) -> None:  # noqa: FBT001
+async def test_connection_ends_before_or_after_the_work(client: Client, fault: Fault, done: bool) -> None:
     """Without an answer a client cannot know whether its write was done; the table can."""
     client.mailcow.fail("add/mta-sts", fault, times=1)
     with pytest.raises(aiohttp.ClientError):

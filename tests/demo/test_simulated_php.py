@@ -60,6 +60,6 @@ def test_idn_to_ascii_is_php_s(name: str, converted: str | None) -> None:
         (None, False),
     ],
 )
-def test_domain_names_that_mailcow_takes(name: str | None, good: bool) -> None:  # noqa: FBT001
+def test_domain_names_that_mailcow_takes(name: str | None, good: bool) -> None:
     """mailcow's check, with one leading wildcard allowed."""
     assert is_domain_name(name, wildcard=True) == good

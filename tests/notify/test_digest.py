@@ -1,6 +1,7 @@
 """Waiting events become one message with what is left to tell, in time, again after failures, and never too late."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -178,6 +179,20 @@ def test_what_is_said_of_many_domains_alike_is_said_once() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("it has ended", "[error] a.example (mx.example): it has ended"),
+        ("mx.example has ended", "[error] a.example: mx.example has ended"),
+        ("mx.example of a.example has ended", "[error] mx.example of a.example has ended"),
+    ],
+)
+def test_line_says_what_it_is_about(message: str, line: str) -> None:
+    """The domain and the host, each once."""
+    about = replace(event(message=message), about="mx.example")
+    assert digest_of([about], HOST, NOW).text == line
+
+
 def test_message_about_very_much_stays_short() -> None:
     """And says that there is more."""
     events = [event(subject=f"d{n}.example", message=f"bad {n}") for n in range(2 * MOST_EVENTS)]
@@ -212,11 +227,11 @@ def test_json_has_all_that_a_program_needs() -> None:
     body = json.loads(json.dumps(as_json(digest)))
     assert set(body) == {"version", "mailcow", "at", "title", "text", "events", "more"}
     assert body["text"].startswith(body["title"])
-    assert body["at"] == "2027-01-15T08:00:00+00:00"
+    assert body["at"] == "2027-01-15T08:00:00Z"
     error, move = body["events"]
     assert {key: error[key] for key in error if key != "id"} == {
         "kind": "error",
-        "at": "2027-01-15T08:00:00+00:00",
+        "at": "2027-01-15T08:00:00Z",
         "subject": "a.example",
         "code": "code",
         "about": None,

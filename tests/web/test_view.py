@@ -19,15 +19,18 @@ from tests.worlds import FILE_MAILCOW, NOW, given_settings, text
 
 
 def site(source: FakeSource) -> Site:
+    """What the pages show."""
     assert source.report is not None
     return site_of(source.report, source.settings, source.checked)
 
 
 def line_of_one(problem: str, mode: Mode = Mode.TESTING) -> Line:
+    """The line of a domain with this problem."""
     return site(source_of([Told("example.org", mode, problem)])).lines[0]
 
 
 def detail_of_one(problem: str, mode: Mode = Mode.TESTING) -> Detail:
+    """The page of a domain with this problem."""
     return detail_of(site(source_of([Told("example.org", mode, problem)])), "example.org")
 
 
@@ -37,9 +40,30 @@ def detail_of_one(problem: str, mode: Mode = Mode.TESTING) -> Detail:
         ("", Mode.ENFORCE, Light.GOOD, Stage.ENFORCED, "stage-enforced", "all is well"),
         ("mx-expired", Mode.ENFORCE, Light.FAILING, Stage.FAILING, "mx-cert-expired", "mail is refused"),
         ("mx-expired", Mode.TESTING, Light.FAILING, Stage.BLOCKED, "mx-cert-expired", "a critical finding"),
-        ("no-record", Mode.TESTING, Light.ATTENTION, Stage.ANNOUNCING, "record-id", "only a person can publish"),
-        ("no-record", Mode.ENFORCE, Light.FAILING, Stage.FAILING, "rollout.failing", "enforced, and lost its record"),
-        ("no-address", Mode.TESTING, Light.ATTENTION, Stage.PUBLISHING, "record-host", "the first of several"),
+        (
+            "no-record",
+            Mode.TESTING,
+            Light.ATTENTION,
+            Stage.ANNOUNCING,
+            "record-id",
+            "only a person can publish",
+        ),
+        (
+            "no-record",
+            Mode.ENFORCE,
+            Light.FAILING,
+            Stage.FAILING,
+            "rollout.failing",
+            "enforced, and lost its record",
+        ),
+        (
+            "no-address",
+            Mode.TESTING,
+            Light.ATTENTION,
+            Stage.PUBLISHING,
+            "record-host",
+            "the first of several",
+        ),
         ("uncovered", Mode.TESTING, Light.ATTENTION, Stage.BLOCKED, "mx-uncovered", "an MX is not named"),
         ("soaking", Mode.TESTING, Light.WORKING, Stage.SOAKING, "soaking", "time does it"),
         ("new", Mode.TESTING, Light.ATTENTION, Stage.NO_POLICY, "record-host", "its record can be made now"),
@@ -125,7 +149,9 @@ def test_records_are_those_of_the_zone_file() -> None:
     assert host.line == "mta-sts.example.org. 120 IN CNAME mail.example.org."
     assert txt.line is not None
     assert txt.line.startswith('_mta-sts.example.org. 120 IN TXT "v=STSv1; id=')
-    assert report.line == '_smtp._tls.example.org. 120 IN TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.org"'
+    assert (
+        report.line == '_smtp._tls.example.org. 120 IN TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.org"'
+    )
     assert host.cell.light is Light.ATTENTION
 
 
@@ -160,7 +186,9 @@ def test_only_a_persons_policy_can_be_handed_over() -> None:
     by_file = report_of([Told("example.org")], Settings(), mailcow=FILE_MAILCOW, file=text().encode())
     found = site_of(by_file, Settings(), lambda _: None)
     person = replace(found.observed.memory, policies={})
-    found = site_of(replace(by_file, observed=replace(by_file.observed, memory=person)), Settings(), lambda _: None)
+    found = site_of(
+        replace(by_file, observed=replace(by_file.observed, memory=person)), Settings(), lambda _: None
+    )
     assert detail_of(found, "example.org").adopt_key == FILE
     assert adoptable(found, [FILE])
 

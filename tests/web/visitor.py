@@ -66,12 +66,12 @@ async def visiting(
     extra_routes: Iterable[web.RouteDef] = (),
 ) -> AsyncIterator[Visitor]:
     """A served page and somebody who looks at it."""
-    settings = WebSettings(
-        port=0, token=SecretStr(token) if token else None, names=frozenset(names)
-    )
+    settings = WebSettings(port=0, token=SecretStr(token) if token else None, names=frozenset(names))
     served = await start_web(source, settings, FakeClock(), extra_routes=extra_routes)
     try:
-        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        async with aiohttp.ClientSession(
+            cookie_jar=aiohttp.CookieJar(unsafe=True), connector=aiohttp.TCPConnector(limit=0)
+        ) as session:
             yield Visitor(served, session)
     finally:
         await served.close()

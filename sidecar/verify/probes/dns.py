@@ -27,7 +27,7 @@ import dns.resolver
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
-from sidecar.dns.lookup import EDNS_PAYLOAD, TRY_S, _issue
+from sidecar.dns.lookup import EDNS_PAYLOAD, TRY_S, issue_values
 from sidecar.observed import Caa, Seen, Sight, Unseen
 from sidecar.verify.seen import NULL_MX, Answer, Asked, NoAnswer, Silence, Tlsa
 
@@ -77,7 +77,7 @@ class Asking:
                 return Unseen(found.reason, found.at)
             records = [record for record in found.records if isinstance(record, dns.rdtypes.ANY.CAA.CAA)]
             if records:
-                return Seen(Caa(place, _issue(records)), found.at)
+                return Seen(Caa(place, issue_values(records)), found.at)
             place = place.partition(".")[2]
         return Seen(Caa(None), self._clock())
 

@@ -1,0 +1,366 @@
+"""From passes to receivers: each event arrives once, also over restarts and failures, together with what came with it."""
+
+import asyncio
+import io
+from collections.abc import Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+import yaml
+
+from sidecar import log
+from sidecar.mtasts import Mode
+from sidecar.notice import Level, Notice
+from sidecar.notify.digest import KEPT_S, RETRY_S, Digest
+from sidecar.notify.events import STEADY_S
+from sidecar.notify.notifier import Notifier
+from sidecar.notify.outbox import NAME
+from sidecar.observed import CheckRecord, Memory
+from sidecar.plan.actions import Plan
+from sidecar.reconcile import Report
+from sidecar.settings import Settings, load
+from sidecar.verify.findings import Finding, Severity
+from tests.notify.receiver import Receiver, receiving
+from tests.worlds import NOW, World, observed, text
+
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+
+GATHER = 60
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.at = NOW
+
+    def now(self) -> float:
+        return self.at
+
+
+@pytest.fixture
+def said() -> Iterator[io.StringIO]:
+    """The log."""
+    stream = io.StringIO()
+    log.configure(json=False, stream=stream)
+    yield stream
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Set by the test."""
+    return Clock()
+
+
+def settings(tmp_path: Path, **notify: Any) -> Settings:
+    """With these notifications."""
+    config = yaml.safe_dump({"notify": {"gather": GATHER, **notify}}).encode()
+    return replace(load({}, config, {}), state_dir=tmp_path / "state")
+
+
+def report(
+    *notices: str,
+    mode: Mode = Mode.TESTING,
+    expired: tuple[str, ...] = (),
+    domains: tuple[str, ...] = ("a.example",),
+) -> Report:
+    """A pass with these errors, in which the certificates of these domains' MX hosts have ended."""
+    finding = Finding(
+        "mx-cert-expired", Severity.CRITICAL, "mx.example", "it has ended", "renew it", "RFC 8461 §4.2"
+    )
+    checks = {name: CheckRecord(NOW, (finding,) if name in expired else ()) for name in domains}
+    world = World(
+        domains=domains, served={name: text(mode) for name in domains}, memory=Memory(checks=checks)
+    )
+    told = tuple(Notice(Level.ERROR, code, "mailcow", f"{code} is wrong") for code in notices)
+    return Report(observed(world), Plan(notices=told), ())
+
+
+def at(one: Report, seconds: float) -> Report:
+    """The same, so many seconds after the first."""
+    return replace(one, observed=replace(one.observed, now=NOW + seconds))
+
+
+async def after(notifier: Notifier, clock: Clock, seconds: float) -> None:
+    """So much later, whatever is due is sent."""
+    clock.at += seconds
+    await notifier.send_due()
+
+
+def told(receiver: Receiver) -> list[list[tuple[str, str]]]:
+    """Kind and subject of the events of each message."""
+    return [[(one["kind"], one["subject"]) for one in body["events"]] for body in receiver.bodies]
+
+
+# --- each once -------------------------------------------------------------------------------------------
+
+
+async def test_events_of_a_while_make_one_message(tmp_path: Path, clock: Clock) -> None:
+    """Those of later passes too; nothing is sent before the time, and nothing twice."""
+    async with receiving() as receiver:
+        notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock)
+        await notifier.saw(report("api"))
+        await after(notifier, clock, 30)
+        await notifier.saw(at(report("api", expired=("a.example",)), 30))
+        await after(notifier, clock, GATHER - 31)
+        assert receiver.bodies == []
+        await after(notifier, clock, 1)
+        assert told(receiver) == [[("error", "a.example"), ("error", "mailcow")]]
+        assert receiver.bodies[0]["title"] == "MTA-STS on mail.example.org: 2 errors"
+        await notifier.saw(at(report("api", expired=("a.example",)), 90))
+        await after(notifier, clock, 1_000)
+        assert len(receiver.bodies) == 1
+        await notifier.close()
+
+
+async def test_change_of_stage_error_and_recovery_arrive(tmp_path: Path, clock: Clock) -> None:
+    """A domain whose policy is enforced, fails, and is mended."""
+    async with receiving() as receiver:
+        notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock)
+        steps = [
+            (0, report()),
+            (100, report(mode=Mode.ENFORCE, expired=("a.example",))),
+            (200, report(mode=Mode.ENFORCE)),
+            (200 + STEADY_S, report(mode=Mode.ENFORCE)),
+        ]
+        for seconds, one in steps:
+            clock.at = NOW + seconds
+            await notifier.saw(at(one, seconds))
+            await after(notifier, clock, GATHER)
+        assert told(receiver) == [[("error", "a.example")], [("recovery", "a.example")]]
+        await notifier.saw(at(report(mode=Mode.NONE), 2_000))
+        clock.at = NOW + 2_000
+        await after(notifier, clock, GATHER)
+        (move,) = receiver.bodies[-1]["events"]
+        assert (move["stage_before"], move["stage"]) == ("enforced", "leaving")
+        await notifier.close()
+
+
+async def test_restart_neither_repeats_nor_forgets(tmp_path: Path, clock: Clock) -> None:
+    """What waits is sent after it, what was told stays told, and what changed meanwhile is news."""
+    async with receiving() as receiver:
+        given = settings(tmp_path, webhook=receiver.webhook)
+        first = Notifier(given, clock)
+        await first.saw(report("api", "conf"))
+        await first.close()
+        second = Notifier(given, clock)
+        await second.saw(at(report("api", "conf"), 30))
+        await after(second, clock, GATHER)
+        assert told(receiver) == [[("error", "mailcow"), ("error", "mailcow")]]
+        await second.close()
+        third = Notifier(given, clock)
+        await third.saw(at(report("api", "conf", "disk"), 90))
+        await after(third, clock, 2 * GATHER)
+        assert [one["code"] for one in receiver.bodies[-1]["events"]] == ["disk"]
+        assert len(receiver.bodies) == 2
+        await third.close()
+
+
+@pytest.mark.parametrize(
+    ("on", "kinds"),
+    [(["error"], {"error"}), (["stage"], {"stage"}), (["recovery", "stage"], {"recovery", "stage"})],
+)
+async def test_only_what_was_asked_for_is_told(
+    tmp_path: Path, clock: Clock, on: list[str], kinds: set[str]
+) -> None:
+    """The rest counts as known."""
+    async with receiving() as receiver:
+        notifier = Notifier(settings(tmp_path, webhook=receiver.webhook, on=on, gather=0), clock)
+        for seconds, one in [
+            (0, report("api", mode=Mode.ENFORCE)),
+            (100, report(mode=Mode.NONE)),
+            (100 + STEADY_S, report(mode=Mode.NONE)),
+        ]:
+            await notifier.saw(at(one, seconds))
+            clock.at = NOW + seconds
+            await notifier.send_due()
+        assert {kind for message in told(receiver) for kind, _ in message} == kinds
+        await notifier.close()
+
+
+async def test_without_receivers_nothing_is_stored(tmp_path: Path, clock: Clock) -> None:
+    """Not even a file."""
+    notifier = Notifier(settings(tmp_path), clock)
+    await notifier.saw(report("api"))
+    assert await notifier.send_due() is None
+    await notifier.close()
+    assert not (tmp_path / "state" / NAME).exists()
+
+
+# --- failures --------------------------------------------------------------------------------------------
+
+
+async def test_failure_is_tried_again_after_growing_waits(
+    tmp_path: Path, clock: Clock, said: io.StringIO
+) -> None:
+    """Also over a restart; said when it begins and when it ends."""
+    async with receiving() as receiver:
+        given = settings(tmp_path, webhook=receiver.webhook)
+        notifier = Notifier(given, clock)
+        receiver.status = 503
+        await notifier.saw(report("api"))
+        await after(notifier, clock, GATHER)
+        for count, wait in enumerate(RETRY_S[:4], 1):
+            assert len(receiver.bodies) == count
+            await after(notifier, clock, wait - 1)
+            assert len(receiver.bodies) == count
+            await after(notifier, clock, 1)
+        assert said.getvalue().count("status 503") == 1
+        await notifier.close()
+        again = Notifier(given, clock)
+        assert await again.send_due() == clock.at + RETRY_S[4]
+        await after(again, clock, RETRY_S[4])
+        receiver.status = 204
+        await after(again, clock, RETRY_S[5])
+        assert told(receiver)[-1] == [("error", "mailcow")]
+        assert "delivered again" in said.getvalue()
+        assert await again.send_due() is None
+        await again.close()
+
+
+async def test_receiver_that_fails_holds_up_no_other(tmp_path: Path, clock: Clock, said: io.StringIO) -> None:
+    """And gets in the end what is left to tell; the others are not told again."""
+    async with receiving() as bad, receiving() as good:
+        bad.status = 500
+        notifier = Notifier(settings(tmp_path, webhook=bad.webhook, apprise=[good.apprise], gather=0), clock)
+        await notifier.saw(report("api"))
+        await after(notifier, clock, 0)
+        await notifier.saw(at(report(), 10))
+        await notifier.saw(at(report("conf"), 10 + STEADY_S))
+        await after(notifier, clock, 10 + STEADY_S)
+        assert [body["type"] for body in good.bodies] == ["failure", "failure"]
+        bad.status = 200
+        await after(notifier, clock, RETRY_S[1])
+        assert [one["code"] for one in bad.bodies[-1]["events"]] == ["conf"]
+        assert len(good.bodies) == 2
+        await notifier.close()
+
+
+async def test_event_that_is_too_old_is_dropped_with_a_word(
+    tmp_path: Path, clock: Clock, said: io.StringIO
+) -> None:
+    """After three days in which nothing worked."""
+    async with receiving() as receiver:
+        receiver.status = 500
+        notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock)
+        await notifier.saw(report("api"))
+        await after(notifier, clock, KEPT_S)
+        receiver.status = 200
+        await after(notifier, clock, 1)
+        assert len(receiver.bodies) == 1
+        assert "notifications dropped that could not be delivered in time events=1" in " ".join(
+            said.getvalue().split()
+        )
+        await notifier.close()
+
+
+async def test_receiver_that_was_removed_gets_nothing_and_a_new_one_only_news(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """What waited for the old one is forgotten."""
+    async with receiving() as old, receiving() as new:
+        old.status = 500
+        first = Notifier(settings(tmp_path, webhook=old.webhook), clock)
+        await first.saw(report("api"))
+        await first.close()
+        second = Notifier(settings(tmp_path, webhook=new.webhook), clock)
+        await second.saw(at(report("api", "conf"), 30))
+        await after(second, clock, 2 * GATHER)
+        assert [one["code"] for one in new.bodies[0]["events"]] == ["conf"]
+        await second.close()
+        third = Notifier(settings(tmp_path, webhook=old.webhook), clock)
+        await after(third, clock, 2 * GATHER)
+        assert old.bodies == []
+        await third.close()
+
+
+async def test_store_that_cannot_be_used_loses_nothing(
+    tmp_path: Path, clock: Clock, said: io.StringIO
+) -> None:
+    """A file is where the folder should be; said once, and the pass goes on."""
+    (tmp_path / "state").write_text("")
+    async with receiving() as receiver:
+        notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock)
+        await notifier.saw(report("api"))
+        await notifier.saw(at(report("api"), 30))
+        assert said.getvalue().count("make its folder writable") == 1
+        (tmp_path / "state").unlink()
+        await notifier.saw(at(report("api"), 60))
+        await after(notifier, clock, 2 * GATHER)
+        assert told(receiver) == [[("error", "mailcow")]]
+        await notifier.close()
+
+
+async def test_broken_store_is_begun_anew(tmp_path: Path, clock: Clock, said: io.StringIO) -> None:
+    """Errors are told again, stages are not."""
+    async with receiving() as receiver:
+        given = settings(tmp_path, webhook=receiver.webhook)
+        (tmp_path / "state").mkdir()
+        (tmp_path / "state" / NAME).write_bytes(b"nonsense" * 500)
+        notifier = Notifier(given, clock)
+        await notifier.saw(report("api"))
+        await notifier.saw(at(report("api"), 30))
+        await after(notifier, clock, 2 * GATHER)
+        assert told(receiver) == [[("error", "mailcow")]]
+        await notifier.close()
+
+
+# --- the loop --------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def running(notifier: Notifier) -> Any:
+    """Its loop, beside the test."""
+    task = asyncio.create_task(notifier.run())
+    try:
+        yield
+        assert not task.done()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await notifier.close()
+
+
+async def test_loop_is_woken_by_an_event(tmp_path: Path, clock: Clock) -> None:
+    """And sends it at once where nothing is gathered."""
+    async with receiving() as receiver:
+        notifier = Notifier(settings(tmp_path, webhook=receiver.webhook, gather=0), clock)
+        async with running(notifier):
+            await asyncio.sleep(0)
+            await notifier.saw(report("api"))
+            await receiver.until(1)
+            await notifier.saw(at(report("api", "conf"), 30))
+            clock.at += 30
+            await receiver.until(2)
+    assert told(receiver) == [[("error", "mailcow")], [("error", "mailcow")]]
+
+
+async def test_loop_outlives_a_bug(tmp_path: Path, clock: Clock, said: io.StringIO) -> None:
+    """It is logged with its trace, and the next event is sent."""
+    tries = 0
+    delivered: set[str] = set()
+    changed = asyncio.Event()
+
+    async def faulty(receiver: object, digest: Digest) -> None:
+        nonlocal tries
+        tries += 1
+        changed.set()
+        if tries == 1:
+            raise ZeroDivisionError("a bug")
+        delivered.update(event.code for event in digest.events)
+
+    given = settings(tmp_path, webhook="http://127.0.0.1:9/", gather=0)
+    notifier = Notifier(given, clock, send=faulty)
+    async with running(notifier), asyncio.timeout(20):
+        await notifier.saw(report("api"))
+        await changed.wait()
+        await notifier.saw(at(report("api", "conf"), 30))
+        clock.at += 30
+        while delivered != {"api", "conf"}:
+            changed.clear()
+            await changed.wait()
+    assert "ZeroDivisionError: a bug" in said.getvalue()

@@ -1,0 +1,186 @@
+"""From looks as a sender to what is served: whole roll-outs on both generations, by a simulated clock."""
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from sidecar.mtasts import Mode
+from sidecar.notice import Level
+from sidecar.observed import FILE, Observed, SenderView
+from sidecar.plan import make_plan
+from sidecar.plan.actions import Plan
+from sidecar.plan.progress import served_mode
+from sidecar.policyid import derived
+from sidecar.reconcile import taught
+from sidecar.rollout import SEEN_AGAIN, Stage, stage
+from sidecar.settings import Settings
+from sidecar.verify import probe_codes as codes
+from sidecar.verify.findings import Code, Finding
+from tests.worlds import FILE_MAILCOW, HOST, NOW, World, advance, given_settings, observed, text
+
+HOUR = 3_600.0
+GOOD = (codes.TXT_FOUND, codes.POLICY_FETCHED, codes.MX_COVERED, codes.MX_TLS, codes.TLSRPT_FOUND)
+
+
+def view(domain: str, at: float, *found: Code, identity: str | None = None) -> SenderView:
+    """A look that found these."""
+    return SenderView(
+        domain, at, tuple(Finding.of(c, domain, c.meaning) for c in found), identity, shared=False
+    )
+
+
+@dataclass
+class Play:
+    """A world in which a domain is looked at every hour."""
+
+    world: World
+    settings: Settings
+    told: list[str] = field(default_factory=list)
+    last: Plan = field(default_factory=Plan)
+
+    def step(self, *views: SenderView) -> Observed:
+        """One pass with these looks."""
+        seen = taught(replace(observed(self.world), views=views), self.settings)
+        self.last = make_plan(seen, self.settings)
+        self.told += [n.message for n in self.last.notices if n.message not in self.told]
+        after = advance(replace(self.world, memory=seen.memory), self.last.actions)
+        self.world = replace(after, now=self.world.now + HOUR)
+        return seen
+
+    def hours(self, count: int, *found: Code, domains: tuple[str, ...] = ("example.org",)) -> None:
+        """So many hourly looks that find the same."""
+        for _ in range(count):
+            self.step(*(view(domain, self.world.now, *found) for domain in domains))
+
+    @property
+    def modes(self) -> dict[str, Mode | None]:
+        """What is served."""
+        seen = observed(self.world)
+        return {key: served_mode(seen, key) for key in (*self.world.domains, FILE)}
+
+
+def native(**changes: object) -> Play:
+    """A native mailcow whose certificate has all names, with `mode: auto` and a soak of a day."""
+    names = frozenset({HOST, "mta-sts.example.org", "mta-sts.example.net"})
+    world = World(names=names, **changes)  # type: ignore[arg-type]
+    return Play(world, given_settings({"mode": "auto", "soak": 86_400}))
+
+
+def test_whole_rollout_of_a_domain() -> None:
+    """Testing for the soak; enforce with its max_age in one write; failing; testing again; and enforce once more."""
+    play = native()
+    play.hours(1)
+    assert play.world.served == {"example.org": text(Mode.TESTING, 86_400)}
+    play.hours(24, *GOOD)
+    assert play.world.served == {"example.org": text(Mode.TESTING, 86_400)}
+    play.hours(1, *GOOD)
+    assert play.world.served == {"example.org": text(Mode.ENFORCE, 604_800)}
+    play.hours(1, *GOOD)
+    assert not [message for message in play.told if "fails" in message]
+    broken = (*GOOD[:3], codes.MX_CERT_EXPIRED)
+    play.hours(SEEN_AGAIN - 1, *broken)
+    assert play.world.served == {"example.org": text(Mode.ENFORCE, 604_800)}
+    assert any("is in enforce, and fails: The MX host's certificate has expired." in m for m in play.told)
+    play.hours(1, *broken)
+    assert play.world.served == {"example.org": text(Mode.TESTING, 86_400)}
+    play.hours(24, *GOOD)
+    assert play.world.served == {"example.org": text(Mode.TESTING, 86_400)}
+    play.hours(2, *GOOD)
+    assert play.world.served == {"example.org": text(Mode.ENFORCE, 604_800)}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        (),
+        (*GOOD[:3], codes.MX_UNREACHABLE),
+        (codes.TXT_TIMEOUT, *GOOD[1:]),
+        (codes.TXT_NONE, *GOOD[1:]),
+        (codes.TXT_FOUND, codes.POLICY_REFUSED, *GOOD[2:]),
+        (*GOOD[:2], codes.MX_UNKNOWN, codes.MX_TLS),
+    ],
+    ids=["never looked", "MX not reached", "DNS silent", "no record", "policy not reached", "MX not known"],
+)
+def test_nothing_is_raised_on_what_is_unknown_or_missing(found: tuple[Code, ...]) -> None:
+    """However long it lasts."""
+    play = native()
+    play.hours(24 * 30, *found)
+    assert play.modes["example.org"] is Mode.TESTING
+
+
+def test_missing_record_or_policy_steps_nothing_back() -> None:
+    """Senders go on with what they hold; the administrator is told at once."""
+    play = native()
+    play.hours(27, *GOOD)
+    assert play.modes["example.org"] is Mode.ENFORCE
+    play.hours(20, codes.TXT_NONE, codes.POLICY_STATUS, codes.MX_COVERED, codes.MX_TLS)
+    assert play.modes["example.org"] is Mode.ENFORCE
+    assert [n.level for n in play.last.notices if n.code == "rollout.failing"] == [Level.ERROR]
+
+
+def test_one_file_is_held_back_by_its_weakest_domain() -> None:
+    """Which is named; and raised for all together."""
+    conf = {"ADDITIONAL_SAN": "mta-sts.*", "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
+    both = ("example.org", "example.net")
+    play = native(mailcow=FILE_MAILCOW, conf=conf, domains=both)
+    play.hours(1)
+    for _ in range(30):
+        at = play.world.now
+        play.step(view("example.org", at, *GOOD), view("example.net", at, codes.TXT_NONE, *GOOD[1:]))
+    assert play.modes[FILE] is Mode.TESTING
+    (blocking,) = play.world.memory.rollout(FILE).blocking()
+    assert blocking.message.startswith("example.net: ")
+    play.hours(26, *GOOD, domains=both)
+    assert play.world.file == text(Mode.ENFORCE, 604_800).encode()
+
+
+def test_domain_in_testing_by_word_is_said_to_be_ready() -> None:
+    """`mode: testing` stays, and the status says when there could be more."""
+    play = native()
+    play.settings = given_settings({"soak": 86_400})
+    play.hours(27, *GOOD)
+    assert play.modes["example.org"] is Mode.TESTING
+    assert [n.code for n in play.last.notices] == ["rollout.ready"]
+    assert stage(play.world.memory.rollout("example.org"), Mode.TESTING, 86_400) is Stage.READY
+
+
+def test_id_that_did_not_follow_a_loosened_policy_is_critical() -> None:
+    """Senders go on refusing: the record is wrong until the id is new."""
+    play = native(
+        mailcow=FILE_MAILCOW, conf={"ADDITIONAL_SAN": "mta-sts.*", "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
+    )
+    play.settings = given_settings({"mode": "enforce"})
+    play.hours(1)
+    assert play.world.file is not None
+    old = derived(play.world.file)
+    play.step(view("example.org", play.world.now, *GOOD, identity=old))
+    play.settings = given_settings({"mode": "testing"})
+    play.hours(1)
+    play.step(view("example.org", play.world.now, *GOOD, identity=old))
+    record = play.world.memory.checks["example.org"]
+    assert [(f.code, f.severity) for f in record.findings if f.code.startswith("id-")] == [
+        ("id-stale", "critical")
+    ]
+    assert play.world.memory.rollout(FILE).blocking()[0].reason == "id-stale"
+    new = derived(play.world.file)
+    play.step(view("example.org", play.world.now, *GOOD, identity=new))
+    assert play.world.memory.rollout(FILE).blocking() == ()
+
+
+def test_domain_that_is_gone_is_forgotten() -> None:
+    """A new one of that name begins anew."""
+    play = native(domains=("example.org", "example.net"))
+    play.hours(30, *GOOD, domains=("example.org", "example.net"))
+    play.world = replace(
+        play.world, domains=("example.net",), served={"example.net": play.world.served["example.net"]}
+    )
+    play.hours(1, *GOOD, domains=("example.net",))
+    assert set(play.world.memory.rollouts) == set(play.world.memory.checks) == {"example.net"}
+
+
+def test_nothing_is_learned_of_a_domain_that_is_not_ours_to_judge() -> None:
+    """Excluded, or unknown to mailcow."""
+    play = native()
+    play.settings = given_settings({"exclude": ["example.org"]})
+    play.step(view("example.org", NOW, *GOOD), view("other.example", NOW, *GOOD))
+    assert play.world.memory.rollouts == {}

@@ -1,0 +1,136 @@
+"""Check now, apply now, adopt: who may, and what becomes of it."""
+
+import json
+
+import pytest
+
+from sidecar.errors import TemporaryError
+from tests.web.fakes import source_of
+from tests.web.visitor import TOKEN, visiting
+
+FORMS = [
+    ("actions/check", {}, ("check", None), "../?said=check"),
+    (
+        "actions/check",
+        {"domain": "choir.example", "back": "domain"},
+        ("check", "choir.example"),
+        "../domains/choir.example?said=check",
+    ),
+    ("actions/apply", {}, ("apply", None), "../?said=apply"),
+    (
+        "actions/adopt",
+        {"domain": "old-hand.example", "back": "domain"},
+        ("adopt", ("old-hand.example",)),
+        "../domains/old-hand.example?said=adopt",
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "form", "wish", "place"), FORMS)
+async def test_form_of_a_session_is_done_and_leads_back(
+    path: str, form: dict[str, str], wish: tuple[str, object], place: str
+) -> None:
+    """And the page says that it was asked for."""
+    source = source_of()
+    async with visiting(source, token=TOKEN) as visitor:
+        csrf = await visitor.log_in()
+        status, _, response = await visitor.post(path, {**form, "csrf": csrf})
+        assert (status, response.headers["Location"]) == (303, place)
+        assert source.wishes == [wish]
+        _, text, _ = await visitor.get(place.removeprefix("../"))
+        assert 'class="said"' in text
+
+
+@pytest.mark.parametrize(("path", "form", "wish", "place"), FORMS)
+async def test_nobody_else_can(path: str, form: dict[str, str], wish: object, place: str) -> None:
+    """Each of the guards alone keeps it out."""
+    source = source_of()
+    async with visiting(source) as visitor:
+        status, text, _ = await visitor.post(path, form)
+        assert status == 403, "no token is set"
+        assert "MTA_STS_WEB_TOKEN" in text
+    async with visiting(source, token=TOKEN) as visitor:
+        assert (await visitor.post(path, form))[0] == 401, "nobody is logged in"
+        csrf = await visitor.log_in()
+        right = {**form, "csrf": csrf}
+        evil = "https://evil.example"
+        for sent, headers, why in (
+            (form, {}, "no secret of the form"),
+            ({**form, "csrf": ""}, {}, "an empty one"),
+            ({**form, "csrf": csrf[:-1] + "_"}, {}, "a wrong one"),
+            (right, {"Origin": evil}, "from elsewhere"),
+            (right, {"Origin": "null"}, "from a sandbox"),
+            (right, {"Origin": ""}, "from who knows where"),
+            (right, {"Sec_Fetch_Site": "same-site"}, "from a sister site"),
+        ):
+            assert (await visitor.post(path, dict(sent), **headers))[0] == 403, why
+        assert (await visitor.get(path))[0] == 405, "a link changes nothing"
+    async with visiting(source, token=TOKEN) as visitor:
+        other = await visitor.log_in()
+        assert other != csrf
+        assert (await visitor.post(path, right))[0] == 403, "the form of another session"
+    assert source.wishes == []
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"domain": "elsewhere.example"}, 404),
+        ({"domain": "../.."}, 404),
+        ({}, 400),
+    ],
+)
+async def test_only_what_is_there_can_be_adopted(form: dict[str, str], status: int) -> None:
+    """And nothing is noted else."""
+    source = source_of()
+    async with visiting(source, token=TOKEN) as visitor:
+        csrf = await visitor.log_in()
+        assert (await visitor.post("actions/adopt", {**form, "csrf": csrf}))[0] == status
+    assert source.wishes == []
+
+
+async def test_program_with_the_token_can_too() -> None:
+    """Without a form, since no page of a stranger can make a browser send that header."""
+    source = source_of()
+    token = {"Authorization": f"Bearer {TOKEN}"}
+    async with visiting(source, token=TOKEN) as visitor:
+        for path, body in (
+            ("check", {}),
+            ("check", {"domain": "choir.example"}),
+            ("apply", {}),
+            ("adopt", {"domain": "old-hand.example"}),
+            ("adopt", {"domain": "*"}),
+        ):
+            status, text, _ = await visitor.ask("POST", f"api/v1/actions/{path}", json=body, headers=token)
+            assert status == 202
+            assert json.loads(text)["noted"] == path
+    assert source.wishes == [
+        ("check", None),
+        ("check", "choir.example"),
+        ("apply", None),
+        ("adopt", ("old-hand.example",)),
+        ("adopt", ("*",)),
+    ]
+
+
+async def test_api_takes_no_cookie_for_an_action() -> None:
+    """A browser sends cookies unasked."""
+    source = source_of()
+    async with visiting(source, token=TOKEN) as visitor:
+        await visitor.log_in()
+        status, _, _ = await visitor.ask("POST", "api/v1/actions/apply", json={})
+        assert status == 403
+    async with visiting(source) as visitor:
+        assert (await visitor.ask("POST", "api/v1/actions/apply", json={}))[0] == 403, "no token is set"
+    assert source.wishes == []
+
+
+async def test_wish_that_cannot_be_noted_is_told() -> None:
+    """With the reason, and when to come back."""
+    source = source_of(raises=TemporaryError("writing the state failed:\nthe disk is full"))
+    async with visiting(source, token=TOKEN) as visitor:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        status, text, response = await visitor.ask("POST", "api/v1/actions/apply", headers=headers)
+        assert status == 503
+        assert "the disk is full" in json.loads(text)["detail"]
+        assert response.headers["Retry-After"] == "10"
