@@ -17,9 +17,10 @@ from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import policy_file
 from sidecar.mailcow.acme_engine import AcmeEngine
 from sidecar.mailcow.api import AccessDenied, Exists, NoSuchRow, check_policy
+from sidecar.mailcow.containers import Untouched
 from sidecar.mailcow.engine_changes import RecreateRefused
 from sidecar.mtasts import Policy
-from sidecar.observed import FILE, ConfEvent, Observed, PolicyMemory, Seen
+from sidecar.observed import FILE, ConfEvent, Observed, PolicyMemory, Seen, Unseen
 from sidecar.observer import Observer
 from sidecar.ownership import policy_of
 from sidecar.plan.actions import (
@@ -96,9 +97,9 @@ class Applier:
                 case AdoptSame():
                     outcomes.append(await self._one(action, self._adopt))
                 case WriteFile():
-                    outcomes.append(await self._one(action, self._write_file))
+                    outcomes.append(await self._one(action, lambda a: self._write_file(a, observed)))
                 case RemoveFile():
-                    outcomes.append(await self._one(action, self._remove_file))
+                    outcomes.append(await self._one(action, lambda a: self._remove_file(a, observed)))
                 case EditConf():
                     outcomes.append(await self._one(action, self._edit_conf))
                 case RestartAcme():
@@ -156,10 +157,12 @@ class Applier:
         try:
             if not isinstance(action, SwitchOff):
                 self._check(domain, action.policy, observed)
+            if not isinstance(action, AddPolicy):
+                await self._check_unchanged(domain, observed)
             self._observer.forget_served([domain])
             await self._send(action)
-        except PermanentError:
-            # Refused for certain: nothing was written.
+        except (PermanentError, _ChangedMeanwhileError):
+            # Refused for certain, or not even sent: nothing was written.
             self._forget_intent(action)
             raise
         await self._read_back(domain, text)
@@ -177,6 +180,29 @@ class Applier:
     def _check(self, domain: str, policy: Policy, observed: Observed) -> None:
         if isinstance(observed.mailcow, Seen) and (trouble := check_policy(policy, observed.mailcow.value)):
             raise PermanentError(f"the policy for {domain} was not sent: {trouble}")
+
+    async def _check_unchanged(self, domain: str, observed: Observed) -> None:
+        """What is served was looked at some minutes ago; a person who changed it since then is not overruled."""
+        before = observed.served_of(domain)
+        now = await self._observer.session.served(domain, self._clock.now())
+        if isinstance(now, Unseen):
+            raise _ChangedMeanwhileError(f"the policy of {domain} was not sent: {now.reason}")
+        self._observer.saw_served(domain, now)
+        if isinstance(before, Seen) and before.value != now.value:
+            raise _ChangedMeanwhileError(
+                f"the policy of {domain} was not sent: somebody changed it meanwhile; the next pass looks again"
+            )
+
+    async def _check_file_unchanged(self, observed: Observed) -> None:
+        """A pass may take long; a person who wrote the file in the middle of it is not overruled."""
+        now = await asyncio.to_thread(policy_file.observe, self._settings.mailcow_dir, self._clock.now())
+        match observed.file, now:
+            case Seen(before), Seen(after) if before.data != after.data:
+                raise TemporaryError(
+                    "the policy file was left alone: somebody changed it meanwhile; the next pass looks again"
+                )
+            case _:
+                pass
 
     async def _send(self, action: _PolicyAction) -> None:
         api = self._observer.session.api
@@ -225,7 +251,8 @@ class Applier:
 
     # --- files --------------------------------------------------------------------------------------
 
-    async def _write_file(self, action: WriteFile) -> None:
+    async def _write_file(self, action: WriteFile, observed: Observed) -> None:
+        await self._check_file_unchanged(observed)
         now = self._clock.now()
         self._ledger.policy(
             FILE, lambda memory: _with_floor(intended(memory, action.text, now), action.floor)
@@ -238,7 +265,8 @@ class Applier:
         self._ledger.fulfilled(FILE)
         await self._ledger.store()
 
-    async def _remove_file(self, _action: RemoveFile) -> None:
+    async def _remove_file(self, _action: RemoveFile, observed: Observed) -> None:
+        await self._check_file_unchanged(observed)
         now = self._clock.now()
         self._ledger.policy(FILE, lambda memory: intended(memory, None, now))
         await self._ledger.store()
@@ -263,7 +291,11 @@ class Applier:
 
     async def _restart(self, action: RestartAcme) -> None:
         await self._counted(action.names)
-        await self._engine.restart(action.container_id, action.started_at)
+        try:
+            await self._engine.restart(action.container_id, action.started_at)
+        except Untouched:
+            await self._not_counted()
+            raise
 
     async def _recreate(self, action: RecreateAcme, observed: Observed) -> None:
         if not isinstance(observed.project, Seen):
@@ -277,9 +309,8 @@ class Applier:
                 environment=action.environment,
                 now=self._clock.now(),
             )
-        except RecreateRefused:
-            self._ledger.not_restarted()
-            await self._ledger.store()
+        except (RecreateRefused, Untouched):
+            await self._not_counted()
             raise
 
     async def _counted(self, names: tuple[str, ...]) -> None:
@@ -287,6 +318,14 @@ class Applier:
         self._ledger.restarted(self._clock.now(), names)
         await self._ledger.store()
         self._observer.project_touched = True
+
+    async def _not_counted(self) -> None:
+        self._ledger.not_restarted()
+        await self._ledger.store()
+
+
+class _ChangedMeanwhileError(TemporaryError):
+    """Nothing was sent, for the policy is not as it was when that was decided."""
 
 
 def _refused(memory: PolicyMemory, why: str) -> PolicyMemory:

@@ -135,7 +135,8 @@ class Daemon:
             self._wake.clear()
             due = await self._pass(parts)
             await asyncio.to_thread(beat, parts.settings.state_dir, self._clock.now())
-            while not self._stop.is_set() and not self._wake.is_set() and self._clock.now() < due:
+            began = self._clock.now()  # a clock that is set back meanwhile must not make the wait longer
+            while not self._stop.is_set() and not self._wake.is_set() and began <= self._clock.now() < due:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), max(0.05, min(BEAT_S, due - self._clock.now())))
                 await asyncio.to_thread(beat, parts.settings.state_dir, self._clock.now())
@@ -184,6 +185,8 @@ class Daemon:
         match task.exception():
             case None:
                 report = task.result()
+                # First the sign of life: `/healthz` and `sidecar healthy` say the same.
+                await asyncio.to_thread(beat, parts.settings.state_dir, self._clock.now())
                 await self.live.pass_ended(report, seconds)
                 if self._follows_up(report):
                     return self._clock.now() + FOLLOW_UP_S

@@ -7,7 +7,6 @@ three things that the page can ask for are wishes: the passes do the work.
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
-from importlib.metadata import version
 
 import structlog
 from aiohttp import web
@@ -19,6 +18,7 @@ from sidecar.notice import Level, Notice
 from sidecar.notify.notifier import Notifier
 from sidecar.observed import CheckRecord
 from sidecar.reconcile import Report
+from sidecar.release import release
 from sidecar.settings import Settings
 from sidecar.state import Event
 from sidecar.web import Web, WebSettings, start_web
@@ -49,7 +49,7 @@ class Live:
         self._open = AsyncExitStack()
         self._notifier: Notifier | None = None
         self.pulse = Pulse()
-        self.metrics = Metrics(version("mta-sts-sidecar"))
+        self.metrics = Metrics(release())
         self.served: Web | None = None
 
     # --- what the page asks -------------------------------------------------------------------------

@@ -52,6 +52,8 @@ PROJECT_FRESH_S = 60.0
 POLICIES_A_PASS = 10
 """Served policies read again in one pass, besides those that were never read."""
 CONCURRENT_READS = 4
+CLOCK_STEP_S = 60.0
+"""A clock that goes back by less is only being set right; what is remembered stays of use."""
 READ_FAILURES_IN_A_ROW = 3
 DNS_PATIENCE_S = 0.5
 """How long a routine look waits for the DNS; late answers are there in the next pass."""
@@ -87,6 +89,7 @@ class Observer:
         self._rushed: frozenset[str] = frozenset()
         self._cache = _Cache()
         self._healed = False
+        self._looked_at = 0.0
         self.project_touched = True
         """Set by Docker's events: the project is looked at again in the next pass."""
 
@@ -136,6 +139,12 @@ class Observer:
     async def observe(self, memory: Memory) -> tuple[Observed, tuple[Notice, ...]]:
         """One picture of the world, and what is to be told about the looking itself."""
         now = self._clock.now()
+        if now < self._looked_at - CLOCK_STEP_S:
+            # The clock was set back: by it, nothing would be looked at again before that day.
+            self.forget_served(tuple(self._cache.served))
+            self._cache.answers.clear()
+            self.project_touched = True
+        self._looked_at = now
         folder = self._settings.mailcow_dir
         conf, file, project = await asyncio.gather(
             asyncio.to_thread(conf_file.observe, folder, now),

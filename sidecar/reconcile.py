@@ -74,10 +74,13 @@ class BackOff:
         )
 
     def _held(self, action: Action, now: float) -> Held | None:
-        if now < self.denied_until and isinstance(action, AddPolicy | EditPolicy | SwitchOff):
+        # A wait longer than any is one that began before the clock was set back.
+        denied = now < self.denied_until <= now + DENIED_S[-1]
+        if denied and isinstance(action, AddPolicy | EditPolicy | SwitchOff):
             return Held(action, "mailcow refuses the key for writes", self.denied_until)
         count, until = self.failures.get((verb(action), subject(action)), (0, 0.0))
-        return Held(action, f"failed {count} times in a row", until) if now < until else None
+        waits = now < until <= now + RETRY_S[-1]
+        return Held(action, f"failed {count} times in a row", until) if waits else None
 
     def forget(self) -> None:
         """A person asked for it: what failed is tried again at once."""

@@ -45,6 +45,15 @@ def test_example_of_the_settings_shows_the_defaults() -> None:
     }
 
 
+def test_example_of_the_notifications_is_taken_as_it_is() -> None:
+    """The second block of YAML."""
+    text = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)[1]
+    settings = load({}, text.encode(), {})
+    assert settings.notify.webhook is not None
+    assert len(settings.notify.apprise) == 1
+    assert settings.web.listen == ("0.0.0.0", 8_480)
+
+
 def test_every_command_is_listed_and_no_other() -> None:
     """The table of commands, against the parser."""
     listed = set(re.findall(r"^\| `sidecar ([a-z-]+)", README, re.MULTILINE))

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from sidecar.errors import SidecarError
 from sidecar.exits import Exit
+from sidecar.release import release
 
 _EXAMPLES = """\
 examples:
@@ -55,7 +56,7 @@ exit codes: 0 noted, the running sidecar acts on it at once, 1 what was named ca
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    from sidecar.cli import check, completion, history, init, lint, move_mx, records, retire, status
+    from sidecar.cli import check, completion, history, init, lint, move_mx, notify, records, retire, status
 
     top = argparse.ArgumentParser(
         prog="sidecar",
@@ -63,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("--version", action="version", version=_version())
+    top.add_argument("--version", action="version", version=release())
     commands_ = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands_.add_parser("run", help="keep doing it until SIGTERM (the container's command)")
     _with_examples(commands_, "once", "do it once and end", _ONCE_EXAMPLES)
@@ -81,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--backend", choices=("both", "native", "file"), default="both", help="which mailcow to simulate"
     )
-    for module in (status, records, history, check, lint, retire, move_mx, init, completion):
+    for module in (status, records, history, check, lint, retire, move_mx, notify, init, completion):
         module.add_parser(commands_)
     return top
 
@@ -92,15 +93,6 @@ def _with_examples(
     return commands_.add_parser(
         name, help=what, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("mta-sts-sidecar")
-    except PackageNotFoundError:  # a checkout that was never installed
-        return "unknown"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

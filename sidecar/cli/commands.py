@@ -19,6 +19,7 @@ from sidecar.errors import PermanentError
 from sidecar.exits import Exit
 from sidecar.heartbeat import wake
 from sidecar.lock import Locked, PassLock
+from sidecar.notify.secret import secrets_of
 from sidecar.observed import FILE
 from sidecar.reconcile import Report
 from sidecar.settings import Settings
@@ -53,10 +54,11 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> int:
 
 def _awaited(command: str) -> Callable[[argparse.Namespace, Mapping[str, str]], Coroutine[Any, Any, int]]:
     """The commands that need an event loop."""
-    from sidecar.cli import completion, history, move_mx, records, retire, status
+    from sidecar.cli import completion, history, move_mx, notify, records, retire, status
 
     commands = {
         "move-mx": move_mx.run,
+        "notify": notify.run,
         "retire": retire.run,
         "once": _once,
         "plan": _plan,
@@ -76,9 +78,8 @@ async def _demo(given: argparse.Namespace, _env: Mapping[str, str]) -> int:
 
 
 def configure(settings: Settings, stream: TextIO) -> None:
-    """Sets up the log: to this stream, without the key in any text."""
-    key = settings.api_key.get_secret_value() if settings.api_key else None
-    log.configure(json=settings.log_json, stream=stream, secrets=[key] if key else [])
+    """Sets up the log: to this stream, without any secret in any text."""
+    log.configure(json=settings.log_json, stream=stream, secrets=secrets_of(settings))
 
 
 def _run(env: Mapping[str, str]) -> Exit:

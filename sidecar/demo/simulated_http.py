@@ -153,11 +153,8 @@ def _file(data: bytes, changed_at: float, ask: Ask) -> Answer:
     packed = ask.gzip and len(data) >= _GZIP_MINIMUM
     headers = {"ETag": f"W/{tag}" if packed else tag, "Last-Modified": modified}
     known = ask.headers.get("if-none-match")
-    if known is not None:
-        fresh = known.removeprefix("W/") == tag
-    else:
-        fresh = ask.headers.get("if-modified-since") == modified
-    if fresh:
+    since = ask.headers.get("if-modified-since")
+    if (known.removeprefix("W/") == tag) if known is not None else (since == modified):
         return Answer(304, None, Body(b""), session=False, headers=headers)
     return Answer(200, TEXT, Body(data), session=False, headers={**headers, "Accept-Ranges": "bytes"})
 

@@ -46,6 +46,10 @@ _UP_FOR_AN_HOUR = re.compile(r"Up (?:About an hour|\d+ (?:hours|days|weeks|month
 _TRUST_S = 45 * 60.0
 
 
+class Untouched(TemporaryError):
+    """Nothing was done to the container: it is not as it was when that was decided, or it is at work."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Known:
     """An inspected container, and when its start was last known to be right."""
@@ -93,20 +97,20 @@ class Engine:
     async def restart(self, container_id: str, expected_started_at: float, timeout_s: int = 10) -> None:
         """Restarts acme-mailcow, which has `timeout_s` to end by itself; returns when it is started again.
 
-        Raises TemporaryError with nothing done where it is gone, was started at another time (Unix seconds)
-        than expected or is at work; with the outcome unknown where the Engine failed or did not answer in
+        Raises Untouched where it was started at another time (Unix seconds) than expected or is at work;
+        TemporaryError where it is gone, and with the outcome unknown where the Engine failed or did not answer in
         time; and PermanentError where the Engine refuses.
         """
 
         def look_and_restart(client: docker.APIClient) -> None:
             found = _container(client.inspect_container(container_id))
             if (found.state, found.started_at) != ("running", expected_started_at):
-                raise TemporaryError(
+                raise Untouched(
                     f"container {found.name} was not restarted: meanwhile somebody started or stopped it "
                     f"(it is {found.state}); the next pass looks again"
                 )
             if _sleep(client, container_id) is None:
-                raise TemporaryError(
+                raise Untouched(
                     f"container {found.name} was not restarted: it is at work now; the next pass looks again"
                 )
             client.restart(container_id, timeout=timeout_s)

@@ -167,6 +167,8 @@ def _open_to_all(target: Path) -> None:
 
 def _back_up(old: bytes, backup_dir: Path, now: float) -> None:
     backup_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if any(kept.is_file() and kept.read_bytes() == old for kept in backup_dir.glob(f"{NAME}.*")):
+        return  # who writes the same file again and again must not fill the disk
     name = f"{NAME}.{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H%M%SZ}"
     names = itertools.chain([name], (f"{name}.{number}" for number in itertools.count(2)))
     copy = next(path for path in map(backup_dir.joinpath, names) if not path.exists())

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import docker
 
 from sidecar.errors import PermanentError, SidecarError, TemporaryError
-from sidecar.mailcow.containers import ACME, Engine
+from sidecar.mailcow.containers import ACME, Engine, Untouched
 from sidecar.mailcow.engine_calls import (
     CONNECT,
     CREATE,
@@ -73,7 +73,7 @@ async def recreate(
     """Puts a new container in the place of acme-mailcow's, the same but for these variables; returns when it runs.
 
     `expected` is the project as the decision saw it, `expected_started_at` (Unix seconds) that container's
-    start in it. Raises TemporaryError with nothing done where anything of it changed since, or acme-mailcow is
+    start in it. Raises Untouched, with nothing done, where anything of it changed since, or acme-mailcow is
     at work; RecreateRefused with nothing done where a call is not allowed; TemporaryError or PermanentError
     where a call failed: then the old container runs again, or the text says that `heal` has yet to see to it.
     """
@@ -135,13 +135,13 @@ def _alone(what: str) -> Iterator[None]:
 async def _check_unchanged(
     engine: Engine, container_id: str, expected: Project, expected_started_at: float, now: float
 ) -> None:
-    """Raises TemporaryError where the project is no longer as it was, or acme-mailcow does not sleep.
+    """Raises Untouched where the project is no longer as it was, or acme-mailcow does not sleep.
 
     A container never changes its image, so that the same ids have the same images.
     """
     sight = await engine.observe(now, expected.name)
     if isinstance(sight, Unseen):
-        raise TemporaryError(f"{ACME} was not re-created: {sight.reason}")
+        raise Untouched(f"{ACME} was not re-created: {sight.reason}")
     project = sight.value
     was, now_is = ({c.id: c for c in seen.containers} for seen in (expected, project))
     changed = [c for c in (was | now_is).values() if was.get(c.id) != now_is.get(c.id)]
@@ -149,24 +149,24 @@ async def _check_unchanged(
     target = now_is.get(container_id)
     if project.name != expected.name or changed or target is None:
         names = ", ".join(sorted({c.name for c in changed})) or "the container"
-        raise TemporaryError(
+        raise Untouched(
             f"{ACME} was not re-created: meanwhile {names} changed (mailcow is being started, stopped or "
             "updated?); the next pass looks again"
         )
     if (target.state, target.started_at) != ("running", expected_started_at):
-        raise TemporaryError(
+        raise Untouched(
             f"{ACME} was not re-created: it is {target.state}, or was started since; the next pass looks again"
         )
     if acme != [target] or target.name.endswith((OLD_SUFFIX, NEW_SUFFIX)):
-        raise TemporaryError(
+        raise Untouched(
             f"{ACME} was not re-created: it has {len(acme)} containers, or one that is being re-created; "
             "the next pass looks again"
         )
     match project.acme_sleep:
         case Seen(None):
-            raise TemporaryError(f"{ACME} was not re-created: it is at work now; the next pass looks again")
+            raise Untouched(f"{ACME} was not re-created: it is at work now; the next pass looks again")
         case Unseen(reason):
-            raise TemporaryError(f"{ACME} was not re-created: {reason}; the next pass looks again")
+            raise Untouched(f"{ACME} was not re-created: {reason}; the next pass looks again")
         case _:
             pass
 

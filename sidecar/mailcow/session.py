@@ -29,7 +29,7 @@ from sidecar.observed import (
     Unseen,
     Version,
 )
-from sidecar.schedule import DENIED_S, ListAge, list_due, wait_after
+from sidecar.schedule import DENIED_S, RETRY_S, ListAge, list_due, wait_after
 from sidecar.settings import Settings
 
 CHEAP_S = 0.1
@@ -74,6 +74,10 @@ class Session:
         self._denials = 0
         self._not_before = 0.0
         self._denied: AccessDenied | None = None
+        self._list_failures = 0
+        self._list_not_before = 0.0
+        self._list_error: SidecarError | None = None
+        self._looked_at = 0.0
         self.believed: Sight[DomainList] = NOT_ASKED
         self.on_call: OnCall | None = None
         """Told of each call: its route, how long it took (seconds), its status."""
@@ -96,7 +100,7 @@ class Session:
 
     def try_again(self) -> None:
         """A person asked for it (SIGHUP), or the key changed: no waiting for a refusal to pass."""
-        self._not_before = 0.0
+        self._not_before = self._list_not_before = 0.0
         self.wrote()
 
     async def close(self) -> None:
@@ -106,6 +110,12 @@ class Session:
 
     async def look(self, conf: Sight[Conf], fingerprint: str | None, now: float, *, doubted: bool) -> Look:
         """Asks what is due. Never raises for trouble with mailcow."""
+        if now < self._looked_at:
+            # The clock was set back: by it, no wait would end before that day.
+            self._not_before = min(self._not_before, now + DENIED_S[-1])
+            self._list_not_before = min(self._list_not_before, now + RETRY_S[-1])
+            self.wrote()
+        self._looked_at = now
         try:
             api = await self._client(conf, fingerprint)
         except PermanentError as error:
@@ -159,14 +169,29 @@ class Session:
         if not whole and isinstance(self._mailcow, Seen):
             return Look(self._mailcow, last=self.believed)
         notices = await self._identify(api, now)
-        self._counts = await api.counts(
-            self._mailcow.value.version if isinstance(self._mailcow, Seen) else None
-        )
-        listed, took = await api.timed_domain_list()
-        self._aliases = listed.aliases
+        if not whole:
+            return Look(self._mailcow, last=self.believed, notices=notices)
+        if self._list_error is not None and now < self._list_not_before and not self.whole_list_always:
+            return self._trouble(self._list_error, now)
+        counts = await api.counts(self._mailcow.value.version if isinstance(self._mailcow, Seen) else None)
+        listed, took = await self._listed(api, now)
+        # Only now: counts that were noted without their list would make a new domain look old.
+        self._counts, self._aliases = counts, listed.aliases
         self._age = ListAge(now, took)
         self._denials, self._denied = 0, None
         return Look(self._mailcow, Seen(listed, now), notices=notices)
+
+    async def _listed(self, api: MailcowApi, now: float) -> tuple[DomainList, float]:
+        """The whole list; one that failed is dear as well, so it is tried again less and less often."""
+        try:
+            found = await api.timed_domain_list()
+        except SidecarError as error:
+            self._list_failures += 1
+            self._list_error = error
+            self._list_not_before = now + wait_after(self._list_failures, RETRY_S)
+            raise
+        self._list_failures, self._list_error = 0, None
+        return found
 
     def _age_with(self, doubted: bool) -> ListAge | None:
         return None if self._age is None else replace(self._age, doubted=doubted)

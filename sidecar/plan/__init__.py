@@ -3,14 +3,12 @@
 `make_plan` is the whole of it. A file of this package is one subject; `guards` has the last word.
 """
 
-from sidecar.desire import file_policy, managed, native_policies
-from sidecar.mtasts import Mode
+from sidecar.desire import file_policy, native_policies
+from sidecar.mtasts import is_mx_pattern
 from sidecar.notice import Level, Notice
 from sidecar.observed import FILE, Backend, Observed, Seen
-from sidecar.ownership import policy_of
 from sidecar.plan.actions import Plan
-from sidecar.plan.certificate import with_policy
-from sidecar.plan.entries import plan_entries, wanted_entries
+from sidecar.plan.entries import NO_ENTRIES, kept_entries, plan_entries, wanted_entries
 from sidecar.plan.file import plan_file, served_by_file
 from sidecar.plan.guards import guarded
 from sidecar.plan.policies import gone_domains, plan_native
@@ -42,14 +40,10 @@ def _policies(observed: Observed, settings: Settings) -> Plan:
 def _entries(observed: Observed, settings: Settings) -> Plan:
     match observed.mailcow, observed.conf, observed.domains:
         case Seen(mailcow), Seen(conf), Seen(listed):
-            receiving = {d.name for d in managed(listed, settings) if d.receives}
-            served = [
-                name
-                for name in sorted(with_policy(observed))
-                if name in receiving and not _leaving(observed, name)
-            ]
-            wanted = wanted_entries(mailcow, conf, listed, settings, served)
-            return plan_entries(conf, observed, dict.fromkeys(wanted, ()) if _left(observed) else wanted)
+            if _left(observed):
+                return plan_entries(conf, observed, NO_ENTRIES)
+            wanted = wanted_entries(observed, settings, mailcow, listed)
+            return plan_entries(conf, observed, wanted, kept_entries(observed, settings, mailcow, listed))
         case _:
             return Plan()
 
@@ -68,12 +62,6 @@ def served_anything(observed: Observed) -> bool:
             return not isinstance(observed.file, Seen) or observed.file.value.data is not None
 
 
-def _leaving(observed: Observed, domain: str) -> bool:
-    served = observed.served_of(domain)
-    policy = policy_of(served.value.text) if isinstance(served, Seen) else None
-    return policy is not None and policy.mode is Mode.NONE
-
-
 def blind_spots(observed: Observed) -> tuple[Notice, ...]:
     """What could not be seen, each with its reason: nothing is decided on it."""
     parts = {
@@ -87,4 +75,19 @@ def blind_spots(observed: Observed) -> tuple[Notice, ...]:
         Notice(Level.WARNING, f"unseen.{name.replace('.', '_')}", name, sight.reason)
         for name, sight in parts.items()
         if not isinstance(sight, Seen)
+    ) + _hostname(observed)
+
+
+def _hostname(observed: Observed) -> tuple[Notice, ...]:
+    """A name that no policy can have as its mx."""
+    if not isinstance(observed.conf, Seen) or is_mx_pattern(observed.conf.value.hostname):
+        return ()
+    return (
+        Notice(
+            Level.ERROR,
+            "hostname.invalid",
+            "mailcow.conf",
+            f"MAILCOW_HOSTNAME={observed.conf.value.hostname} is no host name, so no policy can name it",
+            "correct MAILCOW_HOSTNAME in mailcow.conf",
+        ),
     )

@@ -36,9 +36,10 @@ def exhausted(
 ) -> tuple[str, float] | None:
     """Why no restart is allowed now, and until when; None where one is.
 
-    Restarts that did not bring the same names double the distance each time, up to a day.
+    Restarts that did not bring the same names double the distance each time, up to a day. acme-mailcow names its
+    orders by the clock of its own time zone, which may be another than ours: up to a day ahead one counts.
     """
-    before = [at for at in starts(restarts, orders) if at <= now]
+    before = [at for at in starts(restarts, orders) if at <= now + DAY_S]
     spacing = min(DAY_S, settings.spacing * 2 ** min(20, _in_vain(restarts, names)))
     if before and before[-1] + spacing > now:
         until = before[-1] + spacing

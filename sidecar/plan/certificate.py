@@ -26,6 +26,7 @@ from sidecar.observed import (
     Observed,
     Question,
     Seen,
+    Served,
     Sight,
     Unseen,
 )
@@ -74,6 +75,10 @@ class Scene:
             self.mailcow, self.acme_conf, self.acme_san if san is None else san, self.listed, self.with_policy
         )
 
+    def asked_anew(self) -> AcmeNames:
+        """The names that it would ask for in a container made by Compose, with all that mailcow.conf says."""
+        return names_asked(self.mailcow, self.conf, self.conf_san, self.listed, self.with_policy)
+
 
 def acme_items(value: str) -> tuple[str, ...]:
     """The entries as acme-mailcow itself splits them: on commas alone."""
@@ -93,10 +98,26 @@ def scene(observed: Observed) -> Scene | str:
 
 
 def with_policy(observed: Observed) -> frozenset[str]:
-    """Domains whose native policy is active, as far as it was seen."""
-    return frozenset(
-        name for name, s in observed.served.items() if isinstance(s, Seen) and s.value.text is not None
-    )
+    """Domains whose native policy is active: as seen, else as it was last seen.
+
+    Of domains that are left alone the policy is not looked at: where a certificate has the name, there is one.
+    """
+    active = {name for name, sight in observed.served.items() if _active(observed, name, sight)}
+    match observed.domains, observed.certificates:
+        case Seen(listed), Seen(Certificates(server=server, sni=sni)):
+            held = frozenset().union(*(c.names for c in (server, *sni) if c is not None))
+            others = (d.name for d in listed.domains if d.name not in observed.served)
+            active |= {name for name in others if policy_host(name) in held}
+        case _:
+            pass
+    return frozenset(active)
+
+
+def _active(observed: Observed, name: str, sight: Sight[Served]) -> bool:
+    if isinstance(sight, Seen):
+        return sight.value.text is not None
+    spans = observed.memory.policy(name).spans
+    return bool(spans) and spans[-1].until is None and spans[-1].text is not None
 
 
 def our_names(scene: Scene, settings: Settings, observed: Observed) -> list[str]:

@@ -4,10 +4,12 @@ Rule for every editor: an entry that the sidecar did not add is never taken out,
 an answer that is missing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from sidecar.domainname import policy_host
 from sidecar.envfile import ListEdit, has_spaces, items
+from sidecar.mtasts import Mode
 from sidecar.notice import Level, Notice
 from sidecar.observed import (
     Backend,
@@ -17,8 +19,11 @@ from sidecar.observed import (
     DomainList,
     Mailcow,
     Observed,
+    Seen,
 )
+from sidecar.ownership import policy_of
 from sidecar.plan.actions import EditConf, Held, Plan
+from sidecar.plan.certificate import with_policy
 from sidecar.plan.words import some
 from sidecar.settings import Settings
 
@@ -30,41 +35,69 @@ INSISTING_S = 3_600
 """Taken out twice within this many seconds: the administrator means it."""
 
 
-def wanted_entries(
-    mailcow: Mailcow, conf: Conf, listed: DomainList, settings: Settings, with_policy: Sequence[str]
-) -> dict[str, tuple[str, ...]]:
-    """The entries each key should have, by key, besides what the administrator has there."""
-    if not any(d.receives and settings.manages(d.name) for d in listed.domains):
-        return {SAN: (), SERVER_NAMES: ()}
-    with_autodiscover = conf.yes("AUTODISCOVER_SAN", default="y")
-    if mailcow.backend is Backend.NATIVE and with_autodiscover:
-        return {SAN: (), SERVER_NAMES: ()}
-    aliases = [
-        a for a in listed.aliases if a.active and settings.manages(a.name) and settings.manages(a.target)
-    ]
-    alias_names = [policy_host(a.name) for a in aliases] if mailcow.serves_alias_domains else []
+Entries: TypeAlias = Mapping[str, tuple[str, ...]]
+"""By key."""
+NO_ENTRIES: Entries = {SAN: (), SERVER_NAMES: ()}
+
+
+def wanted_entries(observed: Observed, settings: Settings, mailcow: Mailcow, listed: DomainList) -> Entries:
+    """The entries each key should have, besides what the administrator has there."""
+    domains = [d.name for d in listed.domains if d.receives and settings.manages(d.name)]
     if mailcow.names_follow_policies:
-        return {SAN: (*(policy_host(d) for d in with_policy), *alias_names), SERVER_NAMES: ()}
-    return {SAN: (WILDCARD, *alias_names), SERVER_NAMES: (WILDCARD,)}
+        active = with_policy(observed)
+        domains = [name for name in domains if name in active and not _leaving(observed, name)]
+    targets = frozenset(domains)
+    aliases = [
+        a.name for a in listed.aliases if a.active and a.target in targets and settings.manages(a.name)
+    ]
+    return _entries(mailcow, observed, domains, aliases)
 
 
-def plan_entries(conf: Conf, observed: Observed, wanted: dict[str, tuple[str, ...]]) -> Plan:
-    """One edit of the file at most, for both keys."""
+def kept_entries(observed: Observed, settings: Settings, mailcow: Mailcow, listed: DomainList) -> Entries:
+    """The entries that stay where they are, though not wanted: of names that are left alone, or still served a policy."""
+    active = with_policy(observed) if mailcow.names_follow_policies else frozenset()
+    domains = [
+        d.name for d in listed.domains if d.name in active or (d.receives and not settings.manages(d.name))
+    ]
+    targets = frozenset(domains)
+    aliases = [
+        a.name for a in listed.aliases if a.active and (a.target in targets or not settings.manages(a.name))
+    ]
+    return _entries(mailcow, observed, domains, aliases)
+
+
+def _entries(mailcow: Mailcow, observed: Observed, domains: Sequence[str], aliases: Sequence[str]) -> Entries:
+    """What these domains and alias domains need on this mailcow."""
+    conf = observed.conf.value if isinstance(observed.conf, Seen) else Conf({})
+    if mailcow.backend is Backend.NATIVE and conf.yes("AUTODISCOVER_SAN", default="y"):
+        return NO_ENTRIES
+    alias_names = tuple(policy_host(name) for name in aliases) if mailcow.serves_alias_domains else ()
+    if mailcow.names_follow_policies:
+        return {SAN: (*(policy_host(name) for name in domains), *alias_names), SERVER_NAMES: ()}
+    wildcard = (WILDCARD,) if domains else ()
+    return {SAN: (*wildcard, *alias_names), SERVER_NAMES: wildcard}
+
+
+def _leaving(observed: Observed, domain: str) -> bool:
+    served = observed.served_of(domain)
+    policy = policy_of(served.value.text) if isinstance(served, Seen) else None
+    return policy is not None and policy.mode is Mode.NONE
+
+
+def plan_entries(conf: Conf, observed: Observed, wanted: Entries, kept: Entries = NO_ENTRIES) -> Plan:
+    """One edit of the file at most, for both keys; what is `kept` is not put there, and not taken out."""
     edits: dict[str, ListEdit] = {}
     reasons: list[str] = []
     notices: list[Notice] = []
     for key in KEYS:
         value = conf.values.get(key, "")
         there = {entry.lower() for entry in items(value)}
+        needed = {entry.lower() for entry in (*wanted[key], *kept[key])}
         history = [event for event in observed.memory.conf if event.key == key]
         missing = [entry for entry in wanted[key] if entry.lower() not in there]
         refused = [entry for entry in missing if taken_out_for_good(history, entry)]
         add = tuple(entry for entry in missing if entry not in refused)
-        remove = tuple(
-            e
-            for e in sorted(added_by_us(history))
-            if e in there and e not in {w.lower() for w in wanted[key]}
-        )
+        remove = tuple(e for e in sorted(added_by_us(history)) if e in there and e not in needed)
         if refused:
             notices.append(_stays_out(key, refused))
         spaced = has_spaces(value)

@@ -13,6 +13,7 @@ from sidecar.plan.actions import (
     Action,
     AddPolicy,
     EditConf,
+    EditPolicy,
     Held,
     Plan,
     RecreateAcme,
@@ -73,7 +74,9 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     def reason(action: Action) -> str | None:
         nonlocal names
         match action:
-            case AddPolicy(domain=domain) if found.mailcow.names_follow_policies:
+            case AddPolicy(domain=domain) | EditPolicy(domain=domain) if (
+                found.mailcow.names_follow_policies and domain not in found.with_policy
+            ):
                 more = replace(found, with_policy=found.with_policy | {domain})
                 wider = more.asked(found.conf_san).server | names
                 label = policy_host(domain)

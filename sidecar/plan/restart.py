@@ -5,11 +5,12 @@ every order counts. So all that a restart relies on was seen in the same pass.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sidecar.acme import MOST_NAMES, AcmeNames
 from sidecar.notice import Level, Notice
-from sidecar.observed import Fact, FactKind, Issuer, Observed, Seen
+from sidecar.observed import Conf, Fact, FactKind, Issuer, Observed, Seen
 from sidecar.plan.actions import Held, Plan, RecreateAcme, RestartAcme
 from sidecar.plan.budget import exhausted
 from sidecar.plan.certificate import (
@@ -23,7 +24,7 @@ from sidecar.plan.certificate import (
     scene,
 )
 from sidecar.plan.entries import SAN
-from sidecar.plan.settled import blocked
+from sidecar.plan.settled import blocked, ignored
 from sidecar.plan.words import day, some
 from sidecar.settings import Settings
 
@@ -72,15 +73,17 @@ def plan_restart(observed: Observed, settings: Settings) -> Plan:
     missing = missing_names(found, our_names(found, settings, observed))
     if not missing:
         return Plan()
-    if (useless := _cannot_help(found, missing)) is not None:
+    if (useless := _cannot_help(found, found.acme_conf, missing)) is not None:
+        if _cannot_help(found, found.conf, missing) is None:
+            return Plan(notices=_old_environment(found, missing))
         return Plan(notices=(useless,))
     now, anew = found.asked().all, found.asked(found.conf_san).all
     recreate = any(name in anew - now for name in missing)
     pending = tuple(name for name in missing if name in (anew if recreate else now))
     if not pending:
-        return Plan()
+        return Plan(notices=_old_environment(found, missing))
     case = _Case(observed, settings, found, pending, recreate)
-    told = _by_hand(case) if recreate and not settings.manage.acme else ()
+    told = _by_hand(case.names) if recreate and not settings.manage.acme else ()
     return Plan(notices=told) + _for_names(case)
 
 
@@ -89,6 +92,7 @@ def _for_names(case: _Case) -> Plan:
     plan = Plan(held=held, notices=notices)
     if not ready:
         return plan
+    plan += Plan(notices=ignored(case.observed, case.settings.restart.settle))
     case = replace(case, names=ready)
     for check in (_too_many, _still, _quiet, _within_budget):
         if (stopped := check(case)) is not None:
@@ -215,9 +219,9 @@ def _within_budget(case: _Case) -> Held | None:
     return None if stopped is None else case.held(*stopped)
 
 
-def _cannot_help(scene: Scene, missing: list[str]) -> Notice | None:
-    """A certificate that acme-mailcow does not look after, or not for these names."""
-    conf, names = scene.acme_conf, some(missing)
+def _cannot_help(scene: Scene, conf: Conf, missing: list[str]) -> Notice | None:
+    """A certificate that acme-mailcow, with these settings, does not look after, or not for these names."""
+    names = some(missing)
     if conf.yes("SKIP_LETS_ENCRYPT"):
         message, todo = (
             "SKIP_LETS_ENCRYPT=y: certificates come from elsewhere",
@@ -241,16 +245,23 @@ def _cannot_help(scene: Scene, missing: list[str]) -> Notice | None:
     )
 
 
-def _by_hand(case: _Case) -> tuple[Notice, ...]:
+def _by_hand(names: Sequence[str]) -> tuple[Notice, ...]:
     return (
         Notice(
             Level.WARNING,
             "acme.environment",
             "acme-mailcow",
-            f"acme-mailcow does not know of {some(case.names)} yet: it was created before mailcow.conf was changed",
+            f"acme-mailcow does not know of {some(names)} yet: it was created before mailcow.conf was changed",
             RECREATE_COMMAND,
         ),
     )
+
+
+def _old_environment(scene: Scene, missing: list[str]) -> tuple[Notice, ...]:
+    """Names that acme-mailcow would ask for if more of its environment than ADDITIONAL_SAN were that of mailcow.conf."""
+    asked = scene.asked_anew().all
+    names = [name for name in missing if name in asked]
+    return _by_hand(names) if names else ()
 
 
 def run_failed(observed: Observed) -> tuple[Notice, ...]:

@@ -1,6 +1,7 @@
 """Whether this mailcow stands still: nothing being started, updated or removed; pure."""
 
 from sidecar.acme import SLEEPS
+from sidecar.notice import Level, Notice
 from sidecar.observed import Container, Fact, FactKind, Memory, Observed, Project, Seen, Unseen
 from sidecar.plan.words import span
 
@@ -29,6 +30,29 @@ def _unsettled(container: Container, now: float, settle: float) -> str | None:
     return None
 
 
+def ignored(observed: Observed, settle: float) -> tuple[Notice, ...]:
+    """What is told of containers that have been unsettled for so long that they no longer block."""
+    if not isinstance(observed.project, Seen):
+        return ()
+    found = unsettled(observed.project.value, observed.memory, observed.now, settle)
+    return tuple(
+        Notice(
+            Level.WARNING,
+            "container.unsettled",
+            service,
+            f"{service} has not been running steadily for half an hour; acme-mailcow no longer waits for it",
+            f"see: docker compose logs --tail=50 {service}",
+        )
+        for service in sorted(found)
+        if service not in NEEDED and not _blocks(observed, service)
+    )
+
+
+def _blocks(observed: Observed, service: str) -> bool:
+    since = observed.memory.since.get(Fact(FactKind.UNSETTLED, service), observed.now)
+    return service in NEEDED or observed.now - since < GIVES_UP_AFTER_S
+
+
 def blocked(observed: Observed, settle: float) -> tuple[str, float | None] | None:
     """Why acme-mailcow may not be touched now, and when to look again; None where it may."""
     if isinstance(observed.project, Unseen):
@@ -41,8 +65,7 @@ def blocked(observed: Observed, settle: float) -> tuple[str, float | None] | Non
         if container.state != "running":
             return f"{service} is not running: it is {container.state}", None
     for service, reason in unsettled(project, observed.memory, observed.now, settle).items():
-        since = observed.memory.since.get(Fact(FactKind.UNSETTLED, service), observed.now)
-        if service in NEEDED or observed.now - since < GIVES_UP_AFTER_S:
+        if _blocks(observed, service):
             return f"mailcow is being started or updated: {service}: {reason}", observed.now + max(settle, 5)
     return _at_work(project)
 

@@ -8,12 +8,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from importlib.metadata import version
 
 from aiohttp import web
 
 from sidecar.clock import Clock
 from sidecar.errors import PermanentError
+from sidecar.release import release
 from sidecar.web import act, api, events, guard, pages
 from sidecar.web.auth import Token
 from sidecar.web.kit import KIT, Kit
@@ -94,7 +94,7 @@ def make_app(
         assets=assets(),
         snapshots=Snapshots(source),
         token=Token.of(token) if token else None,
-        release=version("mta-sts-sidecar"),
+        release=release(),
     )
     closing = app[events.CLOSING] = asyncio.Event()
     app[events.OPEN] = set()

@@ -3,7 +3,8 @@
 import asyncio
 import datetime as dt
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -56,6 +57,13 @@ def certify(folder: Path, *names: str) -> None:
     (folder / "data/assets/ssl/cert.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
 
 
+def names_in(certificate: Path) -> list[str]:
+    """The names that this certificate is for."""
+    found = x509.load_pem_x509_certificate(certificate.read_bytes())
+    san = found.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    return san.value.get_values_for_type(x509.DNSName)
+
+
 async def add_through_the_api(mailcow: SimulatedMailcow, domain: str) -> None:
     """As mailcow's own page, or a script of the administrator, does it."""
     body = {
@@ -83,11 +91,11 @@ def acme(mailcow: MailcowLike) -> tuple[str, str, str]:
     return found["Id"], found["State"]["StartedAt"], san
 
 
-@pytest.mark.timeout(300)
-async def test_domain_added_through_the_api_ends_as_a_served_policy_and_a_restarted_acme(
-    mailcow_like: MailcowLike,
-) -> None:
-    """Native: policy, then DNS, then the restart; the sidecar itself ends quickly."""
+@asynccontextmanager
+async def running_sidecar(
+    mailcow_like: MailcowLike, version: str, *domains: str
+) -> AsyncIterator[SimulatedMailcow]:
+    """All that the README's installation leads to: image built, `up -d` done; the API is a simulated mailcow's."""
     mailcow_like.add_sidecar()
     conf = mailcow_like.folder / "mailcow.conf"
     config = mailcow_like.folder / "data/conf/mta-sts/config.yml"
@@ -96,13 +104,28 @@ async def test_domain_added_through_the_api_ends_as_a_served_policy_and_a_restar
     certify(mailcow_like.folder, HOST)
     await asyncio.to_thread(mailcow_like.project.run, "up", "-d", "unbound-mailcow")  # makes the network
     async with await SimulatedMailcow.start(
-        version="2026-07a", hostname=HOST, key=KEY, host=GATEWAY, allow_from=ALLOWED, timezone="Etc/UTC"
+        version=version, hostname=HOST, key=KEY, host=GATEWAY, allow_from=ALLOWED, timezone="Etc/UTC"
     ) as mailcow:
-        mailcow.add_domain("example.test")
+        for domain in domains:
+            mailcow.add_domain(domain)
         conf.write_text(conf.read_text() + f"MTA_STS_API_URL={mailcow.url}\n")
-        before = conf.read_bytes()
         await asyncio.to_thread(mailcow_like.project.run, "build", SIDECAR, timeout=200)
         await asyncio.to_thread(mailcow_like.project.run, "up", "-d")
+        try:
+            yield mailcow
+        except (TimeoutError, AssertionError):
+            print(await asyncio.to_thread(mailcow_like.project.run, "logs", SIDECAR))
+            raise
+
+
+@pytest.mark.timeout(300)
+async def test_domain_added_through_the_api_ends_as_a_served_policy_and_a_restarted_acme(
+    mailcow_like: MailcowLike,
+) -> None:
+    """Native: policy, then DNS, then the restart; the sidecar itself ends quickly."""
+    conf = mailcow_like.folder / "mailcow.conf"
+    async with running_sidecar(mailcow_like, "2026-07a", "example.test") as mailcow:
+        before = conf.read_bytes()
         first = await asyncio.to_thread(acme, mailcow_like)
 
         async def served(domain: str) -> bool:
@@ -112,21 +135,12 @@ async def test_domain_added_through_the_api_ends_as_a_served_policy_and_a_restar
             now = await asyncio.to_thread(acme, mailcow_like)
             return now[0] == first[0] and now[1] != first[1]
 
-        try:
-            await until(lambda: served("example.test"), "the first domain is served")
-            await add_through_the_api(mailcow, "new.test")
-            await until(lambda: served("new.test"), "the new domain is served")
-            assert await asyncio.to_thread(acme, mailcow_like) == first
-            records = [
-                f"{HOST}. A 192.0.2.1",
-                f"mta-sts.new.test. CNAME {HOST}.",
-                "mta-sts.new.test. A 192.0.2.1",
-            ]
-            await asyncio.to_thread(mailcow_like.resolve, records[0], records[2])
-            await until(restarted, "acme-mailcow was restarted")
-        except (TimeoutError, AssertionError):
-            print(await asyncio.to_thread(mailcow_like.project.run, "logs", SIDECAR))
-            raise
+        await until(lambda: served("example.test"), "the first domain is served")
+        await add_through_the_api(mailcow, "new.test")
+        await until(lambda: served("new.test"), "the new domain is served")
+        assert await asyncio.to_thread(acme, mailcow_like) == first
+        await asyncio.to_thread(mailcow_like.resolve, f"{HOST}. A 192.0.2.1", "mta-sts.new.test. A 192.0.2.1")
+        await until(restarted, "acme-mailcow was restarted")
         assert conf.read_bytes() == before
         log = await asyncio.to_thread(mailcow_like.project.run, "logs", SIDECAR)
         assert KEY not in log
@@ -141,3 +155,73 @@ async def test_domain_added_through_the_api_ends_as_a_served_policy_and_a_restar
         started = asyncio.get_running_loop().time()
         await asyncio.to_thread(mailcow_like.project.run, "stop", SIDECAR)
         assert asyncio.get_running_loop().time() - started < 5
+
+
+async def issuing(mailcow: MailcowLike, *domains: str) -> None:
+    """What acme-mailcow does when it starts, for its stand-in: a certificate with the names of its environment."""
+    done = await asyncio.to_thread(acme, mailcow)
+    while True:
+        now = await asyncio.to_thread(acme, mailcow)
+        if now[:2] != done[:2] and (entries := now[2].partition("=")[2]):
+            names = [f"{entry.removesuffix('*')}{domain}" for entry in entries.split(",") for domain in domains]
+            await asyncio.to_thread(certify, mailcow.folder, HOST, *names)
+        done = now
+        await asyncio.sleep(0.3)
+
+
+@pytest.mark.timeout(300)
+async def test_empty_mailcow_with_one_policy_file_ends_with_the_name_in_the_certificate(
+    mailcow_like: MailcowLike,
+) -> None:
+    """File generation: file, settings, a new acme-mailcow, its certificate; then Compose makes it anew once, cleanly."""
+    conf = mailcow_like.folder / "mailcow.conf"
+    ssl = mailcow_like.folder / "data/assets/ssl/cert.pem"
+    project = mailcow_like.project.run
+    async with running_sidecar(mailcow_like, "2025-07") as mailcow, asyncio.TaskGroup() as beside:
+        before = conf.read_text()
+        first = await asyncio.to_thread(acme, mailcow_like)
+        acme_itself = beside.create_task(issuing(mailcow_like, "new.test"))
+
+        async def served() -> bool:
+            ask = ("exec", "-T", "nginx-mailcow", "wget", "-qO-", "http://127.0.0.1/.well-known/mta-sts.txt")
+            answer = await asyncio.to_thread(mailcow_like.project.try_run, *ask)
+            return answer.stdout.startswith("version: STSv1") and "mode: testing" in answer.stdout
+
+        async def certified() -> bool:
+            return "mta-sts.new.test" in names_in(ssl)
+
+        async def settled() -> bool:
+            return "Nothing to do." in await asyncio.to_thread(
+                project, "exec", "-T", SIDECAR, "sidecar", "plan"
+            )
+
+        await asyncio.to_thread(
+            mailcow_like.resolve, f"{HOST}. A 192.0.2.1", "mta-sts.new.test. A 192.0.2.1"
+        )
+        await add_through_the_api(mailcow, "new.test")
+        await until(served, "nginx-mailcow serves the policy file")
+        await until(certified, "the name is in the certificate")
+        made = await asyncio.to_thread(acme, mailcow_like)
+        assert made[0] != first[0]
+        assert made[2] == "ADDITIONAL_SAN=mta-sts.*"
+        assert conf.read_text() == before.replace("ADDITIONAL_SAN=\n", "ADDITIONAL_SAN=mta-sts.*\n").replace(
+            "ADDITIONAL_SERVER_NAMES=\n", "ADDITIONAL_SERVER_NAMES=mta-sts.*\n"
+        )
+        await until(settled, "nothing is left to do")
+        assert "names=mta-sts.*" in await asyncio.to_thread(project, "logs", "acme-mailcow")
+        assert await asyncio.to_thread(acme, mailcow_like) == made
+
+        await asyncio.to_thread(project, "up", "-d")
+        composed = await asyncio.to_thread(acme, mailcow_like)
+        assert composed[0] != made[0]
+        assert composed[2] == made[2]
+        assert len((await asyncio.to_thread(project, "ps", "--all", "--quiet", "acme-mailcow")).split()) == 1
+        await asyncio.to_thread(project, "up", "-d")
+        await until(settled, "nothing is left to do")
+        assert await asyncio.to_thread(acme, mailcow_like) == composed
+        acme_itself.cancel()
+        log = await asyncio.to_thread(project, "logs", SIDECAR)
+        assert log.count("done: re-create") == 1
+        assert "done: restart" not in log
+        assert KEY not in log
+        assert "Traceback" not in log

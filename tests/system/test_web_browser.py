@@ -33,6 +33,9 @@ from tests.worlds import NOW
 TOKEN = "correct horse battery staple"
 LARGE = 5_000
 FIRST_PAINT_MS = 1_000
+FIRST_PAINT = """() => new Promise((done) => new PerformanceObserver((list) => {
+  for (const entry of list.getEntriesByName("first-contentful-paint")) done(entry.startTime);
+}).observe({ type: "paint", buffered: true }))"""
 
 
 @pytest.fixture
@@ -335,8 +338,7 @@ async def test_first_paint_is_quick_with_thousands_of_domains(browser: Browser, 
     async with seen(browser, source_of(many(LARGE))) as (page, web, _):
         await page.goto(web.url + path)
         await settle(page)
-        paint = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-        assert await page.evaluate(paint) < FIRST_PAINT_MS
+        assert await page.evaluate(FIRST_PAINT) < FIRST_PAINT_MS
 
 
 # --- without JavaScript ----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from sidecar.errors import PermanentError, TemporaryError
-from sidecar.observed import CheckRecord, Served, Seen
+from sidecar.observed import CheckRecord, Seen, Served
 from sidecar.state import Event
 from sidecar.verify.findings import Finding, Severity
 from sidecar.web import Progress, WebSettings, start_web
