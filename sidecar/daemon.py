@@ -22,7 +22,7 @@ from sidecar.live import Live
 from sidecar.lock import PassLock
 from sidecar.mailcow.acme_engine import AcmeEngine
 from sidecar.reconcile import Report
-from sidecar.schedule import next_pass, wait_after
+from sidecar.schedule import next_pass, time_left, wait_after
 from sidecar.settings import CONFIG, Settings, ensure_config_folder
 from sidecar.teller import Teller
 
@@ -135,10 +135,13 @@ class Daemon:
             self._wake.clear()
             due = await self._pass(parts)
             await asyncio.to_thread(beat, parts.settings.state_dir, self._clock.now())
-            began = self._clock.now()  # a clock that is set back meanwhile must not make the wait longer
-            while not self._stop.is_set() and not self._wake.is_set() and began <= self._clock.now() < due:
+            began = self._clock.now()
+            while not self._stop.is_set() and not self._wake.is_set():
+                left = time_left(began, due, self._clock.now())
+                if left <= 0:
+                    break
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), max(0.05, min(BEAT_S, due - self._clock.now())))
+                    await asyncio.wait_for(self._wake.wait(), max(0.05, min(BEAT_S, left)))
                 await asyncio.to_thread(beat, parts.settings.state_dir, self._clock.now())
             if self._stop.is_set():
                 return parts.settings
@@ -156,7 +159,9 @@ class Daemon:
         try:
             changed = read_settings(self._env, self._clock)
         except SidecarError as error:
-            log.error("settings are wrong; the last good ones stay in force", detail=str(error))
+            heading, *mistakes = str(error).splitlines()
+            for mistake in mistakes or [heading]:
+                log.error("settings are wrong; the last good ones stay in force", detail=mistake)
             return None
         if changed == settings:
             return None

@@ -36,6 +36,9 @@ from sidecar.settings import DomainSettings, Settings
 TESTING_MAX_AGE = 86_400
 """Seconds; short while nothing is at stake, so that what follows is noticed within a day."""
 
+PROOF_LASTS_S = 172_800.0
+"""Seconds: each domain is checked at least once a day, and one check may be missed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -104,13 +107,12 @@ def _for_domain(
 ) -> Wanted:
     """`names` are the domain and its alias domains."""
     name = names[0]
-    own = _proven(settings.for_domain(name), observed.memory.rollout(name), served, settings.soak)
+    own = _proven(
+        settings.for_domain(name), observed.memory.rollout(name), served, settings.soak, observed.now
+    )
     mx = _union([own.mx or (hostname,), moved_to(observed, name)])
     mode, notices = _safe_for_all(observed, dict.fromkeys(names, own), names[1:], own.mode, mx, served)
-    kept: tuple[str, ...] = ()
-    if mode is Mode.ENFORCE:
-        matched = _still_matched(observed, name, served, mx, own.max_age)
-        kept = _union([matched, _still_held(observed, name, mx)])
+    kept = _kept(observed, name, served, mx, own.max_age) if mode is Mode.ENFORCE else ()
     policy = Policy(mode, _max_age(mode, own.max_age), (*mx, *kept))
     return Wanted(policy, _why(mode, own, notices), notices, kept)
 
@@ -120,11 +122,17 @@ def moved_to(observed: Observed, domain: str) -> tuple[str, ...]:
     return tuple(move.host for move in observed.memory.moves if move.key in {domain, FILE})
 
 
-def _proven(own: DomainSettings, rollout: Rollout, served: Policy | None, soak: float) -> DomainSettings:
-    """With `mode: auto`: the mode that the checks have earned."""
+def _proven(
+    own: DomainSettings, rollout: Rollout, served: Policy | None, soak: float, now: float
+) -> DomainSettings:
+    """With `mode: auto`: the mode that the checks have earned; those of long ago earn no step up."""
     if not own.auto:
         return own
-    return replace(own, mode=auto_mode(rollout, served.mode if served else None, soak))
+    before = served.mode if served else None
+    mode = auto_mode(rollout, before, soak)
+    if mode is Mode.ENFORCE and before is not mode and now - (rollout.good_at or 0.0) > PROOF_LASTS_S:
+        mode = Mode.TESTING
+    return replace(own, mode=mode)
 
 
 def _why(mode: Mode, own: DomainSettings, notices: Sequence[Notice]) -> str:
@@ -183,6 +191,14 @@ def _safe_mode(
     )
 
 
+def _kept(
+    observed: Observed, key: str, served: Policy | None, mx: Sequence[str], configured: int
+) -> tuple[str, ...]:
+    """Patterns that are no longer wanted, and may not be dropped yet."""
+    matched = _still_matched(observed, key, served, mx, configured)
+    return _union([matched, _still_held(observed, key, mx)])
+
+
 def _still_matched(
     observed: Observed, key: str, served: Policy | None, mx: Sequence[str], configured: int
 ) -> tuple[str, ...]:
@@ -203,18 +219,25 @@ def _still_matched(
     return tuple(kept)
 
 
-def _still_held(observed: Observed, name: str, mx: Sequence[str]) -> tuple[str, ...]:
-    """Patterns of the policy file, which served every name before mailcow was updated, while senders may hold it."""
-    memory = observed.memory.policy(FILE)
-    last = memory.spans[-1] if memory.spans else None
-    policy = policy_of(last.text) if last else None
-    if last is None or policy is None or policy.mode is not Mode.ENFORCE:
-        return ()
-    if last.until is not None and last.until + policy.max_age <= observed.now:
-        return ()
-    facts = {p: Fact(FactKind.UNMATCHED, unmatched_subject(name, p)) for p in policy.mx}
-    since = {p: observed.memory.since.get(fact, observed.now) for p, fact in facts.items()}
-    return tuple(p for p in policy.mx if p not in mx and observed.now - since[p] < policy.max_age)
+def _still_held(observed: Observed, key: str, mx: Sequence[str]) -> tuple[str, ...]:
+    """Patterns of an enforce that is no longer served, as long as a sender may hold it.
+
+    It may have been taken back for a while, or it was in the file that served every name before mailcow was updated.
+    """
+    now, since = observed.now, observed.memory.since
+    spans = [*observed.memory.policy(key).spans, *(observed.memory.policy(FILE).spans if key != FILE else ())]
+    found: dict[str, None] = {}
+    for span in spans:
+        policy = policy_of(span.text)
+        if policy is None or policy.mode is not Mode.ENFORCE:
+            continue
+        if span.until is not None and span.until + policy.max_age <= now:
+            continue
+        for pattern in policy.mx:
+            unmatched_for = now - since.get(Fact(FactKind.UNMATCHED, unmatched_subject(key, pattern)), now)
+            if pattern not in mx and unmatched_for < policy.max_age:
+                found[pattern] = None
+    return tuple(found)
 
 
 def unmatched_subject(key: str, pattern: str) -> str:
@@ -258,7 +281,10 @@ def file_policy(
     # A file that is gone or broken is put back as it was: nobody asked for anything else.
     served = served or _last_in_file(observed.memory.policy(FILE))
     rollout = observed.memory.rollout(FILE)
-    own = {name: _proven(settings.for_domain(name), rollout, served, settings.soak) for name in names}
+    own = {
+        name: _proven(settings.for_domain(name), rollout, served, settings.soak, observed.now)
+        for name in names
+    }
     floor = policy_of(observed.memory.policy(FILE).floor)
     mx = _union(
         [*(own[name].mx or (hostname,) for name in names), *(moved_to(observed, name) for name in names)]
@@ -276,7 +302,7 @@ def file_policy(
     max_age = _max_age(mode, configured)
     if floor is not None and "max_age" not in named:
         max_age = max(max_age, floor.max_age)
-    kept = _still_matched(observed, FILE, served, mx, configured) if mode is Mode.ENFORCE else ()
+    kept = _kept(observed, FILE, served, mx, configured) if mode is Mode.ENFORCE else ()
     notices += _not_alone(own, mode, configured, mx)
     reason = f"one policy in mode {mode} for {len(names)} domains"
     return Wanted(Policy(mode, max_age, (*mx, *kept)), reason, notices, kept, named)

@@ -44,7 +44,16 @@ from sidecar.observed import (
     Unseen,
 )
 from sidecar.policyid import policies_served, unread, with_ids
-from sidecar.schedule import check_interval, checks_due, question_due, routine_questions, stale_policies
+from sidecar.records import questions
+from sidecar.schedule import (
+    check_interval,
+    checks_due,
+    question_due,
+    record_due,
+    record_interval,
+    routine_questions,
+    stale_policies,
+)
 from sidecar.settings import Settings
 from sidecar.verify.checker import BATCH, Checker, probing_for
 
@@ -180,8 +189,13 @@ class Observer:
         return self._checker
 
     def check_now(self, domains: Iterable[str]) -> None:
-        """These are looked at before all others, whenever they were last."""
-        self._rushed |= frozenset(domains)
+        """These are looked at before all others, and their records are asked for anew, whenever that was last."""
+        names = frozenset(domains)
+        self._rushed |= names
+        for question in [
+            q for q in self._cache.answers if q.kind is Kind.TXT and _domain_of(q.name) in names
+        ]:
+            del self._cache.answers[question]
 
     def _begin_checks(self, observed: Observed) -> None:
         if (
@@ -296,8 +310,15 @@ class Observer:
         routine = routine_questions(
             observed.conf.value.hostname, listed, managed, frozenset(missing), _certificate_names(observed)
         )
-        self._forget_questions({question for question, _ in routine})
+        shown = self._shown_records(listed)
+        self._forget_questions({question for question, _ in routine} | shown)
+        waiting_s = record_interval(self._settings.intervals.dns, len(shown))
         due = {
+            question
+            for question in shown
+            if record_due(self._cache.answers.get(question), observed.now, waiting_s)
+        }
+        due |= {
             question
             for question, eager in routine
             if question_due(
@@ -310,6 +331,13 @@ class Observer:
         }
         await self._ask(due)
         return self._known()
+
+    def _shown_records(self, listed: DomainList) -> set[Question]:
+        """The TXT records that the page shows; a command asks for those that it needs itself."""
+        if self._patient or self._settings.web.listen is None:
+            return set()
+        names = [d.name for d in listed.domains if d.receives and self._settings.manages(d.name)]
+        return {question for question in questions("", names) if question.kind is Kind.TXT}
 
     async def _ask(self, due: set[Question]) -> None:
         due -= self._cache.pending.keys()
@@ -358,6 +386,11 @@ def _acme_at_work(project: Sight[Project]) -> bool:
             return True
         case _:
             return False
+
+
+def _domain_of(owner: str) -> str:
+    """The domain whose TXT record this name holds."""
+    return owner.removeprefix("_mta-sts.").removeprefix("_smtp._tls.")
 
 
 def _timezone(conf: Sight[Conf]) -> str | None:

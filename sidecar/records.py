@@ -281,7 +281,7 @@ class _Judge:
     def _before_publishing(self, name: str) -> str:
         if self.presented is None or held_in_certificate(self.presented, policy_host(name)) is not None:
             return ""
-        return f"better publish this once {policy_host(name)} is in the certificate"
+        return f"to be published once {policy_host(name)} is in the certificate, not before"
 
     def _report(self, name: str) -> Need:
         owner, rua = _report_owner(name), self.settings.tls_report

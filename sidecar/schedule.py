@@ -6,9 +6,10 @@ thousand domains), a DNS answer is cheap, a refused key is dangerous to repeat.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sidecar.domainname import policy_host
-from sidecar.observed import DomainList, Kind, Question, Seen, Served, Sight, Unseen
+from sidecar.observed import DomainList, Kind, Question, Seen, Served, Sight, Txt, Unseen
 from sidecar.settings import Intervals
 
 LIST_AT_LEAST_S = 600
@@ -50,7 +51,7 @@ def wait_after(failures: int, waits: tuple[int, ...]) -> int:
 def stale_policies(
     names: Iterable[str], answers: Mapping[str, Sight[Served]], now: float, interval: float, most: int
 ) -> list[str]:
-    """Domains whose served policy is to be read: all that were never seen, and the `most` oldest that are due."""
+    """Domains whose served policy is to be read: all that are not known, and the `most` oldest that are due."""
     new: list[str] = []
     old: list[tuple[float, str]] = []
     for name in names:
@@ -59,7 +60,7 @@ def stale_policies(
                 new.append(name)
             case Unseen(at=at):
                 if now - at >= min(60, interval):
-                    old.append((at, name))
+                    new.append(name)
             case Seen(at=at):
                 if now - at >= interval:
                     old.append((at, name))
@@ -101,6 +102,22 @@ def question_due(
     return age >= min(wait, intervals.dns)
 
 
+def record_interval(base: float, count: int) -> float:
+    """Seconds until a TXT record that is missing is asked for again: people wait for it, but not a thousand at once."""
+    return min(base, max(300.0, 1.5 * count))
+
+
+def record_due(sight: Sight[Any] | None, now: float, missing: float) -> bool:
+    """Whether to ask for a TXT record again: one that is there seldom, one that is missing every `missing` seconds."""
+    match sight:
+        case None:
+            return True
+        case Seen(Txt(strings=()), at) | Unseen(at=at):
+            return now - at >= missing
+        case _:
+            return now - sight.at >= 3_600.0
+
+
 def checks_due(
     domains: Iterable[str],
     checked_at: Mapping[str, float],
@@ -125,6 +142,11 @@ def checks_due(
 def check_interval(base: float, count: int) -> float:
     """Seconds between two looks at the same domain: the more there are, the seldomer each, within half a day."""
     return max(base, min(43_200.0, 6.0 * count))
+
+
+def time_left(began: float, due: float, now: float) -> float:
+    """Seconds of a wait that are left at `now`; none where the clock was set back since it began."""
+    return due - now if began <= now < due else 0.0
 
 
 def next_pass(now: float, poll: float, held_until: Iterable[float | None]) -> float:

@@ -78,8 +78,8 @@ class Teller:
         for item in held:
             if item.reason.partition("; ")[0] in told:
                 continue
-            names = ",".join(getattr(item.action, "names", ()))
-            now[verb(item.action), names or subject(item.action)] = item.reason
+            names = getattr(item.action, "names", ()) or (subject(item.action),)
+            now[verb(item.action), ",".join(map(to_unicode, names))] = item.reason
         fresh = [key for key, reason in now.items() if self._held.get(key) != reason]
         self._held = now
         for what, on in fresh[:MOST_OF_A_KIND]:

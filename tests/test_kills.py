@@ -223,6 +223,10 @@ async def played(driver: Driver, chapter: Chapter, folder: Path, deadly: int = 0
         return await outcome(on), killed
 
 
+SPLIT: Counter[tuple[str | None, str]] = Counter({("mailcow.conf", "edit settings"): 1})
+"""Killed between two policies, their entries go into mailcow.conf one after the other, and not together."""
+
+
 @pytest.mark.parametrize("name", CHAPTERS)
 async def test_undisturbed_chapter_does_something_of_every_kind(tmp_path: Path, name: str) -> None:
     """Else the kills below would prove nothing."""
@@ -256,6 +260,6 @@ async def test_killed_before_any_operation_it_ends_as_undisturbed(
             where = f"killed before {deadly} of {len(operations)}, {operations[deadly - 1]}"
             if ended.ending != right.ending:
                 wrong.append(f"{where}: {ended.ending}")
-            if ended.not_done or not ended.done <= right.done or ended.restarts > right.restarts:
+            if ended.not_done or not ended.done <= right.done + SPLIT or ended.restarts > right.restarts:
                 wrong.append(f"{where}: {ended.done}, {ended.not_done}, {ended.restarts} restarts")
     assert wrong == []

@@ -3,9 +3,9 @@
 import pytest
 
 from sidecar.learn import believe
-from sidecar.observed import AliasDomain, Domain, DomainList, Memory, Seen
+from sidecar.observed import AliasDomain, Domain, DomainList, Fact, FactKind, Memory, Restart, Seen
 from sidecar.settings import Intervals
-from tests.worlds import NOW
+from tests.worlds import DAY, NOW, World, look, text
 
 INTERVALS = Intervals()
 KNOWN = DomainList(
@@ -70,3 +70,67 @@ def test_first_answer_is_believed() -> None:
     """Nothing was known before."""
     counted, _, _ = believe(Memory(), Seen(listed(0, aliases=0), NOW), INTERVALS)
     assert counted.value == listed(0, aliases=0)
+
+
+# --- a loss that is doubted hides nothing else --------------------------------------------------------
+
+
+def test_new_domain_is_seen_beside_a_loss_that_is_doubted() -> None:
+    """The last alias domain deleted and a domain added: the one waits, the other does not."""
+    new = Domain("new.example", True, False)
+    answer = DomainList((*KNOWN.domains, new), ())
+    counted, memory, _ = believe(Memory(believed=KNOWN), Seen(answer, NOW), INTERVALS)
+    assert counted.value == DomainList((*KNOWN.domains, new), KNOWN.aliases)
+    assert memory.believed == KNOWN
+
+
+def test_domain_switched_off_is_believed_although_others_are_lost() -> None:
+    """`active: 0` in a list is an answer, believed at once."""
+    answer = DomainList((Domain("d0.example", False, False),), KNOWN.aliases)
+    counted, _, _ = believe(Memory(believed=KNOWN), Seen(answer, NOW), INTERVALS)
+    assert counted.value == DomainList((answer.domains[0], *KNOWN.domains[1:]), KNOWN.aliases)
+
+
+def test_domain_that_became_an_alias_domain_is_not_both() -> None:
+    """What is there as the other kind is not lost."""
+    alias = AliasDomain("d3.example", "d0.example", True)
+    answer = DomainList(KNOWN.domains[:1], (*KNOWN.aliases, alias))
+    counted, _, _ = believe(Memory(believed=KNOWN), Seen(answer, NOW), INTERVALS)
+    assert [d.name for d in counted.value.domains] == ["d0.example", "d1.example", "d2.example"]
+    assert alias in counted.value.aliases
+
+
+def test_other_changes_do_not_make_a_loss_doubted_for_ever() -> None:
+    """On a busy mailcow no two answers are the same; what they lack is."""
+    memory = Memory(believed=KNOWN)
+    counted = Seen(KNOWN, NOW)
+    for number in range(INTERVALS.doubt_polls + 1):
+        answer = DomainList((*KNOWN.domains, Domain(f"n{number}.example", True, False)), ())
+        at = NOW + number * INTERVALS.doubt_seconds / INTERVALS.doubt_polls
+        counted, memory, _ = believe(memory, Seen(answer, at), INTERVALS)
+    assert counted.value.aliases == ()
+
+
+def test_clock_that_is_set_back_does_not_make_a_doubt_last() -> None:
+    """Doubted a year ahead of now: it would last a year."""
+    _, memory, _ = believe(Memory(believed=KNOWN), Seen(listed(0), NOW + 365 * DAY), INTERVALS)
+    counted = Seen(KNOWN, NOW)
+    for number in range(INTERVALS.doubt_polls):
+        counted, memory, _ = believe(memory, Seen(listed(0), NOW + 300 * number), INTERVALS)
+    assert counted.value == listed(0)
+
+
+# --- what is dated ahead of now -----------------------------------------------------------------------
+
+
+def test_fact_dated_ahead_of_now_begins_now() -> None:
+    """The clock was ahead for a moment: a name would be gathered until that day."""
+    name = Fact(FactKind.MISSING, "mta-sts.example.org")
+    world = World(served={"example.org": text()}, memory=Memory(since={name: NOW + 365 * DAY}))
+    assert look(world)[0].memory.since[name] == NOW
+
+
+def test_restart_dated_ahead_of_now_counts_as_made_now() -> None:
+    """Neither forgotten, which would burn the budget, nor waited for until that day."""
+    world = World(memory=Memory(restarts=(Restart(NOW - 5, ("a",)), Restart(NOW + 365 * DAY, ("b",)))))
+    assert look(world)[0].memory.restarts == (Restart(NOW - 5, ("a",)), Restart(NOW, ("b",)))

@@ -60,6 +60,12 @@ def wrote(*writes: tuple[str | None, bool | None], refused: str | None = None) -
             "earlier and stricter: a backup restored",
         ),
         (ENFORCE, wrote((ENFORCE, True), (TESTING, True)), Whose.OURS, "earlier and stricter in its mode"),
+        (
+            TESTING,
+            wrote((TESTING, None), (ENFORCE, True)),
+            Whose.PERSONS,
+            "an intent that a later write overtook: a person brought it back",
+        ),
         (TESTING, wrote((TESTING, False)), Whose.PERSONS, "refused for certain: it was never ours"),
         (TESTING, wrote((None, True)), Whose.PERSONS, "switched on again by somebody"),
         (TESTING, wrote((TESTING, True), (None, None)), Whose.OURS, "we meant to switch it off"),

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from sidecar.apply import Result
+from sidecar.assembly import Parts
 from sidecar.demo.simulated import API, POLICY, Fault
-from sidecar.mtasts import parse
-from sidecar.plan.actions import AddPolicy, RecreateAcme, RestartAcme
+from sidecar.mtasts import Mode, parse
+from sidecar.plan.actions import AddPolicy, RecreateAcme, RestartAcme, WriteFile
 from tests.stage import HOST, Stage, stage
 from tests.worlds import policy, text
 
@@ -275,7 +276,8 @@ async def test_dry_run_changes_nothing(tmp_path: Path) -> None:
         before = on.conf.read_bytes()
         report = await on.once()
         assert (on.served(), on.conf.read_bytes(), report.outcomes) == ({}, before, ())
-        assert [h.reason for h in report.plan.held if isinstance(h.action, AddPolicy)] == ["dry run"]
+        (held,) = [h for h in report.plan.held if isinstance(h.action, AddPolicy)]
+        assert held.reason == f"dry run; {held.action.reason}"
 
 
 async def test_without_an_engine_all_else_works(tmp_path: Path) -> None:
@@ -316,3 +318,141 @@ async def test_idn_domain_is_served_in_its_ascii_form(tmp_path: Path) -> None:
         assert parse(on.served()["xn--bcher-kva.example"].encode()) == policy().__class__(
             policy().mode, 86_400, ("mx.xn--bcher-kva.example",)
         )
+
+
+# --- asking mailcow -------------------------------------------------------------------------------------
+
+
+async def settled(on: Stage, parts: Parts) -> None:
+    """Everything is written, and the whole list was asked for after that."""
+    for _ in range(2):
+        await parts.passes.reconcile()
+        on.clock.ahead += 30
+
+
+async def test_list_that_failed_after_the_counts_changed_is_asked_for_again(tmp_path: Path) -> None:
+    """Counts that were noted without their list would hide the new domain until the list is old."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        await settled(on, parts)
+        on.mailcow.add_domain("new.example")
+        on.mailcow.fail("get/domain/all", Fault.HTML_502)
+        await parts.passes.reconcile()
+        on.mailcow.heal()
+        on.clock.ahead += 60
+        await parts.passes.reconcile()
+        assert "new.example" in on.served()
+
+
+async def test_list_that_keeps_failing_is_asked_for_less_and_less_often(tmp_path: Path) -> None:
+    """Each costs mailcow seconds of work, also when its answer comes too late."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        await settled(on, parts)
+        on.mailcow.fail("get/domain/all", Fault.HTML_502)
+        on.clock.ahead += 3_700
+        on.mailcow.requests.clear()
+        for _ in range(60):
+            on.clock.ahead += 30
+            await parts.passes.reconcile()
+        assert len(on.mailcow.asked("get/domain/all")) <= 6
+
+
+async def test_mailcow_that_is_not_known_costs_no_whole_list_at_each_poll(tmp_path: Path) -> None:
+    """Which mailcow it is, is asked for each time; its domains are not."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        on.mailcow.says_version = "2025-07"
+        await parts.passes.reconcile()
+        on.mailcow.requests.clear()
+        for _ in range(10):
+            on.clock.ahead += 30
+            await parts.passes.reconcile()
+        assert len(on.mailcow.asked("get/domain/all")) == 0
+        on.mailcow.says_version = "2026-07a"
+        on.clock.ahead += 30
+        await parts.passes.reconcile()
+        assert on.served() == {"example.org": text()}
+
+
+async def test_policies_that_could_not_be_read_are_all_read_a_minute_later(tmp_path: Path) -> None:
+    """nginx was not ready at the start: hundreds of domains must not get their turn ten by ten."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        for number in range(40):
+            on.mailcow.add_domain(f"d{number}.example")
+        on.mailcow.fail(POLICY, Fault.HTML_502)
+        await parts.passes.reconcile()
+        assert on.served() == {}
+        on.mailcow.heal()
+        on.clock.ahead = 61
+        await parts.passes.reconcile()
+        assert len(on.served()) == 41
+
+
+async def test_clock_that_is_set_back_stops_no_look(tmp_path: Path) -> None:
+    """It was ten days ahead: policies, containers and the list are looked at again at once."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        on.clock.ahead = 10 * 86_400
+        await settled(on, parts)
+        on.clock.ahead = 0
+        on.mailcow.person_sets_policy("example.org", mode="none", mx=HOST, max_age=86_400)
+        looked = on.engine.count("/containers/json")
+        report = await parts.passes.reconcile()
+        assert on.engine.count("/containers/json") > looked
+        assert "policy.foreign" in {notice.code for notice in report.plan.notices}
+
+
+async def test_clock_that_is_set_back_makes_no_refused_key_wait_for_ever(tmp_path: Path) -> None:
+    """An hour at most, and not until that day comes again."""
+    async with stage(tmp_path, MTA_STS_API_KEY="WRONG") as on, on.sidecar() as parts:
+        on.clock.ahead = 10 * 86_400
+        await parts.passes.reconcile()
+        on.clock.ahead = 0
+        await parts.passes.reconcile()
+        asked = len(on.mailcow.requests)
+        assert asked == 1
+        on.clock.ahead = 3_700
+        await parts.passes.reconcile()
+        assert len(on.mailcow.requests) > asked
+
+
+# --- a person was quicker -------------------------------------------------------------------------------
+
+
+async def test_policy_that_a_person_changed_since_the_last_look_is_not_overwritten(tmp_path: Path) -> None:
+    """Served policies are looked at every ten minutes; a write looks once more."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        await settled(on, parts)
+        on.mailcow.person_sets_policy("example.org", mode="none", mx=HOST, max_age=86_400)
+        on.conf.write_text(on.conf.read_text().replace(f"={HOST}", "=new.example.org"))
+        report = await parts.passes.reconcile()
+        assert "mode: none" in on.served()["example.org"]
+        assert [o.result for o in report.outcomes] == [Result.FAILED]
+        on.clock.ahead += 60
+        again = await parts.passes.reconcile()
+        assert again.outcomes == ()
+        assert "policy.foreign" in {notice.code for notice in again.plan.notices}
+
+
+async def test_file_that_a_person_wrote_in_the_middle_of_a_pass_is_not_overwritten(tmp_path: Path) -> None:
+    """A pass may wait for mailcow's list for a minute."""
+    async with stage(tmp_path, version="2025-07") as on, on.sidecar() as parts:
+        await parts.passes.reconcile()
+        on.conf.write_text(on.conf.read_text().replace(f"={HOST}", "=new.example.org"))
+        observed, plan = await parts.passes.look()
+        assert [type(action) for action in plan.actions] == [WriteFile]
+        on.policy_file.write_text(text(Mode.NONE))
+        (outcome,) = await parts.passes.applier.apply(plan.actions, observed)
+        assert (outcome.result, on.policy_file.read_text()) == (Result.FAILED, text(Mode.NONE))
+
+
+async def test_restart_that_was_left_undone_is_not_counted(tmp_path: Path) -> None:
+    """acme-mailcow woke up just before: no order was caused, and none is waited for."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        await parts.passes.reconcile()
+        on.resolves(NAME)
+        await parts.passes.reconcile()
+        on.clock.ahead = 3_700
+        observed, plan = await parts.passes.look()
+        assert [type(action) for action in plan.actions] == [RestartAcme]
+        on.engine.containers[0].commands = ["/srv/acme.sh"]
+        (outcome,) = await parts.passes.applier.apply(plan.actions, observed)
+        assert (outcome.result, on.engine.count("/restart")) == (Result.FAILED, 0)
+        assert parts.passes.ledger.memory.restarts == ()

@@ -25,6 +25,7 @@ from sidecar.schedule import (
     question_due,
     routine_questions,
     stale_policies,
+    time_left,
     wait_after,
 )
 from sidecar.settings import Intervals
@@ -144,6 +145,7 @@ def test_routine_asks_for_what_serves_and_what_is_missing_eagerly() -> None:
         (Question(Kind.ADDRESSES, "mta-sts.a.example"), False),
         (Question(Kind.MX, "a.example"), False),
         (Question(Kind.ADDRESSES, "mta-sts.alias.example"), True),
+        (Question(Kind.MX, "alias.example"), False),
         (Question(Kind.ADDRESSES, "www.example"), False),
     ]
 
@@ -208,3 +210,19 @@ def test_next_pass_is_at_the_poll_or_when_something_falls_due(
 def test_next_pass_is_always_ahead_and_never_later_than_the_poll(held: list[float | None], poll: int) -> None:
     """No loop without a pause, and no sleep for ever."""
     assert NOW + 0.5 <= next_pass(NOW, poll, held) <= NOW + poll
+
+
+@pytest.mark.parametrize(
+    ("now", "left", "why"),
+    [
+        (NOW, 30, "just begun"),
+        (NOW + 29, 1, "nearly over"),
+        (NOW + 30, 0, "over"),
+        (NOW + 86_400, 0, "the machine slept"),
+        (NOW - 1, 0, "the clock was set back: by it, the wait would last until that day comes again"),
+        (NOW - 86_400 * 365, 0, "far back"),
+    ],
+)
+def test_wait_ends_when_the_clock_is_set_back(now: float, left: float, why: str) -> None:
+    """Seconds that are left."""
+    assert time_left(NOW, NOW + 30, now) == left, why

@@ -18,7 +18,7 @@ from sidecar.plan.actions import (
     subject,
     verb,
 )
-from sidecar.plan.words import day, some
+from sidecar.plan.words import day, serves, some
 from sidecar.reconcile import Report
 
 MOST_LINES = 40
@@ -54,7 +54,7 @@ def _headline(report: Report) -> str:
         case Seen(mailcow), Seen(listed):
             version = mailcow.version or "of unknown version"
             counts = f"domains: {len(listed.domains)}, alias domains: {len(listed.aliases)}"
-            return f"mailcow {version}, {mailcow.backend} policies; {counts}"
+            return f"mailcow {version}, {serves(mailcow.backend)}; {counts}"
         case _:
             return "mailcow could not be read"
 
@@ -69,7 +69,12 @@ def _section(title: str, lines: Sequence[str]) -> list[str]:
 
 
 def _action(action: Action) -> list[str]:
-    lines = [f"{verb(action)} {to_unicode(subject(action))}: {action.reason}"]
+    return [f"{verb(action)} {to_unicode(subject(action))}: {action.reason}", *_details(action)]
+
+
+def _details(action: Action) -> list[str]:
+    """What would be there once it is done."""
+    lines: list[str] = []
     match action:
         case AddPolicy(policy=policy) | EditPolicy(policy=policy):
             lines.append(f"    {_policy(policy)}")
@@ -94,9 +99,11 @@ def _failed(outcome: Outcome) -> list[str]:
     return [f"{verb(outcome.action)} {to_unicode(subject(outcome.action))}: {outcome.detail}"]
 
 
-def _held(held: Held) -> str:
+def _held(held: Held) -> list[str]:
     until = "" if held.until is None else f" (until {day(held.until)})"
-    return f"{verb(held.action)} {to_unicode(subject(held.action))}: {held.reason}{until}"
+    first = f"{verb(held.action)} {to_unicode(subject(held.action))}: {held.reason}{until}"
+    # What a restart is for is in its reason.
+    return [first, *([] if isinstance(held.action, RestartAcme) else _details(held.action))]
 
 
 def _notice(notice: Notice) -> list[str]:
@@ -107,7 +114,7 @@ def _notice(notice: Notice) -> list[str]:
 
 
 def _rest(report: Report) -> list[str]:
-    held = _section("held", [_held(item) for item in report.plan.held])
+    held = _section("held", [line for item in report.plan.held for line in _held(item)])
     reasons = {item.reason.partition("; ")[0] for item in report.plan.held}
     notices = [notice for notice in dict.fromkeys(report.plan.notices) if notice.message not in reasons]
     return held + _section("to know", [line for notice in notices for line in _notice(notice)])

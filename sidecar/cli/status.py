@@ -16,8 +16,7 @@ examples:
 
 columns: policy (mode and max_age as mailcow serves them now), stage of the roll-out, whose it is (ours,
 a person's, nobody's), certificate (until when one has the name mta-sts.<domain>), the DNS: mta-sts (to this
-mailcow), _mta-sts (the
-policy id), _smtp._tls (where reports go); what is to be done, or held, and why
+mailcow), _mta-sts (the policy id), _smtp._tls (where reports go); what is to be done, or held, and why
 
 exit codes: 0 shown, 1 no domain of this mailcow, 2 settings are wrong, 3 mailcow cannot be read
 """

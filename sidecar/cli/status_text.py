@@ -5,6 +5,7 @@ Rule for every editor: one line a domain where lines are read by programs; the w
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from textwrap import fill
 from typing import TextIO
 
 from rich import box
@@ -18,9 +19,10 @@ from sidecar.notice import Level, Notice
 from sidecar.observed import Certificate, Seen, Unseen
 from sidecar.ownership import Whose
 from sidecar.plan.actions import Held, subject, verb
-from sidecar.plan.words import day, span
+from sidecar.plan.words import day, serves, some, span
 from sidecar.records import Need, Standing
 from sidecar.rollout import Stage
+from sidecar.rollout import Status as RolloutStatus
 from sidecar.status import Care, Row, Status
 
 HEADINGS = (
@@ -34,7 +36,7 @@ HEADINGS = (
     "_smtp._tls",
     "to do, or held",
 )
-_SHORT = (False, True, True, True, True, False, False)
+_SHORT = (False, True, True, True, True, False)
 """Columns of the table on a terminal that are never broken."""
 MOST_OF_A_KIND = 5
 """Notices of one code told one by one; more are a number."""
@@ -58,7 +60,7 @@ def print_status(status: Status, file: TextIO) -> None:
     lines += ["needs a person:", *(f"  {line}" for line in needs), ""] if needs else []
     todo = [f"  {verb(action)} {subject(action)}: {action.reason}" for action in status.todo]
     lines += ["to do in the next pass:", *todo, ""] if todo else []
-    held = [f"  {_held(held)}" for held in status.held]
+    held = [f"  {verb(item.action)} {subject(item.action)}: {_reason(item)}" for item in status.held]
     lines += ["held:", *held, ""] if held else []
     print("\n".join(lines), file=file)
     if not status.rows:
@@ -76,10 +78,10 @@ def headline(status: Status) -> str:
     counts, mailcow = status.counts, status.mailcow.value
     managed = counts["managed"]
     return (
-        f"mailcow {mailcow.version or 'of unknown version'}, {mailcow.backend} policies; "
+        f"mailcow {mailcow.version or 'of unknown version'}, {serves(mailcow.backend)}; "
         f"{counts['domains']} domains and alias domains, {managed} managed: {counts['served']} served a policy, "
         f"{counts['in_certificate']} in the certificate, {counts['published']} complete in the DNS; "
-        f"{counts['attention']} need attention"
+        f"need attention: {counts['attention']}"
     )
 
 
@@ -108,7 +110,7 @@ def cells(row: Row) -> tuple[str, ...]:
         _WHOSE[row.whose],
         _certificate(row),
         *(_standing(need) for need in records),
-        _why(row),
+        "; ".join(_why(row)),
     )
 
 
@@ -117,7 +119,7 @@ def _policy(row: Row) -> str:
         return f"{policy.mode}, {span(policy.max_age)}"
     match row.served:
         case Seen(served):
-            return "none" if served.text is None else "not valid"
+            return "-" if served.text is None else "not valid"
         case Unseen():
             return "?"
 
@@ -138,7 +140,7 @@ def _standing(need: Need | None) -> str:
     return _STANDING[Standing.NOT_YET if need.early else need.standing]
 
 
-def _why(row: Row) -> str:
+def _why(row: Row) -> list[str]:
     """The short form: what is planned or held, else why the sidecar does nothing here, else what the DNS lacks."""
     told = [verb(action) for action in row.todo]
     told += [_held(held) for held in row.held]
@@ -148,15 +150,20 @@ def _why(row: Row) -> str:
         told.append(row.served.reason)
     if row.blocking and row.stage not in {None, Stage.NO_POLICY, Stage.LEAVING}:
         first = row.blocking[0]
-        told.append(f"{first.type} {first.status}: {first.message} (since {day(first.since)})")
+        unsure = f"{first.type}: not known: " if first.status is RolloutStatus.UNKNOWN else ""
+        told.append(f"{unsure}{first.message} (seen since {day(first.since)})")
     if not told and row.records is not None:
         told += [f"publish {need.owner}" for need in row.records.needs if need.lacking]
-    return "; ".join(told)
+    return told
 
 
 def _held(held: Held) -> str:
+    return f"{verb(held.action)} held: {_reason(held)}"
+
+
+def _reason(held: Held) -> str:
     until = "" if held.until is None else f" (until {day(held.until)})"
-    return f"{verb(held.action)} held: {held.reason.partition('; ')[0]}{until}"
+    return f"{held.reason.partition('; ')[0]}{until}"
 
 
 def _plain(lines: Sequence[Sequence[str]]) -> Iterable[str]:
@@ -167,17 +174,29 @@ def _plain(lines: Sequence[Sequence[str]]) -> Iterable[str]:
 
 
 def _rich(rows: Sequence[Row], file: TextIO) -> None:
-    """The three columns of the DNS are one here, which says only what is not right: it has to fit 80 characters."""
+    """It has to fit 80 characters: the DNS is one column, which says only what is not right, and reasons follow."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading, short in zip(("domain", *HEADINGS[1:5], "DNS", HEADINGS[-1]), _SHORT, strict=True):
+    for heading, short in zip((*HEADINGS[:5], "DNS"), _SHORT, strict=True):
         table.add_column(heading, overflow="fold", no_wrap=short)
     for row in rows:
-        domain, policy, stage, whose, certificate, *dns, why = cells(row)
+        domain, policy, stage, whose, certificate, *dns, _ = cells(row)
         published = zip(HEADINGS[5:8], dns, strict=True)
         wrong = ", ".join(f"{name} {state}" for name, state in published if state not in {"ok", "-"})
-        shown = (domain, policy, stage, whose, certificate, wrong or dns[0], why)
+        shown = (domain, policy, stage, whose, certificate, wrong or dns[0])
         found = [Text(text, style=_STYLES.get(text, "")) for text in shown]
         if row.attention:
             found[0].stylize("bold")
         table.add_row(*found)
-    Console(file=file, highlight=False).print(table)
+    console = Console(file=file, highlight=False)
+    console.print(table)
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        for reason in _why(row):
+            by_reason[reason].append(row.domain)
+    if by_reason:
+        console.print(f"{HEADINGS[-1]}:")
+    for reason, domains in by_reason.items():
+        line = fill(
+            f"{some(domains)}: {reason}", console.width, initial_indent="  ", subsequent_indent="    "
+        )
+        console.print(Text(line, overflow="fold"))

@@ -106,8 +106,8 @@ async def _person(story: Telling) -> None:
     stage.mailcow.person_sets_policy(NEW, mode="none", mx=HOST, max_age=3_600)
     await story.promise(
         "the sidecar says so, and how to hand it back",
-        story.said("is left alone", f"sidecar adopt {NEW}"),
-        expected=f"a line with: sidecar adopt {NEW}",
+        story.said("is left alone", f"sidecar adopt {NEW_SHOWN}"),
+        expected=f"a line with: sidecar adopt {NEW_SHOWN}",
     )
     await story.promise_stays(
         "it leaves the person's policy alone",

@@ -46,7 +46,7 @@ _UP_FOR_AN_HOUR = re.compile(r"Up (?:About an hour|\d+ (?:hours|days|weeks|month
 _TRUST_S = 45 * 60.0
 
 
-class Untouched(TemporaryError):
+class Untouched(TemporaryError):  # noqa: N818  it says what happened, as a sentence would
     """Nothing was done to the container: it is not as it was when that was decided, or it is at work."""
 
 
@@ -92,7 +92,7 @@ class Engine:
                 "looking at mailcow's containers", lambda client: self._look(client, now, project_hint)
             )
         except SidecarError as error:
-            return Unseen(str(error), now)
+            return Unseen(f"{error}. Until then acme-mailcow is left alone, and all else goes on", now)
 
     async def restart(self, container_id: str, expected_started_at: float, timeout_s: int = 10) -> None:
         """Restarts acme-mailcow, which has `timeout_s` to end by itself; returns when it is started again.

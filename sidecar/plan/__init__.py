@@ -9,6 +9,7 @@ from sidecar.notice import Level, Notice
 from sidecar.observed import FILE, Backend, Observed, Seen
 from sidecar.plan.actions import Plan
 from sidecar.plan.entries import NO_ENTRIES, kept_entries, plan_entries, wanted_entries
+from sidecar.plan.environment import pending
 from sidecar.plan.file import plan_file, served_by_file
 from sidecar.plan.guards import guarded
 from sidecar.plan.policies import gone_domains, plan_native
@@ -20,7 +21,7 @@ from sidecar.settings import Settings
 def make_plan(observed: Observed, settings: Settings) -> Plan:
     """All that is to be done, held and told for one picture of the world."""
     plan = _policies(observed, settings) + _entries(observed, settings) + plan_restart(observed, settings)
-    told = run_failed(observed) + tell_progress(observed, settings)
+    told = run_failed(observed) + pending(observed) + tell_progress(observed, settings)
     return guarded(plan + Plan(notices=told), observed, settings)
 
 

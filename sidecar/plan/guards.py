@@ -55,13 +55,13 @@ def _not_managed(plan: Plan, observed: Observed, settings: Settings) -> Plan:
                 name, on = "acme", settings.manage.acme
             case _:
                 name, on = "policies", settings.manage.policies
-        return None if on else f"the settings say `manage: {{{name}: false}}`"
+        return None if on else f"the settings say `manage: {{{name}: false}}`; {action.reason}"
 
     return _filter(plan, reason)
 
 
 def _dry_run(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    return _filter(plan, lambda action: "dry run" if settings.dry_run else None)
+    return _filter(plan, lambda action: f"dry run; {action.reason}" if settings.dry_run else None)
 
 
 def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:

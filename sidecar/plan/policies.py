@@ -9,7 +9,7 @@ from sidecar.domainname import to_unicode
 from sidecar.mtasts import Policy, differences, render
 from sidecar.notice import Level, Notice
 from sidecar.observed import DomainList, Observed, PolicyMemory, Seen
-from sidecar.ownership import Whose, held_by_senders_until, last_written, policy_of, whose
+from sidecar.ownership import Whose, held_until, last_written, policy_of, whose
 from sidecar.plan.actions import Action, AddPolicy, AdoptSame, EditPolicy, Held, Plan, SwitchOff
 from sidecar.plan.words import day
 from sidecar.settings import Settings
@@ -94,7 +94,7 @@ def _foreign(held: Held) -> Notice:
         "policy.foreign",
         domain,
         f"the policy of {to_unicode(domain)} is left alone: {held.reason}",
-        f"to hand it to the sidecar: sidecar adopt {domain}",
+        f"to hand it to the sidecar: sidecar adopt {to_unicode(domain)}",
     )
 
 
@@ -105,7 +105,7 @@ def gone_domains(observed: Observed, listed: DomainList) -> tuple[Notice, ...]:
     for key, memory in observed.memory.policies.items():
         if key in names or key == "*" or not memory.writes:
             continue
-        until = held_by_senders_until(memory, observed.now, 0)
+        until = held_until(observed.memory, key, observed.now, 0)
         if until > observed.now:
             notices.append(
                 Notice(

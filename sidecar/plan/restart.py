@@ -73,6 +73,8 @@ def plan_restart(observed: Observed, settings: Settings) -> Plan:
     missing = missing_names(found, our_names(found, settings, observed))
     if not missing:
         return Plan()
+    if found.acme_conf.hostname != found.conf.hostname:
+        return Plan(notices=_by_hand([found.conf.hostname]))
     if (useless := _cannot_help(found, found.acme_conf, missing)) is not None:
         if _cannot_help(found, found.conf, missing) is None:
             return Plan(notices=_old_environment(found, missing))
@@ -154,9 +156,10 @@ def _judged_afresh(case: _Case) -> Plan:
         if trouble is None or (name != conf.hostname and _forgiven(case.observed, name)):
             continue
         reason = f"{name} is in the certificate and would drop out of it: {trouble.reason}"
+        message, _, todo = reason.partition("; ")
         return plan + Plan(
             held=(chosen.held(reason),),
-            notices=(Notice(Level.WARNING, "name.would_drop", name, reason),),
+            notices=(Notice(Level.WARNING, "name.would_drop", name, message, todo or None),),
         )
     return plan + Plan(actions=(chosen.action(),))
 

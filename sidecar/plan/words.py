@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sidecar.domainname import to_unicode
+from sidecar.observed import Backend
 
 
 def day(at: float) -> str:
@@ -17,6 +18,15 @@ def span(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{max(0, seconds):.0f} s"
+
+
+def serves(backend: Backend) -> str:
+    """How a mailcow of this generation serves policies, with the word that `backend` in config.yml has for it."""
+    return (
+        "a policy for each domain (native)"
+        if backend is Backend.NATIVE
+        else "one policy file for all domains (file)"
+    )
 
 
 def some(names: Sequence[str], most: int = 5) -> str:

@@ -16,7 +16,7 @@ from sidecar.records import Need
 from sidecar.rollout import NEEDED, Condition, ConditionType, Stage, Status
 from sidecar.status import Care
 from sidecar.verify.findings import Finding, Severity
-from sidecar.web.line import Cell, Known, Line, certificate_cell, line_of, need_cell, policy_cell
+from sidecar.web.line import Cell, Known, Line, certificate_cell, lacking, line_of, need_cell, policy_cell
 from sidecar.web.view import Site
 from sidecar.web.wording import CONDITION, LIGHT_OF, SEVERITY, STAGE_SENTENCE, Light
 from sidecar.zonefile import record_line
@@ -173,6 +173,8 @@ def _todo(known: Known, line: Line) -> tuple[tuple[str, str | None], ...]:
     told: list[tuple[str, str | None]] = []
     if line.light in {Light.FAILING, Light.ATTENTION, Light.UNKNOWN}:
         told.append((line.cause.message, line.cause.todo))
+    if known.row.care is Care.MANAGED:
+        told += [(cause.message, cause.todo) for cause in lacking(known.row)]
     told += [(notice.message, notice.todo) for notice in known.row.notices]
     return tuple(dict.fromkeys(told))
 

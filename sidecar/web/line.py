@@ -183,10 +183,8 @@ def _failing(known: Known) -> tuple[Light, Cause] | None:
 def _attention(known: Known) -> tuple[Light, Cause] | None:
     row = known.row
     # a record first: it can be pasted, and the planner's notice of the same name says no more
-    if row.care is Care.MANAGED and row.records is not None:
-        for role, need in zip(("host", "id", "report"), row.records.needs, strict=True):
-            if need.lacking:
-                return Light.ATTENTION, _lacks(role, need, row.records.ttl)
+    if row.care is Care.MANAGED and (lacks := lacking(row)):
+        return Light.ATTENTION, lacks[0]
     notices = _of_level(row, Level.WARNING)
     if notices:
         return Light.ATTENTION, _told(notices[0])
@@ -267,6 +265,14 @@ def _told(notice: Notice) -> Cause:
 
 def _found(finding: Finding) -> Cause:
     return Cause(finding.code, finding.message, finding.todo)
+
+
+def lacking(row: Row) -> list[Cause]:
+    """The records that somebody has to publish, each with its line of a zone file."""
+    if row.records is None:
+        return []
+    needs = zip(("host", "id", "report"), row.records.needs, strict=True)
+    return [_lacks(role, need, row.records.ttl) for role, need in needs if need.lacking]
 
 
 def _lacks(role: str, need: Need, ttl: int) -> Cause:

@@ -29,7 +29,8 @@ class Snapshots:
 
     async def site(self, *, patient: bool = False) -> Site | None:
         """What the daemon knows; None before the first pass. Patient: as of now, however long that takes."""
-        while self._number != self._source.changes.number:
+        wanted = self._source.changes.number  # not what comes meanwhile: that may never end
+        while self._number < wanted:
             if self._making is None:
                 self._making = asyncio.create_task(self._make())
                 self._making.add_done_callback(self._made)
@@ -53,8 +54,10 @@ class Snapshots:
             self._making.cancel()
             await asyncio.gather(self._making, return_exceptions=True)
 
-    def _made(self, _: "asyncio.Task[None]") -> None:
+    def _made(self, task: "asyncio.Task[None]") -> None:
         self._making = None
+        if not task.cancelled():
+            task.exception()  # told to those who wait; where nobody does any more, the next page tells it
 
     async def _make(self) -> None:
         await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))

@@ -142,8 +142,10 @@ async def test_dry_run_says_and_does_not(tmp_path: Path) -> None:
         ended = await command(on.env, "once")
         assert contents(on.root) == before
     assert ended.code == 0
-    assert "write policy file mta-sts.txt: dry run" in ended.out
-    assert "edit settings mailcow.conf: dry run" in ended.out
+    assert "write policy file mta-sts.txt: dry run; there is no policy file" in ended.out
+    assert "\n      mode: testing\n" in ended.out
+    assert "edit settings mailcow.conf: dry run; ADDITIONAL_SAN lacks mta-sts.*" in ended.out
+    assert "\n      ADDITIONAL_SAN + mta-sts.*\n" in ended.out
 
 
 # --- once -----------------------------------------------------------------------------------------------
@@ -184,7 +186,7 @@ async def test_nothing_to_do_is_said(tmp_path: Path) -> None:
         await command(on.env, "once")
         ended = await command(on.env, "once")
     assert ended.out.splitlines() == [
-        "mailcow 2026-07a, native policies; domains: 1, alias domains: 0",
+        "mailcow 2026-07a, a policy for each domain (native); domains: 1, alias domains: 0",
         "",
         "Nothing to do.",
     ]

@@ -11,6 +11,7 @@ from sidecar.cli.status_text import print_status
 from sidecar.demo.simulated import API, Fault
 from sidecar.mtasts import Mode
 from sidecar.notice import Level, Notice
+from sidecar.plan import make_plan
 from sidecar.plan.actions import Plan
 from sidecar.records import mail_domains
 from sidecar.settings import Settings
@@ -39,7 +40,9 @@ async def test_status_is_a_line_a_domain(tmp_path: Path) -> None:
         assert (on.conf.read_bytes(), dict(on.served())) == before
     assert ended.code == 0
     lines = ended.out.splitlines()
-    assert lines[0].startswith("mailcow 2026-07a, native policies; 4 domains and alias domains, 3 managed: ")
+    assert lines[0].startswith(
+        "mailcow 2026-07a, a policy for each domain (native); 4 domains and alias domains, 3 managed: "
+    )
     table = lines[next(i for i, line in enumerate(lines) if line.startswith("domain ")) + 1 :]
     assert [line.split("  ")[0] for line in table] == [
         "alias.example (alias of example.org)", "example.org", "bücher.example", "off.example",
@@ -141,6 +144,16 @@ def test_terminal_gets_a_table_that_fits(monkeypatch: pytest.MonkeyPatch) -> Non
     columns = "".join(line[:25].split("  ")[0].strip() for line in table.splitlines())
     assert f"a{'long-name' * 5}.example" in columns
     assert "later" in table
+
+
+def test_terminal_tells_each_reason_once_below_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column for it would be seven letters wide beside the others."""
+    monkeypatch.setenv("COLUMNS", "80")
+    seen, file = observed(World(domains=("a.example", "b.example"))), Terminal()
+    status = status_of(seen, make_plan(seen, Settings()), Settings(), mail_domains(seen, Settings()))
+    print_status(status, file)
+    below = file.getvalue().partition("to do, or held:\n")[2]
+    assert below == "  a.example, b.example: add policy\n"
 
 
 def test_many_notices_of_a_kind_are_told_as_a_number() -> None:

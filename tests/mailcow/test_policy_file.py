@@ -301,3 +301,13 @@ def test_removed_file_is_kept_in_the_state(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in (tmp_path / "state").iterdir()] == [b"text"]
     policy_file.remove(tmp_path / "mailcow", tmp_path / "state")
     assert len(list((tmp_path / "state").iterdir())) == 1
+
+
+def test_same_file_is_kept_once_however_often_it_is_replaced(
+    path: Path, mailcow: Path, tmp_path: Path
+) -> None:
+    """Who writes it again and again must not fill the disk."""
+    for number in range(5):
+        path.write_bytes(OLD)
+        policy_file.write(mailcow, TEXT, tmp_path / "state", NOW + 60 * number)
+    assert [kept.read_bytes() for kept in (tmp_path / "state").iterdir()] == [OLD]

@@ -5,9 +5,32 @@ from dataclasses import replace
 import pytest
 
 from sidecar.envfile import ListEdit
-from sidecar.observed import Backend, ConfEntry, ConfEvent, Mailcow, Memory, Version
+from sidecar.mtasts import Mode
+from sidecar.observed import (
+    Backend,
+    ConfEntry,
+    ConfEvent,
+    Mailcow,
+    Memory,
+    PolicyMemory,
+    Span,
+    Version,
+)
 from sidecar.plan.actions import EditConf
-from tests.worlds import FILE_MAILCOW, NATIVE, NOW, World, advance, given_settings, look, plan, text
+from sidecar.plan.entries import SERVER_NAMES
+from tests.worlds import (
+    DAY,
+    FILE_MAILCOW,
+    HOST,
+    NATIVE,
+    NOW,
+    World,
+    advance,
+    given_settings,
+    look,
+    plan,
+    text,
+)
 
 BEFORE_2026_07A = Mailcow(Backend.NATIVE, Version(2026, 3))
 BOTH = {
@@ -153,5 +176,71 @@ def test_unmanaged_san_is_said_and_not_done() -> None:
     found = plan(World(mailcow=FILE_MAILCOW), given_settings({"manage": {"san": False}}))
     assert not [a for a in found.actions if isinstance(a, EditConf)]
     assert [h.reason for h in found.held if isinstance(h.action, EditConf)] == [
-        "the settings say `manage: {san: false}`"
+        "the settings say `manage: {san: false}`; ADDITIONAL_SAN lacks mta-sts.*; ADDITIONAL_SERVER_NAMES lacks mta-sts.*"
     ]
+
+
+NAME = "mta-sts.example.org"
+FULL = World(
+    conf={"AUTODISCOVER_SAN": "n", "ADDITIONAL_SAN": NAME},
+    names=frozenset({HOST, NAME}),
+    served={"example.org": text(Mode.ENFORCE, 604_800)},
+    memory=replace(
+        added(NAME),
+        policies={
+            "example.org": PolicyMemory(spans=(Span(text(Mode.ENFORCE, 604_800), NOW - 20 * DAY, None),))
+        },
+    ),
+)
+"""A native mailcow where the sidecar put the full name of a domain in enforce into the settings."""
+
+
+def test_policy_that_could_not_be_read_takes_no_entry_out() -> None:
+    """A web server that is slow for a moment says nothing about the policy."""
+    assert edits(replace(FULL, unseen=frozenset({"served:example.org"}))) == []
+
+
+@pytest.mark.parametrize("settings", [{"exclude": ["example.org"]}, {"only": ["example.net"]}], ids=str)
+def test_entry_of_a_domain_that_is_left_alone_stays(settings: dict[str, object]) -> None:
+    """What is served stays, and without the name in the certificate nobody could fetch it."""
+    found = plan(replace(FULL, domains=("example.net", "example.org")), given_settings(settings))
+    assert [a for a in found.actions if isinstance(a, EditConf) and a.edits["ADDITIONAL_SAN"].remove] == []
+
+
+@pytest.mark.parametrize("left_alone", ["example.org", "alias.example"])
+def test_entries_stay_on_the_file_generation_for_what_is_left_alone(left_alone: str) -> None:
+    """Also when it is the only domain, or an alias domain."""
+    entries = {
+        "ADDITIONAL_SAN": "mta-sts.*,mta-sts.alias.example",
+        "ADDITIONAL_SERVER_NAMES": "mta-sts.*",
+    }
+    mine = added("mta-sts.*", "mta-sts.alias.example").conf + added("mta-sts.*", key=SERVER_NAMES).conf
+    world = World(
+        mailcow=FILE_MAILCOW,
+        conf=entries,
+        aliases={"alias.example": "example.org"},
+        file=text().encode(),
+        memory=Memory(conf=mine),
+    )
+    found = plan(world, given_settings({"exclude": [left_alone]}))
+    assert [a for a in found.actions if isinstance(a, EditConf)] == []
+
+
+def test_entry_stays_as_long_as_none_must_be_fetched() -> None:
+    """Who cannot fetch `none` goes on with the enforce that it has (RFC 8461 §8.3)."""
+    retired = replace(FULL.memory, retired=frozenset({"example.org"}))
+    leaving = replace(FULL, served={"example.org": text(Mode.NONE)}, memory=retired)
+    assert edits(leaving) == []
+    assert edits(replace(leaving, served={})) == [{"ADDITIONAL_SAN": ListEdit((), (NAME,))}]
+
+
+@pytest.mark.parametrize("off", ["inactive", "backup"])
+def test_alias_of_a_domain_that_gets_no_policy_gets_no_entry(off: str) -> None:
+    """Nothing is served for it."""
+    world = World(
+        mailcow=FILE_MAILCOW,
+        domains=("example.org", "off.example"),
+        aliases={"alias.example": "off.example"},
+        **{off: frozenset({"off.example"})},  # type: ignore[arg-type]
+    )
+    assert edits(world) == [BOTH]

@@ -161,3 +161,36 @@ def test_locked_file_is_reported_and_not_written() -> None:
     found = make_plan(seen, Settings())
     assert written(found) == []
     assert [n.code for n in found.notices if n.code == "file.locked"] == ["file.locked"]
+
+
+@pytest.mark.parametrize("file", [None, b"nonsense\n"], ids=["gone", "broken"])
+@pytest.mark.parametrize("unknown", [False, True], ids=["DNS answers", "DNS does not answer"])
+def test_file_is_put_back_as_it_was(file: bytes | None, unknown: bool) -> None:
+    """In enforce, with the mx of a host that is being moved, whatever the DNS does."""
+    mine = text(Mode.ENFORCE, 604_800, HOST, "old.example.org")
+    lost = world(
+        file=file, memory=ours(mine), dns_unseen=frozenset({"example.org"}) if unknown else frozenset()
+    )
+    assert [w.text for w in written(plan(lost, Settings(mode=Mode.ENFORCE)))] == [mine]
+
+
+def test_settings_of_the_domain_that_counts_win_over_the_handmade_file() -> None:
+    """The weakest mode of all is what the settings of that domain say, word for word."""
+    handmade = text(Mode.ENFORCE, 604_800)
+    two = world(domains=("example.org", "example.net"), file=handmade.encode())
+    (write,) = written(plan(two, given_settings({"domains": {"example.net": {"mode": "testing"}}})))
+    assert "mode: testing" in write.text
+    stricter = given_settings({"domains": {"example.net": {"mode": "enforce"}}})
+    before, found = look(two, stricter)
+    assert [a.text for a in written(found)] in ([], [handmade])
+    assert written(look(advance(before, found.actions), stricter)[1]) == []
+
+
+def test_one_uncovered_mx_of_an_alias_domain_keeps_the_file_in_testing() -> None:
+    """The file is served for it, too."""
+    found = plan(
+        world(aliases={"alias.example": "example.org"}, mx={"alias.example": ("foreign.example",)}),
+        Settings(mode=Mode.ENFORCE),
+    )
+    assert "mode: testing" in written(found)[0].text
+    assert [n.subject for n in found.notices if n.code == "mx.uncovered"] == ["alias.example"]

@@ -5,10 +5,27 @@ from dataclasses import replace
 import pytest
 
 from sidecar.mtasts import Mode
-from sidecar.observed import Memory, PolicyMemory, Span, Write
-from sidecar.plan.actions import AddPolicy, AdoptSame, EditPolicy, SwitchOff
+from sidecar.observed import FILE, Mailcow, Memory, PolicyMemory, Span, Write
+from sidecar.plan import blind_spots
+from sidecar.plan.actions import AddPolicy, AdoptSame, EditPolicy, SwitchOff, WriteFile
+from sidecar.rollout import ConditionType, Judgement, Rollout, Status, checked
 from sidecar.settings import Settings
-from tests.worlds import DAY, HOST, NOW, World, given_settings, look, plan, policy, text
+from tests.worlds import (
+    DAY,
+    FILE_MAILCOW,
+    HOST,
+    NATIVE,
+    NOW,
+    OLD_NATIVE,
+    World,
+    advance,
+    given_settings,
+    look,
+    observed,
+    plan,
+    policy,
+    text,
+)
 
 
 def ours(served: str | None, *earlier: str | None, since: float = NOW - 30 * DAY) -> PolicyMemory:
@@ -230,7 +247,11 @@ def test_dry_run_holds_everything() -> None:
     """`dry_run` says, and does not."""
     found = plan(World(), Settings(dry_run=True))
     assert found.actions == ()
-    assert {held.reason for held in found.held} == {"dry run"}
+    assert (
+        [held.reason for held in found.held]
+        == [f"dry run; {held.action.reason}" for held in found.held]
+        != []
+    )
 
 
 def test_policy_that_would_bring_the_101st_name_is_held() -> None:
@@ -250,3 +271,155 @@ def test_policy_that_would_bring_the_101st_name_is_held() -> None:
         )
         == 34
     )
+
+
+def test_mx_pattern_is_not_dropped_by_way_of_testing() -> None:
+    """Back to testing for a day and to enforce again: senders still hold what names the old host."""
+    enforce = text(Mode.ENFORCE, 604_800, HOST, "old.example.org")
+    spans = (
+        Span(None, NOW - 30 * DAY, NOW - 29 * DAY),
+        Span(enforce, NOW - 29 * DAY, NOW - DAY),
+        Span(text(), NOW - DAY, None),
+    )
+    memory = PolicyMemory((Write(enforce, NOW - 29 * DAY, True), Write(text(), NOW - DAY, True)), spans)
+    world = World(served={"example.org": text()}, memory=remembering(memory))
+    settings = Settings(mode=Mode.ENFORCE)
+    world, found = look(world, settings)
+    assert [a.policy.mx for a in found.actions if isinstance(a, EditPolicy)] == [(HOST, "old.example.org")]
+    _, later = look(replace(world, now=NOW + 7 * DAY), settings)
+    assert [a.policy.mx for a in later.actions if isinstance(a, EditPolicy)] == [(HOST,)]
+
+
+# --- alias domains, which are served the same text ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mx", "mode", "why"),
+    [
+        ((HOST,), Mode.ENFORCE, "covered"),
+        ((), Mode.ENFORCE, "no MX: it takes no mail"),
+        (("foreign.example",), Mode.TESTING, "senders would refuse its mail"),
+        ((HOST, "foreign.example"), Mode.TESTING, "one of two is not covered"),
+    ],
+)
+def test_enforce_is_published_only_where_the_mx_of_alias_domains_are_covered(
+    mx: tuple[str, ...], mode: Mode, why: str
+) -> None:
+    """They are served the policy of their target."""
+    world = World(aliases={"alias.example": "example.org"}, mx={"alias.example": mx})
+    found = plan(world, Settings(mode=Mode.ENFORCE))
+    assert [a.policy.mode for a in found.actions if isinstance(a, AddPolicy)] == [mode], why
+    assert [n.subject for n in found.notices if n.code == "mx.uncovered"] == (
+        [] if mode is Mode.ENFORCE else ["alias.example"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "settings"),
+    [({"mailcow": OLD_NATIVE}, {}), ({}, {"exclude": ["alias.example"]})],
+    ids=["this mailcow serves none", "left alone"],
+)
+def test_alias_domain_without_a_policy_holds_nothing_back(
+    changes: dict[str, object], settings: dict[str, object]
+) -> None:
+    """Its MX does not matter then."""
+    world = World(aliases={"alias.example": "example.org"}, mx={"alias.example": ("foreign.example",)})
+    found = plan(replace(world, **changes), given_settings({"mode": "enforce", **settings}))  # type: ignore[arg-type]
+    assert [a.policy.mode for a in found.actions if isinstance(a, AddPolicy)] == [Mode.ENFORCE]
+
+
+def test_mx_that_only_an_alias_domain_has_is_not_dropped() -> None:
+    """Its mail would be refused."""
+    both = text(Mode.ENFORCE, 604_800, HOST, "old.example.org")
+    world = World(
+        served={"example.org": both},
+        memory=remembering(ours(both)),
+        aliases={"alias.example": "example.org"},
+        mx={"alias.example": ("old.example.org",)},
+    )
+    settings = Settings(mode=Mode.ENFORCE)
+    world, _ = look(world, settings)
+    _, later = look(replace(world, now=NOW + 30 * DAY), settings)
+    assert [a for a in later.actions if isinstance(a, EditPolicy)] == []
+
+
+# --- mailcow was updated from the file generation ------------------------------------------------------
+
+
+def updated(file: str) -> World:
+    """A minute ago one file served this to every name."""
+    spans = (Span(None, NOW - 30 * DAY, NOW - 29 * DAY), Span(file, NOW - 29 * DAY, None))
+    memory = Memory(policies={FILE: PolicyMemory((Write(file, NOW - 29 * DAY, True),), spans)})
+    before = World(mailcow=FILE_MAILCOW, file=file.encode(), memory=memory, now=NOW - 60)
+    before, _ = look(before)
+    return replace(before, mailcow=NATIVE, now=NOW)
+
+
+def test_enforce_of_the_policy_file_is_not_forgotten_by_an_update() -> None:
+    """Senders hold it for its max_age: a domain that leaves is served `none` first."""
+    world, found = look(updated(text(Mode.ENFORCE, 604_800)))
+    world = advance(world, [a for a in found.actions if isinstance(a, AddPolicy)])
+    assert world.served == {"example.org": text()}
+    left = replace(world, inactive=frozenset({"example.org"}), now=NOW + 60)
+    assert [a.policy.mode for a in plan(left).actions if isinstance(a, EditPolicy)] == [Mode.NONE]
+    later = replace(world, inactive=frozenset({"example.org"}), now=NOW + 8 * DAY)
+    assert [type(a) for a in plan(later).actions] == [SwitchOff]
+
+
+def test_mx_of_the_policy_file_is_not_dropped_by_an_update() -> None:
+    """A moved host: the old one stays in the policy as it would have stayed in the file."""
+    settings = Settings(mode=Mode.ENFORCE)
+    world, found = look(updated(text(Mode.ENFORCE, 604_800, HOST, "old.example.org")), settings)
+    added = [a for a in found.actions if isinstance(a, AddPolicy)]
+    assert [a.policy.mx for a in added] == [(HOST, "old.example.org")]
+    world, found = look(replace(advance(world, added), now=NOW + 60), settings)
+    assert [a for a in found.actions if isinstance(a, EditPolicy)] == []
+    _, later = look(replace(world, now=NOW + 9 * DAY), settings)
+    assert [a.policy.mx for a in later.actions if isinstance(a, EditPolicy)] == [(HOST,)]
+
+
+# --- the host's name -----------------------------------------------------------------------------------
+
+
+def test_hostname_is_served_as_an_a_label() -> None:
+    """IDN in A-label form everywhere."""
+    found = plan(World(conf={"MAILCOW_HOSTNAME": "mail.bücher.example"}))
+    assert [a.policy.mx for a in found.actions if isinstance(a, AddPolicy)] == [
+        ("mail.xn--bcher-kva.example",)
+    ]
+
+
+@pytest.mark.parametrize("name", ["mail_1.example.org", "mail..example.org", "mail example.org"])
+@pytest.mark.parametrize("mailcow", [NATIVE, FILE_MAILCOW], ids=["native", "file"])
+def test_hostname_that_is_none_is_put_into_no_policy(name: str, mailcow: Mailcow) -> None:
+    """The text would be no policy, and would be put right again and again."""
+    world = World(mailcow=mailcow, conf={"MAILCOW_HOSTNAME": name})
+    found = plan(world)
+    assert [a for a in found.actions if isinstance(a, AddPolicy | WriteFile)] == []
+    assert "hostname.invalid" in {notice.code for notice in blind_spots(observed(world))}
+
+
+# --- proof and limits ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("age", "mode"), [(3_600.0, Mode.ENFORCE), (60 * DAY, Mode.TESTING)])
+def test_checks_of_long_ago_earn_no_enforce(age: float, mode: Mode) -> None:
+    """The sidecar stood still for two months: certificates and MX may be others by now."""
+    good = {kind: Judgement(Status.TRUE) for kind in ConditionType}
+    rollout = replace(checked(Rollout(), good, NOW - age, 3_600), soaked=30 * DAY)
+    world = World(served={"example.org": text()}, memory=remembering(ours(text())))
+    world = replace(world, memory=replace(world.memory, rollouts={"example.org": rollout}))
+    found = plan(world, given_settings({"mode": "auto"}))
+    edits = [a.policy.mode for a in found.actions if isinstance(a, EditPolicy)]
+    assert edits == ([mode] if mode is Mode.ENFORCE else [])
+
+
+def test_policy_that_is_switched_on_again_counts_toward_100_names() -> None:
+    """By an edit, as the row is there already."""
+    domains = tuple(f"d{n:02}.example" for n in range(34))
+    mine = dict.fromkeys(domains[:31], ours(text())) | dict.fromkeys(domains[31:], ours(None, text()))
+    found = plan(
+        World(domains=domains, served=dict.fromkeys(domains[:31], text()), memory=Memory(policies=mine))
+    )
+    assert [a for a in found.actions if isinstance(a, EditPolicy)] == []
+    assert len([h for h in found.held if isinstance(h.action, EditPolicy)]) == 3

@@ -292,3 +292,62 @@ def test_certificates_of_sni_count_too() -> None:
         replace(seen, certificates=Seen(replace(seen.certificates.value, sni=(sni,)), NOW)), Settings()
     )
     assert (restarts(found), held(found)) == ([], "")
+
+
+@pytest.mark.parametrize("why", ["not read in this pass", "left alone"])
+def test_name_of_a_policy_that_was_not_looked_at_would_drop_out_too(why: str) -> None:
+    """Its policy is served, its name is in the certificate, and it does not resolve just now."""
+    other = "mta-sts.example.net"
+    world = waiting(
+        domains=("example.net", "example.org"),
+        served={"example.net": text(), "example.org": text()},
+        names=frozenset({HOST, other}),
+        without_address=frozenset({other}),
+    )
+    world, _ = look(world)
+    settings = Settings()
+    if why == "left alone":
+        settings = given_settings({"exclude": ["example.net"]})
+        seen = observed(world)
+        seen = replace(seen, served={"example.org": seen.served["example.org"]})
+    else:
+        seen = observed(replace(world, unseen=frozenset({"served:example.net"})))
+    found = make_plan(seen, settings)
+    assert restarts(found) == []
+    assert f"{other} is in the certificate and would drop out of it" in held(found)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "AUTODISCOVER_SAN=n",
+        "SKIP_LETS_ENCRYPT=y",
+        "ONLY_MAILCOW_HOSTNAME=y",
+        "MAILCOW_HOSTNAME=old.example.org",
+    ],
+)
+def test_environment_that_mailcow_conf_no_longer_has_is_told_with_the_command(key: str) -> None:
+    """Neither a restart nor the sidecar's re-creation changes more than ADDITIONAL_SAN."""
+    seen = observed(waiting())
+    assert isinstance(seen.project, Seen)
+    acme, *others = seen.project.value.containers
+    name, _, value = key.partition("=")
+    old = replace(acme, env={**acme.env, name: value})
+    project = replace(seen.project.value, containers=(old, *others))
+    found = make_plan(replace(seen, project=Seen(project, NOW)), Settings())
+    assert restarts(found) == []
+    assert [n.todo for n in found.notices] == ["in the mailcow directory: docker compose up -d acme-mailcow"]
+
+
+def test_container_that_no_longer_blocks_is_told() -> None:
+    """With a warning."""
+    world = waiting(others=(container("clamd-mailcow", state="restarting"),))
+    facts = {**world.memory.since, Fact(FactKind.UNSETTLED, "clamd-mailcow"): NOW - 1_900}
+    found = plan(replace(world, memory=replace(world.memory, since=facts)))
+    assert [n.subject for n in found.notices if n.code == "container.unsettled"] == ["clamd-mailcow"]
+
+
+def test_order_dated_in_another_time_zone_counts() -> None:
+    """acme-mailcow was made before TZ was changed: its folders are some hours ahead."""
+    assert "kept 60 min apart" in held(plan(waiting(orders=(NOW + 7_200,))))
+    assert restarts(plan(waiting(orders=(NOW + 2 * DAY,)))) == [(NAME,)]

@@ -159,14 +159,20 @@ async def test_domain_added_through_the_api_ends_as_a_served_policy_and_a_restar
 
 async def issuing(mailcow: MailcowLike, *domains: str) -> None:
     """What acme-mailcow does when it starts, for its stand-in: a certificate with the names of its environment."""
-    done = await asyncio.to_thread(acme, mailcow)
+    told = 'echo "$HOSTNAME $ADDITIONAL_SAN"'
+    done = await asyncio.to_thread(mailcow.project.run, "exec", "-T", "acme-mailcow", "sh", "-c", told)
     while True:
-        now = await asyncio.to_thread(acme, mailcow)
-        if now[:2] != done[:2] and (entries := now[2].partition("=")[2]):
-            names = [f"{entry.removesuffix('*')}{domain}" for entry in entries.split(",") for domain in domains]
-            await asyncio.to_thread(certify, mailcow.folder, HOST, *names)
-        done = now
         await asyncio.sleep(0.3)
+        asked = await asyncio.to_thread(
+            mailcow.project.try_run, "exec", "-T", "acme-mailcow", "sh", "-c", told
+        )
+        now = asked.stdout.strip()
+        if asked.returncode != 0 or now == done:
+            continue
+        entries = [entry for entry in now.partition(" ")[2].split(",") if entry]
+        names = [entry.replace("*", domain) for entry in entries for domain in domains]
+        await asyncio.to_thread(certify, mailcow.folder, HOST, *names)
+        done = now
 
 
 @pytest.mark.timeout(300)
@@ -176,8 +182,8 @@ async def test_empty_mailcow_with_one_policy_file_ends_with_the_name_in_the_cert
     """File generation: file, settings, a new acme-mailcow, its certificate; then Compose makes it anew once, cleanly."""
     conf = mailcow_like.folder / "mailcow.conf"
     ssl = mailcow_like.folder / "data/assets/ssl/cert.pem"
-    project = mailcow_like.project.run
     async with running_sidecar(mailcow_like, "2025-07") as mailcow, asyncio.TaskGroup() as beside:
+        project = mailcow_like.project.run  # which has the sidecar in it only now
         before = conf.read_text()
         first = await asyncio.to_thread(acme, mailcow_like)
         acme_itself = beside.create_task(issuing(mailcow_like, "new.test"))
@@ -195,9 +201,7 @@ async def test_empty_mailcow_with_one_policy_file_ends_with_the_name_in_the_cert
                 project, "exec", "-T", SIDECAR, "sidecar", "plan"
             )
 
-        await asyncio.to_thread(
-            mailcow_like.resolve, f"{HOST}. A 192.0.2.1", "mta-sts.new.test. A 192.0.2.1"
-        )
+        await asyncio.to_thread(mailcow_like.resolve, f"{HOST}. A 192.0.2.1", "mta-sts.new.test. A 192.0.2.1")
         await add_through_the_api(mailcow, "new.test")
         await until(served, "nginx-mailcow serves the policy file")
         await until(certified, "the name is in the certificate")
@@ -222,6 +226,7 @@ async def test_empty_mailcow_with_one_policy_file_ends_with_the_name_in_the_cert
         acme_itself.cancel()
         log = await asyncio.to_thread(project, "logs", SIDECAR)
         assert log.count("done: re-create") == 1
+        assert log.count("nginx-mailcow was created before mta-sts.* was put into") == 1
         assert "done: restart" not in log
         assert KEY not in log
         assert "Traceback" not in log

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 from pydantic import SecretStr
@@ -38,7 +39,11 @@ FIRST_PAINT = """() => new Promise((done) => new PerformanceObserver((list) => {
 }).observe({ type: "paint", buffered: true }))"""
 
 
-@pytest.fixture
+# one browser for all: a visitor of its own is what a test needs
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def browser() -> AsyncIterator[Browser]:
     """A Chromium."""
     async with chromium(program("chromium")) as browser:
@@ -89,6 +94,22 @@ async def fits(page: Page) -> None:
 async def settle(page: Page) -> None:
     """Until the page follows live."""
     await expect(page.locator("#live")).to_have_text("live")
+
+
+async def test_what_is_wrong_would_be_seen(browser: Browser) -> None:
+    """Else the tests below could not fail: a page without a title, a style of its own, a row that sticks out."""
+    async with served(state(3)) as web, context(browser, viewport=PHONE) as (visitor, complaints):
+        page = await visitor.new_page()
+        await page.goto(web.url)
+        await page.set_content("<p>x</p>")
+        with pytest.raises(AssertionError, match="document-title"):
+            await accessible(page)
+        await page.goto(web.url)
+        await page.evaluate("document.body.innerHTML = '<p id=x style=\"color: red\">x</p>'")
+        await page.evaluate("document.getElementById('x').textContent = 'x'.repeat(999)")
+        with pytest.raises(AssertionError):
+            await fits(page)
+        assert any("Content Security Policy" in told for told in complaints.told)
 
 
 # --- every page ------------------------------------------------------------------------------------------

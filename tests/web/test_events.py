@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
+from sidecar.reconcile import Report
 from tests.web.fakes import FakeSource, loading, report_of, source_of
 from tests.web.visitor import TOKEN, Visitor, visiting
 
@@ -78,6 +79,22 @@ async def test_following_needs_the_token() -> None:
         await visitor.log_in()
         async with following(visitor) as stream:
             assert await next_event(stream)
+
+
+async def test_changes_without_end_do_not_keep_a_page_waiting() -> None:
+    """It is told what was known when it asked."""
+
+    class Restless(FakeSource):
+        def latest(self) -> Report | None:
+            self.changes.note()
+            return self.report
+
+    source = Restless(report_of(()))
+    async with visiting(source) as visitor, following(visitor) as stream:
+        await next_event(stream)
+        source.changes.note()
+        await next_event(stream)
+        assert (await visitor.get(""))[0] == 200
 
 
 async def test_view_is_made_once_for_a_change_however_many_look() -> None:

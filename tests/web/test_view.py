@@ -155,6 +155,13 @@ def test_records_are_those_of_the_zone_file() -> None:
     assert host.cell.light is Light.ATTENTION
 
 
+def test_every_record_that_lacks_is_told() -> None:
+    """Not only the first: they can be published together."""
+    todo = [todo for _, todo in detail_of_one("new").todo]
+    assert "publish: mta-sts.example.org. 120 IN CNAME mail.example.org." in todo
+    assert any(text is not None and text.startswith("publish: _smtp._tls.example.org.") for text in todo)
+
+
 def test_steps_are_all_good_where_all_is_well() -> None:
     """And one is not where one thing fails, in the colour of what it costs."""
     assert {step.light for step in detail_of_one("", Mode.ENFORCE).steps} == {Light.GOOD}

@@ -120,36 +120,41 @@ async function refresh() {
 // --- live updates ----------------------------------------------------------------------------------------
 
 const LEAST_MS = 1500;
+const AGAIN_MS = 10000;
 let last = 0;
 let due = null;
-let missed = false;
+let known = body.dataset.number;
+let stream = null;
 
 function changed() {
-  if (document.hidden) { missed = true; return; }
   if (due !== null) return;
   due = setTimeout(async () => { due = null; last = Date.now(); await refresh(); }, Math.max(0, last + LEAST_MS - Date.now()));
 }
 
+// Only while somebody looks: a browser has six connections for a server, and each tab that follows takes one.
 function follow() {
+  if (document.hidden || stream !== null) return;
   const light = document.getElementById("live");
-  const stream = new EventSource(`${root}events/stream`);
-  let known = body.dataset.number;
-  stream.addEventListener("open", () => { light.hidden = false; light.classList.remove("lost"); light.textContent = "live"; });
-  stream.addEventListener("changed", (event) => {
+  const own = stream = new EventSource(`${root}events/stream`);
+  own.addEventListener("open", () => { light.hidden = false; light.classList.remove("lost"); light.textContent = "live"; });
+  own.addEventListener("changed", (event) => {
     // the first number is told at once: it differs where something changed since the page was made
     if (known !== event.data) changed();
     known = event.data;
   });
-  stream.addEventListener("error", () => {
+  own.addEventListener("error", () => {
     light.hidden = false;
     light.classList.add("lost");
     light.textContent = "not live";
-    if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 10000);
+    if (own.readyState === EventSource.CLOSED && stream === own) { stream = null; setTimeout(follow, AGAIN_MS); }
   });
 }
 
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && missed) { missed = false; changed(); }
+  if (!("follow" in body.dataset)) return;
+  if (!document.hidden) { follow(); return; }
+  stream?.close();
+  stream = null;
 });
 
 // --- filters ---------------------------------------------------------------------------------------------
