@@ -17,7 +17,7 @@ class WebSettings:
     """Address (of an interface) and port to listen on; without a token all may look, and nobody may act."""
 
     address: str = "127.0.0.1"
-    port: int = 8460
+    port: int = 8480
     """0: any free one."""
     token: SecretStr | None = None
     names: frozenset[str] = frozenset()

@@ -91,7 +91,7 @@ async def docker_dns(table: dict[tuple[str, str], list[str]]) -> AsyncIterator[N
 @asynccontextmanager
 async def behind(source: FakeSource) -> AsyncIterator[None]:
     """The sidecar, nginx before it, and Docker's resolver that knows where it is."""
-    settings = WebSettings("127.0.0.1", 8460, SecretStr(TOKEN))
+    settings = WebSettings("127.0.0.1", 8480, SecretStr(TOKEN))
     web = await start_web(source, settings, FakeClock())
     try:
         with nginx():

@@ -186,12 +186,12 @@ def test_client_behind_a_proxy(peer: str, forwarded: str | None, counts: str, wh
 @pytest.mark.parametrize(
     ("host", "allowed", "why"),
     [
-        ("127.0.0.1:8460", True, "an address cannot be rebound"),
-        ("[::1]:8460", True, "the same"),
+        ("127.0.0.1:8480", True, "an address cannot be rebound"),
+        ("[::1]:8480", True, "the same"),
         ("192.0.2.1", True, "the same"),
-        ("localhost:8460", True, "browsers never ask the DNS for it"),
+        ("localhost:8480", True, "browsers never ask the DNS for it"),
         ("page.localhost", True, "the same"),
-        ("mta-sts-mailcow:8460", True, "a container's name has one label"),
+        ("mta-sts-mailcow:8480", True, "a container's name has one label"),
         ("status.example.org", True, "the settings name it"),
         ("STATUS.example.org:443", True, "names have no case"),
         ("status.example.org.", True, "nor a final dot"),
@@ -211,19 +211,19 @@ def test_hosts(host: str, allowed: bool, why: str) -> None:
 @pytest.mark.parametrize(
     ("origin", "site", "same", "why"),
     [
-        ("http://here:8460", "same-origin", True, "a form of ours"),
-        ("https://here:8460", None, True, "TLS ends at a proxy; an old browser"),
-        ("https://here:8460", "same-site", False, "a sister site"),
-        ("https://here:8460", "cross-site", False, "the browser says so"),
+        ("http://here:8480", "same-origin", True, "a form of ours"),
+        ("https://here:8480", None, True, "TLS ends at a proxy; an old browser"),
+        ("https://here:8480", "same-site", False, "a sister site"),
+        ("https://here:8480", "cross-site", False, "the browser says so"),
         ("http://here", None, False, "another port is another origin"),
         ("http://evil.example", None, False, "a stranger"),
         ("null", None, False, "a sandboxed frame, a file"),
         ("", None, False, "nothing said"),
         (None, "same-origin", False, "nothing said"),
         ("http://[", None, False, "no URL"),
-        ("ftp://here:8460", None, False, "no page"),
+        ("ftp://here:8480", None, False, "no page"),
     ],
 )
 def test_origins(origin: str | None, site: str | None, same: bool, why: str) -> None:
     """Only what our own page sends counts."""
-    assert same_origin(origin, site, "here:8460") is same, why
+    assert same_origin(origin, site, "here:8480") is same, why
