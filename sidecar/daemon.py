@@ -248,8 +248,11 @@ class Daemon:
         failures = 0
         while True:
             try:
-                async for _ in parts.engine_events(EVENT_SERVICES):
+                async for event in parts.engine_events(EVENT_SERVICES):
                     failures = 0
+                    if (event.service, event.action) == ("nginx-mailcow", "start"):
+                        # mailcow may have been updated: which one it is, is asked anew.
+                        parts.passes.observer.session.wrote()
                     parts.passes.observer.project_touched = True
                     self._wake.set()
             except (SidecarError, OSError) as error:

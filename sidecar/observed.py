@@ -512,6 +512,8 @@ class Observed:
     memory: Memory
     ids: Mapping[str, PolicyId] = field(default_factory=dict)
     """Native: ids read since the last look, by domain."""
+    presented: Sight[Certificate] = NOT_ASKED
+    """The certificate that nginx really presents for MAILCOW_HOSTNAME."""
     views: tuple[SenderView, ...] = ()
     """Looks as a sender that ended since the last pass."""
 

@@ -25,6 +25,7 @@ from sidecar.observed import (
     Addresses,
     Backend,
     Caa,
+    Certificate,
     Certificates,
     Conf,
     Dns,
@@ -58,6 +59,7 @@ from sidecar.settings import Settings
 from sidecar.verify.checker import BATCH, Checker, probing_for
 
 PROJECT_FRESH_S = 60.0
+PRESENTED_FRESH_S = 600.0
 POLICIES_A_PASS = 10
 """Served policies read again in one pass, besides those that were never read."""
 CONCURRENT_READS = 4
@@ -77,6 +79,8 @@ class _Cache:
     served: dict[str, Sight[Served]] = field(default_factory=dict)
     answers: dict[Question, Sight[object]] = field(default_factory=dict)
     project: Sight[Project] = NOT_ASKED
+    presented: tuple[Sight[Certificate], str] = (NOT_ASKED, "")
+    """What nginx presents, and the fingerprint that lay on the disk when it was looked at."""
     pending: dict[Question, asyncio.Task[None]] = field(default_factory=dict)
 
 
@@ -174,6 +178,7 @@ class Observer:
             certificates=certificates,
             dns=Dns(),
             memory=memory,
+            presented=await self._presented(conf, certificates, now),
             ids=self._ids.take(),
             views=self._checker.take(),
         )
@@ -236,6 +241,28 @@ class Observer:
                 await self._engine.observe(now, self._settings.project_hint)
             )
         return self._cache.project
+
+    async def _presented(
+        self, conf: Sight[Conf], certificates: Sight[Certificates], now: float
+    ) -> Sight[Certificate]:
+        """Looked at seldom, and anew when the file on the disk changed: then nginx is about to present it."""
+        server = certificates.value.server if isinstance(certificates, Seen) else None
+        if not isinstance(conf, Seen) or server is None:
+            return NOT_ASKED
+        known, of = self._cache.presented
+        if (
+            of != server.fingerprint
+            or not 0 <= now - known.at < PRESENTED_FRESH_S
+            or self._differs(known, server)
+        ):
+            known = await self._session.presented(conf.value.hostname, now)
+            self._cache.presented = known, server.fingerprint
+        return known
+
+    @staticmethod
+    def _differs(known: Sight[Certificate], server: Certificate) -> bool:
+        """Until nginx presents what lies on the disk it is looked at in every pass."""
+        return isinstance(known, Seen) and known.value.fingerprint != server.fingerprint
 
     async def _with_log(self, project: Sight[Project]) -> Sight[Project]:
         """After a run of acme-mailcow that failed, with what it wrote: the reason is in there."""

@@ -375,6 +375,7 @@ async def test_mailcow_that_is_not_known_costs_no_whole_list_at_each_poll(tmp_pa
 async def test_policies_that_could_not_be_read_are_all_read_a_minute_later(tmp_path: Path) -> None:
     """nginx was not ready at the start: hundreds of domains must not get their turn ten by ten."""
     async with stage(tmp_path) as on, on.sidecar() as parts:
+        on.conf.write_text(on.conf.read_text() + "ENABLE_SSL_SNI=y\n")
         for number in range(40):
             on.mailcow.add_domain(f"d{number}.example")
         on.mailcow.fail(POLICY, Fault.HTML_502)

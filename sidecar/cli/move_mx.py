@@ -12,7 +12,7 @@ from sidecar.exits import Exit
 from sidecar.heartbeat import wake
 from sidecar.mtasts import is_mx_pattern
 from sidecar.observed import FILE, Memory, Move
-from sidecar.ownership import LEAST_ASSUMED_MAX_AGE, held_by_senders_until
+from sidecar.ownership import LEAST_ASSUMED_MAX_AGE, held_until
 from sidecar.plan.words import day
 from sidecar.state import State
 
@@ -75,7 +75,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
 def _told(key: str, host: str, memory: Memory, configured: int, now: float) -> str:
     keys = [k for k in memory.policies if k != FILE] or [FILE] if key == FILE else [key]
     assumed = max(configured, LEAST_ASSUMED_MAX_AGE)
-    until = max((held_by_senders_until(memory.policy(k), now, assumed) for k in keys), default=now)
+    until = max((held_until(memory, k, now, assumed) for k in keys), default=now)
     name = "all domains" if key == FILE else to_unicode(key)
     switch = "at once, after the new id was seen" if until <= now else f"from {day(until)} on"
     where = "sidecar records" if key == FILE else f"sidecar records {key}"

@@ -12,7 +12,7 @@ from sidecar.errors import PermanentError
 from sidecar.exits import Exit
 from sidecar.heartbeat import wake
 from sidecar.observed import FILE, Memory
-from sidecar.ownership import LEAST_ASSUMED_MAX_AGE, held_by_senders_until
+from sidecar.ownership import LEAST_ASSUMED_MAX_AGE, held_until
 from sidecar.plan.words import day
 from sidecar.state import State
 
@@ -87,7 +87,7 @@ def _refuse(keys: list[str], memory: Memory) -> None:
 def _told(key: str, memory: Memory, configured: int, now: float) -> str:
     keys = [k for k in memory.policies if k != FILE] or [FILE] if key == FILE else [key]
     assumed = max(configured, LEAST_ASSUMED_MAX_AGE)
-    until = max(held_by_senders_until(memory.policy(k), now, assumed) for k in keys)
+    until = max(held_until(memory, k, now, assumed) for k in keys)
     if until <= now:
         return f"{_name(key)}: noted; no sender can hold a policy in enforce, so it is withdrawn by the next pass"
     return (

@@ -12,12 +12,14 @@ from sidecar.clock import Clock
 from sidecar.errors import PermanentError, SidecarError
 from sidecar.mailcow.api import AccessDenied, Counts, MailcowApi, OnCall
 from sidecar.mailcow.endpoint import Endpoint, endpoint
+from sidecar.mailcow.presented import presented
 from sidecar.notice import Level, Notice
 from sidecar.observed import (
     FIRST_NATIVE,
     NOT_ASKED,
     AliasDomain,
     Backend,
+    Certificate,
     Conf,
     DomainList,
     Mailcow,
@@ -255,6 +257,12 @@ class Session:
         mailcow = self._mailcow if isinstance(self._mailcow, Seen) else Unseen(str(error), now)
         level = Level.ERROR if isinstance(error, PermanentError) else Level.WARNING
         return Look(mailcow, last=last, notices=(Notice(level, "mailcow.api", "mailcow", str(error)),))
+
+    async def presented(self, name: str, now: float) -> Sight[Certificate]:
+        """The certificate that mailcow's web server presents for `name`."""
+        if self._made_from is None:
+            return Unseen("mailcow's web server was not asked yet", now)
+        return await presented(self._made_from[0], name, now)
 
     async def served(self, domain: str, now: float) -> Sight[Served]:
         """What mailcow serves as the policy of a domain, at the API's own address."""

@@ -85,7 +85,10 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
                 label = ", ".join(edits[SAN].add)
             case _:
                 return None
-        if len(wider) <= len(names) or (count := counted(found, observed, wider)) <= MOST_NAMES:
+        if (
+            len(wider) <= len(names)
+            or (count := counted(found, observed, wider, hoped_for=True)) <= MOST_NAMES
+        ):
             names = wider
             return None
         return (

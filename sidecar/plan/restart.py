@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sidecar.acme import MOST_NAMES, AcmeNames
+from sidecar.acme import MOST_NAMES, SLEEPS, AcmeNames
 from sidecar.notice import Level, Notice
-from sidecar.observed import Conf, Fact, FactKind, Issuer, Observed, Seen
+from sidecar.observed import Certificate, Certificates, Conf, Fact, FactKind, Issuer, Observed, Project, Seen
 from sidecar.plan.actions import Held, Plan, RecreateAcme, RestartAcme
 from sidecar.plan.budget import exhausted
 from sidecar.plan.certificate import (
@@ -189,11 +189,16 @@ def _too_many(case: _Case) -> Held | None:
     )
 
 
-def counted(scene: Scene, observed: Observed, names: frozenset[str]) -> int:
-    """How many of the names would really be in the order: all but those known to fail acme-mailcow's check."""
+def counted(scene: Scene, observed: Observed, names: frozenset[str], *, hoped_for: bool = False) -> int:
+    """How many of the names would really be in the order: all but those known to fail acme-mailcow's check.
+
+    `hoped_for`: policy hosts count even so, since their records are about to come.
+    """
     conf = scene.acme_conf
     return sum(
-        (trouble := addresses_ready(name, conf, observed.dns, 0.0)) is None or trouble.unknown
+        (hoped_for and name.startswith("mta-sts."))
+        or (trouble := addresses_ready(name, conf, observed.dns, 0.0)) is None
+        or trouble.unknown
         for name in names
     )
 
@@ -282,6 +287,29 @@ def run_failed(observed: Observed) -> tuple[Notice, ...]:
             "acme-mailcow",
             f"acme-mailcow fails since it was restarted for {some(restarts[-1].names)}{ends}{_said(observed)}",
             "see: docker compose logs --tail=50 acme-mailcow",
+        ),
+    )
+
+
+def tell_presented(observed: Observed) -> tuple[Notice, ...]:
+    """What nginx really presents counts in the end: another certificate than the file's, while acme-mailcow sleeps."""
+    match observed.presented, observed.certificates, observed.project:
+        case Seen(shown), Seen(Certificates(server=Certificate() as server)), Seen(
+            Project(acme_sleep=Seen(str(sleep)))
+        ):
+            if sleep not in SLEEPS or shown.fingerprint == server.fingerprint:
+                return ()
+        case _:
+            return ()
+    lacks = sorted(server.names - shown.names)
+    without = f", without {some(lacks)}" if lacks else ""
+    return (
+        Notice(
+            Level.ERROR,
+            "nginx.old_certificate",
+            "nginx-mailcow",
+            f"nginx presents another certificate than the one on the disk: one that ends {day(shown.not_after)}{without}",
+            "in the mailcow directory: docker compose restart nginx-mailcow dovecot-mailcow postfix-mailcow",
         ),
     )
 

@@ -274,6 +274,24 @@ def test_run_that_failed_is_told_with_what_the_log_says() -> None:
     assert "Found A record" not in told
 
 
+@pytest.mark.parametrize(
+    ("sleep", "fingerprint", "told"),
+    [("1d", "bb" * 32, ["nginx.old_certificate"]), (None, "bb" * 32, []), ("1d", "aa" * 32, [])],
+    ids=["another one", "acme-mailcow is at work", "the same"],
+)
+def test_nginx_that_presents_another_certificate_is_told_with_the_command(
+    sleep: str | None, fingerprint: str, told: list[str]
+) -> None:
+    """Killed before the reload, acme-mailcow leaves nginx with the old one."""
+    seen = observed(waiting(names=frozenset({HOST, NAME}), sleep=sleep))
+    assert isinstance(seen.certificates, Seen)
+    assert seen.certificates.value.server is not None
+    shown = replace(seen.certificates.value.server, names=frozenset({HOST}), fingerprint=fingerprint)
+    notices = make_plan(replace(seen, presented=Seen(shown, NOW)), Settings()).notices
+    assert [n.code for n in notices] == told
+    assert all(NAME in n.message and "restart nginx-mailcow" in str(n.todo) for n in notices)
+
+
 def test_unmanaged_acme_is_said_and_not_done() -> None:
     """`manage: {acme: false}`."""
     found = plan(waiting(), given_settings({"manage": {"acme": False}}))
