@@ -7,6 +7,7 @@ value. Nothing is decided here but *when* something is asked again (`schedule`).
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sidecar.acme import FAILED_SLEEPS
 from sidecar.clock import Clock
@@ -197,9 +198,7 @@ class Observer:
         """These are looked at before all others, and their records are asked for anew, whenever that was last."""
         names = frozenset(domains)
         self._rushed |= names
-        for question in [
-            q for q in self._cache.answers if q.kind is Kind.TXT and _domain_of(q.name) in names
-        ]:
+        for question in [q for q in self._cache.answers if q.kind is Kind.TXT and domain_of(q.name) in names]:
             del self._cache.answers[question]
 
     def _begin_checks(self, observed: Observed) -> None:
@@ -382,10 +381,17 @@ class Observer:
         try:
             while left:
                 group, left = left[:QUESTIONS_AT_ONCE], left[QUESTIONS_AT_ONCE:]
-                self._cache.answers.update(await self._lookups.ask(group, DNS_DEADLINE_S))
+                found = await self._lookups.ask(group, DNS_DEADLINE_S)
+                self._rushed |= {domain_of(q.name) for q, answer in found.items() if self._new(q, answer)}
+                self._cache.answers.update(found)
         finally:
             for question in questions:
                 self._cache.pending.pop(question, None)
+
+    def _new(self, question: Question, answer: Sight[Any]) -> bool:
+        """Whether the DNS says something else than before of a domain's records: then it is looked at again at once."""
+        before = self._cache.answers.get(question)
+        return isinstance(before, Seen) and isinstance(answer, Seen) and before.value != answer.value
 
     def _forget_questions(self, routine: set[Question]) -> None:
         for question in [q for q in self._cache.answers if q not in routine and q.kind is not Kind.CAA]:
@@ -415,9 +421,9 @@ def _acme_at_work(project: Sight[Project]) -> bool:
             return False
 
 
-def _domain_of(owner: str) -> str:
-    """The domain whose TXT record this name holds."""
-    return owner.removeprefix("_mta-sts.").removeprefix("_smtp._tls.")
+def domain_of(owner: str) -> str:
+    """The domain that a name of MTA-STS or TLSRPT belongs to; any other name is a domain itself."""
+    return owner.removeprefix("_mta-sts.").removeprefix("_smtp._tls.").removeprefix("mta-sts.")
 
 
 def _timezone(conf: Sight[Conf]) -> str | None:

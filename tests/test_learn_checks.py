@@ -115,6 +115,8 @@ def test_missing_record_or_policy_steps_nothing_back() -> None:
     assert play.modes["example.org"] is Mode.ENFORCE
     play.hours(20, codes.TXT_NONE, codes.POLICY_STATUS, codes.MX_COVERED, codes.MX_TLS)
     assert play.modes["example.org"] is Mode.ENFORCE
+    assert [n.level for n in play.last.notices if n.code == "rollout.unseen"] == [Level.WARNING]
+    play.hours(1, *GOOD[:2], codes.MX_UNCOVERED, codes.MX_TLS)
     assert [n.level for n in play.last.notices if n.code == "rollout.failing"] == [Level.ERROR]
 
 

@@ -20,7 +20,7 @@ from sidecar.exits import Exit
 from sidecar.heartbeat import wake
 from sidecar.lock import Locked, PassLock
 from sidecar.notify.secret import secrets_of
-from sidecar.observed import FILE
+from sidecar.observed import FILE, Memory
 from sidecar.reconcile import Report
 from sidecar.settings import Settings
 from sidecar.state import State
@@ -107,7 +107,6 @@ async def _once(_given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
         async with assembled(settings, clock, env, teller, patient=True) as parts:
             parts.passes.observer.session.whole_list_always = True
             report = await parts.passes.reconcile()
-            teller.notices(report.plan.notices)
     finally:
         lock.release()
     print(show_report(report))
@@ -132,6 +131,16 @@ async def _plan(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     return _exit(report)
 
 
+def _refuse(keys: list[str], memory: Memory) -> None:
+    """What cannot be adopted, as far as the running sidecar has seen mailcow."""
+    file = memory.policy(FILE).spans
+    if file and file[-1].until is None and keys != [FILE]:
+        raise PermanentError("this mailcow serves one policy file for all domains: sidecar adopt --file")
+    known = {domain.name for domain in memory.believed.domains} if memory.believed else None
+    if known is not None and (unknown := [key for key in keys if key != FILE and key not in known]):
+        raise PermanentError(f"no domain of this mailcow: {', '.join(map(to_unicode, unknown))}")
+
+
 def _adopt(domains: list[str], env: Mapping[str, str], *, file: bool) -> Exit:
     if not domains and not file:
         raise PermanentError("name the domains to adopt, or --file for the policy file")
@@ -143,6 +152,7 @@ def _adopt(domains: list[str], env: Mapping[str, str], *, file: bool) -> Exit:
         raise PermanentError(str(error)) from error
     state = State.open(settings.state_dir, clock.now())
     try:
+        _refuse(keys, state.load())
         state.wish_adopt(keys, clock.now())
     finally:
         state.close()

@@ -5,7 +5,7 @@ from sidecar.mtasts import Mode
 from sidecar.notice import Level, Notice
 from sidecar.observed import FILE, Observed, PolicyFile, Seen
 from sidecar.ownership import policy_of
-from sidecar.rollout import SEEN_AGAIN, Rollout, Stage, Status, stage
+from sidecar.rollout import REFUSING, SEEN_AGAIN, Rollout, Stage, Status, stage
 from sidecar.settings import Settings
 
 
@@ -41,13 +41,19 @@ def _told(key: str, rollout: Rollout, mode: Mode | None, settings: Settings) -> 
     automatic = settings.for_domain(key).auto
     match stage(rollout, mode, settings.soak):
         case Stage.FAILING:
-            worst = next(c for c in rollout.blocking() if c.status is Status.FALSE)
+            false = [c for c in rollout.blocking() if c.status is Status.FALSE]
+            worst = next((c for c in false if c.type in REFUSING), false[0])
             back = (
                 f"; after {SEEN_AGAIN} such checks in a row it is stepped back to testing, "
                 "which senders learn of only by a new id in _mta-sts"
             )
-            message = f"{name} is in enforce, and fails: {worst.message}{back if automatic else ''}"
-            return Notice(Level.ERROR, "rollout.failing", key, message)
+            message = f"{name} is in enforce, and fails: {worst.message}"
+            if worst.type not in REFUSING:
+                # Senders go on with what they hold, or with nothing: no mail is refused for it.
+                todo = f"see: sidecar check {key}" if key != FILE else "see: sidecar records --missing"
+                return Notice(Level.WARNING, "rollout.unseen", key, message, todo)
+            todo = f"see: sidecar check {key}" if key != FILE else "see: sidecar status"
+            return Notice(Level.ERROR, "rollout.failing", key, f"{message}{back if automatic else ''}", todo)
         case Stage.READY if not automatic and mode is Mode.TESTING:
             message = f"{name} is ready for enforce: all checks have held for long enough"
             return Notice(
