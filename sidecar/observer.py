@@ -7,6 +7,7 @@ value. Nothing is decided here but *when* something is asked again (`schedule`).
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from sidecar.acme import FAILED_SLEEPS
@@ -20,7 +21,7 @@ from sidecar.mailcow.acme_engine import AcmeEngine, cut_off
 from sidecar.mailcow.certificates import CertificateFolder
 from sidecar.mailcow.policy_ids import PolicyIds
 from sidecar.mailcow.session import Session
-from sidecar.notice import Notice
+from sidecar.notice import Level, Notice
 from sidecar.observed import (
     NOT_ASKED,
     Addresses,
@@ -187,7 +188,12 @@ class Observer:
             # in one pass alone they would not be there in time; a command that needs them asks for them
             self._ids.begin(unread(with_ids(observed, observed.ids)))
             self._begin_checks(observed)
-        return replace(observed, dns=await self._dns(observed)), notices
+        return replace(observed, dns=await self._dns(observed)), notices + self._looking_trouble()
+
+    def _looking_trouble(self) -> tuple[Notice, ...]:
+        """Why the domains cannot be looked at as senders do."""
+        trouble = self._checker.trouble
+        return () if trouble is None else (Notice(Level.WARNING, "verify.trouble", "verify", trouble),)
 
     @property
     def checker(self) -> Checker:
@@ -216,8 +222,12 @@ class Observer:
         batch = due[:BATCH]
         self._rushed -= frozenset(batch)
         by_file = isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE
-        probing = probing_for(observed.conf.value, self._settings.resolver)
+        probing = probing_for(observed.conf.value, self._settings.resolver, self._extra_roots())
         self._checker.begin({name: meant[name] for name in batch}, probing, shared=by_file, waiting=len(due))
+
+    def _extra_roots(self) -> Path | None:
+        named = self._settings.extra_roots
+        return None if named is None else self._settings.mailcow_dir / named
 
     async def answer(self, observed: Observed, questions: frozenset[Question]) -> Observed:
         """The same picture with these questions, and the containers, asked afresh."""

@@ -169,6 +169,13 @@ def _url(*schemes: str, accepted: str) -> Callable[[object], str]:
     return check
 
 
+def _inside(value: object) -> str:
+    path = Path(str(value).strip())
+    if path.is_absolute() or ".." in path.parts or not path.name:
+        raise _mistake(value, "a file in the mailcow directory, such as data/conf/mta-sts/roots.pem")
+    return str(path)
+
+
 def _api_url(value: object) -> str:
     accepted = (
         "the address of mailcow's web server, such as https://mail.example.org or http://nginx-mailcow:8080"
@@ -423,6 +430,8 @@ class Settings:
     dry_run: bool = False
     verify: bool = True
     """Whether domains are looked at as senders do, on ports 443 and 25 of their hosts."""
+    extra_roots: str | None = None
+    """A PEM file in the mailcow directory with roots to trust beside the system's, in these looks."""
     mailcow_dir: Path = Path(_DEFAULT_DIR)
     state_dir: Path = Path(_DEFAULT_STATE_DIR)
     api_url: str | None = None
@@ -517,6 +526,7 @@ class _Given(BaseModel):
     web: Web | None = None
     dry_run: _Switch | None = None
     verify: _Switch | None = None
+    extra_roots: Annotated[str, BeforeValidator(_inside)] | None = None
     api_url: Annotated[str, BeforeValidator(_api_url)] | None = None
     resolver: Annotated[tuple[str, int], BeforeValidator(_resolver)] | None = None
 

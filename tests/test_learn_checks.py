@@ -169,6 +169,36 @@ def test_id_that_did_not_follow_a_loosened_policy_is_critical() -> None:
     assert play.world.memory.rollout(FILE).blocking() == ()
 
 
+def test_each_stage_of_one_file_has_its_own_policy_and_id() -> None:
+    """Testing, enforce, testing after a failure, enforce again, and the way out: none, and then no file."""
+    conf = {"ADDITIONAL_SAN": "mta-sts.*", "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
+    play = native(mailcow=FILE_MAILCOW, conf=conf)
+    seen: list[tuple[str | None, str | None]] = []
+
+    def note() -> None:
+        data = play.world.file
+        now = (None, None) if data is None else (data.decode(), derived(data))
+        if not seen or seen[-1] != now:
+            seen.append(now)
+
+    def hours(count: int, *found: Code) -> None:
+        for _ in range(count):
+            play.hours(1, *found)
+            note()
+
+    hours(1)
+    hours(26, *GOOD)
+    hours(SEEN_AGAIN, *GOOD[:2], codes.MX_UNCOVERED, codes.MX_TLS)
+    hours(27, *GOOD)
+    play.world = replace(play.world, memory=replace(play.world.memory, retired=frozenset({FILE})))
+    hours(24 * 8, *GOOD)
+    testing, enforce, none = text(Mode.TESTING, 86_400), text(Mode.ENFORCE, 604_800), text(Mode.NONE, 86_400)
+    assert [one for one, _ in seen] == [testing, enforce, testing, enforce, none, None]
+    ids = [identity for _, identity in seen]
+    assert ids[:2] == ids[2:4]
+    assert len(set(ids)) == 4
+
+
 def test_domain_that_is_gone_is_forgotten() -> None:
     """A new one of that name begins anew."""
     play = native(domains=("example.org", "example.net"))

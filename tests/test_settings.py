@@ -499,3 +499,11 @@ def test_folder_that_cannot_be_made_is_no_trouble(tmp_path: Path) -> None:
     (tmp_path / "data").touch()
     ensure_config_folder(tmp_path)
     assert stat.S_ISREG((tmp_path / "data").stat().st_mode)
+
+
+@pytest.mark.parametrize("given", ["/etc/ssl/roots.pem", "../roots.pem", "."])
+def test_extra_roots_lie_in_the_mailcow_directory(given: str) -> None:
+    """The only folder that the container has."""
+    with pytest.raises(SettingsError, match="a file in the mailcow directory"):
+        load({}, f"extra_roots: {given}".encode(), {})
+    assert load({}, b"extra_roots: data/roots.pem", {}).extra_roots == "data/roots.pem"

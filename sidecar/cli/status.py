@@ -12,6 +12,7 @@ _EXAMPLES = """\
 examples:
   sidecar status                     all domains, those first that need a person
   sidecar status example.org         one
+  sidecar status --watch             again and again
   sidecar status --json | jq -r '.domains[] | select(.attention) | .domain'
 
 columns: policy (mode and max_age as mailcow serves them now), stage of the roll-out, whose it is (ours,
@@ -21,6 +22,8 @@ mailcow), _mta-sts (the policy id), _smtp._tls (where reports go); what is to be
 exit codes: 0 shown, 1 no domain of this mailcow, 2 settings are wrong, 3 mailcow cannot be read
 """
 
+WATCH_S = 5.0
+"""Seconds between two looks of --watch."""
 MOST_IDS = 10
 """Policy ids that are read for it, seconds each; more are left to `run` and `records`."""
 
@@ -36,10 +39,26 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     status.add_argument("domains", nargs="*", metavar="DOMAIN", help="without one: all domains")
     status.add_argument("--json", action="store_true", help="print an object")
+    status.add_argument("--watch", action="store_true", help="print it again and again, until Ctrl-C")
 
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Looks at mailcow and the DNS, and prints the table."""
+    """Looks at mailcow and the DNS, and prints the table; with --watch until it is ended."""
+    import asyncio
+    import sys
+
+    loop = asyncio.get_running_loop()
+    while True:
+        started = loop.time()
+        ended = await _once(given, env, clear=given.watch and sys.stdout.isatty())
+        if not given.watch or ended is Exit.FAILED:
+            return ended
+        sys.stdout.flush()
+        # A whole look is dear for mailcow: a tenth of the time at most.
+        await asyncio.sleep(max(WATCH_S, 9 * (loop.time() - started)))
+
+
+async def _once(given: argparse.Namespace, env: Mapping[str, str], *, clear: bool) -> Exit:
     import json
     import sys
 
@@ -50,8 +69,11 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
 
     look = await look_at(given.domains, env, most_ids=None if given.domains else MOST_IDS)
     status = status_of(look.observed, look.plan, look.settings, look.domains, only=look.names)
+    if clear:
+        print("\033[H\033[2J", end="")
     if given.json:
-        print(json.dumps(status_as_json(status), indent=2))
+        # With --watch one object is one line, for whoever reads them one by one.
+        print(json.dumps(status_as_json(status), indent=None if given.watch else 2))
     elif look.readable:
         print_status(status, sys.stdout)
     else:

@@ -7,6 +7,7 @@ look means in `learn_checks`.
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sidecar.clock import Clock
 from sidecar.errors import SidecarError
@@ -20,11 +21,12 @@ BATCH = 100
 """Domains in one batch: its results are shown before the next begins."""
 
 
-def probing_for(conf: Conf, resolver: tuple[str, int] | None) -> Probing:
+def probing_for(conf: Conf, resolver: tuple[str, int] | None, extra_root: Path | None = None) -> Probing:
     """How this mailcow's own domains are probed: inside its network where the public way cannot be gone (hairpin)."""
     port = conf.values.get("HTTPS_PORT", "")
     return Probing(
         resolver=resolver,
+        extra_root=extra_root,
         inside_https=Place("nginx-mailcow", int(port) if port.isdigit() else 443),
         inside_smtp={conf.hostname: Place("postfix-mailcow", 25)},
     )

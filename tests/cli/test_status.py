@@ -16,7 +16,7 @@ from sidecar.plan.actions import Plan
 from sidecar.records import mail_domains
 from sidecar.settings import Settings
 from sidecar.status import status_of
-from tests.running import command
+from tests.running import command, process
 from tests.stage import stage
 from tests.worlds import World, observed
 
@@ -129,6 +129,14 @@ async def test_plan_as_json_has_actions_held_and_notices(tmp_path: Path) -> None
     assert "has no address" in held["reason"]
     assert held["until"] is None
     assert [notice["code"] for notice in second["notices"]] == ["name.not_ready"]
+
+
+async def test_watched_status_is_printed_until_it_is_ended(tmp_path: Path) -> None:
+    """One object a line; the second one knows what changed meanwhile."""
+    async with stage(tmp_path) as on, process(on.env, "status", "--watch", "--json") as watching:
+        await watching.says('"served": false')
+        await on.once()
+        await watching.says('"served": true', seconds=30)
 
 
 def test_terminal_gets_a_table_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
