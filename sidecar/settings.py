@@ -2,42 +2,40 @@
 
 Rules for every editor. All mistakes are told together, each with its place and what is accepted; nothing is
 guessed, and a mistake never becomes a default. The settings are replaced whole, never changed in place, and
-the API key is shown nowhere. What follows from a setting is decided elsewhere.
+the API key is shown nowhere. How a single value is read is in `settings_values`, how a mistake is worded in
+`settings_mistakes`; what follows from a setting is decided elsewhere.
 """
 
 import contextlib
 import dataclasses
-import difflib
-import ipaddress
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum, StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
-from urllib.parse import urlsplit
 
-import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from sidecar import settings_values as values
 from sidecar.domainname import to_ascii
 from sidecar.errors import PermanentError
-from sidecar.mtasts import Mode, is_mx_pattern
+from sidecar.mtasts import Mode
+from sidecar.settings_mistakes import Place, Tree, dotted, said, unknown_name
 
 CONFIG = Path("data/conf/mta-sts/config.yml")
 """Where the file is within the mailcow directory."""
-LONGEST_MAX_AGE = 31_536_000
-"""Seconds: what mailcow's API takes when a policy is added."""
 SHORTEST_TOKEN = 12
 """Characters of MTA_STS_WEB_TOKEN."""
-
-_DAY = 86_400
 _DEFAULT_DIR = "/mailcow"
 _DEFAULT_STATE_DIR = "/state"
-_SHOWN = 60
+_STRICT = ConfigDict(extra="forbid")
+
+# Made where their words are read; for everybody else they are a part of the settings.
+Auto = values.Auto
+Tell = values.Tell
+Wish: TypeAlias = values.Wish
 
 
 class SettingsError(PermanentError):
@@ -47,251 +45,15 @@ class SettingsError(PermanentError):
 # --- values -----------------------------------------------------------------------------------------------
 
 
-def _mistake(value: object, accepted: str, wrong: str = "") -> PydanticCustomError:
-    shown = repr(value)
-    shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
-    return PydanticCustomError("mistake", "{text}", {"text": f"{shown}{wrong}; accepted: {accepted}"})
-
-
-class Auto(Enum):
-    """`mode: auto`: testing first, and enforce once all that matters has held for `soak`."""
-
-    AUTO = "auto"
-
-
-Wish: TypeAlias = Mode | Auto
-"""What the administrator asks for: a mode, or that the proof decides."""
-
-
-def _mode(value: object) -> Wish:
-    word = str(value).strip().lower()
-    if word == Auto.AUTO.value:
-        return Auto.AUTO
-    with contextlib.suppress(ValueError):
-        return Mode(word)
-    raise _mistake(value, f"{Mode.TESTING}, {Mode.ENFORCE}, {Mode.NONE}, {Auto.AUTO.value}", " is no mode")
-
-
-def _choice(*choices: str) -> BeforeValidator:
-    def check(value: object) -> str:
-        word = str(value).strip().lower()
-        if word not in choices:
-            raise _mistake(value, ", ".join(choices))
-        return word
-
-    return BeforeValidator(check)
-
-
-_YES = frozenset({"1", "true", "yes", "y", "on"})
-_NO = frozenset({"0", "false", "no", "n", "off"})
-
-
-def _switch(value: object) -> bool:
-    word = str(value).strip().lower()
-    if word not in _YES | _NO:
-        raise _mistake(value, "true, false", " is neither yes nor no")
-    return word in _YES
-
-
-def _whole(low: int, high: int, unit: str = "") -> BeforeValidator:
-    def check(value: object) -> int:
-        number = None if isinstance(value, bool) else str(value).strip()
-        if number is None or not re.fullmatch(r"[0-9]{1,10}", number) or not low <= int(number) <= high:
-            raise _mistake(value, f"a whole number{unit} from {low} to {high}")
-        return int(number)
-
-    return BeforeValidator(check)
-
-
-def _domain(value: object) -> str:
-    accepted = "a domain name such as example.org"
-    if not isinstance(value, str):
-        raise _mistake(value, accepted)
-    try:
-        return to_ascii(value)
-    except ValueError as error:
-        raise _mistake(value, accepted, " is not a domain name") from error
-
-
-def _mx(value: object) -> str:
-    accepted = "a host name such as mail.example.org, or one with a wildcard in front such as *.example.org"
-    if not isinstance(value, str):
-        raise _mistake(value, accepted)
-    wildcard = "*." if value.strip().startswith("*.") else ""
-    try:
-        name = wildcard + to_ascii(value.strip().removeprefix("*."))
-    except ValueError as error:
-        raise _mistake(value, accepted, " is no mx pattern") from error
-    # An address is made of valid labels, too; no top-level domain is a number (RFC 3696 §2).
-    if not is_mx_pattern(name) or name.rpartition(".")[2].isdigit():
-        raise _mistake(value, accepted, " is no mx pattern")
-    return name
-
-
-def _one_or_more(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-_MAILBOX = re.compile(r"[A-Za-z0-9._%+=~#$&'*/?^`{|}-]+")
-
-
-def _tls_report(value: object) -> str:
-    accepted = "an e-mail address, or a mailto: or https: URI"
-    text = str(value).strip()
-    if text.lower().startswith("https:"):
-        return _url("https", accepted=accepted)(text)
-    mailbox, _, domain = text.removeprefix("mailto:").rpartition("@")
-    if not _MAILBOX.fullmatch(mailbox):
-        raise _mistake(value, accepted)
-    try:
-        return f"mailto:{mailbox}@{to_ascii(domain)}"
-    except ValueError as error:
-        raise _mistake(value, accepted) from error
-
-
-def _url(*schemes: str, accepted: str) -> Callable[[object], str]:
-    def check(value: object) -> str:
-        text = str(value).strip()
-        try:
-            parts = urlsplit(text)
-            good = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            good, parts = False, urlsplit("")
-        if parts.username is not None or parts.password is not None or "@" in text:
-            # What stands before the @ may be a password.
-            raise PydanticCustomError(
-                "mistake", "a user name cannot be given in it; accepted: {a}", {"a": accepted}
-            )
-        if not good or re.search(r"[\s;,!#]", text):
-            raise _mistake(value, accepted)
-        return text
-
-    return check
-
-
-def _inside(value: object) -> str:
-    path = Path(str(value).strip())
-    if path.is_absolute() or ".." in path.parts or not path.name:
-        raise _mistake(value, "a file in the mailcow directory, such as data/conf/mta-sts/roots.pem")
-    return str(path)
-
-
-def _api_url(value: object) -> str:
-    accepted = (
-        "the address of mailcow's web server, such as https://mail.example.org or http://nginx-mailcow:8080"
-    )
-    text = _url("http", "https", accepted=accepted)(value)
-    if urlsplit(text).path not in {"", "/"} or "?" in text:
-        raise _mistake(value, accepted, " has a path")
-    return text.rstrip("/")
-
-
-def _resolver(value: object) -> tuple[str, int]:
-    text = str(value).strip()
-    found = re.fullmatch(
-        r"\[(?P<six>[^\]]+)\](?::(?P<port6>\d{1,5}))?|(?P<four>[^:\]]+)(?::(?P<port4>\d{1,5}))?", text
-    )
-    with contextlib.suppress(ValueError):
-        if found is None:
-            return str(ipaddress.IPv6Address(text)), 53
-        address = (
-            ipaddress.IPv6Address(found["six"]) if found["six"] else ipaddress.IPv4Address(found["four"])
-        )
-        port = int(found["port6"] or found["port4"] or 53)
-        if 0 < port < 1 << 16:
-            return str(address), port
-    raise _mistake(value, "an address, with or without a port: 192.0.2.1, 192.0.2.1:5353, [2001:db8::1]:5353")
-
-
-def _secret_url(*schemes: str, accepted: str) -> Callable[[object], SecretStr]:
-    """Such a URL is a secret as a whole: no mistake shows it. Without schemes any will do."""
-
-    def check(value: object) -> SecretStr:
-        text = value.strip() if isinstance(value, str) else ""
-        try:
-            parts = urlsplit(text)
-            good = not schemes or (parts.scheme in schemes and bool(parts.hostname) and parts.port != 0)
-        except ValueError:
-            good = False
-        if not good or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://\S+", text):
-            raise PydanticCustomError("mistake", "{text}", {"text": f"not shown here; accepted: {accepted}"})
-        return SecretStr(text)
-
-    return check
-
-
-_WEBHOOK = "an https: or http: URL that takes JSON by POST"
-_APPRISE = "a URL of Apprise, such as ntfys://ntfy.example.org/topic or mailtos://user:password@example.org"
-
-
-def _tell(value: object) -> "Tell":
-    word = str(value).strip().lower()
-    with contextlib.suppress(ValueError):
-        return Tell(word)
-    raise _mistake(value, ", ".join(Tell))
-
-
-def _listen(value: object) -> tuple[str, int] | None:
-    """`off` is None; port 0 stands for any free one."""
-    text = str(value).strip().lower()
-    if text == "off":
-        return None
-    found = re.fullmatch(r"(?:\[(?P<six>[^\]]+)\]|(?P<four>[^:\]]+)):(?P<port>\d{1,5})", text)
-    with contextlib.suppress(ValueError):
-        if found is not None and int(found["port"]) < 1 << 16:
-            address = (
-                ipaddress.IPv6Address(found["six"]) if found["six"] else ipaddress.IPv4Address(found["four"])
-            )
-            return str(address), int(found["port"])
-    raise _mistake(
-        value, "an address of this machine with a port, such as 127.0.0.1:8480 or [::1]:8480, or off"
-    )
-
-
-def _host(value: object) -> str:
-    accepted = "a host name such as mail.example.org, or an address"
-    text = str(value).strip()
-    with contextlib.suppress(ValueError):
-        return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
-    try:
-        return to_ascii(text)
-    except ValueError as error:
-        raise _mistake(value, accepted, " is no host") from error
-
-
-def _prefix(value: object) -> str:
-    text = str(value).strip().rstrip("/")
-    if not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", text):
-        raise _mistake(value, "a path such as /mta-sts, or nothing")
-    return text
-
-
-_Switch: TypeAlias = Annotated[bool, BeforeValidator(_switch)]
-_Mode: TypeAlias = Annotated[Mode | Auto, BeforeValidator(_mode)]
-_MaxAge: TypeAlias = Annotated[int, _whole(1, LONGEST_MAX_AGE, " of seconds")]
-_Patterns: TypeAlias = Annotated[
-    tuple[Annotated[str, BeforeValidator(_mx)], ...],
-    BeforeValidator(_one_or_more),
-    AfterValidator(lambda patterns: tuple(dict.fromkeys(patterns))),
-]
-_Domains: TypeAlias = Annotated[
-    frozenset[Annotated[str, BeforeValidator(_domain)]], BeforeValidator(_one_or_more)
-]
-_Time: TypeAlias = Annotated[int, _whole(0, 7 * _DAY, " of seconds")]
-_Interval: TypeAlias = Annotated[int, _whole(1, _DAY, " of seconds")]
-_Count: TypeAlias = Annotated[int, _whole(0, 1_000)]
-_STRICT = ConfigDict(extra="forbid")
-
-
 @dataclass(frozen=True, slots=True)
 class Manage:
     """What the sidecar does by itself; false: it only says what it would do."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    policies: _Switch = True
-    san: _Switch = True
-    acme: _Switch = True
+    policies: values.Switch = True
+    san: values.Switch = True
+    acme: values.Switch = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,14 +62,14 @@ class RestartSettings:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    quiet: _Time = 30
+    quiet: values.Time = 30
     """How long no further name may have come before a restart."""
-    settle: _Time = 60
+    settle: values.Time = 60
     """How long the containers must have been running."""
-    spacing: _Time = 3_600
+    spacing: values.Time = 3_600
     """Between two restarts."""
-    per_day: _Count = 6
-    per_week: _Count = 20
+    per_day: values.Count = 6
+    per_week: values.Count = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,27 +78,17 @@ class Intervals:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    poll: Annotated[int, _whole(5, 3_600, " of seconds")] = 30
-    policies: _Interval = 600
+    poll: Annotated[int, values.whole(5, 3_600, " of seconds")] = 30
+    policies: values.Interval = 600
     """Until a served policy that is known is read again."""
-    dns: _Interval = 3_600
+    dns: values.Interval = 3_600
     """Until a name that is settled is looked up again."""
-    check: Annotated[int, _whole(60, _DAY, " of seconds")] = 3_600
+    check: Annotated[int, values.whole(60, values.DAY, " of seconds")] = 3_600
     """Seconds between two looks at a domain as a sender sees it."""
-    doubt_polls: Annotated[int, _whole(1, 1_000)] = 10
+    doubt_polls: Annotated[int, values.whole(1, 1_000)] = 10
     """How many times an answer that lost domains must come before it is believed ..."""
-    doubt_seconds: _Time = 1_800
+    doubt_seconds: values.Time = 1_800
     """... and for how long."""
-
-
-class Tell(StrEnum):
-    """What people can be notified of."""
-
-    STAGE = "stage"
-    """A domain is at another stage of its roll-out."""
-    ERROR = "error"
-    RECOVERY = "recovery"
-    """An error is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,19 +97,11 @@ class Notify:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    webhook: Annotated[SecretStr, BeforeValidator(_secret_url("http", "https", accepted=_WEBHOOK))] | None = (
-        None
-    )
-    apprise: Annotated[
-        tuple[Annotated[SecretStr, BeforeValidator(_secret_url(accepted=_APPRISE))], ...],
-        BeforeValidator(_one_or_more),
-        AfterValidator(lambda urls: tuple(dict.fromkeys(urls))),
-    ] = ()
-    gather: Annotated[int, _whole(0, 3_600, " of seconds")] = 60
+    webhook: values.Webhook | None = None
+    apprise: values.AppriseUrls = ()
+    gather: Annotated[int, values.whole(0, 3_600, " of seconds")] = 60
     """Seconds from an event until it is sent, with all that happened meanwhile."""
-    on: Annotated[frozenset[Annotated[Tell, BeforeValidator(_tell)]], BeforeValidator(_one_or_more)] = (
-        frozenset(Tell)
-    )
+    on: values.Tells = frozenset(Tell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,13 +111,11 @@ class Web:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     # In a container every address is the container's own: who may come in is decided where its port is published.
-    listen: Annotated[tuple[str, int] | None, BeforeValidator(_listen)] = ("0.0.0.0", 8_480)  # noqa: S104
+    listen: values.Listen = ("0.0.0.0", 8_480)  # noqa: S104
     """Address and port; port 0: any free one; None: nothing is served."""
-    names: Annotated[frozenset[Annotated[str, BeforeValidator(_host)]], BeforeValidator(_one_or_more)] = (
-        frozenset()
-    )
+    names: values.Hosts = frozenset()
     """Further host names under which the page may be asked for."""
-    prefix: Annotated[str, BeforeValidator(_prefix)] = ""
+    prefix: values.Prefix = ""
     """The path under which another web server hands it on; no slash at its end."""
 
 
@@ -383,11 +125,11 @@ class DomainOverride:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    mode: _Mode | None = None
-    max_age: _MaxAge | None = None
-    mx: _Patterns | None = None
-    adopt: _Switch | None = None
-    allow_uncovered: _Switch = False
+    mode: values.GivenWish | None = None
+    max_age: values.MaxAge | None = None
+    mx: values.Patterns | None = None
+    adopt: values.Switch | None = None
+    allow_uncovered: values.Switch = False
     """Publish enforce although an MX of this domain is not covered."""
 
 
@@ -419,7 +161,7 @@ class Settings:
     manage: Manage = Manage()
     adopt: bool = False
     restart: RestartSettings = RestartSettings()
-    soak: int = 7 * _DAY
+    soak: int = 7 * values.DAY
     """Seconds that all must have held before `mode: auto` enforces."""
     tls_report: str | None = None
     """Where senders send their reports: a mailto: or https: URI."""
@@ -509,29 +251,27 @@ class _Given(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    mode: _Mode | None = None
-    max_age: _MaxAge | None = None
-    mx: _Patterns | None = None
+    mode: values.GivenWish | None = None
+    max_age: values.MaxAge | None = None
+    mx: values.Patterns | None = None
     domains: dict[str, DomainOverride] | None = None
-    exclude: _Domains | None = None
-    only: _Domains | None = None
+    exclude: values.Domains | None = None
+    only: values.Domains | None = None
     manage: Manage | None = None
-    adopt: _Switch | None = None
+    adopt: values.Switch | None = None
     restart: RestartSettings | None = None
-    soak: Annotated[int, _whole(0, 365 * _DAY, " of seconds")] | None = None
-    tls_report: Annotated[str, BeforeValidator(_tls_report)] | None = None
-    backend: Annotated[Literal["auto", "file", "native"], _choice("auto", "file", "native")] | None = None
+    soak: Annotated[int, values.whole(0, 365 * values.DAY, " of seconds")] | None = None
+    tls_report: values.TlsReport | None = None
+    backend: values.Backend | None = None
     intervals: Intervals | None = None
     notify: Notify | None = None
     web: Web | None = None
-    dry_run: _Switch | None = None
-    verify: _Switch | None = None
-    extra_roots: Annotated[str, BeforeValidator(_inside)] | None = None
-    api_url: Annotated[str, BeforeValidator(_api_url)] | None = None
-    resolver: Annotated[tuple[str, int], BeforeValidator(_resolver)] | None = None
+    dry_run: values.Switch | None = None
+    verify: values.Switch | None = None
+    extra_roots: values.InsideMailcow | None = None
+    api_url: values.ApiUrl | None = None
+    resolver: values.Resolver | None = None
 
-
-_Path: TypeAlias = tuple[int | str, ...]
 
 _PARTS: Mapping[str, type] = {
     "domains": DomainOverride,
@@ -542,7 +282,7 @@ _PARTS: Mapping[str, type] = {
     "web": Web,
 }
 
-_LIKE_CONFIG: Mapping[str, _Path] = {
+_LIKE_CONFIG: Mapping[str, Place] = {
     "MTA_STS_API_URL": ("api_url",),
     "MTA_STS_DRY_RUN": ("dry_run",),
     "MTA_STS_MAX_AGE": ("max_age",),
@@ -558,6 +298,13 @@ _ALONE = frozenset(
     {"MTA_STS_API_KEY", "MTA_STS_LOG", "MTA_STS_MAILCOW_DIR", "MTA_STS_STATE_DIR", "MTA_STS_WEB_TOKEN"}
 )
 """Variables that have no key there."""
+
+
+def _keys(path: Place) -> list[str]:
+    """The keys that are accepted at a place."""
+    if not path:
+        return sorted(_Given.model_fields)
+    return [one.name for one in dataclasses.fields(_PARTS[str(path[0])])]
 
 
 def load(env: Mapping[str, str], config: bytes | None, conf: Mapping[str, str]) -> Settings:
@@ -591,7 +338,7 @@ def _present(given: _Given) -> dict[str, Any]:
 def _from_file(config: bytes | None, mistakes: list[str]) -> _Given:
     if config is None:
         return _Given()
-    tree = _Tree.read(config)
+    tree = Tree.read(config)
     told = tree.mistakes
     given = _Given()
     try:
@@ -599,7 +346,7 @@ def _from_file(config: bytes | None, mistakes: list[str]) -> _Given:
     except ValidationError as error:
         for detail in error.errors():
             path = tree.known(detail["loc"])
-            told.append((tree.lines[path], f"{_dotted(path)}{_said(detail)}"))
+            told.append((tree.lines[path], f"{dotted(path)}{said(detail, _keys)}"))
     mistakes += [f"{CONFIG}:{line}: {text}" for line, text in sorted(told)]
     return given
 
@@ -607,7 +354,7 @@ def _from_file(config: bytes | None, mistakes: list[str]) -> _Given:
 def _from_env(env: Mapping[str, str], mistakes: list[str]) -> _Given:
     known = _ALONE | _LIKE_CONFIG.keys()
     unknown = sorted(name for name in env if name.startswith("MTA_STS_") and name not in known)
-    mistakes += [f"{name}: {_unknown('variable', name, known)}" for name in unknown]
+    mistakes += [f"{name}: {unknown_name('variable', name, known)}" for name in unknown]
     nested: dict[str, Any] = {}
     for name, path in _LIKE_CONFIG.items():
         if name in env:
@@ -617,7 +364,7 @@ def _from_env(env: Mapping[str, str], mistakes: list[str]) -> _Given:
         return _Given.model_validate(nested)
     except ValidationError as error:
         names = {path: name for name, path in _LIKE_CONFIG.items()}
-        mistakes += [f"{names[detail['loc']]}: {_said(detail)}" for detail in error.errors()]
+        mistakes += [f"{names[detail['loc']]}: {said(detail, _keys)}" for detail in error.errors()]
         return _Given()
 
 
@@ -649,143 +396,3 @@ def _alone(env: Mapping[str, str], conf: Mapping[str, str], mistakes: list[str])
         or conf.get("COMPOSE_PROJECT_NAME", "").strip()
         or None,
     }
-
-
-# --- mistakes and their places --------------------------------------------------------------------------
-
-
-@dataclass
-class _Tree:
-    """config.yml as plain data (values as text, so that no `no` turns false), with the line of each key."""
-
-    data: Any = field(default_factory=dict)
-    lines: dict[_Path, int] = field(default_factory=lambda: {(): 1})
-    mistakes: list[tuple[int, str]] = field(default_factory=list)
-
-    @classmethod
-    def read(cls, config: bytes) -> "_Tree":
-        tree = cls()
-        try:
-            root = yaml.compose(config, yaml.SafeLoader)
-        except yaml.YAMLError as error:
-            tree.mistakes.append(_no_yaml(error))
-            return tree
-        if root is not None and not _is_null(root):
-            tree.data = tree._read(root, (), ())
-            tree._judge_domains()
-        return tree
-
-    def _read(self, node: yaml.Node, path: _Path, above: tuple[yaml.Node, ...]) -> object:
-        self.lines.setdefault(path, node.start_mark.line + 1)
-        if any(node is one for one in above):
-            self.mistakes.append(
-                (self.lines[path], f"{_dotted(path)}it contains itself; accepted: plain values")
-            )
-            return {}
-        match node:
-            case yaml.MappingNode():
-                return self._mapping(node, path, (*above, node))
-            case yaml.SequenceNode():
-                return [self._read(one, (*path, n), (*above, node)) for n, one in enumerate(node.value)]
-            case _:
-                return node.value
-
-    def _mapping(
-        self, node: yaml.MappingNode, path: _Path, above: tuple[yaml.Node, ...]
-    ) -> dict[str, object]:
-        found: dict[str, object] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode):
-                self.mistakes.append((line, f"{_dotted(path)}a key is a list or a mapping; accepted: a word"))
-                continue
-            name = str(key.value)
-            inner = (*path, name)
-            if inner in self.lines:
-                before = self.lines[inner]
-                self.mistakes.append(
-                    (line, f"{_dotted(inner)}given in line {before} already; accepted: each key once")
-                )
-                continue
-            self.lines[inner] = line
-            if not _is_null(value):
-                found[name] = self._read(value, inner, above)
-            elif path == ("domains",):
-                found[name] = {}
-        return found
-
-    def _judge_domains(self) -> None:
-        """The keys under `domains` are names, and as such may be the same in different forms."""
-        seen: dict[str, str] = {}
-        domains = self.data.get("domains") if isinstance(self.data, dict) else None
-        for name in domains if isinstance(domains, dict) else ():
-            path: _Path = ("domains", name)
-            try:
-                known = seen.setdefault(_domain(name), name)
-            except PydanticCustomError as error:
-                self.mistakes.append((self.lines[path], f"domains: {error.message()}"))
-                continue
-            if known != name:
-                line = self.lines["domains", known]
-                self.mistakes.append(
-                    (
-                        self.lines[path],
-                        f"domains: {name!r} is {known!r} of line {line}; accepted: each domain once",
-                    )
-                )
-
-    def known(self, loc: _Path) -> _Path:
-        """The part of a path that stands in the file."""
-        while loc not in self.lines:
-            loc = loc[:-1]
-        return loc
-
-
-def _is_null(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and bool(node.tag == "tag:yaml.org,2002:null")
-
-
-def _no_yaml(error: yaml.YAMLError) -> tuple[int, str]:
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return 1, "not a text in UTF-8; accepted: YAML"
-    said = ": ".join(filter(None, (error.context, error.problem)))
-    hint = " (a value that begins with * must stand in quotes)" if "alias" in said else ""
-    return error.problem_mark.line + 1, f"not YAML: {said}{hint}; accepted: YAML"
-
-
-def _dotted(path: _Path) -> str:
-    text = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in path)
-    return f"{text[1:]}: " if path else ""
-
-
-def _said(detail: ErrorDetails) -> str:
-    """What is wrong, and what is accepted instead."""
-    loc = detail["loc"]
-    match detail["type"]:
-        case "mistake":
-            return detail["msg"]
-        case "extra_forbidden" | "unexpected_keyword_argument" if loc == ("api_key",):
-            return "not here, where others may read it; accepted: MTA_STS_API_KEY, or API_KEY in mailcow.conf"
-        case "extra_forbidden" | "unexpected_keyword_argument" if loc == ("web", "token"):
-            return "not here, where others may read it; accepted: MTA_STS_WEB_TOKEN"
-        case "extra_forbidden" | "unexpected_keyword_argument":
-            return _unknown("key", str(loc[-1]), _keys(loc[:-1]))
-        case "tuple_type" | "frozen_set_type":
-            return "not a list; accepted: a list, or one name"
-        case _:
-            keys = f": {', '.join(_keys(loc))}" if loc != ("domains",) else ", each a domain name"
-            return f"not a mapping; accepted: keys with values{keys}"
-
-
-def _keys(path: _Path) -> list[str]:
-    """The keys that are accepted at a place."""
-    if not path:
-        return sorted(_Given.model_fields)
-    return [one.name for one in dataclasses.fields(_PARTS[str(path[0])])]
-
-
-def _unknown(kind: str, name: str, accepted: Iterable[str]) -> str:
-    names = sorted(accepted)
-    near = difflib.get_close_matches(name, names, n=1)
-    meant = f", did you mean {near[0]}?" if near else ""
-    return f"there is no such {kind}{meant}; accepted: {', '.join(names)}"

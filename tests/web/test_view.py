@@ -53,7 +53,7 @@ def detail_of_one(problem: str, mode: Mode = Mode.TESTING) -> Detail:
             Mode.ENFORCE,
             Light.FAILING,
             Stage.FAILING,
-            "rollout.failing",
+            "txt-nxdomain",
             "enforced, and lost its record",
         ),
         (
