@@ -192,17 +192,24 @@ class Daemon:
                 report = task.result()
                 # First the sign of life: `/healthz` and `sidecar healthy` say the same.
                 await asyncio.to_thread(beat, parts.settings.state_dir, self._clock.now())
-                await self.live.pass_ended(report, seconds)
+                await self._shown(report, seconds)
                 if self._follows_up(report):
                     return self._clock.now() + FOLLOW_UP_S
                 return next_pass(self._clock.now(), poll, (held.until for held in report.plan.held))
             case SidecarError() as error:
                 log.error("the pass did not work", detail=str(error))
-                await self.live.pass_ended(None, seconds, error)
+                await self._shown(None, seconds, error)
             case error:
                 log.error("a bug in the sidecar; it goes on", exc_info=error)
-                await self.live.pass_ended(None, seconds)
+                await self._shown(None, seconds)
         return self._clock.now() + poll
+
+    async def _shown(self, report: Report | None, seconds: float, error: Exception | None = None) -> None:
+        """What a pass left is shown and told; a bug there ends no passes."""
+        try:
+            await self.live.pass_ended(report, seconds, error)
+        except Exception as bug:  # the top of what is shown
+            log.error("a bug in what is shown of a pass; the passes go on", exc_info=bug)
 
     def _follows_up(self, report: Report) -> bool:
         """After something was done, the next step is planned at once, and not at the next poll."""

@@ -122,6 +122,14 @@ def moved_to(observed: Observed, domain: str) -> tuple[str, ...]:
     return tuple(move.host for move in observed.memory.moves if move.key in {domain, FILE})
 
 
+def automatic(observed: Observed, settings: Settings, key: str) -> bool:
+    """Whether the sidecar itself decides on the mode: of a domain; of the one file if it does so for any of its domains."""
+    if key != FILE or not isinstance(observed.domains, Seen):
+        return settings.for_domain(key).auto
+    receiving = [d.name for d in managed(observed.domains.value, settings) if d.receives]
+    return any(settings.for_domain(name).auto for name in receiving)
+
+
 def _proven(
     own: DomainSettings, rollout: Rollout, served: Policy | None, soak: float, now: float
 ) -> DomainSettings:

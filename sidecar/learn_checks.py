@@ -4,10 +4,10 @@ Rule for every editor: as in `learn`. On the file generation one text serves eve
 all domains together, and the weakest holds it back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from sidecar.desire import managed
+from sidecar.desire import automatic, managed
 from sidecar.mtasts import Mode, render
 from sidecar.observed import FILE, Announced, Backend, CheckRecord, Memory, Observed, Seen, SenderView
 from sidecar.ownership import policy_of
@@ -40,6 +40,7 @@ def learn_checks(observed: Observed, settings: Settings) -> Memory:
     names = [d.name for d in managed(observed.domains.value, settings) if d.receives]
     interval = check_interval(settings.intervals.check, len(names))
     memory = _without(memory, frozenset(names), by_file=observed.mailcow.value.backend is Backend.FILE)
+    memory = _without_wishes(memory, {d.name for d in observed.domains.value.domains})
     if not observed.views:
         return memory
     checks, announced, rollouts = dict(memory.checks), dict(memory.announced), dict(memory.rollouts)
@@ -68,6 +69,15 @@ def _without(memory: Memory, names: frozenset[str], *, by_file: bool) -> Memory:
         return memory
     announced = {key: pairs for key, pairs in memory.announced.items() if key in names}
     return replace(memory, rollouts=rollouts, checks=checks, announced=announced)
+
+
+def _without_wishes(memory: Memory, known: Collection[str]) -> Memory:
+    """What was wished for a domain that was deleted since is over: one that gets its name later begins anew."""
+    retired = frozenset(key for key in memory.retired if key == FILE or key in known)
+    moves = tuple(move for move in memory.moves if move.key == FILE or move.key in known)
+    if len(retired) == len(memory.retired) and len(moves) == len(memory.moves):
+        return memory
+    return replace(memory, retired=retired, moves=moves)
 
 
 def _with_id(observed: Observed, view: SenderView) -> tuple[SenderView, tuple[Announced, ...]]:
@@ -99,14 +109,13 @@ def _together(
     )
 
 
-def learn_step_back(
-    memory: Memory, modes: Mapping[str, Mode | None], settings: Settings, now: float
-) -> Memory:
+def learn_step_back(observed: Observed, modes: Mapping[str, Mode | None], settings: Settings) -> Memory:
     """Notes when `mode: auto` gives enforce up, so that it is not taken up again at once; `modes` are those served."""
+    memory = observed.memory
     rollouts = dict(memory.rollouts)
     for key, rollout in memory.rollouts.items():
-        if modes.get(key) is Mode.ENFORCE and settings.for_domain(key).auto and _gives_up(rollout):
-            rollouts[key] = stepped_back(rollout, now)
+        if modes.get(key) is Mode.ENFORCE and _gives_up(rollout) and automatic(observed, settings, key):
+            rollouts[key] = stepped_back(rollout, observed.now)
     return memory if rollouts == dict(memory.rollouts) else replace(memory, rollouts=rollouts)
 
 

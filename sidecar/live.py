@@ -151,7 +151,10 @@ class Live:
 
     def pass_begins(self) -> None:
         """Before each pass."""
-        self.pulse.begins(self._clock.now())
+        now = self._clock.now()
+        self.pulse.begins(now)
+        if self.progress() is None:  # what this pass begins, began now
+            self._looking_since = now
 
     async def pass_ended(self, report: Report | None, seconds: float, error: Exception | None = None) -> None:
         """After each pass; without a report it did not work."""
@@ -169,8 +172,6 @@ class Live:
             self.metrics.passed(report, self._settings, seconds, now)
             if self._notifier is not None:
                 await self._notifier.saw(report)
-        if self.progress() is None:
-            self._looking_since = now
         self._changes.note()
 
     def _since(self, trouble: Trouble) -> Trouble:

@@ -68,6 +68,8 @@ CONCURRENT_READS = 4
 CLOCK_STEP_S = 60.0
 """A clock that goes back by less is only being set right; what is remembered stays of use."""
 READ_FAILURES_IN_A_ROW = 3
+CHECK_AGAIN_S = 300.0
+"""A domain whose look brought nothing is not looked at again sooner: others have their turn."""
 DNS_PATIENCE_S = 0.5
 """How long a routine look waits for the DNS; late answers are there in the next pass."""
 DNS_DEADLINE_S = 10.0
@@ -102,6 +104,8 @@ class Observer:
         self._ids = PolicyIds(self._session, clock)
         self._checker = Checker(clock)
         self._rushed: frozenset[str] = frozenset()
+        self._begun: dict[str, float] = {}
+        """When the looks of the last minutes began."""
         self._cache = _Cache()
         self._healed = False
         self._looked_at = 0.0
@@ -209,7 +213,8 @@ class Observer:
 
     def _begin_checks(self, observed: Observed) -> None:
         if (
-            self._checker.busy
+            not self._settings.verify
+            or self._checker.busy
             or not isinstance(observed.conf, Seen)
             or not isinstance(observed.domains, Seen)
         ):
@@ -218,9 +223,14 @@ class Observer:
         at = {name: record.at for name, record in observed.memory.checks.items()}
         at.update({view.domain: view.at for view in observed.views})
         interval = check_interval(self._settings.intervals.check, len(meant))
-        due = checks_due(meant, at, self._rushed, observed.now, interval, len(meant))
+        again_s = min(CHECK_AGAIN_S, interval)
+        self._begun = {name: t for name, t in self._begun.items() if 0 <= observed.now - t < again_s}
+        waits = self._begun.keys() - self._rushed
+        due = checks_due(meant.keys() - waits, at, self._rushed, observed.now, interval, len(meant))
         batch = due[:BATCH]
-        self._rushed -= frozenset(batch)
+        self._begun |= dict.fromkeys(batch, observed.now)
+        # Of names that are no domain of ours (any more) nothing is kept.
+        self._rushed = (self._rushed & {d.name for d in observed.domains.value.domains}) - frozenset(batch)
         by_file = isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE
         probing = probing_for(observed.conf.value, self._settings.resolver, self._extra_roots())
         self._checker.begin({name: meant[name] for name in batch}, probing, shared=by_file, waiting=len(due))

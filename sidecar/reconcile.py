@@ -177,9 +177,9 @@ def _one_for_each_reason(notices: Sequence[Notice]) -> tuple[Notice, ...]:
 def taught(observed: Observed, settings: Settings) -> Observed:
     """The same picture with the memory that it teaches."""
     observed = replace(observed, memory=learn(observed, settings))
-    memory = learn_checks(observed, settings)
-    modes = {key: served_mode(observed, key) for key in memory.rollouts}
-    return replace(observed, memory=learn_step_back(memory, modes, settings, observed.now))
+    observed = replace(observed, memory=learn_checks(observed, settings))
+    modes = {key: served_mode(observed, key) for key in observed.memory.rollouts}
+    return replace(observed, memory=learn_step_back(observed, modes, settings))
 
 
 def without_moot_wishes(observed: Observed, plan: Plan) -> Memory:

@@ -109,7 +109,7 @@ def checked(
     needed = [judged.get(kind, Judgement(Status.UNKNOWN)).status for kind in NEEDED]
     refusing = [judged.get(kind, Judgement(Status.UNKNOWN)).status for kind in REFUSING]
     if Status.FALSE in refusing:
-        after = replace(after, refusals=before.refusals + 1)
+        after = replace(after, refusals=before.refusals + _seen_again(before, now, interval))
     elif Status.UNKNOWN not in refusing:
         after = replace(after, refusals=0)
     if Status.FALSE in needed:
@@ -120,9 +120,20 @@ def checked(
     return replace(after, soaked=before.soaked + gained, good_at=now)
 
 
+def _seen_again(before: Rollout, now: float, interval: float) -> bool:
+    """Whether a refusal counts as seen again.
+
+    Batches of other domains that the same file serves, or a person who asks again and again, make no second look
+    at the same trouble of what was one: half an interval has to lie between.
+    """
+    since = [c.since for c in before.conditions if c.type in REFUSING and c.status is Status.FALSE]
+    return not since or now - min(since) >= before.refusals * interval / 2
+
+
 def _condition(before: Rollout, kind: ConditionType, judgement: Judgement, now: float) -> Condition:
     earlier = next((c for c in before.conditions if c.type is kind), None)
-    since = earlier.since if earlier is not None and earlier.status is judgement.status else now
+    # One dated ahead of now is from before the clock was set back.
+    since = min(earlier.since, now) if earlier is not None and earlier.status is judgement.status else now
     return Condition(kind, judgement.status, judgement.reason, judgement.message, since)
 
 

@@ -7,7 +7,7 @@ a stage is in `rollout`, what is told of it elsewhere.
 from dataclasses import dataclass
 
 from sidecar.mtasts import Mode
-from sidecar.observed import Observed, Seen
+from sidecar.observed import FILE, Backend, Observed, Seen
 from sidecar.ownership import policy_of
 from sidecar.policyid import served_to
 from sidecar.records import mail_domains
@@ -41,6 +41,7 @@ def _of(observed: Observed, settings: Settings, name: str, target: str | None) -
         return DomainStage(name, None, None)
     policy = policy_of(served.value.text)
     mode = policy.mode if policy else None
-    rollout = observed.memory.rollout(name)
+    one_file = isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE
+    rollout = observed.memory.rollout(FILE if one_file else target or name)
     wrong = next((c for c in rollout.blocking() if c.status is Status.FALSE), None)
     return DomainStage(name, mode, stage(rollout, mode, settings.soak), wrong.message if wrong else "")

@@ -14,6 +14,7 @@ from sidecar.mtasts import is_mx_pattern
 from sidecar.observed import FILE, Memory, Move
 from sidecar.ownership import LEAST_ASSUMED_MAX_AGE, held_until
 from sidecar.plan.words import day
+from sidecar.settings import Settings
 from sidecar.state import State
 
 _EXAMPLES = """\
@@ -60,22 +61,25 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     state = await asyncio.to_thread(State.open, settings.state_dir, now)
     try:
         memory = state.load()
-        known = {d.name for d in memory.believed.domains} if memory.believed else set()
+        listed = memory.believed.domains if memory.believed else ()
+        known = {d.name for d in listed if settings.manages(d.name)}
         if unknown := [key for key in keys if key != FILE and key not in known]:
-            raise PermanentError(f"no domain of this mailcow: {', '.join(map(to_unicode, unknown))}")
+            raise PermanentError(
+                f"no domain of this mailcow that the sidecar looks after: {', '.join(map(to_unicode, unknown))}"
+            )
         state.wish_moves([Move(key, host, now) for key in keys])
     finally:
         state.close()
     wake(settings.state_dir)
     for key in keys:
-        print(_told(key, host, memory, settings.max_age, now))
+        print(_told(key, host, memory, settings, now))
     return Exit.OK
 
 
-def _told(key: str, host: str, memory: Memory, configured: int, now: float) -> str:
+def _told(key: str, host: str, memory: Memory, settings: Settings, now: float) -> str:
     keys = [k for k in memory.policies if k != FILE] or [FILE] if key == FILE else [key]
-    assumed = max(configured, LEAST_ASSUMED_MAX_AGE)
-    until = max((held_until(memory, k, now, assumed) for k in keys), default=now)
+    least = max(settings.max_age, LEAST_ASSUMED_MAX_AGE)
+    until = max(held_until(memory, k, now, max(least, settings.for_domain(k).max_age)) for k in keys)
     name = "all domains" if key == FILE else to_unicode(key)
     switch = "at once, after the new id was seen" if until <= now else f"from {day(until)} on"
     where = "sidecar records" if key == FILE else f"sidecar records {key}"

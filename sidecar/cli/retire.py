@@ -14,6 +14,7 @@ from sidecar.heartbeat import wake
 from sidecar.observed import FILE, Memory
 from sidecar.ownership import LEAST_ASSUMED_MAX_AGE, held_until
 from sidecar.plan.words import day
+from sidecar.settings import Settings
 from sidecar.state import State
 
 _EXAMPLES = """\
@@ -56,9 +57,10 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     state = await asyncio.to_thread(State.open, settings.state_dir, clock.now())
     try:
         memory = state.load()
-        _refuse(keys, memory)
+        _refuse(keys, memory, settings, undo=given.undo)
         if given.undo:
-            state.wish_not_retired(keys)
+            # "All" is all: also those that were named one by one.
+            state.wish_not_retired([*keys, *memory.retired] if given.all else keys)
         else:
             state.wish_retired(keys)
     finally:
@@ -68,26 +70,29 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
         if given.undo:
             print(f"{_name(key)}: taken back; the next pass serves its policy again")
         else:
-            print(_told(key, memory, settings.max_age, clock.now()))
+            print(_told(key, memory, settings, clock.now()))
     return Exit.OK
 
 
-def _refuse(keys: list[str], memory: Memory) -> None:
+def _refuse(keys: list[str], memory: Memory, settings: Settings, *, undo: bool) -> None:
+    if undo and FILE in memory.retired and FILE not in keys:
+        raise PermanentError("all domains were retired together: `sidecar retire --undo --all` takes that back")
     spans = memory.policy(FILE).spans
     if spans and spans[-1].until is None and FILE not in keys:
         raise PermanentError(
             "this mailcow serves one policy file for all domains: `sidecar retire --all`, or `exclude` in config.yml "
             "for a domain that should no longer count"
         )
-    known = {d.name for d in memory.believed.domains} if memory.believed else set()
+    listed = memory.believed.domains if memory.believed else ()
+    known = {d.name for d in listed if undo or settings.manages(d.name)}
     if unknown := [key for key in keys if key != FILE and key not in known]:
-        raise PermanentError(f"no domain of this mailcow: {', '.join(map(to_unicode, unknown))}")
+        raise PermanentError(f"no domain of this mailcow that the sidecar looks after: {', '.join(map(to_unicode, unknown))}")
 
 
-def _told(key: str, memory: Memory, configured: int, now: float) -> str:
+def _told(key: str, memory: Memory, settings: Settings, now: float) -> str:
     keys = [k for k in memory.policies if k != FILE] or [FILE] if key == FILE else [key]
-    assumed = max(configured, LEAST_ASSUMED_MAX_AGE)
-    until = max(held_until(memory, k, now, assumed) for k in keys)
+    least = max(settings.max_age, LEAST_ASSUMED_MAX_AGE)
+    until = max(held_until(memory, k, now, max(least, settings.for_domain(k).max_age)) for k in keys)
     if until <= now:
         return f"{_name(key)}: noted; no sender can hold a policy in enforce, so it is withdrawn by the next pass"
     return (

@@ -1,5 +1,6 @@
 """What people are told of the roll-out: a domain that fails under enforce, and one that is ready for more; pure."""
 
+from sidecar.desire import automatic
 from sidecar.domainname import to_unicode
 from sidecar.mtasts import Mode
 from sidecar.notice import Level, Notice
@@ -26,19 +27,23 @@ def served_mode(observed: Observed, key: str) -> Mode | None:
 
 
 def tell_progress(observed: Observed, settings: Settings) -> tuple[Notice, ...]:
-    """One notice at most for each domain that was checked."""
+    """One notice at most for each domain that was checked; what checks found before they were switched off is no news."""
+    if not settings.verify:
+        return ()
     notices: list[Notice] = []
     for key, rollout in observed.memory.rollouts.items():
         if key != FILE and not settings.manages(key):
             continue
-        found = _told(key, rollout, served_mode(observed, key), settings)
+        itself = automatic(observed, settings, key)
+        found = _told(key, rollout, served_mode(observed, key), settings, itself=itself)
         notices += [found] if found else []
     return tuple(notices)
 
 
-def _told(key: str, rollout: Rollout, mode: Mode | None, settings: Settings) -> Notice | None:
+def _told(
+    key: str, rollout: Rollout, mode: Mode | None, settings: Settings, *, itself: bool
+) -> Notice | None:
     name = "the policy file" if key == FILE else to_unicode(key)
-    automatic = settings.for_domain(key).auto
     match stage(rollout, mode, settings.soak):
         case Stage.FAILING:
             false = [c for c in rollout.blocking() if c.status is Status.FALSE]
@@ -53,8 +58,8 @@ def _told(key: str, rollout: Rollout, mode: Mode | None, settings: Settings) -> 
                 todo = f"see: sidecar check {key}" if key != FILE else "see: sidecar records --missing"
                 return Notice(Level.WARNING, "rollout.unseen", key, message, todo)
             todo = f"see: sidecar check {key}" if key != FILE else "see: sidecar status"
-            return Notice(Level.ERROR, "rollout.failing", key, f"{message}{back if automatic else ''}", todo)
-        case Stage.READY if not automatic and mode is Mode.TESTING:
+            return Notice(Level.ERROR, "rollout.failing", key, f"{message}{back if itself else ''}", todo)
+        case Stage.READY if not itself and mode is Mode.TESTING:
             message = f"{name} is ready for enforce: all checks have held for long enough"
             return Notice(
                 Level.INFO,

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import structlog
+
 from sidecar.clock import Clock
 from sidecar.errors import SidecarError
 from sidecar.mtasts import Policy
@@ -16,6 +18,8 @@ from sidecar.observed import Conf, SenderView
 from sidecar.verify.check import Checked, Probing, Wanted, check_many
 from sidecar.verify.probes.way import Place
 from sidecar.verify.seen import Meant
+
+log = structlog.get_logger()
 
 BATCH = 100
 """Domains in one batch: its results are shown before the next begins."""
@@ -38,13 +42,15 @@ class Checker:
 
     clock: Clock
     finished: Callable[[], None] = lambda: None
-    """Called when a batch is done."""
+    """Called when there is something to take; never after a failure, which would ask for the next one at once."""
     trouble: str | None = None
     """Why the last batch could not be looked at."""
     total: int = 0
     done: int = 0
     """Progress of the batches since the looker was idle last."""
     _found: list[SenderView] = field(default_factory=list)
+    _left: int = 0
+    """Domains that were due beyond the last batch."""
     _task: asyncio.Task[None] | None = None
 
     @property
@@ -62,10 +68,14 @@ class Checker:
 
         `shared`: one text serves all domains. Does nothing while a batch is under way.
         """
-        if self.busy or not meant:
+        if self.busy:
             return
-        self.total = max(self.total, self.done + waiting) if self.done < self.total else waiting
-        self.done = 0 if self.total == waiting else self.done
+        if not self._left:
+            self.done = 0
+        self._left = max(0, waiting - len(meant))
+        if not meant:
+            return
+        self.total = self.done + waiting
         wanted = [Wanted(domain, Meant(policy, shared), ours=True) for domain, policy in meant.items()]
         self._task = asyncio.create_task(self._batch(wanted, probing))
 
@@ -76,8 +86,12 @@ class Checker:
             self.trouble = None
         except SidecarError as error:
             self.trouble = str(error)
+        except Exception as error:  # the top of this task: nobody waits for it
+            log.error("a bug in the checks; they go on", exc_info=error)
+            self.trouble = "some domains could not be checked, for a bug in the sidecar: see its log"
         self.done += len(wanted)
-        self.finished()
+        if self.trouble is None:
+            self.finished()
 
     async def close(self) -> None:
         """Ends what is under way."""

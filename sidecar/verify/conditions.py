@@ -31,7 +31,7 @@ _REFUSED = (
     codes.MX_CERT_ISSUER,
 )
 _FALSE: dict[ConditionType, tuple[Code, ...]] = {
-    ConditionType.RECORD_PUBLISHED: (codes.TXT_NXDOMAIN, codes.TXT_NONE),
+    ConditionType.RECORD_PUBLISHED: (codes.TXT_NXDOMAIN, codes.TXT_NONE, codes.DNSSEC_BOGUS),
     ConditionType.MX_COVERED: (codes.MX_UNCOVERED, codes.MX_NONE, codes.MX_NULL),
     ConditionType.MX_AUTHENTICATED: _REFUSED,
     ConditionType.REPORTS_WANTED: (codes.TLSRPT_NONE,),
@@ -40,7 +40,7 @@ _FALSE: dict[ConditionType, tuple[Code, ...]] = {
 
 _FAMILIES: dict[ConditionType, tuple[str, ...]] = {
     ConditionType.POLICY_SERVED: ("policy-",),
-    ConditionType.RECORD_PUBLISHED: ("txt-", "record-", "id-"),
+    ConditionType.RECORD_PUBLISHED: ("txt-", "record-", "id-", "dnssec-"),
     ConditionType.MX_COVERED: ("mx-covered", "mx-uncovered", "mx-none", "mx-null", "mx-unknown"),
     ConditionType.MX_AUTHENTICATED: ("mx-",),
     ConditionType.REPORTS_WANTED: ("tlsrpt-",),

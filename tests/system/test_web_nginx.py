@@ -24,7 +24,7 @@ from tests.web.fakes import FakeClock, FakeSource, Told, report_of, source_of
 
 SNIPPET = Path(sidecar.web.__file__).with_name("nginx-snippet.conf")
 TOKEN = "correct horse battery staple"
-PORT = 8480
+PORT = 8470
 BELOW = f"http://127.0.0.1:{PORT}/mta-sts-sidecar/"
 CONFIGURATION = """\
 daemon off;

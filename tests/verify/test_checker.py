@@ -1,0 +1,119 @@
+"""Looks beside the passes: what a failure does to them, that progress ends, and how soon they can be ended."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sidecar.mtasts import Mode, Policy
+from sidecar.verify.check import Probing
+from sidecar.verify.checker import Checker
+from tests.dns import faulty
+
+POLICY = Policy(Mode.TESTING, 86_400, ("mail.example.org",))
+END_S = 1.0
+
+
+class Clock:
+    """Any time will do."""
+
+    def now(self) -> float:
+        return 1_700_000_000.0
+
+
+@pytest.fixture
+async def nothing() -> AsyncIterator[Probing]:
+    """A DNS in which there is nothing: looks are over at once."""
+    async with faulty.serving({}) as (_, resolver):
+        yield Probing(resolver=resolver)
+
+
+async def over(checker: Checker) -> None:
+    """The batch under way is over."""
+    for _ in range(1_000):
+        if not checker.busy:
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("the batch does not end")
+
+
+async def test_finished_batch_is_told_and_taken_once(nothing: Probing) -> None:
+    """Nothing is applied twice."""
+    told: list[str] = []
+    checker = Checker(Clock(), finished=lambda: told.append("finished"))
+    checker.begin({"example.org": POLICY}, nothing, shared=False, waiting=1)
+    await over(checker)
+    assert told == ["finished"]
+    assert [view.domain for view in checker.take()] == ["example.org"]
+    assert checker.take() == ()
+
+
+async def test_failed_batch_wakes_nobody(tmp_path: Path) -> None:
+    """A pass that it woke would begin the same again at once, and so on for ever."""
+    told: list[str] = []
+    checker = Checker(Clock(), finished=lambda: told.append("finished"))
+    lacking = Probing(extra_root=tmp_path / "no.pem")
+    checker.begin({"example.org": POLICY}, lacking, shared=False, waiting=1)
+    await over(checker)
+    assert checker.trouble is not None and "no.pem" in checker.trouble
+    assert (told, checker.take(), checker.done) == ([], (), 1)
+
+
+async def test_bug_in_a_look_is_said_and_ends_nothing(nothing: Probing) -> None:
+    """The next batch is looked at as if nothing had been."""
+    checker = Checker(Clock())
+    broken: dict[str, Policy] = {"example.org": None}  # type: ignore[dict-item]
+    port = Probing(resolver=nothing.resolver, domains_at_once=0)
+    checker.begin(broken, Probing(resolver=("no address", 53)), shared=False, waiting=1)
+    await over(checker)
+    checker.begin({"example.org": POLICY}, port, shared=False, waiting=1)
+    await over(checker)
+    checker.begin({"example.org": POLICY}, nothing, shared=False, waiting=1)
+    await over(checker)
+    assert checker.trouble is None
+    assert len(checker.take()) >= 1
+
+
+async def test_progress_reaches_its_end_though_domains_went_meanwhile(nothing: Probing) -> None:
+    """And what is looked at later is counted anew."""
+    checker = Checker(Clock())
+    checker.begin({"a.example": POLICY}, nothing, shared=False, waiting=3)
+    await over(checker)
+    assert (checker.done, checker.total) == (1, 3)
+    checker.begin({"b.example": POLICY}, nothing, shared=False, waiting=1)
+    await over(checker)
+    assert (checker.done, checker.total) == (2, 2)
+    checker.begin({"c.example": POLICY, "d.example": POLICY}, nothing, shared=False, waiting=5)
+    await over(checker)
+    assert (checker.done, checker.total) == (2, 5)
+    checker.begin({}, nothing, shared=False, waiting=0)
+    checker.begin({"e.example": POLICY}, nothing, shared=False, waiting=1)
+    assert (checker.done, checker.total) == (0, 1)
+    await checker.close()
+
+
+async def test_end_is_quick_while_a_hundred_domains_of_silent_hosts_are_looked_at() -> None:
+    """And no task outlives it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        domains = {f"d{n}.example": POLICY for n in range(100)}
+        table: dict[tuple[str, str], faulty.Reply] = {
+            (f"d{n}.example.", "MX"): [f"10 mx{n}.example."] for n in range(100)
+        }
+        async with faulty.serving(table) as (_, resolver):
+            probing = Probing(
+                resolver=resolver, https_port=port, smtp_port=port, connect="127.0.0.1", per_host=40
+            )
+            before = asyncio.all_tasks()
+            checker = Checker(Clock())
+            checker.begin(domains, probing, shared=False, waiting=100)
+            await asyncio.to_thread(silent.accept)
+            await asyncio.sleep(0.2)
+            assert checker.busy
+            started = asyncio.get_running_loop().time()
+            await checker.close()
+            assert asyncio.get_running_loop().time() - started < END_S
+            assert not checker.busy
+            assert asyncio.all_tasks() - before == set()
