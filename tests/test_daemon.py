@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from dns.rcode import Rcode
 
+from sidecar.daemon import Daemon
 from sidecar.demo.simulated import API, Fault, SimulatedMailcow
 from sidecar.lock import PassLock
 from sidecar.mtasts import Mode
@@ -418,3 +419,22 @@ async def test_sign_of_life_that_cannot_be_written_is_no_end(tmp_path: Path) -> 
             on.mailcow.add_domain("new.example")
             sidecar.hang_up()
             await sidecar.says("done: add policy", "domain=new.example", seconds=5)
+
+
+async def test_bug_in_what_is_shown_of_a_pass_ends_no_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page, the metrics and the notifications are beside the work."""
+    async with stage(tmp_path) as on:
+        daemon = Daemon(on.env, on.clock)
+        passes: list[object] = []
+
+        async def broken(report: object, *_: object) -> None:
+            passes.append(report)
+            if len(passes) > 1:
+                daemon.stop()
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr(daemon.live, "pass_ended", broken)
+        await asyncio.wait_for(daemon.run(), 20)
+        assert len(passes) > 1

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.mtasts import Mode
 from sidecar.notice import Level
-from sidecar.observed import FILE, Observed, SenderView
+from sidecar.observed import FILE, Move, Observed, SenderView
 from sidecar.plan import make_plan
 from sidecar.plan.actions import Plan
 from sidecar.plan.progress import served_mode
@@ -14,6 +14,7 @@ from sidecar.policyid import derived
 from sidecar.reconcile import taught
 from sidecar.rollout import SEEN_AGAIN, Stage, stage
 from sidecar.settings import Settings
+from sidecar.stages import domain_stages
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.findings import Code, Finding
 from tests.worlds import FILE_MAILCOW, HOST, NOW, World, advance, given_settings, observed, text
@@ -216,3 +217,87 @@ def test_nothing_is_learned_of_a_domain_that_is_not_ours_to_judge() -> None:
     play.settings = given_settings({"exclude": ["example.org"]})
     play.step(view("example.org", NOW, *GOOD), view("other.example", NOW, *GOOD))
     assert play.world.memory.rollouts == {}
+
+
+def one_file(*domains: str) -> Play:
+    """A mailcow that serves one file for these domains, in enforce by `mode: auto`."""
+    conf = {"ADDITIONAL_SAN": "mta-sts.*", "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
+    play = native(mailcow=FILE_MAILCOW, conf=conf, domains=domains)
+    play.hours(28, *GOOD, domains=domains)
+    assert play.modes[FILE] is Mode.ENFORCE
+    return play
+
+
+BROKEN = (*GOOD[:3], codes.MX_CERT_EXPIRED)
+
+
+def test_looks_at_other_domains_make_no_second_look_at_the_failing_one() -> None:
+    """One file for all: it was seen once, however many batches of other domains come after it."""
+    play = one_file("example.org", "example.net")
+    play.step(view("example.org", play.world.now, *BROKEN))
+    for _ in range(SEEN_AGAIN * 3):
+        play.world = replace(play.world, now=play.world.now - HOUR + 10)
+        play.step(view("example.net", play.world.now, *GOOD))
+    assert play.modes[FILE] is Mode.ENFORCE
+    play.hours(SEEN_AGAIN - 1, *BROKEN, domains=("example.org",))
+    assert play.modes[FILE] is Mode.TESTING
+
+
+def test_asking_again_and_again_steps_nothing_back() -> None:
+    """A person who presses the button sees one trouble, not three."""
+    play = native()
+    play.hours(27, *GOOD)
+    for _ in range(SEEN_AGAIN * 3):
+        play.hours(1, *BROKEN)
+        play.world = replace(play.world, now=play.world.now - HOUR + 10)
+    pressed = play.modes["example.org"]
+    play.hours(SEEN_AGAIN, *BROKEN)
+    assert (pressed, play.modes["example.org"]) == (Mode.ENFORCE, Mode.TESTING)
+
+
+def test_step_back_of_one_file_counts_where_only_domains_have_mode_auto() -> None:
+    """Without that, a soak of nothing would raise it again with the next good look."""
+    play = one_file("example.org")
+    play.settings = given_settings({"soak": 0, "domains": {"example.org": {"mode": "auto"}}})
+    play.hours(1, *BROKEN)
+    assert any("stepped back" in message for message in play.told)
+    play.hours(SEEN_AGAIN, *BROKEN)
+    assert play.modes[FILE] is Mode.TESTING
+    play.hours(20, *GOOD)
+    assert play.modes[FILE] is Mode.TESTING
+    play.hours(10, *GOOD)
+    assert play.modes[FILE] is Mode.ENFORCE
+
+
+def test_stage_is_that_of_the_file_or_of_the_target_of_an_alias() -> None:
+    """Metrics and notifications tell it."""
+    play = one_file("example.org", "example.net")
+    assert {found.stage for found in domain_stages(play.step(), play.settings)} == {Stage.ENFORCED}
+    play.hours(1, *BROKEN)
+    assert {found.stage for found in domain_stages(play.step(), play.settings)} == {Stage.FAILING}
+
+
+def test_wishes_for_a_deleted_domain_are_over() -> None:
+    """One that gets its name later is not taken out of MTA-STS for them; what is wished for all stays."""
+    play = native(domains=("example.org", "example.net"))
+    play.hours(1)
+    moves = (Move("example.org", "mx2.example.org", NOW), Move(FILE, "mx3.example.org", NOW))
+    wished = replace(play.world.memory, retired=frozenset({"example.org", "example.net"}), moves=moves)
+    play.world = replace(play.world, memory=wished)
+    play.step()
+    assert play.world.memory.retired == {"example.org", "example.net"}
+    play.world = replace(play.world, domains=("example.net",), served={})
+    play.step()
+    assert play.world.memory.retired == {"example.net"}
+    assert play.world.memory.moves == moves[1:]
+
+
+def test_nothing_is_told_of_checks_that_were_switched_off_since() -> None:
+    """Nobody could make it go away."""
+    play = native()
+    play.hours(27, *GOOD)
+    play.hours(1, *BROKEN)
+    assert [n.code for n in play.last.notices] == ["rollout.failing"]
+    play.settings = given_settings({"mode": "auto", "soak": 86_400, "verify": False})
+    play.step()
+    assert play.last.notices == ()

@@ -76,7 +76,9 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
 
 def _refuse(keys: list[str], memory: Memory, settings: Settings, *, undo: bool) -> None:
     if undo and FILE in memory.retired and FILE not in keys:
-        raise PermanentError("all domains were retired together: `sidecar retire --undo --all` takes that back")
+        raise PermanentError(
+            "all domains were retired together: `sidecar retire --undo --all` takes that back"
+        )
     spans = memory.policy(FILE).spans
     if spans and spans[-1].until is None and FILE not in keys:
         raise PermanentError(
@@ -86,7 +88,9 @@ def _refuse(keys: list[str], memory: Memory, settings: Settings, *, undo: bool) 
     listed = memory.believed.domains if memory.believed else ()
     known = {d.name for d in listed if undo or settings.manages(d.name)}
     if unknown := [key for key in keys if key != FILE and key not in known]:
-        raise PermanentError(f"no domain of this mailcow that the sidecar looks after: {', '.join(map(to_unicode, unknown))}")
+        raise PermanentError(
+            f"no domain of this mailcow that the sidecar looks after: {', '.join(map(to_unicode, unknown))}"
+        )
 
 
 def _told(key: str, memory: Memory, settings: Settings, now: float) -> str:

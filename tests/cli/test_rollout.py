@@ -102,3 +102,48 @@ async def test_nonsense_is_refused(tmp_path: Path, arguments: list[str]) -> None
         with pytest.raises(PermanentError):
             await cli(on, *arguments)
         assert (await on.once()).outcomes == ()
+
+
+async def test_domain_of_those_retired_together_is_not_taken_back_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would be said to be served again, and would not be; all together take back all."""
+    async with stage(tmp_path) as on:
+        await on.once()
+        assert await cli(on, "retire", "example.org") == Exit.OK
+        assert await cli(on, "retire", "--all") == Exit.OK
+        with pytest.raises(PermanentError, match="--undo --all"):
+            await cli(on, "retire", "--undo", "example.org")
+        await on.once()
+        assert on.served() == {}
+        assert await cli(on, "retire", "--undo", "--all") == Exit.OK
+        assert "taken back" in capsys.readouterr().out
+        await on.once()
+        assert on.served() == {"example.org": text()}
+
+
+async def test_domain_added_again_after_it_was_retired_and_deleted_is_served(tmp_path: Path) -> None:
+    """The wish was for the domain that is gone."""
+    async with stage(tmp_path) as on:
+        on.mailcow.add_domain("example.net")
+        on.mailcow.add_domain("example.com")
+        await on.once()
+        assert await cli(on, "retire", "example.net") == Exit.OK
+        await on.once()
+        on.mailcow.delete_domain("example.net")
+        await on.once()
+        on.mailcow.add_domain("example.net")
+        await on.once()
+        assert "example.net" in on.served()
+
+
+@pytest.mark.parametrize(
+    "command", [["retire", "example.org"], ["move-mx", "mx2.example.org", "--domain", "example.org"]]
+)
+async def test_domain_that_is_not_looked_after_is_refused(tmp_path: Path, command: list[str]) -> None:
+    """Nothing would come of it."""
+    async with stage(tmp_path) as on:
+        await on.once()
+        on.configure("exclude: [example.org]\n")
+        with pytest.raises(PermanentError, match="looks after"):
+            await cli(on, *command)
