@@ -197,12 +197,14 @@ class Applier:
         """A pass may take long; a person who wrote the file in the middle of it is not overruled."""
         now = await asyncio.to_thread(policy_file.observe, self._settings.mailcow_dir, self._clock.now())
         match observed.file, now:
-            case Seen(before), Seen(after) if before.data != after.data:
+            case Seen(before), Seen(after) if before.data == after.data:
+                pass
+            case _, Unseen(reason):
+                raise TemporaryError(f"the policy file was left alone: {reason}")
+            case _:
                 raise TemporaryError(
                     "the policy file was left alone: somebody changed it meanwhile; the next pass looks again"
                 )
-            case _:
-                pass
 
     async def _send(self, action: _PolicyAction) -> None:
         api = self._observer.session.api

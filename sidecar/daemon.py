@@ -20,7 +20,9 @@ from sidecar.errors import SidecarError
 from sidecar.heartbeat import beat
 from sidecar.live import Live
 from sidecar.lock import PassLock
+from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow.acme_engine import AcmeEngine
+from sidecar.observed import Unseen
 from sidecar.reconcile import Report
 from sidecar.schedule import next_pass, time_left, wait_after
 from sidecar.settings import CONFIG, Settings, ensure_config_folder
@@ -70,6 +72,8 @@ class Daemon:
         self._by_hand = False
         self._teller = Teller()
         self._follow_ups = 0
+        self._trouble = ""
+        """What made the last pass fail: said once, and again when it is something else."""
         self.live = Live(clock, self._wake.set)
 
     def stop(self) -> None:
@@ -155,7 +159,11 @@ class Daemon:
 
     def _reread(self, settings: Settings) -> Settings | None:
         """New settings, or None where they are the same or wrong: then the last good ones stay."""
-        self._reload = False
+        conf = conf_file.observe(settings.mailcow_dir, self._clock.now())
+        # mailcow.conf, which an editor may be writing just now, has the API key: read again in the next pass.
+        self._reload = isinstance(conf, Unseen)
+        if self._reload:
+            return None
         try:
             changed = read_settings(self._env, self._clock)
         except SidecarError as error:
@@ -190,6 +198,7 @@ class Daemon:
         match task.exception():
             case None:
                 report = task.result()
+                self._trouble = ""
                 # First the sign of life: `/healthz` and `sidecar healthy` say the same.
                 await asyncio.to_thread(beat, parts.settings.state_dir, self._clock.now())
                 await self._shown(report, seconds)
@@ -197,7 +206,9 @@ class Daemon:
                     return self._clock.now() + FOLLOW_UP_S
                 return next_pass(self._clock.now(), poll, (held.until for held in report.plan.held))
             case SidecarError() as error:
-                log.error("the pass did not work", detail=str(error))
+                if str(error) != self._trouble:
+                    log.error("the pass did not work", detail=str(error))
+                self._trouble = str(error)
                 await self._shown(None, seconds, error)
             case error:
                 log.error("a bug in the sidecar; it goes on", exc_info=error)

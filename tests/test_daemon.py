@@ -230,6 +230,20 @@ async def test_wrong_settings_keep_the_last_good_ones_and_right_ones_take_effect
         assert on.served() == {"example.org": text(Mode.ENFORCE, 172_800)}
 
 
+async def test_mailcow_conf_that_is_being_written_changes_no_settings(tmp_path: Path) -> None:
+    """For a moment it is empty: the key in it is not lost, and what config.yml says counts once it is back."""
+    async with stage(tmp_path) as on, running(on) as sidecar:
+        await settled(sidecar, on)
+        whole = on.conf.read_text()
+        on.conf.write_text("")
+        await sidecar.says("mailcow.conf", seconds=5)
+        on.configure("mode: enforce\n")
+        assert not sidecar.lines("settings changed")
+        on.conf.write_text(whole)
+        await sidecar.says("done: change policy", seconds=8)
+        assert len(sidecar.lines("settings changed")) == 1
+
+
 async def test_settings_in_a_folder_that_was_not_there_are_read(tmp_path: Path) -> None:
     """The sidecar makes the folder itself, with a .gitignore, so that it can watch it."""
     async with stage(tmp_path) as on, running(on) as sidecar:

@@ -444,6 +444,17 @@ async def test_file_that_a_person_wrote_in_the_middle_of_a_pass_is_not_overwritt
         assert (outcome.result, on.policy_file.read_text()) == (Result.FAILED, text(Mode.NONE))
 
 
+async def test_file_that_cannot_be_seen_any_more_is_not_overwritten(tmp_path: Path) -> None:
+    """Unknown is no reason to write."""
+    async with stage(tmp_path, version="2025-07") as on, on.sidecar() as parts:
+        observed, plan = await parts.passes.look()
+        on.policy_file.parent.rmdir()
+        on.policy_file.parent.write_text("no folder")
+        (outcome, *_) = await parts.passes.applier.apply(plan.actions, observed)
+        assert outcome.result is Result.FAILED
+        assert "was left alone" in str(outcome.detail)
+
+
 async def test_restart_that_was_left_undone_is_not_counted(tmp_path: Path) -> None:
     """acme-mailcow woke up just before: no order was caused, and none is waited for."""
     async with stage(tmp_path) as on, on.sidecar() as parts:

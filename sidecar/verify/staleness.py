@@ -44,11 +44,11 @@ def judge_id(
     name = f"_mta-sts.{domain}"
     if published == expected:
         return Finding.of(ID_CURRENT, name, f"the id {published} belongs to the policy that is served")
-    first = next((a for a in announced if a.id == published), None)
-    before = policy_of(first.text) if first is not None else None
+    run = _run(announced, published)
+    before = policy_of(run[0].text) if run else None
     if before is not None and not before.same_as(served):
         return _stale(name, published, expected, before, served)
-    if before is not None or shared or expected is None:
+    if shared or expected is None:
         return Finding.of(ID_CURRENT, name, f"the id {published} was published for the policy that is served")
     return Finding.of(
         ID_DIFFERS,
@@ -77,8 +77,22 @@ def _stale(name: str, published: str, expected: str | None, before: Policy, serv
     )
 
 
+def _run(announced: Sequence[Announced], published: str) -> tuple[Announced, ...]:
+    """The pairs since the id came into the DNS last: a sender that saw another one meanwhile fetched anew."""
+    found: list[Announced] = []
+    for pair in reversed(announced):
+        if pair.id != published:
+            break
+        found.insert(0, pair)
+    return tuple(found)
+
+
 def noted(before: tuple[Announced, ...], published: str, text: str, now: float) -> tuple[Announced, ...]:
     """With the id that was seen while `text` was served; the same object where that is known already."""
     if before and (before[-1].id, before[-1].text) == (published, text):
         return before
-    return (*before, Announced(published, text, now))[-KEPT:]
+    pairs = (*before, Announced(published, text, now))
+    if len(pairs) <= KEPT:
+        return pairs
+    # The first text of the id that is published is what senders may still hold: it is never forgotten.
+    return (_run(pairs, published)[0], *pairs[-(KEPT - 1) :])

@@ -31,7 +31,17 @@ def seen(identity: str, policy: Policy) -> tuple[Announced, ...]:
         ("1", None, ENFORCE, (), False, "id-current", Severity.OK),
         ("1", "2", ENFORCE, (), True, "id-current", Severity.OK),
         ("1", "2", TESTING, seen("1", ENFORCE), True, "id-stale", Severity.CRITICAL),
-        ("1", "2", ENFORCE, seen("1", ENFORCE), False, "id-current", Severity.OK),
+        ("1", "2", ENFORCE, seen("1", ENFORCE), False, "id-differs", Severity.WARNING),
+        ("1", "2", ENFORCE, seen("1", ENFORCE), True, "id-current", Severity.OK),
+        (
+            "1",
+            None,
+            TESTING,
+            (*seen("1", ENFORCE), *seen("9", TESTING), *seen("1", TESTING)),
+            False,
+            "id-current",
+            Severity.OK,
+        ),
     ],
     ids=[
         "new id",
@@ -44,7 +54,9 @@ def seen(identity: str, policy: Policy) -> tuple[Announced, ...]:
         "id not known",
         "shared record",
         "shared record that did not change",
-        "same policy, other id than ours",
+        "same policy, other id than the one that belongs to it",
+        "same policy, shared record",
+        "an id that came back after another: senders fetched anew",
     ],
 )
 def test_severity_follows_what_a_sender_does_with_an_old_cache(
@@ -69,3 +81,13 @@ def test_pairs_are_noted_once_and_bounded() -> None:
     for number in range(50):
         once = noted(once, str(number), "text", 3.0)
     assert len(once) == KEPT
+
+
+def test_first_text_of_the_published_id_is_never_forgotten() -> None:
+    """However often the policy changes under one id: it is what senders may still hold."""
+    pairs = seen("1", ENFORCE)
+    for number in range(3 * KEPT):
+        pairs = noted(pairs, "1", render(Policy(Mode.TESTING, 60 + number, ("a.example",))), 1.0 + number)
+        finding = judge_id("example.org", "1", None, TESTING, pairs, shared=False)
+        assert (finding.code, finding.severity) == ("id-stale", Severity.CRITICAL)
+    assert len(pairs) == KEPT
