@@ -4,7 +4,7 @@ Rule for every editor: this follows mailcow's own script, by version (`Mailcow`)
 there is decided elsewhere.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from sidecar.domainname import covered_by_wildcard, policy_host
@@ -28,6 +28,9 @@ _ACME_FLAGS = (
     "ENABLE_SSL_SNI",
     "SKIP_LETS_ENCRYPT",
     "SKIP_IP_CHECK",
+    "SKIP_HTTP_VERIFICATION",
+    "SNAT_TO_SOURCE",
+    "SNAT6_TO_SOURCE",
     "ACME_DNS_CHALLENGE",
     "MAILCOW_HOSTNAME",
 )
@@ -47,26 +50,47 @@ class AcmeNames:
         return self.server.union(*self.others)
 
 
+def split_san(value: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """ADDITIONAL_SAN as acme-mailcow takes it: the prefixes that every domain gets, and the full names.
+
+    It splits at commas only. An item is a prefix only if its very last characters are `.*`; then the shell splits
+    what is left into words. So `mta-sts.* ` (white space at the end) is a full name that never resolves.
+    """
+    prefixes: list[str] = []
+    full: list[str] = []
+    for item in value.split(","):
+        if item.endswith(".*"):
+            prefixes += item[:-2].split()
+        else:
+            full += item.split()
+    return tuple(prefixes), tuple(full)
+
+
 def names_asked(
-    mailcow: Mailcow, conf: Conf, san: Sequence[str], listed: DomainList, with_policy: Collection[str]
+    mailcow: Mailcow, conf: Conf, san: str, listed: DomainList, with_policy: Collection[str]
 ) -> AcmeNames:
-    """The names for the entries `san` of ADDITIONAL_SAN; `with_policy` are domains with an active native policy."""
+    """The names for the value `san` of ADDITIONAL_SAN; `with_policy` are domains with an active native policy."""
     hostname = conf.hostname
     if conf.yes("ONLY_MAILCOW_HOSTNAME"):
         return AcmeNames(frozenset({hostname}))
-    full = frozenset(entry.lower() for entry in san if not entry.endswith(".*"))
-    prefixes = _prefixes(mailcow, conf, san)
-    # Looked at once, and not for each of thousands of names.
+    prefixes, full = split_san(san)
     autodiscover = _autodiscover(conf)
-    wildcards = full if conf.yes("ACME_DNS_CHALLENGE") else frozenset()
+    if autodiscover:
+        prefixes += ("autodiscover", "autoconfig")
+        if mailcow.backend is Backend.NATIVE:
+            prefixes += ("mta-sts",)
+    wildcards = san if dns_challenge(mailcow, conf) else ""
+    policies = frozenset(with_policy)
     by_domain = [
         frozenset(
             name
             for prefix in prefixes
+            # The comparison is case-sensitive: a listed MTA-STS.* is always expanded.
             if prefix != "mta-sts"
             or not mailcow.names_follow_policies
-            or (autodiscover and domain.name in with_policy)
-            if (name := f"{prefix}.{domain.name}") != hostname and not _left_to_wildcard(name, wildcards)
+            or (autodiscover and domain.name in policies)
+            if (name := f"{prefix}.{domain.name}".lower()) != hostname
+            and not _left_to_wildcard(name, wildcards)
         )
         for domain in listed.domains
         if domain.receives
@@ -75,31 +99,29 @@ def names_asked(
         by_domain += [
             frozenset({name})
             for alias in listed.aliases
-            if alias.active and alias.target in with_policy
+            if alias.active and alias.target in policies
             if (name := policy_host(alias.name)) != hostname and not _left_to_wildcard(name, wildcards)
         ]
-    server = full | {hostname}
+    server = frozenset(name.lower() for name in full)
+    if not _left_to_wildcard(hostname, wildcards):
+        server |= {hostname}
     if conf.yes("ENABLE_SSL_SNI"):
         return AcmeNames(server, tuple(rest for names in by_domain if (rest := names - server)))
     return AcmeNames(server.union(*by_domain))
+
+
+def dns_challenge(mailcow: Mailcow, conf: Conf) -> bool:
+    """Whether it proves names by DNS records: then neither addresses nor port 80 matter."""
+    return mailcow.knows_dns_challenge and conf.yes("ACME_DNS_CHALLENGE")
 
 
 def _autodiscover(conf: Conf) -> bool:
     return conf.yes("AUTODISCOVER_SAN", default="y")
 
 
-def _prefixes(mailcow: Mailcow, conf: Conf, san: Sequence[str]) -> list[str]:
-    prefixes = [entry[:-2].lower() for entry in san if entry.endswith(".*")]
-    if _autodiscover(conf):
-        prefixes += ["autodiscover", "autoconfig"]
-        if mailcow.backend is Backend.NATIVE:
-            prefixes.append("mta-sts")
-    return list(dict.fromkeys(prefixes))
-
-
-def _left_to_wildcard(name: str, wildcards: frozenset[str]) -> bool:
-    """With the DNS challenge a listed `*.example.org` replaces the names below it."""
-    return bool(wildcards) and covered_by_wildcard(name, wildcards) is not None
+def _left_to_wildcard(name: str, wildcards: str) -> bool:
+    """With the DNS challenge a listed `*.example.org` replaces the names below it; found as a substring."""
+    return bool(wildcards) and f"*.{name.partition('.')[2]}" in wildcards
 
 
 def environment(conf: Conf, env: dict[str, str] | None) -> Conf:

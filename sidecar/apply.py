@@ -35,6 +35,7 @@ from sidecar.plan.actions import (
     SwitchOff,
     WriteFile,
 )
+from sidecar.plan.certificate import scene
 from sidecar.plan.policies import text_of
 from sidecar.settings import Settings
 
@@ -103,7 +104,7 @@ class Applier:
                 case EditConf():
                     outcomes.append(await self._one(action, self._edit_conf))
                 case RestartAcme():
-                    outcomes.append(await self._one(action, self._restart))
+                    outcomes.append(await self._one(action, lambda a: self._restart(a, observed)))
                 case RecreateAcme():
                     outcomes.append(await self._one(action, lambda a: self._recreate(a, observed)))
                 case _:
@@ -291,8 +292,8 @@ class Applier:
 
     # --- the container ------------------------------------------------------------------------------
 
-    async def _restart(self, action: RestartAcme) -> None:
-        await self._counted(action.names)
+    async def _restart(self, action: RestartAcme, observed: Observed) -> None:
+        await self._counted(action.names, observed)
         try:
             await self._engine.restart(action.container_id, action.started_at)
         except Untouched:
@@ -302,7 +303,7 @@ class Applier:
     async def _recreate(self, action: RecreateAcme, observed: Observed) -> None:
         if not isinstance(observed.project, Seen):
             raise TemporaryError(f"acme-mailcow was not made anew: {observed.project.reason}")
-        await self._counted(action.names)
+        await self._counted(action.names, observed)
         try:
             await self._engine.recreate(
                 action.container_id,
@@ -315,9 +316,11 @@ class Applier:
             await self._not_counted()
             raise
 
-    async def _counted(self, names: tuple[str, ...]) -> None:
+    async def _counted(self, names: tuple[str, ...], observed: Observed) -> None:
         # Counted before it is done: a crash in between may cost an hour of waiting, never a second order.
-        self._ledger.restarted(self._clock.now(), names)
+        found = scene(observed)
+        before = () if isinstance(found, str) else tuple(sorted(found.held))
+        self._ledger.restarted(self._clock.now(), names, before)
         await self._ledger.store()
         self._observer.project_touched = True
 

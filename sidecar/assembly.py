@@ -61,10 +61,12 @@ async def assembled(
     *,
     patient: bool,
     engine: AcmeEngine | None = None,
+    challenge_port: int = 80,
 ) -> AsyncIterator[Parts]:
     """All parts, closed at the end. `patient`: wait for the DNS (one pass), instead of looking again later.
 
-    `engine` stands in for the Docker engine that the environment names.
+    `engine` stands in for the Docker engine that the environment names; `challenge_port` is where the demo and tests
+    have the port 80 of the names.
     """
     state = await asyncio.to_thread(State.open, settings.state_dir, clock.now())
     if state.notice is not None:
@@ -72,7 +74,8 @@ async def assembled(
     try:
         ledger = await Ledger.open(state)
         engine = engine or engine_of(env)
-        observer = Observer(settings, clock, engine, Lookups(settings.resolver, clock.now), patient=patient)
+        lookups = Lookups(settings.resolver, clock.now)
+        observer = Observer(settings, clock, engine, lookups, patient=patient, challenge_port=challenge_port)
         applier = Applier(settings, clock, observer, engine, ledger, teller.outcome)
         try:
             yield Parts(settings, Passes(settings, clock, observer, applier, ledger), state, engine)

@@ -8,14 +8,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from sidecar.acme import FAILED_SLEEPS, SLEEPS
+from sidecar.acme_check import AcmeWays, address_trouble
 from sidecar.desire import alias_names, managed, unmatched_subject
 from sidecar.envfile import items
 from sidecar.mtasts import matches
 from sidecar.notice import Level, Notice
 from sidecar.observed import (
     FILE,
+    NOT_ASKED,
     Backend,
-    Conf,
     ConfEntry,
     ConfEvent,
     Dns,
@@ -23,6 +24,7 @@ from sidecar.observed import (
     Doubt,
     Fact,
     FactKind,
+    Mailcow,
     Memory,
     Observed,
     PolicyFile,
@@ -30,7 +32,7 @@ from sidecar.observed import (
     Seen,
 )
 from sidecar.ownership import policy_of
-from sidecar.plan.certificate import addresses_ready, missing_names, our_names, scene
+from sidecar.plan.certificate import missing_names, our_names, scene
 from sidecar.plan.entries import KEYS
 from sidecar.plan.settled import unsettled
 from sidecar.policyid import with_id
@@ -225,7 +227,12 @@ def _facts(observed: Observed, settings: Settings) -> tuple[set[Fact], set[Fact]
         ours = our_names(found, settings, observed)
         true |= {Fact(FactKind.MISSING, name) for name in missing_names(found, ours)}
     if isinstance(observed.conf, Seen):
-        failing, fine = _failing(observed.dns, observed.conf.value)
+        ways = (
+            AcmeWays(Mailcow(Backend.FILE, None), observed.conf.value, NOT_ASKED)
+            if isinstance(found, str)
+            else found.ways
+        )
+        failing, fine = _failing(observed.dns, ways)
         true |= failing
         false |= fine
     if isinstance(observed.project, Seen):
@@ -246,12 +253,12 @@ def _facts(observed: Observed, settings: Settings) -> tuple[set[Fact], set[Fact]
     return true | unmatched, false
 
 
-def _failing(dns: Dns, conf: Conf) -> tuple[set[Fact], set[Fact]]:
+def _failing(dns: Dns, ways: AcmeWays) -> tuple[set[Fact], set[Fact]]:
     """A name that was asked about and gave no answer counts as failing too: acme-mailcow would drop it."""
     failing: set[Fact] = set()
     fine: set[Fact] = set()
     for name, sight in dns.addresses.items():
-        trouble = addresses_ready(name, conf, dns, 0.0)
+        trouble = address_trouble(name, ways, dns)
         if trouble is None:
             fine.add(Fact(FactKind.FAILING, name))
         elif sight.at > 0:

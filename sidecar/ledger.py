@@ -57,9 +57,10 @@ class Ledger:
         """Notes events of entries in mailcow.conf."""
         self.memory = replace(self.memory, conf=(*self.memory.conf, *entries))
 
-    def restarted(self, at: float, names: tuple[str, ...]) -> None:
-        """Notes a restart of acme-mailcow."""
-        self.memory = replace(self.memory, restarts=(*self.memory.restarts, Restart(at, names)))
+    def restarted(self, at: float, names: tuple[str, ...], before: tuple[str, ...] = ()) -> None:
+        """Notes a restart of acme-mailcow, and the names in the certificates before it."""
+        restart = Restart(at, names, before, judged=False)
+        self.memory = replace(self.memory, restarts=(*self.memory.restarts, restart))
 
     def not_restarted(self) -> None:
         """The last restart was refused, with nothing done: it counts for nothing."""

@@ -92,6 +92,11 @@ class Mailcow:
         return self.backend is Backend.FILE or self._native_since(Version(2026, 1))
 
     @property
+    def knows_dns_challenge(self) -> bool:
+        """2026-03 and later take notice of ACME_DNS_CHALLENGE; before, the key has no effect."""
+        return self._native_since(Version(2026, 3))
+
+    @property
     def names_follow_policies(self) -> bool:
         """2026-07a and later ask for `mta-sts.<domain>` only where a policy is active, and skip a listed wildcard."""
         return self._native_since(Version(2026, 7, "a"))
@@ -186,6 +191,68 @@ class Container:
     """Whether this is the sidecar itself."""
 
 
+class RefusedFor(StrEnum):
+    """What acme-mailcow, or the authority, had against a name."""
+
+    CAA = "CAA"
+    NO_ADDRESS = "no address"
+    ADDRESS = "another address"
+    HTTP = "HTTP probe"
+    POLICY = "no active policy"
+    ORDER = "the order"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why acme-mailcow left a name out of its last run: its own words, and the address that it saw in the DNS."""
+
+    why: RefusedFor
+    words: str
+    at: float
+    address: str | None = None
+    """None where it saw no address, or does not say which."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcmeRun:
+    """The last run of acme-mailcow, as its log tells it; times in Unix seconds."""
+
+    at: float
+    ipv4: str | None = None
+    """The public address that it detected; None where it detected none."""
+    ipv6: str | None = None
+    detected: bool = False
+    """Whether it looked for its addresses at all (it does not with SKIP_IP_CHECK=y)."""
+    confirmed: frozenset[int] = frozenset()
+    """The address families (4, 6) over which its HTTP probe of some name worked."""
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
+    """By name, in lower case."""
+    refused_parents: Mapping[str, Refusal] = field(default_factory=dict)
+    """CAA: it names only the parent of the name."""
+    failure: tuple[str, ...] = ()
+    """Its lines about an order that failed."""
+
+    def refusal(self, name: str) -> Refusal | None:
+        """What it said against this name, if anything."""
+        return self.refused.get(name) or self.refused_parents.get(name.partition(".")[2])
+
+
+class Answered(StrEnum):
+    """How the HTTP probe of a name ended."""
+
+    YES = "this server answered on the public way"
+    INSIDE = "nginx-mailcow answers for the name, but the public way could not be reached from here"
+    NO = "something else answered"
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """The HTTP probe of a name, made as acme-mailcow and Let's Encrypt make theirs; `said` is for people."""
+
+    answered: Answered
+    said: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     """The compose project that the sidecar belongs to, without one-off containers."""
@@ -194,8 +261,8 @@ class Project:
     containers: tuple[Container, ...]
     acme_sleep: Sight[str | None] = NOT_ASKED
     """The argument of the `sleep` that acme-mailcow waits in (1d, 30m, …), None where it is at work."""
-    acme_log: tuple[str, ...] = ()
-    """What acme-mailcow wrote since its start; only after a run that failed."""
+    acme_run: Sight[AcmeRun] = NOT_ASKED
+    """What acme-mailcow's log says of its last run; only while it sleeps between two runs."""
 
     def service(self, name: str) -> Container | None:
         """The container of a service; the running one where there are several."""
@@ -233,6 +300,8 @@ class Certificates:
     sni: tuple[Certificate, ...] = ()
     orders: tuple[float, ...] = ()
     """When an order replaced a certificate: the dates of acme's backups, Unix seconds, oldest first."""
+    backups: tuple[Certificate, ...] = ()
+    """The newest certificates below data/assets/ssl/backups, newest first; `folder` is the path below data/assets/ssl."""
 
 
 # --- DNS -------------------------------------------------------------------------------------------------
@@ -252,11 +321,29 @@ class Caa:
 
     owner: str | None
     issue: tuple[str, ...] = ()
-    """The values of its `issue` properties, an issuer's domain or empty; parameters are left off."""
+    """The values of its `issue` properties as they are written, without white space around them."""
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """The domain of the issuer in each value, in lower case; empty for nobody."""
+        return tuple(sorted({value.partition(";")[0].strip(" \t").lower() for value in self.issue}))
 
     def allows(self, issuer: str) -> bool:
         """RFC 8659 §4.2: records without any `issue` property restrict nothing."""
-        return not self.issue or issuer in self.issue
+        return not self.issue or issuer in self.issuers
+
+    def parameters(self, issuer: str) -> tuple[Mapping[str, str], ...]:
+        """The parameters (RFC 8657), names in lower case, of each value that allows this issuer."""
+        return tuple(
+            {
+                tag.strip(" \t").lower(): value.strip(" \t")
+                for part in rest.split(";")
+                if part.strip(" \t")
+                for tag, _, value in [part.partition("=")]
+            }
+            for domain, _, rest in (value.partition(";") for value in self.issue)
+            if domain.strip(" \t").lower() == issuer
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,17 +357,24 @@ class Txt:
 
 
 class Kind(StrEnum):
-    """What is asked of the DNS."""
+    """What is asked, of the DNS unless it says otherwise."""
 
     ADDRESSES = "addresses"
     MX = "mx"
     CAA = "caa"
+    """The CAA records that count for the name: its own, or the nearest above it (RFC 8659 §3)."""
+    CAA_AT = "caa at"
+    """The CAA records of the name itself, and none of its parents: what acme-mailcow looks at."""
     TXT = "txt"
+    ACME_LOG = "acme log"
+    """Not of the DNS: what acme-mailcow's containers are doing, and what its log says of the last run."""
+    CHALLENGE = "challenge"
+    """Not of the DNS: whether this server answers for the name on port 80."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One thing to ask of the DNS about a name."""
+    """One thing to ask about a name."""
 
     kind: Kind
     name: str
@@ -295,6 +389,7 @@ class Dns:
     """MX hosts in lower case without a final dot; none at all is an answer."""
     caa: Mapping[str, Sight[Caa]] = field(default_factory=dict)
     txt: Mapping[str, Sight[Txt]] = field(default_factory=dict)
+    caa_at: Mapping[str, Sight[Caa]] = field(default_factory=dict)
 
     def addresses_of(self, name: str) -> Sight[Addresses]:
         """What `name` resolves to."""
@@ -307,6 +402,10 @@ class Dns:
     def caa_of(self, name: str) -> Sight[Caa]:
         """The CAA records that count for `name`."""
         return self.caa.get(name, NOT_ASKED)
+
+    def caa_at_of(self, name: str) -> Sight[Caa]:
+        """The CAA records of `name` itself."""
+        return self.caa_at.get(name, NOT_ASKED)
 
     def txt_of(self, name: str) -> Sight[Txt]:
         """The TXT records of `name`."""
@@ -379,6 +478,29 @@ class Restart:
 
     at: float
     names: tuple[str, ...]
+    before: tuple[str, ...] = ()
+    """The names that were in a certificate just before; kept until the run is judged."""
+    judged: bool = True
+    """Whether the certificate was compared with the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class LostName:
+    """A name that was in a certificate before the sidecar's restart at `at`, and not after it."""
+
+    name: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class InVain:
+    """Restarts that did not bring a name: how many in a row by the same evidence, the last of them, and why."""
+
+    count: int
+    at: float
+    evidence: str
+    words: str | None = None
+    """acme-mailcow's own line about the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,6 +580,10 @@ class Memory:
     """Domains (or `FILE`) that a person handed over."""
     conf: tuple[ConfEntry, ...] = ()
     restarts: tuple[Restart, ...] = ()
+    lost: tuple[LostName, ...] = ()
+    """Names that a restart of ours cost the certificate, until they are back or no longer wanted."""
+    in_vain: Mapping[str, InVain] = field(default_factory=dict)
+    """By name."""
     since: Mapping[Fact, float] = field(default_factory=dict)
     rollouts: Mapping[str, Rollout] = field(default_factory=dict)
     """What checks found, by domain, and for `FILE` of all domains that the one file serves."""
@@ -516,6 +642,12 @@ class Observed:
     """The certificate that nginx really presents for MAILCOW_HOSTNAME."""
     views: tuple[SenderView, ...] = ()
     """Looks as a sender that ended since the last pass."""
+    challenges: Mapping[str, Sight[Challenge]] = field(default_factory=dict)
+    """The HTTP probes of this pass, by name."""
+
+    def challenge_of(self, name: str) -> Sight[Challenge]:
+        """The HTTP probe of `name`."""
+        return self.challenges.get(name, NOT_ASKED)
 
     def served_of(self, domain: str) -> Sight[Served]:
         """What is served for a domain on the native generation."""

@@ -5,12 +5,13 @@ value. Nothing is decided here but *when* something is asked again (`schedule`).
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sidecar.acme import FAILED_SLEEPS
+from sidecar.acme import SLEEPS
+from sidecar.acme_log import last_run
 from sidecar.clock import Clock
 from sidecar.dns.lookup import Lookups
 from sidecar.errors import SidecarError
@@ -19,17 +20,21 @@ from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import policy_file
 from sidecar.mailcow.acme_engine import AcmeEngine, cut_off
 from sidecar.mailcow.certificates import CertificateFolder
+from sidecar.mailcow.challenge import Challenges
 from sidecar.mailcow.policy_ids import PolicyIds
 from sidecar.mailcow.session import Session
 from sidecar.notice import Level, Notice
 from sidecar.observed import (
     NOT_ASKED,
+    AcmeRun,
     Addresses,
     Backend,
     Caa,
     Certificate,
     Certificates,
+    Challenge,
     Conf,
+    Container,
     Dns,
     DomainList,
     Fact,
@@ -70,6 +75,8 @@ CLOCK_STEP_S = 60.0
 READ_FAILURES_IN_A_ROW = 3
 CHECK_AGAIN_S = 300.0
 """A domain whose look brought nothing is not looked at again sooner: others have their turn."""
+ACME_LOG_LINES = 50_000
+"""A run writes up to three lines a name."""
 DNS_PATIENCE_S = 0.5
 """How long a routine look waits for the DNS; late answers are there in the next pass."""
 DNS_DEADLINE_S = 10.0
@@ -83,6 +90,8 @@ class _Cache:
     served: dict[str, Sight[Served]] = field(default_factory=dict)
     answers: dict[Question, Sight[object]] = field(default_factory=dict)
     project: Sight[Project] = NOT_ASKED
+    run: tuple[tuple[str, float, str], Sight[AcmeRun]] | None = None
+    """acme-mailcow's last run as its log tells it, and the container, its start and its sleep then."""
     presented: tuple[Sight[Certificate], str] = (NOT_ASKED, "")
     """What nginx presents, and the fingerprint that lay on the disk when it was looked at."""
     pending: dict[Question, asyncio.Task[None]] = field(default_factory=dict)
@@ -92,7 +101,14 @@ class Observer:
     """Looks at this mailcow; keeps what need not be asked again yet."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, engine: AcmeEngine, lookups: Lookups, *, patient: bool
+        self,
+        settings: Settings,
+        clock: Clock,
+        engine: AcmeEngine,
+        lookups: Lookups,
+        *,
+        patient: bool,
+        challenge_port: int = 80,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -100,6 +116,7 @@ class Observer:
         self._lookups = lookups
         self._patient = patient
         self._certificates = CertificateFolder()
+        self._challenges = Challenges(settings.mailcow_dir, clock.now, self._addresses, challenge_port)
         self._session = Session(settings, clock)
         self._ids = PolicyIds(self._session, clock)
         self._checker = Checker(clock)
@@ -239,11 +256,33 @@ class Observer:
         named = self._settings.extra_roots
         return None if named is None else self._settings.mailcow_dir / named
 
-    async def answer(self, observed: Observed, questions: frozenset[Question]) -> Observed:
-        """The same picture with these questions, and the containers, asked afresh."""
-        observed = await self.look_up(observed, questions)
-        self.project_touched = True
-        return replace(observed, project=await self._project(self._clock.now()))
+    async def answer(self, observed: Observed, questions: frozenset[Question], *, probing: bool) -> Observed:
+        """The same picture with these questions asked afresh; HTTP probes, which write a file, only if `probing`."""
+        probes = [question.name for question in questions if question.kind is Kind.CHALLENGE]
+        dns = frozenset(q for q in questions if q.kind not in {Kind.CHALLENGE, Kind.ACME_LOG})
+        observed = await self.look_up(observed, dns) if dns else observed
+        if any(question.kind is Kind.ACME_LOG for question in questions):
+            self.project_touched = True
+            self._cache.run = None
+            observed = replace(observed, project=await self._project(self._clock.now()))
+        if probes and probing:
+            observed = replace(observed, challenges=await self._probed(observed, probes))
+        return observed
+
+    async def _probed(self, observed: Observed, names: Sequence[str]) -> Mapping[str, Sight[Challenge]]:
+        found = {
+            name: sight.value
+            for name in names
+            if isinstance(sight := observed.dns.addresses_of(name), Seen) and sight.value.addresses
+        }
+        return {
+            **observed.challenges,
+            **await self._challenges.probe(found, self._session.nginx(observed.conf)),
+        }
+
+    async def _addresses(self, name: str) -> Sight[Addresses]:
+        question = Question(Kind.ADDRESSES, name)
+        return (await self._lookups.ask([question], DNS_DEADLINE_S))[question]
 
     async def look_up(self, observed: Observed, questions: frozenset[Question]) -> Observed:
         """The same picture with these questions asked afresh."""
@@ -284,20 +323,29 @@ class Observer:
         return isinstance(known, Seen) and known.value.fingerprint != server.fingerprint
 
     async def _with_log(self, project: Sight[Project]) -> Sight[Project]:
-        """After a run of acme-mailcow that failed, with what it wrote: the reason is in there."""
+        """With what acme-mailcow's log says of its last run, while it sleeps; read again after each run."""
         match project:
-            case Seen(Project(acme_sleep=Seen(str(argument))) as value, at) if argument in FAILED_SLEEPS:
+            case Seen(Project(acme_sleep=Seen(str(argument))) as value, at) if argument in SLEEPS:
                 acme = value.service("acme-mailcow")
-                if acme is None:
-                    return project
-                try:
-                    # Its first line may be a little older than the Engine's own time of the start.
-                    log = await self._engine.logs_tail(acme.id, acme.started_at - 1)
-                except SidecarError:
-                    return project
-                return Seen(replace(value, acme_log=log), at)
             case _:
+                self._cache.run = None
                 return project
+        if acme is None:
+            return project
+        run_of = (acme.id, acme.started_at, argument)
+        if self._cache.run is None or self._cache.run[0] != run_of or isinstance(self._cache.run[1], Unseen):
+            self._cache.run = run_of, await self._acme_run(acme)
+        return Seen(replace(value, acme_run=self._cache.run[1]), at)
+
+    async def _acme_run(self, acme: Container) -> Sight[AcmeRun]:
+        now = self._clock.now()
+        try:
+            # Its first line may be a little older than the Engine's own time of the start.
+            log = await self._engine.logs_tail(acme.id, acme.started_at - 1, ACME_LOG_LINES, stamped=True)
+        except SidecarError as error:
+            return Unseen(str(error), now)
+        run = await asyncio.to_thread(last_run, log)
+        return Unseen("no run is in it", now) if run is None else Seen(run, now)
 
     async def _mailcow(
         self, conf: Sight[Conf], certificates: Sight[Certificates], memory: Memory, now: float
@@ -357,7 +405,7 @@ class Observer:
             observed.conf.value.hostname, listed, managed, frozenset(missing), _certificate_names(observed)
         )
         shown = self._shown_records(listed)
-        self._forget_questions({question for question, _ in routine} | shown)
+        self._forget_questions({question for question, _ in routine} | shown, observed.now)
         waiting_s = record_interval(self._settings.intervals.dns, len(shown))
         due = {
             question
@@ -413,8 +461,10 @@ class Observer:
         before = self._cache.answers.get(question)
         return isinstance(before, Seen) and isinstance(answer, Seen) and before.value != answer.value
 
-    def _forget_questions(self, routine: set[Question]) -> None:
-        for question in [q for q in self._cache.answers if q not in routine and q.kind is not Kind.CAA]:
+    def _forget_questions(self, routine: set[Question], now: float) -> None:
+        """What was asked for one decision is kept as long as a routine answer would be: the next one needs it too."""
+        old = now - self._settings.intervals.dns
+        for question in [q for q, s in self._cache.answers.items() if q not in routine and s.at < old]:
             del self._cache.answers[question]
 
     def _known(self) -> Dns:
@@ -422,15 +472,17 @@ class Observer:
         mx: dict[str, Sight[tuple[str, ...]]] = {}
         caa: dict[str, Sight[Caa]] = {}
         txt: dict[str, Sight[Txt]] = {}
+        caa_at: dict[str, Sight[Caa]] = {}
         tables: dict[Kind, dict[str, Sight[object]]] = {
             Kind.ADDRESSES: addresses,  # type: ignore[dict-item]
             Kind.MX: mx,  # type: ignore[dict-item]
             Kind.CAA: caa,  # type: ignore[dict-item]
             Kind.TXT: txt,  # type: ignore[dict-item]
+            Kind.CAA_AT: caa_at,  # type: ignore[dict-item]
         }
         for question, sight in self._cache.answers.items():
             tables[question.kind][question.name] = sight
-        return Dns(addresses, mx, caa, txt)
+        return Dns(addresses, mx, caa, txt, caa_at)
 
 
 def _acme_at_work(project: Sight[Project]) -> bool:

@@ -13,10 +13,11 @@ from sidecar.atomic import remove_leftovers
 from sidecar.clock import Clock
 from sidecar.errors import SidecarError
 from sidecar.learn import learn
+from sidecar.learn_acme import learn_acme
 from sidecar.learn_checks import learn_checks, learn_step_back
 from sidecar.ledger import Ledger
+from sidecar.mailcow import challenge, policy_file
 from sidecar.mailcow import conf as conf_file
-from sidecar.mailcow import policy_file
 from sidecar.notice import Level, Notice
 from sidecar.observed import FILE, Memory, Observed, Seen
 from sidecar.observer import Observer
@@ -36,6 +37,9 @@ from sidecar.plan.progress import served_mode
 from sidecar.schedule import DENIED_S, RETRY_S, wait_after
 from sidecar.settings import Settings
 from sidecar.state import Event
+
+MOST_QUESTIONS = 4
+"""Rounds of questions in one pass: to count names, to judge them by the DNS and the log, to probe them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +119,25 @@ class Passes:
     back_off: BackOff = field(default_factory=BackOff)
     _tidied: bool = False
 
-    async def look(self) -> tuple[Observed, Plan]:
-        """Observe and plan, without changing anything in the world."""
+    async def look(self, *, probing: bool = False) -> tuple[Observed, Plan]:
+        """Observe and plan, without changing anything in the world; `probing` allows HTTP probes, which write a file."""
         observed, notices = await self.observer.observe(self.ledger.memory)
-        observed = taught(observed, self.settings)
-        plan = make_plan(observed, self.settings)
-        if plan.questions:
-            observed = await self.observer.answer(observed, plan.questions)
-            observed = taught(replace(observed, views=()), self.settings)
-            plan = make_plan(observed, self.settings)
+        observed, plan = await self._decided(observed)
+        for _ in range(MOST_QUESTIONS):
+            if not plan.questions:
+                break
+            observed = await self.observer.answer(observed, plan.questions, probing=probing)
+            observed, plan = await self._decided(replace(observed, views=()))
         return observed, plan + Plan(notices=_one_for_each_reason(notices + blind_spots(observed)))
+
+    async def _decided(self, observed: Observed) -> tuple[Observed, Plan]:
+        """The same picture with what it teaches, and the plan; in a thread, for it takes a while with many domains."""
+
+        def decided() -> tuple[Observed, Plan]:
+            after = taught(observed, self.settings)
+            return after, make_plan(after, self.settings)
+
+        return await asyncio.to_thread(decided)
 
     async def _tidy(self) -> None:
         """Files that a killed run left half written go, once: they may never be written again under that name."""
@@ -133,6 +146,7 @@ class Passes:
         self._tidied = True
         await asyncio.to_thread(conf_file.tidy, self.settings.mailcow_dir)
         await asyncio.to_thread(policy_file.tidy, self.settings.mailcow_dir)
+        await asyncio.to_thread(challenge.tidy, self.settings.mailcow_dir)
         await asyncio.to_thread(remove_leftovers, self.settings.state_dir)
 
     async def _heal(self) -> Plan:
@@ -154,7 +168,8 @@ class Passes:
         await self.ledger.refresh()
         await self._tidy()
         healed = await self._heal()
-        observed, plan = await self.look()
+        probing = self.settings.manage.acme and not self.settings.dry_run
+        observed, plan = await self.look(probing=probing)
         plan += healed
         self.ledger.memory = without_moot_wishes(observed, plan)
         await self.ledger.store()
@@ -177,6 +192,7 @@ def _one_for_each_reason(notices: Sequence[Notice]) -> tuple[Notice, ...]:
 def taught(observed: Observed, settings: Settings) -> Observed:
     """The same picture with the memory that it teaches."""
     observed = replace(observed, memory=learn(observed, settings))
+    observed = replace(observed, memory=learn_acme(observed))
     observed = replace(observed, memory=learn_checks(observed, settings))
     modes = {key: served_mode(observed, key) for key in observed.memory.rollouts}
     return replace(observed, memory=learn_step_back(observed, modes, settings))

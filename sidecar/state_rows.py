@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sidecar import state_checks
+from sidecar import state_acme, state_checks
 from sidecar.observed import (
     AliasDomain,
     ConfEntry,
@@ -83,6 +83,7 @@ STEPS = (
     CREATE INDEX history_by_time ON history (at)
     """,
     state_checks.STEP,
+    state_acme.STEP,
 )
 """What makes the tables of each release from those of the one before; statements are split at semicolons."""
 
@@ -152,6 +153,8 @@ def read(connection: sqlite3.Connection) -> Memory:
             )
         ),
         restarts=_restarts(connection),
+        lost=state_acme.lost(connection),
+        in_vain=state_acme.in_vain(connection),
         since={
             Fact(FactKind(kind), subject): since
             for kind, subject, since in _rows(connection, "SELECT kind, subject, since FROM fact")
@@ -212,8 +215,7 @@ def _restarts(connection: sqlite3.Connection) -> tuple[Restart, ...]:
         connection, "SELECT restart, name FROM restart_name ORDER BY restart, position"
     ):
         names.setdefault(restart, []).append(name)
-    rows = _rows(connection, "SELECT position, at FROM restart ORDER BY position")
-    return tuple(Restart(at, tuple(names.get(position, ()))) for position, at in rows)
+    return state_acme.restarts(connection, names)
 
 
 # --- writing ---------------------------------------------------------------------------------------------
@@ -256,6 +258,7 @@ def write(connection: sqlite3.Connection, before: Memory, after: Memory) -> None
         "INSERT OR IGNORE INTO service (name) VALUES (?)",
         [(s,) for s in after.services - before.services],
     )
+    state_acme.write(connection, before, after)
     state_checks.write(connection, before, after)
     if after.born != before.born:
         write_born(connection, after.born)
@@ -341,13 +344,14 @@ def _write_believed(connection: sqlite3.Connection, believed: DomainList | None)
     )
 
 
-def _write_restarts(connection: sqlite3.Connection, restarts: Sequence[Restart]) -> None:
+def _write_restarts(connection: sqlite3.Connection, restarts: tuple[Restart, ...]) -> None:
+    state_acme.write_before(connection, restarts)
     connection.execute("DELETE FROM restart")
     connection.execute("DELETE FROM restart_name")
     _put(
         connection,
-        "INSERT INTO restart (position, at) VALUES (?, ?)",
-        _positioned((restart.at,) for restart in restarts),
+        "INSERT INTO restart (position, at, judged) VALUES (?, ?, ?)",
+        _positioned((restart.at, restart.judged) for restart in restarts),
     )
     _put(
         connection,

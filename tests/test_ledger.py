@@ -61,7 +61,7 @@ async def test_wish_of_another_process_is_taken_over_by_refresh(tmp_path: Path, 
     assert ledger.memory.adopt == frozenset()
     await ledger.refresh()
     assert ledger.memory.adopt == {"a.example"}
-    assert ledger.memory.restarts == (Restart(NOW, ("mta-sts.a.example",)),)
+    assert ledger.memory.restarts == (Restart(NOW, ("mta-sts.a.example",), judged=False),)
     ledger.fulfilled("a.example")
     await ledger.store()
     assert state.load().adopt == frozenset()
@@ -75,7 +75,7 @@ async def test_restart_that_was_refused_counts_for_nothing(state: State) -> None
     await ledger.store()
     ledger.not_restarted()
     await ledger.store()
-    assert state.load().restarts == (Restart(NOW, ("mta-sts.a.example",)),)
+    assert state.load().restarts == (Restart(NOW, ("mta-sts.a.example",), judged=False),)
 
 
 async def test_refresh_without_a_change_keeps_what_is_not_stored_yet(state: State) -> None:

@@ -12,16 +12,20 @@ import yaml
 from sidecar.acme import names_asked
 from sidecar.envfile import items
 from sidecar.learn import learn
+from sidecar.learn_acme import learn_acme
 from sidecar.ledger import entries, intended, settled
 from sidecar.mtasts import Mode, Policy, render
 from sidecar.observed import (
     FILE,
+    AcmeRun,
     Addresses,
     AliasDomain,
+    Answered,
     Backend,
     Caa,
     Certificate,
     Certificates,
+    Challenge,
     Conf,
     ConfEvent,
     Container,
@@ -64,6 +68,7 @@ NOW = 1_800_000_000.0
 DAY = 86_400.0
 HOST = "mail.example.org"
 ADDRESS = "192.0.2.1"
+RUN = AcmeRun(NOW - DAY / 2, ADDRESS, None, detected=True, confirmed=frozenset({4}))
 NATIVE = Mailcow(Backend.NATIVE, Version(2026, 7, "a"))
 OLD_NATIVE = Mailcow(Backend.NATIVE, Version(2025, 9))
 FILE_MAILCOW = Mailcow(Backend.FILE, Version(2025, 7))
@@ -95,6 +100,15 @@ class World:
     foreign_address: frozenset[str] = frozenset()
     mx: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     caa: Mapping[str, Caa] = field(default_factory=dict)
+    caa_at: Mapping[str, Caa] = field(default_factory=dict)
+    run: AcmeRun | None = RUN
+    """acme-mailcow's last run as its log tells it; None: the log could not be read."""
+    challenges: Mapping[str, Challenge] = field(default_factory=dict)
+    """HTTP probes that do not work as they should; `probed` False: none was made."""
+    probed: bool = True
+    addresses: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Names with other addresses than ADDRESS."""
+    backups: tuple[Certificate, ...] = ()
     unseen: frozenset[str] = frozenset()
     dns_unseen: frozenset[str] = frozenset()
     memory: Memory = field(default_factory=Memory)
@@ -108,9 +122,9 @@ class World:
         """mailcow.conf."""
         return Conf({"MAILCOW_HOSTNAME": HOST, "AUTODISCOVER_SAN": "y", **self.conf}, self.locked)
 
-    def acme_items(self) -> tuple[str, ...]:
+    def acme_value(self) -> str:
         """What acme-mailcow has as ADDITIONAL_SAN."""
-        return items(self.conf.get("ADDITIONAL_SAN", "") if self.acme_san is None else self.acme_san)
+        return self.conf.get("ADDITIONAL_SAN", "") if self.acme_san is None else self.acme_san
 
 
 def given_settings(config: Mapping[str, object]) -> Settings:
@@ -140,9 +154,8 @@ def observed(world: World) -> Observed:
         elif name in world.without_address:
             lookups[name] = Seen(Addresses(frozenset()), now)
         else:
-            lookups[name] = Seen(
-                Addresses(frozenset({"203.0.113.9" if name in world.foreign_address else ADDRESS})), now
-            )
+            usual = frozenset({"203.0.113.9" if name in world.foreign_address else ADDRESS})
+            lookups[name] = Seen(Addresses(world.addresses.get(name, usual)), now)
     dns = Dns(
         lookups,
         {
@@ -150,12 +163,18 @@ def observed(world: World) -> Observed:
             for d in [*world.domains, *world.aliases]
         },
         {name: Seen(world.caa.get(name, Caa(None)), now) for name in lookups},
+        {},
+        {
+            parent: Seen(world.caa_at.get(parent, Caa(None)), now)
+            for parent in {name.partition(".")[2] for name in lookups}
+        },
     )
-    acme = container("acme-mailcow", started_at=world.started_at, ADDITIONAL_SAN=",".join(world.acme_items()))
+    acme = container("acme-mailcow", started_at=world.started_at, ADDITIONAL_SAN=world.acme_value())
     project = Project(
         "mailcow",
         (acme, container("nginx-mailcow"), *world.others),
         Seen(world.sleep, now),
+        Unseen("the Engine refused it", now) if world.run is None else Seen(world.run, now),
     )
     certificate = Certificate("", world.names, now - 10 * DAY, now + 80 * DAY, world.issuer, "aa" * 32)
     native = world.mailcow.backend is Backend.NATIVE
@@ -173,9 +192,13 @@ def observed(world: World) -> Observed:
         else {},
         file=sight("file", PolicyFile(world.file)),
         project=sight("project", project),
-        certificates=sight("certificates", Certificates(certificate, (), world.orders)),
+        certificates=sight("certificates", Certificates(certificate, (), world.orders, world.backups)),
         dns=dns,
         memory=world.memory,
+        challenges={
+            name: Seen(world.challenges.get(name, Challenge(Answered.YES)), now)
+            for name in (lookups if world.probed else ())
+        },
     )
 
 
@@ -184,6 +207,7 @@ def look(world: World, settings: Settings | None = None) -> tuple[World, Plan]:
     settings = settings or Settings()
     seen = observed(world)
     seen = replace(seen, memory=learn(seen, settings))
+    seen = replace(seen, memory=learn_acme(seen))
     return replace(world, memory=seen.memory), make_plan(seen, settings)
 
 
@@ -239,11 +263,11 @@ def _done(world: World, action: Action) -> World:  # noqa: C901 - one case for e
 
 
 def _ran(world: World, names: tuple[str, ...]) -> World:
-    memory = replace(world.memory, restarts=(*world.memory.restarts, Restart(world.now, names)))
+    restart = Restart(world.now, names, tuple(sorted(world.names)), judged=False)
+    memory = replace(world.memory, restarts=(*world.memory.restarts, restart))
     orders = (*world.orders, world.now)
-    return replace(
-        world, names=world.names | _ordered(world), started_at=world.now, orders=orders, memory=memory
-    )
+    # As acme-mailcow does: the new certificate is for the names that pass now, whatever was in the old one.
+    return replace(world, names=_ordered(world), started_at=world.now, orders=orders, memory=memory)
 
 
 def _remembered(memory: Memory, key: str, text: str | None, now: float) -> Memory:
@@ -254,11 +278,15 @@ def _remembered(memory: Memory, key: str, text: str | None, now: float) -> Memor
 def _ordered(world: World) -> frozenset[str]:
     """What acme-mailcow would get a certificate for: each name that it asks for and that passes its check."""
     asked = names_asked(
-        world.mailcow, world.conf_value(), world.acme_items(), world.listed(), frozenset(world.served)
+        world.mailcow, world.conf_value(), world.acme_value(), world.listed(), frozenset(world.served)
     )
-    return frozenset(
-        n for n in asked.all if n not in world.without_address | world.foreign_address | world.dns_unseen
-    )
+    known = {HOST, *world.names} | {
+        f"{prefix}.{domain}"
+        for domain in (*world.domains, *world.aliases)
+        for prefix in ("mta-sts", "autodiscover", "autoconfig")
+    }
+    failing = world.without_address | world.foreign_address | world.dns_unseen | world.challenges.keys()
+    return frozenset(n for n in asked.all if n in known and n not in failing)
 
 
 def settle(

@@ -10,6 +10,7 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
 from sidecar.demo.acme import WORK_S
@@ -121,9 +122,15 @@ class RecordedEngine(AcmeEngine):
         if self._sleep is None:
             raise TemporaryError("acme-mailcow was not started anew: it is at work now")
 
-    async def logs_tail(self, container_id: str, since: float, limit: int = 50) -> tuple[str, ...]:
+    async def logs_tail(
+        self, container_id: str, since: float, limit: int = 50, *, stamped: bool = False
+    ) -> tuple[str, ...]:
         """The stand-in's log."""
-        lines = [line for at, line in self._log if at >= since] if container_id == self._acme.id else []
+        lines = [
+            f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%fZ} {line}" if stamped else line
+            for at, line in self._log
+            if at >= since and container_id == self._acme.id
+        ]
         return tuple(lines[-limit:])
 
     def _begin(self) -> None:

@@ -8,7 +8,7 @@ are absolute: no search list. Nothing is remembered between two calls: the calle
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import Any
 
 import dns.asyncresolver
 import dns.exception
@@ -74,6 +74,7 @@ class Lookups:
           one senders use the name's own addresses, RFC 5321 §5.1; with a null one they send nothing.)
         - caa: `Caa`, the first records found from the name upwards (RFC 8659 §3). A critical property that is
           not known forbids every issuer (§4.1), which is told as `NOBODY`.
+        - caa at: `Caa`, only the records of that name (or of the end of its aliases).
         - txt: `Txt`, each record's strings joined. `cname` is the end of the chain of aliases.
         """
         wanted = list(dict.fromkeys(questions))
@@ -104,10 +105,12 @@ class Lookups:
                     value = await _mx(asking, question.name)
                 case Kind.CAA:
                     value = await _caa(asking, question.name)
+                case Kind.CAA_AT:
+                    value = await _caa_at(asking, question.name)
                 case Kind.TXT:
                     value = await _txt(asking, question.name)
                 case _:
-                    assert_never(question.kind)
+                    return Unseen("this is no question for the DNS", self._clock())
         except _NoAnswerError as error:
             return Unseen(str(error), self._clock())
         return Seen(value, self._clock())
@@ -206,17 +209,27 @@ async def _caa(asking: _Asking, name: str) -> Caa:
     return Caa(None)
 
 
+async def _caa_at(asking: _Asking, name: str) -> Caa:
+    found = await asking.records(_name(name), RdataType.CAA)
+    records = [record for record in found.records if isinstance(record, dns.rdtypes.ANY.CAA.CAA)]
+    return Caa(_text(_name(name)) if records else None, _issue(records))
+
+
+def _issue(records: Sequence[dns.rdtypes.ANY.CAA.CAA]) -> tuple[str, ...]:
+    values = {
+        record.value.decode("ascii", "replace").strip(" \t")
+        for record in records
+        if record.tag.decode("ascii", "replace").lower() == "issue"
+    }
+    return tuple(sorted(values))  # servers shuffle records, and the same ones are to be the same value
+
+
 def issue_values(records: Sequence[dns.rdtypes.ANY.CAA.CAA]) -> tuple[str, ...]:
     """The values of the `issue` properties as `Caa` has them; `NOBODY` for a critical property that is unknown."""
-    properties = [
-        (record.flags, record.tag.decode("ascii", "replace").lower(), record.value.decode("ascii", "replace"))
-        for record in records
-    ]
-    if any(flags & _CRITICAL and tag not in _KNOWN_PROPERTIES for flags, tag, _ in properties):
+    properties = [(record.flags, record.tag.decode("ascii", "replace").lower()) for record in records]
+    if any(flags & _CRITICAL and tag not in _KNOWN_PROPERTIES for flags, tag in properties):
         return NOBODY
-    # issue-value = *WSP [issuer-domain-name *WSP] [";" *WSP [parameters *WSP]] (RFC 8659 §4.2)
-    values = {value.partition(";")[0].strip(" \t").lower() for _, tag, value in properties if tag == "issue"}
-    return tuple(sorted(values))  # servers shuffle records, and the same ones are to be the same value
+    return _issue(records)
 
 
 async def _all(awaitables: Iterable[Coroutine[Any, Any, _Records]]) -> list[_Records]:

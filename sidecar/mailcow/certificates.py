@@ -5,6 +5,7 @@ domain; a file that is being written, or that is no certificate, is `Unseen`, ne
 keys lie in the same folders: they are not opened. What a certificate lacks is decided elsewhere.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from sidecar.observed import Certificate, Certificates, Issuer, Seen, Sight, Uns
 SSL = Path("data/assets/ssl")
 _NO_CERTIFICATES = frozenset({"acme", "backups"})
 _LARGEST = 1 << 20
+MOST_BACKUPS = 30
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d_\d\d_\d\d_\d\d)\Z", re.ASCII)
 """How a backup's folder ends; a kind of key may stand before the date."""
 
@@ -63,8 +65,9 @@ class CertificateFolder:
                 f"the certificates in {folder} cannot be read: {error}; is mailcow's directory mounted?",
                 now,
             )
+        backups = self._newest_backups(folder)
         sni = tuple(found for found in others if server is None or found.fingerprint != server.fingerprint)
-        return Seen(Certificates(server, sni, tuple(orders)), now)
+        return Seen(Certificates(server, sni, tuple(orders), backups), now)
 
     def _certificate(self, path: Path, folder: str) -> Certificate | None:
         """The leaf in the file, None where there is no file."""
@@ -85,6 +88,21 @@ class CertificateFolder:
         found = _leaf(path, data, folder)
         self._certificates[path] = before, found
         return found
+
+    def _newest_backups(self, folder: Path) -> tuple[Certificate, ...]:
+        """The newest certificates that acme-mailcow put away; one that cannot be read is left out."""
+        found: list[tuple[str, Path]] = []
+        with contextlib.suppress(OSError):
+            for name in os.scandir(folder / "backups"):
+                if name.is_dir(follow_symlinks=False):
+                    dates = (entry for entry in os.scandir(name.path) if _DATE.search(entry.name))
+                    found += [(entry.name[-19:], Path(entry.path)) for entry in dates]
+        backups: list[Certificate] = []
+        for _, path in sorted(found, reverse=True)[:MOST_BACKUPS]:
+            with contextlib.suppress(OSError, _UnreadableError):
+                certificate = self._certificate(path / "cert.pem", str(path.relative_to(folder)))
+                backups += [certificate] if certificate else []
+        return tuple(backups)
 
     def _all_orders(self, backups: Path, tz: str | None) -> Iterator[float]:
         try:

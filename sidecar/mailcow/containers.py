@@ -117,15 +117,18 @@ class Engine:
 
         await self._ask(f"restarting container {container_id[:12]}", look_and_restart)
 
-    async def logs_tail(self, container_id: str, since: float, limit: int = 50) -> tuple[str, ...]:
+    async def logs_tail(
+        self, container_id: str, since: float, limit: int = 50, *, stamped: bool = False
+    ) -> tuple[str, ...]:
         """The last `limit` lines that a container wrote since then (Unix seconds), oldest first.
 
+        `stamped`: each begins with the time at which the Engine got it (RFC 3339) and a space.
         A container's first lines can be some milliseconds older than its `started_at`, as the Engine has it.
         Raises TemporaryError where the Engine cannot be asked, or the container is gone.
         """
 
         def read(client: docker.APIClient) -> tuple[str, ...]:
-            log = client.logs(container_id, since=max(since, 1.0), tail=limit)
+            log = client.logs(container_id, since=max(since, 1.0), tail=limit, timestamps=stamped)
             lines = log.decode("utf-8", errors="replace").splitlines()
             return tuple(line[:LOG_LINE_LIMIT] for line in lines[-limit:])
 

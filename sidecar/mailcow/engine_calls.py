@@ -71,7 +71,12 @@ ENGINE_CALLS = (
         "GET", "/containers/{id}/json", Purpose.LOOK, "when they started, and acme-mailcow's environment"
     ),
     EngineCall("GET", "/containers/{id}/top", Purpose.LOOK, "whether acme-mailcow is at work or sleeps"),
-    EngineCall("GET", "/containers/{id}/logs", Purpose.LOOK, "why a run of acme-mailcow failed"),
+    EngineCall(
+        "GET",
+        "/containers/{id}/logs",
+        Purpose.LOOK,
+        "what acme-mailcow's last run said of each name",
+    ),
     EngineCall("GET", "/events", Purpose.LOOK, "to see at once what starts and stops"),
     EngineCall(
         "POST", "/containers/{id}/restart", Purpose.RESTART, "acme-mailcow orders a certificate at its start"

@@ -3,6 +3,8 @@
 `make_plan` is the whole of it. A file of this package is one subject; `guards` has the last word.
 """
 
+from dataclasses import replace
+
 from sidecar.desire import file_policy, native_policies
 from sidecar.mtasts import is_mx_pattern
 from sidecar.notice import Level, Notice
@@ -27,7 +29,13 @@ def make_plan(observed: Observed, settings: Settings) -> Plan:
         + pending(observed)
         + tell_progress(observed, settings)
     )
-    return guarded(plan + Plan(notices=told), observed, settings)
+    plan = guarded(plan + Plan(notices=told), observed, settings)
+    return replace(plan, notices=tuple(sorted(plan.notices, key=_urgency)))
+
+
+def _urgency(notice: Notice) -> tuple[bool, int]:
+    """A name that the certificate lost comes before all else, then errors, warnings and what is only to be known."""
+    return notice.code != "certificate.lost", [Level.ERROR, Level.WARNING, Level.INFO].index(notice.level)
 
 
 def _policies(observed: Observed, settings: Settings) -> Plan:

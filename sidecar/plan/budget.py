@@ -30,35 +30,22 @@ def starts(restarts: Sequence[Restart], orders: Sequence[float]) -> list[float]:
 def exhausted(
     restarts: Sequence[Restart],
     orders: Sequence[float],
-    names: Sequence[str],
     settings: RestartSettings,
     now: float,
 ) -> tuple[str, float] | None:
     """Why no restart is allowed now, and until when; None where one is.
 
-    Restarts that did not bring the same names double the distance each time, up to a day. acme-mailcow names its
-    orders by the clock of its own time zone, which may be another than ours: up to a day ahead one counts.
+    acme-mailcow names its orders by the clock of its own time zone, which may be another than ours: up to a day
+    ahead one counts. Names that restarts do not bring are left out elsewhere (`lost`): they delay no other.
     """
     before = [at for at in starts(restarts, orders) if at <= now + DAY_S]
-    spacing = min(DAY_S, settings.spacing * 2 ** min(20, _in_vain(restarts, names)))
+    spacing = settings.spacing
     if before and before[-1] + spacing > now:
         until = before[-1] + spacing
-        again = " for the same names" if spacing > settings.spacing else ""
-        return f"restarts{again} are kept {span(spacing)} apart; the last was {day(before[-1])}", until
+        return f"restarts are kept {span(spacing)} apart; the last was {day(before[-1])}", until
     for limit, period, word in ((settings.per_day, DAY_S, "a day"), (settings.per_week, WEEK_S, "in 7 days")):
         within = [at for at in before if at > now - period]
         if len(within) >= limit:
             until = within[len(within) - limit] + period if limit > 0 else now + period
             return f"{len(within)} of {limit} restarts {word} are used", until
     return None
-
-
-def _in_vain(restarts: Sequence[Restart], names: Sequence[str]) -> int:
-    """How many of the last restarts, counted back without a gap, were for one of these names that is still missing."""
-    wanted = frozenset(names)
-    count = 0
-    for restart in reversed(restarts):
-        if wanted.isdisjoint(restart.names):
-            break
-        count += 1
-    return max(0, count - 1)

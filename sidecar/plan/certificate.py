@@ -1,30 +1,26 @@
-"""Which `mta-sts` names are missing from the certificate, and what stands in the way of each; pure.
-
-Rule for every editor: a name is *ready* only by answers seen in this very pass; all other states have a reason
-that a person understands.
-"""
+"""What the certificate's names are judged by, and which `mta-sts` names are missing from it; pure."""
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 from sidecar.acme import ISSUER, AcmeNames, environment, names_asked, presented
+from sidecar.acme_check import AcmeWays
 from sidecar.domainname import covered_by_wildcard, policy_host
 from sidecar.envfile import items
 from sidecar.mtasts import Mode
 from sidecar.observed import (
     FILE,
+    NOT_ASKED,
+    AcmeRun,
     Backend,
-    Caa,
     Certificate,
     Certificates,
     Conf,
     Container,
     Dns,
     DomainList,
-    Kind,
+    Issuer,
     Mailcow,
     Observed,
-    Question,
     Seen,
     Served,
     Sight,
@@ -32,8 +28,6 @@ from sidecar.observed import (
 )
 from sidecar.ownership import policy_of
 from sidecar.settings import Settings
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +41,8 @@ class Scene:
     acme: Container | None
     """acme-mailcow; None where the project has none, or no engine answers."""
     with_policy: frozenset[str]
+    ways: AcmeWays
+    """What acme-mailcow works with when it judges a name: its own environment, where that was seen."""
 
     @property
     def presented(self) -> tuple[Certificate, ...]:
@@ -55,22 +51,32 @@ class Scene:
 
     @property
     def acme_conf(self) -> Conf:
-        """What acme-mailcow works with: its own environment, where that was seen."""
-        return environment(self.conf, dict(self.acme.env) if self.acme else None)
+        """mailcow.conf as acme-mailcow's own environment has it."""
+        return self.ways.conf
 
     @property
-    def acme_san(self) -> tuple[str, ...]:
+    def acme_san(self) -> str:
         """ADDITIONAL_SAN as acme-mailcow has it."""
         env = self.acme.env if self.acme else {}
-        return acme_items(env["ADDITIONAL_SAN"]) if "ADDITIONAL_SAN" in env else self.conf_san
+        return env.get("ADDITIONAL_SAN", self.conf_san)
 
     @property
-    def conf_san(self) -> tuple[str, ...]:
+    def conf_san(self) -> str:
         """ADDITIONAL_SAN as mailcow.conf has it."""
-        return items(self.conf.values.get("ADDITIONAL_SAN", ""))
+        return self.conf.values.get("ADDITIONAL_SAN", "")
 
-    def asked(self, san: tuple[str, ...] | None = None) -> AcmeNames:
-        """The names that acme-mailcow would ask for."""
+    @property
+    def mended_san(self) -> str:
+        """ADDITIONAL_SAN as mailcow.conf will have it once white space in it is put right."""
+        return ",".join(items(self.conf_san))
+
+    @property
+    def held(self) -> frozenset[str]:
+        """The names in the certificates that nginx presents."""
+        return frozenset().union(*(certificate.names for certificate in self.presented))
+
+    def asked(self, san: str | None = None) -> AcmeNames:
+        """The names that acme-mailcow would ask for, with this value of ADDITIONAL_SAN or the one it has."""
         return names_asked(
             self.mailcow, self.acme_conf, self.acme_san if san is None else san, self.listed, self.with_policy
         )
@@ -80,21 +86,36 @@ class Scene:
         return names_asked(self.mailcow, self.conf, self.conf_san, self.listed, self.with_policy)
 
 
-def acme_items(value: str) -> tuple[str, ...]:
-    """The entries as acme-mailcow itself splits them: on commas alone."""
-    return tuple(item for part in value.split(",") if (item := part.strip()))
-
-
 def scene(observed: Observed) -> Scene | str:
     """All that is needed to judge names, or which of it was not seen."""
     match observed.mailcow, observed.conf, observed.domains, observed.certificates:
         case Seen(mailcow), Seen(conf), Seen(listed), Seen(certificates):
-            acme = (
-                observed.project.value.service("acme-mailcow") if isinstance(observed.project, Seen) else None
-            )
-            return Scene(mailcow, conf, listed, certificates, acme, with_policy(observed))
+            acme: Container | None = None
+            run: Sight[AcmeRun] = NOT_ASKED
+            match observed.project:
+                case Seen(project):
+                    acme, run = project.service("acme-mailcow"), project.acme_run
+                case Unseen() as unseen:
+                    run = unseen
+            own = environment(conf, dict(acme.env) if acme else None)
+            ways = AcmeWays(mailcow, own, run, _accounts(certificates, observed.dns))
+            return Scene(mailcow, conf, listed, certificates, acme, with_policy(observed), ways)
         case parts:
             return "; ".join(part.reason for part in parts if isinstance(part, Unseen))
+
+
+def _accounts(certificates: Certificates, dns: Dns) -> frozenset[str]:
+    """An account that a name in the certificate demands stands in every order anyway."""
+    server = certificates.server
+    if server is None or server.issuer is not Issuer.LETS_ENCRYPT or not dns.caa:
+        return frozenset()
+    return frozenset(
+        parameters["accounturi"]
+        for name in server.names
+        if isinstance(caa := dns.caa_of(name), Seen)
+        for parameters in caa.value.parameters(ISSUER)
+        if "accounturi" in parameters
+    )
 
 
 def with_policy(observed: Observed) -> frozenset[str]:
@@ -152,73 +173,5 @@ def _only_none(observed: Observed, host: str) -> bool:
 
 def missing_names(scene: Scene, names: list[str]) -> list[str]:
     """Those of `names` that no certificate has, not even by a wildcard."""
-    # One set for all: with ENABLE_SSL_SNI=y there may be as many certificates as names.
-    held = frozenset().union(*(certificate.names for certificate in scene.presented))
+    held = scene.held  # one set for all: with ENABLE_SSL_SNI=y there may be as many certificates as names
     return [name for name in names if name not in held and covered_by_wildcard(name, held) is None]
-
-
-def name_checked(conf: Conf) -> bool:
-    """Whether acme-mailcow compares a name's addresses with its own at all."""
-    return not (conf.yes("SKIP_IP_CHECK") or conf.yes("ACME_DNS_CHALLENGE"))
-
-
-@dataclass(frozen=True, slots=True)
-class NotReady:
-    """Why a name would be left out of an order now; `unknown` where the answer itself is missing."""
-
-    reason: str
-    unknown: bool = False
-
-
-def readiness(name: str, conf: Conf, dns: Dns, fresh_since: float) -> NotReady | None:
-    """None where acme-mailcow's own check of the name would pass, by answers not older than `fresh_since`."""
-    return addresses_ready(name, conf, dns, fresh_since) or caa_ready(dns.caa_of(name), name, fresh_since)
-
-
-def addresses_ready(name: str, conf: Conf, dns: Dns, fresh_since: float) -> NotReady | None:
-    """The part of `readiness` that is about addresses."""
-    if not name_checked(conf) and conf.yes("ACME_DNS_CHALLENGE"):
-        return None
-    own = _fresh(dns.addresses_of(conf.hostname), fresh_since)
-    if isinstance(own, Unseen):
-        return NotReady(f"{conf.hostname} could not be looked up: {own.reason}", unknown=True)
-    if not own.value.addresses:
-        return NotReady(f"{conf.hostname} (MAILCOW_HOSTNAME) has no address in the DNS")
-    found = _fresh(dns.addresses_of(name), fresh_since)
-    if isinstance(found, Unseen):
-        return NotReady(f"{name} could not be looked up: {found.reason}", unknown=True)
-    if not found.value.addresses:
-        return NotReady(f"{name} has no address in the DNS; publish: {name}. CNAME {conf.hostname}.")
-    foreign = sorted(found.value.addresses - own.value.addresses)
-    if foreign and name_checked(conf):
-        return NotReady(
-            f"{name} has the address {', '.join(foreign)}, which {conf.hostname} has not; "
-            f"publish: {name}. CNAME {conf.hostname}."
-        )
-    return None
-
-
-def caa_ready(caa: Sight[Caa], name: str, fresh_since: float) -> NotReady | None:
-    """The part of `readiness` that is about CAA records."""
-    found = _fresh(caa, fresh_since)
-    if isinstance(found, Unseen):
-        return NotReady(f"the CAA records of {name} could not be looked up: {found.reason}", unknown=True)
-    if not found.value.allows(ISSUER):
-        return NotReady(
-            f"the CAA records at {found.value.owner} forbid Let's Encrypt a certificate for {name}; "
-            f'publish there: CAA 0 issue "{ISSUER}"'
-        )
-    return None
-
-
-def questions_for(names: list[str], conf: Conf) -> frozenset[Question]:
-    """What must be asked afresh about these names and the hostname: all that acme-mailcow checks itself."""
-    return frozenset(
-        Question(kind, name) for kind in (Kind.ADDRESSES, Kind.CAA) for name in (conf.hostname, *names)
-    )
-
-
-def _fresh(sight: Sight[T], since: float) -> Sight[T]:
-    if isinstance(sight, Seen) and sight.at < since:
-        return Unseen("the answer is from an earlier pass", sight.at)
-    return sight

@@ -3,12 +3,12 @@
 Rule for every editor: a guard never makes an action, and never lets through what another guard holds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from sidecar.acme import MOST_NAMES
+from sidecar.acme_check import AcmeWays, address_trouble
 from sidecar.domainname import policy_host
-from sidecar.observed import Issuer, Observed
+from sidecar.observed import Issuer, Kind, Observed, Question
 from sidecar.plan.actions import (
     Action,
     AddPolicy,
@@ -20,14 +20,15 @@ from sidecar.plan.actions import (
     RestartAcme,
 )
 from sidecar.plan.certificate import Scene, scene
+from sidecar.plan.count import ASKED_AT_ONCE, Count, count
 from sidecar.plan.entries import SAN
-from sidecar.plan.restart import counted
+from sidecar.plan.words import some
 from sidecar.settings import Settings
 
 
 def guarded(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     """The plan with each action that must not be done now among the held ones."""
-    for guard in (_not_managed, _too_many_names, _dry_run):
+    for guard in (_not_managed, _wrong_name, _too_many_names, _dry_run):
         plan = guard(plan, observed, settings)
     return plan
 
@@ -69,34 +70,88 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     found = scene(observed)
     if isinstance(found, str) or not _acme_orders(found):
         return plan
-    names = found.asked(found.conf_san).server
+    brought = _brought(found)
+    names = found.asked(found.mended_san).server
+    total = count(names, found, observed, hoped_for=True)
+    questions: frozenset[Question] = frozenset()
 
     def reason(action: Action) -> str | None:
-        nonlocal names
+        nonlocal names, total, questions
         match action:
-            case AddPolicy(domain=domain) | EditPolicy(domain=domain) if (
-                found.mailcow.names_follow_policies and domain not in found.with_policy
-            ):
-                more = replace(found, with_policy=found.with_policy | {domain})
-                wider = more.asked(found.conf_san).server | names
+            case AddPolicy(domain=domain) | EditPolicy(domain=domain):
+                more = brought.get(domain, frozenset()) - names
                 label = policy_host(domain)
             case EditConf(edits=edits) if SAN in edits and edits[SAN].add:
-                wider = found.asked((*found.conf_san, *edits[SAN].add)).server | names
-                label = ", ".join(edits[SAN].add)
+                wider = ",".join((found.mended_san, *edits[SAN].add))
+                more = found.asked(wider).server - names
+                label = some(edits[SAN].add)
             case _:
                 return None
-        if (
-            len(wider) <= len(names)
-            or (count := counted(found, observed, wider, hoped_for=True)) <= MOST_NAMES
-        ):
-            names = wider
-            return None
-        return (
-            f"with {label} the certificate would have {count} names, and Let's Encrypt takes {MOST_NAMES} at most: "
-            "set ENABLE_SSL_SNI=y in mailcow.conf for a certificate per domain"
-        )
+        # Only what is new is counted: there may be thousands of policies.
+        extra = count(more, found, observed, hoped_for=True)
+        together = Count(total.certain + extra.certain, (*total.unknown, *extra.unknown))
+        if more and (why := together.trouble(label)) is not None:
+            questions |= together.questions()
+            return why
+        names, total = names | more, together
+        return None
 
-    return _filter(plan, reason)
+    guarded_plan = _filter(plan, reason)
+    return replace(guarded_plan, questions=guarded_plan.questions | questions)
+
+
+def _brought(found: Scene) -> Mapping[str, frozenset[str]]:
+    """The names that a policy of each domain would bring into the server's certificate, where it has none yet."""
+    if (
+        not found.mailcow.names_follow_policies
+        or found.acme_conf.yes("ENABLE_SSL_SNI")
+        or not found.acme_conf.yes("AUTODISCOVER_SAN", default="y")
+    ):
+        return {}
+    brought = {
+        domain.name: {policy_host(domain.name)}
+        for domain in found.listed.domains
+        if domain.receives and domain.name not in found.with_policy
+    }
+    for alias in found.listed.aliases:
+        if alias.active and alias.target in brought:
+            brought[alias.target].add(policy_host(alias.name))
+    return {domain: frozenset(names) - {found.conf.hostname} for domain, names in brought.items()}
+
+
+def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
+    """Where acme-mailcow checks nothing, a policy alone brings a name into the order: it waits for its record."""
+    found = scene(observed)
+    if isinstance(found, str) or not found.ways.unchecked or not _acme_orders(found):
+        return plan
+    brought = _brought(replace(found, ways=_without_sni(found.ways)))
+    questions: set[Question] = set()
+
+    def reason(action: Action) -> str | None:
+        match action:
+            case AddPolicy(domain=domain) | EditPolicy(domain=domain):
+                names = sorted(brought.get(domain, frozenset()))
+            case _:
+                return None
+        for name in names:
+            trouble = address_trouble(name, found.ways, observed.dns)
+            if trouble is None:
+                continue
+            if trouble.unknown and len(questions) < ASKED_AT_ONCE:
+                questions.update(Question(Kind.ADDRESSES, n) for n in (name, found.conf.hostname))
+            why = (
+                "acme-mailcow checks no name (SKIP_IP_CHECK=y, SKIP_HTTP_VERIFICATION=y), so the policy waits"
+            )
+            return f"{why}: {trouble.text}"
+        return None
+
+    guarded_plan = _filter(plan, reason)
+    return replace(guarded_plan, questions=guarded_plan.questions | questions)
+
+
+def _without_sni(ways: AcmeWays) -> AcmeWays:
+    """With a certificate for each domain the policy brings its name just the same."""
+    return replace(ways, conf=replace(ways.conf, values={**ways.conf.values, "ENABLE_SSL_SNI": "n"}))
 
 
 def _acme_orders(found: Scene) -> bool:

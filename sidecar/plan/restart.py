@@ -1,35 +1,48 @@
 """The restart of acme-mailcow: when it helps, when it may be, and what is held and why; pure.
 
-Rule for every editor: acme-mailcow orders anew *without* each name that fails its check at that moment, and
-every order counts. So all that a restart relies on was seen in the same pass.
+Rule for every editor: acme-mailcow orders *without* each name that fails its check at that moment, and every order
+counts. So all that a restart relies on was seen in the same pass (`evidence`), and what was not seen holds it.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from sidecar.acme import MOST_NAMES, SLEEPS, AcmeNames
+from sidecar.acme import SLEEPS, AcmeNames, split_san
+from sidecar.acme_check import Check, NotReady, address_trouble
+from sidecar.domainname import to_unicode
 from sidecar.notice import Level, Notice
-from sidecar.observed import Certificate, Certificates, Conf, Fact, FactKind, Issuer, Observed, Project, Seen
+from sidecar.observed import (
+    Certificate,
+    Certificates,
+    Conf,
+    Fact,
+    FactKind,
+    Issuer,
+    Kind,
+    Observed,
+    Project,
+    Question,
+    Seen,
+    Unseen,
+)
 from sidecar.plan.actions import Held, Plan, RecreateAcme, RestartAcme
 from sidecar.plan.budget import exhausted
-from sidecar.plan.certificate import (
-    NotReady,
-    Scene,
-    addresses_ready,
-    missing_names,
-    our_names,
-    questions_for,
-    readiness,
-    scene,
-)
+from sidecar.plan.certificate import Scene, missing_names, our_names, scene
+from sidecar.plan.count import ASKED_AT_ONCE, count
 from sidecar.plan.entries import SAN
+from sidecar.plan.evidence import gathered
+from sidecar.plan.lost import (
+    hopeless,
+    still_lost,
+    tell_hopeless,
+    tell_lost,
+    tell_unchecked,
+    why_hopeless,
+)
 from sidecar.plan.settled import blocked, ignored
 from sidecar.plan.words import day, some
 from sidecar.settings import Settings
 
-FORGIVEN_AFTER_S = 86_400
-"""A name that has failed for this long no longer keeps others out of the certificate."""
 RECREATE_COMMAND = "in the mailcow directory: docker compose up -d acme-mailcow"
 GATHERING_LIMIT = 10
 """Names are gathered for at most this many quiet periods."""
@@ -44,6 +57,7 @@ class _Case:
     scene: Scene
     names: tuple[str, ...]
     recreate: bool
+    lost: tuple[str, ...] = ()
 
     @property
     def asked(self) -> AcmeNames:
@@ -57,9 +71,8 @@ class _Case:
         lacks = f"the certificate lacks {some(chosen)}"
         if not self.recreate:
             return RestartAcme(container_id, started_at, chosen, lacks)
-        san = self.scene.conf.values.get(SAN, "")
         reason = f"{lacks}, and acme-mailcow was created before {SAN} was changed"
-        return RecreateAcme(container_id, started_at, {SAN: san}, chosen, reason)
+        return RecreateAcme(container_id, started_at, {SAN: self.scene.conf_san}, chosen, reason)
 
     def held(self, reason: str, until: float | None = None, names: tuple[str, ...] | None = None) -> Held:
         return Held(self.action(names), reason, until)
@@ -70,23 +83,53 @@ def plan_restart(observed: Observed, settings: Settings) -> Plan:
     found = scene(observed)
     if isinstance(found, str):
         return Plan()
+    plan = Plan(notices=tell_lost(observed, found) + tell_unchecked(found))
     missing = missing_names(found, our_names(found, settings, observed))
+    lost = [item.name for item in still_lost(observed, found) if item.name not in missing]
+    spoilt, questions = _spoilt(found, observed, {*missing, *lost})
+    plan += Plan(questions=questions)
+    missing += [*lost, *spoilt]
     if not missing:
-        return Plan()
+        return plan
     if found.acme_conf.hostname != found.conf.hostname:
-        return Plan(notices=_by_hand([found.conf.hostname]))
+        return plan + Plan(notices=_by_hand([found.conf.hostname]))
     if (useless := _cannot_help(found, found.acme_conf, missing)) is not None:
         if _cannot_help(found, found.conf, missing) is None:
-            return Plan(notices=_old_environment(found, missing))
-        return Plan(notices=(useless,))
-    now, anew = found.asked().all, found.asked(found.conf_san).all
-    recreate = any(name in anew - now for name in missing)
-    pending = tuple(name for name in missing if name in (anew if recreate else now))
+            return plan + Plan(notices=_old_environment(found, missing))
+        return plan + Plan(notices=(useless,))
+    now, new = found.asked().all, found.asked(found.conf_san).all
+    recreate = any(name in new - now for name in missing)
+    pending = tuple(name for name in missing if name in (new if recreate else now))
     if not pending:
-        return Plan(notices=_old_environment(found, missing))
-    case = _Case(observed, settings, found, pending, recreate)
+        return plan + Plan(notices=_old_environment(found, missing))
+    case = _Case(observed, settings, found, pending, recreate, tuple(lost))
     told = _by_hand(case.names) if recreate and not settings.manage.acme else ()
-    return Plan(notices=told) + _for_names(case)
+    return plan + Plan(notices=told + _no_log(case)) + _for_names(case)
+
+
+def _spoilt(found: Scene, observed: Observed, known: Iterable[str]) -> tuple[list[str], frozenset[Question]]:
+    """Names of the administrator's that acme-mailcow does not ask for, because its ADDITIONAL_SAN has white space.
+
+    mailcow.conf was put right since. Full names count, and those of a prefix where they are known to pass.
+    """
+    if split_san(found.acme_san) == split_san(found.conf_san) or _well_formed(found.acme_san):
+        return [], frozenset()
+    held, before = found.held, frozenset(known)
+    lacking = found.asked(found.conf_san).all - found.asked().all - held - before
+    full = {name.lower() for name in split_san(found.conf_san)[1]}
+    names: list[str] = []
+    unknown: list[str] = []
+    for name in sorted(lacking):
+        trouble = None if name in full else address_trouble(name, found.ways, observed.dns)
+        if trouble is None:
+            names.append(name)
+        elif trouble.unknown:
+            unknown.append(name)
+    return names, frozenset(Question(Kind.ADDRESSES, name) for name in unknown[:ASKED_AT_ONCE])
+
+
+def _well_formed(san: str) -> bool:
+    return all(len(item.split()) <= 1 and item == item.rstrip() for item in san.split(","))
 
 
 def _for_names(case: _Case) -> Plan:
@@ -96,111 +139,116 @@ def _for_names(case: _Case) -> Plan:
         return plan
     plan += Plan(notices=ignored(case.observed, case.settings.restart.settle))
     case = replace(case, names=ready)
-    for check in (_too_many, _still, _quiet, _within_budget):
+    found = count(case.asked.server, case.scene, case.observed)
+    if (too_many := found.trouble()) is not None:
+        return plan + Plan(held=(case.held(too_many),), questions=found.questions())
+    for check in (_still, _quiet, _within_budget):
         if (stopped := check(case)) is not None:
             return plan + Plan(held=(stopped,))
-    fresh = questions_for([*ready, *_others(case)], case.scene.conf)
-    if (doubt := _not_fresh(case)) is not None:
-        return plan + Plan(held=(doubt,), questions=fresh)
-    return plan + _judged_afresh(case)
+    return plan + _judged(case)
 
 
 def _split(case: _Case) -> tuple[tuple[str, ...], tuple[Held, ...], tuple[Notice, ...]]:
     """By the answers at hand, of whatever age: the names worth a fresh look, and the rest with what they need."""
-    conf, dns = case.scene.acme_conf, case.observed.dns
     ready: list[str] = []
     held: list[Held] = []
     notices: list[Notice] = []
     for name in case.names:
-        trouble = addresses_ready(name, conf, dns, 0.0)
+        if (tries := hopeless(case.observed, name)) is not None:
+            held.append(case.held(why_hopeless(name, tries), names=(name,)))
+            notices.append(tell_hopeless(name, tries))
+            continue
+        trouble = address_trouble(name, case.scene.ways, case.observed.dns)
         if trouble is None:
             ready.append(name)
             continue
-        held.append(case.held(trouble.reason, names=(name,)))
+        held.append(case.held(trouble.text, names=(name,)))
         if not trouble.unknown:
             notices.append(_needs_record(name, trouble))
     return tuple(ready), tuple(held), tuple(notices)
 
 
 def _needs_record(name: str, trouble: NotReady) -> Notice:
-    message, _, todo = trouble.reason.partition("; ")
-    return Notice(Level.WARNING, "name.not_ready", name, message, todo or None)
+    return Notice(Level.WARNING, "name.not_ready", name, _said(trouble), trouble.remedy)
 
 
-def _others(case: _Case) -> list[str]:
-    """The names that are in a certificate and still wanted: an order made now would drop each that fails."""
-    asked = case.asked.all
-    there = frozenset().union(*(c.names for c in case.scene.presented))
-    return sorted((there & asked) - {case.scene.conf.hostname} - set(case.names))
+def _said(trouble: NotReady) -> str:
+    """The reason, with acme-mailcow's own words where there are some."""
+    return f"{trouble.reason}; acme-mailcow's log says: {trouble.words}" if trouble.words else trouble.reason
 
 
-def _judged_afresh(case: _Case) -> Plan:
-    """Every answer is of this pass now: the hostname always decides, an old name only for a day."""
-    conf, dns, now = case.scene.acme_conf, case.observed.dns, case.observed.now
-    still: list[str] = []
-    held: list[Held] = []
-    notices: list[Notice] = []
-    for name in case.names:
-        trouble = readiness(name, conf, dns, now)
-        if trouble is None:
-            still.append(name)
-        else:
-            held.append(case.held(trouble.reason, names=(name,)))
-            notices += [] if trouble.unknown else [_needs_record(name, trouble)]
-    plan = Plan(held=tuple(held), notices=tuple(notices))
+def _old(case: _Case) -> list[str]:
+    """The names that are in a certificate, or were, and still wanted: an order made now drops each that fails."""
+    there = (case.scene.held & case.asked.all) | set(case.lost)
+    return sorted(there - {case.scene.conf.hostname} - set(case.names))
+
+
+def _judged(case: _Case) -> Plan:
+    evidence = gathered(case.scene, case.observed, case.names, _old(case))
+    plan = Plan(
+        held=tuple(case.held(trouble.text, names=(name,)) for name, trouble in evidence.new.items()),
+        notices=tuple(
+            _needs_record(name, trouble) for name, trouble in evidence.new.items() if _for_a_person(trouble)
+        ),
+    )
+    still = tuple(name for name in case.names if name not in evidence.new)
     if not still:
         return plan
-    chosen = replace(case, names=tuple(still))
-    for name in (conf.hostname, *_others(case)):
-        trouble = readiness(name, conf, dns, now)
-        if trouble is None or (name != conf.hostname and _forgiven(case.observed, name)):
-            continue
-        reason = f"{name} is in the certificate and would drop out of it: {trouble.reason}"
-        message, _, todo = reason.partition("; ")
-        return plan + Plan(
-            held=(chosen.held(reason),),
-            notices=(Notice(Level.WARNING, "name.would_drop", name, message, todo or None),),
+    case = replace(case, names=still)
+    if not evidence.ready:
+        probes = any(question.kind is Kind.CHALLENGE for question in evidence.questions)
+        doubt = (
+            "the HTTP probe is missing: only a pass that may restart acme-mailcow makes it, since it writes a file"
+            if probes
+            else "the names are being looked up once more"
         )
-    return plan + Plan(actions=(chosen.action(),))
+        return plan + Plan(held=(case.held(doubt),), questions=evidence.questions)
+    if evidence.old:
+        return plan + _would_drop(case, evidence.old)
+    return plan + Plan(actions=(case.action(),))
 
 
-def _forgiven(observed: Observed, name: str) -> bool:
-    since = observed.memory.since.get(Fact(FactKind.FAILING, name))
-    return since is not None and observed.now - since > FORGIVEN_AFTER_S
-
-
-def _not_fresh(case: _Case) -> Held | None:
-    """Held until every name involved was asked about in this pass; the caller asks, and plans once more."""
-    dns, now = case.observed.dns, case.observed.now
-    involved = (case.scene.conf.hostname, *case.names, *_others(case))
-    if all(dns.addresses_of(name).at >= now and dns.caa_of(name).at >= now for name in involved):
-        return None
-    return case.held("the names are being looked up once more")
-
-
-def _too_many(case: _Case) -> Held | None:
-    """The certificate that the new names would go into must not get more than 100."""
-    count = counted(case.scene, case.observed, case.asked.server)
-    if count <= MOST_NAMES:
-        return None
-    return case.held(
-        f"the certificate would have {count} names, and Let's Encrypt takes {MOST_NAMES} at most: "
-        "set ENABLE_SSL_SNI=y in mailcow.conf for a certificate per domain"
+def _would_drop(case: _Case, old: dict[str, NotReady]) -> Plan:
+    """The hostname comes first among them: without it the certificate of the MX no longer matches."""
+    name, trouble = next(iter(old.items()))
+    present = (
+        "is in the certificate and would drop out of it"
+        if name in case.scene.held
+        else "would not be in the certificate"
     )
-
-
-def counted(scene: Scene, observed: Observed, names: frozenset[str], *, hoped_for: bool = False) -> int:
-    """How many of the names would really be in the order: all but those known to fail acme-mailcow's check.
-
-    `hoped_for`: policy hosts count even so, since their records are about to come.
-    """
-    conf = scene.acme_conf
-    return sum(
-        (hoped_for and name.startswith("mta-sts."))
-        or (trouble := addresses_ready(name, conf, observed.dns, 0.0)) is None
-        or trouble.unknown
-        for name in names
+    more = f" (and {len(old) - 1} more: {some(list(old)[1:], 4)})" if len(old) > 1 else ""
+    reason = f"{to_unicode(name)} {present}{more}: {_said(trouble)}"
+    held = f"{reason}; {trouble.remedy}" if trouble.remedy else reason
+    notices = (
+        (Notice(Level.WARNING, "name.would_drop", name, reason, trouble.remedy),)
+        if _for_a_person(trouble)
+        else ()
     )
+    return Plan(held=(case.held(held),), notices=notices)
+
+
+def _for_a_person(trouble: NotReady) -> bool:
+    """A lookup that failed is made again; all else stays until a person does something."""
+    return not trouble.unknown or trouble.remedy is not None or trouble.check is Check.HTTP
+
+
+def _no_log(case: _Case) -> tuple[Notice, ...]:
+    """Without its log it is not known which addresses acme-mailcow detected: then nothing is restarted."""
+    match case.scene.acme, case.observed.project, case.scene.ways.run:
+        case None, _, _:
+            return ()
+        case _, Seen(Project(acme_sleep=Seen(str()))), Unseen(reason, at) if at > 0:
+            return (
+                Notice(
+                    Level.WARNING,
+                    "acme.no_log",
+                    "acme-mailcow",
+                    f"acme-mailcow is not restarted, because its log is not known: {reason}",
+                    "see: docker compose logs --tail=200 acme-mailcow",
+                ),
+            )
+        case _:
+            return ()
 
 
 def _still(case: _Case) -> Held | None:
@@ -211,7 +259,11 @@ def _still(case: _Case) -> Held | None:
 def _quiet(case: _Case) -> Held | None:
     """New names are gathered: one restart for all that come together."""
     quiet, now = case.settings.restart.quiet, case.observed.now
-    since = [case.observed.memory.since.get(Fact(FactKind.MISSING, name), now) for name in case.names]
+    facts = [Fact(FactKind.MISSING, name) for name in case.names]
+    # Names that were lost, or that a value with white space kept out, are none that come with a new domain.
+    since = [case.observed.memory.since[fact] for fact in facts if fact in case.observed.memory.since]
+    if not since:
+        return None
     due = min(max(since) + quiet, min(since) + GATHERING_LIMIT * quiet)
     return None if due <= now else case.held("new names are being gathered", due)
 
@@ -220,7 +272,6 @@ def _within_budget(case: _Case) -> Held | None:
     stopped = exhausted(
         case.observed.memory.restarts,
         case.scene.certificates.orders,
-        case.names,
         case.settings.restart,
         case.observed.now,
     )
@@ -285,7 +336,7 @@ def run_failed(observed: Observed) -> tuple[Notice, ...]:
             Level.ERROR,
             "acme.failed",
             "acme-mailcow",
-            f"acme-mailcow fails since it was restarted for {some(restarts[-1].names)}{ends}{_said(observed)}",
+            f"acme-mailcow fails since it was restarted for {some(restarts[-1].names)}{ends}{_log_says(observed)}",
             "see: docker compose logs --tail=50 acme-mailcow",
         ),
     )
@@ -314,11 +365,12 @@ def tell_presented(observed: Observed) -> tuple[Notice, ...]:
     )
 
 
-def _said(observed: Observed) -> str:
-    """The lines of acme-mailcow's log that tell why, the last few."""
-    log = observed.project.value.acme_log if isinstance(observed.project, Seen) else ()
-    telling = [line.partition(" - ")[2] or line for line in log if _TELLING.search(line)]
-    return f"; its log says: {' / '.join(telling[-3:])}" if telling else ""
-
-
-_TELLING = re.compile(r"fail|error|cannot|could not|disallowed|did not pass|no a or aaaa", re.IGNORECASE)
+def _log_says(observed: Observed) -> str:
+    """The lines of acme-mailcow's log that tell why, a few."""
+    match observed.project:
+        case Seen(Project(acme_run=Seen(run))):
+            refused = [said.words for said in (*run.refused.values(), *run.refused_parents.values())]
+            telling = [*run.failure, *refused][:3]
+            return f"; its log says: {' / '.join(telling)}" if telling else ""
+        case _:
+            return ""

@@ -100,11 +100,18 @@ BOTH = {("a.test.", "A"): ["192.0.2.1", "192.0.2.2"], ("a.test.", "AAAA"): ["200
         ({}, mx("d.test"), ()),
         # a null MX (RFC 7505)
         ({("d.test.", "MX"): ["0 ."]}, mx("d.test"), ()),
-        # CAA at the name itself; parameters are left off, spaces and case mean nothing
+        # CAA at the name itself, as it is written: parameters count (RFC 8657)
         (
             {("a.d.test.", "CAA"): ['0 issue " LetsEncrypt.org ; validationmethods=http-01"']},
             caa("a.d.test"),
-            Caa("a.d.test", ("letsencrypt.org",)),
+            Caa("a.d.test", ("LetsEncrypt.org ; validationmethods=http-01",)),
+        ),
+        # only the name itself, where acme-mailcow looks
+        ({("d.test.", "CAA"): ['0 issue "one.example"']}, Question(Kind.CAA_AT, "a.d.test"), Caa(None)),
+        (
+            {("d.test.", "CAA"): ['0 issue "one.example"', '128 future "x"']},
+            Question(Kind.CAA_AT, "d.test"),
+            Caa("d.test", ("one.example",)),
         ),
         # RFC 8659 §3: the first set on the way up counts, alone
         (
@@ -123,7 +130,7 @@ BOTH = {("a.test.", "A"): ["192.0.2.1", "192.0.2.2"], ("a.test.", "AAAA"): ["200
             Caa("d.test"),
         ),
         # nobody may issue
-        ({("d.test.", "CAA"): ['0 issue ";"']}, caa("d.test"), Caa("d.test", ("",))),
+        ({("d.test.", "CAA"): ['0 issue ";"']}, caa("d.test"), Caa("d.test", (";",))),
         # for wildcards only
         ({("d.test.", "CAA"): ['0 issuewild ";"']}, caa("d.test"), Caa("d.test")),
         # RFC 8659 §4.1: a critical property that nobody knows

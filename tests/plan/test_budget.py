@@ -84,43 +84,23 @@ def test_budget_by_hour_day_and_week(
     """The same by what is remembered and by what acme left: a lost state resets nothing."""
     restarts = [] if as_orders else ours(*sorted(ages, reverse=True))
     orders = [NOW - age for age in ages] if as_orders else []
-    found = exhausted(restarts, orders, ["new"], DEFAULT, NOW)
+    found = exhausted(restarts, orders, DEFAULT, NOW)
     assert (None if found is None else round(found[1] - NOW)) == until, why
 
 
-@pytest.mark.parametrize(
-    ("before", "wanted", "spacing", "why"),
-    [
-        ([("a",)], ["a"], HOUR, "restarted for it once: an hour, as always"),
-        ([("a",), ("a",)], ["a"], 2 * HOUR, "twice in vain"),
-        ([("a",), ("a",), ("a",)], ["a"], 4 * HOUR, "three times"),
-        ([("a",)] * 5, ["a"], 16 * HOUR, "five times"),
-        ([("a",)] * 6, ["a"], DAY_S, "a day at most"),
-        ([("a",)] * 60, ["a"], DAY_S, "however often"),
-        ([("a",), ("a",)], ["b"], HOUR, "another name has had no failure"),
-        ([("a",), ("b",), ("a",)], ["a"], HOUR, "in between it was for another: not in a row"),
-        ([("a", "b"), ("b", "c")], ["b"], 2 * HOUR, "among others, too"),
-        ([("a",), ("a",)], ["a", "b"], 2 * HOUR, "a new name together with a failing one waits with it"),
-    ],
-)
-def test_same_names_that_keep_failing_wait_longer(
-    before: list[tuple[str, ...]], wanted: list[str], spacing: int, why: str
-) -> None:
-    """Doubled each time; the day's and the week's budget are out of the way here."""
+def test_restarts_in_vain_delay_no_other_name() -> None:
+    """A name that does not come is left out elsewhere; the distance stays the same."""
     settings = RestartSettings(per_day=1_000, per_week=1_000)
-    last = NOW - 10
-    restarts = [Restart(last - 10 * (len(before) - n - 1), names) for n, names in enumerate(before)]
-    found = exhausted(restarts, [], wanted, settings, NOW)
-    assert found is not None, why
-    assert found[1] == last + spacing, why
-    assert ("for the same names" in found[0]) is (spacing > HOUR)
-    assert exhausted(restarts, [], wanted, settings, last + spacing) is None, why
+    restarts = [Restart(NOW - 10 - 10 * n, ("hopeless",)) for n in range(60, -1, -1)]
+    found = exhausted(restarts, [], settings, NOW)
+    assert found is not None
+    assert found[1] == NOW - 10 + HOUR
 
 
 def test_reason_says_what_is_used_up() -> None:
     """A person reads it in the log and in `sidecar plan`."""
     reason = [
-        (exhausted(ours(*ages), [], ["new"], DEFAULT, NOW) or ("",))[0]
+        (exhausted(ours(*ages), [], DEFAULT, NOW) or ("",))[0]
         for ages in ([60], [n * HOUR for n in range(6, 0, -1)], [7 * HOUR * n for n in range(20, 0, -1)])
     ]
     assert reason[0] == "restarts are kept 60 min apart; the last was 2027-01-15 07:59 UTC"
@@ -129,7 +109,7 @@ def test_reason_says_what_is_used_up() -> None:
 
 def test_budget_of_none_at_all_never_restarts() -> None:
     """`per_day: 0` is a way to say no."""
-    assert exhausted([], [], ["new"], RestartSettings(per_day=0), NOW) is not None
+    assert exhausted([], [], RestartSettings(per_day=0), NOW) is not None
 
 
 @given(st.lists(st.integers(0, 2 * WEEK_S), max_size=40))
@@ -138,10 +118,10 @@ def test_time_that_is_promised_is_kept(ages: list[int]) -> None:
     restarts = ours(*sorted(ages, reverse=True))
     now = NOW
     for _ in range(60):
-        found = exhausted(restarts, [], ["new"], DEFAULT, now)
+        found = exhausted(restarts, [], DEFAULT, now)
         if found is None:
             break
         assert found[1] > now
-        assert exhausted(restarts, [], ["new"], DEFAULT, found[1] - 1) is not None
+        assert exhausted(restarts, [], DEFAULT, found[1] - 1) is not None
         now = found[1]
-    assert exhausted(restarts, [], ["new"], DEFAULT, now) is None
+    assert exhausted(restarts, [], DEFAULT, now) is None

@@ -22,7 +22,7 @@ def judge_caa(seen: DomainSeen, stakes: Stakes) -> tuple[Finding, ...]:
         return (Finding.of(codes.CAA_NONE, host, f"no CAA record stands at {host} or above"),)
     if caa.allows(LETS_ENCRYPT):
         return (Finding.of(codes.CAA_ALLOWS, host, f"CAA at {caa.owner} allows {LETS_ENCRYPT}"),)
-    allowed = ", ".join(issuer for issuer in caa.issue if issuer) or "nobody"
+    allowed = ", ".join(issuer for issuer in caa.issuers if issuer) or "nobody"
     in_use = _in_use(seen)
     if in_use is not None and in_use.issuer not in _LETS_ENCRYPT_ORGANISATIONS:
         message = f"CAA at {caa.owner} allows {allowed}; the certificate in use is of {in_use.issuer}"

@@ -1,0 +1,117 @@
+"""How many names the certificate would have: those in it or known to pass, and policy hosts before they resolve."""
+
+from dataclasses import replace
+
+from sidecar.observed import Fact, FactKind, Kind, Observed, Unseen
+from sidecar.plan import make_plan
+from sidecar.plan.actions import AddPolicy, Plan
+from sidecar.settings import Settings
+from tests.worlds import DAY, NOW, World, observed, plan
+
+
+def many(count: int) -> World:
+    """So many domains without policies, none with autodiscover records."""
+    domains = tuple(f"d{n:03}.example" for n in range(count))
+    without = frozenset(f"{p}.{d}" for d in domains for p in ("autodiscover", "autoconfig"))
+    return World(domains=domains, without_address=without)
+
+
+def added(found: Plan) -> int:
+    """How many policies are planned."""
+    return sum(isinstance(action, AddPolicy) for action in found.actions)
+
+
+def without_answers(seen: Observed, prefix: str) -> Observed:
+    """As before the first look at the DNS."""
+    kept = {n: s for n, s in seen.dns.addresses.items() if not n.startswith(prefix)}
+    return replace(seen, dns=replace(seen.dns, addresses=kept))
+
+
+def test_51_domains_without_autodiscover_records_get_their_policies() -> None:
+    """Names that do not exist do not count."""
+    assert added(plan(many(51))) == 51
+
+
+def test_names_that_were_never_asked_about_are_asked_for_and_not_counted_for_ever() -> None:
+    """The first plan asks, the next one decides."""
+    seen = without_answers(observed(many(60)), "auto")
+    first = make_plan(seen, Settings())
+    assert added(first) < 60
+    asked = {q.name for q in first.questions if q.kind is Kind.ADDRESSES}
+    assert asked == {f"{p}.d{n:03}.example" for n in range(60) for p in ("autodiscover", "autoconfig")}
+    assert any("being looked up" in h.reason for h in first.held)
+
+
+def test_policy_hosts_count_before_they_resolve() -> None:
+    """Their records are about to come: the 100th name with the hostname is the end."""
+    world = many(120)
+    hosts = frozenset(f"mta-sts.{d}" for d in world.domains)
+    found = plan(replace(world, without_address=world.without_address | hosts))
+    assert added(found) == 99
+    assert any("would have 101 names" in h.reason for h in found.held)
+
+
+def test_no_more_is_asked_where_it_would_not_help() -> None:
+    """Over the limit anyway, or under it whatever the answers are."""
+    few = make_plan(without_answers(observed(many(3)), "auto"), Settings())
+    assert not few.questions
+    assert added(few) == 3
+
+
+def test_name_whose_lookups_fail_counts_for_a_day() -> None:
+    """A resolver that is down for an hour must not lift the certificate over the limit."""
+    seen = observed(many(60))
+    names = [n for n in seen.dns.addresses if n.startswith("auto")]
+    failing = {**seen.dns.addresses, **{n: Unseen("SERVFAIL", NOW) for n in names}}
+    seen = replace(seen, dns=replace(seen.dns, addresses=failing))
+    assert added(make_plan(seen, Settings())) < 60
+    since = {Fact(FactKind.FAILING, n): NOW - DAY - 1 for n in names}
+    seen = replace(seen, memory=replace(seen.memory, since=since))
+    assert added(make_plan(seen, Settings())) == 60
+
+
+def test_certificate_for_each_domain_has_no_such_limit() -> None:
+    """ENABLE_SSL_SNI=y."""
+    assert added(plan(replace(many(200), conf={"ENABLE_SSL_SNI": "y"}))) == 200
+
+
+def test_alias_domains_count_with_the_policy_of_their_target() -> None:
+    """One policy may bring many names."""
+    aliases = {f"a{n:03}.example": "d000.example" for n in range(120)}
+    world = replace(many(1), aliases=aliases)
+    found = plan(world)
+    assert added(found) == 0
+    assert any("122 names" in h.reason for h in found.held)
+
+
+# --- nothing is checked at all ------------------------------------------------------------------------------
+
+UNCHECKED = {"SKIP_IP_CHECK": "y", "SKIP_HTTP_VERIFICATION": "y"}
+
+
+def test_policy_waits_for_its_record_where_acme_mailcow_checks_nothing() -> None:
+    """The policy alone would bring a wrong name into the order, and fail it."""
+    host = "mta-sts.example.org"
+    for changes, reason in (
+        ({"without_address": frozenset({host})}, "has no address"),
+        ({"foreign_address": frozenset({host})}, "203.0.113.9"),
+        ({"dns_unseen": frozenset({host})}, "SERVFAIL"),
+    ):
+        found = plan(replace(World(conf=UNCHECKED), **changes))  # type: ignore[arg-type]
+        assert added(found) == 0
+        assert any(reason in h.reason and "SKIP_IP_CHECK=y" in h.reason for h in found.held)
+    assert added(plan(World(conf=UNCHECKED))) == 1
+    assert (
+        added(
+            plan(replace(World(conf=UNCHECKED | {"ENABLE_SSL_SNI": "y"}), without_address=frozenset({host})))
+        )
+        == 0
+    )
+
+
+def test_person_is_warned_of_the_setting() -> None:
+    """Once, as long as it is so."""
+    assert [n.code for n in plan(World(conf=UNCHECKED)).notices if n.subject == "mailcow.conf"] == [
+        "acme.unchecked"
+    ]
+    assert not [n for n in plan(World(conf={"SKIP_IP_CHECK": "y"})).notices if n.code == "acme.unchecked"]

@@ -1,0 +1,326 @@
+"""What a restart of acme-mailcow must have seen in the same pass, so that it never costs a name."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from sidecar.observed import (
+    AcmeRun,
+    Answered,
+    Caa,
+    Challenge,
+    Fact,
+    FactKind,
+    Kind,
+    Memory,
+    Refusal,
+    RefusedFor,
+    Seen,
+)
+from sidecar.plan import evidence, make_plan
+from sidecar.plan.actions import Plan, RecreateAcme, RestartAcme
+from sidecar.settings import Settings
+from tests.worlds import ADDRESS, DAY, HOST, NOW, RUN, World, advance, look, observed, plan, text
+
+NAME = "mta-sts.example.org"
+OLD = "autoconfig.example.org"
+FOREIGN_V6 = "2001:db8:bad::1"
+
+
+def waiting(**changes: object) -> World:
+    """A domain whose policy is served and whose name has been missing for an hour; OLD is in the certificate."""
+    world = World(
+        served={"example.org": text()},
+        names=frozenset({HOST, OLD}),
+        memory=Memory(since={Fact(FactKind.MISSING, NAME): NOW - 3_600}),
+    )
+    return replace(world, **changes)  # type: ignore[arg-type]
+
+
+def restarts(found: Plan) -> list[tuple[str, ...]]:
+    """The names of each run that is planned."""
+    return [action.names for action in found.actions if isinstance(action, RestartAcme | RecreateAcme)]
+
+
+def held(found: Plan) -> str:
+    """Why runs are held."""
+    return "; ".join(h.reason for h in found.held if isinstance(h.action, RestartAcme | RecreateAcme))
+
+
+def test_all_that_passes_is_restarted_for() -> None:
+    """The usual case."""
+    assert restarts(plan(waiting())) == [(NAME,)]
+
+
+@pytest.mark.parametrize("name", [HOST, OLD, NAME])
+@pytest.mark.parametrize(
+    ("change", "check"),
+    [
+        (lambda n: {"addresses": {n: frozenset({ADDRESS, FOREIGN_V6})}}, "no public IPv6"),
+        (lambda n: {"addresses": {n: frozenset({ADDRESS, "203.0.113.9"})}}, "not always the same"),
+        (lambda n: {"addresses": {n: frozenset({"203.0.113.9"})}}, "203.0.113.9"),
+        (lambda n: {"addresses": {n: frozenset()}}, "no address"),
+        (lambda n: {"dns_unseen": frozenset({n})}, "SERVFAIL"),
+        (lambda n: {"caa": {n: Caa("x.test", ("other.test",))}}, "CAA"),
+        (lambda n: {"challenges": {n: Challenge(Answered.NO, "it answers 404 for the file")}}, "404"),
+        (
+            lambda n: {
+                "run": replace(
+                    RUN, refused={n: Refusal(RefusedFor.HTTP, "HTTP validation failed", NOW - 60, ADDRESS)}
+                )
+            },
+            "HTTP validation failed",
+        ),
+    ],
+    ids=["aaaa", "two", "foreign", "none", "unknown", "caa", "http", "log"],
+)
+def test_one_name_that_would_not_pass_holds_the_restart(
+    name: str, change: Callable[[str], dict[str, object]], check: str
+) -> None:
+    """The hostname, an old name or the new one: which name, which check, and acme-mailcow's words."""
+    found = plan(waiting(**change(name)))
+    assert restarts(found) == []
+    assert name in held(found)
+    assert check in held(found)
+
+
+@pytest.mark.parametrize("parent", ["example.org"])
+def test_caa_at_the_parent_alone_holds_it_too(parent: str) -> None:
+    """acme-mailcow looks there, and not at the name."""
+    found = plan(waiting(caa_at={parent: Caa(parent, ("other.test",))}))
+    assert restarts(found) == []
+    assert f"the CAA records at {parent} forbid" in held(found)
+
+
+def test_without_the_log_nothing_is_restarted_and_a_person_is_told() -> None:
+    """It is not known with which addresses acme-mailcow compares."""
+    found = plan(waiting(run=None))
+    assert restarts(found) == []
+    assert "log could not be read" in held(found)
+    assert [n.code for n in found.notices if n.subject == "acme-mailcow"] == ["acme.no_log"]
+
+
+def test_log_without_the_detected_addresses_permits_nothing() -> None:
+    """A log that was cut off."""
+    assert restarts(plan(waiting(run=AcmeRun(NOW - 60)))) == []
+
+
+def test_without_probes_nothing_is_restarted_and_that_is_said() -> None:
+    """`sidecar plan` and a dry run make none."""
+    found = plan(waiting(probed=False))
+    assert restarts(found) == []
+    assert "the HTTP probe is missing" in held(found)
+    assert {q.name for q in found.questions if q.kind is Kind.CHALLENGE} == {HOST, OLD, NAME}
+
+
+def test_strangers_are_not_probed() -> None:
+    """A name with another address fails before: nobody there is asked for the file."""
+    found = plan(waiting(probed=False, addresses={NAME: frozenset({"203.0.113.9"})}))
+    assert not [q for q in found.questions if q.kind is Kind.CHALLENGE]
+
+
+def test_log_is_read_again_before_a_restart() -> None:
+    """The run may be hours old in the cache."""
+    seen = observed(waiting())
+    assert isinstance(seen.project, Seen)
+    project = replace(seen.project.value, acme_run=Seen(RUN, NOW - 60))
+    found = make_plan(replace(seen, project=Seen(project, NOW)), Settings())
+    assert restarts(found) == []
+    assert {q.kind for q in found.questions} == {Kind.ACME_LOG}
+
+
+def test_hopeless_new_name_does_not_hold_a_good_one() -> None:
+    """The restart is for the good one alone."""
+    world = waiting(
+        domains=("example.net", "example.org"),
+        served={"example.net": text(), "example.org": text()},
+        challenges={"mta-sts.example.net": Challenge(Answered.NO, "404")},
+    )
+    world = replace(
+        world,
+        memory=Memory(
+            since={
+                Fact(FactKind.MISSING, NAME): NOW - 3_600,
+                Fact(FactKind.MISSING, "mta-sts.example.net"): NOW - 3_600,
+            }
+        ),
+    )
+    found = plan(world)
+    assert restarts(found) == [(NAME,)]
+    assert "mta-sts.example.net" in held(found)
+
+
+def test_held_restart_names_five_at_most_and_a_count() -> None:
+    """Twenty names of which the hostname's failure holds all."""
+    domains = tuple(f"d{n:02}.example" for n in range(20))
+    world = waiting(
+        domains=domains,
+        served={d: text() for d in domains},
+        names=frozenset({HOST}),
+        addresses={HOST: frozenset({"203.0.113.9"})},
+        memory=Memory(since={Fact(FactKind.MISSING, f"mta-sts.{d}"): NOW - 3_600 for d in domains}),
+    )
+    (item,) = [h for h in plan(world).held if len(getattr(h.action, "names", ())) == 20]
+    assert "and 15 more" in item.action.reason
+    assert item.reason.count("example") < 6
+
+
+def test_hostname_is_lost_where_the_evidence_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the guard is for: without it the restart makes a certificate without MAILCOW_HOSTNAME."""
+    world = waiting(addresses={HOST: frozenset({ADDRESS, FOREIGN_V6})}, foreign_address=frozenset({HOST}))
+    guarded = advance(world, plan(world).actions)
+    assert HOST in guarded.names
+    monkeypatch.setattr(evidence, "_troubles", lambda *_: {})
+    monkeypatch.setattr("sidecar.plan.restart.address_trouble", lambda *_: None)
+    unguarded = advance(world, plan(world).actions)
+    assert HOST not in unguarded.names
+
+
+# --- after the restart ------------------------------------------------------------------------------------
+
+
+def lost_world() -> World:
+    """After a restart that cost the certificate OLD: its record went away in the very moment."""
+    world = waiting()
+    world = advance(world, plan(world).actions)
+    return replace(world, names=frozenset({HOST, NAME}), without_address=frozenset({OLD}), now=NOW + 120)
+
+
+def test_lost_name_is_an_error_at_once_and_first() -> None:
+    """Which name, since when, and what to do."""
+    world, found = look(lost_world())
+    notice = found.notices[0]
+    assert (notice.code, notice.level.value) == ("certificate.lost", "error")
+    assert OLD in notice.message
+    assert [item.name for item in world.memory.lost] == [OLD]
+
+
+def test_lost_name_is_told_with_the_backup_that_still_has_it() -> None:
+    """The newest that has it."""
+    seen = observed(waiting())
+    assert isinstance(seen.certificates, Seen)
+    server = seen.certificates.value.server
+    assert server is not None
+    backup = replace(server, folder="backups/mail.example.org/2027-01-15_07_00_00", names=frozenset({OLD}))
+    _, found = look(replace(lost_world(), backups=(backup,)))
+    assert backup.folder in found.notices[0].message
+    assert f"cp data/assets/ssl/{backup.folder}/cert.pem" in (found.notices[0].todo or "")
+
+
+def test_no_further_restart_until_all_lost_names_pass() -> None:
+    """Even for a new domain whose name passes; then one for both."""
+    world = replace(
+        lost_world(),
+        domains=("example.net", "example.org"),
+        served={"example.net": text(), "example.org": text()},
+    )
+    for _ in range(3):
+        world, found = look(replace(world, now=world.now + DAY))
+        assert restarts(found) == []
+        assert OLD in held(found)
+    world = replace(world, without_address=frozenset(), now=world.now + DAY)
+    world, found = look(world)
+    assert restarts(found) == [(OLD, "mta-sts.example.net")] or restarts(found) == [
+        ("mta-sts.example.net", OLD)
+    ]
+    world = replace(advance(world, found.actions), now=world.now + 120)
+    world, found = look(world)
+    assert (world.memory.lost, [n for n in found.notices if n.code == "certificate.lost"]) == ((), [])
+
+
+def test_name_that_acme_mailcow_no_longer_asks_for_is_not_lost() -> None:
+    """Its domain was deleted."""
+    world = waiting()
+    world = advance(world, plan(world).actions)
+    world = replace(
+        world, names=frozenset({HOST, NAME}), conf={"AUTODISCOVER_SAN": "n", "ADDITIONAL_SAN": NAME}
+    )
+    world, _ = look(replace(world, now=NOW + 120))
+    assert world.memory.lost == ()
+
+
+def in_vain(world: World) -> World:
+    """The restart took place and did not bring the name."""
+    world, found = look(world)
+    assert restarts(found) == [(NAME,)]
+    after = advance(world, found.actions)
+    return replace(after, names=world.names, now=world.now + 7_200)
+
+
+def test_name_that_two_restarts_did_not_bring_waits_a_day_or_for_its_dns() -> None:
+    """And is reported with acme-mailcow's line for it."""
+    world = in_vain(in_vain(waiting()))
+    world = replace(world, run=replace(RUN, failure=("Challenge did not pass for it",)))
+    world, found = look(world)
+    assert restarts(found) == []
+    assert "2 restarts of acme-mailcow did not bring" in held(found)
+    assert [n.code for n in found.notices if n.subject == NAME] == ["name.in_vain"]
+    after_a_day = replace(world, run=RUN, now=world.now + DAY)
+    assert restarts(plan(after_a_day)) == [(NAME,)]
+    changed = replace(
+        world, addresses={NAME: frozenset({"203.0.113.10"})}, run=replace(RUN, ipv4="203.0.113.10")
+    )
+    changed = replace(changed, addresses={n: frozenset({"203.0.113.10"}) for n in (NAME, HOST, OLD)})
+    assert restarts(plan(changed)) == [(NAME,)]
+
+
+def test_name_in_vain_does_not_delay_another() -> None:
+    """The good one has its restart at once."""
+    world = in_vain(in_vain(waiting()))
+    world = replace(
+        world,
+        domains=("example.net", "example.org"),
+        served={"example.net": text(), "example.org": text()},
+        memory=replace(
+            world.memory,
+            since={**world.memory.since, Fact(FactKind.MISSING, "mta-sts.example.net"): NOW - 3_600},
+        ),
+    )
+    assert restarts(plan(world)) == [("mta-sts.example.net",)]
+
+
+def test_run_that_never_began_is_not_held_against_a_name() -> None:
+    """Killed between noting the restart and doing it."""
+    world, found = look(waiting())
+    world = replace(advance(world, found.actions), names=world.names, started_at=NOW - DAY, now=NOW + 7_200)
+    world, found = look(world)
+    assert (world.memory.in_vain, restarts(found)) == ({}, [(NAME,)])
+
+
+# --- an environment with white space -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "conf", "missing"),
+    [
+        ("webmail.example.org smtp.*", "webmail.example.org,smtp.*", "webmail.example.org"),
+        ("imap.* ,webmail.example.org", "imap.*,webmail.example.org", "imap.example.org"),
+        (
+            "imap.*",
+            "imap.*,webmail.example.org",
+            None,
+        ),  # the administrator's own change is the administrator's
+    ],
+)
+def test_environment_is_renewed_after_a_repair_though_no_policy_host_is_missing(
+    old: str, conf: str, missing: str | None
+) -> None:
+    """The administrator's names are what was lost."""
+    names = ("webmail.example.org", "smtp.example.org", "imap.example.org")
+    there = frozenset({HOST, NAME, *names} - {missing})
+    world = waiting(names=there, conf={"ADDITIONAL_SAN": conf}, acme_san=old, addresses={})
+    seen = observed(world)
+    if missing:
+        extra = observed(replace(world, names=frozenset(names)))
+        seen = replace(seen, dns=extra.dns, challenges={**seen.challenges, **extra.challenges})
+    found = make_plan(seen, Settings())
+    assert restarts(found) == ([(missing,)] if missing else [])
+    assert all(isinstance(a, RecreateAcme) for a in found.actions if hasattr(a, "names"))
+
+
+def test_lost_name_alone_needs_no_gathering() -> None:
+    """It does not come with a new domain: as soon as it passes, it is brought back."""
+    world, _ = look(replace(lost_world(), now=NOW + 120))
+    world = replace(world, without_address=frozenset(), now=NOW + 7_200)
+    assert restarts(plan(world)) == [(OLD,)]
