@@ -1,0 +1,161 @@
+"""Rows about the HTTP probe, and about how a run ends."""
+
+from tests.acme_cases.case import (
+    AAAA,
+    BASE,
+    CLIENTS,
+    ERRORS,
+    FILE,
+    FOREIGN,
+    FULL,
+    HOST,
+    MANY,
+    NONE_VALID,
+    RENEWED,
+    REQUESTED,
+    V4,
+    V6,
+    V6_LONG,
+    WEBMAIL,
+    WITHOUT_HOST,
+    A,
+    AcmeCase,
+    confirmed,
+    mismatch,
+    named,
+    own,
+)
+
+HTTP = (
+    AcmeCase(
+        id="http-site-of-ones-own",
+        http={"mta-sts.a.test": "another site"},
+        names=CLIENTS,
+        failed=("mta-sts.a.test",),
+        log=(f"Confirmed A record with IP {V4}, but HTTP validation failed",),
+    ),
+    AcmeCase(
+        id="http-not-found-for-an-old-name",
+        http={"autodiscover.a.test": "404"},
+        held=FULL,
+        names=(HOST, "autoconfig.a.test", "mta-sts.a.test"),
+        failed=("autodiscover.a.test",),
+        log=(RENEWED,),
+    ),
+    AcmeCase(id="http-redirect-is-followed", http={"mta-sts.a.test": "redirect"}, names=FULL),
+    AcmeCase(
+        id="http-hostname-has-a-site-of-its-own",
+        http={HOST: "another site"},
+        held=FULL,
+        names=WITHOUT_HOST,
+        failed=(HOST,),
+        log=(f"Confirmed A record with IP {V4}, but HTTP validation failed", REQUESTED),
+    ),
+    AcmeCase(
+        id="http-over-ipv6",
+        zone={**BASE, "mta-sts.a.test": {**A, **AAAA}},
+        http={"mta-sts.a.test": "404"},
+        public=(V4, V6),
+        names=CLIENTS,
+        failed=("mta-sts.a.test",),
+        log=(f"Confirmed AAAA record with IP {V6_LONG}, but HTTP validation failed",),
+    ),
+    AcmeCase(
+        id="http-port-shut",
+        http=dict.fromkeys(FULL, "refused"),
+        held=CLIENTS,
+        names=CLIENTS,
+        failed=FULL,
+        sleep="1h",
+        log=(NONE_VALID, "Use SKIP_LETS_ENCRYPT=y in mailcow.conf to skip it permanently."),
+    ),
+    AcmeCase(
+        id="skip-http-verification-and-the-order-fails",
+        conf={"SKIP_HTTP_VERIFICATION": "y"},
+        http={"mta-sts.a.test": "another site"},
+        held=CLIENTS,
+        names=CLIENTS,
+        sleep="30m",
+        log=(*confirmed("mta-sts.a.test"), ERRORS),
+    ),
+    AcmeCase(
+        id="skip-http-verification-still-compares",
+        conf={"SKIP_HTTP_VERIFICATION": "y"},
+        zone={**BASE, "mta-sts.a.test": {"A": (FOREIGN,)}},
+        names=CLIENTS,
+        failed=("mta-sts.a.test",),
+        log=(mismatch("mta-sts.a.test", FOREIGN),),
+    ),
+    AcmeCase(
+        id="skip-both-and-one-wrong-name-fails-the-order",
+        conf={"SKIP_IP_CHECK": "y", "SKIP_HTTP_VERIFICATION": "y"},
+        zone={**BASE, "mta-sts.a.test": {"A": (FOREIGN,)}},
+        held=CLIENTS,
+        names=CLIENTS,
+        sleep="30m",
+        log=(f"Confirmed A record {FOREIGN}", ERRORS),
+    ),
+)
+
+ENDS = (
+    AcmeCase(
+        id="skip-lets-encrypt",
+        conf={"SKIP_LETS_ENCRYPT": "y"},
+        names=(HOST,),
+        sleep="365d",
+        log=("SKIP_LETS_ENCRYPT=y, skipping Let's Encrypt...",),
+        never=("Initializing",),
+    ),
+    AcmeCase(
+        id="certificate-of-another-issuer",
+        issuer="Some other authority",
+        names=(HOST,),
+        sleep="3650d",
+        log=(
+            (
+                "Found certificate with issuer other than mailcow snake-oil CA and Let's Encrypt, "
+                "skipping ACME client..."
+            ),
+        ),
+        never=("Initializing",),
+    ),
+    AcmeCase(id="certificate-of-mailcow-itself", issuer="mailcow", names=FULL),
+    AcmeCase(id="certificate-of-the-staging-servers", issuer="Fake LE Intermediate X1", names=FULL),
+    AcmeCase(
+        id="hundred-names",
+        version=FILE,
+        domains=dict.fromkeys([*MANY][:33], "active"),
+        conf={"ADDITIONAL_SAN": "mta-sts.*"},
+        policies={},
+        zone={HOST: A, **own(*[*MANY][:33])},
+        names=named(*own(*[*MANY][:33])),
+    ),
+    AcmeCase(
+        id="one-name-more-than-a-hundred-fails-the-order",
+        version=FILE,
+        domains=dict.fromkeys([*MANY][:33], "active"),
+        conf={"ADDITIONAL_SAN": f"mta-sts.*,{WEBMAIL}"},
+        policies={},
+        zone={HOST: A, WEBMAIL: A, **own(*[*MANY][:33])},
+        names=(HOST,),
+        sleep="30m",
+        log=(ERRORS,),
+    ),
+    AcmeCase(
+        id="names-without-records-do-not-count",
+        domains=MANY | {f"e{number:02}.test": "active" for number in range(18)},
+        policies=dict.fromkeys((*MANY, *(f"e{number:02}.test" for number in range(18))), True),
+        zone={
+            HOST: A,
+            **own(*MANY, prefixes=("mta-sts",)),
+            **own(*(f"e{number:02}.test" for number in range(18)), prefixes=("mta-sts",)),
+        },
+        names=named(
+            *(f"mta-sts.{name}" for name in MANY), *(f"mta-sts.e{number:02}.test" for number in range(18))
+        ),
+        failed=(
+            *(f"{p}.{name}" for name in MANY for p in ("autoconfig", "autodiscover")),
+            *(f"{p}.e{number:02}.test" for number in range(18) for p in ("autoconfig", "autodiscover")),
+        ),
+    ),
+)
