@@ -11,7 +11,7 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +23,7 @@ from sidecar.demo.simulated_admin import Administered
 from sidecar.demo.simulated_api import PREFIX, Api
 from sidecar.demo.simulated_faults import (
     API,
+    CHALLENGE,
     DNS_PAGE,
     EVERYTHING,
     OTHER,
@@ -43,6 +44,7 @@ from sidecar.demo.simulated_http import (
     Answer,
     Ask,
     Session,
+    Site,
     may_be_packed,
     nginx_page,
     php,
@@ -51,11 +53,22 @@ from sidecar.demo.simulated_http import (
 from sidecar.demo.simulated_php import name_of
 from sidecar.demo.simulated_world import World
 
-__all__ = ["API", "DNS_PAGE", "EVERYTHING", "POLICY", "Fault", "KeyUse", "SeenRequest", "SimulatedMailcow"]
+__all__ = [
+    "API",
+    "CHALLENGE",
+    "DNS_PAGE",
+    "EVERYTHING",
+    "POLICY",
+    "Fault",
+    "KeyUse",
+    "SeenRequest",
+    "SimulatedMailcow",
+]
 
 READ_WRITE_KEY = "SIMULA-TEDMAI-LCOW00-READ00-WRITE0"
 READ_ONLY_KEY = "SIMULA-TEDMAI-LCOW00-READ00-0NLY00"
 _POLICY_PATH = "/.well-known/mta-sts.txt"
+_CHALLENGE_PATH = "/.well-known/acme-challenge/"
 
 
 class KeyUse(StrEnum):
@@ -86,12 +99,23 @@ class SimulatedMailcow(Administered):
 
     `key`, `read_only_key` (None: no such key), `allow_from`, `skip_ip_check` and `says_version` may be
     changed while it runs; a fault and a delay hold for a route such as `get/domain/all`, for its first
-    words (`get/domain`, `edit`), or for `API`, `POLICY`, `DNS_PAGE` or `EVERYTHING`.
+    words (`get/domain`, `edit`), or for `API`, `CHALLENGE`, `POLICY`, `DNS_PAGE` or `EVERYTHING`.
+    `sites` are hosts for which port 80 belongs to a site of the administrator's own (None: it is shut).
     """
 
-    def __init__(self, world: World, api: Api, *, policy_file: Path | None, http_redirect: bool) -> None:
+    def __init__(
+        self,
+        world: World,
+        api: Api,
+        *,
+        policy_file: Path | None,
+        challenge_folder: Path | None,
+        http_redirect: bool,
+    ) -> None:
         super().__init__(world, api)
         self.policy_file = policy_file
+        self.challenge_folder = challenge_folder
+        self.sites: dict[str, Site | None] = {}
         self.http_redirect = http_redirect
         self.requests: list[SeenRequest] = []
         self.url = ""
@@ -112,6 +136,7 @@ class SimulatedMailcow(Administered):
         read_only_key: str | None = READ_ONLY_KEY,
         allow_from: Iterable[str] = ("127.0.0.0/8", "::1"),
         policy_file: Path | None = None,
+        challenge_folder: Path | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         tls: ssl.SSLContext | None = None,
@@ -121,13 +146,20 @@ class SimulatedMailcow(Administered):
     ) -> Self:
         """Listens on `host` and `port` (0: a free one), with TLS alone where a context is given.
 
-        `policy_file` is what the file generation serves; `http_redirect` is HTTP_REDIRECT=y.
+        `policy_file` is what the file generation serves, `challenge_folder` what acme-mailcow and nginx share;
+        `http_redirect` is HTTP_REDIRECT=y.
         Raises OSError where the port is taken.
         """
         world = World(version=version, hostname=hostname, timezone=timezone, clock=clock)
         api = Api(world, key=key, read_only_key=read_only_key)
         api.allow_from = tuple(allow_from)
-        self = cls(world, api, policy_file=policy_file, http_redirect=http_redirect)
+        self = cls(
+            world,
+            api,
+            policy_file=policy_file,
+            challenge_folder=challenge_folder,
+            http_redirect=http_redirect,
+        )
         server = web.Application(client_max_size=64 * 2**20)
         server.router.add_route("*", "/{tail:.*}", self._serve)
         self._runner = web.AppRunner(server, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
@@ -195,7 +227,7 @@ class SimulatedMailcow(Administered):
             tls=request.secure,
         )
         route = self._route(ask)
-        names = ways(route, by_php=route != POLICY or self.world.release.native)
+        names = ways(route, by_php=self._by_php(route))
         await self._note(self._seen(ask, route, cookie=bool(request.cookies)))
         try:
             if delay := self._faults.delay(names):
@@ -213,6 +245,10 @@ class SimulatedMailcow(Administered):
     async def _respond(
         self, request: web.Request, ask: Ask, route: str, fault: Fault | None
     ) -> web.StreamResponse:
+        host = ask.host.partition(":")[0].lower()
+        if not ask.tls and host in self.sites:
+            site = self.sites[host]
+            return _hang_up(request) if site is None else _response(ask, site(ask))
         kind = fault.kind if fault else None
         if kind is Kind.SILENCE:
             await self._closing.wait()
@@ -234,17 +270,20 @@ class SimulatedMailcow(Administered):
         return response
 
     async def _answer(self, ask: Ask, session: Session, route: str, fault: Fault | None) -> Answer:
-        by_php = route != POLICY or self.world.release.native
-        if self.http_redirect and not ask.tls and not (route == POLICY and by_php):
-            if ask.path.startswith("/.well-known/acme-challenge/"):
-                return nginx_page(404, content_type=PLAIN_BLOCK)
+        by_php = self._by_php(route)
+        answered_plainly = route == CHALLENGE or (route == POLICY and by_php)
+        if self.http_redirect and not ask.tls and not answered_plainly:
             host = ask.host.partition(":")[0]
             location = f"https://{host}{ask.path}"
             return nginx_page(301, content_type=PLAIN_BLOCK, headers={"Location": location})
         if fault and (instead := in_place_of(fault, ask)):
             return instead
         if not by_php:
-            return await asyncio.to_thread(static_file, self.policy_file, ask)
+            answer = await asyncio.to_thread(static_file, self._file(ask, route), ask)
+            if self.http_redirect and not ask.tls and answer.content_type:
+                # The block that redirects says no charset.
+                answer = replace(answer, content_type=answer.content_type.partition(";")[0])
+            return answer
         if fault and (message := message_before(fault)):
             session.pending.append(message)
         self.world.read_only = fault is not None and fault.kind is Kind.READ_ONLY
@@ -254,9 +293,21 @@ class SimulatedMailcow(Administered):
             self.world.read_only = False
         return changed(fault, route, answer) if fault else answer
 
+    def _by_php(self, route: str) -> bool:
+        return route != CHALLENGE and (route != POLICY or self.world.release.native)
+
+    def _file(self, ask: Ask, route: str) -> Path | None:
+        if route == POLICY:
+            return self.policy_file
+        name = ask.path.removeprefix(_CHALLENGE_PATH)
+        plain = name and "/" not in name and name != ".."
+        return self.challenge_folder / name if self.challenge_folder and plain else None
+
     def _route(self, ask: Ask) -> str:
         if ask.path.startswith(PREFIX):
             return ask.path.removeprefix(PREFIX).rstrip("/")
+        if ask.path.startswith(_CHALLENGE_PATH):
+            return CHALLENGE
         native = self.world.release.native
         if ask.path == _POLICY_PATH or (native and ask.path.startswith(_POLICY_PATH)):
             return POLICY

@@ -21,6 +21,8 @@ API = "api"
 POLICY = "policy"
 """/.well-known/mta-sts.txt, on either generation."""
 DNS_PAGE = "dns_diagnostics"
+CHALLENGE = "acme-challenge"
+"""Files in the challenge folder, which nginx serves by itself."""
 OTHER = "other"
 
 
@@ -164,7 +166,7 @@ def ways(route: str, *, by_php: bool) -> tuple[str, ...]:
     while "/" in route:
         route = route.rpartition("/")[0]
         names.append(route)
-    if names[0] not in {POLICY, DNS_PAGE, OTHER}:
+    if names[0] not in {POLICY, DNS_PAGE, CHALLENGE, OTHER}:
         names.append(API)
     return (*names, EVERYTHING) if by_php else tuple(names)
 

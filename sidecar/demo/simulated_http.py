@@ -5,12 +5,12 @@ without a socket. Routes and tables do not belong here.
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from sidecar.demo.simulated_php import compact_json
 
@@ -90,6 +90,16 @@ class Answer:
     body: Body
     session: bool = True
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Site: TypeAlias = Callable[[Ask], Answer]
+"""A site of the administrator's own, which has a host's port 80 in place of mailcow."""
+
+
+def another_site(ask: Ask) -> Answer:
+    """One that answers every path with a page of its own."""
+    del ask
+    return Answer(200, HTML, Body(b"<html>a site of my own</html>"), session=False)
 
 
 def php(

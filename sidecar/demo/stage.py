@@ -20,10 +20,13 @@ import aiohttp
 import sidecar
 from sidecar.assembly import engine_of
 from sidecar.demo.acme import StandInAcme
+from sidecar.demo.acme_checks import CHALLENGES
+from sidecar.demo.acme_names import environment
 from sidecar.demo.names import DemoDns
 from sidecar.demo.simulated import SeenRequest, SimulatedMailcow
-from sidecar.demo.standins import Containers, InMemory, RecordedEngine
+from sidecar.demo.standins import RUNNING_SINCE_S, Containers, InMemory, RecordedEngine
 from sidecar.demo.standins_docker import NoStandInError, in_docker
+from sidecar.demo.web import DemoWeb
 from sidecar.mailcow.acme_engine import AcmeEngine
 from sidecar.observed import Backend, Project, Seen
 from sidecar.reconcile import Report
@@ -65,8 +68,6 @@ AUTODISCOVER_SAN=y
 API_KEY={key}
 API_ALLOW_FROM=127.0.0.1
 """
-
-_ACME_KEYS = ("MAILCOW_HOSTNAME", "ADDITIONAL_SAN", "AUTODISCOVER_SAN")
 
 
 @dataclass(slots=True)
@@ -141,16 +142,11 @@ class Stage:
 
     def add_domain(self, name: str, *, with_record: bool = True) -> None:
         """A domain in mailcow's page, and its records in the DNS, with or without the one that MTA-STS needs."""
-        self.mailcow.add_domain(name)
-        self.dns.publish(name, "MX", f"10 {HOST}.")
-        for prefix in CLIENT_NAMES:
-            self.dns.publish(f"{prefix}.{name}", "CNAME", f"{HOST}.")
-        if with_record:
-            self.publish_record(name)
+        add_domain(self.mailcow, self.dns, name, with_record=with_record)
 
     def publish_record(self, name: str) -> None:
         """The DNS record that MTA-STS needs first."""
-        self.dns.publish(f"mta-sts.{name}", "CNAME", f"{HOST}.")
+        _publish_record(self.dns, name)
 
     async def command(self, *arguments: str) -> str:
         """What `sidecar` with these arguments prints, as a process of its own beside the running one."""
@@ -174,10 +170,24 @@ class Stage:
         return output.decode(errors="replace").strip()
 
 
+def add_domain(mailcow: SimulatedMailcow, dns: DemoDns, name: str, *, with_record: bool = True) -> None:
+    """As the stage's own; for before there is a stage."""
+    mailcow.add_domain(name)
+    dns.publish(name, "MX", f"10 {HOST}.")
+    for prefix in CLIENT_NAMES:
+        dns.publish(f"{prefix}.{name}", "CNAME", f"{HOST}.")
+    if with_record:
+        _publish_record(dns, name)
+
+
+def _publish_record(dns: DemoDns, name: str) -> None:
+    dns.publish(f"mta-sts.{name}", "CNAME", f"{HOST}.")
+
+
 def _acme_environment(conf: Path) -> dict[str, str]:
-    """The variables of acme-mailcow in a mailcow.conf as simple as the demo's."""
+    """The variables of acme-mailcow for a mailcow.conf as simple as the demo's."""
     lines = [line.partition("=") for line in conf.read_text().splitlines() if not line.startswith("#")]
-    return {key: value.split(" ")[0] for key, _, value in lines if key in _ACME_KEYS}
+    return environment({key: value.split(" ")[0] for key, _, value in lines})
 
 
 @asynccontextmanager
@@ -191,43 +201,45 @@ async def staged(backend: Backend) -> AsyncIterator[Stage]:
             version=VERSIONS[backend],
             hostname=HOST,
             policy_file=mailcow_dir / "data/web/.well-known/mta-sts.txt",
+            challenge_folder=mailcow_dir / CHALLENGES,
         )
         stack.push_async_callback(mailcow.close)
         _make_directory(mailcow_dir, mailcow.key or "")
         dns = await DemoDns.start()
         stack.push_async_callback(dns.close)
-        acme = StandInAcme(mailcow_dir, mailcow, dns, backend, HOST)
+        web = DemoWeb(dns, mailcow.url, frozenset({ADDRESS}))
+        acme = StandInAcme(mailcow_dir, mailcow, dns, web, (ADDRESS, ""))
         http = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-        containers = await _containers(acme)
-        stack.push_async_callback(containers.close)
-        stage = Stage(backend, folder, mailcow, dns, acme, containers, http)
         dns.publish(HOST, "A", ADDRESS)
         dns.publish(ENFORCED, "CAA", '0 issue "letsencrypt.org"')
-        stage.add_domain("example.org")
-        stage.add_domain(ENFORCED)
+        add_domain(mailcow, dns, "example.org")
+        add_domain(mailcow, dns, ENFORCED)
         if backend is Backend.NATIVE:
-            stage.add_domain("example.com", with_record=False)
+            add_domain(mailcow, dns, "example.com", with_record=False)
         prefixes = CLIENT_NAMES
         acme.first([HOST, *(f"{p}.{row.name}" for row in mailcow.world.rows() for p in prefixes)])
-        yield stage
+        containers = await _containers(acme)
+        stack.push_async_callback(containers.close)
+        yield Stage(backend, folder, mailcow, dns, acme, containers, http)
 
 
 async def _containers(acme: StandInAcme) -> Containers:
     """In the real Docker engine where that works; in memory otherwise, with the reason."""
-    environment = _acme_environment(acme.mailcow_dir / "mailcow.conf")
+    values = _acme_environment(acme.mailcow_dir / "mailcow.conf")
     usual = engine_of(os.environ)
     # The demo may run in a container of some project; that is not the one to look at.
     real = AcmeEngine(usual.docker_host, cert_path=usual.cert_path, own_ids=lambda: ())
     try:
-        return await in_docker(real, environment, acme.run)
+        return await in_docker(real, values, acme.run)
     except NoStandInError as error:
         await real.close()
-        engine = RecordedEngine("mta-sts-demo", environment, acme.run)
+        before = await acme.run(values, ago=RUNNING_SINCE_S)
+        engine = RecordedEngine("mta-sts-demo", values, acme.run, before)
         return InMemory(engine, f"recorded in memory, nothing is really restarted: {error}")
 
 
 def _make_directory(mailcow_dir: Path, key: str) -> None:
-    for name in ("data/web/.well-known", "data/conf", "data/assets"):
+    for name in (CHALLENGES, "data/conf", "data/assets"):
         (mailcow_dir / name).mkdir(parents=True)
     conf = mailcow_dir / "mailcow.conf"
     conf.touch(mode=0o600)

@@ -11,15 +11,18 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, cast
 
-from sidecar.demo.acme import WORK_S
+import docker
+import docker.errors
+
+from sidecar.demo.acme import WORK_S, Ran
 from sidecar.errors import TemporaryError
 from sidecar.mailcow.acme_engine import AcmeEngine
 from sidecar.mailcow.containers import ACME, NGINX
 from sidecar.observed import Container, Project, Seen, Sight
 
-RunOfAcme: TypeAlias = Callable[[Mapping[str, str]], Awaitable[None]]
+RunOfAcme: TypeAlias = Callable[[Mapping[str, str]], Awaitable[Ran]]
 """What acme-mailcow does with its environment each time that it is started."""
 RUNNING_SINCE_S = 3600.0
 
@@ -65,18 +68,22 @@ class InMemory:
 class RecordedEngine(AcmeEngine):
     """An Engine without an engine: it answers as the real one would for these two containers."""
 
-    def __init__(self, project: str, environment: Mapping[str, str], run: RunOfAcme) -> None:
+    def __init__(
+        self, project: str, environment: Mapping[str, str], run: RunOfAcme, first: Ran | None = None
+    ) -> None:
+        """`first` is the run of acme-mailcow that is over."""
         # Events are asked for at this address, too, and there are none: the sidecar looks by itself then.
         super().__init__("unix:///nonexistent/docker.sock")
         self.acme_starts = 0
         self._project = project
         self._run = run
         self._ids = itertools.count(1)
-        self._sleep: str | None = "1d"
-        self._log: list[tuple[float, str]] = []
+        first = first or Ran("1d", ())
+        self._sleep: str | None = first.sleep
         self._task: asyncio.Task[None] | None = None
-        started = time.time() - RUNNING_SINCE_S
+        started = first.lines[0][0] if first.lines else time.time() - RUNNING_SINCE_S
         self._acme = self._container(ACME, started, environment)
+        self._log = list(first.lines)
         self._nginx = self._container(NGINX, started, {})
 
     def _container(self, service: str, started: float, environment: Mapping[str, str]) -> Container:
@@ -109,6 +116,7 @@ class RecordedEngine(AcmeEngine):
         del expected, now
         self._check(container_id, expected_started_at)
         self._acme = self._container(ACME, time.time(), {**self._acme.env, **environment})
+        self._log.clear()
         self._begin()
 
     async def heal(self, project_name: str) -> str | None:
@@ -122,16 +130,17 @@ class RecordedEngine(AcmeEngine):
         if self._sleep is None:
             raise TemporaryError("acme-mailcow was not started anew: it is at work now")
 
-    async def logs_tail(
-        self, container_id: str, since: float, limit: int = 50, *, stamped: bool = False
-    ) -> tuple[str, ...]:
-        """The stand-in's log."""
-        lines = [
-            f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%fZ} {line}" if stamped else line
-            for at, line in self._log
-            if at >= since and container_id == self._acme.id
-        ]
-        return tuple(lines[-limit:])
+    def _connected(self) -> docker.APIClient:
+        """What is only read is asked of an engine that knows nothing but the log."""
+        return cast(docker.APIClient, _Client(self))
+
+    def log_of(self, container_id: str) -> list[tuple[float, str]]:
+        """The lines of a container's log with their times."""
+        if container_id == self._acme.id:
+            return list(self._log)
+        if container_id == self._nginx.id:
+            return []
+        raise docker.errors.NotFound(f"No such container: {container_id}")
 
     def _begin(self) -> None:
         self.acme_starts += 1
@@ -141,11 +150,10 @@ class RecordedEngine(AcmeEngine):
         self._task = asyncio.create_task(self._at_work(self._acme.env))
 
     async def _at_work(self, environment: Mapping[str, str]) -> None:
-        self._log.append((time.time(), "stand-in for acme-mailcow: checking names"))
         await asyncio.sleep(WORK_S)
-        await self._run(environment)
-        self._log.append((time.time(), "stand-in for acme-mailcow: sleeping 1d"))
-        self._sleep = "1d"
+        ran = await self._run(environment)
+        self._log += ran.lines
+        self._sleep = ran.sleep
 
     async def end(self) -> None:
         """No run goes on after this."""
@@ -153,3 +161,40 @@ class RecordedEngine(AcmeEngine):
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """As much of the Engine's client as reading a log takes."""
+
+    engine: RecordedEngine
+
+    def logs(
+        self,
+        container: str,
+        *,
+        stdout: bool = True,
+        stderr: bool = True,
+        timestamps: bool = False,
+        tail: int | str = "all",
+        since: float | datetime | None = None,
+        until: float | datetime | None = None,
+    ) -> bytes:
+        """The log as the Engine gives it: with `timestamps`, each line behind its time."""
+        del stderr  # the stand-in writes nothing there
+        lines = [
+            f"{engine_time(at)} {text}" if timestamps else text
+            for at, text in self.engine.log_of(container)
+            if stdout and _unix(since, 0.0) <= at <= _unix(until, at)
+        ]
+        kept = lines if tail == "all" else lines[max(0, len(lines) - int(tail)) :]
+        return "".join(f"{line}\n" for line in kept).encode()
+
+
+def engine_time(at: float) -> str:
+    """A time as the Engine writes it before a line of a log."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%f}000Z"
+
+
+def _unix(given: float | datetime | None, otherwise: float) -> float:
+    return given.timestamp() if isinstance(given, datetime) else otherwise if given is None else given

@@ -25,7 +25,7 @@ import docker
 import docker.errors
 import requests
 
-from sidecar.demo.acme import WORK_S
+from sidecar.demo.acme import WORK_S, Ran
 from sidecar.demo.standins import RunOfAcme
 from sidecar.errors import SidecarError
 from sidecar.mailcow.acme_engine import AcmeEngine
@@ -37,11 +37,14 @@ _READY_S = 5.0
 _PROGRAMS = ("sh", "sleep")
 _IMAGES_AT_HAND = ("busybox:latest", "alpine:latest")
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
-# `sleep 2` is work, `sleep 1d` is the wait between two runs.
+# `sleep 1` is work: until somebody tells how the run ended, for a minute at most.
 _ACME = (
-    "trap 'exit 0' TERM; (sleep 600; kill $$) & "
-    "echo checking names; sleep 2 & wait $!; echo sleeping 1d; sleep 1d & wait $!"
+    "trap 'exit 0' TERM; (sleep 600; kill $$) & : > /ended; n=0; "
+    "while [ ! -s /ended ] && [ $n -lt 60 ]; do sleep 1 & wait $!; n=$((n+1)); done; "
+    "sleep $(read s < /ended; echo ${s:-1d}) & wait $!"
 )
+# Told from outside: the lines of the run into the container's log, and the wait after it.
+_TOLD = 'for line do printf "%s\\n" "$line"; done > /proc/1/fd/1; echo "$0" > /ended'
 _NGINX = "trap 'exit 0' TERM; sleep 600 & wait $!"
 
 
@@ -79,10 +82,11 @@ class InDocker:
 
     # --- blocking
 
-    def start(self, environment: Mapping[str, str]) -> None:
-        """Both containers; raises NoStandInError where they do not stay up."""
+    def start(self, environment: Mapping[str, str], first: Ran) -> None:
+        """Both containers, acme-mailcow behind its first run; raises NoStandInError where they do not stay up."""
         self._start(ACME, _ACME, environment)
         self._start(NGINX, _NGINX, {})
+        self._tell(self.ids[ACME], first)
         deadline = time.monotonic() + _READY_S
         while not all(self._up(service) for service in (ACME, NGINX)):
             if time.monotonic() > deadline:
@@ -112,6 +116,12 @@ class InDocker:
         wanted = "sleep 1d" if service == ACME else "sleep 600"
         return any(process[-1] == wanted for process in found["Processes"])
 
+    def _tell(self, container: str, ran: Ran) -> None:
+        """Lets the container's log say what a run said, and the container sleep as after it."""
+        lines = [text for _, text in ran.lines]
+        made = self.client.exec_create(container, ["/bin/sh", "-c", _TOLD, ran.sleep, *lines])
+        self.client.exec_start(made["Id"])
+
     def remove(self) -> None:
         """All containers of the project, whoever made them, and the image if it was made for them."""
         with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
@@ -129,12 +139,14 @@ class InDocker:
             with contextlib.suppress(docker.errors.NotFound):
                 self.client.remove_container(container, force=True)
 
-    def _acme_environment(self) -> dict[str, str]:
-        """That of the running acme-mailcow, whoever made it."""
+    def _running(self) -> tuple[str, dict[str, str]]:
+        """The running acme-mailcow, whoever made it, and its environment."""
         found = [self.client.inspect_container(container) for container in self._containers(ACME)]
         running = [one for one in found if one["State"]["Running"]]
-        lines = running[0]["Config"]["Env"] if running else []
-        return {key: value for key, _, value in (line.partition("=") for line in lines)}
+        if not running:
+            raise docker.errors.NotFound("no acme-mailcow is running")
+        pairs = (line.partition("=") for line in running[0]["Config"]["Env"])
+        return running[0]["Id"], {key: value for key, _, value in pairs}
 
     # --- what acme-mailcow does
 
@@ -144,7 +156,8 @@ class InDocker:
             self.acme_starts += 1
             await asyncio.sleep(WORK_S)
             with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
-                await self.run(await asyncio.to_thread(self._acme_environment))
+                container, environment = await asyncio.to_thread(self._running)
+                await asyncio.to_thread(self._tell, container, await self.run(environment))
 
 
 async def _starts(engine: AcmeEngine, project: str, since: float) -> AsyncIterator[None]:
@@ -163,8 +176,9 @@ async def _starts(engine: AcmeEngine, project: str, since: float) -> AsyncIterat
 
 
 async def in_docker(engine: AcmeEngine, environment: Mapping[str, str], run: RunOfAcme) -> InDocker:
-    """The containers, started, in the engine at this address; raises NoStandInError with why not."""
-    making = asyncio.create_task(asyncio.to_thread(_made, engine, environment, run))
+    """The containers, started, in the engine at this address, with a run behind them; raises NoStandInError with why not."""
+    before = await run(environment)
+    making = asyncio.create_task(asyncio.to_thread(_made, engine, environment, run, before))
     try:
         made = await asyncio.shield(making)
     except asyncio.CancelledError:
@@ -184,7 +198,7 @@ async def _last_start(made: InDocker) -> float:
     return datetime.fromisoformat(seen["State"]["StartedAt"]).timestamp() + 0.3
 
 
-def _made(engine: AcmeEngine, environment: Mapping[str, str], run: RunOfAcme) -> InDocker:
+def _made(engine: AcmeEngine, environment: Mapping[str, str], run: RunOfAcme, before: Ran) -> InDocker:
     client = _client(engine)
     try:
         image, ours = _image(client)
@@ -194,7 +208,7 @@ def _made(engine: AcmeEngine, environment: Mapping[str, str], run: RunOfAcme) ->
     project = f"mta-sts-demo-{secrets.token_hex(3)}"
     made = InDocker(engine, project, run, client, image, ours)
     try:
-        made.start(environment)
+        made.start(environment, before)
     except (docker.errors.DockerException, requests.RequestException) as error:
         made.remove()
         raise NoStandInError(f"no stand-in container could be started there: {error}") from error

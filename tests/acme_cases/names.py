@@ -126,7 +126,7 @@ NAMES = (
         id="san-capitals-in-a-full-name",
         conf={"ADDITIONAL_SAN": "Webmail.Host.Test"},
         zone={**BASE, WEBMAIL: A},
-        names=named(*FULL[1:], WEBMAIL),
+        names=(HOST, WEBMAIL, *FULL[1:]),
         log=confirmed("Webmail.Host.Test"),
     ),
     AcmeCase(
@@ -134,7 +134,7 @@ NAMES = (
         version=FILE,
         conf={"ADDITIONAL_SAN": "SMTP.*"},
         zone={**BASE, "smtp.a.test": A},
-        names=named(*CLIENTS[1:], "smtp.a.test"),
+        names=(HOST, "smtp.a.test", *CLIENTS[1:]),
         log=confirmed("SMTP.a.test"),
     ),
     AcmeCase(

@@ -59,9 +59,16 @@ async def test_name_without_records_does_not_exist_unless_one_below_it_does(
 
 async def test_published_record_is_answered_at_once(server: DemoDns) -> None:
     """That is how the demo lets a name appear."""
-    assert await server.addresses("mta-sts.example.com") == frozenset()
+    assert await server.short("mta-sts.example.com", "A") == ()
     server.publish("mta-sts.example.com", "CNAME", f"{HOST}.")
-    assert await server.addresses("mta-sts.example.com") == {"192.0.2.10"}
+    assert await server.short("mta-sts.example.com", "A") == (f"{HOST}.", "192.0.2.10")
+
+
+async def test_records_are_answered_in_the_order_in_which_they_were_published(server: DemoDns) -> None:
+    """Who takes the last one takes the same each time."""
+    published = [f"192.0.2.{number}" for number in range(1, 9)]
+    server.publish("many.example.org", "A", *published)
+    assert [list(await server.short("many.example.org", "A")) for _ in range(5)] == [published] * 5
 
 
 @pytest.mark.parametrize("rubbish", [b"", b"\x00" * 11, b"GET / HTTP/1.1\r\n\r\n"])
