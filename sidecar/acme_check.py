@@ -250,7 +250,7 @@ def _allows_method(parameters: Mapping[str, str], method: str) -> bool:
 
 
 def http_trouble(
-    name: str, ways: AcmeWays, challenge: Sight[Challenge], family: int, since: float
+    name: str, ways: AcmeWays, dns: Dns, challenge: Sight[Challenge], since: float
 ) -> NotReady | None:
     """Why the HTTP probe stands against the name. Let's Encrypt makes it even where acme-mailcow skips it."""
     if ways.dns_challenge:
@@ -264,16 +264,8 @@ def http_trouble(
     match found.value.answered:
         case Answered.YES:
             return None
-        case Answered.INSIDE if ways.skips_http or (run is not None and family in run.confirmed):
-            # acme-mailcow needs no public way, or it found one in its last run: only the sidecar has none.
-            return None
         case Answered.INSIDE:
-            return _unknown(
-                Check.HTTP,
-                f"{name} cannot be reached on port 80 from here ({found.value.said}), and acme-mailcow's last run "
-                f"confirmed no name over IPv{family}",
-                words=words,
-            )
+            return _from_inside(name, ways, dns, found.value.said, words)
         case Answered.NO:
             return NotReady(
                 Check.HTTP,
@@ -281,6 +273,28 @@ def http_trouble(
                 f"let http://{name}/.well-known/acme-challenge/ reach nginx-mailcow",
                 words=words,
             )
+
+
+def _from_inside(name: str, ways: AcmeWays, dns: Dns, said: str, words: str | None) -> NotReady | None:
+    """The sidecar has no public way to the name: it counts where acme-mailcow has one, and the address is ours."""
+    addresses = dns.addresses_of(name)
+    family = looked_at(addresses.value)[0] if isinstance(addresses, Seen) else 4
+    run = ways.run.value if isinstance(ways.run, Seen) else None
+    confirmed = ways.skips_http or (run is not None and family in run.confirmed)
+    # Where acme-mailcow compares nothing, a closed port elsewhere would look the same from here.
+    ours = name == ways.conf.hostname or ways.compares(family)
+    if not ours and isinstance(addresses, Seen):
+        ours = _as_hostname(name, addresses.value, ways, dns, 0.0) is None
+    if confirmed and ours:
+        return None
+    why = (
+        f"acme-mailcow's last run confirmed no name over IPv{family}"
+        if not confirmed
+        else f"it has not the addresses of {ways.conf.hostname}"
+    )
+    return _unknown(
+        Check.HTTP, f"{name} cannot be reached on port 80 from here ({said}), and {why}", words=words
+    )
 
 
 def log_trouble(name: str, ways: AcmeWays, dns: Dns) -> NotReady | None:

@@ -22,6 +22,8 @@ from sidecar.settings import Settings, load, mailcow_dir_of, read_config
 from sidecar.state import State
 from sidecar.teller import Teller
 
+TEST_HTTP_PORT = "SIDECAR_TEST_HTTP_PORT"
+"""Where the demo and tests have what is port 80 of the names in the world; nothing a user ever sets."""
 CLOSE_S = 0.3
 """What closing the connections to the Docker engine gets."""
 
@@ -61,12 +63,10 @@ async def assembled(
     *,
     patient: bool,
     engine: AcmeEngine | None = None,
-    challenge_port: int = 80,
 ) -> AsyncIterator[Parts]:
     """All parts, closed at the end. `patient`: wait for the DNS (one pass), instead of looking again later.
 
-    `engine` stands in for the Docker engine that the environment names; `challenge_port` is where the demo and tests
-    have the port 80 of the names.
+    `engine` stands in for the Docker engine that the environment names.
     """
     state = await asyncio.to_thread(State.open, settings.state_dir, clock.now())
     if state.notice is not None:
@@ -75,7 +75,14 @@ async def assembled(
         ledger = await Ledger.open(state)
         engine = engine or engine_of(env)
         lookups = Lookups(settings.resolver, clock.now)
-        observer = Observer(settings, clock, engine, lookups, patient=patient, challenge_port=challenge_port)
+        observer = Observer(
+            settings,
+            clock,
+            engine,
+            lookups,
+            patient=patient,
+            challenge_port=int(env.get(TEST_HTTP_PORT) or 80),
+        )
         applier = Applier(settings, clock, observer, engine, ledger, teller.outcome)
         try:
             yield Parts(settings, Passes(settings, clock, observer, applier, ledger), state, engine)

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sidecar.assembly import Parts, assembled, read_settings
+from sidecar.assembly import TEST_HTTP_PORT, Parts, assembled, read_settings
 from sidecar.demo.simulated import SimulatedMailcow
 from sidecar.reconcile import Report
 from sidecar.teller import Teller
@@ -16,11 +16,19 @@ from tests.mailcow.fake_engine import FakeContainer, FakeEngine
 from tests.mailcow.test_certificates import issued, put
 
 HOST = "mail.example.org"
-ADDRESS = "192.0.2.1"
+ADDRESS = "127.0.0.1"
+LOG = f"""\
+2026-08-01T10:00:02.5Z Sat Aug  1 12:00:02 CEST 2026 - Using existing domain rsa key /var/lib/acme/acme/key.pem
+2026-08-01T10:00:03.5Z Sat Aug  1 12:00:03 CEST 2026 - OK: {ADDRESS}, 0000:0000:0000:0000:0000:0000:0000:0000
+2026-08-01T10:00:04.5Z Sat Aug  1 12:00:04 CEST 2026 - Found A record for {HOST}: {ADDRESS}
+2026-08-01T10:00:05.5Z Sat Aug  1 12:00:05 CEST 2026 - Confirmed A record {ADDRESS}
+"""
+"""What acme-mailcow wrote in its last run."""
 CONF = """\
 # ------------------------------
 # mailcow configuration
 MAILCOW_HOSTNAME={host}
+HTTP_PORT={port}
 HTTPS_PORT=443
 API_KEY={key}
 API_ALLOW_FROM=127.0.0.1
@@ -68,6 +76,7 @@ class Stage:
             "MTA_STS_STATE_DIR": str(self.root.parent / "state"),
             "MTA_STS_API_URL": self.mailcow.url,
             "MTA_STS_RESOLVER": f"{self.resolver[0]}:{self.resolver[1]}",
+            TEST_HTTP_PORT: str(self.mailcow.port),
             "DOCKER_HOST": self.engine.docker_host,
             "MTA_STS_WEB_LISTEN": "127.0.0.1:0",
             "MTA_STS_VERIFY": "0",  # the hosts here have addresses that are not ours to speak to
@@ -117,7 +126,7 @@ class Stage:
 async def stage(tmp_path: Path, *, version: str = "2026-07a", **env: str) -> AsyncIterator[Stage]:
     """A mailcow with the domain example.org, whose name is not in the certificate and does not resolve yet."""
     root = tmp_path / "mailcow"
-    for folder in ("data/web/.well-known", "data/assets/ssl/backups", "data/conf"):
+    for folder in ("data/web/.well-known/acme-challenge", "data/assets/ssl/backups", "data/conf"):
         (root / folder).mkdir(parents=True)
     async with AsyncExitStack() as stack:
         file = root / "data/web/.well-known/mta-sts.txt"
@@ -125,12 +134,12 @@ async def stage(tmp_path: Path, *, version: str = "2026-07a", **env: str) -> Asy
             await SimulatedMailcow.start(version=version, hostname=HOST, policy_file=file)
         )
         mailcow.add_domain("example.org")
-        acme = FakeContainer("a" * 64, "acme-mailcow", env=["ADDITIONAL_SAN="])
+        acme = FakeContainer("a" * 64, "acme-mailcow", env=["ADDITIONAL_SAN="], log=LOG)
         nginx = FakeContainer("b" * 64, "nginx-mailcow")
         engine = await stack.enter_async_context(fake_engine.serving(acme, nginx))
         table: dict[tuple[str, str], faulty.Reply] = {}
         _, resolver = await stack.enter_async_context(faulty.serving(table))
-        (root / "mailcow.conf").write_text(CONF.format(host=HOST, key=mailcow.key))
+        (root / "mailcow.conf").write_text(CONF.format(host=HOST, key=mailcow.key, port=mailcow.port))
         (root / "mailcow.conf").chmod(0o600)
         found = Stage(
             root, mailcow, engine, table, resolver, more={"COMPOSE_PROJECT_NAME": "mailcowdockerized", **env}

@@ -130,7 +130,7 @@ def test_model_never_passes_a_name_that_acme_mailcow_leaves_out(case: AcmeCase) 
         for name in names
         if address_trouble(name, made, dns, NOW, strict=True) is None
         and caa_trouble(name, made, dns, NOW) is None
-        and http_trouble(name, made, Seen(probe(case, name), NOW), 4, NOW) is None
+        and http_trouble(name, made, dns, Seen(probe(case, name), NOW), NOW) is None
     }
     real = {n.lower() for n in (*case.names, *(n for names in case.others for n in names))}
     if case.sleep == "1d":
@@ -168,6 +168,7 @@ def test_san_is_split_as_acme_mailcow_splits_it(
 
 
 NAME = "mta-sts.a.test"
+OURS = "192.0.2.10"
 
 
 def dns_of(
@@ -290,30 +291,36 @@ def test_account_of_a_name_in_the_certificate_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answered", "conf", "run", "passes"),
+    ("answered", "conf", "run", "address", "passes"),
     [
-        (Answered.YES, {}, DETECTED, True),
-        (Answered.NO, {}, DETECTED, False),
-        (Answered.NO, {"SKIP_HTTP_VERIFICATION": "y"}, DETECTED, False),
-        (Answered.INSIDE, {}, DETECTED, True),
-        (Answered.INSIDE, {}, AcmeRun(NOW, "192.0.2.10", None, detected=True), False),
-        (Answered.INSIDE, {"SKIP_HTTP_VERIFICATION": "y"}, None, True),
-        (Answered.INSIDE, {}, None, False),
-        (Answered.NO, {"ACME_DNS_CHALLENGE": "y"}, DETECTED, True),
+        (Answered.YES, {}, DETECTED, OURS, True),
+        (Answered.NO, {}, DETECTED, OURS, False),
+        (Answered.NO, {"SKIP_HTTP_VERIFICATION": "y"}, DETECTED, OURS, False),
+        (Answered.INSIDE, {}, DETECTED, OURS, True),
+        (Answered.INSIDE, {}, AcmeRun(NOW, OURS, None, detected=True), OURS, False),
+        (Answered.INSIDE, {"SKIP_HTTP_VERIFICATION": "y"}, None, OURS, True),
+        (Answered.INSIDE, {}, None, OURS, False),
+        # compared with nothing: a closed port elsewhere looks the same from here
+        (Answered.INSIDE, {"SKIP_IP_CHECK": "y"}, DETECTED, "198.51.100.7", False),
+        (Answered.INSIDE, {"SKIP_IP_CHECK": "y"}, DETECTED, OURS, True),
+        (Answered.YES, {"SKIP_IP_CHECK": "y"}, DETECTED, "198.51.100.7", True),
+        (Answered.NO, {"ACME_DNS_CHALLENGE": "y"}, DETECTED, OURS, True),
     ],
 )
 def test_http_probe_counts(
-    answered: Answered, conf: dict[str, str], run: AcmeRun | None, passes: bool
+    answered: Answered, conf: dict[str, str], run: AcmeRun | None, address: str, passes: bool
 ) -> None:
     """Let's Encrypt makes it even where acme-mailcow does not; inside alone it counts where acme-mailcow has a way."""
-    trouble = http_trouble(NAME, way(run, frozenset(), **conf), Seen(Challenge(answered, "404"), NOW), 4, NOW)
+    trouble = http_trouble(
+        NAME, way(run, frozenset(), **conf), dns_of(address), Seen(Challenge(answered, "404"), NOW), NOW
+    )
     assert (trouble is None) is passes
 
 
 def test_missing_or_old_probe_is_unknown() -> None:
     """Unknown never permits."""
     for sight in (Unseen("not made", NOW), Seen(Challenge(Answered.YES), NOW - 1)):
-        trouble = http_trouble(NAME, way(DETECTED), sight, 4, NOW)
+        trouble = http_trouble(NAME, way(DETECTED), dns_of("192.0.2.10"), sight, NOW)
         assert trouble is not None
         assert trouble.unknown
 

@@ -33,8 +33,8 @@ class _Story:
 
 
 _STORIES: Mapping[Backend, _Story] = {
-    Backend.NATIVE: _Story(native_story.TITLE, native_story.tell, 33.0),
-    Backend.FILE: _Story(file_story.TITLE, file_story.tell, 24.0),
+    Backend.NATIVE: _Story(native_story.TITLE, native_story.tell, 90.0),
+    Backend.FILE: _Story(file_story.TITLE, file_story.tell, 90.0),
 }
 
 

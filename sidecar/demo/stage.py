@@ -18,7 +18,7 @@ from pathlib import Path
 import aiohttp
 
 import sidecar
-from sidecar.assembly import engine_of
+from sidecar.assembly import TEST_HTTP_PORT, engine_of
 from sidecar.demo.acme import StandInAcme
 from sidecar.demo.acme_checks import CHALLENGES
 from sidecar.demo.acme_names import environment
@@ -33,7 +33,8 @@ from sidecar.reconcile import Report
 from sidecar.settings import CONFIG
 
 HOST = "mail.example.org"
-ADDRESS = "192.0.2.10"
+ADDRESS = "127.0.0.1"
+"""Loopback: what the sidecar probes at port 80 stays on this machine."""
 VERSIONS = {Backend.NATIVE: "2026-07a", Backend.FILE: "2025-08"}
 POLICY_PATH = "/.well-known/mta-sts.txt"
 ENFORCED = "example.net"
@@ -55,7 +56,7 @@ _MAILCOW_CONF = """\
 # ------------------------------
 MAILCOW_HOSTNAME=mail.example.org
 DBPASS=a-password-that-stays-here
-HTTP_PORT=80
+HTTP_PORT={port}
 HTTPS_PORT=443
 TZ=Etc/UTC
 
@@ -107,6 +108,7 @@ class Stage:
             "MTA_STS_STATE_DIR": str(self.state_dir),
             "MTA_STS_API_URL": self.mailcow.url,
             "MTA_STS_RESOLVER": str(self.dns),
+            TEST_HTTP_PORT: str(self.mailcow.port),
             "MTA_STS_WEB_LISTEN": "127.0.0.1:0",
             "MTA_STS_VERIFY": "0",  # the demo's hosts have addresses that nobody is to speak to
             "COMPOSE_PROJECT_NAME": getattr(self.containers, "project", "mta-sts-demo"),
@@ -204,7 +206,7 @@ async def staged(backend: Backend) -> AsyncIterator[Stage]:
             challenge_folder=mailcow_dir / CHALLENGES,
         )
         stack.push_async_callback(mailcow.close)
-        _make_directory(mailcow_dir, mailcow.key or "")
+        _make_directory(mailcow_dir, mailcow.key or "", mailcow.port)
         dns = await DemoDns.start()
         stack.push_async_callback(dns.close)
         web = DemoWeb(dns, mailcow.url, frozenset({ADDRESS}))
@@ -238,12 +240,12 @@ async def _containers(acme: StandInAcme) -> Containers:
         return InMemory(engine, f"recorded in memory, nothing is really restarted: {error}")
 
 
-def _make_directory(mailcow_dir: Path, key: str) -> None:
+def _make_directory(mailcow_dir: Path, key: str, port: int) -> None:
     for name in (CHALLENGES, "data/conf", "data/assets"):
         (mailcow_dir / name).mkdir(parents=True)
     conf = mailcow_dir / "mailcow.conf"
     conf.touch(mode=0o600)
-    conf.write_text(_MAILCOW_CONF.format(key=key))
+    conf.write_text(_MAILCOW_CONF.format(key=key, port=port))
     (mailcow_dir / ".env").symlink_to("mailcow.conf")
     config = mailcow_dir / CONFIG
     config.parent.mkdir()

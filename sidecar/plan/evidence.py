@@ -14,7 +14,6 @@ from sidecar.acme_check import (
     caa_trouble,
     http_trouble,
     log_trouble,
-    looked_at,
 )
 from sidecar.observed import Kind, Observed, Question, Seen
 from sidecar.plan.certificate import Scene
@@ -95,9 +94,7 @@ def _by_dns(name: str, scene: Scene, observed: Observed) -> NotReady | None:
 
 
 def _by_http(name: str, scene: Scene, observed: Observed) -> NotReady | None:
-    found = observed.dns.addresses_of(name)
-    family = looked_at(found.value)[0] if isinstance(found, Seen) else 4
-    return http_trouble(name, scene.ways, observed.challenge_of(name), family, observed.now)
+    return http_trouble(name, scene.ways, observed.dns, observed.challenge_of(name), observed.now)
 
 
 def in_short(name: str, observed: Observed) -> str:
