@@ -85,8 +85,7 @@ def edit_list(data: bytes, key: str, *, add: Sequence[str], remove: Collection[s
     """`data` with only the list of `key` changed; the very same object where nothing is to be done.
 
     Entries are compared without case; an entry in `add` is not removed. Spaces between entries become commas, and
-    those behind one go; empty entries and repetitions go where the value is changed anyway. An absent key is
-    appended as a line.
+    those behind one go; empty entries and repetitions go where the value is changed anyway. An absent key is added.
 
     Raises ValueError, a sentence for a person, where that cannot be done safely.
     """

@@ -128,7 +128,7 @@ def test_white_space_that_does_no_harm_stays(conf: dict[str, str]) -> None:
 
 
 def test_list_with_a_comment_in_it_is_told_and_left_alone() -> None:
-    """Compose takes a comment behind a tab for a part of the value; written out, it would become entries. The other key goes on."""
+    """Compose takes a comment behind a tab for a part of the value; written out, it would become entries."""
     world = World(mailcow=FILE_MAILCOW, conf={"ADDITIONAL_SERVER_NAMES": "a,b\t# note"})
     assert edits(world) == [{"ADDITIONAL_SAN": ListEdit(("mta-sts.*",), ())}]
     (told,) = [n for n in plan(world).notices if n.code.startswith("conf.")]
