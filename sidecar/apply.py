@@ -5,7 +5,7 @@ its outcome stays unknown. Nothing is decided here.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias, TypeVar
@@ -102,7 +102,7 @@ class Applier:
                 case RemoveFile():
                     outcomes.append(await self._one(action, lambda a: self._remove_file(a, observed)))
                 case EditConf():
-                    outcomes.append(await self._one(action, self._edit_conf))
+                    outcomes += await self._edit_conf(action)
                 case RestartAcme():
                     outcomes.append(await self._one(action, lambda a: self._restart(a, observed)))
                 case RecreateAcme():
@@ -114,13 +114,19 @@ class Applier:
     async def _one(self, action: _A, do: Callable[[_A], Awaitable[None]]) -> Outcome:
         try:
             await do(action)
-        except PermanentError as error:
-            denied = isinstance(error, AccessDenied)
-            outcome = Outcome(action, Result.REFUSED, self._clock.now(), str(error), denied)
         except SidecarError as error:
-            outcome = Outcome(action, Result.FAILED, self._clock.now(), str(error))
-        else:
-            outcome = Outcome(action, Result.DONE, self._clock.now())
+            return self._ended(action, error)
+        return self._ended(action)
+
+    def _ended(self, action: Action, error: SidecarError | None = None) -> Outcome:
+        now = self._clock.now()
+        match error:
+            case None:
+                outcome = Outcome(action, Result.DONE, now)
+            case PermanentError():
+                outcome = Outcome(action, Result.REFUSED, now, str(error), isinstance(error, AccessDenied))
+            case _:
+                outcome = Outcome(action, Result.FAILED, now, str(error))
         self._told(outcome)
         return outcome
 
@@ -277,18 +283,34 @@ class Applier:
         self._ledger.policy(FILE, lambda memory: settled(memory, None, now, done=True))
         await self._ledger.store()
 
-    async def _edit_conf(self, action: EditConf) -> None:
+    async def _edit_conf(self, action: EditConf) -> list[Outcome]:
+        """One write for all keys; a key that cannot be edited has an outcome of its own, and stops no other."""
+        try:
+            refused = await self._write_conf(action)
+        except SidecarError as error:
+            return [self._ended(action, error)]
+        done = action.only(action.edits.keys() - refused.keys())
+        outcomes = [self._ended(done)] if done.edits else []
+        return outcomes + [self._ended(action.only({key}), PermanentError(refused[key])) for key in refused]
+
+    async def _write_conf(self, action: EditConf) -> Mapping[str, str]:
+        """What was refused, by key."""
         now = self._clock.now()
         for key, edit in action.edits.items():
             self._ledger.conf(entries(key, edit.add, ConfEvent.INTENDED, now))
         await self._ledger.store()
-        await asyncio.to_thread(
+        edited = await asyncio.to_thread(
             conf_file.edit, self._settings.mailcow_dir, action.edits, self._settings.state_dir
         )
         for key, edit in action.edits.items():
+            if key in edited.refused:
+                # Nothing was written for certain: should somebody else put it there, it is not ours.
+                self._ledger.conf(entries(key, edit.add, ConfEvent.REMOVED, now))
+                continue
             self._ledger.conf(entries(key, edit.add, ConfEvent.ADDED, now))
             self._ledger.conf(entries(key, edit.remove, ConfEvent.REMOVED, now))
         await self._ledger.store()
+        return edited.refused
 
     # --- the container ------------------------------------------------------------------------------
 

@@ -71,11 +71,21 @@ def has_spaces(value: str) -> bool:
     return not _is_comment(value) and any(len(chunk.split()) > 1 for chunk in value.split(","))
 
 
+def has_trailing_spaces(value: str) -> bool:
+    """Whether white space follows an entry: for acme-mailcow, `prefix.* ` does not end in `.*`, and is no prefix."""
+    return not _is_comment(value) and any(chunk.strip() and chunk[-1].isspace() for chunk in value.split(","))
+
+
+def has_comment(value: str) -> bool:
+    """Whether a comment is taken for a part of the list by Compose, as one behind a tab is."""
+    return any(entry.startswith("#") for entry in _entries(value))
+
+
 def edit_list(data: bytes, key: str, *, add: Sequence[str], remove: Collection[str]) -> bytes:
     """`data` with only the list of `key` changed; the very same object where nothing is to be done.
 
-    Entries are compared without case; an entry in `add` is not removed. Spaces between entries become commas;
-    empty entries and repetitions go where the value is changed anyway. An absent key is appended as a line.
+    Entries are compared without case; an entry in `add` is not removed. Spaces between entries become commas, and
+    those behind one go; empty entries and repetitions go where the value is changed anyway. An absent key is added.
 
     Raises ValueError, a sentence for a person, where that cannot be done safely.
     """
@@ -87,7 +97,7 @@ def edit_list(data: bytes, key: str, *, add: Sequence[str], remove: Collection[s
     places = [n for n, statement in enumerate(before) if statement.key == key]
     known = items(before[places[-1]].value) if places else ()
     wanted = _wanted(known, add, remove)
-    if wanted == known and not (places and has_spaces(before[places[-1]].value)):
+    if wanted == known and not (places and _untidy(before[places[-1]].value)):
         return data
     if places:
         target = before[places[-1]]
@@ -113,6 +123,10 @@ def _is_comment(value: str) -> bool:
     # `KEY= # words`: for Compose, which skips the white space behind the `=` first, that is the value; for
     # the shell and for whoever wrote it, it is a comment.
     return value.lstrip().startswith("#")
+
+
+def _untidy(value: str) -> bool:
+    return has_spaces(value) or has_trailing_spaces(value)
 
 
 def _entries(value: str) -> list[str]:
@@ -297,6 +311,8 @@ def _looked_up(name: str, reference: _Reference, values: Mapping[str, str], line
 
 # --- editing ------------------------------------------------------------------------------------------------
 
+_COMMENT = "a comment begins with a space and a #, behind the quotes where there are any"
+
 _Token: TypeAlias = tuple[str, bool]
 """An entry as it is written, and whether a variable is in it."""
 
@@ -330,6 +346,10 @@ def _rewritten(
         raise ValueError(f"{place} goes over several lines: put it on one line, separated by commas")
     if _is_comment(target.value) and target.quote:
         raise ValueError(f"{place} begins with a #: take that out of the quotes")
+    if has_comment(target.value):
+        raise ValueError(f"{place} has a # that Compose takes for a part of the list: {_COMMENT}")
+    if _is_comment(target.value) and text[target.start - 1] == "\t":
+        raise ValueError(f"{place} has a tab in front of its comment: {_COMMENT}")
     if _is_comment(target.value):
         gap = "" if text[target.behind_equals] in " \t" else " "
         return text[: target.behind_equals] + ",".join(wanted) + gap + text[target.behind_equals :]
@@ -377,7 +397,7 @@ def _prove(key: str, before: Iterable[_Statement], edited: str, wanted: Sequence
     except ValueError as error:
         raise ValueError(unsafe) from error
     value = new.get(key, "")
-    if [entry.lower() for entry in items(value)] != [entry.lower() for entry in wanted] or has_spaces(value):
+    if [entry.lower() for entry in items(value)] != [entry.lower() for entry in wanted] or _untidy(value):
         raise ValueError(unsafe)
     changed = sorted(_printable(k) for k in old.keys() | new.keys() if k != key and old.get(k) != new.get(k))
     if changed:

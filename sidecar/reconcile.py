@@ -26,6 +26,7 @@ from sidecar.plan.actions import (
     FILE_SUBJECT,
     Action,
     AddPolicy,
+    EditConf,
     EditPolicy,
     Held,
     Plan,
@@ -71,18 +72,25 @@ class BackOff:
 
     def hold(self, plan: Plan, now: float) -> Plan:
         """The plan with the actions held whose wait is not over."""
-        held = [h for action in plan.actions if (h := self._held(action, now)) is not None]
-        waiting = {id(h.action) for h in held}
-        return replace(
-            plan, actions=tuple(a for a in plan.actions if id(a) not in waiting), held=plan.held + tuple(held)
-        )
+        passed: list[Action] = []
+        held = list(plan.held)
+        for action in plan.actions:
+            parts = _parts(action)
+            waiting = [h for part in parts if (h := self._held(part, now)) is not None]
+            held += waiting
+            if not waiting:
+                passed.append(action)
+            elif isinstance(action, EditConf) and len(waiting) < len(parts):
+                waits = {key for h in waiting if isinstance(h.action, EditConf) for key in h.action.edits}
+                passed.append(action.only(action.edits.keys() - waits))
+        return replace(plan, actions=tuple(passed), held=tuple(held))
 
     def _held(self, action: Action, now: float) -> Held | None:
         # A wait longer than any is one that began before the clock was set back.
         denied = now < self.denied_until <= now + DENIED_S[-1]
         if denied and isinstance(action, AddPolicy | EditPolicy | SwitchOff):
             return Held(action, "mailcow refuses the key for writes", self.denied_until)
-        count, until = self.failures.get((verb(action), subject(action)), (0, 0.0))
+        count, until = self.failures.get(_what(action), (0, 0.0))
         waits = now < until <= now + RETRY_S[-1]
         return Held(action, f"failed {count} times in a row", until) if waits else None
 
@@ -99,12 +107,21 @@ class BackOff:
         elif outcomes:
             self.denials = 0
         for outcome in outcomes:
-            key = (verb(outcome.action), subject(outcome.action))
-            if outcome.result is Result.DONE:
-                self.failures.pop(key, None)
-            else:
-                count = self.failures.get(key, (0, 0.0))[0] + 1
-                self.failures[key] = (count, now + wait_after(count, RETRY_S))
+            for key in map(_what, _parts(outcome.action)):
+                if outcome.result is Result.DONE:
+                    self.failures.pop(key, None)
+                else:
+                    count = self.failures.get(key, (0, 0.0))[0] + 1
+                    self.failures[key] = (count, now + wait_after(count, RETRY_S))
+
+
+def _parts(action: Action) -> Sequence[Action]:
+    """What can fail by itself: each key of mailcow.conf."""
+    return [action.only({key}) for key in action.edits] if isinstance(action, EditConf) else (action,)
+
+
+def _what(action: Action) -> tuple[str, str]:
+    return verb(action), ",".join(action.edits) if isinstance(action, EditConf) else subject(action)
 
 
 @dataclass

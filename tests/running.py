@@ -71,10 +71,10 @@ class Running:
 
 
 @asynccontextmanager
-async def process(env: Mapping[str, str], *arguments: str) -> AsyncIterator[Running]:
+async def process(env: Mapping[str, str], *arguments: str, module: str = "sidecar") -> AsyncIterator[Running]:
     """A running `sidecar` command with this environment alone; at the end it is killed if it still runs."""
     started = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "sidecar", *arguments),
+        *(sys.executable, "-m", module, *arguments),
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "PYTHONWARNINGS": "default", **env},
         stdout=asyncio.subprocess.PIPE,

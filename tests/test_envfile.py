@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sidecar.envfile import ListEdit, edit_list, has_spaces, items, read
+from sidecar.envfile import ListEdit, edit_list, has_comment, has_spaces, has_trailing_spaces, items, read
 
 SAN = "ADDITIONAL_SAN"
 NAMES = "ADDITIONAL_SERVER_NAMES"
@@ -100,7 +100,8 @@ def test_refusal_tells_no_secret() -> None:
         (" , ,", (), False),
         ("a.example", ("a.example",), False),
         ("a,b,*.c", ("a", "b", "*.c"), False),
-        (" a , b ", ("a", "b"), False),  # mailcow trims
+        (" a, b", ("a", "b"), False),  # mailcow trims what is in front
+        (" a , b ", ("a", "b"), False),  # and not what is behind: see below
         ("a,,b,", ("a", "b"), False),
         ("a,A,b,a", ("a", "b"), False),
         ("webmail.example.com mta-sts.*", ("webmail.example.com", "mta-sts.*"), True),
@@ -113,6 +114,42 @@ def test_list_has_its_entries_and_tells_spaces(value: str, entries: tuple[str, .
     """Commas separate; white space separates too, and needs a repair."""
     assert items(value) == entries
     assert has_spaces(value) is spaced
+
+
+@pytest.mark.parametrize(
+    ("value", "trailing"),
+    [
+        ("mta-sts.* ,smtp.*", True),
+        ("mta-sts.*,smtp.* ", True),
+        ("a\t,b", True),
+        ("mta-sts.*, smtp.*", False),
+        (" mta-sts.*", False),
+        ("a, ,b", False),
+        ("", False),
+        (" ", False),
+        ("# nothing , yet", False),
+    ],
+)
+def test_white_space_behind_an_entry_is_told(value: str, *, trailing: bool) -> None:
+    """For acme-mailcow `mta-sts.* ` does not end in `.*`; what is in front of an entry does no harm."""
+    assert has_trailing_spaces(value) is trailing
+
+
+@pytest.mark.parametrize(
+    ("data", "comment"),
+    [
+        (b"K=a\t# note\n", True),
+        (b"K=a,b\t#note\n", True),
+        (b'K="a,b # note"\n', True),
+        (b"K=a,#b,c\n", True),
+        (b"K=a # note\n", False),
+        (b"K= # note\n", False),
+        (b"K=\t# note\n", False),  # a comment alone: no entries at all
+    ],
+)
+def test_comment_that_compose_takes_for_a_part_of_the_list_is_told(data: bytes, *, comment: bool) -> None:
+    """Written behind the list, it would become entries of it."""
+    assert has_comment(read(data)["K"]) is comment
 
 
 EDITED = [
@@ -151,6 +188,9 @@ EDITED = [
         b'K="webmail.example.com  mta-sts.*"\n',
         b'K="webmail.example.com,mta-sts.*"\n',
     ),
+    ("spaces before a comma", b"K=mta-sts.* ,smtp.*\n", b"K=mta-sts.*,smtp.*\n"),
+    ("spaces before a comma and the quote", b'K="mta-sts.* , b.* "\n', b'K="mta-sts.*,b.*"\n'),
+    ("a tab before a comma", b"K=a.*\t,mta-sts.* # note\n", b"K=a.*,mta-sts.* # note\n"),
     ("spaces and a comment", b"K=a mta-sts.* # note\n", b"K=a,mta-sts.* # note\n"),
     ("empty entries and repetitions go with a change", b"K=a,,A,b,\n", b"K=a,b,mta-sts.*\n"),
     ("a variable stays", b"H=h.example\nK=${H},a\n", b"H=h.example\nK=${H},a,mta-sts.*\n"),
@@ -236,7 +276,12 @@ def test_adding_wins_over_removing() -> None:
         (b"X=a b\nK=${X},c\n", "plain list"),  # the spaces are not in this line
         (b"K=,'a'\n", "plain list"),  # would begin with a quote
         (b'K=,"a\n', "plain list"),
-        (b"K=,#a\n", "plain list"),  # would begin with a #
+        (b"K=,#a\n", "a space and a #"),  # would begin with a #
+        (b"K=a,b\t#note\n", "K in line 1 has a # that Compose takes for a part of the list"),
+        (b"K=a\t# note\n", "K in line 1 has a # that Compose takes for a part of the list"),
+        (b'K="a #b"\n', "K in line 1 has a # that Compose takes for a part of the list"),
+        (b"A=1\nK=\t# note\n", "K in line 2 has a tab in front of its comment"),
+        (b"K= \t# note\n", "K in line 1 has a tab in front of its comment"),
         (b"K=a\nL=${K}\n", "L would change"),
         (b"A=1\nB", "no KEY=value"),
         (b"A='\n", "never closed"),

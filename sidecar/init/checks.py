@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from sidecar.domainname import covered_by_wildcard, to_ascii
-from sidecar.envfile import has_spaces
+from sidecar.envfile import has_spaces, has_trailing_spaces
 from sidecar.init.access import (
     ALLOW_FROM,
     API_KEY,
@@ -28,6 +28,7 @@ from sidecar.init.look import CLONE, COMPOSE, Clone, Directory
 from sidecar.init.override import SERVICE
 from sidecar.mtasts import Invalid, parse
 from sidecar.observed import Backend, Issuer, Unseen
+from sidecar.plan.entries import KEYS, SAN
 from sidecar.plan.words import day
 
 
@@ -188,12 +189,13 @@ def _certificate_settings(found: Directory) -> Findings:
             "AUTODISCOVER_SAN=n: mailcow asks for no mta-sts.<domain> by itself; the sidecar adds what is "
             "needed to ADDITIONAL_SAN",
         )
-    for key in ("ADDITIONAL_SAN", "ADDITIONAL_SERVER_NAMES"):
-        if has_spaces(conf.values.get(key, "")):
+    for key in KEYS:
+        value = conf.values.get(key, "")
+        if has_spaces(value) or (key == SAN and has_trailing_spaces(value)):
             yield Finding(
                 "list-spaces",
                 Mark.NOTE,
-                f"{key} has entries separated by spaces, where mailcow needs commas: the sidecar repairs that",
+                f"{key} has spaces between its entries, where mailcow needs commas alone: the sidecar repairs that",
             )
 
 

@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sidecar.atomic import remove_leftovers, replace_file
@@ -20,6 +21,14 @@ from sidecar.observed import Conf, Seen, Sight, Unseen
 NAME = "mailcow.conf"
 BACKUP = "mailcow.conf.last"
 ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """What came of an edit; `refused` says why a list was left as it is, by key."""
+
+    changed: bool
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 class _ChangedMeanwhileError(Exception):
@@ -42,11 +51,12 @@ def edit(
     backup_dir: Path,
     *,
     before_check: Callable[[], None] = lambda: None,
-) -> bool:
-    """Makes these changes to the lists of mailcow.conf, by key; whether the file was changed. Blocks.
+) -> Edited:
+    """Makes these changes to the lists of mailcow.conf, by key, in one write. Blocks.
 
-    The text before is kept as `mailcow.conf.last` in `backup_dir`, mode 600. `before_check` is called just
-    before the file is read for the last time.
+    A list that cannot be edited safely stays as it is, and keeps no other from being edited. The text before is
+    kept as `mailcow.conf.last` in `backup_dir`, mode 600. `before_check` is called just before the file is read
+    for the last time.
 
     Raises TemporaryError where somebody else keeps writing the file or the disk is in trouble, PermanentError
     where a person must change something.
@@ -57,9 +67,9 @@ def edit(
         raise PermanentError(f"{NAME} was not changed: {locked}")
     for _ in range(ATTEMPTS):
         before = _content(target)
-        after = _edited(target, before, edits)
+        after, refused = _edited(target, before, edits)
         if after == before:
-            return False
+            return Edited(changed=False, refused=refused)
         replace_file(backup_dir / BACKUP, before, mode=0o600)
 
         def unchanged(before: bytes = before) -> None:
@@ -71,7 +81,7 @@ def edit(
             replace_file(target, after, before_rename=unchanged)
         except _ChangedMeanwhileError:
             continue
-        return True
+        return Edited(changed=True, refused=refused)
     raise TemporaryError(
         f"{target} was changed by somebody else {ATTEMPTS} times while it was about to be replaced, so it "
         "was left alone: it is tried again later"
@@ -169,15 +179,16 @@ def _locked(mailcow_dir: Path, target: Path) -> str | None:
     return None
 
 
-def _edited(target: Path, data: bytes, edits: Mapping[str, ListEdit]) -> bytes:
-    """The text with all edits; the same values for all other keys, and a file that was in order before."""
+def _edited(target: Path, data: bytes, edits: Mapping[str, ListEdit]) -> tuple[bytes, dict[str, str]]:
+    """The text with all edits that can be made, and why the others cannot; of a file that was in order before."""
     _values(target, data)
+    refused: dict[str, str] = {}
     for key, change in edits.items():
         try:
             data = edit_list(data, key, add=change.add, remove=change.remove)
         except ValueError as error:
-            raise PermanentError(f"{target} was not changed: {error}") from error
-    return data
+            refused[key] = f"{target}: {key} was not changed: {error}"
+    return data, refused
 
 
 def _said(error: Exception) -> str:

@@ -29,10 +29,17 @@ class EngineCall:
 
     def matches(self, method: str, path: str) -> bool:
         """Whether a call is of this kind; `path` without query, with or without a version."""
-        pattern = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(self.path))
+        # The name of an image may have slashes in it.
+        pattern = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(self.path).replace(r"\{name\}", ".+"))
         return method == self.method and re.fullmatch(rf"(?:/v[\d.]+)?{pattern}", path) is not None
 
 
+IMAGE = EngineCall(
+    "GET",
+    "/images/{name}/json",
+    Purpose.RECREATE,
+    "whether the image's name still means the image that runs; where this is refused, its id is used",
+)
 RENAME = EngineCall(
     "POST",
     "/containers/{id}/rename",
@@ -81,6 +88,7 @@ ENGINE_CALLS = (
     EngineCall(
         "POST", "/containers/{id}/restart", Purpose.RESTART, "acme-mailcow orders a certificate at its start"
     ),
+    IMAGE,
     RENAME,
     CREATE,
     CONNECT,

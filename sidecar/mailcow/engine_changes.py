@@ -12,7 +12,7 @@ import docker
 import docker.errors
 import requests
 
-from sidecar.errors import PermanentError
+from sidecar.errors import PermanentError, SidecarError
 from sidecar.mailcow.containers import ACME, sleep_argument
 from sidecar.mailcow.engine_calls import CONNECT, CREATE, REMOVE, RENAME, START, STOP, UPDATE, EngineCall
 from sidecar.mailcow.engine_trouble import explanation, trouble
@@ -76,6 +76,18 @@ class EngineChanges:
             return found
 
         return self._told(f"inspecting container {container_id[:12]}", CALL_TIMEOUT_S, ask)
+
+    def image_id(self, name: str) -> str | None:
+        """The image that this name means now; None where it means none, or nobody may ask."""
+
+        def ask() -> str | None:
+            found: Json = self.client.inspect_image(name)  # type: ignore[no-untyped-call]
+            return found.get("Id")
+
+        try:
+            return self._told("inspecting an image", CALL_TIMEOUT_S, ask)
+        except SidecarError:
+            return None
 
     def sleeps(self, container_id: str) -> bool:
         def ask() -> bool:

@@ -182,10 +182,11 @@ class _Attempt:
 
     def run(self) -> None:
         before = self.calls.inspect(self.container_id)
-        plan = recreation(before, self.environment)
+        named = self.calls.image_id(str(before["Config"]["Image"]))
+        plan = recreation(before, self.environment, named)
         self._check_leave(plan)
         try:
-            self._replace(before, plan)
+            self._replace(before, plan, named)
         except (SidecarError, KeyError, TypeError, ValueError, AttributeError) as error:
             self._take_back(error)
 
@@ -196,14 +197,14 @@ class _Attempt:
         for call in needed:
             self.calls.check_leave(call)
 
-    def _replace(self, before: Json, plan: Recreation) -> None:
+    def _replace(self, before: Json, plan: Recreation, named: str | None) -> None:
         calls, old = self.calls, self.container_id
         name = str(before["Name"]).removeprefix("/")
         calls.rename(old, name + OLD_SUFFIX)
         new = calls.create(name + NEW_SUFFIX, plan.body)
         for network, endpoint in plan.networks.items():
             calls.connect(network, new, endpoint)
-        if strange := differences(before, calls.inspect(new), self.environment):
+        if strange := differences(before, calls.inspect(new), self.environment, named):
             raise PermanentError(
                 f"the Docker engine at {calls.docker_host} made another container than it was asked for "
                 f"({', '.join(strange)}); run `{COMMAND}` in the mailcow directory"

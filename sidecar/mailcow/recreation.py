@@ -57,11 +57,12 @@ class Recreation:
     """The restart policy, for the time when the old container is gone."""
 
 
-def recreation(inspected: Json, environment: Mapping[str, str]) -> Recreation:
+def recreation(inspected: Json, environment: Mapping[str, str], named: str | None = None) -> Recreation:
     """The container that `inspect` answered so, once more, with these variables set in its environment.
 
-    Only the given keys change; one that is not there yet is added. The new container does not restart by
-    itself yet. Raises what a strange answer makes Python raise (KeyError, TypeError, ...).
+    Only the given keys change; one that is not there yet is added. `named` is the id of the image that the
+    container's image name means now, None where that is not known. The new container does not restart by itself
+    yet. Raises what a strange answer makes Python raise (KeyError, TypeError, ...).
     """
     config, host = inspected["Config"], inspected["HostConfig"]
     restart = host.get("RestartPolicy") or _NO_RESTART
@@ -70,8 +71,7 @@ def recreation(inspected: Json, environment: Mapping[str, str]) -> Recreation:
     body = {
         **config,
         "Hostname": _hostname(inspected),
-        # By id: the tag may have been pulled anew, and then means another image.
-        "Image": inspected["Image"],
+        "Image": _image(inspected, named),
         "Env": _environment(config.get("Env") or (), environment),
         # The Engine shows an entry point that was cleared as none; asked for none, it would take the image's.
         "Entrypoint": config.get("Entrypoint") or [""],
@@ -81,6 +81,11 @@ def recreation(inspected: Json, environment: Mapping[str, str]) -> Recreation:
     }
     others = {name: endpoint for name, endpoint in endpoints.items() if name != main}
     return Recreation(body, others, restart)
+
+
+def _image(inspected: Json, named: str | None) -> str:
+    """The name, which tells people what runs, as long as it means the same image: a tag may have been pulled anew."""
+    return str(inspected["Config"]["Image"] if named == inspected["Image"] else inspected["Image"])
 
 
 def restarts(policy: Json) -> bool:
@@ -180,9 +185,11 @@ def _endpoint(found: Json, container_id: str, mac: str | None) -> Json:
 # --- what came of it -------------------------------------------------------------------------------------
 
 
-def differences(before: Json, after: Json, environment: Mapping[str, str]) -> tuple[str, ...]:
+def differences(
+    before: Json, after: Json, environment: Mapping[str, str], named: str | None = None
+) -> tuple[str, ...]:
     """Where the new container (`inspect`, not yet started) is not what was asked for; sorted names of fields."""
-    asked = recreation(before, environment)
+    asked = recreation(before, environment, named)
     config = {
         key: value for key, value in asked.body.items() if key not in {"HostConfig", "NetworkingConfig"}
     }

@@ -4,7 +4,7 @@ Rule for every editor: an action carries its reason, a sentence that the log, th
 print as it is. Nothing here does anything.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -72,6 +72,14 @@ class EditConf:
 
     edits: Mapping[str, ListEdit]
     reason: str
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """The parts of `reason`, by key."""
+
+    def only(self, keys: Collection[str]) -> "EditConf":
+        """The edits of these keys alone."""
+        edits = {key: edit for key, edit in self.edits.items() if key in keys}
+        reasons = {key: reason for key, reason in self.reasons.items() if key in keys}
+        return EditConf(edits, "; ".join(reasons.values()) or self.reason, reasons)
 
 
 @dataclass(frozen=True, slots=True)

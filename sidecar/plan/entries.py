@@ -4,11 +4,11 @@ Rule for every editor: an entry that the sidecar did not add is never taken out,
 an answer that is missing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from sidecar.domainname import policy_host
-from sidecar.envfile import ListEdit, has_spaces, items
+from sidecar.envfile import ListEdit, has_comment, has_spaces, has_trailing_spaces, items
 from sidecar.mtasts import Mode
 from sidecar.notice import Level, Notice
 from sidecar.observed import (
@@ -87,7 +87,7 @@ def _leaving(observed: Observed, domain: str) -> bool:
 def plan_entries(conf: Conf, observed: Observed, wanted: Entries, kept: Entries = NO_ENTRIES) -> Plan:
     """One edit of the file at most, for both keys; what is `kept` is not put there, and not taken out."""
     edits: dict[str, ListEdit] = {}
-    reasons: list[str] = []
+    reasons: dict[str, str] = {}
     notices: list[Notice] = []
     for key in KEYS:
         value = conf.values.get(key, "")
@@ -100,19 +100,18 @@ def plan_entries(conf: Conf, observed: Observed, wanted: Entries, kept: Entries 
         remove = tuple(e for e in sorted(added_by_us(history)) if e in there and e not in needed)
         if refused:
             notices.append(_stays_out(key, refused))
-        spaced = has_spaces(value)
-        if add:
-            reasons.append(f"{key} lacks {some(add)}")
-        if remove:
-            reasons.append(f"{key} no longer needs {some(remove)}, which the sidecar had added")
-        if spaced:
-            reasons.append(f"{key} has spaces, where mailcow splits on commas only")
-            notices.append(_spaces(key, value))
-        if add or remove or spaced:
+        if has_comment(value):
+            notices.append(_commented(key, value))
+            continue
+        untidy = _untidy(key, value)
+        if untidy is not None:
+            notices.append(untidy)
+        if add or remove or untidy is not None:
             edits[key] = ListEdit(add, remove)
+            reasons[key] = "; ".join(_why(key, value, edits[key]))
     if not edits:
         return Plan(notices=tuple(notices))
-    action = EditConf(edits, "; ".join(reasons))
+    action = EditConf(edits, "; ".join(reasons.values()), reasons)
     if conf.locked is not None:
         notices.append(
             Notice(
@@ -149,10 +148,36 @@ def _stays_out(key: str, entries: Sequence[str]) -> Notice:
     )
 
 
-def _spaces(key: str, value: str) -> Notice:
+def _why(key: str, value: str, edit: ListEdit) -> Iterator[str]:
+    if edit.add:
+        yield f"{key} lacks {some(edit.add)}"
+    if edit.remove:
+        yield f"{key} no longer needs {some(edit.remove)}, which the sidecar had added"
+    if has_spaces(value):
+        yield f"{key} has spaces, where mailcow splits on commas only"
+    elif key == SAN and has_trailing_spaces(value):
+        yield f"{key} has spaces before a comma, which mailcow does not take out"
+
+
+def _untidy(key: str, value: str) -> Notice | None:
+    """What mailcow does not read as it was meant, and the sidecar repairs."""
+    if has_spaces(value):
+        told = "is separated by spaces, and mailcow takes it for one name: the sidecar puts commas there"
+    elif key == SAN and has_trailing_spaces(value):
+        # In ADDITIONAL_SERVER_NAMES it does no harm: nginx separates names by white space.
+        told = (
+            "has spaces before a comma, and mailcow takes `prefix.* ` for a name: the sidecar takes them out"
+        )
+    else:
+        return None
+    return Notice(Level.WARNING, "conf.spaces", key, f"{key}={value} {told}")
+
+
+def _commented(key: str, value: str) -> Notice:
     return Notice(
         Level.WARNING,
-        "conf.spaces",
+        "conf.comment",
         key,
-        f"{key}={value} is separated by spaces, and mailcow takes it for one name: the sidecar puts commas there",
+        f"{key}={value} has a # that Compose takes for a part of the list, so the sidecar leaves it as it is",
+        f"put a space before the # of {key} in mailcow.conf where a comment is meant; take it out otherwise",
     )

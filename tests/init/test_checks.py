@@ -114,6 +114,7 @@ CASES = [
     (True, setting(ENABLE_SSL_SNI="y"), "sni", Mark.NOTE),
     (True, setting(AUTODISCOVER_SAN="n"), "autodiscover-san", Mark.NOTE),
     (False, setting(ADDITIONAL_SAN="webmail.example.org mta-sts.*"), "list-spaces", Mark.NOTE),
+    (False, setting(ADDITIONAL_SAN="mta-sts.* ,smtp.*"), "list-spaces", Mark.NOTE),
     (True, setting(HTTPS_PORT="8443"), "ports", Mark.NOTE),
     (True, setting(HTTPS_BIND="127.0.0.1"), "ports", Mark.NOTE),
     (True, setting(NGINX_USE_PROXY_PROTOCOL="y"), "proxy-protocol", Mark.WARN),

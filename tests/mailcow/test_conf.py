@@ -195,7 +195,7 @@ def test_folder_without_the_right_to_write_is_locked(place: Place) -> None:
 def test_both_lists_change_in_one_write_and_the_text_before_is_kept_apart(place: Place) -> None:
     """The backup is private, and nothing lies beside mailcow.conf."""
     place.write()
-    assert edit(place.mailcow, BOTH, place.state)
+    assert edit(place.mailcow, BOTH, place.state).changed
     assert place.conf.read_bytes() == EDITED
     assert place.backup.read_bytes() == TEXT
     assert stat.S_IMODE(place.backup.stat().st_mode) == 0o600
@@ -208,7 +208,7 @@ def test_second_edit_writes_nothing(place: Place) -> None:
     place.write()
     edit(place.mailcow, BOTH, place.state)
     before = place.conf.stat()
-    assert not edit(place.mailcow, BOTH, place.state)
+    assert not edit(place.mailcow, BOTH, place.state).changed
     assert (place.conf.stat().st_ino, place.conf.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert place.backup.read_bytes() == TEXT
 
@@ -217,7 +217,7 @@ def test_entry_is_taken_out_again(place: Place) -> None:
     """The way back gives the bytes that were there."""
     place.write()
     edit(place.mailcow, BOTH, place.state)
-    assert edit(place.mailcow, {key: ListEdit((), ("mta-sts.*",)) for key in BOTH}, place.state)
+    assert edit(place.mailcow, {key: ListEdit((), ("mta-sts.*",)) for key in BOTH}, place.state).changed
     assert place.conf.read_bytes() == TEXT
     assert place.backup.read_bytes() == EDITED
 
@@ -225,7 +225,7 @@ def test_entry_is_taken_out_again(place: Place) -> None:
 def test_edit_without_entries_repairs_spaces(place: Place) -> None:
     """As the plan asks for where a value is separated by spaces."""
     place.write(TEXT.replace(b"imap.*", b"imap.* mta-sts.*"))
-    assert edit(place.mailcow, {"ADDITIONAL_SAN": ListEdit()}, place.state)
+    assert edit(place.mailcow, {"ADDITIONAL_SAN": ListEdit()}, place.state).changed
     assert place.conf.read_bytes() == TEXT.replace(b"imap.*", b"imap.*,mta-sts.*")
 
 
@@ -234,7 +234,7 @@ def test_link_stays_a_link_and_its_target_is_replaced(place: Place) -> None:
     target = place.write(path=place.mailcow / "conf.d" / "real.conf")
     target.chmod(0o640)
     place.link("conf.d/real.conf")
-    assert edit(place.mailcow, BOTH, place.state)
+    assert edit(place.mailcow, BOTH, place.state).changed
     assert place.conf.is_symlink()
     assert target.read_bytes() == EDITED
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
@@ -262,7 +262,7 @@ def test_change_of_somebody_else_at_the_last_moment_is_not_lost(place: Place) ->
         if theirs:
             place.write(place.conf.read_bytes() + theirs.pop(0))
 
-    assert edit(place.mailcow, BOTH, place.state, before_check=change)
+    assert edit(place.mailcow, BOTH, place.state, before_check=change).changed
     assert place.conf.read_bytes() == EDITED + b"TZ=UTC\nHTTP_PORT=8080\n"
     assert place.backup.read_bytes() == TEXT + b"TZ=UTC\nHTTP_PORT=8080\n"
     assert list(place.mailcow.iterdir()) == [place.conf]
@@ -275,7 +275,7 @@ def test_edit_that_somebody_else_makes_at_the_last_moment_is_enough(place: Place
     def the_same() -> None:
         place.write(EDITED)
 
-    assert not edit(place.mailcow, BOTH, place.state, before_check=the_same)
+    assert not edit(place.mailcow, BOTH, place.state, before_check=the_same).changed
     assert place.conf.read_bytes() == EDITED
 
 
@@ -309,16 +309,34 @@ def test_link_that_is_turned_elsewhere_at_the_last_moment_is_noticed(place: Plac
     with pytest.raises(TemporaryError):
         edit(place.mailcow, BOTH, place.state, before_check=turn)
     assert old.read_bytes() == TEXT
-    assert edit(place.mailcow, BOTH, place.state)
+    assert edit(place.mailcow, BOTH, place.state).changed
     assert (old.read_bytes(), new.read_bytes()) == (TEXT, EDITED)
 
 
-def test_list_that_cannot_be_edited_safely_stops_the_whole_edit(place: Place) -> None:
-    """Half an edit would restart acme-mailcow for names that nginx does not answer for."""
-    place.write(TEXT.replace(b"NAMES=", b'NAMES="a,\nb"'))
-    with pytest.raises(PermanentError, match=r"was not changed: ADDITIONAL_SERVER_NAMES in line 3 goes over"):
-        edit(place.mailcow, BOTH, place.state)
-    assert b"mta-sts" not in place.conf.read_bytes()
+@pytest.mark.parametrize("written", [b'NAMES="a,\nb"', b"NAMES=\t# none yet", b"NAMES=a,b\t# mine"])
+def test_list_that_cannot_be_edited_safely_stops_no_other(place: Place, written: bytes) -> None:
+    """It stays as it is, byte by byte, and is told; the other list is what keeps a name in the certificate."""
+    before = TEXT.replace(b"NAMES=", written)
+    place.write(before)
+    edited = edit(place.mailcow, BOTH, place.state)
+    assert edited.changed
+    assert [*edited.refused] == ["ADDITIONAL_SERVER_NAMES"]
+    assert "ADDITIONAL_SERVER_NAMES was not changed: ADDITIONAL_SERVER_NAMES in line 3" in "".join(
+        edited.refused.values()
+    )
+    assert place.conf.read_bytes() == before.replace(b"SAN=imap.*", b"SAN=imap.*,mta-sts.*")
+    assert place.backup.read_bytes() == before
+    again = edit(place.mailcow, BOTH, place.state)
+    assert (again.changed, again.refused) == (False, edited.refused)
+
+
+def test_lists_that_all_cannot_be_edited_safely_are_no_write(place: Place) -> None:
+    """Nothing is written where there is nothing to write, and no backup is made of it."""
+    text = TEXT.replace(b"SAN=imap.*", b"SAN=\t# a").replace(b"NAMES=", b"NAMES=\t# b")
+    place.write(text)
+    edited = edit(place.mailcow, BOTH, place.state)
+    assert (edited.changed, sorted(edited.refused)) == (False, sorted(BOTH))
+    assert place.conf.read_bytes() == text
     assert list(place.state.iterdir()) == []
 
 

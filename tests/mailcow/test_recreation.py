@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.mailcow.engine_calls import CREATE, ENGINE_CALLS, REMOVE, START, unlisted
+from sidecar.mailcow.engine_calls import CREATE, ENGINE_CALLS, IMAGE, REMOVE, START, unlisted
 from sidecar.mailcow.recreation import (
     CONFIG_HASH,
     NEW_SUFFIX,
@@ -108,6 +108,25 @@ def test_everything_goes_back_whole() -> None:
     }
     assert made["Image"] == INSPECTED["Image"]
     assert recreation(INSPECTED, CHANGED).restart == ALWAYS
+
+
+@pytest.mark.parametrize(
+    ("means", "used"),
+    [
+        (INSPECTED["Image"], INSPECTED["Config"]["Image"]),
+        ("sha256:" + "d" * 64, INSPECTED["Image"]),  # pulled anew since
+        (None, INSPECTED["Image"]),  # gone, or nobody may ask
+    ],
+)
+def test_image_keeps_its_name_as_long_as_that_means_the_same_image(means: str | None, used: str) -> None:
+    """`docker ps` shows the name; a tag that was moved must not bring another version of acme-mailcow."""
+    made = recreation(INSPECTED, CHANGED, means)
+    assert made.body["Image"] == used
+    after = made_from(INSPECTED, means)
+    assert after["Config"]["Image"] == used
+    assert differences(INSPECTED, after, CHANGED, means) == ()
+    after["Config"]["Image"] = "example.test/other:1"
+    assert differences(INSPECTED, after, CHANGED, means) == ("Config.Image",)
 
 
 def test_answer_is_not_changed() -> None:
@@ -293,9 +312,9 @@ def test_other_labels_claim_nothing(label: str) -> None:
     assert claimed_restart(label) is None
 
 
-def made_from(answer: dict[str, Any]) -> dict[str, Any]:
+def made_from(answer: dict[str, Any], named: str | None = None) -> dict[str, Any]:
     """What an Engine that does as asked makes of it, with a new id and its own way to say that nothing is there."""
-    asked = recreation(answer, CHANGED)
+    asked = recreation(answer, CHANGED, named)
     config = {k: v for k, v in asked.body.items() if k not in {"HostConfig", "NetworkingConfig"}}
     if config["Entrypoint"] == [""]:
         config["Entrypoint"] = None
@@ -407,6 +426,7 @@ def test_own_name(name: str) -> None:
         ("POST", "/containers/create", CREATE),
         ("POST", f"/v1.41/containers/{ID}/start", START),
         ("DELETE", f"/containers/{ID}", REMOVE),
+        ("GET", "/v1.45/images/ghcr.io/mailcow/acme:1.93/json", IMAGE),
     ],
 )
 def test_calls_are_told_by_their_pattern(method: str, path: str, call: Any) -> None:
@@ -420,6 +440,7 @@ def test_other_calls_are_not_listed() -> None:
         ("GET", "/containers/create"),
         ("POST", f"/containers/{ID}/start/x"),
         ("POST", "/images/create"),
+        ("GET", "/images/json"),
     ]
-    assert len(unlisted(strange)) == 3
+    assert len(unlisted(strange)) == len(strange)
     assert unlisted([("GET", "/v1.45/events")]) == ()

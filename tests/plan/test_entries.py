@@ -101,6 +101,41 @@ def test_spaces_are_repaired_with_a_warning() -> None:
     assert [n.code for n in plan(world).notices if n.code.startswith("conf.")] == ["conf.spaces"]
 
 
+@pytest.mark.parametrize("written", ["mta-sts.* ,smtp.*", "smtp.*,mta-sts.* "])
+def test_white_space_behind_an_entry_is_repaired_with_a_warning(written: str) -> None:
+    """acme-mailcow would take `mta-sts.* ` for a name that never resolves."""
+    conf = {"ADDITIONAL_SAN": written, "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
+    world = World(mailcow=FILE_MAILCOW, conf=conf)
+    assert edits(world) == [{"ADDITIONAL_SAN": ListEdit((), ())}]
+    (told,) = [n for n in plan(world).notices if n.code.startswith("conf.")]
+    assert (told.code, told.subject) == ("conf.spaces", "ADDITIONAL_SAN")
+    assert "spaces before a comma" in told.message
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        {"ADDITIONAL_SAN": "mta-sts.*, smtp.*", "ADDITIONAL_SERVER_NAMES": "mta-sts.*"},
+        {"ADDITIONAL_SAN": "mta-sts.*", "ADDITIONAL_SERVER_NAMES": "mta-sts.* ,smtp.*"},
+    ],
+    ids=["behind a comma", "of nginx, which separates by white space"],
+)
+def test_white_space_that_does_no_harm_stays(conf: dict[str, str]) -> None:
+    """Nothing is written, nothing is told."""
+    world = World(mailcow=FILE_MAILCOW, conf=conf)
+    assert edits(world) == []
+    assert [n for n in plan(world).notices if n.code.startswith("conf.")] == []
+
+
+def test_list_with_a_comment_in_it_is_told_and_left_alone() -> None:
+    """Compose takes a comment behind a tab for a part of the value; written out, it would become entries."""
+    world = World(mailcow=FILE_MAILCOW, conf={"ADDITIONAL_SERVER_NAMES": "a,b\t# note"})
+    assert edits(world) == [{"ADDITIONAL_SAN": ListEdit(("mta-sts.*",), ())}]
+    (told,) = [n for n in plan(world).notices if n.code.startswith("conf.")]
+    assert (told.code, told.subject) == ("conf.comment", "ADDITIONAL_SERVER_NAMES")
+    assert "put a space before the #" in str(told.todo)
+
+
 def test_entry_that_the_sidecar_added_goes_when_it_is_no_longer_needed() -> None:
     """A mailcow that was updated to native needs no wildcard."""
     world = World(

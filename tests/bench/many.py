@@ -1,0 +1,157 @@
+"""How soon many domains get their first policies, and whether the sidecar answers meanwhile.
+
+A mailcow of 5,000 domains without a policy and without ENABLE_SSL_SNI, with an acme-mailcow and a certificate: the
+first day. Rule for every editor: mailcow, DNS and Docker engine are this process, the sidecar is another one; what is
+measured is what the sidecar's own event loop and its page say.
+"""
+
+import asyncio
+import json
+import re
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench.settled import PREFIXES
+from tests.running import process
+from tests.stage import HOST, Stage, stage
+
+DOMAINS = 5_000
+WITH_RECORDS = 20
+"""Domains whose names resolve and are in the certificate: within Let's Encrypt's 100 names."""
+PATIENCE_S = 300.0
+ASK_EVERY_S = 0.1
+SETTLE_S = 60.0
+"""Watched for this long after the first policy."""
+
+
+@dataclass
+class Measured:
+    """Times in seconds; `blocks` are what the loop's own watch saw."""
+
+    domains: int
+    first_policy: float | None = None
+    policies: int = 0
+    answers: list[tuple[float, int]] = field(default_factory=list)
+    """How long `/healthz` took, and its status; 0 for none at all."""
+    blocks: list[tuple[float, float, str]] = field(default_factory=list)
+
+    @property
+    def longest(self) -> tuple[float, float, str]:
+        return max(self.blocks, default=(0.0, 0.0, ""))
+
+
+def fill(on: Stage, domains: int) -> None:
+    """So many domains that receive, the first of them with all their records and names."""
+    names = ["example.org", *(f"d{number:04}.example" for number in range(1, domains))]
+    for name in names:
+        if name not in on.mailcow.world.domains:
+            on.mailcow.add_domain(name)
+        on.receives(name)
+        on.resolves(f"mta-sts.{name}")
+    held = [f"{prefix}.{name}" for name in names[:WITH_RECORDS] for prefix in PREFIXES[1:]]
+    on.resolves(*held)
+    on.certify(HOST, *held)
+
+
+async def measured(folder: Path, domains: int, settle_s: float = SETTLE_S) -> Measured:
+    """One first start."""
+    found = Measured(domains)
+    async with stage(folder) as on:
+        fill(on, domains)
+        async with process(on.env, module="tests.bench.many_run") as sidecar:
+            line = await sidecar.says("the page is served")
+            url = re.search(r"at=(\S+)", line)
+            if url is None:
+                raise AssertionError(line)
+            asking = asyncio.create_task(ask(f"{url[1].rstrip('/')}/healthz", found))
+            found.first_policy = await first_policy(on)
+            await asyncio.sleep(settle_s)
+            found.policies = len(on.served())
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            await sidecar.end()
+            await sidecar.process.wait()
+            told = await until_told(sidecar.out)
+        found.blocks = [(one["seconds"], one["cpu"], one["where"]) for one in told]
+    return found
+
+
+async def first_policy(on: Stage) -> float | None:
+    """Seconds from the first list to the first write; None where none came."""
+    mailcow = on.mailcow
+
+    async def look() -> float:
+        # Not after each request: there are thousands, and to look costs this process, which is also the mailcow.
+        while not (written := [one.at for one in mailcow.asked("add") if one.body]):
+            await asyncio.sleep(0.2)
+        return written[0] - mailcow.asked("get/domain/all")[0].at
+
+    try:
+        return await asyncio.wait_for(look(), PATIENCE_S)
+    except TimeoutError:
+        return None
+
+
+async def until_told(out: list[str]) -> list[dict[str, object]]:
+    """The line at the end of the process, which may come a moment after it."""
+    async with asyncio.timeout(10):
+        while not out or not out[-1].startswith("["):
+            await asyncio.sleep(0.05)
+    told: list[dict[str, object]] = json.loads(out[-1])
+    return told
+
+
+async def ask(url: str, found: Measured) -> None:
+    """`/healthz`, again and again."""
+    timeout = aiohttp.ClientTimeout(total=60)
+    async with aiohttp.ClientSession(timeout=timeout) as client:
+        while True:
+            began = time.perf_counter()
+            try:
+                async with client.get(url) as answer:
+                    status = answer.status
+            except (aiohttp.ClientError, TimeoutError):
+                status = 0
+            found.answers.append((time.perf_counter() - began, status))
+            await asyncio.sleep(ASK_EVERY_S)
+
+
+def table(found: Measured) -> Table:
+    """One line a figure."""
+    made = Table(title=f"first start with {found.domains} domains, no SNI", title_justify="left")
+    for head in ("figure", "measured", "aim"):
+        made.add_column(head, justify="left" if head != "measured" else "right")
+    longest, cpu, where = found.longest
+    slow = max((seconds for seconds, _ in found.answers), default=0.0)
+    bad = sum(status != 200 for _, status in found.answers)
+    first = "none" if found.first_policy is None else f"{found.first_policy:.1f} s"
+    made.add_row("list → first policy written", first, "< 5 s")
+    made.add_row("longest block of the event loop", f"{longest * 1000:.0f} ms", "< 250 ms")
+    made.add_row("  … CPU of it", f"{cpu * 1000:.0f} ms", "")
+    made.add_row("  … where", where, "")
+    made.add_row("/healthz: asked, not 200", f"{len(found.answers)}, {bad}", "0")
+    made.add_row("/healthz: slowest answer", f"{slow * 1000:.0f} ms", "")
+    made.add_row("policies served in the end", str(found.policies), "")
+    return made
+
+
+async def main(domains: int, settle_s: float) -> None:
+    """Measures and prints; with the blocks one by one."""
+    console = Console()
+    with tempfile.TemporaryDirectory() as folder:
+        found = await measured(Path(folder), domains, settle_s)
+    for seconds, cpu, where in sorted(found.blocks, reverse=True)[:20]:
+        console.print(f"{seconds * 1000:8.0f} ms ({cpu * 1000:6.0f} ms CPU) {where}")
+    console.print(table(found))
+
+
+if __name__ == "__main__":
+    words = sys.argv[1:]
+    asyncio.run(main(int(words[0]) if words else DOMAINS, float(words[1]) if words[1:] else SETTLE_S))
