@@ -24,7 +24,7 @@ from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow.acme_engine import AcmeEngine
 from sidecar.observed import Unseen
 from sidecar.reconcile import Report
-from sidecar.schedule import next_pass, time_left, wait_after
+from sidecar.schedule import next_pass, poll_now, time_left, wait_after
 from sidecar.settings import CONFIG, Settings, ensure_config_folder
 from sidecar.teller import Teller
 from sidecar.telling import hidden
@@ -192,7 +192,9 @@ class Daemon:
                 await asyncio.gather(task, return_exceptions=True)
         if task.cancelled():
             return self._clock.now()
-        poll = parts.settings.intervals.poll
+        poll = poll_now(
+            parts.settings.intervals.poll, parts.passes.observer.session.away_since, self._clock.now()
+        )
         seconds = asyncio.get_running_loop().time() - started
         match task.exception():
             case None:
@@ -266,7 +268,7 @@ class Daemon:
                     failures = 0
                     if (event.service, event.action) == ("nginx-mailcow", "start"):
                         # mailcow may have been updated: which one it is, is asked anew.
-                        parts.passes.observer.session.wrote()
+                        parts.passes.observer.session.restarted()
                     parts.passes.observer.project_touched = True
                     self._wake.set()
             except (SidecarError, OSError) as error:

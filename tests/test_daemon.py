@@ -14,7 +14,7 @@ from aiohttp import web
 from dns.rcode import Rcode
 
 from sidecar.daemon import Daemon
-from sidecar.demo.simulated import API, Fault, SimulatedMailcow
+from sidecar.demo.simulated import API, EVERYTHING, Fault, SimulatedMailcow
 from sidecar.lock import PassLock
 from sidecar.mtasts import Mode
 from tests.dns.faulty import Reply, Silence
@@ -421,7 +421,22 @@ async def test_started_before_mailcow_it_recovers_by_itself(tmp_path: Path) -> N
             async with await SimulatedMailcow.start(hostname=HOST, port=port, key=on.mailcow.key) as late:
                 late.add_domain("example.org")
                 await sidecar.says("done: add policy", seconds=8)
+                await sidecar.says("info", "mailcow answers again")
             assert len(sidecar.lines("warning", str(port))) == 1
+
+
+async def test_update_from_the_file_to_rows_is_noticed_within_seconds(tmp_path: Path) -> None:
+    """No event tells of php-fpm-mailcow; until the rows are written, senders find no policy."""
+    async with stage(tmp_path, version="2025-07") as on, running(on) as sidecar:
+        await sidecar.says("done: write policy file")
+        on.mailcow.fail(EVERYTHING, Fault.HTML_502)
+        sidecar.hang_up()
+        await sidecar.says("warning", "502")
+        on.mailcow.update_to("2026-07a")
+        on.mailcow.heal()
+        await sidecar.says("done: add policy")
+        await sidecar.says("mailcow answers again")
+        await sidecar.says("mailcow changed from 2025-07")
 
 
 async def test_sign_of_life_that_cannot_be_written_is_no_end(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.apply import Result
 from sidecar.assembly import Parts
-from sidecar.demo.simulated import API, POLICY, Fault
+from sidecar.demo.simulated import API, EVERYTHING, POLICY, Fault
 from sidecar.mtasts import Mode, parse
 from sidecar.plan.actions import AddPolicy, RecreateAcme, RestartAcme, WriteFile
 from tests.stage import HOST, Stage, stage
@@ -354,6 +354,59 @@ async def test_list_that_keeps_failing_is_asked_for_less_and_less_often(tmp_path
             on.clock.ahead += 30
             await parts.passes.reconcile()
         assert len(on.mailcow.asked("get/domain/all")) <= 6
+
+
+@pytest.mark.parametrize("version", ["2026-07a", "2025-07"])
+async def test_list_is_asked_for_as_soon_as_mailcow_answers_again(tmp_path: Path, version: str) -> None:
+    """A list that failed in the middle of an update says nothing of the mailcow after it, be it another one or not."""
+    async with stage(tmp_path, version=version) as on, on.sidecar() as parts:
+        await settled(on, parts)
+        on.mailcow.fail("get/domain/all", Fault.HTML_502)
+        for seconds in (3_700, 40, 70):
+            on.clock.ahead += seconds
+            await parts.passes.reconcile()
+        on.mailcow.fail(EVERYTHING, Fault.HTML_502)
+        on.clock.ahead += 5
+        await parts.passes.reconcile()
+        assert parts.passes.observer.session.away_since is not None
+        on.mailcow.heal()
+        on.mailcow.update_to("2026-07a")
+        on.mailcow.add_domain("new.example")
+        on.clock.ahead += 5
+        await parts.passes.reconcile()
+        assert on.served().keys() == {"example.org", "new.example"}
+        assert parts.passes.observer.session.away_since is None
+
+
+async def test_mailcow_that_was_started_is_asked_for_its_list_at_once(tmp_path: Path) -> None:
+    """Docker tells of it; what failed before was another container."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        await settled(on, parts)
+        on.mailcow.fail("get/domain/all", Fault.HTML_502)
+        on.clock.ahead += 3_700
+        await parts.passes.reconcile()
+        on.mailcow.heal()
+        on.mailcow.add_domain("new.example")
+        parts.passes.observer.session.restarted()
+        on.clock.ahead += 5
+        await parts.passes.reconcile()
+        assert "new.example" in on.served()
+
+
+async def test_one_slow_answer_of_the_alias_domains_does_not_end_their_polling(tmp_path: Path) -> None:
+    """A new alias domain is seen within the time that such an answer costs, and not when the whole list is old."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        await settled(on, parts)
+        on.mailcow.slow("get/alias-domain/all", 0.3)
+        await parts.passes.reconcile()
+        on.mailcow.slow("get/alias-domain/all", 0)
+        asked = len(on.mailcow.asked("get/alias-domain/all"))
+        await parts.passes.reconcile()
+        assert len(on.mailcow.asked("get/alias-domain/all")) == asked
+        on.mailcow.add_alias("alias.example", "example.org")
+        on.clock.ahead += 60
+        await parts.passes.reconcile()
+        assert [alias.name for alias in parts.passes.ledger.memory.believed.aliases] == ["alias.example"]
 
 
 async def test_mailcow_that_is_not_known_costs_no_whole_list_at_each_poll(tmp_path: Path) -> None:
