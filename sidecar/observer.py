@@ -307,10 +307,11 @@ class Observer:
             conf, pinned.fingerprint if pinned else None, now, doubted=memory.doubt is not None
         )
         if look.answer is None:
-            return look.mailcow, look.listed(memory), memory, look.notices + doubted(memory)
+            told = look.notices + doubted(memory, self._session.answered)
+            return look.mailcow, look.listed(memory), memory, told
         listed, memory, notices = believe(memory, look.answer, self._settings.intervals)
         self._session.believed = listed
-        return look.mailcow, listed, memory, look.notices + notices + doubted(memory)
+        return look.mailcow, listed, memory, look.notices + notices + doubted(memory, look.answer.value)
 
     async def _served(
         self, mailcow: Sight[Mailcow], listed: Sight[DomainList], now: float

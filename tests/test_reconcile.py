@@ -343,6 +343,20 @@ async def test_list_that_failed_after_the_counts_changed_is_asked_for_again(tmp_
         assert "new.example" in on.served()
 
 
+async def test_list_that_is_doubted_is_asked_for_no_more_often_than_it_takes(tmp_path: Path) -> None:
+    """One of one alias domain was deleted: ten answers in half an hour, and then it is believed."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        on.mailcow.add_alias("alias.example", "example.org")
+        await settled(on, parts)
+        on.mailcow.delete_alias("alias.example")
+        on.mailcow.requests.clear()
+        for _ in range(62):
+            on.clock.ahead += 30
+            await parts.passes.reconcile()
+        assert len(on.mailcow.asked("get/domain/all")) == 11
+        assert parts.passes.ledger.memory.believed.aliases == ()
+
+
 async def test_list_that_keeps_failing_is_asked_for_less_and_less_often(tmp_path: Path) -> None:
     """Each costs mailcow seconds of work, also when its answer comes too late."""
     async with stage(tmp_path) as on, on.sidecar() as parts:

@@ -45,8 +45,11 @@ class Look:
     notices: tuple[Notice, ...] = ()
 
     def listed(self, memory: Memory) -> Sight[DomainList]:
-        """The list to go by where no new one was asked for: the last believed one, as old as it is."""
-        if isinstance(self.last, Seen) and memory.believed is not None:
+        """The list to go by where no new one was asked for: the last believed one, as old as it is.
+
+        While a loss is doubted, that is the last answer together with what it lost.
+        """
+        if isinstance(self.last, Seen) and memory.believed is not None and memory.doubt is None:
             return Seen(memory.believed, self.last.at)
         return self.last
 
