@@ -33,6 +33,13 @@ class Unseen:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class RedisRefuses(Unseen):
+    """mailcow's Redis refuses writes, so that there is no answer that can be read; `said` is Redis' own word."""
+
+    said: str
+
+
 Sight: TypeAlias = Seen[T] | Unseen
 
 NOT_ASKED = Unseen("not asked yet", 0.0)

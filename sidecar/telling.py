@@ -18,6 +18,8 @@ STEADY_S = (600, 3_600, 14_400, 86_400)
 """How long a thing must be away to be over; the longer, the more often its end was told within a day."""
 UNREAD = "mailcow.api"
 """The notice of a pass in which mailcow did not answer: what it planned came from an older list."""
+REDIS = "mailcow.redis"
+"""The notice of a mailcow whose Redis refuses writes: it shows in the policies that are served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ def quiet(told_at: float, now: float) -> bool:
     return 0 <= now - told_at < QUIET_S
 
 
+def unserved(observed: Observed) -> bool:
+    """Whether it was not seen of any domain what it is served, though of some it should have been."""
+    return bool(observed.served) and not any(isinstance(sight, Seen) for sight in observed.served.values())
+
+
 def hidden(observed: Observed, notices: tuple[Notice, ...]) -> Callable[[str, str], bool]:
     """Of a code and its subject: whether too little was seen in this pass to say that a notice of it is over."""
     seen = (observed.conf, observed.mailcow, observed.domains, observed.certificates)
@@ -57,6 +64,8 @@ def hidden(observed: Observed, notices: tuple[Notice, ...]) -> Callable[[str, st
     def unseen(code: str, subject: str) -> bool:
         if code == UNREAD or code.startswith("unseen."):
             return False
+        if code == REDIS and unserved(observed):
+            return True
         if blind or (subject.endswith("-mailcow") and isinstance(observed.project, Unseen)):
             return True
         if isinstance(observed.dns.addresses.get(subject), Unseen):

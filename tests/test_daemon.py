@@ -439,6 +439,24 @@ async def test_update_from_the_file_to_rows_is_noticed_within_seconds(tmp_path: 
         await sidecar.says("mailcow changed from 2025-07")
 
 
+async def test_redis_that_refuses_writes_is_one_error(tmp_path: Path) -> None:
+    """However many domains, and passes; policies that wait for it add no line."""
+    async with stage(tmp_path) as on:
+        for number in range(6):
+            on.mailcow.add_domain(f"d{number}.example")
+            on.mailcow.person_sets_policy(f"d{number}.example", mode="none", mx=HOST, max_age=86_400)
+        on.mailcow.fail(EVERYTHING, Fault.NOT_LOGGED)
+        async with running(on) as sidecar:
+            await sidecar.says("error", "Redis refuses writes (READONLY")
+            heartbeat = tmp_path / "state/heartbeat"
+            for _ in range(3):
+                await until(heartbeat.exists)
+                heartbeat.unlink()
+                sidecar.hang_up()
+            await until(heartbeat.exists)
+        assert len(sidecar.lines("error")) == 1
+
+
 async def test_sign_of_life_that_cannot_be_written_is_no_end(tmp_path: Path) -> None:
     """On a full disk HEALTHCHECK tells of it; the policies are looked after all the same."""
     async with stage(tmp_path) as on:

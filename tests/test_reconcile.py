@@ -8,6 +8,8 @@ from sidecar.apply import Result
 from sidecar.assembly import Parts
 from sidecar.demo.simulated import API, EVERYTHING, POLICY, Fault
 from sidecar.mtasts import Mode, parse
+from sidecar.notice import Level
+from sidecar.observed import RedisRefuses
 from sidecar.plan.actions import AddPolicy, RecreateAcme, RestartAcme, WriteFile
 from tests.stage import HOST, Stage, stage
 from tests.worlds import policy, text
@@ -111,6 +113,61 @@ async def test_lost_answer_to_a_write_is_found_to_be_ours(tmp_path: Path) -> Non
         again = await on.once()
         assert again.outcomes == ()
         assert [n.code for n in again.plan.notices if n.code == "policy.foreign"] == []
+
+
+async def test_write_that_redis_makes_untold_is_read_back(tmp_path: Path) -> None:
+    """mailcow says only that its Redis refuses writes; the row is there."""
+    async with stage(tmp_path) as on:
+        on.mailcow.fail("add/mta-sts", Fault.NOT_LOGGED)
+        report = await on.once()
+        assert [(type(o.action), o.result) for o in report.outcomes] == [(AddPolicy, Result.DONE)]
+        assert on.served() == {"example.org": text()}
+
+
+async def test_write_that_the_first_call_after_an_upgrade_makes_untold_is_read_back(tmp_path: Path) -> None:
+    """mailcow says only that its tables are new."""
+    async with stage(tmp_path) as on:
+        on.mailcow.fail("add/mta-sts", Fault.UPGRADED)
+        assert [outcome.result for outcome in (await on.once()).outcomes] == [Result.DONE]
+
+
+async def test_write_that_cannot_be_read_back_for_redis_names_it_and_is_made_once(tmp_path: Path) -> None:
+    """The first write meets it; from then on it is known, and after it the row is found to be ours."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        on.mailcow.fail("add/mta-sts", Fault.NOT_LOGGED)
+        on.mailcow.fail(POLICY, Fault.NOT_LOGGED)
+        (outcome,) = (await parts.passes.reconcile()).outcomes
+        assert outcome.result is Result.FAILED
+        assert "Redis refuses writes (READONLY You can't write against a read only replica)" in str(
+            outcome.detail
+        )
+        sent = writes_of(on)
+        on.mailcow.add_domain("new.example")
+        for _ in range(4):
+            on.clock.ahead += 61
+            report = await parts.passes.reconcile()
+            assert report.outcomes == ()
+            (told,) = [n for n in report.plan.notices if n.level is Level.ERROR]
+            assert told.code == "mailcow.redis"
+        assert writes_of(on) == sent
+        on.mailcow.heal()
+        on.clock.ahead += 61
+        report = await parts.passes.reconcile()
+        assert [outcome.action.domain for outcome in report.outcomes] == ["new.example"]
+        assert on.served() == {"example.org": text(), "new.example": text()}
+        assert "mailcow.redis" not in {n.code for n in report.plan.notices}
+
+
+async def test_redis_is_named_for_domains_that_were_not_even_read(tmp_path: Path) -> None:
+    """After three in a row the rest is given up, and not as if nothing had answered."""
+    async with stage(tmp_path) as on:
+        for number in range(12):
+            on.mailcow.add_domain(f"d{number}.example")
+        await on.once()
+        on.mailcow.fail(POLICY, Fault.NOT_LOGGED)
+        report = await on.once()
+        assert {type(sight) for sight in report.observed.served.values()} == {RedisRefuses}
+        assert len({notice for notice in report.plan.notices if notice.level is Level.ERROR}) == 1
 
 
 async def test_policy_that_is_not_served_as_sent_is_a_failure(tmp_path: Path) -> None:

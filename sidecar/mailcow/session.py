@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from sidecar.clock import Clock
 from sidecar.errors import PermanentError, SidecarError
-from sidecar.mailcow.api import AccessDenied, Counts, MailcowApi, OnCall
+from sidecar.mailcow.api import AccessDenied, Counts, MailcowApi, OnCall, RedisRefusesWrites
 from sidecar.mailcow.endpoint import Endpoint, endpoint
 from sidecar.mailcow.presented import presented
 from sidecar.notice import Level, Notice
@@ -25,6 +25,7 @@ from sidecar.observed import (
     Mailcow,
     Memory,
     PolicyId,
+    RedisRefuses,
     Seen,
     Served,
     Sight,
@@ -299,6 +300,8 @@ class Session:
             return Unseen("mailcow's API cannot be asked", now)
         try:
             return Seen(await self._api.served(domain), now)
+        except RedisRefusesWrites as error:
+            return RedisRefuses(str(error), now, error.said)
         except SidecarError as error:
             return Unseen(str(error), now)
 

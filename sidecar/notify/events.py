@@ -16,7 +16,7 @@ from sidecar.policyid import served_to
 from sidecar.rollout import Stage
 from sidecar.settings import Settings, Tell
 from sidecar.stages import DomainStage, domain_stages
-from sidecar.telling import UNREAD, Ends, quiet
+from sidecar.telling import UNREAD, Ends, quiet, unserved
 from sidecar.verify.findings import Severity
 
 Key: TypeAlias = tuple[str, str, str]
@@ -110,7 +110,9 @@ def _unserved(observed: Observed, domain: DomainStage) -> Iterator[tuple[str, st
 
 
 def _out_of_sight(observed: Observed) -> Iterator[tuple[str, str]]:
-    """The containers, where Docker or what they left was not seen."""
+    """The containers, where Docker or what they left was not seen, and mailcow, where none of its policies was."""
+    if unserved(observed):
+        yield "mailcow", ""
     if isinstance(observed.project, Unseen) or isinstance(observed.certificates, Unseen):
         yield from ((service, "") for service in ("acme-mailcow", "nginx-mailcow"))
 
