@@ -16,7 +16,7 @@ from sidecar.ledger import Ledger, entries, intended, settled
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import policy_file
 from sidecar.mailcow.acme_engine import AcmeEngine
-from sidecar.mailcow.api import AccessDenied, Exists, NoSuchRow, check_policy
+from sidecar.mailcow.api import AccessDenied, Exists, NoSuchRow, WriteUntold, check_policy
 from sidecar.mailcow.containers import Untouched
 from sidecar.mailcow.engine_changes import RecreateRefused
 from sidecar.mtasts import Policy
@@ -172,7 +172,14 @@ class Applier:
             # Refused for certain, or not even sent: nothing was written.
             self._forget_intent(action)
             raise
-        await self._read_back(domain, text)
+        except WriteUntold as untold:
+            # The database may have it all the same: what is served tells.
+            try:
+                await self._read_back(domain, text)
+            except TemporaryError as error:
+                raise TemporaryError(f"{error}; {untold}") from untold
+        else:
+            await self._read_back(domain, text)
         self._ledger.policy(domain, lambda memory: settled(memory, text, self._clock.now(), done=True))
         self._ledger.fulfilled(domain)
         self._observer.check_now([domain])

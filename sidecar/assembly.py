@@ -70,7 +70,7 @@ async def assembled(
     """
     state = await asyncio.to_thread(State.open, settings.state_dir, clock.now())
     if state.notice is not None:
-        teller.notices([Notice(Level.WARNING, "state.renewed", "state", state.notice)])
+        teller.happened(Notice(Level.WARNING, "state.renewed", "state", state.notice, passing=True))
     try:
         ledger = await Ledger.open(state)
         engine = engine or engine_of(env)

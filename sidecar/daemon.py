@@ -24,9 +24,10 @@ from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow.acme_engine import AcmeEngine
 from sidecar.observed import Unseen
 from sidecar.reconcile import Report
-from sidecar.schedule import next_pass, time_left, wait_after
+from sidecar.schedule import next_pass, poll_now, time_left, wait_after
 from sidecar.settings import CONFIG, Settings, ensure_config_folder
 from sidecar.teller import Teller
+from sidecar.telling import hidden
 
 GATHER_S = 0.2
 """Triggers that come together make one pass."""
@@ -70,10 +71,8 @@ class Daemon:
         self._wake = asyncio.Event()
         self._reload = False
         self._by_hand = False
-        self._teller = Teller()
+        self._teller = Teller(clock.now)
         self._follow_ups = 0
-        self._trouble = ""
-        """What made the last pass fail: said once, and again when it is something else."""
         self.live = Live(clock, self._wake.set)
 
     def stop(self) -> None:
@@ -193,12 +192,13 @@ class Daemon:
                 await asyncio.gather(task, return_exceptions=True)
         if task.cancelled():
             return self._clock.now()
-        poll = parts.settings.intervals.poll
+        poll = poll_now(
+            parts.settings.intervals.poll, parts.passes.observer.session.away_since, self._clock.now()
+        )
         seconds = asyncio.get_running_loop().time() - started
         match task.exception():
             case None:
                 report = task.result()
-                self._trouble = ""
                 # First the sign of life: `/healthz` and `sidecar healthy` say the same.
                 await asyncio.to_thread(beat, parts.settings.state_dir, self._clock.now())
                 await self._shown(report, seconds)
@@ -206,9 +206,7 @@ class Daemon:
                     return self._clock.now() + FOLLOW_UP_S
                 return next_pass(self._clock.now(), poll, (held.until for held in report.plan.held))
             case SidecarError() as error:
-                if str(error) != self._trouble:
-                    log.error("the pass did not work", detail=str(error))
-                self._trouble = str(error)
+                self._teller.failed(str(error))
                 await self._shown(None, seconds, error)
             case error:
                 log.error("a bug in the sidecar; it goes on", exc_info=error)
@@ -231,7 +229,7 @@ class Daemon:
     async def _locked_pass(self, parts: Parts) -> Report:
         async with PassLock(parts.settings.state_dir, command="run"):
             report = await parts.passes.reconcile()
-        self._teller.notices(report.plan.notices)
+        self._teller.notices(report.plan.notices, hidden(report.observed, report.plan.notices))
         self._teller.held(report.plan.held)
         if self._on_report is not None:
             self._on_report(report)
@@ -270,7 +268,7 @@ class Daemon:
                     failures = 0
                     if (event.service, event.action) == ("nginx-mailcow", "start"):
                         # mailcow may have been updated: which one it is, is asked anew.
-                        parts.passes.observer.session.wrote()
+                        parts.passes.observer.session.restarted()
                     parts.passes.observer.project_touched = True
                     self._wake.set()
             except (SidecarError, OSError) as error:

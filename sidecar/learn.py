@@ -35,6 +35,7 @@ from sidecar.ownership import policy_of
 from sidecar.plan.certificate import missing_names, our_names, scene
 from sidecar.plan.entries import KEYS
 from sidecar.plan.settled import unsettled
+from sidecar.plan.words import some
 from sidecar.policyid import with_id
 from sidecar.served import ended, seen_served
 from sidecar.settings import Intervals, Settings
@@ -49,8 +50,8 @@ def believe(
     answers over a set time; until then it counts beside what the answer does say.
     """
     known = memory.believed
-    if known is None or (lost := _lost(known, answer.value)) is None:
-        return answer, replace(memory, believed=answer.value, doubt=None), ()
+    if known is None or not _lost_most(known, answer.value):
+        return answer, _believing(memory, answer.value), ()
     missing = _missing(known, answer.value)
     fingerprint = hashlib.sha256(repr(missing).encode()).hexdigest()
     before = memory.doubt
@@ -60,11 +61,16 @@ def believe(
         else Doubt(fingerprint, 1, answer.at)
     )
     if doubt.polls >= intervals.doubt_polls and answer.at - doubt.since >= intervals.doubt_seconds:
-        told = Notice(
-            Level.WARNING, "domains.believed", "domains", f"{lost}; it stayed so, and is believed now"
-        )
-        return answer, replace(memory, believed=answer.value, doubt=None), (told,)
-    return Seen(_together(answer.value, missing), answer.at), replace(memory, doubt=doubt), ()
+        message = f"mailcow's list lost {_lost(known, missing)} at once; it stayed so, and is believed now"
+        told = Notice(Level.WARNING, "domains.believed", "domains", message, passing=True)
+        return answer, _believing(memory, answer.value), (told,)
+    newcomers = {d.name for d in answer.value.domains} - {d.name for d in known.domains}
+    memory = replace(memory, doubt=doubt, newcomers=frozenset(newcomers))
+    return Seen(_together(answer.value, missing), answer.at), memory, ()
+
+
+def _believing(memory: Memory, answer: DomainList) -> Memory:
+    return replace(memory, believed=answer, doubt=None, newcomers=frozenset())
 
 
 def _missing(known: DomainList, answer: DomainList) -> DomainList:
@@ -83,29 +89,41 @@ def _together(one: DomainList, other: DomainList) -> DomainList:
     )
 
 
-def _lost(known: DomainList, answer: DomainList) -> str | None:
-    for word, before, after in (
-        ("domains", {d.name for d in known.domains}, {d.name for d in answer.domains}),
-        ("alias domains", {a.name for a in known.aliases}, {a.name for a in answer.aliases}),
-    ):
-        gone = before - after
-        if gone and (not after or 2 * len(gone) > len(before)):
-            return f"mailcow's list lost {len(gone)} of {len(before)} {word} at once"
-    return None
+def _lost_most(known: DomainList, answer: DomainList) -> bool:
+    """Whether all, or more than half, of the domains or of the alias domains are gone."""
+    return any(
+        (gone := before - after) and (not after or 2 * len(gone) > len(before))
+        for before, after in (
+            ({d.name for d in known.domains}, {d.name for d in answer.domains}),
+            ({a.name for a in known.aliases}, {a.name for a in answer.aliases}),
+        )
+    )
 
 
-def doubted(memory: Memory) -> tuple[Notice, ...]:
-    """What is said as long as an answer is not believed."""
+def _lost(known: DomainList, missing: DomainList) -> str:
+    """What was lost, in words."""
+    parts = (
+        ("domains", known.domains, [domain.name for domain in missing.domains]),
+        ("alias domains", known.aliases, [alias.name for alias in missing.aliases]),
+    )
+    return " and ".join(
+        f"{len(gone)} of {len(before)} {word} ({some(gone)})" for word, before, gone in parts if gone
+    )
+
+
+def doubted(memory: Memory, answer: DomainList | None) -> tuple[Notice, ...]:
+    """What is said as long as the last answer (None: it is not known any more) is not believed."""
     if memory.doubt is None or memory.believed is None:
         return ()
+    missing = DomainList((), ()) if answer is None else _missing(memory.believed, answer)
     return (
         Notice(
             Level.WARNING,
             "domains.doubted",
             "domains",
-            f"mailcow's list of domains lost most of what it had ({len(memory.believed.domains)} domains were known); "
+            f"mailcow's list lost {_lost(memory.believed, missing) or 'domains'} at once; "
             "nothing is withdrawn for that until it has stayed so for a while",
-            "if the domains were deleted on purpose, just wait; if not, look at mailcow's database",
+            "if they were deleted on purpose, just wait; if not, look at mailcow's database",
         ),
     )
 

@@ -93,8 +93,7 @@ class Live:
         report = self.latest()
         if self._parts is None or report is None:
             return
-        known = report.observed.memory.believed
-        names = [domain] if domain is not None else [d.name for d in known.domains] if known else []
+        names = [domain] if domain is not None else sorted(report.observed.memory.domains)
         self._parts.passes.observer.check_now(names)
         self._wake()
 

@@ -1,4 +1,4 @@
-"""What a person should know: said once as long as it stays true; pure.
+"""What a person should know: said once as long as it stays true, and when it is over; pure.
 
 Rule for every editor: one sentence that says what is wrong and where, and what to do about it.
 """
@@ -17,10 +17,14 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something a person should know; said once as long as it stays true. `todo` is what to do, if anything."""
+    """Something a person should know; said once as long as it stays true. `todo` is what to do, if anything.
+
+    `passing`: it happened, and so is never over.
+    """
 
     level: Level
     code: str
     subject: str
     message: str
     todo: str | None = None
+    passing: bool = False

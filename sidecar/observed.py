@@ -33,6 +33,13 @@ class Unseen:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class RedisRefuses(Unseen):
+    """mailcow's Redis refuses writes, so that there is no answer that can be read; `said` is Redis' own word."""
+
+    said: str
+
+
 Sight: TypeAlias = Seen[T] | Unseen
 
 NOT_ASKED = Unseen("not asked yet", 0.0)
@@ -576,6 +583,8 @@ class Memory:
     """By domain, and `FILE` for the file."""
     believed: DomainList | None = None
     doubt: Doubt | None = None
+    newcomers: frozenset[str] = frozenset()
+    """Domains that `believed` lacks, of a last answer whose losses are doubted."""
     adopt: frozenset[str] = frozenset()
     """Domains (or `FILE`) that a person handed over."""
     conf: tuple[ConfEntry, ...] = ()
@@ -598,6 +607,12 @@ class Memory:
     """Services of the project that had a container in an earlier pass."""
     born: float = 0.0
     """When the state file was made (Unix seconds): nothing is known of the time before."""
+
+    @property
+    def domains(self) -> frozenset[str]:
+        """The names of all domains that mailcow has, as far as is known."""
+        believed = self.believed.domains if self.believed else ()
+        return self.newcomers.union(domain.name for domain in believed)
 
     def policy(self, key: str) -> PolicyMemory:
         """What is remembered of the policy of a domain or of `FILE`."""

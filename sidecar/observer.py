@@ -45,6 +45,7 @@ from sidecar.observed import (
     Observed,
     Project,
     Question,
+    RedisRefuses,
     Seen,
     Served,
     Sight,
@@ -355,10 +356,11 @@ class Observer:
             conf, pinned.fingerprint if pinned else None, now, doubted=memory.doubt is not None
         )
         if look.answer is None:
-            return look.mailcow, look.listed(memory), memory, look.notices + doubted(memory)
+            told = look.notices + doubted(memory, self._session.answered)
+            return look.mailcow, look.listed(memory), memory, told
         listed, memory, notices = believe(memory, look.answer, self._settings.intervals)
         self._session.believed = listed
-        return look.mailcow, listed, memory, look.notices + notices + doubted(memory)
+        return look.mailcow, listed, memory, look.notices + notices + doubted(memory, look.answer.value)
 
     async def _served(
         self, mailcow: Sight[Mailcow], listed: Sight[DomainList], now: float
@@ -381,15 +383,18 @@ class Observer:
         left = iter(names)
         found: dict[str, Sight[Served]] = {}
         failures = 0
+        unread = Unseen("mailcow's web server does not answer", now)
 
         async def reader() -> None:
-            nonlocal failures
+            nonlocal failures, unread
             for name in left:
                 if failures >= READ_FAILURES_IN_A_ROW:
-                    found[name] = Unseen("mailcow's web server does not answer", now)
+                    found[name] = unread
                     continue
-                found[name] = await self._session.served(name, now)
-                failures = failures + 1 if isinstance(found[name], Unseen) else 0
+                sight = found[name] = await self._session.served(name, now)
+                failures = failures + 1 if isinstance(sight, Unseen) else 0
+                if isinstance(sight, RedisRefuses):
+                    unread = replace(sight, reason=f"mailcow's Redis refuses writes ({sight.said})")
 
         await asyncio.gather(*(reader() for _ in range(CONCURRENT_READS)))
         return found

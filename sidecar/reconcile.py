@@ -178,7 +178,7 @@ class Passes:
             return Plan()
         now = self.clock.now()
         await self.ledger.record([Event(now, "acme-mailcow", "heal", done, Result.DONE.value, None)])
-        return Plan(notices=(Notice(Level.WARNING, "acme.healed", "acme-mailcow", done),))
+        return Plan(notices=(Notice(Level.WARNING, "acme.healed", "acme-mailcow", done, passing=True),))
 
     async def reconcile(self) -> Report:
         """One whole pass."""

@@ -16,6 +16,12 @@ LIST_AT_LEAST_S = 600
 LIST_AT_MOST_S = 3_600
 LIST_COST_FACTOR = 100
 """A whole list is asked for so seldom that mailcow works on it for 1 % of the time at most."""
+ALIASES_CHEAP_S = 0.1
+"""An alias list that came this fast is asked for at every poll; a slower one as seldom as a whole list of its cost."""
+AWAY_POLL_S = 5.0
+"""Between two cheap questions to a mailcow that just stopped answering: it may be an update, which takes minutes."""
+AWAY_S = 900.0
+"""After so long without an answer it is asked at the pace of the poll again."""
 DENIED_S = (300, 900, 1_800, 3_600)
 """Waits after a refused key or address: mailcow counts refusals, and bans public addresses."""
 RETRY_S = (30, 60, 120, 300, 600, 1_800, 3_600)
@@ -34,13 +40,29 @@ class ListAge:
     doubted: bool = False
 
 
-def list_due(age: ListAge | None, now: float, poll: float) -> bool:
-    """Whether to ask for the whole list: at first, when it is known to be stale, and when it is old."""
+def list_due(age: ListAge | None, now: float, intervals: Intervals) -> bool:
+    """Whether to ask for the whole list: at first, when it is known to be stale, and when it is old.
+
+    A doubted one as often as it takes to be believed in time, and no more.
+    """
     if age is None or age.stale:
         return True
+    seldom = min(LIST_AT_MOST_S, max(LIST_AT_LEAST_S, LIST_COST_FACTOR * age.took))
     if age.doubted:
-        return now - age.at >= max(poll, 10 * age.took)
-    return now - age.at >= min(LIST_AT_MOST_S, max(LIST_AT_LEAST_S, LIST_COST_FACTOR * age.took))
+        spacing = intervals.doubt_seconds / intervals.doubt_polls
+        return now - age.at >= min(seldom, max(intervals.poll, 10 * age.took, spacing))
+    return now - age.at >= seldom
+
+
+def aliases_due(asked_at: float, took: float, now: float) -> bool:
+    """Whether to ask for the alias domains alone; `took` (seconds) is what the last such answer, or failure, cost."""
+    return took <= ALIASES_CHEAP_S or not 0 <= now - asked_at < min(LIST_AT_MOST_S, LIST_COST_FACTOR * took)
+
+
+def poll_now(poll: float, away_since: float | None, now: float) -> float:
+    """Seconds to the next look: fewer while mailcow has just stopped answering (`away_since`; None: it answers)."""
+    recently = away_since is not None and 0 <= now - away_since < AWAY_S
+    return min(poll, AWAY_POLL_S) if recently else poll
 
 
 def wait_after(failures: int, waits: tuple[int, ...]) -> int:

@@ -26,6 +26,8 @@ class DomainStage:
     """None where it was not seen what is served."""
     why: str = ""
     """What keeps it from the next stage, as far as checks told; a sentence, or empty."""
+    target: str | None = None
+    """The domain whose policy an alias domain is served."""
 
 
 def domain_stages(observed: Observed, settings: Settings) -> tuple[DomainStage, ...]:
@@ -38,10 +40,11 @@ def domain_stages(observed: Observed, settings: Settings) -> tuple[DomainStage, 
 def _of(observed: Observed, settings: Settings, name: str, target: str | None) -> DomainStage:
     served = served_to(observed, name, target)
     if not isinstance(served, Seen):
-        return DomainStage(name, None, None)
+        return DomainStage(name, None, None, target=target)
     policy = policy_of(served.value.text)
     mode = policy.mode if policy else None
     one_file = isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE
     rollout = observed.memory.rollout(FILE if one_file else target or name)
     wrong = next((c for c in rollout.blocking() if c.status is Status.FALSE), None)
-    return DomainStage(name, mode, stage(rollout, mode, settings.soak), wrong.message if wrong else "")
+    why = wrong.message if wrong else ""
+    return DomainStage(name, mode, stage(rollout, mode, settings.soak), why, target)

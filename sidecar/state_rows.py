@@ -5,6 +5,7 @@ by editing an old one. `write` changes only what differs, so that a pass in whic
 nothing. Opening, locking and errors do not belong here; how much is kept is in `state_bounds`.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -145,6 +146,7 @@ def read(connection: sqlite3.Connection) -> Memory:
         policies=_policies(connection),
         believed=_believed(connection) if meta.get("believed") else None,
         doubt=doubts[0] if doubts else None,
+        newcomers=frozenset(json.loads(meta.get("newcomers", "[]"))),
         adopt=frozenset(key for (key,) in _rows(connection, "SELECT key FROM adopt")),
         conf=tuple(
             ConfEntry(key, entry, ConfEvent(event), at)
@@ -240,6 +242,9 @@ def write(connection: sqlite3.Connection, before: Memory, after: Memory) -> None
             [] if after.doubt is None else [(after.doubt.fingerprint, after.doubt.polls, after.doubt.since)]
         )
         _put(connection, "INSERT INTO doubt (fingerprint, polls, since) VALUES (?, ?, ?)", found)
+    if after.newcomers != before.newcomers:
+        names = json.dumps(sorted(after.newcomers))
+        _put(connection, "INSERT OR REPLACE INTO meta (key, value) VALUES ('newcomers', ?)", [(names,)])
     _put(connection, "DELETE FROM adopt WHERE key = ?", [(key,) for key in before.adopt - after.adopt])
     wish(connection, after.adopt - before.adopt, None)
     if after.conf != before.conf:

@@ -106,7 +106,7 @@ class Status:
     held: tuple[Held, ...]
     """What waits and is not about a single domain."""
     notices: tuple[Notice, ...]
-    """What is to be known and is not about a single domain."""
+    """What is to be known and is not about a single domain, the gravest first."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -141,14 +141,18 @@ def status_of(
     rows = [by_name.row(*one) for one in listed if only is None or one[0] in only]
     rows.sort(key=lambda row: (not row.attention, row.domain))
     single = {name for one in listed for name in (one[0], policy_host(one[0]))}
+    general = [notice for notice in dict.fromkeys(plan.notices) if notice.subject not in single]
     return Status(
         observed.now,
         observed.mailcow,
         tuple(rows),
         tuple(action for action in plan.actions if not _about(action)),
         tuple(held for held in plan.held if not _about(held.action)),
-        tuple(notice for notice in dict.fromkeys(plan.notices) if notice.subject not in single),
+        tuple(sorted(general, key=lambda notice: _GRAVEST.index(notice.level))),
     )
+
+
+_GRAVEST = (Level.ERROR, Level.WARNING, Level.INFO)
 
 
 def _listed(observed: Observed) -> list[tuple[str, str | None, Domain | AliasDomain, Domain | None]]:

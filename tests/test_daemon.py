@@ -14,7 +14,7 @@ from aiohttp import web
 from dns.rcode import Rcode
 
 from sidecar.daemon import Daemon
-from sidecar.demo.simulated import API, Fault, SimulatedMailcow
+from sidecar.demo.simulated import API, EVERYTHING, Fault, SimulatedMailcow
 from sidecar.lock import PassLock
 from sidecar.mtasts import Mode
 from tests.dns.faulty import Reply, Silence
@@ -421,7 +421,40 @@ async def test_started_before_mailcow_it_recovers_by_itself(tmp_path: Path) -> N
             async with await SimulatedMailcow.start(hostname=HOST, port=port, key=on.mailcow.key) as late:
                 late.add_domain("example.org")
                 await sidecar.says("done: add policy", seconds=8)
+                await sidecar.says("info", "mailcow answers again")
             assert len(sidecar.lines("warning", str(port))) == 1
+
+
+async def test_update_from_the_file_to_rows_is_noticed_within_seconds(tmp_path: Path) -> None:
+    """No event tells of php-fpm-mailcow; until the rows are written, senders find no policy."""
+    async with stage(tmp_path, version="2025-07") as on, running(on) as sidecar:
+        await sidecar.says("done: write policy file")
+        on.mailcow.fail(EVERYTHING, Fault.HTML_502)
+        sidecar.hang_up()
+        await sidecar.says("warning", "502")
+        on.mailcow.update_to("2026-07a")
+        on.mailcow.heal()
+        await sidecar.says("done: add policy")
+        await sidecar.says("mailcow answers again")
+        await sidecar.says("mailcow changed from 2025-07")
+
+
+async def test_redis_that_refuses_writes_is_one_error(tmp_path: Path) -> None:
+    """However many domains, and passes; policies that wait for it add no line."""
+    async with stage(tmp_path) as on:
+        for number in range(6):
+            on.mailcow.add_domain(f"d{number}.example")
+            on.mailcow.person_sets_policy(f"d{number}.example", mode="none", mx=HOST, max_age=86_400)
+        on.mailcow.fail(EVERYTHING, Fault.NOT_LOGGED)
+        async with running(on) as sidecar:
+            await sidecar.says("error", "Redis refuses writes (READONLY")
+            heartbeat = tmp_path / "state/heartbeat"
+            for _ in range(3):
+                await until(heartbeat.exists)
+                heartbeat.unlink()
+                sidecar.hang_up()
+            await until(heartbeat.exists)
+        assert len(sidecar.lines("error")) == 1
 
 
 async def test_sign_of_life_that_cannot_be_written_is_no_end(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.learn import believe
+from sidecar.learn import believe, doubted
 from sidecar.observed import AliasDomain, Domain, DomainList, Fact, FactKind, Memory, Restart, Seen
 from sidecar.settings import Intervals
 from tests.worlds import DAY, NOW, World, look, text
@@ -82,6 +82,31 @@ def test_new_domain_is_seen_beside_a_loss_that_is_doubted() -> None:
     counted, memory, _ = believe(Memory(believed=KNOWN), Seen(answer, NOW), INTERVALS)
     assert counted.value == DomainList((*KNOWN.domains, new), KNOWN.aliases)
     assert memory.believed == KNOWN
+    assert memory.domains == {*(domain.name for domain in KNOWN.domains), "new.example"}
+    _, memory, _ = believe(memory, Seen(KNOWN, NOW + 60), INTERVALS)
+    assert memory.domains == {domain.name for domain in KNOWN.domains}
+
+
+@pytest.mark.parametrize(
+    ("answer", "lost"),
+    [
+        (listed(4, aliases=0), "1 of 1 alias domains (a.example)"),
+        (listed(1), "3 of 4 domains (d1.example, d2.example, d3.example)"),
+        (
+            listed(0, aliases=0),
+            "4 of 4 domains (d0.example, d1.example, d2.example, d3.example) and 1 of 1 alias domains (a.example)",
+        ),
+    ],
+)
+def test_what_was_lost_is_said(answer: DomainList, lost: str) -> None:
+    """As long as it is doubted, and when it is believed; after a start without an answer, that something was."""
+    _, memory, _ = believe(Memory(believed=KNOWN), Seen(answer, NOW), INTERVALS)
+    (told,) = doubted(memory, answer)
+    assert told.message.startswith(f"mailcow's list lost {lost} at once; nothing is withdrawn")
+    (unsure,) = doubted(memory, None)
+    assert unsure.message.startswith("mailcow's list lost domains at once; nothing is withdrawn")
+    *_, (said,) = believe(memory, Seen(answer, NOW + DAY), Intervals(doubt_polls=2))
+    assert said.message == f"mailcow's list lost {lost} at once; it stayed so, and is believed now"
 
 
 def test_domain_switched_off_is_believed_although_others_are_lost() -> None:

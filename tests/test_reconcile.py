@@ -6,8 +6,10 @@ import pytest
 
 from sidecar.apply import Result
 from sidecar.assembly import Parts
-from sidecar.demo.simulated import API, POLICY, Fault
+from sidecar.demo.simulated import API, EVERYTHING, POLICY, Fault
 from sidecar.mtasts import Mode, parse
+from sidecar.notice import Level
+from sidecar.observed import RedisRefuses
 from sidecar.plan.actions import AddPolicy, RecreateAcme, RestartAcme, WriteFile
 from tests.stage import HOST, Stage, stage
 from tests.worlds import policy, text
@@ -111,6 +113,61 @@ async def test_lost_answer_to_a_write_is_found_to_be_ours(tmp_path: Path) -> Non
         again = await on.once()
         assert again.outcomes == ()
         assert [n.code for n in again.plan.notices if n.code == "policy.foreign"] == []
+
+
+async def test_write_that_redis_makes_untold_is_read_back(tmp_path: Path) -> None:
+    """mailcow says only that its Redis refuses writes; the row is there."""
+    async with stage(tmp_path) as on:
+        on.mailcow.fail("add/mta-sts", Fault.NOT_LOGGED)
+        report = await on.once()
+        assert [(type(o.action), o.result) for o in report.outcomes] == [(AddPolicy, Result.DONE)]
+        assert on.served() == {"example.org": text()}
+
+
+async def test_write_that_the_first_call_after_an_upgrade_makes_untold_is_read_back(tmp_path: Path) -> None:
+    """mailcow says only that its tables are new."""
+    async with stage(tmp_path) as on:
+        on.mailcow.fail("add/mta-sts", Fault.UPGRADED)
+        assert [outcome.result for outcome in (await on.once()).outcomes] == [Result.DONE]
+
+
+async def test_write_that_cannot_be_read_back_for_redis_names_it_and_is_made_once(tmp_path: Path) -> None:
+    """The first write meets it; from then on it is known, and after it the row is found to be ours."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        on.mailcow.fail("add/mta-sts", Fault.NOT_LOGGED)
+        on.mailcow.fail(POLICY, Fault.NOT_LOGGED)
+        (outcome,) = (await parts.passes.reconcile()).outcomes
+        assert outcome.result is Result.FAILED
+        assert "Redis refuses writes (READONLY You can't write against a read only replica)" in str(
+            outcome.detail
+        )
+        sent = writes_of(on)
+        on.mailcow.add_domain("new.example")
+        for _ in range(4):
+            on.clock.ahead += 61
+            report = await parts.passes.reconcile()
+            assert report.outcomes == ()
+            (told,) = [n for n in report.plan.notices if n.level is Level.ERROR]
+            assert told.code == "mailcow.redis"
+        assert writes_of(on) == sent
+        on.mailcow.heal()
+        on.clock.ahead += 61
+        report = await parts.passes.reconcile()
+        assert [outcome.action.domain for outcome in report.outcomes] == ["new.example"]
+        assert on.served() == {"example.org": text(), "new.example": text()}
+        assert "mailcow.redis" not in {n.code for n in report.plan.notices}
+
+
+async def test_redis_is_named_for_domains_that_were_not_even_read(tmp_path: Path) -> None:
+    """After three in a row the rest is given up, and not as if nothing had answered."""
+    async with stage(tmp_path) as on:
+        for number in range(12):
+            on.mailcow.add_domain(f"d{number}.example")
+        await on.once()
+        on.mailcow.fail(POLICY, Fault.NOT_LOGGED)
+        report = await on.once()
+        assert {type(sight) for sight in report.observed.served.values()} == {RedisRefuses}
+        assert len({notice for notice in report.plan.notices if notice.level is Level.ERROR}) == 1
 
 
 async def test_policy_that_is_not_served_as_sent_is_a_failure(tmp_path: Path) -> None:
@@ -343,6 +400,20 @@ async def test_list_that_failed_after_the_counts_changed_is_asked_for_again(tmp_
         assert "new.example" in on.served()
 
 
+async def test_list_that_is_doubted_is_asked_for_no_more_often_than_it_takes(tmp_path: Path) -> None:
+    """One of one alias domain was deleted: ten answers in half an hour, and then it is believed."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        on.mailcow.add_alias("alias.example", "example.org")
+        await settled(on, parts)
+        on.mailcow.delete_alias("alias.example")
+        on.mailcow.requests.clear()
+        for _ in range(62):
+            on.clock.ahead += 30
+            await parts.passes.reconcile()
+        assert len(on.mailcow.asked("get/domain/all")) == 11
+        assert parts.passes.ledger.memory.believed.aliases == ()
+
+
 async def test_list_that_keeps_failing_is_asked_for_less_and_less_often(tmp_path: Path) -> None:
     """Each costs mailcow seconds of work, also when its answer comes too late."""
     async with stage(tmp_path) as on, on.sidecar() as parts:
@@ -354,6 +425,59 @@ async def test_list_that_keeps_failing_is_asked_for_less_and_less_often(tmp_path
             on.clock.ahead += 30
             await parts.passes.reconcile()
         assert len(on.mailcow.asked("get/domain/all")) <= 6
+
+
+@pytest.mark.parametrize("version", ["2026-07a", "2025-07"])
+async def test_list_is_asked_for_as_soon_as_mailcow_answers_again(tmp_path: Path, version: str) -> None:
+    """A list that failed in the middle of an update says nothing of the mailcow after it, be it another one or not."""
+    async with stage(tmp_path, version=version) as on, on.sidecar() as parts:
+        await settled(on, parts)
+        on.mailcow.fail("get/domain/all", Fault.HTML_502)
+        for seconds in (3_700, 40, 70):
+            on.clock.ahead += seconds
+            await parts.passes.reconcile()
+        on.mailcow.fail(EVERYTHING, Fault.HTML_502)
+        on.clock.ahead += 5
+        await parts.passes.reconcile()
+        assert parts.passes.observer.session.away_since is not None
+        on.mailcow.heal()
+        on.mailcow.update_to("2026-07a")
+        on.mailcow.add_domain("new.example")
+        on.clock.ahead += 5
+        await parts.passes.reconcile()
+        assert on.served().keys() == {"example.org", "new.example"}
+        assert parts.passes.observer.session.away_since is None
+
+
+async def test_mailcow_that_was_started_is_asked_for_its_list_at_once(tmp_path: Path) -> None:
+    """Docker tells of it; what failed before was another container."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        await settled(on, parts)
+        on.mailcow.fail("get/domain/all", Fault.HTML_502)
+        on.clock.ahead += 3_700
+        await parts.passes.reconcile()
+        on.mailcow.heal()
+        on.mailcow.add_domain("new.example")
+        parts.passes.observer.session.restarted()
+        on.clock.ahead += 5
+        await parts.passes.reconcile()
+        assert "new.example" in on.served()
+
+
+async def test_one_slow_answer_of_the_alias_domains_does_not_end_their_polling(tmp_path: Path) -> None:
+    """A new alias domain is seen within the time that such an answer costs, and not when the whole list is old."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        await settled(on, parts)
+        on.mailcow.slow("get/alias-domain/all", 0.3)
+        await parts.passes.reconcile()
+        on.mailcow.slow("get/alias-domain/all", 0)
+        asked = len(on.mailcow.asked("get/alias-domain/all"))
+        await parts.passes.reconcile()
+        assert len(on.mailcow.asked("get/alias-domain/all")) == asked
+        on.mailcow.add_alias("alias.example", "example.org")
+        on.clock.ahead += 60
+        await parts.passes.reconcile()
+        assert [alias.name for alias in parts.passes.ledger.memory.believed.aliases] == ["alias.example"]
 
 
 async def test_mailcow_that_is_not_known_costs_no_whole_list_at_each_poll(tmp_path: Path) -> None:

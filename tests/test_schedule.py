@@ -20,8 +20,10 @@ from sidecar.schedule import (
     DENIED_S,
     RETRY_S,
     ListAge,
+    aliases_due,
     list_due,
     next_pass,
+    poll_now,
     question_due,
     routine_questions,
     stale_policies,
@@ -32,6 +34,7 @@ from sidecar.settings import Intervals
 from tests.worlds import HOST, NOW
 
 POLL = 30.0
+INTERVALS = Intervals()
 
 
 @pytest.mark.parametrize(
@@ -46,21 +49,75 @@ POLL = 30.0
         (ListAge(NOW - 1_500, 15), True, "100 times its 15 s are over"),
         (ListAge(NOW - 3_599, 120), False, "the slowest list: not yet an hour"),
         (ListAge(NOW - 3_600, 120), True, "an hour at most"),
-        (ListAge(NOW - 29, 0.1, doubted=True), False, "not believed: no sooner than a poll"),
-        (ListAge(NOW - 30, 0.1, doubted=True), True, "not believed: at every poll"),
-        (ListAge(NOW - 100, 15, doubted=True), False, "not believed, but dear"),
-        (ListAge(NOW - 150, 15, doubted=True), True, "not believed: after ten times its cost"),
+        (
+            ListAge(NOW - 179, 0.1, doubted=True),
+            False,
+            "not believed: ten answers in half an hour are enough",
+        ),
+        (ListAge(NOW - 180, 0.1, doubted=True), True, "not believed: the next of ten answers"),
+        (ListAge(NOW - 249, 25, doubted=True), False, "not believed, but dear"),
+        (ListAge(NOW - 250, 25, doubted=True), True, "not believed: after ten times its cost"),
     ],
 )
 def test_whole_list_is_asked_for_seldom(age: ListAge | None, due: bool, why: str) -> None:
     """mailcow works 3 to 15 s on it at a thousand domains."""
-    assert list_due(age, NOW, POLL) is due, why
+    assert list_due(age, NOW, INTERVALS) is due, why
+
+
+@pytest.mark.parametrize(
+    ("intervals", "seconds"),
+    [
+        (Intervals(poll=60, doubt_polls=3, doubt_seconds=0), 60),
+        (Intervals(doubt_polls=2, doubt_seconds=86_400), 600),
+    ],
+    ids=["no sooner than a poll", "no seldomer than one that is believed"],
+)
+def test_doubted_list_is_asked_for_within_bounds(intervals: Intervals, seconds: float) -> None:
+    """Whatever the settings say of doubt."""
+    assert not list_due(ListAge(NOW - seconds + 1, 0.1, doubted=True), NOW, intervals)
+    assert list_due(ListAge(NOW - seconds, 0.1, doubted=True), NOW, intervals)
+
+
+@pytest.mark.parametrize(
+    ("took", "ago", "due"),
+    [
+        (0.1, 0, True),
+        (0.2, 19, False),
+        (0.2, 20, True),
+        (2, 199, False),
+        (2, 200, True),
+        (120, 3_599, False),
+        (120, 3_600, True),
+        (120, -5, True),
+    ],
+)
+def test_alias_domains_are_asked_for_as_often_as_they_are_cheap(took: float, ago: float, due: bool) -> None:
+    """One slow answer makes them dear for a while, and never for good; nor does a clock that is set back."""
+    assert aliases_due(NOW - ago, took, NOW) is due
+
+
+@pytest.mark.parametrize(
+    ("poll", "away_since", "wait"),
+    [
+        (30, None, 30),
+        (30, NOW, 5),
+        (30, NOW - 899, 5),
+        (30, NOW - 900, 30),
+        (5, NOW, 5),
+        (30, NOW + 9, 30),
+    ],
+)
+def test_mailcow_that_stopped_answering_is_asked_soon(
+    poll: float, away_since: float | None, wait: float
+) -> None:
+    """For as long as an update takes."""
+    assert poll_now(poll, away_since, NOW) == wait
 
 
 @given(took=st.floats(0, 120), since=st.floats(0, 7_200))
 def test_whole_list_costs_mailcow_little(took: float, since: float) -> None:
     """An hour at most, ten minutes at least; and in between 1 % of mailcow's time."""
-    due = list_due(ListAge(NOW - since, took), NOW, POLL)
+    due = list_due(ListAge(NOW - since, took), NOW, INTERVALS)
     age = NOW - (NOW - since)
     assert due or age < 3_600
     assert not due or age >= min(3_600, max(600, 100 * took))

@@ -67,6 +67,7 @@ memories = st.builds(
     policies=st.dictionaries(names, policies, max_size=4),
     believed=st.none() | domain_lists,
     doubt=st.none() | st.builds(Doubt, texts, st.integers(0, 2**40), times),
+    newcomers=st.frozensets(names, max_size=3),
     adopt=st.frozensets(names, max_size=3),
     conf=st.lists(st.builds(ConfEntry, names, texts, st.sampled_from(ConfEvent), times), max_size=4).map(
         tuple
@@ -96,6 +97,7 @@ def full_memory() -> Memory:
             (Domain("example.org", True, False),), (AliasDomain("a.example", "example.org", True),)
         ),
         doubt=Doubt("f", 2, 3.0),
+        newcomers=frozenset({"new.example"}),
         adopt=frozenset({"example.org"}),
         conf=(ConfEntry(KEY, "mta-sts.*", ConfEvent.ADDED, 4.0),),
         restarts=(Restart(5.0, ("mta-sts.example.org",)),),

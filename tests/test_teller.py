@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from sidecar.mtasts import Mode
 from sidecar.notice import Level, Notice
 from sidecar.plan.actions import AddPolicy, EditConf, Held, RestartAcme, WriteFile
 from sidecar.teller import MOST_OF_A_KIND, REMEMBERED, Teller
+from sidecar.telling import QUIET_S, STEADY_S
 from tests.worlds import NOW, policy
 
 
@@ -21,7 +23,14 @@ class Told:
     def __init__(self) -> None:
         self.stream = io.StringIO()
         log.configure(json=True, stream=self.stream)
-        self.teller = Teller()
+        self.time = NOW
+        self.teller = Teller(lambda: self.time)
+
+    def passes(self, *notices: Notice, after: float = 30.0) -> list[str]:
+        """What a pass with these notices makes the log say, so many seconds after the one before."""
+        self.time += after
+        self.teller.notices(notices)
+        return [event["event"] for event in self.new()]
 
     def new(self) -> list[dict[str, str]]:
         """The events since the last call, without their time."""
@@ -70,6 +79,92 @@ def test_notice_that_comes_back_is_not_said_again(told: Told) -> None:
     assert len(told.new()) == 1
 
 
+def test_notice_that_comes_back_after_a_day_is_said_again(told: Told) -> None:
+    """Not for ever is it known; within the day it is."""
+    assert told.passes(notice()) == ["trouble 0"]
+    for _ in range(287):
+        assert told.passes(after=150) == []
+        assert told.passes(notice(), after=150) == []
+    assert told.passes(after=150) == []
+    assert told.passes(notice(), after=150) == ["trouble 0"]
+    assert told.passes(notice()) == []
+
+
+def test_notice_that_stays_true_is_not_said_again_because_time_passed(told: Told) -> None:
+    """For weeks."""
+    told.passes(notice())
+    assert [told.passes(notice(), after=3_600) for _ in range(24 * 21)] == [[]] * (24 * 21)
+
+
+def test_end_is_said_once_what_was_wrong_has_been_away_for_a_while(told: Told) -> None:
+    """In the words in which it was told last; what was only worth knowing has no end, and what happened neither."""
+    passing = Notice(Level.WARNING, "acme.healed", "acme-mailcow", "mended", passing=True)
+    told.passes(notice(), notice(1, level=Level.INFO), passing)
+    assert told.passes() == []
+    assert told.passes(after=STEADY_S[0] - 1) == []
+    assert told.passes(after=1) == ["over: trouble 0"]
+    assert told.passes(after=QUIET_S) == []
+
+
+def test_other_words_for_the_same_are_no_end(told: Told) -> None:
+    """The day of an end is another one every day."""
+    told.passes(notice())
+    other = replace(notice(), message="trouble 0, and one day less")
+    assert told.passes(other) == [other.message]
+    assert told.passes(other, after=STEADY_S[0]) == []
+    told.passes()
+    assert told.passes(after=STEADY_S[0]) == [f"over: {other.message}"]
+
+
+def test_what_comes_back_after_its_end_was_said_is_said_again(told: Told) -> None:
+    """Never is the last word that something is over while it is not; and a log that knows it well says little."""
+    lines = [
+        told.passes(*([notice()] if minutes % 30 < 15 else []), after=300) for minutes in range(0, 1_440, 5)
+    ]
+    assert [line for said in lines for line in said] == ["trouble 0", "over: trouble 0", "trouble 0"]
+
+
+OUTAGE = Notice(Level.WARNING, "mailcow.api", "mailcow", "status 502")
+
+
+def test_mailcow_answers_again_is_one_line_at_once(told: Told) -> None:
+    """However many different troubles there were meanwhile."""
+    told.passes(OUTAGE)
+    told.passes(replace(OUTAGE, message="no connection"))
+    told.passes(OUTAGE)
+    assert told.passes() == ["mailcow answers again"]
+    assert told.passes() == []
+    assert told.passes(OUTAGE, after=7_200) == ["status 502"]
+
+
+def test_mailcow_that_answers_every_other_time_fills_no_log(told: Told) -> None:
+    """Its failure is the last word until it answers for a while."""
+    said = [line for n in range(40) for line in told.passes(*([OUTAGE] if n % 2 else []))]
+    assert said == ["status 502", "mailcow answers again", "status 502"]
+
+
+def test_what_could_not_be_looked_for_is_not_over(told: Told) -> None:
+    """Of a pass that saw nothing nothing is over; and what was true before that is no news after it."""
+    told.passes(notice())
+    for _ in range(30):
+        told.time += 3_600
+        told.teller.failed("no space left")
+    assert [event["event"] for event in told.new()] == ["the pass did not work: no space left"]
+    assert told.passes(notice()) == ["passes work again"]
+    told.time += 30
+    told.teller.notices([], lambda code, subject: (code, subject) == (notice().code, notice().subject))
+    told.time += QUIET_S
+    told.teller.notices([], lambda code, subject: (code, subject) == (notice().code, notice().subject))
+    assert told.new() == []
+
+
+def test_many_ends_become_a_number(told: Told) -> None:
+    """A zone that is back is not a thousand lines."""
+    told.passes(*(notice(number) for number in range(1_000)))
+    told.passes()
+    assert len(told.passes(after=STEADY_S[0])) == MOST_OF_A_KIND + 1
+
+
 def test_notice_that_changed_is_said(told: Told) -> None:
     """Another text is another notice."""
     told.teller.notices([notice(1)])
@@ -79,15 +174,15 @@ def test_notice_that_changed_is_said(told: Told) -> None:
 
 def test_what_is_remembered_of_old_notices_is_bounded(told: Told) -> None:
     """The oldest is forgotten, and so is said again; a process that runs for years does not grow."""
-    told.teller.notices([notice(0)])
-    for number in range(1, REMEMBERED + 2):
-        told.teller.notices([notice(number)])
-    told.teller.notices([])
-    told.new()
-    told.teller.notices([notice(REMEMBERED)])
-    told.teller.notices([notice(0)])
-    assert [event["event"] for event in told.new()] == ["trouble 0"]
-    assert len(told.teller._lately) <= REMEMBERED
+    for number in range(REMEMBERED + 2):
+        told.passes(notice(number), after=0.1)
+    told.passes(after=0.1)
+    assert len(told.teller._things) <= REMEMBERED
+    assert told.passes(notice(REMEMBERED), after=0.1) == []
+    assert told.passes(notice(0), after=0.1) == ["trouble 0"]
+    for day in range(200):
+        told.passes(replace(notice(0), message=f"{day} days left"), after=QUIET_S)
+    assert sum(len(thing.said) for thing in told.teller._things.values()) <= REMEMBERED + 2
 
 
 def test_many_of_a_kind_become_a_number(told: Told) -> None:

@@ -136,8 +136,8 @@ def _refuse(keys: list[str], memory: Memory) -> None:
     file = memory.policy(FILE).spans
     if file and file[-1].until is None and keys != [FILE]:
         raise PermanentError("this mailcow serves one policy file for all domains: sidecar adopt --file")
-    known = {domain.name for domain in memory.believed.domains} if memory.believed else None
-    if known is not None and (unknown := [key for key in keys if key != FILE and key not in known]):
+    unknown = [key for key in keys if key != FILE and key not in memory.domains]
+    if memory.believed is not None and unknown:
         raise PermanentError(f"no domain of this mailcow: {', '.join(map(to_unicode, unknown))}")
 
 

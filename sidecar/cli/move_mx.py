@@ -61,8 +61,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     state = await asyncio.to_thread(State.open, settings.state_dir, now)
     try:
         memory = state.load()
-        listed = memory.believed.domains if memory.believed else ()
-        known = {d.name for d in listed if settings.manages(d.name)}
+        known = {name for name in memory.domains if settings.manages(name)}
         if unknown := [key for key in keys if key != FILE and key not in known]:
             raise PermanentError(
                 f"no domain of this mailcow that the sidecar looks after: {', '.join(map(to_unicode, unknown))}"

@@ -85,8 +85,7 @@ def _refuse(keys: list[str], memory: Memory, settings: Settings, *, undo: bool) 
             "this mailcow serves one policy file for all domains: `sidecar retire --all`, or `exclude` in config.yml "
             "for a domain that should no longer count"
         )
-    listed = memory.believed.domains if memory.believed else ()
-    known = {d.name for d in listed if undo or settings.manages(d.name)}
+    known = {name for name in memory.domains if undo or settings.manages(name)}
     if unknown := [key for key in keys if key != FILE and key not in known]:
         raise PermanentError(
             f"no domain of this mailcow that the sidecar looks after: {', '.join(map(to_unicode, unknown))}"

@@ -90,7 +90,8 @@ def _needs_a_person(status: Status) -> Iterable[str]:
     for notice in (*status.notices, *(notice for row in status.rows for notice in row.notices)):
         if notice.level is not Level.INFO and notice not in by_code[notice.code]:
             by_code[notice.code].append(notice)
-    for notices in by_code.values():
+    gravest = sorted(by_code.values(), key=lambda notices: all(n.level is not Level.ERROR for n in notices))
+    for notices in gravest:
         for notice in notices[:MOST_OF_A_KIND]:
             yield f"{notice.level}: {notice.message}"
             if notice.todo:

@@ -51,6 +51,18 @@ class NotReadable(TemporaryError):  # noqa: N818 - the error is what mailcow is 
     """mailcow gave no answer, or one that says nothing. Nothing may be concluded from it."""
 
 
+class WriteUntold(NotReadable):
+    """mailcow answered, but not what became of a write: it may be done, and has to be read back."""
+
+
+class RedisRefusesWrites(WriteUntold):
+    """mailcow's Redis refuses writes (`said`: why), which its database does not: also of a policy that is read."""
+
+    def __init__(self, asked: str, what: str, said: str) -> None:
+        self.said = said
+        super().__init__(f"{asked}: mailcow's Redis refuses writes ({said}), {what}")
+
+
 class NoSuchRoute(NotReadable):
     """mailcow's application itself says that it has no such route: another version than was thought."""
 
@@ -276,12 +288,21 @@ def read_served(answer: Answer) -> Served:
     except UnicodeDecodeError as error:
         raise _odd(answer, "the policy is not UTF-8") from error
     # PHP's own error page behind (or in place of) a policy; no field of a policy begins so (RFC 8461 §3.2)
-    if re.search(r"(?m)^\s*<", text):
-        raise NotReadable(
-            f"{answer.asked}: the policy is followed by an error page, {answer.excerpt()!r}. mailcow's Redis "
-            "refuses writes (disk full, out of memory?); senders cannot read this policy either"
-        )
-    return Served(text)
+    if (page := re.search(r"(?m)^\s*<", text)) is None:
+        return Served(text)
+    if (said := _redis_said(html.unescape(text[page.start() :]))) is not None:
+        what = "so the policy is followed by an error page: senders cannot read it either"
+        raise RedisRefusesWrites(answer.asked, what, said)
+    raise NotReadable(
+        f"{answer.asked}: the policy is followed by an error page, {answer.excerpt()!r}; senders cannot read it either"
+    )
+
+
+def _redis_said(text: str) -> str | None:
+    """Redis' refusal in an error of PHP, its first sentence and without the place in the code."""
+    begin, end = r"(?:\ARedis: (?:RedisException: )?|RedisException: )", r"(?: in (?:/|\[)|\.\s|\n|\Z)"
+    found = re.search(f"{begin}(.+?){end}", text)
+    return None if found is None else "".join(c if c.isprintable() else " " for c in found[1])[:160]
 
 
 def read_policy_id(domain: str, answer: Answer) -> str | None:
@@ -388,11 +409,16 @@ def _refused(element: dict[str, Any]) -> Refused:
 
 
 def _messages(answer: Answer, action: str) -> list[dict[str, Any]]:
-    """The messages about our write. Raises NotReadable where there is none: the outcome is unknown."""
+    """The messages about our write. Raises WriteUntold where there are only others: of Redis, or of an upgrade."""
     found = _json(answer)
     if isinstance(found, list) and (own := [element for element in found if _own(element, action)]):
         return own
-    raise _odd(answer, "the answer does not say what became of the write")
+    for element in found if isinstance(found, list) else ():
+        if isinstance(element, dict) and (said := _redis_said(str(element.get("msg")))) is not None:
+            raise RedisRefusesWrites(
+                answer.asked, "and the answer does not say what became of the write", said
+            )
+    raise WriteUntold(str(_odd(answer, "the answer does not say what became of the write")))
 
 
 def read_add(domain: str, answer: Answer) -> AddResult:

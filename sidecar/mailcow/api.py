@@ -31,7 +31,9 @@ from sidecar.mailcow.answers import (
     NoSuchRoute,
     NoSuchRow,
     NotReadable,
+    RedisRefusesWrites,
     Refused,
+    WriteUntold,
 )
 from sidecar.mailcow.endpoint import CONNECTIONS, Endpoint, Trust, Way, connector
 from sidecar.mtasts import Policy, is_mx_pattern
@@ -50,6 +52,8 @@ __all__ = [
     "NoSuchRow",
     "NotReadable",
     "OnCall",
+    "RedisRefusesWrites",
+    "WriteUntold",
     "check_policy",
 ]
 
@@ -281,7 +285,7 @@ class MailcowApi:
         """Make the row of a domain (A-label), active. Never for an alias domain: its row would serve later.
 
         Raises PermanentError for a policy that must not be sent or that is refused for good, TemporaryError
-        when mailcow cannot write now; NotReadable leaves the outcome unknown.
+        when mailcow cannot write now; NotReadable leaves the outcome unknown, WriteUntold to a reading.
         """
         self._check(domain, policy)
         body = {"domain": domain, **_fields(policy), "active": 1}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from sidecar.clock import Clock
 from sidecar.errors import PermanentError, SidecarError
-from sidecar.mailcow.api import AccessDenied, Counts, MailcowApi, OnCall
+from sidecar.mailcow.api import AccessDenied, Counts, MailcowApi, OnCall, RedisRefusesWrites
 from sidecar.mailcow.endpoint import Endpoint, endpoint
 from sidecar.mailcow.presented import presented
 from sidecar.notice import Level, Notice
@@ -25,17 +25,15 @@ from sidecar.observed import (
     Mailcow,
     Memory,
     PolicyId,
+    RedisRefuses,
     Seen,
     Served,
     Sight,
     Unseen,
     Version,
 )
-from sidecar.schedule import DENIED_S, RETRY_S, ListAge, list_due, wait_after
+from sidecar.schedule import DENIED_S, RETRY_S, ListAge, aliases_due, list_due, wait_after
 from sidecar.settings import Settings
-
-CHEAP_S = 0.1
-"""An alias list that came this fast is asked for at every poll."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +71,7 @@ class Session:
         self._counts: Counts | None = None
         self._aliases: tuple[AliasDomain, ...] | None = None
         self._aliases_took = 0.0
+        self._aliases_asked_at = 0.0
         self._denials = 0
         self._not_before = 0.0
         self._denied: AccessDenied | None = None
@@ -80,6 +79,10 @@ class Session:
         self._list_not_before = 0.0
         self._list_error: SidecarError | None = None
         self._looked_at = 0.0
+        self.away_since: float | None = None
+        """Since when (Unix seconds) mailcow gives no answer, not even to what is cheap; None where it does."""
+        self.answered: DomainList | None = None
+        """The last whole list, believed or not."""
         self.believed: Sight[DomainList] = NOT_ASKED
         self.on_call: OnCall | None = None
         """Told of each call: its route, how long it took (seconds), its status."""
@@ -99,6 +102,11 @@ class Session:
         """After an own write the whole list is asked for at the next look."""
         if self._age is not None:
             self._age = replace(self._age, stale=True)
+
+    def restarted(self) -> None:
+        """mailcow was started: it may be another one, and what failed before says nothing of it."""
+        self._list_not_before = 0.0
+        self.wrote()
 
     def try_again(self) -> None:
         """A person asked for it (SIGHUP), or the key changed: no waiting for a refusal to pass."""
@@ -163,14 +171,7 @@ class Session:
         return self._api
 
     async def _ask(self, api: MailcowApi, now: float, *, doubted: bool) -> Look:
-        whole = self.whole_list_always or list_due(
-            self._age_with(doubted), now, self._settings.intervals.poll
-        )
-        if not whole:
-            whole = await self._changed(api)
-        if not whole and isinstance(self._mailcow, Seen):
-            return Look(self._mailcow, last=self.believed)
-        notices = await self._identify(api, now)
+        whole, notices = await self._cheap(api, now, doubted=doubted)
         if not whole:
             return Look(self._mailcow, last=self.believed, notices=notices)
         if self._list_error is not None and now < self._list_not_before and not self.whole_list_always:
@@ -178,10 +179,37 @@ class Session:
         counts = await api.counts(self._mailcow.value.version if isinstance(self._mailcow, Seen) else None)
         listed, took = await self._listed(api, now)
         # Only now: counts that were noted without their list would make a new domain look old.
-        self._counts, self._aliases = counts, listed.aliases
+        self._counts, self._aliases, self.answered = counts, listed.aliases, listed
         self._age = ListAge(now, took)
         self._denials, self._denied = 0, None
         return Look(self._mailcow, Seen(listed, now), notices=notices)
+
+    async def _cheap(self, api: MailcowApi, now: float, *, doubted: bool) -> tuple[bool, tuple[Notice, ...]]:
+        """What costs little: whether the whole list is due, and what is to be told of which mailcow this is.
+
+        An answer after none, or of another mailcow than before, ends the wait of a list that failed: it failed with
+        the rest.
+        """
+        intervals = self._settings.intervals
+        whole = self.whole_list_always or list_due(self._age_with(doubted), now, intervals)
+        before, notices = self._mailcow, ()
+        try:
+            if not whole:
+                whole = await self._changed(api, now)
+            if whole or self.away_since is not None or not isinstance(self._mailcow, Seen):
+                notices = await self._identify(api, now)
+        except AccessDenied:
+            raise
+        except SidecarError:
+            self.away_since = now if self.away_since is None else min(self.away_since, now)
+            raise
+        changed = isinstance(self._mailcow, Seen) and (
+            isinstance(before, Unseen) or before.value != self._mailcow.value
+        )
+        if self.away_since is not None or changed:
+            self._list_not_before = 0.0
+        self.away_since = None
+        return whole or changed, notices
 
     async def _listed(self, api: MailcowApi, now: float) -> tuple[DomainList, float]:
         """The whole list; one that failed is dear as well, so it is tried again less and less often."""
@@ -198,18 +226,20 @@ class Session:
     def _age_with(self, doubted: bool) -> ListAge | None:
         return None if self._age is None else replace(self._age, doubted=doubted)
 
-    async def _changed(self, api: MailcowApi) -> bool:
+    async def _changed(self, api: MailcowApi, now: float) -> bool:
         """Whether the cheap answers differ from those that went with the last list."""
         version = self._mailcow.value.version if isinstance(self._mailcow, Seen) else None
         counts = await api.counts(version)
         if counts != self._counts:
             return True
-        if self._aliases_took > CHEAP_S:
+        if not aliases_due(self._aliases_asked_at, self._aliases_took, now):
             return False
+        self._aliases_asked_at = now
         started = asyncio.get_running_loop().time()
-        aliases = await api.aliases()
-        self._aliases_took = asyncio.get_running_loop().time() - started
-        return aliases != self._aliases
+        try:
+            return await api.aliases() != self._aliases
+        finally:
+            self._aliases_took = asyncio.get_running_loop().time() - started
 
     async def _identify(self, api: MailcowApi, now: float) -> tuple[Notice, ...]:
         """Which mailcow this is: by its version, confirmed by what its routes do."""
@@ -276,6 +306,8 @@ class Session:
             return Unseen("mailcow's API cannot be asked", now)
         try:
             return Seen(await self._api.served(domain), now)
+        except RedisRefusesWrites as error:
+            return RedisRefuses(str(error), now, error.said)
         except SidecarError as error:
             return Unseen(str(error), now)
 

@@ -16,6 +16,7 @@ from sidecar.observed import FILE
 from sidecar.plan.words import some
 from sidecar.schedule import wait_after
 from sidecar.settings import Tell
+from sidecar.telling import quiet
 
 RETRY_S = (60, 180, 600, 1_800, 3_600, 10_800)
 """Waits after a message that could not be delivered."""
@@ -70,7 +71,9 @@ def _merged(earlier: Event, later: Event) -> Event | None:
         case Tell.ERROR, Tell.ERROR:
             return replace(later, was=earlier.was)
         case Tell.RECOVERY, Tell.ERROR:
-            return None if not later.critical else later
+            # People think it is there, and it is: told again only where they were told of it long ago, or it got worse.
+            known = not later.critical and (not earlier.said_at or quiet(earlier.said_at, later.at))
+            return None if known else replace(later, was=Tell.ERROR.value)
         case _:
             return later
 

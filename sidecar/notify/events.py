@@ -2,7 +2,7 @@
 
 Rules for every editor: each event is told once, also over restarts: what is known is `Told`, which is stored.
 What was not seen is no change: neither another stage nor a recovery comes of not knowing. An error that comes and
-goes is told once; it is over only when it has been away for a while.
+goes is told once a day; it is over only when it has been away for a while (`telling`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,15 +12,12 @@ from typing import TypeAlias
 from sidecar.notice import Level
 from sidecar.observed import Observed, Seen, Unseen
 from sidecar.plan.actions import Plan
+from sidecar.policyid import served_to
 from sidecar.rollout import Stage
 from sidecar.settings import Settings, Tell
 from sidecar.stages import DomainStage, domain_stages
+from sidecar.telling import UNREAD, Ends, quiet, unserved
 from sidecar.verify.findings import Severity
-
-STEADY_S = 600.0
-"""How long an error must have been away to be over."""
-UNREAD = "mailcow.api"
-"""The notice of a pass in which mailcow did not answer: what it planned came from an older list."""
 
 Key: TypeAlias = tuple[str, str, str]
 """Code, subject, and what of the subject (the subject of a finding; empty for a notice)."""
@@ -80,7 +77,12 @@ def view_of(observed: Observed, plan: Plan, settings: Settings) -> View:
         domains if isinstance(observed.domains, Seen) else None,
         {trouble.key: trouble for trouble in found},
         blind,
-        frozenset(unseen for name in domains for unseen in _unseen(observed, name)),
+        frozenset(
+            unseen
+            for name, domain in domains.items()
+            for unseen in (*_unseen(observed, name), *_unserved(observed, domain))
+        )
+        | frozenset(_out_of_sight(observed)),
     )
 
 
@@ -98,8 +100,21 @@ def _unseen(observed: Observed, domain: str) -> Iterator[tuple[str, str]]:
         yield domain, "*"
     else:
         yield from ((domain, f.subject) for f in record.findings if f.severity is Severity.UNKNOWN)
-    if isinstance(observed.served_of(domain), Unseen) or isinstance(observed.dns.mx_of(domain), Unseen):
+    if isinstance(observed.dns.mx_of(domain), Unseen):
         yield domain, ""
+
+
+def _unserved(observed: Observed, domain: DomainStage) -> Iterator[tuple[str, str]]:
+    if isinstance(served_to(observed, domain.domain, domain.target), Unseen):
+        yield domain.domain, ""
+
+
+def _out_of_sight(observed: Observed) -> Iterator[tuple[str, str]]:
+    """The containers, where Docker or what they left was not seen, and mailcow, where none of its policies was."""
+    if unserved(observed):
+        yield "mailcow", ""
+    if isinstance(observed.project, Unseen) or isinstance(observed.certificates, Unseen):
+        yield from ((service, "") for service in ("acme-mailcow", "nginx-mailcow"))
 
 
 # --- what people know ------------------------------------------------------------------------------------
@@ -107,10 +122,11 @@ def _unseen(observed: Observed, domain: str) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An error that was told; `gone_since` (Unix seconds) is set while it is away and not yet over."""
+    """An error that was told at `said_at`; `gone_since` is set while it is away and not yet over (both Unix seconds)."""
 
     trouble: Trouble
     gone_since: float | None = None
+    said_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +135,16 @@ class Told:
 
     stages: Mapping[str, Stage] = field(default_factory=dict)
     troubles: Mapping[Key, Known] = field(default_factory=dict)
+    ends: Mapping[Key, Ends] = field(default_factory=dict)
+    """Of errors whose end was told within the last day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing to tell, at a Unix second. `was` and `now` are stages; an error that got worse was an `error`."""
+    """One thing to tell, at a Unix second. `was` and `now` are stages; an error of which people know was an `error`.
+
+    `said_at`: when they were told last of the error that is over; 0 where that is not known.
+    """
 
     kind: Tell
     at: float
@@ -135,6 +156,7 @@ class Event:
     critical: bool = False
     was: str = ""
     now: str = ""
+    said_at: float = 0.0
 
     @property
     def key(self) -> Key:
@@ -149,8 +171,8 @@ def news(told: Told | None, view: View) -> tuple[Told, tuple[Event, ...]]:
     """
     before = told or Told()
     stages, moves = _stages(before, view)
-    troubles, changes = _troubles(before, view)
-    return Told(stages, troubles), (*changes, *moves)
+    troubles, ends, changes = _troubles(before, view)
+    return Told(stages, troubles, ends), (*changes, *moves)
 
 
 def _stages(told: Told, view: View) -> tuple[Mapping[str, Stage], list[Event]]:
@@ -171,29 +193,42 @@ def _stages(told: Told, view: View) -> tuple[Mapping[str, Stage], list[Event]]:
     return stages, events
 
 
-def _troubles(told: Told, view: View) -> tuple[Mapping[Key, Known], list[Event]]:
+def _troubles(told: Told, view: View) -> tuple[Mapping[Key, Known], Mapping[Key, Ends], list[Event]]:
     known: dict[Key, Known] = {}
+    ends = {key: end for key, end in told.ends.items() if end.recent(view.at)}
     events: list[Event] = []
     for key, trouble in view.troubles.items():
         before = told.troubles.get(key)
-        if before is None or (trouble.critical and not before.trouble.critical):
-            known[key] = Known(trouble)
+        if before is None or _again(before, trouble, view.at):
+            known[key] = Known(trouble, said_at=view.at)
             was = "" if before is None else Tell.ERROR.value
             events.append(replace(_event(Tell.ERROR, trouble, view.at), was=was))
         else:
             known[key] = replace(before, gone_since=None)
     for key, before in told.troubles.items():
-        if key in known or _left(before.trouble, told, view):
+        if key in known:
+            continue
+        if _left(before.trouble, told, view):
+            ends.pop(key, None)
             continue
         if not view.over(before.trouble):
             known[key] = before
             continue
         since = view.at if before.gone_since is None else min(before.gone_since, view.at)
-        if view.at - since < STEADY_S:
+        end = ends.get(key, Ends())
+        if view.at - since < end.steady(view.at):
             known[key] = replace(before, gone_since=since)
         else:
-            events.append(_event(Tell.RECOVERY, before.trouble, view.at))
-    return known, events
+            ends[key] = end.told(view.at)
+            events.append(replace(_event(Tell.RECOVERY, before.trouble, view.at), said_at=before.said_at))
+    return known, ends, events
+
+
+def _again(before: Known, now: Trouble, at: float) -> bool:
+    """Whether an error of which people know is told once more: it got worse, or came back after a day."""
+    if now.critical and not before.trouble.critical:
+        return True
+    return before.gone_since is not None and not quiet(before.said_at, at)
 
 
 def _left(trouble: Trouble, told: Told, view: View) -> bool:

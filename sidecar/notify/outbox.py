@@ -20,6 +20,7 @@ from sidecar.notify.digest import Tries, expired
 from sidecar.notify.events import Event, Known, Told, Trouble
 from sidecar.rollout import Stage
 from sidecar.settings import Tell
+from sidecar.telling import Ends
 
 NAME = "outbox.sqlite"
 BUSY_S = 5.0
@@ -181,13 +182,20 @@ def _keep(connection: sqlite3.Connection, name: str, value: dict[str, Any]) -> N
 
 
 def _told_json(told: Told) -> dict[str, Any]:
-    return {"stages": dict(told.stages), "troubles": [asdict(known) for known in told.troubles.values()]}
+    return {
+        "stages": dict(told.stages),
+        "troubles": [asdict(known) for known in told.troubles.values()],
+        "ends": [[*key, end.times, end.at] for key, end in told.ends.items()],
+    }
 
 
 def _told(value: dict[str, Any]) -> Told:
-    known = [Known(Trouble(**one["trouble"]), one["gone_since"]) for one in value["troubles"]]
+    known = [Known(**{**one, "trouble": Trouble(**one["trouble"])}) for one in value["troubles"]]
     stages = {name: Stage(stage) for name, stage in value["stages"].items()}
-    return Told(stages, {one.trouble.key: one for one in known})
+    ends = {
+        (code, subject, about): Ends(times, at) for code, subject, about, times, at in value.get("ends", ())
+    }
+    return Told(stages, {one.trouble.key: one for one in known}, ends)
 
 
 def _event(value: dict[str, Any]) -> Event:

@@ -16,15 +16,19 @@ from sidecar.plan.file import plan_file, served_by_file
 from sidecar.plan.guards import guarded
 from sidecar.plan.policies import gone_domains, plan_native
 from sidecar.plan.progress import tell_progress
+from sidecar.plan.redis import tell_redis
 from sidecar.plan.restart import plan_restart, run_failed, tell_presented
+from sidecar.plan.settled import stopped
 from sidecar.settings import Settings
 
 
 def make_plan(observed: Observed, settings: Settings) -> Plan:
     """All that is to be done, held and told for one picture of the world."""
-    plan = _policies(observed, settings) + _entries(observed, settings) + plan_restart(observed, settings)
+    plan = Plan(notices=tell_redis(observed))
+    plan += _policies(observed, settings) + _entries(observed, settings) + plan_restart(observed, settings)
     told = (
-        run_failed(observed)
+        stopped(observed)
+        + run_failed(observed)
         + tell_presented(observed)
         + pending(observed)
         + tell_progress(observed, settings)

@@ -18,17 +18,19 @@ from sidecar.plan.actions import (
     Plan,
     RecreateAcme,
     RestartAcme,
+    SwitchOff,
 )
 from sidecar.plan.certificate import Scene, scene
 from sidecar.plan.count import ASKED_AT_ONCE, Count, count
 from sidecar.plan.entries import SAN
+from sidecar.plan.redis import tell_redis
 from sidecar.plan.words import some
 from sidecar.settings import Settings
 
 
 def guarded(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     """The plan with each action that must not be done now among the held ones."""
-    for guard in (_not_managed, _wrong_name, _too_many_names, _dry_run):
+    for guard in (_not_managed, _wrong_name, _too_many_names, _redis_refuses, _dry_run):
         plan = guard(plan, observed, settings)
     return plan
 
@@ -63,6 +65,16 @@ def _not_managed(plan: Plan, observed: Observed, settings: Settings) -> Plan:
 
 def _dry_run(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     return _filter(plan, lambda action: f"dry run; {action.reason}" if settings.dry_run else None)
+
+
+def _redis_refuses(plan: Plan, observed: Observed, settings: Settings) -> Plan:
+    """What is written then cannot be read back, and senders cannot read it either."""
+    told = tell_redis(observed)
+
+    def reason(action: Action) -> str | None:
+        return told[0].message if told and isinstance(action, AddPolicy | EditPolicy | SwitchOff) else None
+
+    return _filter(plan, reason)
 
 
 def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:

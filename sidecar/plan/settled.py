@@ -2,12 +2,24 @@
 
 from sidecar.acme import SLEEPS
 from sidecar.notice import Level, Notice
-from sidecar.observed import Container, Fact, FactKind, Memory, Observed, Project, Seen, Unseen
-from sidecar.plan.words import span
+from sidecar.observed import (
+    Container,
+    Fact,
+    FactKind,
+    Issuer,
+    Memory,
+    Observed,
+    Project,
+    Seen,
+    Unseen,
+)
+from sidecar.plan.words import day, span
 
 GIVES_UP_AFTER_S = 1_800
 """A container that stays unsettled for this long stops blocking."""
 
+STOPPED_S = 300.0
+"""For how long a container that is needed may not run before a person is told: an update takes minutes."""
 NEEDED = ("acme-mailcow", "nginx-mailcow")
 
 
@@ -18,7 +30,7 @@ def unsettled(project: Project, memory: Memory, now: float, settle: float) -> di
         if not container.own and (reason := _unsettled(container, now, settle)):
             found[container.service] = reason
     there = {container.service for container in project.containers}
-    found.update(dict.fromkeys(memory.services - there, "its container is gone"))
+    found.update(dict.fromkeys(memory.services.union(NEEDED) - there, "its container is gone"))
     return found
 
 
@@ -46,6 +58,53 @@ def ignored(observed: Observed, settle: float) -> tuple[Notice, ...]:
         for service in sorted(found)
         if service not in NEEDED and not _blocks(observed, service)
     )
+
+
+def stopped(observed: Observed) -> tuple[Notice, ...]:
+    """What a person is told of a container that is needed and does not run, where nobody seems to be about to start it."""
+    if isinstance(observed.project, Unseen):
+        return ()
+    notices: list[Notice] = []
+    for service in NEEDED:
+        container = observed.project.value.service(service)
+        since = observed.memory.since.get(Fact(FactKind.UNSETTLED, service), observed.now)
+        running = container is not None and container.state == "running"
+        if (
+            running
+            or observed.now - since < STOPPED_S
+            or (service == "acme-mailcow" and not _orders(observed))
+        ):
+            continue
+        state = f"is not running: it is {container.state}" if container else "has no container"
+        todo = f"in the mailcow directory: docker compose up -d {service}"
+        if container:
+            todo += f"; if it stops again: docker compose logs --tail=50 {service}"
+        notices.append(
+            Notice(
+                Level.ERROR,
+                "container.stopped",
+                service,
+                f"{service} {state}; {_lacks(observed, service)}",
+                todo,
+            )
+        )
+    return tuple(notices)
+
+
+def _orders(observed: Observed) -> bool:
+    """Whether the certificate comes from acme-mailcow, as far as was seen."""
+    if isinstance(observed.conf, Seen) and observed.conf.value.yes("SKIP_LETS_ENCRYPT"):
+        return False
+    server = observed.certificates.value.server if isinstance(observed.certificates, Seen) else None
+    return server is None or server.issuer is not Issuer.OTHER
+
+
+def _lacks(observed: Observed, service: str) -> str:
+    if service == "nginx-mailcow":
+        return "no sender can fetch a policy"
+    server = observed.certificates.value.server if isinstance(observed.certificates, Seen) else None
+    ends = f", and the one there is ends {day(server.not_after)}" if server else ""
+    return f"no certificate is ordered or renewed{ends}"
 
 
 def _blocks(observed: Observed, service: str) -> bool:

@@ -14,8 +14,8 @@ from aiohttp import hdrs, web
 
 from sidecar.clock import Clock
 from sidecar.heartbeat import STALE_AFTER_S, trouble
-from sidecar.notify.events import UNREAD
 from sidecar.reconcile import Report
+from sidecar.telling import UNREAD
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

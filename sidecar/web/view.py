@@ -100,10 +100,10 @@ class Site:
             return f"{count(failing, 'domain')} {'fails' if failing == 1 else 'fail'}: mail may be refused."
         if waiting:
             return f"{count(waiting, 'domain')} {'waits' if waiting == 1 else 'wait'} for you."
-        if any(item.light in {Light.FAILING, Light.ATTENTION} for item in self.items):
-            return "The domains are fine; something else needs you."
         if unknown:
             return f"{count(unknown, 'domain')} could not be looked at."
+        if any(item.light in {Light.FAILING, Light.ATTENTION} for item in self.items):
+            return "The domains are fine; something else needs you."
         if working:
             on_its = "is on its" if working == 1 else "are on their"
             return f"{count(working, 'domain')} {on_its} way; nothing for you to do."

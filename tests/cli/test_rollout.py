@@ -104,6 +104,31 @@ async def test_nonsense_is_refused(tmp_path: Path, arguments: list[str]) -> None
         assert (await on.once()).outcomes == ()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["adopt", "new.example"],
+        ["retire", "new.example"],
+        ["move-mx", "mx2.example.org", "--domain", "new.example"],
+    ],
+    ids=" ".join,
+)
+async def test_domain_of_an_answer_that_is_doubted_is_known(tmp_path: Path, arguments: list[str]) -> None:
+    """The only alias domain was deleted, which is doubted for half an hour; the domain added since is there."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        on.mailcow.add_alias("alias.example", "example.org")
+        await parts.passes.reconcile()
+        on.mailcow.delete_alias("alias.example")
+        on.mailcow.add_domain("new.example")
+        on.clock.ahead = 60
+        report = await parts.passes.reconcile()
+        (told,) = [notice for notice in report.plan.notices if notice.code == "domains.doubted"]
+        assert "lost 1 of 1 alias domains (alias.example) at once" in told.message
+        assert await cli(on, *arguments) == Exit.OK
+        with pytest.raises(PermanentError, match=r"other\.example"):
+            await cli(on, *(word.replace("new.", "other.") for word in arguments))
+
+
 async def test_domain_of_those_retired_together_is_not_taken_back_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

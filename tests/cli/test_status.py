@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 
 from sidecar.cli.status_text import print_status
-from sidecar.demo.simulated import API, Fault
+from sidecar.demo.simulated import API, EVERYTHING, Fault
 from sidecar.mtasts import Mode
 from sidecar.notice import Level, Notice
 from sidecar.plan import make_plan
 from sidecar.plan.actions import Plan
+from sidecar.plan.settled import STOPPED_S
 from sidecar.records import mail_domains
 from sidecar.settings import Settings
 from sidecar.status import status_of
 from tests.running import command, process
-from tests.stage import stage
+from tests.stage import HOST, stage
 from tests.worlds import World, observed
 
 
@@ -97,6 +98,35 @@ async def test_person_first(tmp_path: Path) -> None:
     assert "needs a person:\n  warning: the policy of example.org is left alone" in needs
     assert "sidecar adopt example.org" in needs
     assert "a person's" in table
+
+
+async def test_redis_that_refuses_writes_comes_first(tmp_path: Path) -> None:
+    """Before the warnings of domains, which are many, and before other errors."""
+    async with stage(tmp_path) as on:
+        on.mailcow.person_sets_policy("example.org", mode="enforce", mx=["a.example"], max_age=60)
+        on.conf.write_text(on.conf.read_text().replace(f"MAILCOW_HOSTNAME={HOST}", "MAILCOW_HOSTNAME=a_b"))
+        on.mailcow.fail(EVERYTHING, Fault.NOT_LOGGED)
+        plain = await command(on.env, "status")
+        found = json.loads((await command(on.env, "status", "--json")).out)
+    needs = plain.out.split("needs a person:\n", 1)[1]
+    assert needs.startswith("  error: mailcow's Redis refuses writes (READONLY You can't write")
+    assert plain.out.count("error: mailcow's Redis refuses writes") == 1
+    assert [notice["code"] for notice in found["notices"]][:2] == ["mailcow.redis", "hostname.invalid"]
+
+
+async def test_acme_that_exited_needs_a_person(tmp_path: Path) -> None:
+    """Not a word in the last column alone; an update is over by then."""
+    async with stage(tmp_path) as on:
+        on.engine.containers[0].state = "exited"
+        await on.once()
+        on.clock.ahead = STOPPED_S
+        report = await on.once()
+    settings = Settings()
+    status = status_of(report.observed, report.plan, settings, mail_domains(report.observed, settings))
+    printed = io.StringIO()
+    print_status(status, printed)
+    needs = printed.getvalue().split("needs a person:\n", 1)[1]
+    assert needs.startswith("  error: acme-mailcow is not running: it is exited; no certificate is ordered")
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["plan", "--json"]])

@@ -25,6 +25,7 @@ from sidecar.mailcow.answers import (
     NoSuchRoute,
     NoSuchRow,
     NotReadable,
+    RedisRefusesWrites,
     Refused,
     read_add,
     read_aliases,
@@ -440,6 +441,44 @@ def test_odd_policies_are_not_readable(odd: Answer, why: str) -> None:
     """What is not plainly a text is neither a policy nor the lack of one."""
     with pytest.raises(NotReadable):
         read_served(odd)
+
+
+REFUSALS = {
+    "OOM command not allowed when used memory > 'maxmemory'",
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk",
+    "READONLY You can't write against a read only replica",
+}
+
+
+def test_redis_that_refuses_writes_is_named_with_its_own_word() -> None:
+    """In each recording of it, by what is served and by what an edit answers in front of its own message."""
+    served = [
+        e for e in recorded("native/failure-redis", "/.well-known/mta-sts.txt") if b"Fatal" in e.answer.body
+    ]
+    told = set()
+    for exchange in served:
+        with pytest.raises(RedisRefusesWrites, match="senders cannot read it either") as caught:
+            read_served(exchange.answer)
+        told.add(caught.value.said)
+    assert told == REFUSALS
+    edits = [
+        body_of(e) for e in recorded("native/failure-redis", "edit/mta-sts") if b"Redis: " in e.answer.body
+    ]
+    told = set()
+    for body in edits:
+        with pytest.raises(RedisRefusesWrites) as caught:
+            read_add("example.org", answer(body[:1]))  # an add answers that alone, and has written the row
+        told.add(caught.value.said)
+    assert told == REFUSALS
+
+
+def test_another_error_page_is_not_laid_at_the_door_of_redis() -> None:
+    """Nobody should look for a full disk then."""
+    page = "version: STSv1\n<br />\n<b>Fatal error</b>:  Allowed memory size exhausted in /web/mta-sts.php"
+    with pytest.raises(NotReadable, match="error page") as caught:
+        read_served(answer(page, 200, "text/plain"))
+    assert not isinstance(caught.value, RedisRefusesWrites)
+    assert "Redis" not in str(caught.value)
 
 
 def test_a_policy_comes_as_it_is_served() -> None:

@@ -28,6 +28,8 @@ from sidecar.mailcow.api import (
     NoSuchRoute,
     NoSuchRow,
     NotReadable,
+    RedisRefusesWrites,
+    WriteUntold,
     check_policy,
 )
 from sidecar.mailcow.endpoint import Endpoint, endpoint, fingerprint
@@ -191,7 +193,7 @@ async def test_an_error_page_behind_a_policy_is_no_policy(mailcow: SimulatedMail
     mailcow.add_domain("example.org")
     await api.add_policy("example.org", POLICY_OF)
     mailcow.fail(POLICY, Fault.NOT_LOGGED)
-    with pytest.raises(NotReadable, match="Redis"):
+    with pytest.raises(RedisRefusesWrites, match="READONLY"):
         await api.served("example.org")
 
 
@@ -313,9 +315,9 @@ async def test_writes_are_understood_beside_other_messages(
 ) -> None:
     """An upgrade's message and Redis' complaint do not hide what became of an edit, only of an add."""
     mailcow.add_domain("example.org")
-    for fault in (Fault.UPGRADED, Fault.NOT_LOGGED):
+    for fault, raised in ((Fault.UPGRADED, WriteUntold), (Fault.NOT_LOGGED, RedisRefusesWrites)):
         mailcow.fail("add", fault, times=1)
-        with pytest.raises(NotReadable, match="does not say what became"):
+        with pytest.raises(raised, match="does not say what became"):
             await api.add_policy("example.org", POLICY_OF)
         assert await api.add_policy("example.org", POLICY_OF) == Exists()
         mailcow.fail("edit", fault, times=1)

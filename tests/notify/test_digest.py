@@ -100,6 +100,24 @@ def test_what_became_of_an_error_is_told_and_not_the_way_there(kinds: list[Tell]
     assert [one.kind for one in gathered(waiting)] == left
 
 
+@pytest.mark.parametrize(("ago", "left"), [(3_600, []), (86_399, []), (86_400, [ERROR])])
+def test_error_that_came_back_before_its_end_was_told_is_quiet_for_a_day(
+    ago: float, left: list[Tell]
+) -> None:
+    """People who heard of it long ago hear of it again; and then also of its end."""
+    over, again = replace(event(RECOVERY, at=9), said_at=NOW + 10 - ago), event(at=10)
+    assert [one.kind for one in gathered([over, again])] == left
+    end = event(RECOVERY, at=20)
+    assert gathered([over, again, end]) == (end,)
+
+
+def test_error_that_came_back_worse_is_known_to_people() -> None:
+    """So its end is told."""
+    over, worse, end = event(RECOVERY, at=1), event(at=2, critical=True), event(RECOVERY, at=3)
+    assert [one.critical for one in gathered([over, worse])] == [True]
+    assert gathered([over, worse, end]) == (end,)
+
+
 def test_error_that_was_told_and_got_worse_and_is_over_is_told_to_be_over() -> None:
     """People know of the lesser one; of one that got worse before it was told they know nothing."""
     worse = event(critical=True, was="error", at=1)

@@ -10,14 +10,17 @@ from hypothesis import strategies as st
 
 from sidecar.mtasts import Mode
 from sidecar.notice import Level, Notice
-from sidecar.notify.events import STEADY_S, Event, Told, View, news, view_of
+from sidecar.notify.events import Event, Told, View, news, view_of
 from sidecar.observed import CheckRecord, Memory
 from sidecar.plan.actions import Plan
 from sidecar.rollout import NEEDED, ConditionType, Judgement, Rollout, Stage, Status, checked
 from sidecar.settings import Settings, Tell
+from sidecar.telling import QUIET_S, STEADY_S
 from sidecar.verify.findings import Finding, Severity
 from tests.notify.views import DENIED, EXPIRED, view
-from tests.worlds import NOW, World, given_settings, observed, text
+from tests.worlds import FILE_MAILCOW, NOW, World, given_settings, observed, text
+
+AWAY_S = STEADY_S[0]
 
 
 def after(*views: View, told: Told | None = None) -> tuple[Told, list[Event]]:
@@ -83,11 +86,11 @@ def test_failing_is_critical() -> None:
 
 def test_error_is_told_once_and_so_is_its_end() -> None:
     """Also one that is there at the very beginning; its end is told only when it has been away for a while."""
-    over = [view(at=100), view(at=100 + STEADY_S - 1), view(at=100 + STEADY_S), view(at=5_000)]
+    over = [view(at=100), view(at=100 + AWAY_S - 1), view(at=100 + AWAY_S), view(at=5_000)]
     told, events = after(view(EXPIRED), view(EXPIRED, at=30), *over)
     assert kinds(events) == [Tell.ERROR, Tell.RECOVERY]
     assert events[0].todo == "renew it"
-    assert events[1].at == NOW + 100 + STEADY_S
+    assert events[1].at == NOW + 100 + AWAY_S
     assert told.troubles == {}
 
 
@@ -96,8 +99,39 @@ def test_error_that_comes_and_goes_is_told_once() -> None:
     flapping = [view(*([EXPIRED] if n % 2 else []), at=300 * n) for n in range(1, 20)]
     _, events = after(*flapping)
     assert kinds(events) == [Tell.ERROR]
-    _, events = after(*flapping, view(at=6_000), view(at=6_000 + STEADY_S))
+    _, events = after(*flapping, view(at=6_000), view(at=6_000 + AWAY_S))
     assert kinds(events) == [Tell.ERROR, Tell.RECOVERY]
+
+
+def test_error_that_comes_back_after_a_day_is_told_again() -> None:
+    """Also one whose end was never told, since it was never away for long; and so is its end then."""
+    flapping = [view(*([EXPIRED] if n % 2 else []), at=300 * n) for n in range(1, 500)]
+    told, events = after(*flapping)
+    assert [(event.kind, event.was) for event in events] == [(Tell.ERROR, ""), (Tell.ERROR, "error")]
+    assert events[1].at - events[0].at == QUIET_S
+    _, ends = after(view(at=600 * 300), view(at=600 * 300 + AWAY_S), told=told)
+    assert kinds(ends) == [Tell.RECOVERY]
+
+
+def test_error_that_comes_back_after_its_end_was_told_is_told_again() -> None:
+    """Else people would think that it is over; and its next end waits for longer, so that they hear little of it."""
+    told: Told | None = None
+    events: list[Event] = []
+    for minutes in range(0, 24 * 60, 5):
+        here = minutes % 30 < 15  # for a quarter of an hour there, and for as long away
+        told, found = news(told, view(*([EXPIRED] if here else []), at=60 * minutes))
+        events += found
+    assert kinds(events) == [Tell.ERROR, Tell.RECOVERY, Tell.ERROR]
+    times = [event.at - NOW for event in events]
+    assert times == [0, 15 * 60 + AWAY_S, 30 * 60]
+
+
+def test_end_counts_less_when_the_last_one_is_long_ago() -> None:
+    """A day later an error is as good as a new one."""
+    begun = QUIET_S + 2 * AWAY_S
+    quick = (view(EXPIRED), view(at=60), view(at=60 + AWAY_S), view(EXPIRED, at=begun))
+    _, events = after(*quick, view(at=begun + 60), view(at=begun + 60 + AWAY_S))
+    assert kinds(events) == [Tell.ERROR, Tell.RECOVERY] * 2
 
 
 def test_other_words_are_no_other_error_and_a_worse_one_is() -> None:
@@ -121,7 +155,7 @@ UNSEEN = {
 @pytest.mark.parametrize("dark", UNSEEN.values(), ids=UNSEEN)
 def test_finding_that_was_not_looked_for_is_not_over(dark: View) -> None:
     """For however long."""
-    later = replace(dark, at=NOW + 10 * STEADY_S)
+    later = replace(dark, at=NOW + 10 * AWAY_S)
     told, events = after(view(EXPIRED), dark, later)
     assert kinds(events) == [Tell.ERROR]
     assert set(told.troubles) == {EXPIRED.key}
@@ -150,7 +184,13 @@ def test_errors_of_a_domain_that_is_gone_are_forgotten_without_a_word() -> None:
 
 STAGES = st.sampled_from([*Stage, None])
 VIEWS = st.lists(
-    st.tuples(STAGES, st.booleans(), st.booleans(), st.booleans(), st.floats(0, 1_000)),
+    st.tuples(
+        STAGES,
+        st.booleans(),
+        st.booleans(),
+        st.booleans(),
+        st.one_of(st.floats(0, 1_000), st.floats(0, 2 * QUIET_S)),
+    ),
     min_size=1,
     max_size=20,
 )
@@ -160,7 +200,10 @@ VIEWS = st.lists(
 def test_what_is_told_adds_up_to_what_is_known(
     steps: list[tuple[Stage | None, bool, bool, bool, float]],
 ) -> None:
-    """Errors and ends of errors take turns, each stage begins where the one before ended, and nothing is told twice."""
+    """Each end follows its error, each stage begins where the one before ended, and nothing is told twice.
+
+    While an error is there, that is the last word on it; it is told again only after a day, or after its end.
+    """
     told: Told | None = None
     events: list[Event] = []
     at = 0.0
@@ -171,11 +214,15 @@ def test_what_is_told_adds_up_to_what_is_known(
         told, found = news(told, one)
         events += found
         assert news(told, one)[1] == ()
+        assert one.troubles.keys() <= told.troubles.keys()
     assert told is not None
     for trouble in (EXPIRED, DENIED):
-        said = [event.kind for event in events if event.key == trouble.key]
-        assert said == [Tell.ERROR, Tell.RECOVERY] * (len(said) // 2) + [Tell.ERROR] * (len(said) % 2)
-        assert (trouble.key in told.troubles) == bool(len(said) % 2)
+        said = [event for event in events if event.key == trouble.key]
+        assert kinds(said[:1]) in ([], [Tell.ERROR])
+        assert (trouble.key in told.troubles) == (kinds(said[-1:]) == [Tell.ERROR])
+        for before, later in itertools.pairwise(said):
+            assert Tell.ERROR in {before.kind, later.kind}
+            assert before.kind is not later.kind or later.at - before.at >= QUIET_S
     moves = [event for event in events if event.kind is Tell.STAGE]
     assert all(before.now == later.was for before, later in itertools.pairwise(moves))
     assert all(move.was != move.now for move in moves)
@@ -264,3 +311,34 @@ def test_pass_without_an_answer_of_mailcow_is_blind(
 def test_what_was_not_seen_of_a_domain_keeps_its_errors(world: World, unseen: set[tuple[str, str]]) -> None:
     """Its notices where the DNS did not answer, its findings where no check was made."""
     assert seen(world).unseen == unseen
+
+
+SERVED = {"example.org": text(Mode.TESTING)}
+CHECKED = {name: CheckRecord(NOW, ()) for name in ("example.org", "alias.example")}
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        World(served=SERVED, aliases={"alias.example": "example.org"}, memory=Memory(checks=CHECKED)),
+        World(mailcow=FILE_MAILCOW, file=text(Mode.TESTING).encode(), memory=Memory(checks=CHECKED)),
+    ],
+    ids=["an alias domain has no row of its own", "the file generation has no rows"],
+)
+@pytest.mark.parametrize("subject", ["example.org", "alias.example"])
+def test_error_of_a_domain_without_a_row_of_its_own_ends(world: World, subject: str) -> None:
+    """What senders are served for it was seen."""
+    told, _ = news(None, seen(world, Notice(Level.ERROR, "mx.uncovered", subject, "not covered")))
+    gone = seen(world)
+    told, _ = news(told, gone)
+    _, events = news(told, replace(gone, at=NOW + AWAY_S))
+    assert kinds(events) == [Tell.RECOVERY]
+
+
+@pytest.mark.parametrize("part", ["project", "certificates"])
+def test_error_of_a_container_that_was_not_seen_does_not_end(part: str) -> None:
+    """Docker does not answer: acme-mailcow may fail as before."""
+    told, _ = news(None, seen(World(), Notice(Level.ERROR, "acme.failed", "acme-mailcow", "fails")))
+    dark = seen(World(unseen=frozenset({part})))
+    told, _ = news(told, dark)
+    assert news(told, replace(dark, at=NOW + 5 * AWAY_S))[1] == ()

@@ -16,13 +16,13 @@ from sidecar import log
 from sidecar.mtasts import Mode
 from sidecar.notice import Level, Notice
 from sidecar.notify.digest import KEPT_S, RETRY_S, Digest
-from sidecar.notify.events import STEADY_S
 from sidecar.notify.notifier import Notifier
 from sidecar.notify.outbox import NAME
 from sidecar.observed import CheckRecord, Memory
 from sidecar.plan.actions import Plan
 from sidecar.reconcile import Report
 from sidecar.settings import Settings, load
+from sidecar.telling import STEADY_S
 from sidecar.verify.findings import Finding, Severity
 from tests.notify.receiver import Receiver, receiving
 from tests.worlds import NOW, World, observed, text
@@ -124,7 +124,7 @@ async def test_change_of_stage_error_and_recovery_arrive(tmp_path: Path, clock: 
             (0, report()),
             (100, report(mode=Mode.ENFORCE, expired=("a.example",))),
             (200, report(mode=Mode.ENFORCE)),
-            (200 + STEADY_S, report(mode=Mode.ENFORCE)),
+            (200 + STEADY_S[0], report(mode=Mode.ENFORCE)),
         ]
         for seconds, one in steps:
             clock.at = NOW + seconds
@@ -172,7 +172,7 @@ async def test_only_what_was_asked_for_is_told(
         for seconds, one in [
             (0, report("api", mode=Mode.ENFORCE)),
             (100, report(mode=Mode.NONE)),
-            (100 + STEADY_S, report(mode=Mode.NONE)),
+            (100 + STEADY_S[0], report(mode=Mode.NONE)),
         ]:
             await notifier.saw(at(one, seconds))
             clock.at = NOW + seconds
@@ -229,8 +229,8 @@ async def test_receiver_that_fails_holds_up_no_other(tmp_path: Path, clock: Cloc
         await notifier.saw(report("api"))
         await after(notifier, clock, 0)
         await notifier.saw(at(report(), 10))
-        await notifier.saw(at(report("conf"), 10 + STEADY_S))
-        await after(notifier, clock, 10 + STEADY_S)
+        await notifier.saw(at(report("conf"), 10 + STEADY_S[0]))
+        await after(notifier, clock, 10 + STEADY_S[0])
         assert [body["type"] for body in good.bodies] == ["failure", "failure"]
         bad.status = 200
         await after(notifier, clock, RETRY_S[1])

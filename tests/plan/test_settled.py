@@ -1,0 +1,91 @@
+"""A container that is needed and does not run: told to a person, once it is no update any more."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import pytest
+
+from sidecar.learn import learn
+from sidecar.notice import Level, Notice
+from sidecar.observed import Container, Issuer, Observed, Seen, Unseen
+from sidecar.plan import make_plan
+from sidecar.plan.settled import STOPPED_S
+from sidecar.settings import Settings
+from tests.worlds import DAY, NOW, World, container, observed
+
+ACME, NGINX = container("acme-mailcow"), container("nginx-mailcow")
+
+
+def told(observations: Iterable[Observed]) -> list[list[Notice]]:
+    """What is said of containers in passes over these, one after the other, each with what those before taught."""
+    found: list[list[Notice]] = []
+    memory = None
+    for seen in observations:
+        known = seen if memory is None else replace(seen, memory=memory)
+        memory = learn(known, Settings())
+        notices = make_plan(replace(known, memory=memory), Settings()).notices
+        found.append([notice for notice in notices if notice.code == "container.stopped"])
+    return found
+
+
+def seen(after: float, *containers: Container, issuer: Issuer = Issuer.LETS_ENCRYPT, **conf: str) -> Observed:
+    """A mailcow whose project has these containers, so many seconds after the first look."""
+    world = observed(World(now=NOW + after, conf=conf, issuer=issuer))
+    assert isinstance(world.project, Seen)
+    return replace(world, project=Seen(replace(world.project.value, containers=containers), NOW + after))
+
+
+@pytest.mark.parametrize(
+    ("containers", "subject", "message"),
+    [
+        ((NGINX,), "acme-mailcow", "acme-mailcow has no container; no certificate is ordered or renewed"),
+        (
+            (replace(ACME, state="exited"), NGINX),
+            "acme-mailcow",
+            "acme-mailcow is not running: it is exited; no certificate is ordered or renewed",
+        ),
+        ((replace(ACME, state="created"), NGINX), "acme-mailcow", "it is created"),
+        ((ACME,), "nginx-mailcow", "nginx-mailcow has no container; no sender can fetch a policy"),
+    ],
+)
+def test_container_that_does_not_run_needs_a_person(
+    containers: tuple[Container, ...], subject: str, message: str
+) -> None:
+    """An error, once it has been so for longer than an update takes, and for as long as it stays so."""
+    first, early, late, days = told(
+        seen(after, *containers) for after in (0, STOPPED_S - 1, STOPPED_S, 5 * DAY)
+    )
+    assert first == early == []
+    for (notice,) in (late, days):
+        assert (notice.level, notice.subject) == (Level.ERROR, subject)
+        assert message in notice.message
+        assert f"docker compose up -d {subject}" in str(notice.todo)
+
+
+def test_end_of_the_certificate_is_said() -> None:
+    """How long there is to do something about it."""
+    *_, (notice,) = told(seen(after, NGINX) for after in (0, STOPPED_S))
+    assert notice.message.endswith("and the one there is ends 2027-04-05 08:05 UTC")
+
+
+def test_container_that_is_made_anew_is_no_news() -> None:
+    """`docker compose up -d`: gone for a minute, started, and settled."""
+    passes = [seen(0, ACME, NGINX), seen(60, NGINX), seen(120, replace(ACME, started_at=NOW + 110), NGINX)]
+    assert told([*passes, seen(600, ACME, NGINX), seen(700, NGINX)]) == [[]] * 5
+
+
+@pytest.mark.parametrize(
+    ("issuer", "conf"), [(Issuer.OTHER, {}), (Issuer.LETS_ENCRYPT, {"SKIP_LETS_ENCRYPT": "y"})]
+)
+def test_acme_that_orders_nothing_may_be_away(issuer: Issuer, conf: Mapping[str, str]) -> None:
+    """The certificate comes from elsewhere; nginx-mailcow is needed all the same."""
+    assert told(seen(after, NGINX, issuer=issuer, **conf) for after in (0, STOPPED_S)) == [[], []]
+    *_, (notice,) = told(seen(after, ACME, issuer=issuer, **conf) for after in (0, STOPPED_S))
+    assert notice.subject == "nginx-mailcow"
+
+
+def test_containers_that_were_not_seen_are_not_missing() -> None:
+    """Docker does not answer."""
+    gone = [seen(0, NGINX), seen(STOPPED_S, NGINX)]
+    dark = replace(gone[1], project=Unseen("no socket", NOW))
+    assert told([gone[0], dark]) == [[], []]

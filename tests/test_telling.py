@@ -1,0 +1,61 @@
+"""What was not seen is not over, whatever part of the picture is missing."""
+
+import pytest
+
+from sidecar.notice import Level, Notice
+from sidecar.telling import Ends, hidden
+from tests.worlds import FILE_MAILCOW, NOW, OLD_NATIVE, World, observed, text
+
+SERVED = {"example.org": text()}
+UNREAD = Notice(Level.WARNING, "mailcow.api", "mailcow", "status 502")
+
+
+def unseen(world: World, *notices: Notice) -> set[str]:
+    """Subjects of which nothing can be said to be over."""
+    found = hidden(observed(world), notices)
+    subjects = ("example.org", "mta-sts.example.org", "alias.example", "acme-mailcow", "domains")
+    return {subject for subject in subjects if found("some.code", subject)}
+
+
+ALL = {"example.org", "mta-sts.example.org", "alias.example", "acme-mailcow", "domains"}
+ALIAS = {"alias.example": "example.org"}
+
+
+@pytest.mark.parametrize(
+    ("world", "found"),
+    [
+        (World(aliases=ALIAS, served=SERVED), set()),
+        (World(aliases=ALIAS, mailcow=FILE_MAILCOW), set()),
+        (World(aliases=ALIAS, mailcow=OLD_NATIVE), set()),
+        *((World(unseen=frozenset({part})), ALL) for part in ("conf", "mailcow", "domains", "certificates")),
+        (World(unseen=frozenset({"project"})), {"acme-mailcow"}),
+        (World(dns_unseen=frozenset({"mta-sts.example.org"})), {"mta-sts.example.org"}),
+        (World(dns_unseen=frozenset({"example.org"})), {"example.org", "mta-sts.example.org"}),
+        (
+            World(aliases=ALIAS, unseen=frozenset({"served:example.org"})),
+            {"example.org", "mta-sts.example.org", "alias.example"},
+        ),
+    ],
+)
+def test_subject_of_which_too_little_was_seen(world: World, found: set[str]) -> None:
+    """By the part of the picture that its notices come from."""
+    assert unseen(world) == found
+
+
+def test_pass_on_an_older_list_ends_nothing_but_its_own_troubles() -> None:
+    """What cannot be seen is told with a code of its own, and that it is seen again ends it."""
+    assert unseen(World(served=SERVED), UNREAD) == ALL
+    found = hidden(observed(World()), (UNREAD,))
+    assert not found("mailcow.api", "mailcow")
+    assert not found("unseen.docker", "docker")
+
+
+def test_ends_in_a_row_are_told_later_and_later() -> None:
+    """Until a day has passed without one."""
+    ends, waits = Ends(), []
+    for n in range(6):
+        waits.append(ends.steady(NOW + n))
+        ends = ends.told(NOW + n)
+    assert waits == [600, 3_600, 14_400, 86_400, 86_400, 86_400]
+    assert ends.steady(NOW + 5 + 86_400) == 600
+    assert ends.steady(NOW - 1) == 600  # the clock was set back
