@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import structlog
 
@@ -15,7 +16,7 @@ from sidecar.apply import Outcome, Result
 from sidecar.domainname import to_unicode
 from sidecar.notice import Level, Notice
 from sidecar.plan.actions import FILE_SUBJECT, EditConf, Held, subject, verb
-from sidecar.plan.words import day
+from sidecar.plan.words import day, some
 from sidecar.telling import UNREAD, Ends, quiet
 
 REMEMBERED = 1_000
@@ -156,19 +157,21 @@ class Teller:
 
     def held(self, held: Sequence[Held]) -> None:
         """Says why something waits, when that reason is new and no notice has told it."""
-        now: dict[tuple[str, str], str] = {}
+        now: dict[tuple[str, str], tuple[str, Held]] = {}
         told = {notice.message for notice in self._notices}
         for item in held:
-            if item.reason.partition("; ")[0] in told:
+            if any(said in told for said in accumulate(item.reason.split("; "), "{}; {}".format)):
                 continue
             names = getattr(item.action, "names", ()) or (subject(item.action),)
-            now[verb(item.action), ",".join(map(to_unicode, names))] = item.reason
-        fresh = [key for key, reason in now.items() if self._held.get(key) != reason]
-        self._held = now
-        for what, on in fresh[:MOST_OF_A_KIND]:
-            until = next((h.until for h in held if h.reason == now[what, on] and h.until is not None), None)
-            extra = {} if until is None else {"until": day(until)}
-            self._log.info(f"held: {what}", on=on, reason=now[what, on], **extra)
+            on = some(names)
+            # Of many names that wait for one reason it is that reason that is told, and not each change of the names.
+            now[verb(item.action), on if len(names) == 1 else item.reason] = on, item
+        fresh = [key for key, (_, item) in now.items() if self._held.get(key) != item.reason]
+        self._held = {key: item.reason for key, (_, item) in now.items()}
+        for key in fresh[:MOST_OF_A_KIND]:
+            on, item = now[key]
+            extra = {} if item.until is None else {"until": day(item.until)}
+            self._log.info(f"held: {key[0]}", on=on, reason=item.reason, **extra)
         if len(fresh) > MOST_OF_A_KIND:
             self._log.info(f"{len(fresh) - MOST_OF_A_KIND} more are held; see: sidecar plan")
 

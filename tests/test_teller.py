@@ -292,3 +292,13 @@ def test_file_and_settings_are_held_by_their_own_names(told: Told) -> None:
         ("held: write policy file", "mta-sts.txt"),
         ("held: edit settings", "mailcow.conf"),
     ]
+
+
+def test_many_names_held_for_one_reason_are_five_and_a_count_and_told_once(told: Told) -> None:
+    """When one name joins or leaves, the reason is no news."""
+    names = [f"mta-sts.d{number}.example" for number in range(20)]
+    told.teller.held([held("kept 60 min apart", *names)])
+    (event,) = told.new()
+    assert event["on"].endswith("and 15 more")
+    told.teller.held([held("kept 60 min apart", *names[:-1])])
+    assert told.new() == []
