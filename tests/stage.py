@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sidecar.assembly import TEST_HTTP_PORT, Parts, assembled, read_settings
@@ -60,6 +61,33 @@ class Stage:
     clock: Clock = field(default_factory=Clock)
     teller: Teller = field(default_factory=Teller)
     more: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def acme(self) -> FakeContainer:
+        """acme-mailcow's container."""
+        return next(container for container in self.engine.containers if container.service == "acme-mailcow")
+
+    def acme_said(self, *lines: str, at: float | None = None) -> None:
+        """The log of acme-mailcow's last run, in place of another; a minute after its start unless `at` is given."""
+        when = datetime.fromisoformat(self.acme.started).timestamp() + 60 if at is None else at
+        date = f"{datetime.fromtimestamp(when, UTC):%a %b %e %H:%M:%S UTC %Y}"
+        self.acme.log = ""
+        self.acme.said[:] = [(when, f"{date} - {line}") for line in lines]
+
+    def acme_confirmed(self, *names: str, public: tuple[str, str] = (ADDRESS, "")) -> None:
+        """Its last run saw these public addresses, and these names passed by their A record."""
+        ipv4, ipv6 = public
+        found = [(f"Found A record for {name}: {ADDRESS}", f"Confirmed A record {ADDRESS}") for name in names]
+        self.acme_said(
+            "Detecting IP addresses...",
+            f"OK: {ipv4}, {ipv6 or '0000:0000:0000:0000:0000:0000:0000:0000'}",
+            *(line for pair in found for line in pair),
+        )
+
+    @property
+    def challenges(self) -> Path:
+        """The folder that acme-mailcow and nginx-mailcow share."""
+        return self.root / "data/web/.well-known/acme-challenge"
 
     @property
     def conf(self) -> Path:
@@ -131,7 +159,12 @@ async def stage(tmp_path: Path, *, version: str = "2026-07a", **env: str) -> Asy
     async with AsyncExitStack() as stack:
         file = root / "data/web/.well-known/mta-sts.txt"
         mailcow = await stack.enter_async_context(
-            await SimulatedMailcow.start(version=version, hostname=HOST, policy_file=file)
+            await SimulatedMailcow.start(
+                version=version,
+                hostname=HOST,
+                policy_file=file,
+                challenge_folder=file.with_name("acme-challenge"),
+            )
         )
         mailcow.add_domain("example.org")
         acme = FakeContainer("a" * 64, "acme-mailcow", env=["ADDITIONAL_SAN="], log=LOG)
@@ -147,4 +180,5 @@ async def stage(tmp_path: Path, *, version: str = "2026-07a", **env: str) -> Asy
         found.resolves(HOST)
         found.receives("example.org")
         found.certify(HOST)
+        found.acme_confirmed(HOST)
         yield found

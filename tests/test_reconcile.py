@@ -1,5 +1,6 @@
 """Whole passes against a simulated mailcow: what is served, written and restarted in the end."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -572,7 +573,7 @@ async def test_file_that_cannot_be_seen_any_more_is_not_overwritten(tmp_path: Pa
     """Unknown is no reason to write."""
     async with stage(tmp_path, version="2025-07") as on, on.sidecar() as parts:
         observed, plan = await parts.passes.look()
-        on.policy_file.parent.rmdir()
+        shutil.rmtree(on.policy_file.parent)
         on.policy_file.parent.write_text("no folder")
         (outcome, *_) = await parts.passes.applier.apply(plan.actions, observed)
         assert outcome.result is Result.FAILED

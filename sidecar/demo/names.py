@@ -74,13 +74,8 @@ class DemoDns:
         self._records[_name(name), kind] = values
 
     async def short(self, name: str, kind: str) -> tuple[str, ...]:
-        """The values in the answer, aliases on the way included, asked through the server itself; none on a failure."""
-        try:
-            query = dns.message.make_query(_name(name), kind)
-            answer, _ = await dns.asyncquery.udp_with_fallback(query, _HOST, timeout=2.0, port=self.port)
-        except (dns.exception.DNSException, OSError):
-            return ()
-        return tuple(record.to_text() for rrset in answer.answer for record in rrset)
+        """As `short` alone, asked through the server itself."""
+        return await short(_HOST, self.port, name, kind)
 
     def answer(self, wire: bytes) -> bytes | None:
         """The answer to a question; None for what is no question."""
@@ -115,6 +110,16 @@ class DemoDns:
                 writer.write(len(answer).to_bytes(2) + answer)
                 await writer.drain()
         writer.close()
+
+
+async def short(server: str, port: int, name: str, kind: str) -> tuple[str, ...]:
+    """The values in a server's answer, aliases on the way included, in its order; none where it failed."""
+    try:
+        query = dns.message.make_query(_name(name), kind)
+        answer, _ = await dns.asyncquery.udp_with_fallback(query, server, timeout=2.0, port=port)
+    except (dns.exception.DNSException, OSError):
+        return ()
+    return tuple(record.to_text() for rrset in answer.answer for record in rrset)
 
 
 class _Datagrams(asyncio.DatagramProtocol):

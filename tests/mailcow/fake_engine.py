@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
@@ -28,6 +29,18 @@ class FakeContainer:
     env: list[str] | None = field(default_factory=list)
     commands: list[str] = field(default_factory=lambda: ["/sbin/tini -g -- /srv/acme.sh", "sleep 1d"])
     log: str = ""
+    """As old as the container's start."""
+    said: list[tuple[float, str]] = field(default_factory=list)
+    """More lines, each with the time at which it was written."""
+
+    def logged(self, query: Mapping[str, str]) -> str:
+        """What the Engine gives of the log for these parameters of a request."""
+        since, tail = float(query.get("since", 0)), query.get("tail", "all")
+        first = [(self.started, line) for line in self.log.splitlines()]
+        more = [(_engine_time(at), line) for at, line in self.said if at >= since]
+        lines = [f"{at} {line}" if query.get("timestamps") == "1" else line for at, line in first + more]
+        kept = lines if tail == "all" else lines[max(0, len(lines) - int(tail)) :]
+        return "".join(f"{line}\n" for line in kept)
 
     @property
     def name(self) -> str:
@@ -81,7 +94,7 @@ class FakeEngine:
                 found = [c for c in self.containers if c.id.startswith(wanted) or c.name == wanted]
                 if not found:
                     return web.json_response({"message": f"No such container: {wanted}"}, status=404)
-                return self._container(method, action, found[0])
+                return self._container(method, action, found[0], request.query)
             case _:
                 return web.json_response({"message": "page not found"}, status=404)
 
@@ -94,7 +107,9 @@ class FakeEngine:
             if wanted <= {f"{key}={value}" for key, value in c.labels.items()}
         ]
 
-    def _container(self, method: str, action: str, found: FakeContainer) -> web.Response:
+    def _container(
+        self, method: str, action: str, found: FakeContainer, query: Mapping[str, str]
+    ) -> web.Response:
         match method, action:
             case "GET", "json":
                 return web.json_response(
@@ -114,10 +129,14 @@ class FakeEngine:
             case "POST", "restart":
                 return web.Response(status=204)
             case "GET", "logs":
-                text = found.log.encode()
+                text = found.logged(query).encode()
                 return web.Response(body=b"\x01\0\0\0" + len(text).to_bytes(4, "big") + text)
             case _:
                 return web.json_response({"message": "page not found"}, status=404)
+
+
+def _engine_time(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%f}000Z"
 
 
 @asynccontextmanager

@@ -1,9 +1,10 @@
 """A folder that looks like a mailcow directory, and a Compose project of stand-ins with mailcow's names.
 
 What is like mailcow: names of services, network, fixed addresses, resolver, mounts, `.env` as a link to
-`mailcow.conf`. What is not: the programs. acme-mailcow prints its names and sleeps a day, nginx-mailcow is
-busybox's web server, unbound-mailcow is a real unbound that knows only what a test tells it. mailcow's API is
-not here: the simulated mailcow of `sidecar.demo` has it.
+`mailcow.conf`. What is not: the programs. acme-mailcow says what it would after a run that found all well and
+sleeps a day (`acmebeside` does its work for it), nginx-mailcow is busybox's web server, unbound-mailcow is a real
+unbound that knows only what a test tells it. mailcow's API is not here: the simulated mailcow of `sidecar.demo`
+has it.
 """
 
 import shutil
@@ -24,6 +25,8 @@ REPOSITORY = Path(__file__).parents[2]
 BUILD_CONTEXT = ("Dockerfile", ".dockerignore", "pyproject.toml", "LICENSE", "sidecar")
 SIDECAR = "mta-sts-mailcow"
 RESOLVER = "172.22.1.254"
+ADDRESS = "192.0.2.1"
+"""The public address of the server, as acme-mailcow sees it."""
 
 # `top` of acme-mailcow has to show the sleep, and the stand-in has to end at once when it is restarted.
 _COMPOSE = """\
@@ -56,7 +59,17 @@ services:
     networks: {mailcow-network: {aliases: [nginx]}}
   acme-mailcow:
     image: stand-in:busybox
-    command: ["sh", "-c", "trap 'exit 0' TERM; echo names=$$ADDITIONAL_SAN; sleep 1d & wait"]
+    command:
+      - sh
+      - -c
+      - |
+        trap 'exit 0' TERM
+        say() { echo "$$(date) - $$1"; }
+        echo names=$$ADDITIONAL_SAN
+        say 'OK: 192.0.2.1, 0000:0000:0000:0000:0000:0000:0000:0000'
+        say "Found A record for $$MAILCOW_HOSTNAME: 192.0.2.1"
+        say 'Confirmed A record 192.0.2.1'
+        sleep 1d & wait
     dns: ["${IPV4_NETWORK:-172.22.1}.254"]
     environment:
       - ADDITIONAL_SAN=${ADDITIONAL_SAN}
@@ -65,9 +78,12 @@ services:
       - SKIP_LETS_ENCRYPT=${SKIP_LETS_ENCRYPT:-n}
       - ENABLE_SSL_SNI=${ENABLE_SSL_SNI:-n}
       - SKIP_IP_CHECK=${SKIP_IP_CHECK:-n}
+      - SKIP_HTTP_VERIFICATION=${SKIP_HTTP_VERIFICATION:-n}
+      - SNAT_TO_SOURCE=${SNAT_TO_SOURCE:-n}
+      - SNAT6_TO_SOURCE=${SNAT6_TO_SOURCE:-n}
       - ONLY_MAILCOW_HOSTNAME=${ONLY_MAILCOW_HOSTNAME:-n}
       - ACME_DNS_CHALLENGE=${ACME_DNS_CHALLENGE:-n}
-    volumes: ["./data/assets/ssl:/var/lib/acme"]
+    volumes: ["./data/assets/ssl:/var/lib/acme", "./data/web/.well-known/acme-challenge:/var/www/acme"]
     restart: always
     networks: {mailcow-network: {aliases: [acme]}}
 networks:
@@ -176,11 +192,11 @@ def mailcow_directory(engine: Engine) -> Iterator[MailcowLike]:
         (folder / name).write_text(text)
     (folder / "mailcow.conf").chmod(0o600)
     (folder / ".env").symlink_to("mailcow.conf")
-    for name in ("data/web/.well-known", "data/assets/ssl", "data/conf/unbound"):
+    for name in ("data/web/.well-known/acme-challenge", "data/assets/ssl", "data/conf/unbound"):
         (folder / name).mkdir(parents=True)
     mailcow = MailcowLike(ComposeProject(engine, folder))
     try:
-        mailcow.resolve("mail.example.test. A 192.0.2.1")
+        mailcow.resolve(f"mail.example.test. A {ADDRESS}")
         yield mailcow
     finally:
         mailcow.project.down()

@@ -1,5 +1,6 @@
 """`sidecar demo` with a real Docker engine: it starts its stand-ins there, keeps its promises, and clears up."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -7,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.demo.acme_checks import CHALLENGES
+from sidecar.demo.names import DemoDns
+from sidecar.demo.stage import ADDRESS, HOST, Stage, staged
+from sidecar.mailcow.containers import ACME
+from sidecar.observed import Backend, Container, Project, Seen
 from tests.system.engine import Engine
 from tests.system.mailcowlike import REPOSITORY
 
@@ -47,3 +53,41 @@ def test_demo_restarts_real_containers_and_leaves_nothing(
     assert act in done.stdout
     assert things(engine) == before
     assert list(tmp_path.iterdir()) == []
+
+
+async def looked(stage: Stage) -> tuple[Container, str | None]:
+    """acme-mailcow in the engine, and the wait that it sleeps in."""
+    match await stage.containers.engine.observe(1.0, stage.env["COMPOSE_PROJECT_NAME"]):
+        case Seen(Project(acme_sleep=Seen(sleep)) as project):
+            found = project.service(ACME)
+            assert found is not None
+            return found, sleep
+        case other:
+            raise AssertionError(other)
+
+
+async def test_container_in_the_engine_says_and_sleeps_as_after_the_run(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log is there from the start, and a run that failed for every name ends in the wait that goes with it."""
+    monkeypatch.setenv("DOCKER_HOST", engine.docker_host)
+    async with staged(Backend.NATIVE) as stage:
+        acme, sleep = await looked(stage)
+        log = await stage.containers.engine.logs_tail(acme.id, acme.started_at - 1, 200)
+        text = "\n".join(log)
+        assert sleep == "1d"
+        assert f" - OK: {ADDRESS}, 0000:" in text
+        assert f" - Found A record for {HOST}: {ADDRESS}" in text
+        assert f" - Confirmed A record {ADDRESS}" in text
+        assert "neither changed nor due for renewal" in text
+        names = stage.certificate()
+        stage.acme.dns = DemoDns()  # which answers nothing
+        await stage.containers.engine.restart(acme.id, acme.started_at)
+        async with asyncio.timeout(30):
+            while (found := await looked(stage))[1] is None:  # noqa: ASYNC110 - the test sees no events
+                await asyncio.sleep(0.2)
+        assert found[1] == "1h"
+        log = await stage.containers.engine.logs_tail(acme.id, found[0].started_at, 200)
+        assert any(f"No A or AAAA record found for hostname {HOST}" in line for line in log)
+        assert stage.certificate() == names
+        assert not list((stage.mailcow_dir / CHALLENGES).iterdir())

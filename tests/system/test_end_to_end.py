@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from sidecar.demo.simulated import SimulatedMailcow
+from tests.system.acmebeside import working
 from tests.system.mailcowlike import SIDECAR, MailcowLike
 
 GATEWAY = "172.22.1.1"
@@ -157,24 +158,6 @@ async def test_domain_added_through_the_api_ends_as_a_served_policy_and_a_restar
         assert asyncio.get_running_loop().time() - started < 5
 
 
-async def issuing(mailcow: MailcowLike, *domains: str) -> None:
-    """What acme-mailcow does when it starts, for its stand-in: a certificate with the names of its environment."""
-    told = 'echo "$HOSTNAME $ADDITIONAL_SAN"'
-    done = await asyncio.to_thread(mailcow.project.run, "exec", "-T", "acme-mailcow", "sh", "-c", told)
-    while True:
-        await asyncio.sleep(0.3)
-        asked = await asyncio.to_thread(
-            mailcow.project.try_run, "exec", "-T", "acme-mailcow", "sh", "-c", told
-        )
-        now = asked.stdout.strip()
-        if asked.returncode != 0 or now == done:
-            continue
-        entries = [entry for entry in now.partition(" ")[2].split(",") if entry]
-        names = [entry.replace("*", domain) for entry in entries for domain in domains]
-        await asyncio.to_thread(certify, mailcow.folder, HOST, *names)
-        done = now
-
-
 @pytest.mark.timeout(300)
 async def test_empty_mailcow_with_one_policy_file_ends_with_the_name_in_the_certificate(
     mailcow_like: MailcowLike,
@@ -186,7 +169,7 @@ async def test_empty_mailcow_with_one_policy_file_ends_with_the_name_in_the_cert
         project = mailcow_like.project.run  # which has the sidecar in it only now
         before = conf.read_text()
         first = await asyncio.to_thread(acme, mailcow_like)
-        acme_itself = beside.create_task(issuing(mailcow_like, "new.test"))
+        acme_itself = beside.create_task(working(mailcow_like, mailcow))
 
         async def served() -> bool:
             ask = ("exec", "-T", "nginx-mailcow", "wget", "-qO-", "http://127.0.0.1/.well-known/mta-sts.txt")
@@ -212,7 +195,11 @@ async def test_empty_mailcow_with_one_policy_file_ends_with_the_name_in_the_cert
             "ADDITIONAL_SERVER_NAMES=\n", "ADDITIONAL_SERVER_NAMES=mta-sts.*\n"
         )
         await until(settled, "nothing is left to do")
-        assert "names=mta-sts.*" in await asyncio.to_thread(project, "logs", "acme-mailcow")
+        said = await asyncio.to_thread(project, "logs", "acme-mailcow")
+        assert "names=mta-sts.*" in said
+        assert "Found A record for mta-sts.new.test: 192.0.2.1" in said
+        assert "Certificate successfully obtained" in said
+        assert set(names_in(ssl)) == {HOST, "mta-sts.new.test"}
         assert await asyncio.to_thread(acme, mailcow_like) == made
 
         await asyncio.to_thread(project, "up", "-d")
