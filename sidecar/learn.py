@@ -53,11 +53,11 @@ def believe(
     fingerprint = hashlib.sha256(repr(missing).encode()).hexdigest()
     before = memory.doubt
     doubt = (
-        replace(before, polls=before.polls + 1, since=min(before.since, answer.at))
+        replace(before, polls=before.polls + 1)
         if before is not None and before.fingerprint == fingerprint
-        else Doubt(fingerprint, 1, answer.at)
+        else Doubt(fingerprint, 1, memory.counted)
     )
-    if doubt.polls >= intervals.doubt_polls and answer.at - doubt.since >= intervals.doubt_seconds:
+    if doubt.polls >= intervals.doubt_polls and memory.counted - doubt.since >= intervals.doubt_seconds:
         told = Notice(
             Level.WARNING, "domains.believed", "domains", f"{lost}; it stayed so, and is believed now"
         )
@@ -113,9 +113,9 @@ def learn(observed: Observed, settings: Settings) -> Memory:
     memory = observed.memory
     policies = dict(memory.policies)
     for key, text, at in _texts_seen(observed):
-        policies[key] = seen_served(memory.policy(key), text, at)
+        policies[key] = seen_served(memory.policy(key), text, at, memory.counted)
     for key, at in _gone(observed):
-        policies[key] = ended(memory.policy(key), at)
+        policies[key] = ended(memory.policy(key), at, memory.counted)
     for key, found in observed.ids.items():
         policies[key] = with_id(policies.get(key, memory.policy(key)), found)
     changed = any(policies[key] is not memory.policies.get(key) for key in policies)
@@ -185,8 +185,7 @@ def _services(observed: Observed) -> frozenset[str]:
     gone = {
         service
         for service in observed.memory.services - there
-        if observed.now - observed.memory.since.get(Fact(FactKind.UNSETTLED, service), observed.now)
-        < _FORGET_AFTER_S
+        if observed.memory.true_for(Fact(FactKind.UNSETTLED, service)) < _FORGET_AFTER_S
     }
     services = there | gone
     return observed.memory.services if services == observed.memory.services else services
@@ -203,15 +202,12 @@ def _restarts(observed: Observed) -> tuple[Restart, ...]:
 
 
 def _since(observed: Observed, settings: Settings) -> Mapping[Fact, float]:
-    """Facts seen true get a beginning and keep it; facts seen false end; the rest stays as it is.
-
-    A beginning ahead of now is from before the clock was set back; it would make people wait until that day.
-    """
+    """Facts seen true get a beginning and keep it; facts seen false end; the rest stays as it is."""
     true, false = _facts(observed, settings)
     before = observed.memory.since
-    after = {fact: min(at, observed.now) for fact, at in before.items() if fact not in false}
+    after = {fact: since for fact, since in before.items() if fact not in false}
     for fact in true:
-        after.setdefault(fact, observed.now)
+        after.setdefault(fact, observed.memory.counted)
     return before if after == before else after
 
 

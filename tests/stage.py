@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sidecar.assembly import Parts, assembled, read_settings
 from sidecar.demo.simulated import SimulatedMailcow
+from sidecar.elapsed import Reading
 from sidecar.reconcile import Report
 from sidecar.teller import Teller
 from tests.dns import faulty
@@ -38,6 +39,9 @@ class Clock:
 
     def now(self) -> float:
         return time.time() + self.ahead
+
+    def reading(self) -> Reading:
+        return Reading("this machine", self.now())
 
 
 @dataclass

@@ -28,7 +28,7 @@ async def test_intent_is_in_the_store_before_its_outcome(state: State) -> None:
     ledger.policy("a.example", lambda memory: intended(memory, "one", NOW))
     await ledger.store()
     assert state.load().policy("a.example").writes == (Write("one", NOW, None),)
-    ledger.policy("a.example", lambda memory: settled(memory, "one", NOW + 1, done=True))
+    ledger.policy("a.example", lambda memory: settled(memory, "one", NOW + 1, 1.0, done=True))
     assert state.load().policy("a.example").writes == (Write("one", NOW, None),)
     await ledger.store()
     assert state.load().policy("a.example").writes == (Write("one", NOW + 1, True),)
@@ -92,7 +92,7 @@ async def test_one_policy_changes_and_the_others_stay(state: State) -> None:
     """Each by its own key."""
     ledger = await Ledger.open(state)
     ledger.policies(["a", "b"], lambda key, memory: intended(memory, key, NOW))
-    ledger.policy("a", lambda memory: settled(memory, "a", NOW, done=True))
+    ledger.policy("a", lambda memory: settled(memory, "a", NOW, 1.0, done=True))
     assert {key: memory.writes for key, memory in ledger.memory.policies.items()} == {
         "a": (Write("a", NOW, True),),
         "b": (Write("b", NOW, None),),
@@ -167,7 +167,7 @@ def test_outcome_takes_the_place_of_the_intent(
     before: tuple[Write, ...], done: bool, after: tuple[Write, ...], why: str
 ) -> None:
     """One write, whatever came of it."""
-    assert settled(PolicyMemory(before), "t", NOW, done=done).writes == after, why
+    assert settled(PolicyMemory(before), "t", NOW, 1.0, done=done).writes == after, why
 
 
 @given(
@@ -182,7 +182,7 @@ def test_memory_stays_small_and_never_loses_the_last_write(
         memory = intended(memory, text, n)
         last = text
         if outcome is not None:
-            memory = settled(memory, text, n, done=outcome)
+            memory = settled(memory, text, n, n, done=outcome)
         if outcome:
             done.append(text)
         assert len(memory.writes) <= KEPT_WRITES + 1

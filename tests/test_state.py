@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sidecar.elapsed import Reading, Tally
 from sidecar.errors import PermanentError, SidecarError, TemporaryError
 from sidecar.observed import (
     FILE,
@@ -32,7 +33,7 @@ from sidecar.observed import (
     Span,
     Write,
 )
-from sidecar.ownership import held_by_senders_until, longest_max_age, whose
+from sidecar.ownership import held_by_senders_for, longest_max_age, whose
 from sidecar.state import Event, State
 from sidecar.state_bounds import DAY_S, kept_conf, kept_restarts, kept_spans, kept_writes
 
@@ -77,6 +78,7 @@ memories = st.builds(
     since=st.dictionaries(st.builds(Fact, st.sampled_from(FactKind), names), times, max_size=4),
     services=st.frozensets(texts, max_size=3),
     born=times,
+    tally=st.builds(Tally, times, st.none() | st.builds(Reading, texts, times)),
 )
 
 
@@ -86,7 +88,7 @@ def full_memory() -> Memory:
         policies={
             "example.org": PolicyMemory(
                 (Write("one", 1.0, True), Write(None, 2.0, None)),
-                (Span("one", 1.0, None),),
+                (Span(None, 0.5, 1.0, begun=7.0, ended=8.0), Span("one", 1.0, None, begun=8.0)),
                 id_text="one",
                 id="20261124090000",
             ),
@@ -102,6 +104,7 @@ def full_memory() -> Memory:
         since={Fact(FactKind.MISSING, "mta-sts.example.org"): 6.0},
         services=frozenset({"acme-mailcow"}),
         born=NOW,
+        tally=Tally(9.0, Reading("this boot", 10.0)),
     )
 
 
@@ -595,9 +598,9 @@ def test_the_last_write_that_was_done_is_kept() -> None:
 
 def test_spans_that_no_sender_can_go_by_are_dropped() -> None:
     """400 days after they ended, counted to the newest; one without an end stays."""
-    old = Span("old", 0.0, NOW - 400 * DAY_S)
-    young = Span("young", 0.0, NOW - 399 * DAY_S)
-    now = Span("now", NOW, None)
+    old = Span("old", 0.0, 1.0, ended=NOW - 400 * DAY_S)
+    young = Span("young", 0.0, 1.0, ended=NOW - 399 * DAY_S)
+    now = Span("now", 1.0, None, begun=NOW)
     assert kept_spans((old, young, now)) == (young, now)
     assert kept_spans((now,)) == (now,)
     assert kept_spans(()) == ()
@@ -620,12 +623,12 @@ def test_cutting_spans_never_shortens_what_senders_may_hold(history: list[tuple[
     at = NOW
     spans = []
     for text, seconds in history:
-        spans.append(Span(text, at, at + seconds))
+        spans.append(Span(text, at, at + seconds, begun=at, ended=at + seconds))
         at += seconds
     spans[-1] = replace(spans[-1], until=None)
     whole, cut = PolicyMemory(spans=tuple(spans)), PolicyMemory(spans=kept_spans(tuple(spans)))
     assert len(cut.spans) <= 50
-    assert held_by_senders_until(cut, at, 604_800) >= held_by_senders_until(whole, at, 604_800)
+    assert held_by_senders_for(cut, at, 604_800) >= held_by_senders_for(whole, at, 604_800)
     assert longest_max_age(cut, 0) >= longest_max_age(whole, 0)
 
 

@@ -165,8 +165,7 @@ def _judged_afresh(case: _Case) -> Plan:
 
 
 def _forgiven(observed: Observed, name: str) -> bool:
-    since = observed.memory.since.get(Fact(FactKind.FAILING, name))
-    return since is not None and observed.now - since > FORGIVEN_AFTER_S
+    return observed.memory.true_for(Fact(FactKind.FAILING, name)) > FORGIVEN_AFTER_S
 
 
 def _not_fresh(case: _Case) -> Held | None:
@@ -210,10 +209,10 @@ def _still(case: _Case) -> Held | None:
 
 def _quiet(case: _Case) -> Held | None:
     """New names are gathered: one restart for all that come together."""
-    quiet, now = case.settings.restart.quiet, case.observed.now
-    since = [case.observed.memory.since.get(Fact(FactKind.MISSING, name), now) for name in case.names]
-    due = min(max(since) + quiet, min(since) + GATHERING_LIMIT * quiet)
-    return None if due <= now else case.held("new names are being gathered", due)
+    quiet = case.settings.restart.quiet
+    waited = [case.observed.memory.true_for(Fact(FactKind.MISSING, name)) for name in case.names]
+    left = min(quiet - min(waited), GATHERING_LIMIT * quiet - max(waited))
+    return None if left <= 0 else case.held("new names are being gathered", case.observed.now + left)
 
 
 def _within_budget(case: _Case) -> Held | None:

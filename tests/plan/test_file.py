@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.mtasts import Mode, parse
-from sidecar.observed import FILE, Memory, PolicyFile, PolicyMemory, Seen, Span, Write
+from sidecar.observed import FILE, Memory, PolicyFile, PolicyMemory, Seen, Write
 from sidecar.plan import make_plan
 from sidecar.plan.actions import AdoptSame, Plan, WriteFile
 from sidecar.settings import Settings
@@ -21,6 +21,7 @@ from tests.worlds import (
     observed,
     plan,
     policy,
+    span,
     text,
 )
 
@@ -39,7 +40,7 @@ def written(found: Plan) -> list[WriteFile]:
 
 def ours(served: str, floor: str | None = None) -> Memory:
     """The file was written by the sidecar."""
-    spans = (Span(None, NOW - 30 * DAY, NOW - 29 * DAY), Span(served, NOW - 29 * DAY, None))
+    spans = (span(None, NOW - 30 * DAY, NOW - 29 * DAY), span(served, NOW - 29 * DAY, None))
     return Memory(policies={FILE: PolicyMemory((Write(served, NOW - 29 * DAY, True),), spans, floor)})
 
 

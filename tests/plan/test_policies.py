@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.mtasts import Mode
-from sidecar.observed import FILE, Mailcow, Memory, PolicyMemory, Span, Write
+from sidecar.observed import FILE, Mailcow, Memory, PolicyMemory, Write
 from sidecar.plan import blind_spots
 from sidecar.plan.actions import AddPolicy, AdoptSame, EditPolicy, SwitchOff, WriteFile
 from sidecar.rollout import ConditionType, Judgement, Rollout, Status, checked
@@ -24,6 +24,7 @@ from tests.worlds import (
     observed,
     plan,
     policy,
+    span,
     text,
 )
 
@@ -31,10 +32,10 @@ from tests.worlds import (
 def ours(served: str | None, *earlier: str | None, since: float = NOW - 30 * DAY) -> PolicyMemory:
     """A memory of a domain that had no policy before the sidecar wrote these, the last of which is served now."""
     writes = [*earlier, served]
-    spans = [Span(None, since, since + 1)]
+    spans = [span(None, since, since + 1)]
     for number, written in enumerate(writes):
         last = number == len(writes) - 1
-        spans.append(Span(written, since + 1 + number, None if last else since + 2 + number))
+        spans.append(span(written, since + 1 + number, None if last else since + 2 + number))
     return PolicyMemory(tuple(Write(w, since + n, True) for n, w in enumerate(writes)), tuple(spans))
 
 
@@ -186,9 +187,9 @@ def test_none_is_switched_off_once_every_max_age_ran_out() -> None:
     memory = PolicyMemory(
         (Write(enforce, NOW - 20 * DAY, True), Write(none, NOW - 7 * DAY, True)),
         (
-            Span(None, NOW - 30 * DAY, NOW - 20 * DAY),
-            Span(enforce, NOW - 20 * DAY, NOW - 7 * DAY),
-            Span(none, NOW - 7 * DAY, None),
+            span(None, NOW - 30 * DAY, NOW - 20 * DAY),
+            span(enforce, NOW - 20 * DAY, NOW - 7 * DAY),
+            span(none, NOW - 7 * DAY, None),
         ),
     )
     world = World(
@@ -277,9 +278,9 @@ def test_mx_pattern_is_not_dropped_by_way_of_testing() -> None:
     """Back to testing for a day and to enforce again: senders still hold what names the old host."""
     enforce = text(Mode.ENFORCE, 604_800, HOST, "old.example.org")
     spans = (
-        Span(None, NOW - 30 * DAY, NOW - 29 * DAY),
-        Span(enforce, NOW - 29 * DAY, NOW - DAY),
-        Span(text(), NOW - DAY, None),
+        span(None, NOW - 30 * DAY, NOW - 29 * DAY),
+        span(enforce, NOW - 29 * DAY, NOW - DAY),
+        span(text(), NOW - DAY, None),
     )
     memory = PolicyMemory((Write(enforce, NOW - 29 * DAY, True), Write(text(), NOW - DAY, True)), spans)
     world = World(served={"example.org": text()}, memory=remembering(memory))
@@ -348,7 +349,7 @@ def test_mx_that_only_an_alias_domain_has_is_not_dropped() -> None:
 
 def updated(file: str) -> World:
     """A minute ago one file served this to every name."""
-    spans = (Span(None, NOW - 30 * DAY, NOW - 29 * DAY), Span(file, NOW - 29 * DAY, None))
+    spans = (span(None, NOW - 30 * DAY, NOW - 29 * DAY), span(file, NOW - 29 * DAY, None))
     memory = Memory(policies={FILE: PolicyMemory((Write(file, NOW - 29 * DAY, True),), spans)})
     before = World(mailcow=FILE_MAILCOW, file=file.encode(), memory=memory, now=NOW - 60)
     before, _ = look(before)
