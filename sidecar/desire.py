@@ -26,11 +26,10 @@ from sidecar.observed import (
 )
 from sidecar.ownership import (
     LEAST_ASSUMED_MAX_AGE,
-    ended_ago,
     held_for,
     longest_max_age,
     policy_of,
-    spans_of,
+    still_held,
 )
 from sidecar.rollout import Rollout, anew, auto_mode
 from sidecar.settings import DomainSettings, Settings
@@ -239,14 +238,9 @@ def _still_held(observed: Observed, key: str, mx: Sequence[str]) -> tuple[str, .
     set back.
     """
     found: dict[str, None] = {}
-    for span in spans_of(observed.memory, key):
-        policy = policy_of(span.text)
-        if policy is None or policy.mode is not Mode.ENFORCE:
-            continue
-        if ended_ago(span, observed.memory.counted) >= policy.max_age:
-            continue
+    for policy, max_age in still_held(observed.memory, key):
         for pattern in policy.mx:
-            if pattern not in mx and _unmatched_for(observed, key, pattern) < policy.max_age:
+            if pattern not in mx and _unmatched_for(observed, key, pattern) < max_age:
                 found[pattern] = None
     return tuple(found)
 
@@ -302,7 +296,7 @@ def file_policy(
         for name in names
     }
     floor = policy_of(observed.memory.policy(FILE).floor)
-    others = _served_too(observed, settings, listed, hostname)
+    others = served_too(observed, settings, listed)
     mx = _union(
         [
             *(own[name].mx or (hostname,) for name in names),
@@ -327,9 +321,7 @@ def file_policy(
     return Wanted(Policy(mode, max_age, (*mx, *kept)), reason, notices, kept, named)
 
 
-def _served_too(
-    observed: Observed, settings: Settings, listed: DomainList, hostname: str
-) -> dict[str, DomainSettings]:
+def served_too(observed: Observed, settings: Settings, listed: DomainList) -> dict[str, DomainSettings]:
     """What else the one file is served for, each with the settings that count: the web server serves it for any name.
 
     These are the alias domains, also of a target that is switched off, and the domains that take no mail here
@@ -337,7 +329,7 @@ def _served_too(
     """
     known = managed(listed, settings)
     found = {d.name: settings.for_domain(d.name) for d in known if not d.receives}
-    found = {name: one for name, one in found.items() if _may_lead_here(observed, name, hostname)}
+    found = {name: one for name, one in found.items() if _may_lead_here(observed, name)}
     targets = {domain.name for domain in known}
     for target, aliases in alias_names(observed, settings).items():
         if target in targets:
@@ -345,7 +337,8 @@ def _served_too(
     return found
 
 
-def _may_lead_here(observed: Observed, domain: str, hostname: str) -> bool:
+def _may_lead_here(observed: Observed, domain: str) -> bool:
+    hostname = _hostname(observed) or ""
     match observed.dns.addresses_of(policy_host(domain)), observed.dns.addresses_of(hostname):
         case Seen(host), Seen(own):
             return bool(host.addresses & own.addresses)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from sidecar.acme import FAILED_SLEEPS, SLEEPS
-from sidecar.desire import alias_names, managed, unmatched_subject
+from sidecar.desire import alias_names, managed, served_too, unmatched_subject
 from sidecar.envfile import items
 from sidecar.mtasts import matches
 from sidecar.notice import Level, Notice
@@ -263,7 +263,7 @@ def _unmatched(observed: Observed, settings: Settings) -> tuple[set[Fact], set[F
     aliases = alias_names(observed, settings)
     groups = {name: [name, *aliases.get(name, ())] for name in receiving}
     if observed.mailcow.value.backend is Backend.FILE:
-        groups = {FILE: [name for names in groups.values() for name in names]}
+        groups = {FILE: [*receiving, *served_too(observed, settings, observed.domains.value)]}
     true: set[Fact] = set()
     false: set[Fact] = set()
     for key, names in groups.items():

@@ -4,6 +4,7 @@ Rule for every editor: where nothing is remembered, the answer is the careful on
 taken for ours because it looks like one of ours that was looser.
 """
 
+from collections.abc import Iterator
 from enum import Enum, auto
 from functools import lru_cache
 from itertools import takewhile
@@ -95,17 +96,30 @@ def ended_ago(span: Span, counted: float) -> float:
     return 0.0 if span.until is None else max(0.0, counted - max(span.begun, span.ended))
 
 
-def spans_of(memory: Memory, key: str) -> tuple[Span, ...]:
-    """What senders of a domain (`FILE`: of any) may have been served, on either generation of mailcow.
+def still_held(memory: Memory, key: str) -> Iterator[tuple[Policy, int]]:
+    """The policies that senders may still apply in enforce, as `held_for` has it, each with its max_age.
+
+    What was there before the sidecar looked first may have been in enforce the day before, with the same mx.
+    """
+    for one in _memories(memory, key):
+        for span in one.spans:
+            policy = policy_of(span.text)
+            if policy is None:
+                continue
+            if policy.mode is Mode.ENFORCE and ended_ago(span, memory.counted) < policy.max_age:
+                yield policy, policy.max_age
+            elif span is one.spans[0]:
+                assumed = max(policy.max_age, LEAST_ASSUMED_MAX_AGE)
+                if memory.counted - span.begun < assumed:
+                    yield policy, assumed
+
+
+def held_for(memory: Memory, key: str, assumed_max_age: int) -> float:
+    """As `held_by_senders_for`, for a domain or for all that the one file serves (`FILE`), on either generation.
 
     A domain's policy was in the one file as long as this mailcow was of the file generation; and a mailcow that was
     set back to it served each domain its own before.
     """
-    return tuple(span for one in _memories(memory, key) for span in one.spans)
-
-
-def held_for(memory: Memory, key: str, assumed_max_age: int) -> float:
-    """As `held_by_senders_for`, for a domain or for all that the one file serves (`FILE`), on either generation."""
     return max(held_by_senders_for(one, memory.counted, assumed_max_age) for one in _memories(memory, key))
 
 

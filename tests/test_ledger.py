@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.ledger import KEPT_WRITES, Ledger, entries, intended, settled
+from sidecar.elapsed import Reading
+from sidecar.ledger import KEPT_WRITES, STORED_EVERY_S, Ledger, entries, intended, settled
 from sidecar.observed import ConfEntry, ConfEvent, PolicyMemory, Restart, Write
 from sidecar.ownership import last_written
 from sidecar.state import Event, State
@@ -47,6 +48,27 @@ async def test_store_writes_only_what_differs(tmp_path: Path, state: State) -> N
     other.load()
     await ledger.store()
     assert not other.changed_elsewhere()
+    other.close()
+
+
+async def test_time_alone_is_stored_now_and_then(tmp_path: Path, state: State) -> None:
+    """Not in every pass; what comes to be stored meanwhile is stored with its time, and another process counts on."""
+    ledger, other = await Ledger.open(state), State.open(tmp_path, NOW)
+    other.load()
+    stored: list[float] = []
+    for minute in range(31):
+        ledger.count(Reading("boot", 60.0 * minute))
+        await ledger.store()
+        if other.changed_elsewhere():
+            stored.append(other.load().counted)
+    assert stored == [0.0, STORED_EVERY_S, 2 * STORED_EVERY_S, 3 * STORED_EVERY_S]
+    ledger.count(Reading("boot", 1_830.0))
+    ledger.restarted(NOW, ())
+    await ledger.store()
+    assert other.load().counted == 1_830.0
+    ledger.count(Reading("boot", 1_900.0))
+    await ledger.store()
+    assert other.load().tally.until(Reading("boot", 1_930.0)).seconds == 1_930.0
     other.close()
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,9 +34,10 @@ from sidecar.observed import (
     Span,
     Write,
 )
-from sidecar.ownership import held_by_senders_for, longest_max_age, whose
+from sidecar.ownership import held_by_senders_for, held_for, longest_max_age, whose
 from sidecar.state import Event, State
 from sidecar.state_bounds import DAY_S, kept_conf, kept_restarts, kept_spans, kept_writes
+from sidecar.state_rows import APPLICATION_ID, STEPS
 
 NOW = 1_700_000_000.0
 KEY = "ADDITIONAL_SAN"
@@ -229,6 +231,34 @@ def test_every_part_of_the_memory_is_kept(tmp_path: Path, state: State) -> None:
     assert reloaded(tmp_path).believed == DomainList((), ())
     state.save(empty, Memory(born=NOW))
     assert reloaded(tmp_path) == Memory(born=NOW)
+
+
+def test_waits_of_an_older_file_begin_anew(tmp_path: Path) -> None:
+    """Its times are those of a clock that may have been wrong: an end may even be before its beginning."""
+    enforce = policy_text("enforce", 604_800)
+    with closing(sqlite3.connect(tmp_path / "state.sqlite", isolation_level=None)) as old:
+        for statement in ";".join(STEPS[:2]).split(";"):
+            old.execute(statement)
+        old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        old.execute("PRAGMA user_version = 2")
+        old.execute("INSERT INTO policy (key) VALUES ('a.example')")
+        old.execute("INSERT INTO policy_span VALUES ('a.example', 0, NULL, 1, 2)")
+        old.execute(
+            "INSERT INTO policy_span VALUES ('a.example', 1, ?, ?, ?)", (enforce, NOW, NOW - 365 * DAY_S)
+        )
+        old.execute("INSERT INTO policy_span VALUES ('a.example', 2, NULL, ?, NULL)", (NOW - 365 * DAY_S,))
+        old.execute("INSERT INTO fact VALUES ('mx pattern that no MX matches', 'a', 1)")
+        old.execute("INSERT INTO doubt VALUES ('f', 3, 1)")
+    opened = State.open(tmp_path, NOW)
+    memory = opened.load()
+    opened.close()
+    assert opened.notice is None
+    assert [span.since for span in memory.policy("a.example").spans] == [1.0, NOW, NOW - 365 * DAY_S]
+    assert held_for(memory, "a.example", 0) == 604_800
+    assert memory.true_for(Fact(FactKind.UNMATCHED, "a")) == 0
+    assert memory.doubt == Doubt("f", 3, 0.0)
+    later = replace(memory, tally=Tally(604_800.0))
+    assert held_for(later, "a.example", 0) == 0
 
 
 def test_nothing_is_written_when_nothing_differs(tmp_path: Path, state: State) -> None:
@@ -603,6 +633,8 @@ def test_spans_that_no_sender_can_go_by_are_dropped() -> None:
     now = Span("now", 1.0, None, begun=NOW)
     assert kept_spans((old, young, now)) == (young, now)
     assert kept_spans((now,)) == (now,)
+    jumped = (Span("old", 0.0, 1.0, ended=5.0), Span("now", NOW, None, begun=5.0))
+    assert kept_spans(jumped) == jumped, "the clock went ahead, and no time passed"
     assert kept_spans(()) == ()
 
 
