@@ -108,7 +108,7 @@ def _together(
     return together(
         {
             name: conditions_of(record.findings)
-            if (record := checks.get(name)) is not None and now - record.at < stale_after
+            if (record := checks.get(name)) is not None and 0 <= now - record.at < stale_after
             else unknown
             for name in names
         }
