@@ -180,16 +180,19 @@ class Applier:
                 raise TemporaryError(f"{error}; {untold}") from untold
         else:
             await self._read_back(domain, text)
-        self._ledger.policy(domain, lambda memory: settled(memory, text, self._clock.now(), done=True))
+        self._settle(domain, text, done=True)
         self._ledger.fulfilled(domain)
         self._observer.check_now([domain])
         await self._store_now_and_then()
 
     def _forget_intent(self, action: _PolicyAction) -> None:
-        text = text_of(action)
-        self._ledger.policy(
-            action.domain, lambda memory: settled(memory, text, self._clock.now(), done=False)
-        )
+        self._settle(action.domain, text_of(action), done=False)
+
+    def _settle(self, key: str, text: str | None, *, done: bool) -> None:
+        """Notes how a write ended; senders could fetch what was there before until just now."""
+        self._ledger.count(self._clock.reading())
+        now, counted = self._clock.now(), self._ledger.memory.counted
+        self._ledger.policy(key, lambda memory: settled(memory, text, now, counted, done=done))
 
     def _check(self, domain: str, policy: Policy, observed: Observed) -> None:
         if isinstance(observed.mailcow, Seen) and (trouble := check_policy(policy, observed.mailcow.value)):
@@ -259,9 +262,7 @@ class Applier:
             await self._ledger.store()
 
     async def _adopt(self, action: AdoptSame) -> None:
-        self._ledger.policy(
-            action.key, lambda memory: settled(memory, action.text, self._clock.now(), done=True)
-        )
+        self._settle(action.key, action.text, done=True)
         self._ledger.fulfilled(action.key)
         await self._ledger.store()
 
@@ -277,7 +278,7 @@ class Applier:
         backup = self._settings.state_dir if action.backup else None
         data = action.text.encode("utf-8", "surrogateescape")
         await asyncio.to_thread(policy_file.write, self._settings.mailcow_dir, data, backup)
-        self._ledger.policy(FILE, lambda memory: settled(memory, action.text, now, done=True))
+        self._settle(FILE, action.text, done=True)
         self._ledger.fulfilled(FILE)
         await self._ledger.store()
 
@@ -287,7 +288,7 @@ class Applier:
         self._ledger.policy(FILE, lambda memory: intended(memory, None, now))
         await self._ledger.store()
         await asyncio.to_thread(policy_file.remove, self._settings.mailcow_dir, self._settings.state_dir)
-        self._ledger.policy(FILE, lambda memory: settled(memory, None, now, done=True))
+        self._settle(FILE, None, done=True)
         await self._ledger.store()
 
     async def _edit_conf(self, action: EditConf) -> list[Outcome]:

@@ -8,7 +8,7 @@ not belong here (`plan`).
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sidecar.domainname import to_unicode
+from sidecar.domainname import policy_host, to_unicode
 from sidecar.mtasts import Mode, Policy, is_mx_pattern
 from sidecar.notice import Level, Notice
 from sidecar.observed import (
@@ -17,6 +17,7 @@ from sidecar.observed import (
     DomainList,
     Fact,
     FactKind,
+    Memory,
     Observed,
     PolicyMemory,
     Seen,
@@ -25,12 +26,12 @@ from sidecar.observed import (
 )
 from sidecar.ownership import (
     LEAST_ASSUMED_MAX_AGE,
-    held_by_senders_until,
-    held_until,
+    held_for,
     longest_max_age,
     policy_of,
+    still_held,
 )
-from sidecar.rollout import Rollout, auto_mode
+from sidecar.rollout import Rollout, anew, auto_mode
 from sidecar.settings import DomainSettings, Settings
 
 TESTING_MAX_AGE = 86_400
@@ -138,7 +139,9 @@ def _proven(
         return own
     before = served.mode if served else None
     mode = auto_mode(rollout, before, soak)
-    if mode is Mode.ENFORCE and before is not mode and now - (rollout.good_at or 0.0) > PROOF_LASTS_S:
+    # A proof dated ahead of now is from before the clock was set back: nobody knows how old it is.
+    fresh = 0 <= now - (rollout.good_at or 0.0) <= PROOF_LASTS_S
+    if mode is Mode.ENFORCE and before is not mode and not fresh:
         mode = Mode.TESTING
     return replace(own, mode=mode)
 
@@ -173,10 +176,12 @@ def _safe_mode(
         return (Mode.ENFORCE if enforced else Mode.TESTING), ()
     trouble = "has no MX record"
     if hosts.value:
-        uncovered = [host for host in hosts.value if not Policy(Mode.ENFORCE, 0, tuple(mx)).covers(host)]
+        # What is served in enforce is what senders go by: it keeps a host that is still an MX (`_kept`).
+        patterns = _union([mx, served.mx if served is not None and enforced else ()])
+        uncovered = [host for host in hosts.value if not Policy(Mode.ENFORCE, 0, patterns).covers(host)]
         if not uncovered:
             return Mode.ENFORCE, ()
-        trouble = f"has the MX {', '.join(uncovered)}, which no mx pattern covers ({', '.join(mx)})"
+        trouble = f"has the MX {', '.join(uncovered)}, which no mx pattern covers ({', '.join(patterns)})"
     shown = to_unicode(name)
     if enforced:
         return Mode.ENFORCE, (
@@ -221,8 +226,7 @@ def _still_matched(
     for pattern in served.mx:
         if pattern in mx:
             continue
-        since = observed.memory.since.get(Fact(FactKind.UNMATCHED, unmatched_subject(key, pattern)))
-        if since is None or observed.now - since < longest:
+        if _unmatched_for(observed, key, pattern) < longest:
             kept.append(pattern)
     return tuple(kept)
 
@@ -230,22 +234,19 @@ def _still_matched(
 def _still_held(observed: Observed, key: str, mx: Sequence[str]) -> tuple[str, ...]:
     """Patterns of an enforce that is no longer served, as long as a sender may hold it.
 
-    It may have been taken back for a while, or it was in the file that served every name before mailcow was updated.
+    It may have been taken back for a while, or it was served on the other generation, before mailcow was updated or
+    set back.
     """
-    now, since = observed.now, observed.memory.since
-    spans = [*observed.memory.policy(key).spans, *(observed.memory.policy(FILE).spans if key != FILE else ())]
     found: dict[str, None] = {}
-    for span in spans:
-        policy = policy_of(span.text)
-        if policy is None or policy.mode is not Mode.ENFORCE:
-            continue
-        if span.until is not None and span.until + policy.max_age <= now:
-            continue
+    for policy, max_age in still_held(observed.memory, key):
         for pattern in policy.mx:
-            unmatched_for = now - since.get(Fact(FactKind.UNMATCHED, unmatched_subject(key, pattern)), now)
-            if pattern not in mx and unmatched_for < policy.max_age:
+            if pattern not in mx and _unmatched_for(observed, key, pattern) < max_age:
                 found[pattern] = None
     return tuple(found)
+
+
+def _unmatched_for(observed: Observed, key: str, pattern: str) -> float:
+    return observed.memory.true_for(Fact(FactKind.UNMATCHED, unmatched_subject(key, pattern)))
 
 
 def unmatched_subject(key: str, pattern: str) -> str:
@@ -260,8 +261,7 @@ def _leaving(observed: Observed, settings: Settings, domain: Domain, served: Pol
         why = "is taken out of MTA-STS by `sidecar retire`"
     configured = settings.for_domain(domain.name).max_age
     assumed = max(configured, LEAST_ASSUMED_MAX_AGE, served.max_age if served else 0)
-    until = held_until(observed.memory, domain.name, observed.now, assumed)
-    if served is None or until > observed.now:
+    if served is None or held_for(observed.memory, domain.name, assumed) > 0:
         mx = served.mx if served and served.mx else (_hostname(observed) or "",)
         return Wanted(
             Policy(Mode.NONE, TESTING_MAX_AGE, mx),
@@ -289,13 +289,20 @@ def file_policy(
     # A file that is gone or broken is put back as it was: nobody asked for anything else.
     served = served or _last_in_file(observed.memory.policy(FILE))
     rollout = observed.memory.rollout(FILE)
+    if joined(names, observed.memory, settings):
+        rollout = anew(rollout)
     own = {
         name: _proven(settings.for_domain(name), rollout, served, settings.soak, observed.now)
         for name in names
     }
     floor = policy_of(observed.memory.policy(FILE).floor)
+    others = served_too(observed, settings, listed)
     mx = _union(
-        [*(own[name].mx or (hostname,) for name in names), *(moved_to(observed, name) for name in names)]
+        [
+            *(own[name].mx or (hostname,) for name in names),
+            *(other.mx for other in others.values()),
+            *(moved_to(observed, name) for name in names),
+        ]
     )
     wished = min((settings_.mode for settings_ in own.values()), key=lambda mode: mode.strength)
     configured = min(settings_.max_age for settings_ in own.values())
@@ -304,9 +311,7 @@ def file_policy(
         mx = _union([mx, floor.mx])
     if floor is not None and "mode" not in named and floor.mode.strength > wished.strength:
         wished = floor.mode
-    by_target = alias_names(observed, settings)
-    aliases = {alias: own[name] for name in names for alias in by_target.get(name, ())}
-    mode, notices = _safe_for_all(observed, own | aliases, aliases, wished, mx, served)
+    mode, notices = _safe_for_all(observed, own | others, others, wished, mx, served)
     max_age = _max_age(mode, configured)
     if floor is not None and "max_age" not in named:
         max_age = max(max_age, floor.max_age)
@@ -314,6 +319,38 @@ def file_policy(
     notices += _not_alone(own, mode, configured, mx)
     reason = f"one policy in mode {mode} for {len(names)} domains"
     return Wanted(Policy(mode, max_age, (*mx, *kept)), reason, notices, kept, named)
+
+
+def served_too(observed: Observed, settings: Settings, listed: DomainList) -> dict[str, DomainSettings]:
+    """What else the one file is served for, each with the settings that count: the web server serves it for any name.
+
+    These are the alias domains, also of a target that is switched off, and the domains that take no mail here
+    (any more) and whose policy host is not seen to be elsewhere: senders may go on fetching the file for them.
+    """
+    known = managed(listed, settings)
+    found = {d.name: settings.for_domain(d.name) for d in known if not d.receives}
+    found = {name: one for name, one in found.items() if _may_lead_here(observed, name)}
+    targets = {domain.name for domain in known}
+    for target, aliases in alias_names(observed, settings).items():
+        if target in targets:
+            found.update(dict.fromkeys(aliases, settings.for_domain(target)))
+    return found
+
+
+def _may_lead_here(observed: Observed, domain: str) -> bool:
+    hostname = _hostname(observed) or ""
+    match observed.dns.addresses_of(policy_host(domain)), observed.dns.addresses_of(hostname):
+        case Seen(host), Seen(own):
+            return bool(host.addresses & own.addresses)
+        case Seen(host), _:
+            return bool(host.addresses)
+        case _:
+            return True
+
+
+def joined(names: Iterable[str], memory: Memory, settings: Settings) -> frozenset[str]:
+    """The domains with `mode: auto` that the one file serves and that were never looked at: the soak is not theirs yet."""
+    return frozenset(name for name in names if settings.for_domain(name).auto and name not in memory.checks)
 
 
 def _last_in_file(memory: PolicyMemory) -> Policy | None:
@@ -340,11 +377,10 @@ def _named(
 
 def _leaving_file(observed: Observed, settings: Settings, served: Policy | None) -> Wanted | None:
     """`sidecar retire --all`: `none` while senders may hold an enforce, and then no file (RFC 8461 §8.3)."""
-    memory = observed.memory.policy(FILE)
     if served is None:
         return None
     assumed = max(settings.max_age, LEAST_ASSUMED_MAX_AGE, served.max_age)
-    if held_by_senders_until(memory, observed.now, assumed) > observed.now:
+    if held_for(observed.memory, FILE, assumed) > 0:
         why = "MTA-STS is left by `sidecar retire --all`; senders may hold a policy in enforce, so `none` is served first"
         return Wanted(Policy(Mode.NONE, TESTING_MAX_AGE, served.mx), why)
     return Wanted(
@@ -359,20 +395,21 @@ def _union(many: Iterable[Sequence[str]]) -> tuple[str, ...]:
 def _safe_for_all(
     observed: Observed,
     own: Mapping[str, DomainSettings],
-    aliases: Collection[str],
+    others: Collection[str],
     wished: Mode,
     mx: Sequence[str],
     served: Policy | None,
 ) -> tuple[Mode, tuple[Notice, ...]]:
-    """Every name that the text serves is asked, some of which are `aliases`; one that must not be enforced holds it back.
+    """Every name that the text serves is asked; one that must not be enforced holds it back.
 
-    An alias domain without any MX record takes no mail, so that nothing of it can be refused.
+    One of the `others`, which are no domains that receive mail here, takes none where it has no MX record, so that
+    nothing of it can be refused.
     """
     notices: tuple[Notice, ...] = ()
     mode = wished
     for name, settings in own.items():
         hosts = observed.dns.mx_of(name)
-        if name in aliases and isinstance(hosts, Seen) and not hosts.value:
+        if name in others and isinstance(hosts, Seen) and not hosts.value:
             continue
         safe, found = _safe_mode(replace_mode(settings, wished), name, hosts, mx, served)
         notices += found

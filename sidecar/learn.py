@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from sidecar.acme import FAILED_SLEEPS, SLEEPS
 from sidecar.acme_check import AcmeWays, address_trouble
-from sidecar.desire import alias_names, managed, unmatched_subject
+from sidecar.desire import alias_names, managed, served_too, unmatched_subject
 from sidecar.envfile import items
 from sidecar.mtasts import matches
 from sidecar.notice import Level, Notice
@@ -56,11 +56,11 @@ def believe(
     fingerprint = hashlib.sha256(repr(missing).encode()).hexdigest()
     before = memory.doubt
     doubt = (
-        replace(before, polls=before.polls + 1, since=min(before.since, answer.at))
+        replace(before, polls=before.polls + 1)
         if before is not None and before.fingerprint == fingerprint
-        else Doubt(fingerprint, 1, answer.at)
+        else Doubt(fingerprint, 1, memory.counted)
     )
-    if doubt.polls >= intervals.doubt_polls and answer.at - doubt.since >= intervals.doubt_seconds:
+    if doubt.polls >= intervals.doubt_polls and memory.counted - doubt.since >= intervals.doubt_seconds:
         message = f"mailcow's list lost {_lost(known, missing)} at once; it stayed so, and is believed now"
         told = Notice(Level.WARNING, "domains.believed", "domains", message, passing=True)
         return answer, _believing(memory, answer.value), (told,)
@@ -133,9 +133,9 @@ def learn(observed: Observed, settings: Settings) -> Memory:
     memory = observed.memory
     policies = dict(memory.policies)
     for key, text, at in _texts_seen(observed):
-        policies[key] = seen_served(memory.policy(key), text, at)
+        policies[key] = seen_served(memory.policy(key), text, at, memory.counted)
     for key, at in _gone(observed):
-        policies[key] = ended(memory.policy(key), at)
+        policies[key] = ended(memory.policy(key), at, memory.counted)
     for key, found in observed.ids.items():
         policies[key] = with_id(policies.get(key, memory.policy(key)), found)
     changed = any(policies[key] is not memory.policies.get(key) for key in policies)
@@ -205,8 +205,7 @@ def _services(observed: Observed) -> frozenset[str]:
     gone = {
         service
         for service in observed.memory.services - there
-        if observed.now - observed.memory.since.get(Fact(FactKind.UNSETTLED, service), observed.now)
-        < _FORGET_AFTER_S
+        if observed.memory.true_for(Fact(FactKind.UNSETTLED, service)) < _FORGET_AFTER_S
     }
     services = there | gone
     return observed.memory.services if services == observed.memory.services else services
@@ -223,15 +222,12 @@ def _restarts(observed: Observed) -> tuple[Restart, ...]:
 
 
 def _since(observed: Observed, settings: Settings) -> Mapping[Fact, float]:
-    """Facts seen true get a beginning and keep it; facts seen false end; the rest stays as it is.
-
-    A beginning ahead of now is from before the clock was set back; it would make people wait until that day.
-    """
+    """Facts seen true get a beginning and keep it; facts seen false end; the rest stays as it is."""
     true, false = _facts(observed, settings)
     before = observed.memory.since
-    after = {fact: min(at, observed.now) for fact, at in before.items() if fact not in false}
+    after = {fact: since for fact, since in before.items() if fact not in false}
     for fact in true:
-        after.setdefault(fact, observed.now)
+        after.setdefault(fact, observed.memory.counted)
     return before if after == before else after
 
 
@@ -292,7 +288,7 @@ def _unmatched(observed: Observed, settings: Settings) -> tuple[set[Fact], set[F
     aliases = alias_names(observed, settings)
     groups = {name: [name, *aliases.get(name, ())] for name in receiving}
     if observed.mailcow.value.backend is Backend.FILE:
-        groups = {FILE: [name for names in groups.values() for name in names]}
+        groups = {FILE: [*receiving, *served_too(observed, settings, observed.domains.value)]}
     true: set[Fact] = set()
     false: set[Fact] = set()
     for key, names in groups.items():

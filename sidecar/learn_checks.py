@@ -1,13 +1,14 @@
 """What a look as a sender teaches: findings, ids seen in the DNS, conditions and how long they held; pure.
 
 Rule for every editor: as in `learn`. On the file generation one text serves every name, so the roll-out is that of
-all domains together, and the weakest holds it back.
+all domains together, the weakest holds it back, and a domain that joins before the file is in enforce makes all soak
+anew. A file that is in enforce by then stays so, and steps back only for what checks find.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from sidecar.desire import automatic, managed
+from sidecar.desire import automatic, joined, managed
 from sidecar.mtasts import Mode, render
 from sidecar.observed import FILE, Announced, Backend, CheckRecord, Memory, Observed, Seen, SenderView
 from sidecar.ownership import policy_of
@@ -19,6 +20,7 @@ from sidecar.rollout import (
     Judgement,
     Rollout,
     Status,
+    anew,
     checked,
     stepped_back,
     together,
@@ -56,7 +58,11 @@ def learn_checks(observed: Observed, settings: Settings) -> Memory:
             rollouts[view.domain] = checked(before, conditions_of(view_.findings), view_.at, interval)
     if observed.mailcow.value.backend is Backend.FILE:
         judged = _together(names, checks, observed.now, STALE_AFTER * interval)
-        rollouts[FILE] = checked(memory.rollout(FILE), judged, observed.now, interval)
+        before = memory.rollout(FILE)
+        if joined(names, memory, settings) & checks.keys():
+            # Looked at for the first time: the time that the others have soaked says nothing of it.
+            before = anew(before)
+        rollouts[FILE] = checked(before, judged, observed.now, interval)
     return replace(memory, checks=checks, announced=announced, rollouts=rollouts)
 
 
@@ -102,7 +108,7 @@ def _together(
     return together(
         {
             name: conditions_of(record.findings)
-            if (record := checks.get(name)) is not None and now - record.at < stale_after
+            if (record := checks.get(name)) is not None and 0 <= now - record.at < stale_after
             else unknown
             for name in names
         }

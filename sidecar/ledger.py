@@ -8,11 +8,14 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from sidecar.elapsed import Reading
 from sidecar.observed import ConfEntry, ConfEvent, Memory, PolicyMemory, Restart, Write
 from sidecar.served import seen_served
 from sidecar.state import Event, State
 
 KEPT_WRITES = 20
+STORED_EVERY_S = 600.0
+"""A pass in which nothing happened writes nothing: the time it counted is stored with the next that does."""
 
 
 class Ledger:
@@ -33,11 +36,22 @@ class Ledger:
         if await asyncio.to_thread(self._state.changed_elsewhere):
             self.memory = self._stored = await asyncio.to_thread(self._state.load)
 
+    def count(self, reading: Reading) -> None:
+        """Counts the time until now: what is noted next happened no sooner."""
+        self.memory = replace(self.memory, tally=self.memory.tally.until(reading))
+
     async def store(self) -> None:
-        """Writes what differs from what is stored."""
-        if self.memory is not self._stored:
+        """Writes what differs from what is stored; time alone only now and then, as the older tally counts on as well."""
+        if self.memory is not self._stored and not self._only_later():
             await asyncio.to_thread(self._state.save, self._stored, self.memory)
             self._stored = self.memory
+
+    def _only_later(self) -> bool:
+        before, after = self._stored.tally, self.memory.tally
+        if before.last is None or after.last is None or before.last.run != after.last.run:
+            return False
+        later = after.seconds - before.seconds < STORED_EVERY_S
+        return later and replace(self.memory, tally=before) == self._stored
 
     async def record(self, events: Iterable[Event]) -> None:
         """Adds to the history."""
@@ -78,15 +92,15 @@ def intended(memory: PolicyMemory, text: str | None, at: float) -> PolicyMemory:
     return replace(memory, writes=_trimmed([*rest, Write(text, at, None)]))
 
 
-def settled(memory: PolicyMemory, text: str | None, at: float, *, done: bool) -> PolicyMemory:
-    """With the outcome of the last intent for `text`.
+def settled(memory: PolicyMemory, text: str | None, at: float, counted: float, *, done: bool) -> PolicyMemory:
+    """With the outcome of the last intent for `text`, at Unix second `at` and `Memory.counted` of then.
 
     Done, it is served from now on; refused, it is as if it had not been meant.
     """
     rest = [write for write in memory.writes if not (write.done is None and write.text == text)]
     if not done:
         return replace(memory, writes=tuple(rest))
-    return seen_served(replace(memory, writes=_trimmed([*rest, Write(text, at, True)])), text, at)
+    return seen_served(replace(memory, writes=_trimmed([*rest, Write(text, at, True)])), text, at, counted)
 
 
 def _trimmed(writes: list[Write]) -> tuple[Write, ...]:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
 
 from sidecar.domainname import to_ascii
+from sidecar.elapsed import Tally
 from sidecar.rollout import Rollout
 from sidecar.verify.findings import Finding
 
@@ -436,11 +437,18 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A text seen served (None: nothing) from `since` to `until` (None: as far as is known, still)."""
+    """A text seen served (None: nothing) from `since` to `until` (None: as far as is known, still).
+
+    These are for people. How long ago it was is told by `begun` and `ended`, which are `Memory.counted` of then; of a
+    span from before that was counted both are 0, so that a wait for it begins with the counting.
+    """
 
     text: str | None
     since: float
     until: float | None
+    begun: float = 0.0
+    ended: float = 0.0
+    """Of use only where `until` is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -560,7 +568,7 @@ class FactKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something true of a subject; `Memory.since` says since when."""
+    """Something true of a subject; `Memory.true_for` says for how long."""
 
     kind: FactKind
     subject: str
@@ -568,7 +576,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """An answer of the domain list that is not believed yet: how often it came, the same, since when."""
+    """An answer of the domain list that is not believed yet: how often it came, the same, since when (`Memory.counted`)."""
 
     fingerprint: str
     polls: int
@@ -594,6 +602,7 @@ class Memory:
     in_vain: Mapping[str, InVain] = field(default_factory=dict)
     """By name."""
     since: Mapping[Fact, float] = field(default_factory=dict)
+    """What `counted` was when a fact was first seen true."""
     rollouts: Mapping[str, Rollout] = field(default_factory=dict)
     """What checks found, by domain, and for `FILE` of all domains that the one file serves."""
     checks: Mapping[str, CheckRecord] = field(default_factory=dict)
@@ -607,6 +616,20 @@ class Memory:
     """Services of the project that had a container in an earlier pass."""
     born: float = 0.0
     """When the state file was made (Unix seconds): nothing is known of the time before."""
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def counted(self) -> float:
+        """Seconds that have really passed since the state was begun: the scale of all waits that protect mail.
+
+        It is the sum of the steps between looks, by a counter that nobody sets, each of a day at most (`elapsed`). A
+        clock that is set, a machine that was off and a lost state make a wait longer, never shorter.
+        """
+        return self.tally.seconds
+
+    def true_for(self, fact: Fact) -> float:
+        """For how many seconds it has been true, as far as was counted; 0 where it is not known to be."""
+        return self.counted - self.since.get(fact, self.counted)
 
     @property
     def domains(self) -> frozenset[str]:

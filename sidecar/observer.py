@@ -182,6 +182,7 @@ class Observer:
             self._cache.answers.clear()
             self.project_touched = True
         self._looked_at = now
+        memory = replace(memory, tally=memory.tally.until(self._clock.reading()))
         folder = self._settings.mailcow_dir
         conf, file, project = await asyncio.gather(
             asyncio.to_thread(conf_file.observe, folder, now),
@@ -405,9 +406,14 @@ class Observer:
             return self._known()
         listed = observed.domains.value
         managed = frozenset(d.name for d in listed.domains if self._settings.manages(d.name))
-        missing = {f.subject: at for f, at in observed.memory.since.items() if f.kind is FactKind.MISSING}
+        missing = frozenset(fact.subject for fact in observed.memory.since if fact.kind is FactKind.MISSING)
         routine = routine_questions(
-            observed.conf.value.hostname, listed, managed, frozenset(missing), _certificate_names(observed)
+            observed.conf.value.hostname,
+            listed,
+            managed,
+            missing,
+            _certificate_names(observed),
+            by_file=isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE,
         )
         shown = self._shown_records(listed)
         self._forget_questions({question for question, _ in routine} | shown, observed.now)
@@ -508,8 +514,7 @@ def _timezone(conf: Sight[Conf]) -> str | None:
 
 
 def _failing_for(observed: Observed, name: str) -> float:
-    since = observed.memory.since.get(Fact(FactKind.FAILING, name))
-    return 0.0 if since is None else observed.now - since
+    return observed.memory.true_for(Fact(FactKind.FAILING, name))
 
 
 def _certificate_names(observed: Observed) -> Iterable[str]:

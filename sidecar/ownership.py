@@ -1,15 +1,16 @@
-"""Whose a served policy is, and until when senders may still hold one; pure.
+"""Whose a served policy is, and for how long senders may still hold one; pure.
 
 Rule for every editor: where nothing is remembered, the answer is the careful one. A person's text is never
 taken for ours because it looks like one of ours that was looser.
 """
 
+from collections.abc import Iterator
 from enum import Enum, auto
 from functools import lru_cache
 from itertools import takewhile
 
 from sidecar.mtasts import Invalid, Mode, Policy, loosenings, parse
-from sidecar.observed import FILE, Memory, PolicyMemory, Write
+from sidecar.observed import FILE, Memory, PolicyMemory, Span, Write
 
 LEAST_ASSUMED_MAX_AGE = 604_800
 """Seconds; assumed as an earlier max_age where nothing is known of the time before."""
@@ -69,28 +70,63 @@ def policy_of(text: str | None) -> Policy | None:
     return None if isinstance(parsed, Invalid) else parsed
 
 
-def held_by_senders_until(memory: PolicyMemory, now: float, assumed_max_age: int) -> float:
-    """Until when (Unix seconds) a sender may apply a cached policy in enforce (RFC 8461 §3.3, §5.1).
+def held_by_senders_for(memory: PolicyMemory, counted: float, assumed_max_age: int) -> float:
+    """For how many seconds yet a sender may apply a cached policy in enforce (RFC 8461 §3.3, §5.1).
 
-    0 where the whole history is known and no enforce is in it. A policy that was there before the sidecar
-    looked first may have been in enforce the day before; so may one that was never looked at.
+    `counted` is `Memory.counted`. 0 where none can: the whole history is known and no enforce is in it, or all
+    have run out. A policy that was there before the sidecar looked first may have been in enforce the day before; so
+    may one that was never looked at.
     """
     if not memory.spans:
-        return now + assumed_max_age
+        return float(assumed_max_age)
     first = memory.spans[0]
-    until = 0.0 if first.text is None else first.since + assumed_max_age
+    left = 0.0 if first.text is None else assumed_max_age - (counted - first.begun)
     for span in memory.spans:
         policy = policy_of(span.text)
         if policy is not None and policy.mode is Mode.ENFORCE:
-            until = max(until, (now if span.until is None else span.until) + policy.max_age)
-    return until
+            left = max(left, policy.max_age - ended_ago(span, counted))
+    return max(0.0, left)
 
 
-def held_until(memory: Memory, domain: str, now: float, assumed_max_age: int) -> float:
-    """The same for a domain, whose policy was in the one file as long as this mailcow was of the file generation."""
-    until = held_by_senders_until(memory.policy(domain), now, assumed_max_age)
-    file = memory.policy(FILE)
-    return max(until, held_by_senders_until(file, now, assumed_max_age)) if file.spans else until
+def ended_ago(span: Span, counted: float) -> float:
+    """Seconds since senders could fetch the text of the span; 0 while they can.
+
+    An end before the beginning is none: it counts from the beginning.
+    """
+    return 0.0 if span.until is None else max(0.0, counted - max(span.begun, span.ended))
+
+
+def still_held(memory: Memory, key: str) -> Iterator[tuple[Policy, int]]:
+    """The policies that senders may still apply in enforce, as `held_for` has it, each with its max_age.
+
+    What was there before the sidecar looked first may have been in enforce the day before, with the same mx.
+    """
+    for one in _memories(memory, key):
+        for span in one.spans:
+            policy = policy_of(span.text)
+            if policy is None:
+                continue
+            if policy.mode is Mode.ENFORCE and ended_ago(span, memory.counted) < policy.max_age:
+                yield policy, policy.max_age
+            elif span is one.spans[0]:
+                assumed = max(policy.max_age, LEAST_ASSUMED_MAX_AGE)
+                if memory.counted - span.begun < assumed:
+                    yield policy, assumed
+
+
+def held_for(memory: Memory, key: str, assumed_max_age: int) -> float:
+    """As `held_by_senders_for`, for a domain or for all that the one file serves (`FILE`), on either generation.
+
+    A domain's policy was in the one file as long as this mailcow was of the file generation; and a mailcow that was
+    set back to it served each domain its own before.
+    """
+    return max(held_by_senders_for(one, memory.counted, assumed_max_age) for one in _memories(memory, key))
+
+
+def _memories(memory: Memory, key: str) -> list[PolicyMemory]:
+    others = memory.policies.keys() if key == FILE else {FILE}
+    more = [memory.policy(other) for other in others if other != key]
+    return [memory.policy(key), *(one for one in more if one.spans)]
 
 
 def longest_max_age(memory: PolicyMemory, configured: int) -> int:

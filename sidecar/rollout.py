@@ -145,9 +145,14 @@ def auto_mode(rollout: Rollout, served: Mode | None, soak: float) -> Mode:
     return Mode.ENFORCE if _all_true(rollout) and rollout.soaked >= needed else Mode.TESTING
 
 
+def anew(rollout: Rollout) -> Rollout:
+    """The memory where the soak begins anew."""
+    return replace(rollout, soaked=0.0, good_at=None)
+
+
 def stepped_back(rollout: Rollout, now: float) -> Rollout:
     """The memory once a policy in enforce was stepped back."""
-    return replace(rollout, soaked=0.0, good_at=None, stepped_back_at=now)
+    return replace(anew(rollout), stepped_back_at=now)
 
 
 def _all_true(rollout: Rollout) -> bool:

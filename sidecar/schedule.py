@@ -90,12 +90,21 @@ def stale_policies(
 
 
 def routine_questions(
-    hostname: str, listed: DomainList, managed: frozenset[str], missing: frozenset[str], more: Iterable[str]
+    hostname: str,
+    listed: DomainList,
+    managed: frozenset[str],
+    missing: frozenset[str],
+    more: Iterable[str],
+    *,
+    by_file: bool = False,
 ) -> list[tuple[Question, bool]]:
-    """All that is asked of the DNS as a matter of routine, each with whether an answer is eagerly awaited."""
+    """All that is asked of the DNS as a matter of routine, each with whether an answer is eagerly awaited.
+
+    `by_file`: one file is served for every name, also for a domain that takes no mail here.
+    """
     asked = [(Question(Kind.ADDRESSES, hostname), False)]
     for domain in listed.domains:
-        if domain.receives and domain.name in managed:
+        if (domain.receives or by_file) and domain.name in managed:
             host = policy_host(domain.name)
             asked.append((Question(Kind.ADDRESSES, host), host in missing))
             asked.append((Question(Kind.MX, domain.name), False))

@@ -8,22 +8,25 @@ from dataclasses import replace
 from sidecar.observed import PolicyMemory, Span
 
 
-def seen_served(memory: PolicyMemory, text: str | None, at: float) -> PolicyMemory:
-    """With `text` seen served at `at` (Unix seconds; None: nothing is served)."""
+def seen_served(memory: PolicyMemory, text: str | None, at: float, counted: float) -> PolicyMemory:
+    """With `text` seen served at `at` (Unix seconds; None: nothing is served), and at `counted` (`Memory.counted`)."""
     if text is not None and memory.refused is not None:
         memory = replace(memory, refused=None)
-    if not memory.spans:
-        return replace(memory, spans=(Span(text, at, None),))
-    last = memory.spans[-1]
-    if last.text == text and last.until is None:
-        return memory
-    closed = last if last.until is not None else replace(last, until=at)
-    return replace(memory, spans=(*memory.spans[:-1], closed, Span(text, at, None)))
+    if memory.spans and memory.spans[-1].until is None:
+        if memory.spans[-1].text == text:
+            return memory
+        memory = replace(memory, spans=_closed(memory.spans, at, counted))
+    return replace(memory, spans=(*memory.spans, Span(text, at, None, begun=counted)))
 
 
-def ended(memory: PolicyMemory, at: float) -> PolicyMemory:
+def ended(memory: PolicyMemory, at: float, counted: float) -> PolicyMemory:
     """With nothing served any more; what a person had switched off went, too."""
     if memory.spans and memory.spans[-1].until is None:
-        last = memory.spans[-1]
-        memory = replace(memory, spans=(*memory.spans[:-1], replace(last, until=max(at, last.since))))
+        memory = replace(memory, spans=_closed(memory.spans, at, counted))
     return memory if memory.refused is None else replace(memory, refused=None)
+
+
+def _closed(spans: tuple[Span, ...], at: float, counted: float) -> tuple[Span, ...]:
+    """The last one ends; a clock that was set back since it began does not make it end before that."""
+    last = spans[-1]
+    return (*spans[:-1], replace(last, until=max(at, last.since), ended=counted))

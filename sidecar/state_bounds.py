@@ -2,7 +2,7 @@
 
 Rule for every editor: what a decision still reads is kept, whatever its age: the last write that was done,
 the span that holds senders longest, the last event of each entry. There is no clock here: age counts back
-from the newest of a kind, so nothing is forgotten because time passed.
+from the newest of a kind, and that of a span is counted (`elapsed`), so nothing is forgotten because time passed.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from sidecar.mtasts import Mode
 from sidecar.observed import ConfEntry, ConfEvent, Restart, Span, Write
-from sidecar.ownership import policy_of
+from sidecar.ownership import ended_ago, policy_of
 
 T = TypeVar("T")
 
@@ -51,8 +51,8 @@ def kept_spans(spans: tuple[Span, ...]) -> tuple[Span, ...]:
     """
     if not spans:
         return spans
-    newest = spans[-1].since
-    young = _picked(spans, lambda _, span: span.until is None or span.until > newest - SPANS_AGE_S)
+    newest = spans[-1].begun
+    young = _picked(spans, lambda _, span: ended_ago(span, newest) < SPANS_AGE_S)
     if len(young) <= MOST_SPANS:
         return young
     first = len(young) - (MOST_SPANS - 2)
@@ -65,7 +65,7 @@ def _held_until(span: Span) -> float:
     policy = policy_of(span.text)
     if policy is None or policy.mode is not Mode.ENFORCE:
         return 0.0
-    return float("inf") if span.until is None else span.until + policy.max_age
+    return float("inf") if span.until is None else span.ended + policy.max_age
 
 
 def _max_age(span: Span) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sidecar import state_acme, state_checks
+from sidecar.elapsed import Reading, Tally
 from sidecar.observed import (
     AliasDomain,
     ConfEntry,
@@ -84,9 +85,19 @@ STEPS = (
     CREATE INDEX history_by_time ON history (at)
     """,
     state_checks.STEP,
+    """
+    ALTER TABLE policy_span ADD COLUMN begun REAL NOT NULL DEFAULT 0;
+    ALTER TABLE policy_span ADD COLUMN ended REAL NOT NULL DEFAULT 0;
+    UPDATE fact SET since = 0;
+    UPDATE doubt SET since = 0
+    """,
     state_acme.STEP,
 )
-"""What makes the tables of each release from those of the one before; statements are split at semicolons."""
+"""What makes the tables of each release from those of the one before; statements are split at semicolons.
+
+With the third, waits are counted (`Memory.counted`) and no longer read off the clock: those that had begun by a clock
+that may have been wrong begin anew.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +179,14 @@ def read(connection: sqlite3.Connection) -> Memory:
         moves=state_checks.moves(connection),
         services=frozenset(name for (name,) in _rows(connection, "SELECT name FROM service")),
         born=float(meta.get("born", 0.0)),
+        tally=_tally(meta),
     )
+
+
+def _tally(meta: Mapping[str, Any]) -> Tally:
+    run, at = meta.get("counted_run"), meta.get("counted_at")
+    last = None if run is None or at is None else Reading(str(run), float(at))
+    return Tally(float(meta.get("counted", 0.0)), last)
 
 
 def _policies(connection: sqlite3.Connection) -> dict[str, PolicyMemory]:
@@ -180,10 +198,10 @@ def _policies(connection: sqlite3.Connection) -> dict[str, PolicyMemory]:
         write = Write(same.setdefault(text, text), at, None if done is None else bool(done))
         writes.setdefault(key, []).append(write)
     spans: dict[str, list[Span]] = {}
-    for key, text, since, until in _rows(
-        connection, "SELECT key, text, since, until FROM policy_span ORDER BY key, position"
+    for key, text, *times in _rows(
+        connection, "SELECT key, text, since, until, begun, ended FROM policy_span ORDER BY key, position"
     ):
-        spans.setdefault(key, []).append(Span(same.setdefault(text, text), since, until))
+        spans.setdefault(key, []).append(Span(same.setdefault(text, text), *times))
     return {
         key: PolicyMemory(
             tuple(writes.get(key, ())), tuple(spans.get(key, ())), floor, refused, same.get(text, text), id_
@@ -267,11 +285,19 @@ def write(connection: sqlite3.Connection, before: Memory, after: Memory) -> None
     state_checks.write(connection, before, after)
     if after.born != before.born:
         write_born(connection, after.born)
+    if after.tally != before.tally:
+        _write_tally(connection, after.tally)
 
 
 def write_born(connection: sqlite3.Connection, born: float) -> None:
     """When the file was made, in Unix seconds."""
     _put(connection, "INSERT OR REPLACE INTO meta (key, value) VALUES ('born', ?)", [(born,)])
+
+
+def _write_tally(connection: sqlite3.Connection, tally: Tally) -> None:
+    run, at = (None, None) if tally.last is None else (tally.last.run, tally.last.at)
+    rows = [("counted", tally.seconds), ("counted_run", run), ("counted_at", at)]
+    _put(connection, "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", rows)
 
 
 def wish(connection: sqlite3.Connection, keys: Iterable[str], at: float | None) -> None:
@@ -318,9 +344,9 @@ def _write_policies(
     )
     _put(
         connection,
-        "INSERT INTO policy_span (key, position, text, since, until) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO policy_span (key, position, text, since, until, begun, ended) VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
-            (key, position, span.text, span.since, span.until)
+            (key, position, span.text, span.since, span.until, span.begun, span.ended)
             for key, memory in changed.items()
             for position, span in enumerate(kept_spans(memory.spans))
         ],

@@ -24,6 +24,7 @@ import requests
 
 from sidecar import log
 from sidecar.assembly import assembled, read_settings
+from sidecar.elapsed import Reading
 from sidecar.lock import PassLock
 from sidecar.state import State
 from sidecar.teller import Teller
@@ -63,6 +64,9 @@ class Clock:
 
     def now(self) -> float:
         return time.time() + self.ahead
+
+    def reading(self) -> Reading:
+        return Reading("this machine", self.now())
 
 
 async def passes(env: dict[str, str], ahead: list[float]) -> None:

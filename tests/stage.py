@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sidecar.assembly import TEST_HTTP_PORT, Parts, assembled, read_settings
 from sidecar.demo.simulated import SimulatedMailcow
+from sidecar.elapsed import Reading
 from sidecar.reconcile import Report
 from sidecar.teller import Teller
 from tests.dns import faulty
@@ -41,12 +42,17 @@ TZ=Europe/Berlin
 
 @dataclass
 class Clock:
-    """The machine's clock, set forward by the test."""
+    """The machine's clock: so much has passed since the test began (`ahead`), and so far is it set wrong."""
 
     ahead: float = 0.0
+    wrong: float = 0.0
+    boot: int = 1
 
     def now(self) -> float:
-        return time.time() + self.ahead
+        return time.time() + self.ahead + self.wrong
+
+    def reading(self) -> Reading:
+        return Reading(f"boot {self.boot}", time.time() + self.ahead)
 
 
 @dataclass

@@ -1,7 +1,10 @@
 """What a look teaches, and what a missing answer does not."""
 
+from dataclasses import replace
+
 import pytest
 
+from sidecar.elapsed import Tally
 from sidecar.learn import believe, doubted
 from sidecar.observed import AliasDomain, Domain, DomainList, Fact, FactKind, Memory, Restart, Seen
 from sidecar.settings import Intervals
@@ -12,6 +15,11 @@ KNOWN = DomainList(
     tuple(Domain(f"d{n}.example", True, False) for n in range(4)),
     (AliasDomain("a.example", "d0.example", True),),
 )
+
+
+def later(memory: Memory, counted: float) -> Memory:
+    """The same memory once so many seconds were counted."""
+    return replace(memory, tally=Tally(counted))
 
 
 def listed(count: int, aliases: int = 1) -> DomainList:
@@ -51,9 +59,11 @@ def test_loss_is_believed_after_it_stayed_the_same_for_long_enough() -> None:
     for number in range(INTERVALS.doubt_polls - 1):
         counted, memory, _ = believe(memory, Seen(listed(0), NOW + number), INTERVALS)
         assert counted.value == KNOWN
-    counted, memory, _ = believe(memory, Seen(listed(0), NOW + INTERVALS.doubt_seconds - 1), INTERVALS)
+    memory = later(memory, INTERVALS.doubt_seconds - 1)
+    counted, memory, _ = believe(memory, Seen(listed(0), NOW), INTERVALS)
     assert counted.value == KNOWN
-    counted, memory, notices = believe(memory, Seen(listed(0), NOW + INTERVALS.doubt_seconds), INTERVALS)
+    memory = later(memory, INTERVALS.doubt_seconds)
+    counted, memory, notices = believe(memory, Seen(listed(0), NOW), INTERVALS)
     assert counted.value == listed(0)
     assert [n.code for n in notices] == ["domains.believed"]
 
@@ -131,8 +141,8 @@ def test_other_changes_do_not_make_a_loss_doubted_for_ever() -> None:
     counted = Seen(KNOWN, NOW)
     for number in range(INTERVALS.doubt_polls + 1):
         answer = DomainList((*KNOWN.domains, Domain(f"n{number}.example", True, False)), ())
-        at = NOW + number * INTERVALS.doubt_seconds / INTERVALS.doubt_polls
-        counted, memory, _ = believe(memory, Seen(answer, at), INTERVALS)
+        memory = later(memory, number * INTERVALS.doubt_seconds / INTERVALS.doubt_polls)
+        counted, memory, _ = believe(memory, Seen(answer, NOW), INTERVALS)
     assert counted.value.aliases == ()
 
 
@@ -141,18 +151,29 @@ def test_clock_that_is_set_back_does_not_make_a_doubt_last() -> None:
     _, memory, _ = believe(Memory(believed=KNOWN), Seen(listed(0), NOW + 365 * DAY), INTERVALS)
     counted = Seen(KNOWN, NOW)
     for number in range(INTERVALS.doubt_polls):
+        memory = later(memory, 300 * number)
         counted, memory, _ = believe(memory, Seen(listed(0), NOW + 300 * number), INTERVALS)
     assert counted.value == listed(0)
+
+
+def test_clock_that_is_set_forward_does_not_end_a_doubt() -> None:
+    """A month in a second: of the time that makes a loss believed nothing has passed."""
+    memory = Memory(believed=KNOWN)
+    for number in range(3 * INTERVALS.doubt_polls):
+        counted, memory, _ = believe(memory, Seen(listed(0), NOW + 30 * DAY * number), INTERVALS)
+        assert counted.value == KNOWN
 
 
 # --- what is dated ahead of now -----------------------------------------------------------------------
 
 
-def test_fact_dated_ahead_of_now_begins_now() -> None:
-    """The clock was ahead for a moment: a name would be gathered until that day."""
+@pytest.mark.parametrize("shown", [NOW - 365 * DAY, NOW + 30 * DAY])
+def test_a_fact_lasts_as_long_as_was_counted_whatever_the_clock_shows(shown: float) -> None:
+    """A name would be gathered until that day, or a pattern dropped on it."""
     name = Fact(FactKind.MISSING, "mta-sts.example.org")
-    world = World(served={"example.org": text()}, memory=Memory(since={name: NOW + 365 * DAY}))
-    assert look(world)[0].memory.since[name] == NOW
+    world, _ = look(World(served={"example.org": text()}))
+    world, _ = look(replace(world, now=shown, counted=NOW + 60))
+    assert world.memory.true_for(name) == 60
 
 
 def test_restart_dated_ahead_of_now_counts_as_made_now() -> None:

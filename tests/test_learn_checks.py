@@ -228,6 +228,62 @@ def one_file(*domains: str) -> Play:
     return play
 
 
+def test_domain_that_joins_makes_the_common_soak_begin_anew() -> None:
+    """It is served the same file: nobody has looked at it for as long as the soak takes."""
+    play = native(
+        mailcow=FILE_MAILCOW, conf={"ADDITIONAL_SAN": "mta-sts.*", "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
+    )
+    play.hours(23, *GOOD)
+    both = ("example.org", "example.net")
+    play.world = replace(play.world, domains=both)
+    play.hours(24, *GOOD, domains=both)
+    assert play.modes[FILE] is Mode.TESTING
+    play.hours(2, *GOOD, domains=both)
+    assert play.modes[FILE] is Mode.ENFORCE
+
+
+@pytest.mark.parametrize("soak", [0, 86_400])
+def test_nothing_is_raised_before_a_domain_that_joined_was_looked_at(soak: int) -> None:
+    """All others have soaked for long, under `mode: testing`; it and `mode: auto` come together."""
+    play = native(
+        mailcow=FILE_MAILCOW, conf={"ADDITIONAL_SAN": "mta-sts.*", "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
+    )
+    play.settings = given_settings({"mode": "testing", "soak": soak})
+    play.hours(40, *GOOD)
+    play.settings = given_settings({"mode": "auto", "soak": soak})
+    play.world = replace(play.world, domains=("example.org", "example.net"))
+    play.hours(2, domains=())
+    assert play.modes[FILE] is Mode.TESTING
+
+
+def test_domain_that_joins_by_its_own_word_makes_nobody_wait() -> None:
+    """`mode: enforce` is a person's word for it."""
+    play = native(
+        mailcow=FILE_MAILCOW, conf={"ADDITIONAL_SAN": "mta-sts.*", "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
+    )
+    play.settings = given_settings(
+        {"mode": "auto", "soak": 86_400, "domains": {"example.net": {"mode": "enforce"}}}
+    )
+    play.hours(23, *GOOD)
+    both = ("example.org", "example.net")
+    play.world = replace(play.world, domains=both)
+    play.hours(5, *GOOD, domains=both)
+    assert play.modes[FILE] is Mode.ENFORCE
+
+
+def test_domain_that_joins_a_file_in_enforce_steps_nothing_back() -> None:
+    """The others lose nothing; what checks find of it may step the file back."""
+    play = one_file("example.org")
+    both = ("example.org", "example.net")
+    play.world = replace(play.world, domains=both)
+    play.hours(3, *GOOD, domains=both)
+    assert play.modes[FILE] is Mode.ENFORCE
+    for _ in range(SEEN_AGAIN):
+        at = play.world.now
+        play.step(view("example.org", at, *GOOD), view("example.net", at, *BROKEN))
+    assert play.modes[FILE] is Mode.TESTING
+
+
 BROKEN = (*GOOD[:3], codes.MX_CERT_EXPIRED)
 
 

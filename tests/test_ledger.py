@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.ledger import KEPT_WRITES, Ledger, entries, intended, settled
+from sidecar.elapsed import Reading
+from sidecar.ledger import KEPT_WRITES, STORED_EVERY_S, Ledger, entries, intended, settled
 from sidecar.observed import ConfEntry, ConfEvent, PolicyMemory, Restart, Write
 from sidecar.ownership import last_written
 from sidecar.state import Event, State
@@ -28,7 +29,7 @@ async def test_intent_is_in_the_store_before_its_outcome(state: State) -> None:
     ledger.policy("a.example", lambda memory: intended(memory, "one", NOW))
     await ledger.store()
     assert state.load().policy("a.example").writes == (Write("one", NOW, None),)
-    ledger.policy("a.example", lambda memory: settled(memory, "one", NOW + 1, done=True))
+    ledger.policy("a.example", lambda memory: settled(memory, "one", NOW + 1, 1.0, done=True))
     assert state.load().policy("a.example").writes == (Write("one", NOW, None),)
     await ledger.store()
     assert state.load().policy("a.example").writes == (Write("one", NOW + 1, True),)
@@ -47,6 +48,27 @@ async def test_store_writes_only_what_differs(tmp_path: Path, state: State) -> N
     other.load()
     await ledger.store()
     assert not other.changed_elsewhere()
+    other.close()
+
+
+async def test_time_alone_is_stored_now_and_then(tmp_path: Path, state: State) -> None:
+    """Not in every pass; what comes to be stored meanwhile is stored with its time, and another process counts on."""
+    ledger, other = await Ledger.open(state), State.open(tmp_path, NOW)
+    other.load()
+    stored: list[float] = []
+    for minute in range(31):
+        ledger.count(Reading("boot", 60.0 * minute))
+        await ledger.store()
+        if other.changed_elsewhere():
+            stored.append(other.load().counted)
+    assert stored == [0.0, STORED_EVERY_S, 2 * STORED_EVERY_S, 3 * STORED_EVERY_S]
+    ledger.count(Reading("boot", 1_830.0))
+    ledger.restarted(NOW, ())
+    await ledger.store()
+    assert other.load().counted == 1_830.0
+    ledger.count(Reading("boot", 1_900.0))
+    await ledger.store()
+    assert other.load().tally.until(Reading("boot", 1_930.0)).seconds == 1_930.0
     other.close()
 
 
@@ -92,7 +114,7 @@ async def test_one_policy_changes_and_the_others_stay(state: State) -> None:
     """Each by its own key."""
     ledger = await Ledger.open(state)
     ledger.policies(["a", "b"], lambda key, memory: intended(memory, key, NOW))
-    ledger.policy("a", lambda memory: settled(memory, "a", NOW, done=True))
+    ledger.policy("a", lambda memory: settled(memory, "a", NOW, 1.0, done=True))
     assert {key: memory.writes for key, memory in ledger.memory.policies.items()} == {
         "a": (Write("a", NOW, True),),
         "b": (Write("b", NOW, None),),
@@ -167,7 +189,7 @@ def test_outcome_takes_the_place_of_the_intent(
     before: tuple[Write, ...], done: bool, after: tuple[Write, ...], why: str
 ) -> None:
     """One write, whatever came of it."""
-    assert settled(PolicyMemory(before), "t", NOW, done=done).writes == after, why
+    assert settled(PolicyMemory(before), "t", NOW, 1.0, done=done).writes == after, why
 
 
 @given(
@@ -182,7 +204,7 @@ def test_memory_stays_small_and_never_loses_the_last_write(
         memory = intended(memory, text, n)
         last = text
         if outcome is not None:
-            memory = settled(memory, text, n, done=outcome)
+            memory = settled(memory, text, n, n, done=outcome)
         if outcome:
             done.append(text)
         assert len(memory.writes) <= KEPT_WRITES + 1

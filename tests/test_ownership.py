@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.mtasts import Mode
-from sidecar.observed import PolicyMemory, Span, Write
-from sidecar.ownership import Whose, held_by_senders_until, last_written, longest_max_age, policy_of, whose
-from tests.worlds import DAY, HOST, NOW, text
+from sidecar.observed import PolicyMemory, Write
+from sidecar.ownership import Whose, held_by_senders_for, last_written, longest_max_age, policy_of, whose
+from tests.worlds import DAY, HOST, NOW, span, text
 
 WEEK = 7 * DAY
 TESTING = text()
@@ -107,44 +107,44 @@ def test_last_write_is_the_last_that_may_have_happened(
 def spans(*texts: tuple[str | None, float, float | None]) -> PolicyMemory:
     """Texts seen served, each from and until so many seconds ago (None: still)."""
     return PolicyMemory(
-        spans=tuple(Span(t, NOW - since, None if until is None else NOW - until) for t, since, until in texts)
+        spans=tuple(span(t, NOW - since, None if until is None else NOW - until) for t, since, until in texts)
     )
 
 
 @pytest.mark.parametrize(
-    ("memory", "until", "why"),
+    ("memory", "left", "why"),
     [
-        (spans(), NOW + WEEK, "never looked at"),
+        (spans(), WEEK, "never looked at"),
         (spans((None, DAY, None)), 0, "nothing was ever served"),
         (spans((None, DAY, 60), (TESTING, 60, None)), 0, "only ever testing, from the beginning"),
-        (spans((TESTING, DAY, None)), NOW - DAY + WEEK, "testing when first seen: enforce the day before?"),
-        (spans((TESTING, 8 * DAY, None)), NOW - 8 * DAY + WEEK, "the same, and a week is over"),
-        (spans((None, DAY, 60), (ENFORCE, 60, None)), NOW + WEEK, "in enforce now"),
+        (spans((TESTING, DAY, None)), WEEK - DAY, "testing when first seen: enforce the day before?"),
+        (spans((TESTING, 8 * DAY, None)), 0, "the same, and a week is over"),
+        (spans((None, DAY, 60), (ENFORCE, 60, None)), WEEK, "in enforce now"),
         (
             spans((None, 9 * DAY, 8 * DAY), (ENFORCE, 8 * DAY, 2 * DAY), (TESTING, 2 * DAY, None)),
-            NOW - 2 * DAY + WEEK,
+            WEEK - 2 * DAY,
             "in enforce until two days ago",
         ),
         (
             spans((None, 9 * DAY, 8 * DAY), (LONGER, 8 * DAY, 5 * DAY), (ENFORCE, 5 * DAY, 4 * DAY)),
-            NOW - 5 * DAY + 2 * WEEK,
+            2 * WEEK - 5 * DAY,
             "the longer max_age before outlasts the shorter one after",
         ),
         (spans((None, 9 * DAY, DAY), ("nonsense", DAY, None)), 0, "a text that is no policy binds nobody"),
     ],
 )
 def test_senders_hold_an_enforce_until_its_max_age_is_over(
-    memory: PolicyMemory, until: float, why: str
+    memory: PolicyMemory, left: float, why: str
 ) -> None:
     """RFC 8461 §3.3: applied from the cache when none can be fetched."""
-    assert held_by_senders_until(memory, NOW, 604_800) == pytest.approx(until), why
+    assert held_by_senders_for(memory, NOW, 604_800) == pytest.approx(left), why
 
 
 @given(st.integers(1, 31_536_000), st.integers(1, 31_536_000))
 def test_a_longer_assumed_max_age_never_ends_sooner(one: int, other: int) -> None:
     """The careful answer where nothing is known."""
     for memory in (spans(), spans((TESTING, DAY, None)), spans((ENFORCE, DAY, 60), (None, 60, None))):
-        shorter, longer = (held_by_senders_until(memory, NOW, age) for age in sorted((one, other)))
+        shorter, longer = (held_by_senders_for(memory, NOW, age) for age in sorted((one, other)))
         assert shorter <= longer
 
 

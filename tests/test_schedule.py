@@ -207,6 +207,17 @@ def test_routine_asks_for_what_serves_and_what_is_missing_eagerly() -> None:
     ]
 
 
+def test_domains_that_take_no_mail_here_are_asked_about_where_one_file_serves_them_too() -> None:
+    """Their MX has to be covered as long as their policy host leads here."""
+    listed = DomainList((Domain("off.example", False, False), Domain("backup.example", True, True)), ())
+    managed = frozenset({"off.example"})
+    asked = routine_questions(HOST, listed, managed, frozenset(), [], by_file=True)
+    assert [question for question, _ in asked[1:]] == [
+        Question(Kind.ADDRESSES, "mta-sts.off.example"),
+        Question(Kind.MX, "off.example"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("age", "unseen", "eager", "failing_for", "due", "why"),
     [

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sidecar.elapsed import Reading, Tally
 from sidecar.errors import PermanentError, SidecarError, TemporaryError
 from sidecar.observed import (
     FILE,
@@ -32,9 +34,10 @@ from sidecar.observed import (
     Span,
     Write,
 )
-from sidecar.ownership import held_by_senders_until, longest_max_age, whose
+from sidecar.ownership import held_by_senders_for, held_for, longest_max_age, whose
 from sidecar.state import Event, State
 from sidecar.state_bounds import DAY_S, kept_conf, kept_restarts, kept_spans, kept_writes
+from sidecar.state_rows import APPLICATION_ID, STEPS
 
 NOW = 1_700_000_000.0
 KEY = "ADDITIONAL_SAN"
@@ -78,6 +81,7 @@ memories = st.builds(
     since=st.dictionaries(st.builds(Fact, st.sampled_from(FactKind), names), times, max_size=4),
     services=st.frozensets(texts, max_size=3),
     born=times,
+    tally=st.builds(Tally, times, st.none() | st.builds(Reading, texts, times)),
 )
 
 
@@ -87,7 +91,7 @@ def full_memory() -> Memory:
         policies={
             "example.org": PolicyMemory(
                 (Write("one", 1.0, True), Write(None, 2.0, None)),
-                (Span("one", 1.0, None),),
+                (Span(None, 0.5, 1.0, begun=7.0, ended=8.0), Span("one", 1.0, None, begun=8.0)),
                 id_text="one",
                 id="20261124090000",
             ),
@@ -104,6 +108,7 @@ def full_memory() -> Memory:
         since={Fact(FactKind.MISSING, "mta-sts.example.org"): 6.0},
         services=frozenset({"acme-mailcow"}),
         born=NOW,
+        tally=Tally(9.0, Reading("this boot", 10.0)),
     )
 
 
@@ -228,6 +233,34 @@ def test_every_part_of_the_memory_is_kept(tmp_path: Path, state: State) -> None:
     assert reloaded(tmp_path).believed == DomainList((), ())
     state.save(empty, Memory(born=NOW))
     assert reloaded(tmp_path) == Memory(born=NOW)
+
+
+def test_waits_of_an_older_file_begin_anew(tmp_path: Path) -> None:
+    """Its times are those of a clock that may have been wrong: an end may even be before its beginning."""
+    enforce = policy_text("enforce", 604_800)
+    with closing(sqlite3.connect(tmp_path / "state.sqlite", isolation_level=None)) as old:
+        for statement in ";".join(STEPS[:2]).split(";"):
+            old.execute(statement)
+        old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        old.execute("PRAGMA user_version = 2")
+        old.execute("INSERT INTO policy (key) VALUES ('a.example')")
+        old.execute("INSERT INTO policy_span VALUES ('a.example', 0, NULL, 1, 2)")
+        old.execute(
+            "INSERT INTO policy_span VALUES ('a.example', 1, ?, ?, ?)", (enforce, NOW, NOW - 365 * DAY_S)
+        )
+        old.execute("INSERT INTO policy_span VALUES ('a.example', 2, NULL, ?, NULL)", (NOW - 365 * DAY_S,))
+        old.execute("INSERT INTO fact VALUES ('mx pattern that no MX matches', 'a', 1)")
+        old.execute("INSERT INTO doubt VALUES ('f', 3, 1)")
+    opened = State.open(tmp_path, NOW)
+    memory = opened.load()
+    opened.close()
+    assert opened.notice is None
+    assert [span.since for span in memory.policy("a.example").spans] == [1.0, NOW, NOW - 365 * DAY_S]
+    assert held_for(memory, "a.example", 0) == 604_800
+    assert memory.true_for(Fact(FactKind.UNMATCHED, "a")) == 0
+    assert memory.doubt == Doubt("f", 3, 0.0)
+    later = replace(memory, tally=Tally(604_800.0))
+    assert held_for(later, "a.example", 0) == 0
 
 
 def test_nothing_is_written_when_nothing_differs(tmp_path: Path, state: State) -> None:
@@ -597,11 +630,13 @@ def test_the_last_write_that_was_done_is_kept() -> None:
 
 def test_spans_that_no_sender_can_go_by_are_dropped() -> None:
     """400 days after they ended, counted to the newest; one without an end stays."""
-    old = Span("old", 0.0, NOW - 400 * DAY_S)
-    young = Span("young", 0.0, NOW - 399 * DAY_S)
-    now = Span("now", NOW, None)
+    old = Span("old", 0.0, 1.0, ended=NOW - 400 * DAY_S)
+    young = Span("young", 0.0, 1.0, ended=NOW - 399 * DAY_S)
+    now = Span("now", 1.0, None, begun=NOW)
     assert kept_spans((old, young, now)) == (young, now)
     assert kept_spans((now,)) == (now,)
+    jumped = (Span("old", 0.0, 1.0, ended=5.0), Span("now", NOW, None, begun=5.0))
+    assert kept_spans(jumped) == jumped, "the clock went ahead, and no time passed"
     assert kept_spans(()) == ()
 
 
@@ -622,12 +657,12 @@ def test_cutting_spans_never_shortens_what_senders_may_hold(history: list[tuple[
     at = NOW
     spans = []
     for text, seconds in history:
-        spans.append(Span(text, at, at + seconds))
+        spans.append(Span(text, at, at + seconds, begun=at, ended=at + seconds))
         at += seconds
     spans[-1] = replace(spans[-1], until=None)
     whole, cut = PolicyMemory(spans=tuple(spans)), PolicyMemory(spans=kept_spans(tuple(spans)))
     assert len(cut.spans) <= 50
-    assert held_by_senders_until(cut, at, 604_800) >= held_by_senders_until(whole, at, 604_800)
+    assert held_by_senders_for(cut, at, 604_800) >= held_by_senders_for(whole, at, 604_800)
     assert longest_max_age(cut, 0) >= longest_max_age(whole, 0)
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 import yaml
 
 from sidecar.acme import names_asked
+from sidecar.elapsed import Tally
 from sidecar.envfile import items
 from sidecar.learn import learn
 from sidecar.learn_acme import learn_acme
@@ -42,6 +43,7 @@ from sidecar.observed import (
     Seen,
     Served,
     Sight,
+    Span,
     Unseen,
     Version,
 )
@@ -112,6 +114,13 @@ class World:
     unseen: frozenset[str] = frozenset()
     dns_unseen: frozenset[str] = frozenset()
     memory: Memory = field(default_factory=Memory)
+    counted: float | None = None
+    """The seconds that really passed (`Memory.counted`); None: as the clock says."""
+
+    @property
+    def really(self) -> float:
+        """The seconds that really passed."""
+        return self.now if self.counted is None else self.counted
 
     def listed(self) -> DomainList:
         """The domains as mailcow lists them."""
@@ -194,12 +203,17 @@ def observed(world: World) -> Observed:
         project=sight("project", project),
         certificates=sight("certificates", Certificates(certificate, (), world.orders, world.backups)),
         dns=dns,
-        memory=world.memory,
+        memory=replace(world.memory, tally=Tally(world.really)),
         challenges={
             name: Seen(world.challenges.get(name, Challenge(Answered.YES)), now)
             for name in (lookups if world.probed else ())
         },
     )
+
+
+def span(text: str | None, since: float, until: float | None) -> Span:
+    """A span of a time in which the clock was right."""
+    return Span(text, since, until, begun=since, ended=until or 0.0)
 
 
 def look(world: World, settings: Settings | None = None) -> tuple[World, Plan]:
@@ -231,18 +245,18 @@ def _done(world: World, action: Action) -> World:  # noqa: C901 - one case for e
             served = {k: v for k, v in world.served.items() if k != domain}
             if text is not None:
                 served[domain] = text
-            return replace(world, served=served, memory=_remembered(memory, domain, text, now))
+            return replace(world, served=served, memory=_remembered(world, domain, text))
         case AdoptSame(key=key, text=text):
-            return replace(world, memory=_remembered(memory, key, text, now))
+            return replace(world, memory=_remembered(world, key, text))
         case WriteFile(text=text, floor=floor):
-            memory = _remembered(memory, FILE, text, now)
+            memory = _remembered(world, FILE, text)
             if floor is not None:
                 memory = replace(
                     memory, policies={**memory.policies, FILE: replace(memory.policy(FILE), floor=floor)}
                 )
             return replace(world, file=text.encode(), memory=memory)
         case RemoveFile():
-            return replace(world, file=None, memory=_remembered(memory, FILE, None, now))
+            return replace(world, file=None, memory=_remembered(world, FILE, None))
         case EditConf(edits=edits):
             conf = dict(world.conf)
             events = list(memory.conf)
@@ -270,8 +284,9 @@ def _ran(world: World, names: tuple[str, ...]) -> World:
     return replace(world, names=_ordered(world), started_at=world.now, orders=orders, memory=memory)
 
 
-def _remembered(memory: Memory, key: str, text: str | None, now: float) -> Memory:
-    wrote = settled(intended(memory.policy(key), text, now), text, now, done=True)
+def _remembered(world: World, key: str, text: str | None) -> Memory:
+    memory, now = world.memory, world.now
+    wrote = settled(intended(memory.policy(key), text, now), text, now, world.really, done=True)
     return replace(memory, policies={**memory.policies, key: wrote}, adopt=memory.adopt - {key})
 
 

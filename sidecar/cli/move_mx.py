@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sidecar.assembly import read_settings
 from sidecar.clock import SystemClock
@@ -12,7 +13,7 @@ from sidecar.exits import Exit
 from sidecar.heartbeat import wake
 from sidecar.mtasts import is_mx_pattern
 from sidecar.observed import FILE, Memory, Move
-from sidecar.ownership import LEAST_ASSUMED_MAX_AGE, held_until
+from sidecar.ownership import LEAST_ASSUMED_MAX_AGE, held_for
 from sidecar.plan.words import day
 from sidecar.settings import Settings
 from sidecar.state import State
@@ -61,6 +62,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     state = await asyncio.to_thread(State.open, settings.state_dir, now)
     try:
         memory = state.load()
+        memory = replace(memory, tally=memory.tally.until(clock.reading()))
         known = {name for name in memory.domains if settings.manages(name)}
         if unknown := [key for key in keys if key != FILE and key not in known]:
             raise PermanentError(
@@ -78,9 +80,9 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
 def _told(key: str, host: str, memory: Memory, settings: Settings, now: float) -> str:
     keys = [k for k in memory.policies if k != FILE] or [FILE] if key == FILE else [key]
     least = max(settings.max_age, LEAST_ASSUMED_MAX_AGE)
-    until = max(held_until(memory, k, now, max(least, settings.for_domain(k).max_age)) for k in keys)
+    left = max(held_for(memory, k, max(least, settings.for_domain(k).max_age)) for k in keys)
     name = "all domains" if key == FILE else to_unicode(key)
-    switch = "at once, after the new id was seen" if until <= now else f"from {day(until)} on"
+    switch = "at once, after the new id was seen" if left <= 0 else f"from {day(now + left)} on"
     where = "sidecar records" if key == FILE else f"sidecar records {key}"
     return (
         f"{name}: noted; {host} is served beside the old host by the next pass.\n"

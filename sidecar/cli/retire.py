@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sidecar.assembly import read_settings
 from sidecar.clock import SystemClock
@@ -12,7 +13,7 @@ from sidecar.errors import PermanentError
 from sidecar.exits import Exit
 from sidecar.heartbeat import wake
 from sidecar.observed import FILE, Memory
-from sidecar.ownership import LEAST_ASSUMED_MAX_AGE, held_until
+from sidecar.ownership import LEAST_ASSUMED_MAX_AGE, held_for
 from sidecar.plan.words import day
 from sidecar.settings import Settings
 from sidecar.state import State
@@ -57,6 +58,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     state = await asyncio.to_thread(State.open, settings.state_dir, clock.now())
     try:
         memory = state.load()
+        memory = replace(memory, tally=memory.tally.until(clock.reading()))
         _refuse(keys, memory, settings, undo=given.undo)
         if given.undo:
             # "All" is all: also those that were named one by one.
@@ -95,12 +97,12 @@ def _refuse(keys: list[str], memory: Memory, settings: Settings, *, undo: bool) 
 def _told(key: str, memory: Memory, settings: Settings, now: float) -> str:
     keys = [k for k in memory.policies if k != FILE] or [FILE] if key == FILE else [key]
     least = max(settings.max_age, LEAST_ASSUMED_MAX_AGE)
-    until = max(held_until(memory, k, now, max(least, settings.for_domain(k).max_age)) for k in keys)
-    if until <= now:
+    left = max(held_for(memory, k, max(least, settings.for_domain(k).max_age)) for k in keys)
+    if left <= 0:
         return f"{_name(key)}: noted; no sender can hold a policy in enforce, so it is withdrawn by the next pass"
     return (
         f"{_name(key)}: noted; `none` with max_age {TESTING_MAX_AGE} is served by the next pass, and withdrawn after "
-        f"{day(until)}. Publish its new id now: sidecar records{'' if key == FILE else ' ' + key}"
+        f"{day(now + left)}. Publish its new id now: sidecar records{'' if key == FILE else ' ' + key}"
     )
 
 

@@ -71,5 +71,4 @@ def count(names: Iterable[str], scene: Scene, observed: Observed, *, hoped_for: 
 
 
 def _given_up(observed: Observed, name: str) -> bool:
-    since = observed.memory.since.get(Fact(FactKind.FAILING, name))
-    return since is not None and observed.now - since > FORGIVEN_AFTER_S
+    return observed.memory.true_for(Fact(FactKind.FAILING, name)) > FORGIVEN_AFTER_S

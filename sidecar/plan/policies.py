@@ -9,7 +9,7 @@ from sidecar.domainname import to_unicode
 from sidecar.mtasts import Policy, differences, render
 from sidecar.notice import Level, Notice
 from sidecar.observed import DomainList, Observed, PolicyMemory, Seen
-from sidecar.ownership import Whose, held_until, last_written, policy_of, whose
+from sidecar.ownership import Whose, held_for, last_written, policy_of, whose
 from sidecar.plan.actions import Action, AddPolicy, AdoptSame, EditPolicy, Held, Plan, SwitchOff
 from sidecar.plan.words import day
 from sidecar.settings import Settings
@@ -105,15 +105,15 @@ def gone_domains(observed: Observed, listed: DomainList) -> tuple[Notice, ...]:
     for key, memory in observed.memory.policies.items():
         if key in names or key == "*" or not memory.writes:
             continue
-        until = held_until(observed.memory, key, observed.now, 0)
-        if until > observed.now:
+        left = held_for(observed.memory, key, 0)
+        if left > 0:
             notices.append(
                 Notice(
                     Level.WARNING,
                     "domain.gone",
                     key,
                     f"{to_unicode(key)} was deleted in mailcow and its policy with it; "
-                    f"senders may apply the policy in enforce that they hold until {day(until)}",
+                    f"senders may apply the policy in enforce that they hold until {day(observed.now + left)}",
                     "until then keep every MX of the domain on a host that its last policy names",
                 )
             )

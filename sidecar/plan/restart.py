@@ -258,14 +258,14 @@ def _still(case: _Case) -> Held | None:
 
 def _quiet(case: _Case) -> Held | None:
     """New names are gathered: one restart for all that come together."""
-    quiet, now = case.settings.restart.quiet, case.observed.now
+    quiet, memory = case.settings.restart.quiet, case.observed.memory
     facts = [Fact(FactKind.MISSING, name) for name in case.names]
     # Names that were lost, or that a value with white space kept out, are none that come with a new domain.
-    since = [case.observed.memory.since[fact] for fact in facts if fact in case.observed.memory.since]
-    if not since:
+    waited = [memory.true_for(fact) for fact in facts if fact in memory.since]
+    if not waited:
         return None
-    due = min(max(since) + quiet, min(since) + GATHERING_LIMIT * quiet)
-    return None if due <= now else case.held("new names are being gathered", due)
+    left = min(quiet - min(waited), GATHERING_LIMIT * quiet - max(waited))
+    return None if left <= 0 else case.held("new names are being gathered", case.observed.now + left)
 
 
 def _within_budget(case: _Case) -> Held | None:

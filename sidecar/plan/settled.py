@@ -108,8 +108,7 @@ def _lacks(observed: Observed, service: str) -> str:
 
 
 def _blocks(observed: Observed, service: str) -> bool:
-    since = observed.memory.since.get(Fact(FactKind.UNSETTLED, service), observed.now)
-    return service in NEEDED or observed.now - since < GIVES_UP_AFTER_S
+    return service in NEEDED or observed.memory.true_for(Fact(FactKind.UNSETTLED, service)) < GIVES_UP_AFTER_S
 
 
 def blocked(observed: Observed, settle: float) -> tuple[str, float | None] | None:

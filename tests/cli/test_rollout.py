@@ -9,7 +9,7 @@ from sidecar.cli import parser
 from sidecar.cli.commands import run
 from sidecar.errors import PermanentError
 from sidecar.exits import Exit
-from sidecar.mtasts import Mode, parse
+from sidecar.mtasts import Mode, Policy, parse
 from sidecar.plan.actions import EditPolicy, SwitchOff
 from tests.stage import HOST, Stage, stage
 from tests.worlds import policy, text
@@ -49,10 +49,40 @@ async def test_domain_in_enforce_is_retired_by_none_and_then_withdrawn(
         assert [o.action.policy.mode for o in report.outcomes if isinstance(o.action, EditPolicy)] == [
             Mode.NONE
         ]
-        on.clock.ahead = 6 * 86_400
-        assert (await on.once()).outcomes == ()
+        for half_days in range(1, 14):
+            on.clock.ahead = half_days * 43_200
+            assert (await on.once()).outcomes == ()
         on.clock.ahead = 7 * 86_400 + 60
         assert [type(o.action) for o in (await on.once()).outcomes] == [SwitchOff]
+
+
+@pytest.mark.parametrize("wrong", [-365 * 86_400, 30 * 86_400])
+@pytest.mark.parametrize("version", ["2026-07a", "2025-07"], ids=["native", "file"])
+async def test_clock_that_was_wrong_withdraws_nothing(tmp_path: Path, version: str, wrong: float) -> None:
+    """A year back or a month ahead while the policy is taken back, and right again: senders hold it for 7 days."""
+    async with stage(tmp_path, version=version, MTA_STS_MODE="enforce") as on:
+        await on.once()
+        on.clock.wrong = wrong
+        assert await cli(on, "retire", "--all") == Exit.OK
+        await on.once()
+        on.clock.wrong = 0
+        on.clock.ahead = 3
+        await on.once()
+        for half_days in range(1, 14):
+            on.clock.ahead = half_days * 43_200
+            on.clock.wrong = wrong if half_days % 2 else 0
+            await on.once()
+            assert Mode.NONE in _modes(on)
+        on.clock.ahead = 7 * 86_400 + 60
+        await on.once()
+        assert _modes(on) == set()
+
+
+def _modes(on: Stage) -> set[Mode]:
+    texts = [text.encode() for text in on.served().values()]
+    if on.policy_file.exists():
+        texts.append(on.policy_file.read_bytes())
+    return {found.mode for text in texts if isinstance(found := parse(text), Policy)}
 
 
 async def test_policy_file_is_retired_and_its_entries_come_out(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import structlog
 import yaml
 
 from sidecar import log
+from sidecar.elapsed import Reading
 from sidecar.mtasts import Mode
 from sidecar.notice import Level, Notice
 from sidecar.notify.digest import KEPT_S, RETRY_S, Digest
@@ -38,6 +39,9 @@ class Clock:
 
     def now(self) -> float:
         return self.at
+
+    def reading(self) -> Reading:
+        return Reading("this machine", self.at)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from sidecar.observed import (
     Mailcow,
     Memory,
     PolicyMemory,
-    Span,
     Version,
 )
 from sidecar.plan.actions import EditConf
@@ -29,6 +28,7 @@ from tests.worlds import (
     given_settings,
     look,
     plan,
+    span,
     text,
 )
 
@@ -223,7 +223,7 @@ FULL = World(
     memory=replace(
         added(NAME),
         policies={
-            "example.org": PolicyMemory(spans=(Span(text(Mode.ENFORCE, 604_800), NOW - 20 * DAY, None),))
+            "example.org": PolicyMemory(spans=(span(text(Mode.ENFORCE, 604_800), NOW - 20 * DAY, None),))
         },
     ),
 )

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.mtasts import Mode, Policy, render
-from sidecar.observed import FILE, Backend, Issuer, Mailcow, Memory, PolicyMemory, Span, Version, Write
+from sidecar.observed import FILE, Backend, Issuer, Mailcow, Memory, PolicyMemory, Version, Write
 from sidecar.ownership import policy_of
 from sidecar.plan.actions import Action, AddPolicy, EditConf, EditPolicy, Plan, RemoveFile, SwitchOff
 from sidecar.settings import Settings
-from tests.worlds import DAY, HOST, NOW, World, advance, given_settings, look, settle
+from tests.worlds import DAY, HOST, NOW, World, advance, given_settings, look, settle, span
 
 DOMAINS = ("a.example", "b.example", "example.org")
 
@@ -49,13 +49,13 @@ def memories(draw: st.DrawFn, served: dict[str, str], file: str | None) -> Memor
         since = NOW - draw(st.sampled_from([1, 3, 20])) * DAY
         match draw(st.sampled_from(["nothing", "ours", "ours since the beginning", "intended"])):
             case "ours":
-                kept[key] = PolicyMemory((Write(text, since, True),), (Span(text, since, None),))
+                kept[key] = PolicyMemory((Write(text, since, True),), (span(text, since, None),))
             case "ours since the beginning":
                 kept[key] = PolicyMemory(
-                    (Write(text, since, True),), (Span(None, since - 1, since), Span(text, since, None))
+                    (Write(text, since, True),), (span(None, since - 1, since), span(text, since, None))
                 )
             case "intended":
-                kept[key] = PolicyMemory((Write(text, since, None),), (Span(None, since - 1, None),))
+                kept[key] = PolicyMemory((Write(text, since, None),), (span(None, since - 1, None),))
             case _:
                 pass
     return Memory(

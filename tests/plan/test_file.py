@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from sidecar.mtasts import Mode, parse
-from sidecar.observed import FILE, Memory, PolicyFile, PolicyMemory, Seen, Span, Write
+from sidecar.observed import FILE, Memory, PolicyFile, PolicyMemory, Seen, Write
 from sidecar.plan import make_plan
-from sidecar.plan.actions import AdoptSame, Plan, WriteFile
+from sidecar.plan.actions import AdoptSame, Plan, RemoveFile, WriteFile
 from sidecar.settings import Settings
 from tests.worlds import (
     DAY,
@@ -21,6 +21,7 @@ from tests.worlds import (
     observed,
     plan,
     policy,
+    span,
     text,
 )
 
@@ -39,7 +40,7 @@ def written(found: Plan) -> list[WriteFile]:
 
 def ours(served: str, floor: str | None = None) -> Memory:
     """The file was written by the sidecar."""
-    spans = (Span(None, NOW - 30 * DAY, NOW - 29 * DAY), Span(served, NOW - 29 * DAY, None))
+    spans = (span(None, NOW - 30 * DAY, NOW - 29 * DAY), span(served, NOW - 29 * DAY, None))
     return Memory(policies={FILE: PolicyMemory((Write(served, NOW - 29 * DAY, True),), spans, floor)})
 
 
@@ -186,11 +187,126 @@ def test_settings_of_the_domain_that_counts_win_over_the_handmade_file() -> None
     assert written(look(advance(before, found.actions), stricter)[1]) == []
 
 
-def test_one_uncovered_mx_of_an_alias_domain_keeps_the_file_in_testing() -> None:
-    """The file is served for it, too."""
+@pytest.mark.parametrize("off", [set(), {"example.net"}], ids=["", "target switched off"])
+def test_one_uncovered_mx_of_an_alias_domain_keeps_the_file_in_testing(off: set[str]) -> None:
+    """The file is served for it, too: nginx asks for no target before it serves the one file."""
     found = plan(
-        world(aliases={"alias.example": "example.org"}, mx={"alias.example": ("foreign.example",)}),
+        world(
+            domains=("example.org", "example.net"),
+            inactive=frozenset(off),
+            aliases={"alias.example": "example.net"},
+            mx={"alias.example": ("foreign.example",)},
+        ),
         Settings(mode=Mode.ENFORCE),
     )
     assert "mode: testing" in written(found)[0].text
     assert [n.subject for n in found.notices if n.code == "mx.uncovered"] == ["alias.example"]
+
+
+# --- names that the one file is served for, though no mail ends here ------------------------------------
+
+LEFT = "mta-sts.left.example"
+
+
+@pytest.mark.parametrize(
+    ("changes", "mode", "why"),
+    [
+        ({}, Mode.TESTING, "its senders still get the file, and would refuse its mail"),
+        (
+            {"inactive": frozenset(), "backup": frozenset({"left.example"})},
+            Mode.TESTING,
+            "a backup MX is no other",
+        ),
+        ({"dns_unseen": frozenset({LEFT})}, Mode.TESTING, "nobody knows whether they do"),
+        ({"mx": {"left.example": (HOST,)}}, Mode.ENFORCE, "its MX is covered"),
+        ({"mx": {"left.example": ()}}, Mode.ENFORCE, "no MX: it takes no mail"),
+        ({"without_address": frozenset({LEFT})}, Mode.ENFORCE, "its policy host is gone"),
+        ({"foreign_address": frozenset({LEFT})}, Mode.ENFORCE, "its policy host is elsewhere"),
+    ],
+)
+def test_domain_that_left_holds_enforce_back_while_its_policy_host_leads_here(
+    changes: dict[str, object], mode: Mode, why: str
+) -> None:
+    """Switched off in mailcow, its MX at another provider."""
+    left: dict[str, object] = {
+        "domains": ("example.org", "left.example"),
+        "inactive": frozenset({"left.example"}),
+        "mx": {"left.example": ("mx.provider.example",)},
+    }
+    found = plan(world(**(left | changes)), Settings(mode=Mode.ENFORCE))
+    (write,) = written(found)
+    assert f"mode: {mode}" in write.text, why
+    assert [n.subject for n in found.notices if n.code == "mx.uncovered"] == (
+        ["left.example"] if mode is Mode.TESTING else []
+    )
+
+
+@pytest.mark.parametrize("name", ["left.example", "alias.example"])
+def test_mx_that_only_a_name_without_mail_here_has_is_not_dropped_from_the_file(name: str) -> None:
+    """The domain that was switched off, or its alias: their mail would be refused."""
+    before = world(
+        domains=("example.org", "left.example"),
+        inactive=frozenset({"left.example"}),
+        aliases={"alias.example": "left.example"},
+        mx={"left.example": (HOST,), "alias.example": (HOST,), name: ("old.example.org",)},
+        memory=ours(both := text(Mode.ENFORCE, 604_800, HOST, "old.example.org")),
+        file=both.encode(),
+    )
+    before, _ = look(before, Settings(mode=Mode.ENFORCE))
+    _, later = look(replace(before, now=NOW + 30 * DAY), Settings(mode=Mode.ENFORCE))
+    assert written(later) == []
+
+
+def test_mx_given_for_a_domain_that_left_is_in_the_file() -> None:
+    """As the notice says that it may be."""
+    settings = given_settings(
+        {"mode": "enforce", "domains": {"left.example": {"mx": ["mx.provider.example"]}}}
+    )
+    left = world(
+        domains=("example.org", "left.example"),
+        inactive=frozenset({"left.example"}),
+        mx={"left.example": ("mx.provider.example",)},
+    )
+    (write,) = written(plan(left, settings))
+    assert parse(write.text.encode()) == policy(Mode.ENFORCE, 604_800, HOST, "mx.provider.example")
+
+
+# --- mailcow was set back from the native generation ----------------------------------------------------
+
+
+def set_back(enforce: str) -> tuple[World, Plan]:
+    """An hour ago each domain was served its own; the file is written, and all is to be retired."""
+    spans = (span(None, NOW - 30 * DAY, NOW - 29 * DAY), span(enforce, NOW - 29 * DAY, None))
+    native = PolicyMemory((Write(enforce, NOW - 29 * DAY, True),), spans)
+    before = world(memory=Memory(policies={"example.org": native}))
+    before, found = look(before)
+    return advance(before, found.actions), found
+
+
+def test_what_was_served_natively_counts_when_all_is_retired() -> None:
+    """Senders hold it in enforce: `none` is in the file until its max_age is over."""
+    before, _ = set_back(text(Mode.ENFORCE, 1_209_600))
+    before = replace(before, memory=replace(before.memory, retired=frozenset({FILE})), now=NOW + 60)
+    before, found = look(before)
+    assert ["mode: none" in write.text for write in written(found)] == [True]
+    before = advance(before, found.actions)
+    for days in (1, 8, 13.9):
+        before, found = look(replace(before, now=NOW + days * DAY))
+        assert found.actions == ()
+    _, found = look(replace(before, now=NOW + 14 * DAY))
+    assert [type(action) for action in found.actions][:1] == [RemoveFile]
+
+
+def test_mx_of_a_native_policy_is_not_dropped_when_mailcow_is_set_back() -> None:
+    """A moved host: senders hold the policy that names it."""
+    settings = Settings(mode=Mode.ENFORCE)
+    spans = (
+        span(None, NOW - 30 * DAY, NOW - 29 * DAY),
+        span(text(Mode.ENFORCE, 604_800, "old.example.org"), NOW - 29 * DAY, None),
+    )
+    before, found = look(world(memory=Memory(policies={"example.org": PolicyMemory(spans=spans)})), settings)
+    assert parse(written(found)[0].text.encode()) == policy(Mode.ENFORCE, 604_800, HOST, "old.example.org")
+    before, found = look(replace(advance(before, found.actions), now=NOW + 6 * DAY), settings)
+    assert written(found) == []
+    _, found = look(replace(before, now=NOW + 14 * DAY), settings)
+    assert parse(written(found)[0].text.encode()) == policy(Mode.ENFORCE, 604_800, HOST)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.mtasts import Mode
-from sidecar.observed import FILE, Mailcow, Memory, PolicyMemory, Span, Write
+from sidecar.observed import FILE, Mailcow, Memory, PolicyMemory, Write
 from sidecar.plan import blind_spots
 from sidecar.plan.actions import AddPolicy, AdoptSame, EditPolicy, SwitchOff, WriteFile
 from sidecar.rollout import ConditionType, Judgement, Rollout, Status, checked
@@ -24,6 +24,7 @@ from tests.worlds import (
     observed,
     plan,
     policy,
+    span,
     text,
 )
 
@@ -31,10 +32,10 @@ from tests.worlds import (
 def ours(served: str | None, *earlier: str | None, since: float = NOW - 30 * DAY) -> PolicyMemory:
     """A memory of a domain that had no policy before the sidecar wrote these, the last of which is served now."""
     writes = [*earlier, served]
-    spans = [Span(None, since, since + 1)]
+    spans = [span(None, since, since + 1)]
     for number, written in enumerate(writes):
         last = number == len(writes) - 1
-        spans.append(Span(written, since + 1 + number, None if last else since + 2 + number))
+        spans.append(span(written, since + 1 + number, None if last else since + 2 + number))
     return PolicyMemory(tuple(Write(w, since + n, True) for n, w in enumerate(writes)), tuple(spans))
 
 
@@ -186,9 +187,9 @@ def test_none_is_switched_off_once_every_max_age_ran_out() -> None:
     memory = PolicyMemory(
         (Write(enforce, NOW - 20 * DAY, True), Write(none, NOW - 7 * DAY, True)),
         (
-            Span(None, NOW - 30 * DAY, NOW - 20 * DAY),
-            Span(enforce, NOW - 20 * DAY, NOW - 7 * DAY),
-            Span(none, NOW - 7 * DAY, None),
+            span(None, NOW - 30 * DAY, NOW - 20 * DAY),
+            span(enforce, NOW - 20 * DAY, NOW - 7 * DAY),
+            span(none, NOW - 7 * DAY, None),
         ),
     )
     world = World(
@@ -277,9 +278,9 @@ def test_mx_pattern_is_not_dropped_by_way_of_testing() -> None:
     """Back to testing for a day and to enforce again: senders still hold what names the old host."""
     enforce = text(Mode.ENFORCE, 604_800, HOST, "old.example.org")
     spans = (
-        Span(None, NOW - 30 * DAY, NOW - 29 * DAY),
-        Span(enforce, NOW - 29 * DAY, NOW - DAY),
-        Span(text(), NOW - DAY, None),
+        span(None, NOW - 30 * DAY, NOW - 29 * DAY),
+        span(enforce, NOW - 29 * DAY, NOW - DAY),
+        span(text(), NOW - DAY, None),
     )
     memory = PolicyMemory((Write(enforce, NOW - 29 * DAY, True), Write(text(), NOW - DAY, True)), spans)
     world = World(served={"example.org": text()}, memory=remembering(memory))
@@ -343,12 +344,99 @@ def test_mx_that_only_an_alias_domain_has_is_not_dropped() -> None:
     assert [a for a in later.actions if isinstance(a, EditPolicy)] == []
 
 
+def moving(now: float, mx: tuple[str, ...]) -> World:
+    """The new host was served beside the old one for long; `mx` is what the DNS says now."""
+    both = text(Mode.ENFORCE, 604_800, "old.example.org", HOST)
+    return World(
+        names=frozenset({HOST, "mta-sts.example.org"}),
+        served={"example.org": both},
+        memory=remembering(ours(both)),
+        now=now,
+        mx={"example.org": mx},
+    )
+
+
+@pytest.mark.parametrize("mx", [("old.example.org",), (HOST, "old.example.org"), (HOST,)], ids=" ".join)
+def test_move_of_an_mx_raises_no_alarm_while_what_is_served_covers_it(mx: tuple[str, ...]) -> None:
+    """The new host is the one in the settings, and the DNS, or its cache, still has the old one: it is served."""
+    found = plan(moving(NOW, mx), Settings(mode=Mode.ENFORCE))
+    assert [n.message for n in found.notices if n.code == "mx.uncovered"] == []
+    assert found.actions == ()
+
+
+def test_mx_that_nothing_served_covers_raises_the_alarm_in_the_middle_of_a_move() -> None:
+    """Senders refuse it; what is served is told."""
+    found = plan(moving(NOW, ("old.example.org", "other.example.org")), Settings(mode=Mode.ENFORCE))
+    (told,) = [n for n in found.notices if n.code == "mx.uncovered"]
+    assert told.level == "error"
+    assert "has the MX other.example.org, which no mx pattern covers (mail.example.org, old" in told.message
+
+
+def test_what_was_served_in_testing_covers_nothing() -> None:
+    """Enforce would be published without the host."""
+    both = text(Mode.TESTING, 86_400, "old.example.org", HOST)
+    world = replace(moving(NOW, ("old.example.org",)), served={"example.org": both}, memory=Memory())
+    found = plan(replace(world, memory=remembering(ours(both))), Settings(mode=Mode.ENFORCE))
+    assert [a.policy.mode for a in found.actions if isinstance(a, EditPolicy)] == [Mode.TESTING]
+
+
+@pytest.mark.parametrize("mode", [Mode.NONE, Mode.TESTING])
+def test_mx_of_a_policy_whose_history_is_lost_is_not_dropped(mode: Mode) -> None:
+    """It may have been in enforce the day before: what it names stays for the longest max_age that is assumed."""
+    settings = given_settings({"mode": "enforce", "adopt": True})
+    world = World(served={"example.org": text(mode, 86_400, HOST, "old.example.org")})
+    world, found = look(world, settings)
+    assert [a.policy.mx for a in found.actions if isinstance(a, EditPolicy)] == [(HOST, "old.example.org")]
+    world, found = look(replace(advance(world, found.actions), now=NOW + 7 * DAY - 1), settings)
+    assert [a for a in found.actions if isinstance(a, EditPolicy)] == []
+
+
+# --- a clock that is wrong -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", [-365 * DAY, 30 * DAY], ids=["a year back", "a month ahead"])
+def test_old_mx_is_kept_for_seven_days_that_really_passed(wrong: float) -> None:
+    """However the clock is set meanwhile."""
+    settings = Settings(mode=Mode.ENFORCE)
+    world, _ = look(moving(NOW, (HOST,)), settings)
+    for seconds, shown in ((60, NOW + wrong), (660, NOW + 660), (7 * DAY - 60, NOW + wrong)):
+        world, found = look(replace(world, now=shown, counted=NOW + seconds), settings)
+        assert found.actions == ()
+    _, found = look(replace(world, now=NOW, counted=NOW + 7 * DAY), settings)
+    assert [a.policy.mx for a in found.actions if isinstance(a, EditPolicy)] == [(HOST,)]
+
+
+@pytest.mark.parametrize("wrong", [-365 * DAY, 30 * DAY], ids=["a year back", "a month ahead"])
+def test_none_is_served_for_seven_days_that_really_passed(wrong: float) -> None:
+    """The clock is wrong in the moment in which the domain is switched off, and right again 3 s later."""
+    enforce = text(Mode.ENFORCE, 604_800)
+    before = World(served={"example.org": enforce}, memory=remembering(ours(enforce)))
+    left = replace(before, inactive=frozenset({"example.org"}), now=NOW + wrong, counted=NOW)
+    world, found = look(left)
+    world = advance(world, found.actions)
+    assert world.served == {"example.org": text(Mode.NONE)}
+    for seconds in (3, 660, 7 * DAY - 1):
+        world, found = look(replace(world, now=NOW + seconds, counted=NOW + seconds))
+        assert found.actions == ()
+    _, found = look(replace(world, counted=NOW + 7 * DAY))
+    assert [type(a) for a in found.actions] == [SwitchOff]
+
+
+def test_proof_from_ahead_of_now_earns_no_enforce() -> None:
+    """The clock was set back since that check: nobody knows how long ago it was."""
+    good = {kind: Judgement(Status.TRUE) for kind in ConditionType}
+    rollout = replace(checked(Rollout(), good, NOW + 60 * DAY, 3_600), soaked=30 * DAY)
+    world = World(served={"example.org": text()}, memory=remembering(ours(text())))
+    world = replace(world, memory=replace(world.memory, rollouts={"example.org": rollout}))
+    assert plan(world, given_settings({"mode": "auto"})).actions == ()
+
+
 # --- mailcow was updated from the file generation ------------------------------------------------------
 
 
 def updated(file: str) -> World:
     """A minute ago one file served this to every name."""
-    spans = (Span(None, NOW - 30 * DAY, NOW - 29 * DAY), Span(file, NOW - 29 * DAY, None))
+    spans = (span(None, NOW - 30 * DAY, NOW - 29 * DAY), span(file, NOW - 29 * DAY, None))
     memory = Memory(policies={FILE: PolicyMemory((Write(file, NOW - 29 * DAY, True),), spans)})
     before = World(mailcow=FILE_MAILCOW, file=file.encode(), memory=memory, now=NOW - 60)
     before, _ = look(before)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.elapsed import Reading
 from sidecar.mtasts import Mode, Policy
 from sidecar.verify.check import Probing
 from sidecar.verify.checker import Checker
@@ -27,6 +28,9 @@ class Clock:
         if self.broken:
             raise RuntimeError("there is no time")
         return 1_700_000_000.0
+
+    def reading(self) -> Reading:
+        return Reading("this machine", self.now())
 
 
 @pytest.fixture

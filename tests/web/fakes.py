@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sidecar import policyid
+from sidecar.elapsed import Reading
 from sidecar.learn import learn
 from sidecar.ledger import intended, settled
 from sidecar.mtasts import Mode, Policy, render
@@ -17,7 +18,6 @@ from sidecar.observed import (
     Observed,
     PolicyMemory,
     Seen,
-    Span,
     Txt,
     Unseen,
 )
@@ -28,7 +28,7 @@ from sidecar.settings import Settings
 from sidecar.state import Event
 from sidecar.verify.findings import Finding, Severity
 from sidecar.web import Changes, Progress, Trouble
-from tests.worlds import ADDRESS, DAY, HOST, NOW, World, given_settings, observed
+from tests.worlds import ADDRESS, DAY, HOST, NOW, World, given_settings, observed, span
 
 SETTINGS = given_settings({"mode": "auto", "tls_report": "tls-reports@example.org"})
 WEEKS = 4 * 7 * DAY
@@ -42,6 +42,9 @@ class FakeClock:
 
     def now(self) -> float:
         return self.at
+
+    def reading(self) -> Reading:
+        return Reading("this machine", self.at)
 
 
 @dataclass
@@ -213,9 +216,9 @@ def _findings(told: Told) -> tuple[Finding, ...]:
 
 def _remembered(told: Told) -> PolicyMemory:
     text, since = render(told.policy), NOW - (WEEKS if told.mode is Mode.ENFORCE else 3 * DAY)
-    memory = PolicyMemory(spans=(Span(None, NOW - 60 * DAY, since), Span(text, since, None)))
+    memory = PolicyMemory(spans=(span(None, NOW - 60 * DAY, since), span(text, since, None)))
     if told.problem != "by-hand":
-        memory = settled(intended(memory, text, since), text, since, done=True)
+        memory = settled(intended(memory, text, since), text, since, since, done=True)
     return replace(memory, id_text=text, id=_id(told))
 
 

@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.elapsed import Reading
 from sidecar.heartbeat import STALE_AFTER_S, beat, trouble
 from sidecar.notice import Level, Notice
 from sidecar.reconcile import Report
@@ -22,6 +23,9 @@ class Clock:
 
     def now(self) -> float:
         return self.at
+
+    def reading(self) -> Reading:
+        return Reading("this machine", self.at)
 
 
 def report(world: World | None = None, *notices: Notice) -> Report:
