@@ -9,13 +9,14 @@ import logging
 import ssl
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
+from unittest.mock import patch
 
 import dns.flags
 import dns.message
@@ -24,7 +25,7 @@ from aiosmtpd.smtp import SMTP
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 from dns.rcode import Rcode
 
 from sidecar.mtasts import Mode, Policy
@@ -51,6 +52,12 @@ class Kind(Enum):
     WRONG_NAME = auto()
     ONLY_COMMON_NAME = auto()
     SELF_SIGNED = auto()
+    UNREADABLE = auto()
+    """Self-signed, with a subjectAltName that OpenSSL reads and Python's cryptography does not."""
+    UNREADABLE_GOOD = auto()
+    """The same, signed by the authority and with the right name."""
+    TWICE = auto()
+    """Self-signed, with the same extension twice; OpenSSL's servers do not load it."""
     UNKNOWN_ISSUER = auto()
     OLD = auto()
     """The alert of a server whose TLS is older than the client's (a whole such server is in the system tests)."""
@@ -105,6 +112,8 @@ class World:
     ours: bool = False
     probing: dict[str, Any] = field(default_factory=dict)
     """Options over those that lead to this internet."""
+    bug: str | None = None
+    """The function of sidecar.verify in which something goes wrong that nobody foresaw."""
     inside: bool = False
     """The public addresses cannot be reached, those inside mailcow's network can."""
 
@@ -177,8 +186,8 @@ def chain(kind: Kind, name: str) -> bytes:
         dates = {"not_before": now + day, "not_after": now + 30 * day}
     elif kind is Kind.ENDING:
         dates = {"not_before": now - 80 * day, "not_after": now + 5 * day}
-    if kind is Kind.SELF_SIGNED:
-        return _self_signed(name)
+    if kind in STRANGE_NAMES:
+        return _made_by_hand(name, kind)
     issuer = trustme.CA() if kind is Kind.UNKNOWN_ISSUER else authority()
     if kind is Kind.ONLY_COMMON_NAME:
         return issuer.issue_cert(
@@ -193,21 +202,43 @@ def leaf(kind: Kind, name: str) -> x509.Certificate:
     return x509.load_pem_x509_certificates(chain(kind, name))[0]
 
 
-def _self_signed(name: str) -> bytes:
+def _x400(*names: bytes) -> x509.UnrecognizedExtension:
+    """A subjectAltName with these names and an empty x400Address ([3], RFC 5280 §4.2.1.6)."""
+    octets = b"".join(b"\x82" + bytes([len(name)]) + name for name in names) + b"\xa3\x02\x30\x00"
+    return x509.UnrecognizedExtension(
+        ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\x30" + bytes([len(octets)]) + octets
+    )
+
+
+STRANGE_NAMES: Mapping[Kind, Callable[[str], Sequence[x509.ExtensionType]]] = {
+    Kind.SELF_SIGNED: lambda name: [x509.SubjectAlternativeName([x509.DNSName(name)])],
+    Kind.UNREADABLE: lambda _: [_x400()],
+    Kind.UNREADABLE_GOOD: lambda name: [_x400(name.encode())],
+    Kind.TWICE: lambda name: [x509.SubjectAlternativeName([x509.DNSName(name)])] * 2,
+}
+
+
+def _made_by_hand(name: str, kind: Kind) -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    issuer, signer = subject, key
+    if kind is Kind.UNREADABLE_GOOD:
+        root = serialization.load_pem_private_key(authority().private_key_pem.bytes(), None)
+        issuer = x509.load_pem_x509_certificate(authority().cert_pem.bytes()).subject
+        signer = cast("ec.EllipticCurvePrivateKey", root)
     now = dt.datetime.now(dt.UTC)
-    built = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(subject)
+        .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=100))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
     )
+    # set as they are, for the builder takes none twice
+    builder._extensions = [x509.Extension(one.oid, False, one) for one in STRANGE_NAMES[kind](name)]
+    built = builder.sign(signer, hashes.SHA256())
     pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     return key.private_bytes(pem, pkcs8, serialization.NoEncryption()) + built.public_bytes(pem)
 
@@ -389,7 +420,13 @@ async def internet(world: World) -> AsyncIterator[Probing]:
             https_port=https_port,
             smtp_port=smtp_port,
         )
-        yield replace(probing, **world.probing)
+        with patch(f"sidecar.verify.{world.bug}", broken) if world.bug else nullcontext():
+            yield replace(probing, **world.probing)
+
+
+def broken(*_: object, **__: object) -> NoReturn:
+    """Nobody foresaw this."""
+    raise LookupError("a bug of the tests")
 
 
 async def seen_in(world: World) -> Checked:
