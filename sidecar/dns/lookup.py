@@ -24,7 +24,9 @@ import dns.rdtypes.IN.AAAA
 import dns.resolver
 from dns.rdatatype import RdataType
 
+from sidecar.dns.bounded import Bounded
 from sidecar.observed import Addresses, Caa, Kind, Question, Seen, Sight, Txt, Unseen
+from sidecar.unexpected import Unexpected
 
 CONCURRENT = 50
 TRY_S = 2.0
@@ -63,6 +65,7 @@ class Lookups:
         self._clock = clock
         self._patience_s = patience_s
         self._resolver: dns.asyncresolver.Resolver | None = None
+        self._unexpected = Unexpected()
 
     async def ask(self, questions: Iterable[Question], deadline_s: float) -> dict[Question, Sight[Any]]:
         """An answer to each question, at the latest `deadline_s` seconds from now; never raises for the DNS.
@@ -110,6 +113,8 @@ class Lookups:
                     assert_never(question.kind)
         except _NoAnswerError as error:
             return Unseen(str(error), self._clock())
+        except Exception as error:  # noqa: BLE001 - whatever a zone holds, it is the trouble of this one question
+            return Unseen(self._unexpected.reason(question.name, error), self._clock())
         return Seen(value, self._clock())
 
     def _configured(self) -> dns.asyncresolver.Resolver:
@@ -131,6 +136,7 @@ class _Asking:
 
     resolver: dns.asyncresolver.Resolver
     patience_s: float
+    backend: Bounded = field(default_factory=Bounded)
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONCURRENT))
     under_way: dict[tuple[dns.name.Name, RdataType], asyncio.Task[_Records]] = field(default_factory=dict)
 
@@ -152,7 +158,12 @@ class _Asking:
         async with self.places:
             try:
                 answer = await self.resolver.resolve(
-                    name, kind, raise_on_no_answer=False, lifetime=self.patience_s, search=False
+                    name,
+                    kind,
+                    raise_on_no_answer=False,
+                    lifetime=self.patience_s,
+                    search=False,
+                    backend=self.backend,
                 )
             except dns.resolver.NXDOMAIN as error:
                 return _Records((), _alias(name, error.canonical_name))

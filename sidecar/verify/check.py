@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from sidecar.domainname import policy_host
 from sidecar.mtasts import Invalid, Policy, parse
 from sidecar.observed import Unseen
+from sidecar.unexpected import Unexpected
 from sidecar.verify.apart import apart
 from sidecar.verify.findings import Finding, Severity, worst
 from sidecar.verify.judge import judge
@@ -22,7 +23,6 @@ from sidecar.verify.probes.dns import Asking
 from sidecar.verify.probes.policy import PolicyProbe
 from sidecar.verify.probes.smtp import SmtpProbe
 from sidecar.verify.probes.tls import trusting
-from sidecar.verify.probes.unexpected import Unexpected
 from sidecar.verify.probes.way import Allowance, Doors, Place, SpentError, Take
 from sidecar.verify.rules.mx_match import hosts_of, looked_at
 from sidecar.verify.rules.policy_fetch import LOOK_AGAIN, usable

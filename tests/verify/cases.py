@@ -229,7 +229,13 @@ CASES = (
     Case("mx-cert-name", CRITICAL, setting(mail_tls=Kind.WRONG_NAME), "it has elsewhere.test"),
     Case("mx-cert-self-signed", CRITICAL, setting(mail_tls=Kind.SELF_SIGNED)),
     Case("mx-cert-self-signed", CRITICAL, setting(mail_tls=Kind.UNREADABLE), name="unreadable"),
-    Case("mx-tls", OK, setting(mail_tls=Kind.UNREADABLE_GOOD), "Authority of the tests", name="names-unreadable"),
+    Case(
+        "mx-tls",
+        OK,
+        setting(mail_tls=Kind.UNREADABLE_GOOD),
+        "Authority of the tests",
+        name="names-unreadable",
+    ),
     Case("mx-cert-issuer", CRITICAL, setting(mail_tls=Kind.UNKNOWN_ISSUER)),
     Case("mx-cert-ending", WARNING, setting(mail_tls=Kind.ENDING), "ends on "),
     # --- TLSRPT
