@@ -5,7 +5,7 @@ MX records whose names have 120 labels each; nothing that this program asks for 
 """
 
 import socket
-from typing import Any
+from typing import Any, Self
 
 import dns.asyncbackend
 import dns.exception
@@ -20,52 +20,36 @@ class TooLargeError(dns.exception.FormError):
     msg = f"The answer has more than {LARGEST} octets."
 
 
-class Bounded(dns.asyncbackend.Backend):
-    """asyncio as dnspython uses it, but for TCP answers of more than LARGEST octets: TooLargeError."""
+class Bounded:
+    """dnspython's backend for asyncio, but for TCP answers of more than LARGEST octets: TooLargeError."""
 
     def __init__(self) -> None:
-        self._inner = dns.asyncbackend.get_backend("asyncio")
+        self._inner: Any = dns.asyncbackend.get_backend("asyncio")
 
-    def name(self) -> str:
-        return self._inner.name()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
 
     async def make_socket(self, *args: Any, **kwargs: Any) -> Any:
         made = await self._inner.make_socket(*args, **kwargs)
         return _Stream(made) if made.type == socket.SOCK_STREAM else made
 
-    def datagram_connection_required(self) -> bool:
-        return bool(self._inner.datagram_connection_required())
 
-    async def sleep(self, interval: float) -> None:
-        await self._inner.sleep(interval)
-
-    def get_transport_class(self) -> Any:
-        return self._inner.get_transport_class()
-
-    async def wait_for(self, awaitable: Any, timeout: float | None) -> Any:
-        return await self._inner.wait_for(awaitable, timeout)
-
-
-class _Stream(dns.asyncbackend.StreamSocket):
+class _Stream:
     """A connection that is asked for as many octets as an answer announces (RFC 1035 §4.2.2)."""
 
     def __init__(self, inner: Any) -> None:
-        super().__init__(inner.family, inner.type)
         self._inner = inner
 
-    async def sendall(self, what: bytes, timeout: float | None) -> None:
-        await self._inner.sendall(what, timeout)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
 
-    async def recv(self, size: int, timeout: float | None) -> bytes:
-        if size > LARGEST:
-            raise TooLargeError
-        return bytes(await self._inner.recv(size, timeout))
+    async def __aenter__(self) -> Self:
+        return self
 
-    async def close(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._inner.close()
 
-    async def getpeername(self) -> Any:
-        return await self._inner.getpeername()
-
-    async def getsockname(self) -> Any:
-        return await self._inner.getsockname()
+    async def recv(self, size: int, timeout: float | None) -> Any:
+        if size > LARGEST:
+            raise TooLargeError
+        return await self._inner.recv(size, timeout)

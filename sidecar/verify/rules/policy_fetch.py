@@ -78,9 +78,9 @@ def judge_fetch(seen: DomainSeen, stakes: Stakes, now: float) -> tuple[Finding, 
         case NoAnswer(reason=reason):
             return (Finding.of(codes.POLICY_HOST_UNKNOWN, host, reason, "check again when the DNS answers"),)
         case Unseen() | LookFailed() as nothing:
-            failed = isinstance(nothing, LookFailed)
-            code, todo = (codes.POLICY_LOOK_FAILED, LOOK_AGAIN) if failed else (codes.POLICY_UNASKED, None)
-            return (Finding.of(code, url, nothing.reason, todo),)
+            if isinstance(nothing, Unseen):
+                return (Finding.of(codes.POLICY_UNASKED, url, nothing.reason),)
+            return (Finding.of(codes.POLICY_LOOK_FAILED, url, nothing.reason, LOOK_AGAIN),)
 
 
 def _answer(url: str, answer: PolicyAnswer, failure: Severity) -> tuple[Finding, ...]:
