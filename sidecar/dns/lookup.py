@@ -24,6 +24,7 @@ import dns.rdtypes.IN.AAAA
 import dns.resolver
 from dns.rdatatype import RdataType
 
+from sidecar.apart import apart
 from sidecar.dns.bounded import Bounded
 from sidecar.observed import Addresses, Caa, Kind, Question, Seen, Sight, Txt, Unseen
 from sidecar.unexpected import Unexpected
@@ -70,6 +71,8 @@ class Lookups:
     async def ask(self, questions: Iterable[Question], deadline_s: float) -> dict[Question, Sight[Any]]:
         """An answer to each question, at the latest `deadline_s` seconds from now; never raises for the DNS.
 
+        It is asked beside the caller's event loop, which decoding an answer of a stranger's zone might keep for long.
+
         The values by kind:
         - addresses: `Addresses`; A and AAAA were both answered. `cname` is the end of the chain of aliases.
         - mx: a tuple of hosts, the preferred first, lower-case and without a final dot. No MX at all and a
@@ -80,6 +83,9 @@ class Lookups:
         - txt: `Txt`, each record's strings joined. `cname` is the end of the chain of aliases.
         """
         wanted = list(dict.fromkeys(questions))
+        return await apart(lambda: self._ask(wanted, deadline_s)) if wanted else {}
+
+    async def _ask(self, wanted: Sequence[Question], deadline_s: float) -> dict[Question, Sight[Any]]:
         try:
             asking = _Asking(self._configured(), self._patience_s)
         except (dns.resolver.NoResolverConfiguration, OSError, ValueError) as error:
@@ -87,8 +93,7 @@ class Lookups:
             return {question: Unseen(reason, self._clock()) for question in wanted}
         tasks = {question: asyncio.create_task(self._sight(asking, question)) for question in wanted}
         try:
-            if tasks:
-                await asyncio.wait(tasks.values(), timeout=deadline_s)
+            await asyncio.wait(tasks.values(), timeout=deadline_s)
             late = f"no answer from the DNS within {deadline_s:g} s"
             return {
                 question: task.result() if task.done() else Unseen(late, self._clock())

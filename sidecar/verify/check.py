@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sidecar.apart import apart
 from sidecar.domainname import policy_host
 from sidecar.mtasts import Invalid, Policy, parse
 from sidecar.observed import Unseen
 from sidecar.unexpected import Unexpected
-from sidecar.verify.apart import apart
 from sidecar.verify.findings import Finding, Severity, worst
 from sidecar.verify.judge import judge
 from sidecar.verify.probe_codes import CHECK_FAILED

@@ -8,6 +8,11 @@ from sidecar.dns.bounded import LARGEST
 from sidecar.dns.lookup import Lookups
 from sidecar.observed import Kind, Question, Seen, Txt, Unseen
 from tests.dns.faulty import serving
+from tests.dns.prepared import SLOW, Prepared
+from tests.verify.internet import dns_server
+from tests.verify.steps import measured
+
+LAG_S = 0.1
 
 ASKED = Question(Kind.TXT, "example.test")
 
@@ -33,6 +38,19 @@ async def test_larger_answer_is_unseen_and_not_decoded() -> None:
     found = await asked(LARGEST + 600)
     assert isinstance(found, Unseen)
     assert str(LARGEST) in found.reason
+
+
+async def test_answer_is_decoded_beside_the_callers_loop() -> None:
+    """A zone's owner may choose names over which dnspython sits for a while."""
+    question = Question(Kind.MX, "example.test")
+    server = Prepared({("example.test.", "MX"): []}, "example.test", SLOW)
+    async with dns_server(server) as resolver:
+        lookups = Lookups(resolver, time.time, patience_s=10)
+        with measured() as steps:
+            found = (await lookups.ask([question], 20))[question]
+    assert isinstance(found, Seen)
+    assert len(found.value) == len(SLOW)
+    assert steps.longest_here < LAG_S
 
 
 async def test_what_nobody_foresaw_is_unseen() -> None:

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from sidecar.verify.apart import apart
+from sidecar.apart import apart
 
 
 def others() -> set[str]:
