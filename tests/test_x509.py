@@ -14,7 +14,10 @@ from sidecar.verify.probes.tls import certificate
 from sidecar.verify.rules.dane import judge_dane
 from sidecar.verify.seen import Answer, MxSeen, MxTls, Tlsa, Way
 from sidecar.x509 import reading
-from tests.verify.internet import MX_HOST, Kind, leaf
+from tests.verify.certificates import Kind, leaf
+from tests.verify.internet import (
+    MX_HOST,
+)
 
 GOOD = leaf(Kind.GOOD, MX_HOST).public_bytes(Encoding.DER)
 STRANGE = {

@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from sidecar.mailcow.certificates import CertificateFolder
 from sidecar.observed import Certificate, Certificates, Issuer, Seen, Unseen
-from tests.verify.internet import Kind, leaf
+from tests.verify.certificates import Kind, leaf
 
 NOW = 1_700_000_000.0
 START = datetime(2026, 8, 1, 12, 0, tzinfo=UTC)

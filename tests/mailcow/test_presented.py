@@ -10,7 +10,7 @@ import trustme
 from sidecar.mailcow.endpoint import Endpoint
 from sidecar.mailcow.presented import presented
 from sidecar.observed import Seen, Unseen
-from tests.verify.internet import Kind, server_context
+from tests.verify.certificates import Kind, server_context
 
 LOOPBACK = "127.0.0.1"
 

@@ -10,18 +10,17 @@ from dns.rcode import Rcode
 from sidecar.mtasts import Mode
 from sidecar.verify.findings import Severity
 from tests.dns.faulty import LOOPBACK, Reply, Silence
+from tests.verify.certificates import Kind, leaf
 from tests.verify.internet import (
     DOMAIN,
     MX_HOST,
     NOWHERE,
     POLICY_HOST,
     SHORT_S,
-    Kind,
     Mail,
     Web,
     World,
     closed_port,
-    leaf,
     meant,
 )
 

@@ -13,16 +13,15 @@ from sidecar.verify.findings import Finding
 from sidecar.verify.probes.way import Place
 from tests.dns.faulty import LOOPBACK
 from tests.verify.cases import CASES, NOTICE, OK, TLSA, UNKNOWN, Case
+from tests.verify.certificates import Kind, leaf
 from tests.verify.internet import (
     DOMAIN,
     MX_HOST,
     Dnssec,
-    Kind,
     World,
     closed_port,
     dns_server,
     internet,
-    leaf,
     mail_server,
     meant,
     seen_in,

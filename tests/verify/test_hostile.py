@@ -16,17 +16,16 @@ from sidecar.verify.probes.way import HOUR_S, MOST_CONNECTIONS, Allowance
 from sidecar.verify.rules.mx_match import MOST_HOSTS
 from tests.dns.faulty import LOOPBACK
 from tests.dns.prepared import SLOW, Prepared
+from tests.verify.certificates import Kind, server_context
 from tests.verify.internet import (
     DOMAIN,
     POLICY_HOST,
-    Kind,
     World,
     closed_port,
     dns_server,
     internet,
     meant,
     port_of,
-    server_context,
 )
 from tests.verify.steps import measured
 
