@@ -24,7 +24,10 @@ import dns.rdtypes.IN.AAAA
 import dns.resolver
 from dns.rdatatype import RdataType
 
+from sidecar.apart import apart
+from sidecar.dns.bounded import Bounded
 from sidecar.observed import Addresses, Caa, Kind, Question, Seen, Sight, Txt, Unseen
+from sidecar.unexpected import Unexpected
 
 CONCURRENT = 50
 TRY_S = 2.0
@@ -63,9 +66,12 @@ class Lookups:
         self._clock = clock
         self._patience_s = patience_s
         self._resolver: dns.asyncresolver.Resolver | None = None
+        self._unexpected = Unexpected()
 
     async def ask(self, questions: Iterable[Question], deadline_s: float) -> dict[Question, Sight[Any]]:
         """An answer to each question, at the latest `deadline_s` seconds from now; never raises for the DNS.
+
+        It is asked beside the caller's event loop, which decoding an answer of a stranger's zone might keep for long.
 
         The values by kind:
         - addresses: `Addresses`; A and AAAA were both answered. `cname` is the end of the chain of aliases.
@@ -78,6 +84,9 @@ class Lookups:
         - txt: `Txt`, each record's strings joined. `cname` is the end of the chain of aliases.
         """
         wanted = list(dict.fromkeys(questions))
+        return await apart(lambda: self._ask(wanted, deadline_s)) if wanted else {}
+
+    async def _ask(self, wanted: Sequence[Question], deadline_s: float) -> dict[Question, Sight[Any]]:
         try:
             asking = _Asking(self._configured(), self._patience_s)
         except (dns.resolver.NoResolverConfiguration, OSError, ValueError) as error:
@@ -85,8 +94,7 @@ class Lookups:
             return {question: Unseen(reason, self._clock()) for question in wanted}
         tasks = {question: asyncio.create_task(self._sight(asking, question)) for question in wanted}
         try:
-            if tasks:
-                await asyncio.wait(tasks.values(), timeout=deadline_s)
+            await asyncio.wait(tasks.values(), timeout=deadline_s)
             late = f"no answer from the DNS within {deadline_s:g} s"
             return {
                 question: task.result() if task.done() else Unseen(late, self._clock())
@@ -113,6 +121,8 @@ class Lookups:
                     return Unseen("this is no question for the DNS", self._clock())
         except _NoAnswerError as error:
             return Unseen(str(error), self._clock())
+        except Exception as error:  # noqa: BLE001 - whatever a zone holds, it is the trouble of this one question
+            return Unseen(self._unexpected.reason(question.name, error), self._clock())
         return Seen(value, self._clock())
 
     def _configured(self) -> dns.asyncresolver.Resolver:
@@ -134,6 +144,7 @@ class _Asking:
 
     resolver: dns.asyncresolver.Resolver
     patience_s: float
+    backend: Bounded = field(default_factory=Bounded)
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONCURRENT))
     under_way: dict[tuple[dns.name.Name, RdataType], asyncio.Task[_Records]] = field(default_factory=dict)
 
@@ -155,7 +166,12 @@ class _Asking:
         async with self.places:
             try:
                 answer = await self.resolver.resolve(
-                    name, kind, raise_on_no_answer=False, lifetime=self.patience_s, search=False
+                    name,
+                    kind,
+                    raise_on_no_answer=False,
+                    lifetime=self.patience_s,
+                    search=False,
+                    backend=self.backend,
                 )
             except dns.resolver.NXDOMAIN as error:
                 return _Records((), _alias(name, error.canonical_name))

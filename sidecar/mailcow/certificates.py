@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from sidecar.observed import Certificate, Certificates, Issuer, Seen, Sight, Unseen
+from sidecar.x509 import reading
 
 SSL = Path("data/assets/ssl")
 _NO_CERTIFICATES = frozenset({"acme", "backups"})
@@ -130,21 +131,24 @@ def _names_with_certificate(folder: Path) -> Iterator[str]:
 
 def _leaf(path: Path, data: bytes, folder: str) -> Certificate:
     try:
-        return described(x509.load_pem_x509_certificate(data), folder)
+        with reading():
+            found = x509.load_pem_x509_certificate(data)
+        return described(found, folder)
     except ValueError as error:
         raise _UnreadableError(f"{path} holds no certificate, or only a part of one: {error}") from error
 
 
 def described(found: x509.Certificate, folder: str) -> Certificate:
     """A certificate as decisions see it; raises ValueError where it is malformed within."""
-    return Certificate(
-        folder=folder,
-        names=_names(found),
-        not_before=found.not_valid_before_utc.timestamp(),
-        not_after=found.not_valid_after_utc.timestamp(),
-        issuer=_issuer(found.issuer),
-        fingerprint=found.fingerprint(SHA256()).hex(),
-    )
+    with reading():
+        return Certificate(
+            folder=folder,
+            names=_names(found),
+            not_before=found.not_valid_before_utc.timestamp(),
+            not_after=found.not_valid_after_utc.timestamp(),
+            issuer=_issuer(found.issuer),
+            fingerprint=found.fingerprint(SHA256()).hex(),
+        )
 
 
 def _names(found: x509.Certificate) -> frozenset[str]:

@@ -13,6 +13,7 @@ from cryptography import x509
 from sidecar.mailcow.certificates import described
 from sidecar.mailcow.endpoint import Endpoint
 from sidecar.observed import Certificate, Seen, Sight, Unseen
+from sidecar.x509 import reading
 
 DEADLINE_S = 5.0
 
@@ -33,6 +34,8 @@ async def presented(endpoint: Endpoint, name: str, now: float) -> Sight[Certific
                 found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
             finally:
                 writer.transport.abort()
-        return Seen(described(x509.load_der_x509_certificate(found), ""), now)
+        with reading():
+            read = x509.load_der_x509_certificate(found)
+        return Seen(described(read, ""), now)
     except (OSError, TimeoutError, ValueError, TypeError) as error:
         return Unseen(f"the certificate of {endpoint.host} could not be looked at: {error}", now)

@@ -15,7 +15,7 @@ from sidecar.clock import Clock
 from sidecar.errors import SidecarError
 from sidecar.mtasts import Policy
 from sidecar.observed import Conf, SenderView
-from sidecar.verify.check import Checked, Probing, Wanted, check_many
+from sidecar.verify.check import Checked, Probing, Standing, Wanted, check_many
 from sidecar.verify.probes.way import Place
 from sidecar.verify.seen import Meant
 
@@ -48,6 +48,7 @@ class Checker:
     total: int = 0
     done: int = 0
     """Progress of the batches since the looker was idle last."""
+    _standing: Standing = field(default_factory=Standing)
     _found: list[SenderView] = field(default_factory=list)
     _left: int = 0
     """Domains that were due beyond the last batch."""
@@ -81,7 +82,7 @@ class Checker:
 
     async def _batch(self, wanted: list[Wanted], probing: Probing) -> None:
         try:
-            for checked in await check_many(wanted, probing, self.clock.now):
+            for checked in await check_many(wanted, probing, self.clock.now, self._standing):
                 self._found.append(view_of(checked))
             self.trouble = None
         except SidecarError as error:

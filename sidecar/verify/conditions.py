@@ -41,7 +41,7 @@ _FALSE: dict[ConditionType, tuple[Code, ...]] = {
 _FAMILIES: dict[ConditionType, tuple[str, ...]] = {
     ConditionType.POLICY_SERVED: ("policy-",),
     ConditionType.RECORD_PUBLISHED: ("txt-", "record-", "id-", "dnssec-"),
-    ConditionType.MX_COVERED: ("mx-covered", "mx-uncovered", "mx-none", "mx-null", "mx-unknown"),
+    ConditionType.MX_COVERED: ("mx-covered", "mx-uncovered", "mx-none", "mx-null", "mx-unknown", "mx-many"),
     ConditionType.MX_AUTHENTICATED: ("mx-",),
     ConditionType.REPORTS_WANTED: ("tlsrpt-",),
 }
@@ -59,7 +59,9 @@ def conditions_of(findings: Sequence[Finding]) -> dict[ConditionType, Judgement]
 def _about(kind: ConditionType, findings: Iterable[Finding]) -> list[Finding]:
     found = [f for f in findings if f.code.startswith(_FAMILIES[kind])]
     if kind is ConditionType.MX_AUTHENTICATED:
-        return [f for f in found if not f.code.startswith(_FAMILIES[ConditionType.MX_COVERED])]
+        records = _FAMILIES[ConditionType.MX_COVERED]
+        # Hosts that were not looked at are neither known to be covered nor to be authenticated.
+        return [f for f in found if not f.code.startswith(records) or f.code == codes.MX_MANY.name]
     return found
 
 

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from sidecar.mtasts import Mode
-from sidecar.verify.findings import Finding
+from sidecar.verify import probe_codes as codes
+from sidecar.verify.findings import Finding, worst
 from sidecar.verify.lint import Judged
 from sidecar.verify.rules.caa import judge_caa
 from sidecar.verify.rules.dane import judge_dane
@@ -16,6 +17,8 @@ from sidecar.verify.rules.txt_dns import candidates, judge_txt
 from sidecar.verify.seen import Answer, DomainSeen, Meant
 from sidecar.verify.stakes import Stakes
 
+MOST = 100
+"""Findings kept of one domain."""
 LONGEST = 1000
 """Characters of a message."""
 
@@ -36,7 +39,24 @@ def judge(seen: DomainSeen, meant: Meant | None, now: float) -> tuple[Finding, .
         *(finding for host in hosts for finding in judge_dane(host)),
         *judge_caa(seen, stakes),
     )
-    return tuple(_printable(finding) for finding in findings)
+    return tuple(_printable(finding) for finding in _kept(seen.domain, findings))
+
+
+def _kept(domain: str, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """At most MOST findings: the worst, in their order, and one that says how many there are more.
+
+    What is left out is never worse than what stays, so nothing looks better for it.
+    """
+    if len(findings) <= MOST:
+        return findings
+    worst_first = sorted(range(len(findings)), key=lambda place: -findings[place].severity.rank)
+    left_out = tuple(findings[place] for place in worst_first[MOST - 1 :])
+    severity = max(codes.FINDINGS_MANY.severity, worst(left_out), key=lambda found: found.rank)
+    message = f"{len(left_out)} findings more, none of them worse than those shown"
+    more = Finding.of(
+        codes.FINDINGS_MANY, domain, message, "mend what is shown, then check again", severity=severity
+    )
+    return (*(findings[place] for place in sorted(worst_first[: MOST - 1])), more)
 
 
 def _printable(finding: Finding) -> Finding:

@@ -47,6 +47,9 @@ POLICY_UNREACHABLE = Code(
     "policy-unreachable", _UNKNOWN, _S33, "No connection to the policy host came about from here."
 )
 POLICY_UNASKED = Code("policy-unasked", _UNKNOWN, _S33, "The policy was not asked for.")
+POLICY_LOOK_FAILED = Code(
+    "policy-look-failed", _UNKNOWN, _S33, "The look at the policy host failed within the sidecar."
+)
 POLICY_TIMEOUT = Code(
     "policy-timeout", _ERROR, _S33, "The policy host takes longer than the minute that senders wait."
 )
@@ -84,6 +87,12 @@ MX_UNCOVERED = Code("mx-uncovered", _CRITICAL, _S41, "An MX host matches no patt
 MX_PATTERN_UNUSED = Code("mx-pattern-unused", _NOTICE, _S41, "A pattern of the policy matches no MX host.")
 MX_NONE = Code("mx-none", _NOTICE, "RFC 5321 §5.1", "There is no MX record: senders use the domain itself.")
 MX_NULL = Code("mx-null", _NOTICE, "RFC 7505 §3", "A null MX says that the domain takes no mail.")
+MX_MANY = Code(
+    "mx-many",
+    _UNKNOWN,
+    "RFC 5321 §5.1",
+    "There are more MX hosts than are looked at: nothing is said of the rest.",
+)
 MX_UNKNOWN = Code("mx-unknown", _UNKNOWN, "RFC 5321 §5.1", "The DNS did not answer for the MX records.")
 
 # --- MX hosts on port 25
@@ -96,6 +105,7 @@ MX_HOST_UNKNOWN = Code(
 MX_REFUSED = Code("mx-refused", _UNKNOWN, _S42, "The MX host refused the connection from here.")
 MX_UNREACHABLE = Code("mx-unreachable", _UNKNOWN, _S42, "No connection to the MX host came about from here.")
 MX_UNASKED = Code("mx-unasked", _UNKNOWN, _S42, "The MX host was not probed.")
+MX_LOOK_FAILED = Code("mx-look-failed", _UNKNOWN, _S42, "The look at the MX host failed within the sidecar.")
 MX_WONT_TALK = Code(
     "mx-wont-talk", _UNKNOWN, _S42, "The MX host was reached, and did not go through a conversation with us."
 )
@@ -166,6 +176,17 @@ CAA_OTHER = Code(
     "CAA forbids Let's Encrypt, and another issuer's certificate is in use.",
 )
 CAA_UNKNOWN = Code("caa-unknown", _UNKNOWN, _CAA, "The DNS did not answer for the CAA records.")
+
+# --- the check itself
+CHECK_FAILED = Code(
+    "check-failed", _UNKNOWN, "RFC 8461 §5", "The check of the domain failed within the sidecar."
+)
+FINDINGS_MANY = Code(
+    "findings-many",
+    _NOTICE,
+    "RFC 8461 §5",
+    "More was found than is kept: the worst is shown, the rest counted.",
+)
 
 ALL: tuple[Code, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Code))
 """In the order of the text above."""

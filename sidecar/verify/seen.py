@@ -83,14 +83,14 @@ class TlsTrouble(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A server's certificate; dates are Unix seconds, `der` is the certificate itself."""
+    """A server's certificate; dates are Unix seconds (None: cannot be read), `der` is itself."""
 
-    names: tuple[str, ...]
-    """The DNS names of its subjectAltName, lower-case."""
+    names: tuple[str, ...] | None
+    """DNS names of its subjectAltName, lower-case, the first of many; None: they cannot be read."""
     issuer: str
     """The issuer's organisation, else its common name."""
-    not_before: float
-    not_after: float
+    not_before: float | None
+    not_after: float | None
     der: bytes = field(repr=False)
 
 
@@ -137,6 +137,14 @@ class TlsFailure:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class LookFailed:
+    """The look itself failed, by something that nobody foresaw: nothing is known of the server."""
+
+    reason: str
+    at: float
+
+
 # --- the policy ------------------------------------------------------------------------------------------
 
 
@@ -166,7 +174,7 @@ class PolicyFailure:
 
 
 PolicyFetch: TypeAlias = (
-    PolicyAnswer | PolicyFailure | TlsFailure | Unreachable | NoAddress | NoAnswer | Unseen
+    PolicyAnswer | PolicyFailure | TlsFailure | Unreachable | NoAddress | NoAnswer | Unseen | LookFailed
 )
 
 # --- MX --------------------------------------------------------------------------------------------------
@@ -201,7 +209,7 @@ class MxWontTalk:
 
 
 MxProbe: TypeAlias = (
-    MxTls | MxNoStartTls | MxWontTalk | TlsFailure | Unreachable | NoAddress | NoAnswer | Unseen
+    MxTls | MxNoStartTls | MxWontTalk | TlsFailure | Unreachable | NoAddress | NoAnswer | Unseen | LookFailed
 )
 
 
@@ -239,6 +247,6 @@ class DomainSeen:
     """The preferred first, lower-case, without a final dot; `NULL_MX` for a null MX."""
     policy: PolicyFetch
     hosts: Mapping[str, MxSeen]
-    """By MX host; of a domain without MX the domain itself (RFC 5321 §5.1)."""
+    """By MX host, as far as they were looked at; of a domain without MX the domain itself (RFC 5321 §5.1)."""
     caa: Sight[Caa]
     at: float

@@ -19,7 +19,11 @@ import dns.rrset
 from aiosmtpd.smtp import SMTP
 
 from tests.dns.faulty import LOOPBACK
-from tests.verify.internet import POLICY, Kind, authority, port_of, root_file, server_context
+from tests.verify.certificates import Kind, authority, root_file, server_context
+from tests.verify.internet import (
+    POLICY,
+    port_of,
+)
 
 MX_HOST = "mail.bench.test"
 NAMES = 100

@@ -15,7 +15,13 @@ from sidecar.verify import probe_codes
 from sidecar.verify.check import Checked, Probing
 from sidecar.verify.findings import Finding, Severity
 from tests.dns.faulty import LOOPBACK
-from tests.verify.internet import DOMAIN, Kind, Mail, World, internet, root_file
+from tests.verify.certificates import Kind, root_file
+from tests.verify.internet import (
+    DOMAIN,
+    Mail,
+    World,
+    internet,
+)
 
 
 def parsed(*arguments: str) -> argparse.Namespace:

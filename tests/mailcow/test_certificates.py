@@ -16,6 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from sidecar.mailcow.certificates import CertificateFolder
 from sidecar.observed import Certificate, Certificates, Issuer, Seen, Unseen
+from tests.verify.certificates import Kind, leaf
 
 NOW = 1_700_000_000.0
 START = datetime(2026, 8, 1, 12, 0, tzinfo=UTC)
@@ -285,3 +286,10 @@ def test_private_keys_are_not_opened(tmp_path: Path, ssl: Path) -> None:
     os.mkfifo(ssl / "key.pem")
     assert stat.S_ISFIFO((ssl / "key.pem").stat().st_mode)
     assert seen(tmp_path).server is not None
+
+
+@pytest.mark.parametrize("kind", [Kind.UNREADABLE, Kind.TWICE])
+def test_certificate_that_cannot_be_read_is_unseen(tmp_path: Path, ssl: Path, kind: Kind) -> None:
+    """Whatever cryptography raises over it: a pass goes on without."""
+    put(ssl / "cert.pem", leaf(kind, "mail.example.test"))
+    assert "cert.pem holds no certificate" in unseen(tmp_path)

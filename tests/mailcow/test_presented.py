@@ -10,6 +10,7 @@ import trustme
 from sidecar.mailcow.endpoint import Endpoint
 from sidecar.mailcow.presented import presented
 from sidecar.observed import Seen, Unseen
+from tests.verify.certificates import Kind, server_context
 
 LOOPBACK = "127.0.0.1"
 
@@ -63,3 +64,14 @@ async def test_server_that_cannot_be_asked_is_unseen() -> None:
     assert isinstance(
         await presented(Endpoint(False, LOOPBACK, port, ("a.example",)), "a.example", 1.0), Unseen
     )
+
+
+async def test_certificate_that_cannot_be_read_is_unseen() -> None:
+    """Whatever cryptography raises over it: a pass goes on without."""
+    context = server_context(Kind.UNREADABLE, "mail.example.org")
+    server = await asyncio.start_server(lambda _, writer: writer.close(), LOOPBACK, 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    found = await presented(Endpoint(True, LOOPBACK, port, ("a.example",)), "a.example", 1.0)
+    server.close()
+    await server.wait_closed()
+    assert isinstance(found, Unseen)

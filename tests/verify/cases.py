@@ -10,18 +10,17 @@ from dns.rcode import Rcode
 from sidecar.mtasts import Mode
 from sidecar.verify.findings import Severity
 from tests.dns.faulty import LOOPBACK, Reply, Silence
+from tests.verify.certificates import Kind, leaf
 from tests.verify.internet import (
     DOMAIN,
     MX_HOST,
     NOWHERE,
     POLICY_HOST,
     SHORT_S,
-    Kind,
     Mail,
     Web,
     World,
     closed_port,
-    leaf,
     meant,
 )
 
@@ -103,6 +102,13 @@ ALIAS = both(
     dns(TXT, "CNAME", ["_mta-sts.hoster.test."]),
     txt("v=STSv1; id=1;", name="_mta-sts.hoster.test."),
 )
+MANY = both(
+    setting(probing={"smtp_port": closed_port()}),
+    dns(f"{DOMAIN}.", "MX", [f"{number} mx{number}.{DOMAIN}." for number in range(50)]),
+)
+FULL = b"version: STSv1\nmode: enforce\nmax_age: 604800\n" + b"".join(
+    b"mx: %d.2.3.4\n" % number for number in range(3000)
+)
 CASES = (
     # --- TXT
     Case("txt-found", OK, setting(), "20260101"),
@@ -151,6 +157,8 @@ CASES = (
     Case("policy-timeout", ERROR, setting(web=Web.HANG, probing={"https_s": SHORT_S}), "no answer within"),
     Case("policy-broken", ERROR, setting(web=Web.CLOSE), "closed without an answer"),
     Case("policy-broken", ERROR, setting(headers={"Content-Length": "9000"}), "early", name="cut-off"),
+    Case("policy-look-failed", UNKNOWN, setting(bug="probes.policy.get"), "LookupError"),
+    Case("policy-broken", ERROR, setting(body=b"", status="100 Continue"), "closed", name="interim-alone"),
     Case(
         "policy-redirect",
         ERROR,
@@ -180,6 +188,7 @@ CASES = (
     Case("policy-differs", ERROR, setting(meant=meant(Mode.TESTING)), "mode enforce instead of testing"),
     Case("mx-covered", OK, setting(), MX_HOST),
     Case("mx-covered", OK, setting(mx="*.example.test"), name="wildcard"),
+    Case("mx-many", UNKNOWN, MANY, "50 MX hosts; only the 20 preferred"),
     Case("mx-uncovered", CRITICAL, setting(mx="mx.example.test"), MX_HOST),
     Case("mx-uncovered", CRITICAL, setting(mx="*.test"), name="wildcard-takes-one-label"),
     Case("mx-uncovered", WARNING, setting(mx="mx.example.test", mode="testing"), name="testing"),
@@ -198,6 +207,7 @@ CASES = (
     Case("mx-unreachable", UNKNOWN, dns(f"{MX_HOST}.", "A", [NOWHERE])),
     Case("mx-unasked", UNKNOWN, setting(probing={"smtp": False})),
     Case("mx-wont-talk", UNKNOWN, setting(mail=Mail.RUDE), "554 5.7.1 not you"),
+    Case("mx-look-failed", UNKNOWN, setting(bug="probes.smtp.peer_certificate"), "LookupError"),
     Case("mx-no-starttls", CRITICAL, setting(mail=Mail.PLAIN), "not offered"),
     Case("mx-no-starttls", CRITICAL, setting(mail=Mail.NOT_NOW), "454", name="refused"),
     Case(
@@ -217,6 +227,14 @@ CASES = (
     Case("mx-cert-not-yet-valid", CRITICAL, setting(mail_tls=Kind.NOT_YET)),
     Case("mx-cert-name", CRITICAL, setting(mail_tls=Kind.WRONG_NAME), "it has elsewhere.test"),
     Case("mx-cert-self-signed", CRITICAL, setting(mail_tls=Kind.SELF_SIGNED)),
+    Case("mx-cert-self-signed", CRITICAL, setting(mail_tls=Kind.UNREADABLE), name="unreadable"),
+    Case(
+        "mx-tls",
+        OK,
+        setting(mail_tls=Kind.UNREADABLE_GOOD),
+        "Authority of the tests",
+        name="names-unreadable",
+    ),
     Case("mx-cert-issuer", CRITICAL, setting(mail_tls=Kind.UNKNOWN_ISSUER)),
     Case("mx-cert-ending", WARNING, setting(mail_tls=Kind.ENDING), "ends on "),
     # --- TLSRPT
@@ -260,6 +278,9 @@ CASES = (
         name="not-seen",
     ),
     Case("caa-unknown", UNKNOWN, dns(f"{DOMAIN}.", "CAA", Rcode.SERVFAIL)),
+    # --- the check itself
+    Case("check-failed", UNKNOWN, setting(bug="check.judge"), "LookupError"),
+    Case("findings-many", NOTICE, setting(body=FULL, meant=meant()), "findings more"),
     # --- what nobody looks for
     Case("policy-status", NOTICE, both(txt(), setting(status="404 Not Found")), name="without-a-record"),
     Case(

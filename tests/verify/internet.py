@@ -4,33 +4,25 @@ Real TLS, a real SMTP server (aiosmtpd), and DNS out of a table. Change a `World
 """
 
 import asyncio
-import datetime as dt
 import logging
-import ssl
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
+from unittest.mock import patch
 
 import dns.flags
 import dns.message
-import trustme
 from aiosmtpd.smtp import SMTP
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from dns.rcode import Rcode
 
 from sidecar.mtasts import Mode, Policy
 from sidecar.verify.check import Checked, Probing, check
 from sidecar.verify.seen import Meant
 from tests.dns.faulty import LOOPBACK, FaultyDns, Reply
+from tests.verify.certificates import Kind, root_file, server_context
 
 logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # else each refused handshake logs a trace
 
@@ -39,25 +31,6 @@ POLICY = "version: STSv1\nmode: {mode}\nmax_age: 604800\nmx: {mx}\n"
 SHORT_S = 0.6
 NOWHERE = "255.255.255.255"
 """Never takes a TCP connection, and says so at once."""
-
-
-class Kind(Enum):
-    """What a server's certificate and TLS are like."""
-
-    GOOD = auto()
-    EXPIRED = auto()
-    NOT_YET = auto()
-    ENDING = auto()
-    WRONG_NAME = auto()
-    ONLY_COMMON_NAME = auto()
-    SELF_SIGNED = auto()
-    UNKNOWN_ISSUER = auto()
-    OLD = auto()
-    """The alert of a server whose TLS is older than the client's (a whole such server is in the system tests)."""
-    NONSENSE = auto()
-    """Octets that are no TLS."""
-    CLOSED = auto()
-    """The connection ends in the handshake."""
 
 
 class Web(Enum):
@@ -105,6 +78,8 @@ class World:
     ours: bool = False
     probing: dict[str, Any] = field(default_factory=dict)
     """Options over those that lead to this internet."""
+    bug: str | None = None
+    """The function of sidecar.verify in which something goes wrong that nobody foresaw."""
     inside: bool = False
     """The public addresses cannot be reached, those inside mailcow's network can."""
 
@@ -141,91 +116,6 @@ GOOD_DNS: Mapping[tuple[str, str], Reply] = {
 def meant(mode: Mode = Mode.ENFORCE, mx: str = MX_HOST, *, shared: bool = False) -> Meant:
     """A policy that somebody means."""
     return Meant(Policy(mode, 604800, (mx,)), shared)
-
-
-# --- certificates ----------------------------------------------------------------------------------------
-
-
-@lru_cache
-def authority() -> trustme.CA:
-    """The authority that checks trust."""
-    return trustme.CA(organization_name="Authority of the tests")
-
-
-@lru_cache
-def root_file() -> Path:
-    """Its root, as a file that lives as long as the process."""
-    folder = tempfile.TemporaryDirectory()
-    _KEPT.append(folder)
-    path = Path(folder.name) / "root.pem"
-    authority().cert_pem.write_to_path(path)
-    return path
-
-
-_KEPT: list[object] = []
-
-
-@lru_cache
-def chain(kind: Kind, name: str) -> bytes:
-    """Key and certificates (PEM) of a server of this name."""
-    now = dt.datetime.now(dt.UTC)
-    day = dt.timedelta(days=1)
-    dates: dict[str, Any] = {}
-    if kind is Kind.EXPIRED:
-        dates = {"not_before": now - 30 * day, "not_after": now - day}
-    elif kind is Kind.NOT_YET:
-        dates = {"not_before": now + day, "not_after": now + 30 * day}
-    elif kind is Kind.ENDING:
-        dates = {"not_before": now - 80 * day, "not_after": now + 5 * day}
-    if kind is Kind.SELF_SIGNED:
-        return _self_signed(name)
-    issuer = trustme.CA() if kind is Kind.UNKNOWN_ISSUER else authority()
-    if kind is Kind.ONLY_COMMON_NAME:
-        return issuer.issue_cert(
-            "other@example.test", common_name=name
-        ).private_key_and_cert_chain_pem.bytes()
-    named = "elsewhere.test" if kind is Kind.WRONG_NAME else name
-    return issuer.issue_cert(named, **dates).private_key_and_cert_chain_pem.bytes()
-
-
-def leaf(kind: Kind, name: str) -> x509.Certificate:
-    """The server's own certificate."""
-    return x509.load_pem_x509_certificates(chain(kind, name))[0]
-
-
-def _self_signed(name: str) -> bytes:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=100))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    return key.private_bytes(pem, pkcs8, serialization.NoEncryption()) + built.public_bytes(pem)
-
-
-def server_context(kind: Kind, name: str) -> ssl.SSLContext:
-    """What a server of this kind and name does TLS with."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with _as_file(chain(kind, name)) as path:
-        context.load_cert_chain(path)
-    return context
-
-
-@contextmanager
-def _as_file(content: bytes) -> Iterator[Path]:
-    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
-        file.write(content)
-        file.flush()
-        yield Path(file.name)
 
 
 # --- servers ---------------------------------------------------------------------------------------------
@@ -389,7 +279,13 @@ async def internet(world: World) -> AsyncIterator[Probing]:
             https_port=https_port,
             smtp_port=smtp_port,
         )
-        yield replace(probing, **world.probing)
+        with patch(f"sidecar.verify.{world.bug}", broken) if world.bug else nullcontext():
+            yield replace(probing, **world.probing)
+
+
+def broken(*_: object, **__: object) -> NoReturn:
+    """Nobody foresaw this."""
+    raise LookupError("a bug of the tests")
 
 
 async def seen_in(world: World) -> Checked:

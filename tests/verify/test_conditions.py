@@ -15,7 +15,7 @@ GOOD = {
     AUTHENTICATED: probe_codes.MX_TLS,
     REPORTS: probe_codes.TLSRPT_FOUND,
 }
-NO_CONDITION = ("dane-", "caa-", "match-")
+NO_CONDITION = ("dane-", "caa-", "match-", "check-", "findings-")
 """What is read and reported only: neither senders that go by MTA-STS nor the policy depend on it."""
 OWN_EFFECT = {
     "txt-nxdomain": (RECORD, Status.FALSE),
@@ -24,10 +24,13 @@ OWN_EFFECT = {
     "mx-null": (COVERED, Status.FALSE),
     "mx-uncovered": (COVERED, Status.FALSE),
     "mx-unknown": (COVERED, Status.UNKNOWN),
+    "mx-many": (COVERED, Status.UNKNOWN),
     "tlsrpt-none": (REPORTS, Status.FALSE),
     "mx-host-missing": (AUTHENTICATED, Status.UNKNOWN),
 }
 """Where the severity alone does not say it."""
+AND_AUTHENTICATED = {"mx-many"}
+"""Of hosts that were not looked at neither the one nor the other is known."""
 FAMILY = {
     "policy-": SERVED,
     "txt-": RECORD,
@@ -39,8 +42,15 @@ FAMILY = {
 }
 
 
-def effect(code: Code) -> tuple[ConditionType, Status] | None:
+def effects(code: Code) -> list[tuple[ConditionType, Status]]:
     """What a finding of this code does to conditions that all else makes true."""
+    found = effect(code)
+    also = [(AUTHENTICATED, Status.UNKNOWN)] if code.name in AND_AUTHENTICATED else []
+    return [*([found] if found is not None else []), *also]
+
+
+def effect(code: Code) -> tuple[ConditionType, Status] | None:
+    """The same, of the condition that its name or OWN_EFFECT gives."""
     if code.name in OWN_EFFECT:
         return OWN_EFFECT[code.name]
     if code.name.startswith(NO_CONDITION):
@@ -59,7 +69,7 @@ def test_each_code_touches_its_condition_and_no_other(code: Code) -> None:
     findings = [Finding.of(one, "example.org", "good") for one in GOOD.values()]
     judged = conditions_of([*findings, Finding.of(code, "example.org", "found")])
     touched = [(kind, one.status) for kind, one in judged.items() if one.status is not Status.TRUE]
-    assert touched == [found for found in [effect(code)] if found is not None]
+    assert touched == effects(code)
     assert all(judged[kind].reason == code.name for kind, _ in touched)
 
 

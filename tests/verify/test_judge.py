@@ -164,7 +164,7 @@ def test_only_enforce_makes_mx_trouble_critical(seen: DomainSeen) -> None:
 def test_what_is_no_certificate_has_no_names() -> None:
     """A server may send anything."""
     found = certificate(b"no DER")
-    assert (found.names, found.not_after) == ((), 0.0)
+    assert (found.names, found.not_after) == (None, None)
 
 
 def test_codes_are_unique_and_tell_a_sentence() -> None:

@@ -27,8 +27,10 @@ import dns.resolver
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
+from sidecar.dns.bounded import Bounded
 from sidecar.dns.lookup import EDNS_PAYLOAD, TRY_S, issue_values
 from sidecar.observed import Caa, Seen, Sight, Unseen
+from sidecar.unexpected import Unexpected
 from sidecar.verify.seen import NULL_MX, Answer, Asked, NoAnswer, Silence, Tlsa
 
 _BOGUS_EDE = frozenset({5, 6, 7, 8, 9, 10, 11, 12})
@@ -47,11 +49,19 @@ class Asking:
     """
 
     def __init__(
-        self, resolver: tuple[str, int] | None, clock: Callable[[], float], *, patience_s: float, places: int
+        self,
+        resolver: tuple[str, int] | None,
+        clock: Callable[[], float],
+        *,
+        patience_s: float,
+        places: int,
+        unexpected: Unexpected,
     ) -> None:
         self._address = resolver
         self._clock = clock
         self._patience_s = patience_s
+        self._unexpected = unexpected
+        self._backend = Bounded()
         self._places = asyncio.Semaphore(places)
         self._resolvers: dict[int, dns.asyncresolver.Resolver] = {}
         self._asked: dict[tuple[str, RdataType], asyncio.Task[Asked[dns.rdata.Rdata]]] = {}
@@ -108,8 +118,14 @@ class Asking:
     async def _records(self, name: str, kind: RdataType) -> Asked[dns.rdata.Rdata]:
         task = self._asked.get((name, kind))
         if task is None:
-            task = self._asked[name, kind] = asyncio.create_task(self._ask(name, kind))
+            task = self._asked[name, kind] = asyncio.create_task(self._contained(name, kind))
         return await asyncio.shield(task)
+
+    async def _contained(self, name: str, kind: RdataType) -> Asked[dns.rdata.Rdata]:
+        try:
+            return await self._ask(name, kind)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the trouble of this one name
+            return self._no_answer(Silence.OTHER, self._unexpected.reason(name, error))
 
     async def _ask(self, name: str, kind: RdataType) -> Asked[dns.rdata.Rdata]:
         asked = f"asking for {dns.rdatatype.to_text(kind)} of {name}"
@@ -144,13 +160,18 @@ class Asking:
     async def _resolve(self, name: dns.name.Name, kind: RdataType, flags: int) -> Answer[dns.rdata.Rdata]:
         try:
             found = await self._resolver(flags).resolve(
-                name, kind, raise_on_no_answer=False, lifetime=self._patience_s, search=False
+                name,
+                kind,
+                raise_on_no_answer=False,
+                lifetime=self._patience_s,
+                search=False,
+                backend=self._backend,
             )
         except dns.resolver.NXDOMAIN as error:
             response: dns.message.Message = error.kwargs["responses"][error.kwargs["qnames"][0]]
             return Answer((), False, _alias(name, error.canonical_name), _authentic(response), self._clock())
         # Servers shuffle records, and the same ones are to be the same value.
-        records = tuple(sorted(found.rrset or ()))
+        records = tuple(sorted(found.rrset or (), key=_order))
         alias = _alias(name, found.canonical_name)
         return Answer(records, True, alias, _authentic(found.response), self._clock())
 
@@ -193,6 +214,13 @@ def _only(found: Asked[dns.rdata.Rdata], convert: Callable[[dns.rdata.Rdata], R 
     values = (convert(record) for record in found.records)
     records = tuple(dict.fromkeys(value for value in values if value is not None))
     return Answer(records, found.exists, found.alias, found.authentic, found.at)
+
+
+def _order(record: dns.rdata.Rdata) -> tuple[int, bytes]:
+    """Of MX hosts, the preferred first. Records compared as dnspython does it take seconds where names have many labels."""
+    if isinstance(record, dns.rdtypes.ANY.MX.MX):
+        return record.preference, b".".join(record.exchange.labels).lower()
+    return 0, record.to_digestable()
 
 
 def _joined(record: dns.rdata.Rdata) -> bytes | None:

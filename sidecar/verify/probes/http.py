@@ -1,29 +1,36 @@
 """One GET of a policy over an open TLS connection: what came back, whole or cut off at the limit.
 
-Why no client library: they follow, cache, pool, decompress and hide the certificate; a sender does none of that.
-The answer is read by the standard library's parser.
+Why no client library: they follow, cache, pool, decompress and hide the certificate; a sender does none of that. The
+answer is read by h11, bit by bit as it comes.
+
+Rule for every editor: a server says what it likes, for as long as the caller's deadline lets it. Each step here reads
+little and then lets others have their turn; and h11 gets no line that its patterns would read again and again.
 """
 
 import asyncio
-import http.client
-import io
 import re
 from dataclasses import dataclass
-from typing import Any, cast
+
+import h11
 
 BODY_LIMIT = 64 * 1024
-"""Bytes that a sender need not read beyond (RFC 8461 §3.3)."""
-_RAW_LIMIT = 512 * 1024
-"""Bytes of head and chunking included: more is no answer to a sane question."""
-_READ = 16 * 1024
-_HEAD_END = re.compile(rb"\r?\n\r?\n")
-_INTERIM = re.compile(rb"HTTP/1\.[01] 1\d\d[^\n]*\n(?:[^\r\n][^\n]*\n)*\r?\n")
-"""An answer that says to wait for the final one (RFC 9110 §15.2)."""
+"""Octets that a sender need not read beyond (RFC 8461 §3.3)."""
+RAW_LIMIT = 512 * 1024
+"""Octets of body and chunking: more is no answer to a sane question."""
+HEAD_LIMIT = 16 * 1024
+"""Octets of one head."""
+HEAD_LINES = 100
+INTERIM_LIMIT = 10
+"""Answers before the final one that say to wait for it (RFC 9110 §15.2)."""
+_STEP = 1024
+"""Octets read at once, and octets of a chunk's size line or of trailers that may come without any of the body."""
+_NO_TEXT = re.compile(rb"[\x00\x0b\x0c]|\r(?!\n)")
+"""Not allowed in a head (RFC 9110 §5.5); with them in it, h11 takes time by the square of a line's length."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """An answer; `body` ends at BODY_LIMIT where it is not `whole`."""
+    """An answer; `body` ends at BODY_LIMIT, or before, where it is not `whole`."""
 
     status: int
     media_type: str | None
@@ -37,76 +44,107 @@ class HttpError(Exception):
 
 
 async def get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, path: str) -> HttpAnswer:
-    """The answer to one request; raises HttpError and OSError. The caller has the deadline."""
-    request = (
-        f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: mta-sts-sidecar\r\nAccept: text/plain\r\n"
-        "Accept-Encoding: identity\r\nCache-Control: no-cache\r\nConnection: close\r\n\r\n"
-    )
-    writer.write(request.encode("ascii"))
-    await writer.drain()
-    raw = bytearray()
-    while True:
-        chunk = await reader.read(_READ)
-        raw += chunk
-        ended = not chunk
-        if ended and not raw:
-            raise HttpError("the connection was closed without an answer")
-        if (answer := _parsed(bytes(raw), ended=ended)) is not None:
-            return answer
-        if ended or len(raw) > _RAW_LIMIT:
-            raise HttpError("the answer ended early" if ended else f"more than {_RAW_LIMIT} bytes came")
+    """The answer to one request; raises HttpError and OSError. The caller has the deadline.
 
-
-def _parsed(raw: bytes, *, ended: bool) -> HttpAnswer | None:
-    """The answer in `raw`; None while more is to come. Raises HttpError for what is no HTTP."""
-    while (interim := _INTERIM.match(raw)) is not None:
-        raw = raw[interim.end() :]
-    if _HEAD_END.search(raw) is None:
-        return None
-    response = http.client.HTTPResponse(cast("Any", _Bytes(raw)))
+    Read are, at most: 10 interim answers, heads of 16 KB and 100 lines, 64 KB of body, 512 KB with its chunking.
+    """
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
+    headers = [
+        ("Host", host),
+        ("User-Agent", "mta-sts-sidecar"),
+        ("Accept", "text/plain"),
+        ("Accept-Encoding", "identity"),
+        ("Cache-Control", "no-cache"),
+        ("Connection", "close"),
+    ]
     try:
-        response.begin()
-        by_close = response.length is None and not response.chunked
-        body, whole = _body(response)
-    except http.client.IncompleteRead:
-        return None
-    except (http.client.HTTPException, ValueError) as error:
-        if ended or len(raw) > _RAW_LIMIT:
-            raise HttpError(f"no HTTP answer came ({type(error).__name__}: {str(error)[:100]})") from error
-        return None
-    if by_close and whole and not ended:
-        return None
+        request = connection.send(h11.Request(method="GET", target=path, headers=headers))
+        writer.write(request + connection.send(h11.EndOfMessage()))
+        await writer.drain()
+        response = await _response(connection, reader)
+        body, whole = await _body(connection, reader, response)
+    except h11.ProtocolError as error:
+        ended = reader.at_eof()
+        message = "the answer ended early" if ended else f"no HTTP answer came ({str(error)[:100]})"
+        raise HttpError(message) from error
     return HttpAnswer(
-        response.status,
-        _media_type(response.getheader("Content-Type")),
-        response.getheader("Location"),
+        response.status_code,
+        _media_type(_header(response, b"content-type")),
+        _header(response, b"location"),
         body,
         whole,
     )
 
 
-def _body(response: http.client.HTTPResponse) -> tuple[bytes, bool]:
-    """The body up to the limit, and whether that is all of it; raises IncompleteRead while more is to come."""
-    if response.chunked:
-        body = b""
-        while len(body) <= BODY_LIMIT and (piece := response.read(BODY_LIMIT + 1 - len(body))):
-            body += piece
-    elif response.length is not None and response.length > BODY_LIMIT:
-        return response.read(BODY_LIMIT), False  # what nobody reads is not waited for
-    else:
-        body = response.read()
-    return body[:BODY_LIMIT], len(body) <= BODY_LIMIT
+async def _response(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Response:
+    """The final answer's head."""
+    for _ in range(INTERIM_LIMIT + 1):
+        connection.receive_data(await _head(reader))
+        event = connection.next_event()
+        if isinstance(event, h11.Response):
+            return event
+        if not isinstance(event, h11.InformationalResponse):
+            raise HttpError("no HTTP answer came")
+        await asyncio.sleep(0)
+    raise HttpError(f"more than {INTERIM_LIMIT} interim answers came")
+
+
+async def _head(reader: asyncio.StreamReader) -> bytes:
+    """The lines up to a blank one."""
+    lines: list[bytes] = []
+    size = 0
+    while len(lines) < HEAD_LINES + 2:
+        try:
+            line = await reader.readline()
+        except ValueError:  # beyond the reader's own limit
+            break
+        size += len(line)
+        if size > HEAD_LIMIT:
+            break
+        if not line.endswith(b"\n"):
+            raise HttpError(
+                "the answer ended early" if size else "the connection was closed without an answer"
+            )
+        lines.append(line)
+        if not lines[0].startswith(b"HTTP/1.") or _NO_TEXT.search(line):
+            raise HttpError(f"no HTTP answer came ({line[:100]!r})")
+        if line in {b"\r\n", b"\n"}:
+            return b"".join(lines)
+    raise HttpError(f"the head of the answer has more than {HEAD_LIMIT} octets or {HEAD_LINES} lines")
+
+
+async def _body(
+    connection: h11.Connection, reader: asyncio.StreamReader, response: h11.Response
+) -> tuple[bytes, bool]:
+    """The body up to the limit, and whether that is all of it."""
+    if int(_header(response, b"content-length") or 0) > BODY_LIMIT:
+        return b"", False  # what nobody reads is not waited for
+    body = bytearray()
+    raw = idle = 0
+    while len(body) <= BODY_LIMIT:
+        event = connection.next_event()
+        if isinstance(event, h11.Data):
+            body += event.data
+            idle = 0
+        elif isinstance(event, h11.EndOfMessage):
+            return bytes(body), True
+        else:
+            if idle > _STEP:
+                raise HttpError(f"a chunk has more than {_STEP} octets before its data")
+            if raw > RAW_LIMIT:
+                raise HttpError(f"more than {RAW_LIMIT} octets came")
+            octets = await reader.read(_STEP)
+            raw += len(octets)
+            idle += len(octets)
+            connection.receive_data(octets)
+            await asyncio.sleep(0)  # a read of what is there already lets nobody else run
+    return bytes(body[:BODY_LIMIT]), False
+
+
+def _header(response: h11.Response, name: bytes) -> str | None:
+    values = [value for key, value in response.headers if key == name]
+    return b", ".join(values).decode("latin-1") if values else None
 
 
 def _media_type(value: str | None) -> str | None:
     return value.partition(";")[0].strip(" \t").lower() if value is not None else None
-
-
-class _Bytes:
-    """A socket as HTTPResponse wants it."""
-
-    def __init__(self, raw: bytes) -> None:
-        self._raw = raw
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(io.BytesIO(self._raw))

@@ -12,7 +12,7 @@ from sidecar.domainname import policy_host
 from sidecar.verify.probes.dns import Asking
 from sidecar.verify.probes.http import HttpError, get
 from sidecar.verify.probes.tls import closing, handshake, look, peer_certificate, trouble
-from sidecar.verify.probes.way import Doors, Place, Reached, reach
+from sidecar.verify.probes.way import Doors, Place, Reached, Take, reach
 from sidecar.verify.seen import (
     NoAddress,
     NoAnswer,
@@ -43,8 +43,11 @@ class PolicyProbe:
     timeout_s: float = 60.0
     connect: str | None = None
 
-    async def fetch(self, domain: str, inside: Place | None) -> PolicyFetch:
-        """The policy that the domain's policy host serves, by `inside` where no public address can be reached."""
+    async def fetch(self, domain: str, inside: Place | None, take: Take) -> PolicyFetch:
+        """The policy that the domain's policy host serves, by `inside` where no public address can be reached.
+
+        Raises SpentError when `take`, asked before each connection, does.
+        """
         host = policy_host(domain)
         found = await self.asking.addresses(host)
         if isinstance(found, NoAnswer):
@@ -53,7 +56,8 @@ class PolicyProbe:
             return NoAddress(self.clock())
         addresses = (self.connect,) if self.connect else found.records
         async with self.doors.of(addresses):
-            reached = await reach(addresses, self.port, inside, self.clock, self.timeout_s / CONNECT_SHARE)
+            connect_s = self.timeout_s / CONNECT_SHARE
+            reached = await reach(addresses, self.port, inside, self.clock, take, connect_s)
             if isinstance(reached, Unreachable):
                 return reached
             with reached:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sidecar.verify.probes.dns import Asking
 from sidecar.verify.probes.tls import closing, handshake, looking, peer_certificate, trouble
-from sidecar.verify.probes.way import Doors, Place, Reached, reach
+from sidecar.verify.probes.way import Doors, Place, Reached, SpentError, Take, reach
 from sidecar.verify.seen import (
     Certificate,
     MxNoStartTls,
@@ -27,6 +27,8 @@ from sidecar.verify.seen import (
 
 CONNECT_SHARE = 4
 _MOST_LINES = 100
+_LONGEST_LINE = 4096
+"""RFC 5321 §4.5.3.1.5 has 512 octets."""
 _QUIT_S = 2.0
 
 
@@ -55,8 +57,11 @@ class SmtpProbe:
     timeout_s: float = 40.0
     connect: str | None = None
 
-    async def probe(self, host: str) -> MxProbe:
-        """What a sender would see of this MX host."""
+    async def probe(self, host: str, take: Take) -> MxProbe:
+        """What a sender would see of this MX host; raises SpentError when `take`, asked before each connection, does.
+
+        Of a reply 100 lines of 4,096 octets are read at most: beyond, it is no conversation.
+        """
         found = await self.asking.addresses(host)
         if isinstance(found, NoAnswer):
             return found
@@ -65,7 +70,8 @@ class SmtpProbe:
         addresses = (self.connect,) if self.connect else found.records
         async with self.doors.of(addresses):
             inside = self.inside.get(host)
-            reached = await reach(addresses, self.port, inside, self.clock, self.timeout_s / CONNECT_SHARE)
+            connect_s = self.timeout_s / CONNECT_SHARE
+            reached = await reach(addresses, self.port, inside, self.clock, take, connect_s)
             if isinstance(reached, Unreachable):
                 return reached
             with reached:
@@ -75,7 +81,7 @@ class SmtpProbe:
         way, timeout_s = reached.way, self.timeout_s * (1 - 1 / CONNECT_SHARE)
         try:
             async with asyncio.timeout(timeout_s):
-                reader, writer = await asyncio.open_connection(sock=reached.handle())
+                reader, writer = await asyncio.open_connection(sock=reached.handle(), limit=_LONGEST_LINE)
                 with closing(writer):
                     version = await _start_tls(reader, writer, self.context, host)
                     seen = MxTls(way, version, peer_certificate(writer), self.clock())
@@ -88,18 +94,20 @@ class SmtpProbe:
         except ssl.SSLError as error:
             kind, detail = trouble(error)
             return TlsFailure(way, kind, detail, await self._look(reached, host), self.clock())
-        except (_WontTalkError, OSError, asyncio.IncompleteReadError, ValueError) as error:
+        except (_WontTalkError, OSError, ValueError) as error:
             return MxWontTalk(way, str(error) or type(error).__name__, self.clock())
 
     async def _look(self, reached: Reached, host: str) -> Certificate | None:
         """The certificate that was refused; None where it is not shown a second time."""
         try:
             async with asyncio.timeout(self.timeout_s / CONNECT_SHARE):
-                reader, writer = await asyncio.open_connection(sock=await reached.again())
+                reader, writer = await asyncio.open_connection(
+                    sock=await reached.again(), limit=_LONGEST_LINE
+                )
                 with closing(writer):
                     await _start_tls(reader, writer, looking(), host)
                     return peer_certificate(writer)
-        except (_WontTalkError, _NoStartTlsError, OSError, asyncio.IncompleteReadError, ValueError):
+        except (_WontTalkError, _NoStartTlsError, SpentError, OSError, ValueError):
             return None  # TimeoutError is an OSError
 
 
@@ -138,13 +146,17 @@ async def _say(
 async def _reply(reader: asyncio.StreamReader, expected: str, what: str) -> list[str]:
     """The lines of a reply (RFC 5321 §4.2.1)."""
     lines: list[str] = []
-    while len(lines) < _MOST_LINES:
-        raw = await reader.readline()
+    while not lines or lines[-1][3:4] == "-":
+        if len(lines) == _MOST_LINES:
+            raise _WontTalkError(f"more than {_MOST_LINES} lines came as a reply to {what}")
+        try:
+            raw = await reader.readline()
+        except ValueError as error:
+            message = f"a line of more than {_LONGEST_LINE} octets came as a reply to {what}"
+            raise _WontTalkError(message) from error
         if not raw.endswith(b"\n"):
             raise _WontTalkError(f"the connection was closed instead of a reply to {what}")
         lines.append(raw.decode("utf-8", "replace").rstrip("\r\n"))
-        if lines[-1][3:4] != "-":
-            break
     if lines[-1][:3] != expected:
         raise _WontTalkError(f"{what} was answered with {lines[-1][:200]!r}")
     return lines

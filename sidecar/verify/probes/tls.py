@@ -6,17 +6,27 @@ for nothing else.
 
 import asyncio
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from sidecar.errors import PermanentError
-from sidecar.verify.probes.way import CONNECT_S, Reached
+from sidecar.verify.probes.way import CONNECT_S, Reached, SpentError
 from sidecar.verify.seen import Certificate, TlsTrouble
+from sidecar.x509 import reading
+
+T = TypeVar("T")
+
+_LARGEST = 64 * 1024
+_MOST_NAMES = 100
+_LONGEST_NAME = 253
+_UNREADABLE = "unreadable"
 
 # X509_V_ERR_… of OpenSSL's x509_vfy.h
 _BY_VERIFY_CODE = {
@@ -88,20 +98,35 @@ def trouble(error: ssl.SSLError) -> tuple[TlsTrouble, str]:
     return (TlsTrouble.TOO_OLD if reason in _TOO_OLD else TlsTrouble.OTHER), reason.lower().replace("_", " ")
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def certificate(der: bytes) -> Certificate:
-    """The certificate in `der`; one that cannot be read has no names and no dates. Shared by all who serve it."""
+    """The certificate in `der`, shared by all who serve it; never raises.
+
+    What cannot be read in it is None ("unreadable" for the issuer), and nothing is read in one of more than 64 KB.
+    Names beyond the first 100, and letters of a name beyond 253, are left out.
+    """
+    parsed = _read(lambda: x509.load_der_x509_certificate(der)) if len(der) <= _LARGEST else None
+    if parsed is None:
+        return Certificate(None, _UNREADABLE, None, None, der)
+    return Certificate(
+        _read(lambda: _names(parsed)),
+        _read(lambda: _issuer(parsed.issuer)) or _UNREADABLE,
+        _read(lambda: _unix(parsed.not_valid_before_utc)),
+        _read(lambda: _unix(parsed.not_valid_after_utc)),
+        der,
+    )
+
+
+def _unix(date: datetime) -> float:
+    return date.timestamp()
+
+
+def _read(part: Callable[[], T]) -> T | None:
     try:
-        parsed = x509.load_der_x509_certificate(der)
-        return Certificate(
-            _names(parsed),
-            _issuer(parsed.issuer),
-            parsed.not_valid_before_utc.timestamp(),
-            parsed.not_valid_after_utc.timestamp(),
-            der,
-        )
+        with reading():
+            return part()
     except ValueError:
-        return Certificate((), "unreadable", 0.0, 0.0, der)
+        return None
 
 
 def _names(parsed: x509.Certificate) -> tuple[str, ...]:
@@ -109,14 +134,15 @@ def _names(parsed: x509.Certificate) -> tuple[str, ...]:
         found = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return ()
-    return tuple(name.lower() for name in found.get_values_for_type(x509.DNSName))
+    names = found.get_values_for_type(x509.DNSName)[:_MOST_NAMES]
+    return tuple(name[:_LONGEST_NAME].lower() for name in names)
 
 
 def _issuer(name: x509.Name) -> str:
     for oid in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME):
         for attribute in name.get_attributes_for_oid(oid):
-            return str(attribute.value)
-    return name.rfc4514_string() or "nobody"
+            return str(attribute.value)[:_LONGEST_NAME]
+    return name.rfc4514_string()[:_LONGEST_NAME] or "nobody"
 
 
 def peer_certificate(writer: asyncio.StreamWriter) -> Certificate:
@@ -131,7 +157,7 @@ async def look(reached: Reached, name: str) -> Certificate | None:
         connection = await reached.again()
         async with asyncio.timeout(CONNECT_S):
             _, writer = await asyncio.open_connection(sock=connection, ssl=looking(), server_hostname=name)
-    except (OSError, TimeoutError):
+    except (OSError, TimeoutError, SpentError, ValueError):
         return None
     with closing(writer):
         return peer_certificate(writer)

@@ -6,15 +6,59 @@ Rule for every editor: which way was taken is part of what is brought; a way tha
 
 import asyncio
 import socket
-from collections import defaultdict
+import time
+from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeAlias
 
 from sidecar.verify.seen import Barrier, Unreachable, Way
 
 CONNECT_S = 10.0
-_MOST_ADDRESSES = 4
+MOST_ADDRESSES = 4
+"""Addresses of one host that are tried."""
+MOST_CONNECTIONS = 120
+"""In any hour, to all hosts of one domain; a look at 20 MX hosts and a policy host takes 105 at the most."""
+HOUR_S = 3_600.0
+
+Take: TypeAlias = Callable[[], None]
+"""Asks whether one more connection may be made; raises SpentError."""
+
+
+class SpentError(Exception):
+    """No connection was made, for too many were made this hour; the text is a sentence."""
+
+
+class Allowance:
+    """At most `most` connections in any hour to all hosts that a domain names, whatever its zone says.
+
+    A zone says whom this server connects to: without a bound, a stranger's would make a port scanner of it. It is
+    kept from one run of checks to the next. A host that several domains share is on the account of the first.
+    """
+
+    def __init__(self, most: int = MOST_CONNECTIONS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = most
+        self._clock = clock
+        self._made: dict[str, deque[float]] = {}
+
+    def of(self, domain: str) -> Take:
+        """What to call before each connection to a host of this domain."""
+
+        def take() -> None:
+            now = self._clock()
+            made = self._made.setdefault(domain, deque())
+            while made and now - made[0] >= HOUR_S:
+                made.popleft()
+            if len(made) >= self._most:
+                raise SpentError(f"{self._most} connections to hosts of {domain} were made within an hour")
+            made.append(now)
+
+        return take
+
+    def forget_old(self) -> None:
+        """Domains without a connection in the last hour are forgotten."""
+        now = self._clock()
+        self._made = {domain: made for domain, made in self._made.items() if now - made[-1] < HOUR_S}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +77,7 @@ class Reached:
     way: Way
     address: str
     port: int
+    take: Take
 
     def __enter__(self) -> Self:
         return self
@@ -45,7 +90,8 @@ class Reached:
         return self.connection.dup()
 
     async def again(self, timeout_s: float = CONNECT_S) -> socket.socket:
-        """A second connection to the same end; raises OSError or TimeoutError."""
+        """A second connection to the same end; raises OSError, TimeoutError or SpentError."""
+        self.take()
         return await _connect(self.address, self.port, timeout_s)
 
 
@@ -65,17 +111,19 @@ async def reach(
     port: int,
     inside: Place | None,
     clock: Callable[[], float],
+    take: Take,
     timeout_s: float = CONNECT_S,
 ) -> Reached | Unreachable:
-    """The first address that takes a TCP connection; `inside` is tried when no public one does.
+    """The first of 4 addresses that takes a TCP connection; `inside` is tried when no public one does.
 
-    `timeout_s` is the time for one address.
+    `timeout_s` is the time for one address. Raises SpentError when `take` does, before each connection.
     """
     refused: list[str] = []
     silent: list[str] = []
-    for address in addresses[:_MOST_ADDRESSES]:
+    for address in addresses[:MOST_ADDRESSES]:
+        take()
         try:
-            return Reached(await _connect(address, port, timeout_s), Way(address), address, port)
+            return Reached(await _connect(address, port, timeout_s), Way(address), address, port, take)
         except ConnectionRefusedError:
             refused.append(f"{address} port {port} refused the connection")
         except (OSError, TimeoutError) as error:
@@ -87,7 +135,7 @@ async def reach(
     try:
         for address in await _resolve(inside.host, timeout_s):
             connection = await _connect(address, inside.port, timeout_s)
-            return Reached(connection, Way(f"{inside.host} ({address})", reason), address, inside.port)
+            return Reached(connection, Way(f"{inside.host} ({address})", reason), address, inside.port, take)
         trouble = "has no address"
     except (OSError, TimeoutError) as error:
         trouble = f"did not take a connection either ({_reason(error, timeout_s)})"

@@ -25,10 +25,10 @@ def judge_end(
     certificate: Certificate, code: Code, subject: str, now: float, severity: Severity
 ) -> tuple[Finding, ...]:
     """A warning when an accepted certificate ends soon."""
-    left = certificate.not_after - now
-    if left >= min(ENDING_S, (certificate.not_after - certificate.not_before) / _ENDING_SHARE):
+    begin, end = certificate.not_before, certificate.not_after
+    if begin is None or end is None or end - now >= min(ENDING_S, (end - begin) / _ENDING_SHARE):
         return ()
-    message = f"the certificate ends on {_day(certificate.not_after)}, in {max(0, int(left // 86400))} days"
+    message = f"the certificate ends on {_day(end)}, in {max(0, int((end - now) // 86400))} days"
     return (Finding.of(code, subject, message, "see why it was not renewed", severity=severity),)
 
 
@@ -36,13 +36,13 @@ def _words(failure: TlsFailure, name: str) -> tuple[str, str]:
     shown = failure.certificate
     match failure.trouble:
         case TlsTrouble.EXPIRED:
-            when = f" on {_day(shown.not_after)}" if shown else ""
+            when = f" on {_day(shown.not_after)}" if shown and shown.not_after is not None else ""
             return f"the certificate has expired{when}", "renew it, and have the server load it"
         case TlsTrouble.NOT_YET_VALID:
-            when = f" before {_day(shown.not_before)}" if shown else ""
+            when = f" before {_day(shown.not_before)}" if shown and shown.not_before is not None else ""
             return f"the certificate is not valid{when}", "set the clocks right, or wait"
         case TlsTrouble.WRONG_NAME:
-            names = f"; it has {_some(shown.names)}" if shown else ""
+            names = f"; it has {_some(shown.names)}" if shown and shown.names is not None else ""
             return (
                 f"{name} is not among the DNS names of the certificate{names}",
                 f"get a certificate for {name}",

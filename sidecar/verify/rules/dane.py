@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.findings import Finding
 from sidecar.verify.seen import Certificate, MxSeen, MxTls, NoAnswer, Silence, Tlsa, TlsFailure
+from sidecar.x509 import reading
 
 _DANE_EE = 3
 
@@ -68,10 +69,11 @@ def _fits(record: Tlsa, shown: Certificate) -> bool:
             octets = shown.der
         case 1:
             try:
-                key = x509.load_der_x509_certificate(shown.der).public_key()
+                with reading():
+                    key = x509.load_der_x509_certificate(shown.der).public_key()
+                    octets = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
             except ValueError:
                 return True
-            octets = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         case _:
             return True
     match record.matching:

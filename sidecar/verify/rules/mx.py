@@ -6,8 +6,10 @@ from sidecar.observed import Unseen
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.findings import Code, Finding
 from sidecar.verify.rules.certificate import judge_end, judge_tls_failure
+from sidecar.verify.rules.policy_fetch import LOOK_AGAIN
 from sidecar.verify.seen import (
     Barrier,
+    LookFailed,
     MxNoStartTls,
     MxSeen,
     MxTls,
@@ -60,12 +62,20 @@ def judge_host(seen: MxSeen, stakes: Stakes, now: float) -> tuple[Finding, ...]:
             todo = "give the host an A or AAAA record, or take it out of the MX records"
             message = "the MX host has neither A nor AAAA: no sender gets there"
             return (Finding.of(codes.MX_HOST_MISSING, host, message, todo),)
-        case NoAnswer(reason=reason):
-            return (Finding.of(codes.MX_HOST_UNKNOWN, host, reason, "check again when the DNS answers"),)
-        case Unseen(reason=reason):
-            return (Finding.of(codes.MX_UNASKED, host, reason),)
+        case NoAnswer() | Unseen() | LookFailed() as nothing:
+            return (_not_seen(host, nothing),)
         case _:
             assert_never(seen.probe)
+
+
+def _not_seen(host: str, nothing: NoAnswer | Unseen | LookFailed) -> Finding:
+    match nothing:
+        case NoAnswer(reason=reason):
+            return Finding.of(codes.MX_HOST_UNKNOWN, host, reason, "check again when the DNS answers")
+        case Unseen(reason=reason):
+            return Finding.of(codes.MX_UNASKED, host, reason)
+        case LookFailed(reason=reason):
+            return Finding.of(codes.MX_LOOK_FAILED, host, reason, LOOK_AGAIN)
 
 
 def _inside(host: str, way: Way) -> tuple[Finding, ...]:

@@ -1,11 +1,16 @@
 """The MX records against the policy (RFC 8461 §4.1): every host covered, every pattern of use."""
 
+from collections.abc import Sequence
+
 from sidecar.mtasts import matches
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.findings import Finding
 from sidecar.verify.lint import Judged
+from sidecar.verify.rules.few import few
 from sidecar.verify.seen import NULL_MX, Asked, DomainSeen, Meant, NoAnswer
 from sidecar.verify.stakes import Stakes
+
+MOST_HOSTS = 20
 
 
 def hosts_of(domain: str, mx: Asked[str]) -> tuple[str, ...] | None:
@@ -16,6 +21,14 @@ def hosts_of(domain: str, mx: Asked[str]) -> tuple[str, ...] | None:
         # A domain that does not exist has no host to try either.
         return (domain,) if mx.exists else ()
     return tuple(host for host in mx.records if host != NULL_MX)
+
+
+def looked_at(hosts: Sequence[str]) -> tuple[str, ...]:
+    """Those of a domain's hosts, the preferred first, that are probed and judged: 20 at most.
+
+    Whoever writes a zone says whom this server connects to; 3,000 MX records would make a port scanner of it.
+    """
+    return tuple(hosts[:MOST_HOSTS])
 
 
 def judge_mx_records(seen: DomainSeen) -> tuple[Finding, ...]:
@@ -32,6 +45,10 @@ def judge_mx_records(seen: DomainSeen) -> tuple[Finding, ...]:
         return (
             Finding.of(codes.MX_NULL, domain, "a null MX: no sender delivers here, with or without a policy"),
         )
+    if len(seen.mx.records) > MOST_HOSTS:
+        message = f"{len(seen.mx.records)} MX hosts; only the {MOST_HOSTS} preferred ones are looked at"
+        todo = "leave fewer MX records: what cannot be looked at is never enough for enforce"
+        return (Finding.of(codes.MX_MANY, domain, message, todo),)
     return ()
 
 
@@ -39,9 +56,10 @@ def judge_match(
     seen: DomainSeen, policy: Judged | None, meant: Meant | None, stakes: Stakes
 ) -> tuple[Finding, ...]:
     """What to say of MX hosts and patterns; nothing where there is no policy or no knowing the hosts."""
-    hosts = hosts_of(seen.domain, seen.mx)
-    if policy is None or not policy.mx or not hosts:
+    found = hosts_of(seen.domain, seen.mx)
+    if policy is None or not policy.mx or not found:
         return ()
+    hosts = looked_at(found)
     uncovered = [host for host in hosts if not any(matches(pattern, host) for pattern in policy.mx)]
     findings = [
         Finding.of(
@@ -53,11 +71,15 @@ def judge_match(
         )
         for host in uncovered
     ]
+    if len(hosts) < len(found):
+        return tuple(
+            findings
+        )  # of those beyond it is not known whether they are covered, and by which pattern
     if not uncovered:
         message = f"the policy covers every MX host: {', '.join(hosts)}"
         findings.append(Finding.of(codes.MX_COVERED, seen.domain, message))
     if meant is None or not meant.shared:
-        findings += [
+        unused = [
             Finding.of(
                 codes.MX_PATTERN_UNUSED,
                 seen.domain,
@@ -67,4 +89,5 @@ def judge_match(
             for pattern in policy.mx
             if not any(matches(pattern, host) for host in hosts)
         ]
+        findings += few(unused)
     return tuple(findings)

@@ -13,6 +13,7 @@ from sidecar.verify.rules.retold import retold
 from sidecar.verify.seen import (
     Barrier,
     DomainSeen,
+    LookFailed,
     NoAddress,
     NoAnswer,
     PolicyAnswer,
@@ -34,6 +35,7 @@ _TLS: dict[TlsTrouble, Code] = {
     TlsTrouble.TOO_OLD: codes.POLICY_TLS_OLD,
     TlsTrouble.OTHER: codes.POLICY_TLS_FAILED,
 }
+LOOK_AGAIN = "see the sidecar's log, and report it: something was answered that it cannot deal with"
 _ELSEWHERE = "check from another network: whether senders get there cannot be said from here"
 
 
@@ -75,8 +77,10 @@ def judge_fetch(seen: DomainSeen, stakes: Stakes, now: float) -> tuple[Finding, 
             return (Finding.of(codes.POLICY_HOST_MISSING, host, message, todo, severity=failure),)
         case NoAnswer(reason=reason):
             return (Finding.of(codes.POLICY_HOST_UNKNOWN, host, reason, "check again when the DNS answers"),)
-        case Unseen(reason=reason):
-            return (Finding.of(codes.POLICY_UNASKED, url, reason),)
+        case Unseen() | LookFailed() as nothing:
+            if isinstance(nothing, Unseen):
+                return (Finding.of(codes.POLICY_UNASKED, url, nothing.reason),)
+            return (Finding.of(codes.POLICY_LOOK_FAILED, url, nothing.reason, LOOK_AGAIN),)
 
 
 def _answer(url: str, answer: PolicyAnswer, failure: Severity) -> tuple[Finding, ...]:

@@ -76,6 +76,8 @@ def expected(body: bytes = POLICY, *, whole: bool = True, status: int = 200) -> 
         (b"HTTP/1.0 200 OK\nContent-Type: text/plain\n\n" + POLICY, False, "bare line feeds, an old version"),
         (b"HTTP/1.1 100 Continue\r\n\r\n" + PLAIN + b"\r\n" + POLICY, False, "an interim answer first"),
         (PLAIN + b"Content-Length: 37\r\n\r\n" + POLICY + b"more", False, "octets after the end"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 10 + PLAIN + b"\r\n" + POLICY, False, "some interim answers"),
+        (PLAIN + b"X: y\r\n" * 95 + b"\r\n" + POLICY, False, "many header lines"),
     ],
 )
 async def test_whole_answer(raw: bytes, stays: bool, why: str) -> None:
@@ -111,6 +113,12 @@ async def test_large_answer_is_cut_off(raw: bytes, stays: bool, why: str) -> Non
     assert len(answer.body) <= BODY_LIMIT
 
 
+async def test_answer_in_chunks_of_one_octet_is_whole() -> None:
+    """Odd, and right: 390 KB for 64."""
+    raw = PLAIN + CHUNKED + b"1\r\nx\r\n" * BODY_LIMIT + b"0\r\n\r\n"
+    assert await answer_to(raw, stays=True) == expected(b"x" * BODY_LIMIT)
+
+
 async def test_largest_answer_is_whole() -> None:
     """64 KB are just allowed."""
     assert await answer_to(PLAIN + b"\r\n" + b"x" * BODY_LIMIT) == expected(b"x" * BODY_LIMIT)
@@ -128,6 +136,13 @@ async def test_largest_answer_is_whole() -> None:
         (PLAIN, "closed within the head"),
         (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n", "a head without measure"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 600_000, "a line without end"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 17_000 + b"\r\n\r\n", "a long line"),
+        (b"HTTP/1.1 200 OK\r\nX: a\rb\r\n\r\n", "a line end that is none"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 11 + PLAIN + b"\r\n" + POLICY, "many interim answers"),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "a protocol that nobody asked for"),
+        (PLAIN + CHUNKED + b"5;" + b"x" * 3_000 + b"\r\nhello\r\n0\r\n\r\n", "a long chunk extension"),
+        (PLAIN + CHUNKED + b"5\r\nhello\r\n0\r\n" + b"A: b\r\n" * 600 + b"\r\n", "long trailers"),
+        (PLAIN + CHUNKED + (b"1;" + b"x" * 900 + b"\r\ny\r\n") * 600, "more framing than body"),
     ],
 )
 async def test_no_answer(raw: bytes, why: str) -> None:

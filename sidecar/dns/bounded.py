@@ -1,0 +1,55 @@
+"""DNS answers of a sane size only: the others are not decoded.
+
+Rule for every editor: a zone's owner chooses what a resolver hands on. dnspython needs several seconds for 64 KB of
+MX records whose names have 120 labels each; nothing that this program asks for needs as much.
+"""
+
+import socket
+from typing import Any, Self
+
+import dns.asyncbackend
+import dns.exception
+
+LARGEST = 16 * 1024
+"""Octets of an answer by TCP; one by UDP is no larger than EDNS_PAYLOAD."""
+
+
+class TooLargeError(dns.exception.FormError):
+    """The answer was not read; as for any malformed one, the next name server is asked."""
+
+    msg = f"The answer has more than {LARGEST} octets."
+
+
+class Bounded:
+    """dnspython's backend for asyncio, but for TCP answers of more than LARGEST octets: TooLargeError."""
+
+    def __init__(self) -> None:
+        self._inner: Any = dns.asyncbackend.get_backend("asyncio")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def make_socket(self, *args: Any, **kwargs: Any) -> Any:
+        made = await self._inner.make_socket(*args, **kwargs)
+        return _Stream(made) if made.type == socket.SOCK_STREAM else made
+
+
+class _Stream:
+    """A connection that is asked for as many octets as an answer announces (RFC 1035 §4.2.2)."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._inner.close()
+
+    async def recv(self, size: int, timeout: float | None) -> Any:
+        if size > LARGEST:
+            raise TooLargeError
+        return await self._inner.recv(size, timeout)
