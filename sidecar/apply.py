@@ -319,7 +319,7 @@ class Applier:
         # Counted before it is done: a crash in between may cost an hour of waiting, never a second order.
         self._ledger.restarted(self._clock.now(), names)
         await self._ledger.store()
-        self._observer.project_touched = True
+        self._observer.containers.touched = True
 
     async def _not_counted(self) -> None:
         self._ledger.not_restarted()

@@ -44,7 +44,7 @@ class Parts:
 
     async def engine_events(self, services: Collection[str]) -> AsyncIterator[EngineEvent]:
         """Docker's events of these services; raises SidecarError when they cannot be read, and at their end."""
-        project = self.passes.observer.project_name
+        project = self.passes.observer.containers.project_name
         if project is None:
             raise TemporaryError("the compose project is not known yet")
         stream = events(self.engine.docker_host, project, services=services, cert_path=self.engine.cert_path)

@@ -120,6 +120,7 @@ class Daemon:
     async def _serve(self, parts: Parts) -> Settings:
         """Passes with these settings, until there are others or the end; returns the settings to go on with."""
         parts.passes.observer.checker.finished = self._wake.set
+        parts.passes.observer.containers.finished = self._wake.set
         await self.live.begin(parts)
         log.info("started", mailcow=str(parts.settings.mailcow_dir), dry_run=parts.settings.dry_run)
         side = [
@@ -271,7 +272,7 @@ class Daemon:
                     if (event.service, event.action) == ("nginx-mailcow", "start"):
                         # mailcow may have been updated: which one it is, is asked anew.
                         parts.passes.observer.session.wrote()
-                    parts.passes.observer.project_touched = True
+                    parts.passes.observer.containers.touched = True
                     self._wake.set()
             except (SidecarError, OSError) as error:
                 log.debug("Docker's events cannot be read", detail=str(error))

@@ -134,6 +134,31 @@ async def test_sigterm_ends_it_while_the_engine_is_slow(tmp_path: Path, path: st
             assert (code, took < END_S) == (0, True), took
 
 
+@pytest.mark.parametrize("path", ["/version", "/containers/json", "/top"])
+async def test_engine_that_hangs_delays_no_policy(tmp_path: Path, path: str) -> None:
+    """Neither at the start nor later: it does not answer before the test is over."""
+    async with stage(tmp_path) as on, gated(on, slow=path) as gate, running(on) as sidecar:
+        await sidecar.says("done: add policy", "domain=example.org")
+        await asyncio.wait_for(gate.reached.wait(), 15)
+        on.mailcow.add_domain("new.example")
+        sidecar.hang_up()
+        await sidecar.says("done: add policy", "domain=new.example")
+        assert not sidecar.lines("did not answer")
+        assert sidecar.lines("warning", "the Docker engine has not answered yet")
+
+
+async def test_engine_that_answers_late_is_seen_at_once(tmp_path: Path) -> None:
+    """The late answer wakes it: the poll is an hour away."""
+    async with stage(tmp_path) as on, gated(on, slow="/containers/json") as gate:
+        on.resolves("mta-sts.example.org")
+        on.configure("restart: {quiet: 600}")
+        async with running(on) as sidecar:
+            await sidecar.says("the Docker engine has not answered yet")
+            assert not sidecar.lines("held: restart")
+            gate.ended.set()
+            await sidecar.says("held: restart", "new names are being gathered")
+
+
 async def test_sigterm_ends_it_while_another_process_has_the_lock(tmp_path: Path) -> None:
     """Waiting for the lock ends with the process, and leaves the lock alone."""
     async with stage(tmp_path) as on, PassLock(tmp_path / "state"), running(on):

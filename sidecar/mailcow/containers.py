@@ -1,12 +1,12 @@
 """The containers of mailcow's compose project, through the Docker engine: a look, a restart, a log's end.
 
-Rules for every editor: the Engine is asked in a thread, with a time-out of its own, since a thread cannot be
-cancelled. What could not be asked is `Unseen` with what to do about it. Passwords in the containers'
-environment stay out of our values. When a restart is right is decided elsewhere; here it is only refused when
-the container is no longer what the decision was about. Events are read in `engine_events`.
+Rules for every editor: the Engine is asked in a thread with a time-out of its own, since a thread cannot be cancelled,
+and apart from the pool of the passes, which a hung Engine would fill. What could not be asked is `Unseen` with what
+to do about it. Passwords in the containers' environment stay out of our values. When a restart is right is decided
+elsewhere; here it is only refused when the container is no longer what the decision was about. Events are read in
+`engine_events`.
 """
 
-import asyncio
 import re
 import socket
 import threading
@@ -22,6 +22,7 @@ import docker.tls
 import requests
 
 from sidecar.acme import SLEEPS
+from sidecar.apart import apart
 from sidecar.errors import SidecarError, TemporaryError
 from sidecar.mailcow.engine_trouble import explanation, trouble
 from sidecar.mailcow.own_container import own_ids
@@ -133,10 +134,10 @@ class Engine:
 
     async def close(self) -> None:
         """Closes the connections; asking again opens new ones."""
-        await asyncio.to_thread(self._forget_client)
+        await apart(self._forget_client)
 
     async def _ask(self, what: str, question: Callable[[docker.APIClient], T]) -> T:
-        return await asyncio.to_thread(self._ask_blocking, what, question)
+        return await apart(lambda: self._ask_blocking(what, question))
 
     def _ask_blocking(self, what: str, question: Callable[[docker.APIClient], T]) -> T:
         try:
