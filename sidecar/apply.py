@@ -87,6 +87,8 @@ class Applier:
         self._ledger = ledger
         self._told = told
         self._unstored = 0
+        self.tried: Callable[[], None] = lambda: None
+        """Called after each action, however it ended."""
 
     async def apply(self, actions: Sequence[Action], observed: Observed) -> tuple[Outcome, ...]:
         """Does all of them: policies first and several at a time, then the files, at last the container."""
@@ -121,6 +123,7 @@ class Applier:
         else:
             outcome = Outcome(action, Result.DONE, self._clock.now())
         self._told(outcome)
+        self.tried()
         return outcome
 
     # --- policies, native ---------------------------------------------------------------------------

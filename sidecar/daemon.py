@@ -33,6 +33,8 @@ GATHER_S = 0.2
 STEP_MS = 200
 """How often the watch on files looks for changes: each look wakes the processor."""
 BEAT_S = 15.0
+BEAT_IN_PASS_S = 60.0
+"""A pass that moves gives signs of life as well; most are over long before."""
 FOLLOW_UP_S = 0.5
 MOST_FOLLOW_UPS = 3
 """Passes in a row; what still changes then does so at the pace of the poll."""
@@ -139,7 +141,7 @@ class Daemon:
         while True:
             self._wake.clear()
             due = await self._pass(parts)
-            await asyncio.to_thread(beat, parts.settings.state_dir, self._clock.now())
+            await self._beat(parts)
             began = self._clock.now()
             while not self._stop.is_set() and not self._wake.is_set():
                 left = time_left(began, due, self._clock.now())
@@ -147,7 +149,7 @@ class Daemon:
                     break
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), max(0.05, min(BEAT_S, left)))
-                await asyncio.to_thread(beat, parts.settings.state_dir, self._clock.now())
+                await self._beat(parts)
             if self._stop.is_set():
                 return parts.settings
             if self._wake.is_set():
@@ -157,6 +159,11 @@ class Daemon:
                 parts.passes.observer.session.try_again()
             if self._reload and (changed := self._reread(parts.settings)) is not None:
                 return changed
+
+    async def _beat(self, parts: Parts) -> None:
+        await asyncio.to_thread(
+            beat, parts.settings.state_dir, self._clock.now(), parts.passes.ledger.trouble
+        )
 
     def _reread(self, settings: Settings) -> Settings | None:
         """New settings, or None where they are the same or wrong: then the last good ones stay."""
@@ -184,7 +191,11 @@ class Daemon:
         task = asyncio.create_task(self._locked_pass(parts))
         ended = asyncio.create_task(self._stop.wait())
         try:
-            await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
+            while not task.done() and not ended.done():
+                moves = self.live.pulse.moves
+                await asyncio.wait({task, ended}, timeout=BEAT_IN_PASS_S, return_when=asyncio.FIRST_COMPLETED)
+                if not task.done() and self.live.pulse.moves != moves:
+                    await self._beat(parts)
             if not task.done():
                 await asyncio.wait({task}, timeout=GRACE_S)
         finally:
@@ -201,7 +212,7 @@ class Daemon:
                 report = task.result()
                 self._trouble = ""
                 # First the sign of life: `/healthz` and `sidecar healthy` say the same.
-                await asyncio.to_thread(beat, parts.settings.state_dir, self._clock.now())
+                await self._beat(parts)
                 await self._shown(report, seconds)
                 if self._follows_up(report):
                     return self._clock.now() + FOLLOW_UP_S

@@ -1,8 +1,10 @@
 """`sidecar run` as the container starts it: what wakes it, what it survives, what it says, and how it ends."""
 
 import asyncio
+import contextlib
 import json
 import socket
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -458,6 +460,55 @@ async def test_sign_of_life_that_cannot_be_written_is_no_end(tmp_path: Path) -> 
             on.mailcow.add_domain("new.example")
             sidecar.hang_up()
             await sidecar.says("done: add policy", "domain=new.example", seconds=5)
+
+
+async def test_state_that_cannot_be_written_turns_health_red(tmp_path: Path) -> None:
+    """Another process has SQLite's lock; once it lets go, the next pass stores, and all is well again."""
+    async with stage(tmp_path) as on, running(on) as sidecar:
+        await sidecar.says("done: add policy")
+        await settled(sidecar, on)
+        assert (await command(on.env, "healthy")).code == 0
+        with contextlib.closing(sqlite3.connect(tmp_path / "state/state.sqlite")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            on.mailcow.add_domain("new.example")
+            sidecar.hang_up()
+            await sidecar.says("the pass did not work", "writing the state failed")
+            (tmp_path / "state/heartbeat").unlink(missing_ok=True)
+            (tmp_path / "state/wake").touch()
+            await settled(sidecar, on)
+            ended = await command(on.env, "healthy")
+            assert (ended.code, ended.out.startswith("the state cannot be written: ")) == (1, True), ended
+        sidecar.hang_up()
+        await sidecar.says("done: add policy", "domain=new.example")
+        async with asyncio.timeout(15):
+            while (await command(on.env, "healthy")).code:
+                pass
+
+
+@pytest.mark.parametrize("moves", [True, False])
+async def test_slow_pass_gives_signs_of_life_while_it_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, moves: bool
+) -> None:
+    """Each answered read is one; a pass in which nothing is answered gives none."""
+    monkeypatch.setattr("sidecar.daemon.BEAT_IN_PASS_S", 0.3)
+    async with stage(tmp_path) as on:
+        for n in range(200):
+            on.mailcow.add_domain(f"d{n}.example")
+        on.mailcow.slow("policy", 0.1 if moves else 60)
+        daemon = Daemon(on.env, on.clock)
+        running_ = asyncio.create_task(daemon.run())
+        heartbeat = tmp_path / "state/heartbeat"
+        await on.mailcow.until(lambda: len(on.mailcow.asked("policy")) >= 4)
+        if moves:
+            await until(heartbeat.exists)
+        else:
+            await asyncio.sleep(1)  # the answers before these are a sign
+            heartbeat.unlink(missing_ok=True)
+            await asyncio.sleep(1)
+            assert not heartbeat.exists()
+        assert daemon.live.pulse.passes == 0
+        daemon.stop()
+        await asyncio.wait_for(running_, 15)
 
 
 async def test_bug_in_what_is_shown_of_a_pass_ends_no_passes(
