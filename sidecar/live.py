@@ -139,7 +139,7 @@ class Live:
         if settings.web.listen is None:
             return
         address, port = settings.web.listen
-        wanted = WebSettings(address, port, settings.web_token, settings.web.names)
+        wanted = WebSettings(address, port, settings.web_token, settings.web.names, settings.web.proxies)
         try:
             self.served = await start_web(self, wanted, self._clock, extra_routes=routes)
         except SidecarError as error:
