@@ -24,6 +24,7 @@ from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow.acme_engine import AcmeEngine
 from sidecar.observed import Unseen
 from sidecar.reconcile import Report
+from sidecar.scarce import told_once
 from sidecar.schedule import next_pass, time_left, wait_after
 from sidecar.settings import CONFIG, Settings, ensure_config_folder
 from sidecar.teller import Teller
@@ -93,6 +94,7 @@ class Daemon:
         settings = read_settings(self._env, self._clock)
         if not settings.dry_run:
             await asyncio.to_thread(ensure_config_folder, settings.mailcow_dir)
+        asyncio.get_running_loop().set_exception_handler(told_once())
         with self._signals():
             while not self._stop.is_set():
                 if self._on_settings is not None:
