@@ -73,10 +73,11 @@ async def assembled(
         ledger = await Ledger.open(state)
         engine = engine or engine_of(env)
         observer = Observer(settings, clock, engine, Lookups(settings.resolver, clock.now), patient=patient)
-        applier = Applier(settings, clock, observer, engine, ledger, teller.outcome)
+        applier = Applier(settings, clock, observer, engine, ledger, teller.outcome, patient=patient)
         try:
             yield Parts(settings, Passes(settings, clock, observer, applier, ledger), state, engine)
         finally:
+            await applier.close()
             await observer.close()
             # A call that the engine does not answer is abandoned: the end waits neither for it nor for its locks.
             with suppress(TimeoutError):

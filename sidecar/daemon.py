@@ -75,6 +75,8 @@ class Daemon:
         self._by_hand = False
         self._teller = Teller()
         self._follow_ups = 0
+        self._lock: PassLock | None = None
+        """Held in a pass, and for as long as a container is being changed beside the passes."""
         self._trouble = ""
         """What made the last pass fail: said once, and again when it is something else."""
         self.live = Live(clock, self._wake.set)
@@ -125,6 +127,7 @@ class Daemon:
         """Passes with these settings, until there are others or the end; returns the settings to go on with."""
         parts.passes.observer.checker.finished = self._wake.set
         parts.passes.observer.containers.finished = self._wake.set
+        parts.passes.applier.finished = self._wake.set
         await self.live.begin(parts)
         log.info("started", mailcow=str(parts.settings.mailcow_dir), dry_run=parts.settings.dry_run)
         side = [
@@ -138,6 +141,7 @@ class Daemon:
                 task.cancel()
             await asyncio.gather(*side, return_exceptions=True)
             await self.live.end()
+            self._release()
 
     async def _loop(self, parts: Parts) -> Settings:
         while True:
@@ -159,7 +163,7 @@ class Daemon:
             if self._by_hand:
                 self._by_hand = False
                 parts.passes.observer.session.try_again()
-            if self._reload and (changed := self._reread(parts.settings)) is not None:
+            if self._reload and self._lock is None and (changed := self._reread(parts.settings)) is not None:
                 return changed
 
     async def _beat(self, parts: Parts) -> None:
@@ -243,13 +247,26 @@ class Daemon:
         return done and self._follow_ups <= MOST_FOLLOW_UPS
 
     async def _locked_pass(self, parts: Parts) -> Report:
-        async with PassLock(parts.settings.state_dir, command="run"):
+        if self._lock is None:
+            lock = PassLock(parts.settings.state_dir, command="run")
+            await lock.acquire()
+            self._lock = lock
+        try:
             report = await parts.passes.reconcile()
+        finally:
+            # While a container is being changed, no other process may begin to change it as well.
+            if not parts.passes.applier.changing:
+                self._release()
         self._teller.notices(report.plan.notices)
         self._teller.held(report.plan.held)
         if self._on_report is not None:
             self._on_report(report)
         return report
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     # --- triggers -----------------------------------------------------------------------------------
 

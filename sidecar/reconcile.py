@@ -28,6 +28,8 @@ from sidecar.plan.actions import (
     EditPolicy,
     Held,
     Plan,
+    RecreateAcme,
+    RestartAcme,
     SwitchOff,
     subject,
     verb,
@@ -137,7 +139,7 @@ class Passes:
 
     async def _heal(self) -> Plan:
         """What a re-creation that was cut off left is mended first; said, and written into the history."""
-        if self.settings.dry_run or not self.settings.manage.acme:
+        if self.settings.dry_run or not self.settings.manage.acme or self.applier.changing:
             return Plan()
         try:
             done = await self.observer.heal()
@@ -153,16 +155,27 @@ class Passes:
         """One whole pass."""
         await self.ledger.refresh()
         await self._tidy()
+        ended = await self.applier.ended()
         healed = await self._heal()
         observed, plan = await self.look()
         plan += healed
         self.ledger.memory = without_moot_wishes(observed, plan)
         await self.ledger.store()
         plan = self.back_off.hold(plan, observed.now)
-        outcomes = await self.applier.apply(plan.actions, observed)
+        if self.applier.changing:
+            plan = _one_at_a_time(plan)
+        outcomes = ended + await self.applier.apply(plan.actions, observed)
         self.back_off.note(outcomes, self.clock.now())
         await self.ledger.record(event_of(outcome) for outcome in outcomes)
         return Report(observed, plan, outcomes)
+
+
+def _one_at_a_time(plan: Plan) -> Plan:
+    """While acme-mailcow is being started anew, beside the passes, nothing else is done to it."""
+    waits = [action for action in plan.actions if isinstance(action, RestartAcme | RecreateAcme)]
+    rest = tuple(action for action in plan.actions if action not in waits)
+    held = tuple(Held(action, "acme-mailcow is being started anew", None) for action in waits)
+    return replace(plan, actions=rest, held=plan.held + held)
 
 
 def _one_for_each_reason(notices: Sequence[Notice]) -> tuple[Notice, ...]:

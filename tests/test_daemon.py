@@ -17,7 +17,7 @@ from dns.rcode import Rcode
 
 from sidecar.daemon import Daemon
 from sidecar.demo.simulated import API, Fault, SimulatedMailcow
-from sidecar.lock import PassLock
+from sidecar.lock import Locked, PassLock
 from sidecar.mtasts import Mode
 from tests.dns.faulty import Reply, Silence
 from tests.mailcow.fake_engine import LOOPBACK, FakeEngine
@@ -147,6 +147,31 @@ async def test_engine_that_hangs_delays_no_policy(tmp_path: Path, path: str) -> 
         await sidecar.says("done: add policy", "domain=new.example")
         assert not sidecar.lines("did not answer")
         assert sidecar.lines("warning", "the Docker engine has not answered yet")
+
+
+async def test_restart_that_takes_long_delays_no_policy(tmp_path: Path) -> None:
+    """It goes on beside the passes, once, with the lock held: no other process may begin one meanwhile."""
+    async with stage(tmp_path) as on, gated(on, slow="/restart") as gate:
+        on.resolves("mta-sts.example.org")
+        restart = "restart: {quiet: 0, settle: 0, spacing: 0}"
+        on.configure(restart)
+        async with running(on) as sidecar:
+            await sidecar.says("done: add policy")
+            sidecar.hang_up()
+            await asyncio.wait_for(gate.reached.wait(), 15)
+            on.mailcow.add_domain("new.example")
+            on.resolves("mta-sts.new.example")
+            sidecar.hang_up()
+            await sidecar.says("done: add policy", "domain=new.example")
+            on.configure(f"max_age: 172800\n{restart}")
+            await sidecar.says("held: restart", "acme-mailcow is being started anew")
+            assert not sidecar.lines("done: restart")
+            with pytest.raises(Locked):
+                await PassLock(tmp_path / "state").acquire(0)
+            gate.ended.set()
+            await sidecar.says("done: restart", "example.org")
+            await sidecar.says("settings changed")
+            await PassLock(tmp_path / "state").acquire(15)
 
 
 async def test_engine_that_answers_late_is_seen_at_once(tmp_path: Path) -> None:
