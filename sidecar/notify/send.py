@@ -9,7 +9,7 @@ at most.
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from hashlib import sha256
@@ -162,7 +162,7 @@ class _Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        def ask() -> list[tuple[int, int, int, str, tuple[Any, ...]]]:
+        def ask() -> Sequence[tuple[int, int, int, str, tuple[Any, ...]]]:
             return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
 
         return [

@@ -75,8 +75,9 @@ class Door:
             guest.busy = True
             if guest.timer is not None:
                 guest.timer.cancel()
+        limit = asyncio.timeout(self._idle_s if request.can_read_body else None)
         try:
-            async with asyncio.timeout(self._idle_s if request.can_read_body else None) as limit:
+            async with limit:
                 yield
         except TimeoutError as error:
             if not limit.expired():
