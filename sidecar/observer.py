@@ -18,10 +18,11 @@ from sidecar.errors import SidecarError
 from sidecar.learn import believe, doubted
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import policy_file
-from sidecar.mailcow.acme_engine import AcmeEngine, cut_off
+from sidecar.mailcow.acme_engine import AcmeEngine
 from sidecar.mailcow.certificates import CertificateFolder
 from sidecar.mailcow.challenge import Challenges
 from sidecar.mailcow.policy_ids import PolicyIds
+from sidecar.mailcow.project_look import ProjectLook
 from sidecar.mailcow.session import Session
 from sidecar.notice import Level, Notice
 from sidecar.observed import (
@@ -66,7 +67,6 @@ from sidecar.schedule import (
 from sidecar.settings import Settings
 from sidecar.verify.checker import BATCH, Checker, probing_for
 
-PROJECT_FRESH_S = 60.0
 PRESENTED_FRESH_S = 600.0
 POLICIES_A_PASS = 10
 """Served policies read again in one pass, besides those that were never read."""
@@ -78,6 +78,8 @@ CHECK_AGAIN_S = 300.0
 """A domain whose look brought nothing is not looked at again sooner: others have their turn."""
 ACME_LOG_LINES = 50_000
 """A run writes up to three lines a name."""
+EVIDENCE_PATIENCE_S = 10.0
+"""How long a pass that would restart acme-mailcow waits for its log: a long one takes a while to read."""
 DNS_PATIENCE_S = 0.5
 """How long a routine look waits for the DNS; late answers are there in the next pass."""
 DNS_DEADLINE_S = 10.0
@@ -90,7 +92,6 @@ QUESTIONS_A_SECOND = 100
 class _Cache:
     served: dict[str, Sight[Served]] = field(default_factory=dict)
     answers: dict[Question, Sight[object]] = field(default_factory=dict)
-    project: Sight[Project] = NOT_ASKED
     run: tuple[tuple[str, float, str], Sight[AcmeRun]] | None = None
     """acme-mailcow's last run as its log tells it, and the container, its start and its sleep then."""
     presented: tuple[Sight[Certificate], str] = (NOT_ASKED, "")
@@ -125,10 +126,14 @@ class Observer:
         self._begun: dict[str, float] = {}
         """When the looks of the last minutes began."""
         self._cache = _Cache()
-        self._healed = False
         self._looked_at = 0.0
-        self.project_touched = True
-        """Set by Docker's events: the project is looked at again in the next pass."""
+        self.containers = ProjectLook(engine, settings.project_hint, self._with_log, patient=patient)
+        """The look at mailcow's containers, which no pass waits for."""
+
+    @property
+    def hurried(self) -> bool:
+        """Whether another pass follows: then nothing waits for what is slow."""
+        return not self._patient
 
     @property
     def session(self) -> Session:
@@ -140,16 +145,12 @@ class Observer:
         """The reader of mailcow's policy ids."""
         return self._ids
 
-    @property
-    def project_name(self) -> str | None:
-        """The compose project, once it was seen."""
-        return self._cache.project.value.name if isinstance(self._cache.project, Seen) else None
-
     async def close(self) -> None:
         """Ends all connections and lookups."""
         for task in self._cache.pending.values():
             task.cancel()
         await asyncio.gather(*self._cache.pending.values(), return_exceptions=True)
+        await self.containers.close()
         await self._ids.close()
         await self._checker.close()
         await self._session.close()
@@ -165,13 +166,7 @@ class Observer:
 
     async def heal(self) -> str | None:
         """Mends a re-creation of acme-mailcow that was cut off, before anything is decided; says what was done."""
-        project = await self._project(self._clock.now())
-        if not isinstance(project, Seen) or (self._healed and not cut_off(project.value)):
-            return None
-        done = await self._engine.heal(project.value.name)
-        self._healed = True
-        self.project_touched = self.project_touched or done is not None
-        return done
+        return await self.containers.heal(self._clock.now())
 
     async def observe(self, memory: Memory) -> tuple[Observed, tuple[Notice, ...]]:
         """One picture of the world, and what is to be told about the looking itself."""
@@ -180,14 +175,14 @@ class Observer:
             # The clock was set back: by it, nothing would be looked at again before that day.
             self.forget_served(tuple(self._cache.served))
             self._cache.answers.clear()
-            self.project_touched = True
+            self.containers.touched = True
         self._looked_at = now
         memory = replace(memory, tally=memory.tally.until(self._clock.reading()))
         folder = self._settings.mailcow_dir
         conf, file, project = await asyncio.gather(
             asyncio.to_thread(conf_file.observe, folder, now),
             asyncio.to_thread(policy_file.observe, folder, now),
-            self._project(now),
+            self.containers.sight(now),
         )
         certificates = await asyncio.to_thread(self._certificates.observe, folder, now, _timezone(conf))
         mailcow, listed, memory, notices = await self._mailcow(conf, certificates, memory, now)
@@ -264,9 +259,10 @@ class Observer:
         dns = frozenset(q for q in questions if q.kind not in {Kind.CHALLENGE, Kind.ACME_LOG})
         observed = await self.look_up(observed, dns) if dns else observed
         if any(question.kind is Kind.ACME_LOG for question in questions):
-            self.project_touched = True
             self._cache.run = None
-            observed = replace(observed, project=await self._project(self._clock.now()))
+            self.containers.touched = True
+            project = await self.containers.sight(self._clock.now(), patience_s=EVIDENCE_PATIENCE_S)
+            observed = replace(observed, project=project)
         if probes and probing:
             observed = replace(observed, challenges=await self._probed(observed, probes))
         return observed
@@ -291,16 +287,6 @@ class Observer:
         deadline_s = DNS_DEADLINE_S + len(questions) / QUESTIONS_A_SECOND
         self._cache.answers.update(await self._lookups.ask(questions, deadline_s))
         return replace(observed, dns=self._known())
-
-    async def _project(self, now: float) -> Sight[Project]:
-        # A run of acme-mailcow ends without an event: while it is at work it is looked at in every pass.
-        fresh_s = 0.0 if _acme_at_work(self._cache.project) else PROJECT_FRESH_S
-        if self.project_touched or now - self._cache.project.at >= fresh_s:
-            self.project_touched = False
-            self._cache.project = await self._with_log(
-                await self._engine.observe(now, self._settings.project_hint)
-            )
-        return self._cache.project
 
     async def _presented(
         self, conf: Sight[Conf], certificates: Sight[Certificates], now: float
@@ -494,14 +480,6 @@ class Observer:
         for question, sight in self._cache.answers.items():
             tables[question.kind][question.name] = sight
         return Dns(addresses, mx, caa, txt, caa_at)
-
-
-def _acme_at_work(project: Sight[Project]) -> bool:
-    match project:
-        case Seen(Project(acme_sleep=Seen(None))):
-            return True
-        case _:
-            return False
 
 
 def domain_of(owner: str) -> str:

@@ -30,6 +30,8 @@ from sidecar.plan.actions import (
     EditPolicy,
     Held,
     Plan,
+    RecreateAcme,
+    RestartAcme,
     SwitchOff,
     subject,
     verb,
@@ -141,7 +143,8 @@ class Passes:
         observed, notices = await self.observer.observe(self.ledger.memory)
         observed, plan = await self._decided(observed)
         for _ in range(MOST_QUESTIONS):
-            if not plan.questions:
+            if not plan.questions or (self.observer.hurried and _writes(plan)):
+                # What is to be written does not wait for what is only asked for the certificate: the next pass asks.
                 break
             observed = await self.observer.answer(observed, plan.questions, probing=probing)
             observed, plan = await self._decided(replace(observed, views=()))
@@ -168,7 +171,7 @@ class Passes:
 
     async def _heal(self) -> Plan:
         """What a re-creation that was cut off left is mended first; said, and written into the history."""
-        if self.settings.dry_run or not self.settings.manage.acme:
+        if self.settings.dry_run or not self.settings.manage.acme or self.applier.changing:
             return Plan()
         try:
             done = await self.observer.heal()
@@ -184,6 +187,7 @@ class Passes:
         """One whole pass."""
         await self.ledger.refresh()
         await self._tidy()
+        ended = await self.applier.ended()
         healed = await self._heal()
         probing = self.settings.manage.acme and not self.settings.dry_run
         observed, plan = await self.look(probing=probing)
@@ -191,10 +195,25 @@ class Passes:
         self.ledger.memory = without_moot_wishes(observed, plan)
         await self.ledger.store()
         plan = self.back_off.hold(plan, observed.now)
-        outcomes = await self.applier.apply(plan.actions, observed)
+        if self.applier.changing:
+            plan = _one_at_a_time(plan)
+        outcomes = ended + await self.applier.apply(plan.actions, observed)
         self.back_off.note(outcomes, self.clock.now())
         await self.ledger.record(event_of(outcome) for outcome in outcomes)
         return Report(observed, plan, outcomes)
+
+
+def _one_at_a_time(plan: Plan) -> Plan:
+    """While acme-mailcow is being started anew, beside the passes, nothing else is done to it."""
+    waits = [action for action in plan.actions if isinstance(action, RestartAcme | RecreateAcme)]
+    rest = tuple(action for action in plan.actions if action not in waits)
+    held = tuple(Held(action, "acme-mailcow is being started anew", None) for action in waits)
+    return replace(plan, actions=rest, held=plan.held + held)
+
+
+def _writes(plan: Plan) -> bool:
+    """Whether there is anything to do but at acme-mailcow."""
+    return any(not isinstance(action, RestartAcme | RecreateAcme) for action in plan.actions)
 
 
 def _one_for_each_reason(notices: Sequence[Notice]) -> tuple[Notice, ...]:

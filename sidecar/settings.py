@@ -117,6 +117,8 @@ class Web:
     """Further host names under which the page may be asked for."""
     prefix: values.Prefix = ""
     """The path under which another web server hands it on; no slash at its end."""
+    proxies: values.Networks = ()
+    """Web servers that hand it on, and whose word is believed on whom they speak for (X-Forwarded-For)."""
 
 
 @dataclass(frozen=True, slots=True)
