@@ -16,7 +16,11 @@ def state_dir_of(env: Mapping[str, str]) -> Path:
 def beat(state_dir: Path, now: float) -> None:
     """Called by the loop itself between its passes; a loop that hangs stops calling."""
     with suppress(OSError):  # on a full disk the sign stays away, and no more than that
-        (state_dir / "heartbeat").write_text(f"{now:.0f}\n")
+        new = state_dir / "heartbeat.new"
+        new.write_text(f"{now:.0f}\n")
+        new.replace(
+            state_dir / "heartbeat"
+        )  # whoever reads meanwhile finds the one before, and never half of one
 
 
 def trouble(state_dir: Path, now: float) -> str | None:

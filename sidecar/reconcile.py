@@ -18,7 +18,7 @@ from sidecar.ledger import Ledger
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import policy_file
 from sidecar.notice import Level, Notice
-from sidecar.observed import FILE, Memory, Observed, Seen
+from sidecar.observed import FILE, NOT_ASKED, Memory, Observed, Seen
 from sidecar.observer import Observer
 from sidecar.plan import blind_spots, make_plan
 from sidecar.plan.actions import (
@@ -51,6 +51,11 @@ class Report:
     def failed(self) -> bool:
         """Whether an action did not work."""
         return any(outcome.result is not Result.DONE for outcome in self.outcomes)
+
+    @property
+    def looking(self) -> bool:
+        """Whether there are policies that nobody looked at yet, for want of time."""
+        return any(sight is NOT_ASKED for sight in self.observed.served.values())
 
     @property
     def readable(self) -> bool:
@@ -135,13 +140,24 @@ class Passes:
     async def look(self) -> tuple[Observed, Plan]:
         """Observe and plan, without changing anything in the world."""
         observed, notices = await self.observer.observe(self.ledger.memory)
-        observed = taught(observed, self.settings)
-        plan = make_plan(observed, self.settings)
+        observed, plan = await self._decided(observed)
         if plan.questions:
             observed = await self.observer.answer(observed, plan.questions)
-            observed = taught(replace(observed, views=()), self.settings)
-            plan = make_plan(observed, self.settings)
+            observed, plan = await self._decided(replace(observed, views=()))
         return observed, plan + Plan(notices=_one_for_each_reason(notices + blind_spots(observed)))
+
+    async def _decided(self, observed: Observed) -> tuple[Observed, Plan]:
+        """What the picture teaches, and what follows from it.
+
+        In a thread: it is all pure, it takes a second where there are thousands of domains, and nobody who asks the
+        page or `/healthz` is to wait for it.
+        """
+
+        def decide() -> tuple[Observed, Plan]:
+            known = taught(observed, self.settings)
+            return known, make_plan(known, self.settings)
+
+        return await asyncio.to_thread(decide)
 
     async def _tidy(self) -> None:
         """Files that a killed run left half written go, once: they may never be written again under that name."""

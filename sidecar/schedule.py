@@ -51,8 +51,12 @@ def wait_after(failures: int, waits: tuple[int, ...]) -> int:
 def stale_policies(
     names: Iterable[str], answers: Mapping[str, Sight[Served]], now: float, interval: float, most: int
 ) -> list[str]:
-    """Domains whose served policy is to be read: all that are not known, and the `most` oldest that are due."""
+    """Domains whose served policy is to be read: all that are not known, and the `most` oldest that are due.
+
+    Those that were never read come first: what fails again and again must not keep them waiting.
+    """
     new: list[str] = []
+    failed: list[str] = []
     old: list[tuple[float, str]] = []
     for name in names:
         match answers.get(name):
@@ -60,11 +64,11 @@ def stale_policies(
                 new.append(name)
             case Unseen(at=at):
                 if now - at >= min(60, interval):
-                    new.append(name)
+                    failed.append(name)
             case Seen(at=at):
                 if now - at >= interval:
                     old.append((at, name))
-    return new + [name for _, name in sorted(old)[:most]]
+    return new + failed + [name for _, name in sorted(old)[:most]]
 
 
 def routine_questions(
