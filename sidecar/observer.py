@@ -5,7 +5,7 @@ value. Nothing is decided here but *when* something is asked again (`schedule`).
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -377,8 +377,8 @@ class Observer:
 
     def _questions(
         self, observed: Observed, hostname: str, listed: DomainList, answers: Mapping[Question, Sight[object]]
-    ) -> tuple[set[Question], set[Question]]:
-        """All that is asked as a matter of routine, and what of it is due."""
+    ) -> tuple[set[Question], list[Question]]:
+        """All that is asked as a matter of routine, and what of it is due, in the order in which it matters."""
         managed = frozenset(d.name for d in listed.domains if self._settings.manages(d.name))
         missing = {f.subject for f in observed.memory.since if f.kind is FactKind.MISSING}
         routine = routine_questions(
@@ -386,8 +386,7 @@ class Observer:
         )
         shown = self._shown_records(listed)
         waiting_s = record_interval(self._settings.intervals.dns, len(shown))
-        due = {question for question in shown if record_due(answers.get(question), observed.now, waiting_s)}
-        due |= {
+        due = [
             question
             for question, eager in routine
             if question_due(
@@ -397,8 +396,9 @@ class Observer:
                 now=observed.now,
                 intervals=self._settings.intervals,
             )
-        }
-        return {question for question, _ in routine} | shown, due
+        ]
+        due += [question for question in shown if record_due(answers.get(question), observed.now, waiting_s)]
+        return {question for question, _ in routine} | shown, list(dict.fromkeys(due))
 
     def _shown_records(self, listed: DomainList) -> set[Question]:
         """The TXT records that the page shows; a command asks for those that it needs itself."""
@@ -407,17 +407,17 @@ class Observer:
         names = [d.name for d in listed.domains if d.receives and self._settings.manages(d.name)]
         return {question for question in questions("", names) if question.kind is Kind.TXT}
 
-    async def _ask(self, due: set[Question]) -> None:
-        due -= self._cache.pending.keys()
-        if due:
-            task = asyncio.create_task(self._ask_in_background(frozenset(due)))
-            self._cache.pending.update(dict.fromkeys(due, task))
+    async def _ask(self, due: list[Question]) -> None:
+        new = [question for question in due if question not in self._cache.pending]
+        if new:
+            task = asyncio.create_task(self._ask_in_background(new))
+            self._cache.pending.update(dict.fromkeys(new, task))
         waiting = set(self._cache.pending.values())
         if waiting:
             patience_s = DNS_DEADLINE_S + len(self._cache.pending) / QUESTIONS_A_SECOND
             await asyncio.wait(waiting, timeout=patience_s if self._patient else DNS_PATIENCE_S)
 
-    async def _ask_in_background(self, questions: frozenset[Question]) -> None:
+    async def _ask_in_background(self, questions: Sequence[Question]) -> None:
         """In groups: thousands of lookups at once take memory for good, and in groups the first answers come soon."""
         left = list(questions)
         try:

@@ -74,8 +74,11 @@ def stale_policies(
 def routine_questions(
     hostname: str, listed: DomainList, managed: frozenset[str], missing: frozenset[str], more: Iterable[str]
 ) -> list[tuple[Question, bool]]:
-    """All that is asked of the DNS as a matter of routine, each with whether an answer is eagerly awaited."""
-    asked = [(Question(Kind.ADDRESSES, hostname), False)]
+    """All that is asked of the DNS as a matter of routine, each with whether an answer is eagerly awaited.
+
+    First what everything else is judged by: the hostname, and the names (`more`) that the certificate has.
+    """
+    asked = [(Question(Kind.ADDRESSES, name), False) for name in (hostname, *more)]
     for domain in listed.domains:
         if domain.receives and domain.name in managed:
             host = policy_host(domain.name)
@@ -86,7 +89,6 @@ def routine_questions(
             host = policy_host(alias.name)
             asked.append((Question(Kind.ADDRESSES, host), host in missing))
             asked.append((Question(Kind.MX, alias.name), False))
-    asked += [(Question(Kind.ADDRESSES, name), False) for name in more]
     return asked
 
 

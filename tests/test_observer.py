@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from sidecar import observer, reconcile
 from sidecar.assembly import Parts, assembled, read_settings
 from sidecar.daemon import Daemon
 from sidecar.demo.simulated import POLICY, Fault
+from sidecar.dns.lookup import Lookups
 from sidecar.mailcow import answers
-from sidecar.observed import NOT_ASKED, Seen, Unseen
+from sidecar.observed import NOT_ASKED, Question, Seen, Sight, Unseen
 from sidecar.observer import CONCURRENT_READS
 from sidecar.reconcile import Report
 from tests.stage import HOST, Stage, stage
@@ -118,6 +119,28 @@ async def test_daemon_goes_on_until_all_policies_were_read(
         await running
         assert [report.looking for report in reports[:5]] == [True, True, True, True, False]
         assert [outcome for report in reports for outcome in report.outcomes] == []
+
+
+async def test_hostname_and_the_certificate_are_asked_for_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every other name is judged by them: behind thousands of others, they would hold everything up."""
+    groups: list[set[str]] = []
+    real = Lookups.ask
+
+    async def ask(
+        self: Lookups, questions: Iterable[Question], deadline_s: float
+    ) -> dict[Question, Sight[object]]:
+        asked = list(questions)
+        groups.append({question.name for question in asked})
+        return await real(self, asked, deadline_s)
+
+    monkeypatch.setattr(Lookups, "ask", ask)
+    monkeypatch.setattr(observer, "QUESTIONS_AT_ONCE", 3)
+    async with many(tmp_path) as on, at_work(on) as parts:
+        on.certify(HOST, "one.example.org", "two.example.org")
+        await parts.passes.reconcile()
+    assert groups[0] == {HOST, "one.example.org", "two.example.org"}
 
 
 async def test_event_loop_does_not_do_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
