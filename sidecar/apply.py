@@ -44,6 +44,8 @@ _A = TypeVar("_A", bound=Action)
 _PolicyAction: TypeAlias = AddPolicy | EditPolicy | SwitchOff
 
 CONCURRENT_WRITES = 4
+MOST_WRITES_S = 60.0
+"""How long policies are written in a pass; the next one, which sees what came meanwhile, writes the rest."""
 STORED_EVERY = 25
 """Outcomes of policy writes are stored in groups of this size; an unstored one counts as unknown."""
 
@@ -152,12 +154,14 @@ class Applier:
         self._ledger.policies(texts, lambda key, memory: intended(memory, texts[key], now))
         await self._ledger.store()
         places = asyncio.Semaphore(CONCURRENT_WRITES)
+        clock = asyncio.get_running_loop().time
+        end = clock() + MOST_WRITES_S
         denied = False
 
         async def one(action: _PolicyAction) -> Outcome | None:
             nonlocal denied
             async with places:
-                if denied:
+                if denied or clock() >= end:
                     self._forget_intent(action)
                     return None
                 outcome = await self._one(action, lambda a: self._write_policy(a, observed))

@@ -220,7 +220,7 @@ class Daemon:
                 # First the sign of life: `/healthz` and `sidecar healthy` say the same.
                 await self._beat(parts)
                 await self._shown(report, seconds)
-                if self._follows_up(report):
+                if self._follows_up(report) or report.looking:
                     return self._clock.now() + FOLLOW_UP_S
                 return next_pass(self._clock.now(), poll, (held.until for held in report.plan.held))
             case SidecarError() as error:

@@ -74,6 +74,10 @@ CONCURRENT_READS = 4
 CLOCK_STEP_S = 60.0
 """A clock that goes back by less is only being set right; what is remembered stays of use."""
 READ_FAILURES_IN_A_ROW = 3
+FIRST_READS_S = 2.0
+MOST_READS_S = 60.0
+"""How long served policies are read in a pass: what is known then is acted on, and thousands wait for no last one.
+Each pass that did not get to the end is followed by one that reads twice as long: few passes, and none too long."""
 CHECK_AGAIN_S = 300.0
 """A domain whose look brought nothing is not looked at again sooner: others have their turn."""
 ACME_LOG_LINES = 50_000
@@ -83,7 +87,7 @@ EVIDENCE_PATIENCE_S = 10.0
 DNS_PATIENCE_S = 0.5
 """How long a routine look waits for the DNS; late answers are there in the next pass."""
 DNS_DEADLINE_S = 10.0
-QUESTIONS_AT_ONCE = 50
+QUESTIONS_AT_ONCE = 25
 QUESTIONS_A_SECOND = 100
 """What any resolver can answer: many questions get more time."""
 
@@ -126,6 +130,7 @@ class Observer:
         self._begun: dict[str, float] = {}
         """When the looks of the last minutes began."""
         self._cache = _Cache()
+        self._reads_s = FIRST_READS_S
         self._looked_at = 0.0
         self.containers = ProjectLook(engine, settings.project_hint, self._with_log, patient=patient)
         """The look at mailcow's containers, which no pass waits for."""
@@ -222,8 +227,9 @@ class Observer:
         """These are looked at before all others, and their records are asked for anew, whenever that was last."""
         names = frozenset(domains)
         self._rushed |= names
-        for question in [q for q in self._cache.answers if q.kind is Kind.TXT and domain_of(q.name) in names]:
-            del self._cache.answers[question]
+        for question in questions("", sorted(names)):
+            if question.kind is Kind.TXT:
+                self._cache.answers.pop(question, None)
 
     def _begin_checks(self, observed: Observed) -> None:
         if (
@@ -362,11 +368,16 @@ class Observer:
         for gone in cache.keys() - set(names):
             del cache[gone]
         due = stale_policies(names, cache, now, self._settings.intervals.policies, POLICIES_A_PASS)
-        cache.update(await self._read(due, now))
-        return dict(cache)
+        cache.update(await self._read(due, now, None if self._patient else self._reads_s))
+        served = {name: cache.get(name, NOT_ASKED) for name in names}
+        whole = len(cache) == len(served)
+        self._reads_s = FIRST_READS_S if whole else min(2 * self._reads_s, MOST_READS_S)
+        return served
 
-    async def _read(self, names: list[str], now: float) -> dict[str, Sight[Served]]:
-        """Reads what mailcow serves for these domains; gives up early where nothing answers at all."""
+    async def _read(self, names: list[str], now: float, most_s: float | None) -> dict[str, Sight[Served]]:
+        """Reads what mailcow serves for these domains, for so long; gives up early where nothing answers at all."""
+        clock = asyncio.get_running_loop().time
+        end = None if most_s is None else clock() + most_s
         left = iter(names)
         found: dict[str, Sight[Served]] = {}
         failures = 0
@@ -382,6 +393,8 @@ class Observer:
                 failures = failures + 1 if isinstance(sight, Unseen) else 0
                 if isinstance(sight, RedisRefuses):
                     unread = replace(sight, reason=f"mailcow's Redis refuses writes ({sight.said})")
+                if end is not None and clock() >= end and failures < READ_FAILURES_IN_A_ROW:
+                    break
 
         await asyncio.gather(*(reader() for _ in range(CONCURRENT_READS)))
         return found
@@ -390,11 +403,26 @@ class Observer:
         """Asks what is due, and waits for it a moment only: a slow name must not hold up a policy."""
         if not isinstance(observed.conf, Seen) or not isinstance(observed.domains, Seen):
             return self._known()
-        listed = observed.domains.value
+        # In a thread, on a copy of the answers: there are five questions for each domain.
+        wanted, due = await asyncio.to_thread(
+            self._questions,
+            observed,
+            observed.conf.value.hostname,
+            observed.domains.value,
+            dict(self._cache.answers),
+        )
+        self._forget_questions(wanted, observed.now)
+        await self._ask(due)
+        return self._known()
+
+    def _questions(
+        self, observed: Observed, hostname: str, listed: DomainList, answers: Mapping[Question, Sight[object]]
+    ) -> tuple[set[Question], list[Question]]:
+        """All that is asked as a matter of routine, and what of it is due, in the order in which it matters."""
         managed = frozenset(d.name for d in listed.domains if self._settings.manages(d.name))
         missing = frozenset(fact.subject for fact in observed.memory.since if fact.kind is FactKind.MISSING)
         routine = routine_questions(
-            observed.conf.value.hostname,
+            hostname,
             listed,
             managed,
             missing,
@@ -402,26 +430,20 @@ class Observer:
             by_file=isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE,
         )
         shown = self._shown_records(listed)
-        self._forget_questions({question for question, _ in routine} | shown, observed.now)
         waiting_s = record_interval(self._settings.intervals.dns, len(shown))
-        due = {
-            question
-            for question in shown
-            if record_due(self._cache.answers.get(question), observed.now, waiting_s)
-        }
-        due |= {
+        due = [
             question
             for question, eager in routine
             if question_due(
-                self._cache.answers.get(question),
+                answers.get(question),
                 eager=eager,
-                failing_for=_failing_for(observed, question.name),
+                failing_for=_failing_for(observed, question.name) if eager else 0.0,
                 now=observed.now,
                 intervals=self._settings.intervals,
             )
-        }
-        await self._ask(due)
-        return self._known()
+        ]
+        due += [question for question in shown if record_due(answers.get(question), observed.now, waiting_s)]
+        return {question for question, _ in routine} | shown, list(dict.fromkeys(due))
 
     def _shown_records(self, listed: DomainList) -> set[Question]:
         """The TXT records that the page shows; a command asks for those that it needs itself."""
@@ -430,17 +452,17 @@ class Observer:
         names = [d.name for d in listed.domains if d.receives and self._settings.manages(d.name)]
         return {question for question in questions("", names) if question.kind is Kind.TXT}
 
-    async def _ask(self, due: set[Question]) -> None:
-        due -= self._cache.pending.keys()
-        if due:
-            task = asyncio.create_task(self._ask_in_background(frozenset(due)))
-            self._cache.pending.update(dict.fromkeys(due, task))
+    async def _ask(self, due: list[Question]) -> None:
+        new = [question for question in due if question not in self._cache.pending]
+        if new:
+            task = asyncio.create_task(self._ask_in_background(new))
+            self._cache.pending.update(dict.fromkeys(new, task))
         waiting = set(self._cache.pending.values())
         if waiting:
             patience_s = DNS_DEADLINE_S + len(self._cache.pending) / QUESTIONS_A_SECOND
             await asyncio.wait(waiting, timeout=patience_s if self._patient else DNS_PATIENCE_S)
 
-    async def _ask_in_background(self, questions: frozenset[Question]) -> None:
+    async def _ask_in_background(self, questions: Sequence[Question]) -> None:
         """In groups: thousands of lookups at once take memory for good, and in groups the first answers come soon."""
         left = list(questions)
         try:

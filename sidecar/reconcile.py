@@ -19,7 +19,7 @@ from sidecar.ledger import Ledger
 from sidecar.mailcow import challenge, policy_file
 from sidecar.mailcow import conf as conf_file
 from sidecar.notice import Level, Notice
-from sidecar.observed import FILE, Memory, Observed, Seen
+from sidecar.observed import FILE, NOT_ASKED, Memory, Observed, Seen
 from sidecar.observer import Observer
 from sidecar.plan import blind_spots, make_plan
 from sidecar.plan.actions import (
@@ -57,6 +57,11 @@ class Report:
     def failed(self) -> bool:
         """Whether an action did not work."""
         return any(outcome.result is not Result.DONE for outcome in self.outcomes)
+
+    @property
+    def looking(self) -> bool:
+        """Whether there are policies that nobody looked at yet, for want of time."""
+        return any(sight is NOT_ASKED for sight in self.observed.served.values())
 
     @property
     def readable(self) -> bool:
@@ -151,13 +156,17 @@ class Passes:
         return observed, plan + Plan(notices=_one_for_each_reason(notices + blind_spots(observed)))
 
     async def _decided(self, observed: Observed) -> tuple[Observed, Plan]:
-        """The same picture with what it teaches, and the plan; in a thread, for it takes a while with many domains."""
+        """What the picture teaches, and what follows from it.
 
-        def decided() -> tuple[Observed, Plan]:
-            after = taught(observed, self.settings)
-            return after, make_plan(after, self.settings)
+        In a thread: it is all pure, it takes a second where there are thousands of domains, and nobody who asks the
+        page or `/healthz` is to wait for it.
+        """
 
-        return await asyncio.to_thread(decided)
+        def decide() -> tuple[Observed, Plan]:
+            known = taught(observed, self.settings)
+            return known, make_plan(known, self.settings)
+
+        return await asyncio.to_thread(decide)
 
     async def _tidy(self) -> None:
         """Files that a killed run left half written go, once: they may never be written again under that name."""

@@ -157,6 +157,11 @@ def seen(at: float) -> Sight[Served]:
         ),
         ({"a": seen(NOW - 900), "c": seen(NOW - 800)}, ["b", "a", "c"], "a new one before the old ones"),
         (
+            {"a": Unseen("time-out", NOW - 60), "b": seen(NOW - 900)},
+            ["c", "a", "b"],
+            "one that was never read before one that fails again and again",
+        ),
+        (
             {"a": Unseen("time-out", NOW - 60), "b": Unseen("time-out", NOW - 59), "c": seen(NOW)},
             ["a"],
             "a failed look is repeated after a minute",
