@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
 from sidecar.clock import Clock
-from sidecar.errors import PermanentError, SidecarError, TemporaryError
+from sidecar.errors import NoSpaceError, PermanentError, SidecarError, TemporaryError
 from sidecar.ledger import Ledger, entries, intended, settled
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import policy_file
@@ -66,6 +66,8 @@ class Outcome:
     detail: str | None = None
     denied: bool = False
     """Whether mailcow refused the key: to go on trying would only be counted against us."""
+    no_space: bool = False
+    """Whether a full disk was the reason, which only another try shows to be over."""
 
 
 class Applier:
@@ -117,7 +119,8 @@ class Applier:
             denied = isinstance(error, AccessDenied)
             outcome = Outcome(action, Result.REFUSED, self._clock.now(), str(error), denied)
         except SidecarError as error:
-            outcome = Outcome(action, Result.FAILED, self._clock.now(), str(error))
+            full = isinstance(error, NoSpaceError)
+            outcome = Outcome(action, Result.FAILED, self._clock.now(), str(error), no_space=full)
         else:
             outcome = Outcome(action, Result.DONE, self._clock.now())
         self._told(outcome)

@@ -88,7 +88,9 @@ class BackOff:
         self.denials, self.denied_until = 0, 0.0
 
     def note(self, outcomes: Sequence[Outcome], now: float) -> None:
-        """Counts failures; success begins anew."""
+        """Counts failures; success begins anew. What a full disk stopped is tried at every pass: that costs next
+        to nothing, and a broken policy must not stay broken once there is space again.
+        """
         if any(outcome.denied for outcome in outcomes):
             self.denials += 1
             self.denied_until = now + wait_after(self.denials, DENIED_S)
@@ -96,7 +98,7 @@ class BackOff:
             self.denials = 0
         for outcome in outcomes:
             key = (verb(outcome.action), subject(outcome.action))
-            if outcome.result is Result.DONE:
+            if outcome.result is Result.DONE or outcome.no_space:
                 self.failures.pop(key, None)
             else:
                 count = self.failures.get(key, (0, 0.0))[0] + 1

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from sidecar.mtasts import Mode, parse
-from sidecar.observed import FILE, Memory, PolicyFile, PolicyMemory, Seen, Span, Write
+from sidecar.notice import Level
+from sidecar.observed import FILE, Memory, PolicyFile, PolicyMemory, Seen, Span, Unseen, Write
 from sidecar.plan import make_plan
 from sidecar.plan.actions import AdoptSame, Plan, WriteFile
 from sidecar.settings import Settings
@@ -194,3 +195,13 @@ def test_one_uncovered_mx_of_an_alias_domain_keeps_the_file_in_testing() -> None
     )
     assert "mode: testing" in written(found)[0].text
     assert [n.subject for n in found.notices if n.code == "mx.uncovered"] == ["alias.example"]
+
+
+def test_file_that_cannot_be_seen_is_left_alone_and_told_as_an_error() -> None:
+    """A link in its place may lead anywhere: a person has to look."""
+    unseen = Unseen("the policy file was not read: it is a symbolic link", NOW)
+    found = make_plan(replace(observed(world()), file=unseen), Settings())
+    assert written(found) == []
+    assert [(n.level, n.message) for n in found.notices if n.code == "unseen.file"] == [
+        (Level.ERROR, unseen.reason)
+    ]

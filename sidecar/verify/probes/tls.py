@@ -15,8 +15,12 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from sidecar.errors import PermanentError
+from sidecar.plainfile import read_plain
 from sidecar.verify.probes.way import CONNECT_S, Reached
 from sidecar.verify.seen import Certificate, TlsTrouble
+
+LARGEST_ROOTS = 1 << 22
+"""Bytes of the settings' file of authorities; all that browsers know of is a tenth of it."""
 
 # X509_V_ERR_… of OpenSSL's x509_vfy.h
 _BY_VERIFY_CODE = {
@@ -48,7 +52,10 @@ def trusting(extra_root: Path | None) -> ssl.SSLContext:
         _load_certifi(context)
     if extra_root is not None:
         try:
-            context.load_verify_locations(extra_root)
+            pem = read_plain(extra_root, LARGEST_ROOTS)
+            context.load_verify_locations(
+                cadata=pem.decode("ascii", "ignore")
+            )  # comments may be in any encoding
         except (OSError, ValueError) as error:
             raise PermanentError(
                 f"reading certificates of an authority from {extra_root} failed: {error}; give a PEM file"
