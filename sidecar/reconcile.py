@@ -62,6 +62,8 @@ class BackOff:
     """Actions that failed wait, longer each time, before they are tried again."""
 
     failures: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
+    full: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    """What a full disk stopped the last time, and what was said of it."""
     denials: int = 0
     denied_until: float = 0.0
 
@@ -87,6 +89,10 @@ class BackOff:
         self.failures.clear()
         self.denials, self.denied_until = 0, 0.0
 
+    def news(self, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+        """Those that say more than the last ones did: a disk that stays full would fill the history."""
+        return tuple(o for o in outcomes if not o.no_space or self.full.get(_key(o), "") != o.detail)
+
     def note(self, outcomes: Sequence[Outcome], now: float) -> None:
         """Counts failures; success begins anew. What a full disk stopped is tried at every pass: that costs next
         to nothing, and a broken policy must not stay broken once there is space again.
@@ -97,12 +103,19 @@ class BackOff:
         elif outcomes:
             self.denials = 0
         for outcome in outcomes:
-            key = (verb(outcome.action), subject(outcome.action))
+            key = _key(outcome)
+            self.full.pop(key, None)
+            if outcome.no_space:
+                self.full[key] = outcome.detail
             if outcome.result is Result.DONE or outcome.no_space:
                 self.failures.pop(key, None)
             else:
                 count = self.failures.get(key, (0, 0.0))[0] + 1
                 self.failures[key] = (count, now + wait_after(count, RETRY_S))
+
+
+def _key(outcome: Outcome) -> tuple[str, str]:
+    return verb(outcome.action), subject(outcome.action)
 
 
 @dataclass
@@ -162,8 +175,9 @@ class Passes:
         await self.ledger.store()
         plan = self.back_off.hold(plan, observed.now)
         outcomes = await self.applier.apply(plan.actions, observed)
+        news = self.back_off.news(outcomes)
         self.back_off.note(outcomes, self.clock.now())
-        await self.ledger.record(event_of(outcome) for outcome in outcomes)
+        await self.ledger.record(event_of(outcome) for outcome in news)
         return Report(observed, plan, outcomes)
 
 
