@@ -245,7 +245,7 @@ def ensure_config_folder(mailcow_dir: Path) -> None:
         # Whoever owns mailcow's own settings is to edit ours, too.
         owner = folder.parent.stat()
         for path in (folder, folder / ".gitignore"):
-            os.chown(path, owner.st_uid, owner.st_gid)
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 # --- loading ----------------------------------------------------------------------------------------------
