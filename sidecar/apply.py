@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
 from sidecar.clock import Clock
-from sidecar.errors import PermanentError, SidecarError, TemporaryError
+from sidecar.errors import NoSpaceError, PermanentError, SidecarError, TemporaryError
 from sidecar.ledger import Ledger, entries, intended, settled
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import policy_file
@@ -70,6 +70,8 @@ class Outcome:
     detail: str | None = None
     denied: bool = False
     """Whether mailcow refused the key: to go on trying would only be counted against us."""
+    no_space: bool = False
+    """Whether a full disk was the reason, which only another try shows to be over."""
 
 
 class Applier:
@@ -139,7 +141,8 @@ class Applier:
             case PermanentError():
                 outcome = Outcome(action, Result.REFUSED, now, str(error), isinstance(error, AccessDenied))
             case _:
-                outcome = Outcome(action, Result.FAILED, now, str(error))
+                full = isinstance(error, NoSpaceError)
+                outcome = Outcome(action, Result.FAILED, now, str(error), no_space=full)
         self._told(outcome)
         self.tried()
         return outcome

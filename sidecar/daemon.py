@@ -16,7 +16,7 @@ from watchfiles import Change, awatch
 from sidecar.apply import Result
 from sidecar.assembly import Parts, assembled, read_settings
 from sidecar.clock import Clock
-from sidecar.errors import SidecarError
+from sidecar.errors import NoSpaceError, SidecarError
 from sidecar.heartbeat import beat
 from sidecar.live import Live
 from sidecar.lock import PassLock
@@ -103,8 +103,22 @@ class Daemon:
                 made = assembled(
                     settings, self._clock, self._env, self._teller, patient=False, engine=self._engine
                 )
-                async with made as parts:
+                async with contextlib.AsyncExitStack() as stack:
+                    try:
+                        parts = await stack.enter_async_context(made)
+                    except NoSpaceError as error:
+                        await self._no_space(error, settings.intervals.poll)
+                        continue
                     settings = await self._serve(parts)
+
+    async def _no_space(self, error: NoSpaceError, poll: float) -> None:
+        """Ending would be no help: there may be space again at any moment. Health tells of it, for no pass is made."""
+        self._teller.failed(str(error))
+        self._reload = True  # nobody watched the settings meanwhile
+        self._wake.clear()
+        if not self._stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), poll)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

@@ -4,13 +4,18 @@ Rule for every editor: it says two things, that the loop moves and that the stat
 writes none; one that moves slowly does. Where it cannot be written itself, the old one is taken away.
 """
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from sidecar.plainfile import open_plain, read_plain
+
 NAME = "heartbeat"
 STALE_AFTER_S = 300.0
 """Longer than the longest wait for one answer: a whole list may take two minutes. A pass of many answers may take longer."""
+LARGEST = 10_000
+"""Bytes of the file: a time, and why the state cannot be written."""
 UNWRITABLE = "the state cannot be written"
 
 
@@ -25,7 +30,9 @@ def beat(state_dir: Path, now: float, unwritable: str | None = None) -> None:
     fresh = path.with_name(f"{NAME}.new")
     why = "" if unwritable is None else f"{' '.join(unwritable.split())}\n"
     try:
-        fresh.write_text(f"{now:.0f}\n{why}")
+        with os.fdopen(open_plain(fresh, os.O_WRONLY | os.O_CREAT), "w") as file:
+            file.truncate(0)
+            file.write(f"{now:.0f}\n{why}")
         # Whole or not at all: the check may read at any moment.
         fresh.replace(path)
     except OSError:
@@ -38,7 +45,7 @@ def beat(state_dir: Path, now: float, unwritable: str | None = None) -> None:
 def trouble(state_dir: Path, now: float) -> str | None:
     """Why the running sidecar is not healthy, or None where it is."""
     try:
-        first, _, why = (state_dir / NAME).read_text().partition("\n")
+        first, _, why = read_plain(state_dir / NAME, LARGEST).decode(errors="replace").partition("\n")
         last = float(first)
     except (OSError, ValueError) as error:
         return f"no sign of life in {state_dir}: {error}; look for space there, and whether it may be written"
@@ -49,4 +56,8 @@ def trouble(state_dir: Path, now: float) -> str | None:
 
 def wake(state_dir: Path) -> None:
     """Tells a running sidecar, which watches this file, that something waits for it."""
-    (state_dir / "wake").touch()
+    descriptor = open_plain(state_dir / "wake", os.O_WRONLY | os.O_CREAT)
+    try:
+        os.utime(descriptor)
+    finally:
+        os.close(descriptor)

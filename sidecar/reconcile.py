@@ -74,6 +74,8 @@ class BackOff:
     """Actions that failed wait, longer each time, before they are tried again."""
 
     failures: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
+    full: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    """What a full disk stopped the last time, and what was said of it."""
     denials: int = 0
     denied_until: float = 0.0
 
@@ -106,8 +108,18 @@ class BackOff:
         self.failures.clear()
         self.denials, self.denied_until = 0, 0.0
 
+    def news(self, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+        """Those that say more than the last ones did: a disk that stays full would fill the history."""
+        return tuple(
+            o
+            for o in outcomes
+            if not o.no_space or any(self.full.get(_what(p), "") != o.detail for p in _parts(o.action))
+        )
+
     def note(self, outcomes: Sequence[Outcome], now: float) -> None:
-        """Counts failures; success begins anew."""
+        """Counts failures; success begins anew. What a full disk stopped is tried at every pass: that costs next
+        to nothing, and a broken policy must not stay broken once there is space again.
+        """
         if any(outcome.denied for outcome in outcomes):
             self.denials += 1
             self.denied_until = now + wait_after(self.denials, DENIED_S)
@@ -115,7 +127,10 @@ class BackOff:
             self.denials = 0
         for outcome in outcomes:
             for key in map(_what, _parts(outcome.action)):
-                if outcome.result is Result.DONE:
+                self.full.pop(key, None)
+                if outcome.no_space:
+                    self.full[key] = outcome.detail
+                if outcome.result is Result.DONE or outcome.no_space:
                     self.failures.pop(key, None)
                 else:
                     count = self.failures.get(key, (0, 0.0))[0] + 1
@@ -207,8 +222,9 @@ class Passes:
         if self.applier.changing:
             plan = _one_at_a_time(plan)
         outcomes = ended + await self.applier.apply(plan.actions, observed)
+        news = self.back_off.news(outcomes)
         self.back_off.note(outcomes, self.clock.now())
-        await self.ledger.record(event_of(outcome) for outcome in outcomes)
+        await self.ledger.record(event_of(outcome) for outcome in news)
         return Report(observed, plan, outcomes)
 
 

@@ -241,7 +241,7 @@ async def test_undisturbed_chapter_does_something_of_every_kind(tmp_path: Path, 
         assert ended.done["mta-sts.txt", "write policy file"] == (2 if "changes" in name else 1)
         assert ended.ending.backups == {HANDMADE.encode()}
     assert (ended.restarts, ended.not_done, ended.ending.to_do, ended.ending.leftovers) == (1, (), (), ())
-    assert {"ClientSession._request", "Session.send", "State.save", "Path.replace"} <= set(run.done)
+    assert {"ClientSession._request", "Session.send", "State.save", "os.replace"} <= set(run.done)
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sidecar import state_acme
 from sidecar.observed import InVain, LostName, Memory, Restart
-from sidecar.state import APPLICATION_ID, State
-from sidecar.state_rows import STEPS
+from sidecar.state import State
+from sidecar.state_rows import APPLICATION_ID, STEPS
 
 NOW = 1_800_000_000.0
 

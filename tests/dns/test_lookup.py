@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 from dns.rcode import Rcode
 
-from sidecar.dns.lookup import BEGUN_AT_ONCE, CONCURRENT, Lookups
+from sidecar.dns.lookup import CONCURRENT, Lookups
 from sidecar.observed import Addresses, Caa, Kind, Question, Seen, Sight, Txt, Unseen
 from tests.dns.faulty import LOOPBACK, Reply, Silence, serving
 
@@ -281,25 +281,3 @@ async def test_strange_resolver_address_is_unseen() -> None:
 async def test_no_question_is_no_work() -> None:
     """Nothing asked, nothing answered."""
     assert await Lookups((LOOPBACK, 1), lambda: NOW).ask([], 5) == {}
-
-
-async def test_others_get_their_turn_while_many_questions_are_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each costs some milliseconds to send, and whoever waits in the event loop does not wait for thousands."""
-    order: list[str] = []
-
-    async def sight(_self: Lookups, _asking: object, question: Question) -> Sight[object]:
-        order.append("question")
-        return Seen(question.name, NOW)
-
-    async def other() -> None:
-        while True:
-            order.append("turn")
-            await asyncio.sleep(0)
-
-    monkeypatch.setattr(Lookups, "_sight", sight)
-    beside = asyncio.create_task(other())
-    found = await Lookups((LOOPBACK, 53), lambda: NOW).ask([mx(f"d{n}.example") for n in range(95)], 5)
-    beside.cancel()
-    assert len(found) == 95
-    runs = "".join("q" if one == "question" else " " for one in order).split()
-    assert max(map(len, runs)) == BEGUN_AT_ONCE
