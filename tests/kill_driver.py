@@ -22,12 +22,12 @@ from typing import Any
 import aiohttp
 import requests
 
-from sidecar import log
-from sidecar.assembly import assembled, read_settings
-from sidecar.elapsed import Reading
-from sidecar.lock import PassLock
-from sidecar.state import State
-from sidecar.teller import Teller
+from sidecar.daemon.event_log import Teller
+from sidecar.daemon.wiring import assembled, read_settings
+from sidecar.host import log
+from sidecar.host.elapsed import Reading
+from sidecar.host.lock import PassLock
+from sidecar.state.store import State
 
 
 @dataclass

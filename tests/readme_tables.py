@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sidecar.mailcow.engine_calls import ENGINE_CALLS
-from sidecar.verify import codes, probe_codes, staleness
-from sidecar.verify.findings import Code
+from sidecar.mailcow.engine.calls import ENGINE_CALLS
+from sidecar.observed.findings import Code
+from sidecar.verify import codes, probe_codes
+from sidecar.verify.rules import policy_id as staleness
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sidecar.assembly import TEST_HTTP_PORT, Parts, assembled, read_settings
-from sidecar.demo.simulated import SimulatedMailcow
-from sidecar.elapsed import Reading
-from sidecar.reconcile import Report
-from sidecar.teller import Teller
+from demo.simulated import SimulatedMailcow
+from sidecar.daemon.event_log import Teller
+from sidecar.daemon.wiring import TEST_HTTP_PORT, Parts, assembled, read_settings
+from sidecar.host.elapsed import Reading
+from sidecar.reconcile.passes import Report
 from tests.dns import faulty
 from tests.mailcow import fake_engine
 from tests.mailcow.fake_engine import FakeContainer, FakeEngine

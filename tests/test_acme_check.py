@@ -5,8 +5,6 @@ from collections.abc import Iterable
 
 import pytest
 
-from sidecar.acme import names_asked, split_san
-from sidecar.acme_check import AcmeWays, Check, address_trouble, caa_trouble, http_trouble, log_trouble
 from sidecar.observed import (
     AcmeRun,
     Addresses,
@@ -26,6 +24,8 @@ from sidecar.observed import (
     Unseen,
     Version,
 )
+from sidecar.plan.acme.check import AcmeWays, Check, address_trouble, caa_trouble, http_trouble, log_trouble
+from sidecar.plan.acme.script import names_asked, split_san
 from tests.acme_cases import CASES, AcmeCase
 from tests.acme_cases.case import HOST
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from sidecar.apart import apart
+from sidecar.host.apart import apart
 
 
 def others() -> set[str]:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import apply
-from sidecar.apply import Outcome, Result
 from sidecar.observed import ConfEvent
 from sidecar.plan.actions import EditConf
-from sidecar.plan.entries import SAN, SERVER_NAMES
+from sidecar.plan.conf_entries import SAN, SERVER_NAMES
+from sidecar.reconcile import apply
+from sidecar.reconcile.apply import Outcome, Result
 from tests.stage import Stage, stage
 from tests.worlds import text
 

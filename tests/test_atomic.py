@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.atomic import replace_file, write_error
-from sidecar.errors import NoSpaceError, PermanentError, SidecarError, TemporaryError
+from sidecar.host.errors import NoSpaceError, PermanentError, SidecarError, TemporaryError
+from sidecar.host.files import replace_file, write_error
 
 NOBODY = 65534
 as_root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")

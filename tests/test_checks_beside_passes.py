@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.assembly import Parts, assembled, read_settings
-from sidecar.observer import CHECK_AGAIN_S
+from sidecar.daemon.wiring import Parts, assembled, read_settings
+from sidecar.reconcile.observe import CHECK_AGAIN_S
 from tests.stage import Stage, stage
 
 

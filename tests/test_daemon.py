@@ -15,10 +15,10 @@ import pytest
 from aiohttp import web
 from dns.rcode import Rcode
 
-from sidecar.daemon import Daemon
-from sidecar.demo.simulated import API, EVERYTHING, Fault, SimulatedMailcow
-from sidecar.lock import Locked, PassLock
-from sidecar.mtasts import Mode
+from demo.simulated import API, EVERYTHING, Fault, SimulatedMailcow
+from sidecar.daemon.loop import Daemon
+from sidecar.formats.mtasts_policy import Mode
+from sidecar.host.lock import Locked, PassLock
 from tests.dns.faulty import Reply, Silence
 from tests.mailcow.fake_engine import LOOPBACK, FakeEngine
 from tests.running import LINE, Running, command, process, until
@@ -548,7 +548,7 @@ async def test_slow_pass_gives_signs_of_life_while_it_moves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, moves: bool
 ) -> None:
     """Each answered read is one; a pass in which nothing is answered gives none."""
-    monkeypatch.setattr("sidecar.daemon.BEAT_IN_PASS_S", 0.3)
+    monkeypatch.setattr("sidecar.daemon.loop.BEAT_IN_PASS_S", 0.3)
     async with stage(tmp_path) as on:
         for n in range(200):
             on.mailcow.add_domain(f"d{n}.example")

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import log
-from sidecar.apply import Outcome, Result
-from sidecar.daemon import Daemon
-from sidecar.envfile import ListEdit
-from sidecar.errors import NoSpaceError
+from sidecar.daemon.event_log import Teller
+from sidecar.daemon.loop import Daemon
+from sidecar.formats.dotenv import ListEdit
+from sidecar.host import log
+from sidecar.host.errors import NoSpaceError
 from sidecar.plan.actions import Action, EditConf, Plan, RemoveFile, WriteFile
-from sidecar.reconcile import BackOff, Report
-from sidecar.state import State
-from sidecar.teller import Teller
+from sidecar.reconcile.apply import Outcome, Result
+from sidecar.reconcile.passes import BackOff, Report
+from sidecar.state.store import State
 from tests.stage import Stage, stage
 from tests.worlds import NOW, text
 
@@ -76,7 +76,9 @@ async def test_broken_policy_file_is_right_in_the_first_pass_after_there_is_spac
                 assert on.policy_file.read_text() == BROKEN
                 on.clock.ahead += POLL_S
             told = [
-                event.detail for event in sidecar.state.history("mta-sts.txt") if event.outcome == "failed"
+                event.detail
+                for event in sidecar.state.store.history("mta-sts.txt")
+                if event.outcome == "failed"
             ]
             assert len(told) == 1
             disk.full = False

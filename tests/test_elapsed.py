@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.clock import SystemClock
-from sidecar.elapsed import LONGEST_STEP_S, Reading, Tally
+from sidecar.host.clock import SystemClock
+from sidecar.host.elapsed import LONGEST_STEP_S, Reading, Tally
 
 DAY = 86_400.0
 
@@ -55,7 +55,7 @@ def test_never_more_is_counted_than_really_passed(steps: list[tuple[float, bool]
 
 def test_the_machine_s_counter_goes_on_in_another_process() -> None:
     """So that a sidecar that is restarted, or run by cron, counts on."""
-    code = "from sidecar.clock import SystemClock; r = SystemClock().reading(); print(r.run, r.at)"
+    code = "from sidecar.host.clock import SystemClock; r = SystemClock().reading(); print(r.run, r.at)"
     before = SystemClock().reading()
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     run, at = ran.stdout.split()

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sidecar.envfile import ListEdit, edit_list, has_comment, has_spaces, has_trailing_spaces, items, read
+from sidecar.formats.dotenv import (
+    ListEdit,
+    edit_list,
+    has_comment,
+    has_spaces,
+    has_trailing_spaces,
+    items,
+    read,
+)
 
 SAN = "ADDITIONAL_SAN"
 NAMES = "ADDITIONAL_SERVER_NAMES"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.cli import main
-from sidecar.exits import Exit
-from sidecar.heartbeat import STALE_AFTER_S, beat, trouble
+from sidecar.host.exits import Exit
+from sidecar.host.heartbeat import STALE_AFTER_S, beat, trouble
 
 NOW = 1_800_000_000.0
 
@@ -27,7 +27,7 @@ def test_state_that_cannot_be_written_is_no_health(
 ) -> None:
     """The loop lives, and what it does is lost: the check says why, on one line."""
     monkeypatch.setenv("MTA_STS_STATE_DIR", str(tmp_path))
-    monkeypatch.setattr("sidecar.clock.SystemClock.now", lambda _: NOW)
+    monkeypatch.setattr("sidecar.host.clock.SystemClock.now", lambda _: NOW)
     beat(tmp_path, NOW, "writing the state failed:\nlook for space")
     assert main(["healthy"]) == Exit.FAILED
     said = capsys.readouterr().out
@@ -40,7 +40,7 @@ def test_sign_that_cannot_be_written_is_taken_away(tmp_path: Path) -> None:
     """A file system that takes nothing more, as when a disk is full: the old sign would look alive for minutes."""
     beat(tmp_path, NOW)
     code = (
-        "import resource, sys; from pathlib import Path; from sidecar.heartbeat import beat;"
+        "import resource, sys; from pathlib import Path; from sidecar.host.heartbeat import beat;"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); beat(Path(sys.argv[1]), float(sys.argv[2]))"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path), str(NOW)], check=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.mtasts import Policy, parse
+from sidecar.formats.mtasts_policy import Policy, parse
 from tests.running import ROOT
 from tests.stage import HOST, Stage, stage
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.elapsed import Tally
-from sidecar.learn import believe, doubted
+from sidecar.host.elapsed import Tally
 from sidecar.observed import AliasDomain, Domain, DomainList, Fact, FactKind, Memory, Restart, Seen
+from sidecar.reconcile.learn.policies import believe, doubted
 from sidecar.settings import Intervals
 from tests.worlds import DAY, NOW, World, look, text
 

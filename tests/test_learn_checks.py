@@ -4,19 +4,19 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from sidecar.mtasts import Mode
-from sidecar.notice import Level
+from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import FILE, Move, Observed, SenderView
+from sidecar.observed.findings import Code, Finding
+from sidecar.observed.notice import Level
 from sidecar.plan import make_plan
 from sidecar.plan.actions import Plan
+from sidecar.plan.policy_ids import derived
 from sidecar.plan.progress import served_mode
-from sidecar.policyid import derived
-from sidecar.reconcile import taught
+from sidecar.reconcile.passes import taught
 from sidecar.rollout import SEEN_AGAIN, Stage, stage
 from sidecar.settings import Settings
-from sidecar.stages import domain_stages
+from sidecar.status.stages import domain_stages
 from sidecar.verify import probe_codes as codes
-from sidecar.verify.findings import Code, Finding
 from tests.worlds import FILE_MAILCOW, HOST, NOW, World, advance, given_settings, observed, text
 
 HOUR = 3_600.0

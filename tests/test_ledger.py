@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.elapsed import Reading
-from sidecar.ledger import KEPT_WRITES, STORED_EVERY_S, Ledger, entries, intended, settled
+from sidecar.host.elapsed import Reading
 from sidecar.observed import ConfEntry, ConfEvent, PolicyMemory, Restart, Write
-from sidecar.ownership import last_written
-from sidecar.state import Event, State
+from sidecar.plan.ownership import last_written
+from sidecar.state.ledger import KEPT_WRITES, STORED_EVERY_S, Ledger, entries, intended, settled
+from sidecar.state.store import Event, State
 from tests.worlds import NOW
 
 

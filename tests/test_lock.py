@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.errors import PermanentError, TemporaryError
-from sidecar.lock import Locked, PassLock
+from sidecar.host.errors import PermanentError, TemporaryError
+from sidecar.host.lock import Locked, PassLock
 
 HOLD = """
 import asyncio, sys

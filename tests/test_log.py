@@ -21,8 +21,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.errors import PermanentError, TemporaryError
-from sidecar.log import configure, escaped, plain, redact
+from sidecar.host.errors import PermanentError, TemporaryError
+from sidecar.host.log import configure, escaped, plain, redact
 from tests.running import ROOT
 
 NOW = 1_795_515_302.25  # 2026-11-24 10:15:02 UTC

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.mtasts import Invalid, Mode, Policy, differences, loosenings, matches, parse, render
+from sidecar.formats.mtasts_policy import (
+    Invalid,
+    Mode,
+    Policy,
+    differences,
+    loosenings,
+    matches,
+    parse,
+    render,
+)
 
 GOOD = "version: STSv1\nmode: enforce\nmax_age: 604800\nmx: mail.example.org\n"
 

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import observer, reconcile
-from sidecar.assembly import Parts, assembled, read_settings
-from sidecar.daemon import Daemon
-from sidecar.demo.simulated import POLICY, Fault
-from sidecar.dns.lookup import Lookups
+from demo.simulated import POLICY, Fault
+from sidecar.daemon.loop import Daemon
+from sidecar.daemon.wiring import Parts, assembled, read_settings
+from sidecar.dns.ask import Lookups
 from sidecar.mailcow import answers
 from sidecar.observed import NOT_ASKED, Question, Seen, Sight, Unseen
-from sidecar.observer import CONCURRENT_READS
-from sidecar.reconcile import Report
+from sidecar.reconcile import observe as observer
+from sidecar.reconcile import passes as reconcile
+from sidecar.reconcile.observe import CONCURRENT_READS
+from sidecar.reconcile.passes import Report
 from tests.stage import HOST, Stage, stage
 from tests.worlds import text
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.mtasts import Mode
+from sidecar.formats.mtasts_policy import Mode, policy_of
 from sidecar.observed import PolicyMemory, Write
-from sidecar.ownership import Whose, held_by_senders_for, last_written, longest_max_age, policy_of, whose
+from sidecar.plan.ownership import Whose, held_by_senders_for, last_written, longest_max_age, whose
 from tests.worlds import DAY, HOST, NOW, span, text
 
 WEEK = 7 * DAY

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import heartbeat
-from sidecar.errors import PermanentError, SidecarError, TemporaryError
-from sidecar.lock import PassLock
+from sidecar.host import heartbeat
+from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
+from sidecar.host.lock import PassLock
+from sidecar.host.plain_file import NotPlainError, open_plain, opened_folder, read_plain
 from sidecar.mailcow import conf
 from sidecar.mailcow.certificates import SSL, CertificateFolder
 from sidecar.notify.outbox import Outbox
 from sidecar.observed import Certificates, Seen, Unseen
-from sidecar.plainfile import NotPlainError, open_plain, opened_folder, read_plain
 from sidecar.settings import CONFIG, SettingsError, read_config
-from sidecar.state import State
+from sidecar.state.store import State
 from sidecar.verify.probes.tls import trusting
 from tests.mailcow.test_certificates import issued, put
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.learn import learn
-from sidecar.mtasts import Mode
-from sidecar.mtasts_record import Record, parse
+from sidecar.formats.mtasts_policy import Mode
+from sidecar.formats.mtasts_record import Record, parse
 from sidecar.observed import Memory, Observed, PolicyFile, PolicyId, PolicyMemory, Seen, Served, Unseen
-from sidecar.policyid import current, derived, published, record_of, served_to, unread, with_ids
+from sidecar.plan.policy_ids import current, derived, published, record_of, served_to, unread, with_ids
+from sidecar.reconcile.learn.policies import learn
 from sidecar.settings import Settings
 from tests.worlds import FILE_MAILCOW, NATIVE, NOW, OLD_NATIVE, World, observed, text
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from sidecar.cli import parser
-from sidecar.exits import Exit
+from sidecar.host.exits import Exit
 from sidecar.settings import load
 from tests.readme_tables import rendered
 

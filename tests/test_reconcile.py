@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.apply import Result
-from sidecar.assembly import Parts
-from sidecar.demo.simulated import API, EVERYTHING, POLICY, Fault
-from sidecar.mtasts import Mode, parse
-from sidecar.notice import Level
+from demo.simulated import API, EVERYTHING, POLICY, Fault
+from sidecar.daemon.wiring import Parts
+from sidecar.formats.mtasts_policy import Mode, parse
 from sidecar.observed import RedisRefuses
+from sidecar.observed.notice import Level
 from sidecar.plan.actions import AddPolicy, RecreateAcme, RestartAcme, WriteFile, subject
+from sidecar.reconcile.apply import Result
 from tests.stage import HOST, Stage, stage
 from tests.worlds import policy, text
 

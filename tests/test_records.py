@@ -13,18 +13,9 @@ import pytest
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
-from sidecar.observed import (
-    FILE,
-    Addresses,
-    Memory,
-    Observed,
-    PolicyMemory,
-    Seen,
-    Txt,
-    Unseen,
-)
-from sidecar.policyid import derived
-from sidecar.records import (
+from sidecar.observed import FILE, Addresses, Memory, Observed, PolicyMemory, Seen, Txt, Unseen
+from sidecar.plan.policy_ids import derived
+from sidecar.plan.records import (
     DomainRecords,
     Need,
     Record,
@@ -36,7 +27,7 @@ from sidecar.records import (
     unknown_names,
 )
 from sidecar.settings import Settings
-from sidecar.zonefile import quoted, zone_text
+from sidecar.status.zone_file import quoted, zone_text
 from tests.worlds import (
     ADDRESS,
     FILE_MAILCOW,

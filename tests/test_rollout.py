@@ -6,16 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.mtasts import Mode
+from sidecar.formats.mtasts_policy import Mode
+from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, Status
 from sidecar.rollout import (
-    NEEDED,
     SEEN_AGAIN,
     SOAK_AFTER_STEP_BACK_S,
-    ConditionType,
-    Judgement,
-    Rollout,
     Stage,
-    Status,
     auto_mode,
     checked,
     stage,

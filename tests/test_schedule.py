@@ -16,7 +16,7 @@ from sidecar.observed import (
     Sight,
     Unseen,
 )
-from sidecar.schedule import (
+from sidecar.plan.schedule import (
     DENIED_S,
     RETRY_S,
     ListAge,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from sidecar.mtasts import Mode
+from sidecar.formats.mtasts_policy import Mode
 from sidecar.settings import (
     CONFIG,
     DomainOverride,

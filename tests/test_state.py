@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar.elapsed import Reading, Tally
-from sidecar.errors import PermanentError, SidecarError, TemporaryError
+from sidecar.host.elapsed import Reading, Tally
+from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
 from sidecar.observed import (
     FILE,
     AliasDomain,
@@ -34,10 +34,10 @@ from sidecar.observed import (
     Span,
     Write,
 )
-from sidecar.ownership import held_by_senders_for, held_for, longest_max_age, whose
-from sidecar.state import Event, State
-from sidecar.state_bounds import DAY_S, kept_conf, kept_restarts, kept_spans, kept_writes
-from sidecar.state_rows import APPLICATION_ID, STEPS
+from sidecar.plan.ownership import held_by_senders_for, held_for, longest_max_age, whose
+from sidecar.state.kept import DAY_S, kept_conf, kept_restarts, kept_spans, kept_writes
+from sidecar.state.rows import APPLICATION_ID, STEPS
+from sidecar.state.store import Event, State
 
 NOW = 1_700_000_000.0
 KEY = "ADDITIONAL_SAN"
@@ -186,7 +186,7 @@ def test_intents_reach_the_disk(state: State) -> None:
 
 def test_many_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
     """The tables are made once, and nobody fails."""
-    code = "import sys; from pathlib import Path; from sidecar.state import State; "
+    code = "import sys; from pathlib import Path; from sidecar.state.store import State; "
     code += (
         "s = State.open(Path(sys.argv[1]), 1.0); s.wish_adopt([sys.argv[2]], 1.0); print(s.notice); s.close()"
     )
@@ -336,7 +336,7 @@ def test_a_save_killed_in_the_middle_leaves_the_one_before(tmp_path: Path, state
     state.save(state.load(), full_memory())
     code = (
         "import os, sys; from pathlib import Path; from sidecar.observed import Memory; "
-        "from sidecar.state import State; import sidecar.state_rows as rows; "
+        "from sidecar.state.store import State; import sidecar.state.rows as rows; "
         "s = State.open(Path(sys.argv[1]), 1.0); m = s.load(); c = s._connection; "
         "c.execute('BEGIN IMMEDIATE'); rows.write(c, m, Memory()); "
         "print(c.execute('SELECT count(*) FROM policy').fetchone()[0], flush=True); os.kill(os.getpid(), 9)"

@@ -4,10 +4,10 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
-from sidecar import state_acme
 from sidecar.observed import InVain, LostName, Memory, Restart
-from sidecar.state import State
-from sidecar.state_rows import APPLICATION_ID, STEPS
+from sidecar.state import acme as state_acme
+from sidecar.state.rows import APPLICATION_ID, STEPS
+from sidecar.state.store import State
 
 NOW = 1_800_000_000.0
 

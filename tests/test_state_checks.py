@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sidecar.observed import FILE, Announced, CheckRecord, Memory, Move
-from sidecar.rollout import Condition, ConditionType, Rollout, Status
-from sidecar.state import State
-from sidecar.verify.findings import Finding, Severity
+from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
+from sidecar.observed.findings import Finding, Severity
+from sidecar.state.store import State
 
 NOW = 1_800_000_000.0
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

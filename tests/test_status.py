@@ -3,15 +3,15 @@
 from dataclasses import replace
 from typing import Any
 
-from sidecar.mtasts import Mode
-from sidecar.notice import Level, Notice
+from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Memory, PolicyMemory, Seen, Txt, Unseen, Write
-from sidecar.ownership import Whose
+from sidecar.observed.notice import Level, Notice
 from sidecar.plan import make_plan
 from sidecar.plan.actions import AddPolicy, Plan, WriteFile
-from sidecar.records import Standing, mail_domains
+from sidecar.plan.ownership import Whose
+from sidecar.plan.records import Standing, mail_domains
 from sidecar.settings import Settings
-from sidecar.status import Care, Row, Status, status_of
+from sidecar.status.domains import Care, Row, Status, status_of
 from tests.worlds import DAY, FILE_MAILCOW, HOST, NOW, World, given_settings, observed, text
 
 TEXT = text()

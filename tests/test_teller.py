@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar import log
-from sidecar.apply import Outcome, Result
-from sidecar.mtasts import Mode
-from sidecar.notice import Level, Notice
+from sidecar.daemon.event_log import MOST_OF_A_KIND, REMEMBERED, Teller
+from sidecar.formats.mtasts_policy import Mode
+from sidecar.host import log
+from sidecar.observed.notice import Level, Notice
 from sidecar.plan.actions import AddPolicy, EditConf, Held, RestartAcme, WriteFile
-from sidecar.teller import MOST_OF_A_KIND, REMEMBERED, Teller
-from sidecar.telling import QUIET_S, STEADY_S
+from sidecar.reconcile.apply import Outcome, Result
+from sidecar.status.telling import QUIET_S, STEADY_S
 from tests.worlds import NOW, policy
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sidecar.notice import Level, Notice
-from sidecar.telling import Ends, hidden
+from sidecar.observed.notice import Level, Notice
+from sidecar.status.telling import Ends, hidden
 from tests.worlds import FILE_MAILCOW, NOW, OLD_NATIVE, World, observed, text
 
 SERVED = {"example.org": text()}

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.mtasts import Invalid
-from sidecar.octets import ascii_lower, shown
-from sidecar.reporturi import is_https, is_mailto, is_uri, scheme
-from sidecar.tlsrpt import VERSION, Record, parse, read
-from sidecar.txtrecord import begins, joined
+from sidecar.formats.mtasts_policy import Invalid
+from sidecar.formats.octets import ascii_lower, shown
+from sidecar.formats.tlsrpt_record import VERSION, Record, parse, read
+from sidecar.formats.txt_fields import begins, joined
+from sidecar.formats.uri import is_https, is_mailto, is_uri, scheme
 
 
 def test_strings_of_a_record_are_joined_with_nothing_between_them() -> None:

@@ -4,7 +4,7 @@ from typing import NoReturn
 
 from structlog.testing import capture_logs
 
-from sidecar.unexpected import QUIET_S, Unexpected
+from sidecar.host.unexpected import QUIET_S, Unexpected
 
 
 def raised(kind: type[Exception], *, elsewhere: bool = False) -> Exception:

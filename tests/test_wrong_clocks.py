@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.elapsed import Reading, Tally
-from sidecar.mtasts import Mode
+from sidecar.formats.mtasts_policy import Mode, policy_of
+from sidecar.host.elapsed import Reading, Tally
 from sidecar.observed import Backend, Mailcow, Memory
-from sidecar.ownership import policy_of
 from sidecar.plan.actions import Plan
 from tests.worlds import DAY, FILE_MAILCOW, HOST, NATIVE, NOW, World, advance, given_settings, look
 

@@ -9,13 +9,9 @@ from typing import TypeVar
 
 import yaml
 
-from sidecar.acme import names_asked
-from sidecar.elapsed import Tally
-from sidecar.envfile import items
-from sidecar.learn import learn
-from sidecar.learn_acme import learn_acme
-from sidecar.ledger import entries, intended, settled
-from sidecar.mtasts import Mode, Policy, render
+from sidecar.formats.dotenv import items
+from sidecar.formats.mtasts_policy import Mode, Policy, render
+from sidecar.host.elapsed import Tally
 from sidecar.observed import (
     FILE,
     AcmeRun,
@@ -48,6 +44,7 @@ from sidecar.observed import (
     Version,
 )
 from sidecar.plan import make_plan
+from sidecar.plan.acme.script import names_asked
 from sidecar.plan.actions import (
     Action,
     AddPolicy,
@@ -61,8 +58,11 @@ from sidecar.plan.actions import (
     SwitchOff,
     WriteFile,
 )
-from sidecar.plan.policies import text_of
+from sidecar.plan.native import text_of
+from sidecar.reconcile.learn.acme import learn_acme
+from sidecar.reconcile.learn.policies import learn
 from sidecar.settings import Settings, load
+from sidecar.state.ledger import entries, intended, settled
 
 T = TypeVar("T")
 

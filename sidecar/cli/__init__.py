@@ -9,9 +9,9 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from sidecar.errors import SidecarError
-from sidecar.exits import Exit
-from sidecar.release import release
+from sidecar.host.errors import SidecarError
+from sidecar.host.exits import Exit
+from sidecar.host.release import release
 
 _EXAMPLES = """\
 examples:
@@ -117,8 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _healthy(env: Mapping[str, str]) -> int:
-    from sidecar.clock import SystemClock
-    from sidecar.heartbeat import state_dir_of, trouble
+    from sidecar.host.clock import SystemClock
+    from sidecar.host.heartbeat import state_dir_of, trouble
 
     reason = trouble(state_dir_of(env), SystemClock().now())
     print(reason or "alive")

@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sidecar.domainname import to_ascii, to_unicode
-from sidecar.exits import Exit
-from sidecar.verify.findings import Finding, Severity
+from sidecar.formats.domain_name import to_ascii, to_unicode
+from sidecar.host.exits import Exit
+from sidecar.observed.findings import Finding, Severity
 
 if TYPE_CHECKING:  # it needs a while to import, and every command builds the whole command line
-    from sidecar.verify.check import Checked
+    from sidecar.verify.run import Checked
 
 GOOD, DOUBTFUL, BAD = 0, 1, 4
 
@@ -62,7 +62,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(given: argparse.Namespace, env: Mapping[str, str]) -> int:
     """Checks the domains and prints what was found. Raises PermanentError for a file of roots that is none."""
-    from sidecar.verify.check import Probing, Wanted, check_many
+    from sidecar.verify.run import Probing, Wanted, check_many
 
     try:
         wanted = [Wanted(to_ascii(domain)) for domain in given.domains]

@@ -9,23 +9,23 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TextIO
 
-from sidecar import log
-from sidecar.assembly import assembled, read_settings
 from sidecar.cli.plan_json import plan_as_json
 from sidecar.cli.show import show_plan, show_report
-from sidecar.clock import SystemClock
-from sidecar.daemon import Daemon
-from sidecar.domainname import to_ascii, to_unicode
-from sidecar.errors import PermanentError
-from sidecar.exits import Exit
-from sidecar.heartbeat import wake
-from sidecar.lock import Locked, PassLock
+from sidecar.daemon.event_log import Teller
+from sidecar.daemon.loop import Daemon
+from sidecar.daemon.wiring import assembled, read_settings
+from sidecar.formats.domain_name import to_ascii, to_unicode
+from sidecar.host import log
+from sidecar.host.clock import SystemClock
+from sidecar.host.errors import PermanentError
+from sidecar.host.exits import Exit
+from sidecar.host.heartbeat import wake
+from sidecar.host.lock import Locked, PassLock
 from sidecar.notify.secret import secrets_of
 from sidecar.observed import FILE, Memory
-from sidecar.reconcile import Report
+from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
-from sidecar.state import State
-from sidecar.teller import Teller
+from sidecar.state.store import State
 
 ONCE_WAITS_S = 10.0
 
@@ -73,7 +73,7 @@ def _awaited(command: str) -> Callable[[argparse.Namespace, Mapping[str, str]], 
 
 
 async def _demo(given: argparse.Namespace, _env: Mapping[str, str]) -> int:
-    from sidecar.demo import run_demo
+    from demo import run_demo
 
     return await run_demo(given.backend)
 

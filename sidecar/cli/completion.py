@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sidecar.exits import Exit
+from sidecar.host.exits import Exit
 
 SHELLS = ("bash", "zsh", "fish")
 

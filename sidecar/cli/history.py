@@ -7,11 +7,11 @@ import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sidecar.exits import Exit
+from sidecar.host.exits import Exit
 
 if TYPE_CHECKING:
     from sidecar.observed import Memory
-    from sidecar.state import Event
+    from sidecar.state.store import Event
 
 _EXAMPLES = """\
 examples:
@@ -54,11 +54,11 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     import json
     import sys
 
-    from sidecar.assembly import read_settings
     from sidecar.cli.commands import configure
     from sidecar.cli.look import names_of
-    from sidecar.clock import SystemClock
-    from sidecar.state import State
+    from sidecar.daemon.wiring import read_settings
+    from sidecar.host.clock import SystemClock
+    from sidecar.state.store import State
 
     clock = SystemClock()
     settings = read_settings(env, clock)
@@ -80,9 +80,9 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
 
 def story(domain: str, events: "Sequence[Event]", memory: "Memory") -> "Sequence[Event]":
     """The events of a domain with those of its name in mailcow.conf and in restarts, oldest first."""
-    from sidecar.domainname import policy_host
-    from sidecar.plan.words import some
-    from sidecar.state import Event
+    from sidecar.formats.domain_name import policy_host
+    from sidecar.observed.words import some
+    from sidecar.state.store import Event
 
     host = policy_host(domain)
     entries = [
@@ -99,8 +99,8 @@ def story(domain: str, events: "Sequence[Event]", memory: "Memory") -> "Sequence
 
 
 def _lines(events: "Iterable[Event]") -> Iterable[str]:
-    from sidecar.domainname import to_unicode
-    from sidecar.plan.words import day
+    from sidecar.formats.domain_name import to_unicode
+    from sidecar.observed.words import day
 
     for event in events:
         about = f" {to_unicode(event.subject)}" if event.subject else ""

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
-from sidecar.exits import Exit
-from sidecar.verify.findings import Finding
+from sidecar.host.exits import Exit
+from sidecar.observed.findings import Finding
 from sidecar.verify.lint import Judged, lint_match, lint_policy, lint_record, lint_tlsrpt
 
 _STDIN = "-"

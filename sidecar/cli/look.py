@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from sidecar import policyid
-from sidecar.assembly import Parts, assembled, read_settings
 from sidecar.cli.commands import configure
-from sidecar.clock import SystemClock
-from sidecar.domainname import to_ascii
-from sidecar.errors import PermanentError, SidecarError
+from sidecar.daemon.event_log import Teller
+from sidecar.daemon.wiring import Parts, assembled, read_settings
+from sidecar.formats.domain_name import to_ascii
+from sidecar.host.clock import SystemClock
+from sidecar.host.errors import PermanentError, SidecarError
 from sidecar.observed import DomainList, Observed, Seen
+from sidecar.plan import policy_ids as policyid
 from sidecar.plan.actions import Plan
-from sidecar.reconcile import Report
-from sidecar.records import MailDomain, host_domain, mail_domains, questions, unknown_names
+from sidecar.plan.records import MailDomain, host_domain, mail_domains, questions, unknown_names
+from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
-from sidecar.teller import Teller
 
 MANY = 3
 """Policy ids, each of which takes seconds: from here on a person is told how it goes."""

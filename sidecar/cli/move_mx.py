@@ -5,18 +5,18 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sidecar.assembly import read_settings
-from sidecar.clock import SystemClock
-from sidecar.domainname import to_ascii, to_unicode
-from sidecar.errors import PermanentError
-from sidecar.exits import Exit
-from sidecar.heartbeat import wake
-from sidecar.mtasts import is_mx_pattern
+from sidecar.daemon.wiring import read_settings
+from sidecar.formats.domain_name import to_ascii, to_unicode
+from sidecar.formats.mtasts_policy import is_mx_pattern
+from sidecar.host.clock import SystemClock
+from sidecar.host.errors import PermanentError
+from sidecar.host.exits import Exit
+from sidecar.host.heartbeat import wake
 from sidecar.observed import FILE, Memory, Move
-from sidecar.ownership import LEAST_ASSUMED_MAX_AGE, held_for
-from sidecar.plan.words import day
+from sidecar.observed.words import day
+from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for
 from sidecar.settings import Settings
-from sidecar.state import State
+from sidecar.state.store import State
 
 _EXAMPLES = """\
 examples:

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sidecar.exits import Exit
+from sidecar.host.exits import Exit
 
 if TYPE_CHECKING:
     from sidecar.notify.send import Receiver
@@ -50,9 +50,9 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     import json
     import sys
 
-    from sidecar.assembly import read_settings
     from sidecar.cli.commands import configure
-    from sidecar.clock import SystemClock
+    from sidecar.daemon.wiring import read_settings
+    from sidecar.host.clock import SystemClock
     from sidecar.notify.send import receivers_of
 
     settings = read_settings(env, SystemClock())
@@ -83,8 +83,8 @@ async def _tried(receiver: "Receiver", settings: "Settings") -> str | None:
     """What went wrong, None where the message was taken."""
     import asyncio
 
-    from sidecar.clock import SystemClock
-    from sidecar.errors import SidecarError
+    from sidecar.host.clock import SystemClock
+    from sidecar.host.errors import SidecarError
     from sidecar.mailcow import conf as conf_file
     from sidecar.notify.digest import trial_digest
     from sidecar.notify.send import deliver

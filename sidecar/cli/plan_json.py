@@ -6,9 +6,9 @@ Rule for every editor: a key keeps its name and its meaning. Times are UTC (ISO 
 from datetime import UTC, datetime
 from typing import Any
 
-from sidecar.mtasts import Policy, parse
-from sidecar.notice import Notice
+from sidecar.formats.mtasts_policy import Policy, parse
 from sidecar.observed import Mailcow, Seen, Sight
+from sidecar.observed.notice import Notice
 from sidecar.plan.actions import (
     Action,
     AddPolicy,
@@ -24,7 +24,7 @@ from sidecar.plan.actions import (
     subject,
     verb,
 )
-from sidecar.reconcile import Report
+from sidecar.reconcile.passes import Report
 
 
 def moment(at: float | None) -> str | None:

@@ -8,11 +8,11 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sidecar.exits import Exit
+from sidecar.host.exits import Exit
 
 if TYPE_CHECKING:
     from sidecar.cli.look import Look
-    from sidecar.records import DomainRecords
+    from sidecar.plan.records import DomainRecords
 
 _EXAMPLES = """\
 examples:
@@ -50,8 +50,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Looks at mailcow and the DNS, and prints the records."""
     from sidecar.cli.look import look_at, tell_unreadable
-    from sidecar.records import needed
-    from sidecar.zonefile import zone_text
+    from sidecar.plan.records import needed
+    from sidecar.status.zone_file import zone_text
 
     look = await look_at(given.domains, env)
     if not look.readable:
@@ -70,9 +70,9 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
 
 def _head(look: "Look", found: "Sequence[DomainRecords]", given: argparse.Namespace) -> list[str]:
     """What is to be said once, and not of each domain."""
-    from sidecar.domainname import to_unicode
+    from sidecar.formats.domain_name import to_unicode
     from sidecar.observed import Backend, Seen
-    from sidecar.records import Standing
+    from sidecar.plan.records import Standing
 
     lines: list[str] = []
     native = isinstance(look.observed.mailcow, Seen) and look.observed.mailcow.value.backend is Backend.NATIVE

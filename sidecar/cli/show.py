@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from sidecar.apply import Outcome, Result
-from sidecar.domainname import to_unicode
-from sidecar.mtasts import Policy
-from sidecar.notice import Notice
+from sidecar.formats.domain_name import to_unicode
+from sidecar.formats.mtasts_policy import Policy
 from sidecar.observed import Seen
+from sidecar.observed.notice import Notice
+from sidecar.observed.words import day, serves, some
 from sidecar.plan.actions import (
     Action,
     AddPolicy,
@@ -18,8 +18,8 @@ from sidecar.plan.actions import (
     subject,
     verb,
 )
-from sidecar.plan.words import day, serves, some
-from sidecar.reconcile import Report
+from sidecar.reconcile.apply import Outcome, Result
+from sidecar.reconcile.passes import Report
 
 MOST_LINES = 40
 

@@ -6,7 +6,7 @@ Rule for every editor: on a terminal the table fits it; in a pipe a domain is on
 import argparse
 from collections.abc import Mapping
 
-from sidecar.exits import Exit
+from sidecar.host.exits import Exit
 
 _EXAMPLES = """\
 examples:
@@ -65,7 +65,7 @@ async def _once(given: argparse.Namespace, env: Mapping[str, str], *, clear: boo
     from sidecar.cli.look import look_at, tell_unreadable
     from sidecar.cli.status_json import status_as_json
     from sidecar.cli.status_text import print_status
-    from sidecar.status import status_of
+    from sidecar.status.domains import status_of
 
     look = await look_at(given.domains, env, most_ids=None if given.domains else MOST_IDS)
     status = status_of(look.observed, look.plan, look.settings, look.domains, only=look.names)

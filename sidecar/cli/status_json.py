@@ -13,11 +13,11 @@ from sidecar.cli.plan_json import (
     notice_as_json,
     policy_as_json,
 )
-from sidecar.domainname import to_unicode
+from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import Certificate, Mailcow, Seen, Sight, Unseen
-from sidecar.ownership import Whose
-from sidecar.records import DomainRecords, Need
-from sidecar.status import Row, Status
+from sidecar.plan.ownership import Whose
+from sidecar.plan.records import DomainRecords, Need
+from sidecar.status.domains import Row, Status
 
 WHOSE = {Whose.OURS: "ours", Whose.PERSONS: "person", Whose.NOBODYS: "nobody", None: None}
 

@@ -14,16 +14,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sidecar.domainname import to_unicode
-from sidecar.notice import Level, Notice
+from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import Certificate, Seen, Unseen
-from sidecar.ownership import Whose
+from sidecar.observed.checks import Status as RolloutStatus
+from sidecar.observed.notice import Level, Notice
+from sidecar.observed.words import day, serves, some, span
 from sidecar.plan.actions import Held, subject, verb
-from sidecar.plan.words import day, serves, some, span
-from sidecar.records import Need, Standing
+from sidecar.plan.ownership import Whose
+from sidecar.plan.records import Need, Standing
 from sidecar.rollout import Stage
-from sidecar.rollout import Status as RolloutStatus
-from sidecar.status import Care, Row, Status
+from sidecar.status.domains import Care, Row, Status
 
 HEADINGS = (
     "domain",

@@ -11,7 +11,7 @@ import string
 from collections.abc import Mapping
 from enum import Enum, auto
 
-from sidecar.envfile import edit_list, has_spaces, items, read
+from sidecar.formats.dotenv import edit_list, has_spaces, items, read
 
 API_KEY = "API_KEY"
 READ_ONLY = "API_KEY_READ_ONLY"

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from sidecar.domainname import covered_by_wildcard, to_ascii
-from sidecar.envfile import has_spaces, has_trailing_spaces
+from sidecar.formats.domain_name import covered_by_wildcard, to_ascii
+from sidecar.formats.dotenv import has_spaces, has_trailing_spaces
+from sidecar.formats.mtasts_policy import Invalid, parse
 from sidecar.init.access import (
     ALLOW_FROM,
     API_KEY,
@@ -26,10 +27,9 @@ from sidecar.init.access import (
 )
 from sidecar.init.look import CLONE, COMPOSE, Clone, Directory
 from sidecar.init.override import SERVICE
-from sidecar.mtasts import Invalid, parse
 from sidecar.observed import Backend, Issuer, Unseen
-from sidecar.plan.entries import KEYS, SAN
-from sidecar.plan.words import day
+from sidecar.observed.words import day
+from sidecar.plan.conf_entries import KEYS, SAN
 
 
 class Mark(StrEnum):

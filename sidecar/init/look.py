@@ -11,24 +11,15 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
-from sidecar.envfile import read
-from sidecar.errors import PermanentError
+from sidecar.formats.dotenv import read
+from sidecar.host.errors import PermanentError
+from sidecar.host.plain_file import read_plain
 from sidecar.init.override import SERVICE
 from sidecar.init.services import NETWORK, Services
 from sidecar.mailcow import conf as mailcow_conf
 from sidecar.mailcow import policy_file
 from sidecar.mailcow.certificates import CertificateFolder
-from sidecar.observed import (
-    FIRST_NATIVE,
-    Backend,
-    Certificates,
-    Conf,
-    PolicyFile,
-    Sight,
-    Unseen,
-    Version,
-)
-from sidecar.plainfile import read_plain
+from sidecar.observed import FIRST_NATIVE, Backend, Certificates, Conf, PolicyFile, Sight, Unseen, Version
 
 COMPOSE = "docker-compose.yml"
 OVERRIDES = (

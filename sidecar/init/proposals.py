@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sidecar.envfile import read
+from sidecar.formats.dotenv import read
 from sidecar.init.access import (
     ALLOW_FROM,
     API_KEY,

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
-from sidecar.clock import SystemClock
-from sidecar.errors import PermanentError, SidecarError
-from sidecar.exits import Exit
+from sidecar.host.clock import SystemClock
+from sidecar.host.errors import PermanentError, SidecarError
+from sidecar.host.exits import Exit
 from sidecar.init.access import new_key
 from sidecar.init.checks import Mark, check
 from sidecar.init.look import Directory, look

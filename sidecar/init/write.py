@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.atomic import replace_file
-from sidecar.errors import PermanentError, SidecarError, TemporaryError
-from sidecar.plainfile import read_plain
+from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
+from sidecar.host.files import replace_file
+from sidecar.host.plain_file import read_plain
 
 _READABLE = 0o644
 _LARGEST = 1 << 20

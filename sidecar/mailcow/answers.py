@@ -14,8 +14,8 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, TypeAlias, TypeVar
 
-from sidecar.domainname import to_ascii
-from sidecar.errors import PermanentError, TemporaryError
+from sidecar.formats.domain_name import to_ascii
+from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.observed import AliasDomain, Domain, Served
 
 T = TypeVar("T")

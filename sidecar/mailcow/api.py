@@ -17,8 +17,9 @@ from typing import Self, TypeAlias
 
 import aiohttp
 
-from sidecar.domainname import policy_host
-from sidecar.errors import PermanentError, SidecarError, TemporaryError
+from sidecar.formats.domain_name import policy_host
+from sidecar.formats.mtasts_policy import Policy, is_mx_pattern
+from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
 from sidecar.mailcow import answers
 from sidecar.mailcow.answers import (
     AccessDenied,
@@ -36,7 +37,6 @@ from sidecar.mailcow.answers import (
     WriteUntold,
 )
 from sidecar.mailcow.endpoint import CONNECTIONS, Endpoint, Trust, Way, connector
-from sidecar.mtasts import Policy, is_mx_pattern
 from sidecar.observed import AliasDomain, Backend, Domain, DomainList, Mailcow, Served, Version
 
 __all__ = [

@@ -19,9 +19,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtensionOID, NameOID
 
+from sidecar.formats.x509 import reading
+from sidecar.host.plain_file import NotPlainError, open_plain, opened_folder
 from sidecar.observed import Certificate, Certificates, Issuer, Seen, Sight, Unseen
-from sidecar.plainfile import NotPlainError, open_plain, opened_folder
-from sidecar.x509 import reading
 
 SSL = Path("data/assets/ssl")
 _NO_CERTIFICATES = frozenset({"acme", "backups"})

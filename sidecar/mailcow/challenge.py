@@ -19,8 +19,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from sidecar.acme_check import looked_at
 from sidecar.observed import Addresses, Answered, Challenge, Seen, Sight, Unseen
+from sidecar.plan.acme.check import looked_at
 
 FOLDER = Path("data/web/.well-known/acme-challenge")
 PREFIX = "mta-sts-sidecar-"

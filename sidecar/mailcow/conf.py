@@ -12,11 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sidecar.atomic import remove_leftovers, replace_file
-from sidecar.envfile import ListEdit, edit_list, read
-from sidecar.errors import PermanentError, SidecarError, TemporaryError
+from sidecar.formats.dotenv import ListEdit, edit_list, read
+from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
+from sidecar.host.files import remove_leftovers, replace_file
+from sidecar.host.plain_file import NotPlainError, read_plain
 from sidecar.observed import Conf, Seen, Sight, Unseen
-from sidecar.plainfile import NotPlainError, read_plain
 
 NAME = "mailcow.conf"
 BACKUP = "mailcow.conf.last"

@@ -18,8 +18,8 @@ from urllib.parse import SplitResult, urlsplit
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from sidecar.domainname import to_ascii
-from sidecar.errors import PermanentError
+from sidecar.formats.domain_name import to_ascii
+from sidecar.host.errors import PermanentError
 from sidecar.observed import Conf
 
 _LAST_PORT = 65_535

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sidecar.atomic import remove_leftovers, replace_file, write_error
-from sidecar.errors import PermanentError
+from sidecar.host.errors import PermanentError
+from sidecar.host.files import remove_leftovers, replace_file, write_error
+from sidecar.host.plain_file import NotPlainError, open_plain, opened_folder, read_plain
 from sidecar.observed import PolicyFile, Seen, Sight, Unseen
-from sidecar.plainfile import NotPlainError, open_plain, opened_folder, read_plain
 
 WEB = Path("data/web")
 WELL_KNOWN = ".well-known"

@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from sidecar.clock import Clock
+from sidecar.host.clock import Clock
 from sidecar.mailcow.session import Session
 from sidecar.observed import PolicyId, Seen
-from sidecar.schedule import wait_after
+from sidecar.plan.schedule import wait_after
 
 AT_A_TIME = 2
 """Pages asked for at once: the places for mailcow's API are four."""

@@ -10,10 +10,10 @@ import ssl
 
 from cryptography import x509
 
+from sidecar.formats.x509 import reading
 from sidecar.mailcow.certificates import described
 from sidecar.mailcow.endpoint import Endpoint
 from sidecar.observed import Certificate, Seen, Sight, Unseen
-from sidecar.x509 import reading
 
 DEADLINE_S = 5.0
 

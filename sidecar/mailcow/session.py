@@ -8,12 +8,11 @@ import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
-from sidecar.clock import Clock
-from sidecar.errors import PermanentError, SidecarError
+from sidecar.host.clock import Clock
+from sidecar.host.errors import PermanentError, SidecarError
 from sidecar.mailcow.api import AccessDenied, Counts, MailcowApi, OnCall, RedisRefusesWrites
 from sidecar.mailcow.endpoint import Endpoint, endpoint
 from sidecar.mailcow.presented import presented
-from sidecar.notice import Level, Notice
 from sidecar.observed import (
     FIRST_NATIVE,
     NOT_ASKED,
@@ -32,7 +31,8 @@ from sidecar.observed import (
     Unseen,
     Version,
 )
-from sidecar.schedule import DENIED_S, RETRY_S, ListAge, aliases_due, list_due, wait_after
+from sidecar.observed.notice import Level, Notice
+from sidecar.plan.schedule import DENIED_S, RETRY_S, ListAge, aliases_due, list_due, wait_after
 from sidecar.settings import Settings
 
 

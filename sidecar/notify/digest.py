@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from sidecar.domainname import to_unicode
+from sidecar.formats.domain_name import to_unicode
 from sidecar.notify.events import Event, Key
 from sidecar.observed import FILE
-from sidecar.plan.words import some
-from sidecar.schedule import wait_after
+from sidecar.observed.words import some
+from sidecar.plan.schedule import wait_after
 from sidecar.settings import Tell
-from sidecar.telling import quiet
+from sidecar.status.telling import quiet
 
 RETRY_S = (60, 180, 600, 1_800, 3_600, 10_800)
 """Waits after a message that could not be delivered."""

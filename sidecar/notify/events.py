@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from sidecar.notice import Level
 from sidecar.observed import Observed, Seen, Unseen
+from sidecar.observed.findings import Severity
+from sidecar.observed.notice import Level
 from sidecar.plan.actions import Plan
-from sidecar.policyid import served_to
+from sidecar.plan.policy_ids import served_to
 from sidecar.rollout import Stage
 from sidecar.settings import Settings, Tell
-from sidecar.stages import DomainStage, domain_stages
-from sidecar.telling import UNREAD, Ends, quiet, unserved
-from sidecar.verify.findings import Severity
+from sidecar.status.stages import DomainStage, domain_stages
+from sidecar.status.telling import UNREAD, Ends, quiet, unserved
 
 Key: TypeAlias = tuple[str, str, str]
 """Code, subject, and what of the subject (the subject of a finding; empty for a notice)."""

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 
 import structlog
 
-from sidecar.clock import Clock
-from sidecar.errors import SidecarError
+from sidecar.host.clock import Clock
+from sidecar.host.errors import SidecarError
+from sidecar.host.threads import in_thread
 from sidecar.notify.digest import digest_of, due_at, gathered
 from sidecar.notify.events import Event, Told, news, view_of
 from sidecar.notify.outbox import Outbox
 from sidecar.notify.send import Deliver, Receiver, deliver, receivers_of
 from sidecar.observed import Seen
-from sidecar.reconcile import Report
+from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
-from sidecar.threads import in_thread
 
 LOOK_S = 60.0
 """The longest wait of the loop: the clock may be set meanwhile, and old events are dropped."""

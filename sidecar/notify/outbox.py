@@ -15,13 +15,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sidecar.errors import TemporaryError
+from sidecar.host.errors import TemporaryError
+from sidecar.host.plain_file import open_plain
 from sidecar.notify.digest import Tries, expired
 from sidecar.notify.events import Event, Known, Told, Trouble
-from sidecar.plainfile import open_plain
 from sidecar.rollout import Stage
 from sidecar.settings import Tell
-from sidecar.telling import Ends
+from sidecar.status.telling import Ends
 
 NAME = "outbox.sqlite"
 BUSY_S = 5.0

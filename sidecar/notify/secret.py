@@ -7,7 +7,7 @@ quote parts of it: a path, a user, a token that stands where others have a host.
 import re
 from urllib.parse import unquote
 
-from sidecar.log import HIDDEN, redact
+from sidecar.host.log import HIDDEN, redact
 from sidecar.settings import Settings
 
 SHORTEST = 4

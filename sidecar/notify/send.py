@@ -20,11 +20,11 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from pydantic import SecretStr
 
-from sidecar.errors import TemporaryError
+from sidecar.host.errors import TemporaryError
+from sidecar.host.threads import in_thread
 from sidecar.notify.digest import Digest, as_json
 from sidecar.notify.secret import hidden
 from sidecar.settings import Notify
-from sidecar.threads import in_thread
 
 T = TypeVar("T")
 

@@ -5,20 +5,20 @@
 
 from dataclasses import replace
 
-from sidecar.desire import file_policy, native_policies
-from sidecar.mtasts import is_mx_pattern
-from sidecar.notice import Level, Notice
+from sidecar.formats.mtasts_policy import is_mx_pattern
 from sidecar.observed import FILE, Backend, Observed, Seen
+from sidecar.observed.notice import Level, Notice
+from sidecar.plan.acme.nginx import pending
+from sidecar.plan.acme.restart import plan_restart, run_failed, tell_presented
+from sidecar.plan.acme.standstill import stopped
 from sidecar.plan.actions import Plan
-from sidecar.plan.entries import NO_ENTRIES, kept_entries, plan_entries, wanted_entries
-from sidecar.plan.environment import pending
+from sidecar.plan.conf_entries import NO_ENTRIES, kept_entries, plan_entries, wanted_entries
+from sidecar.plan.desired import file_policy, native_policies
 from sidecar.plan.file import plan_file, served_by_file
 from sidecar.plan.guards import guarded
-from sidecar.plan.policies import gone_domains, plan_native
+from sidecar.plan.native import gone_domains, plan_native
 from sidecar.plan.progress import tell_progress
 from sidecar.plan.redis import tell_redis
-from sidecar.plan.restart import plan_restart, run_failed, tell_presented
-from sidecar.plan.settled import stopped
 from sidecar.settings import Settings
 
 

@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from sidecar.envfile import ListEdit
-from sidecar.mtasts import Policy
-from sidecar.notice import Notice
+from sidecar.formats.dotenv import ListEdit
+from sidecar.formats.mtasts_policy import Policy
 from sidecar.observed import FILE, Question
+from sidecar.observed.notice import Notice
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ stays. What a person asked more strictly is never undercut by taking the file ov
 
 from collections.abc import Sequence
 
-from sidecar.desire import Wanted
-from sidecar.mtasts import Invalid, Policy, differences, loosenings, parse, render
-from sidecar.notice import Level, Notice
+from sidecar.formats.mtasts_policy import Invalid, Policy, differences, loosenings, parse, policy_of, render
 from sidecar.observed import FILE, Observed, PolicyFile, Seen
-from sidecar.ownership import Whose, last_written, policy_of, whose
+from sidecar.observed.notice import Level, Notice
 from sidecar.plan.actions import AdoptSame, Held, Plan, RemoveFile, WriteFile
+from sidecar.plan.desired import Wanted
+from sidecar.plan.ownership import Whose, last_written, whose
 from sidecar.settings import Settings
 
 

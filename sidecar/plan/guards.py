@@ -6,9 +6,12 @@ Rule for every editor: a guard never makes an action, and never lets through wha
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from sidecar.acme_check import AcmeWays, address_trouble
-from sidecar.domainname import policy_host
+from sidecar.formats.domain_name import policy_host
 from sidecar.observed import Issuer, Kind, Observed, Question
+from sidecar.observed.words import some
+from sidecar.plan.acme.check import AcmeWays, address_trouble
+from sidecar.plan.acme.count import ASKED_AT_ONCE, Count, count
+from sidecar.plan.acme.names import Scene, scene
 from sidecar.plan.actions import (
     Action,
     AddPolicy,
@@ -20,11 +23,8 @@ from sidecar.plan.actions import (
     RestartAcme,
     SwitchOff,
 )
-from sidecar.plan.certificate import Scene, scene
-from sidecar.plan.count import ASKED_AT_ONCE, Count, count
-from sidecar.plan.entries import SAN
+from sidecar.plan.conf_entries import SAN
 from sidecar.plan.redis import tell_redis
-from sidecar.plan.words import some
 from sidecar.settings import Settings
 
 

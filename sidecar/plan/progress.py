@@ -1,12 +1,12 @@
 """What people are told of the roll-out: a domain that fails under enforce, and one that is ready for more; pure."""
 
-from sidecar.desire import automatic
-from sidecar.domainname import to_unicode
-from sidecar.mtasts import Mode
-from sidecar.notice import Level, Notice
+from sidecar.formats.domain_name import to_unicode
+from sidecar.formats.mtasts_policy import Mode, policy_of
 from sidecar.observed import FILE, Observed, PolicyFile, Seen
-from sidecar.ownership import policy_of
-from sidecar.rollout import REFUSING, SEEN_AGAIN, Rollout, Stage, Status, stage
+from sidecar.observed.checks import REFUSING, Rollout, Status
+from sidecar.observed.notice import Level, Notice
+from sidecar.plan.desired import automatic
+from sidecar.rollout import SEEN_AGAIN, Stage, stage
 from sidecar.settings import Settings
 
 

@@ -1,8 +1,10 @@
 """What is told while mailcow's Redis refuses writes: one error, before all that it leads to; pure."""
 
-from sidecar.notice import Level, Notice
 from sidecar.observed import Observed, RedisRefuses
-from sidecar.telling import REDIS
+from sidecar.observed.notice import Level, Notice
+
+REDIS = "mailcow.redis"
+"""The notice of a mailcow whose Redis refuses writes: it shows in the policies that are served."""
 
 
 def tell_redis(observed: Observed) -> tuple[Notice, ...]:

@@ -4,7 +4,7 @@ Rule for every editor: a code, once published, keeps its name and its meaning. A
 less leaves it valid: that is how *valid* is told. Codes of what only a probe can see do not belong here.
 """
 
-from sidecar.verify.findings import Code, Severity
+from sidecar.observed.findings import Code, Severity
 
 _STS = "RFC 8461 §3.1"
 _POLICY = "RFC 8461 §3.2"

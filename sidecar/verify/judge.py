@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from sidecar.mtasts import Mode
+from sidecar.formats.mtasts_policy import Mode
+from sidecar.observed.findings import Finding, worst
 from sidecar.verify import probe_codes as codes
-from sidecar.verify.findings import Finding, worst
 from sidecar.verify.lint import Judged
 from sidecar.verify.rules.caa import judge_caa
 from sidecar.verify.rules.dane import judge_dane

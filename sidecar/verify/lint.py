@@ -6,9 +6,11 @@ is valid when nothing found is an ERROR or worse, and never for another reason.
 
 from dataclasses import dataclass
 
-from sidecar import mtasts, mtasts_record, tlsrpt
-from sidecar.mtasts import Mode
-from sidecar.verify.findings import Finding, Severity, worst
+from sidecar.formats import mtasts_policy as mtasts
+from sidecar.formats import mtasts_record
+from sidecar.formats import tlsrpt_record as tlsrpt
+from sidecar.formats.mtasts_policy import Mode
+from sidecar.observed.findings import Finding, Severity, worst
 from sidecar.verify.rules import match as match_rule
 from sidecar.verify.rules import policy as policy_rule
 from sidecar.verify.rules import record as record_rule

@@ -4,7 +4,7 @@ Rule for every editor: a code keeps its name and meaning for ever. The severity 
 stake for a domain (`sidecar.verify.stakes`) may lower or raise it.
 """
 
-from sidecar.verify.findings import Code, Severity
+from sidecar.observed.findings import Code, Severity
 
 _OK, _NOTICE, _UNKNOWN = Severity.OK, Severity.NOTICE, Severity.UNKNOWN
 _WARNING, _ERROR, _CRITICAL = Severity.WARNING, Severity.ERROR, Severity.CRITICAL

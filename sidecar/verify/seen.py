@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
 
-from sidecar.mtasts import Policy
+from sidecar.formats.mtasts_policy import Policy
 from sidecar.observed import Caa, Sight, Unseen
 
 T = TypeVar("T")

@@ -6,8 +6,8 @@ report; without a record they never look.
 
 from dataclasses import dataclass
 
-from sidecar.mtasts import Mode
-from sidecar.verify.findings import Severity
+from sidecar.formats.mtasts_policy import Mode
+from sidecar.observed.findings import Severity
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from sidecar.clock import Clock
-from sidecar.errors import PermanentError
-from sidecar.release import release
+from sidecar.host.clock import Clock
+from sidecar.host.errors import PermanentError
+from sidecar.host.release import release
 from sidecar.web import act, api, events, guard, pages
 from sidecar.web.auth import Token
 from sidecar.web.door import DOOR, Door, Site, at_the_door

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from aiohttp import hdrs, web
 
-from sidecar.domainname import to_ascii
-from sidecar.errors import SidecarError
+from sidecar.formats.domain_name import to_ascii
+from sidecar.host.errors import SidecarError
 from sidecar.observed import FILE
 from sidecar.web.auth import same_secret
 from sidecar.web.detail import adoptable

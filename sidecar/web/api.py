@@ -10,20 +10,20 @@ from dataclasses import asdict
 
 from aiohttp import hdrs, web
 
-from sidecar.domainname import to_ascii
-from sidecar.errors import SidecarError
+from sidecar.formats.domain_name import to_ascii
+from sidecar.host.errors import SidecarError
 from sidecar.observed import FILE
 from sidecar.rollout import Stage
+from sidecar.status.light import Cell, Line
+from sidecar.status.wording import Light
 from sidecar.web import act
 from sidecar.web.detail import Detail, detail_of
 from sidecar.web.history import shown_event
 from sidecar.web.kit import KIT, visitor_of
-from sidecar.web.line import Cell, Line
 from sidecar.web.openapi import DOCUMENT
 from sidecar.web.render import iso
 from sidecar.web.table import MODES, MOST_PER_PAGE, SORTS, Asked, page_of, slug
 from sidecar.web.view import Item, Pending, Site
-from sidecar.web.wording import Light
 
 MOST_EVENTS = 1_000
 _LONGEST_NUMBER = 6

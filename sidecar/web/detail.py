@@ -6,20 +6,21 @@ Rule for every editor: what is to be pasted is exactly what `sidecar records` pr
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sidecar.domainname import to_unicode
-from sidecar.mtasts import Mode
+from sidecar.formats.domain_name import to_unicode
+from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import FILE, Certificate, Seen, Unseen
-from sidecar.ownership import Whose
+from sidecar.observed.checks import NEEDED, Condition, ConditionType, Status
+from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.words import day, span
 from sidecar.plan.actions import verb
-from sidecar.plan.words import day, span
-from sidecar.records import Need
-from sidecar.rollout import NEEDED, Condition, ConditionType, Stage, Status
-from sidecar.status import Care
-from sidecar.verify.findings import Finding, Severity
-from sidecar.web.line import Cell, Known, Line, certificate_cell, lacking, line_of, need_cell, policy_cell
+from sidecar.plan.ownership import Whose
+from sidecar.plan.records import Need
+from sidecar.rollout import Stage
+from sidecar.status.domains import Care
+from sidecar.status.light import Cell, Known, Line, certificate_cell, lacking, line_of, need_cell, policy_cell
+from sidecar.status.wording import CONDITION, LIGHT_OF, SEVERITY, STAGE_SENTENCE, Light
+from sidecar.status.zone_file import record_line
 from sidecar.web.view import Site
-from sidecar.web.wording import CONDITION, LIGHT_OF, SEVERITY, STAGE_SENTENCE, Light
-from sidecar.zonefile import record_line
 
 _TRUTH = {Status.TRUE: Light.GOOD, Status.FALSE: Light.ATTENTION, Status.UNKNOWN: Light.UNKNOWN}
 

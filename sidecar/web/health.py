@@ -13,10 +13,10 @@ from typing import TypeAlias
 
 from aiohttp import hdrs, web
 
-from sidecar.clock import Clock
-from sidecar.heartbeat import STALE_AFTER_S, UNWRITABLE, trouble
-from sidecar.reconcile import Report
-from sidecar.telling import UNREAD
+from sidecar.host.clock import Clock
+from sidecar.host.heartbeat import STALE_AFTER_S, UNWRITABLE, trouble
+from sidecar.reconcile.passes import Report
+from sidecar.status.telling import UNREAD
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

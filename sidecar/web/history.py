@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from sidecar.observed import FILE
 from sidecar.plan.actions import FILE_SUBJECT
-from sidecar.state import Event
-from sidecar.web.wording import OUTCOME, Light
+from sidecar.state.store import Event
+from sidecar.status.wording import OUTCOME, Light
 
 
 @dataclass(frozen=True, slots=True)

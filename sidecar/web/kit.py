@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from jinja2 import Environment
 
-from sidecar.clock import Clock
+from sidecar.host.clock import Clock
 from sidecar.web.auth import Attempts, Session, Sessions, Token
 from sidecar.web.render import Asset
 from sidecar.web.settings import WebSettings

@@ -17,15 +17,15 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from sidecar.apply import Result
-from sidecar.notice import Level
 from sidecar.observed import Certificate, Observed, Seen
+from sidecar.observed.findings import Severity
+from sidecar.observed.notice import Level
 from sidecar.plan.actions import Action, Plan, RecreateAcme, RestartAcme, verb
-from sidecar.reconcile import Report
+from sidecar.reconcile.apply import Result
+from sidecar.reconcile.passes import Report
 from sidecar.rollout import Stage
 from sidecar.settings import Settings
-from sidecar.stages import DomainStage, domain_stages
-from sidecar.verify.findings import Severity
+from sidecar.status.stages import DomainStage, domain_stages
 from sidecar.web.health import Handler, readable
 
 API_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120)

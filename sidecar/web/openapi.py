@@ -6,10 +6,10 @@ Rule for every editor: it is a promise. It changes together with `api.py`.
 from collections.abc import Mapping
 from typing import Any
 
+from sidecar.observed.findings import Severity
 from sidecar.rollout import Stage
-from sidecar.verify.findings import Severity
+from sidecar.status.wording import Light
 from sidecar.web.table import MODES, MOST_PER_PAGE, PER_PAGE, SORTS, slug
-from sidecar.web.wording import Light
 
 _Schema = dict[str, Any]
 

@@ -10,10 +10,11 @@ from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
-from sidecar.domainname import to_ascii
-from sidecar.errors import SidecarError
+from sidecar.formats.domain_name import to_ascii
+from sidecar.host.errors import SidecarError
 from sidecar.observed import FILE
-from sidecar.state import Event
+from sidecar.state.store import Event
+from sidecar.status.wording import Light
 from sidecar.web.auth import same_origin
 from sidecar.web.detail import detail_of
 from sidecar.web.guard import try_token
@@ -21,7 +22,6 @@ from sidecar.web.history import EventView, shown_event
 from sidecar.web.kit import COOKIE, KIT, root_of, visitor_of
 from sidecar.web.table import COLUMNS, MODES, STAGES, Asked, page_of
 from sidecar.web.view import Site
-from sidecar.web.wording import Light
 
 ON_OVERVIEW = 15
 """Lines of the table on the first page; a small mailcow needs no other."""

@@ -14,10 +14,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from sidecar.domainname import to_unicode
-from sidecar.plan.words import span
+from sidecar.formats.domain_name import to_unicode
+from sidecar.observed.words import span
+from sidecar.status.wording import Light, count
 from sidecar.web.view import named, when
-from sidecar.web.wording import Light, count
 
 FOLDER = Path(__file__).parent
 

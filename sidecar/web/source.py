@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar.observed import CheckRecord
-from sidecar.reconcile import Report
+from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
-from sidecar.state import Event
+from sidecar.state.store import Event
 
 
 @dataclass(frozen=True, slots=True)

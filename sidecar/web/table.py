@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from sidecar.domainname import to_unicode
+from sidecar.formats.domain_name import to_unicode
 from sidecar.rollout import Stage
-from sidecar.web.line import Cell, Line
-from sidecar.web.wording import STAGE, Light
+from sidecar.status.light import Cell, Line
+from sidecar.status.wording import STAGE, Light
 
 PER_PAGE = 50
 MOST_PER_PAGE = 500

@@ -8,17 +8,17 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from sidecar.domainname import to_unicode
-from sidecar.notice import Level
+from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import CheckRecord, Mailcow, Observed, Seen, Unseen
+from sidecar.observed.notice import Level
+from sidecar.observed.words import day
 from sidecar.plan.actions import subject, verb
-from sidecar.plan.words import day
-from sidecar.reconcile import Report
-from sidecar.records import mail_domains
+from sidecar.plan.records import mail_domains
+from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
-from sidecar.status import Row, status_of
-from sidecar.web.line import Known, Line, line_of
-from sidecar.web.wording import Light, count
+from sidecar.status.domains import Row, status_of
+from sidecar.status.light import Known, Line, line_of
+from sidecar.status.wording import Light, count
 
 NAMED = 3
 """Domains named in an item; more are a number."""

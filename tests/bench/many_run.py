@@ -14,8 +14,8 @@ from pathlib import Path
 from types import FrameType
 
 from sidecar.cli.commands import configure, spare_collector
-from sidecar.clock import SystemClock
-from sidecar.daemon import Daemon
+from sidecar.daemon.loop import Daemon
+from sidecar.host.clock import SystemClock
 
 BLOCKS = "blocks of the loop: "
 TICK_S = 0.01

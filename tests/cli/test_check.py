@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from sidecar.cli import check as command
-from sidecar.errors import PermanentError
+from sidecar.host.errors import PermanentError
+from sidecar.observed.findings import Finding, Severity
 from sidecar.verify import probe_codes
-from sidecar.verify.check import Checked, Probing
-from sidecar.verify.findings import Finding, Severity
+from sidecar.verify.run import Checked, Probing
 from tests.dns.faulty import LOOPBACK
 from tests.verify.certificates import Kind, root_file
 from tests.verify.internet import (

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.demo.simulated import API, Fault
-from sidecar.lock import PassLock
+from demo.simulated import API, Fault
+from sidecar.host.lock import PassLock
 from sidecar.observed import FILE
-from sidecar.state import State
+from sidecar.state.store import State
 from tests.running import command, process
 from tests.stage import Stage, stage
 from tests.worlds import text

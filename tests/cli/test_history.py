@@ -7,7 +7,7 @@ import pytest
 
 from sidecar.cli.history import story
 from sidecar.observed import ConfEntry, ConfEvent, Memory, Restart
-from sidecar.state import Event, State
+from sidecar.state.store import Event, State
 from tests.running import command
 from tests.stage import stage
 

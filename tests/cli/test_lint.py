@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sidecar.cli import lint
-from sidecar.exits import Exit
+from sidecar.host.exits import Exit
 from tests.verify.corpus.policies import BASE
 
 

@@ -11,7 +11,7 @@ import structlog
 import yaml
 
 from sidecar.cli import notify
-from sidecar.exits import Exit
+from sidecar.host.exits import Exit
 from sidecar.settings import CONFIG
 from tests.notify.receiver import Receiver, receiving
 

@@ -6,8 +6,8 @@ import dns.rdatatype
 import dns.zone
 import pytest
 
-from sidecar.demo.simulated import API, Fault
-from sidecar.policyid import derived
+from demo.simulated import API, Fault
+from sidecar.plan.policy_ids import derived
 from tests.running import command
 from tests.stage import HOST, Stage, stage
 

@@ -7,9 +7,9 @@ import pytest
 
 from sidecar.cli import parser
 from sidecar.cli.commands import run
-from sidecar.errors import PermanentError
-from sidecar.exits import Exit
-from sidecar.mtasts import Mode, Policy, parse
+from sidecar.formats.mtasts_policy import Mode, Policy, parse
+from sidecar.host.errors import PermanentError
+from sidecar.host.exits import Exit
 from sidecar.plan.actions import EditPolicy, SwitchOff
 from tests.stage import HOST, Stage, stage
 from tests.worlds import policy, text

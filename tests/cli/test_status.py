@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from demo.simulated import API, EVERYTHING, Fault
 from sidecar.cli.status_text import print_status
-from sidecar.demo.simulated import API, EVERYTHING, Fault
-from sidecar.mtasts import Mode
-from sidecar.notice import Level, Notice
+from sidecar.formats.mtasts_policy import Mode
+from sidecar.observed.notice import Level, Notice
 from sidecar.plan import make_plan
+from sidecar.plan.acme.standstill import STOPPED_S
 from sidecar.plan.actions import Plan
-from sidecar.plan.settled import STOPPED_S
-from sidecar.records import mail_domains
+from sidecar.plan.records import mail_domains
 from sidecar.settings import Settings
-from sidecar.status import status_of
+from sidecar.status.domains import status_of
 from tests.running import command, process
 from tests.stage import HOST, stage
 from tests.worlds import World, observed

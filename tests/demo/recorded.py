@@ -12,8 +12,8 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sidecar.demo.simulated import API, EVERYTHING, POLICY, Fault, SimulatedMailcow
-from sidecar.demo.simulated_world import AliasRow, DomainRow, PolicyRow
+from demo.simulated import API, EVERYTHING, POLICY, Fault, SimulatedMailcow
+from demo.simulated_world import AliasRow, DomainRow, PolicyRow
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 Exchange: TypeAlias = dict[str, Any]

@@ -13,13 +13,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from sidecar.demo.acme import Ran, StandInAcme
-from sidecar.demo.acme_checks import CHALLENGES, Checks
-from sidecar.demo.acme_names import environment
-from sidecar.demo.names import DemoDns
-from sidecar.demo.simulated import SimulatedMailcow
-from sidecar.demo.simulated_http import Answer, Ask, Site, another_site, nginx_page
-from sidecar.demo.web import DemoWeb
+from demo.acme import Ran, StandInAcme
+from demo.acme_checks import CHALLENGES, Checks
+from demo.acme_names import environment
+from demo.names import DemoDns
+from demo.simulated import SimulatedMailcow
+from demo.simulated_http import Answer, Ask, Site, another_site, nginx_page
+from demo.web import DemoWeb
 from tests.acme_cases import CASES, HOST, AcmeCase
 from tests.acme_cases.case import FULL, V4, V6
 
@@ -180,7 +180,7 @@ async def test_certificate_near_its_end_is_renewed_for_the_same_names(
     usual: StandInAcme, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Less than 30 days before."""
-    monkeypatch.setattr("sidecar.demo.acme_authority.LIFETIME", dt.timedelta(days=29))
+    monkeypatch.setattr("demo.acme_authority.LIFETIME", dt.timedelta(days=29))
     usual.first(FULL)
     monkeypatch.undo()
     before = (usual.folder / "cert.pem").read_bytes()

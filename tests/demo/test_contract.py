@@ -21,8 +21,8 @@ import pytest
 import trustme
 from yarl import URL
 
-from sidecar.demo.simulated import SimulatedMailcow
-from sidecar.demo.simulated_world import PolicyRow
+from demo.simulated import SimulatedMailcow
+from demo.simulated_world import PolicyRow
 from tests.demo.recorded import (
     OUTAGES,
     RECORDINGS,

@@ -7,8 +7,8 @@ import dns.message
 import dns.rcode
 import pytest
 
-from sidecar.demo.names import DemoDns
-from sidecar.dns.lookup import Lookups
+from demo.names import DemoDns
+from sidecar.dns.ask import Lookups
 from sidecar.observed import Addresses, Caa, Kind, Question, Seen
 
 HOST = "mail.example.org"

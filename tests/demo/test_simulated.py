@@ -10,10 +10,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sidecar.demo.simulated import API, EVERYTHING, POLICY, Fault, KeyUse, SimulatedMailcow
-from sidecar.demo.simulated_api import _address
-from sidecar.demo.simulated_http import Ask
-from sidecar.demo.simulated_world import Release, listed
+from demo.simulated import API, EVERYTHING, POLICY, Fault, KeyUse, SimulatedMailcow
+from demo.simulated_api import _address
+from demo.simulated_http import Ask
+from demo.simulated_world import Release, listed
 
 POLICY_PATH = "/.well-known/mta-sts.txt"
 

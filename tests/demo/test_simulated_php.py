@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.demo.simulated_php import idn_to_ascii, intval, is_domain_name
+from demo.simulated_php import idn_to_ascii, intval, is_domain_name
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.demo.acme import Ran, StandInAcme
-from sidecar.demo.acme_checks import CHALLENGES
-from sidecar.demo.names import DemoDns
-from sidecar.demo.simulated import SimulatedMailcow
-from sidecar.demo.standins import RecordedEngine
-from sidecar.demo.web import DemoWeb
-from sidecar.errors import TemporaryError
+from demo.acme import Ran, StandInAcme
+from demo.acme_checks import CHALLENGES
+from demo.names import DemoDns
+from demo.simulated import SimulatedMailcow
+from demo.standins import RecordedEngine
+from demo.web import DemoWeb
+from sidecar.host.errors import TemporaryError
 from sidecar.mailcow.certificates import CertificateFolder
 from sidecar.observed import Container, Issuer, Seen
 
@@ -122,7 +122,7 @@ async def test_log_is_that_of_the_runs_with_the_engines_own_times(
 ) -> None:
     """From the container's start on, the last lines, and each line behind its time where that is wanted."""
     recorded, runs = engine
-    monkeypatch.setattr("sidecar.demo.standins.WORK_S", 0.0)
+    monkeypatch.setattr("demo.standins.WORK_S", 0.0)
     acme, _ = await looked(recorded)
     assert acme.started_at == NOW - 60
     assert await recorded.logs_tail(acme.id, acme.started_at) == ("one", "two", "three")

@@ -3,9 +3,9 @@
 import time
 from unittest.mock import patch
 
-from sidecar.dns import lookup
+from sidecar.dns import ask as lookup
+from sidecar.dns.ask import Lookups
 from sidecar.dns.bounded import LARGEST
-from sidecar.dns.lookup import Lookups
 from sidecar.observed import Kind, Question, Seen, Txt, Unseen
 from tests.dns.faulty import serving
 from tests.dns.prepared import SLOW, Prepared

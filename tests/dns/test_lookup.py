@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 from dns.rcode import Rcode
 
-from sidecar.dns.lookup import CONCURRENT, Lookups
+from sidecar.dns.ask import CONCURRENT, Lookups
 from sidecar.observed import Addresses, Caa, Kind, Question, Seen, Sight, Txt, Unseen
 from tests.dns.faulty import LOOPBACK, Reply, Silence, serving
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.envfile import read
+from sidecar.formats.dotenv import read
 from sidecar.init.access import (
     KeySource,
     allow,

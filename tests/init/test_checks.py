@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.errors import PermanentError
+from sidecar.host.errors import PermanentError
 from sidecar.init.checks import Mark, check
 from sidecar.init.look import Clone, look
 from sidecar.init.run import template

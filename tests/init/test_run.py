@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sidecar.envfile import read
-from sidecar.exits import Exit
+from sidecar.formats.dotenv import read
+from sidecar.host.exits import Exit
 from sidecar.init import TAKE_EFFECT, InitOptions, Streams, run_init
 from sidecar.init.run import template
 from tests.init.directories import NOW, MailcowDirectory, mailcow_directory

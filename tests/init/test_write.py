@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.errors import PermanentError, TemporaryError
+from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.init.write import Change, write_all
 
 

@@ -8,7 +8,7 @@ import time
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from sidecar.errors import SidecarError
+from sidecar.host.errors import SidecarError
 from sidecar.mailcow import policy_file
 from sidecar.observed import PolicyFile, Seen
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.errors import SidecarError
+from sidecar.host.errors import SidecarError
 from sidecar.mailcow.answers import (
     AccessDenied,
     Added,

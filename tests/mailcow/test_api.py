@@ -14,8 +14,9 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.demo.simulated import API, POLICY, Fault, KeyUse, SimulatedMailcow
-from sidecar.errors import PermanentError, TemporaryError
+from demo.simulated import API, POLICY, Fault, KeyUse, SimulatedMailcow
+from sidecar.formats.mtasts_policy import Mode, Policy, parse, render
+from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.mailcow.api import (
     AccessDenied,
     Added,
@@ -33,7 +34,6 @@ from sidecar.mailcow.api import (
     check_policy,
 )
 from sidecar.mailcow.endpoint import Endpoint, endpoint, fingerprint
-from sidecar.mtasts import Mode, Policy, parse, render
 from sidecar.observed import AliasDomain, Backend, Conf, Domain, DomainList, Mailcow, Served, Version
 
 HOSTNAME = "mail.example.org"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.envfile import ListEdit
-from sidecar.errors import PermanentError, TemporaryError
+from sidecar.formats.dotenv import ListEdit
+from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.mailcow.conf import ATTEMPTS, edit, observe
 from sidecar.observed import Conf, Seen, Unseen
 

@@ -13,9 +13,9 @@ from typing import Any
 import docker
 import pytest
 
-from sidecar.errors import PermanentError, TemporaryError
-from sidecar.mailcow import own_container
-from sidecar.mailcow.containers import Engine, project_name, sleep_argument
+from sidecar.host.errors import PermanentError, TemporaryError
+from sidecar.mailcow.engine import own_container
+from sidecar.mailcow.engine.client import Engine, project_name, sleep_argument
 from sidecar.observed import Container, Project, Seen, Sight, Unseen
 from tests.mailcow.fake_engine import API, LOOPBACK, TITLES, FakeContainer, FakeEngine, serving
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from sidecar.errors import PermanentError
+from sidecar.host.errors import PermanentError
 from sidecar.mailcow.endpoint import Endpoint, Trust, connector, endpoint, fingerprint
 from sidecar.observed import Conf
 

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from sidecar.errors import PermanentError, SidecarError, TemporaryError
-from sidecar.mailcow.engine_events import EngineEvent, events
+from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
+from sidecar.mailcow.engine.events import EngineEvent, events
 
 LOOPBACK = "127.0.0.1"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.errors import PermanentError
+from sidecar.formats.mtasts_policy import Invalid, parse
+from sidecar.host.errors import PermanentError
 from sidecar.mailcow import policy_file
-from sidecar.mtasts import Invalid, parse
 from sidecar.observed import PolicyFile, Seen, Unseen
 from tests.mailcow.link_race import race
 

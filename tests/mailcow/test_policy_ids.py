@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.demo.simulated import Fault
+from demo.simulated import Fault
 from sidecar.mailcow.policy_ids import AT_A_TIME, RETRY_S, PolicyIds
 from sidecar.mailcow.session import Session
 from sidecar.observed import PolicyId, Seen

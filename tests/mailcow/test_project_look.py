@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from sidecar.errors import TemporaryError
-from sidecar.mailcow.acme_engine import AcmeEngine
-from sidecar.mailcow.project_look import AT_WORK_FRESH_S, FRESH_S, ProjectLook
-from sidecar.mailcow.recreation import OLD_SUFFIX
+from sidecar.host.errors import TemporaryError
+from sidecar.mailcow.engine.acme import AcmeEngine
+from sidecar.mailcow.engine.look import AT_WORK_FRESH_S, FRESH_S, ProjectLook
+from sidecar.mailcow.engine.new_container import OLD_SUFFIX
 from sidecar.observed import Container, Project, Seen, Sight, Unseen
 from tests.worlds import NOW
 
@@ -64,7 +64,7 @@ def engine() -> SlowEngine:
 @pytest.fixture
 def look(engine: SlowEngine, monkeypatch: pytest.MonkeyPatch) -> ProjectLook:
     """Of the running sidecar, without any patience."""
-    monkeypatch.setattr("sidecar.mailcow.project_look.PATIENCE_S", 0.0)
+    monkeypatch.setattr("sidecar.mailcow.engine.look.PATIENCE_S", 0.0)
     return ProjectLook(engine, None, as_it_is, patient=False)
 
 

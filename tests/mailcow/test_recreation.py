@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.mailcow.engine_calls import CREATE, ENGINE_CALLS, IMAGE, REMOVE, START, unlisted
-from sidecar.mailcow.recreation import (
+from sidecar.mailcow.engine.calls import CREATE, ENGINE_CALLS, IMAGE, REMOVE, START, unlisted
+from sidecar.mailcow.engine.new_container import (
     CONFIG_HASH,
     NEW_SUFFIX,
     OLD_SUFFIX,

@@ -8,15 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.mtasts import Mode
-from sidecar.notice import Level, Notice
+from sidecar.formats.mtasts_policy import Mode
 from sidecar.notify.events import Event, Told, View, news, view_of
 from sidecar.observed import CheckRecord, Memory
+from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, Status
+from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.notice import Level, Notice
 from sidecar.plan.actions import Plan
-from sidecar.rollout import NEEDED, ConditionType, Judgement, Rollout, Stage, Status, checked
+from sidecar.rollout import Stage, checked
 from sidecar.settings import Settings, Tell
-from sidecar.telling import QUIET_S, STEADY_S
-from sidecar.verify.findings import Finding, Severity
+from sidecar.status.telling import QUIET_S, STEADY_S
 from tests.notify.views import DENIED, EXPIRED, view
 from tests.worlds import FILE_MAILCOW, NOW, World, given_settings, observed, text
 

@@ -12,19 +12,19 @@ import pytest
 import structlog
 import yaml
 
-from sidecar import log
-from sidecar.elapsed import Reading
-from sidecar.mtasts import Mode
-from sidecar.notice import Level, Notice
+from sidecar.formats.mtasts_policy import Mode
+from sidecar.host import log
+from sidecar.host.elapsed import Reading
 from sidecar.notify.digest import KEPT_S, RETRY_S, Digest
 from sidecar.notify.notifier import Notifier
 from sidecar.notify.outbox import NAME
 from sidecar.observed import CheckRecord, Memory
+from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.notice import Level, Notice
 from sidecar.plan.actions import Plan
-from sidecar.reconcile import Report
+from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings, load
-from sidecar.telling import STEADY_S
-from sidecar.verify.findings import Finding, Severity
+from sidecar.status.telling import STEADY_S
 from tests.notify.receiver import Receiver, receiving
 from tests.worlds import NOW, World, observed, text
 

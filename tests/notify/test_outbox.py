@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.errors import TemporaryError
+from sidecar.host.errors import TemporaryError
 from sidecar.notify.digest import KEPT_S, Tries
 from sidecar.notify.events import Event, Known, Told
 from sidecar.notify.outbox import NAME, Outbox
 from sidecar.rollout import Stage
 from sidecar.settings import Tell
-from sidecar.telling import Ends
+from sidecar.status.telling import Ends
 from tests.notify.views import DENIED, EXPIRED, event
 from tests.worlds import NOW
 

@@ -7,7 +7,7 @@ import pytest
 import structlog
 import yaml
 
-from sidecar import log
+from sidecar.host import log
 from sidecar.notify.secret import hidden, parts, secrets_of
 from sidecar.settings import Settings, load
 

@@ -11,8 +11,8 @@ import pytest
 import structlog
 import yaml
 
-from sidecar import log
-from sidecar.errors import TemporaryError
+from sidecar.host import log
+from sidecar.host.errors import TemporaryError
 from sidecar.notify.digest import Digest, digest_of
 from sidecar.notify.send import apprise, deliver, post, receivers_of
 from sidecar.settings import Tell, load

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from sidecar.mtasts import Mode
+from sidecar.formats.mtasts_policy import Mode
 from sidecar.notify.events import Event, Trouble, View
 from sidecar.rollout import Stage
 from sidecar.settings import Tell
-from sidecar.stages import DomainStage
+from sidecar.status.stages import DomainStage
 from tests.worlds import NOW
 
 EXPIRED = Trouble(

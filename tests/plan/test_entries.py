@@ -4,19 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.envfile import ListEdit
-from sidecar.mtasts import Mode
-from sidecar.observed import (
-    Backend,
-    ConfEntry,
-    ConfEvent,
-    Mailcow,
-    Memory,
-    PolicyMemory,
-    Version,
-)
+from sidecar.formats.dotenv import ListEdit
+from sidecar.formats.mtasts_policy import Mode
+from sidecar.observed import Backend, ConfEntry, ConfEvent, Mailcow, Memory, PolicyMemory, Version
 from sidecar.plan.actions import EditConf
-from sidecar.plan.entries import SERVER_NAMES
+from sidecar.plan.conf_entries import SERVER_NAMES
 from tests.worlds import (
     DAY,
     FILE_MAILCOW,

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.notice import Level, Notice
 from sidecar.observed import FILE, ConfEntry, ConfEvent, Memory, Observed, Project, Seen
+from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
+from sidecar.observed.notice import Level, Notice
 from sidecar.plan import make_plan
-from sidecar.rollout import Condition, ConditionType, Rollout, Status
 from sidecar.settings import Settings
 from tests.worlds import FILE_MAILCOW, NOW, World, container, observed
 

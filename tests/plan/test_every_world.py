@@ -5,9 +5,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.mtasts import Mode, Policy, render
+from sidecar.formats.mtasts_policy import Mode, Policy, policy_of, render
 from sidecar.observed import FILE, Backend, Issuer, Mailcow, Memory, PolicyMemory, Version, Write
-from sidecar.ownership import policy_of
 from sidecar.plan.actions import Action, AddPolicy, EditConf, EditPolicy, Plan, RemoveFile, SwitchOff
 from sidecar.settings import Settings
 from tests.worlds import DAY, HOST, NOW, World, advance, given_settings, look, settle, span

@@ -18,7 +18,8 @@ from sidecar.observed import (
     RefusedFor,
     Seen,
 )
-from sidecar.plan import evidence, make_plan
+from sidecar.plan import make_plan
+from sidecar.plan.acme import evidence
 from sidecar.plan.actions import Plan, RecreateAcme, RestartAcme
 from sidecar.settings import Settings
 from tests.worlds import ADDRESS, DAY, HOST, NOW, RUN, World, advance, look, observed, plan, text
@@ -172,7 +173,7 @@ def test_hostname_is_lost_where_the_evidence_is_not_asked_for(monkeypatch: pytes
     guarded = advance(world, plan(world).actions)
     assert HOST in guarded.names
     monkeypatch.setattr(evidence, "_troubles", lambda *_: {})
-    monkeypatch.setattr("sidecar.plan.restart.address_trouble", lambda *_: None)
+    monkeypatch.setattr("sidecar.plan.acme.restart.address_trouble", lambda *_: None)
     unguarded = advance(world, plan(world).actions)
     assert HOST not in unguarded.names
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.mtasts import Mode, parse
-from sidecar.notice import Level
+from sidecar.formats.mtasts_policy import Mode, parse
 from sidecar.observed import FILE, Memory, PolicyFile, PolicyMemory, Seen, Unseen, Write
+from sidecar.observed.notice import Level
 from sidecar.plan import make_plan
 from sidecar.plan.actions import AdoptSame, Plan, RemoveFile, WriteFile
 from sidecar.settings import Settings

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.mtasts import Mode
+from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import FILE, Mailcow, Memory, PolicyMemory, Write
+from sidecar.observed.checks import ConditionType, Judgement, Rollout, Status
 from sidecar.plan import blind_spots
 from sidecar.plan.actions import AddPolicy, AdoptSame, EditPolicy, SwitchOff, WriteFile
-from sidecar.rollout import ConditionType, Judgement, Rollout, Status, checked
+from sidecar.rollout import checked
 from sidecar.settings import Settings
 from tests.worlds import (
     DAY,

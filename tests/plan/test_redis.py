@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.notice import Level
 from sidecar.observed import Observed, RedisRefuses, Seen, Served, Unseen
+from sidecar.observed.notice import Level
 from sidecar.plan import make_plan
 from sidecar.plan.actions import AddPolicy, EditConf
 from sidecar.settings import Settings

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.learn import learn
-from sidecar.notice import Level, Notice
 from sidecar.observed import Container, Issuer, Observed, Seen, Unseen
+from sidecar.observed.notice import Level, Notice
 from sidecar.plan import make_plan
-from sidecar.plan.settled import STOPPED_S
+from sidecar.plan.acme.standstill import STOPPED_S
+from sidecar.reconcile.learn.policies import learn
 from sidecar.settings import Settings
 from tests.worlds import DAY, NOW, World, container, observed
 

@@ -8,10 +8,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sidecar.demo.acme import Ran, StandInAcme
-from sidecar.demo.names import short
-from sidecar.demo.simulated import SimulatedMailcow
-from sidecar.demo.web import DemoWeb
+from demo.acme import Ran, StandInAcme
+from demo.names import short
+from demo.simulated import SimulatedMailcow
+from demo.web import DemoWeb
 from tests.system.mailcowlike import ADDRESS, RESOLVER, MailcowLike
 
 _TOLD = 'for line do echo "$line"; done > /proc/1/fd/1'

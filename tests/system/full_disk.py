@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sidecar.apply import Result
-from sidecar.errors import NoSpaceError
-from sidecar.mtasts import Invalid, parse
+from sidecar.formats.mtasts_policy import Invalid, parse
+from sidecar.host.errors import NoSpaceError
 from sidecar.plan.actions import EditConf, WriteFile
-from sidecar.reconcile import Report
+from sidecar.reconcile.apply import Result
+from sidecar.reconcile.passes import Report
 from tests.running import process
 from tests.stage import Stage, stage
 

@@ -3,7 +3,7 @@
 What is like mailcow: names of services, network, fixed addresses, resolver, mounts, `.env` as a link to
 `mailcow.conf`. What is not: the programs. acme-mailcow says what it would after a run that found all well and
 sleeps a day (`acmebeside` does its work for it), nginx-mailcow is busybox's web server, unbound-mailcow is a real
-unbound that knows only what a test tells it. mailcow's API is not here: the simulated mailcow of `sidecar.demo`
+unbound that knows only what a test tells it. mailcow's API is not here: the simulated mailcow of `demo`
 has it.
 """
 

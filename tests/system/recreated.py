@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.mailcow.containers import Engine as Client
+from sidecar.mailcow.engine.client import Engine as Client
 from sidecar.observed import Container, Project, Seen, Unseen
 from tests.system.engine import ComposeProject, Engine
 

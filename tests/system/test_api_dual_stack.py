@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.demo.simulated import API, READ_WRITE_KEY, SimulatedMailcow
+from demo.simulated import API, READ_WRITE_KEY, SimulatedMailcow
 from tests.system.components import program
 
 IPV4 = "172.22.99.9"

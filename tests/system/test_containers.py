@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.errors import TemporaryError
-from sidecar.mailcow.containers import Engine as Client
+from sidecar.host.errors import TemporaryError
+from sidecar.mailcow.engine.client import Engine as Client
 from sidecar.observed import Container, Project, Seen, Unseen
 from tests.system import engine as real
 from tests.system.processes import wait_until

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.demo.acme_checks import CHALLENGES
-from sidecar.demo.names import DemoDns
-from sidecar.demo.stage import ADDRESS, HOST, Stage, staged
-from sidecar.mailcow.containers import ACME
+from demo.acme_checks import CHALLENGES
+from demo.names import DemoDns
+from demo.stage import ADDRESS, HOST, Stage, staged
+from sidecar.mailcow.engine.client import ACME
 from sidecar.observed import Backend, Container, Project, Seen
 from tests.system.engine import Engine
 from tests.system.mailcowlike import REPOSITORY

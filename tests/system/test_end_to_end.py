@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from sidecar.demo.simulated import SimulatedMailcow
+from demo.simulated import SimulatedMailcow
 from tests.system.acmebeside import working
 from tests.system.mailcowlike import SIDECAR, MailcowLike
 

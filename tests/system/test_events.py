@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from sidecar.mailcow.engine_events import EngineEvent, events
+from sidecar.mailcow.engine.events import EngineEvent, events
 from tests.system.engine import Engine
 
 PROJECT = "eventful"

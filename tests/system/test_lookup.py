@@ -1,6 +1,6 @@
 """Questions to a real name server."""
 
-from sidecar.dns.lookup import Lookups
+from sidecar.dns.ask import Lookups
 from sidecar.observed import Addresses, Caa, Kind, Question, Seen, Unseen
 from tests.system.dnsserver import DnsServer
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.formats.mtasts_policy import Mode, Policy, render
 from sidecar.mailcow import policy_file
-from sidecar.mtasts import Mode, Policy, render
 from tests.mailcow.link_race import race
 from tests.system.webserver import WebServer
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from sidecar.errors import TemporaryError
-from sidecar.mailcow.containers import Engine as Client
-from sidecar.mailcow.engine_calls import ENGINE_CALLS, unlisted
-from sidecar.mailcow.engine_changes import RecreateRefused
-from sidecar.mailcow.engine_events import events
-from sidecar.mailcow.recreate import heal, recreate
-from sidecar.mailcow.recreation import CONFIG_HASH
+from sidecar.host.errors import TemporaryError
+from sidecar.mailcow.engine.calls import ENGINE_CALLS, unlisted
+from sidecar.mailcow.engine.changes import RecreateRefused
+from sidecar.mailcow.engine.client import Engine as Client
+from sidecar.mailcow.engine.events import events
+from sidecar.mailcow.engine.new_container import CONFIG_HASH
+from sidecar.mailcow.engine.recreate import heal, recreate
 from tests.system.engine import Engine
 from tests.system.engine_proxy import Call, Do, EngineProxy, engine_proxy
 from tests.system.recreated import (

@@ -12,7 +12,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 from pydantic import SecretStr
 
-from sidecar.state import Event
+from sidecar.state.store import Event
 from sidecar.web import Progress, Web, WebSettings, start_web
 from tests.system.components import program
 from tests.web.chromium import DESKTOP, PHONE, Complaints, chromium, context, log_in

@@ -18,8 +18,8 @@ import dns.message
 from aiosmtpd.smtp import SMTP
 from dns.rcode import Rcode
 
-from sidecar.mtasts import Mode, Policy
-from sidecar.verify.check import Checked, Probing, check
+from sidecar.formats.mtasts_policy import Mode, Policy
+from sidecar.verify.run import Checked, Probing, check
 from sidecar.verify.seen import Meant
 from tests.dns.faulty import LOOPBACK, FaultyDns, Reply
 from tests.verify.certificates import Kind, root_file, server_context

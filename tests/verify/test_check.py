@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.mtasts import Mode, Policy
+from sidecar.formats.mtasts_policy import Mode, Policy
+from sidecar.observed.findings import Finding
 from sidecar.verify import probe_codes
-from sidecar.verify.check import Wanted, check, check_many
-from sidecar.verify.findings import Finding
 from sidecar.verify.probes.way import Place
+from sidecar.verify.run import Wanted, check, check_many
 from tests.dns.faulty import LOOPBACK
 from tests.verify.cases import CASES, NOTICE, OK, TLSA, UNKNOWN, Case
 from tests.verify.certificates import Kind, leaf

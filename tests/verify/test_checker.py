@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.elapsed import Reading
-from sidecar.mtasts import Mode, Policy
-from sidecar.verify.check import Probing
-from sidecar.verify.checker import Checker
+from sidecar.formats.mtasts_policy import Mode, Policy
+from sidecar.host.elapsed import Reading
+from sidecar.verify.background import Checker
+from sidecar.verify.run import Probing
 from tests.dns import faulty
 
 POLICY = Policy(Mode.TESTING, 86_400, ("mail.example.org",))

@@ -2,10 +2,11 @@
 
 import pytest
 
-from sidecar.rollout import ConditionType, Status
-from sidecar.verify import codes, probe_codes, staleness
-from sidecar.verify.conditions import conditions_of
-from sidecar.verify.findings import Code, Finding, Severity
+from sidecar.observed.checks import ConditionType, Status
+from sidecar.observed.findings import Code, Finding, Severity
+from sidecar.rollout.evidence import conditions_of
+from sidecar.verify import codes, probe_codes
+from sidecar.verify.rules import policy_id as staleness
 
 SERVED, RECORD, COVERED, AUTHENTICATED, REPORTS = ConditionType
 GOOD = {

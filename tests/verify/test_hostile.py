@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from sidecar.verify.check import Checked, Standing, Wanted, check, check_many
 from sidecar.verify.judge import MOST
 from sidecar.verify.probes.way import HOUR_S, MOST_CONNECTIONS, Allowance
 from sidecar.verify.rules.mx_match import MOST_HOSTS
+from sidecar.verify.run import Checked, Standing, Wanted, check, check_many
 from tests.dns.faulty import LOOPBACK
 from tests.dns.prepared import SLOW, Prepared
 from tests.verify.certificates import Kind, server_context

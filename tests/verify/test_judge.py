@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.mtasts import Mode, Policy
+from sidecar.formats.mtasts_policy import Mode, Policy
 from sidecar.observed import Caa, Seen, Unseen
+from sidecar.observed.findings import Severity
 from sidecar.verify import codes, probe_codes
-from sidecar.verify.findings import Severity
 from sidecar.verify.judge import LONGEST, judge
 from sidecar.verify.probes.tls import certificate
 from sidecar.verify.seen import (

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sidecar import mtasts, mtasts_record, tlsrpt
-from sidecar.mtasts import Invalid, Policy, matches
-from sidecar.txtrecord import Fault as RecordFault
+from sidecar.formats import mtasts_policy as mtasts
+from sidecar.formats import mtasts_record
+from sidecar.formats import tlsrpt_record as tlsrpt
+from sidecar.formats.mtasts_policy import Invalid, Policy, matches
+from sidecar.formats.txt_fields import Fault as RecordFault
+from sidecar.observed.findings import Severity
 from sidecar.verify import codes
-from sidecar.verify.findings import Severity
 from sidecar.verify.lint import Judged, lint_match, lint_policy, lint_record, lint_tlsrpt
 from sidecar.verify.rules import policy as policy_rule
 from sidecar.verify.rules.few import MOST

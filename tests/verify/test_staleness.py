@@ -2,10 +2,10 @@
 
 import pytest
 
-from sidecar.mtasts import Mode, Policy, render
+from sidecar.formats.mtasts_policy import Mode, Policy, render
 from sidecar.observed import Announced
-from sidecar.verify.findings import Severity
-from sidecar.verify.staleness import KEPT, judge_id, noted
+from sidecar.observed.findings import Severity
+from sidecar.verify.rules.policy_id import KEPT, judge_id, noted
 
 TESTING = Policy(Mode.TESTING, 86_400, ("a.example",))
 ENFORCE = Policy(Mode.ENFORCE, 604_800, ("a.example",))

@@ -6,27 +6,18 @@ Everything is made of the same values as in a real pass; only what a pass would 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sidecar import policyid
-from sidecar.elapsed import Reading
-from sidecar.learn import learn
-from sidecar.ledger import intended, settled
-from sidecar.mtasts import Mode, Policy, render
-from sidecar.observed import (
-    Addresses,
-    CheckRecord,
-    Memory,
-    Observed,
-    PolicyMemory,
-    Seen,
-    Txt,
-    Unseen,
-)
+from sidecar.formats.mtasts_policy import Mode, Policy, render
+from sidecar.host.elapsed import Reading
+from sidecar.observed import Addresses, CheckRecord, Memory, Observed, PolicyMemory, Seen, Txt, Unseen
+from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
+from sidecar.observed.findings import Finding, Severity
 from sidecar.plan import make_plan
-from sidecar.reconcile import Report
-from sidecar.rollout import Condition, ConditionType, Rollout, Status
+from sidecar.plan import policy_ids as policyid
+from sidecar.reconcile.learn.policies import learn
+from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
-from sidecar.state import Event
-from sidecar.verify.findings import Finding, Severity
+from sidecar.state.ledger import intended, settled
+from sidecar.state.store import Event
 from sidecar.web import Changes, Progress, Trouble
 from tests.worlds import ADDRESS, DAY, HOST, NOW, World, given_settings, observed, span
 

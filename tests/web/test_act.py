@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sidecar.errors import TemporaryError
+from sidecar.host.errors import TemporaryError
 from tests.web.fakes import source_of
 from tests.web.visitor import TOKEN, visiting
 

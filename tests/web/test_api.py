@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.errors import TemporaryError
+from sidecar.host.errors import TemporaryError
 from sidecar.web.openapi import DOCUMENT
 from tests.web.fakes import REALISTIC, FakeSource, Told, loading, many, source_of, unreachable
 from tests.web.visitor import TOKEN, Visitor, visiting

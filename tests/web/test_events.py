@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
-from sidecar.reconcile import Report
+from sidecar.reconcile.passes import Report
 from tests.web.fakes import FakeSource, loading, report_of, source_of
 from tests.web.visitor import TOKEN, Visitor, visiting
 

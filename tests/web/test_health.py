@@ -9,10 +9,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.elapsed import Reading
-from sidecar.heartbeat import STALE_AFTER_S, beat, trouble
-from sidecar.notice import Level, Notice
-from sidecar.reconcile import Report
+from sidecar.host.elapsed import Reading
+from sidecar.host.heartbeat import STALE_AFTER_S, beat, trouble
+from sidecar.observed.notice import Level, Notice
+from sidecar.reconcile.passes import Report
 from sidecar.web.health import Pulse, healthz, readyz, unhealthy, unready
 from tests.worlds import NOW, World, look, observed
 

@@ -19,18 +19,19 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 import sidecar.web
-from sidecar.apply import Outcome, Result
-from sidecar.demo.simulated import Fault, SimulatedMailcow
+from demo.simulated import Fault, SimulatedMailcow
+from sidecar.formats.mtasts_policy import Mode
 from sidecar.mailcow.api import Deadlines, MailcowApi, NotReadable
 from sidecar.mailcow.endpoint import endpoint
-from sidecar.mtasts import Mode
-from sidecar.notice import Level, Notice
 from sidecar.observed import CheckRecord, Conf, Memory
+from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, Status
+from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.notice import Level, Notice
 from sidecar.plan.actions import Held, Plan, RestartAcme
-from sidecar.reconcile import Report
-from sidecar.rollout import NEEDED, ConditionType, Judgement, Rollout, Status, checked
+from sidecar.reconcile.apply import Outcome, Result
+from sidecar.reconcile.passes import Report
+from sidecar.rollout import checked
 from sidecar.settings import Settings
-from sidecar.verify.findings import Finding, Severity
 from sidecar.web.metrics import KINDS, Metrics, handler
 from tests.worlds import DAY, HOST, NOW, World, look, observed, text
 

@@ -7,10 +7,10 @@ from urllib.parse import urljoin
 import pytest
 from aiohttp import web
 
-from sidecar.errors import PermanentError, TemporaryError
+from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.observed import CheckRecord, Seen, Served
-from sidecar.state import Event
-from sidecar.verify.findings import Finding, Severity
+from sidecar.observed.findings import Finding, Severity
+from sidecar.state.store import Event
 from sidecar.web import Progress, WebSettings, start_web
 from sidecar.web.auth import ALL_ATTEMPTS, FREE_ATTEMPTS
 from sidecar.web.events import MOST_STREAMS

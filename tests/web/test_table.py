@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.rollout import Stage
-from sidecar.web.line import Line
+from sidecar.status.light import Line
+from sidecar.status.wording import Light
 from sidecar.web.table import MODES, SORTS, Asked, page_of, slug
 from sidecar.web.view import site_of
-from sidecar.web.wording import Light
 from tests.web.fakes import REALISTIC, SETTINGS, source_of
 
 

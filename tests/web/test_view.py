@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.mtasts import Mode
+from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import FILE, Observed, RedisRefuses, Seen, Unseen
 from sidecar.plan import make_plan
 from sidecar.plan.actions import Plan
-from sidecar.reconcile import Report
+from sidecar.reconcile.passes import Report
 from sidecar.rollout import Stage
 from sidecar.settings import Settings
+from sidecar.status.light import Line
+from sidecar.status.wording import Light
 from sidecar.web.detail import Detail, adoptable, detail_of
-from sidecar.web.line import Line
 from sidecar.web.view import Site, site_of
-from sidecar.web.wording import Light
 from tests.web.fakes import REALISTIC, SETTINGS, FakeSource, Told, many, report_of, source_of
 from tests.worlds import FILE_MAILCOW, NOW, given_settings, text
 

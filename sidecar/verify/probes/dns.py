@@ -27,10 +27,10 @@ import dns.resolver
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
+from sidecar.dns.ask import EDNS_PAYLOAD, TRY_S, issue_values
 from sidecar.dns.bounded import Bounded
-from sidecar.dns.lookup import EDNS_PAYLOAD, TRY_S, issue_values
+from sidecar.host.unexpected import Unexpected
 from sidecar.observed import Caa, Seen, Sight, Unseen
-from sidecar.unexpected import Unexpected
 from sidecar.verify.seen import NULL_MX, Answer, Asked, NoAnswer, Silence, Tlsa
 
 _BOGUS_EDE = frozenset({5, 6, 7, 8, 9, 10, 11, 12})

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sidecar.domainname import policy_host
+from sidecar.formats.domain_name import policy_host
 from sidecar.verify.probes.dns import Asking
 from sidecar.verify.probes.http import HttpError, get
 from sidecar.verify.probes.tls import closing, handshake, look, peer_certificate, trouble

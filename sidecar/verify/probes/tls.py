@@ -16,11 +16,11 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from sidecar.errors import PermanentError
-from sidecar.plainfile import read_plain
+from sidecar.formats.x509 import reading
+from sidecar.host.errors import PermanentError
+from sidecar.host.plain_file import read_plain
 from sidecar.verify.probes.way import CONNECT_S, Reached, SpentError
 from sidecar.verify.seen import Certificate, TlsTrouble
-from sidecar.x509 import reading
 
 T = TypeVar("T")
 

@@ -1,9 +1,9 @@
 """Who may issue a certificate for the policy host (RFC 8659): the reason why a name never appears in a certificate."""
 
-from sidecar.domainname import policy_host
+from sidecar.formats.domain_name import policy_host
 from sidecar.observed import Seen
+from sidecar.observed.findings import Finding, Severity
 from sidecar.verify import probe_codes as codes
-from sidecar.verify.findings import Finding, Severity
 from sidecar.verify.seen import Certificate, DomainSeen, PolicyAnswer, TlsFailure, TlsTrouble
 from sidecar.verify.stakes import Stakes
 

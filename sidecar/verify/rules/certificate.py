@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from sidecar.verify.findings import Code, Finding, Severity
+from sidecar.observed.findings import Code, Finding, Severity
 from sidecar.verify.seen import Certificate, TlsFailure, TlsTrouble
 
 ENDING_S = 14 * 86400

@@ -6,7 +6,7 @@ Rule for every editor: rules put errors first, so that what makes a text invalid
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sidecar.verify.findings import Finding
+from sidecar.observed.findings import Finding
 
 MOST = 50
 

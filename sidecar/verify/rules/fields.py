@@ -6,7 +6,7 @@ Rule for every editor: only what `txtrecord` judges belongs here; an id's rules 
 from collections.abc import Mapping
 from enum import StrEnum
 
-from sidecar.txtrecord import Fault
+from sidecar.formats.txt_fields import Fault
 
 TODO: Mapping[StrEnum, str] = {
     Fault.FOREIGN: "publish the record under its own name, beginning with its version",

@@ -3,11 +3,11 @@
 Rule for every editor: whether it matches is `mtasts.matches`'s answer; only the reason is found here.
 """
 
-from sidecar.domainname import to_ascii
-from sidecar.mtasts import is_mx_pattern, matches
-from sidecar.octets import ascii_lower
+from sidecar.formats.domain_name import to_ascii
+from sidecar.formats.mtasts_policy import is_mx_pattern, matches
+from sidecar.formats.octets import ascii_lower
+from sidecar.observed.findings import Finding
 from sidecar.verify import codes
-from sidecar.verify.findings import Finding
 
 _MOST = 253
 

@@ -1,9 +1,9 @@
 """The policy served against the one that is meant."""
 
-from sidecar.domainname import policy_host
-from sidecar.mtasts import Invalid, differences, parse
+from sidecar.formats.domain_name import policy_host
+from sidecar.formats.mtasts_policy import Invalid, differences, parse
+from sidecar.observed.findings import Finding
 from sidecar.verify import probe_codes as codes
-from sidecar.verify.findings import Finding
 from sidecar.verify.rules.policy_fetch import usable
 from sidecar.verify.seen import DomainSeen, Meant, PolicyAnswer
 

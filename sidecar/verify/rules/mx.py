@@ -3,8 +3,8 @@
 from typing import assert_never
 
 from sidecar.observed import Unseen
+from sidecar.observed.findings import Code, Finding
 from sidecar.verify import probe_codes as codes
-from sidecar.verify.findings import Code, Finding
 from sidecar.verify.rules.certificate import judge_end, judge_tls_failure
 from sidecar.verify.rules.policy_fetch import LOOK_AGAIN
 from sidecar.verify.seen import (

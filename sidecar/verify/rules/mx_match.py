@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from sidecar.mtasts import matches
+from sidecar.formats.mtasts_policy import matches
+from sidecar.observed.findings import Finding
 from sidecar.verify import probe_codes as codes
-from sidecar.verify.findings import Finding
 from sidecar.verify.lint import Judged
 from sidecar.verify.rules.few import few
 from sidecar.verify.seen import NULL_MX, Asked, DomainSeen, Meant, NoAnswer

@@ -7,10 +7,10 @@ into findings and adds what is valid and yet unwise. How the policy was served, 
 import re
 from collections.abc import Mapping
 
-from sidecar.domainname import to_ascii
-from sidecar.mtasts import Fault, Mode, Problem, Reading, is_mx_pattern
+from sidecar.formats.domain_name import to_ascii
+from sidecar.formats.mtasts_policy import Fault, Mode, Problem, Reading, is_mx_pattern
+from sidecar.observed.findings import Code, Finding
 from sidecar.verify import codes
-from sidecar.verify.findings import Code, Finding
 from sidecar.verify.rules.few import few
 
 SHORT = 604_800

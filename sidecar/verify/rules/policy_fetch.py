@@ -3,10 +3,10 @@
 The grammar of the text is judged by `rules.policy`.
 """
 
-from sidecar.domainname import policy_host
+from sidecar.formats.domain_name import policy_host
 from sidecar.observed import Unseen
+from sidecar.observed.findings import Code, Finding, Severity
 from sidecar.verify import probe_codes as codes
-from sidecar.verify.findings import Code, Finding, Severity
 from sidecar.verify.lint import Judged, lint_policy
 from sidecar.verify.rules.certificate import judge_end, judge_tls_failure
 from sidecar.verify.rules.retold import retold

@@ -7,10 +7,10 @@ there are, and whether the id fits the policy, belong elsewhere.
 from collections.abc import Mapping
 from enum import StrEnum
 
-from sidecar.mtasts_record import VERSION, IdFault, Reading
-from sidecar.txtrecord import Fault, Problem
+from sidecar.formats.mtasts_record import VERSION, IdFault, Reading
+from sidecar.formats.txt_fields import Fault, Problem
+from sidecar.observed.findings import Code, Finding
 from sidecar.verify import codes
-from sidecar.verify.findings import Code, Finding
 from sidecar.verify.rules import fields
 from sidecar.verify.rules.few import few
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from sidecar.verify.findings import Finding, Severity
+from sidecar.observed.findings import Finding, Severity
 
 
 def retold(

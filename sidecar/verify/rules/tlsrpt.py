@@ -7,10 +7,10 @@ is right as it is: RFC 8460 knows no authorisation record as DMARC does, so noth
 from collections.abc import Mapping
 from enum import StrEnum
 
-from sidecar.tlsrpt import VERSION, Reading, UriFault
-from sidecar.txtrecord import Fault, Problem
+from sidecar.formats.tlsrpt_record import VERSION, Reading, UriFault
+from sidecar.formats.txt_fields import Fault, Problem
+from sidecar.observed.findings import Code, Finding
 from sidecar.verify import codes
-from sidecar.verify.findings import Code, Finding
 from sidecar.verify.rules import fields
 from sidecar.verify.rules.few import few
 

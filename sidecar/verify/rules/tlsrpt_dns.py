@@ -5,8 +5,8 @@ A mailto to another domain is legal here: no record at the destination has to al
 
 import re
 
+from sidecar.observed.findings import Finding
 from sidecar.verify import probe_codes as codes
-from sidecar.verify.findings import Finding
 from sidecar.verify.lint import lint_tlsrpt
 from sidecar.verify.rules.retold import retold
 from sidecar.verify.seen import DomainSeen, NoAnswer

@@ -5,8 +5,8 @@ The grammar of the one record is judged by `rules.record`.
 
 import re
 
+from sidecar.observed.findings import Code, Finding
 from sidecar.verify import probe_codes as codes
-from sidecar.verify.findings import Code, Finding
 from sidecar.verify.lint import Judged, lint_record
 from sidecar.verify.rules.retold import retold
 from sidecar.verify.seen import Answer, Asked, DomainSeen, NoAnswer, Silence

@@ -1,0 +1,141 @@
+"""Plays the stories: the stage, the real sidecar on it, the story, the end of all of them, the summary.
+
+Rule for every editor: the sidecar is `daemon.Daemon` as `sidecar run` starts it. The demo ends by itself: every
+promise has its time, and so has a whole story.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from demo import file_story, native_story
+from demo.promises import BrokenPromiseError, Promise
+from demo.screen import LogStream, Screen
+from demo.stage import SHORTENED, Stage, staged
+from demo.story import Telling
+from sidecar.daemon.loop import Daemon
+from sidecar.host import log
+from sidecar.host.clock import SystemClock
+from sidecar.observed import Backend
+
+ENDS_WITHIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Story:
+    title: str
+    tell: Callable[[Telling], Awaitable[None]]
+    limit_s: float
+
+
+_STORIES: Mapping[Backend, _Story] = {
+    Backend.NATIVE: _Story(native_story.TITLE, native_story.tell, 90.0),
+    Backend.FILE: _Story(file_story.TITLE, file_story.tell, 90.0),
+}
+
+
+async def play(backend: str, spoil: Callable[[Stage], None] | None) -> bool:
+    """Plays "native", "file" or "both" (ValueError for another); whether every promise was kept."""
+    chosen = list(Backend) if backend == "both" else [Backend(backend)]
+    screen = Screen()
+    begun = time.monotonic()
+    promises: list[Promise] = []
+    before = structlog.get_config()
+    try:
+        for one in sorted(chosen, reverse=True):  # native first: it is what a new mailcow is
+            promises += await _one(one, screen, spoil)
+    finally:
+        screen.quiet()
+        structlog.configure(**before)
+    screen.summary(promises, time.monotonic() - begun)
+    return bool(promises) and all(promise.kept for promise in promises)
+
+
+async def _one(backend: Backend, screen: Screen, spoil: Callable[[Stage], None] | None) -> list[Promise]:
+    screen.waiting("setting the stage")
+    async with staged(backend) as stage:
+        screen.quiet()
+        stream = LogStream(screen)
+        log.configure(json=False, stream=stream, secrets=[stage.mailcow.key or ""])
+        screen.chapter(
+            _STORIES[backend].title,
+            [
+                ("mailcow", f"simulated, at {stage.mailcow.url}, its directory {stage.mailcow_dir}"),
+                ("DNS", f"a stand-in, at {stage.dns}"),
+                ("containers", stage.containers.described),
+                ("waits", f"shortened for the demo: {SHORTENED}"),
+            ],
+        )
+        if spoil is not None:
+            spoil(stage)
+        daemon = Daemon(
+            stage.env, SystemClock(), engine=stage.containers.engine, on_report=stage.reports.append
+        )
+        story = Telling(str(backend), stage, daemon, screen, stream)
+        running = asyncio.create_task(daemon.run())
+        telling = asyncio.create_task(_told(_STORIES[backend], story))
+        try:
+            await asyncio.wait({running, telling}, return_when=asyncio.FIRST_COMPLETED)
+            interrupted = running.done() and not telling.done() and running.exception() is None
+            if running.done() and not interrupted:
+                story.promises.append(_failed(story, "the sidecar runs", repr(running.exception())))
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+            await _ended(daemon, running, story)
+        if interrupted:
+            # The sidecar has the signal handlers while it runs: a Ctrl-C ended it, and with it the demo.
+            raise KeyboardInterrupt
+        return story.promises
+
+
+async def _told(story: _Story, telling: Telling) -> None:
+    try:
+        async with asyncio.timeout(story.limit_s):
+            await story.tell(telling)
+            await telling.promise(
+                "the sidecar met no bug on the way",
+                lambda: _no_bug(telling),
+                expected="no line about a bug",
+                within_s=0,
+            )
+    except BrokenPromiseError:
+        pass
+    except TimeoutError:
+        telling.screen.quiet()
+        limit = f"{story.limit_s:g} s"
+        telling.promises.append(_failed(telling, f"the story ends within {limit}", "it was still going on"))
+    except Exception as error:
+        telling.screen.quiet()
+        telling.promises.append(_failed(telling, "the demo itself works", repr(error)))
+        raise
+
+
+async def _no_bug(telling: Telling) -> str | None:
+    return next(
+        (line for line in telling.log.lines if "bug in the sidecar" in line or "Traceback" in line), None
+    )
+
+
+async def _ended(daemon: Daemon, running: "asyncio.Task[None]", story: Telling) -> None:
+    """Ends the sidecar, and promises that it ends in time."""
+    text = f"told to end, the sidecar ends within {ENDS_WITHIN_S:g} s"
+    story.screen.quiet()
+    begun = time.monotonic()
+    daemon.stop()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.gather(running, return_exceptions=True), 3 * ENDS_WITHIN_S)
+    took = time.monotonic() - begun
+    made = Promise(story.name, text, took <= ENDS_WITHIN_S, took, f"{ENDS_WITHIN_S:g} s", f"{took:.1f} s")
+    story.promises.append(made)
+    story.screen.promise(made)
+
+
+def _failed(story: Telling, text: str, found: str) -> Promise:
+    broken = Promise(story.name, text, False, 0.0, text, found)
+    story.screen.promise(broken)
+    return broken

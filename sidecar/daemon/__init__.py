@@ -1,0 +1,1 @@
+"""Keeps the passes going: loop, triggers, wiring."""

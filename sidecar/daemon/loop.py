@@ -1,0 +1,340 @@
+"""`sidecar run`: passes at every trigger, until SIGTERM.
+
+Rule for every editor: triggers only wake the loop; what to do is always computed from what is there. Each loop
+catches at the top of its pass and nowhere else, and ends within two seconds when told to.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import structlog
+from watchfiles import Change, awatch
+
+from sidecar.daemon.event_log import Teller
+from sidecar.daemon.surface import Live
+from sidecar.daemon.wiring import Parts, assembled, read_settings
+from sidecar.host.clock import Clock
+from sidecar.host.errors import NoSpaceError, SidecarError
+from sidecar.host.heartbeat import beat
+from sidecar.host.lock import PassLock
+from sidecar.host.scarce import told_once
+from sidecar.mailcow import conf as conf_file
+from sidecar.mailcow.engine.acme import AcmeEngine
+from sidecar.observed import Unseen
+from sidecar.plan.schedule import next_pass, poll_now, time_left, wait_after
+from sidecar.reconcile.apply import Result
+from sidecar.reconcile.passes import Report
+from sidecar.settings import CONFIG, Settings, ensure_config_folder
+from sidecar.status.telling import hidden
+
+GATHER_S = 0.2
+"""Triggers that come together make one pass."""
+STEP_MS = 200
+"""How often the watch on files looks for changes: each look wakes the processor."""
+BEAT_S = 15.0
+BEAT_IN_PASS_S = 60.0
+"""A pass that moves gives signs of life as well; most are over long before."""
+FOLLOW_UP_S = 0.5
+MOST_FOLLOW_UPS = 3
+"""Passes in a row; what still changes then does so at the pace of the poll."""
+GRACE_S = 1.2
+"""What a pass under way gets to finish once the end was asked for."""
+RECONNECT_S = (2, 5, 15, 60)
+WATCHED_NAMES = frozenset({"mailcow.conf", ".env", "mta-sts.txt", "cert.pem", "config.yml", "wake"})
+EVENT_SERVICES = frozenset({"acme-mailcow", "nginx-mailcow"})
+
+log = structlog.get_logger()
+
+
+class Daemon:
+    """The long-running sidecar."""
+
+    def __init__(
+        self,
+        env: Mapping[str, str],
+        clock: Clock,
+        *,
+        engine: AcmeEngine | None = None,
+        on_settings: Callable[[Settings], None] | None = None,
+        on_report: Callable[[Report], None] | None = None,
+    ) -> None:
+        """`engine` stands in for the Docker engine.
+
+        `on_settings` is called with the settings before they take effect, `on_report` after each pass.
+        """
+        self._env = env
+        self._clock = clock
+        self._engine = engine
+        self._on_settings = on_settings
+        self._on_report = on_report
+        self._stop = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._reload = False
+        self._by_hand = False
+        self._teller = Teller(clock.now)
+        self._follow_ups = 0
+        self._lock: PassLock | None = None
+        """Held in a pass, and for as long as a container is being changed beside the passes."""
+        self.live = Live(clock, self._wake.set)
+
+    def stop(self) -> None:
+        """Ends the daemon."""
+        self._stop.set()
+        self._wake.set()
+
+    def reload(self) -> None:
+        """Reads the settings again and looks at everything anew (SIGHUP)."""
+        self._by_hand = self._reload = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Runs until `stop`; raises SettingsError when the settings are wrong from the start."""
+        settings = read_settings(self._env, self._clock)
+        if not settings.dry_run:
+            await asyncio.to_thread(ensure_config_folder, settings.mailcow_dir)
+        asyncio.get_running_loop().set_exception_handler(told_once())
+        with self._signals():
+            while not self._stop.is_set():
+                if self._on_settings is not None:
+                    self._on_settings(settings)
+                made = assembled(
+                    settings, self._clock, self._env, self._teller, patient=False, engine=self._engine
+                )
+                async with contextlib.AsyncExitStack() as stack:
+                    try:
+                        parts = await stack.enter_async_context(made)
+                    except NoSpaceError as error:
+                        await self._no_space(error, settings.intervals.poll)
+                        continue
+                    settings = await self._serve(parts)
+
+    async def _no_space(self, error: NoSpaceError, poll: float) -> None:
+        """Ending would be no help: there may be space again at any moment. Health tells of it, for no pass is made."""
+        self._teller.failed(str(error))
+        self._reload = True  # nobody watched the settings meanwhile
+        self._wake.clear()
+        if not self._stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), poll)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        handlers: dict[signal.Signals, Callable[[], None]] = {
+            signal.SIGTERM: self.stop,
+            signal.SIGINT: self.stop,
+            signal.SIGHUP: self.reload,
+        }
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
+        try:
+            yield
+        finally:
+            for number in handlers:
+                loop.remove_signal_handler(number)
+
+    async def _serve(self, parts: Parts) -> Settings:
+        """Passes with these settings, until there are others or the end; returns the settings to go on with."""
+        parts.passes.observer.checker.finished = self._wake.set
+        parts.passes.observer.containers.finished = self._wake.set
+        parts.passes.applier.finished = self._wake.set
+        await self.live.begin(parts)
+        log.info("started", mailcow=str(parts.settings.mailcow_dir), dry_run=parts.settings.dry_run)
+        side = [
+            asyncio.create_task(self._watch_files(parts.settings)),
+            asyncio.create_task(self._watch_engine(parts)),
+        ]
+        try:
+            return await self._loop(parts)
+        finally:
+            for task in side:
+                task.cancel()
+            await asyncio.gather(*side, return_exceptions=True)
+            await self.live.end()
+            self._release()
+
+    async def _loop(self, parts: Parts) -> Settings:
+        while True:
+            self._wake.clear()
+            due = await self._pass(parts)
+            await self._beat(parts)
+            began = self._clock.now()
+            while not self._stop.is_set() and not self._wake.is_set():
+                left = time_left(began, due, self._clock.now())
+                if left <= 0:
+                    break
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), max(0.05, min(BEAT_S, left)))
+                await self._beat(parts)
+            if self._stop.is_set():
+                return parts.settings
+            if self._wake.is_set():
+                await asyncio.sleep(GATHER_S)
+            if self._by_hand:
+                self._by_hand = False
+                parts.passes.observer.session.try_again()
+            if self._reload and self._lock is None and (changed := self._reread(parts.settings)) is not None:
+                return changed
+
+    async def _beat(self, parts: Parts) -> None:
+        await asyncio.to_thread(
+            beat, parts.settings.state_dir, self._clock.now(), parts.passes.ledger.trouble
+        )
+
+    def _reread(self, settings: Settings) -> Settings | None:
+        """New settings, or None where they are the same or wrong: then the last good ones stay."""
+        conf = conf_file.observe(settings.mailcow_dir, self._clock.now())
+        # mailcow.conf, which an editor may be writing just now, has the API key: read again in the next pass.
+        self._reload = isinstance(conf, Unseen)
+        if self._reload:
+            return None
+        try:
+            changed = read_settings(self._env, self._clock)
+        except SidecarError as error:
+            heading, *mistakes = str(error).splitlines()
+            for mistake in mistakes or [heading]:
+                log.error("settings are wrong; the last good ones stay in force", detail=mistake)
+            return None
+        if changed == settings:
+            return None
+        log.info("settings changed")
+        return changed
+
+    async def _pass(self, parts: Parts) -> float:
+        """One pass under the lock; returns when the next one is due. The only place that catches everything."""
+        started = asyncio.get_running_loop().time()
+        self.live.pass_begins()
+        task = asyncio.create_task(self._locked_pass(parts))
+        ended = asyncio.create_task(self._stop.wait())
+        try:
+            while not task.done() and not ended.done():
+                moves = self.live.pulse.moves
+                await asyncio.wait({task, ended}, timeout=BEAT_IN_PASS_S, return_when=asyncio.FIRST_COMPLETED)
+                if not task.done() and self.live.pulse.moves != moves:
+                    await self._beat(parts)
+            if not task.done():
+                await asyncio.wait({task}, timeout=GRACE_S)
+        finally:
+            ended.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        if task.cancelled():
+            return self._clock.now()
+        poll = poll_now(
+            parts.settings.intervals.poll, parts.passes.observer.session.away_since, self._clock.now()
+        )
+        seconds = asyncio.get_running_loop().time() - started
+        match task.exception():
+            case None:
+                report = task.result()
+                # First the sign of life: `/healthz` and `sidecar healthy` say the same.
+                await self._beat(parts)
+                await self._shown(report, seconds)
+                if self._follows_up(report) or report.looking:
+                    return self._clock.now() + FOLLOW_UP_S
+                return next_pass(self._clock.now(), poll, (held.until for held in report.plan.held))
+            case SidecarError() as error:
+                self._teller.failed(str(error))
+                await self._shown(None, seconds, error)
+            case error:
+                log.error("a bug in the sidecar; it goes on", exc_info=error)
+                await self._shown(None, seconds)
+        return self._clock.now() + poll
+
+    async def _shown(self, report: Report | None, seconds: float, error: Exception | None = None) -> None:
+        """What a pass left is shown and told; a bug there ends no passes."""
+        try:
+            await self.live.pass_ended(report, seconds, error)
+        except Exception as bug:  # the top of what is shown
+            log.error("a bug in what is shown of a pass; the passes go on", exc_info=bug)
+
+    def _follows_up(self, report: Report) -> bool:
+        """After something was done, the next step is planned at once, and not at the next poll."""
+        done = any(outcome.result is Result.DONE for outcome in report.outcomes)
+        self._follow_ups = self._follow_ups + 1 if done else 0
+        return done and self._follow_ups <= MOST_FOLLOW_UPS
+
+    async def _locked_pass(self, parts: Parts) -> Report:
+        if self._lock is None:
+            lock = PassLock(parts.settings.state_dir, command="run")
+            await lock.acquire()
+            self._lock = lock
+        try:
+            report = await parts.passes.reconcile()
+        finally:
+            # While a container is being changed, no other process may begin to change it as well.
+            if not parts.passes.applier.changing:
+                self._release()
+        self._teller.notices(report.plan.notices, hidden(report.observed, report.plan.notices))
+        self._teller.held(report.plan.held)
+        if self._on_report is not None:
+            self._on_report(report)
+        return report
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    # --- triggers -----------------------------------------------------------------------------------
+
+    async def _watch_files(self, settings: Settings) -> None:
+        """Folders, never recursive: `.git` and `data/` of a mailcow are large."""
+        while True:
+            folders = watched_folders(settings)
+            try:
+                async for changes in awatch(
+                    *folders,
+                    recursive=False,
+                    watch_filter=_interesting,
+                    step=STEP_MS,
+                    debounce=STEP_MS,
+                    yield_on_timeout=False,
+                ):
+                    # mailcow.conf too: it may have the API key.
+                    if any(Path(path).name in {CONFIG.name, "mailcow.conf"} for _, path in changes):
+                        self._reload = True
+                    self._wake.set()
+                    if watched_folders(settings) != folders:
+                        break
+            except OSError as error:
+                log.warning("files are not watched for a minute", detail=str(error))
+                await asyncio.sleep(60)
+
+    async def _watch_engine(self, parts: Parts) -> None:
+        failures = 0
+        while True:
+            try:
+                async for event in parts.engine_events(EVENT_SERVICES):
+                    failures = 0
+                    if (event.service, event.action) == ("nginx-mailcow", "start"):
+                        # mailcow may have been updated: which one it is, is asked anew.
+                        parts.passes.observer.session.restarted()
+                    parts.passes.observer.containers.touched = True
+                    self._wake.set()
+            except (SidecarError, OSError) as error:
+                log.debug("Docker's events cannot be read", detail=str(error))
+            failures += 1
+            await asyncio.sleep(wait_after(failures, RECONNECT_S))
+
+
+def _interesting(_change: Change, path: str) -> bool:
+    return Path(path).name in WATCHED_NAMES
+
+
+def watched_folders(settings: Settings) -> tuple[Path, ...]:
+    """The folders that are there of those whose files matter."""
+    root = settings.mailcow_dir
+    wanted = [
+        root,
+        (root / "mailcow.conf").resolve().parent,
+        root / "data/web/.well-known",
+        root / "data/assets/ssl",
+        (root / CONFIG).parent,
+        settings.state_dir,
+    ]
+    return tuple(dict.fromkeys(folder for folder in wanted if folder.is_dir()))

@@ -1,0 +1,200 @@
+"""What the daemon shows of itself while it runs: to the page, to Prometheus and to those who are notified.
+
+Rule for every editor: everything here is read off what the passes left; nobody who looks makes a pass wait. The
+three things that the page can ask for are wishes: the passes do the work.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+
+import structlog
+from aiohttp import web
+
+from sidecar.daemon.wiring import Parts
+from sidecar.host.clock import Clock
+from sidecar.host.errors import SidecarError
+from sidecar.host.release import release
+from sidecar.notify.notifier import Notifier
+from sidecar.observed import CheckRecord
+from sidecar.observed.notice import Level, Notice
+from sidecar.reconcile.passes import Report
+from sidecar.settings import Settings
+from sidecar.state.store import Event
+from sidecar.web import Web, WebSettings, start_web
+from sidecar.web.health import Pulse, healthz, readyz
+from sidecar.web.metrics import Metrics, handler
+from sidecar.web.source import Changes, Progress, Trouble
+
+log = structlog.get_logger()
+
+PROGRESS_FROM = 20
+"""Domains to look at; fewer are done before a person could read of it."""
+
+
+class Live:
+    """The daemon as its page sees it; belongs to one event loop, and outlives a change of settings."""
+
+    def __init__(self, clock: Clock, wake: Callable[[], None]) -> None:
+        self._clock = clock
+        self._wake = wake
+        self._started_at = clock.now()
+        self._changes = Changes()
+        self._settings = Settings()
+        self._parts: Parts | None = None
+        self._latest: Report | None = None
+        self._readable: Report | None = None
+        self._failed: Trouble | None = None
+        self._looking_since = 0.0
+        self._open = AsyncExitStack()
+        self._notifier: Notifier | None = None
+        self.pulse = Pulse()
+        self.metrics = Metrics(release())
+        self.served: Web | None = None
+
+    # --- what the page asks -------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        return self._settings
+
+    @property
+    def started_at(self) -> float:
+        return self._started_at
+
+    @property
+    def changes(self) -> Changes:
+        return self._changes
+
+    def latest(self) -> Report | None:
+        return self._readable or self._latest
+
+    def trouble(self) -> Trouble | None:
+        return self._failed
+
+    def progress(self) -> Progress | None:
+        checker = self._parts.passes.observer.checker if self._parts else None
+        if checker is None or not checker.busy or checker.total < PROGRESS_FROM:
+            return None
+        return Progress(
+            "looking at the domains as senders do", checker.done, checker.total, self._looking_since
+        )
+
+    def checked(self, domain: str) -> CheckRecord | None:
+        report = self.latest()
+        return report.observed.memory.checks.get(domain) if report else None
+
+    async def history(self, subject: str | None, limit: int) -> tuple[Event, ...]:
+        if self._parts is None:
+            return ()
+        return await asyncio.to_thread(self._parts.state.history, subject, limit)
+
+    async def check_now(self, domain: str | None) -> None:
+        report = self.latest()
+        if self._parts is None or report is None:
+            return
+        names = [domain] if domain is not None else sorted(report.observed.memory.domains)
+        self._parts.passes.observer.check_now(names)
+        self._wake()
+
+    async def apply_now(self) -> None:
+        if self._parts is not None:
+            self._parts.passes.back_off.forget()
+            self._parts.passes.observer.session.try_again()
+        self._wake()
+
+    async def adopt(self, keys: Iterable[str]) -> None:
+        if self._parts is not None:
+            await asyncio.to_thread(self._parts.state.wish_adopt, tuple(keys), self._clock.now())
+        self._wake()
+
+    # --- what the daemon tells ----------------------------------------------------------------------
+
+    async def begin(self, parts: Parts) -> None:
+        """These parts are at work from now on, and shown."""
+        await self.end()
+        self._parts, self._settings = parts, parts.settings
+        parts.passes.observer.session.on_call = self._called
+        parts.passes.applier.tried = self._moved
+        self._notifier = Notifier(parts.settings, self._clock)
+        telling = asyncio.create_task(self._notifier.run())
+        self._open.push_async_callback(_cancelled, telling, self._notifier)
+        await self._serve(parts.settings)
+
+    def _called(self, route: str, seconds: float, status: int | None) -> None:
+        self.metrics.called(route, seconds, status)
+        if status is not None:
+            self._moved()
+
+    def _moved(self) -> None:
+        self.pulse.moved(self._clock.now())
+
+    async def _serve(self, settings: Settings) -> None:
+        routes = [
+            web.get("/metrics", handler(self.metrics)),
+            web.get("/healthz", healthz(self.pulse, settings.state_dir, self._clock)),
+            web.get("/readyz", readyz(self.pulse)),
+        ]
+        if settings.web.listen is None:
+            return
+        address, port = settings.web.listen
+        wanted = WebSettings(address, port, settings.web_token, settings.web.names, settings.web.proxies)
+        try:
+            self.served = await start_web(self, wanted, self._clock, extra_routes=routes)
+        except SidecarError as error:
+            log.error("the page is not served", detail=str(error))
+            return
+        self._open.push_async_callback(self.served.close)
+        log.info(
+            "the page is served",
+            at=self.served.url,
+            token="set" if settings.web_token else "none: for reading only",
+        )
+
+    async def end(self) -> None:
+        """Nothing is at work any more."""
+        await self._open.aclose()
+        self._open = AsyncExitStack()
+        self._parts, self.served = None, None
+
+    def pass_begins(self) -> None:
+        """Before each pass."""
+        now = self._clock.now()
+        self.pulse.begins(now)
+        if self.progress() is None:  # what this pass begins, began now
+            self._looking_since = now
+
+    async def pass_ended(self, report: Report | None, seconds: float, error: Exception | None = None) -> None:
+        """After each pass; without a report it did not work."""
+        now = self._clock.now()
+        self.pulse.ends(report)
+        if report is None:
+            self.metrics.failed(seconds)
+            self._failed = self._since(Trouble(str(error) or "the last pass did not work", now))
+        else:
+            self._latest = report
+            unread = _unread(report)
+            if unread is None:
+                self._readable = report
+            self._failed = None if unread is None else self._since(Trouble(unread.message, now, unread.todo))
+            self.metrics.passed(report, self._settings, seconds, now)
+            if self._notifier is not None:
+                await self._notifier.saw(report)
+        self._changes.note()
+
+    def _since(self, trouble: Trouble) -> Trouble:
+        """The same trouble as before began when it began."""
+        before = self._failed
+        return before if before is not None and before.message == trouble.message else trouble
+
+
+def _unread(report: Report) -> Notice | None:
+    """Why mailcow could not be read in this pass, if so."""
+    codes = {"mailcow.api", "unseen.mailcow", "unseen.domains", "unseen.mailcow_conf"}
+    return next((n for n in report.plan.notices if n.code in codes and n.level is not Level.INFO), None)
+
+
+async def _cancelled(task: asyncio.Task[None], notifier: Notifier) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await notifier.close()

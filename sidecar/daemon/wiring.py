@@ -1,0 +1,102 @@
+"""Puts the parts together: from the environment to something that can make passes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidecar.daemon.event_log import Teller
+from sidecar.dns.ask import Lookups
+from sidecar.host.clock import Clock
+from sidecar.host.errors import TemporaryError
+from sidecar.mailcow import conf as conf_file
+from sidecar.mailcow.engine.acme import AcmeEngine
+from sidecar.mailcow.engine.events import EngineEvent, events
+from sidecar.observed import Seen
+from sidecar.observed.notice import Level, Notice
+from sidecar.reconcile.apply import Applier
+from sidecar.reconcile.observe import Observer
+from sidecar.reconcile.passes import Passes
+from sidecar.settings import Settings, load, mailcow_dir_of, read_config
+from sidecar.state.ledger import Ledger
+from sidecar.state.store import State
+
+TEST_HTTP_PORT = "SIDECAR_TEST_HTTP_PORT"
+"""Where the demo and tests have what is port 80 of the names in the world; nothing a user ever sets."""
+CLOSE_S = 0.3
+"""What closing the connections to the Docker engine gets."""
+
+
+def read_settings(env: Mapping[str, str], clock: Clock) -> Settings:
+    """The settings from the environment, config.yml and mailcow.conf; raises SettingsError with all mistakes."""
+    folder = mailcow_dir_of(env)
+    seen = conf_file.observe(folder, clock.now())
+    return load(env, read_config(folder), seen.value.values if isinstance(seen, Seen) else {})
+
+
+@dataclass
+class Parts:
+    """What a command works with."""
+
+    settings: Settings
+    passes: Passes
+    state: State
+    engine: AcmeEngine
+
+    async def engine_events(self, services: Collection[str]) -> AsyncIterator[EngineEvent]:
+        """Docker's events of these services; raises SidecarError when they cannot be read, and at their end."""
+        project = self.passes.observer.containers.project_name
+        if project is None:
+            raise TemporaryError("the compose project is not known yet")
+        stream = events(self.engine.docker_host, project, services=services, cert_path=self.engine.cert_path)
+        async for event in stream:
+            yield event
+
+
+@asynccontextmanager
+async def assembled(
+    settings: Settings,
+    clock: Clock,
+    env: Mapping[str, str],
+    teller: Teller,
+    *,
+    patient: bool,
+    engine: AcmeEngine | None = None,
+) -> AsyncIterator[Parts]:
+    """All parts, closed at the end. `patient`: wait for the DNS (one pass), instead of looking again later.
+
+    `engine` stands in for the Docker engine that the environment names.
+    """
+    state = await asyncio.to_thread(State.open, settings.state_dir, clock.now())
+    if state.notice is not None:
+        teller.happened(Notice(Level.WARNING, "state.renewed", "state", state.notice, passing=True))
+    try:
+        ledger = await Ledger.open(state)
+        engine = engine or engine_of(env)
+        lookups = Lookups(settings.resolver, clock.now)
+        observer = Observer(
+            settings,
+            clock,
+            engine,
+            lookups,
+            patient=patient,
+            challenge_port=int(env.get(TEST_HTTP_PORT) or 80),
+        )
+        applier = Applier(settings, clock, observer, engine, ledger, teller.outcome, patient=patient)
+        try:
+            yield Parts(settings, Passes(settings, clock, observer, applier, ledger), state, engine)
+        finally:
+            await applier.close()
+            await observer.close()
+            # A call that the engine does not answer is abandoned: the end waits neither for it nor for its locks.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(engine.close(), CLOSE_S)
+    finally:
+        await asyncio.to_thread(state.close)
+
+
+def engine_of(env: Mapping[str, str]) -> AcmeEngine:
+    """Docker's own variables say where the engine is."""
+    certificates = env.get("DOCKER_CERT_PATH") if env.get("DOCKER_TLS_VERIFY") else None
+    return AcmeEngine(env.get("DOCKER_HOST"), cert_path=Path(certificates) if certificates else None)

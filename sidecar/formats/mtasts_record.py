@@ -1,0 +1,93 @@
+"""The TXT record of RFC 8461 §3.1 at `_mta-sts.<domain>`, without I/O: its octets in, its id or all problems out.
+
+Rule for every editor: the grammar is the RFC's, octet by octet. Looking a record up, choosing among several and
+opinions about an id that is stale do not belong here.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sidecar.formats.mtasts_policy import Invalid
+from sidecar.formats.octets import shown
+from sidecar.formats.txt_fields import Fault, Field, Problem, is_extension_value, split
+
+VERSION = b"v=STSv1"
+
+#   sts-id = %s"id=" 1*32(ALPHA / DIGIT)
+_ID = re.compile(rb"[A-Za-z0-9]{1,32}\Z")
+
+
+class IdFault(StrEnum):
+    """What an id can get wrong."""
+
+    ID = "id"
+    LENGTH = "id-length"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as senders understand it."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that the grammar makes of the octets; the id if it is right, also of octets that are no record."""
+
+    problems: tuple[Problem, ...]
+    id: str | None
+    spaced: bool
+    """Whether white space stands before the first semicolon: valid, and yet discarded by who takes the prose."""
+    repeated: tuple[str, ...]
+    """Names given again, of which only the first counts (RFC 8461 §3.2)."""
+    unknown: tuple[str, ...]
+
+    @property
+    def record(self) -> Record | None:
+        """The record, if the octets are one."""
+        return None if self.problems or self.id is None else Record(self.id)
+
+
+def parse(data: bytes) -> Record | Invalid:
+    """The record in `data` (a TXT record's strings joined), or all that is wrong with it; never raises."""
+    reading = read(data)
+    return reading.record or Invalid(tuple(problem.text for problem in reading.problems))
+
+
+def read(data: bytes) -> Reading:
+    """What the grammar makes of `data` (a TXT record's strings joined), right or wrong; never raises."""
+    parts = split(data, VERSION, frozenset({b"id"}))
+    problems = list(parts.problems)
+    first: dict[str, Field] = {}
+    repeated: list[str] = []
+    for field in parts.fields:
+        if first.setdefault(field.name, field) is field:
+            continue
+        repeated.append(field.name)
+        # As an id it does not count, so it has to be what it still may be: an extension.
+        if not is_extension_value(field.value):
+            problems.append(Problem(Fault.FIELD, f"{shown(field.value)} is no value of a field"))
+    found = first.get("id")
+    if found is not None:
+        problems += _judge(found.value)
+    elif b"id" not in parts.tried and (parts.tried or not problems):
+        alike = next((name for name in first if name.lower() == "id"), None)
+        hint = f" ({alike!r} is another field: names have case)" if alike else ""
+        problems.append(Problem(Fault.MISSING, f"there is no id in it{hint}"))
+    return Reading(
+        tuple(problems),
+        found.value.decode() if found is not None and _ID.match(found.value) else None,
+        parts.spaced,
+        tuple(dict.fromkeys([*repeated, *(["v"] if "v" in first else [])])),
+        tuple(name for name in first if name not in {"id", "v"}),
+    )
+
+
+def _judge(value: bytes) -> list[Problem]:
+    if _ID.match(value):
+        return []
+    if re.match(rb"[A-Za-z0-9]{33,}\Z", value):
+        return [Problem(IdFault.LENGTH, f"its id has {len(value)} characters instead of up to 32")]
+    return [Problem(IdFault.ID, f"its id is {shown(value)} instead of letters and digits alone")]

@@ -1,0 +1,130 @@
+"""The TXT record of RFC 8460 §3 at `_smtp._tls.<domain>`, without I/O: its octets in, its rua or all problems out.
+
+Rule for every editor: the grammar is the RFC's, octet by octet. Looking a record up, sending or reading reports does
+not belong here. A mailto to another domain needs no record of that domain, as it would for DMARC: never ask for one.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sidecar.formats.mtasts_policy import Invalid
+from sidecar.formats.octets import WSP, ascii_lower, shown
+from sidecar.formats.txt_fields import Fault, Problem, split
+from sidecar.formats.uri import is_https, is_mailto, is_uri, scheme
+
+VERSION = b"v=TLSRPTv1"
+
+# RFC 8460 §3, the ABNF; what surrounds the fields is txtrecord's. Departures: none.
+#   tlsrpt-rua = %s"rua=" tlsrpt-uri *(*WSP "," *WSP tlsrpt-uri)
+#   tlsrpt-uri = URI ; "URI" is imported from [RFC3986]; commas (ASCII 0x2C), exclamation points (ASCII 0x21), and
+#                    ; semicolons (ASCII 0x3B) MUST be encoded
+
+
+class UriFault(StrEnum):
+    """What a rua can get wrong."""
+
+    URI = "uri"
+    ENCODING = "uri-encoding"
+    SCHEME = "uri-scheme"
+    MAILTO = "mailto"
+    HTTPS = "https"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as senders understand it; `rua` holds the destinations that can be used, in order, as written."""
+
+    rua: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that the grammar makes of the octets; the destinations that are right, also of octets that are no record."""
+
+    problems: tuple[Problem, ...]
+    rua: tuple[str, ...]
+    unusable: tuple[str, ...]
+    """Destinations that are URIs of a scheme that no report goes to; beside a usable one they are only skipped."""
+    spaced: bool
+    """Whether white space stands before the first semicolon: valid, and yet discarded by who takes the prose."""
+    repeated: tuple[str, ...]
+    """Names given again; all rua count (RFC 8460 §3), of others only the first."""
+    unknown: tuple[str, ...]
+
+    @property
+    def record(self) -> Record | None:
+        """The record, if the octets are one."""
+        return None if self.problems or not self.rua else Record(self.rua)
+
+
+def parse(data: bytes) -> Record | Invalid:
+    """The record in `data` (a TXT record's strings joined), or all that is wrong with it; never raises."""
+    reading = read(data)
+    return reading.record or Invalid(tuple(problem.text for problem in reading.problems))
+
+
+def read(data: bytes) -> Reading:
+    """What the grammar makes of `data` (a TXT record's strings joined), right or wrong; never raises."""
+    parts = split(data, VERSION, frozenset({b"rua"}))
+    problems = list(parts.problems)
+    rua: list[str] = []
+    unusable: list[str] = []
+    names = [field.name for field in parts.fields]
+    for field in parts.fields:
+        if field.name != "rua":
+            continue
+        for item in _destinations(field.value):
+            match _judge(item):
+                case None:
+                    rua.append(item.decode())
+                case Problem(UriFault.SCHEME):
+                    unusable.append(item.decode())
+                case problem:
+                    problems.append(problem)
+    if unusable and not rua:
+        problems.append(
+            Problem(
+                UriFault.SCHEME,
+                f"no report goes to {shown(unusable[0].encode())}: it is neither mailto nor https",
+            )
+        )
+    if b"rua" not in parts.tried and (parts.tried or not problems):
+        alike = next((name for name in names if name.lower() == "rua"), None)
+        hint = f" ({alike!r} is another field: names have case)" if alike else ""
+        problems.append(Problem(Fault.MISSING, f"there is no rua in it{hint}"))
+    return Reading(
+        tuple(problems),
+        tuple(rua),
+        tuple(unusable),
+        parts.spaced,
+        tuple(name for name, times in Counter(names).items() if times > 1 or name == "v"),
+        tuple(dict.fromkeys(name for name in names if name not in {"rua", "v"})),
+    )
+
+
+def _destinations(value: bytes) -> list[bytes]:
+    """The items between commas, without the white space that the grammar allows beside a comma, and only there."""
+    items = value.split(b",")
+    for at in range(len(items) - 1):
+        items[at] = items[at].rstrip(WSP)
+        items[at + 1] = items[at + 1].lstrip(WSP)
+    return items
+
+
+def _judge(item: bytes) -> Problem | None:
+    if not item:
+        return Problem(UriFault.URI, "there is an empty destination in its rua")
+    if b"!" in item:
+        return Problem(UriFault.ENCODING, f"there is a '!' in {shown(item)}, to be written %21")
+    if not is_uri(item):
+        return Problem(UriFault.URI, f"{shown(item)} is no URI")
+    match ascii_lower(scheme(item)):
+        case "mailto" if not is_mailto(item):
+            return Problem(UriFault.MAILTO, f"there is no mail address in {shown(item)}")
+        case "https" if not is_https(item):
+            return Problem(UriFault.HTTPS, f"there is no host in {shown(item)}")
+        case "mailto" | "https":
+            return None
+        case _:
+            return Problem(UriFault.SCHEME, f"{shown(item)} is neither mailto nor https")

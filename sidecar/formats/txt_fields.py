@@ -1,0 +1,153 @@
+"""What the TXT records of RFC 8461 §3.1 and RFC 8460 §3 have in common: a version, then fields between semicolons.
+
+Rule for every editor: the two RFCs spell the same grammar, and it stands here once, octet by octet. What an id or a
+rua may hold belongs to `mtasts_record` and `tlsrpt`; which of several records counts is for who looks them up.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sidecar.formats.octets import WSP, shown
+
+# Both RFCs, with the names of RFC 8461 §3.1. Departures: none.
+#   sts-text-record = sts-version 1*(sts-field-delim sts-field) [sts-field-delim]
+#   sts-field-delim = *WSP ";" *WSP
+# RFC 8461's erratum 6285 (reported, not verified) would take the white space before ";" away, because the prose
+# discards what does not begin with "v=STSv1;": such a record is valid here, and that it is discarded is said.
+_DELIMITER = re.compile(rb"[ \t]*;")
+#   sts-ext-name = (ALPHA / DIGIT) *31(ALPHA / DIGIT / "_" / "-" / ".")
+_NAME = re.compile(rb"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}\Z")
+#   sts-ext-value = 1*(%x21-3A / %x3C / %x3E-7E) ; chars excluding "=", ";", SP, and CTLs
+_VALUE = re.compile(rb"[\x21-\x3a\x3c\x3e-\x7e]+\Z")
+_NOT_TEXT = re.compile(rb"[^\x20-\x7e\t]")
+
+
+class Fault(StrEnum):
+    """The ways in which octets fail to be a record of fields."""
+
+    FOREIGN = "foreign"
+    VERSION = "version"
+    QUOTED = "quoted"
+    SEMICOLON = "semicolon"
+    WHITE_SPACE = "white-space"
+    OCTET = "octet"
+    EMPTY_FIELD = "empty-field"
+    FIELD = "field"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that makes octets no record: its kind (a `Fault`, or one of the record's own), and a sentence."""
+
+    fault: StrEnum
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field; `value` is judged already where the name is an extension's, and not where it is the record's own."""
+
+    name: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A record taken apart at its semicolons."""
+
+    fields: tuple[Field, ...]
+    problems: tuple[Problem, ...]
+    spaced: bool
+    """Whether white space stands before the first semicolon, which the grammar allows and the prose discards."""
+    tried: frozenset[bytes]
+    """The names of all fields, those of wrong ones too: what was tried is not missing."""
+
+
+def joined(strings: Iterable[bytes]) -> bytes:
+    """The octets of a TXT record: its strings with nothing between them (RFC 8461 §3.1, RFC 8460 §3)."""
+    return b"".join(strings)
+
+
+def begins(data: bytes, version: bytes) -> bool:
+    """Whether a record counts at all, `version` being as `v=STSv1`: one that does not begin so is discarded."""
+    return data.startswith(version + b";")
+
+
+def split(data: bytes, version: bytes, own: frozenset[bytes]) -> Split:
+    """`data` taken apart, with all that is wrong with it; never raises. `own` names the fields that are no extensions.
+
+    Of a record without the right beginning nothing more is judged: it is another kind of record.
+    """
+    rest = data[len(version) :]
+    found = _DELIMITER.match(rest) if data.startswith(version) else None
+    if found is None:
+        return Split((), (_beginning(data, version),), spaced=False, tried=frozenset())
+    fields: list[Field] = []
+    problems: list[Problem] = []
+    tried: set[bytes] = set()
+    parts = rest[found.end() :].split(b";")
+    for number, part in enumerate(parts, 1):
+        text = part.strip(WSP)
+        if number == len(parts):
+            if not text:
+                break  # the optional delimiter at the end
+            if part.rstrip(WSP) != part:
+                problems.append(
+                    Problem(Fault.WHITE_SPACE, "there is white space at its end, after no semicolon")
+                )
+        tried.add(_NOT_TEXT.sub(b"", text.partition(b"=")[0]).strip(WSP))
+        match _field(text, own):
+            case Field() as field:
+                fields.append(field)
+            case problem:
+                problems.append(problem)
+    return Split(tuple(fields), tuple(problems), found[0] != b";", frozenset(tried))
+
+
+def _beginning(data: bytes, version: bytes) -> Problem:
+    """Why `data` does not begin with the version and a semicolon: the most telling of the reasons."""
+    name = version.decode()
+    loose = re.compile(rb"\s*v\s*=\s*" + version[2:] + rb"(?![a-z0-9])", re.IGNORECASE)
+    if data.startswith(version):
+        follows = data[len(version) :]
+        if follows[:1].isalnum():
+            return Problem(Fault.FOREIGN, f"it is of another version: {shown(data)}")
+        if not follows.strip(WSP):
+            return Problem(Fault.SEMICOLON, f"nothing follows {name!r}")
+        return Problem(Fault.SEMICOLON, f"no semicolon follows {name!r}: {shown(data)}")
+    if data.startswith(b'"'):
+        return Problem(Fault.QUOTED, f"it begins with a quotation mark: {shown(data)}")
+    if found := loose.match(data):
+        if b"".join(found[0].split()) == version:
+            return Problem(
+                Fault.WHITE_SPACE, f"there is white space in or before its {name!r}: {shown(data)}"
+            )
+        return Problem(Fault.VERSION, f"it begins with {shown(found[0])} instead of {name!r}, which has case")
+    return Problem(
+        Fault.FOREIGN, f"it does not begin with {name!r}: {shown(data) if data else 'it is empty'}"
+    )
+
+
+def _field(text: bytes, own: frozenset[bytes]) -> Field | Problem:
+    if not text:
+        return Problem(Fault.EMPTY_FIELD, "there is nothing between two of its semicolons")
+    if found := _NOT_TEXT.search(text):
+        return Problem(Fault.OCTET, f"there is the octet {found[0][0]:02X} in its field {shown(text)}")
+    name, equals, value = text.partition(b"=")
+    if not equals:
+        return Problem(Fault.FIELD, f"there is no '=' in its field {shown(text)}")
+    if name.rstrip(WSP) != name or value.lstrip(WSP) != value:
+        return Problem(Fault.WHITE_SPACE, f"there is white space beside the '=' of its field {shown(text)}")
+    if not _NAME.match(name):
+        return Problem(Fault.FIELD, f"{shown(name)} is no name of a field")
+    if name not in own and not _VALUE.match(value):
+        return Problem(Fault.FIELD, f"{shown(value)} is no value of a field")
+    return Field(name.decode(), value)
+
+
+def is_extension_value(value: bytes) -> bool:
+    """Whether `value` may stand in a field that the RFC does not know."""
+    return bool(_VALUE.match(value))

@@ -1,0 +1,1 @@
+"""This machine: files, lock, log, clock, process, errors."""

@@ -1,0 +1,165 @@
+"""Replaces a file as a whole: a reader sees the old text or the new one, at every moment and after a crash.
+
+Rules for every editor. The new text is on the disk before it gets the file's name; the file keeps its mode
+and owner, or is not replaced at all; nothing is left beside it. What the text is, and where a symbolic link
+leads, is the caller's affair.
+"""
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from sidecar.host.errors import NoSpaceError, PermanentError, SidecarError, TemporaryError
+from sidecar.host.plain_file import NotPlainError, demand_plain, opened_folder
+
+_MARK = "mta-sts-sidecar"
+_PRIVATE = 0o600
+_NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
+"""What file systems answer that cannot fsync a folder; the rename itself was done."""
+
+
+def replace_file(
+    path: Path,
+    data: bytes,
+    *,
+    mode: int | None = None,
+    at_least: int = 0,
+    folder: int | None = None,
+    before_rename: Callable[[], None] | None = None,
+) -> None:
+    """Makes `data` the content of `path`; blocks until it is on the disk.
+
+    `path` must not be a symbolic link (the link would be replaced, not its target). A file that is there
+    keeps its owner, and its mode, to which `at_least` is added; `mode` is for a new one (None: 600). `folder`
+    is a descriptor of its folder, for one that others may write in. `before_rename` is called at the last
+    moment: what it raises ends the write, with nothing changed.
+
+    Raises TemporaryError (NoSpaceError for a full disk) or PermanentError, with what to do.
+    """
+    try:
+        if folder is not None:
+            _replace(path, data, folder, (_PRIVATE if mode is None else mode, at_least), before_rename)
+            return
+        with opened_folder(path.parent) as opened:
+            _replace(path, data, opened, (_PRIVATE if mode is None else mode, at_least), before_rename)
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def write_error(path: Path, error: OSError) -> SidecarError:
+    """The error for people that says why `path` could not be written, and what to do."""
+    said = error.strerror or str(error)
+    tried = f"{path} could not be written ({said})"
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return NoSpaceError(f"{tried}: free some space there; the file is as it was")
+        case errno.EROFS:
+            return PermanentError(f"{tried}: mount that folder into the container without `:ro`")
+        case errno.EACCES | errno.EPERM:
+            return PermanentError(
+                f"{tried}: let user {os.geteuid()} write to the folder {path.parent}; a container without "
+                "the capabilities CHOWN and DAC_OVERRIDE can only replace files of its own user"
+            )
+        case errno.EBUSY:
+            return PermanentError(f"{tried}: it is mounted by itself; mount its folder {path.parent} instead")
+        case errno.ENOENT | errno.ENOTDIR:
+            return PermanentError(f"{tried}: there is no folder {path.parent}; make it, or correct the mount")
+        case errno.EINVAL if isinstance(error, NotPlainError):
+            return PermanentError(f"{tried}: move it away")
+        case _:
+            return TemporaryError(
+                f"{tried}: look at the disk and mount of {path.parent}; it is tried again later"
+            )
+
+
+def _there(path: Path, folder: int) -> os.stat_result | None:
+    """What is known of the file that is there; None for none."""
+    try:
+        found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    demand_plain(found, path)
+    return found
+
+
+def _replace(
+    path: Path,
+    data: bytes,
+    folder: int,
+    modes: tuple[int, int],
+    before_rename: Callable[[], None] | None,
+) -> None:
+    before = _there(path, folder)
+    _remove_stale(folder, re.escape(path.name))
+    temporary = f".{path.name}.{_MARK}-{secrets.token_hex(8)}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, _PRIVATE, dir_fd=folder)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - takes over the descriptor that O_EXCL gave
+            _like(path, descriptor, before, modes)
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        if before_rename is not None:
+            before_rename()
+        os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
+    _sync_folder(folder)
+
+
+def _like(path: Path, descriptor: int, before: os.stat_result | None, modes: tuple[int, int]) -> None:
+    """Gives the new file the old one's mode and owner; `modes` are that of a new file, and what an old one's gets added."""
+    new, added = modes
+    # The mode first, while the file is still ours: chmod on another's file takes a capability (FOWNER) that
+    # the container does not have. Nothing has been written yet that anybody could read.
+    os.fchmod(descriptor, new if before is None else stat.S_IMODE(before.st_mode) | added)
+    if before is None:
+        return
+    ours = os.fstat(descriptor)
+    if (ours.st_uid, ours.st_gid) == (before.st_uid, before.st_gid):
+        return
+    try:
+        os.fchown(descriptor, before.st_uid, before.st_gid)
+    except PermissionError as error:
+        raise PermanentError(
+            f"{path} was left as it is: it belongs to {before.st_uid}:{before.st_gid}, and its replacement "
+            f"could not be given to that owner ({os.strerror(error.errno or errno.EPERM)}); run the sidecar "
+            "as root with the capability CHOWN, as its override file has it, or give the file to "
+            f"{ours.st_uid}:{ours.st_gid}"
+        ) from error
+
+
+def remove_leftovers(folder: Path | int) -> None:
+    """Removes what killed runs left of any file in `folder` (or its descriptor); with the pass lock held, never raises."""
+    with contextlib.suppress(OSError):
+        if isinstance(folder, int):
+            _remove_stale(folder, ".+")
+            return
+        with opened_folder(folder) as opened:
+            _remove_stale(opened, ".+")
+
+
+def _remove_stale(folder: int, name: str) -> None:
+    """Nobody but us makes such names, and we hold a lock while we write; `name` is a pattern."""
+    ours = re.compile(rf"\.{name}\.{_MARK}-[0-9a-f]{{16}}")
+    with os.scandir(folder) as entries:
+        stale = [e.name for e in entries if ours.fullmatch(e.name) and e.is_file(follow_symlinks=False)]
+    for found in stale:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(found, dir_fd=folder)
+
+
+def _sync_folder(folder: int) -> None:
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise

@@ -1,0 +1,298 @@
+"""The containers of mailcow's compose project, through the Docker engine: a look, a restart, a log's end.
+
+Rules for every editor: the Engine is asked in a thread with a time-out of its own, since a thread cannot be cancelled,
+and apart from the pool of the passes, which a hung Engine would fill. What could not be asked is `Unseen` with what
+to do about it. Passwords in the containers' environment stay out of our values. When a restart is right is decided
+elsewhere; here it is only refused when the container is no longer what the decision was about. Events are read in
+`engine_events`.
+"""
+
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import docker
+import docker.errors
+import docker.tls
+import requests
+
+from sidecar.host.errors import SidecarError, TemporaryError
+from sidecar.host.threads import in_thread
+from sidecar.mailcow.engine.own_container import own_ids
+from sidecar.mailcow.engine.trouble import explanation, trouble
+from sidecar.observed import Container, Project, Seen, Sight, Unseen
+from sidecar.plan.acme.script import SLEEPS
+
+T = TypeVar("T")
+
+ACME = "acme-mailcow"
+NGINX = "nginx-mailcow"
+DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
+TIMEOUT_S = 20
+LOG_LINE_LIMIT = 2000
+"""Characters kept of a line of a log."""
+
+_PROJECT = "com.docker.compose.project"
+_SERVICE = "com.docker.compose.service"
+_ONE_OFF = "com.docker.compose.oneoff"
+_SECRET = re.compile(r"PASS|KEY|SECRET|TOKEN")
+# The list says no start time. A container that is up for an hour by the list's words, and whose start was
+# known less than that ago, has not been started since: then it need not be inspected again.
+_UP_FOR_AN_HOUR = re.compile(r"Up (?:About an hour|\d+ (?:hours|days|weeks|months|years))\b")
+_TRUST_S = 45 * 60.0
+
+
+class Untouched(TemporaryError):  # noqa: N818  it says what happened, as a sentence would
+    """Nothing was done to the container: it is not as it was when that was decided, or it is at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An inspected container, and when its start was last known to be right."""
+
+    container: Container
+    at: float
+
+
+class Engine:
+    """The Docker engine at `docker_host` (as DOCKER_HOST has it; empty or None: the usual socket).
+
+    With `cert_path` (as DOCKER_CERT_PATH) a TCP host is spoken to by TLS, always verified.
+    Making an `Engine` asks nothing yet, so it needs none to be there.
+    """
+
+    def __init__(
+        self,
+        docker_host: str | None = None,
+        *,
+        cert_path: Path | None = None,
+        own_ids: Callable[[], Sequence[str]] = own_ids,
+    ) -> None:
+        self.docker_host = docker_host or DEFAULT_DOCKER_HOST
+        self.cert_path = cert_path
+        self._own_ids = own_ids
+        self._client: docker.APIClient | None = None
+        self._making_client = threading.Lock()
+        self._own: tuple[str, str | None] | None = None
+        self._known: dict[str, _Known] = {}
+
+    async def observe(self, now: float, project_hint: str | None) -> Sight[Project]:
+        """All containers of the sidecar's compose project, stopped ones too, and whether acme-mailcow sleeps.
+
+        The project is that of the sidecar's own container; `project_hint` (COMPOSE_PROJECT_NAME, in any
+        spelling) counts only where that is unknown. A project without containers is an answer.
+        Never raises: trouble with the Engine is `Unseen`.
+        """
+        try:
+            return await self._ask(
+                "looking at mailcow's containers", lambda client: self._look(client, now, project_hint)
+            )
+        except SidecarError as error:
+            return Unseen(f"{error}. Until then acme-mailcow is left alone, and all else goes on", now)
+
+    async def restart(self, container_id: str, expected_started_at: float, timeout_s: int = 10) -> None:
+        """Restarts acme-mailcow, which has `timeout_s` to end by itself; returns when it is started again.
+
+        Raises Untouched where it was started at another time (Unix seconds) than expected or is at work;
+        TemporaryError where it is gone, and with the outcome unknown where the Engine failed or did not answer in
+        time; and PermanentError where the Engine refuses.
+        """
+
+        def look_and_restart(client: docker.APIClient) -> None:
+            found = _container(client.inspect_container(container_id))
+            if (found.state, found.started_at) != ("running", expected_started_at):
+                raise Untouched(
+                    f"container {found.name} was not restarted: meanwhile somebody started or stopped it "
+                    f"(it is {found.state}); the next pass looks again"
+                )
+            if _sleep(client, container_id) is None:
+                raise Untouched(
+                    f"container {found.name} was not restarted: it is at work now; the next pass looks again"
+                )
+            client.restart(container_id, timeout=timeout_s)
+
+        await self._ask(f"restarting container {container_id[:12]}", look_and_restart)
+
+    async def logs_tail(
+        self, container_id: str, since: float, limit: int = 50, *, stamped: bool = False
+    ) -> tuple[str, ...]:
+        """The last `limit` lines that a container wrote since then (Unix seconds), oldest first.
+
+        `stamped`: each begins with the time at which the Engine got it (RFC 3339) and a space.
+        A container's first lines can be some milliseconds older than its `started_at`, as the Engine has it.
+        Raises TemporaryError where the Engine cannot be asked, or the container is gone.
+        """
+
+        def read(client: docker.APIClient) -> tuple[str, ...]:
+            log = client.logs(container_id, since=max(since, 1.0), tail=limit, timestamps=stamped)
+            lines = log.decode("utf-8", errors="replace").splitlines()
+            return tuple(line[:LOG_LINE_LIMIT] for line in lines[-limit:])
+
+        return await self._ask(f"reading the log of container {container_id[:12]}", read)
+
+    async def close(self) -> None:
+        """Closes the connections; asking again opens new ones."""
+        await in_thread(self._forget_client)
+
+    async def _ask(self, what: str, question: Callable[[docker.APIClient], T]) -> T:
+        return await in_thread(lambda: self._ask_blocking(what, question))
+
+    def _ask_blocking(self, what: str, question: Callable[[docker.APIClient], T]) -> T:
+        try:
+            return question(self._connected())
+        except docker.errors.NotFound as error:
+            raise TemporaryError(f"{what} failed: it is gone; the next pass looks again") from error
+        except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+            if not isinstance(error, docker.errors.APIError):
+                self._forget_client()  # the next Engine at this address may speak another version
+            raise trouble(what, self.docker_host, TIMEOUT_S, error) from error
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise TemporaryError(
+                f"{what} failed: the answer of the Docker engine at {self.docker_host} is not understood "
+                f"({type(error).__name__}: {error}); is it a Docker engine?"
+            ) from error
+
+    def _connected(self) -> docker.APIClient:
+        _try_socket(self.docker_host)
+        with self._making_client:
+            if self._client is None:
+                tls = (
+                    _tls(self.cert_path)
+                    if self.cert_path and not self.docker_host.startswith("unix:")
+                    else False
+                )
+                self._client = docker.APIClient(self.docker_host, version="auto", timeout=TIMEOUT_S, tls=tls)
+            return self._client
+
+    def _forget_client(self) -> None:
+        with self._making_client:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _look(self, client: docker.APIClient, now: float, project_hint: str | None) -> Sight[Project]:
+        own_id, own_project = self._own_container(client)
+        name = own_project or project_name(project_hint or "")
+        if not name:
+            return Unseen(
+                "the compose project is not known: the sidecar's own container has no compose label, and "
+                "COMPOSE_PROJECT_NAME is not set; start the sidecar by Docker Compose, or set it",
+                now,
+            )
+        listed = client.containers(all=True, filters={"label": [f"{_PROJECT}={name}"]})
+        rows = [row for row in listed if row["Labels"].get(_ONE_OFF, "").lower() != "true"]
+        self._known = {known.container.id: known for known in self._inspected(client, rows, now)}
+        containers = tuple(
+            replace(known.container, own=known.container.id == own_id) for known in self._known.values()
+        )
+        project = Project(name, tuple(sorted(containers, key=lambda container: container.name)))
+        return Seen(replace(project, acme_sleep=_acme_sleep(client, project.service(ACME), now)), now)
+
+    def _own_container(self, client: docker.APIClient) -> tuple[str | None, str | None]:
+        """The id and the compose project of the container that this process is in; asked once."""
+        if self._own is None:
+            for candidate in self._own_ids():
+                try:
+                    found = client.inspect_container(candidate)
+                except docker.errors.NotFound:
+                    continue
+                if found["Id"].startswith(candidate):  # and is not merely a container of that name
+                    self._own = found["Id"], (found["Config"]["Labels"] or {}).get(_PROJECT)
+                    break
+        return self._own or (None, None)
+
+    def _inspected(
+        self, client: docker.APIClient, rows: Iterable[Mapping[str, Any]], now: float
+    ) -> Iterator[_Known]:
+        for row in rows:
+            known = self._known.get(row["Id"])
+            up_long = row["State"] == "running" and _UP_FOR_AN_HOUR.match(row["Status"])
+            if known and up_long and known.container.state == "running" and 0 <= now - known.at < _TRUST_S:
+                yield replace(known, at=now)
+                continue
+            try:
+                yield _Known(_container(client.inspect_container(row["Id"])), now)
+            except docker.errors.NotFound:
+                continue  # removed since the list was made: then it is gone
+
+
+def project_name(text: str) -> str:
+    """A project's name as Compose makes it of COMPOSE_PROJECT_NAME or a folder's name."""
+    return re.sub(r"[^a-z0-9_-]", "", text.lower()).lstrip("_-")
+
+
+def sleep_argument(titles: Sequence[str], processes: Sequence[Sequence[str]]) -> str | None:
+    """The argument of the `sleep` between two runs of acme-mailcow in an answer of `top`; None at work."""
+    column = next((i for i, title in enumerate(titles) if title in {"CMD", "COMMAND", "ARGS"}), -1)
+    for process in processes:
+        words = process[column].split()
+        if words and words[0].rpartition("/")[2] == "busybox":
+            del words[0]
+        if len(words) == 2 and words[0].rpartition("/")[2] == "sleep" and words[1] in SLEEPS:
+            return words[1]
+    return None
+
+
+def _acme_sleep(client: docker.APIClient, acme: Container | None, now: float) -> Sight[str | None]:
+    if acme is None:
+        return Unseen(f"there is no container of {ACME}", now)
+    if acme.state != "running":
+        return Unseen(f"{ACME} is {acme.state}", now)
+    try:
+        return Seen(_sleep(client, acme.id), now)
+    except docker.errors.APIError as error:
+        return Unseen(f"the processes of {ACME} cannot be listed: {explanation(error)}", now)
+
+
+def _sleep(client: docker.APIClient, container_id: str) -> str | None:
+    found = client.top(container_id)
+    if not found["Processes"]:
+        raise ValueError("a running container without processes")
+    return sleep_argument(found["Titles"], found["Processes"])
+
+
+def _container(found: Mapping[str, Any]) -> Container:
+    """The value for an answer of `inspect`; raises what a strange answer makes Python raise."""
+    labels = found["Config"]["Labels"] or {}
+    service = labels.get(_SERVICE, "")
+    return Container(
+        id=found["Id"],
+        name=found["Name"].removeprefix("/"),
+        service=service,
+        state=found["State"]["Status"],
+        created_at=_unix(found["Created"]),
+        started_at=_unix(found["State"]["StartedAt"]),
+        env=_environment(found["Config"]["Env"] or ()) if service in {ACME, NGINX} else {},
+    )
+
+
+def _environment(lines: Iterable[str]) -> dict[str, str]:
+    pairs = (line.partition("=") for line in lines)
+    return {key: value for key, _, value in pairs if not _SECRET.search(key.upper())}
+
+
+def _unix(text: str) -> float:
+    """Unix seconds; the Engine writes the year 1 for what never was."""
+    return max(0.0, datetime.fromisoformat(text).timestamp()) if text else 0.0
+
+
+def _try_socket(docker_host: str) -> None:
+    """Raises OSError where nobody listens at a socket: the SDK would leave an open one behind each time."""
+    scheme, _, path = docker_host.partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as trial:
+            trial.settimeout(TIMEOUT_S)
+            trial.connect(path)
+
+
+def _tls(cert_path: Path) -> docker.tls.TLSConfig:
+    return docker.tls.TLSConfig(
+        client_cert=(str(cert_path / "cert.pem"), str(cert_path / "key.pem")),
+        ca_cert=str(cert_path / "ca.pem"),
+        verify=True,
+    )

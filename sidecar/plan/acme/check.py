@@ -1,0 +1,354 @@
+"""How acme-mailcow judges one name before it goes into an order, and how Let's Encrypt judges it in the order; pure.
+
+Rule for every editor: acme-mailcow leaves out each name that fails, an old one and MAILCOW_HOSTNAME too, and one
+name that Let's Encrypt refuses fails the whole order. So a name is ready only where both would pass it, by answers
+that were given. What was not answered is unknown, and unknown is never ready.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeVar
+
+from sidecar.observed import (
+    AcmeRun,
+    Addresses,
+    Answered,
+    Caa,
+    Challenge,
+    Conf,
+    Dns,
+    Mailcow,
+    Refusal,
+    RefusedFor,
+    Seen,
+    Sight,
+    Unseen,
+)
+from sidecar.plan.acme.script import ISSUER, dns_challenge
+
+T = TypeVar("T")
+
+
+class Check(StrEnum):
+    """Which check a name fails."""
+
+    ADDRESS = "address"
+    CAA = "CAA"
+    HTTP = "HTTP probe"
+    LOG = "acme-mailcow's last run"
+
+
+@dataclass(frozen=True, slots=True)
+class NotReady:
+    """Why a name would be left out of an order now; `unknown` where the answer itself is missing."""
+
+    check: Check
+    reason: str
+    remedy: str | None = None
+    unknown: bool = False
+    words: str | None = None
+    """acme-mailcow's own line, where its log has one."""
+
+    @property
+    def text(self) -> str:
+        """Reason and remedy in one line."""
+        said = f"{self.reason}; acme-mailcow's log says: {self.words}" if self.words else self.reason
+        return f"{said}; {self.remedy}" if self.remedy else said
+
+
+@dataclass(frozen=True, slots=True)
+class AcmeWays:
+    """What acme-mailcow works with: its version, its own environment, and what its log says of the last run."""
+
+    mailcow: Mailcow
+    conf: Conf
+    run: Sight[AcmeRun]
+    accounts: frozenset[str] = field(default_factory=frozenset)
+    """ACME accounts (RFC 8657 `accounturi`) that records of names already in the certificate demand."""
+
+    @property
+    def dns_challenge(self) -> bool:
+        """Whether it proves names by DNS records."""
+        return dns_challenge(self.mailcow, self.conf)
+
+    @property
+    def skips_addresses(self) -> bool:
+        """Whether it compares no addresses at all."""
+        return self.conf.yes("SKIP_IP_CHECK")
+
+    @property
+    def skips_http(self) -> bool:
+        """Whether it makes no HTTP probe."""
+        return self.conf.yes("SKIP_HTTP_VERIFICATION")
+
+    @property
+    def unchecked(self) -> bool:
+        """Whether every name goes into the order as it is: one wrong name then fails it, and all renewals."""
+        return self.skips_addresses and self.skips_http and not self.dns_challenge
+
+    def compares(self, family: int) -> bool:
+        """Whether it compares the addresses of this family (4 or 6) with its own."""
+        key = "SNAT6_TO_SOURCE" if family == 6 else "SNAT_TO_SOURCE"
+        # Compose hands on `n` where the key is missing or empty.
+        return not self.skips_addresses and (self.conf.values.get(key) or "n") == "n"
+
+
+def looked_at(addresses: Addresses) -> tuple[int, frozenset[str]]:
+    """The address family that acme-mailcow looks at, and the addresses: AAAA where there is one, else A."""
+    six = frozenset(a for a in addresses.addresses if ":" in a)
+    return (6, six) if six else (4, addresses.addresses)
+
+
+def address_trouble(
+    name: str, ways: AcmeWays, dns: Dns, since: float = 0.0, *, strict: bool = False
+) -> NotReady | None:
+    """Why the name's addresses would not pass, by answers not older than `since`.
+
+    Not `strict`: where the addresses that acme-mailcow detected are not known, those of MAILCOW_HOSTNAME in the DNS
+    stand for them. That is good enough to say what is missing, and never to allow a restart.
+    """
+    if ways.dns_challenge:
+        return None
+    hostname = ways.conf.hostname
+    found = fresh(dns.addresses_of(name), since)
+    if isinstance(found, Unseen):
+        return _unknown(Check.ADDRESS, f"{name} could not be looked up: {found.reason}")
+    if not found.value.addresses:
+        return _no_address(name, hostname)
+    if ways.unchecked:
+        return None if name == hostname else _as_hostname(name, found.value, ways, dns, since)
+    family, addresses = looked_at(found.value)
+    if not ways.compares(family):
+        return None
+    if isinstance(ways.run, Seen) and ways.run.value.detected and ways.run.at >= since:
+        return _compared(name, family, addresses, ways.run.value, ways)
+    if strict:
+        return _not_detected(name, ways, since)
+    return None if name == hostname else _as_hostname(name, found.value, ways, dns, since)
+
+
+def _no_address(name: str, hostname: str) -> NotReady:
+    if name == hostname:
+        reason = f"{name} (MAILCOW_HOSTNAME) has no address in the DNS"
+        return NotReady(Check.ADDRESS, reason, f"publish: {name}. A with the public address of this server")
+    return NotReady(Check.ADDRESS, f"{name} has no address in the DNS", _cname(name, hostname))
+
+
+def _not_detected(name: str, ways: AcmeWays, since: float) -> NotReady:
+    run = fresh(ways.run, since)
+    why = (
+        f"its log could not be read: {run.reason}"
+        if isinstance(run, Unseen)
+        else "its log does not say which it detected"
+    )
+    return _unknown(
+        Check.ADDRESS,
+        f"the public addresses of this server are not known, with which acme-mailcow compares {name}: {why}",
+    )
+
+
+def _compared(
+    name: str, family: int, addresses: frozenset[str], run: AcmeRun, ways: AcmeWays
+) -> NotReady | None:
+    own = run.ipv6 if family == 6 else run.ipv4
+    foreign = sorted(a for a in addresses if own is None or not _same(a, own))
+    if not foreign:
+        return None
+    hostname = ways.conf.hostname
+    kind = "IPv6" if family == 6 else "IPv4"
+    said = run.refusal(name)
+    words = said.words if said and said.why is RefusedFor.ADDRESS else None
+    if own is None:
+        reason = (
+            f"{name} has the {kind} address {', '.join(foreign)}, and acme-mailcow detected no public {kind} "
+            "address of this server"
+        )
+        remedy = f"remove the {'AAAA' if family == 6 else 'A'} record of {name}, or give this server {kind}"
+        return NotReady(Check.ADDRESS, reason, remedy, words=words)
+    if len(foreign) < len(addresses):
+        reason = (
+            f"{name} has several {kind} addresses, and {', '.join(foreign)} is not this server's ({own}): "
+            "acme-mailcow compares only one of them, not always the same"
+        )
+        remedy = f"remove {', '.join(foreign)} from the DNS of {name}, or publish: {_record(name, hostname)}"
+        return NotReady(Check.ADDRESS, reason, remedy, words=words)
+    first = ", which acme-mailcow compares before any IPv4 address," if family == 6 else ""
+    reason = (
+        f"{name} has the address {', '.join(foreign)}{first} and acme-mailcow detected {own} as this server's"
+    )
+    return NotReady(Check.ADDRESS, reason, _own_record(name, hostname, own, family), words=words)
+
+
+def _as_hostname(name: str, found: Addresses, ways: AcmeWays, dns: Dns, since: float) -> NotReady | None:
+    """The name compared with MAILCOW_HOSTNAME: where acme-mailcow compares nothing, or its addresses are not known."""
+    hostname = ways.conf.hostname
+    own = fresh(dns.addresses_of(hostname), since)
+    if isinstance(own, Unseen):
+        return _unknown(Check.ADDRESS, f"{hostname} could not be looked up: {own.reason}")
+    if not own.value.addresses:
+        return NotReady(Check.ADDRESS, f"{hostname} (MAILCOW_HOSTNAME) has no address in the DNS")
+    foreign = sorted(a for a in found.addresses if not any(_same(a, b) for b in own.value.addresses))
+    if not foreign:
+        return None
+    reason = f"{name} has the address {', '.join(foreign)}, which {hostname} does not have"
+    return NotReady(Check.ADDRESS, reason, _cname(name, hostname))
+
+
+def caa_trouble(name: str, ways: AcmeWays, dns: Dns, since: float = 0.0) -> NotReady | None:
+    """Why CAA records stand against the name: acme-mailcow's own look at the parent, and RFC 8659 with RFC 8657."""
+    parent = name.partition(".")[2]
+    at_parent = fresh(dns.caa_at_of(parent), since)
+    if isinstance(at_parent, Unseen):
+        return _unknown(Check.CAA, f"the CAA records of {parent} could not be looked up: {at_parent.reason}")
+    if at_parent.value.issue and not any(ISSUER in value for value in at_parent.value.issue):
+        run = ways.run.value if isinstance(ways.run, Seen) else None
+        said = run.refusal(name) if run else None
+        return NotReady(
+            Check.CAA,
+            f"the CAA records at {parent} forbid Let's Encrypt a certificate for {name}",
+            f'publish there: CAA 0 issue "{ISSUER}"',
+            words=said.words if said and said.why is RefusedFor.CAA else None,
+        )
+    found = fresh(dns.caa_of(name), since)
+    if isinstance(found, Unseen):
+        return _unknown(Check.CAA, f"the CAA records of {name} could not be looked up: {found.reason}")
+    return _by_rfc(name, found.value, ways)
+
+
+def _by_rfc(name: str, caa: Caa, ways: AcmeWays) -> NotReady | None:
+    if not caa.allows(ISSUER):
+        return NotReady(
+            Check.CAA,
+            f"the CAA records at {caa.owner} forbid Let's Encrypt a certificate for {name}",
+            f'publish there: CAA 0 issue "{ISSUER}"',
+        )
+    method = "dns-01" if ways.dns_challenge else "http-01"
+    allowed = [p for p in caa.parameters(ISSUER) if _allows_method(p, method)]
+    if caa.issue and not allowed:
+        return NotReady(
+            Check.CAA,
+            f"the CAA records at {caa.owner} allow Let's Encrypt other validation methods than {method} for {name}",
+            f'publish there: CAA 0 issue "{ISSUER}; validationmethods={method}"',
+        )
+    accounts = [p["accounturi"] for p in allowed if "accounturi" in p]
+    if len(accounts) < len(allowed) or not allowed or ways.accounts & set(accounts):
+        return None
+    return _unknown(
+        Check.CAA,
+        f"the CAA records at {caa.owner} allow {name} one ACME account only ({accounts[0]}), and it is not known "
+        "whether that is acme-mailcow's",
+        f'if it is, publish there also, until the name is in the certificate: CAA 0 issue "{ISSUER}"',
+    )
+
+
+def _allows_method(parameters: Mapping[str, str], method: str) -> bool:
+    """RFC 8657 §4: without the parameter every method is allowed."""
+    methods = parameters.get("validationmethods")
+    return methods is None or method in {part.strip().lower() for part in methods.split(",")}
+
+
+def http_trouble(
+    name: str, ways: AcmeWays, dns: Dns, challenge: Sight[Challenge], since: float
+) -> NotReady | None:
+    """Why the HTTP probe stands against the name. Let's Encrypt makes it even where acme-mailcow skips it."""
+    if ways.dns_challenge:
+        return None
+    found = fresh(challenge, since)
+    if isinstance(found, Unseen):
+        return _unknown(Check.HTTP, f"the HTTP probe of {name} is missing: {found.reason}")
+    run = ways.run.value if isinstance(ways.run, Seen) else None
+    said = run.refusal(name) if run else None
+    words = said.words if said and said.why is RefusedFor.HTTP else None
+    match found.value.answered:
+        case Answered.YES:
+            return None
+        case Answered.INSIDE:
+            return _from_inside(name, ways, dns, found.value.said, words)
+        case Answered.NO:
+            return NotReady(
+                Check.HTTP,
+                f"port 80 of {name} is not answered by this mailcow: {found.value.said}",
+                f"let http://{name}/.well-known/acme-challenge/ reach nginx-mailcow",
+                words=words,
+            )
+
+
+def _from_inside(name: str, ways: AcmeWays, dns: Dns, said: str, words: str | None) -> NotReady | None:
+    """The sidecar has no public way to the name: it counts where acme-mailcow has one, and the address is ours."""
+    addresses = dns.addresses_of(name)
+    family = looked_at(addresses.value)[0] if isinstance(addresses, Seen) else 4
+    run = ways.run.value if isinstance(ways.run, Seen) else None
+    confirmed = ways.skips_http or (run is not None and family in run.confirmed)
+    # Where acme-mailcow compares nothing, a closed port elsewhere would look the same from here.
+    ours = name == ways.conf.hostname or ways.compares(family)
+    if not ours and isinstance(addresses, Seen):
+        ours = _as_hostname(name, addresses.value, ways, dns, 0.0) is None
+    if confirmed and ours:
+        return None
+    why = (
+        f"acme-mailcow's last run confirmed no name over IPv{family}"
+        if not confirmed
+        else f"it has not the addresses of {ways.conf.hostname}"
+    )
+    return _unknown(
+        Check.HTTP, f"{name} cannot be reached on port 80 from here ({said}), and {why}", words=words
+    )
+
+
+def log_trouble(name: str, ways: AcmeWays, dns: Dns) -> NotReady | None:
+    """What acme-mailcow said against the name in its last run, and which nothing seen since then takes back."""
+    if not isinstance(ways.run, Seen) or (said := ways.run.value.refusal(name)) is None:
+        return None
+    match said.why:
+        case RefusedFor.CAA | RefusedFor.NO_ADDRESS | RefusedFor.POLICY:
+            # What was against it is looked at itself: where that passes now, it changed since.
+            return None
+        case RefusedFor.ADDRESS | RefusedFor.HTTP if not _still_there(said, dns.addresses_of(name)):
+            return None
+        case _:
+            return NotReady(
+                Check.LOG,
+                f"acme-mailcow refused {name} in its last run, and the DNS of {name} has not changed since",
+                "acme-mailcow checks it again within a day; to try at once: docker compose restart acme-mailcow",
+                words=said.words,
+            )
+
+
+def _still_there(said: Refusal, found: Sight[Addresses]) -> bool:
+    if not isinstance(found, Seen) or said.address is None:
+        return True
+    return any(_same(said.address, address) for address in found.value.addresses)
+
+
+def fresh(sight: Sight[T], since: float) -> Sight[T]:
+    """The sight, Unseen where it is older than `since` (Unix seconds)."""
+    if isinstance(sight, Seen) and sight.at < since:
+        return Unseen("the answer is from an earlier pass", sight.at)
+    return sight
+
+
+def _unknown(check: Check, reason: str, remedy: str | None = None, words: str | None = None) -> NotReady:
+    return NotReady(check, reason, remedy, unknown=True, words=words)
+
+
+def _same(one: str, other: str) -> bool:
+    try:
+        return ipaddress.ip_address(one) == ipaddress.ip_address(other)
+    except ValueError:
+        return one == other
+
+
+def _record(name: str, hostname: str) -> str:
+    return f"{name}. CNAME {hostname}."
+
+
+def _cname(name: str, hostname: str) -> str:
+    return f"publish: {_record(name, hostname)}"
+
+
+def _own_record(name: str, hostname: str, own: str, family: int) -> str:
+    if name == hostname:
+        return f"publish: {name}. {'AAAA' if family == 6 else 'A'} {own}, or remove the record"
+    return _cname(name, hostname)

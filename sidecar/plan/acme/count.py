@@ -1,0 +1,74 @@
+"""How many names would really be in the server's certificate; pure.
+
+Rule for every editor: a name counts where it is in the certificate or known to pass acme-mailcow's check. What is
+not known is asked for and decided afterwards: it neither counts for ever nor is it taken for absent.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sidecar.observed import Fact, FactKind, Kind, Observed, Question
+from sidecar.plan.acme.check import address_trouble
+from sidecar.plan.acme.names import Scene
+from sidecar.plan.acme.script import MOST_NAMES
+
+ASKED_AT_ONCE = 400
+"""Names that are looked up in one pass to count them."""
+FORGIVEN_AFTER_S = 86_400
+"""A name whose lookups failed for this long no longer counts as one that may pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many names are certain to be in an order, and those of which that is not known."""
+
+    certain: int
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def most(self) -> int:
+        """If all that is not known passes."""
+        return self.certain + len(self.unknown)
+
+    def questions(self) -> frozenset[Question]:
+        """What to ask to know more; nothing where more knowledge would not help."""
+        if self.most <= MOST_NAMES or self.certain > MOST_NAMES:
+            return frozenset()
+        return frozenset(Question(Kind.ADDRESSES, name) for name in self.unknown[:ASKED_AT_ONCE])
+
+    def trouble(self, label: str = "") -> str | None:
+        """Why the certificate must not be asked for with these names; None where it may."""
+        begin = f"with {label} the" if label else "the"
+        if self.certain > MOST_NAMES:
+            return (
+                f"{begin} certificate would have {self.certain} names, and Let's Encrypt takes {MOST_NAMES} at most: "
+                "set ENABLE_SSL_SNI=y in mailcow.conf for a certificate per domain"
+            )
+        if self.most > MOST_NAMES:
+            return (
+                f"{begin} certificate could have {self.most} names, and Let's Encrypt takes {MOST_NAMES} at most: "
+                f"{len(self.unknown)} of them are being looked up"
+            )
+        return None
+
+
+def count(names: Iterable[str], scene: Scene, observed: Observed, *, hoped_for: bool = False) -> Count:
+    """`hoped_for`: policy hosts count before they resolve, since their records are about to come."""
+    held = scene.certificates.server.names if scene.certificates.server else frozenset()
+    ways, dns = scene.ways, observed.dns
+    certain = 0
+    unknown: list[str] = []
+    for name in names:
+        if name in held or (hoped_for and name.startswith("mta-sts.")):
+            certain += 1
+            continue
+        trouble = address_trouble(name, ways, dns)
+        if trouble is None:
+            certain += 1
+        elif trouble.unknown and not _given_up(observed, name):
+            unknown.append(name)
+    return Count(certain, tuple(sorted(unknown)))
+
+
+def _given_up(observed: Observed, name: str) -> bool:
+    return observed.memory.true_for(Fact(FactKind.FAILING, name)) > FORGIVEN_AFTER_S

@@ -1,0 +1,106 @@
+"""Whether a restart of acme-mailcow would cost a name: every name judged by what was seen in this very pass; pure.
+
+Rule for every editor: the hostname, each name in the certificate that is still wanted and each new name must pass
+acme-mailcow's own checks. What was not seen in this pass permits nothing, and the probes come last: they write a
+file, so they are made only where all else allows the restart.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sidecar.observed import Kind, Observed, Question, Seen
+from sidecar.plan.acme.check import NotReady, address_trouble, caa_trouble, http_trouble, log_trouble
+from sidecar.plan.acme.names import Scene
+
+ACME_LOG = Question(Kind.ACME_LOG, "acme-mailcow")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of the names of a run: what to ask first, or else the trouble of each name that would not pass."""
+
+    questions: frozenset[Question]
+    old: dict[str, NotReady]
+    """The hostname and names in the certificate."""
+    new: dict[str, NotReady]
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing is left to be asked."""
+        return not self.questions
+
+
+def gathered(scene: Scene, observed: Observed, new: Sequence[str], old: Sequence[str]) -> Evidence:
+    """The evidence for a run for the names `new`, in which `old` and the hostname must not be lost."""
+    kept = (scene.conf.hostname, *(name for name in old if name != scene.conf.hostname))
+    if questions := _not_asked(scene, observed, (*kept, *new)):
+        return Evidence(questions, {}, {})
+    troubled_old = _troubles(scene, observed, kept, _by_dns)
+    troubled_new = _troubles(scene, observed, new, _by_dns)
+    passing = [name for name in (*kept, *new) if name not in troubled_old and name not in troubled_new]
+    if troubled_old or not any(name in passing for name in new) or scene.ways.dns_challenge:
+        return Evidence(frozenset(), troubled_old, troubled_new)
+    probes = frozenset(
+        Question(Kind.CHALLENGE, name) for name in passing if observed.challenge_of(name).at < observed.now
+    )
+    if probes:
+        return Evidence(probes, {}, troubled_new)
+    return Evidence(
+        frozenset(),
+        _troubles(scene, observed, kept, _by_http),
+        troubled_new | _troubles(scene, observed, [n for n in new if n in passing], _by_http),
+    )
+
+
+def _not_asked(scene: Scene, observed: Observed, names: Sequence[str]) -> frozenset[Question]:
+    dns, now = observed.dns, observed.now
+    questions: set[Question] = set()
+    if scene.ways.run.at < now:
+        questions.add(ACME_LOG)
+    for name in names:
+        parent = name.partition(".")[2]
+        if dns.addresses_of(name).at < now and not scene.ways.dns_challenge:
+            questions.add(Question(Kind.ADDRESSES, name))
+        if dns.caa_of(name).at < now:
+            questions.add(Question(Kind.CAA, name))
+        if dns.caa_at_of(parent).at < now:
+            questions.add(Question(Kind.CAA_AT, parent))
+    return frozenset(questions)
+
+
+def _troubles(
+    scene: Scene,
+    observed: Observed,
+    names: Sequence[str],
+    judge: Callable[[str, Scene, Observed], NotReady | None],
+) -> dict[str, NotReady]:
+    found = {name: judge(name, scene, observed) for name in names}
+    return {name: trouble for name, trouble in found.items() if trouble is not None}
+
+
+def _by_dns(name: str, scene: Scene, observed: Observed) -> NotReady | None:
+    ways, dns, now = scene.ways, observed.dns, observed.now
+    return (
+        address_trouble(name, ways, dns, now, strict=True)
+        or caa_trouble(name, ways, dns, now)
+        or log_trouble(name, ways, dns)
+    )
+
+
+def _by_http(name: str, scene: Scene, observed: Observed) -> NotReady | None:
+    return http_trouble(name, scene.ways, observed.dns, observed.challenge_of(name), observed.now)
+
+
+def in_short(name: str, observed: Observed) -> str:
+    """What the DNS says of a name, as one text: while it stays the same, another restart brings nothing new."""
+    dns = observed.dns
+    found = dns.addresses_of(name)
+    return " | ".join(
+        (
+            " ".join(sorted(found.value.addresses)) if isinstance(found, Seen) else "?",
+            *(
+                ", ".join(sight.value.issue) if isinstance(sight, Seen) else "?"
+                for sight in (dns.caa_of(name), dns.caa_at_of(name.partition(".")[2]))
+            ),
+        )
+    )

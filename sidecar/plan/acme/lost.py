@@ -1,0 +1,123 @@
+"""Names that the sidecar's own restart cost the certificate, and names that restarts do not bring; pure.
+
+Rule for every editor: a lost name is an error until it is back, and a restart in its favour needs the same evidence
+as any other. A hopeless name waits by itself: it never holds up another.
+"""
+
+from collections.abc import Sequence
+
+from sidecar.formats.domain_name import covered_by_wildcard
+from sidecar.observed import Certificate, InVain, LostName, Observed
+from sidecar.observed.notice import Level, Notice
+from sidecar.observed.words import day, some
+from sidecar.plan.acme.evidence import in_short
+from sidecar.plan.acme.names import Scene
+
+TRIES = 2
+"""Restarts for a name by the same evidence, before it is left out."""
+AGAIN_AFTER_S = 86_400
+SSL = "data/assets/ssl"
+RELOAD = "docker compose restart nginx-mailcow dovecot-mailcow postfix-mailcow"
+
+
+def still_lost(observed: Observed, scene: Scene) -> tuple[LostName, ...]:
+    """The lost names that acme-mailcow would ask for, and that no certificate has."""
+    if not observed.memory.lost:
+        return ()
+    held = scene.held
+    wanted = scene.asked().all | scene.asked_anew().all
+    return tuple(
+        lost
+        for lost in observed.memory.lost
+        if lost.name in wanted and lost.name not in held and covered_by_wildcard(lost.name, held) is None
+    )
+
+
+def tell_lost(observed: Observed, scene: Scene) -> tuple[Notice, ...]:
+    """One error for all lost names: which, since when, where they still are, and what to do."""
+    lost = still_lost(observed, scene)
+    if not lost:
+        return ()
+    names = [item.name for item in lost]
+    backup = backup_with(scene, names)
+    where = (
+        f"the certificate with them is still in {SSL}/{backup.folder} (it ends {day(backup.not_after)})"
+        if backup
+        else f"no certificate below {SSL}/backups has all of them"
+    )
+    restore = (
+        f"; to have the old certificate back at once, in the mailcow directory: cp {SSL}/{backup.folder}/cert.pem "
+        f"{SSL}/{backup.folder}/key.pem {SSL}/ && {RELOAD}"
+        if backup
+        else ""
+    )
+    return (
+        Notice(
+            Level.ERROR,
+            "certificate.lost",
+            "certificate",
+            f"the certificate has lost {some(names)} since the sidecar restarted acme-mailcow at "
+            f"{day(min(item.at for item in lost))}; {where}",
+            "put right what is said of these names; the sidecar restarts acme-mailcow when all of them pass its "
+            f"checks{restore}",
+        ),
+    )
+
+
+def backup_with(scene: Scene, names: Sequence[str]) -> Certificate | None:
+    """The newest backup that has all of these names and is still valid for the longest."""
+    wanted = frozenset(names)
+    found = [c for c in scene.certificates.backups if wanted <= c.names]
+    return max(found, key=lambda c: c.not_after, default=None)
+
+
+def hopeless(observed: Observed, name: str) -> InVain | None:
+    """The restarts in vain that keep a name out of the next one; none where its evidence changed or a day passed."""
+    tries = observed.memory.in_vain.get(name)
+    if tries is None or tries.count < TRIES:
+        return None
+    if observed.now - tries.at >= AGAIN_AFTER_S or changed(tries.evidence, in_short(name, observed)):
+        return None
+    return tries
+
+
+def changed(before: str, now: str) -> bool:
+    """Whether the DNS says something else; what is not known now is no change."""
+    pairs = zip(before.split(" | "), now.split(" | "), strict=False)
+    return any(one != other and "?" not in (one, other) for one, other in pairs)
+
+
+def why_hopeless(name: str, tries: InVain) -> str:
+    """Why the name waits, as a sentence."""
+    said = f"; acme-mailcow's log says: {tries.words}" if tries.words else ""
+    return (
+        f"{tries.count} restarts of acme-mailcow did not bring {name} into the certificate{said}; it is tried again "
+        f"when its DNS changes, or after {day(tries.at + AGAIN_AFTER_S)}"
+    )
+
+
+def tell_hopeless(name: str, tries: InVain) -> Notice:
+    """A person should look at it."""
+    return Notice(
+        Level.WARNING,
+        "name.in_vain",
+        name,
+        why_hopeless(name, tries),
+        "see: docker compose logs --tail=200 acme-mailcow",
+    )
+
+
+def tell_unchecked(scene: Scene) -> tuple[Notice, ...]:
+    """Both checks of acme-mailcow are switched off: one wrong name fails everything."""
+    if not scene.ways.unchecked or scene.acme_conf.yes("SKIP_LETS_ENCRYPT"):
+        return ()
+    return (
+        Notice(
+            Level.WARNING,
+            "acme.unchecked",
+            "mailcow.conf",
+            "SKIP_IP_CHECK=y and SKIP_HTTP_VERIFICATION=y: acme-mailcow checks no name before it orders, and one "
+            "wrong name fails the whole certificate and every renewal",
+            "set at least one of them to n in mailcow.conf, then: docker compose up -d acme-mailcow",
+        ),
+    )

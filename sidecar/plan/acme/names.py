@@ -1,0 +1,176 @@
+"""What the certificate's names are judged by, and which `mta-sts` names are missing from it; pure."""
+
+from dataclasses import dataclass
+
+from sidecar.formats.domain_name import covered_by_wildcard, policy_host
+from sidecar.formats.dotenv import items
+from sidecar.formats.mtasts_policy import Mode, policy_of
+from sidecar.observed import (
+    FILE,
+    NOT_ASKED,
+    AcmeRun,
+    Backend,
+    Certificate,
+    Certificates,
+    Conf,
+    Container,
+    Dns,
+    DomainList,
+    Issuer,
+    Mailcow,
+    Observed,
+    Seen,
+    Served,
+    Sight,
+    Unseen,
+)
+from sidecar.plan.acme.check import AcmeWays
+from sidecar.plan.acme.script import ISSUER, AcmeNames, environment, names_asked, presented
+from sidecar.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the certificate's names are judged by: everything here was seen."""
+
+    mailcow: Mailcow
+    conf: Conf
+    listed: DomainList
+    certificates: Certificates
+    acme: Container | None
+    """acme-mailcow; None where the project has none, or no engine answers."""
+    with_policy: frozenset[str]
+    ways: AcmeWays
+    """What acme-mailcow works with when it judges a name: its own environment, where that was seen."""
+
+    @property
+    def presented(self) -> tuple[Certificate, ...]:
+        """The certificates that nginx presents."""
+        return presented(self.certificates, self.conf)
+
+    @property
+    def acme_conf(self) -> Conf:
+        """mailcow.conf as acme-mailcow's own environment has it."""
+        return self.ways.conf
+
+    @property
+    def acme_san(self) -> str:
+        """ADDITIONAL_SAN as acme-mailcow has it."""
+        env = self.acme.env if self.acme else {}
+        return env.get("ADDITIONAL_SAN", self.conf_san)
+
+    @property
+    def conf_san(self) -> str:
+        """ADDITIONAL_SAN as mailcow.conf has it."""
+        return self.conf.values.get("ADDITIONAL_SAN", "")
+
+    @property
+    def mended_san(self) -> str:
+        """ADDITIONAL_SAN as mailcow.conf will have it once white space in it is put right."""
+        return ",".join(items(self.conf_san))
+
+    @property
+    def held(self) -> frozenset[str]:
+        """The names in the certificates that nginx presents."""
+        return frozenset().union(*(certificate.names for certificate in self.presented))
+
+    def asked(self, san: str | None = None) -> AcmeNames:
+        """The names that acme-mailcow would ask for, with this value of ADDITIONAL_SAN or the one it has."""
+        return names_asked(
+            self.mailcow, self.acme_conf, self.acme_san if san is None else san, self.listed, self.with_policy
+        )
+
+    def asked_anew(self) -> AcmeNames:
+        """The names that it would ask for in a container made by Compose, with all that mailcow.conf says."""
+        return names_asked(self.mailcow, self.conf, self.conf_san, self.listed, self.with_policy)
+
+
+def scene(observed: Observed) -> Scene | str:
+    """All that is needed to judge names, or which of it was not seen."""
+    match observed.mailcow, observed.conf, observed.domains, observed.certificates:
+        case Seen(mailcow), Seen(conf), Seen(listed), Seen(certificates):
+            acme: Container | None = None
+            run: Sight[AcmeRun] = NOT_ASKED
+            match observed.project:
+                case Seen(project):
+                    acme, run = project.service("acme-mailcow"), project.acme_run
+                case Unseen() as unseen:
+                    run = unseen
+            own = environment(conf, dict(acme.env) if acme else None)
+            ways = AcmeWays(mailcow, own, run, _accounts(certificates, observed.dns))
+            return Scene(mailcow, conf, listed, certificates, acme, with_policy(observed), ways)
+        case parts:
+            return "; ".join(part.reason for part in parts if isinstance(part, Unseen))
+
+
+def _accounts(certificates: Certificates, dns: Dns) -> frozenset[str]:
+    """An account that a name in the certificate demands stands in every order anyway."""
+    server = certificates.server
+    if server is None or server.issuer is not Issuer.LETS_ENCRYPT or not dns.caa:
+        return frozenset()
+    return frozenset(
+        parameters["accounturi"]
+        for name in server.names
+        if isinstance(caa := dns.caa_of(name), Seen)
+        for parameters in caa.value.parameters(ISSUER)
+        if "accounturi" in parameters
+    )
+
+
+def with_policy(observed: Observed) -> frozenset[str]:
+    """Domains whose native policy is active: as seen, else as it was last seen.
+
+    Of domains that are left alone the policy is not looked at: where a certificate has the name, there is one.
+    """
+    active = {name for name, sight in observed.served.items() if _active(observed, name, sight)}
+    match observed.domains, observed.certificates:
+        case Seen(listed), Seen(Certificates(server=server, sni=sni)):
+            held = frozenset().union(*(c.names for c in (server, *sni) if c is not None))
+            others = (d.name for d in listed.domains if d.name not in observed.served)
+            active |= {name for name in others if policy_host(name) in held}
+        case _:
+            pass
+    return frozenset(active)
+
+
+def _active(observed: Observed, name: str, sight: Sight[Served]) -> bool:
+    if isinstance(sight, Seen):
+        return sight.value.text is not None
+    spans = observed.memory.policy(name).spans
+    return bool(spans) and spans[-1].until is None and spans[-1].text is not None
+
+
+def our_names(scene: Scene, settings: Settings, observed: Observed) -> list[str]:
+    """The policy hosts that should be in a certificate: of every managed domain that is served a policy."""
+    if FILE in observed.memory.retired:
+        return []
+    native = scene.mailcow.backend is Backend.NATIVE
+    served = {
+        domain.name
+        for domain in scene.listed.domains
+        if domain.receives
+        and settings.manages(domain.name)
+        and (not native or domain.name in scene.with_policy)
+    }
+    names = [policy_host(name) for name in sorted(served)]
+    if scene.mailcow.serves_alias_domains:
+        names += [
+            policy_host(alias.name)
+            for alias in scene.listed.aliases
+            if alias.active and alias.target in served and settings.manages(alias.name)
+        ]
+    hostname = scene.conf.hostname
+    return [name for name in names if name != hostname and not _only_none(observed, name)]
+
+
+def _only_none(observed: Observed, host: str) -> bool:
+    """A domain on its way out (`none`) needs no new certificate."""
+    served = observed.served_of(host.removeprefix("mta-sts."))
+    policy = policy_of(served.value.text) if isinstance(served, Seen) else None
+    return policy is not None and policy.mode is Mode.NONE
+
+
+def missing_names(scene: Scene, names: list[str]) -> list[str]:
+    """Those of `names` that no certificate has, not even by a wildcard."""
+    held = scene.held  # one set for all: with ENABLE_SSL_SNI=y there may be as many certificates as names
+    return [name for name in names if name not in held and covered_by_wildcard(name, held) is None]

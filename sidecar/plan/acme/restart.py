@@ -1,0 +1,376 @@
+"""The restart of acme-mailcow: when it helps, when it may be, and what is held and why; pure.
+
+Rule for every editor: acme-mailcow orders *without* each name that fails its check at that moment, and every order
+counts. So all that a restart relies on was seen in the same pass (`evidence`), and what was not seen holds it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from sidecar.formats.domain_name import to_unicode
+from sidecar.observed import (
+    Certificate,
+    Certificates,
+    Conf,
+    Fact,
+    FactKind,
+    Issuer,
+    Kind,
+    Observed,
+    Project,
+    Question,
+    Seen,
+    Unseen,
+)
+from sidecar.observed.notice import Level, Notice
+from sidecar.observed.words import day, some
+from sidecar.plan.acme.budget import exhausted
+from sidecar.plan.acme.check import Check, NotReady, address_trouble
+from sidecar.plan.acme.count import ASKED_AT_ONCE, count
+from sidecar.plan.acme.evidence import gathered
+from sidecar.plan.acme.lost import (
+    hopeless,
+    still_lost,
+    tell_hopeless,
+    tell_lost,
+    tell_unchecked,
+    why_hopeless,
+)
+from sidecar.plan.acme.names import Scene, missing_names, our_names, scene
+from sidecar.plan.acme.script import SLEEPS, AcmeNames, split_san
+from sidecar.plan.acme.standstill import blocked, ignored
+from sidecar.plan.actions import Held, Plan, RecreateAcme, RestartAcme
+from sidecar.plan.conf_entries import SAN
+from sidecar.settings import Settings
+
+RECREATE_COMMAND = "in the mailcow directory: docker compose up -d acme-mailcow"
+GATHERING_LIMIT = 10
+"""Names are gathered for at most this many quiet periods."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """The names a run would be for, and what it is judged by; `recreate` where a mere restart would not bring them."""
+
+    observed: Observed
+    settings: Settings
+    scene: Scene
+    names: tuple[str, ...]
+    recreate: bool
+    lost: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> AcmeNames:
+        """What acme-mailcow would ask for in that run."""
+        return self.scene.asked(self.scene.conf_san if self.recreate else None)
+
+    def action(self, names: tuple[str, ...] | None = None) -> RestartAcme | RecreateAcme:
+        chosen = self.names if names is None else names
+        acme = self.scene.acme
+        container_id, started_at = (acme.id, acme.started_at) if acme else ("", 0.0)
+        lacks = f"the certificate lacks {some(chosen)}"
+        if not self.recreate:
+            return RestartAcme(container_id, started_at, chosen, lacks)
+        reason = f"{lacks}, and acme-mailcow was created before {SAN} was changed"
+        return RecreateAcme(container_id, started_at, {SAN: self.scene.conf_san}, chosen, reason)
+
+    def held(self, reason: str, until: float | None = None, names: tuple[str, ...] | None = None) -> Held:
+        return Held(self.action(names), reason, until)
+
+
+def plan_restart(observed: Observed, settings: Settings) -> Plan:
+    """At most one run, for all names that are ready; each other missing name is held with its reason."""
+    found = scene(observed)
+    if isinstance(found, str):
+        return Plan()
+    plan = Plan(notices=tell_lost(observed, found) + tell_unchecked(found))
+    missing = missing_names(found, our_names(found, settings, observed))
+    lost = [item.name for item in still_lost(observed, found) if item.name not in missing]
+    spoilt, questions = _spoilt(found, observed, {*missing, *lost})
+    plan += Plan(questions=questions)
+    missing += [*lost, *spoilt]
+    if not missing:
+        return plan
+    if found.acme_conf.hostname != found.conf.hostname:
+        return plan + Plan(notices=_by_hand([found.conf.hostname]))
+    if (useless := _cannot_help(found, found.acme_conf, missing)) is not None:
+        if _cannot_help(found, found.conf, missing) is None:
+            return plan + Plan(notices=_old_environment(found, missing))
+        return plan + Plan(notices=(useless,))
+    now, new = found.asked().all, found.asked(found.conf_san).all
+    recreate = any(name in new - now for name in missing)
+    pending = tuple(name for name in missing if name in (new if recreate else now))
+    if not pending:
+        return plan + Plan(notices=_old_environment(found, missing))
+    case = _Case(observed, settings, found, pending, recreate, tuple(lost))
+    told = _by_hand(case.names) if recreate and not settings.manage.acme else ()
+    return plan + Plan(notices=told + _no_log(case)) + _for_names(case)
+
+
+def _spoilt(found: Scene, observed: Observed, known: Iterable[str]) -> tuple[list[str], frozenset[Question]]:
+    """Names of the administrator's that acme-mailcow does not ask for, because its ADDITIONAL_SAN has white space.
+
+    mailcow.conf was put right since. Full names count, and those of a prefix where they are known to pass.
+    """
+    if split_san(found.acme_san) == split_san(found.conf_san) or _well_formed(found.acme_san):
+        return [], frozenset()
+    held, before = found.held, frozenset(known)
+    lacking = found.asked(found.conf_san).all - found.asked().all - held - before
+    full = {name.lower() for name in split_san(found.conf_san)[1]}
+    names: list[str] = []
+    unknown: list[str] = []
+    for name in sorted(lacking):
+        trouble = None if name in full else address_trouble(name, found.ways, observed.dns)
+        if trouble is None:
+            names.append(name)
+        elif trouble.unknown:
+            unknown.append(name)
+    return names, frozenset(Question(Kind.ADDRESSES, name) for name in unknown[:ASKED_AT_ONCE])
+
+
+def _well_formed(san: str) -> bool:
+    return all(len(item.split()) <= 1 and item == item.rstrip() for item in san.split(","))
+
+
+def _for_names(case: _Case) -> Plan:
+    ready, held, notices = _split(case)
+    plan = Plan(held=held, notices=notices)
+    if not ready:
+        return plan
+    plan += Plan(notices=ignored(case.observed, case.settings.restart.settle))
+    case = replace(case, names=ready)
+    found = count(case.asked.server, case.scene, case.observed)
+    if (too_many := found.trouble()) is not None:
+        return plan + Plan(held=(case.held(too_many),), questions=found.questions())
+    for check in (_still, _quiet, _within_budget):
+        if (stopped := check(case)) is not None:
+            return plan + Plan(held=(stopped,))
+    return plan + _judged(case)
+
+
+def _split(case: _Case) -> tuple[tuple[str, ...], tuple[Held, ...], tuple[Notice, ...]]:
+    """By the answers at hand, of whatever age: the names worth a fresh look, and the rest with what they need."""
+    ready: list[str] = []
+    held: list[Held] = []
+    notices: list[Notice] = []
+    for name in case.names:
+        if (tries := hopeless(case.observed, name)) is not None:
+            held.append(case.held(why_hopeless(name, tries), names=(name,)))
+            notices.append(tell_hopeless(name, tries))
+            continue
+        trouble = address_trouble(name, case.scene.ways, case.observed.dns)
+        if trouble is None:
+            ready.append(name)
+            continue
+        held.append(case.held(trouble.text, names=(name,)))
+        if not trouble.unknown:
+            notices.append(_needs_record(name, trouble))
+    return tuple(ready), tuple(held), tuple(notices)
+
+
+def _needs_record(name: str, trouble: NotReady) -> Notice:
+    return Notice(Level.WARNING, "name.not_ready", name, _said(trouble), trouble.remedy)
+
+
+def _said(trouble: NotReady) -> str:
+    """The reason, with acme-mailcow's own words where there are some."""
+    return f"{trouble.reason}; acme-mailcow's log says: {trouble.words}" if trouble.words else trouble.reason
+
+
+def _old(case: _Case) -> list[str]:
+    """The names that are in a certificate, or were, and still wanted: an order made now drops each that fails."""
+    there = (case.scene.held & case.asked.all) | set(case.lost)
+    return sorted(there - {case.scene.conf.hostname} - set(case.names))
+
+
+def _judged(case: _Case) -> Plan:
+    evidence = gathered(case.scene, case.observed, case.names, _old(case))
+    plan = Plan(
+        held=tuple(case.held(trouble.text, names=(name,)) for name, trouble in evidence.new.items()),
+        notices=tuple(
+            _needs_record(name, trouble) for name, trouble in evidence.new.items() if _for_a_person(trouble)
+        ),
+    )
+    still = tuple(name for name in case.names if name not in evidence.new)
+    if not still:
+        return plan
+    case = replace(case, names=still)
+    if not evidence.ready:
+        probes = any(question.kind is Kind.CHALLENGE for question in evidence.questions)
+        doubt = (
+            "the HTTP probe is missing: only a pass that may restart acme-mailcow makes it, since it writes a file"
+            if probes
+            else "the names are being looked up once more"
+        )
+        return plan + Plan(held=(case.held(doubt),), questions=evidence.questions)
+    if evidence.old:
+        return plan + _would_drop(case, evidence.old)
+    return plan + Plan(actions=(case.action(),))
+
+
+def _would_drop(case: _Case, old: dict[str, NotReady]) -> Plan:
+    """The hostname comes first among them: without it the certificate of the MX no longer matches."""
+    name, trouble = next(iter(old.items()))
+    present = (
+        "is in the certificate and would drop out of it"
+        if name in case.scene.held
+        else "would not be in the certificate"
+    )
+    more = f" (and {len(old) - 1} more: {some(list(old)[1:], 4)})" if len(old) > 1 else ""
+    reason = f"{to_unicode(name)} {present}{more}: {_said(trouble)}"
+    held = f"{reason}; {trouble.remedy}" if trouble.remedy else reason
+    notices = (
+        (Notice(Level.WARNING, "name.would_drop", name, reason, trouble.remedy),)
+        if _for_a_person(trouble)
+        else ()
+    )
+    return Plan(held=(case.held(held),), notices=notices)
+
+
+def _for_a_person(trouble: NotReady) -> bool:
+    """A lookup that failed is made again; all else stays until a person does something."""
+    return not trouble.unknown or trouble.remedy is not None or trouble.check is Check.HTTP
+
+
+def _no_log(case: _Case) -> tuple[Notice, ...]:
+    """Without its log it is not known which addresses acme-mailcow detected: then nothing is restarted."""
+    match case.scene.acme, case.observed.project, case.scene.ways.run:
+        case None, _, _:
+            return ()
+        case _, Seen(Project(acme_sleep=Seen(str()))), Unseen(reason, at) if at > 0:
+            return (
+                Notice(
+                    Level.WARNING,
+                    "acme.no_log",
+                    "acme-mailcow",
+                    f"acme-mailcow is not restarted, because its log is not known: {reason}",
+                    "see: docker compose logs --tail=200 acme-mailcow",
+                ),
+            )
+        case _:
+            return ()
+
+
+def _still(case: _Case) -> Held | None:
+    stopped = blocked(case.observed, case.settings.restart.settle)
+    return None if stopped is None else case.held(*stopped)
+
+
+def _quiet(case: _Case) -> Held | None:
+    """New names are gathered: one restart for all that come together."""
+    quiet, memory = case.settings.restart.quiet, case.observed.memory
+    facts = [Fact(FactKind.MISSING, name) for name in case.names]
+    # Names that were lost, or that a value with white space kept out, are none that come with a new domain.
+    waited = [memory.true_for(fact) for fact in facts if fact in memory.since]
+    if not waited:
+        return None
+    left = min(quiet - min(waited), GATHERING_LIMIT * quiet - max(waited))
+    return None if left <= 0 else case.held("new names are being gathered", case.observed.now + left)
+
+
+def _within_budget(case: _Case) -> Held | None:
+    stopped = exhausted(
+        case.observed.memory.restarts,
+        case.scene.certificates.orders,
+        case.settings.restart,
+        case.observed.now,
+    )
+    return None if stopped is None else case.held(*stopped)
+
+
+def _cannot_help(scene: Scene, conf: Conf, missing: list[str]) -> Notice | None:
+    """A certificate that acme-mailcow, with these settings, does not look after, or not for these names."""
+    names = some(missing)
+    if conf.yes("SKIP_LETS_ENCRYPT"):
+        message, todo = (
+            "SKIP_LETS_ENCRYPT=y: certificates come from elsewhere",
+            f"add to that certificate: {names}",
+        )
+    elif conf.yes("ONLY_MAILCOW_HOSTNAME"):
+        message, todo = (
+            "ONLY_MAILCOW_HOSTNAME=y: no other name gets a certificate",
+            "set it to n in mailcow.conf",
+        )
+    elif scene.certificates.server is not None and scene.certificates.server.issuer is Issuer.OTHER:
+        message, todo = "the certificate is the administrator's own", f"add to it: {names}"
+    else:
+        return None
+    return Notice(
+        Level.WARNING,
+        "certificate.not_acme",
+        "certificate",
+        f"the certificate lacks {names}; {message}",
+        todo,
+    )
+
+
+def _by_hand(names: Sequence[str]) -> tuple[Notice, ...]:
+    return (
+        Notice(
+            Level.WARNING,
+            "acme.environment",
+            "acme-mailcow",
+            f"acme-mailcow does not know of {some(names)} yet: it was created before mailcow.conf was changed",
+            RECREATE_COMMAND,
+        ),
+    )
+
+
+def _old_environment(scene: Scene, missing: list[str]) -> tuple[Notice, ...]:
+    """Names that acme-mailcow would ask for if more of its environment than ADDITIONAL_SAN were that of mailcow.conf."""
+    asked = scene.asked_anew().all
+    names = [name for name in missing if name in asked]
+    return _by_hand(names) if names else ()
+
+
+def run_failed(observed: Observed) -> tuple[Notice, ...]:
+    """A run of acme-mailcow that fails since names were added: an error, with the day the certificate ends."""
+    restarts = observed.memory.restarts
+    failed = Fact(FactKind.RUN_FAILED, "acme-mailcow") in observed.memory.since
+    if not failed or not restarts or not isinstance(observed.certificates, Seen):
+        return ()
+    server = observed.certificates.value.server
+    ends = f"; the certificate ends {day(server.not_after)}" if server else ""
+    return (
+        Notice(
+            Level.ERROR,
+            "acme.failed",
+            "acme-mailcow",
+            f"acme-mailcow fails since it was restarted for {some(restarts[-1].names)}{ends}{_log_says(observed)}",
+            "see: docker compose logs --tail=50 acme-mailcow",
+        ),
+    )
+
+
+def tell_presented(observed: Observed) -> tuple[Notice, ...]:
+    """What nginx really presents counts in the end: another certificate than the file's, while acme-mailcow sleeps."""
+    match observed.presented, observed.certificates, observed.project:
+        case Seen(shown), Seen(Certificates(server=Certificate() as server)), Seen(
+            Project(acme_sleep=Seen(str(sleep)))
+        ):
+            if sleep not in SLEEPS or shown.fingerprint == server.fingerprint:
+                return ()
+        case _:
+            return ()
+    lacks = sorted(server.names - shown.names)
+    without = f", without {some(lacks)}" if lacks else ""
+    return (
+        Notice(
+            Level.ERROR,
+            "nginx.old_certificate",
+            "nginx-mailcow",
+            f"nginx presents another certificate than the one on the disk: one that ends {day(shown.not_after)}{without}",
+            "in the mailcow directory: docker compose restart nginx-mailcow dovecot-mailcow postfix-mailcow",
+        ),
+    )
+
+
+def _log_says(observed: Observed) -> str:
+    """The lines of acme-mailcow's log that tell why, a few."""
+    match observed.project:
+        case Seen(Project(acme_run=Seen(run))):
+            refused = [said.words for said in (*run.refused.values(), *run.refused_parents.values())]
+            telling = [*run.failure, *refused][:3]
+            return f"; its log says: {' / '.join(telling)}" if telling else ""
+        case _:
+            return ""

@@ -1,0 +1,147 @@
+"""What acme-mailcow does with its environment and mailcow's domains: the names it asks a certificate for; pure.
+
+Rule for every editor: this follows mailcow's own script, by version (`Mailcow`). Whether a name *should* be
+there is decided elsewhere.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from sidecar.formats.domain_name import covered_by_wildcard, policy_host
+from sidecar.observed import Backend, Certificate, Certificates, Conf, DomainList, Mailcow
+
+MOST_NAMES = 100
+"""Let's Encrypt's limit for one certificate; acme-mailcow puts all names into one request, untrimmed."""
+
+ISSUER = "letsencrypt.org"
+"""What a CAA record must allow (RFC 8659 §4.2)."""
+
+SLEEPS = frozenset({"1d", "1h", "30m", "365d", "3650d"})
+"""The waits between runs; any other `sleep` is part of a run."""
+
+FAILED_SLEEPS = frozenset({"30m", "1h"})
+"""The waits after a run that failed for some names (30m) or for all (1h)."""
+
+_ACME_FLAGS = (
+    "ONLY_MAILCOW_HOSTNAME",
+    "AUTODISCOVER_SAN",
+    "ENABLE_SSL_SNI",
+    "SKIP_LETS_ENCRYPT",
+    "SKIP_IP_CHECK",
+    "SKIP_HTTP_VERIFICATION",
+    "SNAT_TO_SOURCE",
+    "SNAT6_TO_SOURCE",
+    "ACME_DNS_CHALLENGE",
+    "MAILCOW_HOSTNAME",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AcmeNames:
+    """The names that acme-mailcow would ask for, if all of them pass its checks, by certificate."""
+
+    server: frozenset[str]
+    others: tuple[frozenset[str], ...] = ()
+    """With ENABLE_SSL_SNI=y: one set for each further certificate."""
+
+    @property
+    def all(self) -> frozenset[str]:
+        """Every name, in whichever certificate."""
+        return self.server.union(*self.others)
+
+
+def split_san(value: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """ADDITIONAL_SAN as acme-mailcow takes it: the prefixes that every domain gets, and the full names.
+
+    It splits at commas only. An item is a prefix only if its very last characters are `.*`; then the shell splits
+    what is left into words. So `mta-sts.* ` (white space at the end) is a full name that never resolves.
+    """
+    prefixes: list[str] = []
+    full: list[str] = []
+    for item in value.split(","):
+        if item.endswith(".*"):
+            prefixes += item[:-2].split()
+        else:
+            full += item.split()
+    return tuple(prefixes), tuple(full)
+
+
+def names_asked(
+    mailcow: Mailcow, conf: Conf, san: str, listed: DomainList, with_policy: Collection[str]
+) -> AcmeNames:
+    """The names for the value `san` of ADDITIONAL_SAN; `with_policy` are domains with an active native policy."""
+    hostname = conf.hostname
+    if conf.yes("ONLY_MAILCOW_HOSTNAME"):
+        return AcmeNames(frozenset({hostname}))
+    prefixes, full = split_san(san)
+    autodiscover = _autodiscover(conf)
+    if autodiscover:
+        prefixes += ("autodiscover", "autoconfig")
+        if mailcow.backend is Backend.NATIVE:
+            prefixes += ("mta-sts",)
+    wildcards = san if dns_challenge(mailcow, conf) else ""
+    policies = frozenset(with_policy)
+    by_domain = [
+        frozenset(
+            name
+            for prefix in prefixes
+            # The comparison is case-sensitive: a listed MTA-STS.* is always expanded.
+            if prefix != "mta-sts"
+            or not mailcow.names_follow_policies
+            or (autodiscover and domain.name in policies)
+            if (name := f"{prefix}.{domain.name}".lower()) != hostname
+            and not _left_to_wildcard(name, wildcards)
+        )
+        for domain in listed.domains
+        if domain.receives
+    ]
+    if mailcow.backend is Backend.NATIVE and mailcow.serves_alias_domains and autodiscover:
+        by_domain += [
+            frozenset({name})
+            for alias in listed.aliases
+            if alias.active and alias.target in policies
+            if (name := policy_host(alias.name)) != hostname and not _left_to_wildcard(name, wildcards)
+        ]
+    server = frozenset(name.lower() for name in full)
+    if not _left_to_wildcard(hostname, wildcards):
+        server |= {hostname}
+    if conf.yes("ENABLE_SSL_SNI"):
+        return AcmeNames(server, tuple(rest for names in by_domain if (rest := names - server)))
+    return AcmeNames(server.union(*by_domain))
+
+
+def dns_challenge(mailcow: Mailcow, conf: Conf) -> bool:
+    """Whether it proves names by DNS records: then neither addresses nor port 80 matter."""
+    return mailcow.knows_dns_challenge and conf.yes("ACME_DNS_CHALLENGE")
+
+
+def _autodiscover(conf: Conf) -> bool:
+    return conf.yes("AUTODISCOVER_SAN", default="y")
+
+
+def _left_to_wildcard(name: str, wildcards: str) -> bool:
+    """With the DNS challenge a listed `*.example.org` replaces the names below it; found as a substring."""
+    return bool(wildcards) and f"*.{name.partition('.')[2]}" in wildcards
+
+
+def environment(conf: Conf, env: dict[str, str] | None) -> Conf:
+    """`conf` as acme-mailcow's own environment has it: what a mere restart would work with."""
+    if env is None:
+        return conf
+    values = dict(conf.values)
+    values.update({key: env[key] for key in _ACME_FLAGS if key in env})
+    return Conf(values, conf.locked)
+
+
+def held_in_certificate(certificates: Iterable[Certificate], name: str) -> Certificate | None:
+    """The certificate that nginx could present for `name`: its own or a wildcard's (RFC 6125 §6.4.3)."""
+    for certificate in certificates:
+        if name in certificate.names or covered_by_wildcard(name, certificate.names):
+            return certificate
+    return None
+
+
+def presented(certificates: Certificates, conf: Conf) -> tuple[Certificate, ...]:
+    """The certificates that nginx presents: the server's, and those of ENABLE_SSL_SNI where that is on."""
+    server = () if certificates.server is None else (certificates.server,)
+    return (*server, *certificates.sni) if conf.yes("ENABLE_SSL_SNI") else server

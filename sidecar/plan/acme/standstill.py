@@ -1,0 +1,128 @@
+"""Whether this mailcow stands still: nothing being started, updated or removed; pure."""
+
+from sidecar.observed import Container, Fact, FactKind, Issuer, Memory, Observed, Project, Seen, Unseen
+from sidecar.observed.notice import Level, Notice
+from sidecar.observed.words import day, span
+from sidecar.plan.acme.script import SLEEPS
+
+GIVES_UP_AFTER_S = 1_800
+"""A container that stays unsettled for this long stops blocking."""
+
+STOPPED_S = 300.0
+"""For how long a container that is needed may not run before a person is told: an update takes minutes."""
+NEEDED = ("acme-mailcow", "nginx-mailcow")
+
+
+def unsettled(project: Project, memory: Memory, now: float, settle: float) -> dict[str, str]:
+    """What is unsettled at each service, by service; the sidecar's own container does not count."""
+    found: dict[str, str] = {}
+    for container in project.containers:
+        if not container.own and (reason := _unsettled(container, now, settle)):
+            found[container.service] = reason
+    there = {container.service for container in project.containers}
+    found.update(dict.fromkeys(memory.services.union(NEEDED) - there, "its container is gone"))
+    return found
+
+
+def _unsettled(container: Container, now: float, settle: float) -> str | None:
+    if container.state != "running":
+        return f"it is {container.state}"
+    if now - container.started_at < settle:
+        return f"it was started less than {span(settle)} ago"
+    return None
+
+
+def ignored(observed: Observed, settle: float) -> tuple[Notice, ...]:
+    """What is told of containers that have been unsettled for so long that they no longer block."""
+    if not isinstance(observed.project, Seen):
+        return ()
+    found = unsettled(observed.project.value, observed.memory, observed.now, settle)
+    return tuple(
+        Notice(
+            Level.WARNING,
+            "container.unsettled",
+            service,
+            f"{service} has not been running steadily for half an hour; acme-mailcow no longer waits for it",
+            f"see: docker compose logs --tail=50 {service}",
+        )
+        for service in sorted(found)
+        if service not in NEEDED and not _blocks(observed, service)
+    )
+
+
+def stopped(observed: Observed) -> tuple[Notice, ...]:
+    """What a person is told of a container that is needed and does not run, where nobody seems to be about to start it."""
+    if isinstance(observed.project, Unseen):
+        return ()
+    notices: list[Notice] = []
+    for service in NEEDED:
+        container = observed.project.value.service(service)
+        since = observed.memory.since.get(Fact(FactKind.UNSETTLED, service), observed.now)
+        running = container is not None and container.state == "running"
+        if (
+            running
+            or observed.now - since < STOPPED_S
+            or (service == "acme-mailcow" and not _orders(observed))
+        ):
+            continue
+        state = f"is not running: it is {container.state}" if container else "has no container"
+        todo = f"in the mailcow directory: docker compose up -d {service}"
+        if container:
+            todo += f"; if it stops again: docker compose logs --tail=50 {service}"
+        notices.append(
+            Notice(
+                Level.ERROR,
+                "container.stopped",
+                service,
+                f"{service} {state}; {_lacks(observed, service)}",
+                todo,
+            )
+        )
+    return tuple(notices)
+
+
+def _orders(observed: Observed) -> bool:
+    """Whether the certificate comes from acme-mailcow, as far as was seen."""
+    if isinstance(observed.conf, Seen) and observed.conf.value.yes("SKIP_LETS_ENCRYPT"):
+        return False
+    server = observed.certificates.value.server if isinstance(observed.certificates, Seen) else None
+    return server is None or server.issuer is not Issuer.OTHER
+
+
+def _lacks(observed: Observed, service: str) -> str:
+    if service == "nginx-mailcow":
+        return "no sender can fetch a policy"
+    server = observed.certificates.value.server if isinstance(observed.certificates, Seen) else None
+    ends = f", and the one there is ends {day(server.not_after)}" if server else ""
+    return f"no certificate is ordered or renewed{ends}"
+
+
+def _blocks(observed: Observed, service: str) -> bool:
+    return service in NEEDED or observed.memory.true_for(Fact(FactKind.UNSETTLED, service)) < GIVES_UP_AFTER_S
+
+
+def blocked(observed: Observed, settle: float) -> tuple[str, float | None] | None:
+    """Why acme-mailcow may not be touched now, and when to look again; None where it may."""
+    if isinstance(observed.project, Unseen):
+        return observed.project.reason, None
+    project = observed.project.value
+    for service in NEEDED:
+        container = project.service(service)
+        if container is None:
+            return f"there is no container of {service}", None
+        if container.state != "running":
+            return f"{service} is not running: it is {container.state}", None
+    for service, reason in unsettled(project, observed.memory, observed.now, settle).items():
+        if _blocks(observed, service):
+            return f"mailcow is being started or updated: {service}: {reason}", observed.now + max(settle, 5)
+    return _at_work(project)
+
+
+def _at_work(project: Project) -> tuple[str, float | None] | None:
+    match project.acme_sleep:
+        case Unseen(reason):
+            return f"it is not known whether acme-mailcow is at work: {reason}", None
+        case Seen(str(argument)) if argument in SLEEPS:
+            return None
+        case _:
+            return "acme-mailcow is at work: stopped now, it could leave nginx with the old certificate", None

@@ -1,0 +1,173 @@
+"""The two SAN settings of mailcow.conf: which entries go in and which come out; pure.
+
+Rule for every editor: an entry that the sidecar did not add is never taken out, and nothing is taken out for
+an answer that is missing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+from sidecar.formats.domain_name import policy_host
+from sidecar.formats.dotenv import ListEdit, has_comment, has_spaces, has_trailing_spaces, items
+from sidecar.formats.mtasts_policy import Mode, policy_of
+from sidecar.observed import Backend, Conf, ConfEntry, ConfEvent, DomainList, Mailcow, Observed, Seen
+from sidecar.observed.notice import Level, Notice
+from sidecar.observed.words import some
+from sidecar.plan.acme.names import with_policy
+from sidecar.plan.actions import EditConf, Held, Plan
+from sidecar.settings import Settings
+
+SAN = "ADDITIONAL_SAN"
+SERVER_NAMES = "ADDITIONAL_SERVER_NAMES"
+KEYS = (SAN, SERVER_NAMES)
+WILDCARD = "mta-sts.*"
+INSISTING_S = 3_600
+"""Taken out twice within this many seconds: the administrator means it."""
+
+
+Entries: TypeAlias = Mapping[str, tuple[str, ...]]
+"""By key."""
+NO_ENTRIES: Entries = {SAN: (), SERVER_NAMES: ()}
+
+
+def wanted_entries(observed: Observed, settings: Settings, mailcow: Mailcow, listed: DomainList) -> Entries:
+    """The entries each key should have, besides what the administrator has there."""
+    domains = [d.name for d in listed.domains if d.receives and settings.manages(d.name)]
+    if mailcow.names_follow_policies:
+        active = with_policy(observed)
+        domains = [name for name in domains if name in active and not _leaving(observed, name)]
+    targets = frozenset(domains)
+    aliases = [
+        a.name for a in listed.aliases if a.active and a.target in targets and settings.manages(a.name)
+    ]
+    return _entries(mailcow, observed, domains, aliases)
+
+
+def kept_entries(observed: Observed, settings: Settings, mailcow: Mailcow, listed: DomainList) -> Entries:
+    """The entries that stay where they are, though not wanted: of names that are left alone, or still served a policy."""
+    active = with_policy(observed) if mailcow.names_follow_policies else frozenset()
+    domains = [
+        d.name for d in listed.domains if d.name in active or (d.receives and not settings.manages(d.name))
+    ]
+    targets = frozenset(domains)
+    aliases = [
+        a.name for a in listed.aliases if a.active and (a.target in targets or not settings.manages(a.name))
+    ]
+    return _entries(mailcow, observed, domains, aliases)
+
+
+def _entries(mailcow: Mailcow, observed: Observed, domains: Sequence[str], aliases: Sequence[str]) -> Entries:
+    """What these domains and alias domains need on this mailcow."""
+    conf = observed.conf.value if isinstance(observed.conf, Seen) else Conf({})
+    if mailcow.backend is Backend.NATIVE and conf.yes("AUTODISCOVER_SAN", default="y"):
+        return NO_ENTRIES
+    alias_names = tuple(policy_host(name) for name in aliases) if mailcow.serves_alias_domains else ()
+    if mailcow.names_follow_policies:
+        return {SAN: (*(policy_host(name) for name in domains), *alias_names), SERVER_NAMES: ()}
+    wildcard = (WILDCARD,) if domains else ()
+    return {SAN: (*wildcard, *alias_names), SERVER_NAMES: wildcard}
+
+
+def _leaving(observed: Observed, domain: str) -> bool:
+    served = observed.served_of(domain)
+    policy = policy_of(served.value.text) if isinstance(served, Seen) else None
+    return policy is not None and policy.mode is Mode.NONE
+
+
+def plan_entries(conf: Conf, observed: Observed, wanted: Entries, kept: Entries = NO_ENTRIES) -> Plan:
+    """One edit of the file at most, for both keys; what is `kept` is not put there, and not taken out."""
+    edits: dict[str, ListEdit] = {}
+    reasons: dict[str, str] = {}
+    notices: list[Notice] = []
+    for key in KEYS:
+        value = conf.values.get(key, "")
+        there = {entry.lower() for entry in items(value)}
+        needed = {entry.lower() for entry in (*wanted[key], *kept[key])}
+        history = [event for event in observed.memory.conf if event.key == key]
+        missing = [entry for entry in wanted[key] if entry.lower() not in there]
+        refused = [entry for entry in missing if taken_out_for_good(history, entry)]
+        add = tuple(entry for entry in missing if entry not in refused)
+        remove = tuple(e for e in sorted(added_by_us(history)) if e in there and e not in needed)
+        if refused:
+            notices.append(_stays_out(key, refused))
+        if has_comment(value):
+            notices.append(_commented(key, value))
+            continue
+        untidy = _untidy(key, value)
+        if untidy is not None:
+            notices.append(untidy)
+        if add or remove or untidy is not None:
+            edits[key] = ListEdit(add, remove)
+            reasons[key] = "; ".join(_why(key, value, edits[key]))
+    if not edits:
+        return Plan(notices=tuple(notices))
+    action = EditConf(edits, "; ".join(reasons.values()), reasons)
+    if conf.locked is not None:
+        notices.append(
+            Notice(
+                Level.ERROR, "conf.locked", "mailcow.conf", f"mailcow.conf cannot be written: {conf.locked}"
+            )
+        )
+        return Plan(held=(Held(action, conf.locked),), notices=tuple(notices))
+    return Plan((action,), notices=tuple(notices))
+
+
+def added_by_us(history: Sequence[ConfEntry]) -> frozenset[str]:
+    """The entries (lower-case) of one key that are in the file because the sidecar put them there."""
+    last: dict[str, ConfEvent] = {event.entry.lower(): event.event for event in history}
+    return frozenset(e for e, what in last.items() if what in {ConfEvent.INTENDED, ConfEvent.ADDED})
+
+
+def taken_out_for_good(history: Sequence[ConfEntry], entry: str) -> bool:
+    """Whether somebody else took the entry out twice within an hour, and nobody put it back since."""
+    events = [event for event in history if event.entry.lower() == entry.lower()]
+    times = [event.at for event in events if event.event is ConfEvent.TAKEN_OUT]
+    if len(times) < 2 or times[-1] - times[-2] > INSISTING_S:
+        return False
+    return events[-1].event is ConfEvent.TAKEN_OUT
+
+
+def _stays_out(key: str, entries: Sequence[str]) -> Notice:
+    return Notice(
+        Level.WARNING,
+        "conf.stays_out",
+        key,
+        f"{some(entries)} was taken out of {key} twice within an hour, so it stays out: "
+        "the certificate will lack these names",
+        f"to have it back, add it to {key} in mailcow.conf yourself",
+    )
+
+
+def _why(key: str, value: str, edit: ListEdit) -> Iterator[str]:
+    if edit.add:
+        yield f"{key} lacks {some(edit.add)}"
+    if edit.remove:
+        yield f"{key} no longer needs {some(edit.remove)}, which the sidecar had added"
+    if has_spaces(value):
+        yield f"{key} has spaces, where mailcow splits on commas only"
+    elif key == SAN and has_trailing_spaces(value):
+        yield f"{key} has spaces before a comma, which mailcow does not take out"
+
+
+def _untidy(key: str, value: str) -> Notice | None:
+    """What mailcow does not read as it was meant, and the sidecar repairs."""
+    if has_spaces(value):
+        told = "is separated by spaces, and mailcow takes it for one name: the sidecar puts commas there"
+    elif key == SAN and has_trailing_spaces(value):
+        # In ADDITIONAL_SERVER_NAMES it does no harm: nginx separates names by white space.
+        told = (
+            "has spaces before a comma, and mailcow takes `prefix.* ` for a name: the sidecar takes them out"
+        )
+    else:
+        return None
+    return Notice(Level.WARNING, "conf.spaces", key, f"{key}={value} {told}")
+
+
+def _commented(key: str, value: str) -> Notice:
+    return Notice(
+        Level.WARNING,
+        "conf.comment",
+        key,
+        f"{key}={value} has a # that Compose takes for a part of the list, so the sidecar leaves it as it is",
+        f"put a space before the # of {key} in mailcow.conf where a comment is meant; take it out otherwise",
+    )

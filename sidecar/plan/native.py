@@ -1,0 +1,126 @@
+"""The native generation: from what each domain should be served to writes of its row; pure.
+
+Rule for every editor: a row is touched only where the served text was *seen*, and only where it is ours or
+handed over. An alias domain never gets a row.
+"""
+
+from sidecar.formats.domain_name import to_unicode
+from sidecar.formats.mtasts_policy import Policy, differences, policy_of, render
+from sidecar.observed import DomainList, Observed, PolicyMemory, Seen
+from sidecar.observed.notice import Level, Notice
+from sidecar.observed.words import day
+from sidecar.plan.actions import Action, AddPolicy, AdoptSame, EditPolicy, Held, Plan, SwitchOff
+from sidecar.plan.desired import Wanted
+from sidecar.plan.ownership import Whose, held_for, last_written, whose
+from sidecar.settings import Settings
+
+
+def plan_native(observed: Observed, settings: Settings, wanted: dict[str, Wanted]) -> Plan:
+    """One action at most for each domain."""
+    plan = Plan()
+    actions: list[Action] = []
+    held: list[Held] = []
+    notices: list[Notice] = []
+    for domain, wish in wanted.items():
+        served = observed.served_of(domain)
+        notices += wish.notices
+        if not isinstance(served, Seen):
+            continue
+        adopted = settings.for_domain(domain).adopt or domain in observed.memory.adopt
+        step = _step(domain, served.value.text, wish, observed.memory.policy(domain), adopted=adopted)
+        match step:
+            case None:
+                pass
+            case Held():
+                held.append(step)
+                notices.append(_foreign(step))
+            case _:
+                actions.append(step)
+    return plan + Plan(tuple(actions), tuple(held), tuple(notices))
+
+
+def _step(
+    domain: str, text: str | None, wish: Wanted, memory: PolicyMemory, *, adopted: bool
+) -> Action | Held | None:
+    owner = whose(text, memory)
+    if wish.policy is None:
+        switch_off = SwitchOff(domain, wish.reason)
+        if text is None:
+            return None
+        return (
+            switch_off
+            if owner is Whose.OURS or adopted
+            else Held(switch_off, "the policy is not the sidecar's own")
+        )
+    served = policy_of(text)
+    if served is not None and owner is Whose.PERSONS and wish.asked_for(served):
+        return AdoptSame(domain, text or "", "it already says what the sidecar would write")
+    if served is not None and served.same_as(wish.policy) and (owner is Whose.OURS or adopted):
+        return None if owner is Whose.OURS else AdoptSame(domain, text or "", "handed over")
+    match owner:
+        case Whose.NOBODYS:
+            return _first(domain, wish.policy, wish.reason, memory)
+        case Whose.PERSONS if not adopted:
+            edit = EditPolicy(domain, wish.policy, wish.reason)
+            return Held(edit, f"a person's policy: {_difference(text, wish, memory)}")
+        case _:
+            return EditPolicy(
+                domain, wish.policy, f"{wish.reason}; served: {_difference(text, wish, memory)}"
+            )
+
+
+def _first(domain: str, policy: Policy, reason: str, memory: PolicyMemory) -> Action:
+    """A row that the sidecar itself switched off is still there; another domain without a policy has none."""
+    last = last_written(memory)
+    if last is not None and last.text is None:
+        return EditPolicy(domain, policy, f"{reason}; it was switched off")
+    return AddPolicy(domain, policy, f"the domain has no policy; {reason}")
+
+
+def _difference(text: str | None, wish: Wanted, memory: PolicyMemory) -> str:
+    if text is None:
+        return memory.refused or "nothing"
+    served = policy_of(text)
+    if served is None:
+        return "a text that is no policy"
+    return ", ".join(differences(served, wish.policy)) if wish.policy else "it would be switched off"
+
+
+def _foreign(held: Held) -> Notice:
+    action = held.action
+    domain = action.domain if isinstance(action, EditPolicy | SwitchOff) else ""
+    return Notice(
+        Level.WARNING,
+        "policy.foreign",
+        domain,
+        f"the policy of {to_unicode(domain)} is left alone: {held.reason}",
+        f"to hand it to the sidecar: sidecar adopt {to_unicode(domain)}",
+    )
+
+
+def gone_domains(observed: Observed, listed: DomainList) -> tuple[Notice, ...]:
+    """Domains deleted in mailcow whose policy senders may still apply: the row is gone with the domain."""
+    names = {domain.name for domain in listed.domains} | {alias.name for alias in listed.aliases}
+    notices: list[Notice] = []
+    for key, memory in observed.memory.policies.items():
+        if key in names or key == "*" or not memory.writes:
+            continue
+        left = held_for(observed.memory, key, 0)
+        if left > 0:
+            notices.append(
+                Notice(
+                    Level.WARNING,
+                    "domain.gone",
+                    key,
+                    f"{to_unicode(key)} was deleted in mailcow and its policy with it; "
+                    f"senders may apply the policy in enforce that they hold until {day(observed.now + left)}",
+                    "until then keep every MX of the domain on a host that its last policy names",
+                    passing=True,
+                )
+            )
+    return tuple(notices)
+
+
+def text_of(action: AddPolicy | EditPolicy | SwitchOff) -> str | None:
+    """The text that the domain is served once the action is done; None when nothing is."""
+    return None if isinstance(action, SwitchOff) else render(action.policy)

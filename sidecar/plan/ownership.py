@@ -1,0 +1,122 @@
+"""Whose a served policy is, and for how long senders may still hold one; pure.
+
+Rule for every editor: where nothing is remembered, the answer is the careful one. A person's text is never
+taken for ours because it looks like one of ours that was looser.
+"""
+
+from collections.abc import Iterator
+from enum import Enum, auto
+from itertools import takewhile
+
+from sidecar.formats.mtasts_policy import Mode, Policy, loosenings, policy_of
+from sidecar.observed import FILE, Memory, PolicyMemory, Write
+from sidecar.observed.spans import ended_ago
+
+LEAST_ASSUMED_MAX_AGE = 604_800
+"""Seconds; assumed as an earlier max_age where nothing is known of the time before."""
+
+
+class Whose(Enum):
+    """Whose the policy is that mailcow serves."""
+
+    NOBODYS = auto()
+    OURS = auto()
+    PERSONS = auto()
+
+
+def whose(text: str | None, memory: PolicyMemory) -> Whose:
+    """Whose `text` is (None: nothing is served).
+
+    Ours is what the sidecar wrote last, an intent since then whose outcome is unknown, and an earlier one that is
+    not looser than the last: a restored backup, for instance. An earlier, looser one is a person's doing.
+    """
+    if memory.refused is not None:
+        return Whose.PERSONS
+    if text is None:
+        return Whose.NOBODYS
+    done = [write for write in memory.writes if write.done]
+    # What was meant before the last write that was done was overtaken by it: only a person brings that back.
+    since = list(takewhile(lambda write: not write.done, reversed(memory.writes)))
+    candidates = [write for write in since if write.done is None] + done[-1:]
+    if any(_same(text, write) for write in candidates):
+        return Whose.OURS
+    last = policy_of(done[-1].text) if done else None
+    served = policy_of(text)
+    if last is not None and served is not None and any(_same(text, write) for write in done):
+        return Whose.PERSONS if loosenings(last, served) else Whose.OURS
+    return Whose.PERSONS
+
+
+def last_written(memory: PolicyMemory) -> Write | None:
+    """The last write that was done, or whose outcome is unknown."""
+    return next((write for write in reversed(memory.writes) if write.done is not False), None)
+
+
+def _same(text: str, write: Write) -> bool:
+    if write.text is None:
+        return False
+    if text == write.text:
+        return True
+    served, written = policy_of(text), policy_of(write.text)
+    return served is not None and written is not None and served.same_as(written)
+
+
+def held_by_senders_for(memory: PolicyMemory, counted: float, assumed_max_age: int) -> float:
+    """For how many seconds yet a sender may apply a cached policy in enforce (RFC 8461 §3.3, §5.1).
+
+    `counted` is `Memory.counted`. 0 where none can: the whole history is known and no enforce is in it, or all
+    have run out. A policy that was there before the sidecar looked first may have been in enforce the day before; so
+    may one that was never looked at.
+    """
+    if not memory.spans:
+        return float(assumed_max_age)
+    first = memory.spans[0]
+    left = 0.0 if first.text is None else assumed_max_age - (counted - first.begun)
+    for span in memory.spans:
+        policy = policy_of(span.text)
+        if policy is not None and policy.mode is Mode.ENFORCE:
+            left = max(left, policy.max_age - ended_ago(span, counted))
+    return max(0.0, left)
+
+
+def still_held(memory: Memory, key: str) -> Iterator[tuple[Policy, int]]:
+    """The policies that senders may still apply in enforce, as `held_for` has it, each with its max_age.
+
+    What was there before the sidecar looked first may have been in enforce the day before, with the same mx.
+    """
+    for one in _memories(memory, key):
+        for span in one.spans:
+            policy = policy_of(span.text)
+            if policy is None:
+                continue
+            if policy.mode is Mode.ENFORCE and ended_ago(span, memory.counted) < policy.max_age:
+                yield policy, policy.max_age
+            elif span is one.spans[0]:
+                assumed = max(policy.max_age, LEAST_ASSUMED_MAX_AGE)
+                if memory.counted - span.begun < assumed:
+                    yield policy, assumed
+
+
+def held_for(memory: Memory, key: str, assumed_max_age: int) -> float:
+    """As `held_by_senders_for`, for a domain or for all that the one file serves (`FILE`), on either generation.
+
+    A domain's policy was in the one file as long as this mailcow was of the file generation; and a mailcow that was
+    set back to it served each domain its own before.
+    """
+    return max(held_by_senders_for(one, memory.counted, assumed_max_age) for one in _memories(memory, key))
+
+
+def _memories(memory: Memory, key: str) -> list[PolicyMemory]:
+    others = memory.policies.keys() if key == FILE else {FILE}
+    more = [memory.policy(other) for other in others if other != key]
+    return [memory.policy(key), *(one for one in more if one.spans)]
+
+
+def longest_max_age(memory: PolicyMemory, configured: int) -> int:
+    """The longest max_age (seconds) that senders may have been told, by what is remembered and configured."""
+    served = [p.max_age for span in memory.spans if (p := policy_of(span.text)) is not None]
+    return max([configured, LEAST_ASSUMED_MAX_AGE if _history_unknown(memory) else 0, *served])
+
+
+def _history_unknown(memory: PolicyMemory) -> bool:
+    return not memory.spans or memory.spans[0].text is not None

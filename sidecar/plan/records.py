@@ -1,0 +1,347 @@
+"""The DNS records that each domain needs for MTA-STS and TLSRPT, and how the DNS stands to them; pure.
+
+Rule for every editor: what could not be looked up is UNKNOWN, never missing. The `_mta-sts` record is given
+only once the policy is served (RFC 8461 §2.2: the policy first, the id after). How records are written is in
+`zonefile`.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sidecar.formats import tlsrpt_record as tlsrpt
+from sidecar.formats.domain_name import policy_host
+from sidecar.formats.mtasts_policy import policy_of
+from sidecar.formats.txt_fields import begins
+from sidecar.observed import (
+    FILE,
+    Addresses,
+    Backend,
+    Certificate,
+    Conf,
+    Dns,
+    Domain,
+    DomainList,
+    Kind,
+    Mailcow,
+    Observed,
+    Question,
+    Seen,
+    Txt,
+    Unseen,
+)
+from sidecar.plan import policy_ids as policyid
+from sidecar.plan.acme.names import scene
+from sidecar.plan.acme.script import held_in_certificate
+from sidecar.settings import CONFIG, Settings
+
+SETTING_UP_TTL = 120
+SETTLED_TTL = 3_600
+"""Seconds."""
+
+
+class Standing(StrEnum):
+    """How the DNS stands to a record."""
+
+    PRESENT = "present"
+    MISSING = "missing"
+    DIFFERENT = "different"
+    UNKNOWN = "unknown"
+    """The DNS gave no answer, or it is not known what should be there."""
+    NOT_YET = "not yet"
+    """It follows once the policy is served."""
+    NOT_SET = "not set"
+    """The settings do not say what should be there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A DNS record; names are A-labels without a final dot, `value` is a name or the text of a TXT record."""
+
+    owner: str
+    type: str
+    """CNAME or TXT."""
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One record of a domain: what it should be (None: nothing can be said yet, see `note`), and what is there."""
+
+    owner: str
+    record: Record | None
+    standing: Standing
+    note: str = ""
+    found: str = ""
+    """What the DNS has instead, or why it gave no answer."""
+
+    @property
+    def early(self) -> bool:
+        """Whether it is better published later, as `note` says."""
+        return self.standing is Standing.MISSING and bool(self.note)
+
+    @property
+    def lacking(self) -> bool:
+        """Whether somebody has to publish something now."""
+        return self.standing in {Standing.MISSING, Standing.DIFFERENT} and not self.early
+
+
+@dataclass(frozen=True, slots=True)
+class MailDomain:
+    """A domain or alias domain that senders may ask a policy of; `target` is given for an alias domain."""
+
+    name: str
+    target: str | None = None
+    leaving: bool = False
+    """Takes no mail here any more, or is taken out of MTA-STS, but is still served a policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class DomainRecords:
+    """The records of one domain."""
+
+    domain: MailDomain
+    host: Need
+    """mta-sts: where senders fetch the policy."""
+    id: Need
+    """_mta-sts: tells senders that there is a policy, and when there is another."""
+    report: Need
+    """_smtp._tls: where senders send reports."""
+
+    @property
+    def needs(self) -> tuple[Need, Need, Need]:
+        """All of them, in the order in which they are set up."""
+        return self.host, self.id, self.report
+
+    @property
+    def ttl(self) -> int:
+        """Seconds: short while the domain is being set up, so that a mistake does not stay for long."""
+        settled = {Standing.PRESENT, Standing.NOT_SET}
+        return SETTLED_TTL if all(need.standing in settled for need in self.needs) else SETTING_UP_TTL
+
+
+# --- which domains ---------------------------------------------------------------------------------------
+
+
+def mail_domains(observed: Observed, settings: Settings) -> tuple[MailDomain, ...]:
+    """Those that need records: managed ones that take mail here or are still served a policy, and their alias domains."""
+    if not isinstance(observed.domains, Seen):
+        return ()
+    listed = observed.domains.value
+    found = {
+        domain.name: MailDomain(domain.name, leaving=not stays)
+        for domain in listed.domains
+        if settings.manages(domain.name)
+        if (stays := domain.receives and not retired(observed, domain.name))
+        or _still_served(observed, domain)
+    }
+    aliases = [
+        MailDomain(alias.name, alias.target, found[alias.target].leaving)
+        for alias in listed.aliases
+        if alias.active and alias.target in found and settings.manages(alias.name)
+    ]
+    return tuple(sorted((*found.values(), *aliases), key=lambda domain: domain.name))
+
+
+def retired(observed: Observed, name: str) -> bool:
+    """Whether a person takes the domain out of MTA-STS (`sidecar retire`)."""
+    return bool(observed.memory.retired & {name, FILE})
+
+
+def _still_served(observed: Observed, domain: Domain) -> bool:
+    """A row of its own keeps a domain in the list; the file, which is served under any name, only one with mail here."""
+    served = policyid.served_to(observed, domain.name)
+    by_file = isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE
+    return isinstance(served, Seen) and served.value.text is not None and (domain.receives or not by_file)
+
+
+def host_domain(hostname: str, names: Iterable[str]) -> str | None:
+    """The longest of `names` that MAILCOW_HOSTNAME lies under; None where there is none."""
+    over = [name for name in names if hostname == name or hostname.endswith(f".{name}")]
+    return max(over, key=len, default=None)
+
+
+def unknown_names(listed: DomainList, names: Collection[str]) -> list[str]:
+    """Those of `names` that are no domain of this mailcow."""
+    known = {domain.name for domain in listed.domains} | {alias.name for alias in listed.aliases}
+    return [name for name in names if name not in known]
+
+
+def questions(hostname: str, names: Iterable[str]) -> frozenset[Question]:
+    """All that has to be asked of the DNS to judge the records of these domains, shared ones too."""
+    asked = {Question(Kind.ADDRESSES, hostname)}
+    for name in names:
+        asked.add(Question(Kind.ADDRESSES, policy_host(name)))
+        asked |= {Question(Kind.TXT, owner) for owner in (_id_owner(name), _report_owner(name))}
+    return frozenset(asked)
+
+
+def _id_owner(domain: str) -> str:
+    return f"_mta-sts.{domain}"
+
+
+def _report_owner(domain: str) -> str:
+    return f"_smtp._tls.{domain}"
+
+
+# --- which records ---------------------------------------------------------------------------------------
+
+
+def shares_by_default(mailcow: Mailcow) -> bool:
+    """Whether domains point to the records of the host's domain: one file has one id, while native ids differ."""
+    return mailcow.backend is Backend.FILE
+
+
+def needed(
+    observed: Observed,
+    settings: Settings,
+    domains: Sequence[MailDomain],
+    *,
+    shared: bool | None = None,
+    id_trouble: Callable[[str], str | None] = lambda _: None,
+) -> tuple[DomainRecords, ...]:
+    """The records of these domains; none where mailcow or mailcow.conf were not seen.
+
+    `shared` None: as the generation has it by default. `id_trouble` tells why the id of a domain is not known.
+    """
+    match observed.mailcow, observed.conf:
+        case Seen(mailcow), Seen(conf) if conf.hostname:
+            names = [domain.name for domain in mail_domains(observed, settings)]
+            share = shares_by_default(mailcow) if shared is None else shared
+            shared_by = host_domain(conf.hostname, names) if share else None
+            found = scene(observed)
+            presented = None if isinstance(found, str) else found.presented
+            judge = _Judge(observed, settings, conf, shared_by, presented, id_trouble)
+            return tuple(judge.of(domain) for domain in domains)
+        case _:
+            return ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    observed: Observed
+    settings: Settings
+    conf: Conf
+    shared_by: str | None
+    presented: tuple[Certificate, ...] | None
+    """The certificates, None where they were not seen."""
+    id_trouble: Callable[[str], str | None]
+
+    @property
+    def dns(self) -> Dns:
+        return self.observed.dns
+
+    def of(self, domain: MailDomain) -> DomainRecords:
+        return DomainRecords(domain, self._host(domain.name), self._id(domain), self._report(domain.name))
+
+    def _host(self, name: str) -> Need:
+        owner, hostname = policy_host(name), self.conf.hostname
+        if owner == hostname:
+            return Need(owner, None, Standing.PRESENT, "this is mailcow's own host name (MAILCOW_HOSTNAME)")
+        record = Record(owner, "CNAME", hostname)
+        seen, own = self.dns.addresses_of(owner), self.dns.addresses_of(hostname)
+        if isinstance(seen, Unseen):
+            return Need(owner, record, Standing.UNKNOWN, found=seen.reason)
+        there = seen.value
+        if there.cname is None and not there.addresses:
+            return Need(owner, record, Standing.MISSING)
+        if there.cname == hostname or (there.addresses and self.conf.yes("SKIP_IP_CHECK")):
+            return Need(owner, record, Standing.PRESENT)
+        if isinstance(own, Unseen):
+            return Need(owner, record, Standing.UNKNOWN, found=own.reason)
+        # the end of a chain of aliases is what is told: of the host's own, too
+        if _leads_to(there, own.value):
+            return Need(owner, record, Standing.PRESENT)
+        return Need(owner, record, Standing.DIFFERENT, found=_addresses(there))
+
+    def _id(self, domain: MailDomain) -> Need:
+        owner = _id_owner(domain.name)
+        served = policyid.served_to(self.observed, domain.name, domain.target)
+        if isinstance(served, Unseen):
+            note = f"it is not known whether a policy is served: {served.reason}"
+            return Need(owner, None, Standing.UNKNOWN, note)
+        if policy_of(served.value.text) is None:
+            return Need(owner, None, Standing.NOT_YET, self._why_not_yet(domain))
+        note = self._before_publishing(domain.name)
+        wanted = policyid.current(self.observed, domain.name, domain.target)
+        if self.shared_by is not None and domain.name != self.shared_by:
+            record = Record(owner, "CNAME", _id_owner(self.shared_by))
+        elif wanted is not None:
+            record = Record(owner, "TXT", policyid.record_of(wanted))
+        else:
+            why = self.id_trouble(domain.target or domain.name) or "it was not read yet"
+            note = f"the policy id is not known ({why}); mailcow's own DNS check of the domain shows it"
+            return Need(owner, None, Standing.UNKNOWN, note)
+        return self._published(record, note, lambda txt: wanted is not None and _tells_id(txt, wanted))
+
+    def _why_not_yet(self, domain: MailDomain) -> str:
+        if domain.target is not None and not _serves_aliases(self.observed):
+            return "this mailcow serves no policy for an alias domain; 2026-01 and later do"
+        return "follows once the policy is served"
+
+    def _before_publishing(self, name: str) -> str:
+        if self.presented is None or held_in_certificate(self.presented, policy_host(name)) is not None:
+            return ""
+        return f"to be published once {policy_host(name)} is in the certificate, not before"
+
+    def _report(self, name: str) -> Need:
+        owner, rua = _report_owner(name), self.settings.tls_report
+        if rua is None:
+            seen = self.dns.txt_of(owner)
+            if isinstance(seen, Seen) and _report_record(seen.value) is not None:
+                return Need(owner, None, Standing.PRESENT, "the DNS has one; the settings name no address")
+            note = f"set `tls_report` in {CONFIG} to the address that senders' reports go to"
+            return Need(owner, None, Standing.NOT_SET, note)
+        if self.shared_by is not None and name != self.shared_by:
+            record = Record(owner, "CNAME", _report_owner(self.shared_by))
+        else:
+            record = Record(owner, "TXT", f"v=TLSRPTv1; rua={rua}")
+        return self._published(record, "", lambda txt: rua in (_report_record(txt) or ()))
+
+    def _published(self, record: Record, note: str, right: Callable[[Txt], bool]) -> Need:
+        """Right is also a record that tells senders the same in another way."""
+        seen = self.dns.txt_of(record.owner)
+        if isinstance(seen, Unseen):
+            return Need(record.owner, record, Standing.UNKNOWN, note, seen.reason)
+        if right(seen.value) or (record.type == "CNAME" and self._is_alias(seen.value, record.value)):
+            return Need(record.owner, record, Standing.PRESENT)
+        if not seen.value.strings and seen.value.cname is None:
+            return Need(record.owner, record, Standing.MISSING, note)
+        return Need(record.owner, record, Standing.DIFFERENT, note, _texts(seen.value))
+
+    def _is_alias(self, there: Txt, target: str) -> bool:
+        end = self.dns.txt_of(target)
+        ends = {target, end.value.cname} if isinstance(end, Seen) else {target}
+        return there.cname is not None and there.cname in ends
+
+
+def _serves_aliases(observed: Observed) -> bool:
+    return isinstance(observed.mailcow, Seen) and observed.mailcow.value.serves_alias_domains
+
+
+def _leads_to(there: Addresses, own: Addresses) -> bool:
+    if there.cname is not None and there.cname == own.cname:
+        return True
+    return bool(there.addresses) and there.addresses <= own.addresses
+
+
+def _tells_id(txt: Txt, wanted: str) -> bool:
+    return policyid.published(txt.strings) == wanted
+
+
+def _report_record(txt: Txt) -> tuple[str, ...] | None:
+    """The destinations in the one TLSRPT record (RFC 8460 §3); None where there is not exactly one right one."""
+    records = [text.encode("iso8859-1", "replace") for text in txt.strings]
+    candidates = [data for data in records if begins(data, tlsrpt.VERSION)]
+    found = tlsrpt.parse(candidates[0]) if len(candidates) == 1 else None
+    return found.rua if isinstance(found, tlsrpt.Record) else None
+
+
+def _addresses(there: Addresses) -> str:
+    alias = [f"CNAME {there.cname}"] if there.cname is not None else []
+    return ", ".join([*alias, *sorted(there.addresses)])
+
+
+def _texts(there: Txt) -> str:
+    alias = [f"CNAME {there.cname}"] if there.cname is not None else []
+    return ", ".join([*alias, *(f'TXT "{text}"' for text in there.strings)])

@@ -1,0 +1,303 @@
+"""What a look at the world teaches: from the memory before and what was seen now to the memory after; pure.
+
+Rule for every editor: an `Unseen` teaches nothing. A fact ends only when it is seen not to be so.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from sidecar.formats.dotenv import items
+from sidecar.formats.mtasts_policy import matches, policy_of
+from sidecar.observed import (
+    FILE,
+    NOT_ASKED,
+    Backend,
+    ConfEntry,
+    ConfEvent,
+    Dns,
+    DomainList,
+    Doubt,
+    Fact,
+    FactKind,
+    Mailcow,
+    Memory,
+    Observed,
+    PolicyFile,
+    Restart,
+    Seen,
+)
+from sidecar.observed.notice import Level, Notice
+from sidecar.observed.spans import ended, seen_served
+from sidecar.observed.words import some
+from sidecar.plan.acme.check import AcmeWays, address_trouble
+from sidecar.plan.acme.names import missing_names, our_names, scene
+from sidecar.plan.acme.script import FAILED_SLEEPS, SLEEPS
+from sidecar.plan.acme.standstill import unsettled
+from sidecar.plan.conf_entries import KEYS
+from sidecar.plan.desired import alias_names, managed, served_too, unmatched_subject
+from sidecar.plan.policy_ids import with_id
+from sidecar.settings import Intervals, Settings
+
+
+def believe(
+    memory: Memory, answer: Seen[DomainList], intervals: Intervals
+) -> tuple[Seen[DomainList], Memory, tuple[Notice, ...]]:
+    """The list to go by, for a new whole answer.
+
+    That all or more than half of what was known is lost is believed only once the same was lost for a number of
+    answers over a set time; until then it counts beside what the answer does say.
+    """
+    known = memory.believed
+    if known is None or not _lost_most(known, answer.value):
+        return answer, _believing(memory, answer.value), ()
+    missing = _missing(known, answer.value)
+    fingerprint = hashlib.sha256(repr(missing).encode()).hexdigest()
+    before = memory.doubt
+    doubt = (
+        replace(before, polls=before.polls + 1)
+        if before is not None and before.fingerprint == fingerprint
+        else Doubt(fingerprint, 1, memory.counted)
+    )
+    if doubt.polls >= intervals.doubt_polls and memory.counted - doubt.since >= intervals.doubt_seconds:
+        message = f"mailcow's list lost {_lost(known, missing)} at once; it stayed so, and is believed now"
+        told = Notice(Level.WARNING, "domains.believed", "domains", message, passing=True)
+        return answer, _believing(memory, answer.value), (told,)
+    newcomers = {d.name for d in answer.value.domains} - {d.name for d in known.domains}
+    memory = replace(memory, doubt=doubt, newcomers=frozenset(newcomers))
+    return Seen(_together(answer.value, missing), answer.at), memory, ()
+
+
+def _believing(memory: Memory, answer: DomainList) -> Memory:
+    return replace(memory, believed=answer, doubt=None, newcomers=frozenset())
+
+
+def _missing(known: DomainList, answer: DomainList) -> DomainList:
+    """What was known and is not in the answer, not even as the other kind."""
+    names = {domain.name for domain in answer.domains} | {alias.name for alias in answer.aliases}
+    return DomainList(
+        tuple(domain for domain in known.domains if domain.name not in names),
+        tuple(alias for alias in known.aliases if alias.name not in names),
+    )
+
+
+def _together(one: DomainList, other: DomainList) -> DomainList:
+    return DomainList(
+        tuple(sorted((*one.domains, *other.domains), key=lambda domain: domain.name)),
+        tuple(sorted((*one.aliases, *other.aliases), key=lambda alias: alias.name)),
+    )
+
+
+def _lost_most(known: DomainList, answer: DomainList) -> bool:
+    """Whether all, or more than half, of the domains or of the alias domains are gone."""
+    return any(
+        (gone := before - after) and (not after or 2 * len(gone) > len(before))
+        for before, after in (
+            ({d.name for d in known.domains}, {d.name for d in answer.domains}),
+            ({a.name for a in known.aliases}, {a.name for a in answer.aliases}),
+        )
+    )
+
+
+def _lost(known: DomainList, missing: DomainList) -> str:
+    """What was lost, in words."""
+    parts = (
+        ("domains", known.domains, [domain.name for domain in missing.domains]),
+        ("alias domains", known.aliases, [alias.name for alias in missing.aliases]),
+    )
+    return " and ".join(
+        f"{len(gone)} of {len(before)} {word} ({some(gone)})" for word, before, gone in parts if gone
+    )
+
+
+def doubted(memory: Memory, answer: DomainList | None) -> tuple[Notice, ...]:
+    """What is said as long as the last answer (None: it is not known any more) is not believed."""
+    if memory.doubt is None or memory.believed is None:
+        return ()
+    missing = DomainList((), ()) if answer is None else _missing(memory.believed, answer)
+    return (
+        Notice(
+            Level.WARNING,
+            "domains.doubted",
+            "domains",
+            f"mailcow's list lost {_lost(memory.believed, missing) or 'domains'} at once; "
+            "nothing is withdrawn for that until it has stayed so for a while",
+            "if they were deleted on purpose, just wait; if not, look at mailcow's database",
+        ),
+    )
+
+
+def learn(observed: Observed, settings: Settings) -> Memory:
+    """The memory with everything that `observed` teaches."""
+    memory = observed.memory
+    policies = dict(memory.policies)
+    for key, text, at in _texts_seen(observed):
+        policies[key] = seen_served(memory.policy(key), text, at, memory.counted)
+    for key, at in _gone(observed):
+        policies[key] = ended(memory.policy(key), at, memory.counted)
+    for key, found in observed.ids.items():
+        policies[key] = with_id(policies.get(key, memory.policy(key)), found)
+    changed = any(policies[key] is not memory.policies.get(key) for key in policies)
+    return replace(
+        memory,
+        policies=policies if changed else memory.policies,
+        conf=_conf_events(observed),
+        since=_since(observed, settings),
+        restarts=_restarts(observed),
+        services=_services(observed),
+    )
+
+
+def _texts_seen(observed: Observed) -> Iterable[tuple[str, str | None, float]]:
+    match observed.mailcow:
+        case Seen(mailcow) if mailcow.backend is Backend.NATIVE:
+            for name, served in observed.served.items():
+                if isinstance(served, Seen):
+                    yield name, served.value.text, served.at
+        case Seen():
+            match observed.file:
+                case Seen(PolicyFile(data=data), at):
+                    yield FILE, None if data is None else data.decode("utf-8", "surrogateescape"), at
+                case _:
+                    pass
+        case _:
+            pass
+
+
+def _gone(observed: Observed) -> Iterable[tuple[str, float]]:
+    """What is no longer served: rows of domains deleted in mailcow, and all of the generation that this one is not."""
+    match observed.mailcow, observed.domains:
+        case Seen(mailcow), Seen(listed, at):
+            names = {domain.name for domain in listed.domains} | {alias.name for alias in listed.aliases}
+            served = names if mailcow.backend is Backend.NATIVE else {FILE}
+            for key in observed.memory.policies.keys() - served:
+                yield key, at
+        case _:
+            pass
+
+
+def _conf_events(observed: Observed) -> tuple[ConfEntry, ...]:
+    """An entry that the sidecar put in and that is gone was taken out by somebody else."""
+    if not isinstance(observed.conf, Seen):
+        return observed.memory.conf
+    last: dict[tuple[str, str], ConfEntry] = {}
+    for event in observed.memory.conf:
+        last[event.key, event.entry] = event
+    there = {key: {e.lower() for e in items(observed.conf.value.values.get(key, ""))} for key in KEYS}
+    more: list[ConfEntry] = []
+    for (key, entry), event in last.items():
+        present = entry.lower() in there.get(key, set())
+        if event.event is ConfEvent.INTENDED and present:
+            more.append(ConfEntry(key, entry, ConfEvent.ADDED, observed.conf.at))
+        elif event.event is ConfEvent.INTENDED:
+            more.append(ConfEntry(key, entry, ConfEvent.REMOVED, observed.conf.at))
+        elif event.event is ConfEvent.ADDED and not present:
+            more.append(ConfEntry(key, entry, ConfEvent.TAKEN_OUT, observed.conf.at))
+    return (*observed.memory.conf, *more) if more else observed.memory.conf
+
+
+def _services(observed: Observed) -> frozenset[str]:
+    """Services that had a container; one that has been gone for long is forgotten (`settled`)."""
+    if not isinstance(observed.project, Seen):
+        return observed.memory.services
+    there = frozenset(c.service for c in observed.project.value.containers if not c.own)
+    gone = {
+        service
+        for service in observed.memory.services - there
+        if observed.memory.true_for(Fact(FactKind.UNSETTLED, service)) < _FORGET_AFTER_S
+    }
+    services = there | gone
+    return observed.memory.services if services == observed.memory.services else services
+
+
+_FORGET_AFTER_S = 86_400
+
+
+def _restarts(observed: Observed) -> tuple[Restart, ...]:
+    """One dated ahead of now is from before the clock was set back: it counts as made now, and never as not made."""
+    before, now = observed.memory.restarts, observed.now
+    after = tuple(restart if restart.at <= now else replace(restart, at=now) for restart in before)
+    return before if after == before else after
+
+
+def _since(observed: Observed, settings: Settings) -> Mapping[Fact, float]:
+    """Facts seen true get a beginning and keep it; facts seen false end; the rest stays as it is."""
+    true, false = _facts(observed, settings)
+    before = observed.memory.since
+    after = {fact: since for fact, since in before.items() if fact not in false}
+    for fact in true:
+        after.setdefault(fact, observed.memory.counted)
+    return before if after == before else after
+
+
+def _facts(observed: Observed, settings: Settings) -> tuple[set[Fact], set[Fact]]:
+    true: set[Fact] = set()
+    kinds_seen: set[FactKind] = set()
+    false: set[Fact] = set()
+    found = scene(observed)
+    if not isinstance(found, str):
+        kinds_seen.add(FactKind.MISSING)
+        ours = our_names(found, settings, observed)
+        true |= {Fact(FactKind.MISSING, name) for name in missing_names(found, ours)}
+    if isinstance(observed.conf, Seen):
+        ways = (
+            AcmeWays(Mailcow(Backend.FILE, None), observed.conf.value, NOT_ASKED)
+            if isinstance(found, str)
+            else found.ways
+        )
+        failing, fine = _failing(observed.dns, ways)
+        true |= failing
+        false |= fine
+    if isinstance(observed.project, Seen):
+        kinds_seen.add(FactKind.UNSETTLED)
+        services = unsettled(observed.project.value, observed.memory, observed.now, settings.restart.settle)
+        true |= {Fact(FactKind.UNSETTLED, service) for service in services}
+        run = Fact(FactKind.RUN_FAILED, "acme-mailcow")
+        match observed.project.value.acme_sleep:
+            case Seen(str(argument)) if argument in FAILED_SLEEPS:
+                true.add(run)
+            case Seen(str(argument)) if argument in SLEEPS:
+                false.add(run)
+            case _:
+                pass
+    unmatched, matched = _unmatched(observed, settings)
+    false |= matched
+    false |= {fact for fact in observed.memory.since if fact.kind in kinds_seen and fact not in true}
+    return true | unmatched, false
+
+
+def _failing(dns: Dns, ways: AcmeWays) -> tuple[set[Fact], set[Fact]]:
+    """A name that was asked about and gave no answer counts as failing too: acme-mailcow would drop it."""
+    failing: set[Fact] = set()
+    fine: set[Fact] = set()
+    for name, sight in dns.addresses.items():
+        trouble = address_trouble(name, ways, dns)
+        if trouble is None:
+            fine.add(Fact(FactKind.FAILING, name))
+        elif sight.at > 0:
+            failing.add(Fact(FactKind.FAILING, name))
+    return failing, fine
+
+
+def _unmatched(observed: Observed, settings: Settings) -> tuple[set[Fact], set[Fact]]:
+    """Patterns served that no MX matches: of a domain, or of all domains that the one file serves."""
+    if not isinstance(observed.mailcow, Seen) or not isinstance(observed.domains, Seen):
+        return set(), set()
+    receiving = [d.name for d in managed(observed.domains.value, settings) if d.receives]
+    aliases = alias_names(observed, settings)
+    groups = {name: [name, *aliases.get(name, ())] for name in receiving}
+    if observed.mailcow.value.backend is Backend.FILE:
+        groups = {FILE: [*receiving, *served_too(observed, settings, observed.domains.value)]}
+    true: set[Fact] = set()
+    false: set[Fact] = set()
+    for key, names in groups.items():
+        spans = observed.memory.policy(key).spans
+        policy = policy_of(spans[-1].text) if spans else None
+        for pattern in policy.mx if policy else ():
+            fact = Fact(FactKind.UNMATCHED, unmatched_subject(key, pattern))
+            hosts = [observed.dns.mx_of(name) for name in names]
+            if any(isinstance(h, Seen) and any(matches(pattern, host) for host in h.value) for h in hosts):
+                false.add(fact)
+            elif all(isinstance(h, Seen) for h in hosts):
+                true.add(fact)
+    return true, false

@@ -1,0 +1,524 @@
+"""The look at the world: one frozen `Observed` for each pass, with caches for what is dear to ask.
+
+Rule for every editor: a failed look becomes `Unseen` with its reason, never an exception and never an empty
+value. Nothing is decided here but *when* something is asked again (`schedule`).
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sidecar.dns.ask import Lookups
+from sidecar.host.clock import Clock
+from sidecar.host.errors import SidecarError
+from sidecar.mailcow import conf as conf_file
+from sidecar.mailcow import policy_file
+from sidecar.mailcow.certificates import CertificateFolder
+from sidecar.mailcow.challenge import Challenges
+from sidecar.mailcow.engine.acme import AcmeEngine
+from sidecar.mailcow.engine.acme_log import last_run
+from sidecar.mailcow.engine.look import ProjectLook
+from sidecar.mailcow.policy_ids import PolicyIds
+from sidecar.mailcow.session import Session
+from sidecar.observed import (
+    NOT_ASKED,
+    AcmeRun,
+    Addresses,
+    Backend,
+    Caa,
+    Certificate,
+    Certificates,
+    Challenge,
+    Conf,
+    Container,
+    Dns,
+    DomainList,
+    Fact,
+    FactKind,
+    Kind,
+    Mailcow,
+    Memory,
+    Observed,
+    Project,
+    Question,
+    RedisRefuses,
+    Seen,
+    Served,
+    Sight,
+    Txt,
+    Unseen,
+)
+from sidecar.observed.notice import Level, Notice
+from sidecar.plan.acme.script import SLEEPS
+from sidecar.plan.policy_ids import policies_served, unread, with_ids
+from sidecar.plan.records import questions
+from sidecar.plan.schedule import (
+    check_interval,
+    checks_due,
+    question_due,
+    record_due,
+    record_interval,
+    routine_questions,
+    stale_policies,
+)
+from sidecar.reconcile.learn.policies import believe, doubted
+from sidecar.settings import Settings
+from sidecar.verify.background import BATCH, Checker, probing_for
+
+PRESENTED_FRESH_S = 600.0
+POLICIES_A_PASS = 10
+"""Served policies read again in one pass, besides those that were never read."""
+CONCURRENT_READS = 4
+CLOCK_STEP_S = 60.0
+"""A clock that goes back by less is only being set right; what is remembered stays of use."""
+READ_FAILURES_IN_A_ROW = 3
+FIRST_READS_S = 2.0
+MOST_READS_S = 60.0
+"""How long served policies are read in a pass: what is known then is acted on, and thousands wait for no last one.
+Each pass that did not get to the end is followed by one that reads twice as long: few passes, and none too long."""
+CHECK_AGAIN_S = 300.0
+"""A domain whose look brought nothing is not looked at again sooner: others have their turn."""
+ACME_LOG_LINES = 50_000
+"""A run writes up to three lines a name."""
+EVIDENCE_PATIENCE_S = 10.0
+"""How long a pass that would restart acme-mailcow waits for its log: a long one takes a while to read."""
+DNS_PATIENCE_S = 0.5
+"""How long a routine look waits for the DNS; late answers are there in the next pass."""
+DNS_DEADLINE_S = 10.0
+QUESTIONS_AT_ONCE = 25
+QUESTIONS_A_SECOND = 100
+"""What any resolver can answer: many questions get more time."""
+
+
+@dataclass
+class _Cache:
+    served: dict[str, Sight[Served]] = field(default_factory=dict)
+    answers: dict[Question, Sight[object]] = field(default_factory=dict)
+    run: tuple[tuple[str, float, str], Sight[AcmeRun]] | None = None
+    """acme-mailcow's last run as its log tells it, and the container, its start and its sleep then."""
+    presented: tuple[Sight[Certificate], str] = (NOT_ASKED, "")
+    """What nginx presents, and the fingerprint that lay on the disk when it was looked at."""
+    pending: dict[Question, asyncio.Task[None]] = field(default_factory=dict)
+
+
+class Observer:
+    """Looks at this mailcow; keeps what need not be asked again yet."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        engine: AcmeEngine,
+        lookups: Lookups,
+        *,
+        patient: bool,
+        challenge_port: int = 80,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._engine = engine
+        self._lookups = lookups
+        self._patient = patient
+        self._certificates = CertificateFolder()
+        self._challenges = Challenges(settings.mailcow_dir, clock.now, self._addresses, challenge_port)
+        self._session = Session(settings, clock)
+        self._ids = PolicyIds(self._session, clock)
+        self._checker = Checker(clock)
+        self._rushed: frozenset[str] = frozenset()
+        self._begun: dict[str, float] = {}
+        """When the looks of the last minutes began."""
+        self._cache = _Cache()
+        self._reads_s = FIRST_READS_S
+        self._looked_at = 0.0
+        self.containers = ProjectLook(engine, settings.project_hint, self._with_log, patient=patient)
+        """The look at mailcow's containers, which no pass waits for."""
+
+    @property
+    def hurried(self) -> bool:
+        """Whether another pass follows: then nothing waits for what is slow."""
+        return not self._patient
+
+    @property
+    def session(self) -> Session:
+        """The conversation with mailcow's API."""
+        return self._session
+
+    @property
+    def ids(self) -> PolicyIds:
+        """The reader of mailcow's policy ids."""
+        return self._ids
+
+    async def close(self) -> None:
+        """Ends all connections and lookups."""
+        for task in self._cache.pending.values():
+            task.cancel()
+        await asyncio.gather(*self._cache.pending.values(), return_exceptions=True)
+        await self.containers.close()
+        await self._ids.close()
+        await self._checker.close()
+        await self._session.close()
+
+    def forget_served(self, domains: Iterable[str]) -> None:
+        """What was written is read again in the next pass."""
+        for domain in domains:
+            self._cache.served.pop(domain, None)
+
+    def saw_served(self, domain: str, served: Seen[Served]) -> None:
+        """A read-back after a write is as good as a look."""
+        self._cache.served[domain] = served
+
+    async def heal(self) -> str | None:
+        """Mends a re-creation of acme-mailcow that was cut off, before anything is decided; says what was done."""
+        return await self.containers.heal(self._clock.now())
+
+    async def observe(self, memory: Memory) -> tuple[Observed, tuple[Notice, ...]]:
+        """One picture of the world, and what is to be told about the looking itself."""
+        now = self._clock.now()
+        if now < self._looked_at - CLOCK_STEP_S:
+            # The clock was set back: by it, nothing would be looked at again before that day.
+            self.forget_served(tuple(self._cache.served))
+            self._cache.answers.clear()
+            self.containers.touched = True
+        self._looked_at = now
+        memory = replace(memory, tally=memory.tally.until(self._clock.reading()))
+        folder = self._settings.mailcow_dir
+        conf, file, project = await asyncio.gather(
+            asyncio.to_thread(conf_file.observe, folder, now),
+            asyncio.to_thread(policy_file.observe, folder, now),
+            self.containers.sight(now),
+        )
+        certificates = await asyncio.to_thread(self._certificates.observe, folder, now, _timezone(conf))
+        mailcow, listed, memory, notices = await self._mailcow(conf, certificates, memory, now)
+        served = await self._served(mailcow, listed, now)
+        observed = Observed(
+            now=now,
+            conf=conf,
+            mailcow=mailcow,
+            domains=listed,
+            served=served,
+            file=file,
+            project=project,
+            certificates=certificates,
+            dns=Dns(),
+            memory=memory,
+            presented=await self._presented(conf, certificates, now),
+            ids=self._ids.take(),
+            views=self._checker.take(),
+        )
+        if not self._patient:
+            # in one pass alone they would not be there in time; a command that needs them asks for them
+            self._ids.begin(unread(with_ids(observed, observed.ids)))
+            self._begin_checks(observed)
+        return replace(observed, dns=await self._dns(observed)), notices + self._looking_trouble()
+
+    def _looking_trouble(self) -> tuple[Notice, ...]:
+        """Why the domains cannot be looked at as senders do."""
+        trouble = self._checker.trouble
+        return () if trouble is None else (Notice(Level.WARNING, "verify.trouble", "verify", trouble),)
+
+    @property
+    def checker(self) -> Checker:
+        """The looks as a sender, under way beside the passes."""
+        return self._checker
+
+    def check_now(self, domains: Iterable[str]) -> None:
+        """These are looked at before all others, and their records are asked for anew, whenever that was last."""
+        names = frozenset(domains)
+        self._rushed |= names
+        for question in questions("", sorted(names)):
+            if question.kind is Kind.TXT:
+                self._cache.answers.pop(question, None)
+
+    def _begin_checks(self, observed: Observed) -> None:
+        if (
+            not self._settings.verify
+            or self._checker.busy
+            or not isinstance(observed.conf, Seen)
+            or not isinstance(observed.domains, Seen)
+        ):
+            return
+        meant = policies_served(observed, self._settings)
+        at = {name: record.at for name, record in observed.memory.checks.items()}
+        at.update({view.domain: view.at for view in observed.views})
+        interval = check_interval(self._settings.intervals.check, len(meant))
+        again_s = min(CHECK_AGAIN_S, interval)
+        self._begun = {name: t for name, t in self._begun.items() if 0 <= observed.now - t < again_s}
+        waits = self._begun.keys() - self._rushed
+        due = checks_due(meant.keys() - waits, at, self._rushed, observed.now, interval, len(meant))
+        batch = due[:BATCH]
+        self._begun |= dict.fromkeys(batch, observed.now)
+        # Of names that are no domain of ours (any more) nothing is kept.
+        self._rushed = (self._rushed & {d.name for d in observed.domains.value.domains}) - frozenset(batch)
+        by_file = isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE
+        probing = probing_for(observed.conf.value, self._settings.resolver, self._extra_roots())
+        self._checker.begin({name: meant[name] for name in batch}, probing, shared=by_file, waiting=len(due))
+
+    def _extra_roots(self) -> Path | None:
+        named = self._settings.extra_roots
+        return None if named is None else self._settings.mailcow_dir / named
+
+    async def answer(self, observed: Observed, questions: frozenset[Question], *, probing: bool) -> Observed:
+        """The same picture with these questions asked afresh; HTTP probes, which write a file, only if `probing`."""
+        probes = [question.name for question in questions if question.kind is Kind.CHALLENGE]
+        dns = frozenset(q for q in questions if q.kind not in {Kind.CHALLENGE, Kind.ACME_LOG})
+        observed = await self.look_up(observed, dns) if dns else observed
+        if any(question.kind is Kind.ACME_LOG for question in questions):
+            self._cache.run = None
+            self.containers.touched = True
+            project = await self.containers.sight(self._clock.now(), patience_s=EVIDENCE_PATIENCE_S)
+            observed = replace(observed, project=project)
+        if probes and probing:
+            observed = replace(observed, challenges=await self._probed(observed, probes))
+        return observed
+
+    async def _probed(self, observed: Observed, names: Sequence[str]) -> Mapping[str, Sight[Challenge]]:
+        found = {
+            name: sight.value
+            for name in names
+            if isinstance(sight := observed.dns.addresses_of(name), Seen) and sight.value.addresses
+        }
+        return {
+            **observed.challenges,
+            **await self._challenges.probe(found, self._session.nginx(observed.conf)),
+        }
+
+    async def _addresses(self, name: str) -> Sight[Addresses]:
+        question = Question(Kind.ADDRESSES, name)
+        return (await self._lookups.ask([question], DNS_DEADLINE_S))[question]
+
+    async def look_up(self, observed: Observed, questions: frozenset[Question]) -> Observed:
+        """The same picture with these questions asked afresh."""
+        deadline_s = DNS_DEADLINE_S + len(questions) / QUESTIONS_A_SECOND
+        self._cache.answers.update(await self._lookups.ask(questions, deadline_s))
+        return replace(observed, dns=self._known())
+
+    async def _presented(
+        self, conf: Sight[Conf], certificates: Sight[Certificates], now: float
+    ) -> Sight[Certificate]:
+        """Looked at seldom, and anew when the file on the disk changed: then nginx is about to present it."""
+        server = certificates.value.server if isinstance(certificates, Seen) else None
+        if not isinstance(conf, Seen) or server is None:
+            return NOT_ASKED
+        known, of = self._cache.presented
+        if (
+            of != server.fingerprint
+            or not 0 <= now - known.at < PRESENTED_FRESH_S
+            or self._differs(known, server)
+        ):
+            known = await self._session.presented(conf.value.hostname, now)
+            self._cache.presented = known, server.fingerprint
+        return known
+
+    @staticmethod
+    def _differs(known: Sight[Certificate], server: Certificate) -> bool:
+        """Until nginx presents what lies on the disk it is looked at in every pass."""
+        return isinstance(known, Seen) and known.value.fingerprint != server.fingerprint
+
+    async def _with_log(self, project: Sight[Project]) -> Sight[Project]:
+        """With what acme-mailcow's log says of its last run, while it sleeps; read again after each run."""
+        match project:
+            case Seen(Project(acme_sleep=Seen(str(argument))) as value, at) if argument in SLEEPS:
+                acme = value.service("acme-mailcow")
+            case _:
+                self._cache.run = None
+                return project
+        if acme is None:
+            return project
+        run_of = (acme.id, acme.started_at, argument)
+        if self._cache.run is None or self._cache.run[0] != run_of or isinstance(self._cache.run[1], Unseen):
+            self._cache.run = run_of, await self._acme_run(acme)
+        return Seen(replace(value, acme_run=self._cache.run[1]), at)
+
+    async def _acme_run(self, acme: Container) -> Sight[AcmeRun]:
+        now = self._clock.now()
+        try:
+            # Its first line may be a little older than the Engine's own time of the start.
+            log = await self._engine.logs_tail(acme.id, acme.started_at - 1, ACME_LOG_LINES, stamped=True)
+        except SidecarError as error:
+            return Unseen(str(error), now)
+        run = await asyncio.to_thread(last_run, log)
+        return Unseen("no run is in it", now) if run is None else Seen(run, now)
+
+    async def _mailcow(
+        self, conf: Sight[Conf], certificates: Sight[Certificates], memory: Memory, now: float
+    ) -> tuple[Sight[Mailcow], Sight[DomainList], Memory, tuple[Notice, ...]]:
+        pinned = certificates.value.server if isinstance(certificates, Seen) else None
+        look = await self._session.look(
+            conf, pinned.fingerprint if pinned else None, now, doubted=memory.doubt is not None
+        )
+        if look.answer is None:
+            told = look.notices + doubted(memory, self._session.answered)
+            return look.mailcow, look.listed(memory), memory, told
+        listed, memory, notices = believe(memory, look.answer, self._settings.intervals)
+        self._session.believed = listed
+        return look.mailcow, listed, memory, look.notices + notices + doubted(memory, look.answer.value)
+
+    async def _served(
+        self, mailcow: Sight[Mailcow], listed: Sight[DomainList], now: float
+    ) -> dict[str, Sight[Served]]:
+        cache = self._cache.served
+        if not (
+            isinstance(mailcow, Seen) and mailcow.value.backend is Backend.NATIVE and isinstance(listed, Seen)
+        ):
+            cache.clear()
+            return {}
+        names = [d.name for d in listed.value.domains if self._settings.manages(d.name)]
+        for gone in cache.keys() - set(names):
+            del cache[gone]
+        due = stale_policies(names, cache, now, self._settings.intervals.policies, POLICIES_A_PASS)
+        cache.update(await self._read(due, now, None if self._patient else self._reads_s))
+        served = {name: cache.get(name, NOT_ASKED) for name in names}
+        whole = len(cache) == len(served)
+        self._reads_s = FIRST_READS_S if whole else min(2 * self._reads_s, MOST_READS_S)
+        return served
+
+    async def _read(self, names: list[str], now: float, most_s: float | None) -> dict[str, Sight[Served]]:
+        """Reads what mailcow serves for these domains, for so long; gives up early where nothing answers at all."""
+        clock = asyncio.get_running_loop().time
+        end = None if most_s is None else clock() + most_s
+        left = iter(names)
+        found: dict[str, Sight[Served]] = {}
+        failures = 0
+        unread = Unseen("mailcow's web server does not answer", now)
+
+        async def reader() -> None:
+            nonlocal failures, unread
+            for name in left:
+                if failures >= READ_FAILURES_IN_A_ROW:
+                    found[name] = unread
+                    continue
+                sight = found[name] = await self._session.served(name, now)
+                failures = failures + 1 if isinstance(sight, Unseen) else 0
+                if isinstance(sight, RedisRefuses):
+                    unread = replace(sight, reason=f"mailcow's Redis refuses writes ({sight.said})")
+                if end is not None and clock() >= end and failures < READ_FAILURES_IN_A_ROW:
+                    break
+
+        await asyncio.gather(*(reader() for _ in range(CONCURRENT_READS)))
+        return found
+
+    async def _dns(self, observed: Observed) -> Dns:
+        """Asks what is due, and waits for it a moment only: a slow name must not hold up a policy."""
+        if not isinstance(observed.conf, Seen) or not isinstance(observed.domains, Seen):
+            return self._known()
+        # In a thread, on a copy of the answers: there are five questions for each domain.
+        wanted, due = await asyncio.to_thread(
+            self._questions,
+            observed,
+            observed.conf.value.hostname,
+            observed.domains.value,
+            dict(self._cache.answers),
+        )
+        self._forget_questions(wanted, observed.now)
+        await self._ask(due)
+        return self._known()
+
+    def _questions(
+        self, observed: Observed, hostname: str, listed: DomainList, answers: Mapping[Question, Sight[object]]
+    ) -> tuple[set[Question], list[Question]]:
+        """All that is asked as a matter of routine, and what of it is due, in the order in which it matters."""
+        managed = frozenset(d.name for d in listed.domains if self._settings.manages(d.name))
+        missing = frozenset(fact.subject for fact in observed.memory.since if fact.kind is FactKind.MISSING)
+        routine = routine_questions(
+            hostname,
+            listed,
+            managed,
+            missing,
+            _certificate_names(observed),
+            by_file=isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE,
+        )
+        shown = self._shown_records(listed)
+        waiting_s = record_interval(self._settings.intervals.dns, len(shown))
+        due = [
+            question
+            for question, eager in routine
+            if question_due(
+                answers.get(question),
+                eager=eager,
+                failing_for=_failing_for(observed, question.name) if eager else 0.0,
+                now=observed.now,
+                intervals=self._settings.intervals,
+            )
+        ]
+        due += [question for question in shown if record_due(answers.get(question), observed.now, waiting_s)]
+        return {question for question, _ in routine} | shown, list(dict.fromkeys(due))
+
+    def _shown_records(self, listed: DomainList) -> set[Question]:
+        """The TXT records that the page shows; a command asks for those that it needs itself."""
+        if self._patient or self._settings.web.listen is None:
+            return set()
+        names = [d.name for d in listed.domains if d.receives and self._settings.manages(d.name)]
+        return {question for question in questions("", names) if question.kind is Kind.TXT}
+
+    async def _ask(self, due: list[Question]) -> None:
+        new = [question for question in due if question not in self._cache.pending]
+        if new:
+            task = asyncio.create_task(self._ask_in_background(new))
+            self._cache.pending.update(dict.fromkeys(new, task))
+        waiting = set(self._cache.pending.values())
+        if waiting:
+            patience_s = DNS_DEADLINE_S + len(self._cache.pending) / QUESTIONS_A_SECOND
+            await asyncio.wait(waiting, timeout=patience_s if self._patient else DNS_PATIENCE_S)
+
+    async def _ask_in_background(self, questions: Sequence[Question]) -> None:
+        """In groups: thousands of lookups at once take memory for good, and in groups the first answers come soon."""
+        left = list(questions)
+        try:
+            while left:
+                group, left = left[:QUESTIONS_AT_ONCE], left[QUESTIONS_AT_ONCE:]
+                found = await self._lookups.ask(group, DNS_DEADLINE_S)
+                self._rushed |= {domain_of(q.name) for q, answer in found.items() if self._new(q, answer)}
+                self._cache.answers.update(found)
+        finally:
+            for question in questions:
+                self._cache.pending.pop(question, None)
+
+    def _new(self, question: Question, answer: Sight[Any]) -> bool:
+        """Whether the DNS says something else than before of a domain's records: then it is looked at again at once."""
+        before = self._cache.answers.get(question)
+        return isinstance(before, Seen) and isinstance(answer, Seen) and before.value != answer.value
+
+    def _forget_questions(self, routine: set[Question], now: float) -> None:
+        """What was asked for one decision is kept as long as a routine answer would be: the next one needs it too."""
+        old = now - self._settings.intervals.dns
+        for question in [q for q, s in self._cache.answers.items() if q not in routine and s.at < old]:
+            del self._cache.answers[question]
+
+    def _known(self) -> Dns:
+        addresses: dict[str, Sight[Addresses]] = {}
+        mx: dict[str, Sight[tuple[str, ...]]] = {}
+        caa: dict[str, Sight[Caa]] = {}
+        txt: dict[str, Sight[Txt]] = {}
+        caa_at: dict[str, Sight[Caa]] = {}
+        tables: dict[Kind, dict[str, Sight[object]]] = {
+            Kind.ADDRESSES: addresses,  # type: ignore[dict-item]
+            Kind.MX: mx,  # type: ignore[dict-item]
+            Kind.CAA: caa,  # type: ignore[dict-item]
+            Kind.TXT: txt,  # type: ignore[dict-item]
+            Kind.CAA_AT: caa_at,  # type: ignore[dict-item]
+        }
+        for question, sight in self._cache.answers.items():
+            tables[question.kind][question.name] = sight
+        return Dns(addresses, mx, caa, txt, caa_at)
+
+
+def domain_of(owner: str) -> str:
+    """The domain that a name of MTA-STS or TLSRPT belongs to; any other name is a domain itself."""
+    return owner.removeprefix("_mta-sts.").removeprefix("_smtp._tls.").removeprefix("mta-sts.")
+
+
+def _timezone(conf: Sight[Conf]) -> str | None:
+    return conf.value.values.get("TZ") if isinstance(conf, Seen) else None
+
+
+def _failing_for(observed: Observed, name: str) -> float:
+    return observed.memory.true_for(Fact(FactKind.FAILING, name))
+
+
+def _certificate_names(observed: Observed) -> Iterable[str]:
+    """Names of the server's certificate: one that stops resolving is noticed before the next order drops it."""
+    if isinstance(observed.certificates, Seen) and (server := observed.certificates.value.server) is not None:
+        return sorted(name for name in server.names if not name.startswith("*."))
+    return ()

@@ -1,0 +1,154 @@
+"""How strict a policy may be: conditions seen by checks, the time they held, and the stage they make; pure.
+
+Rules for every editor: the stage is derived and never stored. What is unknown neither helps nor harms: it lets
+no time count, and resets none. Only what makes senders refuse mail steps a policy back, and only when it was
+seen again.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from sidecar.formats.mtasts_policy import Mode
+from sidecar.observed.checks import NEEDED, REFUSING, Condition, ConditionType, Judgement, Rollout, Status
+
+SEEN_AGAIN = 3
+"""Checks in a row that must fail before a policy in enforce is stepped back."""
+SOAK_AFTER_STEP_BACK_S = 86_400.0
+"""However short the soak is set: nothing flaps."""
+
+
+def checked(
+    before: Rollout, judged: Mapping[ConditionType, Judgement], now: float, interval: float
+) -> Rollout:
+    """The memory after a check that judged these conditions at `now`.
+
+    Between two good checks at most twice the `interval` counts as soaked: a clock that jumps, or a machine that
+    slept, counts for nothing.
+    """
+    conditions = tuple(
+        _condition(before, kind, judged[kind], now) for kind in ConditionType if kind in judged
+    )
+    after = replace(before, conditions=conditions, checked_at=now)
+    needed = [judged.get(kind, Judgement(Status.UNKNOWN)).status for kind in NEEDED]
+    refusing = [judged.get(kind, Judgement(Status.UNKNOWN)).status for kind in REFUSING]
+    if Status.FALSE in refusing:
+        after = replace(after, refusals=before.refusals + _seen_again(before, now, interval))
+    elif Status.UNKNOWN not in refusing:
+        after = replace(after, refusals=0)
+    if Status.FALSE in needed:
+        return replace(after, soaked=0.0, good_at=None)
+    if Status.UNKNOWN in needed:
+        return after
+    gained = 0.0 if before.good_at is None else min(max(0.0, now - before.good_at), 2 * interval)
+    return replace(after, soaked=before.soaked + gained, good_at=now)
+
+
+def _seen_again(before: Rollout, now: float, interval: float) -> bool:
+    """Whether a refusal counts as seen again.
+
+    Batches of other domains that the same file serves, or a person who asks again and again, make no second look
+    at the same trouble of what was one: half an interval has to lie between.
+    """
+    since = [c.since for c in before.conditions if c.type in REFUSING and c.status is Status.FALSE]
+    return not since or now - min(since) >= before.refusals * interval / 2
+
+
+def _condition(before: Rollout, kind: ConditionType, judgement: Judgement, now: float) -> Condition:
+    earlier = next((c for c in before.conditions if c.type is kind), None)
+    # One dated ahead of now is from before the clock was set back.
+    since = min(earlier.since, now) if earlier is not None and earlier.status is judgement.status else now
+    return Condition(kind, judgement.status, judgement.reason, judgement.message, since)
+
+
+def auto_mode(rollout: Rollout, served: Mode | None, soak: float) -> Mode:
+    """The mode that `mode: auto` means now: testing first, enforce once all has held for `soak` seconds."""
+    if served is Mode.ENFORCE:
+        return Mode.TESTING if rollout.refusals >= SEEN_AGAIN else Mode.ENFORCE
+    needed = soak if rollout.stepped_back_at is None else max(soak, SOAK_AFTER_STEP_BACK_S)
+    return Mode.ENFORCE if _all_true(rollout) and rollout.soaked >= needed else Mode.TESTING
+
+
+def anew(rollout: Rollout) -> Rollout:
+    """The memory where the soak begins anew."""
+    return replace(rollout, soaked=0.0, good_at=None)
+
+
+def stepped_back(rollout: Rollout, now: float) -> Rollout:
+    """The memory once a policy in enforce was stepped back."""
+    return replace(anew(rollout), stepped_back_at=now)
+
+
+def _all_true(rollout: Rollout) -> bool:
+    return all(rollout.status(kind) is Status.TRUE for kind in NEEDED)
+
+
+def together(judged: Mapping[str, Mapping[ConditionType, Judgement]]) -> dict[ConditionType, Judgement]:
+    """The judgement of all domains that one file serves: the weakest holds it back, and is named."""
+    found: dict[ConditionType, Judgement] = {}
+    for kind in ConditionType:
+        all_of = {name: one[kind] for name, one in judged.items() if kind in one}
+        for status in (Status.FALSE, Status.UNKNOWN, Status.TRUE):
+            name = next((name for name, one in all_of.items() if one.status is status), None)
+            if name is not None:
+                weakest = all_of[name]
+                message = weakest.message if status is Status.TRUE else f"{name}: {weakest.message}"
+                found[kind] = Judgement(status, weakest.reason, message)
+                break
+    return found
+
+
+class Stage(StrEnum):
+    """Where a domain is in its roll-out."""
+
+    NO_POLICY = "no policy"
+    PUBLISHING = "publishing"
+    """Senders cannot fetch the policy yet: DNS, certificate or web server."""
+    ANNOUNCING = "announcing"
+    """The record in DNS is missing, wrong or has an old id."""
+    BLOCKED = "blocked"
+    """An MX would be refused under enforce."""
+    CHECKING = "checking"
+    """Something could not be checked yet."""
+    SOAKING = "soaking"
+    """All is right, and not for long enough."""
+    READY = "ready"
+    """All has been right for long enough: `mode: enforce` is safe."""
+    ENFORCED = "enforced"
+    FAILING = "failing"
+    """Enforced, and senders refuse mail or will."""
+    LEAVING = "leaving"
+    """`none` is served until no sender can hold an older policy."""
+
+
+def stage(rollout: Rollout, served: Mode | None, soak: float) -> Stage:
+    """The stage, by the first row of the table that fits."""
+    return next(found for fits, found in _STAGES if fits(_Case(rollout, served, soak)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    rollout: Rollout
+    served: Mode | None
+    soak: float
+
+    def false(self, *kinds: ConditionType) -> bool:
+        return any(self.rollout.status(kind) is Status.FALSE for kind in kinds)
+
+    @property
+    def unknown(self) -> bool:
+        return any(self.rollout.status(kind) is Status.UNKNOWN for kind in NEEDED)
+
+
+_STAGES: tuple[tuple[Callable[[_Case], bool], Stage], ...] = (
+    (lambda case: case.served is None, Stage.NO_POLICY),
+    (lambda case: case.served is Mode.NONE, Stage.LEAVING),
+    (lambda case: case.served is Mode.ENFORCE and case.false(*NEEDED), Stage.FAILING),
+    (lambda case: case.served is Mode.ENFORCE, Stage.ENFORCED),
+    (lambda case: case.false(ConditionType.POLICY_SERVED), Stage.PUBLISHING),
+    (lambda case: case.false(ConditionType.RECORD_PUBLISHED), Stage.ANNOUNCING),
+    (lambda case: case.false(*REFUSING), Stage.BLOCKED),
+    (lambda case: case.unknown, Stage.CHECKING),
+    (lambda case: case.rollout.soaked < case.soak, Stage.SOAKING),
+    (lambda _: True, Stage.READY),
+)

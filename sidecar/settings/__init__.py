@@ -1,0 +1,405 @@
+"""What the administrator wants: config.yml and the environment in one frozen `Settings`.
+
+Rules for every editor. All mistakes are told together, each with its place and what is accepted; nothing is
+guessed, and a mistake never becomes a default. The settings are replaced whole, never changed in place, and
+the API key is shown nowhere. How a single value is read is in `settings_values`, how a mistake is worded in
+`settings_mistakes`; what follows from a setting is decided elsewhere.
+"""
+
+import contextlib
+import dataclasses
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+
+from sidecar.formats.domain_name import to_ascii
+from sidecar.formats.mtasts_policy import Mode
+from sidecar.host.errors import PermanentError
+from sidecar.host.plain_file import NotPlainError, read_plain
+from sidecar.settings import values
+from sidecar.settings.mistakes import Place, Tree, dotted, said, unknown_name
+
+CONFIG = Path("data/conf/mta-sts/config.yml")
+LARGEST_CONFIG = 1 << 20
+"""Bytes; thousands of domains with settings of their own need less."""
+"""Where the file is within the mailcow directory."""
+SHORTEST_TOKEN = 12
+"""Characters of MTA_STS_WEB_TOKEN."""
+_DEFAULT_DIR = "/mailcow"
+_DEFAULT_STATE_DIR = "/state"
+_STRICT = ConfigDict(extra="forbid")
+
+# Made where their words are read; for everybody else they are a part of the settings.
+Auto = values.Auto
+Tell = values.Tell
+Wish: TypeAlias = values.Wish
+
+
+class SettingsError(PermanentError):
+    """The settings cannot be used; the text has every mistake on a line of its own."""
+
+
+# --- values -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Manage:
+    """What the sidecar does by itself; false: it only says what it would do."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    policies: values.Switch = True
+    san: values.Switch = True
+    acme: values.Switch = True
+
+
+@dataclass(frozen=True, slots=True)
+class RestartSettings:
+    """When acme-mailcow may be restarted; times in seconds."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    quiet: values.Time = 30
+    """How long no further name may have come before a restart."""
+    settle: values.Time = 60
+    """How long the containers must have been running."""
+    spacing: values.Time = 3_600
+    """Between two restarts."""
+    per_day: values.Count = 6
+    per_week: values.Count = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """How often the world is asked; in seconds, but for `doubt_polls`."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    poll: Annotated[int, values.whole(5, 3_600, " of seconds")] = 30
+    policies: values.Interval = 600
+    """Until a served policy that is known is read again."""
+    dns: values.Interval = 3_600
+    """Until a name that is settled is looked up again."""
+    check: Annotated[int, values.whole(60, values.DAY, " of seconds")] = 3_600
+    """Seconds between two looks at a domain as a sender sees it."""
+    doubt_polls: Annotated[int, values.whole(1, 1_000)] = 10
+    """How many times an answer that lost domains must come before it is believed ..."""
+    doubt_seconds: values.Time = 1_800
+    """... and for how long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Who is told of events, and of which; the URLs are secrets as a whole."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    webhook: values.Webhook | None = None
+    apprise: values.AppriseUrls = ()
+    gather: Annotated[int, values.whole(0, 3_600, " of seconds")] = 60
+    """Seconds from an event until it is sent, with all that happened meanwhile."""
+    on: values.Tells = frozenset(Tell)
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """Where the page and the metrics are served; who may see them is `Settings.web_token`."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    # In a container every address is the container's own: who may come in is decided where its port is published.
+    listen: values.Listen = ("0.0.0.0", 8_480)  # noqa: S104
+    """Address and port; port 0: any free one; None: nothing is served."""
+    names: values.Hosts = frozenset()
+    """Further host names under which the page may be asked for."""
+    prefix: values.Prefix = ""
+    """The path under which another web server hands it on; no slash at its end."""
+    proxies: values.Networks = ()
+    """Web servers that hand it on, and whose word is believed on whom they speak for (X-Forwarded-For)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DomainOverride:
+    """What the settings say of one domain alone; None: as for all."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    mode: values.GivenWish | None = None
+    max_age: values.MaxAge | None = None
+    mx: values.Patterns | None = None
+    adopt: values.Switch | None = None
+    allow_uncovered: values.Switch = False
+    """Publish enforce although an MX of this domain is not covered."""
+
+
+@dataclass(frozen=True, slots=True)
+class DomainSettings:
+    """What counts for one domain; `mx` is empty where MAILCOW_HOSTNAME is meant, `max_age` is in seconds."""
+
+    mode: Mode
+    """Testing where `auto` is on: what proof makes of it is decided elsewhere."""
+    max_age: int
+    mx: tuple[str, ...]
+    adopt: bool
+    allow_uncovered: bool
+    auto: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings; domain names are lower-case A-labels, times are seconds."""
+
+    mode: Wish = Mode.TESTING
+    max_age: int = 604_800
+    mx: tuple[str, ...] = ()
+    """Patterns for all domains; empty: MAILCOW_HOSTNAME."""
+    # A mapping has no hash; equality does compare it.
+    domains: Mapping[str, DomainOverride] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    exclude: frozenset[str] = frozenset()
+    only: frozenset[str] | None = None
+    manage: Manage = Manage()
+    adopt: bool = False
+    restart: RestartSettings = RestartSettings()
+    soak: int = 7 * values.DAY
+    """Seconds that all must have held before `mode: auto` enforces."""
+    tls_report: str | None = None
+    """Where senders send their reports: a mailto: or https: URI."""
+    backend: Literal["auto", "file", "native"] = "auto"
+    intervals: Intervals = Intervals()
+    notify: Notify = Notify()
+    web: Web = Web()
+    dry_run: bool = False
+    verify: bool = True
+    """Whether domains are looked at as senders do, on ports 443 and 25 of their hosts."""
+    extra_roots: str | None = None
+    """A PEM file in the mailcow directory with roots to trust beside the system's, in these looks."""
+    mailcow_dir: Path = Path(_DEFAULT_DIR)
+    state_dir: Path = Path(_DEFAULT_STATE_DIR)
+    api_url: str | None = None
+    api_key: SecretStr | None = None
+    web_token: SecretStr | None = None
+    resolver: tuple[str, int] | None = None
+    """Address and port of the DNS resolver; None: the container's."""
+    log_json: bool = False
+    project_hint: str | None = None
+    """COMPOSE_PROJECT_NAME, for when our own container's labels do not tell."""
+    explicit: frozenset[str] = frozenset()
+    """Which of mode, max_age and mx somebody set for all domains."""
+
+    def manages(self, domain: str) -> bool:
+        """Whether the sidecar may touch anything of `domain`."""
+        return domain not in self.exclude and (self.only is None or domain in self.only)
+
+    def for_domain(self, name: str) -> DomainSettings:
+        """What counts for `name`: its own settings, where it has some, else those for all."""
+        own = self.domains.get(name, DomainOverride())
+        wish = self.mode if own.mode is None else own.mode
+        return DomainSettings(
+            mode=Mode.TESTING if wish is Auto.AUTO else wish,
+            auto=wish is Auto.AUTO,
+            max_age=self.max_age if own.max_age is None else own.max_age,
+            mx=self.mx if own.mx is None else own.mx,
+            adopt=self.adopt if own.adopt is None else own.adopt,
+            allow_uncovered=own.allow_uncovered,
+        )
+
+    def explicit_for(self, name: str) -> frozenset[str]:
+        """Which of mode, max_age and mx somebody set for `name` or for all domains."""
+        own = self.domains.get(name, DomainOverride())
+        given = {"mode": own.mode, "max_age": own.max_age, "mx": own.mx}
+        return self.explicit | {key for key, value in given.items() if value is not None}
+
+
+# --- the files --------------------------------------------------------------------------------------------
+
+
+def mailcow_dir_of(env: Mapping[str, str]) -> Path:
+    """The mailcow directory, which must be known before all other settings."""
+    return Path(env.get("MTA_STS_MAILCOW_DIR") or _DEFAULT_DIR)
+
+
+def read_config(mailcow_dir: Path) -> bytes | None:
+    """The content of config.yml, None where there is none; raises SettingsError where it cannot be read."""
+    path = mailcow_dir / CONFIG
+    try:
+        return read_plain(path, LARGEST_CONFIG)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except NotPlainError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}; put the file itself there") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read ({error.strerror}): let the sidecar read it") from error
+
+
+def ensure_config_folder(mailcow_dir: Path) -> None:
+    """Makes the folder for config.yml, ignored by mailcow's git, if it is missing and can be made."""
+    folder = (mailcow_dir / CONFIG).parent
+    with contextlib.suppress(OSError):
+        folder.mkdir()
+        with (folder / ".gitignore").open("x") as file:
+            file.write("*\n")
+        # Whoever owns mailcow's own settings is to edit ours, too.
+        owner = folder.parent.stat()
+        for path in (folder, folder / ".gitignore"):
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+# --- loading ----------------------------------------------------------------------------------------------
+
+
+class _Given(BaseModel):
+    """What may be given, in the shape of config.yml; what was not given is None."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mode: values.GivenWish | None = None
+    max_age: values.MaxAge | None = None
+    mx: values.Patterns | None = None
+    domains: dict[str, DomainOverride] | None = None
+    exclude: values.Domains | None = None
+    only: values.Domains | None = None
+    manage: Manage | None = None
+    adopt: values.Switch | None = None
+    restart: RestartSettings | None = None
+    soak: Annotated[int, values.whole(0, 365 * values.DAY, " of seconds")] | None = None
+    tls_report: values.TlsReport | None = None
+    backend: values.Backend | None = None
+    intervals: Intervals | None = None
+    notify: Notify | None = None
+    web: Web | None = None
+    dry_run: values.Switch | None = None
+    verify: values.Switch | None = None
+    extra_roots: values.InsideMailcow | None = None
+    api_url: values.ApiUrl | None = None
+    resolver: values.Resolver | None = None
+
+
+_PARTS: Mapping[str, type] = {
+    "domains": DomainOverride,
+    "manage": Manage,
+    "restart": RestartSettings,
+    "intervals": Intervals,
+    "notify": Notify,
+    "web": Web,
+}
+
+_LIKE_CONFIG: Mapping[str, Place] = {
+    "MTA_STS_API_URL": ("api_url",),
+    "MTA_STS_DRY_RUN": ("dry_run",),
+    "MTA_STS_MAX_AGE": ("max_age",),
+    "MTA_STS_MODE": ("mode",),
+    "MTA_STS_POLL": ("intervals", "poll"),
+    "MTA_STS_RESOLVER": ("resolver",),
+    "MTA_STS_VERIFY": ("verify",),
+    "MTA_STS_WEB_LISTEN": ("web", "listen"),
+}
+"""Variables that stand for a key of config.yml."""
+
+_ALONE = frozenset(
+    {"MTA_STS_API_KEY", "MTA_STS_LOG", "MTA_STS_MAILCOW_DIR", "MTA_STS_STATE_DIR", "MTA_STS_WEB_TOKEN"}
+)
+"""Variables that have no key there."""
+
+
+def _keys(path: Place) -> list[str]:
+    """The keys that are accepted at a place."""
+    if not path:
+        return sorted(_Given.model_fields)
+    return [one.name for one in dataclasses.fields(_PARTS[str(path[0])])]
+
+
+def load(env: Mapping[str, str], config: bytes | None, conf: Mapping[str, str]) -> Settings:
+    """The settings from the environment, config.yml (None: no file) and mailcow.conf, the weightier first.
+
+    An empty variable counts for nothing. Raises SettingsError with all mistakes.
+    """
+    env = {name: value.strip() for name, value in env.items() if value.strip()}
+    mistakes: list[str] = []
+    file = _from_file(config, mistakes)
+    own = _from_env(env, mistakes)
+    places = _alone(env, conf, mistakes)
+    if mistakes:
+        count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        raise SettingsError("\n".join([f"the settings have {count}:", *mistakes]))
+    given = {**_present(file), **_present(own)}
+    if own.intervals is not None:
+        # This variable is one field of several, and leaves the file's others as they are.
+        given["intervals"] = replace(file.intervals or Intervals(), poll=own.intervals.poll)
+    if own.web is not None:
+        given["web"] = replace(file.web or Web(), listen=own.web.listen)
+    if file.domains is not None:
+        given["domains"] = MappingProxyType({to_ascii(name): one for name, one in file.domains.items()})
+    return Settings(**given, **places, explicit=frozenset(given) & {"mode", "max_age", "mx"})
+
+
+def _present(given: _Given) -> dict[str, Any]:
+    return {key: value for key in _Given.model_fields if (value := getattr(given, key)) is not None}
+
+
+def _from_file(config: bytes | None, mistakes: list[str]) -> _Given:
+    if config is None:
+        return _Given()
+    tree = Tree.read(config)
+    told = tree.mistakes
+    given = _Given()
+    try:
+        given = _Given.model_validate(tree.data)
+    except ValidationError as error:
+        for detail in error.errors():
+            path = tree.known(detail["loc"])
+            told.append((tree.lines[path], f"{dotted(path)}{said(detail, _keys)}"))
+    mistakes += [f"{CONFIG}:{line}: {text}" for line, text in sorted(told)]
+    return given
+
+
+def _from_env(env: Mapping[str, str], mistakes: list[str]) -> _Given:
+    known = _ALONE | _LIKE_CONFIG.keys()
+    unknown = sorted(name for name in env if name.startswith("MTA_STS_") and name not in known)
+    mistakes += [f"{name}: {unknown_name('variable', name, known)}" for name in unknown]
+    nested: dict[str, Any] = {}
+    for name, path in _LIKE_CONFIG.items():
+        if name in env:
+            inner = nested if len(path) == 1 else nested.setdefault(str(path[0]), {})
+            inner[str(path[-1])] = env[name]
+    try:
+        return _Given.model_validate(nested)
+    except ValidationError as error:
+        names = {path: name for name, path in _LIKE_CONFIG.items()}
+        mistakes += [f"{names[detail['loc']]}: {said(detail, _keys)}" for detail in error.errors()]
+        return _Given()
+
+
+def _alone(env: Mapping[str, str], conf: Mapping[str, str], mistakes: list[str]) -> dict[str, Any]:
+    """The settings that have no key in config.yml."""
+    log = env.get("MTA_STS_LOG", "text").lower()
+    if log not in {"text", "json"}:
+        mistakes.append(f"MTA_STS_LOG: {log!r}; accepted: text, json")
+    source = "MTA_STS_API_KEY" if "MTA_STS_API_KEY" in env else "API_KEY in mailcow.conf"
+    key = env.get("MTA_STS_API_KEY") or conf.get("API_KEY", "").strip()
+    if not re.fullmatch(r"[A-Za-z0-9-]*", key):
+        # mailcow takes every other character out of a key that it is sent: it could never match.
+        mistakes.append(
+            f"{source}: not the form of a key (it is not shown here); accepted: letters, digits and -"
+        )
+    token = env.get("MTA_STS_WEB_TOKEN", "")
+    if token and not re.fullmatch(f"[!-~]{{{SHORTEST_TOKEN},200}}", token):
+        mistakes.append(
+            f"MTA_STS_WEB_TOKEN: too short, or with other characters (it is not shown here); accepted: "
+            f"{SHORTEST_TOKEN} to 200 letters, digits and signs of US-ASCII without spaces"
+        )
+    return {
+        "mailcow_dir": mailcow_dir_of(env),
+        "state_dir": Path(env.get("MTA_STS_STATE_DIR", _DEFAULT_STATE_DIR)),
+        "api_key": SecretStr(key) if key else None,
+        "web_token": SecretStr(token) if token else None,
+        "log_json": log == "json",
+        "project_hint": env.get("COMPOSE_PROJECT_NAME")
+        or conf.get("COMPOSE_PROJECT_NAME", "").strip()
+        or None,
+    }

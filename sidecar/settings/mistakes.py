@@ -1,0 +1,152 @@
+"""config.yml with the line of each key, and the wording of mistakes in the settings.
+
+Rules for every editor. A mistake in the file is no exception here: it is kept with its line, beside the others,
+and says what is accepted. Values stay the text they are given as. What a value may be does not belong here
+(`settings_values`), nor which keys there are: whoever knows them hands them in (`settings`).
+"""
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import yaml
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from sidecar.settings.values import domain_name
+
+Place: TypeAlias = tuple[int | str, ...]
+"""The keys, and the numbers in lists, that lead to a value."""
+
+
+@dataclass
+class Tree:
+    """config.yml as plain data (values as text, so that no `no` turns false), with the line of each key."""
+
+    data: Any = field(default_factory=dict)
+    lines: dict[Place, int] = field(default_factory=lambda: {(): 1})
+    mistakes: list[tuple[int, str]] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, config: bytes) -> "Tree":
+        """The content of config.yml; what is no YAML is among the mistakes."""
+        tree = cls()
+        try:
+            root = yaml.compose(config, yaml.SafeLoader)
+        except yaml.YAMLError as error:
+            tree.mistakes.append(_no_yaml(error))
+            return tree
+        if root is not None and not _is_null(root):
+            tree.data = tree._read(root, (), ())
+            tree._judge_domains()
+        return tree
+
+    def _read(self, node: yaml.Node, path: Place, above: tuple[yaml.Node, ...]) -> object:
+        self.lines.setdefault(path, node.start_mark.line + 1)
+        if any(node is one for one in above):
+            self.mistakes.append(
+                (self.lines[path], f"{dotted(path)}it contains itself; accepted: plain values")
+            )
+            return {}
+        match node:
+            case yaml.MappingNode():
+                return self._mapping(node, path, (*above, node))
+            case yaml.SequenceNode():
+                return [self._read(one, (*path, n), (*above, node)) for n, one in enumerate(node.value)]
+            case _:
+                return node.value
+
+    def _mapping(
+        self, node: yaml.MappingNode, path: Place, above: tuple[yaml.Node, ...]
+    ) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                self.mistakes.append((line, f"{dotted(path)}a key is a list or a mapping; accepted: a word"))
+                continue
+            name = str(key.value)
+            inner = (*path, name)
+            if inner in self.lines:
+                before = self.lines[inner]
+                self.mistakes.append(
+                    (line, f"{dotted(inner)}given in line {before} already; accepted: each key once")
+                )
+                continue
+            self.lines[inner] = line
+            if not _is_null(value):
+                found[name] = self._read(value, inner, above)
+            elif path == ("domains",):
+                found[name] = {}
+        return found
+
+    def _judge_domains(self) -> None:
+        """The keys under `domains` are names, and as such may be the same in different forms."""
+        seen: dict[str, str] = {}
+        domains = self.data.get("domains") if isinstance(self.data, dict) else None
+        for name in domains if isinstance(domains, dict) else ():
+            path: Place = ("domains", name)
+            try:
+                known = seen.setdefault(domain_name(name), name)
+            except PydanticCustomError as error:
+                self.mistakes.append((self.lines[path], f"domains: {error.message()}"))
+                continue
+            if known != name:
+                line = self.lines["domains", known]
+                self.mistakes.append(
+                    (
+                        self.lines[path],
+                        f"domains: {name!r} is {known!r} of line {line}; accepted: each domain once",
+                    )
+                )
+
+    def known(self, loc: Place) -> Place:
+        """The part of a path that stands in the file."""
+        while loc not in self.lines:
+            loc = loc[:-1]
+        return loc
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and bool(node.tag == "tag:yaml.org,2002:null")
+
+
+def _no_yaml(error: yaml.YAMLError) -> tuple[int, str]:
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return 1, "not a text in UTF-8; accepted: YAML"
+    problem = ": ".join(filter(None, (error.context, error.problem)))
+    hint = " (a value that begins with * must stand in quotes)" if "alias" in problem else ""
+    return error.problem_mark.line + 1, f"not YAML: {problem}{hint}; accepted: YAML"
+
+
+def dotted(path: Place) -> str:
+    """The place as it stands before a mistake; nothing for the file as a whole."""
+    text = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in path)
+    return f"{text[1:]}: " if path else ""
+
+
+def said(detail: ErrorDetails, keys: Callable[[Place], list[str]]) -> str:
+    """What is wrong, and what is accepted instead; `keys` tells the keys that are accepted at a place."""
+    loc = detail["loc"]
+    match detail["type"]:
+        case "mistake":
+            return detail["msg"]
+        case "extra_forbidden" | "unexpected_keyword_argument" if loc == ("api_key",):
+            return "not here, where others may read it; accepted: MTA_STS_API_KEY, or API_KEY in mailcow.conf"
+        case "extra_forbidden" | "unexpected_keyword_argument" if loc == ("web", "token"):
+            return "not here, where others may read it; accepted: MTA_STS_WEB_TOKEN"
+        case "extra_forbidden" | "unexpected_keyword_argument":
+            return unknown_name("key", str(loc[-1]), keys(loc[:-1]))
+        case "tuple_type" | "frozen_set_type":
+            return "not a list; accepted: a list, or one name"
+        case _:
+            known = f": {', '.join(keys(loc))}" if loc != ("domains",) else ", each a domain name"
+            return f"not a mapping; accepted: keys with values{known}"
+
+
+def unknown_name(kind: str, name: str, accepted: Iterable[str]) -> str:
+    """What is said of a key or variable that nobody knows."""
+    names = sorted(accepted)
+    near = difflib.get_close_matches(name, names, n=1)
+    meant = f", did you mean {near[0]}?" if near else ""
+    return f"there is no such {kind}{meant}; accepted: {', '.join(names)}"

@@ -1,0 +1,303 @@
+"""How a single value of the settings is read: from a text or a number to what the sidecar works with.
+
+Rules for every editor. A value is judged alone, without a look at any other; what is wrong says what was
+given and what is accepted, but nothing that may be a secret. Nothing is guessed. What settings there are, and
+their defaults, do not belong here (`settings`), nor where a mistake stands (`settings_mistakes`).
+"""
+
+import contextlib
+import ipaddress
+import re
+from collections.abc import Callable
+from enum import Enum, StrEnum
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_core import PydanticCustomError
+
+from sidecar.formats.domain_name import to_ascii
+from sidecar.formats.mtasts_policy import Mode, is_mx_pattern
+
+LONGEST_MAX_AGE = 31_536_000
+"""Seconds: what mailcow's API takes when a policy is added."""
+DAY = 86_400
+"""Seconds."""
+
+_SHOWN = 60
+
+
+class Auto(Enum):
+    """`mode: auto`: testing first, and enforce once all that matters has held for `soak`."""
+
+    AUTO = "auto"
+
+
+Wish: TypeAlias = Mode | Auto
+"""What the administrator asks for: a mode, or that the proof decides."""
+
+
+class Tell(StrEnum):
+    """What people can be notified of."""
+
+    STAGE = "stage"
+    """A domain is at another stage of its roll-out."""
+    ERROR = "error"
+    RECOVERY = "recovery"
+    """An error is over."""
+
+
+def _mistake(value: object, accepted: str, wrong: str = "") -> PydanticCustomError:
+    shown = repr(value)
+    shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
+    return PydanticCustomError("mistake", "{text}", {"text": f"{shown}{wrong}; accepted: {accepted}"})
+
+
+def _mode(value: object) -> Wish:
+    word = str(value).strip().lower()
+    if word == Auto.AUTO.value:
+        return Auto.AUTO
+    with contextlib.suppress(ValueError):
+        return Mode(word)
+    raise _mistake(value, f"{Mode.TESTING}, {Mode.ENFORCE}, {Mode.NONE}, {Auto.AUTO.value}", " is no mode")
+
+
+def _choice(*choices: str) -> BeforeValidator:
+    def check(value: object) -> str:
+        word = str(value).strip().lower()
+        if word not in choices:
+            raise _mistake(value, ", ".join(choices))
+        return word
+
+    return BeforeValidator(check)
+
+
+_YES = frozenset({"1", "true", "yes", "y", "on"})
+_NO = frozenset({"0", "false", "no", "n", "off"})
+
+
+def _switch(value: object) -> bool:
+    word = str(value).strip().lower()
+    if word not in _YES | _NO:
+        raise _mistake(value, "true, false", " is neither yes nor no")
+    return word in _YES
+
+
+def whole(low: int, high: int, unit: str = "") -> BeforeValidator:
+    """Takes whole numbers from `low` to `high`; `unit` is for the mistake, such as " of seconds"."""
+
+    def check(value: object) -> int:
+        number = None if isinstance(value, bool) else str(value).strip()
+        if number is None or not re.fullmatch(r"[0-9]{1,10}", number) or not low <= int(number) <= high:
+            raise _mistake(value, f"a whole number{unit} from {low} to {high}")
+        return int(number)
+
+    return BeforeValidator(check)
+
+
+def domain_name(value: object) -> str:
+    """The name in lower-case A-labels; raises PydanticCustomError where it is none."""
+    accepted = "a domain name such as example.org"
+    if not isinstance(value, str):
+        raise _mistake(value, accepted)
+    try:
+        return to_ascii(value)
+    except ValueError as error:
+        raise _mistake(value, accepted, " is not a domain name") from error
+
+
+def _mx(value: object) -> str:
+    accepted = "a host name such as mail.example.org, or one with a wildcard in front such as *.example.org"
+    if not isinstance(value, str):
+        raise _mistake(value, accepted)
+    wildcard = "*." if value.strip().startswith("*.") else ""
+    try:
+        name = wildcard + to_ascii(value.strip().removeprefix("*."))
+    except ValueError as error:
+        raise _mistake(value, accepted, " is no mx pattern") from error
+    # An address is made of valid labels, too; no top-level domain is a number (RFC 3696 §2).
+    if not is_mx_pattern(name) or name.rpartition(".")[2].isdigit():
+        raise _mistake(value, accepted, " is no mx pattern")
+    return name
+
+
+def _one_or_more(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+_MAILBOX = re.compile(r"[A-Za-z0-9._%+=~#$&'*/?^`{|}-]+")
+
+
+def _tls_report(value: object) -> str:
+    accepted = "an e-mail address, or a mailto: or https: URI"
+    text = str(value).strip()
+    if text.lower().startswith("https:"):
+        return _url("https", accepted=accepted)(text)
+    mailbox, _, domain = text.removeprefix("mailto:").rpartition("@")
+    if not _MAILBOX.fullmatch(mailbox):
+        raise _mistake(value, accepted)
+    try:
+        return f"mailto:{mailbox}@{to_ascii(domain)}"
+    except ValueError as error:
+        raise _mistake(value, accepted) from error
+
+
+def _url(*schemes: str, accepted: str) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        text = str(value).strip()
+        try:
+            parts = urlsplit(text)
+            good = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            good, parts = False, urlsplit("")
+        if parts.username is not None or parts.password is not None or "@" in text:
+            # What stands before the @ may be a password.
+            raise PydanticCustomError(
+                "mistake", "a user name cannot be given in it; accepted: {a}", {"a": accepted}
+            )
+        if not good or re.search(r"[\s;,!#]", text):
+            raise _mistake(value, accepted)
+        return text
+
+    return check
+
+
+def _inside(value: object) -> str:
+    path = Path(str(value).strip())
+    if path.is_absolute() or ".." in path.parts or not path.name:
+        raise _mistake(value, "a file in the mailcow directory, such as data/conf/mta-sts/roots.pem")
+    return str(path)
+
+
+def _api_url(value: object) -> str:
+    accepted = (
+        "the address of mailcow's web server, such as https://mail.example.org or http://nginx-mailcow:8080"
+    )
+    text = _url("http", "https", accepted=accepted)(value)
+    if urlsplit(text).path not in {"", "/"} or "?" in text:
+        raise _mistake(value, accepted, " has a path")
+    return text.rstrip("/")
+
+
+def _resolver(value: object) -> tuple[str, int]:
+    text = str(value).strip()
+    found = re.fullmatch(
+        r"\[(?P<six>[^\]]+)\](?::(?P<port6>\d{1,5}))?|(?P<four>[^:\]]+)(?::(?P<port4>\d{1,5}))?", text
+    )
+    with contextlib.suppress(ValueError):
+        if found is None:
+            return str(ipaddress.IPv6Address(text)), 53
+        address = (
+            ipaddress.IPv6Address(found["six"]) if found["six"] else ipaddress.IPv4Address(found["four"])
+        )
+        port = int(found["port6"] or found["port4"] or 53)
+        if 0 < port < 1 << 16:
+            return str(address), port
+    raise _mistake(value, "an address, with or without a port: 192.0.2.1, 192.0.2.1:5353, [2001:db8::1]:5353")
+
+
+def _secret_url(*schemes: str, accepted: str) -> Callable[[object], SecretStr]:
+    """Such a URL is a secret as a whole: no mistake shows it. Without schemes any will do."""
+
+    def check(value: object) -> SecretStr:
+        text = value.strip() if isinstance(value, str) else ""
+        try:
+            parts = urlsplit(text)
+            good = not schemes or (parts.scheme in schemes and bool(parts.hostname) and parts.port != 0)
+        except ValueError:
+            good = False
+        if not good or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://\S+", text):
+            raise PydanticCustomError("mistake", "{text}", {"text": f"not shown here; accepted: {accepted}"})
+        return SecretStr(text)
+
+    return check
+
+
+_WEBHOOK = "an https: or http: URL that takes JSON by POST"
+_APPRISE = "a URL of Apprise, such as ntfys://ntfy.example.org/topic or mailtos://user:password@example.org"
+
+
+def _tell(value: object) -> Tell:
+    word = str(value).strip().lower()
+    with contextlib.suppress(ValueError):
+        return Tell(word)
+    raise _mistake(value, ", ".join(Tell))
+
+
+def _listen(value: object) -> tuple[str, int] | None:
+    """`off` is None; port 0 stands for any free one."""
+    text = str(value).strip().lower()
+    if text == "off":
+        return None
+    found = re.fullmatch(r"(?:\[(?P<six>[^\]]+)\]|(?P<four>[^:\]]+)):(?P<port>\d{1,5})", text)
+    with contextlib.suppress(ValueError):
+        if found is not None and int(found["port"]) < 1 << 16:
+            address = (
+                ipaddress.IPv6Address(found["six"]) if found["six"] else ipaddress.IPv4Address(found["four"])
+            )
+            return str(address), int(found["port"])
+    raise _mistake(
+        value, "an address of this machine with a port, such as 127.0.0.1:8480 or [::1]:8480, or off"
+    )
+
+
+def _host(value: object) -> str:
+    accepted = "a host name such as mail.example.org, or an address"
+    text = str(value).strip()
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
+    try:
+        return to_ascii(text)
+    except ValueError as error:
+        raise _mistake(value, accepted, " is no host") from error
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_network(str(value).strip(), strict=False)
+    raise _mistake(value, "an address or a network, such as 172.22.1.0/24")
+
+
+def _prefix(value: object) -> str:
+    text = str(value).strip().rstrip("/")
+    if not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", text):
+        raise _mistake(value, "a path such as /mta-sts, or nothing")
+    return text
+
+
+Switch: TypeAlias = Annotated[bool, BeforeValidator(_switch)]
+GivenWish: TypeAlias = Annotated[Mode | Auto, BeforeValidator(_mode)]
+MaxAge: TypeAlias = Annotated[int, whole(1, LONGEST_MAX_AGE, " of seconds")]
+Patterns: TypeAlias = Annotated[
+    tuple[Annotated[str, BeforeValidator(_mx)], ...],
+    BeforeValidator(_one_or_more),
+    AfterValidator(lambda patterns: tuple(dict.fromkeys(patterns))),
+]
+Domains: TypeAlias = Annotated[
+    frozenset[Annotated[str, BeforeValidator(domain_name)]], BeforeValidator(_one_or_more)
+]
+Time: TypeAlias = Annotated[int, whole(0, 7 * DAY, " of seconds")]
+Interval: TypeAlias = Annotated[int, whole(1, DAY, " of seconds")]
+Count: TypeAlias = Annotated[int, whole(0, 1_000)]
+TlsReport: TypeAlias = Annotated[str, BeforeValidator(_tls_report)]
+Backend: TypeAlias = Annotated[Literal["auto", "file", "native"], _choice("auto", "file", "native")]
+InsideMailcow: TypeAlias = Annotated[str, BeforeValidator(_inside)]
+ApiUrl: TypeAlias = Annotated[str, BeforeValidator(_api_url)]
+Resolver: TypeAlias = Annotated[tuple[str, int], BeforeValidator(_resolver)]
+Webhook: TypeAlias = Annotated[SecretStr, BeforeValidator(_secret_url("http", "https", accepted=_WEBHOOK))]
+AppriseUrls: TypeAlias = Annotated[
+    tuple[Annotated[SecretStr, BeforeValidator(_secret_url(accepted=_APPRISE))], ...],
+    BeforeValidator(_one_or_more),
+    AfterValidator(lambda urls: tuple(dict.fromkeys(urls))),
+]
+Tells: TypeAlias = Annotated[
+    frozenset[Annotated[Tell, BeforeValidator(_tell)]], BeforeValidator(_one_or_more)
+]
+Listen: TypeAlias = Annotated[tuple[str, int] | None, BeforeValidator(_listen)]
+Hosts: TypeAlias = Annotated[frozenset[Annotated[str, BeforeValidator(_host)]], BeforeValidator(_one_or_more)]
+Networks: TypeAlias = Annotated[
+    tuple[Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)], ...], BeforeValidator(_one_or_more)
+]
+Prefix: TypeAlias = Annotated[str, BeforeValidator(_prefix)]

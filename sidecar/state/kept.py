@@ -1,0 +1,102 @@
+"""How much of the memory is kept: the state store grows with the number of domains, never with time; pure.
+
+Rule for every editor: what a decision still reads is kept, whatever its age: the last write that was done,
+the span that holds senders longest, the last event of each entry. There is no clock here: age counts back
+from the newest of a kind, and that of a span is counted (`elapsed`), so nothing is forgotten because time passed.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from sidecar.formats.mtasts_policy import Mode, policy_of
+from sidecar.observed import ConfEntry, ConfEvent, Restart, Span, Write
+from sidecar.observed.spans import ended_ago
+
+T = TypeVar("T")
+
+DAY_S = 86_400
+
+MOST_WRITES = 20
+MOST_SPANS = 50
+SPANS_AGE_S = 400 * DAY_S
+"""Longer than the longest max_age that RFC 8461 §3.2 allows: no sender holds what ended before."""
+RECENT_CONF = 200
+LEAST_RESTARTS = 50
+"""So that one restart dated by a clock that was far ahead does not make all others old."""
+RESTARTS_AGE_S = 30 * DAY_S
+MOST_EVENTS = 50_000
+EVENTS_AGE_S = 400 * DAY_S
+
+
+def _picked(items: tuple[T, ...], keep: Callable[[int, T], bool]) -> tuple[T, ...]:
+    """`items` in their order, without those that are not kept; the same object where all are."""
+    kept = tuple(item for index, item in enumerate(items) if keep(index, item))
+    return items if len(kept) == len(items) else kept
+
+
+def kept_writes(writes: tuple[Write, ...]) -> tuple[Write, ...]:
+    """The last 20, and the last one that was done: what the sidecar serves is known by it."""
+    if len(writes) <= MOST_WRITES:
+        return writes
+    first = len(writes) - MOST_WRITES
+    last_done = max((i for i, write in enumerate(writes) if write.done), default=-1)
+    return _picked(writes, lambda i, _: i >= first or i == last_done)
+
+
+def kept_spans(spans: tuple[Span, ...]) -> tuple[Span, ...]:
+    """Those that senders may still go by, at most 50.
+
+    Of more than 50, the two older ones are kept that say until when senders may hold an enforce, and what the
+    longest max_age was; among equals the first, which also says whether all before it is known.
+    """
+    if not spans:
+        return spans
+    newest = spans[-1].begun
+    young = _picked(spans, lambda _, span: ended_ago(span, newest) < SPANS_AGE_S)
+    if len(young) <= MOST_SPANS:
+        return young
+    first = len(young) - (MOST_SPANS - 2)
+    older = range(first)
+    chosen = {max(older, key=lambda i: _held_until(young[i])), max(older, key=lambda i: _max_age(young[i]))}
+    return _picked(young, lambda i, _: i >= first or i in chosen)
+
+
+def _held_until(span: Span) -> float:
+    policy = policy_of(span.text)
+    if policy is None or policy.mode is not Mode.ENFORCE:
+        return 0.0
+    return float("inf") if span.until is None else span.ended + policy.max_age
+
+
+def _max_age(span: Span) -> int:
+    policy = policy_of(span.text)
+    return 0 if policy is None else policy.max_age
+
+
+def kept_conf(events: tuple[ConfEntry, ...]) -> tuple[ConfEntry, ...]:
+    """The last 200, and of each entry that was not put right by the sidecar itself what tells whose it is:
+    its last event, and the last two times that somebody else took it out.
+    """
+    if len(events) <= RECENT_CONF:
+        return events
+    by_entry: dict[tuple[str, str], list[int]] = {}
+    for index, event in enumerate(events):
+        by_entry.setdefault((event.key, event.entry.lower()), []).append(index)
+    telling: set[int] = set()
+    for indexes in by_entry.values():
+        if events[indexes[-1]].event is not ConfEvent.REMOVED:
+            telling.add(indexes[-1])
+            telling.update([i for i in indexes if events[i].event is ConfEvent.TAKEN_OUT][-2:])
+    first = len(events) - RECENT_CONF
+    return _picked(events, lambda i, _: i >= first or i in telling)
+
+
+def kept_restarts(restarts: tuple[Restart, ...]) -> tuple[Restart, ...]:
+    """Those of 30 days, and never fewer than the last 50."""
+    first = len(restarts) - LEAST_RESTARTS
+    newest = _newest(restarts)
+    return _picked(restarts, lambda i, restart: i >= first or restart.at > newest - RESTARTS_AGE_S)
+
+
+def _newest(restarts: Sequence[Restart]) -> float:
+    return max((restart.at for restart in restarts), default=0.0)

@@ -1,0 +1,136 @@
+"""The memory at work during a pass: changed as a value, kept in the state store, with the history beside it.
+
+Rule for every editor: the intent of a write is stored before the write. A store that cannot be written is said
+once and stops the writes, not the looking.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from sidecar.host.elapsed import Reading
+from sidecar.host.errors import SidecarError
+from sidecar.observed import ConfEntry, ConfEvent, Memory, PolicyMemory, Restart, Write
+from sidecar.observed.spans import seen_served
+from sidecar.state.store import Event, State
+
+KEPT_WRITES = 20
+STORED_EVERY_S = 600.0
+"""A pass in which nothing happened writes nothing: the time it counted is stored with the next that does."""
+
+
+class Ledger:
+    """The memory, and the store behind it."""
+
+    def __init__(self, state: State, memory: Memory) -> None:
+        self._state = state
+        self._stored = memory
+        self.memory = memory
+        self.trouble: str | None = None
+        """Why the store could not be used when it was last needed; None after a write that worked."""
+
+    @classmethod
+    async def open(cls, state: State) -> "Ledger":
+        """Reads the store."""
+        return cls(state, await asyncio.to_thread(state.load))
+
+    async def refresh(self) -> None:
+        """Takes over what another process (`adopt`, `once`) stored since."""
+        with self._noting():
+            if await asyncio.to_thread(self._state.changed_elsewhere):
+                self.memory = self._stored = await asyncio.to_thread(self._state.load)
+
+    def count(self, reading: Reading) -> None:
+        """Counts the time until now: what is noted next happened no sooner."""
+        self.memory = replace(self.memory, tally=self.memory.tally.until(reading))
+
+    async def store(self) -> None:
+        """Writes what differs from what is stored; time alone only now and then, as the older tally counts on as well."""
+        if self.memory is not self._stored and not self._only_later():
+            with self._noting():
+                await asyncio.to_thread(self._state.save, self._stored, self.memory)
+            self._stored = self.memory
+            self.trouble = None
+
+    def _only_later(self) -> bool:
+        before, after = self._stored.tally, self.memory.tally
+        if before.last is None or after.last is None or before.last.run != after.last.run:
+            return False
+        later = after.seconds - before.seconds < STORED_EVERY_S
+        return later and replace(self.memory, tally=before) == self._stored
+
+    async def record(self, events: Iterable[Event]) -> None:
+        """Adds to the history."""
+        if found := tuple(events):
+            with self._noting():
+                await asyncio.to_thread(self._state.record, found)
+            self.trouble = None
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except SidecarError as error:
+            self.trouble = str(error)
+            raise
+
+    def policy(self, key: str, change: Callable[[PolicyMemory], PolicyMemory]) -> None:
+        """Changes what is remembered of one policy."""
+        changed = change(self.memory.policy(key))
+        self.memory = replace(self.memory, policies={**self.memory.policies, key: changed})
+
+    def policies(self, keys: Iterable[str], change: Callable[[str, PolicyMemory], PolicyMemory]) -> None:
+        """Changes what is remembered of many policies at once."""
+        changed = {key: change(key, self.memory.policy(key)) for key in keys}
+        self.memory = replace(self.memory, policies={**self.memory.policies, **changed})
+
+    def conf(self, entries: Iterable[ConfEntry]) -> None:
+        """Notes events of entries in mailcow.conf."""
+        self.memory = replace(self.memory, conf=(*self.memory.conf, *entries))
+
+    def restarted(self, at: float, names: tuple[str, ...], before: tuple[str, ...] = ()) -> None:
+        """Notes a restart of acme-mailcow, and the names in the certificates before it."""
+        restart = Restart(at, names, before, judged=False)
+        self.memory = replace(self.memory, restarts=(*self.memory.restarts, restart))
+
+    def not_restarted(self) -> None:
+        """The last restart was refused, with nothing done: it counts for nothing."""
+        self.memory = replace(self.memory, restarts=self.memory.restarts[:-1])
+
+    def fulfilled(self, key: str) -> None:
+        """A wish to adopt was acted on."""
+        if key in self.memory.adopt:
+            self.memory = replace(self.memory, adopt=self.memory.adopt - {key})
+
+
+def intended(memory: PolicyMemory, text: str | None, at: float) -> PolicyMemory:
+    """With an intent whose outcome is unknown; the same intent made again is still one."""
+    rest = [write for write in memory.writes if not (write.done is None and write.text == text)]
+    return replace(memory, writes=_trimmed([*rest, Write(text, at, None)]))
+
+
+def settled(memory: PolicyMemory, text: str | None, at: float, counted: float, *, done: bool) -> PolicyMemory:
+    """With the outcome of the last intent for `text`, at Unix second `at` and `Memory.counted` of then.
+
+    Done, it is served from now on; refused, it is as if it had not been meant.
+    """
+    rest = [write for write in memory.writes if not (write.done is None and write.text == text)]
+    if not done:
+        return replace(memory, writes=tuple(rest))
+    return seen_served(replace(memory, writes=_trimmed([*rest, Write(text, at, True)])), text, at, counted)
+
+
+def _trimmed(writes: list[Write]) -> tuple[Write, ...]:
+    """Old writes go, but never the last that was done."""
+    if len(writes) <= KEPT_WRITES:
+        return tuple(writes)
+    last_done = max((i for i, write in enumerate(writes) if write.done), default=-1)
+    start = len(writes) - KEPT_WRITES
+    kept = writes[start:]
+    return tuple([writes[last_done], *kept] if 0 <= last_done < start else kept)
+
+
+def entries(key: str, names: Iterable[str], event: ConfEvent, at: float) -> list[ConfEntry]:
+    """One event for each of several entries."""
+    return [ConfEntry(key, name, event, at) for name in names]

@@ -1,0 +1,1 @@
+"""How each domain stands, once, for everyone who asks; pure."""

@@ -1,0 +1,83 @@
+"""Records in the form of a zone file (RFC 1035 §5.1), fully qualified, to be pasted as they are; pure.
+
+Rule for every editor: what comes from the DNS or from an error may hold anything. In a comment it must not end
+the line, else a stranger's text would become a record.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from sidecar.formats.domain_name import to_unicode
+from sidecar.plan.records import DomainRecords, MailDomain, Need, Record, Standing
+
+STRING_OCTETS = 255
+"""What a single string of a TXT record holds (RFC 1035 §3.3)."""
+MOST_SHOWN = 300
+"""Characters of a stranger's text."""
+
+
+def zone_text(found: Sequence[DomainRecords], head: Iterable[str] = (), *, missing: bool = False) -> str:
+    """The records with comments, each domain a block; `missing`: only what the DNS lacks. `head` are comments on top."""
+    blocks = [block for records in found if (block := _block(records, missing=missing))]
+    top = [_comment(line) for line in head]
+    if missing and not blocks:
+        top.append("; nothing is missing")
+    return "\n\n".join("\n".join(lines) for lines in [top, *blocks] if lines) + "\n"
+
+
+def _block(records: DomainRecords, *, missing: bool) -> list[str]:
+    lines = [line for need in records.needs for line in _need(need, records.ttl, missing=missing)]
+    return [_comment(_title(records.domain)), *lines] if lines else []
+
+
+def _title(domain: MailDomain) -> str:
+    shown = to_unicode(domain.name)
+    title = shown if shown == domain.name else f"{shown} ({domain.name})"
+    if domain.target is not None:
+        title += f", alias domain of {to_unicode(domain.target)}"
+    if domain.leaving:
+        title += "; on its way out: keep these until no policy is served for it any more"
+    return title
+
+
+def _need(need: Need, ttl: int, *, missing: bool) -> Iterator[str]:
+    if missing and need.standing in {Standing.PRESENT, Standing.NOT_SET}:
+        return
+    if need.record is None:
+        yield _comment(f"{need.owner}. {need.note}")
+        return
+    if need.note:
+        yield _comment(f"{need.owner}. {need.note}")
+    line = record_line(need.record, ttl)
+    match need.standing:
+        case Standing.UNKNOWN if missing:
+            yield _comment(f"not known whether the DNS has it: {need.found}")
+            yield f"; {line}"
+        case Standing.DIFFERENT:
+            yield _comment(f"in place of what the DNS has: {need.found}")
+            yield line
+        case _:
+            yield line
+
+
+def record_line(record: Record, ttl: int) -> str:
+    """One record; `ttl` in seconds."""
+    value = quoted(record.value) if record.type == "TXT" else f"{record.value}."
+    return f"{record.owner}. {ttl} IN {record.type} {value}"
+
+
+def quoted(text: str) -> str:
+    """A text as the strings of a TXT record, of 255 octets at most each."""
+    octets = text.encode()
+    parts = [octets[at : at + STRING_OCTETS] for at in range(0, len(octets), STRING_OCTETS)] or [b""]
+    return " ".join(f'"{"".join(map(_character, part))}"' for part in parts)
+
+
+def _character(octet: int) -> str:
+    if octet in b'"\\':
+        return f"\\{chr(octet)}"
+    return chr(octet) if 0x20 <= octet < 0x7F else f"\\{octet:03d}"
+
+
+def _comment(text: str) -> str:
+    clean = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return f"; {clean if len(clean) <= MOST_SHOWN else clean[: MOST_SHOWN - 1] + '…'}"

@@ -1,0 +1,313 @@
+"""Checking domains as senders do: probes run at once under limits, then rules judge what came.
+
+Rule for every editor: within one `checks` nothing is asked twice, whatever is shared (an MX host of 1,000 domains, a
+parent zone); and nothing is kept beyond it, so results are as old as they say.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sidecar.formats.domain_name import policy_host
+from sidecar.formats.mtasts_policy import Invalid, Policy, parse
+from sidecar.host.apart import apart
+from sidecar.host.unexpected import Unexpected
+from sidecar.observed import Unseen
+from sidecar.observed.findings import Finding, Severity, worst
+from sidecar.verify.judge import judge
+from sidecar.verify.probe_codes import CHECK_FAILED
+from sidecar.verify.probes.dns import Asking
+from sidecar.verify.probes.policy import PolicyProbe
+from sidecar.verify.probes.smtp import SmtpProbe
+from sidecar.verify.probes.tls import trusting
+from sidecar.verify.probes.way import Allowance, Doors, Place, SpentError, Take
+from sidecar.verify.rules.mx_match import hosts_of, looked_at
+from sidecar.verify.rules.policy_fetch import LOOK_AGAIN, usable
+from sidecar.verify.rules.txt_dns import candidates, the_record
+from sidecar.verify.seen import (
+    Answer,
+    Asked,
+    DomainSeen,
+    LookFailed,
+    Meant,
+    MxProbe,
+    MxSeen,
+    NoAnswer,
+    PolicyAnswer,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Probing:
+    """How to ask. All times in seconds.
+
+    The defaults hammer nobody: few domains at once, fewer conversations with one server. Whatever a domain's zone
+    says, 20 of its MX hosts are looked at, at 4 addresses each (`rules.mx_match`, `probes.way`), with 120 connections
+    an hour, and 100 findings are kept (`judge`).
+    """
+
+    resolver: tuple[str, int] | None = None
+    """Address and port; None: what /etc/resolv.conf names."""
+    extra_root: Path | None = None
+    """A PEM file with roots to trust beside the system's."""
+    inside_https: Place | None = None
+    """mailcow's nginx in its network, for `Wanted.ours` whose public address cannot be reached."""
+    inside_smtp: Mapping[str, Place] = field(default_factory=dict)
+    """By MX host: where those that are this mailcow are inside its network."""
+    domains_at_once: int = 40
+    hosts_at_once: int = 2
+    """MX hosts of one domain: one that has many is on its own time, and not on that of others."""
+    per_host: int = 4
+    questions_at_once: int = 50
+    dns_s: float = 8.0
+    https_s: float = 60.0
+    smtp_s: float = 40.0
+    domain_s: float = 180.0
+    """For one domain, waiting for a place at a busy server included; what is not done by then was not asked."""
+    smtp: bool = True
+    """False: MX hosts are not spoken to (where port 25 is closed on the way out)."""
+    https_port: int = 443
+    smtp_port: int = 25
+    connect: str | None = None
+    """An address that all policy and MX hosts are taken to have (tests on loopback)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What holds from one run of checks to the next."""
+
+    allowance: Allowance = field(default_factory=Allowance)
+    unexpected: Unexpected = field(default_factory=Unexpected)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A domain to check (lower-case A-label); `ours`: served by this mailcow, so the way inside may be taken."""
+
+    domain: str
+    meant: Meant | None = None
+    ours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What senders see of a domain, at Unix second `at`; it goes stale."""
+
+    domain: str
+    findings: tuple[Finding, ...]
+    at: float
+    id: str | None
+    """The policy id in the DNS, where there is exactly one right record."""
+    record: bool | None
+    """Whether there is exactly one MTA-STS record, right or wrong; None where the DNS did not say."""
+    policy: Policy | None
+    """The policy served, where it is right in all."""
+    body: bytes | None
+    """The octets that were served as the policy."""
+    mx: tuple[str, ...] | None
+    """The MX hosts that senders try, as far as they were looked at; None where the DNS did not say."""
+
+    @property
+    def worst(self) -> Severity:
+        """The greatest severity found."""
+        return worst(self.findings)
+
+    def has(self, code: str) -> bool:
+        """Whether a finding of this code is there."""
+        return any(finding.code == code for finding in self.findings)
+
+
+async def check(
+    domain: str,
+    probing: Probing,
+    clock: Callable[[], float],
+    meant: Meant | None = None,
+    *,
+    ours: bool = False,
+) -> Checked:
+    """One domain; raises PermanentError for an unreadable `extra_root`, and nothing for what the world does."""
+    (checked,) = await check_many([Wanted(domain, meant, ours)], probing, clock)
+    return checked
+
+
+async def check_many(
+    wanted: Iterable[Wanted],
+    probing: Probing,
+    clock: Callable[[], float],
+    standing: Standing | None = None,
+) -> list[Checked]:
+    """Many domains, in the order given; each counts its own time. Raises as `check`.
+
+    It runs beside the caller's event loop, in a thread that calls `clock`, too.
+    """
+    queue, kept = list(enumerate(wanted)), standing or Standing()
+    return await apart(lambda: _check_many(queue, probing, clock, kept))
+
+
+async def _check_many(
+    queue: list[tuple[int, Wanted]], probing: Probing, clock: Callable[[], float], standing: Standing
+) -> list[Checked]:
+    results: dict[int, Checked] = {}
+    async with checks(probing, clock, standing) as run:
+
+        async def work() -> None:
+            while queue:
+                index, item = queue.pop(0)
+                results[index] = await run.check(item)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(probing.domains_at_once, len(queue))):
+                group.create_task(work())
+    return [results[index] for index in sorted(results)]
+
+
+@asynccontextmanager
+async def checks(probing: Probing, clock: Callable[[], float], standing: Standing) -> AsyncIterator["Checks"]:
+    """A run of checks that share what they ask; whatever is under way at its end is ended."""
+    context = trusting(probing.extra_root)
+    standing.allowance.forget_old()
+    asking = Asking(
+        probing.resolver,
+        clock,
+        patience_s=probing.dns_s,
+        places=probing.questions_at_once,
+        unexpected=standing.unexpected,
+    )
+    doors = Doors(probing.per_host)
+    policies = PolicyProbe(
+        asking, context, doors, clock, probing.https_port, probing.https_s, probing.connect
+    )
+    hosts = SmtpProbe(
+        asking,
+        context,
+        Doors(probing.per_host),
+        clock,
+        probing.inside_smtp,
+        probing.smtp_port,
+        probing.smtp_s,
+        probing.connect,
+    )
+    run = Checks(probing, clock, asking, policies, hosts, standing)
+    try:
+        yield run
+    finally:
+        await run.end()
+        await asking.end()
+
+
+@dataclass(slots=True)
+class Checks:
+    """A run of checks; made by `checks`."""
+
+    _probing: Probing
+    _clock: Callable[[], float]
+    _asking: Asking
+    _policies: PolicyProbe
+    _smtp: SmtpProbe
+    _standing: Standing
+    _hosts: dict[str, asyncio.Task[MxProbe]] = field(default_factory=dict)
+
+    async def check(self, wanted: Wanted) -> Checked:
+        """What senders see of this domain; what nobody foresaw is told of it, and ends nothing."""
+        try:
+            seen = await self.look(wanted)
+            return _checked(seen, judge(seen, wanted.meant, self._clock()))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the trouble of this one domain
+            reason = self._standing.unexpected.reason(wanted.domain, error)
+            failed = Finding.of(CHECK_FAILED, wanted.domain, reason, LOOK_AGAIN)
+            return Checked(wanted.domain, (failed,), self._clock(), None, None, None, None, None)
+
+    async def look(self, wanted: Wanted) -> DomainSeen:
+        """All probes of this domain, at once as far as one does not need another."""
+        domain = wanted.domain
+        inside = self._probing.inside_https if wanted.ours else None
+        take = self._standing.allowance.of(domain)
+        until = asyncio.get_running_loop().time() + self._probing.domain_s
+        turns = asyncio.Semaphore(self._probing.hosts_at_once)
+        async with asyncio.TaskGroup() as group:
+            txt = group.create_task(self._asking.txt(f"_mta-sts.{domain}"))
+            tlsrpt = group.create_task(self._asking.txt(f"_smtp._tls.{domain}"))
+            caa = group.create_task(self._asking.caa(policy_host(domain)))
+            policy = group.create_task(
+                self._within(policy_host(domain), self._policies.fetch(domain, inside, take))
+            )
+            mx = await self._asking.mx(domain)
+            hosts = [
+                group.create_task(self._host(host, take, turns, until))
+                for host in looked_at(hosts_of(domain, mx) or ())
+            ]
+            misplaced = await self._misplaced(domain, await txt)
+        return DomainSeen(
+            domain,
+            txt.result(),
+            misplaced,
+            tlsrpt.result(),
+            mx,
+            policy.result(),
+            {task.result().host: task.result() for task in hosts},
+            caa.result(),
+            self._clock(),
+        )
+
+    async def end(self) -> None:
+        """Ends what is still under way."""
+        for task in self._hosts.values():
+            task.cancel()
+        await asyncio.gather(*self._hosts.values(), return_exceptions=True)
+
+    async def _host(self, host: str, take: Take, turns: asyncio.Semaphore, until: float) -> MxSeen:
+        probe, tlsa = await asyncio.gather(self._spoken(host, take, turns, until), self._asking.tlsa(host))
+        return MxSeen(host, probe, tlsa)
+
+    async def _spoken(self, host: str, take: Take, turns: asyncio.Semaphore, until: float) -> MxProbe:
+        if not self._probing.smtp:
+            return Unseen("MX hosts were not to be spoken to", self._clock())
+        try:
+            async with asyncio.timeout_at(until), turns:
+                task = self._hosts.get(host)
+                if task is None:
+                    probing = self._within(host, self._smtp.probe(host, take))
+                    task = self._hosts[host] = asyncio.create_task(probing)
+                return await asyncio.shield(task)
+        except TimeoutError:
+            return self._late()
+
+    async def _within(self, subject: str, probe: Coroutine[Any, Any, T]) -> T | Unseen | LookFailed:
+        try:
+            async with asyncio.timeout(self._probing.domain_s):
+                return await probe
+        except TimeoutError:
+            return self._late()
+        except SpentError as error:
+            return Unseen(str(error), self._clock())
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the trouble of this one server
+            return LookFailed(self._standing.unexpected.reason(subject, error), self._clock())
+
+    def _late(self) -> Unseen:
+        return Unseen(f"not done within {self._probing.domain_s:g} s: the server is busy", self._clock())
+
+    async def _misplaced(self, domain: str, txt: Asked[bytes]) -> Asked[bytes] | None:
+        if isinstance(txt, NoAnswer) or candidates(txt.records):
+            return None
+        return await self._asking.txt(domain)
+
+
+def _checked(seen: DomainSeen, findings: tuple[Finding, ...]) -> Checked:
+    judged, hosts = the_record(seen.txt), hosts_of(seen.domain, seen.mx)
+    answer = seen.policy if isinstance(seen.policy, PolicyAnswer) and usable(seen.policy) else None
+    policy = parse(answer.body) if answer is not None else None
+    return Checked(
+        seen.domain,
+        findings,
+        seen.at,
+        judged.id if judged is not None and judged.valid else None,
+        len(candidates(seen.txt.records)) == 1 if isinstance(seen.txt, Answer) else None,
+        None if isinstance(policy, Invalid) else policy,
+        answer.body if answer is not None else None,
+        None if hosts is None else looked_at(hosts),
+    )
