@@ -13,7 +13,7 @@ COMPILE := $(TOOLS)/bin/uv pip compile --quiet --no-config --universal --python-
 .PHONY: demo test lint format unit system components bench lock pin audit clean
 
 demo: .venv/run.stamp
-	$(BIN)/sidecar demo
+	$(BIN)/python -m demo
 
 test: lint unit system
 

@@ -1,4 +1,4 @@
-"""`sidecar demo`: the real sidecar at work on a simulated mailcow, with every promise checked against the world.
+"""`make demo`: the real sidecar at work on a simulated mailcow, with every promise checked against the world.
 
 Rule for every editor: nothing leaves this machine but calls to its Docker engine, and nothing is left behind.
 What the simulated mailcow answers is in `simulated`, the world around it in `stage`, what happens in the stories.

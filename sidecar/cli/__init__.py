@@ -78,10 +78,6 @@ def parser() -> argparse.ArgumentParser:
     adopt.add_argument("domains", nargs="*", metavar="DOMAIN")
     adopt.add_argument("--file", action="store_true", help="the policy file of a mailcow before 2025-09")
     commands_.add_parser("healthy", help="exit 0 if the running sidecar is alive (the image's HEALTHCHECK)")
-    demo = commands_.add_parser("demo", help="see it work on a simulated mailcow, within a minute")
-    demo.add_argument(
-        "--backend", choices=("both", "native", "file"), default="both", help="which mailcow to simulate"
-    )
     for module in (status, records, history, check, lint, retire, move_mx, notify, init, completion):
         module.add_parser(commands_)
     return top

@@ -63,19 +63,12 @@ def _awaited(command: str) -> Callable[[argparse.Namespace, Mapping[str, str]], 
         "retire": retire.run,
         "once": _once,
         "plan": _plan,
-        "demo": _demo,
         "completion": completion.run,
         "history": history.run,
         "records": records.run,
         "status": status.run,
     }
     return commands[command]
-
-
-async def _demo(given: argparse.Namespace, _env: Mapping[str, str]) -> int:
-    from demo import run_demo
-
-    return await run_demo(given.backend)
 
 
 def configure(settings: Settings, stream: TextIO) -> None:

@@ -273,7 +273,7 @@ async def test_adopt_is_acted_on_by_once(tmp_path: Path) -> None:
 # --- the command line -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["", "run", "once", "plan", "adopt", "healthy", "demo"])
+@pytest.mark.parametrize("name", ["", "run", "once", "plan", "adopt", "healthy"])
 async def test_every_command_has_help(name: str) -> None:
     """Without any setting, and without a mailcow."""
     ended = await command({}, *[name][: bool(name)], "--help")

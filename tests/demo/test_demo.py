@@ -1,4 +1,4 @@
-"""`sidecar demo`: both stories keep all they promise, a broken world is told as such, and nothing is left behind.
+"""`make demo`: both stories keep all they promise, a broken world is told as such, and nothing is left behind.
 
 Each runs as a process of its own, as a person would start it, with the containers in memory: no engine is asked.
 """
@@ -17,8 +17,8 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 SPOILED = """\
 import asyncio, sys
-from sidecar.demo import run_demo
-from sidecar.demo.simulated import Fault
+from demo import run_demo
+from demo.simulated import Fault
 
 def spoil(stage):
     {how}
@@ -68,7 +68,7 @@ def left_in(folder: Path) -> list[str]:
 
 def demo(backend: str) -> Sequence[str]:
     """The command."""
-    return "-m", "sidecar", "demo", "--backend", backend
+    return "-m", "demo", "--backend", backend
 
 
 @pytest.mark.parametrize("backend", ["native", "file"])

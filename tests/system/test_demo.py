@@ -1,4 +1,4 @@
-"""`sidecar demo` with a real Docker engine: it starts its stand-ins there, keeps its promises, and clears up."""
+"""`make demo` with a real Docker engine: it starts its stand-ins there, keeps its promises, and clears up."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ def test_demo_restarts_real_containers_and_leaves_nothing(
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MTA_STS_", "DOCKER_"))}
     before = things(engine)
     done = subprocess.run(
-        [sys.executable, "-m", "sidecar", "demo", "--backend", backend],
+        [sys.executable, "-m", "demo", "--backend", backend],
         cwd=REPOSITORY,
         env={**kept, "DOCKER_HOST": engine.docker_host, "TMPDIR": str(tmp_path), "PYTHONIOENCODING": "utf-8"},
         stdout=subprocess.PIPE,
