@@ -33,8 +33,6 @@ def completed(*words: str) -> set[str]:
         (["sidecar", "records", "example.org", "--"], {"--missing", "--shared", "--help"}),
         (["sidecar", "lint", "p"], {"policy"}),
         (["sidecar", "lint", "policy", "--j"], {"--json"}),
-        # the value of an option
-        (["sidecar", "demo", "--backend", "f"], {"file"}),
         (["sidecar", "completion", ""], set(SHELLS)),
         # a domain that is called like a command is not one
         (["sidecar", "records", "status", "--s"], {"--shared"}),
