@@ -21,7 +21,7 @@ def told(observations: Iterable[Observed]) -> list[list[Notice]]:
     found: list[list[Notice]] = []
     memory = None
     for seen in observations:
-        known = seen if memory is None else replace(seen, memory=memory)
+        known = seen if memory is None else replace(seen, memory=replace(memory, tally=seen.memory.tally))
         memory = learn(known, Settings())
         notices = make_plan(replace(known, memory=memory), Settings()).notices
         found.append([notice for notice in notices if notice.code == "container.stopped"])
