@@ -67,11 +67,10 @@ def stopped(observed: Observed) -> tuple[Notice, ...]:
     notices: list[Notice] = []
     for service in NEEDED:
         container = observed.project.value.service(service)
-        since = observed.memory.since.get(Fact(FactKind.UNSETTLED, service), observed.now)
         running = container is not None and container.state == "running"
         if (
             running
-            or observed.now - since < STOPPED_S
+            or observed.memory.true_for(Fact(FactKind.UNSETTLED, service)) < STOPPED_S
             or (service == "acme-mailcow" and not _orders(observed))
         ):
             continue
