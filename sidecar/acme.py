@@ -80,7 +80,7 @@ def names_asked(
         prefixes += ("autodiscover", "autoconfig")
         if mailcow.backend is Backend.NATIVE:
             prefixes += ("mta-sts",)
-    wildcards = san if dns_challenge(mailcow, conf) else ""
+    wildcards = san if mailcow.leaves_names_to_wildcards and dns_challenge(mailcow, conf) else ""
     policies = frozenset(with_policy)
     by_domain = [
         frozenset(

@@ -16,6 +16,8 @@ MOST_FAILURES = 3
 
 _BEGIN = re.compile(r"domain (?:private )?rsa key")
 """The first thing that each run says."""
+_DETECTING = re.compile(r"Detecting IP addresses")
+"""What it says next, unless SKIP_IP_CHECK=y: the beginning of what is left of a long log."""
 _DETECTED = re.compile(r"OK: ([0-9.]*), ([0-9A-Fa-f:]+)\Z")
 _FOUND = re.compile(r"Found (A|AAAA) record for (\S+?): (\S+)")
 _CONFIRMED = re.compile(r"Confirmed (A|AAAA) record (?:with IP )?([^\s,]+)(, but HTTP validation failed)?")
@@ -34,10 +36,11 @@ _ITS_DATE = re.compile(r"\A.{0,40}?(?<![\w:])\d\d:\d\d:\d\d(?![\w:]).{0,20}? - "
 def last_run(lines: Sequence[str]) -> AcmeRun | None:
     """The last run in a log whose lines begin with the Engine's time stamps; None where there is none."""
     stamped = [parsed for line in lines if (parsed := _stamped(line))]
-    begin = next((i for i in range(len(stamped) - 1, -1, -1) if _BEGIN.search(stamped[i][1])), None)
-    if begin is None:
-        return None
-    return _run(stamped[begin:])
+    for pattern in (_BEGIN, _DETECTING):
+        begin = next((i for i in range(len(stamped) - 1, -1, -1) if pattern.search(stamped[i][1])), None)
+        if begin is not None:
+            return _run(stamped[begin:])
+    return None
 
 
 def _stamped(line: str) -> tuple[float, str] | None:

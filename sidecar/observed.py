@@ -106,6 +106,11 @@ class Mailcow:
         return self._native_since(Version(2026, 3))
 
     @property
+    def leaves_names_to_wildcards(self) -> bool:
+        """2026-03a and later: with the DNS challenge a listed `*.example.org` replaces the names below it."""
+        return self._native_since(Version(2026, 3, "a"))
+
+    @property
     def names_follow_policies(self) -> bool:
         """2026-07a and later ask for `mta-sts.<domain>` only where a policy is active, and skip a listed wildcard."""
         return self._native_since(Version(2026, 7, "a"))

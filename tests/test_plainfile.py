@@ -213,11 +213,22 @@ def test_extra_roots_are_a_plain_file(tmp_path: Path, make: Maker) -> None:
 
 @pytest.mark.parametrize("make", OTHERS)
 def test_sign_of_life_is_a_plain_file(tmp_path: Path, make: Maker) -> None:
-    """Written to nothing else, and read from nothing else; the loop goes on."""
+    """Read from nothing else; what stands in its place is replaced, and nothing is written to where it leads."""
     make(tmp_path / "heartbeat")
-    heartbeat.beat(tmp_path, NOW)
     assert heartbeat.trouble(tmp_path, NOW) is not None
+    heartbeat.beat(tmp_path, NOW)
     assert untouched(tmp_path / "heartbeat")
+    assert heartbeat.trouble(tmp_path, NOW) is None
+
+
+@pytest.mark.parametrize("make", OTHERS)
+def test_new_sign_of_life_is_written_to_nothing_else(tmp_path: Path, make: Maker) -> None:
+    """What stands in its place goes, and the next one is there."""
+    make(tmp_path / "heartbeat.new")
+    heartbeat.beat(tmp_path, NOW)
+    assert untouched(tmp_path / "heartbeat.new")
+    heartbeat.beat(tmp_path, NOW)
+    assert heartbeat.trouble(tmp_path, NOW) is None
 
 
 @pytest.mark.parametrize("make", OTHERS)

@@ -593,7 +593,7 @@ async def test_restart_that_was_left_undone_is_not_counted(tmp_path: Path) -> No
         on.resolves(NAME)
         await parts.passes.reconcile()
         on.clock.ahead = 3_700
-        observed, plan = await parts.passes.look()
+        observed, plan = await parts.passes.look(probing=True)
         assert [type(action) for action in plan.actions] == [RestartAcme]
         on.engine.containers[0].commands = ["/srv/acme.sh"]
         (outcome,) = await parts.passes.applier.apply(plan.actions, observed)

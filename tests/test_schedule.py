@@ -204,11 +204,11 @@ def test_routine_asks_for_what_serves_and_what_is_missing_eagerly() -> None:
     asked = routine_questions(HOST, listed, managed, frozenset({"mta-sts.alias.example"}), ["www.example"])
     assert asked == [
         (Question(Kind.ADDRESSES, HOST), False),
+        (Question(Kind.ADDRESSES, "www.example"), False),
         (Question(Kind.ADDRESSES, "mta-sts.a.example"), False),
         (Question(Kind.MX, "a.example"), False),
         (Question(Kind.ADDRESSES, "mta-sts.alias.example"), True),
         (Question(Kind.MX, "alias.example"), False),
-        (Question(Kind.ADDRESSES, "www.example"), False),
     ]
 
 
