@@ -5,9 +5,17 @@ from pathlib import Path
 
 import pytest
 
+<<<<<<< HEAD
 from demo.simulated import API, EVERYTHING, POLICY, Fault
 from sidecar.daemon.wiring import Parts
 from sidecar.formats.mtasts_policy import Mode, parse
+=======
+from sidecar.apply import Result
+from sidecar.assembly import Parts, assembled, read_settings
+from sidecar.demo.simulated import API, EVERYTHING, POLICY, Fault
+from sidecar.mtasts import Mode, parse
+from sidecar.notice import Level
+>>>>>>> main
 from sidecar.observed import RedisRefuses
 from sidecar.observed.notice import Level
 from sidecar.plan.actions import AddPolicy, RecreateAcme, RestartAcme, WriteFile, subject
@@ -599,3 +607,19 @@ async def test_restart_that_was_left_undone_is_not_counted(tmp_path: Path) -> No
         (outcome,) = await parts.passes.applier.apply(plan.actions, observed)
         assert (outcome.result, on.engine.count("/restart")) == (Result.FAILED, 0)
         assert parts.passes.ledger.memory.restarts == ()
+
+
+async def test_write_that_waits_holds_up_no_certificate(tmp_path: Path) -> None:
+    """A key that may not write any more: each pass plans that policy anew, and a name is still restarted for."""
+    async with stage(tmp_path) as on:
+        await on.once()
+        on.more["MTA_STS_API_KEY"] = str(on.mailcow.read_only_key)
+        on.mailcow.add_domain("late.example")
+        on.resolves(NAME)
+        settings = read_settings(on.env, on.clock)
+        async with assembled(settings, on.clock, on.env, on.teller, patient=False) as parts:
+            for _ in range(4):
+                report = await parts.passes.reconcile()
+                on.clock.ahead += 30
+        assert any(isinstance(h.action, AddPolicy) for h in report.plan.held)
+        assert on.engine.count("/restart") == 1

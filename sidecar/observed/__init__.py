@@ -253,6 +253,8 @@ class AcmeRun:
     """CAA: it names only the parent of the name."""
     failure: tuple[str, ...] = ()
     """Its lines about an order that failed."""
+    reached: frozenset[str] = frozenset()
+    """The addresses, as it writes them, over which its HTTP probe of some name worked."""
 
     def refusal(self, name: str) -> Refusal | None:
         """What it said against this name, if anything."""

@@ -7,8 +7,12 @@ handed over. An alias domain never gets a row.
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Policy, differences, policy_of, render
 from sidecar.observed import DomainList, Observed, PolicyMemory, Seen
+<<<<<<< HEAD:sidecar/plan/native.py
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.words import day
+=======
+from sidecar.ownership import Whose, held_for, policy_of, switched_off_by_us, whose
+>>>>>>> main:sidecar/plan/policies.py
 from sidecar.plan.actions import Action, AddPolicy, AdoptSame, EditPolicy, Held, Plan, SwitchOff
 from sidecar.plan.desired import Wanted
 from sidecar.plan.ownership import Whose, held_for, last_written, whose
@@ -71,8 +75,7 @@ def _step(
 
 def _first(domain: str, policy: Policy, reason: str, memory: PolicyMemory) -> Action:
     """A row that the sidecar itself switched off is still there; another domain without a policy has none."""
-    last = last_written(memory)
-    if last is not None and last.text is None:
+    if switched_off_by_us(memory):
         return EditPolicy(domain, policy, f"{reason}; it was switched off")
     return AddPolicy(domain, policy, f"the domain has no policy; {reason}")
 

@@ -163,12 +163,17 @@ class Passes:
         observed, notices = await self.observer.observe(self.ledger.memory)
         observed, plan = await self._decided(observed)
         for _ in range(MOST_QUESTIONS):
-            if not plan.questions or (self.observer.hurried and _writes(plan)):
+            if not plan.questions or (self.observer.hurried and self._writes(plan, observed.now)):
                 # What is to be written does not wait for what is only asked for the certificate: the next pass asks.
                 break
             observed = await self.observer.answer(observed, plan.questions, probing=probing)
             observed, plan = await self._decided(replace(observed, views=()))
         return observed, plan + Plan(notices=_one_for_each_reason(notices + blind_spots(observed)))
+
+    def _writes(self, plan: Plan, now: float) -> bool:
+        """Whether there is anything to do but at acme-mailcow; what failed, and waits for another try, is nothing."""
+        actions = self.back_off.hold(plan, now).actions
+        return any(not isinstance(action, RestartAcme | RecreateAcme) for action in actions)
 
     async def _decided(self, observed: Observed) -> tuple[Observed, Plan]:
         """What the picture teaches, and what follows from it.
@@ -234,11 +239,6 @@ def _one_at_a_time(plan: Plan) -> Plan:
     rest = tuple(action for action in plan.actions if action not in waits)
     held = tuple(Held(action, "acme-mailcow is being started anew", None) for action in waits)
     return replace(plan, actions=rest, held=plan.held + held)
-
-
-def _writes(plan: Plan) -> bool:
-    """Whether there is anything to do but at acme-mailcow."""
-    return any(not isinstance(action, RestartAcme | RecreateAcme) for action in plan.actions)
 
 
 def _one_for_each_reason(notices: Sequence[Notice]) -> tuple[Notice, ...]:

@@ -1,0 +1,746 @@
+"""A random explorer: any order of events in a small world, a pass after each, and claims that hold whatever happens.
+
+By hand, with new random sequences: `python -m tests.explorer 2000`. A few fixed ones run with the tests
+(`test_explorer`). What is claimed is computed by a model of its own (`senders`), by the time that really passed.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from sidecar.acme import names_asked
+from sidecar.elapsed import Reading, Tally
+from sidecar.learn import believe
+from sidecar.ledger import entries, intended
+from sidecar.mtasts import Mode, Policy, render
+from sidecar.plan.policies import text_of
+from sidecar.verify.findings import Code, Finding
+
+from sidecar.observed import (
+    FILE,
+    Answered,
+    Backend,
+    Challenge,
+    ConfEvent,
+    Mailcow,
+    Memory,
+    Move,
+    Observed,
+    Seen,
+    SenderView,
+    Served,
+    Unseen,
+    Version,
+)
+from sidecar.plan import make_plan
+from sidecar.plan.actions import (
+    Action,
+    AddPolicy,
+    AdoptSame,
+    EditConf,
+    EditPolicy,
+    Plan,
+    RecreateAcme,
+    RemoveFile,
+    RestartAcme,
+    SwitchOff,
+    WriteFile,
+)
+from sidecar.reconcile import taught, without_moot_wishes
+from sidecar.settings import Settings
+from sidecar.state import State
+from sidecar.verify import probe_codes as codes
+from tests.senders import Senders, read
+from tests.worlds import DAY, HOST, NOW, World, _ordered, advance, given_settings, observed
+
+HOUR = 3_600.0
+SOAK = 10_800
+"""So short that a sequence reaches enforce by `mode: auto`."""
+DOMAINS = ("example.org", "b.example")
+ALIAS = "alias.example"
+OLD, FOREIGN = "old.example.org", "mx.foreign.example"
+MAILCOWS = (
+    Mailcow(Backend.FILE, Version(2025, 7)),
+    Mailcow(Backend.NATIVE, Version(2025, 9)),
+    Mailcow(Backend.NATIVE, Version(2026, 3)),
+    Mailcow(Backend.NATIVE, Version(2026, 7, "a")),
+)
+PARTS = (
+    "conf",
+    "mailcow",
+    "domains",
+    "project",
+    "certificates",
+    "file",
+    *(f"served:{domain}" for domain in DOMAINS),
+)
+GOOD = (codes.TXT_FOUND, codes.POLICY_FETCHED, codes.MX_COVERED, codes.MX_TLS, codes.TLSRPT_FOUND)
+
+domains = st.sampled_from(DOMAINS)
+names = st.sampled_from((*DOMAINS, ALIAS))
+hosts = st.sampled_from([(HOST,), (HOST, OLD), (OLD,), (HOST, FOREIGN), ()])
+wishes = st.sampled_from(["testing", "enforce", "enforce", "auto", "none"])
+policies = st.builds(
+    Policy,
+    st.sampled_from(Mode),
+    st.sampled_from([86_400, 172_801, 604_800]),
+    st.sampled_from([(HOST,), (OLD,), (HOST, OLD), (HOST, OLD, FOREIGN)]),
+)
+waits = st.sampled_from([1.0, 60.0, HOUR, HOUR, DAY / 2, DAY, DAY, 8 * DAY])
+
+
+_IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What the sidecar itself changed of the text of one row, or of the file."""
+
+    key: str
+    was: str | None
+    text: str | None
+
+
+class Explorer(RuleBasedStateMachine):
+    """A mailcow, its senders, and whatever happens to them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(mailcow=MAILCOWS[3], domains=DOMAINS[:1], aliases={})
+        self.senders = Senders()
+        self.common: dict[str, object] = {"soak": SOAK}
+        self.own: dict[str, str] = {}
+        self.off: dict[str, str] = {}
+        """Native: rows that are switched off, and by whom."""
+        self.authors: dict[str, str] = {}
+        """Whose the text of a row or of the file is: the sidecar's, a person's, or either's."""
+        self.written: dict[str, list[Policy]] = {}
+        self.passed, self.ahead, self.boots, self.booted = 0.0, 0.0, 0, 0.0
+        self.tally = Tally()
+        self.good_since: dict[str, tuple[float, int]] = {}
+        self.jumps = 0
+        self.health: dict[str, str] = {}
+        self.dropped: frozenset[str] = frozenset()
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._state: State | None = None
+        self._stored = Memory()
+        self._broken = False
+        self._go(60.0)
+
+    # --- what happens -----------------------------------------------------------------------------------
+
+    @rule(wait=waits, count=st.integers(1, 9))
+    def wait(self, wait: float, count: int) -> None:
+        """Nothing happens, for some passes."""
+        for _ in range(count):
+            self._go(wait)
+
+    @rule(mode=wishes, which=st.sampled_from(["", "", *DOMAINS]), wait=waits)
+    def set_mode(self, mode: str, which: str, wait: float) -> None:
+        """Of all domains, or of one."""
+        if which:
+            self.own[which] = mode
+        else:
+            self.common["mode"] = mode
+        self._go(wait)
+
+    @rule(
+        max_age=st.sampled_from([None, 86_400, 604_800]),
+        mx=st.sampled_from([None, None, [HOST], [HOST, OLD]]),
+        adopt=st.integers(0, 5).map(lambda n: n == 0),
+        wait=waits,
+    )
+    def set_others(self, max_age: int | None, mx: list[str] | None, adopt: bool, wait: float) -> None:
+        """Settings for all domains."""
+        given = {"max_age": max_age, "mx": mx, "adopt": adopt or None}
+        rest = {key: value for key, value in self.common.items() if key not in given}
+        self.common = rest | {key: value for key, value in given.items() if value is not None}
+        self._go(wait)
+
+    @rule(policy=policies, domain=domains, wait=waits, how=st.sampled_from(["", "", "gone", "old", "broken"]))
+    def person_edits(self, policy: Policy, domain: str, wait: float, how: str) -> None:
+        """By hand: another text, none any more, or an earlier one of the sidecar's (a backup)."""
+        self._time(wait)
+        native = self.world.mailcow.backend is Backend.NATIVE
+        key = domain if native else FILE
+        if native and domain not in self.world.domains:
+            return
+        before = self.written.get(key, [])
+        text: str | None = render(before[0]) if how == "old" and before else render(policy)
+        if how == "broken" and not native:
+            text = "version: STSv1\nmode: enforced\n"
+        if how == "gone":
+            text = None
+        if native:
+            served = {k: v for k, v in self.world.served.items() if k != domain}
+            if text is None:
+                if domain in self.world.served:
+                    self.off[domain] = "person"
+            else:
+                self.off.pop(domain, None)
+                served[domain] = text
+            self.world = replace(self.world, served=served)
+        else:
+            self.world = replace(self.world, file=None if text is None else text.encode())
+        said = read(text)
+        same = said is not None and any(said.same_as(own) for own in before)
+        self.authors[key] = "either" if same else "person"
+        self._pass()
+
+    @rule(name=names, hosts=hosts, wait=waits)
+    def mx_changes(self, name: str, hosts: tuple[str, ...], wait: float) -> None:
+        """In the DNS."""
+        self._time(wait)
+        self.world = replace(self.world, mx={**self.world.mx, name: hosts})
+        self._pass()
+
+    @rule(name=st.sampled_from([*DOMAINS, ALIAS, HOST, "mta-sts.example.org"]), wait=waits)
+    def dns_fails(self, name: str, wait: float) -> None:
+        """Or answers again."""
+        self._time(wait)
+        self.world = replace(self.world, dns_unseen=self.world.dns_unseen ^ {name})
+        self._pass()
+
+    @rule(parts=st.sets(st.sampled_from(PARTS), min_size=1, max_size=3), wait=waits, count=st.integers(1, 3))
+    def not_seen(self, parts: set[str], wait: float, count: int) -> None:
+        """Some passes without these answers."""
+        for _ in range(count):
+            self._time(wait)
+            self._pass(frozenset(parts))
+
+    @rule(domain=domains, how=st.sampled_from(["active", "inactive", "backup", "deleted"]), wait=waits)
+    def domain_changes(self, domain: str, how: str, wait: float) -> None:
+        """Its row goes with a deleted domain."""
+        self._time(wait)
+        world = self.world
+        if how == "deleted":
+            served = {k: v for k, v in world.served.items() if k != domain}
+            aliases = {k: v for k, v in world.aliases.items() if v != domain}
+            left = tuple(d for d in world.domains if d != domain)
+            self.world = replace(world, domains=left, served=served, aliases=aliases)
+            self.off.pop(domain, None)
+            self.authors.pop(domain, None)
+        else:
+            self.world = replace(
+                world,
+                domains=tuple(sorted({*world.domains, domain})),
+                inactive=world.inactive - {domain} | ({domain} if how == "inactive" else set()),
+                backup=world.backup - {domain} | ({domain} if how == "backup" else set()),
+            )
+        self._pass()
+
+    @rule(to=st.sampled_from([None, *DOMAINS]), wait=waits)
+    def alias_changes(self, to: str | None, wait: float) -> None:
+        """Added, to another target, or gone."""
+        self._time(wait)
+        there = to in self.world.domains
+        self.world = replace(self.world, aliases={ALIAS: str(to)} if there else {})
+        self._pass()
+
+    @rule(mailcow=st.sampled_from(MAILCOWS), wait=waits)
+    def other_mailcow(self, mailcow: Mailcow, wait: float) -> None:
+        """An update, or a way back; rows and file stay where they are."""
+        self._time(wait)
+        if mailcow.backend is not self.world.mailcow.backend:
+            self.good_since = {}
+        self.world = replace(self.world, mailcow=mailcow)
+        self._pass()
+
+    @rule(
+        key=st.sampled_from([*DOMAINS, FILE]),
+        what=st.sampled_from(["retire", "stay", "adopt", "move"]),
+        wait=waits,
+    )
+    def person_wishes(self, key: str, what: str, wait: float) -> None:
+        """A command."""
+        self._time(wait)
+        memory = self.world.memory
+        match what:
+            case "retire":
+                memory = replace(memory, retired=memory.retired | {key})
+            case "stay":
+                memory = replace(memory, retired=memory.retired - {key})
+            case "adopt":
+                memory = replace(memory, adopt=memory.adopt | {key})
+            case _:
+                memory = replace(memory, moves=(Move(key, OLD, self.world.now),))
+        self.world = replace(self.world, memory=memory)
+        self._pass()
+
+    @rule(
+        ahead=st.sampled_from([0.0, 0.0, 3.0, -60.0, 30 * DAY, 400 * DAY, -365 * DAY]),
+        boot=st.booleans(),
+        wait=waits,
+    )
+    def clock_is_set(self, ahead: float, boot: bool, wait: float) -> None:
+        """With or without a new start of the machine."""
+        self.jumps += ahead > self.ahead
+        self.ahead = ahead
+        if boot:
+            self.boots, self.booted = self.boots + 1, self.passed
+        self._go(wait)
+
+    @rule(wait=waits)
+    def sidecar_restarts(self, wait: float) -> None:
+        """What it remembers goes through the real state store."""
+        if self._state is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="explorer-", dir=_IN_MEMORY)
+            self._state = State.open(Path(self._folder.name), NOW)
+            self._stored = self._state.load()
+        folder = Path(self._folder.name if self._folder else "")
+        memory = replace(self.world.memory, born=self._stored.born)
+        self._state.save(self._stored, memory)
+        self._state.close()
+        self._state = State.open(folder, NOW)
+        self._stored = self._state.load()
+        assert _without_history(self._stored) == _without_history(memory)
+        self.tally = self._stored.tally
+        self.world = replace(self.world, memory=self._stored)
+        self._go(wait)
+
+    @rule(wait=waits)
+    def state_is_lost(self, wait: float) -> None:
+        """A new volume, for instance."""
+        self.tally = Tally(0.0, self.tally.last)
+        self.senders.lost()
+        self.good_since = {}
+        self.world = replace(self.world, memory=Memory())
+        self._go(wait)
+
+    @rule(done=st.booleans(), wait=waits)
+    def killed(self, done: bool, wait: float) -> None:
+        """In the middle of a pass: the intents are stored, what came of them is not."""
+        self._time(wait)
+        self._pass(killed="done" if done else "not done")
+
+    @rule(
+        domain=domains, how=st.sampled_from(["good", "bad", "unknown"]), wait=waits, count=st.integers(1, 4)
+    )
+    def checks_find(self, domain: str, how: str, wait: float, count: int) -> None:
+        """What looks as a sender find from now on."""
+        self.health[domain] = how
+        for _ in range(count):
+            self._go(wait)
+
+    @rule(
+        what=st.sampled_from(["address", "foreign", "probe", "log", "run drops", "right"]),
+        name=st.sampled_from([HOST, *(f"mta-sts.{name}" for name in (*DOMAINS, ALIAS))]),
+        wait=waits,
+    )
+    def acme_fails(self, what: str, name: str, wait: float) -> None:
+        """For a name, from now on; or all is right again."""
+        self._time(wait)
+        world = self.world
+        match what:
+            case "address":
+                world = replace(world, without_address=frozenset({name}))
+            case "foreign":
+                world = replace(world, foreign_address=frozenset({name}))
+            case "probe":
+                world = replace(world, challenges={name: Challenge(Answered.NO, "another server")})
+            case "log":
+                world = replace(world, run=None)
+            case "run drops":
+                self.dropped = frozenset({name})
+            case _:
+                self._acme_right()
+                world = self.world
+        self.world = world
+        self._pass()
+
+    def teardown(self) -> None:
+        """In the end everything answers, and the passes come to rest."""
+        try:
+            if self._broken:
+                return
+            self.world = replace(self.world, dns_unseen=frozenset())
+            self._acme_right()
+            busy: list[tuple[Action, ...]] = [self._go(DAY).actions for _ in range(24)]
+            assert not any(busy[-3:]), f"never came to rest: {busy[-3:]}"
+        finally:
+            if self._state is not None:
+                self._state.close()
+            if self._folder is not None:
+                self._folder.cleanup()
+
+    def _acme_right(self) -> None:
+        self.dropped = frozenset()
+        self.world = replace(
+            self.world,
+            without_address=frozenset(),
+            foreign_address=frozenset(),
+            challenges={},
+            run=World().run,
+        )
+
+    # --- a pass -----------------------------------------------------------------------------------------
+
+    def _go(self, wait: float) -> Plan:
+        self._time(wait)
+        return self._pass()
+
+    def _time(self, wait: float) -> None:
+        self.passed += wait
+        self.tally = self.tally.until(Reading(str(self.boots), self.passed - self.booted))
+
+    def _settings(self) -> Settings:
+        own = {name: {"mode": mode} for name, mode in self.own.items()}
+        return _chosen(json.dumps({**self.common, "domains": own}, sort_keys=True))
+
+    def _pass(self, unseen: frozenset[str] = frozenset(), killed: str | None = None) -> Plan:
+        chosen = self._settings()
+        world = replace(
+            self.world, now=NOW + self.passed + self.ahead, counted=self.tally.seconds, unseen=unseen
+        )
+        world = replace(world, memory=replace(world.memory, tally=self.tally))
+        self._serve(world)
+        seen = self._observed(world, chosen)
+        seen = taught(seen, chosen)
+        plan = make_plan(seen, chosen)
+        self._note_seen(seen)
+        before = replace(world, memory=without_moot_wishes(seen, plan))
+        _on_no_unseen_basis(plan, seen)
+        off = dict(self.off)
+        after = self._applied(before, plan.actions, self.off)
+        changes = list(_changes(before, after))
+        self._broken = True
+        for change in changes:
+            self._judge(change, before)
+        for action in plan.actions:
+            self._judge_person(action, before, off)
+        self._judge_run(before, plan, off)
+        no_runs = [a for a in plan.actions if not isinstance(a, RestartAcme | RecreateAcme)]
+        again = self._applied(after, no_runs, dict(self.off))
+        assert (again.served, again.file) == (after.served, after.file), f"done twice: {no_runs}"
+        self._broken = False
+        for change in changes:
+            self.authors[change.key] = "sidecar"
+            if (policy := read(change.text)) is not None:
+                self.written.setdefault(change.key, []).append(policy)
+        for action in plan.actions:
+            if isinstance(action, AdoptSame | WriteFile):
+                self.authors[FILE if isinstance(action, WriteFile) else action.key] = "sidecar"
+        if killed:
+            after = _killed(before, after, plan.actions, done=killed == "done")
+            self.off = self.off if killed == "done" else off
+        self.world = replace(after, unseen=frozenset())
+        self._serve(self.world)
+        for name in self.senders.told if not killed else ():
+            if any(change.key in {name, FILE, self.world.aliases.get(name)} for change in changes):
+                self.senders.seen(name)
+        return plan
+
+    def _observed(self, world: World, chosen: Settings) -> Observed:
+        seen = observed(world)
+        seen = replace(seen, memory=replace(seen.memory, tally=self.tally))
+        if isinstance(seen.domains, Seen):
+            listed, memory, _ = believe(seen.memory, seen.domains, chosen.intervals)
+            served = dict(seen.served)
+            if world.mailcow.backend is Backend.NATIVE:
+                # mailcow answers for a domain that it has no longer: there is no policy.
+                served = {d.name: Seen(Served(None), world.now) for d in listed.value.domains} | served
+            seen = replace(seen, domains=listed, memory=memory, served=served)
+        if isinstance(seen.domains, Seen) and isinstance(seen.mailcow, Seen):
+            seen = replace(seen, views=tuple(self._views(world)))
+        return seen
+
+    def _views(self, world: World) -> Iterable[SenderView]:
+        for name in world.domains:
+            policy = read(_text_for(world, name))
+            if policy is None or name in world.inactive | world.backup:
+                continue
+            found: list[Code] = list(GOOD)
+            known = True
+            if self.health.get(name) == "bad":
+                found[3] = codes.MX_CERT_EXPIRED
+            elif self.health.get(name) == "unknown" or name in world.dns_unseen:
+                found, known = [codes.MX_UNKNOWN], False
+            elif not all(policy.covers(host) for host in _hosts(world, name)) or not _hosts(world, name):
+                found[2] = codes.MX_UNCOVERED
+            if found == list(GOOD):
+                self.good_since.setdefault(name, (self.passed, self.jumps))
+            elif known:
+                self.good_since.pop(name, None)
+            yield SenderView(
+                name, world.now, tuple(Finding.of(c, name, c.meaning) for c in found), None, shared=False
+            )
+
+    def _serve(self, world: World) -> None:
+        for name in (*DOMAINS, ALIAS):
+            self.senders.serve(name, _text_for(world, name), self.passed)
+
+    def _note_seen(self, seen: Observed) -> None:
+        if not isinstance(seen.mailcow, Seen):
+            return
+        by_file = seen.mailcow.value.backend is Backend.FILE
+        for name in (*self.world.domains, *self.world.aliases):
+            key = self.world.aliases.get(name, name)
+            if isinstance(seen.file if by_file else seen.served_of(key), Seen):
+                self.senders.seen(name)
+            found = seen.dns.mx_of(name)
+            if isinstance(found, Seen) and isinstance(seen.domains, Seen):
+                self.senders.seen_hosts(name, found.value, self.passed)
+
+    def _applied(self, world: World, actions: Sequence[Action], off: dict[str, str]) -> World:
+        """As the real ones would be done, with the rows that are switched off."""
+        for action in actions:
+            match action:
+                case AddPolicy(domain=domain) | EditPolicy(domain=domain) if domain not in world.domains:
+                    # mailcow refuses it.
+                    continue
+                case AddPolicy(domain=domain) if domain in off:
+                    memory = replace(world.memory.policy(domain), refused="a row that is switched off")
+                    policies = {**world.memory.policies, domain: memory}
+                    world = replace(world, memory=replace(world.memory, policies=policies))
+                    continue
+                case SwitchOff(domain=domain):
+                    off[domain] = "sidecar"
+                case AddPolicy(domain=domain) | EditPolicy(domain=domain):
+                    off.pop(domain, None)
+                case _:
+                    pass
+            world = advance(world, [action])
+            match action:
+                case RestartAcme() | RecreateAcme():
+                    world = replace(world, names=world.names - self.dropped)
+                case _:
+                    pass
+        return world
+
+    # --- what must hold ---------------------------------------------------------------------------------
+
+    def _judge(self, change: Change, world: World) -> None:
+        was, now = read(change.was), read(change.text)
+        if now is None:
+            for name in _served_names(world, change.key):
+                held = list(self.senders.held(name, self.passed))
+                assert not held, f"{name}: withdrawn while senders may hold {held} (RFC 8461 §8.3): {change}"
+            return
+        if now.mode is not Mode.ENFORCE:
+            self._judge_weaker(change, was, now, world)
+            return
+        if was is None or was.mode is not Mode.ENFORCE:
+            self._judge_cause(change, world)
+        self._judge_mx(change, was, now, world)
+
+    def _judge_mx(self, change: Change, was: Policy | None, now: Policy, world: World) -> None:
+        """Every MX is covered, and no pattern goes that senders or the DNS still need."""
+        stricter = was is None or was.mode is not Mode.ENFORCE
+        for name in _served_names(world, change.key):
+            if name in world.dns_unseen:
+                put_back = change.key == FILE and was is None
+                assert not stricter or put_back, f"{name}: enforce on an MX that nobody saw: {change}"
+                continue
+            uncovered = [host for host in _hosts(world, name) if not now.covers(host)]
+            if stricter:
+                assert not uncovered, f"{name}: enforce without {uncovered}: {change}"
+                assert _hosts(world, name) or not _receives(world, name), f"{name}: enforce without any MX"
+            lost = [host for host in uncovered if was is not None and was.covers(host)]
+            assert not lost, f"{name}: mx dropped that covers {lost}: {change}"
+            if not _receives(world, name):
+                continue
+            for policy, max_age in self.senders.held(name, self.passed):
+                for pattern in set(policy.mx) - set(now.mx):
+                    ago = self.senders.matched_ago(name, pattern, self.passed)
+                    assert ago >= max_age, (
+                        f"{name}: {pattern} dropped {ago:.0f} s after it was an MX: {change}"
+                    )
+
+    def _wish(self, name: str) -> str:
+        return self.own.get(name, str(self.common.get("mode", "testing")))
+
+    def _judge_cause(self, change: Change, world: World) -> None:
+        """Enforce, where something else was served before."""
+        last = self.written.get(FILE, [])[-1:]
+        if change.key == FILE and read(change.was) is None and last and last[0].mode is Mode.ENFORCE:
+            return  # put back as it was
+        receiving = [n for n in _served_names(world, change.key) if _receives(world, n)]
+        for name in receiving:
+            wish = self._wish(name)
+            assert wish in {"auto", "enforce"}, f"{name}: enforce without a wish: {change}"
+            if wish == "auto":
+                since, jumps = self.good_since.get(name, (float("inf"), 0))
+                slack = (self.jumps - jumps) * 2 * HOUR
+                assert self.passed - since >= SOAK - slack, f"{name}: enforce without the soak: {change}"
+
+    def _judge_weaker(self, change: Change, was: Policy | None, now: Policy, world: World) -> None:
+        """From enforce to less: by the settings, a wish to leave, a domain that takes no mail, or what checks found."""
+        if was is None or was.mode is not Mode.ENFORCE or self.authors.get(change.key) != "sidecar":
+            return
+        retired = world.memory.retired & {change.key, FILE}
+        believed = world.memory.believed.domains if world.memory.believed else ()
+        concerned = [domain.name for domain in believed] if change.key == FILE else [change.key]
+        asked = all(self._wish(name) == "enforce" and _receives(world, name) for name in concerned)
+        assert retired or not asked, f"weaker without a cause: {change}"
+
+    def _judge_person(self, action: Action, world: World, off: dict[str, str]) -> None:
+        """What a person wrote, or switched off, stays so unless it was handed over."""
+        key = FILE if isinstance(action, WriteFile | RemoveFile) else getattr(action, "domain", "")
+        if not key or isinstance(action, AddPolicy):
+            return
+        text = world.served.get(key) if key != FILE else None if world.file is None else world.file.decode()
+        adopted = "adopt" in self.common or key in world.memory.adopt
+        if isinstance(action, EditPolicy) and text is None:
+            assert adopted or off.get(key) != "person", f"switched on what a person switched off: {action}"
+        if text is None or adopted or self.authors.get(key) != "person":
+            return
+        assert isinstance(action, WriteFile), f"a person's policy: {action}"
+        theirs, ours = read(text), read(action.text)
+        if theirs is None or ours is None:
+            return  # a broken file is made whole
+        named = {*self.common, *(["mode"] if self.own else [])}
+        assert "mode" in named or ours.mode.strength >= theirs.mode.strength, f"undercut: {action}"
+        assert "max_age" in named or ours.max_age >= theirs.max_age, f"undercut: {action}"
+        assert "mx" in named or set(theirs.mx) <= set(ours.mx), f"undercut: {action}"
+
+    def _judge_run(self, world: World, plan: Plan, off: dict[str, str]) -> None:
+        """acme-mailcow is never restarted where that would cost a name."""
+        before = world
+        for action in plan.actions:
+            if not isinstance(action, RestartAcme | RecreateAcme):
+                world = self._applied(world, [action], dict(off))
+                continue
+            if isinstance(action, RecreateAcme):
+                world = replace(world, acme_san=action.environment["ADDITIONAL_SAN"])
+            asked = names_asked(
+                world.mailcow, world.conf_value(), world.acme_value(), world.listed(), frozenset(world.served)
+            ).all
+            passing = _ordered(world)
+            assert HOST in passing, f"the hostname would drop out: {action}"
+            lost = sorted((before.names & asked) - passing)
+            assert not lost, f"{lost} would drop out: {action}"
+            assert set(action.names) <= passing, f"in vain: {action}"
+
+
+@lru_cache(maxsize=1_000)
+def _chosen(config: str) -> Settings:
+    return given_settings(json.loads(config))
+
+
+def _hosts(world: World, name: str) -> tuple[str, ...]:
+    return world.mx.get(name, (HOST,))
+
+
+def _receives(world: World, name: str) -> bool:
+    return name in world.domains and name not in world.inactive | world.backup
+
+
+def _text_for(world: World, name: str) -> str | None:
+    """What a sender gets that asks for this name."""
+    if name not in world.domains and name not in world.aliases:
+        return None
+    if world.mailcow.backend is Backend.FILE:
+        return None if world.file is None else world.file.decode()
+    if name in world.aliases:
+        return world.served.get(world.aliases[name]) if world.mailcow.serves_alias_domains else None
+    return world.served.get(name)
+
+
+def _served_names(world: World, key: str) -> list[str]:
+    """The names that senders get this row, or the file, for."""
+    if key != FILE:
+        aliases = [a for a, target in world.aliases.items() if target == key]
+        return [key, *(aliases if world.mailcow.serves_alias_domains else ())]
+    elsewhere = world.without_address | world.foreign_address
+    return [
+        name
+        for name in (*world.domains, *world.aliases)
+        if _receives(world, name) or f"mta-sts.{name}" not in elsewhere
+    ]
+
+
+def _changes(before: World, after: World) -> Iterable[Change]:
+    for key in sorted(before.served.keys() | after.served.keys()):
+        if before.served.get(key) != after.served.get(key):
+            yield Change(key, before.served.get(key), after.served.get(key))
+    if before.file != after.file:
+        was, text = (None if data is None else data.decode() for data in (before.file, after.file))
+        yield Change(FILE, was, text)
+
+
+def _on_no_unseen_basis(plan: Plan, seen: Observed) -> None:
+    for action in plan.actions:
+        match action:
+            case AddPolicy(domain=domain) | EditPolicy(domain=domain) | SwitchOff(domain=domain):
+                basis = [seen.mailcow, seen.domains, seen.served_of(domain)]
+            case WriteFile() | RemoveFile():
+                basis = [seen.mailcow, seen.domains, seen.file]
+            case EditConf():
+                basis = [seen.mailcow, seen.domains, seen.conf]
+            case RestartAcme() | RecreateAcme():
+                basis = [seen.mailcow, seen.domains, seen.conf, seen.project, seen.certificates]
+            case AdoptSame():
+                basis = [seen.mailcow, seen.domains]
+        unseen = [part for part in basis if isinstance(part, Unseen)]
+        assert not unseen, f"{unseen}: {action}"
+
+
+def _killed(before: World, after: World, actions: Sequence[Action], *, done: bool) -> World:
+    memory, now = before.memory, before.now
+    for action in actions:
+        match action:
+            case AddPolicy(domain=key) | EditPolicy(domain=key) | SwitchOff(domain=key):
+                changed = intended(memory.policy(key), text_of(action), now)
+            case WriteFile(text=text, floor=floor):
+                key, changed = FILE, intended(memory.policy(FILE), text, now)
+                changed = replace(changed, floor=changed.floor if floor is None else floor)
+            case RemoveFile():
+                key, changed = FILE, intended(memory.policy(FILE), None, now)
+            case EditConf(edits=edits):
+                more = [
+                    e
+                    for name, edit in edits.items()
+                    for e in entries(name, edit.add, ConfEvent.INTENDED, now)
+                ]
+                memory = replace(memory, conf=(*memory.conf, *more))
+                continue
+            case _:
+                memory = replace(memory, restarts=after.memory.restarts)
+                continue
+        memory = replace(memory, policies={**memory.policies, key: changed})
+    return replace(after if done else before, memory=memory)
+
+
+def _without_history(memory: Memory) -> Memory:
+    """What is compared after a load: histories are bounded in the store, the rest is not."""
+    return replace(memory, policies={}, conf=(), restarts=(), tally=Tally())
+
+
+def explore(examples: int, *, fixed: bool = False) -> None:
+    """So many sequences; a failing one is told with the fewest steps that show it."""
+    began, done = time.monotonic(), 0
+
+    class Counted(Explorer):
+        def teardown(self) -> None:
+            nonlocal done
+            super().teardown()
+            done += 1
+            if not fixed and done % 50 == 0:
+                print(f"{done} sequences, {time.monotonic() - began:.0f} s", flush=True)
+
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        Counted,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=40,
+            deadline=None,
+            derandomize=fixed,
+            database=None,
+            print_blob=False,
+            phases=[Phase.generate, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+if __name__ == "__main__":
+    explore(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000)
+    print("no claim was broken")
