@@ -16,14 +16,9 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
-from sidecar.acme import names_asked
-from sidecar.elapsed import Reading, Tally
-from sidecar.learn import believe
-from sidecar.ledger import entries, intended
-from sidecar.mtasts import Mode, Policy, render
-from sidecar.plan.policies import text_of
-from sidecar.verify.findings import Code, Finding
 
+from sidecar.formats.mtasts_policy import Mode, Policy, render
+from sidecar.host.elapsed import Reading, Tally
 from sidecar.observed import (
     FILE,
     Answered,
@@ -40,7 +35,9 @@ from sidecar.observed import (
     Unseen,
     Version,
 )
+from sidecar.observed.findings import Code, Finding
 from sidecar.plan import make_plan
+from sidecar.plan.acme.script import names_asked
 from sidecar.plan.actions import (
     Action,
     AddPolicy,
@@ -54,9 +51,12 @@ from sidecar.plan.actions import (
     SwitchOff,
     WriteFile,
 )
-from sidecar.reconcile import taught, without_moot_wishes
+from sidecar.plan.native import text_of
+from sidecar.reconcile.learn.policies import believe
+from sidecar.reconcile.passes import taught, without_moot_wishes
 from sidecar.settings import Settings
-from sidecar.state import State
+from sidecar.state.ledger import entries, intended
+from sidecar.state.store import State
 from sidecar.verify import probe_codes as codes
 from tests.senders import Senders, read
 from tests.worlds import DAY, HOST, NOW, World, _ordered, advance, given_settings, observed

@@ -7,7 +7,7 @@ until a moment may be applied for so long after it. All times here are seconds t
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from sidecar.mtasts import Mode, Policy, matches, parse
+from sidecar.formats.mtasts_policy import Mode, Policy, matches, parse
 
 ASSUMED_S = 604_800.0
 """Of what was served before a state was lost nobody can know more than the usual max_age."""

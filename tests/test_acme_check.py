@@ -5,11 +5,6 @@ from collections.abc import Iterable
 
 import pytest
 
-<<<<<<< HEAD
-=======
-from sidecar.acme import dns_challenge, environment, names_asked, split_san
-from sidecar.acme_check import AcmeWays, Check, address_trouble, caa_trouble, http_trouble, log_trouble
->>>>>>> main
 from sidecar.observed import (
     AcmeRun,
     Addresses,
@@ -30,7 +25,7 @@ from sidecar.observed import (
     Version,
 )
 from sidecar.plan.acme.check import AcmeWays, Check, address_trouble, caa_trouble, http_trouble, log_trouble
-from sidecar.plan.acme.script import names_asked, split_san
+from sidecar.plan.acme.script import dns_challenge, environment, names_asked, split_san
 from tests.acme_cases import CASES, AcmeCase
 from tests.acme_cases.case import HOST
 

@@ -5,17 +5,9 @@ from pathlib import Path
 
 import pytest
 
-<<<<<<< HEAD
 from demo.simulated import API, EVERYTHING, POLICY, Fault
-from sidecar.daemon.wiring import Parts
+from sidecar.daemon.wiring import Parts, assembled, read_settings
 from sidecar.formats.mtasts_policy import Mode, parse
-=======
-from sidecar.apply import Result
-from sidecar.assembly import Parts, assembled, read_settings
-from sidecar.demo.simulated import API, EVERYTHING, POLICY, Fault
-from sidecar.mtasts import Mode, parse
-from sidecar.notice import Level
->>>>>>> main
 from sidecar.observed import RedisRefuses
 from sidecar.observed.notice import Level
 from sidecar.plan.actions import AddPolicy, RecreateAcme, RestartAcme, WriteFile, subject

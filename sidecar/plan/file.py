@@ -4,15 +4,7 @@ Rule for every editor: a valid file that asks less of senders than ours is a per
 stays. What a person asked more strictly is never undercut by taking the file over.
 """
 
-<<<<<<< HEAD
-from collections.abc import Sequence
-
 from sidecar.formats.mtasts_policy import Invalid, Policy, differences, loosenings, parse, policy_of, render
-=======
-from sidecar.desire import Wanted
-from sidecar.mtasts import Invalid, Policy, differences, loosenings, parse, render
-from sidecar.notice import Level, Notice
->>>>>>> main
 from sidecar.observed import FILE, Observed, PolicyFile, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.plan.actions import AdoptSame, Held, Plan, RemoveFile, WriteFile

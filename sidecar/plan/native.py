@@ -7,15 +7,11 @@ handed over. An alias domain never gets a row.
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Policy, differences, policy_of, render
 from sidecar.observed import DomainList, Observed, PolicyMemory, Seen
-<<<<<<< HEAD:sidecar/plan/native.py
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.words import day
-=======
-from sidecar.ownership import Whose, held_for, policy_of, switched_off_by_us, whose
->>>>>>> main:sidecar/plan/policies.py
 from sidecar.plan.actions import Action, AddPolicy, AdoptSame, EditPolicy, Held, Plan, SwitchOff
 from sidecar.plan.desired import Wanted
-from sidecar.plan.ownership import Whose, held_for, last_written, whose
+from sidecar.plan.ownership import Whose, held_for, switched_off_by_us, whose
 from sidecar.settings import Settings
 
 

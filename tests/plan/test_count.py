@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 
-from sidecar.plan.count import ASKED_AT_ONCE
-
 from sidecar.observed import Fact, FactKind, Kind, Observed, Unseen
 from sidecar.plan import make_plan
+from sidecar.plan.acme.count import ASKED_AT_ONCE
 from sidecar.plan.actions import AddPolicy, Plan
 from sidecar.settings import Settings
 from tests.worlds import DAY, NOW, World, observed, plan

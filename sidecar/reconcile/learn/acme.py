@@ -8,16 +8,10 @@ from dataclasses import replace
 
 from sidecar.formats.domain_name import covered_by_wildcard
 from sidecar.observed import AcmeRun, InVain, LostName, Memory, Observed, Project, Restart, Seen
-<<<<<<< HEAD:sidecar/reconcile/learn/acme.py
 from sidecar.plan.acme.evidence import in_short
-from sidecar.plan.acme.lost import changed, still_lost
+from sidecar.plan.acme.lost import AGAIN_AFTER_S, changed, still_lost
 from sidecar.plan.acme.names import Scene, scene
 from sidecar.plan.acme.script import SLEEPS
-=======
-from sidecar.plan.certificate import Scene, scene
-from sidecar.plan.evidence import in_short
-from sidecar.plan.lost import AGAIN_AFTER_S, changed, still_lost
->>>>>>> main:sidecar/learn_acme.py
 
 NEVER_BEGAN_S = 900
 """A restart that was noted, and after which acme-mailcow was not started within this time, did not take place."""
