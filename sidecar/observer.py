@@ -29,6 +29,7 @@ from sidecar.observed import (
     NOT_ASKED,
     AcmeRun,
     Addresses,
+    Answered,
     Backend,
     Caa,
     Certificate,
@@ -96,6 +97,8 @@ QUESTIONS_A_SECOND = 100
 class _Cache:
     served: dict[str, Sight[Served]] = field(default_factory=dict)
     answers: dict[Question, Sight[object]] = field(default_factory=dict)
+    failed_probes: dict[str, Sight[Challenge]] = field(default_factory=dict)
+    """HTTP probes that failed in earlier passes: none of them permits anything."""
     run: tuple[tuple[str, float, str], Sight[AcmeRun]] | None = None
     """acme-mailcow's last run as its log tells it, and the container, its start and its sleep then."""
     presented: tuple[Sight[Certificate], str] = (NOT_ASKED, "")
@@ -180,6 +183,7 @@ class Observer:
             # The clock was set back: by it, nothing would be looked at again before that day.
             self.forget_served(tuple(self._cache.served))
             self._cache.answers.clear()
+            self._cache.failed_probes.clear()
             self.containers.touched = True
         self._looked_at = now
         memory = replace(memory, tally=memory.tally.until(self._clock.reading()))
@@ -206,6 +210,7 @@ class Observer:
             presented=await self._presented(conf, certificates, now),
             ids=self._ids.take(),
             views=self._checker.take(),
+            challenges=dict(self._cache.failed_probes),
         )
         if not self._patient:
             # in one pass alone they would not be there in time; a command that needs them asks for them
@@ -279,10 +284,12 @@ class Observer:
             for name in names
             if isinstance(sight := observed.dns.addresses_of(name), Seen) and sight.value.addresses
         }
-        return {
-            **observed.challenges,
-            **await self._challenges.probe(found, self._session.nginx(observed.conf)),
-        }
+        probed = await self._challenges.probe(found, self._session.nginx(observed.conf))
+        for name, sight in probed.items():
+            self._cache.failed_probes.pop(name, None)
+            if isinstance(sight, Unseen) or sight.value.answered is Answered.NO:
+                self._cache.failed_probes[name] = sight
+        return {**observed.challenges, **probed}
 
     async def _addresses(self, name: str) -> Sight[Addresses]:
         question = Question(Kind.ADDRESSES, name)
@@ -485,6 +492,8 @@ class Observer:
         old = now - self._settings.intervals.dns
         for question in [q for q, s in self._cache.answers.items() if q not in routine and s.at < old]:
             del self._cache.answers[question]
+        for name in [name for name, sight in self._cache.failed_probes.items() if sight.at < old]:
+            del self._cache.failed_probes[name]
 
     def _known(self) -> Dns:
         addresses: dict[str, Sight[Addresses]] = {}
