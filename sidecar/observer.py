@@ -83,6 +83,8 @@ CHECK_AGAIN_S = 300.0
 """A domain whose look brought nothing is not looked at again sooner: others have their turn."""
 ACME_LOG_LINES = 50_000
 """A run writes up to three lines a name."""
+MORE_LOG = 8
+"""So many times as much is read where the last run does not begin in that; an order writes many lines too."""
 EVIDENCE_PATIENCE_S = 10.0
 """How long a pass that would restart acme-mailcow waits for its log: a long one takes a while to read."""
 DNS_PATIENCE_S = 0.5
@@ -340,13 +342,18 @@ class Observer:
 
     async def _acme_run(self, acme: Container) -> Sight[AcmeRun]:
         now = self._clock.now()
-        try:
-            # Its first line may be a little older than the Engine's own time of the start.
-            log = await self._engine.logs_tail(acme.id, acme.started_at - 1, ACME_LOG_LINES, stamped=True)
-        except SidecarError as error:
-            return Unseen(str(error), now)
-        run = await asyncio.to_thread(last_run, log)
-        return Unseen("no run is in it", now) if run is None else Seen(run, now)
+        for most in (ACME_LOG_LINES, MORE_LOG * ACME_LOG_LINES):
+            try:
+                # Its first line may be a little older than the Engine's own time of the start.
+                log = await self._engine.logs_tail(acme.id, acme.started_at - 1, most, stamped=True)
+            except SidecarError as error:
+                return Unseen(str(error), now)
+            run = await asyncio.to_thread(last_run, log)
+            if run is not None:
+                return Seen(run, now)
+            if len(log) < most:
+                break
+        return Unseen("the beginning of its last run is not in it", now)
 
     async def _mailcow(
         self, conf: Sight[Conf], certificates: Sight[Certificates], memory: Memory, now: float

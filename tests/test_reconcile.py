@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar import observer
 from sidecar.apply import Result
 from sidecar.assembly import Parts, assembled, read_settings
 from sidecar.demo.simulated import API, EVERYTHING, POLICY, Fault
@@ -650,3 +651,18 @@ async def test_held_restart_asks_again_about_the_name_that_failed_alone(
             on.clock.ahead += 31
             await parts.passes.reconcile()
             assert on.engine.count("/restart") == 1
+
+
+async def test_run_that_says_more_than_is_read_at_first_is_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run for thousands of names: its beginning tells the public addresses."""
+    monkeypatch.setattr(observer, "ACME_LOG_LINES", 4)
+    async with stage(tmp_path) as on:
+        on.acme_confirmed(HOST, "a.example", "b.example")
+        await on.once()
+        on.resolves(NAME)
+        await on.once()
+        on.clock.ahead = 31
+        report = await on.once()
+        assert [type(o.action) for o in report.outcomes] == [RestartAcme], report.plan.held
