@@ -287,10 +287,10 @@ class Observer:
             if isinstance(sight := observed.dns.addresses_of(name), Seen) and sight.value.addresses
         }
         probed = await self._challenges.probe(found, self._session.nginx(observed.conf))
-        for name, sight in probed.items():
+        for name, probe in probed.items():
             self._cache.failed_probes.pop(name, None)
-            if isinstance(sight, Unseen) or sight.value.answered is Answered.NO:
-                self._cache.failed_probes[name] = sight
+            if isinstance(probe, Unseen) or probe.value.answered is Answered.NO:
+                self._cache.failed_probes[name] = probe
         return {**observed.challenges, **probed}
 
     async def _addresses(self, name: str) -> Sight[Addresses]:

@@ -102,10 +102,10 @@ def _again(
 def _failed(name: str, scene: Scene, observed: Observed) -> NotReady | None:
     """The trouble of a name by answers of whatever age; none where it was not asked about yet."""
     ways, dns = scene.ways, observed.dns
-    asked = [dns.caa_of(name), dns.caa_at_of(name.partition(".")[2])]
+    asked = [dns.caa_of(name).at, dns.caa_at_of(name.partition(".")[2]).at]
     if not ways.dns_challenge:
-        asked.append(dns.addresses_of(name))
-    if any(sight.at <= 0 for sight in asked):
+        asked.append(dns.addresses_of(name).at)
+    if min(asked) <= 0:
         return None
     trouble = (
         address_trouble(name, ways, dns, strict=True)

@@ -300,7 +300,7 @@ async def test_pass_that_is_ended_leaves_no_file(mailcow_dir: Path, monkeypatch:
             go_on.wait(10)
         return real(path, flags, *rest, **more)
 
-    monkeypatch.setattr(challenge.os, "open", slow)
+    monkeypatch.setattr(os, "open", slow)
     challenges = Challenges(mailcow_dir, lambda: 1.0, nowhere, 9)
     task = asyncio.create_task(challenges.probe({NAME: HERE}, ("127.0.0.1", 9)))
     await asyncio.to_thread(begun.wait, 10)
