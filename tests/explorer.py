@@ -8,23 +8,25 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import rule, run_state_machine_as_test
 
 from sidecar.formats.mtasts_policy import Mode, Policy, render
 from sidecar.host.elapsed import Reading, Tally
+from sidecar.host.elapsed import Reading, Tally
+from sidecar.learn import believe
+from sidecar.mtasts import Mode, Policy, render
 from sidecar.observed import (
     FILE,
     Answered,
     Backend,
     Challenge,
-    ConfEvent,
     Mailcow,
     Memory,
     Move,
@@ -32,32 +34,27 @@ from sidecar.observed import (
     Seen,
     SenderView,
     Served,
-    Unseen,
-    Version,
 )
 from sidecar.observed.findings import Code, Finding
 from sidecar.plan import make_plan
 from sidecar.plan.acme.script import names_asked
 from sidecar.plan.actions import (
     Action,
-    AddPolicy,
     AdoptSame,
-    EditConf,
-    EditPolicy,
     Plan,
     RecreateAcme,
-    RemoveFile,
     RestartAcme,
-    SwitchOff,
     WriteFile,
 )
 from sidecar.plan.native import text_of
 from sidecar.reconcile.learn.policies import believe
 from sidecar.reconcile.passes import taught, without_moot_wishes
+from sidecar.reconcile import taught, without_moot_wishes
 from sidecar.settings import Settings
 from sidecar.state.ledger import entries, intended
 from sidecar.state.store import State
 from sidecar.verify import probe_codes as codes
+<<<<<<< HEAD
 from tests.senders import Senders, read
 from tests.worlds import DAY, HOST, NOW, World, _ordered, advance, given_settings, observed
 
@@ -72,7 +69,26 @@ MAILCOWS = (
     Mailcow(Backend.NATIVE, Version(2025, 9)),
     Mailcow(Backend.NATIVE, Version(2026, 3)),
     Mailcow(Backend.NATIVE, Version(2026, 7, "a")),
+=======
+from sidecar.observed.findings import Code, Finding
+from tests.explorer_claims import Claims, on_no_unseen_basis
+from tests.explorer_world import (
+    ALIAS,
+    DOMAINS,
+    FOREIGN,
+    HOUR,
+    MAILCOWS,
+    OLD,
+    applied,
+    changes_of,
+    cut_off,
+    hosts_of,
+    text_for,
+>>>>>>> main
 )
+from tests.senders import read
+from tests.worlds import DAY, HOST, NOW, World, given_settings, observed
+
 PARTS = (
     "conf",
     "mailcow",
@@ -100,35 +116,15 @@ waits = st.sampled_from([1.0, 60.0, HOUR, HOUR, DAY / 2, DAY, DAY, 8 * DAY])
 _IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
-@dataclass(frozen=True)
-class Change:
-    """What the sidecar itself changed of the text of one row, or of the file."""
-
-    key: str
-    was: str | None
-    text: str | None
-
-
-class Explorer(RuleBasedStateMachine):
+class Explorer(Claims):
     """A mailcow, its senders, and whatever happens to them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.world = World(mailcow=MAILCOWS[3], domains=DOMAINS[:1], aliases={})
-        self.senders = Senders()
-        self.common: dict[str, object] = {"soak": SOAK}
-        self.own: dict[str, str] = {}
-        self.off: dict[str, str] = {}
-        """Native: rows that are switched off, and by whom."""
-        self.authors: dict[str, str] = {}
-        """Whose the text of a row or of the file is: the sidecar's, a person's, or either's."""
-        self.written: dict[str, list[Policy]] = {}
-        self.passed, self.ahead, self.boots, self.booted = 0.0, 0.0, 0, 0.0
+        self.ahead, self.boots, self.booted = 0.0, 0, 0.0
         self.tally = Tally()
-        self.good_since: dict[str, tuple[float, int]] = {}
-        self.jumps = 0
         self.health: dict[str, str] = {}
-        self.dropped: frozenset[str] = frozenset()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._state: State | None = None
         self._stored = Memory()
@@ -407,10 +403,10 @@ class Explorer(RuleBasedStateMachine):
         plan = make_plan(seen, chosen)
         self._note_seen(seen)
         before = replace(world, memory=without_moot_wishes(seen, plan))
-        _on_no_unseen_basis(plan, seen)
+        on_no_unseen_basis(plan, seen)
         off = dict(self.off)
-        after = self._applied(before, plan.actions, self.off)
-        changes = list(_changes(before, after))
+        after = applied(before, plan.actions, self.off, self.dropped)
+        changes = list(changes_of(before, after))
         self._broken = True
         for change in changes:
             self._judge(change, before)
@@ -418,7 +414,7 @@ class Explorer(RuleBasedStateMachine):
             self._judge_person(action, before, off)
         self._judge_run(before, plan, off)
         no_runs = [a for a in plan.actions if not isinstance(a, RestartAcme | RecreateAcme)]
-        again = self._applied(after, no_runs, dict(self.off))
+        again = applied(after, no_runs, dict(self.off), self.dropped)
         assert (again.served, again.file) == (after.served, after.file), f"done twice: {no_runs}"
         self._broken = False
         for change in changes:
@@ -429,7 +425,7 @@ class Explorer(RuleBasedStateMachine):
             if isinstance(action, AdoptSame | WriteFile):
                 self.authors[FILE if isinstance(action, WriteFile) else action.key] = "sidecar"
         if killed:
-            after = _killed(before, after, plan.actions, done=killed == "done")
+            after = cut_off(before, after, plan.actions, done=killed == "done")
             self.off = self.off if killed == "done" else off
         self.world = replace(after, unseen=frozenset())
         self._serve(self.world)
@@ -454,7 +450,7 @@ class Explorer(RuleBasedStateMachine):
 
     def _views(self, world: World) -> Iterable[SenderView]:
         for name in world.domains:
-            policy = read(_text_for(world, name))
+            policy = read(text_for(world, name))
             if policy is None or name in world.inactive | world.backup:
                 continue
             found: list[Code] = list(GOOD)
@@ -463,7 +459,7 @@ class Explorer(RuleBasedStateMachine):
                 found[3] = codes.MX_CERT_EXPIRED
             elif self.health.get(name) == "unknown" or name in world.dns_unseen:
                 found, known = [codes.MX_UNKNOWN], False
-            elif not all(policy.covers(host) for host in _hosts(world, name)) or not _hosts(world, name):
+            elif not all(policy.covers(host) for host in hosts_of(world, name)) or not hosts_of(world, name):
                 found[2] = codes.MX_UNCOVERED
             if found == list(GOOD):
                 self.good_since.setdefault(name, (self.passed, self.jumps))
@@ -475,7 +471,7 @@ class Explorer(RuleBasedStateMachine):
 
     def _serve(self, world: World) -> None:
         for name in (*DOMAINS, ALIAS):
-            self.senders.serve(name, _text_for(world, name), self.passed)
+            self.senders.serve(name, text_for(world, name), self.passed)
 
     def _note_seen(self, seen: Observed) -> None:
         if not isinstance(seen.mailcow, Seen):
@@ -489,224 +485,10 @@ class Explorer(RuleBasedStateMachine):
             if isinstance(found, Seen) and isinstance(seen.domains, Seen):
                 self.senders.seen_hosts(name, found.value, self.passed)
 
-    def _applied(self, world: World, actions: Sequence[Action], off: dict[str, str]) -> World:
-        """As the real ones would be done, with the rows that are switched off."""
-        for action in actions:
-            match action:
-                case AddPolicy(domain=domain) | EditPolicy(domain=domain) if domain not in world.domains:
-                    # mailcow refuses it.
-                    continue
-                case AddPolicy(domain=domain) if domain in off:
-                    memory = replace(world.memory.policy(domain), refused="a row that is switched off")
-                    policies = {**world.memory.policies, domain: memory}
-                    world = replace(world, memory=replace(world.memory, policies=policies))
-                    continue
-                case SwitchOff(domain=domain):
-                    off[domain] = "sidecar"
-                case AddPolicy(domain=domain) | EditPolicy(domain=domain):
-                    off.pop(domain, None)
-                case _:
-                    pass
-            world = advance(world, [action])
-            match action:
-                case RestartAcme() | RecreateAcme():
-                    world = replace(world, names=world.names - self.dropped)
-                case _:
-                    pass
-        return world
-
-    # --- what must hold ---------------------------------------------------------------------------------
-
-    def _judge(self, change: Change, world: World) -> None:
-        was, now = read(change.was), read(change.text)
-        if now is None:
-            for name in _served_names(world, change.key):
-                held = list(self.senders.held(name, self.passed))
-                assert not held, f"{name}: withdrawn while senders may hold {held} (RFC 8461 §8.3): {change}"
-            return
-        if now.mode is not Mode.ENFORCE:
-            self._judge_weaker(change, was, now, world)
-            return
-        if was is None or was.mode is not Mode.ENFORCE:
-            self._judge_cause(change, world)
-        self._judge_mx(change, was, now, world)
-
-    def _judge_mx(self, change: Change, was: Policy | None, now: Policy, world: World) -> None:
-        """Every MX is covered, and no pattern goes that senders or the DNS still need."""
-        stricter = was is None or was.mode is not Mode.ENFORCE
-        for name in _served_names(world, change.key):
-            if name in world.dns_unseen:
-                put_back = change.key == FILE and was is None
-                assert not stricter or put_back, f"{name}: enforce on an MX that nobody saw: {change}"
-                continue
-            uncovered = [host for host in _hosts(world, name) if not now.covers(host)]
-            if stricter:
-                assert not uncovered, f"{name}: enforce without {uncovered}: {change}"
-                assert _hosts(world, name) or not _receives(world, name), f"{name}: enforce without any MX"
-            lost = [host for host in uncovered if was is not None and was.covers(host)]
-            assert not lost, f"{name}: mx dropped that covers {lost}: {change}"
-            if not _receives(world, name):
-                continue
-            for policy, max_age in self.senders.held(name, self.passed):
-                for pattern in set(policy.mx) - set(now.mx):
-                    ago = self.senders.matched_ago(name, pattern, self.passed)
-                    assert ago >= max_age, (
-                        f"{name}: {pattern} dropped {ago:.0f} s after it was an MX: {change}"
-                    )
-
-    def _wish(self, name: str) -> str:
-        return self.own.get(name, str(self.common.get("mode", "testing")))
-
-    def _judge_cause(self, change: Change, world: World) -> None:
-        """Enforce, where something else was served before."""
-        last = self.written.get(FILE, [])[-1:]
-        if change.key == FILE and read(change.was) is None and last and last[0].mode is Mode.ENFORCE:
-            return  # put back as it was
-        receiving = [n for n in _served_names(world, change.key) if _receives(world, n)]
-        for name in receiving:
-            wish = self._wish(name)
-            assert wish in {"auto", "enforce"}, f"{name}: enforce without a wish: {change}"
-            if wish == "auto":
-                since, jumps = self.good_since.get(name, (float("inf"), 0))
-                slack = (self.jumps - jumps) * 2 * HOUR
-                assert self.passed - since >= SOAK - slack, f"{name}: enforce without the soak: {change}"
-
-    def _judge_weaker(self, change: Change, was: Policy | None, now: Policy, world: World) -> None:
-        """From enforce to less: by the settings, a wish to leave, a domain that takes no mail, or what checks found."""
-        if was is None or was.mode is not Mode.ENFORCE or self.authors.get(change.key) != "sidecar":
-            return
-        retired = world.memory.retired & {change.key, FILE}
-        believed = world.memory.believed.domains if world.memory.believed else ()
-        concerned = [domain.name for domain in believed] if change.key == FILE else [change.key]
-        asked = all(self._wish(name) == "enforce" and _receives(world, name) for name in concerned)
-        assert retired or not asked, f"weaker without a cause: {change}"
-
-    def _judge_person(self, action: Action, world: World, off: dict[str, str]) -> None:
-        """What a person wrote, or switched off, stays so unless it was handed over."""
-        key = FILE if isinstance(action, WriteFile | RemoveFile) else getattr(action, "domain", "")
-        if not key or isinstance(action, AddPolicy):
-            return
-        text = world.served.get(key) if key != FILE else None if world.file is None else world.file.decode()
-        adopted = "adopt" in self.common or key in world.memory.adopt
-        if isinstance(action, EditPolicy) and text is None:
-            assert adopted or off.get(key) != "person", f"switched on what a person switched off: {action}"
-        if text is None or adopted or self.authors.get(key) != "person":
-            return
-        assert isinstance(action, WriteFile), f"a person's policy: {action}"
-        theirs, ours = read(text), read(action.text)
-        if theirs is None or ours is None:
-            return  # a broken file is made whole
-        named = {*self.common, *(["mode"] if self.own else [])}
-        assert "mode" in named or ours.mode.strength >= theirs.mode.strength, f"undercut: {action}"
-        assert "max_age" in named or ours.max_age >= theirs.max_age, f"undercut: {action}"
-        assert "mx" in named or set(theirs.mx) <= set(ours.mx), f"undercut: {action}"
-
-    def _judge_run(self, world: World, plan: Plan, off: dict[str, str]) -> None:
-        """acme-mailcow is never restarted where that would cost a name."""
-        before = world
-        for action in plan.actions:
-            if not isinstance(action, RestartAcme | RecreateAcme):
-                world = self._applied(world, [action], dict(off))
-                continue
-            if isinstance(action, RecreateAcme):
-                world = replace(world, acme_san=action.environment["ADDITIONAL_SAN"])
-            asked = names_asked(
-                world.mailcow, world.conf_value(), world.acme_value(), world.listed(), frozenset(world.served)
-            ).all
-            passing = _ordered(world)
-            assert HOST in passing, f"the hostname would drop out: {action}"
-            lost = sorted((before.names & asked) - passing)
-            assert not lost, f"{lost} would drop out: {action}"
-            assert set(action.names) <= passing, f"in vain: {action}"
-
 
 @lru_cache(maxsize=1_000)
 def _chosen(config: str) -> Settings:
     return given_settings(json.loads(config))
-
-
-def _hosts(world: World, name: str) -> tuple[str, ...]:
-    return world.mx.get(name, (HOST,))
-
-
-def _receives(world: World, name: str) -> bool:
-    return name in world.domains and name not in world.inactive | world.backup
-
-
-def _text_for(world: World, name: str) -> str | None:
-    """What a sender gets that asks for this name."""
-    if name not in world.domains and name not in world.aliases:
-        return None
-    if world.mailcow.backend is Backend.FILE:
-        return None if world.file is None else world.file.decode()
-    if name in world.aliases:
-        return world.served.get(world.aliases[name]) if world.mailcow.serves_alias_domains else None
-    return world.served.get(name)
-
-
-def _served_names(world: World, key: str) -> list[str]:
-    """The names that senders get this row, or the file, for."""
-    if key != FILE:
-        aliases = [a for a, target in world.aliases.items() if target == key]
-        return [key, *(aliases if world.mailcow.serves_alias_domains else ())]
-    elsewhere = world.without_address | world.foreign_address
-    return [
-        name
-        for name in (*world.domains, *world.aliases)
-        if _receives(world, name) or f"mta-sts.{name}" not in elsewhere
-    ]
-
-
-def _changes(before: World, after: World) -> Iterable[Change]:
-    for key in sorted(before.served.keys() | after.served.keys()):
-        if before.served.get(key) != after.served.get(key):
-            yield Change(key, before.served.get(key), after.served.get(key))
-    if before.file != after.file:
-        was, text = (None if data is None else data.decode() for data in (before.file, after.file))
-        yield Change(FILE, was, text)
-
-
-def _on_no_unseen_basis(plan: Plan, seen: Observed) -> None:
-    for action in plan.actions:
-        match action:
-            case AddPolicy(domain=domain) | EditPolicy(domain=domain) | SwitchOff(domain=domain):
-                basis = [seen.mailcow, seen.domains, seen.served_of(domain)]
-            case WriteFile() | RemoveFile():
-                basis = [seen.mailcow, seen.domains, seen.file]
-            case EditConf():
-                basis = [seen.mailcow, seen.domains, seen.conf]
-            case RestartAcme() | RecreateAcme():
-                basis = [seen.mailcow, seen.domains, seen.conf, seen.project, seen.certificates]
-            case AdoptSame():
-                basis = [seen.mailcow, seen.domains]
-        unseen = [part for part in basis if isinstance(part, Unseen)]
-        assert not unseen, f"{unseen}: {action}"
-
-
-def _killed(before: World, after: World, actions: Sequence[Action], *, done: bool) -> World:
-    memory, now = before.memory, before.now
-    for action in actions:
-        match action:
-            case AddPolicy(domain=key) | EditPolicy(domain=key) | SwitchOff(domain=key):
-                changed = intended(memory.policy(key), text_of(action), now)
-            case WriteFile(text=text, floor=floor):
-                key, changed = FILE, intended(memory.policy(FILE), text, now)
-                changed = replace(changed, floor=changed.floor if floor is None else floor)
-            case RemoveFile():
-                key, changed = FILE, intended(memory.policy(FILE), None, now)
-            case EditConf(edits=edits):
-                more = [
-                    e
-                    for name, edit in edits.items()
-                    for e in entries(name, edit.add, ConfEvent.INTENDED, now)
-                ]
-                memory = replace(memory, conf=(*memory.conf, *more))
-                continue
-            case _:
-                memory = replace(memory, restarts=after.memory.restarts)
-                continue
-        memory = replace(memory, policies={**memory.policies, key: changed})
-    return replace(after if done else before, memory=memory)
 
 
 def _without_history(memory: Memory) -> Memory:

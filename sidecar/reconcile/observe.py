@@ -26,6 +26,7 @@ from sidecar.observed import (
     NOT_ASKED,
     AcmeRun,
     Addresses,
+    Answered,
     Backend,
     Caa,
     Certificate,
@@ -82,6 +83,8 @@ CHECK_AGAIN_S = 300.0
 """A domain whose look brought nothing is not looked at again sooner: others have their turn."""
 ACME_LOG_LINES = 50_000
 """A run writes up to three lines a name."""
+MORE_LOG = 8
+"""So many times as much is read where the last run does not begin in that; an order writes many lines too."""
 EVIDENCE_PATIENCE_S = 10.0
 """How long a pass that would restart acme-mailcow waits for its log: a long one takes a while to read."""
 DNS_PATIENCE_S = 0.5
@@ -96,6 +99,8 @@ QUESTIONS_A_SECOND = 100
 class _Cache:
     served: dict[str, Sight[Served]] = field(default_factory=dict)
     answers: dict[Question, Sight[object]] = field(default_factory=dict)
+    failed_probes: dict[str, Sight[Challenge]] = field(default_factory=dict)
+    """HTTP probes that failed in earlier passes: none of them permits anything."""
     run: tuple[tuple[str, float, str], Sight[AcmeRun]] | None = None
     """acme-mailcow's last run as its log tells it, and the container, its start and its sleep then."""
     presented: tuple[Sight[Certificate], str] = (NOT_ASKED, "")
@@ -180,6 +185,7 @@ class Observer:
             # The clock was set back: by it, nothing would be looked at again before that day.
             self.forget_served(tuple(self._cache.served))
             self._cache.answers.clear()
+            self._cache.failed_probes.clear()
             self.containers.touched = True
         self._looked_at = now
         memory = replace(memory, tally=memory.tally.until(self._clock.reading()))
@@ -206,6 +212,7 @@ class Observer:
             presented=await self._presented(conf, certificates, now),
             ids=self._ids.take(),
             views=self._checker.take(),
+            challenges=dict(self._cache.failed_probes),
         )
         if not self._patient:
             # in one pass alone they would not be there in time; a command that needs them asks for them
@@ -279,10 +286,12 @@ class Observer:
             for name in names
             if isinstance(sight := observed.dns.addresses_of(name), Seen) and sight.value.addresses
         }
-        return {
-            **observed.challenges,
-            **await self._challenges.probe(found, self._session.nginx(observed.conf)),
-        }
+        probed = await self._challenges.probe(found, self._session.nginx(observed.conf))
+        for name, probe in probed.items():
+            self._cache.failed_probes.pop(name, None)
+            if isinstance(probe, Unseen) or probe.value.answered is Answered.NO:
+                self._cache.failed_probes[name] = probe
+        return {**observed.challenges, **probed}
 
     async def _addresses(self, name: str) -> Sight[Addresses]:
         question = Question(Kind.ADDRESSES, name)
@@ -333,13 +342,18 @@ class Observer:
 
     async def _acme_run(self, acme: Container) -> Sight[AcmeRun]:
         now = self._clock.now()
-        try:
-            # Its first line may be a little older than the Engine's own time of the start.
-            log = await self._engine.logs_tail(acme.id, acme.started_at - 1, ACME_LOG_LINES, stamped=True)
-        except SidecarError as error:
-            return Unseen(str(error), now)
-        run = await asyncio.to_thread(last_run, log)
-        return Unseen("no run is in it", now) if run is None else Seen(run, now)
+        for most in (ACME_LOG_LINES, MORE_LOG * ACME_LOG_LINES):
+            try:
+                # Its first line may be a little older than the Engine's own time of the start.
+                log = await self._engine.logs_tail(acme.id, acme.started_at - 1, most, stamped=True)
+            except SidecarError as error:
+                return Unseen(str(error), now)
+            run = await asyncio.to_thread(last_run, log)
+            if run is not None:
+                return Seen(run, now)
+            if len(log) < most:
+                break
+        return Unseen("the beginning of its last run is not in it", now)
 
     async def _mailcow(
         self, conf: Sight[Conf], certificates: Sight[Certificates], memory: Memory, now: float
@@ -485,6 +499,8 @@ class Observer:
         old = now - self._settings.intervals.dns
         for question in [q for q, s in self._cache.answers.items() if q not in routine and s.at < old]:
             del self._cache.answers[question]
+        for name in [name for name, sight in self._cache.failed_probes.items() if sight.at < old]:
+            del self._cache.failed_probes[name]
 
     def _known(self) -> Dns:
         addresses: dict[str, Sight[Addresses]] = {}

@@ -41,8 +41,9 @@ from sidecar.settings import Settings
 from sidecar.state.ledger import Ledger
 from sidecar.state.store import Event
 
-MOST_QUESTIONS = 4
-"""Rounds of questions in one pass: to count names, to judge them by the DNS and the log, to probe them."""
+MOST_QUESTIONS = 6
+"""Rounds of questions in one pass: to count names, to judge them by the DNS and the log, to probe them; and before
+that the names that failed in an earlier pass."""
 
 
 @dataclass(frozen=True, slots=True)

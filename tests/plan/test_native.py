@@ -229,10 +229,12 @@ def test_row_that_the_sidecar_switched_off_is_switched_on_by_an_edit() -> None:
     assert [type(a) for a in found.actions] == [EditPolicy]
 
 
-def test_row_that_a_person_switched_on_and_off_again_is_added_to_so_that_mailcow_refuses_it() -> None:
+@pytest.mark.parametrize("theirs", [text(Mode.NONE, 172_800), text()], ids=["their text", "our text"])
+def test_row_that_a_person_switched_on_and_off_again_is_added_to_so_that_mailcow_refuses_it(
+    theirs: str,
+) -> None:
     """The sidecar had switched it off, and a person took it from there: an edit would switch on what they switched off."""
     memory = ours(None, text())
-    theirs = text(Mode.NONE, 172_800)
     spans = (
         *memory.spans[:-1],
         span(None, NOW - 20 * DAY, NOW - 10 * DAY),
@@ -241,6 +243,12 @@ def test_row_that_a_person_switched_on_and_off_again_is_added_to_so_that_mailcow
     )
     found = plan(World(memory=remembering(replace(memory, spans=spans))))
     assert [type(a) for a in found.actions] == [AddPolicy]
+
+
+def test_row_that_was_switched_off_longer_ago_than_texts_are_kept_is_still_ours() -> None:
+    """Only the write is remembered."""
+    memory = replace(ours(None, text()), spans=(span(None, NOW - 500 * DAY, None),))
+    assert [type(a) for a in plan(World(memory=remembering(memory))).actions] == [EditPolicy]
 
 
 @pytest.mark.parametrize(("last", "kind"), [(text(), EditPolicy), (text(Mode.NONE, 172_800), AddPolicy)])

@@ -1,14 +1,21 @@
 """Whole passes against a simulated mailcow: what is served, written and restarted in the end."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from sidecar.apply import Result
+from sidecar.assembly import Parts, assembled, read_settings
+from sidecar.mtasts import Mode, parse
+from sidecar.notice import Level
 
 from demo.simulated import API, EVERYTHING, POLICY, Fault
+from sidecar import observer
 from sidecar.daemon.wiring import Parts, assembled, read_settings
 from sidecar.formats.mtasts_policy import Mode, parse
-from sidecar.observed import RedisRefuses
+from sidecar.mailcow.challenge import Challenges
+from sidecar.observed import Addresses, Answered, Challenge, RedisRefuses, Seen, Sight
 from sidecar.observed.notice import Level
 from sidecar.plan.actions import AddPolicy, RecreateAcme, RestartAcme, WriteFile, subject
 from sidecar.reconcile.apply import Result
@@ -610,8 +617,59 @@ async def test_write_that_waits_holds_up_no_certificate(tmp_path: Path) -> None:
         on.resolves(NAME)
         settings = read_settings(on.env, on.clock)
         async with assembled(settings, on.clock, on.env, on.teller, patient=False) as parts:
-            for _ in range(4):
-                report = await parts.passes.reconcile()
+            for _ in range(3):
+                await parts.passes.reconcile()
                 on.clock.ahead += 30
+            report = await parts.passes.reconcile()
         assert any(isinstance(h.action, AddPolicy) for h in report.plan.held)
         assert on.engine.count("/restart") == 1
+
+
+async def test_held_restart_asks_again_about_the_name_that_failed_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One probe in each pass, and not one for each name of the certificate."""
+    other, elsewhere, asked = "autoconfig.example.org", True, []
+    real = Challenges.probe
+
+    async def probe(
+        self: Challenges, names: Mapping[str, Addresses], nginx: tuple[str, int]
+    ) -> dict[str, Sight[Challenge]]:
+        asked.append(sorted(names))
+        found = await real(self, names, nginx)
+        if elsewhere and other in found:
+            found[other] = Seen(Challenge(Answered.NO, "it answers 404 for the file"), on.clock.now())
+        return found
+
+    monkeypatch.setattr(Challenges, "probe", probe)
+    async with stage(tmp_path) as on:
+        on.certify(HOST, other)
+        on.resolves(NAME, other)
+        async with on.sidecar() as parts:
+            await parts.passes.reconcile()
+            for _ in range(3):
+                on.clock.ahead += 31
+                await parts.passes.reconcile()
+            on.clock.ahead += 31
+            report = await parts.passes.reconcile()
+            assert f"{other} is in the certificate and would drop out" in str(report.plan.held)
+            assert asked == [sorted((HOST, NAME, other)), [other], [other]]
+            elsewhere = False
+            on.clock.ahead += 31
+            await parts.passes.reconcile()
+            assert on.engine.count("/restart") == 1
+
+
+async def test_run_that_says_more_than_is_read_at_first_is_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run for thousands of names: its beginning tells the public addresses."""
+    monkeypatch.setattr(observer, "ACME_LOG_LINES", 4)
+    async with stage(tmp_path) as on:
+        on.acme_confirmed(HOST, "a.example", "b.example")
+        await on.once()
+        on.resolves(NAME)
+        await on.once()
+        on.clock.ahead = 31
+        report = await on.once()
+        assert [type(o.action) for o in report.outcomes] == [RestartAcme], report.plan.held

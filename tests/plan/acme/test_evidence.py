@@ -1,7 +1,8 @@
 """What a restart of acme-mailcow must have seen in the same pass, so that it never costs a name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 
@@ -14,9 +15,12 @@ from sidecar.observed import (
     FactKind,
     Kind,
     Memory,
+    Observed,
+    Question,
     Refusal,
     RefusedFor,
     Seen,
+    Sight,
     Unseen,
 )
 from sidecar.plan import make_plan
@@ -38,6 +42,8 @@ from tests.worlds import (
     plan,
     text,
 )
+
+T = TypeVar("T")
 
 NAME = "mta-sts.example.org"
 OLD = "autoconfig.example.org"
@@ -475,3 +481,71 @@ def test_person_is_told_of_what_stays_unknown(name: str, kind: str) -> None:
 
     assert codes(3_600) == []
     assert codes(DAY) == ["name.not_ready" if name == NAME else "name.would_drop"]
+
+
+# --- what a held restart costs ------------------------------------------------------------------------------
+
+
+def hour_later(seen: Observed, *fresh: str) -> Observed:
+    """The same answers, given an hour ago but for those about the names `fresh`."""
+
+    def aged(table: Mapping[str, Sight[T]]) -> dict[str, Sight[T]]:
+        return {n: s if n in fresh else replace(s, at=NOW - 3_600) for n, s in table.items()}
+
+    dns = seen.dns
+    parents = {name.partition(".")[2] for name in fresh}
+    older = replace(dns, addresses=aged(dns.addresses), caa=aged(dns.caa), caa_at=aged(dns.caa_at))
+    older = replace(older, caa_at={**older.caa_at, **{p: dns.caa_at[p] for p in parents}})
+    return replace(seen, dns=older, challenges=aged(seen.challenges))
+
+
+FAILING: tuple[dict[str, object], ...] = (
+    {"addresses": {OLD: frozenset({"203.0.113.9"})}},
+    {"dns_unseen": frozenset({OLD})},
+    {"caa": {OLD: Caa("x.test", ("other.test",))}},
+)
+
+
+@pytest.mark.parametrize("change", FAILING)
+def test_while_an_old_name_fails_nobody_else_is_asked_about(change: dict[str, object]) -> None:
+    """There may be thousands, and a pass every half a minute."""
+    seen = observed(waiting(**change))
+    first = make_plan(hour_later(seen), Settings())
+    assert restarts(first) == []
+    assert {q.name for q in first.questions} == {OLD, "example.org"}
+    second = make_plan(hour_later(seen, OLD), Settings())
+    assert (restarts(second), second.questions) == ([], frozenset())
+    assert OLD in held(second)
+
+
+def test_while_the_probe_of_an_old_name_fails_only_that_one_is_made() -> None:
+    """It was made in an earlier pass."""
+    seen = observed(waiting(challenges={OLD: Challenge(Answered.NO, "404")}))
+    before = hour_later(seen)
+    assert {q.name for q in make_plan(before, Settings()).questions} == {OLD, "example.org"}
+    asked = replace(hour_later(seen, OLD), challenges=before.challenges)
+    assert make_plan(asked, Settings()).questions == {Question(Kind.CHALLENGE, OLD)}
+    probed = hour_later(seen, OLD)
+    found = make_plan(probed, Settings())
+    assert (restarts(found), found.questions) == ([], frozenset())
+    assert "404" in held(found)
+
+
+def test_once_the_old_name_passes_all_are_asked_about() -> None:
+    """What was seen in an earlier pass permits nothing."""
+    seen = observed(waiting())
+    found = make_plan(hour_later(seen, OLD), Settings())
+    assert restarts(found) == []
+    assert {q.name for q in found.questions if q.kind is Kind.ADDRESSES} == {HOST, NAME}
+
+
+def test_while_all_new_names_fail_nobody_else_is_asked_about() -> None:
+    """A site of somebody's own answers for the new name: the rest of the certificate is not probed for that."""
+    seen = observed(waiting(challenges={NAME: Challenge(Answered.NO, "404")}))
+    before = hour_later(seen)
+    assert {q.name for q in make_plan(before, Settings()).questions} == {NAME, "example.org"}
+    asked = replace(hour_later(seen, NAME), challenges=before.challenges)
+    assert make_plan(asked, Settings()).questions == {Question(Kind.CHALLENGE, NAME)}
+    found = make_plan(hour_later(seen, NAME), Settings())
+    assert (restarts(found), found.questions) == ([], frozenset())
+    assert "404" in held(found)
