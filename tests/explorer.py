@@ -19,9 +19,6 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 
 from sidecar.formats.mtasts_policy import Mode, Policy, render
 from sidecar.host.elapsed import Reading, Tally
-from sidecar.host.elapsed import Reading, Tally
-from sidecar.learn import believe
-from sidecar.mtasts import Mode, Policy, render
 from sidecar.observed import (
     FILE,
     Answered,
@@ -37,40 +34,12 @@ from sidecar.observed import (
 )
 from sidecar.observed.findings import Code, Finding
 from sidecar.plan import make_plan
-from sidecar.plan.acme.script import names_asked
-from sidecar.plan.actions import (
-    Action,
-    AdoptSame,
-    Plan,
-    RecreateAcme,
-    RestartAcme,
-    WriteFile,
-)
-from sidecar.plan.native import text_of
+from sidecar.plan.actions import Action, AdoptSame, Plan, RecreateAcme, RestartAcme, WriteFile
 from sidecar.reconcile.learn.policies import believe
 from sidecar.reconcile.passes import taught, without_moot_wishes
-from sidecar.reconcile import taught, without_moot_wishes
 from sidecar.settings import Settings
-from sidecar.state.ledger import entries, intended
 from sidecar.state.store import State
 from sidecar.verify import probe_codes as codes
-<<<<<<< HEAD
-from tests.senders import Senders, read
-from tests.worlds import DAY, HOST, NOW, World, _ordered, advance, given_settings, observed
-
-HOUR = 3_600.0
-SOAK = 10_800
-"""So short that a sequence reaches enforce by `mode: auto`."""
-DOMAINS = ("example.org", "b.example")
-ALIAS = "alias.example"
-OLD, FOREIGN = "old.example.org", "mx.foreign.example"
-MAILCOWS = (
-    Mailcow(Backend.FILE, Version(2025, 7)),
-    Mailcow(Backend.NATIVE, Version(2025, 9)),
-    Mailcow(Backend.NATIVE, Version(2026, 3)),
-    Mailcow(Backend.NATIVE, Version(2026, 7, "a")),
-=======
-from sidecar.observed.findings import Code, Finding
 from tests.explorer_claims import Claims, on_no_unseen_basis
 from tests.explorer_world import (
     ALIAS,
@@ -84,7 +53,6 @@ from tests.explorer_world import (
     cut_off,
     hosts_of,
     text_for,
->>>>>>> main
 )
 from tests.senders import read
 from tests.worlds import DAY, HOST, NOW, World, given_settings, observed

@@ -78,7 +78,7 @@ async def test_broken_policy_file_is_right_in_the_first_pass_after_there_is_spac
                 on.clock.ahead += POLL_S
             told = [
                 event.detail
-                for event in sidecar.state.store.store.store.store.store.history("mta-sts.txt")
+                for event in sidecar.state.store.store.store.store.store.store.history("mta-sts.txt")
                 if event.outcome == "failed"
             ]
             assert len(told) == 1

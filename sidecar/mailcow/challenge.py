@@ -22,8 +22,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from sidecar.host.plain_file import opened_folder
 from sidecar.observed import Addresses, Answered, Challenge, Seen, Sight, Unseen
-from sidecar.plainfile import opened_folder
 from sidecar.plan.acme.check import looked_at
 
 WEB = Path("data/web")

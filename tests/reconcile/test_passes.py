@@ -5,19 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from sidecar.apply import Result
-from sidecar.assembly import Parts, assembled, read_settings
-from sidecar.mtasts import Mode, parse
-from sidecar.notice import Level
 
 from demo.simulated import API, EVERYTHING, POLICY, Fault
-from sidecar import observer
 from sidecar.daemon.wiring import Parts, assembled, read_settings
 from sidecar.formats.mtasts_policy import Mode, parse
 from sidecar.mailcow.challenge import Challenges
 from sidecar.observed import Addresses, Answered, Challenge, RedisRefuses, Seen, Sight
 from sidecar.observed.notice import Level
 from sidecar.plan.actions import AddPolicy, RecreateAcme, RestartAcme, WriteFile, subject
+from sidecar.reconcile import observe as observer
 from sidecar.reconcile.apply import Result
 from tests.stage import HOST, Stage, stage
 from tests.worlds import policy, text
