@@ -20,7 +20,7 @@ from sidecar.host.errors import NoSpaceError
 from sidecar.plan.actions import Action, EditConf, Plan, RemoveFile, WriteFile
 from sidecar.reconcile.apply import Outcome, Result
 from sidecar.reconcile.passes import BackOff, Report
-from sidecar.state import State
+from sidecar.state.store import State
 from tests.stage import Stage, stage
 from tests.worlds import NOW, text
 
@@ -78,7 +78,7 @@ async def test_broken_policy_file_is_right_in_the_first_pass_after_there_is_spac
                 on.clock.ahead += POLL_S
             told = [
                 event.detail
-                for event in sidecar.state.store.store.store.store.history("mta-sts.txt")
+                for event in sidecar.state.history("mta-sts.txt")
                 if event.outcome == "failed"
             ]
             assert len(told) == 1
