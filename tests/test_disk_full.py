@@ -77,9 +77,7 @@ async def test_broken_policy_file_is_right_in_the_first_pass_after_there_is_spac
                 assert on.policy_file.read_text() == BROKEN
                 on.clock.ahead += POLL_S
             told = [
-                event.detail
-                for event in sidecar.state.history("mta-sts.txt")
-                if event.outcome == "failed"
+                event.detail for event in sidecar.state.history("mta-sts.txt") if event.outcome == "failed"
             ]
             assert len(told) == 1
             disk.full = False

@@ -548,7 +548,7 @@ async def test_slow_pass_gives_signs_of_life_while_it_moves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, moves: bool
 ) -> None:
     """Each answered read is one; a pass in which nothing is answered gives none."""
-    monkeypatch.setattr("sidecar.daemon.loop.loop.loop.loop.loop.BEAT_IN_PASS_S", 0.3)
+    monkeypatch.setattr("sidecar.daemon.loop.BEAT_IN_PASS_S", 0.3)
     async with stage(tmp_path) as on:
         for n in range(200):
             on.mailcow.add_domain(f"d{n}.example")

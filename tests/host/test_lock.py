@@ -16,7 +16,7 @@ from sidecar.host.lock import Locked, PassLock
 HOLD = """
 import asyncio, sys
 from pathlib import Path
-from sidecar.lock import PassLock
+from sidecar.host.lock import PassLock
 
 async def main():
     async with PassLock(Path(sys.argv[1]), command="sidecar run", now=lambda: 1_700_000_000.0):
@@ -31,7 +31,7 @@ asyncio.run(main())
 COUNT = """
 import asyncio, sys
 from pathlib import Path
-from sidecar.lock import PassLock
+from sidecar.host.lock import PassLock
 
 async def main():
     counter = Path(sys.argv[1]) / "counter"

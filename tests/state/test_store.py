@@ -186,7 +186,7 @@ def test_intents_reach_the_disk(state: State) -> None:
 
 def test_many_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
     """The tables are made once, and nobody fails."""
-    code = "import sys; from pathlib import Path; from sidecar.state.store.store.store.store import State; "
+    code = "import sys; from pathlib import Path; from sidecar.state.store import State; "
     code += (
         "s = State.open(Path(sys.argv[1]), 1.0); s.wish_adopt([sys.argv[2]], 1.0); print(s.notice); s.close()"
     )
@@ -336,7 +336,7 @@ def test_a_save_killed_in_the_middle_leaves_the_one_before(tmp_path: Path, state
     state.save(state.load(), full_memory())
     code = (
         "import os, sys; from pathlib import Path; from sidecar.observed import Memory; "
-        "from sidecar.state.store.store.store.store import State; import sidecar.state.store.store.store.rows as rows; "
+        "from sidecar.state.store import State; import sidecar.state.rows as rows; "
         "s = State.open(Path(sys.argv[1]), 1.0); m = s.load(); c = s._connection; "
         "c.execute('BEGIN IMMEDIATE'); rows.write(c, m, Memory()); "
         "print(c.execute('SELECT count(*) FROM policy').fetchone()[0], flush=True); os.kill(os.getpid(), 9)"

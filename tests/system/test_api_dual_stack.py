@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 CLIENT = """
 import asyncio, json, socket, sys
 import aiohttp
-from sidecar.errors import SidecarError
+from sidecar.host.errors import SidecarError
 from sidecar.mailcow.api import MailcowApi
 from sidecar.mailcow.endpoint import endpoint
 from sidecar.observed import Conf

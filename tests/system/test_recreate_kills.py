@@ -26,8 +26,8 @@ pytestmark = pytest.mark.usefixtures("busybox_image")
 
 PASS = """\
 import asyncio, sys, time
-from sidecar.mailcow.containers import Engine
-from sidecar.mailcow.recreate import recreate
+from sidecar.mailcow.engine.client import Engine
+from sidecar.mailcow.engine.recreate import recreate
 
 async def main(docker_host, project_name, variable, value):
     engine = Engine(docker_host, own_ids=lambda: ())
