@@ -166,18 +166,28 @@ def _max_age(mode: Mode, configured: int) -> int:
 
 
 def _safe_mode(
-    own: DomainSettings, name: str, hosts: Sight[tuple[str, ...]], mx: Sequence[str], served: Policy | None
+    own: DomainSettings,
+    name: str,
+    hosts: Sight[tuple[str, ...]],
+    mx: Sequence[str],
+    served: Policy | None,
+    *,
+    there: bool,
 ) -> tuple[Mode, tuple[Notice, ...]]:
-    """The mode that may be served: enforce only where every MX is seen to be covered, or where it is served already."""
+    """The mode that may be served: enforce only where every MX is seen to be covered, or where it is served already.
+
+    Not `there`: `served` is only what was served last.
+    """
     if own.mode is not Mode.ENFORCE or own.allow_uncovered:
         return own.mode, ()
-    enforced = served is not None and served.mode is Mode.ENFORCE
+    last_enforced = served is not None and served.mode is Mode.ENFORCE
+    enforced = last_enforced and there
     if isinstance(hosts, Unseen):
-        return (Mode.ENFORCE if enforced else Mode.TESTING), ()
+        return (Mode.ENFORCE if last_enforced else Mode.TESTING), ()
     trouble = "has no MX record"
     if hosts.value:
         # What is served in enforce is what senders go by: it keeps a host that is still an MX (`_kept`).
-        patterns = _union([mx, served.mx if served is not None and enforced else ()])
+        patterns = _union([mx, served.mx if served is not None and last_enforced else ()])
         uncovered = [host for host in hosts.value if not Policy(Mode.ENFORCE, 0, patterns).covers(host)]
         if not uncovered:
             return Mode.ENFORCE, ()
@@ -286,7 +296,9 @@ def file_policy(
         return _leaving_file(observed, settings, served)
     if hostname is None or not names:
         return None
-    # A file that is gone or broken is put back as it was: nobody asked for anything else.
+    # A file that is gone or broken is put back as it was: nobody asked for anything else. But an enforce that is not
+    # there now is not published anew where it is seen that senders would refuse to deliver.
+    there = served is not None
     served = served or _last_in_file(observed.memory.policy(FILE))
     rollout = observed.memory.rollout(FILE)
     if joined(names, observed.memory, settings):
@@ -311,7 +323,7 @@ def file_policy(
         mx = _union([mx, floor.mx])
     if floor is not None and "mode" not in named and floor.mode.strength > wished.strength:
         wished = floor.mode
-    mode, notices = _safe_for_all(observed, own | others, others, wished, mx, served)
+    mode, notices = _safe_for_all(observed, own | others, others, wished, mx, served, there=there)
     max_age = _max_age(mode, configured)
     if floor is not None and "max_age" not in named:
         max_age = max(max_age, floor.max_age)
@@ -340,7 +352,7 @@ def served_too(observed: Observed, settings: Settings, listed: DomainList) -> di
 def _may_lead_here(observed: Observed, domain: str) -> bool:
     hostname = _hostname(observed) or ""
     match observed.dns.addresses_of(policy_host(domain)), observed.dns.addresses_of(hostname):
-        case Seen(host), Seen(own):
+        case Seen(host), Seen(own) if own.addresses:
             return bool(host.addresses & own.addresses)
         case Seen(host), _:
             return bool(host.addresses)
@@ -399,6 +411,8 @@ def _safe_for_all(
     wished: Mode,
     mx: Sequence[str],
     served: Policy | None,
+    *,
+    there: bool = True,
 ) -> tuple[Mode, tuple[Notice, ...]]:
     """Every name that the text serves is asked; one that must not be enforced holds it back.
 
@@ -411,7 +425,7 @@ def _safe_for_all(
         hosts = observed.dns.mx_of(name)
         if name in others and isinstance(hosts, Seen) and not hosts.value:
             continue
-        safe, found = _safe_mode(replace_mode(settings, wished), name, hosts, mx, served)
+        safe, found = _safe_mode(replace_mode(settings, wished), name, hosts, mx, served, there=there)
         notices += found
         if safe.strength < mode.strength:
             mode = safe

@@ -52,6 +52,24 @@ def last_written(memory: PolicyMemory) -> Write | None:
     return next((write for write in reversed(memory.writes) if write.done is not False), None)
 
 
+def switched_off_by_us(memory: PolicyMemory) -> bool:
+    """Whether nothing is served because the sidecar switched it off, and no person switched it on and off since.
+
+    It was switched off where our text ended with our write, or, its outcome unknown, where ours was the last text.
+    """
+    last = last_written(memory)
+    if last is None or last.text is not None:
+        return False
+    texts = [index for index, span in enumerate(memory.spans) if span.text is not None]
+    if not texts:
+        return True
+    if last.done:
+        after = memory.spans[texts[-1] + 1 :]
+        return bool(after) and after[0].since == last.at
+    ours = [write for write in memory.writes if write.done and write.text is not None]
+    return bool(ours) and _same(memory.spans[texts[-1]].text or "", ours[-1])
+
+
 def _same(text: str, write: Write) -> bool:
     if write.text is None:
         return False

@@ -191,7 +191,7 @@ async def outcome(on: Stage) -> Outcome:
                 for name, row in sorted(on.mailcow.policies.items())
             },
             file=on.policy_file.read_bytes() if on.policy_file.exists() else b"",
-            conf=on.conf.read_bytes(),
+            conf=on.conf.read_bytes().replace(f"HTTP_PORT={on.mailcow.port}".encode(), b"HTTP_PORT=80"),
             conf_mode=on.conf.stat().st_mode,
             backups=frozenset(path.read_bytes() for path in state.glob("mta-sts.txt.*")),
             leftovers=tuple(sorted(path.name for path in everything if "mta-sts-sidecar" in path.name)),

@@ -170,7 +170,7 @@ def _active(observed: Observed, name: str, sight: Sight[Served]) -> bool:
 
 
 def our_names(scene: Scene, settings: Settings, observed: Observed) -> list[str]:
-    """The policy hosts that should be in a certificate: of every managed domain that is served a policy."""
+    """The policy hosts that should be in a certificate: of every managed domain that is served a policy and is to stay so."""
     if FILE in observed.memory.retired:
         return []
     native = scene.mailcow.backend is Backend.NATIVE
@@ -179,6 +179,7 @@ def our_names(scene: Scene, settings: Settings, observed: Observed) -> list[str]
         for domain in scene.listed.domains
         if domain.receives
         and settings.manages(domain.name)
+        and domain.name not in observed.memory.retired
         and (not native or domain.name in scene.with_policy)
     }
     names = [policy_host(name) for name in sorted(served)]

@@ -4,8 +4,6 @@ Rule for every editor: a valid file that asks less of senders than ours is a per
 stays. What a person asked more strictly is never undercut by taking the file over.
 """
 
-from collections.abc import Sequence
-
 from sidecar.desire import Wanted
 from sidecar.mtasts import Invalid, Policy, differences, loosenings, parse, render
 from sidecar.notice import Level, Notice
@@ -61,11 +59,15 @@ def _step(observed: Observed, settings: Settings, wanted: Wanted, policy: Policy
         )
     if wanted.asked_for(served) or (adopted and served.same_as(policy)):
         return Plan((AdoptSame(FILE, current, "it already says what the sidecar would write"),))
+    if FILE in observed.memory.retired and not adopted:
+        # MTA-STS is left: what a person wrote is not taken over any more.
+        return _left_alone(WriteFile(text, reason, backup=True), "the policy file is not the sidecar's own")
     last = last_written(memory)
     ours = policy_of(last.text) if last else None
     looser = loosenings(ours, served) if ours else ()
     if looser and not adopted:
-        return _left_alone(WriteFile(text, reason, backup=True), looser)
+        why = f"a person made the policy file looser: {', '.join(looser)}"
+        return _left_alone(WriteFile(text, reason, backup=True), why)
     taken = "handed over by adopt" if adopted else "taken over from a person, with a backup"
     floor = None if adopted else current
     if floor is not None:
@@ -105,8 +107,7 @@ def _write(action: WriteFile, file: PolicyFile) -> Plan:
     return Plan((action,))
 
 
-def _left_alone(action: WriteFile, looser: Sequence[str]) -> Plan:
-    reason = f"a person made the policy file looser: {', '.join(looser)}"
+def _left_alone(action: WriteFile, reason: str) -> Plan:
     notice = Notice(
         Level.WARNING,
         "file.foreign",

@@ -9,7 +9,7 @@ from sidecar.domainname import to_unicode
 from sidecar.mtasts import Policy, differences, render
 from sidecar.notice import Level, Notice
 from sidecar.observed import DomainList, Observed, PolicyMemory, Seen
-from sidecar.ownership import Whose, held_for, last_written, policy_of, whose
+from sidecar.ownership import Whose, held_for, policy_of, switched_off_by_us, whose
 from sidecar.plan.actions import Action, AddPolicy, AdoptSame, EditPolicy, Held, Plan, SwitchOff
 from sidecar.plan.words import day
 from sidecar.settings import Settings
@@ -71,8 +71,7 @@ def _step(
 
 def _first(domain: str, policy: Policy, reason: str, memory: PolicyMemory) -> Action:
     """A row that the sidecar itself switched off is still there; another domain without a policy has none."""
-    last = last_written(memory)
-    if last is not None and last.text is None:
+    if switched_off_by_us(memory):
         return EditPolicy(domain, policy, f"{reason}; it was switched off")
     return AddPolicy(domain, policy, f"the domain has no policy; {reason}")
 

@@ -12,6 +12,7 @@ from sidecar.acme_check import Check, NotReady, address_trouble
 from sidecar.domainname import to_unicode
 from sidecar.notice import Level, Notice
 from sidecar.observed import (
+    NOT_ASKED,
     Certificate,
     Certificates,
     Conf,
@@ -131,7 +132,7 @@ def _spoilt(found: Scene, observed: Observed, known: Iterable[str]) -> tuple[lis
         trouble = None if name in full else address_trouble(name, found.ways, observed.dns)
         if trouble is None:
             names.append(name)
-        elif trouble.unknown:
+        elif trouble.unknown and observed.dns.addresses_of(name) is NOT_ASKED:
             unknown.append(name)
     return names, frozenset(Question(Kind.ADDRESSES, name) for name in unknown[:ASKED_AT_ONCE])
 
@@ -146,7 +147,10 @@ def _well_formed(san: str) -> bool:
 
 def _for_names(case: _Case) -> Plan:
     ready, held, notices = _split(case)
-    plan = Plan(held=held, notices=notices)
+    # Names of the administrator's, and lost ones, are not asked about as a matter of routine.
+    never = [name for name in case.names if case.observed.dns.addresses_of(name) is NOT_ASKED]
+    unknown = frozenset(Question(Kind.ADDRESSES, name) for name in never[:ASKED_AT_ONCE])
+    plan = Plan(held=held, notices=notices, questions=unknown)
     if not ready:
         return plan
     plan += Plan(notices=ignored(case.observed, case.settings.restart.settle))

@@ -67,12 +67,9 @@ def stopped(observed: Observed) -> tuple[Notice, ...]:
     notices: list[Notice] = []
     for service in NEEDED:
         container = observed.project.value.service(service)
+        waited = observed.memory.true_for(Fact(FactKind.UNSETTLED, service))
         running = container is not None and container.state == "running"
-        if (
-            running
-            or observed.memory.true_for(Fact(FactKind.UNSETTLED, service)) < STOPPED_S
-            or (service == "acme-mailcow" and not _orders(observed))
-        ):
+        if running or waited < STOPPED_S or (service == "acme-mailcow" and not _orders(observed)):
             continue
         state = f"is not running: it is {container.state}" if container else "has no container"
         todo = f"in the mailcow directory: docker compose up -d {service}"

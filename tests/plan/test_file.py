@@ -219,6 +219,7 @@ LEFT = "mta-sts.left.example"
             "a backup MX is no other",
         ),
         ({"dns_unseen": frozenset({LEFT})}, Mode.TESTING, "nobody knows whether they do"),
+        ({"without_address": frozenset({HOST})}, Mode.TESTING, "whose address it has is not known"),
         ({"mx": {"left.example": (HOST,)}}, Mode.ENFORCE, "its MX is covered"),
         ({"mx": {"left.example": ()}}, Mode.ENFORCE, "no MX: it takes no mail"),
         ({"without_address": frozenset({LEFT})}, Mode.ENFORCE, "its policy host is gone"),
@@ -296,6 +297,37 @@ def test_what_was_served_natively_counts_when_all_is_retired() -> None:
         assert found.actions == ()
     _, found = look(replace(before, now=NOW + 14 * DAY))
     assert [type(action) for action in found.actions][:1] == [RemoveFile]
+
+
+@pytest.mark.parametrize(
+    ("there", "changes", "mode"),
+    [
+        (None, {}, Mode.ENFORCE),
+        (b"nonsense", {}, Mode.ENFORCE),
+        (None, {"mx": {"example.org": (HOST, "foreign.example")}}, Mode.TESTING),
+        (b"nonsense", {"mx": {"example.org": (HOST, "foreign.example")}}, Mode.TESTING),
+        (None, {"mx": {"example.org": ()}}, Mode.TESTING),
+    ],
+)
+def test_enforce_is_not_put_back_where_an_mx_is_seen_not_to_be_covered(
+    there: bytes | None, changes: dict[str, object], mode: Mode
+) -> None:
+    """A person who took it away may have stopped refused mail: it is published anew, and needs to be right."""
+    memory = ours(text(Mode.ENFORCE, 604_800))
+    (write,) = written(plan(world(file=there, memory=memory, **changes), Settings(mode=Mode.ENFORCE)))
+    assert f"mode: {mode}" in write.text
+
+
+def test_file_of_a_person_is_not_taken_over_when_all_is_retired() -> None:
+    """Who leaves MTA-STS leaves what a person wrote since, too; but for a file that was handed over."""
+    enforce = text(Mode.ENFORCE, 86_400)
+    before = world(file=enforce.encode(), memory=replace(ours(text()), retired=frozenset({FILE})))
+    found = plan(before)
+    assert found.actions == ()
+    assert [type(h.action) for h in found.held] == [WriteFile]
+    assert "sidecar adopt --file" in str([n.todo for n in found.notices if n.code == "file.foreign"])
+    (write,) = written(plan(before, Settings(adopt=True)))
+    assert "mode: none" in write.text
 
 
 def test_mx_of_a_native_policy_is_not_dropped_when_mailcow_is_set_back() -> None:

@@ -36,7 +36,7 @@ def ours(served: str | None, *earlier: str | None, since: float = NOW - 30 * DAY
     for number, written in enumerate(writes):
         last = number == len(writes) - 1
         spans.append(span(written, since + 1 + number, None if last else since + 2 + number))
-    return PolicyMemory(tuple(Write(w, since + n, True) for n, w in enumerate(writes)), tuple(spans))
+    return PolicyMemory(tuple(Write(w, since + 1 + n, True) for n, w in enumerate(writes)), tuple(spans))
 
 
 def remembering(memory: PolicyMemory, domain: str = "example.org") -> Memory:
@@ -226,6 +226,56 @@ def test_row_that_the_sidecar_switched_off_is_switched_on_by_an_edit() -> None:
     """The row is still there: to add it would fail."""
     found = plan(World(memory=remembering(ours(None, text()))))
     assert [type(a) for a in found.actions] == [EditPolicy]
+
+
+@pytest.mark.parametrize("theirs", [text(Mode.NONE, 172_800), text()], ids=["their text", "our text"])
+def test_row_that_a_person_switched_on_and_off_again_is_added_to_so_that_mailcow_refuses_it(
+    theirs: str,
+) -> None:
+    """The sidecar had switched it off, and a person took it from there: an edit would switch on what they switched off."""
+    memory = ours(None, text())
+    spans = (
+        *memory.spans[:-1],
+        span(None, NOW - 20 * DAY, NOW - 10 * DAY),
+        span(theirs, NOW - 10 * DAY, NOW - 5 * DAY),
+        span(None, NOW - 5 * DAY, None),
+    )
+    found = plan(World(memory=remembering(replace(memory, spans=spans))))
+    assert [type(a) for a in found.actions] == [AddPolicy]
+
+
+def test_row_that_was_switched_off_longer_ago_than_texts_are_kept_is_still_ours() -> None:
+    """Only the write is remembered."""
+    memory = replace(ours(None, text()), spans=(span(None, NOW - 500 * DAY, None),))
+    assert [type(a) for a in plan(World(memory=remembering(memory))).actions] == [EditPolicy]
+
+
+@pytest.mark.parametrize(("last", "kind"), [(text(), EditPolicy), (text(Mode.NONE, 172_800), AddPolicy)])
+def test_switching_off_that_was_cut_off_counts_where_our_text_was_the_last(last: str, kind: type) -> None:
+    """Killed before the outcome was known: nothing is served, and only the text before tells who did it."""
+    memory = PolicyMemory(
+        (Write(text(), NOW - 30 * DAY, True), Write(None, NOW - DAY, None)),
+        (span(None, NOW - 31 * DAY, NOW - 30 * DAY), span(last, NOW - 30 * DAY, NOW), span(None, NOW, None)),
+    )
+    assert [type(a) for a in plan(World(memory=remembering(memory))).actions] == [kind]
+
+
+def test_policy_of_a_person_is_not_switched_off_unless_it_is_handed_over() -> None:
+    """However long ago the last enforce was: whoever wrote it takes it away, or says that the sidecar may."""
+    none = text(Mode.NONE, 86_400)
+    world = World(
+        served={"example.org": none},
+        memory=remembering(
+            PolicyMemory(spans=(span(None, NOW - 40 * DAY, NOW - 30 * DAY), span(none, NOW - 30 * DAY, None)))
+        ),
+        inactive=frozenset({"example.org"}),
+    )
+    found = plan(world)
+    assert found.actions == ()
+    assert [type(h.action) for h in found.held] == [SwitchOff]
+    assert [n.code for n in found.notices if n.subject == "example.org"] == ["policy.foreign"]
+    handed_over = replace(world, memory=replace(world.memory, adopt=frozenset({"example.org"})))
+    assert [type(a) for a in plan(handed_over).actions] == [SwitchOff]
 
 
 def test_excluded_domain_is_left_as_it_is() -> None:

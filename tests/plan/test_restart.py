@@ -43,6 +43,13 @@ def test_name_in_the_certificate_needs_nothing() -> None:
         assert (restarts(found), held(found)) == ([], "")
 
 
+def test_domain_that_is_retired_needs_no_new_certificate() -> None:
+    """Its policy is switched off in the same pass: acme-mailcow would be restarted in vain."""
+    leaving = waiting()
+    found = plan(replace(leaving, memory=replace(leaving.memory, retired=frozenset({"example.org"}))))
+    assert (restarts(found), held(found)) == ([], "")
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
