@@ -7,7 +7,7 @@ counts. So all that a restart relies on was seen in the same pass (`evidence`), 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from sidecar.acme import SLEEPS, AcmeNames, split_san
+from sidecar.acme import MOST_NAMES, SLEEPS, AcmeNames, split_san
 from sidecar.acme_check import Check, NotReady, address_trouble
 from sidecar.domainname import to_unicode
 from sidecar.notice import Level, Notice
@@ -29,7 +29,7 @@ from sidecar.observed import (
 from sidecar.plan.actions import Held, Plan, RecreateAcme, RestartAcme
 from sidecar.plan.budget import exhausted
 from sidecar.plan.certificate import Scene, missing_names, our_names, scene
-from sidecar.plan.count import ASKED_AT_ONCE, count
+from sidecar.plan.count import ASKED_AT_ONCE, Count, count
 from sidecar.plan.entries import SAN
 from sidecar.plan.evidence import gathered
 from sidecar.plan.lost import (
@@ -157,7 +157,8 @@ def _for_names(case: _Case) -> Plan:
     case = replace(case, names=ready)
     found = count(case.asked.server, case.scene, case.observed)
     if (too_many := found.trouble()) is not None:
-        return plan + Plan(held=(case.held(too_many),), questions=found.questions())
+        full = _full(case, found) if found.certain > MOST_NAMES else ()
+        return plan + Plan(held=(case.held(too_many),), notices=full, questions=found.questions())
     for check in (_still, _quiet, _within_budget):
         if (stopped := check(case)) is not None:
             return plan + Plan(held=(stopped,))
@@ -274,6 +275,16 @@ def _no_log(case: _Case) -> tuple[Notice, ...]:
             )
         case _:
             return ()
+
+
+def _full(case: _Case, found: Count) -> tuple[Notice, ...]:
+    """No wait ends that: Let's Encrypt would refuse the order, and every renewal."""
+    message = (
+        f"{some(case.names)} cannot come into the certificate: it would have {found.certain} names, and Let's Encrypt "
+        f"takes {MOST_NAMES} at most"
+    )
+    todo = "set ENABLE_SSL_SNI=y in mailcow.conf for a certificate per domain, then: docker compose up -d"
+    return (Notice(Level.WARNING, "certificate.full", "certificate", message, todo),)
 
 
 def _still(case: _Case) -> Held | None:

@@ -7,7 +7,7 @@ from sidecar.plan import make_plan
 from sidecar.plan.actions import AddPolicy, Plan
 from sidecar.plan.count import ASKED_AT_ONCE
 from sidecar.settings import Settings
-from tests.worlds import DAY, NOW, World, observed, plan
+from tests.worlds import DAY, HOST, NOW, World, observed, plan, text
 
 
 def many(count: int) -> World:
@@ -126,3 +126,14 @@ def test_names_whose_lookups_fail_keep_no_other_from_being_asked_for() -> None:
     kept = {n: s for n, s in seen.dns.addresses.items() if not n.startswith(("auto", "mta-sts"))}
     found = make_plan(replace(seen, dns=replace(seen.dns, addresses=kept | failing)), Settings())
     assert {q.name for q in found.questions} & set(names) == set(names[ASKED_AT_ONCE:])
+
+
+def test_person_is_told_where_a_name_has_no_place_in_the_certificate() -> None:
+    """It waits for ever otherwise, and only a line about a held restart would say so."""
+    world = many(60)
+    world = replace(world, served={d: text() for d in world.domains}, names=frozenset({HOST}))
+    assert "certificate.full" not in {n.code for n in plan(world).notices}
+    found = plan(replace(world, without_address=frozenset()))
+    (told,) = [n for n in found.notices if n.code == "certificate.full"]
+    assert "181 names" in told.message
+    assert "ENABLE_SSL_SNI=y" in (told.todo or "")
