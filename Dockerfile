@@ -1,12 +1,23 @@
 # The sidecar's image: the project installed into a virtual environment on a slim Python, and nothing besides.
-ARG PYTHON_IMAGE=python:3.14-slim
+# The digest is that of python:3.14-slim for all its platforms; `make pin` puts the newest one here.
+ARG PYTHON_IMAGE=python:3.14-slim@sha256:a2b82f3c48559aa0a8446d9af49826b6e2b2016f4cd2afabfe6013ec53729170
 
 FROM ${PYTHON_IMAGE} AS build
+ENV PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv --without-pip /opt/sidecar
 WORKDIR /source
+# In the lock file stands first what runs, then what builds, then what only develops.
+COPY requirements.lock ./
+RUN sed '/^# build$/,$d' requirements.lock > run.txt \
+ && sed '1,/^# build$/d; /^# dev$/,$d' requirements.lock > build.txt \
+ && pip --python /opt/sidecar/bin/python install --require-hashes --only-binary :all: -r run.txt \
+ && pip install --require-hashes --only-binary :all: -r build.txt
 COPY pyproject.toml LICENSE ./
 COPY sidecar sidecar
-RUN pip --python /opt/sidecar/bin/python install --no-cache-dir --disable-pip-version-check .
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
+ && pip --python /opt/sidecar/bin/python install --no-deps --no-index dist/*.whl
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/sidecar /opt/sidecar

@@ -4,7 +4,13 @@ BIN := .venv/bin
 # A network namespace of its own: ports 53, 80, 443 and 172.22.1.0/24 are free in it, and no packet can leave.
 NAMESPACE := unshare --net sh -c 'ip link set lo up; exec "$$@"' sh
 
-.PHONY: demo test lint format unit system components bench clean
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
+# What `make lock` and `make audit` need; it is no part of what is built, tested or run.
+TOOLS := .venv/tools
+COMPILE := $(TOOLS)/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+  --no-header --no-annotate
+
+.PHONY: demo test lint format unit system components bench lock pin audit clean
 
 demo: .venv/run.stamp
 	$(BIN)/sidecar demo
@@ -35,6 +41,31 @@ components: .venv/dev.stamp
 
 bench: .venv/dev.stamp
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.many
+
+# All that is installed, in its newest allowed version, for Python 3.11 and later on every platform, with hashes:
+# what runs, what builds, what only develops. The Dockerfile and this file take the parts by their headings.
+lock: $(TOOLS)/stamp
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' > $(TOOLS)/build.in
+	rm -f $(TOOLS)/*.txt
+	$(COMPILE) --extra dev pyproject.toml $(TOOLS)/build.in -o $(TOOLS)/all.txt
+	$(COMPILE) --constraint $(TOOLS)/all.txt pyproject.toml -o $(TOOLS)/run.txt
+	$(COMPILE) --constraint $(TOOLS)/all.txt $(TOOLS)/build.in -o $(TOOLS)/build.txt
+	$(COMPILE) --constraint $(TOOLS)/all.txt --extra dev pyproject.toml -o $(TOOLS)/dev.txt \
+	  $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' $(TOOLS)/run.txt $(TOOLS)/build.txt)
+	{ echo '# Made by `make lock`; not to be edited.'; echo '# run'; cat $(TOOLS)/run.txt; echo '# build'; \
+	  cat $(TOOLS)/build.txt; echo '# dev'; cat $(TOOLS)/dev.txt; } > $(TOOLS)/lock.new
+	mv $(TOOLS)/lock.new requirements.lock
+
+# The newest image of that name, by its digest; asks the registry.
+pin:
+	digest=$$(docker buildx imagetools inspect python:3.14-slim --format '{{.Manifest.Digest}}') && \
+	  expr "$$digest" : 'sha256:[0-9a-f]\{64\}$$' >/dev/null && \
+	  sed -i "s/^\(ARG PYTHON_IMAGE=python:3.14-slim\)@.*/\1@$$digest/" Dockerfile
+
+# Known faults of what is locked; asks the package index, and fails where that does not tell of all.
+audit: $(TOOLS)/stamp
+	$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
@@ -44,10 +75,18 @@ clean:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.x")'
 	$(PYTHON) -m venv .venv
 
-.venv/run.stamp: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install -qq --disable-pip-version-check --editable .
+.venv/run.stamp: pyproject.toml requirements.lock | .venv/bin/python
+	sed '/^# dev$$/,$$d' requirements.lock > .venv/run.txt
+	$(PIP) --require-hashes --requirement .venv/run.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $@
 
-.venv/dev.stamp: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
+.venv/dev.stamp: pyproject.toml requirements.lock | .venv/bin/python
+	$(PIP) --require-hashes --requirement requirements.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $@ .venv/run.stamp
+
+$(TOOLS)/stamp: Makefile | .venv/bin/python
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install -qq --disable-pip-version-check uv==0.13.9 pip-audit==2.10.1
+	touch $@

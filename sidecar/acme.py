@@ -22,6 +22,7 @@ SLEEPS = frozenset({"1d", "1h", "30m", "365d", "3650d"})
 FAILED_SLEEPS = frozenset({"30m", "1h"})
 """The waits after a run that failed for some names (30m) or for all (1h)."""
 
+_DNS_CHALLENGE = "ACME_DNS_CHALLENGE"
 _ACME_FLAGS = (
     "ONLY_MAILCOW_HOSTNAME",
     "AUTODISCOVER_SAN",
@@ -31,7 +32,7 @@ _ACME_FLAGS = (
     "SKIP_HTTP_VERIFICATION",
     "SNAT_TO_SOURCE",
     "SNAT6_TO_SOURCE",
-    "ACME_DNS_CHALLENGE",
+    _DNS_CHALLENGE,
     "MAILCOW_HOSTNAME",
 )
 
@@ -79,7 +80,7 @@ def names_asked(
         prefixes += ("autodiscover", "autoconfig")
         if mailcow.backend is Backend.NATIVE:
             prefixes += ("mta-sts",)
-    wildcards = san if dns_challenge(mailcow, conf) else ""
+    wildcards = san if mailcow.leaves_names_to_wildcards and dns_challenge(mailcow, conf) else ""
     policies = frozenset(with_policy)
     by_domain = [
         frozenset(
@@ -112,7 +113,7 @@ def names_asked(
 
 def dns_challenge(mailcow: Mailcow, conf: Conf) -> bool:
     """Whether it proves names by DNS records: then neither addresses nor port 80 matter."""
-    return mailcow.knows_dns_challenge and conf.yes("ACME_DNS_CHALLENGE")
+    return mailcow.knows_dns_challenge and conf.yes(_DNS_CHALLENGE)
 
 
 def _autodiscover(conf: Conf) -> bool:
@@ -130,6 +131,9 @@ def environment(conf: Conf, env: dict[str, str] | None) -> Conf:
         return conf
     values = dict(conf.values)
     values.update({key: env[key] for key in _ACME_FLAGS if key in env})
+    if _DNS_CHALLENGE not in env:
+        # Made from a Compose file that did not know the key: it still checks addresses and port 80.
+        values.pop(_DNS_CHALLENGE, None)
     return Conf(values, conf.locked)
 
 

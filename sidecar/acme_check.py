@@ -109,8 +109,8 @@ def address_trouble(
     Not `strict`: where the addresses that acme-mailcow detected are not known, those of MAILCOW_HOSTNAME in the DNS
     stand for them. That is good enough to say what is missing, and never to allow a restart.
     """
-    if ways.dns_challenge:
-        return None
+    if (no_host := _no_host(name, ways)) is not None or ways.dns_challenge:
+        return no_host
     hostname = ways.conf.hostname
     found = fresh(dns.addresses_of(name), since)
     if isinstance(found, Unseen):
@@ -127,6 +127,15 @@ def address_trouble(
     if strict:
         return _not_detected(name, ways, since)
     return None if name == hostname else _as_hostname(name, found.value, ways, dns, since)
+
+
+def _no_host(name: str, ways: AcmeWays) -> NotReady | None:
+    if not name:
+        return NotReady(Check.ADDRESS, "MAILCOW_HOSTNAME is empty", "set MAILCOW_HOSTNAME in mailcow.conf")
+    if not name.startswith("*.") or ways.dns_challenge:
+        return None
+    reason = f"Let's Encrypt gives a certificate for {name} only with ACME_DNS_CHALLENGE=y"
+    return NotReady(Check.ADDRESS, reason, f"set that in mailcow.conf, or take {name} out of ADDITIONAL_SAN")
 
 
 def _no_address(name: str, hostname: str) -> NotReady:
@@ -165,7 +174,11 @@ def _compared(
             f"{name} has the {kind} address {', '.join(foreign)}, and acme-mailcow detected no public {kind} "
             "address of this server"
         )
-        remedy = f"remove the {'AAAA' if family == 6 else 'A'} record of {name}, or give this server {kind}"
+        remedy = (
+            f"remove the AAAA record of {name}, or give this server IPv6"
+            if family == 6
+            else "acme-mailcow asks for it again in its next run; if that brings none either, give this server IPv4"
+        )
         return NotReady(Check.ADDRESS, reason, remedy, words=words)
     if len(foreign) < len(addresses):
         reason = (
@@ -278,20 +291,23 @@ def http_trouble(
 def _from_inside(name: str, ways: AcmeWays, dns: Dns, said: str, words: str | None) -> NotReady | None:
     """The sidecar has no public way to the name: it counts where acme-mailcow has one, and the address is ours."""
     addresses = dns.addresses_of(name)
-    family = looked_at(addresses.value)[0] if isinstance(addresses, Seen) else 4
+    found = addresses.value if isinstance(addresses, Seen) else Addresses(frozenset())
+    family, chosen = looked_at(found)
     run = ways.run.value if isinstance(ways.run, Seen) else None
-    confirmed = ways.skips_http or (run is not None and family in run.confirmed)
+    reached = run.reached if run else frozenset()
+    why: str | None = None
+    if not ways.skips_http and (run is None or family not in run.confirmed):
+        why = f"acme-mailcow's last run confirmed no name over IPv{family}"
+    elif ways.compares(family):
+        pass
     # Where acme-mailcow compares nothing, a closed port elsewhere would look the same from here.
-    ours = name == ways.conf.hostname or ways.compares(family)
-    if not ours and isinstance(addresses, Seen):
-        ours = _as_hostname(name, addresses.value, ways, dns, 0.0) is None
-    if confirmed and ours:
+    elif not ways.skips_http:
+        if not chosen or not all(any(_same(address, one) for one in reached) for address in chosen):
+            why = f"acme-mailcow's last run confirmed no name at {', '.join(sorted(chosen)) or 'no address'}"
+    elif name != ways.conf.hostname and (not chosen or _as_hostname(name, found, ways, dns, 0.0) is not None):
+        why = f"it has not the addresses of {ways.conf.hostname}"
+    if why is None:
         return None
-    why = (
-        f"acme-mailcow's last run confirmed no name over IPv{family}"
-        if not confirmed
-        else f"it has not the addresses of {ways.conf.hostname}"
-    )
     return _unknown(
         Check.HTTP, f"{name} cannot be reached on port 80 from here ({said}), and {why}", words=words
     )

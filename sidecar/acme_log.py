@@ -16,9 +16,11 @@ MOST_FAILURES = 3
 
 _BEGIN = re.compile(r"domain (?:private )?rsa key")
 """The first thing that each run says."""
+_DETECTING = re.compile(r"Detecting IP addresses")
+"""What it says next, unless SKIP_IP_CHECK=y: the beginning of what is left of a long log."""
 _DETECTED = re.compile(r"OK: ([0-9.]*), ([0-9A-Fa-f:]+)\Z")
 _FOUND = re.compile(r"Found (A|AAAA) record for (\S+?): (\S+)")
-_CONFIRMED = re.compile(r"Confirmed (A|AAAA) record (?:with IP )?[^\s,]+(, but HTTP validation failed)?")
+_CONFIRMED = re.compile(r"Confirmed (A|AAAA) record (?:with IP )?([^\s,]+)(, but HTTP validation failed)?")
 _NO_MATCH = re.compile(r"Cannot match your IP \S* ?against hostname (\S+) \(DNS returned (\S*)\)")
 _NO_RECORD = re.compile(r"No A or AAAA record found for hostname (\S+)")
 _CAA_NAME = re.compile(r"Skipping ACME validation for ([^\s:]+): ")
@@ -27,17 +29,18 @@ _NO_POLICY = re.compile(r"MTA-STS is not enabled for (\S+)")
 _CHALLENGE_FAILED = re.compile(r"Challenge did not pass for ([^\s:]+)")
 _ORDER_FAILED = re.compile(r"Failed to obtain certificate|ValueError|did not pass|urn:ietf:params:acme:error")
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d) (.*)", re.DOTALL)
-_ITS_DATE = re.compile(r"\A[^-]{10,40}? - ")
-"""Every line begins with the output of `date`."""
+_ITS_DATE = re.compile(r"\A.{0,40}?(?<![\w:])\d\d:\d\d:\d\d(?![\w:]).{0,20}? - ")
+"""Every line begins with the output of `date`; a zone without a name is a number there, such as -03."""
 
 
 def last_run(lines: Sequence[str]) -> AcmeRun | None:
     """The last run in a log whose lines begin with the Engine's time stamps; None where there is none."""
     stamped = [parsed for line in lines if (parsed := _stamped(line))]
-    begin = next((i for i in range(len(stamped) - 1, -1, -1) if _BEGIN.search(stamped[i][1])), None)
-    if begin is None:
-        return None
-    return _run(stamped[begin:])
+    for pattern in (_BEGIN, _DETECTING):
+        begin = next((i for i in range(len(stamped) - 1, -1, -1) if pattern.search(stamped[i][1])), None)
+        if begin is not None:
+            return _run(stamped[begin:])
+    return None
 
 
 def _stamped(line: str) -> tuple[float, str] | None:
@@ -57,6 +60,7 @@ def _run(lines: Iterable[tuple[float, str]]) -> AcmeRun:  # noqa: C901, PLR0912 
     ipv4 = ipv6 = None
     detected = False
     confirmed: set[int] = set()
+    reached: set[str] = set()
     refused: dict[str, Refusal] = {}
     parents: dict[str, Refusal] = {}
     failure: list[str] = []
@@ -69,10 +73,11 @@ def _run(lines: Iterable[tuple[float, str]]) -> AcmeRun:  # noqa: C901, PLR0912 
         elif found := _FOUND.search(text):
             asked, address = found[2].lower().rstrip("."), found[3]
         elif found := _CONFIRMED.search(text):
-            if found[2]:
+            if found[3]:
                 refused[asked] = Refusal(RefusedFor.HTTP, f"{text} (for {asked})", at, address)
             else:
                 confirmed.add(6 if found[1] == "AAAA" else 4)
+                reached.add(found[2])
         elif found := _NO_MATCH.search(text):
             refused[found[1].lower()] = Refusal(RefusedFor.ADDRESS, text, at, found[2])
         elif found := _NO_RECORD.search(text):
@@ -97,4 +102,5 @@ def _run(lines: Iterable[tuple[float, str]]) -> AcmeRun:  # noqa: C901, PLR0912 
         refused,
         parents,
         tuple(failure[-MOST_FAILURES:]),
+        frozenset(reached),
     )

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
 from sidecar.clock import Clock
-from sidecar.errors import PermanentError, SidecarError, TemporaryError
+from sidecar.errors import NoSpaceError, PermanentError, SidecarError, TemporaryError
 from sidecar.ledger import Ledger, entries, intended, settled
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import policy_file
@@ -19,6 +19,7 @@ from sidecar.mailcow.acme_engine import AcmeEngine
 from sidecar.mailcow.api import AccessDenied, Exists, NoSuchRow, WriteUntold, check_policy
 from sidecar.mailcow.containers import Untouched
 from sidecar.mailcow.engine_changes import RecreateRefused
+from sidecar.mailcow.project_look import PATIENCE_S
 from sidecar.mtasts import Policy
 from sidecar.observed import FILE, ConfEvent, Observed, PolicyMemory, Seen, Unseen
 from sidecar.observer import Observer
@@ -43,6 +44,8 @@ _A = TypeVar("_A", bound=Action)
 _PolicyAction: TypeAlias = AddPolicy | EditPolicy | SwitchOff
 
 CONCURRENT_WRITES = 4
+MOST_WRITES_S = 60.0
+"""How long policies are written in a pass; the next one, which sees what came meanwhile, writes the rest."""
 STORED_EVERY = 25
 """Outcomes of policy writes are stored in groups of this size; an unstored one counts as unknown."""
 
@@ -67,6 +70,8 @@ class Outcome:
     detail: str | None = None
     denied: bool = False
     """Whether mailcow refused the key: to go on trying would only be counted against us."""
+    no_space: bool = False
+    """Whether a full disk was the reason, which only another try shows to be over."""
 
 
 class Applier:
@@ -80,7 +85,10 @@ class Applier:
         engine: AcmeEngine,
         ledger: Ledger,
         told: Callable[[Outcome], None],
+        *,
+        patient: bool,
     ) -> None:
+        """`patient`: one pass alone waits for as long as the Docker engine takes."""
         self._settings = settings
         self._clock = clock
         self._observer = observer
@@ -88,9 +96,18 @@ class Applier:
         self._ledger = ledger
         self._told = told
         self._unstored = 0
+        self.tried: Callable[[], None] = lambda: None
+        """Called after each action, however it ended."""
+        self.finished: Callable[[], None] = lambda: None
+        """Called when the change of a container is over that no pass waited for."""
+        self._patience_s = None if patient else PATIENCE_S
+        self._under_way: tuple[RestartAcme | RecreateAcme, asyncio.Task[None]] | None = None
 
     async def apply(self, actions: Sequence[Action], observed: Observed) -> tuple[Outcome, ...]:
-        """Does all of them: policies first and several at a time, then the files, at last the container."""
+        """Does all of them: policies first and several at a time, then the files, at last the container.
+
+        The Docker engine holds up none of them, in this pass or the next: see `ended`.
+        """
         policies = [a for a in actions if isinstance(a, AddPolicy | EditPolicy | SwitchOff)]
         outcomes = await self._policies(policies, observed)
         for action in actions:
@@ -103,10 +120,8 @@ class Applier:
                     outcomes.append(await self._one(action, lambda a: self._remove_file(a, observed)))
                 case EditConf():
                     outcomes += await self._edit_conf(action)
-                case RestartAcme():
-                    outcomes.append(await self._one(action, lambda a: self._restart(a, observed)))
-                case RecreateAcme():
-                    outcomes.append(await self._one(action, lambda a: self._recreate(a, observed)))
+                case RestartAcme() | RecreateAcme():
+                    outcomes += await self._container(action, observed)
                 case _:
                     pass
         return tuple(outcomes)
@@ -126,8 +141,10 @@ class Applier:
             case PermanentError():
                 outcome = Outcome(action, Result.REFUSED, now, str(error), isinstance(error, AccessDenied))
             case _:
-                outcome = Outcome(action, Result.FAILED, now, str(error))
+                full = isinstance(error, NoSpaceError)
+                outcome = Outcome(action, Result.FAILED, now, str(error), no_space=full)
         self._told(outcome)
+        self.tried()
         return outcome
 
     # --- policies, native ---------------------------------------------------------------------------
@@ -140,12 +157,14 @@ class Applier:
         self._ledger.policies(texts, lambda key, memory: intended(memory, texts[key], now))
         await self._ledger.store()
         places = asyncio.Semaphore(CONCURRENT_WRITES)
+        clock = asyncio.get_running_loop().time
+        end = clock() + MOST_WRITES_S
         denied = False
 
         async def one(action: _PolicyAction) -> Outcome | None:
             nonlocal denied
             async with places:
-                if denied:
+                if denied or clock() >= end:
                     self._forget_intent(action)
                     return None
                 outcome = await self._one(action, lambda a: self._write_policy(a, observed))
@@ -322,41 +341,62 @@ class Applier:
 
     # --- the container ------------------------------------------------------------------------------
 
-    async def _restart(self, action: RestartAcme, observed: Observed) -> None:
-        await self._counted(action.names, observed)
-        try:
-            await self._engine.restart(action.container_id, action.started_at)
-        except Untouched:
-            await self._not_counted()
-            raise
-
-    async def _recreate(self, action: RecreateAcme, observed: Observed) -> None:
-        if not isinstance(observed.project, Seen):
-            raise TemporaryError(f"acme-mailcow was not made anew: {observed.project.reason}")
-        await self._counted(action.names, observed)
-        try:
-            await self._engine.recreate(
-                action.container_id,
-                expected=observed.project.value,
-                expected_started_at=action.started_at,
-                environment=action.environment,
-                now=self._clock.now(),
-            )
-        except (RecreateRefused, Untouched):
-            await self._not_counted()
-            raise
-
-    async def _counted(self, names: tuple[str, ...], observed: Observed) -> None:
+    async def _container(self, action: RestartAcme | RecreateAcme, observed: Observed) -> tuple[Outcome, ...]:
+        """Begins it, and waits a moment; what takes longer goes on beside the passes, and `ended` has its outcome."""
         # Counted before it is done: a crash in between may cost an hour of waiting, never a second order.
         found = scene(observed)
         before = () if isinstance(found, str) else tuple(sorted(found.held))
-        self._ledger.restarted(self._clock.now(), names, before)
+        self._ledger.restarted(self._clock.now(), action.names, before)
         await self._ledger.store()
-        self._observer.project_touched = True
+        self._observer.containers.touched = True
+        task = asyncio.create_task(self._change(action, observed))
+        self._under_way = action, task
+        await asyncio.wait({task}, timeout=self._patience_s)
+        if not task.done():
+            task.add_done_callback(lambda _: self.finished())
+        return await self.ended()
 
-    async def _not_counted(self) -> None:
-        self._ledger.not_restarted()
-        await self._ledger.store()
+    async def _change(self, action: RestartAcme | RecreateAcme, observed: Observed) -> None:
+        if isinstance(action, RestartAcme):
+            await self._engine.restart(action.container_id, action.started_at)
+            return
+        if not isinstance(observed.project, Seen):
+            raise Untouched(f"acme-mailcow was not made anew: {observed.project.reason}")
+        await self._engine.recreate(
+            action.container_id,
+            expected=observed.project.value,
+            expected_started_at=action.started_at,
+            environment=action.environment,
+            now=self._clock.now(),
+        )
+
+    @property
+    def changing(self) -> bool:
+        """Whether a container is being changed, or the outcome of that is still to be noted."""
+        return self._under_way is not None
+
+    async def ended(self) -> tuple[Outcome, ...]:
+        """The outcome of the change that is under way, once it is over; to be asked for in a pass."""
+        if self._under_way is None or not self._under_way[1].done():
+            return ()
+        (action, task), self._under_way = self._under_way, None
+        self._observer.containers.touched = True
+        return (await self._one(action, lambda _: self._noted(task)),)
+
+    async def _noted(self, task: asyncio.Task[None]) -> None:
+        try:
+            await task
+        except (RecreateRefused, Untouched):
+            # Refused, with nothing done: it counts for nothing.
+            self._ledger.not_restarted()
+            await self._ledger.store()
+            raise
+
+    async def close(self) -> None:
+        """A change that is under way is left to itself."""
+        if self._under_way is not None:
+            self._under_way[1].cancel()
+            await asyncio.gather(self._under_way[1], return_exceptions=True)
 
 
 class _ChangedMeanwhileError(TemporaryError):

@@ -46,7 +46,7 @@ class Parts:
 
     async def engine_events(self, services: Collection[str]) -> AsyncIterator[EngineEvent]:
         """Docker's events of these services; raises SidecarError when they cannot be read, and at their end."""
-        project = self.passes.observer.project_name
+        project = self.passes.observer.containers.project_name
         if project is None:
             raise TemporaryError("the compose project is not known yet")
         stream = events(self.engine.docker_host, project, services=services, cert_path=self.engine.cert_path)
@@ -83,10 +83,11 @@ async def assembled(
             patient=patient,
             challenge_port=int(env.get(TEST_HTTP_PORT) or 80),
         )
-        applier = Applier(settings, clock, observer, engine, ledger, teller.outcome)
+        applier = Applier(settings, clock, observer, engine, ledger, teller.outcome, patient=patient)
         try:
             yield Parts(settings, Passes(settings, clock, observer, applier, ledger), state, engine)
         finally:
+            await applier.close()
             await observer.close()
             # A call that the engine does not answer is abandoned: the end waits neither for it nor for its locks.
             with suppress(TimeoutError):

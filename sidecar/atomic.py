@@ -14,7 +14,8 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from sidecar.errors import PermanentError, SidecarError, TemporaryError
+from sidecar.errors import NoSpaceError, PermanentError, SidecarError, TemporaryError
+from sidecar.plainfile import NotPlainError, demand_plain, opened_folder
 
 _MARK = "mta-sts-sidecar"
 _PRIVATE = 0o600
@@ -23,31 +24,40 @@ _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 
 
 def replace_file(
-    path: Path, data: bytes, *, mode: int | None = None, before_rename: Callable[[], None] | None = None
+    path: Path,
+    data: bytes,
+    *,
+    mode: int | None = None,
+    at_least: int = 0,
+    folder: int | None = None,
+    before_rename: Callable[[], None] | None = None,
 ) -> None:
     """Makes `data` the content of `path`; blocks until it is on the disk.
 
     `path` must not be a symbolic link (the link would be replaced, not its target). A file that is there
-    keeps its mode and owner; `mode` is for a new one (None: 600). `before_rename` is called at the last
+    keeps its owner, and its mode, to which `at_least` is added; `mode` is for a new one (None: 600). `folder`
+    is a descriptor of its folder, for one that others may write in. `before_rename` is called at the last
     moment: what it raises ends the write, with nothing changed.
 
-    Raises TemporaryError or PermanentError, with what to do.
+    Raises TemporaryError (NoSpaceError for a full disk) or PermanentError, with what to do.
     """
     try:
-        before = _there(path)
-        _remove_stale(path.parent, re.escape(path.name))
-        _replace(path, data, before, _PRIVATE if mode is None else mode, before_rename)
+        if folder is not None:
+            _replace(path, data, folder, (_PRIVATE if mode is None else mode, at_least), before_rename)
+            return
+        with opened_folder(path.parent) as opened:
+            _replace(path, data, opened, (_PRIVATE if mode is None else mode, at_least), before_rename)
     except OSError as error:
         raise write_error(path, error) from error
 
 
 def write_error(path: Path, error: OSError) -> SidecarError:
     """The error for people that says why `path` could not be written, and what to do."""
-    said = os.strerror(error.errno) if error.errno is not None else str(error)
+    said = error.strerror or str(error)
     tried = f"{path} could not be written ({said})"
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            return TemporaryError(f"{tried}: free some space there; the file is as it was")
+            return NoSpaceError(f"{tried}: free some space there; the file is as it was")
         case errno.EROFS:
             return PermanentError(f"{tried}: mount that folder into the container without `:ro`")
         case errno.EACCES | errno.EPERM:
@@ -59,55 +69,58 @@ def write_error(path: Path, error: OSError) -> SidecarError:
             return PermanentError(f"{tried}: it is mounted by itself; mount its folder {path.parent} instead")
         case errno.ENOENT | errno.ENOTDIR:
             return PermanentError(f"{tried}: there is no folder {path.parent}; make it, or correct the mount")
-        case errno.EISDIR:
-            return PermanentError(f"{tried}: a folder or a special file has that name; move it away")
+        case errno.EINVAL if isinstance(error, NotPlainError):
+            return PermanentError(f"{tried}: move it away")
         case _:
             return TemporaryError(
                 f"{tried}: look at the disk and mount of {path.parent}; it is tried again later"
             )
 
 
-def _there(path: Path) -> os.stat_result | None:
+def _there(path: Path, folder: int) -> os.stat_result | None:
     """What is known of the file that is there; None for none."""
     try:
-        found = path.lstat()
+        found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return None
-    if not stat.S_ISREG(found.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    demand_plain(found, path)
     return found
 
 
 def _replace(
     path: Path,
     data: bytes,
-    before: os.stat_result | None,
-    mode: int,
+    folder: int,
+    modes: tuple[int, int],
     before_rename: Callable[[], None] | None,
 ) -> None:
-    temporary = path.with_name(f".{path.name}.{_MARK}-{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE)
+    before = _there(path, folder)
+    _remove_stale(folder, re.escape(path.name))
+    temporary = f".{path.name}.{_MARK}-{secrets.token_hex(8)}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, _PRIVATE, dir_fd=folder)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123 - takes over the descriptor that O_EXCL gave
-            _like(path, descriptor, before, mode)
+            _like(path, descriptor, before, modes)
             file.write(data)
             file.flush()
             os.fsync(descriptor)
         if before_rename is not None:
             before_rename()
-        temporary.replace(path)
+        os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            os.unlink(temporary, dir_fd=folder)
         raise
-    _sync_folder(path.parent)
+    _sync_folder(folder)
 
 
-def _like(path: Path, descriptor: int, before: os.stat_result | None, mode: int) -> None:
-    """Gives the new file the old one's mode and owner."""
+def _like(path: Path, descriptor: int, before: os.stat_result | None, modes: tuple[int, int]) -> None:
+    """Gives the new file the old one's mode and owner; `modes` are that of a new file, and what an old one's gets added."""
+    new, added = modes
     # The mode first, while the file is still ours: chmod on another's file takes a capability (FOWNER) that
     # the container does not have. Nothing has been written yet that anybody could read.
-    os.fchmod(descriptor, mode if before is None else stat.S_IMODE(before.st_mode))
+    os.fchmod(descriptor, new if before is None else stat.S_IMODE(before.st_mode) | added)
     if before is None:
         return
     ours = os.fstat(descriptor)
@@ -124,28 +137,29 @@ def _like(path: Path, descriptor: int, before: os.stat_result | None, mode: int)
         ) from error
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Removes what killed runs left of any file in `folder`; with the pass lock held, and never raising."""
+def remove_leftovers(folder: Path | int) -> None:
+    """Removes what killed runs left of any file in `folder` (or its descriptor); with the pass lock held, never raises."""
     with contextlib.suppress(OSError):
-        _remove_stale(folder, ".+")
+        if isinstance(folder, int):
+            _remove_stale(folder, ".+")
+            return
+        with opened_folder(folder) as opened:
+            _remove_stale(opened, ".+")
 
 
-def _remove_stale(folder: Path, name: str) -> None:
+def _remove_stale(folder: int, name: str) -> None:
     """Nobody but us makes such names, and we hold a lock while we write; `name` is a pattern."""
     ours = re.compile(rf"\.{name}\.{_MARK}-[0-9a-f]{{16}}")
     with os.scandir(folder) as entries:
-        stale = [e.path for e in entries if ours.fullmatch(e.name) and e.is_file(follow_symlinks=False)]
+        stale = [e.name for e in entries if ours.fullmatch(e.name) and e.is_file(follow_symlinks=False)]
     for found in stale:
         with contextlib.suppress(FileNotFoundError):
-            Path(found).unlink()
+            os.unlink(found, dir_fd=folder)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _sync_folder(folder: int) -> None:
     try:
-        os.fsync(descriptor)
+        os.fsync(folder)
     except OSError as error:
         if error.errno not in _NO_FOLDER_SYNC:
             raise
-    finally:
-        os.close(descriptor)

@@ -16,7 +16,7 @@ from watchfiles import Change, awatch
 from sidecar.apply import Result
 from sidecar.assembly import Parts, assembled, read_settings
 from sidecar.clock import Clock
-from sidecar.errors import SidecarError
+from sidecar.errors import NoSpaceError, SidecarError
 from sidecar.heartbeat import beat
 from sidecar.live import Live
 from sidecar.lock import PassLock
@@ -24,6 +24,7 @@ from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow.acme_engine import AcmeEngine
 from sidecar.observed import Unseen
 from sidecar.reconcile import Report
+from sidecar.scarce import told_once
 from sidecar.schedule import next_pass, poll_now, time_left, wait_after
 from sidecar.settings import CONFIG, Settings, ensure_config_folder
 from sidecar.teller import Teller
@@ -34,6 +35,8 @@ GATHER_S = 0.2
 STEP_MS = 200
 """How often the watch on files looks for changes: each look wakes the processor."""
 BEAT_S = 15.0
+BEAT_IN_PASS_S = 60.0
+"""A pass that moves gives signs of life as well; most are over long before."""
 FOLLOW_UP_S = 0.5
 MOST_FOLLOW_UPS = 3
 """Passes in a row; what still changes then does so at the pace of the poll."""
@@ -73,6 +76,8 @@ class Daemon:
         self._by_hand = False
         self._teller = Teller(clock.now)
         self._follow_ups = 0
+        self._lock: PassLock | None = None
+        """Held in a pass, and for as long as a container is being changed beside the passes."""
         self.live = Live(clock, self._wake.set)
 
     def stop(self) -> None:
@@ -90,6 +95,7 @@ class Daemon:
         settings = read_settings(self._env, self._clock)
         if not settings.dry_run:
             await asyncio.to_thread(ensure_config_folder, settings.mailcow_dir)
+        asyncio.get_running_loop().set_exception_handler(told_once())
         with self._signals():
             while not self._stop.is_set():
                 if self._on_settings is not None:
@@ -97,8 +103,22 @@ class Daemon:
                 made = assembled(
                     settings, self._clock, self._env, self._teller, patient=False, engine=self._engine
                 )
-                async with made as parts:
+                async with contextlib.AsyncExitStack() as stack:
+                    try:
+                        parts = await stack.enter_async_context(made)
+                    except NoSpaceError as error:
+                        await self._no_space(error, settings.intervals.poll)
+                        continue
                     settings = await self._serve(parts)
+
+    async def _no_space(self, error: NoSpaceError, poll: float) -> None:
+        """Ending would be no help: there may be space again at any moment. Health tells of it, for no pass is made."""
+        self._teller.failed(str(error))
+        self._reload = True  # nobody watched the settings meanwhile
+        self._wake.clear()
+        if not self._stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), poll)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -119,6 +139,8 @@ class Daemon:
     async def _serve(self, parts: Parts) -> Settings:
         """Passes with these settings, until there are others or the end; returns the settings to go on with."""
         parts.passes.observer.checker.finished = self._wake.set
+        parts.passes.observer.containers.finished = self._wake.set
+        parts.passes.applier.finished = self._wake.set
         await self.live.begin(parts)
         log.info("started", mailcow=str(parts.settings.mailcow_dir), dry_run=parts.settings.dry_run)
         side = [
@@ -132,12 +154,13 @@ class Daemon:
                 task.cancel()
             await asyncio.gather(*side, return_exceptions=True)
             await self.live.end()
+            self._release()
 
     async def _loop(self, parts: Parts) -> Settings:
         while True:
             self._wake.clear()
             due = await self._pass(parts)
-            await asyncio.to_thread(beat, parts.settings.state_dir, self._clock.now())
+            await self._beat(parts)
             began = self._clock.now()
             while not self._stop.is_set() and not self._wake.is_set():
                 left = time_left(began, due, self._clock.now())
@@ -145,7 +168,7 @@ class Daemon:
                     break
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), max(0.05, min(BEAT_S, left)))
-                await asyncio.to_thread(beat, parts.settings.state_dir, self._clock.now())
+                await self._beat(parts)
             if self._stop.is_set():
                 return parts.settings
             if self._wake.is_set():
@@ -153,8 +176,13 @@ class Daemon:
             if self._by_hand:
                 self._by_hand = False
                 parts.passes.observer.session.try_again()
-            if self._reload and (changed := self._reread(parts.settings)) is not None:
+            if self._reload and self._lock is None and (changed := self._reread(parts.settings)) is not None:
                 return changed
+
+    async def _beat(self, parts: Parts) -> None:
+        await asyncio.to_thread(
+            beat, parts.settings.state_dir, self._clock.now(), parts.passes.ledger.trouble
+        )
 
     def _reread(self, settings: Settings) -> Settings | None:
         """New settings, or None where they are the same or wrong: then the last good ones stay."""
@@ -182,7 +210,11 @@ class Daemon:
         task = asyncio.create_task(self._locked_pass(parts))
         ended = asyncio.create_task(self._stop.wait())
         try:
-            await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
+            while not task.done() and not ended.done():
+                moves = self.live.pulse.moves
+                await asyncio.wait({task, ended}, timeout=BEAT_IN_PASS_S, return_when=asyncio.FIRST_COMPLETED)
+                if not task.done() and self.live.pulse.moves != moves:
+                    await self._beat(parts)
             if not task.done():
                 await asyncio.wait({task}, timeout=GRACE_S)
         finally:
@@ -200,9 +232,9 @@ class Daemon:
             case None:
                 report = task.result()
                 # First the sign of life: `/healthz` and `sidecar healthy` say the same.
-                await asyncio.to_thread(beat, parts.settings.state_dir, self._clock.now())
+                await self._beat(parts)
                 await self._shown(report, seconds)
-                if self._follows_up(report):
+                if self._follows_up(report) or report.looking:
                     return self._clock.now() + FOLLOW_UP_S
                 return next_pass(self._clock.now(), poll, (held.until for held in report.plan.held))
             case SidecarError() as error:
@@ -227,13 +259,26 @@ class Daemon:
         return done and self._follow_ups <= MOST_FOLLOW_UPS
 
     async def _locked_pass(self, parts: Parts) -> Report:
-        async with PassLock(parts.settings.state_dir, command="run"):
+        if self._lock is None:
+            lock = PassLock(parts.settings.state_dir, command="run")
+            await lock.acquire()
+            self._lock = lock
+        try:
             report = await parts.passes.reconcile()
+        finally:
+            # While a container is being changed, no other process may begin to change it as well.
+            if not parts.passes.applier.changing:
+                self._release()
         self._teller.notices(report.plan.notices, hidden(report.observed, report.plan.notices))
         self._teller.held(report.plan.held)
         if self._on_report is not None:
             self._on_report(report)
         return report
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     # --- triggers -----------------------------------------------------------------------------------
 
@@ -269,7 +314,7 @@ class Daemon:
                     if (event.service, event.action) == ("nginx-mailcow", "start"):
                         # mailcow may have been updated: which one it is, is asked anew.
                         parts.passes.observer.session.restarted()
-                    parts.passes.observer.project_touched = True
+                    parts.passes.observer.containers.touched = True
                     self._wake.set()
             except (SidecarError, OSError) as error:
                 log.debug("Docker's events cannot be read", detail=str(error))

@@ -13,5 +13,9 @@ class TemporaryError(SidecarError):
     """May go away by itself: try again later."""
 
 
+class NoSpaceError(TemporaryError):
+    """A disk is full: worth another try at every pass, for only that shows that there is space again."""
+
+
 class PermanentError(SidecarError):
     """Will not go away before a person changes something."""

@@ -1,11 +1,22 @@
-"""The sign of life of the running loop, for the image's HEALTHCHECK."""
+"""The sign of life of the running loop, for the image's HEALTHCHECK.
 
+Rule for every editor: it says two things, that the loop moves and that the state can be written. A loop that hangs
+writes none; one that moves slowly does. Where it cannot be written itself, the old one is taken away.
+"""
+
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from sidecar.plainfile import open_plain, read_plain
+
+NAME = "heartbeat"
 STALE_AFTER_S = 300.0
-"""Longer than the slowest pass: a whole list may take two minutes."""
+"""Longer than the longest wait for one answer: a whole list may take two minutes. A pass of many answers may take longer."""
+LARGEST = 10_000
+"""Bytes of the file: a time, and why the state cannot be written."""
+UNWRITABLE = "the state cannot be written"
 
 
 def state_dir_of(env: Mapping[str, str]) -> Path:
@@ -13,23 +24,40 @@ def state_dir_of(env: Mapping[str, str]) -> Path:
     return Path(env.get("MTA_STS_STATE_DIR") or "/state")
 
 
-def beat(state_dir: Path, now: float) -> None:
-    """Called by the loop itself between its passes; a loop that hangs stops calling."""
-    with suppress(OSError):  # on a full disk the sign stays away, and no more than that
-        (state_dir / "heartbeat").write_text(f"{now:.0f}\n")
+def beat(state_dir: Path, now: float, unwritable: str | None = None) -> None:
+    """Called by the loop itself, between its passes and in one that moves; `unwritable`: why the state is so."""
+    path = state_dir / NAME
+    fresh = path.with_name(f"{NAME}.new")
+    why = "" if unwritable is None else f"{' '.join(unwritable.split())}\n"
+    try:
+        with os.fdopen(open_plain(fresh, os.O_WRONLY | os.O_CREAT), "w") as file:
+            file.truncate(0)
+            file.write(f"{now:.0f}\n{why}")
+        # Whole or not at all: the check may read at any moment.
+        fresh.replace(path)
+    except OSError:
+        # On a full disk a file can still be taken away, and a sign that stayed would look alive for minutes.
+        for left in (path, fresh):
+            with suppress(OSError):
+                left.unlink()
 
 
 def trouble(state_dir: Path, now: float) -> str | None:
     """Why the running sidecar is not healthy, or None where it is."""
     try:
-        last = float((state_dir / "heartbeat").read_text())
+        first, _, why = read_plain(state_dir / NAME, LARGEST).decode(errors="replace").partition("\n")
+        last = float(first)
     except (OSError, ValueError) as error:
-        return f"no sign of life in {state_dir}: {error}"
+        return f"no sign of life in {state_dir}: {error}; look for space there, and whether it may be written"
     if now - last > STALE_AFTER_S:
-        return f"the last sign of life is {now - last:.0f} s old: the loop hangs"
-    return None
+        return f"the last sign of life is {now - last:.0f} s old: the loop hangs, or {UNWRITABLE}"
+    return f"{UNWRITABLE}: {why.strip()}" if why else None
 
 
 def wake(state_dir: Path) -> None:
     """Tells a running sidecar, which watches this file, that something waits for it."""
-    (state_dir / "wake").touch()
+    descriptor = open_plain(state_dir / "wake", os.O_WRONLY | os.O_CREAT)
+    try:
+        os.utime(descriptor)
+    finally:
+        os.close(descriptor)

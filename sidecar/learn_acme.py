@@ -11,7 +11,7 @@ from sidecar.domainname import covered_by_wildcard
 from sidecar.observed import AcmeRun, InVain, LostName, Memory, Observed, Project, Restart, Seen
 from sidecar.plan.certificate import Scene, scene
 from sidecar.plan.evidence import in_short
-from sidecar.plan.lost import changed, still_lost
+from sidecar.plan.lost import AGAIN_AFTER_S, changed, still_lost
 
 NEVER_BEGAN_S = 900
 """A restart that was noted, and after which acme-mailcow was not started within this time, did not take place."""
@@ -32,6 +32,10 @@ def learn_acme(observed: Observed) -> Memory:
         kept = still_lost(replace(observed, memory=memory), found)
         memory = memory if kept == memory.lost else replace(memory, lost=kept)
     gone = [name for name in memory.in_vain if name in found.held]
+    old = [name for name, tries in memory.in_vain.items() if not 0 <= observed.now - tries.at < AGAIN_AFTER_S]
+    if old:
+        wanted = found.asked().all | found.asked_anew().all
+        gone += [name for name in old if name not in wanted]
     if gone:
         memory = replace(memory, in_vain={n: v for n, v in memory.in_vain.items() if n not in gone})
     return memory

@@ -5,10 +5,12 @@ once and stops the writes, not the looking.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from sidecar.elapsed import Reading
+from sidecar.errors import SidecarError
 from sidecar.observed import ConfEntry, ConfEvent, Memory, PolicyMemory, Restart, Write
 from sidecar.served import seen_served
 from sidecar.state import Event, State
@@ -25,6 +27,8 @@ class Ledger:
         self._state = state
         self._stored = memory
         self.memory = memory
+        self.trouble: str | None = None
+        """Why the store could not be used when it was last needed; None after a write that worked."""
 
     @classmethod
     async def open(cls, state: State) -> "Ledger":
@@ -33,8 +37,9 @@ class Ledger:
 
     async def refresh(self) -> None:
         """Takes over what another process (`adopt`, `once`) stored since."""
-        if await asyncio.to_thread(self._state.changed_elsewhere):
-            self.memory = self._stored = await asyncio.to_thread(self._state.load)
+        with self._noting():
+            if await asyncio.to_thread(self._state.changed_elsewhere):
+                self.memory = self._stored = await asyncio.to_thread(self._state.load)
 
     def count(self, reading: Reading) -> None:
         """Counts the time until now: what is noted next happened no sooner."""
@@ -43,8 +48,10 @@ class Ledger:
     async def store(self) -> None:
         """Writes what differs from what is stored; time alone only now and then, as the older tally counts on as well."""
         if self.memory is not self._stored and not self._only_later():
-            await asyncio.to_thread(self._state.save, self._stored, self.memory)
+            with self._noting():
+                await asyncio.to_thread(self._state.save, self._stored, self.memory)
             self._stored = self.memory
+            self.trouble = None
 
     def _only_later(self) -> bool:
         before, after = self._stored.tally, self.memory.tally
@@ -55,7 +62,18 @@ class Ledger:
 
     async def record(self, events: Iterable[Event]) -> None:
         """Adds to the history."""
-        await asyncio.to_thread(self._state.record, tuple(events))
+        if found := tuple(events):
+            with self._noting():
+                await asyncio.to_thread(self._state.record, found)
+            self.trouble = None
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except SidecarError as error:
+            self.trouble = str(error)
+            raise
 
     def policy(self, key: str, change: Callable[[PolicyMemory], PolicyMemory]) -> None:
         """Changes what is remembered of one policy."""

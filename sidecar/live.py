@@ -114,11 +114,20 @@ class Live:
         """These parts are at work from now on, and shown."""
         await self.end()
         self._parts, self._settings = parts, parts.settings
-        parts.passes.observer.session.on_call = self.metrics.called
+        parts.passes.observer.session.on_call = self._called
+        parts.passes.applier.tried = self._moved
         self._notifier = Notifier(parts.settings, self._clock)
         telling = asyncio.create_task(self._notifier.run())
         self._open.push_async_callback(_cancelled, telling, self._notifier)
         await self._serve(parts.settings)
+
+    def _called(self, route: str, seconds: float, status: int | None) -> None:
+        self.metrics.called(route, seconds, status)
+        if status is not None:
+            self._moved()
+
+    def _moved(self) -> None:
+        self.pulse.moved(self._clock.now())
 
     async def _serve(self, settings: Settings) -> None:
         routes = [
@@ -129,7 +138,7 @@ class Live:
         if settings.web.listen is None:
             return
         address, port = settings.web.listen
-        wanted = WebSettings(address, port, settings.web_token, settings.web.names)
+        wanted = WebSettings(address, port, settings.web_token, settings.web.names, settings.web.proxies)
         try:
             self.served = await start_web(self, wanted, self._clock, extra_routes=routes)
         except SidecarError as error:

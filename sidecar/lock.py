@@ -16,7 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sidecar.errors import PermanentError, TemporaryError
+from sidecar.errors import NoSpaceError, PermanentError, TemporaryError
+from sidecar.plainfile import open_plain
 
 NAME = "lock"
 _FIRST_WAIT_S = 0.05
@@ -89,7 +90,7 @@ class PassLock:
     def holder(self) -> str:
         """Who has the lock, in words; who had it last where it was not given back."""
         try:
-            with self._path.open("rb") as file:
+            with os.fdopen(open_plain(self._path, os.O_RDONLY), "rb") as file:
                 text = file.read(4 * _LONGEST_TEXT).decode("utf-8", "replace")
         except OSError:
             text = ""
@@ -129,7 +130,7 @@ class PassLock:
     def _open(self) -> int:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Not inherited by child processes: one that outlives this process would keep the lock.
-        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return open_plain(self._path, os.O_RDWR | os.O_CREAT)
 
     def _is_the_file(self, fd: int) -> bool:
         try:
@@ -163,7 +164,9 @@ def _own_command() -> str:
 
 def _trouble(error: OSError, path: Path) -> TemporaryError | PermanentError:
     tried = f"locking {path} gave {error.strerror}"
-    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOLCK}:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return NoSpaceError(f"{tried}; free some space on the disk of {path.parent}")
+    if error.errno in {errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOLCK}:
         return TemporaryError(
             f"{tried}; look for space on the disk of {path.parent}, and for errors of that disk"
         )

@@ -6,6 +6,7 @@ to stop. An expected failure (`SidecarError`) is its message, a bug is its whole
 often, does not belong here.
 """
 
+import codecs
 import logging
 import math
 import os
@@ -61,6 +62,7 @@ def configure(
     """
     if level not in LEVELS:
         raise ValueError(f"log level {level!r} is none of {', '.join(LEVELS)}")
+    prepare(stream)
     coloured = stream.isatty() and not env.get("NO_COLOR") and env.get("TERM") != "dumb"
     structlog.configure(
         processors=[
@@ -81,6 +83,15 @@ def configure(
     root.setLevel(logging.WARNING)
 
 
+def prepare(stream: TextIO) -> None:
+    """Loads what lines are made with: where no more files can be opened, it could not be loaded when it is needed."""
+    for codec in (getattr(stream, "encoding", None) or "utf-8", "unicode_escape"):
+        codecs.lookup(codec)
+    # A trace loads its own parts, by the kind of the error, when the first one is made.
+    for error in (AttributeError("a", name="a", obj=""), NameError("a", name="a"), SyntaxError("a")):
+        traceback.format_exception(error)
+
+
 # --- processors ------------------------------------------------------------------------------------------
 
 
@@ -91,10 +102,17 @@ def explain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
         return event
     message = _expected(error)
     if message is None:
-        event["exception"] = "".join(traceback.format_exception(error)).rstrip()
+        event["exception"] = _trace(error)
     elif message not in str(event.get("event")):
         event.setdefault("error", message)
     return event
+
+
+def _trace(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error)).rstrip()
+    except (OSError, ImportError, LookupError):  # no file can be opened for what a trace is made with
+        return f"{type(error).__name__}: {_text(error)} (without a trace)"
 
 
 def _error_of(exc_info: object) -> BaseException | None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Generic, TypeAlias, TypeVar
 
 from sidecar.domainname import to_ascii
@@ -105,6 +106,11 @@ class Mailcow:
         return self._native_since(Version(2026, 3))
 
     @property
+    def leaves_names_to_wildcards(self) -> bool:
+        """2026-03a and later: with the DNS challenge a listed `*.example.org` replaces the names below it."""
+        return self._native_since(Version(2026, 3, "a"))
+
+    @property
     def names_follow_policies(self) -> bool:
         """2026-07a and later ask for `mta-sts.<domain>` only where a policy is active, and skip a listed wildcard."""
         return self._native_since(Version(2026, 7, "a"))
@@ -151,15 +157,23 @@ class Conf:
     @property
     def hostname(self) -> str:
         """MAILCOW_HOSTNAME as an A-label in lower case, as written where it is no name; empty where it is missing."""
-        written = self.values.get("MAILCOW_HOSTNAME", "").strip().rstrip(".").lower()
-        try:
-            return to_ascii(written)
-        except ValueError:
-            return written
+        return _as_host(self.values.get("MAILCOW_HOSTNAME", ""))
 
     def yes(self, key: str, default: str = "n") -> bool:
         """Whether mailcow takes the value for a yes; `default` counts where the key is missing or empty."""
-        return bool(re.fullmatch(r"([yY][eE][sS]|[yY])+", self.values.get(key) or default))
+        return _YES.fullmatch(self.values.get(key) or default) is not None
+
+
+_YES = re.compile(r"([yY][eE][sS]|[yY])+")
+
+
+@lru_cache(maxsize=16)  # each of thousands of names is compared with it
+def _as_host(written: str) -> str:
+    text = written.strip().rstrip(".").lower()
+    try:
+        return to_ascii(text)
+    except ValueError:
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +253,8 @@ class AcmeRun:
     """CAA: it names only the parent of the name."""
     failure: tuple[str, ...] = ()
     """Its lines about an order that failed."""
+    reached: frozenset[str] = frozenset()
+    """The addresses, as it writes them, over which its HTTP probe of some name worked."""
 
     def refusal(self, name: str) -> Refusal | None:
         """What it said against this name, if anything."""
@@ -366,6 +382,8 @@ class Txt:
 
 class Kind(StrEnum):
     """What is asked, of the DNS unless it says otherwise."""
+
+    __hash__ = str.__hash__  # Enum's own is slow, and a pass has tens of thousands of questions
 
     ADDRESSES = "addresses"
     MX = "mx"
@@ -558,6 +576,8 @@ class Move:
 
 class FactKind(StrEnum):
     """Things that decisions need to know the duration of."""
+
+    __hash__ = str.__hash__  # as for `Kind`
 
     MISSING = "missing from the certificate"
     FAILING = "does not resolve to this host"

@@ -18,16 +18,18 @@ from sidecar.errors import SidecarError
 from sidecar.learn import believe, doubted
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import policy_file
-from sidecar.mailcow.acme_engine import AcmeEngine, cut_off
+from sidecar.mailcow.acme_engine import AcmeEngine
 from sidecar.mailcow.certificates import CertificateFolder
 from sidecar.mailcow.challenge import Challenges
 from sidecar.mailcow.policy_ids import PolicyIds
+from sidecar.mailcow.project_look import ProjectLook
 from sidecar.mailcow.session import Session
 from sidecar.notice import Level, Notice
 from sidecar.observed import (
     NOT_ASKED,
     AcmeRun,
     Addresses,
+    Answered,
     Backend,
     Caa,
     Certificate,
@@ -66,7 +68,6 @@ from sidecar.schedule import (
 from sidecar.settings import Settings
 from sidecar.verify.checker import BATCH, Checker, probing_for
 
-PROJECT_FRESH_S = 60.0
 PRESENTED_FRESH_S = 600.0
 POLICIES_A_PASS = 10
 """Served policies read again in one pass, besides those that were never read."""
@@ -74,14 +75,22 @@ CONCURRENT_READS = 4
 CLOCK_STEP_S = 60.0
 """A clock that goes back by less is only being set right; what is remembered stays of use."""
 READ_FAILURES_IN_A_ROW = 3
+FIRST_READS_S = 2.0
+MOST_READS_S = 60.0
+"""How long served policies are read in a pass: what is known then is acted on, and thousands wait for no last one.
+Each pass that did not get to the end is followed by one that reads twice as long: few passes, and none too long."""
 CHECK_AGAIN_S = 300.0
 """A domain whose look brought nothing is not looked at again sooner: others have their turn."""
 ACME_LOG_LINES = 50_000
 """A run writes up to three lines a name."""
+MORE_LOG = 8
+"""So many times as much is read where the last run does not begin in that; an order writes many lines too."""
+EVIDENCE_PATIENCE_S = 10.0
+"""How long a pass that would restart acme-mailcow waits for its log: a long one takes a while to read."""
 DNS_PATIENCE_S = 0.5
 """How long a routine look waits for the DNS; late answers are there in the next pass."""
 DNS_DEADLINE_S = 10.0
-QUESTIONS_AT_ONCE = 50
+QUESTIONS_AT_ONCE = 25
 QUESTIONS_A_SECOND = 100
 """What any resolver can answer: many questions get more time."""
 
@@ -90,7 +99,8 @@ QUESTIONS_A_SECOND = 100
 class _Cache:
     served: dict[str, Sight[Served]] = field(default_factory=dict)
     answers: dict[Question, Sight[object]] = field(default_factory=dict)
-    project: Sight[Project] = NOT_ASKED
+    failed_probes: dict[str, Sight[Challenge]] = field(default_factory=dict)
+    """HTTP probes that failed in earlier passes: none of them permits anything."""
     run: tuple[tuple[str, float, str], Sight[AcmeRun]] | None = None
     """acme-mailcow's last run as its log tells it, and the container, its start and its sleep then."""
     presented: tuple[Sight[Certificate], str] = (NOT_ASKED, "")
@@ -125,10 +135,15 @@ class Observer:
         self._begun: dict[str, float] = {}
         """When the looks of the last minutes began."""
         self._cache = _Cache()
-        self._healed = False
+        self._reads_s = FIRST_READS_S
         self._looked_at = 0.0
-        self.project_touched = True
-        """Set by Docker's events: the project is looked at again in the next pass."""
+        self.containers = ProjectLook(engine, settings.project_hint, self._with_log, patient=patient)
+        """The look at mailcow's containers, which no pass waits for."""
+
+    @property
+    def hurried(self) -> bool:
+        """Whether another pass follows: then nothing waits for what is slow."""
+        return not self._patient
 
     @property
     def session(self) -> Session:
@@ -140,16 +155,12 @@ class Observer:
         """The reader of mailcow's policy ids."""
         return self._ids
 
-    @property
-    def project_name(self) -> str | None:
-        """The compose project, once it was seen."""
-        return self._cache.project.value.name if isinstance(self._cache.project, Seen) else None
-
     async def close(self) -> None:
         """Ends all connections and lookups."""
         for task in self._cache.pending.values():
             task.cancel()
         await asyncio.gather(*self._cache.pending.values(), return_exceptions=True)
+        await self.containers.close()
         await self._ids.close()
         await self._checker.close()
         await self._session.close()
@@ -165,13 +176,7 @@ class Observer:
 
     async def heal(self) -> str | None:
         """Mends a re-creation of acme-mailcow that was cut off, before anything is decided; says what was done."""
-        project = await self._project(self._clock.now())
-        if not isinstance(project, Seen) or (self._healed and not cut_off(project.value)):
-            return None
-        done = await self._engine.heal(project.value.name)
-        self._healed = True
-        self.project_touched = self.project_touched or done is not None
-        return done
+        return await self.containers.heal(self._clock.now())
 
     async def observe(self, memory: Memory) -> tuple[Observed, tuple[Notice, ...]]:
         """One picture of the world, and what is to be told about the looking itself."""
@@ -180,14 +185,15 @@ class Observer:
             # The clock was set back: by it, nothing would be looked at again before that day.
             self.forget_served(tuple(self._cache.served))
             self._cache.answers.clear()
-            self.project_touched = True
+            self._cache.failed_probes.clear()
+            self.containers.touched = True
         self._looked_at = now
         memory = replace(memory, tally=memory.tally.until(self._clock.reading()))
         folder = self._settings.mailcow_dir
         conf, file, project = await asyncio.gather(
             asyncio.to_thread(conf_file.observe, folder, now),
             asyncio.to_thread(policy_file.observe, folder, now),
-            self._project(now),
+            self.containers.sight(now),
         )
         certificates = await asyncio.to_thread(self._certificates.observe, folder, now, _timezone(conf))
         mailcow, listed, memory, notices = await self._mailcow(conf, certificates, memory, now)
@@ -206,6 +212,7 @@ class Observer:
             presented=await self._presented(conf, certificates, now),
             ids=self._ids.take(),
             views=self._checker.take(),
+            challenges=dict(self._cache.failed_probes),
         )
         if not self._patient:
             # in one pass alone they would not be there in time; a command that needs them asks for them
@@ -227,8 +234,9 @@ class Observer:
         """These are looked at before all others, and their records are asked for anew, whenever that was last."""
         names = frozenset(domains)
         self._rushed |= names
-        for question in [q for q in self._cache.answers if q.kind is Kind.TXT and domain_of(q.name) in names]:
-            del self._cache.answers[question]
+        for question in questions("", sorted(names)):
+            if question.kind is Kind.TXT:
+                self._cache.answers.pop(question, None)
 
     def _begin_checks(self, observed: Observed) -> None:
         if (
@@ -264,9 +272,10 @@ class Observer:
         dns = frozenset(q for q in questions if q.kind not in {Kind.CHALLENGE, Kind.ACME_LOG})
         observed = await self.look_up(observed, dns) if dns else observed
         if any(question.kind is Kind.ACME_LOG for question in questions):
-            self.project_touched = True
             self._cache.run = None
-            observed = replace(observed, project=await self._project(self._clock.now()))
+            self.containers.touched = True
+            project = await self.containers.sight(self._clock.now(), patience_s=EVIDENCE_PATIENCE_S)
+            observed = replace(observed, project=project)
         if probes and probing:
             observed = replace(observed, challenges=await self._probed(observed, probes))
         return observed
@@ -277,10 +286,12 @@ class Observer:
             for name in names
             if isinstance(sight := observed.dns.addresses_of(name), Seen) and sight.value.addresses
         }
-        return {
-            **observed.challenges,
-            **await self._challenges.probe(found, self._session.nginx(observed.conf)),
-        }
+        probed = await self._challenges.probe(found, self._session.nginx(observed.conf))
+        for name, probe in probed.items():
+            self._cache.failed_probes.pop(name, None)
+            if isinstance(probe, Unseen) or probe.value.answered is Answered.NO:
+                self._cache.failed_probes[name] = probe
+        return {**observed.challenges, **probed}
 
     async def _addresses(self, name: str) -> Sight[Addresses]:
         question = Question(Kind.ADDRESSES, name)
@@ -291,16 +302,6 @@ class Observer:
         deadline_s = DNS_DEADLINE_S + len(questions) / QUESTIONS_A_SECOND
         self._cache.answers.update(await self._lookups.ask(questions, deadline_s))
         return replace(observed, dns=self._known())
-
-    async def _project(self, now: float) -> Sight[Project]:
-        # A run of acme-mailcow ends without an event: while it is at work it is looked at in every pass.
-        fresh_s = 0.0 if _acme_at_work(self._cache.project) else PROJECT_FRESH_S
-        if self.project_touched or now - self._cache.project.at >= fresh_s:
-            self.project_touched = False
-            self._cache.project = await self._with_log(
-                await self._engine.observe(now, self._settings.project_hint)
-            )
-        return self._cache.project
 
     async def _presented(
         self, conf: Sight[Conf], certificates: Sight[Certificates], now: float
@@ -341,13 +342,18 @@ class Observer:
 
     async def _acme_run(self, acme: Container) -> Sight[AcmeRun]:
         now = self._clock.now()
-        try:
-            # Its first line may be a little older than the Engine's own time of the start.
-            log = await self._engine.logs_tail(acme.id, acme.started_at - 1, ACME_LOG_LINES, stamped=True)
-        except SidecarError as error:
-            return Unseen(str(error), now)
-        run = await asyncio.to_thread(last_run, log)
-        return Unseen("no run is in it", now) if run is None else Seen(run, now)
+        for most in (ACME_LOG_LINES, MORE_LOG * ACME_LOG_LINES):
+            try:
+                # Its first line may be a little older than the Engine's own time of the start.
+                log = await self._engine.logs_tail(acme.id, acme.started_at - 1, most, stamped=True)
+            except SidecarError as error:
+                return Unseen(str(error), now)
+            run = await asyncio.to_thread(last_run, log)
+            if run is not None:
+                return Seen(run, now)
+            if len(log) < most:
+                break
+        return Unseen("the beginning of its last run is not in it", now)
 
     async def _mailcow(
         self, conf: Sight[Conf], certificates: Sight[Certificates], memory: Memory, now: float
@@ -376,11 +382,16 @@ class Observer:
         for gone in cache.keys() - set(names):
             del cache[gone]
         due = stale_policies(names, cache, now, self._settings.intervals.policies, POLICIES_A_PASS)
-        cache.update(await self._read(due, now))
-        return dict(cache)
+        cache.update(await self._read(due, now, None if self._patient else self._reads_s))
+        served = {name: cache.get(name, NOT_ASKED) for name in names}
+        whole = len(cache) == len(served)
+        self._reads_s = FIRST_READS_S if whole else min(2 * self._reads_s, MOST_READS_S)
+        return served
 
-    async def _read(self, names: list[str], now: float) -> dict[str, Sight[Served]]:
-        """Reads what mailcow serves for these domains; gives up early where nothing answers at all."""
+    async def _read(self, names: list[str], now: float, most_s: float | None) -> dict[str, Sight[Served]]:
+        """Reads what mailcow serves for these domains, for so long; gives up early where nothing answers at all."""
+        clock = asyncio.get_running_loop().time
+        end = None if most_s is None else clock() + most_s
         left = iter(names)
         found: dict[str, Sight[Served]] = {}
         failures = 0
@@ -396,6 +407,8 @@ class Observer:
                 failures = failures + 1 if isinstance(sight, Unseen) else 0
                 if isinstance(sight, RedisRefuses):
                     unread = replace(sight, reason=f"mailcow's Redis refuses writes ({sight.said})")
+                if end is not None and clock() >= end and failures < READ_FAILURES_IN_A_ROW:
+                    break
 
         await asyncio.gather(*(reader() for _ in range(CONCURRENT_READS)))
         return found
@@ -404,11 +417,26 @@ class Observer:
         """Asks what is due, and waits for it a moment only: a slow name must not hold up a policy."""
         if not isinstance(observed.conf, Seen) or not isinstance(observed.domains, Seen):
             return self._known()
-        listed = observed.domains.value
+        # In a thread, on a copy of the answers: there are five questions for each domain.
+        wanted, due = await asyncio.to_thread(
+            self._questions,
+            observed,
+            observed.conf.value.hostname,
+            observed.domains.value,
+            dict(self._cache.answers),
+        )
+        self._forget_questions(wanted, observed.now)
+        await self._ask(due)
+        return self._known()
+
+    def _questions(
+        self, observed: Observed, hostname: str, listed: DomainList, answers: Mapping[Question, Sight[object]]
+    ) -> tuple[set[Question], list[Question]]:
+        """All that is asked as a matter of routine, and what of it is due, in the order in which it matters."""
         managed = frozenset(d.name for d in listed.domains if self._settings.manages(d.name))
         missing = frozenset(fact.subject for fact in observed.memory.since if fact.kind is FactKind.MISSING)
         routine = routine_questions(
-            observed.conf.value.hostname,
+            hostname,
             listed,
             managed,
             missing,
@@ -416,26 +444,20 @@ class Observer:
             by_file=isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE,
         )
         shown = self._shown_records(listed)
-        self._forget_questions({question for question, _ in routine} | shown, observed.now)
         waiting_s = record_interval(self._settings.intervals.dns, len(shown))
-        due = {
-            question
-            for question in shown
-            if record_due(self._cache.answers.get(question), observed.now, waiting_s)
-        }
-        due |= {
+        due = [
             question
             for question, eager in routine
             if question_due(
-                self._cache.answers.get(question),
+                answers.get(question),
                 eager=eager,
-                failing_for=_failing_for(observed, question.name),
+                failing_for=_failing_for(observed, question.name) if eager else 0.0,
                 now=observed.now,
                 intervals=self._settings.intervals,
             )
-        }
-        await self._ask(due)
-        return self._known()
+        ]
+        due += [question for question in shown if record_due(answers.get(question), observed.now, waiting_s)]
+        return {question for question, _ in routine} | shown, list(dict.fromkeys(due))
 
     def _shown_records(self, listed: DomainList) -> set[Question]:
         """The TXT records that the page shows; a command asks for those that it needs itself."""
@@ -444,17 +466,17 @@ class Observer:
         names = [d.name for d in listed.domains if d.receives and self._settings.manages(d.name)]
         return {question for question in questions("", names) if question.kind is Kind.TXT}
 
-    async def _ask(self, due: set[Question]) -> None:
-        due -= self._cache.pending.keys()
-        if due:
-            task = asyncio.create_task(self._ask_in_background(frozenset(due)))
-            self._cache.pending.update(dict.fromkeys(due, task))
+    async def _ask(self, due: list[Question]) -> None:
+        new = [question for question in due if question not in self._cache.pending]
+        if new:
+            task = asyncio.create_task(self._ask_in_background(new))
+            self._cache.pending.update(dict.fromkeys(new, task))
         waiting = set(self._cache.pending.values())
         if waiting:
             patience_s = DNS_DEADLINE_S + len(self._cache.pending) / QUESTIONS_A_SECOND
             await asyncio.wait(waiting, timeout=patience_s if self._patient else DNS_PATIENCE_S)
 
-    async def _ask_in_background(self, questions: frozenset[Question]) -> None:
+    async def _ask_in_background(self, questions: Sequence[Question]) -> None:
         """In groups: thousands of lookups at once take memory for good, and in groups the first answers come soon."""
         left = list(questions)
         try:
@@ -477,6 +499,8 @@ class Observer:
         old = now - self._settings.intervals.dns
         for question in [q for q, s in self._cache.answers.items() if q not in routine and s.at < old]:
             del self._cache.answers[question]
+        for name in [name for name, sight in self._cache.failed_probes.items() if sight.at < old]:
+            del self._cache.failed_probes[name]
 
     def _known(self) -> Dns:
         addresses: dict[str, Sight[Addresses]] = {}
@@ -494,14 +518,6 @@ class Observer:
         for question, sight in self._cache.answers.items():
             tables[question.kind][question.name] = sight
         return Dns(addresses, mx, caa, txt, caa_at)
-
-
-def _acme_at_work(project: Sight[Project]) -> bool:
-    match project:
-        case Seen(Project(acme_sleep=Seen(None))):
-            return True
-        case _:
-            return False
 
 
 def domain_of(owner: str) -> str:

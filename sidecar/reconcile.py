@@ -19,7 +19,7 @@ from sidecar.ledger import Ledger
 from sidecar.mailcow import challenge, policy_file
 from sidecar.mailcow import conf as conf_file
 from sidecar.notice import Level, Notice
-from sidecar.observed import FILE, Memory, Observed, Seen
+from sidecar.observed import FILE, NOT_ASKED, Memory, Observed, Seen
 from sidecar.observer import Observer
 from sidecar.plan import blind_spots, make_plan
 from sidecar.plan.actions import (
@@ -30,6 +30,8 @@ from sidecar.plan.actions import (
     EditPolicy,
     Held,
     Plan,
+    RecreateAcme,
+    RestartAcme,
     SwitchOff,
     subject,
     verb,
@@ -39,8 +41,9 @@ from sidecar.schedule import DENIED_S, RETRY_S, wait_after
 from sidecar.settings import Settings
 from sidecar.state import Event
 
-MOST_QUESTIONS = 4
-"""Rounds of questions in one pass: to count names, to judge them by the DNS and the log, to probe them."""
+MOST_QUESTIONS = 6
+"""Rounds of questions in one pass: to count names, to judge them by the DNS and the log, to probe them; and before
+that the names that failed in an earlier pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,11 @@ class Report:
         return any(outcome.result is not Result.DONE for outcome in self.outcomes)
 
     @property
+    def looking(self) -> bool:
+        """Whether there are policies that nobody looked at yet, for want of time."""
+        return any(sight is NOT_ASKED for sight in self.observed.served.values())
+
+    @property
     def readable(self) -> bool:
         """Whether mailcow told what it is and which domains it has."""
         return isinstance(self.observed.mailcow, Seen) and isinstance(self.observed.domains, Seen)
@@ -67,6 +75,8 @@ class BackOff:
     """Actions that failed wait, longer each time, before they are tried again."""
 
     failures: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
+    full: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    """What a full disk stopped the last time, and what was said of it."""
     denials: int = 0
     denied_until: float = 0.0
 
@@ -99,8 +109,18 @@ class BackOff:
         self.failures.clear()
         self.denials, self.denied_until = 0, 0.0
 
+    def news(self, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+        """Those that say more than the last ones did: a disk that stays full would fill the history."""
+        return tuple(
+            o
+            for o in outcomes
+            if not o.no_space or any(self.full.get(_what(p), "") != o.detail for p in _parts(o.action))
+        )
+
     def note(self, outcomes: Sequence[Outcome], now: float) -> None:
-        """Counts failures; success begins anew."""
+        """Counts failures; success begins anew. What a full disk stopped is tried at every pass: that costs next
+        to nothing, and a broken policy must not stay broken once there is space again.
+        """
         if any(outcome.denied for outcome in outcomes):
             self.denials += 1
             self.denied_until = now + wait_after(self.denials, DENIED_S)
@@ -108,7 +128,10 @@ class BackOff:
             self.denials = 0
         for outcome in outcomes:
             for key in map(_what, _parts(outcome.action)):
-                if outcome.result is Result.DONE:
+                self.full.pop(key, None)
+                if outcome.no_space:
+                    self.full[key] = outcome.detail
+                if outcome.result is Result.DONE or outcome.no_space:
                     self.failures.pop(key, None)
                 else:
                     count = self.failures.get(key, (0, 0.0))[0] + 1
@@ -141,20 +164,30 @@ class Passes:
         observed, notices = await self.observer.observe(self.ledger.memory)
         observed, plan = await self._decided(observed)
         for _ in range(MOST_QUESTIONS):
-            if not plan.questions:
+            if not plan.questions or (self.observer.hurried and self._writes(plan, observed.now)):
+                # What is to be written does not wait for what is only asked for the certificate: the next pass asks.
                 break
             observed = await self.observer.answer(observed, plan.questions, probing=probing)
             observed, plan = await self._decided(replace(observed, views=()))
         return observed, plan + Plan(notices=_one_for_each_reason(notices + blind_spots(observed)))
 
+    def _writes(self, plan: Plan, now: float) -> bool:
+        """Whether there is anything to do but at acme-mailcow; what failed, and waits for another try, is nothing."""
+        actions = self.back_off.hold(plan, now).actions
+        return any(not isinstance(action, RestartAcme | RecreateAcme) for action in actions)
+
     async def _decided(self, observed: Observed) -> tuple[Observed, Plan]:
-        """The same picture with what it teaches, and the plan; in a thread, for it takes a while with many domains."""
+        """What the picture teaches, and what follows from it.
 
-        def decided() -> tuple[Observed, Plan]:
-            after = taught(observed, self.settings)
-            return after, make_plan(after, self.settings)
+        In a thread: it is all pure, it takes a second where there are thousands of domains, and nobody who asks the
+        page or `/healthz` is to wait for it.
+        """
 
-        return await asyncio.to_thread(decided)
+        def decide() -> tuple[Observed, Plan]:
+            known = taught(observed, self.settings)
+            return known, make_plan(known, self.settings)
+
+        return await asyncio.to_thread(decide)
 
     async def _tidy(self) -> None:
         """Files that a killed run left half written go, once: they may never be written again under that name."""
@@ -168,7 +201,7 @@ class Passes:
 
     async def _heal(self) -> Plan:
         """What a re-creation that was cut off left is mended first; said, and written into the history."""
-        if self.settings.dry_run or not self.settings.manage.acme:
+        if self.settings.dry_run or not self.settings.manage.acme or self.applier.changing:
             return Plan()
         try:
             done = await self.observer.heal()
@@ -184,6 +217,7 @@ class Passes:
         """One whole pass."""
         await self.ledger.refresh()
         await self._tidy()
+        ended = await self.applier.ended()
         healed = await self._heal()
         probing = self.settings.manage.acme and not self.settings.dry_run
         observed, plan = await self.look(probing=probing)
@@ -191,10 +225,21 @@ class Passes:
         self.ledger.memory = without_moot_wishes(observed, plan)
         await self.ledger.store()
         plan = self.back_off.hold(plan, observed.now)
-        outcomes = await self.applier.apply(plan.actions, observed)
+        if self.applier.changing:
+            plan = _one_at_a_time(plan)
+        outcomes = ended + await self.applier.apply(plan.actions, observed)
+        news = self.back_off.news(outcomes)
         self.back_off.note(outcomes, self.clock.now())
-        await self.ledger.record(event_of(outcome) for outcome in outcomes)
+        await self.ledger.record(event_of(outcome) for outcome in news)
         return Report(observed, plan, outcomes)
+
+
+def _one_at_a_time(plan: Plan) -> Plan:
+    """While acme-mailcow is being started anew, beside the passes, nothing else is done to it."""
+    waits = [action for action in plan.actions if isinstance(action, RestartAcme | RecreateAcme)]
+    rest = tuple(action for action in plan.actions if action not in waits)
+    held = tuple(Held(action, "acme-mailcow is being started anew", None) for action in waits)
+    return replace(plan, actions=rest, held=plan.held + held)
 
 
 def _one_for_each_reason(notices: Sequence[Notice]) -> tuple[Notice, ...]:

@@ -73,8 +73,12 @@ def wait_after(failures: int, waits: tuple[int, ...]) -> int:
 def stale_policies(
     names: Iterable[str], answers: Mapping[str, Sight[Served]], now: float, interval: float, most: int
 ) -> list[str]:
-    """Domains whose served policy is to be read: all that are not known, and the `most` oldest that are due."""
+    """Domains whose served policy is to be read: all that are not known, and the `most` oldest that are due.
+
+    Those that were never read come first: what fails again and again must not keep them waiting.
+    """
     new: list[str] = []
+    failed: list[str] = []
     old: list[tuple[float, str]] = []
     for name in names:
         match answers.get(name):
@@ -82,11 +86,11 @@ def stale_policies(
                 new.append(name)
             case Unseen(at=at):
                 if now - at >= min(60, interval):
-                    new.append(name)
+                    failed.append(name)
             case Seen(at=at):
                 if now - at >= interval:
                     old.append((at, name))
-    return new + [name for _, name in sorted(old)[:most]]
+    return new + failed + [name for _, name in sorted(old)[:most]]
 
 
 def routine_questions(
@@ -100,9 +104,10 @@ def routine_questions(
 ) -> list[tuple[Question, bool]]:
     """All that is asked of the DNS as a matter of routine, each with whether an answer is eagerly awaited.
 
+    First what everything else is judged by: the hostname, and the names (`more`) that the certificate has.
     `by_file`: one file is served for every name, also for a domain that takes no mail here.
     """
-    asked = [(Question(Kind.ADDRESSES, hostname), False)]
+    asked = [(Question(Kind.ADDRESSES, name), False) for name in (hostname, *more)]
     for domain in listed.domains:
         if (domain.receives or by_file) and domain.name in managed:
             host = policy_host(domain.name)
@@ -113,7 +118,6 @@ def routine_questions(
             host = policy_host(alias.name)
             asked.append((Question(Kind.ADDRESSES, host), host in missing))
             asked.append((Question(Kind.MX, alias.name), False))
-    asked += [(Question(Kind.ADDRESSES, name), False) for name in more]
     return asked
 
 

@@ -22,9 +22,12 @@ from sidecar import settings_values as values
 from sidecar.domainname import to_ascii
 from sidecar.errors import PermanentError
 from sidecar.mtasts import Mode
+from sidecar.plainfile import NotPlainError, read_plain
 from sidecar.settings_mistakes import Place, Tree, dotted, said, unknown_name
 
 CONFIG = Path("data/conf/mta-sts/config.yml")
+LARGEST_CONFIG = 1 << 20
+"""Bytes; thousands of domains with settings of their own need less."""
 """Where the file is within the mailcow directory."""
 SHORTEST_TOKEN = 12
 """Characters of MTA_STS_WEB_TOKEN."""
@@ -117,6 +120,8 @@ class Web:
     """Further host names under which the page may be asked for."""
     prefix: values.Prefix = ""
     """The path under which another web server hands it on; no slash at its end."""
+    proxies: values.Networks = ()
+    """Web servers that hand it on, and whose word is believed on whom they speak for (X-Forwarded-For)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,9 +228,11 @@ def read_config(mailcow_dir: Path) -> bytes | None:
     """The content of config.yml, None where there is none; raises SettingsError where it cannot be read."""
     path = mailcow_dir / CONFIG
     try:
-        return path.read_bytes()
+        return read_plain(path, LARGEST_CONFIG)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except NotPlainError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}; put the file itself there") from error
     except OSError as error:
         raise SettingsError(f"{path} cannot be read ({error.strerror}): let the sidecar read it") from error
 
@@ -240,7 +247,7 @@ def ensure_config_folder(mailcow_dir: Path) -> None:
         # Whoever owns mailcow's own settings is to edit ours, too.
         owner = folder.parent.stat()
         for path in (folder, folder / ".gitignore"):
-            os.chown(path, owner.st_uid, owner.st_gid)
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 # --- loading ----------------------------------------------------------------------------------------------

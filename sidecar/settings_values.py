@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from enum import Enum, StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -253,6 +254,12 @@ def _host(value: object) -> str:
         raise _mistake(value, accepted, " is no host") from error
 
 
+def _network(value: object) -> IPv4Network | IPv6Network:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_network(str(value).strip(), strict=False)
+    raise _mistake(value, "an address or a network, such as 172.22.1.0/24")
+
+
 def _prefix(value: object) -> str:
     text = str(value).strip().rstrip("/")
     if not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", text):
@@ -290,4 +297,7 @@ Tells: TypeAlias = Annotated[
 ]
 Listen: TypeAlias = Annotated[tuple[str, int] | None, BeforeValidator(_listen)]
 Hosts: TypeAlias = Annotated[frozenset[Annotated[str, BeforeValidator(_host)]], BeforeValidator(_one_or_more)]
+Networks: TypeAlias = Annotated[
+    tuple[Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)], ...], BeforeValidator(_one_or_more)
+]
 Prefix: TypeAlias = Annotated[str, BeforeValidator(_prefix)]

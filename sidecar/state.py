@@ -8,6 +8,7 @@ remembered is `observed.Memory`; tables and rows are in `state_rows`, decisions 
 import errno
 import os
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from sidecar import state_checks
-from sidecar.errors import PermanentError, SidecarError, TemporaryError
+from sidecar.errors import NoSpaceError, PermanentError, SidecarError, TemporaryError
 from sidecar.observed import Memory, Move, PolicyId
 from sidecar.state_rows import (
     APPLICATION_ID,
@@ -45,7 +46,7 @@ _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _FOR_GOOD = frozenset(
     {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
 )
-_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE})
+_PASSING = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE})
 _LOOK_FOR_SPACE = "look for space on the disk of {}, and for errors of that disk"
 _MAKE_WRITABLE = "make {} a folder that the sidecar may write in"
 
@@ -210,7 +211,7 @@ def _open(path: Path, now: float, broken: str | None = None) -> tuple[sqlite3.Co
 def _connect(path: Path, now: float) -> sqlite3.Connection:
     """Raises _UnfitError, TemporaryError or PermanentError."""
     with _telling(path, "opening"):
-        if path.exists() and not path.is_file():
+        if _identity(path) is not None and not stat.S_ISREG(path.lstat().st_mode):
             raise _UnfitError("is no file")
         _make_private(path)
         connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
@@ -294,7 +295,7 @@ def _move_aside(path: Path, now: float) -> Path:
     date = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S")
     aside = path.with_name(f"{path.name}.broken-{date}")
     number = 1
-    while aside.exists():
+    while os.path.lexists(aside):
         number += 1
         aside = path.with_name(f"{path.name}.broken-{date}-{number}")
     with _telling(path, "moving aside"):
@@ -302,7 +303,7 @@ def _move_aside(path: Path, now: float) -> Path:
             with suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
     main = [p for p in path.parent.glob(f"{path.name}.broken-*") if not p.name.endswith(("-wal", "-shm"))]
-    for old in sorted(main, key=lambda p: p.stat().st_mtime)[:-KEPT_ASIDE]:
+    for old in sorted(main, key=lambda p: p.lstat().st_mtime)[:-KEPT_ASIDE]:
         for suffix in ("-wal", "-shm", ""):
             with suppress(OSError):  # a folder that somebody put there is not ours to delete
                 old.with_name(old.name + suffix).unlink(missing_ok=True)
@@ -338,7 +339,7 @@ def _data_version(connection: sqlite3.Connection) -> int:
 def _identity(path: Path) -> tuple[int, int] | None:
     """Which file it is that has this name; None where there is none."""
     try:
-        found = path.stat()
+        found = path.lstat()
     except OSError:
         return None
     return found.st_dev, found.st_ino
@@ -358,6 +359,8 @@ def _telling(path: Path, doing: str) -> Iterator[None]:
         raise _trouble(error, code, path, doing) from error
     except OSError as error:
         tried = f"{doing} the state failed: {path} gave {error.strerror}"
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise NoSpaceError(f"{tried}; {_LOOK_FOR_SPACE.format(path.parent)}") from error
         if error.errno in _PASSING:
             raise TemporaryError(f"{tried}; {_LOOK_FOR_SPACE.format(path.parent)}") from error
         raise PermanentError(f"{tried}; {_MAKE_WRITABLE.format(path.parent)}") from error
@@ -369,4 +372,5 @@ def _trouble(error: sqlite3.Error, code: int, path: Path, doing: str) -> Sidecar
         return PermanentError(f"{tried}; {_MAKE_WRITABLE.format(path.parent)}")
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return TemporaryError(f"{tried} for {BUSY_S:g} s; if it stays so, look which other process uses it")
-    return TemporaryError(f"{tried}; {_LOOK_FOR_SPACE.format(path.parent)}")
+    # SQLITE_FULL, and SQLITE_IOERR, as which SQLite tells a quota that is used up.
+    return NoSpaceError(f"{tried}; {_LOOK_FOR_SPACE.format(path.parent)}")

@@ -56,10 +56,17 @@ class Teller:
         self._notices: set[Notice] = set()
         self._things: dict[tuple[str, str], _Thing] = {}
         self._held: dict[tuple[str, str], str] = {}
+        self._full: dict[tuple[str, str], str | None] = {}
 
     def outcome(self, outcome: Outcome) -> None:
         """An action that was done, or did not work."""
         action = outcome.action
+        what = (verb(action), subject(action))
+        if outcome.no_space and self._full.get(what, "") == outcome.detail:
+            return  # tried at every pass for as long as the disk is full
+        self._full.pop(what, None)
+        if outcome.no_space:
+            self._full[what] = outcome.detail
         files = isinstance(action, EditConf) or subject(action) == FILE_SUBJECT
         names = {"on" if files or "." not in subject(action) else "domain": to_unicode(subject(action))}
         match outcome.result:

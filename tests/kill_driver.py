@@ -90,7 +90,7 @@ def child(order: dict[str, Any], answer: int) -> None:
         (State, "record"),
         (os, "fsync"),
         (os, "fchmod"),
-        (Path, "replace"),
+        (os, "replace"),
         (Path, "chmod"),
     ):
         count.watch(owner, name)

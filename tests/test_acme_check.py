@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from sidecar.acme import names_asked, split_san
+from sidecar.acme import dns_challenge, environment, names_asked, split_san
 from sidecar.acme_check import AcmeWays, Check, address_trouble, caa_trouble, http_trouble, log_trouble
 from sidecar.observed import (
     AcmeRun,
@@ -197,7 +197,9 @@ def way(run: AcmeRun | None = None, accounts: frozenset[str] = frozenset(), **co
     )
 
 
-DETECTED = AcmeRun(NOW, "192.0.2.10", "2001:db8::10", detected=True, confirmed=frozenset({4}))
+DETECTED = AcmeRun(
+    NOW, OURS, "2001:db8::10", detected=True, confirmed=frozenset({4}), reached=frozenset({OURS})
+)
 
 
 @pytest.mark.parametrize("order", [("192.0.2.10", "198.51.100.7"), ("198.51.100.7", "192.0.2.10")])
@@ -353,3 +355,42 @@ def test_cases_are_many() -> None:
     """The table is there, and holds both families."""
     assert len(CASES) > 60
     assert any(ipaddress.ip_address(a).version == 6 for case in CASES for a in case.public if a)
+
+
+@pytest.mark.parametrize("conf", [{"SNAT_TO_SOURCE": OURS}, {"SKIP_IP_CHECK": "y"}])
+@pytest.mark.parametrize(("address", "passes"), [(OURS, True), ("198.51.100.7", False)])
+def test_closed_port_of_the_hostname_is_no_missing_way_back(
+    conf: dict[str, str], address: str, *, passes: bool
+) -> None:
+    """Where no address is compared, the hostname too must have one that acme-mailcow's probe reached."""
+    dns = dns_of(OURS, hostname=address)
+    probe = Seen(Challenge(Answered.INSIDE, "refused"), NOW)
+    assert (http_trouble(HOST, way(DETECTED, frozenset(), **conf), dns, probe, NOW) is None) is passes
+
+
+def test_key_that_the_container_does_not_know_has_no_effect() -> None:
+    """acme-mailcow was made from an older Compose file; mailcow.conf and the web application are newer."""
+    conf = Conf({"MAILCOW_HOSTNAME": HOST, "ACME_DNS_CHALLENGE": "y"})
+    made = environment(conf, {"MAILCOW_HOSTNAME": HOST, "SKIP_IP_CHECK": "n"})
+    assert dns_challenge(mailcow("2026-07a"), made) is False
+    assert dns_challenge(mailcow("2026-07a"), environment(conf, {"ACME_DNS_CHALLENGE": "y"})) is True
+    assert dns_challenge(mailcow("2026-07a"), environment(conf, None)) is True
+
+
+@pytest.mark.parametrize("name", ["*.a.test", ""])
+@pytest.mark.parametrize(("challenge", "passes"), [("n", ()), ("y", ("*.a.test",))])
+def test_what_is_no_host_never_passes(name: str, challenge: str, passes: tuple[str, ...]) -> None:
+    """A wildcard needs the DNS challenge; no name at all is none."""
+    addresses = {name: Seen(Addresses(frozenset({OURS})), NOW)}
+    dns = Dns(addresses, {}, {name: Seen(Caa(None), NOW)}, {}, {name[2:]: Seen(Caa(None), NOW)})
+    made = way(DETECTED, frozenset(), ACME_DNS_CHALLENGE=challenge)
+    assert (address_trouble(name, made, dns, NOW, strict=True) is None) is (name in passes)
+
+
+def test_public_address_that_was_not_detected_is_no_reason_to_remove_a_record() -> None:
+    """The services that tell it did not answer: that passes by itself."""
+    run = AcmeRun(NOW, None, None, detected=True)
+    trouble = address_trouble(NAME, way(run), dns_of(OURS), NOW, strict=True)
+    assert trouble is not None
+    assert "remove" not in (trouble.remedy or "")
+    assert "its next run" in (trouble.remedy or "")

@@ -146,3 +146,40 @@ def test_log_of_the_table_tells_what_failed(case: AcmeCase) -> None:
             assert any(line in refusal.words for refusal in told), line
     detected = next((line for line in case.log if line.startswith("OK: ")), None)
     assert found.detected is (detected is not None)
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Wed Nov 25 09:00:00 -03 2026",  # TZ=America/Sao_Paulo: a zone without letters
+        "Wed Nov  5 16:30:00 +0430 2026",
+        "Wed Nov 25 12:00:00  2026",
+        "mercredi 25 novembre 2026, 12:00:00 (UTC+0000)",
+    ],
+)
+def test_detected_addresses_are_found_in_every_time_zone(date: str) -> None:
+    """What `date` prints is the container's affair."""
+    lines = [f"2026-11-25T12:00:00Z {date} - {line}" for line in (BEGIN, "OK: 192.0.2.10, 2001:db8::10")]
+    found = last_run(lines)
+    assert found is not None
+    assert (found.detected, found.ipv4, found.ipv6) == (True, "192.0.2.10", "2001:db8::10")
+
+
+def test_words_of_a_verdict_keep_a_dash_of_their_own() -> None:
+    """Only the date goes."""
+    line = "MTA-STS is not enabled for a.test - skipping mta-sts subdomain certificate"
+    refusal = run_of(line).refusal("mta-sts.a.test")
+    assert refusal is not None
+    assert refusal.words == line
+
+
+def test_addresses_that_its_probe_reached_are_kept() -> None:
+    """Not those whose probe failed."""
+    found = run_of(
+        "Found A record for mta-sts.a.test: 192.0.2.10",
+        "Confirmed A record 192.0.2.10",
+        "Found A record for mta-sts.b.test: 192.0.2.11",
+        "Confirmed A record with IP 192.0.2.11, but HTTP validation failed",
+        "Confirmed AAAA record with IP 2001:0db8:0000:0000:0000:0000:0000:0010",
+    )
+    assert found.reached == {"192.0.2.10", "2001:0db8:0000:0000:0000:0000:0000:0010"}

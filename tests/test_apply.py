@@ -1,13 +1,17 @@
-"""What comes of actions, seen in whole passes: here of the edit of mailcow.conf, key by key."""
+"""What comes of actions, seen in whole passes: the edit of mailcow.conf, key by key, and writes that take long."""
 
 import dataclasses
 from pathlib import Path
 
+import pytest
+
+from sidecar import apply
 from sidecar.apply import Outcome, Result
 from sidecar.observed import ConfEvent
 from sidecar.plan.actions import EditConf
 from sidecar.plan.entries import SAN, SERVER_NAMES
 from tests.stage import Stage, stage
+from tests.worlds import text
 
 TAB = b"ADDITIONAL_SERVER_NAMES=\t# none yet\n"
 
@@ -63,9 +67,9 @@ async def test_key_that_was_refused_waits_alone(tmp_path: Path) -> None:
 async def test_key_that_a_person_put_right_is_edited(tmp_path: Path) -> None:
     """After its wait, without a restart of the sidecar."""
     async with stage(tmp_path, version="2025-07") as on, on.sidecar() as parts:
-        text = with_a_tab(on)
+        before = with_a_tab(on)
         await parts.passes.reconcile()
-        on.conf.write_bytes(text.replace(b"\t#", b" #"))
+        on.conf.write_bytes(before.replace(b"\t#", b" #"))
         on.clock.ahead += 31
         report = await parts.passes.reconcile()
         assert {key: result for keys, result, _ in edits(report.outcomes) for key in keys} == {
@@ -78,14 +82,29 @@ async def test_key_that_a_person_put_right_is_edited(tmp_path: Path) -> None:
 async def test_spaces_before_a_comma_are_repaired(tmp_path: Path) -> None:
     """acme-mailcow takes `smtp.* ` for a name; one edit, and the next pass has nothing to repair."""
     async with stage(tmp_path, version="2025-07") as on, on.sidecar() as parts:
-        text = on.conf.read_bytes().replace(b"_SAN=\n", b"_SAN=mta-sts.* ,smtp.*\n")
-        on.conf.write_bytes(text)
+        before = on.conf.read_bytes().replace(b"_SAN=\n", b"_SAN=mta-sts.* ,smtp.*\n")
+        on.conf.write_bytes(before)
         report = await parts.passes.reconcile()
         assert b"ADDITIONAL_SAN=mta-sts.*,smtp.*\n" in on.conf.read_bytes()
         assert "ADDITIONAL_SAN has spaces before a comma" in str(edits(report.outcomes))
         again = await parts.passes.reconcile()
         assert edits(again.outcomes) == []
         assert [n.code for n in again.plan.notices if n.code.startswith("conf.")] == []
+
+
+async def test_policies_that_are_not_written_in_time_are_left_to_the_next_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if they had not been meant: a pass that goes on for many minutes hears of nothing that comes meanwhile."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        monkeypatch.setattr(apply, "MOST_WRITES_S", 0.0)
+        report = await parts.passes.reconcile()
+        assert (report.outcomes, len(report.plan.actions)) == ((), 1)
+        assert on.served() == {}
+        assert parts.passes.ledger.memory.policy("example.org").writes == ()
+        monkeypatch.undo()
+        await parts.passes.reconcile()
+        assert on.served() == {"example.org": text()}
 
 
 def test_edit_of_some_keys_alone_keeps_their_reasons() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.atomic import replace_file, write_error
-from sidecar.errors import PermanentError, SidecarError, TemporaryError
+from sidecar.errors import NoSpaceError, PermanentError, SidecarError, TemporaryError
 
 NOBODY = 65534
 as_root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
@@ -228,8 +228,8 @@ def test_missing_folder_is_explained(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "kind", "advice"),
     [
-        (errno.ENOSPC, TemporaryError, "free some space"),
-        (errno.EDQUOT, TemporaryError, "free some space"),
+        (errno.ENOSPC, NoSpaceError, "free some space"),
+        (errno.EDQUOT, NoSpaceError, "free some space"),
         (errno.EIO, TemporaryError, "look at the disk"),
         (errno.EROFS, PermanentError, "without `:ro`"),
         (errno.EACCES, PermanentError, "DAC_OVERRIDE"),

@@ -1,8 +1,10 @@
 """`sidecar run` as the container starts it: what wakes it, what it survives, what it says, and how it ends."""
 
 import asyncio
+import contextlib
 import json
 import socket
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,7 +17,7 @@ from dns.rcode import Rcode
 
 from sidecar.daemon import Daemon
 from sidecar.demo.simulated import API, EVERYTHING, Fault, SimulatedMailcow
-from sidecar.lock import PassLock
+from sidecar.lock import Locked, PassLock
 from sidecar.mtasts import Mode
 from tests.dns.faulty import Reply, Silence
 from tests.mailcow.fake_engine import LOOPBACK, FakeEngine
@@ -132,6 +134,56 @@ async def test_sigterm_ends_it_while_the_engine_is_slow(tmp_path: Path, path: st
             await asyncio.wait_for(gate.reached.wait(), 15)
             code, took = await sidecar.end()
             assert (code, took < END_S) == (0, True), took
+
+
+@pytest.mark.parametrize("path", ["/version", "/containers/json", "/top"])
+async def test_engine_that_hangs_delays_no_policy(tmp_path: Path, path: str) -> None:
+    """Neither at the start nor later: it does not answer before the test is over."""
+    async with stage(tmp_path) as on, gated(on, slow=path) as gate, running(on) as sidecar:
+        await sidecar.says("done: add policy", "domain=example.org")
+        await asyncio.wait_for(gate.reached.wait(), 15)
+        on.mailcow.add_domain("new.example")
+        sidecar.hang_up()
+        await sidecar.says("done: add policy", "domain=new.example")
+        assert not sidecar.lines("did not answer")
+        assert sidecar.lines("warning", "the Docker engine has not answered yet")
+
+
+async def test_restart_that_takes_long_delays_no_policy(tmp_path: Path) -> None:
+    """It goes on beside the passes, once, with the lock held: no other process may begin one meanwhile."""
+    async with stage(tmp_path) as on, gated(on, slow="/restart") as gate:
+        on.resolves("mta-sts.example.org")
+        restart = "restart: {quiet: 0, settle: 0, spacing: 0}"
+        on.configure(restart)
+        async with running(on) as sidecar:
+            await sidecar.says("done: add policy")
+            sidecar.hang_up()
+            await asyncio.wait_for(gate.reached.wait(), 15)
+            on.mailcow.add_domain("new.example")
+            on.resolves("mta-sts.new.example")
+            sidecar.hang_up()
+            await sidecar.says("done: add policy", "domain=new.example")
+            on.configure(f"max_age: 172800\n{restart}")
+            await sidecar.says("held: restart", "acme-mailcow is being started anew")
+            assert not sidecar.lines("done: restart")
+            with pytest.raises(Locked):
+                await PassLock(tmp_path / "state").acquire(0)
+            gate.ended.set()
+            await sidecar.says("done: restart", "example.org")
+            await sidecar.says("settings changed")
+            await PassLock(tmp_path / "state").acquire(15)
+
+
+async def test_engine_that_answers_late_is_seen_at_once(tmp_path: Path) -> None:
+    """The late answer wakes it: the poll is an hour away."""
+    async with stage(tmp_path) as on, gated(on, slow="/containers/json") as gate:
+        on.resolves("mta-sts.example.org")
+        on.configure("restart: {quiet: 600}")
+        async with running(on) as sidecar:
+            await sidecar.says("the Docker engine has not answered yet")
+            assert not sidecar.lines("held: restart")
+            gate.ended.set()
+            await sidecar.says("held: restart", "new names are being gathered")
 
 
 async def test_sigterm_ends_it_while_another_process_has_the_lock(tmp_path: Path) -> None:
@@ -369,8 +421,8 @@ def _in_dns(reply: Reply) -> Callable[[Stage], None]:
         (_address_refused, "API_ALLOW_FROM"),
         (_no_engine, "no.sock"),
         (_no_conf, "mailcow.conf does not exist"),
-        (_in_dns(Rcode.SERVFAIL), "held: restart"),
-        (_in_dns(Silence.FOREVER), "held: restart"),
+        (_in_dns(Rcode.SERVFAIL), "has no address in the DNS"),
+        (_in_dns(Silence.FOREVER), "has no address in the DNS"),
     ],
 )
 async def test_expected_trouble_is_one_line_and_said_once(
@@ -466,6 +518,56 @@ async def test_sign_of_life_that_cannot_be_written_is_no_end(tmp_path: Path) -> 
             on.mailcow.add_domain("new.example")
             sidecar.hang_up()
             await sidecar.says("done: add policy", "domain=new.example", seconds=5)
+
+
+async def test_state_that_cannot_be_written_turns_health_red(tmp_path: Path) -> None:
+    """Another process has SQLite's lock; once it lets go, the next pass stores, and all is well again."""
+    async with stage(tmp_path) as on, running(on) as sidecar:
+        await sidecar.says("done: add policy")
+        await settled(sidecar, on)
+        assert (await command(on.env, "healthy")).code == 0
+        with contextlib.closing(sqlite3.connect(tmp_path / "state/state.sqlite")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            on.mailcow.add_domain("new.example")
+            sidecar.hang_up()
+            await sidecar.says("the pass did not work", "writing the state failed")
+            (tmp_path / "state/heartbeat").unlink(missing_ok=True)
+            (tmp_path / "state/wake").touch()
+            await settled(sidecar, on)
+            ended = await command(on.env, "healthy")
+            assert (ended.code, ended.out.startswith("the state cannot be written: ")) == (1, True), ended
+        sidecar.hang_up()
+        await sidecar.says("done: add policy", "domain=new.example")
+        async with asyncio.timeout(15):
+            while (await command(on.env, "healthy")).code:
+                pass
+
+
+@pytest.mark.parametrize("moves", [True, False])
+async def test_slow_pass_gives_signs_of_life_while_it_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, moves: bool
+) -> None:
+    """Each answered read is one; a pass in which nothing is answered gives none."""
+    monkeypatch.setattr("sidecar.daemon.BEAT_IN_PASS_S", 0.3)
+    async with stage(tmp_path) as on:
+        for n in range(200):
+            on.mailcow.add_domain(f"d{n}.example")
+        on.mailcow.slow("policy", 0.1 if moves else 60)
+        daemon = Daemon(on.env, on.clock)
+        running_ = asyncio.create_task(daemon.run())
+        heartbeat = tmp_path / "state/heartbeat"
+        await on.mailcow.until(lambda: len(on.mailcow.asked("policy")) >= 4)
+        if moves:
+            await until(heartbeat.exists)
+            assert len(on.mailcow.asked("policy")) < 200
+        else:
+            await asyncio.sleep(1)  # the answers before these are a sign
+            heartbeat.unlink(missing_ok=True)
+            await asyncio.sleep(1)
+            assert not heartbeat.exists()
+        assert daemon.live.pulse.passes == 0
+        daemon.stop()
+        await asyncio.wait_for(running_, 15)
 
 
 async def test_bug_in_what_is_shown_of_a_pass_ends_no_passes(

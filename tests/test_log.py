@@ -5,6 +5,8 @@ import io
 import json
 import logging
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ from hypothesis import strategies as st
 
 from sidecar.errors import PermanentError, TemporaryError
 from sidecar.log import configure, escaped, plain, redact
+from tests.running import ROOT
 
 NOW = 1_795_515_302.25  # 2026-11-24 10:15:02 UTC
 KEY = "4F8A2C-1B3D5E-7F9A0B-2C4D6E-8F0A1B"
@@ -468,3 +471,44 @@ def test_escaping_leaves_what_can_be_printed() -> None:
     """And is the same text when there is nothing to escape."""
     assert escaped("plain ü 漢") == "plain ü 漢"
     assert escaped("a\tb\x00") == r"a\tb\x00"
+
+
+def test_lines_are_written_without_a_file_left_to_open() -> None:
+    """Nothing that a line is made with may be loaded only when it is needed: then it could not be."""
+    code = """
+import os, resource, sys
+from sidecar import log
+import structlog
+log.configure(json=sys.argv[1] == "json", stream=sys.stdout)
+resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+try:
+    while True:
+        os.open("/dev/null", os.O_RDONLY)
+except OSError:
+    pass
+say = structlog.get_logger()
+say.warning("a\\x07b", value="c\\u202ed")
+try:
+    try:
+        "".attribut
+    except AttributeError as error:
+        raise ImportError("no", name="sidecar") from error
+except ImportError as error:
+    say.error("a bug", exc_info=error)
+import logging
+logging.getLogger("asyncio").error("from %s", "elsewhere", exc_info=OSError(24, "Too many open files"))
+"""
+    for form in ("text", "json"):
+        done = subprocess.run(
+            [sys.executable, "-X", "utf8=0", "-c", code, form],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env={"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "iso8859-15"},
+        )
+        assert (done.returncode, done.stderr) == (0, ""), form
+        assert all(
+            said in done.stdout
+            for said in ("a\\u0007b" if form == "json" else "a\\x07b", "Import", "elsewhere")
+        )

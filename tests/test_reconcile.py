@@ -1,17 +1,20 @@
 """Whole passes against a simulated mailcow: what is served, written and restarted in the end."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from sidecar import observer
 from sidecar.apply import Result
-from sidecar.assembly import Parts
+from sidecar.assembly import Parts, assembled, read_settings
 from sidecar.demo.simulated import API, EVERYTHING, POLICY, Fault
+from sidecar.mailcow.challenge import Challenges
 from sidecar.mtasts import Mode, parse
 from sidecar.notice import Level
-from sidecar.observed import RedisRefuses
-from sidecar.plan.actions import AddPolicy, RecreateAcme, RestartAcme, WriteFile
+from sidecar.observed import Addresses, Answered, Challenge, RedisRefuses, Seen, Sight
+from sidecar.plan.actions import AddPolicy, RecreateAcme, RestartAcme, WriteFile, subject
 from tests.stage import HOST, Stage, stage
 from tests.worlds import policy, text
 
@@ -154,7 +157,7 @@ async def test_write_that_cannot_be_read_back_for_redis_names_it_and_is_made_onc
         on.mailcow.heal()
         on.clock.ahead += 61
         report = await parts.passes.reconcile()
-        assert [outcome.action.domain for outcome in report.outcomes] == ["new.example"]
+        assert [subject(outcome.action) for outcome in report.outcomes] == ["new.example"]
         assert on.served() == {"example.org": text(), "new.example": text()}
         assert "mailcow.redis" not in {n.code for n in report.plan.notices}
 
@@ -388,6 +391,12 @@ async def settled(on: Stage, parts: Parts) -> None:
         on.clock.ahead += 30
 
 
+def aliases(parts: Parts) -> list[str]:
+    """The alias domains that are believed."""
+    believed = parts.passes.ledger.memory.believed
+    return [alias.name for alias in believed.aliases] if believed else []
+
+
 async def test_list_that_failed_after_the_counts_changed_is_asked_for_again(tmp_path: Path) -> None:
     """Counts that were noted without their list would hide the new domain until the list is old."""
     async with stage(tmp_path) as on, on.sidecar() as parts:
@@ -412,7 +421,7 @@ async def test_list_that_is_doubted_is_asked_for_no_more_often_than_it_takes(tmp
             on.clock.ahead += 30
             await parts.passes.reconcile()
         assert len(on.mailcow.asked("get/domain/all")) == 11
-        assert parts.passes.ledger.memory.believed.aliases == ()
+        assert aliases(parts) == []
 
 
 async def test_list_that_keeps_failing_is_asked_for_less_and_less_often(tmp_path: Path) -> None:
@@ -478,7 +487,7 @@ async def test_one_slow_answer_of_the_alias_domains_does_not_end_their_polling(t
         on.mailcow.add_alias("alias.example", "example.org")
         on.clock.ahead += 60
         await parts.passes.reconcile()
-        assert [alias.name for alias in parts.passes.ledger.memory.believed.aliases] == ["alias.example"]
+        assert aliases(parts) == ["alias.example"]
 
 
 async def test_mailcow_that_is_not_known_costs_no_whole_list_at_each_poll(tmp_path: Path) -> None:
@@ -587,9 +596,76 @@ async def test_restart_that_was_left_undone_is_not_counted(tmp_path: Path) -> No
         on.resolves(NAME)
         await parts.passes.reconcile()
         on.clock.ahead = 3_700
-        observed, plan = await parts.passes.look()
+        observed, plan = await parts.passes.look(probing=True)
         assert [type(action) for action in plan.actions] == [RestartAcme]
         on.engine.containers[0].commands = ["/srv/acme.sh"]
         (outcome,) = await parts.passes.applier.apply(plan.actions, observed)
         assert (outcome.result, on.engine.count("/restart")) == (Result.FAILED, 0)
         assert parts.passes.ledger.memory.restarts == ()
+
+
+async def test_write_that_waits_holds_up_no_certificate(tmp_path: Path) -> None:
+    """A key that may not write any more: each pass plans that policy anew, and a name is still restarted for."""
+    async with stage(tmp_path) as on:
+        await on.once()
+        on.more["MTA_STS_API_KEY"] = str(on.mailcow.read_only_key)
+        on.mailcow.add_domain("late.example")
+        on.resolves(NAME)
+        settings = read_settings(on.env, on.clock)
+        async with assembled(settings, on.clock, on.env, on.teller, patient=False) as parts:
+            for _ in range(3):
+                await parts.passes.reconcile()
+                on.clock.ahead += 30
+            report = await parts.passes.reconcile()
+        assert any(isinstance(h.action, AddPolicy) for h in report.plan.held)
+        assert on.engine.count("/restart") == 1
+
+
+async def test_held_restart_asks_again_about_the_name_that_failed_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One probe in each pass, and not one for each name of the certificate."""
+    other, elsewhere, asked = "autoconfig.example.org", True, []
+    real = Challenges.probe
+
+    async def probe(
+        self: Challenges, names: Mapping[str, Addresses], nginx: tuple[str, int]
+    ) -> dict[str, Sight[Challenge]]:
+        asked.append(sorted(names))
+        found = await real(self, names, nginx)
+        if elsewhere and other in found:
+            found[other] = Seen(Challenge(Answered.NO, "it answers 404 for the file"), on.clock.now())
+        return found
+
+    monkeypatch.setattr(Challenges, "probe", probe)
+    async with stage(tmp_path) as on:
+        on.certify(HOST, other)
+        on.resolves(NAME, other)
+        async with on.sidecar() as parts:
+            await parts.passes.reconcile()
+            for _ in range(3):
+                on.clock.ahead += 31
+                await parts.passes.reconcile()
+            on.clock.ahead += 31
+            report = await parts.passes.reconcile()
+            assert f"{other} is in the certificate and would drop out" in str(report.plan.held)
+            assert asked == [sorted((HOST, NAME, other)), [other], [other]]
+            elsewhere = False
+            on.clock.ahead += 31
+            await parts.passes.reconcile()
+            assert on.engine.count("/restart") == 1
+
+
+async def test_run_that_says_more_than_is_read_at_first_is_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run for thousands of names: its beginning tells the public addresses."""
+    monkeypatch.setattr(observer, "ACME_LOG_LINES", 4)
+    async with stage(tmp_path) as on:
+        on.acme_confirmed(HOST, "a.example", "b.example")
+        await on.once()
+        on.resolves(NAME)
+        await on.once()
+        on.clock.ahead = 31
+        report = await on.once()
+        assert [type(o.action) for o in report.outcomes] == [RestartAcme], report.plan.held

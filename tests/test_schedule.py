@@ -157,6 +157,11 @@ def seen(at: float) -> Sight[Served]:
         ),
         ({"a": seen(NOW - 900), "c": seen(NOW - 800)}, ["b", "a", "c"], "a new one before the old ones"),
         (
+            {"a": Unseen("time-out", NOW - 60), "b": seen(NOW - 900)},
+            ["c", "a", "b"],
+            "one that was never read before one that fails again and again",
+        ),
+        (
             {"a": Unseen("time-out", NOW - 60), "b": Unseen("time-out", NOW - 59), "c": seen(NOW)},
             ["a"],
             "a failed look is repeated after a minute",
@@ -199,11 +204,11 @@ def test_routine_asks_for_what_serves_and_what_is_missing_eagerly() -> None:
     asked = routine_questions(HOST, listed, managed, frozenset({"mta-sts.alias.example"}), ["www.example"])
     assert asked == [
         (Question(Kind.ADDRESSES, HOST), False),
+        (Question(Kind.ADDRESSES, "www.example"), False),
         (Question(Kind.ADDRESSES, "mta-sts.a.example"), False),
         (Question(Kind.MX, "a.example"), False),
         (Question(Kind.ADDRESSES, "mta-sts.alias.example"), True),
         (Question(Kind.MX, "alias.example"), False),
-        (Question(Kind.ADDRESSES, "www.example"), False),
     ]
 
 

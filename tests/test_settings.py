@@ -3,6 +3,7 @@
 import os
 import stat
 from dataclasses import FrozenInstanceError, replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ adopt: on
 restart: {quiet: 0, settle: 10, spacing: 60, per_day: 0, per_week: 1}
 tls_report: Reports@bücher.example
 notify: {webhook: "https://hooks.example.org/T1", apprise: "ntfy://example.org/t", gather: 0, on: [Error, stage]}
-web: {listen: "[::1]:8480", names: [Page.Example.org, 192.0.2.7], prefix: /mta-sts/}
+web: {listen: "[::1]:8480", names: [Page.Example.org, 192.0.2.7], prefix: /mta-sts/, proxies: 172.22.1.9/24}
 backend: native
 intervals: {poll: 5, policies: 60, dns: 120, doubt_polls: 3, doubt_seconds: 0}
 dry_run: true
@@ -99,7 +100,12 @@ def test_every_key_of_the_file_arrives() -> None:
             0,
             frozenset({Tell.ERROR, Tell.STAGE}),
         ),
-        web=Web(("::1", 8480), frozenset({"page.example.org", "192.0.2.7"}), "/mta-sts"),
+        web=Web(
+            ("::1", 8480),
+            frozenset({"page.example.org", "192.0.2.7"}),
+            "/mta-sts",
+            (ip_network("172.22.1.0/24"),),
+        ),
         backend="native",
         intervals=Intervals(poll=5, policies=60, dns=120, doubt_polls=3, doubt_seconds=0),
         dry_run=True,
@@ -257,6 +263,7 @@ BAD_FILE = [
     ("web: {listen: '127.0.0.1:65536'}", "1: web.listen: '127.0.0.1:65536'; accepted"),
     ("web: {names: ['a b']}", "1: web.names[1]: 'a b' is no host; accepted"),
     ("web: {prefix: mta-sts}", "1: web.prefix: 'mta-sts'; accepted: a path such as /mta-sts, or nothing"),
+    ("web: {proxies: [nginx]}", "1: web.proxies[1]: 'nginx'; accepted: an address or a network, such as"),
     ("web: {prefix: '/../a'}", "1: web.prefix: '/../a'; accepted"),
     ("web: {token: hunter2}", "1: web.token: not here, where others may read it; accepted: MTA_STS_WEB_TOKEN"),
     ("api_key: hunter2", "1: api_key: not here, where others may read it; accepted: MTA_STS_API_KEY, or API_KEY"),

@@ -178,7 +178,11 @@ def observed(world: World) -> Observed:
             for parent in {name.partition(".")[2] for name in lookups}
         },
     )
-    acme = container("acme-mailcow", started_at=world.started_at, ADDITIONAL_SAN=world.acme_value())
+    environment = {
+        "ADDITIONAL_SAN": world.acme_value(),
+        "ACME_DNS_CHALLENGE": world.conf.get("ACME_DNS_CHALLENGE", "n"),
+    }
+    acme = container("acme-mailcow", started_at=world.started_at, **environment)
     project = Project(
         "mailcow",
         (acme, container("nginx-mailcow"), *world.others),

@@ -72,7 +72,7 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> int:
         return Exit.SETTINGS
     probing = Probing(
         resolver=resolver,
-        extra_root=given.ca,
+        extra_root=given.ca and given.ca.resolve(),
         smtp=not given.no_smtp,
         smtp_port=given.port_smtp,
         https_port=given.port_https,

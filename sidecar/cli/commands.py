@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -82,7 +83,14 @@ def configure(settings: Settings, stream: TextIO) -> None:
     log.configure(json=settings.log_json, stream=stream, secrets=secrets_of(settings))
 
 
+def spare_collector() -> None:
+    """What was imported stays for good: looked at in each collection, it would only make the event loop wait longer."""
+    gc.collect()
+    gc.freeze()
+
+
 def _run(env: Mapping[str, str]) -> Exit:
+    spare_collector()
     daemon = Daemon(env, SystemClock(), on_settings=lambda settings: configure(settings, sys.stdout))
     asyncio.new_event_loop().run_until_complete(daemon.run())
     sys.stdout.flush()

@@ -28,6 +28,7 @@ from sidecar.observed import (
     Unseen,
     Version,
 )
+from sidecar.plainfile import read_plain
 
 COMPOSE = "docker-compose.yml"
 OVERRIDES = (
@@ -157,7 +158,7 @@ def look(path: Path, now: float) -> Directory:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_plain(path, _LARGEST, follow=True)
     except OSError as error:
         raise PermanentError(
             f"{path} cannot be read ({error.strerror}): run init as root, with the mailcow directory mounted"
@@ -218,8 +219,7 @@ def _services(data: bytes | None) -> Services:
 
 def _version_text(path: Path) -> str | None:
     try:
-        with (path / _APP_INFO).open("rb") as file:
-            text = file.read(_LARGEST).decode("utf-8", "replace")
+        text = read_plain(path / _APP_INFO, _LARGEST).decode("utf-8", "replace")
     except OSError:
         return None
     found: Sequence[str] = _VERSION.findall(text)

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from sidecar.atomic import replace_file
 from sidecar.errors import PermanentError, SidecarError, TemporaryError
+from sidecar.plainfile import read_plain
 
 _READABLE = 0o644
+_LARGEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,6 @@ def _undo(change: Change) -> None:
 
 def _content(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_plain(path, _LARGEST)
     except FileNotFoundError:
         return None

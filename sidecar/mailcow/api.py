@@ -37,7 +37,7 @@ from sidecar.mailcow.answers import (
 )
 from sidecar.mailcow.endpoint import CONNECTIONS, Endpoint, Trust, Way, connector
 from sidecar.mtasts import Policy, is_mx_pattern
-from sidecar.observed import AliasDomain, Backend, DomainList, Mailcow, Served, Version
+from sidecar.observed import AliasDomain, Backend, Domain, DomainList, Mailcow, Served, Version
 
 __all__ = [
     "AccessDenied",
@@ -215,14 +215,23 @@ class MailcowApi:
         """The same, and how many seconds mailcow took for it (waiting for another list not included)."""
         async with self._list_lock:
             start = time.monotonic()
-            domains = answers.read_domains(await self._get("get/domain/all", self._deadlines.list))
-            aliases = answers.read_aliases(await self._get("get/alias-domain/all", self._deadlines.list))
+            domains, aliases = await self._domains(), await self._aliases()
             return DomainList(domains, aliases), time.monotonic() - start
 
     async def aliases(self) -> tuple[AliasDomain, ...]:
         """All alias domains; cheaper than the domains by far."""
         async with self._list_lock:
-            return answers.read_aliases(await self._get("get/alias-domain/all", self._deadlines.list))
+            return await self._aliases()
+
+    # Lists of thousands take a while to read: in a thread, so that nobody waits for it.
+
+    async def _domains(self) -> tuple[Domain, ...]:
+        answer = await self._get("get/domain/all", self._deadlines.list)
+        return await asyncio.to_thread(answers.read_domains, answer)
+
+    async def _aliases(self) -> tuple[AliasDomain, ...]:
+        answer = await self._get("get/alias-domain/all", self._deadlines.list)
+        return await asyncio.to_thread(answers.read_aliases, answer)
 
     async def counts(self, version: Version | None) -> Counts | None:
         """The cheap counts; None when this mailcow has no route for them.

@@ -1,8 +1,9 @@
 """The certificates below data/assets/ssl, and when acme-mailcow ordered: only looked at, never written.
 
 Rules for every editor: a look costs next to nothing while no file changed, for there may be a folder for each
-domain; a file that is being written, or that is no certificate, is `Unseen`, never one without names. Private
-keys lie in the same folders: they are not opened. What a certificate lacks is decided elsewhere.
+domain; a file that is being written, or that is no certificate, is `Unseen`, never one without names. The container
+of acme-mailcow writes here: no link is followed. Private keys lie in the same folders: they are not opened. What a
+certificate lacks is decided elsewhere.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from sidecar.observed import Certificate, Certificates, Issuer, Seen, Sight, Unseen
+from sidecar.plainfile import NotPlainError, open_plain, opened_folder
 from sidecar.x509 import reading
 
 SSL = Path("data/assets/ssl")
@@ -52,13 +54,15 @@ class CertificateFolder:
         """
         folder = mailcow_dir / SSL
         try:
-            server = self._certificate(folder / "cert.pem", "")
-            others = [
-                found
-                for name in sorted(_names_with_certificate(folder))
-                if (found := self._certificate(folder / name / "cert.pem", name))
-            ]
-            orders = sorted(self._all_orders(folder / "backups", tz))
+            with opened_folder(folder) as ssl:
+                server = self._certificate(folder / "cert.pem", "", ssl)
+                others = [
+                    found
+                    for name in sorted(_subfolders(ssl) - _NO_CERTIFICATES)
+                    if (found := self._of_folder(folder / name, ssl))
+                ]
+                orders = sorted(self._all_orders(folder / "backups", tz, ssl))
+                backups = self._newest_backups(folder / "backups", ssl)
         except _UnreadableError as error:
             return Unseen(str(error), now)
         except OSError as error:
@@ -66,67 +70,93 @@ class CertificateFolder:
                 f"the certificates in {folder} cannot be read: {error}; is mailcow's directory mounted?",
                 now,
             )
-        backups = self._newest_backups(folder)
         sni = tuple(found for found in others if server is None or found.fingerprint != server.fingerprint)
         return Seen(Certificates(server, sni, tuple(orders), backups), now)
 
-    def _certificate(self, path: Path, folder: str) -> Certificate | None:
+    def _of_folder(self, path: Path, ssl: int) -> Certificate | None:
+        """The certificate in a folder as acme-mailcow makes them: beside it lies the list of its domains."""
+        try:
+            with opened_folder(path, ssl) as folder:
+                os.stat("domains", dir_fd=folder, follow_symlinks=False)
+                return self._certificate(path / "cert.pem", path.name, folder)
+        except FileNotFoundError:
+            return None
+
+    def _certificate(self, path: Path, name: str, folder: int) -> Certificate | None:
         """The leaf in the file, None where there is no file."""
         try:
-            version = _version(path.stat())
+            version = _version(os.stat(path.name, dir_fd=folder, follow_symlinks=False))
             known = self._certificates.get(path)
             if known and known[0] == version:
                 return known[1]
-            with path.open("rb") as file:
+            with os.fdopen(open_plain(path, os.O_RDONLY, dir_fd=folder), "rb") as file:
                 before = _version(os.fstat(file.fileno()))
                 data = file.read(_LARGEST)
                 after = _version(os.fstat(file.fileno()))
         except FileNotFoundError:
             self._certificates.pop(path, None)
             return None
+        except NotPlainError as error:
+            raise _UnreadableError(
+                f"{path} was not read: {error.strerror}; put the certificate itself there"
+            ) from error
         if before != after:
             raise _UnreadableError(f"{path} is being written just now")
-        found = _leaf(path, data, folder)
+        found = _leaf(path, data, name)
         self._certificates[path] = before, found
         return found
 
-    def _newest_backups(self, folder: Path) -> tuple[Certificate, ...]:
+    def _newest_backups(self, backups: Path, ssl: int) -> tuple[Certificate, ...]:
         """The newest certificates that acme-mailcow put away; one that cannot be read is left out."""
         found: list[tuple[str, Path]] = []
-        with contextlib.suppress(OSError):
-            for name in os.scandir(folder / "backups"):
-                if name.is_dir(follow_symlinks=False):
-                    dates = (entry for entry in os.scandir(name.path) if _DATE.search(entry.name))
-                    found += [(entry.name[-19:], Path(entry.path)) for entry in dates]
-        backups: list[Certificate] = []
+        with contextlib.suppress(OSError), opened_folder(backups, ssl) as folder:
+            for name in _subfolders(folder):
+                with opened_folder(backups / name, folder) as dates:
+                    found += [
+                        (date[1], backups / name / entry)
+                        for entry in _subfolders(dates)
+                        if (date := _DATE.search(entry))
+                    ]
+        certificates: list[Certificate] = []
         for _, path in sorted(found, reverse=True)[:MOST_BACKUPS]:
-            with contextlib.suppress(OSError, _UnreadableError):
-                certificate = self._certificate(path / "cert.pem", str(path.relative_to(folder)))
-                backups += [certificate] if certificate else []
-        return tuple(backups)
+            with (
+                contextlib.suppress(OSError, _UnreadableError),
+                opened_folder(backups, ssl) as above,
+                opened_folder(path.parent, above) as parent,
+                opened_folder(path, parent) as folder,
+            ):
+                name = str(path.relative_to(backups.parent))
+                certificate = self._certificate(path / "cert.pem", name, folder)
+                certificates += [certificate] if certificate else []
+        return tuple(certificates)
 
-    def _all_orders(self, backups: Path, tz: str | None) -> Iterator[float]:
+    def _all_orders(self, backups: Path, tz: str | None, ssl: int) -> Iterator[float]:
         try:
-            names = [entry for entry in os.scandir(backups) if entry.is_dir(follow_symlinks=False)]
+            with opened_folder(backups, ssl) as folder:
+                for name in _subfolders(folder):
+                    yield from self._orders_of(backups / name, tz, folder)
         except FileNotFoundError:
             return
-        for entry in names:
-            key, version = (Path(entry.path), tz), _version(entry.stat())
-            known = self._orders.get(key)
-            if known is None or known[0] != version:
-                known = self._orders[key] = version, tuple(_orders(Path(entry.path), tz))
-            yield from known[1]
+
+    def _orders_of(self, path: Path, tz: str | None, backups: int) -> tuple[float, ...]:
+        try:
+            with opened_folder(path, backups) as folder:
+                key, version = (path, tz), _version(os.fstat(folder))
+                known = self._orders.get(key)
+                if known is None or known[0] != version:
+                    known = self._orders[key] = version, tuple(_orders(folder, tz))
+                return known[1]
+        except FileNotFoundError:
+            return ()  # it has just gone
 
 
 def _version(stat: os.stat_result) -> _Version:
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-def _names_with_certificate(folder: Path) -> Iterator[str]:
-    """Folders as acme-mailcow makes them: beside the certificate lies the list of its domains."""
-    for entry in os.scandir(folder):
-        if entry.name not in _NO_CERTIFICATES and entry.is_dir() and Path(entry.path, "domains").exists():
-            yield entry.name
+def _subfolders(folder: int) -> frozenset[str]:
+    with os.scandir(folder) as entries:
+        return frozenset(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
 def _leaf(path: Path, data: bytes, folder: str) -> Certificate:
@@ -171,11 +201,12 @@ def _issuer(name: x509.Name) -> Issuer:
     return Issuer.MAILCOW if "mailcow" in text else Issuer.OTHER
 
 
-def _orders(folder: Path, tz: str | None) -> Iterator[float]:
+def _orders(folder: int, tz: str | None) -> Iterator[float]:
     zone = _zone(tz)
-    for entry in os.scandir(folder):
-        if entry.is_dir(follow_symlinks=False) and (found := _DATE.search(entry.name)):
-            yield _unix(found[1], zone) or entry.stat().st_mtime
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False) and (found := _DATE.search(entry.name)):
+                yield _unix(found[1], zone) or entry.stat(follow_symlinks=False).st_mtime
 
 
 def _unix(text: str, zone: tzinfo | None) -> float | None:

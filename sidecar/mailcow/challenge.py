@@ -1,7 +1,8 @@
 """The HTTP probe of a name, as acme-mailcow and Let's Encrypt make it: a random file below /.well-known/acme-challenge/.
 
 Rules for every editor: the file is ours alone (a prefix that acme-mailcow never uses), lives for one call, and what
-a killed run left is removed. The answer of a stranger is bounded in time, size and redirects, and only compared.
+a killed run left is removed; www-data can write in the folders, so no link is followed. The answer of a stranger is
+bounded in time, size and redirects, and only compared.
 """
 
 import asyncio
@@ -10,9 +11,11 @@ import ipaddress
 import os
 import secrets
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -21,8 +24,10 @@ from yarl import URL
 
 from sidecar.acme_check import looked_at
 from sidecar.observed import Addresses, Answered, Challenge, Seen, Sight, Unseen
+from sidecar.plainfile import opened_folder
 
-FOLDER = Path("data/web/.well-known/acme-challenge")
+WEB = Path("data/web")
+FOLDER = WEB / ".well-known" / "acme-challenge"
 PREFIX = "mta-sts-sidecar-"
 CONNECT_S = 5.0
 TOTAL_S = 10.0
@@ -43,8 +48,23 @@ Resolve = Callable[[str], Awaitable[Sight[Addresses]]]
 @dataclass(frozen=True, slots=True)
 class _Trouble(Exception):  # noqa: N818 - it is one half of an answer, not a failure of ours
     said: str
-    reached: bool
-    """Whether something answered at all."""
+    answered: bool
+    """Whether there was an answer at all."""
+    connected: bool = True
+    """Whether somebody listens there."""
+
+
+@dataclass(slots=True)
+class _Ways:
+    """What one call found of addresses: where nobody listens for so many names, nobody does for thousands more."""
+
+    open: set[str] = field(default_factory=set)
+    closed: dict[str, list[str]] = field(default_factory=dict)
+
+    def known_closed(self, address: str) -> str | None:
+        """Why nobody has to be asked there any more."""
+        said = self.closed.get(address, [])
+        return said[-1] if len(said) >= CONCURRENT and address not in self.open else None
 
 
 class Challenges:
@@ -53,7 +73,7 @@ class Challenges:
     def __init__(
         self, mailcow_dir: Path, clock: Callable[[], float], resolve: Resolve, port: int = 80
     ) -> None:
-        self._folder = mailcow_dir / FOLDER
+        self._mailcow_dir = mailcow_dir
         self._clock = clock
         self._resolve = resolve
         self._port = port
@@ -65,40 +85,53 @@ class Challenges:
 
         Never raises: what could not be probed is Unseen.
         """
-        token = secrets.token_hex(16)
+        token, file = secrets.token_hex(16), f"{PREFIX}{secrets.token_hex(8)}"
+        ended = threading.Event()
+        ways = _Ways()
+        places = asyncio.Semaphore(CONCURRENT)
+
+        async def one(name: str, addresses: Addresses) -> Sight[Challenge]:
+            async with places:
+                return await self._one(name, addresses, nginx, (file, token), ways)
+
         try:
-            with await asyncio.to_thread(_written, self._folder, token) as file:
-                places = asyncio.Semaphore(CONCURRENT)
-
-                async def one(name: str, addresses: Addresses) -> Sight[Challenge]:
-                    async with places:
-                        return await self._one(name, addresses, nginx, file.name, token)
-
-                found = await asyncio.gather(*(one(name, addresses) for name, addresses in names.items()))
+            await asyncio.to_thread(_make, self._mailcow_dir, file, token, ended)
+            found = await asyncio.gather(*(one(name, addresses) for name, addresses in names.items()))
         except OSError as error:
             reason = f"no file can be written in {FOLDER} of the mailcow directory: {error.strerror or error}"
             return dict.fromkeys(names, Unseen(reason, self._clock()))
+        finally:
+            # One small file: a thread for its removal could be cancelled, and it would stay.
+            ended.set()
+            _remove(self._mailcow_dir, file)
         return dict(zip(names, found, strict=True))
 
     async def _one(
-        self, name: str, addresses: Addresses, nginx: tuple[str, int], file: str, token: str
+        self, name: str, addresses: Addresses, nginx: tuple[str, int], file: tuple[str, str], ways: _Ways
     ) -> Sight[Challenge]:
         _, chosen = looked_at(addresses)
         closed: list[str] = []
         for address in sorted(chosen)[:ADDRESSES]:
+            if (known := ways.known_closed(address)) is not None:
+                closed.append(f"{address}: {known}")
+                continue
             try:
-                await self._fetch(name, (address,), self._port, file, token)
+                await self._fetch(name, (address,), self._port, *file)
             except _Trouble as trouble:
-                if trouble.reached:
+                if trouble.connected:
+                    ways.open.add(address)
                     return Seen(Challenge(Answered.NO, f"{address}: {trouble.said}"), self._clock())
+                ways.closed.setdefault(address, []).append(trouble.said)
                 closed.append(f"{address}: {trouble.said}")
+            else:
+                ways.open.add(address)
         if not closed:
             return Seen(Challenge(Answered.YES), self._clock())
         said = "; ".join(closed)
         try:
-            await self._fetch(name, await _places(nginx[0]), nginx[1], file, token)
+            await self._fetch(name, await _places(nginx[0]), nginx[1], *file)
         except _Trouble as trouble:
-            if trouble.reached:
+            if trouble.answered:
                 return Seen(Challenge(Answered.NO, f"nginx-mailcow: {trouble.said}"), self._clock())
             return Unseen(f"{said}; nginx-mailcow: {trouble.said}", self._clock())
         except OSError as error:
@@ -107,36 +140,49 @@ class Challenges:
 
     async def _fetch(self, name: str, addresses: tuple[str, ...], port: int, file: str, token: str) -> None:
         """Returns where the file's content came back; raises _Trouble."""
-        reached = False
+        answered = connected = False
+        own = addresses
+
+        async def note(*_: Any) -> None:
+            nonlocal connected
+            connected = True
+
         url = URL.build(scheme="http", host=name, port=port, path=f"/.well-known/acme-challenge/{file}")
         try:
             async with asyncio.timeout(TOTAL_S):
                 for _ in range(REDIRECTS + 1):
-                    status, body, target = await self._get(url, addresses, name if port != 80 else None)
-                    reached = True
+                    status, body, target = await self._get(url, addresses, name if port != 80 else None, note)
+                    answered = True
                     if target is None:
                         break
-                    url, addresses = await self._redirected(url, target, name, addresses)
+                    url, addresses = await self._redirected(url, target, name, own)
                     port = 80  # from here on the URL says all
                 else:
-                    raise _Trouble(f"more than {REDIRECTS} redirects", reached=True)
+                    raise _Trouble(f"more than {REDIRECTS} redirects", answered=True)
         except TimeoutError as error:
-            raise _Trouble(f"no answer within {TOTAL_S:g} s", reached) from error
+            said = f"no answer within {TOTAL_S:g} s" if connected else f"no connection within {CONNECT_S:g} s"
+            raise _Trouble(said, answered, connected) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _Trouble(_said(error), reached) from error
+            raise _Trouble(_said(error), answered, connected) from error
         if status != 200:
-            raise _Trouble(f"it answers {status} for the file", reached=True)
+            raise _Trouble(f"it answers {status} for the file", answered=True)
         if body.strip() != token.encode():
-            raise _Trouble("it answers with another file", reached=True)
+            raise _Trouble("it answers with another file", answered=True)
 
     async def _get(
-        self, url: URL, addresses: tuple[str, ...], host: str | None
+        self,
+        url: URL,
+        addresses: tuple[str, ...],
+        host: str | None,
+        connected: Callable[..., Awaitable[None]],
     ) -> tuple[int, bytes, str | None]:
         connector = aiohttp.TCPConnector(
             resolver=_Fixed(addresses), ssl=False, force_close=True, use_dns_cache=False
         )
         timeout = aiohttp.ClientTimeout(total=TOTAL_S, sock_connect=CONNECT_S)
         headers = {"Host": host} if host else {}
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_create_end.append(connected)
         async with (
             aiohttp.ClientSession(
                 connector=connector,
@@ -145,6 +191,7 @@ class Challenges:
                 max_line_size=HEADER_LIMIT,
                 max_field_size=HEADER_LIMIT,
                 auto_decompress=False,
+                trace_configs=[trace],
             ) as session,
             session.get(url, allow_redirects=False, headers=headers) as response,
         ):
@@ -157,7 +204,7 @@ class Challenges:
             return response.status, body, target
 
     async def _redirected(
-        self, url: URL, target: str, name: str, addresses: tuple[str, ...]
+        self, url: URL, target: str, name: str, own: tuple[str, ...]
     ) -> tuple[URL, tuple[str, ...]]:
         after = url.join(URL(target))
         if (
@@ -165,15 +212,24 @@ class Challenges:
             or after.host is None
             or after.port not in PORTS | {url.port}
         ):
-            raise _Trouble(f"it redirects to {_shown(target)}", reached=True)
+            raise _Trouble(f"it redirects to {_shown(target)}", answered=True)
         if after.host == name:
-            return after, addresses
+            return after, own
+        places = await self._places_of(after.host, target)
+        inside = [place for place in places if place not in own and not ipaddress.ip_address(place).is_global]
+        if inside:
+            raise _Trouble(
+                f"it redirects to {_shown(target)} at {inside[0]}, which is not public", answered=True
+            )
+        return after, places
+
+    async def _places_of(self, host: str, target: str) -> tuple[str, ...]:
         with contextlib.suppress(ValueError):
-            return after, (str(ipaddress.ip_address(after.host)),)
-        found = await self._resolve(after.host)
+            return (str(ipaddress.ip_address(host)),)
+        found = await self._resolve(host)
         if isinstance(found, Unseen) or not found.value.addresses:
-            raise _Trouble(f"it redirects to {_shown(target)}, which has no address", reached=True)
-        return after, tuple(sorted(looked_at(found.value)[1]))
+            raise _Trouble(f"it redirects to {_shown(target)}, which has no address", answered=True)
+        return tuple(sorted(looked_at(found.value)[1]))
 
 
 class _Fixed(AbstractResolver):
@@ -204,37 +260,42 @@ class _Fixed(AbstractResolver):
 
 def tidy(mailcow_dir: Path) -> None:
     """Removes the files that a killed run left; what cannot be removed stays."""
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(mailcow_dir / FOLDER):
-            if entry.name.startswith(PREFIX) and entry.is_file(follow_symlinks=False):
-                with contextlib.suppress(OSError):
-                    Path(entry.path).unlink()
+    with contextlib.suppress(OSError), _folder(mailcow_dir) as folder:
+        with os.scandir(folder) as entries:
+            left = [e.name for e in entries if e.name.startswith(PREFIX) and e.is_file(follow_symlinks=False)]
+        for name in left:
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=folder)
 
 
 @contextlib.contextmanager
-def _file(path: Path) -> Iterator[Path]:
-    try:
-        yield path
-    finally:
-        # One small file: a thread for its removal could be cancelled, and it would stay.
-        with contextlib.suppress(OSError):
-            path.unlink()
+def _folder(mailcow_dir: Path) -> Iterator[int]:
+    """A descriptor of the folder; raises OSError, also where there is a link on the way below data/web."""
+    with (
+        opened_folder(mailcow_dir / WEB) as web,
+        opened_folder(mailcow_dir / FOLDER.parent, web) as known,
+        opened_folder(mailcow_dir / FOLDER, known) as folder,
+    ):
+        yield folder
 
 
-def _written(folder: Path, token: str) -> contextlib.AbstractContextManager[Path]:
-    """Writes the file for everybody to read, and removes it at the end; raises OSError."""
-    path = folder / f"{PREFIX}{secrets.token_hex(8)}"
+def _make(mailcow_dir: Path, name: str, token: str, ended: threading.Event) -> None:
+    """Writes the file for everybody to read, and removes it where that has `ended` meanwhile; raises OSError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(path, flags, 0o644)
-    try:
-        os.fchmod(descriptor, 0o644)  # nginx is not root, whatever our umask is
-        os.write(descriptor, token.encode())
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(descriptor)
-    return _file(path)
+    with _folder(mailcow_dir) as folder:
+        descriptor = os.open(name, flags, 0o644, dir_fd=folder)
+        try:
+            os.fchmod(descriptor, 0o644)  # nginx is not root, whatever our umask is
+            os.write(descriptor, token.encode())
+        finally:
+            os.close(descriptor)
+    if ended.is_set():
+        _remove(mailcow_dir, name)
+
+
+def _remove(mailcow_dir: Path, name: str) -> None:
+    with contextlib.suppress(OSError), _folder(mailcow_dir) as folder:
+        os.unlink(name, dir_fd=folder)
 
 
 async def _places(host: str) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ state folder alone, as mailcow's update may commit what lies beside it. How the 
 """
 
 import os
-import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,10 +16,13 @@ from sidecar.atomic import remove_leftovers, replace_file
 from sidecar.envfile import ListEdit, edit_list, read
 from sidecar.errors import PermanentError, SidecarError, TemporaryError
 from sidecar.observed import Conf, Seen, Sight, Unseen
+from sidecar.plainfile import NotPlainError, read_plain
 
 NAME = "mailcow.conf"
 BACKUP = "mailcow.conf.last"
 ATTEMPTS = 5
+LARGEST = 1 << 20
+"""Bytes of a mailcow.conf; a larger one is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +132,12 @@ def _inside(mailcow_dir: Path, target: Path) -> bool:
 
 def _content(target: Path) -> bytes:
     try:
-        if not stat.S_ISREG(target.stat().st_mode):
-            raise PermanentError(
-                f"{target} is no file (Docker makes a folder where a file to be mounted is missing): "
-                "remove it, and mount the mailcow directory as a whole"
-            )
-        data = target.read_bytes()
+        data = read_plain(target, LARGEST)
+    except NotPlainError as error:
+        raise PermanentError(
+            f"{target} is no file to be read: {error.strerror}. Docker makes a folder where a file to be mounted is "
+            "missing: remove it, and mount the mailcow directory as a whole"
+        ) from error
     except FileNotFoundError as error:
         raise TemporaryError(f"{target} has just gone away: it is read again later") from error
     except PermissionError as error:

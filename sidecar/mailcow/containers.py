@@ -1,12 +1,12 @@
 """The containers of mailcow's compose project, through the Docker engine: a look, a restart, a log's end.
 
-Rules for every editor: the Engine is asked in a thread, with a time-out of its own, since a thread cannot be
-cancelled. What could not be asked is `Unseen` with what to do about it. Passwords in the containers'
-environment stay out of our values. When a restart is right is decided elsewhere; here it is only refused when
-the container is no longer what the decision was about. Events are read in `engine_events`.
+Rules for every editor: the Engine is asked in a thread with a time-out of its own, since a thread cannot be cancelled,
+and apart from the pool of the passes, which a hung Engine would fill. What could not be asked is `Unseen` with what
+to do about it. Passwords in the containers' environment stay out of our values. When a restart is right is decided
+elsewhere; here it is only refused when the container is no longer what the decision was about. Events are read in
+`engine_events`.
 """
 
-import asyncio
 import re
 import socket
 import threading
@@ -26,6 +26,7 @@ from sidecar.errors import SidecarError, TemporaryError
 from sidecar.mailcow.engine_trouble import explanation, trouble
 from sidecar.mailcow.own_container import own_ids
 from sidecar.observed import Container, Project, Seen, Sight, Unseen
+from sidecar.threads import in_thread
 
 T = TypeVar("T")
 
@@ -136,10 +137,10 @@ class Engine:
 
     async def close(self) -> None:
         """Closes the connections; asking again opens new ones."""
-        await asyncio.to_thread(self._forget_client)
+        await in_thread(self._forget_client)
 
     async def _ask(self, what: str, question: Callable[[docker.APIClient], T]) -> T:
-        return await asyncio.to_thread(self._ask_blocking, what, question)
+        return await in_thread(lambda: self._ask_blocking(what, question))
 
     def _ask_blocking(self, what: str, question: Callable[[docker.APIClient], T]) -> T:
         try:

@@ -192,7 +192,8 @@ class Session:
         """
         intervals = self._settings.intervals
         whole = self.whole_list_always or list_due(self._age_with(doubted), now, intervals)
-        before, notices = self._mailcow, ()
+        before = self._mailcow
+        notices: tuple[Notice, ...] = ()
         try:
             if not whole:
                 whole = await self._changed(api, now)

@@ -1,7 +1,7 @@
 """Notifications at work: what a pass saw goes into the outbox, and from there to the receivers, until it is there.
 
-Rules for every editor: notifying never disturbs a pass, and a receiver never another one. A failure is logged
-when it begins, when its reason changes and when it ends, and not at each try.
+Rules for every editor: notifying never disturbs a pass, whose threads it leaves alone, and a receiver never another
+one. A failure is logged when it begins, when its reason changes and when it ends, and not at each try.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from sidecar.notify.send import Deliver, Receiver, deliver, receivers_of
 from sidecar.observed import Seen
 from sidecar.reconcile import Report
 from sidecar.settings import Settings
+from sidecar.threads import in_thread
 
 LOOK_S = 60.0
 """The longest wait of the loop: the clock may be set meanwhile, and old events are dropped."""
@@ -43,7 +44,7 @@ class Notifier:
 
     async def close(self) -> None:
         """Ends the use of the outbox; what waits in it is sent after the next start."""
-        await asyncio.to_thread(self._outbox.close)
+        await in_thread(self._outbox.close)
 
     async def saw(self, report: Report) -> None:
         """A pass worked: puts what is new into the outbox. Trouble with that is logged, and seen to by the next pass."""
@@ -52,7 +53,7 @@ class Notifier:
         if isinstance(report.observed.conf, Seen):
             self._mailcow = report.observed.conf.value.hostname
         try:
-            events = await asyncio.to_thread(self._note, report)
+            events = await in_thread(lambda: self._note(report))
         except SidecarError as error:
             self._say_trouble("outbox", str(error))
             return
@@ -94,8 +95,8 @@ class Notifier:
         """Sends what is due now to each receiver; returns when the next is (Unix seconds), None where nothing waits."""
         if not self._receivers:
             return None
-        dropped = await asyncio.to_thread(
-            self._outbox.tidy, [receiver.id for receiver in self._receivers], self._clock.now()
+        dropped = await in_thread(
+            lambda: self._outbox.tidy([receiver.id for receiver in self._receivers], self._clock.now())
         )
         if dropped:
             log.warning("notifications dropped that could not be delivered in time", events=dropped)
@@ -106,7 +107,7 @@ class Notifier:
         return min((due for due in found if isinstance(due, float)), default=None)
 
     async def _serve(self, receiver: Receiver) -> float | None:
-        waiting, tries = await asyncio.to_thread(self._outbox.waiting, receiver.id)
+        waiting, tries = await in_thread(lambda: self._outbox.waiting(receiver.id))
         due = due_at(list(waiting.values()), self._settings.notify.gather, tries)
         now = self._clock.now()
         if due is None or due > now:
@@ -116,11 +117,11 @@ class Notifier:
                 await self._send(receiver, digest_of(events, self._mailcow, now))
             except SidecarError as error:
                 self._say_trouble(receiver.label, str(error))
-                tries = tries.failed(self._clock.now())
-                await asyncio.to_thread(self._outbox.failed, receiver.id, tries)
-                return tries.not_before
+                failed = tries.failed(self._clock.now())
+                await in_thread(lambda: self._outbox.failed(receiver.id, failed))
+                return failed.not_before
             self._over(receiver.label)
-        await asyncio.to_thread(self._outbox.delivered, receiver.id, list(waiting))
+        await in_thread(lambda: self._outbox.delivered(receiver.id, list(waiting)))
         return None
 
     # --- said once ----------------------------------------------------------------------------------

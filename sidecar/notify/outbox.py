@@ -18,6 +18,7 @@ from typing import Any
 from sidecar.errors import TemporaryError
 from sidecar.notify.digest import Tries, expired
 from sidecar.notify.events import Event, Known, Told, Trouble
+from sidecar.plainfile import open_plain
 from sidecar.rollout import Stage
 from sidecar.settings import Tell
 from sidecar.telling import Ends
@@ -127,7 +128,7 @@ class Outbox:
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Before SQLite makes it, readable for all.
-        os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))
+        os.close(open_plain(self._path, os.O_CREAT | os.O_WRONLY))
         connection = sqlite3.connect(
             self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
         )

@@ -1,32 +1,40 @@
 """Delivers one message to one receiver: JSON to a webhook, or by Apprise to one of its URLs.
 
 Rules for every editor: each delivery ends within its deadline, and raises nothing but `TemporaryError` (a receiver
-that says no for good today is mended by a person tomorrow). No text holds anything of a URL but a host's name.
+that says no for good today is mended by a person tomorrow). No text holds anything of a URL but a host's name. No
+receiver waits for another one, and no pass for any: what blocks does so in a thread of its own, one for each receiver
+at most.
 """
 
 import asyncio
 import logging
-import threading
+import socket
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from pydantic import SecretStr
 
 from sidecar.errors import TemporaryError
 from sidecar.notify.digest import Digest, as_json
 from sidecar.notify.secret import hidden
 from sidecar.settings import Notify
+from sidecar.threads import in_thread
+
+T = TypeVar("T")
 
 WEBHOOK_S = 15.0
 APPRISE_S = 60.0
 """Apprise has its own deadlines for each connection, and some services take several."""
 LONGEST_SAID = 300
 
-_one_at_a_time = threading.Lock()
-"""Apprise has one logger and threads of its own: else one URL's tokens would stand in what is said of another."""
+_under_way: set[str] = set()
+"""What threads are at work for that nobody may be waiting for any more: URLs of Apprise, names of webhooks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,11 @@ async def post(url: str, digest: Digest, deadline: float = WEBHOOK_S) -> None:
     try:
         async with (
             asyncio.timeout(deadline),
-            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False) as session,
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(resolver=_Resolver()),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+            ) as session,
             session.post(
                 url,
                 json=as_json(digest),
@@ -106,18 +118,67 @@ def _why(error: Exception, url: str) -> str:
 
 
 async def apprise(label: str, url: str, digest: Digest, deadline: float = APPRISE_S) -> None:
-    """Hands the message to Apprise, which blocks in a thread; at the deadline the thread is left to itself."""
+    """Hands the message to Apprise, which blocks in a thread; at the deadline the thread is left to itself.
+
+    While it still is at work, nothing more is tried with this URL.
+    """
     asked = f"notifying by {label}"
     try:
-        said = await asyncio.wait_for(asyncio.to_thread(_blocking, url, digest), deadline)
+        said = await asyncio.wait_for(in_thread(_alone(url, lambda: _blocking(url, digest))), deadline)
     except TimeoutError as error:
         raise TemporaryError(f"{asked} was not over within {deadline:g} s; it is tried again") from error
+    except _UnderWayError as error:
+        raise TemporaryError(f"{asked} was not over when it was tried last; it is tried again") from error
     except Exception as error:  # noqa: BLE001 - plugins of a hundred services raise what they please
         text = hidden(f"{type(error).__name__}: {error}"[:LONGEST_SAID], url)
         raise TemporaryError(f"{asked} failed: {text}; it is tried again") from None
     if said is not None:
         why = hidden(said, url)[:LONGEST_SAID] or "Apprise gives no reason"
         raise TemporaryError(f"{asked} failed: {why}; if it stays so, look at this URL in config.yml")
+
+
+class _UnderWayError(OSError):
+    """An earlier try has not come back yet."""
+
+
+def _alone(what: str, call: Callable[[], T]) -> Callable[[], T]:
+    """The call, refused while an earlier one for the same hangs: else each new try would leave one more thread."""
+    if what in _under_way:
+        raise _UnderWayError("an earlier try hangs")
+    _under_way.add(what)
+
+    def run() -> T:
+        try:
+            return call()
+        finally:
+            _under_way.discard(what)
+
+    return run
+
+
+class _Resolver(AbstractResolver):
+    """Asks the system, as aiohttp does, but apart from the threads of the passes."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        def ask() -> Sequence[tuple[int, int, int, str, tuple[Any, ...]]]:
+            return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=int(address[1]),
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, _, protocol, _, address in await in_thread(_alone(host, ask))
+        ]
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
 def _blocking(url: str, digest: Digest) -> str | None:
@@ -133,7 +194,9 @@ def _blocking(url: str, digest: Digest) -> str | None:
     asset = AppriseAsset(
         app_id="MTA-STS", app_desc="MTA-STS sidecar for mailcow", app_url="", async_mode=False
     )
-    with _one_at_a_time, _Overheard() as heard:
+    # With a deadline of its own, Apprise sends from a few threads that all receivers share: those that hang fill them.
+    asset._service_timeout = 0.0  # noqa: SLF001 - its argument is younger than the oldest Apprise that will do
+    with _Overheard() as heard:
         service = Apprise(asset=asset)
         if not service.add(url):
             return "Apprise does not know such a URL, or something is missing in it"
@@ -144,8 +207,11 @@ def _blocking(url: str, digest: Digest) -> str | None:
     return "; ".join(dict.fromkeys(heard.lines))
 
 
+_overhearing: ContextVar["_Overheard | None"] = ContextVar("overhearing", default=None)
+
+
 class _Overheard(logging.Handler):
-    """Keeps to itself what Apprise logs meanwhile: it quotes tokens."""
+    """Keeps to itself what Apprise logs for this delivery: it quotes tokens, which belong into no other text."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -153,11 +219,14 @@ class _Overheard(logging.Handler):
         self._logger = logging.getLogger("apprise")
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
+        # Apprise hands the context on to threads of its own; what another one says is nobody's.
+        if _overhearing.get() is self:
+            self.lines.append(record.getMessage())
 
     def __enter__(self) -> Self:
         self._logger.propagate = False  # and stays so: a thread that was left to itself may log later
         self._logger.addHandler(self)
+        _overhearing.set(self)  # the thread is of this delivery alone, so it is never set back
         return self
 
     def __exit__(self, *_: object) -> None:

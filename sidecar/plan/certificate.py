@@ -21,6 +21,8 @@ from sidecar.observed import (
     Issuer,
     Mailcow,
     Observed,
+    Project,
+    RefusedFor,
     Seen,
     Served,
     Sight,
@@ -46,8 +48,9 @@ class Scene:
 
     @property
     def presented(self) -> tuple[Certificate, ...]:
-        """The certificates that nginx presents."""
-        return presented(self.certificates, self.conf)
+        """The certificates that nginx presents; a change of ENABLE_SSL_SNI counts once acme-mailcow has it."""
+        sni = self.acme_conf.yes("ENABLE_SSL_SNI")
+        return presented(self.certificates, self.acme_conf if sni else self.conf)
 
     @property
     def acme_conf(self) -> Conf:
@@ -121,17 +124,37 @@ def _accounts(certificates: Certificates, dns: Dns) -> frozenset[str]:
 def with_policy(observed: Observed) -> frozenset[str]:
     """Domains whose native policy is active: as seen, else as it was last seen.
 
-    Of domains that are left alone the policy is not looked at: where a certificate has the name, there is one.
+    Where it was not seen, and of domains that are left alone it never is, a name in a certificate tells that there
+    is one; so does a name that was there before our last restart, unless acme-mailcow says otherwise.
     """
     active = {name for name, sight in observed.served.items() if _active(observed, name, sight)}
     match observed.domains, observed.certificates:
         case Seen(listed), Seen(Certificates(server=server, sni=sni)):
-            held = frozenset().union(*(c.names for c in (server, *sni) if c is not None))
-            others = (d.name for d in listed.domains if d.name not in observed.served)
-            active |= {name for name in others if policy_host(name) in held}
+            held = _lately_held(observed).union(*(c.names for c in (server, *sni) if c is not None))
+            told = [(domain.name, domain.name) for domain in listed.domains]
+            told += [(alias.name, alias.target) for alias in listed.aliases if alias.active]
+            active |= {
+                domain
+                for name, domain in told
+                if policy_host(name) in held and not isinstance(observed.served.get(domain), Seen)
+            }
         case _:
             pass
     return frozenset(active)
+
+
+def _lately_held(observed: Observed) -> frozenset[str]:
+    """Names that a restart of ours may have cost, without those whose policy acme-mailcow found switched off."""
+    memory = observed.memory
+    names = {lost.name for lost in memory.lost}
+    if memory.restarts and not memory.restarts[-1].judged:
+        names.update(memory.restarts[-1].before)
+    match observed.project:
+        case Seen(Project(acme_run=Seen(run))):
+            said = {name: run.refusal(name) for name in names}
+            return frozenset(n for n, why in said.items() if why is None or why.why is not RefusedFor.POLICY)
+        case _:
+            return frozenset(names)
 
 
 def _active(observed: Observed, name: str, sight: Sight[Served]) -> bool:

@@ -67,7 +67,8 @@ def count(names: Iterable[str], scene: Scene, observed: Observed, *, hoped_for: 
             certain += 1
         elif trouble.unknown and not _given_up(observed, name):
             unknown.append(name)
-    return Count(certain, tuple(sorted(unknown)))
+    # Those asked for longest ago come first: names that never answer keep no other waiting.
+    return Count(certain, tuple(sorted(unknown, key=lambda name: (dns.addresses_of(name).at, name))))
 
 
 def _given_up(observed: Observed, name: str) -> bool:

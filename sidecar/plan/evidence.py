@@ -18,6 +18,8 @@ from sidecar.acme_check import (
 from sidecar.observed import Kind, Observed, Question, Seen
 from sidecar.plan.certificate import Scene
 
+SUSPECTS = 50
+"""Names that failed before and are asked about again in one round."""
 ACME_LOG = Question(Kind.ACME_LOG, "acme-mailcow")
 
 
@@ -39,6 +41,8 @@ class Evidence:
 def gathered(scene: Scene, observed: Observed, new: Sequence[str], old: Sequence[str]) -> Evidence:
     """The evidence for a run for the names `new`, in which `old` and the hostname must not be lost."""
     kept = (scene.conf.hostname, *(name for name in old if name != scene.conf.hostname))
+    if (failing := _still_failing(scene, observed, kept, new)) is not None:
+        return failing
     if questions := _not_asked(scene, observed, (*kept, *new)):
         return Evidence(questions, {}, {})
     troubled_old = _troubles(scene, observed, kept, _by_dns)
@@ -56,6 +60,61 @@ def gathered(scene: Scene, observed: Observed, new: Sequence[str], old: Sequence
         _troubles(scene, observed, kept, _by_http),
         troubled_new | _troubles(scene, observed, [n for n in new if n in passing], _by_http),
     )
+
+
+def _still_failing(
+    scene: Scene, observed: Observed, kept: Sequence[str], new: Sequence[str]
+) -> Evidence | None:
+    """Names that failed by earlier answers are asked about first, and while that alone holds the restart, alone.
+
+    There may be thousands of others, and passes every half a minute. Earlier answers hold a restart, and permit none.
+    """
+    failed = {name: trouble for name in new if (trouble := _failed(name, scene, observed)) is not None}
+    if suspects := [name for name in kept if _failed(name, scene, observed)][:SUSPECTS]:
+        found = _again(scene, observed, suspects)
+        if isinstance(found, frozenset):
+            return Evidence(found, {}, {})
+        if found:
+            return Evidence(frozenset(), found, failed)
+    if len(failed) == len(new):
+        found = _again(scene, observed, new)
+        if isinstance(found, frozenset):
+            return Evidence(found, {}, {})
+        if len(found) == len(new):
+            return Evidence(frozenset(), {}, found)
+    return None
+
+
+def _again(
+    scene: Scene, observed: Observed, suspects: Sequence[str]
+) -> frozenset[Question] | dict[str, NotReady]:
+    """What to ask about names that failed, or the trouble of those that still do."""
+    if questions := _not_asked(scene, observed, suspects):
+        return questions
+    troubled = _troubles(scene, observed, suspects, _by_dns)
+    probed = [name for name in suspects if name not in troubled and observed.challenge_of(name).at > 0]
+    probes = frozenset(
+        Question(Kind.CHALLENGE, name) for name in probed if observed.challenge_of(name).at < observed.now
+    )
+    return probes or troubled | _troubles(scene, observed, probed, _by_http)
+
+
+def _failed(name: str, scene: Scene, observed: Observed) -> NotReady | None:
+    """The trouble of a name by answers of whatever age; none where it was not asked about yet."""
+    ways, dns = scene.ways, observed.dns
+    asked = [dns.caa_of(name).at, dns.caa_at_of(name.partition(".")[2]).at]
+    if not ways.dns_challenge:
+        asked.append(dns.addresses_of(name).at)
+    if min(asked) <= 0:
+        return None
+    trouble = (
+        address_trouble(name, ways, dns, strict=True)
+        or caa_trouble(name, ways, dns)
+        or log_trouble(name, ways, dns)
+    )
+    if trouble is None and (challenge := observed.challenge_of(name)).at > 0:
+        trouble = http_trouble(name, ways, dns, challenge, 0.0)
+    return trouble
 
 
 def _not_asked(scene: Scene, observed: Observed, names: Sequence[str]) -> frozenset[Question]:

@@ -25,8 +25,11 @@ def served_by_file(observed: Observed) -> Policy | None:
 
 def plan_file(observed: Observed, settings: Settings, wanted: Wanted | None) -> Plan:
     """At most one write, of the whole file."""
-    if wanted is None or not isinstance(observed.file, Seen):
-        return Plan(notices=wanted.notices if wanted else ())
+    if wanted is None:
+        return Plan()
+    if not isinstance(observed.file, Seen):
+        notice = Notice(Level.ERROR, "unseen.file", "mta-sts.txt", observed.file.reason)
+        return Plan(notices=(*wanted.notices, notice))
     if wanted.policy is None:
         return _removal(observed, wanted.reason, observed.file.value)
     return Plan(notices=wanted.notices) + _step(

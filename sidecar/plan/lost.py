@@ -39,16 +39,16 @@ def tell_lost(observed: Observed, scene: Scene) -> tuple[Notice, ...]:
     if not lost:
         return ()
     names = [item.name for item in lost]
-    backup = backup_with(scene, names)
+    backup = backup_with(scene, names, observed.now)
     where = (
         f"the certificate with them is still in {SSL}/{backup.folder} (it ends {day(backup.not_after)})"
         if backup
-        else f"no certificate below {SSL}/backups has all of them"
+        else f"no valid certificate below {SSL}/backups has all of them"
     )
     restore = (
         f"; to have the old certificate back at once, in the mailcow directory: cp {SSL}/{backup.folder}/cert.pem "
         f"{SSL}/{backup.folder}/key.pem {SSL}/ && {RELOAD}"
-        if backup
+        if backup and _has_hostname(scene, backup)
         else ""
     )
     return (
@@ -64,11 +64,17 @@ def tell_lost(observed: Observed, scene: Scene) -> tuple[Notice, ...]:
     )
 
 
-def backup_with(scene: Scene, names: Sequence[str]) -> Certificate | None:
-    """The newest backup that has all of these names and is still valid for the longest."""
+def backup_with(scene: Scene, names: Sequence[str], now: float) -> Certificate | None:
+    """The backup that has all of these names and is valid for the longest; sooner one with MAILCOW_HOSTNAME."""
     wanted = frozenset(names)
-    found = [c for c in scene.certificates.backups if wanted <= c.names]
-    return max(found, key=lambda c: c.not_after, default=None)
+    found = [c for c in scene.certificates.backups if wanted <= c.names and c.not_after > now]
+    return max(found, key=lambda c: (_has_hostname(scene, c), c.not_after), default=None)
+
+
+def _has_hostname(scene: Scene, backup: Certificate) -> bool:
+    """Whether it can be the server's certificate: with ENABLE_SSL_SNI=y there are backups of others too."""
+    hostname = scene.conf.hostname
+    return hostname in backup.names or covered_by_wildcard(hostname, backup.names) is not None
 
 
 def hopeless(observed: Observed, name: str) -> InVain | None:

@@ -114,6 +114,7 @@ def gone_domains(observed: Observed, listed: DomainList) -> tuple[Notice, ...]:
                     f"{to_unicode(key)} was deleted in mailcow and its policy with it; "
                     f"senders may apply the policy in enforce that they hold until {day(observed.now + left)}",
                     "until then keep every MX of the domain on a host that its last policy names",
+                    passing=True,
                 )
             )
     return tuple(notices)

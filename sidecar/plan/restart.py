@@ -12,6 +12,7 @@ from sidecar.acme_check import Check, NotReady, address_trouble
 from sidecar.domainname import to_unicode
 from sidecar.notice import Level, Notice
 from sidecar.observed import (
+    NOT_ASKED,
     Certificate,
     Certificates,
     Conf,
@@ -44,6 +45,12 @@ from sidecar.plan.words import day, some
 from sidecar.settings import Settings
 
 RECREATE_COMMAND = "in the mailcow directory: docker compose up -d acme-mailcow"
+SPOILT = (
+    "ADDITIONAL_SAN in mailcow.conf has white space where a comma belongs: with it acme-mailcow would ask for other "
+    "names than are meant, so it gets the value once that is put right"
+)
+LONG_S = 21_600
+"""A name that has waited for this long waits for a person, even where nothing is known but that a lookup fails."""
 GATHERING_LIMIT = 10
 """Names are gathered for at most this many quiet periods."""
 
@@ -103,6 +110,8 @@ def plan_restart(observed: Observed, settings: Settings) -> Plan:
     if not pending:
         return plan + Plan(notices=_old_environment(found, missing))
     case = _Case(observed, settings, found, pending, recreate, tuple(lost))
+    if recreate and _spoilt_value(found.conf_san, found.mended_san):
+        return plan + Plan(held=(case.held(SPOILT),))
     told = _by_hand(case.names) if recreate and not settings.manage.acme else ()
     return plan + Plan(notices=told + _no_log(case)) + _for_names(case)
 
@@ -123,9 +132,13 @@ def _spoilt(found: Scene, observed: Observed, known: Iterable[str]) -> tuple[lis
         trouble = None if name in full else address_trouble(name, found.ways, observed.dns)
         if trouble is None:
             names.append(name)
-        elif trouble.unknown:
+        elif trouble.unknown and observed.dns.addresses_of(name) is NOT_ASKED:
             unknown.append(name)
     return names, frozenset(Question(Kind.ADDRESSES, name) for name in unknown[:ASKED_AT_ONCE])
+
+
+def _spoilt_value(san: str, mended: str) -> bool:
+    return [set(names) for names in split_san(san)] != [set(names) for names in split_san(mended)]
 
 
 def _well_formed(san: str) -> bool:
@@ -134,7 +147,10 @@ def _well_formed(san: str) -> bool:
 
 def _for_names(case: _Case) -> Plan:
     ready, held, notices = _split(case)
-    plan = Plan(held=held, notices=notices)
+    # Names of the administrator's, and lost ones, are not asked about as a matter of routine.
+    never = [name for name in case.names if case.observed.dns.addresses_of(name) is NOT_ASKED]
+    unknown = frozenset(Question(Kind.ADDRESSES, name) for name in never[:ASKED_AT_ONCE])
+    plan = Plan(held=held, notices=notices, questions=unknown)
     if not ready:
         return plan
     plan += Plan(notices=ignored(case.observed, case.settings.restart.settle))
@@ -163,7 +179,7 @@ def _split(case: _Case) -> tuple[tuple[str, ...], tuple[Held, ...], tuple[Notice
             ready.append(name)
             continue
         held.append(case.held(trouble.text, names=(name,)))
-        if not trouble.unknown:
+        if not trouble.unknown or _waits_long(case):
             notices.append(_needs_record(name, trouble))
     return tuple(ready), tuple(held), tuple(notices)
 
@@ -188,7 +204,9 @@ def _judged(case: _Case) -> Plan:
     plan = Plan(
         held=tuple(case.held(trouble.text, names=(name,)) for name, trouble in evidence.new.items()),
         notices=tuple(
-            _needs_record(name, trouble) for name, trouble in evidence.new.items() if _for_a_person(trouble)
+            _needs_record(name, trouble)
+            for name, trouble in evidence.new.items()
+            if _for_a_person(case, trouble)
         ),
     )
     still = tuple(name for name in case.names if name not in evidence.new)
@@ -221,15 +239,22 @@ def _would_drop(case: _Case, old: dict[str, NotReady]) -> Plan:
     held = f"{reason}; {trouble.remedy}" if trouble.remedy else reason
     notices = (
         (Notice(Level.WARNING, "name.would_drop", name, reason, trouble.remedy),)
-        if _for_a_person(trouble)
+        if _for_a_person(case, trouble)
         else ()
     )
     return Plan(held=(case.held(held),), notices=notices)
 
 
-def _for_a_person(trouble: NotReady) -> bool:
-    """A lookup that failed is made again; all else stays until a person does something."""
-    return not trouble.unknown or trouble.remedy is not None or trouble.check is Check.HTTP
+def _for_a_person(case: _Case, trouble: NotReady) -> bool:
+    """A lookup that failed is made again for some hours; all else stays until a person does something."""
+    if not trouble.unknown or trouble.remedy is not None or trouble.check is Check.HTTP:
+        return True
+    return _waits_long(case)
+
+
+def _waits_long(case: _Case) -> bool:
+    memory = case.observed.memory
+    return any(memory.true_for(Fact(FactKind.MISSING, name)) > LONG_S for name in case.names)
 
 
 def _no_log(case: _Case) -> tuple[Notice, ...]:

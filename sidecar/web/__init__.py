@@ -16,6 +16,7 @@ from sidecar.errors import PermanentError
 from sidecar.release import release
 from sidecar.web import act, api, events, guard, pages
 from sidecar.web.auth import Token
+from sidecar.web.door import DOOR, Door, Site, at_the_door
 from sidecar.web.kit import KIT, Kit
 from sidecar.web.render import assets, templates
 from sidecar.web.settings import WebSettings
@@ -68,7 +69,7 @@ async def start_web(
     runner = web.AppRunner(app, access_log=None, logger=quiet, handle_signals=False, shutdown_timeout=END_S)
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.address, settings.port).start()
+        await Site(runner, app[DOOR], settings.address, settings.port).start()
     except OSError as error:
         await runner.cleanup()
         raise PermanentError(
@@ -83,8 +84,10 @@ def make_app(
 ) -> tuple[web.Application, asyncio.Event]:
     """The application, and what ends its streams."""
     app = web.Application(
-        middlewares=[guard.errors(pages.failure), guard.hosts, guard.visitors], client_max_size=MOST_BODY
+        middlewares=[guard.errors(pages.failure), at_the_door, guard.hosts, guard.visitors],
+        client_max_size=MOST_BODY,
     )
+    app[DOOR] = Door()
     token = settings.token.get_secret_value() if settings.token else None
     app[KIT] = Kit(
         source=source,

@@ -1,4 +1,4 @@
-"""Who may see and do what: the token, sessions, limited attempts, the Host and Origin of a request; no HTTP here.
+"""Who may see and do what: the token, sessions, counted attempts, the Host and Origin of a request; no HTTP here.
 
 Rules for every editor. Secrets are compared in constant time, and kept as digests. What is unclear is refused.
 Everything that strangers can make grow has a bound.
@@ -11,7 +11,10 @@ import re
 import secrets
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
+from typing import TypeAlias
 from urllib.parse import urlsplit
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 IDLE_S = 12 * 3_600.0
 LONGEST_S = 7 * 86_400.0
@@ -108,7 +111,11 @@ class _Failures:
 
 @dataclass
 class Attempts:
-    """Wrong tokens, by address and of all; times in seconds of any steady clock."""
+    """Wrong tokens, by address and of all; times in seconds of any steady clock.
+
+    They limit what is said and logged of wrong tokens, and never the right one: many share an address (a proxy's,
+    Docker's), and everybody shares the limit of all.
+    """
 
     _of: OrderedDict[str, _Failures] = field(default_factory=OrderedDict)
     _all: deque[float] = field(default_factory=deque)
@@ -157,21 +164,29 @@ def network(address: str) -> str:
     return str(found)
 
 
-def client_of(peer: str, forwarded_for: str | None) -> str:
-    """The address that counts: of a proxy in a private network, the one that it says it speaks for.
+def client_of(peer: str, forwarded_for: str | None, proxies: tuple[Network, ...]) -> str:
+    """The address that counts: the peer's, or of one of `proxies` the one that it says it speaks for.
 
-    A client in such a network may say what it likes; the limit of all attempts together does not depend on it.
+    Each proxy adds the address that it saw at the end; of several in a row, the last that is none of them counts.
     """
-    if forwarded_for is None:
-        return peer
+    client = peer
+    said = [] if forwarded_for is None else forwarded_for.split(",")
+    while said and _is_of(client, proxies):
+        before = said.pop().strip()
+        if network(before) == "unknown":
+            break
+        client = before
+    return client
+
+
+def _is_of(address: str, networks: tuple[Network, ...]) -> bool:
     try:
-        near = ipaddress.ip_address(peer.partition("%")[0])
+        found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return peer
-    last = forwarded_for.rpartition(",")[2].strip()
-    if not (near.is_private or near.is_loopback):
-        return peer
-    return peer if network(last) == "unknown" else last
+        return False
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    return any(found in one for one in networks)
 
 
 # --- Host and Origin -------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ async def visitors(request: web.Request, handler: Handler) -> web.StreamResponse
     kit = request.app[KIT]
     visitor = _visitor(request, kit)
     request[VISITOR] = visitor
-    if kit.token is None or visitor.known or request.path in OPEN or request.path.startswith("/static/"):
+    if kit.token is None or visitor.known or _open(request):
         return await handler(request)
     wants_page = request.method in {hdrs.METH_GET, hdrs.METH_HEAD} and not is_api(request)
     if wants_page and "text/html" in request.headers.get(hdrs.ACCEPT, ""):
@@ -105,26 +105,38 @@ async def visitors(request: web.Request, handler: Handler) -> web.StreamResponse
 def _visitor(request: web.Request, kit: Kit) -> Visitor:
     if kit.token is None:
         return Visitor()
+    secret = request.cookies.get(COOKIE)
+    session = kit.sessions.get(secret, time.monotonic()) if secret else None
+    if _open(request):
+        # Whoever watches the process with an old token is told how it is, and not to try again later.
+        return Visitor(session)
     scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     if scheme.lower() == "bearer":
         return Visitor(program=try_token(request, kit, given.strip()))
-    secret = request.cookies.get(COOKIE)
-    return Visitor(kit.sessions.get(secret, time.monotonic())) if secret else Visitor()
+    return Visitor(session)
+
+
+def _open(request: web.Request) -> bool:
+    return request.path in OPEN or request.path.startswith("/static/")
 
 
 def try_token(request: web.Request, kit: Kit, given: str) -> bool:
-    """Whether this is the token; raises HTTPTooManyRequests, without a look at it, after too many wrong ones."""
+    """Whether this is the token; raises HTTPTooManyRequests for a wrong one after too many.
+
+    The right one is always let in, whoever else guesses: that comes before every limit.
+    """
     now = time.monotonic()
-    address = client_of(request.remote or "", request.headers.get("X-Forwarded-For"))
+    forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
+    address = client_of(request.remote or "", forwarded or None, kit.settings.proxies)
+    if kit.token is not None and kit.token.matches(given):
+        kit.attempts.succeeded(address)
+        return True
     wait = kit.attempts.wait(address, now)
     if wait > 0:
         raise web.HTTPTooManyRequests(
             reason=f"Too many wrong tokens: try again in {wait:.0f} s",
             headers={hdrs.RETRY_AFTER: str(int(wait) + 1)},
         )
-    if kit.token is not None and kit.token.matches(given):
-        kit.attempts.succeeded(address)
-        return True
     kit.attempts.failed(address, now)
     log.warning("a wrong token was given to the page", address=address)
     return False

@@ -1,6 +1,7 @@
-"""`/healthz` (the loop is alive) and `/readyz` (it has made a pass and can read mailcow), for whoever watches the process.
+"""`/healthz` (the loop moves, and can store) and `/readyz` (it has made a pass and can read mailcow), for who watches it.
 
 Rules for every editor: `/healthz` and `sidecar healthy` say the same, so both go by the file that the loop writes.
+Progress counts as life: a pass over many domains of a slow mailcow may take long, as long as something in it moves.
 Anybody may ask: no answer tells more than a word of why; the log and the page tell the rest.
 """
 
@@ -13,7 +14,7 @@ from typing import TypeAlias
 from aiohttp import hdrs, web
 
 from sidecar.clock import Clock
-from sidecar.heartbeat import STALE_AFTER_S, trouble
+from sidecar.heartbeat import STALE_AFTER_S, UNWRITABLE, trouble
 from sidecar.reconcile import Report
 from sidecar.telling import UNREAD
 
@@ -22,17 +23,28 @@ Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass
 class Pulse:
-    """What the loop says of itself: it calls `begins` before each pass, `ends` after it and after its sign of life."""
+    """What the loop says of itself: `begins` before each pass, `ends` after it and after its sign of life.
+
+    `moved` for each answer that was read and each action that was tried in between.
+    """
 
     pass_since: float | None = None
     """Unix seconds; None between passes."""
+    moved_at: float = 0.0
+    """When something moved last: a pass began, was answered or did something."""
+    moves: int = 0
     passes: int = 0
     report: Report | None = None
     """Of the last pass; None where that did not work."""
 
     def begins(self, now: float) -> None:
         """A pass begins at `now` (Unix seconds)."""
-        self.pass_since = now
+        self.pass_since = self.moved_at = now
+
+    def moved(self, now: float) -> None:
+        """Something in the pass under way was answered, or done."""
+        self.moves += 1
+        self.moved_at = now
 
     def ends(self, report: Report | None) -> None:
         """It is over; without a report where it did not work."""
@@ -46,8 +58,8 @@ def unhealthy(pulse: Pulse, stale: str | None, now: float) -> str | None:
 
     Before the end of the first pass there is none, or that of an earlier process.
     """
-    if pulse.pass_since is not None and now - pulse.pass_since > STALE_AFTER_S:
-        return f"the pass under way began {now - pulse.pass_since:.0f} s ago: it hangs"
+    if pulse.pass_since is not None and now - pulse.moved_at > STALE_AFTER_S:
+        return f"in the pass under way nothing has moved for {now - pulse.moved_at:.0f} s: it hangs"
     return stale if pulse.passes else None
 
 
@@ -66,15 +78,16 @@ def readable(report: Report) -> bool:
 
 
 def healthz(pulse: Pulse, state_dir: Path, clock: Clock) -> Handler:
-    """Answers `GET /healthz`: 200 while the loop is alive, else 503."""
+    """Answers `GET /healthz`: 200 while the loop is alive and can write its state, else 503."""
 
     async def handle(_request: web.Request) -> web.Response:
         now = clock.now()
         stale = await asyncio.to_thread(trouble, state_dir, now)
         # The text of `trouble` names a path and is for the one who runs `sidecar healthy`.
-        return _answer(
-            unhealthy(pulse, None if stale is None else "no fresh sign of life: the loop hangs", now), "alive"
-        )
+        if stale is not None:
+            unwritable = stale.startswith(UNWRITABLE)
+            stale = UNWRITABLE if unwritable else "no fresh sign of life: the loop hangs"
+        return _answer(unhealthy(pulse, stale, now), "alive")
 
     return handle
 

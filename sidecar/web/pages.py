@@ -227,7 +227,8 @@ async def login(request: web.Request) -> web.Response:
         path="",
         httponly=True,
         samesite="Strict",
-        secure=request.headers.get("X-Forwarded-Proto", request.scheme) == "https" or None,
+        # the browser's own word, and so no proxy's is needed; it was compared with the Host before
+        secure=request.headers.get(hdrs.ORIGIN, "").startswith("https:") or None,
     )
     raise response
 

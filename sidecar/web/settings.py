@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from sidecar.web.auth import Network
+
 SHORTEST_TOKEN = 12
-"""Characters. Attempts are limited, so this is enough for a password that a person thought of."""
+"""Characters, random ones: every guess is compared, since strangers could else lock the token's owner out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class WebSettings:
     token: SecretStr | None = None
     names: frozenset[str] = frozenset()
     """Host names under which the page may be asked for; addresses and localhost are always right."""
+    proxies: tuple[Network, ...] = ()
+    """Who is believed on whom it speaks for."""
 
     def __post_init__(self) -> None:
         """Raises ValueError, for people, where a value cannot be meant."""

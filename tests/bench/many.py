@@ -18,8 +18,9 @@ import aiohttp
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.many_run import BLOCKS
 from tests.bench.settled import PREFIXES
-from tests.running import process
+from tests.running import process, until
 from tests.stage import HOST, Stage, stage
 
 DOMAINS = 5_000
@@ -38,8 +39,10 @@ class Measured:
     domains: int
     first_policy: float | None = None
     policies: int = 0
-    answers: list[tuple[float, int]] = field(default_factory=list)
-    """How long `/healthz` took, and its status; 0 for none at all."""
+    answers: list[float] = field(default_factory=list)
+    """How long `/healthz` took."""
+    trouble: list[str] = field(default_factory=list)
+    """What `/healthz` said where it was not 200."""
     blocks: list[tuple[float, float, str]] = field(default_factory=list)
 
     @property
@@ -77,35 +80,21 @@ async def measured(folder: Path, domains: int, settle_s: float = SETTLE_S) -> Me
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
             await sidecar.end()
-            await sidecar.process.wait()
-            told = await until_told(sidecar.out)
-        found.blocks = [(one["seconds"], one["cpu"], one["where"]) for one in told]
+            told = await sidecar.says(BLOCKS)
+        found.blocks = [
+            (one["seconds"], one["cpu"], one["where"]) for one in json.loads(told.removeprefix(BLOCKS))
+        ]
     return found
 
 
 async def first_policy(on: Stage) -> float | None:
     """Seconds from the first list to the first write; None where none came."""
-    mailcow = on.mailcow
-
-    async def look() -> float:
-        # Not after each request: there are thousands, and to look costs this process, which is also the mailcow.
-        while not (written := [one.at for one in mailcow.asked("add") if one.body]):
-            await asyncio.sleep(0.2)
-        return written[0] - mailcow.asked("get/domain/all")[0].at
-
     try:
-        return await asyncio.wait_for(look(), PATIENCE_S)
+        await until(lambda: bool(on.mailcow.policies), PATIENCE_S)
     except TimeoutError:
         return None
-
-
-async def until_told(out: list[str]) -> list[dict[str, object]]:
-    """The line at the end of the process, which may come a moment after it."""
-    async with asyncio.timeout(10):
-        while not out or not out[-1].startswith("["):
-            await asyncio.sleep(0.05)
-    told: list[dict[str, object]] = json.loads(out[-1])
-    return told
+    written = next(one.at for one in on.mailcow.asked("add") if one.body)
+    return written - on.mailcow.asked("get/domain/all")[0].at
 
 
 async def ask(url: str, found: Measured) -> None:
@@ -116,10 +105,12 @@ async def ask(url: str, found: Measured) -> None:
             began = time.perf_counter()
             try:
                 async with client.get(url) as answer:
-                    status = answer.status
-            except (aiohttp.ClientError, TimeoutError):
-                status = 0
-            found.answers.append((time.perf_counter() - began, status))
+                    status, said = answer.status, await answer.text()
+            except (aiohttp.ClientError, TimeoutError) as error:
+                status, said = 0, repr(error)
+            if status != 200:
+                found.trouble.append(said.strip())
+            found.answers.append(time.perf_counter() - began)
             await asyncio.sleep(ASK_EVERY_S)
 
 
@@ -129,8 +120,8 @@ def table(found: Measured) -> Table:
     for head in ("figure", "measured", "aim"):
         made.add_column(head, justify="left" if head != "measured" else "right")
     longest, cpu, where = found.longest
-    slow = max((seconds for seconds, _ in found.answers), default=0.0)
-    bad = sum(status != 200 for _, status in found.answers)
+    slow = max(found.answers, default=0.0)
+    bad = len(found.trouble)
     first = "none" if found.first_policy is None else f"{found.first_policy:.1f} s"
     made.add_row("list → first policy written", first, "< 5 s")
     made.add_row("longest block of the event loop", f"{longest * 1000:.0f} ms", "< 250 ms")
@@ -149,6 +140,8 @@ async def main(domains: int, settle_s: float) -> None:
         found = await measured(Path(folder), domains, settle_s)
     for seconds, cpu, where in sorted(found.blocks, reverse=True)[:20]:
         console.print(f"{seconds * 1000:8.0f} ms ({cpu * 1000:6.0f} ms CPU) {where}")
+    for said in found.trouble[:5]:
+        console.print(f"/healthz: {said}")
     console.print(table(found))
 
 

@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from sidecar.cli.commands import configure
+from sidecar.cli.commands import configure, spare_collector
 from sidecar.clock import SystemClock
 from sidecar.daemon import Daemon
 
+BLOCKS = "blocks of the loop: "
 TICK_S = 0.01
 SUSPICIOUS_S = 0.1
 """A loop that has not ticked for this long is looked at, to know where it is."""
@@ -76,6 +77,7 @@ def _place(frame: FrameType | None) -> str:
 
 async def main() -> Eye:
     """Runs until SIGTERM."""
+    spare_collector()
     eye = Eye()
     thread = threading.Thread(target=eye.look, args=(threading.get_ident(),), daemon=True)
     thread.start()
@@ -89,5 +91,5 @@ async def main() -> Eye:
 
 if __name__ == "__main__":
     found = asyncio.run(main())
-    print(json.dumps([asdict(block) for block in found.blocks]), flush=True)
+    print(BLOCKS + json.dumps([asdict(block) for block in found.blocks]), flush=True)
     os._exit(0)  # as the command itself ends

@@ -70,14 +70,10 @@ python_base() { # what python:3.14-slim is in the registry, for the tests of the
   mv "$new" "$target"
 }
 
-wheelhouse() { # the wheels that `pip install .` needs inside that base image, where no index can be reached
+wheelhouse() { # the wheels that the Dockerfile needs inside that base image, where no index can be reached
   local requirements=$cache/requirements.new machine
   machine=$(uname -m)
-  .venv/bin/python - > "$requirements" <<'PYTHON'
-import tomllib
-project = tomllib.load(open("pyproject.toml", "rb"))
-print("\n".join(project["build-system"]["requires"] + project["project"]["dependencies"]))
-PYTHON
+  sed '/^# dev$/,$d' requirements.lock > "$requirements"
   if cmp -s "$requirements" "$cache/wheels/requirements.txt"; then
     rm "$requirements"
     return 0
@@ -85,7 +81,7 @@ PYTHON
   echo 'components: fetching the wheels for the image'
   rm -rf "$cache/wheels.new"
   .venv/bin/python -m pip download -qq --disable-pip-version-check --dest "$cache/wheels.new" --requirement "$requirements" \
-    --python-version 3.14 --only-binary=:all: --platform "manylinux_2_28_$machine" --platform "manylinux_2_17_$machine" \
+    --require-hashes --no-deps --python-version 3.14 --only-binary=:all: --platform "manylinux_2_28_$machine" --platform "manylinux_2_17_$machine" \
     --platform "manylinux2014_$machine"
   mv "$requirements" "$cache/wheels.new/requirements.txt"
   rm -rf "$cache/wheels"

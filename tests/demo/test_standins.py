@@ -135,5 +135,7 @@ async def test_log_is_that_of_the_runs_with_the_engines_own_times(
             await asyncio.sleep(0.01)
     assert (await looked(recorded))[1] == "30m"
     assert len(runs) == 1
-    log = await asyncio.to_thread(recorded._connected().logs, acme.id, timestamps=True, since=NOW, tail=5)
+    log: object = await asyncio.to_thread(
+        recorded._connected().logs, acme.id, timestamps=True, since=NOW, tail=5
+    )
     assert log == b"2023-11-14T22:13:20.250000000Z one of the second run\n"

@@ -56,6 +56,13 @@ def without(name: str) -> Callable[[MailcowDirectory], object]:
     return lambda mailcow: (mailcow.path / name).unlink()
 
 
+def web_elsewhere(mailcow: MailcowDirectory) -> None:
+    """data/web is a link out of the mailcow directory."""
+    web = mailcow.path / "data/web"
+    web.rename(mailcow.path.parent / "web")
+    web.symlink_to(mailcow.path.parent / "web")
+
+
 def setting(**values: str) -> Callable[[MailcowDirectory], object]:
     """A line in mailcow.conf."""
     return lambda mailcow: mailcow.set(**values)
@@ -124,9 +131,10 @@ CASES = [
     (
         False,
         lambda m: (m.path / "data/web/.well-known/mta-sts.txt").symlink_to("/etc/passwd"),
-        "policy-file-locked",
+        "policy-file-unseen",
         Mark.WARN,
     ),
+    (False, web_elsewhere, "policy-file-locked", Mark.WARN),
     (True, service_with(TAKEN), "address-taken", Mark.STOP),
     (True, service_with(NO_ADDRESS), "address-none", Mark.WARN),
     (True, setting(API_KEY="K"), "api-key", Mark.GOOD),

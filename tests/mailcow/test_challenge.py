@@ -1,12 +1,16 @@
 """The HTTP probe of a name, made against real servers on loopback."""
 
 import asyncio
+import os
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from sidecar.mailcow import challenge
 from sidecar.mailcow.challenge import FOLDER, PREFIX, Challenges
@@ -18,12 +22,12 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[int]:
+async def serving(handler: Handler, host: str = "127.0.0.1") -> AsyncIterator[int]:
     """A web server on loopback; its port."""
     server = web.Server(handler)
     runner = web.ServerRunner(server, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, host, 0)
     await site.start()
     try:
         yield int(runner.addresses[0][1])
@@ -205,7 +209,7 @@ async def test_endless_answer_is_cut(mailcow_dir: Path) -> None:
 
 
 async def test_silence_ends_at_the_deadline(mailcow_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host that accepts and says nothing."""
+    """A host that accepts and says nothing: acme-mailcow would get no answer there either."""
     monkeypatch.setattr(challenge, "TOTAL_S", 0.2)
 
     async def silent(_: web.BaseRequest) -> web.StreamResponse:
@@ -213,7 +217,99 @@ async def test_silence_ends_at_the_deadline(mailcow_dir: Path, monkeypatch: pyte
         return web.Response()
 
     async with serving(silent) as port, serving(files(mailcow_dir)) as nginx:
-        assert answered(await probed(mailcow_dir, port, nginx)) is Answered.INSIDE
+        assert answered(await probed(mailcow_dir, port, nginx)) is Answered.NO
+
+
+async def test_connection_that_is_closed_without_a_word_is_no(mailcow_dir: Path) -> None:
+    """A proxy that does so for names it does not know: the way is there, and does not lead here."""
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port = int(server.sockets[0].getsockname()[1])
+    async with server, serving(files(mailcow_dir)) as nginx:
+        assert answered(await probed(mailcow_dir, port, nginx)) is Answered.NO
+        closed = await closed_port()
+        found = await probed(mailcow_dir, closed, port)
+    assert isinstance(found, Unseen)  # nginx that wants the PROXY protocol says nothing to us
+
+
+async def test_redirect_into_the_network_inside_is_not_followed(mailcow_dir: Path) -> None:
+    """Let's Encrypt would not get there, and a stranger does not choose what is asked in there."""
+    inner = files(mailcow_dir)
+
+    async def inside(name: str) -> Sight[Addresses]:
+        return Seen(Addresses(frozenset({"127.0.0.2" if name == "inside.example" else "127.0.0.1"})), 1.0)
+
+    async def redirecting(request: web.BaseRequest) -> web.StreamResponse:
+        if request.host.partition(":")[0] != NAME:
+            return await inner(request)
+        raise web.HTTPFound(f"http://{targets[-1]}:{port}{request.path}")
+
+    targets: list[str] = []
+    async with serving(redirecting, "0.0.0.0") as port:
+        for target in ("inside.example", "127.0.0.2", "[::1]"):
+            targets.append(target)
+            found = await probed(mailcow_dir, port, port, resolve=inside)
+            assert isinstance(found, Seen)
+            assert (found.value.answered, "which is not public" in found.value.said) == (Answered.NO, True)
+        targets.append("other.example")  # at the address that the name itself has
+        assert answered(await probed(mailcow_dir, port, port, resolve=inside)) is Answered.YES
+
+
+async def test_closed_way_is_not_tried_for_thousands_of_names(
+    mailcow_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody listens there, whatever the name is."""
+    tried: list[str] = []
+    real = Challenges._get
+
+    async def get(self: Challenges, url: URL, *rest: Any) -> tuple[int, bytes, str | None]:
+        tried.append(url.host or "")
+        return await real(self, url, *rest)
+
+    monkeypatch.setattr(Challenges, "_get", get)
+    names = {f"d{number}.example": HERE for number in range(5 * challenge.CONCURRENT)}
+    async with serving(files(mailcow_dir)) as nginx:
+        challenges = Challenges(mailcow_dir, lambda: 1.0, nowhere, await closed_port())
+        found = await challenges.probe(names, ("127.0.0.1", nginx))
+    assert {answered(sight) for sight in found.values()} == {Answered.INSIDE}
+    assert len(tried) <= len(names) + 2 * challenge.CONCURRENT
+
+
+async def test_folder_that_is_a_link_is_left_alone(mailcow_dir: Path, tmp_path: Path) -> None:
+    """www-data can write in data/web: a link there must not choose where a file is made or removed."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / f"{PREFIX}theirs").write_text("x")
+    folder = mailcow_dir / FOLDER
+    folder.rmdir()
+    folder.symlink_to(other)
+    async with serving(files(mailcow_dir)) as port:
+        found = await probed(mailcow_dir, port, port)
+    assert isinstance(found, Unseen)
+    assert "symbolic link" in found.reason
+    challenge.tidy(mailcow_dir)
+    assert [path.name for path in other.iterdir()] == [f"{PREFIX}theirs"]
+
+
+async def test_pass_that_is_ended_leaves_no_file(mailcow_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where the file is being made just then, in a thread that cannot be ended."""
+    real, begun, go_on = os.open, threading.Event(), threading.Event()
+
+    def slow(path: Any, flags: int, *rest: Any, **more: Any) -> int:
+        if flags & os.O_CREAT:
+            begun.set()
+            go_on.wait(10)
+        return real(path, flags, *rest, **more)
+
+    monkeypatch.setattr(os, "open", slow)
+    challenges = Challenges(mailcow_dir, lambda: 1.0, nowhere, 9)
+    task = asyncio.create_task(challenges.probe({NAME: HERE}, ("127.0.0.1", 9)))
+    await asyncio.to_thread(begun.wait, 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    go_on.set()
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert list((mailcow_dir / FOLDER).iterdir()) == []
 
 
 async def test_folder_that_is_missing_is_unknown_with_the_reason(tmp_path: Path) -> None:

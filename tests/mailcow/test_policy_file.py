@@ -1,8 +1,10 @@
 """The policy file of the file generation."""
 
+import contextlib
 import os
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from sidecar.errors import PermanentError
 from sidecar.mailcow import policy_file
 from sidecar.mtasts import Invalid, parse
 from sidecar.observed import PolicyFile, Seen, Unseen
+from tests.mailcow.link_race import race
 
 NOW = 1_700_000_000.0
 TEXT = b"version: STSv1\nmode: testing\nmax_age: 86400\nmx: mail.example.org\n"
@@ -190,25 +193,6 @@ def test_no_backup_of_nothing(mailcow: Path, path: Path, tmp_path: Path) -> None
     assert not (tmp_path / "state").exists()
 
 
-def test_link_within_web_is_followed(mailcow: Path, web: Path, path: Path) -> None:
-    """The link stays, its target is replaced."""
-    put(web / "policy.txt", OLD)
-    path.symlink_to("../policy.txt")
-    assert seen(mailcow) == PolicyFile(OLD)
-    policy_file.write(mailcow, TEXT)
-    assert path.is_symlink()
-    assert (web / "policy.txt").read_bytes() == TEXT
-
-
-def test_link_to_nothing_within_web_is_filled(mailcow: Path, web: Path, path: Path) -> None:
-    """A target that is missing is a missing file."""
-    path.symlink_to("../policy.txt")
-    assert seen(mailcow) == PolicyFile(None)
-    policy_file.write(mailcow, TEXT)
-    assert (web / "policy.txt").read_bytes() == TEXT
-    assert mode(web / "policy.txt") == 0o644
-
-
 def leads_out(mailcow: Path, path: Path) -> None:
     """A link out of mailcow's directory."""
     path.symlink_to(put(mailcow.parent / "elsewhere.txt", OLD))
@@ -241,30 +225,162 @@ def pipe(mailcow: Path, path: Path) -> None:
     os.mkfifo(path)
 
 
-@pytest.mark.parametrize(
-    ("obstacle", "word"),
-    [
-        (leads_out, "outside mailcow's directory"),
-        (leads_past_web, "which nginx does not see"),
-        (folder_leads_out, "outside mailcow's directory"),
-        (loops, "leads nowhere"),
-        (folder, "no file"),
-        (pipe, "no file"),
-    ],
-)
-def test_what_must_not_be_written_is_told_and_not_written(
-    mailcow: Path, path: Path, obstacle: object, word: str
+def leads_within(mailcow: Path, path: Path) -> None:
+    """A link to a file that nginx does see: it may lead elsewhere a moment later."""
+    put(path.parent.parent / "policy.txt", OLD)
+    path.symlink_to("../policy.txt")
+
+
+def leads_to_nothing(mailcow: Path, path: Path) -> None:
+    """A link to a file that is yet to be made."""
+    path.symlink_to("../policy.txt")
+
+
+def leads_to_secrets(mailcow: Path, path: Path) -> None:
+    """What would be shown as the policy, and opened to all."""
+    path.symlink_to(put(mailcow / "mailcow.conf", OLD, 0o600))
+
+
+def leads_to_a_device(mailcow: Path, path: Path) -> None:
+    """One that never ends."""
+    path.symlink_to("/dev/zero")
+
+
+def folder_leads_within(mailcow: Path, path: Path) -> None:
+    """The whole folder is a link to another one below data/web."""
+    path.parent.rename(path.parent.parent / "other")
+    path.parent.symlink_to("other")
+
+
+def listens(mailcow: Path, path: Path) -> None:
+    """A socket."""
+    with (
+        contextlib.chdir(path.parent),
+        socket.socket(socket.AF_UNIX) as listening,
+    ):  # its path holds 107 characters
+        listening.bind(path.name)
+
+
+def has_a_second_name(mailcow: Path, path: Path) -> None:
+    """A hard link to a file with secrets, which is a plain file."""
+    path.hardlink_to(put(mailcow / "mailcow.conf", OLD, 0o600))
+
+
+def everything_below(folder: Path) -> dict[str, tuple[int, bytes | None]]:
+    """Mode and content of all that is there, links as links."""
+    return {
+        str(p): (p.lstat().st_mode, p.read_bytes() if stat.S_ISREG(p.lstat().st_mode) else None)
+        for p in sorted(folder.rglob("*"))
+    }
+
+
+OBSTACLES = [
+    (leads_out, "symbolic link"),
+    (leads_past_web, "symbolic link"),
+    (leads_within, "symbolic link"),
+    (leads_to_nothing, "symbolic link"),
+    (leads_to_secrets, "symbolic link"),
+    (leads_to_a_device, "symbolic link"),
+    (folder_leads_out, "symbolic link"),
+    (folder_leads_within, "symbolic link"),
+    (loops, "symbolic link"),
+    (folder, "a folder"),
+    (pipe, "named pipe"),
+    (listens, "a socket"),
+]
+
+
+@pytest.mark.parametrize(("obstacle", "word"), [*OBSTACLES, (has_a_second_name, "second name")])
+def test_what_is_no_plain_file_is_told_and_not_read(
+    mailcow: Path, path: Path, obstacle: Callable[[Path, Path], None], word: str
 ) -> None:
-    """The look says why; a write raises the same, and changes nothing anywhere."""
-    assert callable(obstacle)
+    """The look says what is there and where; it never waits, and has nothing of the content."""
     obstacle(mailcow, path)
-    before = sorted((p, p.read_bytes()) for p in mailcow.parent.rglob("*") if p.is_file())
+    sight = policy_file.observe(mailcow, NOW)
+    assert isinstance(sight, Unseen)
+    assert word in sight.reason
+    assert ".well-known" in sight.reason
+    assert "put a plain file in its place" in sight.reason
+
+
+@pytest.mark.parametrize("backup", [True, False])
+@pytest.mark.parametrize(("obstacle", "word"), OBSTACLES)
+def test_what_is_no_plain_file_is_not_written(
+    mailcow: Path,
+    path: Path,
+    tmp_path: Path,
+    obstacle: Callable[[Path, Path], None],
+    word: str,
+    *,
+    backup: bool,
+) -> None:
+    """Nothing changes anywhere, not even a mode; a person has to look."""
+    obstacle(mailcow, path)
+    before = everything_below(mailcow.parent)
+    with pytest.raises(PermanentError, match=word):
+        policy_file.write(mailcow, TEXT, tmp_path / "state" if backup else None, NOW)
+    with pytest.raises(PermanentError, match=word):
+        policy_file.remove(mailcow, tmp_path / "state", NOW)
+    policy_file.tidy(mailcow)
+    assert everything_below(mailcow.parent) == before
+
+
+def test_second_name_keeps_its_mode_and_content(mailcow: Path, path: Path) -> None:
+    """Written, the file is a new one: what has the other name is neither opened to all nor changed."""
+    has_a_second_name(mailcow, path)
+    policy_file.write(mailcow, TEXT)
+    assert (path.read_bytes(), mode(path)) == (TEXT, 0o644)
+    assert ((mailcow / "mailcow.conf").read_bytes(), mode(mailcow / "mailcow.conf")) == (OLD, 0o600)
+
+
+def test_web_outside_of_mailcow_is_told_and_not_written(mailcow: Path, web: Path, tmp_path: Path) -> None:
+    """The administrator's link: what it leads to is seen, but is not ours to write."""
+    web.rename(tmp_path / "elsewhere")
+    web.symlink_to(tmp_path / "elsewhere")
     locked = seen(mailcow).locked
     assert locked is not None
-    assert word in locked
-    with pytest.raises(PermanentError, match=word):
+    assert "outside mailcow's directory" in locked
+    with pytest.raises(PermanentError, match="outside mailcow's directory"):
         policy_file.write(mailcow, TEXT)
-    assert sorted((p, p.read_bytes()) for p in mailcow.parent.rglob("*") if p.is_file()) == before
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_web_that_leads_nowhere_is_no_answer(mailcow: Path, web: Path) -> None:
+    """A loop of links gives a reason, never an exception."""
+    web.rmdir()
+    web.symlink_to("web")
+    assert isinstance(policy_file.observe(mailcow, NOW), Unseen)
+    with pytest.raises(PermanentError, match="leads nowhere"):
+        policy_file.write(mailcow, TEXT)
+
+
+def test_file_that_is_no_policy_by_its_size_is_not_copied_away(
+    mailcow: Path, path: Path, tmp_path: Path
+) -> None:
+    """A sparse file of a terabyte costs its maker nothing: it fills neither memory nor disk."""
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(PermanentError, match="larger than"):
+        policy_file.write(mailcow, TEXT, tmp_path / "state", NOW)
+    assert path.stat().st_size == 1 << 40
+    assert list((tmp_path / "state").glob("*")) == []
+
+
+def test_ever_new_files_do_not_fill_the_disk(mailcow: Path, path: Path, tmp_path: Path) -> None:
+    """The first backups, a person's, and the last ones are kept."""
+    for number in range(50):
+        path.write_bytes(b"%d" % number)
+        policy_file.write(mailcow, TEXT, tmp_path / "state", NOW + 60 * (number // 2))
+    kept = {int(file.read_bytes()) for file in (tmp_path / "state").iterdir()}
+    assert kept == {*range(10), *range(40, 50)}
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_race_of_links_shows_opens_and_changes_nothing(
+    mailcow: Path, path: Path, tmp_path: Path, what: str
+) -> None:
+    """Two seconds of a neighbour who swaps the file, or its folder, for links to secrets and back."""
+    race(mailcow, tmp_path / "state", what, 2.0)
 
 
 def test_web_folder_may_be_a_link_within_mailcow(mailcow: Path, web: Path) -> None:
@@ -282,14 +398,6 @@ def test_folder_closed_to_nginx_is_told_and_nothing_written(mailcow: Path, path:
         policy_file.write(mailcow, TEXT)
     assert not path.exists()
     assert mode(path.parent) == 0o700
-
-
-def test_socket_in_its_place_is_no_answer(mailcow: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever cannot be opened gives a reason, never an exception."""
-    monkeypatch.chdir(path.parent)  # a socket's path holds 107 characters
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(path.name)
-        assert isinstance(policy_file.observe(mailcow, NOW), Unseen)
 
 
 def test_removed_file_is_kept_in_the_state(tmp_path: Path) -> None:

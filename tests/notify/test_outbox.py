@@ -1,8 +1,10 @@
 """What waits to be told outlives the process, changes whole or not at all, and begins anew where its file is broken."""
 
+import json
 import sqlite3
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,12 +15,14 @@ from sidecar.notify.events import Event, Known, Told
 from sidecar.notify.outbox import NAME, Outbox
 from sidecar.rollout import Stage
 from sidecar.settings import Tell
+from sidecar.telling import Ends
 from tests.notify.views import DENIED, EXPIRED, event
 from tests.worlds import NOW
 
 TOLD = Told(
     {"a.example": Stage.READY, "b.example": Stage.NO_POLICY},
-    {EXPIRED.key: Known(EXPIRED, NOW - 5), DENIED.key: Known(DENIED)},
+    {EXPIRED.key: Known(EXPIRED, NOW - 5, NOW - 90), DENIED.key: Known(DENIED)},
+    {("mx.uncovered", "a.example", ""): Ends(2, NOW - 60)},
 )
 EVENTS = (
     event(todo="act"),
@@ -54,6 +58,24 @@ def test_all_comes_back_after_a_restart(outbox: Outbox, tmp_path: Path) -> None:
     assert again.waiting("two")[1] == Tries(3, NOW + 600)
     assert waiting(again, "three") == []
     again.close()
+
+
+def test_what_a_release_before_noted_is_understood(outbox: Outbox, tmp_path: Path) -> None:
+    """It did not note when what was told, nor which errors had ended."""
+    outbox.note(TOLD, [], [])
+    outbox.close()
+    with closing(sqlite3.connect(tmp_path / "state" / NAME, isolation_level=None)) as connection:
+        (kept,) = connection.execute("SELECT value FROM kept").fetchone()
+        value = json.loads(kept)
+        del value["ends"]
+        for one in value["troubles"]:
+            del one["said_at"]
+        connection.execute("UPDATE kept SET value = ?", (json.dumps(value),))
+    found = Outbox(tmp_path / "state")
+    assert found.told() == Told(
+        TOLD.stages, {EXPIRED.key: Known(EXPIRED, NOW - 5), DENIED.key: Known(DENIED)}
+    )
+    found.close()
 
 
 def test_delivery_is_of_these_events_to_this_receiver(outbox: Outbox) -> None:

@@ -1,9 +1,11 @@
 """Messages arrive by webhook and by Apprise; what does not arrive is told without a secret, within a deadline."""
 
+import asyncio
 import io
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 import structlog
@@ -84,6 +86,75 @@ async def test_receiver_that_never_answers_is_given_up() -> None:
             await post(receiver.webhook, FAILING, 0.2)
         with pytest.raises(TemporaryError, match=r"apprise 1 \(json\) was not over within 0.2 s"):
             await apprise("apprise 1 (json)", receiver.apprise + "?rto=1", FAILING, 0.2)
+
+
+async def ended_with(tasks: list[asyncio.Task[None]]) -> list[str]:
+    """What each of these deliveries failed with."""
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    return [str(one) for one in found]
+
+
+async def test_receivers_that_hang_hold_up_neither_a_pass_nor_each_other() -> None:
+    """More of them than the loop's own pool has threads: that one is what a pass reads and stores with."""
+    async with receiving() as hung, receiving() as well:
+        hung.status = None
+        tasks = [
+            asyncio.create_task(apprise(f"apprise {n} (json)", f"{hung.apprise}{n}?rto=30", FAILING, 20.0))
+            for n in range(40)
+        ]
+        await hung.until(40)
+        await asyncio.to_thread(lambda: None)
+        await apprise("apprise 41 (json)", well.apprise, FAILING)
+        assert len(well.bodies) == 1
+        assert not any(task.done() for task in tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_receiver_that_still_hangs_is_not_given_one_more_thread() -> None:
+    """The next try comes after its deadline; it is the same thread that is waited for, and it is told so."""
+    async with receiving() as receiver:
+        receiver.status = None
+        url = f"{receiver.apprise}/again?rto=30"
+        for said in ("not over within 0.2 s", "not over when it was tried last"):
+            with pytest.raises(TemporaryError, match=said):
+                await apprise("apprise 1 (json)", url, FAILING, 0.2)
+        assert len(receiver.bodies) == 1
+
+
+async def test_what_apprise_says_of_one_receiver_is_not_told_of_another() -> None:
+    """Though both fail at the same time, and Apprise has one log: each message names its own status."""
+    async with receiving() as one, receiving() as other:
+        one.status, other.status = 500, 403
+        tasks = [
+            asyncio.create_task(apprise("apprise", f"{receiver.apprise}{n}", FAILING))
+            for n in range(5)
+            for receiver in (one, other)
+        ]
+        texts = await ended_with(tasks)
+    assert [("500" in text, "403" in text) for text in texts] == [(True, False), (False, True)] * 5
+
+
+async def test_name_of_a_webhook_that_hangs_holds_up_no_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's resolver blocks its thread, and for longer than anybody waits."""
+    asked, ended, ask = threading.Event(), threading.Event(), socket.getaddrinfo
+
+    def hanging(host: str, *rest: object, **more: object) -> object:
+        if host.endswith(".invalid"):
+            asked.set()
+            ended.wait(20)
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return ask(host, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+    tasks = [asyncio.create_task(post(f"http://h{n}.invalid/", FAILING)) for n in range(40)]
+    await asyncio.to_thread(asked.wait, 15)
+    await asyncio.to_thread(lambda: None)
+    pending = [task.done() for task in tasks]
+    ended.set()
+    assert not any(pending)
+    assert {"its name does not resolve" in text for text in await ended_with(tasks)} == {True}
 
 
 async def test_receiver_that_is_away_is_told_without_its_path() -> None:

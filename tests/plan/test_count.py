@@ -20,6 +20,7 @@ from sidecar.observed import (
 )
 from sidecar.plan import make_plan
 from sidecar.plan.actions import AddPolicy, EditConf, EditPolicy, Plan
+from sidecar.plan.count import ASKED_AT_ONCE
 from sidecar.settings import Settings
 from tests.worlds import DAY, FILE_MAILCOW, HOST, NOW, World, observed, plan, span, text
 
@@ -186,3 +187,13 @@ def test_person_is_warned_of_the_setting() -> None:
         "acme.unchecked"
     ]
     assert not [n for n in plan(World(conf={"SKIP_IP_CHECK": "y"})).notices if n.code == "acme.unchecked"]
+
+
+def test_names_whose_lookups_fail_keep_no_other_from_being_asked_for() -> None:
+    """More than are asked for at once: the next pass asks for those whose answer is the oldest."""
+    seen = observed(many(ASKED_AT_ONCE))
+    names = sorted(n for n in seen.dns.addresses if n.startswith("auto"))
+    failing = {n: Unseen("SERVFAIL", NOW) for n in names[:ASKED_AT_ONCE]}
+    kept = {n: s for n, s in seen.dns.addresses.items() if not n.startswith(("auto", "mta-sts"))}
+    found = make_plan(replace(seen, dns=replace(seen.dns, addresses=kept | failing)), Settings())
+    assert {q.name for q in found.questions} & set(names) == set(names[ASKED_AT_ONCE:])

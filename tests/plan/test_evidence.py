@@ -1,7 +1,8 @@
 """What a restart of acme-mailcow must have seen in the same pass, so that it never costs a name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 
@@ -14,14 +15,34 @@ from sidecar.observed import (
     FactKind,
     Kind,
     Memory,
+    Observed,
+    Question,
     Refusal,
     RefusedFor,
     Seen,
+    Sight,
+    Unseen,
 )
 from sidecar.plan import evidence, make_plan
 from sidecar.plan.actions import Plan, RecreateAcme, RestartAcme
 from sidecar.settings import Settings
-from tests.worlds import ADDRESS, DAY, HOST, NOW, RUN, World, advance, look, observed, plan, text
+from tests.worlds import (
+    ADDRESS,
+    DAY,
+    FILE_MAILCOW,
+    HOST,
+    NOW,
+    RUN,
+    World,
+    advance,
+    given_settings,
+    look,
+    observed,
+    plan,
+    text,
+)
+
+T = TypeVar("T")
 
 NAME = "mta-sts.example.org"
 OLD = "autoconfig.example.org"
@@ -202,7 +223,9 @@ def test_lost_name_is_told_with_the_backup_that_still_has_it() -> None:
     assert isinstance(seen.certificates, Seen)
     server = seen.certificates.value.server
     assert server is not None
-    backup = replace(server, folder="backups/mail.example.org/2027-01-15_07_00_00", names=frozenset({OLD}))
+    backup = replace(
+        server, folder="backups/mail.example.org/2027-01-15_07_00_00", names=frozenset({HOST, OLD})
+    )
     _, found = look(replace(lost_world(), backups=(backup,)))
     assert backup.folder in found.notices[0].message
     assert f"cp data/assets/ssl/{backup.folder}/cert.pem" in (found.notices[0].todo or "")
@@ -324,3 +347,204 @@ def test_lost_name_alone_needs_no_gathering() -> None:
     world, _ = look(replace(lost_world(), now=NOW + 120))
     world = replace(world, without_address=frozenset(), now=NOW + 7_200)
     assert restarts(plan(world)) == [(OLD,)]
+
+
+# --- what must not be lost by the way -----------------------------------------------------------------------
+
+
+def test_value_with_white_space_is_given_to_no_container() -> None:
+    """acme-mailcow has a right one; with that of mailcow.conf it would no longer ask for the administrator's name."""
+    world = waiting(
+        mailcow=FILE_MAILCOW,
+        served={},
+        file=text().encode(),
+        names=frozenset({HOST, "webmail.example.org"}),
+        conf={"ADDITIONAL_SAN": "webmail.example.org mta-sts.*"},
+        acme_san="webmail.example.org",
+        locked="it is read-only",
+    )
+    found = plan(world)
+    assert restarts(found) == []
+    assert "ADDITIONAL_SAN in mailcow.conf has white space" in held(found)
+    mended = replace(world, conf={"ADDITIONAL_SAN": "webmail.example.org,mta-sts.*"}, locked=None)
+    assert restarts(plan(mended)) == [(NAME,)]
+
+
+def test_name_whose_policy_was_not_seen_is_kept_like_any_other() -> None:
+    """The state is new and mailcow's web server does not answer for that domain: the certificate tells."""
+    there = "mta-sts.example.net"
+    world = waiting(
+        domains=("example.net", "example.org"),
+        unseen=frozenset({"served:example.net"}),
+        names=frozenset({HOST, there}),
+        addresses={there: frozenset({"203.0.113.9"})},
+    )
+    found = plan(world)
+    assert restarts(found) == []
+    assert f"{there} is in the certificate and would drop out" in held(found)
+
+
+def test_alias_name_whose_policy_was_not_seen_is_kept_too() -> None:
+    """Though the policy host of its target is in no certificate."""
+    world = waiting(
+        domains=("example.net", "example.org"),
+        aliases={"alias.example": "example.net"},
+        unseen=frozenset({"served:example.net"}),
+        names=frozenset({HOST, "mta-sts.alias.example"}),
+        addresses={"mta-sts.alias.example": frozenset({"203.0.113.9"})},
+    )
+    found = plan(world)
+    assert restarts(found) == []
+    assert "mta-sts.alias.example" in held(found)
+
+
+def test_lost_name_of_a_domain_that_is_left_alone_is_told_too() -> None:
+    """Its policy is not looked at; that the name was in the certificate is enough."""
+    theirs = "mta-sts.example.net"
+    given = given_settings({"exclude": ["example.net"]})
+    world = waiting(
+        domains=("example.net", "example.org"),
+        served={"example.org": text(), "example.net": text()},
+        names=frozenset({HOST, theirs}),
+        unseen=frozenset({"served:example.net"}),
+    )
+    _, found = look(world, given)
+    world = advance(look(world, given)[0], found.actions)
+    world = replace(world, names=frozenset({HOST, NAME}), without_address=frozenset({theirs}), now=NOW + 120)
+    world, found = look(world, given)
+    assert [item.name for item in world.memory.lost] == [theirs]
+    world, found = look(replace(world, now=NOW + 240), given)
+    assert [item.name for item in world.memory.lost] == [theirs]
+    refusal = Refusal(RefusedFor.POLICY, "MTA-STS is not enabled for example.net", NOW)
+    world, found = look(replace(world, run=replace(RUN, refused={theirs: refusal})), given)
+    assert world.memory.lost == ()
+
+
+def test_certificates_of_their_own_are_kept_until_acme_mailcow_knows_of_the_change() -> None:
+    """ENABLE_SSL_SNI=n is in mailcow.conf, and not yet in the container."""
+    seen = observed(waiting(names=frozenset({HOST})))
+    assert isinstance(seen.project, Seen)
+    assert isinstance(seen.certificates, Seen)
+    server = seen.certificates.value.server
+    assert server is not None
+    own = replace(server, folder="autoconfig.example.org", names=frozenset({OLD, NAME}), fingerprint="bb")
+    acme, *others = seen.project.value.containers
+    containers = (replace(acme, env={**acme.env, "ENABLE_SSL_SNI": "y"}), *others)
+    seen = replace(
+        seen,
+        certificates=Seen(replace(seen.certificates.value, sni=(own,)), NOW),
+        project=Seen(replace(seen.project.value, containers=containers), NOW),
+    )
+    found = make_plan(seen, Settings())
+    assert (restarts(found), held(found)) == ([], "")
+
+
+def test_backup_without_the_hostname_is_not_put_in_its_place() -> None:
+    """With ENABLE_SSL_SNI there are backups of other certificates; and one that has ended helps nobody."""
+    seen = observed(waiting())
+    assert isinstance(seen.certificates, Seen)
+    server = seen.certificates.value.server
+    assert server is not None
+    own = replace(server, folder="backups/autoconfig.example.org/2027-01-15_07_00_00", names=frozenset({OLD}))
+    ended = replace(server, folder="backups/mail.example.org/2026-01-15_07_00_00", not_after=NOW - DAY)
+    for backup in (own, replace(ended, names=frozenset({HOST, OLD}))):
+        _, found = look(replace(lost_world(), backups=(backup,)))
+        assert found.notices[0].code == "certificate.lost"
+        assert "cp " not in (found.notices[0].todo or "")
+
+
+def test_tries_for_a_name_that_nobody_wants_any_more_are_forgotten() -> None:
+    """Its domain was deleted; a day later nothing of it is left."""
+    world = in_vain(in_vain(waiting()))
+    world, _ = look(world)
+    assert set(world.memory.in_vain) == {NAME}
+    world, _ = look(replace(world, domains=("example.net",), served={}, now=world.now + 3_600))
+    assert set(world.memory.in_vain) == {NAME}
+    world, _ = look(replace(world, now=world.now + DAY))
+    assert world.memory.in_vain == {}
+
+
+@pytest.mark.parametrize("name", [OLD, NAME])
+@pytest.mark.parametrize("kind", ["addresses", "caa"])
+def test_person_is_told_of_what_stays_unknown(name: str, kind: str) -> None:
+    """A lookup that fails for hours does not end by itself."""
+
+    def codes(missing_for: float) -> list[str]:
+        memory = Memory(since={Fact(FactKind.MISSING, NAME): NOW - missing_for})
+        seen = observed(waiting(memory=memory))
+        answers = dict(getattr(seen.dns, kind))
+        answers[name] = Unseen("SERVFAIL", NOW)
+        found = make_plan(replace(seen, dns=replace(seen.dns, **{kind: answers})), Settings())
+        assert restarts(found) == []
+        return [n.code for n in found.notices if n.subject == name]
+
+    assert codes(3_600) == []
+    assert codes(DAY) == ["name.not_ready" if name == NAME else "name.would_drop"]
+
+
+# --- what a held restart costs ------------------------------------------------------------------------------
+
+
+def hour_later(seen: Observed, *fresh: str) -> Observed:
+    """The same answers, given an hour ago but for those about the names `fresh`."""
+
+    def aged(table: Mapping[str, Sight[T]]) -> dict[str, Sight[T]]:
+        return {n: s if n in fresh else replace(s, at=NOW - 3_600) for n, s in table.items()}
+
+    dns = seen.dns
+    parents = {name.partition(".")[2] for name in fresh}
+    older = replace(dns, addresses=aged(dns.addresses), caa=aged(dns.caa), caa_at=aged(dns.caa_at))
+    older = replace(older, caa_at={**older.caa_at, **{p: dns.caa_at[p] for p in parents}})
+    return replace(seen, dns=older, challenges=aged(seen.challenges))
+
+
+FAILING: tuple[dict[str, object], ...] = (
+    {"addresses": {OLD: frozenset({"203.0.113.9"})}},
+    {"dns_unseen": frozenset({OLD})},
+    {"caa": {OLD: Caa("x.test", ("other.test",))}},
+)
+
+
+@pytest.mark.parametrize("change", FAILING)
+def test_while_an_old_name_fails_nobody_else_is_asked_about(change: dict[str, object]) -> None:
+    """There may be thousands, and a pass every half a minute."""
+    seen = observed(waiting(**change))
+    first = make_plan(hour_later(seen), Settings())
+    assert restarts(first) == []
+    assert {q.name for q in first.questions} == {OLD, "example.org"}
+    second = make_plan(hour_later(seen, OLD), Settings())
+    assert (restarts(second), second.questions) == ([], frozenset())
+    assert OLD in held(second)
+
+
+def test_while_the_probe_of_an_old_name_fails_only_that_one_is_made() -> None:
+    """It was made in an earlier pass."""
+    seen = observed(waiting(challenges={OLD: Challenge(Answered.NO, "404")}))
+    before = hour_later(seen)
+    assert {q.name for q in make_plan(before, Settings()).questions} == {OLD, "example.org"}
+    asked = replace(hour_later(seen, OLD), challenges=before.challenges)
+    assert make_plan(asked, Settings()).questions == {Question(Kind.CHALLENGE, OLD)}
+    probed = hour_later(seen, OLD)
+    found = make_plan(probed, Settings())
+    assert (restarts(found), found.questions) == ([], frozenset())
+    assert "404" in held(found)
+
+
+def test_once_the_old_name_passes_all_are_asked_about() -> None:
+    """What was seen in an earlier pass permits nothing."""
+    seen = observed(waiting())
+    found = make_plan(hour_later(seen, OLD), Settings())
+    assert restarts(found) == []
+    assert {q.name for q in found.questions if q.kind is Kind.ADDRESSES} == {HOST, NAME}
+
+
+def test_while_all_new_names_fail_nobody_else_is_asked_about() -> None:
+    """A site of somebody's own answers for the new name: the rest of the certificate is not probed for that."""
+    seen = observed(waiting(challenges={NAME: Challenge(Answered.NO, "404")}))
+    before = hour_later(seen)
+    assert {q.name for q in make_plan(before, Settings()).questions} == {NAME, "example.org"}
+    asked = replace(hour_later(seen, NAME), challenges=before.challenges)
+    assert make_plan(asked, Settings()).questions == {Question(Kind.CHALLENGE, NAME)}
+    found = make_plan(hour_later(seen, NAME), Settings())
+    assert (restarts(found), found.questions) == ([], frozenset())
+    assert "404" in held(found)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from sidecar.mtasts import Mode, parse
-from sidecar.observed import FILE, Memory, PolicyFile, PolicyMemory, Seen, Write
+from sidecar.notice import Level
+from sidecar.observed import FILE, Memory, PolicyFile, PolicyMemory, Seen, Unseen, Write
 from sidecar.plan import make_plan
 from sidecar.plan.actions import AdoptSame, Plan, RemoveFile, WriteFile
 from sidecar.settings import Settings
@@ -342,3 +343,13 @@ def test_mx_of_a_native_policy_is_not_dropped_when_mailcow_is_set_back() -> None
     assert written(found) == []
     _, found = look(replace(before, now=NOW + 14 * DAY), settings)
     assert parse(written(found)[0].text.encode()) == policy(Mode.ENFORCE, 604_800, HOST)
+
+
+def test_file_that_cannot_be_seen_is_left_alone_and_told_as_an_error() -> None:
+    """A link in its place may lead anywhere: a person has to look."""
+    unseen = Unseen("the policy file was not read: it is a symbolic link", NOW)
+    found = make_plan(replace(observed(world()), file=unseen), Settings())
+    assert written(found) == []
+    assert [(n.level, n.message) for n in found.notices if n.code == "unseen.file"] == [
+        (Level.ERROR, unseen.reason)
+    ]

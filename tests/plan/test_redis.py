@@ -18,7 +18,11 @@ DOMAINS = ("a.example", "b.example", "new.example")
 def refusing() -> Observed:
     """Two policies that cannot be read for it, and a domain that has none yet."""
     world = observed(World(mailcow=replace(NATIVE), domains=DOMAINS))
-    served = {"a.example": OOM, "b.example": OOM, "new.example": Seen(Served(None), NOW)}
+    served: dict[str, Seen[Served] | Unseen] = {
+        "a.example": OOM,
+        "b.example": OOM,
+        "new.example": Seen(Served(None), NOW),
+    }
     return replace(world, served=served)
 
 

@@ -30,7 +30,7 @@ def told(observations: Iterable[Observed]) -> list[list[Notice]]:
 
 def seen(after: float, *containers: Container, issuer: Issuer = Issuer.LETS_ENCRYPT, **conf: str) -> Observed:
     """A mailcow whose project has these containers, so many seconds after the first look."""
-    world = observed(World(now=NOW + after, conf=conf, issuer=issuer))
+    world = observed(World(now=NOW + after, conf=conf, issuer=issuer, counted=after))
     assert isinstance(world.project, Seen)
     return replace(world, project=Seen(replace(world.project.value, containers=containers), NOW + after))
 

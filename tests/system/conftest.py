@@ -57,7 +57,8 @@ def python_image(engine: Engine) -> str:
 @pytest.fixture(scope="session")
 def sidecar_image(engine: Engine, python_image: str) -> str:
     """The image that the Dockerfile makes of the working tree."""
-    engine.run_cli("build", "--quiet", "--tag", "sidecar:test", str(REPOSITORY))
+    base = ("--build-arg", f"PYTHON_IMAGE={python_image}")
+    engine.run_cli("build", "--quiet", "--tag", "sidecar:test", *base, str(REPOSITORY))
     return "sidecar:test"
 
 

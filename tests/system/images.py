@@ -9,7 +9,7 @@ from tests.system.components import PYTHON_BASE, WHEELS, need, program
 from tests.system.engine import Engine
 
 PYTHON = "python:3.14-slim"
-"""Named as in the registry, so that the Dockerfile is tested without a change."""
+"""Named as in the registry; its digest, by which the Dockerfile knows it, no local image can have."""
 
 _PYTHON_WITH_WHEELS = """\
 FROM bare:python

@@ -19,10 +19,11 @@ import dns.message
 import dns.query
 
 from tests.system.engine import ComposeProject, Engine
+from tests.system.images import PYTHON
 from tests.system.processes import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
-BUILD_CONTEXT = ("Dockerfile", ".dockerignore", "pyproject.toml", "LICENSE", "sidecar")
+BUILD_CONTEXT = ("Dockerfile", ".dockerignore", "pyproject.toml", "requirements.lock", "LICENSE", "sidecar")
 SIDECAR = "mta-sts-mailcow"
 RESOLVER = "172.22.1.254"
 ADDRESS = "192.0.2.1"
@@ -113,10 +114,12 @@ API_KEY=AAAAAA-BBBBBB-CCCCCC-DDDDDD-EEEEEE
 API_ALLOW_FROM=172.22.1.247
 """
 
-# The test's engine is not at /var/run: Compose lets a later file replace a mount of the same target.
+# The test's engine is not at /var/run: Compose lets a later file replace a mount of the same target. And there is no
+# registry that knows the base image by its digest.
 _TEST_SOCKET = """\
 services:
   mta-sts-mailcow:
+    build: {{args: {{PYTHON_IMAGE: "{python}"}}}}
     volumes: ["{socket}:/var/run/docker.sock:ro"]
 """
 
@@ -186,7 +189,7 @@ def mailcow_directory(engine: Engine) -> Iterator[MailcowLike]:
     files = {
         "docker-compose.yml": _COMPOSE,
         "mailcow.conf": _MAILCOW_CONF,
-        "docker-compose.socket.yml": _TEST_SOCKET.format(socket=engine.socket),
+        "docker-compose.socket.yml": _TEST_SOCKET.format(socket=engine.socket, python=PYTHON),
     }
     for name, text in files.items():
         (folder / name).write_text(text)

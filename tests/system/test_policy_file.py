@@ -6,6 +6,7 @@ import pytest
 
 from sidecar.mailcow import policy_file
 from sidecar.mtasts import Mode, Policy, render
+from tests.mailcow.link_race import race
 from tests.system.webserver import WebServer
 
 HOST = "mta-sts.example.test"
@@ -42,3 +43,10 @@ def test_file_that_nginx_may_not_read_is_put_right(nginx: WebServer, mailcow_dir
     assert nginx.policy(HOST)[0] == 403
     policy_file.write(mailcow_dir, text(Mode.TESTING))
     assert nginx.policy(HOST) == (200, text(Mode.TESTING))
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_race_of_links_for_ten_seconds(tmp_path: Path, what: str) -> None:
+    """A neighbour who swaps the file, or its folder, for links to secrets: none is shown, opened or changed."""
+    (tmp_path / "mailcow/data/web/.well-known").mkdir(parents=True)
+    race(tmp_path / "mailcow", tmp_path / "state", what, 10.0)

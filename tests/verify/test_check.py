@@ -124,11 +124,13 @@ async def test_an_mx_host_of_many_domains_is_probed_once() -> None:
         world.txt("v=STSv1; id=1;", name=f"_mta-sts.{name}.")
         world.dns[f"{name}.", "MX"] = [f"10 {MX_HOST}."]
     connections = 0
+    handlers: list[asyncio.Task[None] | None] = []
     async with mail_server(world) as port:
 
         async def counted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             nonlocal connections
             connections += 1
+            handlers.append(asyncio.current_task())
             far_reader, far_writer = await asyncio.open_connection(LOOPBACK, port)
             await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
 
@@ -138,11 +140,17 @@ async def test_an_mx_host_of_many_domains_is_probed_once() -> None:
             options = replace(probing, resolver=address, smtp_port=server.sockets[0].getsockname()[1])
             results = await check_many([Wanted(name) for name in names], options, time.time)
         server.close()
+        await _over(handlers)
     assert [result.domain for result in results] == names
     assert all(result.has("mx-tls") for result in results)
     assert connections == 1
     assert resolver.times(f"{MX_HOST}.", "A") == 1
     assert resolver.times(TLSA, "TLSA") == 1
+
+
+async def _over(handlers: list[asyncio.Task[None] | None]) -> None:
+    """The server's side of every connection is closed, too, before the loop is."""
+    await asyncio.gather(*(task for task in handlers if task is not None), return_exceptions=True)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -161,9 +169,11 @@ async def test_one_web_server_gets_few_connections_at_a_time() -> None:
     for name in names:
         world.dns[f"mta-sts.{name}.", "A"] = [LOOPBACK]
     now = most = 0
+    handlers: list[asyncio.Task[None] | None] = []
 
     async def counted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal now, most
+        handlers.append(asyncio.current_task())
         now += 1
         most = max(most, now)
         await reader.read(1)
@@ -176,6 +186,7 @@ async def test_one_web_server_gets_few_connections_at_a_time() -> None:
         options = replace(probing, https_port=server.sockets[0].getsockname()[1], per_host=3)
         results = await check_many([Wanted(name) for name in names], options, time.time)
     server.close()
+    await _over(handlers)
     assert {finding.code for result in results for finding in result.findings} & {
         "policy-broken",
         "policy-tls-failed",

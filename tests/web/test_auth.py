@@ -1,5 +1,7 @@
 """Tokens, sessions, attempts, hosts and origins, without any HTTP."""
 
+from ipaddress import ip_network
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -164,20 +166,37 @@ def test_address_counts_as_its_network(address: str, counts_as: str) -> None:
     assert network(address) == counts_as
 
 
+PROXIES = (ip_network("172.22.1.0/24"), ip_network("2001:db8:1::/64"))
+
+
 @pytest.mark.parametrize(
     ("peer", "forwarded", "counts", "why"),
     [
         ("172.22.1.9", "198.51.100.7", "198.51.100.7", "nginx-mailcow says whom it speaks for"),
         ("172.22.1.9", "203.0.113.1, 198.51.100.7", "198.51.100.7", "the last is the proxy's own word"),
+        ("172.22.1.9", "203.0.113.1, 198.51.100.7, 172.22.1.4", "198.51.100.7", "two proxies in a row"),
+        ("172.22.1.9", "172.22.1.3, 172.22.1.4", "172.22.1.3", "nobody beyond them"),
+        ("::ffff:172.22.1.9", "198.51.100.7", "198.51.100.7", "a socket for both families"),
+        ("2001:db8:1::9", "2001:db8:2::7", "2001:db8:2::7", "IPv6"),
+        ("172.22.2.9", "198.51.100.7", "172.22.2.9", "a private address is no proxy of ours"),
+        ("127.0.0.1", "198.51.100.7", "127.0.0.1", "nor is this machine"),
         ("8.8.8.8", "198.51.100.7", "8.8.8.8", "a stranger may say what it likes"),
         ("172.22.1.9", "nonsense", "172.22.1.9", "no address"),
+        (
+            "172.22.1.9",
+            "203.0.113.1, nonsense",
+            "172.22.1.9",
+            "what stands before nonsense is a stranger's word",
+        ),
+        ("172.22.1.9", "", "172.22.1.9", "nothing said"),
         ("172.22.1.9", None, "172.22.1.9", "no proxy"),
         ("", "198.51.100.7", "", "no peer, as on a unix socket"),
     ],
 )
 def test_client_behind_a_proxy(peer: str, forwarded: str | None, counts: str, why: str) -> None:
-    """Each has a limit of its own, where a proxy tells them apart."""
-    assert client_of(peer, forwarded) == counts, why
+    """Each has a limit of its own, where a proxy that the settings name tells them apart."""
+    assert client_of(peer, forwarded, PROXIES) == counts, why
+    assert client_of(peer, forwarded, ()) == peer, "no proxy is named"
 
 
 # --- Host and Origin -------------------------------------------------------------------------------------

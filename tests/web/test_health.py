@@ -48,7 +48,21 @@ def test_pass_that_hangs_turns_it_red() -> None:
     hanging = Pulse()
     hanging.begins(NOW)
     assert unhealthy(hanging, None, NOW + STALE_AFTER_S) is None
-    assert unhealthy(hanging, None, NOW + STALE_AFTER_S + 1) == "the pass under way began 301 s ago: it hangs"
+    said = "in the pass under way nothing has moved for 301 s: it hangs"
+    assert unhealthy(hanging, None, NOW + STALE_AFTER_S + 1) == said
+
+
+def test_slow_pass_that_moves_stays_green() -> None:
+    """250 domains of which each takes 7 s, read four at a time; and red once nothing is answered any more."""
+    slow = Pulse()
+    slow.begins(NOW)
+    now = NOW
+    for _ in range(-(-250 // 4)):
+        now += 7
+        assert unhealthy(slow, None, now) is None
+        slow.moved(now)
+    assert now - NOW > STALE_AFTER_S
+    assert unhealthy(slow, None, now + STALE_AFTER_S + 1) is not None
 
 
 def test_first_pass_has_no_sign_of_life_yet() -> None:
@@ -63,7 +77,9 @@ def test_first_pass_has_no_sign_of_life_yet() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["pass", "wait", "hang"]), st.floats(0, 2_000)), min_size=1, max_size=12
+        st.tuples(st.sampled_from(["pass", "move", "wait", "hang"]), st.floats(0, 2_000)),
+        min_size=1,
+        max_size=12,
     )
 )
 def test_it_agrees_with_the_check_of_the_image(steps: list[tuple[str, float]]) -> None:
@@ -74,6 +90,9 @@ def test_it_agrees_with_the_check_of_the_image(steps: list[tuple[str, float]]) -
     for what, seconds in steps:
         if what == "pass" and life.pass_since is None:
             life.begins(clock.at)
+        elif what == "move":
+            last = clock.at
+            life.moved(clock.at)
         elif what == "wait" and life.pass_since is not None:
             last = clock.at
             life.ends(None)
@@ -131,3 +150,7 @@ async def test_answers_over_http(tmp_path: Path) -> None:
         assert await asked("/healthz") == (503, "no fresh sign of life: the loop hangs\n")
         (tmp_path / "heartbeat").unlink()
         assert (await asked("/healthz"))[0] == 503
+        beat(tmp_path, clock.at, f"writing the state failed: {tmp_path}/state.sqlite gave 'disk full'")
+        assert await asked("/healthz") == (503, "the state cannot be written\n")
+        beat(tmp_path, clock.at)
+        assert await asked("/healthz") == (200, "alive\n")

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from sidecar.mtasts import Mode
-from sidecar.observed import FILE, Observed, Seen, Unseen
+from sidecar.observed import FILE, Observed, RedisRefuses, Seen, Unseen
+from sidecar.plan import make_plan
 from sidecar.plan.actions import Plan
 from sidecar.reconcile import Report
 from sidecar.rollout import Stage
@@ -119,6 +120,16 @@ def test_counts_are_of_all_domains() -> None:
 def test_headline_says_the_worst(domains: list[Told], headline: str) -> None:
     """One sentence for all."""
     assert site(source_of(domains)).headline == headline
+
+
+def test_what_is_about_no_domain_comes_first_and_makes_none_fine_that_was_not_seen() -> None:
+    """mailcow's Redis refuses writes: no policy can be read, which is no praise for the domains."""
+    report = report_of([Told("a.example"), Told("b.example")])
+    sight = RedisRefuses("mailcow's Redis refuses writes (OOM)", NOW, "OOM")
+    observed: Observed = replace(report.observed, served={"a.example": sight, "b.example": sight})
+    found = site(FakeSource(Report(observed, make_plan(observed, Settings()), ())))
+    assert (found.items[0].light, found.items[0].code) == (Light.FAILING, "mailcow.redis")
+    assert found.headline == "2 domains could not be looked at."
 
 
 def test_unseen_domain_list_is_not_an_empty_one() -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 import aiohttp
 from aiohttp import web
@@ -63,10 +64,16 @@ async def visiting(
     *,
     token: str | None = None,
     names: Iterable[str] = (),
+    proxies: Iterable[str] = (),
     extra_routes: Iterable[web.RouteDef] = (),
 ) -> AsyncIterator[Visitor]:
     """A served page and somebody who looks at it."""
-    settings = WebSettings(port=0, token=SecretStr(token) if token else None, names=frozenset(names))
+    settings = WebSettings(
+        port=0,
+        token=SecretStr(token) if token else None,
+        names=frozenset(names),
+        proxies=tuple(map(ip_network, proxies)),
+    )
     served = await start_web(source, settings, FakeClock(), extra_routes=extra_routes)
     try:
         async with aiohttp.ClientSession(

@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from sidecar.errors import PermanentError
+from sidecar.plainfile import read_plain
 from sidecar.verify.probes.way import CONNECT_S, Reached, SpentError
 from sidecar.verify.seen import Certificate, TlsTrouble
 from sidecar.x509 import reading
@@ -27,6 +28,9 @@ _LARGEST = 64 * 1024
 _MOST_NAMES = 100
 _LONGEST_NAME = 253
 _UNREADABLE = "unreadable"
+
+LARGEST_ROOTS = 1 << 22
+"""Bytes of the settings' file of authorities; all that browsers know of is a tenth of it."""
 
 # X509_V_ERR_… of OpenSSL's x509_vfy.h
 _BY_VERIFY_CODE = {
@@ -58,7 +62,10 @@ def trusting(extra_root: Path | None) -> ssl.SSLContext:
         _load_certifi(context)
     if extra_root is not None:
         try:
-            context.load_verify_locations(extra_root)
+            pem = read_plain(extra_root, LARGEST_ROOTS)
+            context.load_verify_locations(
+                cadata=pem.decode("ascii", "ignore")
+            )  # comments may be in any encoding
         except (OSError, ValueError) as error:
             raise PermanentError(
                 f"reading certificates of an authority from {extra_root} failed: {error}; give a PEM file"
