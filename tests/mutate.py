@@ -3,6 +3,7 @@
     python -m tests.mutate                                    every module of `DECIDING`
     python -m tests.mutate sidecar/ownership.py               one of them, whole
     python -m tests.mutate sidecar/desire.py:_leaving,_kept   some of its functions
+    python -m tests.mutate --quick sidecar/rollout.py         without the tests that take longer
 
 Nothing is written: a changed module is made in the memory of a process of its own.
 """
@@ -32,7 +33,7 @@ LATE = ("tests/test_explorer.py",)
 _ALREADY_IMPORTED = "ignore::pytest.PytestAssertRewriteWarning"
 POLICIES = ("tests/plan/test_policies.py", "tests/plan/test_file.py", "tests/test_rollout.py")
 DECIDING: dict[str, tuple[str, ...]] = {
-    "sidecar/ownership.py": ("tests/test_ownership.py", *POLICIES, *LATE),
+    "sidecar/ownership.py": ("tests/test_ownership.py", *POLICIES),
     "sidecar/plan/guards.py": (
         "tests/plan/test_count.py",
         "tests/plan/test_redis.py",
@@ -40,12 +41,11 @@ DECIDING: dict[str, tuple[str, ...]] = {
         "tests/plan/test_entries.py",
         "tests/plan/test_restart.py",
         "tests/plan/test_evidence.py",
-        *LATE,
     ),
-    "sidecar/rollout.py": ("tests/test_rollout.py", "tests/test_learn_checks.py", *LATE),
-    "sidecar/plan/policies.py": ("tests/plan/test_policies.py", "tests/test_learn_checks.py", *LATE),
-    "sidecar/plan/file.py": ("tests/plan/test_file.py", "tests/test_learn_checks.py", *LATE),
-    "sidecar/desire.py": (*POLICIES, "tests/test_learn_checks.py", "tests/test_learn.py", *LATE),
+    "sidecar/rollout.py": ("tests/test_rollout.py", "tests/test_learn_checks.py"),
+    "sidecar/plan/policies.py": ("tests/plan/test_policies.py", "tests/test_learn_checks.py"),
+    "sidecar/plan/file.py": ("tests/plan/test_file.py", "tests/test_learn_checks.py"),
+    "sidecar/desire.py": (*POLICIES, "tests/test_learn_checks.py", "tests/test_learn.py"),
 }
 WITHDRAWAL = (
     "asked_for",
@@ -200,15 +200,17 @@ def _warm() -> None:
 
 
 def main(given: Sequence[str]) -> int:
-    """Prints each change that survives, and the figures."""
+    """Prints each change that survives, and the figures; `--quick` first leaves out the tests that take longer."""
     _warm()
+    late = () if "--quick" in given else LATE
+    given = [argument for argument in given if argument != "--quick"]
     alive = total = 0
     for argument in given or [*DECIDING]:
         path, _, functions = argument.partition(":")
         chosen = [*filter(None, functions.split(","))]
         if not given and path == "sidecar/desire.py":
             chosen = [*WITHDRAWAL]
-        tests = DECIDING[path]
+        tests = (*DECIDING[path], *late)
         if not survives(None, tests):
             print(f"{path}: the tests fail without any change")
             return 1

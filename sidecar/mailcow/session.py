@@ -290,10 +290,14 @@ class Session:
         return Look(mailcow, last=last, notices=(Notice(level, "mailcow.api", "mailcow", str(error)),))
 
     def nginx(self, conf: Sight[Conf]) -> tuple[str, int]:
-        """Where nginx-mailcow answers by plain HTTP inside of mailcow's network: host and port."""
-        host = self._made_from[0].host if self._made_from is not None else "nginx-mailcow"
+        """Where nginx-mailcow answers by plain HTTP inside of mailcow's network: host and port.
+
+        Never where MTA_STS_API_URL leads: that may be a proxy, which the challenge need not pass.
+        """
         text = conf.value.values.get("HTTP_PORT", "").strip() if isinstance(conf, Seen) else ""
-        return host, int(text) if text.isascii() and text.isdigit() and 0 < int(text) < 65_536 else 80
+        return "nginx-mailcow", int(text) if text.isascii() and text.isdigit() and 0 < int(
+            text
+        ) < 65_536 else 80
 
     async def presented(self, name: str, now: float) -> Sight[Certificate]:
         """The certificate that mailcow's web server presents for `name`."""

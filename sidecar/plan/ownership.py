@@ -66,8 +66,7 @@ def switched_off_by_us(memory: PolicyMemory) -> bool:
     if last.done:
         after = memory.spans[texts[-1] + 1 :]
         return bool(after) and after[0].since == last.at
-    ours = [write for write in memory.writes if write.done and write.text is not None]
-    return bool(ours) and _same(memory.spans[texts[-1]].text or "", ours[-1])
+    return whose(memory.spans[texts[-1]].text, memory) is Whose.OURS
 
 
 def _same(text: str, write: Write) -> bool:

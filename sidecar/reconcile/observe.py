@@ -5,7 +5,7 @@ value. Nothing is decided here but *when* something is asked again (`schedule`).
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,8 @@ DNS_PATIENCE_S = 0.5
 """How long a routine look waits for the DNS; late answers are there in the next pass."""
 DNS_DEADLINE_S = 10.0
 QUESTIONS_AT_ONCE = 25
+LOOKED_UP_AT_ONCE = 2_000
+"""Of what one decision needs: a pass that asks for more moves on all the same."""
 QUESTIONS_A_SECOND = 100
 """What any resolver can answer: many questions get more time."""
 
@@ -137,6 +139,8 @@ class Observer:
         self._cache = _Cache()
         self._reads_s = FIRST_READS_S
         self._looked_at = 0.0
+        self.moved: Callable[[], None] = lambda: None
+        """Called whenever a share of many questions was answered."""
         self.containers = ProjectLook(engine, settings.project_hint, self._with_log, patient=patient)
         """The look at mailcow's containers, which no pass waits for."""
 
@@ -299,8 +303,12 @@ class Observer:
 
     async def look_up(self, observed: Observed, questions: frozenset[Question]) -> Observed:
         """The same picture with these questions asked afresh."""
-        deadline_s = DNS_DEADLINE_S + len(questions) / QUESTIONS_A_SECOND
-        self._cache.answers.update(await self._lookups.ask(questions, deadline_s))
+        left = list(questions)
+        while left:
+            group, left = left[:LOOKED_UP_AT_ONCE], left[LOOKED_UP_AT_ONCE:]
+            deadline_s = DNS_DEADLINE_S + len(group) / QUESTIONS_A_SECOND
+            self._cache.answers.update(await self._lookups.ask(group, deadline_s))
+            self.moved()
         return replace(observed, dns=self._known())
 
     async def _presented(

@@ -5,8 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.formats.mtasts_policy import Mode, policy_of
-from sidecar.observed import PolicyMemory, Write
-from sidecar.plan.ownership import Whose, held_by_senders_for, last_written, longest_max_age, whose
+from sidecar.host.elapsed import Tally
+from sidecar.observed import FILE, Memory, PolicyMemory, Write
+from sidecar.plan.ownership import (
+    Whose,
+    held_by_senders_for,
+    held_for,
+    last_written,
+    longest_max_age,
+    still_held,
+    whose,
+)
 from tests.worlds import DAY, HOST, NOW, span, text
 
 WEEK = 7 * DAY
@@ -14,9 +23,7 @@ TESTING = text()
 ENFORCE = text(Mode.ENFORCE, 604_800)
 LONGER = text(Mode.ENFORCE, 1_209_600)
 OTHER = text(Mode.TESTING, 86_400, "mx.example.net")
-REORDERED = TESTING.replace("mode: testing\n", "").replace(
-    "version: STSv1\n", "version: STSv1\nmode: testing\n"
-)
+REORDERED = TESTING.replace("mode: testing\n", "") + "mode: testing\n"
 
 
 def wrote(*writes: tuple[str | None, bool | None], refused: str | None = None) -> PolicyMemory:
@@ -176,3 +183,35 @@ def test_longest_max_age_of_all_that_may_have_been_served(
 def test_policy_of_a_text(given_text: str | None, there: bool) -> None:
     """None where there is none, and where the text is none."""
     assert (policy_of(given_text) is not None) is there
+
+
+# --- what senders may still apply ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("memory", "held", "why"),
+    [
+        (spans((None, 9 * DAY, 8 * DAY), (ENFORCE, 8 * DAY, WEEK - 1)), [WEEK], "the last second"),
+        (spans((None, 9 * DAY, 8 * DAY), (ENFORCE, 8 * DAY, WEEK)), [], "run out in this second"),
+        (spans((None, 9 * DAY, 8 * DAY), (ENFORCE, 8 * DAY, None)), [WEEK], "still served"),
+        (spans((TESTING, WEEK - 1, None)), [WEEK], "who knows what it was the day before"),
+        (spans((TESTING, WEEK, None)), [], "whatever it was, it has run out"),
+        (spans((None, 9 * DAY, 8 * DAY), (TESTING, 8 * DAY, None)), [], "testing, and nothing before it"),
+        (spans((None, 2 * DAY, DAY), (TESTING, DAY, None)), [], "testing, however short a time ago"),
+        (spans((text(Mode.NONE, 1_209_600), 14 * DAY - 1, None)), [14 * DAY], "its own max_age, if longer"),
+    ],
+)
+def test_what_is_still_held(memory: PolicyMemory, held: list[float], why: str) -> None:
+    """To the second; as `held_by_senders_for` has it."""
+    remembered = Memory(policies={"example.org": memory}, tally=Tally(NOW))
+    assert [max_age for _, max_age in still_held(remembered, "example.org")] == held, why
+
+
+def test_policy_of_one_domain_holds_no_other_back() -> None:
+    """But the file serves them all, and was served before mailcow was updated."""
+    never, enforced = spans((None, 9 * DAY, 8 * DAY), (TESTING, 8 * DAY, None)), spans((ENFORCE, DAY, None))
+    both = Memory(policies={"example.org": never, "b.example": enforced}, tally=Tally(NOW))
+    assert (held_for(both, "example.org", 604_800), [*still_held(both, "example.org")]) == (0, [])
+    assert held_for(both, FILE, 604_800) == WEEK
+    by_file = Memory(policies={"example.org": never, FILE: enforced}, tally=Tally(NOW))
+    assert held_for(by_file, "example.org", 604_800) == WEEK

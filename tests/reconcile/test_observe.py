@@ -13,7 +13,7 @@ from sidecar.daemon.loop import Daemon
 from sidecar.daemon.wiring import Parts, assembled, read_settings
 from sidecar.dns.ask import Lookups
 from sidecar.mailcow import answers
-from sidecar.observed import NOT_ASKED, Question, Seen, Sight, Unseen
+from sidecar.observed import NOT_ASKED, Kind, Question, Seen, Sight, Unseen
 from sidecar.reconcile import observe as observer
 from sidecar.reconcile import passes as reconcile
 from sidecar.reconcile.observe import CONCURRENT_READS
@@ -169,3 +169,20 @@ async def test_event_loop_does_not_do_the_work(tmp_path: Path, monkeypatch: pyte
         await parts.passes.reconcile()
     assert len(at) == 5
     assert [name for name, thread in at.items() if thread is threading.main_thread()] == []
+
+
+async def test_thousands_of_questions_are_asked_in_shares_and_the_pass_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a pass that judges a certificate of thousands of names would look as if it hung."""
+    monkeypatch.setattr(observer, "LOOKED_UP_AT_ONCE", 2)
+    async with stage(tmp_path) as on, at_work(on) as parts:
+        on.resolves(*NAMES[:5])
+        watched = parts.passes.observer
+        moves: list[int] = []
+        watched.moved = lambda: moves.append(1)
+        observed, _ = await watched.observe(parts.passes.ledger.memory)
+        asked = frozenset(Question(Kind.ADDRESSES, name) for name in NAMES[:5])
+        found = await watched.look_up(observed, asked)
+        assert {name for name in NAMES[:5] if isinstance(found.dns.addresses_of(name), Seen)} == {*NAMES[:5]}
+        assert len(moves) == 3

@@ -25,8 +25,8 @@ class Resolver:
 
 
 async def working(mailcow_like: MailcowLike, mailcow: SimulatedMailcow) -> None:
-    """A run each time that acme-mailcow was started anew, until it is cancelled."""
-    done = await asyncio.to_thread(_container, mailcow_like)
+    """A run each time that acme-mailcow was started, the first time too, until it is cancelled."""
+    done = None
     while True:
         await asyncio.sleep(0.3)
         now = await asyncio.to_thread(_container, mailcow_like)

@@ -104,6 +104,7 @@ async def running_sidecar(
     config.write_text(CONFIG)
     certify(mailcow_like.folder, HOST)
     await asyncio.to_thread(mailcow_like.project.run, "up", "-d", "unbound-mailcow")  # makes the network
+    await asyncio.to_thread(mailcow_like.resolve, f"{HOST}. A 192.0.2.1")
     async with await SimulatedMailcow.start(
         version=version, hostname=HOST, key=KEY, host=GATEWAY, allow_from=ALLOWED, timezone="Etc/UTC"
     ) as mailcow:
@@ -112,11 +113,15 @@ async def running_sidecar(
         conf.write_text(conf.read_text() + f"MTA_STS_API_URL={mailcow.url}\n")
         await asyncio.to_thread(mailcow_like.project.run, "build", SIDECAR, timeout=200)
         await asyncio.to_thread(mailcow_like.project.run, "up", "-d")
+        acme_itself = asyncio.create_task(working(mailcow_like, mailcow))
         try:
             yield mailcow
         except (TimeoutError, AssertionError):
             print(await asyncio.to_thread(mailcow_like.project.run, "logs", SIDECAR))
             raise
+        finally:
+            acme_itself.cancel()
+            await asyncio.wait([acme_itself])
 
 
 @pytest.mark.timeout(300)
@@ -165,11 +170,10 @@ async def test_empty_mailcow_with_one_policy_file_ends_with_the_name_in_the_cert
     """File generation: file, settings, a new acme-mailcow, its certificate; then Compose makes it anew once, cleanly."""
     conf = mailcow_like.folder / "mailcow.conf"
     ssl = mailcow_like.folder / "data/assets/ssl/cert.pem"
-    async with running_sidecar(mailcow_like, "2025-07") as mailcow, asyncio.TaskGroup() as beside:
+    async with running_sidecar(mailcow_like, "2025-07") as mailcow:
         project = mailcow_like.project.run  # which has the sidecar in it only now
         before = conf.read_text()
         first = await asyncio.to_thread(acme, mailcow_like)
-        acme_itself = beside.create_task(working(mailcow_like, mailcow))
 
         async def served() -> bool:
             ask = ("exec", "-T", "nginx-mailcow", "wget", "-qO-", "http://127.0.0.1/.well-known/mta-sts.txt")
@@ -210,7 +214,6 @@ async def test_empty_mailcow_with_one_policy_file_ends_with_the_name_in_the_cert
         await asyncio.to_thread(project, "up", "-d")
         await until(settled, "nothing is left to do")
         assert await asyncio.to_thread(acme, mailcow_like) == composed
-        acme_itself.cancel()
         log = await asyncio.to_thread(project, "logs", SIDECAR)
         assert log.count("done: re-create") == 1
         assert log.count("nginx-mailcow was created before mta-sts.* was put into") == 1

@@ -26,7 +26,9 @@ async def test_real_answers_become_values(dns_server: DnsServer) -> None:
         Question(Kind.MX, "example.test"): ("mail.example.test", "second.example.test"),
         Question(Kind.MX, "mail.example.test"): (),
         Question(Kind.MX, "null.test"): (),
-        Question(Kind.CAA, "autoconfig.example.test"): Caa("example.test", ("letsencrypt.org",)),
+        Question(Kind.CAA, "autoconfig.example.test"): Caa(
+            "example.test", ("letsencrypt.org; validationmethods=http-01",)
+        ),
     }
     servfail = Question(Kind.MX, "a.broken.test")
     refused = Question(Kind.ADDRESSES, "example.invalid")

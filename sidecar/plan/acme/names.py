@@ -129,13 +129,15 @@ def with_policy(observed: Observed) -> frozenset[str]:
     active = {name for name, sight in observed.served.items() if _active(observed, name, sight)}
     match observed.domains, observed.certificates:
         case Seen(listed), Seen(Certificates(server=server, sni=sni)):
-            held = _lately_held(observed).union(*(c.names for c in (server, *sni) if c is not None))
+            held = frozenset().union(*(c.names for c in (server, *sni) if c is not None))
+            lately, off = _lately_held(observed), _switched_off(observed)
             told = [(domain.name, domain.name) for domain in listed.domains]
             told += [(alias.name, alias.target) for alias in listed.aliases if alias.active]
             active |= {
                 domain
                 for name, domain in told
-                if policy_host(name) in held and not isinstance(observed.served.get(domain), Seen)
+                if not isinstance(observed.served.get(domain), Seen)
+                and (policy_host(name) in held or (policy_host(name) in lately and domain not in off))
             }
         case _:
             pass
@@ -143,17 +145,20 @@ def with_policy(observed: Observed) -> frozenset[str]:
 
 
 def _lately_held(observed: Observed) -> frozenset[str]:
-    """Names that a restart of ours may have cost, without those whose policy acme-mailcow found switched off."""
+    """Names that a restart of ours may have cost."""
     memory = observed.memory
-    names = {lost.name for lost in memory.lost}
-    if memory.restarts and not memory.restarts[-1].judged:
-        names.update(memory.restarts[-1].before)
+    last = memory.restarts[-1].before if memory.restarts and not memory.restarts[-1].judged else ()
+    return frozenset((*last, *(lost.name for lost in memory.lost)))
+
+
+def _switched_off(observed: Observed) -> frozenset[str]:
+    """Domains of which acme-mailcow's last run said that they have no active policy."""
     match observed.project:
         case Seen(Project(acme_run=Seen(run))):
-            said = {name: run.refusal(name) for name in names}
-            return frozenset(n for n, why in said.items() if why is None or why.why is not RefusedFor.POLICY)
+            refused = (name for name, why in run.refused.items() if why.why is RefusedFor.POLICY)
+            return frozenset(name.removeprefix("mta-sts.") for name in refused)
         case _:
-            return frozenset(names)
+            return frozenset()
 
 
 def _active(observed: Observed, name: str, sight: Sight[Served]) -> bool:

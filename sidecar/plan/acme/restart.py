@@ -8,6 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sidecar.formats.domain_name import to_unicode
+from sidecar.acme import MOST_NAMES, SLEEPS, AcmeNames, split_san
+from sidecar.acme_check import Check, NotReady, address_trouble
+from sidecar.domainname import to_unicode
+from sidecar.notice import Level, Notice
 from sidecar.observed import (
     NOT_ASKED,
     Certificate,
@@ -30,6 +34,13 @@ from sidecar.plan.acme.check import Check, NotReady, address_trouble
 from sidecar.plan.acme.count import ASKED_AT_ONCE, count
 from sidecar.plan.acme.evidence import gathered
 from sidecar.plan.acme.lost import (
+from sidecar.plan.actions import Held, Plan, RecreateAcme, RestartAcme
+from sidecar.plan.budget import exhausted
+from sidecar.plan.certificate import Scene, missing_names, our_names, scene
+from sidecar.plan.count import ASKED_AT_ONCE, Count, count
+from sidecar.plan.entries import SAN
+from sidecar.plan.evidence import gathered
+from sidecar.plan.lost import (
     hopeless,
     still_lost,
     tell_hopeless,
@@ -157,7 +168,8 @@ def _for_names(case: _Case) -> Plan:
     case = replace(case, names=ready)
     found = count(case.asked.server, case.scene, case.observed)
     if (too_many := found.trouble()) is not None:
-        return plan + Plan(held=(case.held(too_many),), questions=found.questions())
+        full = _full(case, found) if found.certain > MOST_NAMES else ()
+        return plan + Plan(held=(case.held(too_many),), notices=full, questions=found.questions())
     for check in (_still, _quiet, _within_budget):
         if (stopped := check(case)) is not None:
             return plan + Plan(held=(stopped,))
@@ -274,6 +286,16 @@ def _no_log(case: _Case) -> tuple[Notice, ...]:
             )
         case _:
             return ()
+
+
+def _full(case: _Case, found: Count) -> tuple[Notice, ...]:
+    """No wait ends that: Let's Encrypt would refuse the order, and every renewal."""
+    message = (
+        f"{some(case.names)} cannot come into the certificate: it would have {found.certain} names, and Let's Encrypt "
+        f"takes {MOST_NAMES} at most"
+    )
+    todo = "set ENABLE_SSL_SNI=y in mailcow.conf for a certificate per domain, then: docker compose up -d"
+    return (Notice(Level.WARNING, "certificate.full", "certificate", message, todo),)
 
 
 def _still(case: _Case) -> Held | None:

@@ -2,12 +2,27 @@
 
 from dataclasses import replace
 
-from sidecar.observed import Fact, FactKind, Kind, Observed, Unseen
+import pytest
+
+from sidecar.formats.mtasts_policy import Mode
+from sidecar.observed import (
+    Certificates,
+    Fact,
+    FactKind,
+    Issuer,
+    Kind,
+    Memory,
+    Observed,
+    PolicyMemory,
+    Seen,
+    Unseen,
+    Write,
+)
 from sidecar.plan import make_plan
 from sidecar.plan.acme.count import ASKED_AT_ONCE
-from sidecar.plan.actions import AddPolicy, Plan
+from sidecar.plan.actions import AddPolicy, EditConf, EditPolicy, Plan
 from sidecar.settings import Settings
-from tests.worlds import DAY, NOW, World, observed, plan
+from tests.worlds import DAY, FILE_MAILCOW, HOST, NOW, World, observed, plan, span, text
 
 
 def many(count: int) -> World:
@@ -76,6 +91,32 @@ def test_certificate_for_each_domain_has_no_such_limit() -> None:
     assert added(plan(replace(many(200), conf={"ENABLE_SSL_SNI": "y"}))) == 200
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"conf": {"SKIP_LETS_ENCRYPT": "y"}},
+        {"conf": {"ONLY_MAILCOW_HOSTNAME": "y"}},
+        {"issuer": Issuer.OTHER},
+    ],
+)
+def test_certificate_that_acme_mailcow_does_not_order_has_no_such_limit(changes: dict[str, object]) -> None:
+    """No policy brings a name into it."""
+    assert added(plan(replace(many(120), **changes))) == 120  # type: ignore[arg-type]
+
+
+def test_without_any_certificate_the_limit_counts() -> None:
+    """acme-mailcow is about to order the first."""
+    seen = observed(many(120))
+    assert added(make_plan(replace(seen, certificates=Seen(Certificates(None), NOW)), Settings())) == 99
+
+
+def test_edit_that_brings_no_name_into_the_certificate_is_not_counted() -> None:
+    """What nginx-mailcow answers for, alone."""
+    domains = tuple(f"d{n:03}.example" for n in range(120))
+    found = plan(World(mailcow=FILE_MAILCOW, domains=domains, conf={"ADDITIONAL_SAN": "mta-sts.*"}))
+    assert [list(a.edits) for a in found.actions if isinstance(a, EditConf)] == [["ADDITIONAL_SERVER_NAMES"]]
+
+
 def test_alias_domains_count_with_the_policy_of_their_target() -> None:
     """One policy may bring many names."""
     aliases = {f"a{n:03}.example": "d000.example" for n in range(120)}
@@ -108,6 +149,36 @@ def test_policy_waits_for_its_record_where_acme_mailcow_checks_nothing() -> None
         )
         == 0
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked"),
+    [
+        ({"dns_unseen": frozenset({"mta-sts.example.org"})}, True),
+        ({"without_address": frozenset({"mta-sts.example.org"})}, False),
+    ],
+)
+def test_only_what_is_not_known_is_asked_for(changes: dict[str, object], asked: bool) -> None:
+    """A record that is missing is waited for."""
+    questions = plan(replace(World(conf=UNCHECKED), **changes)).questions  # type: ignore[arg-type]
+    names = {q.name for q in questions if q.kind is Kind.ADDRESSES}
+    assert ({"mta-sts.example.org", HOST} <= names) is asked
+
+
+def test_policy_that_is_there_already_does_not_wait_where_acme_mailcow_checks_nothing() -> None:
+    """Its name is asked for anyway: to hold back an edit would help nobody."""
+    enforced = text(Mode.ENFORCE, 604_800)
+    memory = PolicyMemory((Write(enforced, NOW - DAY, True),), (span(enforced, NOW - DAY, None),))
+    world = World(
+        conf=UNCHECKED,
+        without_address=frozenset({"mta-sts.example.org"}),
+        served={"example.org": enforced},
+        inactive=frozenset({"example.org"}),
+        memory=Memory(policies={"example.org": memory}),
+    )
+    for inactive in (world.inactive, frozenset[str]()):
+        found = plan(replace(world, inactive=inactive))
+        assert [type(a) for a in found.actions if isinstance(a, EditPolicy)] == [EditPolicy]
 
 
 def test_person_is_warned_of_the_setting() -> None:

@@ -14,6 +14,7 @@ from sidecar.observed import (
     Fact,
     FactKind,
     Kind,
+    LostName,
     Memory,
     Observed,
     Question,
@@ -549,3 +550,18 @@ def test_while_all_new_names_fail_nobody_else_is_asked_about() -> None:
     found = make_plan(hour_later(seen, NAME), Settings())
     assert (restarts(found), found.questions) == ([], frozenset())
     assert "404" in held(found)
+
+
+def test_lost_alias_name_is_forgotten_with_the_policy_of_its_target() -> None:
+    """acme-mailcow's log says so of the target alone."""
+    theirs = "mta-sts.alias.example"
+    world = waiting(
+        domains=("example.net", "example.org"),
+        aliases={"alias.example": "example.net"},
+        unseen=frozenset({"served:example.net"}),
+        memory=Memory(lost=(LostName(theirs, NOW - 60),)),
+    )
+    assert [item.name for item in look(world)[0].memory.lost] == [theirs]
+    refusal = Refusal(RefusedFor.POLICY, "MTA-STS is not enabled for example.net", NOW)
+    world = replace(world, run=replace(RUN, refused={"mta-sts.example.net": refusal}))
+    assert look(world)[0].memory.lost == ()
