@@ -8,10 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sidecar.formats.domain_name import to_unicode
-from sidecar.acme import MOST_NAMES, SLEEPS, AcmeNames, split_san
-from sidecar.acme_check import Check, NotReady, address_trouble
-from sidecar.domainname import to_unicode
-from sidecar.notice import Level, Notice
 from sidecar.observed import (
     NOT_ASKED,
     Certificate,
@@ -31,16 +27,9 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.observed.words import day, some
 from sidecar.plan.acme.budget import exhausted
 from sidecar.plan.acme.check import Check, NotReady, address_trouble
-from sidecar.plan.acme.count import ASKED_AT_ONCE, count
+from sidecar.plan.acme.count import ASKED_AT_ONCE, Count, count
 from sidecar.plan.acme.evidence import gathered
 from sidecar.plan.acme.lost import (
-from sidecar.plan.actions import Held, Plan, RecreateAcme, RestartAcme
-from sidecar.plan.budget import exhausted
-from sidecar.plan.certificate import Scene, missing_names, our_names, scene
-from sidecar.plan.count import ASKED_AT_ONCE, Count, count
-from sidecar.plan.entries import SAN
-from sidecar.plan.evidence import gathered
-from sidecar.plan.lost import (
     hopeless,
     still_lost,
     tell_hopeless,
@@ -49,7 +38,7 @@ from sidecar.plan.lost import (
     why_hopeless,
 )
 from sidecar.plan.acme.names import Scene, missing_names, our_names, scene
-from sidecar.plan.acme.script import SLEEPS, AcmeNames, split_san
+from sidecar.plan.acme.script import MOST_NAMES, SLEEPS, AcmeNames, split_san
 from sidecar.plan.acme.standstill import blocked, ignored
 from sidecar.plan.actions import Held, Plan, RecreateAcme, RestartAcme
 from sidecar.plan.conf_entries import SAN
