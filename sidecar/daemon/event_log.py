@@ -26,6 +26,8 @@ MOST_OF_A_KIND = 20
 FAILING = "pass.failed"
 AT_ONCE = {UNREAD: "mailcow answers again", FAILING: "passes work again"}
 """What is over as soon as it is away, and how that is said."""
+MOST_AT_ONCE = 3
+"""So many ends are told at once, each within a day of the one before; what fails more often is damped as all else."""
 
 
 def _all_seen(_code: str, _subject: str) -> bool:
@@ -115,7 +117,7 @@ class Teller:
                 continue
             since = at if thing.gone_since is None else min(thing.gone_since, at)
             thing.gone_since = since
-            at_once = key[0] in AT_ONCE and not thing.ends.recent(at)
+            at_once = key[0] in AT_ONCE and not (thing.ends.recent(at) and thing.ends.times >= MOST_AT_ONCE)
             if at_once or at - since >= thing.ends.steady(at):
                 thing.said.clear()
                 if thing.last.level is not Level.INFO and not thing.last.passing:

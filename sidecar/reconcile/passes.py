@@ -79,6 +79,7 @@ class BackOff:
     """What a full disk stopped the last time, and what was said of it."""
     denials: int = 0
     denied_until: float = 0.0
+    denied_because: str = ""
 
     def hold(self, plan: Plan, now: float) -> Plan:
         """The plan with the actions held whose wait is not over."""
@@ -93,12 +94,15 @@ class BackOff:
             elif isinstance(action, EditConf) and len(waiting) < len(parts):
                 waits = {key for h in waiting if isinstance(h.action, EditConf) for key in h.action.edits}
                 passed.append(action.only(action.edits.keys() - waits))
-        return replace(plan, actions=tuple(passed), held=tuple(held))
+        told = () if not self._denied(now) else (_refused_key(self.denied_because),)
+        return replace(plan, actions=tuple(passed), held=tuple(held), notices=told + plan.notices)
+
+    def _denied(self, now: float) -> bool:
+        # A wait longer than any is one that began before the clock was set back.
+        return now < self.denied_until <= now + DENIED_S[-1]
 
     def _held(self, action: Action, now: float) -> Held | None:
-        # A wait longer than any is one that began before the clock was set back.
-        denied = now < self.denied_until <= now + DENIED_S[-1]
-        if denied and isinstance(action, AddPolicy | EditPolicy | SwitchOff):
+        if self._denied(now) and isinstance(action, AddPolicy | EditPolicy | SwitchOff):
             return Held(action, "mailcow refuses the key for writes", self.denied_until)
         count, until = self.failures.get(_what(action), (0, 0.0))
         waits = now < until <= now + RETRY_S[-1]
@@ -124,6 +128,7 @@ class BackOff:
         if any(outcome.denied for outcome in outcomes):
             self.denials += 1
             self.denied_until = now + wait_after(self.denials, DENIED_S)
+            self.denied_because = next((o.detail or "" for o in outcomes if o.denied), "")
         elif outcomes:
             self.denials = 0
         for outcome in outcomes:
@@ -136,6 +141,17 @@ class BackOff:
                 else:
                     count = self.failures.get(key, (0, 0.0))[0] + 1
                     self.failures[key] = (count, now + wait_after(count, RETRY_S))
+
+
+def _refused_key(detail: str) -> Notice:
+    """Nothing is written until a person sets another key: that must stand where people look."""
+    return Notice(
+        Level.ERROR,
+        "api.denied",
+        "mailcow",
+        f"mailcow refuses the API key for writes, so no policy is added or changed: {detail}",
+        "set API_KEY (not API_KEY_READ_ONLY) in mailcow.conf, and let API_ALLOW_FROM name the sidecar's address",
+    )
 
 
 def _parts(action: Action) -> Sequence[Action]:

@@ -138,9 +138,16 @@ def test_mailcow_answers_again_is_one_line_at_once(told: Told) -> None:
 
 
 def test_mailcow_that_answers_every_other_time_fills_no_log(told: Told) -> None:
-    """Its failure is the last word until it answers for a while."""
+    """After three times its failure is the last word until it answers for a while."""
     said = [line for n in range(40) for line in told.passes(*([OUTAGE] if n % 2 else []))]
-    assert said == ["status 502", "mailcow answers again", "status 502"]
+    assert said == ["status 502", "mailcow answers again"] * 3 + ["status 502"]
+
+
+def test_second_outage_of_a_day_has_its_end_told_at_once_too(told: Told) -> None:
+    """mailcow was restarted twice."""
+    for _ in range(2):
+        assert told.passes(OUTAGE, after=3_600) == ["status 502"]
+        assert told.passes() == ["mailcow answers again"]
 
 
 def test_what_could_not_be_looked_for_is_not_over(told: Told) -> None:

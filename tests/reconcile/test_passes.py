@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.simulated import API, EVERYTHING, POLICY, Fault
+from demo.simulated import API, EVERYTHING, POLICY, READ_ONLY_KEY, Fault
 from sidecar.daemon.wiring import Parts, assembled, read_settings
 from sidecar.formats.mtasts_policy import Mode, parse
 from sidecar.mailcow.challenge import Challenges
@@ -669,3 +669,13 @@ async def test_run_that_says_more_than_is_read_at_first_is_read_whole(
         on.clock.ahead = 31
         report = await on.once()
         assert [type(o.action) for o in report.outcomes] == [RestartAcme], report.plan.held
+
+
+async def test_key_that_may_only_read_needs_a_person(tmp_path: Path) -> None:
+    """Not only a line of the log: the page and the notifications go by the notices of a pass."""
+    async with stage(tmp_path, MTA_STS_API_KEY=READ_ONLY_KEY) as on, on.sidecar() as parts:
+        await parts.passes.reconcile()
+        report = await parts.passes.reconcile()
+        (told,) = [notice for notice in report.plan.notices if notice.code == "api.denied"]
+        assert told.level is Level.ERROR
+        assert "API_KEY_READ_ONLY" in (told.todo or "")
