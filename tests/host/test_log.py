@@ -477,7 +477,7 @@ def test_lines_are_written_without_a_file_left_to_open() -> None:
     """Nothing that a line is made with may be loaded only when it is needed: then it could not be."""
     code = """
 import os, resource, sys
-from sidecar import log
+from sidecar.host import log
 import structlog
 log.configure(json=sys.argv[1] == "json", stream=sys.stdout)
 resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))

@@ -279,7 +279,7 @@ CASES = (
     ),
     Case("caa-unknown", UNKNOWN, dns(f"{DOMAIN}.", "CAA", Rcode.SERVFAIL)),
     # --- the check itself
-    Case("check-failed", UNKNOWN, setting(bug="check.judge"), "LookupError"),
+    Case("check-failed", UNKNOWN, setting(bug="run.judge"), "LookupError"),
     Case("findings-many", NOTICE, setting(body=FULL, meant=meant()), "findings more"),
     # --- what nobody looks for
     Case("policy-status", NOTICE, both(txt(), setting(status="404 Not Found")), name="without-a-record"),

@@ -307,7 +307,7 @@ async def test_strange_certificate_ends_no_batch(kind: Kind) -> None:
     [
         ("probes.smtp.peer_certificate", "mx-look-failed"),
         ("probes.policy.get", "policy-look-failed"),
-        ("check.judge", "check-failed"),
+        ("run.judge", "check-failed"),
         ("probes.dns.dns.name.from_text", "txt-unasked"),
     ],
 )
