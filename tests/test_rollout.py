@@ -206,3 +206,9 @@ def test_domain_is_named_only_where_it_holds_the_others_back() -> None:
     """All is well with all of them."""
     fine = {ConditionType.MX_COVERED: Judgement(Status.TRUE, "mx-covered", "every MX is covered")}
     assert together({"one": fine, "other": fine}) == fine
+
+
+def test_what_is_false_comes_before_what_is_not_known() -> None:
+    """A person reads the first."""
+    found = after(Rollout(), judged(POLICY_SERVED=Status.UNKNOWN, MX_AUTHENTICATED=Status.FALSE)).blocking()
+    assert [c.type for c in found] == [ConditionType.MX_AUTHENTICATED, ConditionType.POLICY_SERVED]

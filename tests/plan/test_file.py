@@ -379,6 +379,15 @@ def test_it_is_said_why_the_file_of_a_person_is_written(adopt: bool, told: str) 
     assert write.backup
 
 
+def test_mx_that_was_taken_over_stays_unless_the_settings_name_others() -> None:
+    """In testing, too, where nothing else keeps it."""
+    theirs = text(Mode.TESTING, 86_400, HOST, "theirs.example.org")
+    before = world(file=theirs.encode(), memory=ours(theirs, floor=theirs))
+    assert written(plan(before)) == []
+    (write,) = written(plan(before, given_settings({"mx": [HOST]})))
+    assert parse(write.text.encode()) == policy(Mode.TESTING, 86_400, HOST)
+
+
 @pytest.mark.parametrize("readable", [True, False])
 def test_file_that_nginx_may_not_read_is_written_again(readable: bool) -> None:
     """It says the right thing to nobody."""

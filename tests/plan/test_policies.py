@@ -551,6 +551,43 @@ def test_mx_of_the_policy_file_is_not_dropped_by_an_update() -> None:
     assert [a.policy.mx for a in later.actions if isinstance(a, EditPolicy)] == [(HOST,)]
 
 
+def test_mx_is_kept_for_as_long_as_an_earlier_policy_may_have_had() -> None:
+    """What was there when the sidecar looked first had a max_age of a day; the one before it may have had a week."""
+    settings = given_settings({"mode": "enforce", "max_age": 86_400})
+    there = text(Mode.ENFORCE, 86_400, HOST, "old.example.org")
+    memory = PolicyMemory((Write(there, NOW, True),), (span(there, NOW, None),))
+    world, _ = look(World(served={"example.org": there}, memory=remembering(memory)), settings)
+    for days in (2, 6.9):
+        world, found = look(replace(world, now=NOW + days * DAY), settings)
+        assert [a for a in found.actions if isinstance(a, EditPolicy)] == []
+    _, found = look(replace(world, now=NOW + 7 * DAY), settings)
+    assert [a.policy.mx for a in found.actions if isinstance(a, EditPolicy)] == [(HOST,)]
+
+
+def test_policy_in_testing_has_no_mx_that_nobody_asked_for() -> None:
+    """Nothing is refused for it."""
+    both = text(Mode.ENFORCE, 604_800, HOST, "old.example.org")
+    found = plan(World(served={"example.org": both}, memory=remembering(ours(both))))
+    assert [a.policy for a in found.actions if isinstance(a, EditPolicy)] == [policy(Mode.TESTING, 86_400)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"inactive": frozenset({"example.org"})}, "example.org is switched off in mailcow"),
+        ({"backup": frozenset({"example.org"})}, "example.org became a backup MX"),
+        ({}, "example.org is taken out of MTA-STS by `sidecar retire`"),
+    ],
+)
+def test_it_is_said_why_a_domain_leaves(changes: dict[str, object], why: str) -> None:
+    """In the history, too."""
+    memory = replace(
+        remembering(ours(text())), retired=frozenset() if changes else frozenset({"example.org"})
+    )
+    world = replace(World(served={"example.org": text()}, memory=memory), **changes)  # type: ignore[arg-type]
+    assert [a.reason.partition(",")[0] for a in plan(world).actions if isinstance(a, SwitchOff)] == [why]
+
+
 # --- the host's name -----------------------------------------------------------------------------------
 
 
