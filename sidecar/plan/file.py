@@ -31,7 +31,7 @@ def plan_file(observed: Observed, settings: Settings, wanted: Wanted | None) -> 
         notice = Notice(Level.ERROR, "unseen.file", "mta-sts.txt", observed.file.reason)
         return Plan(notices=(*wanted.notices, notice))
     if wanted.policy is None:
-        return _removal(observed, wanted.reason, observed.file.value)
+        return _removal(observed, settings, wanted.reason, observed.file.value)
     return Plan(notices=wanted.notices) + _step(
         observed, settings, wanted, wanted.policy, observed.file.value
     )
@@ -39,7 +39,7 @@ def plan_file(observed: Observed, settings: Settings, wanted: Wanted | None) -> 
 
 def _step(observed: Observed, settings: Settings, wanted: Wanted, policy: Policy, file: PolicyFile) -> Plan:
     text, reason = render(policy), wanted.reason
-    adopted = settings.adopt or FILE in observed.memory.adopt
+    adopted = _adopted(observed, settings)
     if file.data is None:
         return _write(WriteFile(text, f"there is no policy file; {reason}"), file)
     served = parse(file.data)
@@ -75,7 +75,11 @@ def _step(observed: Observed, settings: Settings, wanted: Wanted, policy: Policy
     return _write(WriteFile(render(policy), f"{reason}; {taken}", backup=True, floor=floor), file)
 
 
-def _removal(observed: Observed, reason: str, file: PolicyFile) -> Plan:
+def _adopted(observed: Observed, settings: Settings) -> bool:
+    return settings.adopt or FILE in observed.memory.adopt
+
+
+def _removal(observed: Observed, settings: Settings, reason: str, file: PolicyFile) -> Plan:
     """Only our own file, and one that was handed over, is ever removed."""
     if file.data is None:
         return Plan()
@@ -83,7 +87,9 @@ def _removal(observed: Observed, reason: str, file: PolicyFile) -> Plan:
     action = RemoveFile(reason)
     if file.locked is not None:
         return Plan(held=(Held(action, file.locked),))
-    return Plan((action,)) if ours else Plan(held=(Held(action, "the policy file is not the sidecar's own"),))
+    if ours or _adopted(observed, settings):
+        return Plan((action,))
+    return _left_alone(action, "the policy file is not the sidecar's own")
 
 
 def _raised(policy: Policy, floor: Policy, named: frozenset[str]) -> Policy:
@@ -107,7 +113,7 @@ def _write(action: WriteFile, file: PolicyFile) -> Plan:
     return Plan((action,))
 
 
-def _left_alone(action: WriteFile, reason: str) -> Plan:
+def _left_alone(action: WriteFile | RemoveFile, reason: str) -> Plan:
     notice = Notice(
         Level.WARNING,
         "file.foreign",

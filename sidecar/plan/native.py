@@ -62,10 +62,10 @@ def _step(
             return _first(domain, wish.policy, wish.reason, memory)
         case Whose.PERSONS if not adopted:
             edit = EditPolicy(domain, wish.policy, wish.reason)
-            return Held(edit, f"a person's policy: {_difference(text, wish, memory)}")
+            return Held(edit, f"a person's policy: {_difference(text, wish.policy, memory)}")
         case _:
             return EditPolicy(
-                domain, wish.policy, f"{wish.reason}; served: {_difference(text, wish, memory)}"
+                domain, wish.policy, f"{wish.reason}; served: {_difference(text, wish.policy, memory)}"
             )
 
 
@@ -76,13 +76,13 @@ def _first(domain: str, policy: Policy, reason: str, memory: PolicyMemory) -> Ac
     return AddPolicy(domain, policy, f"the domain has no policy; {reason}")
 
 
-def _difference(text: str | None, wish: Wanted, memory: PolicyMemory) -> str:
+def _difference(text: str | None, wanted: Policy, memory: PolicyMemory) -> str:
     if text is None:
         return memory.refused or "nothing"
     served = policy_of(text)
     if served is None:
         return "a text that is no policy"
-    return ", ".join(differences(served, wish.policy)) if wish.policy else "it would be switched off"
+    return ", ".join(differences(served, wanted))
 
 
 def _foreign(held: Held) -> Notice:

@@ -330,6 +330,73 @@ def test_file_of_a_person_is_not_taken_over_when_all_is_retired() -> None:
     assert "mode: none" in write.text
 
 
+def left(
+    file: str, settings: Settings, *, wrote: str, adopt: bool = False, locked: str | None = None
+) -> Plan:
+    """`sidecar retire --all` where no sender can hold an enforce."""
+    memory = ours(wrote)
+    spans = (span(None, NOW - 40 * DAY, NOW - 30 * DAY), span(file, NOW - 30 * DAY, None))
+    memory = replace(
+        memory,
+        policies={FILE: replace(memory.policy(FILE), spans=spans)},
+        retired=frozenset({FILE}),
+        adopt=frozenset({FILE} if adopt else ()),
+    )
+    seen = observed(world(file=file.encode(), memory=memory))
+    return make_plan(replace(seen, file=Seen(PolicyFile(file.encode(), locked), NOW)), settings)
+
+
+def test_only_our_own_file_and_one_that_was_handed_over_is_removed() -> None:
+    """Whoever wrote it takes it away, or says that the sidecar may."""
+    theirs = text(Mode.TESTING, 172_800)
+    assert [type(a) for a in left(text(), Settings(), wrote=text()).actions][:1] == [RemoveFile]
+    found = left(theirs, Settings(), wrote=text())
+    assert found.actions == ()
+    assert [type(h.action) for h in found.held] == [RemoveFile]
+    assert "sidecar adopt --file" in str([n.todo for n in found.notices if n.code == "file.foreign"])
+    for handed_over in (
+        left(theirs, Settings(), wrote=text(), adopt=True),
+        left(theirs, Settings(adopt=True), wrote=text()),
+    ):
+        assert [type(a) for a in handed_over.actions][:1] == [RemoveFile]
+
+
+def test_locked_file_is_not_removed() -> None:
+    """Neither written nor taken away."""
+    found = left(text(), Settings(), wrote=text(), locked="it is a link to /elsewhere")
+    assert [(type(h.action), h.reason) for h in found.held] == [(RemoveFile, "it is a link to /elsewhere")]
+    assert not any(isinstance(action, RemoveFile) for action in found.actions)
+
+
+@pytest.mark.parametrize(
+    ("adopt", "told"), [(False, "taken over from a person, with a backup"), (True, "handed over by adopt")]
+)
+def test_it_is_said_why_the_file_of_a_person_is_written(adopt: bool, told: str) -> None:
+    """Stricter than ours: it is taken over in any case."""
+    theirs = text(Mode.TESTING, 172_800)
+    (write,) = written(plan(world(file=theirs.encode(), memory=ours(text())), Settings(adopt=adopt)))
+    assert told in write.reason
+    assert write.backup
+
+
+def test_mx_that_was_taken_over_stays_unless_the_settings_name_others() -> None:
+    """In testing, too, where nothing else keeps it."""
+    theirs = text(Mode.TESTING, 86_400, HOST, "theirs.example.org")
+    before = world(file=theirs.encode(), memory=ours(theirs, floor=theirs))
+    assert written(plan(before)) == []
+    (write,) = written(plan(before, given_settings({"mx": [HOST]})))
+    assert parse(write.text.encode()) == policy(Mode.TESTING, 86_400, HOST)
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_file_that_nginx_may_not_read_is_written_again(readable: bool) -> None:
+    """It says the right thing to nobody."""
+    seen = observed(world(file=text().encode(), memory=ours(text())))
+    seen = replace(seen, file=Seen(PolicyFile(text().encode(), readable=readable), NOW))
+    reasons = [write.reason for write in written(make_plan(seen, Settings()))]
+    assert reasons == ([] if readable else ["nginx may not read the policy file"])
+
+
 def test_mx_of_a_native_policy_is_not_dropped_when_mailcow_is_set_back() -> None:
     """A moved host: senders hold the policy that names it."""
     settings = Settings(mode=Mode.ENFORCE)

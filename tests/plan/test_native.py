@@ -97,8 +97,8 @@ def test_adopted_foreign_policy_is_changed() -> None:
 def test_identical_foreign_policy_is_adopted_silently() -> None:
     """What already says the same needs no write and no word."""
     found = plan(World(served={"example.org": text()}, names=frozenset({HOST, "mta-sts.example.org"})))
-    assert [type(a) for a in found.actions] == [AdoptSame]
-    assert found.notices == ()
+    assert [(a.key, a.text) for a in found.actions if isinstance(a, AdoptSame)] == [("example.org", text())]
+    assert (len(found.actions), found.notices) == (1, ())
 
 
 def test_person_who_changes_our_policy_wins() -> None:
@@ -221,6 +221,21 @@ def test_row_that_a_person_switched_off_stays_off() -> None:
     found = plan(World(memory=remembering(memory)))
     assert found.actions == ()
     assert any(n.code == "policy.foreign" for n in found.notices)
+    assert "a person's policy: a policy that is switched off" in [h.reason for h in found.held]
+
+
+@pytest.mark.parametrize(
+    ("served", "told"),
+    [
+        ("nonsense", "a person's policy: a text that is no policy"),
+        (text(Mode.NONE), "a person's policy: mode none instead of testing"),
+    ],
+)
+def test_what_a_person_wrote_is_left_alone_and_it_is_said_why(served: str, told: str) -> None:
+    """Whether it is a policy or not."""
+    found = plan(World(served={"example.org": served}))
+    assert found.actions == ()
+    assert told in [h.reason for h in found.held]
 
 
 def test_row_that_the_sidecar_switched_off_is_switched_on_by_an_edit() -> None:
@@ -284,6 +299,26 @@ def test_excluded_domain_is_left_as_it_is() -> None:
     settings = given_settings({"exclude": ["example.org"]})
     found = plan(World(served={"example.org": text(Mode.ENFORCE, 604_800)}), settings)
     assert (found.actions, found.held, found.notices) == ((), (), ())
+
+
+def test_policy_that_was_handed_over_is_ours_though_it_stays_as_it_is() -> None:
+    """It has a pattern that nobody asked for, and that may not be dropped yet."""
+    both = text(Mode.ENFORCE, 604_800, HOST, "old.example.org")
+    world = World(
+        served={"example.org": both},
+        mx={"example.org": (HOST, "old.example.org")},
+        memory=replace(
+            remembering(PolicyMemory(spans=(span(both, NOW - DAY, None),))), adopt=frozenset({"example.org"})
+        ),
+    )
+    found = plan(world, Settings(mode=Mode.ENFORCE))
+    assert [(a.key, a.text) for a in found.actions if isinstance(a, AdoptSame)] == [("example.org", both)]
+
+
+def test_deleted_domain_that_was_only_in_testing_is_not_told() -> None:
+    """Nobody refuses mail for it."""
+    world = World(domains=("example.net",), memory=remembering(ours(text())))
+    assert [n for n in plan(world).notices if n.code == "domain.gone"] == []
 
 
 def test_deleted_domain_is_told_what_senders_will_do_and_until_when() -> None:
@@ -515,6 +550,43 @@ def test_mx_of_the_policy_file_is_not_dropped_by_an_update() -> None:
     assert [a for a in found.actions if isinstance(a, EditPolicy)] == []
     _, later = look(replace(world, now=NOW + 9 * DAY), settings)
     assert [a.policy.mx for a in later.actions if isinstance(a, EditPolicy)] == [(HOST,)]
+
+
+def test_mx_is_kept_for_as_long_as_an_earlier_policy_may_have_had() -> None:
+    """What was there when the sidecar looked first had a max_age of a day; the one before it may have had a week."""
+    settings = given_settings({"mode": "enforce", "max_age": 86_400})
+    there = text(Mode.ENFORCE, 86_400, HOST, "old.example.org")
+    memory = PolicyMemory((Write(there, NOW, True),), (span(there, NOW, None),))
+    world, _ = look(World(served={"example.org": there}, memory=remembering(memory)), settings)
+    for days in (2, 6.9):
+        world, found = look(replace(world, now=NOW + days * DAY), settings)
+        assert [a for a in found.actions if isinstance(a, EditPolicy)] == []
+    _, found = look(replace(world, now=NOW + 7 * DAY), settings)
+    assert [a.policy.mx for a in found.actions if isinstance(a, EditPolicy)] == [(HOST,)]
+
+
+def test_policy_in_testing_has_no_mx_that_nobody_asked_for() -> None:
+    """Nothing is refused for it."""
+    both = text(Mode.ENFORCE, 604_800, HOST, "old.example.org")
+    found = plan(World(served={"example.org": both}, memory=remembering(ours(both))))
+    assert [a.policy for a in found.actions if isinstance(a, EditPolicy)] == [policy(Mode.TESTING, 86_400)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"inactive": frozenset({"example.org"})}, "example.org is switched off in mailcow"),
+        ({"backup": frozenset({"example.org"})}, "example.org became a backup MX"),
+        ({}, "example.org is taken out of MTA-STS by `sidecar retire`"),
+    ],
+)
+def test_it_is_said_why_a_domain_leaves(changes: dict[str, object], why: str) -> None:
+    """In the history, too."""
+    memory = replace(
+        remembering(ours(text())), retired=frozenset() if changes else frozenset({"example.org"})
+    )
+    world = replace(World(served={"example.org": text()}, memory=memory), **changes)  # type: ignore[arg-type]
+    assert [a.reason.partition(",")[0] for a in plan(world).actions if isinstance(a, SwitchOff)] == [why]
 
 
 # --- the host's name -----------------------------------------------------------------------------------

@@ -178,3 +178,33 @@ def test_condition_knows_since_when_it_has_its_status() -> None:
     (since,) = [c.since for c in memory.conditions if c.type is ConditionType.MX_AUTHENTICATED]
     assert since == T0 + 2 * HOUR
     assert [c.type for c in memory.blocking()] == [ConditionType.MX_AUTHENTICATED]
+
+
+@pytest.mark.parametrize(("wait", "refusals"), [(HOUR / 2 - 1, 1), (HOUR / 2, 2), (HOUR, 2)])
+def test_refusal_is_seen_again_after_half_an_interval(wait: float, refusals: int) -> None:
+    """A person who asks again at once makes no second look."""
+    once = checked(Rollout(), REFUSED, T0, HOUR)
+    assert checked(once, REFUSED, T0 + wait, HOUR).refusals == refusals
+
+
+def test_what_was_not_judged_is_not_known() -> None:
+    """It is no condition, and no time counts."""
+    covered = {ConditionType.MX_COVERED: GOOD[ConditionType.MX_COVERED]}
+    before = after(Rollout(), GOOD, GOOD)
+    found = checked(before, covered, T0 + 2 * HOUR, HOUR)
+    assert [c.type for c in found.conditions] == [ConditionType.MX_COVERED]
+    assert (found.soaked, found.good_at) == (before.soaked, before.good_at)
+    assert found.status(ConditionType.MX_AUTHENTICATED) is Status.UNKNOWN
+    assert together({"one": covered, "other": {}}) == covered
+
+
+def test_domain_is_named_only_where_it_holds_the_others_back() -> None:
+    """All is well with all of them."""
+    fine = {ConditionType.MX_COVERED: Judgement(Status.TRUE, "mx-covered", "every MX is covered")}
+    assert together({"one": fine, "other": fine}) == fine
+
+
+def test_what_is_false_comes_before_what_is_not_known() -> None:
+    """A person reads the first."""
+    found = after(Rollout(), judged(POLICY_SERVED=Status.UNKNOWN, MX_AUTHENTICATED=Status.FALSE)).blocking()
+    assert [c.type for c in found] == [ConditionType.MX_AUTHENTICATED, ConditionType.POLICY_SERVED]
