@@ -81,7 +81,9 @@ async def test_idle_connections_stop_neither_passes_nor_the_page_nor_fill_the_lo
             assert await answered(url) == 200
             assert open_files(sidecar) <= before + MOST_CONNECTIONS + 20
         # What is said of the two domains is no news here.
-        news = [line for line in sidecar.out[said:] if "new.example" not in line and "example.org" not in line]
+        news = [
+            line for line in sidecar.out[said:] if "new.example" not in line and "example.org" not in line
+        ]
         assert news == []
 
 
