@@ -417,7 +417,8 @@ class Explorer(Claims):
             served = dict(seen.served)
             if world.mailcow.backend is Backend.NATIVE:
                 # mailcow answers for a domain that it has no longer: there is no policy.
-                served = {d.name: Seen(Served(None), world.now) for d in listed.value.domains} | served
+                for domain in listed.value.domains:
+                    served.setdefault(domain.name, Seen(Served(None), world.now))
             seen = replace(seen, domains=listed, memory=memory, served=served)
         if isinstance(seen.domains, Seen) and isinstance(seen.mailcow, Seen):
             seen = replace(seen, views=tuple(self._views(world)))
@@ -483,7 +484,7 @@ def explore(examples: int, *, fixed: bool = False) -> None:
             if not fixed and done % 50 == 0:
                 print(f"{done} sequences, {time.monotonic() - began:.0f} s", flush=True)
 
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Counted,
         settings=settings(
             max_examples=examples,

@@ -153,6 +153,7 @@ class Claims(RuleBasedStateMachine):
 def on_no_unseen_basis(plan: Plan, seen: Observed) -> None:
     """Whatever is done, what it is done for was seen in this pass."""
     for action in plan.actions:
+        basis: list[object] = []
         match action:
             case AddPolicy(domain=domain) | EditPolicy(domain=domain) | SwitchOff(domain=domain):
                 basis = [seen.mailcow, seen.domains, seen.served_of(domain)]

@@ -216,7 +216,7 @@ def main(given: Sequence[str]) -> int:
             return 1
         found = list(mutants(path, chosen))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            outcomes = pool.map(lambda mutant, tests=tests: survives(mutant, tests), found)  # type: ignore[misc]
+            outcomes = pool.map(lambda mutant, tests=tests: survives(mutant, tests), found)
             left = 0
             for mutant, survived in zip(found, outcomes, strict=True):
                 if survived:
