@@ -410,8 +410,8 @@ class Explorer(Claims):
             served = dict(seen.served)
             if world.mailcow.backend is Backend.NATIVE:
                 # mailcow answers for a domain that it has no longer: there is no policy.
-                nothing = dict.fromkeys((d.name for d in listed.value.domains), Seen(Served(None), world.now))
-                served = {**nothing, **served}
+                for domain in listed.value.domains:
+                    served.setdefault(domain.name, Seen(Served(None), world.now))
             seen = replace(seen, domains=listed, memory=memory, served=served)
         if isinstance(seen.domains, Seen) and isinstance(seen.mailcow, Seen):
             seen = replace(seen, views=tuple(self._views(world)))

@@ -4,12 +4,11 @@ The claims are those of RFC 8461 §3.3, §5 and §8, of people whose policies th
 """
 
 from dataclasses import replace
-from typing import Any
 
 from hypothesis.stateful import RuleBasedStateMachine
 
 from sidecar.formats.mtasts_policy import Mode, Policy
-from sidecar.observed import FILE, Observed, Sight, Unseen
+from sidecar.observed import FILE, Observed, Unseen
 from sidecar.plan.acme.script import names_asked
 from sidecar.plan.actions import (
     Action,
@@ -154,7 +153,7 @@ class Claims(RuleBasedStateMachine):
 def on_no_unseen_basis(plan: Plan, seen: Observed) -> None:
     """Whatever is done, what it is done for was seen in this pass."""
     for action in plan.actions:
-        basis: list[Sight[Any]] = []
+        basis: list[object] = []
         match action:
             case AddPolicy(domain=domain) | EditPolicy(domain=domain) | SwitchOff(domain=domain):
                 basis = [seen.mailcow, seen.domains, seen.served_of(domain)]

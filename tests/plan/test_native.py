@@ -572,6 +572,35 @@ def test_policy_in_testing_has_no_mx_that_nobody_asked_for() -> None:
     assert [a.policy for a in found.actions if isinstance(a, EditPolicy)] == [policy(Mode.TESTING, 86_400)]
 
 
+def test_domain_that_takes_no_mail_and_has_no_policy_gets_none() -> None:
+    """There is nothing to withdraw."""
+    for unseen in (frozenset[str](), frozenset({"served:example.org"})):
+        found = plan(World(inactive=frozenset({"example.org"}), unseen=unseen))
+        assert [a for a in found.actions if isinstance(a, AddPolicy | EditPolicy | SwitchOff)] == []
+
+
+@pytest.mark.parametrize(
+    ("served", "mx"),
+    [(text(Mode.ENFORCE, 86_400, "theirs.example.org"), "theirs.example.org"), ("nonsense", HOST)],
+)
+def test_none_says_what_was_said_before(served: str, mx: str) -> None:
+    """But for the mode; of a text that is no policy nothing can be taken."""
+    world = World(served={"example.org": served}, inactive=frozenset({"example.org"}))
+    edits = [a.policy for a in plan(world, Settings(adopt=True)).actions if isinstance(a, EditPolicy)]
+    assert edits == [policy(Mode.NONE, 86_400, mx)]
+
+
+def test_what_may_have_been_in_enforce_before_counts_with_its_own_max_age() -> None:
+    """Two weeks, though a week is usual."""
+    there = text(Mode.TESTING, 1_209_600)
+    memory = PolicyMemory((Write(there, NOW, True),), (span(there, NOW, None),))
+    world = World(
+        served={"example.org": there}, inactive=frozenset({"example.org"}), memory=remembering(memory)
+    )
+    later = replace(world, now=NOW + 8 * DAY)
+    assert [a.policy.mode for a in plan(later).actions if isinstance(a, EditPolicy)] == [Mode.NONE]
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
