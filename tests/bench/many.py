@@ -21,7 +21,7 @@ from rich.table import Table
 from tests.bench.many_run import BLOCKS
 from tests.bench.settled import PREFIXES
 from tests.running import process, until
-from tests.stage import HOST, Stage, stage
+from tests.stage import ADDRESS, HOST, Stage, stage
 
 DOMAINS = 5_000
 WITH_RECORDS = 20
@@ -60,6 +60,18 @@ def fill(on: Stage, domains: int) -> None:
         on.resolves(f"mta-sts.{name}")
     held = [f"{prefix}.{name}" for name in names[:WITH_RECORDS] for prefix in PREFIXES[1:]]
     on.resolves(*held)
+    # acme-mailcow has been at work for long: its log has each name that it left out.
+    on.acme_said(
+        "Using existing domain rsa key /var/lib/acme/acme/key.pem",
+        f"OK: {ADDRESS}, 0000:0000:0000:0000:0000:0000:0000:0000",
+        f"Found A record for {HOST}: {ADDRESS}",
+        f"Confirmed A record {ADDRESS}",
+        *(
+            f"No A or AAAA record found for hostname {prefix}.{name}"
+            for name in names[WITH_RECORDS:]
+            for prefix in PREFIXES[1:]
+        ),
+    )
     on.certify(HOST, *held)
 
 

@@ -7,7 +7,7 @@ not known is asked for and decided afterwards: it neither counts for ever nor is
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sidecar.observed import Fact, FactKind, Kind, Observed, Question
+from sidecar.observed import AcmeRun, Fact, FactKind, Kind, Observed, Question, RefusedFor, Seen
 from sidecar.plan.acme.check import address_trouble
 from sidecar.plan.acme.names import Scene
 from sidecar.plan.acme.script import MOST_NAMES
@@ -56,6 +56,7 @@ def count(names: Iterable[str], scene: Scene, observed: Observed, *, hoped_for: 
     """`hoped_for`: policy hosts count before they resolve, since their records are about to come."""
     held = scene.certificates.server.names if scene.certificates.server else frozenset()
     ways, dns = scene.ways, observed.dns
+    run = ways.run.value if isinstance(ways.run, Seen) else None
     certain = 0
     unknown: list[str] = []
     for name in names:
@@ -65,10 +66,16 @@ def count(names: Iterable[str], scene: Scene, observed: Observed, *, hoped_for: 
         trouble = address_trouble(name, ways, dns)
         if trouble is None:
             certain += 1
-        elif trouble.unknown and not _given_up(observed, name):
+        elif trouble.unknown and not _refused(run, name) and not _given_up(observed, name):
             unknown.append(name)
     # Those asked for longest ago come first: names that never answer keep no other waiting.
     return Count(certain, tuple(sorted(unknown, key=lambda name: (dns.addresses_of(name).at, name))))
+
+
+def _refused(run: AcmeRun | None, name: str) -> bool:
+    """Whether acme-mailcow itself left the name out of its last order: until the DNS says otherwise it is not there."""
+    said = run.refusal(name) if run else None
+    return said is not None and said.why not in {RefusedFor.POLICY, RefusedFor.ORDER}
 
 
 def _given_up(observed: Observed, name: str) -> bool:

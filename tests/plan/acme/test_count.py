@@ -14,6 +14,8 @@ from sidecar.observed import (
     Memory,
     Observed,
     PolicyMemory,
+    Refusal,
+    RefusedFor,
     Seen,
     Unseen,
     Write,
@@ -22,7 +24,7 @@ from sidecar.plan import make_plan
 from sidecar.plan.acme.count import ASKED_AT_ONCE
 from sidecar.plan.actions import AddPolicy, EditConf, EditPolicy, Plan
 from sidecar.settings import Settings
-from tests.worlds import DAY, FILE_MAILCOW, HOST, NOW, World, observed, plan, span, text
+from tests.worlds import DAY, FILE_MAILCOW, HOST, NOW, RUN, World, observed, plan, span, text
 
 
 def many(count: int) -> World:
@@ -197,3 +199,18 @@ def test_names_whose_lookups_fail_keep_no_other_from_being_asked_for() -> None:
     kept = {n: s for n, s in seen.dns.addresses.items() if not n.startswith(("auto", "mta-sts"))}
     found = make_plan(replace(seen, dns=replace(seen.dns, addresses=kept | failing)), Settings())
     assert {q.name for q in found.questions} & set(names) == set(names[ASKED_AT_ONCE:])
+
+
+def test_names_that_acme_mailcow_refused_in_its_last_run_are_not_there_until_the_dns_says_so() -> None:
+    """Thousands of names need no lookup before the first policy: the log of the last run has them."""
+    world = many(60)
+    names = [f"{p}.{d}" for d in world.domains for p in ("autodiscover", "autoconfig")]
+    refused = {
+        n: Refusal(RefusedFor.NO_ADDRESS, f"No A or AAAA record found for hostname {n}", NOW) for n in names
+    }
+    seen = without_answers(observed(replace(world, run=replace(RUN, refused=refused))), "auto")
+    found = make_plan(seen, Settings())
+    assert (added(found), found.questions) == (60, frozenset())
+    in_the_order = {n: replace(said, why=RefusedFor.ORDER) for n, said in refused.items()}
+    seen = without_answers(observed(replace(world, run=replace(RUN, refused=in_the_order))), "auto")
+    assert added(make_plan(seen, Settings())) < 60
