@@ -86,7 +86,9 @@ def native_policies(observed: Observed, settings: Settings, listed: DomainList) 
                 names = (domain.name, *aliases.get(domain.name, ()))
                 wanted[domain.name] = _for_domain(observed, settings, names, hostname, now_served)
         elif isinstance(served, Seen) and served.value.text is not None:
-            wanted[domain.name] = _leaving(observed, settings, domain, now_served)
+            leaving = _leaving(observed, settings, domain, now_served)
+            if leaving is not None:
+                wanted[domain.name] = leaving
     return wanted
 
 
@@ -259,15 +261,21 @@ def unmatched_subject(key: str, pattern: str) -> str:
     return f"{key} {pattern}"
 
 
-def _leaving(observed: Observed, settings: Settings, domain: Domain, served: Policy | None) -> Wanted:
-    """A domain that takes no mail here any more: `none` while senders may hold an enforce, then nothing (RFC 8461 §8.3)."""
+def _leaving(observed: Observed, settings: Settings, domain: Domain, served: Policy | None) -> Wanted | None:
+    """A domain that takes no mail here any more: `none` while senders may hold an enforce, then nothing (RFC 8461 §8.3).
+
+    None where no name is known to write as its mx.
+    """
     why = "is switched off in mailcow" if not domain.active else "became a backup MX"
     if domain.receives:
         why = "is taken out of MTA-STS by `sidecar retire`"
     configured = settings.for_domain(domain.name).max_age
     assumed = max(configured, LEAST_ASSUMED_MAX_AGE, served.max_age if served else 0)
     if served is None or held_for(observed.memory, domain.name, assumed) > 0:
-        mx = served.mx if served and served.mx else (_hostname(observed) or "",)
+        hostname = _hostname(observed)
+        mx = served.mx if served and served.mx else (hostname,) if hostname else ()
+        if not mx:
+            return None
         return Wanted(
             Policy(Mode.NONE, TESTING_MAX_AGE, mx),
             f"{to_unicode(domain.name)} {why}; senders may hold a policy in enforce, so `none` is served first",

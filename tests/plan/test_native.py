@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.observed import FILE, Mailcow, Memory, PolicyMemory, Write
+from sidecar.observed import FILE, Mailcow, Memory, PolicyMemory, Unseen, Write
 from sidecar.observed.checks import ConditionType, Judgement, Rollout, Status
 from sidecar.plan import blind_spots
 from sidecar.plan.actions import AddPolicy, AdoptSame, EditPolicy, SwitchOff, WriteFile
+from sidecar.plan.desired import native_policies
 from sidecar.rollout import checked
 from sidecar.settings import Settings
 from tests.worlds import (
@@ -180,6 +181,20 @@ def test_enforced_domain_that_leaves_is_served_none_first(why: str) -> None:
     world = World(served={"example.org": enforce}, memory=remembering(ours(enforce)), **leaving)  # type: ignore[arg-type]
     first = plan(world, Settings(mode=Mode.ENFORCE))
     assert [a.policy for a in first.actions if isinstance(a, EditPolicy)] == [policy(Mode.NONE, 86_400)]
+
+
+def test_leaving_domain_gets_no_policy_with_an_empty_mx_while_the_hosts_name_is_unseen() -> None:
+    """What is served names no mx, and mailcow.conf was not read: nothing is known to write."""
+    odd = "version: STSv1\nmode: none\nmax_age: 86400\n"
+    world = World(
+        served={"example.org": odd},
+        memory=remembering(ours(text(Mode.ENFORCE), odd, since=NOW - DAY)),
+        inactive=frozenset({"example.org"}),
+    )
+    seen = native_policies(observed(world), Settings(), world.listed())
+    assert [w.policy and w.policy.mx for w in seen.values()] == [(HOST,)]
+    unseen = replace(observed(world), conf=Unseen("gone", NOW))
+    assert native_policies(unseen, Settings(), world.listed()) == {}
 
 
 def test_none_is_switched_off_once_every_max_age_ran_out() -> None:

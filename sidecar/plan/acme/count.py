@@ -53,7 +53,10 @@ class Count:
 
 
 def count(names: Iterable[str], scene: Scene, observed: Observed, *, hoped_for: bool = False) -> Count:
-    """`hoped_for`: policy hosts count before they resolve, since their records are about to come."""
+    """`hoped_for`: policy hosts count before they resolve, since their records are about to come.
+
+    Then a name that acme-mailcow refused last time is not waited for. A restart that comes later asks for it again.
+    """
     held = scene.certificates.server.names if scene.certificates.server else frozenset()
     ways, dns = scene.ways, observed.dns
     run = ways.run.value if isinstance(ways.run, Seen) else None
@@ -66,7 +69,7 @@ def count(names: Iterable[str], scene: Scene, observed: Observed, *, hoped_for: 
         trouble = address_trouble(name, ways, dns)
         if trouble is None:
             certain += 1
-        elif trouble.unknown and not _refused(run, name) and not _given_up(observed, name):
+        elif trouble.unknown and not (hoped_for and _refused(run, name)) and not _given_up(observed, name):
             unknown.append(name)
     # Those asked for longest ago come first: names that never answer keep no other waiting.
     return Count(certain, tuple(sorted(unknown, key=lambda name: (dns.addresses_of(name).at, name))))
