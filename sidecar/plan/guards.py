@@ -5,6 +5,7 @@ Rule for every editor: a guard never makes an action, and never lets through wha
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import assert_never
 
 from sidecar.formats.domain_name import policy_host
 from sidecar.observed import Issuer, Kind, Observed, Question
@@ -15,13 +16,16 @@ from sidecar.plan.acme.names import Scene, scene
 from sidecar.plan.actions import (
     Action,
     AddPolicy,
+    AdoptSame,
     EditConf,
     EditPolicy,
     Held,
     Plan,
     RecreateAcme,
+    RemoveFile,
     RestartAcme,
     SwitchOff,
+    WriteFile,
 )
 from sidecar.plan.conf_entries import SAN
 from sidecar.plan.redis import tell_redis
@@ -51,14 +55,9 @@ def _not_managed(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     """`manage: {policies, san, acme}`: false means say, do not do."""
 
     def reason(action: Action) -> str | None:
-        match action:
-            case EditConf():
-                name, on = "san", settings.manage.san
-            case RestartAcme() | RecreateAcme():
-                name, on = "acme", settings.manage.acme
-            case _:
-                name, on = "policies", settings.manage.policies
-        return None if on else f"the settings say `manage: {{{name}: false}}`; {action.reason}"
+        if settings.manage.allows(action.managed_by):
+            return None
+        return f"the settings say `manage: {{{action.managed_by}: false}}`; {action.reason}"
 
     return _filter(plan, reason)
 
@@ -93,12 +92,16 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
             case AddPolicy(domain=domain) | EditPolicy(domain=domain):
                 more = brought.get(domain, frozenset()) - names
                 label = policy_host(domain)
-            case EditConf(edits=edits) if SAN in edits and edits[SAN].add:
+            case EditConf(edits=edits):
+                if SAN not in edits or not edits[SAN].add:
+                    return None
                 wider = ",".join((found.mended_san, *edits[SAN].add))
                 more = found.asked(wider).server - names
                 label = some(edits[SAN].add)
-            case _:
+            case SwitchOff() | AdoptSame() | WriteFile() | RemoveFile() | RestartAcme() | RecreateAcme():
                 return None
+            case _:
+                assert_never(action)
         # Only what is new is counted: there may be thousands of policies.
         extra = count(more, found, observed, hoped_for=True)
         together = Count(total.certain + extra.certain, (*total.unknown, *extra.unknown))
@@ -143,8 +146,18 @@ def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
         match action:
             case AddPolicy(domain=domain) | EditPolicy(domain=domain):
                 names = sorted(brought.get(domain, frozenset()))
-            case _:
+            case (
+                SwitchOff()
+                | AdoptSame()
+                | WriteFile()
+                | RemoveFile()
+                | EditConf()
+                | RestartAcme()
+                | RecreateAcme()
+            ):
                 return None
+            case _:
+                assert_never(action)
         for name in names:
             trouble = address_trouble(name, found.ways, observed.dns)
             if trouble is None:

@@ -27,8 +27,6 @@ from sidecar.plan.actions import (
     RecreateAcme,
     RestartAcme,
     SwitchOff,
-    subject,
-    verb,
 )
 from sidecar.plan.progress import served_mode
 from sidecar.plan.schedule import DENIED_S, RETRY_S, wait_after
@@ -160,7 +158,7 @@ def _parts(action: Action) -> Sequence[Action]:
 
 
 def _what(action: Action) -> tuple[str, str]:
-    return verb(action), ",".join(action.edits) if isinstance(action, EditConf) else subject(action)
+    return action.verb, ",".join(action.edits) if isinstance(action, EditConf) else action.about
 
 
 @dataclass
@@ -281,7 +279,7 @@ def without_moot_wishes(observed: Observed, plan: Plan) -> Memory:
     memory = observed.memory
     if not memory.adopt or not isinstance(observed.domains, Seen):
         return memory
-    busy = {subject(action) for action in plan.actions} | {subject(held.action) for held in plan.held}
+    busy = {action.about for action in plan.actions} | {held.action.about for held in plan.held}
     known = {domain.name for domain in observed.domains.value.domains}
     moot = {key for key in memory.adopt if _moot(key, observed, busy, known)}
     return replace(memory, adopt=memory.adopt - moot) if moot else memory
@@ -298,6 +296,4 @@ def _moot(key: str, observed: Observed, busy: set[str], known: set[str]) -> bool
 def event_of(outcome: Outcome) -> Event:
     """An outcome for the history."""
     action = outcome.action
-    return Event(
-        outcome.at, subject(action), verb(action), action.reason, outcome.result.value, outcome.detail
-    )
+    return Event(outcome.at, action.about, action.verb, action.reason, outcome.result.value, outcome.detail)

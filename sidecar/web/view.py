@@ -12,7 +12,6 @@ from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import CheckRecord, Mailcow, Observed, Seen, Unseen
 from sidecar.observed.notice import Level
 from sidecar.observed.words import day
-from sidecar.plan.actions import subject, verb
 from sidecar.plan.records import mail_domains
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
@@ -161,11 +160,11 @@ def _pending(report: Report) -> tuple[Pending, ...]:
     done = {id(outcome.action) for outcome in report.outcomes}
     for action in report.plan.actions:
         if id(action) not in done:
-            found[verb(action), action.reason, True].append((subject(action), None))
+            found[action.verb, action.reason, True].append((action.about, None))
     for held in report.plan.held:
-        names = tuple(getattr(held.action, "names", ())) or (subject(held.action),)
+        names = held.action.concerns or (held.action.about,)
         reason = held.reason.partition("; ")[0]
-        found[verb(held.action), reason, False] += [(name, held.until) for name in names]
+        found[held.action.verb, reason, False] += [(name, held.until) for name in names]
     return tuple(
         Pending(
             what,
