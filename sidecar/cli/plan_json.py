@@ -94,8 +94,13 @@ def _policy_of(text: str) -> dict[str, Any] | None:
 
 
 def held_as_json(held: Held) -> dict[str, Any]:
-    """An action that waits; `until` is null where it waits for something to change."""
-    return {"action": action_as_json(held.action), "reason": held.reason, "until": moment(held.until)}
+    """An action that waits; `remedy` is what a person can do, `until` is null where it waits for something to change."""
+    return {
+        "action": action_as_json(held.action),
+        "reason": held.reason,
+        "remedy": held.remedy,
+        "until": moment(held.until),
+    }
 
 
 def notice_as_json(notice: Notice) -> dict[str, Any]:

@@ -107,8 +107,11 @@ def _failed(outcome: Outcome) -> list[str]:
 def _held(held: Held) -> list[str]:
     until = "" if held.until is None else f" (until {day(held.until)})"
     first = f"{held.action.verb} {to_unicode(held.action.about)}: {held.reason}{until}"
+    lines = [first] if held.remedy is None else [first, f"    {held.remedy}"]
+    if not any(name in held.reason for name in held.action.concerns):
+        lines.append(f"    {held.action.reason}")
     # What a restart is for is in its reason.
-    return [first, *([] if isinstance(held.action, RestartAcme) else _details(held.action))]
+    return lines + ([] if isinstance(held.action, RestartAcme) else _details(held.action))
 
 
 def _notice(notice: Notice) -> list[str]:
@@ -120,6 +123,6 @@ def _notice(notice: Notice) -> list[str]:
 
 def _rest(report: Report) -> list[str]:
     held = _section("held", [line for item in report.plan.held for line in _held(item)])
-    reasons = {item.reason.partition("; ")[0] for item in report.plan.held}
+    reasons = {item.reason for item in report.plan.held}
     notices = [notice for notice in dict.fromkeys(report.plan.notices) if notice.message not in reasons]
     return held + _section("to know", [line for notice in notices for line in _notice(notice)])

@@ -164,7 +164,7 @@ def _held(held: Held) -> str:
 
 def _reason(held: Held) -> str:
     until = "" if held.until is None else f" (until {day(held.until)})"
-    return f"{held.reason.partition('; ')[0]}{until}"
+    return f"{held.reason}{until}"
 
 
 def _plain(lines: Sequence[Sequence[str]]) -> Iterable[str]:

@@ -8,12 +8,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 
 import structlog
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import day, some
 from sidecar.plan.actions import Held
 from sidecar.reconcile.apply import Outcome, Result
@@ -23,7 +23,7 @@ REMEMBERED = 1_000
 """Things no longer true of which is remembered when they were said."""
 MOST_OF_A_KIND = 20
 """Notices of one code told one by one in a pass; more are told as a number."""
-FAILING = "pass.failed"
+FAILING = NoticeCode.PASS_FAILED
 AT_ONCE = {UNREAD: "mailcow answers again", FAILING: "passes work again"}
 """What is over as soon as it is away, and how that is said."""
 MOST_AT_ONCE = 3
@@ -168,7 +168,7 @@ class Teller:
         now: dict[tuple[str, str], tuple[str, Held]] = {}
         told = {notice.message for notice in self._notices}
         for item in held:
-            if any(said in told for said in accumulate(item.reason.split("; "), "{}; {}".format)):
+            if item.reason in told:
                 continue
             names = item.action.concerns or (item.action.about,)
             on = some(names)
@@ -179,6 +179,7 @@ class Teller:
         for key in fresh[:MOST_OF_A_KIND]:
             on, item = now[key]
             extra = {} if item.until is None else {"until": day(item.until)}
+            extra |= {} if item.remedy is None else {"todo": item.remedy}
             self._log.info(f"held: {key[0]}", on=on, reason=item.reason, **extra)
         if len(fresh) > MOST_OF_A_KIND:
             self._log.info(f"{len(fresh) - MOST_OF_A_KIND} more are held; see: sidecar plan")

@@ -191,12 +191,29 @@ Action: TypeAlias = (
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Why an action is not done now, and what a person can do about it (None: nothing).
+
+    `until` is when to ask again (Unix seconds; None: when something changes).
+    """
+
+    reason: str
+    remedy: str | None = None
+    until: float | None = None
+
+    def on(self, action: Action) -> "Held":
+        """The action, held for this."""
+        return Held(action, self.reason, self.until, self.remedy)
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
-    """An action that is not done now, why, and when to ask again (Unix seconds; None: when something changes)."""
+    """An action that is not done now; the other fields are as in `Hold`."""
 
     action: Action
     reason: str
     until: float | None = None
+    remedy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

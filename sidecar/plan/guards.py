@@ -19,7 +19,7 @@ from sidecar.plan.actions import (
     AdoptSame,
     EditConf,
     EditPolicy,
-    Held,
+    Hold,
     Plan,
     RecreateAcme,
     RemoveFile,
@@ -39,41 +39,48 @@ def guarded(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     return plan
 
 
-def _filter(plan: Plan, reason: Callable[[Action], str | None]) -> Plan:
+def _filter(plan: Plan, judge: Callable[[Action], Hold | None]) -> Plan:
     passed: list[Action] = []
     held = list(plan.held)
     for action in plan.actions:
-        why = reason(action)
-        if why is None:
+        hold = judge(action)
+        if hold is None:
             passed.append(action)
         else:
-            held.append(Held(action, why))
+            held.append(hold.on(action))
     return replace(plan, actions=tuple(passed), held=tuple(held))
 
 
 def _not_managed(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     """`manage: {policies, san, acme}`: false means say, do not do."""
 
-    def reason(action: Action) -> str | None:
+    def judge(action: Action) -> Hold | None:
         if settings.manage.allows(action.managed_by):
             return None
-        return f"the settings say `manage: {{{action.managed_by}: false}}`; {action.reason}"
+        name = action.managed_by
+        return Hold(
+            f"the settings say `manage: {{{name}: false}}`",
+            f"to let the sidecar do it: `manage: {{{name}: true}}` in config.yml",
+        )
 
-    return _filter(plan, reason)
+    return _filter(plan, judge)
 
 
 def _dry_run(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    return _filter(plan, lambda action: f"dry run; {action.reason}" if settings.dry_run else None)
+    return _filter(plan, lambda _: Hold("dry run") if settings.dry_run else None)
 
 
 def _redis_refuses(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     """What is written then cannot be read back, and senders cannot read it either."""
     told = tell_redis(observed)
+    if not told:
+        return plan
+    hold = Hold(told[0].message, told[0].todo)
 
-    def reason(action: Action) -> str | None:
-        return told[0].message if told and isinstance(action, AddPolicy | EditPolicy | SwitchOff) else None
+    def judge(action: Action) -> Hold | None:
+        return hold if isinstance(action, AddPolicy | EditPolicy | SwitchOff) else None
 
-    return _filter(plan, reason)
+    return _filter(plan, judge)
 
 
 def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
@@ -86,7 +93,7 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     total = count(names, found, observed, hoped_for=True)
     questions: frozenset[Question] = frozenset()
 
-    def reason(action: Action) -> str | None:
+    def judge(action: Action) -> Hold | None:
         nonlocal names, total, questions
         match action:
             case AddPolicy(domain=domain) | EditPolicy(domain=domain):
@@ -111,7 +118,7 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
         names, total = names | more, together
         return None
 
-    guarded_plan = _filter(plan, reason)
+    guarded_plan = _filter(plan, judge)
     return replace(guarded_plan, questions=guarded_plan.questions | questions)
 
 
@@ -142,7 +149,7 @@ def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     brought = _brought(replace(found, ways=_without_sni(found.ways)))
     questions: set[Question] = set()
 
-    def reason(action: Action) -> str | None:
+    def judge(action: Action) -> Hold | None:
         match action:
             case AddPolicy(domain=domain) | EditPolicy(domain=domain):
                 names = sorted(brought.get(domain, frozenset()))
@@ -167,10 +174,10 @@ def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
             why = (
                 "acme-mailcow checks no name (SKIP_IP_CHECK=y, SKIP_HTTP_VERIFICATION=y), so the policy waits"
             )
-            return f"{why}: {trouble.text}"
+            return Hold(f"{why}: {trouble.said}", trouble.remedy)
         return None
 
-    guarded_plan = _filter(plan, reason)
+    guarded_plan = _filter(plan, judge)
     return replace(guarded_plan, questions=guarded_plan.questions | questions)
 
 

@@ -15,6 +15,7 @@ from sidecar.mailcow import challenge, policy_file
 from sidecar.mailcow import conf as conf_file
 from sidecar.observed import FILE, NOT_ASKED, Memory, Observed, Seen
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan import blind_spots, make_plan
 from sidecar.plan.actions import (
     FILE_SUBJECT,
@@ -145,7 +146,7 @@ def _refused_key(detail: str) -> Notice:
     """Nothing is written until a person sets another key: that must stand where people look."""
     return Notice(
         Level.ERROR,
-        "api.denied",
+        NoticeCode.API_DENIED,
         "mailcow",
         f"mailcow refuses the API key for writes, so no policy is added or changed: {detail}",
         "set API_KEY (not API_KEY_READ_ONLY) in mailcow.conf, and let API_ALLOW_FROM name the sidecar's address",
@@ -220,12 +221,16 @@ class Passes:
         try:
             done = await self.observer.heal()
         except SidecarError as error:
-            return Plan(notices=(Notice(Level.ERROR, "acme.not_healed", "acme-mailcow", str(error)),))
+            return Plan(
+                notices=(Notice(Level.ERROR, NoticeCode.ACME_NOT_HEALED, "acme-mailcow", str(error)),)
+            )
         if done is None:
             return Plan()
         now = self.clock.now()
         await self.ledger.record([Event(now, "acme-mailcow", "heal", done, Result.DONE.value, None)])
-        return Plan(notices=(Notice(Level.WARNING, "acme.healed", "acme-mailcow", done, passing=True),))
+        return Plan(
+            notices=(Notice(Level.WARNING, NoticeCode.ACME_HEALED, "acme-mailcow", done, passing=True),)
+        )
 
     async def reconcile(self) -> Report:
         """One whole pass."""

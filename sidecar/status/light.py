@@ -213,7 +213,7 @@ def _off(known: Known) -> tuple[Light, Cause] | None:
         return Light.OFF, Cause("left-alone", f"{to_unicode(row.domain)} is {_CARE[row.care]}.")
     if row.whose is Whose.PERSONS and row.held:
         message = f"A person made this policy, so it is left as it is: {row.held[0].reason}"
-        return Light.OFF, Cause("by-hand", message)
+        return Light.OFF, Cause("by-hand", message, row.held[0].remedy)
     return None
 
 
@@ -232,7 +232,8 @@ def _working(known: Known) -> tuple[Light, Cause] | None:
     if row.held:
         held = row.held[0]
         until = "" if held.until is None else f" (until {day(held.until)})"
-        return Light.WORKING, Cause("held", f"Waiting to {held.action.verb}: {held.reason}{until}")
+        waiting = f"Waiting to {held.action.verb}: {held.reason}{until}"
+        return Light.WORKING, Cause("held", waiting, held.remedy)
     match known.stage:
         case Stage.SOAKING if known.auto:
             left = span(max(0.0, known.settings.soak - known.rollout.soaked))

@@ -183,7 +183,8 @@ def _next(known: Known) -> tuple[str, ...]:
     told = [f"{action.verb}: {action.reason}" for action in known.row.todo]
     for held in known.row.held:
         until = "" if held.until is None else f" (until {day(held.until)})"
-        told.append(f"waits to {held.action.verb}: {held.reason}{until}")
+        remedy = "" if held.remedy is None else f"; {held.remedy}"
+        told.append(f"waits to {held.action.verb}: {held.reason}{until}{remedy}")
     return tuple(dict.fromkeys(told))
 
 
