@@ -27,6 +27,7 @@ from sidecar.observed import CheckRecord, Conf, Memory
 from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, Status
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.actions import Held, Plan, RestartAcme
 from sidecar.reconcile.apply import Outcome, Result
 from sidecar.reconcile.passes import Report
@@ -169,7 +170,7 @@ def test_findings_are_counted_by_severity_and_the_bad_ones_by_domain() -> None:
 def test_certificates_actions_and_notices_are_told() -> None:
     """Kinds of actions without any have a 0, codes of notices without any have no series."""
     held = Held(RestartAcme("id", NOW, ("mta-sts.a.example",), "missing"), "quiet", NOW + 30)
-    said = Notice(Level.ERROR, "mx.uncovered", "a.example", "bad")
+    said = Notice(Level.ERROR, NoticeCode.MX_UNCOVERED, "a.example", "bad")
     plan = Plan(look(World())[1].actions, (held,), (said, said, replace(said, subject="b.example")))
     found = series(shown(report(World(), plan)))
     assert (
@@ -210,7 +211,13 @@ def test_action_that_is_done_is_no_longer_pending_and_counts() -> None:
     [
         (report(World()), 1),
         (report(World(unseen=frozenset({"domains"}))), 0),
-        (report(World(), Plan(notices=(Notice(Level.WARNING, "mailcow.api", "mailcow", "no answer"),))), 0),
+        (
+            report(
+                World(),
+                Plan(notices=(Notice(Level.WARNING, NoticeCode.MAILCOW_API, "mailcow", "no answer"),)),
+            ),
+            0,
+        ),
     ],
 )
 def test_mailcow_is_readable_when_it_answered(one: Report, readable: int) -> None:
@@ -273,7 +280,7 @@ async def test_requests_to_mailcow_are_counted_by_route_and_status() -> None:
 def everything() -> Metrics:
     """Metrics with a series of every name, and with what is awkward in a label."""
     memory = Memory(checks={"a.example": CheckRecord(NOW, (finding(Severity.ERROR),))})
-    said = Notice(Level.ERROR, "mx.uncovered", "a.example", 'quote " backslash \\ end')
+    said = Notice(Level.ERROR, NoticeCode.MX_UNCOVERED, "a.example", 'quote " backslash \\ end')
     restart = RestartAcme("id", NOW, (), "missing")
     metrics = shown(
         report(
