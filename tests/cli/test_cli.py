@@ -13,6 +13,8 @@ from tests.running import command, process
 from tests.stage import Stage, stage
 from tests.worlds import text
 
+pytestmark = pytest.mark.integration
+
 NAME = "mta-sts.example.org"
 
 

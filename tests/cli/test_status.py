@@ -22,6 +22,8 @@ from tests.running import command, process
 from tests.stage import HOST, stage
 from tests.worlds import World, observed
 
+pytestmark = pytest.mark.integration
+
 
 class Terminal(io.StringIO):
     """Standard output of a person."""
