@@ -14,6 +14,8 @@ from sidecar.formats.mtasts_policy import Mode, Policy, render
 from sidecar.host.elapsed import Tally
 from sidecar.observed import (
     FILE,
+    NEW_SUFFIX,
+    OLD_SUFFIX,
     AcmeRun,
     Addresses,
     AliasDomain,
@@ -51,6 +53,7 @@ from sidecar.plan.actions import (
     AdoptSame,
     EditConf,
     EditPolicy,
+    HealAcme,
     Plan,
     RecreateAcme,
     RemoveFile,
@@ -278,6 +281,9 @@ def _done(world: World, action: Action) -> World:  # noqa: C901 - one case for e
             return _ran(world, action.names)
         case RecreateAcme():
             return _ran(replace(world, acme_san=action.environment["ADDITIONAL_SAN"]), action.names)
+        case HealAcme():
+            own = tuple(c for c in world.others if not c.name.endswith((OLD_SUFFIX, NEW_SUFFIX)))
+            return replace(world, others=own)
 
 
 def _ran(world: World, names: tuple[str, ...]) -> World:

@@ -177,6 +177,18 @@ class RecreateAcme(_OfAcme):
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class HealAcme:
+    """Repair a re-creation of acme-mailcow that was cut off: one container of the two stays, under the usual name."""
+
+    verb: ClassVar = "repair"
+    about: ClassVar = ACME_SUBJECT
+    concerns: ClassVar[tuple[str, ...]] = ()
+    managed_by: ClassVar = Managed.ACME
+    project: str
+    reason: str
+
+
 Action: TypeAlias = (
     AddPolicy
     | EditPolicy
@@ -187,6 +199,7 @@ Action: TypeAlias = (
     | EditConf
     | RestartAcme
     | RecreateAcme
+    | HealAcme
 )
 
 

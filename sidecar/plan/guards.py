@@ -19,6 +19,7 @@ from sidecar.plan.actions import (
     AdoptSame,
     EditConf,
     EditPolicy,
+    HealAcme,
     Hold,
     Plan,
     RecreateAcme,
@@ -105,7 +106,15 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
                 wider = ",".join((found.mended_san, *edits[SAN].add))
                 more = found.asked(wider).server - names
                 label = some(edits[SAN].add)
-            case SwitchOff() | AdoptSame() | WriteFile() | RemoveFile() | RestartAcme() | RecreateAcme():
+            case (
+                SwitchOff()
+                | AdoptSame()
+                | WriteFile()
+                | RemoveFile()
+                | RestartAcme()
+                | RecreateAcme()
+                | HealAcme()
+            ):
                 return None
             case _:
                 assert_never(action)
@@ -161,6 +170,7 @@ def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
                 | EditConf()
                 | RestartAcme()
                 | RecreateAcme()
+                | HealAcme()
             ):
                 return None
             case _:

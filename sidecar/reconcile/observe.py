@@ -179,10 +179,6 @@ class Observer:
         """A read-back after a write is as good as a look."""
         self._cache.served[domain] = served
 
-    async def heal(self) -> str | None:
-        """Mends a re-creation of acme-mailcow that was cut off, before anything is decided; says what was done."""
-        return await self.containers.heal(self._clock.now())
-
     async def observe(self, memory: Memory) -> tuple[Observed, tuple[Notice, ...]]:
         """One picture of the world, and what is to be told about the looking itself."""
         now = self._clock.now()

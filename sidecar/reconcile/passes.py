@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from sidecar.host.clock import Clock
-from sidecar.host.errors import SidecarError
 from sidecar.host.files import remove_leftovers
 from sidecar.mailcow import challenge, policy_file
 from sidecar.mailcow import conf as conf_file
@@ -18,15 +17,15 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan import blind_spots, make_plan
 from sidecar.plan.actions import (
+    ACME_SUBJECT,
     FILE_SUBJECT,
     Action,
     AddPolicy,
     EditConf,
     EditPolicy,
+    HealAcme,
     Held,
     Plan,
-    RecreateAcme,
-    RestartAcme,
     SwitchOff,
 )
 from sidecar.plan.progress import served_mode
@@ -36,7 +35,7 @@ from sidecar.reconcile.learn.acme import learn_acme
 from sidecar.reconcile.learn.checks import learn_checks, learn_step_back
 from sidecar.reconcile.learn.policies import learn
 from sidecar.reconcile.observe import Observer
-from sidecar.settings import Settings
+from sidecar.settings import Managed, Settings
 from sidecar.state.ledger import Ledger
 from sidecar.state.store import Event
 
@@ -74,6 +73,8 @@ class BackOff:
     """Actions that failed wait, longer each time, before they are tried again."""
 
     failures: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
+    not_healed: str = ""
+    """Why the last repair of acme-mailcow did not work."""
     full: dict[tuple[str, str], str | None] = field(default_factory=dict)
     """What a full disk stopped the last time, and what was said of it."""
     denials: int = 0
@@ -93,7 +94,9 @@ class BackOff:
             elif isinstance(action, EditConf) and len(waiting) < len(parts):
                 waits = {key for h in waiting if isinstance(h.action, EditConf) for key in h.action.edits}
                 passed.append(action.only(action.edits.keys() - waits))
-        told = () if not self._denied(now) else (_refused_key(self.denied_because),)
+        told: tuple[Notice, ...] = (_refused_key(self.denied_because),) if self._denied(now) else ()
+        if self.not_healed and any(isinstance(action, HealAcme) for action in plan.actions):
+            told += (Notice(Level.ERROR, NoticeCode.ACME_NOT_HEALED, ACME_SUBJECT, self.not_healed),)
         return replace(plan, actions=tuple(passed), held=tuple(held), notices=told + plan.notices)
 
     def _denied(self, now: float) -> bool:
@@ -131,6 +134,8 @@ class BackOff:
         elif outcomes:
             self.denials = 0
         for outcome in outcomes:
+            if isinstance(outcome.action, HealAcme):
+                self.not_healed = outcome.detail or ""
             for key in map(_what, _parts(outcome.action)):
                 self.full.pop(key, None)
                 if outcome.no_space:
@@ -189,7 +194,7 @@ class Passes:
     def _writes(self, plan: Plan, now: float) -> bool:
         """Whether there is anything to do but at acme-mailcow; what failed, and waits for another try, is nothing."""
         actions = self.back_off.hold(plan, now).actions
-        return any(not isinstance(action, RestartAcme | RecreateAcme) for action in actions)
+        return any(action.managed_by is not Managed.ACME for action in actions)
 
     async def _decided(self, observed: Observed) -> tuple[Observed, Plan]:
         """What the picture teaches, and what follows from it.
@@ -214,33 +219,13 @@ class Passes:
         await asyncio.to_thread(challenge.tidy, self.settings.mailcow_dir)
         await asyncio.to_thread(remove_leftovers, self.settings.state_dir)
 
-    async def _heal(self) -> Plan:
-        """What a re-creation that was cut off left is mended first; said, and written into the history."""
-        if self.settings.dry_run or not self.settings.manage.acme or self.applier.changing:
-            return Plan()
-        try:
-            done = await self.observer.heal()
-        except SidecarError as error:
-            return Plan(
-                notices=(Notice(Level.ERROR, NoticeCode.ACME_NOT_HEALED, "acme-mailcow", str(error)),)
-            )
-        if done is None:
-            return Plan()
-        now = self.clock.now()
-        await self.ledger.record([Event(now, "acme-mailcow", "heal", done, Result.DONE.value, None)])
-        return Plan(
-            notices=(Notice(Level.WARNING, NoticeCode.ACME_HEALED, "acme-mailcow", done, passing=True),)
-        )
-
     async def reconcile(self) -> Report:
         """One whole pass."""
         await self.ledger.refresh()
         await self._tidy()
         ended = await self.applier.ended()
-        healed = await self._heal()
         probing = self.settings.manage.acme and not self.settings.dry_run
         observed, plan = await self.look(probing=probing)
-        plan += healed
         self.ledger.memory = without_moot_wishes(observed, plan)
         await self.ledger.store()
         plan = self.back_off.hold(plan, observed.now)
@@ -254,10 +239,10 @@ class Passes:
 
 
 def _one_at_a_time(plan: Plan) -> Plan:
-    """While acme-mailcow is being started anew, beside the passes, nothing else is done to it."""
-    waits = [action for action in plan.actions if isinstance(action, RestartAcme | RecreateAcme)]
+    """While acme-mailcow is being changed, beside the passes, nothing else is done to it."""
+    waits = [action for action in plan.actions if action.managed_by is Managed.ACME]
     rest = tuple(action for action in plan.actions if action not in waits)
-    held = tuple(Held(action, "acme-mailcow is being started anew", None) for action in waits)
+    held = tuple(Held(action, "acme-mailcow is being restarted, re-created or repaired") for action in waits)
     return replace(plan, actions=rest, held=plan.held + held)
 
 
