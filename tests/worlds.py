@@ -45,7 +45,7 @@ from sidecar.observed import (
     Unseen,
     Version,
 )
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan.acme.script import names_asked
 from sidecar.plan.actions import (
     Action,
@@ -229,7 +229,7 @@ def look(world: World, settings: Settings | None = None) -> tuple[World, Plan]:
     seen = observed(world)
     seen = replace(seen, memory=learn(seen, settings))
     seen = replace(seen, memory=learn_acme(seen))
-    return replace(world, memory=seen.memory), make_plan(seen, settings)
+    return replace(world, memory=seen.memory), decide(seen, settings)
 
 
 def plan(world: World, settings: Settings | None = None) -> Plan:

@@ -722,6 +722,15 @@ class Observed:
         """The HTTP probe of `name`."""
         return self.challenges.get(name, NOT_ASKED)
 
+    @property
+    def one_file(self) -> bool:
+        """Whether one file serves all domains, as far as was seen."""
+        return isinstance(self.mailcow, Seen) and self.mailcow.value.backend is Backend.FILE
+
+    def policy_key(self, domain: str, target: str | None = None) -> str:
+        """Under which key the policy of a domain is kept; `target` is given for an alias domain."""
+        return FILE if self.one_file else target or domain
+
     def served_of(self, domain: str) -> Sight[Served]:
         """What is served for a domain on the native generation."""
         return self.served.get(domain, NOT_ASKED)

@@ -261,9 +261,10 @@ class Observer:
         self._begun |= dict.fromkeys(batch, observed.now)
         # Of names that are no domain of ours (any more) nothing is kept.
         self._rushed = (self._rushed & {d.name for d in observed.domains.value.domains}) - frozenset(batch)
-        by_file = isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE
         probing = probing_for(observed.conf.value, self._settings.resolver, self._extra_roots())
-        self._checker.begin({name: meant[name] for name in batch}, probing, shared=by_file, waiting=len(due))
+        self._checker.begin(
+            {name: meant[name] for name in batch}, probing, shared=observed.one_file, waiting=len(due)
+        )
 
     def _extra_roots(self) -> Path | None:
         named = self._settings.extra_roots
@@ -448,7 +449,7 @@ class Observer:
             managed,
             missing,
             _certificate_names(observed),
-            by_file=isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE,
+            by_file=observed.one_file,
         )
         shown = self._shown_records(listed)
         waiting_s = record_interval(self._settings.intervals.dns, len(shown))

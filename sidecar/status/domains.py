@@ -13,9 +13,7 @@ from typing import TypeVar
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import Policy, policy_of
 from sidecar.observed import (
-    FILE,
     AliasDomain,
-    Backend,
     Certificate,
     CheckRecord,
     Domain,
@@ -231,18 +229,14 @@ class _Parts:
         if care not in {Care.MANAGED, Care.RETIRED} or not isinstance(served, Seen):
             return None, (), None
         policy = policy_of(served.value.text)
-        one_file = (
-            isinstance(self.observed.mailcow, Seen) and self.observed.mailcow.value.backend is Backend.FILE
-        )
-        rollout = self.observed.memory.rollout(FILE if one_file else target or name)
+        rollout = self.observed.memory.rollout(self.observed.policy_key(name, target))
         found = stage(rollout, policy.mode if policy else None, self.settings.soak)
         return found, rollout.blocking(), self.observed.memory.checks.get(name)
 
     def _whose(self, served: Sight[Served], domain: str) -> Whose | None:
         if not isinstance(served, Seen) or not isinstance(self.observed.mailcow, Seen):
             return None
-        key = FILE if self.observed.mailcow.value.backend is Backend.FILE else domain
-        return whose(served.value.text, self.observed.memory.policy(key))
+        return whose(served.value.text, self.observed.memory.policy(self.observed.policy_key(domain)))
 
     def _certificate(self, host: str) -> Sight[Certificate | None]:
         if isinstance(self.presented, Unseen):

@@ -7,7 +7,7 @@ a stage is in `rollout`, what is told of it elsewhere.
 from dataclasses import dataclass
 
 from sidecar.formats.mtasts_policy import Mode, policy_of
-from sidecar.observed import FILE, Backend, Observed, Seen
+from sidecar.observed import Observed, Seen
 from sidecar.observed.checks import Status
 from sidecar.plan.policy_ids import served_to
 from sidecar.plan.records import mail_domains
@@ -43,8 +43,7 @@ def _of(observed: Observed, settings: Settings, name: str, target: str | None) -
         return DomainStage(name, None, None, target=target)
     policy = policy_of(served.value.text)
     mode = policy.mode if policy else None
-    one_file = isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE
-    rollout = observed.memory.rollout(FILE if one_file else target or name)
+    rollout = observed.memory.rollout(observed.policy_key(name, target))
     wrong = next((c for c in rollout.blocking() if c.status is Status.FALSE), None)
     why = wrong.message if wrong else ""
     return DomainStage(name, mode, stage(rollout, mode, settings.soak), why, target)

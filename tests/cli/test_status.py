@@ -12,7 +12,7 @@ from sidecar.cli.status_text import print_status
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan.acme.standstill import STOPPED_S
 from sidecar.plan.actions import Plan
 from sidecar.plan.records import mail_domains
@@ -191,7 +191,7 @@ def test_terminal_tells_each_reason_once_below_the_table(monkeypatch: pytest.Mon
     """A column for it would be seven letters wide beside the others."""
     monkeypatch.setenv("COLUMNS", "80")
     seen, file = observed(World(domains=("a.example", "b.example"))), Terminal()
-    status = status_of(seen, make_plan(seen, Settings()), Settings(), mail_domains(seen, Settings()))
+    status = status_of(seen, decide(seen, Settings()), Settings(), mail_domains(seen, Settings()))
     print_status(status, file)
     below = file.getvalue().partition("to do, or held:\n")[2]
     assert below == "  a.example, b.example: add policy\n"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.observed import NEW_SUFFIX, OLD_SUFFIX, Container
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan.actions import HealAcme, RecreateAcme, RestartAcme
 from sidecar.settings import Settings
 from tests.worlds import NOW, World, advance, container, given_settings, observed, plan, text
@@ -51,7 +51,7 @@ def test_no_restart_while_something_is_left() -> None:
 )
 def test_repair_is_held_like_any_action(settings: Settings) -> None:
     """`sidecar plan` shows it all the same."""
-    found = make_plan(observed(READY), settings)
+    found = decide(observed(READY), settings)
     assert found.actions == () or not [a for a in found.actions if isinstance(a, HealAcme)]
     assert [type(h.action) for h in found.held if isinstance(h.action, HealAcme)] == [HealAcme]
 
