@@ -116,7 +116,7 @@ class Live:
         self._parts, self._settings = parts, parts.settings
         parts.passes.observer.session.on_call = self._called
         parts.passes.applier.tried = self._moved
-        parts.passes.observer.moved = self._moved
+        parts.passes.observer.on_moved(self._moved)
         self._notifier = Notifier(parts.settings, self._clock)
         telling = asyncio.create_task(self._notifier.run())
         self._open.push_async_callback(_cancelled, telling, self._notifier)

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.dns.answers import NULL_MX, Answer, NoAnswer, Silence, Tlsa
 from sidecar.formats.mtasts_policy import Mode, Policy
 from sidecar.observed import Caa, Seen, Unseen
 from sidecar.observed.findings import Severity
@@ -10,8 +11,6 @@ from sidecar.verify import codes, probe_codes
 from sidecar.verify.judge import LONGEST, judge
 from sidecar.verify.probes.tls import certificate
 from sidecar.verify.seen import (
-    NULL_MX,
-    Answer,
     Barrier,
     Certificate,
     DomainSeen,
@@ -21,11 +20,8 @@ from sidecar.verify.seen import (
     MxTls,
     MxWontTalk,
     NoAddress,
-    NoAnswer,
     PolicyAnswer,
     PolicyFailure,
-    Silence,
-    Tlsa,
     TlsFailure,
     TlsTrouble,
     Unreachable,
