@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-import structlog
-
 from sidecar.formats.domain_name import to_unicode
+from sidecar.host.lean import structlog
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.words import day, some
 from sidecar.plan.actions import FILE_SUBJECT, EditConf, Held, subject, verb

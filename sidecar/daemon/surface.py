@@ -8,12 +8,12 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 
-import structlog
 from aiohttp import web
 
 from sidecar.daemon.wiring import Parts
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
+from sidecar.host.lean import structlog
 from sidecar.host.release import release
 from sidecar.notify.notifier import Notifier
 from sidecar.observed import CheckRecord
