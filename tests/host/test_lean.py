@@ -16,8 +16,8 @@ NEVER_AT_START = (
     "apprise",
     "charset_normalizer",
     "chardet",
-    "yaml.cyaml",
-    "schemathesis",
+    "sidecar.init",
+    "sidecar.cli.status_text",
 )
 """What `sidecar run` loads only when it is used, if ever; each costs megabytes for as long as it runs."""
 DAEMON = "import sidecar.cli.commands, sidecar.daemon.loop, sidecar.daemon.wiring"
