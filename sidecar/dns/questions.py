@@ -5,7 +5,7 @@ pass. When a question is due is decided elsewhere (`plan.schedule`).
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sidecar.dns.ask import Lookups
@@ -33,6 +33,8 @@ class Questions:
         self._news = news
         self._answers: dict[Question, Sight[Any]] = {}
         self._pending: dict[Question, asyncio.Task[None]] = {}
+        self._known: Dns | None = None
+        """The answers as a part of the picture, until one of them changes."""
         self.moved: Callable[[], None] = lambda: None
 
     def answers(self) -> dict[Question, Sight[Any]]:
@@ -41,6 +43,11 @@ class Questions:
 
     def known(self) -> Dns:
         """All answers as a part of the picture."""
+        if self._known is None:
+            self._known = self._tables()
+        return self._known
+
+    def _tables(self) -> Dns:
         addresses: dict[str, Sight[Addresses]] = {}
         mx: dict[str, Sight[tuple[str, ...]]] = {}
         caa: dict[str, Sight[Caa]] = {}
@@ -60,13 +67,15 @@ class Questions:
     def forget(self, questions: Iterable[Question]) -> None:
         """These are asked again as if they had never been asked."""
         for question in questions:
-            self._answers.pop(question, None)
+            if self._answers.pop(question, None) is not None:
+                self._known = None
 
     def forget_all(self) -> None:
         """The clock was set back: nothing would be due before that day."""
         self._answers.clear()
+        self._known = None
 
-    def keep(self, routine: set[Question], since: float) -> None:
+    def keep(self, routine: Collection[Question], since: float) -> None:
         """Forgets what is not asked as a routine and was answered before Unix second `since`.
 
         What was asked for one decision is kept as long as a routine answer: the next decision needs it too.
@@ -90,8 +99,12 @@ class Questions:
         left = list(questions)
         while left:
             group, left = left[:LOOKED_UP_AT_ONCE], left[LOOKED_UP_AT_ONCE:]
-            self._answers.update(await self._lookups.ask(group, DEADLINE_S + len(group) / A_SECOND))
+            self._learn(await self._lookups.ask(group, DEADLINE_S + len(group) / A_SECOND))
             self.moved()
+
+    def _learn(self, found: Mapping[Question, Sight[Any]]) -> None:
+        self._answers.update(found)
+        self._known = None
 
     async def addresses(self, name: str) -> Sight[Addresses]:
         """The addresses of a name, asked now and not remembered."""
@@ -114,7 +127,7 @@ class Questions:
                     before = self._answers.get(question)
                     if isinstance(before, Seen) and isinstance(answer, Seen) and before.value != answer.value:
                         self._news(question)
-                self._answers.update(found)
+                self._learn(found)
         finally:
             for question in questions:
                 self._pending.pop(question, None)

@@ -87,6 +87,20 @@ EVIDENCE_PATIENCE_S = 10.0
 """How long a pass that would restart acme-mailcow waits for its log: a long one takes a while to read."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The questions of routine passes, and what they were made from."""
+
+    listed: DomainList
+    made_from: tuple[str, frozenset[str], tuple[str, ...], bool]
+    """The hostname, names that are missing in the DNS, names of the certificate, whether one file serves all."""
+    routine: tuple[tuple[Question, bool], ...]
+    """Each with whether its answer is eagerly awaited."""
+    shown: frozenset[Question]
+    """TXT records for the page."""
+    all: frozenset[Question]
+
+
 @dataclass
 class _Cache:
     served: dict[str, Sight[Served]] = field(default_factory=dict)
@@ -94,6 +108,7 @@ class _Cache:
     """HTTP probes that failed in earlier passes: none of them permits anything."""
     run: tuple[tuple[str, float, str], Sight[AcmeRun]] | None = None
     """acme-mailcow's last run as its log tells it, and the container, its start and its sleep then."""
+    asked: _Asked | None = None
     presented: tuple[Sight[Certificate], str] = (NOT_ASKED, "")
     """What nginx presents, and the fingerprint that lay on the disk when it was looked at."""
 
@@ -421,23 +436,13 @@ class Observer:
 
     def _routine(
         self, observed: Observed, hostname: str, listed: DomainList, answers: Mapping[Question, Sight[Any]]
-    ) -> tuple[set[Question], list[Question]]:
+    ) -> tuple[frozenset[Question], list[Question]]:
         """All that is asked as a matter of routine, and what of it is due, in the order in which it matters."""
-        managed = frozenset(d.name for d in listed.domains if self._settings.manages(d.name))
-        missing = frozenset(fact.subject for fact in observed.memory.since if fact.kind is FactKind.MISSING)
-        routine = routine_questions(
-            hostname,
-            listed,
-            managed,
-            missing,
-            _certificate_names(observed),
-            by_file=isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE,
-        )
-        shown = self._shown_records(listed)
-        waiting_s = record_interval(self._settings.intervals.dns, len(shown))
+        asked = self._asked_for(observed, hostname, listed)
+        waiting_s = record_interval(self._settings.intervals.dns, len(asked.shown))
         due = [
             question
-            for question, eager in routine
+            for question, eager in asked.routine
             if question_due(
                 answers.get(question),
                 eager=eager,
@@ -446,8 +451,23 @@ class Observer:
                 intervals=self._settings.intervals,
             )
         ]
-        due += [question for question in shown if record_due(answers.get(question), observed.now, waiting_s)]
-        return {question for question, _ in routine} | shown, list(dict.fromkeys(due))
+        due += [q for q in asked.shown if record_due(answers.get(q), observed.now, waiting_s)]
+        return asked.all, list(dict.fromkeys(due))
+
+    def _asked_for(self, observed: Observed, hostname: str, listed: DomainList) -> _Asked:
+        """The same as in the last pass while the same list is in force: there are five questions for each domain."""
+        missing = frozenset(fact.subject for fact in observed.memory.since if fact.kind is FactKind.MISSING)
+        by_file = isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE
+        made_from = (hostname, missing, tuple(_certificate_names(observed)), by_file)
+        known = self._cache.asked
+        if known is not None and known.listed is listed and known.made_from == made_from:
+            return known
+        managed = frozenset(d.name for d in listed.domains if self._settings.manages(d.name))
+        routine = routine_questions(hostname, listed, managed, missing, made_from[2], by_file=by_file)
+        shown = self._shown_records(listed)
+        everything = frozenset(question for question, _ in routine) | shown
+        self._cache.asked = _Asked(listed, made_from, tuple(routine), frozenset(shown), everything)
+        return self._cache.asked
 
     def _shown_records(self, listed: DomainList) -> set[Question]:
         """The TXT records that the page shows; a command asks for those that it needs itself."""
