@@ -45,6 +45,7 @@ def test_daemon_loads_nothing_that_it_does_not_use(first: str) -> None:
     assert {name for name in NEVER_AT_START if name in modules} == set()
 
 
+@pytest.mark.integration
 def test_what_was_left_out_can_be_loaded_afterwards() -> None:
     """`sidecar status` draws its table with rich."""
     code = "import sidecar.host.log, sidecar.mailcow.engine.sdk, rich.table, charset_normalizer"
