@@ -35,6 +35,7 @@ def loaded(code: str) -> set[str]:
     return set(ended.stdout.split())
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "first", ["", "import sidecar.mailcow.engine.client", "import sidecar.verify.background"]
 )
