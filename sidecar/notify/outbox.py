@@ -60,7 +60,7 @@ class Outbox:
 
     def waiting(self, receiver: str) -> tuple[dict[int, Event], Tries]:
         """The events that wait for this receiver, by number, the oldest first; and how the last tries went."""
-        with self._state.writing("reading") as connection:
+        with self._state.reading() as connection:
             rows = connection.execute(
                 "SELECT id, event FROM waiting WHERE receiver = ? ORDER BY id", (receiver,)
             ).fetchall()

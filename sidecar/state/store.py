@@ -136,13 +136,19 @@ class State:
 
     def history(self, subject: str | None = None, limit: int = 100) -> tuple[Event, ...]:
         """The last `limit` events, oldest first: of one subject, or of all."""
-        with self._telling("reading"):
-            return read_events(self._connection, subject, limit)
+        with self.reading() as connection:
+            return read_events(connection, subject, limit)
 
     def close(self) -> None:
         """Ends the use of the file; a second time does no harm."""
         with self._guard:
             self._connection.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """To read rows that are not of the memory; raises as `writing` does, and waits for no other process."""
+        with self._telling("reading"):
+            yield self._connection
 
     @contextmanager
     def writing(self, doing: str = "writing") -> Iterator[sqlite3.Connection]:
