@@ -261,13 +261,15 @@ class Explorer(Claims):
         assert self._stored == memory
         self._go(wait)
 
-    @rule(part=st.sampled_from([part.name for part in parts.PARTS]), wait=waits)
-    def part_of_the_state_is_lost(self, part: str, wait: float) -> None:
-        """It cannot be read after a restart: that permits nothing which the loss of the whole state does not."""
+    @rule(part=st.sampled_from([part.name for part in parts.PARTS]), rows=st.sampled_from([0, 1]), wait=waits)
+    def part_of_the_state_is_lost(self, part: str, rows: int, wait: float) -> None:
+        """Some of its rows cannot be read after a restart: that permits no more than the loss of the whole state."""
         self._store()
         if self._state is not None:
             with self._state.writing() as connection:
-                connection.execute("UPDATE part SET value = '{' WHERE name = ?", (part,))
+                connection.execute(
+                    "UPDATE part SET value = '{' WHERE name = ? AND (key = '' OR rowid % 2 = ?)", (part, rows)
+                )
         self._load()
         self.senders.lost()
         self.good_since = {}
