@@ -24,3 +24,6 @@ def without(*names: str) -> Iterator[None]:
 
 with without("rich"):  # for coloured traces in structlog's own output, which is not used: 3 MB
     import structlog as structlog  # noqa: PLC0414 - marks it as exported
+    from structlog.typing import EventDict as EventDict  # noqa: PLC0414
+    from structlog.typing import Processor as Processor  # noqa: PLC0414
+    from structlog.typing import WrappedLogger as WrappedLogger  # noqa: PLC0414

@@ -37,7 +37,13 @@ def loaded(code: str) -> set[str]:
 
 @pytest.mark.integration
 @pytest.mark.parametrize(
-    "first", ["", "import sidecar.mailcow.engine.client", "import sidecar.verify.background"]
+    "first",
+    [
+        "",
+        "import sidecar.host.log",
+        "import sidecar.mailcow.engine.client",
+        "import sidecar.verify.background",
+    ],
 )
 def test_daemon_loads_nothing_that_it_does_not_use(first: str) -> None:
     """Whichever of its modules is the first."""
