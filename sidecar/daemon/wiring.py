@@ -13,6 +13,7 @@ from sidecar.host.errors import TemporaryError
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.events import EngineEvent, events
+from sidecar.mailcow.session import Session
 from sidecar.observed import Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.reconcile.apply import Applier
@@ -43,6 +44,11 @@ class Parts:
     passes: Passes
     state: State
     engine: AcmeEngine
+
+    @property
+    def session(self) -> Session:
+        """The conversation with mailcow's API."""
+        return self.passes.observer.session
 
     async def engine_events(self, services: Collection[str]) -> AsyncIterator[EngineEvent]:
         """Docker's events of these services; raises SidecarError when they cannot be read, and at their end."""

@@ -7,6 +7,7 @@ stays. What a person asked more strictly is never undercut by taking the file ov
 from sidecar.formats.mtasts_policy import Invalid, Policy, differences, loosenings, parse, policy_of, render
 from sidecar.observed import FILE, Observed, PolicyFile, Seen
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.words import command
 from sidecar.plan.actions import AdoptSame, Held, Plan, RemoveFile, WriteFile
 from sidecar.plan.desired import Wanted
 from sidecar.plan.ownership import Whose, last_written, whose
@@ -119,6 +120,6 @@ def _left_alone(action: WriteFile | RemoveFile, reason: str) -> Plan:
         "file.foreign",
         "mta-sts.txt",
         f"{reason}; it stays so",
-        "to hand it back: sidecar adopt --file",
+        f"to let the sidecar manage it: {command('adopt --file')}",
     )
     return Plan(held=(Held(action, reason),), notices=(notice,))

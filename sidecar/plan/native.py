@@ -8,7 +8,7 @@ from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Policy, differences, policy_of, render
 from sidecar.observed import DomainList, Observed, PolicyMemory, Seen
 from sidecar.observed.notice import Level, Notice
-from sidecar.observed.words import day
+from sidecar.observed.words import command, day
 from sidecar.plan.actions import Action, AddPolicy, AdoptSame, EditPolicy, Held, Plan, SwitchOff
 from sidecar.plan.desired import Wanted
 from sidecar.plan.ownership import Whose, held_for, switched_off_by_us, whose
@@ -93,7 +93,7 @@ def _foreign(held: Held) -> Notice:
         "policy.foreign",
         domain,
         f"the policy of {to_unicode(domain)} is left alone: {held.reason}",
-        f"to hand it to the sidecar: sidecar adopt {to_unicode(domain)}",
+        f"to let the sidecar manage it: {command(f'adopt {to_unicode(domain)}')}",
     )
 
 

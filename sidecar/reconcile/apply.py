@@ -21,6 +21,7 @@ from sidecar.mailcow.engine.changes import RecreateRefused
 from sidecar.mailcow.engine.client import Untouched
 from sidecar.mailcow.engine.look import PATIENCE_S
 from sidecar.observed import FILE, ConfEvent, Observed, PolicyMemory, Seen, Unseen
+from sidecar.observed.words import command
 from sidecar.plan.acme.names import scene
 from sidecar.plan.actions import (
     Action,
@@ -261,7 +262,7 @@ class Applier:
         text = "a policy that is switched off in mailcow's page"
         self._ledger.policy(domain, lambda memory: _refused(memory, text))
         raise PermanentError(
-            f"{domain} has {text}; it stays so. To hand it to the sidecar: sidecar adopt {domain}"
+            f"{domain} has {text}; it stays so. To let the sidecar manage it: {command(f'adopt {domain}')}"
         )
 
     async def _read_back(self, domain: str, text: str | None) -> None:
