@@ -18,6 +18,7 @@ from sidecar.host.release import release
 from sidecar.notify.notifier import Notifier
 from sidecar.observed import CheckRecord
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
 from sidecar.state.store import Event
@@ -100,7 +101,7 @@ class Live:
     async def apply_now(self) -> None:
         if self._parts is not None:
             self._parts.passes.back_off.forget()
-            self._parts.passes.observer.session.try_again()
+            self._parts.session.try_again()
         self._wake()
 
     async def adopt(self, keys: Iterable[str]) -> None:
@@ -114,7 +115,7 @@ class Live:
         """These parts are at work from now on, and shown."""
         await self.end()
         self._parts, self._settings = parts, parts.settings
-        parts.passes.observer.session.on_call = self._called
+        parts.session.on_call = self._called
         parts.passes.applier.tried = self._moved
         parts.passes.observer.moved = self._moved
         self._notifier = Notifier(parts.settings, self._clock)
@@ -191,7 +192,12 @@ class Live:
 
 def _unread(report: Report) -> Notice | None:
     """Why mailcow could not be read in this pass, if so."""
-    codes = {"mailcow.api", "unseen.mailcow", "unseen.domains", "unseen.mailcow_conf"}
+    codes = {
+        NoticeCode.MAILCOW_API,
+        NoticeCode.UNSEEN_MAILCOW,
+        NoticeCode.UNSEEN_DOMAINS,
+        NoticeCode.UNSEEN_CONF,
+    }
     return next((n for n in report.plan.notices if n.code in codes and n.level is not Level.INFO), None)
 
 

@@ -16,6 +16,7 @@ from sidecar.mailcow.engine.events import EngineEvent, events
 from sidecar.mailcow.session import Session
 from sidecar.observed import Seen
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.reconcile.apply import Applier
 from sidecar.reconcile.observe import Observer
 from sidecar.reconcile.passes import Passes
@@ -44,11 +45,8 @@ class Parts:
     passes: Passes
     state: State
     engine: AcmeEngine
-
-    @property
-    def session(self) -> Session:
-        """The conversation with mailcow's API."""
-        return self.passes.observer.session
+    session: Session
+    """The conversation with mailcow's API."""
 
     async def engine_events(self, services: Collection[str]) -> AsyncIterator[EngineEvent]:
         """Docker's events of these services; raises SidecarError when they cannot be read, and at their end."""
@@ -76,25 +74,28 @@ async def assembled(
     """
     state = await asyncio.to_thread(State.open, settings.state_dir, clock.now())
     if state.notice is not None:
-        teller.happened(Notice(Level.WARNING, "state.renewed", "state", state.notice, passing=True))
+        teller.happened(Notice(Level.WARNING, NoticeCode.STATE_RENEWED, "state", state.notice, passing=True))
     try:
         ledger = await Ledger.open(state)
         engine = engine or engine_of(env)
         lookups = Lookups(settings.resolver, clock.now)
+        session = Session(settings, clock)
         observer = Observer(
             settings,
             clock,
+            session,
             engine,
             lookups,
             patient=patient,
             challenge_port=int(env.get(TEST_HTTP_PORT) or 80),
         )
-        applier = Applier(settings, clock, observer, engine, ledger, teller.outcome, patient=patient)
+        applier = Applier(settings, clock, session, observer, engine, ledger, teller.outcome, patient=patient)
         try:
-            yield Parts(settings, Passes(settings, clock, observer, applier, ledger), state, engine)
+            yield Parts(settings, Passes(settings, clock, observer, applier, ledger), state, engine, session)
         finally:
             await applier.close()
             await observer.close()
+            await session.close()
             # A call that the engine does not answer is abandoned: the end waits neither for it nor for its locks.
             with suppress(TimeoutError):
                 await asyncio.wait_for(engine.close(), CLOSE_S)

@@ -3,6 +3,7 @@
 from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import Observed, Seen
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.wishes import did_you_mean, names_of_list
 from sidecar.settings import Settings
 
@@ -23,7 +24,7 @@ def unknown_names_in(observed: Observed, settings: Settings) -> tuple[Notice, ..
     return tuple(
         Notice(
             Level.WARNING,
-            "settings.unknown_domain",
+            NoticeCode.SETTINGS_UNKNOWN_DOMAIN,
             name,
             f"`{key}` in config.yml names {to_unicode(name)}, which is not a domain of this mailcow"
             f"{did_you_mean([name], known)}",

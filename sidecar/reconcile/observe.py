@@ -52,6 +52,7 @@ from sidecar.observed import (
     Unseen,
 )
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.acme.script import SLEEPS
 from sidecar.plan.policy_ids import policies_served, unread, with_ids
 from sidecar.plan.records import questions
@@ -117,6 +118,7 @@ class Observer:
         self,
         settings: Settings,
         clock: Clock,
+        session: Session,
         engine: AcmeEngine,
         lookups: Lookups,
         *,
@@ -130,7 +132,7 @@ class Observer:
         self._patient = patient
         self._certificates = CertificateFolder()
         self._challenges = Challenges(settings.mailcow_dir, clock.now, self._addresses, challenge_port)
-        self._session = Session(settings, clock)
+        self._session = session
         self._ids = PolicyIds(self._session, clock)
         self._checker = Checker(clock)
         self._rushed: frozenset[str] = frozenset()
@@ -150,11 +152,6 @@ class Observer:
         return not self._patient
 
     @property
-    def session(self) -> Session:
-        """The conversation with mailcow's API."""
-        return self._session
-
-    @property
     def ids(self) -> PolicyIds:
         """The reader of mailcow's policy ids."""
         return self._ids
@@ -167,12 +164,15 @@ class Observer:
         await self.containers.close()
         await self._ids.close()
         await self._checker.close()
-        await self._session.close()
 
     def forget_served(self, domains: Iterable[str]) -> None:
         """What was written is read again in the next pass."""
         for domain in domains:
             self._cache.served.pop(domain, None)
+
+    def touched_containers(self) -> None:
+        """A container was changed: the next pass looks at all of them again."""
+        self.containers.touched = True
 
     def saw_served(self, domain: str, served: Seen[Served]) -> None:
         """A read-back after a write is as good as a look."""
@@ -227,7 +227,9 @@ class Observer:
     def _looking_trouble(self) -> tuple[Notice, ...]:
         """Why the domains cannot be looked at as senders do."""
         trouble = self._checker.trouble
-        return () if trouble is None else (Notice(Level.WARNING, "verify.trouble", "verify", trouble),)
+        return (
+            () if trouble is None else (Notice(Level.WARNING, NoticeCode.VERIFY_TROUBLE, "verify", trouble),)
+        )
 
     @property
     def checker(self) -> Checker:

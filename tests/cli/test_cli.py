@@ -18,6 +18,8 @@ from tests.running import ROOT, command, process
 from tests.stage import Stage, stage
 from tests.worlds import text
 
+pytestmark = pytest.mark.integration
+
 NAME = "mta-sts.example.org"
 
 
@@ -147,9 +149,9 @@ async def test_dry_run_says_and_does_not(tmp_path: Path) -> None:
         ended = await command(on.env, "once")
         assert contents(on.root) == before
     assert ended.code == 0
-    assert "write policy file mta-sts.txt: dry run; there is no policy file" in ended.out
+    assert "write policy file mta-sts.txt: dry run\n      there is no policy file" in ended.out
     assert "\n      mode: testing\n" in ended.out
-    assert "edit settings mailcow.conf: dry run; ADDITIONAL_SAN lacks mta-sts.*" in ended.out
+    assert "edit settings mailcow.conf: dry run\n      ADDITIONAL_SAN lacks mta-sts.*" in ended.out
     assert "\n      ADDITIONAL_SAN + mta-sts.*\n" in ended.out
 
 
@@ -269,7 +271,10 @@ async def test_adopt_is_acted_on_by_once(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
         on.mailcow.person_sets_policy("example.org", mode="testing", mx="mx.example.net", max_age=86_400)
         left = await command(on.env, "once")
-        assert "to hand it to the sidecar: sidecar adopt example.org" in left.out
+        assert (
+            "to let the sidecar manage it: docker compose exec mta-sts-mailcow sidecar adopt example.org"
+            in left.out
+        )
         await command(on.env, "adopt", "example.org")
         await command(on.env, "once")
         assert on.served() == {"example.org": text()}

@@ -18,6 +18,8 @@ from tests.running import ROOT
 KNOWN = ("example.org", "example.net", "alias.example", "bücher.example", "xn--bcher-kva.example")
 SIDECAR = f'sidecar() {{ "{sys.executable}" -m sidecar "$@"; }}'
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

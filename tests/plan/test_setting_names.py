@@ -5,10 +5,11 @@ from dataclasses import replace
 
 from sidecar.observed import Unseen
 from sidecar.observed.notice import Level
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan import make_plan
 from tests.worlds import NOW, World, given_settings, observed
 
-CODE = "settings.unknown_domain"
+CODE = NoticeCode.SETTINGS_UNKNOWN_DOMAIN
 
 
 def told(config: Mapping[str, object], world: World) -> list[str]:
