@@ -91,7 +91,6 @@ def print_domains(env: Mapping[str, str]) -> None:
     from sidecar.host.clock import SystemClock
     from sidecar.host.errors import SidecarError
     from sidecar.host.heartbeat import state_dir_of
-    from sidecar.plan.wishes import names_in
     from sidecar.state.store import NAME, State
 
     folder = state_dir_of(env)
@@ -100,7 +99,7 @@ def print_domains(env: Mapping[str, str]) -> None:
     try:
         state = State.open(folder, SystemClock().now())
         try:
-            names = names_in(state.load())
+            names = state.load().names
         finally:
             state.close()
     except SidecarError:

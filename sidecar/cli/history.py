@@ -60,7 +60,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     from sidecar.cli.look import names_of
     from sidecar.cli.start import started
     from sidecar.host.errors import PermanentError
-    from sidecar.plan.wishes import names_in, not_of_this_mailcow
+    from sidecar.plan.wishes import not_of_this_mailcow
     from sidecar.state.store import State
 
     clock, settings = started(env)
@@ -72,10 +72,9 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     finally:
         state.close()
     found = events if subject is None else story(subject, events, memory)[-given.limit :]
-    if not found and subject and memory.believed is not None:
-        names = names_in(memory)
-        if subject not in names and subject not in NO_DOMAINS:
-            raise PermanentError(not_of_this_mailcow([subject], names))
+    known = memory.names | NO_DOMAINS
+    if subject is not None and not found and memory.believed is not None and subject not in known:
+        raise PermanentError(not_of_this_mailcow([subject], memory.names))
     if given.json:
         print(json.dumps([_as_json(event) for event in found], indent=2))
     else:

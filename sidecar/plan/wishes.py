@@ -153,11 +153,6 @@ def held_by_senders_s(key: str, basis: Basis) -> float:
 # --- names -----------------------------------------------------------------------------------------------
 
 
-def names_in(memory: Memory) -> frozenset[str]:
-    """All domains and alias domains of this mailcow, as far as is known."""
-    return memory.domains if memory.believed is None else memory.domains | names_of_list(memory.believed)
-
-
 def names_of_list(listed: DomainList) -> frozenset[str]:
     """All domains and alias domains of a list."""
     return frozenset(d.name for d in listed.domains) | {alias.name for alias in listed.aliases}
