@@ -8,6 +8,7 @@ from sidecar.formats.mtasts_policy import Invalid, Policy, differences, loosenin
 from sidecar.observed import FILE, Observed, PolicyFile, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.words import command
 from sidecar.plan.actions import FILE_SUBJECT, Action, AdoptSame, Held, Hold, Plan, RemoveFile, WriteFile
 from sidecar.plan.desired import Wanted
 from sidecar.plan.ownership import Whose, last_written, whose
@@ -92,7 +93,7 @@ def hold_file(plan: Plan, observed: Observed, settings: Settings) -> Plan:
         return _hold_locked(plan, observed)
     text = observed.file.value.data.decode("utf-8", "surrogateescape")
     parsed, locked = parse(observed.file.value.data), observed.file.value.locked
-    remedy = "to hand it back: sidecar adopt --file"
+    remedy = f"to let the sidecar manage it: {command('adopt --file')}"
 
     def judge(action: Action) -> Hold | None:
         reason: str | None = None

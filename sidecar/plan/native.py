@@ -11,7 +11,7 @@ from sidecar.formats.mtasts_policy import Policy, differences, policy_of, render
 from sidecar.observed import DomainList, Observed, PolicyMemory, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.observed.words import day
+from sidecar.observed.words import command, day
 from sidecar.plan.actions import Action, AddPolicy, AdoptSame, EditPolicy, Held, Hold, Plan, SwitchOff
 from sidecar.plan.desired import Wanted
 from sidecar.plan.ownership import Whose, held_for, switched_off_by_us, whose
@@ -71,7 +71,7 @@ def hold_foreign_policies(plan: Plan, observed: Observed, settings: Settings) ->
         reason = "the policy is not the sidecar's own"
         if isinstance(action, EditPolicy):
             reason = f"a person's policy: {_difference(text, action.policy, memory)}"
-        return Hold(reason, f"to hand it to the sidecar: sidecar adopt {to_unicode(domain)}")
+        return Hold(reason, f"to let the sidecar manage it: {command(f'adopt {to_unicode(domain)}')}")
 
     def told(held: Held) -> Notice:
         domain = held.action.about

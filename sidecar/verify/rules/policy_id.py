@@ -10,6 +10,7 @@ from sidecar.formats.mtasts_policy import Mode, Policy, loosenings, policy_of
 from sidecar.observed import Announced
 from sidecar.observed.checks import ConditionType
 from sidecar.observed.findings import Bearing, Code, Effect, Finding, Severity
+from sidecar.observed.words import command
 
 _S31 = "RFC 8461 §3.1"
 _BREAKS_IF_GRAVE_RECORD = Bearing(Effect.BREAKS_WHEN_GRAVE, (ConditionType.RECORD_PUBLISHED,))
@@ -57,7 +58,7 @@ def judge_id(
         ID_DIFFERS,
         name,
         f"the id {published} is not the one of the policy that is served ({expected})",
-        f"publish the id {expected}: sidecar records {domain}",
+        f"publish the id {expected}: {command(f'records {domain}')}",
     )
 
 
@@ -75,7 +76,7 @@ def _stale(name: str, published: str, expected: str | None, before: Policy, serv
         ID_STALE,
         name,
         f"the policy changed, and the id {published} did not: {meaning}",
-        f"publish {new}: sidecar records {name.removeprefix('_mta-sts.')}",
+        f"publish {new}: {command('records ' + name.removeprefix('_mta-sts.'))}",
         severity=severity,
     )
 
