@@ -24,6 +24,7 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.plan.actions import Plan
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings, load
+from sidecar.status.once import Once
 from sidecar.status.telling import STEADY_S
 from tests.notify.receiver import Receiver, receiving
 from tests.worlds import NOW, World, observed, text
@@ -88,6 +89,11 @@ def at(one: Report, seconds: float) -> Report:
     return replace(one, observed=replace(one.observed, now=NOW + seconds))
 
 
+async def saw(notifier: Notifier, one: Report) -> None:
+    """A pass is over."""
+    await notifier.saw(one, Once(one.observed, one.plan, Settings()))
+
+
 async def after(notifier: Notifier, clock: Clock, seconds: float) -> None:
     """So much later, whatever is due is sent."""
     clock.at += seconds
@@ -106,15 +112,15 @@ async def test_events_of_a_while_make_one_message(tmp_path: Path, clock: Clock) 
     """Those of later passes too; nothing is sent before the time, and nothing twice."""
     async with receiving() as receiver:
         notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock)
-        await notifier.saw(report("api"))
+        await saw(notifier, report("api"))
         await after(notifier, clock, 30)
-        await notifier.saw(at(report("api", expired=("a.example",)), 30))
+        await saw(notifier, at(report("api", expired=("a.example",)), 30))
         await after(notifier, clock, GATHER - 31)
         assert receiver.bodies == []
         await after(notifier, clock, 1)
         assert told(receiver) == [[("error", "a.example"), ("error", "mailcow")]]
         assert receiver.bodies[0]["title"] == "MTA-STS on mail.example.org: 2 errors"
-        await notifier.saw(at(report("api", expired=("a.example",)), 90))
+        await saw(notifier, at(report("api", expired=("a.example",)), 90))
         await after(notifier, clock, 1_000)
         assert len(receiver.bodies) == 1
         await notifier.close()
@@ -132,10 +138,10 @@ async def test_change_of_stage_error_and_recovery_arrive(tmp_path: Path, clock: 
         ]
         for seconds, one in steps:
             clock.at = NOW + seconds
-            await notifier.saw(at(one, seconds))
+            await saw(notifier, at(one, seconds))
             await after(notifier, clock, GATHER)
         assert told(receiver) == [[("error", "a.example")], [("recovery", "a.example")]]
-        await notifier.saw(at(report(mode=Mode.NONE), 2_000))
+        await saw(notifier, at(report(mode=Mode.NONE), 2_000))
         clock.at = NOW + 2_000
         await after(notifier, clock, GATHER)
         (move,) = receiver.bodies[-1]["events"]
@@ -148,15 +154,15 @@ async def test_restart_neither_repeats_nor_forgets(tmp_path: Path, clock: Clock)
     async with receiving() as receiver:
         given = settings(tmp_path, webhook=receiver.webhook)
         first = Notifier(given, clock)
-        await first.saw(report("api", "conf"))
+        await saw(first, report("api", "conf"))
         await first.close()
         second = Notifier(given, clock)
-        await second.saw(at(report("api", "conf"), 30))
+        await saw(second, at(report("api", "conf"), 30))
         await after(second, clock, GATHER)
         assert told(receiver) == [[("error", "mailcow"), ("error", "mailcow")]]
         await second.close()
         third = Notifier(given, clock)
-        await third.saw(at(report("api", "conf", "disk"), 90))
+        await saw(third, at(report("api", "conf", "disk"), 90))
         await after(third, clock, 2 * GATHER)
         assert [one["code"] for one in receiver.bodies[-1]["events"]] == ["disk"]
         assert len(receiver.bodies) == 2
@@ -178,7 +184,7 @@ async def test_only_what_was_asked_for_is_told(
             (100, report(mode=Mode.NONE)),
             (100 + STEADY_S[0], report(mode=Mode.NONE)),
         ]:
-            await notifier.saw(at(one, seconds))
+            await saw(notifier, at(one, seconds))
             clock.at = NOW + seconds
             await notifier.send_due()
         assert {kind for message in told(receiver) for kind, _ in message} == kinds
@@ -188,7 +194,7 @@ async def test_only_what_was_asked_for_is_told(
 async def test_without_receivers_nothing_is_stored(tmp_path: Path, clock: Clock) -> None:
     """Not even a file."""
     notifier = Notifier(settings(tmp_path), clock)
-    await notifier.saw(report("api"))
+    await saw(notifier, report("api"))
     assert await notifier.send_due() is None
     await notifier.close()
     assert not (tmp_path / "state" / NAME).exists()
@@ -205,7 +211,7 @@ async def test_failure_is_tried_again_after_growing_waits(
         given = settings(tmp_path, webhook=receiver.webhook)
         notifier = Notifier(given, clock)
         receiver.status = 503
-        await notifier.saw(report("api"))
+        await saw(notifier, report("api"))
         await after(notifier, clock, GATHER)
         for count, wait in enumerate(RETRY_S[:4], 1):
             assert len(receiver.bodies) == count
@@ -230,10 +236,10 @@ async def test_receiver_that_fails_holds_up_no_other(tmp_path: Path, clock: Cloc
     async with receiving() as bad, receiving() as good:
         bad.status = 500
         notifier = Notifier(settings(tmp_path, webhook=bad.webhook, apprise=[good.apprise], gather=0), clock)
-        await notifier.saw(report("api"))
+        await saw(notifier, report("api"))
         await after(notifier, clock, 0)
-        await notifier.saw(at(report(), 10))
-        await notifier.saw(at(report("conf"), 10 + STEADY_S[0]))
+        await saw(notifier, at(report(), 10))
+        await saw(notifier, at(report("conf"), 10 + STEADY_S[0]))
         await after(notifier, clock, 10 + STEADY_S[0])
         assert [body["type"] for body in good.bodies] == ["failure", "failure"]
         bad.status = 200
@@ -250,7 +256,7 @@ async def test_event_that_is_too_old_is_dropped_with_a_word(
     async with receiving() as receiver:
         receiver.status = 500
         notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock)
-        await notifier.saw(report("api"))
+        await saw(notifier, report("api"))
         await after(notifier, clock, KEPT_S)
         receiver.status = 200
         await after(notifier, clock, 1)
@@ -268,10 +274,10 @@ async def test_receiver_that_was_removed_gets_nothing_and_a_new_one_only_news(
     async with receiving() as old, receiving() as new:
         old.status = 500
         first = Notifier(settings(tmp_path, webhook=old.webhook), clock)
-        await first.saw(report("api"))
+        await saw(first, report("api"))
         await first.close()
         second = Notifier(settings(tmp_path, webhook=new.webhook), clock)
-        await second.saw(at(report("api", "conf"), 30))
+        await saw(second, at(report("api", "conf"), 30))
         await after(second, clock, 2 * GATHER)
         assert [one["code"] for one in new.bodies[0]["events"]] == ["conf"]
         await second.close()
@@ -288,11 +294,11 @@ async def test_store_that_cannot_be_used_loses_nothing(
     (tmp_path / "state").write_text("")
     async with receiving() as receiver:
         notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock)
-        await notifier.saw(report("api"))
-        await notifier.saw(at(report("api"), 30))
+        await saw(notifier, report("api"))
+        await saw(notifier, at(report("api"), 30))
         assert said.getvalue().count("make its folder writable") == 1
         (tmp_path / "state").unlink()
-        await notifier.saw(at(report("api"), 60))
+        await saw(notifier, at(report("api"), 60))
         await after(notifier, clock, 2 * GATHER)
         assert told(receiver) == [[("error", "mailcow")]]
         await notifier.close()
@@ -305,8 +311,8 @@ async def test_broken_store_is_begun_anew(tmp_path: Path, clock: Clock, said: io
         (tmp_path / "state").mkdir()
         (tmp_path / "state" / NAME).write_bytes(b"nonsense" * 500)
         notifier = Notifier(given, clock)
-        await notifier.saw(report("api"))
-        await notifier.saw(at(report("api"), 30))
+        await saw(notifier, report("api"))
+        await saw(notifier, at(report("api"), 30))
         await after(notifier, clock, 2 * GATHER)
         assert told(receiver) == [[("error", "mailcow")]]
         await notifier.close()
@@ -335,9 +341,9 @@ async def test_loop_is_woken_by_an_event(tmp_path: Path, clock: Clock) -> None:
         notifier = Notifier(settings(tmp_path, webhook=receiver.webhook, gather=0), clock)
         async with running(notifier):
             await asyncio.sleep(0)
-            await notifier.saw(report("api"))
+            await saw(notifier, report("api"))
             await receiver.until(1)
-            await notifier.saw(at(report("api", "conf"), 30))
+            await saw(notifier, at(report("api", "conf"), 30))
             clock.at += 30
             await receiver.until(2)
     assert told(receiver) == [[("error", "mailcow")], [("error", "mailcow")]]
@@ -360,9 +366,9 @@ async def test_loop_outlives_a_bug(tmp_path: Path, clock: Clock, said: io.String
     given = settings(tmp_path, webhook="http://127.0.0.1:9/", gather=0)
     notifier = Notifier(given, clock, send=faulty)
     async with running(notifier), asyncio.timeout(20):
-        await notifier.saw(report("api"))
+        await saw(notifier, report("api"))
         await changed.wait()
-        await notifier.saw(at(report("api", "conf"), 30))
+        await saw(notifier, at(report("api", "conf"), 30))
         clock.at += 30
         while delivered != {"api", "conf"}:
             changed.clear()

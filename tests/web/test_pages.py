@@ -23,6 +23,7 @@ from tests.web.fakes import (
     many,
     source_of,
     unreachable,
+    with_checks,
 )
 from tests.web.visitor import TOKEN, visiting
 from tests.worlds import NOW
@@ -95,8 +96,8 @@ async def test_hostile_text_stays_text() -> None:
         (Told("example.org"),), events=[Event(NOW, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)]
     )
     finding = Finding("x-y", Severity.CRITICAL, HOSTILE, HOSTILE, HOSTILE, "RFC")
-    source.checks["example.org"] = CheckRecord(NOW, (finding,))
     assert source.report is not None
+    source.report = with_checks(source.report, {"example.org": CheckRecord(NOW, (finding,))})
     served = {"example.org": Seen(Served(HOSTILE), NOW)}
     source.report = replace(source.report, observed=replace(source.report.observed, served=served))
     async with visiting(source) as visitor:
