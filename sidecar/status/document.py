@@ -101,7 +101,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class PlannedAction:
-    """What the next pass does."""
+    """What the next pass does; `names` are the domains or policy hosts that it is for."""
 
     action: str
     subject: str

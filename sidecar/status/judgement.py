@@ -14,7 +14,6 @@ from sidecar.observed import Unseen
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level
 from sidecar.observed.words import day, span
-from sidecar.plan.actions import verb
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import Need, Standing
 from sidecar.rollout import Stage
@@ -128,7 +127,7 @@ def _off(row: Row) -> Cause | None:
         return Cause(Light.OFF, "left-alone", message, None, row.domain)
     if row.whose is Whose.PERSONS and row.held:
         message = f"A person made this policy, so it is left as it is: {row.held[0].reason}"
-        return Cause(Light.OFF, "by-hand", message, None, row.domain)
+        return Cause(Light.OFF, "by-hand", message, row.held[0].remedy, row.domain)
     return None
 
 
@@ -143,13 +142,13 @@ _CARE = {
 
 def _working(row: Row) -> Cause | None:
     if row.todo:
-        message = f"Next: {verb(row.todo[0])}, because {row.todo[0].reason}"
+        message = f"Next: {row.todo[0].verb}, because {row.todo[0].reason}"
         return Cause(Light.WORKING, "planned", message, None, row.domain)
     if row.held:
         held = row.held[0]
         until = "" if held.until is None else f" (until {day(held.until)})"
-        message = f"Waiting to {verb(held.action)}: {held.reason}{until}"
-        return Cause(Light.WORKING, "held", message, None, row.domain)
+        message = f"Waiting to {held.action.verb}: {held.reason}{until}"
+        return Cause(Light.WORKING, "held", message, held.remedy, row.domain)
     match row.stage:
         case Stage.SOAKING if row.auto:
             left = span(max(0.0, row.soak - row.rollout.soaked))

@@ -15,7 +15,7 @@ from pydantic_core import PydanticSerializationError
 
 from sidecar.observed import Certificate, Seen, Unseen
 from sidecar.observed.notice import Notice
-from sidecar.plan.actions import Action, Held, subject, verb
+from sidecar.plan.actions import Action, Held
 from sidecar.plan.ownership import Whose
 from sidecar.rollout import Stage
 from sidecar.status import document, line
@@ -257,7 +257,7 @@ def _records(row: Row) -> list[document.Record]:
 def _planned(actions: Iterable[Action]) -> list[document.PlannedAction]:
     return [
         document.PlannedAction(
-            action=verb(action), subject=subject(action), names=_names(action), reason=action.reason
+            action=action.verb, subject=action.about, names=list(action.concerns), reason=action.reason
         )
         for action in actions
     ]
@@ -266,19 +266,15 @@ def _planned(actions: Iterable[Action]) -> list[document.PlannedAction]:
 def _held(items: Iterable[Held]) -> list[document.HeldAction]:
     return [
         document.HeldAction(
-            action=verb(held.action),
-            subject=subject(held.action),
-            names=_names(held.action),
+            action=held.action.verb,
+            subject=held.action.about,
+            names=list(held.action.concerns),
             reason=held.reason,
-            remedy=None,
+            remedy=held.remedy,
             until=moment(held.until),
         )
         for held in items
     ]
-
-
-def _names(action: Action) -> list[str]:
-    return list(getattr(action, "names", ()))
 
 
 def _notices(notices: Iterable[Notice]) -> list[document.Notice]:

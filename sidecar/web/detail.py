@@ -12,7 +12,6 @@ from sidecar.observed import FILE, Certificate, Seen, Unseen
 from sidecar.observed.checks import NEEDED, Condition, ConditionType, Status
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.words import day, span
-from sidecar.plan.actions import verb
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import Need
 from sidecar.rollout import Stage
@@ -179,10 +178,11 @@ def _doubt(row: Row) -> tuple[Cause, ...]:
 
 
 def _next(row: Row) -> tuple[str, ...]:
-    told = [f"{verb(action)}: {action.reason}" for action in row.todo]
+    told = [f"{action.verb}: {action.reason}" for action in row.todo]
     for held in row.held:
         until = "" if held.until is None else f" (until {day(held.until)})"
-        told.append(f"waits to {verb(held.action)}: {held.reason}{until}")
+        remedy = "" if held.remedy is None else f"; {held.remedy}"
+        told.append(f"waits to {held.action.verb}: {held.reason}{until}{remedy}")
     return tuple(dict.fromkeys(told))
 
 

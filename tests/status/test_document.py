@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sidecar.observed import CheckRecord, Seen, Served
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.reconcile.passes import Report
 from sidecar.status.document import Document
 from sidecar.status.needs import summary_of
@@ -92,7 +93,7 @@ def test_no_number_and_no_text_breaks_the_json(number: float, text: str) -> None
             certificates, value=replace(certificates.value, server=replace(server, not_after=NOW))
         ),
     )
-    notice = Notice(Level.WARNING, "some.code", "example.org", text, text)
+    notice = Notice(Level.WARNING, NoticeCode.POLICY_FOREIGN, "example.org", text, text)
     report = replace(report, observed=seen, plan=replace(report.plan, notices=(notice,)))
     (item,) = document(report)["domains"]["items"]
     assert item["findings"][0]["message"] == text

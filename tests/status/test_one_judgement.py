@@ -19,6 +19,7 @@ from sidecar.observed import CheckRecord, Memory, PolicyMemory, Seen, Txt, Write
 from sidecar.observed.checks import NEEDED, Condition, ConditionType, Rollout, Status
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan import make_plan
 from sidecar.plan.actions import Plan
 from sidecar.reconcile.passes import Report
@@ -227,7 +228,9 @@ WORLDS: dict[str, tuple[Report, set[str]]] = {
         report_of(
             everyday(*NAMES),
             {},
-            notices=(Notice(Level.WARNING, "some.code", "mta-sts.b.example", "look at it", "do it"),),
+            notices=(
+                Notice(Level.WARNING, NoticeCode.POLICY_FOREIGN, "mta-sts.b.example", "look at it", "do it"),
+            ),
         ),
         {"b.example"},
     ),
