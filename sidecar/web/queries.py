@@ -24,7 +24,8 @@ def _plain(value: object) -> object:
     return value
 
 
-Whole = Annotated[int, BeforeValidator(_plain)]
+PLAIN = BeforeValidator(_plain)
+"""Comes last in an annotation: what stands before it is in the description."""
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 
 
@@ -45,9 +46,11 @@ class DomainsQuery(Query):
     sort: Annotated[Sort, Field(description="By which column.")] = "status"
     order: Annotated[Order, Field(description="In which direction.")] = "asc"
     page: Annotated[
-        Whole, Field(ge=1, le=100_000, description="From 1; beyond the last page, the last one.")
+        int, Field(ge=1, le=100_000, description="From 1; beyond the last page, the last one."), PLAIN
     ] = 1
-    per_page: Annotated[Whole, Field(ge=1, le=MOST_PER_PAGE, description="How many a page has.")] = PER_PAGE
+    per_page: Annotated[int, Field(ge=1, le=MOST_PER_PAGE, description="How many a page has."), PLAIN] = (
+        PER_PAGE
+    )
 
     @property
     def asked(self) -> Asked:
@@ -62,7 +65,7 @@ class EventsQuery(Query):
     subject: Annotated[
         str, Field(max_length=LONGEST_NAME, description="Only of this domain or container.")
     ] = ""
-    limit: Annotated[Whole, Field(ge=1, le=MOST_EVENTS, description="How many at most.")] = 100
+    limit: Annotated[int, Field(ge=1, le=MOST_EVENTS, description="How many at most."), PLAIN] = 100
 
 
 class CheckBody(Query):
