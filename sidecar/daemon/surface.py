@@ -8,12 +8,12 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 
-import structlog
 from aiohttp import web
 
 from sidecar.daemon.wiring import Parts
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
+from sidecar.host.lean import structlog
 from sidecar.host.release import release
 from sidecar.notify.notifier import Notifier
 from sidecar.observed.notice import Level, Notice
@@ -113,10 +113,10 @@ class Live:
         self._parts, self._settings = parts, parts.settings
         parts.passes.observer.session.on_call = self._called
         parts.passes.applier.tried = self._moved
-        parts.passes.observer.moved = self._moved
-        self._notifier = Notifier(parts.settings, self._clock)
+        parts.passes.observer.on_moved(self._moved)
+        self._notifier = Notifier(parts.settings, self._clock, parts.state)
         telling = asyncio.create_task(self._notifier.run())
-        self._open.push_async_callback(_cancelled, telling, self._notifier)
+        self._open.push_async_callback(_cancelled, telling)
         await self._serve(parts.settings)
 
     def _called(self, route: str, seconds: float, status: int | None) -> None:
@@ -198,7 +198,6 @@ def _unread(report: Report) -> Notice | None:
     return next((n for n in report.plan.notices if n.code in codes and n.level is not Level.INFO), None)
 
 
-async def _cancelled(task: asyncio.Task[None], notifier: Notifier) -> None:
+async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    await notifier.close()
