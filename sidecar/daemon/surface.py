@@ -97,7 +97,7 @@ class Live:
     async def apply_now(self) -> None:
         if self._parts is not None:
             self._parts.passes.back_off.forget()
-            self._parts.passes.observer.session.try_again()
+            self._parts.session.try_again()
         self._wake()
 
     async def adopt(self, keys: Iterable[str]) -> None:
@@ -111,7 +111,7 @@ class Live:
         """These parts are at work from now on, and shown."""
         await self.end()
         self._parts, self._settings = parts, parts.settings
-        parts.passes.observer.session.on_call = self._called
+        parts.session.on_call = self._called
         parts.passes.applier.tried = self._moved
         parts.passes.observer.on_moved(self._moved)
         self._notifier = Notifier(parts.settings, self._clock, parts.state)

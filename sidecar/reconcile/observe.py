@@ -121,6 +121,7 @@ class Observer:
         self,
         settings: Settings,
         clock: Clock,
+        session: Session,
         engine: AcmeEngine,
         lookups: Lookups,
         *,
@@ -136,7 +137,7 @@ class Observer:
         self._challenges = Challenges(
             settings.mailcow_dir, clock.now, self._questions.addresses, challenge_port
         )
-        self._session = Session(settings, clock)
+        self._session = session
         self._ids = PolicyIds(self._session, clock)
         self._checker = Checker(clock)
         self._rushed: frozenset[str] = frozenset()
@@ -158,11 +159,6 @@ class Observer:
         self._questions.moved = moved
 
     @property
-    def session(self) -> Session:
-        """The conversation with mailcow's API."""
-        return self._session
-
-    @property
     def ids(self) -> PolicyIds:
         """The reader of mailcow's policy ids."""
         return self._ids
@@ -173,12 +169,15 @@ class Observer:
         await self.containers.close()
         await self._ids.close()
         await self._checker.close()
-        await self._session.close()
 
     def forget_served(self, domains: Iterable[str]) -> None:
         """What was written is read again in the next pass."""
         for domain in domains:
             self._cache.served.pop(domain, None)
+
+    def touched_containers(self) -> None:
+        """A container was changed: the next pass looks at all of them again."""
+        self.containers.touched = True
 
     def saw_served(self, domain: str, served: Seen[Served]) -> None:
         """A read-back after a write is as good as a look."""

@@ -3,12 +3,11 @@
 Rule for every editor: what is to be pasted is exactly what `sidecar records` prints.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.observed import FILE, Certificate, Seen, Unseen
+from sidecar.observed import Certificate, Seen, Unseen
 from sidecar.observed.checks import NEEDED, Condition, ConditionType, Status
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.words import day, span
@@ -16,7 +15,7 @@ from sidecar.plan.ownership import Whose
 from sidecar.plan.records import Need
 from sidecar.rollout import Stage
 from sidecar.status.line import Cell, Line, certificate_cell, line_of, need_cell, policy_cell
-from sidecar.status.row import Care, Cause, Row, policy_text
+from sidecar.status.row import Cause, Row, policy_text
 from sidecar.status.to_document import adopt_key
 from sidecar.status.wording import CONDITION, LIGHT_OF, SEVERITY, STAGE_SENTENCE, Light
 from sidecar.status.zone_file import record_line
@@ -209,10 +208,3 @@ def _soak(row: Row) -> Soak | None:
     needed = row.soak
     soaked = min(row.rollout.soaked, needed)
     return Soak(soaked, needed, f"{span(soaked)} of {span(needed)}")
-
-
-def adoptable(site: Site, keys: Sequence[str]) -> bool:
-    """Whether each of these can be taken over: a domain that is looked after, or the file."""
-    return bool(keys) and all(
-        key == FILE or (key in site.rows and site.rows[key].care is Care.MANAGED) for key in keys
-    )
