@@ -13,12 +13,12 @@ COMPILE := $(TOOLS)/bin/uv pip compile --quiet --no-config --universal --python-
 # pycountry-convert, which octodns-route53 needs, names its test tools as if it needed them to run: not in the image.
 NOT_TO_RUN := coverage colorama iniconfig packaging pluggy pprintpp pytest pytest-cov pytest-mock wheel
 
-.PHONY: demo test lint format unit system components bench lock pin audit clean
+.PHONY: demo test lint format unit integration system components bench lock pin audit clean
 
 demo: .venv/run.stamp
 	$(BIN)/python -m demo
 
-test: lint unit system
+test: lint unit integration system
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff format --check
@@ -30,12 +30,17 @@ format: .venv/dev.stamp
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-unit: .venv/dev.stamp components
-	$(BIN)/python -m pytest --ignore=tests/system -n auto $(PYTEST)
+# No process, no demo: what is decided, and how it is read and written.
+unit: .venv/dev.stamp
+	$(BIN)/python -m pytest -m 'not integration and not system' -n auto $(PYTEST)
+
+# Whole processes of the sidecar on loopback: kills, the demo, the commands, fuzzing. Needs nothing installed.
+integration: .venv/dev.stamp
+	$(BIN)/python -m pytest -m integration -n auto $(PYTEST)
 
 system: .venv/dev.stamp components
 	@if [ "$$(id -u)" = 0 ]; then \
-	  $(NAMESPACE) $(BIN)/python -m pytest tests/system $(PYTEST); \
+	  $(NAMESPACE) $(BIN)/python -m pytest -m system $(PYTEST); \
 	elif [ -n "$$CI" ]; then echo 'system tests need root, for a network namespace and a Docker engine' >&2; exit 1; \
 	else echo 'system tests skipped: they need root, for a network namespace and a Docker engine'; fi
 

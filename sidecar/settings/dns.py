@@ -339,13 +339,17 @@ class Dns(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     publish: Annotated[Publish, _chosen(Publish)] = Publish.OFF
+    """Whether DNS records are written: `off`, `dry-run` (planned only), `upsert` (created, changed), `sync` (removed too)."""
     scheme: Annotated[Scheme, _chosen(Scheme)] = Scheme.PER_DOMAIN
+    """`shared`: three CNAMEs per domain, once; what changes later stands in one zone. Else `per-domain`."""
     host: Annotated[HostForm, _chosen(HostForm)] = HostForm.CNAME
+    """How `mta-sts` gets its address: `cname` where one can stand, or always `addresses`."""
     ttl: Ttl = 300
-    """Seconds, while a domain is being set up; a provider may have a higher floor."""
+    """Seconds, while a domain is being set up; a host may have a higher floor."""
     settled_ttl: Ttl = 3_600
     """Seconds, once nothing of a domain is left to do."""
     accounts: Annotated[dict[AccountName, Account], Field(max_length=MOST_ACCOUNTS)] = {}
+    """Where records can be written, each under a name of its own: `type`, its keys, and `zones` to allow only those."""
 
     def __hash__(self) -> int:
         return hash((self.publish, self.scheme, self.host, self.ttl, tuple(self.accounts)))

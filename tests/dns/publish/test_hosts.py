@@ -102,6 +102,7 @@ class TestHosts(Contract):
         assert (await there(world, ID)).values == FIRST.values
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", [*KINDS, "servercow"])
 async def test_a_wrong_token_is_reported_and_not_shown(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing can be read, listed or written with it."""
@@ -122,6 +123,7 @@ async def test_a_wrong_token_is_reported_and_not_shown(name: str, monkeypatch: p
     assert zone.everything() == before
 
 
+@pytest.mark.integration
 async def test_a_host_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some providers have no time-out: their worker is killed."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -141,6 +143,7 @@ async def test_a_host_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
         )
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("class_", "said"),
     [("octodns_nowhere.Provider", "cannot be loaded"), ("pathlib.Path", "is not a provider of octodns")],
@@ -153,6 +156,7 @@ async def test_a_class_that_is_no_provider_is_reported(class_: str, said: str) -
     assert TOKEN not in found.reason
 
 
+@pytest.mark.integration
 async def test_only_the_zones_of_the_settings_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     """And the others are not written to, whatever the host would allow."""
     with serving(hosts.cloudflare, Zone()) as url:
