@@ -55,11 +55,12 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> int:
 
 def _awaited(command: str) -> Callable[[argparse.Namespace, Mapping[str, str]], Coroutine[Any, Any, int]]:
     """The commands that need an event loop."""
-    from sidecar.cli import completion, history, move_mx, notify, records, retire, status
+    from sidecar.cli import completion, dns, history, move_mx, notify, records, retire, status
 
     commands = {
         "move-mx": move_mx.run,
         "notify": notify.run,
+        "dns": dns.run,
         "retire": retire.run,
         "once": _once,
         "plan": _plan,
