@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pydantic import SecretStr, ValidationError
 
 from sidecar.dns.publish.messages import Answer, ChangeMessage, KeyMessage, Provider, Request
-from sidecar.dns.publish.port import ABSENT, Change, Key, Outcome, RecordSet, Refused, Unclear, within
+from sidecar.dns.publish.port import Change, Key, Outcome, RecordSet, Refused, Unclear, within
 from sidecar.observed import Seen, Sight, Unseen
 
 LARGEST_ANSWER = 8 << 20
@@ -101,7 +101,9 @@ class Hosted:
             return dict.fromkeys(keys, Unseen(str(error), self.clock()))
         if answer.trouble:
             return dict.fromkeys(keys, Unseen(_trouble(answer), self.clock()))
-        return {key: Seen(found.get(key, ABSENT), self.clock()) for key in keys}
+        now = self.clock()
+        odd = Unseen("the host has values there that cannot be read", now)
+        return {key: Seen(found[key], now) if key in found else odd for key in keys}
 
     async def write(self, zone: str, changes: Sequence[Change]) -> Mapping[Key, Outcome]:
         """All changes of a zone in one worker."""

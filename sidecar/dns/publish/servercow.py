@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationEr
 
 from sidecar.dns.publish.port import (
     ABSENT,
+    LONGEST_TEXT,
     MOST_VALUES,
     Change,
     ChangedMeanwhile,
@@ -94,7 +95,12 @@ class Servercow:
                 found = await self._zone(session, zone)
         except (TimeoutError, _TroubleError) as error:
             return dict.fromkeys(keys, Unseen(self._why(error), self.clock()))
-        return {key: Seen(_at(found, key), self.clock()) for key in keys}
+        now = self.clock()
+        return {
+            key: Unseen(f"{key} has values that cannot be read", now) if there is None else Seen(there, now)
+            for key in keys
+            for there in (found.get((key.name, str(key.type)), ABSENT),)
+        }
 
     async def write(self, zone: str, changes: Sequence[Change]) -> Mapping[Key, Outcome]:
         """One after the other: at this API a change of two record sets of one name is two changes."""
@@ -111,9 +117,10 @@ class Servercow:
     async def _change(self, session: aiohttp.ClientSession, zone: str, change: Change) -> Outcome:
         try:
             before = await self._zone(session, zone)
+            there = _at(before, change.key)
         except _TroubleError as error:
             return Refused(str(error), "see whether the account has this zone")
-        if not _at(before, change.key).same_values(change.seen):
+        if not there.same_values(change.seen):
             return ChangedMeanwhile("what is there is not what was seen before")
         types = {type_ for name, type_ in before if name == change.key.name} - {str(change.key.type)}
         if not isinstance(change, Remove) and (
@@ -222,6 +229,8 @@ def _at(found: Mapping[tuple[str, str], RecordSet | None], key: Key) -> RecordSe
 
 def _set(type_: str, ttl: int, values: Sequence[str]) -> RecordSet | None:
     if type_ not in list(RecordType) or len(values) > MOST_VALUES:
+        return None
+    if any(len(value) > LONGEST_TEXT for value in values):
         return None
     try:
         return record_set(RecordType(type_), values, ttl)

@@ -21,6 +21,8 @@ from urllib.parse import quote
 from sidecar.dns.publish.messages import Answer, Found, Provider, Request, Result
 from sidecar.dns.publish.port import (
     ABSENT,
+    LONGEST_TEXT,
+    MOST_VALUES,
     Change,
     ChangedMeanwhile,
     Done,
@@ -55,6 +57,14 @@ class View:
     records: Mapping[Key, Any]
     all: Mapping[tuple[str, str], str]
 
+    def readable(self, key: Key) -> bool:
+        """Whether it is known what is there: a set that cannot be read is not an absent one."""
+        return key in self.sets or (key.name, str(key.type)) not in self.all
+
+    def found(self, key: Key) -> Found:
+        there = self.sets.get(key, ABSENT)
+        return Found(name=key.name, type=key.type, values=there.values, ttl=there.ttl)
+
 
 def answer(request: Request) -> Answer:
     """What is found or done; never raises."""
@@ -66,11 +76,7 @@ def answer(request: Request) -> Answer:
             case "read":
                 view = host.view(request.zone)
                 return Answer(
-                    found=tuple(
-                        Found(name=one.name, type=one.type, values=found.values, ttl=found.ttl)
-                        for one in request.keys
-                        for found in (view.sets.get(one.key, ABSENT),)
-                    )
+                    found=tuple(view.found(one.key) for one in request.keys if view.readable(one.key))
                 )
             case "write":
                 outcomes = host.write(request.zone, [one.change for one in request.changes])
@@ -132,7 +138,7 @@ class Host:
         for record in zone.records:
             if record._type in list(RecordType):  # noqa: SLF001 - octodns has no other name for it
                 key = Key(_owner(record), RecordType(record._type))  # noqa: SLF001
-                with suppress(ValueError):  # a broken foreign value is foreign all the same
+                with suppress(ValueError):  # it stays in `all`, as something that is there
                     sets[key] = _read(key.type, record)
                     records[key] = record
         return View(zone, sets, records, _texts(zone.records))
@@ -261,6 +267,8 @@ def _read(type_: RecordType, record: Any) -> RecordSet:
     if type_ is RecordType.TXT:
         # Within octodns a semicolon is escaped always, and quotes where the host escapes them.
         texts = [text.replace("\\;", ";").replace('\\"', '"') for text in texts]
+    if len(texts) > MOST_VALUES or any(len(text) > LONGEST_TEXT for text in texts):
+        raise ValueError("more than is read")
     return record_set(type_, texts, int(record.ttl))
 
 

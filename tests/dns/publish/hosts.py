@@ -36,6 +36,8 @@ class Zone:
     """Method and path of each request."""
     broken: int | None = None
     """A status with which each write is answered, after it was made."""
+    besides: Callable[[], None] | None = None
+    """What else happens at each write."""
 
     def put(self, key: Key, values: Iterable[str]) -> None:
         """As a person does, at the host's own page."""
@@ -106,6 +108,8 @@ def serving(handle: Handle, zone: Zone) -> Iterator[str]:
             zone.asked.append(f"{self.command} {parts.path}")
             headers = {name.lower(): value for name, value in self.headers.items()}
             status, body = handle(zone, self.command, parts.path, parse_qs(parts.query), given, headers)
+            if self.command != "GET" and zone.besides is not None:
+                zone.besides()
             if self.command != "GET" and zone.broken is not None:
                 status, body = zone.broken, {"error": f"broken, {headers}"}
             data = json.dumps(body).encode()

@@ -101,6 +101,26 @@ class TestHosts(Contract):
         world.zone.broken = None
         assert (await there(world, ID)).values == FIRST.values
 
+    async def test_a_set_that_cannot_be_read_is_not_an_absent_one(self, world: AtHost) -> None:
+        """It has more values than are read; it is neither shown as missing nor written."""
+        world.put(ID, [f"value {n}" for n in range(120)])
+        before = world.everything()
+        found = (await world.publisher.read(ZONE, [ID]))[ID]
+        assert isinstance(found, Unseen), found
+        made = (await world.publisher.write(ZONE, [Replace(ID, ABSENT, FIRST)]))[ID]
+        assert not isinstance(made, Done), made
+        assert world.everything() == before
+
+    async def test_another_change_at_the_same_time_is_reported(self, world: AtHost) -> None:
+        """octodns' providers write more than they are asked to where they are misused: so all others are compared."""
+        if isinstance(world.publisher, Servercow):
+            return  # one record set at a time is named in its requests, and no other
+        other = Key(f"other.{ZONE}", ID.type)
+        world.zone.besides = lambda: world.put(other, ["somebody at work"])
+        made = (await world.publisher.write(ZONE, [Replace(ID, ABSENT, FIRST)]))[ID]
+        assert isinstance(made, Unclear), made
+        assert f"other record sets of the zone changed at the same time: {other}" in made.reason
+
 
 @pytest.mark.integration
 @pytest.mark.parametrize("name", [*KINDS, "servercow"])
