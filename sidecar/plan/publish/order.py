@@ -5,6 +5,7 @@ Rules for every editor. A new domain: address, seen at every authoritative serve
 the longest max_age, then `_mta-sts`, then the rest. What is not known keeps what is there: it neither permits nor removes.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -12,6 +13,17 @@ from sidecar.dns.publish.port import Key, RecordType
 from sidecar.observed import Seen
 from sidecar.plan.publish.names import owner
 from sidecar.plan.publish.values import Domain, Leaving, Picture, Role
+
+LONGEST_UNKNOWN = 604_800
+"""Seconds: the max_age that is assumed where nobody knows what was served before."""
+
+
+def expires_at(none_published_at: float | None, max_ages: Collection[int]) -> float | None:
+    """When no sender holds a policy of a leaving domain any more: Unix time, None while the id of `none` is not out.
+
+    `max_ages` are all that is known to have been served, and what the settings have now, in seconds.
+    """
+    return None if none_published_at is None else none_published_at + max((LONGEST_UNKNOWN, *max_ages))
 
 
 @dataclass(frozen=True, slots=True)
