@@ -9,30 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import Generic, TypeAlias, TypeVar
 
 from sidecar.formats.domain_name import to_ascii
 from sidecar.host.elapsed import Tally
 from sidecar.observed.checks import Rollout
 from sidecar.observed.findings import Finding
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Seen(Generic[T]):
-    """An answer, and when it was given (Unix seconds)."""
-
-    value: T
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Unseen:
-    """Why there is no answer, as a sentence for people, and when that was found (Unix seconds)."""
-
-    reason: str
-    at: float
+from sidecar.observed.record_looks import RecordLooks
+from sidecar.observed.record_sets import Entry, Key
+from sidecar.observed.sight import NOT_ASKED as NOT_ASKED
+from sidecar.observed.sight import Seen as Seen
+from sidecar.observed.sight import Sight as Sight
+from sidecar.observed.sight import Unseen as Unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +27,6 @@ class RedisRefuses(Unseen):
     """mailcow's Redis refuses writes, so that there is no answer that can be read; `said` is Redis' own word."""
 
     said: str
-
-
-Sight: TypeAlias = Seen[T] | Unseen
-
-NOT_ASKED = Unseen("not asked yet", 0.0)
 
 
 # --- mailcow ---------------------------------------------------------------------------------------------
@@ -455,6 +437,8 @@ class Dns:
 
 # --- what the sidecar remembers ---------------------------------------------------------------------------
 
+LARGE_DNS_PLAN = "large-dns-plan"
+"""A change of many published record sets at once."""
 FILE = "*"
 """Stands for the one policy file where a policy is remembered or adopted by its domain."""
 
@@ -647,6 +631,12 @@ class Memory:
     retired: frozenset[str] = frozenset()
     """Domains (`FILE`: all) that a person takes out of MTA-STS."""
     moves: tuple[Move, ...] = ()
+    published: Mapping[Key, Entry] = field(default_factory=dict)
+    """DNS record sets that were published here, or handed over: what is not in it is somebody else's."""
+    adopt_records: frozenset[str] = frozenset()
+    """Names whose DNS records a person handed over."""
+    let_through: frozenset[str] = frozenset()
+    """Guards that a person lifts once (`LARGE_DNS_PLAN`)."""
     services: frozenset[str] = frozenset()
     """Services of the project that had a container in an earlier pass."""
     born: float = 0.0
@@ -723,6 +713,8 @@ class Observed:
     """Looks as a sender that ended since the last pass."""
     challenges: Mapping[str, Sight[Challenge]] = field(default_factory=dict)
     """The HTTP probes of this pass, by name."""
+    records: RecordLooks = field(default_factory=RecordLooks)
+    """The DNS records at the accounts that may publish them, as they were looked at beside the passes."""
 
     def challenge_of(self, name: str) -> Sight[Challenge]:
         """The HTTP probe of `name`."""

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from sidecar.formats.mtasts_policy import Mode, policy_of
 from sidecar.observed import FILE, ConfEntry, ConfEvent, Memory, PolicyMemory, Restart, Span, Write
+from sidecar.observed.record_sets import MOST_PUBLISHED, Entry
 from sidecar.observed.spans import ended_ago
 
 T = TypeVar("T")
@@ -95,6 +96,13 @@ def _held_until(span: Span) -> float:
 def _max_age(span: Span) -> int:
     policy = policy_of(span.text)
     return 0 if policy is None else policy.max_age
+
+
+def kept_entry(entry: Entry) -> Entry:
+    """The last values that were published: more than the changes that can be under way at once."""
+    if len(entry.published) <= MOST_PUBLISHED:
+        return entry
+    return replace(entry, published=entry.published[-MOST_PUBLISHED:])
 
 
 def kept_conf(events: tuple[ConfEntry, ...]) -> tuple[ConfEntry, ...]:

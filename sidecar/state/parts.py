@@ -34,7 +34,8 @@ from sidecar.observed import (
     Restart,
 )
 from sidecar.observed.checks import Rollout
-from sidecar.state.kept import kept_conf, kept_policy, kept_restarts
+from sidecar.observed.record_sets import Entry
+from sidecar.state.kept import kept_conf, kept_entry, kept_policy, kept_restarts
 from sidecar.state.lost import Lost, careful
 
 Rows: TypeAlias = Mapping[str, Any]
@@ -127,6 +128,15 @@ PARTS = (
         lambda moves: {f"{move.key} {move.host}": move for move in moves},
         lambda rows: tuple(sorted(rows.values(), key=lambda move: (move.at, move.key, move.host))),
     ),
+    Part(
+        "published",
+        TypeAdapter(Entry),
+        lambda published: {str(key): entry for key, entry in published.items()},
+        lambda rows: {entry.key: entry for entry in rows.values()},
+        kept_entry,
+    ),
+    names("adopt_records"),
+    names("let_through"),
     whole("services", frozenset[str]),
     whole("born", float),
     whole("tally", Tally),

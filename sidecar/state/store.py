@@ -103,6 +103,14 @@ class State:
         """Notes that a person hands these policies over (`FILE`, domains); needs no pass lock."""
         self._add("adopt", dict.fromkeys(keys, now))
 
+    def wish_adopt_records(self, names: Iterable[str], now: float) -> None:
+        """Notes that a person hands over the DNS records at these names; needs no pass lock."""
+        self._add("adopt_records", dict.fromkeys(names, now))
+
+    def wish_let_through(self, guard: str, now: float) -> None:
+        """Notes that a person lifts this guard once; needs no pass lock."""
+        self._add("let_through", {guard: now})
+
     def wish_retired(self, keys: Iterable[str]) -> None:
         """Notes that a person takes these domains (`FILE`: all) out of MTA-STS; needs no pass lock."""
         self._add("retired", frozenset(keys))

@@ -3,6 +3,7 @@
 from sidecar.host.elapsed import Reading, Tally
 from sidecar.observed import (
     FILE,
+    LARGE_DNS_PLAN,
     AliasDomain,
     Announced,
     CheckRecord,
@@ -24,6 +25,8 @@ from sidecar.observed import (
 )
 from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
 from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.record_sets import Entry, Origin, RecordType
+from sidecar.observed.record_sets import Key as RecordKey
 
 NOW = 1_700_000_000.0
 KEY = "ADDITIONAL_SAN"
@@ -95,6 +98,27 @@ def full_memory() -> Memory:
         announced={"example.org": (Announced("1", "old", 1.0), Announced("2", POLICY, 2.0))},
         retired=frozenset({"leaving.example"}),
         moves=(Move(FILE, "new.example", NOW), Move("a.example", "new.example", NOW)),
+        published={
+            entry.key: entry
+            for entry in (
+                Entry(
+                    RecordKey("_mta-sts.example.org", RecordType.TXT),
+                    (("v=STSv1;id=1;",), ("v=STSv1;id=2;",)),
+                    Origin.WROTE,
+                    300,
+                    NOW,
+                ),
+                Entry(
+                    RecordKey("mta-sts.example.org", RecordType.A),
+                    (("192.0.2.1", "192.0.2.2"),),
+                    Origin.ADOPTED,
+                    3_600,
+                    NOW,
+                ),
+            )
+        },
+        adopt_records=frozenset({"_mta-sts.example.org"}),
+        let_through=frozenset({LARGE_DNS_PLAN}),
         services=frozenset({"acme-mailcow", "nginx-mailcow"}),
         born=NOW,
         tally=Tally(9.0, Reading("this boot", 10.0)),

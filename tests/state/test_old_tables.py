@@ -22,8 +22,14 @@ HISTORY = (
     Event(NOW, "example.org", "policy.added", "wanted", "done", None),
     Event(NOW + 1, None, "x", "odd \udcff ü", "failed", "line\nline"),
 )
-WISHED = replace(full_memory(), adopt=full_memory().adopt | {"wished.example"})
-"""A wish to adopt came from the command line, after the rest."""
+WISHED = replace(
+    full_memory(),
+    adopt=full_memory().adopt | {"wished.example"},
+    published={},
+    adopt_records=frozenset(),
+    let_through=frozenset(),
+)
+"""A wish to adopt came from the command line, after the rest; no release with these tables published records."""
 
 
 def restored(folder: Path, name: str, fixture: str) -> Path:

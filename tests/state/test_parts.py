@@ -9,8 +9,11 @@ import pytest
 
 from sidecar.host.elapsed import Tally
 from sidecar.observed import FILE, Domain, DomainList, Memory, Move, PolicyMemory, Restart, Seen, Span
+from sidecar.observed.record_sets import RecordSet
 from sidecar.plan.acme.budget import exhausted
 from sidecar.plan.ownership import Whose, held_for, whose
+from sidecar.plan.publish.ledger import whose as record_owner
+from sidecar.plan.publish.values import Whose as RecordOwner
 from sidecar.reconcile.learn.policies import believe
 from sidecar.settings import Intervals, RestartSettings
 from sidecar.state.parts import PARTS, UNREAD
@@ -224,3 +227,16 @@ def test_rows_that_are_not_text_cost_that_row(stored: Callable[..., State]) -> N
     assert state.load() == replace(full_memory(), doubt=None)
     with pytest.raises(sqlite3.IntegrityError), state.writing() as connection:
         connection.execute("INSERT INTO part (name, key) VALUES ('doubt', 'no value')")
+
+
+def test_lost_row_of_a_published_record_makes_that_record_somebody_elses(
+    stored: Callable[..., State],
+) -> None:
+    """Without its row nothing says that the sidecar published it."""
+    id_, host = full_memory().published
+    statement = "UPDATE part SET value = '{' WHERE name = 'published' AND key = ?"
+    memory = stored(statement, str(id_)).load()
+    assert set(memory.published) == {host}
+    found = Seen(RecordSet(("v=STSv1;id=2;",), 300), NOW)
+    assert record_owner(id_, found, (), memory.published) is RecordOwner.FOREIGN
+    assert record_owner(id_, found, (), full_memory().published) is RecordOwner.OURS

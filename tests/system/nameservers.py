@@ -17,8 +17,8 @@ import dns.tsigkeyring
 import dns.update
 from pydantic import SecretStr
 
-from sidecar.dns.publish.port import Key, RecordType, record_set
 from sidecar.dns.publish.rfc2136 import TsigKey, _rdataset
+from sidecar.observed.record_sets import Key, RecordType, record_set
 from tests.dns.publish.contract import ZONE
 from tests.system.components import program
 from tests.system.processes import serving

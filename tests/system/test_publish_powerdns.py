@@ -8,8 +8,9 @@ import pytest
 from pydantic import SecretStr
 
 from sidecar.dns.publish.hosted import Hosted, ProviderSpec
-from sidecar.dns.publish.port import ABSENT, Done, Key, Replace
+from sidecar.dns.publish.port import Done, Replace
 from sidecar.observed import Unseen
+from sidecar.observed.record_sets import ABSENT, Key
 from tests.dns.publish.contract import FIRST, ID, SECOND, ZONE, Contract, there
 from tests.system.nameservers import ADDRESS, API_KEY, API_PORT, NameServer, running_powerdns
 from tests.system.test_publish_rfc2136 import watching

@@ -11,21 +11,10 @@ from dataclasses import dataclass
 import pytest
 from pydantic import SecretStr
 
-from sidecar.dns.publish.port import (
-    ABSENT,
-    Change,
-    Done,
-    Key,
-    Outcome,
-    RecordType,
-    Refused,
-    Remove,
-    Replace,
-    Unclear,
-    record_set,
-)
+from sidecar.dns.publish.port import Change, Done, Outcome, Refused, Remove, Replace, Unclear
 from sidecar.dns.publish.rfc2136 import Rfc2136, TsigKey
 from sidecar.observed import Seen, Unseen
+from sidecar.observed.record_sets import ABSENT, Key, RecordType, record_set
 from tests.dns.publish.contract import (
     FIRST,
     HOST,

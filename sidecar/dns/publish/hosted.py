@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pydantic import SecretStr, ValidationError
 
 from sidecar.dns.publish.messages import Answer, ChangeMessage, KeyMessage, Provider, Request
-from sidecar.dns.publish.port import Change, Key, Outcome, RecordSet, Refused, Unclear, within
+from sidecar.dns.publish.port import Change, Outcome, Refused, Unclear, within
 from sidecar.observed import Seen, Sight, Unseen
+from sidecar.observed.record_sets import Key, RecordSet
 
 LARGEST_ANSWER = 8 << 20
 """Bytes; 5,000 names with a record set each come to less than 1 MB."""

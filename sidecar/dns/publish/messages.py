@@ -8,20 +8,16 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from sidecar.dns.publish.port import (
-    MOST_VALUES,
     Change,
     ChangedMeanwhile,
     Done,
-    Key,
     Outcome,
-    RecordSet,
-    RecordType,
     Refused,
     Remove,
     Replace,
     Unclear,
-    record_set,
 )
+from sidecar.observed.record_sets import MOST_VALUES, Key, RecordSet, RecordType, record_set
 
 Values: TypeAlias = Annotated[tuple[str, ...], Field(max_length=MOST_VALUES)]
 

@@ -8,74 +8,10 @@ Nothing here imports a library of DNS or of a provider.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from ipaddress import ip_address
 from typing import Protocol, TypeAlias
 
 from sidecar.observed import Sight
-
-MOST_VALUES = 100
-"""Values of one record set that are kept; a set of ours has one, or a few addresses."""
-LONGEST_TEXT = 4_096
-"""Characters of one value."""
-
-
-class RecordType(StrEnum):
-    """The types that are read and written."""
-
-    A = "A"
-    AAAA = "AAAA"
-    CNAME = "CNAME"
-    TXT = "TXT"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Key:
-    """Names a record set: a lower-case A-label name without a final dot, and a type."""
-
-    name: str
-    type: RecordType
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.type}"
-
-
-@dataclass(frozen=True, slots=True)
-class RecordSet:
-    """The values under one key, sorted, and their TTL in seconds; without values there is no such set.
-
-    A name has no final dot, a TXT value is the text of its strings joined (ISO 8859-1), an address its usual form.
-    """
-
-    values: tuple[str, ...] = ()
-    ttl: int = 0
-
-    @property
-    def absent(self) -> bool:
-        return not self.values
-
-    def same_values(self, other: "RecordSet") -> bool:
-        return self.values == other.values
-
-
-ABSENT = RecordSet()
-
-
-def record_set(type_: RecordType, values: Iterable[str], ttl: int) -> RecordSet:
-    """A record set in the one form in which sets are compared; raises ValueError for what is not of this type."""
-    return RecordSet(tuple(sorted({normal(type_, value) for value in values})), ttl)
-
-
-def normal(type_: RecordType, value: str) -> str:
-    """A value in the one form in which values are compared; raises ValueError."""
-    match type_:
-        case RecordType.A | RecordType.AAAA:
-            return str(ip_address(value))
-        case RecordType.CNAME:
-            return value.rstrip(".").lower()
-        case RecordType.TXT:
-            return value
-
+from sidecar.observed.record_sets import ABSENT, Key, RecordSet
 
 # --- changes and their outcomes ---------------------------------------------------------------------------
 

@@ -28,25 +28,27 @@ from pydantic import SecretStr
 
 from sidecar.dns.bounded import Bounded
 from sidecar.dns.publish.port import (
-    ABSENT,
-    LONGEST_TEXT,
-    MOST_VALUES,
     Change,
     ChangedMeanwhile,
     Done,
-    Key,
     Outcome,
-    RecordSet,
-    RecordType,
     Refused,
     Replace,
     Unclear,
     after,
     by_name,
-    record_set,
     within,
 )
 from sidecar.observed import Seen, Sight, Unseen
+from sidecar.observed.record_sets import (
+    ABSENT,
+    LONGEST_TEXT,
+    MOST_VALUES,
+    Key,
+    RecordSet,
+    RecordType,
+    record_set,
+)
 
 T = TypeVar("T")
 STRING_OCTETS = 255

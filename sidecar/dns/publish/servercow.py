@@ -14,24 +14,26 @@ import aiohttp
 from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
 
 from sidecar.dns.publish.port import (
-    ABSENT,
-    LONGEST_TEXT,
-    MOST_VALUES,
     Change,
     ChangedMeanwhile,
     Done,
-    Key,
     Outcome,
-    RecordSet,
-    RecordType,
     Refused,
     Remove,
     Unclear,
     after,
     by_name,
-    record_set,
 )
 from sidecar.observed import Seen, Sight, Unseen
+from sidecar.observed.record_sets import (
+    ABSENT,
+    LONGEST_TEXT,
+    MOST_VALUES,
+    Key,
+    RecordSet,
+    RecordType,
+    record_set,
+)
 
 API = "https://api.servercow.de/dns/v1/domains"
 LARGEST_ANSWER = 4 << 20

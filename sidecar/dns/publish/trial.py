@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sidecar.dns.publish.port import Key, Publisher, RecordSet, zone_among
+from sidecar.dns.publish.port import Publisher, zone_among
 from sidecar.observed import Seen, Sight, Unseen
+from sidecar.observed.record_sets import Key, RecordSet
 
 
 @dataclass(frozen=True, slots=True)

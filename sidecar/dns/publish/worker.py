@@ -19,21 +19,14 @@ from typing import Any
 from urllib.parse import quote
 
 from sidecar.dns.publish.messages import Answer, Found, Provider, Request, Result
-from sidecar.dns.publish.port import (
+from sidecar.dns.publish.port import Change, ChangedMeanwhile, Done, Outcome, Refused, Remove, Unclear, after
+from sidecar.observed.record_sets import (
     ABSENT,
     LONGEST_TEXT,
     MOST_VALUES,
-    Change,
-    ChangedMeanwhile,
-    Done,
     Key,
-    Outcome,
     RecordSet,
     RecordType,
-    Refused,
-    Remove,
-    Unclear,
-    after,
     record_set,
 )
 

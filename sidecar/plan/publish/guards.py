@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from sidecar.dns.publish.port import Remove
-from sidecar.plan.publish.values import AccountState, Held, Picture, Write
+from sidecar.observed.record_looks import AccountState
+from sidecar.plan.publish.values import Held, Picture, Write
 
 LARGEST_SHARE = 0.3
 FEWEST = 5

@@ -6,12 +6,10 @@ sets foreign, never the other way round. An intent is noted before its write, so
 
 from dataclasses import replace
 
-from sidecar.dns.publish.port import Key, RecordSet, Replace
+from sidecar.dns.publish.port import Replace
 from sidecar.observed import Seen, Sight
-from sidecar.plan.publish.values import Entry, Ledger, Origin, PublishPlan, Row, Values, Whose, Write
-
-MOST_PUBLISHED = 16
-"""Values that are kept of one record set: more than the changes that can be under way at once."""
+from sidecar.observed.record_sets import MOST_PUBLISHED, Entry, Key, Ledger, Origin, RecordSet, Values
+from sidecar.plan.publish.values import PublishPlan, Row, Whose, Write
 
 
 def whose(key: Key, found: Sight[RecordSet], wanted: Values, ledger: Ledger) -> Whose:

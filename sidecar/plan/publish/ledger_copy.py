@@ -10,9 +10,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from sidecar.dns.publish.port import Key
-from sidecar.plan.publish.ledger import MOST_PUBLISHED
-from sidecar.plan.publish.values import Entry, Ledger
+from sidecar.observed.record_sets import MOST_PUBLISHED, Entry, Key, Ledger
 
 COPY = Path("data/conf/mta-sts/dns-ledger.json")
 """Where it is within the mailcow directory."""

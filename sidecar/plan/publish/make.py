@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TypeAlias
 
-from sidecar.dns.publish.port import ABSENT, Key, RecordSet, RecordType, Remove, Replace
+from sidecar.dns.publish.port import Remove, Replace
 from sidecar.observed import NOT_ASKED, Seen, Sight
+from sidecar.observed.record_sets import ABSENT, Key, Origin, RecordSet, RecordType, Values
 from sidecar.plan.publish import guards
 from sidecar.plan.publish.ledger import may_remove, whose
 from sidecar.plan.publish.names import (
@@ -26,14 +27,12 @@ from sidecar.plan.publish.order import Gone, Keep, Stand, Want, pointing_stand, 
 from sidecar.plan.publish.values import (
     Domain,
     Held,
-    Origin,
     Picture,
     Place,
     PublishPlan,
     Role,
     Row,
     Unplaced,
-    Values,
     Whose,
     Write,
 )

@@ -6,12 +6,13 @@ The TXT of an id has the form that mailcow's own DNS page compares letter by let
 import hashlib
 from collections.abc import Iterable
 
-from sidecar.dns.publish.port import Key, RecordSet, RecordType, within
+from sidecar.dns.publish.port import within
 from sidecar.formats import mtasts_record, tlsrpt_record
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.txt_fields import begins
 from sidecar.observed import Seen
-from sidecar.plan.publish.values import Domain, Facts, Picture, Role, Values
+from sidecar.observed.record_sets import Key, RecordSet, RecordType, Values
+from sidecar.plan.publish.values import Domain, Facts, Picture, Role
 from sidecar.settings.dns import HostForm, Scheme
 
 MANAGED = {

@@ -9,8 +9,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sidecar.dns.publish.port import Key, RecordType
 from sidecar.observed import Seen
+from sidecar.observed.record_sets import Key, RecordType
 from sidecar.plan.publish.names import owner
 from sidecar.plan.publish.values import Domain, Leaving, Picture, Role
 

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TypeAlias
 
-from sidecar.dns.publish.port import Key, RecordSet, Remove, Replace
+from sidecar.dns.publish.port import Remove, Replace
 from sidecar.observed import Sight
+from sidecar.observed.record_looks import AccountState
+from sidecar.observed.record_sets import Key, Ledger, RecordSet, Values
 from sidecar.settings.dns import HostForm, Publish, Scheme
-
-Values: TypeAlias = tuple[str, ...]
 
 
 class Role(StrEnum):
@@ -102,36 +101,6 @@ class Unplaced:
     known: bool
 
 
-# --- the ledger -------------------------------------------------------------------------------------------
-
-
-class Origin(StrEnum):
-    """Why a record set counts as ours."""
-
-    WROTE = "wrote"
-    ADOPTED = "adopted"
-    """A person handed it over."""
-    EQUAL = "equal"
-    """It was there with the wanted values: it is kept right, and never removed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What was published under one key: the intent is noted before each write."""
-
-    key: Key
-    published: tuple[Values, ...]
-    """The values of each time, the newest last; at most MOST_PUBLISHED."""
-    origin: Origin
-    ttl: int
-    """The TTL that was wished for, in seconds; a host may have made another of it."""
-    at: float
-    """Unix time of the last note."""
-
-
-Ledger: TypeAlias = Mapping[Key, Entry]
-
-
 # --- the outcome ------------------------------------------------------------------------------------------
 
 
@@ -200,15 +169,6 @@ class PublishPlan:
     writes: tuple[Write, ...] = ()
     held: tuple[Held, ...] = ()
     rows: tuple[Row, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class AccountState:
-    """What happened at one account: failures since the last success, and when writes were made (Unix times)."""
-
-    failures: int = 0
-    failed_at: float = 0.0
-    writes: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

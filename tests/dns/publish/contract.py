@@ -3,20 +3,9 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-from sidecar.dns.publish.port import (
-    ABSENT,
-    ChangedMeanwhile,
-    Done,
-    Key,
-    Publisher,
-    RecordSet,
-    RecordType,
-    Refused,
-    Remove,
-    Replace,
-    record_set,
-)
+from sidecar.dns.publish.port import ChangedMeanwhile, Done, Publisher, Refused, Remove, Replace
 from sidecar.observed import Seen, Unseen
+from sidecar.observed.record_sets import ABSENT, Key, RecordSet, RecordType, record_set
 
 ZONE = "example.test"
 ID = Key(f"_mta-sts.{ZONE}", RecordType.TXT)

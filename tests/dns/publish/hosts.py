@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import dns.rdata
 
-from sidecar.dns.publish.port import Key, RecordType, record_set
+from sidecar.observed.record_sets import Key, RecordType, record_set
 from tests.dns.publish.contract import ZONE
 
 TOKEN = "a-token-that-must-stay-secret-4711"

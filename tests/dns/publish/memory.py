@@ -3,18 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sidecar.dns.publish.port import (
-    ABSENT,
-    Change,
-    ChangedMeanwhile,
-    Done,
-    Key,
-    Outcome,
-    RecordSet,
-    Remove,
-    after,
-)
+from sidecar.dns.publish.port import Change, ChangedMeanwhile, Done, Outcome, Remove, after
 from sidecar.observed import Seen, Sight, Unseen
+from sidecar.observed.record_sets import ABSENT, Key, RecordSet
 
 
 @dataclass

@@ -12,9 +12,10 @@ from pydantic import SecretStr
 from sidecar.dns.publish import hosted, worker
 from sidecar.dns.publish.hosted import Hosted, ProviderSpec
 from sidecar.dns.publish.messages import Request
-from sidecar.dns.publish.port import ABSENT, Done, Key, Publisher, Refused, Remove, Replace, Unclear
+from sidecar.dns.publish.port import Done, Publisher, Refused, Remove, Replace, Unclear
 from sidecar.dns.publish.servercow import Servercow
 from sidecar.observed import Seen, Unseen
+from sidecar.observed.record_sets import ABSENT, Key
 from tests.dns.publish import hosts
 from tests.dns.publish.contract import FIRST, HOST, ID, MAIL, ZONE, Contract, there
 from tests.dns.publish.hosts import TOKEN, Handle, Zone, serving

@@ -1,9 +1,10 @@
 """Accounts are tried out: what they list, where names could be written, and nothing is written."""
 
 from sidecar.cli.dns import as_json, as_text
-from sidecar.dns.publish.port import Key, Publisher, RecordType, record_set
+from sidecar.dns.publish.port import Publisher
 from sidecar.dns.publish.trial import tried
 from sidecar.observed import Unseen
+from sidecar.observed.record_sets import Key, RecordType, record_set
 from sidecar.plan.publish.names import keys
 from tests.dns.publish.memory import InMemory
 

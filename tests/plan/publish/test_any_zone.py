@@ -5,8 +5,9 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.dns.publish.port import Key, RecordSet, RecordType, Replace, record_set
+from sidecar.dns.publish.port import Replace
 from sidecar.observed import Unseen
+from sidecar.observed.record_sets import Key, RecordSet, RecordType, record_set
 from sidecar.plan.publish.names import id_record, report_record, shared_base
 from sidecar.plan.publish.values import Domain, Evidence, Leaving
 from sidecar.settings.dns import HostForm, Publish, Scheme

@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.dns.publish.port import Key, RecordSet, Remove, Replace, record_set
+from sidecar.dns.publish.port import Remove, Replace
 from sidecar.observed import Unseen
+from sidecar.observed.record_looks import AccountState
+from sidecar.observed.record_sets import Key, Origin, RecordSet, record_set
 from sidecar.plan.publish import guards
 from sidecar.plan.publish.ledger import adopted, intended
 from sidecar.plan.publish.order import expires_at
 from sidecar.plan.publish.values import (
-    AccountState,
     Domain,
     Evidence,
     Leaving,
-    Origin,
     Place,
     PublishPlan,
     Role,

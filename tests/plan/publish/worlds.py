@@ -4,23 +4,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sidecar.dns.publish.port import ABSENT, Key, RecordSet, RecordType, Remove, record_set
+from sidecar.dns.publish.port import Remove
 from sidecar.observed import Seen
+from sidecar.observed.record_looks import AccountState
+from sidecar.observed.record_sets import ABSENT, Key, Ledger, RecordSet, RecordType, Values, record_set
 from sidecar.plan.publish import guards
 from sidecar.plan.publish.ledger import intended, learned, removed
 from sidecar.plan.publish.make import make_plan
 from sidecar.plan.publish.names import keys, names
 from sidecar.plan.publish.values import (
-    AccountState,
     Domain,
     Evidence,
     Facts,
-    Ledger,
     Picture,
     Place,
     PublishPlan,
     Unplaced,
-    Values,
     Write,
 )
 from sidecar.settings.dns import Publish

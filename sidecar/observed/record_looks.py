@@ -1,0 +1,92 @@
+"""How the DNS records stand that may be published: at their source, and at each authoritative server.
+
+Rule for every editor: there may be thousands of names, so a look holds only the sets that are there.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from sidecar.observed.record_sets import ABSENT, Key, RecordSet, RecordType, Values
+from sidecar.observed.sight import NOT_ASKED, Seen, Sight, Unseen
+
+
+@dataclass(frozen=True, slots=True)
+class ServersSay:
+    """What the authoritative servers of a name said, at Unix second `at`."""
+
+    at: float
+    answers: tuple[Values, ...]
+    """The different answers, the most frequent first; the target of a CNAME is given as `CNAME target`. One: they agree."""
+    silent: tuple[str, ...] = ()
+    """Why servers gave no answer; a bounded number of reasons."""
+
+    @property
+    def agree(self) -> bool:
+        """Whether every server answered, and all the same."""
+        return len(self.answers) == 1 and not self.silent
+
+
+@dataclass(frozen=True, slots=True)
+class NameLook:
+    """One name: the zone that it lies in by SOA, the account that serves the zone, and what is there."""
+
+    zone: Sight[str] = NOT_ASKED
+    account: str | None = None
+    found: Sight[tuple[tuple[RecordType, RecordSet], ...]] = NOT_ASKED
+    """At the source: the sets that are there, and no others."""
+    servers: ServersSay | None = None
+
+
+NO_LOOK = NameLook()
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """What happened at one account: failures since the last success, and when writes were made (Unix times)."""
+
+    failures: int = 0
+    failed_at: float = 0.0
+    writes: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLooks:
+    """All that was looked at; `version` is another one whenever anything is."""
+
+    version: int = 0
+    names: Mapping[str, NameLook] = field(default_factory=lambda: MappingProxyType({}))
+    zones: Mapping[str, Sight[tuple[str, ...]]] = field(default_factory=lambda: MappingProxyType({}))
+    """The zones that each account serves, in the order of the settings."""
+    accounts: Mapping[str, AccountState] = field(default_factory=lambda: MappingProxyType({}))
+    under_way: frozenset[str] = frozenset()
+    """Names that are being written."""
+
+    def of(self, name: str) -> NameLook:
+        """What is known of a name."""
+        return self.names.get(name, NO_LOOK)
+
+    def served(self, name: str) -> bool:
+        """Whether an account serves the zone of this name, so that its records are no task by hand."""
+        return self.of(name).account is not None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSets(Mapping[Key, Sight[RecordSet]]):
+    """The looks by key: what is at the source under each type of each name."""
+
+    looks: RecordLooks
+
+    def __getitem__(self, key: Key) -> Sight[RecordSet]:
+        look = self.looks.names[key.name]
+        match look.found:
+            case Unseen() as unseen:
+                return unseen
+            case Seen(sets, at):
+                return Seen(next((one for type_, one in sets if type_ is key.type), ABSENT), at)
+
+    def __iter__(self) -> Iterator[Key]:
+        return (Key(name, type_) for name in self.looks.names for type_ in RecordType)
+
+    def __len__(self) -> int:
+        return len(self.looks.names) * len(RecordType)
