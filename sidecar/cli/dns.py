@@ -67,26 +67,20 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
 
 def _accounts(look: "Look", env: Mapping[str, str]) -> "dict[str, Publisher | Unseen]":
     """Each account ready for use, or why it cannot be used."""
-    from sidecar.dns.publish.accounts import publisher, with_secrets
     from sidecar.host.clock import SystemClock
     from sidecar.host.errors import PermanentError
-    from sidecar.mailcow.dns01 import PROVIDER, read
     from sidecar.observed import Seen, Unseen
-    from sidecar.settings.dns import Mailcow
+    from sidecar.reconcile.accounts import made
 
     now = SystemClock().now
-    made: dict[str, Publisher | Unseen] = {}
+    conf = look.observed.conf.value.values if isinstance(look.observed.conf, Seen) else {}
+    found: dict[str, Publisher | Unseen] = {}
     for name, account in look.settings.dns.accounts.items():
         try:
-            if isinstance(account, Mailcow):
-                conf = look.observed.conf.value.values if isinstance(look.observed.conf, Seen) else {}
-                known = read(look.settings.mailcow_dir, {PROVIDER: conf.get(PROVIDER, "")}, account.zones)
-                made[name] = with_secrets(known.account, known.secrets, now)
-            else:
-                made[name] = publisher(account, env, now)
+            found[name] = made(account, look.settings.mailcow_dir, conf, env, now)
         except PermanentError as error:
-            made[name] = Unseen(str(error), now())
-    return made
+            found[name] = Unseen(str(error), now())
+    return found
 
 
 def as_text(trial: "Trial") -> str:

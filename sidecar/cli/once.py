@@ -16,6 +16,7 @@ _EXAMPLES = """\
 examples:
   sidecar once
   docker compose run --rm mta-sts-mailcow once     without a running sidecar
+  sidecar once --large-dns-plan                    after a look at `sidecar plan`
 
 exit codes: 0 nothing failed (held included), 1 an action failed, 2 settings are wrong,
             3 mailcow cannot be read, 75 another sidecar is at work
@@ -24,17 +25,23 @@ exit codes: 0 nothing failed (held included), 1 an action failed, 2 settings are
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds `once` to the command line."""
-    subparsers.add_parser(
+    once = subparsers.add_parser(
         "once",
         help="do it once and end",
         description="Makes one pass: does what `sidecar plan` shows.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    once.add_argument(
+        "--large-dns-plan",
+        action="store_true",
+        help="let a change of more than 30 %% of the published DNS records through, once",
+    )
 
 
-async def run(_given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
+async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Makes one pass, and prints what was done."""
+    import asyncio
     import sys
 
     from sidecar.cli.show import show_report
@@ -42,6 +49,7 @@ async def run(_given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     from sidecar.daemon.event_log import Teller
     from sidecar.daemon.wiring import assembled
     from sidecar.host.lock import Locked, PassLock
+    from sidecar.observed import LARGE_DNS_PLAN
 
     clock, settings = started(env)
     lock = PassLock(settings.state_dir, command="once")
@@ -53,6 +61,9 @@ async def run(_given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     try:
         async with assembled(settings, clock, env, Teller(), patient=True) as parts:
             parts.session.whole_list_always = True
+            parts.passes.publishing.activate()
+            if given.large_dns_plan:
+                await asyncio.to_thread(parts.state.wish_let_through, LARGE_DNS_PLAN, clock.now())
             report = await parts.passes.reconcile()
     finally:
         lock.release()

@@ -43,6 +43,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     clock, settings = started(env)
     async with assembled(settings, clock, env, Teller(), patient=True) as parts:
         parts.session.whole_list_always = True
+        parts.passes.publishing.activate()
         observed, plan = await parts.passes.look()
     report = Report(observed, plan, ())
     print(

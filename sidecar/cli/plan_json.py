@@ -6,6 +6,7 @@ Rule for every editor: a key keeps its name and its meaning. Times are UTC (ISO 
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
+from sidecar.dns.publish.port import Replace
 from sidecar.formats.mtasts_policy import Policy, parse
 from sidecar.observed import Mailcow, Seen, Sight
 from sidecar.observed.notice import Notice
@@ -17,12 +18,14 @@ from sidecar.plan.actions import (
     EditPolicy,
     HealAcme,
     Held,
+    PublishRecords,
     RecreateAcme,
     RemoveFile,
     RestartAcme,
     SwitchOff,
     WriteFile,
 )
+from sidecar.plan.publish.values import Write as RecordWrite
 from sidecar.reconcile.passes import Report
 
 
@@ -83,10 +86,25 @@ def _details(action: Action) -> dict[str, Any]:
             return {"edits": changes}
         case RestartAcme(names=names) | RecreateAcme(names=names):
             return {"names": list(names)}
+        case PublishRecords(writes=writes):
+            return {"records": [_record(write) for write in writes]}
         case SwitchOff() | RemoveFile() | HealAcme():
             return {}
         case _:
             assert_never(action)
+
+
+def _record(write: RecordWrite) -> dict[str, Any]:
+    """`after` is empty where the record set is removed."""
+    after = write.change.wanted.values if isinstance(write.change, Replace) else ()
+    return {
+        "name": write.key.name,
+        "type": str(write.key.type),
+        "before": list(write.change.seen.values),
+        "after": list(after),
+        "account": write.place.account,
+        "zone": write.place.zone,
+    }
 
 
 def _policy_of(text: str) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import assert_never
 
+from sidecar.dns.publish.port import Replace
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Policy
 from sidecar.observed import Seen
@@ -16,12 +17,14 @@ from sidecar.plan.actions import (
     EditPolicy,
     HealAcme,
     Held,
+    PublishRecords,
     RecreateAcme,
     RemoveFile,
     RestartAcme,
     SwitchOff,
     WriteFile,
 )
+from sidecar.plan.publish.values import Write as RecordWrite
 from sidecar.reconcile.apply import Outcome, Result
 from sidecar.reconcile.passes import Report
 
@@ -93,11 +96,20 @@ def _details(action: Action) -> list[str]:
                 lines += [f"    {key} - {entry}" for entry in edit.remove]
         case RestartAcme(names=names):
             lines += [f"    for {some(names, 10)}"] if len(names) > 1 else []
+        case PublishRecords(writes=writes):
+            lines += [f"    {line}" for line in map(_record, writes)]
         case RecreateAcme() | HealAcme() | SwitchOff() | AdoptSame() | RemoveFile():
             pass
         case _:
             assert_never(action)
     return lines
+
+
+def _record(write: RecordWrite) -> str:
+    """What is there, and what would be."""
+    before = ", ".join(write.change.seen.values) or "nothing"
+    after = ", ".join(write.change.wanted.values) if isinstance(write.change, Replace) else "nothing"
+    return f"{write.key}: {before} -> {after} (account {write.place.account}, zone {write.place.zone})"
 
 
 def _policy(policy: Policy) -> str:

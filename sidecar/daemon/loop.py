@@ -141,6 +141,7 @@ class Daemon:
         parts.passes.observer.checker.finished = self._wake.set
         parts.passes.observer.containers.finished = self._wake.set
         parts.passes.applier.finished = self._wake.set
+        parts.passes.publishing.records.finished = self._wake.set
         await self.live.begin(parts)
         log.info("started", mailcow=str(parts.settings.mailcow_dir), dry_run=parts.settings.dry_run)
         side = [

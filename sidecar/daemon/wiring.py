@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sidecar.daemon.event_log import Teller
 from sidecar.dns.ask import Lookups
+from sidecar.dns.authoritative import Asker
+from sidecar.dns.publish.port import Publisher
 from sidecar.host.clock import Clock
 from sidecar.host.errors import TemporaryError
+from sidecar.host.unexpected import Unexpected
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.events import EngineEvent, events
@@ -17,15 +21,20 @@ from sidecar.mailcow.session import Session
 from sidecar.observed import Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.reconcile.accounts import made
 from sidecar.reconcile.apply import Applier
 from sidecar.reconcile.observe import Observer
 from sidecar.reconcile.passes import Passes
+from sidecar.reconcile.publishing import Publishing
+from sidecar.reconcile.records import Records
 from sidecar.settings import Settings, load, mailcow_dir_of, read_config
 from sidecar.state.ledger import Ledger
 from sidecar.state.store import State
 
 TEST_HTTP_PORT = "SIDECAR_TEST_HTTP_PORT"
 """Where the demo and tests have what is port 80 of the names in the world; nothing a user ever sets."""
+TEST_DNS_PORT = "SIDECAR_TEST_DNS_PORT"
+"""Where the demo and tests have what is port 53 of authoritative servers; nothing a user ever sets."""
 CLOSE_S = 0.3
 """What closing the connections to the Docker engine gets."""
 
@@ -90,9 +99,18 @@ async def assembled(
             challenge_port=int(env.get(TEST_HTTP_PORT) or 80),
         )
         applier = Applier(settings, clock, session, observer, engine, ledger, teller.outcome, patient=patient)
+        records = Records(
+            tuple(settings.dns.accounts),
+            partial(_account, settings, env, clock),
+            clock,
+            Asker(settings.resolver, clock.now, Unexpected(), port=int(env.get(TEST_DNS_PORT) or 53)),
+        )
+        publishing = Publishing(settings, clock, records, ledger, teller.outcome, patient=patient)
+        passes = Passes(settings, clock, observer, applier, ledger, publishing)
         try:
-            yield Parts(settings, Passes(settings, clock, observer, applier, ledger), state, engine, session)
+            yield Parts(settings, passes, state, engine, session)
         finally:
+            await publishing.close()
             await applier.close()
             await observer.close()
             await session.close()
@@ -101,6 +119,12 @@ async def assembled(
                 await asyncio.wait_for(engine.close(), CLOSE_S)
     finally:
         await asyncio.to_thread(state.close)
+
+
+def _account(settings: Settings, env: Mapping[str, str], clock: Clock, name: str) -> Publisher:
+    seen = conf_file.observe(settings.mailcow_dir, clock.now())
+    conf = seen.value.values if isinstance(seen, Seen) else {}
+    return made(settings.dns.accounts[name], settings.mailcow_dir, conf, env, clock.now)
 
 
 def engine_of(env: Mapping[str, str]) -> AcmeEngine:

@@ -77,6 +77,11 @@ class NoticeCode(StrEnum):
     CONTAINER_STOPPED = "container.stopped", "A container that is needed does not run."
     CONTAINER_UNSETTLED = "container.unsettled", "A container does not run steadily."
 
+    # --- DNS records that the sidecar publishes
+    RECORD_FOREIGN = "record.foreign", "Somebody else's DNS record is where the sidecar would publish one."
+    RECORDS_HELD = "records.held", "More published DNS records would change at once than is done unasked."
+    ACCOUNT_FAILING = "account.failing", "A DNS account cannot be used."
+
     # --- the sidecar itself
     SETTINGS_UNKNOWN_DOMAIN = (
         "settings.unknown_domain",

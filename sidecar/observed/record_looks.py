@@ -48,6 +48,8 @@ class AccountState:
     failures: int = 0
     failed_at: float = 0.0
     writes: tuple[float, ...] = ()
+    trouble: str = ""
+    """What the last failure was."""
 
 
 @dataclass(frozen=True, slots=True)

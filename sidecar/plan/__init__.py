@@ -21,15 +21,28 @@ from sidecar.plan.file import plan_file
 from sidecar.plan.guards import NOTHING_WAITS, Waits, guarded
 from sidecar.plan.native import gone_domains, plan_native
 from sidecar.plan.progress import tell_progress
+from sidecar.plan.publish.as_plan import as_plan
+from sidecar.plan.publish.values import PublishPlan
 from sidecar.plan.redis import tell_redis
 from sidecar.plan.setting_names import unknown_names_in
 from sidecar.settings import Settings
 
 
-def decide(observed: Observed, settings: Settings, waits: Waits = NOTHING_WAITS) -> Plan:
-    """All that is to be done, held and told for one picture of the world."""
+def decide(
+    observed: Observed,
+    settings: Settings,
+    waits: Waits = NOTHING_WAITS,
+    records: PublishPlan | None = None,
+) -> Plan:
+    """All that is to be done, held and told for one picture of the world.
+
+    `records` is what is to be done about DNS records (`publish.make`), which is worked out only when something changed.
+    """
     desired = desire(observed, settings)
-    plan = guarded(make_plan(observed, desired, settings), observed, settings, waits)
+    plan = make_plan(observed, desired, settings)
+    if records is not None:
+        plan += as_plan(records, observed.records)
+    plan = guarded(plan, observed, settings, waits)
     return replace(plan, notices=tuple(sorted(plan.notices, key=_urgency)))
 
 

@@ -19,12 +19,16 @@ from sidecar.formats.dotenv import ListEdit
 from sidecar.formats.mtasts_policy import Policy
 from sidecar.observed import FILE, Question
 from sidecar.observed.notice import Notice
+from sidecar.plan.publish.values import PublishPlan
+from sidecar.plan.publish.values import Write as RecordWrite
 from sidecar.settings import Managed
 
 FILE_SUBJECT = "mta-sts.txt"
 """What an action on the policy file is about."""
 CONF_SUBJECT = "mailcow.conf"
 ACME_SUBJECT = "acme-mailcow"
+SHARED_RECORDS = "shared DNS records"
+"""What an action on records is about that all domains point to."""
 
 
 class _OfDomain:
@@ -189,6 +193,27 @@ class HealAcme:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class PublishRecords:
+    """Write DNS record sets of one domain, in this order; an empty `domain` stands for those that all domains share."""
+
+    verb: ClassVar = "publish records"
+    managed_by: ClassVar = Managed.DNS
+    domain: str
+    writes: tuple[RecordWrite, ...]
+    reason: str
+
+    @property
+    def about(self) -> str:
+        """The domain, or what all share."""
+        return self.domain or SHARED_RECORDS
+
+    @property
+    def concerns(self) -> tuple[str, ...]:
+        """The domain; none in particular for shared records."""
+        return (self.domain,) if self.domain else ()
+
+
 Action: TypeAlias = (
     AddPolicy
     | EditPolicy
@@ -200,6 +225,7 @@ Action: TypeAlias = (
     | RestartAcme
     | RecreateAcme
     | HealAcme
+    | PublishRecords
 )
 
 
@@ -237,6 +263,8 @@ class Plan:
     held: tuple[Held, ...] = ()
     notices: tuple[Notice, ...] = ()
     questions: frozenset[Question] = field(default_factory=frozenset)
+    records: PublishPlan | None = None
+    """How the DNS records stand that may be published; None: nothing is."""
 
     def holding(
         self, judge: Callable[[Action], Hold | None], told: Callable[[Held], Notice | None] = lambda _: None
@@ -251,7 +279,7 @@ class Plan:
             else:
                 held.append(hold.on(action))
         notices = tuple(notice for item in held if (notice := told(item)) is not None)
-        return Plan(tuple(passed), (*self.held, *held), self.notices + notices, self.questions)
+        return Plan(tuple(passed), (*self.held, *held), self.notices + notices, self.questions, self.records)
 
     def __add__(self, other: "Plan") -> "Plan":
         return Plan(
@@ -259,4 +287,5 @@ class Plan:
             self.held + other.held,
             self.notices + other.notices,
             self.questions | other.questions,
+            self.records or other.records,
         )

@@ -26,6 +26,7 @@ from sidecar.plan.actions import (
     HealAcme,
     Hold,
     Plan,
+    PublishRecords,
     RecreateAcme,
     RemoveFile,
     RestartAcme,
@@ -207,6 +208,7 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
                 | RestartAcme()
                 | RecreateAcme()
                 | HealAcme()
+                | PublishRecords()
             ):
                 return None
             case _:
@@ -264,6 +266,7 @@ def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
                 | RestartAcme()
                 | RecreateAcme()
                 | HealAcme()
+                | PublishRecords()
             ):
                 return None
             case _:

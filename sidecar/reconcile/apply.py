@@ -31,6 +31,7 @@ from sidecar.plan.actions import (
     EditConf,
     EditPolicy,
     HealAcme,
+    PublishRecords,
     RecreateAcme,
     RemoveFile,
     RestartAcme,
@@ -148,6 +149,8 @@ class Applier:
                     outcomes += await self._edit_conf(action)
                 case RestartAcme() | RecreateAcme() | HealAcme():
                     outcomes += await self._container(action, observed)
+                case PublishRecords():
+                    pass  # handed over beside (`publishing`)
                 case _:
                     assert_never(action)
         return tuple(outcomes)

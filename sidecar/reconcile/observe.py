@@ -53,6 +53,7 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.acme.script import SLEEPS
 from sidecar.plan.policy_ids import policies_served, unread, with_ids
+from sidecar.plan.publish.picture import publishes
 from sidecar.plan.records import questions
 from sidecar.plan.schedule import (
     check_interval,
@@ -141,6 +142,7 @@ class Observer:
         self._ids = PolicyIds(self._session, clock)
         self._checker = Checker(clock)
         self._rushed: frozenset[str] = frozenset()
+        self._records_changed: frozenset[str] = frozenset()
         self._begun: dict[str, float] = {}
         """When the looks of the last minutes began."""
         self._cache = _Cache()
@@ -470,14 +472,22 @@ class Observer:
 
     def _shown_records(self, listed: DomainList) -> set[Question]:
         """The TXT records that the page shows; a command asks for those that it needs itself."""
-        if self._patient or self._settings.web.listen is None:
+        if self._patient or (self._settings.web.listen is None and not publishes(self._settings)):
             return set()
         names = [d.name for d in listed.domains if d.receives and self._settings.manages(d.name)]
+        if publishes(self._settings):
+            names += [a.name for a in listed.aliases if a.active and self._settings.manages(a.name)]
         return {question for question in questions("", names) if question.kind is Kind.TXT}
 
     def _changed(self, question: Question) -> None:
         """The DNS says something else than before of a domain's records: that domain is checked again soon."""
         self._rushed |= {domain_of(question.name)}
+        self._records_changed |= {domain_of(question.name)}
+
+    def take_changed(self) -> frozenset[str]:
+        """The domains of which the DNS says something else than before, since the last call."""
+        found, self._records_changed = self._records_changed, frozenset()
+        return found
 
 
 def domain_of(owner: str) -> str:

@@ -26,6 +26,7 @@ from sidecar.reconcile.learn.acme import learn_acme
 from sidecar.reconcile.learn.checks import learn_checks, learn_step_back
 from sidecar.reconcile.learn.policies import learn
 from sidecar.reconcile.observe import Observer
+from sidecar.reconcile.publishing import Publishing
 from sidecar.settings import Managed, Settings
 from sidecar.state.ledger import Ledger
 from sidecar.state.store import Event
@@ -33,6 +34,10 @@ from sidecar.state.store import Event
 MOST_QUESTIONS = 6
 """Rounds of questions in one pass: to count names, to judge them by the DNS and the log, to probe them; and before
 that the names that failed in an earlier pass."""
+
+
+MOST_RECORD_LOOKS = 3
+"""Rounds of looks at DNS records in a single pass: their names, what is there, and what followed from that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +73,36 @@ class Passes:
     observer: Observer
     applier: Applier
     ledger: Ledger
+    publishing: Publishing
     back_off: BackOff = field(default_factory=BackOff)
     _tidied: bool = False
 
     async def look(self, *, probing: bool = False) -> tuple[Observed, Plan]:
         """Observe and plan, without changing anything in the world; `probing` allows HTTP probes, which write a file."""
         observed, notices = await self.observer.observe(self.ledger.memory)
-        observed, plan = await self._decided(observed)
+        self.publishing.rush(self.observer.take_changed())
+        observed, plan = await self._decided(self.publishing.seen(observed))
+        if self.publishing.active and not self.observer.hurried:
+            observed, plan = await self._with_records(observed, plan)
         for _ in range(MOST_QUESTIONS):
             if not plan.questions or (self.observer.hurried and self._writes(plan)):
                 # What is to be written does not wait for what is only asked for the certificate: the next pass asks.
                 break
             observed = await self.observer.answer(observed, plan.questions, probing=probing)
             observed, plan = await self._decided(replace(observed, views=()))
+        self.publishing.begin()
         return observed, plan + Plan(notices=_one_for_each_reason(notices + blind_spots(observed)))
+
+    async def _with_records(self, observed: Observed, plan: Plan) -> tuple[Observed, Plan]:
+        """For a single pass, which has no later one: the DNS records are looked at before anything is decided on them."""
+        for _ in range(MOST_RECORD_LOOKS):
+            before = observed.records.version
+            await self.publishing.settle()
+            observed = self.publishing.seen(observed)
+            if observed.records.version == before:
+                break
+            observed, plan = await self._decided(replace(observed, views=()))
+        return observed, plan
 
     def _writes(self, plan: Plan) -> bool:
         """Whether there is anything to do but at acme-mailcow; what failed, and waits for another try, is held."""
@@ -96,8 +117,8 @@ class Passes:
         waits = self.back_off.waits(observed.now, changing=self.applier.changing)
 
         def decided() -> tuple[Observed, Plan]:
-            known = taught(observed, self.settings)
-            return known, decide(known, self.settings, waits)
+            known, records = self.publishing.decided(taught(observed, self.settings))
+            return known, decide(known, self.settings, waits, records)
 
         return await asyncio.to_thread(decided)
 
@@ -114,12 +135,14 @@ class Passes:
     async def reconcile(self) -> Report:
         """One whole pass: observe, learn, desire, plan, guard (all in `look`), then apply and record."""
         await self.ledger.refresh()
+        await self.publishing.restore()
         await self._tidy()
-        ended = await self.applier.ended()
+        ended = await self.applier.ended() + await self.publishing.ended()
         observed, plan = await self.look(probing=self.settings.manage.acme and not self.settings.dry_run)
         self.ledger.memory = without_moot_wishes(observed, plan)
         await self.ledger.store()
         outcomes = ended + await self.applier.apply(plan.actions, observed)
+        outcomes += await self.publishing.write(plan.actions)
         return await self._recorded(Report(observed, plan, outcomes))
 
     async def _recorded(self, report: Report) -> Report:

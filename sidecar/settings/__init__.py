@@ -56,6 +56,8 @@ class Managed(StrEnum):
     POLICIES = "policies"
     SAN = "san"
     ACME = "acme"
+    DNS = "dns"
+    """Its switch is `dns.publish`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class Manage:
                 return self.san
             case Managed.ACME:
                 return self.acme
+            case Managed.DNS:
+                return True  # `dns.publish` decides
 
 
 @dataclass(frozen=True, slots=True)

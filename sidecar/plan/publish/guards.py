@@ -7,8 +7,9 @@ it is the plan that is doubtful then, not a part of it.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from sidecar.dns.publish.port import Remove
+from sidecar.dns.publish.port import Remove, Replace
 from sidecar.observed.record_looks import AccountState
+from sidecar.plan.publish.names import tells_an_id
 from sidecar.plan.publish.values import Held, Picture, Write
 
 LARGEST_SHARE = 0.3
@@ -26,16 +27,37 @@ Guarded = tuple[list[Write], list[Held]]
 
 def share(writes: Sequence[Write], picture: Picture) -> Guarded:
     """Creating what nobody has changes nothing that exists, so it does not count."""
-    changes = [write for write in writes if isinstance(write.change, Remove) or not write.change.seen.absent]
-    published = len(picture.ledger)
-    if picture.override or len(changes) < FEWEST or len(changes) <= LARGEST_SHARE * published:
+    changes = [write for write in writes if _counts(write, picture)]
+    if picture.override or not too_large(writes, picture):
         return list(writes), []
+    published = len(picture.ledger)
     reason = f"{len(changes)} of {published} published record sets would change at once"
     remedy = "look at them (`sidecar plan`), then let them through once with `sidecar once --large-dns-plan`"
     return (
         [write for write in writes if write not in changes],
-        [_held(write, reason, remedy, None) for write in changes],
+        [replace(_held(write, reason, remedy, None), large=True) for write in changes],
     )
+
+
+def too_large(writes: Sequence[Write], picture: Picture) -> bool:
+    """Whether these change too many of the published sets to be made without a person's consent."""
+    count = sum(_counts(write, picture) for write in writes)
+    return count >= FEWEST and count > LARGEST_SHARE * len(picture.ledger)
+
+
+def _counts(write: Write, picture: Picture) -> bool:
+    """A new id for a policy does not count: it is written only once the policy was checked, and one change of the
+    settings gives all domains a new one.
+    """
+    match write.change:
+        case Remove():
+            return True
+        case Replace(seen=seen) if seen.absent:
+            return False
+        case Replace(key, seen, wanted):
+            entry = picture.ledger.get(key)
+            ours = entry is not None and seen.values in entry.published
+            return not (ours and tells_an_id(seen.values) and tells_an_id(wanted.values))
 
 
 def rate(writes: Sequence[Write], picture: Picture) -> Guarded:
@@ -85,12 +107,12 @@ def wrote(state: AccountState | None, now: float) -> AccountState:
 
 
 def succeeded(state: AccountState | None) -> AccountState:
-    return replace(state or AccountState(), failures=0, failed_at=0.0)
+    return replace(state or AccountState(), failures=0, failed_at=0.0, trouble="")
 
 
-def failed(state: AccountState | None, now: float) -> AccountState:
+def failed(state: AccountState | None, now: float, trouble: str = "") -> AccountState:
     known = state or AccountState()
-    return replace(known, failures=known.failures + 1, failed_at=now)
+    return replace(known, failures=known.failures + 1, failed_at=now, trouble=trouble)
 
 
 def _recent(state: AccountState | None, now: float) -> tuple[float, ...]:

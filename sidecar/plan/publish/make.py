@@ -51,6 +51,7 @@ def make_plan(picture: Picture) -> PublishPlan:
         steps += subject.steps()
     writes = _in_order([step for step in steps if isinstance(step, Write)])
     held = [step for step in steps if isinstance(step, Held)]
+    large = guards.too_large(writes, picture)
     for guard in (guards.share, guards.back_off, guards.rate):
         writes, more = guard(writes, picture)
         held += more
@@ -61,7 +62,7 @@ def make_plan(picture: Picture) -> PublishPlan:
             for write in writes
         ]
         writes = []
-    return PublishPlan(tuple(writes), tuple(held), tuple(rows))
+    return PublishPlan(tuple(writes), tuple(held), tuple(rows), large and picture.override)
 
 
 def _in_order(writes: list[Write]) -> list[Write]:
@@ -185,7 +186,7 @@ class _Subject:
         if isinstance(place, Unplaced):
             if not self._right():
                 remedy = "publish it by hand, or name an account for its zone" if place.known else "wait"
-                yield self._held(self._first_key(), place.reason, remedy)
+                yield self._held(self._first_key(), place.reason, remedy, by_hand=place.known)
             return
         unseen = [type_ for type_ in RecordType if not isinstance(self.found(type_), Seen)]
         if unseen:
@@ -249,7 +250,7 @@ class _Subject:
             if not may_remove(key, sight.value, self.picture.ledger):
                 continue
             if isinstance(place, Unplaced):
-                yield self._held(key, place.reason, "remove it by hand")
+                yield self._held(key, place.reason, "remove it by hand", by_hand=place.known)
             elif self.picture.facts.publish is not Publish.SYNC:
                 yield self._held(
                     key, f"{reason}; removing needs `dns.publish: sync`", "set it, or remove it by hand"
@@ -277,9 +278,16 @@ class _Subject:
         )
 
     def _held(
-        self, key: Key, reason: str, remedy: str, until: float | None = None, *, foreign: bool = False
+        self,
+        key: Key,
+        reason: str,
+        remedy: str,
+        until: float | None = None,
+        *,
+        foreign: bool = False,
+        by_hand: bool = False,
     ) -> Held:
-        return Held(key, self.domain, self.role, reason, remedy, until, foreign)
+        return Held(key, self.domain, self.role, reason, remedy, until, foreign, by_hand=by_hand)
 
 
 def _shown(type_: RecordType, values: Iterable[str]) -> str:

@@ -140,6 +140,11 @@ def is_right(
             return len(found) == 1 and facts.tls_report in found[0]
 
 
+def tells_an_id(values: Values) -> bool:
+    """Whether these TXT values are one record with a policy id and nothing else."""
+    return len(values) == 1 and _id(values[0]) is not None
+
+
 def _is(text: str, version: bytes) -> bool:
     return begins(_octets(text), version)
 

@@ -62,7 +62,7 @@ class Domain:
     evidence: Evidence = Evidence()
     leaving: Leaving | None = None
     settled: bool = False
-    """Whether nothing is left to do but to keep it so: then TTLs are long."""
+    """Whether the policy is as the settings want it in the end: then TTLs are long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +160,10 @@ class Held:
     until: float | None = None
     foreign: bool = False
     """Whether it waits for `sidecar adopt --dns NAME`."""
+    large: bool = False
+    """Whether it waits for `sidecar once --large-dns-plan`."""
+    by_hand: bool = False
+    """Whether it is a task by hand, since no account serves the zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +173,8 @@ class PublishPlan:
     writes: tuple[Write, ...] = ()
     held: tuple[Held, ...] = ()
     rows: tuple[Row, ...] = ()
+    let_through: bool = False
+    """Whether more would be held but for the person's consent."""
 
 
 @dataclass(frozen=True, slots=True)

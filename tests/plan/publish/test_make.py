@@ -301,16 +301,37 @@ def test_a_plan_that_changes_much_at_once_is_held_until_a_person_lets_it_through
     """Creating is not changing."""
     world = World(tuple(well(f"d{n}.example.org") for n in range(6)), override=False)
     world.settle()
-    world.domains = tuple(well(f"d{n}.example.org", "2") for n in range(6))
+    world.facts = replace(FACTS, tls_report="mailto:other@example.org")
     plan = world.plan()
     assert plan.writes == ()
     assert "6 of 18 published record sets would change at once" in plan.held[0].reason
-    assert len(world.plan(override=True).writes) == 6
-    world.domains = (
-        *(well(f"d{n}.example.org", "2") for n in range(4)),
-        *(well(f"d{n}.example.org") for n in (4, 5)),
-    )
-    assert len(world.plan().writes) == 4
+    assert plan.held[0].large
+    assert not plan.let_through
+    let_through = world.plan(override=True)
+    assert len(let_through.writes) == 6
+    assert let_through.let_through
+
+
+def test_new_ids_of_checked_policies_are_no_large_plan() -> None:
+    """One change of the settings gives all domains another policy, and with it another id."""
+    world = World(tuple(well(f"d{n}.example.org") for n in range(6)), override=False)
+    world.settle()
+    world.domains = tuple(well(f"d{n}.example.org", "2") for n in range(6))
+    assert len(world.plan().writes) == 6
+    assert world.plan(override=True).let_through is False
+
+
+def test_a_value_that_was_not_published_here_is_no_new_id() -> None:
+    """It counts as any other change, although the sidecar may change it by its ledger."""
+    world = World(tuple(well(f"d{n}.example.org") for n in range(6)), override=False)
+    world.settle()
+    odd = txt("v=spf1 -all")
+    for number in range(6):
+        one = key(f"_mta-sts.d{number}.example.org", "TXT")
+        world.zone[one] = odd
+        world.ledger = adopted(world.ledger, one, odd, NOW)
+    assert world.plan().writes == ()
+    assert all(held.large for held in world.plan().held)
 
 
 def test_an_account_writes_so_many_in_five_minutes() -> None:

@@ -1,0 +1,65 @@
+"""When the DNS records that are published are looked at again; pure, and takes `now`.
+
+Rule for every editor: what is right is looked at rarely, since every look costs somebody's DNS host a question. What
+a person or a sender waits for is looked at often at first, then less.
+"""
+
+from sidecar.observed import NOT_ASKED, Seen, Sight
+from sidecar.observed.record_looks import NameLook
+
+ZONE_S = 21_600.0
+"""The zone that a name lies in changes rarely."""
+FAILED_S = 60.0
+"""A zone or record set that could not be seen."""
+RIGHT_S = 21_600.0
+PER_NAME_S = 20.0
+"""With thousands of names each is looked at less often: one every so many seconds."""
+WRONG_S = 300.0
+SERVERS_S = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0)
+"""Waits between looks at authoritative servers that do not have yet what is at the source."""
+LISTED_S = 3_600.0
+NEW_ZONES_S = 5.0
+UNSERVED_S = 600.0
+"""A zone that no account serves may have been added at a DNS host."""
+
+
+def zone_due(zone: Sight[str], now: float) -> bool:
+    """Whether to find the zone of a name again."""
+    if zone is NOT_ASKED:
+        return True
+    return _older(zone.at, now, ZONE_S if isinstance(zone, Seen) else FAILED_S)
+
+
+def read_due(look: NameLook, now: float, *, right: bool, count: int) -> bool:
+    """Whether to read a name at its source again; `count` names are looked at in all."""
+    if look.found is NOT_ASKED:
+        return True
+    if not isinstance(look.found, Seen):
+        return _older(look.found.at, now, FAILED_S)
+    return _older(look.found.at, now, max(RIGHT_S, PER_NAME_S * count) if right else WRONG_S)
+
+
+def servers_due(look: NameLook, now: float, tries: int) -> bool:
+    """Whether to ask the authoritative servers of a name again; `tries` looks in a row found them behind the source."""
+    if not isinstance(look.found, Seen):
+        return False
+    if look.servers is None:
+        return True
+    if not tries:
+        return look.servers.at < look.found.at
+    return _older(look.servers.at, now, SERVERS_S[min(tries, len(SERVERS_S)) - 1])
+
+
+def list_due(listed: Sight[tuple[str, ...]], now: float, *, new: bool, unserved: bool) -> bool:
+    """Whether to ask an account for its zones: `new` zones it was not asked about, or some that nobody serves."""
+    if listed is NOT_ASKED:
+        return True
+    if not isinstance(listed, Seen):
+        return True  # the account's own pause after a failure counts
+    waits = NEW_ZONES_S if new else UNSERVED_S if unserved else LISTED_S
+    return _older(listed.at, now, waits)
+
+
+def _older(at: float, now: float, seconds: float) -> bool:
+    """A time ahead of now is from before the clock was set back."""
+    return not 0 <= now - at < seconds

@@ -1,0 +1,276 @@
+"""What is known of the domains whose DNS records are published, out of one picture of the world; pure.
+
+Rule for every editor: evidence is made of what was observed since the policy that is served now began to be served.
+What was seen of an earlier policy proves nothing of this one.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sidecar.formats.domain_name import policy_host
+from sidecar.formats.mtasts_policy import Mode, policy_of
+from sidecar.observed import (
+    FILE,
+    LARGE_DNS_PLAN,
+    Addresses,
+    Certificate,
+    Memory,
+    Observed,
+    Seen,
+    Served,
+    Sight,
+)
+from sidecar.observed.checks import ConditionType, Status
+from sidecar.observed.record_looks import FoundSets, NameLook, RecordLooks
+from sidecar.observed.record_sets import Key, RecordType
+from sidecar.plan import policy_ids
+from sidecar.plan.acme.names import scene
+from sidecar.plan.acme.script import held_in_certificate
+from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for, longest_max_age
+from sidecar.plan.publish.names import id_record, names, owner, shared_base
+from sidecar.plan.publish.order import expires_at
+from sidecar.plan.publish.places import place
+from sidecar.plan.publish.values import (
+    Domain,
+    Evidence,
+    Facts,
+    Leaving,
+    Picture,
+    Place,
+    Role,
+    Unplaced,
+)
+from sidecar.plan.records import MailDomain, mail_domains
+from sidecar.rollout.evidence import conditions_of
+from sidecar.settings import Settings
+from sidecar.settings.dns import Publish, Scheme
+
+_PREFIXES = {owner(role, "").rstrip("."): role for role in Role}
+
+
+def publishes(settings: Settings) -> bool:
+    """Whether DNS records are published, or it is shown what would be."""
+    return settings.dns.publish is not Publish.OFF and bool(settings.dns.accounts)
+
+
+def picture_of(observed: Observed, settings: Settings) -> Picture | None:
+    """All that a plan of DNS records is made from; None where nothing is published, or mailcow was not seen."""
+    facts = _facts(observed, settings)
+    if facts is None:
+        return None
+    return Picture(
+        observed.now,
+        facts,
+        _domains(observed, settings, facts),
+        FoundSets(observed.records),
+        _Places(observed.records),
+        observed.memory.published,
+        observed.records.accounts,
+        LARGE_DNS_PLAN in observed.memory.let_through,
+    )
+
+
+def wanted_names(picture: Picture) -> tuple[str, ...]:
+    """All names that are looked at."""
+    return names((domain.name for domain in picture.domains), picture.facts)
+
+
+def _facts(observed: Observed, settings: Settings) -> Facts | None:
+    if not publishes(settings) or not isinstance(observed.mailcow, Seen):
+        return None
+    if not isinstance(observed.domains, Seen) or not isinstance(observed.conf, Seen):
+        return None
+    hostname = observed.conf.value.hostname
+    if not hostname:
+        return None
+    found = observed.dns.addresses_of(hostname)
+    listed = observed.domains.value
+    known = [domain.name for domain in listed.domains] + [alias.name for alias in listed.aliases]
+    return Facts(
+        hostname,
+        found.value.addresses or None if isinstance(found, Seen) else None,
+        settings.tls_report,
+        settings.dns.publish,
+        settings.dns.scheme,
+        settings.dns.host,
+        shared_base(hostname, known) if settings.dns.scheme is Scheme.SHARED else "",
+        settings.dns.ttl,
+        settings.dns.settled_ttl,
+    )
+
+
+class _Places(Mapping[str, Place | Unplaced]):
+    """Worked out when asked for; one zone is one place, however many names lie in it."""
+
+    def __init__(self, looks: RecordLooks) -> None:
+        self._looks = looks
+        self._known: dict[str, Place] = {}
+
+    def __getitem__(self, name: str) -> Place | Unplaced:
+        look = self._looks.names[name]
+        if isinstance(look.zone, Seen) and look.zone.value in self._known:
+            return self._known[look.zone.value]
+        found = place(name, look.zone, self._looks.zones)
+        if isinstance(found, Place):
+            self._known[found.zone] = found
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._looks.names)
+
+    def __len__(self) -> int:
+        return len(self._looks.names)
+
+
+# --- the domains ------------------------------------------------------------------------------------------
+
+
+def _domains(observed: Observed, settings: Settings, facts: Facts) -> tuple[Domain, ...]:
+    """Those that need records, and those that have left and whose records are still known to be ours."""
+    listed = mail_domains(observed, settings)
+    judge = _Judge(observed, settings, facts, _Certificates.of(observed))
+    staying = {domain.name for domain in listed}
+    gone = {domain_of(key) for key in observed.memory.published} - staying
+    if facts.shared_base:
+        gone.discard(facts.shared_base)
+    left = [MailDomain(name, leaving=True) for name in sorted(gone) if settings.manages(name)]
+    return tuple(judge.domain(one) for one in (*listed, *left))
+
+
+def domain_of(key: Key) -> str:
+    """The domain that a published record set is of."""
+    for prefix in _PREFIXES:
+        if key.name.startswith(f"{prefix}."):
+            return key.name[len(prefix) + 1 :]
+    return key.name
+
+
+@dataclass(frozen=True, slots=True)
+class _Certificates:
+    """The names in the certificates that nginx presents; None: not seen."""
+
+    presented: tuple[Certificate, ...] | None
+    names: frozenset[str]
+
+    @classmethod
+    def of(cls, observed: Observed) -> "_Certificates":
+        found = scene(observed)
+        if isinstance(found, str):
+            return cls(None, frozenset())
+        presented = found.presented
+        return cls(presented, frozenset().union(*(one.names for one in presented)))
+
+    def have(self, name: str) -> bool | None:
+        if self.presented is None:
+            return None
+        return name in self.names or held_in_certificate(self.presented, name) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    observed: Observed
+    settings: Settings
+    facts: Facts
+    certificates: _Certificates
+
+    def domain(self, mail: MailDomain) -> Domain:
+        served = self._served(mail)
+        text = served.value.text if isinstance(served, Seen) else None
+        verified = self._verified(mail, text)
+        policy = policy_of(text)
+        id_ = policy_ids.current(self.observed, mail.name, mail.target) if text is not None else None
+        if mail.leaving:
+            none = policy is not None and policy.mode is Mode.NONE
+            leaving = Leaving(verified if none else False, self._expires(mail, served, id_))
+            return Domain(mail.name, id_, leaving=leaving)
+        host = policy_host(mail.name)
+        evidence = Evidence(self._visible(host), self.certificates.have(host), verified)
+        settled = policy is not None and (
+            policy.mode is Mode.ENFORCE or not self.settings.for_domain(mail.target or mail.name).auto
+        )
+        return Domain(mail.name, id_, evidence, settled=settled)
+
+    def _served(self, mail: MailDomain) -> Sight[Served]:
+        """A domain that mailcow does not have any more is served nothing of its own."""
+        known = mail.name in self.observed.served or mail.target is not None or self.observed.one_file
+        if known or not mail.leaving:
+            return policy_ids.served_to(self.observed, mail.name, mail.target)
+        return Seen(Served(None), self.observed.now)
+
+    # --- evidence -------------------------------------------------------------------------------------
+
+    def _verified(self, mail: MailDomain, text: str | None) -> bool | None:
+        """Whether a sender check since the present text is served found the policy as it is meant.
+
+        An alias domain is served what its target is, by the same server; its own address and certificate are evidence of
+        their own.
+        """
+        name, memory = mail.target or mail.name, self.observed.memory
+        record, spans = memory.checks.get(name), memory.policy(self.observed.policy_key(name)).spans
+        if text is None or record is None or not spans or spans[-1].text != text:
+            return None
+        if record.at <= spans[-1].since:
+            return None
+        if self.observed.one_file:
+            status = conditions_of(record.findings)[ConditionType.POLICY_SERVED].status
+        else:
+            status = memory.rollout(name).status(ConditionType.POLICY_SERVED)
+        return {Status.TRUE: True, Status.FALSE: False}.get(status)
+
+    def _visible(self, host: str) -> bool | None:
+        """Whether every authoritative server leads senders to this mail host; by the resolver where no account serves it."""
+        if host == self.facts.hostname:
+            return True
+        look = self.observed.records.of(host)
+        if look.account is None:
+            return self._resolved(host)
+        return leads_here(look, self.facts)
+
+    def _resolved(self, host: str) -> bool | None:
+        found = self.observed.dns.addresses_of(host)
+        own = self.observed.dns.addresses_of(self.facts.hostname)
+        match found, own:
+            case Seen(there), Seen(Addresses(addresses)) if there.addresses:
+                return there.addresses <= addresses
+            case Seen(), _:
+                return False
+            case _:
+                return None
+
+    # --- leaving --------------------------------------------------------------------------------------
+
+    def _expires(self, mail: MailDomain, served: Sight[Served], id_: str | None) -> float | None:
+        """From when no sender holds a policy; None where it is not known yet."""
+        observed = self.observed
+        if not isinstance(served, Seen):
+            return None
+        key = observed.policy_key(mail.name, mail.target)
+        configured = self.settings.for_domain(mail.target or mail.name).max_age
+        policy = policy_of(served.value.text)
+        if policy is None:
+            return observed.now + _held(observed.memory, key, max(configured, LEAST_ASSUMED_MAX_AGE))
+        if policy.mode is not Mode.NONE or id_ is None:
+            return None  # the one file goes on serving others
+        entry = observed.memory.published.get(Key(owner(Role.ID, mail.name), RecordType.TXT))
+        out = entry is not None and entry.published[-1] == (id_record(id_),)
+        longest = longest_max_age(observed.memory.policy(key), configured)
+        return expires_at(entry.at if entry is not None and out else None, [longest])
+
+
+def _held(memory: Memory, key: str, assumed: int) -> float:
+    """For how many seconds yet senders may hold a policy in enforce; without any history, counted from the state's begin."""
+    if not memory.policy(key).spans and not memory.policy(FILE).spans:
+        return max(0.0, assumed - memory.counted)
+    return held_for(memory, key, assumed)
+
+
+def leads_here(look: NameLook, facts: Facts) -> bool | None:
+    """Whether all authoritative servers have an address of this mail host; None where one of them gave no answer."""
+    say = look.servers
+    if say is None or say.silent or not say.answers:
+        return None
+    return all(
+        answer == (f"{RecordType.CNAME} {facts.hostname}",)
+        or (bool(answer) and facts.addresses is not None and set(answer) <= facts.addresses)
+        for answer in say.answers
+    )

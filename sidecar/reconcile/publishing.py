@@ -1,0 +1,205 @@
+"""DNS records within a pass: what the looks beside the passes found, what follows from it, and the hand-over of writes.
+
+Rules for every editor. The intent of a write is stored, in the state and in its copy, before the write begins. A plan is
+worked out only when something changed: a settled pass with thousands of domains must cost next to nothing.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+
+from sidecar.dns.publish.port import ChangedMeanwhile, Done, Refused, Unclear
+from sidecar.host.clock import Clock
+from sidecar.observed import Observed
+from sidecar.observed.record_sets import Key, RecordType
+from sidecar.plan.actions import Action, PublishRecords
+from sidecar.plan.publish.make import make_plan
+from sidecar.plan.publish.picture import domain_of, picture_of, publishes, wanted_names
+from sidecar.plan.publish.values import Picture, PublishPlan
+from sidecar.reconcile.apply import Outcome, Result
+from sidecar.reconcile.learn.records import handed_over, learn_records, with_intents, with_outcomes
+from sidecar.reconcile.published_file import PublishedFile
+from sidecar.reconcile.records import Ended, Records
+from sidecar.settings import Settings
+from sidecar.state.ledger import Ledger
+
+LOOK_S = 60.0
+"""How long a single pass (`plan`, `once`) looks at records before it goes on with what is known."""
+WRITE_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A plan and what it was made from."""
+
+    picture: Picture
+    version: int
+    plan: PublishPlan
+
+    def holds(self, picture: Picture, version: int) -> bool:
+        """Whether the same comes of this picture; what is due at a time is worked out again then."""
+        return (
+            version == self.version
+            and picture.ledger is self.picture.ledger
+            and picture.override == self.picture.override
+            and picture.facts == self.picture.facts
+            and not self.plan.writes
+            and all(held.until is None or held.until > picture.now for held in self.plan.held)
+            and picture.domains == self.picture.domains
+        )
+
+
+class Publishing:
+    """The part of a pass that is about DNS records; `active` false: nothing is looked at."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        records: Records,
+        ledger: Ledger,
+        told: Callable[[Outcome], None],
+        *,
+        patient: bool,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._records = records
+        self._ledger = ledger
+        self._told = told
+        self._patient = patient
+        self._copy = PublishedFile(settings.mailcow_dir)
+        self._made: _Made | None = None
+        self._names: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        """The domains, and the names that are looked at for them."""
+        self.active = publishes(settings) and not patient
+
+    @property
+    def records(self) -> Records:
+        """The looks and writes beside the passes."""
+        return self._records
+
+    def activate(self) -> None:
+        """For a command that makes one pass: it looks at the accounts, too."""
+        self.active = publishes(self._settings)
+
+    def seen(self, observed: Observed) -> Observed:
+        """The picture with what is known of the records now."""
+        return replace(observed, records=self._records.looks()) if self.active else observed
+
+    # --- what follows: pure but for what is remembered of the last time -------------------------------
+
+    def decided(self, observed: Observed) -> tuple[Observed, PublishPlan | None]:
+        """The picture with what the looks teach, and the plan; None where nothing is published."""
+        if not self.active:
+            return observed, None
+        picture = picture_of(observed, self._settings)
+        if picture is None:
+            return observed, None
+        names = self._looked_at(picture)
+        memory = handed_over(observed, names)
+        if memory is not observed.memory:
+            observed = replace(observed, memory=memory)
+            picture = replace(picture, ledger=memory.published)
+        version = observed.records.version
+        if self._made is None or not self._made.holds(picture, version):
+            self._made = _Made(picture, version, make_plan(picture))
+            observed = replace(observed, memory=learn_records(observed, picture, self._made.plan))
+            if observed.memory.published is not picture.ledger:
+                learned = replace(picture, ledger=observed.memory.published)
+                self._made = replace(self._made, picture=learned)
+        return observed, self._made.plan
+
+    def _looked_at(self, picture: Picture) -> tuple[str, ...]:
+        domains = tuple(domain.name for domain in picture.domains)
+        if self._names[0] != domains:
+            self._names = domains, wanted_names(picture)
+        return self._names[1]
+
+    # --- work beside the passes -----------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Begins to look at what is due."""
+        if self.active and self._made is not None:
+            self._records.begin(self._names[1], _right(self._made.plan))
+
+    async def settle(self) -> None:
+        """For a single pass: looks, and waits for what comes of it."""
+        self.begin()
+        await self._records.settle(LOOK_S)
+
+    def rush(self, domains: Collection[str]) -> None:
+        """The DNS says something else of these domains than before: their records are read again."""
+        if self.active and domains:
+            self._records.rush([name for name in self._names[1] if domain_of(_key(name)) in domains])
+
+    async def restore(self) -> None:
+        """Takes the ledger from its copy where the state was lost."""
+        if self.active:
+            ledger = await self._copy.restored(self._ledger.memory)
+            if ledger is not self._ledger.memory.published:
+                self._ledger.memory = replace(self._ledger.memory, published=ledger)
+
+    async def write(self, actions: Sequence[Action]) -> tuple[Outcome, ...]:
+        """Hands the writes over; a single pass waits for their outcomes."""
+        if not self.active:
+            return ()
+        wanted = [action for action in actions if isinstance(action, PublishRecords)]
+        if wanted:
+            self._ledger.memory = with_intents(self._ledger.memory, wanted, self._clock.now())
+            await self._ledger.store()
+        if not self._settings.dry_run:
+            await self._copy.store(self._ledger.memory.published)
+        if not wanted:
+            return ()
+        self._records.write(wanted)
+        if not self._patient:
+            return ()
+        await self._records.settle(WRITE_S)
+        return await self.ended()
+
+    async def ended(self) -> tuple[Outcome, ...]:
+        """The outcomes of what is over since the last pass."""
+        outcomes: list[Outcome] = []
+        memory = self._ledger.memory
+        for ended in self._records.ended():
+            memory = with_outcomes(memory, ended.action, ended.outcomes)
+            outcome = outcome_of(ended, self._clock.now())
+            self._told(outcome)
+            outcomes.append(outcome)
+        if memory is not self._ledger.memory:
+            self._ledger.memory = memory
+            await self._ledger.store()
+        return tuple(outcomes)
+
+    async def close(self) -> None:
+        """Ends what is under way."""
+        await self._records.close()
+
+
+def _key(name: str) -> Key:
+    return Key(name, RecordType.TXT)
+
+
+def _right(plan: PublishPlan) -> frozenset[str]:
+    """Names with nothing that is wrong or somebody else's."""
+    wrong = {row.key.name for row in plan.rows if not row.right} | {held.key.name for held in plan.held}
+    return frozenset(row.key.name for row in plan.rows) - wrong
+
+
+def outcome_of(ended: Ended, at: float) -> Outcome:
+    """How an action ended as a whole: refused, if any write was; failed for now, if one is open."""
+    refused: list[str] = []
+    failed: list[str] = []
+    for key, outcome in ended.outcomes.items():
+        match outcome:
+            case Done():
+                pass
+            case Refused(reason, remedy):
+                refused.append(f"{key}: {reason}; {remedy}")
+            case ChangedMeanwhile(reason):
+                failed.append(f"{key}: {reason}; the next pass looks again")
+            case Unclear(reason):
+                failed.append(f"{key}: it is not known whether it was done ({reason}); it is read again")
+    detail = "; ".join(refused + failed) or None
+    result = Result.REFUSED if refused else Result.FAILED if failed else Result.DONE
+    return Outcome(ended.action, result, at, detail)

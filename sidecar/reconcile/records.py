@@ -1,0 +1,377 @@
+"""Looks at the DNS records that are published, and writes them, beside the passes: one task for each account.
+
+Rules for every editor. No pass waits for a DNS host, and no account for another. What is to be written was decided in a
+pass, and its intent is stored before `write` is called. Which names are due is decided in `plan.publish.looking`.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from sidecar.dns.answers import Zone
+from sidecar.dns.authoritative import Asker
+from sidecar.dns.publish.port import Change, Done, Outcome, Publisher, Refused, Unclear, after
+from sidecar.host.clock import Clock
+from sidecar.host.errors import PermanentError
+from sidecar.host.lean import structlog
+from sidecar.observed import NOT_ASKED, Seen, Sight, Unseen
+from sidecar.observed.record_looks import NO_LOOK, AccountState, NameLook, RecordLooks
+from sidecar.observed.record_sets import Key
+from sidecar.plan.actions import PublishRecords
+from sidecar.plan.publish import guards, looking
+from sidecar.plan.publish.values import Write
+from sidecar.reconcile.record_work import (
+    NO_SERVERS,
+    account_of,
+    read_names,
+    servers_say,
+    up_to_date,
+    zones_of,
+)
+
+log = structlog.get_logger()
+
+BATCH = 300
+"""Names of one zone that are read in one call."""
+PLACED_AT_ONCE = 200
+"""Names whose zones are found before the next pass hears of them."""
+SOON_S = (0.0, 0.3, 0.7, 1.5)
+"""Pauses before looks at the servers after a write; what takes longer is looked at from later passes."""
+TELL_S = 3.0
+"""Passes hear of long work this often."""
+
+Maker: TypeAlias = Callable[[str], Publisher]
+"""Makes the account of this name; raises PermanentError. May block."""
+
+
+@dataclass
+class _Pending:
+    """An action that is being done: its writes, and how those ended that are over."""
+
+    action: PublishRecords
+    ended: dict[Key, Outcome] = field(default_factory=dict)
+
+    @property
+    def over(self) -> bool:
+        return len(self.ended) == len(self.action.writes)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How each write of an action ended."""
+
+    action: PublishRecords
+    outcomes: Mapping[Key, Outcome]
+
+
+class Records:
+    """What is known of the records, and the work that is under way."""
+
+    def __init__(self, accounts: Sequence[str], make: Maker, clock: Clock, asker: Asker) -> None:
+        self._make = make
+        self._clock = clock
+        self._asker = asker
+        self._names: dict[str, NameLook] = {}
+        self._listed: dict[str, Sight[tuple[str, ...]]] = dict.fromkeys(accounts, NOT_ASKED)
+        self._asked: dict[str, frozenset[str]] = {}
+        """The zones that each account was asked about."""
+        self._states: dict[str, AccountState] = {}
+        self._zones: dict[str, Zone] = {}
+        self._tries: dict[str, int] = {}
+        """Looks in a row in which the servers were behind."""
+        self._right: frozenset[str] = frozenset()
+        self._rushed: set[str] = set()
+        self._writes: dict[str, list[tuple[_Pending, Write]]] = defaultdict(list)
+        self._ended: list[Ended] = []
+        self._under_way: frozenset[str] = frozenset()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        """By account; the empty name finds zones."""
+        self._version = 1
+        self._shown = RecordLooks()
+        self._told = 0.0
+        self.finished: Callable[[], None] = lambda: None
+        """Called when there is something new for a pass."""
+
+    # --- what passes see ------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way."""
+        return any(not task.done() for task in self._tasks.values())
+
+    def looks(self) -> RecordLooks:
+        """All that is known; the same object while nothing changes."""
+        if self._shown.version != self._version:
+            self._shown = RecordLooks(
+                self._version, dict(self._names), dict(self._listed), dict(self._states), self._under_way
+            )
+        return self._shown
+
+    def ended(self) -> tuple[Ended, ...]:
+        """The actions that are over since the last call."""
+        found, self._ended = tuple(self._ended), []
+        return found
+
+    # --- what passes ask for --------------------------------------------------------------------------
+
+    def begin(self, names: Sequence[str], right: frozenset[str]) -> None:
+        """Looks at what is due of these names; those that are `right` are looked at rarely."""
+        self._right = right
+        gone = self._names.keys() - set(names)
+        for name in gone:
+            del self._names[name]
+            self._tries.pop(name, None)
+        for name in names:
+            self._names.setdefault(name, NO_LOOK)
+        if gone:
+            self._changed()
+        self._go_on()
+
+    def rush(self, names: Sequence[str]) -> None:
+        """These are read again at once, since the DNS says something else of them than before."""
+        self._rushed |= self._names.keys() & set(names)
+
+    def write(self, actions: Sequence[PublishRecords]) -> None:
+        """Begins to do these."""
+        for action in actions:
+            pending = _Pending(action)
+            for write in action.writes:
+                self._writes[write.place.account].append((pending, write))
+        self._under_way |= {write.key.name for action in actions for write in action.writes}
+        self._changed()
+        for account in {write.place.account for action in actions for write in action.writes}:
+            self._start(account, self._account(account))
+
+    async def settle(self, seconds: float) -> None:
+        """Waits until nothing is under way, so many seconds at most."""
+        try:
+            async with asyncio.timeout(seconds):
+                while tasks := [task for task in self._tasks.values() if not task.done()]:
+                    await asyncio.wait(tasks)
+        except TimeoutError:
+            pass
+
+    async def close(self) -> None:
+        """Ends what is under way; a write whose answer did not come is read again by the next start."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    # --- scheduling -----------------------------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        now = self._clock.now()
+        if self._unplaced(now):
+            self._start("", self._place())
+        for account in self._listed:
+            if self._may_ask(account, now) and (self._list_due(account, now) or self._due(account, now)):
+                self._start(account, self._account(account))
+
+    def _start(self, account: str, work: Coroutine[None, None, None]) -> None:
+        task = self._tasks.get(account)
+        if task is not None and not task.done():
+            work.close()  # the task that runs takes up what was added
+            return
+        self._tasks[account] = asyncio.create_task(self._guarded(account, work))
+
+    async def _guarded(self, account: str, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except Exception as error:  # the top of this task: nobody waits for it
+            log.error("a bug in DNS publishing; it goes on", account=account, exc_info=error)
+            self._fail(account, "a bug in the sidecar: see its log")
+        self._tell()
+
+    def _unplaced(self, now: float) -> list[str]:
+        return [name for name, look in self._names.items() if looking.zone_due(look.zone, now)]
+
+    def _may_ask(self, account: str, now: float) -> bool:
+        again = guards.tried_again_at(self._states.get(account))
+        return again is None or again <= now
+
+    def _wanted_zones(self) -> frozenset[str]:
+        return frozenset(look.zone.value for look in self._names.values() if isinstance(look.zone, Seen))
+
+    def _list_due(self, account: str, now: float) -> bool:
+        wanted = self._wanted_zones()
+        if not wanted:
+            return False
+        served = {zone for one in self._listed.values() if isinstance(one, Seen) for zone in one.value}
+        new = not wanted <= self._asked.get(account, frozenset())
+        return looking.list_due(self._listed[account], now, new=new, unserved=not wanted <= served)
+
+    def _due(self, account: str, now: float) -> list[str]:
+        """Names of this account to be read."""
+        count = len(self._names)
+        return [
+            name
+            for name, look in self._names.items()
+            if look.account == account
+            and name not in self._under_way
+            and (
+                name in self._rushed
+                or looking.read_due(look, now, right=name in self._right, count=count)
+                or looking.servers_due(look, now, self._tries.get(name, 0))
+            )
+        ]
+
+    # --- work -----------------------------------------------------------------------------------------
+
+    async def _place(self) -> None:
+        while batch := self._unplaced(self._clock.now())[:PLACED_AT_ONCE]:
+            found = await zones_of(self._asker, batch, self._zones)
+            for name, zone in found.items():
+                if name in self._names:
+                    self._placed(name, zone)
+        self._go_on()
+
+    def _placed(self, name: str, zone: Sight[str]) -> None:
+        before = self._names[name].zone
+        if isinstance(zone, Unseen) and isinstance(before, Seen):
+            # One question that was not answered moves no name; it is asked again as soon as any other.
+            zone = Seen(before.value, zone.at - looking.ZONE_S + looking.FAILED_S)
+        self._note(name, zone=zone, account=account_of(zone, self._listed))
+
+    async def _account(self, account: str) -> None:
+        try:
+            publisher = await asyncio.to_thread(self._make, account)
+        except PermanentError as error:
+            self._listed[account] = Unseen(str(error), self._clock.now())
+            self._fail(account, str(error))
+            self._give_up(account, str(error))
+            return
+        while True:
+            now = self._clock.now()
+            if self._writes[account]:
+                await self._write(account, publisher)
+            elif not self._may_ask(account, now):
+                return
+            elif self._list_due(account, now):
+                await self._list(account, publisher)
+            elif due := self._due(account, now):
+                await self._read(account, publisher, due)
+            else:
+                return
+
+    async def _list(self, account: str, publisher: Publisher) -> None:
+        wanted = self._wanted_zones()
+        found = await publisher.zones(sorted(wanted))
+        # Of the time of the answer: a name server that counts its own would be asked again and again.
+        now = self._clock.now()
+        self._asked[account] = wanted
+        self._listed[account] = Seen(found.value, now) if isinstance(found, Seen) else found
+        if isinstance(found, Unseen):
+            self._fail(account, found.reason)
+        for name, look in self._names.items():
+            if (serving := account_of(look.zone, self._listed)) != look.account:
+                self._note(name, account=serving)
+        self._changed()
+
+    async def _read(self, account: str, publisher: Publisher, due: Sequence[str]) -> None:
+        """One zone: what is there, and what the servers say."""
+        zone = self._names[due[0]].zone
+        if not isinstance(zone, Seen):
+            return
+        names = [name for name in due if _in(self._names[name], zone.value)][:BATCH]
+        found = await read_names(publisher, zone.value, names)
+        troubles = [sight.reason for sight in found.values() if isinstance(sight, Unseen)]
+        for name, sight in found.items():
+            self._rushed.discard(name)
+            if name in self._names:
+                self._note(name, found=replace(sight, at=self._clock.now()))
+        if len(troubles) == len(found):
+            self._fail(account, troubles[0])
+            return
+        self._states[account] = guards.succeeded(self._states.get(account))
+        await self._ask_servers(names)
+        self._tell_now_and_then()
+
+    async def _ask_servers(self, names: Sequence[str]) -> None:
+        looks = {name: self._names[name] for name in names if name in self._names}
+        said = await servers_say(self._asker, self._zones, looks)
+        for name in looks:
+            if name in self._names:
+                say = said.get(name, NO_SERVERS)
+                self._note(name, servers=replace(say, at=self._clock.now()))
+                behind = not up_to_date(self._names[name])
+                self._tries[name] = self._tries.get(name, 0) + 1 if behind else 0
+
+    async def _write(self, account: str, publisher: Publisher) -> None:
+        """All writes of one zone at once."""
+        waiting = self._writes[account]
+        zone = waiting[0][1].place.zone
+        now = [one for one in waiting if one[1].place.zone == zone]
+        self._writes[account] = [one for one in waiting if one[1].place.zone != zone]
+        changes: list[Change] = [write.change for _, write in now]
+        outcomes = await publisher.write(zone, changes)
+        state = self._states.get(account)
+        for _ in changes:
+            state = guards.wrote(state, self._clock.now())
+        unclear = [one for one in outcomes.values() if isinstance(one, Unclear)]
+        self._states[account] = guards.succeeded(state)
+        if len(unclear) == len(changes):
+            self._states[account] = guards.failed(state, self._clock.now(), unclear[0].reason)
+        names = list(dict.fromkeys(write.key.name for _, write in now))
+        for pending, write in now:
+            self._wrote(pending, write, outcomes.get(write.key, Unclear("nothing was said of it")))
+        await self._servers_follow([name for name in names if name not in self._rushed])
+        self._under_way -= set(names)
+        self._changed()
+        self._tell()
+
+    def _wrote(self, pending: _Pending, write: Write, outcome: Outcome) -> None:
+        name = write.key.name
+        look = self._names.get(name, NO_LOOK)
+        if isinstance(outcome, Done) and isinstance(look.found, Seen):
+            sets = {type_: one for type_, one in look.found.value if type_ is not write.key.type}
+            if not after(write.change).absent:
+                sets[write.key.type] = outcome.now
+            self._note(name, found=Seen(tuple(sorted(sets.items())), self._clock.now()))
+        else:
+            self._rushed.add(name)
+        pending.ended[write.key] = outcome
+        if pending.over:
+            self._ended.append(Ended(pending.action, pending.ended))
+
+    async def _servers_follow(self, names: Sequence[str]) -> None:
+        """Secondary servers take a moment."""
+        for pause in SOON_S:
+            await asyncio.sleep(pause)
+            left = [name for name in names if name in self._names and not up_to_date(self._names[name])]
+            if not left:
+                return
+            await self._ask_servers(left)
+
+    def _give_up(self, account: str, reason: str) -> None:
+        """The account cannot be used: nothing of it was sent."""
+        for pending, write in self._writes.pop(account, []):
+            self._under_way -= {write.key.name}
+            self._wrote(pending, write, Refused(reason, "see `sidecar dns test`"))
+
+    # --- notes ----------------------------------------------------------------------------------------
+
+    def _note(self, name: str, **changed: object) -> None:
+        self._names[name] = replace(self._names[name], **changed)  # type: ignore[arg-type]
+        self._changed()
+
+    def _changed(self) -> None:
+        self._version += 1
+
+    def _fail(self, account: str, reason: str) -> None:
+        if account:
+            self._states[account] = guards.failed(self._states.get(account), self._clock.now(), reason)
+        self._changed()
+
+    def _tell(self) -> None:
+        self._told = asyncio.get_running_loop().time()
+        self.finished()
+
+    def _tell_now_and_then(self) -> None:
+        if asyncio.get_running_loop().time() - self._told >= TELL_S:
+            self._tell()
+
+
+def _in(look: NameLook, zone: str) -> bool:
+    return isinstance(look.zone, Seen) and look.zone.value == zone
