@@ -16,6 +16,10 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
+import dns.tsig
+import dns.update
+
+from demo.updates import updated
 
 _HOST = "127.0.0.1"
 _TTL = 1
@@ -29,6 +33,9 @@ class DemoDns:
     def __init__(self) -> None:
         self.port = 0
         self._records: dict[tuple[dns.name.Name, str], tuple[str, ...]] = {}
+        self._keys: dict[dns.name.Name, dns.tsig.Key] = {}
+        self.updates = 0
+        """Changes that were asked for by a DNS update, and made."""
         self._udp: asyncio.DatagramTransport | None = None
         self._tcp: asyncio.Server | None = None
 
@@ -73,6 +80,21 @@ class DemoDns:
         """The records of a name, in the words of a zone file; replaces those of that kind."""
         self._records[_name(name), kind] = values
 
+    def serve_zone(self, name: str) -> None:
+        """A zone with this server alone, whose records may be changed by a DNS update (RFC 2136)."""
+        self.publish(name, "SOA", f"ns.{name}. hostmaster.{name}. 1 3600 600 86400 1")
+        self.publish(name, "NS", f"ns.{name}.")
+        self.publish(f"ns.{name}", "A", _HOST)
+
+    def trust(self, key_name: str, secret: str) -> None:
+        """Takes updates that are signed with this key; `secret` is base64."""
+        name = _name(key_name)
+        self._keys[name] = dns.tsig.Key(name, secret, dns.tsig.HMAC_SHA256)
+
+    def values(self, name: str, kind: str) -> tuple[str, ...]:
+        """The records of a name, in the words of a zone file; no alias is followed."""
+        return self._records.get((_name(name), kind), ())
+
     async def short(self, name: str, kind: str) -> tuple[str, ...]:
         """As `short` alone, asked through the server itself."""
         return await short(_HOST, self.port, name, kind)
@@ -80,9 +102,11 @@ class DemoDns:
     def answer(self, wire: bytes) -> bytes | None:
         """The answer to a question; None for what is no question."""
         try:
-            query = dns.message.from_wire(wire)
+            query = dns.message.from_wire(wire, keyring=self._keys)
         except dns.exception.DNSException:
             return None
+        if isinstance(query, dns.update.UpdateMessage):
+            return self._updated(query)
         if not query.question or query.flags & dns.flags.QR:
             return None
         response = dns.message.make_response(query)
@@ -98,7 +122,28 @@ class DemoDns:
             response.answer.append(dns.rrset.from_text_list(name, _TTL, "IN", kind, found))
         elif not any(known.is_subdomain(name) for known, _ in self._records):
             response.set_rcode(dns.rcode.NXDOMAIN)
+        if not response.answer and (soa := self._soa_over(name)) is not None:
+            response.authority.append(soa)
         return response.to_wire(want_shuffle=False)
+
+    def _soa_over(self, name: dns.name.Name) -> dns.rrset.RRset | None:
+        """The SOA of the zone that a name lies in."""
+        while name != dns.name.root:
+            if found := self._records.get((name, "SOA")):
+                return dns.rrset.from_text_list(name, _TTL, "IN", "SOA", found)
+            name = name.parent()
+        return None
+
+    def _updated(self, update: dns.update.UpdateMessage) -> bytes:
+        response = dns.message.make_response(update)
+        if not update.had_tsig:
+            response.set_rcode(dns.rcode.REFUSED)
+        elif (update.zone[0].name, "SOA") not in self._records:
+            response.set_rcode(dns.rcode.NOTAUTH)
+        else:
+            response.set_rcode(updated(self._records, update))
+            self.updates += response.rcode() == dns.rcode.NOERROR
+        return response.to_wire()
 
     async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, OSError):
