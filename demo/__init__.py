@@ -15,7 +15,7 @@ __all__ = ["run_demo"]
 
 
 async def run_demo(backend: str, *, spoil: "Callable[[Stage], None] | None" = None) -> "Exit":
-    """Plays the story of "native", "file" or "both", and says what was kept; OK only if every promise was.
+    """Plays the story "native", "file" or "dns", or "all" of them, and says what was kept; OK only if every promise was.
 
     `spoil` gets each stage before its story begins, and may break something: then a promise must not be kept.
     Raises KeyboardInterrupt where a person ends it, after everything was cleared away.

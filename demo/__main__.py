@@ -13,7 +13,7 @@ def main() -> int:
         prog="demo", description="The real sidecar at work on a simulated mailcow."
     )
     parser.add_argument(
-        "--backend", choices=("both", "native", "file"), default="both", help="which mailcow to simulate"
+        "--backend", choices=("all", "native", "file", "dns"), default="all", help="which story to play"
     )
     try:
         return int(asyncio.run(run_demo(parser.parse_args().backend)))

@@ -89,6 +89,23 @@ class Authority:
         )
         return certificate.public_bytes(serialization.Encoding.PEM)
 
+    def root(self) -> bytes:
+        """The certificate of the authority itself, to be trusted."""
+        now = datetime.now(UTC)
+        name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, ISSUER)])
+        certificate = (
+            x509.CertificateBuilder()
+            .issuer_name(name)
+            .subject_name(name)
+            .public_key(self.key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now)
+            .not_valid_after(now + LIFETIME)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(self.key, hashes.SHA256())
+        )
+        return certificate.public_bytes(serialization.Encoding.PEM)
+
     def key_pem(self) -> bytes:
         """The private key that goes with the certificates."""
         return self.key.private_bytes(

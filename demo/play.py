@@ -8,18 +8,18 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import structlog
 
-from demo import file_story, native_story
+from demo import dns_story, file_story, native_story
 from demo.promises import BrokenPromiseError, Promise
 from demo.screen import LogStream, Screen
-from demo.stage import SHORTENED, Stage, staged
+from demo.stage import SHORTENED, Stage, staged, staged_with_dns
 from demo.story import Telling
 from sidecar.daemon.loop import Daemon
 from sidecar.host import log
-from sidecar.host.clock import SystemClock
 from sidecar.observed import Backend
 
 ENDS_WITHIN_S = 2.0
@@ -30,24 +30,27 @@ class _Story:
     title: str
     tell: Callable[[Telling], Awaitable[None]]
     limit_s: float
+    stage: Callable[[], AbstractAsyncContextManager[Stage]]
 
 
-_STORIES: Mapping[Backend, _Story] = {
-    Backend.NATIVE: _Story(native_story.TITLE, native_story.tell, 90.0),
-    Backend.FILE: _Story(file_story.TITLE, file_story.tell, 90.0),
+_STORIES: Mapping[str, _Story] = {
+    "native": _Story(native_story.TITLE, native_story.tell, 90.0, lambda: staged(Backend.NATIVE)),
+    "file": _Story(file_story.TITLE, file_story.tell, 90.0, lambda: staged(Backend.FILE)),
+    "dns": _Story(dns_story.TITLE, dns_story.tell, 90.0, staged_with_dns),
 }
+"""In their order: what a new mailcow is comes first."""
 
 
 async def play(backend: str, spoil: Callable[[Stage], None] | None) -> bool:
-    """Plays "native", "file" or "both" (ValueError for another); whether every promise was kept."""
-    chosen = list(Backend) if backend == "both" else [Backend(backend)]
+    """Plays "native", "file", "dns" or "all" (KeyError for another); whether every promise was kept."""
+    chosen = list(_STORIES) if backend == "all" else [backend]
     screen = Screen()
     begun = time.monotonic()
     promises: list[Promise] = []
     before = structlog.get_config()
     try:
-        for one in sorted(chosen, reverse=True):  # native first: it is what a new mailcow is
-            promises += await _one(one, screen, spoil)
+        for one in chosen:
+            promises += await _one(one, _STORIES[one], screen, spoil)
     finally:
         screen.quiet()
         structlog.configure(**before)
@@ -55,14 +58,16 @@ async def play(backend: str, spoil: Callable[[Stage], None] | None) -> bool:
     return bool(promises) and all(promise.kept for promise in promises)
 
 
-async def _one(backend: Backend, screen: Screen, spoil: Callable[[Stage], None] | None) -> list[Promise]:
+async def _one(
+    name: str, told: _Story, screen: Screen, spoil: Callable[[Stage], None] | None
+) -> list[Promise]:
     screen.waiting("setting the stage")
-    async with staged(backend) as stage:
+    async with told.stage() as stage:
         screen.quiet()
         stream = LogStream(screen)
         log.configure(json=False, stream=stream, secrets=[stage.mailcow.key or ""])
         screen.chapter(
-            _STORIES[backend].title,
+            told.title,
             [
                 ("mailcow", f"simulated, at {stage.mailcow.url}, its directory {stage.mailcow_dir}"),
                 ("DNS", f"a stand-in, at {stage.dns}"),
@@ -73,11 +78,11 @@ async def _one(backend: Backend, screen: Screen, spoil: Callable[[Stage], None] 
         if spoil is not None:
             spoil(stage)
         daemon = Daemon(
-            stage.env, SystemClock(), engine=stage.containers.engine, on_report=stage.reports.append
+            stage.env, stage.clock, engine=stage.containers.engine, on_report=stage.reports.append
         )
-        story = Telling(str(backend), stage, daemon, screen, stream)
+        story = Telling(name, stage, daemon, screen, stream)
         running = asyncio.create_task(daemon.run())
-        telling = asyncio.create_task(_told(_STORIES[backend], story))
+        telling = asyncio.create_task(_told(told, story))
         try:
             await asyncio.wait({running, telling}, return_when=asyncio.FIRST_COMPLETED)
             interrupted = running.done() and not telling.done() and running.exception() is None

@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +21,14 @@ import sidecar
 from demo.acme import StandInAcme
 from demo.acme_checks import CHALLENGES
 from demo.acme_names import environment
+from demo.clock import MovedClock
 from demo.names import DemoDns
+from demo.senders_view import serving
 from demo.simulated import SeenRequest, SimulatedMailcow
 from demo.standins import RUNNING_SINCE_S, Containers, InMemory, RecordedEngine
 from demo.standins_docker import NoStandInError, in_docker
 from demo.web import DemoWeb
-from sidecar.daemon.wiring import TEST_HTTP_PORT, engine_of
+from sidecar.daemon.wiring import TEST_DNS_PORT, TEST_HTTP_PORT, TEST_SENDER_PORTS, engine_of
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.observed import Backend, Project, Seen
 from sidecar.reconcile.passes import Report
@@ -48,6 +50,22 @@ domains:
   {ENFORCED}: {{mode: enforce}}
 restart: {{quiet: 1, settle: 0, spacing: 0}}
 intervals: {{poll: 5, policies: 1, dns: 1}}
+"""
+
+HOST_DOMAIN = "example.org"
+ROOT = "data/conf/demo-root.pem"
+TSIG_NAME, TSIG_SECRET = "sidecar", "ZGVtbyBkZW1vIGRlbW8gZGVtbyBkZW1vIGRlbW8="
+_WITH_DNS_YML = """\
+# The waits are short only for the demo; the days of the soak pass by the demo's clock.
+mode: auto
+tls_report: mailto:tls@example.org
+extra_roots: data/conf/demo-root.pem
+restart: {{quiet: 1, settle: 0, spacing: 0}}
+intervals: {{poll: 5, policies: 1, dns: 1, check: 86400}}
+dns:
+  publish: upsert
+  accounts:
+    home: {{type: rfc2136, server: "{server}", key_name: sidecar, secret_env: DEMO_TSIG}}
 """
 
 _MAILCOW_CONF = """\
@@ -83,6 +101,9 @@ class Stage:
     containers: Containers
     http: aiohttp.ClientSession
     reports: list[Report] = field(default_factory=list)
+    more: Mapping[str, str] = field(default_factory=dict)
+    """Further variables of the sidecar."""
+    clock: MovedClock = field(default_factory=MovedClock)
 
     @property
     def mailcow_dir(self) -> Path:
@@ -112,6 +133,7 @@ class Stage:
             "MTA_STS_WEB_LISTEN": "127.0.0.1:0",
             "MTA_STS_VERIFY": "0",  # the demo's hosts have addresses that nobody is to speak to
             "COMPOSE_PROJECT_NAME": getattr(self.containers, "project", "mta-sts-demo"),
+            **self.more,
         }
 
     # --- what there is in the world
@@ -193,8 +215,11 @@ def _acme_environment(conf: Path) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def staged(backend: Backend) -> AsyncIterator[Stage]:
-    """The stage with three domains in mailcow, of which one has no record for MTA-STS in the DNS; cleared at the end."""
+async def staged(backend: Backend, domains: Sequence[str] | None = None) -> AsyncIterator[Stage]:
+    """The stage with three domains in mailcow, of which one has no record for MTA-STS in the DNS; cleared at the end.
+
+    `domains` are those that mailcow has instead, without any such record.
+    """
     async with AsyncExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="mta-sts-demo-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -214,15 +239,36 @@ async def staged(backend: Backend) -> AsyncIterator[Stage]:
         http = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         dns.publish(HOST, "A", ADDRESS)
         dns.publish(ENFORCED, "CAA", '0 issue "letsencrypt.org"')
-        add_domain(mailcow, dns, "example.org")
-        add_domain(mailcow, dns, ENFORCED)
-        if backend is Backend.NATIVE:
-            add_domain(mailcow, dns, "example.com", with_record=False)
+        if domains is None:
+            add_domain(mailcow, dns, "example.org")
+            add_domain(mailcow, dns, ENFORCED)
+        last = () if backend is Backend.FILE else ("example.com",)
+        for name in last if domains is None else domains:
+            add_domain(mailcow, dns, name, with_record=False)
         prefixes = CLIENT_NAMES
         acme.first([HOST, *(f"{p}.{row.name}" for row in mailcow.world.rows() for p in prefixes)])
         containers = await _containers(acme)
         stack.push_async_callback(containers.close)
         yield Stage(backend, folder, mailcow, dns, acme, containers, http)
+
+
+@asynccontextmanager
+async def staged_with_dns() -> AsyncIterator[Stage]:
+    """A mailcow with its own domain alone; the sidecar may write its zones, and senders can reach what it serves."""
+    async with staged(Backend.NATIVE, domains=(HOST_DOMAIN,)) as stage:
+        stage.dns.serve_zone(HOST_DOMAIN)
+        stage.dns.trust(TSIG_NAME, TSIG_SECRET)
+        (stage.mailcow_dir / ROOT).write_bytes(stage.acme.authority.root())
+        server = f"127.0.0.1:{stage.dns.port}"
+        (stage.mailcow_dir / CONFIG).write_text(_WITH_DNS_YML.format(server=server))
+        async with serving(stage.acme, stage.mailcow.url) as ports:
+            stage.more = {
+                "MTA_STS_VERIFY": "1",
+                "DEMO_TSIG": TSIG_SECRET,
+                TEST_SENDER_PORTS: f"{ports.https},{ports.smtp}",
+                TEST_DNS_PORT: str(stage.dns.port),
+            }
+            yield stage
 
 
 async def _containers(acme: StandInAcme) -> Containers:

@@ -1,4 +1,4 @@
-"""`sidecar adopt`: lets the sidecar manage policies that a person made."""
+"""`sidecar adopt`: lets the sidecar manage policies and DNS records that a person made."""
 
 import argparse
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ _EXAMPLES = """\
 examples:
   sidecar adopt example.org example.net
   sidecar adopt --file
+  sidecar adopt --dns _mta-sts.example.org      a DNS record that is not the sidecar's
 
 exit codes: 0 noted, the running sidecar acts on it at once, 1 what was named cannot be adopted,
             2 settings are wrong
@@ -19,25 +20,39 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Adds `adopt` to the command line."""
     adopt = subparsers.add_parser(
         "adopt",
-        help="let the sidecar manage policies that a person made",
+        help="let the sidecar manage policies and DNS records that a person made",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     adopt.add_argument("domains", nargs="*", metavar="DOMAIN")
+    adopt.add_argument(
+        "--dns",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="the name of a DNS record, such as _mta-sts.example.org",
+    )
     adopt.add_argument("--file", action="store_true", help="the policy file of a mailcow before 2025-09")
 
 
 def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Notes the wish. Raises PermanentError for what cannot be adopted."""
+    from sidecar.cli.look import names_of
     from sidecar.cli.wish import noting
     from sidecar.formats.domain_name import to_unicode
     from sidecar.observed import FILE
-    from sidecar.plan.wishes import adopt_refusal
+    from sidecar.plan.wishes import adopt_records_refusal, adopt_refusal
 
     with noting(env, given.domains) as wish:
+        records = names_of(name.rstrip(".") for name in given.dns)
+        if records:
+            wish.refuse(adopt_records_refusal(records, wish.basis))
+            wish.state.wish_adopt_records(records, wish.now)
         keys = [*wish.names, *([FILE] if given.file else [])]
-        wish.refuse(adopt_refusal(keys, wish.basis))
-        wish.state.wish_adopt(keys, wish.now)
-    names = ", ".join("mta-sts.txt" if key == FILE else to_unicode(key) for key in keys)
+        if keys or not records:
+            wish.refuse(adopt_refusal(keys, wish.basis))
+            wish.state.wish_adopt(keys, wish.now)
+    shown = ["mta-sts.txt" if key == FILE else to_unicode(key) for key in keys]
+    names = ", ".join([*shown, *records])
     print(f"noted: the next pass of the sidecar takes over {names}")
     return Exit.OK

@@ -21,6 +21,7 @@ from sidecar.mailcow.session import Session
 from sidecar.observed import Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.plan.publish.picture import writes
 from sidecar.reconcile.accounts import made
 from sidecar.reconcile.apply import Applier
 from sidecar.reconcile.observe import Observer
@@ -35,6 +36,8 @@ TEST_HTTP_PORT = "SIDECAR_TEST_HTTP_PORT"
 """Where the demo and tests have what is port 80 of the names in the world; nothing a user ever sets."""
 TEST_DNS_PORT = "SIDECAR_TEST_DNS_PORT"
 """Where the demo and tests have what is port 53 of authoritative servers; nothing a user ever sets."""
+TEST_SENDER_PORTS = "SIDECAR_TEST_SENDER_PORTS"
+"""Where the demo has what are ports 443 and 25 of the names in the world, as `https,smtp`; nothing a user ever sets."""
 CLOSE_S = 0.3
 """What closing the connections to the Docker engine gets."""
 
@@ -97,6 +100,7 @@ async def assembled(
             lookups,
             patient=patient,
             challenge_port=int(env.get(TEST_HTTP_PORT) or 80),
+            sender_ports=_sender_ports(env),
         )
         applier = Applier(settings, clock, session, observer, engine, ledger, teller.outcome, patient=patient)
         records = Records(
@@ -104,6 +108,7 @@ async def assembled(
             partial(_account, settings, env, clock),
             clock,
             Asker(settings.resolver, clock.now, Unexpected(), port=int(env.get(TEST_DNS_PORT) or 53)),
+            writing=writes(settings),
         )
         publishing = Publishing(settings, clock, records, ledger, teller.outcome, patient=patient)
         passes = Passes(settings, clock, observer, applier, ledger, publishing)
@@ -119,6 +124,11 @@ async def assembled(
                 await asyncio.wait_for(engine.close(), CLOSE_S)
     finally:
         await asyncio.to_thread(state.close)
+
+
+def _sender_ports(env: Mapping[str, str]) -> tuple[int, int]:
+    https, _, smtp = (env.get(TEST_SENDER_PORTS) or "443,25").partition(",")
+    return int(https), int(smtp)
 
 
 def _account(settings: Settings, env: Mapping[str, str], clock: Clock, name: str) -> Publisher:

@@ -63,6 +63,8 @@ class RecordLooks:
     accounts: Mapping[str, AccountState] = field(default_factory=lambda: MappingProxyType({}))
     under_way: frozenset[str] = frozenset()
     """Names that are being written."""
+    writing: bool = True
+    """Whether records are written at all (not so in a dry run)."""
 
     def of(self, name: str) -> NameLook:
         """What is known of a name."""
@@ -70,7 +72,7 @@ class RecordLooks:
 
     def served(self, name: str) -> bool:
         """Whether an account serves the zone of this name, so that its records are no task by hand."""
-        return self.of(name).account is not None
+        return self.writing and self.of(name).account is not None
 
 
 @dataclass(frozen=True, slots=True)

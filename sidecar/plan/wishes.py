@@ -13,7 +13,11 @@ from sidecar.formats.mtasts_policy import is_mx_pattern
 from sidecar.observed import FILE, Backend, DomainList, Memory, Observed, Seen
 from sidecar.observed.words import command
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for
+from sidecar.plan.publish.names import owner
+from sidecar.plan.publish.picture import publishes
+from sidecar.plan.publish.values import Role
 from sidecar.settings import Settings
+from sidecar.settings.dns import Scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,34 @@ def adopt_refusal(keys: Sequence[str], basis: Basis) -> Refusal | None:
             f"name the domains: {command('adopt DOMAIN')}",
         )
     return _unfit([key for key in keys if key != FILE], basis)
+
+
+def adopt_records_refusal(names: Sequence[str], basis: Basis) -> Refusal | None:
+    """Why the DNS records at these names cannot be handed over; None where they can."""
+    if not publishes(basis.settings):
+        return Refusal(
+            "the sidecar does not publish DNS records",
+            "set `dns.publish` and `dns.accounts` in config.yml first",
+        )
+    for name in names:
+        domain = record_domain(name)
+        if domain is None:
+            forms = ", ".join(owner(role, "DOMAIN") for role in Role)
+            return Refusal(f"{name} is not the name of a record that the sidecar publishes", f"name {forms}")
+        if basis.listed is None or basis.settings.dns.scheme is Scheme.SHARED:
+            continue  # shared records may stand at a domain above the mail domains
+        if domain not in basis.memory.names | names_of_list(basis.listed):
+            return Refusal(not_of_this_mailcow([domain], names_of_list(basis.listed)))
+    return None
+
+
+def record_domain(name: str) -> str | None:
+    """The domain whose record stands at this name; None for any other name."""
+    for role in Role:
+        prefix = owner(role, "")
+        if name.startswith(prefix) and len(name) > len(prefix):
+            return name[len(prefix) :]
+    return None
 
 
 def retire_refusal(keys: Sequence[str], basis: Basis, *, undo: bool) -> Refusal | None:

@@ -128,12 +128,14 @@ class Observer:
         *,
         patient: bool,
         challenge_port: int = 80,
+        sender_ports: tuple[int, int] = (443, 25),
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._engine = engine
         self._questions = Questions(lookups, self._changed)
         self._patient = patient
+        self._sender_ports = sender_ports
         self._certificates = CertificateFolder()
         self._challenges = Challenges(
             settings.mailcow_dir, clock.now, self._questions.addresses, challenge_port
@@ -245,6 +247,12 @@ class Observer:
         self._rushed |= names
         self._questions.forget(q for q in questions("", sorted(names)) if q.kind is Kind.TXT)
 
+    def check_soon(self, domains: Iterable[str], observed: Observed) -> None:
+        """As `check_now`, and begins at once, unless other checks are under way."""
+        self.check_now(domains)
+        if not self._patient:
+            self._begin_checks(observed)
+
     def _begin_checks(self, observed: Observed) -> None:
         if (
             not self._settings.verify
@@ -265,7 +273,12 @@ class Observer:
         self._begun |= dict.fromkeys(batch, observed.now)
         # Of names that are no domain of ours (any more) nothing is kept.
         self._rushed = (self._rushed & {d.name for d in observed.domains.value.domains}) - frozenset(batch)
-        probing = probing_for(observed.conf.value, self._settings.resolver, self._extra_roots())
+        https, smtp = self._sender_ports
+        probing = replace(
+            probing_for(observed.conf.value, self._settings.resolver, self._extra_roots()),
+            https_port=https,
+            smtp_port=smtp,
+        )
         self._checker.begin(
             {name: meant[name] for name in batch}, probing, shared=observed.one_file, waiting=len(due)
         )

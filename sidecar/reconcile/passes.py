@@ -18,6 +18,7 @@ from sidecar.plan import blind_spots, decide
 from sidecar.plan.actions import (
     FILE_SUBJECT,
     Plan,
+    PublishRecords,
 )
 from sidecar.plan.progress import served_mode
 from sidecar.reconcile.apply import Applier, Outcome, Result
@@ -91,6 +92,8 @@ class Passes:
             observed = await self.observer.answer(observed, plan.questions, probing=probing)
             observed, plan = await self._decided(replace(observed, views=()))
         self.publishing.begin()
+        if wanted := self.publishing.checks_wanted(observed):
+            self.observer.check_soon(wanted, observed)
         return observed, plan + Plan(notices=_one_for_each_reason(notices + blind_spots(observed)))
 
     async def _with_records(self, observed: Observed, plan: Plan) -> tuple[Observed, Plan]:
@@ -143,6 +146,7 @@ class Passes:
         await self.ledger.store()
         outcomes = ended + await self.applier.apply(plan.actions, observed)
         outcomes += await self.publishing.write(plan.actions)
+        self.observer.check_now(published_in(outcomes))
         return await self._recorded(Report(observed, plan, outcomes))
 
     async def _recorded(self, report: Report) -> Report:
@@ -188,6 +192,12 @@ def _moot(key: str, observed: Observed, busy: set[str], known: set[str]) -> bool
     if key not in known:
         return True
     return isinstance(observed.served_of(key), Seen) and key not in busy
+
+
+def published_in(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """The domains whose DNS records were changed just now."""
+    done = [outcome.action for outcome in outcomes if outcome.result is Result.DONE]
+    return tuple(action.domain for action in done if isinstance(action, PublishRecords) and action.domain)
 
 
 def event_of(outcome: Outcome) -> Event:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 from sidecar.dns.publish.port import ChangedMeanwhile, Done, Refused, Unclear
 from sidecar.host.clock import Clock
-from sidecar.observed import Observed
+from sidecar.observed import Observed, Seen
 from sidecar.observed.record_sets import Key, RecordType
 from sidecar.plan.actions import Action, PublishRecords
+from sidecar.plan.publish.looking import check_due
 from sidecar.plan.publish.make import make_plan
-from sidecar.plan.publish.picture import domain_of, picture_of, publishes, wanted_names
+from sidecar.plan.publish.picture import awaits_a_check, domain_of, picture_of, publishes, wanted_names
 from sidecar.plan.publish.values import Picture, PublishPlan
 from sidecar.reconcile.apply import Outcome, Result
 from sidecar.reconcile.learn.records import handed_over, learn_records, with_intents, with_outcomes
@@ -71,6 +72,8 @@ class Publishing:
         self._made: _Made | None = None
         self._names: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         """The domains, and the names that are looked at for them."""
+        self._awaited: dict[str, tuple[float, int]] = {}
+        """When a sender check was asked for last, and how often, by domain."""
         self.active = publishes(settings) and not patient
 
     @property
@@ -121,6 +124,23 @@ class Publishing:
         """Begins to look at what is due."""
         if self.active and self._made is not None:
             self._records.begin(self._names[1], _right(self._made.plan))
+
+    def checks_wanted(self, observed: Observed) -> tuple[str, ...]:
+        """The domains whose ids wait for a sender check and nothing else; an alias domain is checked as its target is."""
+        if not self.active or self._made is None or not self._settings.verify:
+            return ()
+        waiting = [domain.name for domain in self._made.picture.domains if awaits_a_check(domain)]
+        self._awaited = {name: self._awaited[name] for name in waiting if name in self._awaited}
+        due: list[str] = []
+        for name in waiting:
+            at, tries = self._awaited.get(name, (None, 0))
+            if check_due(at, tries, observed.now):
+                self._awaited[name] = observed.now, tries + 1
+                due.append(name)
+        if not due or not isinstance(observed.domains, Seen):
+            return ()
+        targets = {alias.name: alias.target for alias in observed.domains.value.aliases}
+        return tuple(dict.fromkeys(targets.get(name, name) for name in due))
 
     async def settle(self) -> None:
         """For a single pass: looks, and waits for what comes of it."""

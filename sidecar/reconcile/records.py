@@ -69,7 +69,10 @@ class Ended:
 class Records:
     """What is known of the records, and the work that is under way."""
 
-    def __init__(self, accounts: Sequence[str], make: Maker, clock: Clock, asker: Asker) -> None:
+    def __init__(
+        self, accounts: Sequence[str], make: Maker, clock: Clock, asker: Asker, *, writing: bool = True
+    ) -> None:
+        self._writing = writing
         self._make = make
         self._clock = clock
         self._asker = asker
@@ -105,7 +108,12 @@ class Records:
         """All that is known; the same object while nothing changes."""
         if self._shown.version != self._version:
             self._shown = RecordLooks(
-                self._version, dict(self._names), dict(self._listed), dict(self._states), self._under_way
+                self._version,
+                dict(self._names),
+                dict(self._listed),
+                dict(self._states),
+                self._under_way,
+                self._writing,
             )
         return self._shown
 

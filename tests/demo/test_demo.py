@@ -73,7 +73,7 @@ def demo(backend: str) -> Sequence[str]:
     return "-m", "demo", "--backend", backend
 
 
-@pytest.mark.parametrize("backend", ["native", "file"])
+@pytest.mark.parametrize("backend", ["native", "file", "dns"])
 async def test_story_keeps_every_promise_within_a_minute_and_leaves_nothing(
     tmp_path: Path, backend: str
 ) -> None:
@@ -99,6 +99,13 @@ async def test_story_keeps_every_promise_within_a_minute_and_leaves_nothing(
             "all three are served",
             "found:    example.org: nothing",
             id="mailcow refuses the policies",
+        ),
+        pytest.param(
+            "dns",
+            "stage.dns._keys.clear()",
+            "mailcow's own domain has its three records",
+            "found:    example.org: no CNAME, no TXT",
+            id="the DNS does not know the key",
         ),
         pytest.param(
             "file",

@@ -26,6 +26,7 @@ from sidecar.observed import (
     Sight,
     Unseen,
 )
+from sidecar.observed.record_looks import RecordLooks
 from sidecar.plan.acme.script import ISSUER, dns_challenge
 from sidecar.plan.actions import Hold
 
@@ -51,6 +52,8 @@ class NotReady:
     unknown: bool = False
     words: str | None = None
     """acme-mailcow's own line, where its log has one."""
+    by_itself: bool = False
+    """Whether the sidecar is about to mend it."""
 
     @property
     def said(self) -> str:
@@ -72,6 +75,8 @@ class AcmeWays:
     run: Sight[AcmeRun]
     accounts: frozenset[str] = field(default_factory=frozenset)
     """ACME accounts (RFC 8657 `accounturi`) that records of names already in the certificate demand."""
+    records: RecordLooks = field(default_factory=RecordLooks)
+    """The DNS records that the sidecar publishes."""
 
     @property
     def dns_challenge(self) -> bool:
@@ -121,7 +126,7 @@ def address_trouble(
     if isinstance(found, Unseen):
         return _unknown(Check.ADDRESS, f"{name} could not be looked up: {found.reason}")
     if not found.value.addresses:
-        return _no_address(name, hostname)
+        return _no_address(name, hostname, by_itself=ways.records.served(name))
     if ways.unchecked:
         return None if name == hostname else _as_hostname(name, found.value, ways, dns, since)
     family, addresses = looked_at(found.value)
@@ -143,11 +148,13 @@ def _no_host(name: str, ways: AcmeWays) -> NotReady | None:
     return NotReady(Check.ADDRESS, reason, f"set that in mailcow.conf, or take {name} out of ADDITIONAL_SAN")
 
 
-def _no_address(name: str, hostname: str) -> NotReady:
+def _no_address(name: str, hostname: str, *, by_itself: bool) -> NotReady:
     if name == hostname:
         reason = f"{name} (MAILCOW_HOSTNAME) has no address in the DNS"
         return NotReady(Check.ADDRESS, reason, f"publish: {name}. A with the public address of this server")
-    return NotReady(Check.ADDRESS, f"{name} has no address in the DNS", _cname(name, hostname))
+    remedy = "wait: the sidecar publishes its record" if by_itself else _cname(name, hostname)
+    reason = f"{name} has no address in the DNS"
+    return NotReady(Check.ADDRESS, reason, remedy, by_itself=by_itself)
 
 
 def _not_detected(name: str, ways: AcmeWays, since: float) -> NotReady:

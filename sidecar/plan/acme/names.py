@@ -101,7 +101,7 @@ def scene(observed: Observed) -> Scene | str:
                 case Unseen() as unseen:
                     run = unseen
             own = environment(conf, dict(acme.env) if acme else None)
-            ways = AcmeWays(mailcow, own, run, _accounts(certificates, observed.dns))
+            ways = AcmeWays(mailcow, own, run, _accounts(certificates, observed.dns), observed.records)
             return Scene(mailcow, conf, listed, certificates, acme, with_policy(observed), ways)
         case parts:
             return "; ".join(part.reason for part in parts if isinstance(part, Unseen))

@@ -149,7 +149,8 @@ def _split(case: Run) -> tuple[tuple[str, ...], tuple[Held, ...], tuple[Notice, 
 
 
 def _needs_record(name: str, trouble: NotReady) -> Notice:
-    return Notice(Level.WARNING, NoticeCode.NAME_NOT_READY, name, trouble.said, trouble.remedy)
+    level = Level.INFO if trouble.by_itself else Level.WARNING
+    return Notice(level, NoticeCode.NAME_NOT_READY, name, trouble.said, trouble.remedy)
 
 
 def _old(case: Run) -> list[str]:

@@ -64,7 +64,7 @@ def _notices(waiting: Iterable[values.Held], looks: RecordLooks) -> tuple[Notice
             Level.WARNING,
             NoticeCode.RECORD_FOREIGN,
             held.domain or held.key.name,
-            f"{held.key.name}: {held.reason}",
+            held.reason,
             held.remedy,
         )
         for held in waiting

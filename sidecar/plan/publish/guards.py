@@ -47,12 +47,12 @@ def too_large(writes: Sequence[Write], picture: Picture) -> bool:
 
 def _counts(write: Write, picture: Picture) -> bool:
     """A new id for a policy does not count: it is written only once the policy was checked, and one change of the
-    settings gives all domains a new one.
+    settings gives all domains a new one. Nor does a new TTL of the same values.
     """
     match write.change:
         case Remove():
             return True
-        case Replace(seen=seen) if seen.absent:
+        case Replace(seen=seen, wanted=wanted) if seen.absent or seen.same_values(wanted):
             return False
         case Replace(key, seen, wanted):
             entry = picture.ledger.get(key)

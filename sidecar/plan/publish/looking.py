@@ -17,6 +17,8 @@ PER_NAME_S = 20.0
 WRONG_S = 300.0
 SERVERS_S = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0)
 """Waits between looks at authoritative servers that do not have yet what is at the source."""
+CHECK_S = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0)
+"""Waits between the sender checks that are asked for."""
 LISTED_S = 3_600.0
 NEW_ZONES_S = 5.0
 UNSERVED_S = 600.0
@@ -58,6 +60,13 @@ def list_due(listed: Sight[tuple[str, ...]], now: float, *, new: bool, unserved:
         return True  # the account's own pause after a failure counts
     waits = NEW_ZONES_S if new else UNSERVED_S if unserved else LISTED_S
     return _older(listed.at, now, waits)
+
+
+def check_due(at: float | None, tries: int, now: float) -> bool:
+    """Whether to ask for a sender check of a domain whose id waits for nothing else; asked `tries` times, last at `at`."""
+    if at is None:
+        return True
+    return _older(at, now, CHECK_S[min(tries, len(CHECK_S)) - 1])
 
 
 def _older(at: float, now: float, seconds: float) -> bool:

@@ -272,7 +272,7 @@ class _Subject:
         wants = "; ".join(_shown(one, values) for one, values in self.want.items())
         return self._held(
             Key(self.name, type_),
-            f"somebody else's record is there: {has}; wanted: {wants}",
+            f"{self.name} has somebody else's record: {has}; wanted: {wants}",
             f"`sidecar adopt --dns {self.name}` hands it to the sidecar; or change it by hand",
             foreign=True,
         )

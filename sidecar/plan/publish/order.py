@@ -63,7 +63,7 @@ _CERTIFICATE = Keep(
 _POLICY = Keep(
     "the policy with this id was not yet seen as senders see it", "wait; `sidecar check` shows what is wrong"
 )
-_ID = Keep("the id of the served policy is not known", "wait until mailcow can be read")
+_ID = Keep("the id of the served policy is not known yet", "wait; it is read from mailcow")
 
 
 def stand(role: Role, domain: Domain, picture: Picture) -> Stand:

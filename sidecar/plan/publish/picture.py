@@ -70,9 +70,27 @@ def picture_of(observed: Observed, settings: Settings) -> Picture | None:
     )
 
 
+def writes(settings: Settings) -> bool:
+    """Whether DNS records are really written."""
+    return publishes(settings) and settings.dns.publish is not Publish.DRY_RUN and not settings.dry_run
+
+
 def wanted_names(picture: Picture) -> tuple[str, ...]:
     """All names that are looked at."""
     return names((domain.name for domain in picture.domains), picture.facts)
+
+
+def awaits_a_check(domain: Domain) -> bool:
+    """Whether nothing but a sender check stands between a policy and its id."""
+    if domain.leaving is not None:
+        return domain.leaving.none_verified is None
+    evidence = domain.evidence
+    return (
+        domain.id is not None
+        and evidence.address_visible is True
+        and evidence.certificate is True
+        and evidence.policy_verified is not True
+    )
 
 
 def _facts(observed: Observed, settings: Settings) -> Facts | None:
