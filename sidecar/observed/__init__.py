@@ -15,6 +15,7 @@ from sidecar.formats.domain_name import to_ascii
 from sidecar.host.elapsed import Tally
 from sidecar.observed.checks import Rollout
 from sidecar.observed.findings import Finding
+from sidecar.observed.front import Front
 
 T = TypeVar("T")
 
@@ -723,6 +724,9 @@ class Observed:
     """Looks as a sender that ended since the last pass."""
     challenges: Mapping[str, Sight[Challenge]] = field(default_factory=dict)
     """The HTTP probes of this pass, by name."""
+
+    fronts: Mapping[str, tuple[Sight[Front], ...]] = field(default_factory=dict)
+    """What answers on port 443 of the public addresses of some of mailcow's names, by name."""
 
     def challenge_of(self, name: str) -> Sight[Challenge]:
         """The HTTP probe of `name`."""

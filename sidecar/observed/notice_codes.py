@@ -74,6 +74,7 @@ class NoticeCode(StrEnum):
         "nginx.old_certificate",
         "nginx presents another certificate than the one on the disk.",
     )
+    NGINX_BEHIND_PROXY = "nginx.behind_proxy", "Another web server answers in front of nginx-mailcow."
     CONTAINER_STOPPED = "container.stopped", "A container that is needed does not run."
     CONTAINER_UNSETTLED = "container.unsettled", "A container does not run steadily."
 

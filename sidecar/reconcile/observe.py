@@ -21,6 +21,7 @@ from sidecar.mailcow.challenge import Challenges
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.acme_log import last_run
 from sidecar.mailcow.engine.look import ProjectLook
+from sidecar.mailcow.front import Fronts
 from sidecar.mailcow.policy_ids import PolicyIds
 from sidecar.mailcow.session import Session
 from sidecar.observed import (
@@ -53,6 +54,7 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.acme.script import SLEEPS
 from sidecar.plan.policy_ids import policies_served, unread, with_ids
+from sidecar.plan.proxy import front_targets
 from sidecar.plan.records import questions
 from sidecar.plan.schedule import (
     check_interval,
@@ -140,6 +142,7 @@ class Observer:
         self._session = session
         self._ids = PolicyIds(self._session, clock)
         self._checker = Checker(clock)
+        self._fronts = Fronts(clock)
         self._rushed: frozenset[str] = frozenset()
         self._begun: dict[str, float] = {}
         """When the looks of the last minutes began."""
@@ -169,6 +172,7 @@ class Observer:
         await self.containers.close()
         await self._ids.close()
         await self._checker.close()
+        await self._fronts.close()
 
     def forget_served(self, domains: Iterable[str]) -> None:
         """What was written is read again in the next pass."""
@@ -223,7 +227,11 @@ class Observer:
             # in one pass alone they would not be there in time; a command that needs them asks for them
             self._ids.begin(unread(with_ids(observed, observed.ids)))
             self._begin_checks(observed)
-        return replace(observed, dns=await self._dns(observed)), notices + self._looking_trouble()
+        observed = replace(observed, dns=await self._dns(observed))
+        if self._settings.verify:
+            targets = front_targets(observed, self._settings)
+            observed = replace(observed, fronts=await self._fronts.sight(targets, patient=self._patient))
+        return observed, notices + self._looking_trouble()
 
     def _looking_trouble(self) -> tuple[Notice, ...]:
         """Why the domains cannot be looked at as senders do."""
