@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "history": "sidecar.cli.history",
     "check": "sidecar.cli.check",
     "lint": "sidecar.cli.lint",
+    "outbound": "sidecar.cli.outbound",
     "adopt": "sidecar.cli.adopt",
     "retire": "sidecar.cli.retire",
     "move-mx": "sidecar.cli.move_mx",

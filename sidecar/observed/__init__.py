@@ -728,6 +728,9 @@ class Observed:
     fronts: Mapping[str, tuple[Sight[Front], ...]] = field(default_factory=dict)
     """What answers on port 443 of the public addresses of some of mailcow's names, by name."""
 
+    policy_maps: Sight[str | None] = NOT_ASKED
+    """Postfix's smtp_tls_policy_maps; None where it is not set."""
+
     def challenge_of(self, name: str) -> Sight[Challenge]:
         """The HTTP probe of `name`."""
         return self.challenges.get(name, NOT_ASKED)

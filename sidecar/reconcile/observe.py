@@ -15,7 +15,7 @@ from sidecar.dns.questions import Questions
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
 from sidecar.mailcow import conf as conf_file
-from sidecar.mailcow import policy_file
+from sidecar.mailcow import outbound, policy_file
 from sidecar.mailcow.certificates import CertificateFolder
 from sidecar.mailcow.challenge import Challenges
 from sidecar.mailcow.engine.acme import AcmeEngine
@@ -199,9 +199,10 @@ class Observer:
         self._looked_at = now
         memory = replace(memory, tally=memory.tally.until(self._clock.reading()))
         folder = self._settings.mailcow_dir
-        conf, file, project = await asyncio.gather(
+        conf, file, maps, project = await asyncio.gather(
             asyncio.to_thread(conf_file.observe, folder, now),
             asyncio.to_thread(policy_file.observe, folder, now),
+            asyncio.to_thread(outbound.policy_maps, folder, now),
             self.containers.sight(now),
         )
         certificates = await asyncio.to_thread(self._certificates.observe, folder, now, _timezone(conf))
@@ -219,6 +220,7 @@ class Observer:
             dns=Dns(),
             memory=memory,
             presented=await self._presented(conf, certificates, now),
+            policy_maps=maps,
             ids=self._ids.take(),
             views=self._checker.take(),
             challenges=dict(self._cache.failed_probes),
