@@ -41,6 +41,10 @@ class NoticeCode(StrEnum):
     # --- policies
     POLICY_FOREIGN = "policy.foreign", "The policy of a domain is a person's, and is left alone."
     FILE_FOREIGN = "file.foreign", "The policy file is a person's, and is left alone."
+    FILE_MENDED = (
+        "file.mended",
+        "The policy file is a person's, and has mistakes that only lenient senders accept; it is mended.",
+    )
     FILE_LOCKED = "file.locked", "The policy file cannot be written."
     FILE_NOT_ALONE = "file.not_alone", "A domain cannot have settings of its own: one file serves all."
     MX_UNCOVERED = "mx.uncovered", "An MX of a domain matches no mx pattern of its policy."
