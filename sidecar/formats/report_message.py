@@ -59,6 +59,11 @@ def find(data: bytes) -> Found:
     return Found(reports, _sender(header), _domain_of(str(header.get("TLS-Report-Domain", ""))))
 
 
+def sender_of(data: bytes) -> str | None:
+    """The domain of `From`, an A-label; None where there is not exactly one that can be read. Never raises."""
+    return _sender(_split(memoryview(data))[0])
+
+
 def _reports(data: memoryview, depth: int, walk: _Walk) -> Iterator[bytes]:
     walk.parts += 1
     if depth > DEEPEST or walk.parts > MOST_PARTS or walk.reports >= MOST_REPORTS:
@@ -138,7 +143,8 @@ def _file_name(header: Message) -> str:
 
 
 def _sender(header: Message) -> str | None:
-    return _domain_of(parseaddr(str(header.get("From", ""))[:1_000])[1].rpartition("@")[2])
+    given = header.get_all("From", [])
+    return _domain_of(parseaddr(str(given[0])[:1_000])[1].rpartition("@")[2]) if len(given) == 1 else None
 
 
 def _domain_of(text: str) -> str | None:
