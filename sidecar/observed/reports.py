@@ -37,6 +37,8 @@ class Proof:
     dkim: Dkim
     domain: str | None = None
     reason: str = ""
+    again: bool = False
+    """Whether another try later may say more."""
 
 
 UNSIGNED = Proof(Dkim.NONE, reason="it came without a signature")
@@ -44,36 +46,75 @@ UNSIGNED = Proof(Dkim.NONE, reason="it came without a signature")
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """How often sessions failed so; texts as the sender wrote them."""
+    """How often sessions failed so."""
 
     result: str
+    """A result type of RFC 8460 §4.3, or another word, in lower case."""
     sessions: int
-    mx: str = ""
-    sending_ip: str = ""
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """One policy of one report: what an organisation says of one domain on one day."""
+    """What one organisation reported of one domain for one day, its reports added up."""
 
     domain: str
+    day: str
+    """The UTC day that the reports are about, `2026-11-25`."""
     organisation: str
     """Its own word."""
-    day: str
-    """UTC, `2026-11-25`."""
+    sender: str | None
+    """The domain that proved by DKIM to have sent them; None where nobody did, and always for HTTPS."""
     received_at: float
-    way: Way
-    proof: Proof
+    """When the first of them was received: the only time here that no sender can choose."""
     kind: Kind
     ok: int
     failed: int
     failures: tuple[Failed, ...] = ()
     held: Held | None = None
 
-    @property
-    def sender(self) -> str | None:
-        """Who proved to have sent it; None where nobody did, and always for HTTPS."""
-        if self.way is Way.HTTPS or self.proof.dkim is not Dkim.PASS:
-            return None
-        return self.proof.domain
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """The MTA-STS policy that an organisation applied last, by its own report."""
+
+    domain: str
+    organisation: str
+    sender: str | None
+    day: str
+    held: Held
+
+
+@dataclass(frozen=True, slots=True)
+class DaySum:
+    """Sessions of one day."""
+
+    day: str
+    ok: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailureSum:
+    """Failed sessions of the same kind, the same sender and the same hosts, with the days they were reported for."""
+
+    domain: str
+    result: str
+    organisation: str
+    sender: str | None
+    mx: str
+    sending_ip: str
+    reason: str
+    sessions: int
+    first_day: str
+    last_day: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableMessage:
+    """A message of which something could not be read; `problem` is a sentence."""
+
+    id: int
+    received_at: float
+    way: Way
+    size: int
+    problem: str

@@ -109,24 +109,28 @@ def _related(one: str, other: str) -> bool:
 
 
 def _judge(message: bytes, signatures: Sequence[_Signature], keys: Mapping[Question, Sight[Any]]) -> Proof:
-    unknown: str | None = None
+    unknown: Proof | None = None
     failed = ""
     for one in signatures:
         match keys.get(one.question):
             case Seen(value):
                 key = _key(value.strings)
             case _:
-                unknown = f"the DNS did not give the key of {one.domain}"
+                unknown = Proof(
+                    Dkim.UNKNOWN, reason=f"the DNS did not give the key of {one.domain}", again=True
+                )
                 continue
         if key is None:
             failed = f"{one.domain} has no usable key {one.selector} for TLS reports"
         elif _is_ed25519(key):
-            unknown = f"{one.domain} signs with Ed25519, which is not checked"
+            unknown = unknown or Proof(
+                Dkim.UNKNOWN, reason=f"{one.domain} signs with Ed25519, which is not checked"
+            )
         elif _valid(message, one, key):
             return Proof(Dkim.PASS, one.domain)
         else:
             failed = f"the signature of {one.domain} is wrong"
-    return Proof(Dkim.UNKNOWN, reason=unknown) if unknown else Proof(Dkim.FAIL, reason=failed)
+    return unknown or Proof(Dkim.FAIL, reason=failed)
 
 
 def _key(texts: Sequence[str]) -> str | None:

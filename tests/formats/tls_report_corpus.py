@@ -302,4 +302,4 @@ def prose(text: str = "This is an aggregate TLS report.") -> bytes:
 def attached(data: bytes, kind: str = "application/tlsrpt+gzip", name: str = "report.json.gz") -> bytes:
     """The part with the report, in base64."""
     head = f'Content-Type: {kind}\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename="{name}"'
-    return head.encode() + b"\r\n\r\n" + base64.encodebytes(data)
+    return head.encode() + b"\r\n\r\n" + base64.encodebytes(data).replace(b"\n", b"\r\n")

@@ -1,0 +1,69 @@
+"""What a message that was received amounts to: its reports by domain, and what could not be read; pure.
+
+Rule for every editor: nothing of a message is lost silently. What cannot be read is a problem with its sentence.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sidecar.formats.report_message import find
+from sidecar.formats.tls_report import Detail, PolicyReport, Report, Unreadable, read
+
+MOST_FAILURES = 100
+"""Failures that are kept of one policy, the most frequent first."""
+MOST_PROBLEMS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class DomainReport:
+    """The part of a report that is about one domain; the domain is empty where the report does not name it."""
+
+    report: Report
+    domain: str
+    policies: tuple[PolicyReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """The reports of one message, and why others could not be read, or parts of them."""
+
+    reports: tuple[DomainReport, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def problem(self) -> str | None:
+        """All problems in one sentence; None where everything was read."""
+        return "; ".join(self.problems[:MOST_PROBLEMS]) or None
+
+
+def digest(message: bytes) -> Digest:
+    """What is in a message or a file; never raises."""
+    found = find(message)
+    if not found.reports:
+        return Digest((), ("no TLS report is in it",))
+    reports: list[DomainReport] = []
+    problems: list[str] = []
+    for data in found.reports:
+        match read(data):
+            case Unreadable() as unreadable:
+                problems.append(unreadable.text)
+            case Report() as report:
+                problems += report.left_out
+                reports += _by_domain(report, found.domain)
+    return Digest(tuple(reports), tuple(problems))
+
+
+def _by_domain(report: Report, hint: str | None) -> list[DomainReport]:
+    domains: dict[str, list[PolicyReport]] = {}
+    for policy in report.policies:
+        domains.setdefault(policy.domain or hint or "", []).append(policy)
+    return [DomainReport(report, domain, tuple(policies)) for domain, policies in domains.items()]
+
+
+def failures(details: Sequence[Detail]) -> Mapping[Detail, int]:
+    """The sessions of each kind of failure with its hosts, equal ones added up; the detail's own count is 0 here."""
+    sums: Counter[Detail] = Counter()
+    for one in details:
+        sums[Detail(one.result, 0, one.sending_ip, one.receiving_mx, reason=one.reason)] += one.sessions
+    return dict(sums.most_common(MOST_FAILURES))
