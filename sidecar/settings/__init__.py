@@ -24,6 +24,8 @@ from sidecar.host.errors import PermanentError
 from sidecar.host.plain_file import NotPlainError, read_plain
 from sidecar.settings import values
 from sidecar.settings.mistakes import Place, Tree, dotted, said, unknown_name
+from sidecar.settings.reports import DEFAULT as DEFAULT_REPORTS
+from sidecar.settings.reports import GivenReports, Imap, Reports
 
 CONFIG = Path("data/conf/mta-sts/config.yml")
 LARGEST_CONFIG = 1 << 20
@@ -174,6 +176,7 @@ class Settings:
     intervals: Intervals = Intervals()
     notify: Notify = Notify()
     web: Web = Web()
+    reports: Reports = DEFAULT_REPORTS
     dry_run: bool = False
     verify: bool = True
     """Whether domains are looked at as senders do, on ports 443 and 25 of their hosts."""
@@ -184,6 +187,8 @@ class Settings:
     api_url: str | None = None
     api_key: SecretStr | None = None
     web_token: SecretStr | None = None
+    imap_password: SecretStr | None = None
+    """Of the mailbox of `reports.imap`."""
     resolver: tuple[str, int] | None = None
     """Address and port of the DNS resolver; None: the container's."""
     log_json: bool = False
@@ -273,6 +278,7 @@ class _Given(BaseModel):
     intervals: Intervals | None = None
     notify: Notify | None = None
     web: Web | None = None
+    reports: GivenReports | None = None
     dry_run: values.Switch | None = None
     verify: values.Switch | None = None
     extra_roots: values.InsideMailcow | None = None
@@ -287,6 +293,8 @@ _PARTS: Mapping[str, type] = {
     "intervals": Intervals,
     "notify": Notify,
     "web": Web,
+    "reports": Reports,
+    "reports.imap": Imap,
 }
 
 _LIKE_CONFIG: Mapping[str, Place] = {
@@ -302,7 +310,14 @@ _LIKE_CONFIG: Mapping[str, Place] = {
 """Variables that stand for a key of config.yml."""
 
 _ALONE = frozenset(
-    {"MTA_STS_API_KEY", "MTA_STS_LOG", "MTA_STS_MAILCOW_DIR", "MTA_STS_STATE_DIR", "MTA_STS_WEB_TOKEN"}
+    {
+        "MTA_STS_API_KEY",
+        "MTA_STS_IMAP_PASSWORD",
+        "MTA_STS_LOG",
+        "MTA_STS_MAILCOW_DIR",
+        "MTA_STS_STATE_DIR",
+        "MTA_STS_WEB_TOKEN",
+    }
 )
 """Variables that have no key there."""
 
@@ -311,7 +326,8 @@ def _keys(path: Place) -> list[str]:
     """The keys that are accepted at a place."""
     if not path:
         return sorted(_Given.model_fields)
-    return [one.name for one in dataclasses.fields(_PARTS[str(path[0])])]
+    part = _PARTS.get(".".join(map(str, path))) or _PARTS[str(path[0])]
+    return [one.name for one in dataclasses.fields(part)]
 
 
 def load(env: Mapping[str, str], config: bytes | None, conf: Mapping[str, str]) -> Settings:
@@ -398,6 +414,7 @@ def _alone(env: Mapping[str, str], conf: Mapping[str, str], mistakes: list[str])
         "state_dir": Path(env.get("MTA_STS_STATE_DIR", _DEFAULT_STATE_DIR)),
         "api_key": SecretStr(key) if key else None,
         "web_token": SecretStr(token) if token else None,
+        "imap_password": SecretStr(mailbox) if (mailbox := env.get("MTA_STS_IMAP_PASSWORD")) else None,
         "log_json": log == "json",
         "project_hint": env.get("COMPOSE_PROJECT_NAME")
         or conf.get("COMPOSE_PROJECT_NAME", "").strip()

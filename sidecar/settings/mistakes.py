@@ -135,8 +135,12 @@ def said(detail: ErrorDetails, keys: Callable[[Place], list[str]]) -> str:
             return "not here, where others may read it; accepted: MTA_STS_API_KEY, or API_KEY in mailcow.conf"
         case "extra_forbidden" | "unexpected_keyword_argument" if loc == ("web", "token"):
             return "not here, where others may read it; accepted: MTA_STS_WEB_TOKEN"
+        case "extra_forbidden" | "unexpected_keyword_argument" if loc == ("reports", "imap", "password"):
+            return "not here, where others may read it; accepted: MTA_STS_IMAP_PASSWORD"
         case "extra_forbidden" | "unexpected_keyword_argument":
             return unknown_name("key", str(loc[-1]), keys(loc[:-1]))
+        case "missing":
+            return f"{loc[-1]} is missing"
         case "tuple_type" | "frozen_set_type":
             return "not a list; accepted: a list, or one name"
         case _:
