@@ -32,6 +32,7 @@ from sidecar.observed import (
     Version,
 )
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.schedule import DENIED_S, RETRY_S, ListAge, aliases_due, list_due, wait_after
 from sidecar.settings import Settings
 
@@ -277,7 +278,7 @@ class Session:
             and before.value != self._mailcow.value
         ):
             told = f"mailcow changed from {_called(before.value)} to {_called(self._mailcow.value)}"
-            return (Notice(Level.INFO, "mailcow.changed", "mailcow", told),)
+            return (Notice(Level.INFO, NoticeCode.MAILCOW_CHANGED, "mailcow", told),)
         return ()
 
     def _trouble(self, error: SidecarError, now: float) -> Look:
@@ -287,7 +288,9 @@ class Session:
             last = Unseen(str(error), now)
         mailcow = self._mailcow if isinstance(self._mailcow, Seen) else Unseen(str(error), now)
         level = Level.ERROR if isinstance(error, PermanentError) else Level.WARNING
-        return Look(mailcow, last=last, notices=(Notice(level, "mailcow.api", "mailcow", str(error)),))
+        return Look(
+            mailcow, last=last, notices=(Notice(level, NoticeCode.MAILCOW_API, "mailcow", str(error)),)
+        )
 
     def nginx(self, conf: Sight[Conf]) -> tuple[str, int]:
         """Where nginx-mailcow answers by plain HTTP inside of mailcow's network: host and port.

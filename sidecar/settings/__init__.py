@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
@@ -50,15 +51,36 @@ class SettingsError(PermanentError):
 # --- values -----------------------------------------------------------------------------------------------
 
 
+class Managed(StrEnum):
+    """A part of mailcow that the sidecar may change, by its switch under `manage:`."""
+
+    POLICIES = "policies"
+    SAN = "san"
+    ACME = "acme"
+
+
 @dataclass(frozen=True, slots=True)
 class Manage:
-    """What the sidecar does by itself; false: it only says what it would do."""
+    """What the sidecar does automatically; false: it only reports what it would do."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     policies: values.Switch = True
+    """Add and change policies."""
     san: values.Switch = True
+    """Edit `ADDITIONAL_SAN` and `ADDITIONAL_SERVER_NAMES` in mailcow.conf."""
     acme: values.Switch = True
+    """Restart or re-create acme-mailcow."""
+
+    def allows(self, part: Managed) -> bool:
+        """Whether the sidecar may change this part."""
+        match part:
+            case Managed.POLICIES:
+                return self.policies
+            case Managed.SAN:
+                return self.san
+            case Managed.ACME:
+                return self.acme
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +96,9 @@ class RestartSettings:
     spacing: values.Time = 3_600
     """Between two restarts."""
     per_day: values.Count = 6
+    """Restarts in 24 hours at most."""
     per_week: values.Count = 20
+    """Restarts in 7 days at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +108,7 @@ class Intervals:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     poll: Annotated[int, values.whole(5, 3_600, " of seconds")] = 30
+    """Between two passes."""
     policies: values.Interval = 600
     """Until a served policy that is known is read again."""
     dns: values.Interval = 3_600
@@ -103,10 +128,13 @@ class Notify:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     webhook: values.Webhook | None = None
+    """A URL that gets each message as JSON by POST."""
     apprise: values.AppriseUrls = ()
+    """URLs of Apprise: mail, chat and push services."""
     gather: Annotated[int, values.whole(0, 3_600, " of seconds")] = 60
     """Seconds from an event until it is sent, with all that happened meanwhile."""
     on: values.Tells = frozenset(Tell)
+    """Of which events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +161,13 @@ class DomainOverride:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     mode: values.GivenWish | None = None
+    """testing, enforce, none or auto, for this domain."""
     max_age: values.MaxAge | None = None
+    """Seconds, for this domain."""
     mx: values.Patterns | None = None
+    """Patterns, for this domain."""
     adopt: values.Switch | None = None
+    """Take over the policy of this domain if a person made it."""
     allow_uncovered: values.Switch = False
     """Publish enforce although an MX of this domain is not covered."""
 
@@ -158,26 +190,33 @@ class Settings:
     """All settings; domain names are lower-case A-labels, times are seconds."""
 
     mode: Wish = Mode.TESTING
+    """testing, enforce, none, or auto: enforce once all checks have passed for `soak`."""
     max_age: int = 604_800
+    """Seconds that senders keep a policy in enforce; in testing 86400 at most."""
     mx: tuple[str, ...] = ()
     """Patterns for all domains; empty: MAILCOW_HOSTNAME."""
     # A mapping has no hash; equality does compare it.
     domains: Mapping[str, DomainOverride] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     exclude: frozenset[str] = frozenset()
+    """Domains that are left alone."""
     only: frozenset[str] | None = None
+    """The only domains to look after; not set: all."""
     manage: Manage = Manage()
     adopt: bool = False
+    """Take over policies that a person made or changed."""
     restart: RestartSettings = RestartSettings()
     soak: int = 7 * values.DAY
     """Seconds that all must have held before `mode: auto` enforces."""
     tls_report: str | None = None
     """Where senders send their reports: a mailto: or https: URI."""
     backend: Literal["auto", "file", "native"] = "auto"
+    """Where policies are kept, if mailcow does not show it: file (before 2025-09) or native."""
     intervals: Intervals = Intervals()
     notify: Notify = Notify()
     web: Web = Web()
     reports: Reports = DEFAULT_REPORTS
     dry_run: bool = False
+    """Change nothing; report what would be done."""
     verify: bool = True
     """Whether domains are looked at as senders do, on ports 443 and 25 of their hosts."""
     extra_roots: str | None = None
@@ -185,6 +224,7 @@ class Settings:
     mailcow_dir: Path = Path(_DEFAULT_DIR)
     state_dir: Path = Path(_DEFAULT_STATE_DIR)
     api_url: str | None = None
+    """Address of mailcow's web server; not set: nginx-mailcow in the compose network."""
     api_key: SecretStr | None = None
     web_token: SecretStr | None = None
     imap_password: SecretStr | None = None

@@ -1,5 +1,6 @@
 """The rules alone: whatever was seen, they say something sane of it and never raise."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -131,6 +132,7 @@ _meant = st.none() | st.builds(
 )
 
 
+@pytest.mark.integration
 @given(_domains, _meant)
 def test_rules_never_raise_and_say_only_what_is_in_the_tables(seen: DomainSeen, meant: Meant | None) -> None:
     """Any octets, dates and names; each finding has its code's section, and a sentence."""
@@ -168,7 +170,7 @@ def test_what_is_no_certificate_has_no_names() -> None:
 
 
 def test_codes_are_unique_and_tell_a_sentence() -> None:
-    """One table for the README: names in lower case with hyphens, meanings that end."""
+    """One table for docs/finding-codes.md: names in lower case with hyphens, meanings that end."""
     names = [code.name for code in (*probe_codes.ALL, *codes.ALL)]
     assert len(names) == len(set(names))
     for code in probe_codes.ALL:
