@@ -56,7 +56,19 @@ exit codes: 0 noted, the running sidecar acts on it at once, 1 what was named ca
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    from sidecar.cli import check, completion, history, init, lint, move_mx, notify, records, retire, status
+    from sidecar.cli import (
+        check,
+        completion,
+        history,
+        init,
+        lint,
+        move_mx,
+        notify,
+        records,
+        reports,
+        retire,
+        status,
+    )
 
     top = argparse.ArgumentParser(
         prog="sidecar",
@@ -78,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     adopt.add_argument("domains", nargs="*", metavar="DOMAIN")
     adopt.add_argument("--file", action="store_true", help="the policy file of a mailcow before 2025-09")
     commands_.add_parser("healthy", help="exit 0 if the running sidecar is alive (the image's HEALTHCHECK)")
-    for module in (status, records, history, check, lint, retire, move_mx, notify, init, completion):
+    for module in (status, records, reports, history, check, lint, retire, move_mx, notify, init, completion):
         module.add_parser(commands_)
     return top
 

@@ -55,7 +55,7 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> int:
 
 def _awaited(command: str) -> Callable[[argparse.Namespace, Mapping[str, str]], Coroutine[Any, Any, int]]:
     """The commands that need an event loop."""
-    from sidecar.cli import completion, history, move_mx, notify, records, retire, status
+    from sidecar.cli import completion, history, move_mx, notify, records, reports, retire, status
 
     commands = {
         "move-mx": move_mx.run,
@@ -66,6 +66,7 @@ def _awaited(command: str) -> Callable[[argparse.Namespace, Mapping[str, str]], 
         "completion": completion.run,
         "history": history.run,
         "records": records.run,
+        "reports": reports.run,
         "status": status.run,
     }
     return commands[command]

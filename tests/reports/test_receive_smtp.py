@@ -156,6 +156,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.integration
 def test_what_was_accepted_survives_a_kill(tmp_path: Path) -> None:
     """The process is killed right after each 250: every message is there, read or waiting."""
     for n in range(3):
