@@ -67,12 +67,17 @@ class Reports:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     receive: Annotated[Receive, BeforeValidator(_receive)] = Receive.AUTO
+    """How reports come in: mailcow (by an alias and a transport that the sidecar makes), imap, off, or auto: by mailcow
+    where `tls_report` does not name another place."""
     https: values.Switch = False
     """Whether `POST /tlsrpt` is taken as well, on the address of the page."""
     keep: Annotated[int, values.whole(1, 3_650, " of days")] = 90
+    """Days that a report is kept as it came."""
     require: values.Switch = False
     """Whether `mode: auto` waits for a clean report of a proven sender before it enforces."""
     imap: Imap | None = None
+    """The mailbox of `receive: imap`: `host`, `user`, and if need be `port` (993), `folder` (INBOX) and `move_to`, a
+    folder for the reports that were taken. The password is `MTA_STS_IMAP_PASSWORD`."""
 
 
 def _whole(reports: Reports) -> Reports:
