@@ -10,6 +10,7 @@ import imaplib
 import re
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -70,15 +71,21 @@ def fetch(box: Mailbox, place: Place, take: Callable[[bytes], bool], reached: Ca
     Raises TemporaryError, or PermanentError where the name, the password or the certificate is wrong.
     """
     from imap_tools import MailBox, MailboxLoginError  # noqa: PLC0415 - most never use it
+    from imap_tools.errors import UnexpectedCommandStatusError  # noqa: PLC0415 - as above
 
     context = ssl.create_default_context(cadata=box.roots)
     if box.roots is not None:
         context.load_default_certs()
     try:
-        with MailBox(box.host, box.port, timeout=PATIENCE_S, ssl_context=context).login(
-            box.user, box.password.get_secret_value(), initial_folder=None
-        ) as mailbox:
+        mailbox = MailBox(box.host, box.port, timeout=PATIENCE_S, ssl_context=context)
+        try:
+            mailbox.login(box.user, box.password.get_secret_value(), initial_folder=None)
             return _fetch(mailbox, box, place, take, reached)
+        finally:
+            with suppress(OSError, imaplib.IMAP4.error, UnexpectedCommandStatusError):
+                mailbox.logout()
+            with suppress(OSError):  # the logout may have ended it
+                mailbox.client.shutdown()
     except MailboxLoginError as error:
         raise PermanentError(
             f"reading {box.name} failed: the name or the password was refused; correct reports.imap.user and "
@@ -89,7 +96,7 @@ def fetch(box: Mailbox, place: Place, take: Callable[[bytes], bool], reached: Ca
             f"reading {box.name} failed: its certificate is not right ({error.verify_message}); "
             "give the host name that it is for"
         ) from error
-    except (OSError, imaplib.IMAP4.error, ValueError) as error:
+    except (OSError, imaplib.IMAP4.error, UnexpectedCommandStatusError, ValueError) as error:
         raise TemporaryError(
             f"reading {box.name} failed: {type(error).__name__}; it is tried again"
         ) from _without_values(error)
@@ -107,12 +114,15 @@ def _fetch(
     take: Callable[[bytes], bool],
     reached: Callable[[Place], None],
 ) -> int:
-    from imap_tools.errors import MailboxFolderSelectError  # noqa: PLC0415 - as above
+    from imap_tools.errors import (  # noqa: PLC0415 - as above
+        MailboxFolderSelectError,
+        MailboxFolderStatusError,
+    )
 
     try:
         validity = mailbox.folder.status(box.folder, ["UIDVALIDITY"])["UIDVALIDITY"]
         mailbox.folder.set(box.folder, readonly=box.move_to is None)
-    except (MailboxFolderSelectError, KeyError) as error:
+    except (MailboxFolderSelectError, MailboxFolderStatusError, KeyError) as error:
         raise PermanentError(
             f"reading {box.name} failed: there is no such folder; correct reports.imap.folder"
         ) from _without_values(error)
