@@ -44,6 +44,11 @@ class Proof:
 UNSIGNED = Proof(Dkim.NONE, reason="it came without a signature")
 
 
+def owner_of(sender: str) -> str:
+    """The last two labels of a sender's domain: never finer than who owns it, so that one owner never counts twice."""
+    return ".".join(sender.split(".")[-2:])
+
+
 @dataclass(frozen=True, slots=True)
 class Failed:
     """How often sessions failed so."""

@@ -4,7 +4,7 @@ Rule for every editor: nothing of a message is lost silently. What cannot be rea
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sidecar.formats.report_message import find
@@ -52,6 +52,23 @@ def digest(message: bytes) -> Digest:
                 problems += report.left_out
                 reports += _by_domain(report, found.domain)
     return Digest(tuple(reports), tuple(problems))
+
+
+def only(found: Digest, domains: Collection[str] | None) -> Digest:
+    """Without what is about domains that are not ours; None where it is not known which are.
+
+    Everybody can send reports about a thousand invented domains.
+    """
+    if domains is None:
+        return found
+    kept = tuple(one for one in found.reports if one.domain in domains or not one.domain)
+    others = sorted({one.domain for one in found.reports} - {one.domain for one in kept})
+    if not others:
+        return found
+    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+    return Digest(
+        kept, (*found.problems, f"it is about a domain that is not on this mailcow: {others[0]}{more}")
+    )
 
 
 def _by_domain(report: Report, hint: str | None) -> list[DomainReport]:

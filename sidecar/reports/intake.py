@@ -5,15 +5,16 @@ end in between costs that it is read again. One message that makes trouble holds
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import structlog
 
 from sidecar.formats.report_message import LARGEST_MESSAGE
 from sidecar.formats.tls_report import looks_like_report
 from sidecar.host.errors import SidecarError
+from sidecar.host.unexpected import Unexpected
 from sidecar.observed.reports import UNSIGNED, Dkim, Proof, Way
-from sidecar.reports.digest import Digest, digest
+from sidecar.reports.digest import Digest, digest, only
 from sidecar.reports.dkim_check import Ask, check
 from sidecar.reports.rows import Settled
 from sidecar.reports.store import DAY_S, Reports, Waiting
@@ -34,7 +35,11 @@ async def proof_of(message: bytes, way: Way, ask: Ask) -> Proof:
 
 
 class Intake:
-    """Takes messages and reads them; `clock` gives Unix seconds, `on_new` is called after each message with news."""
+    """Takes messages and reads them.
+
+    `clock` gives Unix seconds, `on_new` is called after each message with news, and `domains` says which domains are
+    ours (None: it is not known): what is about others is not kept.
+    """
 
     def __init__(
         self,
@@ -44,12 +49,15 @@ class Intake:
         on_new: Callable[[Settled], None] = lambda _: None,
         *,
         keep_days: int = 90,
+        domains: Callable[[], Collection[str] | None] = lambda: None,
     ) -> None:
         self._store = store
         self._ask = ask
         self._clock = clock
         self._on_new = on_new
         self._keep_days = keep_days
+        self._domains = domains
+        self._unexpected = Unexpected()
         self._wake = asyncio.Event()
 
     async def accept(self, data: bytes, way: Way) -> bool:
@@ -94,8 +102,16 @@ class Intake:
 
     async def _read(self, one: Waiting) -> tuple[int, Digest, Proof] | None:
         """What is in it; None where it is put off."""
+        try:
+            return await self._judged(one)
+        except SidecarError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it must not hold up the others; it is kept as unreadable
+            return one.id, Digest((), (self._unexpected.reason("a TLS report", error),)), UNSIGNED
+
+    async def _judged(self, one: Waiting) -> tuple[int, Digest, Proof] | None:
         proof = await proof_of(one.data, one.way, self._ask)
         if proof.dkim is Dkim.UNKNOWN and proof.again and one.tries < MOST_TRIES:
             await asyncio.to_thread(self._store.put_off, one.id, self._clock() + FIRST_WAIT_S * 2**one.tries)
             return None
-        return one.id, await asyncio.to_thread(digest, one.data), proof
+        return one.id, only(await asyncio.to_thread(digest, one.data), self._domains()), proof

@@ -7,9 +7,11 @@ import sqlite3
 from dataclasses import dataclass
 
 from sidecar.formats.tls_report import PolicyReport
-from sidecar.observed.reports import Dkim, Proof, Way
+from sidecar.observed.reports import Dkim, Proof, Way, owner_of
 from sidecar.reports.digest import Digest, DomainReport, failures
 
+MOST_FAILURES_OF_MESSAGE = 1_000
+"""Rows of failures that one message may make, so that a few forged ones do not fill the store."""
 WAITING, READ = "waiting", "read"
 _KEPT_MX = 50
 
@@ -38,11 +40,14 @@ def settle(
     connection: sqlite3.Connection, number: int, way: Way, received_at: float, found: Digest, proof: Proof
 ) -> Settled:
     proven = proof.domain if proof.dkim is Dkim.PASS and way is not Way.HTTPS else None
-    new = [
-        one.domain
-        for one in found.reports
-        if _add_report(connection, number, received_at, one, proven or "", proof.dkim)
-    ]
+    room = MOST_FAILURES_OF_MESSAGE
+    new: list[str] = []
+    for one in found.reports:
+        report = _add_report(connection, number, one, proven or "", proof.dkim)
+        if report is not None:
+            new.append(one.domain)
+            for policy in one.policies:
+                room -= _add_policy(connection, (report, proven or ""), received_at, one, policy, room)
     known = len(found.reports) - len(new)
     if known and not new and not found.problems:
         connection.execute("DELETE FROM messages WHERE id = ?", (number,))  # it came before
@@ -54,14 +59,9 @@ def settle(
 
 
 def _add_report(
-    connection: sqlite3.Connection,
-    message: int,
-    received_at: float,
-    one: DomainReport,
-    sender: str,
-    dkim: Dkim,
-) -> bool:
-    """Whether it is new.
+    connection: sqlite3.Connection, message: int, one: DomainReport, sender: str, dkim: Dkim
+) -> int | None:
+    """The number of its row; None where it is known.
 
     A forged report must not take the place of the true one: so one with proof replaces one without, one without is
     known where there is any, and those of different proven senders are different.
@@ -75,41 +75,38 @@ def _add_report(
         )
     }
     if sender in senders or (senders and not sender):
-        return False
+        return None
     if "" in senders:
         connection.execute(
             "DELETE FROM reports WHERE domain = ? AND organisation = ? AND report_id = ? AND sender = ''", key
         )
-    number = connection.execute(
+    return connection.execute(
         """INSERT INTO reports (message, domain, organisation, report_id, sender, contact, dkim)
            VALUES (?, ?, ?, ?, ?, ?, ?)""",
         (message, *key, sender, report.contact, dkim),
     ).lastrowid
-    for policy in one.policies:
-        _add_policy(connection, number, received_at, one, policy, sender)
-    return True
 
 
 def _add_policy(
     connection: sqlite3.Connection,
-    report: int | None,
+    report: tuple[int, str],
     received_at: float,
     one: DomainReport,
     policy: PolicyReport,
-    sender: str,
-) -> None:
-    held = policy.held
-    day = one.report.day
+    room: int,
+) -> int:
+    """How many failures it has, at most `room`; `report` is the number of its row and the sender who is proven."""
+    held, day = policy.held, one.report.day
     number = connection.execute(
-        """INSERT INTO policies (report, domain, day, received_at, organisation, sender, kind, ok, failed, held,
-           mode, max_age, mx) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        """INSERT INTO policies (report, sender, owner, domain, day, received_at, organisation, kind, ok, failed, held,
+           mode, max_age, mx) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
-            report,
+            *report,
+            owner_of(report[1]),
             one.domain,
             day,
             received_at,
             one.report.organisation,
-            sender,
             policy.kind,
             policy.ok,
             policy.failed,
@@ -119,10 +116,12 @@ def _add_policy(
             " ".join(held.mx[:_KEPT_MX]) if held else "",
         ),
     ).lastrowid
+    kept = list(failures(policy.details).items())[:room]
     connection.executemany(
         "INSERT INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (number, one.domain, day, each.result, each.receiving_mx, each.sending_ip, each.reason, sessions)
-            for each, sessions in failures(policy.details).items()
+            for each, sessions in kept
         ],
     )
+    return len(kept)

@@ -36,7 +36,7 @@ DAY_S = 86_400.0
 LARGEST_TEXTS = 100 * 1024 * 1024
 """Octets of all raw messages together, packed."""
 LARGEST_FILE = 300 * 1024 * 1024
-"""Octets of the file: from there on the oldest messages go, with what was read from them."""
+"""Octets of the file: from there on the oldest messages go, with what was read from them; first those without proof."""
 MOST_WAITING = 2_000
 """Messages that were received and not read yet; more are refused, and their senders keep them."""
 
@@ -157,7 +157,8 @@ class Reports:
             _drop_texts(connection, self._texts)
             while _used(connection) > self._file:
                 oldest = connection.execute(
-                    "DELETE FROM messages WHERE id IN (SELECT id FROM messages ORDER BY received_at LIMIT 200)"
+                    """DELETE FROM messages WHERE id IN (SELECT m.id FROM messages m ORDER BY EXISTS (
+                       SELECT 1 FROM reports r WHERE r.message = m.id AND r.sender != ''), received_at LIMIT 200)"""
                 ).rowcount
                 dropped += oldest
                 if not oldest:

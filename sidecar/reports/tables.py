@@ -24,7 +24,7 @@ TABLES = (
     """CREATE TABLE IF NOT EXISTS policies (
         id INTEGER PRIMARY KEY, report INTEGER NOT NULL REFERENCES reports ON DELETE CASCADE,
         domain TEXT NOT NULL, day TEXT NOT NULL, received_at REAL NOT NULL, organisation TEXT NOT NULL,
-        sender TEXT NOT NULL, kind TEXT NOT NULL, ok INTEGER NOT NULL, failed INTEGER NOT NULL,
+        sender TEXT NOT NULL, owner TEXT NOT NULL, kind TEXT NOT NULL, ok INTEGER NOT NULL, failed INTEGER NOT NULL,
         held INTEGER NOT NULL, mode TEXT, max_age INTEGER, mx TEXT NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS failures (
         policy INTEGER NOT NULL REFERENCES policies ON DELETE CASCADE, domain TEXT NOT NULL, day TEXT NOT NULL,
@@ -39,8 +39,10 @@ TABLES = (
     "CREATE INDEX IF NOT EXISTS failures_by_day ON failures (domain, day)",
 )
 
-MOST_ROWS = 2_000
+MOST_ROWS = 6_000
 """Rows of one answer; reports of proven senders come first, so that a flood of others does not displace them."""
+MOST_OF_OWNER = 150
+"""Rows of one owner of domains in an answer: a liar with a domain of his own must not displace the others."""
 
 
 def days(connection: sqlite3.Connection, domain: str | None, since: str) -> tuple[DaySum, ...]:
@@ -71,17 +73,21 @@ def failure_sums(
 def reported(connection: sqlite3.Connection, domain: str, since: str) -> tuple[Reported, ...]:
     """What was reported of a domain from `since` (a day) on, proven senders first, then the latest days."""
     group = "p.day, p.organisation, p.sender, p.kind, p.held, p.mode, p.max_age, p.mx"
+    place = "ROW_NUMBER() OVER (PARTITION BY p.owner ORDER BY p.day DESC"
     failed: dict[tuple[object, ...], list[Failed]] = {}
-    for *key, result, sessions in connection.execute(
-        f"""SELECT {group}, f.result, SUM(f.sessions) FROM failures f JOIN policies p ON p.id = f.policy
-            WHERE f.domain = ? AND f.day >= ? GROUP BY {group}, f.result ORDER BY p.sender = '', p.day DESC LIMIT ?""",  # noqa: S608
-        (domain, since, MOST_ROWS * 4),
+    for *key, result, sessions, _ in connection.execute(
+        f"""SELECT * FROM (SELECT {group}, f.result, SUM(f.sessions), {place}, SUM(f.sessions) DESC) AS place
+            FROM failures f JOIN policies p ON p.id = f.policy WHERE f.domain = ? AND f.day >= ?
+            GROUP BY {group}, f.result, p.owner)
+            WHERE place <= ? ORDER BY sender = '', day DESC LIMIT ?""",  # noqa: S608
+        (domain, since, MOST_OF_OWNER * 4, MOST_ROWS * 4),
     ):
         failed.setdefault(tuple(key), []).append(Failed(result, sessions))
     rows = connection.execute(
-        f"""SELECT {group}, MIN(p.received_at), SUM(p.ok), SUM(p.failed) FROM policies p
-            WHERE p.domain = ? AND p.day >= ? GROUP BY {group} ORDER BY p.sender = '', p.day DESC LIMIT ?""",  # noqa: S608
-        (domain, since, MOST_ROWS),
+        f"""SELECT * FROM (SELECT {group}, MIN(p.received_at), SUM(p.ok), SUM(p.failed), {place}) AS place
+            FROM policies p WHERE p.domain = ? AND p.day >= ? GROUP BY {group}, p.owner)
+            WHERE place <= ? ORDER BY sender = '', day DESC LIMIT ?""",  # noqa: S608
+        (domain, since, MOST_OF_OWNER, MOST_ROWS),
     )
     return tuple(
         Reported(
@@ -96,7 +102,7 @@ def reported(connection: sqlite3.Connection, domain: str, since: str) -> tuple[R
             tuple(failed.get((day, organisation, sender, kind, *held), ())),
             _held(*held),
         )
-        for day, organisation, sender, kind, *held, received_at, ok, bad in rows
+        for day, organisation, sender, kind, *held, received_at, ok, bad, _ in rows
     )
 
 

@@ -16,7 +16,7 @@ from sidecar.formats.mtasts_policy import Policy
 from sidecar.formats.tls_report import Held, Kind
 from sidecar.formats.tls_report_results import meaning
 from sidecar.observed.checks import Status
-from sidecar.observed.reports import Holding, Reported
+from sidecar.observed.reports import Holding, Reported, owner_of
 
 DAY_S = 86_400.0
 WINDOW_DAYS = 14
@@ -87,7 +87,7 @@ def reports_clean(reported: Iterable[Reported], current: Policy | None, now: flo
         )
     if not window:
         return ReportsClean(Status.UNKNOWN, Reason.NONE, "no reports of proven senders in the last 14 days")
-    senders = len({_owner(one.sender) for one in window if one.sender})
+    senders = len({owner_of(one.sender) for one in window if one.sender})
     what = "1 sender" if senders == 1 else f"{senders} senders"
     return ReportsClean(
         Status.TRUE,
@@ -140,7 +140,7 @@ def may_step_back(reported: Iterable[Reported], own_look: Status, now: float) ->
     accusers: dict[str, Reported] = {}
     for one in recent:
         if one.sender is not None and _trusted(one.sender, history):
-            accusers.setdefault(_owner(one.sender), one)
+            accusers.setdefault(owner_of(one.sender), one)
     if len(accusers) >= ACCUSERS:
         names = ", ".join(sorted(accusers))
         return StepBack(True, f"{len(accusers)} senders with a clean history report refused mail: {names}")
@@ -223,7 +223,7 @@ def _counts(one: Reported) -> bool:
 
 def _trusted(sender: str, history: Sequence[Reported]) -> bool:
     """Whether a sender has sent clean reports for a week before it accused; measured by when they were received."""
-    own = [one for one in history if one.sender is not None and _owner(one.sender) == _owner(sender)]
+    own = [one for one in history if one.sender is not None and owner_of(one.sender) == owner_of(sender)]
     accused = min((one.received_at for one in own if _counts(one)), default=None)
     if accused is None:
         return False
@@ -232,16 +232,11 @@ def _trusted(sender: str, history: Sequence[Reported]) -> bool:
     return len(days) >= CLEAN_HISTORY_DAYS and accused - min(clean) >= CLEAN_HISTORY_S
 
 
-def _owner(sender: str) -> str:
-    """The last two labels: never finer than who owns a domain, so that one owner never counts twice."""
-    return ".".join(sender.split(".")[-2:])
-
-
 def _by_sender(reported: Iterable[Reported]) -> dict[str, list[Reported]]:
     found: dict[str, list[Reported]] = defaultdict(list)
     for one in reported:
         if one.sender is not None:
-            found[_owner(one.sender)].append(one)
+            found[owner_of(one.sender)].append(one)
     return found
 
 

@@ -4,12 +4,16 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from sidecar.formats.report_message import LARGEST_MESSAGE
 from sidecar.observed.reports import Way
+from sidecar.reports import intake as intake_module
+from sidecar.reports.digest import Digest, digest
 from sidecar.reports.intake import FIRST_WAIT_S, MOST_TRIES, Intake
 from sidecar.reports.rows import Settled
 from sidecar.reports.store import DAY_S, Reports
-from tests.formats.tls_report_corpus import attached, message, packed, report
+from tests.formats.tls_report_corpus import about, attached, message, packed, policy, report
 from tests.reports.signed import Keys, signed
 
 NOW = 1_795_600_000.0
@@ -75,6 +79,37 @@ async def test_a_dns_that_stays_silent_delays_no_report_for_ever(tmp_path: Path)
         clock.now += DAY_S
     assert await intake.work() == 1
     assert senders(store) == [None]
+
+
+async def test_what_is_about_other_domains_is_not_kept_as_evidence(tmp_path: Path) -> None:
+    """Anybody can invent a thousand; the message is kept as one that could not be used."""
+    store = Reports(tmp_path)
+    foreign = policy(policy=about(policy_domain="other.example"))
+    intake = Intake(store, Keys(), Clock(), domains=lambda: {"example.org"})
+    await intake.accept(packed(report(foreign, policy())), Way.SMTP)
+    await intake.work()
+    assert store.domains() == ("example.org",)
+    assert "not on this mailcow: other.example" in store.unreadable()[0].problem
+
+
+async def test_a_bug_in_reading_one_message_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is kept as unreadable."""
+    store = Reports(tmp_path)
+    intake = Intake(store, Keys(), Clock())
+    await intake.accept(b"{1", Way.SMTP)
+    await intake.accept(packed(report()), Way.SMTP)
+
+    def fails(data: bytes) -> Digest:
+        if data == b"{1":
+            raise RuntimeError("a bug")
+        return digest(data)
+
+    monkeypatch.setattr(intake_module, "digest", fails)
+    assert await intake.work() == 2
+    assert store.domains() == ("example.org",)
+    assert "RuntimeError" in store.unreadable()[0].problem
 
 
 async def test_a_message_that_is_too_large_is_not_taken(tmp_path: Path) -> None:

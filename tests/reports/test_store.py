@@ -11,6 +11,7 @@ from sidecar.formats.mtasts_policy import Mode
 from sidecar.formats.tls_report import Held, Kind
 from sidecar.host.errors import TemporaryError
 from sidecar.observed.reports import UNSIGNED, DaySum, Dkim, Failed, Proof, Way
+from sidecar.reports import rows, tables
 from sidecar.reports import store as store_module
 from sidecar.reports.digest import digest
 from sidecar.reports.rows import Settled
@@ -228,6 +229,42 @@ def test_the_file_stays_below_its_bound(tmp_path: Path) -> None:
     assert 0 < len(kept) < 300
     assert max(at for _, at in kept) == NOW + 250
     assert min(at for _, at in kept) > NOW
+
+
+def test_a_flood_without_proof_does_not_displace_what_is_proven(tmp_path: Path) -> None:
+    """Beyond the bound it goes first, although it is newer."""
+    store = Reports(tmp_path, texts=10**9, file=1_500_000)
+    put(store, numbered(1), PROVEN, at=NOW - DAY_S)
+    for n in range(0, 300, 50):
+        data = [noisy(m, 8_000) for m in range(n + 10, n + 60)]
+        store.add([(one, digest(one), UNSIGNED) for one in data], Way.SMTP, NOW + n)
+    store.tidy(NOW + 600, 90)
+    assert "sender.example" in {one.sender for one in store.reported("example.org", SINCE)}
+
+
+def test_a_liar_with_a_domain_of_his_own_does_not_hide_what_others_report(tmp_path: Path) -> None:
+    """However many names below it he signs with, and whatever he calls himself."""
+    store = Reports(tmp_path)
+    put(store, numbered(1, failing(detail()), day=18), PROVEN)
+    monkey = [
+        (data, digest(data), Proof(Dkim.PASS, f"n{n}.evil.example"))
+        for n in range(300)
+        for data in (packed(report(organization_name=f"o{n}", report_id=f"e{n}")),)
+    ]
+    store.add(monkey, Way.SMTP, NOW)
+    found = store.reported("example.org", SINCE)
+    assert len(found) == tables.MOST_OF_OWNER + 1
+    assert [one.failures for one in found if one.sender == "sender.example"] == [
+        (Failed("certificate-expired", 3),)
+    ]
+
+
+def test_one_message_makes_only_so_many_rows(tmp_path: Path) -> None:
+    """A report with thousands of different failures."""
+    store = Reports(tmp_path)
+    many = [failing(*[detail(sending_mta_ip=f"192.0.{p}.{n}") for n in range(100)]) for p in range(30)]
+    put(store, numbered(1, *many))
+    assert len(store.failures("example.org", SINCE, 5_000)) == rows.MOST_FAILURES_OF_MESSAGE
 
 
 def test_a_broken_file_is_moved_aside(tmp_path: Path) -> None:
