@@ -57,17 +57,11 @@ def _days(text: str) -> int:
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Shows, imports or exports."""
-    import sys
-
-    from sidecar.cli.commands import configure
-    from sidecar.daemon.wiring import read_settings
-    from sidecar.host.clock import SystemClock
+    from sidecar.cli.start import started
     from sidecar.host.errors import PermanentError
     from sidecar.reports.store import Reports
 
-    clock = SystemClock()
-    settings = read_settings(env, clock)
-    configure(settings, sys.stderr)
+    clock, settings = started(env)
     store = Reports(settings.state_dir)
     try:
         match given.what:

@@ -8,12 +8,12 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 
-import structlog
 from aiohttp import web
 
 from sidecar.daemon.wiring import Parts
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
+from sidecar.host.lean import structlog
 from sidecar.host.release import release
 from sidecar.notify.notifier import Notifier
 from sidecar.observed import CheckRecord
@@ -101,7 +101,7 @@ class Live:
     async def apply_now(self) -> None:
         if self._parts is not None:
             self._parts.passes.back_off.forget()
-            self._parts.passes.observer.session.try_again()
+            self._parts.session.try_again()
         self._wake()
 
     async def adopt(self, keys: Iterable[str]) -> None:
@@ -115,12 +115,12 @@ class Live:
         """These parts are at work from now on, and shown."""
         await self.end()
         self._parts, self._settings = parts, parts.settings
-        parts.passes.observer.session.on_call = self._called
+        parts.session.on_call = self._called
         parts.passes.applier.tried = self._moved
-        parts.passes.observer.moved = self._moved
-        self._notifier = Notifier(parts.settings, self._clock)
+        parts.passes.observer.on_moved(self._moved)
+        self._notifier = Notifier(parts.settings, self._clock, parts.state)
         telling = asyncio.create_task(self._notifier.run())
-        self._open.push_async_callback(_cancelled, telling, self._notifier)
+        self._open.push_async_callback(_cancelled, telling)
         await self._serve(parts.settings)
 
     def _called(self, route: str, seconds: float, status: int | None) -> None:
@@ -201,7 +201,6 @@ def _unread(report: Report) -> Notice | None:
     return next((n for n in report.plan.notices if n.code in codes and n.level is not Level.INFO), None)
 
 
-async def _cancelled(task: asyncio.Task[None], notifier: Notifier) -> None:
+async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    await notifier.close()

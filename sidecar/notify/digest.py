@@ -13,7 +13,7 @@ from typing import Any
 from sidecar.formats.domain_name import to_unicode
 from sidecar.notify.events import Event, Key
 from sidecar.observed import FILE
-from sidecar.observed.words import some
+from sidecar.observed.words import command, some
 from sidecar.plan.schedule import wait_after
 from sidecar.settings import Tell
 from sidecar.status.telling import quiet
@@ -108,7 +108,7 @@ def digest_of(events: Sequence[Event], mailcow: str, now: float) -> Digest:
     alike = list(_alike(ordered))
     lines = [line for events in alike[:MOST_LINES] for line in _lines(events)]
     if left := sum(len(events) for events in alike[MOST_LINES:]):
-        lines.append(f"... and {left} more; see: sidecar status")
+        lines.append(f"... and {left} more; see: {command('status')}")
     where = f"MTA-STS on {mailcow}" if mailcow else "MTA-STS"
     return Digest(f"{where}: {_counted(ordered)}", "\n".join(lines), ordered, mailcow, now)
 

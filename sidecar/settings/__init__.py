@@ -29,9 +29,9 @@ from sidecar.settings.reports import DEFAULT as DEFAULT_REPORTS
 from sidecar.settings.reports import GivenReports, Imap, Reports
 
 CONFIG = Path("data/conf/mta-sts/config.yml")
+"""Where the file is within the mailcow directory."""
 LARGEST_CONFIG = 1 << 20
 """Bytes; thousands of domains with settings of their own need less."""
-"""Where the file is within the mailcow directory."""
 SHORTEST_TOKEN = 12
 """Characters of MTA_STS_WEB_TOKEN."""
 _DEFAULT_DIR = "/mailcow"
@@ -107,13 +107,13 @@ class Intervals:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    poll: Annotated[int, values.whole(5, 3_600, " of seconds")] = 30
+    poll: Annotated[int, values.seconds(5, 3_600)] = 30
     """Between two passes."""
     policies: values.Interval = 600
     """Until a served policy that is known is read again."""
     dns: values.Interval = 3_600
     """Until a name that is settled is looked up again."""
-    check: Annotated[int, values.whole(60, values.DAY, " of seconds")] = 3_600
+    check: Annotated[int, values.seconds(60, values.DAY)] = 3_600
     """Seconds between two looks at a domain as a sender sees it."""
     doubt_polls: Annotated[int, values.whole(1, 1_000)] = 10
     """How many times an answer that lost domains must come before it is believed ..."""
@@ -131,7 +131,7 @@ class Notify:
     """A URL that gets each message as JSON by POST."""
     apprise: values.AppriseUrls = ()
     """URLs of Apprise: mail, chat and push services."""
-    gather: Annotated[int, values.whole(0, 3_600, " of seconds")] = 60
+    gather: Annotated[int, values.seconds(0, 3_600)] = 60
     """Seconds from an event until it is sent, with all that happened meanwhile."""
     on: values.Tells = frozenset(Tell)
     """Of which events."""
@@ -170,6 +170,9 @@ class DomainOverride:
     """Take over the policy of this domain if a person made it."""
     allow_uncovered: values.Switch = False
     """Publish enforce although an MX of this domain is not covered."""
+
+
+_NOTHING_OWN = DomainOverride()
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +246,7 @@ class Settings:
 
     def for_domain(self, name: str) -> DomainSettings:
         """What counts for `name`: its own settings, where it has some, else those for all."""
-        own = self.domains.get(name, DomainOverride())
+        own = self.domains.get(name, _NOTHING_OWN)
         wish = self.mode if own.mode is None else own.mode
         return DomainSettings(
             mode=Mode.TESTING if wish is Auto.AUTO else wish,
@@ -256,7 +259,7 @@ class Settings:
 
     def explicit_for(self, name: str) -> frozenset[str]:
         """Which of mode, max_age and mx somebody set for `name` or for all domains."""
-        own = self.domains.get(name, DomainOverride())
+        own = self.domains.get(name, _NOTHING_OWN)
         given = {"mode": own.mode, "max_age": own.max_age, "mx": own.mx}
         return self.explicit | {key for key, value in given.items() if value is not None}
 
@@ -312,7 +315,7 @@ class _Given(BaseModel):
     manage: Manage | None = None
     adopt: values.Switch | None = None
     restart: RestartSettings | None = None
-    soak: Annotated[int, values.whole(0, 365 * values.DAY, " of seconds")] | None = None
+    soak: Annotated[int, values.seconds(0, 365 * values.DAY)] | None = None
     tls_report: values.TlsReport | None = None
     backend: values.Backend | None = None
     intervals: Intervals | None = None

@@ -40,18 +40,19 @@ def _title(domain: MailDomain) -> str:
 
 
 def _need(need: Need, ttl: int, *, missing: bool) -> Iterator[str]:
-    if missing and need.standing in {Standing.PRESENT, Standing.NOT_SET}:
+    if need.standing is Standing.NOT_SET or (missing and need.standing is Standing.PRESENT):
         return
     if need.record is None:
         yield _comment(f"{need.owner}. {need.note}")
         return
     if need.note:
         yield _comment(f"{need.owner}. {need.note}")
-    line = record_line(need.record, ttl)
+    # A note says what has to happen first: until then the record is there to be read, not to be pasted.
+    line = f"; {record_line(need.record, ttl)}" if need.note else record_line(need.record, ttl)
     match need.standing:
         case Standing.UNKNOWN if missing:
             yield _comment(f"not known whether the DNS has it: {need.found}")
-            yield f"; {line}"
+            yield f"; {record_line(need.record, ttl)}"
         case Standing.DIFFERENT:
             yield _comment(f"in place of what the DNS has: {need.found}")
             yield line

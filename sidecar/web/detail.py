@@ -3,12 +3,11 @@
 Rule for every editor: what is to be pasted is exactly what `sidecar records` prints.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.observed import FILE, Certificate, Seen, Unseen
+from sidecar.observed import Certificate, Seen, Unseen
 from sidecar.observed.checks import NEEDED, Condition, ConditionType, Status
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.words import day, span
@@ -211,10 +210,3 @@ def _soak(known: Known) -> Soak | None:
     needed = float(known.settings.soak)
     soaked = min(known.rollout.soaked, needed)
     return Soak(soaked, needed, f"{span(soaked)} of {span(needed)}")
-
-
-def adoptable(site: Site, keys: Sequence[str]) -> bool:
-    """Whether each of these can be taken over: a domain that is looked after, or the file."""
-    return bool(keys) and all(
-        key == FILE or (key in site.rows and site.rows[key].care is Care.MANAGED) for key in keys
-    )

@@ -197,6 +197,44 @@ def test_terminal_tells_each_reason_once_below_the_table(monkeypatch: pytest.Mon
     assert below == "  a.example, b.example: add policy\n"
 
 
+@pytest.mark.parametrize("width", [30, 60, 79])
+def test_narrow_terminal_gets_a_stack_and_no_broken_word(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """Each word of the wide output is a word of the narrow one; lines fit but for names and what is to be copied."""
+    names = ("a.example", f"{'long-name' * 5}.example", "xn--bcher-kva.example")
+    seen = observed(World(domains=names, names=frozenset()))
+    status = status_of(seen, make_plan(seen, Settings()), Settings(), mail_domains(seen, Settings()))
+    printed = {}
+    for columns in (width, 300):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        file = Terminal()
+        print_status(status, file)
+        printed[columns] = re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue())
+    words = {columns: {w for w in text.split() if w != "─" * len(w)} for columns, text in printed.items()}
+    assert words[width] == words[300]
+    assert f"\n{names[1]}\n  policy       -\n" in printed[width]
+    assert "\nbücher.example\n  policy " in printed[width]
+    lines = [
+        line for line in printed[width].splitlines() if not line.startswith(" " * 6) and names[1] not in line
+    ]
+    assert max(map(len, lines)) <= max(width, 50)
+
+
+async def test_same_sentence_stands_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a person has to know is not repeated as the reason of what is held."""
+    monkeypatch.setenv("COLUMNS", "100")
+    async with stage(tmp_path) as on:
+        on.mailcow.person_sets_policy("example.org", mode="enforce", mx=["a.example"], max_age=60)
+        report = await on.once()
+    settings, file = Settings(), Terminal()
+    print_status(
+        status_of(report.observed, report.plan, settings, mail_domains(report.observed, settings)), file
+    )
+    (held,) = [held for held in report.plan.held if held.action.about == "example.org"]
+    said = " ".join(file.getvalue().split())
+    assert said.count(held.reason) == 1
+    assert said.count("sidecar adopt example.org") == 1
+
+
 def test_many_notices_of_a_kind_are_told_as_a_number() -> None:
     """A thousand lines above the table would hide it."""
     names = tuple(f"d{n:03}.example" for n in range(50))

@@ -13,7 +13,7 @@ from sidecar.rollout import Stage
 from sidecar.settings import Settings
 from sidecar.status.light import Line
 from sidecar.status.wording import Light
-from sidecar.web.detail import Detail, adoptable, detail_of
+from sidecar.web.detail import Detail, detail_of
 from sidecar.web.view import Site, site_of
 from tests.web.fakes import REALISTIC, SETTINGS, FakeSource, Told, many, report_of, source_of
 from tests.worlds import FILE_MAILCOW, NOW, given_settings, text
@@ -159,7 +159,7 @@ def test_records_are_those_of_the_zone_file() -> None:
     host, txt, report = detail_of_one("no-address").records
     assert host.line == "mta-sts.example.org. 120 IN CNAME mail.example.org."
     assert txt.line is not None
-    assert txt.line.startswith('_mta-sts.example.org. 120 IN TXT "v=STSv1; id=')
+    assert txt.line.startswith('_mta-sts.example.org. 120 IN TXT "v=STSv1;id=')
     assert (
         report.line == '_smtp._tls.example.org. 120 IN TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.org"'
     )
@@ -208,15 +208,6 @@ def test_only_a_persons_policy_can_be_handed_over() -> None:
         replace(by_file, observed=replace(by_file.observed, memory=person)), Settings(), lambda _: None
     )
     assert detail_of(found, "example.org").adopt_key == FILE
-    assert adoptable(found, [FILE])
-
-
-def test_what_is_adoptable() -> None:
-    """A domain that the sidecar looks after, and nothing else."""
-    found = site(source_of(REALISTIC))
-    assert adoptable(found, ["old-hand.example"])
-    assert not adoptable(found, ["elsewhere.example"])
-    assert not adoptable(found, [])
 
 
 def test_unknown_domain_has_no_page() -> None:
