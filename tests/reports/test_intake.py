@@ -1,6 +1,8 @@
 """From acceptance to evidence: proofs are stored, a silent DNS only delays, and trouble with one message stays there."""
 
 import asyncio
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -144,3 +146,14 @@ async def test_a_store_that_fails_does_not_end_the_loop(tmp_path: Path) -> None:
     done, _ = await asyncio.wait([running], timeout=0.3)
     assert not done
     running.cancel()
+
+
+@pytest.mark.integration
+def test_what_few_use_is_not_imported_with_the_store() -> None:
+    """The libraries for signatures, mailboxes and the SMTP port cost time and memory at the start of the daemon."""
+    code = (
+        "import sys, sidecar.reports.intake, sidecar.reports.store, sidecar.reports.receive_imap, sidecar.rollout.reports;"
+        "print([name for name in ('dkim', 'imap_tools', 'aiosmtpd') if name in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert said.strip() == "[]"
