@@ -17,6 +17,8 @@ LONGEST_TEXT = 300
 """Characters of any text that is kept."""
 MOST_LINES = 100
 """Lines of a policy string, or MX hosts."""
+UNSPECIFIED = "unspecified"
+"""The result type of a failure detail that has none."""
 LARGEST_COUNT = 10**12
 
 _TIME_FORMATS = ("%a, %d %b %Y %H:%M:%S %z", "%Y-%m-%d %H:%M:%S %Z")
@@ -59,10 +61,9 @@ def _word(value: object) -> str:
     return _text(value).lower()
 
 
-def _some_word(value: object) -> str:
-    if not (word := _word(value)):
-        raise ValueError("it is missing")
-    return word
+def _result(value: object) -> str:
+    """A real producer leaves it out where it has no word for what happened."""
+    return _word(value) or UNSPECIFIED
 
 
 def _count(value: object) -> int:
@@ -185,7 +186,7 @@ class Policy(_Lenient):
 class Detail(_Lenient):
     """One element of `failure-details`."""
 
-    result: Annotated[str, BeforeValidator(_some_word)] = Field(alias="result-type")
+    result: Annotated[str, BeforeValidator(_result)] = Field(UNSPECIFIED, alias="result-type")
     sessions: Annotated[int, BeforeValidator(_count)] = Field(0, alias="failed-session-count")
     sending_ip: Annotated[str, BeforeValidator(_any_text)] = Field("", alias="sending-mta-ip")
     receiving_mx: Annotated[str, BeforeValidator(_word)] = Field("", alias="receiving-mx-hostname")

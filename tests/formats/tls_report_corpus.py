@@ -236,7 +236,12 @@ CASES: tuple[Case, ...] = (
         left_out=1,
     ),
     fine("policy that is a text beside a good one", report("sts", policy()), left_out=1),
-    fine("detail without a result beside a good policy", report(failing(detail(...)), policy()), left_out=1),  # type: ignore[arg-type]
+    fine(
+        "detail without a result",
+        report(failing(detail(...))),  # type: ignore[arg-type]
+        ("example.org", Kind.STS, 9, 3, ("unspecified",)),
+    ),
+    fine("detail that is a text beside a good policy", report(failing("expired"), policy()), left_out=1),
     fine(
         "bad domain beside a good policy",
         report(policy(policy=about(policy_domain="a b")), policy()),
