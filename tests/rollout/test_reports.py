@@ -114,6 +114,9 @@ def test_a_clean_report_with_the_current_policy_is_named_as_proof() -> None:
     assert found.seen is not None
     assert (found.seen.sender, found.seen.day, found.seen.sessions) == ("sender.example", "2026-11-24", 100)
     assert not found.holds_step_up(require=True)
+    assert found.message == "1 sender reported 300 sessions that succeeded, and no lasting failure"
+    both = reports_clean([one(1), one(1, sender="b.example")], POLICY, NOW)
+    assert both.message.startswith("2 senders reported 200 sessions")
 
 
 @pytest.mark.parametrize(
@@ -185,6 +188,7 @@ def test_who_holds_another_policy_is_named() -> None:
         "Google was seen with the old policy yesterday",
         "B (not proven) was seen with the old policy 5 days ago",
     ]
+    assert told(Holding("example.org", "D", "d.example", "2026-11-25", old), NOW).endswith("old policy today")
 
 
 # --- what a report may start
@@ -196,6 +200,8 @@ def test_a_report_of_refused_mail_starts_a_look_whoever_sent_it() -> None:
     said = wants_look([forged], NOW - 3_600, NOW)
     assert said is not None
     assert "without proof" in said
+    proven = wants_look([one(1, failed=5, received_at=NOW - 5)], NOW - 3_600, NOW)
+    assert proven == "a report of Sender Inc. says that 5 sessions failed on 2026-11-24"
     assert wants_look([forged], NOW - 1, NOW) is None
     assert wants_look([forged], NOW - LOOK_SPACING_S + 1, NOW) is None
     assert wants_look([one(1)], 0, NOW) is None
