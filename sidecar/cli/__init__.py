@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "plan": "sidecar.cli.plan",
     "status": "sidecar.cli.status",
     "records": "sidecar.cli.records",
+    "reports": "sidecar.cli.reports",
     "history": "sidecar.cli.history",
     "check": "sidecar.cli.check",
     "lint": "sidecar.cli.lint",
