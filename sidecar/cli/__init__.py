@@ -25,7 +25,11 @@ COMMANDS: Mapping[str, str] = {
     "plan": "sidecar.cli.plan",
     "status": "sidecar.cli.status",
     "records": "sidecar.cli.records",
+<<<<<<< HEAD
     "proxy": "sidecar.cli.proxy",
+=======
+    "reports": "sidecar.cli.reports",
+>>>>>>> main
     "history": "sidecar.cli.history",
     "check": "sidecar.cli.check",
     "lint": "sidecar.cli.lint",
@@ -34,6 +38,7 @@ COMMANDS: Mapping[str, str] = {
     "retire": "sidecar.cli.retire",
     "move-mx": "sidecar.cli.move_mx",
     "notify": "sidecar.cli.notify",
+    "dns": "sidecar.cli.dns",
     "init": "sidecar.cli.init",
     "completion": "sidecar.cli.completion",
     "healthy": "sidecar.cli.healthy",
