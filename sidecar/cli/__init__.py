@@ -25,11 +25,8 @@ COMMANDS: Mapping[str, str] = {
     "plan": "sidecar.cli.plan",
     "status": "sidecar.cli.status",
     "records": "sidecar.cli.records",
-<<<<<<< HEAD
     "proxy": "sidecar.cli.proxy",
-=======
     "reports": "sidecar.cli.reports",
->>>>>>> main
     "history": "sidecar.cli.history",
     "check": "sidecar.cli.check",
     "lint": "sidecar.cli.lint",

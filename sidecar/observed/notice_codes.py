@@ -48,6 +48,10 @@ class NoticeCode(StrEnum):
     FILE_LOCKED = "file.locked", "The policy file cannot be written."
     FILE_NOT_ALONE = "file.not_alone", "A domain cannot have settings of its own: one file serves all."
     MX_UNCOVERED = "mx.uncovered", "An MX of a domain matches no mx pattern of its policy."
+    MX_UNVALIDATED = (
+        "mx.unvalidated",
+        "`mx: dns` follows MX records that DNSSEC does not protect.",
+    )
     ROLLOUT_READY = "rollout.ready", "All checks have passed for long enough to enforce the policy."
     ROLLOUT_FAILING = "rollout.failing", "Senders that enforce the policy refuse to deliver."
     ROLLOUT_UNSEEN = (

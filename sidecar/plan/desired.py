@@ -22,16 +22,20 @@ from sidecar.observed import (
     Seen,
     Sight,
     Unseen,
+    Validated,
 )
 from sidecar.observed.checks import Rollout
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for, longest_max_age, still_held
 from sidecar.rollout import anew, auto_mode
-from sidecar.settings import DomainSettings, Settings
+from sidecar.settings import CONFIG, DomainSettings, Settings
 
 TESTING_MAX_AGE = 86_400
 """Seconds; short while nothing is at stake, so that what follows is noticed within a day."""
+
+MOST_FROM_DNS = 20
+"""MX records that `mx: dns` takes: a zone of a customer's may have thousands."""
 
 PROOF_LASTS_S = 172_800.0
 """Seconds: each domain is checked at least once a day, and one check may be missed."""
@@ -109,11 +113,56 @@ def _for_domain(
     own = _proven(
         settings.for_domain(name), observed.memory.rollout(name), served, settings.soak, observed.now
     )
-    mx = _union([own.mx or (hostname,), moved_to(observed, name)])
+    mx = _union([_patterns(observed, own, names, hostname, served), moved_to(observed, name)])
     mode, notices = _safe_for_all(observed, dict.fromkeys(names, own), names[1:], own.mode, mx, served)
+    notices += _unvalidated(observed, own, names, mx)
     kept = _kept(observed, name, served, mx, own.max_age) if mode is Mode.ENFORCE else ()
     policy = Policy(mode, _max_age(mode, own.max_age), (*mx, *kept))
     return Wanted(policy, _why(mode, own, notices), notices, kept)
+
+
+def _patterns(
+    observed: Observed, own: DomainSettings, names: Sequence[str], hostname: str, served: Policy | None
+) -> tuple[str, ...]:
+    """The patterns that the settings ask for: theirs, mailcow's host name, or (`mx: dns`) the MX records of the names.
+
+    While those cannot be seen, what is served stays: it is neither narrowed nor widened.
+    """
+    if not own.mx_from_dns:
+        return own.mx or (hostname,)
+    answers = [observed.dns.mx_of(name) for name in names]
+    hosts = _union([answer.value for answer in answers if isinstance(answer, Seen)])
+    found = tuple(host for host in hosts if is_mx_pattern(host))[:MOST_FROM_DNS]
+    if all(isinstance(answer, Seen) for answer in answers):
+        return found or (hostname,)
+    return _union([served.mx if served is not None else (hostname,), found])
+
+
+def _unvalidated(
+    observed: Observed, own: DomainSettings, names: Sequence[str], mx: Sequence[str]
+) -> tuple[Notice, ...]:
+    """A policy that follows the DNS is worth what the DNS is worth: whoever forges an answer adds a host to it."""
+    hostname = _hostname(observed)
+    if not own.mx_from_dns:
+        return ()
+    notices: list[Notice] = []
+    for name in names:
+        answer = observed.dns.mx_of(name)
+        if not isinstance(answer, Seen) or isinstance(answer, Validated):
+            continue
+        if others := [host for host in answer.value if host != hostname and host in mx]:
+            message = (
+                f"{to_unicode(name)} has `mx: dns`, and its MX records are not validated by DNSSEC: "
+                f"whoever can forge them gets a host into the policy; now {', '.join(others)} comes from them"
+            )
+            todo = f"sign the zone with DNSSEC, or write the hosts into config.yml: {mx_line(name, answer.value)}"
+            notices.append(Notice(Level.INFO, NoticeCode.MX_UNVALIDATED, name, message, todo))
+    return tuple(notices)
+
+
+def mx_line(name: str, hosts: Sequence[str]) -> str:
+    """The line of config.yml that names the MX hosts of a domain."""
+    return f"domains: {{{name}: {{mx: [{', '.join(hosts)}]}}}}"
 
 
 def moved_to(observed: Observed, domain: str) -> tuple[str, ...]:
@@ -176,6 +225,8 @@ def _safe_mode(
 
     Not `there`: `served` is only what was served last.
     """
+    if own.mode is Mode.TESTING and not own.allow_uncovered:
+        return own.mode, _outside(name, hosts, mx)
     if own.mode is not Mode.ENFORCE or own.allow_uncovered:
         return own.mode, ()
     last_enforced = served is not None and served.mode is Mode.ENFORCE
@@ -198,7 +249,7 @@ def _safe_mode(
                 NoticeCode.MX_UNCOVERED,
                 name,
                 f"{shown} {trouble}, and its policy is in enforce: senders refuse to deliver there",
-                "correct the MX record, or add the host to `mx` of this domain in config.yml",
+                _remedy(name, hosts.value, mx),
             ),
         )
     return Mode.TESTING, (
@@ -207,9 +258,31 @@ def _safe_mode(
             NoticeCode.MX_UNCOVERED,
             name,
             f"{shown} {trouble}: kept in testing, not enforce",
-            "correct the MX record, or add the host to `mx` of this domain in config.yml",
+            _remedy(name, hosts.value, mx),
         ),
     )
+
+
+def _outside(name: str, hosts: Sight[tuple[str, ...]], mx: Sequence[str]) -> tuple[Notice, ...]:
+    """In testing nothing is refused yet, but a gateway or a backup MX that the policy lacks must be known at once."""
+    if not isinstance(hosts, Seen):
+        return ()
+    outside = [host for host in hosts.value if not Policy(Mode.TESTING, 0, tuple(mx)).covers(host)]
+    if not outside:
+        return ()
+    message = (
+        f"{to_unicode(name)} has the MX {', '.join(outside)}, which is not in its policy ({', '.join(mx)}): "
+        f"in testing senders only report it, in enforce they would refuse to deliver there"
+    )
+    return (Notice(Level.WARNING, NoticeCode.MX_UNCOVERED, name, message, _remedy(name, hosts.value, mx)),)
+
+
+def _remedy(name: str, hosts: Sequence[str], mx: Sequence[str]) -> str:
+    """What to write for a gateway or a backup MX that is meant to be there."""
+    if not hosts:
+        return "publish the MX record"
+    line = mx_line(name, _union([mx, [host for host in hosts if is_mx_pattern(host)]])[:MOST_FROM_DNS])
+    return f"if it belongs there, in {CONFIG}: {line}, or `mx: dns` to follow the MX records; else correct the MX record"
 
 
 def _kept(
@@ -315,7 +388,7 @@ def file_policy(
     others = served_too(observed, settings, listed)
     mx = _union(
         [
-            *(own[name].mx or (hostname,) for name in names),
+            *(_patterns(observed, own[name], (name,), hostname, served) for name in names),
             *(other.mx for other in others.values()),
             *(moved_to(observed, name) for name in names),
         ]
@@ -333,6 +406,8 @@ def file_policy(
         max_age = max(max_age, floor.max_age)
     kept = _kept(observed, FILE, served, mx, configured) if mode is Mode.ENFORCE else ()
     notices += _not_alone(own, mode, configured, mx)
+    for name in names:
+        notices += _unvalidated(observed, own[name], (name,), mx)
     reason = f"one policy in mode {mode} for {len(names)} domains"
     return Wanted(Policy(mode, max_age, (*mx, *kept)), reason, notices, kept, named)
 
