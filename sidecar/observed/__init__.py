@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Generic, TypeAlias, TypeVar
 
 from sidecar.formats.domain_name import to_ascii
+from sidecar.formats.mtasts_policy import Policy
 from sidecar.host.elapsed import Tally
 from sidecar.observed.checks import Rollout
 from sidecar.observed.findings import Finding
@@ -733,6 +734,8 @@ class Observed:
     fronts: Mapping[str, tuple[Sight[Front], ...]] = field(default_factory=dict)
     """What answers on port 443 of the public addresses of some of mailcow's names, by name."""
 
+    elsewhere: Mapping[str, Sight[Policy | None]] = field(default_factory=dict)
+    """By domain whose policy host leads to another server: the valid policy that senders get there (None: none)."""
     policy_maps: Sight[str | None] = NOT_ASKED
     """Postfix's smtp_tls_policy_maps; None where it is not set."""
 

@@ -40,6 +40,10 @@ class NoticeCode(StrEnum):
 
     # --- policies
     POLICY_FOREIGN = "policy.foreign", "The policy of a domain is a person's, and is left alone."
+    POLICY_ELSEWHERE = (
+        "policy.elsewhere",
+        "The policy of a domain is served by another server, and is left alone.",
+    )
     FILE_FOREIGN = "file.foreign", "The policy file is a person's, and is left alone."
     FILE_MENDED = (
         "file.mended",

@@ -27,6 +27,7 @@ from sidecar.observed import (
 from sidecar.observed.checks import Rollout
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.plan.elsewhere import left_elsewhere
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for, longest_max_age, still_held
 from sidecar.rollout import anew, auto_mode
 from sidecar.settings import CONFIG, DomainSettings, Settings
@@ -84,6 +85,8 @@ def native_policies(observed: Observed, settings: Settings, listed: DomainList) 
     aliases = alias_names(observed, settings)
     wanted: dict[str, Wanted] = {}
     for domain in managed(listed, settings):
+        if left_elsewhere(observed, settings, domain.name) is not None:
+            continue
         served = observed.served_of(domain.name)
         now_served = policy_of(served.value.text) if isinstance(served, Seen) else None
         if domain.receives and not observed.memory.retired & {domain.name, FILE}:

@@ -33,6 +33,7 @@ from sidecar.plan.actions import (
     WriteFile,
 )
 from sidecar.plan.conf_entries import SAN, hold_conf
+from sidecar.plan.elsewhere import hold_elsewhere
 from sidecar.plan.file import hold_file
 from sidecar.plan.native import hold_foreign_policies
 from sidecar.plan.redis import tell_redis
@@ -79,6 +80,7 @@ def guarded(plan: Plan, observed: Observed, settings: Settings, waits: Waits = N
     """The plan with each action that must not be done now among the held ones."""
     for guard in (
         hold_run,
+        hold_elsewhere,
         hold_foreign_policies,
         hold_file,
         hold_conf,

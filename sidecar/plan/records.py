@@ -33,7 +33,10 @@ from sidecar.observed import (
 from sidecar.plan import policy_ids as policyid
 from sidecar.plan.acme.names import scene
 from sidecar.plan.acme.script import held_in_certificate
+from sidecar.plan.elsewhere import left_elsewhere
 from sidecar.settings import CONFIG, Settings
+
+_ELSEWHERE = "the policy is served elsewhere, and is left alone"
 
 SETTING_UP_TTL = 120
 SETTLED_TTL = 3_600
@@ -249,6 +252,8 @@ class _Judge:
             return Need(owner, record, Standing.PRESENT)
         if isinstance(own, Unseen):
             return Need(owner, record, Standing.UNKNOWN, found=own.reason)
+        if left_elsewhere(self.observed, self.settings, name) is not None:
+            return Need(owner, None, Standing.PRESENT, _ELSEWHERE, _addresses(there))
         # the end of a chain of aliases is what is told: of the host's own, too
         if _leads_to(there, own.value):
             return Need(owner, record, Standing.PRESENT)
@@ -256,6 +261,10 @@ class _Judge:
 
     def _id(self, domain: MailDomain) -> Need:
         owner = _id_owner(domain.name)
+        if left_elsewhere(self.observed, self.settings, domain.name) is not None:
+            seen = self.dns.txt_of(owner)
+            there = isinstance(seen, Seen) and policyid.published(seen.value.strings) is not None
+            return Need(owner, None, Standing.PRESENT if there else Standing.NOT_SET, _ELSEWHERE)
         served = policyid.served_to(self.observed, domain.name, domain.target)
         if isinstance(served, Unseen):
             note = f"it is not known whether a policy is served: {served.reason}"

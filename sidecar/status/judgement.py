@@ -13,6 +13,7 @@ from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Unseen
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import day, span
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import Need, Standing
@@ -124,7 +125,9 @@ def _unknown(row: Row) -> Cause | None:
 def _off(row: Row) -> Cause | None:
     if row.care is not Care.MANAGED and row.mode is not Mode.NONE:
         message = f"{to_unicode(row.domain)} is {_CARE[row.care]}."
-        return Cause(Light.OFF, "left-alone", message, None, row.domain)
+        code = "served-elsewhere" if row.care is Care.ELSEWHERE else "left-alone"
+        todo = next((n.todo for n in row.notices if n.code is NoticeCode.POLICY_ELSEWHERE), None)
+        return Cause(Light.OFF, code, message, todo, row.domain)
     if row.whose is Whose.PERSONS and row.held:
         message = f"A person made this policy, so it is left as it is: {row.held[0].reason}"
         return Cause(Light.OFF, "by-hand", message, row.held[0].remedy, row.domain)
@@ -136,6 +139,7 @@ _CARE = {
     Care.EXCLUDED: "left alone by the settings",
     Care.INACTIVE: "switched off in mailcow",
     Care.BACKUP_MX: "only a backup MX here",
+    Care.ELSEWHERE: "served its policy elsewhere, which is left alone",
     Care.RETIRED: "taken out of MTA-STS",
 }
 
