@@ -10,7 +10,7 @@ shopt -s inherit_errexit
 script=$(realpath "$0")
 cd "$(dirname "$script")/../.."
 cache=${MTA_STS_COMPONENTS:-/var/cache/mta-sts-components}
-packages=(bind9 bind9-dnsutils bind9-utils busybox-static chromium fish fonts-dejavu-core iproute2 iptables mmdebstrap nginx-light pebble postfix procps prometheus runc unbound zsh)
+packages=(bind9 bind9-dnsutils bind9-utils busybox-static chromium fish fonts-dejavu-core iproute2 iptables mariadb-server mmdebstrap nginx-light pebble postfix procps prometheus runc unbound zsh)
 
 give_up() { # without a component its tests are skipped, which CI must not take for success
   echo "components: $1" >&2
