@@ -40,7 +40,11 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> int:
         case "init":
             from sidecar.init import InitOptions, Streams, run_init
 
-            return run_init(InitOptions(yes=given.yes, dry_run=given.dry_run), env, Streams.of_process())
+            return run_init(
+                InitOptions(yes=given.yes, dry_run=given.dry_run, check=given.check),
+                env,
+                Streams.of_process(),
+            )
         case "lint":
             from sidecar.cli import lint
 

@@ -22,7 +22,7 @@ from sidecar.init.access import (
     key_source,
     set_value,
 )
-from sidecar.init.checks import ADDRESS_TAKEN, CLONE_MISSING
+from sidecar.init.checks import ADDRESS_TAKEN, CLONE_MISSING, LAST_MISSING
 from sidecar.init.diff import conf_diff, override_diff
 from sidecar.init.look import Directory
 from sidecar.init.override import SERVICE, Merged, Present, Refused, merge
@@ -135,7 +135,7 @@ def _insertion(directory: Directory, merged: Merged, stops: Collection[str]) -> 
     override, after, adds_service = directory.override, merged.data, "services" in merged.sections
     if override.locked is not None:
         return Blocked(f"{override.name} cannot be written: {override.locked}", "then run init again")
-    if adds_service and not {ADDRESS_TAKEN, CLONE_MISSING}.isdisjoint(stops):
+    if adds_service and not {ADDRESS_TAKEN, CLONE_MISSING, LAST_MISSING}.isdisjoint(stops):
         return Blocked(f"the service is not added to {override.name} before that is done", "")
     if adds_service:
         why = f"{SERVICE} is one more service of mailcow's Compose project."

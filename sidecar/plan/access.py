@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from sidecar.formats.dotenv import has_spaces
 from sidecar.observed import Conf, Seen, Sight
 from sidecar.observed.access import Access, ApiKey
+from sidecar.settings import Settings
 
 API_KEY = "API_KEY"
 READ_ONLY = "API_KEY_READ_ONLY"
@@ -232,3 +233,11 @@ def covers(entry: str, address: str) -> bool:
         return ipaddress.ip_address(address) in ipaddress.ip_network(entry, strict=False)
     except ValueError:
         return False
+
+
+def own_key(settings: Settings, conf: Conf) -> SecretStr | None:
+    """MTA_STS_API_KEY, where it is not the API_KEY of mailcow.conf: the settings have either."""
+    key = settings.api_key
+    if key is None or key.get_secret_value() == conf.values.get(API_KEY, "").strip():
+        return None
+    return key
