@@ -14,12 +14,12 @@ COMPILE := $(TOOLS)/bin/uv pip compile --quiet --no-config --universal --python-
 # A .venv that was left half made, or whose Python has gone, is made again.
 $(shell [ ! -e .venv ] || .venv/bin/python -c 'import pip' 2>/dev/null || rm -rf .venv/bin .venv/*.stamp)
 
-.PHONY: demo test lint format unit system components bench lock pin audit clean
+.PHONY: demo test lint format unit integration system components bench lock pin audit clean
 
 demo: .venv/run.stamp
 	$(BIN)/python -m demo $(if $(STAY),--stay)
 
-test: lint unit system
+test: lint unit integration system
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff format --check
@@ -31,12 +31,17 @@ format: .venv/dev.stamp
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-unit: .venv/dev.stamp components
-	$(BIN)/python -m pytest --ignore=tests/system -n auto $(PYTEST)
+# No process, no demo: what is decided, and how it is read and written.
+unit: .venv/dev.stamp
+	$(BIN)/python -m pytest -m 'not integration and not system' -n auto $(PYTEST)
+
+# Whole processes of the sidecar on loopback: kills, the demo, the commands, fuzzing. Needs nothing installed.
+integration: .venv/dev.stamp
+	$(BIN)/python -m pytest -m integration -n auto $(PYTEST)
 
 system: .venv/dev.stamp components
 	@if [ "$$(id -u)" = 0 ]; then \
-	  $(NAMESPACE) $(BIN)/python -m pytest tests/system $(PYTEST); \
+	  $(NAMESPACE) $(BIN)/python -m pytest -m system $(PYTEST); \
 	elif [ -n "$$CI" ]; then echo 'system tests need root, for a network namespace and a Docker engine' >&2; exit 1; \
 	else echo 'system tests skipped: they need root, for a network namespace and a Docker engine'; fi
 

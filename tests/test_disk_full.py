@@ -24,6 +24,8 @@ from sidecar.state.store import State
 from tests.stage import Stage, stage
 from tests.worlds import NOW, text
 
+pytestmark = pytest.mark.integration
+
 POLL_S = 30
 POLLS = 40
 """So many that a wait that grows with each failure would have become an hour."""

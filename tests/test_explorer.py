@@ -1,6 +1,10 @@
 """Random sequences of events, the same in every run: `python -m tests.explorer` has more of them."""
 
+import pytest
+
 from tests.explorer import explore
+
+pytestmark = pytest.mark.integration
 
 
 def test_no_sequence_of_events_breaks_a_claim() -> None:

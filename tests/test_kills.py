@@ -16,6 +16,8 @@ from sidecar.formats.mtasts_policy import Policy, parse
 from tests.running import ROOT
 from tests.stage import HOST, Stage, stage
 
+pytestmark = pytest.mark.integration
+
 CHUNKS = 5
 """Each runs the undisturbed case, and every fifth kill."""
 AT_FIRST = [0, 1, 2]

@@ -6,6 +6,7 @@ likes, the machine is started anew, the state is lost.
 
 from dataclasses import dataclass, field, replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from sidecar.host.elapsed import Reading, Tally
 from sidecar.observed import Backend, Mailcow, Memory
 from sidecar.plan.actions import Plan
 from tests.worlds import DAY, FILE_MAILCOW, HOST, NATIVE, NOW, World, advance, given_settings, look
+
+pytestmark = pytest.mark.integration
 
 OLD = "old.example.org"
 MAX_AGE = 604_800

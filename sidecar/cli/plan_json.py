@@ -4,7 +4,7 @@ Rule for every editor: a key keeps its name and its meaning. Times are UTC (ISO 
 """
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, assert_never
 
 from sidecar.formats.mtasts_policy import Policy, parse
 from sidecar.observed import Mailcow, Seen, Sight
@@ -21,8 +21,6 @@ from sidecar.plan.actions import (
     RestartAcme,
     SwitchOff,
     WriteFile,
-    subject,
-    verb,
 )
 from sidecar.reconcile.passes import Report
 
@@ -62,8 +60,8 @@ def policy_as_json(policy: Policy | None) -> dict[str, Any] | None:
 def action_as_json(action: Action) -> dict[str, Any]:
     """`action`, `subject` and `reason` are always there; the rest depends on the action."""
     return {
-        "action": verb(action),
-        "subject": subject(action),
+        "action": action.verb,
+        "subject": action.about,
         "reason": action.reason,
         **_details(action),
     }
@@ -86,6 +84,8 @@ def _details(action: Action) -> dict[str, Any]:
             return {"names": list(names)}
         case SwitchOff() | RemoveFile():
             return {}
+        case _:
+            assert_never(action)
 
 
 def _policy_of(text: str) -> dict[str, Any] | None:
@@ -94,8 +94,13 @@ def _policy_of(text: str) -> dict[str, Any] | None:
 
 
 def held_as_json(held: Held) -> dict[str, Any]:
-    """An action that waits; `until` is null where it waits for something to change."""
-    return {"action": action_as_json(held.action), "reason": held.reason, "until": moment(held.until)}
+    """An action that waits; `remedy` is what a person can do, `until` is null where it waits for something to change."""
+    return {
+        "action": action_as_json(held.action),
+        "reason": held.reason,
+        "remedy": held.remedy,
+        "until": moment(held.until),
+    }
 
 
 def notice_as_json(notice: Notice) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A plan and a report as text for a terminal: one printer, grouped by what is to be done."""
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Policy
@@ -10,13 +11,15 @@ from sidecar.observed.words import day, serves, some
 from sidecar.plan.actions import (
     Action,
     AddPolicy,
+    AdoptSame,
     EditConf,
     EditPolicy,
     Held,
+    RecreateAcme,
+    RemoveFile,
     RestartAcme,
+    SwitchOff,
     WriteFile,
-    subject,
-    verb,
 )
 from sidecar.reconcile.apply import Outcome, Result
 from sidecar.reconcile.passes import Report
@@ -69,7 +72,7 @@ def _section(title: str, lines: Sequence[str]) -> list[str]:
 
 
 def _action(action: Action) -> list[str]:
-    return [f"{verb(action)} {to_unicode(subject(action))}: {action.reason}", *_details(action)]
+    return [f"{action.verb} {to_unicode(action.about)}: {action.reason}", *_details(action)]
 
 
 def _details(action: Action) -> list[str]:
@@ -84,10 +87,12 @@ def _details(action: Action) -> list[str]:
             for key, edit in edits.items():
                 lines += [f"    {key} + {entry}" for entry in edit.add]
                 lines += [f"    {key} - {entry}" for entry in edit.remove]
-        case RestartAcme(names=names) if len(names) > 1:
-            lines.append(f"    for {some(names, 10)}")
-        case _:
+        case RestartAcme(names=names):
+            lines += [f"    for {some(names, 10)}"] if len(names) > 1 else []
+        case RecreateAcme() | SwitchOff() | AdoptSame() | RemoveFile():
             pass
+        case _:
+            assert_never(action)
     return lines
 
 
@@ -96,14 +101,17 @@ def _policy(policy: Policy) -> str:
 
 
 def _failed(outcome: Outcome) -> list[str]:
-    return [f"{verb(outcome.action)} {to_unicode(subject(outcome.action))}: {outcome.detail}"]
+    return [f"{outcome.action.verb} {to_unicode(outcome.action.about)}: {outcome.detail}"]
 
 
 def _held(held: Held) -> list[str]:
     until = "" if held.until is None else f" (until {day(held.until)})"
-    first = f"{verb(held.action)} {to_unicode(subject(held.action))}: {held.reason}{until}"
+    first = f"{held.action.verb} {to_unicode(held.action.about)}: {held.reason}{until}"
+    lines = [first] if held.remedy is None else [first, f"    {held.remedy}"]
+    if not any(name in held.reason for name in held.action.concerns):
+        lines.append(f"    {held.action.reason}")
     # What a restart is for is in its reason.
-    return [first, *([] if isinstance(held.action, RestartAcme) else _details(held.action))]
+    return lines + ([] if isinstance(held.action, RestartAcme) else _details(held.action))
 
 
 def _notice(notice: Notice) -> list[str]:
@@ -115,6 +123,6 @@ def _notice(notice: Notice) -> list[str]:
 
 def _rest(report: Report) -> list[str]:
     held = _section("held", [line for item in report.plan.held for line in _held(item)])
-    reasons = {item.reason.partition("; ")[0] for item in report.plan.held}
+    reasons = {item.reason for item in report.plan.held}
     notices = [notice for notice in dict.fromkeys(report.plan.notices) if notice.message not in reasons]
     return held + _section("to know", [line for notice in notices for line in _notice(notice)])

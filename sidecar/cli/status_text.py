@@ -19,7 +19,7 @@ from sidecar.observed import Certificate, Seen, Unseen
 from sidecar.observed.checks import Status as RolloutStatus
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.words import day, serves, some, span
-from sidecar.plan.actions import Held, subject, verb
+from sidecar.plan.actions import Held
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import Need, Standing
 from sidecar.rollout import Stage
@@ -58,9 +58,9 @@ def print_status(status: Status, file: TextIO) -> None:
     lines = [headline(status), ""]
     needs = list(_needs_a_person(status))
     lines += ["needs a person:", *(f"  {line}" for line in needs), ""] if needs else []
-    todo = [f"  {verb(action)} {subject(action)}: {action.reason}" for action in status.todo]
+    todo = [f"  {action.verb} {action.about}: {action.reason}" for action in status.todo]
     lines += ["to do in the next pass:", *todo, ""] if todo else []
-    held = [f"  {verb(item.action)} {subject(item.action)}: {_reason(item)}" for item in status.held]
+    held = [f"  {item.action.verb} {item.action.about}: {_reason(item)}" for item in status.held]
     lines += ["held:", *held, ""] if held else []
     print("\n".join(lines), file=file)
     if not status.rows:
@@ -143,7 +143,7 @@ def _standing(need: Need | None) -> str:
 
 def _why(row: Row) -> list[str]:
     """The short form: what is planned or held, else why the sidecar does nothing here, else what the DNS lacks."""
-    told = [verb(action) for action in row.todo]
+    told = [action.verb for action in row.todo]
     told += [_held(held) for held in row.held]
     if row.care is not Care.MANAGED:
         told.append(str(row.care))
@@ -159,12 +159,12 @@ def _why(row: Row) -> list[str]:
 
 
 def _held(held: Held) -> str:
-    return f"{verb(held.action)} held: {_reason(held)}"
+    return f"{held.action.verb} held: {_reason(held)}"
 
 
 def _reason(held: Held) -> str:
     until = "" if held.until is None else f" (until {day(held.until)})"
-    return f"{held.reason.partition('; ')[0]}{until}"
+    return f"{held.reason}{until}"
 
 
 def _plain(lines: Sequence[Sequence[str]]) -> Iterable[str]:

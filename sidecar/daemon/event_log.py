@@ -8,14 +8,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 
 import structlog
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import day, some
-from sidecar.plan.actions import FILE_SUBJECT, EditConf, Held, subject, verb
+from sidecar.plan.actions import Held
 from sidecar.reconcile.apply import Outcome, Result
 from sidecar.status.telling import UNREAD, Ends, quiet
 
@@ -23,7 +23,7 @@ REMEMBERED = 1_000
 """Things no longer true of which is remembered when they were said."""
 MOST_OF_A_KIND = 20
 """Notices of one code told one by one in a pass; more are told as a number."""
-FAILING = "pass.failed"
+FAILING = NoticeCode.PASS_FAILED
 AT_ONCE = {UNREAD: "mailcow answers again", FAILING: "passes work again"}
 """What is over as soon as it is away, and how that is said."""
 MOST_AT_ONCE = 3
@@ -63,24 +63,23 @@ class Teller:
     def outcome(self, outcome: Outcome) -> None:
         """An action that was done, or did not work."""
         action = outcome.action
-        what = (verb(action), subject(action))
+        what = (action.verb, action.about)
         if outcome.no_space and self._full.get(what, "") == outcome.detail:
             return  # tried at every pass for as long as the disk is full
         self._full.pop(what, None)
         if outcome.no_space:
             self._full[what] = outcome.detail
-        files = isinstance(action, EditConf) or subject(action) == FILE_SUBJECT
-        names = {"on" if files or "." not in subject(action) else "domain": to_unicode(subject(action))}
+        names = {"domain" if action.about in action.concerns else "on": to_unicode(action.about)}
         match outcome.result:
             case Result.DONE:
-                self._log.info(f"done: {verb(action)}", **names, reason=action.reason)
+                self._log.info(f"done: {action.verb}", **names, reason=action.reason)
             case Result.FAILED:
                 self._log.warning(
-                    f"failed: {verb(action)}", **names, detail=outcome.detail, reason=action.reason
+                    f"failed: {action.verb}", **names, detail=outcome.detail, reason=action.reason
                 )
             case Result.REFUSED:
                 self._log.error(
-                    f"refused: {verb(action)}", **names, detail=outcome.detail, reason=action.reason
+                    f"refused: {action.verb}", **names, detail=outcome.detail, reason=action.reason
                 )
 
     def notices(self, notices: Sequence[Notice], unseen: Callable[[str, str], bool] = _all_seen) -> None:
@@ -169,17 +168,18 @@ class Teller:
         now: dict[tuple[str, str], tuple[str, Held]] = {}
         told = {notice.message for notice in self._notices}
         for item in held:
-            if any(said in told for said in accumulate(item.reason.split("; "), "{}; {}".format)):
+            if item.reason in told:
                 continue
-            names = getattr(item.action, "names", ()) or (subject(item.action),)
+            names = item.action.concerns or (item.action.about,)
             on = some(names)
             # Of many names that wait for one reason it is that reason that is told, and not each change of the names.
-            now[verb(item.action), on if len(names) == 1 else item.reason] = on, item
+            now[item.action.verb, on if len(names) == 1 else item.reason] = on, item
         fresh = [key for key, (_, item) in now.items() if self._held.get(key) != item.reason]
         self._held = {key: item.reason for key, (_, item) in now.items()}
         for key in fresh[:MOST_OF_A_KIND]:
             on, item = now[key]
             extra = {} if item.until is None else {"until": day(item.until)}
+            extra |= {} if item.remedy is None else {"todo": item.remedy}
             self._log.info(f"held: {key[0]}", on=on, reason=item.reason, **extra)
         if len(fresh) > MOST_OF_A_KIND:
             self._log.info(f"{len(fresh) - MOST_OF_A_KIND} more are held; see: sidecar plan")

@@ -18,6 +18,7 @@ from sidecar.host.release import release
 from sidecar.notify.notifier import Notifier
 from sidecar.observed import CheckRecord
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
 from sidecar.state.store import Event
@@ -191,7 +192,12 @@ class Live:
 
 def _unread(report: Report) -> Notice | None:
     """Why mailcow could not be read in this pass, if so."""
-    codes = {"mailcow.api", "unseen.mailcow", "unseen.domains", "unseen.mailcow_conf"}
+    codes = {
+        NoticeCode.MAILCOW_API,
+        NoticeCode.UNSEEN_MAILCOW,
+        NoticeCode.UNSEEN_DOMAINS,
+        NoticeCode.UNSEEN_CONF,
+    }
     return next((n for n in report.plan.notices if n.code in codes and n.level is not Level.INFO), None)
 
 

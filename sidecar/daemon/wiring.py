@@ -15,6 +15,7 @@ from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.events import EngineEvent, events
 from sidecar.observed import Seen
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.reconcile.apply import Applier
 from sidecar.reconcile.observe import Observer
 from sidecar.reconcile.passes import Passes
@@ -70,7 +71,7 @@ async def assembled(
     """
     state = await asyncio.to_thread(State.open, settings.state_dir, clock.now())
     if state.notice is not None:
-        teller.happened(Notice(Level.WARNING, "state.renewed", "state", state.notice, passing=True))
+        teller.happened(Notice(Level.WARNING, NoticeCode.STATE_RENEWED, "state", state.notice, passing=True))
     try:
         ledger = await Ledger.open(state)
         engine = engine or engine_of(env)

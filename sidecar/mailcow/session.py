@@ -34,6 +34,7 @@ from sidecar.observed import (
     Version,
 )
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.access import own_key
 from sidecar.plan.schedule import DENIED_S, RETRY_S, ListAge, aliases_due, list_due, wait_after
 from sidecar.settings import Settings
@@ -289,7 +290,7 @@ class Session:
             and before.value != self._mailcow.value
         ):
             told = f"mailcow changed from {_called(before.value)} to {_called(self._mailcow.value)}"
-            return (Notice(Level.INFO, "mailcow.changed", "mailcow", told),)
+            return (Notice(Level.INFO, NoticeCode.MAILCOW_CHANGED, "mailcow", told),)
         return ()
 
     def _trouble(self, error: SidecarError, now: float) -> Look:
@@ -300,7 +301,7 @@ class Session:
         mailcow = self._mailcow if isinstance(self._mailcow, Seen) else Unseen(str(error), now)
         level = Level.ERROR if isinstance(error, PermanentError) else Level.WARNING
         denied = isinstance(error, AccessDenied | NoKeyError)
-        told = (Notice(level, "mailcow.api", "mailcow", str(error)),)
+        told = (Notice(level, NoticeCode.MAILCOW_API, "mailcow", str(error)),)
         return Look(mailcow, last=last, notices=told, denied=denied)
 
     def nginx(self, conf: Sight[Conf]) -> tuple[str, int]:

@@ -6,6 +6,8 @@ Rule for every editor: one sentence that says what is wrong and where, and what 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sidecar.observed.notice_codes import NoticeCode
+
 
 class Level(StrEnum):
     """How much a notice matters."""
@@ -23,7 +25,7 @@ class Notice:
     """
 
     level: Level
-    code: str
+    code: NoticeCode
     subject: str
     message: str
     todo: str | None = None

@@ -8,6 +8,7 @@ from dataclasses import replace
 from sidecar.formats.mtasts_policy import is_mx_pattern
 from sidecar.observed import FILE, Backend, Observed, Seen
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.acme.nginx import pending
 from sidecar.plan.acme.restart import plan_restart, run_failed, tell_presented
 from sidecar.plan.acme.standstill import stopped
@@ -39,7 +40,9 @@ def make_plan(observed: Observed, settings: Settings) -> Plan:
 
 def _urgency(notice: Notice) -> tuple[bool, int]:
     """A name that the certificate lost comes before all else, then errors, warnings and what is only to be known."""
-    return notice.code != "certificate.lost", [Level.ERROR, Level.WARNING, Level.INFO].index(notice.level)
+    return notice.code != NoticeCode.CERTIFICATE_LOST, [Level.ERROR, Level.WARNING, Level.INFO].index(
+        notice.level
+    )
 
 
 def _policies(observed: Observed, settings: Settings) -> Plan:
@@ -82,16 +85,16 @@ def served_anything(observed: Observed) -> bool:
 
 def blind_spots(observed: Observed) -> tuple[Notice, ...]:
     """What could not be seen, each with its reason: nothing is decided on it."""
-    parts = {
-        "mailcow.conf": observed.conf,
-        "mailcow": observed.mailcow,
-        "domains": observed.domains,
-        "docker": observed.project,
-        "certificates": observed.certificates,
-    }
+    parts = (
+        (NoticeCode.UNSEEN_CONF, "mailcow.conf", observed.conf),
+        (NoticeCode.UNSEEN_MAILCOW, "mailcow", observed.mailcow),
+        (NoticeCode.UNSEEN_DOMAINS, "domains", observed.domains),
+        (NoticeCode.UNSEEN_DOCKER, "docker", observed.project),
+        (NoticeCode.UNSEEN_CERTIFICATES, "certificates", observed.certificates),
+    )
     return tuple(
-        Notice(Level.WARNING, f"unseen.{name.replace('.', '_')}", name, sight.reason)
-        for name, sight in parts.items()
+        Notice(Level.WARNING, code, name, sight.reason)
+        for code, name, sight in parts
         if not isinstance(sight, Seen)
     ) + _hostname(observed)
 
@@ -103,7 +106,7 @@ def _hostname(observed: Observed) -> tuple[Notice, ...]:
     return (
         Notice(
             Level.ERROR,
-            "hostname.invalid",
+            NoticeCode.HOSTNAME_INVALID,
             "mailcow.conf",
             f"MAILCOW_HOSTNAME={observed.conf.value.hostname} is no host name, so no policy can name it",
             "correct MAILCOW_HOSTNAME in mailcow.conf",

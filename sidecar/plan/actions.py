@@ -1,41 +1,95 @@
 """What the sidecar can do to the world, as values, and what a plan is made of.
 
 Rule for every editor: an action carries its reason, a sentence that the log, the page and `sidecar plan`
-print as it is. Nothing here does anything.
+print as it is, and all that others need to know about it:
+
+- `verb`: what it does, for logs, tables and metrics;
+- `about`: what it changes, in one word;
+- `concerns`: the domains or policy hosts that it is for; empty where it is for none in particular;
+- `managed_by`: the switch under `manage:` that allows it.
+
+A new class joins `Action`; mypy then lists each place that has to know it. Nothing here does anything.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from sidecar.formats.dotenv import ListEdit
 from sidecar.formats.mtasts_policy import Policy
 from sidecar.observed import FILE, Question
 from sidecar.observed.notice import Notice
+from sidecar.settings import Managed
+
+FILE_SUBJECT = "mta-sts.txt"
+"""What an action on the policy file is about."""
+CONF_SUBJECT = "mailcow.conf"
+ACME_SUBJECT = "acme-mailcow"
+
+
+class _OfDomain:
+    """An action on the native policy of one domain."""
+
+    __slots__ = ()
+    managed_by: ClassVar = Managed.POLICIES
+    domain: str
+
+    @property
+    def about(self) -> str:
+        return self.domain
+
+    @property
+    def concerns(self) -> tuple[str, ...]:
+        return (self.domain,)
+
+
+class _OfFile:
+    """An action on the one policy file, which is for all domains."""
+
+    __slots__ = ()
+    managed_by: ClassVar = Managed.POLICIES
+    about: ClassVar = FILE_SUBJECT
+    concerns: ClassVar[tuple[str, ...]] = ()
+
+
+class _OfAcme:
+    """An action on acme-mailcow, for some names in the certificate."""
+
+    __slots__ = ()
+    managed_by: ClassVar = Managed.ACME
+    about: ClassVar = ACME_SUBJECT
+    names: tuple[str, ...]
+
+    @property
+    def concerns(self) -> tuple[str, ...]:
+        return self.names
 
 
 @dataclass(frozen=True, slots=True)
-class AddPolicy:
-    """Native: make the row of a domain that has none."""
+class AddPolicy(_OfDomain):
+    """Native: create the row of a domain that has none."""
 
+    verb: ClassVar = "add policy"
     domain: str
     policy: Policy
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class EditPolicy:
+class EditPolicy(_OfDomain):
     """Native: make the row of a domain say `policy`, and be active."""
 
+    verb: ClassVar = "change policy"
     domain: str
     policy: Policy
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class SwitchOff:
+class SwitchOff(_OfDomain):
     """Native: set the row of a domain inactive; there is no way to delete one."""
 
+    verb: ClassVar = "switch policy off"
     domain: str
     reason: str
 
@@ -44,15 +98,28 @@ class SwitchOff:
 class AdoptSame:
     """Remember as ours a policy that is already what we would write; nothing in the world changes."""
 
+    verb: ClassVar = "adopt policy"
+    managed_by: ClassVar = Managed.POLICIES
     key: str
     text: str
     reason: str
 
+    @property
+    def about(self) -> str:
+        """The domain, or the file."""
+        return FILE_SUBJECT if self.key == FILE else self.key
+
+    @property
+    def concerns(self) -> tuple[str, ...]:
+        """The domain; none where it is the file."""
+        return () if self.key == FILE else (self.key,)
+
 
 @dataclass(frozen=True, slots=True)
-class WriteFile:
+class WriteFile(_OfFile):
     """File generation: write the one policy file; `backup` keeps what is there, `floor` remembers what it asked."""
 
+    verb: ClassVar = "write policy file"
     text: str
     reason: str
     backup: bool = False
@@ -60,9 +127,10 @@ class WriteFile:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveFile:
+class RemoveFile(_OfFile):
     """File generation: take the policy file away, with a copy in the state folder."""
 
+    verb: ClassVar = "remove policy file"
     reason: str
 
 
@@ -70,6 +138,10 @@ class RemoveFile:
 class EditConf:
     """Change entries of the two SAN settings of mailcow.conf, by key."""
 
+    verb: ClassVar = "edit settings"
+    about: ClassVar = CONF_SUBJECT
+    concerns: ClassVar[tuple[str, ...]] = ()
+    managed_by: ClassVar = Managed.SAN
     edits: Mapping[str, ListEdit]
     reason: str
     reasons: Mapping[str, str] = field(default_factory=dict)
@@ -83,9 +155,10 @@ class EditConf:
 
 
 @dataclass(frozen=True, slots=True)
-class RestartAcme:
+class RestartAcme(_OfAcme):
     """Restart acme-mailcow, if it is still the container that was observed."""
 
+    verb: ClassVar = "restart"
     container_id: str
     started_at: float
     names: tuple[str, ...]
@@ -93,18 +166,16 @@ class RestartAcme:
 
 
 @dataclass(frozen=True, slots=True)
-class RecreateAcme:
-    """Make acme-mailcow anew with this environment, all else equal; a restart keeps the environment it has."""
+class RecreateAcme(_OfAcme):
+    """Re-create acme-mailcow with this environment, otherwise unchanged; a restart keeps the environment it has."""
 
+    verb: ClassVar = "re-create"
     container_id: str
     started_at: float
     environment: Mapping[str, str]
     names: tuple[str, ...]
     reason: str
 
-
-FILE_SUBJECT = "mta-sts.txt"
-"""What an action on the policy file is about."""
 
 Action: TypeAlias = (
     AddPolicy
@@ -119,46 +190,30 @@ Action: TypeAlias = (
 )
 
 
-def subject(action: Action) -> str:
-    """What an action is about, in one word for logs and tables."""
-    match action:
-        case AddPolicy(domain=domain) | EditPolicy(domain=domain) | SwitchOff(domain=domain):
-            return domain
-        case AdoptSame(key=key):
-            return FILE_SUBJECT if key == FILE else key
-        case WriteFile() | RemoveFile():
-            return FILE_SUBJECT
-        case EditConf():
-            return "mailcow.conf"
-        case RestartAcme() | RecreateAcme():
-            return "acme-mailcow"
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why an action is not done now, and what a person can do about it (None: nothing).
 
+    `until` is when to ask again (Unix seconds; None: when something changes).
+    """
 
-_VERBS: Mapping[type, str] = {
-    AddPolicy: "add policy",
-    EditPolicy: "change policy",
-    SwitchOff: "switch policy off",
-    AdoptSame: "adopt policy",
-    WriteFile: "write policy file",
-    RemoveFile: "remove policy file",
-    EditConf: "edit settings",
-    RestartAcme: "restart",
-    RecreateAcme: "re-create",
-}
+    reason: str
+    remedy: str | None = None
+    until: float | None = None
 
-
-def verb(action: Action) -> str:
-    """What an action does, for logs and tables."""
-    return _VERBS[type(action)]
+    def on(self, action: Action) -> "Held":
+        """The action, held for this."""
+        return Held(action, self.reason, self.until, self.remedy)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An action that is not done now, why, and when to ask again (Unix seconds; None: when something changes)."""
+    """An action that is not done now; the other fields are as in `Hold`."""
 
     action: Action
     reason: str
     until: float | None = None
+    remedy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

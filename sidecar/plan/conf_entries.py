@@ -12,6 +12,7 @@ from sidecar.formats.dotenv import ListEdit, has_comment, has_spaces, has_traili
 from sidecar.formats.mtasts_policy import Mode, policy_of
 from sidecar.observed import Backend, Conf, ConfEntry, ConfEvent, DomainList, Mailcow, Observed, Seen
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import some
 from sidecar.plan.acme.names import with_policy
 from sidecar.plan.actions import EditConf, Held, Plan
@@ -105,7 +106,10 @@ def plan_entries(conf: Conf, observed: Observed, wanted: Entries, kept: Entries 
     if conf.locked is not None:
         notices.append(
             Notice(
-                Level.ERROR, "conf.locked", "mailcow.conf", f"mailcow.conf cannot be written: {conf.locked}"
+                Level.ERROR,
+                NoticeCode.CONF_LOCKED,
+                "mailcow.conf",
+                f"mailcow.conf cannot be written: {conf.locked}",
             )
         )
         return Plan(held=(Held(action, conf.locked),), notices=tuple(notices))
@@ -130,7 +134,7 @@ def taken_out_for_good(history: Sequence[ConfEntry], entry: str) -> bool:
 def _stays_out(key: str, entries: Sequence[str]) -> Notice:
     return Notice(
         Level.WARNING,
-        "conf.stays_out",
+        NoticeCode.CONF_STAYS_OUT,
         key,
         f"{some(entries)} was taken out of {key} twice within an hour, so it stays out: "
         "the certificate will lack these names",
@@ -160,13 +164,13 @@ def _untidy(key: str, value: str) -> Notice | None:
         )
     else:
         return None
-    return Notice(Level.WARNING, "conf.spaces", key, f"{key}={value} {told}")
+    return Notice(Level.WARNING, NoticeCode.CONF_SPACES, key, f"{key}={value} {told}")
 
 
 def _commented(key: str, value: str) -> Notice:
     return Notice(
         Level.WARNING,
-        "conf.comment",
+        NoticeCode.CONF_COMMENT,
         key,
         f"{key}={value} has a # that Compose takes for a part of the list, so the sidecar leaves it as it is",
         f"put a space before the # of {key} in mailcow.conf where a comment is meant; take it out otherwise",

@@ -25,6 +25,7 @@ from sidecar.observed import (
 )
 from sidecar.observed.checks import Rollout
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for, longest_max_age, still_held
 from sidecar.rollout import anew, auto_mode
 from sidecar.settings import DomainSettings, Settings
@@ -194,7 +195,7 @@ def _safe_mode(
         return Mode.ENFORCE, (
             Notice(
                 Level.ERROR,
-                "mx.uncovered",
+                NoticeCode.MX_UNCOVERED,
                 name,
                 f"{shown} {trouble}, and its policy is in enforce: senders refuse to deliver there",
                 "correct the MX record, or add the host to `mx` of this domain in config.yml",
@@ -203,7 +204,7 @@ def _safe_mode(
     return Mode.TESTING, (
         Notice(
             Level.WARNING,
-            "mx.uncovered",
+            NoticeCode.MX_UNCOVERED,
             name,
             f"{shown} {trouble}: kept in testing, not enforce",
             "correct the MX record, or add the host to `mx` of this domain in config.yml",
@@ -457,7 +458,7 @@ def _not_alone(
             notices.append(
                 Notice(
                     Level.WARNING,
-                    "file.not_alone",
+                    NoticeCode.FILE_NOT_ALONE,
                     name,
                     f"{to_unicode(name)} cannot have its own {' and '.join(wishes)}: this mailcow serves one file for all",
                     "update mailcow to 2025-09 or later for a policy per domain",

@@ -7,7 +7,8 @@ stays. What a person asked more strictly is never undercut by taking the file ov
 from sidecar.formats.mtasts_policy import Invalid, Policy, differences, loosenings, parse, policy_of, render
 from sidecar.observed import FILE, Observed, PolicyFile, Seen
 from sidecar.observed.notice import Level, Notice
-from sidecar.plan.actions import AdoptSame, Held, Plan, RemoveFile, WriteFile
+from sidecar.observed.notice_codes import NoticeCode
+from sidecar.plan.actions import AdoptSame, Held, Hold, Plan, RemoveFile, WriteFile
 from sidecar.plan.desired import Wanted
 from sidecar.plan.ownership import Whose, last_written, whose
 from sidecar.settings import Settings
@@ -28,7 +29,7 @@ def plan_file(observed: Observed, settings: Settings, wanted: Wanted | None) -> 
     if wanted is None:
         return Plan()
     if not isinstance(observed.file, Seen):
-        notice = Notice(Level.ERROR, "unseen.file", "mta-sts.txt", observed.file.reason)
+        notice = Notice(Level.ERROR, NoticeCode.UNSEEN_FILE, "mta-sts.txt", observed.file.reason)
         return Plan(notices=(*wanted.notices, notice))
     if wanted.policy is None:
         return _removal(observed, settings, wanted.reason, observed.file.value)
@@ -107,18 +108,18 @@ def _raised(policy: Policy, floor: Policy, named: frozenset[str]) -> Policy:
 def _write(action: WriteFile, file: PolicyFile) -> Plan:
     if file.locked is not None:
         notice = Notice(
-            Level.ERROR, "file.locked", "mta-sts.txt", f"the policy file cannot be written: {file.locked}"
+            Level.ERROR,
+            NoticeCode.FILE_LOCKED,
+            "mta-sts.txt",
+            f"the policy file cannot be written: {file.locked}",
         )
         return Plan(held=(Held(action, file.locked),), notices=(notice,))
     return Plan((action,))
 
 
 def _left_alone(action: WriteFile | RemoveFile, reason: str) -> Plan:
+    hold = Hold(reason, "to hand it back: sidecar adopt --file")
     notice = Notice(
-        Level.WARNING,
-        "file.foreign",
-        "mta-sts.txt",
-        f"{reason}; it stays so",
-        "to hand it back: sidecar adopt --file",
+        Level.WARNING, NoticeCode.FILE_FOREIGN, "mta-sts.txt", f"{reason}; it stays so", hold.remedy
     )
-    return Plan(held=(Held(action, reason),), notices=(notice,))
+    return Plan(held=(hold.on(action),), notices=(notice,))

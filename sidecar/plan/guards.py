@@ -5,6 +5,7 @@ Rule for every editor: a guard never makes an action, and never lets through wha
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import assert_never
 
 from sidecar.formats.domain_name import policy_host
 from sidecar.observed import Issuer, Kind, Observed, Question
@@ -15,13 +16,16 @@ from sidecar.plan.acme.names import Scene, scene
 from sidecar.plan.actions import (
     Action,
     AddPolicy,
+    AdoptSame,
     EditConf,
     EditPolicy,
-    Held,
+    Hold,
     Plan,
     RecreateAcme,
+    RemoveFile,
     RestartAcme,
     SwitchOff,
+    WriteFile,
 )
 from sidecar.plan.conf_entries import SAN
 from sidecar.plan.redis import tell_redis
@@ -35,46 +39,48 @@ def guarded(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     return plan
 
 
-def _filter(plan: Plan, reason: Callable[[Action], str | None]) -> Plan:
+def _filter(plan: Plan, judge: Callable[[Action], Hold | None]) -> Plan:
     passed: list[Action] = []
     held = list(plan.held)
     for action in plan.actions:
-        why = reason(action)
-        if why is None:
+        hold = judge(action)
+        if hold is None:
             passed.append(action)
         else:
-            held.append(Held(action, why))
+            held.append(hold.on(action))
     return replace(plan, actions=tuple(passed), held=tuple(held))
 
 
 def _not_managed(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     """`manage: {policies, san, acme}`: false means say, do not do."""
 
-    def reason(action: Action) -> str | None:
-        match action:
-            case EditConf():
-                name, on = "san", settings.manage.san
-            case RestartAcme() | RecreateAcme():
-                name, on = "acme", settings.manage.acme
-            case _:
-                name, on = "policies", settings.manage.policies
-        return None if on else f"the settings say `manage: {{{name}: false}}`; {action.reason}"
+    def judge(action: Action) -> Hold | None:
+        if settings.manage.allows(action.managed_by):
+            return None
+        name = action.managed_by
+        return Hold(
+            f"the settings say `manage: {{{name}: false}}`",
+            f"to let the sidecar do it: `manage: {{{name}: true}}` in config.yml",
+        )
 
-    return _filter(plan, reason)
+    return _filter(plan, judge)
 
 
 def _dry_run(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    return _filter(plan, lambda action: f"dry run; {action.reason}" if settings.dry_run else None)
+    return _filter(plan, lambda _: Hold("dry run") if settings.dry_run else None)
 
 
 def _redis_refuses(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     """What is written then cannot be read back, and senders cannot read it either."""
     told = tell_redis(observed)
+    if not told:
+        return plan
+    hold = Hold(told[0].message, told[0].todo)
 
-    def reason(action: Action) -> str | None:
-        return told[0].message if told and isinstance(action, AddPolicy | EditPolicy | SwitchOff) else None
+    def judge(action: Action) -> Hold | None:
+        return hold if isinstance(action, AddPolicy | EditPolicy | SwitchOff) else None
 
-    return _filter(plan, reason)
+    return _filter(plan, judge)
 
 
 def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
@@ -87,18 +93,22 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     total = count(names, found, observed, hoped_for=True)
     questions: frozenset[Question] = frozenset()
 
-    def reason(action: Action) -> str | None:
+    def judge(action: Action) -> Hold | None:
         nonlocal names, total, questions
         match action:
             case AddPolicy(domain=domain) | EditPolicy(domain=domain):
                 more = brought.get(domain, frozenset()) - names
                 label = policy_host(domain)
-            case EditConf(edits=edits) if SAN in edits and edits[SAN].add:
+            case EditConf(edits=edits):
+                if SAN not in edits or not edits[SAN].add:
+                    return None
                 wider = ",".join((found.mended_san, *edits[SAN].add))
                 more = found.asked(wider).server - names
                 label = some(edits[SAN].add)
-            case _:
+            case SwitchOff() | AdoptSame() | WriteFile() | RemoveFile() | RestartAcme() | RecreateAcme():
                 return None
+            case _:
+                assert_never(action)
         # Only what is new is counted: there may be thousands of policies.
         extra = count(more, found, observed, hoped_for=True)
         together = Count(total.certain + extra.certain, (*total.unknown, *extra.unknown))
@@ -108,7 +118,7 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
         names, total = names | more, together
         return None
 
-    guarded_plan = _filter(plan, reason)
+    guarded_plan = _filter(plan, judge)
     return replace(guarded_plan, questions=guarded_plan.questions | questions)
 
 
@@ -139,12 +149,22 @@ def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     brought = _brought(replace(found, ways=_without_sni(found.ways)))
     questions: set[Question] = set()
 
-    def reason(action: Action) -> str | None:
+    def judge(action: Action) -> Hold | None:
         match action:
             case AddPolicy(domain=domain) | EditPolicy(domain=domain):
                 names = sorted(brought.get(domain, frozenset()))
-            case _:
+            case (
+                SwitchOff()
+                | AdoptSame()
+                | WriteFile()
+                | RemoveFile()
+                | EditConf()
+                | RestartAcme()
+                | RecreateAcme()
+            ):
                 return None
+            case _:
+                assert_never(action)
         for name in names:
             trouble = address_trouble(name, found.ways, observed.dns)
             if trouble is None:
@@ -154,10 +174,10 @@ def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
             why = (
                 "acme-mailcow checks no name (SKIP_IP_CHECK=y, SKIP_HTTP_VERIFICATION=y), so the policy waits"
             )
-            return f"{why}: {trouble.text}"
+            return Hold(f"{why}: {trouble.said}", trouble.remedy)
         return None
 
-    guarded_plan = _filter(plan, reason)
+    guarded_plan = _filter(plan, judge)
     return replace(guarded_plan, questions=guarded_plan.questions | questions)
 
 

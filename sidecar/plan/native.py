@@ -8,8 +8,9 @@ from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Policy, differences, policy_of, render
 from sidecar.observed import DomainList, Observed, PolicyMemory, Seen
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import day
-from sidecar.plan.actions import Action, AddPolicy, AdoptSame, EditPolicy, Held, Plan, SwitchOff
+from sidecar.plan.actions import Action, AddPolicy, AdoptSame, EditPolicy, Held, Hold, Plan, SwitchOff
 from sidecar.plan.desired import Wanted
 from sidecar.plan.ownership import Whose, held_for, switched_off_by_us, whose
 from sidecar.settings import Settings
@@ -33,7 +34,7 @@ def plan_native(observed: Observed, settings: Settings, wanted: dict[str, Wanted
                 pass
             case Held():
                 held.append(step)
-                notices.append(_foreign(step))
+                notices.append(_foreign(domain, step))
             case _:
                 actions.append(step)
     return plan + Plan(tuple(actions), tuple(held), tuple(notices))
@@ -50,7 +51,7 @@ def _step(
         return (
             switch_off
             if owner is Whose.OURS or adopted
-            else Held(switch_off, "the policy is not the sidecar's own")
+            else _foreign_hold(domain, "the policy is not the sidecar's own").on(switch_off)
         )
     served = policy_of(text)
     if served is not None and owner is Whose.PERSONS and wish.asked_for(served):
@@ -62,7 +63,9 @@ def _step(
             return _first(domain, wish.policy, wish.reason, memory)
         case Whose.PERSONS if not adopted:
             edit = EditPolicy(domain, wish.policy, wish.reason)
-            return Held(edit, f"a person's policy: {_difference(text, wish.policy, memory)}")
+            return _foreign_hold(domain, f"a person's policy: {_difference(text, wish.policy, memory)}").on(
+                edit
+            )
         case _:
             return EditPolicy(
                 domain, wish.policy, f"{wish.reason}; served: {_difference(text, wish.policy, memory)}"
@@ -85,16 +88,13 @@ def _difference(text: str | None, wanted: Policy, memory: PolicyMemory) -> str:
     return ", ".join(differences(served, wanted))
 
 
-def _foreign(held: Held) -> Notice:
-    action = held.action
-    domain = action.domain if isinstance(action, EditPolicy | SwitchOff) else ""
-    return Notice(
-        Level.WARNING,
-        "policy.foreign",
-        domain,
-        f"the policy of {to_unicode(domain)} is left alone: {held.reason}",
-        f"to hand it to the sidecar: sidecar adopt {to_unicode(domain)}",
-    )
+def _foreign_hold(domain: str, reason: str) -> Hold:
+    return Hold(reason, f"to hand it to the sidecar: sidecar adopt {to_unicode(domain)}")
+
+
+def _foreign(domain: str, held: Held) -> Notice:
+    message = f"the policy of {to_unicode(domain)} is left alone: {held.reason}"
+    return Notice(Level.WARNING, NoticeCode.POLICY_FOREIGN, domain, message, held.remedy)
 
 
 def gone_domains(observed: Observed, listed: DomainList) -> tuple[Notice, ...]:
@@ -109,7 +109,7 @@ def gone_domains(observed: Observed, listed: DomainList) -> tuple[Notice, ...]:
             notices.append(
                 Notice(
                     Level.WARNING,
-                    "domain.gone",
+                    NoticeCode.DOMAIN_GONE,
                     key,
                     f"{to_unicode(key)} was deleted in mailcow and its policy with it; "
                     f"senders may apply the policy in enforce that they hold until {day(observed.now + left)}",

@@ -5,6 +5,7 @@ from sidecar.formats.mtasts_policy import Mode, policy_of
 from sidecar.observed import FILE, Observed, PolicyFile, Seen
 from sidecar.observed.checks import REFUSING, Rollout, Status
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.desired import automatic
 from sidecar.rollout import SEEN_AGAIN, Stage, stage
 from sidecar.settings import Settings
@@ -56,14 +57,16 @@ def _told(
             if worst.type not in REFUSING:
                 # Senders go on with what they hold, or with nothing: no mail is refused for it.
                 todo = f"see: sidecar check {key}" if key != FILE else "see: sidecar records --missing"
-                return Notice(Level.WARNING, "rollout.unseen", key, message, todo)
+                return Notice(Level.WARNING, NoticeCode.ROLLOUT_UNSEEN, key, message, todo)
             todo = f"see: sidecar check {key}" if key != FILE else "see: sidecar status"
-            return Notice(Level.ERROR, "rollout.failing", key, f"{message}{back if itself else ''}", todo)
+            return Notice(
+                Level.ERROR, NoticeCode.ROLLOUT_FAILING, key, f"{message}{back if itself else ''}", todo
+            )
         case Stage.READY if not itself and mode is Mode.TESTING:
             message = f"{name} is ready for enforce: all checks have held for long enough"
             return Notice(
                 Level.INFO,
-                "rollout.ready",
+                NoticeCode.ROLLOUT_READY,
                 key,
                 message,
                 "set `mode: enforce`, or `mode: auto`, in config.yml",

@@ -2,8 +2,9 @@
 
 from sidecar.observed import Observed, RedisRefuses
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 
-REDIS = "mailcow.redis"
+REDIS = NoticeCode.MAILCOW_REDIS
 """The notice of a mailcow whose Redis refuses writes: it shows in the policies that are served."""
 
 

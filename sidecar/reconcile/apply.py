@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, assert_never
 
 from sidecar.formats.mtasts_policy import Policy, policy_of
 from sidecar.host.clock import Clock
@@ -111,6 +111,8 @@ class Applier:
         outcomes = await self._policies(policies, observed)
         for action in actions:
             match action:
+                case AddPolicy() | EditPolicy() | SwitchOff():
+                    pass  # done above, together
                 case AdoptSame():
                     outcomes.append(await self._one(action, self._adopt))
                 case WriteFile():
@@ -122,7 +124,7 @@ class Applier:
                 case RestartAcme() | RecreateAcme():
                     outcomes += await self._container(action, observed)
                 case _:
-                    pass
+                    assert_never(action)
         return tuple(outcomes)
 
     async def _one(self, action: _A, do: Callable[[_A], Awaitable[None]]) -> Outcome:

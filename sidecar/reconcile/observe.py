@@ -53,6 +53,7 @@ from sidecar.observed import (
     Unseen,
 )
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.acme.script import SLEEPS
 from sidecar.plan.policy_ids import policies_served, unread, with_ids
 from sidecar.plan.records import questions
@@ -233,7 +234,9 @@ class Observer:
     def _looking_trouble(self) -> tuple[Notice, ...]:
         """Why the domains cannot be looked at as senders do."""
         trouble = self._checker.trouble
-        return () if trouble is None else (Notice(Level.WARNING, "verify.trouble", "verify", trouble),)
+        return (
+            () if trouble is None else (Notice(Level.WARNING, NoticeCode.VERIFY_TROUBLE, "verify", trouble),)
+        )
 
     @property
     def checker(self) -> Checker:

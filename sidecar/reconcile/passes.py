@@ -15,6 +15,7 @@ from sidecar.mailcow import challenge, policy_file
 from sidecar.mailcow import conf as conf_file
 from sidecar.observed import FILE, NOT_ASKED, Memory, Observed, Seen
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan import blind_spots, make_plan
 from sidecar.plan.actions import (
     FILE_SUBJECT,
@@ -27,8 +28,6 @@ from sidecar.plan.actions import (
     RecreateAcme,
     RestartAcme,
     SwitchOff,
-    subject,
-    verb,
 )
 from sidecar.plan.progress import served_mode
 from sidecar.plan.schedule import DENIED_S, RETRY_S, wait_after
@@ -147,7 +146,7 @@ def _refused_key(detail: str) -> Notice:
     """Nothing is written until a person sets another key: that must stand where people look."""
     return Notice(
         Level.ERROR,
-        "api.denied",
+        NoticeCode.API_DENIED,
         "mailcow",
         f"mailcow refuses the API key for writes, so no policy is added or changed: {detail}",
         "set API_KEY (not API_KEY_READ_ONLY) in mailcow.conf, and let API_ALLOW_FROM name the sidecar's address",
@@ -160,7 +159,7 @@ def _parts(action: Action) -> Sequence[Action]:
 
 
 def _what(action: Action) -> tuple[str, str]:
-    return verb(action), ",".join(action.edits) if isinstance(action, EditConf) else subject(action)
+    return action.verb, ",".join(action.edits) if isinstance(action, EditConf) else action.about
 
 
 @dataclass
@@ -222,12 +221,16 @@ class Passes:
         try:
             done = await self.observer.heal()
         except SidecarError as error:
-            return Plan(notices=(Notice(Level.ERROR, "acme.not_healed", "acme-mailcow", str(error)),))
+            return Plan(
+                notices=(Notice(Level.ERROR, NoticeCode.ACME_NOT_HEALED, "acme-mailcow", str(error)),)
+            )
         if done is None:
             return Plan()
         now = self.clock.now()
         await self.ledger.record([Event(now, "acme-mailcow", "heal", done, Result.DONE.value, None)])
-        return Plan(notices=(Notice(Level.WARNING, "acme.healed", "acme-mailcow", done, passing=True),))
+        return Plan(
+            notices=(Notice(Level.WARNING, NoticeCode.ACME_HEALED, "acme-mailcow", done, passing=True),)
+        )
 
     async def reconcile(self) -> Report:
         """One whole pass."""
@@ -281,7 +284,7 @@ def without_moot_wishes(observed: Observed, plan: Plan) -> Memory:
     memory = observed.memory
     if not memory.adopt or not isinstance(observed.domains, Seen):
         return memory
-    busy = {subject(action) for action in plan.actions} | {subject(held.action) for held in plan.held}
+    busy = {action.about for action in plan.actions} | {held.action.about for held in plan.held}
     known = {domain.name for domain in observed.domains.value.domains}
     moot = {key for key in memory.adopt if _moot(key, observed, busy, known)}
     return replace(memory, adopt=memory.adopt - moot) if moot else memory
@@ -298,6 +301,4 @@ def _moot(key: str, observed: Observed, busy: set[str], known: set[str]) -> bool
 def event_of(outcome: Outcome) -> Event:
     """An outcome for the history."""
     action = outcome.action
-    return Event(
-        outcome.at, subject(action), verb(action), action.reason, outcome.result.value, outcome.detail
-    )
+    return Event(outcome.at, action.about, action.verb, action.reason, outcome.result.value, outcome.detail)

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
@@ -48,15 +49,33 @@ class SettingsError(PermanentError):
 # --- values -----------------------------------------------------------------------------------------------
 
 
+class Managed(StrEnum):
+    """A part of mailcow that the sidecar may change, by its switch under `manage:`."""
+
+    POLICIES = "policies"
+    SAN = "san"
+    ACME = "acme"
+
+
 @dataclass(frozen=True, slots=True)
 class Manage:
-    """What the sidecar does by itself; false: it only says what it would do."""
+    """What the sidecar does automatically; false: it only reports what it would do."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     policies: values.Switch = True
     san: values.Switch = True
     acme: values.Switch = True
+
+    def allows(self, part: Managed) -> bool:
+        """Whether the sidecar may change this part."""
+        match part:
+            case Managed.POLICIES:
+                return self.policies
+            case Managed.SAN:
+                return self.san
+            case Managed.ACME:
+                return self.acme
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.plan import policy_ids as policyid
 from sidecar.plan.acme.names import scene
 from sidecar.plan.acme.script import held_in_certificate
-from sidecar.plan.actions import FILE_SUBJECT, Action, Held, Plan, subject
+from sidecar.plan.actions import Action, Held, Plan
 from sidecar.plan.ownership import Whose, whose
 from sidecar.plan.records import DomainRecords, MailDomain, Need, Standing, needed, retired
 from sidecar.rollout import Stage, stage
@@ -147,8 +147,8 @@ def status_of(
         observed.now,
         observed.mailcow,
         tuple(rows),
-        tuple(action for action in plan.actions if not _about(action)),
-        tuple(held for held in plan.held if not _about(held.action)),
+        tuple(action for action in plan.actions if not action.concerns),
+        tuple(held for held in plan.held if not held.action.concerns),
         tuple(sorted(general, key=lambda notice: _GRAVEST.index(notice.level))),
     )
 
@@ -165,15 +165,6 @@ def _listed(observed: Observed) -> list[tuple[str, str | None, Domain | AliasDom
     return [(domain.name, None, domain, domain) for domain in listed.domains] + [
         (alias.name, alias.target, alias, by_name.get(alias.target)) for alias in listed.aliases
     ]
-
-
-def _about(action: Action) -> frozenset[str]:
-    """The domains and policy hosts that an action is for; empty where it is for none alone."""
-    named = subject(action)
-    names = tuple(getattr(action, "names", ()))
-    if names:
-        return frozenset(names)
-    return frozenset() if named in {FILE_SUBJECT, "mailcow.conf", "acme-mailcow"} else frozenset({named})
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +187,10 @@ class _Parts:
         held: dict[str, list[Held]] = defaultdict(list)
         notices: dict[str, list[Notice]] = defaultdict(list)
         for action in plan.actions:
-            for name in _about(action):
+            for name in dict.fromkeys(action.concerns):
                 todo[name].append(action)
         for item in plan.held:
-            for name in _about(item.action):
+            for name in dict.fromkeys(item.action.concerns):
                 held[name].append(item)
         for notice in dict.fromkeys(plan.notices):
             notices[notice.subject].append(notice)

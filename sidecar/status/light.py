@@ -14,7 +14,6 @@ from sidecar.observed.checks import Status as Truth
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.words import day, span
-from sidecar.plan.actions import verb
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import Need, Standing
 from sidecar.rollout import Stage, stage
@@ -214,7 +213,7 @@ def _off(known: Known) -> tuple[Light, Cause] | None:
         return Light.OFF, Cause("left-alone", f"{to_unicode(row.domain)} is {_CARE[row.care]}.")
     if row.whose is Whose.PERSONS and row.held:
         message = f"A person made this policy, so it is left as it is: {row.held[0].reason}"
-        return Light.OFF, Cause("by-hand", message)
+        return Light.OFF, Cause("by-hand", message, row.held[0].remedy)
     return None
 
 
@@ -229,11 +228,12 @@ _CARE = {
 def _working(known: Known) -> tuple[Light, Cause] | None:
     row = known.row
     if row.todo:
-        return Light.WORKING, Cause("planned", f"Next: {verb(row.todo[0])}, because {row.todo[0].reason}")
+        return Light.WORKING, Cause("planned", f"Next: {row.todo[0].verb}, because {row.todo[0].reason}")
     if row.held:
         held = row.held[0]
         until = "" if held.until is None else f" (until {day(held.until)})"
-        return Light.WORKING, Cause("held", f"Waiting to {verb(held.action)}: {held.reason}{until}")
+        waiting = f"Waiting to {held.action.verb}: {held.reason}{until}"
+        return Light.WORKING, Cause("held", waiting, held.remedy)
     match known.stage:
         case Stage.SOAKING if known.auto:
             left = span(max(0.0, known.settings.soak - known.rollout.soaked))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sidecar.observed import Observed, Seen, Unseen
 from sidecar.observed.notice import Notice
+from sidecar.observed.notice_codes import UNSEEN, NoticeCode
 from sidecar.plan.policy_ids import served_to
 from sidecar.plan.redis import REDIS
 from sidecar.plan.schedule import wait_after
@@ -17,7 +18,7 @@ QUIET_S = 86_400.0
 """What comes and goes is told again when it comes back this long after it was told last."""
 STEADY_S = (600, 3_600, 14_400, 86_400)
 """How long a thing must be away to be over; the longer, the more often its end was told within a day."""
-UNREAD = "mailcow.api"
+UNREAD = NoticeCode.MAILCOW_API
 """The notice of a pass in which mailcow did not answer: what it planned came from an older list."""
 
 
@@ -61,7 +62,7 @@ def hidden(observed: Observed, notices: tuple[Notice, ...]) -> Callable[[str, st
         targets |= {alias.name: alias.target for alias in observed.domains.value.aliases}
 
     def unseen(code: str, subject: str) -> bool:
-        if code == UNREAD or code.startswith("unseen."):
+        if code == UNREAD or code in UNSEEN:
             return False
         if code == REDIS and unserved(observed):
             return True

@@ -107,6 +107,7 @@ def _pending(one: Pending) -> dict[str, object]:
     return {
         "action": one.what,
         "reason": one.why,
+        "remedy": one.remedy,
         "until": _time(one.until),
         "held": not one.planned,
         "subjects": list(one.subjects),

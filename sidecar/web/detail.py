@@ -12,7 +12,6 @@ from sidecar.observed import FILE, Certificate, Seen, Unseen
 from sidecar.observed.checks import NEEDED, Condition, ConditionType, Status
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.words import day, span
-from sidecar.plan.actions import verb
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import Need
 from sidecar.rollout import Stage
@@ -181,10 +180,11 @@ def _todo(known: Known, line: Line) -> tuple[tuple[str, str | None], ...]:
 
 
 def _next(known: Known) -> tuple[str, ...]:
-    told = [f"{verb(action)}: {action.reason}" for action in known.row.todo]
+    told = [f"{action.verb}: {action.reason}" for action in known.row.todo]
     for held in known.row.held:
         until = "" if held.until is None else f" (until {day(held.until)})"
-        told.append(f"waits to {verb(held.action)}: {held.reason}{until}")
+        remedy = "" if held.remedy is None else f"; {held.remedy}"
+        told.append(f"waits to {held.action.verb}: {held.reason}{until}{remedy}")
     return tuple(dict.fromkeys(told))
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sidecar.observed import FILE
-from sidecar.plan.actions import FILE_SUBJECT
+from sidecar.plan.actions import ACME_SUBJECT, CONF_SUBJECT, FILE_SUBJECT
 from sidecar.state.store import Event
 from sidecar.status.wording import OUTCOME, Light
 
@@ -22,7 +22,7 @@ class EventView:
     light: Light
 
 
-_NO_DOMAINS = frozenset({FILE_SUBJECT, "mailcow.conf", "acme-mailcow", "nginx-mailcow"})
+_NO_DOMAINS = frozenset({FILE_SUBJECT, CONF_SUBJECT, ACME_SUBJECT, "nginx-mailcow"})
 
 
 def shown_event(event: Event) -> EventView:

@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from sidecar.observed import Certificate, Observed, Seen
 from sidecar.observed.findings import Severity
 from sidecar.observed.notice import Level
-from sidecar.plan.actions import Action, Plan, RecreateAcme, RestartAcme, verb
+from sidecar.plan.actions import Action, Plan, RecreateAcme, RestartAcme
 from sidecar.reconcile.apply import Result
 from sidecar.reconcile.passes import Report
 from sidecar.rollout import Stage
@@ -33,13 +33,9 @@ API_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120)
 PASS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 
-def _word(kind: type[Action]) -> str:
-    return verb(kind.__new__(kind))  # which looks at the type alone
-
-
-KINDS = tuple(dict.fromkeys(_word(kind) for kind in get_args(Action)))
+KINDS: tuple[str, ...] = tuple(dict.fromkeys(kind.verb for kind in get_args(Action)))
 """Each kind of action has a series, also while there is none of it: what is absent cannot be compared."""
-RUNS = (_word(RestartAcme), _word(RecreateAcme))
+RUNS = (RestartAcme.verb, RecreateAcme.verb)
 TOLD = (Severity.WARNING, Severity.ERROR, Severity.CRITICAL)
 """Severities that a domain has series of its own for."""
 
@@ -104,7 +100,7 @@ class Metrics:
         """A pass worked; it took `seconds` and ended at `now` (Unix seconds)."""
         self._pass_seconds.observe(seconds)
         for outcome in report.outcomes:
-            kind = verb(outcome.action)
+            kind = outcome.action.verb
             self._actions.labels(kind, outcome.result.value).inc()
             if kind in RUNS and outcome.result is Result.DONE:
                 self._restarts.labels(kind).inc()
@@ -256,8 +252,8 @@ def _certificates(observed: Observed) -> Iterator[Family]:
 def _actions(report: Report) -> Iterator[Family]:
     done = {id(outcome.action) for outcome in report.outcomes if outcome.result is Result.DONE}
     waiting = {
-        "pending": Count(verb(action) for action in report.plan.actions if id(action) not in done),
-        "held": Count(verb(held.action) for held in report.plan.held),
+        "pending": Count(action.verb for action in report.plan.actions if id(action) not in done),
+        "held": Count(held.action.verb for held in report.plan.held),
     }
     said = {
         "pending": "Actions that the last pass planned and that are not done.",

@@ -133,6 +133,7 @@ _SCHEMAS: dict[str, _Schema] = {
                     {
                         "action": _TEXT,
                         "reason": _TEXT,
+                        "remedy": _MAYBE,
                         "until": _MAYBE_TIME,
                         "held": {"type": "boolean"},
                         "subjects": _list(_TEXT),

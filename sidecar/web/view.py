@@ -12,7 +12,6 @@ from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import CheckRecord, Mailcow, Observed, Seen, Unseen
 from sidecar.observed.notice import Level
 from sidecar.observed.words import day
-from sidecar.plan.actions import subject, verb
 from sidecar.plan.records import mail_domains
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
@@ -49,6 +48,7 @@ class Pending:
     until: float | None
     planned: bool
     subjects: tuple[str, ...]
+    remedy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +157,14 @@ def _of_domains(lines: tuple[Line, ...]) -> list[Item]:
 
 def _pending(report: Report) -> tuple[Pending, ...]:
     """Planned and held actions with the same words together."""
-    found: dict[tuple[str, str, bool], list[tuple[str, float | None]]] = defaultdict(list)
+    found: dict[tuple[str, str, str | None, bool], list[tuple[str, float | None]]] = defaultdict(list)
     done = {id(outcome.action) for outcome in report.outcomes}
     for action in report.plan.actions:
         if id(action) not in done:
-            found[verb(action), action.reason, True].append((subject(action), None))
+            found[action.verb, action.reason, None, True].append((action.about, None))
     for held in report.plan.held:
-        names = tuple(getattr(held.action, "names", ())) or (subject(held.action),)
-        reason = held.reason.partition("; ")[0]
-        found[verb(held.action), reason, False] += [(name, held.until) for name in names]
+        names = held.action.concerns or (held.action.about,)
+        found[held.action.verb, held.reason, held.remedy, False] += [(name, held.until) for name in names]
     return tuple(
         Pending(
             what,
@@ -173,8 +172,9 @@ def _pending(report: Report) -> tuple[Pending, ...]:
             min((until for _, until in same if until is not None), default=None),
             planned,
             tuple(dict.fromkeys(name for name, _ in same)),
+            remedy,
         )
-        for (what, why, planned), same in found.items()
+        for (what, why, remedy, planned), same in found.items()
     )
 
 

@@ -13,6 +13,8 @@ from tests.running import command, process
 from tests.stage import Stage, stage
 from tests.worlds import text
 
+pytestmark = pytest.mark.integration
+
 NAME = "mta-sts.example.org"
 
 
@@ -142,9 +144,9 @@ async def test_dry_run_says_and_does_not(tmp_path: Path) -> None:
         ended = await command(on.env, "once")
         assert contents(on.root) == before
     assert ended.code == 0
-    assert "write policy file mta-sts.txt: dry run; there is no policy file" in ended.out
+    assert "write policy file mta-sts.txt: dry run\n      there is no policy file" in ended.out
     assert "\n      mode: testing\n" in ended.out
-    assert "edit settings mailcow.conf: dry run; ADDITIONAL_SAN lacks mta-sts.*" in ended.out
+    assert "edit settings mailcow.conf: dry run\n      ADDITIONAL_SAN lacks mta-sts.*" in ended.out
     assert "\n      ADDITIONAL_SAN + mta-sts.*\n" in ended.out
 
 

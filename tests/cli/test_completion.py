@@ -8,6 +8,8 @@ import pytest
 from sidecar.cli import parser
 from sidecar.cli.completion import SHELLS, script
 
+pytestmark = pytest.mark.integration
+
 
 def completed(*words: str) -> set[str]:
     """What bash offers when these words stand there and TAB is pressed behind the last."""

@@ -11,6 +11,8 @@ from sidecar.state.store import Event, State
 from tests.running import command
 from tests.stage import stage
 
+pytestmark = pytest.mark.integration
+
 CONF = ConfEntry("ADDITIONAL_SAN", "mta-sts.example.org", ConfEvent.ADDED, 20.0)
 
 

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.integration
+
 HEAVY = ("aiohttp", "cryptography", "dns", "docker", "pydantic", "rich", "sqlite3", "watchfiles", "yaml")
 
 

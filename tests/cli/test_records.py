@@ -11,6 +11,8 @@ from sidecar.plan.policy_ids import derived
 from tests.running import command
 from tests.stage import HOST, Stage, stage
 
+pytestmark = pytest.mark.integration
+
 REPORT = "tls_report: tls@example.org\n"
 
 

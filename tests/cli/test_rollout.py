@@ -14,6 +14,8 @@ from sidecar.plan.actions import EditPolicy, SwitchOff
 from tests.stage import HOST, Stage, stage
 from tests.worlds import policy, text
 
+pytestmark = pytest.mark.integration
+
 
 async def cli(on: Stage, *arguments: str) -> int:
     """Runs a command as the command line would, in this process."""

@@ -11,6 +11,7 @@ from demo.simulated import API, EVERYTHING, Fault
 from sidecar.cli.status_text import print_status
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan import make_plan
 from sidecar.plan.acme.standstill import STOPPED_S
 from sidecar.plan.actions import Plan
@@ -20,6 +21,8 @@ from sidecar.status.domains import status_of
 from tests.running import command, process
 from tests.stage import HOST, stage
 from tests.worlds import World, observed
+
+pytestmark = pytest.mark.integration
 
 
 class Terminal(io.StringIO):
@@ -197,7 +200,9 @@ def test_terminal_tells_each_reason_once_below_the_table(monkeypatch: pytest.Mon
 def test_many_notices_of_a_kind_are_told_as_a_number() -> None:
     """A thousand lines above the table would hide it."""
     names = tuple(f"d{n:03}.example" for n in range(50))
-    told = tuple(Notice(Level.WARNING, "x", name, f"about {name}", "do it") for name in names)
+    told = tuple(
+        Notice(Level.WARNING, NoticeCode.VERIFY_TROUBLE, name, f"about {name}", "do it") for name in names
+    )
     file = io.StringIO()
     print_status(status_of(observed(World(domains=names)), Plan(notices=told), Settings(), ()), file)
     assert file.getvalue().count("warning: about") == 5

@@ -11,6 +11,7 @@ from sidecar.daemon.event_log import MOST_OF_A_KIND, REMEMBERED, Teller
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.host import log
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.actions import AddPolicy, EditConf, Held, RestartAcme, WriteFile
 from sidecar.reconcile.apply import Outcome, Result
 from sidecar.status.telling import QUIET_S, STEADY_S
@@ -48,7 +49,9 @@ def told() -> Iterator[Told]:
     log.configure(json=False, stream=io.StringIO())
 
 
-def notice(number: int = 0, *, code: str = "name.not_ready", level: Level = Level.WARNING) -> Notice:
+def notice(
+    number: int = 0, *, code: NoticeCode = NoticeCode.NAME_NOT_READY, level: Level = Level.WARNING
+) -> Notice:
     """A notice; another number is another one."""
     return Notice(level, code, f"d{number}.example", f"trouble {number}", "mend it")
 
@@ -98,7 +101,7 @@ def test_notice_that_stays_true_is_not_said_again_because_time_passed(told: Told
 
 def test_end_is_said_once_what_was_wrong_has_been_away_for_a_while(told: Told) -> None:
     """In the words in which it was told last; what was only worth knowing has no end, and what happened neither."""
-    passing = Notice(Level.WARNING, "acme.healed", "acme-mailcow", "mended", passing=True)
+    passing = Notice(Level.WARNING, NoticeCode.ACME_HEALED, "acme-mailcow", "mended", passing=True)
     told.passes(notice(), notice(1, level=Level.INFO), passing)
     assert told.passes() == []
     assert told.passes(after=STEADY_S[0] - 1) == []
@@ -124,7 +127,7 @@ def test_what_comes_back_after_its_end_was_said_is_said_again(told: Told) -> Non
     assert [line for said in lines for line in said] == ["trouble 0", "over: trouble 0", "trouble 0"]
 
 
-OUTAGE = Notice(Level.WARNING, "mailcow.api", "mailcow", "status 502")
+OUTAGE = Notice(Level.WARNING, NoticeCode.MAILCOW_API, "mailcow", "status 502")
 
 
 def test_mailcow_answers_again_is_one_line_at_once(told: Told) -> None:
@@ -195,7 +198,7 @@ def test_what_is_remembered_of_old_notices_is_bounded(told: Told) -> None:
 def test_many_of_a_kind_become_a_number(told: Told) -> None:
     """A thousand domains without a record are not a thousand lines; another kind is told beside them."""
     many = [notice(number) for number in range(1_000)]
-    told.teller.notices([*many, notice(7, code="mx.uncovered")])
+    told.teller.notices([*many, notice(7, code=NoticeCode.MX_UNCOVERED)])
     events = told.new()
     assert len(events) == MOST_OF_A_KIND + 2
     assert [event["event"] for event in events if event["code"] == "mx.uncovered"] == ["trouble 7"]
@@ -280,7 +283,7 @@ def test_held_is_silent_where_a_notice_has_told_it(told: Told) -> None:
     """The notice says what to do; the same reason beside it would be a second line for one thing."""
     told.teller.notices([notice()])
     told.new()
-    told.teller.held([held("trouble 0; mend it", "a")])
+    told.teller.held([replace(held("trouble 0", "a"), remedy="mend it")])
     assert told.new() == []
 
 

@@ -23,6 +23,8 @@ from demo.web import DemoWeb
 from tests.acme_cases import CASES, HOST, AcmeCase
 from tests.acme_cases.case import FULL, V4, V6
 
+pytestmark = pytest.mark.integration
+
 Check: TypeAlias = Callable[[Checks, str], Awaitable[bool]]
 BY_ID = {case.id: case for case in CASES}
 

@@ -113,6 +113,7 @@ def test_what_no_uri_holds_makes_it_none(uri: str, at: int, what: str) -> None:
         assert not is_uri(changed.encode())
 
 
+@pytest.mark.integration
 @given(
     st.lists(
         st.tuples(https | mailto, st.sampled_from(["", " ", "\t "]), st.sampled_from(["", " "])), min_size=1

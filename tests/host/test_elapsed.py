@@ -53,6 +53,7 @@ def test_never_more_is_counted_than_really_passed(steps: list[tuple[float, bool]
     assert tally.seconds <= passed + 1e-3
 
 
+@pytest.mark.integration
 def test_the_machine_s_counter_goes_on_in_another_process() -> None:
     """So that a sidecar that is restarted, or run by cron, counts on."""
     code = "from sidecar.host.clock import SystemClock; r = SystemClock().reading(); print(r.run, r.at)"

@@ -36,6 +36,7 @@ def test_state_that_cannot_be_written_is_no_health(
     assert main(["healthy"]) == Exit.OK
 
 
+@pytest.mark.integration
 def test_sign_that_cannot_be_written_is_taken_away(tmp_path: Path) -> None:
     """A file system that takes nothing more, as when a disk is full: the old sign would look alive for minutes."""
     beat(tmp_path, NOW)

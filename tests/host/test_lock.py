@@ -13,6 +13,8 @@ import pytest
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.host.lock import Locked, PassLock
 
+pytestmark = pytest.mark.integration
+
 HOLD = """
 import asyncio, sys
 from pathlib import Path

@@ -473,6 +473,7 @@ def test_escaping_leaves_what_can_be_printed() -> None:
     assert escaped("a\tb\x00") == r"a\tb\x00"
 
 
+@pytest.mark.integration
 def test_lines_are_written_without_a_file_left_to_open() -> None:
     """Nothing that a line is made with may be loaded only when it is needed: then it could not be."""
     code = """

@@ -223,6 +223,7 @@ def overrides(draw: st.DrawFn) -> str:
     return text.replace("\n", "\r\n") if draw(st.booleans()) else text
 
 
+@pytest.mark.integration
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(overrides())
 def test_any_override_is_merged_or_refused_for_its_missing_line_end(text: str) -> None:
@@ -281,6 +282,7 @@ PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.integration
 @settings(max_examples=400, deadline=None)
 @given(st.lists(PIECES, max_size=25).map("".join))
 def test_no_text_is_spoilt(text: str) -> None:

@@ -14,6 +14,7 @@ from sidecar.observed import CheckRecord, Memory
 from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, Status
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.actions import Plan
 from sidecar.rollout import Stage, checked
 from sidecar.settings import Settings, Tell
@@ -250,10 +251,15 @@ def test_errors_of_a_pass_are_its_notices_and_the_findings_of_checks() -> None:
         domains=("example.org", "left.example"),
         memory=Memory(checks={"example.org": record, "left.example": record}),
     )
-    notices = [Notice(level, f"notice.{level}", "example.org", "message", "todo") for level in Level]
+    kinds = {
+        Level.INFO: NoticeCode.ROLLOUT_READY,
+        Level.WARNING: NoticeCode.POLICY_FOREIGN,
+        Level.ERROR: NoticeCode.MX_UNCOVERED,
+    }
+    notices = [Notice(level, kinds[level], "example.org", "message", "todo") for level in Level]
     found = seen(world, *notices, settings=given_settings({"exclude": ["left.example"]}))
     assert {trouble.key: trouble.critical for trouble in found.troubles.values()} == {
-        ("notice.error", "example.org", ""): False,
+        ("mx.uncovered", "example.org", ""): False,
         ("code-error", "example.org", "mx.example.org"): False,
         ("code-critical", "example.org", "mx.example.org"): True,
     }
@@ -284,7 +290,7 @@ def test_stage_of_a_pass_comes_with_what_holds_it_up() -> None:
         (World(unseen=frozenset({"domains"})), (), True),
         (World(unseen=frozenset({"mailcow"})), (), True),
         (World(unseen=frozenset({"conf"})), (), True),
-        (World(), (Notice(Level.WARNING, "mailcow.api", "mailcow", "no answer"),), True),
+        (World(), (Notice(Level.WARNING, NoticeCode.MAILCOW_API, "mailcow", "no answer"),), True),
     ],
 )
 def test_pass_without_an_answer_of_mailcow_is_blind(
@@ -329,7 +335,7 @@ CHECKED = {name: CheckRecord(NOW, ()) for name in ("example.org", "alias.example
 @pytest.mark.parametrize("subject", ["example.org", "alias.example"])
 def test_error_of_a_domain_without_a_row_of_its_own_ends(world: World, subject: str) -> None:
     """What senders are served for it was seen."""
-    told, _ = news(None, seen(world, Notice(Level.ERROR, "mx.uncovered", subject, "not covered")))
+    told, _ = news(None, seen(world, Notice(Level.ERROR, NoticeCode.MX_UNCOVERED, subject, "not covered")))
     gone = seen(world)
     told, _ = news(told, gone)
     _, events = news(told, replace(gone, at=NOW + AWAY_S))
@@ -339,7 +345,7 @@ def test_error_of_a_domain_without_a_row_of_its_own_ends(world: World, subject: 
 @pytest.mark.parametrize("part", ["project", "certificates"])
 def test_error_of_a_container_that_was_not_seen_does_not_end(part: str) -> None:
     """Docker does not answer: acme-mailcow may fail as before."""
-    told, _ = news(None, seen(World(), Notice(Level.ERROR, "acme.failed", "acme-mailcow", "fails")))
+    told, _ = news(None, seen(World(), Notice(Level.ERROR, NoticeCode.ACME_FAILED, "acme-mailcow", "fails")))
     dark = seen(World(unseen=frozenset({part})))
     told, _ = news(told, dark)
     assert news(told, replace(dark, at=NOW + 5 * AWAY_S))[1] == ()

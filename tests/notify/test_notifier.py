@@ -21,6 +21,7 @@ from sidecar.notify.outbox import NAME
 from sidecar.observed import CheckRecord, Memory
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.actions import Plan
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings, load
@@ -53,6 +54,14 @@ def said() -> Iterator[io.StringIO]:
     structlog.reset_defaults()
 
 
+KINDS = {
+    "api": NoticeCode.API_DENIED,
+    "conf": NoticeCode.CONF_LOCKED,
+    "disk": NoticeCode.FILE_LOCKED,
+}
+"""The notices of these tests, by a word."""
+
+
 @pytest.fixture
 def clock() -> Clock:
     """Set by the test."""
@@ -79,7 +88,7 @@ def report(
     world = World(
         domains=domains, served={name: text(mode) for name in domains}, memory=Memory(checks=checks)
     )
-    told = tuple(Notice(Level.ERROR, code, "mailcow", f"{code} is wrong") for code in notices)
+    told = tuple(Notice(Level.ERROR, KINDS[word], "mailcow", f"{word} is wrong") for word in notices)
     return Report(observed(world), Plan(notices=told), ())
 
 
@@ -158,7 +167,7 @@ async def test_restart_neither_repeats_nor_forgets(tmp_path: Path, clock: Clock)
         third = Notifier(given, clock)
         await third.saw(at(report("api", "conf", "disk"), 90))
         await after(third, clock, 2 * GATHER)
-        assert [one["code"] for one in receiver.bodies[-1]["events"]] == ["disk"]
+        assert [one["code"] for one in receiver.bodies[-1]["events"]] == [KINDS["disk"]]
         assert len(receiver.bodies) == 2
         await third.close()
 
@@ -238,7 +247,7 @@ async def test_receiver_that_fails_holds_up_no_other(tmp_path: Path, clock: Cloc
         assert [body["type"] for body in good.bodies] == ["failure", "failure"]
         bad.status = 200
         await after(notifier, clock, RETRY_S[1])
-        assert [one["code"] for one in bad.bodies[-1]["events"]] == ["conf"]
+        assert [one["code"] for one in bad.bodies[-1]["events"]] == [KINDS["conf"]]
         assert len(good.bodies) == 2
         await notifier.close()
 
@@ -273,7 +282,7 @@ async def test_receiver_that_was_removed_gets_nothing_and_a_new_one_only_news(
         second = Notifier(settings(tmp_path, webhook=new.webhook), clock)
         await second.saw(at(report("api", "conf"), 30))
         await after(second, clock, 2 * GATHER)
-        assert [one["code"] for one in new.bodies[0]["events"]] == ["conf"]
+        assert [one["code"] for one in new.bodies[0]["events"]] == [KINDS["conf"]]
         await second.close()
         third = Notifier(settings(tmp_path, webhook=old.webhook), clock)
         await after(third, clock, 2 * GATHER)
@@ -364,7 +373,7 @@ async def test_loop_outlives_a_bug(tmp_path: Path, clock: Clock, said: io.String
         await changed.wait()
         await notifier.saw(at(report("api", "conf"), 30))
         clock.at += 30
-        while delivered != {"api", "conf"}:
+        while delivered != {KINDS["api"], KINDS["conf"]}:
             changed.clear()
             await changed.wait()
     assert "ZeroDivisionError: a bug" in said.getvalue()

@@ -204,6 +204,7 @@ async def test_receivers_are_known_by_what_tells_no_secret() -> None:
         assert receiver.paths == [f"/hook/{SECRET}", f"/apprise/{SECRET}"]
 
 
+@pytest.mark.integration
 def test_apprise_is_loaded_by_its_first_message_only() -> None:
     """It takes a tenth of a second, and most have no such URL."""
     code = "import sys, sidecar.notify.notifier, sidecar.cli.notify; print('apprise' in sys.modules)"

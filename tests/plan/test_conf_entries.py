@@ -194,7 +194,7 @@ def test_entry_that_would_bring_more_than_100_names_is_held() -> None:
     world = World(mailcow=FILE_MAILCOW, domains=tuple(f"d{n}.example" for n in range(40)))
     held = [h for h in plan(world).held if isinstance(h.action, EditConf)]
     assert len(held) == 1
-    assert "ENABLE_SSL_SNI=y" in held[0].reason
+    assert "ENABLE_SSL_SNI=y" in str(held[0].remedy)
     assert edits(replace(world, conf={"ENABLE_SSL_SNI": "y"})) == [BOTH]
 
 
@@ -202,8 +202,12 @@ def test_unmanaged_san_is_said_and_not_done() -> None:
     """`manage: {san: false}`."""
     found = plan(World(mailcow=FILE_MAILCOW), given_settings({"manage": {"san": False}}))
     assert not [a for a in found.actions if isinstance(a, EditConf)]
-    assert [h.reason for h in found.held if isinstance(h.action, EditConf)] == [
-        "the settings say `manage: {san: false}`; ADDITIONAL_SAN lacks mta-sts.*; ADDITIONAL_SERVER_NAMES lacks mta-sts.*"
+    assert [(h.reason, h.remedy, h.action.reason) for h in found.held if isinstance(h.action, EditConf)] == [
+        (
+            "the settings say `manage: {san: false}`",
+            "to let the sidecar do it: `manage: {san: true}` in config.yml",
+            "ADDITIONAL_SAN lacks mta-sts.*; ADDITIONAL_SERVER_NAMES lacks mta-sts.*",
+        )
     ]
 
 

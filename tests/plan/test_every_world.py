@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +11,8 @@ from sidecar.observed import FILE, Backend, Issuer, Mailcow, Memory, PolicyMemor
 from sidecar.plan.actions import Action, AddPolicy, EditConf, EditPolicy, Plan, RemoveFile, SwitchOff
 from sidecar.settings import Settings
 from tests.worlds import DAY, HOST, NOW, World, advance, given_settings, look, settle, span
+
+pytestmark = pytest.mark.integration
 
 DOMAINS = ("a.example", "b.example", "example.org")
 

@@ -401,6 +401,7 @@ def test_zone_file_is_read_as_it_was_meant() -> None:
 
 
 @pytest.mark.skipif(shutil.which("named-checkzone") is None, reason="BIND's checker is not at hand")
+@pytest.mark.system
 def test_zone_file_is_accepted_by_bind(tmp_path: Path) -> None:
     """Behind the records that make it a zone."""
     head = "example.org. 60 IN SOA ns.example.com. a.example.com. 1 60 60 60 60\nexample.org. 60 IN NS ns.example.com.\n"

@@ -6,6 +6,7 @@ import pytest
 
 from sidecar.observed import Observed, RedisRefuses, Seen, Served, Unseen
 from sidecar.observed.notice import Level
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan import make_plan
 from sidecar.plan.actions import AddPolicy, EditConf
 from sidecar.settings import Settings
@@ -33,7 +34,7 @@ def test_it_is_one_error_before_all_others() -> None:
     assert "Redis refuses writes (OOM): every policy" in found[0].message
     assert "no sender can read it" in found[0].message
     assert "redis-mailcow" in str(found[0].todo)
-    assert [notice.code for notice in found].count("mailcow.redis") == 1
+    assert [notice.code for notice in found].count(NoticeCode.MAILCOW_REDIS) == 1
 
 
 def test_policies_wait_for_it_and_nothing_else_does() -> None:
@@ -42,7 +43,7 @@ def test_policies_wait_for_it_and_nothing_else_does() -> None:
     assert [action for action in found.actions if isinstance(action, AddPolicy)] == []
     (held,) = [held for held in found.held if isinstance(held.action, AddPolicy)]
     assert held.reason == found.notices[0].message
-    assert "; " not in held.reason  # up to there the log compares it with what was told
+    assert held.remedy == found.notices[0].todo
     asked = replace(refusing(), conf=observed(World(conf={"ADDITIONAL_SAN": "mta-sts.*"})).conf)
     assert EditConf not in {type(held.action) for held in make_plan(asked, Settings()).held}
 

@@ -52,6 +52,7 @@ def opened(tmp_path: Path) -> Callable[[], State]:
     return lambda: State.open(tmp_path / str(next(count)), NOW)
 
 
+@pytest.mark.integration
 @given(st.lists(memories, min_size=1, max_size=4))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_saved_is_what_is_loaded(opened: Callable[[], State], saved: list[Memory]) -> None:

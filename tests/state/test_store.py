@@ -184,6 +184,7 @@ def test_intents_reach_the_disk(state: State) -> None:
     assert state._connection.execute("PRAGMA busy_timeout").fetchone() == (5000,)
 
 
+@pytest.mark.integration
 def test_many_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
     """The tables are made once, and nobody fails."""
     code = "import sys; from pathlib import Path; from sidecar.state.store import State; "
@@ -206,6 +207,7 @@ def test_many_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
 # --- saving and loading ----------------------------------------------------------------------------------
 
 
+@pytest.mark.integration
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=st.lists(memories, min_size=1, max_size=3))
 def test_the_last_of_a_sequence_of_saves_is_what_comes_back(
@@ -331,6 +333,7 @@ def test_own_writes_are_no_change_from_elsewhere(tmp_path: Path, state: State) -
     elsewhere.close()
 
 
+@pytest.mark.integration
 def test_a_save_killed_in_the_middle_leaves_the_one_before(tmp_path: Path, state: State) -> None:
     """A process that ends inside the transaction, after half of the rows, changed nothing."""
     state.save(state.load(), full_memory())
@@ -650,6 +653,7 @@ served = (
 )
 
 
+@pytest.mark.integration
 @settings(deadline=None)
 @given(st.lists(st.tuples(served, st.integers(1, 3 * DAY_S)), min_size=45, max_size=120))
 def test_cutting_spans_never_shortens_what_senders_may_hold(history: list[tuple[str | None, int]]) -> None:

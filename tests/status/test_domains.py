@@ -6,6 +6,7 @@ from typing import Any
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Memory, PolicyMemory, Seen, Txt, Unseen, Write
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan import make_plan
 from sidecar.plan.actions import AddPolicy, Plan, WriteFile
 from sidecar.plan.ownership import Whose
@@ -207,7 +208,7 @@ def test_what_was_not_seen_is_not_missing() -> None:
 
 def test_mailcow_that_was_not_seen_has_no_rows() -> None:
     """But for what is to be known."""
-    notice = Notice(Level.ERROR, "mailcow.api", "mailcow", "it does not answer")
+    notice = Notice(Level.ERROR, NoticeCode.MAILCOW_API, "mailcow", "it does not answer")
     found = status(World(unseen=frozenset({"mailcow", "domains"})), plan=Plan(notices=(notice, notice)))
     assert found.rows == ()
     assert found.notices == (notice,)
@@ -217,7 +218,8 @@ def test_those_that_need_a_person_come_first() -> None:
     """In the order of their names each."""
     names = ("a.example", "b.example", "c.example", "d.example")
     told = tuple(
-        Notice(Level.WARNING, "x", subject, "something") for subject in ("c.example", "mta-sts.b.example")
+        Notice(Level.WARNING, NoticeCode.VERIFY_TROUBLE, subject, "something")
+        for subject in ("c.example", "mta-sts.b.example")
     )
     world = World(domains=names, inactive=frozenset(names))
     assert [row.domain for row in status(world, plan=Plan(notices=told)).rows] == [
@@ -227,7 +229,10 @@ def test_those_that_need_a_person_come_first() -> None:
 
 def test_one_domain_alone_leaves_the_others_notices_out() -> None:
     """What is about no domain stays."""
-    told = tuple(Notice(Level.WARNING, "x", s, f"about {s}") for s in ("a.example", "b.example", "mailcow"))
+    told = tuple(
+        Notice(Level.WARNING, NoticeCode.VERIFY_TROUBLE, s, f"about {s}")
+        for s in ("a.example", "b.example", "mailcow")
+    )
     world = World(domains=("a.example", "b.example"))
     found = status(world, plan=Plan(notices=told), only=("b.example",))
     assert [row.domain for row in found.rows] == ["b.example"]

@@ -3,11 +3,12 @@
 import pytest
 
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.status.telling import Ends, hidden
 from tests.worlds import FILE_MAILCOW, NOW, OLD_NATIVE, World, observed, text
 
 SERVED = {"example.org": text()}
-UNREAD = Notice(Level.WARNING, "mailcow.api", "mailcow", "status 502")
+UNREAD = Notice(Level.WARNING, NoticeCode.MAILCOW_API, "mailcow", "status 502")
 
 
 def unseen(world: World, *notices: Notice) -> set[str]:

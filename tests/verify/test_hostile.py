@@ -29,6 +29,8 @@ from tests.verify.internet import (
 )
 from tests.verify.steps import measured
 
+pytestmark = pytest.mark.integration
+
 LAG_S = 0.1
 PATIENCE_S = 2.0
 OK_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"

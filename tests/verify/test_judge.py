@@ -1,5 +1,6 @@
 """The rules alone: whatever was seen, they say something sane of it and never raise."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -131,6 +132,7 @@ _meant = st.none() | st.builds(
 )
 
 
+@pytest.mark.integration
 @given(_domains, _meant)
 def test_rules_never_raise_and_say_only_what_is_in_the_tables(seen: DomainSeen, meant: Meant | None) -> None:
     """Any octets, dates and names; each finding has its code's section, and a sentence."""

@@ -104,6 +104,7 @@ def test_a_better_mx_is_told() -> None:
         assert finding.todo == f"write mx: {better}"
 
 
+@pytest.mark.integration
 def test_a_text_full_of_mistakes_gives_few_findings_in_little_time() -> None:
     """A stranger's policy or record may not fill the memory, nor keep the processor busy."""
     for filling in (

@@ -14,6 +14,8 @@ from sidecar.web.openapi import DOCUMENT
 from tests.web.fakes import REALISTIC, FakeSource, Told, loading, many, source_of, unreachable
 from tests.web.visitor import TOKEN, Visitor, visiting
 
+pytestmark = pytest.mark.integration
+
 
 async def asked(visitor: Visitor, path: str) -> Any:
     """The answer to a program."""

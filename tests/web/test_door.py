@@ -12,6 +12,8 @@ from tests.running import until
 from tests.web.fakes import source_of
 from tests.web.visitor import TOKEN, Visitor, visiting
 
+pytestmark = pytest.mark.integration
+
 MOST = 10
 
 

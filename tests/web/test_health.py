@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sidecar.host.elapsed import Reading
 from sidecar.host.heartbeat import STALE_AFTER_S, beat, trouble
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.reconcile.passes import Report
 from sidecar.web.health import Pulse, healthz, readyz, unhealthy, unready
 from tests.worlds import NOW, World, look, observed
@@ -114,10 +115,10 @@ def test_it_agrees_with_the_check_of_the_image(steps: list[tuple[str, float]]) -
         (pulse(report(World(unseen=frozenset({"mailcow"})))), "mailcow cannot be read"),
         # the list is an older one
         (
-            pulse(report(None, Notice(Level.WARNING, "mailcow.api", "mailcow", "no answer"))),
+            pulse(report(None, Notice(Level.WARNING, NoticeCode.MAILCOW_API, "mailcow", "no answer"))),
             "mailcow cannot be read",
         ),
-        (pulse(report(None, Notice(Level.ERROR, "mx.uncovered", "example.org", "bad"))), None),
+        (pulse(report(None, Notice(Level.ERROR, NoticeCode.MX_UNCOVERED, "example.org", "bad"))), None),
     ],
 )
 def test_ready_is_who_read_mailcow_in_the_last_pass(found: Pulse, said: str | None) -> None:

@@ -16,6 +16,8 @@ from sidecar.web.door import MOST_CONNECTIONS
 from tests.running import Running, process
 from tests.stage import Stage, stage
 
+pytestmark = pytest.mark.integration
+
 FILES = 1_024
 """What Docker and most systems let a process open."""
 IDLE = 1_100

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sidecar.observed import Restart
 from sidecar.observed.words import day, span
+from sidecar.plan.actions import Hold
 from sidecar.settings import RestartSettings
 
 DAY_S = 86_400
@@ -32,7 +33,7 @@ def exhausted(
     orders: Sequence[float],
     settings: RestartSettings,
     now: float,
-) -> tuple[str, float] | None:
+) -> Hold | None:
     """Why no restart is allowed now, and until when; None where one is.
 
     acme-mailcow names its orders by the clock of its own time zone, which may be another than ours: up to a day
@@ -42,10 +43,10 @@ def exhausted(
     spacing = settings.spacing
     if before and before[-1] + spacing > now:
         until = before[-1] + spacing
-        return f"restarts are kept {span(spacing)} apart; the last was {day(before[-1])}", until
+        return Hold(f"restarts are kept {span(spacing)} apart; the last was {day(before[-1])}", until=until)
     for limit, period, word in ((settings.per_day, DAY_S, "a day"), (settings.per_week, WEEK_S, "in 7 days")):
         within = [at for at in before if at > now - period]
         if len(within) >= limit:
             until = within[len(within) - limit] + period if limit > 0 else now + period
-            return f"{len(within)} of {limit} restarts {word} are used", until
+            return Hold(f"{len(within)} of {limit} restarts {word} are used", until=until)
     return None

@@ -27,6 +27,7 @@ from sidecar.observed import (
     Unseen,
 )
 from sidecar.plan.acme.script import ISSUER, dns_challenge
+from sidecar.plan.actions import Hold
 
 T = TypeVar("T")
 
@@ -52,10 +53,14 @@ class NotReady:
     """acme-mailcow's own line, where its log has one."""
 
     @property
-    def text(self) -> str:
-        """Reason and remedy in one line."""
-        said = f"{self.reason}; acme-mailcow's log says: {self.words}" if self.words else self.reason
-        return f"{said}; {self.remedy}" if self.remedy else said
+    def said(self) -> str:
+        """The reason, with acme-mailcow's own words where there are some."""
+        return f"{self.reason}; acme-mailcow's log says: {self.words}" if self.words else self.reason
+
+    @property
+    def hold(self) -> Hold:
+        """Why a restart for this name waits."""
+        return Hold(self.said, self.remedy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from sidecar.observed import AcmeRun, Fact, FactKind, Kind, Observed, Question, 
 from sidecar.plan.acme.check import address_trouble
 from sidecar.plan.acme.names import Scene
 from sidecar.plan.acme.script import MOST_NAMES
+from sidecar.plan.actions import Hold
 
 ASKED_AT_ONCE = 400
 """Names that are looked up in one pass to count them."""
@@ -36,16 +37,16 @@ class Count:
             return frozenset()
         return frozenset(Question(Kind.ADDRESSES, name) for name in self.unknown[:ASKED_AT_ONCE])
 
-    def trouble(self, label: str = "") -> str | None:
+    def trouble(self, label: str = "") -> Hold | None:
         """Why the certificate must not be asked for with these names; None where it may."""
         begin = f"with {label} the" if label else "the"
         if self.certain > MOST_NAMES:
-            return (
-                f"{begin} certificate would have {self.certain} names, and Let's Encrypt takes {MOST_NAMES} at most: "
-                "set ENABLE_SSL_SNI=y in mailcow.conf for a certificate per domain"
+            return Hold(
+                f"{begin} certificate would have {self.certain} names, and Let's Encrypt takes {MOST_NAMES} at most",
+                "set ENABLE_SSL_SNI=y in mailcow.conf for a certificate per domain",
             )
         if self.most > MOST_NAMES:
-            return (
+            return Hold(
                 f"{begin} certificate could have {self.most} names, and Let's Encrypt takes {MOST_NAMES} at most: "
                 f"{len(self.unknown)} of them are being looked up"
             )

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from sidecar.formats.domain_name import covered_by_wildcard
 from sidecar.observed import Certificate, InVain, LostName, Observed
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import day, some
 from sidecar.plan.acme.evidence import in_short
 from sidecar.plan.acme.names import Scene
+from sidecar.plan.actions import Hold
 
 TRIES = 2
 """Restarts for a name by the same evidence, before it is left out."""
@@ -54,7 +56,7 @@ def tell_lost(observed: Observed, scene: Scene) -> tuple[Notice, ...]:
     return (
         Notice(
             Level.ERROR,
-            "certificate.lost",
+            NoticeCode.CERTIFICATE_LOST,
             "certificate",
             f"the certificate has lost {some(names)} since the sidecar restarted acme-mailcow at "
             f"{day(min(item.at for item in lost))}; {where}",
@@ -93,24 +95,20 @@ def changed(before: str, now: str) -> bool:
     return any(one != other and "?" not in (one, other) for one, other in pairs)
 
 
-def why_hopeless(name: str, tries: InVain) -> str:
-    """Why the name waits, as a sentence."""
+def hopeless_hold(name: str, tries: InVain) -> Hold:
+    """Why a restart for the name waits."""
     said = f"; acme-mailcow's log says: {tries.words}" if tries.words else ""
-    return (
+    return Hold(
         f"{tries.count} restarts of acme-mailcow did not bring {name} into the certificate{said}; it is tried again "
-        f"when its DNS changes, or after {day(tries.at + AGAIN_AFTER_S)}"
+        f"when its DNS changes, or after {day(tries.at + AGAIN_AFTER_S)}",
+        "see: docker compose logs --tail=200 acme-mailcow",
     )
 
 
 def tell_hopeless(name: str, tries: InVain) -> Notice:
     """A person should look at it."""
-    return Notice(
-        Level.WARNING,
-        "name.in_vain",
-        name,
-        why_hopeless(name, tries),
-        "see: docker compose logs --tail=200 acme-mailcow",
-    )
+    hold = hopeless_hold(name, tries)
+    return Notice(Level.WARNING, NoticeCode.NAME_IN_VAIN, name, hold.reason, hold.remedy)
 
 
 def tell_unchecked(scene: Scene) -> tuple[Notice, ...]:
@@ -120,7 +118,7 @@ def tell_unchecked(scene: Scene) -> tuple[Notice, ...]:
     return (
         Notice(
             Level.WARNING,
-            "acme.unchecked",
+            NoticeCode.ACME_UNCHECKED,
             "mailcow.conf",
             "SKIP_IP_CHECK=y and SKIP_HTTP_VERIFICATION=y: acme-mailcow checks no name before it orders, and one "
             "wrong name fails the whole certificate and every renewal",

@@ -8,6 +8,7 @@ from sidecar.formats.dotenv import items
 from sidecar.observed import FILE, Observed, Seen
 from sidecar.observed.checks import ConditionType, Status
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import some
 from sidecar.plan.conf_entries import SERVER_NAMES, added_by_us
 
@@ -35,6 +36,6 @@ def pending(observed: Observed) -> tuple[Notice, ...]:
     )
     if served is not None and served.status is Status.FALSE and served.reason in NOT_ANSWERED:
         message = f"{known}, and the policy is not served: {served.message}"
-        return (Notice(Level.WARNING, "nginx.environment", NGINX, message, COMMAND),)
+        return (Notice(Level.WARNING, NoticeCode.NGINX_ENVIRONMENT, NGINX, message, COMMAND),)
     message = f"{known}; it answers for it all the same, and the next `docker compose up -d` makes it anew"
-    return (Notice(Level.INFO, "nginx.environment", NGINX, message),)
+    return (Notice(Level.INFO, NoticeCode.NGINX_ENVIRONMENT, NGINX, message),)

@@ -24,6 +24,7 @@ from sidecar.observed import (
     Unseen,
 )
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import day, some
 from sidecar.plan.acme.budget import exhausted
 from sidecar.plan.acme.check import Check, NotReady, address_trouble
@@ -31,16 +32,16 @@ from sidecar.plan.acme.count import ASKED_AT_ONCE, Count, count
 from sidecar.plan.acme.evidence import gathered
 from sidecar.plan.acme.lost import (
     hopeless,
+    hopeless_hold,
     still_lost,
     tell_hopeless,
     tell_lost,
     tell_unchecked,
-    why_hopeless,
 )
 from sidecar.plan.acme.names import Scene, missing_names, our_names, scene
 from sidecar.plan.acme.script import MOST_NAMES, SLEEPS, AcmeNames, split_san
 from sidecar.plan.acme.standstill import blocked, ignored
-from sidecar.plan.actions import Held, Plan, RecreateAcme, RestartAcme
+from sidecar.plan.actions import Held, Hold, Plan, RecreateAcme, RestartAcme
 from sidecar.plan.conf_entries import SAN
 from sidecar.settings import Settings
 
@@ -81,8 +82,8 @@ class _Case:
         reason = f"{lacks}, and acme-mailcow was created before {SAN} was changed"
         return RecreateAcme(container_id, started_at, {SAN: self.scene.conf_san}, chosen, reason)
 
-    def held(self, reason: str, until: float | None = None, names: tuple[str, ...] | None = None) -> Held:
-        return Held(self.action(names), reason, until)
+    def held(self, hold: Hold, names: tuple[str, ...] | None = None) -> Held:
+        return hold.on(self.action(names))
 
 
 def plan_restart(observed: Observed, settings: Settings) -> Plan:
@@ -111,7 +112,7 @@ def plan_restart(observed: Observed, settings: Settings) -> Plan:
         return plan + Plan(notices=_old_environment(found, missing))
     case = _Case(observed, settings, found, pending, recreate, tuple(lost))
     if recreate and _spoilt_value(found.conf_san, found.mended_san):
-        return plan + Plan(held=(case.held(SPOILT),))
+        return plan + Plan(held=(case.held(Hold(SPOILT)),))
     told = _by_hand(case.names) if recreate and not settings.manage.acme else ()
     return plan + Plan(notices=told + _no_log(case)) + _for_names(case)
 
@@ -172,26 +173,21 @@ def _split(case: _Case) -> tuple[tuple[str, ...], tuple[Held, ...], tuple[Notice
     notices: list[Notice] = []
     for name in case.names:
         if (tries := hopeless(case.observed, name)) is not None:
-            held.append(case.held(why_hopeless(name, tries), names=(name,)))
+            held.append(case.held(hopeless_hold(name, tries), (name,)))
             notices.append(tell_hopeless(name, tries))
             continue
         trouble = address_trouble(name, case.scene.ways, case.observed.dns)
         if trouble is None:
             ready.append(name)
             continue
-        held.append(case.held(trouble.text, names=(name,)))
+        held.append(case.held(trouble.hold, (name,)))
         if not trouble.unknown or _waits_long(case):
             notices.append(_needs_record(name, trouble))
     return tuple(ready), tuple(held), tuple(notices)
 
 
 def _needs_record(name: str, trouble: NotReady) -> Notice:
-    return Notice(Level.WARNING, "name.not_ready", name, _said(trouble), trouble.remedy)
-
-
-def _said(trouble: NotReady) -> str:
-    """The reason, with acme-mailcow's own words where there are some."""
-    return f"{trouble.reason}; acme-mailcow's log says: {trouble.words}" if trouble.words else trouble.reason
+    return Notice(Level.WARNING, NoticeCode.NAME_NOT_READY, name, trouble.said, trouble.remedy)
 
 
 def _old(case: _Case) -> list[str]:
@@ -203,7 +199,7 @@ def _old(case: _Case) -> list[str]:
 def _judged(case: _Case) -> Plan:
     evidence = gathered(case.scene, case.observed, case.names, _old(case))
     plan = Plan(
-        held=tuple(case.held(trouble.text, names=(name,)) for name, trouble in evidence.new.items()),
+        held=tuple(case.held(trouble.hold, (name,)) for name, trouble in evidence.new.items()),
         notices=tuple(
             _needs_record(name, trouble)
             for name, trouble in evidence.new.items()
@@ -221,7 +217,7 @@ def _judged(case: _Case) -> Plan:
             if probes
             else "the names are being looked up once more"
         )
-        return plan + Plan(held=(case.held(doubt),), questions=evidence.questions)
+        return plan + Plan(held=(case.held(Hold(doubt)),), questions=evidence.questions)
     if evidence.old:
         return plan + _would_drop(case, evidence.old)
     return plan + Plan(actions=(case.action(),))
@@ -236,14 +232,13 @@ def _would_drop(case: _Case, old: dict[str, NotReady]) -> Plan:
         else "would not be in the certificate"
     )
     more = f" (and {len(old) - 1} more: {some(list(old)[1:], 4)})" if len(old) > 1 else ""
-    reason = f"{to_unicode(name)} {present}{more}: {_said(trouble)}"
-    held = f"{reason}; {trouble.remedy}" if trouble.remedy else reason
+    reason = f"{to_unicode(name)} {present}{more}: {trouble.said}"
     notices = (
-        (Notice(Level.WARNING, "name.would_drop", name, reason, trouble.remedy),)
+        (Notice(Level.WARNING, NoticeCode.NAME_WOULD_DROP, name, reason, trouble.remedy),)
         if _for_a_person(case, trouble)
         else ()
     )
-    return Plan(held=(case.held(held),), notices=notices)
+    return Plan(held=(case.held(Hold(reason, trouble.remedy)),), notices=notices)
 
 
 def _for_a_person(case: _Case, trouble: NotReady) -> bool:
@@ -267,7 +262,7 @@ def _no_log(case: _Case) -> tuple[Notice, ...]:
             return (
                 Notice(
                     Level.WARNING,
-                    "acme.no_log",
+                    NoticeCode.ACME_NO_LOG,
                     "acme-mailcow",
                     f"acme-mailcow is not restarted, because its log is not known: {reason}",
                     "see: docker compose logs --tail=200 acme-mailcow",
@@ -284,12 +279,12 @@ def _full(case: _Case, found: Count) -> tuple[Notice, ...]:
         f"takes {MOST_NAMES} at most"
     )
     todo = "set ENABLE_SSL_SNI=y in mailcow.conf for a certificate per domain, then: docker compose up -d"
-    return (Notice(Level.WARNING, "certificate.full", "certificate", message, todo),)
+    return (Notice(Level.WARNING, NoticeCode.CERTIFICATE_FULL, "certificate", message, todo),)
 
 
 def _still(case: _Case) -> Held | None:
     stopped = blocked(case.observed, case.settings.restart.settle)
-    return None if stopped is None else case.held(*stopped)
+    return None if stopped is None else case.held(stopped)
 
 
 def _quiet(case: _Case) -> Held | None:
@@ -301,7 +296,9 @@ def _quiet(case: _Case) -> Held | None:
     if not waited:
         return None
     left = min(quiet - min(waited), GATHERING_LIMIT * quiet - max(waited))
-    return None if left <= 0 else case.held("new names are being gathered", case.observed.now + left)
+    return (
+        None if left <= 0 else case.held(Hold("new names are being gathered", until=case.observed.now + left))
+    )
 
 
 def _within_budget(case: _Case) -> Held | None:
@@ -311,7 +308,7 @@ def _within_budget(case: _Case) -> Held | None:
         case.settings.restart,
         case.observed.now,
     )
-    return None if stopped is None else case.held(*stopped)
+    return None if stopped is None else case.held(stopped)
 
 
 def _cannot_help(scene: Scene, conf: Conf, missing: list[str]) -> Notice | None:
@@ -333,7 +330,7 @@ def _cannot_help(scene: Scene, conf: Conf, missing: list[str]) -> Notice | None:
         return None
     return Notice(
         Level.WARNING,
-        "certificate.not_acme",
+        NoticeCode.CERTIFICATE_NOT_ACME,
         "certificate",
         f"the certificate lacks {names}; {message}",
         todo,
@@ -344,7 +341,7 @@ def _by_hand(names: Sequence[str]) -> tuple[Notice, ...]:
     return (
         Notice(
             Level.WARNING,
-            "acme.environment",
+            NoticeCode.ACME_ENVIRONMENT,
             "acme-mailcow",
             f"acme-mailcow does not know of {some(names)} yet: it was created before mailcow.conf was changed",
             RECREATE_COMMAND,
@@ -370,7 +367,7 @@ def run_failed(observed: Observed) -> tuple[Notice, ...]:
     return (
         Notice(
             Level.ERROR,
-            "acme.failed",
+            NoticeCode.ACME_FAILED,
             "acme-mailcow",
             f"acme-mailcow fails since it was restarted for {some(restarts[-1].names)}{ends}{_log_says(observed)}",
             "see: docker compose logs --tail=50 acme-mailcow",
@@ -393,7 +390,7 @@ def tell_presented(observed: Observed) -> tuple[Notice, ...]:
     return (
         Notice(
             Level.ERROR,
-            "nginx.old_certificate",
+            NoticeCode.NGINX_OLD_CERTIFICATE,
             "nginx-mailcow",
             f"nginx presents another certificate than the one on the disk: one that ends {day(shown.not_after)}{without}",
             "in the mailcow directory: docker compose restart nginx-mailcow dovecot-mailcow postfix-mailcow",

@@ -2,8 +2,10 @@
 
 from sidecar.observed import Container, Fact, FactKind, Issuer, Memory, Observed, Project, Seen, Unseen
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import day, span
 from sidecar.plan.acme.script import SLEEPS
+from sidecar.plan.actions import Hold
 
 GIVES_UP_AFTER_S = 1_800
 """A container that stays unsettled for this long stops blocking."""
@@ -40,7 +42,7 @@ def ignored(observed: Observed, settle: float) -> tuple[Notice, ...]:
     return tuple(
         Notice(
             Level.WARNING,
-            "container.unsettled",
+            NoticeCode.CONTAINER_UNSETTLED,
             service,
             f"{service} has not been running steadily for half an hour; acme-mailcow no longer waits for it",
             f"see: docker compose logs --tail=50 {service}",
@@ -68,7 +70,7 @@ def stopped(observed: Observed) -> tuple[Notice, ...]:
         notices.append(
             Notice(
                 Level.ERROR,
-                "container.stopped",
+                NoticeCode.CONTAINER_STOPPED,
                 service,
                 f"{service} {state}; {_lacks(observed, service)}",
                 todo,
@@ -97,28 +99,29 @@ def _blocks(observed: Observed, service: str) -> bool:
     return service in NEEDED or observed.memory.true_for(Fact(FactKind.UNSETTLED, service)) < GIVES_UP_AFTER_S
 
 
-def blocked(observed: Observed, settle: float) -> tuple[str, float | None] | None:
-    """Why acme-mailcow may not be touched now, and when to look again; None where it may."""
+def blocked(observed: Observed, settle: float) -> Hold | None:
+    """Why acme-mailcow may not be touched now; None where it may."""
     if isinstance(observed.project, Unseen):
-        return observed.project.reason, None
+        return Hold(observed.project.reason)
     project = observed.project.value
     for service in NEEDED:
         container = project.service(service)
         if container is None:
-            return f"there is no container of {service}", None
+            return Hold(f"there is no container of {service}")
         if container.state != "running":
-            return f"{service} is not running: it is {container.state}", None
+            return Hold(f"{service} is not running: it is {container.state}")
     for service, reason in unsettled(project, observed.memory, observed.now, settle).items():
         if _blocks(observed, service):
-            return f"mailcow is being started or updated: {service}: {reason}", observed.now + max(settle, 5)
+            why = f"mailcow is being started or updated: {service}: {reason}"
+            return Hold(why, until=observed.now + max(settle, 5))
     return _at_work(project)
 
 
-def _at_work(project: Project) -> tuple[str, float | None] | None:
+def _at_work(project: Project) -> Hold | None:
     match project.acme_sleep:
         case Unseen(reason):
-            return f"it is not known whether acme-mailcow is at work: {reason}", None
+            return Hold(f"it is not known whether acme-mailcow is at work: {reason}")
         case Seen(str(argument)) if argument in SLEEPS:
             return None
         case _:
-            return "acme-mailcow is at work: stopped now, it could leave nginx with the old certificate", None
+            return Hold("acme-mailcow is at work: stopped now, it could leave nginx with the old certificate")

@@ -28,6 +28,7 @@ from sidecar.observed import (
     Seen,
 )
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.spans import ended, seen_served
 from sidecar.observed.words import some
 from sidecar.plan.acme.check import AcmeWays, address_trouble
@@ -61,7 +62,7 @@ def believe(
     )
     if doubt.polls >= intervals.doubt_polls and memory.counted - doubt.since >= intervals.doubt_seconds:
         message = f"mailcow's list lost {_lost(known, missing)} at once; it stayed so, and is believed now"
-        told = Notice(Level.WARNING, "domains.believed", "domains", message, passing=True)
+        told = Notice(Level.WARNING, NoticeCode.DOMAINS_BELIEVED, "domains", message, passing=True)
         return answer, _believing(memory, answer.value), (told,)
     newcomers = {d.name for d in answer.value.domains} - {d.name for d in known.domains}
     memory = replace(memory, doubt=doubt, newcomers=frozenset(newcomers))
@@ -118,7 +119,7 @@ def doubted(memory: Memory, answer: DomainList | None) -> tuple[Notice, ...]:
     return (
         Notice(
             Level.WARNING,
-            "domains.doubted",
+            NoticeCode.DOMAINS_DOUBTED,
             "domains",
             f"mailcow's list lost {_lost(memory.believed, missing) or 'domains'} at once; "
             "nothing is withdrawn for that until it has stayed so for a while",

@@ -85,7 +85,7 @@ def test_budget_by_hour_day_and_week(
     restarts = [] if as_orders else ours(*sorted(ages, reverse=True))
     orders = [NOW - age for age in ages] if as_orders else []
     found = exhausted(restarts, orders, DEFAULT, NOW)
-    assert (None if found is None else round(found[1] - NOW)) == until, why
+    assert (None if found is None else round((found.until or 0.0) - NOW)) == until, why
 
 
 def test_restarts_in_vain_delay_no_other_name() -> None:
@@ -94,13 +94,13 @@ def test_restarts_in_vain_delay_no_other_name() -> None:
     restarts = [Restart(NOW - 10 - 10 * n, ("hopeless",)) for n in range(60, -1, -1)]
     found = exhausted(restarts, [], settings, NOW)
     assert found is not None
-    assert found[1] == NOW - 10 + HOUR
+    assert found.until == NOW - 10 + HOUR
 
 
 def test_reason_says_what_is_used_up() -> None:
     """A person reads it in the log and in `sidecar plan`."""
     reason = [
-        (exhausted(ours(*ages), [], DEFAULT, NOW) or ("",))[0]
+        found.reason if (found := exhausted(ours(*ages), [], DEFAULT, NOW)) else ""
         for ages in ([60], [n * HOUR for n in range(6, 0, -1)], [7 * HOUR * n for n in range(20, 0, -1)])
     ]
     assert reason[0] == "restarts are kept 60 min apart; the last was 2027-01-15 07:59 UTC"
@@ -121,7 +121,8 @@ def test_time_that_is_promised_is_kept(ages: list[int]) -> None:
         found = exhausted(restarts, [], DEFAULT, now)
         if found is None:
             break
-        assert found[1] > now
-        assert exhausted(restarts, [], DEFAULT, found[1] - 1) is not None
-        now = found[1]
+        assert found.until is not None
+        assert found.until > now
+        assert exhausted(restarts, [], DEFAULT, found.until - 1) is not None
+        now = found.until
     assert exhausted(restarts, [], DEFAULT, now) is None

@@ -68,7 +68,8 @@ def restarts(found: Plan) -> list[tuple[str, ...]]:
 
 def held(found: Plan) -> str:
     """Why runs are held."""
-    return "; ".join(h.reason for h in found.held if isinstance(h.action, RestartAcme | RecreateAcme))
+    waiting_ones = [h for h in found.held if isinstance(h.action, RestartAcme | RecreateAcme)]
+    return "; ".join(h.reason if h.remedy is None else f"{h.reason}; {h.remedy}" for h in waiting_ones)
 
 
 def test_all_that_passes_is_restarted_for() -> None:

@@ -28,7 +28,8 @@ def restarts(found: Plan) -> list[tuple[str, ...]]:
 
 def held(found: Plan) -> str:
     """Why restarts are held."""
-    return "; ".join(h.reason for h in found.held if isinstance(h.action, RestartAcme))
+    waiting_ones = [h for h in found.held if isinstance(h.action, RestartAcme)]
+    return "; ".join(h.reason if h.remedy is None else f"{h.reason}; {h.remedy}" for h in waiting_ones)
 
 
 def test_missing_name_that_is_ready_is_restarted_for() -> None:

@@ -1,0 +1,97 @@
+"""All kinds of notice, in one table; those of findings are in `sidecar.verify.codes` and `sidecar.verify.probe_codes`.
+
+Rule for every editor: a code keeps its name and its meaning, since people filter and count by it. It says what is
+wrong, and its first word says where: a new code takes one of the words there are.
+"""
+
+from enum import StrEnum
+from typing import Self
+
+
+class NoticeCode(StrEnum):
+    """A kind of notice: its stable name, and what it means, in one sentence (`meaning`)."""
+
+    meaning: str
+
+    def __new__(cls, name: str, meaning: str) -> Self:
+        """The name is the text of the member."""
+        made = str.__new__(cls, name)
+        made._value_ = name
+        made.meaning = meaning
+        return made
+
+    # --- what could not be seen
+    UNSEEN_CONF = "unseen.mailcow_conf", "mailcow.conf cannot be read."
+    UNSEEN_MAILCOW = "unseen.mailcow", "It is not known which mailcow this is."
+    UNSEEN_DOMAINS = "unseen.domains", "mailcow's list of domains cannot be read."
+    UNSEEN_DOCKER = "unseen.docker", "mailcow's containers cannot be seen."
+    UNSEEN_CERTIFICATES = "unseen.certificates", "mailcow's certificates cannot be read."
+    UNSEEN_FILE = "unseen.file", "The policy file cannot be read."
+
+    # --- mailcow itself
+    MAILCOW_API = "mailcow.api", "mailcow's API does not answer, or refuses."
+    MAILCOW_REDIS = "mailcow.redis", "mailcow's Redis refuses writes."
+    MAILCOW_CHANGED = "mailcow.changed", "mailcow has another version, or serves policies another way."
+    API_DENIED = "api.denied", "mailcow refuses the API key for writes."
+    DOMAINS_DOUBTED = "domains.doubted", "mailcow lists far fewer domains than before; it is asked again."
+    DOMAINS_BELIEVED = "domains.believed", "mailcow's shorter list of domains is now believed."
+    DOMAIN_GONE = "domain.gone", "A domain was deleted whose policy senders may still apply."
+    HOSTNAME_INVALID = "hostname.invalid", "MAILCOW_HOSTNAME is not a host name."
+
+    # --- policies
+    POLICY_FOREIGN = "policy.foreign", "The policy of a domain is a person's, and is left alone."
+    FILE_FOREIGN = "file.foreign", "The policy file is a person's, and is left alone."
+    FILE_LOCKED = "file.locked", "The policy file cannot be written."
+    FILE_NOT_ALONE = "file.not_alone", "A domain cannot have settings of its own: one file serves all."
+    MX_UNCOVERED = "mx.uncovered", "An MX of a domain matches no mx pattern of its policy."
+    ROLLOUT_READY = "rollout.ready", "All checks have passed for long enough to enforce the policy."
+    ROLLOUT_FAILING = "rollout.failing", "Senders that enforce the policy refuse to deliver."
+    ROLLOUT_UNSEEN = (
+        "rollout.unseen",
+        "The policy is in enforce, and it is not known whether senders can deliver.",
+    )
+
+    # --- mailcow.conf
+    CONF_LOCKED = "conf.locked", "mailcow.conf cannot be written."
+    CONF_STAYS_OUT = "conf.stays_out", "A person took an entry out twice, so it stays out."
+    CONF_SPACES = "conf.spaces", "A setting has white space that mailcow does not read as it is meant."
+    CONF_COMMENT = "conf.comment", "A setting has a # that Compose reads as a part of the list."
+
+    # --- certificate and containers
+    NAME_NOT_READY = "name.not_ready", "A name would not pass acme-mailcow's checks now."
+    NAME_WOULD_DROP = "name.would_drop", "A name in the certificate would be left out of the next one."
+    NAME_IN_VAIN = "name.in_vain", "Restarts of acme-mailcow did not bring a name into the certificate."
+    CERTIFICATE_LOST = "certificate.lost", "A name that was in the certificate is no longer in it."
+    CERTIFICATE_FULL = "certificate.full", "The certificate would have more names than Let's Encrypt takes."
+    CERTIFICATE_NOT_ACME = "certificate.not_acme", "The certificate does not come from acme-mailcow."
+    ACME_ENVIRONMENT = "acme.environment", "acme-mailcow was created before mailcow.conf was changed."
+    ACME_FAILED = "acme.failed", "acme-mailcow's last run failed."
+    ACME_NO_LOG = "acme.no_log", "acme-mailcow's log cannot be read."
+    ACME_UNCHECKED = "acme.unchecked", "acme-mailcow checks no name before it orders."
+    ACME_HEALED = "acme.healed", "A re-creation of acme-mailcow that was cut off was repaired."
+    ACME_NOT_HEALED = "acme.not_healed", "A re-creation of acme-mailcow was cut off, and cannot be repaired."
+    NGINX_ENVIRONMENT = "nginx.environment", "nginx-mailcow was created before mailcow.conf was changed."
+    NGINX_OLD_CERTIFICATE = (
+        "nginx.old_certificate",
+        "nginx presents another certificate than the one on the disk.",
+    )
+    CONTAINER_STOPPED = "container.stopped", "A container that is needed does not run."
+    CONTAINER_UNSETTLED = "container.unsettled", "A container does not run steadily."
+
+    # --- the sidecar itself
+    PASS_FAILED = "pass.failed", "A whole pass did not work."
+    STATE_RENEWED = "state.renewed", "The state could not be read and was started again."
+    VERIFY_TROUBLE = "verify.trouble", "The domains cannot be checked as senders see them."
+
+
+UNSEEN = frozenset(
+    {
+        NoticeCode.UNSEEN_CONF,
+        NoticeCode.UNSEEN_MAILCOW,
+        NoticeCode.UNSEEN_DOMAINS,
+        NoticeCode.UNSEEN_DOCKER,
+        NoticeCode.UNSEEN_CERTIFICATES,
+        NoticeCode.UNSEEN_FILE,
+    }
+)
+"""What could not be seen: each is over as soon as it is seen."""

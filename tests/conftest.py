@@ -1,0 +1,31 @@
+"""Keeps the test levels apart: a unit test starts no process (`make unit`, `make integration`, `make system`)."""
+
+import sys
+from typing import Any
+
+import pytest
+
+_starts = {"subprocess.Popen", "os.posix_spawn", "os.spawn", "os.exec", "os.system", "os.forkpty"}
+_unit: list[str] = []
+"""The unit test that runs now; an audit hook cannot be taken away again, so it reads this."""
+
+
+def _refuse_process(event: str, arguments: tuple[Any, ...]) -> None:
+    if _unit and event in _starts:
+        raise RuntimeError(
+            f"{_unit[0]} starts a process: mark it `integration`, or do without ({event} {arguments[:1]})"
+        )
+
+
+sys.addaudithook(_refuse_process)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Any:
+    """Sets the name of the unit test for as long as it runs, its fixtures included."""
+    levels = ("integration", "system")
+    _unit[:] = [] if any(item.get_closest_marker(level) for level in levels) else [item.nodeid]
+    try:
+        return (yield)
+    finally:
+        _unit.clear()
