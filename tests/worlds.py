@@ -49,6 +49,7 @@ from sidecar.plan.actions import (
     Action,
     AddPolicy,
     AdoptSame,
+    AllowAccess,
     EditConf,
     EditPolicy,
     Plan,
@@ -244,6 +245,8 @@ def advance(world: World, actions: Iterable[Action]) -> World:
 def _done(world: World, action: Action) -> World:  # noqa: C901 - one case for each kind of action
     memory, now = world.memory, world.now
     match action:
+        case AllowAccess():
+            return world  # these worlds have access
         case AddPolicy(domain=domain) | EditPolicy(domain=domain) | SwitchOff(domain=domain):
             text = text_of(action)
             served = {k: v for k, v in world.served.items() if k != domain}

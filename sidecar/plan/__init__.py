@@ -9,6 +9,7 @@ from sidecar.formats.mtasts_policy import is_mx_pattern
 from sidecar.observed import FILE, Backend, Observed, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.plan.access import plan_access
 from sidecar.plan.acme.nginx import pending
 from sidecar.plan.acme.restart import plan_restart, run_failed, tell_presented
 from sidecar.plan.acme.standstill import stopped
@@ -25,7 +26,7 @@ from sidecar.settings import Settings
 
 def make_plan(observed: Observed, settings: Settings) -> Plan:
     """All that is to be done, held and told for one picture of the world."""
-    plan = Plan(notices=tell_redis(observed))
+    plan = plan_access(observed, settings) + Plan(notices=tell_redis(observed))
     plan += _policies(observed, settings) + _entries(observed, settings) + plan_restart(observed, settings)
     told = (
         stopped(observed)

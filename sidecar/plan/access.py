@@ -15,8 +15,11 @@ from typing import TypeAlias, assert_never
 from pydantic import SecretStr
 
 from sidecar.formats.dotenv import has_spaces
-from sidecar.observed import Conf, Seen, Sight
+from sidecar.observed import NOT_ASKED, Conf, Observed, Seen, Sight
 from sidecar.observed.access import Access, ApiKey
+from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
+from sidecar.plan.actions import API_SUBJECT, AllowAccess, CreateKey, KeyChange, Plan, WidenKey
 from sidecar.settings import Settings
 
 API_KEY = "API_KEY"
@@ -43,33 +46,6 @@ _NOT_IN_A_KEY = re.compile(r"[^A-Za-z0-9-]")
 
 
 @dataclass(frozen=True, slots=True)
-class CreateKey:
-    """Insert a read-write key, allowed from the sidecar's address alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class WidenKey:
-    """Add the sidecar's address to the allow list of this key, if the row is still as it was seen."""
-
-    row: ApiKey
-    allowed: str
-
-
-KeyChange: TypeAlias = CreateKey | WidenKey
-
-
-@dataclass(frozen=True, slots=True)
-class AccessChange:
-    """What gives access to `address`: in mailcow's database, in mailcow.conf, or in both."""
-
-    address: str
-    database: KeyChange | None
-    in_conf: bool
-    """Whether API_ALLOW_FROM of mailcow.conf gets the address: php-fpm-mailcow copies it to the key when it starts."""
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Blocked:
     """Why the sidecar cannot get access by itself, and what a person can do."""
 
@@ -77,7 +53,31 @@ class Blocked:
     remedy: str
 
 
-AccessStep: TypeAlias = AccessChange | Blocked | None
+AccessStep: TypeAlias = AllowAccess | Blocked | None
+
+
+def plan_access(observed: Observed, settings: Settings) -> Plan:
+    """The action that gives access to mailcow's API, or what keeps the sidecar from it; nothing where all is well."""
+    if not isinstance(observed.conf, Seen):
+        return Plan()
+    conf = observed.conf.value
+    match access_step(conf, observed.access, observed.address, own_key(settings, conf)):
+        case AllowAccess() as action:
+            return Plan(actions=(action,))
+        case Blocked(reason, remedy):
+            lost = isinstance(observed.access, Seen)
+            level = Level.ERROR if lost else Level.WARNING
+            return Plan(notices=(Notice(level, NoticeCode.API_BLOCKED, API_SUBJECT, reason, remedy),))
+        case None:
+            return Plan(notices=_unseen(observed.access))
+
+
+def _unseen(access: Sight[Access]) -> tuple[Notice, ...]:
+    if isinstance(access, Seen) or access is NOT_ASKED:
+        return ()
+    said = f"the sidecar cannot get access to mailcow's API by itself: {access.reason}"
+    todo = f"make a read-write key in {PAGE}, allow the sidecar's address there, and set {OWN_KEY} in mailcow.conf"
+    return (Notice(Level.WARNING, NoticeCode.API_UNSEEN, API_SUBJECT, said, todo),)
 
 
 def access_step(
@@ -107,7 +107,7 @@ def access_step(
                 f"add {own} to {ALLOW_FROM} in mailcow.conf",
             )
         in_conf = False
-    return AccessChange(own, change, in_conf, _reason(own, change, in_conf=in_conf))
+    return AllowAccess(own, change, in_conf, _reason(own, change, in_conf=in_conf))
 
 
 def _of_given_key(access: Access, key: SecretStr) -> KeyChange | Blocked | None:

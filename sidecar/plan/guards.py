@@ -17,6 +17,7 @@ from sidecar.plan.actions import (
     Action,
     AddPolicy,
     AdoptSame,
+    AllowAccess,
     EditConf,
     EditPolicy,
     Hold,
@@ -52,7 +53,7 @@ def _filter(plan: Plan, judge: Callable[[Action], Hold | None]) -> Plan:
 
 
 def _not_managed(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    """`manage: {policies, san, acme}`: false means say, do not do."""
+    """`manage: {policies, san, acme, access}`: false means report, do not do."""
 
     def judge(action: Action) -> Hold | None:
         if settings.manage.allows(action.managed_by):
@@ -105,7 +106,15 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
                 wider = ",".join((found.mended_san, *edits[SAN].add))
                 more = found.asked(wider).server - names
                 label = some(edits[SAN].add)
-            case SwitchOff() | AdoptSame() | WriteFile() | RemoveFile() | RestartAcme() | RecreateAcme():
+            case (
+                AllowAccess()
+                | SwitchOff()
+                | AdoptSame()
+                | WriteFile()
+                | RemoveFile()
+                | RestartAcme()
+                | RecreateAcme()
+            ):
                 return None
             case _:
                 assert_never(action)
@@ -154,7 +163,8 @@ def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
             case AddPolicy(domain=domain) | EditPolicy(domain=domain):
                 names = sorted(brought.get(domain, frozenset()))
             case (
-                SwitchOff()
+                AllowAccess()
+                | SwitchOff()
                 | AdoptSame()
                 | WriteFile()
                 | RemoveFile()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias, TypeVar, assert_never
 
+from sidecar.formats.dotenv import ListEdit
 from sidecar.formats.mtasts_policy import Policy, policy_of
 from sidecar.host.clock import Clock
 from sidecar.host.errors import NoSpaceError, PermanentError, SidecarError, TemporaryError
@@ -21,17 +22,21 @@ from sidecar.mailcow.engine.changes import RecreateRefused
 from sidecar.mailcow.engine.client import Untouched
 from sidecar.mailcow.engine.look import PATIENCE_S
 from sidecar.observed import FILE, ConfEvent, Observed, PolicyMemory, Seen, Unseen
+from sidecar.plan.access import ALLOW_FROM
 from sidecar.plan.acme.names import scene
 from sidecar.plan.actions import (
     Action,
     AddPolicy,
     AdoptSame,
+    AllowAccess,
+    CreateKey,
     EditConf,
     EditPolicy,
     RecreateAcme,
     RemoveFile,
     RestartAcme,
     SwitchOff,
+    WidenKey,
     WriteFile,
 )
 from sidecar.plan.native import text_of
@@ -103,16 +108,18 @@ class Applier:
         self._under_way: tuple[RestartAcme | RecreateAcme, asyncio.Task[None]] | None = None
 
     async def apply(self, actions: Sequence[Action], observed: Observed) -> tuple[Outcome, ...]:
-        """Does all of them: policies first and several at a time, then the files, at last the container.
+        """Does all of them: access first, then policies, several at a time, then the files, at last the container.
 
         The Docker engine holds up none of them, in this pass or the next: see `ended`.
         """
+        access = [a for a in actions if isinstance(a, AllowAccess)]
         policies = [a for a in actions if isinstance(a, AddPolicy | EditPolicy | SwitchOff)]
-        outcomes = await self._policies(policies, observed)
+        outcomes = [await self._one(a, lambda a: self._allow_access(a, observed)) for a in access]
+        outcomes += await self._policies(policies, observed)
         for action in actions:
             match action:
-                case AddPolicy() | EditPolicy() | SwitchOff():
-                    pass  # done above, together
+                case AllowAccess() | AddPolicy() | EditPolicy() | SwitchOff():
+                    pass  # done above
                 case AdoptSame():
                     outcomes.append(await self._one(action, self._adopt))
                 case WriteFile():
@@ -147,6 +154,27 @@ class Applier:
         self._told(outcome)
         self.tried()
         return outcome
+
+    async def _allow_access(self, action: AllowAccess, observed: Observed) -> None:
+        """The database first: it gives access now, and mailcow.conf only keeps it."""
+        if not isinstance(observed.conf, Seen):
+            raise TemporaryError("mailcow.conf cannot be read")
+        conf, database = observed.conf.value, self._observer.door.database
+        match action.database:
+            case CreateKey():
+                await database.create_key(conf, action.address)
+            case WidenKey(row=row, allowed=allowed):
+                await database.widen_key(conf, row, allowed)
+            case None:
+                pass
+            case _:
+                assert_never(action.database)
+        if action.in_conf:
+            edit = {ALLOW_FROM: ListEdit(add=(action.address,))}
+            folder, backup = self._settings.mailcow_dir, self._settings.state_dir
+            done = await asyncio.to_thread(conf_file.edit, folder, edit, backup)
+            if ALLOW_FROM in done.refused:
+                raise PermanentError(done.refused[ALLOW_FROM])
 
     # --- policies, native ---------------------------------------------------------------------------
 

@@ -55,6 +55,7 @@ class Managed(StrEnum):
     POLICIES = "policies"
     SAN = "san"
     ACME = "acme"
+    ACCESS = "access"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Manage:
     policies: values.Switch = True
     san: values.Switch = True
     acme: values.Switch = True
+    access: values.Switch = True
 
     def allows(self, part: Managed) -> bool:
         """Whether the sidecar may change this part."""
@@ -76,6 +78,8 @@ class Manage:
                 return self.san
             case Managed.ACME:
                 return self.acme
+            case Managed.ACCESS:
+                return self.access
 
 
 @dataclass(frozen=True, slots=True)

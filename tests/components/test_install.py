@@ -8,6 +8,7 @@ import pytest
 SCRIPT = Path(__file__).with_name("install.sh")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("shown", ["br-mailcow", "bridge"])
 def test_machine_that_runs_mailcow_is_refused(tmp_path: Path, shown: str) -> None:
     """The bridge of mailcow's network is there as long as mailcow runs; nothing is installed then."""

@@ -10,17 +10,15 @@ from sidecar.observed import NOT_ASKED, Conf, Seen, Sight, Unseen
 from sidecar.observed.access import Access, ApiKey
 from sidecar.plan.access import (
     LONGEST_LIST,
-    AccessChange,
     AccessStep,
     Blocked,
-    CreateKey,
-    WidenKey,
     access_step,
     conf_allows,
     follows_conf,
     lets_in,
     usable_key,
 )
+from sidecar.plan.actions import AllowAccess, CreateKey, WidenKey
 
 OWN = "172.22.1.247"
 CONF = {"API_KEY": "conf-key", "API_ALLOW_FROM": "172.22.1.1,127.0.0.1"}
@@ -54,9 +52,9 @@ def step(
     )
 
 
-def change(decided: AccessStep) -> AccessChange:
+def change(decided: AccessStep) -> AllowAccess:
     """It is a change."""
-    assert isinstance(decided, AccessChange)
+    assert isinstance(decided, AllowAccess)
     return decided
 
 
@@ -113,7 +111,7 @@ def test_full_allow_list_is_reported() -> None:
     room = LONGEST_LIST - len(f",{OWN}")
     full = ",".join(["10.0.0.10"] * 100)
     assert isinstance(step(row(allowed=f"{full[: room - 2]}123")), Blocked)
-    assert isinstance(step(row(allowed=f"{full[: room - 2]}12")), AccessChange)
+    assert isinstance(step(row(allowed=f"{full[: room - 2]}12")), AllowAccess)
 
 
 def test_what_is_unknown_changes_nothing() -> None:
@@ -239,7 +237,7 @@ def test_in_every_world_the_step_ends_in_access_and_takes_nothing_away() -> None
     read = row("r", writes=False)
     for rows in itertools.chain([(), (read,)], ((one,) for one in kinds), ((read, one) for one in kinds)):
         decided = step(*rows)
-        if not isinstance(decided, AccessChange):
+        if not isinstance(decided, AllowAccess):
             assert isinstance(decided, Blocked) is (usable_key(Access(rows, OWN)) is None)
             continue
         after = (*rows, row("new", allowed=OWN))

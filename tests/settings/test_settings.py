@@ -230,7 +230,7 @@ BAD_FILE = [
     ("only: [[]]", "1: only[1]: []; accepted: a domain name"),
     ("manage: {polices: no}", "1: manage.polices: there is no such key, did you mean policies?; accepted: acme,"),
     ("manage:\n  san: maybe", "2: manage.san: 'maybe' is neither yes nor no; accepted: true, false"),
-    ("manage: no", "1: manage: not a mapping; accepted: keys with values: policies, san, acme"),
+    ("manage: no", "1: manage: not a mapping; accepted: keys with values: policies, san, acme, access"),
     ("restart: {per_day: -1}", "1: restart.per_day: '-1'; accepted: a whole number from 0 to 1000"),
     ("intervals: {poll: 4}", "1: intervals.poll: '4'; accepted: a whole number of seconds from 5 to 3600"),
     ("intervals: {poll: 3601}", "1: intervals.poll: '3601'; accepted"),
