@@ -1,4 +1,4 @@
-"""The exit codes, as documented in the README."""
+"""The exit codes, as documented in docs/commands.md."""
 
 from enum import IntEnum
 

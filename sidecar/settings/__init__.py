@@ -65,9 +65,13 @@ class Manage:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     policies: values.Switch = True
+    """Add and change policies."""
     san: values.Switch = True
+    """Edit `ADDITIONAL_SAN` and `ADDITIONAL_SERVER_NAMES` in mailcow.conf."""
     acme: values.Switch = True
+    """Restart or re-create acme-mailcow."""
     access: values.Switch = True
+    """Get access to mailcow's API: create a key, or allow the own address."""
 
     def allows(self, part: Managed) -> bool:
         """Whether the sidecar may change this part."""
@@ -95,7 +99,9 @@ class RestartSettings:
     spacing: values.Time = 3_600
     """Between two restarts."""
     per_day: values.Count = 6
+    """Restarts in 24 hours at most."""
     per_week: values.Count = 20
+    """Restarts in 7 days at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,7 @@ class Intervals:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     poll: Annotated[int, values.whole(5, 3_600, " of seconds")] = 30
+    """Between two passes."""
     policies: values.Interval = 600
     """Until a served policy that is known is read again."""
     dns: values.Interval = 3_600
@@ -124,10 +131,13 @@ class Notify:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     webhook: values.Webhook | None = None
+    """A URL that gets each message as JSON by POST."""
     apprise: values.AppriseUrls = ()
+    """URLs of Apprise: mail, chat and push services."""
     gather: Annotated[int, values.whole(0, 3_600, " of seconds")] = 60
     """Seconds from an event until it is sent, with all that happened meanwhile."""
     on: values.Tells = frozenset(Tell)
+    """Of which events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +164,13 @@ class DomainOverride:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     mode: values.GivenWish | None = None
+    """testing, enforce, none or auto, for this domain."""
     max_age: values.MaxAge | None = None
+    """Seconds, for this domain."""
     mx: values.Patterns | None = None
+    """Patterns, for this domain."""
     adopt: values.Switch | None = None
+    """Take over the policy of this domain if a person made it."""
     allow_uncovered: values.Switch = False
     """Publish enforce although an MX of this domain is not covered."""
 
@@ -179,25 +193,32 @@ class Settings:
     """All settings; domain names are lower-case A-labels, times are seconds."""
 
     mode: Wish = Mode.TESTING
+    """testing, enforce, none, or auto: enforce once all checks have passed for `soak`."""
     max_age: int = 604_800
+    """Seconds that senders keep a policy in enforce; in testing 86400 at most."""
     mx: tuple[str, ...] = ()
     """Patterns for all domains; empty: MAILCOW_HOSTNAME."""
     # A mapping has no hash; equality does compare it.
     domains: Mapping[str, DomainOverride] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     exclude: frozenset[str] = frozenset()
+    """Domains that are left alone."""
     only: frozenset[str] | None = None
+    """The only domains to look after; not set: all."""
     manage: Manage = Manage()
     adopt: bool = False
+    """Take over policies that a person made or changed."""
     restart: RestartSettings = RestartSettings()
     soak: int = 7 * values.DAY
     """Seconds that all must have held before `mode: auto` enforces."""
     tls_report: str | None = None
     """Where senders send their reports: a mailto: or https: URI."""
     backend: Literal["auto", "file", "native"] = "auto"
+    """Where policies are kept, if mailcow does not show it: file (before 2025-09) or native."""
     intervals: Intervals = Intervals()
     notify: Notify = Notify()
     web: Web = Web()
     dry_run: bool = False
+    """Change nothing; report what would be done."""
     verify: bool = True
     """Whether domains are looked at as senders do, on ports 443 and 25 of their hosts."""
     extra_roots: str | None = None
@@ -205,6 +226,7 @@ class Settings:
     mailcow_dir: Path = Path(_DEFAULT_DIR)
     state_dir: Path = Path(_DEFAULT_STATE_DIR)
     api_url: str | None = None
+    """Address of mailcow's web server; not set: nginx-mailcow in the compose network."""
     api_key: SecretStr | None = None
     web_token: SecretStr | None = None
     resolver: tuple[str, int] | None = None

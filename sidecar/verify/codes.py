@@ -117,4 +117,4 @@ MATCH_HOST = Code("match-host", _ERROR, _MATCH, "The MX host is no host name.")
 MATCH_NONE = Code("match-none", _ERROR, _MATCH, "The MX host does not match the pattern.")
 
 ALL: tuple[Code, ...] = tuple(value for value in dict(globals()).values() if isinstance(value, Code))
-"""All of the above, in this order: the table in the README and the tests are made from it."""
+"""All of the above, in this order: the table in docs/finding-codes.md and the tests are made from it."""

@@ -228,7 +228,7 @@ BAD_FILE = [
     ("mx: *a", "1: not YAML: found undefined alias 'a' (a value that begins with * must stand in quotes)"),
     ("exclude: [a.example, 'b c']", "1: exclude[2]: 'b c' is not a domain name"),
     ("only: [[]]", "1: only[1]: []; accepted: a domain name"),
-    ("manage: {polices: no}", "1: manage.polices: there is no such key, did you mean policies?; accepted: acme,"),
+    ("manage: {polices: no}", "1: manage.polices: there is no such key, did you mean policies?; accepted: access,"),
     ("manage:\n  san: maybe", "2: manage.san: 'maybe' is neither yes nor no; accepted: true, false"),
     ("manage: no", "1: manage: not a mapping; accepted: keys with values: policies, san, acme, access"),
     ("restart: {per_day: -1}", "1: restart.per_day: '-1'; accepted: a whole number from 0 to 1000"),

@@ -350,7 +350,7 @@ async def test_call_refused_for_its_content_is_taken_back(
 
 
 async def test_list_of_calls_is_whole(client: Client, mailcow: Mailcow, proxy: EngineProxy) -> None:
-    """All that the sidecar asks of the Engine is what the README lists, and nothing is listed for nothing."""
+    """All that the sidecar asks of the Engine is what docs/rights.md lists, and nothing is listed for nothing."""
     project, acme = await look_at_acme(client)
     async with asyncio.timeout(30):
         async with aclosing(events(proxy.docker_host, PROJECT)) as stream:

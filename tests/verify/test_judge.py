@@ -170,7 +170,7 @@ def test_what_is_no_certificate_has_no_names() -> None:
 
 
 def test_codes_are_unique_and_tell_a_sentence() -> None:
-    """One table for the README: names in lower case with hyphens, meanings that end."""
+    """One table for docs/finding-codes.md: names in lower case with hyphens, meanings that end."""
     names = [code.name for code in (*probe_codes.ALL, *codes.ALL)]
     assert len(names) == len(set(names))
     for code in probe_codes.ALL:

@@ -1,4 +1,4 @@
-"""Makes the pictures of the README: `python -m tests.web.screenshots [FOLDER]`.
+"""Makes the pictures of the documents: `python -m tests.web.screenshots [FOLDER]`.
 
 The state is a realistic one: most domains enforced, one waiting for DNS, one failing. Needs Chromium.
 """

@@ -1,7 +1,7 @@
 """Every call that the sidecar makes to the Docker engine, and what for: what a proxy before its socket must allow.
 
 Rule for every editor: a call that is not listed here is not made; a test with a recording proxy says so, and the
-README prints this list. Nothing here talks to the Engine.
+docs/rights.md prints this list. Nothing here talks to the Engine.
 """
 
 import re

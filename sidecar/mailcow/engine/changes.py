@@ -137,7 +137,7 @@ class EngineChanges:
                 raise RecreateRefused(
                     f"{what} was refused by what answers at {self.docker_host} ({explanation(error)}); nothing "
                     f"was changed: run `{COMMAND}` in the mailcow directory, or let the proxy before Docker's "
-                    "socket allow the calls that the README lists"
+                    "socket allow the calls that docs/rights.md lists"
                 ) from error
             raise trouble(what, self.docker_host, timeout_s, error) from error
         except (docker.errors.DockerException, requests.RequestException, OSError) as error:
