@@ -21,6 +21,7 @@ from sidecar.plan.actions import (
     FILE_SUBJECT,
     Action,
     AddPolicy,
+    AllowAccess,
     EditConf,
     EditPolicy,
     Held,
@@ -184,7 +185,8 @@ class Passes:
                 break
             observed = await self.observer.answer(observed, plan.questions, probing=probing)
             observed, plan = await self._decided(replace(observed, views=()))
-        return observed, plan + Plan(notices=_one_for_each_reason(notices + blind_spots(observed)))
+        told = _one_for_each_reason(_without_what_ends_now(notices + blind_spots(observed), plan))
+        return observed, plan + Plan(notices=told)
 
     def _writes(self, plan: Plan, now: float) -> bool:
         """Whether there is anything to do but at acme-mailcow; what failed, and waits for another try, is nothing."""
@@ -259,6 +261,14 @@ def _one_at_a_time(plan: Plan) -> Plan:
     rest = tuple(action for action in plan.actions if action not in waits)
     held = tuple(Held(action, "acme-mailcow is being started anew", None) for action in waits)
     return replace(plan, actions=rest, held=plan.held + held)
+
+
+def _without_what_ends_now(notices: Sequence[Notice], plan: Plan) -> tuple[Notice, ...]:
+    """Without the refusal of mailcow's API, where an action of this pass ends it: nobody is to be alarmed."""
+    if not any(isinstance(action, AllowAccess) and action.database is not None for action in plan.actions):
+        return tuple(notices)
+    refusals = {notice.message for notice in notices if notice.code is NoticeCode.MAILCOW_API}
+    return tuple(notice for notice in notices if notice.message not in refusals)
 
 
 def _one_for_each_reason(notices: Sequence[Notice]) -> tuple[Notice, ...]:

@@ -85,6 +85,7 @@ async def test_fresh_mailcow_gets_a_key_and_then_its_policy(
         before = at.on.conf.read_bytes()
         reports = await at.passes()
         assert done(reports)[:2] == ["allow access", "add policy"]
+        assert NoticeCode.MAILCOW_API not in codes(reports[0])
         assert "example.org" in at.on.served()
         [created] = at.database.rows
         assert created.allowed == OWN
