@@ -118,9 +118,9 @@ class Live:
         parts.passes.observer.session.on_call = self._called
         parts.passes.applier.tried = self._moved
         parts.passes.observer.moved = self._moved
-        self._notifier = Notifier(parts.settings, self._clock)
+        self._notifier = Notifier(parts.settings, self._clock, parts.state)
         telling = asyncio.create_task(self._notifier.run())
-        self._open.push_async_callback(_cancelled, telling, self._notifier)
+        self._open.push_async_callback(_cancelled, telling)
         await self._serve(parts.settings)
 
     def _called(self, route: str, seconds: float, status: int | None) -> None:
@@ -201,7 +201,6 @@ def _unread(report: Report) -> Notice | None:
     return next((n for n in report.plan.notices if n.code in codes and n.level is not Level.INFO), None)
 
 
-async def _cancelled(task: asyncio.Task[None], notifier: Notifier) -> None:
+async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    await notifier.close()

@@ -20,6 +20,7 @@ from sidecar.notify.send import Deliver, Receiver, deliver, receivers_of
 from sidecar.observed import Seen
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
+from sidecar.state.store import State
 
 LOOK_S = 60.0
 """The longest wait of the loop: the clock may be set meanwhile, and old events are dropped."""
@@ -30,21 +31,17 @@ log = structlog.get_logger()
 class Notifier:
     """Tells the receivers of `settings.notify` what passes saw; without receivers it does nothing and stores nothing."""
 
-    def __init__(self, settings: Settings, clock: Clock, *, send: Deliver = deliver) -> None:
+    def __init__(self, settings: Settings, clock: Clock, state: State, *, send: Deliver = deliver) -> None:
         self._settings = settings
         self._clock = clock
         self._send = send
         self._receivers = receivers_of(settings.notify)
-        self._outbox = Outbox(settings.state_dir)
+        self._outbox = Outbox(state)
         self._told: Told | None = None
         self._read = False
         self._mailcow = ""
         self._wake = asyncio.Event()
         self._trouble: dict[str, str] = {}
-
-    async def close(self) -> None:
-        """Ends the use of the outbox; what waits in it is sent after the next start."""
-        await in_thread(self._outbox.close)
 
     async def saw(self, report: Report) -> None:
         """A pass worked: puts what is new into the outbox. Trouble with that is logged, and seen to by the next pass."""

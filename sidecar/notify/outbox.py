@@ -1,64 +1,57 @@
-"""What waits to be told, and what was: `outbox.sqlite` in the state folder, beside the state and not in it.
+"""What waits to be notified, and what people know: in the state store, as the part `notify` and the table `waiting`.
 
 Rules for every editor: what people know and the events that made it so are stored in one transaction: an event is
-neither lost nor made twice by an end at any moment. A file that is broken is moved aside; losing it costs that
-errors are told again. No URL is stored: a receiver is known by its id.
+neither lost nor created twice by an end at any moment. What cannot be read is dropped and reported; losing it costs that
+errors are reported again. No URL is stored: a receiver is known by its id.
 """
 
 import json
-import os
 import sqlite3
-import threading
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from sidecar.host.errors import TemporaryError
-from sidecar.host.plain_file import open_plain
 from sidecar.notify.digest import Tries, expired
 from sidecar.notify.events import Event, Known, Told, Trouble
 from sidecar.rollout import Stage
 from sidecar.settings import Tell
+from sidecar.state.store import State
 from sidecar.status.telling import Ends
 
-NAME = "outbox.sqlite"
-BUSY_S = 5.0
-_TABLES = (
-    "CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS waiting (id INTEGER PRIMARY KEY, receiver TEXT NOT NULL, event TEXT NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS waiting_of ON waiting (receiver)",
-)
 _TOLD = "told"
 _TRIES = "tries:"
+_BAD_VALUE = (ValueError, TypeError, KeyError, AttributeError)
 
 
 class Outbox:
-    """The store; its calls block, at most some seconds, and may come from any thread.
+    """The queue; its calls block, at most some seconds, and may come from any thread.
 
-    Each raises TemporaryError where the file cannot be used; the next call begins anew.
+    Each raises TemporaryError or PermanentError where the state cannot be used.
     """
 
-    def __init__(self, state_dir: Path) -> None:
-        self._path = state_dir / NAME
-        self._guard = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-
-    def close(self) -> None:
-        """Ends the use of the file."""
-        with self._guard:
-            self._drop()
+    def __init__(self, state: State) -> None:
+        self._state = state
 
     def told(self) -> Told | None:
-        """What people know; None at the very beginning."""
-        with self._transaction("reading") as connection:
-            value = _kept(connection, _TOLD)
-            return None if value is None else _told(value)
+        """What people know; None at the very beginning.
+
+        Raises TemporaryError where it cannot be read: it is dropped then, and the next call finds none.
+        """
+        with self._state.writing("reading") as connection:
+            try:
+                value = _kept(connection, _TOLD)
+                return None if value is None else _told(value)
+            except _BAD_VALUE as error:
+                reason, cause = str(error)[:200], error
+                _drop(connection, _TOLD)
+        raise TemporaryError(
+            f"reading what was notified failed: it holds {reason!r}; it is dropped, so errors may be reported again"
+        ) from cause
 
     def note(self, told: Told, events: Collection[Event], receivers: Collection[str]) -> None:
         """Remembers what people know once these events reached these receivers, and puts them into the queue."""
-        with self._transaction("writing") as connection:
+        with self._state.writing() as connection:
             _keep(connection, _TOLD, _told_json(told))
             connection.executemany(
                 "INSERT INTO waiting (receiver, event) VALUES (?, ?)",
@@ -67,119 +60,68 @@ class Outbox:
 
     def waiting(self, receiver: str) -> tuple[dict[int, Event], Tries]:
         """The events that wait for this receiver, by number, the oldest first; and how the last tries went."""
-        with self._transaction("reading") as connection:
+        with self._state.reading() as connection:
             rows = connection.execute(
                 "SELECT id, event FROM waiting WHERE receiver = ? ORDER BY id", (receiver,)
             ).fetchall()
-            value = _kept(connection, _TRIES + receiver)
-            tries = Tries() if value is None else Tries(int(value["failures"]), float(value["not_before"]))
-            return {number: _event(json.loads(event)) for number, event in rows}, tries
+            events = {number: event for number, text in rows if (event := _event(text)) is not None}
+            return events, _tries(connection, receiver)
 
     def delivered(self, receiver: str, numbers: Iterable[int]) -> None:
         """These events reached the receiver."""
-        with self._transaction("writing") as connection:
+        with self._state.writing() as connection:
             connection.executemany("DELETE FROM waiting WHERE id = ?", [(number,) for number in numbers])
-            connection.execute("DELETE FROM kept WHERE name = ?", (_TRIES + receiver,))
+            _drop(connection, _TRIES + receiver)
 
     def failed(self, receiver: str, tries: Tries) -> None:
         """They did not."""
-        with self._transaction("writing") as connection:
+        with self._state.writing() as connection:
             _keep(connection, _TRIES + receiver, asdict(tries))
 
     def tidy(self, receivers: Collection[str], now: float) -> int:
-        """Drops what waited for too long (its number is returned), and what waits for other receivers."""
+        """Drops what waited for too long or cannot be read (their number is returned), and what is for other receivers."""
         dropped = 0
-        with self._transaction("writing") as connection:
-            for number, receiver, event in connection.execute(
+        with self._state.writing() as connection:
+            for number, receiver, text in connection.execute(
                 "SELECT id, receiver, event FROM waiting"
             ).fetchall():
-                known = receiver in receivers
-                if known and not expired(_event(json.loads(event)), now):
+                known, event = receiver in receivers, _event(text)
+                if known and event is not None and not expired(event, now):
                     continue
                 dropped += known
                 connection.execute("DELETE FROM waiting WHERE id = ?", (number,))
         return dropped
 
-    # --- the file -----------------------------------------------------------------------------------
-
-    @contextmanager
-    def _transaction(self, doing: str) -> Iterator[sqlite3.Connection]:
-        with self._guard:
-            try:
-                connection = self._connection or self._connect()
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
-                connection.execute("COMMIT")
-            except (sqlite3.DatabaseError, OSError, ValueError, TypeError, KeyError) as error:
-                self._drop()
-                tried = f"{doing} what is to be notified failed: {self._path} gave {str(error)[:200]!r}"
-                if _broken(error):
-                    self._move_aside()
-                    raise TemporaryError(
-                        f"{tried}; it is kept as {self._aside.name} and begun anew"
-                    ) from error
-                raise TemporaryError(
-                    f"{tried}; make its folder writable and look for space on its disk"
-                ) from error
-            except BaseException:
-                self._drop()
-                raise
-
-    def _connect(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Before SQLite makes it, readable for all.
-        os.close(open_plain(self._path, os.O_CREAT | os.O_WRONLY))
-        connection = sqlite3.connect(
-            self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-        )
-        self._connection = connection
-        for statement in _TABLES:
-            connection.execute(statement)
-        return connection
-
-    def _drop(self) -> None:
-        """Closing it undoes a transaction that is open."""
-        if self._connection is not None:
-            with suppress(sqlite3.Error):
-                self._connection.close()
-            self._connection = None
-
-    @property
-    def _aside(self) -> Path:
-        return self._path.with_name(NAME + ".broken")
-
-    def _move_aside(self) -> None:
-        with suppress(OSError):
-            self._path.with_name(NAME + "-journal").unlink(missing_ok=True)
-            self._path.replace(self._aside)
-
-
-def _broken(error: Exception) -> bool:
-    """Whether it lies in the content: not SQLite's, not our tables, or no values of ours in them."""
-    if not isinstance(error, sqlite3.DatabaseError):
-        return not isinstance(error, OSError)
-    code = int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
-
 
 # --- values ----------------------------------------------------------------------------------------------
 
 
-def _kept(connection: sqlite3.Connection, name: str) -> dict[str, Any] | None:
-    row = connection.execute("SELECT value FROM kept WHERE name = ?", (name,)).fetchone()
+def _kept(connection: sqlite3.Connection, key: str) -> dict[str, Any] | None:
+    row = connection.execute("SELECT value FROM part WHERE name = 'notify' AND key = ?", (key,)).fetchone()
     if row is None:
         return None
     value = json.loads(row[0])
     if not isinstance(value, dict):
-        raise ValueError(f"{name} is no object")  # noqa: TRY004 - what is stored is broken, the call is right
+        raise ValueError(f"{key} is not an object")  # noqa: TRY004 - what is stored is broken, the call is right
     return value
 
 
-def _keep(connection: sqlite3.Connection, name: str, value: dict[str, Any]) -> None:
+def _keep(connection: sqlite3.Connection, key: str, value: dict[str, Any]) -> None:
     connection.execute(
-        "INSERT INTO kept VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        (name, json.dumps(value)),
+        "INSERT OR REPLACE INTO part (name, key, value) VALUES ('notify', ?, ?)", (key, json.dumps(value))
     )
+
+
+def _drop(connection: sqlite3.Connection, key: str) -> None:
+    connection.execute("DELETE FROM part WHERE name = 'notify' AND key = ?", (key,))
+
+
+def _tries(connection: sqlite3.Connection, receiver: str) -> Tries:
+    try:
+        value = _kept(connection, _TRIES + receiver)
+        return Tries() if value is None else Tries(int(value["failures"]), float(value["not_before"]))
+    except _BAD_VALUE:
+        return Tries()  # the next failure writes it again
 
 
 def _told_json(told: Told) -> dict[str, Any]:
@@ -199,5 +141,10 @@ def _told(value: dict[str, Any]) -> Told:
     return Told(stages, {one.trouble.key: one for one in known}, ends)
 
 
-def _event(value: dict[str, Any]) -> Event:
-    return Event(**{**value, "kind": Tell(value["kind"])})
+def _event(text: str) -> Event | None:
+    """None for what cannot be read, such as a kind of event of a later release."""
+    try:
+        value = json.loads(text)
+        return Event(**{**value, "kind": Tell(value["kind"])})
+    except _BAD_VALUE:
+        return None

@@ -1,15 +1,18 @@
-"""How much of the memory is kept: the state store grows with the number of domains, never with time; pure.
+"""How much of the memory is kept: it grows with the number of domains, never with time; pure.
+
+The ledger applies this to the memory itself, so that the process holds no more than the disk.
 
 Rule for every editor: what a decision still reads is kept, whatever its age: the last write that was done,
 the span that holds senders longest, the last event of each entry. There is no clock here: age counts back
-from the newest of a kind, and that of a span is counted (`elapsed`), so nothing is forgotten because time passed.
+from the newest of a kind, or is counted (`elapsed`), so a clock that is set makes nothing old.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from sidecar.formats.mtasts_policy import Mode, policy_of
-from sidecar.observed import ConfEntry, ConfEvent, Restart, Span, Write
+from sidecar.observed import FILE, ConfEntry, ConfEvent, Memory, PolicyMemory, Restart, Span, Write
 from sidecar.observed.spans import ended_ago
 
 T = TypeVar("T")
@@ -24,14 +27,35 @@ RECENT_CONF = 200
 LEAST_RESTARTS = 50
 """So that one restart dated by a clock that was far ahead does not make all others old."""
 RESTARTS_AGE_S = 30 * DAY_S
-MOST_EVENTS = 50_000
-EVENTS_AGE_S = 400 * DAY_S
 
 
 def _picked(items: tuple[T, ...], keep: Callable[[int, T], bool]) -> tuple[T, ...]:
     """`items` in their order, without those that are not kept; the same object where all are."""
     kept = tuple(item for index, item in enumerate(items) if keep(index, item))
     return items if len(kept) == len(items) else kept
+
+
+def without_old_policies(memory: Memory) -> Memory:
+    """Without policies of which nothing was served for 400 days: no sender holds them, and they are decided on anew."""
+    old = {
+        key
+        for key, policy in memory.policies.items()
+        if policy.spans
+        and policy.spans[-1].until is not None
+        and all(ended_ago(span, memory.counted) >= SPANS_AGE_S for span in policy.spans)
+        and key != FILE
+    }
+    if not old:
+        return memory
+    return replace(memory, policies={k: policy for k, policy in memory.policies.items() if k not in old})
+
+
+def kept_policy(policy: PolicyMemory) -> PolicyMemory:
+    """With the writes and spans that are kept."""
+    writes, spans = kept_writes(policy.writes), kept_spans(policy.spans)
+    if writes is policy.writes and spans is policy.spans:
+        return policy
+    return replace(policy, writes=writes, spans=spans)
 
 
 def kept_writes(writes: tuple[Write, ...]) -> tuple[Write, ...]:
@@ -92,11 +116,10 @@ def kept_conf(events: tuple[ConfEntry, ...]) -> tuple[ConfEntry, ...]:
 
 
 def kept_restarts(restarts: tuple[Restart, ...]) -> tuple[Restart, ...]:
-    """Those of 30 days, and never fewer than the last 50."""
+    """Those of 30 days, and never fewer than the last 50; only the last is still judged by the names before it."""
     first = len(restarts) - LEAST_RESTARTS
-    newest = _newest(restarts)
-    return _picked(restarts, lambda i, restart: i >= first or restart.at > newest - RESTARTS_AGE_S)
-
-
-def _newest(restarts: Sequence[Restart]) -> float:
-    return max((restart.at for restart in restarts), default=0.0)
+    newest = max((restart.at for restart in restarts), default=0.0)
+    kept = _picked(restarts, lambda i, restart: i >= first or restart.at > newest - RESTARTS_AGE_S)
+    if not any(restart.before for restart in kept[:-1]):
+        return kept
+    return (*(replace(restart, before=()) for restart in kept[:-1]), *kept[-1:])

@@ -1,7 +1,7 @@
 """The memory at work during a pass: changed as a value, kept in the state store, with the history beside it.
 
-Rule for every editor: the intent of a write is stored before the write. A store that cannot be written is said
-once and stops the writes, not the looking.
+Rules for every editor: the intent of a write is stored before the write. A store that cannot be written is reported
+once and stops the writes, not the looking. The memory here is as bounded as what is stored (`kept`).
 """
 
 import asyncio
@@ -13,9 +13,10 @@ from sidecar.host.elapsed import Reading
 from sidecar.host.errors import SidecarError
 from sidecar.observed import ConfEntry, ConfEvent, Memory, PolicyMemory, Restart, Write
 from sidecar.observed.spans import seen_served
+from sidecar.state.kept import kept_writes, without_old_policies
+from sidecar.state.parts import bounded
 from sidecar.state.store import Event, State
 
-KEPT_WRITES = 20
 STORED_EVERY_S = 600.0
 """A pass in which nothing happened writes nothing: the time it counted is stored with the next that does."""
 
@@ -25,8 +26,7 @@ class Ledger:
 
     def __init__(self, state: State, memory: Memory) -> None:
         self._state = state
-        self._stored = memory
-        self.memory = memory
+        self._take_over(memory)
         self.trouble: str | None = None
         """Why the store could not be used when it was last needed; None after a write that worked."""
 
@@ -35,11 +35,15 @@ class Ledger:
         """Reads the store."""
         return cls(state, await asyncio.to_thread(state.load))
 
+    def _take_over(self, memory: Memory) -> None:
+        self._stored = memory
+        self.memory = without_old_policies(bounded(Memory(), memory))
+
     async def refresh(self) -> None:
         """Takes over what another process (`adopt`, `once`) stored since."""
         with self._noting():
             if await asyncio.to_thread(self._state.changed_elsewhere):
-                self.memory = self._stored = await asyncio.to_thread(self._state.load)
+                self._take_over(await asyncio.to_thread(self._state.load))
 
     def count(self, reading: Reading) -> None:
         """Counts the time until now: what is noted next happened no sooner."""
@@ -47,6 +51,7 @@ class Ledger:
 
     async def store(self) -> None:
         """Writes what differs from what is stored; time alone only now and then, as the older tally counts on as well."""
+        self.memory = bounded(self._stored, self.memory)
         if self.memory is not self._stored and not self._only_later():
             with self._noting():
                 await asyncio.to_thread(self._state.save, self._stored, self.memory)
@@ -107,7 +112,7 @@ class Ledger:
 def intended(memory: PolicyMemory, text: str | None, at: float) -> PolicyMemory:
     """With an intent whose outcome is unknown; the same intent made again is still one."""
     rest = [write for write in memory.writes if not (write.done is None and write.text == text)]
-    return replace(memory, writes=_trimmed([*rest, Write(text, at, None)]))
+    return replace(memory, writes=kept_writes((*rest, Write(text, at, None))))
 
 
 def settled(memory: PolicyMemory, text: str | None, at: float, counted: float, *, done: bool) -> PolicyMemory:
@@ -118,17 +123,7 @@ def settled(memory: PolicyMemory, text: str | None, at: float, counted: float, *
     rest = [write for write in memory.writes if not (write.done is None and write.text == text)]
     if not done:
         return replace(memory, writes=tuple(rest))
-    return seen_served(replace(memory, writes=_trimmed([*rest, Write(text, at, True)])), text, at, counted)
-
-
-def _trimmed(writes: list[Write]) -> tuple[Write, ...]:
-    """Old writes go, but never the last that was done."""
-    if len(writes) <= KEPT_WRITES:
-        return tuple(writes)
-    last_done = max((i for i, write in enumerate(writes) if write.done), default=-1)
-    start = len(writes) - KEPT_WRITES
-    kept = writes[start:]
-    return tuple([writes[last_done], *kept] if 0 <= last_done < start else kept)
+    return seen_served(replace(memory, writes=kept_writes((*rest, Write(text, at, True)))), text, at, counted)
 
 
 def entries(key: str, names: Iterable[str], event: ConfEvent, at: float) -> list[ConfEntry]:

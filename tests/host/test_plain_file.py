@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from sidecar.host import heartbeat
-from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
+from sidecar.host.errors import PermanentError
 from sidecar.host.lock import PassLock
 from sidecar.host.plain_file import NotPlainError, open_plain, opened_folder, read_plain
 from sidecar.mailcow import conf
 from sidecar.mailcow.certificates import SSL, CertificateFolder
-from sidecar.notify.outbox import Outbox
 from sidecar.observed import Certificates, Seen, Unseen
 from sidecar.settings import CONFIG, SettingsError, read_config
 from sidecar.state.store import State
@@ -257,18 +256,17 @@ def test_state_is_a_plain_file(tmp_path: Path, make: Maker) -> None:
     make(tmp_path / "state.sqlite")
     state = State.open(tmp_path, NOW)
     assert state.notice is not None
-    assert "is no file: a new one was begun" in state.notice
+    assert "is not a file: a new one was begun" in state.notice
     state.close()
     assert stat.S_ISREG((tmp_path / "state.sqlite").lstat().st_mode)
     assert untouched(tmp_path / "state.sqlite")
 
 
 @pytest.mark.parametrize("make", OTHERS)
-def test_outbox_is_a_plain_file(tmp_path: Path, make: Maker) -> None:
-    """Trouble that is told, and no wait."""
-    outbox = Outbox(tmp_path)
-    make(outbox._path)
-    with pytest.raises(SidecarError) as caught:
-        outbox.told()
-    assert isinstance(caught.value, TemporaryError)
-    assert untouched(outbox._path)
+def test_queue_of_an_earlier_release_is_a_plain_file(tmp_path: Path, make: Maker) -> None:
+    """Nothing else is read for it, and nothing is written to where it leads."""
+    make(tmp_path / "outbox.sqlite")
+    state = State.open(tmp_path, NOW)
+    assert state.notice is None
+    state.close()
+    assert untouched(tmp_path / "outbox.sqlite")

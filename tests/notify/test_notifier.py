@@ -17,7 +17,7 @@ from sidecar.host import log
 from sidecar.host.elapsed import Reading
 from sidecar.notify.digest import KEPT_S, RETRY_S, Digest
 from sidecar.notify.notifier import Notifier
-from sidecar.notify.outbox import NAME
+from sidecar.notify.outbox import Outbox
 from sidecar.observed import CheckRecord, Memory
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level, Notice
@@ -25,6 +25,7 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.actions import Plan
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings, load
+from sidecar.state.store import State
 from sidecar.status.telling import STEADY_S
 from tests.notify.receiver import Receiver, receiving
 from tests.worlds import NOW, World, observed, text
@@ -66,6 +67,14 @@ KINDS = {
 def clock() -> Clock:
     """Set by the test."""
     return Clock()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    """A fresh store."""
+    found = State.open(tmp_path / "state", NOW)
+    yield found
+    found.close()
 
 
 def settings(tmp_path: Path, **notify: Any) -> Settings:
@@ -111,10 +120,10 @@ def told(receiver: Receiver) -> list[list[tuple[str, str]]]:
 # --- each once -------------------------------------------------------------------------------------------
 
 
-async def test_events_of_a_while_make_one_message(tmp_path: Path, clock: Clock) -> None:
+async def test_events_of_a_while_make_one_message(tmp_path: Path, clock: Clock, state: State) -> None:
     """Those of later passes too; nothing is sent before the time, and nothing twice."""
     async with receiving() as receiver:
-        notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock)
+        notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock, state)
         await notifier.saw(report("api"))
         await after(notifier, clock, 30)
         await notifier.saw(at(report("api", expired=("a.example",)), 30))
@@ -126,13 +135,12 @@ async def test_events_of_a_while_make_one_message(tmp_path: Path, clock: Clock) 
         await notifier.saw(at(report("api", expired=("a.example",)), 90))
         await after(notifier, clock, 1_000)
         assert len(receiver.bodies) == 1
-        await notifier.close()
 
 
-async def test_change_of_stage_error_and_recovery_arrive(tmp_path: Path, clock: Clock) -> None:
+async def test_change_of_stage_error_and_recovery_arrive(tmp_path: Path, clock: Clock, state: State) -> None:
     """A domain whose policy is enforced, fails, and is mended."""
     async with receiving() as receiver:
-        notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock)
+        notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock, state)
         steps = [
             (0, report()),
             (100, report(mode=Mode.ENFORCE, expired=("a.example",))),
@@ -149,27 +157,23 @@ async def test_change_of_stage_error_and_recovery_arrive(tmp_path: Path, clock: 
         await after(notifier, clock, GATHER)
         (move,) = receiver.bodies[-1]["events"]
         assert (move["stage_before"], move["stage"]) == ("enforced", "leaving")
-        await notifier.close()
 
 
-async def test_restart_neither_repeats_nor_forgets(tmp_path: Path, clock: Clock) -> None:
+async def test_restart_neither_repeats_nor_forgets(tmp_path: Path, clock: Clock, state: State) -> None:
     """What waits is sent after it, what was told stays told, and what changed meanwhile is news."""
     async with receiving() as receiver:
         given = settings(tmp_path, webhook=receiver.webhook)
-        first = Notifier(given, clock)
+        first = Notifier(given, clock, state)
         await first.saw(report("api", "conf"))
-        await first.close()
-        second = Notifier(given, clock)
+        second = Notifier(given, clock, state)
         await second.saw(at(report("api", "conf"), 30))
         await after(second, clock, GATHER)
         assert told(receiver) == [[("error", "mailcow"), ("error", "mailcow")]]
-        await second.close()
-        third = Notifier(given, clock)
+        third = Notifier(given, clock, state)
         await third.saw(at(report("api", "conf", "disk"), 90))
         await after(third, clock, 2 * GATHER)
         assert [one["code"] for one in receiver.bodies[-1]["events"]] == [KINDS["disk"]]
         assert len(receiver.bodies) == 2
-        await third.close()
 
 
 @pytest.mark.parametrize(
@@ -177,11 +181,11 @@ async def test_restart_neither_repeats_nor_forgets(tmp_path: Path, clock: Clock)
     [(["error"], {"error"}), (["stage"], {"stage"}), (["recovery", "stage"], {"recovery", "stage"})],
 )
 async def test_only_what_was_asked_for_is_told(
-    tmp_path: Path, clock: Clock, on: list[str], kinds: set[str]
+    tmp_path: Path, clock: Clock, state: State, on: list[str], kinds: set[str]
 ) -> None:
     """The rest counts as known."""
     async with receiving() as receiver:
-        notifier = Notifier(settings(tmp_path, webhook=receiver.webhook, on=on, gather=0), clock)
+        notifier = Notifier(settings(tmp_path, webhook=receiver.webhook, on=on, gather=0), clock, state)
         for seconds, one in [
             (0, report("api", mode=Mode.ENFORCE)),
             (100, report(mode=Mode.NONE)),
@@ -191,28 +195,26 @@ async def test_only_what_was_asked_for_is_told(
             clock.at = NOW + seconds
             await notifier.send_due()
         assert {kind for message in told(receiver) for kind, _ in message} == kinds
-        await notifier.close()
 
 
-async def test_without_receivers_nothing_is_stored(tmp_path: Path, clock: Clock) -> None:
-    """Not even a file."""
-    notifier = Notifier(settings(tmp_path), clock)
+async def test_without_receivers_nothing_is_stored(tmp_path: Path, clock: Clock, state: State) -> None:
+    """Not even what people know."""
+    notifier = Notifier(settings(tmp_path), clock, state)
     await notifier.saw(report("api"))
     assert await notifier.send_due() is None
-    await notifier.close()
-    assert not (tmp_path / "state" / NAME).exists()
+    assert Outbox(state).told() is None
 
 
 # --- failures --------------------------------------------------------------------------------------------
 
 
 async def test_failure_is_tried_again_after_growing_waits(
-    tmp_path: Path, clock: Clock, said: io.StringIO
+    tmp_path: Path, clock: Clock, state: State, said: io.StringIO
 ) -> None:
     """Also over a restart; said when it begins and when it ends."""
     async with receiving() as receiver:
         given = settings(tmp_path, webhook=receiver.webhook)
-        notifier = Notifier(given, clock)
+        notifier = Notifier(given, clock, state)
         receiver.status = 503
         await notifier.saw(report("api"))
         await after(notifier, clock, GATHER)
@@ -222,8 +224,7 @@ async def test_failure_is_tried_again_after_growing_waits(
             assert len(receiver.bodies) == count
             await after(notifier, clock, 1)
         assert said.getvalue().count("status 503") == 1
-        await notifier.close()
-        again = Notifier(given, clock)
+        again = Notifier(given, clock, state)
         assert await again.send_due() == clock.at + RETRY_S[4]
         await after(again, clock, RETRY_S[4])
         receiver.status = 204
@@ -231,14 +232,17 @@ async def test_failure_is_tried_again_after_growing_waits(
         assert told(receiver)[-1] == [("error", "mailcow")]
         assert "delivered again" in said.getvalue()
         assert await again.send_due() is None
-        await again.close()
 
 
-async def test_receiver_that_fails_holds_up_no_other(tmp_path: Path, clock: Clock, said: io.StringIO) -> None:
+async def test_receiver_that_fails_holds_up_no_other(
+    tmp_path: Path, clock: Clock, state: State, said: io.StringIO
+) -> None:
     """And gets in the end what is left to tell; the others are not told again."""
     async with receiving() as bad, receiving() as good:
         bad.status = 500
-        notifier = Notifier(settings(tmp_path, webhook=bad.webhook, apprise=[good.apprise], gather=0), clock)
+        notifier = Notifier(
+            settings(tmp_path, webhook=bad.webhook, apprise=[good.apprise], gather=0), clock, state
+        )
         await notifier.saw(report("api"))
         await after(notifier, clock, 0)
         await notifier.saw(at(report(), 10))
@@ -249,16 +253,15 @@ async def test_receiver_that_fails_holds_up_no_other(tmp_path: Path, clock: Cloc
         await after(notifier, clock, RETRY_S[1])
         assert [one["code"] for one in bad.bodies[-1]["events"]] == [KINDS["conf"]]
         assert len(good.bodies) == 2
-        await notifier.close()
 
 
 async def test_event_that_is_too_old_is_dropped_with_a_word(
-    tmp_path: Path, clock: Clock, said: io.StringIO
+    tmp_path: Path, clock: Clock, state: State, said: io.StringIO
 ) -> None:
     """After three days in which nothing worked."""
     async with receiving() as receiver:
         receiver.status = 500
-        notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock)
+        notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock, state)
         await notifier.saw(report("api"))
         await after(notifier, clock, KEPT_S)
         receiver.status = 200
@@ -267,58 +270,54 @@ async def test_event_that_is_too_old_is_dropped_with_a_word(
         assert "notifications dropped that could not be delivered in time events=1" in " ".join(
             said.getvalue().split()
         )
-        await notifier.close()
 
 
 async def test_receiver_that_was_removed_gets_nothing_and_a_new_one_only_news(
-    tmp_path: Path, clock: Clock
+    tmp_path: Path, clock: Clock, state: State
 ) -> None:
     """What waited for the old one is forgotten."""
     async with receiving() as old, receiving() as new:
         old.status = 500
-        first = Notifier(settings(tmp_path, webhook=old.webhook), clock)
+        first = Notifier(settings(tmp_path, webhook=old.webhook), clock, state)
         await first.saw(report("api"))
-        await first.close()
-        second = Notifier(settings(tmp_path, webhook=new.webhook), clock)
+        second = Notifier(settings(tmp_path, webhook=new.webhook), clock, state)
         await second.saw(at(report("api", "conf"), 30))
         await after(second, clock, 2 * GATHER)
         assert [one["code"] for one in new.bodies[0]["events"]] == [KINDS["conf"]]
-        await second.close()
-        third = Notifier(settings(tmp_path, webhook=old.webhook), clock)
+        third = Notifier(settings(tmp_path, webhook=old.webhook), clock, state)
         await after(third, clock, 2 * GATHER)
         assert old.bodies == []
-        await third.close()
 
 
 async def test_store_that_cannot_be_used_loses_nothing(
-    tmp_path: Path, clock: Clock, said: io.StringIO
+    tmp_path: Path, clock: Clock, state: State, said: io.StringIO
 ) -> None:
-    """A file is where the folder should be; said once, and the pass goes on."""
-    (tmp_path / "state").write_text("")
+    """Reported once, and the pass goes on; once it can be written, everything arrives."""
     async with receiving() as receiver:
-        notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock)
+        notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock, state)
+        state._connection.execute("PRAGMA query_only = 1")
         await notifier.saw(report("api"))
         await notifier.saw(at(report("api"), 30))
-        assert said.getvalue().count("make its folder writable") == 1
-        (tmp_path / "state").unlink()
+        assert said.getvalue().count("a folder that the sidecar may write in") == 1
+        state._connection.execute("PRAGMA query_only = 0")
         await notifier.saw(at(report("api"), 60))
         await after(notifier, clock, 2 * GATHER)
         assert told(receiver) == [[("error", "mailcow")]]
-        await notifier.close()
 
 
-async def test_broken_store_is_begun_anew(tmp_path: Path, clock: Clock, said: io.StringIO) -> None:
-    """Errors are told again, stages are not."""
+async def test_what_people_know_and_cannot_be_read_is_dropped(
+    tmp_path: Path, clock: Clock, state: State, said: io.StringIO
+) -> None:
+    """It is reported, and the next pass reports errors again."""
+    with state.writing() as connection:
+        connection.execute("INSERT INTO part VALUES ('notify', 'told', '{')")
     async with receiving() as receiver:
-        given = settings(tmp_path, webhook=receiver.webhook)
-        (tmp_path / "state").mkdir()
-        (tmp_path / "state" / NAME).write_bytes(b"nonsense" * 500)
-        notifier = Notifier(given, clock)
+        notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock, state)
         await notifier.saw(report("api"))
+        assert said.getvalue().count("errors may be reported again") == 1
         await notifier.saw(at(report("api"), 30))
         await after(notifier, clock, 2 * GATHER)
         assert told(receiver) == [[("error", "mailcow")]]
-        await notifier.close()
 
 
 # --- the loop --------------------------------------------------------------------------------------------
@@ -335,13 +334,12 @@ async def running(notifier: Notifier) -> Any:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        await notifier.close()
 
 
-async def test_loop_is_woken_by_an_event(tmp_path: Path, clock: Clock) -> None:
+async def test_loop_is_woken_by_an_event(tmp_path: Path, clock: Clock, state: State) -> None:
     """And sends it at once where nothing is gathered."""
     async with receiving() as receiver:
-        notifier = Notifier(settings(tmp_path, webhook=receiver.webhook, gather=0), clock)
+        notifier = Notifier(settings(tmp_path, webhook=receiver.webhook, gather=0), clock, state)
         async with running(notifier):
             await asyncio.sleep(0)
             await notifier.saw(report("api"))
@@ -352,7 +350,7 @@ async def test_loop_is_woken_by_an_event(tmp_path: Path, clock: Clock) -> None:
     assert told(receiver) == [[("error", "mailcow")], [("error", "mailcow")]]
 
 
-async def test_loop_outlives_a_bug(tmp_path: Path, clock: Clock, said: io.StringIO) -> None:
+async def test_loop_outlives_a_bug(tmp_path: Path, clock: Clock, state: State, said: io.StringIO) -> None:
     """It is logged with its trace, and the next event is sent."""
     tries = 0
     delivered: set[str] = set()
@@ -367,7 +365,7 @@ async def test_loop_outlives_a_bug(tmp_path: Path, clock: Clock, said: io.String
         delivered.update(event.code for event in digest.events)
 
     given = settings(tmp_path, webhook="http://127.0.0.1:9/", gather=0)
-    notifier = Notifier(given, clock, send=faulty)
+    notifier = Notifier(given, clock, state, send=faulty)
     async with running(notifier), asyncio.timeout(20):
         await notifier.saw(report("api"))
         await changed.wait()

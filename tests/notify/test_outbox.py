@@ -1,20 +1,18 @@
-"""What waits to be told outlives the process, changes whole or not at all, and begins anew where its file is broken."""
+"""What waits to be notified outlives the process, changes whole or not at all, and what cannot be read is dropped."""
 
 import json
-import sqlite3
-import stat
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from sidecar.host.errors import TemporaryError
+from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.notify.digest import KEPT_S, Tries
 from sidecar.notify.events import Event, Known, Told
-from sidecar.notify.outbox import NAME, Outbox
+from sidecar.notify.outbox import Outbox
 from sidecar.rollout import Stage
 from sidecar.settings import Tell
+from sidecar.state.store import State
 from sidecar.status.telling import Ends
 from tests.notify.views import DENIED, EXPIRED, event
 from tests.worlds import NOW
@@ -32,11 +30,17 @@ EVENTS = (
 
 
 @pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    """In a folder that is not there yet."""
-    found = Outbox(tmp_path / "state")
+def state(tmp_path: Path) -> Iterator[State]:
+    """A fresh store."""
+    found = State.open(tmp_path, NOW)
     yield found
     found.close()
+
+
+@pytest.fixture
+def outbox(state: State) -> Outbox:
+    """In a fresh store."""
+    return Outbox(state)
 
 
 def waiting(outbox: Outbox, receiver: str) -> list[Event]:
@@ -44,38 +48,38 @@ def waiting(outbox: Outbox, receiver: str) -> list[Event]:
     return list(outbox.waiting(receiver)[0].values())
 
 
-def test_all_comes_back_after_a_restart(outbox: Outbox, tmp_path: Path) -> None:
+def test_all_comes_back_after_a_restart(tmp_path: Path) -> None:
     """What people know, what waits for whom, and how the last tries went."""
+    state = State.open(tmp_path, NOW)
+    outbox = Outbox(state)
     assert outbox.told() is None
     outbox.note(TOLD, EVENTS, ["one", "two"])
     outbox.failed("two", Tries(3, NOW + 600))
-    outbox.close()
-    again = Outbox(tmp_path / "state")
+    state.close()
+    state = State.open(tmp_path, NOW + 60)
+    again = Outbox(state)
     assert again.told() == TOLD
     assert waiting(again, "one") == list(EVENTS)
     assert again.waiting("one")[1] == Tries()
     assert waiting(again, "two") == list(EVENTS)
     assert again.waiting("two")[1] == Tries(3, NOW + 600)
     assert waiting(again, "three") == []
-    again.close()
+    state.close()
 
 
-def test_what_a_release_before_noted_is_understood(outbox: Outbox, tmp_path: Path) -> None:
-    """It did not note when what was told, nor which errors had ended."""
+def test_what_an_earlier_release_noted_is_understood(outbox: Outbox, state: State) -> None:
+    """It did not note when people were notified, nor which errors had ended."""
     outbox.note(TOLD, [], [])
-    outbox.close()
-    with closing(sqlite3.connect(tmp_path / "state" / NAME, isolation_level=None)) as connection:
-        (kept,) = connection.execute("SELECT value FROM kept").fetchone()
+    with state.writing() as connection:
+        (kept,) = connection.execute("SELECT value FROM part WHERE name = 'notify'").fetchone()
         value = json.loads(kept)
         del value["ends"]
         for one in value["troubles"]:
             del one["said_at"]
-        connection.execute("UPDATE kept SET value = ?", (json.dumps(value),))
-    found = Outbox(tmp_path / "state")
-    assert found.told() == Told(
+        connection.execute("UPDATE part SET value = ? WHERE name = 'notify'", (json.dumps(value),))
+    assert outbox.told() == Told(
         TOLD.stages, {EXPIRED.key: Known(EXPIRED, NOW - 5), DENIED.key: Known(DENIED)}
     )
-    found.close()
 
 
 def test_delivery_is_of_these_events_to_this_receiver(outbox: Outbox) -> None:
@@ -99,85 +103,84 @@ def test_what_is_too_old_or_for_nobody_is_dropped(outbox: Outbox) -> None:
     assert outbox.tidy(["one", "two"], NOW + KEPT_S + 50) == 0
 
 
-def test_only_the_owner_may_read_it(outbox: Outbox, tmp_path: Path) -> None:
-    """Messages tell about a mailcow more than a stranger should know."""
+def test_queue_and_memory_do_not_touch_each_other(outbox: Outbox, state: State) -> None:
+    """They share the file: to notify is no reason to load the memory again, and a save leaves the queue as it is."""
+    before = state.load()
     outbox.note(TOLD, EVENTS, ["one"])
-    assert stat.S_IMODE((tmp_path / "state" / NAME).stat().st_mode) == 0o600
+    outbox.failed("one", Tries(3, NOW + 600))
+    assert not state.changed_elsewhere()
+    assert state.load() == before
+    state.save(before, before)
+    assert outbox.told() == TOLD
+    assert waiting(outbox, "one") == list(EVENTS)
 
 
-def test_note_that_cannot_be_written_changes_nothing(outbox: Outbox, tmp_path: Path) -> None:
+def test_note_that_cannot_be_written_changes_nothing(outbox: Outbox, state: State, tmp_path: Path) -> None:
     """Neither what people know nor what waits; once there is room it goes on."""
     outbox.note(TOLD, EVENTS[:1], ["one"])
-    other = sqlite3.connect(tmp_path / "state" / NAME)
-    other.execute(
-        "CREATE TRIGGER full BEFORE INSERT ON waiting WHEN (SELECT count(*) FROM waiting) > 1 "
-        "BEGIN SELECT RAISE(ABORT, 'no room'); END"
-    )
-    other.commit()
-    with pytest.raises(TemporaryError, match="no room"):
-        outbox.note(Told(), EVENTS, ["one"])
+    (pages,) = state._connection.execute("PRAGMA page_count").fetchone()
+    state._connection.execute(f"PRAGMA max_page_count = {pages}")
+    many = [event(message="x" * 5_000) for _ in range(9)]
+    with pytest.raises(TemporaryError, match="check the space on the disk"):
+        outbox.note(Told(), many, ["one"])
     assert outbox.told() == TOLD
     assert waiting(outbox, "one") == [EVENTS[0]]
-    other.execute("DROP TRIGGER full")
-    other.commit()
-    other.close()
+    state._connection.execute("PRAGMA max_page_count = 1000000")
     outbox.note(Told(), EVENTS[1:], ["one"])
     assert outbox.told() == Told()
     assert waiting(outbox, "one") == list(EVENTS)
 
 
-def _garbage(path: Path) -> None:
-    path.write_bytes(b"no database at all " * 100)
-
-
-def _other_tables(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE waiting (something TEXT)")
-    connection.close()
-
-
-def _values(value: str) -> None:
-    pass
-
-
-def _no_stage(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE kept (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
-        connection.execute(
-            "INSERT INTO kept VALUES ('told', ?)", ('{"stages": {"a": "asleep"}, "troubles": []}',)
-        )
-    connection.close()
-
-
-def _no_json(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE kept (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
-        connection.execute("INSERT INTO kept VALUES ('told', '{')")
-    connection.close()
-
-
-@pytest.mark.parametrize("spoil", [_garbage, _other_tables, _no_stage, _no_json])
-def test_broken_file_is_kept_aside_and_begun_anew(outbox: Outbox, tmp_path: Path, spoil: "object") -> None:
-    """Said once; the next call works."""
-    path = tmp_path / "state" / NAME
-    path.parent.mkdir()
-    assert callable(spoil)
-    spoil(path)
-    with pytest.raises(TemporaryError, match=r"kept as outbox\.sqlite\.broken and begun anew"):
-        outbox.told()
-    assert outbox.told() is None
-    outbox.note(TOLD, EVENTS, ["one"])
-    assert waiting(outbox, "one") == list(EVENTS)
-    assert (tmp_path / "state" / (NAME + ".broken")).exists()
-
-
-def test_folder_that_cannot_be_used_is_told_and_tried_again(tmp_path: Path) -> None:
-    """A file is in its place, and then no more."""
-    (tmp_path / "state").write_text("")
-    outbox = Outbox(tmp_path / "state")
-    with pytest.raises(TemporaryError, match="make its folder writable"):
+def test_store_that_may_not_be_written_is_reported(outbox: Outbox, state: State) -> None:
+    """With what to do about it."""
+    state._connection.execute("PRAGMA query_only = 1")
+    with pytest.raises(PermanentError, match="a folder that the sidecar may write in"):
         outbox.note(TOLD, EVENTS, ["one"])
-    (tmp_path / "state").unlink()
+    state._connection.execute("PRAGMA query_only = 0")
     outbox.note(TOLD, EVENTS, ["one"])
     assert outbox.told() == TOLD
-    outbox.close()
+
+
+UNREADABLE = ['{"stages": {"a": "asleep"}, "troubles": []}', "{", "[]", '{"troubles": []}']
+
+
+@pytest.mark.parametrize("value", UNREADABLE)
+def test_what_people_know_is_dropped_where_it_cannot_be_read(
+    outbox: Outbox, state: State, value: str
+) -> None:
+    """Reported once; the next call works, and what waits stays."""
+    outbox.note(TOLD, EVENTS, ["one"])
+    _execute(state, "UPDATE part SET value = ? WHERE key = 'told'", value)
+    with pytest.raises(TemporaryError, match="it is dropped, so errors may be reported again"):
+        outbox.told()
+    assert outbox.told() is None
+    assert waiting(outbox, "one") == list(EVENTS)
+
+
+@pytest.mark.parametrize(
+    "spoiled", ["{", '{"kind": "later"}', '{"kind": "error"}', "[]", '{"kind": "error", "later": 1}']
+)
+def test_event_that_cannot_be_read_is_dropped_and_no_other(
+    outbox: Outbox, state: State, spoiled: str
+) -> None:
+    """It is counted as one that was not delivered."""
+    outbox.note(TOLD, EVENTS, ["one"])
+    _execute(state, "UPDATE waiting SET event = ? WHERE id = 1", spoiled)
+    assert waiting(outbox, "one") == list(EVENTS[1:])
+    assert outbox.tidy(["one"], NOW) == 1
+    assert outbox.tidy(["one"], NOW) == 0
+    assert waiting(outbox, "one") == list(EVENTS[1:])
+
+
+def test_tries_that_cannot_be_read_count_as_none(outbox: Outbox, state: State) -> None:
+    """The receiver is tried at once, and the next failure writes them again."""
+    outbox.failed("one", Tries(3, NOW + 600))
+    _execute(state, "UPDATE part SET value = ? WHERE key = 'tries:one'", "3")
+    assert outbox.waiting("one")[1] == Tries()
+    outbox.failed("one", Tries(1, NOW + 60))
+    assert outbox.waiting("one")[1] == Tries(1, NOW + 60)
+
+
+def _execute(state: State, statement: str, value: str) -> None:
+    with state.writing() as connection:
+        assert connection.execute(statement, (value,)).rowcount == 1

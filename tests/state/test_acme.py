@@ -1,12 +1,9 @@
 """What the restarts of acme-mailcow brought and cost outlives the process."""
 
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
 from sidecar.observed import InVain, LostName, Memory, Restart
-from sidecar.state import acme as state_acme
-from sidecar.state.rows import APPLICATION_ID, STEPS
 from sidecar.state.store import State
 
 NOW = 1_800_000_000.0
@@ -44,25 +41,3 @@ def test_restart_that_is_not_judged_keeps_the_names_before_it(tmp_path: Path) ->
         (),
         {},
     )
-
-
-def test_restarts_of_an_older_state_file_count_as_judged(tmp_path: Path) -> None:
-    """Nothing is known of the certificate before them."""
-    state = State.open(tmp_path, NOW)
-    state.close()
-    (path,) = [p for p in tmp_path.iterdir() if p.read_bytes().startswith(b"SQLite format 3")]
-    for file in tmp_path.iterdir():
-        if file.name.startswith(path.name):
-            file.unlink()
-    step = STEPS.index(state_acme.STEP)
-    with sqlite3.connect(path) as connection:
-        for statements in STEPS[:step]:
-            connection.executescript(statements)
-        connection.execute("INSERT INTO restart (position, at) VALUES (0, ?)", (NOW,))
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {step}")
-    connection.close()
-    state = State.open(tmp_path, NOW)
-    assert state.notice is None
-    assert state.load().restarts == (Restart(NOW, ()),)
-    state.close()

@@ -1,16 +1,19 @@
 """The memory during a pass, and what of it is in the store at which moment."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.host.elapsed import Reading
-from sidecar.observed import ConfEntry, ConfEvent, PolicyMemory, Restart, Write
+from sidecar.host.elapsed import Reading, Tally
+from sidecar.host.errors import PermanentError
+from sidecar.observed import FILE, ConfEntry, ConfEvent, PolicyMemory, Restart, Span, Write
 from sidecar.plan.ownership import last_written
-from sidecar.state.ledger import KEPT_WRITES, STORED_EVERY_S, Ledger, entries, intended, settled
+from sidecar.state.kept import DAY_S, MOST_WRITES
+from sidecar.state.ledger import STORED_EVERY_S, Ledger, entries, intended, settled
 from sidecar.state.store import Event, State
 from tests.worlds import NOW
 
@@ -110,6 +113,59 @@ async def test_refresh_without_a_change_keeps_what_is_not_stored_yet(state: Stat
     assert ledger.memory is memory
 
 
+async def test_memory_is_as_bounded_as_what_is_stored(state: State) -> None:
+    """What is over the bounds goes from the process as well: a save and a load bring the same."""
+    ledger = await Ledger.open(state)
+    ledger.memory = replace(
+        ledger.memory,
+        policies={
+            "a.example": PolicyMemory(
+                tuple(Write(str(i), float(i), True) for i in range(60)),
+                tuple(Span(str(i), float(i), i + 1.0) for i in range(60)),
+            )
+        },
+        conf=tuple(ConfEntry("ADDITIONAL_SAN", f"e{i}", ConfEvent.REMOVED, float(i)) for i in range(300)),
+        restarts=tuple(Restart(i * DAY_S, ("mta-sts.a.example",)) for i in range(100)),
+    )
+    await ledger.store()
+    assert state.load() == ledger.memory
+    policy = ledger.memory.policy("a.example")
+    assert [write.at for write in policy.writes] == [float(i) for i in range(40, 60)]
+    assert [span.since for span in policy.spans] == [0.0, *(float(i) for i in range(12, 60))]
+    assert [entry.at for entry in ledger.memory.conf] == [float(i) for i in range(100, 300)]
+    assert [restart.at for restart in ledger.memory.restarts] == [i * DAY_S for i in range(50, 100)]
+
+
+async def test_memory_is_bounded_while_the_store_cannot_be_written(state: State) -> None:
+    """A disk that is full for weeks does not let the process grow."""
+    ledger = await Ledger.open(state)
+    state._connection.execute("PRAGMA query_only = 1")
+    for i in range(3):
+        ledger.conf(ConfEntry("ADDITIONAL_SAN", f"{i} {n}", ConfEvent.REMOVED, NOW) for n in range(150))
+        with pytest.raises(PermanentError):
+            await ledger.store()
+        assert len(ledger.memory.conf) <= 200
+    state._connection.execute("PRAGMA query_only = 0")
+    await ledger.store()
+    assert state.load() == ledger.memory
+
+
+async def test_policy_that_no_sender_can_hold_any_more_is_forgotten(state: State) -> None:
+    """400 counted days after the last of it was served; one that is served now stays, and so does the one file."""
+    ended = (Span("old", 0.0, 1.0, begun=1.0, ended=2.0),)
+    old, now = PolicyMemory(spans=ended), PolicyMemory(spans=(*ended, Span(None, 1.0, None, begun=2.0)))
+    policies = {"old.example": old, "now.example": now, FILE: old, "unseen.example": PolicyMemory(floor="f")}
+    before = state.load()
+    almost = replace(before, policies=policies, tally=Tally(400.0 * DAY_S + 1))
+    state.save(before, almost)
+    assert (await Ledger.open(state)).memory.policies == policies
+    state.save(almost, replace(almost, tally=Tally(400.0 * DAY_S + 2)))
+    ledger = await Ledger.open(state)
+    assert ledger.memory.policies.keys() == policies.keys() - {"old.example"}
+    await ledger.store()
+    assert state.load().policies == ledger.memory.policies
+
+
 async def test_one_policy_changes_and_the_others_stay(state: State) -> None:
     """Each by its own key."""
     ledger = await Ledger.open(state)
@@ -207,7 +263,7 @@ def test_memory_stays_small_and_never_loses_the_last_write(
             memory = settled(memory, text, n, n, done=outcome)
         if outcome:
             done.append(text)
-        assert len(memory.writes) <= KEPT_WRITES + 1
+        assert len(memory.writes) <= MOST_WRITES + 1
         kept = [write.text for write in memory.writes if write.done]
         assert kept[-1:] == done[-1:]
         if outcome is not False:

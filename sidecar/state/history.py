@@ -1,0 +1,46 @@
+"""The history: a table of events, which are asked for by subject and time and so are not a part."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+
+from sidecar.state.parts import put, rows
+
+MOST_EVENTS = 50_000
+EVENTS_AGE_S = 400 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the history; `at` in Unix seconds."""
+
+    at: float
+    subject: str | None
+    """A domain, `*` for the policy file, a container or the name of a file."""
+    what: str
+    """A stable code such as policy.added."""
+    reason: str
+    outcome: str
+    detail: str | None
+
+
+def write_events(connection: sqlite3.Connection, events: Sequence[Event]) -> None:
+    """Adds to the history and drops what is too old or too much; an index finds both."""
+    put(
+        connection,
+        "INSERT INTO history (at, subject, what, reason, outcome, detail) VALUES (?, ?, ?, ?, ?, ?)",
+        map(astuple, events),
+    )
+    connection.execute("DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?", (MOST_EVENTS,))
+    newest = max(event.at for event in events)
+    connection.execute("DELETE FROM history WHERE at < ?", (newest - EVENTS_AGE_S,))
+
+
+def read_events(connection: sqlite3.Connection, subject: str | None, limit: int) -> tuple[Event, ...]:
+    """The last events of a subject (None: of all), oldest first."""
+    where, values = ("", ()) if subject is None else ("WHERE subject = ? ", (subject,))
+    query = (
+        "SELECT at, subject, what, reason, outcome, detail FROM history "  # noqa: S608 - no value is pasted in
+        f"{where}ORDER BY id DESC LIMIT ?"
+    )
+    return tuple(Event(*row) for row in rows(connection, query, (*values, limit)))[::-1]

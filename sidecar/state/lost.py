@@ -1,0 +1,73 @@
+"""What the memory must hold in place of rows that could not be read; pure.
+
+Rule for every editor: a lost row never permits what the whole memory would not. To know nothing at all is safe; to know
+only a part is not, where the part that is left would be taken for the whole.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from sidecar.host.elapsed import Tally
+from sidecar.observed import FILE, Domain, DomainList, Memory, Move, PolicyMemory, Restart, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A row that could not be read, and why; `key` is empty for a part that has one row."""
+
+    part: str
+    key: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.part} {self.key} ({self.why})" if self.key else f"{self.part} ({self.why})"
+
+
+def careful(memory: Memory, lost: Sequence[Lost], now: float) -> Memory:
+    """`memory`, read without the rows `lost`, with what makes it careful; `now` in Unix seconds.
+
+    Of the parts that are not named here an empty one is the careful one: an action that needs it waits.
+    """
+    parts = {one.part for one in lost}
+    moves = [
+        Move(key, host, now)
+        for one in lost
+        if one.part == "moves"
+        for key, _, host in [one.key.partition(" ")]
+    ]
+    if moves:
+        memory = replace(memory, moves=(*memory.moves, *moves))
+    if "tally" in parts:
+        # Marks ahead of the count would make their waits endless.
+        memory = replace(memory, tally=Tally(max(_marks(memory), default=0.0)))
+    if "born" in parts:
+        memory = replace(memory, born=now)
+    if "believed" in parts:
+        memory = replace(memory, believed=_served_domains(memory))
+    if "restarts" in parts:
+        # One at this moment, so that the next keeps its distance (`RestartSettings.spacing`).
+        memory = replace(memory, restarts=(Restart(now, ()),))
+    if keys := [one.key for one in lost if one.part == "policies"]:
+        # Something was served that nobody can name any more: senders may hold it from now on for the longest time.
+        unknown = PolicyMemory(spans=(Span("", now, None, begun=memory.counted),))
+        memory = replace(memory, policies={**memory.policies, **dict.fromkeys(keys, unknown)})
+    return memory
+
+
+def _marks(memory: Memory) -> Iterable[float]:
+    yield from memory.since.values()
+    if memory.doubt is not None:
+        yield memory.doubt.since
+    for policy in memory.policies.values():
+        for span in policy.spans:
+            yield from (span.begun, span.ended)
+
+
+def _served_domains(memory: Memory) -> DomainList | None:
+    """Domains that had a policy or were checked: so a list that lost most of them is doubted, as it would have been."""
+    last = {key: policy.spans[-1] for key, policy in memory.policies.items() if policy.spans}
+    served = {key for key, span in last.items() if span.text and span.until is None}
+    known = sorted((served | memory.checks.keys()) - {FILE})
+    return (
+        DomainList(tuple(Domain(name, active=True, backup_mx=False) for name in known), ()) if known else None
+    )

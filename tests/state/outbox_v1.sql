@@ -1,0 +1,15 @@
+PRAGMA user_version = 0;
+PRAGMA application_id = 0;
+BEGIN TRANSACTION;
+CREATE TABLE kept (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+INSERT INTO "kept" VALUES('told','{"stages": {"a.example": "ready", "b.example": "no policy"}, "troubles": [{"trouble": {"code": "mx-cert-expired", "subject": "a.example", "about": "mx.a.example", "critical": false, "message": "the certificate has ended", "todo": "renew it"}, "gone_since": 1799999995.0, "said_at": 1799999910.0}, {"trouble": {"code": "mailcow.api", "subject": "mailcow", "about": "", "critical": false, "message": "mailcow refuses the key", "todo": null}, "gone_since": null, "said_at": 0.0}], "ends": [["mx.uncovered", "a.example", "", 2, 1799999940.0]]}');
+INSERT INTO "kept" VALUES('tries:two','{"failures": 3, "not_before": 1700000600.0}');
+CREATE TABLE waiting (id INTEGER PRIMARY KEY, receiver TEXT NOT NULL, event TEXT NOT NULL);
+INSERT INTO "waiting" VALUES(1,'one','{"kind": "error", "at": 1800000000.0, "subject": "a.example", "message": "bad", "todo": "act", "code": "code", "about": "", "critical": false, "was": "", "now": "", "said_at": 0.0}');
+INSERT INTO "waiting" VALUES(2,'one','{"kind": "stage", "at": 1800000000.0, "subject": "a.example", "message": "bad", "todo": null, "code": "stage", "about": "", "critical": false, "was": "soaking", "now": "ready", "said_at": 0.0}');
+INSERT INTO "waiting" VALUES(3,'one','{"kind": "recovery", "at": 1800000000.0, "subject": "a.example", "message": "bad", "todo": null, "code": "code", "about": "", "critical": true, "was": "", "now": "", "said_at": 0.0}');
+INSERT INTO "waiting" VALUES(4,'two','{"kind": "error", "at": 1800000000.0, "subject": "a.example", "message": "bad", "todo": "act", "code": "code", "about": "", "critical": false, "was": "", "now": "", "said_at": 0.0}');
+INSERT INTO "waiting" VALUES(5,'two','{"kind": "stage", "at": 1800000000.0, "subject": "a.example", "message": "bad", "todo": null, "code": "stage", "about": "", "critical": false, "was": "soaking", "now": "ready", "said_at": 0.0}');
+INSERT INTO "waiting" VALUES(6,'two','{"kind": "recovery", "at": 1800000000.0, "subject": "a.example", "message": "bad", "todo": null, "code": "code", "about": "", "critical": true, "was": "", "now": "", "said_at": 0.0}');
+CREATE INDEX waiting_of ON waiting (receiver);
+COMMIT;
