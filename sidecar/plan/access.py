@@ -136,7 +136,7 @@ def _of_any_key(access: Access) -> KeyChange | Blocked | None:
 
 def _switched_off() -> Blocked:
     return Blocked(
-        "the read-write key of mailcow's API is switched off, which the sidecar leaves as it is",
+        "the read-write key of mailcow's API is switched off; it is left so",
         f"activate the read-write API in {PAGE}",
     )
 
