@@ -27,6 +27,7 @@ from sidecar.init.access import (
 )
 from sidecar.init.look import ADDRESS_END, CLONE, COMPOSE, SOCKET, SOURCE, Clone, Directory
 from sidecar.init.override import SERVICE
+from sidecar.mailcow.database import Database
 from sidecar.observed import Backend, Issuer, Unseen
 from sidecar.observed.words import day
 from sidecar.plan.conf_entries import KEYS, SAN
@@ -280,7 +281,8 @@ def _access(found: Directory) -> Findings:
         case KeySource.CONF:
             yield Finding("api-key", Mark.GOOD, f"mailcow.conf has an {API_KEY}, which the sidecar will use")
         case KeySource.NONE:
-            yield Finding("api-key-none", Mark.NOTE, "mailcow.conf has no API key that may write")
+            then = "; the sidecar gets access by itself" if Database.known(found.conf) else ""
+            yield Finding("api-key-none", Mark.NOTE, f"mailcow.conf has no API key that may write{then}")
     if given(values, READ_ONLY):
         yield Finding("api-key-read-only", Mark.NOTE, f"{READ_ONLY} is set; the sidecar does not use it")
     if not allow_list_counts(values, variables):

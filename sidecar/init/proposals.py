@@ -28,6 +28,8 @@ from sidecar.init.look import Directory
 from sidecar.init.override import SERVICE, Merged, Present, Refused, merge
 from sidecar.init.services import Services, differences
 from sidecar.mailcow.conf import NAME as CONF
+from sidecar.mailcow.database import Database
+from sidecar.plan.access import follows_conf
 
 PAGE_KEY_QUESTION = (
     "Was a read-write API key made in mailcow's page (System > Configuration > Access > API)? One in mailcow.conf "
@@ -103,6 +105,9 @@ def propose_allow(directory: Directory, conf: bytes, stops: Collection[str]) -> 
     """The sidecar's address in API_ALLOW_FROM; `conf` is mailcow.conf as the step before left it."""
     values, address = read(conf), directory.address
     if not allow_list_counts(values, directory.variables) or allows(values, address):
+        return Settled()
+    if Database.known(directory.conf) and not follows_conf(values):
+        # A first address would make php-fpm-mailcow replace the key of mailcow's page; the sidecar does without it.
         return Settled()
     if ADDRESS_TAKEN in stops:
         return Settled(f"{ALLOW_FROM} stays as it is as long as another service has {address}.")

@@ -333,5 +333,16 @@ def test_nobody_is_asked_for_a_key_where_the_sidecar_gets_access_by_itself(mailc
     ended, said = run(mailcow, "\n")
     assert ended is Exit.OK
     assert "No API key is needed" in flat(said)
+    assert "gets access by itself" in flat(said)
     assert mailcow.conf.read_bytes() == before
     assert mailcow.override.read_bytes() == template()
+
+
+@pytest.mark.parametrize(("listed", "offered"), [("", False), ("127.0.0.1", True)])
+def test_first_address_is_not_offered_for_mailcow_conf(
+    mailcow: MailcowDirectory, listed: str, *, offered: bool
+) -> None:
+    """With one php-fpm-mailcow would delete a key that a person made in mailcow's page."""
+    mailcow.set(DBNAME="mailcow", DBUSER="mailcow", API_KEY="hunter-key", API_ALLOW_FROM=listed)
+    run(mailcow, yes=True)
+    assert ("172.22.1.247" in conf(mailcow)["API_ALLOW_FROM"]) is offered
