@@ -72,9 +72,12 @@ class Running:
 
 @asynccontextmanager
 async def process(env: Mapping[str, str], *arguments: str, module: str = "sidecar") -> AsyncIterator[Running]:
-    """A running `sidecar` command with this environment alone; at the end it is killed if it still runs."""
+    """A running `sidecar` command with this environment alone; at the end it is killed if it still runs.
+
+    SIDECAR_PYTHON may name a Python that has only what the image has: what else is installed costs memory (`make bench`).
+    """
     started = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module, *arguments),
+        *(os.environ.get("SIDECAR_PYTHON") or sys.executable, "-m", module, *arguments),
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "PYTHONWARNINGS": "default", **env},
         stdout=asyncio.subprocess.PIPE,

@@ -60,6 +60,8 @@ class Stage:
     clock: Clock = field(default_factory=Clock)
     teller: Teller = field(default_factory=Teller)
     more: dict[str, str] = field(default_factory=dict)
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+    """Name, type and transport of each question to the DNS."""
 
     @property
     def acme(self) -> FakeContainer:
@@ -171,12 +173,11 @@ async def stage(tmp_path: Path, *, version: str = "2026-07a", **env: str) -> Asy
         nginx = FakeContainer("b" * 64, "nginx-mailcow")
         engine = await stack.enter_async_context(fake_engine.serving(acme, nginx))
         table: dict[tuple[str, str], faulty.Reply] = {}
-        _, resolver = await stack.enter_async_context(faulty.serving(table))
+        server, resolver = await stack.enter_async_context(faulty.serving(table))
         (root / "mailcow.conf").write_text(CONF.format(host=HOST, key=mailcow.key, port=mailcow.port))
         (root / "mailcow.conf").chmod(0o600)
-        found = Stage(
-            root, mailcow, engine, table, resolver, more={"COMPOSE_PROJECT_NAME": "mailcowdockerized", **env}
-        )
+        more = {"COMPOSE_PROJECT_NAME": "mailcowdockerized", **env}
+        found = Stage(root, mailcow, engine, table, resolver, more=more, asked=server.asked)
         found.resolves(HOST)
         found.receives("example.org")
         found.certify(HOST)

@@ -10,7 +10,6 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import structlog
 from watchfiles import Change, awatch
 
 from sidecar.daemon.event_log import Teller
@@ -19,6 +18,7 @@ from sidecar.daemon.wiring import Parts, assembled, read_settings
 from sidecar.host.clock import Clock
 from sidecar.host.errors import NoSpaceError, SidecarError
 from sidecar.host.heartbeat import beat
+from sidecar.host.lean import structlog
 from sidecar.host.lock import PassLock
 from sidecar.host.scarce import told_once
 from sidecar.mailcow import conf as conf_file

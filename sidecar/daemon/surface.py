@@ -8,12 +8,12 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 
-import structlog
 from aiohttp import web
 
 from sidecar.daemon.wiring import Parts
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
+from sidecar.host.lean import structlog
 from sidecar.host.release import release
 from sidecar.notify.notifier import Notifier
 from sidecar.observed import CheckRecord
@@ -117,7 +117,7 @@ class Live:
         self._parts, self._settings = parts, parts.settings
         parts.passes.observer.session.on_call = self._called
         parts.passes.applier.tried = self._moved
-        parts.passes.observer.moved = self._moved
+        parts.passes.observer.on_moved(self._moved)
         self._notifier = Notifier(parts.settings, self._clock, parts.state)
         telling = asyncio.create_task(self._notifier.run())
         self._open.push_async_callback(_cancelled, telling)

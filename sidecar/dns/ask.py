@@ -1,29 +1,31 @@
-"""Questions to the DNS, asked all at once of one resolver, each answered by a value.
+"""Questions to one resolver: each answer with its DNSSEC state, each silence with its cause.
 
-Rules for every editor: only an answer of the DNS is `Seen`. NXDOMAIN and 'no such record' are answers, empty
-ones; SERVFAIL (failed DNSSEC validation, too), a refusal, silence and a missing resolver are `Unseen`. Names
-are absolute: no search list. Nothing is remembered between two calls: the caller decides when to ask again.
+Rules for every editor: only an answer of the DNS is an `Answer`, and `Seen`. NXDOMAIN and 'no such record' are
+answers, empty ones; SERVFAIL, a refusal, silence and a missing resolver are none. Names are absolute: no search
+list. A question is asked once in the life of an `Asking`, whoever wants it (an MX that 1,000 domains share, CAA of
+`org`); what it remembers ends with it.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import dns.asyncresolver
+import dns.edns
 import dns.exception
+import dns.flags
+import dns.message
 import dns.name
 import dns.rcode
 import dns.rdata
 import dns.rdatatype
 import dns.rdtypes.ANY.CAA
-import dns.rdtypes.ANY.MX
-import dns.rdtypes.ANY.TXT
-import dns.rdtypes.IN.A
-import dns.rdtypes.IN.AAAA
 import dns.resolver
+from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
+from sidecar.dns import records
+from sidecar.dns.answers import NULL_MX, Answer, Asked, NoAnswer, Silence, Tlsa
 from sidecar.dns.bounded import Bounded
 from sidecar.host.apart import apart
 from sidecar.host.unexpected import Unexpected
@@ -33,30 +35,196 @@ CONCURRENT = 50
 TRY_S = 2.0
 """How long a name server is given before it is asked again."""
 EDNS_PAYLOAD = 1232
-"""Bytes: what passes every path without fragments; a longer answer comes over TCP."""
+"""Octets: what passes every path without fragments (DNS Flag Day 2020); a longer answer comes over TCP."""
 
-_CRITICAL = 128
-_KNOWN_PROPERTIES = frozenset({"issue", "issuewild", "iodef", "issuemail", "contactemail", "contactphone"})
-NOBODY = ("",)
-"""The value of `issue ";"`: no authority may issue (RFC 8659 §4.2)."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Records:
-    """An answer: the records of the asked type, where the name's aliases (CNAME) end, if it has any."""
-
-    records: tuple[dns.rdata.Rdata, ...]
-    canonical: str | None
+_BOGUS_EDE = frozenset({5, 6, 7, 8, 9, 10, 11, 12})
+"""DNSSEC Indeterminate to NSEC Missing (RFC 8914 §4): the resolver says itself that validation failed."""
+_VALIDATE = dns.flags.RD | dns.flags.AD
+"""AD in a question asks for AD in the answer, without signatures (RFC 6840 §5.7)."""
+_BELIEVE = dns.flags.RD | dns.flags.CD
 
 
-class _NoAnswerError(Exception):
-    """Why the DNS gave no answer, as a sentence."""
+class Asking:
+    """Asks the resolver at this address and port (None: /etc/resolv.conf's), at most `places` questions at a time.
+
+    `clock` gives Unix seconds; `patience_s` is how long one record type of one name is asked for.
+    """
+
+    def __init__(
+        self,
+        resolver: tuple[str, int] | None,
+        clock: Callable[[], float],
+        *,
+        patience_s: float,
+        unexpected: Unexpected,
+        places: int = CONCURRENT,
+    ) -> None:
+        self._address = resolver
+        self._clock = clock
+        self._patience_s = patience_s
+        self._unexpected = unexpected
+        self._backend = Bounded()
+        self._places = asyncio.Semaphore(places)
+        self._resolvers: dict[int, dns.asyncresolver.Resolver] = {}
+        self._asked: dict[tuple[str, RdataType], asyncio.Task[Asked[dns.rdata.Rdata]]] = {}
+
+    async def txt(self, name: str) -> Asked[bytes]:
+        """The TXT records, the strings of each joined (RFC 8461 §3.1)."""
+        return records.converted(await self.records(name, RdataType.TXT), records.joined)
+
+    async def mx(self, domain: str) -> Asked[str]:
+        """The MX hosts, the preferred first, each once; `NULL_MX` for a null one."""
+        return records.each_once(
+            records.converted(await self.records(domain, RdataType.MX), records.exchange)
+        )
+
+    async def tlsa(self, host: str) -> Asked[Tlsa]:
+        """The TLSA records for port 25 of an MX host (RFC 7672 §2.2.3)."""
+        found = await self.records(f"_25._tcp.{host}", RdataType.TLSA)
+        return records.each_once(records.converted(found, records.tlsa))
+
+    async def caa(self, name: str) -> Sight[Caa]:
+        """The CAA records that count: the first found from the name upwards (RFC 8659 §3)."""
+        place = name
+        while place:
+            found = records.converted(await self.records(place, RdataType.CAA), records.caa)
+            if isinstance(found, NoAnswer):
+                return Unseen(found.reason, found.at)
+            if found.records:
+                return Seen(Caa(place, records.issue_values(found.records)), found.at)
+            place = place.partition(".")[2]
+        return Seen(Caa(None), self._clock())
+
+    async def caa_at(self, name: str) -> Sight[Caa]:
+        """The CAA records of that name (or of the end of its aliases) alone: what acme-mailcow looks at."""
+        found = records.converted(await self.records(name, RdataType.CAA), records.caa)
+        if isinstance(found, NoAnswer):
+            return Unseen(found.reason, found.at)
+        return Seen(Caa(name if found.records else None, records.issue(found.records)), found.at)
+
+    async def addresses(self, host: str, *, both: bool = False) -> Asked[str]:
+        """A, then AAAA. One of both is enough (unless `both`); none is an answer only if both were given."""
+        found = await asyncio.gather(*(self.records(host, kind) for kind in (RdataType.A, RdataType.AAAA)))
+        answers = [answer for answer in found if isinstance(answer, Answer)]
+        given = [records.converted(answer, records.address) for answer in answers]
+        addresses = tuple(text for one in given if isinstance(one, Answer) for text in one.records)
+        for answer in found:
+            if isinstance(answer, NoAnswer) and (both or not addresses):
+                return answer
+        return Answer(
+            addresses,
+            any(answer.exists for answer in answers),
+            next((answer.alias for answer in answers if answer.alias), None),
+            all(answer.authentic for answer in answers),
+            answers[0].at,
+        )
+
+    async def records(self, name: str, kind: RdataType) -> Asked[dns.rdata.Rdata]:
+        """The records of this type, sorted."""
+        task = self._asked.get((name, kind))
+        if task is None:
+            task = self._asked[name, kind] = asyncio.create_task(self._contained(name, kind))
+        return await asyncio.shield(task)
+
+    async def end(self) -> None:
+        """Ends what is still under way."""
+        for task in self._asked.values():
+            task.cancel()
+        await asyncio.gather(*self._asked.values(), return_exceptions=True)
+
+    async def _contained(self, name: str, kind: RdataType) -> Asked[dns.rdata.Rdata]:
+        try:
+            return await self._ask(name, kind)
+        except Exception as error:  # noqa: BLE001 - whatever it is, only this one name is affected
+            return self._no_answer(Silence.OTHER, self._unexpected.reason(name, error))
+
+    async def _ask(self, name: str, kind: RdataType) -> Asked[dns.rdata.Rdata]:
+        asked = f"asking for {dns.rdatatype.to_text(kind)} of {name}"
+        try:
+            absolute = dns.name.from_text(name)
+        except (dns.exception.DNSException, ValueError) as error:
+            return self._no_answer(Silence.OTHER, f"{name!r} cannot be asked of the DNS: {error}")
+        try:
+            resolver = self._resolver(_VALIDATE)
+        except (dns.resolver.NoResolverConfiguration, OSError, ValueError) as error:
+            return self._no_answer(
+                Silence.OTHER, f"there is no DNS resolver to ask: {error}; set MTA_STS_RESOLVER"
+            )
+        try:
+            async with self._places:
+                return await self._resolve(resolver, absolute, kind)
+        except dns.resolver.NoNameservers as error:
+            responses = _responses(error)
+            if all(response.rcode() != Rcode.SERVFAIL for response in responses):
+                return self._no_answer(Silence.OTHER, f"{asked}, the resolver {_said(error)}")
+            if await self._is_bogus(absolute, kind, responses):
+                return self._no_answer(
+                    Silence.BOGUS, f"{asked}, DNSSEC validation failed: the resolver answered SERVFAIL"
+                )
+            return self._no_answer(Silence.SERVFAIL, f"{asked}, the resolver answered SERVFAIL")
+        except dns.exception.Timeout:
+            return self._no_answer(
+                Silence.TIMEOUT, f"{asked}, the resolver did not answer within {self._patience_s:g} s"
+            )
+        except (dns.exception.DNSException, OSError, ValueError) as error:
+            return self._no_answer(Silence.OTHER, f"{asked} failed: {type(error).__name__}: {error}")
+
+    async def _resolve(
+        self, resolver: dns.asyncresolver.Resolver, name: dns.name.Name, kind: RdataType
+    ) -> Answer[dns.rdata.Rdata]:
+        try:
+            found = await resolver.resolve(
+                name,
+                kind,
+                raise_on_no_answer=False,
+                lifetime=self._patience_s,
+                search=False,
+                backend=self._backend,
+            )
+        except dns.resolver.NXDOMAIN as error:
+            response: dns.message.Message = error.kwargs["responses"][error.kwargs["qnames"][0]]
+            alias = records.alias(name, error.canonical_name)
+            return Answer((), False, alias, records.authentic(response), self._clock())
+        sorted_records = tuple(sorted(found.rrset or (), key=records.order))
+        alias = records.alias(name, found.canonical_name)
+        return Answer(sorted_records, True, alias, records.authentic(found.response), self._clock())
+
+    async def _is_bogus(
+        self, name: dns.name.Name, kind: RdataType, responses: Iterable[dns.message.Message]
+    ) -> bool:
+        """Whether validation failed: the resolver says so, or it answers when told not to validate (CD)."""
+        for response in responses:
+            for option in response.options:
+                if isinstance(option, dns.edns.EDEOption) and option.code in _BOGUS_EDE:
+                    return True
+        try:
+            async with self._places:
+                await self._resolve(self._resolver(_BELIEVE), name, kind)
+        except (dns.exception.DNSException, OSError):
+            return False
+        return True
+
+    def _resolver(self, flags: int) -> dns.asyncresolver.Resolver:
+        if flags not in self._resolvers:
+            resolver = dns.asyncresolver.Resolver(configure=self._address is None)
+            if self._address is not None:
+                host, resolver.port = self._address
+                resolver.nameservers = [host]
+            resolver.search = []
+            resolver.timeout = TRY_S
+            resolver.use_edns(0, 0, EDNS_PAYLOAD)
+            resolver.set_flags(flags)
+            self._resolvers[flags] = resolver
+        return self._resolvers[flags]
+
+    def _no_answer(self, why: Silence, reason: str) -> NoAnswer:
+        return NoAnswer(why, reason, self._clock())
 
 
 class Lookups:
-    """Asks the resolver at this address and port; None: the one that /etc/resolv.conf names.
+    """Answers the questions of the passes, all at once, with nothing remembered between two calls.
 
-    `clock` gives Unix seconds; `patience_s` is how long one record type of one name is asked for.
+    `resolver`, `clock` and `patience_s` as for `Asking`.
     """
 
     def __init__(
@@ -65,13 +233,12 @@ class Lookups:
         self._address = resolver
         self._clock = clock
         self._patience_s = patience_s
-        self._resolver: dns.asyncresolver.Resolver | None = None
         self._unexpected = Unexpected()
 
     async def ask(self, questions: Iterable[Question], deadline_s: float) -> dict[Question, Sight[Any]]:
         """An answer to each question, at the latest `deadline_s` seconds from now; never raises for the DNS.
 
-        It is asked beside the caller's event loop, which decoding an answer of a stranger's zone might keep for long.
+        It is asked beside the caller's event loop, which decoding an answer of a stranger's zone might block for long.
 
         The values by kind:
         - addresses: `Addresses`; A and AAAA were both answered. `cname` is the end of the chain of aliases.
@@ -79,7 +246,7 @@ class Lookups:
           null MX (RFC 7505) are both the empty tuple: neither has an MX host for a policy to cover. (Without
           one senders use the name's own addresses, RFC 5321 §5.1; with a null one they send nothing.)
         - caa: `Caa`, the first records found from the name upwards (RFC 8659 §3). A critical property that is
-          not known forbids every issuer (§4.1), which is told as `NOBODY`.
+          not known forbids every issuer (§4.1), which is shown as `NOBODY`.
         - caa at: `Caa`, only the records of that name (or of the end of its aliases).
         - txt: `Txt`, each record's strings joined. `cname` is the end of the chain of aliases.
         """
@@ -87,11 +254,7 @@ class Lookups:
         return await apart(lambda: self._ask(wanted, deadline_s)) if wanted else {}
 
     async def _ask(self, wanted: Sequence[Question], deadline_s: float) -> dict[Question, Sight[Any]]:
-        try:
-            asking = _Asking(self._configured(), self._patience_s)
-        except (dns.resolver.NoResolverConfiguration, OSError, ValueError) as error:
-            reason = f"there is no DNS resolver to ask: {error}; set MTA_STS_RESOLVER"
-            return {question: Unseen(reason, self._clock()) for question in wanted}
+        asking = Asking(self._address, self._clock, patience_s=self._patience_s, unexpected=self._unexpected)
         tasks = {question: asyncio.create_task(self._sight(asking, question)) for question in wanted}
         try:
             await asyncio.wait(tasks.values(), timeout=deadline_s)
@@ -101,185 +264,61 @@ class Lookups:
                 for question, task in tasks.items()
             }
         finally:
-            await asking.end(tasks.values())
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+            await asking.end()
 
-    async def _sight(self, asking: "_Asking", question: Question) -> Sight[Any]:
-        value: Addresses | tuple[str, ...] | Caa | Txt
+    async def _sight(self, asking: Asking, question: Question) -> Sight[Any]:
         try:
-            match question.kind:
-                case Kind.ADDRESSES:
-                    value = await _addresses(asking, question.name)
-                case Kind.MX:
-                    value = await _mx(asking, question.name)
-                case Kind.CAA:
-                    value = await _caa(asking, question.name)
-                case Kind.CAA_AT:
-                    value = await _caa_at(asking, question.name)
-                case Kind.TXT:
-                    value = await _txt(asking, question.name)
-                case _:
-                    return Unseen("this is no question for the DNS", self._clock())
-        except _NoAnswerError as error:
-            return Unseen(str(error), self._clock())
-        except Exception as error:  # noqa: BLE001 - whatever a zone holds, it is the trouble of this one question
+            return await _value(asking, question, self._clock)
+        except Exception as error:  # noqa: BLE001 - whatever a zone holds, only this one question is affected
             return Unseen(self._unexpected.reason(question.name, error), self._clock())
-        return Seen(value, self._clock())
-
-    def _configured(self) -> dns.asyncresolver.Resolver:
-        if self._resolver is None:
-            resolver = dns.asyncresolver.Resolver(configure=self._address is None)
-            if self._address is not None:
-                host, resolver.port = self._address
-                resolver.nameservers = [host]
-            resolver.search = []
-            resolver.timeout = TRY_S
-            resolver.use_edns(0, 0, EDNS_PAYLOAD)
-            self._resolver = resolver
-        return self._resolver
 
 
-@dataclass(slots=True)
-class _Asking:
-    """One call of `ask`: a record type of a name is asked once, whoever wants it (CAA of `org` by many)."""
-
-    resolver: dns.asyncresolver.Resolver
-    patience_s: float
-    backend: Bounded = field(default_factory=Bounded)
-    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONCURRENT))
-    under_way: dict[tuple[dns.name.Name, RdataType], asyncio.Task[_Records]] = field(default_factory=dict)
-
-    async def records(self, name: dns.name.Name, kind: RdataType) -> _Records:
-        """The records of this type; raises _NoAnswerError."""
-        task = self.under_way.get((name, kind))
-        if task is None:
-            task = self.under_way[name, kind] = asyncio.create_task(self._records(name, kind))
-        return await asyncio.shield(task)
-
-    async def end(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
-        """Ends what is still under way."""
-        everything = [*tasks, *self.under_way.values()]
-        for task in everything:
-            task.cancel()
-        await asyncio.gather(*everything, return_exceptions=True)
-
-    async def _records(self, name: dns.name.Name, kind: RdataType) -> _Records:
-        async with self.places:
-            try:
-                answer = await self.resolver.resolve(
-                    name,
-                    kind,
-                    raise_on_no_answer=False,
-                    lifetime=self.patience_s,
-                    search=False,
-                    backend=self.backend,
-                )
-            except dns.resolver.NXDOMAIN as error:
-                return _Records((), _alias(name, error.canonical_name))
-            except (dns.exception.DNSException, OSError) as error:
-                raise _NoAnswerError(_reason(name, kind, error, self.patience_s)) from error
-        return _Records(tuple(answer.rrset or ()), _alias(name, answer.canonical_name))
+async def _value(asking: Asking, question: Question, clock: Callable[[], float]) -> Sight[Any]:
+    name = question.name
+    match question.kind:
+        case Kind.ADDRESSES:
+            return await _seen(
+                asking.addresses(name, both=True), lambda a: Addresses(frozenset(a.records), a.alias)
+            )
+        case Kind.MX:
+            return await _seen(asking.mx(name), lambda a: tuple(h for h in a.records if h != NULL_MX))
+        case Kind.CAA:
+            return await asking.caa(name)
+        case Kind.CAA_AT:
+            return await asking.caa_at(name)
+        case Kind.TXT:
+            return await _seen(
+                asking.txt(name), lambda a: Txt(tuple(sorted(map(_characters, a.records))), a.alias)
+            )
+        case Kind.ACME_LOG | Kind.CHALLENGE:
+            return Unseen("this is not a question for the DNS", clock())
 
 
-async def _addresses(asking: _Asking, name: str) -> Addresses:
-    absolute = _name(name)
-    found = await _all(asking.records(absolute, kind) for kind in (RdataType.A, RdataType.AAAA))
-    return Addresses(
-        frozenset(
-            record.address
-            for records in found
-            for record in records.records
-            if isinstance(record, dns.rdtypes.IN.A.A | dns.rdtypes.IN.AAAA.AAAA)
-        ),
-        next((records.canonical for records in found if records.canonical), None),
-    )
+async def _seen(asked: Awaitable[Asked[Any]], value: Callable[[Answer[Any]], object]) -> Sight[Any]:
+    found = await asked
+    return Unseen(found.reason, found.at) if isinstance(found, NoAnswer) else Seen(value(found), found.at)
 
 
-async def _mx(asking: _Asking, name: str) -> tuple[str, ...]:
-    found = await asking.records(_name(name), RdataType.MX)
-    hosts = sorted(
-        (record.preference, _text(record.exchange))
-        for record in found.records
-        if isinstance(record, dns.rdtypes.ANY.MX.MX) and record.exchange != dns.name.root
-    )
-    return tuple(dict.fromkeys(host for _, host in hosts))
+def _characters(octets: bytes) -> str:
+    return octets.decode("iso8859-1")
 
 
-async def _txt(asking: _Asking, name: str) -> Txt:
-    found = await asking.records(_name(name), RdataType.TXT)
-    texts = [
-        b"".join(record.strings).decode("iso8859-1")
-        for record in found.records
-        if isinstance(record, dns.rdtypes.ANY.TXT.TXT)
-    ]
-    return Txt(tuple(sorted(texts)), found.canonical)
-
-
-async def _caa(asking: _Asking, name: str) -> Caa:
-    place = _name(name)
-    while place != dns.name.root:
-        found = await asking.records(place, RdataType.CAA)
-        records = [record for record in found.records if isinstance(record, dns.rdtypes.ANY.CAA.CAA)]
-        if records:
-            return Caa(_text(place), issue_values(records))
-        place = place.parent()
-    return Caa(None)
-
-
-async def _caa_at(asking: _Asking, name: str) -> Caa:
-    found = await asking.records(_name(name), RdataType.CAA)
-    records = [record for record in found.records if isinstance(record, dns.rdtypes.ANY.CAA.CAA)]
-    return Caa(_text(_name(name)) if records else None, _issue(records))
-
-
-def _issue(records: Sequence[dns.rdtypes.ANY.CAA.CAA]) -> tuple[str, ...]:
-    values = {
-        record.value.decode("ascii", "replace").strip(" \t")
-        for record in records
-        if record.tag.decode("ascii", "replace").lower() == "issue"
-    }
-    return tuple(sorted(values))  # servers shuffle records, and the same ones are to be the same value
-
-
-def issue_values(records: Sequence[dns.rdtypes.ANY.CAA.CAA]) -> tuple[str, ...]:
-    """The values of the `issue` properties as `Caa` has them; `NOBODY` for a critical property that is unknown."""
-    properties = [(record.flags, record.tag.decode("ascii", "replace").lower()) for record in records]
-    if any(flags & _CRITICAL and tag not in _KNOWN_PROPERTIES for flags, tag in properties):
-        return NOBODY
-    return _issue(records)
-
-
-async def _all(awaitables: Iterable[Coroutine[Any, Any, _Records]]) -> list[_Records]:
-    return list(await asyncio.gather(*awaitables))
-
-
-def _name(name: str) -> dns.name.Name:
-    try:
-        return dns.name.from_text(name)
-    except (dns.exception.DNSException, ValueError) as error:
-        raise _NoAnswerError(f"{name!r} cannot be asked of the DNS: {error}") from error
-
-
-def _text(name: dns.name.Name) -> str:
-    return name.to_text(omit_final_dot=True).lower()
-
-
-def _alias(name: dns.name.Name, canonical: dns.name.Name) -> str | None:
-    return None if canonical == name else _text(canonical)
-
-
-def _reason(name: dns.name.Name, kind: RdataType, error: Exception, patience_s: float) -> str:
-    asked = f"asking for {dns.rdatatype.to_text(kind)} of {_text(name)}"
-    if isinstance(error, dns.resolver.NoNameservers):
-        return f"{asked}, the resolver {_said(error)}"
-    if isinstance(error, dns.exception.Timeout):
-        return f"{asked}, the resolver did not answer within {patience_s:g} s"
-    return f"{asked} failed: {type(error).__name__}: {error}"
+def _responses(error: dns.resolver.NoNameservers) -> list[dns.message.Message]:
+    """What the name servers answered; dnspython gives (server, by TCP, port, error, response) for each."""
+    return [response for _, _, _, _, response in error.kwargs.get("errors", ()) if response is not None]
 
 
 def _said(error: dns.resolver.NoNameservers) -> str:
-    """What the name servers did; dnspython gives (server, by TCP, port, error, response) for each."""
-    said = [
-        f"answered {dns.rcode.to_text(response.rcode())}" if response is not None else f"failed ({cause!r})"
-        for _, _, _, cause, response in error.kwargs.get("errors", ())
-    ]
+    """What the name servers did, as the end of a sentence."""
+    said: list[str] = []
+    for _, _, _, cause, response in error.kwargs.get("errors", ()):
+        if response is None:
+            said.append(f"failed ({cause!r})")
+        elif response.rcode() == Rcode.NOERROR:
+            said.append(f"gave an answer that cannot be used ({cause})")  # a loop of aliases, for example
+        else:
+            said.append(f"answered {dns.rcode.to_text(response.rcode())}")
     return " and ".join(dict.fromkeys(said)) or "gave no usable answer"

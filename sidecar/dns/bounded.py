@@ -1,7 +1,7 @@
-"""DNS answers of a sane size only: the others are not decoded.
+"""DNS answers of a limited size: larger ones are not decoded.
 
-Rule for every editor: a zone's owner chooses what a resolver hands on. dnspython needs several seconds for 64 KB of
-MX records whose names have 120 labels each; nothing that this program asks for needs as much.
+Rule for every editor: a zone's owner chooses what a server sends. dnspython needs several seconds for 64 KB of MX
+records whose names have 120 labels each; nothing that this program asks for needs as much.
 """
 
 import socket
@@ -11,7 +11,7 @@ import dns.asyncbackend
 import dns.exception
 
 LARGEST = 16 * 1024
-"""Octets of an answer by TCP; one by UDP is no larger than EDNS_PAYLOAD."""
+"""Octets of an answer, by TCP and by UDP (a server may send more than the EDNS payload that it was told)."""
 
 
 class TooLargeError(dns.exception.FormError):
@@ -21,7 +21,7 @@ class TooLargeError(dns.exception.FormError):
 
 
 class Bounded:
-    """dnspython's backend for asyncio, but for TCP answers of more than LARGEST octets: TooLargeError."""
+    """dnspython's backend for asyncio, but an answer of more than LARGEST octets raises TooLargeError."""
 
     def __init__(self) -> None:
         self._inner: Any = dns.asyncbackend.get_backend("asyncio")
@@ -31,11 +31,11 @@ class Bounded:
 
     async def make_socket(self, *args: Any, **kwargs: Any) -> Any:
         made = await self._inner.make_socket(*args, **kwargs)
-        return _Stream(made) if made.type == socket.SOCK_STREAM else made
+        return _Stream(made) if made.type == socket.SOCK_STREAM else _Datagrams(made)
 
 
-class _Stream:
-    """A connection that is asked for as many octets as an answer announces (RFC 1035 §4.2.2)."""
+class _Wrapped:
+    """A socket of dnspython."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
@@ -49,7 +49,21 @@ class _Stream:
     async def __aexit__(self, *_: object) -> None:
         await self._inner.close()
 
+
+class _Stream(_Wrapped):
+    """A connection that is asked for as many octets as an answer announces (RFC 1035 §4.2.2)."""
+
     async def recv(self, size: int, timeout: float | None) -> Any:
         if size > LARGEST:
             raise TooLargeError
         return await self._inner.recv(size, timeout)
+
+
+class _Datagrams(_Wrapped):
+    """A socket that gives one datagram at a time."""
+
+    async def recvfrom(self, size: int, timeout: float | None) -> Any:
+        wire, sender = await self._inner.recvfrom(size, timeout)
+        if len(wire) > LARGEST:
+            raise TooLargeError
+        return wire, sender

@@ -21,10 +21,8 @@ from enum import Enum
 from json import dumps
 from typing import Any, TextIO, TypeAlias
 
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
-
 from sidecar.host.errors import SidecarError
+from sidecar.host.lean import EventDict, Processor, WrappedLogger, structlog
 
 Plain: TypeAlias = "str | int | float | bool | list[Plain] | dict[str, Plain] | None"
 

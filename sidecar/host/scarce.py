@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import structlog
+from sidecar.host.lean import structlog
 
 SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """As asyncio has it: accepting is tried again after a second."""

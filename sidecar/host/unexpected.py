@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-import structlog
+from sidecar.host.lean import structlog
 
 log = structlog.get_logger()
 

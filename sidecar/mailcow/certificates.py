@@ -43,6 +43,8 @@ class CertificateFolder:
     """Looks at the certificates of a mailcow; remembers what it read while the files stay the same."""
 
     _certificates: dict[Path, tuple[_Version, Certificate]] = field(default_factory=dict)
+    _by_folder: dict[str, tuple[_Version, Certificate]] = field(default_factory=dict)
+    """The same, by the folder's name."""
     _orders: dict[tuple[Path, str | None], tuple[_Version, tuple[float, ...]]] = field(default_factory=dict)
 
     def observe(self, mailcow_dir: Path, now: float, tz: str | None = None) -> Sight[Certificates]:
@@ -59,7 +61,7 @@ class CertificateFolder:
                 others = [
                     found
                     for name in sorted(_subfolders(ssl) - _NO_CERTIFICATES)
-                    if (found := self._of_folder(folder / name, ssl))
+                    if (found := self._unchanged(name, ssl) or self._of_folder(folder / name, ssl))
                 ]
                 orders = sorted(self._all_orders(folder / "backups", tz, ssl))
                 backups = self._newest_backups(folder / "backups", ssl)
@@ -78,9 +80,30 @@ class CertificateFolder:
         try:
             with opened_folder(path, ssl) as folder:
                 os.stat("domains", dir_fd=folder, follow_symlinks=False)
-                return self._certificate(path / "cert.pem", path.name, folder)
+                found = self._certificate(path / "cert.pem", path.name, folder)
         except FileNotFoundError:
+            found = None
+        known = self._certificates.get(path / "cert.pem") if found else None
+        if known:
+            self._by_folder[path.name] = known
+        else:
+            self._by_folder.pop(path.name, None)
+        return found
+
+    def _unchanged(self, name: str, ssl: int) -> Certificate | None:
+        """The certificate that was read from the folder `name`, if its file is the same: two calls for each of thousands.
+
+        A file with the same number, size and time is the one that was read; by which way it is reached does not count.
+        """
+        known = self._by_folder.get(name)
+        if known is None:
             return None
+        try:
+            version = _version(os.stat(f"{name}/cert.pem", dir_fd=ssl, follow_symlinks=False))
+            os.stat(f"{name}/domains", dir_fd=ssl, follow_symlinks=False)
+        except OSError:
+            return None
+        return known[1] if known[0] == version else None
 
     def _certificate(self, path: Path, name: str, folder: int) -> Certificate | None:
         """The leaf in the file, None where there is no file."""

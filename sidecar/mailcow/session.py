@@ -36,7 +36,15 @@ from sidecar.observed import (
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.access import own_key
-from sidecar.plan.schedule import DENIED_S, RETRY_S, ListAge, aliases_due, list_due, wait_after
+from sidecar.plan.schedule import (
+    DENIED_S,
+    LIST_AT_LEAST_S,
+    RETRY_S,
+    ListAge,
+    aliases_due,
+    list_due,
+    wait_after,
+)
 from sidecar.settings import Settings
 
 
@@ -79,6 +87,9 @@ class Session:
         self._version_text: str | None = None
         self._age: ListAge | None = None
         self._counts: Counts | None = None
+        self._newer_counts: Counts | None = None
+        """Counts that differ from those of the last list, until there is a list for them."""
+        self._identified_at: float | None = None
         self._aliases: tuple[AliasDomain, ...] | None = None
         self._aliases_took = 0.0
         self._aliases_asked_at = 0.0
@@ -189,9 +200,13 @@ class Session:
             return Look(self._mailcow, last=self.believed, notices=notices)
         if self._list_error is not None and now < self._list_not_before and not self.whole_list_always:
             return self._trouble(self._list_error, now)
-        counts = await api.counts(self._mailcow.value.version if isinstance(self._mailcow, Seen) else None)
+        counts = self._newer_counts
+        if counts is None:
+            version = self._mailcow.value.version if isinstance(self._mailcow, Seen) else None
+            counts = await api.counts(version)
         listed, took = await self._listed(api, now)
-        # Only now: counts that were noted without their list would make a new domain look old.
+        # Only now: counts that were noted without their list would make a new domain look old. They are older than
+        # the list, so a domain that is added between the two leads to one list too many, never to one too few.
         self._counts, self._aliases, self.answered = counts, listed.aliases, listed
         self._age = ListAge(now, took)
         self._denials, self._denied = 0, None
@@ -207,10 +222,12 @@ class Session:
         whole = self.whole_list_always or list_due(self._age_with(doubted), now, intervals)
         before = self._mailcow
         notices: tuple[Notice, ...] = ()
+        self._newer_counts = None
         try:
+            due = whole
             if not whole:
                 whole = await self._changed(api, now)
-            if whole or self.away_since is not None or not isinstance(self._mailcow, Seen):
+            if due or self._identity_due(now) or self.away_since is not None:
                 notices = await self._identify(api, now)
         except AccessDenied:
             raise
@@ -224,6 +241,13 @@ class Session:
             self._list_not_before = 0.0
         self.away_since = None
         return whole or changed, notices
+
+    def _identity_due(self, now: float) -> bool:
+        """Whether to ask which mailcow this is: as often as for a list that is due by time, not for each new domain."""
+        at = self._identified_at
+        if at is None or not isinstance(self._mailcow, Seen):
+            return True
+        return not 0 <= now - at < LIST_AT_LEAST_S
 
     async def _listed(self, api: MailcowApi, now: float) -> tuple[DomainList, float]:
         """The whole list; one that failed is dear as well, so it is tried again less and less often."""
@@ -245,6 +269,7 @@ class Session:
         version = self._mailcow.value.version if isinstance(self._mailcow, Seen) else None
         counts = await api.counts(version)
         if counts != self._counts:
+            self._newer_counts = counts
             return True
         if not aliases_due(self._aliases_asked_at, self._aliases_took, now):
             return False
@@ -258,6 +283,7 @@ class Session:
     async def _identify(self, api: MailcowApi, now: float) -> tuple[Notice, ...]:
         """Which mailcow this is: by its version, confirmed by what its routes do."""
         text = await api.version()
+        self._identified_at = now
         version = Version.parse(text)
         if self._settings.backend != "auto":
             self._mailcow = Seen(Mailcow(Backend(self._settings.backend), version), now)

@@ -8,10 +8,9 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
-import structlog
-
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
+from sidecar.host.lean import structlog
 from sidecar.host.threads import in_thread
 from sidecar.notify.digest import digest_of, due_at, gathered
 from sidecar.notify.events import Event, Told, news, view_of

@@ -438,7 +438,7 @@ def _safe_for_all(
 
 def replace_mode(settings: DomainSettings, mode: Mode) -> DomainSettings:
     """The same settings with another mode."""
-    return replace(settings, mode=mode)
+    return settings if settings.mode is mode else replace(settings, mode=mode)
 
 
 def _not_alone(

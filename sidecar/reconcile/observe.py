@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.dns.ask import Lookups
+from sidecar.dns.questions import Questions
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
 from sidecar.mailcow import conf as conf_file
@@ -26,10 +27,8 @@ from sidecar.mailcow.session import Session
 from sidecar.observed import (
     NOT_ASKED,
     AcmeRun,
-    Addresses,
     Answered,
     Backend,
-    Caa,
     Certificate,
     Certificates,
     Challenge,
@@ -49,7 +48,6 @@ from sidecar.observed import (
     Seen,
     Served,
     Sight,
-    Txt,
     Unseen,
 )
 from sidecar.observed.notice import Level, Notice
@@ -89,27 +87,32 @@ MORE_LOG = 8
 """So many times as much is read where the last run does not begin in that; an order writes many lines too."""
 EVIDENCE_PATIENCE_S = 10.0
 """How long a pass that would restart acme-mailcow waits for its log: a long one takes a while to read."""
-DNS_PATIENCE_S = 0.5
-"""How long a routine look waits for the DNS; late answers are there in the next pass."""
-DNS_DEADLINE_S = 10.0
-QUESTIONS_AT_ONCE = 25
-LOOKED_UP_AT_ONCE = 2_000
-"""Of what one decision needs: a pass that asks for more moves on all the same."""
-QUESTIONS_A_SECOND = 100
-"""What any resolver can answer: many questions get more time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The questions of routine passes, and what they were made from."""
+
+    listed: DomainList
+    made_from: tuple[str, frozenset[str], tuple[str, ...], bool]
+    """The hostname, names that are missing in the DNS, names of the certificate, whether one file serves all."""
+    routine: tuple[tuple[Question, bool], ...]
+    """Each with whether its answer is eagerly awaited."""
+    shown: frozenset[Question]
+    """TXT records for the page."""
+    all: frozenset[Question]
 
 
 @dataclass
 class _Cache:
     served: dict[str, Sight[Served]] = field(default_factory=dict)
-    answers: dict[Question, Sight[object]] = field(default_factory=dict)
     failed_probes: dict[str, Sight[Challenge]] = field(default_factory=dict)
     """HTTP probes that failed in earlier passes: none of them permits anything."""
     run: tuple[tuple[str, float, str], Sight[AcmeRun]] | None = None
     """acme-mailcow's last run as its log tells it, and the container, its start and its sleep then."""
+    asked: _Asked | None = None
     presented: tuple[Sight[Certificate], str] = (NOT_ASKED, "")
     """What nginx presents, and the fingerprint that lay on the disk when it was looked at."""
-    pending: dict[Question, asyncio.Task[None]] = field(default_factory=dict)
 
 
 class Observer:
@@ -128,10 +131,12 @@ class Observer:
         self._settings = settings
         self._clock = clock
         self._engine = engine
-        self._lookups = lookups
+        self._questions = Questions(lookups, self._changed)
         self._patient = patient
         self._certificates = CertificateFolder()
-        self._challenges = Challenges(settings.mailcow_dir, clock.now, self._addresses, challenge_port)
+        self._challenges = Challenges(
+            settings.mailcow_dir, clock.now, self._questions.addresses, challenge_port
+        )
         self._session = Session(settings, clock)
         self.door = Door(settings, self._session)
         """The access to mailcow's API and database."""
@@ -143,8 +148,6 @@ class Observer:
         self._cache = _Cache()
         self._reads_s = FIRST_READS_S
         self._looked_at = 0.0
-        self.moved: Callable[[], None] = lambda: None
-        """Called whenever a share of many questions was answered."""
         self.containers = ProjectLook(engine, settings.project_hint, self._with_log, patient=patient)
         """The look at mailcow's containers, which no pass waits for."""
 
@@ -152,6 +155,10 @@ class Observer:
     def hurried(self) -> bool:
         """Whether another pass follows: then nothing waits for what is slow."""
         return not self._patient
+
+    def on_moved(self, moved: Callable[[], None]) -> None:
+        """`moved` is called whenever a group of many questions was answered."""
+        self._questions.moved = moved
 
     @property
     def session(self) -> Session:
@@ -165,9 +172,7 @@ class Observer:
 
     async def close(self) -> None:
         """Ends all connections and lookups."""
-        for task in self._cache.pending.values():
-            task.cancel()
-        await asyncio.gather(*self._cache.pending.values(), return_exceptions=True)
+        await self._questions.close()
         await self.containers.close()
         await self._ids.close()
         await self._checker.close()
@@ -192,7 +197,7 @@ class Observer:
         if now < self._looked_at - CLOCK_STEP_S:
             # The clock was set back: by it, nothing would be looked at again before that day.
             self.forget_served(tuple(self._cache.served))
-            self._cache.answers.clear()
+            self._questions.forget_all()
             self._cache.failed_probes.clear()
             self.containers.touched = True
         self._looked_at = now
@@ -247,9 +252,7 @@ class Observer:
         """These are looked at before all others, and their records are asked for anew, whenever that was last."""
         names = frozenset(domains)
         self._rushed |= names
-        for question in questions("", sorted(names)):
-            if question.kind is Kind.TXT:
-                self._cache.answers.pop(question, None)
+        self._questions.forget(q for q in questions("", sorted(names)) if q.kind is Kind.TXT)
 
     def _begin_checks(self, observed: Observed) -> None:
         if (
@@ -306,19 +309,10 @@ class Observer:
                 self._cache.failed_probes[name] = probe
         return {**observed.challenges, **probed}
 
-    async def _addresses(self, name: str) -> Sight[Addresses]:
-        question = Question(Kind.ADDRESSES, name)
-        return (await self._lookups.ask([question], DNS_DEADLINE_S))[question]
-
     async def look_up(self, observed: Observed, questions: frozenset[Question]) -> Observed:
         """The same picture with these questions asked afresh."""
-        left = list(questions)
-        while left:
-            group, left = left[:LOOKED_UP_AT_ONCE], left[LOOKED_UP_AT_ONCE:]
-            deadline_s = DNS_DEADLINE_S + len(group) / QUESTIONS_A_SECOND
-            self._cache.answers.update(await self._lookups.ask(group, deadline_s))
-            self.moved()
-        return replace(observed, dns=self._known())
+        await self._questions.look_up(questions)
+        return replace(observed, dns=self._questions.known())
 
     async def _presented(
         self, conf: Sight[Conf], certificates: Sight[Certificates], now: float
@@ -434,38 +428,31 @@ class Observer:
     async def _dns(self, observed: Observed) -> Dns:
         """Asks what is due, and waits for it a moment only: a slow name must not hold up a policy."""
         if not isinstance(observed.conf, Seen) or not isinstance(observed.domains, Seen):
-            return self._known()
+            return self._questions.known()
         # In a thread, on a copy of the answers: there are five questions for each domain.
         wanted, due = await asyncio.to_thread(
-            self._questions,
+            self._routine,
             observed,
             observed.conf.value.hostname,
             observed.domains.value,
-            dict(self._cache.answers),
+            self._questions.answers(),
         )
-        self._forget_questions(wanted, observed.now)
-        await self._ask(due)
-        return self._known()
+        old = observed.now - self._settings.intervals.dns
+        self._questions.keep(wanted, old)
+        for name in [name for name, sight in self._cache.failed_probes.items() if sight.at < old]:
+            del self._cache.failed_probes[name]
+        await self._questions.ask(due, to_the_end=self._patient)
+        return self._questions.known()
 
-    def _questions(
-        self, observed: Observed, hostname: str, listed: DomainList, answers: Mapping[Question, Sight[object]]
-    ) -> tuple[set[Question], list[Question]]:
+    def _routine(
+        self, observed: Observed, hostname: str, listed: DomainList, answers: Mapping[Question, Sight[Any]]
+    ) -> tuple[frozenset[Question], list[Question]]:
         """All that is asked as a matter of routine, and what of it is due, in the order in which it matters."""
-        managed = frozenset(d.name for d in listed.domains if self._settings.manages(d.name))
-        missing = frozenset(fact.subject for fact in observed.memory.since if fact.kind is FactKind.MISSING)
-        routine = routine_questions(
-            hostname,
-            listed,
-            managed,
-            missing,
-            _certificate_names(observed),
-            by_file=isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE,
-        )
-        shown = self._shown_records(listed)
-        waiting_s = record_interval(self._settings.intervals.dns, len(shown))
+        asked = self._asked_for(observed, hostname, listed)
+        waiting_s = record_interval(self._settings.intervals.dns, len(asked.shown))
         due = [
             question
-            for question, eager in routine
+            for question, eager in asked.routine
             if question_due(
                 answers.get(question),
                 eager=eager,
@@ -474,8 +461,23 @@ class Observer:
                 intervals=self._settings.intervals,
             )
         ]
-        due += [question for question in shown if record_due(answers.get(question), observed.now, waiting_s)]
-        return {question for question, _ in routine} | shown, list(dict.fromkeys(due))
+        due += [q for q in asked.shown if record_due(answers.get(q), observed.now, waiting_s)]
+        return asked.all, list(dict.fromkeys(due))
+
+    def _asked_for(self, observed: Observed, hostname: str, listed: DomainList) -> _Asked:
+        """The same as in the last pass while the same list is in force: there are five questions for each domain."""
+        missing = frozenset(fact.subject for fact in observed.memory.since if fact.kind is FactKind.MISSING)
+        by_file = isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE
+        made_from = (hostname, missing, tuple(_certificate_names(observed)), by_file)
+        known = self._cache.asked
+        if known is not None and known.listed is listed and known.made_from == made_from:
+            return known
+        managed = frozenset(d.name for d in listed.domains if self._settings.manages(d.name))
+        routine = routine_questions(hostname, listed, managed, missing, made_from[2], by_file=by_file)
+        shown = self._shown_records(listed)
+        everything = frozenset(question for question, _ in routine) | shown
+        self._cache.asked = _Asked(listed, made_from, tuple(routine), frozenset(shown), everything)
+        return self._cache.asked
 
     def _shown_records(self, listed: DomainList) -> set[Question]:
         """The TXT records that the page shows; a command asks for those that it needs itself."""
@@ -484,58 +486,9 @@ class Observer:
         names = [d.name for d in listed.domains if d.receives and self._settings.manages(d.name)]
         return {question for question in questions("", names) if question.kind is Kind.TXT}
 
-    async def _ask(self, due: list[Question]) -> None:
-        new = [question for question in due if question not in self._cache.pending]
-        if new:
-            task = asyncio.create_task(self._ask_in_background(new))
-            self._cache.pending.update(dict.fromkeys(new, task))
-        waiting = set(self._cache.pending.values())
-        if waiting:
-            patience_s = DNS_DEADLINE_S + len(self._cache.pending) / QUESTIONS_A_SECOND
-            await asyncio.wait(waiting, timeout=patience_s if self._patient else DNS_PATIENCE_S)
-
-    async def _ask_in_background(self, questions: Sequence[Question]) -> None:
-        """In groups: thousands of lookups at once take memory for good, and in groups the first answers come soon."""
-        left = list(questions)
-        try:
-            while left:
-                group, left = left[:QUESTIONS_AT_ONCE], left[QUESTIONS_AT_ONCE:]
-                found = await self._lookups.ask(group, DNS_DEADLINE_S)
-                self._rushed |= {domain_of(q.name) for q, answer in found.items() if self._new(q, answer)}
-                self._cache.answers.update(found)
-        finally:
-            for question in questions:
-                self._cache.pending.pop(question, None)
-
-    def _new(self, question: Question, answer: Sight[Any]) -> bool:
-        """Whether the DNS says something else than before of a domain's records: then it is looked at again at once."""
-        before = self._cache.answers.get(question)
-        return isinstance(before, Seen) and isinstance(answer, Seen) and before.value != answer.value
-
-    def _forget_questions(self, routine: set[Question], now: float) -> None:
-        """What was asked for one decision is kept as long as a routine answer would be: the next one needs it too."""
-        old = now - self._settings.intervals.dns
-        for question in [q for q, s in self._cache.answers.items() if q not in routine and s.at < old]:
-            del self._cache.answers[question]
-        for name in [name for name, sight in self._cache.failed_probes.items() if sight.at < old]:
-            del self._cache.failed_probes[name]
-
-    def _known(self) -> Dns:
-        addresses: dict[str, Sight[Addresses]] = {}
-        mx: dict[str, Sight[tuple[str, ...]]] = {}
-        caa: dict[str, Sight[Caa]] = {}
-        txt: dict[str, Sight[Txt]] = {}
-        caa_at: dict[str, Sight[Caa]] = {}
-        tables: dict[Kind, dict[str, Sight[object]]] = {
-            Kind.ADDRESSES: addresses,  # type: ignore[dict-item]
-            Kind.MX: mx,  # type: ignore[dict-item]
-            Kind.CAA: caa,  # type: ignore[dict-item]
-            Kind.TXT: txt,  # type: ignore[dict-item]
-            Kind.CAA_AT: caa_at,  # type: ignore[dict-item]
-        }
-        for question, sight in self._cache.answers.items():
-            tables[question.kind][question.name] = sight
-        return Dns(addresses, mx, caa, txt, caa_at)
+    def _changed(self, question: Question) -> None:
+        """The DNS says something else than before of a domain's records: that domain is checked again soon."""
+        self._rushed |= {domain_of(question.name)}
 
 
 def domain_of(owner: str) -> str:

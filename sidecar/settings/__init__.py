@@ -175,6 +175,9 @@ class DomainOverride:
     """Publish enforce although an MX of this domain is not covered."""
 
 
+_NOTHING_OWN = DomainOverride()
+
+
 @dataclass(frozen=True, slots=True)
 class DomainSettings:
     """What counts for one domain; `mx` is empty where MAILCOW_HOSTNAME is meant, `max_age` is in seconds."""
@@ -243,7 +246,7 @@ class Settings:
 
     def for_domain(self, name: str) -> DomainSettings:
         """What counts for `name`: its own settings, where it has some, else those for all."""
-        own = self.domains.get(name, DomainOverride())
+        own = self.domains.get(name, _NOTHING_OWN)
         wish = self.mode if own.mode is None else own.mode
         return DomainSettings(
             mode=Mode.TESTING if wish is Auto.AUTO else wish,
@@ -256,7 +259,7 @@ class Settings:
 
     def explicit_for(self, name: str) -> frozenset[str]:
         """Which of mode, max_age and mx somebody set for `name` or for all domains."""
-        own = self.domains.get(name, DomainOverride())
+        own = self.domains.get(name, _NOTHING_OWN)
         given = {"mode": own.mode, "max_age": own.max_age, "mx": own.mx}
         return self.explicit | {key for key, value in given.items() if value is not None}
 

@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import structlog
-
 from sidecar.formats.mtasts_policy import Policy
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
+from sidecar.host.lean import structlog
 from sidecar.observed import Conf, SenderView
 from sidecar.verify.probes.way import Place
 from sidecar.verify.run import Checked, Probing, Standing, Wanted, check_many

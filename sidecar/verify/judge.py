@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from sidecar.dns.answers import Answer
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed.findings import Finding, worst
 from sidecar.verify import probe_codes as codes
@@ -14,7 +15,7 @@ from sidecar.verify.rules.mx_match import judge_match, judge_mx_records
 from sidecar.verify.rules.policy_fetch import judge_fetch, the_policy
 from sidecar.verify.rules.tlsrpt_dns import judge_tlsrpt
 from sidecar.verify.rules.txt_dns import candidates, judge_txt
-from sidecar.verify.seen import Answer, DomainSeen, Meant
+from sidecar.verify.seen import DomainSeen, Meant
 from sidecar.verify.stakes import Stakes
 
 MOST = 100

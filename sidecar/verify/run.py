@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sidecar.dns.answers import Answer, Asked, NoAnswer
+from sidecar.dns.ask import Asking
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import Invalid, Policy, parse
 from sidecar.host.apart import apart
@@ -19,7 +21,6 @@ from sidecar.observed import Unseen
 from sidecar.observed.findings import Finding, Severity, worst
 from sidecar.verify.judge import judge
 from sidecar.verify.probe_codes import CHECK_FAILED
-from sidecar.verify.probes.dns import Asking
 from sidecar.verify.probes.policy import PolicyProbe
 from sidecar.verify.probes.smtp import SmtpProbe
 from sidecar.verify.probes.tls import trusting
@@ -27,17 +28,7 @@ from sidecar.verify.probes.way import Allowance, Doors, Place, SpentError, Take
 from sidecar.verify.rules.mx_match import hosts_of, looked_at
 from sidecar.verify.rules.policy_fetch import LOOK_AGAIN, usable
 from sidecar.verify.rules.txt_dns import candidates, the_record
-from sidecar.verify.seen import (
-    Answer,
-    Asked,
-    DomainSeen,
-    LookFailed,
-    Meant,
-    MxProbe,
-    MxSeen,
-    NoAnswer,
-    PolicyAnswer,
-)
+from sidecar.verify.seen import DomainSeen, LookFailed, Meant, MxProbe, MxSeen, PolicyAnswer
 
 T = TypeVar("T")
 

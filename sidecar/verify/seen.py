@@ -7,64 +7,11 @@ not be made are different types or kinds, so that no rule can take the last for 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
+from sidecar.dns.answers import Asked, NoAnswer, Tlsa
 from sidecar.formats.mtasts_policy import Policy
 from sidecar.observed import Caa, Sight, Unseen
-
-T = TypeVar("T")
-
-# --- DNS -------------------------------------------------------------------------------------------------
-
-
-class Silence(StrEnum):
-    """Why the DNS gave no answer."""
-
-    SERVFAIL = "the resolver answered SERVFAIL"
-    BOGUS = "DNSSEC validation failed"
-    """The records are there, and are not believed: validating senders see nothing (RFC 4035 §4.3)."""
-    TIMEOUT = "the resolver did not answer in time"
-    OTHER = "the resolver could not be used"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
-    """What the DNS said: the records of the type asked for (none is an answer), at Unix second `at`."""
-
-    records: tuple[T, ...]
-    exists: bool
-    """False: NXDOMAIN."""
-    alias: str | None
-    """Where the chain of CNAMEs ends, if there is one."""
-    authentic: bool
-    """The resolver validated the answer with DNSSEC (AD)."""
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
-    """The DNS gave none; `reason` is a sentence that says what was asked."""
-
-    why: Silence
-    reason: str
-    at: float
-
-
-Asked: TypeAlias = Answer[T] | NoAnswer
-
-NULL_MX = "."
-"""The exchange of a null MX (RFC 7505)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tlsa:
-    """A TLSA record (RFC 6698 §2.1)."""
-
-    usage: int
-    selector: int
-    matching: int
-    data: bytes
-
 
 # --- TLS -------------------------------------------------------------------------------------------------
 

@@ -7,10 +7,10 @@ somebody adds. No error of ours ends as a bare stack trace or names a secret.
 import time
 from collections.abc import Awaitable, Callable
 
-import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from sidecar.host.lean import structlog
 from sidecar.web.auth import client_of, host_allowed
 from sidecar.web.kit import COOKIE, KIT, VISITOR, Kit, Visitor, root_of
 from sidecar.web.problem import is_api, problem

@@ -26,9 +26,9 @@ from tests.stage import ADDRESS, HOST, Stage, stage
 DOMAINS = 5_000
 WITH_RECORDS = 20
 """Domains whose names resolve and are in the certificate: within Let's Encrypt's 100 names."""
-PATIENCE_S = 300.0
+PATIENCE_S = 120.0
 ASK_EVERY_S = 0.1
-SETTLE_S = 60.0
+SETTLE_S = 30.0
 """Watched for this long after the first policy."""
 
 
@@ -78,8 +78,11 @@ def fill(on: Stage, domains: int) -> None:
 async def measured(folder: Path, domains: int, settle_s: float = SETTLE_S) -> Measured:
     """One first start."""
     found = Measured(domains)
+    say = Console().print
+    say(f"{domains} domains: creating them …")
     async with stage(folder) as on:
         fill(on, domains)
+        say(f"the first start, at most {PATIENCE_S:.0f} s until the first policy, then {settle_s:.0f} s …")
         async with process(on.env, module="tests.bench.many_run") as sidecar:
             line = await sidecar.says("the page is served")
             url = re.search(r"at=(\S+)", line)

@@ -18,6 +18,8 @@ from dns.rcode import Rcode
 
 LOOPBACK = "127.0.0.1"
 UDP_LIMIT = 512
+MOST_ALIASES = 20
+"""A loop of aliases is answered with so many records."""
 
 
 class Silence(Enum):
@@ -70,7 +72,10 @@ class FaultyDns(asyncio.DatagramProtocol):
         self.asked.append((name.to_text(), kind, transport))
         self.was_asked.set()
         answer = dns.message.make_response(query, recursion_available=True)
-        while alias := self._alias(name):
+        for _ in range(MOST_ALIASES):
+            alias = self._alias(name)
+            if alias is None:
+                break
             answer.answer.append(dns.rrset.from_text(name, 60, "IN", "CNAME", alias))
             name = dns.name.from_text(alias)
         match self.table.get((name.to_text(), kind), Rcode.NXDOMAIN):
@@ -104,9 +109,7 @@ async def serving(table: Mapping[tuple[str, str], Reply]) -> AsyncIterator[tuple
         await tcp.wait_closed()
 
 
-async def _both(
-    server: FaultyDns,
-) -> tuple[asyncio.Server, asyncio.DatagramTransport, tuple[str, int]]:
+async def _both(server: FaultyDns) -> tuple[asyncio.Server, asyncio.DatagramTransport, tuple[str, int]]:
     """One port for UDP and TCP: what is free for the one may be taken for the other."""
     while True:
         tcp = await asyncio.start_server(server.stream, LOOPBACK, 0)

@@ -9,11 +9,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.dns.answers import Answer, Tlsa
 from sidecar.formats.x509 import reading
 from sidecar.mailcow.certificates import described
 from sidecar.verify.probes.tls import certificate
 from sidecar.verify.rules.dane import judge_dane
-from sidecar.verify.seen import Answer, MxSeen, MxTls, Tlsa, Way
+from sidecar.verify.seen import MxSeen, MxTls, Way
 from tests.verify.certificates import Kind, leaf
 from tests.verify.internet import (
     MX_HOST,

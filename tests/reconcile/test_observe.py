@@ -11,6 +11,7 @@ import pytest
 from demo.simulated import POLICY, Fault
 from sidecar.daemon.loop import Daemon
 from sidecar.daemon.wiring import Parts, assembled, read_settings
+from sidecar.dns import questions as dns_questions
 from sidecar.dns.ask import Lookups
 from sidecar.mailcow import answers
 from sidecar.observed import NOT_ASKED, Kind, Question, Seen, Sight, Unseen
@@ -137,7 +138,7 @@ async def test_hostname_and_the_certificate_are_asked_for_first(
         return await real(self, asked, deadline_s)
 
     monkeypatch.setattr(Lookups, "ask", ask)
-    monkeypatch.setattr(observer, "QUESTIONS_AT_ONCE", 3)
+    monkeypatch.setattr(dns_questions, "IN_ONE_GROUP", 3)
     async with many(tmp_path) as on, at_work(on) as parts:
         on.certify(HOST, "one.example.org", "two.example.org")
         await parts.passes.reconcile()
@@ -175,12 +176,12 @@ async def test_thousands_of_questions_are_asked_in_shares_and_the_pass_moves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise a pass that judges a certificate of thousands of names would look as if it hung."""
-    monkeypatch.setattr(observer, "LOOKED_UP_AT_ONCE", 2)
+    monkeypatch.setattr(dns_questions, "LOOKED_UP_AT_ONCE", 2)
     async with stage(tmp_path) as on, at_work(on) as parts:
         on.resolves(*NAMES[:5])
         watched = parts.passes.observer
         moves: list[int] = []
-        watched.moved = lambda: moves.append(1)
+        watched.on_moved(lambda: moves.append(1))
         observed, _ = await watched.observe(parts.passes.ledger.memory)
         asked = frozenset(Question(Kind.ADDRESSES, name) for name in NAMES[:5])
         found = await watched.look_up(observed, asked)

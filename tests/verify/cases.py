@@ -157,7 +157,7 @@ CASES = (
     Case("policy-timeout", ERROR, setting(web=Web.HANG, probing={"https_s": SHORT_S}), "no answer within"),
     Case("policy-broken", ERROR, setting(web=Web.CLOSE), "closed without an answer"),
     Case("policy-broken", ERROR, setting(headers={"Content-Length": "9000"}), "early", name="cut-off"),
-    Case("policy-look-failed", UNKNOWN, setting(bug="probes.policy.get"), "LookupError"),
+    Case("policy-look-failed", UNKNOWN, setting(bug="verify.probes.policy.get"), "LookupError"),
     Case("policy-broken", ERROR, setting(body=b"", status="100 Continue"), "closed", name="interim-alone"),
     Case(
         "policy-redirect",
@@ -207,7 +207,7 @@ CASES = (
     Case("mx-unreachable", UNKNOWN, dns(f"{MX_HOST}.", "A", [NOWHERE])),
     Case("mx-unasked", UNKNOWN, setting(probing={"smtp": False})),
     Case("mx-wont-talk", UNKNOWN, setting(mail=Mail.RUDE), "554 5.7.1 not you"),
-    Case("mx-look-failed", UNKNOWN, setting(bug="probes.smtp.peer_certificate"), "LookupError"),
+    Case("mx-look-failed", UNKNOWN, setting(bug="verify.probes.smtp.peer_certificate"), "LookupError"),
     Case("mx-no-starttls", CRITICAL, setting(mail=Mail.PLAIN), "not offered"),
     Case("mx-no-starttls", CRITICAL, setting(mail=Mail.NOT_NOW), "454", name="refused"),
     Case(
@@ -279,7 +279,7 @@ CASES = (
     ),
     Case("caa-unknown", UNKNOWN, dns(f"{DOMAIN}.", "CAA", Rcode.SERVFAIL)),
     # --- the check itself
-    Case("check-failed", UNKNOWN, setting(bug="run.judge"), "LookupError"),
+    Case("check-failed", UNKNOWN, setting(bug="verify.run.judge"), "LookupError"),
     Case("findings-many", NOTICE, setting(body=FULL, meant=meant()), "findings more"),
     # --- what nobody looks for
     Case("policy-status", NOTICE, both(txt(), setting(status="404 Not Found")), name="without-a-record"),

@@ -79,7 +79,7 @@ class World:
     probing: dict[str, Any] = field(default_factory=dict)
     """Options over those that lead to this internet."""
     bug: str | None = None
-    """The function of sidecar.verify in which something goes wrong that nobody foresaw."""
+    """The function below `sidecar` that raises an error which nobody foresaw."""
     inside: bool = False
     """The public addresses cannot be reached, those inside mailcow's network can."""
 
@@ -279,7 +279,7 @@ async def internet(world: World) -> AsyncIterator[Probing]:
             https_port=https_port,
             smtp_port=smtp_port,
         )
-        with patch(f"sidecar.verify.{world.bug}", broken) if world.bug else nullcontext():
+        with patch(f"sidecar.{world.bug}", broken) if world.bug else nullcontext():
             yield replace(probing, **world.probing)
 
 

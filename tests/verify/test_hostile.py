@@ -307,10 +307,10 @@ async def test_strange_certificate_ends_no_batch(kind: Kind) -> None:
 @pytest.mark.parametrize(
     ("bug", "code"),
     [
-        ("probes.smtp.peer_certificate", "mx-look-failed"),
-        ("probes.policy.get", "policy-look-failed"),
-        ("run.judge", "check-failed"),
-        ("probes.dns.dns.name.from_text", "txt-unasked"),
+        ("verify.probes.smtp.peer_certificate", "mx-look-failed"),
+        ("verify.probes.policy.get", "policy-look-failed"),
+        ("verify.run.judge", "check-failed"),
+        ("dns.ask.dns.name.from_text", "txt-unasked"),
     ],
 )
 async def test_bug_is_told_once_with_its_trace(bug: str, code: str) -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.dns.answers import NULL_MX, Answer, NoAnswer, Silence, Tlsa
 from sidecar.formats.mtasts_policy import Mode, Policy
 from sidecar.observed import Caa, Seen, Unseen
 from sidecar.observed.findings import Severity
@@ -11,8 +12,6 @@ from sidecar.verify import codes, probe_codes
 from sidecar.verify.judge import LONGEST, judge
 from sidecar.verify.probes.tls import certificate
 from sidecar.verify.seen import (
-    NULL_MX,
-    Answer,
     Barrier,
     Certificate,
     DomainSeen,
@@ -22,11 +21,8 @@ from sidecar.verify.seen import (
     MxTls,
     MxWontTalk,
     NoAddress,
-    NoAnswer,
     PolicyAnswer,
     PolicyFailure,
-    Silence,
-    Tlsa,
     TlsFailure,
     TlsTrouble,
     Unreachable,

@@ -8,14 +8,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-import docker
-import docker.errors
-import requests
-
 from sidecar.host.errors import PermanentError, SidecarError
 from sidecar.mailcow.engine.calls import CONNECT, CREATE, REMOVE, RENAME, START, STOP, UPDATE, EngineCall
 from sidecar.mailcow.engine.client import ACME, sleep_argument
 from sidecar.mailcow.engine.new_container import Json
+from sidecar.mailcow.engine.sdk import docker, requests
 from sidecar.mailcow.engine.trouble import explanation, trouble
 
 T = TypeVar("T")

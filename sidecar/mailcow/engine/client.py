@@ -16,14 +16,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-import docker
-import docker.errors
-import docker.tls
-import requests
-
 from sidecar.host.errors import SidecarError, TemporaryError
 from sidecar.host.threads import in_thread
 from sidecar.mailcow.engine.own_container import own_ids
+from sidecar.mailcow.engine.sdk import docker, requests
 from sidecar.mailcow.engine.trouble import explanation, trouble
 from sidecar.observed import Container, Project, Seen, Sight, Unseen
 from sidecar.plan.acme.script import SLEEPS

@@ -18,8 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import docker
-
 from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
 from sidecar.mailcow.engine.calls import CONNECT, CREATE, REMOVE, RENAME, START, STOP, UPDATE
 from sidecar.mailcow.engine.changes import COMMAND, EngineChanges, RecreateRefused
@@ -40,6 +38,7 @@ from sidecar.mailcow.engine.new_container import (
     restarts,
     way,
 )
+from sidecar.mailcow.engine.sdk import docker
 from sidecar.observed import Project, Seen, Unseen
 
 T = TypeVar("T")

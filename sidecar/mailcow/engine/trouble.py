@@ -6,10 +6,8 @@ person can act on is told. Nothing here talks to the Engine.
 
 from collections.abc import Iterator
 
-import docker.errors
-import requests
-
 from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
+from sidecar.mailcow.engine.sdk import docker, requests
 
 
 def trouble(what: str, docker_host: str, timeout_s: float, error: Exception) -> SidecarError:

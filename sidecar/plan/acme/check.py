@@ -355,10 +355,12 @@ def _unknown(check: Check, reason: str, remedy: str | None = None, words: str | 
 
 
 def _same(one: str, other: str) -> bool:
+    if one == other:  # the usual case, for each of thousands of names
+        return True
     try:
         return ipaddress.ip_address(one) == ipaddress.ip_address(other)
     except ValueError:
-        return one == other
+        return False
 
 
 def _record(name: str, hostname: str) -> str:

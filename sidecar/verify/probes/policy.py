@@ -8,20 +8,13 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sidecar.dns.answers import NoAnswer
+from sidecar.dns.ask import Asking
 from sidecar.formats.domain_name import policy_host
-from sidecar.verify.probes.dns import Asking
 from sidecar.verify.probes.http import HttpError, get
 from sidecar.verify.probes.tls import closing, handshake, look, peer_certificate, trouble
 from sidecar.verify.probes.way import Doors, Place, Reached, Take, reach
-from sidecar.verify.seen import (
-    NoAddress,
-    NoAnswer,
-    PolicyAnswer,
-    PolicyFailure,
-    PolicyFetch,
-    TlsFailure,
-    Unreachable,
-)
+from sidecar.verify.seen import NoAddress, PolicyAnswer, PolicyFailure, PolicyFetch, TlsFailure, Unreachable
 
 PATH = "/.well-known/mta-sts.txt"
 CONNECT_SHARE = 6

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sidecar.verify.probes.dns import Asking
+from sidecar.dns.answers import NoAnswer
+from sidecar.dns.ask import Asking
 from sidecar.verify.probes.tls import closing, handshake, looking, peer_certificate, trouble
 from sidecar.verify.probes.way import Doors, Place, Reached, SpentError, Take, reach
 from sidecar.verify.seen import (
@@ -20,7 +21,6 @@ from sidecar.verify.seen import (
     MxTls,
     MxWontTalk,
     NoAddress,
-    NoAnswer,
     TlsFailure,
     Unreachable,
 )

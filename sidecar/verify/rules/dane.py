@@ -8,10 +8,11 @@ import hashlib
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from sidecar.dns.answers import NoAnswer, Silence, Tlsa
 from sidecar.formats.x509 import reading
 from sidecar.observed.findings import Finding
 from sidecar.verify import probe_codes as codes
-from sidecar.verify.seen import Certificate, MxSeen, MxTls, NoAnswer, Silence, Tlsa, TlsFailure
+from sidecar.verify.seen import Certificate, MxSeen, MxTls, TlsFailure
 
 _DANE_EE = 3
 

@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from sidecar.dns.answers import NoAnswer
 from sidecar.observed import Unseen
 from sidecar.observed.findings import Code, Finding
 from sidecar.verify import probe_codes as codes
@@ -15,7 +16,6 @@ from sidecar.verify.seen import (
     MxTls,
     MxWontTalk,
     NoAddress,
-    NoAnswer,
     TlsFailure,
     TlsTrouble,
     Unreachable,

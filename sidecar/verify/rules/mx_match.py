@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from sidecar.dns.answers import NULL_MX, Asked, NoAnswer
 from sidecar.formats.mtasts_policy import matches
 from sidecar.observed.findings import Finding
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.lint import Judged
 from sidecar.verify.rules.few import few
-from sidecar.verify.seen import NULL_MX, Asked, DomainSeen, Meant, NoAnswer
+from sidecar.verify.seen import DomainSeen, Meant
 from sidecar.verify.stakes import Stakes
 
 MOST_HOSTS = 20

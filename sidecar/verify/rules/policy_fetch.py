@@ -3,6 +3,7 @@
 The grammar of the text is judged by `rules.policy`.
 """
 
+from sidecar.dns.answers import NoAnswer
 from sidecar.formats.domain_name import policy_host
 from sidecar.observed import Unseen
 from sidecar.observed.findings import Code, Finding, Severity
@@ -15,7 +16,6 @@ from sidecar.verify.seen import (
     DomainSeen,
     LookFailed,
     NoAddress,
-    NoAnswer,
     PolicyAnswer,
     PolicyFailure,
     PolicyFetch,

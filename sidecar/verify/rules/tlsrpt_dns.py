@@ -5,11 +5,12 @@ A mailto to another domain is legal here: no record at the destination has to al
 
 import re
 
+from sidecar.dns.answers import NoAnswer
 from sidecar.observed.findings import Finding
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.lint import lint_tlsrpt
 from sidecar.verify.rules.retold import retold
-from sidecar.verify.seen import DomainSeen, NoAnswer
+from sidecar.verify.seen import DomainSeen
 
 _RECORD = re.compile(rb"v=TLSRPTv1[ \t]*;")
 _ALMOST = re.compile(rb"\s*v\s*=\s*TLSRPTv1", re.IGNORECASE)

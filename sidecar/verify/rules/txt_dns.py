@@ -5,11 +5,12 @@ The grammar of the one record is judged by `rules.record`.
 
 import re
 
+from sidecar.dns.answers import Answer, Asked, NoAnswer, Silence
 from sidecar.observed.findings import Code, Finding
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.lint import Judged, lint_record
 from sidecar.verify.rules.retold import retold
-from sidecar.verify.seen import Answer, Asked, DomainSeen, NoAnswer, Silence
+from sidecar.verify.seen import DomainSeen
 
 # sts-text-record = sts-version 1*(sts-field-delim sts-field) ..., sts-field-delim = *WSP ";" *WSP
 _RECORD = re.compile(rb"v=STSv1[ \t]*;")
