@@ -42,7 +42,10 @@ class Door:
         if not denied:
             self._tried = None
             return False
-        if not isinstance(conf, Seen) or not isinstance(self.address, Seen):
+        if not isinstance(conf, Seen):
+            return False
+        if not isinstance(self.address, Seen):
+            self.access = Unseen(self.address.reason, now)
             return False
         try:
             keys = await self.database.keys(conf.value)

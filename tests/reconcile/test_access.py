@@ -185,6 +185,18 @@ async def test_database_that_cannot_be_asked_is_reported(
         assert done(await at.passes())[0] == "allow access"
 
 
+async def test_unknown_address_is_reported_and_no_key_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MTA_STS_API_URL leads to a proxy: which address mailcow sees is not known."""
+    async with scene(tmp_path, monkeypatch) as at:
+        monkeypatch.setattr(access, "NGINX_NAMES", ("nginx-mailcow",))
+        report = await at.parts.passes.reconcile()
+        [notice] = [n for n in report.plan.notices if n.code is NoticeCode.API_UNSEEN]
+        assert "MTA_STS_API_URL" in notice.message
+        assert at.database.calls == []
+
+
 async def test_refusal_that_the_database_does_not_explain_is_not_tried_at_every_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
