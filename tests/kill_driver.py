@@ -74,7 +74,7 @@ async def passes(env: dict[str, str], ahead: list[float]) -> None:
     clock = Clock(ahead[0])
     settings = read_settings(env, clock)
     async with assembled(settings, clock, env, Teller(), patient=True) as parts:
-        parts.passes.observer.session.whole_list_always = True
+        parts.session.whole_list_always = True
         for clock.ahead in ahead:
             async with PassLock(settings.state_dir):
                 await parts.passes.reconcile()

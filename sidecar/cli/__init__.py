@@ -1,63 +1,67 @@
-"""The commands: parse, call, print. No logic lives here.
+"""The commands: parse, call, print. Nothing is decided here.
 
-Exit codes: 0 nothing failed (held included), 1 an action failed, 2 settings are wrong, 3 mailcow cannot be read,
-75 another sidecar is at work.
+`COMMANDS` is the one table: a command is a module with `add_parser` (its part of the command line) and `run` (what it
+does, plain or as a coroutine). A new command is a new module and a line in this table.
 """
 
 import argparse
+import difflib
+import inspect
 import os
+import select
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import TextIO
 
 from sidecar.host.errors import SidecarError
 from sidecar.host.exits import Exit
 from sidecar.host.release import release
 
+COMMANDS: Mapping[str, str] = {
+    "run": "sidecar.cli.run",
+    "once": "sidecar.cli.once",
+    "plan": "sidecar.cli.plan",
+    "status": "sidecar.cli.status",
+    "records": "sidecar.cli.records",
+    "history": "sidecar.cli.history",
+    "check": "sidecar.cli.check",
+    "lint": "sidecar.cli.lint",
+    "adopt": "sidecar.cli.adopt",
+    "retire": "sidecar.cli.retire",
+    "move-mx": "sidecar.cli.move_mx",
+    "notify": "sidecar.cli.notify",
+    "init": "sidecar.cli.init",
+    "completion": "sidecar.cli.completion",
+    "healthy": "sidecar.cli.healthy",
+}
+"""By name, the module; in the order in which help lists them."""
+
+INTERRUPTED, NOBODY_READS = 130, 141
+"""How a shell reports Ctrl-C (SIGINT), and the end by a pipe that nobody reads any more (SIGPIPE)."""
+
 _EXAMPLES = """\
 examples:
-  sidecar status                  how each domain stands, those first that need a person
+  sidecar status                  how each domain stands; domains that need a person come first
   sidecar records --missing       the DNS records that are still to be published
   sidecar plan                    what would be done now, and what is held and why
   sidecar once                    do it, once
   sidecar history example.org     what was done for a domain, and why
-  sidecar adopt example.org       hand a policy that a person made to the sidecar
+  sidecar adopt example.org       let the sidecar manage a policy that a person made
   sidecar adopt --file            the same for the policy file (mailcow before 2025-09)
 
-each command has its own: sidecar records --help
+each command has its own help: sidecar records --help
 in the container: docker compose exec mta-sts-mailcow sidecar status
 
-exit codes: 0 nothing failed (held included), 1 an action failed, 2 settings are wrong,
-            3 mailcow cannot be read, 75 another sidecar is at work
-"""
-_PLAN_EXAMPLES = """\
-examples:
-  sidecar plan
-  sidecar plan --json | jq '.held[] | {subject: .action.subject, reason, until}'
-
-exit codes: 0 shown, 2 settings are wrong, 3 mailcow cannot be read
-"""
-_ONCE_EXAMPLES = """\
-examples:
-  sidecar once
-  docker compose run --rm mta-sts-mailcow once     without a running sidecar
-
-exit codes: 0 nothing failed (held included), 1 an action failed, 2 settings are wrong,
-            3 mailcow cannot be read, 75 another sidecar is at work
-"""
-_ADOPT_EXAMPLES = """\
-examples:
-  sidecar adopt example.org example.net
-  sidecar adopt --file
-
-exit codes: 0 noted, the running sidecar acts on it at once, 1 what was named cannot be adopted,
-            2 settings are wrong
+exit codes: 0 nothing failed (held included), 1 an action failed or what was asked for cannot be done,
+            2 settings or command line are wrong, 3 mailcow cannot be read, 75 another sidecar is at work,
+            130 interrupted, 141 nobody reads the output any more
 """
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    from sidecar.cli import check, completion, history, init, lint, move_mx, notify, records, retire, status
-
     top = argparse.ArgumentParser(
         prog="sidecar",
         description="Keeps inbound MTA-STS right for every mail domain of a mailcow.",
@@ -65,57 +69,84 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=release())
-    commands_ = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands_.add_parser("run", help="keep doing it until SIGTERM (the container's command)")
-    _with_examples(commands_, "once", "do it once and end", _ONCE_EXAMPLES)
-    plan = _with_examples(
-        commands_, "plan", "print what would be done now, and change nothing", _PLAN_EXAMPLES
-    )
-    plan.add_argument("--json", action="store_true", help="print an object")
-    adopt = _with_examples(
-        commands_, "adopt", "hand policies that a person made to the sidecar", _ADOPT_EXAMPLES
-    )
-    adopt.add_argument("domains", nargs="*", metavar="DOMAIN")
-    adopt.add_argument("--file", action="store_true", help="the policy file of a mailcow before 2025-09")
-    commands_.add_parser("healthy", help="exit 0 if the running sidecar is alive (the image's HEALTHCHECK)")
-    for module in (status, records, history, check, lint, retire, move_mx, notify, init, completion):
-        module.add_parser(commands_)
+    subparsers = top.add_subparsers(dest="command", metavar="COMMAND")
+    for module in COMMANDS.values():
+        import_module(module).add_parser(subparsers)
     return top
-
-
-def _with_examples(
-    commands_: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, what: str, examples: str
-) -> argparse.ArgumentParser:
-    return commands_.add_parser(
-        name, help=what, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit code."""
-    if list(sys.argv[1:] if arguments is None else arguments) == ["healthy"]:
-        # Before all that takes time to import, the command line too: the image asks every minute.
-        return _healthy(os.environ)
-    given = parser().parse_args(arguments)
-    from sidecar.cli import commands
-    from sidecar.settings import SettingsError
-
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return int(commands.run(given, os.environ))
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        return Exit.SETTINGS
-    except SidecarError as error:
-        print(error, file=sys.stderr)
-        return Exit.FAILED
+        try:
+            return _main(words)
+        finally:
+            # Here and not at the end of the process, where a closed pipe could only be complained about.
+            sys.stdout.flush()
+    except BrokenPipeError:
+        closed = [stream for stream in (sys.stdout, sys.stderr) if _nobody_reads(stream)]
+        if not closed:
+            raise
+        for stream in closed:  # what is still buffered goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return NOBODY_READS
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
 
 
-def _healthy(env: Mapping[str, str]) -> int:
-    from sidecar.host.clock import SystemClock
-    from sidecar.host.heartbeat import state_dir_of, trouble
+def _main(words: list[str]) -> int:
+    if words == ["healthy"]:
+        # Before everything that takes time to import, the command line too: the image asks every minute.
+        from sidecar.cli import healthy
 
-    reason = trouble(state_dir_of(env), SystemClock().now())
-    print(reason or "alive")
-    return Exit.OK if reason is None else Exit.FAILED
+        return healthy.run(argparse.Namespace(), os.environ)
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        print(_unknown(words[0]), file=sys.stderr)
+        return Exit.SETTINGS
+    given = parser().parse_args(words)
+    if given.command is None:
+        parser().print_help()
+        return Exit.OK
+    return _called(given, os.environ)
+
+
+def _called(given: argparse.Namespace, env: Mapping[str, str]) -> int:
+    """Runs the command that was given; trouble with settings or the outside world is one message and an exit code."""
+    try:
+        return execute(given, env)
+    except SidecarError as error:
+        from sidecar.settings import SettingsError
+
+        print(error, file=sys.stderr)
+        return Exit.SETTINGS if isinstance(error, SettingsError) else Exit.FAILED
+
+
+def execute(given: argparse.Namespace, env: Mapping[str, str]) -> int:
+    """Runs the command of a parsed command line; returns its exit code. Raises SidecarError."""
+    ended = import_module(COMMANDS[given.command]).run(given, env)
+    if inspect.iscoroutine(ended):
+        import asyncio
+
+        ended = asyncio.run(ended)
+    return int(ended)
+
+
+def _unknown(word: str) -> str:
+    """What is printed for a command that does not exist."""
+    near = difflib.get_close_matches(word, COMMANDS, n=1)
+    meant = f"; did you mean: sidecar {near[0]}" if near else ""
+    return (
+        f"usage: sidecar [-h] [--version] COMMAND ...\n"
+        f"sidecar: {word!r} is not a command{meant}\n"
+        f"commands: {', '.join(COMMANDS)}"
+    )
+
+
+def _nobody_reads(stream: TextIO) -> bool:
+    """Whether the reader of a pipe is gone: another broken pipe is a fault, and is not hidden."""
+    with suppress(OSError, ValueError):
+        watched = select.poll()
+        watched.register(stream.fileno(), 0)
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in watched.poll(0))
+    return False

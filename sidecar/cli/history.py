@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from sidecar.observed import Memory
     from sidecar.state.store import Event
 
+NO_DOMAINS = frozenset({"mta-sts.txt", "mailcow.conf", "acme-mailcow"})
+"""What else has a history."""
+
 _EXAMPLES = """\
 examples:
   sidecar history                          the last 100 things done, the newest last
@@ -21,7 +24,8 @@ examples:
   sidecar history acme-mailcow             its restarts
   sidecar history --limit 20 --json
 
-exit codes: 0 shown, 1 the store of the sidecar cannot be read, 2 settings are wrong
+exit codes: 0 shown, 1 the store of the sidecar cannot be read, or mailcow does not have the domain,
+            2 settings are wrong
 """
 
 
@@ -49,20 +53,17 @@ def _limit(text: str) -> int:
 
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Reads the store and prints it."""
+    """Reads the store and prints it. Raises PermanentError for a domain that mailcow does not have and never had."""
     import asyncio
     import json
-    import sys
 
-    from sidecar.cli.commands import configure
     from sidecar.cli.look import names_of
-    from sidecar.daemon.wiring import read_settings
-    from sidecar.host.clock import SystemClock
+    from sidecar.cli.start import started
+    from sidecar.host.errors import PermanentError
+    from sidecar.plan.wishes import not_of_this_mailcow
     from sidecar.state.store import State
 
-    clock = SystemClock()
-    settings = read_settings(env, clock)
-    configure(settings, sys.stderr)
+    clock, settings = started(env)
     subject = names_of([given.domain])[0] if given.domain else None
     state = await asyncio.to_thread(State.open, settings.state_dir, clock.now())
     try:
@@ -71,6 +72,9 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     finally:
         state.close()
     found = events if subject is None else story(subject, events, memory)[-given.limit :]
+    known = memory.names | NO_DOMAINS
+    if subject is not None and not found and memory.believed is not None and subject not in known:
+        raise PermanentError(not_of_this_mailcow([subject], memory.names))
     if given.json:
         print(json.dumps([_as_json(event) for event in found], indent=2))
     else:

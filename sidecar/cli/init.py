@@ -1,6 +1,7 @@
 """`sidecar init` on the command line; what it does is in `sidecar.init`, and needs no event loop."""
 
 import argparse
+from collections.abc import Mapping
 
 _EXAMPLES = """\
 examples:
@@ -28,4 +29,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     init.add_argument("--dry-run", action="store_true", help="show them and write nothing")
     init.add_argument(
         "--check", action="store_true", help="only look: 1 where mailcow or the sidecar would not start"
+    )
+
+
+def run(given: argparse.Namespace, env: Mapping[str, str]) -> int:
+    """Looks at the mailcow directory, and offers each change."""
+    from sidecar.init import InitOptions, Streams, run_init
+
+    return run_init(
+        InitOptions(yes=given.yes, dry_run=given.dry_run, check=given.check), env, Streams.of_process()
     )

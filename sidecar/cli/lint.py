@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -59,7 +60,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         kind.add_argument("--json", action="store_true", help="print JSON")
 
 
-def run(given: argparse.Namespace, stdin: BinaryIO | None = None) -> Exit:
+def run(given: argparse.Namespace, _env: Mapping[str, str], stdin: BinaryIO | None = None) -> Exit:
     """Judges what the command line names and prints what was found; `stdin` stands for standard input in tests."""
     try:
         judged = _judged(given, stdin or sys.stdin.buffer)

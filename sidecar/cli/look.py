@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from sidecar.cli.commands import configure
+from sidecar.cli.start import started
 from sidecar.daemon.event_log import Teller
-from sidecar.daemon.wiring import Parts, assembled, read_settings
+from sidecar.daemon.wiring import Parts, assembled
 from sidecar.formats.domain_name import to_ascii
-from sidecar.host.clock import SystemClock
 from sidecar.host.errors import PermanentError, SidecarError
 from sidecar.observed import DomainList, Observed, Seen
 from sidecar.plan import policy_ids as policyid
 from sidecar.plan.actions import Plan
 from sidecar.plan.records import MailDomain, host_domain, mail_domains, questions, unknown_names
+from sidecar.plan.wishes import names_of_list, not_of_this_mailcow
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
 
@@ -58,12 +58,10 @@ async def look_at(domains: Sequence[str], env: Mapping[str, str], *, most_ids: i
     Reads the policy ids that are not known, unless there are more than `most_ids`. Raises PermanentError for
     what is no domain of this mailcow.
     """
-    clock = SystemClock()
-    settings = read_settings(env, clock)
-    configure(settings, sys.stderr)
+    clock, settings = started(env)
     names = names_of(domains) or None
     async with assembled(settings, clock, env, Teller(), patient=True) as parts:
-        parts.passes.observer.session.whole_list_always = True
+        parts.session.whole_list_always = True
         observed, plan = await parts.passes.look()
         seen = Look(observed, plan, settings, names)
         if not seen.readable or not isinstance(observed.domains, Seen):
@@ -84,8 +82,7 @@ async def look_at(domains: Sequence[str], env: Mapping[str, str], *, most_ids: i
 
 def _refuse_unknown(listed: DomainList, names: Sequence[str]) -> None:
     if unknown := unknown_names(listed, names):
-        is_none = "is no domain" if len(unknown) == 1 else "are no domains"
-        raise PermanentError(f"{', '.join(unknown)} {is_none} of this mailcow")
+        raise PermanentError(not_of_this_mailcow(unknown, names_of_list(listed)))
 
 
 def _hostname(observed: Observed) -> str:

@@ -48,15 +48,11 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Prints the receivers; with --test each is sent a message first."""
     import asyncio
     import json
-    import sys
 
-    from sidecar.cli.commands import configure
-    from sidecar.daemon.wiring import read_settings
-    from sidecar.host.clock import SystemClock
+    from sidecar.cli.start import started
     from sidecar.notify.send import receivers_of
 
-    settings = read_settings(env, SystemClock())
-    configure(settings, sys.stderr)
+    _, settings = started(env)
     receivers = receivers_of(settings.notify)
     results: list[str | None] = [None for _ in receivers]
     if given.test:

@@ -21,7 +21,8 @@ examples:
   sidecar records example.org              of one domain or alias domain
   sidecar records --shared                 all domains point to the records of the host's domain
 
-The _mta-sts record is shown once the policy is served: the policy first, its id after (RFC 8461).
+The _mta-sts record is shown once the policy is served: the policy first, its id after (RFC 8461). A record that must
+not be published yet is commented out (;).
 The address for _smtp._tls is `tls_report` in data/conf/mta-sts/config.yml.
 
 exit codes: 0 shown, 1 no domain of this mailcow, 2 settings are wrong, 3 mailcow cannot be read
@@ -80,14 +81,9 @@ def _head(look: "Look", found: "Sequence[DomainRecords]", given: argparse.Namesp
         lines.append(
             "one id for all domains: when the policy of another domain changes, this id must be made to change, too"
         )
-    if native and any(records.id.record is not None for records in found):
-        lines.append(
-            "to senders a blank in a _mta-sts record means nothing; mailcow's own DNS check ticks it only without: "
-            "v=STSv1;id=<id>;"
-        )
     unset = [records.report.note for records in found if records.report.standing is Standing.NOT_SET]
-    if unset and given.missing:
-        lines.append(f"no TLSRPT records: {unset[0]}")  # each domain has this comment otherwise
+    if unset:
+        lines.append(f"no TLSRPT records: {unset[0]}")
     shown = {records.domain.name for records in found}
     lines += [
         f"{to_unicode(name)}: no records: it takes no mail here, was taken out of MTA-STS, or is left alone by the settings"

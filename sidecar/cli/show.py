@@ -27,13 +27,17 @@ from sidecar.reconcile.apply import Outcome, Result
 from sidecar.reconcile.passes import Report
 
 MOST_LINES = 40
+"""Of a section; more are a number, and how to see them all."""
+_ALL = "all of them: sidecar plan --all, or --json"
+_ALL_DONE = "all of them: sidecar history"
 
 
-def show_plan(report: Report) -> str:
-    """What would be done, what is held, and what a person should know."""
+def show_plan(report: Report, *, all_lines: bool = False) -> str:
+    """What would be done, what is held, and what a person should know; `all_lines`: however many there are."""
+    most = None if all_lines else MOST_LINES
     lines = [_headline(report), ""]
-    lines += _section("to do", [line for action in report.plan.actions for line in _action(action)])
-    lines += _rest(report)
+    lines += _section("to do", [line for action in report.plan.actions for line in _action(action)], most)
+    lines += _rest(report, most)
     if not report.plan.actions and not report.plan.held:
         lines.append("Nothing to do." if report.readable else "Nothing can be planned.")
     return "\n".join(lines).rstrip()
@@ -42,13 +46,11 @@ def show_plan(report: Report) -> str:
 def show_report(report: Report) -> str:
     """What was done, what is held and from when it may be done, and what a person should know."""
     lines = [_headline(report), ""]
-    lines += _section(
-        "done", [line for o in report.outcomes if o.result is Result.DONE for line in _action(o.action)]
-    )
-    lines += _section(
-        "failed", [line for o in report.outcomes if o.result is not Result.DONE for line in _failed(o)]
-    )
-    lines += _rest(report)
+    done = [line for o in report.outcomes if o.result is Result.DONE for line in _action(o.action)]
+    failed = [line for o in report.outcomes if o.result is not Result.DONE for line in _failed(o)]
+    lines += _section("done", done, MOST_LINES, _ALL_DONE)
+    lines += _section("failed", failed, MOST_LINES, _ALL_DONE)
+    lines += _rest(report, MOST_LINES)
     if not report.outcomes and not report.plan.held:
         lines.append("Nothing to do." if report.readable else "Nothing could be done.")
     return "\n".join(lines).rstrip()
@@ -64,12 +66,13 @@ def _headline(report: Report) -> str:
             return "mailcow could not be read"
 
 
-def _section(title: str, lines: Sequence[str]) -> list[str]:
+def _section(title: str, lines: Sequence[str], most: int | None, hint: str = _ALL) -> list[str]:
+    """A heading and its lines, at most so many (None: all)."""
     if not lines:
         return []
-    shown = [f"  {line}" for line in lines[:MOST_LINES]]
-    if len(lines) > MOST_LINES:
-        shown.append(f"  … and {len(lines) - MOST_LINES} more lines")
+    shown = [f"  {line}" for line in lines[:most]]
+    if len(lines) > len(shown):
+        shown.append(f"  … and {len(lines) - len(shown)} more lines; {hint}")
     return [f"{title}:", *shown, ""]
 
 
@@ -125,8 +128,8 @@ def _notice(notice: Notice) -> list[str]:
     return lines
 
 
-def _rest(report: Report) -> list[str]:
-    held = _section("held", [line for item in report.plan.held for line in _held(item)])
+def _rest(report: Report, most: int | None) -> list[str]:
+    held = _section("held", [line for item in report.plan.held for line in _held(item)], most)
     reasons = {item.reason for item in report.plan.held}
     notices = [notice for notice in dict.fromkeys(report.plan.notices) if notice.message not in reasons]
-    return held + _section("to know", [line for notice in notices for line in _notice(notice)])
+    return held + _section("to know", [line for notice in notices for line in _notice(notice)], most)

@@ -17,13 +17,15 @@ from rich.text import Text
 from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import Certificate, Seen, Unseen
 from sidecar.observed.checks import Status as RolloutStatus
-from sidecar.observed.notice import Level, Notice
 from sidecar.observed.words import day, serves, some, span
 from sidecar.plan.actions import Held
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import Need, Standing
 from sidecar.rollout import Stage
-from sidecar.status.domains import Care, Row, Status
+from sidecar.status.domains import Status
+from sidecar.status.protection import protection_of
+from sidecar.status.row import Care, Cause, Row
+from sidecar.status.wording import Light
 
 HEADINGS = (
     "domain",
@@ -38,8 +40,11 @@ HEADINGS = (
 )
 _SHORT = (False, True, True, True, True, False)
 """Columns of the table on a terminal that are never broken."""
+NARROWEST = 80
+"""Characters of a terminal that the table needs; in a narrower one each domain is a stack of lines."""
+TODO_INDENT = " " * 6
 MOST_OF_A_KIND = 5
-"""Notices of one code told one by one; more are a number."""
+"""Things to do of one kind that are named; more are a number."""
 
 _WHOSE = {Whose.OURS: "ours", Whose.PERSONS: "a person's", Whose.NOBODYS: "nobody's", None: "?"}
 _STANDING = {
@@ -60,14 +65,19 @@ def print_status(status: Status, file: TextIO) -> None:
     lines += ["needs a person:", *(f"  {line}" for line in needs), ""] if needs else []
     todo = [f"  {action.verb} {action.about}: {action.reason}" for action in status.todo]
     lines += ["to do in the next pass:", *todo, ""] if todo else []
-    held = [f"  {item.action.verb} {item.action.about}: {_reason(item)}" for item in status.held]
+    said = "\n".join(needs)
+    held = [
+        f"  {item.action.verb} {item.action.about}: {_reason(item)}"
+        for item in status.held
+        if item.reason not in said
+    ]
     lines += ["held:", *held, ""] if held else []
-    print("\n".join(lines), file=file)
-    if not status.rows:
-        return
+    lines += _protection(status)
     if file.isatty():
-        _rich(status.rows, file)
-    else:
+        _terminal(status.rows, lines, file)
+        return
+    print("\n".join(lines), file=file)
+    if status.rows:
         print("\n".join(_plain([HEADINGS, *map(cells, status.rows)])), file=file)
 
 
@@ -86,18 +96,30 @@ def headline(status: Status) -> str:
 
 
 def _needs_a_person(status: Status) -> Iterable[str]:
-    by_code: dict[str, list[Notice]] = defaultdict(list)
-    for notice in (*status.notices, *(notice for row in status.rows for notice in row.notices)):
-        if notice.level is not Level.INFO and notice not in by_code[notice.code]:
-            by_code[notice.code].append(notice)
-    gravest = sorted(by_code.values(), key=lambda notices: all(n.level is not Level.ERROR for n in notices))
-    for notices in gravest:
-        for notice in notices[:MOST_OF_A_KIND]:
-            yield f"{notice.level}: {notice.message}"
-            if notice.todo:
-                yield f"    {notice.todo}"
-        if len(notices) > MOST_OF_A_KIND:
-            yield f"… and {len(notices) - MOST_OF_A_KIND} more of this kind"
+    """Everything that a person has to do, the gravest first; of each kind a few, and how many more there are."""
+    by_code: dict[str, list[Cause]] = defaultdict(list)
+    for cause in (*status.general, *(cause for row in status.rows for cause in row.judgement.needs)):
+        if cause not in by_code[cause.code]:
+            by_code[cause.code].append(cause)
+    for causes in sorted(by_code.values(), key=lambda causes: min(cause.light.rank for cause in causes)):
+        for cause in causes[:MOST_OF_A_KIND]:
+            yield f"{_WORD[cause.light]}: {cause.sentence}"
+            if cause.todo:
+                yield f"    {cause.todo}"
+        if len(causes) > MOST_OF_A_KIND:
+            yield f"… and {len(causes) - MOST_OF_A_KIND} more of this kind"
+
+
+_WORD = {Light.FAILING: "error", Light.ATTENTION: "warning"}
+
+
+def _protection(status: Status) -> list[str]:
+    """What is missing until senders are bound by the policies."""
+    found = protection_of(status)
+    if found is None:
+        return []
+    line = [f"    {found.config}"] if found.config else []
+    return [*([found.headline] if found.headline else []), f"  {found.message}", *line, ""]
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -141,10 +163,13 @@ def _standing(need: Need | None) -> str:
     return _STANDING[Standing.NOT_YET if need.early else need.standing]
 
 
-def _why(row: Row) -> list[str]:
-    """The short form: what is planned or held, else why the sidecar does nothing here, else what the DNS lacks."""
+def _why(row: Row, above: str = "") -> list[str]:
+    """The short form: what is planned or held, else why the sidecar does nothing here, else what the DNS lacks.
+
+    What is held for a reason that stands `above` already is left out.
+    """
     told = [action.verb for action in row.todo]
-    told += [_held(held) for held in row.held]
+    told += [_held(held) for held in row.held if held.reason not in above]
     if row.care is not Care.MANAGED:
         told.append(str(row.care))
     if isinstance(row.served, Unseen) and row.care is Care.MANAGED:
@@ -174,30 +199,70 @@ def _plain(lines: Sequence[Sequence[str]]) -> Iterable[str]:
         yield "  ".join([*padded, " ".join(line[-1].split())]).rstrip()
 
 
-def _rich(rows: Sequence[Row], file: TextIO) -> None:
-    """It has to fit 80 characters: the DNS is one column, which says only what is not right, and reasons follow."""
+def _terminal(rows: Sequence[Row], above: Sequence[str], file: TextIO) -> None:
+    """No word is broken: what stands above is wrapped, and where a table does not fit, domains are stacked."""
+    console = Console(file=file, highlight=False)
+    for line in above:
+        console.print(Text(_wrapped(line, console.width)), soft_wrap=True)
+    if rows:
+        _table(rows, console) if console.width >= NARROWEST else _stack(rows, console)
+        _reasons(rows, "\n".join(above), console)
+
+
+def _wrapped(line: str, width: int) -> str:
+    """A line in the width of the terminal, but a to-do: it is for copying, and the terminal keeps it one line."""
+    indent = line[: len(line) - len(line.lstrip())]
+    if len(indent) >= len(TODO_INDENT):
+        return line
+    return fill(
+        line,
+        width,
+        subsequent_indent=f"{indent}  ",
+        drop_whitespace=True,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _shown(row: Row) -> list[Text]:
+    """The cells of a terminal: the DNS is one of them, which says only what is not right."""
+    domain, policy, stage, whose, certificate, *dns, _ = cells(row)
+    published = zip(HEADINGS[5:8], dns, strict=True)
+    wrong = ", ".join(f"{name} {state}" for name, state in published if state not in {"ok", "-"})
+    shown = (domain, policy, stage, whose, certificate, wrong or dns[0])
+    found = [Text(text, style=_STYLES.get(text, "")) for text in shown]
+    if row.attention:
+        found[0].stylize("bold")
+    return found
+
+
+def _stack(rows: Sequence[Row], console: Console) -> None:
+    """A domain, and below it a line for each of the columns."""
+    for row in rows:
+        domain, *others = _shown(row)
+        console.print(domain, soft_wrap=True)
+        for heading, text in zip((*HEADINGS[1:5], "DNS"), others, strict=True):
+            console.print(Text(f"  {heading:<12} ").append_text(text), soft_wrap=True)
+    console.print()
+
+
+def _table(rows: Sequence[Row], console: Console) -> None:
+    """Fits 80 characters: only the name of a domain, and what the DNS lacks, may take more than a line."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading, short in zip((*HEADINGS[:5], "DNS"), _SHORT, strict=True):
         table.add_column(heading, overflow="fold", no_wrap=short)
     for row in rows:
-        domain, policy, stage, whose, certificate, *dns, _ = cells(row)
-        published = zip(HEADINGS[5:8], dns, strict=True)
-        wrong = ", ".join(f"{name} {state}" for name, state in published if state not in {"ok", "-"})
-        shown = (domain, policy, stage, whose, certificate, wrong or dns[0])
-        found = [Text(text, style=_STYLES.get(text, "")) for text in shown]
-        if row.attention:
-            found[0].stylize("bold")
-        table.add_row(*found)
-    console = Console(file=file, highlight=False)
+        table.add_row(*_shown(row))
     console.print(table)
+
+
+def _reasons(rows: Sequence[Row], above: str, console: Console) -> None:
+    """Each reason once, with its domains; what stands above already is not said again."""
     by_reason: dict[str, list[str]] = defaultdict(list)
     for row in rows:
-        for reason in _why(row):
+        for reason in _why(row, above):
             by_reason[reason].append(row.domain)
     if by_reason:
         console.print(f"{HEADINGS[-1]}:")
     for reason, domains in by_reason.items():
-        line = fill(
-            f"{some(domains)}: {reason}", console.width, initial_indent="  ", subsequent_indent="    "
-        )
-        console.print(Text(line, overflow="fold"))
+        console.print(Text(_wrapped(f"  {some(domains)}: {reason}", console.width)), soft_wrap=True)

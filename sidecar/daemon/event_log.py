@@ -13,7 +13,7 @@ from sidecar.formats.domain_name import to_unicode
 from sidecar.host.lean import structlog
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.observed.words import day, some
+from sidecar.observed.words import command, day, some
 from sidecar.plan.actions import Held
 from sidecar.reconcile.apply import Outcome, Result
 from sidecar.status.telling import UNREAD, Ends, quiet
@@ -181,7 +181,7 @@ class Teller:
             extra |= {} if item.remedy is None else {"todo": item.remedy}
             self._log.info(f"held: {key[0]}", on=on, reason=item.reason, **extra)
         if len(fresh) > MOST_OF_A_KIND:
-            self._log.info(f"{len(fresh) - MOST_OF_A_KIND} more are held; see: sidecar plan")
+            self._log.info(f"{len(fresh) - MOST_OF_A_KIND} more are held; see: {command('plan')}")
 
 
 def _key(notice: Notice) -> tuple[str, str]:

@@ -175,7 +175,7 @@ class Daemon:
                 await asyncio.sleep(GATHER_S)
             if self._by_hand:
                 self._by_hand = False
-                parts.passes.observer.session.try_again()
+                parts.session.try_again()
             if self._reload and self._lock is None and (changed := self._reread(parts.settings)) is not None:
                 return changed
 
@@ -224,9 +224,7 @@ class Daemon:
                 await asyncio.gather(task, return_exceptions=True)
         if task.cancelled():
             return self._clock.now()
-        poll = poll_now(
-            parts.settings.intervals.poll, parts.passes.observer.session.away_since, self._clock.now()
-        )
+        poll = poll_now(parts.settings.intervals.poll, parts.session.away_since, self._clock.now())
         seconds = asyncio.get_running_loop().time() - started
         match task.exception():
             case None:
@@ -313,7 +311,7 @@ class Daemon:
                     failures = 0
                     if (event.service, event.action) == ("nginx-mailcow", "start"):
                         # mailcow may have been updated: which one it is, is asked anew.
-                        parts.passes.observer.session.restarted()
+                        parts.session.restarted()
                     parts.passes.observer.containers.touched = True
                     self._wake.set()
             except (SidecarError, OSError) as error:

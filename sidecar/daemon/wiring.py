@@ -11,8 +11,10 @@ from sidecar.dns.ask import Lookups
 from sidecar.host.clock import Clock
 from sidecar.host.errors import TemporaryError
 from sidecar.mailcow import conf as conf_file
+from sidecar.mailcow.access import Door
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.events import EngineEvent, events
+from sidecar.mailcow.session import Session
 from sidecar.observed import Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
@@ -44,6 +46,8 @@ class Parts:
     passes: Passes
     state: State
     engine: AcmeEngine
+    session: Session
+    """The conversation with mailcow's API."""
 
     async def engine_events(self, services: Collection[str]) -> AsyncIterator[EngineEvent]:
         """Docker's events of these services; raises SidecarError when they cannot be read, and at their end."""
@@ -76,20 +80,24 @@ async def assembled(
         ledger = await Ledger.open(state)
         engine = engine or engine_of(env)
         lookups = Lookups(settings.resolver, clock.now)
+        session = Session(settings, clock)
+        door = Door(settings, session)
         observer = Observer(
             settings,
             clock,
+            door,
             engine,
             lookups,
             patient=patient,
             challenge_port=int(env.get(TEST_HTTP_PORT) or 80),
         )
-        applier = Applier(settings, clock, observer, engine, ledger, teller.outcome, patient=patient)
+        applier = Applier(settings, clock, door, observer, engine, ledger, teller.outcome, patient=patient)
         try:
-            yield Parts(settings, Passes(settings, clock, observer, applier, ledger), state, engine)
+            yield Parts(settings, Passes(settings, clock, observer, applier, ledger), state, engine, session)
         finally:
             await applier.close()
             await observer.close()
+            await session.close()
             # A call that the engine does not answer is abandoned: the end waits neither for it nor for its locks.
             with suppress(TimeoutError):
                 await asyncio.wait_for(engine.close(), CLOSE_S)

@@ -22,13 +22,16 @@ def parts(url: str) -> frozenset[str]:
     _, _, rest = url.partition("://")
     raw = {part for part in re.split(r"[/?&=@:,#]+", _SIX.sub("", rest)) if len(part) >= SHORTEST}
     found = {form for part in raw for form in (part, unquote(part)) if not _HOST.fullmatch(part)}
-    return frozenset({url, rest}) | found | _passwords(rest)
+    # A rest of a letter or two (`discord://x`) is in every text, too, and hides nothing.
+    whole = {url, rest} if len(rest) >= SHORTEST else {url}
+    return frozenset(whole) | found | _passwords(rest)
 
 
 def hidden(text: str, url: str) -> str:
     """`text` without anything of this URL."""
     event = redact(parts(url))(None, "", {"text": text})
-    return str(event["text"]) if isinstance(event, dict) else HIDDEN
+    # By no key: that of `discord://text` is hidden, too.
+    return str(next(iter(event.values()))) if isinstance(event, dict) else HIDDEN
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:

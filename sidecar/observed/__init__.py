@@ -658,6 +658,12 @@ class Memory:
         believed = self.believed.domains if self.believed else ()
         return self.newcomers.union(domain.name for domain in believed)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all domains and alias domains that mailcow has, as far as is known."""
+        aliases = self.believed.aliases if self.believed else ()
+        return self.domains.union(alias.name for alias in aliases)
+
     def policy(self, key: str) -> PolicyMemory:
         """What is remembered of the policy of a domain or of `FILE`."""
         return self.policies.get(key, _NOTHING)

@@ -81,6 +81,10 @@ class NoticeCode(StrEnum):
     CONTAINER_UNSETTLED = "container.unsettled", "A container does not run steadily."
 
     # --- the sidecar itself
+    SETTINGS_UNKNOWN_DOMAIN = (
+        "settings.unknown_domain",
+        "The settings name a domain that mailcow does not have.",
+    )
     PASS_FAILED = "pass.failed", "A whole pass did not work."
     STATE_RENEWED = "state.renewed", "The state could not be read and was started again."
     VERIFY_TROUBLE = "verify.trouble", "The domains cannot be checked as senders see them."

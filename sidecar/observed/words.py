@@ -29,6 +29,11 @@ def serves(backend: Backend) -> str:
     )
 
 
+def command(words: str) -> str:
+    """A command of the sidecar as it is typed in the mailcow directory."""
+    return f"docker compose exec mta-sts-mailcow sidecar {words}"
+
+
 def some(names: Sequence[str], most: int = 5) -> str:
     """The first few names, and how many more there are."""
     shown = ", ".join(to_unicode(name) for name in names[:most])

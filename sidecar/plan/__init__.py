@@ -21,6 +21,7 @@ from sidecar.plan.guards import guarded
 from sidecar.plan.native import gone_domains, plan_native
 from sidecar.plan.progress import tell_progress
 from sidecar.plan.redis import tell_redis
+from sidecar.plan.setting_names import unknown_names_in
 from sidecar.settings import Settings
 
 
@@ -34,6 +35,7 @@ def make_plan(observed: Observed, settings: Settings) -> Plan:
         + tell_presented(observed)
         + pending(observed)
         + tell_progress(observed, settings)
+        + unknown_names_in(observed, settings)
     )
     plan = guarded(plan + Plan(notices=told), observed, settings)
     return replace(plan, notices=tuple(sorted(plan.notices, key=_urgency)))

@@ -8,6 +8,7 @@ from sidecar.formats.mtasts_policy import Invalid, Policy, differences, loosenin
 from sidecar.observed import FILE, Observed, PolicyFile, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.words import command
 from sidecar.plan.actions import AdoptSame, Held, Hold, Plan, RemoveFile, WriteFile
 from sidecar.plan.desired import Wanted
 from sidecar.plan.ownership import Whose, last_written, whose
@@ -118,7 +119,7 @@ def _write(action: WriteFile, file: PolicyFile) -> Plan:
 
 
 def _left_alone(action: WriteFile | RemoveFile, reason: str) -> Plan:
-    hold = Hold(reason, "to hand it back: sidecar adopt --file")
+    hold = Hold(reason, f"to let the sidecar manage it: {command('adopt --file')}")
     notice = Notice(
         Level.WARNING, NoticeCode.FILE_FOREIGN, "mta-sts.txt", f"{reason}; it stays so", hold.remedy
     )

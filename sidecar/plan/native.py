@@ -9,7 +9,7 @@ from sidecar.formats.mtasts_policy import Policy, differences, policy_of, render
 from sidecar.observed import DomainList, Observed, PolicyMemory, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.observed.words import day
+from sidecar.observed.words import command, day
 from sidecar.plan.actions import Action, AddPolicy, AdoptSame, EditPolicy, Held, Hold, Plan, SwitchOff
 from sidecar.plan.desired import Wanted
 from sidecar.plan.ownership import Whose, held_for, switched_off_by_us, whose
@@ -89,7 +89,7 @@ def _difference(text: str | None, wanted: Policy, memory: PolicyMemory) -> str:
 
 
 def _foreign_hold(domain: str, reason: str) -> Hold:
-    return Hold(reason, f"to hand it to the sidecar: sidecar adopt {to_unicode(domain)}")
+    return Hold(reason, f"to let the sidecar manage it: {command(f'adopt {to_unicode(domain)}')}")
 
 
 def _foreign(domain: str, held: Held) -> Notice:

@@ -6,6 +6,7 @@ from sidecar.observed import FILE, Observed, PolicyFile, Seen
 from sidecar.observed.checks import REFUSING, Rollout, Status
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.words import command
 from sidecar.plan.desired import automatic
 from sidecar.rollout import SEEN_AGAIN, Stage, stage
 from sidecar.settings import Settings
@@ -56,9 +57,9 @@ def _told(
             message = f"{name} is in enforce, and fails: {worst.message}"
             if worst.type not in REFUSING:
                 # Senders go on with what they hold, or with nothing: no mail is refused for it.
-                todo = f"see: sidecar check {key}" if key != FILE else "see: sidecar records --missing"
+                todo = f"see: {command(f'check {key}' if key != FILE else 'records --missing')}"
                 return Notice(Level.WARNING, NoticeCode.ROLLOUT_UNSEEN, key, message, todo)
-            todo = f"see: sidecar check {key}" if key != FILE else "see: sidecar status"
+            todo = f"see: {command(f'check {key}' if key != FILE else 'status')}"
             return Notice(
                 Level.ERROR, NoticeCode.ROLLOUT_FAILING, key, f"{message}{back if itself else ''}", todo
             )

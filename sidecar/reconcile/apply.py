@@ -5,10 +5,10 @@ its outcome stays unknown. Nothing is decided here.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TypeAlias, TypeVar, assert_never
+from typing import Protocol, TypeAlias, TypeVar, assert_never
 
 from sidecar.formats.dotenv import ListEdit
 from sidecar.formats.mtasts_policy import Policy, policy_of
@@ -16,12 +16,14 @@ from sidecar.host.clock import Clock
 from sidecar.host.errors import NoSpaceError, PermanentError, SidecarError, TemporaryError
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import policy_file
+from sidecar.mailcow.access import Door
 from sidecar.mailcow.api import AccessDenied, Exists, NoSuchRow, WriteUntold, check_policy
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.changes import RecreateRefused
 from sidecar.mailcow.engine.client import Untouched
 from sidecar.mailcow.engine.look import PATIENCE_S
-from sidecar.observed import FILE, ConfEvent, Observed, PolicyMemory, Seen, Unseen
+from sidecar.observed import FILE, ConfEvent, Observed, PolicyMemory, Seen, Served, Unseen
+from sidecar.observed.words import command
 from sidecar.plan.access import ALLOW_FROM
 from sidecar.plan.acme.names import scene
 from sidecar.plan.actions import (
@@ -40,7 +42,6 @@ from sidecar.plan.actions import (
     WriteFile,
 )
 from sidecar.plan.native import text_of
-from sidecar.reconcile.observe import Observer
 from sidecar.settings import Settings
 from sidecar.state.ledger import Ledger, entries, intended, settled
 
@@ -78,6 +79,26 @@ class Outcome:
     """Whether a full disk was the reason, which only another try shows to be over."""
 
 
+class Witness(Protocol):
+    """Who has to know of a write before the next pass looks."""
+
+    def forget_served(self, domains: Iterable[str]) -> None:
+        """What these domains are served is read again."""
+        ...
+
+    def saw_served(self, domain: str, served: Seen[Served]) -> None:
+        """What a domain is served was just read."""
+        ...
+
+    def check_now(self, domains: Iterable[str]) -> None:
+        """These domains are to be checked soon, as senders see them."""
+        ...
+
+    def touched_containers(self) -> None:
+        """A container was changed."""
+        ...
+
+
 class Applier:
     """The hands of the sidecar."""
 
@@ -85,7 +106,8 @@ class Applier:
         self,
         settings: Settings,
         clock: Clock,
-        observer: Observer,
+        door: Door,
+        witness: Witness,
         engine: AcmeEngine,
         ledger: Ledger,
         told: Callable[[Outcome], None],
@@ -95,7 +117,9 @@ class Applier:
         """`patient`: one pass alone waits for as long as the Docker engine takes."""
         self._settings = settings
         self._clock = clock
-        self._observer = observer
+        self._door = door
+        self._session = door.session
+        self._witness = witness
         self._engine = engine
         self._ledger = ledger
         self._told = told
@@ -159,7 +183,7 @@ class Applier:
         """The database first: it gives access now, and mailcow.conf only keeps it."""
         if not isinstance(observed.conf, Seen):
             raise TemporaryError("mailcow.conf cannot be read")
-        conf, database = observed.conf.value, self._observer.door.database
+        conf, database = observed.conf.value, self._door.database
         match action.database:
             case CreateKey():
                 await database.create_key(conf, action.address)
@@ -203,7 +227,7 @@ class Applier:
 
         found = await asyncio.gather(*(one(action) for action in actions))
         outcomes = [outcome for outcome in found if outcome is not None]
-        self._observer.session.wrote()
+        self._session.wrote()
         await self._ledger.store()
         return outcomes
 
@@ -214,7 +238,7 @@ class Applier:
                 self._check(domain, action.policy, observed)
             if not isinstance(action, AddPolicy):
                 await self._check_unchanged(domain, observed)
-            self._observer.forget_served([domain])
+            self._witness.forget_served([domain])
             await self._send(action)
         except (PermanentError, _ChangedMeanwhileError):
             # Refused for certain, or not even sent: nothing was written.
@@ -230,7 +254,7 @@ class Applier:
             await self._read_back(domain, text)
         self._settle(domain, text, done=True)
         self._ledger.fulfilled(domain)
-        self._observer.check_now([domain])
+        self._witness.check_now([domain])
         await self._store_now_and_then()
 
     def _forget_intent(self, action: _PolicyAction) -> None:
@@ -249,10 +273,10 @@ class Applier:
     async def _check_unchanged(self, domain: str, observed: Observed) -> None:
         """What is served was looked at some minutes ago; a person who changed it since then is not overruled."""
         before = observed.served_of(domain)
-        now = await self._observer.session.served(domain, self._clock.now())
+        now = await self._session.served(domain, self._clock.now())
         if isinstance(now, Unseen):
             raise _ChangedMeanwhileError(f"the policy of {domain} was not sent: {now.reason}")
-        self._observer.saw_served(domain, now)
+        self._witness.saw_served(domain, now)
         if isinstance(before, Seen) and before.value != now.value:
             raise _ChangedMeanwhileError(
                 f"the policy of {domain} was not sent: somebody changed it meanwhile; the next pass looks again"
@@ -272,7 +296,7 @@ class Applier:
                 )
 
     async def _send(self, action: _PolicyAction) -> None:
-        api = self._observer.session.api
+        api = self._session.api
         if api is None:
             raise TemporaryError("mailcow's API cannot be asked")
         match action:
@@ -291,14 +315,14 @@ class Applier:
         text = "a policy that is switched off in mailcow's page"
         self._ledger.policy(domain, lambda memory: _refused(memory, text))
         raise PermanentError(
-            f"{domain} has {text}; it stays so. To hand it to the sidecar: sidecar adopt {domain}"
+            f"{domain} has {text}; it stays so. To let the sidecar manage it: {command(f'adopt {domain}')}"
         )
 
     async def _read_back(self, domain: str, text: str | None) -> None:
-        seen = await self._observer.session.served(domain, self._clock.now())
+        seen = await self._session.served(domain, self._clock.now())
         if not isinstance(seen, Seen):
             raise TemporaryError(f"the policy of {domain} was sent, but cannot be read back: {seen.reason}")
-        self._observer.saw_served(domain, seen)
+        self._witness.saw_served(domain, seen)
         if seen.value.text != text and policy_of(seen.value.text) != policy_of(text):
             served = "nothing" if seen.value.text is None else seen.value.text.replace("\n", "; ")
             raise TemporaryError(f"the policy of {domain} was sent, but mailcow serves: {served}")
@@ -377,7 +401,7 @@ class Applier:
         before = () if isinstance(found, str) else tuple(sorted(found.held))
         self._ledger.restarted(self._clock.now(), action.names, before)
         await self._ledger.store()
-        self._observer.containers.touched = True
+        self._witness.touched_containers()
         task = asyncio.create_task(self._change(action, observed))
         self._under_way = action, task
         await asyncio.wait({task}, timeout=self._patience_s)
@@ -409,7 +433,7 @@ class Applier:
         if self._under_way is None or not self._under_way[1].done():
             return ()
         (action, task), self._under_way = self._under_way, None
-        self._observer.containers.touched = True
+        self._witness.touched_containers()
         return (await self._one(action, lambda _: self._noted(task)),)
 
     async def _noted(self, task: asyncio.Task[None]) -> None:

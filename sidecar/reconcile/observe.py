@@ -23,7 +23,6 @@ from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.acme_log import last_run
 from sidecar.mailcow.engine.look import ProjectLook
 from sidecar.mailcow.policy_ids import PolicyIds
-from sidecar.mailcow.session import Session
 from sidecar.observed import (
     NOT_ASKED,
     AcmeRun,
@@ -122,6 +121,7 @@ class Observer:
         self,
         settings: Settings,
         clock: Clock,
+        door: Door,
         engine: AcmeEngine,
         lookups: Lookups,
         *,
@@ -137,10 +137,10 @@ class Observer:
         self._challenges = Challenges(
             settings.mailcow_dir, clock.now, self._questions.addresses, challenge_port
         )
-        self._session = Session(settings, clock)
-        self.door = Door(settings, self._session)
+        self.door = door
         """The access to mailcow's API and database."""
-        self._ids = PolicyIds(self._session, clock, self.door.database)
+        self._session = door.session
+        self._ids = PolicyIds(self._session, clock, door.database)
         self._checker = Checker(clock)
         self._rushed: frozenset[str] = frozenset()
         self._begun: dict[str, float] = {}
@@ -161,11 +161,6 @@ class Observer:
         self._questions.moved = moved
 
     @property
-    def session(self) -> Session:
-        """The conversation with mailcow's API."""
-        return self._session
-
-    @property
     def ids(self) -> PolicyIds:
         """The reader of mailcow's policy ids."""
         return self._ids
@@ -176,12 +171,15 @@ class Observer:
         await self.containers.close()
         await self._ids.close()
         await self._checker.close()
-        await self._session.close()
 
     def forget_served(self, domains: Iterable[str]) -> None:
         """What was written is read again in the next pass."""
         for domain in domains:
             self._cache.served.pop(domain, None)
+
+    def touched_containers(self) -> None:
+        """A container was changed: the next pass looks at all of them again."""
+        self.containers.touched = True
 
     def saw_served(self, domain: str, served: Seen[Served]) -> None:
         """A read-back after a write is as good as a look."""

@@ -27,9 +27,9 @@ from sidecar.settings import values
 from sidecar.settings.mistakes import Place, Tree, dotted, said, unknown_name
 
 CONFIG = Path("data/conf/mta-sts/config.yml")
+"""Where the file is within the mailcow directory."""
 LARGEST_CONFIG = 1 << 20
 """Bytes; thousands of domains with settings of their own need less."""
-"""Where the file is within the mailcow directory."""
 SHORTEST_TOKEN = 12
 """Characters of MTA_STS_WEB_TOKEN."""
 _DEFAULT_DIR = "/mailcow"
@@ -110,13 +110,13 @@ class Intervals:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    poll: Annotated[int, values.whole(5, 3_600, " of seconds")] = 30
+    poll: Annotated[int, values.seconds(5, 3_600)] = 30
     """Between two passes."""
     policies: values.Interval = 600
     """Until a served policy that is known is read again."""
     dns: values.Interval = 3_600
     """Until a name that is settled is looked up again."""
-    check: Annotated[int, values.whole(60, values.DAY, " of seconds")] = 3_600
+    check: Annotated[int, values.seconds(60, values.DAY)] = 3_600
     """Seconds between two looks at a domain as a sender sees it."""
     doubt_polls: Annotated[int, values.whole(1, 1_000)] = 10
     """How many times an answer that lost domains must come before it is believed ..."""
@@ -134,7 +134,7 @@ class Notify:
     """A URL that gets each message as JSON by POST."""
     apprise: values.AppriseUrls = ()
     """URLs of Apprise: mail, chat and push services."""
-    gather: Annotated[int, values.whole(0, 3_600, " of seconds")] = 60
+    gather: Annotated[int, values.seconds(0, 3_600)] = 60
     """Seconds from an event until it is sent, with all that happened meanwhile."""
     on: values.Tells = frozenset(Tell)
     """Of which events."""
@@ -315,7 +315,7 @@ class _Given(BaseModel):
     manage: Manage | None = None
     adopt: values.Switch | None = None
     restart: RestartSettings | None = None
-    soak: Annotated[int, values.whole(0, 365 * values.DAY, " of seconds")] | None = None
+    soak: Annotated[int, values.seconds(0, 365 * values.DAY)] | None = None
     tls_report: values.TlsReport | None = None
     backend: values.Backend | None = None
     intervals: Intervals | None = None

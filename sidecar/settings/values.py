@@ -86,13 +86,39 @@ def _switch(value: object) -> bool:
 
 
 def whole(low: int, high: int, unit: str = "") -> BeforeValidator:
-    """Takes whole numbers from `low` to `high`; `unit` is for the mistake, such as " of seconds"."""
+    """Takes whole numbers from `low` to `high`; `unit` is for the mistake, such as " of minutes"."""
 
     def check(value: object) -> int:
         number = None if isinstance(value, bool) else str(value).strip()
         if number is None or not re.fullmatch(r"[0-9]{1,10}", number) or not low <= int(number) <= high:
             raise _mistake(value, f"a whole number{unit} from {low} to {high}")
         return int(number)
+
+    return BeforeValidator(check)
+
+
+_UNITS = {
+    **dict.fromkeys(("", "s", "sec", "second"), 1),
+    **dict.fromkeys(("m", "min", "minute"), 60),
+    **dict.fromkeys(("h", "hour"), 3_600),
+    **dict.fromkeys(("d", "day"), DAY),
+    **dict.fromkeys(("w", "week"), 7 * DAY),
+}
+"""Seconds."""
+_DURATION = re.compile(r"([0-9]{1,10})\s*([a-z]*?)s?")
+"""A plural has an s, which is not needed; "s" alone is seconds, too."""
+
+
+def seconds(low: int, high: int) -> BeforeValidator:
+    """Takes a time from `low` to `high` seconds: a number of seconds, or one with a unit such as 7d, 12 h, 30 minutes."""
+
+    def check(value: object) -> int:
+        text = "" if isinstance(value, bool) else str(value).strip().lower()
+        found = _DURATION.fullmatch(text)
+        size = None if found is None else _UNITS.get(found[2])
+        if found is None or size is None or not low <= int(found[1]) * size <= high:
+            raise _mistake(value, f"a time such as 7d, 12h or 30min, from {low} to {high} seconds")
+        return int(found[1]) * size
 
     return BeforeValidator(check)
 
@@ -269,7 +295,7 @@ def _prefix(value: object) -> str:
 
 Switch: TypeAlias = Annotated[bool, BeforeValidator(_switch)]
 GivenWish: TypeAlias = Annotated[Mode | Auto, BeforeValidator(_mode)]
-MaxAge: TypeAlias = Annotated[int, whole(1, LONGEST_MAX_AGE, " of seconds")]
+MaxAge: TypeAlias = Annotated[int, seconds(1, LONGEST_MAX_AGE)]
 Patterns: TypeAlias = Annotated[
     tuple[Annotated[str, BeforeValidator(_mx)], ...],
     BeforeValidator(_one_or_more),
@@ -278,8 +304,8 @@ Patterns: TypeAlias = Annotated[
 Domains: TypeAlias = Annotated[
     frozenset[Annotated[str, BeforeValidator(domain_name)]], BeforeValidator(_one_or_more)
 ]
-Time: TypeAlias = Annotated[int, whole(0, 7 * DAY, " of seconds")]
-Interval: TypeAlias = Annotated[int, whole(1, DAY, " of seconds")]
+Time: TypeAlias = Annotated[int, seconds(0, 7 * DAY)]
+Interval: TypeAlias = Annotated[int, seconds(1, DAY)]
 Count: TypeAlias = Annotated[int, whole(0, 1_000)]
 TlsReport: TypeAlias = Annotated[str, BeforeValidator(_tls_report)]
 Backend: TypeAlias = Annotated[Literal["auto", "file", "native"], _choice("auto", "file", "native")]

@@ -4,6 +4,7 @@ Rule for every editor: what comes from the DNS or from an error may hold anythin
 the line, else a stranger's text would become a record.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from sidecar.formats.domain_name import to_unicode
@@ -40,18 +41,19 @@ def _title(domain: MailDomain) -> str:
 
 
 def _need(need: Need, ttl: int, *, missing: bool) -> Iterator[str]:
-    if missing and need.standing in {Standing.PRESENT, Standing.NOT_SET}:
+    if need.standing is Standing.NOT_SET or (missing and need.standing is Standing.PRESENT):
         return
     if need.record is None:
         yield _comment(f"{need.owner}. {need.note}")
         return
     if need.note:
         yield _comment(f"{need.owner}. {need.note}")
-    line = record_line(need.record, ttl)
+    # A note says what has to happen first: until then the record is there to be read, not to be pasted.
+    line = f"; {record_line(need.record, ttl)}" if need.note else record_line(need.record, ttl)
     match need.standing:
         case Standing.UNKNOWN if missing:
             yield _comment(f"not known whether the DNS has it: {need.found}")
-            yield f"; {line}"
+            yield f"; {record_line(need.record, ttl)}"
         case Standing.DIFFERENT:
             yield _comment(f"in place of what the DNS has: {need.found}")
             yield line
@@ -69,7 +71,14 @@ def quoted(text: str) -> str:
     """A text as the strings of a TXT record, of 255 octets at most each."""
     octets = text.encode()
     parts = [octets[at : at + STRING_OCTETS] for at in range(0, len(octets), STRING_OCTETS)] or [b""]
-    return " ".join(f'"{"".join(map(_character, part))}"' for part in parts)
+    return " ".join(f'"{_escaped(part)}"' for part in parts)
+
+
+_PLAIN = re.compile(rb"[ !#-\[\]-~]*")
+
+
+def _escaped(part: bytes) -> str:
+    return part.decode("ascii") if _PLAIN.fullmatch(part) else "".join(map(_character, part))
 
 
 def _character(octet: int) -> str:

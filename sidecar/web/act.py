@@ -11,8 +11,8 @@ from aiohttp import hdrs, web
 from sidecar.formats.domain_name import to_ascii
 from sidecar.host.errors import SidecarError
 from sidecar.observed import FILE
+from sidecar.plan.wishes import Basis, adopt_refusal
 from sidecar.web.auth import same_secret
-from sidecar.web.detail import adoptable
 from sidecar.web.kit import KIT, Kit, root_of, visitor_of
 from sidecar.web.pages import from_here
 
@@ -56,10 +56,12 @@ async def perform(kit: Kit, action: str, key: str | None) -> str | None:
             case "apply":
                 await kit.source.apply_now()
             case "adopt":
-                if key is None or site is None or not adoptable(site, [key]):
+                if key is None or site is None:
                     raise web.HTTPBadRequest(
-                        reason="Name a domain that the sidecar looks after, or * for the file"
+                        reason="Name a domain that the sidecar manages, or * for the file"
                     )
+                if refusal := adopt_refusal([key], Basis.seen(site.status.observed, site.status.settings)):
+                    raise web.HTTPBadRequest(reason=str(refusal))
                 await kit.source.adopt([key])
             case _:
                 raise web.HTTPNotFound

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from sidecar.cli.commands import configure, spare_collector
+from sidecar.cli.run import spare_collector
+from sidecar.cli.start import configure
 from sidecar.daemon.loop import Daemon
 from sidecar.host.clock import SystemClock
 

@@ -1,15 +1,20 @@
 """The commands as a person or a script calls them: what they change, print and return."""
 
 import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from demo.simulated import API, Fault
+from sidecar.cli import COMMANDS
 from sidecar.host.lock import PassLock
 from sidecar.observed import FILE
 from sidecar.state.store import State
-from tests.running import command, process
+from tests.running import ROOT, command, process
 from tests.stage import Stage, stage
 from tests.worlds import text
 
@@ -266,7 +271,10 @@ async def test_adopt_is_acted_on_by_once(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
         on.mailcow.person_sets_policy("example.org", mode="testing", mx="mx.example.net", max_age=86_400)
         left = await command(on.env, "once")
-        assert "to hand it to the sidecar: sidecar adopt example.org" in left.out
+        assert (
+            "to let the sidecar manage it: docker compose exec mta-sts-mailcow sidecar adopt example.org"
+            in left.out
+        )
         await command(on.env, "adopt", "example.org")
         await command(on.env, "once")
         assert on.served() == {"example.org": text()}
@@ -275,7 +283,7 @@ async def test_adopt_is_acted_on_by_once(tmp_path: Path) -> None:
 # --- the command line -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["", "run", "once", "plan", "adopt", "healthy"])
+@pytest.mark.parametrize("name", ["", *COMMANDS])
 async def test_every_command_has_help(name: str) -> None:
     """Without any setting, and without a mailcow."""
     ended = await command({}, *[name][: bool(name)], "--help")
@@ -283,7 +291,7 @@ async def test_every_command_has_help(name: str) -> None:
     assert ended.out.startswith(f"usage: sidecar {name}".rstrip())
 
 
-@pytest.mark.parametrize("words", [[], ["nonsense"], ["once", "--now"]])
+@pytest.mark.parametrize("words", [["nonsense"], ["once", "--now"], ["--nonsense"]])
 async def test_unknown_words_are_refused(words: list[str]) -> None:
     """As every command line does it."""
     ended = await command({}, *words)
@@ -301,3 +309,112 @@ async def test_healthy_tells_of_a_running_sidecar(tmp_path: Path) -> None:
             await sidecar.says("no address in the DNS")
             assert (await command(on.env, "healthy")).code == 0
     assert (before.code, "no sign of life" in before.out) == (1, True)
+
+
+async def test_bare_command_shows_help() -> None:
+    """As a person's first try."""
+    ended = await command({})
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("usage: sidecar")
+    assert "examples:" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("stauts", "status"), ("record", "records"), ("mvoe-mx", "move-mx")]
+)
+async def test_mistyped_command_is_guessed(word: str, meant: str) -> None:
+    """And all commands are listed."""
+    ended = await command({}, word, "example.org")
+    assert ended.code == 2
+    assert f"'{word}' is not a command; did you mean: sidecar {meant}" in ended.err
+    assert "commands: run, once, plan, status" in ended.err
+
+
+def piped(env: Mapping[str, str], *arguments: str) -> tuple[int, str]:
+    """A command whose output nobody reads any more: its exit code and what it says on standard error."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "sidecar", *arguments],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], **env},
+            stdout=writes,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writes)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["--help"], ["--version"], []),
+        *([name, "--help"] for name in COMMANDS),
+        *(["status"], ["status", "--json"], ["status", "--watch"], ["plan"], ["plan", "--json"], ["once"]),
+        *(
+            ["records"],
+            ["history"],
+            ["history", "--json"],
+            ["adopt", "example.org"],
+            ["retire", "example.org"],
+        ),
+        *(
+            ["move-mx", "mx2.example.org"],
+            ["notify"],
+            ["healthy"],
+            ["completion", "bash"],
+            ["init", "--dry-run"],
+        ),
+        *(["lint", "record", "v=STSv1; id=1;"], ["completion", "--domains"]),
+        ["check", "--resolver", "127.0.0.1:1", "--no-smtp", "example.org"],
+    ],
+    ids=" ".join,
+)
+async def test_closed_pipe_is_no_fault(tmp_path: Path, arguments: list[str]) -> None:
+    """`sidecar status | head -1`: ended as a shell reports SIGPIPE, without a word."""
+    async with stage(tmp_path) as on:
+        await on.once()
+        code, said = await asyncio.to_thread(piped, on.env, *arguments)
+    assert "Traceback" not in said
+    assert "BrokenPipe" not in said
+    assert "Broken pipe" not in said
+    assert code == 141
+
+
+async def test_head_of_a_long_output(tmp_path: Path) -> None:
+    """As a person types it."""
+    async with stage(tmp_path) as on:
+        for number in range(200):
+            on.mailcow.add_domain(f"d{number:03}.example")
+        await on.once()
+        line = f'"{sys.executable}" -m sidecar status | head -1; echo "${{PIPESTATUS[*]}}"'
+        done = await asyncio.to_thread(
+            subprocess.run,
+            ["bash", "-c", line],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], **on.env},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert done.stdout.splitlines()[0].startswith("mailcow 2026-07a")
+    assert done.stdout.splitlines()[1] in {"141 0", "0 0"}
+    assert "Traceback" not in done.stderr
+    assert "Broken" not in done.stderr
+
+
+async def test_plan_is_cut_with_a_hint_and_whole_with_all(tmp_path: Path) -> None:
+    """Forty lines of a section fit a terminal; whoever needs more is told how."""
+    async with stage(tmp_path) as on:
+        for number in range(30):
+            on.mailcow.add_domain(f"d{number:03}.example")
+        cut = await command(on.env, "plan")
+        whole = await command(on.env, "plan", "--all")
+    assert "  … and 22 more lines; all of them: sidecar plan --all, or --json" in cut.out
+    assert "d029.example" not in cut.out
+    assert "more lines" not in whole.out
+    assert whole.out.count("add policy ") == 31

@@ -18,6 +18,7 @@ HEAVY = ("aiohttp", "cryptography", "dns", "docker", "pydantic", "rich", "sqlite
         # and every command, completion and --help builds the whole command line of these
         "import sidecar.cli.status, sidecar.cli.records, sidecar.cli.history, sidecar.cli.completion",
         "import sidecar.cli.init, sidecar.cli.lint, sidecar.cli.check",
+        "import sidecar.cli\nfor name in sidecar.cli.COMMANDS.values(): __import__(name)",
     ],
 )
 def test_nothing_heavy_is_imported(code: str) -> None:

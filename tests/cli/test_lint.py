@@ -17,7 +17,7 @@ def run(*arguments: str, stdin: bytes = b"") -> Exit:
     """The exit code of `sidecar lint` with these arguments."""
     parser = argparse.ArgumentParser()
     lint.add_parser(parser.add_subparsers(dest="command", required=True))
-    return lint.run(parser.parse_args(["lint", *arguments]), io.BytesIO(stdin))
+    return lint.run(parser.parse_args(["lint", *arguments]), {}, io.BytesIO(stdin))
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:

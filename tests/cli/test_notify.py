@@ -93,3 +93,37 @@ async def test_without_receivers_a_test_fails(tmp_path: Path, capsys: pytest.Cap
     assert await run(tmp_path, {}) == Exit.OK
     assert await run(tmp_path, {}, "--test") == Exit.FAILED
     assert "set notify.webhook or notify.apprise in config.yml" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense://x",
+        "discord://x",
+        "discord://text",
+        "tgram://x",
+        "json://..",
+        "json://127.0.0.1:abc",
+        "mailtos://user:pw@",
+    ],
+)
+async def test_odd_urls_are_not_delivered_and_no_fault(
+    tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever a person pastes there: one line says that it does not work."""
+    assert await run(tmp_path, {"apprise": url}, "--test") == Exit.FAILED
+    (line,) = capsys.readouterr().out.splitlines()[1:]
+    assert line.startswith("apprise 1 (")
+    assert "not delivered: notifying by apprise 1" in line
+    assert "look at this URL in config.yml" in line
+
+
+@pytest.mark.parametrize(
+    "url", ["https://..example.org/", "https://exämple..org/", f"https://{'a' * 70}.example/"]
+)
+async def test_webhook_at_a_name_that_cannot_be_is_no_fault(
+    tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such names are refused by libraries in many ways."""
+    assert await run(tmp_path, {"webhook": url}, "--test") == Exit.FAILED
+    assert "webhook: not delivered: posting to the webhook at " in capsys.readouterr().out

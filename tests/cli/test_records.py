@@ -38,13 +38,14 @@ async def test_native_records_have_mailcows_ids(tmp_path: Path) -> None:
         on.mailcow.add_domain("example.net")
         before = await command(on.env, "records", "example.net")
         await on.once()
+        on.certify(HOST, "mta-sts.example.org", "mta-sts.example.net")
         after = await command(on.env, "records")
         ids = {name: row.id for name, row in on.mailcow.policies.items()}
     assert (before.code, after.code) == (0, 0)
     assert "; _mta-sts.example.net. follows once the policy is served" in before.out
     assert set(parsed(before.out)) == {("mta-sts.example.net.", "CNAME"), ("_smtp._tls.example.net.", "TXT")}
     for name in ("example.org", "example.net"):
-        assert parsed(after.out)[f"_mta-sts.{name}.", "TXT"] == f'"v=STSv1; id={ids[name]}"'
+        assert parsed(after.out)[f"_mta-sts.{name}.", "TXT"] == f'"v=STSv1;id={ids[name]};"'
 
 
 async def test_id_is_asked_of_mailcow_once_for_each_content(tmp_path: Path) -> None:
@@ -66,11 +67,14 @@ async def test_file_generation_shares_and_derives(tmp_path: Path) -> None:
         on.configure(REPORT)
         on.mailcow.add_domain("bücher.example")
         on.mailcow.add_alias("alias.example", "example.org")
+        on.certify(
+            HOST, *(f"mta-sts.{name}" for name in ("example.org", "alias.example", "xn--bcher-kva.example"))
+        )
         await on.once()
         ended = await command(on.env, "records")
         data = on.policy_file.read_bytes()
     found = parsed(ended.out)
-    assert found["_mta-sts.example.org.", "TXT"] == f'"v=STSv1; id={derived(data)}"'
+    assert found["_mta-sts.example.org.", "TXT"] == f'"v=STSv1;id={derived(data)};"'
     assert found["_mta-sts.xn--bcher-kva.example.", "CNAME"] == "_mta-sts.example.org."
     assert found["_smtp._tls.alias.example.", "CNAME"] == "_smtp._tls.example.org."
     assert found["mta-sts.alias.example.", "CNAME"] == f"{HOST}."
@@ -85,6 +89,7 @@ async def test_once_published_nothing_is_missing(tmp_path: Path, version: str, a
     async with stage(tmp_path, version=version) as on:
         on.configure(REPORT)
         on.mailcow.add_domain("example.net")
+        on.certify(HOST, "mta-sts.example.org", "mta-sts.example.net")
         await on.once()
         first = await command(on.env, "records", "--missing", *arguments)
         publishes(on, first.out)
@@ -114,7 +119,7 @@ async def test_domain_that_mailcow_does_not_have_is_refused(tmp_path: Path) -> N
     async with stage(tmp_path) as on:
         ended = await command(on.env, "records", "exmaple.org")
     assert (ended.code, ended.out) == (1, "")
-    assert "exmaple.org is no domain of this mailcow" in ended.err
+    assert "exmaple.org is not a domain of this mailcow; did you mean example.org?" in ended.err
 
 
 async def test_domain_without_mail_here_is_said_to_need_none(tmp_path: Path) -> None:
@@ -133,3 +138,25 @@ async def test_mailcow_that_cannot_be_read_ends_it_with_three(tmp_path: Path) ->
         ended = await command(on.env, "records")
     assert (ended.code, ended.out) == (3, "")
     assert "mailcow could not be read" in ended.err
+
+
+async def test_record_that_must_wait_is_commented_out(tmp_path: Path) -> None:
+    """Until the name is in the certificate senders could not read the policy."""
+    async with stage(tmp_path) as on:
+        await on.once()
+        ended = await command(on.env, "records", "--missing")
+        id_ = on.mailcow.policies["example.org"].id
+    assert f'; _mta-sts.example.org. 120 IN TXT "v=STSv1;id={id_};"' in ended.out.splitlines()
+    assert set(parsed(ended.out)) == {("mta-sts.example.org.", "CNAME")}
+
+
+@pytest.mark.parametrize("arguments", [[], ["--missing"]])
+async def test_setting_that_lacks_is_named_once(tmp_path: Path, arguments: list[str]) -> None:
+    """And not for each of many domains."""
+    async with stage(tmp_path) as on:
+        for number in range(5):
+            on.mailcow.add_domain(f"d{number}.example")
+        await on.once()
+        ended = await command(on.env, "records", *arguments)
+    assert ended.out.count("tls_report") == 1
+    assert ended.out.startswith("; no TLSRPT records: set `tls_report` in data/conf/mta-sts/config.yml")

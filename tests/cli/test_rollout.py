@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.cli import parser
-from sidecar.cli.commands import run
+from sidecar.cli import execute, parser
 from sidecar.formats.mtasts_policy import Mode, Policy, parse
 from sidecar.host.errors import PermanentError
 from sidecar.host.exits import Exit
 from sidecar.plan.actions import EditPolicy, SwitchOff
+from tests.running import command
 from tests.stage import HOST, Stage, stage
 from tests.worlds import policy, text
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 
 async def cli(on: Stage, *arguments: str) -> int:
     """Runs a command as the command line would, in this process."""
-    return await asyncio.to_thread(run, parser().parse_args(arguments), on.env)
+    return await asyncio.to_thread(execute, parser().parse_args(arguments), on.env)
 
 
 async def test_domain_in_testing_is_retired_at_once(
@@ -195,12 +195,73 @@ async def test_domain_added_again_after_it_was_retired_and_deleted_is_served(tmp
 
 
 @pytest.mark.parametrize(
-    "command", [["retire", "example.org"], ["move-mx", "mx2.example.org", "--domain", "example.org"]]
+    "command",
+    [
+        ["retire", "example.org"],
+        ["move-mx", "mx2.example.org", "--domain", "example.org"],
+        ["adopt", "example.org"],
+    ],
 )
-async def test_domain_that_is_not_looked_after_is_refused(tmp_path: Path, command: list[str]) -> None:
+async def test_domain_that_is_not_managed_is_refused(tmp_path: Path, command: list[str]) -> None:
     """Nothing would come of it."""
     async with stage(tmp_path) as on:
         await on.once()
         on.configure("exclude: [example.org]\n")
-        with pytest.raises(PermanentError, match="looks after"):
+        with pytest.raises(PermanentError, match="change `exclude` in"):
             await cli(on, *command)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["adopt", "exmaple.org"], "exmaple.org is not a domain of this mailcow; did you mean example.org?"),
+        (["retire", "exmaple.org"], "exmaple.org is not a domain of this mailcow; did you mean example.org?"),
+        (["move-mx", "mx.example", "--domain", "bucher.example"], "did you mean bücher.example?"),
+        (["history", "exmaple.org"], "exmaple.org is not a domain of this mailcow; did you mean example.org?"),
+        (["history", "nothing.like.it"], "nothing.like.it is not a domain of this mailcow"),
+        (["adopt", "alias.example"], "an alias domain, which has no policy of its own; name its domain: example.org"),
+        (["adopt", "--file"], "no policy file; name the domains: docker compose exec mta-sts-mailcow sidecar adopt DOMAIN"),
+        (["retire", "--undo", "example.org"], "example.org was never retired, so there is nothing to take back"),
+        (["retire", "--undo", "--all"], "nothing was retired, so there is nothing to take back"),
+        (["status", "exmaple.org"], "exmaple.org is not a domain of this mailcow; did you mean example.org?"),
+        (["records", "exmaple.org", "bucher.example"],
+         "exmaple.org, bucher.example are not domains of this mailcow; did you mean example.org, bücher.example?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)  # fmt: skip
+async def test_what_cannot_be_is_said_and_ends_with_one(
+    tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    """In one line, with what was probably meant; nothing is noted."""
+    async with stage(tmp_path) as on:
+        on.mailcow.add_domain("bücher.example")
+        on.mailcow.add_alias("alias.example", "example.org")
+        await on.once()
+        ended = await command(on.env, *arguments)
+        assert (await on.once()).outcomes == ()
+    assert (ended.code, ended.out) == (1, "")
+    assert said in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+async def test_one_policy_file_is_adopted_as_a_file(tmp_path: Path) -> None:
+    """And no domain by its name."""
+    async with stage(tmp_path, version="2025-07") as on:
+        await on.once()
+        by_name = await command(on.env, "adopt", "example.org")
+        as_file = await command(on.env, "adopt", "--file")
+    assert (by_name.code, as_file.code) == (1, 0)
+    assert "this mailcow serves one policy file for all domains; docker compose exec" in by_name.err
+    assert as_file.out == "noted: the next pass of the sidecar takes over mta-sts.txt"
+
+
+async def test_one_of_several_that_was_never_retired_takes_none_back(tmp_path: Path) -> None:
+    """A person is to look again."""
+    async with stage(tmp_path) as on:
+        on.mailcow.add_domain("example.net")
+        await on.once()
+        assert await cli(on, "retire", "example.net") == Exit.OK
+        with pytest.raises(PermanentError, match=r"example\.org was never retired"):
+            await cli(on, "retire", "--undo", "example.net", "example.org")
+        await on.once()
+        assert set(on.served()) == {"example.org"}

@@ -12,6 +12,7 @@ from sidecar.formats.mtasts_policy import Mode
 from sidecar.host import log
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.words import command
 from sidecar.plan.actions import AddPolicy, EditConf, Held, RestartAcme, WriteFile
 from sidecar.reconcile.apply import Outcome, Result
 from sidecar.status.telling import QUIET_S, STEADY_S
@@ -292,7 +293,7 @@ def test_many_that_are_held_become_a_number(told: Told) -> None:
     told.teller.held([held("not ready", f"n{number}") for number in range(100)])
     events = told.new()
     assert len(events) == MOST_OF_A_KIND + 1
-    assert events[-1]["event"] == f"{100 - MOST_OF_A_KIND} more are held; see: sidecar plan"
+    assert events[-1]["event"] == f"{100 - MOST_OF_A_KIND} more are held; see: {command('plan')}"
 
 
 def test_file_and_settings_are_held_by_their_own_names(told: Told) -> None:

@@ -50,7 +50,7 @@ async def reading(tmp_path: Path, *names: str) -> AsyncIterator[Scene]:
                 on.mailcow.add_domain(name)
             on.mailcow.person_sets_policy(name, mode="testing", mx=[HOST], max_age=86_400)
         await parts.passes.look()
-        session: Session = parts.passes.observer.session
+        session: Session = parts.session
         clock = Clock()
         ids = PolicyIds(session, clock)
         yield Scene(on, ids, clock)

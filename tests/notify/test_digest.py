@@ -21,6 +21,7 @@ from sidecar.notify.digest import (
     trial_digest,
 )
 from sidecar.notify.events import Event
+from sidecar.observed.words import command
 from sidecar.settings import Tell
 from tests.notify.views import event
 from tests.worlds import HOST, NOW
@@ -217,7 +218,7 @@ def test_message_about_very_much_stays_short() -> None:
     digest = digest_of(events, HOST, NOW)
     lines = digest.text.splitlines()
     assert len(lines) == MOST_LINES + 1
-    assert lines[-1] == f"... and {2 * MOST_EVENTS - MOST_LINES} more; see: sidecar status"
+    assert lines[-1] == f"... and {2 * MOST_EVENTS - MOST_LINES} more; see: {command('status')}"
     body = as_json(digest)
     assert (len(body["events"]), body["more"]) == (MOST_EVENTS, MOST_EVENTS)
 
@@ -254,6 +255,7 @@ def test_json_has_all_that_a_program_needs() -> None:
         "code": "code",
         "about": None,
         "critical": True,
+        "severity": "critical",
         "message": "bad",
         "todo": "act",
         "stage": None,

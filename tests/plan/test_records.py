@@ -114,7 +114,7 @@ def values(records: DomainRecords) -> tuple[str, ...]:
 def test_file_generation_shares_the_records_of_the_hosts_domain() -> None:
     """As the seed article lists them."""
     found = all_of(seen(file_world("example.org", "example.net", aliases={"alias.example": "example.net"})))
-    assert values(found["example.org"]) == (f"CNAME {HOST}", f"TXT v=STSv1; id={ID}", f"TXT {RUA}")
+    assert values(found["example.org"]) == (f"CNAME {HOST}", f"TXT v=STSv1;id={ID};", f"TXT {RUA}")
     for other in ("example.net", "alias.example"):
         assert values(found[other]) == (
             f"CNAME {HOST}",
@@ -127,21 +127,21 @@ def test_without_a_domain_of_the_host_each_has_its_own() -> None:
     """MAILCOW_HOSTNAME under a domain that this mailcow has no mail of."""
     found = all_of(seen(file_world("example.net", "example.com")))
     for name in ("example.net", "example.com"):
-        assert values(found[name]) == (f"CNAME {HOST}", f"TXT v=STSv1; id={ID}", f"TXT {RUA}")
+        assert values(found[name]) == (f"CNAME {HOST}", f"TXT v=STSv1;id={ID};", f"TXT {RUA}")
 
 
 def test_native_domains_have_their_own_id_by_default() -> None:
     """mailcow's own check shows a shared record as wrong."""
     found = all_of(seen(native_world("example.org", "example.net", aliases={"alias.example": "example.net"})))
-    assert values(found["example.org"])[1:] == ("TXT v=STSv1; id=1", f"TXT {RUA}")
-    assert values(found["example.net"])[1:] == ("TXT v=STSv1; id=2", f"TXT {RUA}")
-    assert values(found["alias.example"])[1:] == ("TXT v=STSv1; id=2", f"TXT {RUA}")
+    assert values(found["example.org"])[1:] == ("TXT v=STSv1;id=1;", f"TXT {RUA}")
+    assert values(found["example.net"])[1:] == ("TXT v=STSv1;id=2;", f"TXT {RUA}")
+    assert values(found["alias.example"])[1:] == ("TXT v=STSv1;id=2;", f"TXT {RUA}")
 
 
 def test_native_domains_share_when_asked_to() -> None:
     """The scheme of the file generation, with mailcow's id of the host's domain."""
     found = all_of(seen(native_world("example.org", "example.net")), shared=True)
-    assert values(found["example.org"])[1] == "TXT v=STSv1; id=1"
+    assert values(found["example.org"])[1] == "TXT v=STSv1;id=1;"
     assert values(found["example.net"])[1:] == ("CNAME _mta-sts.example.org", "CNAME _smtp._tls.example.org")
 
 
@@ -197,7 +197,7 @@ def test_name_not_in_the_certificate_yet_is_said_with_the_id() -> None:
     early = all_of(seen(native_world(names=frozenset({HOST}))))["example.org"].id
     assert early.early
     assert not early.lacking
-    assert early.record == Record("_mta-sts.example.org", "TXT", "v=STSv1; id=1")
+    assert early.record == Record("_mta-sts.example.org", "TXT", "v=STSv1;id=1;")
     assert all_of(seen(native_world()))["example.org"].id.lacking
 
 
@@ -387,11 +387,13 @@ def parsed(zone: str) -> dict[tuple[str, str], tuple[int, str]]:
 
 def test_zone_file_is_read_as_it_was_meant() -> None:
     """By another program's parser, absolute names, an IDN as A-labels."""
-    world = file_world("example.org", "xn--bcher-kva.example")
+    world = file_world(
+        "example.org", "xn--bcher-kva.example", names=NAMES | {"mta-sts.xn--bcher-kva.example"}
+    )
     zone = zone_text(list(all_of(seen(world)).values()))
     assert parsed(zone) == {
         ("mta-sts.example.org.", "CNAME"): (120, f"{HOST}."),
-        ("_mta-sts.example.org.", "TXT"): (120, f'"v=STSv1; id={ID}"'),
+        ("_mta-sts.example.org.", "TXT"): (120, f'"v=STSv1;id={ID};"'),
         ("_smtp._tls.example.org.", "TXT"): (120, f'"{RUA}"'),
         ("mta-sts.xn--bcher-kva.example.", "CNAME"): (120, f"{HOST}."),
         ("_mta-sts.xn--bcher-kva.example.", "CNAME"): (120, "_mta-sts.example.org."),
@@ -419,14 +421,26 @@ def test_what_is_not_known_yet_is_a_comment() -> None:
     zone = zone_text(list(all_of(seen(file_world(file=None)), Settings()).values()))
     assert list(parsed(zone)) == [("mta-sts.example.org.", "CNAME")]
     assert "; _mta-sts.example.org. follows once the policy is served\n" in zone
-    assert "; _smtp._tls.example.org. set `tls_report` in data/conf/mta-sts/config.yml" in zone
+    assert "_smtp._tls" not in zone  # what the settings lack is said once, on top
+
+
+def test_record_that_must_wait_is_commented_out() -> None:
+    """It is there to be read, and is not published by being pasted."""
+    found = list(all_of(seen(native_world(names=frozenset({HOST})))).values())
+    for missing in (False, True):
+        zone = zone_text(found, missing=missing)
+        assert ("_mta-sts.example.org.", "TXT") not in parsed(zone)
+        assert '; _mta-sts.example.org. 120 IN TXT "v=STSv1;id=1;"\n' in zone
+        assert (
+            "; _mta-sts.example.org. to be published once mta-sts.example.org is in the certificate" in zone
+        )
 
 
 def test_missing_leaves_out_what_the_dns_has() -> None:
     """What is different is shown with what is there; what is not known is a comment."""
     found = seen(file_world(), {"_mta-sts.example.org": ("v=STSv1; id=1",), "_smtp._tls.example.org": (RUA,)})
     zone = zone_text(list(all_of(found).values()), missing=True)
-    assert parsed(zone) == {("_mta-sts.example.org.", "TXT"): (120, f'"v=STSv1; id={ID}"')}
+    assert parsed(zone) == {("_mta-sts.example.org.", "TXT"): (120, f'"v=STSv1;id={ID};"')}
     assert '; in place of what the DNS has: TXT "v=STSv1; id=1"\n' in zone
     silent = replace(found, dns=replace(found.dns, txt={n: Unseen("SERVFAIL", NOW) for n in found.dns.txt}))
     zone = zone_text(list(all_of(silent).values()), missing=True)

@@ -449,14 +449,14 @@ async def test_list_is_asked_for_as_soon_as_mailcow_answers_again(tmp_path: Path
         on.mailcow.fail(EVERYTHING, Fault.HTML_502)
         on.clock.ahead += 5
         await parts.passes.reconcile()
-        assert parts.passes.observer.session.away_since is not None
+        assert parts.session.away_since is not None
         on.mailcow.heal()
         on.mailcow.update_to("2026-07a")
         on.mailcow.add_domain("new.example")
         on.clock.ahead += 5
         await parts.passes.reconcile()
         assert on.served().keys() == {"example.org", "new.example"}
-        assert parts.passes.observer.session.away_since is None
+        assert parts.session.away_since is None
 
 
 async def test_mailcow_that_was_started_is_asked_for_its_list_at_once(tmp_path: Path) -> None:
@@ -468,7 +468,7 @@ async def test_mailcow_that_was_started_is_asked_for_its_list_at_once(tmp_path: 
         await parts.passes.reconcile()
         on.mailcow.heal()
         on.mailcow.add_domain("new.example")
-        parts.passes.observer.session.restarted()
+        parts.session.restarted()
         on.clock.ahead += 5
         await parts.passes.reconcile()
         assert "new.example" in on.served()

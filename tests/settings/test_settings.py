@@ -213,9 +213,9 @@ BAD_FILE = [
     ("domains:\n  'a b':", "2: domains: 'a b' is not a domain name; accepted: a domain name such as example.org"),
     ("domains: [a.example]", "1: domains: not a mapping; accepted: keys with values, each a domain name"),
     ("domains:\n  a.example: enforce", "2: domains.a.example: not a mapping; accepted: keys with values: mode, max_age"),
-    ("max_age: 0", "1: max_age: '0'; accepted: a whole number of seconds from 1 to 31536000"),
+    ("max_age: 0", "1: max_age: '0'; accepted: a time such as 7d, 12h or 30min, from 1 to 31536000 seconds"),
     ("max_age: 31536001", "1: max_age: '31536001'; accepted"),
-    ("max_age: 1 week", "1: max_age: '1 week'; accepted"),
+    ("max_age: 1 month", "1: max_age: '1 month'; accepted"),
     ("max_age: ''", "1: max_age: ''; accepted"),
     ("max_age: -1", "1: max_age: '-1'; accepted"),
     ("max_age: ٣٣", "1: max_age: '٣٣'; accepted"),  # digits, but not these
@@ -232,7 +232,7 @@ BAD_FILE = [
     ("manage:\n  san: maybe", "2: manage.san: 'maybe' is neither yes nor no; accepted: true, false"),
     ("manage: no", "1: manage: not a mapping; accepted: keys with values: policies, san, acme, access"),
     ("restart: {per_day: -1}", "1: restart.per_day: '-1'; accepted: a whole number from 0 to 1000"),
-    ("intervals: {poll: 4}", "1: intervals.poll: '4'; accepted: a whole number of seconds from 5 to 3600"),
+    ("intervals: {poll: 4}", "1: intervals.poll: '4'; accepted: a time such as 7d, 12h or 30min, from 5 to 3600 s"),
     ("intervals: {poll: 3601}", "1: intervals.poll: '3601'; accepted"),
     ("backend: auto-detect", "1: backend: 'auto-detect'; accepted: auto, file, native"),
     ("tls_report: nobody", "1: tls_report: 'nobody'; accepted: an e-mail address, or a mailto: or https: URI"),
@@ -249,7 +249,7 @@ BAD_FILE = [
     ("mode: [", "1: not YAML: while parsing a flow node"),
     ("mode: none\n---\nmode: none", "2: not YAML: expected a single document"),
     ("notify: {on: [stage, all]}", "1: notify.on[2]: 'all'; accepted: stage, error, recovery"),
-    ("notify: {gather: 3601}", "1: notify.gather: '3601'; accepted: a whole number of seconds from 0 to 3600"),
+    ("notify: {gather: 3601}", "1: notify.gather: '3601'; accepted: a time such as 7d, 12h or 30min"),
     ("notify: {webhook: ftp://hunter2}", "1: notify.webhook: not shown here; accepted: an https: or http: URL"),
     ("notify: {webhook: 'https://'}", "1: notify.webhook: not shown here; accepted"),
     ("notify: {webhook: 'https://[hunter2'}", "1: notify.webhook: not shown here; accepted"),
@@ -293,8 +293,12 @@ def test_file_that_is_no_text_is_a_mistake() -> None:
             "strict",
             "MTA_STS_MODE: 'strict' is no mode; accepted: testing, enforce, none, auto",
         ),
-        ("MTA_STS_MAX_AGE", "1d", "MTA_STS_MAX_AGE: '1d'; accepted: a whole number"),
-        ("MTA_STS_POLL", "1", "MTA_STS_POLL: '1'; accepted: a whole number of seconds from 5 to 3600"),
+        ("MTA_STS_MAX_AGE", "1x", "MTA_STS_MAX_AGE: '1x'; accepted: a time such as 7d"),
+        (
+            "MTA_STS_POLL",
+            "1",
+            "MTA_STS_POLL: '1'; accepted: a time such as 7d, 12h or 30min, from 5 to 3600 seconds",
+        ),
         ("MTA_STS_DRY_RUN", "2", "MTA_STS_DRY_RUN: '2' is neither yes nor no"),
         ("MTA_STS_API_URL", "ftp://a", "MTA_STS_API_URL: 'ftp://a'; accepted"),
         ("MTA_STS_RESOLVER", "::1:x", "MTA_STS_RESOLVER: '::1:x'; accepted"),
@@ -514,3 +518,41 @@ def test_extra_roots_lie_in_the_mailcow_directory(given: str) -> None:
     with pytest.raises(SettingsError, match="a file in the mailcow directory"):
         load({}, f"extra_roots: {given}".encode(), {})
     assert load({}, b"extra_roots: data/roots.pem", {}).extra_roots == "data/roots.pem"
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("604800", 604_800),
+        ("7d", 604_800),
+        ("7 days", 604_800),
+        ("7 Days", 604_800),
+        ("1 day", 86_400),
+        ("1w", 604_800),
+        ("2 weeks", 1_209_600),
+        ("36h", 129_600),
+        ("1 hour", 3_600),
+        ("90 min", 5_400),
+        ("5m", 300),
+        ("90s", 90),
+        ("90 seconds", 90),
+        ("'604800 s'", 604_800),
+    ],
+)
+def test_times_are_taken_as_people_write_them(written: str, seconds: int) -> None:
+    """In the file and in the environment."""
+    settings = load({}, f"max_age: {written}\nsoak: {written}\n".encode(), {})
+    assert (settings.max_age, settings.soak) == (seconds, seconds)
+    assert load({"MTA_STS_MAX_AGE": written.strip("'")}, None, {}).max_age == seconds
+
+
+@pytest.mark.parametrize(
+    "written", ["7 dayss", "1.5d", "-1d", "d", "7d 2h", "1 month", "1 year", "99999d", "true", "0"]
+)
+def test_other_times_are_mistakes(written: str) -> None:
+    """Reported with all others, each with its line and what is accepted."""
+    with pytest.raises(SettingsError) as raised:
+        load({"MTA_STS_POLL": "1 day"}, f"mode: never\nmax_age: {written}\nsoak: x\n".encode(), {})
+    lines = str(raised.value).splitlines()
+    assert lines[0] == "the settings have 4 mistakes:"
+    assert f"config.yml:2: max_age: '{written}'; accepted: a time such as 7d, 12h or 30min, from" in lines[2]

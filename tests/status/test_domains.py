@@ -12,7 +12,9 @@ from sidecar.plan.actions import AddPolicy, Plan, WriteFile
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import Standing, mail_domains
 from sidecar.settings import Settings
-from sidecar.status.domains import Care, Row, Status, status_of
+from sidecar.status.domains import Status, status_of
+from sidecar.status.row import Care, Row
+from sidecar.status.wording import Light
 from tests.worlds import DAY, FILE_MAILCOW, HOST, NOW, World, given_settings, observed, text
 
 TEXT = text()
@@ -194,7 +196,7 @@ def test_file_is_the_policy_of_every_domain() -> None:
 
 
 def test_what_was_not_seen_is_not_missing() -> None:
-    """The policy, the certificate, the DNS: unknown each, and a policy that cannot be read needs a person."""
+    """The policy, the certificate, the DNS: unknown each. It is read again automatically, so nobody has to do anything."""
     world = settled(unseen=frozenset({"served:example.org", "certificates"}))
     row = only_row(status(world, txt=published()))
     assert isinstance(row.served, Unseen)
@@ -202,7 +204,8 @@ def test_what_was_not_seen_is_not_missing() -> None:
     assert row.whose is None
     assert row.records is not None
     assert row.records.id.standing is Standing.UNKNOWN
-    assert row.attention
+    assert (row.judgement.light, row.judgement.cause.code) == (Light.UNKNOWN, "not-seen")
+    assert not row.attention
     assert status(world).counts["in_certificate"] == 0
 
 

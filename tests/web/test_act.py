@@ -1,12 +1,15 @@
 """Check now, apply now, adopt: who may, and what becomes of it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from sidecar.host.errors import TemporaryError
+from sidecar.observed import Seen
 from tests.web.fakes import source_of
 from tests.web.visitor import TOKEN, visiting
+from tests.worlds import FILE_MAILCOW, NOW
 
 FORMS = [
     ("actions/check", {}, ("check", None), "../?said=check"),
@@ -99,7 +102,6 @@ async def test_program_with_the_token_can_too() -> None:
             ("check", {"domain": "choir.example"}),
             ("apply", {}),
             ("adopt", {"domain": "old-hand.example"}),
-            ("adopt", {"domain": "*"}),
         ):
             status, text, _ = await visitor.ask("POST", f"api/v1/actions/{path}", json=body, headers=token)
             assert status == 202
@@ -109,8 +111,28 @@ async def test_program_with_the_token_can_too() -> None:
         ("check", "choir.example"),
         ("apply", None),
         ("adopt", ("old-hand.example",)),
-        ("adopt", ("*",)),
     ]
+
+
+async def test_file_can_be_adopted_where_one_is_served() -> None:
+    """On a mailcow with a policy for each domain that is refused as the command line does, with the same words."""
+    source = source_of()
+    token = {"Authorization": f"Bearer {TOKEN}"}
+    assert source.report is not None
+    async with visiting(source, token=TOKEN) as visitor:
+        status, text, _ = await visitor.ask(
+            "POST", "api/v1/actions/adopt", json={"domain": "*"}, headers=token
+        )
+        assert status == 400
+        assert (
+            "this mailcow serves a policy for each domain, and no policy file" in json.loads(text)["detail"]
+        )
+    by_file = replace(source.report.observed, mailcow=Seen(FILE_MAILCOW, NOW))
+    source.report = replace(source.report, observed=by_file)
+    async with visiting(source, token=TOKEN) as visitor:
+        status, _, _ = await visitor.ask("POST", "api/v1/actions/adopt", json={"domain": "*"}, headers=token)
+        assert status == 202
+    assert source.wishes == [("adopt", ("*",))]
 
 
 async def test_api_takes_no_cookie_for_an_action() -> None:

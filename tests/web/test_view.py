@@ -11,18 +11,11 @@ from sidecar.plan.actions import Plan
 from sidecar.reconcile.passes import Report
 from sidecar.rollout import Stage
 from sidecar.settings import Settings
-from sidecar.status.light import Line
+from sidecar.status.line import Line
 from sidecar.status.wording import Light
-from sidecar.web.detail import Detail, adoptable, detail_of
-from sidecar.web.view import Site, site_of
-from tests.web.fakes import REALISTIC, SETTINGS, FakeSource, Told, many, report_of, source_of
+from sidecar.web.detail import Detail, detail_of
+from tests.web.fakes import REALISTIC, FakeSource, Told, many, report_of, site, source_of
 from tests.worlds import FILE_MAILCOW, NOW, given_settings, text
-
-
-def site(source: FakeSource) -> Site:
-    """What the pages show."""
-    assert source.report is not None
-    return site_of(source.report, source.settings, source.checked)
 
 
 def line_of_one(problem: str, mode: Mode = Mode.TESTING) -> Line:
@@ -159,7 +152,7 @@ def test_records_are_those_of_the_zone_file() -> None:
     host, txt, report = detail_of_one("no-address").records
     assert host.line == "mta-sts.example.org. 120 IN CNAME mail.example.org."
     assert txt.line is not None
-    assert txt.line.startswith('_mta-sts.example.org. 120 IN TXT "v=STSv1; id=')
+    assert txt.line.startswith('_mta-sts.example.org. 120 IN TXT "v=STSv1;id=')
     assert (
         report.line == '_smtp._tls.example.org. 120 IN TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.org"'
     )
@@ -202,21 +195,10 @@ def test_only_a_persons_policy_can_be_handed_over() -> None:
     assert detail_of_one("by-hand").adopt_key == "example.org"
     assert detail_of_one("", Mode.ENFORCE).adopt_key is None
     by_file = report_of([Told("example.org")], Settings(), mailcow=FILE_MAILCOW, file=text().encode())
-    found = site_of(by_file, Settings(), lambda _: None)
-    person = replace(found.observed.memory, policies={})
-    found = site_of(
-        replace(by_file, observed=replace(by_file.observed, memory=person)), Settings(), lambda _: None
-    )
+    person = replace(by_file.observed.memory, policies={})
+    by_file = replace(by_file, observed=replace(by_file.observed, memory=person))
+    found = site(FakeSource(by_file, Settings()))
     assert detail_of(found, "example.org").adopt_key == FILE
-    assert adoptable(found, [FILE])
-
-
-def test_what_is_adoptable() -> None:
-    """A domain that the sidecar looks after, and nothing else."""
-    found = site(source_of(REALISTIC))
-    assert adoptable(found, ["old-hand.example"])
-    assert not adoptable(found, ["elsewhere.example"])
-    assert not adoptable(found, [])
 
 
 def test_unknown_domain_has_no_page() -> None:
@@ -236,5 +218,5 @@ def test_certificate_that_ends_is_told_in_time() -> None:
         server = replace(certificates.value.server, not_after=NOW + left)
         seen = replace(certificates, value=replace(certificates.value, server=server))
         changed = replace(report, observed=replace(report.observed, certificates=seen))
-        lights.append(site_of(changed, SETTINGS, lambda _: None).lines[0].certificate.light)
+        lights.append(site(FakeSource(changed)).lines[0].certificate.light)
     assert lights == [Light.GOOD, Light.ATTENTION, Light.FAILING]

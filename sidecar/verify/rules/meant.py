@@ -3,6 +3,7 @@
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import Invalid, differences, parse
 from sidecar.observed.findings import Finding
+from sidecar.observed.words import command
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.rules.policy_fetch import usable
 from sidecar.verify.seen import DomainSeen, Meant, PolicyAnswer
@@ -23,6 +24,6 @@ def judge_meant(seen: DomainSeen, meant: Meant | None) -> tuple[Finding, ...]:
     )
     return (
         Finding.of(
-            codes.POLICY_DIFFERS, url, message, "see `sidecar plan` for what keeps it from being served"
+            codes.POLICY_DIFFERS, url, message, f"see what keeps it from being served: {command('plan')}"
         ),
     )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from sidecar.formats.mtasts_policy import Mode, Policy, loosenings, policy_of
 from sidecar.observed import Announced
 from sidecar.observed.findings import Code, Finding, Severity
+from sidecar.observed.words import command
 
 _S31 = "RFC 8461 §3.1"
 ID_CURRENT = Code("id-current", Severity.OK, _S31, "The id in the DNS belongs to the policy that is served.")
@@ -53,7 +54,7 @@ def judge_id(
         ID_DIFFERS,
         name,
         f"the id {published} is not the one of the policy that is served ({expected})",
-        f"publish the id {expected}: sidecar records {domain}",
+        f"publish the id {expected}: {command(f'records {domain}')}",
     )
 
 
@@ -71,7 +72,7 @@ def _stale(name: str, published: str, expected: str | None, before: Policy, serv
         ID_STALE,
         name,
         f"the policy changed, and the id {published} did not: {meaning}",
-        f"publish {new}: sidecar records {name.removeprefix('_mta-sts.')}",
+        f"publish {new}: {command('records ' + name.removeprefix('_mta-sts.'))}",
         severity=severity,
     )
 

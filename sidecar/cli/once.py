@@ -1,0 +1,67 @@
+"""`sidecar once`: one pass, without a running sidecar."""
+
+import argparse
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sidecar.host.exits import Exit
+
+if TYPE_CHECKING:
+    from sidecar.reconcile.passes import Report
+
+WAITS_S = 10.0
+"""How long it waits for another sidecar to end its pass."""
+
+_EXAMPLES = """\
+examples:
+  sidecar once
+  docker compose run --rm mta-sts-mailcow once     without a running sidecar
+
+exit codes: 0 nothing failed (held included), 1 an action failed, 2 settings are wrong,
+            3 mailcow cannot be read, 75 another sidecar is at work
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds `once` to the command line."""
+    subparsers.add_parser(
+        "once",
+        help="do it once and end",
+        description="Makes one pass: does what `sidecar plan` shows.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+async def run(_given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
+    """Makes one pass, and prints what was done."""
+    import sys
+
+    from sidecar.cli.show import show_report
+    from sidecar.cli.start import started
+    from sidecar.daemon.event_log import Teller
+    from sidecar.daemon.wiring import assembled
+    from sidecar.host.lock import Locked, PassLock
+
+    clock, settings = started(env)
+    lock = PassLock(settings.state_dir, command="once")
+    try:
+        await lock.acquire(WAITS_S)
+    except Locked as error:
+        print(error, file=sys.stderr)
+        return Exit.LOCKED
+    try:
+        async with assembled(settings, clock, env, Teller(), patient=True) as parts:
+            parts.session.whole_list_always = True
+            report = await parts.passes.reconcile()
+    finally:
+        lock.release()
+    print(show_report(report))
+    return exit_of(report)
+
+
+def exit_of(report: "Report") -> Exit:
+    """The exit code for what a pass saw and did."""
+    if not report.readable:
+        return Exit.UNREADABLE
+    return Exit.FAILED if report.failed else Exit.OK

@@ -1,0 +1,51 @@
+"""`sidecar plan`: what would be done now; nothing is changed."""
+
+import argparse
+from collections.abc import Mapping
+
+from sidecar.host.exits import Exit
+
+_EXAMPLES = """\
+examples:
+  sidecar plan
+  sidecar plan --all
+  sidecar plan --json | jq '.held[] | {subject: .action.subject, reason, until}'
+
+exit codes: 0 shown, 2 settings are wrong, 3 mailcow cannot be read
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds `plan` to the command line."""
+    plan = subparsers.add_parser(
+        "plan",
+        help="print what would be done now, and change nothing",
+        description="Prints what would be done now, what is held and why. Changes nothing.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    plan.add_argument("--all", action="store_true", help="print every line, however many there are")
+    plan.add_argument("--json", action="store_true", help="print an object")
+
+
+async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
+    """Looks at mailcow, and prints the plan."""
+    import json
+
+    from sidecar.cli.once import exit_of
+    from sidecar.cli.plan_json import plan_as_json
+    from sidecar.cli.show import show_plan
+    from sidecar.cli.start import started
+    from sidecar.daemon.event_log import Teller
+    from sidecar.daemon.wiring import assembled
+    from sidecar.reconcile.passes import Report
+
+    clock, settings = started(env)
+    async with assembled(settings, clock, env, Teller(), patient=True) as parts:
+        parts.session.whole_list_always = True
+        observed, plan = await parts.passes.look()
+    report = Report(observed, plan, ())
+    print(
+        json.dumps(plan_as_json(report), indent=2) if given.json else show_plan(report, all_lines=given.all)
+    )
+    return exit_of(report)

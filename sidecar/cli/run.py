@@ -1,0 +1,39 @@
+"""`sidecar run`: the container's command."""
+
+import argparse
+from collections.abc import Mapping
+
+from sidecar.host.exits import Exit
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds `run` to the command line."""
+    subparsers.add_parser("run", help="keep doing it until SIGTERM (the container's command)")
+
+
+def run(_given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
+    """Makes passes until SIGTERM; does not return."""
+    import asyncio
+    import os
+    import sys
+
+    from sidecar.cli.start import configure
+    from sidecar.daemon.loop import Daemon
+    from sidecar.host.clock import SystemClock
+
+    spare_collector()
+    daemon = Daemon(env, SystemClock(), on_settings=lambda settings: configure(settings, sys.stdout))
+    asyncio.new_event_loop().run_until_complete(daemon.run())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A call to the Docker engine may still be under way in a thread that cannot be cancelled. It may take longer than
+    # the process gets for its end; the next start sees what became of it.
+    os._exit(Exit.OK)
+
+
+def spare_collector() -> None:
+    """What was imported stays: if each collection looked at it, the event loop would only wait longer."""
+    import gc
+
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,43 @@
+"""How a command notes what a person asks for: read the state, judge, write, wake the running sidecar."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from sidecar.cli.look import names_of
+from sidecar.cli.start import started
+from sidecar.host.errors import PermanentError
+from sidecar.host.heartbeat import wake
+from sidecar.plan.wishes import Basis, Refusal
+from sidecar.state.store import State
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a command needs to note a wish; `names` are the domains that were given, `now` is in Unix seconds."""
+
+    names: tuple[str, ...]
+    basis: Basis
+    state: State
+    now: float
+
+    def refuse(self, refusal: Refusal | None) -> None:
+        """Raises PermanentError where there is a refusal: nothing is noted then."""
+        if refusal is not None:
+            raise PermanentError(str(refusal))
+
+
+@contextmanager
+def noting(env: Mapping[str, str], domains: Sequence[str]) -> Iterator[Wish]:
+    """The open state; at the end it is closed, and a running sidecar is woken unless something was refused."""
+    clock, settings = started(env)
+    names = names_of(domains)
+    now = clock.now()
+    state = State.open(settings.state_dir, now)
+    try:
+        memory = state.load()
+        memory = replace(memory, tally=memory.tally.until(clock.reading()))
+        yield Wish(names, Basis.remembered(memory, settings), state, now)
+    finally:
+        state.close()
+    wake(settings.state_dir)

@@ -1,0 +1,182 @@
+"""What a person may ask for on the command line or the page (adopt, retire, move-mx): whether it can be done, and when; pure.
+
+Rule for every editor: only what is known to be wrong is refused. Where mailcow was not seen yet, a wish is noted, and
+the next pass decides. Nothing is stored here.
+"""
+
+import difflib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from sidecar.formats.domain_name import to_unicode
+from sidecar.formats.mtasts_policy import is_mx_pattern
+from sidecar.observed import FILE, Backend, DomainList, Memory, Observed, Seen
+from sidecar.observed.words import command
+from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for
+from sidecar.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a wish cannot be noted, and what to do instead."""
+
+    reason: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason}; {self.remedy}" if self.remedy else self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What wishes are judged by; None: not seen yet."""
+
+    memory: Memory
+    settings: Settings
+    listed: DomainList | None
+    backend: Backend | None
+
+    @classmethod
+    def remembered(cls, memory: Memory, settings: Settings) -> "Basis":
+        """As far as the running sidecar has stored it: for commands, which do not ask mailcow."""
+        return cls(memory, settings, memory.believed, _backend_in(memory))
+
+    @classmethod
+    def seen(cls, observed: Observed, settings: Settings) -> "Basis":
+        """As the last pass saw it: for the page."""
+        listed = observed.domains.value if isinstance(observed.domains, Seen) else observed.memory.believed
+        backend = (
+            observed.mailcow.value.backend
+            if isinstance(observed.mailcow, Seen)
+            else _backend_in(observed.memory)
+        )
+        return cls(observed.memory, settings, listed, backend)
+
+    @property
+    def domains(self) -> frozenset[str] | None:
+        """Domains that have a policy of their own; alias domains do not."""
+        if self.listed is None:
+            return None
+        return self.memory.newcomers.union(domain.name for domain in self.listed.domains)
+
+
+# --- whether it can be done ------------------------------------------------------------------------------
+
+
+def adopt_refusal(keys: Sequence[str], basis: Basis) -> Refusal | None:
+    """Why these policies (domains, `FILE`) cannot be adopted; None where they can."""
+    if not keys:
+        return Refusal("name the domains to adopt, or --file for the policy file")
+    if basis.backend is Backend.FILE and any(key != FILE for key in keys):
+        return Refusal("this mailcow serves one policy file for all domains", command("adopt --file"))
+    if basis.backend is Backend.NATIVE and FILE in keys:
+        return Refusal(
+            "this mailcow serves a policy for each domain, and no policy file",
+            f"name the domains: {command('adopt DOMAIN')}",
+        )
+    return _unfit([key for key in keys if key != FILE], basis)
+
+
+def retire_refusal(keys: Sequence[str], basis: Basis, *, undo: bool) -> Refusal | None:
+    """Why these (domains; `FILE`: all) cannot be taken out of MTA-STS, or back (`undo`); None where they can."""
+    if undo:
+        return _undo_refusal(keys, basis.memory.retired)
+    if basis.backend is Backend.FILE and FILE not in keys:
+        return Refusal(
+            "this mailcow serves one policy file for all domains",
+            f"{command('retire --all')}, or `exclude` in config.yml for a domain that should no longer count",
+        )
+    return _unfit([key for key in keys if key != FILE], basis, strict=True)
+
+
+def _undo_refusal(keys: Sequence[str], retired: Collection[str]) -> Refusal | None:
+    if FILE in keys:
+        return None if retired else Refusal("nothing was retired, so there is nothing to take back")
+    if FILE in retired:
+        return Refusal(
+            "all domains were retired together", f"to take that back: {command('retire --undo --all')}"
+        )
+    if never := [key for key in keys if key not in retired]:
+        is_not = "was never retired" if len(never) == 1 else "were never retired"
+        names = ", ".join(map(to_unicode, never))
+        return Refusal(f"{names} {is_not}, so there is nothing to take back{did_you_mean(never, retired)}")
+    return None
+
+
+def move_refusal(host: str, keys: Sequence[str], basis: Basis) -> Refusal | None:
+    """Why these (domains; `FILE`: all) cannot move to the MX `host`; None where they can."""
+    if not is_mx_pattern(host):
+        return Refusal(f"{host!r} is not a host name that an MX record may have")
+    return _unfit([key for key in keys if key != FILE], basis, strict=True)
+
+
+def _unfit(names: Sequence[str], basis: Basis, *, strict: bool = False) -> Refusal | None:
+    """The first reason why the sidecar does not manage one of these domains.
+
+    `strict`: before mailcow was seen the first time, no domain is known to be managed.
+    """
+    domains = basis.domains
+    if domains is None:
+        if strict and names:
+            return Refusal(
+                "the sidecar has not read the domains of this mailcow yet", f"look at {command('status')}"
+            )
+        return None
+    targets = {alias.name: alias.target for alias in basis.listed.aliases} if basis.listed else {}
+    if unknown := [name for name in names if name not in domains and name not in targets]:
+        return Refusal(not_of_this_mailcow(unknown, domains | targets.keys()))
+    for name in names:
+        if name in targets and name not in domains:
+            return Refusal(
+                f"{to_unicode(name)} is an alias domain, which has no policy of its own",
+                f"name its domain: {to_unicode(targets[name])}",
+            )
+        if not basis.settings.manages(name):
+            key = "`exclude`" if name in basis.settings.exclude else "`only`"
+            return Refusal(
+                f"the sidecar does not manage {to_unicode(name)}", f"change {key} in config.yml first"
+            )
+    return None
+
+
+# --- when ------------------------------------------------------------------------------------------------
+
+
+def held_by_senders_s(key: str, basis: Basis) -> float:
+    """For how many seconds yet senders may apply a policy in enforce of a domain (`FILE`: of any); 0: none can."""
+    memory, settings = basis.memory, basis.settings
+    keys = [k for k in memory.policies if k != FILE] or [FILE] if key == FILE else [key]
+    least = max(settings.max_age, LEAST_ASSUMED_MAX_AGE)
+    return max(held_for(memory, k, max(least, settings.for_domain(k).max_age)) for k in keys)
+
+
+# --- names -----------------------------------------------------------------------------------------------
+
+
+def names_of_list(listed: DomainList) -> frozenset[str]:
+    """All domains and alias domains of a list."""
+    return frozenset(d.name for d in listed.domains) | {alias.name for alias in listed.aliases}
+
+
+def not_of_this_mailcow(unknown: Sequence[str], known: Iterable[str]) -> str:
+    """What is said of names that mailcow does not have."""
+    what = "is not a domain" if len(unknown) == 1 else "are not domains"
+    names = ", ".join(map(to_unicode, unknown))
+    return f"{names} {what} of this mailcow{did_you_mean(unknown, known)}"
+
+
+def did_you_mean(names: Iterable[str], known: Iterable[str]) -> str:
+    """The nearest known names as the rest of a sentence, each once; empty where none is near."""
+    readable = [to_unicode(name) for name in known]
+    near = [difflib.get_close_matches(to_unicode(name), readable, n=1, cutoff=0.75) for name in names]
+    meant = dict.fromkeys(found[0] for found in near if found)
+    return f"; did you mean {', '.join(meant)}?" if meant else ""
+
+
+def _backend_in(memory: Memory) -> Backend | None:
+    """Which generation the last pass saw: only what is served by it has an open span."""
+    spans = {key: policy.spans for key, policy in memory.policies.items()}
+    now = {key for key, found in spans.items() if found and found[-1].until is None}
+    if FILE in now:
+        return Backend.FILE
+    return Backend.NATIVE if now else None

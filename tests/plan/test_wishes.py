@@ -1,0 +1,155 @@
+"""What a person may ask for: whether it can be done, and why not."""
+
+from dataclasses import replace
+
+import pytest
+
+from sidecar.formats.mtasts_policy import Mode
+from sidecar.observed import (
+    FILE,
+    AliasDomain,
+    Backend,
+    Domain,
+    DomainList,
+    Memory,
+    PolicyMemory,
+    Seen,
+    Span,
+    Unseen,
+)
+from sidecar.plan.wishes import (
+    Basis,
+    adopt_refusal,
+    did_you_mean,
+    held_by_senders_s,
+    move_refusal,
+    retire_refusal,
+)
+from sidecar.settings import Settings
+from tests.worlds import FILE_MAILCOW, NOW, World, given_settings, observed, text
+
+LISTED = DomainList(
+    (Domain("example.org", True, False), Domain("example.net", True, False)),
+    (AliasDomain("alias.example", "example.org", True),),
+)
+
+
+def policies(*keys: str, until: float | None = None) -> dict[str, PolicyMemory]:
+    """These were seen served, up to now or until then."""
+    return {key: PolicyMemory(spans=(Span(text(), 1.0, until),)) for key in keys}
+
+
+def basis(
+    backend: Backend | None = Backend.NATIVE, settings: Settings | None = None, **more: object
+) -> Basis:
+    """A mailcow with two domains."""
+    memory = replace(Memory(believed=LISTED), **more)  # type: ignore[arg-type]
+    return Basis(memory, settings or Settings(), LISTED, backend)
+
+
+@pytest.mark.parametrize(
+    ("policies_", "backend"),
+    [
+        ({}, None),
+        (policies("example.org"), Backend.NATIVE),
+        (policies(FILE), Backend.FILE),
+        ({**policies("example.org"), **policies(FILE, until=2.0)}, Backend.NATIVE),
+        ({**policies("example.org", until=2.0), **policies(FILE)}, Backend.FILE),
+        ({FILE: PolicyMemory(spans=(Span(None, 1.0, None),))}, Backend.FILE),
+        (policies("example.org", until=2.0), None),
+    ],
+)
+def test_generation_is_remembered_by_what_is_served_now(
+    policies_: dict[str, PolicyMemory], backend: Backend | None
+) -> None:
+    """Commands do not ask mailcow; where nothing tells, nothing is refused for it."""
+    found = Basis.remembered(Memory(believed=LISTED, policies=policies_), Settings())
+    assert found.backend is backend
+    assert (adopt_refusal([FILE], found) is None) == (backend is not Backend.NATIVE)
+    assert (adopt_refusal(["example.org"], found) is None) == (backend is not Backend.FILE)
+
+
+def test_page_judges_by_what_the_last_pass_saw() -> None:
+    """And by the memory where it saw nothing."""
+    seen = observed(World())
+    assert Basis.seen(seen, Settings()).backend is Backend.NATIVE
+    assert Basis.seen(replace(seen, mailcow=Seen(FILE_MAILCOW, NOW)), Settings()).backend is Backend.FILE
+    blind = replace(seen, mailcow=Unseen("no", NOW), domains=Unseen("no", NOW), memory=Memory())
+    assert Basis.seen(blind, Settings()).domains is None
+    assert adopt_refusal(["anything.example"], Basis.seen(blind, Settings())) is None
+
+
+def test_before_mailcow_was_seen_only_adopting_is_noted() -> None:
+    """Retiring a domain that does not exist would look done."""
+    found = Basis.remembered(Memory(), Settings())
+    assert adopt_refusal(["example.org", FILE], found) is None
+    assert retire_refusal([FILE], found, undo=False) is None
+    for refusal in (
+        retire_refusal(["example.org"], found, undo=False),
+        move_refusal("mx.example", ["example.org"], found),
+    ):
+        assert refusal is not None
+        assert "has not read the domains" in refusal.reason
+
+
+@pytest.mark.parametrize("config", [{"exclude": ["example.org"]}, {"only": ["example.net"]}])
+def test_domain_that_the_settings_leave_alone_is_refused(config: dict[str, object]) -> None:
+    """With the key that says so."""
+    found = basis(settings=given_settings(config))
+    for refusal in (
+        adopt_refusal(["example.org"], found),
+        retire_refusal(["example.org"], found, undo=False),
+        move_refusal("mx.example", ["example.org"], found),
+    ):
+        assert refusal is not None
+        assert refusal.reason == "the sidecar does not manage example.org"
+        assert refusal.remedy == f"change `{next(iter(config))}` in config.yml first"
+    assert adopt_refusal(["example.net"], found) is None
+
+
+def test_newcomer_of_a_doubted_list_counts() -> None:
+    """It is in mailcow's answer, whatever becomes of the rest."""
+    assert adopt_refusal(["new.example"], basis(newcomers=frozenset({"new.example"}))) is None
+
+
+def test_only_what_was_retired_is_taken_back() -> None:
+    """Also of a domain that is no longer managed, or that mailcow no longer has."""
+    found = basis(retired=frozenset({"gone.example"}), settings=given_settings({"only": []}))
+    assert retire_refusal(["gone.example"], found, undo=True) is None
+    assert retire_refusal([FILE], found, undo=True) is None
+    refusal = retire_refusal(["gnoe.example"], found, undo=True)
+    assert refusal is not None
+    assert str(refusal) == (
+        "gnoe.example was never retired, so there is nothing to take back; did you mean gone.example?"
+    )
+    together = retire_refusal(["example.org"], basis(retired=frozenset({FILE})), undo=True)
+    assert together is not None
+    assert together.remedy.endswith("sidecar retire --undo --all")
+
+
+def test_time_that_senders_hold_is_the_longest_of_all() -> None:
+    """Of a domain that was never looked at, what is assumed; of one in testing, nothing."""
+    enforced = PolicyMemory(
+        spans=(Span(None, 1.0, 2.0), Span(text(mode=Mode.ENFORCE, max_age=86_400), 2.0, None))
+    )
+    found = basis(
+        policies={"example.org": enforced, "example.net": PolicyMemory(spans=(Span(None, 1.0, None),))}
+    )
+    assert held_by_senders_s("example.org", found) == 86_400
+    assert held_by_senders_s("example.net", found) == 0
+    assert held_by_senders_s(FILE, found) == 86_400
+    assert held_by_senders_s("other.example", found) == 604_800
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("exmaple.org", "; did you mean example.org?"),
+        ("example.com", "; did you mean example.org?"),
+        ("bucher.example", "; did you mean bücher.example?"),
+        ("quite-another.test", ""),
+    ],
+)
+def test_nearest_name_is_guessed(name: str, meant: str) -> None:
+    """As people read it."""
+    assert did_you_mean([name], ["example.org", "xn--bcher-kva.example"]) == meant
