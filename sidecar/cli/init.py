@@ -8,8 +8,7 @@ examples:
   docker build -t mta-sts-sidecar .
   docker run --rm -it -v /opt/mailcow-dockerized:/mailcow mta-sts-sidecar init
   docker run --rm -v /opt/mailcow-dockerized:/mailcow mta-sts-sidecar init --dry-run
-
-  docker compose run --rm mta-sts-mailcow init --check
+  docker compose run --rm --no-deps mta-sts-mailcow init --check
 
 exit codes: 0 changed, shown or declined, 1 a person must do something first or a file cannot be written,
             3 there is no mailcow in the directory
