@@ -16,6 +16,7 @@ from sidecar.plan.actions import (
     AllowAccess,
     EditConf,
     EditPolicy,
+    HealAcme,
     Held,
     RecreateAcme,
     RemoveFile,
@@ -85,7 +86,7 @@ def _details(action: Action) -> dict[str, Any]:
             return {"names": list(names)}
         case AllowAccess(address=address, in_conf=in_conf):
             return {"address": address, "mailcow_conf": in_conf}
-        case SwitchOff() | RemoveFile():
+        case SwitchOff() | RemoveFile() | HealAcme():
             return {}
         case _:
             assert_never(action)

@@ -16,6 +16,7 @@ from sidecar.plan.actions import (
     AllowAccess,
     EditConf,
     EditPolicy,
+    HealAcme,
     Held,
     RecreateAcme,
     RemoveFile,
@@ -96,7 +97,7 @@ def _details(action: Action) -> list[str]:
             lines += [f"    for {some(names, 10)}"] if len(names) > 1 else []
         case AllowAccess(address=address, in_conf=in_conf):
             lines += [f"    {ALLOW_FROM} + {address}"] if in_conf else []
-        case RecreateAcme() | SwitchOff() | AdoptSame() | RemoveFile():
+        case RecreateAcme() | HealAcme() | SwitchOff() | AdoptSame() | RemoveFile():
             pass
         case _:
             assert_never(action)

@@ -14,9 +14,7 @@ from typing import TypeVar
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import Mode, Policy
 from sidecar.observed import (
-    FILE,
     AliasDomain,
-    Backend,
     Certificate,
     Domain,
     Mailcow,
@@ -197,7 +195,7 @@ class _Parts:
 
     def row(self, name: str, target: str | None, own: Domain | AliasDomain, domain: Domain | None) -> Row:
         """One domain, judged."""
-        observed, host, key = self.observed, policy_host(name), self._key(target or name)
+        observed, host, key = self.observed, policy_host(name), self.observed.policy_key(target or name)
         care = _care(name, own, domain, self.settings)
         if care is Care.MANAGED and retired(observed, target or name):
             care = Care.RETIRED
@@ -230,10 +228,6 @@ class _Parts:
             soak=float(self.settings.soak),
         )
         return replace(row, judgement=judge(row))
-
-    def _key(self, name: str) -> str:
-        mailcow = self.observed.mailcow
-        return FILE if isinstance(mailcow, Seen) and mailcow.value.backend is Backend.FILE else name
 
     def _whose(self, served: Sight[Served], key: str) -> Whose | None:
         if not isinstance(served, Seen) or not isinstance(self.observed.mailcow, Seen):

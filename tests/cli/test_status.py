@@ -12,7 +12,7 @@ from sidecar.cli.status_text import print_status
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan.acme.standstill import STOPPED_S
 from sidecar.plan.actions import Plan
 from sidecar.plan.records import mail_domains
@@ -192,7 +192,7 @@ def test_terminal_tells_each_reason_once_below_the_table(monkeypatch: pytest.Mon
     """A column for it would be seven letters wide beside the others."""
     monkeypatch.setenv("COLUMNS", "80")
     seen, file = observed(World(domains=("a.example", "b.example"))), Terminal()
-    status = status_of(seen, make_plan(seen, Settings()), Settings(), mail_domains(seen, Settings()))
+    status = status_of(seen, decide(seen, Settings()), Settings(), mail_domains(seen, Settings()))
     print_status(status, file)
     below = file.getvalue().partition("to do, or held:\n")[2]
     assert below == "  a.example, b.example: add policy\n"
@@ -203,7 +203,7 @@ def test_narrow_terminal_gets_a_stack_and_no_broken_word(monkeypatch: pytest.Mon
     """Each word of the wide output is a word of the narrow one; lines fit but for names and what is to be copied."""
     names = ("a.example", f"{'long-name' * 5}.example", "xn--bcher-kva.example")
     seen = observed(World(domains=names, names=frozenset()))
-    status = status_of(seen, make_plan(seen, Settings()), Settings(), mail_domains(seen, Settings()))
+    status = status_of(seen, decide(seen, Settings()), Settings(), mail_domains(seen, Settings()))
     printed = {}
     for columns in (width, 300):
         monkeypatch.setenv("COLUMNS", str(columns))

@@ -7,7 +7,7 @@ from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Memory, PolicyMemory, Seen, Txt, Unseen, Write
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan.actions import AddPolicy, Plan, WriteFile
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import Standing, mail_domains
@@ -51,9 +51,7 @@ def status(
         for domain in mail_domains(seen, settings)
     } | {name: Seen(answer, NOW) for name, answer in (txt or {}).items()}
     seen = replace(seen, dns=replace(seen.dns, txt=known))
-    return status_of(
-        seen, plan or make_plan(seen, settings), settings, mail_domains(seen, settings), only=only
-    )
+    return status_of(seen, plan or decide(seen, settings), settings, mail_domains(seen, settings), only=only)
 
 
 def published(name: str = "example.org") -> dict[str, Txt]:

@@ -20,7 +20,7 @@ from sidecar.observed.checks import NEEDED, Condition, ConditionType, Rollout, S
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan.actions import Plan
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
@@ -102,7 +102,7 @@ def report_of(
         for prefix, record in (("_mta-sts", "v=STSv1; id=7"), ("_smtp._tls", RUA))
     }
     seen = replace(seen, dns=replace(seen.dns, txt=txt))
-    plan = make_plan(seen, given_)
+    plan = decide(seen, given_)
     return Report(seen, replace(plan, notices=(*plan.notices, *notices)), ())
 
 

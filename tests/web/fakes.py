@@ -11,7 +11,7 @@ from sidecar.host.elapsed import Reading
 from sidecar.observed import Addresses, CheckRecord, Memory, Observed, PolicyMemory, Seen, Txt, Unseen
 from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
 from sidecar.observed.findings import Finding, Severity
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan import policy_ids as policyid
 from sidecar.reconcile.learn.policies import learn
 from sidecar.reconcile.passes import Report
@@ -245,7 +245,7 @@ def report_of(domains: Sequence[Told], settings: Settings = SETTINGS, **world: o
     )
     seen = _with_dns(observed(replace(built, **world)), domains)  # type: ignore[arg-type]
     seen = replace(seen, memory=learn(seen, settings))
-    return Report(seen, make_plan(seen, settings), ())
+    return Report(seen, decide(seen, settings), ())
 
 
 def _with_dns(seen: Observed, domains: Sequence[Told]) -> Observed:

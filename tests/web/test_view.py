@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import FILE, Observed, RedisRefuses, Seen, Unseen
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan.actions import Plan
 from sidecar.reconcile.passes import Report
 from sidecar.rollout import Stage
@@ -120,7 +120,7 @@ def test_what_is_about_no_domain_comes_first_and_makes_none_fine_that_was_not_se
     report = report_of([Told("a.example"), Told("b.example")])
     sight = RedisRefuses("mailcow's Redis refuses writes (OOM)", NOW, "OOM")
     observed: Observed = replace(report.observed, served={"a.example": sight, "b.example": sight})
-    found = site(FakeSource(Report(observed, make_plan(observed, Settings()), ())))
+    found = site(FakeSource(Report(observed, decide(observed, Settings()), ())))
     assert (found.items[0].light, found.items[0].code) == (Light.FAILING, "mailcow.redis")
     assert found.headline == "2 domains could not be looked at."
 

@@ -8,7 +8,7 @@ from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import FILE, Move, Observed, SenderView
 from sidecar.observed.findings import Code, Finding
 from sidecar.observed.notice import Level
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan.actions import Plan
 from sidecar.plan.policy_ids import derived
 from sidecar.plan.progress import served_mode
@@ -42,7 +42,7 @@ class Play:
     def step(self, *views: SenderView) -> Observed:
         """One pass with these looks."""
         seen = taught(replace(observed(self.world), views=views), self.settings)
-        self.last = make_plan(seen, self.settings)
+        self.last = decide(seen, self.settings)
         self.told += [n.message for n in self.last.notices if n.message not in self.told]
         after = advance(replace(self.world, memory=seen.memory), self.last.actions)
         self.world = replace(after, now=self.world.now + HOUR)
