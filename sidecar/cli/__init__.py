@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, str] = {
     "retire": "sidecar.cli.retire",
     "move-mx": "sidecar.cli.move_mx",
     "notify": "sidecar.cli.notify",
+    "dns": "sidecar.cli.dns",
     "init": "sidecar.cli.init",
     "completion": "sidecar.cli.completion",
     "healthy": "sidecar.cli.healthy",

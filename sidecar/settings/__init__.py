@@ -23,6 +23,7 @@ from sidecar.formats.domain_name import to_ascii
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.host.errors import PermanentError
 from sidecar.host.plain_file import NotPlainError, read_plain
+from sidecar.settings import dns as dns_settings
 from sidecar.settings import values
 from sidecar.settings.mistakes import Place, Tree, dotted, said, unknown_name
 
@@ -234,6 +235,8 @@ class Settings:
     web_token: SecretStr | None = None
     resolver: tuple[str, int] | None = None
     """Address and port of the DNS resolver; None: the container's."""
+    dns: dns_settings.Dns = field(default_factory=dns_settings.nothing)
+    """Whether and where DNS records are published."""
     log_json: bool = False
     project_hint: str | None = None
     """COMPOSE_PROJECT_NAME, for when our own container's labels do not tell."""
@@ -326,6 +329,7 @@ class _Given(BaseModel):
     extra_roots: values.InsideMailcow | None = None
     api_url: values.ApiUrl | None = None
     resolver: values.Resolver | None = None
+    dns: dns_settings.Dns | None = None
 
 
 _PARTS: Mapping[str, type] = {
@@ -359,6 +363,8 @@ def _keys(path: Place) -> list[str]:
     """The keys that are accepted at a place."""
     if not path:
         return sorted(_Given.model_fields)
+    if path[0] == "dns":
+        return dns_settings.keys_at(path, str(path[3]) if len(path) > 3 else None)
     return [one.name for one in dataclasses.fields(_PARTS[str(path[0])])]
 
 
@@ -371,6 +377,7 @@ def load(env: Mapping[str, str], config: bytes | None, conf: Mapping[str, str]) 
     mistakes: list[str] = []
     file = _from_file(config, mistakes)
     own = _from_env(env, mistakes)
+    mistakes += [f"{CONFIG}: {text}" for text in dns_settings.unset_variables(file.dns, env)]
     places = _alone(env, conf, mistakes)
     if mistakes:
         count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
@@ -400,7 +407,7 @@ def _from_file(config: bytes | None, mistakes: list[str]) -> _Given:
         given = _Given.model_validate(tree.data)
     except ValidationError as error:
         for detail in error.errors():
-            path = tree.known(detail["loc"])
+            path = tree.known(dns_settings.place(detail["loc"]))
             told.append((tree.lines[path], f"{dotted(path)}{said(detail, _keys)}"))
     mistakes += [f"{CONFIG}:{line}: {text}" for line, text in sorted(told)]
     return given

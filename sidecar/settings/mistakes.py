@@ -136,12 +136,25 @@ def said(detail: ErrorDetails, keys: Callable[[Place], list[str]]) -> str:
         case "extra_forbidden" | "unexpected_keyword_argument" if loc == ("web", "token"):
             return "not here, where others may read it; accepted: MTA_STS_WEB_TOKEN"
         case "extra_forbidden" | "unexpected_keyword_argument":
-            return unknown_name("key", str(loc[-1]), keys(loc[:-1]))
-        case "tuple_type" | "frozen_set_type":
-            return "not a list; accepted: a list, or one name"
-        case _:
+            return _unknown_key(loc, keys)
+        case "missing":
+            return f"{str(loc[-1]).rstrip('_')}: missing; it has no default"
+        case "too_long":
+            return f"too many; accepted: at most {detail['ctx']['max_length']}"
+        case kind:
+            if kind in {"tuple_type", "frozen_set_type"}:
+                return "not a list; accepted: a list, or one name"
             known = f": {', '.join(keys(loc))}" if loc != ("domains",) else ", each a domain name"
             return f"not a mapping; accepted: keys with values{known}"
+
+
+def _unknown_key(loc: Place, keys: Callable[[Place], list[str]]) -> str:
+    name, accepted = loc[-1], keys(loc[:-1])
+    if f"{name}_file" in accepted:
+        return (
+            f"not here, where others may read it; accepted: {name}_file (a path) or {name}_env (a variable)"
+        )
+    return unknown_name("key", str(name), accepted)
 
 
 def unknown_name(kind: str, name: str, accepted: Iterable[str]) -> str:

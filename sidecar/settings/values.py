@@ -64,7 +64,9 @@ def _mode(value: object) -> Wish:
     raise _mistake(value, f"{Mode.TESTING}, {Mode.ENFORCE}, {Mode.NONE}, {Auto.AUTO.value}", " is no mode")
 
 
-def _choice(*choices: str) -> BeforeValidator:
+def choice(*choices: str) -> BeforeValidator:
+    """Takes one of these words, in small letters."""
+
     def check(value: object) -> str:
         word = str(value).strip().lower()
         if word not in choices:
@@ -190,6 +192,14 @@ def _url(*schemes: str, accepted: str) -> Callable[[object], str]:
     return check
 
 
+def plain_url(value: object, accepted: str) -> str:
+    """An http: or https: URL without a user name, path or query, with no slash at its end."""
+    text = _url("http", "https", accepted=accepted)(value)
+    if urlsplit(text).path not in {"", "/"} or "?" in text:
+        raise _mistake(value, accepted, " has a path")
+    return text.rstrip("/")
+
+
 def _inside(value: object) -> str:
     path = Path(str(value).strip())
     if path.is_absolute() or ".." in path.parts or not path.name:
@@ -201,13 +211,11 @@ def _api_url(value: object) -> str:
     accepted = (
         "the address of mailcow's web server, such as https://mail.example.org or http://nginx-mailcow:8080"
     )
-    text = _url("http", "https", accepted=accepted)(value)
-    if urlsplit(text).path not in {"", "/"} or "?" in text:
-        raise _mistake(value, accepted, " has a path")
-    return text.rstrip("/")
+    return plain_url(value, accepted)
 
 
-def _resolver(value: object) -> tuple[str, int]:
+def address_and_port(value: object) -> tuple[str, int]:
+    """An address with or without a port, 53 by default; raises PydanticCustomError."""
     text = str(value).strip()
     found = re.fullmatch(
         r"\[(?P<six>[^\]]+)\](?::(?P<port6>\d{1,5}))?|(?P<four>[^:\]]+)(?::(?P<port4>\d{1,5}))?", text
@@ -308,10 +316,10 @@ Time: TypeAlias = Annotated[int, seconds(0, 7 * DAY)]
 Interval: TypeAlias = Annotated[int, seconds(1, DAY)]
 Count: TypeAlias = Annotated[int, whole(0, 1_000)]
 TlsReport: TypeAlias = Annotated[str, BeforeValidator(_tls_report)]
-Backend: TypeAlias = Annotated[Literal["auto", "file", "native"], _choice("auto", "file", "native")]
+Backend: TypeAlias = Annotated[Literal["auto", "file", "native"], choice("auto", "file", "native")]
 InsideMailcow: TypeAlias = Annotated[str, BeforeValidator(_inside)]
 ApiUrl: TypeAlias = Annotated[str, BeforeValidator(_api_url)]
-Resolver: TypeAlias = Annotated[tuple[str, int], BeforeValidator(_resolver)]
+Resolver: TypeAlias = Annotated[tuple[str, int], BeforeValidator(address_and_port)]
 Webhook: TypeAlias = Annotated[SecretStr, BeforeValidator(_secret_url("http", "https", accepted=_WEBHOOK))]
 AppriseUrls: TypeAlias = Annotated[
     tuple[Annotated[SecretStr, BeforeValidator(_secret_url(accepted=_APPRISE))], ...],

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests run for real: Docker's engine, a Python base image, nginx, BIND, unbound, MariaDB, Chromium ...
+# Installs what the tests run for real: Docker's engine, a Python base image, nginx, BIND, Knot, PowerDNS, unbound, MariaDB ...
 #
 # Rule for editors: everything comes out of the machine's own package sources (apt's and pip's), no address of a
 # server is written here, and no apt configuration of the machine changes. What can be a file in the cache folder
@@ -11,7 +11,7 @@ shopt -s inherit_errexit
 script=$(realpath "$0")
 cd "$(dirname "$script")/../.."
 cache=${MTA_STS_COMPONENTS:-/var/cache/mta-sts-components}
-packages=(bind9 bind9-dnsutils bind9-utils busybox-static chromium fish fonts-dejavu-core iproute2 iptables mariadb-server mmdebstrap nginx-light pebble postfix procps prometheus runc unbound zsh)
+packages=(bind9 bind9-dnsutils bind9-utils busybox-static chromium fish fonts-dejavu-core iproute2 iptables knot mariadb-server mmdebstrap nginx-light pdns-backend-sqlite3 pdns-server pebble postfix procps prometheus runc sqlite3 unbound zsh)
 
 give_up() { # without a component its tests are skipped, which CI must not take for success
   echo "components: $1" >&2
