@@ -4,15 +4,17 @@ Rule for every editor: a key is a `SecretStr`. Nothing that is made of these val
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
+if TYPE_CHECKING:  # some commands start in a moment, and pydantic takes longer than that to load
+    from pydantic import SecretStr
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """One row of mailcow's table `api`; `allowed` is its allow list as it is stored."""
 
-    key: SecretStr
+    key: "SecretStr"
     writes: bool
     """Whether it is the read-write key; mailcow's page knows one of each kind."""
     active: bool
