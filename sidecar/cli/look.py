@@ -103,7 +103,7 @@ async def _with_ids(
 
 def _progress(total: int) -> Callable[[int], None]:
     """Tells a person on standard error how far it is."""
-    what = f"reading policy ids from mailcow's DNS check, some seconds each: {total}"
+    what = f"reading policy ids (some seconds each where mailcow's database does not give them): {total}"
     live = sys.stderr.isatty()
     if total < MANY:
         return lambda _: None

@@ -13,6 +13,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from sidecar.formats.domain_name import to_ascii
 from sidecar.host.elapsed import Tally
+from sidecar.observed.access import Access
 from sidecar.observed.checks import Rollout
 from sidecar.observed.findings import Finding
 
@@ -723,6 +724,10 @@ class Observed:
     """Looks as a sender that ended since the last pass."""
     challenges: Mapping[str, Sight[Challenge]] = field(default_factory=dict)
     """The HTTP probes of this pass, by name."""
+    access: Sight[Access] = NOT_ASKED
+    """The keys in mailcow's database; asked for only where the API gives no access."""
+    address: Sight[str] = NOT_ASKED
+    """The own IPv4 address, as mailcow sees it."""
 
     def challenge_of(self, name: str) -> Sight[Challenge]:
         """The HTTP probe of `name`."""

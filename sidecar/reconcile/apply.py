@@ -10,24 +10,28 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol, TypeAlias, TypeVar, assert_never
 
+from sidecar.formats.dotenv import ListEdit
 from sidecar.formats.mtasts_policy import Policy, policy_of
 from sidecar.host.clock import Clock
 from sidecar.host.errors import NoSpaceError, PermanentError, SidecarError, TemporaryError
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import policy_file
+from sidecar.mailcow.access import Door
 from sidecar.mailcow.api import AccessDenied, Exists, NoSuchRow, WriteUntold, check_policy
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.changes import RecreateRefused
 from sidecar.mailcow.engine.client import Untouched
 from sidecar.mailcow.engine.look import PATIENCE_S
-from sidecar.mailcow.session import Session
 from sidecar.observed import FILE, ConfEvent, Observed, PolicyMemory, Seen, Served, Unseen
 from sidecar.observed.words import command
+from sidecar.plan.access import ALLOW_FROM
 from sidecar.plan.acme.names import scene
 from sidecar.plan.actions import (
     Action,
     AddPolicy,
     AdoptSame,
+    AllowAccess,
+    CreateKey,
     EditConf,
     EditPolicy,
     HealAcme,
@@ -35,6 +39,7 @@ from sidecar.plan.actions import (
     RemoveFile,
     RestartAcme,
     SwitchOff,
+    WidenKey,
     WriteFile,
 )
 from sidecar.plan.native import text_of
@@ -103,7 +108,7 @@ class Applier:
         self,
         settings: Settings,
         clock: Clock,
-        session: Session,
+        door: Door,
         witness: Witness,
         engine: AcmeEngine,
         ledger: Ledger,
@@ -114,7 +119,8 @@ class Applier:
         """`patient`: one pass alone waits for as long as the Docker engine takes."""
         self._settings = settings
         self._clock = clock
-        self._session = session
+        self._door = door
+        self._session = door.session
         self._witness = witness
         self._engine = engine
         self._ledger = ledger
@@ -128,16 +134,18 @@ class Applier:
         self._under_way: tuple[_AcmeAction, asyncio.Task[None]] | None = None
 
     async def apply(self, actions: Sequence[Action], observed: Observed) -> tuple[Outcome, ...]:
-        """Does all of them: policies first and several at a time, then the files, at last the container.
+        """Does all of them: access first, then policies, several at a time, then the files, at last the container.
 
         The Docker engine holds up none of them, in this pass or the next: see `ended`.
         """
+        access = [a for a in actions if isinstance(a, AllowAccess)]
         policies = [a for a in actions if isinstance(a, AddPolicy | EditPolicy | SwitchOff)]
-        outcomes = await self._policies(policies, observed)
+        outcomes = [await self._one(a, lambda a: self._allow_access(a, observed)) for a in access]
+        outcomes += await self._policies(policies, observed)
         for action in actions:
             match action:
-                case AddPolicy() | EditPolicy() | SwitchOff():
-                    pass  # done above, together
+                case AllowAccess() | AddPolicy() | EditPolicy() | SwitchOff():
+                    pass  # done above
                 case AdoptSame():
                     outcomes.append(await self._one(action, self._adopt))
                 case WriteFile():
@@ -172,6 +180,27 @@ class Applier:
         self._told(outcome)
         self.tried()
         return outcome
+
+    async def _allow_access(self, action: AllowAccess, observed: Observed) -> None:
+        """The database first: it gives access now, and mailcow.conf only keeps it."""
+        if not isinstance(observed.conf, Seen):
+            raise TemporaryError("mailcow.conf cannot be read")
+        conf, database = observed.conf.value, self._door.database
+        match action.database:
+            case CreateKey():
+                await database.create_key(conf, action.address)
+            case WidenKey(row=row, allowed=allowed):
+                await database.widen_key(conf, row, allowed)
+            case None:
+                pass
+            case _:
+                assert_never(action.database)
+        if action.in_conf:
+            edit = {ALLOW_FROM: ListEdit(add=(action.address,))}
+            folder, backup = self._settings.mailcow_dir, self._settings.state_dir
+            done = await asyncio.to_thread(conf_file.edit, folder, edit, backup)
+            if ALLOW_FROM in done.refused:
+                raise PermanentError(done.refused[ALLOW_FROM])
 
     # --- policies, native ---------------------------------------------------------------------------
 
