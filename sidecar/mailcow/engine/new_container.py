@@ -257,7 +257,7 @@ class Leftovers:
     others: tuple[Found, ...] = ()
 
 
-class Way(Enum):
+class Settlement(Enum):
     """How to get to one container."""
 
     NOTHING = "nothing was changed"
@@ -283,20 +283,20 @@ def leftovers(rows: Iterable[Json]) -> Leftovers:
     return Leftovers(old, new, tuple(one for one in found if one not in (old, new)))
 
 
-def way(left: Leftovers, *, back: bool = False) -> Way:
+def way(left: Leftovers, *, back: bool = False) -> Settlement:
     """The way out; with `back` the old container is preferred also where the new one runs already."""
     match left:
         case Leftovers(old=None, new=None):
-            return Way.NOTHING
+            return Settlement.NOTHING
         case Leftovers(old=old, new=new, others=others) if others:
             ours_run = any(one.alive for one in (old, new) if one)
-            return Way.CLEAR if any(one.alive for one in others) or not ours_run else Way.STUCK
+            return Settlement.CLEAR if any(one.alive for one in others) or not ours_run else Settlement.STUCK
         case Leftovers(old=None):
-            return Way.FORWARD
+            return Settlement.FORWARD
         case Leftovers(old=Found(alive=False), new=Found(alive=True)) if not back:
-            return Way.FORWARD  # its run has begun: one more would be for nothing
+            return Settlement.FORWARD  # its run has begun: one more would be for nothing
         case _:
-            return Way.BACK
+            return Settlement.BACK
 
 
 def own_name(name: str) -> str:

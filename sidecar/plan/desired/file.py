@@ -17,7 +17,7 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all
 from sidecar.plan.desired.wanted import (
     TESTING_MAX_AGE,
-    Wanted,
+    DesiredPolicy,
     alias_names,
     all_patterns,
     managed,
@@ -32,7 +32,7 @@ from sidecar.settings import DomainSettings, Settings
 
 def file_policy(
     observed: Observed, settings: Settings, listed: DomainList, served: Policy | None
-) -> Wanted | None:
+) -> DesiredPolicy | None:
     """The one policy for all names on the file generation; None where there is nothing to say of.
 
     mx is the union, mode the weakest and max_age the smallest of what the domains should have; what was taken
@@ -78,7 +78,7 @@ def file_policy(
     kept = kept_patterns(observed, FILE, served, mx, configured) if mode is Mode.ENFORCE else ()
     notices += _not_alone(own, mode, configured, mx)
     reason = f"one policy in mode {mode} for {len(names)} domains"
-    return Wanted(Policy(mode, max_age, (*mx, *kept)), reason, notices, kept, named)
+    return DesiredPolicy(Policy(mode, max_age, (*mx, *kept)), reason, notices, kept, named)
 
 
 def served_too(observed: Observed, settings: Settings, listed: DomainList) -> dict[str, DomainSettings]:
@@ -135,15 +135,15 @@ def _named(
     return frozenset(field for field, named in found.items() if named)
 
 
-def _leaving_file(observed: Observed, settings: Settings, served: Policy | None) -> Wanted | None:
+def _leaving_file(observed: Observed, settings: Settings, served: Policy | None) -> DesiredPolicy | None:
     """`sidecar retire --all`: `none` while senders may hold an enforce, and then no file (RFC 8461 §8.3)."""
     if served is None:
         return None
     assumed = max(settings.max_age, LEAST_ASSUMED_MAX_AGE, served.max_age)
     if held_for(observed.memory, FILE, assumed) > 0:
         why = "MTA-STS is left by `sidecar retire --all`; senders may hold a policy in enforce, so `none` is served first"
-        return Wanted(Policy(Mode.NONE, TESTING_MAX_AGE, served.mx), why)
-    return Wanted(
+        return DesiredPolicy(Policy(Mode.NONE, TESTING_MAX_AGE, served.mx), why)
+    return DesiredPolicy(
         None, "MTA-STS is left by `sidecar retire --all`, and no sender can hold a policy in enforce any more"
     )
 

@@ -15,7 +15,7 @@ from sidecar.observed.notice import Notice
 from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all
 from sidecar.plan.desired.wanted import (
     TESTING_MAX_AGE,
-    Wanted,
+    DesiredPolicy,
     alias_names,
     all_patterns,
     managed,
@@ -27,11 +27,11 @@ from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for
 from sidecar.settings import DomainSettings, Settings
 
 
-def native_policies(observed: Observed, settings: Settings, listed: DomainList) -> dict[str, Wanted]:
+def native_policies(observed: Observed, settings: Settings, listed: DomainList) -> dict[str, DesiredPolicy]:
     """What each managed domain should be served on the native generation; a domain we know nothing to say of is left out."""
     hostname = own_hostname(observed)
     aliases = alias_names(observed, settings)
-    wanted: dict[str, Wanted] = {}
+    wanted: dict[str, DesiredPolicy] = {}
     for domain in managed(listed, settings):
         served = observed.served_of(domain.name)
         now_served = policy_of(served.value.text) if isinstance(served, Seen) else None
@@ -48,7 +48,7 @@ def native_policies(observed: Observed, settings: Settings, listed: DomainList) 
 
 def _for_domain(
     observed: Observed, settings: Settings, names: Sequence[str], hostname: str, served: Policy | None
-) -> Wanted:
+) -> DesiredPolicy:
     """`names` are the domain and its alias domains."""
     name = names[0]
     own = proven(
@@ -58,7 +58,7 @@ def _for_domain(
     mode, notices = safe_for_all(observed, dict.fromkeys(names, own), names[1:], own.mode, mx, served)
     kept = kept_patterns(observed, name, served, mx, own.max_age) if mode is Mode.ENFORCE else ()
     policy = Policy(mode, max_age_for(mode, own.max_age), (*mx, *kept))
-    return Wanted(policy, _why(mode, own, notices), notices, kept)
+    return DesiredPolicy(policy, _why(mode, own, notices), notices, kept)
 
 
 def _why(mode: Mode, own: DomainSettings, notices: Sequence[Notice]) -> str:
@@ -76,7 +76,9 @@ _AUTO_REASON = {
 }
 
 
-def _leaving(observed: Observed, settings: Settings, domain: Domain, served: Policy | None) -> Wanted | None:
+def _leaving(
+    observed: Observed, settings: Settings, domain: Domain, served: Policy | None
+) -> DesiredPolicy | None:
     """A domain that takes no mail here any more: `none` while senders may hold an enforce, then nothing (RFC 8461 §8.3).
 
     None where no name is known to write as its mx.
@@ -91,10 +93,10 @@ def _leaving(observed: Observed, settings: Settings, domain: Domain, served: Pol
         mx = served.mx if served and served.mx else (hostname,) if hostname else ()
         if not mx:
             return None
-        return Wanted(
+        return DesiredPolicy(
             Policy(Mode.NONE, TESTING_MAX_AGE, mx),
             f"{to_unicode(domain.name)} {why}; senders may hold a policy in enforce, so `none` is served first",
         )
-    return Wanted(
+    return DesiredPolicy(
         None, f"{to_unicode(domain.name)} {why}, and no sender can hold a policy in enforce any more"
     )

@@ -19,7 +19,7 @@ TESTING_MAX_AGE = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DesiredPolicy:
     """What should be served for a domain (`policy` None: nothing), and why it is not simply what settings say."""
 
     policy: Policy | None

@@ -96,7 +96,7 @@ class PolicyHandler(Handler):
                 await self._check_unchanged(domain, observed)
             self._witness.forget_served([domain])
             await self._send(action)
-        except (PermanentError, _ChangedMeanwhileError):
+        except (PermanentError, _PolicyChangedMeanwhileError):
             # mailcow refused it, or it was not sent: nothing was written.
             self._forget_intent(action)
             raise
@@ -124,10 +124,10 @@ class PolicyHandler(Handler):
         before = observed.served_of(domain)
         now = await self._session.served(domain, self._clock.now())
         if isinstance(now, Unseen):
-            raise _ChangedMeanwhileError(f"the policy of {domain} was not sent: {now.reason}")
+            raise _PolicyChangedMeanwhileError(f"the policy of {domain} was not sent: {now.reason}")
         self._witness.saw_served(domain, now)
         if isinstance(before, Seen) and before.value != now.value:
-            raise _ChangedMeanwhileError(
+            raise _PolicyChangedMeanwhileError(
                 f"the policy of {domain} was not sent: somebody changed it meanwhile; the next pass looks again"
             )
 
@@ -164,7 +164,7 @@ class PolicyHandler(Handler):
             raise TemporaryError(f"the policy of {domain} was sent, but mailcow serves: {served}")
 
 
-class _ChangedMeanwhileError(TemporaryError):
+class _PolicyChangedMeanwhileError(TemporaryError):
     """Nothing was sent, because the policy is no longer what it was when the change was planned."""
 
 
