@@ -238,7 +238,7 @@ def _plain(value: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class AcmeContainer:
     """A container of acme-mailcow in a list."""
 
     id: str
@@ -252,9 +252,9 @@ class Found:
 class Leftovers:
     """The containers of acme-mailcow: those with the names that we give meanwhile, and others."""
 
-    old: Found | None = None
-    new: Found | None = None
-    others: tuple[Found, ...] = ()
+    old: AcmeContainer | None = None
+    new: AcmeContainer | None = None
+    others: tuple[AcmeContainer, ...] = ()
 
 
 class Settlement(Enum):
@@ -270,7 +270,7 @@ class Settlement(Enum):
 def leftovers(rows: Iterable[Json]) -> Leftovers:
     """What is there by the Engine's list of acme-mailcow's containers."""
     found = [
-        Found(
+        AcmeContainer(
             row["Id"],
             _name(row["Names"]),
             row["State"] in {"running", "restarting", "paused"},
@@ -293,7 +293,7 @@ def way(left: Leftovers, *, back: bool = False) -> Settlement:
             return Settlement.CLEAR if any(one.alive for one in others) or not ours_run else Settlement.STUCK
         case Leftovers(old=None):
             return Settlement.FORWARD
-        case Leftovers(old=Found(alive=False), new=Found(alive=True)) if not back:
+        case Leftovers(old=AcmeContainer(alive=False), new=AcmeContainer(alive=True)) if not back:
             return Settlement.FORWARD  # its run has begun: one more would be for nothing
         case _:
             return Settlement.BACK

@@ -23,7 +23,7 @@ from sidecar.mailcow.engine.calls import CONNECT, CREATE, REMOVE, RENAME, START,
 from sidecar.mailcow.engine.changes import COMMAND, EngineChanges, RecreateRefused
 from sidecar.mailcow.engine.client import ACME, Engine, Untouched
 from sidecar.mailcow.engine.new_container import (
-    Found,
+    AcmeContainer,
     Json,
     Leftovers,
     Recreation,
@@ -263,12 +263,12 @@ def _settle(calls: EngineChanges, left: Leftovers, *, back: bool = False) -> Set
     """Gets to one container; each step may be the last one that succeeds, and the next attempt goes on there."""
     taken = way(left, back=back)
     match taken, left:
-        case Settlement.BACK, Leftovers(old=Found() as old, new=new):
+        case Settlement.BACK, Leftovers(old=AcmeContainer() as old, new=new):
             _discard(calls, new)
             if not old.alive:
                 calls.start(old.id)
             calls.rename(old.id, own_name(old.name))
-        case Settlement.FORWARD, Leftovers(old=old, new=Found() as new):
+        case Settlement.FORWARD, Leftovers(old=old, new=AcmeContainer() as new):
             _discard(calls, old)
             if not new.alive:
                 calls.start(new.id)
@@ -281,7 +281,7 @@ def _settle(calls: EngineChanges, left: Leftovers, *, back: bool = False) -> Set
     return taken
 
 
-def _discard(calls: EngineChanges, found: Found | None) -> None:
+def _discard(calls: EngineChanges, found: AcmeContainer | None) -> None:
     if found is None:
         return
     if found.alive:
