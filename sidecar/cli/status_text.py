@@ -20,7 +20,7 @@ from sidecar.observed.checks import Status as RolloutStatus
 from sidecar.observed.words import day, serves, some, span
 from sidecar.plan.actions import Held
 from sidecar.plan.ownership import Whose
-from sidecar.plan.records import Need, Standing
+from sidecar.plan.records import RecordNeed, RecordState
 from sidecar.rollout import Stage
 from sidecar.status.domains import Status
 from sidecar.status.protection import protection_of
@@ -48,12 +48,12 @@ MOST_OF_A_KIND = 5
 
 _WHOSE = {Whose.OURS: "ours", Whose.PERSONS: "a person's", Whose.NOBODYS: "nobody's", None: "?"}
 _STANDING = {
-    Standing.PRESENT: "ok",
-    Standing.MISSING: "missing",
-    Standing.DIFFERENT: "different",
-    Standing.UNKNOWN: "?",
-    Standing.NOT_YET: "later",
-    Standing.NOT_SET: "not set",
+    RecordState.PRESENT: "ok",
+    RecordState.MISSING: "missing",
+    RecordState.DIFFERENT: "different",
+    RecordState.UNKNOWN: "?",
+    RecordState.NOT_YET: "later",
+    RecordState.NOT_SET: "not set",
 }
 _STYLES = {"ok": "green", "missing": "red", "different": "red", "none": "yellow", "a person's": "yellow"}
 
@@ -157,10 +157,10 @@ def _certificate(row: Row) -> str:
             return "?"
 
 
-def _standing(need: Need | None) -> str:
+def _standing(need: RecordNeed | None) -> str:
     if need is None:
         return "-"
-    return _STANDING[Standing.NOT_YET if need.early else need.standing]
+    return _STANDING[RecordState.NOT_YET if need.early else need.standing]
 
 
 def _why(row: Row, above: str = "") -> list[str]:

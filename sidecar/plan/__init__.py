@@ -13,7 +13,8 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.access import plan_access
 from sidecar.plan.acme.nginx import pending
 from sidecar.plan.acme.repair import plan_repair
-from sidecar.plan.acme.restart import plan_restart, run_failed, tell_presented
+from sidecar.plan.acme.restart import plan_restart
+from sidecar.plan.acme.results import run_failed, tell_presented
 from sidecar.plan.acme.standstill import stopped
 from sidecar.plan.actions import Plan
 from sidecar.plan.conf_entries import plan_entries

@@ -41,7 +41,7 @@ from sidecar.settings import Managed, Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class RepeatedFailure:
     """An action that failed so often in a row, and is not tried again before `until` (Unix seconds)."""
 
     times: int
@@ -52,7 +52,7 @@ class Failure:
 class Waits:
     """What earlier passes did, as far as it makes actions of this one wait (`reconcile.back_off`)."""
 
-    failures: Mapping[tuple[str, str], Failure] = field(default_factory=dict)
+    failures: Mapping[tuple[str, str], RepeatedFailure] = field(default_factory=dict)
     """By `key_of`."""
     denied_until: float | None = None
     """mailcow refuses the API key for writes; tried again then (Unix seconds)."""

@@ -30,7 +30,7 @@ from sidecar.reconcile.learn.policies import learn
 from sidecar.reconcile.observe import Observer
 from sidecar.settings import Managed, Settings
 from sidecar.state.ledger import Ledger
-from sidecar.state.store import Event
+from sidecar.state.store import HistoryEvent
 
 MOST_QUESTIONS = 6
 """Rounds of questions in one pass: to count names, to judge them by the DNS and the log, to probe them; and before
@@ -178,7 +178,9 @@ def _moot(key: str, observed: Observed, busy: set[str], known: set[str]) -> bool
     return isinstance(observed.served_of(key), Seen) and key not in busy
 
 
-def event_of(outcome: Outcome) -> Event:
+def event_of(outcome: Outcome) -> HistoryEvent:
     """An outcome for the history."""
     action = outcome.action
-    return Event(outcome.at, action.about, action.verb, action.reason, outcome.result.value, outcome.detail)
+    return HistoryEvent(
+        outcome.at, action.about, action.verb, action.reason, outcome.result.value, outcome.detail
+    )

@@ -12,7 +12,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 from pydantic import SecretStr
 
-from sidecar.state.store import Event
+from sidecar.state.store import HistoryEvent
 from sidecar.web import Progress, Web, WebSettings, start_web
 from tests.system.components import program
 from tests.web.chromium import DESKTOP, PHONE, Complaints, chromium, context, log_in
@@ -254,7 +254,7 @@ async def test_page_follows_live_and_keeps_the_focus(browser: Browser) -> None:
         await page.focus('a[href="./domains/example.org"]')
         source.report = report_of((Told("example.org"), Told("new.example")))
         source.events.append(
-            Event(NOW, "new.example", "add policy", "the domain has no policy", "done", None)
+            HistoryEvent(NOW, "new.example", "add policy", "the domain has no policy", "done", None)
         )
         source.changes.note()
         await expect(page.locator("tbody")).to_have_count(2)
