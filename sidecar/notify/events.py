@@ -18,6 +18,7 @@ from sidecar.plan.records import Standing
 from sidecar.rollout import Stage
 from sidecar.settings import Tell
 from sidecar.status.domains import Status
+from sidecar.status.judgement import lacking
 from sidecar.status.row import Cause, Row
 from sidecar.status.telling import UNREAD, Ends, quiet, unserved
 from sidecar.status.wording import Light
@@ -87,6 +88,7 @@ def view_of(status: Status, plan: Plan) -> View:
     readable = isinstance(observed.mailcow, Seen) and status.listed
     blind = not readable or isinstance(observed.conf, Unseen) or any(n.code == UNREAD for n in plan.notices)
     found = [_of_notice(n) for n in plan.notices if n.level is Level.ERROR]
+    found += [_of_notice(n) for n in status.notices if n.level is Level.WARNING and n.todo and not n.passing]
     found += [_of_cause(row, cause) for row in status.rows for cause in _sent(row)]
     return View(
         observed.now,
@@ -104,11 +106,13 @@ def _of_notice(notice: Notice) -> Trouble:
 
 
 def _sent(row: Row) -> Iterator[Cause]:
-    """The cause of a domain's status, and what else fails."""
+    """The cause of a domain's status, every record to publish, and what else fails."""
+    records = lacking(row)
     errors = {Severity.ERROR, Severity.CRITICAL}
     severe = {(f.code, f.subject) for f in (row.check.findings if row.check else ()) if f.severity in errors}
     for number, cause in enumerate(row.judgement.needs):
-        if number == 0 or cause.light is Light.FAILING or (cause.code, cause.subject) in severe:
+        worse = cause.light is Light.FAILING or (cause.code, cause.subject) in severe
+        if number == 0 or worse or cause in records:
             yield cause
 
 

@@ -21,6 +21,8 @@ from sidecar.settings import Settings, Tell
 from sidecar.status.once import Once
 from sidecar.status.telling import QUIET_S, STEADY_S
 from tests.notify.views import DENIED, EXPIRED, view
+from tests.web.fakes import Told as Given
+from tests.web.fakes import report_of, status_once
 from tests.worlds import FILE_MAILCOW, NOW, World, given_settings, observed, text
 
 AWAY_S = STEADY_S[0]
@@ -267,6 +269,28 @@ def test_errors_of_a_pass_are_its_notices_and_the_findings_of_checks() -> None:
     }
     assert found.unseen == {("example.org", "mx.example.org")}
     assert not found.blind
+
+
+def test_every_record_to_publish_is_sent_with_its_line() -> None:
+    """Not only the first: they are published together."""
+    report = report_of([Given("example.org", Mode.TESTING, "new")])
+    found = view_of(status_once(report)(), report.plan)
+    todos = {trouble.about: trouble.todo for trouble in found.troubles.values() if trouble.about}
+    assert todos["mta-sts.example.org"] == "publish: mta-sts.example.org. 120 IN CNAME mail.example.org."
+    assert str(todos["_smtp._tls.example.org"]).startswith("publish: _smtp._tls.example.org. 120 IN TXT")
+
+
+def test_warning_with_something_to_do_is_sent() -> None:
+    """Of what is not about a single domain; one without a to-do, or that passes on its own, is for the log alone."""
+    code = NoticeCode.UNSEEN_CONF
+    notices = [
+        Notice(Level.WARNING, code, "a", "message", "todo"),
+        Notice(Level.WARNING, code, "b", "message"),
+        Notice(Level.WARNING, code, "c", "message", "todo", passing=True),
+        Notice(Level.INFO, code, "d", "message", "todo"),
+    ]
+    found = seen(World(), *notices).troubles.values()
+    assert [(trouble.subject, trouble.mild) for trouble in found if trouble.code == code] == [("a", True)]
 
 
 def test_stage_of_a_pass_comes_with_what_holds_it_up() -> None:
