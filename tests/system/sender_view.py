@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import tempfile
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,8 +233,10 @@ def listens(port: int) -> bool:
 
 
 @contextmanager
-def postfix(folder: Path, services: dict[int, Sequence[str]]) -> Iterator[None]:
-    """postfix with an smtpd on each of these ports, with these settings (`-o` is put before each)."""
+def postfix(
+    folder: Path, services: dict[int, Sequence[str]], more: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """postfix with an smtpd on each of these ports, with these settings (`-o` is put before each), and `more` for all."""
     found = program("postfix")
     shutil.copytree("/etc/postfix", folder / "etc")
     for name in ("spool", "data"):
@@ -255,6 +257,7 @@ def postfix(folder: Path, services: dict[int, Sequence[str]]) -> Iterator[None]:
         "local_recipient_maps": "",
         "maillog_file": folder / "log",
         "maillog_file_prefixes": "/tmp",
+        **(more or {}),
     }
     postconf = [program("postconf"), "-c", str(folder / "etc")]
     subprocess.run([*postconf, "-e", *(f"{key}={value}" for key, value in settings.items())], check=True)
