@@ -72,7 +72,7 @@ class Soak:
 
 
 @dataclass(frozen=True, slots=True)
-class Detail:
+class DomainDetail:
     """All of the page but the time line."""
 
     line: Line
@@ -96,7 +96,7 @@ class Detail:
     """What can be taken over from the person who made it."""
 
 
-def detail_of(site: Site, name: str) -> Detail:
+def detail_of(site: Site, name: str) -> DomainDetail:
     """The page of a domain; raises KeyError for one that mailcow does not have."""
     row = site.rows[name]
     line = line_of(row)
@@ -111,7 +111,7 @@ def detail_of(site: Site, name: str) -> Detail:
     ]
     explained = STAGE_SENTENCE[line.stage] if line.stage else line.cause.message
     sentences = told | {f.message for f in found}
-    return Detail(
+    return DomainDetail(
         line=line,
         at=site.at,
         explained="" if explained in told else explained,

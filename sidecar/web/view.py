@@ -12,7 +12,7 @@ from sidecar.observed import Mailcow, Seen
 from sidecar.observed.words import day
 from sidecar.plan.records import Standing
 from sidecar.reconcile.passes import Report
-from sidecar.status.domains import Status
+from sidecar.status.domains import CurrentStatus
 from sidecar.status.line import Line, line_of
 from sidecar.status.needs import Item, Summary, summary_of
 from sidecar.status.row import Row
@@ -46,7 +46,7 @@ class Lacking:
 class Site:
     """One moment; `at` (Unix seconds) is when it was seen."""
 
-    status: Status
+    status: CurrentStatus
     summary: Summary
     lines: tuple[Line, ...]
     pending: tuple[Pending, ...]
@@ -89,7 +89,7 @@ class Site:
         return self.summary.needs
 
 
-def site_of(report: Report, status: Status) -> Site:
+def site_of(report: Report, status: CurrentStatus) -> Site:
     """The moment that a report tells of, with its status."""
     lines = tuple(map(line_of, status.rows))
     summary = summary_of(status)

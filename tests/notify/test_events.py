@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.notify.events import Event, Told, View, news, view_of
+from sidecar.notify.events import Notification, PassView, Told, news, view_of
 from sidecar.observed import CheckRecord, Memory
 from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, Status
 from sidecar.observed.findings import Finding, Severity
@@ -28,9 +28,9 @@ from tests.worlds import FILE_MAILCOW, NOW, World, given_settings, observed, tex
 AWAY_S = STEADY_S[0]
 
 
-def after(*views: View, told: Told | None = None) -> tuple[Told, list[Event]]:
+def after(*views: PassView, told: Told | None = None) -> tuple[Told, list[Notification]]:
     """What people know after these views, and all that they were told."""
-    found: list[Event] = []
+    found: list[Notification] = []
     for one in views:
         told, events = news(told, one)
         found += events
@@ -38,7 +38,7 @@ def after(*views: View, told: Told | None = None) -> tuple[Told, list[Event]]:
     return told, found
 
 
-def kinds(events: Iterable[Event]) -> list[Tell]:
+def kinds(events: Iterable[Notification]) -> list[Tell]:
     """What kinds of events they are, in order."""
     return [event.kind for event in events]
 
@@ -121,7 +121,7 @@ def test_error_that_comes_back_after_a_day_is_told_again() -> None:
 def test_error_that_comes_back_after_its_end_was_told_is_told_again() -> None:
     """Else people would think that it is over; and its next end waits for longer, so that they hear little of it."""
     told: Told | None = None
-    events: list[Event] = []
+    events: list[Notification] = []
     for minutes in range(0, 24 * 60, 5):
         here = minutes % 30 < 15  # for a quarter of an hour there, and for as long away
         told, found = news(told, view(*([EXPIRED] if here else []), at=60 * minutes))
@@ -158,7 +158,7 @@ UNSEEN = {
 
 
 @pytest.mark.parametrize("dark", UNSEEN.values(), ids=UNSEEN)
-def test_finding_that_was_not_looked_for_is_not_over(dark: View) -> None:
+def test_finding_that_was_not_looked_for_is_not_over(dark: PassView) -> None:
     """For however long."""
     later = replace(dark, at=NOW + 10 * AWAY_S)
     told, events = after(view(EXPIRED), dark, later)
@@ -210,7 +210,7 @@ def test_what_is_told_adds_up_to_what_is_known(
     While an error is there, that is the last word on it; it is told again only after a day, or after its end.
     """
     told: Told | None = None
-    events: list[Event] = []
+    events: list[Notification] = []
     at = 0.0
     for stage, expired, denied, blind, seconds in steps:
         at += seconds
@@ -237,7 +237,7 @@ def test_what_is_told_adds_up_to_what_is_known(
 # --- from a pass -----------------------------------------------------------------------------------------
 
 
-def seen(world: World, *notices: Notice, settings: Settings | None = None) -> View:
+def seen(world: World, *notices: Notice, settings: Settings | None = None) -> PassView:
     """The view of a pass over this world."""
     plan = Plan(notices=notices)
     return view_of(Once(observed(world), plan, settings or Settings())(), plan)

@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page, expect
 from pydantic import SecretStr
 
 from sidecar.state.store import Event
-from sidecar.web import Progress, Web, WebSettings, start_web
+from sidecar.web import Progress, WebServer, WebSettings, start_web
 from sidecar.web.records import SHOWN
 from tests.system.components import program
 from tests.web.chromium import DESKTOP, PHONE, TABLET, Complaints, chromium, context, log_in
@@ -52,7 +52,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def served(source: FakeSource, token: str | None = TOKEN) -> AsyncIterator[Web]:
+async def served(source: FakeSource, token: str | None = TOKEN) -> AsyncIterator[WebServer]:
     """The page, on loopback."""
     settings = WebSettings(port=0, token=SecretStr(token) if token else None)
     web = await start_web(source, settings, FakeClock())
@@ -65,7 +65,7 @@ async def served(source: FakeSource, token: str | None = TOKEN) -> AsyncIterator
 @asynccontextmanager
 async def seen(
     browser: Browser, source: FakeSource, **options: Any
-) -> AsyncIterator[tuple[Page, Web, Complaints]]:
+) -> AsyncIterator[tuple[Page, WebServer, Complaints]]:
     """Somebody who is logged in; at the end the browser must have had nothing to complain of."""
     async with served(source) as web, context(browser, **options) as (visitor, complaints):
         page = await visitor.new_page()
@@ -385,9 +385,7 @@ async def test_record_is_copied_as_it_is_to_be_pasted(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("clipboard", [True, False], ids=["clipboard", "without TLS"])
-async def test_records_of_thousands_are_copied_and_downloaded(
-    browser: Browser, clipboard: bool
-) -> None:
+async def test_records_of_thousands_are_copied_and_downloaded(browser: Browser, clipboard: bool) -> None:
     """All of them, also those that the page does not show; without TLS a browser gives a page no clipboard."""
     async with seen(browser, state(LARGE), permissions=["clipboard-read", "clipboard-write"]) as (
         page,

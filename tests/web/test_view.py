@@ -13,7 +13,7 @@ from sidecar.rollout import Stage
 from sidecar.settings import Settings
 from sidecar.status.line import Line
 from sidecar.status.wording import Light
-from sidecar.web.detail import Detail, detail_of
+from sidecar.web.detail import DomainDetail, detail_of
 from tests.web.fakes import REALISTIC, FakeSource, Told, many, report_of, site, source_of
 from tests.worlds import FILE_MAILCOW, NOW, given_settings, text
 
@@ -23,7 +23,7 @@ def line_of_one(problem: str, mode: Mode = Mode.TESTING) -> Line:
     return site(source_of([Told("example.org", mode, problem)])).lines[0]
 
 
-def detail_of_one(problem: str, mode: Mode = Mode.TESTING) -> Detail:
+def detail_of_one(problem: str, mode: Mode = Mode.TESTING) -> DomainDetail:
     """The page of a domain with this problem."""
     return detail_of(site(source_of([Told("example.org", mode, problem)])), "example.org")
 
