@@ -22,7 +22,7 @@ from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
 from sidecar.state.store import HistoryEvent
 from sidecar.status.once import Once
-from sidecar.web import Web, WebSettings, start_web
+from sidecar.web import WebServer, WebSettings, start_web
 from sidecar.web.health import Pulse, healthz, readyz
 from sidecar.web.metrics import Metrics, handler
 from sidecar.web.source import Changes, Progress, Trouble
@@ -51,7 +51,7 @@ class Live:
         self._notifier: Notifier | None = None
         self.pulse = Pulse()
         self.metrics = Metrics(release())
-        self.served: Web | None = None
+        self.served: WebServer | None = None
 
     # --- what the page asks -------------------------------------------------------------------------
 

@@ -338,7 +338,7 @@ def _report_record(txt: Txt) -> tuple[str, ...] | None:
     records = [text.encode("iso8859-1", "replace") for text in txt.strings]
     candidates = [data for data in records if begins(data, tlsrpt.VERSION)]
     found = tlsrpt.parse(candidates[0]) if len(candidates) == 1 else None
-    return found.rua if isinstance(found, tlsrpt.Record) else None
+    return found.rua if isinstance(found, tlsrpt.TlsrptRecord) else None
 
 
 def _addresses(there: Addresses) -> str:

@@ -82,10 +82,15 @@ async def overview(request: web.Request) -> web.Response:
     site = await kit.snapshots.site()
     events, events_trouble = await history(request, None, 8)
     asked = Asked.of({**request.query, "per_page": str(ON_OVERVIEW), "page": "1"})
+    trouble = kit.source.trouble()
+    # the banner on top says why mailcow cannot be reached
+    items = (
+        [item for item in site.items if trouble is None or item.message != trouble.message] if site else []
+    )
     values: dict[str, object] = {
         "tiles": _tiles(site) if site else (),
-        "items": site.items[:ITEMS] if site else (),
-        "more_items": max(0, len(site.items) - ITEMS) if site else 0,
+        "items": items[:ITEMS],
+        "more_items": max(0, len(items) - ITEMS),
         "table": page_of(site.lines, asked) if site else None,
         "columns": COLUMNS,
         "events": events,

@@ -180,6 +180,13 @@ def test_environment_wins_over_the_file_field_by_field() -> None:
     assert settings.web == Web(("127.0.0.1", 1), prefix="/p")
 
 
+@pytest.mark.parametrize("word", ["off", "no", "false"])
+def test_page_is_switched_off_by_one_word(word: str) -> None:
+    """`web: off` is short for `web: {listen: off}`; `web: on` is the default."""
+    assert load({}, f"web: {word}".encode(), {}).web == Web(listen=None)
+    assert load({}, b"web: on", {}).web == Web()
+
+
 def test_empty_variable_and_foreign_one_count_for_nothing() -> None:
     """Compose passes empty ones on; the environment holds many more."""
     env = {

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar.host.elapsed import Reading, Tally
+from sidecar.host.elapsed import Tally, UptimeReading
 from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
 from sidecar.observed import (
     FILE,
@@ -77,7 +77,7 @@ memories = st.builds(
     since=st.dictionaries(st.builds(Fact, st.sampled_from(FactKind), names), times, max_size=4),
     services=st.frozensets(texts, max_size=3),
     born=times,
-    tally=st.builds(Tally, times, st.none() | st.builds(Reading, texts, times)),
+    tally=st.builds(Tally, times, st.none() | st.builds(UptimeReading, texts, times)),
 )
 
 
