@@ -5,7 +5,9 @@ gives an UNKNOWN finding: it is never taken for a failure, and never for a succe
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import StrEnum, auto
+
+from sidecar.observed.checks import ConditionType
 
 
 class Severity(StrEnum):
@@ -27,15 +29,45 @@ class Severity(StrEnum):
         return list(Severity).index(self)
 
 
+class Effect(StrEnum):
+    """What a finding does to the conditions it is about."""
+
+    PROVES = auto()
+    """True, where no other finding says otherwise."""
+    BREAKS = auto()
+    """False, whatever is at stake."""
+    BREAKS_WHEN_GRAVE = auto()
+    """False where the finding is an error; where the rule lowered it, because nothing is at stake, it only informs."""
+    BLOCKS = auto()
+    """Not known: no step up."""
+    INFORMS = auto()
+    """Nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bearing:
+    """The conditions that a kind of finding is about, and its effect on them."""
+
+    effect: Effect
+    conditions: tuple[ConditionType, ...]
+
+
+INFORMS = Bearing(Effect.INFORMS, ())
+
+
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A kind of finding: its stable name, where the rule stands, and what it means, in one sentence."""
+    """A kind of finding: its stable name, where the rule stands, and what it means, in one sentence.
+
+    `bearing` is what it does to the conditions of a roll-out; nothing else decides that.
+    """
 
     name: str
     severity: Severity
     section: str
     """As `RFC 8461 §3.1`."""
     meaning: str
+    bearing: Bearing = INFORMS
 
 
 @dataclass(frozen=True, slots=True)

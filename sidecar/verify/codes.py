@@ -4,7 +4,8 @@ Rule for every editor: a code, once published, keeps its name and its meaning. A
 less leaves it valid: that is how *valid* is told. Codes of what only a probe can see do not belong here.
 """
 
-from sidecar.observed.findings import Code, Severity
+from sidecar.observed.checks import ConditionType
+from sidecar.observed.findings import Bearing, Code, Effect, Severity
 
 _STS = "RFC 8461 §3.1"
 _POLICY = "RFC 8461 §3.2"
@@ -12,21 +13,57 @@ _TLSRPT = "RFC 8460 §3"
 _MATCH = "RFC 8461 §4.1"
 _ERROR, _WARNING, _NOTICE = Severity.ERROR, Severity.WARNING, Severity.NOTICE
 
-RECORD_FOREIGN = Code("record-foreign", _ERROR, _STS, "The text is no MTA-STS record: senders discard it.")
-RECORD_VERSION = Code("record-version", _ERROR, _STS, "The record's version is not spelled v=STSv1.")
-RECORD_QUOTED = Code("record-quoted", _ERROR, _STS, "Quotation marks are part of the record.")
-RECORD_SEMICOLON = Code("record-semicolon", _ERROR, _STS, "No semicolon follows v=STSv1.")
+_BREAKS_IF_GRAVE_RECORD = Bearing(Effect.BREAKS_WHEN_GRAVE, (ConditionType.RECORD_PUBLISHED,))
+_BREAKS_IF_GRAVE_REPORTS = Bearing(Effect.BREAKS_WHEN_GRAVE, (ConditionType.REPORTS_WANTED,))
+_BREAKS_IF_GRAVE_SERVED = Bearing(Effect.BREAKS_WHEN_GRAVE, (ConditionType.POLICY_SERVED,))
+
+RECORD_FOREIGN = Code(
+    "record-foreign",
+    _ERROR,
+    _STS,
+    "The text is no MTA-STS record: senders discard it.",
+    _BREAKS_IF_GRAVE_RECORD,
+)
+RECORD_VERSION = Code(
+    "record-version", _ERROR, _STS, "The record's version is not spelled v=STSv1.", _BREAKS_IF_GRAVE_RECORD
+)
+RECORD_QUOTED = Code(
+    "record-quoted", _ERROR, _STS, "Quotation marks are part of the record.", _BREAKS_IF_GRAVE_RECORD
+)
+RECORD_SEMICOLON = Code(
+    "record-semicolon", _ERROR, _STS, "No semicolon follows v=STSv1.", _BREAKS_IF_GRAVE_RECORD
+)
 RECORD_WHITE_SPACE = Code(
-    "record-white-space", _ERROR, _STS, "White space stands where the grammar has none."
+    "record-white-space",
+    _ERROR,
+    _STS,
+    "White space stands where the grammar has none.",
+    _BREAKS_IF_GRAVE_RECORD,
 )
 RECORD_OCTET = Code(
-    "record-octet", _ERROR, _STS, "A line end, a control or an octet beyond US-ASCII is in it."
+    "record-octet",
+    _ERROR,
+    _STS,
+    "A line end, a control or an octet beyond US-ASCII is in it.",
+    _BREAKS_IF_GRAVE_RECORD,
 )
-RECORD_EMPTY_FIELD = Code("record-empty-field", _ERROR, _STS, "Nothing stands between two semicolons.")
-RECORD_FIELD = Code("record-field", _ERROR, _STS, "A field is not of the form name=value.")
-RECORD_ID_MISSING = Code("record-id-missing", _ERROR, _STS, "The record has no id.")
-RECORD_ID = Code("record-id", _ERROR, _STS, "The id holds more than letters and digits, or nothing.")
-RECORD_ID_LENGTH = Code("record-id-length", _ERROR, _STS, "The id has more than 32 characters.")
+RECORD_EMPTY_FIELD = Code(
+    "record-empty-field", _ERROR, _STS, "Nothing stands between two semicolons.", _BREAKS_IF_GRAVE_RECORD
+)
+RECORD_FIELD = Code(
+    "record-field", _ERROR, _STS, "A field is not of the form name=value.", _BREAKS_IF_GRAVE_RECORD
+)
+RECORD_ID_MISSING = Code("record-id-missing", _ERROR, _STS, "The record has no id.", _BREAKS_IF_GRAVE_RECORD)
+RECORD_ID = Code(
+    "record-id",
+    _ERROR,
+    _STS,
+    "The id holds more than letters and digits, or nothing.",
+    _BREAKS_IF_GRAVE_RECORD,
+)
+RECORD_ID_LENGTH = Code(
+    "record-id-length", _ERROR, _STS, "The id has more than 32 characters.", _BREAKS_IF_GRAVE_RECORD
+)
 RECORD_SPACED = Code(
     "record-spaced", _WARNING, _STS, "White space before the first semicolon makes senders discard it."
 )
@@ -37,26 +74,58 @@ RECORD_UNKNOWN = Code(
     "record-field-unknown", _NOTICE, _POLICY, "A field is unknown to the RFC: senders ignore it."
 )
 
-POLICY_EMPTY = Code("policy-empty", _ERROR, _POLICY, "There is nothing in the policy.")
-POLICY_BOM = Code("policy-bom", _ERROR, _POLICY, "The policy begins with a byte order mark.")
-POLICY_BLANK_LINE = Code("policy-blank-line", _ERROR, _POLICY, "A line of the policy is blank.")
-POLICY_LINE_END = Code("policy-line-end", _ERROR, _POLICY, "A line ends neither in LF nor in CRLF.")
+POLICY_EMPTY = Code(
+    "policy-empty", _ERROR, _POLICY, "There is nothing in the policy.", _BREAKS_IF_GRAVE_SERVED
+)
+POLICY_BOM = Code(
+    "policy-bom", _ERROR, _POLICY, "The policy begins with a byte order mark.", _BREAKS_IF_GRAVE_SERVED
+)
+POLICY_BLANK_LINE = Code(
+    "policy-blank-line", _ERROR, _POLICY, "A line of the policy is blank.", _BREAKS_IF_GRAVE_SERVED
+)
+POLICY_LINE_END = Code(
+    "policy-line-end", _ERROR, _POLICY, "A line ends neither in LF nor in CRLF.", _BREAKS_IF_GRAVE_SERVED
+)
 POLICY_WHITE_SPACE = Code(
-    "policy-white-space", _ERROR, _POLICY, "White space stands beside the name of a field."
+    "policy-white-space",
+    _ERROR,
+    _POLICY,
+    "White space stands beside the name of a field.",
+    _BREAKS_IF_GRAVE_SERVED,
 )
-POLICY_FIELD = Code("policy-field", _ERROR, _POLICY, "A line is not of the form name: value.")
-POLICY_UTF8 = Code("policy-utf-8", _ERROR, _POLICY, "A line is not UTF-8.")
-POLICY_VERSION_MISSING = Code("policy-version-missing", _ERROR, _POLICY, "The policy has no version.")
-POLICY_VERSION = Code("policy-version", _ERROR, _POLICY, "The version is not STSv1.")
-POLICY_MODE_MISSING = Code("policy-mode-missing", _ERROR, _POLICY, "The policy has no mode.")
-POLICY_MODE = Code("policy-mode", _ERROR, _POLICY, "The mode is not enforce, testing or none.")
-POLICY_MAX_AGE_MISSING = Code("policy-max-age-missing", _ERROR, _POLICY, "The policy has no max_age.")
-POLICY_MAX_AGE = Code("policy-max-age", _ERROR, _POLICY, "max_age is not of one to ten digits.")
-POLICY_MAX_AGE_LIMIT = Code("policy-max-age-limit", _ERROR, _POLICY, "max_age is over 31557600 seconds.")
+POLICY_FIELD = Code(
+    "policy-field", _ERROR, _POLICY, "A line is not of the form name: value.", _BREAKS_IF_GRAVE_SERVED
+)
+POLICY_UTF8 = Code("policy-utf-8", _ERROR, _POLICY, "A line is not UTF-8.", _BREAKS_IF_GRAVE_SERVED)
+POLICY_VERSION_MISSING = Code(
+    "policy-version-missing", _ERROR, _POLICY, "The policy has no version.", _BREAKS_IF_GRAVE_SERVED
+)
+POLICY_VERSION = Code("policy-version", _ERROR, _POLICY, "The version is not STSv1.", _BREAKS_IF_GRAVE_SERVED)
+POLICY_MODE_MISSING = Code(
+    "policy-mode-missing", _ERROR, _POLICY, "The policy has no mode.", _BREAKS_IF_GRAVE_SERVED
+)
+POLICY_MODE = Code(
+    "policy-mode", _ERROR, _POLICY, "The mode is not enforce, testing or none.", _BREAKS_IF_GRAVE_SERVED
+)
+POLICY_MAX_AGE_MISSING = Code(
+    "policy-max-age-missing", _ERROR, _POLICY, "The policy has no max_age.", _BREAKS_IF_GRAVE_SERVED
+)
+POLICY_MAX_AGE = Code(
+    "policy-max-age", _ERROR, _POLICY, "max_age is not of one to ten digits.", _BREAKS_IF_GRAVE_SERVED
+)
+POLICY_MAX_AGE_LIMIT = Code(
+    "policy-max-age-limit", _ERROR, _POLICY, "max_age is over 31557600 seconds.", _BREAKS_IF_GRAVE_SERVED
+)
 POLICY_MX_MISSING = Code(
-    "policy-mx-missing", _ERROR, _POLICY, "The policy has no mx, and its mode is not none."
+    "policy-mx-missing",
+    _ERROR,
+    _POLICY,
+    "The policy has no mx, and its mode is not none.",
+    _BREAKS_IF_GRAVE_SERVED,
 )
-POLICY_MX = Code("policy-mx", _ERROR, _POLICY, "An mx is neither a host name nor *. before one.")
+POLICY_MX = Code(
+    "policy-mx", _ERROR, _POLICY, "An mx is neither a host name nor *. before one.", _BREAKS_IF_GRAVE_SERVED
+)
 POLICY_REPEATED = Code(
     "policy-field-repeated", _WARNING, _POLICY, "A field is given twice: only the first counts."
 )
@@ -78,24 +147,60 @@ POLICY_LONG = Code(
     "policy-long", _WARNING, "RFC 8461 §3.3", "The policy is over 64 KB: senders may stop reading."
 )
 
-TLSRPT_FOREIGN = Code("tlsrpt-foreign", _ERROR, _TLSRPT, "The text is no TLSRPT record: senders discard it.")
-TLSRPT_VERSION = Code("tlsrpt-version", _ERROR, _TLSRPT, "The record's version is not spelled v=TLSRPTv1.")
-TLSRPT_QUOTED = Code("tlsrpt-quoted", _ERROR, _TLSRPT, "Quotation marks are part of the record.")
-TLSRPT_SEMICOLON = Code("tlsrpt-semicolon", _ERROR, _TLSRPT, "No semicolon follows v=TLSRPTv1.")
+TLSRPT_FOREIGN = Code(
+    "tlsrpt-foreign",
+    _ERROR,
+    _TLSRPT,
+    "The text is no TLSRPT record: senders discard it.",
+    _BREAKS_IF_GRAVE_REPORTS,
+)
+TLSRPT_VERSION = Code(
+    "tlsrpt-version",
+    _ERROR,
+    _TLSRPT,
+    "The record's version is not spelled v=TLSRPTv1.",
+    _BREAKS_IF_GRAVE_REPORTS,
+)
+TLSRPT_QUOTED = Code(
+    "tlsrpt-quoted", _ERROR, _TLSRPT, "Quotation marks are part of the record.", _BREAKS_IF_GRAVE_REPORTS
+)
+TLSRPT_SEMICOLON = Code(
+    "tlsrpt-semicolon", _ERROR, _TLSRPT, "No semicolon follows v=TLSRPTv1.", _BREAKS_IF_GRAVE_REPORTS
+)
 TLSRPT_WHITE_SPACE = Code(
-    "tlsrpt-white-space", _ERROR, _TLSRPT, "White space stands where the grammar has none."
+    "tlsrpt-white-space",
+    _ERROR,
+    _TLSRPT,
+    "White space stands where the grammar has none.",
+    _BREAKS_IF_GRAVE_REPORTS,
 )
 TLSRPT_OCTET = Code(
-    "tlsrpt-octet", _ERROR, _TLSRPT, "A line end, a control or an octet beyond US-ASCII is in it."
+    "tlsrpt-octet",
+    _ERROR,
+    _TLSRPT,
+    "A line end, a control or an octet beyond US-ASCII is in it.",
+    _BREAKS_IF_GRAVE_REPORTS,
 )
-TLSRPT_EMPTY_FIELD = Code("tlsrpt-empty-field", _ERROR, _TLSRPT, "Nothing stands between two semicolons.")
-TLSRPT_FIELD = Code("tlsrpt-field", _ERROR, _TLSRPT, "A field is not of the form name=value.")
-TLSRPT_RUA_MISSING = Code("tlsrpt-rua-missing", _ERROR, _TLSRPT, "The record has no rua.")
-TLSRPT_URI = Code("tlsrpt-uri", _ERROR, _TLSRPT, "A destination is no URI.")
-TLSRPT_URI_ENCODING = Code("tlsrpt-uri-encoding", _ERROR, _TLSRPT, "A '!' in a destination is not encoded.")
-TLSRPT_URI_SCHEME = Code("tlsrpt-uri-scheme", _ERROR, _TLSRPT, "No destination is a mailto or https URI.")
-TLSRPT_MAILTO = Code("tlsrpt-mailto", _ERROR, _TLSRPT, "A mailto URI holds no mail address.")
-TLSRPT_HTTPS = Code("tlsrpt-https", _ERROR, _TLSRPT, "An https URI has no host.")
+TLSRPT_EMPTY_FIELD = Code(
+    "tlsrpt-empty-field", _ERROR, _TLSRPT, "Nothing stands between two semicolons.", _BREAKS_IF_GRAVE_REPORTS
+)
+TLSRPT_FIELD = Code(
+    "tlsrpt-field", _ERROR, _TLSRPT, "A field is not of the form name=value.", _BREAKS_IF_GRAVE_REPORTS
+)
+TLSRPT_RUA_MISSING = Code(
+    "tlsrpt-rua-missing", _ERROR, _TLSRPT, "The record has no rua.", _BREAKS_IF_GRAVE_REPORTS
+)
+TLSRPT_URI = Code("tlsrpt-uri", _ERROR, _TLSRPT, "A destination is no URI.", _BREAKS_IF_GRAVE_REPORTS)
+TLSRPT_URI_ENCODING = Code(
+    "tlsrpt-uri-encoding", _ERROR, _TLSRPT, "A '!' in a destination is not encoded.", _BREAKS_IF_GRAVE_REPORTS
+)
+TLSRPT_URI_SCHEME = Code(
+    "tlsrpt-uri-scheme", _ERROR, _TLSRPT, "No destination is a mailto or https URI.", _BREAKS_IF_GRAVE_REPORTS
+)
+TLSRPT_MAILTO = Code(
+    "tlsrpt-mailto", _ERROR, _TLSRPT, "A mailto URI holds no mail address.", _BREAKS_IF_GRAVE_REPORTS
+)
+TLSRPT_HTTPS = Code("tlsrpt-https", _ERROR, _TLSRPT, "An https URI has no host.", _BREAKS_IF_GRAVE_REPORTS)
 TLSRPT_URI_UNUSABLE = Code(
     "tlsrpt-uri-unusable",
     _WARNING,

@@ -4,138 +4,349 @@ Rule for every editor: a code keeps its name and meaning for ever. The severity 
 stake for a domain (`sidecar.verify.stakes`) may lower or raise it.
 """
 
-from sidecar.observed.findings import Code, Severity
+from sidecar.observed.checks import ConditionType
+from sidecar.observed.findings import Bearing, Code, Effect, Severity
 
 _OK, _NOTICE, _UNKNOWN = Severity.OK, Severity.NOTICE, Severity.UNKNOWN
 _WARNING, _ERROR, _CRITICAL = Severity.WARNING, Severity.ERROR, Severity.CRITICAL
 _S31, _S32, _S33, _S41, _S42 = (f"RFC 8461 §{number}" for number in ("3.1", "3.2", "3.3", "4.1", "4.2"))
 
+_BLOCKS_AUTHENTICATED = Bearing(Effect.BLOCKS, (ConditionType.MX_AUTHENTICATED,))
+_BLOCKS_COVERED = Bearing(Effect.BLOCKS, (ConditionType.MX_COVERED,))
+_BLOCKS_COVERED_AND_AUTHENTICATED = Bearing(
+    Effect.BLOCKS,
+    (
+        ConditionType.MX_COVERED,
+        ConditionType.MX_AUTHENTICATED,
+    ),
+)
+_BLOCKS_RECORD = Bearing(Effect.BLOCKS, (ConditionType.RECORD_PUBLISHED,))
+_BLOCKS_REPORTS = Bearing(Effect.BLOCKS, (ConditionType.REPORTS_WANTED,))
+_BLOCKS_SERVED = Bearing(Effect.BLOCKS, (ConditionType.POLICY_SERVED,))
+_BREAKS_AUTHENTICATED = Bearing(Effect.BREAKS, (ConditionType.MX_AUTHENTICATED,))
+_BREAKS_COVERED = Bearing(Effect.BREAKS, (ConditionType.MX_COVERED,))
+_BREAKS_IF_GRAVE_RECORD = Bearing(Effect.BREAKS_WHEN_GRAVE, (ConditionType.RECORD_PUBLISHED,))
+_BREAKS_IF_GRAVE_REPORTS = Bearing(Effect.BREAKS_WHEN_GRAVE, (ConditionType.REPORTS_WANTED,))
+_BREAKS_IF_GRAVE_SERVED = Bearing(Effect.BREAKS_WHEN_GRAVE, (ConditionType.POLICY_SERVED,))
+_BREAKS_RECORD = Bearing(Effect.BREAKS, (ConditionType.RECORD_PUBLISHED,))
+_BREAKS_REPORTS = Bearing(Effect.BREAKS, (ConditionType.REPORTS_WANTED,))
+_PROVES_AUTHENTICATED = Bearing(Effect.PROVES, (ConditionType.MX_AUTHENTICATED,))
+_PROVES_COVERED = Bearing(Effect.PROVES, (ConditionType.MX_COVERED,))
+_PROVES_RECORD = Bearing(Effect.PROVES, (ConditionType.RECORD_PUBLISHED,))
+_PROVES_REPORTS = Bearing(Effect.PROVES, (ConditionType.REPORTS_WANTED,))
+_PROVES_SERVED = Bearing(Effect.PROVES, (ConditionType.POLICY_SERVED,))
+
 # --- _mta-sts.<domain> TXT
-TXT_FOUND = Code("txt-found", _OK, _S31, "There is exactly one MTA-STS record.")
+TXT_FOUND = Code("txt-found", _OK, _S31, "There is exactly one MTA-STS record.", _PROVES_RECORD)
 TXT_ALIAS = Code("txt-alias", _OK, "RFC 8461 §8.2", "The MTA-STS record is reached by a CNAME, as is right.")
 TXT_NXDOMAIN = Code(
-    "txt-nxdomain", _NOTICE, _S31, "The name of the MTA-STS record does not exist: no MTA-STS."
+    "txt-nxdomain",
+    _NOTICE,
+    _S31,
+    "The name of the MTA-STS record does not exist: no MTA-STS.",
+    _BREAKS_RECORD,
 )
-TXT_NONE = Code("txt-none", _NOTICE, _S31, "The name exists and has no MTA-STS record: no MTA-STS.")
+TXT_NONE = Code(
+    "txt-none", _NOTICE, _S31, "The name exists and has no MTA-STS record: no MTA-STS.", _BREAKS_RECORD
+)
 TXT_SEVERAL = Code(
-    "txt-several", _ERROR, _S31, "There are several MTA-STS records: senders act as with none."
+    "txt-several",
+    _ERROR,
+    _S31,
+    "There are several MTA-STS records: senders act as with none.",
+    _BREAKS_IF_GRAVE_RECORD,
 )
-TXT_ALMOST = Code("txt-almost", _ERROR, _S31, "A record looks like one of MTA-STS, and is none for a sender.")
+TXT_ALMOST = Code(
+    "txt-almost",
+    _ERROR,
+    _S31,
+    "A record looks like one of MTA-STS, and is none for a sender.",
+    _BREAKS_IF_GRAVE_RECORD,
+)
 TXT_MISPLACED = Code(
     "txt-misplaced", _WARNING, _S31, "The MTA-STS record stands at the domain instead of _mta-sts."
 )
-TXT_SERVFAIL = Code("txt-servfail", _UNKNOWN, _S31, "The resolver answered SERVFAIL for the MTA-STS record.")
-TXT_TIMEOUT = Code("txt-timeout", _UNKNOWN, _S31, "The DNS did not answer in time for the MTA-STS record.")
-TXT_UNASKED = Code("txt-unasked", _UNKNOWN, _S31, "The MTA-STS record could not be asked for.")
+TXT_SERVFAIL = Code(
+    "txt-servfail", _UNKNOWN, _S31, "The resolver answered SERVFAIL for the MTA-STS record.", _BLOCKS_RECORD
+)
+TXT_TIMEOUT = Code(
+    "txt-timeout", _UNKNOWN, _S31, "The DNS did not answer in time for the MTA-STS record.", _BLOCKS_RECORD
+)
+TXT_UNASKED = Code(
+    "txt-unasked", _UNKNOWN, _S31, "The MTA-STS record could not be asked for.", _BLOCKS_RECORD
+)
 DNSSEC_VALIDATED = Code("dnssec-validated", _OK, "RFC 8461 §10.2", "The answer was validated with DNSSEC.")
 DNSSEC_ABSENT = Code(
     "dnssec-absent", _OK, "RFC 8461 §10.2", "Not validated with DNSSEC, which MTA-STS can do without."
 )
 DNSSEC_BOGUS = Code(
-    "dnssec-bogus", _ERROR, "RFC 4035 §4.3", "DNSSEC validation fails: senders that validate see nothing."
+    "dnssec-bogus",
+    _ERROR,
+    "RFC 4035 §4.3",
+    "DNSSEC validation fails: senders that validate see nothing.",
+    _BREAKS_RECORD,
 )
 
 # --- https://mta-sts.<domain>/.well-known/mta-sts.txt
-POLICY_FETCHED = Code("policy-fetched", _OK, _S33, "The policy was fetched as a sender does it.")
-POLICY_INSIDE = Code("policy-inside", _NOTICE, _S33, "The policy was fetched inside mailcow's network only.")
-POLICY_HOST_MISSING = Code("policy-host-missing", _ERROR, _S33, "The policy host has no address in the DNS.")
+POLICY_FETCHED = Code(
+    "policy-fetched", _OK, _S33, "The policy was fetched as a sender does it.", _PROVES_SERVED
+)
+POLICY_INSIDE = Code(
+    "policy-inside", _NOTICE, _S33, "The policy was fetched inside mailcow's network only.", _PROVES_SERVED
+)
+POLICY_HOST_MISSING = Code(
+    "policy-host-missing", _ERROR, _S33, "The policy host has no address in the DNS.", _BREAKS_IF_GRAVE_SERVED
+)
 POLICY_HOST_UNKNOWN = Code(
-    "policy-host-unknown", _UNKNOWN, _S33, "The DNS did not answer for the policy host."
+    "policy-host-unknown",
+    _UNKNOWN,
+    _S33,
+    "The DNS did not answer for the policy host.",
+    _BLOCKS_SERVED,
 )
-POLICY_REFUSED = Code("policy-refused", _UNKNOWN, _S33, "The policy host refused the connection from here.")
+POLICY_REFUSED = Code(
+    "policy-refused", _UNKNOWN, _S33, "The policy host refused the connection from here.", _BLOCKS_SERVED
+)
 POLICY_UNREACHABLE = Code(
-    "policy-unreachable", _UNKNOWN, _S33, "No connection to the policy host came about from here."
+    "policy-unreachable",
+    _UNKNOWN,
+    _S33,
+    "No connection to the policy host came about from here.",
+    _BLOCKS_SERVED,
 )
-POLICY_UNASKED = Code("policy-unasked", _UNKNOWN, _S33, "The policy was not asked for.")
+POLICY_UNASKED = Code("policy-unasked", _UNKNOWN, _S33, "The policy was not asked for.", _BLOCKS_SERVED)
 POLICY_LOOK_FAILED = Code(
-    "policy-look-failed", _UNKNOWN, _S33, "The look at the policy host failed within the sidecar."
+    "policy-look-failed",
+    _UNKNOWN,
+    _S33,
+    "The look at the policy host failed within the sidecar.",
+    _BLOCKS_SERVED,
 )
 POLICY_TIMEOUT = Code(
-    "policy-timeout", _ERROR, _S33, "The policy host takes longer than the minute that senders wait."
+    "policy-timeout",
+    _ERROR,
+    _S33,
+    "The policy host takes longer than the minute that senders wait.",
+    _BREAKS_IF_GRAVE_SERVED,
 )
 POLICY_BROKEN = Code(
-    "policy-broken", _ERROR, _S33, "The policy host ends the connection without a whole HTTP answer."
+    "policy-broken",
+    _ERROR,
+    _S33,
+    "The policy host ends the connection without a whole HTTP answer.",
+    _BREAKS_IF_GRAVE_SERVED,
 )
 POLICY_REDIRECT = Code(
-    "policy-redirect", _ERROR, _S33, "The policy host redirects, which senders must not follow."
+    "policy-redirect",
+    _ERROR,
+    _S33,
+    "The policy host redirects, which senders must not follow.",
+    _BREAKS_IF_GRAVE_SERVED,
 )
-POLICY_STATUS = Code("policy-status", _ERROR, _S33, "The policy host answers with another status than 200.")
-POLICY_MEDIA_TYPE = Code("policy-media-type", _ERROR, _S33, "The policy is not served as text/plain.")
+POLICY_STATUS = Code(
+    "policy-status",
+    _ERROR,
+    _S33,
+    "The policy host answers with another status than 200.",
+    _BREAKS_IF_GRAVE_SERVED,
+)
+POLICY_MEDIA_TYPE = Code(
+    "policy-media-type", _ERROR, _S33, "The policy is not served as text/plain.", _BREAKS_IF_GRAVE_SERVED
+)
 POLICY_TOO_LARGE = Code(
-    "policy-too-large", _ERROR, _S33, "The policy is larger than the 64 KB that senders read."
+    "policy-too-large",
+    _ERROR,
+    _S33,
+    "The policy is larger than the 64 KB that senders read.",
+    _BREAKS_IF_GRAVE_SERVED,
 )
-POLICY_CERT_EXPIRED = Code("policy-cert-expired", _ERROR, _S33, "The policy host's certificate has expired.")
+POLICY_CERT_EXPIRED = Code(
+    "policy-cert-expired", _ERROR, _S33, "The policy host's certificate has expired.", _BREAKS_IF_GRAVE_SERVED
+)
 POLICY_CERT_NOT_YET = Code(
-    "policy-cert-not-yet-valid", _ERROR, _S33, "The policy host's certificate is not valid yet."
+    "policy-cert-not-yet-valid",
+    _ERROR,
+    _S33,
+    "The policy host's certificate is not valid yet.",
+    _BREAKS_IF_GRAVE_SERVED,
 )
-POLICY_CERT_NAME = Code("policy-cert-name", _ERROR, _S33, "The policy host's name is not in its certificate.")
+POLICY_CERT_NAME = Code(
+    "policy-cert-name",
+    _ERROR,
+    _S33,
+    "The policy host's name is not in its certificate.",
+    _BREAKS_IF_GRAVE_SERVED,
+)
 POLICY_CERT_SELF_SIGNED = Code(
-    "policy-cert-self-signed", _ERROR, _S33, "The policy host's certificate is self-signed."
+    "policy-cert-self-signed",
+    _ERROR,
+    _S33,
+    "The policy host's certificate is self-signed.",
+    _BREAKS_IF_GRAVE_SERVED,
 )
 POLICY_CERT_ISSUER = Code(
-    "policy-cert-issuer", _ERROR, _S33, "The policy host's certificate has no issuer that senders trust."
+    "policy-cert-issuer",
+    _ERROR,
+    _S33,
+    "The policy host's certificate has no issuer that senders trust.",
+    _BREAKS_IF_GRAVE_SERVED,
 )
 POLICY_CERT_ENDING = Code("policy-cert-ending", _WARNING, _S33, "The policy host's certificate ends soon.")
-POLICY_TLS_OLD = Code("policy-tls-old", _ERROR, "RFC 8996 §1", "The policy host speaks no TLS 1.2 or later.")
-POLICY_TLS_FAILED = Code("policy-tls-failed", _ERROR, _S33, "The TLS handshake with the policy host fails.")
+POLICY_TLS_OLD = Code(
+    "policy-tls-old",
+    _ERROR,
+    "RFC 8996 §1",
+    "The policy host speaks no TLS 1.2 or later.",
+    _BREAKS_IF_GRAVE_SERVED,
+)
+POLICY_TLS_FAILED = Code(
+    "policy-tls-failed",
+    _ERROR,
+    _S33,
+    "The TLS handshake with the policy host fails.",
+    _BREAKS_IF_GRAVE_SERVED,
+)
 
 # --- what belongs together
 POLICY_AS_MEANT = Code("policy-as-meant", _OK, _S32, "The policy served is the one that is meant.")
-POLICY_DIFFERS = Code("policy-differs", _ERROR, _S32, "The policy served is not the one that is meant.")
-MX_COVERED = Code("mx-covered", _OK, _S41, "Every MX host matches a pattern of the policy.")
-MX_UNCOVERED = Code("mx-uncovered", _CRITICAL, _S41, "An MX host matches no pattern of the policy.")
+POLICY_DIFFERS = Code(
+    "policy-differs", _ERROR, _S32, "The policy served is not the one that is meant.", _BREAKS_IF_GRAVE_SERVED
+)
+MX_COVERED = Code("mx-covered", _OK, _S41, "Every MX host matches a pattern of the policy.", _PROVES_COVERED)
+MX_UNCOVERED = Code(
+    "mx-uncovered", _CRITICAL, _S41, "An MX host matches no pattern of the policy.", _BREAKS_COVERED
+)
 MX_PATTERN_UNUSED = Code("mx-pattern-unused", _NOTICE, _S41, "A pattern of the policy matches no MX host.")
-MX_NONE = Code("mx-none", _NOTICE, "RFC 5321 §5.1", "There is no MX record: senders use the domain itself.")
-MX_NULL = Code("mx-null", _NOTICE, "RFC 7505 §3", "A null MX says that the domain takes no mail.")
+MX_NONE = Code(
+    "mx-none",
+    _NOTICE,
+    "RFC 5321 §5.1",
+    "There is no MX record: senders use the domain itself.",
+    _BREAKS_COVERED,
+)
+MX_NULL = Code(
+    "mx-null", _NOTICE, "RFC 7505 §3", "A null MX says that the domain takes no mail.", _BREAKS_COVERED
+)
 MX_MANY = Code(
     "mx-many",
     _UNKNOWN,
     "RFC 5321 §5.1",
     "There are more MX hosts than are looked at: nothing is said of the rest.",
+    _BLOCKS_COVERED_AND_AUTHENTICATED,
 )
-MX_UNKNOWN = Code("mx-unknown", _UNKNOWN, "RFC 5321 §5.1", "The DNS did not answer for the MX records.")
+MX_UNKNOWN = Code(
+    "mx-unknown", _UNKNOWN, "RFC 5321 §5.1", "The DNS did not answer for the MX records.", _BLOCKS_COVERED
+)
 
 # --- MX hosts on port 25
-MX_TLS = Code("mx-tls", _OK, _S42, "The MX host offers STARTTLS with a certificate that senders trust.")
+MX_TLS = Code(
+    "mx-tls",
+    _OK,
+    _S42,
+    "The MX host offers STARTTLS with a certificate that senders trust.",
+    _PROVES_AUTHENTICATED,
+)
 MX_INSIDE = Code("mx-inside", _NOTICE, _S42, "The MX host was probed inside mailcow's network only.")
-MX_HOST_MISSING = Code("mx-host-missing", _ERROR, "RFC 5321 §5.1", "The MX host has no address in the DNS.")
+MX_HOST_MISSING = Code(
+    "mx-host-missing",
+    _ERROR,
+    "RFC 5321 §5.1",
+    "The MX host has no address in the DNS.",
+    _BLOCKS_AUTHENTICATED,
+)
 MX_HOST_UNKNOWN = Code(
-    "mx-host-unknown", _UNKNOWN, "RFC 5321 §5.1", "The DNS did not answer for the MX host."
+    "mx-host-unknown",
+    _UNKNOWN,
+    "RFC 5321 §5.1",
+    "The DNS did not answer for the MX host.",
+    _BLOCKS_AUTHENTICATED,
 )
-MX_REFUSED = Code("mx-refused", _UNKNOWN, _S42, "The MX host refused the connection from here.")
-MX_UNREACHABLE = Code("mx-unreachable", _UNKNOWN, _S42, "No connection to the MX host came about from here.")
-MX_UNASKED = Code("mx-unasked", _UNKNOWN, _S42, "The MX host was not probed.")
-MX_LOOK_FAILED = Code("mx-look-failed", _UNKNOWN, _S42, "The look at the MX host failed within the sidecar.")
+MX_REFUSED = Code(
+    "mx-refused", _UNKNOWN, _S42, "The MX host refused the connection from here.", _BLOCKS_AUTHENTICATED
+)
+MX_UNREACHABLE = Code(
+    "mx-unreachable",
+    _UNKNOWN,
+    _S42,
+    "No connection to the MX host came about from here.",
+    _BLOCKS_AUTHENTICATED,
+)
+MX_UNASKED = Code("mx-unasked", _UNKNOWN, _S42, "The MX host was not probed.", _BLOCKS_AUTHENTICATED)
+MX_LOOK_FAILED = Code(
+    "mx-look-failed",
+    _UNKNOWN,
+    _S42,
+    "The look at the MX host failed within the sidecar.",
+    _BLOCKS_AUTHENTICATED,
+)
 MX_WONT_TALK = Code(
-    "mx-wont-talk", _UNKNOWN, _S42, "The MX host was reached, and did not go through a conversation with us."
+    "mx-wont-talk",
+    _UNKNOWN,
+    _S42,
+    "The MX host was reached, and did not go through a conversation with us.",
+    _BLOCKS_AUTHENTICATED,
 )
-MX_NO_STARTTLS = Code("mx-no-starttls", _CRITICAL, _S42, "The MX host offers no STARTTLS.")
-MX_TLS_OLD = Code("mx-tls-old", _CRITICAL, "RFC 8996 §1", "The MX host speaks no TLS 1.2 or later.")
-MX_TLS_FAILED = Code("mx-tls-failed", _CRITICAL, _S42, "The TLS handshake with the MX host fails.")
-MX_CERT_EXPIRED = Code("mx-cert-expired", _CRITICAL, _S42, "The MX host's certificate has expired.")
+MX_NO_STARTTLS = Code(
+    "mx-no-starttls", _CRITICAL, _S42, "The MX host offers no STARTTLS.", _BREAKS_AUTHENTICATED
+)
+MX_TLS_OLD = Code(
+    "mx-tls-old", _CRITICAL, "RFC 8996 §1", "The MX host speaks no TLS 1.2 or later.", _BREAKS_AUTHENTICATED
+)
+MX_TLS_FAILED = Code(
+    "mx-tls-failed", _CRITICAL, _S42, "The TLS handshake with the MX host fails.", _BREAKS_AUTHENTICATED
+)
+MX_CERT_EXPIRED = Code(
+    "mx-cert-expired", _CRITICAL, _S42, "The MX host's certificate has expired.", _BREAKS_AUTHENTICATED
+)
 MX_CERT_NOT_YET = Code(
-    "mx-cert-not-yet-valid", _CRITICAL, _S42, "The MX host's certificate is not valid yet."
+    "mx-cert-not-yet-valid",
+    _CRITICAL,
+    _S42,
+    "The MX host's certificate is not valid yet.",
+    _BREAKS_AUTHENTICATED,
 )
-MX_CERT_NAME = Code("mx-cert-name", _CRITICAL, _S42, "The MX host's name is not in its certificate.")
+MX_CERT_NAME = Code(
+    "mx-cert-name", _CRITICAL, _S42, "The MX host's name is not in its certificate.", _BREAKS_AUTHENTICATED
+)
 MX_CERT_SELF_SIGNED = Code(
-    "mx-cert-self-signed", _CRITICAL, _S42, "The MX host's certificate is self-signed."
+    "mx-cert-self-signed",
+    _CRITICAL,
+    _S42,
+    "The MX host's certificate is self-signed.",
+    _BREAKS_AUTHENTICATED,
 )
 MX_CERT_ISSUER = Code(
-    "mx-cert-issuer", _CRITICAL, _S42, "The MX host's certificate has no issuer that senders trust."
+    "mx-cert-issuer",
+    _CRITICAL,
+    _S42,
+    "The MX host's certificate has no issuer that senders trust.",
+    _BREAKS_AUTHENTICATED,
 )
 MX_CERT_ENDING = Code("mx-cert-ending", _WARNING, _S42, "The MX host's certificate ends soon.")
 
 # --- _smtp._tls.<domain> TXT
 _TLSRPT = "RFC 8460 §3"
-TLSRPT_FOUND = Code("tlsrpt-found", _OK, _TLSRPT, "There is exactly one TLSRPT record.")
-TLSRPT_NONE = Code("tlsrpt-none", _NOTICE, _TLSRPT, "There is no TLSRPT record: nobody reports failed TLS.")
+TLSRPT_FOUND = Code("tlsrpt-found", _OK, _TLSRPT, "There is exactly one TLSRPT record.", _PROVES_REPORTS)
+TLSRPT_NONE = Code(
+    "tlsrpt-none", _NOTICE, _TLSRPT, "There is no TLSRPT record: nobody reports failed TLS.", _BREAKS_REPORTS
+)
 TLSRPT_SEVERAL = Code(
-    "tlsrpt-several", _ERROR, _TLSRPT, "There are several TLSRPT records: senders act as with none."
+    "tlsrpt-several",
+    _ERROR,
+    _TLSRPT,
+    "There are several TLSRPT records: senders act as with none.",
+    _BREAKS_IF_GRAVE_REPORTS,
 )
 TLSRPT_ALMOST = Code(
-    "tlsrpt-almost", _ERROR, _TLSRPT, "A record looks like one of TLSRPT, and is none for a sender."
+    "tlsrpt-almost",
+    _ERROR,
+    _TLSRPT,
+    "A record looks like one of TLSRPT, and is none for a sender.",
+    _BREAKS_IF_GRAVE_REPORTS,
 )
-TLSRPT_UNKNOWN = Code("tlsrpt-unknown", _UNKNOWN, _TLSRPT, "The DNS did not answer for the TLSRPT record.")
+TLSRPT_UNKNOWN = Code(
+    "tlsrpt-unknown", _UNKNOWN, _TLSRPT, "The DNS did not answer for the TLSRPT record.", _BLOCKS_REPORTS
+)
 
 # --- DANE
 DANE_VALIDATED = Code(

@@ -3,12 +3,13 @@
 import pytest
 
 from sidecar.observed.checks import ConditionType, Status
-from sidecar.observed.findings import Code, Finding, Severity
+from sidecar.observed.findings import Code, Effect, Finding, Severity
 from sidecar.rollout.evidence import conditions_of
 from sidecar.verify import codes, probe_codes
-from sidecar.verify.rules import policy_id as staleness
+from sidecar.verify.rules import policy_id
 
 SERVED, RECORD, COVERED, AUTHENTICATED, REPORTS = ConditionType
+CODES = (*probe_codes.ALL, *policy_id.ALL, *codes.ALL)
 GOOD = {
     SERVED: probe_codes.POLICY_FETCHED,
     RECORD: probe_codes.TXT_FOUND,
@@ -16,62 +17,126 @@ GOOD = {
     AUTHENTICATED: probe_codes.MX_TLS,
     REPORTS: probe_codes.TLSRPT_FOUND,
 }
-NO_CONDITION = ("dane-", "caa-", "match-", "check-", "findings-")
-"""What is read and reported only: neither senders that go by MTA-STS nor the policy depend on it."""
-OWN_EFFECT = {
-    "txt-nxdomain": (RECORD, Status.FALSE),
-    "txt-none": (RECORD, Status.FALSE),
-    "mx-none": (COVERED, Status.FALSE),
-    "mx-null": (COVERED, Status.FALSE),
-    "mx-uncovered": (COVERED, Status.FALSE),
-    "mx-unknown": (COVERED, Status.UNKNOWN),
-    "mx-many": (COVERED, Status.UNKNOWN),
-    "tlsrpt-none": (REPORTS, Status.FALSE),
-    "mx-host-missing": (AUTHENTICATED, Status.UNKNOWN),
+WRITTEN: dict[tuple[Effect, tuple[ConditionType, ...]], str] = {
+    (Effect.BLOCKS, (AUTHENTICATED,)): """
+        mx-host-missing mx-host-unknown mx-refused mx-unreachable mx-unasked mx-look-failed
+        mx-wont-talk
+    """,
+    (Effect.BLOCKS, (COVERED, AUTHENTICATED)): """
+        mx-many
+    """,
+    (Effect.BLOCKS, (COVERED,)): """
+        mx-unknown
+    """,
+    (Effect.BLOCKS, (SERVED,)): """
+        policy-host-unknown policy-refused policy-unreachable policy-unasked policy-look-failed
+    """,
+    (Effect.BLOCKS, (RECORD,)): """
+        txt-servfail txt-timeout txt-unasked
+    """,
+    (Effect.BLOCKS, (REPORTS,)): """
+        tlsrpt-unknown
+    """,
+    (Effect.BREAKS, (AUTHENTICATED,)): """
+        mx-no-starttls mx-tls-old mx-tls-failed mx-cert-expired mx-cert-not-yet-valid mx-cert-name
+        mx-cert-self-signed mx-cert-issuer
+    """,
+    (Effect.BREAKS, (COVERED,)): """
+        mx-uncovered mx-none mx-null
+    """,
+    (Effect.BREAKS, (RECORD,)): """
+        txt-nxdomain txt-none dnssec-bogus
+    """,
+    (Effect.BREAKS, (REPORTS,)): """
+        tlsrpt-none
+    """,
+    (Effect.BREAKS_WHEN_GRAVE, (SERVED,)): """
+        policy-empty policy-bom policy-blank-line policy-line-end policy-white-space policy-field
+        policy-utf-8 policy-version-missing policy-version policy-mode-missing policy-mode
+        policy-max-age-missing policy-max-age policy-max-age-limit policy-mx-missing policy-mx
+        policy-host-missing policy-timeout policy-broken policy-redirect policy-status
+        policy-media-type policy-too-large policy-cert-expired policy-cert-not-yet-valid
+        policy-cert-name policy-cert-self-signed policy-cert-issuer policy-tls-old
+        policy-tls-failed policy-differs
+    """,
+    (Effect.BREAKS_WHEN_GRAVE, (RECORD,)): """
+        record-foreign record-version record-quoted record-semicolon record-white-space
+        record-octet record-empty-field record-field record-id-missing record-id record-id-length
+        txt-several txt-almost id-stale
+    """,
+    (Effect.BREAKS_WHEN_GRAVE, (REPORTS,)): """
+        tlsrpt-foreign tlsrpt-version tlsrpt-quoted tlsrpt-semicolon tlsrpt-white-space
+        tlsrpt-octet tlsrpt-empty-field tlsrpt-field tlsrpt-rua-missing tlsrpt-uri
+        tlsrpt-uri-encoding tlsrpt-uri-scheme tlsrpt-mailto tlsrpt-https tlsrpt-several
+        tlsrpt-almost
+    """,
+    (Effect.PROVES, (AUTHENTICATED,)): """
+        mx-tls
+    """,
+    (Effect.PROVES, (COVERED,)): """
+        mx-covered
+    """,
+    (Effect.PROVES, (SERVED,)): """
+        policy-fetched policy-inside
+    """,
+    (Effect.PROVES, (RECORD,)): """
+        txt-found
+    """,
+    (Effect.PROVES, (REPORTS,)): """
+        tlsrpt-found
+    """,
 }
-"""Where the severity alone does not say it."""
-AND_AUTHENTICATED = {"mx-many"}
-"""Of hosts that were not looked at neither the one nor the other is known."""
-FAMILY = {
-    "policy-": SERVED,
-    "txt-": RECORD,
-    "record-": RECORD,
-    "id-": RECORD,
-    "dnssec-": RECORD,
-    "tlsrpt-": REPORTS,
-    "mx-": AUTHENTICATED,
+"""What each code did when its effect was still decided by its first letters and its severity; all others inform."""
+TABLE = {name: bearing for bearing, names in WRITTEN.items() for name in names.split()}
+STATUS = {
+    Effect.PROVES: Status.TRUE,
+    Effect.BREAKS: Status.FALSE,
+    Effect.BREAKS_WHEN_GRAVE: Status.FALSE,
+    Effect.BLOCKS: Status.UNKNOWN,
 }
 
 
-def effects(code: Code) -> list[tuple[ConditionType, Status]]:
-    """What a finding of this code does to conditions that all else makes true."""
-    found = effect(code)
-    also = [(AUTHENTICATED, Status.UNKNOWN)] if code.name in AND_AUTHENTICATED else []
-    return [*([found] if found is not None else []), *also]
-
-
-def effect(code: Code) -> tuple[ConditionType, Status] | None:
-    """The same, of the condition that its name or OWN_EFFECT gives."""
-    if code.name in OWN_EFFECT:
-        return OWN_EFFECT[code.name]
-    if code.name.startswith(NO_CONDITION):
-        return None
-    (kind,) = [kind for prefix, kind in FAMILY.items() if code.name.startswith(prefix)]
-    if code.severity is Severity.UNKNOWN:
-        return kind, Status.UNKNOWN
-    return (kind, Status.FALSE) if code.severity.rank >= Severity.ERROR.rank else None
-
-
-@pytest.mark.parametrize(
-    "code", [*probe_codes.ALL, *staleness.ALL, *codes.ALL], ids=lambda code: str(code.name)
-)
-def test_each_code_touches_its_condition_and_no_other(code: Code) -> None:
-    """Beside findings that make all of them true."""
+def touched(code: Code, severity: Severity | None = None) -> list[tuple[ConditionType, Status, str]]:
+    """What a finding of this code changes beside findings that make all conditions true."""
     findings = [Finding.of(one, "example.org", "good") for one in GOOD.values()]
-    judged = conditions_of([*findings, Finding.of(code, "example.org", "found")])
-    touched = [(kind, one.status) for kind, one in judged.items() if one.status is not Status.TRUE]
-    assert touched == effects(code)
-    assert all(judged[kind].reason == code.name for kind, _ in touched)
+    judged = conditions_of([*findings, Finding.of(code, "example.org", "found", severity=severity)])
+    return [(kind, one.status, one.reason) for kind, one in judged.items() if one.status is not Status.TRUE]
+
+
+def test_the_table_names_codes_that_there_are() -> None:
+    """Each once."""
+    assert TABLE.keys() <= {code.name for code in CODES}
+    assert sum(len(names.split()) for names in WRITTEN.values()) == len(TABLE)
+
+
+@pytest.mark.parametrize("code", CODES, ids=lambda code: str(code.name))
+def test_each_code_does_what_the_table_says_and_touches_no_other_condition(code: Code) -> None:
+    """With its usual severity, and lowered where nothing is at stake."""
+    effect, kinds = TABLE.get(code.name, (Effect.INFORMS, ()))
+    alone = conditions_of([Finding.of(code, "example.org", "found")])
+    proven = {kind for kind, one in alone.items() if one.status is Status.TRUE}
+    assert proven == (set(kinds) if effect is Effect.PROVES else set())
+    usual = (
+        [] if effect in {Effect.PROVES, Effect.INFORMS} else [(k, STATUS[effect], code.name) for k in kinds]
+    )
+    assert touched(code) == usual
+    if effect in {Effect.BREAKS, Effect.BREAKS_WHEN_GRAVE}:
+        assert touched(code, Severity.NOTICE) == (usual if effect is Effect.BREAKS else [])
+
+
+def test_the_first_of_the_gravest_is_the_reason() -> None:
+    """A failure goes before what is not known, and that before what is good."""
+    found = [
+        Finding.of(code, "example.org", code.name)
+        for code in (
+            probe_codes.MX_TLS,
+            probe_codes.MX_UNREACHABLE,
+            probe_codes.MX_NO_STARTTLS,
+            probe_codes.MX_CERT_EXPIRED,
+        )
+    ]
+    assert conditions_of(found)[AUTHENTICATED].reason == "mx-no-starttls"
+    assert conditions_of(found[:2])[AUTHENTICATED].reason == "mx-unreachable"
 
 
 def test_nothing_found_is_unknown() -> None:

@@ -8,16 +8,20 @@ from collections.abc import Sequence
 
 from sidecar.formats.mtasts_policy import Mode, Policy, loosenings, policy_of
 from sidecar.observed import Announced
-from sidecar.observed.findings import Code, Finding, Severity
+from sidecar.observed.checks import ConditionType
+from sidecar.observed.findings import Bearing, Code, Effect, Finding, Severity
 from sidecar.observed.words import command
 
 _S31 = "RFC 8461 §3.1"
+_BREAKS_IF_GRAVE_RECORD = Bearing(Effect.BREAKS_WHEN_GRAVE, (ConditionType.RECORD_PUBLISHED,))
+
 ID_CURRENT = Code("id-current", Severity.OK, _S31, "The id in the DNS belongs to the policy that is served.")
 ID_STALE = Code(
     "id-stale",
     Severity.CRITICAL,
     _S31,
     "The policy changed and the id in the DNS did not: senders keep the old policy.",
+    _BREAKS_IF_GRAVE_RECORD,
 )
 ID_DIFFERS = Code(
     "id-differs", Severity.WARNING, _S31, "The id in the DNS is not the one of the policy that is served."
