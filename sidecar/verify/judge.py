@@ -6,7 +6,6 @@ from sidecar.dns.answers import Answer
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed.findings import Finding, worst
 from sidecar.verify import probe_codes as codes
-from sidecar.verify.lint import Judged
 from sidecar.verify.rules.caa import judge_caa
 from sidecar.verify.rules.dane import judge_dane
 from sidecar.verify.rules.meant import judge_meant
@@ -27,7 +26,7 @@ LONGEST = 1000
 def judge(seen: DomainSeen, meant: Meant | None, now: float) -> tuple[Finding, ...]:
     """All findings of the domain, in the order in which a sender goes; `now` in Unix seconds."""
     policy = the_policy(seen.policy)
-    stakes = stakes_of(seen, policy, meant)
+    stakes = stakes_of(seen, meant)
     hosts = seen.hosts.values()
     findings = (
         *judge_txt(seen),
@@ -71,14 +70,17 @@ def _printable(finding: Finding) -> Finding:
     return replace(finding, message=clean)
 
 
-def stakes_of(seen: DomainSeen, policy: Judged | None, meant: Meant | None) -> Stakes:
+def stakes_of(seen: DomainSeen, meant: Meant | None) -> Stakes:
     """What senders go by: the policy they get, else the one that they may still have."""
-    return Stakes(_mode(policy, meant), meant is not None or _looked_for(seen))
+    return Stakes(_mode(seen, meant), meant is not None or _looked_for(seen))
 
 
-def _mode(policy: Judged | None, meant: Meant | None) -> Mode | None:
-    if policy is not None and policy.mode is not None:
-        return policy.mode
+def _mode(seen: DomainSeen, meant: Meant | None) -> Mode | None:
+    """The strictest mode that any address serves."""
+    served = {policy.mode for fetch in seen.fetches if (policy := the_policy(fetch)) is not None}
+    for mode in (Mode.ENFORCE, Mode.TESTING, Mode.NONE):
+        if mode in served:
+            return mode
     return meant.policy.mode if meant is not None else None
 
 

@@ -92,7 +92,11 @@ POLICY_FETCHED = Code(
     "policy-fetched", _OK, _S33, "The policy was fetched as a sender does it.", _PROVES_SERVED
 )
 POLICY_INSIDE = Code(
-    "policy-inside", _NOTICE, _S33, "The policy was fetched inside mailcow's network only.", _PROVES_SERVED
+    "policy-inside",
+    _NOTICE,
+    _S33,
+    "The policy was fetched inside mailcow's network only: the public addresses were not seen.",
+    _BLOCKS_SERVED,
 )
 POLICY_HOST_MISSING = Code(
     "policy-host-missing", _ERROR, _S33, "The policy host has no address in the DNS.", _BREAKS_IF_GRAVE_SERVED
@@ -113,6 +117,20 @@ POLICY_UNREACHABLE = Code(
     _S33,
     "No connection to the policy host came about from here.",
     _BLOCKS_SERVED,
+)
+POLICY_NO_ROUTE = Code(
+    "policy-no-route",
+    _UNKNOWN,
+    _S33,
+    "This machine has no route to an address of the policy host: whether senders get there is not known.",
+    _BLOCKS_SERVED,
+)
+POLICY_UNLIKE = Code(
+    "policy-addresses-differ",
+    _ERROR,
+    _S33,
+    "The addresses of the policy host serve different policies.",
+    _BREAKS_IF_GRAVE_SERVED,
 )
 POLICY_UNASKED = Code("policy-unasked", _UNKNOWN, _S33, "The policy was not asked for.", _BLOCKS_SERVED)
 POLICY_LOOK_FAILED = Code(
@@ -246,7 +264,13 @@ MX_TLS = Code(
     "The MX host offers STARTTLS with a certificate that senders trust.",
     _PROVES_AUTHENTICATED,
 )
-MX_INSIDE = Code("mx-inside", _NOTICE, _S42, "The MX host was probed inside mailcow's network only.")
+MX_INSIDE = Code(
+    "mx-inside",
+    _NOTICE,
+    _S42,
+    "The MX host was probed inside mailcow's network only: its public addresses were not seen.",
+    _BLOCKS_AUTHENTICATED,
+)
 MX_HOST_MISSING = Code(
     "mx-host-missing",
     _ERROR,
@@ -269,6 +293,13 @@ MX_UNREACHABLE = Code(
     _UNKNOWN,
     _S42,
     "No connection to the MX host came about from here.",
+    _BLOCKS_AUTHENTICATED,
+)
+MX_NO_ROUTE = Code(
+    "mx-no-route",
+    _UNKNOWN,
+    _S42,
+    "This machine has no route to an address of the MX host: how it is there is not known.",
     _BLOCKS_AUTHENTICATED,
 )
 MX_UNASKED = Code("mx-unasked", _UNKNOWN, _S42, "The MX host was not probed.", _BLOCKS_AUTHENTICATED)

@@ -19,8 +19,8 @@ GOOD = {
 }
 WRITTEN: dict[tuple[Effect, tuple[ConditionType, ...]], str] = {
     (Effect.BLOCKS, (AUTHENTICATED,)): """
-        mx-host-missing mx-host-unknown mx-refused mx-unreachable mx-unasked mx-look-failed
-        mx-wont-talk
+        mx-host-missing mx-host-unknown mx-refused mx-unreachable mx-no-route mx-unasked
+        mx-look-failed mx-wont-talk mx-inside
     """,
     (Effect.BLOCKS, (COVERED, AUTHENTICATED)): """
         mx-many
@@ -29,7 +29,8 @@ WRITTEN: dict[tuple[Effect, tuple[ConditionType, ...]], str] = {
         mx-unknown
     """,
     (Effect.BLOCKS, (SERVED,)): """
-        policy-host-unknown policy-refused policy-unreachable policy-unasked policy-look-failed
+        policy-host-unknown policy-refused policy-unreachable policy-no-route policy-unasked
+        policy-look-failed policy-inside
     """,
     (Effect.BLOCKS, (RECORD,)): """
         txt-servfail txt-timeout txt-unasked
@@ -57,7 +58,7 @@ WRITTEN: dict[tuple[Effect, tuple[ConditionType, ...]], str] = {
         policy-host-missing policy-timeout policy-broken policy-redirect policy-status
         policy-media-type policy-too-large policy-cert-expired policy-cert-not-yet-valid
         policy-cert-name policy-cert-self-signed policy-cert-issuer policy-tls-old
-        policy-tls-failed policy-differs
+        policy-tls-failed policy-differs policy-addresses-differ
     """,
     (Effect.BREAKS_WHEN_GRAVE, (RECORD,)): """
         record-foreign record-version record-quoted record-semicolon record-white-space
@@ -77,7 +78,7 @@ WRITTEN: dict[tuple[Effect, tuple[ConditionType, ...]], str] = {
         mx-covered
     """,
     (Effect.PROVES, (SERVED,)): """
-        policy-fetched policy-inside
+        policy-fetched
     """,
     (Effect.PROVES, (RECORD,)): """
         txt-found
@@ -86,7 +87,7 @@ WRITTEN: dict[tuple[Effect, tuple[ConditionType, ...]], str] = {
         tlsrpt-found
     """,
 }
-"""What each code did when its effect was still decided by its first letters and its severity; all others inform."""
+"""What each code does; all others inform, and stop nothing."""
 TABLE = {name: bearing for bearing, names in WRITTEN.items() for name in names.split()}
 STATUS = {
     Effect.PROVES: Status.TRUE,

@@ -16,6 +16,7 @@ from tests.verify.internet import (
     MX_HOST,
     NOWHERE,
     POLICY_HOST,
+    SECOND,
     SHORT_S,
     Mail,
     Web,
@@ -96,6 +97,14 @@ def caa(value: str) -> Callable[[World], None]:
     return dns(f"{DOMAIN}.", "CAA", [value])
 
 
+def second(**values: object) -> Callable[[World], None]:
+    """Both hosts have a second address, where this is different."""
+    return lambda world: world.at_second(**values)
+
+
+SIX_MX = "2001:db8::25"
+SIX = both(dns(f"{MX_HOST}.", "AAAA", [SIX_MX]), dns(f"{POLICY_HOST}.", "AAAA", ["2001:db8::443"]))
+TWELVE = [LOOPBACK, *(f"127.0.0.{number}" for number in range(10, 21))]
 NO_PUBLIC_WEB = setting(probing={"https_port": closed_port()})
 ALIAS = both(
     lambda world: world.without(TXT),
@@ -237,6 +246,20 @@ CASES = (
     ),
     Case("mx-cert-issuer", CRITICAL, setting(mail_tls=Kind.UNKNOWN_ISSUER)),
     Case("mx-cert-ending", WARNING, setting(mail_tls=Kind.ENDING), "ends on "),
+    # --- every address
+    Case("mx-no-starttls", CRITICAL, second(mail=Mail.PLAIN), "(at 127.0.0.2)", name="at-one-address"),
+    Case("mx-tls", OK, second(mail=Mail.PLAIN), "(at 127.0.0.1)", name="at-the-other-address"),
+    Case("mx-tls", OK, second(), "(at 127.0.0.1, 127.0.0.2)", name="at-both-addresses"),
+    Case("mx-cert-name", CRITICAL, second(mail_tls=Kind.WRONG_NAME), "(at 127.0.0.2)", name="at-one-address"),
+    Case("mx-refused", UNKNOWN, dns(f"{MX_HOST}.", "A", [LOOPBACK, SECOND]), SECOND, name="at-one-address"),
+    Case("mx-no-route", UNKNOWN, both(SIX, setting(no_ipv6=True)), f"{SIX_MX} cannot be reached"),
+    Case("mx-unasked", UNKNOWN, dns(f"{MX_HOST}.", "A", TWELVE), "8 of a host are probed", name="addresses"),
+    Case("policy-status", ERROR, second(status="404 Not Found"), "(at 127.0.0.2)", name="at-one-address"),
+    Case("policy-fetched", OK, second(status="404 Not Found"), "(at 127.0.0.1)", name="at-the-other-address"),
+    Case("policy-cert-name", ERROR, second(web_tls=Kind.WRONG_NAME), SECOND, name="at-one-address"),
+    Case("policy-addresses-differ", ERROR, second(mode="testing"), "127.0.0.2: mode testing"),
+    Case("policy-no-route", UNKNOWN, both(SIX, setting(no_ipv6=True)), "no IPv6 route"),
+    Case("policy-inside", NOTICE, setting(inside=True, ours=True), f"{LOOPBACK} port", name="which-address"),
     # --- TLSRPT
     Case("tlsrpt-found", OK, setting(), "mailto:reports@elsewhere.test"),
     Case("tlsrpt-none", NOTICE, lambda world: world.without(TLSRPT)),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sidecar.dns.answers import NoAnswer
 from sidecar.dns.ask import Asking
 from sidecar.verify.probes.tls import closing, handshake, looking, peer_certificate, trouble
-from sidecar.verify.probes.way import Doors, Place, Reached, SpentError, Take, reach
+from sidecar.verify.probes.way import Doors, Place, Reached, SpentError, Take, Ways
 from sidecar.verify.seen import (
     Certificate,
     MxNoStartTls,
@@ -22,7 +22,6 @@ from sidecar.verify.seen import (
     MxWontTalk,
     NoAddress,
     TlsFailure,
-    Unreachable,
 )
 
 CONNECT_SHARE = 4
@@ -57,25 +56,21 @@ class SmtpProbe:
     timeout_s: float = 40.0
     connect: str | None = None
 
-    async def probe(self, host: str, take: Take) -> MxProbe:
-        """What a sender would see of this MX host; raises SpentError when `take`, asked before each connection, does.
+    async def probe(self, host: str, take: Take) -> tuple[MxProbe, ...]:
+        """What a sender would see at each address of this MX host; `take` is asked before each connection.
 
-        Of a reply 100 lines of 4,096 octets are read at most: beyond, it is no conversation.
+        Of a reply 100 lines of 4,096 octets are read at most: beyond that, it is not a conversation.
         """
         found = await self.asking.addresses(host)
         if isinstance(found, NoAnswer):
-            return found
+            return (found,)
         if not found.records:
-            return NoAddress(self.clock())
+            return (NoAddress(self.clock()),)
         addresses = (self.connect,) if self.connect else found.records
-        async with self.doors.of(addresses):
-            inside = self.inside.get(host)
-            connect_s = self.timeout_s / CONNECT_SHARE
-            reached = await reach(addresses, self.port, inside, self.clock, take, connect_s)
-            if isinstance(reached, Unreachable):
-                return reached
-            with reached:
-                return await self._speak(reached, host)
+        ways = Ways(self.doors, self.clock, self.port, self.timeout_s / CONNECT_SHARE)
+        return await ways.at_each(
+            addresses, self.inside.get(host), take, lambda reached: self._speak(reached, host)
+        )
 
     async def _speak(self, reached: Reached, host: str) -> MxProbe:
         way, timeout_s = reached.way, self.timeout_s * (1 - 1 / CONNECT_SHARE)
