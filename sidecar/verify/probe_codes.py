@@ -125,6 +125,13 @@ POLICY_NO_ROUTE = Code(
     "This machine has no route to an address of the policy host: whether senders get there is not known.",
     _BLOCKS_SERVED,
 )
+POLICY_PRIVATE = Code(
+    "policy-host-private",
+    _WARNING,
+    _S33,
+    "The policy host has a private address in the DNS that is asked here.",
+    _BLOCKS_SERVED,
+)
 POLICY_UNLIKE = Code(
     "policy-addresses-differ",
     _ERROR,
@@ -300,6 +307,13 @@ MX_NO_ROUTE = Code(
     _UNKNOWN,
     _S42,
     "This machine has no route to an address of the MX host: how it is there is not known.",
+    _BLOCKS_AUTHENTICATED,
+)
+MX_PRIVATE = Code(
+    "mx-host-private",
+    _WARNING,
+    _S42,
+    "The MX host has a private address in the DNS that is asked here.",
     _BLOCKS_AUTHENTICATED,
 )
 MX_UNASKED = Code("mx-unasked", _UNKNOWN, _S42, "The MX host was not probed.", _BLOCKS_AUTHENTICATED)

@@ -65,6 +65,7 @@ class Unreachable:
     barrier: Barrier
     reason: str
     at: float
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ GOOD = {
 WRITTEN: dict[tuple[Effect, tuple[ConditionType, ...]], str] = {
     (Effect.BLOCKS, (AUTHENTICATED,)): """
         mx-host-missing mx-host-unknown mx-refused mx-unreachable mx-no-route mx-unasked
-        mx-look-failed mx-wont-talk mx-inside
+        mx-look-failed mx-wont-talk mx-inside mx-host-private
     """,
     (Effect.BLOCKS, (COVERED, AUTHENTICATED)): """
         mx-many
@@ -30,7 +30,7 @@ WRITTEN: dict[tuple[Effect, tuple[ConditionType, ...]], str] = {
     """,
     (Effect.BLOCKS, (SERVED,)): """
         policy-host-unknown policy-refused policy-unreachable policy-no-route policy-unasked
-        policy-look-failed policy-inside
+        policy-look-failed policy-inside policy-host-private
     """,
     (Effect.BLOCKS, (RECORD,)): """
         txt-servfail txt-timeout txt-unasked

@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import tempfile
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -238,7 +238,7 @@ def listens(port: int, address: str = LOOPBACK) -> bool:
 
 @contextmanager
 def postfix(
-    folder: Path, services: dict[int, Sequence[str]], six: dict[int, Sequence[str]] | None = None
+    folder: Path, services: Mapping[int, Sequence[str]], six: Mapping[int, Sequence[str]] | None = None
 ) -> Iterator[None]:
     """postfix with an smtpd on each of these ports, with these settings (`-o` is put before each); `six`: on ::1."""
     found = program("postfix")

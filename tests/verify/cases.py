@@ -104,6 +104,7 @@ def second(**values: object) -> Callable[[World], None]:
 
 SIX_MX = "2001:db8::25"
 SIX = both(dns(f"{MX_HOST}.", "AAAA", [SIX_MX]), dns(f"{POLICY_HOST}.", "AAAA", ["2001:db8::443"]))
+HOME = both(dns(f"{MX_HOST}.", "A", ["192.168.1.25"]), dns(f"{POLICY_HOST}.", "AAAA", ["fd00::443"]))
 TWELVE = [LOOPBACK, *(f"127.0.0.{number}" for number in range(10, 21))]
 NO_PUBLIC_WEB = setting(probing={"https_port": closed_port()})
 ALIAS = both(
@@ -252,13 +253,17 @@ CASES = (
     Case("mx-tls", OK, second(), "(at 127.0.0.1, 127.0.0.2)", name="at-both-addresses"),
     Case("mx-cert-name", CRITICAL, second(mail_tls=Kind.WRONG_NAME), "(at 127.0.0.2)", name="at-one-address"),
     Case("mx-refused", UNKNOWN, dns(f"{MX_HOST}.", "A", [LOOPBACK, SECOND]), SECOND, name="at-one-address"),
-    Case("mx-no-route", UNKNOWN, both(SIX, setting(no_ipv6=True)), f"{SIX_MX} cannot be reached"),
+    Case("mx-no-route", UNKNOWN, both(SIX, setting(only_loopback=True)), f"{SIX_MX} cannot be reached"),
     Case("mx-unasked", UNKNOWN, dns(f"{MX_HOST}.", "A", TWELVE), "8 of a host are probed", name="addresses"),
     Case("policy-status", ERROR, second(status="404 Not Found"), "(at 127.0.0.2)", name="at-one-address"),
     Case("policy-fetched", OK, second(status="404 Not Found"), "(at 127.0.0.1)", name="at-the-other-address"),
     Case("policy-cert-name", ERROR, second(web_tls=Kind.WRONG_NAME), SECOND, name="at-one-address"),
     Case("policy-addresses-differ", ERROR, second(mode="testing"), "127.0.0.2: mode testing"),
-    Case("policy-no-route", UNKNOWN, both(SIX, setting(no_ipv6=True)), "no IPv6 route"),
+    Case("policy-no-route", UNKNOWN, both(SIX, setting(only_loopback=True)), "no IPv6 route"),
+    Case("mx-host-private", WARNING, both(HOME, setting(only_loopback=True)), "private address 192.168.1.25"),
+    Case(
+        "policy-host-private", WARNING, both(HOME, setting(only_loopback=True)), "private address fd00::443"
+    ),
     Case("policy-inside", NOTICE, setting(inside=True, ours=True), f"{LOOPBACK} port", name="which-address"),
     # --- TLSRPT
     Case("tlsrpt-found", OK, setting(), "mailto:reports@elsewhere.test"),

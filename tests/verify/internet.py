@@ -87,8 +87,8 @@ class World:
     """The function below `sidecar` that raises an error which nobody foresaw."""
     second: "World | None" = None
     """The servers at a second address (`SECOND`) of the policy host and the MX host, where there is one."""
-    no_ipv6: bool = False
-    """This machine has no route to any IPv6 address."""
+    only_loopback: bool = False
+    """This machine has no route to an address that is not on loopback (nothing leaves the machine)."""
     inside: bool = False
     """The public addresses cannot be reached, those inside mailcow's network can."""
 
@@ -306,24 +306,24 @@ async def internet(world: World) -> AsyncIterator[Probing]:
         )
         with (
             patch(f"sidecar.{world.bug}", broken) if world.bug else nullcontext(),
-            without_ipv6() if world.no_ipv6 else nullcontext(),
+            loopback_alone() if world.only_loopback else nullcontext(),
         ):
             yield replace(probing, **world.probing)
 
 
 @contextmanager
-def without_ipv6() -> Iterator[None]:
-    """The kernel has no route to any IPv6 address, as in a container without IPv6."""
+def loopback_alone() -> Iterator[None]:
+    """The kernel has no route to any address that does not begin with 127, as in a container without a network."""
     connect, routed = way._connect, way.routed
 
     async def no_route(address: str, port: int, timeout_s: float) -> socket.socket:
-        if ":" in address:
+        if not address.startswith("127."):
             raise OSError(errno.ENETUNREACH, "Network is unreachable")
         return await connect(address, port, timeout_s)
 
     with (
         patch.object(way, "_connect", no_route),
-        patch.object(way, "routed", lambda address: ":" not in address and routed(address)),
+        patch.object(way, "routed", lambda address: address.startswith("127.") and routed(address)),
     ):
         yield
 

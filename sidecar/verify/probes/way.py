@@ -206,15 +206,15 @@ class Ways:
             return Reached(connection, Way(address), address, self.port, take)
         except ConnectionRefusedError:
             reason = f"{address} port {self.port} refused the connection"
-            return Unreachable(Barrier.REFUSED, reason, self.clock())
+            return Unreachable(Barrier.REFUSED, reason, self.clock(), address)
         except (OSError, TimeoutError) as error:
             if not routed(address):
                 family = "IPv6" if ":" in address else "IPv4"
                 reason = f"{address} cannot be reached: this machine has no {family} route to it"
-                return Unreachable(Barrier.NO_ROUTE, reason, self.clock())
+                return Unreachable(Barrier.NO_ROUTE, reason, self.clock(), address)
             why = _reason(error, self.timeout_s)
             reason = f"{address} port {self.port} cannot be reached ({why})"
-            return Unreachable(Barrier.UNREACHABLE, reason, self.clock())
+            return Unreachable(Barrier.UNREACHABLE, reason, self.clock(), address)
 
     async def _inside(
         self,

@@ -1,9 +1,26 @@
-"""Findings at several addresses of one host: those that say the same become one, which names the addresses."""
+"""What is said of the addresses of one host, and findings at several of them: those that say the same become one."""
 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from sidecar.observed.findings import Finding
+from sidecar.formats.address import is_private
+from sidecar.observed.findings import Code, Finding
+from sidecar.verify.seen import (
+    MxNoStartTls,
+    MxProbe,
+    MxTls,
+    MxWontTalk,
+    PolicyAnswer,
+    PolicyFailure,
+    PolicyFetch,
+    TlsFailure,
+    Unreachable,
+)
+
+_SPLIT_DNS = (
+    "publish the public address; if the DNS elsewhere has it already (split DNS), check with a public resolver: "
+    "`sidecar check --resolver`, or MTA_STS_RESOLVER for the sidecar"
+)
 
 
 def in_one(said: Iterable[tuple[str, Finding]]) -> tuple[Finding, ...]:
@@ -25,3 +42,25 @@ def joined(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(
         replace(finding, message="; ".join(dict.fromkeys(messages))) for finding, messages in found.items()
     )
+
+
+def judge_private(code: Code, host: str, probes: Iterable[PolicyFetch | MxProbe]) -> tuple[Finding, ...]:
+    """A private address of a host that senders elsewhere have to reach."""
+    addresses = [address for probe in probes if is_private(address := _address(probe))]
+    if not addresses:
+        return ()
+    message = (
+        f"{host} has the private address {', '.join(addresses)} in the DNS that is asked here: senders elsewhere cannot "
+        "reach it, and what was seen there proves nothing about a public address"
+    )
+    return (Finding.of(code, host, message, _SPLIT_DNS),)
+
+
+def _address(probe: PolicyFetch | MxProbe) -> str:
+    match probe:
+        case PolicyAnswer() | PolicyFailure() | TlsFailure() | MxTls() | MxNoStartTls() | MxWontTalk():
+            return probe.way.address
+        case Unreachable(address=address):
+            return address
+        case _:
+            return ""

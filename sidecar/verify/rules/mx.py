@@ -6,7 +6,7 @@ from sidecar.dns.answers import NoAnswer
 from sidecar.observed import Unseen
 from sidecar.observed.findings import Code, Finding
 from sidecar.verify import probe_codes as codes
-from sidecar.verify.rules.addresses import in_one, joined
+from sidecar.verify.rules.addresses import in_one, joined, judge_private
 from sidecar.verify.rules.certificate import judge_end, judge_tls_failure
 from sidecar.verify.rules.policy_fetch import LOOK_AGAIN
 from sidecar.verify.seen import (
@@ -59,7 +59,8 @@ def judge_host(seen: MxSeen, stakes: Stakes, now: float) -> tuple[Finding, ...]:
                 unseen.append(_not_seen(seen.host, probe))
             case _:
                 assert_never(probe)
-    return (*in_one(at_address), *joined(unseen))
+    private = judge_private(codes.MX_PRIVATE, seen.host, seen.probes)
+    return (*in_one(at_address), *joined(unseen), *private)
 
 
 def _spoken(

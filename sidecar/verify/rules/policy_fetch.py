@@ -11,7 +11,7 @@ from sidecar.observed import Unseen
 from sidecar.observed.findings import Code, Finding, Severity
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.lint import Judged, lint_policy
-from sidecar.verify.rules.addresses import in_one, joined
+from sidecar.verify.rules.addresses import in_one, joined, judge_private
 from sidecar.verify.rules.certificate import judge_end, judge_tls_failure
 from sidecar.verify.rules.retold import retold
 from sidecar.verify.seen import (
@@ -81,7 +81,9 @@ def judge_fetch(seen: DomainSeen, stakes: Stakes, now: float) -> tuple[Finding, 
                 unseen.append(_not_seen(host, url, fetch, stakes.policy_failure))
             case _:
                 assert_never(fetch)
-    return (*in_one(at_address), *_unlike(url, seen.fetches, stakes.policy_failure), *joined(unseen))
+    unlike = _unlike(url, seen.fetches, stakes.policy_failure)
+    private = judge_private(codes.POLICY_PRIVATE, host, seen.fetches)
+    return (*in_one(at_address), *unlike, *joined(unseen), *private)
 
 
 def _reached(
