@@ -2,8 +2,9 @@
 
 import pytest
 
-from sidecar.observed.checks import ConditionType, Status
+from sidecar.observed.checks import ConditionType, Rollout, Status
 from sidecar.observed.findings import Code, Effect, Finding, Severity
+from sidecar.rollout import checked
 from sidecar.rollout.evidence import conditions_of
 from sidecar.verify import codes, probe_codes
 from sidecar.verify.rules import policy_id
@@ -143,3 +144,17 @@ def test_the_first_of_the_gravest_is_the_reason() -> None:
 def test_nothing_found_is_unknown() -> None:
     """And never true."""
     assert {one.status for one in conditions_of(()).values()} == {Status.UNKNOWN}
+
+
+@pytest.mark.parametrize("name", ["policy-new", "mx-new", "txt-new", "tlsrpt-new", "id-new"])
+@pytest.mark.parametrize("severity", Severity)
+def test_a_new_code_that_informs_stops_no_soak(name: str, severity: Severity) -> None:
+    """However it begins, and however grave it is: the time goes on as without it."""
+    good = [Finding.of(one, "example.org", "good") for one in GOOD.values()]
+    new = Finding.of(Code(name, severity, "RFC 8461 §5", "It informs."), "example.org", "found")
+    plain = with_it = Rollout()
+    for hour in range(1, 25):
+        plain = checked(plain, conditions_of(good), hour * 3600.0, 3600.0)
+        with_it = checked(with_it, conditions_of([new, *good]), hour * 3600.0, 3600.0)
+    assert with_it == plain
+    assert with_it.soaked == 23 * 3600.0
