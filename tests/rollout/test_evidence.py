@@ -53,7 +53,7 @@ WRITTEN: dict[tuple[Effect, tuple[ConditionType, ...]], str] = {
         tlsrpt-none
     """,
     (Effect.BREAKS_WHEN_GRAVE, (SERVED,)): """
-        policy-empty policy-bom policy-blank-line policy-line-end policy-white-space policy-field
+        policy-empty policy-utf-16 policy-one-line policy-bom policy-blank-line policy-line-end policy-white-space policy-field
         policy-utf-8 policy-version-missing policy-version policy-mode-missing policy-mode
         policy-max-age-missing policy-max-age policy-max-age-limit policy-mx-missing policy-mx
         policy-host-missing policy-timeout policy-broken policy-redirect policy-status
@@ -62,12 +62,12 @@ WRITTEN: dict[tuple[Effect, tuple[ConditionType, ...]], str] = {
         policy-tls-failed policy-differs policy-addresses-differ
     """,
     (Effect.BREAKS_WHEN_GRAVE, (RECORD,)): """
-        record-foreign record-version record-quoted record-semicolon record-white-space
+        record-foreign record-version record-quoted record-escaped record-semicolon record-white-space
         record-octet record-empty-field record-field record-id-missing record-id record-id-length
         txt-several txt-almost id-stale
     """,
     (Effect.BREAKS_WHEN_GRAVE, (REPORTS,)): """
-        tlsrpt-foreign tlsrpt-version tlsrpt-quoted tlsrpt-semicolon tlsrpt-white-space
+        tlsrpt-foreign tlsrpt-version tlsrpt-quoted tlsrpt-escaped tlsrpt-semicolon tlsrpt-white-space
         tlsrpt-octet tlsrpt-empty-field tlsrpt-field tlsrpt-rua-missing tlsrpt-uri
         tlsrpt-uri-encoding tlsrpt-uri-scheme tlsrpt-mailto tlsrpt-https tlsrpt-several
         tlsrpt-almost

@@ -18,6 +18,7 @@ _CODES: Mapping[StrEnum, Code] = {
     Fault.FOREIGN: codes.RECORD_FOREIGN,
     Fault.VERSION: codes.RECORD_VERSION,
     Fault.QUOTED: codes.RECORD_QUOTED,
+    Fault.ESCAPED: codes.RECORD_ESCAPED,
     Fault.SEMICOLON: codes.RECORD_SEMICOLON,
     Fault.WHITE_SPACE: codes.RECORD_WHITE_SPACE,
     Fault.OCTET: codes.RECORD_OCTET,

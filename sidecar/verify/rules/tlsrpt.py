@@ -18,6 +18,7 @@ _CODES: Mapping[StrEnum, Code] = {
     Fault.FOREIGN: codes.TLSRPT_FOREIGN,
     Fault.VERSION: codes.TLSRPT_VERSION,
     Fault.QUOTED: codes.TLSRPT_QUOTED,
+    Fault.ESCAPED: codes.TLSRPT_ESCAPED,
     Fault.SEMICOLON: codes.TLSRPT_SEMICOLON,
     Fault.WHITE_SPACE: codes.TLSRPT_WHITE_SPACE,
     Fault.OCTET: codes.TLSRPT_OCTET,
