@@ -3,16 +3,20 @@
 ARG PYTHON_IMAGE=python:3.14-slim@sha256:a2b82f3c48559aa0a8446d9af49826b6e2b2016f4cd2afabfe6013ec53729170
 
 FROM ${PYTHON_IMAGE} AS build
+# `--build-arg DNS_PROVIDERS=no`: without the libraries of DNS hosts; DNS updates (RFC 2136) need none.
+ARG DNS_PROVIDERS=yes
 ENV PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv --without-pip /opt/sidecar
 WORKDIR /source
-# In the lock file stands first what runs, then what builds, then what only develops.
+# The lock file is complete, so no dependencies are looked for. In it stands first what runs, then what DNS hosts need, what builds, and what only develops.
 COPY requirements.lock ./
-RUN sed '/^# build$/,$d' requirements.lock > run.txt \
+RUN sed '/^# dns$/,$d' requirements.lock > run.txt \
+ && sed '1,/^# dns$/d; /^# build$/,$d' requirements.lock > dns.txt \
+ && if [ "$DNS_PROVIDERS" != no ]; then cat dns.txt >> run.txt; fi \
  && sed '1,/^# build$/d; /^# dev$/,$d' requirements.lock > build.txt \
- && pip --python /opt/sidecar/bin/python install --require-hashes --only-binary :all: -r run.txt \
+ && pip --python /opt/sidecar/bin/python install --require-hashes --no-deps --only-binary :all: -r run.txt \
  && pip install --require-hashes --only-binary :all: -r build.txt
 COPY pyproject.toml LICENSE ./
 COPY sidecar sidecar

@@ -10,6 +10,9 @@ TOOLS := .venv/tools
 COMPILE := $(TOOLS)/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
   --no-header --no-annotate
 
+# pycountry-convert, which octodns-route53 needs, names its test tools as if it needed them to run: not in the image.
+NOT_TO_RUN := coverage colorama iniconfig packaging pluggy pprintpp pytest pytest-cov pytest-mock wheel
+
 .PHONY: demo test lint format unit integration system components bench lock pin audit clean
 
 demo: .venv/run.stamp
@@ -51,17 +54,21 @@ bench: .venv/dev.stamp .venv/bench/stamp
 	SIDECAR_PYTHON=.venv/bench/bin/python $(BIN)/python -m tests.bench.many
 
 # All that is installed, in its newest allowed version, for Python 3.11 and later on every platform, with hashes:
-# what runs, what builds, what only develops. The Dockerfile and this file take the parts by their headings.
+# what runs, what hosted DNS needs beside it, what builds, what only develops. The Dockerfile and this file take the
+# parts by their headings.
 lock: $(TOOLS)/stamp
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' > $(TOOLS)/build.in
 	rm -f $(TOOLS)/*.txt
-	$(COMPILE) --extra dev pyproject.toml $(TOOLS)/build.in -o $(TOOLS)/all.txt
+	$(COMPILE) --extra dns --extra dev pyproject.toml $(TOOLS)/build.in -o $(TOOLS)/all.txt
 	$(COMPILE) --constraint $(TOOLS)/all.txt pyproject.toml -o $(TOOLS)/run.txt
+	$(COMPILE) --constraint $(TOOLS)/all.txt --extra dns pyproject.toml -o $(TOOLS)/dns.txt \
+	  $(patsubst %,--no-emit-package %,$(NOT_TO_RUN)) \
+	  $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' $(TOOLS)/run.txt)
 	$(COMPILE) --constraint $(TOOLS)/all.txt $(TOOLS)/build.in -o $(TOOLS)/build.txt
-	$(COMPILE) --constraint $(TOOLS)/all.txt --extra dev pyproject.toml -o $(TOOLS)/dev.txt \
-	  $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' $(TOOLS)/run.txt $(TOOLS)/build.txt)
-	{ echo '# Made by `make lock`; not to be edited.'; echo '# run'; cat $(TOOLS)/run.txt; echo '# build'; \
-	  cat $(TOOLS)/build.txt; echo '# dev'; cat $(TOOLS)/dev.txt; } > $(TOOLS)/lock.new
+	$(COMPILE) --constraint $(TOOLS)/all.txt --extra dns --extra dev pyproject.toml -o $(TOOLS)/dev.txt \
+	  $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' $(TOOLS)/run.txt $(TOOLS)/dns.txt $(TOOLS)/build.txt)
+	{ echo '# Made by `make lock`; not to be edited.'; for part in run dns build dev; do \
+	  echo "# $$part"; cat $(TOOLS)/$$part.txt; done; } > $(TOOLS)/lock.new
 	mv $(TOOLS)/lock.new requirements.lock
 
 # The newest image of that name, by its digest; asks the registry.
@@ -83,7 +90,7 @@ clean:
 	$(PYTHON) -m venv .venv
 
 .venv/run.stamp: pyproject.toml requirements.lock | .venv/bin/python
-	sed '/^# dev$$/,$$d' requirements.lock > .venv/run.txt
+	sed '/^# dns$$/,/^# build$$/d; /^# dev$$/,$$d' requirements.lock > .venv/run.txt
 	$(PIP) --require-hashes --requirement .venv/run.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $@

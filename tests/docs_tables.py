@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import SecretStr
+from pydantic.fields import FieldInfo
 
 import sidecar.settings
 from sidecar.mailcow.engine.calls import ENGINE_CALLS
 from sidecar.observed.findings import Code
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.settings import _PARTS, Settings, _Given
+from sidecar.settings.dns import Dns
 from sidecar.verify import codes, probe_codes
 from sidecar.verify.rules import policy_id
 
@@ -75,6 +77,12 @@ def settings_rows() -> list[list[str]]:
     defaults = Settings()
     rows: list[list[str]] = []
     for key in _Given.model_fields:
+        if key == "dns":
+            rows += [
+                [f"`dns.{name}`", f"`{default}`" if (default := _dns_default(one)) else "", docs["Dns", name]]
+                for name, one in Dns.model_fields.items()
+            ]
+            continue
         part = _PARTS.get(key)
         if part is None:
             default = shown(getattr(defaults, key))
@@ -86,6 +94,10 @@ def settings_rows() -> list[list[str]]:
             meaning = docs[part.__name__, field.name]
             rows.append([f"`{prefix}.{field.name}`", f"`{default}`" if default else "", meaning])
     return rows
+
+
+def _dns_default(field: FieldInfo) -> str:
+    return "" if field.default == {} else shown(field.default)
 
 
 def tables() -> Mapping[str, str]:

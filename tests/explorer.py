@@ -33,7 +33,7 @@ from sidecar.observed import (
     Served,
 )
 from sidecar.observed.findings import Code, Finding
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan.actions import Action, AdoptSame, Plan, RecreateAcme, RestartAcme, WriteFile
 from sidecar.reconcile.learn.policies import believe
 from sidecar.reconcile.passes import taught, without_moot_wishes
@@ -390,7 +390,7 @@ class Explorer(Claims):
         self._serve(world)
         seen = self._observed(world, chosen)
         seen = taught(seen, chosen)
-        plan = make_plan(seen, chosen)
+        plan = decide(seen, chosen)
         self._note_seen(seen)
         before = replace(world, memory=without_moot_wishes(seen, plan))
         on_no_unseen_basis(plan, seen)

@@ -16,6 +16,7 @@ from sidecar.plan.actions import (
     AdoptSame,
     EditConf,
     EditPolicy,
+    HealAcme,
     Plan,
     RecreateAcme,
     RemoveFile,
@@ -165,5 +166,7 @@ def on_no_unseen_basis(plan: Plan, seen: Observed) -> None:
                 basis = [seen.mailcow, seen.domains, seen.conf, seen.project, seen.certificates]
             case AdoptSame():
                 basis = [seen.mailcow, seen.domains]
+            case HealAcme():
+                basis = [seen.project]
         unseen = [part for part in basis if isinstance(part, Unseen)]
         assert not unseen, f"{unseen}: {action}"

@@ -16,6 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 WANTED = {
     "run": PROJECT["project"]["dependencies"],
+    "dns": PROJECT["project"]["optional-dependencies"]["dns"],
     "build": PROJECT["build-system"]["requires"],
     "dev": PROJECT["project"]["optional-dependencies"]["dev"],
 }
@@ -24,7 +25,7 @@ WANTED = {
 def parts() -> dict[str, str]:
     """The lock file by its headings."""
     _, *pieces = re.split(
-        r"^# (run|build|dev)$\n", (ROOT / "requirements.lock").read_text(), flags=re.MULTILINE
+        r"^# (run|dns|build|dev)$\n", (ROOT / "requirements.lock").read_text(), flags=re.MULTILINE
     )
     return dict(zip(pieces[::2], pieces[1::2], strict=True))
 
@@ -36,8 +37,8 @@ def pins(text: str) -> list[Requirement]:
 
 
 def test_parts_are_there_in_the_order_in_which_they_are_taken() -> None:
-    """The image takes all before the second, a person's demo all before the third."""
-    assert list(parts()) == ["run", "build", "dev"]
+    """The image takes the first three, a person's demo the first and the third."""
+    assert list(parts()) == ["run", "dns", "build", "dev"]
 
 
 @pytest.mark.parametrize("part", WANTED)
@@ -70,10 +71,10 @@ def test_build_backend_is_exact() -> None:
     assert all(re.fullmatch(r"[a-z-]+==[0-9.]+", wanted) for wanted in WANTED["build"])
 
 
-def test_image_takes_what_runs_and_what_builds_and_nothing_of_the_rest() -> None:
+def test_image_takes_what_runs_what_hosts_need_and_what_builds_and_nothing_of_the_rest() -> None:
     """The Dockerfile's own commands, on the lock file."""
-    commands = re.findall(r"sed ('[^']+') requirements\.lock > (run|build)\.txt", DOCKERFILE)
-    assert [name for _, name in commands] == ["run", "build"]
+    commands = re.findall(r"sed ('[^']+') requirements\.lock > (run|dns|build)\.txt", DOCKERFILE)
+    assert [name for _, name in commands] == ["run", "dns", "build"]
     for script, name in commands:
         taken = subprocess.run(
             ["sed", script.strip("'"), "requirements.lock"],
@@ -94,6 +95,12 @@ def test_image_installs_nothing_without_a_hash() -> None:
     installs = re.findall(r"pip\b[^&\\\n]* (?:install|wheel) [^&\\\n]*", DOCKERFILE)
     assert len(installs) == 4
     assert all("--require-hashes" in line or "--no-deps" in line for line in installs)
+
+
+def test_test_tools_are_not_part_of_what_runs() -> None:
+    """A library of a DNS host names them as if it needed them to run."""
+    names = {canonicalize_name(pin.name) for part in ("run", "dns") for pin in pins(parts()[part])}
+    assert not names & {"pytest", "pytest-cov", "pytest-mock", "coverage", "wheel"}
 
 
 def test_base_image_is_pinned_by_its_digest() -> None:

@@ -17,9 +17,10 @@ from sidecar.daemon.loop import Daemon
 from sidecar.formats.dotenv import ListEdit
 from sidecar.host import log
 from sidecar.host.errors import NoSpaceError
-from sidecar.plan.actions import Action, EditConf, Plan, RemoveFile, WriteFile
+from sidecar.plan.actions import Action, EditConf, RemoveFile, WriteFile
 from sidecar.reconcile.apply import Outcome, Result
-from sidecar.reconcile.passes import BackOff, Report
+from sidecar.reconcile.back_off import BackOff
+from sidecar.reconcile.passes import Report
 from sidecar.state.store import State
 from tests.stage import Stage, stage
 from tests.worlds import NOW, text
@@ -121,11 +122,11 @@ def test_what_a_full_disk_stopped_is_not_held_and_other_failures_are(action: Act
     back_off = BackOff()
     for _ in range(POLLS):
         back_off.note([full], NOW)
-        assert back_off.hold(Plan((action,)), NOW).actions == (action,)
+        assert bool(back_off.waits(NOW, changing=False).failures) is False
     back_off.note([other], NOW)
-    assert back_off.hold(Plan((action,)), NOW + 1).actions == ()
+    assert bool(back_off.waits(NOW + 1, changing=False).failures) is True
     back_off.note([full], NOW)
-    assert back_off.hold(Plan((action,)), NOW + 1).actions == (action,)
+    assert bool(back_off.waits(NOW + 1, changing=False).failures) is False
 
 
 def test_disk_that_stays_full_is_news_once() -> None:

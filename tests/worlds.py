@@ -14,6 +14,8 @@ from sidecar.formats.mtasts_policy import Mode, Policy, render
 from sidecar.host.elapsed import Tally
 from sidecar.observed import (
     FILE,
+    NEW_SUFFIX,
+    OLD_SUFFIX,
     AcmeRun,
     Addresses,
     AliasDomain,
@@ -43,7 +45,7 @@ from sidecar.observed import (
     Unseen,
     Version,
 )
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan.acme.script import names_asked
 from sidecar.plan.actions import (
     Action,
@@ -51,6 +53,7 @@ from sidecar.plan.actions import (
     AdoptSame,
     EditConf,
     EditPolicy,
+    HealAcme,
     Plan,
     RecreateAcme,
     RemoveFile,
@@ -226,7 +229,7 @@ def look(world: World, settings: Settings | None = None) -> tuple[World, Plan]:
     seen = observed(world)
     seen = replace(seen, memory=learn(seen, settings))
     seen = replace(seen, memory=learn_acme(seen))
-    return replace(world, memory=seen.memory), make_plan(seen, settings)
+    return replace(world, memory=seen.memory), decide(seen, settings)
 
 
 def plan(world: World, settings: Settings | None = None) -> Plan:
@@ -278,6 +281,9 @@ def _done(world: World, action: Action) -> World:  # noqa: C901 - one case for e
             return _ran(world, action.names)
         case RecreateAcme():
             return _ran(replace(world, acme_san=action.environment["ADDITIONAL_SAN"]), action.names)
+        case HealAcme():
+            own = tuple(c for c in world.others if not c.name.endswith((OLD_SUFFIX, NEW_SUFFIX)))
+            return replace(world, others=own)
 
 
 def _ran(world: World, names: tuple[str, ...]) -> World:

@@ -15,6 +15,7 @@ from sidecar.plan.actions import (
     AdoptSame,
     EditConf,
     EditPolicy,
+    HealAcme,
     Held,
     RecreateAcme,
     RemoveFile,
@@ -82,7 +83,7 @@ def _details(action: Action) -> dict[str, Any]:
             return {"edits": changes}
         case RestartAcme(names=names) | RecreateAcme(names=names):
             return {"names": list(names)}
-        case SwitchOff() | RemoveFile():
+        case SwitchOff() | RemoveFile() | HealAcme():
             return {}
         case _:
             assert_never(action)

@@ -20,6 +20,7 @@ examples:
   sidecar records --missing                only what the DNS does not have
   sidecar records example.org              of one domain or alias domain
   sidecar records --shared                 all domains point to the records of the host's domain
+  sidecar records --format dnscontrol      for DNS as code: zone, octodns, dnscontrol or json
 
 The _mta-sts record is shown once the policy is served: the policy first, its id after (RFC 8461). A record that must
 not be published yet is commented out (;).
@@ -46,12 +47,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="one id for all: other domains point to the records of the host's domain "
         "(so by default before mailcow 2025-09)",
     )
+    records.add_argument(
+        "--format",
+        choices=["zone", "octodns", "dnscontrol", "json"],
+        default="zone",
+        help="the form of the records, with their present ids (default: zone)",
+    )
 
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Looks at mailcow and the DNS, and prints the records."""
     from sidecar.cli.look import look_at, tell_unreadable
     from sidecar.plan.records import needed
+    from sidecar.status.record_exports import Form, exported
     from sidecar.status.zone_file import zone_text
 
     look = await look_at(given.domains, env)
@@ -65,6 +73,9 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
         shared=True if given.shared else None,
         id_trouble=look.id_trouble.get,
     )
+    if given.format != Form.ZONE:
+        print(exported(found, Form(given.format), missing=given.missing), end="")
+        return Exit.OK
     print(zone_text(found, _head(look, found, given), missing=given.missing), end="")
     return Exit.OK
 

@@ -14,6 +14,7 @@ from sidecar.plan.actions import (
     AdoptSame,
     EditConf,
     EditPolicy,
+    HealAcme,
     Held,
     RecreateAcme,
     RemoveFile,
@@ -92,7 +93,7 @@ def _details(action: Action) -> list[str]:
                 lines += [f"    {key} - {entry}" for entry in edit.remove]
         case RestartAcme(names=names):
             lines += [f"    for {some(names, 10)}"] if len(names) > 1 else []
-        case RecreateAcme() | SwitchOff() | AdoptSame() | RemoveFile():
+        case RecreateAcme() | HealAcme() | SwitchOff() | AdoptSame() | RemoveFile():
             pass
         case _:
             assert_never(action)

@@ -17,13 +17,15 @@ from rich.text import Text
 from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import Certificate, Seen, Unseen
 from sidecar.observed.checks import Status as RolloutStatus
-from sidecar.observed.notice import Level, Notice
 from sidecar.observed.words import day, serves, some, span
 from sidecar.plan.actions import Held
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import Need, Standing
 from sidecar.rollout import Stage
-from sidecar.status.domains import Care, Row, Status
+from sidecar.status.domains import Status
+from sidecar.status.protection import protection_of
+from sidecar.status.row import Care, Cause, Row
+from sidecar.status.wording import Light
 
 HEADINGS = (
     "domain",
@@ -42,7 +44,7 @@ NARROWEST = 80
 """Characters of a terminal that the table needs; in a narrower one each domain is a stack of lines."""
 TODO_INDENT = " " * 6
 MOST_OF_A_KIND = 5
-"""Notices of one code told one by one; more are a number."""
+"""Things to do of one kind that are named; more are a number."""
 
 _WHOSE = {Whose.OURS: "ours", Whose.PERSONS: "a person's", Whose.NOBODYS: "nobody's", None: "?"}
 _STANDING = {
@@ -70,6 +72,7 @@ def print_status(status: Status, file: TextIO) -> None:
         if item.reason not in said
     ]
     lines += ["held:", *held, ""] if held else []
+    lines += _protection(status)
     if file.isatty():
         _terminal(status.rows, lines, file)
         return
@@ -93,18 +96,30 @@ def headline(status: Status) -> str:
 
 
 def _needs_a_person(status: Status) -> Iterable[str]:
-    by_code: dict[str, list[Notice]] = defaultdict(list)
-    for notice in (*status.notices, *(notice for row in status.rows for notice in row.notices)):
-        if notice.level is not Level.INFO and notice not in by_code[notice.code]:
-            by_code[notice.code].append(notice)
-    gravest = sorted(by_code.values(), key=lambda notices: all(n.level is not Level.ERROR for n in notices))
-    for notices in gravest:
-        for notice in notices[:MOST_OF_A_KIND]:
-            yield f"{notice.level}: {notice.message}"
-            if notice.todo:
-                yield f"    {notice.todo}"
-        if len(notices) > MOST_OF_A_KIND:
-            yield f"… and {len(notices) - MOST_OF_A_KIND} more of this kind"
+    """Everything that a person has to do, the gravest first; of each kind a few, and how many more there are."""
+    by_code: dict[str, list[Cause]] = defaultdict(list)
+    for cause in (*status.general, *(cause for row in status.rows for cause in row.judgement.needs)):
+        if cause not in by_code[cause.code]:
+            by_code[cause.code].append(cause)
+    for causes in sorted(by_code.values(), key=lambda causes: min(cause.light.rank for cause in causes)):
+        for cause in causes[:MOST_OF_A_KIND]:
+            yield f"{_WORD[cause.light]}: {cause.sentence}"
+            if cause.todo:
+                yield f"    {cause.todo}"
+        if len(causes) > MOST_OF_A_KIND:
+            yield f"… and {len(causes) - MOST_OF_A_KIND} more of this kind"
+
+
+_WORD = {Light.FAILING: "error", Light.ATTENTION: "warning"}
+
+
+def _protection(status: Status) -> list[str]:
+    """What is missing until senders are bound by the policies."""
+    found = protection_of(status)
+    if found is None:
+        return []
+    line = [f"    {found.config}"] if found.config else []
+    return [*([found.headline] if found.headline else []), f"  {found.message}", *line, ""]
 
 
 def cells(row: Row) -> tuple[str, ...]:

@@ -16,12 +16,12 @@ from sidecar.host.errors import SidecarError
 from sidecar.host.lean import structlog
 from sidecar.host.release import release
 from sidecar.notify.notifier import Notifier
-from sidecar.observed import CheckRecord
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
 from sidecar.state.store import Event
+from sidecar.status.once import Once
 from sidecar.web import Web, WebSettings, start_web
 from sidecar.web.health import Pulse, healthz, readyz
 from sidecar.web.metrics import Metrics, handler
@@ -43,8 +43,8 @@ class Live:
         self._changes = Changes()
         self._settings = Settings()
         self._parts: Parts | None = None
-        self._latest: Report | None = None
-        self._readable: Report | None = None
+        self._latest: tuple[Report, Once] | None = None
+        self._readable: tuple[Report, Once] | None = None
         self._failed: Trouble | None = None
         self._looking_since = 0.0
         self._open = AsyncExitStack()
@@ -67,7 +67,7 @@ class Live:
     def changes(self) -> Changes:
         return self._changes
 
-    def latest(self) -> Report | None:
+    def latest(self) -> tuple[Report, Once] | None:
         return self._readable or self._latest
 
     def trouble(self) -> Trouble | None:
@@ -81,20 +81,16 @@ class Live:
             "looking at the domains as senders do", checker.done, checker.total, self._looking_since
         )
 
-    def checked(self, domain: str) -> CheckRecord | None:
-        report = self.latest()
-        return report.observed.memory.checks.get(domain) if report else None
-
     async def history(self, subject: str | None, limit: int) -> tuple[Event, ...]:
         if self._parts is None:
             return ()
         return await asyncio.to_thread(self._parts.state.history, subject, limit)
 
     async def check_now(self, domain: str | None) -> None:
-        report = self.latest()
-        if self._parts is None or report is None:
+        latest = self.latest()
+        if self._parts is None or latest is None:
             return
-        names = [domain] if domain is not None else sorted(report.observed.memory.domains)
+        names = [domain] if domain is not None else sorted(latest[0].observed.memory.domains)
         self._parts.passes.observer.check_now(names)
         self._wake()
 
@@ -174,14 +170,15 @@ class Live:
             self.metrics.failed(seconds)
             self._failed = self._since(Trouble(str(error) or "the last pass did not work", now))
         else:
-            self._latest = report
+            status = Once(report.observed, report.plan, self._settings)
+            self._latest = report, status
             unread = _unread(report)
             if unread is None:
-                self._readable = report
+                self._readable = report, status
             self._failed = None if unread is None else self._since(Trouble(unread.message, now, unread.todo))
-            self.metrics.passed(report, self._settings, seconds, now)
+            self.metrics.passed(report, status, seconds, now)
             if self._notifier is not None:
-                await self._notifier.saw(report)
+                await self._notifier.saw(report, status)
         self._changes.note()
 
     def _since(self, trouble: Trouble) -> Trouble:

@@ -4,6 +4,7 @@ Rules for every editor: no clock in here. What a person would read as nothing (a
 could be told, a stage that is as it was) is not told. A message says first what needs a person.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -94,12 +95,13 @@ class Digest:
     @property
     def failing(self) -> bool:
         """Whether an error is in it."""
-        return any(event.kind is Tell.ERROR for event in self.events)
+        return any(event.kind is Tell.ERROR and not event.mild for event in self.events)
 
     @property
     def healing(self) -> bool:
-        """Whether it holds recoveries, and nothing worse."""
-        return not self.failing and any(event.kind is Tell.RECOVERY for event in self.events)
+        """Whether it holds recoveries, and nothing that needs a person."""
+        kinds = {event.kind for event in self.events}
+        return Tell.RECOVERY in kinds and Tell.ERROR not in kinds
 
 
 def digest_of(events: Sequence[Event], mailcow: str, now: float) -> Digest:
@@ -127,17 +129,19 @@ def trial_digest(mailcow: str, now: float) -> Digest:
 
 def _weight(event: Event) -> int:
     if event.kind is Tell.ERROR:
-        return 0 if event.critical else 1
-    return 2 if event.kind is Tell.STAGE else 3
+        return 0 if event.critical else 2 if event.mild else 1
+    return 3 if event.kind is Tell.STAGE else 4
 
 
 def _counted(events: Sequence[Event]) -> str:
     words = {
-        Tell.ERROR: ("error", "errors"),
-        Tell.STAGE: ("change of stage", "changes of stage"),
-        Tell.RECOVERY: ("recovery", "recoveries"),
+        (Tell.ERROR, False): ("error", "errors"),
+        (Tell.ERROR, True): ("thing to do", "things to do"),
+        (Tell.STAGE, False): ("change of stage", "changes of stage"),
+        (Tell.RECOVERY, False): ("recovery", "recoveries"),
     }
-    counts = [(sum(event.kind is kind for event in events), names) for kind, names in words.items()]
+    found = Counter((event.kind, event.mild and event.kind is Tell.ERROR) for event in events)
+    counts = [(found[kind], names) for kind, names in words.items()]
     return ", ".join(f"{count} {one if count == 1 else many}" for count, (one, many) in counts if count)
 
 
@@ -151,7 +155,7 @@ def _alike(events: Iterable[Event]) -> Iterable[Sequence[Event]]:
 
 
 def _look(event: Event) -> tuple[object, ...]:
-    return event.kind, event.critical, event.code, event.was, event.now
+    return event.kind, event.critical, event.mild, event.code, event.was, event.now
 
 
 def _lines(alike: Sequence[Event]) -> list[str]:
@@ -164,8 +168,12 @@ def _lines(alike: Sequence[Event]) -> list[str]:
         case Tell.RECOVERY:
             return [f"[over] {_about(names, event)}"]
         case Tell.ERROR:
-            line = f"[{'critical' if event.critical else 'error'}] {_about(names, event)}"
+            line = f"[{_severity(event)}] {_about(names, event)}"
             return [line, f"    to do: {event.todo}"] if event.todo else [line]
+
+
+def _severity(event: Event) -> str:
+    return "critical" if event.critical else "to do" if event.mild else "error"
 
 
 def _about(names: str, event: Event) -> str:
@@ -204,6 +212,7 @@ def _event(event: Event) -> dict[str, Any]:
         "code": event.code,
         "about": event.about or None,
         "critical": event.critical,
+        "severity": _severity(event) if event.kind is Tell.ERROR else None,
         "message": event.message,
         "todo": event.todo,
         "stage": event.now or None,

@@ -10,14 +10,17 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from sidecar.observed import Observed, Seen, Unseen
+from sidecar.observed.checks import Status as Truth
 from sidecar.observed.findings import Severity
-from sidecar.observed.notice import Level
+from sidecar.observed.notice import Level, Notice
 from sidecar.plan.actions import Plan
-from sidecar.plan.policy_ids import served_to
+from sidecar.plan.records import Standing
 from sidecar.rollout import Stage
-from sidecar.settings import Settings, Tell
-from sidecar.status.stages import DomainStage, domain_stages
+from sidecar.settings import Tell
+from sidecar.status.domains import Status
+from sidecar.status.row import Cause, Row
 from sidecar.status.telling import UNREAD, Ends, quiet, unserved
+from sidecar.status.wording import Light
 
 Key: TypeAlias = tuple[str, str, str]
 """Code, subject, and what of the subject (the subject of a finding; empty for a notice)."""
@@ -25,7 +28,10 @@ Key: TypeAlias = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One error: a notice, or a finding about a domain (`about` is the finding's own subject)."""
+    """One thing that needs a person: a notice, or something about a domain (`about` is the host or record).
+
+    `mild`: it is not an error; the roll-out waits for it.
+    """
 
     code: str
     subject: str
@@ -33,6 +39,7 @@ class Trouble:
     critical: bool
     message: str
     todo: str | None
+    mild: bool = False
 
     @property
     def key(self) -> Key:
@@ -40,73 +47,118 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class Position:
+    """Where a domain is in its roll-out (None where that was not seen), and what keeps it there, if a check said so."""
+
+    stage: Stage | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class View:
-    """What one pass saw at `at` (Unix seconds), as far as people are told of it."""
+    """What one pass saw at `at` (Unix seconds), as far as people are notified of it."""
 
     at: float
-    stages: Mapping[str, DomainStage] | None
+    stages: Mapping[str, Position] | None
     """By domain, also those whose stage is not known; None where mailcow's domains were not seen."""
     troubles: Mapping[Key, Trouble]
     blind: bool = False
     """Whether too little was seen for any notice to be over."""
     unseen: frozenset[tuple[str, str]] = frozenset()
     """Subject and what of it: here nothing can be said to be over."""
+    still: frozenset[Key] = frozenset()
+    """What is there, and not sent: something worse is, or the sidecar is about to mend it."""
 
     def over(self, trouble: Trouble) -> bool:
-        """Whether this error was looked for and not found."""
-        if trouble.key in self.troubles or (trouble.subject, trouble.about) in self.unseen:
+        """Whether this trouble was looked for and not found."""
+        if trouble.key in self.troubles or trouble.key in self.still:
+            return False
+        if (trouble.subject, trouble.about) in self.unseen:
             return False
         if trouble.about:
             return (trouble.subject, "*") not in self.unseen
         return not self.blind
 
 
-def view_of(observed: Observed, plan: Plan, settings: Settings) -> View:
-    """The view of one pass."""
-    domains = {domain.domain: domain for domain in domain_stages(observed, settings)}
-    readable = isinstance(observed.mailcow, Seen) and isinstance(observed.domains, Seen)
+def view_of(status: Status, plan: Plan) -> View:
+    """The view of one pass: of each domain that needs a person the cause that everybody shows, and its other errors."""
+    observed = status.observed
+    rows = [row for row in status.rows if row.tended]
+    readable = isinstance(observed.mailcow, Seen) and status.listed
     blind = not readable or isinstance(observed.conf, Unseen) or any(n.code == UNREAD for n in plan.notices)
-    found = [
-        Trouble(n.code, n.subject, "", False, n.message, n.todo)
-        for n in plan.notices
-        if n.level is Level.ERROR
-    ]
-    found += [trouble for name in domains for trouble in _findings(observed, name)]
+    found = [_of_notice(n) for n in plan.notices if n.level is Level.ERROR]
+    found += [_of_cause(row, cause) for row in status.rows for cause in _sent(row)]
     return View(
         observed.now,
-        domains if isinstance(observed.domains, Seen) else None,
+        {row.domain: _position(row) for row in rows} if status.listed else None,
         {trouble.key: trouble for trouble in found},
         blind,
-        frozenset(
-            unseen
-            for name, domain in domains.items()
-            for unseen in (*_unseen(observed, name), *_unserved(observed, domain))
-        )
-        | frozenset(_out_of_sight(observed)),
+        frozenset(unseen for row in rows for unseen in _unseen(row)) | frozenset(_out_of_sight(observed)),
+        frozenset(key for row in status.rows for key in _still(row)),
     )
 
 
-def _findings(observed: Observed, domain: str) -> Iterator[Trouble]:
-    record = observed.memory.checks.get(domain)
-    for finding in record.findings if record else ():
-        if finding.severity in {Severity.ERROR, Severity.CRITICAL}:
-            critical = finding.severity is Severity.CRITICAL
-            yield Trouble(finding.code, domain, finding.subject, critical, finding.message, finding.todo)
+def _of_notice(notice: Notice) -> Trouble:
+    mild = notice.level is not Level.ERROR
+    return Trouble(notice.code, notice.subject, "", False, notice.message, notice.todo, mild)
 
 
-def _unseen(observed: Observed, domain: str) -> Iterator[tuple[str, str]]:
-    record = observed.memory.checks.get(domain)
-    if record is None:
-        yield domain, "*"
+def _sent(row: Row) -> Iterator[Cause]:
+    """The cause of a domain's status, and what else fails."""
+    errors = {Severity.ERROR, Severity.CRITICAL}
+    severe = {(f.code, f.subject) for f in (row.check.findings if row.check else ()) if f.severity in errors}
+    for number, cause in enumerate(row.judgement.needs):
+        if number == 0 or cause.light is Light.FAILING or (cause.code, cause.subject) in severe:
+            yield cause
+
+
+def _of_cause(row: Row, cause: Cause) -> Trouble:
+    for notice in row.notices:
+        if (notice.code, notice.subject, notice.message) == (cause.code, cause.subject, cause.message):
+            return _of_notice(notice)
+    found = row.check.findings if row.check else ()
+    same = next((f for f in found if (f.code, f.subject) == (cause.code, cause.subject)), None)
+    severity = same.severity if same else Severity.ERROR if cause.light is Light.FAILING else Severity.WARNING
+    about = "" if cause.subject == row.domain and same is None else cause.subject
+    return Trouble(
+        cause.code,
+        row.domain,
+        about,
+        severity is Severity.CRITICAL,
+        cause.message,
+        cause.todo,
+        severity not in {Severity.ERROR, Severity.CRITICAL},
+    )
+
+
+_WRONG = (Severity.WARNING, Severity.ERROR, Severity.CRITICAL)
+
+
+def _still(row: Row) -> Iterator[Key]:
+    """All that is wrong with a domain, whether a person has to do something about it or not."""
+    for cause in row.judgement.needs:
+        yield _of_cause(row, cause).key
+    for finding in row.check.findings if row.check else ():
+        if finding.severity in _WRONG:
+            yield finding.code, row.domain, finding.subject
+
+
+def _position(row: Row) -> Position:
+    wrong = next((c for c in row.blocking if c.status is Truth.FALSE), None)
+    return Position(row.stage, wrong.message if wrong else "")
+
+
+def _unseen(row: Row) -> Iterator[tuple[str, str]]:
+    """What of a domain could not be seen."""
+    if row.check is None:
+        yield row.domain, "*"
     else:
-        yield from ((domain, f.subject) for f in record.findings if f.severity is Severity.UNKNOWN)
-    if isinstance(observed.dns.mx_of(domain), Unseen):
-        yield domain, ""
-
-
-def _unserved(observed: Observed, domain: DomainStage) -> Iterator[tuple[str, str]]:
-    if isinstance(served_to(observed, domain.domain, domain.target), Unseen):
-        yield domain.domain, ""
+        yield from ((row.domain, f.subject) for f in row.check.findings if f.severity is Severity.UNKNOWN)
+    for need in row.records.needs if row.records else ():
+        if need.standing is Standing.UNKNOWN:
+            yield row.domain, need.owner
+    if isinstance(row.mx, Unseen) or isinstance(row.served, Unseen):
+        yield row.domain, ""
 
 
 def _out_of_sight(observed: Observed) -> Iterator[tuple[str, str]]:
@@ -157,6 +209,7 @@ class Event:
     was: str = ""
     now: str = ""
     said_at: float = 0.0
+    mild: bool = False
 
     @property
     def key(self) -> Key:
@@ -249,4 +302,5 @@ def _event(kind: Tell, trouble: Trouble, at: float) -> Event:
         trouble.code,
         trouble.about,
         trouble.critical and kind is Tell.ERROR,
+        mild=trouble.mild,
     )

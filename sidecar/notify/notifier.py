@@ -20,6 +20,7 @@ from sidecar.observed import Seen
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
 from sidecar.state.store import State
+from sidecar.status.once import Once
 
 LOOK_S = 60.0
 """The longest wait of the loop: the clock may be set meanwhile, and old events are dropped."""
@@ -42,14 +43,14 @@ class Notifier:
         self._wake = asyncio.Event()
         self._trouble: dict[str, str] = {}
 
-    async def saw(self, report: Report) -> None:
+    async def saw(self, report: Report, status: Once) -> None:
         """A pass worked: puts what is new into the outbox. Trouble with that is logged, and seen to by the next pass."""
         if not self._receivers:
             return
         if isinstance(report.observed.conf, Seen):
             self._mailcow = report.observed.conf.value.hostname
         try:
-            events = await in_thread(lambda: self._note(report))
+            events = await in_thread(lambda: self._note(report, status))
         except SidecarError as error:
             self._say_trouble("outbox", str(error))
             return
@@ -57,11 +58,11 @@ class Notifier:
         if events:
             self._wake.set()
 
-    def _note(self, report: Report) -> Sequence[Event]:
+    def _note(self, report: Report, status: Once) -> Sequence[Event]:
         """In a thread: with thousands of domains this takes a moment."""
         if not self._read:
             self._told, self._read = self._outbox.told(), True
-        told, events = news(self._told, view_of(report.observed, report.plan, self._settings))
+        told, events = news(self._told, view_of(status(), report.plan))
         wanted = [event for event in events if event.kind in self._settings.notify.on]
         if told != self._told:
             self._outbox.note(told, wanted, [receiver.id for receiver in self._receivers])

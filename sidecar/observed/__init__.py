@@ -277,6 +277,15 @@ class Challenge:
     said: str = ""
 
 
+OLD_SUFFIX = "-before-mta-sts"
+NEW_SUFFIX = "-by-mta-sts"
+"""Names of acme-mailcow's containers while it is being re-created and two exist.
+
+Neither may be the service's own, nor one that Compose itself gives to a container that it re-creates: Compose
+re-creates one of the two and removes the other *at the same time*, and which one depends on its version. A name that
+it needs would be taken, and `docker compose up -d` would fail."""
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     """The compose project that the sidecar belongs to, without one-off containers."""
@@ -292,6 +301,12 @@ class Project:
         """The container of a service; the running one where there are several."""
         found = sorted((c for c in self.containers if c.service == name), key=lambda c: c.state != "running")
         return found[0] if found else None
+
+    @property
+    def left_over(self) -> tuple[str, ...]:
+        """The names of containers that a re-creation of acme-mailcow left when it was cut off."""
+        acme = (c.name for c in self.containers if c.service == "acme-mailcow")
+        return tuple(name for name in acme if name.endswith((OLD_SUFFIX, NEW_SUFFIX)))
 
 
 class Issuer(StrEnum):
@@ -712,6 +727,15 @@ class Observed:
     def challenge_of(self, name: str) -> Sight[Challenge]:
         """The HTTP probe of `name`."""
         return self.challenges.get(name, NOT_ASKED)
+
+    @property
+    def one_file(self) -> bool:
+        """Whether one file serves all domains, as far as was seen."""
+        return isinstance(self.mailcow, Seen) and self.mailcow.value.backend is Backend.FILE
+
+    def policy_key(self, domain: str, target: str | None = None) -> str:
+        """Under which key the policy of a domain is kept; `target` is given for an alias domain."""
+        return FILE if self.one_file else target or domain
 
     def served_of(self, domain: str) -> Sight[Served]:
         """What is served for a domain on the native generation."""

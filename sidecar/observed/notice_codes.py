@@ -68,7 +68,6 @@ class NoticeCode(StrEnum):
     ACME_FAILED = "acme.failed", "acme-mailcow's last run failed."
     ACME_NO_LOG = "acme.no_log", "acme-mailcow's log cannot be read."
     ACME_UNCHECKED = "acme.unchecked", "acme-mailcow checks no name before it orders."
-    ACME_HEALED = "acme.healed", "A re-creation of acme-mailcow that was cut off was repaired."
     ACME_NOT_HEALED = "acme.not_healed", "A re-creation of acme-mailcow was cut off, and cannot be repaired."
     NGINX_ENVIRONMENT = "nginx.environment", "nginx-mailcow was created before mailcow.conf was changed."
     NGINX_OLD_CERTIFICATE = (

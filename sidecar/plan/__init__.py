@@ -1,6 +1,7 @@
-"""From what was seen to what to do: the difference between the world and what is desired; pure.
+"""From what was seen to what to do; pure.
 
-`make_plan` is the whole of it. A file of this package is one subject; `guards` has the last word.
+`decide` is the whole of it: what should be (`desire`), the difference to what is there (`make_plan`), and what of it
+must wait (`guards`). A file of this package is one subject.
 """
 
 from dataclasses import replace
@@ -10,13 +11,14 @@ from sidecar.observed import FILE, Backend, Observed, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.acme.nginx import pending
+from sidecar.plan.acme.repair import plan_repair
 from sidecar.plan.acme.restart import plan_restart, run_failed, tell_presented
 from sidecar.plan.acme.standstill import stopped
 from sidecar.plan.actions import Plan
-from sidecar.plan.conf_entries import NO_ENTRIES, kept_entries, plan_entries, wanted_entries
-from sidecar.plan.desired import file_policy, native_policies
-from sidecar.plan.file import plan_file, served_by_file
-from sidecar.plan.guards import guarded
+from sidecar.plan.conf_entries import plan_entries
+from sidecar.plan.desire import Desired, desire
+from sidecar.plan.file import plan_file
+from sidecar.plan.guards import NOTHING_WAITS, Waits, guarded
 from sidecar.plan.native import gone_domains, plan_native
 from sidecar.plan.progress import tell_progress
 from sidecar.plan.redis import tell_redis
@@ -24,10 +26,21 @@ from sidecar.plan.setting_names import unknown_names_in
 from sidecar.settings import Settings
 
 
-def make_plan(observed: Observed, settings: Settings) -> Plan:
+def decide(observed: Observed, settings: Settings, waits: Waits = NOTHING_WAITS) -> Plan:
     """All that is to be done, held and told for one picture of the world."""
-    plan = Plan(notices=tell_redis(observed))
-    plan += _policies(observed, settings) + _entries(observed, settings) + plan_restart(observed, settings)
+    desired = desire(observed, settings)
+    plan = guarded(make_plan(observed, desired, settings), observed, settings, waits)
+    return replace(plan, notices=tuple(sorted(plan.notices, key=_urgency)))
+
+
+def make_plan(observed: Observed, desired: Desired, settings: Settings) -> Plan:
+    """The difference between what was seen and what is desired, before any guard."""
+    plan = Plan(notices=tell_redis(observed)) + plan_repair(observed)
+    plan += _policies(observed, desired, settings)
+    if isinstance(observed.conf, Seen) and desired.entries is not None:
+        wanted, kept = desired.entries.wanted, desired.entries.kept
+        plan += plan_entries(observed.conf.value, observed, wanted, kept)
+    plan += plan_restart(observed, desired.names, settings)
     told = (
         stopped(observed)
         + run_failed(observed)
@@ -36,53 +49,24 @@ def make_plan(observed: Observed, settings: Settings) -> Plan:
         + tell_progress(observed, settings)
         + unknown_names_in(observed, settings)
     )
-    plan = guarded(plan + Plan(notices=told), observed, settings)
-    return replace(plan, notices=tuple(sorted(plan.notices, key=_urgency)))
+    return plan + Plan(notices=told)
 
 
-def _urgency(notice: Notice) -> tuple[bool, int]:
-    """A name that the certificate lost comes before all else, then errors, warnings and what is only to be known."""
-    return notice.code != NoticeCode.CERTIFICATE_LOST, [Level.ERROR, Level.WARNING, Level.INFO].index(
-        notice.level
-    )
-
-
-def _policies(observed: Observed, settings: Settings) -> Plan:
+def _policies(observed: Observed, desired: Desired, settings: Settings) -> Plan:
     match observed.mailcow, observed.domains:
         case Seen(mailcow), Seen(listed):
             if mailcow.backend is Backend.FILE:
-                return plan_file(
-                    observed, settings, file_policy(observed, settings, listed, served_by_file(observed))
-                )
-            plan = plan_native(observed, settings, native_policies(observed, settings, listed))
+                return plan_file(observed, settings, desired.policies.get(FILE))
+            plan = plan_native(observed, settings, desired.policies)
             return plan + Plan(notices=gone_domains(observed, listed))
         case _:
             return Plan()
 
 
-def _entries(observed: Observed, settings: Settings) -> Plan:
-    match observed.mailcow, observed.conf, observed.domains:
-        case Seen(mailcow), Seen(conf), Seen(listed):
-            if _left(observed):
-                return plan_entries(conf, observed, NO_ENTRIES)
-            wanted = wanted_entries(observed, settings, mailcow, listed)
-            return plan_entries(conf, observed, wanted, kept_entries(observed, settings, mailcow, listed))
-        case _:
-            return Plan()
-
-
-def _left(observed: Observed) -> bool:
-    """MTA-STS was left for good: no name is needed any more, and those that the sidecar added come out."""
-    return FILE in observed.memory.retired and not served_anything(observed)
-
-
-def served_anything(observed: Observed) -> bool:
-    """Whether a policy is served, or may be: what was not seen may be there."""
-    match observed.mailcow:
-        case Seen(mailcow) if mailcow.backend is Backend.NATIVE:
-            return any(not isinstance(s, Seen) or s.value.text is not None for s in observed.served.values())
-        case _:
-            return not isinstance(observed.file, Seen) or observed.file.value.data is not None
+def _urgency(notice: Notice) -> tuple[bool, int]:
+    """A name that the certificate lost comes before all else, then errors, warnings and what is only to be known."""
+    order = [Level.ERROR, Level.WARNING, Level.INFO]
+    return notice.code is not NoticeCode.CERTIFICATE_LOST, order.index(notice.level)
 
 
 def blind_spots(observed: Observed) -> tuple[Notice, ...]:

@@ -11,7 +11,7 @@ print as it is, and all that others need to know about it:
 A new class joins `Action`; mypy then lists each place that has to know it. Nothing here does anything.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
@@ -177,6 +177,18 @@ class RecreateAcme(_OfAcme):
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class HealAcme:
+    """Repair a re-creation of acme-mailcow that was cut off: one container of the two stays, under the usual name."""
+
+    verb: ClassVar = "repair"
+    about: ClassVar = ACME_SUBJECT
+    concerns: ClassVar[tuple[str, ...]] = ()
+    managed_by: ClassVar = Managed.ACME
+    project: str
+    reason: str
+
+
 Action: TypeAlias = (
     AddPolicy
     | EditPolicy
@@ -187,6 +199,7 @@ Action: TypeAlias = (
     | EditConf
     | RestartAcme
     | RecreateAcme
+    | HealAcme
 )
 
 
@@ -224,6 +237,21 @@ class Plan:
     held: tuple[Held, ...] = ()
     notices: tuple[Notice, ...] = ()
     questions: frozenset[Question] = field(default_factory=frozenset)
+
+    def holding(
+        self, judge: Callable[[Action], Hold | None], told: Callable[[Held], Notice | None] = lambda _: None
+    ) -> "Plan":
+        """This plan with each action held for which `judge` gives a reason, and what is `told` of those."""
+        passed: list[Action] = []
+        held: list[Held] = []
+        for action in self.actions:
+            hold = judge(action)
+            if hold is None:
+                passed.append(action)
+            else:
+                held.append(hold.on(action))
+        notices = tuple(notice for item in held if (notice := told(item)) is not None)
+        return Plan(tuple(passed), (*self.held, *held), self.notices + notices, self.questions)
 
     def __add__(self, other: "Plan") -> "Plan":
         return Plan(

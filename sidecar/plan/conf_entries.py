@@ -15,7 +15,7 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import some
 from sidecar.plan.acme.names import with_policy
-from sidecar.plan.actions import EditConf, Held, Plan
+from sidecar.plan.actions import EditConf, Hold, Plan
 from sidecar.settings import Settings
 
 SAN = "ADDITIONAL_SAN"
@@ -102,18 +102,19 @@ def plan_entries(conf: Conf, observed: Observed, wanted: Entries, kept: Entries 
             reasons[key] = "; ".join(_why(key, value, edits[key]))
     if not edits:
         return Plan(notices=tuple(notices))
-    action = EditConf(edits, "; ".join(reasons.values()), reasons)
-    if conf.locked is not None:
-        notices.append(
-            Notice(
-                Level.ERROR,
-                NoticeCode.CONF_LOCKED,
-                "mailcow.conf",
-                f"mailcow.conf cannot be written: {conf.locked}",
-            )
-        )
-        return Plan(held=(Held(action, conf.locked),), notices=tuple(notices))
-    return Plan((action,), notices=tuple(notices))
+    return Plan((EditConf(edits, "; ".join(reasons.values()), reasons),), notices=tuple(notices))
+
+
+def hold_conf(plan: Plan, observed: Observed, _settings: Settings) -> Plan:
+    """A guard: a file that cannot be written is not tried."""
+    locked = observed.conf.value.locked if isinstance(observed.conf, Seen) else None
+    if locked is None:
+        return plan
+    message = f"mailcow.conf cannot be written: {locked}"
+    return plan.holding(
+        lambda action: Hold(locked) if isinstance(action, EditConf) else None,
+        lambda _: Notice(Level.ERROR, NoticeCode.CONF_LOCKED, "mailcow.conf", message),
+    )
 
 
 def added_by_us(history: Sequence[ConfEntry]) -> frozenset[str]:

@@ -9,10 +9,12 @@ from sidecar.observed import FILE, Observed, PolicyFile, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import command
-from sidecar.plan.actions import AdoptSame, Held, Hold, Plan, RemoveFile, WriteFile
+from sidecar.plan.actions import FILE_SUBJECT, Action, AdoptSame, Held, Hold, Plan, RemoveFile, WriteFile
 from sidecar.plan.desired import Wanted
 from sidecar.plan.ownership import Whose, last_written, whose
 from sidecar.settings import Settings
+
+NOT_OURS = "the policy file is not the sidecar's own"
 
 
 def served_by_file(observed: Observed) -> Policy | None:
@@ -33,7 +35,7 @@ def plan_file(observed: Observed, settings: Settings, wanted: Wanted | None) -> 
         notice = Notice(Level.ERROR, NoticeCode.UNSEEN_FILE, "mta-sts.txt", observed.file.reason)
         return Plan(notices=(*wanted.notices, notice))
     if wanted.policy is None:
-        return _removal(observed, settings, wanted.reason, observed.file.value)
+        return Plan() if observed.file.value.data is None else Plan((RemoveFile(wanted.reason),))
     return Plan(notices=wanted.notices) + _step(
         observed, settings, wanted, wanted.policy, observed.file.value
     )
@@ -43,55 +45,86 @@ def _step(observed: Observed, settings: Settings, wanted: Wanted, policy: Policy
     text, reason = render(policy), wanted.reason
     adopted = _adopted(observed, settings)
     if file.data is None:
-        return _write(WriteFile(text, f"there is no policy file; {reason}"), file)
+        return Plan((WriteFile(text, f"there is no policy file; {reason}"),))
     served = parse(file.data)
     if isinstance(served, Invalid):
-        return _write(
-            WriteFile(text, f"the policy file is not valid ({served.problems[0]}); {reason}", backup=True),
-            file,
+        return Plan(
+            (WriteFile(text, f"the policy file is not valid ({served.problems[0]}); {reason}", backup=True),)
         )
     current = file.data.decode("utf-8", "surrogateescape")
     memory = observed.memory.policy(FILE)
     if whose(current, memory) is Whose.OURS:
         if not served.same_as(policy):
             changed = ", ".join(differences(served, policy))
-            return _write(WriteFile(text, f"{reason}; served: {changed}"), file)
-        return (
-            Plan() if file.readable else _write(WriteFile(text, "nginx may not read the policy file"), file)
-        )
+            return Plan((WriteFile(text, f"{reason}; served: {changed}"),))
+        return Plan() if file.readable else Plan((WriteFile(text, "nginx may not read the policy file"),))
     if wanted.asked_for(served) or (adopted and served.same_as(policy)):
         return Plan((AdoptSame(FILE, current, "it already says what the sidecar would write"),))
-    if FILE in observed.memory.retired and not adopted:
-        # MTA-STS is left: what a person wrote is not taken over any more.
-        return _left_alone(WriteFile(text, reason, backup=True), "the policy file is not the sidecar's own")
-    last = last_written(memory)
-    ours = policy_of(last.text) if last else None
-    looser = loosenings(ours, served) if ours else ()
-    if looser and not adopted:
-        why = f"a person made the policy file looser: {', '.join(looser)}"
-        return _left_alone(WriteFile(text, reason, backup=True), why)
+    if _foreign(observed, settings, current, served) is not None:
+        return Plan((WriteFile(text, reason, backup=True),))
     taken = "handed over by adopt" if adopted else "taken over from a person, with a backup"
     floor = None if adopted else current
     if floor is not None:
         policy = _raised(policy, served, wanted.named)
-    return _write(WriteFile(render(policy), f"{reason}; {taken}", backup=True, floor=floor), file)
+    return Plan((WriteFile(render(policy), f"{reason}; {taken}", backup=True, floor=floor),))
 
 
 def _adopted(observed: Observed, settings: Settings) -> bool:
     return settings.adopt or FILE in observed.memory.adopt
 
 
-def _removal(observed: Observed, settings: Settings, reason: str, file: PolicyFile) -> Plan:
-    """Only our own file, and one that was handed over, is ever removed."""
-    if file.data is None:
-        return Plan()
-    ours = whose(file.data.decode("utf-8", "surrogateescape"), observed.memory.policy(FILE)) is Whose.OURS
-    action = RemoveFile(reason)
-    if file.locked is not None:
-        return Plan(held=(Held(action, file.locked),))
-    if ours or _adopted(observed, settings):
-        return Plan((action,))
-    return _left_alone(action, "the policy file is not the sidecar's own")
+def _foreign(observed: Observed, settings: Settings, text: str, served: Policy) -> str | None:
+    """Why a person's file is left alone; None where it is ours, handed over, or may be taken over."""
+    memory = observed.memory.policy(FILE)
+    if _adopted(observed, settings) or whose(text, memory) is Whose.OURS:
+        return None
+    if FILE in observed.memory.retired:
+        # MTA-STS is left: what a person wrote is not taken over any more.
+        return NOT_OURS
+    last = last_written(memory)
+    ours = policy_of(last.text) if last else None
+    looser = loosenings(ours, served) if ours else ()
+    return f"a person made the policy file looser: {', '.join(looser)}" if looser else None
+
+
+def hold_file(plan: Plan, observed: Observed, settings: Settings) -> Plan:
+    """A guard: a person's file that is not to be taken over stays, and one that cannot be written is not tried."""
+    if not isinstance(observed.file, Seen) or observed.file.value.data is None:
+        return _hold_locked(plan, observed)
+    text = observed.file.value.data.decode("utf-8", "surrogateescape")
+    parsed, locked = parse(observed.file.value.data), observed.file.value.locked
+    remedy = f"to let the sidecar manage it: {command('adopt --file')}"
+
+    def judge(action: Action) -> Hold | None:
+        reason: str | None = None
+        if isinstance(action, WriteFile) and not isinstance(parsed, Invalid):
+            reason = _foreign(observed, settings, text, parsed)
+        elif isinstance(action, RemoveFile) and locked is None and not _adopted(observed, settings):
+            # Only our own file, and one that was handed over, is ever removed.
+            ours = whose(text, observed.memory.policy(FILE)) is Whose.OURS
+            reason = None if ours else NOT_OURS
+        return None if reason is None else Hold(reason, remedy)
+
+    def told(held: Held) -> Notice:
+        message = f"{held.reason}; it stays so"
+        return Notice(Level.WARNING, NoticeCode.FILE_FOREIGN, FILE_SUBJECT, message, held.remedy)
+
+    return _hold_locked(plan.holding(judge, told), observed)
+
+
+def _hold_locked(plan: Plan, observed: Observed) -> Plan:
+    locked = observed.file.value.locked if isinstance(observed.file, Seen) else None
+    if locked is None:
+        return plan
+    message = f"the policy file cannot be written: {locked}"
+    return plan.holding(
+        lambda action: Hold(locked) if isinstance(action, WriteFile | RemoveFile) else None,
+        lambda held: (
+            Notice(Level.ERROR, NoticeCode.FILE_LOCKED, FILE_SUBJECT, message)
+            if isinstance(held.action, WriteFile)
+            else None
+        ),
+    )
 
 
 def _raised(policy: Policy, floor: Policy, named: frozenset[str]) -> Policy:
@@ -104,23 +137,3 @@ def _raised(policy: Policy, floor: Policy, named: frozenset[str]) -> Policy:
     if "mx" not in named:
         mx = tuple(dict.fromkeys([*mx, *floor.mx]))
     return Policy(mode, max_age, mx)
-
-
-def _write(action: WriteFile, file: PolicyFile) -> Plan:
-    if file.locked is not None:
-        notice = Notice(
-            Level.ERROR,
-            NoticeCode.FILE_LOCKED,
-            "mta-sts.txt",
-            f"the policy file cannot be written: {file.locked}",
-        )
-        return Plan(held=(Held(action, file.locked),), notices=(notice,))
-    return Plan((action,))
-
-
-def _left_alone(action: WriteFile | RemoveFile, reason: str) -> Plan:
-    hold = Hold(reason, f"to let the sidecar manage it: {command('adopt --file')}")
-    notice = Notice(
-        Level.WARNING, NoticeCode.FILE_FOREIGN, "mta-sts.txt", f"{reason}; it stays so", hold.remedy
-    )
-    return Plan(held=(hold.on(action),), notices=(notice,))

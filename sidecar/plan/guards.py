@@ -3,22 +3,27 @@
 Rule for every editor: a guard never makes an action, and never lets through what another guard holds.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from sidecar.formats.domain_name import policy_host
 from sidecar.observed import Issuer, Kind, Observed, Question
+from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import some
 from sidecar.plan.acme.check import AcmeWays, address_trouble
 from sidecar.plan.acme.count import ASKED_AT_ONCE, Count, count
 from sidecar.plan.acme.names import Scene, scene
+from sidecar.plan.acme.run import hold_run
 from sidecar.plan.actions import (
+    ACME_SUBJECT,
     Action,
     AddPolicy,
     AdoptSame,
     EditConf,
     EditPolicy,
+    HealAcme,
     Hold,
     Plan,
     RecreateAcme,
@@ -27,28 +32,117 @@ from sidecar.plan.actions import (
     SwitchOff,
     WriteFile,
 )
-from sidecar.plan.conf_entries import SAN
+from sidecar.plan.conf_entries import SAN, hold_conf
+from sidecar.plan.file import hold_file
+from sidecar.plan.native import hold_foreign_policies
 from sidecar.plan.redis import tell_redis
-from sidecar.settings import Settings
+from sidecar.settings import Managed, Settings
 
 
-def guarded(plan: Plan, observed: Observed, settings: Settings) -> Plan:
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An action that failed so often in a row, and is not tried again before `until` (Unix seconds)."""
+
+    times: int
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """What earlier passes did, as far as it makes actions of this one wait (`reconcile.back_off`)."""
+
+    failures: Mapping[tuple[str, str], Failure] = field(default_factory=dict)
+    """By `key_of`."""
+    denied_until: float | None = None
+    """mailcow refuses the API key for writes; tried again then (Unix seconds)."""
+    denied_because: str = ""
+    not_healed: str = ""
+    """Why the last repair of acme-mailcow did not work."""
+    changing: bool = False
+    """Whether acme-mailcow is being changed, beside the passes."""
+
+
+NOTHING_WAITS = Waits()
+
+
+def key_of(action: Action) -> tuple[str, str]:
+    """What is counted as one and the same action from pass to pass."""
+    return action.verb, ",".join(action.edits) if isinstance(action, EditConf) else action.about
+
+
+def parts_of(action: Action) -> Sequence[Action]:
+    """What can fail separately: each key of mailcow.conf."""
+    return [action.only({key}) for key in action.edits] if isinstance(action, EditConf) else (action,)
+
+
+def guarded(plan: Plan, observed: Observed, settings: Settings, waits: Waits = NOTHING_WAITS) -> Plan:
     """The plan with each action that must not be done now among the held ones."""
-    for guard in (_not_managed, _wrong_name, _too_many_names, _redis_refuses, _dry_run):
+    for guard in (
+        hold_run,
+        hold_foreign_policies,
+        hold_file,
+        hold_conf,
+        _not_managed,
+        _wrong_name,
+        _too_many_names,
+        _redis_refuses,
+        _dry_run,
+    ):
         plan = guard(plan, observed, settings)
-    return plan
+    return _backing_off(_one_at_a_time(plan, waits), waits)
 
 
-def _filter(plan: Plan, judge: Callable[[Action], Hold | None]) -> Plan:
+def _one_at_a_time(plan: Plan, waits: Waits) -> Plan:
+    """While acme-mailcow is being changed, nothing else is done to it."""
+    hold = Hold("acme-mailcow is being restarted, re-created or repaired")
+    acme = waits.changing
+    return plan.holding(lambda action: hold if acme and action.managed_by is Managed.ACME else None)
+
+
+def _backing_off(plan: Plan, waits: Waits) -> Plan:
+    """What failed waits, longer each time, before it is tried again."""
+    notices: tuple[Notice, ...] = ()
+    if waits.denied_until is not None:
+        notices += (_refused_key(waits.denied_because),)
+    if waits.not_healed and any(isinstance(action, HealAcme) for action in plan.actions):
+        notices += (Notice(Level.ERROR, NoticeCode.ACME_NOT_HEALED, ACME_SUBJECT, waits.not_healed),)
+
+    def judge(action: Action) -> Hold | None:
+        if waits.denied_until is not None and isinstance(action, AddPolicy | EditPolicy | SwitchOff):
+            return Hold("mailcow refuses the key for writes", REFUSED_KEY_REMEDY, waits.denied_until)
+        failure = waits.failures.get(key_of(action))
+        return (
+            None if failure is None else Hold(f"failed {failure.times} times in a row", until=failure.until)
+        )
+
     passed: list[Action] = []
     held = list(plan.held)
     for action in plan.actions:
-        hold = judge(action)
-        if hold is None:
+        parts = parts_of(action)
+        waiting = [hold.on(part) for part in parts if (hold := judge(part)) is not None]
+        held += waiting
+        if not waiting:
             passed.append(action)
-        else:
-            held.append(hold.on(action))
-    return replace(plan, actions=tuple(passed), held=tuple(held))
+        elif isinstance(action, EditConf) and len(waiting) < len(parts):
+            late = {key for item in waiting if isinstance(item.action, EditConf) for key in item.action.edits}
+            passed.append(action.only(action.edits.keys() - late))
+    return replace(plan, actions=tuple(passed), held=tuple(held), notices=notices + plan.notices)
+
+
+REFUSED_KEY_REMEDY = (
+    "set API_KEY (not API_KEY_READ_ONLY) in mailcow.conf, and let API_ALLOW_FROM name the sidecar's address"
+)
+
+
+def _refused_key(detail: str) -> Notice:
+    """Nothing is written until a person sets another key: that must stand where people look."""
+    return Notice(
+        Level.ERROR,
+        NoticeCode.API_DENIED,
+        "mailcow",
+        f"mailcow refuses the API key for writes, so no policy is added or changed: {detail}",
+        REFUSED_KEY_REMEDY,
+    )
 
 
 def _not_managed(plan: Plan, observed: Observed, settings: Settings) -> Plan:
@@ -63,11 +157,11 @@ def _not_managed(plan: Plan, observed: Observed, settings: Settings) -> Plan:
             f"to let the sidecar do it: `manage: {{{name}: true}}` in config.yml",
         )
 
-    return _filter(plan, judge)
+    return plan.holding(judge)
 
 
 def _dry_run(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    return _filter(plan, lambda _: Hold("dry run") if settings.dry_run else None)
+    return plan.holding(lambda _: Hold("dry run") if settings.dry_run else None)
 
 
 def _redis_refuses(plan: Plan, observed: Observed, settings: Settings) -> Plan:
@@ -80,7 +174,7 @@ def _redis_refuses(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     def judge(action: Action) -> Hold | None:
         return hold if isinstance(action, AddPolicy | EditPolicy | SwitchOff) else None
 
-    return _filter(plan, judge)
+    return plan.holding(judge)
 
 
 def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
@@ -105,7 +199,15 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
                 wider = ",".join((found.mended_san, *edits[SAN].add))
                 more = found.asked(wider).server - names
                 label = some(edits[SAN].add)
-            case SwitchOff() | AdoptSame() | WriteFile() | RemoveFile() | RestartAcme() | RecreateAcme():
+            case (
+                SwitchOff()
+                | AdoptSame()
+                | WriteFile()
+                | RemoveFile()
+                | RestartAcme()
+                | RecreateAcme()
+                | HealAcme()
+            ):
                 return None
             case _:
                 assert_never(action)
@@ -118,7 +220,7 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
         names, total = names | more, together
         return None
 
-    guarded_plan = _filter(plan, judge)
+    guarded_plan = plan.holding(judge)
     return replace(guarded_plan, questions=guarded_plan.questions | questions)
 
 
@@ -161,6 +263,7 @@ def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
                 | EditConf()
                 | RestartAcme()
                 | RecreateAcme()
+                | HealAcme()
             ):
                 return None
             case _:
@@ -177,7 +280,7 @@ def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
             return Hold(f"{why}: {trouble.said}", trouble.remedy)
         return None
 
-    guarded_plan = _filter(plan, judge)
+    guarded_plan = plan.holding(judge)
     return replace(guarded_plan, questions=guarded_plan.questions | questions)
 
 

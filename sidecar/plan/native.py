@@ -4,6 +4,8 @@ Rule for every editor: a row is touched only where the served text was *seen*, a
 handed over. An alias domain never gets a row.
 """
 
+from collections.abc import Mapping
+
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Policy, differences, policy_of, render
 from sidecar.observed import DomainList, Observed, PolicyMemory, Seen
@@ -16,60 +18,67 @@ from sidecar.plan.ownership import Whose, held_for, switched_off_by_us, whose
 from sidecar.settings import Settings
 
 
-def plan_native(observed: Observed, settings: Settings, wanted: dict[str, Wanted]) -> Plan:
-    """One action at most for each domain."""
-    plan = Plan()
+def plan_native(observed: Observed, settings: Settings, wanted: Mapping[str, Wanted]) -> Plan:
+    """One action at most for each domain; a guard holds those on a policy that is not ours."""
     actions: list[Action] = []
-    held: list[Held] = []
     notices: list[Notice] = []
     for domain, wish in wanted.items():
         served = observed.served_of(domain)
         notices += wish.notices
         if not isinstance(served, Seen):
             continue
-        adopted = settings.for_domain(domain).adopt or domain in observed.memory.adopt
-        step = _step(domain, served.value.text, wish, observed.memory.policy(domain), adopted=adopted)
-        match step:
-            case None:
-                pass
-            case Held():
-                held.append(step)
-                notices.append(_foreign(domain, step))
-            case _:
-                actions.append(step)
-    return plan + Plan(tuple(actions), tuple(held), tuple(notices))
+        memory, adopted = observed.memory.policy(domain), _adopted(observed, settings, domain)
+        step = _step(domain, served.value.text, wish, memory, adopted=adopted)
+        if step is not None:
+            actions.append(step)
+    return Plan(tuple(actions), notices=tuple(notices))
+
+
+def _adopted(observed: Observed, settings: Settings, domain: str) -> bool:
+    return settings.for_domain(domain).adopt or domain in observed.memory.adopt
 
 
 def _step(
     domain: str, text: str | None, wish: Wanted, memory: PolicyMemory, *, adopted: bool
-) -> Action | Held | None:
-    owner = whose(text, memory)
+) -> Action | None:
     if wish.policy is None:
-        switch_off = SwitchOff(domain, wish.reason)
-        if text is None:
-            return None
-        return (
-            switch_off
-            if owner is Whose.OURS or adopted
-            else _foreign_hold(domain, "the policy is not the sidecar's own").on(switch_off)
-        )
+        return None if text is None else SwitchOff(domain, wish.reason)
+    owner = whose(text, memory)
     served = policy_of(text)
     if served is not None and owner is Whose.PERSONS and wish.asked_for(served):
         return AdoptSame(domain, text or "", "it already says what the sidecar would write")
     if served is not None and served.same_as(wish.policy) and (owner is Whose.OURS or adopted):
         return None if owner is Whose.OURS else AdoptSame(domain, text or "", "handed over")
-    match owner:
-        case Whose.NOBODYS:
-            return _first(domain, wish.policy, wish.reason, memory)
-        case Whose.PERSONS if not adopted:
-            edit = EditPolicy(domain, wish.policy, wish.reason)
-            return _foreign_hold(domain, f"a person's policy: {_difference(text, wish.policy, memory)}").on(
-                edit
-            )
-        case _:
-            return EditPolicy(
-                domain, wish.policy, f"{wish.reason}; served: {_difference(text, wish.policy, memory)}"
-            )
+    if owner is Whose.NOBODYS:
+        return _first(domain, wish.policy, wish.reason, memory)
+    reason = wish.reason
+    if owner is Whose.OURS or adopted:
+        reason += f"; served: {_difference(text, wish.policy, memory)}"
+    return EditPolicy(domain, wish.policy, reason)
+
+
+def hold_foreign_policies(plan: Plan, observed: Observed, settings: Settings) -> Plan:
+    """A guard: a person's policy is left alone until it is handed over."""
+
+    def judge(action: Action) -> Hold | None:
+        if not isinstance(action, EditPolicy | SwitchOff):
+            return None
+        domain, served = action.domain, observed.served_of(action.domain)
+        memory = observed.memory.policy(domain)
+        text = served.value.text if isinstance(served, Seen) else None
+        if whose(text, memory) is not Whose.PERSONS or _adopted(observed, settings, domain):
+            return None
+        reason = "the policy is not the sidecar's own"
+        if isinstance(action, EditPolicy):
+            reason = f"a person's policy: {_difference(text, action.policy, memory)}"
+        return Hold(reason, f"to let the sidecar manage it: {command(f'adopt {to_unicode(domain)}')}")
+
+    def told(held: Held) -> Notice:
+        domain = held.action.about
+        message = f"the policy of {to_unicode(domain)} is left alone: {held.reason}"
+        return Notice(Level.WARNING, NoticeCode.POLICY_FOREIGN, domain, message, held.remedy)
+
+    return plan.holding(judge, told)
 
 
 def _first(domain: str, policy: Policy, reason: str, memory: PolicyMemory) -> Action:
@@ -86,15 +95,6 @@ def _difference(text: str | None, wanted: Policy, memory: PolicyMemory) -> str:
     if served is None:
         return "a text that is no policy"
     return ", ".join(differences(served, wanted))
-
-
-def _foreign_hold(domain: str, reason: str) -> Hold:
-    return Hold(reason, f"to let the sidecar manage it: {command(f'adopt {to_unicode(domain)}')}")
-
-
-def _foreign(domain: str, held: Held) -> Notice:
-    message = f"the policy of {to_unicode(domain)} is left alone: {held.reason}"
-    return Notice(Level.WARNING, NoticeCode.POLICY_FOREIGN, domain, message, held.remedy)
 
 
 def gone_domains(observed: Observed, listed: DomainList) -> tuple[Notice, ...]:

@@ -100,7 +100,7 @@ def current(observed: Observed, domain: str, target: str | None = None) -> str |
     if not isinstance(served, Seen) or served.value.text is None or policy_of(served.value.text) is None:
         return None
     text = served.value.text
-    if isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE:
+    if observed.one_file:
         return derived(text.encode("utf-8", "surrogateescape"))
     memory = observed.memory.policy(target or domain)
     return memory.id if memory.id_text == text else None

@@ -30,6 +30,7 @@ from sidecar.plan.actions import (
     AdoptSame,
     EditConf,
     EditPolicy,
+    HealAcme,
     RecreateAcme,
     RemoveFile,
     RestartAcme,
@@ -42,6 +43,7 @@ from sidecar.state.ledger import Ledger, entries, intended, settled
 
 _A = TypeVar("_A", bound=Action)
 _PolicyAction: TypeAlias = AddPolicy | EditPolicy | SwitchOff
+_AcmeAction: TypeAlias = RestartAcme | RecreateAcme | HealAcme
 
 CONCURRENT_WRITES = 4
 MOST_WRITES_S = 60.0
@@ -123,7 +125,7 @@ class Applier:
         self.finished: Callable[[], None] = lambda: None
         """Called when the change of a container is over that no pass waited for."""
         self._patience_s = None if patient else PATIENCE_S
-        self._under_way: tuple[RestartAcme | RecreateAcme, asyncio.Task[None]] | None = None
+        self._under_way: tuple[_AcmeAction, asyncio.Task[None]] | None = None
 
     async def apply(self, actions: Sequence[Action], observed: Observed) -> tuple[Outcome, ...]:
         """Does all of them: policies first and several at a time, then the files, at last the container.
@@ -144,7 +146,7 @@ class Applier:
                     outcomes.append(await self._one(action, lambda a: self._remove_file(a, observed)))
                 case EditConf():
                     outcomes += await self._edit_conf(action)
-                case RestartAcme() | RecreateAcme():
+                case RestartAcme() | RecreateAcme() | HealAcme():
                     outcomes += await self._container(action, observed)
                 case _:
                     assert_never(action)
@@ -365,13 +367,14 @@ class Applier:
 
     # --- the container ------------------------------------------------------------------------------
 
-    async def _container(self, action: RestartAcme | RecreateAcme, observed: Observed) -> tuple[Outcome, ...]:
+    async def _container(self, action: _AcmeAction, observed: Observed) -> tuple[Outcome, ...]:
         """Begins it, and waits a moment; what takes longer goes on beside the passes, and `ended` has its outcome."""
-        # Counted before it is done: a crash in between may cost an hour of waiting, never a second order.
-        found = scene(observed)
-        before = () if isinstance(found, str) else tuple(sorted(found.held))
-        self._ledger.restarted(self._clock.now(), action.names, before)
-        await self._ledger.store()
+        if not isinstance(action, HealAcme):
+            # Counted before it is done: a crash in between may cost an hour of waiting, never a second order.
+            found = scene(observed)
+            before = () if isinstance(found, str) else tuple(sorted(found.held))
+            self._ledger.restarted(self._clock.now(), action.names, before)
+            await self._ledger.store()
         self._witness.touched_containers()
         task = asyncio.create_task(self._change(action, observed))
         self._under_way = action, task
@@ -380,19 +383,24 @@ class Applier:
             task.add_done_callback(lambda _: self.finished())
         return await self.ended()
 
-    async def _change(self, action: RestartAcme | RecreateAcme, observed: Observed) -> None:
-        if isinstance(action, RestartAcme):
-            await self._engine.restart(action.container_id, action.started_at)
-            return
-        if not isinstance(observed.project, Seen):
-            raise Untouched(f"acme-mailcow was not made anew: {observed.project.reason}")
-        await self._engine.recreate(
-            action.container_id,
-            expected=observed.project.value,
-            expected_started_at=action.started_at,
-            environment=action.environment,
-            now=self._clock.now(),
-        )
+    async def _change(self, action: _AcmeAction, observed: Observed) -> None:
+        match action:
+            case RestartAcme():
+                await self._engine.restart(action.container_id, action.started_at)
+            case HealAcme():
+                await self._engine.heal(action.project)
+            case RecreateAcme():
+                if not isinstance(observed.project, Seen):
+                    raise Untouched(f"acme-mailcow was not re-created: {observed.project.reason}")
+                await self._engine.recreate(
+                    action.container_id,
+                    expected=observed.project.value,
+                    expected_started_at=action.started_at,
+                    environment=action.environment,
+                    now=self._clock.now(),
+                )
+            case _:
+                assert_never(action)
 
     @property
     def changing(self) -> bool:
@@ -405,15 +413,16 @@ class Applier:
             return ()
         (action, task), self._under_way = self._under_way, None
         self._witness.touched_containers()
-        return (await self._one(action, lambda _: self._noted(task)),)
+        return (await self._one(action, lambda _: self._noted(action, task)),)
 
-    async def _noted(self, task: asyncio.Task[None]) -> None:
+    async def _noted(self, action: _AcmeAction, task: asyncio.Task[None]) -> None:
         try:
             await task
         except (RecreateRefused, Untouched):
-            # Refused, with nothing done: it counts for nothing.
-            self._ledger.not_restarted()
-            await self._ledger.store()
+            if not isinstance(action, HealAcme):
+                # Refused, with nothing done: it counts for nothing.
+                self._ledger.not_restarted()
+                await self._ledger.store()
             raise
 
     async def close(self) -> None:

@@ -183,10 +183,6 @@ class Observer:
         """A read-back after a write is as good as a look."""
         self._cache.served[domain] = served
 
-    async def heal(self) -> str | None:
-        """Mends a re-creation of acme-mailcow that was cut off, before anything is decided; says what was done."""
-        return await self.containers.heal(self._clock.now())
-
     async def observe(self, memory: Memory) -> tuple[Observed, tuple[Notice, ...]]:
         """One picture of the world, and what is to be told about the looking itself."""
         now = self._clock.now()
@@ -267,9 +263,10 @@ class Observer:
         self._begun |= dict.fromkeys(batch, observed.now)
         # Of names that are no domain of ours (any more) nothing is kept.
         self._rushed = (self._rushed & {d.name for d in observed.domains.value.domains}) - frozenset(batch)
-        by_file = isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE
         probing = probing_for(observed.conf.value, self._settings.resolver, self._extra_roots())
-        self._checker.begin({name: meant[name] for name in batch}, probing, shared=by_file, waiting=len(due))
+        self._checker.begin(
+            {name: meant[name] for name in batch}, probing, shared=observed.one_file, waiting=len(due)
+        )
 
     def _extra_roots(self) -> Path | None:
         named = self._settings.extra_roots
@@ -459,7 +456,7 @@ class Observer:
     def _asked_for(self, observed: Observed, hostname: str, listed: DomainList) -> _Asked:
         """The same as in the last pass while the same list is in force: there are five questions for each domain."""
         missing = frozenset(fact.subject for fact in observed.memory.since if fact.kind is FactKind.MISSING)
-        by_file = isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE
+        by_file = observed.one_file
         made_from = (hostname, missing, tuple(_certificate_names(observed)), by_file)
         known = self._cache.asked
         if known is not None and known.listed is listed and known.made_from == made_from:

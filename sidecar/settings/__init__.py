@@ -23,8 +23,11 @@ from sidecar.formats.domain_name import to_ascii
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.host.errors import PermanentError
 from sidecar.host.plain_file import NotPlainError, read_plain
+from sidecar.settings import dns as dns_settings
 from sidecar.settings import values
 from sidecar.settings.mistakes import Place, Tree, dotted, said, unknown_name
+from sidecar.settings.reports import DEFAULT as DEFAULT_REPORTS
+from sidecar.settings.reports import GivenReports, Imap, Reports
 
 CONFIG = Path("data/conf/mta-sts/config.yml")
 """Where the file is within the mailcow directory."""
@@ -215,6 +218,7 @@ class Settings:
     intervals: Intervals = Intervals()
     notify: Notify = Notify()
     web: Web = Web()
+    reports: Reports = DEFAULT_REPORTS
     dry_run: bool = False
     """Change nothing; report what would be done."""
     verify: bool = True
@@ -227,8 +231,12 @@ class Settings:
     """Address of mailcow's web server; not set: nginx-mailcow in the compose network."""
     api_key: SecretStr | None = None
     web_token: SecretStr | None = None
+    imap_password: SecretStr | None = None
+    """Of the mailbox of `reports.imap`."""
     resolver: tuple[str, int] | None = None
     """Address and port of the DNS resolver; None: the container's."""
+    dns: dns_settings.Dns = field(default_factory=dns_settings.nothing)
+    """Whether and where DNS records are published."""
     log_json: bool = False
     project_hint: str | None = None
     """COMPOSE_PROJECT_NAME, for when our own container's labels do not tell."""
@@ -316,11 +324,13 @@ class _Given(BaseModel):
     intervals: Intervals | None = None
     notify: Notify | None = None
     web: Web | None = None
+    reports: GivenReports | None = None
     dry_run: values.Switch | None = None
     verify: values.Switch | None = None
     extra_roots: values.InsideMailcow | None = None
     api_url: values.ApiUrl | None = None
     resolver: values.Resolver | None = None
+    dns: dns_settings.Dns | None = None
 
 
 _PARTS: Mapping[str, type] = {
@@ -330,6 +340,8 @@ _PARTS: Mapping[str, type] = {
     "intervals": Intervals,
     "notify": Notify,
     "web": Web,
+    "reports": Reports,
+    "reports.imap": Imap,
 }
 
 _LIKE_CONFIG: Mapping[str, Place] = {
@@ -345,7 +357,14 @@ _LIKE_CONFIG: Mapping[str, Place] = {
 """Variables that stand for a key of config.yml."""
 
 _ALONE = frozenset(
-    {"MTA_STS_API_KEY", "MTA_STS_LOG", "MTA_STS_MAILCOW_DIR", "MTA_STS_STATE_DIR", "MTA_STS_WEB_TOKEN"}
+    {
+        "MTA_STS_API_KEY",
+        "MTA_STS_IMAP_PASSWORD",
+        "MTA_STS_LOG",
+        "MTA_STS_MAILCOW_DIR",
+        "MTA_STS_STATE_DIR",
+        "MTA_STS_WEB_TOKEN",
+    }
 )
 """Variables that have no key there."""
 
@@ -354,7 +373,10 @@ def _keys(path: Place) -> list[str]:
     """The keys that are accepted at a place."""
     if not path:
         return sorted(_Given.model_fields)
-    return [one.name for one in dataclasses.fields(_PARTS[str(path[0])])]
+    if path[0] == "dns":
+        return dns_settings.keys_at(path, str(path[3]) if len(path) > 3 else None)
+    part = _PARTS.get(".".join(map(str, path))) or _PARTS[str(path[0])]
+    return [one.name for one in dataclasses.fields(part)]
 
 
 def load(env: Mapping[str, str], config: bytes | None, conf: Mapping[str, str]) -> Settings:
@@ -366,6 +388,7 @@ def load(env: Mapping[str, str], config: bytes | None, conf: Mapping[str, str]) 
     mistakes: list[str] = []
     file = _from_file(config, mistakes)
     own = _from_env(env, mistakes)
+    mistakes += [f"{CONFIG}: {text}" for text in dns_settings.unset_variables(file.dns, env)]
     places = _alone(env, conf, mistakes)
     if mistakes:
         count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
@@ -395,7 +418,7 @@ def _from_file(config: bytes | None, mistakes: list[str]) -> _Given:
         given = _Given.model_validate(tree.data)
     except ValidationError as error:
         for detail in error.errors():
-            path = tree.known(detail["loc"])
+            path = tree.known(dns_settings.place(detail["loc"]))
             told.append((tree.lines[path], f"{dotted(path)}{said(detail, _keys)}"))
     mistakes += [f"{CONFIG}:{line}: {text}" for line, text in sorted(told)]
     return given
@@ -441,6 +464,7 @@ def _alone(env: Mapping[str, str], conf: Mapping[str, str], mistakes: list[str])
         "state_dir": Path(env.get("MTA_STS_STATE_DIR", _DEFAULT_STATE_DIR)),
         "api_key": SecretStr(key) if key else None,
         "web_token": SecretStr(token) if token else None,
+        "imap_password": SecretStr(mailbox) if (mailbox := env.get("MTA_STS_IMAP_PASSWORD")) else None,
         "log_json": log == "json",
         "project_hint": env.get("COMPOSE_PROJECT_NAME")
         or conf.get("COMPOSE_PROJECT_NAME", "").strip()

@@ -1,23 +1,21 @@
-"""How each domain stands, as rows: the policy served and whose it is, the certificate, the DNS, what waits and why; pure.
+"""How each domain stands: rows from one picture and its plan, each judged once; pure.
 
-Rule for every editor: what was not seen is told as not known, never as missing. A row needs attention where
-a person has to do something; what the sidecar does by itself, or waits for, does not. Printing is elsewhere.
+Everybody who shows something of it reads `Status`: the command line, the page, the API, the metrics and the
+notifications. Printing is elsewhere.
+
+Rule for every editor: what was not seen is reported as not known, never as missing.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from sidecar.formats.domain_name import policy_host
-from sidecar.formats.mtasts_policy import Policy, policy_of
+from sidecar.formats.mtasts_policy import Mode, Policy
 from sidecar.observed import (
-    FILE,
     AliasDomain,
-    Backend,
     Certificate,
-    CheckRecord,
     Domain,
     Mailcow,
     Observed,
@@ -26,7 +24,7 @@ from sidecar.observed import (
     Sight,
     Unseen,
 )
-from sidecar.observed.checks import Condition
+from sidecar.observed.checks import Rollout
 from sidecar.observed.notice import Level, Notice
 from sidecar.plan import policy_ids as policyid
 from sidecar.plan.acme.names import scene
@@ -36,71 +34,20 @@ from sidecar.plan.ownership import Whose, whose
 from sidecar.plan.records import DomainRecords, MailDomain, Need, Standing, needed, retired
 from sidecar.rollout import Stage, stage
 from sidecar.settings import Settings
+from sidecar.status.judgement import judge
+from sidecar.status.row import Care, Cause, Row, policy_seen, worst_first
+from sidecar.status.wording import Light
 
 T = TypeVar("T")
 
 
-class Care(StrEnum):
-    """Whether the sidecar looks after a domain, and why not."""
-
-    MANAGED = "managed"
-    EXCLUDED = "left alone by the settings"
-    INACTIVE = "switched off in mailcow"
-    BACKUP_MX = "backup MX"
-    RETIRED = "taken out of MTA-STS by `sidecar retire`"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One domain or alias domain (`target` is given); `whose` is None where no policy was seen or it is not looked at."""
-
-    domain: str
-    target: str | None
-    care: Care
-    served: Sight[Served]
-    whose: Whose | None
-    certificate: Sight[Certificate | None]
-    records: DomainRecords | None
-    """None where the domain needs none, or mailcow was not seen."""
-    todo: tuple[Action, ...]
-    held: tuple[Held, ...]
-    notices: tuple[Notice, ...]
-    stage: Stage | None = None
-    """Where it is in its roll-out; None where it is not looked after, or its policy was not seen."""
-    blocking: tuple[Condition, ...] = ()
-    """What holds back the next stage, and since when."""
-    check: CheckRecord | None = None
-    """The last look as a sender."""
-
-    @property
-    def policy(self) -> Policy | None:
-        """The policy served; None for none, for a text that is no policy, and where it was not seen."""
-        return policy_of(self.served.value.text) if isinstance(self.served, Seen) else None
-
-    @property
-    def published(self) -> bool:
-        """Whether the DNS has all that the domain needs."""
-        return self.records is not None and not any(
-            need.standing not in {Standing.PRESENT, Standing.NOT_SET} for need in self.records.needs
-        )
-
-    @property
-    def attention(self) -> bool:
-        """Whether a person has to do something for this domain."""
-        if any(notice.level is not Level.INFO for notice in self.notices):
-            return True
-        return self.care is Care.MANAGED and (
-            isinstance(self.served, Unseen)
-            or (self.records is not None and any(need.lacking for need in self.records.needs))
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class Status:
-    """All that is known at one moment (`at`, Unix seconds); rows that need attention first."""
+    """All that is known at one moment (`at`, Unix seconds); the rows that need a person first."""
 
     at: float
-    mailcow: Sight[Mailcow]
+    observed: Observed
+    settings: Settings
     rows: tuple[Row, ...]
     todo: tuple[Action, ...]
     """What the next pass does and is not about a single domain."""
@@ -108,6 +55,41 @@ class Status:
     """What waits and is not about a single domain."""
     notices: tuple[Notice, ...]
     """What is to be known and is not about a single domain, the gravest first."""
+    by_name: Mapping[str, Row] = field(default_factory=dict, compare=False)
+
+    @property
+    def mailcow(self) -> Sight[Mailcow]:
+        """Which mailcow this is."""
+        return self.observed.mailcow
+
+    @property
+    def listed(self) -> bool:
+        """Whether it is known which domains there are."""
+        return isinstance(self.observed.domains, Seen)
+
+    @property
+    def readable(self) -> bool:
+        """Whether mailcow said what it is and which domains it has, and mailcow.conf its host name."""
+        return self.listed and isinstance(self.mailcow, Seen) and isinstance(self.observed.conf, Seen)
+
+    @property
+    def hostname(self) -> str:
+        """MAILCOW_HOSTNAME; empty where it is not known."""
+        return self.observed.conf.value.hostname if isinstance(self.observed.conf, Seen) else ""
+
+    @property
+    def general(self) -> tuple[Cause, ...]:
+        """What needs a person and is not about a single domain."""
+        return tuple(
+            Cause(_LIGHT[notice.level], notice.code, notice.message, notice.todo, notice.subject)
+            for notice in self.notices
+            if notice.level is not Level.INFO
+        )
+
+    @property
+    def lights(self) -> Mapping[Light, int]:
+        """How many domains have which light."""
+        return Counter(row.judgement.light for row in self.rows)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -125,6 +107,9 @@ class Status:
         }
 
 
+_LIGHT = {Level.ERROR: Light.FAILING, Level.WARNING: Light.ATTENTION}
+
+
 def status_of(
     observed: Observed,
     plan: Plan,
@@ -137,19 +122,20 @@ def status_of(
 
     `domains` are those that need records, with the answers of the DNS in `observed`.
     """
-    by_name = _Parts.of(observed, plan, settings, domains)
+    parts = _Parts.of(observed, plan, settings, domains)
     listed = _listed(observed)
-    rows = [by_name.row(*one) for one in listed if only is None or one[0] in only]
-    rows.sort(key=lambda row: (not row.attention, row.domain))
+    rows = worst_first([parts.row(*one) for one in listed if only is None or one[0] in only])
     single = {name for one in listed for name in (one[0], policy_host(one[0]))}
     general = [notice for notice in dict.fromkeys(plan.notices) if notice.subject not in single]
     return Status(
         observed.now,
-        observed.mailcow,
+        observed,
+        settings,
         tuple(rows),
         tuple(action for action in plan.actions if not action.concerns),
         tuple(held for held in plan.held if not held.action.concerns),
         tuple(sorted(general, key=lambda notice: _GRAVEST.index(notice.level))),
+        {row.domain: row for row in rows},
     )
 
 
@@ -173,6 +159,7 @@ class _Parts:
 
     observed: Observed
     settings: Settings
+    tended: frozenset[str]
     records: dict[str, DomainRecords]
     todo: dict[str, list[Action]]
     held: dict[str, list[Held]]
@@ -198,6 +185,7 @@ class _Parts:
         return cls(
             observed,
             settings,
+            frozenset(domain.name for domain in domains),
             {records.domain.name: records for records in _either_way(observed, settings, domains)},
             todo,
             held,
@@ -206,48 +194,53 @@ class _Parts:
         )
 
     def row(self, name: str, target: str | None, own: Domain | AliasDomain, domain: Domain | None) -> Row:
-        host = policy_host(name)
+        """One domain, judged."""
+        observed, host, key = self.observed, policy_host(name), self.observed.policy_key(target or name)
         care = _care(name, own, domain, self.settings)
-        if care is Care.MANAGED and retired(self.observed, target or name):
+        if care is Care.MANAGED and retired(observed, target or name):
             care = Care.RETIRED
-        served = policyid.served_to(self.observed, name, target)
-        return Row(
-            name,
-            target,
-            care,
-            Unseen("not looked at", self.observed.now) if care is Care.EXCLUDED else served,
-            self._whose(served, target or name) if care is not Care.EXCLUDED else None,
-            self._certificate(host),
-            self.records.get(name),
-            _of(self.todo, name, host),
-            _of(self.held, name, host),
-            _of(self.notices, name, host),
-            *self._rollout(care, served, name, target),
+        served = policyid.served_to(observed, name, target)
+        if care is Care.EXCLUDED:
+            served = Unseen("not looked at", observed.now)
+        policy, rollout = policy_seen(served), observed.memory.rollout(key)
+        at = _stage(care, served, policy, rollout, self.settings.soak)
+        row = Row(
+            domain=name,
+            target=target,
+            care=care,
+            key=key,
+            served=served,
+            whose=self._whose(served, key),
+            certificate=self._certificate(host),
+            records=self.records.get(name),
+            todo=_of(self.todo, name, host),
+            held=_of(self.held, name, host),
+            notices=_of(self.notices, name, host),
+            at=observed.now,
+            mx=observed.dns.mx_of(name),
+            tended=name in self.tended,
+            policy=policy,
+            stage=at,
+            rollout=rollout,
+            check=observed.memory.checks.get(name) if care in _LOOKED_AT else None,
+            since=_since(observed, key, at, rollout),
+            auto=self.settings.for_domain(target or name).auto,
+            soak=float(self.settings.soak),
         )
+        return replace(row, judgement=judge(row))
 
-    def _rollout(
-        self, care: Care, served: Sight[Served], name: str, target: str | None
-    ) -> tuple[Stage | None, tuple[Condition, ...], CheckRecord | None]:
-        if care not in {Care.MANAGED, Care.RETIRED} or not isinstance(served, Seen):
-            return None, (), None
-        policy = policy_of(served.value.text)
-        one_file = (
-            isinstance(self.observed.mailcow, Seen) and self.observed.mailcow.value.backend is Backend.FILE
-        )
-        rollout = self.observed.memory.rollout(FILE if one_file else target or name)
-        found = stage(rollout, policy.mode if policy else None, self.settings.soak)
-        return found, rollout.blocking(), self.observed.memory.checks.get(name)
-
-    def _whose(self, served: Sight[Served], domain: str) -> Whose | None:
+    def _whose(self, served: Sight[Served], key: str) -> Whose | None:
         if not isinstance(served, Seen) or not isinstance(self.observed.mailcow, Seen):
             return None
-        key = FILE if self.observed.mailcow.value.backend is Backend.FILE else domain
         return whose(served.value.text, self.observed.memory.policy(key))
 
     def _certificate(self, host: str) -> Sight[Certificate | None]:
         if isinstance(self.presented, Unseen):
             return self.presented
         return Seen(held_in_certificate(self.presented.value, host), self.presented.at)
+
+
+_LOOKED_AT = (Care.MANAGED, Care.RETIRED)
 
 
 def _of(table: Mapping[str, Sequence[T]], name: str, host: str) -> tuple[T, ...]:
@@ -266,17 +259,50 @@ def _either_way(
     observed: Observed, settings: Settings, domains: Sequence[MailDomain]
 ) -> Iterable[DomainRecords]:
     """Each domain's records as they are set up: its own, or shared with the host's domain, whichever the DNS has."""
-    own = needed(observed, settings, domains, shared=False)
-    shared = needed(observed, settings, domains, shared=True)
-    default = needed(observed, settings, domains)
-    for one, other, usual in zip(own, shared, default, strict=True):
-        yield DomainRecords(
-            usual.domain,
-            usual.host,
-            _present(one.id, other.id) or usual.id,
-            _present(one.report, other.report) or usual.report,
+    usual = needed(observed, settings, domains)
+    other = [records.domain for records in usual if not _complete(records)]
+    own = needed(observed, settings, other, shared=False) if other else ()
+    shared = needed(observed, settings, other, shared=True) if other else ()
+    ways = {one.domain.name: (one, two) for one, two in zip(own, shared, strict=True)}
+    for records in usual:
+        found = ways.get(records.domain.name)
+        yield (
+            records
+            if found is None
+            else replace(
+                records,
+                id=_present(way.id for way in found) or records.id,
+                report=_present(way.report for way in found) or records.report,
+            )
         )
 
 
-def _present(*needs: Need) -> Need | None:
+def _complete(records: DomainRecords) -> bool:
+    return records.id.standing is Standing.PRESENT and records.report.standing in {
+        Standing.PRESENT,
+        Standing.NOT_SET,
+    }
+
+
+def _present(needs: Iterable[Need]) -> Need | None:
     return next((need for need in needs if need.standing is Standing.PRESENT), None)
+
+
+def _stage(
+    care: Care, served: Sight[Served], policy: Policy | None, rollout: Rollout, soak: float
+) -> Stage | None:
+    """Not knowing is not a stage; a domain that is not managed has one only on its way out."""
+    mode = policy.mode if policy else None
+    if isinstance(served, Unseen) or (care not in _LOOKED_AT and mode is not Mode.NONE):
+        return None
+    return stage(rollout, mode, soak)
+
+
+def _since(observed: Observed, key: str, at: Stage | None, rollout: Rollout) -> float | None:
+    """When what decides the stage became so."""
+    spans = observed.memory.policy(key).spans
+    served = spans[-1].since if spans and spans[-1].text is not None else None
+    decisive = rollout.blocking() or rollout.conditions
+    if at is None or not decisive or (at is Stage.ENFORCED and served is not None):
+        return served
+    return max(condition.since for condition in decisive)

@@ -27,6 +27,11 @@ class Light(StrEnum):
         return _RANK[self]
 
     @property
+    def needs_person(self) -> bool:
+        """Whether a person has to do something."""
+        return self in {Light.FAILING, Light.ATTENTION}
+
+    @property
     def label(self) -> str:
         """The word beside the colour."""
         return _LABELS[self]

@@ -4,6 +4,7 @@ Rule for every editor: what comes from the DNS or from an error may hold anythin
 the line, else a stranger's text would become a record.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from sidecar.formats.domain_name import to_unicode
@@ -70,7 +71,14 @@ def quoted(text: str) -> str:
     """A text as the strings of a TXT record, of 255 octets at most each."""
     octets = text.encode()
     parts = [octets[at : at + STRING_OCTETS] for at in range(0, len(octets), STRING_OCTETS)] or [b""]
-    return " ".join(f'"{"".join(map(_character, part))}"' for part in parts)
+    return " ".join(f'"{_escaped(part)}"' for part in parts)
+
+
+_PLAIN = re.compile(rb"[ !#-\[\]-~]*")
+
+
+def _escaped(part: bytes) -> str:
+    return part.decode("ascii") if _PLAIN.fullmatch(part) else "".join(map(_character, part))
 
 
 def _character(octet: int) -> str:

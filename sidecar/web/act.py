@@ -60,7 +60,7 @@ async def perform(kit: Kit, action: str, key: str | None) -> str | None:
                     raise web.HTTPBadRequest(
                         reason="Name a domain that the sidecar manages, or * for the file"
                     )
-                if refusal := adopt_refusal([key], Basis.seen(site.observed, site.settings)):
+                if refusal := adopt_refusal([key], Basis.seen(site.status.observed, site.status.settings)):
                     raise web.HTTPBadRequest(reason=str(refusal))
                 await kit.source.adopt([key])
             case _:

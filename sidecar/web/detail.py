@@ -14,8 +14,9 @@ from sidecar.observed.words import day, span
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import Need
 from sidecar.rollout import Stage
-from sidecar.status.domains import Care
-from sidecar.status.light import Cell, Known, Line, certificate_cell, lacking, line_of, need_cell, policy_cell
+from sidecar.status.line import Cell, Line, certificate_cell, line_of, need_cell, policy_cell
+from sidecar.status.row import Cause, Row, policy_text
+from sidecar.status.to_document import adopt_key
 from sidecar.status.wording import CONDITION, LIGHT_OF, SEVERITY, STAGE_SENTENCE, Light
 from sidecar.status.zone_file import record_line
 from sidecar.web.view import Site
@@ -91,44 +92,41 @@ class Detail:
 
 def detail_of(site: Site, name: str) -> Detail:
     """The page of a domain; raises KeyError for one that mailcow does not have."""
-    known = site.known(name)
-    row = known.row
-    line = line_of(known)
-    found = sorted(known.check.findings, key=lambda f: -f.severity.rank) if known.check else []
+    row = site.rows[name]
+    line = line_of(row)
+    found = sorted(row.check.findings, key=lambda f: -f.severity.rank) if row.check else []
     shown = [FindingView(LIGHT_OF[f.severity], SEVERITY[f.severity], f) for f in found]
-    text = row.served.value.text if isinstance(row.served, Seen) else None
     return Detail(
         line=line,
         at=site.at,
         explained=STAGE_SENTENCE[line.stage] if line.stage else line.cause.message,
-        steps=_steps(known),
-        todo=_todo(known, line),
-        next=_next(known),
+        steps=_steps(row),
+        todo=_todo(row),
+        next=_next(row),
         findings=tuple(view for view in shown if view.finding.severity is not Severity.OK),
         fine=tuple(view for view in shown if view.finding.severity is Severity.OK),
-        checked_at=known.check.at if known.check else None,
-        records=_records(known),
-        policy_text=text,
+        checked_at=row.check.at if row.check else None,
+        records=_records(row),
+        policy_text=policy_text(row),
         policy_trouble=row.served.reason if isinstance(row.served, Unseen) else None,
         policy_whose=_WHOSE.get(row.whose, "") if row.whose else "",
-        soak=_soak(known),
-        adopt_key=known.key if row.whose is Whose.PERSONS and row.care is Care.MANAGED else None,
+        soak=_soak(row),
+        adopt_key=adopt_key(row),
     )
 
 
 _WHOSE = {
-    Whose.OURS: "The sidecar wrote it and keeps it right.",
+    Whose.OURS: "The sidecar wrote it and keeps it up to date.",
     Whose.PERSONS: "A person made or changed it: the sidecar leaves it as it is until it is handed over.",
     Whose.NOBODYS: "Nothing is served.",
 }
 
 
-def _steps(known: Known) -> tuple[Step, ...]:
-    row = known.row
-    if known.stage is None:
+def _steps(row: Row) -> tuple[Step, ...]:
+    if row.stage is None:
         return ()
-    policy, certificate = policy_cell(row), certificate_cell(row, known.observed.now)
-    mode = f"mode {known.mode.value}, " if known.mode else ""
+    policy, certificate = policy_cell(row), certificate_cell(row)
+    mode = f"mode {row.mode.value}, " if row.mode else ""
     steps = [Step("mailcow serves a policy", policy.light, f"{mode}{policy.text}")]
     match row.certificate:
         case Seen(Certificate(not_after=until)):
@@ -137,7 +135,7 @@ def _steps(known: Known) -> tuple[Step, ...]:
             text = certificate.text
     steps.append(Step(f"mta-sts.{to_unicode(row.domain)} is in the certificate", certificate.light, text))
     needs = {} if row.records is None else dict(zip(_ROLES, row.records.needs, strict=True))
-    conditions = {condition.type: condition for condition in known.rollout.conditions}
+    conditions = {condition.type: condition for condition in row.rollout.conditions}
     for title, need, kind in (
         ("The DNS leads senders to the policy", needs.get("host"), None),
         (CONDITION[ConditionType.POLICY_SERVED], None, ConditionType.POLICY_SERVED),
@@ -146,7 +144,7 @@ def _steps(known: Known) -> tuple[Step, ...]:
         (CONDITION[ConditionType.MX_AUTHENTICATED], None, ConditionType.MX_AUTHENTICATED),
         (CONDITION[ConditionType.REPORTS_WANTED], needs.get("report"), ConditionType.REPORTS_WANTED),
     ):
-        steps += _step(title, need, conditions.get(kind) if kind else None, known.mode)
+        steps += _step(title, need, conditions.get(kind) if kind else None, row.mode)
     return tuple(steps)
 
 
@@ -168,27 +166,27 @@ def _step(title: str, need: Need | None, condition: Condition | None, mode: Mode
     return sorted(found, key=lambda step: (step.light.rank, step.since is None))[:1]
 
 
-def _todo(known: Known, line: Line) -> tuple[tuple[str, str | None], ...]:
-    told: list[tuple[str, str | None]] = []
-    if line.light in {Light.FAILING, Light.ATTENTION, Light.UNKNOWN}:
-        told.append((line.cause.message, line.cause.todo))
-    if known.row.care is Care.MANAGED:
-        told += [(cause.message, cause.todo) for cause in lacking(known.row)]
-    told += [(notice.message, notice.todo) for notice in known.row.notices]
-    return tuple(dict.fromkeys(told))
+def _todo(row: Row) -> tuple[tuple[str, str | None], ...]:
+    found = [(cause.sentence, cause.todo) for cause in row.judgement.needs or _doubt(row)]
+    found += [(notice.message, notice.todo) for notice in row.notices]
+    return tuple(dict.fromkeys(found))
 
 
-def _next(known: Known) -> tuple[str, ...]:
-    told = [f"{action.verb}: {action.reason}" for action in known.row.todo]
-    for held in known.row.held:
+def _doubt(row: Row) -> tuple[Cause, ...]:
+    return (row.judgement.cause,) if row.judgement.light is Light.UNKNOWN else ()
+
+
+def _next(row: Row) -> tuple[str, ...]:
+    told = [f"{action.verb}: {action.reason}" for action in row.todo]
+    for held in row.held:
         until = "" if held.until is None else f" (until {day(held.until)})"
         remedy = "" if held.remedy is None else f"; {held.remedy}"
         told.append(f"waits to {held.action.verb}: {held.reason}{until}{remedy}")
     return tuple(dict.fromkeys(told))
 
 
-def _records(known: Known) -> tuple[RecordView, ...]:
-    records = known.row.records
+def _records(row: Row) -> tuple[RecordView, ...]:
+    records = row.records
     if records is None:
         return ()
     return tuple(
@@ -204,9 +202,9 @@ def _records(known: Known) -> tuple[RecordView, ...]:
     )
 
 
-def _soak(known: Known) -> Soak | None:
-    if known.mode is not Mode.TESTING or known.stage not in {Stage.SOAKING, Stage.READY}:
+def _soak(row: Row) -> Soak | None:
+    if row.mode is not Mode.TESTING or row.stage not in {Stage.SOAKING, Stage.READY}:
         return None
-    needed = float(known.settings.soak)
-    soaked = min(known.rollout.soaked, needed)
+    needed = row.soak
+    soaked = min(row.rollout.soaked, needed)
     return Soak(soaked, needed, f"{span(soaked)} of {span(needed)}")

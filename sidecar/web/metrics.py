@@ -24,8 +24,9 @@ from sidecar.plan.actions import Action, Plan, RecreateAcme, RestartAcme
 from sidecar.reconcile.apply import Result
 from sidecar.reconcile.passes import Report
 from sidecar.rollout import Stage
-from sidecar.settings import Settings
-from sidecar.status.stages import DomainStage, domain_stages
+from sidecar.status.domains import Status
+from sidecar.status.once import Once
+from sidecar.status.row import Row
 from sidecar.web.health import Handler, readable
 
 API_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120)
@@ -50,7 +51,7 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         self._version = version
-        self._latest: tuple[Report, Settings] | None = None
+        self._latest: tuple[Report, Once] | None = None
         self._succeeded_at: float | None = None
         self._registry = CollectorRegistry(auto_describe=False)
         self._api_seconds = Histogram(
@@ -96,15 +97,15 @@ class Metrics:
         self._api_seconds.labels(route).observe(seconds)
         self._api_requests.labels(route, "none" if status is None else str(status)).inc()
 
-    def passed(self, report: Report, settings: Settings, seconds: float, now: float) -> None:
-        """A pass worked; it took `seconds` and ended at `now` (Unix seconds)."""
+    def passed(self, report: Report, status: Once, seconds: float, now: float) -> None:
+        """A pass worked; it took `seconds` and ended at `now` (Unix seconds). `status` is asked when somebody reads."""
         self._pass_seconds.observe(seconds)
         for outcome in report.outcomes:
             kind = outcome.action.verb
             self._actions.labels(kind, outcome.result.value).inc()
             if kind in RUNS and outcome.result is Result.DONE:
                 self._restarts.labels(kind).inc()
-        self._latest = report, settings
+        self._latest = report, status
         self._succeeded_at = now
 
     def failed(self, seconds: float) -> None:
@@ -126,7 +127,8 @@ class Metrics:
                 self._succeeded_at,
             )
         if self._latest is not None:
-            yield from _of_report(*self._latest)
+            report, status = self._latest
+            yield from _of_report(report, status())
 
     def text(self, accept: str) -> tuple[bytes, str]:
         """The metrics in the format that suits the `Accept` header, and its content type."""
@@ -157,9 +159,9 @@ class _Latest(Collector):
         return self._metrics.families()
 
 
-def _of_report(report: Report, settings: Settings) -> Iterator[Family]:
+def _of_report(report: Report, status: Status) -> Iterator[Family]:
     observed = report.observed
-    domains = domain_stages(observed, settings)
+    rows = tuple(row for row in status.rows if row.tended)
     yield GaugeMetricFamily(
         "mta_sts_mailcow_readable", "1 where mailcow answered in the last pass.", readable(report)
     )
@@ -170,15 +172,16 @@ def _of_report(report: Report, settings: Settings) -> Iterator[Family]:
             "Which mailcow this is.",
             value={"version": str(mailcow.version or "unknown"), "backend": mailcow.backend.value},
         )
-    yield from _stages(domains)
-    yield from _findings(observed, domains)
+    yield from _stages(rows)
+    yield _needs(status)
+    yield from _findings(rows)
     yield from _certificates(observed)
     yield from _actions(report)
     yield _notices(report.plan)
 
 
-def _stages(domains: tuple[DomainStage, ...]) -> Iterator[Family]:
-    counts = Count(domain.stage for domain in domains)
+def _stages(rows: tuple[Row, ...]) -> Iterator[Family]:
+    counts = Count(row.stage for row in rows)
     total = GaugeMetricFamily("mta_sts_domains", "Domains and alias domains, by stage.", labels=["stage"])
     for stage in Stage:
         total.add_metric([stage.value], counts[stage])
@@ -194,15 +197,27 @@ def _stages(domains: tuple[DomainStage, ...]) -> Iterator[Family]:
         "1 for the mode of the policy that is served for a domain; absent: none is.",
         labels=["domain", "mode"],
     )
-    for domain in domains:
-        stages.add_metric([domain.domain, domain.stage.value if domain.stage else "unknown"], 1)
-        if domain.mode is not None:
-            modes.add_metric([domain.domain, domain.mode.value], 1)
+    for row in rows:
+        stages.add_metric([row.domain, row.stage.value if row.stage else "unknown"], 1)
+        if row.mode is not None:
+            modes.add_metric([row.domain, row.mode.value], 1)
     yield stages
     yield modes
 
 
-def _findings(observed: Observed, domains: tuple[DomainStage, ...]) -> Iterator[Family]:
+def _needs(status: Status) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(
+        "mta_sts_domain_needs_person",
+        "1 for a domain for which a person has to do something, by its cause; absent: nothing.",
+        labels=["domain", "code"],
+    )
+    for row in status.rows:
+        if row.attention:
+            family.add_metric([row.domain, row.judgement.cause.code], 1)
+    return family
+
+
+def _findings(rows: tuple[Row, ...]) -> Iterator[Family]:
     total: Count[Severity] = Count()
     each = GaugeMetricFamily(
         "mta_sts_domain_findings",
@@ -211,19 +226,19 @@ def _findings(observed: Observed, domains: tuple[DomainStage, ...]) -> Iterator[
     )
     checked = GaugeMetricFamily(
         "mta_sts_domain_last_check_timestamp_seconds",
-        "When a domain was last looked at as a sender.",
+        "When the last sender check of a domain was made.",
         labels=["domain"],
     )
-    for domain in domains:
-        record = observed.memory.checks.get(domain.domain)
+    for row in rows:
+        record = row.check
         if record is None:
             continue
         found = Count(finding.severity for finding in record.findings)
         total.update(found)
-        checked.add_metric([domain.domain], record.at)
+        checked.add_metric([row.domain], record.at)
         for severity in TOLD:
             if found[severity]:
-                each.add_metric([domain.domain, severity.value], found[severity])
+                each.add_metric([row.domain, severity.value], found[severity])
     family = GaugeMetricFamily(
         "mta_sts_findings", "Findings of the last checks of all domains, by severity.", labels=["severity"]
     )

@@ -62,10 +62,11 @@ class Snapshots:
     async def _make(self) -> None:
         await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
         number, began = self._source.changes.number, time.monotonic()
-        report = self._source.latest()
+        latest = self._source.latest()
         site = None
-        if report is not None:
-            site = await asyncio.to_thread(site_of, report, self._source.settings, self._source.checked)
+        if latest is not None:
+            report, status = latest
+            site = await asyncio.to_thread(lambda: site_of(report, status()))
         self._site, self._number = site, number
         took = time.monotonic() - began
         self._not_before = began + SHARE * took

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from sidecar.observed import CheckRecord
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
 from sidecar.state.store import Event
+from sidecar.status.once import Once
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,11 @@ class Source(Protocol):
         """Noted whenever one of the answers below may be another."""
         ...
 
-    def latest(self) -> Report | None:
-        """The last report in which mailcow could be read, else the last one; None before the first pass."""
+    def latest(self) -> tuple[Report, Once] | None:
+        """The last report in which mailcow could be read, else the last one, with the status of the domains in it.
+
+        None before the end of the first pass. The first to ask for the status works it out, so it is asked in a thread.
+        """
         ...
 
     def trouble(self) -> Trouble | None:
@@ -83,10 +86,6 @@ class Source(Protocol):
 
     def progress(self) -> Progress | None:
         """The first look at many domains, while it goes on."""
-        ...
-
-    def checked(self, domain: str) -> CheckRecord | None:
-        """What the last look as a sender found of a domain."""
         ...
 
     async def history(self, subject: str | None, limit: int) -> tuple[Event, ...]:

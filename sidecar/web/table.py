@@ -5,16 +5,22 @@ Rule for every editor: everything that a person can type is accepted; what means
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 from urllib.parse import urlencode
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.rollout import Stage
-from sidecar.status.light import Cell, Line
+from sidecar.status.line import Cell, Line
+from sidecar.status.to_document import slug
 from sidecar.status.wording import STAGE, Light
 
 PER_PAGE = 50
 MOST_PER_PAGE = 500
 LONGEST_QUERY = 253
+
+ModeWord = Literal["enforce", "testing", "none", "no-policy"]
+Order = Literal["asc", "desc"]
+Sort = Literal["status", "domain", "mode", "stage", "policy", "certificate", "dns", "mx", "tlsrpt", "since"]
 
 _Key = Callable[[Line], tuple[float | str, ...]]
 
@@ -23,7 +29,7 @@ def _cell(cell: Cell) -> tuple[float, float, str]:
     return cell.light.rank, cell.order, cell.text
 
 
-SORTS: Mapping[str, _Key] = {
+SORTS: Mapping[Sort, _Key] = {
     "status": lambda line: (line.light.rank,),
     "domain": lambda _: (),
     "mode": lambda line: (-line.mode.strength if line.mode else 1,),
@@ -58,7 +64,7 @@ class Asked:
     mode: str = ""
     stage: Stage | None = None
     cause: str = ""
-    sort: str = "status"
+    sort: Sort = "status"
     descending: bool = False
     page: int = 1
     per_page: int = PER_PAGE
@@ -72,7 +78,7 @@ class Asked:
             mode=query.get("mode", "") if query.get("mode") in MODES else "",
             stage=next((stage for stage in Stage if slug(stage) == query.get("stage")), None),
             cause=query.get("cause", "")[:100],
-            sort=query.get("sort", "") if query.get("sort") in SORTS else "status",
+            sort=next((sort for sort in SORTS if sort == query.get("sort")), "status"),
             descending=query.get("order") == "desc",
             page=_number(query.get("page"), 1, 1_000_000),
             per_page=_number(query.get("per_page"), PER_PAGE, MOST_PER_PAGE),
@@ -101,12 +107,7 @@ class Asked:
         return bool(self.q or self.status or self.mode or self.stage or self.cause)
 
 
-MODES = ("enforce", "testing", "none", "no-policy")
-
-
-def slug(stage: Stage) -> str:
-    """A stage as one word in an address."""
-    return stage.value.replace(" ", "-")
+MODES: tuple[ModeWord, ...] = get_args(ModeWord)
 
 
 def _number(text: str | None, default: int, most: int) -> int:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the system tests run for real: Docker's engine, a Python base image, nginx, BIND, unbound, busybox.
+# Installs what the system tests run for real: Docker's engine, a Python base image, nginx, BIND, Knot, PowerDNS, unbound, busybox.
 #
 # Rule for editors: everything comes out of the machine's own package sources (apt's and pip's), no address of a
 # server is written here, and no apt configuration of the machine changes. What can be a file in the cache folder
@@ -10,7 +10,7 @@ shopt -s inherit_errexit
 script=$(realpath "$0")
 cd "$(dirname "$script")/../.."
 cache=${MTA_STS_COMPONENTS:-/var/cache/mta-sts-components}
-packages=(bind9 bind9-dnsutils bind9-utils busybox-static chromium fish fonts-dejavu-core iproute2 iptables mmdebstrap nginx-light pebble postfix procps prometheus runc unbound zsh)
+packages=(bind9 bind9-dnsutils bind9-utils busybox-static chromium curl dovecot-imapd fish fonts-dejavu-core iproute2 iptables knot mmdebstrap nginx-light pdns-backend-sqlite3 pdns-server pebble postfix procps prometheus runc sqlite3 unbound zsh)
 
 give_up() { # without a component its tests are skipped, which CI must not take for success
   echo "components: $1" >&2
@@ -88,12 +88,22 @@ wheelhouse() { # the wheels that the Dockerfile needs inside that base image, wh
   mv "$cache/wheels.new" "$cache/wheels"
 }
 
+report_producer() { # a real sender of TLS reports; GPL, so it is run as a process and never imported
+  local target=$cache/tlsrpt-reporter
+  [ ! -x "$target/bin/tlsrpt-reportd" ] || return 0
+  echo 'components: installing tlsrpt-reporter'
+  rm -rf "$target"
+  .venv/bin/python -m venv "$target"
+  "$target/bin/python" -m pip install -qq --disable-pip-version-check tlsrpt-reporter==0.6.0
+}
+
 install_all() {
   apt_install
   # Each is a download followed by unpacking: together they take as long as the longest.
   docker_tools & local docker=$!
   python_base & local base=$!
   wheelhouse
+  report_producer
   wait $docker
   wait $base
 }

@@ -102,7 +102,7 @@ def test_notice_that_stays_true_is_not_said_again_because_time_passed(told: Told
 
 def test_end_is_said_once_what_was_wrong_has_been_away_for_a_while(told: Told) -> None:
     """In the words in which it was told last; what was only worth knowing has no end, and what happened neither."""
-    passing = Notice(Level.WARNING, NoticeCode.ACME_HEALED, "acme-mailcow", "mended", passing=True)
+    passing = Notice(Level.WARNING, NoticeCode.STATE_RENEWED, "acme-mailcow", "mended", passing=True)
     told.passes(notice(), notice(1, level=Level.INFO), passing)
     assert told.passes() == []
     assert told.passes(after=STEADY_S[0] - 1) == []

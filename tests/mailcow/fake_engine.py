@@ -32,6 +32,7 @@ class FakeContainer:
     """As old as the container's start."""
     said: list[tuple[float, str]] = field(default_factory=list)
     """More lines, each with the time at which it was written."""
+    renamed: str | None = None
 
     def logged(self, query: Mapping[str, str]) -> str:
         """What the Engine gives of the log for these parameters of a request."""
@@ -44,7 +45,7 @@ class FakeContainer:
 
     @property
     def name(self) -> str:
-        return f"{self.project}-{self.service}-1"
+        return self.renamed or f"{self.project}-{self.service}-1"
 
     @property
     def labels(self) -> dict[str, str]:
@@ -127,6 +128,9 @@ class FakeEngine:
                 ]
                 return web.json_response({"Titles": TITLES, "Processes": rows})
             case "POST", "restart":
+                return web.Response(status=204)
+            case "POST", "rename":
+                found.renamed = query["name"]
                 return web.Response(status=204)
             case "GET", "logs":
                 text = found.logged(query).encode()

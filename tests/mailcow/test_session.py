@@ -53,7 +53,7 @@ async def test_domain_that_comes_while_the_list_is_asked_for_is_not_overlooked(t
     async with stage(tmp_path) as on, at_work(on) as parts:
         await quiet(on, parts)
         on.mailcow.add_domain("one.example")
-        session = parts.passes.observer.session
+        session = parts.session
         assert session.api is not None
         real = session.api.timed_domain_list
 

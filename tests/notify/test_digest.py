@@ -255,6 +255,7 @@ def test_json_has_all_that_a_program_needs() -> None:
         "code": "code",
         "about": None,
         "critical": True,
+        "severity": "critical",
         "message": "bad",
         "todo": "act",
         "stage": None,

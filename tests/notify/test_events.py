@@ -18,6 +18,7 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.actions import Plan
 from sidecar.rollout import Stage, checked
 from sidecar.settings import Settings, Tell
+from sidecar.status.once import Once
 from sidecar.status.telling import QUIET_S, STEADY_S
 from tests.notify.views import DENIED, EXPIRED, view
 from tests.worlds import FILE_MAILCOW, NOW, World, given_settings, observed, text
@@ -236,7 +237,8 @@ def test_what_is_told_adds_up_to_what_is_known(
 
 def seen(world: World, *notices: Notice, settings: Settings | None = None) -> View:
     """The view of a pass over this world."""
-    return view_of(observed(world), Plan(notices=notices), settings or Settings())
+    plan = Plan(notices=notices)
+    return view_of(Once(observed(world), plan, settings or Settings())(), plan)
 
 
 def finding(severity: Severity, subject: str = "mx.example.org") -> Finding:

@@ -26,6 +26,7 @@ from sidecar.plan.actions import Plan
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings, load
 from sidecar.state.store import State
+from sidecar.status.once import Once
 from sidecar.status.telling import STEADY_S
 from tests.notify.receiver import Receiver, receiving
 from tests.worlds import NOW, World, observed, text
@@ -106,6 +107,11 @@ def at(one: Report, seconds: float) -> Report:
     return replace(one, observed=replace(one.observed, now=NOW + seconds))
 
 
+async def saw(notifier: Notifier, one: Report) -> None:
+    """A pass is over."""
+    await notifier.saw(one, Once(one.observed, one.plan, Settings()))
+
+
 async def after(notifier: Notifier, clock: Clock, seconds: float) -> None:
     """So much later, whatever is due is sent."""
     clock.at += seconds
@@ -124,15 +130,15 @@ async def test_events_of_a_while_make_one_message(tmp_path: Path, clock: Clock, 
     """Those of later passes too; nothing is sent before the time, and nothing twice."""
     async with receiving() as receiver:
         notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock, state)
-        await notifier.saw(report("api"))
+        await saw(notifier, report("api"))
         await after(notifier, clock, 30)
-        await notifier.saw(at(report("api", expired=("a.example",)), 30))
+        await saw(notifier, at(report("api", expired=("a.example",)), 30))
         await after(notifier, clock, GATHER - 31)
         assert receiver.bodies == []
         await after(notifier, clock, 1)
         assert told(receiver) == [[("error", "a.example"), ("error", "mailcow")]]
         assert receiver.bodies[0]["title"] == "MTA-STS on mail.example.org: 2 errors"
-        await notifier.saw(at(report("api", expired=("a.example",)), 90))
+        await saw(notifier, at(report("api", expired=("a.example",)), 90))
         await after(notifier, clock, 1_000)
         assert len(receiver.bodies) == 1
 
@@ -149,10 +155,10 @@ async def test_change_of_stage_error_and_recovery_arrive(tmp_path: Path, clock: 
         ]
         for seconds, one in steps:
             clock.at = NOW + seconds
-            await notifier.saw(at(one, seconds))
+            await saw(notifier, at(one, seconds))
             await after(notifier, clock, GATHER)
         assert told(receiver) == [[("error", "a.example")], [("recovery", "a.example")]]
-        await notifier.saw(at(report(mode=Mode.NONE), 2_000))
+        await saw(notifier, at(report(mode=Mode.NONE), 2_000))
         clock.at = NOW + 2_000
         await after(notifier, clock, GATHER)
         (move,) = receiver.bodies[-1]["events"]
@@ -164,13 +170,13 @@ async def test_restart_neither_repeats_nor_forgets(tmp_path: Path, clock: Clock,
     async with receiving() as receiver:
         given = settings(tmp_path, webhook=receiver.webhook)
         first = Notifier(given, clock, state)
-        await first.saw(report("api", "conf"))
+        await saw(first, report("api", "conf"))
         second = Notifier(given, clock, state)
-        await second.saw(at(report("api", "conf"), 30))
+        await saw(second, at(report("api", "conf"), 30))
         await after(second, clock, GATHER)
         assert told(receiver) == [[("error", "mailcow"), ("error", "mailcow")]]
         third = Notifier(given, clock, state)
-        await third.saw(at(report("api", "conf", "disk"), 90))
+        await saw(third, at(report("api", "conf", "disk"), 90))
         await after(third, clock, 2 * GATHER)
         assert [one["code"] for one in receiver.bodies[-1]["events"]] == [KINDS["disk"]]
         assert len(receiver.bodies) == 2
@@ -191,7 +197,7 @@ async def test_only_what_was_asked_for_is_told(
             (100, report(mode=Mode.NONE)),
             (100 + STEADY_S[0], report(mode=Mode.NONE)),
         ]:
-            await notifier.saw(at(one, seconds))
+            await saw(notifier, at(one, seconds))
             clock.at = NOW + seconds
             await notifier.send_due()
         assert {kind for message in told(receiver) for kind, _ in message} == kinds
@@ -200,7 +206,7 @@ async def test_only_what_was_asked_for_is_told(
 async def test_without_receivers_nothing_is_stored(tmp_path: Path, clock: Clock, state: State) -> None:
     """Not even what people know."""
     notifier = Notifier(settings(tmp_path), clock, state)
-    await notifier.saw(report("api"))
+    await saw(notifier, report("api"))
     assert await notifier.send_due() is None
     assert Outbox(state).told() is None
 
@@ -216,7 +222,7 @@ async def test_failure_is_tried_again_after_growing_waits(
         given = settings(tmp_path, webhook=receiver.webhook)
         notifier = Notifier(given, clock, state)
         receiver.status = 503
-        await notifier.saw(report("api"))
+        await saw(notifier, report("api"))
         await after(notifier, clock, GATHER)
         for count, wait in enumerate(RETRY_S[:4], 1):
             assert len(receiver.bodies) == count
@@ -243,10 +249,10 @@ async def test_receiver_that_fails_holds_up_no_other(
         notifier = Notifier(
             settings(tmp_path, webhook=bad.webhook, apprise=[good.apprise], gather=0), clock, state
         )
-        await notifier.saw(report("api"))
+        await saw(notifier, report("api"))
         await after(notifier, clock, 0)
-        await notifier.saw(at(report(), 10))
-        await notifier.saw(at(report("conf"), 10 + STEADY_S[0]))
+        await saw(notifier, at(report(), 10))
+        await saw(notifier, at(report("conf"), 10 + STEADY_S[0]))
         await after(notifier, clock, 10 + STEADY_S[0])
         assert [body["type"] for body in good.bodies] == ["failure", "failure"]
         bad.status = 200
@@ -262,7 +268,7 @@ async def test_event_that_is_too_old_is_dropped_with_a_word(
     async with receiving() as receiver:
         receiver.status = 500
         notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock, state)
-        await notifier.saw(report("api"))
+        await saw(notifier, report("api"))
         await after(notifier, clock, KEPT_S)
         receiver.status = 200
         await after(notifier, clock, 1)
@@ -279,9 +285,9 @@ async def test_receiver_that_was_removed_gets_nothing_and_a_new_one_only_news(
     async with receiving() as old, receiving() as new:
         old.status = 500
         first = Notifier(settings(tmp_path, webhook=old.webhook), clock, state)
-        await first.saw(report("api"))
+        await saw(first, report("api"))
         second = Notifier(settings(tmp_path, webhook=new.webhook), clock, state)
-        await second.saw(at(report("api", "conf"), 30))
+        await saw(second, at(report("api", "conf"), 30))
         await after(second, clock, 2 * GATHER)
         assert [one["code"] for one in new.bodies[0]["events"]] == [KINDS["conf"]]
         third = Notifier(settings(tmp_path, webhook=old.webhook), clock, state)
@@ -296,11 +302,11 @@ async def test_store_that_cannot_be_used_loses_nothing(
     async with receiving() as receiver:
         notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock, state)
         state._connection.execute("PRAGMA query_only = 1")
-        await notifier.saw(report("api"))
-        await notifier.saw(at(report("api"), 30))
+        await saw(notifier, report("api"))
+        await saw(notifier, at(report("api"), 30))
         assert said.getvalue().count("a folder that the sidecar may write in") == 1
         state._connection.execute("PRAGMA query_only = 0")
-        await notifier.saw(at(report("api"), 60))
+        await saw(notifier, at(report("api"), 60))
         await after(notifier, clock, 2 * GATHER)
         assert told(receiver) == [[("error", "mailcow")]]
 
@@ -313,9 +319,9 @@ async def test_what_people_know_and_cannot_be_read_is_dropped(
         connection.execute("INSERT INTO part VALUES ('notify', 'told', '{')")
     async with receiving() as receiver:
         notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock, state)
-        await notifier.saw(report("api"))
+        await saw(notifier, report("api"))
         assert said.getvalue().count("errors may be reported again") == 1
-        await notifier.saw(at(report("api"), 30))
+        await saw(notifier, at(report("api"), 30))
         await after(notifier, clock, 2 * GATHER)
         assert told(receiver) == [[("error", "mailcow")]]
 
@@ -342,9 +348,9 @@ async def test_loop_is_woken_by_an_event(tmp_path: Path, clock: Clock, state: St
         notifier = Notifier(settings(tmp_path, webhook=receiver.webhook, gather=0), clock, state)
         async with running(notifier):
             await asyncio.sleep(0)
-            await notifier.saw(report("api"))
+            await saw(notifier, report("api"))
             await receiver.until(1)
-            await notifier.saw(at(report("api", "conf"), 30))
+            await saw(notifier, at(report("api", "conf"), 30))
             clock.at += 30
             await receiver.until(2)
     assert told(receiver) == [[("error", "mailcow")], [("error", "mailcow")]]
@@ -367,9 +373,9 @@ async def test_loop_outlives_a_bug(tmp_path: Path, clock: Clock, state: State, s
     given = settings(tmp_path, webhook="http://127.0.0.1:9/", gather=0)
     notifier = Notifier(given, clock, state, send=faulty)
     async with running(notifier), asyncio.timeout(20):
-        await notifier.saw(report("api"))
+        await saw(notifier, report("api"))
         await changed.wait()
-        await notifier.saw(at(report("api", "conf"), 30))
+        await saw(notifier, at(report("api", "conf"), 30))
         clock.at += 30
         while delivered != {KINDS["api"], KINDS["conf"]}:
             changed.clear()

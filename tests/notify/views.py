@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 
-from sidecar.formats.mtasts_policy import Mode
-from sidecar.notify.events import Event, Trouble, View
+from sidecar.notify.events import Event, Position, Trouble, View
 from sidecar.rollout import Stage
 from sidecar.settings import Tell
-from sidecar.status.stages import DomainStage
 from tests.worlds import NOW
 
 EXPIRED = Trouble(
@@ -24,7 +22,7 @@ def view(
 ) -> View:
     """A view `at` seconds after the first, in which a.example is in testing and checked."""
     given: Mapping[str, Stage | None] = {"a.example": Stage.SOAKING} if stages is None else stages
-    known = {name: DomainStage(name, Mode.TESTING, stage) for name, stage in given.items()}
+    known = {name: Position(stage) for name, stage in given.items()}
     return View(NOW + at, known, {trouble.key: trouble for trouble in troubles}, blind, unseen)
 
 

@@ -7,14 +7,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.formats.mtasts_policy import Mode, Policy, policy_of, render
-from sidecar.observed import FILE, Backend, Issuer, Mailcow, Memory, PolicyMemory, Version, Write
+from sidecar.observed import FILE, OLD_SUFFIX, Backend, Issuer, Mailcow, Memory, PolicyMemory, Version, Write
+from sidecar.plan import make_plan
 from sidecar.plan.actions import Action, AddPolicy, EditConf, EditPolicy, Plan, RemoveFile, SwitchOff
+from sidecar.plan.desire import desire
 from sidecar.settings import Settings
-from tests.worlds import DAY, HOST, NOW, World, advance, given_settings, look, settle, span
+from tests.worlds import (
+    DAY,
+    HOST,
+    NOW,
+    World,
+    advance,
+    container,
+    given_settings,
+    look,
+    observed,
+    settle,
+    span,
+)
 
 pytestmark = pytest.mark.integration
 
 DOMAINS = ("a.example", "b.example", "example.org")
+LEFT_OVER = replace(container("acme-mailcow", state="exited"), id="old", name="acme-mailcow-1" + OLD_SUFFIX)
 
 versions = st.sampled_from(
     [
@@ -93,6 +108,7 @@ def worlds(draw: st.DrawFn) -> World:
         without_address=frozenset(draw(st.sets(st.sampled_from(names[1:]), max_size=1))),
         dns_unseen=frozenset(draw(st.sets(st.sampled_from([*names[1:], *DOMAINS]), max_size=1))),
         mx={d: draw(hosts) for d in domains},
+        others=draw(st.sampled_from([(), (), (LEFT_OVER,)])),
         memory=draw(memories(served, file)),
     )
 
@@ -185,3 +201,12 @@ def test_applying_a_plan_twice_is_applying_it_once(world: World, chosen: Setting
     once = advance(learned, plan.actions)
     twice = advance(once, plan.actions)
     assert (twice.served, twice.file) == (once.served, once.file)
+
+
+@given(worlds())
+@settings(deadline=None)
+def test_nothing_is_held_but_by_a_guard(world: World) -> None:
+    """The plan before the guards is only the difference."""
+    seen = observed(world)
+    for given_ in (Settings(), Settings(dry_run=True)):
+        assert make_plan(seen, desire(seen, given_), given_).held == ()

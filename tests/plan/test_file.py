@@ -7,7 +7,7 @@ import pytest
 from sidecar.formats.mtasts_policy import Mode, parse
 from sidecar.observed import FILE, Memory, PolicyFile, PolicyMemory, Seen, Unseen, Write
 from sidecar.observed.notice import Level
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan.actions import AdoptSame, Plan, RemoveFile, WriteFile
 from sidecar.settings import Settings
 from tests.worlds import (
@@ -160,7 +160,7 @@ def test_mailcow_without_domains_leaves_the_file_as_it_is() -> None:
 def test_locked_file_is_reported_and_not_written() -> None:
     """A link out of the mounted folder."""
     seen = replace(observed(world()), file=Seen(PolicyFile(None, "it is a link to /elsewhere"), NOW))
-    found = make_plan(seen, Settings())
+    found = decide(seen, Settings())
     assert written(found) == []
     assert [n.code for n in found.notices if n.code == "file.locked"] == ["file.locked"]
 
@@ -343,7 +343,7 @@ def left(
         adopt=frozenset({FILE} if adopt else ()),
     )
     seen = observed(world(file=file.encode(), memory=memory))
-    return make_plan(replace(seen, file=Seen(PolicyFile(file.encode(), locked), NOW)), settings)
+    return decide(replace(seen, file=Seen(PolicyFile(file.encode(), locked), NOW)), settings)
 
 
 def test_only_our_own_file_and_one_that_was_handed_over_is_removed() -> None:
@@ -393,7 +393,7 @@ def test_file_that_nginx_may_not_read_is_written_again(readable: bool) -> None:
     """It says the right thing to nobody."""
     seen = observed(world(file=text().encode(), memory=ours(text())))
     seen = replace(seen, file=Seen(PolicyFile(text().encode(), readable=readable), NOW))
-    reasons = [write.reason for write in written(make_plan(seen, Settings()))]
+    reasons = [write.reason for write in written(decide(seen, Settings()))]
     assert reasons == ([] if readable else ["nginx may not read the policy file"])
 
 
@@ -415,7 +415,7 @@ def test_mx_of_a_native_policy_is_not_dropped_when_mailcow_is_set_back() -> None
 def test_file_that_cannot_be_seen_is_left_alone_and_told_as_an_error() -> None:
     """A link in its place may lead anywhere: a person has to look."""
     unseen = Unseen("the policy file was not read: it is a symbolic link", NOW)
-    found = make_plan(replace(observed(world()), file=unseen), Settings())
+    found = decide(replace(observed(world()), file=unseen), Settings())
     assert written(found) == []
     assert [(n.level, n.message) for n in found.notices if n.code == "unseen.file"] == [
         (Level.ERROR, unseen.reason)

@@ -7,7 +7,7 @@ import pytest
 from sidecar.observed import Observed, RedisRefuses, Seen, Served, Unseen
 from sidecar.observed.notice import Level
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan.actions import AddPolicy, EditConf
 from sidecar.settings import Settings
 from tests.worlds import NATIVE, NOW, World, observed
@@ -29,7 +29,7 @@ def refusing() -> Observed:
 
 def test_it_is_one_error_before_all_others() -> None:
     """For however many domains; it says why, what that means, and what to do."""
-    found = make_plan(refusing(), Settings()).notices
+    found = decide(refusing(), Settings()).notices
     assert (found[0].level, found[0].code, found[0].subject) == (Level.ERROR, "mailcow.redis", "mailcow")
     assert "Redis refuses writes (OOM): every policy" in found[0].message
     assert "no sender can read it" in found[0].message
@@ -39,13 +39,13 @@ def test_it_is_one_error_before_all_others() -> None:
 
 def test_policies_wait_for_it_and_nothing_else_does() -> None:
     """With the reason that the notice has, so that the log says it once."""
-    found = make_plan(refusing(), Settings())
+    found = decide(refusing(), Settings())
     assert [action for action in found.actions if isinstance(action, AddPolicy)] == []
     (held,) = [held for held in found.held if isinstance(held.action, AddPolicy)]
     assert held.reason == found.notices[0].message
     assert held.remedy == found.notices[0].todo
     asked = replace(refusing(), conf=observed(World(conf={"ADDITIONAL_SAN": "mta-sts.*"})).conf)
-    assert EditConf not in {type(held.action) for held in make_plan(asked, Settings()).held}
+    assert EditConf not in {type(held.action) for held in decide(asked, Settings()).held}
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,6 @@ def test_policies_wait_for_it_and_nothing_else_does() -> None:
 def test_other_troubles_are_not_laid_at_its_door(sight: Seen[Served] | Unseen) -> None:
     """And nothing waits for them."""
     world = replace(refusing(), served={"a.example": sight, "new.example": Seen(Served(None), NOW)})
-    found = make_plan(world, Settings())
+    found = decide(world, Settings())
     assert "mailcow.redis" not in {notice.code for notice in found.notices}
     assert "new.example" in {action.domain for action in found.actions if isinstance(action, AddPolicy)}

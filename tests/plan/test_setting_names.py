@@ -6,7 +6,7 @@ from dataclasses import replace
 from sidecar.observed import Unseen
 from sidecar.observed.notice import Level
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from tests.worlds import NOW, World, given_settings, observed
 
 CODE = NoticeCode.SETTINGS_UNKNOWN_DOMAIN
@@ -14,7 +14,7 @@ CODE = NoticeCode.SETTINGS_UNKNOWN_DOMAIN
 
 def told(config: Mapping[str, object], world: World) -> list[str]:
     """What a plan says of such names."""
-    notices = make_plan(observed(world), given_settings(config)).notices
+    notices = decide(observed(world), given_settings(config)).notices
     assert all(n.level is Level.WARNING and n.todo for n in notices if n.code == CODE)
     return [notice.message for notice in notices if notice.code == CODE]
 
@@ -37,5 +37,5 @@ def test_name_that_mailcow_does_not_have_is_a_warning_with_what_was_meant() -> N
 def test_domains_that_were_not_seen_are_not_called_unknown() -> None:
     """What was not seen may be there."""
     seen = replace(observed(World()), domains=Unseen("no answer", NOW))
-    notices = make_plan(seen, given_settings({"exclude": ["exmaple.org"]})).notices
+    notices = decide(seen, given_settings({"exclude": ["exmaple.org"]})).notices
     assert CODE not in {notice.code for notice in notices}

@@ -162,7 +162,7 @@ async def test_event_loop_does_not_do_the_work(tmp_path: Path, monkeypatch: pyte
         (answers, "read_domains"),
         (answers, "read_aliases"),
         (reconcile, "taught"),
-        (reconcile, "make_plan"),
+        (reconcile, "decide"),
     ]
     for module, name in [*work, (observer, "routine_questions")]:
         noted(module, name)

@@ -10,9 +10,10 @@ from demo.simulated import API, EVERYTHING, POLICY, READ_ONLY_KEY, Fault
 from sidecar.daemon.wiring import Parts, assembled, read_settings
 from sidecar.formats.mtasts_policy import Mode, parse
 from sidecar.mailcow.challenge import Challenges
-from sidecar.observed import Addresses, Answered, Challenge, RedisRefuses, Seen, Sight
+from sidecar.observed import OLD_SUFFIX, Addresses, Answered, Challenge, RedisRefuses, Seen, Sight
 from sidecar.observed.notice import Level
-from sidecar.plan.actions import AddPolicy, RecreateAcme, RestartAcme, WriteFile
+from sidecar.observed.notice_codes import NoticeCode
+from sidecar.plan.actions import AddPolicy, HealAcme, RecreateAcme, RestartAcme, WriteFile
 from sidecar.reconcile import observe as observer
 from sidecar.reconcile.apply import Result
 from tests.stage import HOST, Stage, stage
@@ -679,3 +680,50 @@ async def test_key_that_may_only_read_needs_a_person(tmp_path: Path) -> None:
         (told,) = [notice for notice in report.plan.notices if notice.code == "api.denied"]
         assert told.level is Level.ERROR
         assert "API_KEY_READ_ONLY" in (told.todo or "")
+
+
+async def test_re_creation_that_was_cut_off_is_repaired_by_an_action(tmp_path: Path) -> None:
+    """Planned, done once, written into the history; and it is no restart that counts."""
+    async with stage(tmp_path) as on:
+        usual = on.acme.name
+        on.acme.renamed = usual + OLD_SUFFIX
+        report = await on.once()
+        (done,) = [o for o in report.outcomes if isinstance(o.action, HealAcme)]
+        assert (done.result, on.acme.name) == (Result.DONE, usual)
+        async with on.sidecar() as parts:
+            assert [event.what for event in parts.state.history("acme-mailcow")] == ["repair"]
+            assert parts.passes.ledger.memory.restarts == ()
+            assert not [a for a in (await parts.passes.reconcile()).plan.actions if isinstance(a, HealAcme)]
+        assert on.engine.count("/rename") == 1
+
+
+@pytest.mark.parametrize("config", ["manage: {acme: false}", "dry_run: true"], ids=["not managed", "dry run"])
+async def test_repair_that_is_not_wanted_is_shown_and_not_done(tmp_path: Path, config: str) -> None:
+    """As any other action."""
+    async with stage(tmp_path) as on:
+        on.configure(config)
+        on.acme.renamed = on.acme.name + OLD_SUFFIX
+        report = await on.once()
+        assert [type(h.action) for h in report.plan.held].count(HealAcme) == 1
+        assert on.engine.count("/rename") == 0
+
+
+async def test_repair_that_fails_is_an_error_until_it_works(tmp_path: Path) -> None:
+    """It waits longer each time, and the next try starts from what is there."""
+    async with stage(tmp_path) as on, on.sidecar() as parts:
+        usual = on.acme.name
+        on.acme.renamed = usual + OLD_SUFFIX
+        on.engine.failing[f"/containers/{on.acme.id}/rename"] = (500, "no space left")
+        report = await parts.passes.reconcile()
+        (failed,) = [o for o in report.outcomes if isinstance(o.action, HealAcme)]
+        assert failed.result is Result.FAILED
+        report = await parts.passes.reconcile()
+        assert [type(h.action) for h in report.plan.held].count(HealAcme) == 1
+        (told,) = [n for n in report.plan.notices if n.code is NoticeCode.ACME_NOT_HEALED]
+        assert (told.level, told.message) == (Level.ERROR, failed.detail)
+        on.engine.failing.clear()
+        on.clock.ahead = 3_700
+        await parts.passes.reconcile()
+        assert on.acme.name == usual
+        report = await parts.passes.reconcile()
+        assert NoticeCode.ACME_NOT_HEALED not in {n.code for n in report.plan.notices}

@@ -53,7 +53,8 @@ WRITTEN: dict[tuple[Effect, tuple[ConditionType, ...]], str] = {
         tlsrpt-none
     """,
     (Effect.BREAKS_WHEN_GRAVE, (SERVED,)): """
-        policy-empty policy-utf-16 policy-one-line policy-bom policy-blank-line policy-line-end policy-white-space policy-field
+        policy-empty policy-utf-16 policy-one-line policy-bom policy-blank-line policy-line-end
+        policy-white-space policy-field
         policy-utf-8 policy-version-missing policy-version policy-mode-missing policy-mode
         policy-max-age-missing policy-max-age policy-max-age-limit policy-mx-missing policy-mx
         policy-host-missing policy-timeout policy-broken policy-redirect policy-status

@@ -7,12 +7,14 @@ from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Memory, PolicyMemory, Seen, Txt, Unseen, Write
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan.actions import AddPolicy, Plan, WriteFile
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import Standing, mail_domains
 from sidecar.settings import Settings
-from sidecar.status.domains import Care, Row, Status, status_of
+from sidecar.status.domains import Status, status_of
+from sidecar.status.row import Care, Row
+from sidecar.status.wording import Light
 from tests.worlds import DAY, FILE_MAILCOW, HOST, NOW, World, given_settings, observed, text
 
 TEXT = text()
@@ -49,9 +51,7 @@ def status(
         for domain in mail_domains(seen, settings)
     } | {name: Seen(answer, NOW) for name, answer in (txt or {}).items()}
     seen = replace(seen, dns=replace(seen.dns, txt=known))
-    return status_of(
-        seen, plan or make_plan(seen, settings), settings, mail_domains(seen, settings), only=only
-    )
+    return status_of(seen, plan or decide(seen, settings), settings, mail_domains(seen, settings), only=only)
 
 
 def published(name: str = "example.org") -> dict[str, Txt]:
@@ -194,7 +194,7 @@ def test_file_is_the_policy_of_every_domain() -> None:
 
 
 def test_what_was_not_seen_is_not_missing() -> None:
-    """The policy, the certificate, the DNS: unknown each, and a policy that cannot be read needs a person."""
+    """The policy, the certificate, the DNS: unknown each. It is read again automatically, so nobody has to do anything."""
     world = settled(unseen=frozenset({"served:example.org", "certificates"}))
     row = only_row(status(world, txt=published()))
     assert isinstance(row.served, Unseen)
@@ -202,7 +202,8 @@ def test_what_was_not_seen_is_not_missing() -> None:
     assert row.whose is None
     assert row.records is not None
     assert row.records.id.standing is Standing.UNKNOWN
-    assert row.attention
+    assert (row.judgement.light, row.judgement.cause.code) == (Light.UNKNOWN, "not-seen")
+    assert not row.attention
     assert status(world).counts["in_certificate"] == 0
 
 

@@ -238,9 +238,15 @@ def listens(port: int, address: str = LOOPBACK) -> bool:
 
 @contextmanager
 def postfix(
-    folder: Path, services: Mapping[int, Sequence[str]], six: Mapping[int, Sequence[str]] | None = None
+    folder: Path,
+    services: Mapping[int, Sequence[str]],
+    six: Mapping[int, Sequence[str]] | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> Iterator[None]:
-    """postfix with an smtpd on each of these ports, with these settings (`-o` is put before each); `six`: on ::1."""
+    """postfix with an smtpd on each of these ports, with these settings (`-o` is put before each).
+
+    `six`: the same on ::1. `more`: settings of all.
+    """
     found = program("postfix")
     shutil.copytree("/etc/postfix", folder / "etc")
     for name in ("spool", "data"):
@@ -261,6 +267,7 @@ def postfix(
         "local_recipient_maps": "",
         "maillog_file": folder / "log",
         "maillog_file_prefixes": "/tmp",
+        **(more or {}),
     }
     postconf = [program("postconf"), "-c", str(folder / "etc")]
     subprocess.run([*postconf, "-e", *(f"{key}={value}" for key, value in settings.items())], check=True)

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from sidecar.mailcow.engine.client import Engine as Client
-from sidecar.mailcow.engine.new_container import NEW_SUFFIX, OLD_SUFFIX
 from sidecar.mailcow.engine.recreate import heal
+from sidecar.observed import NEW_SUFFIX, OLD_SUFFIX
 from tests.system.engine import Engine
 from tests.system.engine_proxy import Do, EngineProxy, engine_proxy
 from tests.system.recreated import (

@@ -11,14 +11,16 @@ from sidecar.host.elapsed import Reading
 from sidecar.observed import Addresses, CheckRecord, Memory, Observed, PolicyMemory, Seen, Txt, Unseen
 from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
 from sidecar.observed.findings import Finding, Severity
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan import policy_ids as policyid
 from sidecar.reconcile.learn.policies import learn
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
 from sidecar.state.ledger import intended, settled
 from sidecar.state.store import Event
+from sidecar.status.once import Once
 from sidecar.web import Changes, Progress, Trouble
+from sidecar.web.view import Site, site_of
 from tests.worlds import ADDRESS, DAY, HOST, NOW, World, given_settings, observed, span
 
 SETTINGS = given_settings({"mode": "auto", "tls_report": "tls-reports@example.org"})
@@ -46,24 +48,20 @@ class FakeSource:
     settings: Settings = SETTINGS
     started_at: float = NOW - 21 * DAY
     events: list[Event] = field(default_factory=list)
-    checks: dict[str, CheckRecord] = field(default_factory=dict)
     trouble_now: Trouble | None = None
     progress_now: Progress | None = None
     wishes: list[tuple[str, object]] = field(default_factory=list)
     raises: Exception | None = None
     changes: Changes = field(default_factory=Changes)
 
-    def latest(self) -> Report | None:
-        return self.report
+    def latest(self) -> tuple[Report, Once] | None:
+        return None if self.report is None else (self.report, status_once(self.report, self.settings))
 
     def trouble(self) -> Trouble | None:
         return self.trouble_now
 
     def progress(self) -> Progress | None:
         return self.progress_now
-
-    def checked(self, domain: str) -> CheckRecord | None:
-        return self.checks.get(domain)
 
     async def history(self, subject: str | None, limit: int) -> tuple[Event, ...]:
         if self.raises is not None:
@@ -247,7 +245,7 @@ def report_of(domains: Sequence[Told], settings: Settings = SETTINGS, **world: o
     )
     seen = _with_dns(observed(replace(built, **world)), domains)  # type: ignore[arg-type]
     seen = replace(seen, memory=learn(seen, settings))
-    return Report(seen, make_plan(seen, settings), ())
+    return Report(seen, decide(seen, settings), ())
 
 
 def _with_dns(seen: Observed, domains: Sequence[Told]) -> Observed:
@@ -362,12 +360,30 @@ EVENTS = (
 )
 
 
+def with_checks(report: Report, checks: Mapping[str, CheckRecord]) -> Report:
+    """The same, with what sender checks found."""
+    memory = replace(report.observed.memory, checks={**report.observed.memory.checks, **checks})
+    return replace(report, observed=replace(report.observed, memory=memory))
+
+
+def status_once(report: Report, settings: Settings = SETTINGS) -> Once:
+    """How each domain stands in a report."""
+    return Once(report.observed, report.plan, settings)
+
+
+def site(source: FakeSource) -> Site:
+    """What the pages show."""
+    latest = source.latest()
+    assert latest is not None
+    return site_of(latest[0], latest[1]())
+
+
 def source_of(domains: Sequence[Told] = REALISTIC, **changes: object) -> FakeSource:
     """A daemon that has looked at these domains."""
     checks: Mapping[str, CheckRecord] = {
         told.name: CheckRecord(NOW - 300, _findings(told)) for told in domains if told.served
     }
-    source = FakeSource(report_of(domains), events=list(EVENTS) if domains else [], checks=dict(checks))
+    source = FakeSource(with_checks(report_of(domains), checks), events=list(EVENTS) if domains else [])
     for name, value in changes.items():
         setattr(source, name, value)
     return source

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from sidecar.reconcile.passes import Report
+from sidecar.status.once import Once
 from tests.web.fakes import FakeSource, loading, report_of, source_of
 from tests.web.visitor import TOKEN, Visitor, visiting
 
@@ -85,9 +86,9 @@ async def test_changes_without_end_do_not_keep_a_page_waiting() -> None:
     """It is told what was known when it asked."""
 
     class Restless(FakeSource):
-        def latest(self) -> Report | None:
+        def latest(self) -> tuple[Report, Once] | None:
             self.changes.note()
-            return self.report
+            return super().latest()
 
     source = Restless(report_of(()))
     async with visiting(source) as visitor, following(visitor) as stream:

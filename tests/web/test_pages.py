@@ -7,9 +7,11 @@ from urllib.parse import urljoin
 import pytest
 from aiohttp import web
 
+from sidecar.formats.mtasts_policy import Mode
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.observed import CheckRecord, Seen, Served
 from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.words import day
 from sidecar.state.store import Event
 from sidecar.web import Progress, WebSettings, start_web
 from sidecar.web.auth import ALL_ATTEMPTS, FREE_ATTEMPTS
@@ -23,9 +25,10 @@ from tests.web.fakes import (
     many,
     source_of,
     unreachable,
+    with_checks,
 )
 from tests.web.visitor import TOKEN, visiting
-from tests.worlds import NOW
+from tests.worlds import DAY, NOW, given_settings
 
 PAGES = ("", "domains", "domains/choir.example", "domains/just-added.example", "events")
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> {{7*7}} `x`"
@@ -95,8 +98,8 @@ async def test_hostile_text_stays_text() -> None:
         (Told("example.org"),), events=[Event(NOW, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)]
     )
     finding = Finding("x-y", Severity.CRITICAL, HOSTILE, HOSTILE, HOSTILE, "RFC")
-    source.checks["example.org"] = CheckRecord(NOW, (finding,))
     assert source.report is not None
+    source.report = with_checks(source.report, {"example.org": CheckRecord(NOW, (finding,))})
     served = {"example.org": Seen(Served(HOSTILE), NOW)}
     source.report = replace(source.report, observed=replace(source.report.observed, served=served))
     async with visiting(source) as visitor:
@@ -377,3 +380,17 @@ async def test_streams_are_bounded() -> None:
         assert response.headers["Retry-After"] == "60"
         for one in opened:
             one.close()
+
+
+async def test_page_says_what_is_missing_to_protection() -> None:
+    """In the default mode, with everything well: the line for config.yml, to be copied, and the date."""
+    settings = given_settings({"tls_report": "tls-reports@example.org"})
+    ready = source_of((Told("a.example", Mode.TESTING), Told("b.example", Mode.TESTING)), settings=settings)
+    async with visiting(ready) as visitor:
+        _, text, _ = await visitor.get("")
+    assert "2 domains are ready for enforce: one line." in text
+    assert '<pre id="protection" tabindex="0"><code>mode: auto</code></pre>' in text
+    soaking = source_of((Told("a.example", Mode.TESTING, "soaking"),), settings=settings)
+    async with visiting(soaking) as visitor:
+        _, text, _ = await visitor.get("")
+    assert f"from {day(NOW + 4 * DAY)} on" in text

@@ -1,5 +1,6 @@
 """The table of domains: filter, order, pages."""
 
+from typing import get_args
 from urllib.parse import parse_qsl
 
 import pytest
@@ -7,18 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.rollout import Stage
-from sidecar.status.light import Line
+from sidecar.status.document import StageWord
+from sidecar.status.line import Line
+from sidecar.status.to_document import slug
 from sidecar.status.wording import Light
-from sidecar.web.table import MODES, SORTS, Asked, page_of, slug
-from sidecar.web.view import site_of
-from tests.web.fakes import REALISTIC, SETTINGS, source_of
+from sidecar.web.table import MODES, SORTS, Asked, Sort, page_of
+from tests.web.fakes import REALISTIC, site, source_of
 
 
 def lines() -> tuple[Line, ...]:
     """Ten domains in all kinds of trouble."""
-    source = source_of(REALISTIC)
-    assert source.report is not None
-    return site_of(source.report, SETTINGS, source.checked).lines
+    return site(source_of(REALISTIC)).lines
 
 
 LINES = lines()
@@ -68,7 +68,7 @@ def test_nonsense_counts_for_nothing(nonsense: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("sort", SORTS)
-def test_every_column_sorts_in_both_directions(sort: str) -> None:
+def test_every_column_sorts_in_both_directions(sort: Sort) -> None:
     """Nothing is lost, and the first of one direction is among the last of the other."""
     up, down = names(sort=sort), names(sort=sort, order="desc")
     assert sorted(up) == sorted(down) == sorted(line.name for line in LINES)
@@ -106,6 +106,7 @@ def test_address_of_a_page_leads_to_that_page(asked: Asked) -> None:
     assert Asked.of(dict(parse_qsl(asked.query(page=asked.page).removeprefix("?")))) == asked
 
 
-def test_slugs_of_stages_differ() -> None:
-    """Each can be asked for."""
-    assert len({slug(stage) for stage in Stage}) == len(Stage)
+def test_words_of_the_api_are_all_there() -> None:
+    """Each stage and each column can be asked for."""
+    assert {slug(stage) for stage in Stage} == set(get_args(StageWord))
+    assert set(SORTS) == set(get_args(Sort))

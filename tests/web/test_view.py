@@ -6,23 +6,16 @@ import pytest
 
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import FILE, Observed, RedisRefuses, Seen, Unseen
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan.actions import Plan
 from sidecar.reconcile.passes import Report
 from sidecar.rollout import Stage
 from sidecar.settings import Settings
-from sidecar.status.light import Line
+from sidecar.status.line import Line
 from sidecar.status.wording import Light
 from sidecar.web.detail import Detail, detail_of
-from sidecar.web.view import Site, site_of
-from tests.web.fakes import REALISTIC, SETTINGS, FakeSource, Told, many, report_of, source_of
+from tests.web.fakes import REALISTIC, FakeSource, Told, many, report_of, site, source_of
 from tests.worlds import FILE_MAILCOW, NOW, given_settings, text
-
-
-def site(source: FakeSource) -> Site:
-    """What the pages show."""
-    assert source.report is not None
-    return site_of(source.report, source.settings, source.checked)
 
 
 def line_of_one(problem: str, mode: Mode = Mode.TESTING) -> Line:
@@ -127,7 +120,7 @@ def test_what_is_about_no_domain_comes_first_and_makes_none_fine_that_was_not_se
     report = report_of([Told("a.example"), Told("b.example")])
     sight = RedisRefuses("mailcow's Redis refuses writes (OOM)", NOW, "OOM")
     observed: Observed = replace(report.observed, served={"a.example": sight, "b.example": sight})
-    found = site(FakeSource(Report(observed, make_plan(observed, Settings()), ())))
+    found = site(FakeSource(Report(observed, decide(observed, Settings()), ())))
     assert (found.items[0].light, found.items[0].code) == (Light.FAILING, "mailcow.redis")
     assert found.headline == "2 domains could not be looked at."
 
@@ -202,11 +195,9 @@ def test_only_a_persons_policy_can_be_handed_over() -> None:
     assert detail_of_one("by-hand").adopt_key == "example.org"
     assert detail_of_one("", Mode.ENFORCE).adopt_key is None
     by_file = report_of([Told("example.org")], Settings(), mailcow=FILE_MAILCOW, file=text().encode())
-    found = site_of(by_file, Settings(), lambda _: None)
-    person = replace(found.observed.memory, policies={})
-    found = site_of(
-        replace(by_file, observed=replace(by_file.observed, memory=person)), Settings(), lambda _: None
-    )
+    person = replace(by_file.observed.memory, policies={})
+    by_file = replace(by_file, observed=replace(by_file.observed, memory=person))
+    found = site(FakeSource(by_file, Settings()))
     assert detail_of(found, "example.org").adopt_key == FILE
 
 
@@ -227,5 +218,5 @@ def test_certificate_that_ends_is_told_in_time() -> None:
         server = replace(certificates.value.server, not_after=NOW + left)
         seen = replace(certificates, value=replace(certificates.value, server=server))
         changed = replace(report, observed=replace(report.observed, certificates=seen))
-        lights.append(site_of(changed, SETTINGS, lambda _: None).lines[0].certificate.light)
+        lights.append(site(FakeSource(changed)).lines[0].certificate.light)
     assert lights == [Light.GOOD, Light.ATTENTION, Light.FAILING]

@@ -1,4 +1,4 @@
-"""The Docker engine with all that the sidecar does to acme-mailcow: look, restart, make anew, mend.
+"""The Docker engine with all that the sidecar does to acme-mailcow: look, restart, re-create, repair.
 
 One object for a pass to be given, so that the demo and tests can put another in its place.
 """
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from sidecar.mailcow.engine import recreate
 from sidecar.mailcow.engine.client import Engine
-from sidecar.mailcow.engine.new_container import NEW_SUFFIX, OLD_SUFFIX
 from sidecar.observed import Project
 
 
@@ -34,10 +33,5 @@ class AcmeEngine(Engine):
         )
 
     async def heal(self, project_name: str) -> str | None:
-        """Mends what a re-creation that was cut off left; says what was done, None where nothing was to do."""
+        """Repairs what a re-creation that was cut off left; see `recreate.heal`."""
         return await recreate.heal(self, project_name)
-
-
-def cut_off(project: Project) -> bool:
-    """Whether a re-creation that was cut off left its marks."""
-    return any(container.name.endswith((NEW_SUFFIX, OLD_SUFFIX)) for container in project.containers)

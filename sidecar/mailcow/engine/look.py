@@ -1,14 +1,13 @@
 """The look at mailcow's containers, beside the passes: the Docker engine never holds up a policy.
 
 Rules for every editor. A pass waits a moment only. Until the Engine has answered, the containers are `Unseen`, which
-permits nothing; what it says late is there for the next pass. One look at a time is under way. Mending is begun in a
-pass alone, since it needs the pass lock, and until it is over nothing is seen either.
+permits nothing; what it says late is there for the next pass. One look at a time is under way.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from sidecar.mailcow.engine.acme import AcmeEngine, cut_off
+from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.observed import NOT_ASKED, Project, Seen, Sight, Unseen
 
 FRESH_S = 60.0
@@ -20,7 +19,7 @@ LEFT_ALONE = "Until then acme-mailcow is left alone, and all else goes on"
 
 
 class ProjectLook:
-    """Looks when that is due; `finished` is called when a look, or a mending, ends that a pass did not wait for."""
+    """Looks when that is due; `finished` is called when a look ends that a pass did not wait for."""
 
     def __init__(
         self,
@@ -42,8 +41,6 @@ class ProjectLook:
         self._looking: asyncio.Task[Sight[Project]] | None = None
         self._began_s = 0.0
         """By the loop's clock."""
-        self._mending: asyncio.Task[str | None] | None = None
-        self._mended = False
         self.touched = True
         """Set by events, and by who changes a container: it is looked at again in the next pass."""
         self.finished: Callable[[], None] = lambda: None
@@ -55,10 +52,9 @@ class ProjectLook:
 
     async def close(self) -> None:
         """Ends what is under way; a call to the Engine is left to itself."""
-        tasks = [task for task in (self._looking, self._mending) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
 
     async def sight(self, now: float, *, patience_s: float | None = None) -> Sight[Project]:
         """The containers as the last look saw them; `Unseen` while a newer one is due and not answered.
@@ -74,10 +70,6 @@ class ProjectLook:
             self._seen = task.result()
         if self._looking is not None:
             return self._not_answered(now)
-        if self._mending is not None:
-            return Unseen(
-                f"acme-mailcow is being mended, and the Docker engine has not answered yet. {LEFT_ALONE}", now
-            )
         return self._seen
 
     def _due(self, now: float) -> bool:
@@ -94,27 +86,9 @@ class ProjectLook:
             return self._seen
         return Unseen(f"the Docker engine has not answered yet. {LEFT_ALONE}", now)
 
-    async def heal(self, now: float) -> str | None:
-        """Mends a re-creation of acme-mailcow that was cut off; says what was done, None where nothing was (yet).
-
-        Raises SidecarError where that did not work.
-        """
-        if self._mending is None:
-            project = await self.sight(now)
-            if not isinstance(project, Seen) or (self._mended and not cut_off(project.value)):
-                return None
-            self._mending = asyncio.create_task(self._engine.heal(project.value.name))
-        if not await self._over(self._mending, asyncio.get_running_loop().time()):
-            return None
-        task, self._mending = self._mending, None
-        done = task.result()
-        self._mended = True
-        self.touched = self.touched or done is not None
-        return done
-
     async def _over(
         self,
-        task: asyncio.Task[Sight[Project]] | asyncio.Task[str | None],
+        task: asyncio.Task[Sight[Project]],
         began_s: float,
         patience_s: float | None = None,
     ) -> bool:
@@ -132,7 +106,7 @@ class ProjectLook:
         task.add_done_callback(self._tell)
         return False
 
-    def _tell(self, task: asyncio.Task[Sight[Project]] | asyncio.Task[str | None]) -> None:
+    def _tell(self, task: asyncio.Task[Sight[Project]]) -> None:
         if not task.cancelled():
             self.finished()
 

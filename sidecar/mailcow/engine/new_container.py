@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
 
+from sidecar.observed import NEW_SUFFIX, OLD_SUFFIX
+
 Json: TypeAlias = Mapping[str, Any]
 
 CONFIG_HASH = "com.docker.compose.config-hash"
-OLD_SUFFIX = "-before-mta-sts"
-NEW_SUFFIX = "-by-mta-sts"
-"""Names while two containers exist. Neither may be the service's own, nor one that Compose itself gives to a
-container that it re-creates: Compose re-creates one of the two and removes the other *at the same time*, and which
-one depends on its version. A name that it needs would be taken, and `docker compose up -d` would fail."""
 
 _CLAIM = "re-created by mta-sts-sidecar; restart={name}:{count}"
 _CLAIMED = re.compile(r"re-created by mta-sts-sidecar; restart=(?P<name>[a-z-]+):(?P<count>\d+)")

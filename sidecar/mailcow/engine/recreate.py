@@ -23,8 +23,6 @@ from sidecar.mailcow.engine.calls import CONNECT, CREATE, REMOVE, RENAME, START,
 from sidecar.mailcow.engine.changes import COMMAND, EngineChanges, RecreateRefused
 from sidecar.mailcow.engine.client import ACME, Engine, Untouched
 from sidecar.mailcow.engine.new_container import (
-    NEW_SUFFIX,
-    OLD_SUFFIX,
     Found,
     Json,
     Leftovers,
@@ -39,7 +37,7 @@ from sidecar.mailcow.engine.new_container import (
     way,
 )
 from sidecar.mailcow.engine.sdk import docker
-from sidecar.observed import Project, Seen, Unseen
+from sidecar.observed import NEW_SUFFIX, OLD_SUFFIX, Project, Seen, Unseen
 
 T = TypeVar("T")
 
@@ -81,11 +79,12 @@ async def recreate(
 
 
 async def heal(engine: Engine, project_name: str) -> str | None:
-    """Mends what a re-creation that was cut off left; says what was done, None where there was nothing to do.
+    """Repairs what a re-creation that was cut off left; returns what was done, None where there was nothing to do.
 
-    Costs one call where nothing is left. Raises TemporaryError and PermanentError as the Engine gives cause.
+    Costs one call where nothing is left. Raises TemporaryError where the Engine fails, PermanentError where it
+    refuses, or where a person has to choose.
     """
-    what = f"looking for a re-creation of {ACME} that was cut off"
+    what = f"repairing a re-creation of {ACME} that was cut off"
 
     def look(client: docker.APIClient) -> str | None:
         with _alone(what):
@@ -97,7 +96,7 @@ async def heal(engine: Engine, project_name: str) -> str | None:
                 case Way.NOTHING:
                     return None
                 case Way.STUCK:
-                    return (
+                    raise PermanentError(
                         f"a re-creation of {ACME} was cut off and left {names}, and another container of it "
                         f"does not run; run `{COMMAND}` in the mailcow directory"
                     )

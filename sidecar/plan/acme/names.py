@@ -1,5 +1,6 @@
 """What the certificate's names are judged by, and which `mta-sts` names are missing from it; pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sidecar.formats.domain_name import covered_by_wildcard, policy_host
@@ -199,7 +200,7 @@ def _only_none(observed: Observed, host: str) -> bool:
     return policy is not None and policy.mode is Mode.NONE
 
 
-def missing_names(scene: Scene, names: list[str]) -> list[str]:
+def missing_names(scene: Scene, names: Sequence[str]) -> list[str]:
     """Those of `names` that no certificate has, not even by a wildcard."""
     held = scene.held  # one set for all: with ENABLE_SSL_SNI=y there may be as many certificates as names
     return [name for name in names if name not in held and covered_by_wildcard(name, held) is None]

@@ -104,6 +104,8 @@ def blocked(observed: Observed, settle: float) -> Hold | None:
     if isinstance(observed.project, Unseen):
         return Hold(observed.project.reason)
     project = observed.project.value
+    if project.left_over:
+        return Hold("a re-creation of acme-mailcow was cut off, and is repaired first")
     for service in NEEDED:
         container = project.service(service)
         if container is None:

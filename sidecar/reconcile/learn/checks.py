@@ -30,7 +30,7 @@ def learn_checks(observed: Observed, settings: Settings) -> Memory:
         return memory
     names = [d.name for d in managed(observed.domains.value, settings) if d.receives]
     interval = check_interval(settings.intervals.check, len(names))
-    memory = _without(memory, frozenset(names), by_file=observed.mailcow.value.backend is Backend.FILE)
+    memory = _without(memory, frozenset(names), by_file=observed.one_file)
     memory = _without_wishes(memory, {d.name for d in observed.domains.value.domains})
     if not observed.views:
         return memory
@@ -45,7 +45,7 @@ def learn_checks(observed: Observed, settings: Settings) -> Memory:
         if observed.mailcow.value.backend is Backend.NATIVE:
             before = memory.rollout(view.domain)
             rollouts[view.domain] = checked(before, conditions_of(view_.findings), view_.at, interval)
-    if observed.mailcow.value.backend is Backend.FILE:
+    if observed.one_file:
         judged = _together(names, checks, observed.now, STALE_AFTER * interval)
         before = memory.rollout(FILE)
         if joined(names, memory, settings) & checks.keys():

@@ -287,7 +287,7 @@ def _unmatched(observed: Observed, settings: Settings) -> tuple[set[Fact], set[F
     receiving = [d.name for d in managed(observed.domains.value, settings) if d.receives]
     aliases = alias_names(observed, settings)
     groups = {name: [name, *aliases.get(name, ())] for name in receiving}
-    if observed.mailcow.value.backend is Backend.FILE:
+    if observed.one_file:
         groups = {FILE: [*receiving, *served_too(observed, settings, observed.domains.value)]}
     true: set[Fact] = set()
     false: set[Fact] = set()

@@ -5,17 +5,14 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from sidecar.host.errors import TemporaryError
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.look import AT_WORK_FRESH_S, FRESH_S, ProjectLook
-from sidecar.mailcow.engine.new_container import OLD_SUFFIX
 from sidecar.observed import Container, Project, Seen, Sight, Unseen
 from tests.worlds import NOW
 
 ACME = Container("a", "acme-mailcow-1", "acme-mailcow", "running", NOW - 900, NOW - 900)
 SLEEPS = Project("mailcow", (ACME,), Seen("1d", NOW))
 AT_WORK = replace(SLEEPS, acme_sleep=Seen(None, NOW))
-CUT_OFF = Project("mailcow", (replace(ACME, name=ACME.name + OLD_SUFFIX),), Seen("1d", NOW))
 
 
 @dataclass
@@ -23,36 +20,18 @@ class SlowEngine(AcmeEngine):
     """Answers when the test lets it, with what the test says."""
 
     project: Project = SLEEPS
-    healed: str | None = None
-    refuses: bool = False
     looks: int = 0
-    heals: int = 0
     answers: asyncio.Event = field(default_factory=asyncio.Event)
-    heals_now: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def observe(self, now: float, project_hint: str | None) -> Sight[Project]:
         self.looks += 1
         await self.answers.wait()
         return Seen(self.project, now)
 
-    async def heal(self, project_name: str) -> str | None:
-        self.heals += 1
-        await self.heals_now.wait()
-        if self.refuses:
-            raise TemporaryError("it does not work")
-        return self.healed
-
 
 async def as_it_is(project: Sight[Project]) -> Sight[Project]:
     """Nothing is added to a look."""
     return project
-
-
-async def healed(look: ProjectLook) -> None:
-    """As passes do it: begun in one, over in the next."""
-    for _ in range(3):
-        await look.heal(NOW)
-        await over(look)
 
 
 @pytest.fixture
@@ -70,7 +49,7 @@ def look(engine: SlowEngine, monkeypatch: pytest.MonkeyPatch) -> ProjectLook:
 
 async def over(look: ProjectLook) -> None:
     """What is under way, if anything, is over."""
-    await asyncio.gather(*filter(None, (look._looking, look._mending)), return_exceptions=True)
+    await asyncio.gather(*filter(None, (look._looking,)), return_exceptions=True)
 
 
 async def test_nothing_is_seen_before_the_engine_answers(engine: SlowEngine, look: ProjectLook) -> None:
@@ -146,44 +125,7 @@ async def test_patient_one_waits(engine: SlowEngine) -> None:
     """A command by hand makes one pass and needs the answer."""
     look = ProjectLook(engine, None, as_it_is, patient=True)
     asyncio.get_running_loop().call_later(0.05, engine.answers.set)
-    asyncio.get_running_loop().call_later(0.1, engine.heals_now.set)
-    engine.healed = "mended"
-    assert await look.heal(NOW) == "mended"
     assert await look.sight(NOW) == Seen(SLEEPS, NOW)
-
-
-async def test_nothing_is_seen_while_a_container_is_being_mended(
-    engine: SlowEngine, look: ProjectLook
-) -> None:
-    """Mending goes on beside the passes; what was done is told once it is over, and then all is looked at anew."""
-    engine.project, engine.healed = CUT_OFF, "mended"
-    engine.answers.set()
-    await look.sight(NOW)
-    await over(look)
-    assert await look.heal(NOW) is None
-    assert await look.heal(NOW) is None
-    assert isinstance(await look.sight(NOW), Unseen)
-    engine.project = SLEEPS
-    engine.heals_now.set()
-    await over(look)
-    assert await look.heal(NOW) == "mended"
-    await look.sight(NOW)
-    await over(look)
-    assert await look.sight(NOW) == Seen(SLEEPS, NOW)
-    assert (engine.heals, engine.looks) == (1, 2)
-
-
-async def test_mending_that_fails_is_told_and_tried_again(engine: SlowEngine, look: ProjectLook) -> None:
-    """In the next pass, which has the lock."""
-    engine.project, engine.refuses = CUT_OFF, True
-    engine.answers.set()
-    engine.heals_now.set()
-    await look.sight(NOW)
-    await over(look)
-    for heals in (1, 2):
-        with pytest.raises(TemporaryError, match="does not work"):
-            await healed(look)
-        assert engine.heals == heals
 
 
 async def test_end_leaves_what_is_under_way(engine: SlowEngine, look: ProjectLook) -> None:

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from sidecar.mailcow.engine.calls import CREATE, ENGINE_CALLS, IMAGE, REMOVE, START, unlisted
 from sidecar.mailcow.engine.new_container import (
     CONFIG_HASH,
-    NEW_SUFFIX,
-    OLD_SUFFIX,
     Way,
     claimed_restart,
     differences,
@@ -22,6 +20,7 @@ from sidecar.mailcow.engine.new_container import (
     restarts,
     way,
 )
+from sidecar.observed import NEW_SUFFIX, OLD_SUFFIX
 
 ID = "0123456789ab" + "c" * 52
 OTHER_ID = "fedcba987654" + "d" * 52

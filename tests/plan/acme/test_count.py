@@ -20,7 +20,7 @@ from sidecar.observed import (
     Unseen,
     Write,
 )
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan.acme.count import ASKED_AT_ONCE, count
 from sidecar.plan.acme.names import scene
 from sidecar.plan.actions import AddPolicy, EditConf, EditPolicy, Plan
@@ -54,7 +54,7 @@ def test_51_domains_without_autodiscover_records_get_their_policies() -> None:
 def test_names_that_were_never_asked_about_are_asked_for_and_not_counted_for_ever() -> None:
     """The first plan asks, the next one decides."""
     seen = without_answers(observed(many(60)), "auto")
-    first = make_plan(seen, Settings())
+    first = decide(seen, Settings())
     assert added(first) < 60
     asked = {q.name for q in first.questions if q.kind is Kind.ADDRESSES}
     assert asked == {f"{p}.d{n:03}.example" for n in range(60) for p in ("autodiscover", "autoconfig")}
@@ -72,7 +72,7 @@ def test_policy_hosts_count_before_they_resolve() -> None:
 
 def test_no_more_is_asked_where_it_would_not_help() -> None:
     """Over the limit anyway, or under it whatever the answers are."""
-    few = make_plan(without_answers(observed(many(3)), "auto"), Settings())
+    few = decide(without_answers(observed(many(3)), "auto"), Settings())
     assert not few.questions
     assert added(few) == 3
 
@@ -83,10 +83,10 @@ def test_name_whose_lookups_fail_counts_for_a_day() -> None:
     names = [n for n in seen.dns.addresses if n.startswith("auto")]
     failing = {**seen.dns.addresses, **{n: Unseen("SERVFAIL", NOW) for n in names}}
     seen = replace(seen, dns=replace(seen.dns, addresses=failing))
-    assert added(make_plan(seen, Settings())) < 60
+    assert added(decide(seen, Settings())) < 60
     since = {Fact(FactKind.FAILING, n): NOW - DAY - 1 for n in names}
     seen = replace(seen, memory=replace(seen.memory, since=since))
-    assert added(make_plan(seen, Settings())) == 60
+    assert added(decide(seen, Settings())) == 60
 
 
 def test_certificate_for_each_domain_has_no_such_limit() -> None:
@@ -110,7 +110,7 @@ def test_certificate_that_acme_mailcow_does_not_order_has_no_such_limit(changes:
 def test_without_any_certificate_the_limit_counts() -> None:
     """acme-mailcow is about to order the first."""
     seen = observed(many(120))
-    assert added(make_plan(replace(seen, certificates=Seen(Certificates(None), NOW)), Settings())) == 99
+    assert added(decide(replace(seen, certificates=Seen(Certificates(None), NOW)), Settings())) == 99
 
 
 def test_edit_that_brings_no_name_into_the_certificate_is_not_counted() -> None:
@@ -198,7 +198,7 @@ def test_names_whose_lookups_fail_keep_no_other_from_being_asked_for() -> None:
     names = sorted(n for n in seen.dns.addresses if n.startswith("auto"))
     failing = {n: Unseen("SERVFAIL", NOW) for n in names[:ASKED_AT_ONCE]}
     kept = {n: s for n, s in seen.dns.addresses.items() if not n.startswith(("auto", "mta-sts"))}
-    found = make_plan(replace(seen, dns=replace(seen.dns, addresses=kept | failing)), Settings())
+    found = decide(replace(seen, dns=replace(seen.dns, addresses=kept | failing)), Settings())
     assert {q.name for q in found.questions} & set(names) == set(names[ASKED_AT_ONCE:])
 
 
@@ -210,7 +210,7 @@ def test_names_that_acme_mailcow_refused_in_its_last_run_are_not_there_until_the
         n: Refusal(RefusedFor.NO_ADDRESS, f"No A or AAAA record found for hostname {n}", NOW) for n in names
     }
     seen = without_answers(observed(replace(world, run=replace(RUN, refused=refused))), "auto")
-    found = make_plan(seen, Settings())
+    found = decide(seen, Settings())
     assert (added(found), found.questions) == (60, frozenset())
     # A restart asks for them all the same: what refused them may be repaired by now.
     names_there = [*names, *(f"mta-sts.{d}" for d in world.domains)]
@@ -220,4 +220,4 @@ def test_names_that_acme_mailcow_refused_in_its_last_run_are_not_there_until_the
     assert not set(names) & set(count(names_there, view, seen, hoped_for=True).unknown)
     in_the_order = {n: replace(said, why=RefusedFor.ORDER) for n, said in refused.items()}
     seen = without_answers(observed(replace(world, run=replace(RUN, refused=in_the_order))), "auto")
-    assert added(make_plan(seen, Settings())) < 60
+    assert added(decide(seen, Settings())) < 60

@@ -24,7 +24,7 @@ from sidecar.observed import (
     Sight,
     Unseen,
 )
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan.acme import evidence
 from sidecar.plan.actions import Plan, RecreateAcme, RestartAcme
 from sidecar.settings import Settings
@@ -149,7 +149,7 @@ def test_log_is_read_again_before_a_restart() -> None:
     seen = observed(waiting())
     assert isinstance(seen.project, Seen)
     project = replace(seen.project.value, acme_run=Seen(RUN, NOW - 60))
-    found = make_plan(replace(seen, project=Seen(project, NOW)), Settings())
+    found = decide(replace(seen, project=Seen(project, NOW)), Settings())
     assert restarts(found) == []
     assert {q.kind for q in found.questions} == {Kind.ACME_LOG}
 
@@ -340,7 +340,7 @@ def test_environment_is_renewed_after_a_repair_though_no_policy_host_is_missing(
     if missing:
         extra = observed(replace(world, names=frozenset(names)))
         seen = replace(seen, dns=extra.dns, challenges={**seen.challenges, **extra.challenges})
-    found = make_plan(seen, Settings())
+    found = decide(seen, Settings())
     assert restarts(found) == ([(missing,)] if missing else [])
     assert all(isinstance(a, RecreateAcme) for a in found.actions if hasattr(a, "names"))
 
@@ -438,7 +438,7 @@ def test_certificates_of_their_own_are_kept_until_acme_mailcow_knows_of_the_chan
         certificates=Seen(replace(seen.certificates.value, sni=(own,)), NOW),
         project=Seen(replace(seen.project.value, containers=containers), NOW),
     )
-    found = make_plan(seen, Settings())
+    found = decide(seen, Settings())
     assert (restarts(found), held(found)) == ([], "")
 
 
@@ -477,7 +477,7 @@ def test_person_is_told_of_what_stays_unknown(name: str, kind: str) -> None:
         seen = observed(waiting(memory=memory))
         answers = dict(getattr(seen.dns, kind))
         answers[name] = Unseen("SERVFAIL", NOW)
-        found = make_plan(replace(seen, dns=replace(seen.dns, **{kind: answers})), Settings())
+        found = decide(replace(seen, dns=replace(seen.dns, **{kind: answers})), Settings())
         assert restarts(found) == []
         return [n.code for n in found.notices if n.subject == name]
 
@@ -512,10 +512,10 @@ FAILING: tuple[dict[str, object], ...] = (
 def test_while_an_old_name_fails_nobody_else_is_asked_about(change: dict[str, object]) -> None:
     """There may be thousands, and a pass every half a minute."""
     seen = observed(waiting(**change))
-    first = make_plan(hour_later(seen), Settings())
+    first = decide(hour_later(seen), Settings())
     assert restarts(first) == []
     assert {q.name for q in first.questions} == {OLD, "example.org"}
-    second = make_plan(hour_later(seen, OLD), Settings())
+    second = decide(hour_later(seen, OLD), Settings())
     assert (restarts(second), second.questions) == ([], frozenset())
     assert OLD in held(second)
 
@@ -524,11 +524,11 @@ def test_while_the_probe_of_an_old_name_fails_only_that_one_is_made() -> None:
     """It was made in an earlier pass."""
     seen = observed(waiting(challenges={OLD: Challenge(Answered.NO, "404")}))
     before = hour_later(seen)
-    assert {q.name for q in make_plan(before, Settings()).questions} == {OLD, "example.org"}
+    assert {q.name for q in decide(before, Settings()).questions} == {OLD, "example.org"}
     asked = replace(hour_later(seen, OLD), challenges=before.challenges)
-    assert make_plan(asked, Settings()).questions == {Question(Kind.CHALLENGE, OLD)}
+    assert decide(asked, Settings()).questions == {Question(Kind.CHALLENGE, OLD)}
     probed = hour_later(seen, OLD)
-    found = make_plan(probed, Settings())
+    found = decide(probed, Settings())
     assert (restarts(found), found.questions) == ([], frozenset())
     assert "404" in held(found)
 
@@ -536,7 +536,7 @@ def test_while_the_probe_of_an_old_name_fails_only_that_one_is_made() -> None:
 def test_once_the_old_name_passes_all_are_asked_about() -> None:
     """What was seen in an earlier pass permits nothing."""
     seen = observed(waiting())
-    found = make_plan(hour_later(seen, OLD), Settings())
+    found = decide(hour_later(seen, OLD), Settings())
     assert restarts(found) == []
     assert {q.name for q in found.questions if q.kind is Kind.ADDRESSES} == {HOST, NAME}
 
@@ -545,10 +545,10 @@ def test_while_all_new_names_fail_nobody_else_is_asked_about() -> None:
     """A site of somebody's own answers for the new name: the rest of the certificate is not probed for that."""
     seen = observed(waiting(challenges={NAME: Challenge(Answered.NO, "404")}))
     before = hour_later(seen)
-    assert {q.name for q in make_plan(before, Settings()).questions} == {NAME, "example.org"}
+    assert {q.name for q in decide(before, Settings()).questions} == {NAME, "example.org"}
     asked = replace(hour_later(seen, NAME), challenges=before.challenges)
-    assert make_plan(asked, Settings()).questions == {Question(Kind.CHALLENGE, NAME)}
-    found = make_plan(hour_later(seen, NAME), Settings())
+    assert decide(asked, Settings()).questions == {Question(Kind.CHALLENGE, NAME)}
+    found = decide(hour_later(seen, NAME), Settings())
     assert (restarts(found), found.questions) == ([], frozenset())
     assert "404" in held(found)
 

@@ -7,7 +7,7 @@ import pytest
 from sidecar.observed import FILE, ConfEntry, ConfEvent, Memory, Observed, Project, Seen
 from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
 from sidecar.observed.notice import Level, Notice
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.settings import Settings
 from tests.worlds import FILE_MAILCOW, NOW, World, container, observed
 
@@ -29,7 +29,7 @@ def seen(conf: str, memory: Memory = OURS, **env: str) -> Observed:
 
 def told(world: Observed) -> list[Notice]:
     """What is said of it."""
-    return [n for n in make_plan(world, Settings()).notices if n.code == "nginx.environment"]
+    return [n for n in decide(world, Settings()).notices if n.code == "nginx.environment"]
 
 
 @pytest.mark.parametrize(

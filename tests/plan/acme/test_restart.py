@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.observed import Caa, Fact, FactKind, Issuer, Kind, Memory, Refusal, RefusedFor, Restart, Seen
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan.actions import Plan, RecreateAcme, RestartAcme
 from sidecar.settings import Settings
 from tests.worlds import DAY, HOST, NOW, RUN, World, container, given_settings, look, observed, plan, text
@@ -181,7 +181,7 @@ def test_answers_of_an_earlier_pass_lead_to_questions_and_not_to_a_restart() -> 
     """All that a restart relies on is seen in the same pass."""
     seen = observed(waiting())
     old = {name: replace(sight, at=NOW - 5) for name, sight in seen.dns.addresses.items()}
-    found = make_plan(replace(seen, dns=replace(seen.dns, addresses=old)), Settings())
+    found = decide(replace(seen, dns=replace(seen.dns, addresses=old)), Settings())
     assert restarts(found) == []
     assert {q.name for q in found.questions if q.kind is Kind.ADDRESSES} == {HOST, NAME}
 
@@ -266,7 +266,7 @@ def test_run_that_failed_is_told_with_what_the_log_says() -> None:
     seen = replace(
         seen, memory=replace(memory, since={**memory.since, Fact(FactKind.RUN_FAILED, "acme-mailcow"): NOW})
     )
-    (told,) = [n.message for n in make_plan(seen, Settings()).notices if n.code == "acme.failed"]
+    (told,) = [n.message for n in decide(seen, Settings()).notices if n.code == "acme.failed"]
     assert "HTTP validation failed" in told
 
 
@@ -283,7 +283,7 @@ def test_nginx_that_presents_another_certificate_is_told_with_the_command(
     assert isinstance(seen.certificates, Seen)
     assert seen.certificates.value.server is not None
     shown = replace(seen.certificates.value.server, names=frozenset({HOST}), fingerprint=fingerprint)
-    notices = make_plan(replace(seen, presented=Seen(shown, NOW)), Settings()).notices
+    notices = decide(replace(seen, presented=Seen(shown, NOW)), Settings()).notices
     assert [n.code for n in notices] == told
     assert all(NAME in n.message and "restart nginx-mailcow" in str(n.todo) for n in notices)
 
@@ -302,7 +302,7 @@ def test_certificates_of_sni_count_too() -> None:
     server = seen.certificates.value.server
     assert server is not None
     sni = replace(server, folder=NAME, names=frozenset({NAME}))
-    found = make_plan(
+    found = decide(
         replace(seen, certificates=Seen(replace(seen.certificates.value, sni=(sni,)), NOW)), Settings()
     )
     assert (restarts(found), held(found)) == ([], "")
@@ -326,7 +326,7 @@ def test_name_of_a_policy_that_was_not_looked_at_would_drop_out_too(why: str) ->
         seen = replace(seen, served={"example.org": seen.served["example.org"]})
     else:
         seen = observed(replace(world, unseen=frozenset({"served:example.net"})))
-    found = make_plan(seen, settings)
+    found = decide(seen, settings)
     assert restarts(found) == []
     assert f"{other} is in the certificate and would drop out of it" in held(found)
 
@@ -348,7 +348,7 @@ def test_environment_that_mailcow_conf_no_longer_has_is_told_with_the_command(ke
     name, _, value = key.partition("=")
     old = replace(acme, env={**acme.env, name: value})
     project = replace(seen.project.value, containers=(old, *others))
-    found = make_plan(replace(seen, project=Seen(project, NOW)), Settings())
+    found = decide(replace(seen, project=Seen(project, NOW)), Settings())
     assert restarts(found) == []
     assert [n.todo for n in found.notices] == ["in the mailcow directory: docker compose up -d acme-mailcow"]
 

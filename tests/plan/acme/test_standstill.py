@@ -7,7 +7,7 @@ import pytest
 
 from sidecar.observed import Container, Issuer, Observed, Seen, Unseen
 from sidecar.observed.notice import Level, Notice
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan.acme.standstill import STOPPED_S
 from sidecar.reconcile.learn.policies import learn
 from sidecar.settings import Settings
@@ -23,7 +23,7 @@ def told(observations: Iterable[Observed]) -> list[list[Notice]]:
     for seen in observations:
         known = seen if memory is None else replace(seen, memory=replace(memory, tally=seen.memory.tally))
         memory = learn(known, Settings())
-        notices = make_plan(replace(known, memory=memory), Settings()).notices
+        notices = decide(replace(known, memory=memory), Settings()).notices
         found.append([notice for notice in notices if notice.code == "container.stopped"])
     return found
 

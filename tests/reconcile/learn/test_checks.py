@@ -8,14 +8,14 @@ from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import FILE, Move, Observed, SenderView
 from sidecar.observed.findings import Code, Finding
 from sidecar.observed.notice import Level
-from sidecar.plan import make_plan
+from sidecar.plan import decide
 from sidecar.plan.actions import Plan
 from sidecar.plan.policy_ids import derived
 from sidecar.plan.progress import served_mode
 from sidecar.reconcile.passes import taught
 from sidecar.rollout import SEEN_AGAIN, Stage, stage
 from sidecar.settings import Settings
-from sidecar.status.stages import domain_stages
+from sidecar.status.once import Once
 from sidecar.verify import probe_codes as codes
 from tests.worlds import FILE_MAILCOW, HOST, NOW, World, advance, given_settings, observed, text
 
@@ -42,7 +42,7 @@ class Play:
     def step(self, *views: SenderView) -> Observed:
         """One pass with these looks."""
         seen = taught(replace(observed(self.world), views=views), self.settings)
-        self.last = make_plan(seen, self.settings)
+        self.last = decide(seen, self.settings)
         self.told += [n.message for n in self.last.notices if n.message not in self.told]
         after = advance(replace(self.world, memory=seen.memory), self.last.actions)
         self.world = replace(after, now=self.world.now + HOUR)
@@ -328,9 +328,9 @@ def test_step_back_of_one_file_counts_where_only_domains_have_mode_auto() -> Non
 def test_stage_is_that_of_the_file_or_of_the_target_of_an_alias() -> None:
     """Metrics and notifications tell it."""
     play = one_file("example.org", "example.net")
-    assert {found.stage for found in domain_stages(play.step(), play.settings)} == {Stage.ENFORCED}
+    assert {row.stage for row in Once(play.step(), Plan(), play.settings)().rows} == {Stage.ENFORCED}
     play.hours(1, *BROKEN)
-    assert {found.stage for found in domain_stages(play.step(), play.settings)} == {Stage.FAILING}
+    assert {row.stage for row in Once(play.step(), Plan(), play.settings)().rows} == {Stage.FAILING}
 
 
 def test_wishes_for_a_deleted_domain_are_over() -> None:

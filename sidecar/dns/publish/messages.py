@@ -1,0 +1,145 @@
+"""What the daemon and the worker say to each other: one JSON object in, one out.
+
+Rule for every editor: both sides read what they get with these models, and what does not fit is an error.
+"""
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sidecar.dns.publish.port import (
+    MOST_VALUES,
+    Change,
+    ChangedMeanwhile,
+    Done,
+    Key,
+    Outcome,
+    RecordSet,
+    RecordType,
+    Refused,
+    Remove,
+    Replace,
+    Unclear,
+    record_set,
+)
+
+Values: TypeAlias = Annotated[tuple[str, ...], Field(max_length=MOST_VALUES)]
+
+
+class _Message(BaseModel):
+    # An error that quotes its input would quote a secret.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Provider(_Message):
+    """A provider's class and its arguments; those in `secrets` must be in no text that comes back."""
+
+    class_: str
+    arguments: dict[str, str | int | bool]
+    secrets: tuple[str, ...] = ()
+    floor: int = 0
+    """The lowest TTL that the host takes, in seconds."""
+    only: tuple[str, ...] | None = None
+
+
+class KeyMessage(_Message):
+    name: str
+    type: RecordType
+
+    @classmethod
+    def of(cls, key: Key) -> "KeyMessage":
+        return cls(name=key.name, type=key.type)
+
+    @property
+    def key(self) -> Key:
+        return Key(self.name, self.type)
+
+
+class ChangeMessage(KeyMessage):
+    """`wanted` None: remove it."""
+
+    seen: Values
+    wanted: Values | None
+    ttl: int = 0
+
+    @classmethod
+    def from_change(cls, change: Change) -> "ChangeMessage":
+        wanted = change.wanted if isinstance(change, Replace) else None
+        return cls(
+            name=change.key.name,
+            type=change.key.type,
+            seen=change.seen.values,
+            wanted=None if wanted is None else wanted.values,
+            ttl=0 if wanted is None else wanted.ttl,
+        )
+
+    @property
+    def change(self) -> Change:
+        seen = record_set(self.type, self.seen, 0)
+        if self.wanted is None:
+            return Remove(self.key, seen)
+        return Replace(self.key, seen, record_set(self.type, self.wanted, self.ttl))
+
+
+class Request(_Message):
+    """`seconds` is how long the worker may live."""
+
+    do: Literal["zones", "read", "write"]
+    provider: Provider
+    seconds: int
+    zone: str = ""
+    keys: tuple[KeyMessage, ...] = ()
+    changes: tuple[ChangeMessage, ...] = ()
+
+
+class Found(KeyMessage):
+    """Without values there is no such set."""
+
+    values: Values
+    ttl: int
+
+    @property
+    def record_set(self) -> RecordSet:
+        return record_set(self.type, self.values, self.ttl)
+
+
+class Result(KeyMessage):
+    outcome: Literal["done", "changed", "refused", "unclear"]
+    reason: str = ""
+    remedy: str = ""
+    values: Values = ()
+    ttl: int = 0
+
+    @classmethod
+    def from_outcome(cls, key: Key, outcome: Outcome) -> "Result":
+        match outcome:
+            case Done(now):
+                return cls(name=key.name, type=key.type, outcome="done", values=now.values, ttl=now.ttl)
+            case ChangedMeanwhile(reason):
+                return cls(name=key.name, type=key.type, outcome="changed", reason=reason)
+            case Refused(reason, remedy):
+                return cls(name=key.name, type=key.type, outcome="refused", reason=reason, remedy=remedy)
+            case Unclear(reason):
+                return cls(name=key.name, type=key.type, outcome="unclear", reason=reason)
+
+    @property
+    def value(self) -> Outcome:
+        match self.outcome:
+            case "done":
+                return Done(record_set(self.type, self.values, self.ttl))
+            case "changed":
+                return ChangedMeanwhile(self.reason)
+            case "refused":
+                return Refused(self.reason, self.remedy)
+            case "unclear":
+                return Unclear(self.reason)
+
+
+class Answer(_Message):
+    """`trouble`: why nothing could be found out or done; then the rest is empty."""
+
+    trouble: str = ""
+    remedy: str = ""
+    zones: tuple[str, ...] = ()
+    found: tuple[Found, ...] = ()
+    results: tuple[Result, ...] = ()

@@ -1,0 +1,258 @@
+"""Record sets at Servercow, whose API has a record set under each name and type, and replaces it as a whole.
+
+API: wiki.servercow.de, 'DNS API'. It answers 200 to everything, an error is in the JSON. It does not list zones and
+knows no condition: what is there is read just before each write, and after it. The password is in no text.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import aiohttp
+from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
+
+from sidecar.dns.publish.port import (
+    ABSENT,
+    LONGEST_TEXT,
+    MOST_VALUES,
+    Change,
+    ChangedMeanwhile,
+    Done,
+    Key,
+    Outcome,
+    RecordSet,
+    RecordType,
+    Refused,
+    Remove,
+    Unclear,
+    after,
+    by_name,
+    record_set,
+)
+from sidecar.observed import Seen, Sight, Unseen
+
+API = "https://api.servercow.de/dns/v1/domains"
+LARGEST_ANSWER = 4 << 20
+"""Bytes of a zone."""
+_NO_ZONE = "no such domain in user context"
+
+
+class _TroubleError(Exception):
+    """The API gave no answer that can be used; its text says why."""
+
+
+class _RefusedError(_TroubleError):
+    """The API refuses, and says why."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    name: str
+    type: str
+    ttl: int = 0
+    content: str | list[str]
+
+    @property
+    def values(self) -> list[str]:
+        return [self.content] if isinstance(self.content, str) else self.content
+
+
+_RECORDS = TypeAdapter(list[_Record])
+
+
+@dataclass(slots=True)
+class Servercow:
+    """A DNS API user; `clock` gives Unix seconds."""
+
+    username: str
+    password: SecretStr
+    clock: Callable[[], float]
+    only: frozenset[str] | None = None
+    url: str = API
+    deadline_s: float = 60.0
+    """For one call."""
+    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+
+    async def zones(self, names: Collection[str]) -> Sight[tuple[str, ...]]:
+        """Those of the settings, or those of the domains above these names that the API knows."""
+        found: set[str] = set()
+        try:
+            async with asyncio.timeout(self.deadline_s), self._session() as session:
+                for candidate in sorted(self.only if self.only is not None else _above(names)):
+                    if await self._exists(session, candidate):
+                        found.add(candidate)
+        except (TimeoutError, _TroubleError) as error:
+            return Unseen(self._why(error), self.clock())
+        return Seen(tuple(sorted(found)), self.clock())
+
+    async def read(self, zone: str, keys: Sequence[Key]) -> Mapping[Key, Sight[RecordSet]]:
+        """The zone is read as a whole, once."""
+        try:
+            async with asyncio.timeout(self.deadline_s), self._session() as session:
+                found = await self._zone(session, zone)
+        except (TimeoutError, _TroubleError) as error:
+            return dict.fromkeys(keys, Unseen(self._why(error), self.clock()))
+        now = self.clock()
+        return {
+            key: Unseen(f"{key} has values that cannot be read", now) if there is None else Seen(there, now)
+            for key in keys
+            for there in (found.get((key.name, str(key.type)), ABSENT),)
+        }
+
+    async def write(self, zone: str, changes: Sequence[Change]) -> Mapping[Key, Outcome]:
+        """One after the other: at this API a change of two record sets of one name is two changes."""
+        outcomes: dict[Key, Outcome] = {}
+        try:
+            async with self._one_at_a_time, asyncio.timeout(self.deadline_s), self._session() as session:
+                for together in by_name(changes).values():
+                    for change in sorted(together, key=lambda one: not isinstance(one, Remove)):
+                        outcomes[change.key] = await self._change(session, zone, change)
+        except TimeoutError as error:
+            return {change.key: outcomes.get(change.key, Unclear(self._why(error))) for change in changes}
+        return outcomes
+
+    async def _change(self, session: aiohttp.ClientSession, zone: str, change: Change) -> Outcome:
+        try:
+            before = await self._zone(session, zone)
+            there = _at(before, change.key)
+        except _TroubleError as error:
+            return Refused(str(error), "see whether the account has this zone")
+        if not there.same_values(change.seen):
+            return ChangedMeanwhile("what is there is not what was seen before")
+        types = {type_ for name, type_ in before if name == change.key.name} - {str(change.key.type)}
+        if not isinstance(change, Remove) and (
+            "CNAME" in types or (change.key.type is RecordType.CNAME and types)
+        ):
+            return ChangedMeanwhile("a CNAME cannot stand beside other records")
+        try:
+            await self._send(session, zone, change)
+        except _RefusedError as error:
+            return Refused(str(error), "see what the host says, and whether the account may change this zone")
+        except _TroubleError as error:
+            return Unclear(str(error))
+        try:
+            now = _at(await self._zone(session, zone), change.key)
+        except _TroubleError as error:
+            return Unclear(str(error))
+        return (
+            Done(now) if now.same_values(after(change)) else Unclear("the host does not show the change yet")
+        )
+
+    async def _send(self, session: aiohttp.ClientSession, zone: str, change: Change) -> None:
+        given: dict[str, Any] = {"name": _relative(change.key.name, zone), "type": str(change.key.type)}
+        if isinstance(change, Remove):
+            await self._call(session, "DELETE", zone, given)
+            return
+        values = list(change.wanted.values)
+        given |= {"content": values[0] if len(values) == 1 else values, "ttl": change.wanted.ttl}
+        await self._call(session, "POST", zone, given)
+
+    # --- the API --------------------------------------------------------------------------------------
+
+    async def _exists(self, session: aiohttp.ClientSession, zone: str) -> bool:
+        answer = await self._call(session, "GET", zone)
+        if isinstance(answer, dict) and answer.get("error") == _NO_ZONE:
+            return False
+        self._records(answer)
+        return True
+
+    async def _zone(
+        self, session: aiohttp.ClientSession, zone: str
+    ) -> dict[tuple[str, str], RecordSet | None]:
+        """The record sets by name and type; None for those of other types, and for what cannot be read."""
+        if self.only is not None and zone not in self.only:
+            raise _TroubleError(f"the zone {zone} is not among the account's `zones`")
+        answer = await self._call(session, "GET", zone)
+        gathered: dict[tuple[str, str], tuple[int, list[str]]] = {}
+        for record in self._records(answer):
+            key = (_absolute(record.name, zone), record.type.upper())
+            gathered.setdefault(key, (record.ttl, []))[1].extend(record.values)
+        return {key: _set(key[1], ttl, values) for key, (ttl, values) in gathered.items()}
+
+    def _records(self, answer: object) -> list[_Record]:
+        if isinstance(answer, dict) and "error" in answer:
+            raise _RefusedError(f"Servercow answered: {str(answer['error'])[:200]}")
+        try:
+            return _RECORDS.validate_python(answer)
+        except ValidationError:
+            raise _TroubleError("Servercow gave no list of records") from None
+
+    async def _call(
+        self,
+        session: aiohttp.ClientSession,
+        method: Literal["GET", "POST", "DELETE"],
+        zone: str,
+        given: Mapping[str, Any] | None = None,
+    ) -> object:
+        """The JSON of the answer; raises _RefusedError, _TroubleError."""
+        try:
+            async with session.request(
+                method, f"{self.url}/{zone}", json=given, allow_redirects=False
+            ) as response:
+                body = await response.content.read(LARGEST_ANSWER + 1)
+                while not response.content.at_eof() and len(body) <= LARGEST_ANSWER:
+                    body += await response.content.read(LARGEST_ANSWER + 1 - len(body))
+                if len(body) > LARGEST_ANSWER:
+                    raise _TroubleError(f"Servercow answered with more than {LARGEST_ANSWER} bytes")
+                if response.status in {401, 403}:
+                    raise _RefusedError(f"Servercow answered with HTTP status {response.status}")
+                if response.status != 200:
+                    raise _TroubleError(f"Servercow answered with HTTP status {response.status}")
+                answer = json.loads(body)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _TroubleError(f"Servercow gave no usable answer: {type(error).__name__}") from error
+        if method != "GET" and not (isinstance(answer, dict) and answer.get("message") == "ok"):
+            self._records(answer)
+            raise _TroubleError("Servercow did not answer with ok")
+        return answer
+
+    def _session(self) -> aiohttp.ClientSession:
+        headers = {"X-Auth-Username": self.username, "X-Auth-Password": self.password.get_secret_value()}
+        return aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=self.deadline_s))
+
+    def _why(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError):
+            return f"Servercow did not answer within {self.deadline_s:g} s"
+        return str(error)
+
+
+def _at(found: Mapping[tuple[str, str], RecordSet | None], key: Key) -> RecordSet:
+    """Raises _TroubleError for a set that is there and cannot be read."""
+    there = found.get((key.name, str(key.type)), ABSENT)
+    if there is None:
+        raise _TroubleError(f"{key} has values that cannot be read")
+    return there
+
+
+def _set(type_: str, ttl: int, values: Sequence[str]) -> RecordSet | None:
+    if type_ not in list(RecordType) or len(values) > MOST_VALUES:
+        return None
+    if any(len(value) > LONGEST_TEXT for value in values):
+        return None
+    try:
+        return record_set(RecordType(type_), values, ttl)
+    except ValueError:
+        return None
+
+
+def _above(names: Collection[str]) -> set[str]:
+    """Each name and what it lies under, but for top-level domains."""
+    found: set[str] = set()
+    for name in names:
+        labels = name.split(".")
+        found |= {".".join(labels[at:]) for at in range(len(labels) - 1)}
+    return found
+
+
+def _relative(name: str, zone: str) -> str:
+    return "" if name == zone else name.removesuffix(f".{zone}")
+
+
+def _absolute(name: str, zone: str) -> str:
+    plain = name.rstrip(".").lower()
+    if plain in {"", "@", zone}:
+        return zone
+    return plain if plain.endswith(f".{zone}") else f"{plain}.{zone}"

@@ -1,0 +1,343 @@
+"""The process that talks to a DNS host through a provider of octodns: `python -m sidecar.dns.publish.worker`.
+
+One request comes in on standard input, one answer goes out on standard output (`messages.py`), and the process ends.
+Rules for every editor. octodns is imported here and nowhere else. A provider's own full plan is never asked for: it
+deletes what is not wished for. Only a zone that is listed and exists is touched, for providers create missing ones.
+No text that leaves this process holds a secret, also none that a library wrote.
+"""
+
+import importlib
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from sidecar.dns.publish.messages import Answer, Found, Provider, Request, Result
+from sidecar.dns.publish.port import (
+    ABSENT,
+    LONGEST_TEXT,
+    MOST_VALUES,
+    Change,
+    ChangedMeanwhile,
+    Done,
+    Key,
+    Outcome,
+    RecordSet,
+    RecordType,
+    Refused,
+    Remove,
+    Unclear,
+    after,
+    record_set,
+)
+
+LONGEST_TROUBLE = 400
+"""Characters of a library's text."""
+READ_BACK_S = (0.0, 1.0, 2.0)
+"""Pauses before each look: some hosts make a change a moment after they answered."""
+_INSTALL = "use the image with DNS providers, or install mta-sts-sidecar[dns] and the provider's package"
+
+
+class _TroubleError(Exception):
+    """Why nothing is done; its arguments are the reason and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A zone as octodns sees it: our own kinds of record sets, and a text of each of all."""
+
+    zone: Any
+    sets: Mapping[Key, RecordSet]
+    records: Mapping[Key, Any]
+    all: Mapping[tuple[str, str], str]
+
+    def readable(self, key: Key) -> bool:
+        """Whether it is known what is there: a set that cannot be read is not an absent one."""
+        return key in self.sets or (key.name, str(key.type)) not in self.all
+
+    def found(self, key: Key) -> Found:
+        there = self.sets.get(key, ABSENT)
+        return Found(name=key.name, type=key.type, values=there.values, ttl=there.ttl)
+
+
+def answer(request: Request) -> Answer:
+    """What is found or done; never raises."""
+    try:
+        host = Host.of(request.provider)
+        match request.do:
+            case "zones":
+                return Answer(zones=tuple(host.zones()))
+            case "read":
+                view = host.view(request.zone)
+                return Answer(
+                    found=tuple(view.found(one.key) for one in request.keys if view.readable(one.key))
+                )
+            case "write":
+                outcomes = host.write(request.zone, [one.change for one in request.changes])
+                return Answer(results=tuple(Result.from_outcome(key, one) for key, one in outcomes.items()))
+    except _TroubleError as error:
+        reason, remedy = error.args
+        return Answer(trouble=scrubbed(reason, request.provider), remedy=remedy)
+    except BaseException as error:  # noqa: BLE001 - whatever a library raises, the daemon gets a text without secrets
+        return Answer(trouble=_said(error, request.provider))
+
+
+# --- the host ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A provider of octodns that is ready to be asked."""
+
+    given: Provider
+    provider: Any
+
+    @classmethod
+    def of(cls, given: Provider) -> "Host":
+        module, _, name = given.class_.rpartition(".")
+        try:
+            from octodns.provider.base import BaseProvider  # noqa: PLC0415 - only this process has octodns
+
+            kind = getattr(importlib.import_module(module), name, None)
+        except ImportError as error:
+            raise _TroubleError(f"{given.class_} cannot be loaded: {error}", _INSTALL) from error
+        if not isinstance(kind, type) or not issubclass(kind, BaseProvider):
+            raise _TroubleError(f"{given.class_} is not a provider of octodns", "name a provider's class")
+        return cls(given, kind("dns", **given.arguments))
+
+    def zones(self) -> list[str]:
+        """Those that the host lists, or the settings where it cannot list, lower-case without a final dot."""
+        listing = getattr(self.provider, "list_zones", None)
+        if listing is None:
+            if self.given.only is None:
+                raise _TroubleError("this provider cannot list zones", "name them in `zones` of the account")
+            return sorted(self.given.only)
+        listed = {str(zone).rstrip(".").lower() for zone in listing()}
+        return sorted(listed if self.given.only is None else listed & set(self.given.only))
+
+    def view(self, name: str) -> View:
+        """The zone, read leniently; raises _TroubleError for one that is not listed or not there."""
+        from octodns.zone import Zone  # noqa: PLC0415 - as above
+
+        if name not in self.zones():
+            raise _TroubleError(f"the zone {name} is not listed", "create it at the host, or correct `zones`")
+        zone = Zone(f"{name}.", [])
+        if not self.provider.populate(zone, target=True, lenient=True):
+            raise _TroubleError(f"the zone {name} does not exist there", "create it at the host")
+        if not zone.records:
+            # One of the providers makes an empty zone of an answer that it could not read.
+            raise _TroubleError(f"the zone {name} was read as empty", "look at the zone at the host")
+        sets: dict[Key, RecordSet] = {}
+        records: dict[Key, Any] = {}
+        for record in zone.records:
+            if record._type in list(RecordType):  # noqa: SLF001 - octodns has no other name for it
+                key = Key(_owner(record), RecordType(record._type))  # noqa: SLF001
+                with suppress(ValueError):  # it stays in `all`, as something that is there
+                    sets[key] = _read(key.type, record)
+                    records[key] = record
+        return View(zone, sets, records, _texts(zone.records))
+
+    def write(self, zone: str, changes: Sequence[Change]) -> dict[Key, Outcome]:
+        """Compares, writes, reads back, and looks at all the other record sets of the zone."""
+        before = self.view(zone)
+        outcomes: dict[Key, Outcome] = {}
+        for change in changes:
+            trouble = _in_the_way(before, change, changes)
+            if trouble is not None:
+                outcomes[change.key] = trouble
+        blocked = {key.name for key in outcomes}
+        to_do = [change for change in changes if change.key.name not in blocked]
+        outcomes |= {
+            change.key: Unclear("another record set of the same name could not be changed, so nothing was")
+            for change in changes
+            if change.key.name in blocked and change.key not in outcomes
+        }
+        return outcomes | (self._apply(zone, before, to_do) if to_do else {})
+
+    def _apply(self, zone: str, before: View, changes: Sequence[Change]) -> dict[Key, Outcome]:
+        from octodns.provider.plan import Plan, UnsafePlan  # noqa: PLC0415 - as above
+
+        desired = before.zone.copy()
+        planned = [_planned(before, desired, change, self.given.floor, self.provider) for change in changes]
+        plan = Plan(
+            before.zone,
+            desired,
+            planned,
+            True,
+            update_pcent_threshold=self.provider.update_pcent_threshold,
+            delete_pcent_threshold=self.provider.delete_pcent_threshold,
+        )
+        failure: BaseException | None = None
+        try:
+            plan.raise_if_unsafe()
+            self.provider.apply(plan)
+        except UnsafePlan as error:
+            said = _said(error, self.given)
+            return {change.key: Refused(said, "make the changes by hand") for change in changes}
+        except Exception as error:  # noqa: BLE001 - what it did is read back
+            failure = error
+        return self._read_back(zone, before, changes, failure)
+
+    def _read_back(
+        self, zone: str, before: View, changes: Sequence[Change], failure: BaseException | None
+    ) -> dict[Key, Outcome]:
+        now = before
+        for pause in READ_BACK_S:
+            time.sleep(pause)
+            now = Host.of(self.given).view(
+                zone
+            )  # another provider: this one may remember what it read before
+            if failure or all(_at(now, change.key).same_values(after(change)) for change in changes):
+                break
+        own = {(change.key.name, str(change.key.type)) for change in changes}
+        others = sorted(
+            f"{name} {type_}"
+            for name, type_ in before.all.keys() | now.all.keys()
+            if (name, type_) not in own and before.all.get((name, type_)) != now.all.get((name, type_))
+        )
+        if others:
+            said = f"other record sets of the zone changed at the same time: {', '.join(others)[:LONGEST_TROUBLE]}"
+            return {change.key: Unclear(said) for change in changes}
+        return {change.key: self._outcome(now, change, failure) for change in changes}
+
+    def _outcome(self, now: View, change: Change, failure: BaseException | None) -> Outcome:
+        there = _at(now, change.key)
+        if there.same_values(after(change)):
+            return Done(there)
+        if failure is None:
+            return Unclear("the host took the change, and does not show it yet")
+        said = _said(failure, self.given)
+        if _is_refusal(failure) and there.same_values(change.seen):
+            return Refused(said, "see what the host says, and whether the account may change this zone")
+        return Unclear(said)
+
+
+def _at(view: View, key: Key) -> RecordSet:
+    return view.sets.get(key, ABSENT)
+
+
+def _in_the_way(before: View, change: Change, changes: Sequence[Change]) -> Outcome | None:
+    """Why a change cannot be made; None: it can."""
+    there = _at(before, change.key)
+    kind = (change.key.name, str(change.key.type))
+    if not there.same_values(change.seen) or (there.absent and kind in before.all):
+        return ChangedMeanwhile("what is there is not what was seen before")
+    if isinstance(change, Remove):
+        return None
+    going = {
+        str(one.key.type) for one in changes if isinstance(one, Remove) and one.key.name == change.key.name
+    }
+    beside = {type_ for name, type_ in before.all if name == change.key.name} - going - {str(change.key.type)}
+    if change.key.type is RecordType.CNAME and beside:
+        return ChangedMeanwhile(f"a CNAME cannot stand beside {', '.join(sorted(beside))}")
+    if "CNAME" in beside:
+        return ChangedMeanwhile("no other record can stand beside a CNAME")
+    return None
+
+
+# --- octodns' records -------------------------------------------------------------------------------------
+
+
+def _planned(before: View, desired: Any, change: Change, floor: int, provider: Any) -> Any:
+    """The change as octodns has it; `desired` becomes the zone after it."""
+    from octodns.record import Create, Delete, Record, Update  # noqa: PLC0415 - as above
+
+    existing = before.records.get(change.key)
+    if isinstance(change, Remove):
+        desired.remove_record(existing)
+        return Delete(existing)
+    data: dict[str, Any] = {"type": str(change.key.type), "ttl": max(change.wanted.ttl, floor)}
+    values = [_written(change.key.type, value) for value in change.wanted.values]
+    data |= {"value": values[0]} if change.key.type is RecordType.CNAME else {"values": values}
+    name = desired.hostname_from_fqdn(f"{change.key.name}.")
+    record = Record.new(desired, name, data, source=provider, lenient=True)
+    desired.add_record(record, replace=True, lenient=True)
+    return Create(record) if existing is None else Update(existing, record)
+
+
+def _read(type_: RecordType, record: Any) -> RecordSet:
+    values: Iterable[Any] = [record.value] if type_ is RecordType.CNAME else record.values
+    texts = [str(value) for value in values]
+    if type_ is RecordType.TXT:
+        # Within octodns a semicolon is escaped always, and quotes where the host escapes them.
+        texts = [text.replace("\\;", ";").replace('\\"', '"') for text in texts]
+    if len(texts) > MOST_VALUES or any(len(text) > LONGEST_TEXT for text in texts):
+        raise ValueError("more than is read")
+    return record_set(type_, texts, int(record.ttl))
+
+
+def _written(type_: RecordType, value: str) -> str:
+    match type_:
+        case RecordType.TXT:
+            return value.replace(";", "\\;")
+        case RecordType.CNAME:
+            return f"{value}."
+        case RecordType.A | RecordType.AAAA:
+            return value
+
+
+def _owner(record: Any) -> str:
+    return str(record.fqdn).rstrip(".").lower()
+
+
+def _texts(records: Iterable[Any]) -> dict[tuple[str, str], str]:
+    """All that octodns knows of each record set, in a form that can be compared."""
+    return {(_owner(record), record._type): _text(record.data) for record in records}  # noqa: SLF001
+
+
+def _text(data: Any) -> str:
+    if isinstance(data, Mapping):
+        return "{" + ",".join(sorted(f"{key}:{_text(value)}" for key, value in data.items())) + "}"
+    if isinstance(data, list | tuple):
+        return "[" + ",".join(sorted(map(_text, data))) + "]"
+    return str(data)
+
+
+# --- texts without secrets --------------------------------------------------------------------------------
+
+
+def _said(error: BaseException, given: Provider) -> str:
+    return scrubbed(f"{type(error).__name__}: {error}", given)
+
+
+def scrubbed(text: str, given: Provider) -> str:
+    """The text on one line, without the secrets of the account and without what follows a `?` in a URL."""
+    for name in given.secrets:
+        secret = str(given.arguments.get(name, ""))
+        for form in sorted(
+            {secret, quote(secret), quote(secret, safe=""), repr(secret)[1:-1]}, key=len, reverse=True
+        ):
+            if form:
+                text = text.replace(form, "***")
+    text = re.sub(r"(https?://)[^\s/@'\"]*@", r"\1***@", text)
+    text = re.sub(r"\?[^\s'\"<>)]*", "?…", text)
+    clean = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return clean if len(clean) <= LONGEST_TROUBLE else clean[: LONGEST_TROUBLE - 1] + "…"
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether the host answered that it does not want this (an HTTP status of 4xx, but for 'too many requests')."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return isinstance(status, int) and 400 <= status < 500 and status != 429
+
+
+def main() -> None:
+    """Answers one request; whatever libraries print goes nowhere."""
+    out = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    request = Request.model_validate_json(sys.stdin.buffer.read())
+    signal.alarm(request.seconds + 1)  # the daemon that started it may be gone
+    with os.fdopen(out, "wb") as output:
+        output.write(answer(request).model_dump_json().encode())
+
+
+if __name__ == "__main__":
+    main()

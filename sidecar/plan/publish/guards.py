@@ -1,0 +1,112 @@
+"""What holds writes back: too large a share of the published sets at once, an account's rate, and its failures; pure.
+
+Each lets a write through or holds it with a reason, a remedy and a time to ask again. A large plan is held as a whole:
+it is the plan that is doubtful then, not a part of it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from sidecar.dns.publish.port import Remove
+from sidecar.plan.publish.values import AccountState, Held, Picture, Write
+
+LARGEST_SHARE = 0.3
+FEWEST = 5
+"""Changes of existing sets; fewer are never held for their share."""
+WRITES = 300
+WRITES_SECONDS = 300.0
+"""At most so many writes in this time, by one account: Cloudflare takes 1,200 requests then, and a write is a few."""
+FIRST_PAUSE = 60.0
+LONGEST_PAUSE = 3_600.0
+"""Seconds after a failure; doubled with each."""
+
+Guarded = tuple[list[Write], list[Held]]
+
+
+def share(writes: Sequence[Write], picture: Picture) -> Guarded:
+    """Creating what nobody has changes nothing that exists, so it does not count."""
+    changes = [write for write in writes if isinstance(write.change, Remove) or not write.change.seen.absent]
+    published = len(picture.ledger)
+    if picture.override or len(changes) < FEWEST or len(changes) <= LARGEST_SHARE * published:
+        return list(writes), []
+    reason = f"{len(changes)} of {published} published record sets would change at once"
+    remedy = "look at them (`sidecar plan`), then let them through once with `sidecar once --large-dns-plan`"
+    return (
+        [write for write in writes if write not in changes],
+        [_held(write, reason, remedy, None) for write in changes],
+    )
+
+
+def rate(writes: Sequence[Write], picture: Picture) -> Guarded:
+    """The first ones go through, in the order of the plan."""
+    left: dict[str, int] = {}
+
+    def until(write: Write) -> tuple[str, str, float] | None:
+        recent = _recent(picture.accounts.get(write.place.account), picture.now)
+        free = left.setdefault(write.place.account, WRITES - len(recent))
+        left[write.place.account] = free - 1
+        if free > 0:
+            return None
+        again = min(recent, default=picture.now) + WRITES_SECONDS
+        return (
+            f"{WRITES} writes in {WRITES_SECONDS:.0f} s by the account {write.place.account}",
+            "wait",
+            again,
+        )
+
+    return _each(writes, until)
+
+
+def back_off(writes: Sequence[Write], picture: Picture) -> Guarded:
+    """A failing account waits; the others do not."""
+
+    def until(write: Write) -> tuple[str, str, float] | None:
+        again = tried_again_at(picture.accounts.get(write.place.account))
+        if again is None or again <= picture.now:
+            return None
+        account = write.place.account
+        return f"the account {account} failed", "see `sidecar dns test`; it is tried again by itself", again
+
+    return _each(writes, until)
+
+
+def tried_again_at(state: AccountState | None) -> float | None:
+    """Unix time; None: at once."""
+    if state is None or not state.failures:
+        return None
+    return state.failed_at + min(FIRST_PAUSE * float(1 << min(state.failures - 1, 10)), LONGEST_PAUSE)
+
+
+def wrote(state: AccountState | None, now: float) -> AccountState:
+    """After a write, whatever came of it."""
+    known = state or AccountState()
+    return replace(known, writes=(*_recent(known, now), now))
+
+
+def succeeded(state: AccountState | None) -> AccountState:
+    return replace(state or AccountState(), failures=0, failed_at=0.0)
+
+
+def failed(state: AccountState | None, now: float) -> AccountState:
+    known = state or AccountState()
+    return replace(known, failures=known.failures + 1, failed_at=now)
+
+
+def _recent(state: AccountState | None, now: float) -> tuple[float, ...]:
+    return tuple(at for at in (state.writes if state else ()) if now - WRITES_SECONDS < at <= now)
+
+
+def _each(writes: Iterable[Write], until: Callable[[Write], tuple[str, str, float] | None]) -> Guarded:
+    through: list[Write] = []
+    held: list[Held] = []
+    for write in writes:
+        why = until(write)
+        if why is None:
+            through.append(write)
+        else:
+            held.append(_held(write, *why))
+    return through, held
+
+
+def _held(write: Write, reason: str, remedy: str, until: float | None) -> Held:
+    return Held(write.key, write.domain, write.role, reason, remedy, until)

@@ -1,0 +1,287 @@
+"""From what is known to what is written now: one pass over all domains, then the guards; pure.
+
+Rules for every editor. A name is judged as a whole, since a CNAME stands beside nothing: a set that was not seen, or
+that is foreign and in the way, holds all of the name. Nothing is planned for a name that no account serves.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import TypeAlias
+
+from sidecar.dns.publish.port import ABSENT, Key, RecordSet, RecordType, Remove, Replace
+from sidecar.observed import NOT_ASKED, Seen, Sight
+from sidecar.plan.publish import guards
+from sidecar.plan.publish.ledger import may_remove, whose
+from sidecar.plan.publish.names import (
+    MANAGED,
+    ORDER,
+    id_record,
+    is_right,
+    owner,
+    report_record,
+    shared_id,
+    wanted,
+)
+from sidecar.plan.publish.order import Gone, Keep, Stand, Want, pointing_stand, shared_id_stand, stand
+from sidecar.plan.publish.values import (
+    Domain,
+    Held,
+    Origin,
+    Picture,
+    Place,
+    PublishPlan,
+    Role,
+    Row,
+    Unplaced,
+    Values,
+    Whose,
+    Write,
+)
+from sidecar.settings.dns import Publish, Scheme
+
+Want_: TypeAlias = Mapping[RecordType, Values]
+Step: TypeAlias = Write | Held
+
+
+def make_plan(picture: Picture) -> PublishPlan:
+    """What to write now, what is held, and how every record set stands."""
+    rows: list[Row] = []
+    steps: list[Step] = []
+    for subject in _subjects(picture):
+        rows += subject.rows()
+        steps += subject.steps()
+    writes = _in_order([step for step in steps if isinstance(step, Write)])
+    held = [step for step in steps if isinstance(step, Held)]
+    for guard in (guards.share, guards.back_off, guards.rate):
+        writes, more = guard(writes, picture)
+        held += more
+    if picture.facts.publish in {Publish.OFF, Publish.DRY_RUN}:
+        said, remedy = f"`dns.publish` is {picture.facts.publish}", "set it to upsert or sync"
+        held += [
+            Held(write.key, write.domain, write.role, f"{said}; it would be written", remedy)
+            for write in writes
+        ]
+        writes = []
+    return PublishPlan(tuple(writes), tuple(held), tuple(rows))
+
+
+def _in_order(writes: list[Write]) -> list[Write]:
+    """Set up: address and reports, what is shared, the id last. Take away: the id first. All of a name together."""
+    put = {write.key.name for write in writes if isinstance(write.change, Replace)}
+
+    def rank(write: Write) -> tuple[bool, int, str, str, bool]:
+        takes_away, at = write.key.name not in put, ORDER.index(write.role)
+        first = isinstance(write.change, Remove)
+        return takes_away, -at if takes_away else at, write.domain, write.key.name, not first
+
+    return sorted(writes, key=rank)
+
+
+def _subjects(picture: Picture) -> Iterator["_Subject"]:
+    facts = picture.facts
+    shared = facts.scheme is Scheme.SHARED and bool(facts.shared_base)
+    for domain in picture.domains:
+        for role in Role:
+            name = owner(role, domain.name)
+            if name == facts.hostname:
+                continue  # mailcow's own host name has its address already
+            if shared and domain.name == facts.shared_base and role is not Role.HOST:
+                continue
+            judge = pointing_stand if shared and role is Role.ID else partial(stand, role)
+            want = wanted(role, domain, picture)
+            yield _Subject(
+                picture, domain.name, role, name, want, judge(domain, picture), _ttl(domain, picture)
+            )
+    if shared and any(domain.leaving is None for domain in picture.domains):
+        yield from _shared(picture)
+
+
+def _shared(picture: Picture) -> Iterator["_Subject"]:
+    """The records that all domains point to."""
+    base, rua, id_ = picture.facts.shared_base, picture.facts.tls_report, shared_id(picture)
+    text = None if id_ is None else {RecordType.TXT: (id_record(id_),)}
+    yield _Subject(
+        picture, "", Role.ID, owner(Role.ID, base), text, shared_id_stand(picture), picture.facts.ttl
+    )
+    if rua is not None:
+        report = {RecordType.TXT: (report_record(rua),)}
+        why = Want("senders of all domains send reports to this address")
+        yield _Subject(
+            picture, "", Role.REPORT, owner(Role.REPORT, base), report, why, picture.facts.settled_ttl
+        )
+
+
+def _ttl(domain: Domain, picture: Picture) -> int:
+    return picture.facts.settled_ttl if domain.settled else picture.facts.ttl
+
+
+class _Subject:
+    """The record sets at one name, for one role."""
+
+    def __init__(
+        self,
+        picture: Picture,
+        domain: str,
+        role: Role,
+        name: str,
+        want: Want_ | None,
+        stands: Stand,
+        ttl: int,
+    ) -> None:
+        self.picture, self.domain, self.role, self.name, self.ttl = picture, domain, role, name, ttl
+        self.stands = stands
+        self.want: Want_ = {} if isinstance(stands, Gone) else dict(want or {})
+        self.unknown_wish = want is None and isinstance(stands, Want)
+
+    def found(self, type_: RecordType) -> Sight[RecordSet]:
+        return self.picture.found.get(Key(self.name, type_), NOT_ASKED)
+
+    def whose(self, type_: RecordType) -> Whose:
+        return whose(Key(self.name, type_), self.found(type_), self.want.get(type_, ()), self.picture.ledger)
+
+    # --- how it stands --------------------------------------------------------------------------------
+
+    def rows(self) -> Iterator[Row]:
+        """The sets that are wanted, and those of the same role that are there."""
+        right = self._right()
+        for type_ in MANAGED[self.role]:
+            found = self.found(type_)
+            there = isinstance(found, Seen) and not found.value.absent
+            if type_ in self.want or there:
+                yield Row(
+                    self.domain,
+                    self.role,
+                    Key(self.name, type_),
+                    self.want.get(type_, ()),
+                    found,
+                    self.whose(type_),
+                    right,
+                )
+
+    def _right(self) -> bool:
+        at_name = {type_: sight.value for type_ in RecordType if isinstance(sight := self.found(type_), Seen)}
+        if len(at_name) < len(RecordType) or not self.want:
+            return False
+        return is_right(self.role, at_name, dict(self.want), self.picture.facts)
+
+    # --- what to do -----------------------------------------------------------------------------------
+
+    def steps(self) -> Iterator[Step]:
+        """What to write, or why nothing is written although something is missing or in the way."""
+        place = self.picture.places.get(self.name, Unplaced("its zone was not looked for yet", known=False))
+        match self.stands:
+            case Keep(reason, remedy, until):
+                if not self._right():
+                    yield self._held(self._first_key(), reason, remedy, until)
+            case Gone(reason):
+                yield from self._removals(place, reason)
+            case Want(reason, create):
+                yield from self._wanted(place, reason, create=create)
+
+    def _wanted(self, place: Place | Unplaced, reason: str, *, create: bool) -> Iterator[Step]:
+        if self.unknown_wish:
+            if self.role is not Role.REPORT:
+                yield self._held(self._first_key(), "it is not known yet what should be there", "wait")
+            return
+        if isinstance(place, Unplaced):
+            if not self._right():
+                remedy = "publish it by hand, or name an account for its zone" if place.known else "wait"
+                yield self._held(self._first_key(), place.reason, remedy)
+            return
+        unseen = [type_ for type_ in RecordType if not isinstance(self.found(type_), Seen)]
+        if unseen:
+            sight = self.found(unseen[0])
+            why = "" if isinstance(sight, Seen) else sight.reason
+            yield self._held(
+                Key(self.name, unseen[0]), f"it was not seen what is there: {why}", "see `sidecar dns test`"
+            )
+            return
+        foreign = [type_ for type_ in RecordType if self._in_the_way(type_)]
+        if foreign:
+            if not self._right():
+                yield self._foreign(foreign[0])
+            return
+        if not create and all(self._there(type_).absent for type_ in MANAGED[self.role]):
+            return
+        yield from self._changes(place, reason)
+
+    def _in_the_way(self, type_: RecordType) -> bool:
+        """Whether there is a foreign set of this type that the wanted ones cannot replace or stand beside."""
+        if self.whose(type_) is not Whose.FOREIGN:
+            return False
+        return (
+            type_ in self.want
+            or type_ is RecordType.CNAME
+            or RecordType.CNAME in self.want
+            or self._is_address(type_)
+        )
+
+    def _is_address(self, type_: RecordType) -> bool:
+        """Addresses belong together: a foreign AAAA beside our A would lead half of the senders elsewhere."""
+        return self.role is Role.HOST and type_ in {RecordType.A, RecordType.AAAA}
+
+    def _changes(self, place: Place, reason: str) -> Iterator[Write]:
+        for type_ in MANAGED[self.role]:
+            key, there, values = Key(self.name, type_), self._there(type_), self.want.get(type_)
+            if values is None:
+                if not there.absent:  # ours, in the other form
+                    yield Write(
+                        place, Remove(key, there), self.domain, self.role, f"{reason}; in another form now"
+                    )
+            elif there.values != values:
+                change = Replace(key, there, RecordSet(values, self.ttl))
+                yield Write(place, change, self.domain, self.role, reason, self.ttl)
+            elif self._other_ttl(key, there):
+                change = Replace(key, there, RecordSet(values, self.ttl))
+                yield Write(place, change, self.domain, self.role, "its TTL changes", self.ttl)
+
+    def _other_ttl(self, key: Key, there: RecordSet) -> bool:
+        """The wish counts, not what a host made of it: else a floor would be written against for ever."""
+        entry = self.picture.ledger.get(key)
+        if entry is None or entry.origin is Origin.EQUAL:
+            return False
+        return self.ttl not in {entry.ttl, there.ttl}
+
+    def _removals(self, place: Place | Unplaced, reason: str) -> Iterator[Step]:
+        for type_ in MANAGED[self.role]:
+            key, sight = Key(self.name, type_), self.found(type_)
+            if not isinstance(sight, Seen) or sight.value.absent:
+                continue
+            if not may_remove(key, sight.value, self.picture.ledger):
+                continue
+            if isinstance(place, Unplaced):
+                yield self._held(key, place.reason, "remove it by hand")
+            elif self.picture.facts.publish is not Publish.SYNC:
+                yield self._held(
+                    key, f"{reason}; removing needs `dns.publish: sync`", "set it, or remove it by hand"
+                )
+            else:
+                yield Write(place, Remove(key, sight.value), self.domain, self.role, reason)
+
+    # --- texts ----------------------------------------------------------------------------------------
+
+    def _there(self, type_: RecordType) -> RecordSet:
+        sight = self.found(type_)
+        return sight.value if isinstance(sight, Seen) else ABSENT
+
+    def _first_key(self) -> Key:
+        return Key(self.name, next(iter(self.want), MANAGED[self.role][-1]))
+
+    def _foreign(self, type_: RecordType) -> Held:
+        has = _shown(type_, self._there(type_).values)
+        wants = "; ".join(_shown(one, values) for one, values in self.want.items())
+        return self._held(
+            Key(self.name, type_),
+            f"somebody else's record is there: {has}; wanted: {wants}",
+            f"`sidecar adopt --dns {self.name}` hands it to the sidecar; or change it by hand",
+            foreign=True,
+        )
+
+    def _held(
+        self, key: Key, reason: str, remedy: str, until: float | None = None, *, foreign: bool = False
+    ) -> Held:
+        return Held(key, self.domain, self.role, reason, remedy, until, foreign)
+
+
+def _shown(type_: RecordType, values: Iterable[str]) -> str:
+    return f"{type_} " + ", ".join(value if len(value) <= 80 else f"{value[:79]}…" for value in values)

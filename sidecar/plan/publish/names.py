@@ -1,0 +1,157 @@
+"""The names of the record sets, and what should stand under them; pure.
+
+The TXT of an id has the form that mailcow's own DNS page compares letter by letter (valid by RFC 8461 §3.1).
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+from sidecar.dns.publish.port import Key, RecordSet, RecordType, within
+from sidecar.formats import mtasts_record, tlsrpt_record
+from sidecar.formats.domain_name import policy_host
+from sidecar.formats.txt_fields import begins
+from sidecar.observed import Seen
+from sidecar.plan.publish.values import Domain, Facts, Picture, Role, Values
+from sidecar.settings.dns import HostForm, Scheme
+
+MANAGED = {
+    Role.HOST: (RecordType.CNAME, RecordType.A, RecordType.AAAA),
+    Role.ID: (RecordType.CNAME, RecordType.TXT),
+    Role.REPORT: (RecordType.CNAME, RecordType.TXT),
+}
+"""The types that are ours to decide on at the name of each role."""
+ORDER = (Role.HOST, Role.REPORT, Role.ID)
+"""The order in which a domain is set up; it leaves in the order ID first."""
+_SHARED_ID_LENGTH = 20
+
+
+def owner(role: Role, domain: str) -> str:
+    """The name under which the record sets of a role stand."""
+    match role:
+        case Role.HOST:
+            return policy_host(domain)
+        case Role.ID:
+            return f"_mta-sts.{domain}"
+        case Role.REPORT:
+            return f"_smtp._tls.{domain}"
+
+
+def names(domains: Iterable[str], facts: Facts) -> tuple[str, ...]:
+    """All names that are looked at, each once."""
+    found = {owner(role, domain) for domain in domains for role in Role}
+    if facts.scheme is Scheme.SHARED and facts.shared_base:
+        found |= {owner(Role.ID, facts.shared_base), owner(Role.REPORT, facts.shared_base)}
+    return tuple(sorted(found - {facts.hostname}))
+
+
+def keys(name: str) -> tuple[Key, ...]:
+    """What is read of a name: a CNAME can stand beside nothing, so all types count."""
+    return tuple(Key(name, type_) for type_ in RecordType)
+
+
+def shared_base(hostname: str, domains: Iterable[str]) -> str:
+    """The longest of the domains that the mail host lies in, else what the host's name stands in."""
+    over = [domain for domain in domains if within(hostname, domain)]
+    return max(over, key=len) if over else hostname.partition(".")[2] or hostname
+
+
+def id_record(policy_id: str) -> str:
+    """The TXT that tells senders this id."""
+    return f"v=STSv1;id={policy_id};"
+
+
+def report_record(uri: str) -> str:
+    """The TXT that tells senders where reports go."""
+    return f"v=TLSRPTv1; rua={uri}"
+
+
+def wanted(role: Role, domain: Domain, picture: Picture) -> dict[RecordType, Values] | None:
+    """What should stand at the name of this role; None: it cannot be said yet, or nothing is wanted."""
+    facts = picture.facts
+    match role:
+        case Role.HOST:
+            return _host(domain.name, picture)
+        case Role.ID if _points(domain.name, facts):
+            return {RecordType.CNAME: (owner(Role.ID, facts.shared_base),)}
+        case Role.ID:
+            id_ = shared_id(picture) if facts.scheme is Scheme.SHARED else domain.id
+            return None if id_ is None else {RecordType.TXT: (id_record(id_),)}
+        case Role.REPORT if facts.tls_report is None:
+            return None
+        case Role.REPORT if _points(domain.name, facts):
+            return {RecordType.CNAME: (owner(Role.REPORT, facts.shared_base),)}
+        case Role.REPORT:
+            return {RecordType.TXT: (report_record(facts.tls_report or ""),)}
+
+
+def _points(domain: str, facts: Facts) -> bool:
+    return facts.scheme is Scheme.SHARED and domain != facts.shared_base
+
+
+def _host(domain: str, picture: Picture) -> dict[RecordType, Values] | None:
+    facts, name = picture.facts, policy_host(domain)
+    if facts.host is HostForm.CNAME and not _texts_at(name, picture):
+        return {RecordType.CNAME: (facts.hostname,)}
+    if not facts.addresses:
+        return None
+    six = tuple(sorted(one for one in facts.addresses if ":" in one))
+    four = tuple(sorted(one for one in facts.addresses if ":" not in one))
+    return {type_: values for type_, values in ((RecordType.A, four), (RecordType.AAAA, six)) if values}
+
+
+def _texts_at(name: str, picture: Picture) -> bool:
+    """Whether there is a TXT record, which a CNAME cannot stand beside."""
+    found = picture.found.get(Key(name, RecordType.TXT))
+    return isinstance(found, Seen) and not found.value.absent
+
+
+def shared_id(picture: Picture) -> str | None:
+    """One id for all domains: it changes when the policy of any of them does; None: one of them is not known."""
+    ids = {domain.name: domain.id for domain in picture.domains}
+    known = {name: id_ for name, id_ in ids.items() if id_ is not None}
+    if not known or len(known) != len(ids):
+        return None
+    if len(set(known.values())) == 1:
+        return next(iter(known.values()))
+    text = "\n".join(f"{name} {id_}" for name, id_ in sorted(known.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:_SHARED_ID_LENGTH]
+
+
+# --- what senders understand ------------------------------------------------------------------------------
+
+
+def is_right(
+    role: Role, at_name: dict[RecordType, RecordSet], want: dict[RecordType, Values], facts: Facts
+) -> bool:
+    """Whether what is there means the same to senders as what is wanted, in whatever form."""
+    if all(at_name[type_].values == values for type_, values in want.items()):
+        return True
+    texts = at_name[RecordType.TXT].values
+    match role:
+        case Role.HOST:
+            there = {*at_name[RecordType.A].values, *at_name[RecordType.AAAA].values}
+            return bool(there) and facts.addresses is not None and there <= facts.addresses
+        case Role.ID:
+            ids = [_id(text) for text in want.get(RecordType.TXT, ())]
+            return bool(ids) and [_id(text) for text in texts if _is(text, mtasts_record.VERSION)] == ids
+        case Role.REPORT:
+            found = [_rua(text) for text in texts if _is(text, tlsrpt_record.VERSION)]
+            return len(found) == 1 and facts.tls_report in found[0]
+
+
+def _is(text: str, version: bytes) -> bool:
+    return begins(_octets(text), version)
+
+
+def _id(text: str) -> str | None:
+    found = mtasts_record.parse(_octets(text))
+    return found.id if isinstance(found, mtasts_record.Record) else None
+
+
+def _rua(text: str) -> tuple[str, ...]:
+    found = tlsrpt_record.parse(_octets(text))
+    return found.rua if isinstance(found, tlsrpt_record.Record) else ()
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("iso8859-1", "replace")

@@ -1,0 +1,78 @@
+"""What failed in earlier passes, counted; the guards make of it what waits (`sidecar.plan.guards.Waits`).
+
+Rule for every editor: nothing is held here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sidecar.plan.actions import HealAcme
+from sidecar.plan.guards import Failure, Waits, key_of, parts_of
+from sidecar.plan.schedule import DENIED_S, RETRY_S, wait_after
+from sidecar.reconcile.apply import Outcome, Result
+
+
+@dataclass
+class BackOff:
+    """Actions that failed wait, longer each time, before they are tried again."""
+
+    failures: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
+    full: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    """What a full disk stopped the last time, and what was said of it."""
+    denials: int = 0
+    denied_until: float = 0.0
+    denied_because: str = ""
+    not_healed: str = ""
+    """Why the last repair of acme-mailcow did not work."""
+
+    def waits(self, now: float, *, changing: bool) -> Waits:
+        """What makes actions wait at this moment; `changing`: acme-mailcow is being changed."""
+        # A wait longer than any is one that began before the clock was set back.
+        denied = now < self.denied_until <= now + DENIED_S[-1]
+        return Waits(
+            {
+                key: Failure(count, until)
+                for key, (count, until) in self.failures.items()
+                if now < until <= now + RETRY_S[-1]
+            },
+            self.denied_until if denied else None,
+            self.denied_because,
+            self.not_healed,
+            changing,
+        )
+
+    def forget(self) -> None:
+        """A person asked for it: what failed is tried again at once."""
+        self.failures.clear()
+        self.denials, self.denied_until = 0, 0.0
+
+    def news(self, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+        """Those that say more than the last ones did: a disk that stays full would fill the history."""
+        return tuple(
+            o
+            for o in outcomes
+            if not o.no_space or any(self.full.get(key_of(p), "") != o.detail for p in parts_of(o.action))
+        )
+
+    def note(self, outcomes: Sequence[Outcome], now: float) -> None:
+        """Counts failures; a success starts again at none. What a full disk stopped is tried in every pass: that
+        costs next to nothing, and a broken policy must not stay broken once there is space again.
+        """
+        if any(outcome.denied for outcome in outcomes):
+            self.denials += 1
+            self.denied_until = now + wait_after(self.denials, DENIED_S)
+            self.denied_because = next((o.detail or "" for o in outcomes if o.denied), "")
+        elif outcomes:
+            self.denials = 0
+        for outcome in outcomes:
+            if isinstance(outcome.action, HealAcme):
+                self.not_healed = outcome.detail or ""
+            for key in map(key_of, parts_of(outcome.action)):
+                self.full.pop(key, None)
+                if outcome.no_space:
+                    self.full[key] = outcome.detail
+                if outcome.result is Result.DONE or outcome.no_space:
+                    self.failures.pop(key, None)
+                else:
+                    count = self.failures.get(key, (0, 0.0))[0] + 1
+                    self.failures[key] = (count, now + wait_after(count, RETRY_S))

@@ -1,0 +1,262 @@
+"""The status as JSON: one shape for `sidecar status --json` and `/api/v1`, as models that also describe it (OpenAPI).
+
+Rules for every editor: a field may be added; none is taken away, and none changes its meaning. Null is "not known" or
+"there is none", never "no". Times are UTC (RFC 3339), names are A-labels.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sidecar.formats.mtasts_policy import Mode
+from sidecar.observed.checks import ConditionType
+from sidecar.observed.checks import Status as Truth
+from sidecar.observed.findings import Finding
+from sidecar.observed.notice import Level
+from sidecar.plan.records import Standing
+from sidecar.status.row import Care
+from sidecar.status.wording import Light
+
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Count = Annotated[int, Field(ge=0)]
+StageWord = Literal[
+    "no-policy",
+    "publishing",
+    "announcing",
+    "blocked",
+    "checking",
+    "soaking",
+    "ready",
+    "enforced",
+    "failing",
+    "leaving",
+]
+
+
+class Model(BaseModel):
+    """What the larger parts of the document share."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+# Of the small parts a large mailcow has 100,000: as plain dataclasses, which pydantic describes and writes just the same,
+# they cost a fifth.
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A few words, and how good they are."""
+
+    status: Light
+    text: str
+    hint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyCell(Cell):
+    """The policy that mailcow serves; null where it was not seen, or none is served."""
+
+    served: bool | None
+    max_age: Count | None
+    mx: list[str] | None
+    ownership: Literal["ours", "person", "nobody"] | None
+    body: str | None
+    adopt_key: Annotated[str | None, Field(description="What `adopt` takes; null: nothing to take over.")]
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateCell(Cell):
+    """Whether the certificate has the name of the policy host, and until when it is valid."""
+
+    has_name: bool | None
+    until: Time | None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One thing that must be so before senders can rely on the policy."""
+
+    type: ConditionType
+    status: Truth
+    reason: Annotated[str, Field(description="The code of a finding.")]
+    message: str
+    since: Time | None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record that the domain needs, and what the DNS has."""
+
+    role: Literal["host", "id", "report"]
+    owner: str
+    type: str | None
+    value: str | None
+    record: Annotated[str | None, Field(description="A line of a zone file; null: nothing can be said yet.")]
+    standing: Standing
+    status: Light
+    note: str | None
+    found: Annotated[str | None, Field(description="What the DNS has instead.")]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAction:
+    """What the next pass does; `names` are the domains or policy hosts that it is for."""
+
+    action: str
+    subject: str
+    names: list[str]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldAction(PlannedAction):
+    """What waits; `until` is null where it waits for something to change."""
+
+    remedy: str | None
+    until: Time | None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a person should know."""
+
+    level: Level
+    code: str
+    subject: str
+    message: str
+    todo: str | None
+
+
+class Domain(Model):
+    """How one domain stands; `code`, `subject`, `message` and `todo` are the cause of its status."""
+
+    name: Annotated[str, Field(description="The domain as an A-label.")]
+    unicode: Annotated[str, Field(description="The domain as people read it.")]
+    alias_of: Annotated[str | None, Field(description="The domain that an alias domain stands for.")]
+    care: Care
+    status: Light
+    needs_person: bool
+    code: Annotated[str, Field(description="Why it has this status; stable.")]
+    subject: Annotated[
+        str, Field(description="What the cause is about: a host, a record, a URL, the domain.")
+    ]
+    message: str
+    todo: str | None
+    mode: Mode | None
+    stage: StageWord | None
+    since: Time | None
+    policy: PolicyCell
+    certificate: CertificateCell
+    dns: Cell
+    mx: Cell
+    tlsrpt: Cell
+    conditions: list[Condition]
+    checked_at: Time | None
+    findings: list[Finding]
+    records: list[Record]
+    planned: list[PlannedAction]
+    held: list[HeldAction]
+    notices: list[Notice]
+
+
+class Domains(Model):
+    """A page of domains."""
+
+    seen_at: Time | None
+    total: Count
+    page: Count
+    pages: Count
+    per_page: Count
+    items: list[Domain]
+
+
+class Need(Model):
+    """What needs a person: the cause of the first of these domains; no domains: of none alone."""
+
+    status: Light
+    code: str
+    subject: str
+    message: str
+    todo: str | None
+    domains: list[str]
+
+
+class Protection(Model):
+    """What is missing until senders are bound by the policies; `config` is to be written into config.yml."""
+
+    ready: list[str]
+    soaking: list[str]
+    enforced_from: Time | None
+    config: str | None
+    message: str
+
+
+class Mailcow(Model):
+    """Which mailcow this is."""
+
+    version: str | None
+    backend: Literal["file", "native"]
+    hostname: str | None
+
+
+class Trouble(Model):
+    """Why nothing new can be seen now."""
+
+    message: str
+    todo: str | None
+    since: Time | None
+
+
+class Progress(Model):
+    """Long work."""
+
+    doing: str
+    done: Count
+    total: Count
+    since: Time | None
+
+
+class Counts(Model):
+    """How many of the managed domains have what; `domains` and `attention` count all."""
+
+    domains: Count
+    managed: Count
+    served: Count
+    in_certificate: Count
+    published: Count
+    attention: Count
+
+
+class Statuses(Model):
+    """How many domains have which status."""
+
+    failing: Count
+    attention: Count
+    unknown: Count
+    working: Count
+    good: Count
+    off: Count
+
+
+class Document(Model):
+    """The whole status. What only the running sidecar knows is null in `sidecar status --json`."""
+
+    release: str
+    started_at: Time | None
+    seen_at: Annotated[Time | None, Field(description="Null: the first pass is not over.")]
+    dry_run: bool
+    readable: Annotated[bool, Field(description="Whether mailcow could be read.")]
+    mailcow: Mailcow | None
+    headline: str | None
+    trouble: Trouble | None
+    progress: Progress | None
+    counts: Annotated[Counts | None, Field(description="Null: it is not known which domains there are.")]
+    statuses: Statuses | None
+    needs: list[Need]
+    unknown: list[Need]
+    protection: Protection | None
+    planned: list[PlannedAction]
+    held: list[HeldAction]
+    notices: list[Notice]
+    domains: Domains | None

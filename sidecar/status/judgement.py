@@ -1,0 +1,180 @@
+"""Does this domain need a person, and why: decided here and nowhere else; pure.
+
+Command line, page, API, metrics and notifications all show this judgement.
+
+Rule for every editor: a domain has one light and one cause, the worst. What the sidecar mends itself, what it waits
+for and what is not known does not need a person.
+"""
+
+from collections.abc import Iterator
+
+from sidecar.formats.domain_name import to_unicode
+from sidecar.formats.mtasts_policy import Mode
+from sidecar.observed import Unseen
+from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.notice import Level
+from sidecar.observed.words import day, span
+from sidecar.plan.ownership import Whose
+from sidecar.plan.records import Need, Standing
+from sidecar.rollout import Stage
+from sidecar.status.row import Care, Cause, Judgement, Row
+from sidecar.status.wording import STAGE_SENTENCE, Light
+from sidecar.status.zone_file import record_line
+
+
+def judge(row: Row) -> Judgement:
+    """The light of a domain, why it has it, and what a person has to do."""
+    needs = (*_failing(row), *_waiting(row)) or _blocked(row)
+    if needs:
+        return Judgement(needs[0].light, needs[0], needs)
+    cause = _unknown(row) or _off(row) or _working(row) or _by_stage(row)
+    return Judgement(cause.light, cause)
+
+
+_RANK = {severity: severity.rank for severity in Severity}
+"""Looked up, since `rank` counts each time: a judgement of thousands of domains asks for tens of thousands."""
+
+
+# --- what needs a person ---------------------------------------------------------------------------------
+
+
+def _failing(row: Row) -> Iterator[Cause]:
+    """What makes senders refuse mail now, or what does not work at all."""
+    found = False
+    # A finding says more than the notice of the roll-out that it caused.
+    for finding in _graver(row, _failing_from(row)):
+        found = True
+        yield _of_finding(Light.FAILING, finding)
+    for notice in row.notices:
+        if notice.level is Level.ERROR:
+            found = True
+            yield Cause(Light.FAILING, notice.code, notice.message, notice.todo, notice.subject)
+    if row.stage is Stage.FAILING and not found:
+        blocking = row.blocking
+        message = blocking[0].message if blocking else STAGE_SENTENCE[Stage.FAILING]
+        yield Cause(
+            Light.FAILING, blocking[0].reason if blocking else "stage-failing", message, None, row.domain
+        )
+
+
+def _waiting(row: Row) -> Iterator[Cause]:
+    """What the roll-out waits for, and only a person can do."""
+    # Records first: they can be pasted, and the planner's notice of the same name says no more.
+    yield from lacking(row)
+    for notice in row.notices:
+        if notice.level is Level.WARNING:
+            yield Cause(Light.ATTENTION, notice.code, notice.message, notice.todo, notice.subject)
+    if row.care is not Care.MANAGED:
+        return
+    # What the sidecar is about to mend, or waits for, is not work for a person.
+    busy = bool(row.todo or row.held)
+    told = _RANK[_failing_from(row)]
+    for finding in _graver(row, Severity.ERROR if busy else Severity.WARNING):
+        if _RANK[finding.severity] < told and (finding.todo or not busy):
+            yield _of_finding(Light.ATTENTION, finding)
+
+
+def _blocked(row: Row) -> tuple[Cause, ...]:
+    """An MX that would be refused, where nothing else says so: what one policy file serves is blocked together."""
+    if row.stage is not Stage.BLOCKED or row.todo or row.held:
+        return ()
+    message = row.blocking[0].message or STAGE_SENTENCE[Stage.BLOCKED]
+    return (Cause(Light.ATTENTION, "stage-blocked", message, None, row.domain),)
+
+
+def _failing_from(row: Row) -> Severity:
+    """An error fails a domain only where senders enforce its policy."""
+    return Severity.ERROR if row.mode is Mode.ENFORCE else Severity.CRITICAL
+
+
+def _graver(row: Row, least: Severity) -> list[Finding]:
+    """The findings that are at least so grave, the gravest first."""
+    found = row.check.findings if row.check else ()
+    grave = [finding for finding in found if _RANK[finding.severity] >= _RANK[least]]
+    return sorted(grave, key=lambda finding: -_RANK[finding.severity])
+
+
+def _of_finding(light: Light, finding: Finding) -> Cause:
+    return Cause(light, finding.code, finding.message, finding.todo, finding.subject)
+
+
+def lacking(row: Row) -> list[Cause]:
+    """The records of a managed domain that somebody has to publish, each with its line of a zone file."""
+    if row.records is None or row.care is not Care.MANAGED:
+        return []
+    needs = zip(("host", "id", "report"), row.records.needs, strict=True)
+    return [_lacks(role, need, row.records.ttl) for role, need in needs if need.lacking]
+
+
+def _lacks(role: str, need: Need, ttl: int) -> Cause:
+    word = "has another record" if need.standing is Standing.DIFFERENT else "is missing in the DNS"
+    todo = None if need.record is None else f"publish: {record_line(need.record, ttl)}"
+    return Cause(Light.ATTENTION, f"record-{role}", f"{need.owner} {word}", todo, need.owner)
+
+
+# --- what does not ---------------------------------------------------------------------------------------
+
+
+def _unknown(row: Row) -> Cause | None:
+    if row.care is not Care.EXCLUDED and isinstance(row.served, Unseen):
+        return Cause(Light.UNKNOWN, "not-seen", row.served.reason, None, row.domain)
+    return None
+
+
+def _off(row: Row) -> Cause | None:
+    if row.care is not Care.MANAGED and row.mode is not Mode.NONE:
+        message = f"{to_unicode(row.domain)} is {_CARE[row.care]}."
+        return Cause(Light.OFF, "left-alone", message, None, row.domain)
+    if row.whose is Whose.PERSONS and row.held:
+        message = f"A person made this policy, so it is left as it is: {row.held[0].reason}"
+        return Cause(Light.OFF, "by-hand", message, row.held[0].remedy, row.domain)
+    return None
+
+
+_CARE = {
+    Care.MANAGED: "managed",
+    Care.EXCLUDED: "left alone by the settings",
+    Care.INACTIVE: "switched off in mailcow",
+    Care.BACKUP_MX: "only a backup MX here",
+    Care.RETIRED: "taken out of MTA-STS",
+}
+
+
+def _working(row: Row) -> Cause | None:
+    if row.todo:
+        message = f"Next: {row.todo[0].verb}, because {row.todo[0].reason}"
+        return Cause(Light.WORKING, "planned", message, None, row.domain)
+    if row.held:
+        held = row.held[0]
+        until = "" if held.until is None else f" (until {day(held.until)})"
+        message = f"Waiting to {held.action.verb}: {held.reason}{until}"
+        return Cause(Light.WORKING, "held", message, held.remedy, row.domain)
+    match row.stage:
+        case Stage.SOAKING if row.auto:
+            left = span(max(0.0, row.soak - row.rollout.soaked))
+            message = f"All checks pass; {left} more of that, and the policy is raised to enforce."
+            return Cause(Light.WORKING, "soaking", message, None, row.domain)
+        case Stage.CHECKING if row.rollout.checked_at:
+            blocking = row.blocking
+            message = (
+                blocking[0].message if blocking and blocking[0].message else STAGE_SENTENCE[Stage.CHECKING]
+            )
+            return Cause(Light.UNKNOWN, "checking", message, None, row.domain)
+        case _:
+            return None
+
+
+def _by_stage(row: Row) -> Cause:
+    light = _LIGHT_OF_STAGE.get(row.stage, Light.GOOD) if row.stage else Light.OFF
+    sentence = STAGE_SENTENCE[row.stage] if row.stage else str(row.care)
+    return Cause(light, f"stage-{row.stage or 'none'}", sentence, None, row.domain)
+
+
+_LIGHT_OF_STAGE = {
+    Stage.NO_POLICY: Light.WORKING,
+    Stage.PUBLISHING: Light.WORKING,
+    Stage.ANNOUNCING: Light.WORKING,
+    Stage.BLOCKED: Light.ATTENTION,
+    Stage.CHECKING: Light.WORKING,
+    Stage.LEAVING: Light.WORKING,
+}

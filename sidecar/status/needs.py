@@ -1,0 +1,110 @@
+"""What needs a person, domains with the same trouble together, and the state of all in one sentence; pure.
+
+Rule for every editor: what fails comes first, then what waits for a person. What nobody has to do anything about is
+not in the list.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sidecar.observed import Unseen
+from sidecar.status.domains import Status
+from sidecar.status.protection import Protection, protection_of
+from sidecar.status.row import Cause, Row
+from sidecar.status.wording import Light, count
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One trouble: of some domains (`names`), or not of a single domain."""
+
+    cause: Cause
+    names: tuple[str, ...] = ()
+
+    @property
+    def light(self) -> Light:
+        """How bad it is."""
+        return self.cause.light
+
+    @property
+    def code(self) -> str:
+        """What it is; stable."""
+        return self.cause.code
+
+    @property
+    def message(self) -> str:
+        """The trouble of the first of these domains, with what it is about."""
+        return self.cause.sentence
+
+    @property
+    def todo(self) -> str | None:
+        """What to do about it."""
+        return self.cause.todo
+
+    @property
+    def others(self) -> int:
+        """How many domains have the same besides the first."""
+        return max(0, len(self.names) - 1)
+
+
+def needs_of(status: Status) -> tuple[Item, ...]:
+    """What needs a person, the worst first: what is not about a single domain, then what most domains have."""
+    found = [*map(Item, status.general), *_together(row for row in status.rows if row.attention)]
+    return tuple(sorted(found, key=lambda item: item.light.rank))
+
+
+def unknown_of(status: Status) -> tuple[Item, ...]:
+    """What could not be seen; it is looked at again automatically."""
+    return tuple(_together(row for row in status.rows if row.judgement.light is Light.UNKNOWN))
+
+
+def _together(rows: Iterable[Row]) -> list[Item]:
+    """Domains with the same cause together, the most first."""
+    found: dict[tuple[Light, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row.judgement.light, row.judgement.cause.code].append(row)
+    items = [Item(same[0].judgement.cause, tuple(row.domain for row in same)) for same in found.values()]
+    return sorted(items, key=lambda item: -len(item.names))
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The state of all: a sentence, what needs a person, what is not known, and what is missing to protection."""
+
+    headline: str
+    needs: tuple[Item, ...]
+    unknown: tuple[Item, ...]
+    protection: Protection | None
+
+
+def summary_of(status: Status) -> Summary:
+    """The summary of one moment."""
+    needs, protection = needs_of(status), protection_of(status)
+    return Summary(_headline(status, needs, protection), needs, unknown_of(status), protection)
+
+
+def _headline(status: Status, needs: tuple[Item, ...], protection: Protection | None) -> str:
+    if isinstance(status.observed.domains, Unseen):
+        return f"Which domains there are is not known: {status.observed.domains.reason}"
+    if not status.rows:
+        return "This mailcow has no domains yet."
+    lights = status.lights
+    for light, one, many in _WORST:
+        if number := lights.get(light, 0):
+            return f"{count(number, 'domain')} {one if number == 1 else many}"
+    if needs:
+        return "The domains are fine; something else needs you."
+    if protection is not None and protection.config:
+        return protection.headline
+    if working := lights.get(Light.WORKING, 0):
+        on_its = "is on its" if working == 1 else "are on their"
+        return f"{count(working, 'domain')} {on_its} way; nothing for you to do."
+    return "All is well; nothing for you to do."
+
+
+_WORST = (
+    (Light.FAILING, "fails: mail may be refused.", "fail: mail may be refused."),
+    (Light.ATTENTION, "waits for you.", "wait for you."),
+    (Light.UNKNOWN, "could not be looked at.", "could not be looked at."),
+)

@@ -1,0 +1,104 @@
+"""What is missing until senders are bound by the policies: which domains `enforce` is safe for, from when; pure.
+
+A policy in `testing` protects nobody: senders report trouble and deliver all the same (RFC 8461 §5).
+
+Rule for every editor: nothing is recommended for a domain that a person has to look at first.
+"""
+
+from dataclasses import dataclass
+
+from sidecar.formats.mtasts_policy import Mode
+from sidecar.observed.words import day
+from sidecar.plan.ownership import Whose
+from sidecar.rollout import SOAK_AFTER_STEP_BACK_S, Stage
+from sidecar.settings import Settings
+from sidecar.status.domains import Status
+from sidecar.status.row import Care, Row
+from sidecar.status.wording import count
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """The next step to protection.
+
+    `ready` are domains that can be enforced now, `soaking` those that can be at `at` (Unix seconds; the last of them).
+    """
+
+    ready: tuple[str, ...]
+    soaking: tuple[str, ...]
+    at: float | None
+    config: str
+    """What is to be written into config.yml; empty where `mode: auto` is set already."""
+    headline: str
+    message: str
+
+
+def protection_of(status: Status) -> Protection | None:
+    """None where every domain is enforced, or is not ready for it and will not be by waiting alone."""
+    near = [row for row in status.rows if _waits(row, status.settings)]
+    chosen = [row for row in near if not row.auto]
+    config = CONFIG_LINE if chosen else ""
+    ready = [row.domain for row in chosen if row.stage is Stage.READY]
+    soaking = [row for row in chosen or near if row.stage is Stage.SOAKING]
+    if not ready and not soaking:
+        return None
+    at = max(map(_enforced_at, soaking), default=None)
+    names = tuple(row.domain for row in soaking)
+    if not config:
+        message = f"`mode: auto` enforces {_from(len(names), at)}."
+        return Protection((), names, at, config, "", message)
+    return Protection(
+        tuple(ready),
+        names,
+        at,
+        config,
+        _headline(len(ready), len(names)),
+        _message(len(ready), len(names), at),
+    )
+
+
+CONFIG_LINE = "mode: auto"
+
+
+def _waits(row: Row, settings: Settings) -> bool:
+    """Whether only the mode for all, or time, keeps it from protection; a mode of its own was chosen by a person."""
+    name = row.target or row.domain
+    own = settings.domains.get(name)
+    return (
+        row.care is Care.MANAGED
+        and row.stage in {Stage.READY, Stage.SOAKING}
+        and row.mode is Mode.TESTING
+        and row.whose is not Whose.PERSONS
+        and not row.attention
+        and settings.for_domain(name).mode is Mode.TESTING
+        and (row.auto or own is None or own.mode is None)
+    )
+
+
+def _enforced_at(row: Row) -> float:
+    """When `mode: auto` would enforce it (Unix seconds), if all checks pass until then."""
+    stepped_back = row.rollout.stepped_back_at is not None
+    needed = max(row.soak, SOAK_AFTER_STEP_BACK_S) if stepped_back else row.soak
+    return row.at + max(0.0, needed - row.rollout.soaked)
+
+
+def _headline(ready: int, soaking: int) -> str:
+    if ready:
+        return f"{count(ready, 'domain')} {'is' if ready == 1 else 'are'} ready for enforce: one line."
+    return f"{count(soaking, 'domain')} will be ready for enforce: one line."
+
+
+def _message(ready: int, soaking: int, at: float | None) -> str:
+    told = ["In testing, senders report trouble and deliver all the same: nothing is protected yet."]
+    if ready:
+        now = f"With this line in config.yml, {count(ready, 'domain')} will be enforced in the next pass"
+        told.append(f"{now}, and {_from(soaking, at)}." if soaking else f"{now}.")
+    else:
+        told.append(f"With this line in config.yml, the sidecar enforces {_from(soaking, at)}.")
+    return " ".join(told)
+
+
+def _from(number: int, at: float | None) -> str:
+    """So many domains, and from when."""
+    date = "" if at is None else f" from {day(at)} on"
+    return f"{count(number, 'domain')}{date}, if all checks pass until then"

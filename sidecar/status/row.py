@@ -1,0 +1,139 @@
+"""One domain as everybody who asks sees it: what was observed of it, what is planned, and what follows from both; pure.
+
+Rule for every editor: a row holds values of one moment. How good they are is decided in `judgement`, once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sidecar.formats.domain_name import to_unicode
+from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
+from sidecar.observed import Certificate, CheckRecord, Seen, Served, Sight
+from sidecar.observed.checks import Condition, Rollout
+from sidecar.observed.notice import Notice
+from sidecar.plan.actions import Action, Held
+from sidecar.plan.ownership import Whose
+from sidecar.plan.records import DomainRecords, Standing
+from sidecar.rollout import Stage
+from sidecar.status.wording import Light
+
+
+class Care(StrEnum):
+    """Whether the sidecar manages a domain, and why not."""
+
+    MANAGED = "managed"
+    EXCLUDED = "left alone by the settings"
+    INACTIVE = "switched off in mailcow"
+    BACKUP_MX = "backup MX"
+    RETIRED = "taken out of MTA-STS by `sidecar retire`"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a domain has its light: a code that domains with the same trouble share, a sentence, what to do.
+
+    `subject` is what it is about: a host, a record's owner, a URL, or the domain itself.
+    """
+
+    light: Light
+    code: str
+    message: str
+    todo: str | None = None
+    subject: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The message for a person, with what it is about where it does not say so itself."""
+        known = not self.subject or self.subject in self.message or to_unicode(self.subject) in self.message
+        return self.message if known or not self.light.needs_person else f"{self.subject}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How a domain stands: its light with the one cause that is shown, and everything that a person has to do."""
+
+    light: Light
+    cause: Cause
+    needs: tuple[Cause, ...] = ()
+    """The worst first; `cause` is the first of them. Empty where nobody has to do anything."""
+
+
+NOT_JUDGED = Judgement(Light.UNKNOWN, Cause(Light.UNKNOWN, "not-judged", "not judged"))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One domain or alias domain (`target` is given); `whose` is None where no policy was seen or it is excluded."""
+
+    domain: str
+    target: str | None
+    care: Care
+    key: str
+    """Under which its policy is remembered: `FILE`, or the domain whose policy it is."""
+    served: Sight[Served]
+    whose: Whose | None
+    certificate: Sight[Certificate | None]
+    records: DomainRecords | None
+    """None where the domain needs none, or mailcow was not seen."""
+    todo: tuple[Action, ...]
+    held: tuple[Held, ...]
+    notices: tuple[Notice, ...]
+    at: float
+    """When all this was seen (Unix seconds)."""
+    mx: Sight[tuple[str, ...]]
+    tended: bool = False
+    """Whether senders may ask a policy of it: it is managed, or still served one on its way out."""
+    policy: Policy | None = None
+    """The policy served; None for none, for a text that is not a policy, and where it was not seen."""
+    stage: Stage | None = None
+    """Where it is in its roll-out; None where it is not managed, or its policy was not seen."""
+    rollout: Rollout = field(default_factory=Rollout)
+    check: CheckRecord | None = None
+    """What the last sender check found."""
+    since: float | None = None
+    """When what decides the stage became so (Unix seconds); None where nothing is remembered."""
+    auto: bool = False
+    """Whether the sidecar may raise the mode automatically."""
+    soak: float = 0.0
+    """Seconds that all checks must have passed before `mode: auto` enforces."""
+    judgement: Judgement = NOT_JUDGED
+
+    @property
+    def mode(self) -> Mode | None:
+        """The mode that is served."""
+        return self.policy.mode if self.policy else None
+
+    @property
+    def blocking(self) -> tuple[Condition, ...]:
+        """What holds back the next stage, and since when."""
+        return () if self.stage is None else self.rollout.blocking()
+
+    @property
+    def published(self) -> bool:
+        """Whether the DNS has all that the domain needs."""
+        return self.records is not None and not any(
+            need.standing not in {Standing.PRESENT, Standing.NOT_SET} for need in self.records.needs
+        )
+
+    @property
+    def attention(self) -> bool:
+        """Whether a person has to do something for this domain."""
+        return bool(self.judgement.needs)
+
+
+def policy_text(row: Row) -> str | None:
+    """What is served, as people can read it; None for nothing, and where it was not seen."""
+    text = row.served.value.text if isinstance(row.served, Seen) else None
+    # A file may hold octets that are not UTF-8, which were kept as they are.
+    return None if text is None else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def policy_seen(served: Sight[Served]) -> Policy | None:
+    """The policy in what is served."""
+    return policy_of(served.value.text) if isinstance(served, Seen) else None
+
+
+def worst_first(rows: Sequence[Row]) -> list[Row]:
+    """The rows in the order in which a person should read them."""
+    return sorted(rows, key=lambda row: (row.judgement.light.rank, row.domain))

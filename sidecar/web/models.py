@@ -1,0 +1,38 @@
+"""What the JSON API answers beside the document of `status`, as models."""
+
+from pydantic import Field
+
+from sidecar.status.document import Model, Time
+
+
+class Event(Model):
+    """Something that the sidecar did."""
+
+    at: Time | None
+    subject: str
+    what: str
+    reason: str
+    outcome: str
+    detail: str | None
+
+
+class Events(Model):
+    """The history, newest first."""
+
+    items: list[Event]
+
+
+class Noted(Model):
+    """A wish that the next pass fulfils."""
+
+    noted: str
+    domain: str | None
+
+
+class Problem(Model):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int = Field(ge=400, le=599)
+    detail: str

@@ -1,0 +1,359 @@
+"""Each rule of publishing, one by one: whose a set is, the order, the shared scheme, and what is held."""
+
+from dataclasses import replace
+
+import pytest
+
+from sidecar.dns.publish.port import Key, RecordSet, Remove, Replace, record_set
+from sidecar.observed import Unseen
+from sidecar.plan.publish import guards
+from sidecar.plan.publish.ledger import adopted, intended
+from sidecar.plan.publish.order import expires_at
+from sidecar.plan.publish.values import (
+    AccountState,
+    Domain,
+    Evidence,
+    Leaving,
+    Origin,
+    Place,
+    PublishPlan,
+    Role,
+    Unplaced,
+    Whose,
+)
+from sidecar.settings.dns import HostForm, Publish, Scheme
+from tests.plan.publish.worlds import (
+    ALL_WELL,
+    FACTS,
+    HOSTNAME,
+    NOW,
+    KilledError,
+    World,
+    cname,
+    key,
+    txt,
+    well,
+)
+
+HOST, ID, REPORT = (
+    key("mta-sts.example.org", "CNAME"),
+    key("_mta-sts.example.org", "TXT"),
+    key("_smtp._tls.example.org", "TXT"),
+)
+SETTLED = {
+    HOST: cname(HOSTNAME),
+    ID: txt("v=STSv1;id=1;"),
+    REPORT: txt("v=TLSRPTv1; rua=mailto:tls@example.org"),
+}
+
+
+def written(plan: PublishPlan) -> list[str]:
+    """What is written, in its order."""
+    return [f"{'-' if isinstance(write.change, Remove) else '+'}{write.key}" for write in plan.writes]
+
+
+def held(plan: PublishPlan) -> dict[Key, str]:
+    """Why something is held."""
+    return {one.key: f"{one.reason}; {one.remedy}" for one in plan.held}
+
+
+def test_a_domain_that_is_well_gets_its_three_records_the_id_last() -> None:
+    """In the form that mailcow's own page accepts."""
+    world = World((well("example.org"),))
+    assert written(world.plan()) == [f"+{HOST}", f"+{REPORT}", f"+{ID}"]
+    world.settle()
+    assert world.zone == SETTLED
+    assert {row.whose for row in world.plan().rows} == {Whose.OURS}
+    assert all(row.right for row in world.plan().rows)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "said"),
+    [
+        (Evidence(None, True, True), "not every authoritative server"),
+        (Evidence(False, True, True), "not every authoritative server"),
+        (Evidence(True, None, True), "the certificate does not have"),
+        (Evidence(True, True, None), "was not yet seen as senders see it"),
+        (Evidence(True, True, False), "was not yet seen as senders see it"),
+    ],
+)
+def test_the_id_waits_for_each_piece_of_evidence(evidence: Evidence, said: str) -> None:
+    """The address and the report record do not."""
+    plan = World((Domain("example.org", "1", evidence),)).plan()
+    assert written(plan) == [f"+{HOST}", f"+{REPORT}"]
+    assert said in held(plan)[ID]
+
+
+def test_a_new_id_waits_for_its_policy() -> None:
+    """The old one stays until then."""
+    world = World((well("example.org"),), zone=dict(SETTLED))
+    world.settle()
+    world.domains = (Domain("example.org", "2", replace(ALL_WELL, policy_verified=False)),)
+    assert written(world.plan()) == []
+    world.domains = (well("example.org", "2"),)
+    world.settle()
+    assert world.zone[ID] == txt("v=STSv1;id=2;")
+
+
+def test_a_domain_leaves_step_by_step() -> None:
+    """The id of `none`, the longest max_age, `_mta-sts`, the rest."""
+    world = World((well("example.org"),))
+    world.settle()
+    world.domains = (Domain("example.org", "9", leaving=Leaving(none_verified=True)),)
+    world.settle()
+    assert world.zone[ID] == txt("v=STSv1;id=9;")
+    end = world.now + 604_800
+    world.domains = (Domain("example.org", "9", leaving=Leaving(True, end)),)
+    assert written(world.plan()) == []
+    world.now = end
+    assert written(world.run()) == [f"-{ID}"]
+    assert written(world.run()) == [f"-{REPORT}", f"-{HOST}"]
+    assert world.zone == {}
+
+
+def test_a_policy_is_held_by_senders_for_the_longest_max_age() -> None:
+    """A week at least, for nobody may know what was served before."""
+    assert expires_at(None, [86_400]) is None
+    assert expires_at(NOW, [86_400]) == NOW + 604_800
+    assert expires_at(NOW, [86_400, 31_536_000]) == NOW + 31_536_000
+    assert expires_at(NOW, []) == NOW + 604_800
+
+
+def test_upsert_never_removes() -> None:
+    """It says what is left to do."""
+    world = World((well("example.org"),), replace(FACTS, publish=Publish.UPSERT))
+    world.settle()
+    world.domains = (Domain("example.org", "9", leaving=Leaving(True, NOW)),)
+    world.settle()
+    assert set(world.zone) == set(SETTLED)
+    assert "removing needs `dns.publish: sync`" in held(world.plan())[ID]
+
+
+def test_a_set_that_was_only_equal_is_kept_right_and_never_removed() -> None:
+    """Nobody knows whether a person wants it still."""
+    world = World((well("example.org"),), zone=dict(SETTLED))
+    world.settle()
+    assert {entry.origin for entry in world.ledger.values()} == {Origin.EQUAL}
+    world.domains = (Domain("example.org", "9", leaving=Leaving(True, NOW)),)
+    world.settle()
+    assert set(world.zone) == set(SETTLED)
+
+
+@pytest.mark.parametrize(
+    "foreign", [txt("v=spf1 -all"), txt("v=STSv1;id=1;", "v=STSv1;id=2;"), txt("v=STSv1;id=77;")]
+)
+def test_a_foreign_set_is_shown_and_waits_for_adopt(foreign: RecordSet) -> None:
+    """After it, the set is as any of ours."""
+    world = World((well("example.org"),), zone={**SETTLED, ID: foreign})
+    world.settle()
+    assert world.zone[ID] == foreign
+    (waits,) = world.plan().held
+    assert waits.foreign
+    assert "sidecar adopt --dns _mta-sts.example.org" in waits.remedy
+    assert "wanted: TXT v=STSv1;id=1;" in waits.reason
+    world.ledger = adopted(world.ledger, ID, foreign, world.now)
+    world.settle()
+    assert world.zone[ID] == SETTLED[ID]
+
+
+def test_a_foreign_record_that_says_the_same_is_right() -> None:
+    """It is not ours, and nothing is missing."""
+    world = World((well("example.org"),), zone={**SETTLED, ID: txt("v=STSv1; id=1")})
+    plan = world.plan()
+    assert (plan.writes, plan.held) == ((), ())
+    assert [row.whose for row in plan.rows if row.role is Role.ID] == [Whose.FOREIGN]
+
+
+def test_an_address_that_a_person_set_for_the_host_is_right() -> None:
+    """No CNAME is put in its place."""
+    zone = {**SETTLED, key("mta-sts.example.org", "A"): record_set(key("x", "A").type, ["192.0.2.1"], 60)}
+    del zone[HOST]
+    plan = World((well("example.org"),), zone=zone).plan()
+    assert (plan.writes, plan.held) == ((), ())
+
+
+def test_addresses_stand_where_a_cname_cannot() -> None:
+    """Because of another record, or because the administrator says so."""
+    beside = World((well("example.org"),), zone={key("mta-sts.example.org", "TXT"): txt("verification")})
+    wished = World((well("example.org"),), replace(FACTS, host=HostForm.ADDRESSES))
+    for world in (beside, wished):
+        world.settle()
+        assert world.zone[key("mta-sts.example.org", "A")].values == ("192.0.2.1",)
+        assert world.zone[key("mta-sts.example.org", "AAAA")].values == ("2001:db8::1",)
+        assert HOST not in world.zone
+
+
+def test_our_other_form_is_replaced_in_one_go() -> None:
+    """Both changes of the name follow each other, so that they are made in one step."""
+    world = World((well("example.org"),), replace(FACTS, host=HostForm.ADDRESSES))
+    world.settle()
+    world.facts = replace(FACTS, publish=Publish.UPSERT)
+    assert written(world.plan()) == ["-mta-sts.example.org A", "-mta-sts.example.org AAAA", f"+{HOST}"]
+    world.settle()
+    assert world.zone == SETTLED
+
+
+def test_a_written_value_is_ours_also_when_the_process_ended_right_after_it() -> None:
+    """The wish changes before anything else was noted: the intent is enough."""
+    world = World((well("example.org"),), zone=dict(SETTLED))
+    world.settle()
+    world.domains = (well("example.org", "2"),)
+    world.kill_in = 4
+    with pytest.raises(KilledError):
+        world.run()
+    world.kill_in = None
+    assert world.zone[ID] == txt("v=STSv1;id=2;")
+    world.domains = (well("example.org", "3"),)
+    world.settle()
+    assert world.zone[ID] == txt("v=STSv1;id=3;")
+
+
+def test_what_was_not_seen_is_held_with_its_reason() -> None:
+    """Nothing is written at that name."""
+    world = World((well("example.org"),))
+    plan = world.plan(found={**world.picture().found, ID: Unseen("the server is silent", NOW)})
+    assert written(plan) == [f"+{HOST}", f"+{REPORT}"]
+    assert "the server is silent" in held(plan)[ID]
+
+
+def test_a_domain_that_no_account_serves_stays_a_manual_task() -> None:
+    """And is reported as one."""
+    world = World((well("example.org"),))
+    unplaced = Unplaced("no account serves the zone example.org", known=True)
+    plan = world.plan(places=dict.fromkeys(world.picture().places, unplaced))
+    assert plan.writes == ()
+    assert all(
+        "no account serves the zone example.org; publish it by hand" in text for text in held(plan).values()
+    )
+    assert len(plan.held) == 3
+
+
+@pytest.mark.parametrize("publish", [Publish.OFF, Publish.DRY_RUN])
+def test_nothing_is_written_where_it_is_only_planned(publish: Publish) -> None:
+    """Everything is shown as held."""
+    plan = World((well("example.org"),), replace(FACTS, publish=publish)).plan()
+    assert plan.writes == ()
+    assert len(plan.held) == 3
+
+
+def test_a_floor_of_the_host_is_not_written_against() -> None:
+    """The wish was noted, and the host made of it what it could."""
+    world = World((well("example.org"),), floor=3_600)
+    world.settle()
+    assert world.zone[ID].ttl == 3_600
+    world.domains = (replace(well("example.org"), settled=True),)
+    assert written(world.plan()) == []
+
+
+def test_a_settled_domain_gets_the_long_ttl() -> None:
+    """Once."""
+    world = World((well("example.org"),))
+    world.settle()
+    world.domains = (replace(well("example.org"), settled=True),)
+    world.settle()
+    assert {found.ttl for found in world.zone.values()} == {3_600}
+
+
+# --- the shared scheme ------------------------------------------------------------------------------------
+
+
+def shared(*domains: Domain) -> World:
+    """Domains whose records point to those of example.org."""
+    return World(domains, replace(FACTS, scheme=Scheme.SHARED, shared_base="example.org"))
+
+
+def test_three_aliases_per_domain_and_one_zone_that_changes() -> None:
+    """An id is written once for all domains."""
+    world = shared(well("example.org"), well("example.net"))
+    world.settle()
+    assert world.zone[key("_mta-sts.example.net", "CNAME")] == cname("_mta-sts.example.org")
+    assert world.zone[key("_smtp._tls.example.net", "CNAME")] == cname("_smtp._tls.example.org")
+    assert world.zone[key("mta-sts.example.net", "CNAME")] == cname(HOSTNAME)
+    assert world.zone[ID] == txt("v=STSv1;id=1;")
+    world.domains = (well("example.org"), well("example.net", "2"))
+    assert written(world.run()) == [f"+{ID}"]
+    assert world.zone[ID] != txt("v=STSv1;id=1;")
+
+
+def test_the_shared_id_waits_for_every_domain_that_points_to_it() -> None:
+    """One whose policy is not served yet would send senders to nothing."""
+    world = shared(well("example.org"), well("example.net"))
+    world.settle()
+    before = world.zone[ID]
+    world.domains = (well("example.org"), Domain("example.net", "2", replace(ALL_WELL, policy_verified=None)))
+    world.settle()
+    assert world.zone[ID] == before
+    assert "the policy of example.net was not yet seen" in held(world.plan())[ID]
+
+
+def test_a_new_domain_points_to_the_id_only_when_it_is_well() -> None:
+    """The others are not kept waiting by it."""
+    world = shared(well("example.org"), Domain("example.net", "5", Evidence(True, False, False)))
+    world.settle()
+    assert ID in world.zone
+    assert key("_mta-sts.example.net", "CNAME") not in world.zone
+
+
+# --- guards -----------------------------------------------------------------------------------------------
+
+
+def test_a_plan_that_changes_much_at_once_is_held_until_a_person_lets_it_through() -> None:
+    """Creating is not changing."""
+    world = World(tuple(well(f"d{n}.example.org") for n in range(6)), override=False)
+    world.settle()
+    world.domains = tuple(well(f"d{n}.example.org", "2") for n in range(6))
+    plan = world.plan()
+    assert plan.writes == ()
+    assert "6 of 18 published record sets would change at once" in plan.held[0].reason
+    assert len(world.plan(override=True).writes) == 6
+    world.domains = (
+        *(well(f"d{n}.example.org", "2") for n in range(4)),
+        *(well(f"d{n}.example.org") for n in (4, 5)),
+    )
+    assert len(world.plan().writes) == 4
+
+
+def test_an_account_writes_so_many_in_five_minutes() -> None:
+    """The rest follows by itself."""
+    world = World(tuple(well(f"d{n}.example.org") for n in range(120)))
+    plan = world.plan()
+    assert len(plan.writes) == guards.WRITES
+    assert len(plan.held) == 360 - guards.WRITES
+    world.settle()
+    assert len(world.zone) == 360
+
+
+def test_a_failing_account_waits_longer_each_time_and_no_other_does() -> None:
+    """Up to an hour."""
+    world = World((well("example.org"), well("example.net")))
+    looked = world.picture().places
+    places = {
+        name: Place("other", "example.net") if "net" in name else place for name, place in looked.items()
+    }
+    state = guards.failed(None, NOW)
+    assert guards.tried_again_at(state) == NOW + 60
+    plan = world.plan(accounts={"home": state}, places=places)
+    assert {write.place.account for write in plan.writes} == {"other"}
+    assert {one.until for one in plan.held} == {NOW + 60}
+    for _ in range(20):
+        state = guards.failed(state, NOW)
+    assert guards.tried_again_at(state) == NOW + 3_600
+    assert guards.tried_again_at(guards.succeeded(state)) is None
+    assert guards.wrote(AccountState(writes=(NOW - 400, NOW - 10)), NOW).writes == (NOW - 10, NOW)
+
+
+def test_only_the_last_values_are_kept() -> None:
+    """A ledger does not grow with each id."""
+    world = World((well("example.org"),))
+    for n in range(40):
+        world.domains = (well("example.org", str(n)),)
+        world.settle()
+    entry = world.ledger[ID]
+    assert len(entry.published) == 16
+    assert entry.published[-1] == ("v=STSv1;id=39;",)
+    write = next(
+        write
+        for write in World((well("example.org", "x"),)).plan().writes
+        if isinstance(write.change, Replace)
+    )
+    assert intended({}, write, NOW)[write.key].origin is Origin.WROTE
