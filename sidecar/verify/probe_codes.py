@@ -64,7 +64,10 @@ TXT_ALMOST = Code(
     _BREAKS_IF_GRAVE_RECORD,
 )
 TXT_MISPLACED = Code(
-    "txt-misplaced", _WARNING, _S31, "The MTA-STS record stands at the domain instead of _mta-sts."
+    "txt-misplaced", _WARNING, _S31, "The MTA-STS record stands at another name than _mta-sts.<domain>."
+)
+TXT_WILDCARD = Code(
+    "txt-wildcard", _NOTICE, "RFC 4592 §2.1.1", "Only a wildcard's TXT records answer for _mta-sts.<domain>."
 )
 TXT_SERVFAIL = Code(
     "txt-servfail", _UNKNOWN, _S31, "The resolver answered SERVFAIL for the MTA-STS record.", _BLOCKS_RECORD
@@ -259,6 +262,13 @@ MX_MANY = Code(
     "There are more MX hosts than are looked at: nothing is said of the rest.",
     _BLOCKS_COVERED_AND_AUTHENTICATED,
 )
+MX_ADDRESS = Code(
+    "mx-address",
+    _ERROR,
+    "RFC 5321 §5.1",
+    "An MX record names an IP address instead of a host: senders get nowhere.",
+    _BLOCKS_AUTHENTICATED,
+)
 MX_UNKNOWN = Code(
     "mx-unknown", _UNKNOWN, "RFC 5321 §5.1", "The DNS did not answer for the MX records.", _BLOCKS_COVERED
 )
@@ -329,6 +339,13 @@ MX_WONT_TALK = Code(
     _UNKNOWN,
     _S42,
     "The MX host was reached, and did not go through a conversation with us.",
+    _BLOCKS_AUTHENTICATED,
+)
+MX_REFUSES_US = Code(
+    "mx-refuses-us",
+    _UNKNOWN,
+    _S42,
+    "The MX host was reached, and turns this address away: how it is to others is not known.",
     _BLOCKS_AUTHENTICATED,
 )
 MX_NO_STARTTLS = Code(

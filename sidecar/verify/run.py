@@ -27,7 +27,7 @@ from sidecar.verify.probes.tls import trusting
 from sidecar.verify.probes.way import Allowance, Doors, Place, Take
 from sidecar.verify.rules.mx_match import hosts_of, looked_at
 from sidecar.verify.rules.policy_fetch import LOOK_AGAIN, representative, usable
-from sidecar.verify.rules.txt_dns import candidates, the_record
+from sidecar.verify.rules.txt_dns import candidates, near_misses, the_record
 from sidecar.verify.seen import DomainSeen, LookFailed, Meant, MxProbe, MxSeen, PolicyAnswer
 
 T = TypeVar("T")
@@ -286,10 +286,11 @@ class Checks:
     def _late(self) -> Unseen:
         return Unseen(f"not done within {self._probing.domain_s:g} s: the server is busy", self._clock())
 
-    async def _misplaced(self, domain: str, txt: Asked[bytes]) -> Asked[bytes] | None:
+    async def _misplaced(self, domain: str, txt: Asked[bytes]) -> dict[str, Asked[bytes]]:
         if isinstance(txt, NoAnswer) or candidates(txt.records):
-            return None
-        return await self._asking.txt(domain)
+            return {}
+        names = near_misses(domain)
+        return dict(zip(names, await asyncio.gather(*map(self._asking.txt, names)), strict=True))
 
 
 def _checked(seen: DomainSeen, findings: tuple[Finding, ...]) -> Checked:

@@ -156,6 +156,8 @@ class MxWontTalk:
     way: Way
     detail: str
     at: float
+    turned_away: bool = False
+    """It answered with a reply that refuses (4xx or 5xx), which `detail` has."""
 
 
 MxProbe: TypeAlias = (
@@ -197,8 +199,8 @@ class DomainSeen:
     domain: str
     txt: Asked[bytes]
     """`_mta-sts.<domain>`, the strings of each record joined."""
-    misplaced: Asked[bytes] | None
-    """The domain's own TXT records, asked for only where `_mta-sts` has none."""
+    misplaced: Mapping[str, Asked[bytes]]
+    """TXT records at names where the record is put by mistake (`near_misses`), asked for only where `_mta-sts` has none."""
     tlsrpt: Asked[bytes]
     mx: Asked[str]
     """The preferred first, lower-case, without a final dot; `NULL_MX` for a null MX."""

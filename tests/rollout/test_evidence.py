@@ -21,7 +21,7 @@ GOOD = {
 WRITTEN: dict[tuple[Effect, tuple[ConditionType, ...]], str] = {
     (Effect.BLOCKS, (AUTHENTICATED,)): """
         mx-host-missing mx-host-unknown mx-refused mx-unreachable mx-no-route mx-unasked
-        mx-look-failed mx-wont-talk mx-inside mx-host-private
+        mx-look-failed mx-address mx-refuses-us mx-wont-talk mx-inside mx-host-private
     """,
     (Effect.BLOCKS, (COVERED, AUTHENTICATED)): """
         mx-many

@@ -240,12 +240,12 @@ def listens(port: int, address: str = LOOPBACK) -> bool:
 def postfix(
     folder: Path,
     services: Mapping[int, Sequence[str]],
-    six: Mapping[int, Sequence[str]] | None = None,
     more: Mapping[str, str] | None = None,
+    six: Mapping[int, Sequence[str]] | None = None,
 ) -> Iterator[None]:
     """postfix with an smtpd on each of these ports, with these settings (`-o` is put before each).
 
-    `six`: the same on ::1. `more`: settings of all.
+    `more`: settings of all. `six`: services on ::1.
     """
     found = program("postfix")
     shutil.copytree("/etc/postfix", folder / "etc")

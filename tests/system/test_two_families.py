@@ -75,7 +75,7 @@ def probing(names: None) -> Iterator[Probing]:
             PLAIN_SIX: ["smtpd_tls_security_level=none"],
             WRONG_SIX: [f"smtpd_tls_chain_files={folder}/other.pem"],
         }
-        with nginx(folder, {WEB: sites}), postfix(place, four, six):
+        with nginx(folder, {WEB: sites}), postfix(place, four, six=six):
             yield Probing(
                 resolver=(LOOPBACK, RESOLVER),
                 extra_root=Path(folder) / "root.pem",

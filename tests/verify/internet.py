@@ -55,6 +55,8 @@ class Mail(Enum):
     """STARTTLS is offered, and answered with 454."""
     RUDE = auto()
     """Greets with 554."""
+    OTHER_SERVICE = auto()
+    """Greets as another service does."""
     SLOW_GREETING = auto()
     """As postscreen: a teaser first, and what the client says before the end of it is counted against it."""
 
@@ -219,8 +221,8 @@ async def web_server(world: World, address: str = LOOPBACK, port: int = 0) -> As
 async def mail_server(world: World, address: str = LOOPBACK, port: int = 0) -> AsyncIterator[int]:
     """The MX host's port."""
     server: asyncio.Server
-    if world.mail in (Mail.RUDE, Mail.SLOW_GREETING):
-        server = await asyncio.start_server(_rude if world.mail is Mail.RUDE else _slow, address, port)
+    if world.mail in BY_HAND:
+        server = await asyncio.start_server(BY_HAND[world.mail], address, port)
     else:
         context = None if world.mail is Mail.PLAIN else server_context(_tls_of(world), MX_HOST)
         kind = _NotNow if world.mail is Mail.NOT_NOW else SMTP
@@ -258,6 +260,14 @@ async def _slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.write(b"250-mail.example.test\r\n250 PIPELINING\r\n")
     await reader.read()
     writer.close()
+
+
+async def _other_service(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+    writer.close()
+
+
+BY_HAND = {Mail.RUDE: _rude, Mail.SLOW_GREETING: _slow, Mail.OTHER_SERVICE: _other_service}
 
 
 def port_of(server: asyncio.Server) -> int:

@@ -35,6 +35,10 @@ class _WontTalkError(Exception):
     """The other end does not go on with the conversation."""
 
 
+class _TurnedAwayError(_WontTalkError):
+    """The other end answered with a reply that refuses."""
+
+
 class _NoStartTlsError(Exception):
     """STARTTLS is not offered, or refused with the reply in the text."""
 
@@ -89,6 +93,8 @@ class SmtpProbe:
         except ssl.SSLError as error:
             kind, detail = trouble(error)
             return TlsFailure(way, kind, detail, await self._look(reached, host), self.clock())
+        except _TurnedAwayError as error:
+            return MxWontTalk(way, str(error), self.clock(), turned_away=True)
         except (_WontTalkError, OSError, ValueError) as error:
             return MxWontTalk(way, str(error) or type(error).__name__, self.clock())
 
@@ -110,7 +116,7 @@ async def _start_tls(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: ssl.SSLContext, host: str
 ) -> str:
     """Greeting to handshake (RFC 3207); the TLS version spoken."""
-    await _reply(reader, "220", "the greeting")
+    await _reply(reader, "220", "our connection")
     offered = await _say(reader, writer, f"EHLO {_address_literal(writer)}", "250")
     if "STARTTLS" not in {line[4:].strip().upper() for line in offered}:
         raise _NoStartTlsError
@@ -141,7 +147,7 @@ async def _say(
 async def _reply(reader: asyncio.StreamReader, expected: str, what: str) -> list[str]:
     """The lines of a reply (RFC 5321 §4.2.1)."""
     lines: list[str] = []
-    while not lines or lines[-1][3:4] == "-":
+    while not lines or (lines[-1][3:4] == "-" and lines[-1][:3].isdigit()):
         if len(lines) == _MOST_LINES:
             raise _WontTalkError(f"more than {_MOST_LINES} lines came as a reply to {what}")
         try:
@@ -150,10 +156,12 @@ async def _reply(reader: asyncio.StreamReader, expected: str, what: str) -> list
             message = f"a line of more than {_LONGEST_LINE} octets came as a reply to {what}"
             raise _WontTalkError(message) from error
         if not raw.endswith(b"\n"):
-            raise _WontTalkError(f"the connection was closed instead of a reply to {what}")
+            raise _WontTalkError(f"the connection was closed without an answer to {what}")
         lines.append(raw.decode("utf-8", "replace").rstrip("\r\n"))
     if lines[-1][:3] != expected:
-        raise _WontTalkError(f"{what} was answered with {lines[-1][:200]!r}")
+        refuses = len(lines[-1]) >= 3 and lines[-1][:3].isdigit() and lines[-1][0] in "45"
+        kind = _TurnedAwayError if refuses else _WontTalkError
+        raise kind(f"{what} was answered with {lines[-1][:200]!r}")
     return lines
 
 

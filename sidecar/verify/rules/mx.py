@@ -8,6 +8,7 @@ from sidecar.observed.findings import Code, Finding
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.rules.addresses import in_one, joined, judge_private
 from sidecar.verify.rules.certificate import judge_end, judge_tls_failure
+from sidecar.verify.rules.mx_match import is_address
 from sidecar.verify.rules.policy_fetch import LOOK_AGAIN
 from sidecar.verify.seen import (
     Barrier,
@@ -34,6 +35,10 @@ _TLS: dict[TlsTrouble, Code] = {
     TlsTrouble.OTHER: codes.MX_TLS_FAILED,
 }
 _ELSEWHERE = "port 25 is often closed on the way out: check from another network"
+_REFUSED_TODO = (
+    "it was reached, so no port is closed: look at what its reply says (a block list, no reverse DNS), and check from "
+    "another network"
+)
 _OUTSIDE = (
     "run `sidecar check` for the domain on a machine in another network; where all is well there, "
     "`mode: enforce` can be set for the domain"
@@ -55,6 +60,8 @@ def judge_host(seen: MxSeen, stakes: Stakes, now: float) -> tuple[Finding, ...]:
             case MxTls() | TlsFailure() | MxNoStartTls() | MxWontTalk():
                 said = (*_spoken(seen.host, probe, stakes, now), *_inside(seen.host, probe.way))
                 at_address += [(probe.way.address, finding) for finding in said]
+            case NoAddress() if is_address(seen.host):
+                pass  # `mx-address` says it
             case Unreachable() | NoAddress() | NoAnswer() | Unseen() | LookFailed():
                 unseen.append(_not_seen(seen.host, probe))
             case _:
@@ -78,6 +85,9 @@ def _spoken(
             message = f"STARTTLS is refused: {reply}" if reply else "STARTTLS is not offered"
             todo = "switch STARTTLS on in the mail server, with a certificate for its name"
             return (Finding.of(codes.MX_NO_STARTTLS, host, message, todo, severity=failure),)
+        case MxWontTalk(detail=detail, turned_away=True):
+            message = f"that host refuses us: {detail}"
+            return (Finding.of(codes.MX_REFUSES_US, host, message, _REFUSED_TODO),)
         case MxWontTalk(detail=detail):
             message = f"the host was reached and did not go through the conversation: {detail}"
             return (Finding.of(codes.MX_WONT_TALK, host, message, _ELSEWHERE),)
