@@ -5,6 +5,7 @@ says what it means for the reader, never only what is there. No finding holds a 
 changed is decided in `proposals`.
 """
 
+import ipaddress
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -297,6 +298,16 @@ def _access(found: Directory) -> Findings:
 
 def _address(found: Directory) -> Findings:
     values, address = found.conf.values, found.address
+    network = values.get("IPV4_NETWORK", "")
+    if network and not _is_network(network):
+        yield Finding(
+            "address-network",
+            Mark.STOP,
+            f"IPV4_NETWORK={network} in mailcow.conf is not of the form 172.22.1: mailcow puts the last number and /24 "
+            "behind it, so no container gets an address",
+            "write the first three numbers of a private network, without a fourth one and without /24",
+        )
+        return
     files = (found.compose, found.overriding)
     holders = [name for file in files if (name := file.holder(address, values, but=SERVICE))]
     if holders:
@@ -314,6 +325,15 @@ def _address(found: Directory) -> Findings:
             f"the service {SERVICE} has no fixed address in {found.override.name}, so the API may not let it in",
             f"give it one, as the sidecar's own docker-compose.override.yml does ({address})",
         )
+
+
+def _is_network(text: str) -> bool:
+    """Whether it is the first three numbers of an IPv4 address, as mailcow's compose file takes them."""
+    try:
+        ipaddress.IPv4Address(f"{text}.0")
+    except ValueError:
+        return False
+    return True
 
 
 def _free_address(found: Directory) -> str:

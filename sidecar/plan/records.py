@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sidecar.formats import tlsrpt_record as tlsrpt
+from sidecar.formats.address import is_private
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import policy_of
 from sidecar.formats.txt_fields import begins
@@ -254,6 +255,14 @@ class _Judge:
         # the end of a chain of aliases is what is told: of the host's own, too
         if _leads_to(there, own.value):
             return RecordNeed(owner, record, RecordState.PRESENT)
+        if private := sorted(a for a in own.value.addresses if is_private(a)):
+            reason = f"{hostname} has the private address {', '.join(private)} in the DNS that is asked here (split DNS)"
+            return RecordNeed(
+                owner,
+                record,
+                RecordState.UNKNOWN,
+                found=f"{reason}: {_addresses(there)} cannot be compared with it",
+            )
         return RecordNeed(owner, record, RecordState.DIFFERENT, found=_addresses(there))
 
     def _id(self, domain: MailDomain) -> RecordNeed:
