@@ -77,9 +77,7 @@ class Live:
         checker = self._parts.passes.observer.checker if self._parts else None
         if checker is None or not checker.busy or checker.total < PROGRESS_FROM:
             return None
-        return Progress(
-            "looking at the domains as senders do", checker.done, checker.total, self._looking_since
-        )
+        return Progress("Sender checks of the domains", checker.done, checker.total, self._looking_since)
 
     async def history(self, subject: str | None, limit: int) -> tuple[HistoryEvent, ...]:
         if self._parts is None:
@@ -168,7 +166,7 @@ class Live:
         self.pulse.ends(report)
         if report is None:
             self.metrics.failed(seconds)
-            self._failed = self._since(Trouble(str(error) or "the last pass did not work", now))
+            self._failed = self._since(Trouble(str(error) or "the last pass failed", now))
         else:
             status = Once(report.observed, report.plan, self._settings)
             self._latest = report, status

@@ -244,7 +244,7 @@ class Document(Model):
 
     release: str
     started_at: Time | None
-    seen_at: Annotated[Time | None, Field(description="Null: the first pass is not over.")]
+    seen_at: Annotated[Time | None, Field(description="Null: the first pass has not finished.")]
     dry_run: bool
     readable: Annotated[bool, Field(description="Whether mailcow could be read.")]
     mailcow: MailcowJson | None

@@ -1,6 +1,6 @@
 """The page of one domain: its steps, findings, records and policy as values; pure.
 
-Rule for every editor: what is to be pasted is exactly what `sidecar records` prints.
+Rule for every editor: records are shown exactly as `sidecar records` prints them.
 """
 
 from collections.abc import Collection
@@ -28,7 +28,7 @@ _TRUTH = {Status.TRUE: Light.GOOD, Status.FALSE: Light.ATTENTION, Status.UNKNOWN
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A thing that must be so before senders can rely on the policy; `since` in Unix seconds."""
+    """One condition for a reliable policy; `since` in Unix seconds."""
 
     title: str
     light: Light
@@ -38,12 +38,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class RecordView:
-    """A record to paste, and how the DNS stands to it."""
+    """A record to publish, and whether the DNS has it."""
 
     title: str
     owner: str
     type: str | None
-    """None where nothing can be said yet, as `value` and `line`."""
+    """None while the record is not known; then `value` and `line` are None, too."""
     value: str | None
     line: str | None
     """In the form of a zone file."""
@@ -64,7 +64,7 @@ class FindingView:
 
 @dataclass(frozen=True, slots=True)
 class Soak:
-    """How long all checks have passed, of how long they must (seconds)."""
+    """How long all checks have passed and must pass (seconds)."""
 
     soaked: float
     needed: float
@@ -73,7 +73,7 @@ class Soak:
 
 @dataclass(frozen=True, slots=True)
 class DomainDetail:
-    """All of the page but the time line."""
+    """Everything on the page except the time line."""
 
     line: Line
     at: float
@@ -82,18 +82,18 @@ class DomainDetail:
     todo: tuple[tuple[str, str | None], ...]
     """What a person should know or do: a sentence, and what to do."""
     next: tuple[str, ...]
-    """What the sidecar does, or waits for."""
+    """What the sidecar does next or waits for."""
     findings: tuple[FindingView, ...]
     fine: tuple[FindingView, ...]
     checked_at: float | None
     records: tuple[RecordView, ...]
     policy_text: str | None
     policy_trouble: str | None
-    """Why it is not known what is served."""
+    """Why the served policy is unknown."""
     policy_whose: str
     soak: Soak | None
     adopt_key: str | None
-    """What can be taken over from the person who made it."""
+    """The key for `adopt`; None if there is nothing to take over."""
 
 
 def detail_of(site: Site, name: str) -> DomainDetail:
@@ -167,7 +167,7 @@ _ROLES = ("host", "id", "report")
 
 
 def _step(title: str, need: RecordNeed | None, condition: Condition | None, mode: Mode | None) -> list[Step]:
-    """What the DNS has and what a check found of the same thing are one step; the worse counts."""
+    """One step from the DNS record and the check of the same condition; the worse result counts."""
     found: list[Step] = []
     if need is not None:
         cell = need_cell(need)
@@ -177,7 +177,7 @@ def _step(title: str, need: RecordNeed | None, condition: Condition | None, mode
         if condition.status is Status.FALSE and mode is Mode.ENFORCE and condition.type in NEEDED:
             light = Light.FAILING
         found.append(Step(title, light, condition.message or condition.status.value, condition.since))
-    # with equal lights, what was checked says more
+    # with equal lights, the result of the check is more precise
     return sorted(found, key=lambda step: (step.light.rank, step.since is None))[:1]
 
 

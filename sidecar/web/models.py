@@ -1,4 +1,4 @@
-"""What the JSON API answers beside the document of `status`, as models."""
+"""The answers of the JSON API other than the document of `status`."""
 
 from pydantic import Field
 
@@ -23,7 +23,7 @@ class Events(Model):
 
 
 class Noted(Model):
-    """A wish that the next pass fulfils."""
+    """A request that the next pass carries out."""
 
     noted: str
     domain: str | None

@@ -1,4 +1,4 @@
-"""The page of DNS records: what is missing in the DNS for all domains, to be copied or downloaded as a zone file.
+"""The page of DNS records: the missing records of all domains, to be copied or downloaded as a zone file.
 
 Rule for every editor: the text is the one that `sidecar records --missing` prints. With thousands of domains the page
 shows its beginning only; the download has all of it.
@@ -48,7 +48,7 @@ async def zone_file(request: web.Request) -> web.Response:
     site = await request.app[KIT].snapshots.site()
     if site is None or not site.listed:
         raise web.HTTPServiceUnavailable(
-            reason="The domains are not known: mailcow has not been read yet",
+            reason="The list of domains is unknown: mailcow has not been read yet",
             headers={hdrs.RETRY_AFTER: "30"},
         )
     missing = request.query.get("all") != "1"

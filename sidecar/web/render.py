@@ -1,7 +1,7 @@
 """Templates and static files, read once at the start.
 
-Rule for every editor: everything is escaped, also what looks safe. No template decides anything; an address in a
-page is relative, so that the page works below any path of a proxy.
+Rule for every editor: everything is escaped. Templates do not decide anything. Addresses in a page are relative,
+so that the page works below any path of a proxy.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ def templates() -> Environment:
 
 
 def prose(text: str) -> Markup:
-    """A sentence, with what stands in backquotes as code."""
+    """A sentence in which text in backquotes is marked as code."""
     parts = [escape(part) for part in text.split("`")]
     if len(parts) % 2 == 0:
         return escape(text)
@@ -73,7 +73,7 @@ def iso(at: float) -> str:
 
 
 def ago(at: float, now: float) -> str:
-    """How long ago; app.js says it in the same words."""
+    """How long ago, in the same words as app.js."""
     passed = now - at
     if passed < 60:
         return "just now" if passed >= -60 else f"in {span(-passed)}"

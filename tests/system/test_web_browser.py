@@ -179,7 +179,7 @@ async def test_domain_that_is_fine_takes_one_line_on_a_phone(browser: Browser) -
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        (loading(), "Taking a first look at your mailcow"),
+        (loading(), "Reading your mailcow for the first time"),
         (loading(Progress("Looking at every domain", 1_240, 5_000, NOW - 95)), "1,240 of 5,000"),
         (unreachable(), "mailcow cannot be reached"),
         (FakeSource(trouble_now=UNREACHABLE), "mailcow cannot be reached"),
@@ -245,12 +245,12 @@ async def test_actions_are_done_from_the_page(browser: Browser) -> None:
     async with seen(browser, source) as (page, web, _):
         await page.goto(web.url)
         await page.click("text=Apply now")
-        await expect(page.locator("#flash")).to_contain_text("A pass was asked for")
+        await expect(page.locator("#flash")).to_contain_text("A pass has been requested")
         await page.goto(f"{web.url}domains/old-hand.example")
         await page.click("text=Check now")
-        await expect(page.locator("#flash")).to_contain_text("The check was asked for")
-        await page.click("text=Hand it over")
-        await expect(page.locator("#flash")).to_contain_text("the next pass takes the policy over")
+        await expect(page.locator("#flash")).to_contain_text("The check has been requested")
+        await page.click("text=Let the sidecar manage it")
+        await expect(page.locator("#flash")).to_contain_text("The next pass takes over the policy")
     assert source.wishes == [("apply", None), ("check", "old-hand.example"), ("adopt", ("old-hand.example",))]
 
 
@@ -352,7 +352,7 @@ async def test_table_is_searched_while_typing(browser: Browser) -> None:
         await expect(page.locator("#announce")).to_have_text("1–1 of 1 domain, filtered out of 5,000")
         assert page.url.endswith("domains?q=d0077&sort=status")
         await page.fill('input[type="search"]', "no such")
-        await expect(page.locator("main")).to_contain_text("No domain fits")
+        await expect(page.locator("main")).to_contain_text("No domain matches")
         await page.click("#all")
         await page.click("thead >> text=Domain")
         await expect(page.locator("tbody th a").first).to_have_text("d0000.example")
@@ -454,7 +454,7 @@ async def test_all_works_without_javascript(browser: Browser) -> None:
         )
         await expect(page.locator(".copy").first).to_be_hidden()
         await page.click("text=Check now")
-        await expect(page.locator("#flash")).to_contain_text("The check was asked for")
+        await expect(page.locator("#flash")).to_contain_text("The check has been requested")
         await page.click("nav >> text=Events")
         await expect(page.locator(".timeline li")).to_have_count(8)
         await page.click("text=Log out")

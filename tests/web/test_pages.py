@@ -70,7 +70,7 @@ async def test_every_link_is_relative_and_leads_somewhere(path: str) -> None:
     ("source", "said"),
     [
         (source_of(()), "No domains yet"),
-        (loading(), "Taking a first look at your mailcow"),
+        (loading(), "Reading your mailcow for the first time"),
         (replace(loading(), trouble_now=unreachable().trouble_now), "refuses the connection"),
         (unreachable(), "mailcow cannot be reached"),
         (source_of(progress_now=Progress("Looking at every domain", 12, 5_000, NOW)), "12 of 5,000"),

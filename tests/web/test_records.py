@@ -70,7 +70,7 @@ async def test_page_without_domains_is_a_page(source: FakeSource) -> None:
     async with visiting(source) as visitor:
         status, text, _ = await visitor.get("records")
         assert status == 200
-        assert ("Taking a first look" if source.report is None else "Nothing to publish now") in text
+        assert ("for the first time" if source.report is None else "Nothing to publish now") in text
         assert (await visitor.get("records.zone"))[0] == (503 if source.report is None else 200)
 
 

@@ -56,7 +56,7 @@ class Applier:
         """`patient`: a single pass waits for as long as the Docker engine takes."""
         self._report = report
         shared = (settings, clock, witness, ledger, self._ended)
-        self._access = AccessHandler(*shared, door.database)
+        self._access = AccessHandler(*shared, door)
         self._policies = PolicyHandler(*shared, door.session)
         self._files = FileHandler(*shared)
         self._containers = ContainerHandler(*shared, engine, patient=patient)

@@ -8,7 +8,7 @@ from sidecar.formats.dotenv import ListEdit
 from sidecar.host.clock import Clock
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.mailcow import conf as conf_file
-from sidecar.mailcow.database import Database
+from sidecar.mailcow.access import Door
 from sidecar.observed import Observed, Seen
 from sidecar.plan.access import ALLOW_FROM
 from sidecar.plan.actions import AllowAccess, CreateKey, WidenKey
@@ -28,11 +28,11 @@ class AccessHandler(Handler):
         witness: Witness,
         ledger: Ledger,
         ended: Callable[[Outcome], None],
-        database: Database,
+        door: Door,
     ) -> None:
-        """`database` is mailcow's."""
+        """`door` has mailcow's database."""
         super().__init__(settings, clock, witness, ledger, ended)
-        self._database = database
+        self._door = door
 
     async def allow(self, action: AllowAccess, observed: Observed) -> Outcome:
         """The database first: it gives access now, and mailcow.conf only keeps it."""
@@ -44,9 +44,9 @@ class AccessHandler(Handler):
         conf = observed.conf.value
         match action.database:
             case CreateKey():
-                await self._database.create_key(conf, action.address)
+                await self._door.database.create_key(conf, action.address)
             case WidenKey(row=row, allowed=allowed):
-                await self._database.widen_key(conf, row, allowed)
+                await self._door.database.widen_key(conf, row, allowed)
             case None:
                 pass
             case _:

@@ -1,5 +1,5 @@
-// Makes the pages livelier; all of them work without it.
-// Rule for every editor: no state here. What changed is asked of the server, as the page itself.
+// Live updates, search while typing and copy buttons; all pages work without this file.
+// Rule for every editor: no state here. Changes are read from the server, as the page itself.
 "use strict";
 
 const body = document.body;
@@ -16,7 +16,7 @@ function span(seconds) {
   return `${Math.max(0, Math.round(seconds))} s`;
 }
 
-function tellTimes() {
+function showTimes() {
   for (const time of document.querySelectorAll("time[data-ago]")) {
     const passed = (Date.now() - skew - Date.parse(time.dateTime)) / 1000;
     const text = passed >= 60 ? `${span(passed)} ago` : passed >= -60 ? "just now" : `in ${span(-passed)}`;
@@ -70,13 +70,13 @@ document.addEventListener("click", (event) => {
   if (button) copy(button);
 });
 
-// --- the page, fetched anew ------------------------------------------------------------------------------
+// --- fetching the page again ------------------------------------------------------------------------------
 
 function parts(page) {
   return [...page.querySelectorAll("[data-live]")];
 }
 
-// What had the focus is found again by what it is, since the element itself is replaced.
+// The element with the focus is replaced; its selector finds the new one.
 function mark(element) {
   if (!element || element === body) return null;
   if (element.id) return `#${CSS.escape(element.id)}`;
@@ -101,13 +101,13 @@ function put(fresh) {
   }
   if (!changed) return;
   showCopyButtons();
-  tellTimes();
+  showTimes();
   showLive();
   const after = document.getElementById("headline")?.textContent;
   if (after && after !== before) announce(after);
 }
 
-// Times are told anew every few seconds, and are no news.
+// Times are updated every few seconds; that is not a change.
 function text(part) {
   const copy = part.cloneNode(true);
   for (const time of copy.querySelectorAll("time[data-ago]")) { time.textContent = ""; time.removeAttribute("title"); }
@@ -157,13 +157,13 @@ function changed() {
   due = setTimeout(async () => { due = null; last = Date.now(); await refresh(); }, Math.max(0, last + LEAST_MS - Date.now()));
 }
 
-// Only while somebody looks: a browser has six connections for a server, and each tab that follows takes one.
+// Only while the tab is visible: a browser has six connections to a server, and each live tab uses one.
 function follow() {
   if (document.hidden || stream !== null) return;
   const own = stream = new EventSource(`${root}events/stream`);
   own.addEventListener("open", () => { connected = true; showLive(); });
   own.addEventListener("changed", (event) => {
-    // the first number is told at once: it differs where something changed since the page was made
+    // the first number is sent at once; it differs if something changed since the page was rendered
     if (known !== event.data) changed();
     known = event.data;
   });
@@ -207,6 +207,6 @@ for (const form of document.querySelectorAll("form[data-auto]")) {
 }
 
 showCopyButtons();
-tellTimes();
-setInterval(tellTimes, 20000);
+showTimes();
+setInterval(showTimes, 20000);
 if ("follow" in body.dataset) follow();
