@@ -16,13 +16,13 @@ from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import policy_file
+from sidecar.mailcow.access import Door
 from sidecar.mailcow.certificates import CertificateFolder
 from sidecar.mailcow.challenge import Challenges
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.acme_log import last_run
 from sidecar.mailcow.engine.look import ProjectLook
 from sidecar.mailcow.policy_ids import PolicyIds
-from sidecar.mailcow.session import Session
 from sidecar.observed import (
     NOT_ASKED,
     AcmeRun,
@@ -121,7 +121,7 @@ class Observer:
         self,
         settings: Settings,
         clock: Clock,
-        session: Session,
+        door: Door,
         engine: AcmeEngine,
         lookups: Lookups,
         *,
@@ -137,8 +137,10 @@ class Observer:
         self._challenges = Challenges(
             settings.mailcow_dir, clock.now, self._questions.addresses, challenge_port
         )
-        self._session = session
-        self._ids = PolicyIds(self._session, clock)
+        self.door = door
+        """The access to mailcow's API and database."""
+        self._session = door.session
+        self._ids = PolicyIds(self._session, clock, door.database)
         self._checker = Checker(clock)
         self._rushed: frozenset[str] = frozenset()
         self._begun: dict[str, float] = {}
@@ -218,7 +220,10 @@ class Observer:
             ids=self._ids.take(),
             views=self._checker.take(),
             challenges=dict(self._cache.failed_probes),
+            access=self.door.access,
+            address=self.door.address,
         )
+        self._ids.conf = conf.value if isinstance(conf, Seen) else None
         if not self._patient:
             # in one pass alone they would not be there in time; a command that needs them asks for them
             self._ids.begin(unread(with_ids(observed, observed.ids)))
@@ -360,9 +365,10 @@ class Observer:
         self, conf: Sight[Conf], certificates: Sight[Certificates], memory: Memory, now: float
     ) -> tuple[Sight[Mailcow], Sight[DomainList], Memory, tuple[Notice, ...]]:
         pinned = certificates.value.server if isinstance(certificates, Seen) else None
-        look = await self._session.look(
-            conf, pinned.fingerprint if pinned else None, now, doubted=memory.doubt is not None
-        )
+        fingerprint, doubts = pinned.fingerprint if pinned else None, memory.doubt is not None
+        look = await self._session.look(conf, fingerprint, now, doubted=doubts)
+        if await self.door.look(conf, now, denied=look.denied):
+            look = await self._session.look(conf, fingerprint, now, doubted=doubts)
         if look.answer is None:
             told = look.notices + doubted(memory, self._session.answered)
             return look.mailcow, look.listed(memory), memory, told

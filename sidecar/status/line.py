@@ -14,7 +14,7 @@ from sidecar.observed.checks import ConditionType
 from sidecar.observed.checks import Status as Truth
 from sidecar.observed.words import day, span
 from sidecar.plan.ownership import Whose
-from sidecar.plan.records import Need, Standing
+from sidecar.plan.records import RecordNeed, RecordState
 from sidecar.rollout import Stage
 from sidecar.status.row import Care, Cause, Row
 from sidecar.status.wording import STAGE, Light
@@ -114,18 +114,18 @@ def certificate_cell(row: Row) -> Cell:
 
 
 _STANDING = {
-    Standing.PRESENT: (Light.GOOD, "published"),
-    Standing.MISSING: (Light.ATTENTION, "missing"),
-    Standing.DIFFERENT: (Light.ATTENTION, "different"),
-    Standing.UNKNOWN: (Light.UNKNOWN, "not known"),
-    Standing.NOT_YET: (Light.WORKING, "later"),
-    Standing.NOT_SET: (Light.OFF, "not set up"),
+    RecordState.PRESENT: (Light.GOOD, "published"),
+    RecordState.MISSING: (Light.ATTENTION, "missing"),
+    RecordState.DIFFERENT: (Light.ATTENTION, "different"),
+    RecordState.UNKNOWN: (Light.UNKNOWN, "not known"),
+    RecordState.NOT_YET: (Light.WORKING, "later"),
+    RecordState.NOT_SET: (Light.OFF, "not set up"),
 }
 
 
-def need_cell(need: Need) -> Cell:
+def need_cell(need: RecordNeed) -> Cell:
     """How the DNS stands to one record."""
-    light, text = _STANDING[Standing.NOT_YET if need.early else need.standing]
+    light, text = _STANDING[RecordState.NOT_YET if need.early else need.standing]
     return Cell(light, text, need.found or need.note)
 
 
@@ -140,7 +140,7 @@ def dns_cell(row: Row) -> Cell:
     return Cell(worse.light, f"{owner} {worse.text}", worse.hint)
 
 
-def report_cell(need: Need | None) -> Cell:
+def report_cell(need: RecordNeed | None) -> Cell:
     """The record of TLSRPT."""
     return Cell(Light.OFF, "–") if need is None else need_cell(need)
 

@@ -14,16 +14,16 @@ from aiohttp import web
 from sidecar.host.clock import Clock
 from sidecar.host.errors import PermanentError
 from sidecar.host.release import release
-from sidecar.web import act, api, events, guard, pages
+from sidecar.web import act, api, events, guard, pages, records
 from sidecar.web.auth import Token
-from sidecar.web.door import DOOR, Door, Site, at_the_door
+from sidecar.web.door import DOOR, Door, ListeningSite, at_the_door
 from sidecar.web.kit import KIT, Kit
 from sidecar.web.render import assets, templates
 from sidecar.web.settings import WebSettings
 from sidecar.web.snapshot import Snapshots
 from sidecar.web.source import Changes, Progress, Source, Trouble
 
-__all__ = ["Changes", "Progress", "Source", "Trouble", "Web", "WebSettings", "start_web"]
+__all__ = ["Changes", "Progress", "Source", "Trouble", "WebServer", "WebSettings", "start_web"]
 
 MOST_BODY = 16_384
 END_S = 0.5
@@ -31,7 +31,7 @@ END_S = 0.5
 
 
 @dataclass
-class Web:
+class WebServer:
     """A page that is served."""
 
     address: str
@@ -57,7 +57,7 @@ async def start_web(
     clock: Clock,
     *,
     extra_routes: Iterable[web.RouteDef] = (),
-) -> Web:
+) -> WebServer:
     """Serves the page until `close`; raises PermanentError where the address cannot be had.
 
     `extra_routes` are served beside it, and need the token like all else, but for `guard.OPEN`.
@@ -69,14 +69,14 @@ async def start_web(
     runner = web.AppRunner(app, access_log=None, logger=quiet, handle_signals=False, shutdown_timeout=END_S)
     await runner.setup()
     try:
-        await Site(runner, app[DOOR], settings.address, settings.port).start()
+        await ListeningSite(runner, app[DOOR], settings.address, settings.port).start()
     except OSError as error:
         await runner.cleanup()
         raise PermanentError(
             f"serving the page on {settings.address} port {settings.port} failed: {error.strerror}; "
             "choose another address or port, or end the program that has it"
         ) from error
-    return Web(settings.address, int(runner.addresses[0][1]), runner, closing)
+    return WebServer(settings.address, int(runner.addresses[0][1]), runner, closing)
 
 
 def make_app(
@@ -107,6 +107,8 @@ def make_app(
             web.get("/", pages.overview),
             web.get("/domains", pages.domains),
             web.get("/domains/{name}", pages.domain),
+            web.get("/records", records.records),
+            web.get("/records.zone", records.zone_file),
             web.get("/events", pages.events),
             web.get("/events/stream", events.stream, allow_head=False),
             web.get("/login", pages.login_page),

@@ -15,7 +15,7 @@ from sidecar.status.to_document import as_json, document_of, domain_of, moment, 
 from sidecar.web import act
 from sidecar.web.history import shown_event
 from sidecar.web.kit import KIT, Kit, visitor_of
-from sidecar.web.models import Event, Events, Noted
+from sidecar.web.models import EventJson, Events, Noted
 from sidecar.web.openapi import described
 from sidecar.web.queries import AdoptBody, ApplyBody, CheckBody, DomainsQuery, EventsQuery, asked_for, body_of
 from sidecar.web.table import page_of
@@ -57,18 +57,20 @@ async def status(request: web.Request) -> web.Response:
     )
 
 
-def _trouble(kit: Kit) -> document.Trouble | None:
+def _trouble(kit: Kit) -> document.TroubleJson | None:
     found = kit.source.trouble()
     if found is None:
         return None
-    return document.Trouble(message=found.message, todo=found.todo, since=moment(found.since))
+    return document.TroubleJson(message=found.message, todo=found.todo, since=moment(found.since))
 
 
-def _progress(kit: Kit) -> document.Progress | None:
+def _progress(kit: Kit) -> document.ProgressJson | None:
     found = kit.source.progress()
     if found is None:
         return None
-    return document.Progress(doing=found.doing, done=found.done, total=found.total, since=moment(found.since))
+    return document.ProgressJson(
+        doing=found.doing, done=found.done, total=found.total, since=moment(found.since)
+    )
 
 
 def _page(site: Site, query: DomainsQuery) -> document.Domains:
@@ -113,7 +115,7 @@ async def events(request: web.Request) -> web.Response:
     return _json(
         Events(
             items=[
-                Event(
+                EventJson(
                     at=moment(view.at),
                     subject=view.subject,
                     what=view.what,

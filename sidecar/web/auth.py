@@ -54,7 +54,7 @@ class Token:
 
 
 @dataclass(slots=True)
-class Session:
+class LoginSession:
     """Somebody who logged in; `csrf` goes into the forms of this session only."""
 
     csrf: str
@@ -66,17 +66,17 @@ class Sessions:
     """Those who are logged in; forgotten when the sidecar is restarted. Times in seconds of any steady clock."""
 
     def __init__(self) -> None:
-        self._found: OrderedDict[bytes, Session] = OrderedDict()
+        self._found: OrderedDict[bytes, LoginSession] = OrderedDict()
 
     def begin(self, now: float) -> str:
         """A new session; returns what its cookie holds. Of too many the one used longest ago ends."""
         secret = secrets.token_urlsafe(32)
-        self._found[_digest(secret)] = Session(secrets.token_urlsafe(32), now, now)
+        self._found[_digest(secret)] = LoginSession(secrets.token_urlsafe(32), now, now)
         while len(self._found) > MOST_SESSIONS:
             self._found.popitem(last=False)
         return secret
 
-    def get(self, secret: str, now: float) -> Session | None:
+    def get(self, secret: str, now: float) -> LoginSession | None:
         """The session of a cookie, if it is still on."""
         # A digest is looked up, so the time that it takes tells nothing of the secret.
         key = _digest(secret)

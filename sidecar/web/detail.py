@@ -3,7 +3,8 @@
 Rule for every editor: what is to be pasted is exactly what `sidecar records` prints.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode
@@ -12,8 +13,9 @@ from sidecar.observed.checks import NEEDED, Condition, ConditionType, Status
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.words import day, span
 from sidecar.plan.ownership import Whose
-from sidecar.plan.records import Need
+from sidecar.plan.records import RecordNeed
 from sidecar.rollout import Stage
+from sidecar.status.judgement import lacking
 from sidecar.status.line import Cell, Line, certificate_cell, line_of, need_cell, policy_cell
 from sidecar.status.row import Cause, Row, policy_text
 from sidecar.status.to_document import adopt_key
@@ -40,8 +42,11 @@ class RecordView:
 
     title: str
     owner: str
+    type: str | None
+    """None where nothing can be said yet, as `value` and `line`."""
+    value: str | None
     line: str | None
-    """In the form of a zone file; None where nothing can be said yet."""
+    """In the form of a zone file."""
     cell: Cell
     note: str
     found: str
@@ -49,11 +54,12 @@ class RecordView:
 
 @dataclass(frozen=True, slots=True)
 class FindingView:
-    """A finding with its light and its word."""
+    """A finding with its light and its word; `told`: its sentence stands under "What to do" already."""
 
     light: Light
     word: str
     finding: Finding
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,7 @@ class Soak:
 
 
 @dataclass(frozen=True, slots=True)
-class Detail:
+class DomainDetail:
     """All of the page but the time line."""
 
     line: Line
@@ -90,19 +96,28 @@ class Detail:
     """What can be taken over from the person who made it."""
 
 
-def detail_of(site: Site, name: str) -> Detail:
+def detail_of(site: Site, name: str) -> DomainDetail:
     """The page of a domain; raises KeyError for one that mailcow does not have."""
     row = site.rows[name]
     line = line_of(row)
     found = sorted(row.check.findings, key=lambda f: -f.severity.rank) if row.check else []
-    shown = [FindingView(LIGHT_OF[f.severity], SEVERITY[f.severity], f) for f in found]
-    return Detail(
+    todo = _todo(row)
+    told = {text for pair in todo for text in pair if text}
+    causes = _causes(row)
+    named = {(cause.code, cause.subject) for cause in causes}
+    shown = [
+        FindingView(LIGHT_OF[f.severity], SEVERITY[f.severity], f, (f.code, f.subject) in named)
+        for f in found
+    ]
+    explained = STAGE_SENTENCE[line.stage] if line.stage else line.cause.message
+    sentences = told | {f.message for f in found}
+    return DomainDetail(
         line=line,
         at=site.at,
-        explained=STAGE_SENTENCE[line.stage] if line.stage else line.cause.message,
-        steps=_steps(row),
-        todo=_todo(row),
-        next=_next(row),
+        explained="" if explained in told else explained,
+        steps=tuple(replace(step, text="") if step.text in sentences else step for step in _steps(row)),
+        todo=todo,
+        next=_next(row, {text for cause in causes for text in (cause.message, cause.todo) if text}),
         findings=tuple(view for view in shown if view.finding.severity is not Severity.OK),
         fine=tuple(view for view in shown if view.finding.severity is Severity.OK),
         checked_at=row.check.at if row.check else None,
@@ -151,7 +166,7 @@ def _steps(row: Row) -> tuple[Step, ...]:
 _ROLES = ("host", "id", "report")
 
 
-def _step(title: str, need: Need | None, condition: Condition | None, mode: Mode | None) -> list[Step]:
+def _step(title: str, need: RecordNeed | None, condition: Condition | None, mode: Mode | None) -> list[Step]:
     """What the DNS has and what a check found of the same thing are one step; the worse counts."""
     found: list[Step] = []
     if need is not None:
@@ -167,22 +182,33 @@ def _step(title: str, need: Need | None, condition: Condition | None, mode: Mode
 
 
 def _todo(row: Row) -> tuple[tuple[str, str | None], ...]:
-    found = [(cause.sentence, cause.todo) for cause in row.judgement.needs or _doubt(row)]
-    found += [(notice.message, notice.todo) for notice in row.notices]
+    """A missing record is one thing to do, whichever notice or finding also asks for it; it stands below, to be copied."""
+    records = lacking(row)
+    owners = {cause.subject for cause in records if cause.todo}
+    found: list[tuple[str, str | None]] = []
+    for cause in _causes(row):
+        if cause in records:
+            found.append((cause.sentence, "publish the record below" if cause.todo else None))
+        elif cause.subject not in owners or cause.todo is None or cause.subject not in cause.todo:
+            found.append((cause.sentence, cause.todo))
     return tuple(dict.fromkeys(found))
 
 
-def _doubt(row: Row) -> tuple[Cause, ...]:
-    return (row.judgement.cause,) if row.judgement.light is Light.UNKNOWN else ()
+def _causes(row: Row) -> list[Cause]:
+    """What needs a person, or is not known, and the notices."""
+    causes = row.judgement.needs or ((row.judgement.cause,) if row.judgement.light is Light.UNKNOWN else ())
+    return [*causes, *(Cause(Light.OFF, n.code, n.message, n.todo, n.subject) for n in row.notices)]
 
 
-def _next(row: Row) -> tuple[str, ...]:
-    told = [f"{action.verb}: {action.reason}" for action in row.todo]
+def _next(row: Row, told: Collection[str]) -> tuple[str, ...]:
+    """What is planned and what waits; `told` are the sentences that stand under "What to do"."""
+    found = [f"{action.verb}: {action.reason}" for action in row.todo]
     for held in row.held:
+        reason = "see above" if any(held.reason in text for text in told) else held.reason
         until = "" if held.until is None else f" (until {day(held.until)})"
-        remedy = "" if held.remedy is None else f"; {held.remedy}"
-        told.append(f"waits to {held.action.verb}: {held.reason}{until}{remedy}")
-    return tuple(dict.fromkeys(told))
+        remedy = "" if held.remedy is None or held.remedy in told else f"; {held.remedy}"
+        found.append(f"waits to {held.action.verb}: {reason}{until}{remedy}")
+    return tuple(dict.fromkeys(found))
 
 
 def _records(row: Row) -> tuple[RecordView, ...]:
@@ -193,6 +219,8 @@ def _records(row: Row) -> tuple[RecordView, ...]:
         RecordView(
             title,
             need.owner,
+            None if need.record is None else need.record.type,
+            None if need.record is None else need.record.value,
             None if need.record is None else record_line(need.record, records.ttl),
             need_cell(need),
             need.note,

@@ -138,7 +138,7 @@ class _Guest(asyncio.Protocol):
         self._served.resume_writing()
 
 
-class Site(web.BaseSite):
+class ListeningSite(web.BaseSite):
     """Listens at an address and a port, behind a door."""
 
     def __init__(self, runner: web.AppRunner, door: Door, address: str, port: int) -> None:

@@ -7,7 +7,7 @@ from aiohttp import web
 from jinja2 import Environment
 
 from sidecar.host.clock import Clock
-from sidecar.web.auth import Attempts, Session, Sessions, Token
+from sidecar.web.auth import Attempts, LoginSession, Sessions, Token
 from sidecar.web.render import Asset
 from sidecar.web.settings import WebSettings
 from sidecar.web.snapshot import Snapshots
@@ -34,7 +34,7 @@ class Kit:
 class Visitor:
     """Who asks: with a session (a browser that logged in), with the token in a header (a program), or with neither."""
 
-    session: Session | None = None
+    session: LoginSession | None = None
     program: bool = False
 
     @property

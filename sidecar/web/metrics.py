@@ -24,7 +24,7 @@ from sidecar.plan.actions import Action, Plan, RecreateAcme, RestartAcme
 from sidecar.reconcile.apply import Result
 from sidecar.reconcile.passes import Report
 from sidecar.rollout import Stage
-from sidecar.status.domains import Status
+from sidecar.status.domains import CurrentStatus
 from sidecar.status.once import Once
 from sidecar.status.row import Row
 from sidecar.web.health import Handler, readable
@@ -159,7 +159,7 @@ class _Latest(Collector):
         return self._metrics.families()
 
 
-def _of_report(report: Report, status: Status) -> Iterator[Family]:
+def _of_report(report: Report, status: CurrentStatus) -> Iterator[Family]:
     observed = report.observed
     rows = tuple(row for row in status.rows if row.tended)
     yield GaugeMetricFamily(
@@ -205,7 +205,7 @@ def _stages(rows: tuple[Row, ...]) -> Iterator[Family]:
     yield modes
 
 
-def _needs(status: Status) -> GaugeMetricFamily:
+def _needs(status: CurrentStatus) -> GaugeMetricFamily:
     family = GaugeMetricFamily(
         "mta_sts_domain_needs_person",
         "1 for a domain for which a person has to do something, by its cause; absent: nothing.",

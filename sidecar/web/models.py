@@ -5,7 +5,7 @@ from pydantic import Field
 from sidecar.status.document import Model, Time
 
 
-class Event(Model):
+class EventJson(Model):
     """Something that the sidecar did."""
 
     at: Time | None
@@ -19,7 +19,7 @@ class Event(Model):
 class Events(Model):
     """The history, newest first."""
 
-    items: list[Event]
+    items: list[EventJson]
 
 
 class Noted(Model):
@@ -29,7 +29,7 @@ class Noted(Model):
     domain: str | None
 
 
-class Problem(Model):
+class ProblemJson(Model):
     """RFC 9457."""
 
     type: str

@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from sidecar.status.document import Document, Domain, Domains
-from sidecar.web.models import Events, Noted, Problem
+from sidecar.status.document import Document, DomainJson, Domains
+from sidecar.web.models import Events, Noted, ProblemJson
 from sidecar.web.queries import AdoptBody, ApplyBody, CheckBody, DomainsQuery, EventsQuery, Query
 
 _Schema = dict[str, Any]
@@ -33,7 +33,7 @@ _NAME = {
 def described() -> _Schema:
     """The whole description."""
     _, found = models_json_schema(
-        [(model, "serialization") for model in (Document, Domains, Domain, Events, Noted, Problem)]
+        [(model, "serialization") for model in (Document, Domains, DomainJson, Events, Noted, ProblemJson)]
         + [(model, "validation") for model in (DomainsQuery, EventsQuery, CheckBody, AdoptBody, ApplyBody)],
         ref_template=_REF,
     )
@@ -55,7 +55,7 @@ def described() -> _Schema:
             "/api/v1/domains": _get(
                 "domains", "The domains, a page at a time", Domains, DomainsQuery, schemas, "503"
             ),
-            "/api/v1/domains/{name}": _get("domain", "One domain", Domain, None, schemas, "404", "503"),
+            "/api/v1/domains/{name}": _get("domain", "One domain", DomainJson, None, schemas, "404", "503"),
             "/api/v1/events": _get(
                 "events", "What the sidecar did, newest first", Events, EventsQuery, schemas, "503"
             ),
@@ -126,7 +126,7 @@ def _answers(answer: type[BaseModel], status: str, description: str, *problems: 
         status: {"description": description, "content": {"application/json": {"schema": _ref(answer)}}}
     }
     for code in (*problems, "401", "429"):
-        content = {"application/problem+json": {"schema": _ref(Problem)}}
+        content = {"application/problem+json": {"schema": _ref(ProblemJson)}}
         if code == "400":
             # Of the server below us: a request line or a header that is too long, or not HTTP.
             content["text/plain"] = {"schema": {"type": "string"}}

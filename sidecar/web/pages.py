@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 from sidecar.formats.domain_name import to_ascii
 from sidecar.host.errors import SidecarError
 from sidecar.observed import FILE
-from sidecar.state.store import Event
+from sidecar.state.store import HistoryEvent
 from sidecar.status.wording import Light
 from sidecar.web.auth import same_origin
 from sidecar.web.detail import detail_of
@@ -82,10 +82,15 @@ async def overview(request: web.Request) -> web.Response:
     site = await kit.snapshots.site()
     events, events_trouble = await history(request, None, 8)
     asked = Asked.of({**request.query, "per_page": str(ON_OVERVIEW), "page": "1"})
+    trouble = kit.source.trouble()
+    # the banner on top says why mailcow cannot be reached
+    items = (
+        [item for item in site.items if trouble is None or item.message != trouble.message] if site else []
+    )
     values: dict[str, object] = {
         "tiles": _tiles(site) if site else (),
-        "items": site.items[:ITEMS] if site else (),
-        "more_items": max(0, len(site.items) - ITEMS) if site else 0,
+        "items": items[:ITEMS],
+        "more_items": max(0, len(items) - ITEMS),
         "table": page_of(site.lines, asked) if site else None,
         "columns": COLUMNS,
         "events": events,
@@ -183,7 +188,7 @@ async def history(
 ) -> tuple[tuple[EventView, ...], str | None]:
     """The last events, newest first, or why they cannot be had."""
     try:
-        found: tuple[Event, ...] = await request.app[KIT].source.history(subject, limit)
+        found: tuple[HistoryEvent, ...] = await request.app[KIT].source.history(subject, limit)
     except SidecarError as error:
         return (), str(error)
     return tuple(shown_event(event) for event in reversed(found)), None

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from sidecar.formats.domain_name import to_unicode
-from sidecar.observed.words import span
+from sidecar.observed.words import day, span
 from sidecar.status.wording import Light, count
 from sidecar.web.view import named, when
 
@@ -53,7 +53,7 @@ def templates() -> Environment:
         auto_reload=False,
     )
     environment.filters.update(
-        unicode=to_unicode, prose=prose, moment=moment, iso=iso, ago=ago, named=named, when=when, span=span
+        unicode=to_unicode, prose=prose, day=day, iso=iso, ago=ago, named=named, when=when, span=span
     )
     environment.globals.update(count=count, Light=Light)
     return environment
@@ -65,11 +65,6 @@ def prose(text: str) -> Markup:
     if len(parts) % 2 == 0:
         return escape(text)
     return Markup("").join(Markup(f"<code>{part}</code>") if n % 2 else part for n, part in enumerate(parts))  # noqa: S704 - escaped above
-
-
-def moment(at: float) -> str:
-    """A Unix time as people read it."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def iso(at: float) -> str:

@@ -5,13 +5,14 @@ Rule for every editor: nothing is judged here. What the sidecar does itself is s
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import Mailcow, Seen
 from sidecar.observed.words import day
+from sidecar.plan.records import RecordState
 from sidecar.reconcile.passes import Report
-from sidecar.status.domains import Status
+from sidecar.status.domains import CurrentStatus
 from sidecar.status.line import Line, line_of
 from sidecar.status.needs import Item, Summary, summary_of
 from sidecar.status.row import Row
@@ -34,13 +35,22 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Lacking:
+    """How many DNS records are to be published now, and how many after something else has happened."""
+
+    now: int = 0
+    later: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """One moment; `at` (Unix seconds) is when it was seen."""
 
-    status: Status
+    status: CurrentStatus
     summary: Summary
     lines: tuple[Line, ...]
     pending: tuple[Pending, ...]
+    lacking: Lacking = Lacking()
     counts: Mapping[Light, int] = field(default_factory=dict)
 
     @property
@@ -79,14 +89,20 @@ class Site:
         return self.summary.needs
 
 
-def site_of(report: Report, status: Status) -> Site:
+def site_of(report: Report, status: CurrentStatus) -> Site:
     """The moment that a report tells of, with its status."""
     lines = tuple(map(line_of, status.rows))
+    summary = summary_of(status)
+    needs = [need for row in status.rows if row.records is not None for need in row.records.needs]
     return Site(
         status=status,
-        summary=summary_of(status),
+        summary=summary,
         lines=lines,
-        pending=_pending(report),
+        pending=_untold(_pending(report), summary),
+        lacking=Lacking(
+            sum(need.lacking for need in needs),
+            sum(need.early or need.standing is RecordState.NOT_YET for need in needs),
+        ),
         counts=status.lights,
     )
 
@@ -111,6 +127,19 @@ def _pending(report: Report) -> tuple[Pending, ...]:
             remedy,
         )
         for (what, why, remedy, planned), same in found.items()
+    )
+
+
+def _untold(pending: tuple[Pending, ...], summary: Summary) -> tuple[Pending, ...]:
+    """The same without the sentences that stand under what needs a person."""
+    told = [text for item in summary.needs for text in (item.message, item.todo) if text]
+    return tuple(
+        replace(
+            one,
+            why="" if any(one.why in text for text in told) else one.why,
+            remedy=None if one.remedy in told else one.remedy,
+        )
+        for one in pending
     )
 
 

@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.host.elapsed import Reading
+from sidecar.host.elapsed import UptimeReading
 from sidecar.host.heartbeat import STALE_AFTER_S, beat, trouble
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
@@ -25,8 +25,8 @@ class Clock:
     def now(self) -> float:
         return self.at
 
-    def reading(self) -> Reading:
-        return Reading("this machine", self.at)
+    def reading(self) -> UptimeReading:
+        return UptimeReading("this machine", self.at)
 
 
 def report(world: World | None = None, *notices: Notice) -> Report:

@@ -31,24 +31,38 @@ function showCopyButtons() {
 }
 
 async function copy(button) {
-  const source = document.getElementById(button.dataset.copy);
-  const text = source.textContent;
   let done = false;
   try {
-    await navigator.clipboard.writeText(text);
-    done = true;
-  } catch {
-    // no clipboard without TLS on another machine: select it, and try the old way
-    const range = document.createRange();
-    range.selectNodeContents(source);
-    const selection = window.getSelection();
-    selection.removeAllRanges();
-    selection.addRange(range);
-    done = document.execCommand("copy");
-  }
-  button.textContent = done ? "Copied" : "Press Ctrl+C";
-  announce(done ? "Copied to the clipboard" : "It is selected: copy it with Ctrl+C");
+    const text = await textOf(button);
+    try {
+      await navigator.clipboard.writeText(text);
+      done = true;
+    } catch {
+      done = copySelected(text);
+      button.focus({ preventScroll: true });
+    }
+  } catch { /* the text could not be fetched */ }
+  button.textContent = done ? "Copied" : "Not copied";
+  announce(done ? "Copied to the clipboard" : "The browser does not allow copying: select the text and press Ctrl+C");
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
+}
+
+// A text that is too large for the page is fetched first.
+async function textOf(button) {
+  if (!button.dataset.copyFrom) return document.getElementById(button.dataset.copy).textContent;
+  return (await fetch(button.dataset.copyFrom)).text();
+}
+
+// There is no clipboard without TLS, except on the same machine: then the text is selected in a field and copied from it.
+function copySelected(text) {
+  const field = document.createElement("textarea");
+  field.value = text;
+  field.className = "hush";
+  body.append(field);
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  return done;
 }
 
 document.addEventListener("click", (event) => {
@@ -67,6 +81,7 @@ function mark(element) {
   if (!element || element === body) return null;
   if (element.id) return `#${CSS.escape(element.id)}`;
   if (element.tagName === "A") return `a[href="${CSS.escape(element.getAttribute("href"))}"]`;
+  if (element.dataset.copyFrom) return `[data-copy-from="${CSS.escape(element.dataset.copyFrom)}"]`;
   if (element.dataset.copy) return `[data-copy="${CSS.escape(element.dataset.copy)}"]`;
   return null;
 }
@@ -87,6 +102,7 @@ function put(fresh) {
   if (!changed) return;
   showCopyButtons();
   tellTimes();
+  showLive();
   const after = document.getElementById("headline")?.textContent;
   if (after && after !== before) announce(after);
 }
@@ -125,6 +141,16 @@ let last = 0;
 let due = null;
 let known = body.dataset.number;
 let stream = null;
+let connected = null; // null: not tried yet
+
+// "live" only while the sidecar is connected and itself sees the present: #stale stands on the page when it does not.
+function showLive() {
+  const light = document.getElementById("live");
+  const text = !connected ? "not live" : document.getElementById("stale") ? "not current" : "live";
+  light.hidden = connected === null;
+  light.classList.toggle("lost", text !== "live");
+  if (light.textContent !== text) light.textContent = text;
+}
 
 function changed() {
   if (due !== null) return;
@@ -134,18 +160,16 @@ function changed() {
 // Only while somebody looks: a browser has six connections for a server, and each tab that follows takes one.
 function follow() {
   if (document.hidden || stream !== null) return;
-  const light = document.getElementById("live");
   const own = stream = new EventSource(`${root}events/stream`);
-  own.addEventListener("open", () => { light.hidden = false; light.classList.remove("lost"); light.textContent = "live"; });
+  own.addEventListener("open", () => { connected = true; showLive(); });
   own.addEventListener("changed", (event) => {
     // the first number is told at once: it differs where something changed since the page was made
     if (known !== event.data) changed();
     known = event.data;
   });
   own.addEventListener("error", () => {
-    light.hidden = false;
-    light.classList.add("lost");
-    light.textContent = "not live";
+    connected = false;
+    showLive();
     if (own.readyState === EventSource.CLOSED && stream === own) { stream = null; setTimeout(follow, AGAIN_MS); }
   });
 }
