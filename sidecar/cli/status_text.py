@@ -19,6 +19,7 @@ from sidecar.observed import Certificate, Seen, Unseen
 from sidecar.observed.checks import Status as RolloutStatus
 from sidecar.observed.words import day, serves, some, span
 from sidecar.plan.actions import Held
+from sidecar.plan.outbound import Checks, outbound
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import RecordNeed, RecordState
 from sidecar.rollout import Stage
@@ -73,6 +74,7 @@ def print_status(status: CurrentStatus, file: TextIO) -> None:
     ]
     lines += ["held:", *held, ""] if held else []
     lines += _protection(status)
+    lines += _outbound(status)
     if file.isatty():
         _terminal(status.rows, lines, file)
         return
@@ -120,6 +122,13 @@ def _protection(status: CurrentStatus) -> list[str]:
         return []
     line = [f"    {found.config}"] if found.config else []
     return [*([found.headline] if found.headline else []), f"  {found.message}", *line, ""]
+
+
+def _outbound(status: CurrentStatus) -> list[str]:
+    """Whether outgoing mail is checked, in one line."""
+    found = outbound(status.observed)
+    todo = [f"    {found.remedy}"] if found.remedy and found.checks in {Checks.OFF, Checks.STOPPED} else []
+    return [f"outgoing mail: {found.message}", *todo, ""]
 
 
 def cells(row: Row) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from sidecar.observed.dns import (
     Question,
     Txt,
 )
+from sidecar.observed.front import Front
 from sidecar.observed.mailcow import (
     FIRST_NATIVE,
     AliasDomain,
@@ -163,6 +164,10 @@ class Observed:
     """The keys in mailcow's database; asked for only where the API gives no access."""
     address: Sight[str] = NOT_ASKED
     """The own IPv4 address, as mailcow sees it."""
+    fronts: Mapping[str, tuple[Sight[Front], ...]] = field(default_factory=dict)
+    """What answers on port 443 of the public addresses of some of mailcow's names, by name."""
+    policy_maps: Sight[str | None] = NOT_ASKED
+    """Postfix's smtp_tls_policy_maps; None where it is not set."""
 
     def challenge_of(self, name: str) -> Sight[Challenge]:
         """The HTTP probe of `name`."""

@@ -23,6 +23,7 @@ from sidecar.plan.file import plan_file
 from sidecar.plan.guards import NOTHING_WAITS, Waits, guarded
 from sidecar.plan.native import gone_domains, plan_native
 from sidecar.plan.progress import tell_progress
+from sidecar.plan.proxy import behind_proxy
 from sidecar.plan.redis import tell_redis
 from sidecar.plan.setting_names import unknown_names_in
 from sidecar.settings import Settings
@@ -48,6 +49,7 @@ def make_plan(observed: Observed, desired: Desired, settings: Settings) -> Plan:
         + run_failed(observed)
         + tell_presented(observed)
         + pending(observed)
+        + behind_proxy(observed)
         + tell_progress(observed, settings)
         + unknown_names_in(observed, settings)
     )

@@ -15,13 +15,14 @@ from sidecar.dns.questions import Questions
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
 from sidecar.mailcow import conf as conf_file
-from sidecar.mailcow import policy_file
+from sidecar.mailcow import outbound, policy_file
 from sidecar.mailcow.access import Door
 from sidecar.mailcow.certificates import CertificateFolder
 from sidecar.mailcow.challenge import Challenges
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.acme_log import last_run
 from sidecar.mailcow.engine.look import ProjectLook
+from sidecar.mailcow.front import Fronts
 from sidecar.mailcow.policy_ids import PolicyIds
 from sidecar.observed import (
     NOT_ASKED,
@@ -53,6 +54,7 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.acme.script import SLEEPS
 from sidecar.plan.policy_ids import policies_served, unread, with_ids
+from sidecar.plan.proxy import front_targets
 from sidecar.plan.records import questions
 from sidecar.plan.schedule import (
     check_interval,
@@ -142,6 +144,7 @@ class Observer:
         self._session = door.session
         self._ids = PolicyIds(self._session, clock, door.database)
         self._checker = Checker(clock)
+        self._fronts = Fronts(clock)
         self._rushed: frozenset[str] = frozenset()
         self._begun: dict[str, float] = {}
         """When the looks of the last minutes began."""
@@ -171,6 +174,7 @@ class Observer:
         await self.containers.close()
         await self._ids.close()
         await self._checker.close()
+        await self._fronts.close()
 
     def forget_served(self, domains: Iterable[str]) -> None:
         """What was written is read again in the next pass."""
@@ -197,9 +201,10 @@ class Observer:
         self._looked_at = now
         memory = replace(memory, tally=memory.tally.until(self._clock.reading()))
         folder = self._settings.mailcow_dir
-        conf, file, project = await asyncio.gather(
+        conf, file, maps, project = await asyncio.gather(
             asyncio.to_thread(conf_file.observe, folder, now),
             asyncio.to_thread(policy_file.observe, folder, now),
+            asyncio.to_thread(outbound.policy_maps, folder, now),
             self.containers.sight(now),
         )
         certificates = await asyncio.to_thread(self._certificates.observe, folder, now, _timezone(conf))
@@ -217,6 +222,7 @@ class Observer:
             dns=Dns(),
             memory=memory,
             presented=await self._presented(conf, certificates, now),
+            policy_maps=maps,
             ids=self._ids.take(),
             views=self._checker.take(),
             challenges=dict(self._cache.failed_probes),
@@ -228,7 +234,11 @@ class Observer:
             # in one pass alone they would not be there in time; a command that needs them asks for them
             self._ids.begin(unread(with_ids(observed, observed.ids)))
             self._begin_checks(observed)
-        return replace(observed, dns=await self._dns(observed)), notices + self._looking_trouble()
+        observed = replace(observed, dns=await self._dns(observed))
+        if self._settings.verify:
+            targets = front_targets(observed, self._settings)
+            observed = replace(observed, fronts=await self._fronts.sight(targets, patient=self._patient))
+        return observed, notices + self._looking_trouble()
 
     def _looking_trouble(self) -> tuple[Notice, ...]:
         """Why the domains cannot be looked at as senders do."""

