@@ -50,8 +50,8 @@ def judge_private(code: Code, host: str, probes: Iterable[PolicyFetch | MxProbe]
     if not addresses:
         return ()
     message = (
-        f"{host} has the private address {', '.join(addresses)} in the DNS that is asked here: senders elsewhere cannot "
-        "reach it, and what was seen there proves nothing about a public address"
+        f"the DNS that is asked here gives the private address {', '.join(addresses)}: senders elsewhere cannot reach it, "
+        "and what was seen there proves nothing about a public address"
     )
     return (Finding.of(code, host, message, _SPLIT_DNS),)
 

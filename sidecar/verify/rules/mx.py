@@ -1,5 +1,6 @@
 """One MX host on port 25 (RFC 8461 §4.2): STARTTLS, TLS 1.2 or later, a certificate that senders trust."""
 
+from dataclasses import replace
 from typing import assert_never
 
 from sidecar.dns.answers import NoAnswer
@@ -43,7 +44,12 @@ _OUTSIDE = (
     "run `sidecar check` for the domain on a machine in another network; where all is well there, "
     "`mode: enforce` can be set for the domain"
 )
-_NO_ROUTE = "give this machine a route of that family, or run `sidecar check` on a machine that has one"
+_NO_ROUTE = (
+    "give this machine a route of that family, or run `sidecar check` on a machine that has one; where all is well "
+    "there, `mode: enforce` can be set for the domain"
+)
+_ONE_ADDRESS = "have the mail server listen at this address too, or remove the record that leads to it"
+_CLOSED = frozenset({codes.MX_REFUSED.name, codes.MX_UNREACHABLE.name})
 _BARRIERS: dict[Barrier, tuple[Code, str]] = {
     Barrier.REFUSED: (codes.MX_REFUSED, _ELSEWHERE),
     Barrier.UNREACHABLE: (codes.MX_UNREACHABLE, _ELSEWHERE),
@@ -66,6 +72,8 @@ def judge_host(seen: MxSeen, stakes: Stakes, now: float) -> tuple[Finding, ...]:
                 unseen.append(_not_seen(seen.host, probe))
             case _:
                 assert_never(probe)
+    if at_address:
+        unseen = [replace(one, todo=_ONE_ADDRESS) if one.code in _CLOSED else one for one in unseen]
     private = judge_private(codes.MX_PRIVATE, seen.host, seen.probes)
     return (*in_one(at_address), *joined(unseen), *private)
 

@@ -3,6 +3,7 @@
 The grammar of the text is judged by `rules.policy`.
 """
 
+from dataclasses import replace
 from typing import assert_never
 
 from sidecar.dns.answers import NoAnswer
@@ -41,6 +42,8 @@ _TLS: dict[TlsTrouble, Code] = {
 LOOK_AGAIN = "see the sidecar's log, and report it: something was answered that it cannot deal with"
 _ELSEWHERE = "run `sidecar check` in another network: whether senders get there cannot be seen from here"
 _NO_ROUTE = "give this machine a route of that family, or run `sidecar check` on a machine that has one"
+_ONE_ADDRESS = "have the web server listen at this address too, or remove the record that leads to it"
+_CLOSED = frozenset({codes.POLICY_REFUSED.name, codes.POLICY_UNREACHABLE.name})
 _BARRIERS: dict[Barrier, tuple[Code, str]] = {
     Barrier.REFUSED: (codes.POLICY_REFUSED, _ELSEWHERE),
     Barrier.UNREACHABLE: (codes.POLICY_UNREACHABLE, _ELSEWHERE),
@@ -81,6 +84,8 @@ def judge_fetch(seen: DomainSeen, stakes: Stakes, now: float) -> tuple[Finding, 
                 unseen.append(_not_seen(host, url, fetch, stakes.policy_failure))
             case _:
                 assert_never(fetch)
+    if at_address:
+        unseen = [replace(one, todo=_ONE_ADDRESS) if one.code in _CLOSED else one for one in unseen]
     unlike = _unlike(url, seen.fetches, stakes.policy_failure)
     private = judge_private(codes.POLICY_PRIVATE, host, seen.fetches)
     return (*in_one(at_address), *unlike, *joined(unseen), *private)
