@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sidecar.host.exits import Exit
 
 if TYPE_CHECKING:
-    from sidecar.cli.look import Look
+    from sidecar.cli.look import Inspection
     from sidecar.status.proxy_file import Front, Proxy, Upstream
 
 KINDS = ("nginx", "caddy", "traefik", "haproxy")
@@ -67,7 +67,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     return Exit.OK
 
 
-def _front(look: "Look", proxy: "Proxy", given: argparse.Namespace) -> "Front":
+def _front(look: "Inspection", proxy: "Proxy", given: argparse.Namespace) -> "Front":
     from sidecar.plan.proxy import hosts_by_certificate, without_certificate
     from sidecar.status.proxy_file import Front
 
@@ -81,7 +81,7 @@ def _front(look: "Look", proxy: "Proxy", given: argparse.Namespace) -> "Front":
     )
 
 
-def _upstream(look: "Look", proxy: "Proxy", given: str | None) -> "Upstream":
+def _upstream(look: "Inspection", proxy: "Proxy", given: str | None) -> "Upstream":
     from sidecar.host.errors import PermanentError
     from sidecar.observed import Seen
     from sidecar.plan.proxy import ports, redirects_policy

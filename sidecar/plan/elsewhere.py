@@ -6,6 +6,7 @@ the administrator to choose: leave it there for good, or take it over with all t
 
 from collections.abc import Iterator
 
+from sidecar.formats.address import is_private
 from sidecar.formats.domain_name import policy_host, to_unicode
 from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
 from sidecar.observed import Observed, Seen, Unseen
@@ -34,6 +35,8 @@ def _leads_elsewhere(observed: Observed, name: str) -> bool:
     hostname = observed.conf.value.hostname
     match observed.dns.addresses_of(policy_host(name)), observed.dns.addresses_of(hostname):
         case Seen(host), Seen(own):
+            if any(map(is_private, own.addresses)):
+                return False  # split DNS: nothing can be compared with it
             apart = not host.addresses & own.addresses and host.cname not in {hostname, own.cname or hostname}
             return bool(host.addresses and own.addresses) and apart
         case _:

@@ -22,7 +22,7 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import command
 from sidecar.plan.actions import FILE_SUBJECT, Action, AdoptSame, Held, Hold, Plan, RemoveFile, WriteFile
-from sidecar.plan.desired import Wanted
+from sidecar.plan.desired import DesiredPolicy
 from sidecar.plan.ownership import Whose, last_written, whose
 from sidecar.settings import Settings
 
@@ -38,7 +38,7 @@ def served_by_file(observed: Observed) -> Policy | None:
             return None
 
 
-def plan_file(observed: Observed, settings: Settings, wanted: Wanted | None) -> Plan:
+def plan_file(observed: Observed, settings: Settings, wanted: DesiredPolicy | None) -> Plan:
     """At most one write, of the whole file."""
     if wanted is None:
         return Plan()
@@ -52,7 +52,9 @@ def plan_file(observed: Observed, settings: Settings, wanted: Wanted | None) -> 
     )
 
 
-def _step(observed: Observed, settings: Settings, wanted: Wanted, policy: Policy, file: PolicyFile) -> Plan:
+def _step(
+    observed: Observed, settings: Settings, wanted: DesiredPolicy, policy: Policy, file: PolicyFile
+) -> Plan:
     text, reason = render(policy), wanted.reason
     adopted = _adopted(observed, settings)
     if file.data is None:
@@ -82,7 +84,9 @@ def _step(observed: Observed, settings: Settings, wanted: Wanted, policy: Policy
     return Plan((WriteFile(render(policy), f"{reason}; {taken}", backup=True, floor=floor),))
 
 
-def _mended(observed: Observed, settings: Settings, wanted: Wanted, policy: Policy, lenient: Mended) -> Plan:
+def _mended(
+    observed: Observed, settings: Settings, wanted: DesiredPolicy, policy: Policy, lenient: Mended
+) -> Plan:
     """What a person's file says is kept, as that of a right one is: its mode, max_age and mx are the floor."""
     faults = ", ".join(lenient.faults)
     adopted = _adopted(observed, settings)

@@ -16,6 +16,7 @@ from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import outbound, policy_file
+from sidecar.mailcow.access import Door
 from sidecar.mailcow.certificates import CertificateFolder
 from sidecar.mailcow.challenge import Challenges
 from sidecar.mailcow.engine.acme import AcmeEngine
@@ -23,7 +24,6 @@ from sidecar.mailcow.engine.acme_log import last_run
 from sidecar.mailcow.engine.look import ProjectLook
 from sidecar.mailcow.front import Fronts
 from sidecar.mailcow.policy_ids import PolicyIds
-from sidecar.mailcow.session import Session
 from sidecar.observed import (
     NOT_ASKED,
     AcmeRun,
@@ -125,7 +125,7 @@ class Observer:
         self,
         settings: Settings,
         clock: Clock,
-        session: Session,
+        door: Door,
         engine: AcmeEngine,
         lookups: Lookups,
         *,
@@ -141,8 +141,10 @@ class Observer:
         self._challenges = Challenges(
             settings.mailcow_dir, clock.now, self._questions.addresses, challenge_port
         )
-        self._session = session
-        self._ids = PolicyIds(self._session, clock)
+        self.door = door
+        """The access to mailcow's API and database."""
+        self._session = door.session
+        self._ids = PolicyIds(self._session, clock, door.database)
         self._checker = Checker(clock)
         self._fronts = Fronts(clock)
         self._elsewhere = Elsewhere(clock)
@@ -228,7 +230,10 @@ class Observer:
             ids=self._ids.take(),
             views=self._checker.take(),
             challenges=dict(self._cache.failed_probes),
+            access=self.door.access,
+            address=self.door.address,
         )
+        self._ids.conf = conf.value if isinstance(conf, Seen) else None
         if not self._patient:
             # in one pass alone they would not be there in time; a command that needs them asks for them
             self._ids.begin(unread(with_ids(observed, observed.ids)))
@@ -385,9 +390,10 @@ class Observer:
         self, conf: Sight[Conf], certificates: Sight[Certificates], memory: Memory, now: float
     ) -> tuple[Sight[Mailcow], Sight[DomainList], Memory, tuple[Notice, ...]]:
         pinned = certificates.value.server if isinstance(certificates, Seen) else None
-        look = await self._session.look(
-            conf, pinned.fingerprint if pinned else None, now, doubted=memory.doubt is not None
-        )
+        fingerprint, doubts = pinned.fingerprint if pinned else None, memory.doubt is not None
+        look = await self._session.look(conf, fingerprint, now, doubted=doubts)
+        if await self.door.look(conf, now, denied=look.denied):
+            look = await self._session.look(conf, fingerprint, now, doubted=doubts)
         if look.answer is None:
             told = look.notices + doubted(memory, self._session.answered)
             return look.mailcow, look.listed(memory), memory, told

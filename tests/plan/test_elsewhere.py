@@ -12,7 +12,7 @@ from sidecar.observed.notice import Level
 from sidecar.plan import decide
 from sidecar.plan.actions import AddPolicy, EditPolicy, Plan
 from sidecar.plan.elsewhere import elsewhere_targets, served_elsewhere
-from sidecar.plan.records import MailDomain, Standing, mail_domains, needed
+from sidecar.plan.records import MailDomain, RecordState, mail_domains, needed
 from sidecar.settings import Settings
 from sidecar.status.domains import status_of
 from sidecar.status.row import Care
@@ -86,7 +86,7 @@ def test_line_for_taking_over_keeps_all_that_it_says() -> None:
     assert action.policy == THERE
     assert [n for n in taken.notices if n.code == "policy.elsewhere"] == []
     (records,) = needed(seen, settings, [MailDomain(DOMAIN)])
-    assert records.host.standing is Standing.DIFFERENT
+    assert records.host.standing is RecordState.DIFFERENT
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_without_a_valid_policy_there_nothing_changes() -> None:
     seen, found = world(Seen(None, NOW))
     assert len(policies(found)) == 1
     (records,) = needed(seen, Settings(), mail_domains(seen, Settings()))
-    assert records.host.standing is Standing.DIFFERENT
+    assert records.host.standing is RecordState.DIFFERENT
 
 
 def test_unknown_permits_nothing() -> None:
@@ -138,7 +138,7 @@ def test_records_of_it_are_left_as_they_are() -> None:
     txt = {f"_mta-sts.{DOMAIN}": Seen(Txt(("v=STSv1; id=abc;",)), NOW)}
     seen = replace(seen, dns=replace(seen.dns, txt=txt))
     (records,) = needed(seen, Settings(), mail_domains(seen, Settings()))
-    assert (records.host.standing, records.id.standing) == (Standing.PRESENT, Standing.PRESENT)
+    assert (records.host.standing, records.id.standing) == (RecordState.PRESENT, RecordState.PRESENT)
     assert not any(need.lacking for need in (records.host, records.id))
     assert (records.host.record, records.id.record) == (None, None)
 
