@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from sidecar.formats.address import is_private
 from sidecar.formats.domain_name import policy_host, to_unicode
 from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
-from sidecar.observed import Observed, Seen, Unseen
+from sidecar.observed import NOT_ASKED, Observed, Seen, Unseen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.actions import Action, AddPolicy, EditPolicy, Hold, Plan
@@ -99,13 +99,15 @@ def choices(name: str, policy: Policy) -> str:
     )
 
 
-def hold_elsewhere(plan: Plan, observed: Observed, _: Settings) -> Plan:
+def hold_elsewhere(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     """A guard: no policy is written beside one that is served elsewhere, until it is taken over with what it says."""
 
     def judge(action: Action) -> Hold | None:
         if not isinstance(action, AddPolicy | EditPolicy) or action.policy.mode is Mode.NONE:
             return None
         name = action.domain
+        if settings.verify and observed.dns.addresses_of(policy_host(name)) is NOT_ASKED:
+            return Hold(f"the DNS has not said yet where {policy_host(name)} leads")
         sight = observed.elsewhere.get(name)
         if isinstance(sight, Unseen):
             return Hold(f"{policy_host(name)} leads to another server: {sight.reason}")

@@ -81,13 +81,13 @@ def guarded(plan: Plan, observed: Observed, settings: Settings, waits: Waits = N
     """The plan with each action that must not be done now among the held ones."""
     for guard in (
         hold_run,
-        hold_elsewhere,
         hold_foreign_policies,
         hold_file,
         hold_conf,
         _not_managed,
         _wrong_name,
         _too_many_names,
+        hold_elsewhere,
         _redis_refuses,
         _dry_run,
     ):

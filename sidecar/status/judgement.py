@@ -21,6 +21,7 @@ from sidecar.rollout import Stage
 from sidecar.status.row import Care, Cause, Row, Verdict
 from sidecar.status.wording import STAGE_SENTENCE, Light
 from sidecar.status.zone_file import record_line
+from sidecar.verify.probe_codes import MX_UNCOVERED
 
 
 def judge(row: Row) -> Verdict:
@@ -70,7 +71,10 @@ def _waiting(row: Row) -> Iterator[Cause]:
     # What the sidecar is about to mend, or waits for, is not work for a person.
     busy = bool(row.todo or row.held)
     told = _RANK[_failing_from(row)]
+    named = any(notice.code is NoticeCode.MX_UNCOVERED for notice in row.notices)
     for finding in _graver(row, Severity.ERROR if busy else Severity.WARNING):
+        if named and finding.code == MX_UNCOVERED.name:
+            continue  # the planner's notice says the same, with the line to write
         if _RANK[finding.severity] < told and (finding.todo or not busy):
             yield _of_finding(Light.ATTENTION, finding)
 

@@ -117,6 +117,14 @@ def test_unknown_permits_nothing() -> None:
     assert "leads to another server: it is not known yet" in held.reason
 
 
+def test_before_the_dns_said_where_the_host_leads_nothing_is_published() -> None:
+    """The first pass of a process does not wait for it; without looks nothing would be recognised anyway."""
+    seen = observed(World())
+    seen = replace(seen, dns=replace(seen.dns, addresses={}))
+    assert policies(decide(seen, Settings())) == []
+    assert len(policies(decide(seen, given_settings({"verify": False})))) == 1
+
+
 def test_own_policy_through_a_proxy_at_another_address_is_not_elsewhere() -> None:
     """Also the one that mailcow served a moment ago."""
     before, now = text(Mode.TESTING, 86_400), text(Mode.ENFORCE, 604_800)
