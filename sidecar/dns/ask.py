@@ -119,6 +119,11 @@ class Asking:
             answers[0].at,
         )
 
+    async def unanswered(self, host: str) -> tuple[NoAnswer, ...]:
+        """The address family of `host` that the DNS did not answer for, where it answered for the other."""
+        found = await self.addresses(host, both=True)
+        return (found,) if isinstance(found, NoAnswer) else ()
+
     async def records(self, name: str, kind: RdataType) -> Asked[dns.rdata.Rdata]:
         """The records of this type, sorted."""
         task = self._asked.get((name, kind))

@@ -6,11 +6,12 @@ Rule for every editor: a domain has one light and one cause, the worst. What the
 for and what is not known does not need a person.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Unseen
+from sidecar.observed.checks import Condition
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level
 from sidecar.observed.notice_codes import NoticeCode
@@ -84,7 +85,14 @@ def _blocked(row: Row) -> tuple[Cause, ...]:
     if row.stage is not Stage.BLOCKED or row.todo or row.held:
         return ()
     message = row.blocking[0].message or STAGE_SENTENCE[Stage.BLOCKED]
-    return (Cause(Light.ATTENTION, "stage-blocked", message, None, row.domain),)
+    return (Cause(Light.ATTENTION, "stage-blocked", message, _remedy(row, row.blocking), row.domain),)
+
+
+def _remedy(row: Row, blocking: Sequence[Condition]) -> str | None:
+    """What to do about the first condition that holds the domain back: that of the finding which decided it."""
+    found = row.check.findings if row.check else ()
+    reasons = {condition.reason for condition in blocking[:1]}
+    return next((finding.todo for finding in found if finding.code in reasons), None)
 
 
 def _failing_from(row: Row) -> Severity:
@@ -167,7 +175,7 @@ def _working(row: Row) -> Cause | None:
             message = (
                 blocking[0].message if blocking and blocking[0].message else STAGE_SENTENCE[Stage.CHECKING]
             )
-            return Cause(Light.UNKNOWN, "checking", message, None, row.domain)
+            return Cause(Light.UNKNOWN, "checking", message, _remedy(row, blocking), row.domain)
         case _:
             return None
 
