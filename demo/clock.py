@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from sidecar.host.clock import SystemClock
-from sidecar.host.elapsed import Reading
+from sidecar.host.elapsed import UptimeReading
 
 
 @dataclass
@@ -17,7 +17,7 @@ class MovedClock:
         """Unix seconds."""
         return self._real.now() + self.ahead
 
-    def reading(self) -> Reading:
+    def reading(self) -> UptimeReading:
         """As if the machine had run all the time."""
         real = self._real.reading()
-        return Reading(real.run, real.at + self.ahead)
+        return UptimeReading(real.run, real.at + self.ahead)

@@ -41,16 +41,21 @@ _STORIES: Mapping[str, _Story] = {
 """In their order: what a new mailcow is comes first."""
 
 
-async def play(backend: str, spoil: Callable[[Stage], None] | None) -> bool:
-    """Plays "native", "file", "dns" or "all" (KeyError for another); whether every promise was kept."""
+async def play(backend: str, spoil: Callable[[Stage], None] | None, *, stay: bool = False) -> bool:
+    """Plays "native", "file", "dns" or "all" (KeyError for another); whether every promise was kept.
+
+    `stay`: after the last story the sidecar and its page stay open until a person ends the demo.
+    """
     chosen = list(_STORIES) if backend == "all" else [backend]
     screen = Screen()
     begun = time.monotonic()
     promises: list[Promise] = []
     before = structlog.get_config()
     try:
-        for one in chosen:
-            promises += await _one(one, _STORIES[one], screen, spoil)
+        # Native first: it is what a new mailcow is; last where its page stays open.
+        played = chosen[1:] + chosen[:1] if stay else chosen
+        for one in played:
+            promises += await _one(one, _STORIES[one], screen, spoil, stay=stay and one is played[-1])
     finally:
         screen.quiet()
         structlog.configure(**before)
@@ -59,7 +64,7 @@ async def play(backend: str, spoil: Callable[[Stage], None] | None) -> bool:
 
 
 async def _one(
-    name: str, told: _Story, screen: Screen, spoil: Callable[[Stage], None] | None
+    name: str, told: _Story, screen: Screen, spoil: Callable[[Stage], None] | None, *, stay: bool
 ) -> list[Promise]:
     screen.waiting("setting the stage")
     async with told.stage() as stage:
@@ -85,6 +90,11 @@ async def _one(
         telling = asyncio.create_task(_told(told, story))
         try:
             await asyncio.wait({running, telling}, return_when=asyncio.FIRST_COMPLETED)
+            if stay and not running.done() and daemon.live.served is not None:
+                screen.stays(daemon.live.served.url)
+                await asyncio.wait({running})  # the sidecar has the signal handlers: a Ctrl-C ends it
+                if running.exception() is None:
+                    return story.promises
             interrupted = running.done() and not telling.done() and running.exception() is None
             if running.done() and not interrupted:
                 story.promises.append(_failed(story, "the sidecar runs", repr(running.exception())))

@@ -124,6 +124,8 @@ class Api:
                 return self._get_domain(ask, name)
             case "alias-domain":
                 return self._get_alias(name)
+            case "alias" | "transport":
+                return php(self.world.routes.shown(category, name))
             case "status":
                 known = name == "version"
                 return php(pretty_json({"version": self.world.said_version}) if known else "")

@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from demo.simulated_php import escaped, idn_to_ascii, pretty_json
+from demo.simulated_routes import Routes
 from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import FIRST_NATIVE, Version
 
@@ -166,6 +167,7 @@ class World:
         self.domains: dict[str, DomainRow] = {}
         self.aliases: dict[str, AliasRow] = {}
         self.policies: dict[str, PolicyRow] = {}
+        self.routes = Routes()
         self.read_only = False
         self.revision = 0
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from demo import simulated_routes
 from demo.simulated_php import array, echoed, escaped, field, intval, is_domain_name, name_of, text
 from demo.simulated_world import AliasRow, DomainRow, PolicyRow, SqlError, World
 
@@ -289,4 +290,10 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("delete", "alias-domain"): Route("alias_domain", "alias_domain", delete_aliases),
     ("add", "mta-sts"): Route("mta_sts", "domains", add_policy),
     ("edit", "mta-sts"): Route("mta_sts", "domains", edit_policies),
+    ("add", "alias"): Route("alias", "id", simulated_routes.add_alias),
+    ("edit", "alias"): Route("alias", "id", simulated_routes.edit_aliases),
+    ("delete", "alias"): Route("alias", "id", simulated_routes.delete_aliases),
+    ("add", "transport"): Route("transport", "id", simulated_routes.add_transport),
+    ("edit", "transport"): Route("transport", "id", simulated_routes.edit_transports),
+    ("delete", "transport"): Route("transport", "id", simulated_routes.delete_transports),
 }

@@ -14,6 +14,7 @@ from sidecar.plan.actions import (
     Action,
     AddPolicy,
     AdoptSame,
+    AllowAccess,
     EditConf,
     EditPolicy,
     HealAcme,
@@ -88,6 +89,8 @@ def _details(action: Action) -> dict[str, Any]:
             return {"names": list(names)}
         case PublishRecords(writes=writes):
             return {"records": [_record(write) for write in writes]}
+        case AllowAccess(address=address, in_conf=in_conf):
+            return {"address": address, "mailcow_conf": in_conf}
         case SwitchOff() | RemoveFile() | HealAcme():
             return {}
         case _:

@@ -15,6 +15,7 @@ from sidecar.host.clock import Clock
 from sidecar.host.errors import TemporaryError
 from sidecar.host.unexpected import Unexpected
 from sidecar.mailcow import conf as conf_file
+from sidecar.mailcow.access import Door
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.events import EngineEvent, events
 from sidecar.mailcow.session import Session
@@ -92,17 +93,18 @@ async def assembled(
         engine = engine or engine_of(env)
         lookups = Lookups(settings.resolver, clock.now)
         session = Session(settings, clock)
+        door = Door(settings, session)
         observer = Observer(
             settings,
             clock,
-            session,
+            door,
             engine,
             lookups,
             patient=patient,
             challenge_port=int(env.get(TEST_HTTP_PORT) or 80),
             sender_ports=_sender_ports(env),
         )
-        applier = Applier(settings, clock, session, observer, engine, ledger, teller.outcome, patient=patient)
+        applier = Applier(settings, clock, door, observer, engine, ledger, teller.outcome, patient=patient)
         records = Records(
             tuple(settings.dns.accounts),
             partial(_account, settings, env, clock),

@@ -190,6 +190,11 @@ def _odd(answer: Answer, what: str) -> NotReadable:
     return NotReadable(f"{answer.asked}: {what}. This is not how mailcow answers: {answer.excerpt()!r}")
 
 
+def content(answer: Answer) -> Any:
+    """The JSON of an answer, for modules that read routes of their own. Raises as `_json` does."""
+    return _json(answer)
+
+
 # --- reads -----------------------------------------------------------------------------------------------
 
 
@@ -214,6 +219,11 @@ def _rows(answer: Answer, read: Callable[[dict[str, Any]], T]) -> tuple[T, ...]:
         except (KeyError, TypeError, ValueError) as error:
             raise _odd(answer, f"element {number} of {len(rows)} cannot be read ({error!r})") from error
     return tuple(found)
+
+
+def rows(answer: Answer, read: Callable[[dict[str, Any]], T]) -> tuple[T, ...]:
+    """Each element of a list, read; `{}` is an empty list. Raises AccessDenied, NoSuchRoute and NotReadable."""
+    return _rows(answer, read)
 
 
 def _name(value: object) -> str:

@@ -9,7 +9,7 @@ and `Sec-Fetch-*` are not sent (mailcow believes the one and refuses the other).
 import asyncio
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
@@ -119,7 +119,7 @@ class _Request:
     deadline: float
     limit: int
     query: Mapping[str, str] | None = None
-    body: Mapping[str, object] | None = None
+    body: Mapping[str, object] | Sequence[str] | None = None
 
 
 def check_policy(policy: Policy, mailcow: Mailcow) -> str | None:
@@ -330,6 +330,16 @@ class MailcowApi:
                 f"the policy of {domain} was not sent to mailcow: {problem}. Change the settings for it"
             )
 
+    # --- routes that have a module of their own (`report_route`) ---
+
+    async def get(self, route: str) -> Answer:
+        """The answer to a GET."""
+        return await self._get(route)
+
+    async def post(self, route: str, body: Mapping[str, object] | Sequence[str]) -> Answer:
+        """The answer to a write; a list as the body is what `delete` takes."""
+        return await self._call("POST", route, self._deadlines.call, body=body)
+
     # --- the wire ---
 
     async def _get(
@@ -346,7 +356,7 @@ class MailcowApi:
         route: str,
         deadline: float,
         query: Mapping[str, str] | None = None,
-        body: Mapping[str, object] | None = None,
+        body: Mapping[str, object] | Sequence[str] | None = None,
     ) -> Answer:
         asked = f"{method} {route} at {self.endpoint.url}"
         if not self._key:

@@ -39,7 +39,8 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
 
     A word without a digit or a capital, in a URL, is no secret: it would be hidden in every line of the log.
     """
-    keys = [key.get_secret_value() for key in (settings.api_key, settings.web_token) if key is not None]
+    given = (settings.api_key, settings.web_token, settings.imap_password)
+    keys = [key.get_secret_value() for key in given if key is not None]
     urls = [url.get_secret_value() for url in settings.notify.apprise]
     if settings.notify.webhook is not None:
         urls.append(settings.notify.webhook.get_secret_value())

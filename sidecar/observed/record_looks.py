@@ -39,6 +39,7 @@ class NameLook:
 
 
 NO_LOOK = NameLook()
+_PREFIXES = ("mta-sts.", "_mta-sts.", "_smtp._tls.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,16 @@ class RecordLooks:
         return self.names.get(name, NO_LOOK)
 
     def served(self, name: str) -> bool:
-        """Whether an account serves the zone of this name, so that its records are no task by hand."""
-        return self.writing and self.of(name).account is not None
+        """Whether an account serves the zone of this name, so that its records are no task by hand.
+
+        Of a name that was not looked for yet this is assumed: it is found out within moments.
+        """
+        if not self.writing or not self.zones:
+            return False
+        look = self.names.get(name)
+        if look is None:
+            return name.startswith(_PREFIXES)
+        return look.account is not None or look.zone is NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True)

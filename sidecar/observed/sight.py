@@ -1,4 +1,7 @@
-"""What was seen, or why not: an answer and no answer are two types, so that neither is mistaken for the other."""
+"""Seen or unseen: an answer with its time, or the reason why there is none.
+
+Rule for every editor: what could not be seen is `Unseen`, never an empty value.
+"""
 
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
@@ -15,11 +18,23 @@ class Seen(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Validated(Seen[T]):
+    """An answer of the DNS that the resolver validated with DNSSEC (AD)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unseen:
     """Why there is no answer, as a sentence for people, and when that was found (Unix seconds)."""
 
     reason: str
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RedisRefuses(Unseen):
+    """mailcow's Redis refuses writes, so that there is no answer that can be read; `said` is Redis' own word."""
+
+    said: str
 
 
 Sight: TypeAlias = Seen[T] | Unseen

@@ -10,17 +10,21 @@ from sidecar.formats.mtasts_policy import is_mx_pattern
 from sidecar.observed import FILE, Backend, Observed, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.plan.access import plan_access
 from sidecar.plan.acme.nginx import pending
 from sidecar.plan.acme.repair import plan_repair
-from sidecar.plan.acme.restart import plan_restart, run_failed, tell_presented
+from sidecar.plan.acme.restart import plan_restart
+from sidecar.plan.acme.results import run_failed, tell_presented
 from sidecar.plan.acme.standstill import stopped
 from sidecar.plan.actions import Plan
 from sidecar.plan.conf_entries import plan_entries
 from sidecar.plan.desire import Desired, desire
+from sidecar.plan.elsewhere import tell_elsewhere
 from sidecar.plan.file import plan_file
 from sidecar.plan.guards import NOTHING_WAITS, Waits, guarded
 from sidecar.plan.native import gone_domains, plan_native
 from sidecar.plan.progress import tell_progress
+from sidecar.plan.proxy import behind_proxy
 from sidecar.plan.publish.as_plan import as_plan
 from sidecar.plan.publish.values import PublishPlan
 from sidecar.plan.redis import tell_redis
@@ -48,7 +52,7 @@ def decide(
 
 def make_plan(observed: Observed, desired: Desired, settings: Settings) -> Plan:
     """The difference between what was seen and what is desired, before any guard."""
-    plan = Plan(notices=tell_redis(observed)) + plan_repair(observed)
+    plan = plan_access(observed, settings) + Plan(notices=tell_redis(observed)) + plan_repair(observed)
     plan += _policies(observed, desired, settings)
     if isinstance(observed.conf, Seen) and desired.entries is not None:
         wanted, kept = desired.entries.wanted, desired.entries.kept
@@ -59,6 +63,8 @@ def make_plan(observed: Observed, desired: Desired, settings: Settings) -> Plan:
         + run_failed(observed)
         + tell_presented(observed)
         + pending(observed)
+        + behind_proxy(observed)
+        + tell_elsewhere(observed, settings)
         + tell_progress(observed, settings)
         + unknown_names_in(observed, settings)
     )

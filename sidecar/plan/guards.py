@@ -21,6 +21,7 @@ from sidecar.plan.actions import (
     Action,
     AddPolicy,
     AdoptSame,
+    AllowAccess,
     EditConf,
     EditPolicy,
     HealAcme,
@@ -34,6 +35,7 @@ from sidecar.plan.actions import (
     WriteFile,
 )
 from sidecar.plan.conf_entries import SAN, hold_conf
+from sidecar.plan.elsewhere import hold_elsewhere
 from sidecar.plan.file import hold_file
 from sidecar.plan.native import hold_foreign_policies
 from sidecar.plan.redis import tell_redis
@@ -41,7 +43,7 @@ from sidecar.settings import Managed, Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class RepeatedFailure:
     """An action that failed so often in a row, and is not tried again before `until` (Unix seconds)."""
 
     times: int
@@ -52,7 +54,7 @@ class Failure:
 class Waits:
     """What earlier passes did, as far as it makes actions of this one wait (`reconcile.back_off`)."""
 
-    failures: Mapping[tuple[str, str], Failure] = field(default_factory=dict)
+    failures: Mapping[tuple[str, str], RepeatedFailure] = field(default_factory=dict)
     """By `key_of`."""
     denied_until: float | None = None
     """mailcow refuses the API key for writes; tried again then (Unix seconds)."""
@@ -86,6 +88,7 @@ def guarded(plan: Plan, observed: Observed, settings: Settings, waits: Waits = N
         _not_managed,
         _wrong_name,
         _too_many_names,
+        hold_elsewhere,
         _redis_refuses,
         _dry_run,
     ):
@@ -147,7 +150,7 @@ def _refused_key(detail: str) -> Notice:
 
 
 def _not_managed(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    """`manage: {policies, san, acme}`: false means say, do not do."""
+    """`manage: {policies, san, acme, access}`: false means report, do not do."""
 
     def judge(action: Action) -> Hold | None:
         if settings.manage.allows(action.managed_by):
@@ -201,7 +204,8 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
                 more = found.asked(wider).server - names
                 label = some(edits[SAN].add)
             case (
-                SwitchOff()
+                AllowAccess()
+                | SwitchOff()
                 | AdoptSame()
                 | WriteFile()
                 | RemoveFile()
@@ -258,7 +262,8 @@ def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
             case AddPolicy(domain=domain) | EditPolicy(domain=domain):
                 names = sorted(brought.get(domain, frozenset()))
             case (
-                SwitchOff()
+                AllowAccess()
+                | SwitchOff()
                 | AdoptSame()
                 | WriteFile()
                 | RemoveFile()

@@ -15,14 +15,15 @@ from sidecar.dns.questions import Questions
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
 from sidecar.mailcow import conf as conf_file
-from sidecar.mailcow import policy_file
+from sidecar.mailcow import outbound, policy_file
+from sidecar.mailcow.access import Door
 from sidecar.mailcow.certificates import CertificateFolder
 from sidecar.mailcow.challenge import Challenges
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.acme_log import last_run
 from sidecar.mailcow.engine.look import ProjectLook
+from sidecar.mailcow.front import Fronts
 from sidecar.mailcow.policy_ids import PolicyIds
-from sidecar.mailcow.session import Session
 from sidecar.observed import (
     NOT_ASKED,
     AcmeRun,
@@ -52,7 +53,9 @@ from sidecar.observed import (
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.acme.script import SLEEPS
+from sidecar.plan.elsewhere import elsewhere_targets
 from sidecar.plan.policy_ids import policies_served, unread, with_ids
+from sidecar.plan.proxy import front_targets
 from sidecar.plan.publish.picture import publishes
 from sidecar.plan.records import questions
 from sidecar.plan.schedule import (
@@ -67,6 +70,7 @@ from sidecar.plan.schedule import (
 from sidecar.reconcile.learn.policies import believe, doubted
 from sidecar.settings import Settings
 from sidecar.verify.background import BATCH, Checker, probing_for
+from sidecar.verify.elsewhere import Elsewhere
 
 PRESENTED_FRESH_S = 600.0
 POLICIES_A_PASS = 10
@@ -122,7 +126,7 @@ class Observer:
         self,
         settings: Settings,
         clock: Clock,
-        session: Session,
+        door: Door,
         engine: AcmeEngine,
         lookups: Lookups,
         *,
@@ -140,9 +144,13 @@ class Observer:
         self._challenges = Challenges(
             settings.mailcow_dir, clock.now, self._questions.addresses, challenge_port
         )
-        self._session = session
-        self._ids = PolicyIds(self._session, clock)
+        self.door = door
+        """The access to mailcow's API and database."""
+        self._session = door.session
+        self._ids = PolicyIds(self._session, clock, door.database)
         self._checker = Checker(clock)
+        self._fronts = Fronts(clock)
+        self._elsewhere = Elsewhere(clock)
         self._rushed: frozenset[str] = frozenset()
         self._records_changed: frozenset[str] = frozenset()
         self._begun: dict[str, float] = {}
@@ -173,6 +181,8 @@ class Observer:
         await self.containers.close()
         await self._ids.close()
         await self._checker.close()
+        await self._fronts.close()
+        await self._elsewhere.close()
 
     def forget_served(self, domains: Iterable[str]) -> None:
         """What was written is read again in the next pass."""
@@ -199,9 +209,10 @@ class Observer:
         self._looked_at = now
         memory = replace(memory, tally=memory.tally.until(self._clock.reading()))
         folder = self._settings.mailcow_dir
-        conf, file, project = await asyncio.gather(
+        conf, file, maps, project = await asyncio.gather(
             asyncio.to_thread(conf_file.observe, folder, now),
             asyncio.to_thread(policy_file.observe, folder, now),
+            asyncio.to_thread(outbound.policy_maps, folder, now),
             self.containers.sight(now),
         )
         certificates = await asyncio.to_thread(self._certificates.observe, folder, now, _timezone(conf))
@@ -219,15 +230,34 @@ class Observer:
             dns=Dns(),
             memory=memory,
             presented=await self._presented(conf, certificates, now),
+            policy_maps=maps,
             ids=self._ids.take(),
             views=self._checker.take(),
             challenges=dict(self._cache.failed_probes),
+            access=self.door.access,
+            address=self.door.address,
         )
+        self._ids.conf = conf.value if isinstance(conf, Seen) else None
         if not self._patient:
             # in one pass alone they would not be there in time; a command that needs them asks for them
             self._ids.begin(unread(with_ids(observed, observed.ids)))
             self._begin_checks(observed)
-        return replace(observed, dns=await self._dns(observed)), notices + self._looking_trouble()
+        observed = replace(observed, dns=await self._dns(observed))
+        if self._settings.verify:
+            targets = front_targets(observed, self._settings)
+            observed = replace(observed, fronts=await self._fronts.sight(targets, patient=self._patient))
+            observed = await self._with_elsewhere(observed)
+        return observed, notices + self._looking_trouble()
+
+    async def _with_elsewhere(self, observed: Observed) -> Observed:
+        """With the policies that other servers serve for domains whose policy host leads there."""
+        domains = elsewhere_targets(observed, self._settings)
+        if not domains or not isinstance(observed.conf, Seen):
+            return observed
+        probing = probing_for(observed.conf.value, self._settings.resolver, self._extra_roots())
+        return replace(
+            observed, elsewhere=await self._elsewhere.sight(domains, probing, patient=self._patient)
+        )
 
     def _looking_trouble(self) -> tuple[Notice, ...]:
         """Why the domains cannot be looked at as senders do."""
@@ -375,9 +405,10 @@ class Observer:
         self, conf: Sight[Conf], certificates: Sight[Certificates], memory: Memory, now: float
     ) -> tuple[Sight[Mailcow], Sight[DomainList], Memory, tuple[Notice, ...]]:
         pinned = certificates.value.server if isinstance(certificates, Seen) else None
-        look = await self._session.look(
-            conf, pinned.fingerprint if pinned else None, now, doubted=memory.doubt is not None
-        )
+        fingerprint, doubts = pinned.fingerprint if pinned else None, memory.doubt is not None
+        look = await self._session.look(conf, fingerprint, now, doubted=doubts)
+        if await self.door.look(conf, now, denied=look.denied):
+            look = await self._session.look(conf, fingerprint, now, doubted=doubts)
         if look.answer is None:
             told = look.notices + doubted(memory, self._session.answered)
             return look.mailcow, look.listed(memory), memory, told

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
 
 from sidecar.formats.domain_name import to_ascii
 from sidecar.formats.mtasts_policy import Mode
@@ -26,6 +26,8 @@ from sidecar.host.plain_file import NotPlainError, read_plain
 from sidecar.settings import dns as dns_settings
 from sidecar.settings import values
 from sidecar.settings.mistakes import Place, Tree, dotted, said, unknown_name
+from sidecar.settings.reports import DEFAULT as DEFAULT_REPORTS
+from sidecar.settings.reports import GivenReports, Imap, Reports
 
 CONFIG = Path("data/conf/mta-sts/config.yml")
 """Where the file is within the mailcow directory."""
@@ -58,6 +60,7 @@ class Managed(StrEnum):
     ACME = "acme"
     DNS = "dns"
     """Its switch is `dns.publish`."""
+    ACCESS = "access"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ class Manage:
     """Edit `ADDITIONAL_SAN` and `ADDITIONAL_SERVER_NAMES` in mailcow.conf."""
     acme: values.Switch = True
     """Restart or re-create acme-mailcow."""
+    access: values.Switch = True
+    """Get access to mailcow's API: create a key, or allow the own address."""
 
     def allows(self, part: Managed) -> bool:
         """Whether the sidecar may change this part."""
@@ -84,6 +89,8 @@ class Manage:
                 return self.acme
             case Managed.DNS:
                 return True  # `dns.publish` decides
+            case Managed.ACCESS:
+                return self.access
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +155,7 @@ class Web:
 
     # In a container every address is the container's own: who may come in is decided where its port is published.
     listen: values.Listen = ("0.0.0.0", 8_480)  # noqa: S104
-    """Address and port; port 0: any free one; None: nothing is served."""
+    """Address and port; port 0: any free one; `off` (or `web: off`): no page and no metrics."""
     names: values.Hosts = frozenset()
     """Further host names under which the page may be asked for."""
     prefix: values.Prefix = ""
@@ -168,7 +175,7 @@ class DomainOverride:
     max_age: values.MaxAge | None = None
     """Seconds, for this domain."""
     mx: values.Patterns | None = None
-    """Patterns, for this domain."""
+    """Patterns, or `dns`, for this domain."""
     adopt: values.Switch | None = None
     """Take over the policy of this domain if a person made it."""
     allow_uncovered: values.Switch = False
@@ -180,7 +187,7 @@ _NOTHING_OWN = DomainOverride()
 
 @dataclass(frozen=True, slots=True)
 class DomainSettings:
-    """What counts for one domain; `mx` is empty where MAILCOW_HOSTNAME is meant, `max_age` is in seconds."""
+    """What counts for one domain; `mx` is empty where MAILCOW_HOSTNAME or the DNS is meant, `max_age` is in seconds."""
 
     mode: Mode
     """Testing where `auto` is on: what proof makes of it is decided elsewhere."""
@@ -189,6 +196,8 @@ class DomainSettings:
     adopt: bool
     allow_uncovered: bool
     auto: bool = False
+    mx_from_dns: bool = False
+    """The MX records seen are the patterns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +209,7 @@ class Settings:
     max_age: int = 604_800
     """Seconds that senders keep a policy in enforce; in testing 86400 at most."""
     mx: tuple[str, ...] = ()
-    """Patterns for all domains; empty: MAILCOW_HOSTNAME."""
+    """Patterns for all domains; empty: MAILCOW_HOSTNAME; `dns`: the MX records of each domain."""
     # A mapping has no hash; equality does compare it.
     domains: Mapping[str, DomainOverride] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     exclude: frozenset[str] = frozenset()
@@ -220,6 +229,7 @@ class Settings:
     intervals: Intervals = Intervals()
     notify: Notify = Notify()
     web: Web = Web()
+    reports: Reports = DEFAULT_REPORTS
     dry_run: bool = False
     """Change nothing; report what would be done."""
     verify: bool = True
@@ -232,6 +242,8 @@ class Settings:
     """Address of mailcow's web server; not set: nginx-mailcow in the compose network."""
     api_key: SecretStr | None = None
     web_token: SecretStr | None = None
+    imap_password: SecretStr | None = None
+    """Of the mailbox of `reports.imap`."""
     resolver: tuple[str, int] | None = None
     """Address and port of the DNS resolver; None: the container's."""
     dns: dns_settings.Dns = field(default_factory=dns_settings.nothing)
@@ -250,11 +262,13 @@ class Settings:
         """What counts for `name`: its own settings, where it has some, else those for all."""
         own = self.domains.get(name, _NOTHING_OWN)
         wish = self.mode if own.mode is None else own.mode
+        mx = self.mx if own.mx is None else own.mx
         return DomainSettings(
             mode=Mode.TESTING if wish is Auto.AUTO else wish,
             auto=wish is Auto.AUTO,
             max_age=self.max_age if own.max_age is None else own.max_age,
-            mx=self.mx if own.mx is None else own.mx,
+            mx=() if mx == values.FROM_DNS else mx,
+            mx_from_dns=mx == values.FROM_DNS,
             adopt=self.adopt if own.adopt is None else own.adopt,
             allow_uncovered=own.allow_uncovered,
         )
@@ -322,7 +336,8 @@ class _Given(BaseModel):
     backend: values.Backend | None = None
     intervals: Intervals | None = None
     notify: Notify | None = None
-    web: Web | None = None
+    web: Annotated[Web | None, BeforeValidator(values.section_or_off)] = None
+    reports: GivenReports | None = None
     dry_run: values.Switch | None = None
     verify: values.Switch | None = None
     extra_roots: values.InsideMailcow | None = None
@@ -338,6 +353,8 @@ _PARTS: Mapping[str, type] = {
     "intervals": Intervals,
     "notify": Notify,
     "web": Web,
+    "reports": Reports,
+    "reports.imap": Imap,
 }
 
 _LIKE_CONFIG: Mapping[str, Place] = {
@@ -353,7 +370,14 @@ _LIKE_CONFIG: Mapping[str, Place] = {
 """Variables that stand for a key of config.yml."""
 
 _ALONE = frozenset(
-    {"MTA_STS_API_KEY", "MTA_STS_LOG", "MTA_STS_MAILCOW_DIR", "MTA_STS_STATE_DIR", "MTA_STS_WEB_TOKEN"}
+    {
+        "MTA_STS_API_KEY",
+        "MTA_STS_IMAP_PASSWORD",
+        "MTA_STS_LOG",
+        "MTA_STS_MAILCOW_DIR",
+        "MTA_STS_STATE_DIR",
+        "MTA_STS_WEB_TOKEN",
+    }
 )
 """Variables that have no key there."""
 
@@ -364,7 +388,8 @@ def _keys(path: Place) -> list[str]:
         return sorted(_Given.model_fields)
     if path[0] == "dns":
         return dns_settings.keys_at(path, str(path[3]) if len(path) > 3 else None)
-    return [one.name for one in dataclasses.fields(_PARTS[str(path[0])])]
+    part = _PARTS.get(".".join(map(str, path))) or _PARTS[str(path[0])]
+    return [one.name for one in dataclasses.fields(part)]
 
 
 def load(env: Mapping[str, str], config: bytes | None, conf: Mapping[str, str]) -> Settings:
@@ -452,6 +477,7 @@ def _alone(env: Mapping[str, str], conf: Mapping[str, str], mistakes: list[str])
         "state_dir": Path(env.get("MTA_STS_STATE_DIR", _DEFAULT_STATE_DIR)),
         "api_key": SecretStr(key) if key else None,
         "web_token": SecretStr(token) if token else None,
+        "imap_password": SecretStr(mailbox) if (mailbox := env.get("MTA_STS_IMAP_PASSWORD")) else None,
         "log_json": log == "json",
         "project_hint": env.get("COMPOSE_PROJECT_NAME")
         or conf.get("COMPOSE_PROJECT_NAME", "").strip()

@@ -6,7 +6,7 @@ and says what is accepted. Values stay the text they are given as. What a value 
 """
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -125,16 +125,22 @@ def dotted(path: Place) -> str:
     return f"{text[1:]}: " if path else ""
 
 
+_SECRETS: Mapping[Place, str] = {
+    ("api_key",): "MTA_STS_API_KEY, or API_KEY in mailcow.conf",
+    ("web", "token"): "MTA_STS_WEB_TOKEN",
+    ("reports", "imap", "password"): "MTA_STS_IMAP_PASSWORD",
+}
+"""Where a secret does not belong, and where it does."""
+
+
 def said(detail: ErrorDetails, keys: Callable[[Place], list[str]]) -> str:
     """What is wrong, and what is accepted instead; `keys` tells the keys that are accepted at a place."""
     loc = detail["loc"]
     match detail["type"]:
         case "mistake":
             return detail["msg"]
-        case "extra_forbidden" | "unexpected_keyword_argument" if loc == ("api_key",):
-            return "not here, where others may read it; accepted: MTA_STS_API_KEY, or API_KEY in mailcow.conf"
-        case "extra_forbidden" | "unexpected_keyword_argument" if loc == ("web", "token"):
-            return "not here, where others may read it; accepted: MTA_STS_WEB_TOKEN"
+        case "extra_forbidden" | "unexpected_keyword_argument" if loc in _SECRETS:
+            return f"not here, where others may read it; accepted: {_SECRETS[loc]}"
         case "extra_forbidden" | "unexpected_keyword_argument":
             return _unknown_key(loc, keys)
         case "missing":

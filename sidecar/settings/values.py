@@ -49,7 +49,8 @@ class Tell(StrEnum):
     """An error is over."""
 
 
-def _mistake(value: object, accepted: str, wrong: str = "") -> PydanticCustomError:
+def mistake(value: object, accepted: str, wrong: str = "") -> PydanticCustomError:
+    """What is wrong with a value, and what is accepted; the value is shown, so it must not be a secret."""
     shown = repr(value)
     shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
     return PydanticCustomError("mistake", "{text}", {"text": f"{shown}{wrong}; accepted: {accepted}"})
@@ -61,7 +62,7 @@ def _mode(value: object) -> Wish:
         return Auto.AUTO
     with contextlib.suppress(ValueError):
         return Mode(word)
-    raise _mistake(value, f"{Mode.TESTING}, {Mode.ENFORCE}, {Mode.NONE}, {Auto.AUTO.value}", " is no mode")
+    raise mistake(value, f"{Mode.TESTING}, {Mode.ENFORCE}, {Mode.NONE}, {Auto.AUTO.value}", " is no mode")
 
 
 def choice(*choices: str) -> BeforeValidator:
@@ -70,7 +71,7 @@ def choice(*choices: str) -> BeforeValidator:
     def check(value: object) -> str:
         word = str(value).strip().lower()
         if word not in choices:
-            raise _mistake(value, ", ".join(choices))
+            raise mistake(value, ", ".join(choices))
         return word
 
     return BeforeValidator(check)
@@ -83,7 +84,7 @@ _NO = frozenset({"0", "false", "no", "n", "off"})
 def _switch(value: object) -> bool:
     word = str(value).strip().lower()
     if word not in _YES | _NO:
-        raise _mistake(value, "true, false", " is neither yes nor no")
+        raise mistake(value, "true, false", " is neither yes nor no")
     return word in _YES
 
 
@@ -93,7 +94,7 @@ def whole(low: int, high: int, unit: str = "") -> BeforeValidator:
     def check(value: object) -> int:
         number = None if isinstance(value, bool) else str(value).strip()
         if number is None or not re.fullmatch(r"[0-9]{1,10}", number) or not low <= int(number) <= high:
-            raise _mistake(value, f"a whole number{unit} from {low} to {high}")
+            raise mistake(value, f"a whole number{unit} from {low} to {high}")
         return int(number)
 
     return BeforeValidator(check)
@@ -119,7 +120,7 @@ def seconds(low: int, high: int) -> BeforeValidator:
         found = _DURATION.fullmatch(text)
         size = None if found is None else _UNITS.get(found[2])
         if found is None or size is None or not low <= int(found[1]) * size <= high:
-            raise _mistake(value, f"a time such as 7d, 12h or 30min, from {low} to {high} seconds")
+            raise mistake(value, f"a time such as 7d, 12h or 30min, from {low} to {high} seconds")
         return int(found[1]) * size
 
     return BeforeValidator(check)
@@ -129,26 +130,39 @@ def domain_name(value: object) -> str:
     """The name in lower-case A-labels; raises PydanticCustomError where it is none."""
     accepted = "a domain name such as example.org"
     if not isinstance(value, str):
-        raise _mistake(value, accepted)
+        raise mistake(value, accepted)
     try:
         return to_ascii(value)
     except ValueError as error:
-        raise _mistake(value, accepted, " is not a domain name") from error
+        raise mistake(value, accepted, " is not a domain name") from error
 
 
 def _mx(value: object) -> str:
-    accepted = "a host name such as mail.example.org, or one with a wildcard in front such as *.example.org"
+    accepted = (
+        "a host name such as mail.example.org, one with a wildcard in front such as *.example.org, "
+        "or dns for the MX records of the domain"
+    )
     if not isinstance(value, str):
-        raise _mistake(value, accepted)
+        raise mistake(value, accepted)
     wildcard = "*." if value.strip().startswith("*.") else ""
     try:
         name = wildcard + to_ascii(value.strip().removeprefix("*."))
     except ValueError as error:
-        raise _mistake(value, accepted, " is no mx pattern") from error
+        raise mistake(value, accepted, " is no mx pattern") from error
     # An address is made of valid labels, too; no top-level domain is a number (RFC 3696 §2).
     if not is_mx_pattern(name) or name.rpartition(".")[2].isdigit():
-        raise _mistake(value, accepted, " is no mx pattern")
+        raise mistake(value, accepted, " is no mx pattern")
     return name
+
+
+FROM_DNS = ("dns",)
+"""`mx: dns`: the MX records of the domain are its patterns. No host can have a name of this one label in a policy."""
+
+
+def _patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    if FROM_DNS[0] in patterns and patterns != FROM_DNS:
+        raise mistake(list(patterns), "either the one word dns, or patterns")
+    return tuple(dict.fromkeys(patterns))
 
 
 def _one_or_more(value: object) -> object:
@@ -165,11 +179,11 @@ def _tls_report(value: object) -> str:
         return _url("https", accepted=accepted)(text)
     mailbox, _, domain = text.removeprefix("mailto:").rpartition("@")
     if not _MAILBOX.fullmatch(mailbox):
-        raise _mistake(value, accepted)
+        raise mistake(value, accepted)
     try:
         return f"mailto:{mailbox}@{to_ascii(domain)}"
     except ValueError as error:
-        raise _mistake(value, accepted) from error
+        raise mistake(value, accepted) from error
 
 
 def _url(*schemes: str, accepted: str) -> Callable[[object], str]:
@@ -186,7 +200,7 @@ def _url(*schemes: str, accepted: str) -> Callable[[object], str]:
                 "mistake", "a user name cannot be given in it; accepted: {a}", {"a": accepted}
             )
         if not good or re.search(r"[\s;,!#]", text):
-            raise _mistake(value, accepted)
+            raise mistake(value, accepted)
         return text
 
     return check
@@ -196,14 +210,14 @@ def plain_url(value: object, accepted: str) -> str:
     """An http: or https: URL without a user name, path or query, with no slash at its end."""
     text = _url("http", "https", accepted=accepted)(value)
     if urlsplit(text).path not in {"", "/"} or "?" in text:
-        raise _mistake(value, accepted, " has a path")
+        raise mistake(value, accepted, " has a path")
     return text.rstrip("/")
 
 
 def _inside(value: object) -> str:
     path = Path(str(value).strip())
     if path.is_absolute() or ".." in path.parts or not path.name:
-        raise _mistake(value, "a file in the mailcow directory, such as data/conf/mta-sts/roots.pem")
+        raise mistake(value, "a file in the mailcow directory, such as data/conf/mta-sts/roots.pem")
     return str(path)
 
 
@@ -229,7 +243,7 @@ def address_and_port(value: object) -> tuple[str, int]:
         port = int(found["port6"] or found["port4"] or 53)
         if 0 < port < 1 << 16:
             return str(address), port
-    raise _mistake(value, "an address, with or without a port: 192.0.2.1, 192.0.2.1:5353, [2001:db8::1]:5353")
+    raise mistake(value, "an address, with or without a port: 192.0.2.1, 192.0.2.1:5353, [2001:db8::1]:5353")
 
 
 def _secret_url(*schemes: str, accepted: str) -> Callable[[object], SecretStr]:
@@ -257,7 +271,7 @@ def _tell(value: object) -> Tell:
     word = str(value).strip().lower()
     with contextlib.suppress(ValueError):
         return Tell(word)
-    raise _mistake(value, ", ".join(Tell))
+    raise mistake(value, ", ".join(Tell))
 
 
 def _listen(value: object) -> tuple[str, int] | None:
@@ -272,9 +286,15 @@ def _listen(value: object) -> tuple[str, int] | None:
                 ipaddress.IPv6Address(found["six"]) if found["six"] else ipaddress.IPv4Address(found["four"])
             )
             return str(address), int(found["port"])
-    raise _mistake(
+    raise mistake(
         value, "an address of this machine with a port, such as 127.0.0.1:8480 or [::1]:8480, or off"
     )
+
+
+def section_or_off(value: object) -> object:
+    """`web: off` is short for `web: {listen: off}`."""
+    word = value.strip().lower() if isinstance(value, str) else None
+    return {"listen": "off"} if word in _NO else {} if word in _YES else value
 
 
 def _host(value: object) -> str:
@@ -285,19 +305,19 @@ def _host(value: object) -> str:
     try:
         return to_ascii(text)
     except ValueError as error:
-        raise _mistake(value, accepted, " is no host") from error
+        raise mistake(value, accepted, " is no host") from error
 
 
 def _network(value: object) -> IPv4Network | IPv6Network:
     with contextlib.suppress(ValueError):
         return ipaddress.ip_network(str(value).strip(), strict=False)
-    raise _mistake(value, "an address or a network, such as 172.22.1.0/24")
+    raise mistake(value, "an address or a network, such as 172.22.1.0/24")
 
 
 def _prefix(value: object) -> str:
     text = str(value).strip().rstrip("/")
     if not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", text):
-        raise _mistake(value, "a path such as /mta-sts, or nothing")
+        raise mistake(value, "a path such as /mta-sts, or nothing")
     return text
 
 
@@ -307,7 +327,7 @@ MaxAge: TypeAlias = Annotated[int, seconds(1, LONGEST_MAX_AGE)]
 Patterns: TypeAlias = Annotated[
     tuple[Annotated[str, BeforeValidator(_mx)], ...],
     BeforeValidator(_one_or_more),
-    AfterValidator(lambda patterns: tuple(dict.fromkeys(patterns))),
+    AfterValidator(_patterns),
 ]
 Domains: TypeAlias = Annotated[
     frozenset[Annotated[str, BeforeValidator(domain_name)]], BeforeValidator(_one_or_more)
@@ -329,6 +349,7 @@ AppriseUrls: TypeAlias = Annotated[
 Tells: TypeAlias = Annotated[
     frozenset[Annotated[Tell, BeforeValidator(_tell)]], BeforeValidator(_one_or_more)
 ]
+Host: TypeAlias = Annotated[str, BeforeValidator(_host)]
 Listen: TypeAlias = Annotated[tuple[str, int] | None, BeforeValidator(_listen)]
 Hosts: TypeAlias = Annotated[frozenset[Annotated[str, BeforeValidator(_host)]], BeforeValidator(_one_or_more)]
 Networks: TypeAlias = Annotated[

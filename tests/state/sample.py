@@ -1,6 +1,6 @@
 """A memory with one of everything, as the state files of older releases in this folder hold it."""
 
-from sidecar.host.elapsed import Reading, Tally
+from sidecar.host.elapsed import Tally, UptimeReading
 from sidecar.observed import (
     FILE,
     LARGE_DNS_PLAN,
@@ -121,5 +121,5 @@ def full_memory() -> Memory:
         let_through=frozenset({LARGE_DNS_PLAN}),
         services=frozenset({"acme-mailcow", "nginx-mailcow"}),
         born=NOW,
-        tally=Tally(9.0, Reading("this boot", 10.0)),
+        tally=Tally(9.0, UptimeReading("this boot", 10.0)),
     )

@@ -314,19 +314,22 @@ def test_finding_keeps_its_subject_wherever_it_is_shown() -> None:
 
 
 def test_trouble_behind_a_worse_one_is_not_reported_as_over() -> None:
-    """The certificate ends while the record is still missing; the record is what was sent first."""
+    """The certificate ends while the record is still missing; the records are what was sent first."""
     first = report_of(everyday("a.example"), {"a.example": (FINE,)}, frozenset())
     worse = report_of(everyday("a.example"), {"a.example": (EXPIRED,)}, frozenset())
-    mended = report_of(everyday("a.example"), {"a.example": (EXPIRED,)}, frozenset({"a.example"}))
+    repaired = report_of(everyday("a.example"), {"a.example": (EXPIRED,)}, frozenset({"a.example"}))
     told, _ = news(None, _view(first))
     codes = [key[0] for key in told.troubles]
-    assert codes == ["record-id"]
+    assert codes == ["record-id", "record-report"]
     for hours in (1, 24):
         told, events = news(told, replace(_view(worse), at=NOW + hours * 3_600))
         assert "recovery" not in {event.kind for event in events}
-    told, events = news(told, replace(_view(mended), at=NOW + 25 * 3_600))
-    told, events = news(told, replace(_view(mended), at=NOW + 26 * 3_600))
-    assert {(event.kind.value, event.code) for event in events} == {("recovery", "record-id")}
+    told, events = news(told, replace(_view(repaired), at=NOW + 25 * 3_600))
+    told, events = news(told, replace(_view(repaired), at=NOW + 26 * 3_600))
+    assert {(event.kind.value, event.code) for event in events} == {
+        ("recovery", "record-id"),
+        ("recovery", "record-report"),
+    }
 
 
 def _view(report: Report) -> Any:
@@ -339,3 +342,15 @@ def test_rows_are_in_the_order_in_which_a_person_reads_them() -> None:
     report = report_of(everyday(*NAMES), found)
     rows: tuple[Row, ...] = Once(report.observed, Plan(), SETTINGS)().rows
     assert [row.domain for row in rows] == ["c.example", "b.example", "a.example"]
+
+
+def test_what_is_not_known_comes_with_what_to_do() -> None:
+    """A roll-out that waits for an address that cannot be seen from here has the remedy of that finding."""
+    no_route = Finding(
+        "mx-no-route", Severity.UNKNOWN, HOST, f"{HOST}: no IPv6 route", "check elsewhere", "RFC 8461 §4.2"
+    )
+    report = report_of(everyday("a.example"), {"a.example": (no_route,)})
+    (row,) = Once(report.observed, Plan(), SETTINGS)().rows
+    assert (row.judgement.cause.code, row.judgement.cause.todo) == ("checking", "check elsewhere")
+    assert "no IPv6 route" in row.judgement.cause.message
+    assert not row.judgement.needs

@@ -1,0 +1,222 @@
+"""`sidecar reports`: what senders report, and reports out of files and into files.
+
+Rule for every editor: only what is stored is shown; nothing is asked of mailcow. What senders wrote is printed as the
+store has it: in one line, without control characters.
+"""
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sidecar.host.exits import Exit
+
+if TYPE_CHECKING:
+    from sidecar.observed.reports import UnreadableMessage
+    from sidecar.reports.store import Reports
+    from sidecar.settings import Settings
+    from sidecar.status.reports import ReportsView
+
+_EXAMPLES = """\
+examples:
+  sidecar reports                           all domains: sessions that succeeded and failed
+  sidecar reports example.org               failures first, each with what it means, and which policy each sender holds
+  sidecar reports example.org --days 30 --json
+  sidecar reports import mails/ old.json.gz messages (.eml) and reports, out of files and folders
+  sidecar reports import - < mail.eml       one from standard input
+  sidecar reports export FOLDER             the kept reports as they came, for other programs
+
+exit codes: 0 shown, 1 the store cannot be read or something could not be imported, 2 settings are wrong
+"""
+_SHOWN_FAILURES = 20
+_STDIN_LIMIT = 10 * 1024 * 1024
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds `reports` to the command line."""
+    reports = subparsers.add_parser(
+        "reports",
+        help="what senders report about TLS (RFC 8460)",
+        description="Prints what senders reported, imports reports, or exports them.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    reports.add_argument(
+        "what", nargs="*", metavar="DOMAIN | import PATH... | export FOLDER", help="without any: all domains"
+    )
+    reports.add_argument("--days", type=_days, default=14, metavar="N", help="of the last N days (14)")
+    reports.add_argument("--json", action="store_true", help="print an object")
+
+
+def _days(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 3_650:
+        raise argparse.ArgumentTypeError("a number from 1 to 3650 is wanted")
+    return number
+
+
+async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
+    """Shows, imports or exports."""
+    from sidecar.cli.start import started
+    from sidecar.host.errors import PermanentError
+    from sidecar.reports.store import Reports
+
+    clock, settings = started(env)
+    store = Reports(settings.state_dir)
+    try:
+        match given.what:
+            case ["import", *paths]:
+                if not paths:
+                    raise PermanentError("name the files and folders to import, or - for standard input")
+                return await _import(store, settings, paths, clock.now())
+            case ["export", folder]:
+                return _export(store, Path(folder))
+            case [] | [_]:
+                return _show(store, given, clock.now())
+            case _:
+                raise PermanentError("name one domain, or none for all")
+    finally:
+        store.close()
+
+
+# --- show ------------------------------------------------------------------------------------------------
+
+
+def _show(store: "Reports", given: argparse.Namespace, now: float) -> Exit:
+    import json
+
+    from sidecar.cli.look import names_of
+    from sidecar.status.reports import as_json
+
+    since = now - given.days * 86_400.0
+    unreadable = store.unreadable()
+    if given.what:
+        (domain,) = names_of(given.what)
+        found = [_view(store, domain, since, now)]
+    else:
+        found = [_view(store, domain, since, now) for domain in store.domains()]
+    if given.json:
+        data = {
+            "domains": [as_json(one) for one in found],
+            "unreadable": [
+                {"id": one.id, "received_at": one.received_at, "way": one.way.value, "reason": one.problem}
+                for one in unreadable
+            ],
+        }
+        print(json.dumps(data, indent=2))
+    else:
+        lines = _one(found[0]) if given.what else _all(found, given.days)
+        print("\n".join([*lines, *_unreadable(unreadable)]))
+    return Exit.OK
+
+
+def _view(store: "Reports", domain: str, since: float, now: float) -> "ReportsView":
+    from sidecar.rollout.reports import DAY_S, HISTORY_DAYS
+    from sidecar.status.reports import view
+
+    return view(
+        domain,
+        store.days(domain, since),
+        store.failures(domain, since),
+        store.holdings(domain, since),
+        store.reported(domain, now - HISTORY_DAYS * DAY_S),
+        None,
+        now,
+    )
+
+
+def _all(found: "Sequence[ReportsView]", days: int) -> Iterator[str]:
+    from sidecar.formats.domain_name import to_unicode
+
+    if not found:
+        yield "No reports yet. Senders send them once a day for days with mail; large ones do, many small ones do not."
+        return
+    width = max(len(to_unicode(one.domain)) for one in found)
+    yield f"{'':<{width}}  {'succeeded':>10}  {'failed':>8}  in the last {days} days"
+    for one in sorted(found, key=lambda one: (-one.failed, one.domain)):
+        yield f"{to_unicode(one.domain):<{width}}  {one.ok:>10}  {one.failed:>8}  {one.clean.message}"
+
+
+def _one(found: "ReportsView") -> Iterator[str]:
+    from sidecar.formats.domain_name import to_unicode
+
+    yield f"{to_unicode(found.domain)}: {found.ok} sessions succeeded, {found.failed} failed"
+    yield f"  {found.clean.message}"
+    for one in found.failures[:_SHOWN_FAILURES]:
+        what, proof = one.sum, f" ({one.sum.sender})" if one.sum.sender else " (not proven)"
+        days = what.last_day if what.first_day == what.last_day else f"{what.first_day} to {what.last_day}"
+        hosts = f", {what.mx}" if what.mx else ""
+        hosts += f", from {what.sending_ip}" if what.sending_ip else ""
+        yield ""
+        yield f"  {what.result}: {what.sessions} failed, {days}, {what.organisation}{proof}{hosts}"
+        yield f"    {one.meaning.text}{' Mail is refused under enforce.' if one.meaning.refuses else ''}"
+        yield f"    {one.remedy}"
+    if (more := len(found.failures) - _SHOWN_FAILURES) > 0:
+        yield f"\n  and {more} more: --json shows all"
+    if found.holdings:
+        yield "\n  policies that senders applied last:"
+    for holding in found.holdings:
+        mode = holding.held.mode.value if holding.held.mode else "no mode"
+        yield (
+            f"    {holding.organisation or holding.sender}, {holding.day}: {mode}, max_age {holding.held.max_age}, "
+            f"{', '.join(holding.held.mx) or 'no mx'}"
+        )
+
+
+def _unreadable(found: "Sequence[UnreadableMessage]") -> Iterator[str]:
+    from sidecar.observed.words import day
+
+    if found:
+        yield f"\nof {len(found)} messages something could not be read; `sidecar reports export FOLDER` gives them:"
+    for one in found[:5]:
+        yield f"  {one.id}, {day(one.received_at)}: {one.problem}"
+
+
+# --- import and export -----------------------------------------------------------------------------------
+
+
+async def _import(store: "Reports", settings: "Settings", paths: "Sequence[str]", now: float) -> Exit:
+    import sys
+    import time
+
+    from sidecar.dns.ask import Lookups
+    from sidecar.reports.importing import import_reports, read_files
+
+    def found() -> Iterator[tuple[str, bytes | str]]:
+        for path in paths:
+            if path == "-":
+                yield "standard input", sys.stdin.buffer.read(_STDIN_LIMIT + 1)
+            else:
+                yield from read_files([Path(path)])
+
+    ask = Lookups(settings.resolver, time.time).ask
+    done = await import_reports(store, found(), ask, now)
+    for name, problem in done.problems:
+        print(f"{name}: {problem}", file=sys.stderr)
+    print(f"{done.files} files: {done.new} new reports, {done.known} that were known")
+    return Exit.FAILED if done.problems else Exit.OK
+
+
+def _export(store: "Reports", folder: Path) -> Exit:
+    from sidecar.formats.tls_report import looks_like_report
+    from sidecar.host.errors import PermanentError
+
+    count, after = 0, 0
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        while batch := store.kept(after):
+            for number, _ in batch:
+                after = number
+                if (data := store.raw(number)) is None:
+                    continue
+                ending = "eml"
+                if looks_like_report(data):
+                    ending = "json.gz" if data.startswith(b"\x1f\x8b") else "json"
+                (folder / f"{number:06}.{ending}").write_bytes(data)
+                count += 1
+    except OSError as error:
+        raise PermanentError(
+            f"writing to {folder} failed ({error.strerror}): name a folder to write in"
+        ) from error
+    print(f"{count} written to {folder}")
+    return Exit.OK

@@ -1,0 +1,125 @@
+"""TLS reports as values: how one came in, who proved to have sent it, and the sums of a day.
+
+Rule for every editor: values only; what follows from them is decided in `rollout.reports`. Times are Unix seconds.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sidecar.formats.tls_report import Held, Kind
+
+
+class ReportWay(StrEnum):
+    """How a report came in."""
+
+    SMTP = "smtp"
+    """Through mailcow, to the sidecar's own SMTP port."""
+    IMAP = "imap"
+    HTTPS = "https"
+    """Posted by anybody: nothing proves its origin."""
+    IMPORT = "import"
+
+
+class Dkim(StrEnum):
+    """What the DKIM signatures of a report's message prove (RFC 8460 §3)."""
+
+    PASS = "pass"  # noqa: S105 - a result, not a password
+    FAIL = "fail"
+    NONE = "none"
+    UNKNOWN = "unknown"
+    """It could not be checked: the DNS gave no answer, for instance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The result of the check; `domain` is the signing domain (an A-label) of PASS, `reason` a sentence for others."""
+
+    dkim: Dkim
+    domain: str | None = None
+    reason: str = ""
+    again: bool = False
+    """Whether another try later may say more."""
+
+
+UNSIGNED = Proof(Dkim.NONE, reason="it came without a signature")
+
+
+def owner_of(sender: str) -> str:
+    """The last two labels of a sender's domain: never finer than who owns it, so that one owner never counts twice."""
+    return ".".join(sender.split(".")[-2:])
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """How often sessions failed so."""
+
+    result: str
+    """A result type of RFC 8460 §4.3, or another word, in lower case."""
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What one organisation reported of one domain for one day, its reports added up."""
+
+    domain: str
+    day: str
+    """The UTC day that the reports are about, `2026-11-25`."""
+    organisation: str
+    """Its own word."""
+    sender: str | None
+    """The domain that proved by DKIM to have sent them; None where nobody did, and always for HTTPS."""
+    received_at: float
+    """When the first of them was received: the only time here that no sender can choose."""
+    kind: Kind
+    ok: int
+    failed: int
+    failures: tuple[Failed, ...] = ()
+    held: Held | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """The MTA-STS policy that an organisation applied last, by its own report."""
+
+    domain: str
+    organisation: str
+    sender: str | None
+    day: str
+    held: Held
+
+
+@dataclass(frozen=True, slots=True)
+class DaySum:
+    """Sessions of one day."""
+
+    day: str
+    ok: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailureSum:
+    """Failed sessions of the same kind, the same sender and the same hosts, with the days they were reported for."""
+
+    domain: str
+    result: str
+    organisation: str
+    sender: str | None
+    mx: str
+    sending_ip: str
+    reason: str
+    sessions: int
+    first_day: str
+    last_day: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableMessage:
+    """A message of which something could not be read; `problem` is a sentence."""
+
+    id: int
+    received_at: float
+    way: ReportWay
+    size: int
+    problem: str

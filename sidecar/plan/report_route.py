@@ -1,0 +1,144 @@
+"""Which alias and transport mailcow should have for TLS reports, and the next step towards it; pure.
+
+Rules for every editor. The transport comes before the alias and goes after it: an alias whose target has no way would
+bounce reports. Only the next step is planned; the next pass sees what became of it. What a person made or switched off
+under these names is foreign: it is reported and never changed. What was not seen plans nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from sidecar.observed import Seen, Sight, Unseen
+from sidecar.observed.report_route import INTERNAL_ADDRESS, INTERNAL_DOMAIN, AliasRow, TransportRow, Written
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredRoute:
+    """How it should be: the public address of the alias, and the next hop, `[172.22.1.247]:2526`."""
+
+    wanted: bool
+    address: str
+    nexthop: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddTransport:
+    nexthop: str
+
+
+@dataclass(frozen=True, slots=True)
+class EditTransport:
+    """The sidecar has another address now."""
+
+    id: int
+    nexthop: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddAlias:
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAlias:
+    id: int
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteTransport:
+    id: int
+
+
+Step: TypeAlias = AddTransport | EditTransport | AddAlias | DeleteAlias | DeleteTransport
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Something in the way that is not ours to change, as a sentence, and what a person can do."""
+
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """All is as it should be."""
+
+
+Next: TypeAlias = Step | Foreign | Ready | Unseen
+
+
+def next_step(
+    wish: DesiredRoute,
+    aliases: Sight[tuple[AliasRow, ...]],
+    transports: Sight[tuple[TransportRow, ...]],
+    written: Written,
+) -> Next:
+    """The next step towards the wish, or why there is none."""
+    match aliases, transports:
+        case Seen(found), Seen(ways):
+            if wish.wanted:
+                return _towards(wish, found, ways, written)
+            return _away(wish, found, ways, written)
+        case Unseen() as unseen, _:
+            return unseen
+        case _, Unseen() as unseen:
+            return unseen
+    raise AssertionError("a sight is seen or unseen")
+
+
+def _towards(
+    wish: DesiredRoute, aliases: Sequence[AliasRow], transports: Sequence[TransportRow], written: Written
+) -> Next:
+    way = next((one for one in transports if one.destination == INTERNAL_DOMAIN), None)
+    if way is None:
+        return AddTransport(wish.nexthop)
+    if not way.active:
+        return Foreign(
+            f"the transport of {INTERNAL_DOMAIN} was switched off in mailcow",
+            "switch it on there, or set reports.receive to off",
+        )
+    if way.nexthop != wish.nexthop:
+        if way.nexthop in written.nexthops:
+            return EditTransport(way.id, wish.nexthop)
+        return Foreign(
+            f"the transport of {INTERNAL_DOMAIN} leads to {way.nexthop}, which the sidecar did not set",
+            f"delete it in mailcow's page, or let it lead to {wish.nexthop}",
+        )
+    alias = next((one for one in aliases if one.address == wish.address), None)
+    if alias is None:
+        return AddAlias(wish.address)
+    if alias.goto != INTERNAL_ADDRESS:
+        return Foreign(
+            f"{wish.address} is an alias of your own",
+            f"add {INTERNAL_ADDRESS} to its targets and set tls_report to this address, or name another in tls_report",
+        )
+    if not alias.active:
+        return Foreign(
+            f"the alias {wish.address} was switched off in mailcow",
+            "switch it on there, or set reports.receive to off",
+        )
+    return Ready()
+
+
+def _away(
+    wish: DesiredRoute, aliases: Sequence[AliasRow], transports: Sequence[TransportRow], written: Written
+) -> Next:
+    ours = written.aliases | {wish.address}
+    for alias in aliases:
+        if alias.address in ours and alias.goto == INTERNAL_ADDRESS:
+            return DeleteAlias(alias.id, alias.address)
+    for transport in transports:
+        if transport.destination != INTERNAL_DOMAIN:
+            continue
+        if transport.nexthop not in written.nexthops | {wish.nexthop}:
+            return Ready()  # a person's
+        if used := [one.address for one in aliases if INTERNAL_DOMAIN in one.goto]:
+            return Foreign(
+                f"the alias {used[0]} still leads to {INTERNAL_DOMAIN}",
+                "delete that alias in mailcow's page: the transport goes then",
+            )
+        return DeleteTransport(transport.id)
+    return Ready()

@@ -1,0 +1,90 @@
+"""Takes TLS reports from files: messages (.eml), reports (.json) and packed ones (.json.gz), whatever they are called.
+
+Rule for every editor: a file that cannot be read is named with its reason, and the others are taken. What is in the
+files was written by strangers: the bounds are those of every way in.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidecar.formats.report_message import LARGEST_MESSAGE
+from sidecar.host.plain_file import NotPlainError, read_plain
+from sidecar.observed.reports import Proof, ReportWay
+from sidecar.reports.digest import Digest, digest
+from sidecar.reports.dkim_check import Ask
+from sidecar.reports.intake import proof_of
+from sidecar.reports.store import Reports
+
+BATCH = 100
+MOST_FILES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """How many reports were new and how many known already (each domain of a report counts), and what went wrong."""
+
+    files: int
+    new: int
+    known: int
+    problems: tuple[tuple[str, str], ...]
+    """Name of the file, and a sentence."""
+
+
+def read_files(paths: Iterable[Path]) -> Iterator[tuple[str, bytes | str]]:
+    """Each file, folders with all in them, by name: its octets, or why it cannot be read. Links are not followed."""
+    for number, path in enumerate(_files(paths)):
+        if number >= MOST_FILES:
+            yield str(path), f"only {MOST_FILES} files are taken at a time; give the rest again"
+            return
+        try:
+            yield str(path), read_plain(path, LARGEST_MESSAGE)
+        except NotPlainError as error:
+            yield str(path), str(error.strerror)
+        except OSError as error:
+            yield str(path), f"it cannot be read ({error.strerror})"
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        for folder, folders, names in os.walk(path):
+            folders.sort()
+            for name in sorted(names):
+                yield Path(folder) / name
+
+
+async def import_reports(
+    store: Reports, found: Iterable[tuple[str, bytes | str]], ask: Ask, now: float
+) -> Imported:
+    """Stores what these files hold, in transactions of `BATCH`; `now` in Unix seconds. Raises TemporaryError."""
+    files = new = known = 0
+    problems: list[tuple[str, str]] = []
+    batch: list[tuple[bytes, Digest, Proof]] = []
+
+    async def flush() -> None:
+        nonlocal new, known
+        for one in await asyncio.to_thread(store.add, tuple(batch), ReportWay.IMPORT, now):
+            new += one.new
+            known += one.known
+        batch.clear()
+
+    for name, data in found:
+        files += 1
+        if isinstance(data, str):
+            problems.append((name, data))
+            continue
+        read = digest(data)
+        if read.problem:
+            problems.append((name, read.problem))
+        if not read.reports:
+            continue  # the file is still where it was: no need to keep it here
+        batch.append((data, read, await proof_of(data, ReportWay.IMPORT, ask)))
+        if len(batch) >= BATCH:
+            await flush()
+    await flush()
+    return Imported(files, new, known, tuple(problems))

@@ -1,0 +1,117 @@
+"""From a message that was accepted to evidence: reads what waits, checks its signature, and stores the outcome.
+
+Rules for every editor: a message waits in the store from the moment it is accepted until its outcome is stored, so an
+end in between costs that it is read again. One message that makes trouble holds up no other.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection
+
+import structlog
+
+from sidecar.formats.report_message import LARGEST_MESSAGE
+from sidecar.formats.tls_report import looks_like_report
+from sidecar.host.errors import SidecarError
+from sidecar.host.unexpected import Unexpected
+from sidecar.observed.reports import UNSIGNED, Dkim, Proof, ReportWay
+from sidecar.reports.digest import Digest, digest, only
+from sidecar.reports.dkim_check import Ask, check
+from sidecar.reports.rows import Settled
+from sidecar.reports.store import DAY_S, Reports, Waiting
+
+MOST_TRIES = 6
+FIRST_WAIT_S = 600.0
+"""Until the key of a signature is asked for again; twice as long each time."""
+IDLE_S = 60.0
+
+log = structlog.get_logger()
+
+
+async def proof_of(message: bytes, way: ReportWay, ask: Ask) -> Proof:
+    """What proves the origin of a message that came in by this way."""
+    if way is ReportWay.HTTPS or looks_like_report(message):
+        return UNSIGNED
+    return await check(message, ask)
+
+
+class Intake:
+    """Takes messages and reads them.
+
+    `clock` gives Unix seconds, `on_new` is called after each message with news, and `domains` says which domains are
+    ours (None: it is not known): what is about others is not kept.
+    """
+
+    def __init__(
+        self,
+        store: Reports,
+        ask: Ask,
+        clock: Callable[[], float],
+        on_new: Callable[[Settled], None] = lambda _: None,
+        *,
+        keep_days: int = 90,
+        domains: Callable[[], Collection[str] | None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._ask = ask
+        self._clock = clock
+        self._on_new = on_new
+        self._keep_days = keep_days
+        self._domains = domains
+        self._unexpected = Unexpected()
+        self._wake = asyncio.Event()
+
+    async def accept(self, data: bytes, way: ReportWay) -> bool:
+        """Whether the message is on the disk now; False where too many wait, or it is too large.
+
+        Raises TemporaryError where it cannot be stored.
+        """
+        if len(data) > LARGEST_MESSAGE:
+            return False
+        number = await asyncio.to_thread(self._store.accept, data, way, self._clock())
+        self._wake.set()
+        return number is not None
+
+    async def work(self) -> int:
+        """Reads what waits; returns how many messages were settled."""
+        count = 0
+        while waiting := await asyncio.to_thread(self._store.waiting, self._clock()):
+            read = [found for one in waiting if (found := await self._read(one)) is not None]
+            settled = await asyncio.to_thread(self._store.settle, read)
+            count += len(settled)
+            for one in settled:
+                if one.new:
+                    self._on_new(one)
+        return count
+
+    async def run(self) -> None:
+        """Reads what comes in, and drops what was kept for long enough, until it is cancelled."""
+        tidied = float("-inf")
+        while True:
+            self._wake.clear()
+            try:
+                if self._clock() - tidied >= DAY_S / 24:
+                    await asyncio.to_thread(self._store.tidy, self._clock(), self._keep_days)
+                    tidied = self._clock()
+                await self.work()
+            except SidecarError as error:
+                log.warning("TLS reports cannot be stored; it is tried again", detail=str(error))
+            try:
+                await asyncio.wait_for(self._wake.wait(), IDLE_S)
+            except TimeoutError:
+                continue
+
+    async def _read(self, one: Waiting) -> tuple[int, Digest, Proof] | None:
+        """What is in it; None where it is put off."""
+        try:
+            return await self._judged(one)
+        except SidecarError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it must not hold up the others; it is kept as unreadable
+            return one.id, Digest((), (self._unexpected.reason("a TLS report", error),)), UNSIGNED
+
+    async def _judged(self, one: Waiting) -> tuple[int, Digest, Proof] | None:
+        proof = await proof_of(one.data, one.way, self._ask)
+        if proof.dkim is Dkim.UNKNOWN and proof.again and one.tries < MOST_TRIES:
+            await asyncio.to_thread(self._store.put_off, one.id, self._clock() + FIRST_WAIT_S * 2**one.tries)
+            return None
+        return one.id, only(await asyncio.to_thread(digest, one.data), self._domains()), proof

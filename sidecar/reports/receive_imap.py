@@ -1,0 +1,163 @@
+"""Fetches TLS reports from a mailbox (IMAP over TLS), for people who have one for reports.
+
+Rules for every editor: the mailbox is a person's. It is opened read-only unless moving was asked for, nothing is marked
+as read, and only messages that hold a report are taken. How far it was read is noted after a message is stored, so an
+end in between costs that it is fetched again. The password is in no text. These calls block: they run in a thread,
+and every one of them has the deadline of the socket.
+"""
+
+import imaplib
+import re
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from sidecar.formats.report_message import LARGEST_MESSAGE, find
+from sidecar.host.errors import PermanentError, TemporaryError
+
+if TYPE_CHECKING:
+    from imap_tools import BaseMailBox
+
+PATIENCE_S = 30.0
+MOST_AT_ONCE = 500
+"""Messages that are looked at in one visit; the next goes on behind them."""
+_SIZE = re.compile(rb"RFC822\.SIZE (\d{1,12})")
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """Where the reports are; `move_to` is the folder that those that were taken are moved to, None to leave them."""
+
+    host: str
+    user: str
+    password: SecretStr
+    port: int = 993
+    folder: str = "INBOX"
+    move_to: str | None = None
+    roots: str | None = None
+    """A PEM text with roots to trust beside the system's."""
+
+    @property
+    def name(self) -> str:
+        """For texts and for the note of how far it was read."""
+        return f"{self.folder} of {self.user} at {self.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a folder was read: its UIDVALIDITY, and the highest UID (RFC 9051 §2.3.1.1)."""
+
+    validity: int = 0
+    uid: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.validity}:{self.uid}"
+
+    @classmethod
+    def of(cls, text: str | None) -> "Place":
+        """From its text; the beginning for what is none."""
+        found = re.fullmatch(r"(\d{1,12}):(\d{1,12})", text or "")
+        return cls(int(found[1]), int(found[2])) if found else cls()
+
+
+def fetch(box: Mailbox, place: Place, take: Callable[[bytes], bool], reached: Callable[[Place], None]) -> int:
+    """Hands each new message with a report to `take`, which says whether it stored it; returns how many it took.
+
+    `reached` is told how far it went, after each message. A folder that was made new is read from its beginning.
+    Raises TemporaryError, or PermanentError where the name, the password or the certificate is wrong.
+    """
+    from imap_tools import MailBox, MailboxLoginError  # noqa: PLC0415 - most never use it
+    from imap_tools.errors import UnexpectedCommandStatusError  # noqa: PLC0415 - as above
+
+    context = ssl.create_default_context(cadata=box.roots)
+    if box.roots is not None:
+        context.load_default_certs()
+    try:
+        mailbox = MailBox(box.host, box.port, timeout=PATIENCE_S, ssl_context=context)
+        try:
+            mailbox.login(box.user, box.password.get_secret_value(), initial_folder=None)
+            return _fetch(mailbox, box, place, take, reached)
+        finally:
+            with suppress(OSError, imaplib.IMAP4.error, UnexpectedCommandStatusError):
+                mailbox.logout()
+            with suppress(OSError):  # the logout may have ended it
+                mailbox.client.shutdown()
+    except MailboxLoginError as error:
+        raise PermanentError(
+            f"reading {box.name} failed: the name or the password was refused; correct reports.imap.user and "
+            "MTA_STS_IMAP_PASSWORD"
+        ) from _without_values(error)
+    except ssl.SSLCertVerificationError as error:
+        raise PermanentError(
+            f"reading {box.name} failed: its certificate is not right ({error.verify_message}); "
+            "give the host name that it is for"
+        ) from error
+    except (OSError, imaplib.IMAP4.error, UnexpectedCommandStatusError, ValueError) as error:
+        raise TemporaryError(
+            f"reading {box.name} failed: {type(error).__name__}; it is tried again"
+        ) from _without_values(error)
+
+
+def _without_values(error: Exception) -> Exception:
+    """A cause that quotes nothing: a server may answer with what it was sent."""
+    return RuntimeError(type(error).__name__)
+
+
+def _fetch(
+    mailbox: "BaseMailBox",
+    box: Mailbox,
+    place: Place,
+    take: Callable[[bytes], bool],
+    reached: Callable[[Place], None],
+) -> int:
+    from imap_tools.errors import (  # noqa: PLC0415 - as above
+        MailboxFolderSelectError,
+        MailboxFolderStatusError,
+    )
+
+    try:
+        validity = mailbox.folder.status(box.folder, ["UIDVALIDITY"])["UIDVALIDITY"]
+        mailbox.folder.set(box.folder, readonly=box.move_to is None)
+    except (MailboxFolderSelectError, MailboxFolderStatusError, KeyError) as error:
+        raise PermanentError(
+            f"reading {box.name} failed: there is no such folder; correct reports.imap.folder"
+        ) from _without_values(error)
+    if validity != place.validity:
+        place = Place(validity, 0)
+    uids = sorted(
+        uid for text in mailbox.uids(f"UID {place.uid + 1}:*") if (uid := int(text)) > place.uid
+    )  # `n:*` gives the last message also where its number is lower
+    taken = 0
+    for uid in uids[:MOST_AT_ONCE]:
+        data = _message(mailbox, uid)
+        if data is not None and find(data).reports:
+            if not take(data):
+                break
+            taken += 1
+            if box.move_to is not None:
+                mailbox.move(str(uid), box.move_to)
+        place = Place(validity, uid)
+        reached(place)
+    return taken
+
+
+def _message(mailbox: "BaseMailBox", uid: int) -> bytes | None:
+    """The octets as they came, which a signature needs; None for what is too large, or gone."""
+    kind, answer = mailbox.client.uid("FETCH", str(uid), "(RFC822.SIZE)")
+    size = next(
+        (
+            int(found[1])
+            for line in answer
+            if isinstance(line, bytes | tuple)
+            and (found := _SIZE.search(line if isinstance(line, bytes) else line[0]))
+        ),
+        None,
+    )
+    if kind != "OK" or size is None or size > LARGEST_MESSAGE:
+        return None
+    _, answer = mailbox.client.uid("FETCH", str(uid), "(BODY.PEEK[])")
+    return next((part[1] for part in answer if isinstance(part, tuple) and len(part) > 1), None)

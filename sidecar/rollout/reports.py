@@ -1,0 +1,286 @@
+"""What reports of senders prove of a domain, and what they may start; pure.
+
+Rules for every editor. Anybody can send a report: with a domain of his own it is even signed. So a report alone never
+steps a policy back; it starts a look of our own. Only proven senders (DKIM) make the condition true or false; what came
+by HTTPS or without a signature is shown, may start a look, and counts for nothing else. Histories are measured by when
+reports were *received*: the dates in a report are its sender's choice.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sidecar.formats.mtasts_policy import Policy
+from sidecar.formats.tls_report import Held, Kind
+from sidecar.formats.tls_report_results import meaning
+from sidecar.observed.checks import Status
+from sidecar.observed.reports import Holding, Reported, owner_of
+
+DAY_S = 86_400.0
+WINDOW_DAYS = 14
+"""Reports about older days say nothing of today."""
+HISTORY_DAYS = 35
+"""How far back reports are needed: the window, and the history of who accuses."""
+NOISE = 0.01
+"""Failed sessions up to this share are noise, unless they come on two days running."""
+CLEARED_DAYS = 2
+"""Days without a failure, reported by the same sender after it, that make a failure past."""
+CLEAN_HISTORY_S = 7 * DAY_S
+CLEAN_HISTORY_DAYS = 4
+"""On so many different days a sender must have sent clean reports before its word may step a policy back."""
+ACCUSERS = 2
+RECENT_DAYS = 3
+"""How old an accusation may be, in days."""
+LOOK_SPACING_S = 600.0
+"""Between two looks that reports start."""
+
+
+class Reason(StrEnum):
+    """Why reports are clean, are not, or say nothing."""
+
+    CLEAN = "reports-clean"
+    REFUSED = "reports-refused"
+    NONE = "no-reports"
+    WAITING = "report-wanted"
+
+
+@dataclass(frozen=True, slots=True)
+class CleanReport:
+    """The latest clean report of a proven sender that applied the current policy."""
+
+    organisation: str
+    sender: str
+    day: str
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportsClean:
+    """The condition of one domain; `since` in Unix seconds, None where there is nothing to count from."""
+
+    status: Status
+    reason: Reason
+    message: str
+    since: float | None = None
+    seen: CleanReport | None = None
+
+    def holds_step_up(self, *, require: bool) -> bool:
+        """Whether `mode: auto` waits; no reports at all is normal for a small domain, and waits only where required."""
+        return self.status is Status.FALSE or (require and self.seen is None)
+
+
+def reports_clean(reported: Iterable[Reported], current: Policy | None, now: float) -> ReportsClean:
+    """The condition of a domain, from what was reported of it; `current` is the policy that is served."""
+    window = [one for one in reported if one.sender is not None and _in_window(one.day, now, WINDOW_DAYS)]
+    failing = [trouble for sender in _by_sender(window).values() if (trouble := _trouble(sender)) is not None]
+    seen = _seen(window, current)
+    if failing:
+        worst = max(failing, key=lambda one: one.sessions)
+        return ReportsClean(
+            Status.FALSE,
+            Reason.REFUSED,
+            f"{_name(worst.one)} reported {_sessions(worst.sessions)} that failed on {worst.one.day}: {worst.results}",
+            min(one.since for one in failing),
+            seen,
+        )
+    if not window:
+        return ReportsClean(Status.UNKNOWN, Reason.NONE, "no reports of proven senders in the last 14 days")
+    senders = len({owner_of(one.sender) for one in window if one.sender})
+    what = "1 sender" if senders == 1 else f"{senders} senders"
+    return ReportsClean(
+        Status.TRUE,
+        Reason.CLEAN,
+        f"{what} reported {_sessions(sum(one.ok for one in window))} that succeeded, and no lasting failure",
+        min(one.received_at for one in window),
+        seen,
+    )
+
+
+def wants_look(reported: Iterable[Reported], looked_at: float, now: float) -> str | None:
+    """Why a domain should be looked at now, as a sentence: a report of refused mail came after the last look.
+
+    Whoever sent it: a look costs little, and is never done more often than every `LOOK_SPACING_S`.
+    """
+    if now - looked_at < LOOK_SPACING_S:
+        return None
+    news = [
+        one
+        for one in reported
+        if one.received_at > looked_at and _in_window(one.day, now, WINDOW_DAYS) and refused(one) > 0
+    ]
+    if not news:
+        return None
+    worst = max(news, key=refused)
+    proof = "" if worst.sender else ", without proof of who sent it"
+    return f"a report of {_name(worst)}{proof} says that {_sessions(refused(worst))} failed on {worst.day}"
+
+
+@dataclass(frozen=True, slots=True)
+class StepBack:
+    """Whether reports allow to step a policy back, and why, as a sentence."""
+
+    allowed: bool
+    reason: str
+
+
+def may_step_back(reported: Iterable[Reported], own_look: Status, now: float) -> StepBack:
+    """Whether a policy in enforce may be stepped back because of reports.
+
+    `own_look` is what our own look after the report found of the mail hosts: FALSE where it failed, too. Without
+    that it takes two proven senders with a clean history here; domains that share their last two labels are one sender.
+    """
+    history = list(reported)
+    recent = [one for one in history if _in_window(one.day, now, RECENT_DAYS) and _counts(one)]
+    if not recent:
+        return StepBack(False, "no report of refused mail in the last days")
+    if own_look is Status.FALSE:
+        return StepBack(True, f"{_name(recent[0])} reported refused mail, and our own look fails, too")
+    accusers: dict[str, Reported] = {}
+    for one in recent:
+        if one.sender is not None and _trusted(one.sender, history):
+            accusers.setdefault(owner_of(one.sender), one)
+    if len(accusers) >= ACCUSERS:
+        names = ", ".join(sorted(accusers))
+        return StepBack(True, f"{len(accusers)} senders with a clean history report refused mail: {names}")
+    return StepBack(
+        False,
+        "reports of refused mail can be forged: our own look finds no failure, and fewer than two senders with a "
+        "clean history of a week say so",
+    )
+
+
+def still_held(holdings: Iterable[Holding], current: Policy) -> tuple[Holding, ...]:
+    """The organisations that applied another policy than the current one last, the latest first."""
+    others = [one for one in holdings if not _same(one.held, current)]
+    return tuple(sorted(others, key=lambda one: one.day, reverse=True))
+
+
+def told(holding: Holding, now: float) -> str:
+    """`Google was seen with the old policy yesterday`, for people."""
+    days = round((_moment(_day(now)) - _moment(holding.day)) / DAY_S)
+    when = "today" if days <= 0 else "yesterday" if days == 1 else f"{days} days ago"
+    proof = "" if holding.sender else " (not proven)"
+    return (
+        f"{holding.organisation or holding.sender or 'a sender'}{proof} was seen with the old policy {when}"
+    )
+
+
+def refused(one: Reported) -> int:
+    """Sessions in which mail is refused once the policy is enforced; DANE's failures are a matter of the DNS.
+
+    Of the summary, since the details of some senders add up to more.
+    """
+    if one.kind is Kind.TLSA:
+        return 0
+    counted = sum(failure.sessions for failure in one.failures if meaning(failure.result).refuses)
+    return min(counted, one.failed) if one.failed else 0
+
+
+# --- parts -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """A lasting failure that one sender reported."""
+
+    one: Reported
+    sessions: int
+    results: str
+    since: float
+
+
+def _trouble(reports: Sequence[Reported]) -> _Trouble | None:
+    """The failure of one sender that counts and is not past; its reports of each day added up."""
+    by_day: dict[str, list[Reported]] = defaultdict(list)
+    for one in reports:
+        by_day[one.day].append(one)
+    days = sorted(by_day)
+    bad = {day: sum(map(refused, by_day[day])) for day in days}
+    lasting = [
+        day
+        for at, day in enumerate(days)
+        if bad[day] and _lasts(day, days[at - 1] if at else None, by_day, bad)
+    ]
+    if not lasting or len([day for day in days if day > lasting[-1] and not bad[day]]) >= CLEARED_DAYS:
+        return None
+    last = max(by_day[lasting[-1]], key=refused)
+    results = sorted({f.result for f in last.failures if meaning(f.result).refuses})
+    since = min(one.received_at for day in lasting for one in by_day[day])
+    return _Trouble(last, bad[lasting[-1]], ", ".join(results[:3]), since)
+
+
+def _lasts(day: str, before: str | None, by_day: dict[str, list[Reported]], bad: dict[str, int]) -> bool:
+    total = sum(one.ok + one.failed for one in by_day[day])
+    running = before is not None and bad[before] > 0 and _moment(day) - _moment(before) <= DAY_S * 1.5
+    return bad[day] > total * NOISE or running
+
+
+def _counts(one: Reported) -> bool:
+    return refused(one) > (one.ok + one.failed) * NOISE
+
+
+def _trusted(sender: str, history: Sequence[Reported]) -> bool:
+    """Whether a sender has sent clean reports for a week before it accused; measured by when they were received."""
+    own = [one for one in history if one.sender is not None and owner_of(one.sender) == owner_of(sender)]
+    accused = min((one.received_at for one in own if _counts(one)), default=None)
+    if accused is None:
+        return False
+    clean = [one.received_at for one in own if not refused(one) and one.ok > 0 and one.received_at < accused]
+    days = {int(at // DAY_S) for at in clean}
+    return len(days) >= CLEAN_HISTORY_DAYS and accused - min(clean) >= CLEAN_HISTORY_S
+
+
+def _by_sender(reported: Iterable[Reported]) -> dict[str, list[Reported]]:
+    found: dict[str, list[Reported]] = defaultdict(list)
+    for one in reported:
+        if one.sender is not None:
+            found[owner_of(one.sender)].append(one)
+    return found
+
+
+def _seen(window: Iterable[Reported], current: Policy | None) -> CleanReport | None:
+    fitting = [
+        one
+        for one in window
+        if current is not None
+        and one.ok > 0
+        and not refused(one)
+        and one.held is not None
+        and _same(one.held, current)
+    ]
+    if not fitting:
+        return None
+    last = max(fitting, key=lambda one: one.day)
+    return CleanReport(last.organisation, last.sender or "", last.day, last.ok)
+
+
+def _same(held: Held, policy: Policy) -> bool:
+    """Whether what a sender wrote down of a policy is this one; what it left out is no difference, but mode is needed."""
+    return (
+        held.mode is policy.mode
+        and held.max_age in {None, policy.max_age}
+        and (not held.mx or frozenset(held.mx) == frozenset(policy.mx))
+    )
+
+
+def _in_window(day: str, now: float, days: int) -> bool:
+    """Of the last days, and not of the future: a report may be about today in a zone that is ahead."""
+    return now - (days + 1) * DAY_S < _moment(day) <= now + DAY_S
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
+
+
+def _moment(day: str) -> float:
+    return datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
+
+
+def _name(one: Reported) -> str:
+    return one.organisation or one.sender or "a sender"
+
+
+def _sessions(count: int) -> str:
+    return "1 session" if count == 1 else f"{count} sessions"

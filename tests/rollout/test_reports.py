@@ -1,0 +1,336 @@
+"""What reports prove, what they may start, and that no forged report lowers a policy."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.formats.mtasts_policy import Mode, Policy
+from sidecar.formats.tls_report import Held, Kind
+from sidecar.formats.tls_report_results import RESULTS, UNKNOWN, Fault, meaning
+from sidecar.observed.checks import Status
+from sidecar.observed.reports import Failed, Holding, Reported
+from sidecar.rollout.reports import (
+    DAY_S,
+    LOOK_SPACING_S,
+    Reason,
+    may_step_back,
+    refused,
+    reports_clean,
+    still_held,
+    told,
+    wants_look,
+)
+
+NOW = 1_795_608_000.0  # 2026-11-25 12:00 UTC
+POLICY = Policy(Mode.ENFORCE, 604_800, ("mail.example.org",))
+HELD = Held(Mode.ENFORCE, 604_800, ("mail.example.org",))
+
+
+def one(ago: float = 1, failed: int = 0, result: str = "certificate-expired", **changes: Any) -> Reported:
+    """What a sender reported of the day so many days ago, received the morning after it."""
+    day = datetime.fromtimestamp(NOW - ago * DAY_S, UTC).strftime("%Y-%m-%d")
+    found: dict[str, Any] = {
+        "domain": "example.org",
+        "day": day,
+        "organisation": "Sender Inc.",
+        "sender": "sender.example",
+        "received_at": NOW - (ago - 0.9) * DAY_S,
+        "kind": Kind.STS,
+        "ok": 100,
+        "failed": failed,
+        "failures": (Failed(result, failed),) if failed else (),
+        "held": HELD,
+        **changes,
+    }
+    return Reported(**found)
+
+
+def history(sender: str, days: int = 12, since: int = 3) -> list[Reported]:
+    """Clean reports of a sender, one a day, up to some days ago."""
+    return [one(ago, sender=sender, organisation=sender) for ago in range(since, since + days)]
+
+
+# --- the table of result types
+
+
+def test_each_result_type_of_the_rfc_has_a_meaning() -> None:
+    """With a sentence and something to do; a word that is not known refuses nothing."""
+    assert len(RESULTS) == 11
+    for found in (*RESULTS.values(), UNKNOWN):
+        assert found.text.endswith(".")
+        assert found.remedy
+    assert meaning("quantum-error") is UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("result", "refuses", "fault"),
+    [
+        ("starttls-not-supported", True, Fault.RECEIVER),
+        ("certificate-host-mismatch", True, Fault.RECEIVER),
+        ("certificate-expired", True, Fault.RECEIVER),
+        ("certificate-not-trusted", True, Fault.RECEIVER),
+        ("validation-failure", True, Fault.UNKNOWN),
+        ("sts-policy-fetch-error", False, Fault.UNKNOWN),
+        ("sts-policy-invalid", False, Fault.RECEIVER),
+        ("sts-webpki-invalid", False, Fault.RECEIVER),
+        ("tlsa-invalid", False, Fault.DNS),
+        ("dnssec-invalid", False, Fault.DNS),
+        ("dane-required", False, Fault.SENDER),
+    ],
+)
+def test_which_failures_refuse_mail(result: str, refuses: bool, fault: Fault) -> None:
+    """A policy that cannot be fetched refuses nothing (RFC 8461 §5)."""
+    assert (meaning(result).refuses, meaning(result).fault) == (refuses, fault)
+    assert (refused(one(failed=50, result=result)) > 0) is refuses
+    status = reports_clean([one(failed=50, result=result)], POLICY, NOW).status
+    assert status is (Status.FALSE if refuses else Status.TRUE)
+
+
+def test_the_summary_bounds_what_the_details_say() -> None:
+    """Of some senders they add up to more; and DANE's failures are not counted."""
+    assert refused(one(failed=3, failures=(Failed("certificate-expired", 30),))) == 3
+    assert refused(one(failed=3, kind=Kind.TLSA)) == 0
+
+
+# --- the condition
+
+
+def test_no_reports_are_unknown_and_hold_nothing_up_unless_required() -> None:
+    """Normal for a small domain."""
+    found = reports_clean([], POLICY, NOW)
+    assert (found.status, found.reason) == (Status.UNKNOWN, Reason.NONE)
+    assert not found.holds_step_up(require=False)
+    assert found.holds_step_up(require=True)
+
+
+def test_a_clean_report_with_the_current_policy_is_named_as_proof() -> None:
+    """The latest one."""
+    found = reports_clean([one(3), one(1), one(2)], POLICY, NOW)
+    assert found.status is Status.TRUE
+    assert found.since == one(3).received_at
+    assert found.seen is not None
+    assert (found.seen.sender, found.seen.day, found.seen.sessions) == ("sender.example", "2026-11-24", 100)
+    assert not found.holds_step_up(require=True)
+    assert found.message == "1 sender reported 300 sessions that succeeded, and no lasting failure"
+    both = reports_clean([one(1), one(1, sender="b.example")], POLICY, NOW)
+    assert both.message.startswith("2 senders reported 200 sessions")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sender": None},
+        {"held": None},
+        {"held": Held(Mode.TESTING, 604_800, ("mail.example.org",))},
+        {"held": Held(Mode.ENFORCE, 604_800, ("old.example.org",))},
+        {"ok": 0},
+    ],
+)
+def test_what_is_no_proof_of_the_current_policy(changes: dict[str, Any]) -> None:
+    """Not proven, another policy, or no session at all."""
+    found = reports_clean([one(**changes)], POLICY, NOW)
+    assert found.seen is None
+    assert found.holds_step_up(require=True)
+
+
+def test_refused_mail_makes_it_false_from_the_first_report_on() -> None:
+    """With the sender, the day and the kind."""
+    found = reports_clean([one(3), one(2, failed=40), one(1, failed=60)], POLICY, NOW)
+    assert (found.status, found.reason) == (Status.FALSE, Reason.REFUSED)
+    assert found.since == one(2).received_at
+    assert "Sender Inc. reported 60 sessions that failed on 2026-11-24: certificate-expired" in found.message
+    assert found.holds_step_up(require=False)
+
+
+def test_a_few_failures_among_thousands_are_noise_on_one_day_and_count_on_two() -> None:
+    """1 %, or two days running."""
+    assert reports_clean([one(2, failed=5, ok=5_000), one(1, ok=5_000)], POLICY, NOW).status is Status.TRUE
+    running = [one(2, failed=5, ok=5_000), one(1, failed=5, ok=5_000)]
+    assert reports_clean(running, POLICY, NOW).status is Status.FALSE
+    apart = [one(6, failed=5, ok=5_000), one(3, ok=5_000), one(1, failed=5, ok=5_000)]
+    assert reports_clean(apart, POLICY, NOW).status is Status.TRUE
+    assert reports_clean([one(1, failed=60, ok=5_000)], POLICY, NOW).status is Status.FALSE
+
+
+def test_a_failure_is_past_after_two_clean_days_of_the_same_sender() -> None:
+    """Clean days of another sender say nothing of it."""
+    other = [one(2, sender="b.example"), one(1, sender="b.example")]
+    assert reports_clean([one(4, failed=50), *other], POLICY, NOW).status is Status.FALSE
+    assert reports_clean([one(4, failed=50), one(3)], POLICY, NOW).status is Status.FALSE
+    assert reports_clean([one(4, failed=50), one(3), one(2)], POLICY, NOW).status is Status.TRUE
+
+
+@pytest.mark.parametrize("ago", [16, 60, -2, -400])
+def test_days_outside_the_window_say_nothing(ago: float) -> None:
+    """Neither old ones, nor those of the future."""
+    found = reports_clean([one(ago, failed=50, received_at=NOW - 60)], POLICY, NOW)
+    assert found.status is Status.UNKNOWN
+
+
+# --- what each organisation holds
+
+
+def test_who_holds_another_policy_is_named() -> None:
+    """The latest first, with the day in words."""
+    old = Held(Mode.ENFORCE, 604_800, ("old.example.org",))
+    holdings = [
+        Holding("example.org", "A", "a.example", "2026-11-24", HELD),
+        Holding("example.org", "Google", "google.com", "2026-11-24", old),
+        Holding("example.org", "B", None, "2026-11-20", old),
+        Holding("example.org", "C", "c.example", "2026-11-24", Held(Mode.ENFORCE, None, ())),
+    ]
+    found = still_held(holdings, POLICY)
+    assert [holding.organisation for holding in found] == ["Google", "B"]
+    assert [told(holding, NOW) for holding in found] == [
+        "Google was seen with the old policy yesterday",
+        "B (not proven) was seen with the old policy 5 days ago",
+    ]
+    assert told(Holding("example.org", "D", "d.example", "2026-11-25", old), NOW).endswith("old policy today")
+
+
+# --- what a report may start
+
+
+def test_a_report_of_refused_mail_starts_a_look_whoever_sent_it() -> None:
+    """Once, and not more often than every ten minutes."""
+    forged = one(1, failed=5, sender=None, received_at=NOW - 5)
+    said = wants_look([forged], NOW - 3_600, NOW)
+    assert said is not None
+    assert "without proof" in said
+    proven = wants_look([one(1, failed=5, received_at=NOW - 5)], NOW - 3_600, NOW)
+    assert proven == "a report of Sender Inc. says that 5 sessions failed on 2026-11-24"
+    assert wants_look([forged], NOW - 1, NOW) is None
+    assert wants_look([forged], NOW - LOOK_SPACING_S + 1, NOW) is None
+    assert wants_look([one(1)], 0, NOW) is None
+    assert wants_look([one(1, failed=5, received_at=NOW - 7_200)], NOW - 3_600, NOW) is None
+
+
+# --- attacks: what a liar may not reach
+
+
+def lies(sender: str | None, **changes: Any) -> Reported:
+    """A forged report: all mail was refused yesterday."""
+    return one(
+        1, failed=5_000, ok=0, sender=sender, organisation="Google LLC", received_at=NOW - 60, **changes
+    )
+
+
+HONEST = history("google.com", since=1) + history("outlook.com", since=1)
+
+ATTACKS: dict[str, list[Reported]] = {
+    "without a signature": [lies(None)],
+    "thousands without a signature": [lies(None)] * 2_000,
+    "signed with a domain of his own": [lies("evil.example")],
+    "signed with two new domains": [lies("evil.example"), lies("wicked.example")],
+    "one domain with a clean history": [*history("evil.example"), lies("evil.example")],
+    "names below one domain, all with a history": [
+        report for n in range(5) for report in (*history(f"n{n}.evil.example"), lies(f"n{n}.evil.example"))
+    ],
+    "names below a public suffix": [
+        report for n in range(5) for report in (*history(f"evil{n}.co.uk"), lies(f"evil{n}.co.uk"))
+    ],
+    "one with a history, one without": [
+        *history("evil.example"),
+        lies("evil.example"),
+        lies("wicked.example"),
+    ],
+    "a history sent on one day, with dates of its choice": [
+        *[
+            one(ago, sender=sender, received_at=NOW - 7_200)
+            for sender in ("evil.example", "wicked.example")
+            for ago in range(2, 20)
+        ],
+        lies("evil.example"),
+        lies("wicked.example"),
+    ],
+    "a history of four days": [
+        *history("evil.example", days=4, since=2),
+        *history("wicked.example", days=4, since=2),
+        lies("evil.example"),
+        lies("wicked.example"),
+    ],
+    "a history of reports without a session": [
+        *[one(ago, sender=s, ok=0) for s in ("evil.example", "wicked.example") for ago in range(3, 15)],
+        lies("evil.example"),
+        lies("wicked.example"),
+    ],
+    "a history that begins with an accusation": [
+        *[one(20, sender=s, failed=50) for s in ("evil.example", "wicked.example")],
+        *history("evil.example"),
+        *history("wicked.example"),
+        lies("evil.example"),
+        lies("wicked.example"),
+    ],
+    "old accusations": [
+        report
+        for sender in ("evil.example", "wicked.example")
+        for report in (*history(sender, since=10), one(9, failed=50, sender=sender))
+    ],
+    "accusations about the future": [
+        report
+        for sender in ("evil.example", "wicked.example")
+        for report in (*history(sender), one(-3, failed=50, sender=sender, received_at=NOW - 60))
+    ],
+    "failures that refuse nothing": [
+        report
+        for sender in ("evil.example", "wicked.example")
+        for report in (*history(sender), lies(sender, failures=(Failed("sts-policy-fetch-error", 5_000),)))
+    ],
+    "a few failures among thousands": [
+        report
+        for sender in ("evil.example", "wicked.example")
+        for report in (*history(sender), one(1, failed=5, ok=5_000, sender=sender))
+    ],
+}
+
+
+@pytest.mark.parametrize("own_look", [Status.TRUE, Status.UNKNOWN])
+@pytest.mark.parametrize("name", list(ATTACKS))
+def test_no_forged_report_steps_a_policy_back(name: str, own_look: Status) -> None:
+    """As long as our own look finds nothing wrong: alone, and among honest reports that deny it."""
+    assert not may_step_back(ATTACKS[name], own_look, NOW).allowed
+    assert not may_step_back([*HONEST, *ATTACKS[name]], own_look, NOW).allowed
+
+
+def test_two_known_senders_that_report_refused_mail_allow_a_step_back() -> None:
+    """Each with a clean history of more than a week, although our own look finds nothing."""
+    found = may_step_back(
+        [*history("google.com"), *history("outlook.com"), lies("google.com"), lies("outlook.com")],
+        Status.TRUE,
+        NOW,
+    )
+    assert found.allowed
+    assert "google.com, outlook.com" in found.reason
+
+
+def test_any_report_allows_a_step_back_where_our_own_look_fails_too() -> None:
+    """The look is the proof then; without a report it is not this rule's matter."""
+    assert may_step_back([lies(None)], Status.FALSE, NOW).allowed
+    assert not may_step_back([], Status.FALSE, NOW).allowed
+    assert not may_step_back(history("google.com"), Status.FALSE, NOW).allowed
+
+
+_ANY = st.builds(
+    lambda ago, failed, ok, sender, kind, late: one(
+        ago, failed, ok=ok, sender=sender, kind=kind, received_at=NOW - late * DAY_S
+    ),
+    st.integers(-5, 40),
+    st.integers(0, 1_000),
+    st.integers(0, 1_000),
+    st.sampled_from([None, "evil.example", "a.evil.example", "evil.co.uk"]),
+    st.sampled_from(list(Kind)),
+    st.floats(0, 40),
+)
+
+
+@given(st.lists(_ANY, max_size=30))
+def test_whatever_one_owner_sends_no_policy_steps_back(reports: list[Reported]) -> None:
+    """Unproven reports, and those of a single owner, in any order and number."""
+    single = [report for report in reports if report.sender != "evil.co.uk"]
+    assert not may_step_back(single, Status.TRUE, NOW).allowed
+    assert isinstance(reports_clean(reports, POLICY, NOW).message, str)
+    only_unproven = [report for report in reports if report.sender is None]
+    assert reports_clean(only_unproven, POLICY, NOW).status is Status.UNKNOWN
