@@ -98,6 +98,16 @@ class Live:
             self._parts.session.try_again()
         self._wake()
 
+    async def adopt_records(self, names: Iterable[str]) -> None:
+        if self._parts is not None:
+            await asyncio.to_thread(self._parts.state.wish_adopt_records, tuple(names), self._clock.now())
+        self._wake()
+
+    async def let_through(self, guard: str) -> None:
+        if self._parts is not None:
+            await asyncio.to_thread(self._parts.state.wish_let_through, guard, self._clock.now())
+        self._wake()
+
     async def adopt(self, keys: Iterable[str]) -> None:
         if self._parts is not None:
             await asyncio.to_thread(self._parts.state.wish_adopt, tuple(keys), self._clock.now())

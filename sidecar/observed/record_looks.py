@@ -38,6 +38,17 @@ class NameLook:
     servers: ServersSay | None = None
 
 
+def expected(look: NameLook) -> Values:
+    """What the servers should say, once they have what is at the source."""
+    sets = dict(look.found.value) if isinstance(look.found, Seen) else {}
+    if (alias := sets.get(RecordType.CNAME)) is not None:
+        return (f"{RecordType.CNAME} {alias.values[0]}",)
+    for type_ in (RecordType.TXT, RecordType.A, RecordType.AAAA):
+        if type_ in sets:
+            return sets[type_].values
+    return ()
+
+
 NO_LOOK = NameLook()
 _PREFIXES = ("mta-sts.", "_mta-sts.", "_smtp._tls.")
 

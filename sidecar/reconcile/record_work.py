@@ -17,7 +17,7 @@ from sidecar.dns.answers import RecordSet as ServedSet
 from sidecar.dns.authoritative import Asker
 from sidecar.dns.publish.port import Publisher
 from sidecar.observed import Seen, Sight, Unseen
-from sidecar.observed.record_looks import NameLook, ServersSay
+from sidecar.observed.record_looks import NameLook, ServersSay, expected
 from sidecar.observed.record_sets import Key, RecordSet, RecordType, Values, normal
 from sidecar.plan.publish.names import MANAGED, keys
 from sidecar.plan.publish.values import Role
@@ -121,17 +121,6 @@ def _plain(type_: RecordType, value: str) -> str:
         return value
     texts = data.strings if isinstance(data, dns.rdtypes.ANY.TXT.TXT) else ()
     return b"".join(texts).decode("iso8859-1")
-
-
-def expected(look: NameLook) -> Values:
-    """What the servers should say, once they have what is at the source."""
-    sets = dict(look.found.value) if isinstance(look.found, Seen) else {}
-    if (alias := sets.get(RecordType.CNAME)) is not None:
-        return (f"{RecordType.CNAME} {alias.values[0]}",)
-    for type_ in (RecordType.TXT, RecordType.A, RecordType.AAAA):
-        if type_ in sets:
-            return sets[type_].values
-    return ()
 
 
 def up_to_date(look: NameLook) -> bool:

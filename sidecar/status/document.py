@@ -14,7 +14,9 @@ from sidecar.observed.checks import ConditionType
 from sidecar.observed.checks import Status as Truth
 from sidecar.observed.findings import Finding
 from sidecar.observed.notice import Level
+from sidecar.plan.publish.values import Whose
 from sidecar.plan.records import RecordState
+from sidecar.status.published import Agreement
 from sidecar.status.row import Care
 from sidecar.status.wording import Light
 
@@ -85,6 +87,24 @@ class ConditionJson:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedJson:
+    """How a record stands that the sidecar publishes; a text such as `TXT v=STSv1;id=1;`, null where there is none."""
+
+    account: Annotated[str, Field(description="The account under `dns.accounts` that serves its zone.")]
+    whose: Whose
+    wanted: str | None
+    found: Annotated[
+        str | None, Field(description="What the source has: the primary server, or the DNS host.")
+    ]
+    servers: Annotated[str | None, Field(description="What the authoritative servers answer.")]
+    servers_agree: Agreement
+    held: Annotated[str | None, Field(description="Why nothing is changed now; null: nothing is to be.")]
+    adopt: Annotated[
+        str | None, Field(description="The name for `sidecar adopt --dns`; null: nothing to take over.")
+    ]
+
+
+@dataclass(frozen=True, slots=True)
 class RecordJson:
     """A record that the domain needs, and what the DNS has."""
 
@@ -96,7 +116,8 @@ class RecordJson:
     standing: RecordState
     status: Light
     note: str | None
-    found: Annotated[str | None, Field(description="What the DNS has instead.")]
+    found: Annotated[str | None, Field(description="What resolvers find instead.")]
+    publishing: Annotated[PublishedJson | None, Field(description="Null: no account serves its zone.")]
 
 
 @dataclass(frozen=True, slots=True)

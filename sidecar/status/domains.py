@@ -36,6 +36,7 @@ from sidecar.plan.records import DomainRecords, MailDomain, RecordNeed, RecordSt
 from sidecar.rollout import Stage, stage
 from sidecar.settings import Settings
 from sidecar.status.judgement import judge
+from sidecar.status.published import PublishedRecord, published, without_own_tasks
 from sidecar.status.row import Care, Cause, Row, policy_seen, worst_first
 from sidecar.status.wording import Light
 
@@ -166,6 +167,7 @@ class _Parts:
     held: dict[str, list[Held]]
     notices: dict[str, list[Notice]]
     presented: Sight[tuple[Certificate, ...]]
+    published: Mapping[str, tuple[PublishedRecord, ...]]
 
     @classmethod
     def of(
@@ -192,6 +194,7 @@ class _Parts:
             held,
             notices,
             Unseen(found, observed.now) if isinstance(found, str) else Seen(found.presented, observed.now),
+            published(plan.records, observed.records),
         )
 
     def row(self, name: str, target: str | None, own: Domain | AliasDomain, domain: Domain | None) -> Row:
@@ -207,6 +210,7 @@ class _Parts:
             served = Unseen("not looked at", observed.now)
         policy, rollout = policy_seen(served), observed.memory.rollout(key)
         at = _stage(care, served, policy, rollout, self.settings.soak)
+        mine = self.published.get(name, ())
         row = Row(
             domain=name,
             target=target,
@@ -215,7 +219,8 @@ class _Parts:
             served=served,
             whose=self._whose(served, key),
             certificate=self._certificate(host),
-            records=self.records.get(name),
+            records=without_own_tasks(self.records.get(name), mine, observed.records),
+            own_records=mine,
             todo=_of(self.todo, name, host),
             held=_of(self.held, name, host),
             notices=_of(self.notices, name, host),

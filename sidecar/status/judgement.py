@@ -19,6 +19,7 @@ from sidecar.observed.words import day, span
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import RecordNeed, RecordState
 from sidecar.rollout import Stage
+from sidecar.settings import Managed
 from sidecar.status.row import Care, Cause, Row, Verdict
 from sidecar.status.wording import STAGE_SENTENCE, Light
 from sidecar.status.zone_file import record_line
@@ -116,7 +117,13 @@ def lacking(row: Row) -> list[Cause]:
     if row.records is None or row.care is not Care.MANAGED:
         return []
     needs = zip(("host", "id", "report"), row.records.needs, strict=True)
-    return [_lacks(role, need, row.records.ttl) for role, need in needs if need.lacking]
+    # What a person put there has its own notice, which says what is there and how to hand it over.
+    foreign = {one.owner for one in row.own_records if one.adoptable}
+    return [
+        _lacks(role, need, row.records.ttl)
+        for role, need in needs
+        if need.lacking and need.owner not in foreign
+    ]
 
 
 def _lacks(role: str, need: RecordNeed, ttl: int) -> Cause:
@@ -140,9 +147,10 @@ def _off(row: Row) -> Cause | None:
         code = "served-elsewhere" if row.care is Care.ELSEWHERE else "left-alone"
         todo = next((n.todo for n in row.notices if n.code is NoticeCode.POLICY_ELSEWHERE), None)
         return Cause(Light.OFF, code, message, todo, row.domain)
-    if row.whose is Whose.PERSONS and row.held:
-        message = f"A person made this policy, so it is left as it is: {row.held[0].reason}"
-        return Cause(Light.OFF, "by-hand", message, row.held[0].remedy, row.domain)
+    policies = [held for held in row.held if held.action.managed_by is Managed.POLICIES]
+    if row.whose is Whose.PERSONS and policies:
+        message = f"A person made this policy, so it is left as it is: {policies[0].reason}"
+        return Cause(Light.OFF, "by-hand", message, policies[0].remedy, row.domain)
     return None
 
 

@@ -16,6 +16,7 @@ from sidecar.plan.actions import Action, Held
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import DomainRecords, RecordState
 from sidecar.rollout import Stage
+from sidecar.status.published import PublishedRecord
 from sidecar.status.wording import Light
 
 
@@ -98,6 +99,8 @@ class Row:
     """Whether the sidecar may raise the mode automatically."""
     soak: float = 0.0
     """Seconds that all checks must have passed before `mode: auto` enforces."""
+    own_records: tuple[PublishedRecord, ...] = ()
+    """The DNS records that an account serves; others are tasks by hand."""
     judgement: Verdict = NOT_JUDGED
 
     @property

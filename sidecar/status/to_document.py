@@ -21,6 +21,7 @@ from sidecar.rollout import Stage
 from sidecar.status import document, line
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.needs import Item, Summary
+from sidecar.status.published import PublishedRecord, by_role
 from sidecar.status.row import Care, Row, policy_text
 from sidecar.status.wording import Light
 from sidecar.status.zone_file import record_line
@@ -239,7 +240,7 @@ def _certificate(row: Row, cell: line.Cell) -> document.CertificateCell:
 def _records(row: Row) -> list[document.RecordJson]:
     if row.records is None:
         return []
-    ttl = row.records.ttl
+    ttl, mine = row.records.ttl, by_role(row.own_records)
     return [
         document.RecordJson(
             role=role,
@@ -251,9 +252,25 @@ def _records(row: Row) -> list[document.RecordJson]:
             status=line.need_cell(need).light,
             note=need.note or None,
             found=need.found or None,
+            publishing=_published(mine.get(role)),
         )
         for role, need in zip(_ROLES, row.records.needs, strict=True)
     ]
+
+
+def _published(one: PublishedRecord | None) -> document.PublishedJson | None:
+    if one is None:
+        return None
+    return document.PublishedJson(
+        account=one.account,
+        whose=one.whose,
+        wanted=one.wanted or None,
+        found=one.found or None,
+        servers=one.servers or None,
+        servers_agree=one.agreement,
+        held=one.held or None,
+        adopt=one.owner if one.adoptable else None,
+    )
 
 
 def _planned(actions: Iterable[Action]) -> list[document.PlannedAction]:

@@ -1,4 +1,4 @@
-"""The three actions that a person may request: check now, apply now, adopt.
+"""The actions that a person may request: check now, apply now, adopt a policy or a DNS record, a large DNS plan.
 
 Rule for every editor: every action needs the token. A browser must also send the form of its own session from our
 page. A program sends the token in a header; a foreign page cannot make a browser do that.
@@ -10,11 +10,12 @@ from aiohttp import hdrs, web
 
 from sidecar.formats.domain_name import to_ascii
 from sidecar.host.errors import SidecarError
-from sidecar.observed import FILE
-from sidecar.plan.wishes import Basis, adopt_refusal
+from sidecar.observed import FILE, LARGE_DNS_PLAN
+from sidecar.plan.wishes import Basis, adopt_records_refusal, adopt_refusal, record_domain
 from sidecar.web.auth import same_secret
 from sidecar.web.kit import KIT, Kit, root_of, visitor_of
 from sidecar.web.pages import from_here
+from sidecar.web.view import Site
 
 HOW = "Set MTA_STS_WEB_TOKEN to enable this"
 
@@ -42,6 +43,8 @@ def _may(request: web.Request, csrf: str) -> None:
 async def perform(kit: Kit, action: str, key: str | None) -> str | None:
     """Stores the request; returns its domain (or `FILE`). Raises HTTP errors for requests that are not possible."""
     site = await kit.snapshots.site()
+    if action in {"adopt-dns", "large-dns-plan"}:
+        return await _about_records(kit, site, action, key)
     if key is not None and key != FILE:
         with suppress(ValueError):  # an invalid name is not a domain of this mailcow
             key = to_ascii(key)
@@ -67,3 +70,23 @@ async def perform(kit: Kit, action: str, key: str | None) -> str | None:
         reason = " ".join(str(error).split())
         raise web.HTTPServiceUnavailable(reason=reason, headers={hdrs.RETRY_AFTER: "10"}) from error
     return key
+
+
+async def _about_records(kit: Kit, site: Site | None, action: str, name: str | None) -> str | None:
+    """A request about DNS records; returns the domain of the record."""
+    domain: str | None = None
+    try:
+        if action == "large-dns-plan":
+            await kit.source.let_through(LARGE_DNS_PLAN)
+            return None
+        domain = record_domain(name or "")
+        if name is None or domain is None or site is None:
+            raise web.HTTPBadRequest(reason="Name a DNS record such as _mta-sts.example.org")
+        basis = Basis.seen(site.status.observed, site.status.settings)
+        if refusal := adopt_records_refusal([name], basis):
+            raise web.HTTPBadRequest(reason=str(refusal))
+        await kit.source.adopt_records([name])
+    except SidecarError as error:
+        reason = " ".join(str(error).split())
+        raise web.HTTPServiceUnavailable(reason=reason, headers={hdrs.RETRY_AFTER: "10"}) from error
+    return domain if domain in site.rows else None

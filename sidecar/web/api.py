@@ -17,7 +17,16 @@ from sidecar.web.history import shown_event
 from sidecar.web.kit import KIT, Kit, visitor_of
 from sidecar.web.models import EventJson, Events, Noted
 from sidecar.web.openapi import described
-from sidecar.web.queries import AdoptBody, ApplyBody, CheckBody, DomainsQuery, EventsQuery, asked_for, body_of
+from sidecar.web.queries import (
+    AdoptBody,
+    AdoptDnsBody,
+    ApplyBody,
+    CheckBody,
+    DomainsQuery,
+    EventsQuery,
+    asked_for,
+    body_of,
+)
 from sidecar.web.table import page_of
 from sidecar.web.view import Site
 
@@ -134,7 +143,7 @@ async def openapi(_request: web.Request) -> web.Response:
     return web.json_response(described())
 
 
-# --- the three actions -----------------------------------------------------------------------------------
+# --- the actions -----------------------------------------------------------------------------------------
 
 
 async def action(request: web.Request) -> web.Response:
@@ -151,6 +160,10 @@ async def action(request: web.Request) -> web.Response:
             body_of(ApplyBody, body)
         case "adopt":
             key = body_of(AdoptBody, body).domain
+        case "adopt-dns":
+            key = body_of(AdoptDnsBody, body).name
+        case "large-dns-plan":
+            body_of(ApplyBody, body)
         case _:
             key = body_of(CheckBody, body).domain
     await act.perform(kit, name, key)

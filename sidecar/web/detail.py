@@ -17,6 +17,7 @@ from sidecar.plan.records import RecordNeed
 from sidecar.rollout import Stage
 from sidecar.status.judgement import lacking
 from sidecar.status.line import Cell, Line, certificate_cell, line_of, need_cell, policy_cell
+from sidecar.status.published import PublishedRecord, by_role
 from sidecar.status.row import Cause, Row, policy_text
 from sidecar.status.to_document import adopt_key
 from sidecar.status.wording import CONDITION, LIGHT_OF, SEVERITY, STAGE_SENTENCE, Light
@@ -50,6 +51,8 @@ class RecordView:
     cell: Cell
     note: str
     found: str
+    published: PublishedRecord | None = None
+    """How it stands at the account that serves it; None where it is a task by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +218,7 @@ def _records(row: Row) -> tuple[RecordView, ...]:
     records = row.records
     if records is None:
         return ()
+    mine = by_role(row.own_records)
     return tuple(
         RecordView(
             title,
@@ -225,8 +229,11 @@ def _records(row: Row) -> tuple[RecordView, ...]:
             need_cell(need),
             need.note,
             need.found,
+            mine.get(role),
         )
-        for title, need in zip(("Policy host", "Policy id", "Reports"), records.needs, strict=True)
+        for role, title, need in zip(
+            _ROLES, ("Policy host", "Policy id", "Reports"), records.needs, strict=True
+        )
     )
 
 

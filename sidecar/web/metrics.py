@@ -21,6 +21,7 @@ from sidecar.observed import Certificate, Observed, Seen
 from sidecar.observed.findings import Severity
 from sidecar.observed.notice import Level
 from sidecar.plan.actions import Action, Plan, RecreateAcme, RestartAcme
+from sidecar.plan.publish.values import Whose
 from sidecar.reconcile.apply import Result
 from sidecar.reconcile.passes import Report
 from sidecar.rollout import Stage
@@ -175,7 +176,37 @@ def _of_report(report: Report, status: CurrentStatus) -> Iterator[Family]:
     yield from _findings(rows)
     yield from _certificates(observed)
     yield from _actions(report)
+    yield from _records(report)
     yield _notices(report.plan)
+
+
+def _records(report: Report) -> Iterator[Family]:
+    """DNS records that the sidecar publishes; nothing where it publishes none."""
+    plan, looks = report.plan.records, report.observed.records
+    if plan is None:
+        return
+    sets = GaugeMetricFamily(
+        "mta_sts_dns_record_sets",
+        "DNS record sets that are wanted or there, by whose they are, and whether senders find what is wanted.",
+        labels=["whose", "right"],
+    )
+    counts = Count((row.whose, row.right) for row in plan.rows if looks.of(row.key.name).account is not None)
+    for whose in Whose:
+        for right in (True, False):
+            sets.add_metric([whose.value, "yes" if right else "no"], counts[whose, right])
+    yield sets
+    failing = GaugeMetricFamily(
+        "mta_sts_dns_account_failures",
+        "Failures in a row of a DNS account; 0: it works.",
+        labels=["account"],
+    )
+    for account in looks.zones:
+        state = looks.accounts.get(account)
+        failing.add_metric([account], state.failures if state is not None else 0)
+    yield failing
+    held = GaugeMetricFamily("mta_sts_dns_writes_held", "DNS record sets that wait.")
+    held.add_metric([], sum(not one.by_hand for one in plan.held))
+    yield held
 
 
 def _stages(rows: tuple[Row, ...]) -> Iterator[Family]:

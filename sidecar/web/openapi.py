@@ -8,7 +8,15 @@ from pydantic.json_schema import models_json_schema
 
 from sidecar.status.document import Document, DomainJson, Domains
 from sidecar.web.models import Events, Noted, ProblemJson
-from sidecar.web.queries import AdoptBody, ApplyBody, CheckBody, DomainsQuery, EventsQuery, Query
+from sidecar.web.queries import (
+    AdoptBody,
+    AdoptDnsBody,
+    ApplyBody,
+    CheckBody,
+    DomainsQuery,
+    EventsQuery,
+    Query,
+)
 
 _Schema = dict[str, Any]
 _REF = "#/components/schemas/{model}"
@@ -34,7 +42,10 @@ def described() -> _Schema:
     """The complete description."""
     _, found = models_json_schema(
         [(model, "serialization") for model in (Document, Domains, DomainJson, Events, Noted, ProblemJson)]
-        + [(model, "validation") for model in (DomainsQuery, EventsQuery, CheckBody, AdoptBody, ApplyBody)],
+        + [
+            (model, "validation")
+            for model in (DomainsQuery, EventsQuery, CheckBody, AdoptBody, AdoptDnsBody, ApplyBody)
+        ],
         ref_template=_REF,
     )
     schemas: _Schema = found["$defs"]
@@ -64,6 +75,12 @@ def described() -> _Schema:
             ),
             "/api/v1/actions/apply": _post("apply", "Run a pass now", ApplyBody),
             "/api/v1/actions/adopt": _post("adopt", "Take over a policy that a person made", AdoptBody),
+            "/api/v1/actions/adopt-dns": _post(
+                "adopt-dns", "Take over a DNS record that a person made", AdoptDnsBody
+            ),
+            "/api/v1/actions/large-dns-plan": _post(
+                "large-dns-plan", "Let a large change of published DNS records through, once", ApplyBody
+            ),
         },
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},

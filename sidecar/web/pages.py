@@ -31,8 +31,16 @@ SAID = {
     "check": "The check has been requested. Findings appear here as they arrive.",
     "apply": "A pass has been requested. Its actions appear here shortly.",
     "adopt": "The next pass takes over the policy.",
+    "adopt-dns": "The next pass takes over the record.",
+    "large-dns-plan": "The next pass makes the changes.",
     "in": "You are logged in.",
     "out": "You are logged out.",
+}
+WHOSE_RECORD = {
+    "nobody": "nobody's: it is not there",
+    "ours": "the sidecar's",
+    "foreign": "somebody else's",
+    "unknown": "not known",
 }
 _PLACE = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9._-]+)?")
 
@@ -151,6 +159,7 @@ async def domain(request: web.Request) -> web.Response:
         "events": events,
         "events_trouble": events_trouble,
         "file_key": FILE,
+        "whose_words": WHOSE_RECORD,
     }
     return await render(request, "domain.html", values)
 

@@ -80,6 +80,12 @@ class AdoptBody(Query):
     domain: Annotated[Name, Field(description="A domain, or * for the policy file.")]
 
 
+class AdoptDnsBody(Query):
+    """Which DNS record is taken over."""
+
+    name: Annotated[Name, Field(description="The name of the record, such as _mta-sts.example.org.")]
+
+
 class ApplyBody(Query):
     """A pass is about all domains."""
 

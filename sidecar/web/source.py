@@ -1,7 +1,7 @@
 """The interface of the daemon that the web page uses.
 
 Rule for every editor: the page never waits for mailcow. All methods except `history` answer at once from memory. The
-three actions store a request and return; the passes do the work.
+actions store a request and return; the passes do the work.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class Changes:
 
 
 class Source(Protocol):
-    """What the daemon knows, and the three actions that can be requested; times in Unix seconds."""
+    """What the daemon knows, and the actions that can be requested; times in Unix seconds."""
 
     @property
     def settings(self) -> Settings:
@@ -98,6 +98,14 @@ class Source(Protocol):
 
     async def apply_now(self) -> None:
         """Request a pass now, even during a wait after failures."""
+        ...
+
+    async def adopt_records(self, names: Iterable[str]) -> None:
+        """Request that the DNS records at these names, made by a person, are taken over; raises SidecarError."""
+        ...
+
+    async def let_through(self, guard: str) -> None:
+        """Request that a guard (`LARGE_DNS_PLAN`) is lifted once; raises SidecarError."""
         ...
 
     async def adopt(self, keys: Iterable[str]) -> None:

@@ -77,6 +77,12 @@ class FakeSource:
             raise self.raises
         self.wishes.append(("apply", None))
 
+    async def adopt_records(self, names: Iterable[str]) -> None:
+        self.wishes.append(("adopt-dns", tuple(names)))
+
+    async def let_through(self, guard: str) -> None:
+        self.wishes.append(("let-through", guard))
+
     async def adopt(self, keys: Iterable[str]) -> None:
         self.wishes.append(("adopt", tuple(keys)))
 
