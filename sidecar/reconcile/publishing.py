@@ -13,7 +13,7 @@ from sidecar.observed import Observed, Seen
 from sidecar.observed.record_sets import Key, RecordType
 from sidecar.plan.actions import Action, PublishRecords
 from sidecar.plan.publish.looking import check_due
-from sidecar.plan.publish.make import make_plan
+from sidecar.plan.publish.make import RowsOf, make_plan
 from sidecar.plan.publish.picture import awaits_a_check, domain_of, picture_of, publishes, wanted_names
 from sidecar.plan.publish.values import Picture, PublishPlan
 from sidecar.reconcile.apply import Outcome, Result
@@ -35,6 +35,8 @@ class _Made:
     picture: Picture
     version: int
     plan: PublishPlan
+    wrong: frozenset[str]
+    """Names with something that is not right, or waits."""
 
     def holds(self, picture: Picture, version: int) -> bool:
         """Whether the same comes of this picture; what is due at a time is worked out again then."""
@@ -105,8 +107,10 @@ class Publishing:
             picture = replace(picture, ledger=memory.published)
         version = observed.records.version
         if self._made is None or not self._made.holds(picture, version):
-            self._made = _Made(picture, version, make_plan(picture))
-            observed = replace(observed, memory=learn_records(observed, picture, self._made.plan))
+            plan = make_plan(picture)
+            observed = replace(observed, memory=learn_records(observed, picture, plan))
+            kept = replace(plan, rows=RowsOf(picture))
+            self._made = _Made(picture, version, kept, _wrong(plan))
             if observed.memory.published is not picture.ledger:
                 learned = replace(picture, ledger=observed.memory.published)
                 self._made = replace(self._made, picture=learned)
@@ -123,7 +127,7 @@ class Publishing:
     def begin(self) -> None:
         """Begins to look at what is due."""
         if self.active and self._made is not None:
-            self._records.begin(self._names[1], _right(self._made.plan))
+            self._records.begin(self._names[1], self._made.wrong)
 
     def checks_wanted(self, observed: Observed) -> tuple[str, ...]:
         """The domains whose ids wait for a sender check and nothing else; an alias domain is checked as its target is."""
@@ -200,10 +204,14 @@ def _key(name: str) -> Key:
     return Key(name, RecordType.TXT)
 
 
-def _right(plan: PublishPlan) -> frozenset[str]:
-    """Names with nothing that is wrong or somebody else's."""
-    wrong = {row.key.name for row in plan.rows if not row.right} | {held.key.name for held in plan.held}
-    return frozenset(row.key.name for row in plan.rows) - wrong
+def _wrong(plan: PublishPlan) -> frozenset[str]:
+    return frozenset(
+        [
+            *(row.key.name for row in plan.rows if not row.right),
+            *(held.key.name for held in plan.held),
+            *(write.key.name for write in plan.writes),
+        ]
+    )
 
 
 def outcome_of(ended: Ended, at: float) -> Outcome:

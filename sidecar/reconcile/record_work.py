@@ -4,7 +4,7 @@ Rule for every editor: nothing is decided here, and nothing is kept. What could 
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import dns.exception
 import dns.rdata
@@ -50,8 +50,10 @@ def _at_name(name: str, seen: Mapping[Key, Sight[RecordSet]]) -> Found:
     return Seen(tuple(sets), at)
 
 
-async def zones_of(asker: Asker, names: Iterable[str], known: dict[str, Zone]) -> dict[str, Sight[str]]:
-    """The zone of each name by SOA; the zones' servers go into `known`."""
+async def zones_of(
+    asker: Asker, names: Iterable[str], known: dict[str, Zone], alike: Callable[[Zone], Zone]
+) -> dict[str, Sight[str]]:
+    """The zone of each name by SOA; the zones go into `known`, as `alike` keeps them."""
     places = asyncio.Semaphore(AT_ONCE)
 
     async def one(name: str) -> Sight[str]:
@@ -59,7 +61,7 @@ async def zones_of(asker: Asker, names: Iterable[str], known: dict[str, Zone]) -
             found = await asker.zone_of(name)
         if isinstance(found, Unseen):
             return found
-        known[found.value.name] = found.value
+        known[found.value.name] = alike(found.value)
         return Seen(found.value.name, found.at)
 
     ordered = list(names)

@@ -8,7 +8,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from sidecar.dns.answers import Zone
 from sidecar.dns.authoritative import Asker
@@ -24,6 +24,7 @@ from sidecar.plan.publish import guards, looking
 from sidecar.plan.publish.values import Write
 from sidecar.reconcile.record_work import (
     NO_SERVERS,
+    Found,
     account_of,
     read_names,
     servers_say,
@@ -33,10 +34,14 @@ from sidecar.reconcile.record_work import (
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 BATCH = 300
 """Names of one zone that are read in one call."""
 PLACED_AT_ONCE = 200
 """Names whose zones are found before the next pass hears of them."""
+MOST_SHARED = 2_000
+"""Values that are remembered to be found again."""
 SOON_S = (0.0, 0.3, 0.7, 1.5)
 """Pauses before looks at the servers after a write; what takes longer is looked at from later passes."""
 TELL_S = 3.0
@@ -84,7 +89,9 @@ class Records:
         self._zones: dict[str, Zone] = {}
         self._tries: dict[str, int] = {}
         """Looks in a row in which the servers were behind."""
-        self._right: frozenset[str] = frozenset()
+        self._wrong: frozenset[str] = frozenset()
+        self._shared: dict[object, Any] = {}
+        """Equal values of many names are kept once."""
         self._rushed: set[str] = set()
         self._writes: dict[str, list[tuple[_Pending, Write]]] = defaultdict(list)
         self._ended: list[Ended] = []
@@ -124,9 +131,9 @@ class Records:
 
     # --- what passes ask for --------------------------------------------------------------------------
 
-    def begin(self, names: Sequence[str], right: frozenset[str]) -> None:
-        """Looks at what is due of these names; those that are `right` are looked at rarely."""
-        self._right = right
+    def begin(self, names: Sequence[str], wrong: frozenset[str]) -> None:
+        """Looks at what is due of these names; those that are not `wrong` are looked at rarely."""
+        self._wrong = wrong
         gone = self._names.keys() - set(names)
         for name in gone:
             del self._names[name]
@@ -220,7 +227,7 @@ class Records:
             and name not in self._under_way
             and (
                 name in self._rushed
-                or looking.read_due(look, now, right=name in self._right, count=count)
+                or looking.read_due(look, now, right=name not in self._wrong, count=count)
                 or looking.servers_due(look, now, self._tries.get(name, 0))
             )
         ]
@@ -229,7 +236,7 @@ class Records:
 
     async def _place(self) -> None:
         while batch := self._unplaced(self._clock.now())[:PLACED_AT_ONCE]:
-            found = await zones_of(self._asker, batch, self._zones)
+            found = await zones_of(self._asker, batch, self._zones, self._alike)
             for name, zone in found.items():
                 if name in self._names:
                     self._placed(name, zone)
@@ -284,11 +291,12 @@ class Records:
             return
         names = [name for name in due if _in(self._names[name], zone.value)][:BATCH]
         found = await read_names(publisher, zone.value, names)
+        now = self._clock.now()
         troubles = [sight.reason for sight in found.values() if isinstance(sight, Unseen)]
         for name, sight in found.items():
             self._rushed.discard(name)
             if name in self._names:
-                self._note(name, found=replace(sight, at=self._clock.now()))
+                self._note(name, found=self._kept(sight, now))
         if len(troubles) == len(found):
             self._fail(account, troubles[0])
             return
@@ -299,10 +307,11 @@ class Records:
     async def _ask_servers(self, names: Sequence[str]) -> None:
         looks = {name: self._names[name] for name in names if name in self._names}
         said = await servers_say(self._asker, self._zones, looks)
+        now = self._clock.now()
         for name in looks:
             if name in self._names:
                 say = said.get(name, NO_SERVERS)
-                self._note(name, servers=replace(say, at=self._clock.now()))
+                self._note(name, servers=replace(say, answers=self._once(say.answers), at=now))
                 behind = not up_to_date(self._names[name])
                 self._tries[name] = self._tries.get(name, 0) + 1 if behind else 0
 
@@ -363,6 +372,22 @@ class Records:
     def _note(self, name: str, **changed: object) -> None:
         self._names[name] = replace(self._names[name], **changed)  # type: ignore[arg-type]
         self._changed()
+
+    def _kept(self, sight: Found, now: float) -> Found:
+        if isinstance(sight, Unseen):
+            return replace(sight, at=now)
+        return Seen(self._once(sight.value), now)
+
+    def _once(self, value: T) -> T:
+        """The same object for equal values."""
+        if len(self._shared) >= MOST_SHARED:
+            self._shared.clear()
+        found: T = self._shared.setdefault(value, value)
+        return found
+
+    def _alike(self, zone: Zone) -> Zone:
+        """Most zones have the same servers."""
+        return replace(zone, servers=self._once(zone.servers))
 
     def _changed(self) -> None:
         self._version += 1

@@ -81,7 +81,7 @@ def action(account: str = "home", seen: RecordSet = ABSENT) -> PublishRecords:
 
 async def settled(records: Records, *names: str) -> None:
     """Everything that is due is done."""
-    records.begin(names, frozenset())
+    records.begin(names, frozenset(names))
     await records.settle(10)
 
 
@@ -107,7 +107,7 @@ async def test_account_that_answers_nothing_delays_no_other() -> None:
     stuck = Stuck(())
     home = InMemory(("example.org",))
     async with looking(Clock(), stuck=stuck, home=home) as (records, _):
-        records.begin([ID], frozenset())
+        records.begin([ID], frozenset({ID}))
         async with asyncio.timeout(10):
             while not isinstance(records.looks().of(ID).found, Seen):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
@@ -209,7 +209,7 @@ async def test_nothing_is_asked_while_all_is_right_and_young() -> None:
         dns.publish(ID, "TXT", '"v=STSv1;id=1;"')
         await settled(records, ID)
         before = records.looks()
-        records.begin([ID], frozenset({ID}))
+        records.begin([ID], frozenset())
         assert not records.busy
         assert records.looks() is before
 

@@ -4,7 +4,8 @@ Rules for every editor. A name is judged as a whole, since a CNAME stands beside
 that is foreign and in the way, holds all of the name. Nothing is planned for a name that no account serves.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
@@ -63,6 +64,22 @@ def make_plan(picture: Picture) -> PublishPlan:
         ]
         writes = []
     return PublishPlan(tuple(writes), tuple(held), tuple(rows), large and picture.override)
+
+
+@dataclass(frozen=True, slots=True)
+class RowsOf(Collection[Row]):
+    """The rows of a picture, worked out whenever somebody looks at them: a settled picture of thousands is not kept twice."""
+
+    picture: Picture
+
+    def __iter__(self) -> Iterator[Row]:
+        return (row for subject in _subjects(self.picture) for row in subject.rows())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, row: object) -> bool:
+        return any(one == row for one in self)
 
 
 def _in_order(writes: list[Write]) -> list[Write]:

@@ -4,7 +4,9 @@ The TXT of an id has the form that mailcow's own DNS page compares letter by let
 """
 
 import hashlib
+import sys
 from collections.abc import Iterable
+from functools import lru_cache
 
 from sidecar.dns.publish.port import within
 from sidecar.formats import mtasts_record, tlsrpt_record
@@ -24,25 +26,27 @@ MANAGED = {
 ORDER = (Role.HOST, Role.REPORT, Role.ID)
 """The order in which a domain is set up; it leaves in the order ID first."""
 _SHARED_ID_LENGTH = 20
+PREFIXES = {Role.HOST: policy_host("").rstrip("."), Role.ID: "_mta-sts", Role.REPORT: "_smtp._tls"}
+"""What stands before the domain in the name of each role."""
 
 
 def owner(role: Role, domain: str) -> str:
     """The name under which the record sets of a role stand."""
-    match role:
-        case Role.HOST:
-            return policy_host(domain)
-        case Role.ID:
-            return f"_mta-sts.{domain}"
-        case Role.REPORT:
-            return f"_smtp._tls.{domain}"
+    return sys.intern(f"{PREFIXES[role]}.{domain}")  # thousands are kept, each at several places
 
 
 def names(domains: Iterable[str], facts: Facts) -> tuple[str, ...]:
     """All names that are looked at, each once."""
+    base = facts.shared_base if facts.scheme is Scheme.SHARED else ""
+    return _names(tuple(domains), facts.hostname, base)
+
+
+@lru_cache(maxsize=4)  # a pass asks for the same ones as the one before
+def _names(domains: tuple[str, ...], hostname: str, base: str) -> tuple[str, ...]:
     found = {owner(role, domain) for domain in domains for role in Role}
-    if facts.scheme is Scheme.SHARED and facts.shared_base:
-        found |= {owner(Role.ID, facts.shared_base), owner(Role.REPORT, facts.shared_base)}
-    return tuple(sorted(found - {facts.hostname}))
+    if base:
+        found |= {owner(Role.ID, base), owner(Role.REPORT, base)}
+    return tuple(sorted(found - {hostname}))
 
 
 def keys(name: str) -> tuple[Key, ...]:
@@ -73,16 +77,22 @@ def wanted(role: Role, domain: Domain, picture: Picture) -> dict[RecordType, Val
         case Role.HOST:
             return _host(domain.name, picture)
         case Role.ID if _points(domain.name, facts):
-            return {RecordType.CNAME: (owner(Role.ID, facts.shared_base),)}
+            return {RecordType.CNAME: single(owner(Role.ID, facts.shared_base))}
         case Role.ID:
             id_ = shared_id(picture) if facts.scheme is Scheme.SHARED else domain.id
-            return None if id_ is None else {RecordType.TXT: (id_record(id_),)}
+            return None if id_ is None else {RecordType.TXT: single(id_record(id_))}
         case Role.REPORT if facts.tls_report is None:
             return None
         case Role.REPORT if _points(domain.name, facts):
-            return {RecordType.CNAME: (owner(Role.REPORT, facts.shared_base),)}
+            return {RecordType.CNAME: single(owner(Role.REPORT, facts.shared_base))}
         case Role.REPORT:
-            return {RecordType.TXT: (report_record(facts.tls_report or ""),)}
+            return {RecordType.TXT: single(report_record(facts.tls_report or ""))}
+
+
+@lru_cache(maxsize=1_024)
+def single(value: str) -> Values:
+    """One value: the same object for the same value, as most domains have the same."""
+    return (value,)
 
 
 def _points(domain: str, facts: Facts) -> bool:
@@ -92,7 +102,7 @@ def _points(domain: str, facts: Facts) -> bool:
 def _host(domain: str, picture: Picture) -> dict[RecordType, Values] | None:
     facts, name = picture.facts, policy_host(domain)
     if facts.host is HostForm.CNAME and not _texts_at(name, picture):
-        return {RecordType.CNAME: (facts.hostname,)}
+        return {RecordType.CNAME: single(facts.hostname)}
     if not facts.addresses:
         return None
     six = tuple(sorted(one for one in facts.addresses if ":" in one))

@@ -27,7 +27,7 @@ from sidecar.plan import policy_ids
 from sidecar.plan.acme.names import scene
 from sidecar.plan.acme.script import held_in_certificate
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for, longest_max_age
-from sidecar.plan.publish.names import id_record, names, owner, shared_base
+from sidecar.plan.publish.names import PREFIXES, id_record, names, owner, shared_base
 from sidecar.plan.publish.order import expires_at
 from sidecar.plan.publish.places import place
 from sidecar.plan.publish.values import (
@@ -44,8 +44,6 @@ from sidecar.plan.records import MailDomain, mail_domains
 from sidecar.rollout.evidence import conditions_of
 from sidecar.settings import Settings
 from sidecar.settings.dns import Publish, Scheme
-
-_PREFIXES = {owner(role, "").rstrip("."): role for role in Role}
 
 
 def publishes(settings: Settings) -> bool:
@@ -147,17 +145,16 @@ def _domains(observed: Observed, settings: Settings, facts: Facts) -> tuple[Doma
     """Those that need records, and those that have left and whose records are still known to be ours."""
     listed = mail_domains(observed, settings)
     judge = _Judge(observed, settings, facts, _Certificates.of(observed))
-    staying = {domain.name for domain in listed}
-    gone = {domain_of(key) for key in observed.memory.published} - staying
-    if facts.shared_base:
-        gone.discard(facts.shared_base)
+    staying = tuple(domain.name for domain in listed)
+    left_over = {key.name for key in observed.memory.published}.difference(names(staying, facts))
+    gone = {domain_of(Key(name, RecordType.TXT)) for name in left_over} - {*staying, facts.shared_base}
     left = [MailDomain(name, leaving=True) for name in sorted(gone) if settings.manages(name)]
     return tuple(judge.domain(one) for one in (*listed, *left))
 
 
 def domain_of(key: Key) -> str:
     """The domain that a published record set is of."""
-    for prefix in _PREFIXES:
+    for prefix in PREFIXES.values():
         if key.name.startswith(f"{prefix}."):
             return key.name[len(prefix) + 1 :]
     return key.name

@@ -3,7 +3,7 @@
 Rule for every editor: evidence is true, false or None (not known), and only true permits anything.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -172,7 +172,7 @@ class PublishPlan:
 
     writes: tuple[Write, ...] = ()
     held: tuple[Held, ...] = ()
-    rows: tuple[Row, ...] = ()
+    rows: Collection[Row] = ()
     let_through: bool = False
     """Whether more would be held but for the person's consent."""
 
