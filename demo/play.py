@@ -9,7 +9,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -106,6 +106,17 @@ async def _one(
             # The sidecar has the signal handlers while it runs: a Ctrl-C ended it, and with it the demo.
             raise KeyboardInterrupt
         return story.promises
+
+
+async def play_dns(stage: Callable[[], AbstractAsyncContextManager[Stage]]) -> list[Promise]:
+    """The story of DNS on a stage of the caller's; all promises, kept or not."""
+    screen = Screen()
+    before = structlog.get_config()
+    try:
+        return await _one("dns", replace(_STORIES["dns"], stage=stage), screen, None, stay=False)
+    finally:
+        screen.quiet()
+        structlog.configure(**before)
 
 
 async def _told(story: _Story, telling: Telling) -> None:

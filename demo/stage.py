@@ -10,10 +10,11 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import aiohttp
 
@@ -34,6 +35,7 @@ from sidecar.observed import Backend, Project, Seen
 from sidecar.reconcile.passes import Report
 from sidecar.settings import CONFIG
 
+DnsMaker: TypeAlias = Callable[[], Awaitable[DemoDns]]
 HOST = "mail.example.org"
 ADDRESS = "127.0.0.1"
 """Loopback: what the sidecar probes at port 80 stays on this machine."""
@@ -215,7 +217,9 @@ def _acme_environment(conf: Path) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def staged(backend: Backend, domains: Sequence[str] | None = None) -> AsyncIterator[Stage]:
+async def staged(
+    backend: Backend, domains: Sequence[str] | None = None, dns_server: DnsMaker = DemoDns.start
+) -> AsyncIterator[Stage]:
     """The stage with three domains in mailcow, of which one has no record for MTA-STS in the DNS; cleared at the end.
 
     `domains` are those that mailcow has instead, without any such record.
@@ -232,7 +236,7 @@ async def staged(backend: Backend, domains: Sequence[str] | None = None) -> Asyn
         )
         stack.push_async_callback(mailcow.close)
         _make_directory(mailcow_dir, mailcow.key or "", mailcow.port)
-        dns = await DemoDns.start()
+        dns = await dns_server()
         stack.push_async_callback(dns.close)
         web = DemoWeb(dns, mailcow.url, frozenset({ADDRESS}))
         acme = StandInAcme(mailcow_dir, mailcow, dns, web, (ADDRESS, ""))
@@ -253,9 +257,12 @@ async def staged(backend: Backend, domains: Sequence[str] | None = None) -> Asyn
 
 
 @asynccontextmanager
-async def staged_with_dns() -> AsyncIterator[Stage]:
-    """A mailcow with its own domain alone; the sidecar may write its zones, and senders can reach what it serves."""
-    async with staged(Backend.NATIVE, domains=(HOST_DOMAIN,)) as stage:
+async def staged_with_dns(dns_server: DnsMaker = DemoDns.start) -> AsyncIterator[Stage]:
+    """A mailcow with its own domain alone; the sidecar may write its zones, and senders can reach what it serves.
+
+    `dns_server` may start another server than the stand-in.
+    """
+    async with staged(Backend.NATIVE, domains=(HOST_DOMAIN,), dns_server=dns_server) as stage:
         stage.dns.serve_zone(HOST_DOMAIN)
         stage.dns.trust(TSIG_NAME, TSIG_SECRET)
         (stage.mailcow_dir / ROOT).write_bytes(stage.acme.authority.root())

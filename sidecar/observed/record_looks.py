@@ -92,7 +92,10 @@ class RecordLooks:
         look = self.names.get(name)
         if look is None:
             return name.startswith(_PREFIXES)
-        return look.account is not None or look.zone is NOT_ASKED
+        if look.account is not None or look.zone is NOT_ASKED:
+            return True
+        # Accounts that were listed before this zone was found are asked again at once.
+        return isinstance(look.zone, Seen) and any(one.at < look.zone.at for one in self.zones.values())
 
 
 @dataclass(frozen=True, slots=True)

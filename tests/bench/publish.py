@@ -103,11 +103,10 @@ def picture(names: Sequence[str]) -> Observed:
 
 
 async def settled(
-    folder: Path, settings: Settings, seen: Observed, names: Sequence[str]
+    folder: Path, settings: Settings, seen: Observed, names: Sequence[str], sets: dict[Key, RecordSet]
 ) -> tuple[Publishing, Observed]:
     """Publishing that has looked at everything, and the picture with what it learned."""
     clock = Clock(wrong=seen.now - time.time())
-    sets = records_of(names)
     home = InMemory(tuple(names), sets)
     asker = _AllThere(None, clock.now, Unexpected(), sets=sets)
     records = Records(("home",), lambda _: home, clock, asker)
@@ -144,10 +143,11 @@ async def main(domains: int) -> None:
     seen = picture(names)
     plain = cpu(lambda: decide(taught(seen, settings), settings))
     with TemporaryDirectory() as folder:
+        sets = records_of(names)
         gc.collect()
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
-        publishing, known = await settled(Path(folder), settings, seen, names)
+        publishing, known = await settled(Path(folder), settings, seen, names, sets)
         gc.collect()
         held = tracemalloc.get_traced_memory()[0] - before
         tracemalloc.stop()

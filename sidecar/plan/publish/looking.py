@@ -20,7 +20,7 @@ SERVERS_S = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0)
 CHECK_S = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0)
 """Waits between the sender checks that are asked for."""
 LISTED_S = 3_600.0
-NEW_ZONES_S = 5.0
+NEW_ZONES_S = 0.5
 UNSERVED_S = 600.0
 """A zone that no account serves may have been added at a DNS host."""
 
