@@ -6,9 +6,7 @@ Rule for every editor: secrets are read when an account is used, so that a new o
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from sidecar.dns.publish.accounts import publisher, with_secrets
 from sidecar.dns.publish.port import Publisher
-from sidecar.mailcow.dns01 import PROVIDER, read
 from sidecar.settings.dns import Account, Mailcow
 
 
@@ -20,6 +18,10 @@ def made(
     clock: Callable[[], float],
 ) -> Publisher:
     """The account; `conf` are the values of mailcow.conf. Raises PermanentError. Blocks while files are read."""
+    # Loaded by those who publish: the adapters cost the others some MB.
+    from sidecar.dns.publish.accounts import publisher, with_secrets  # noqa: PLC0415
+    from sidecar.mailcow.dns01 import PROVIDER, read  # noqa: PLC0415
+
     if isinstance(account, Mailcow):
         known = read(mailcow_dir, {PROVIDER: conf.get(PROVIDER, "")}, account.zones)
         return with_secrets(known.account, known.secrets, clock)

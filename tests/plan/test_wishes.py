@@ -19,6 +19,7 @@ from sidecar.observed import (
 )
 from sidecar.plan.wishes import (
     Basis,
+    adopt_records_refusal,
     adopt_refusal,
     did_you_mean,
     held_by_senders_s,
@@ -153,3 +154,29 @@ def test_time_that_senders_hold_is_the_longest_of_all() -> None:
 def test_nearest_name_is_guessed(name: str, meant: str) -> None:
     """As people read it."""
     assert did_you_mean([name], ["example.org", "xn--bcher-kva.example"]) == meant
+
+
+# --- DNS records -----------------------------------------------------------------------------------------
+
+
+def test_only_records_of_this_mailcow_can_be_handed_over() -> None:
+    """A mistyped name would else be a wish that nobody ever fulfils."""
+    basis = Basis(Memory(), publishing(), LISTED, Backend.NATIVE)
+    for name in ("mta-sts.example.org", "_mta-sts.example.org", "_smtp._tls.example.org"):
+        assert adopt_records_refusal([name], basis) is None
+    assert "is not the name of a record" in str(adopt_records_refusal(["www.example.org"], basis))
+    assert "did you mean example.org?" in str(adopt_records_refusal(["_mta-sts.exampel.org"], basis))
+
+
+def test_records_are_not_handed_over_to_a_sidecar_that_publishes_none() -> None:
+    """It would never write them."""
+    refusal = adopt_records_refusal(
+        ["_mta-sts.example.org"], Basis(Memory(), Settings(), LISTED, Backend.NATIVE)
+    )
+    assert "does not publish DNS records" in str(refusal)
+
+
+def publishing() -> Settings:
+    """Settings with one account."""
+    account = {"type": "rfc2136", "server": "192.0.2.53", "key_name": "k", "secret_file": "/run/secret"}
+    return given_settings({"dns": {"publish": "upsert", "accounts": {"home": account}}})

@@ -7,6 +7,7 @@ import pytest
 
 from sidecar.host.errors import TemporaryError
 from sidecar.observed import Seen
+from tests.plan.publish.test_picture import settings
 from tests.web.fakes import source_of
 from tests.web.visitor import TOKEN, visiting
 from tests.worlds import FILE_MAILCOW, NOW
@@ -20,6 +21,7 @@ FORMS = [
         "../domains/choir.example?said=check",
     ),
     ("actions/apply", {}, ("apply", None), "../?said=apply"),
+    ("actions/large-dns-plan", {}, ("let-through", "large-dns-plan"), "../?said=large-dns-plan"),
     (
         "actions/adopt",
         {"domain": "old-hand.example", "back": "domain"},
@@ -156,3 +158,25 @@ async def test_wish_that_cannot_be_noted_is_told() -> None:
         assert status == 503
         assert "the disk is full" in json.loads(text)["detail"]
         assert response.headers["Retry-After"] == "10"
+
+
+async def test_dns_record_can_be_handed_over_where_records_are_published() -> None:
+    """By form and by program; a name that is no record of this mailcow is refused, and so is all where none is published."""
+    source = source_of()
+    token = {"Authorization": f"Bearer {TOKEN}"}
+    name = "_mta-sts.choir.example"
+    async with visiting(source, token=TOKEN) as visitor:
+        path = "api/v1/actions/adopt-dns"
+        status, text, _ = await visitor.ask("POST", path, json={"name": name}, headers=token)
+        assert status == 400
+        assert "does not publish DNS records" in json.loads(text)["detail"]
+    source.settings = settings("upsert")
+    async with visiting(source, token=TOKEN) as visitor:
+        for wrong in ("choir.example", "_mta-sts.elsewhere.example", ""):
+            status, _, _ = await visitor.ask("POST", path, json={"name": wrong}, headers=token)
+            assert status == 400
+        assert (await visitor.ask("POST", path, json={"name": name}, headers=token))[0] == 202
+        form = {"domain": name, "back": "domain", "csrf": await visitor.log_in()}
+        status, _, response = await visitor.post("actions/adopt-dns", form)
+        assert (status, response.headers["Location"]) == (303, "../domains/choir.example?said=adopt-dns")
+    assert source.wishes == [("adopt-dns", (name,))] * 2

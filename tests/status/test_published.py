@@ -1,0 +1,98 @@
+"""Published records as they are shown: what the sidecar publishes is no task by hand, what a person put there is theirs."""
+
+from dataclasses import replace
+
+from sidecar.observed import Observed, Seen, Txt
+from sidecar.observed.record_looks import RecordLooks
+from sidecar.observed.record_sets import RecordSet, RecordType
+from sidecar.plan.actions import Plan
+from sidecar.plan.publish.as_plan import as_plan
+from sidecar.plan.publish.make import make_plan
+from sidecar.plan.publish.picture import picture_of
+from sidecar.plan.publish.values import Role, Whose
+from sidecar.plan.records import mail_domains
+from sidecar.settings import Settings
+from sidecar.status.domains import status_of
+from sidecar.status.judgement import lacking
+from sidecar.status.published import Agreement
+from sidecar.status.row import Row
+from sidecar.status.to_document import domain_of
+from tests.plan.publish.test_picture import (
+    HOST_NAME,
+    ID_NAME,
+    LED_HERE,
+    NAME,
+    REPORT_NAME,
+    look,
+    seen,
+    settings,
+)
+
+CONFIG = settings("upsert", tls_report="mailto:t@example.org")
+
+
+def row(found: Observed, config: Settings = CONFIG) -> Row:
+    """The row of the domain, after a plan of its records; resolvers find no TXT record."""
+    found = replace(
+        found, dns=replace(found.dns, txt=dict.fromkeys((ID_NAME, REPORT_NAME), Seen(Txt(), found.now)))
+    )
+    picture = picture_of(found, config)
+    plan = as_plan(make_plan(picture), found.records) if picture is not None else Plan()
+    return status_of(found, plan, config, mail_domains(found, config)).by_name[NAME]
+
+
+def test_record_that_an_account_serves_is_no_task_by_hand() -> None:
+    """It is missing, and the sidecar is about to publish it."""
+    found = row(seen(names={HOST_NAME: look(), ID_NAME: look(), REPORT_NAME: look()}))
+    assert lacking(found) == []
+    assert {one.role for one in found.own_records} == set(Role)
+
+
+def test_record_that_no_account_serves_stays_a_task_by_hand() -> None:
+    """As without any account."""
+    unserved = replace(look(), account=None)
+    names = {HOST_NAME: look(), ID_NAME: look(), REPORT_NAME: unserved}
+    assert [cause.subject for cause in lacking(row(seen(names=names)))] == [REPORT_NAME]
+
+
+def test_in_a_dry_run_every_record_stays_a_task_by_hand() -> None:
+    """Nothing is written then."""
+    found = seen(names={HOST_NAME: look(), ID_NAME: look(), REPORT_NAME: look()})
+    found = replace(found, records=replace(found.records, writing=False))
+    subjects = [
+        cause.subject for cause in lacking(row(found, settings("dry-run", tls_report="mailto:t@example.org")))
+    ]
+    assert REPORT_NAME in subjects
+
+
+def test_somebody_elses_record_is_one_thing_to_decide() -> None:
+    """The notice says what is there; the record is not asked for a second time."""
+    theirs = look((RecordType.TXT, RecordSet(("v=TLSRPTv1; rua=mailto:x@example.com",), 60)))
+    found = row(seen(names={HOST_NAME: LED_HERE, ID_NAME: look(), REPORT_NAME: theirs}))
+    (one,) = [one for one in found.own_records if one.owner == REPORT_NAME]
+    assert one.adoptable
+    assert one.whose is Whose.FOREIGN
+    assert one.found == "TXT v=TLSRPTv1; rua=mailto:x@example.com"
+    assert one.wanted == "TXT v=TLSRPTv1; rua=mailto:t@example.org"
+    assert [cause.code for cause in found.judgement.needs] == ["record.foreign"]
+
+
+def test_document_has_what_is_found_at_each_place() -> None:
+    """Source, authoritative servers and resolvers, each by itself."""
+    report = RecordSet(("v=TLSRPTv1; rua=mailto:t@example.org",), 300)
+    behind = look((RecordType.TXT, report), servers=[report.values, ()])
+    found = row(seen(names={HOST_NAME: LED_HERE, ID_NAME: look(), REPORT_NAME: behind}))
+    record = next(one for one in domain_of(found).records if one.owner == REPORT_NAME)
+    assert record.publishing is not None
+    assert record.publishing.account == "home"
+    assert record.publishing.whose is Whose.OURS
+    assert record.publishing.servers == f"{report.values[0]}; nothing"
+    assert record.publishing.servers_agree is Agreement.DIFFERENT
+    assert record.publishing.adopt is None
+
+
+def test_without_publishing_nothing_is_said_of_it() -> None:
+    """Whoever publishes by hand sees what was there before."""
+    found = replace(seen(), records=RecordLooks())
+    assert row(found, Settings()).own_records == ()
+    assert all(one.publishing is None for one in domain_of(row(found, Settings())).records)
