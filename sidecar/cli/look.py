@@ -53,17 +53,24 @@ def names_of(domains: Iterable[str]) -> tuple[str, ...]:
 
 
 async def look_at(
-    domains: Sequence[str], env: Mapping[str, str], *, most_ids: int | None = None
+    domains: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    most_ids: int | None = None,
+    accounts_s: float | None = None,
 ) -> Inspection:
     """Looks at mailcow, and asks the DNS about these domains (none given: about all).
 
-    Reads the policy ids that are not known, unless there are more than `most_ids`. Raises PermanentError for
+    Reads the policy ids that are not known, unless there are more than `most_ids`. `accounts_s`: looks at the records
+    at the DNS accounts, too, for so many seconds; None: does not. Raises PermanentError for
     what is no domain of this mailcow.
     """
     clock, settings = started(env)
     names = names_of(domains) or None
     async with assembled(settings, clock, env, Teller(), patient=True) as parts:
         parts.session.whole_list_always = True
+        if accounts_s is not None:
+            parts.passes.publishing.activate(accounts_s)
         observed, plan = await parts.passes.look()
         seen = Inspection(observed, plan, settings, names)
         if not seen.readable or not isinstance(observed.domains, Seen):

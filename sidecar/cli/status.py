@@ -28,6 +28,8 @@ exit codes: 0 shown, 1 no domain of this mailcow, 2 settings are wrong, 3 mailco
 
 WATCH_S = 5.0
 """Seconds between two looks of --watch."""
+ACCOUNTS_S = 10.0
+"""How long records are looked at, at the DNS accounts that publish them; what is not seen by then is shown as not known."""
 MOST_IDS = 10
 """Policy ids that are read for it, seconds each; more are left to `run` and `records`."""
 
@@ -71,7 +73,9 @@ async def _once(given: argparse.Namespace, env: Mapping[str, str], *, clear: boo
     from sidecar.cli.status_text import print_status
     from sidecar.status.domains import status_of
 
-    look = await look_at(given.domains, env, most_ids=None if given.domains else MOST_IDS)
+    look = await look_at(
+        given.domains, env, most_ids=None if given.domains else MOST_IDS, accounts_s=ACCOUNTS_S
+    )
     status = status_of(look.observed, look.plan, look.settings, look.domains, only=look.names)
     if clear:
         print("\033[H\033[2J", end="")

@@ -72,6 +72,7 @@ class Publishing:
         self._patient = patient
         self._copy = PublishedFile(settings.mailcow_dir)
         self._made: _Made | None = None
+        self._look_s = LOOK_S
         self._names: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         """The domains, and the names that are looked at for them."""
         self._awaited: dict[str, tuple[float, int]] = {}
@@ -83,9 +84,10 @@ class Publishing:
         """The looks and writes beside the passes."""
         return self._records
 
-    def activate(self) -> None:
-        """For a command that makes one pass: it looks at the accounts, too."""
+    def activate(self, look_s: float = LOOK_S) -> None:
+        """For a command that makes one pass: it looks at the accounts, too, for so many seconds."""
         self.active = publishes(self._settings)
+        self._look_s = look_s
 
     def seen(self, observed: Observed) -> Observed:
         """The picture with what is known of the records now."""
@@ -149,7 +151,7 @@ class Publishing:
     async def settle(self) -> None:
         """For a single pass: looks, and waits for what comes of it."""
         self.begin()
-        await self._records.settle(LOOK_S)
+        await self._records.settle(self._look_s)
 
     def rush(self, domains: Collection[str]) -> None:
         """The DNS says something else of these domains than before: their records are read again."""

@@ -53,7 +53,7 @@ def _held(waiting: Iterable[values.Held]) -> tuple[Held, ...]:
     """Each reason of a domain once."""
     found: dict[tuple[str, str], Held] = {}
     for one in waiting:
-        action = PublishRecords(one.domain, (), f"{one.key.name} is one of the records of this domain")
+        action = PublishRecords(one.domain, (), f"{one.key.name} is to be published")
         found.setdefault((one.domain, one.reason), Held(action, one.reason, one.until, one.remedy))
     return tuple(found.values())
 
