@@ -85,7 +85,7 @@ async def test_restarted_acme_is_at_work_and_is_not_restarted_again(
     after, sleep = await looked(recorded)
     assert (after.id, sleep) == (before.id, None)
     assert after.started_at > before.started_at
-    with pytest.raises(TemporaryError, match="at work"):
+    with pytest.raises(TemporaryError, match="it is working"):
         await recorded.restart(after.id, after.started_at)
     with pytest.raises(TemporaryError, match="meanwhile"):
         await recorded.restart(before.id, before.started_at)

@@ -311,7 +311,7 @@ async def test_engine_that_fails_for_long_is_healed_later(
     before = mailcow.acme()
     proxy.rule = lambda call, number: Do.FAIL if call.changes and number >= 5 else Do.PASS
     with pytest.raises(
-        TemporaryError, match=r"taking it back failed, too: .*`docker compose up -d acme-mailcow`"
+        TemporaryError, match=r"undoing it failed, too: .*`docker compose up -d acme-mailcow`"
     ):
         await recreate_with(client, "c.*")
     assert len(mailcow.acme_ids()) == 2

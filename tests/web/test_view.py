@@ -79,7 +79,7 @@ def test_excluded_domain_is_left_alone_and_told_so() -> None:
     source = FakeSource(report_of([Told("example.org")], settings), settings)
     line = site(source).lines[0]
     assert line.light is Light.OFF
-    assert "left alone" in line.cause.message
+    assert "left unchanged" in line.cause.message
 
 
 def test_same_trouble_of_many_domains_is_one_item() -> None:

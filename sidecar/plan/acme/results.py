@@ -1,4 +1,4 @@
-"""What the last run of acme-mailcow brought, where it did not succeed; pure."""
+"""Notices about the last run of acme-mailcow, if it did not succeed; pure."""
 
 from sidecar.observed import (
     Certificate,
@@ -16,26 +16,26 @@ from sidecar.plan.acme.script import SLEEPS
 
 
 def run_failed(observed: Observed) -> tuple[Notice, ...]:
-    """A run of acme-mailcow that fails since names were added: an error, with the day the certificate ends."""
+    """An error if acme-mailcow fails since names were added, with the day on which the certificate expires."""
     restarts = observed.memory.restarts
     failed = Fact(FactKind.RUN_FAILED, "acme-mailcow") in observed.memory.since
     if not failed or not restarts or not isinstance(observed.certificates, Seen):
         return ()
     server = observed.certificates.value.server
-    ends = f"; the certificate ends {day(server.not_after)}" if server else ""
+    ends = f"; the certificate expires {day(server.not_after)}" if server else ""
     return (
         Notice(
             Level.ERROR,
             NoticeCode.ACME_FAILED,
             "acme-mailcow",
-            f"acme-mailcow fails since it was restarted for {some(restarts[-1].names)}{ends}{_log_says(observed)}",
+            f"acme-mailcow has failed since it was restarted for {some(restarts[-1].names)}{ends}{_log_says(observed)}",
             "see: docker compose logs --tail=50 acme-mailcow",
         ),
     )
 
 
 def tell_presented(observed: Observed) -> tuple[Notice, ...]:
-    """What nginx really presents counts in the end: another certificate than the file's, while acme-mailcow sleeps."""
+    """An error if nginx presents another certificate than the one in the file, while acme-mailcow sleeps."""
     match observed.presented, observed.certificates, observed.project:
         case Seen(shown), Seen(Certificates(server=Certificate() as server)), Seen(
             Project(acme_sleep=Seen(str(sleep)))
@@ -51,14 +51,14 @@ def tell_presented(observed: Observed) -> tuple[Notice, ...]:
             Level.ERROR,
             NoticeCode.NGINX_OLD_CERTIFICATE,
             "nginx-mailcow",
-            f"nginx presents another certificate than the one on the disk: one that ends {day(shown.not_after)}{without}",
+            f"nginx presents another certificate than the one on the disk: it expires {day(shown.not_after)}{without}",
             "in the mailcow directory: docker compose restart nginx-mailcow dovecot-mailcow postfix-mailcow",
         ),
     )
 
 
 def _log_says(observed: Observed) -> str:
-    """The lines of acme-mailcow's log that tell why, a few."""
+    """Up to three lines of acme-mailcow's log that say why."""
     match observed.project:
         case Seen(Project(acme_run=Seen(run))):
             refused = [said.words for said in (*run.refused.values(), *run.refused_parents.values())]

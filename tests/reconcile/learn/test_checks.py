@@ -81,7 +81,9 @@ def test_whole_rollout_of_a_domain() -> None:
     broken = (*GOOD[:3], codes.MX_CERT_EXPIRED)
     play.hours(SEEN_AGAIN - 1, *broken)
     assert play.world.served == {"example.org": text(Mode.ENFORCE, 604_800)}
-    assert any("is in enforce, and fails: The MX host's certificate has expired." in m for m in play.told)
+    assert any(
+        "is in enforce, and its checks fail: The MX host's certificate has expired." in m for m in play.told
+    )
     play.hours(1, *broken)
     assert play.world.served == {"example.org": text(Mode.TESTING, 86_400)}
     play.hours(24, *GOOD)
@@ -316,7 +318,7 @@ def test_step_back_of_one_file_counts_where_only_domains_have_mode_auto() -> Non
     play = one_file("example.org")
     play.settings = given_settings({"soak": 0, "domains": {"example.org": {"mode": "auto"}}})
     play.hours(1, *BROKEN)
-    assert any("stepped back" in message for message in play.told)
+    assert any("sets it back to testing" in message for message in play.told)
     play.hours(SEEN_AGAIN, *BROKEN)
     assert play.modes[FILE] is Mode.TESTING
     play.hours(20, *GOOD)
