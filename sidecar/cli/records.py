@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sidecar.host.exits import Exit
 
 if TYPE_CHECKING:
-    from sidecar.cli.look import Look
+    from sidecar.cli.look import Inspection
     from sidecar.plan.records import DomainRecords
 
 _EXAMPLES = """\
@@ -80,7 +80,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     return Exit.OK
 
 
-def _head(look: "Look", found: "Sequence[DomainRecords]", given: argparse.Namespace) -> list[str]:
+def _head(look: "Inspection", found: "Sequence[DomainRecords]", given: argparse.Namespace) -> list[str]:
     """What is to be said once, and not of each domain."""
     from sidecar.formats.domain_name import to_unicode
     from sidecar.observed import Backend, Seen

@@ -7,6 +7,7 @@ a `Served` or an empty set of addresses is an *answer*. No I/O and no decision b
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sidecar.observed.access import Access
 from sidecar.observed.certificates import (
     Certificate,
     Certificates,
@@ -31,6 +32,7 @@ from sidecar.observed.dns import (
     Question,
     Txt,
 )
+from sidecar.observed.front import Front
 from sidecar.observed.mailcow import (
     FIRST_NATIVE,
     AliasDomain,
@@ -158,6 +160,14 @@ class Observed:
     """Sender checks that ended since the last pass."""
     challenges: Mapping[str, Sight[Challenge]] = field(default_factory=dict)
     """The HTTP probes of this pass, by name."""
+    access: Sight[Access] = NOT_ASKED
+    """The keys in mailcow's database; asked for only where the API gives no access."""
+    address: Sight[str] = NOT_ASKED
+    """The own IPv4 address, as mailcow sees it."""
+    fronts: Mapping[str, tuple[Sight[Front], ...]] = field(default_factory=dict)
+    """What answers on port 443 of the public addresses of some of mailcow's names, by name."""
+    policy_maps: Sight[str | None] = NOT_ASKED
+    """Postfix's smtp_tls_policy_maps; None where it is not set."""
 
     def challenge_of(self, name: str) -> Sight[Challenge]:
         """The HTTP probe of `name`."""

@@ -1,10 +1,22 @@
 """The file generation: from the one policy wanted to a write of the policy file; pure.
 
 Rule for every editor: a valid file that asks less of senders than ours stays: a person may have written it
-because mail was refused. Taking a file over never makes it less strict than the person wrote it.
+because mail was refused. Taking a file over never makes it less strict than the person wrote it. That is also true for a
+file that only lenient senders accept: its content is kept, and only its form is corrected.
 """
 
-from sidecar.formats.mtasts_policy import Invalid, Policy, differences, loosenings, parse, policy_of, render
+from sidecar.formats.mtasts_policy import (
+    Invalid,
+    Mended,
+    Policy,
+    differences,
+    loosenings,
+    mended,
+    parse,
+    policy_of,
+    render,
+    understood,
+)
 from sidecar.observed import FILE, Observed, PolicyFile, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
@@ -18,11 +30,10 @@ NOT_OURS = "the policy file is not the sidecar's own"
 
 
 def served_by_file(observed: Observed) -> Policy | None:
-    """The policy in the file; None if there is none or it was not observed."""
+    """The policy in the file, also one that only lenient senders accept; None if there is none or it was not observed."""
     match observed.file:
         case Seen(PolicyFile(data=bytes(data))):
-            parsed = parse(data)
-            return None if isinstance(parsed, Invalid) else parsed
+            return understood(data.decode("utf-8", "surrogateescape"))
         case _:
             return None
 
@@ -49,6 +60,8 @@ def _step(
     if file.data is None:
         return Plan((WriteFile(text, f"there is no policy file; {reason}"),))
     served = parse(file.data)
+    if isinstance(served, Invalid) and (lenient := mended(file.data)) is not None:
+        return _mended(observed, settings, wanted, policy, lenient)
     if isinstance(served, Invalid):
         return Plan(
             (WriteFile(text, f"the policy file is not valid ({served.problems[0]}); {reason}", backup=True),)
@@ -75,6 +88,27 @@ def _step(
     return Plan((WriteFile(render(policy), f"{reason}; {taken}", backup=True, floor=floor),))
 
 
+def _mended(
+    observed: Observed, settings: Settings, wanted: DesiredPolicy, policy: Policy, lenient: Mended
+) -> Plan:
+    """What a person's file says is kept, as that of a right one is: its mode, max_age and mx are the floor."""
+    faults = ", ".join(lenient.faults)
+    adopted = _adopted(observed, settings)
+    floor = None if adopted else render(lenient.policy)
+    kept = policy if adopted else _raised(policy, lenient.policy, wanted.named)
+    reason = f"the policy file has {faults}, which only lenient senders accept"
+    notice = Notice(
+        Level.WARNING,
+        NoticeCode.FILE_MENDED,
+        FILE_SUBJECT,
+        f"{reason}: others get no policy from it; what it says (mode {lenient.policy.mode}) is kept when it is mended",
+    )
+    write = WriteFile(
+        render(kept), f"{reason}; it is mended and taken over, with a backup", backup=True, floor=floor
+    )
+    return Plan((write,), notices=(notice,))
+
+
 def _adopted(observed: Observed, settings: Settings) -> bool:
     return settings.adopt or FILE in observed.memory.adopt
 
@@ -98,13 +132,13 @@ def hold_file(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     if not isinstance(observed.file, Seen) or observed.file.value.data is None:
         return _hold_locked(plan, observed)
     text = observed.file.value.data.decode("utf-8", "surrogateescape")
-    parsed, locked = parse(observed.file.value.data), observed.file.value.locked
+    served, locked = understood(text), observed.file.value.locked
     remedy = f"to let the sidecar manage it: {command('adopt --file')}"
 
     def judge(action: Action) -> Hold | None:
         reason: str | None = None
-        if isinstance(action, WriteFile) and not isinstance(parsed, Invalid):
-            reason = _foreign(observed, settings, text, parsed)
+        if isinstance(action, WriteFile) and served is not None:
+            reason = _foreign(observed, settings, text, served)
         elif isinstance(action, RemoveFile) and locked is None and not _adopted(observed, settings):
             # Only our own file, or one that was handed over, is ever removed.
             ours = whose(text, observed.memory.policy(FILE)) is Whose.OURS

@@ -21,6 +21,7 @@ from sidecar.plan.actions import (
     Action,
     AddPolicy,
     AdoptSame,
+    AllowAccess,
     EditConf,
     EditPolicy,
     HealAcme,
@@ -146,7 +147,7 @@ def _refused_key(detail: str) -> Notice:
 
 
 def _not_managed(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    """`manage: {policies, san, acme}`: with false the action is only reported."""
+    """`manage: {policies, san, acme, access}`: with false the action is only reported."""
 
     def judge(action: Action) -> Hold | None:
         if settings.manage.allows(action.managed_by):
@@ -200,7 +201,8 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
                 more = found.asked(wider).server - names
                 label = some(edits[SAN].add)
             case (
-                SwitchOff()
+                AllowAccess()
+                | SwitchOff()
                 | AdoptSame()
                 | WriteFile()
                 | RemoveFile()
@@ -256,7 +258,8 @@ def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
             case AddPolicy(domain=domain) | EditPolicy(domain=domain):
                 names = sorted(brought.get(domain, frozenset()))
             case (
-                SwitchOff()
+                AllowAccess()
+                | SwitchOff()
                 | AdoptSame()
                 | WriteFile()
                 | RemoveFile()

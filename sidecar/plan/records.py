@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sidecar.formats import tlsrpt_record as tlsrpt
+from sidecar.formats.address import is_private
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import policy_of
 from sidecar.formats.txt_fields import begins
@@ -254,6 +255,14 @@ class _Judge:
         # `cname` is the end of a chain of aliases, also of the host's own
         if _leads_to(there, own.value):
             return RecordNeed(owner, record, RecordState.PRESENT)
+        if private := sorted(a for a in own.value.addresses if is_private(a)):
+            reason = f"{hostname} has the private address {', '.join(private)} in the DNS that is asked here (split DNS)"
+            return RecordNeed(
+                owner,
+                record,
+                RecordState.UNKNOWN,
+                found=f"{reason}: {_addresses(there)} cannot be compared with it",
+            )
         return RecordNeed(owner, record, RecordState.DIFFERENT, found=_addresses(there))
 
     def _id(self, domain: MailDomain) -> RecordNeed:
@@ -338,7 +347,7 @@ def _report_record(txt: Txt) -> tuple[str, ...] | None:
     records = [text.encode("iso8859-1", "replace") for text in txt.strings]
     candidates = [data for data in records if begins(data, tlsrpt.VERSION)]
     found = tlsrpt.parse(candidates[0]) if len(candidates) == 1 else None
-    return found.rua if isinstance(found, tlsrpt.Record) else None
+    return found.rua if isinstance(found, tlsrpt.TlsrptRecord) else None
 
 
 def _addresses(there: Addresses) -> str:

@@ -14,9 +14,11 @@ from sidecar.mailcow import challenge, policy_file
 from sidecar.mailcow import conf as conf_file
 from sidecar.observed import FILE, NOT_ASKED, Memory, Observed, Seen
 from sidecar.observed.notice import Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan import blind_spots, decide
 from sidecar.plan.actions import (
     FILE_SUBJECT,
+    AllowAccess,
     Plan,
 )
 from sidecar.plan.progress import served_mode
@@ -81,7 +83,8 @@ class Passes:
                 break
             observed = await self.observer.answer(observed, plan.questions, probing=probing)
             observed, plan = await self._decided(replace(observed, views=()))
-        return observed, plan + Plan(notices=_one_for_each_reason(notices + blind_spots(observed)))
+        told = _one_for_each_reason(_without_what_ends_now(notices + blind_spots(observed), plan))
+        return observed, plan + Plan(notices=told)
 
     def _writes(self, plan: Plan) -> bool:
         """Whether there is an action other than on acme-mailcow; actions that wait after a failure are held."""
@@ -128,6 +131,14 @@ class Passes:
         self.back_off.note(report.outcomes, self.clock.now())
         await self.ledger.record(event_of(outcome) for outcome in news)
         return report
+
+
+def _without_what_ends_now(notices: Sequence[Notice], plan: Plan) -> tuple[Notice, ...]:
+    """Without the refusal of mailcow's API, where an action of this pass ends it: nobody is to be alarmed."""
+    if not any(isinstance(action, AllowAccess) and action.database is not None for action in plan.actions):
+        return tuple(notices)
+    refusals = {notice.message for notice in notices if notice.code is NoticeCode.MAILCOW_API}
+    return tuple(notice for notice in notices if notice.message not in refusals)
 
 
 def _one_for_each_reason(notices: Sequence[Notice]) -> tuple[Notice, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from sidecar.host.elapsed import Reading
+from sidecar.host.elapsed import UptimeReading
 from sidecar.host.errors import SidecarError
 from sidecar.observed import ConfEntry, ConfEvent, Memory, PolicyMemory, Restart, Write
 from sidecar.observed.spans import seen_served
@@ -45,7 +45,7 @@ class Ledger:
             if await asyncio.to_thread(self._state.changed_elsewhere):
                 self._take_over(await asyncio.to_thread(self._state.load))
 
-    def count(self, reading: Reading) -> None:
+    def count(self, reading: UptimeReading) -> None:
         """Counts the time until now: later notes did not happen before."""
         self.memory = replace(self.memory, tally=self.memory.tally.until(reading))
 

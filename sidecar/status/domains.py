@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class CurrentStatus:
     """All that is known at one moment (`at`, Unix seconds); the rows that need a person first."""
 
     at: float
@@ -117,7 +117,7 @@ def status_of(
     domains: Sequence[MailDomain],
     *,
     only: Collection[str] | None = None,
-) -> Status:
+) -> CurrentStatus:
     """The rows of all domains that mailcow has (`only` these, if given).
 
     `domains` are those that need records, with the answers of the DNS in `observed`.
@@ -127,7 +127,7 @@ def status_of(
     rows = worst_first([parts.row(*one) for one in listed if only is None or one[0] in only])
     single = {name for one in listed for name in (one[0], policy_host(one[0]))}
     general = [notice for notice in dict.fromkeys(plan.notices) if notice.subject not in single]
-    return Status(
+    return CurrentStatus(
         observed.now,
         observed,
         settings,

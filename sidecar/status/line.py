@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode
+from sidecar.formats.x509 import ends_soon
 from sidecar.observed import Certificate, Seen, Unseen
 from sidecar.observed.checks import ConditionType
 from sidecar.observed.checks import Status as Truth
@@ -17,9 +18,6 @@ from sidecar.plan.records import RecordNeed, RecordState
 from sidecar.rollout import Stage
 from sidecar.status.row import Care, Cause, Row
 from sidecar.status.wording import STAGE, Light
-
-ENDING_S = 14 * 86_400
-"""A certificate that ends within this long needs a look: acme-mailcow renews 30 days before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +100,10 @@ def policy_cell(row: Row) -> Cell:
 def certificate_cell(row: Row) -> Cell:
     """Until when the certificate for the policy host is valid."""
     match row.certificate:
-        case Seen(Certificate(not_after=until)):
+        case Seen(Certificate(not_before=since, not_after=until)):
             left = until - row.at
-            light = Light.FAILING if left <= 0 else Light.ATTENTION if left < ENDING_S else Light.GOOD
+            soon = ends_soon(since, until, row.at)
+            light = Light.FAILING if left <= 0 else Light.ATTENTION if soon else Light.GOOD
             return Cell(light, "expired" if left <= 0 else f"{left / 86_400:.0f} days", day(until), left)
         case Seen():
             if row.care is not Care.MANAGED:

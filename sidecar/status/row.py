@@ -50,7 +50,7 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Verdict:
     """How a domain stands: its light with the one cause that is shown, and everything that a person has to do."""
 
     light: Light
@@ -59,7 +59,7 @@ class Judgement:
     """The worst first; `cause` is the first of them. Empty where nobody has to do anything."""
 
 
-NOT_JUDGED = Judgement(Light.UNKNOWN, Cause(Light.UNKNOWN, "not-judged", "not judged"))
+NOT_JUDGED = Verdict(Light.UNKNOWN, Cause(Light.UNKNOWN, "not-judged", "not judged"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Row:
     """Whether the sidecar may raise the mode automatically."""
     soak: float = 0.0
     """Seconds that all checks must have passed before `mode: auto` enforces."""
-    judgement: Judgement = NOT_JUDGED
+    judgement: Verdict = NOT_JUDGED
 
     @property
     def mode(self) -> Mode | None:

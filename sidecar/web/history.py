@@ -10,7 +10,7 @@ from sidecar.status.wording import OUTCOME, Light
 
 @dataclass(frozen=True, slots=True)
 class EventView:
-    """What happened, to what, why and how it ended; `at` in Unix seconds."""
+    """One event: what happened to which subject, the reason and the outcome; `at` in Unix seconds."""
 
     at: float
     subject: str
@@ -26,7 +26,7 @@ _NO_DOMAINS = frozenset({FILE_SUBJECT, CONF_SUBJECT, ACME_SUBJECT, "nginx-mailco
 
 
 def shown_event(event: HistoryEvent) -> EventView:
-    """An event of the history for people."""
+    """The event in the form that people read."""
     subject = FILE_SUBJECT if event.subject == FILE else event.subject or "the sidecar"
     return EventView(
         at=event.at,

@@ -50,7 +50,7 @@ async def test_failure_is_told_with_what_came_back(tmp_path: Path) -> None:
         state.close()
         ended = await command(on.env, "history")
     assert ended.out.splitlines() == [
-        "1970-01-01 00:01 UTC  failed:  add policy example.org: it has none",
+        "1970-01-01 00:01+00:00  failed:  add policy example.org: it has none",
         "    status 502",
     ]
 

@@ -296,6 +296,21 @@ def test_policy_host_that_is_an_alias_of_what_the_host_is_an_alias_of() -> None:
     assert all_of(found)["example.org"].host.standing is RecordState.PRESENT
 
 
+def test_private_address_of_the_host_is_not_a_missing_record() -> None:
+    """Split DNS: the public name cannot be compared with it, and its line is not asked for."""
+    world = seen(
+        file_world(),
+        addresses={
+            "mta-sts.example.org": Addresses(frozenset({ADDRESS})),
+            HOST: Addresses(frozenset({"10.0.0.5"})),
+        },
+    )
+    host = all_of(world)["example.org"].host
+    assert host.standing is RecordState.UNKNOWN
+    assert not host.lacking
+    assert f"{HOST} has the private address 10.0.0.5" in (host.found or "")
+
+
 OWN, SHARED = "_mta-sts.example.org", "_mta-sts.example.net"
 
 

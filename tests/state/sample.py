@@ -1,6 +1,6 @@
 """A memory with one of everything, as the state files of older releases in this folder hold it."""
 
-from sidecar.host.elapsed import Reading, Tally
+from sidecar.host.elapsed import Tally, UptimeReading
 from sidecar.observed import (
     FILE,
     AliasDomain,
@@ -97,5 +97,5 @@ def full_memory() -> Memory:
         moves=(Move(FILE, "new.example", NOW), Move("a.example", "new.example", NOW)),
         services=frozenset({"acme-mailcow", "nginx-mailcow"}),
         born=NOW,
-        tally=Tally(9.0, Reading("this boot", 10.0)),
+        tally=Tally(9.0, UptimeReading("this boot", 10.0)),
     )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.host.elapsed import Reading, Tally
+from sidecar.host.elapsed import Tally, UptimeReading
 from sidecar.host.errors import PermanentError
 from sidecar.observed import FILE, ConfEntry, ConfEvent, PolicyMemory, Restart, Span, Write
 from sidecar.plan.ownership import last_written
@@ -60,18 +60,18 @@ async def test_time_alone_is_stored_now_and_then(tmp_path: Path, state: State) -
     other.load()
     stored: list[float] = []
     for minute in range(31):
-        ledger.count(Reading("boot", 60.0 * minute))
+        ledger.count(UptimeReading("boot", 60.0 * minute))
         await ledger.store()
         if other.changed_elsewhere():
             stored.append(other.load().counted)
     assert stored == [0.0, STORED_EVERY_S, 2 * STORED_EVERY_S, 3 * STORED_EVERY_S]
-    ledger.count(Reading("boot", 1_830.0))
+    ledger.count(UptimeReading("boot", 1_830.0))
     ledger.restarted(NOW, ())
     await ledger.store()
     assert other.load().counted == 1_830.0
-    ledger.count(Reading("boot", 1_900.0))
+    ledger.count(UptimeReading("boot", 1_900.0))
     await ledger.store()
-    assert other.load().tally.until(Reading("boot", 1_930.0)).seconds == 1_930.0
+    assert other.load().tally.until(UptimeReading("boot", 1_930.0)).seconds == 1_930.0
     other.close()
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar.host.elapsed import Reading, Tally
+from sidecar.host.elapsed import Tally, UptimeReading
 from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
 from sidecar.observed import (
     FILE,
@@ -77,7 +77,7 @@ memories = st.builds(
     since=st.dictionaries(st.builds(Fact, st.sampled_from(FactKind), names), times, max_size=4),
     services=st.frozensets(texts, max_size=3),
     born=times,
-    tally=st.builds(Tally, times, st.none() | st.builds(Reading, texts, times)),
+    tally=st.builds(Tally, times, st.none() | st.builds(UptimeReading, texts, times)),
 )
 
 
@@ -471,14 +471,14 @@ def test_a_write_ahead_log_left_behind_is_not_played_into_a_new_file(tmp_path: P
     assert reloaded(tmp_path) == Memory(born=NOW + 60)
 
 
-def test_a_file_taken_away_in_use_is_begun_anew_at_the_next_look(tmp_path: Path, state: State) -> None:
+def test_file_removed_while_in_use_is_created_again(tmp_path: Path, state: State) -> None:
     """Both the running process and the next one then use the same new file."""
     state.save(state.load(), full_memory())
     for path in tmp_path.iterdir():
         path.unlink()
     assert state.changed_elsewhere()
     assert state.notice is not None
-    assert "taken away" in state.notice
+    assert "was removed while" in state.notice
     assert state.load().policies == {}
     state.save(state.load(), full_memory())
     assert reloaded(tmp_path) == full_memory()

@@ -12,7 +12,7 @@ from sidecar.plan.actions import AddPolicy, Plan, WriteFile
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import RecordState, mail_domains
 from sidecar.settings import Settings
-from sidecar.status.domains import Status, status_of
+from sidecar.status.domains import CurrentStatus, status_of
 from sidecar.status.row import Care, Row
 from sidecar.status.wording import Light
 from tests.worlds import DAY, FILE_MAILCOW, HOST, NOW, World, given_settings, observed, text
@@ -42,7 +42,7 @@ def status(
     txt: dict[str, Txt] | None = None,
     plan: Plan | None = None,
     only: tuple[str, ...] | None = None,
-) -> Status:
+) -> CurrentStatus:
     """The status of a world; of the DNS as the world has it and `txt` says, nothing else is published."""
     seen = observed(world)
     known = {
@@ -59,7 +59,7 @@ def published(name: str = "example.org") -> dict[str, Txt]:
     return {f"_mta-sts.{name}": Txt(("v=STSv1; id=7",)), f"_smtp._tls.{name}": Txt((RUA,))}
 
 
-def only_row(found: Status) -> Row:
+def only_row(found: CurrentStatus) -> Row:
     """The one row."""
     (row,) = found.rows
     return row

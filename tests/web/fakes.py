@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sidecar.formats.mtasts_policy import Mode, Policy, render
-from sidecar.host.elapsed import Reading
+from sidecar.host.elapsed import UptimeReading
 from sidecar.observed import Addresses, CheckRecord, Memory, Observed, PolicyMemory, Seen, Txt, Unseen
 from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
 from sidecar.observed.findings import Finding, Severity
@@ -36,8 +36,8 @@ class FakeClock:
     def now(self) -> float:
         return self.at
 
-    def reading(self) -> Reading:
-        return Reading("this machine", self.at)
+    def reading(self) -> UptimeReading:
+        return UptimeReading("this machine", self.at)
 
 
 @dataclass

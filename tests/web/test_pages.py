@@ -30,7 +30,7 @@ from tests.web.fakes import (
 from tests.web.visitor import TOKEN, visiting
 from tests.worlds import DAY, NOW, given_settings
 
-PAGES = ("", "domains", "domains/choir.example", "domains/just-added.example", "events")
+PAGES = ("", "domains", "domains/choir.example", "domains/just-added.example", "records", "events")
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> {{7*7}} `x`"
 
 
@@ -70,7 +70,7 @@ async def test_every_link_is_relative_and_leads_somewhere(path: str) -> None:
     ("source", "said"),
     [
         (source_of(()), "No domains yet"),
-        (loading(), "Taking a first look at your mailcow"),
+        (loading(), "Reading your mailcow for the first time"),
         (replace(loading(), trouble_now=unreachable().trouble_now), "refuses the connection"),
         (unreachable(), "mailcow cannot be reached"),
         (source_of(progress_now=Progress("Looking at every domain", 12, 5_000, NOW)), "12 of 5,000"),

@@ -46,15 +46,17 @@ def tell_presented(observed: Observed) -> tuple[Notice, ...]:
             return ()
     lacks = sorted(server.names - shown.names)
     without = f", without {some(lacks)}" if lacks else ""
-    return (
-        Notice(
-            Level.ERROR,
-            NoticeCode.NGINX_OLD_CERTIFICATE,
-            "nginx-mailcow",
-            f"nginx presents another certificate than the one on the disk: it expires {day(shown.not_after)}{without}",
-            "in the mailcow directory: docker compose restart nginx-mailcow dovecot-mailcow postfix-mailcow",
-        ),
-    )
+    message = f"nginx presents another certificate than the one on the disk: it {_end(shown, observed.now)}{without}"
+    restart = "docker compose restart nginx-mailcow dovecot-mailcow postfix-mailcow"
+    todo = f"in the mailcow directory: {restart}"
+    if server.not_after <= observed.now:
+        message += f"; the one on the disk {_end(server, observed.now)}, so a restart alone changes nothing"
+        todo = f"see why acme-mailcow did not renew: docker compose logs --tail=100 acme-mailcow; after that: {restart}"
+    return (Notice(Level.ERROR, NoticeCode.NGINX_OLD_CERTIFICATE, "nginx-mailcow", message, todo),)
+
+
+def _end(certificate: Certificate, now: float) -> str:
+    return f"{'expired' if certificate.not_after <= now else 'expires'} {day(certificate.not_after)}"
 
 
 def _log_says(observed: Observed) -> str:

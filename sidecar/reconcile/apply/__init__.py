@@ -1,20 +1,22 @@
 """Carries out the actions of a plan, each by itself: one that fails never stops another.
 
 Rule for every editor: every action is idempotent, its intent is stored before it, and an outcome that cannot be known
-stays unknown. Nothing is decided here. One handler per kind of action: `policies`, `files`, `containers`.
+stays unknown. Nothing is decided here. One handler per kind of action: `access`, `policies`, `files`,
+`containers`.
 """
 
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from sidecar.host.clock import Clock
+from sidecar.mailcow.access import Door
 from sidecar.mailcow.engine.acme import AcmeEngine
-from sidecar.mailcow.session import Session
 from sidecar.observed import Observed
 from sidecar.plan.actions import (
     Action,
     AddPolicy,
     AdoptSame,
+    AllowAccess,
     EditConf,
     EditPolicy,
     HealAcme,
@@ -24,6 +26,7 @@ from sidecar.plan.actions import (
     SwitchOff,
     WriteFile,
 )
+from sidecar.reconcile.apply.access import AccessHandler
 from sidecar.reconcile.apply.containers import ContainerHandler
 from sidecar.reconcile.apply.files import FileHandler
 from sidecar.reconcile.apply.handler import Witness
@@ -42,7 +45,7 @@ class Applier:
         self,
         settings: Settings,
         clock: Clock,
-        session: Session,
+        door: Door,
         witness: Witness,
         engine: AcmeEngine,
         ledger: Ledger,
@@ -53,7 +56,8 @@ class Applier:
         """`patient`: a single pass waits for as long as the Docker engine takes."""
         self._report = report
         shared = (settings, clock, witness, ledger, self._ended)
-        self._policies = PolicyHandler(*shared, session)
+        self._access = AccessHandler(*shared, door)
+        self._policies = PolicyHandler(*shared, door.session)
         self._files = FileHandler(*shared)
         self._containers = ContainerHandler(*shared, engine, patient=patient)
         self.tried: Callable[[], None] = lambda: None
@@ -64,16 +68,17 @@ class Applier:
         self.tried()
 
     async def apply(self, actions: Sequence[Action], observed: Observed) -> tuple[Outcome, ...]:
-        """Carries out all of them: policies first and several at a time, then the files, the container last.
+        """Carries out all of them: access first, then policies, several at a time, then the files, the container last.
 
         The Docker engine delays none of them, in this pass or the next: see `ended`.
         """
         policies = [a for a in actions if isinstance(a, AddPolicy | EditPolicy | SwitchOff)]
-        outcomes = await self._policies.write(policies, observed)
+        outcomes = [await self._access.allow(a, observed) for a in actions if isinstance(a, AllowAccess)]
+        outcomes += await self._policies.write(policies, observed)
         for action in actions:
             match action:
-                case AddPolicy() | EditPolicy() | SwitchOff():
-                    pass  # done above, together
+                case AllowAccess() | AddPolicy() | EditPolicy() | SwitchOff():
+                    pass  # done above
                 case AdoptSame():
                     outcomes.append(await self._policies.adopt(action))
                 case WriteFile():

@@ -82,7 +82,8 @@ def test_whole_rollout_of_a_domain() -> None:
     play.hours(SEEN_AGAIN - 1, *broken)
     assert play.world.served == {"example.org": text(Mode.ENFORCE, 604_800)}
     assert any(
-        "is in enforce, and its checks fail: The MX host's certificate has expired." in m for m in play.told
+        "is in enforce, and its checks fail: example.org: The MX host's certificate has expired." in m
+        for m in play.told
     )
     play.hours(1, *broken)
     assert play.world.served == {"example.org": text(Mode.TESTING, 86_400)}
