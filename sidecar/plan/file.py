@@ -168,7 +168,7 @@ def _hold_locked(plan: Plan, observed: Observed) -> Plan:
 
 
 def _raised(policy: Policy, floor: Policy, named: frozenset[str]) -> Policy:
-    """Not less strict than the person's file, except in fields that the settings name (`desired.file_policy` keeps that)."""
+    """Not less strict than the person's file, except in fields that the settings name (`file_policy` keeps that)."""
     mode, max_age, mx = policy.mode, policy.max_age, policy.mx
     if "mode" not in named and floor.mode.strength > mode.strength:
         mode = floor.mode

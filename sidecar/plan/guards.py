@@ -34,6 +34,7 @@ from sidecar.plan.actions import (
     WriteFile,
 )
 from sidecar.plan.conf_entries import SAN, hold_conf
+from sidecar.plan.elsewhere import hold_elsewhere
 from sidecar.plan.file import hold_file
 from sidecar.plan.native import hold_foreign_policies
 from sidecar.plan.redis import tell_redis
@@ -86,6 +87,7 @@ def guarded(plan: Plan, observed: Observed, settings: Settings, waits: Waits = N
         _not_managed,
         _wrong_name,
         _too_many_names,
+        hold_elsewhere,
         _redis_refuses,
         _dry_run,
     ):
@@ -184,7 +186,7 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     if isinstance(found, str) or not _acme_orders(found):
         return plan
     brought = _brought(found)
-    names = found.asked(found.mended_san).server
+    names = found.asked(found.repaired_san).server
     total = count(names, found, observed, hoped_for=True)
     questions: frozenset[Question] = frozenset()
 
@@ -197,7 +199,7 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
             case EditConf(edits=edits):
                 if SAN not in edits or not edits[SAN].add:
                     return None
-                wider = ",".join((found.mended_san, *edits[SAN].add))
+                wider = ",".join((found.repaired_san, *edits[SAN].add))
                 more = found.asked(wider).server - names
                 label = some(edits[SAN].add)
             case (

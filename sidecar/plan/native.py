@@ -22,13 +22,13 @@ def plan_native(observed: Observed, settings: Settings, wanted: Mapping[str, Des
     """At most one action for each domain; a guard holds those on a policy that is not ours."""
     actions: list[Action] = []
     notices: list[Notice] = []
-    for domain, wish in wanted.items():
+    for domain, desired in wanted.items():
         served = observed.served_of(domain)
-        notices += wish.notices
+        notices += desired.notices
         if not isinstance(served, Seen):
             continue
         memory, adopted = observed.memory.policy(domain), _adopted(observed, settings, domain)
-        step = _step(domain, served.value.text, wish, memory, adopted=adopted)
+        step = _step(domain, served.value.text, desired, memory, adopted=adopted)
         if step is not None:
             actions.append(step)
     return Plan(tuple(actions), notices=tuple(notices))
@@ -39,22 +39,22 @@ def _adopted(observed: Observed, settings: Settings, domain: str) -> bool:
 
 
 def _step(
-    domain: str, text: str | None, wish: DesiredPolicy, memory: PolicyMemory, *, adopted: bool
+    domain: str, text: str | None, desired: DesiredPolicy, memory: PolicyMemory, *, adopted: bool
 ) -> Action | None:
-    if wish.policy is None:
-        return None if text is None else SwitchOff(domain, wish.reason)
+    if desired.policy is None:
+        return None if text is None else SwitchOff(domain, desired.reason)
     owner = whose(text, memory)
     served = policy_of(text)
-    if served is not None and owner is Whose.PERSONS and wish.asked_for(served):
+    if served is not None and owner is Whose.PERSONS and desired.asked_for(served):
         return AdoptSame(domain, text or "", "it already has the text that the sidecar would write")
-    if served is not None and served.same_as(wish.policy) and (owner is Whose.OURS or adopted):
+    if served is not None and served.same_as(desired.policy) and (owner is Whose.OURS or adopted):
         return None if owner is Whose.OURS else AdoptSame(domain, text or "", "handed over")
     if owner is Whose.NOBODYS:
-        return _first(domain, wish.policy, wish.reason, memory)
-    reason = wish.reason
+        return _first(domain, desired.policy, desired.reason, memory)
+    reason = desired.reason
     if owner is Whose.OURS or adopted:
-        reason += f"; served: {_difference(text, wish.policy, memory)}"
-    return EditPolicy(domain, wish.policy, reason)
+        reason += f"; served: {_difference(text, desired.policy, memory)}"
+    return EditPolicy(domain, desired.policy, reason)
 
 
 def hold_foreign_policies(plan: Plan, observed: Observed, settings: Settings) -> Plan:

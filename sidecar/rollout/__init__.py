@@ -69,14 +69,14 @@ def auto_mode(rollout: Rollout, served: Mode | None, soak: float) -> Mode:
     return Mode.ENFORCE if _all_true(rollout) and rollout.soaked >= needed else Mode.TESTING
 
 
-def anew(rollout: Rollout) -> Rollout:
+def restarted_soak(rollout: Rollout) -> Rollout:
     """The memory with the soak restarted."""
     return replace(rollout, soaked=0.0, good_at=None)
 
 
 def stepped_back(rollout: Rollout, now: float) -> Rollout:
     """The memory after a policy in enforce was set back to testing."""
-    return replace(anew(rollout), stepped_back_at=now)
+    return replace(restarted_soak(rollout), stepped_back_at=now)
 
 
 def _all_true(rollout: Rollout) -> bool:

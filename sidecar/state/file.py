@@ -114,7 +114,7 @@ def load(connection: sqlite3.Connection, now: float) -> tuple[Memory, tuple[Lost
         found = parts.read(connection)
     if found[1]:
         with transaction(connection):
-            found = parts.mend(connection, now)
+            found = parts.read_careful(connection, now)
     return found
 
 

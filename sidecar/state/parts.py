@@ -181,7 +181,7 @@ def _why(error: Exception) -> str:
     return str(error)
 
 
-def mend(connection: sqlite3.Connection, now: float) -> tuple[Memory, tuple[Lost, ...]]:
+def read_careful(connection: sqlite3.Connection, now: float) -> tuple[Memory, tuple[Lost, ...]]:
     """As `read`; rows that could not be read are kept aside and replaced by the result of `careful`."""
     memory, lost = read(connection)
     if lost:

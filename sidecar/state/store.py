@@ -124,7 +124,7 @@ class State:
         """Stores policy ids that a command read, by domain, and changes nothing else; needs no pass lock."""
         if ids:
             with self.writing() as connection:
-                before, _ = parts.mend(connection, time.time())
+                before, _ = parts.read_careful(connection, time.time())
                 known = {k: replace(before.policy(k), id_text=id_.text, id=id_.id) for k, id_ in ids.items()}
                 parts.write(connection, before, replace(before, policies={**before.policies, **known}))
 

@@ -58,7 +58,7 @@ class Run:
     @property
     def spoilt(self) -> bool:
         """Whether the value that it would be re-created with has white space that acme-mailcow reads differently."""
-        return self.recreate and _spoilt_value(self.scene.conf_san, self.scene.mended_san)
+        return self.recreate and _spoilt_value(self.scene.conf_san, self.scene.repaired_san)
 
     @property
     def lost(self) -> frozenset[str]:
@@ -102,8 +102,8 @@ def hold_run(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     return plan
 
 
-def _spoilt_value(san: str, mended: str) -> bool:
-    return [set(names) for names in split_san(san)] != [set(names) for names in split_san(mended)]
+def _spoilt_value(san: str, repaired: str) -> bool:
+    return [set(names) for names in split_san(san)] != [set(names) for names in split_san(repaired)]
 
 
 def _for_names(case: Run) -> Plan:

@@ -14,6 +14,7 @@ from sidecar.observed import (
 )
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.plan.desired.mx import asked_patterns, unvalidated
 from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all
 from sidecar.plan.desired.wanted import (
     TESTING_MAX_AGE,
@@ -26,7 +27,7 @@ from sidecar.plan.desired.wanted import (
     own_hostname,
 )
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for
-from sidecar.rollout import anew
+from sidecar.rollout import restarted_soak
 from sidecar.settings import DomainSettings, Settings
 
 
@@ -50,7 +51,7 @@ def file_policy(
     served = served or _last_in_file(observed.memory.policy(FILE))
     rollout = observed.memory.rollout(FILE)
     if joined(names, observed.memory, settings):
-        rollout = anew(rollout)
+        rollout = restarted_soak(rollout)
     own = {
         name: proven(settings.for_domain(name), rollout, served, settings.soak, observed.now)
         for name in names
@@ -59,24 +60,26 @@ def file_policy(
     others = served_too(observed, settings, listed)
     mx = all_patterns(
         [
-            *(own[name].mx or (hostname,) for name in names),
+            *(asked_patterns(observed, own[name], (name,), hostname, served) for name in names),
             *(other.mx for other in others.values()),
             *(moved_to(observed, name) for name in names),
         ]
     )
-    wished = min((settings_.mode for settings_ in own.values()), key=lambda mode: mode.strength)
+    mode_asked = min((settings_.mode for settings_ in own.values()), key=lambda mode: mode.strength)
     configured = min(settings_.max_age for settings_ in own.values())
-    named = _named(settings, own, wished, configured)
+    named = _named(settings, own, mode_asked, configured)
     if floor is not None and "mx" not in named:
         mx = all_patterns([mx, floor.mx])
-    if floor is not None and "mode" not in named and floor.mode.strength > wished.strength:
-        wished = floor.mode
-    mode, notices = safe_for_all(observed, own | others, others, wished, mx, served, there=there)
+    if floor is not None and "mode" not in named and floor.mode.strength > mode_asked.strength:
+        mode_asked = floor.mode
+    mode, notices = safe_for_all(observed, own | others, others, mode_asked, mx, served, there=there)
     max_age = max_age_for(mode, configured)
     if floor is not None and "max_age" not in named:
         max_age = max(max_age, floor.max_age)
     kept = kept_patterns(observed, FILE, served, mx, configured) if mode is Mode.ENFORCE else ()
     notices += _not_alone(own, mode, configured, mx)
+    for name in names:
+        notices += unvalidated(observed, own[name], (name,), hostname, mx)
     reason = f"one policy in mode {mode} for {len(names)} domains"
     return DesiredPolicy(Policy(mode, max_age, (*mx, *kept)), reason, notices, kept, named)
 
@@ -120,7 +123,7 @@ def _last_in_file(memory: PolicyMemory) -> Policy | None:
 
 
 def _named(
-    settings: Settings, own: Mapping[str, DomainSettings], wished: Mode, max_age: int
+    settings: Settings, own: Mapping[str, DomainSettings], mode_asked: Mode, max_age: int
 ) -> frozenset[str]:
     """The fields of the one text that the settings name explicitly: for all domains, or for the decisive one."""
 
@@ -128,7 +131,7 @@ def _named(
         return field in settings.explicit_for(name)
 
     found = {
-        "mode": any(one.mode is wished and says("mode", name) for name, one in own.items()),
+        "mode": any(one.mode is mode_asked and says("mode", name) for name, one in own.items()),
         "max_age": any(one.max_age == max_age and says("max_age", name) for name, one in own.items()),
         "mx": all(says("mx", name) for name in own),
     }
@@ -155,20 +158,20 @@ def _not_alone(
     """Settings of one domain that one file for all names cannot follow."""
     notices: list[Notice] = []
     for name, settings in own.items():
-        wishes: list[str] = []
+        demands: list[str] = []
         if settings.mode.strength > mode.strength and len({s.mode for s in own.values()}) > 1:
-            wishes.append(f"mode {settings.mode} (the file says {mode})")
+            demands.append(f"mode {settings.mode} (the file says {mode})")
         if settings.max_age > max_age:
-            wishes.append(f"max_age {settings.max_age} (the file says {max_age} at most)")
+            demands.append(f"max_age {settings.max_age} (the file says {max_age} at most)")
         if settings.mx and frozenset(settings.mx) != frozenset(mx):
-            wishes.append(f"mx {', '.join(settings.mx)} (the file says {', '.join(mx)})")
-        if wishes:
+            demands.append(f"mx {', '.join(settings.mx)} (the file says {', '.join(mx)})")
+        if demands:
             notices.append(
                 Notice(
                     Level.WARNING,
                     NoticeCode.FILE_NOT_ALONE,
                     name,
-                    f"{to_unicode(name)} cannot have its own {' and '.join(wishes)}: this mailcow serves one file for all",
+                    f"{to_unicode(name)} cannot have its own {' and '.join(demands)}: this mailcow serves one file for all",
                     "update mailcow to 2025-09 or later for a policy per domain",
                 )
             )

@@ -14,7 +14,7 @@ from sidecar.observed.checks import REFUSING, ConditionType, Judgement, Rollout,
 from sidecar.plan.desired import automatic, joined, managed
 from sidecar.plan.policy_ids import current, served_to
 from sidecar.plan.schedule import check_interval
-from sidecar.rollout import SEEN_AGAIN, anew, checked, stepped_back, together
+from sidecar.rollout import SEEN_AGAIN, checked, restarted_soak, stepped_back, together
 from sidecar.rollout.evidence import conditions_of
 from sidecar.settings import Settings
 from sidecar.verify.rules.policy_id import judge_id, noted
@@ -50,7 +50,7 @@ def learn_checks(observed: Observed, settings: Settings) -> Memory:
         before = memory.rollout(FILE)
         if joined(names, memory, settings) & checks.keys():
             # Checked for the first time: the soak of the others does not count for it.
-            before = anew(before)
+            before = restarted_soak(before)
         rollouts[FILE] = checked(before, judged, observed.now, interval)
     return replace(memory, checks=checks, announced=announced, rollouts=rollouts)
 
