@@ -132,8 +132,5 @@ def _memories(memory: Memory, key: str) -> list[PolicyMemory]:
 def longest_max_age(memory: PolicyMemory, configured: int) -> int:
     """The longest max_age (seconds) that senders may have read, by the memory and the configuration."""
     served = [p.max_age for span in memory.spans if (p := understood(span.text)) is not None]
-    return max([configured, LEAST_ASSUMED_MAX_AGE if _history_unknown(memory) else 0, *served])
-
-
-def _history_unknown(memory: PolicyMemory) -> bool:
-    return not memory.spans or memory.spans[0].text is not None
+    history_unknown = not memory.spans or memory.spans[0].text is not None
+    return max([configured, LEAST_ASSUMED_MAX_AGE if history_unknown else 0, *served])

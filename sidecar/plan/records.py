@@ -295,10 +295,14 @@ class _Judge:
             why = self.id_trouble(domain.target or domain.name) or "it has not been read yet"
             note = f"the policy id is not known ({why}); mailcow's own DNS check of the domain shows it"
             return RecordNeed(owner, None, RecordState.UNKNOWN, note)
-        return self._published(record, note, lambda txt: wanted is not None and _tells_id(txt, wanted))
+        return self._published(
+            record, note, lambda txt: wanted is not None and policyid.published(txt.strings) == wanted
+        )
 
     def _why_not_yet(self, domain: MailDomain) -> str:
-        if domain.target is not None and not _serves_aliases(self.observed):
+        mailcow = self.observed.mailcow
+        serves_aliases = isinstance(mailcow, Seen) and mailcow.value.serves_alias_domains
+        if domain.target is not None and not serves_aliases:
             return "this mailcow serves no policy for an alias domain; 2026-01 and later do"
         return "due once the policy is served"
 
@@ -340,18 +344,10 @@ class _Judge:
         return there.cname is not None and there.cname in ends
 
 
-def _serves_aliases(observed: Observed) -> bool:
-    return isinstance(observed.mailcow, Seen) and observed.mailcow.value.serves_alias_domains
-
-
 def _leads_to(there: Addresses, own: Addresses) -> bool:
     if there.cname is not None and there.cname == own.cname:
         return True
     return bool(there.addresses) and there.addresses <= own.addresses
-
-
-def _tells_id(txt: Txt, wanted: str) -> bool:
-    return policyid.published(txt.strings) == wanted
 
 
 def _report_record(txt: Txt) -> tuple[str, ...] | None:

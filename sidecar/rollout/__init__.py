@@ -66,7 +66,8 @@ def auto_mode(rollout: Rollout, served: Mode | None, soak: float) -> Mode:
     if served is Mode.ENFORCE:
         return Mode.TESTING if rollout.refusals >= SEEN_AGAIN else Mode.ENFORCE
     needed = soak if rollout.stepped_back_at is None else max(soak, SOAK_AFTER_STEP_BACK_S)
-    return Mode.ENFORCE if _all_true(rollout) and rollout.soaked >= needed else Mode.TESTING
+    all_true = all(rollout.status(kind) is Status.TRUE for kind in NEEDED)
+    return Mode.ENFORCE if all_true and rollout.soaked >= needed else Mode.TESTING
 
 
 def restarted_soak(rollout: Rollout) -> Rollout:
@@ -77,10 +78,6 @@ def restarted_soak(rollout: Rollout) -> Rollout:
 def stepped_back(rollout: Rollout, now: float) -> Rollout:
     """The memory after a policy in enforce was set back to testing."""
     return replace(restarted_soak(rollout), stepped_back_at=now)
-
-
-def _all_true(rollout: Rollout) -> bool:
-    return all(rollout.status(kind) is Status.TRUE for kind in NEEDED)
 
 
 def together(judged: Mapping[str, Mapping[ConditionType, Judgement]]) -> dict[ConditionType, Judgement]:

@@ -69,7 +69,9 @@ def _spoilt(found: Scene, observed: Observed, known: Iterable[str]) -> tuple[lis
 
     mailcow.conf was corrected since. Full names count, and names of a prefix if they are known to pass.
     """
-    if split_san(found.acme_san) == split_san(found.conf_san) or _well_formed(found.acme_san):
+    items = found.acme_san.split(",")
+    well_formed = all(len(item.split()) <= 1 and item == item.rstrip() for item in items)
+    if well_formed or split_san(found.acme_san) == split_san(found.conf_san):
         return [], frozenset()
     held, before = found.held, frozenset(known)
     lacking = found.asked(found.conf_san).all - found.asked().all - held - before
@@ -83,10 +85,6 @@ def _spoilt(found: Scene, observed: Observed, known: Iterable[str]) -> tuple[lis
         elif trouble.unknown and observed.dns.addresses_of(name) is NOT_ASKED:
             unknown.append(name)
     return names, frozenset(Question(Kind.ADDRESSES, name) for name in unknown[:ASKED_AT_ONCE])
-
-
-def _well_formed(san: str) -> bool:
-    return all(len(item.split()) <= 1 and item == item.rstrip() for item in san.split(","))
 
 
 def _no_log(run: Run) -> tuple[Notice, ...]:
