@@ -33,7 +33,7 @@ class NoticeCode(StrEnum):
     MAILCOW_REDIS = "mailcow.redis", "mailcow's Redis refuses writes."
     MAILCOW_CHANGED = "mailcow.changed", "mailcow has another version, or serves policies another way."
     API_DENIED = "api.denied", "mailcow refuses the API key for writes."
-    API_BLOCKED = "api.blocked", "The sidecar may not get access to mailcow's API by itself."
+    API_BLOCKED = "api.blocked", "The sidecar cannot get access to mailcow's API automatically."
     API_UNSEEN = "api.unseen", "mailcow's database does not say which access to the API there is."
     DOMAINS_DOUBTED = "domains.doubted", "mailcow lists far fewer domains than before; it is asked again."
     DOMAINS_BELIEVED = "domains.believed", "mailcow's shorter list of domains is now believed."

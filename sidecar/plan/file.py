@@ -101,10 +101,13 @@ def _mended(
         Level.WARNING,
         NoticeCode.FILE_MENDED,
         FILE_SUBJECT,
-        f"{reason}: others get no policy from it; what it says (mode {lenient.policy.mode}) is kept when it is mended",
+        f"{reason}: others get no policy from it; its content (mode {lenient.policy.mode}) stays, the form is corrected",
     )
     write = WriteFile(
-        render(kept), f"{reason}; it is mended and taken over, with a backup", backup=True, floor=floor
+        render(kept),
+        f"{reason}; its form is corrected and it is taken over, with a backup",
+        backup=True,
+        floor=floor,
     )
     return Plan((write,), notices=(notice,))
 

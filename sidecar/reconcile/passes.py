@@ -134,7 +134,7 @@ class Passes:
 
 
 def _without_what_ends_now(notices: Sequence[Notice], plan: Plan) -> tuple[Notice, ...]:
-    """Without the refusal of mailcow's API, where an action of this pass ends it: nobody is to be alarmed."""
+    """Without the refusal of mailcow's API, if an action of this pass ends it: no alarm is needed."""
     if not any(isinstance(action, AllowAccess) and action.database is not None for action in plan.actions):
         return tuple(notices)
     refusals = {notice.message for notice in notices if notice.code is NoticeCode.MAILCOW_API}
