@@ -165,7 +165,7 @@ async def test_restart_that_takes_long_delays_no_policy(tmp_path: Path) -> None:
             sidecar.hang_up()
             await sidecar.says("done: add policy", "domain=new.example")
             on.configure(f"max_age: 172800\n{restart}")
-            await sidecar.says("held: restart", "acme-mailcow is being started anew")
+            await sidecar.says("held: restart", "acme-mailcow is being restarted, re-created or repaired")
             assert not sidecar.lines("done: restart")
             with pytest.raises(Locked):
                 await PassLock(tmp_path / "state").acquire(0)

@@ -207,7 +207,7 @@ def test_every_part_of_the_memory_is_kept(tmp_path: Path, state: State) -> None:
 
 
 def test_nothing_is_written_when_nothing_differs(tmp_path: Path, state: State) -> None:
-    """An equal memory made anew counts as the same: another process sees no change."""
+    """An equal memory that is built again counts as the same: another process sees no change."""
     state.save(state.load(), full_memory())
     reader = other(tmp_path)
     reader.load()

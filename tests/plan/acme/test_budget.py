@@ -1,4 +1,4 @@
-"""How often acme-mailcow may be started anew: by our restarts and by the dates that acme left."""
+"""How often acme-mailcow may be restarted: by our restarts and by the dates that acme left."""
 
 import pytest
 from hypothesis import given

@@ -204,7 +204,7 @@ def test_each_stage_of_one_file_has_its_own_policy_and_id() -> None:
 
 
 def test_domain_that_is_gone_is_forgotten() -> None:
-    """A new one of that name begins anew."""
+    """A new one of that name starts without it."""
     play = native(domains=("example.org", "example.net"))
     play.hours(30, *GOOD, domains=("example.org", "example.net"))
     play.world = replace(
