@@ -1,7 +1,7 @@
 """From the status to its document; pure.
 
 Rule for every editor: nothing is decided here. A time that is not a date (a certificate without an end) is null, so
-that no number reaches JSON that JSON does not have.
+that JSON contains only valid values.
 """
 
 import json
@@ -199,7 +199,7 @@ def domain_of(row: Row) -> document.DomainJson:
 
 
 def adopt_key(row: Row) -> str | None:
-    """What can be taken over from the person who made it."""
+    """The key for `adopt`; None if there is nothing to take over."""
     return row.key if row.whose is Whose.PERSONS and row.care is Care.MANAGED else None
 
 
