@@ -161,7 +161,7 @@ def _parse(text: str) -> list[_Statement]:
         line = text.count("\n", 0, at) + 1
         key, end = _key(text, at, line)
         if end == len(text) or (not key and text[end] != "\n"):
-            raise ValueError(f"line {line} is no KEY=value: there is no {'key' if end < len(text) else '='}")
+            raise ValueError(f"line {line} is not KEY=value: there is no {'key' if end < len(text) else '='}")
         at = end + 1
         if text[end] == "\n":
             continue
@@ -196,11 +196,11 @@ def _key(text: str, at: int, line: int) -> tuple[str, int]:
     end = at
     while end < len(text) and text[end] not in "=:\n":
         if not _in_key(text[end]):
-            raise ValueError(f"line {line} is no KEY=value: a key cannot have the character {text[end]!r}")
+            raise ValueError(f"line {line} is not KEY=value: a key cannot have the character {text[end]!r}")
         end += 1
     key = text[at:end].rstrip(_WHITE)
     if end < len(text) and " " in key:
-        raise ValueError(f"line {line} is no KEY=value: a key cannot have a space")
+        raise ValueError(f"line {line} is not KEY=value: a key cannot have a space")
     return key, end
 
 

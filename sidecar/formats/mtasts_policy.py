@@ -234,7 +234,7 @@ def _no_field(number: int, line: bytes, *, of: int) -> PolicyProblem:
         fault, why = PolicyFault.FIELD, f"there is the control octet {control[0][0]:02X} in it"
     else:
         fault, why = _no_name_and_value(line)
-    return PolicyProblem(fault, f"line {number} is no field of a policy: {why}")
+    return PolicyProblem(fault, f"line {number} is not a field of a policy: {why}")
 
 
 def _no_name_and_value(line: bytes) -> tuple[PolicyFault, str]:
@@ -244,7 +244,7 @@ def _no_name_and_value(line: bytes) -> tuple[PolicyFault, str]:
     if not _NAME.match(name):
         if _NAME.match(name.strip(WSP)):
             return PolicyFault.WHITE_SPACE, f"there is white space before or after the name in {shown(line)}"
-        return PolicyFault.FIELD, f"{shown(name)} is no name of a field"
+        return PolicyFault.FIELD, f"{shown(name)} is not a field name"
     if not value.strip(WSP):
         return PolicyFault.FIELD, f"{shown(name)} has no value"
     return PolicyFault.FIELD, f"there is a tab within the value of {shown(name)}"
@@ -280,7 +280,7 @@ def _judge(fields: dict[str, str], mx: tuple[str, ...]) -> list[PolicyProblem]:
         text = f"max_age is {max_age[:20]!r} instead of a number of seconds up to {MAX_AGE_LIMIT}"
         problems.append(PolicyProblem(fault, text, max_age))
     problems += [
-        PolicyProblem(PolicyFault.MX, f"mx is {pattern[:60]!r}, which is no host name", pattern)
+        PolicyProblem(PolicyFault.MX, f"mx is {pattern[:60]!r}, which is not a host name", pattern)
         for pattern in mx
         if not is_mx_pattern(pattern)
     ]

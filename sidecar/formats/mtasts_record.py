@@ -68,7 +68,7 @@ def read(data: bytes) -> StsReading:
         repeated.append(field.name)
         # As an id it does not count, so it has to be what it still may be: an extension.
         if not is_extension_value(field.value):
-            problems.append(RecordProblem(FieldFault.FIELD, f"{shown(field.value)} is no value of a field"))
+            problems.append(RecordProblem(FieldFault.FIELD, f"{shown(field.value)} is not a field value"))
     found = first.get("id")
     if found is not None:
         problems += _judge(found.value)

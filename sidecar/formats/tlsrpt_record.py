@@ -118,7 +118,7 @@ def _judge(item: bytes) -> RecordProblem | None:
     if b"!" in item:
         return RecordProblem(UriFault.ENCODING, f"there is a '!' in {shown(item)}, to be written %21")
     if not is_uri(item):
-        return RecordProblem(UriFault.URI, f"{shown(item)} is no URI")
+        return RecordProblem(UriFault.URI, f"{shown(item)} is not a URI")
     match ascii_lower(scheme(item)):
         case "mailto" if not is_mailto(item):
             return RecordProblem(UriFault.MAILTO, f"there is no mail address in {shown(item)}")

@@ -150,9 +150,9 @@ def _field(text: bytes, own: frozenset[bytes]) -> Field | RecordProblem:
             FieldFault.WHITE_SPACE, f"there is white space beside the '=' of its field {shown(text)}"
         )
     if not _NAME.match(name):
-        return RecordProblem(FieldFault.FIELD, f"{shown(name)} is no name of a field")
+        return RecordProblem(FieldFault.FIELD, f"{shown(name)} is not a field name")
     if name not in own and not _VALUE.match(value):
-        return RecordProblem(FieldFault.FIELD, f"{shown(value)} is no value of a field")
+        return RecordProblem(FieldFault.FIELD, f"{shown(value)} is not a field value")
     return Field(name.decode(), value)
 
 

@@ -66,14 +66,16 @@ def write_error(path: Path, error: OSError) -> SidecarError:
                 "the capabilities CHOWN and DAC_OVERRIDE can only replace files of its own user"
             )
         case errno.EBUSY:
-            return PermanentError(f"{tried}: it is mounted by itself; mount its folder {path.parent} instead")
+            return PermanentError(
+                f"{tried}: the file alone is mounted; mount its folder {path.parent} instead"
+            )
         case errno.ENOENT | errno.ENOTDIR:
             return PermanentError(f"{tried}: there is no folder {path.parent}; make it, or correct the mount")
         case errno.EINVAL if isinstance(error, NotPlainError):
             return PermanentError(f"{tried}: move it away")
         case _:
             return TemporaryError(
-                f"{tried}: look at the disk and mount of {path.parent}; it is tried again later"
+                f"{tried}: check the disk and mount of {path.parent}; the next pass tries again"
             )
 
 

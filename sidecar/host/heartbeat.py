@@ -48,9 +48,9 @@ def trouble(state_dir: Path, now: float) -> str | None:
         first, _, why = read_plain(state_dir / NAME, LARGEST).decode(errors="replace").partition("\n")
         last = float(first)
     except (OSError, ValueError) as error:
-        return f"no sign of life in {state_dir}: {error}; look for space there, and whether it may be written"
+        return f"no sign of life in {state_dir}: {error}; check its free space and permissions"
     if now - last > STALE_AFTER_S:
-        return f"the last sign of life is {now - last:.0f} s old: the loop hangs, or {UNWRITABLE}"
+        return f"the last sign of life is {now - last:.0f} s old: the loop hangs or {UNWRITABLE}"
     return f"{UNWRITABLE}: {why.strip()}" if why else None
 
 

@@ -101,7 +101,7 @@ class PassLock:
     def _taken(self, timeout_s: float | None) -> Locked:
         holder = self.holder()
         return Locked(
-            f"waited {timeout_s or 0:g} s for the lock {self._path}: {holder} has it; try again when that has ended",
+            f"waited {timeout_s or 0:g} s for the lock {self._path}: {holder} has it; try again when it has ended",
             holder,
         )
 

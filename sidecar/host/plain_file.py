@@ -40,7 +40,7 @@ def opened_folder(path: Path, dir_fd: int | None = None) -> Iterator[int]:
         descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | follow, dir_fd=dir_fd)
     except OSError as error:
         if dir_fd is not None and error.errno in {errno.ENOTDIR, errno.ELOOP}:
-            raise NotPlainError("it is no folder, or a symbolic link to one", path) from error
+            raise NotPlainError("it is not a folder, or it is a symbolic link to one", path) from error
         raise
     try:
         yield descriptor
@@ -90,4 +90,4 @@ def demand_plain(found: os.stat_result, path: Path) -> None:
     """Raises NotPlainError for what is no plain file."""
     if not stat.S_ISREG(found.st_mode):
         kind = next((name for is_kind, name in _KINDS if is_kind(found.st_mode)), "something unknown")
-        raise NotPlainError(f"it is {kind}, and no plain file", path)
+        raise NotPlainError(f"it is {kind}, not a plain file", path)

@@ -33,9 +33,9 @@ def told_once() -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
         if said_at is None or now - said_at >= QUIET_S:
             said_at = now
             log.error(
-                "no connection to the page can be accepted; it is tried again, and not said again for an hour",
+                "web page cannot accept connections; logged at most once an hour",
                 detail=error.strerror,
-                todo="look who is connected to the page, and raise the limit of open files (ulimits: nofile)",
+                todo="check who is connected to the page, or raise the limit of open files (ulimits: nofile)",
             )
 
     return handle

@@ -23,8 +23,8 @@ class Unexpected:
         kind, now = (type(error).__qualname__, _place(error)), self._clock()
         if now - self._told.get(kind, -QUIET_S) >= QUIET_S:
             self._told[kind] = now
-            log.error("a look failed by a bug; all other looks go on", subject=subject, exc_info=error)
-        return f"looking at {subject} failed within the sidecar ({kind[0]}): its log says more"
+            log.error("check bug", subject=subject, exc_info=error)
+        return f"checking {subject} failed with a bug of the sidecar ({kind[0]}): see its log"
 
 
 def _place(error: BaseException) -> str:

@@ -50,7 +50,7 @@ async def test_receivers_are_listed_without_their_urls(
     async with receiving() as receiver:
         assert await run(tmp_path, {**both(receiver), "on": "error"}) == Exit.OK
         assert capsys.readouterr().out.splitlines() == [
-            "told of: error; gathered for 60 s",
+            "events: error; collected for 60 s",
             "webhook",
             "apprise 1 (json)",
         ]
