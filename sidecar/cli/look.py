@@ -105,7 +105,7 @@ async def _with_ids(
 
 def _progress(total: int) -> Callable[[int], None]:
     """Shows the progress on standard error."""
-    what = f"reading policy ids from mailcow's DNS check, a few seconds each: {total}"
+    what = f"reading policy ids (a few seconds each where mailcow's database does not give them): {total}"
     live = sys.stderr.isatty()
     if total < MANY:
         return lambda _: None

@@ -13,6 +13,7 @@ from sidecar.plan.actions import (
     Action,
     AddPolicy,
     AdoptSame,
+    AllowAccess,
     EditConf,
     EditPolicy,
     HealAcme,
@@ -83,6 +84,8 @@ def _details(action: Action) -> dict[str, Any]:
             return {"edits": changes}
         case RestartAcme(names=names) | RecreateAcme(names=names):
             return {"names": list(names)}
+        case AllowAccess(address=address, in_conf=in_conf):
+            return {"address": address, "mailcow_conf": in_conf}
         case SwitchOff() | RemoveFile() | HealAcme():
             return {}
         case _:

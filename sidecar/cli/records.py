@@ -84,7 +84,7 @@ def _head(look: "Inspection", found: "Sequence[DomainRecords]", given: argparse.
     """What is to be said once, and not of each domain."""
     from sidecar.formats.domain_name import to_unicode
     from sidecar.observed import Backend, Seen
-    from sidecar.plan.records import Standing
+    from sidecar.plan.records import RecordState
 
     lines: list[str] = []
     native = isinstance(look.observed.mailcow, Seen) and look.observed.mailcow.value.backend is Backend.NATIVE
@@ -92,7 +92,7 @@ def _head(look: "Inspection", found: "Sequence[DomainRecords]", given: argparse.
         lines.append(
             "one id for all domains: when the policy of another domain changes, this id must change, too"
         )
-    unset = [records.report.note for records in found if records.report.standing is Standing.NOT_SET]
+    unset = [records.report.note for records in found if records.report.standing is RecordState.NOT_SET]
     if unset:
         lines.append(f"no TLSRPT records: {unset[0]}")
     shown = {records.domain.name for records in found}

@@ -19,8 +19,9 @@ from sidecar.observed import Certificate, Seen, Unseen
 from sidecar.observed.checks import Status as RolloutStatus
 from sidecar.observed.words import day, serves, some, span
 from sidecar.plan.actions import Held
+from sidecar.plan.outbound import Checks, outbound
 from sidecar.plan.ownership import Whose
-from sidecar.plan.records import Need, Standing
+from sidecar.plan.records import RecordNeed, RecordState
 from sidecar.rollout import Stage
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.protection import protection_of
@@ -48,12 +49,12 @@ MOST_OF_A_KIND = 5
 
 _WHOSE = {Whose.OURS: "ours", Whose.PERSONS: "a person's", Whose.NOBODYS: "nobody's", None: "?"}
 _STANDING = {
-    Standing.PRESENT: "ok",
-    Standing.MISSING: "missing",
-    Standing.DIFFERENT: "different",
-    Standing.UNKNOWN: "?",
-    Standing.NOT_YET: "later",
-    Standing.NOT_SET: "not set",
+    RecordState.PRESENT: "ok",
+    RecordState.MISSING: "missing",
+    RecordState.DIFFERENT: "different",
+    RecordState.UNKNOWN: "?",
+    RecordState.NOT_YET: "later",
+    RecordState.NOT_SET: "not set",
 }
 _STYLES = {"ok": "green", "missing": "red", "different": "red", "none": "yellow", "a person's": "yellow"}
 
@@ -73,6 +74,7 @@ def print_status(status: CurrentStatus, file: TextIO) -> None:
     ]
     lines += ["held:", *held, ""] if held else []
     lines += _protection(status)
+    lines += _outbound(status)
     if file.isatty():
         _terminal(status.rows, lines, file)
         return
@@ -122,6 +124,13 @@ def _protection(status: CurrentStatus) -> list[str]:
     return [*([found.headline] if found.headline else []), f"  {found.message}", *line, ""]
 
 
+def _outbound(status: CurrentStatus) -> list[str]:
+    """Whether outgoing mail is checked, in one line."""
+    found = outbound(status.observed)
+    todo = [f"    {found.remedy}"] if found.remedy and found.checks in {Checks.OFF, Checks.STOPPED} else []
+    return [f"outgoing mail: {found.message}", *todo, ""]
+
+
 def cells(row: Row) -> tuple[str, ...]:
     """A row in the order of the headings."""
     records = (None, None, None) if row.records is None else row.records.needs
@@ -157,10 +166,10 @@ def _certificate(row: Row) -> str:
             return "?"
 
 
-def _standing(need: Need | None) -> str:
+def _standing(need: RecordNeed | None) -> str:
     if need is None:
         return "-"
-    return _STANDING[Standing.NOT_YET if need.early else need.standing]
+    return _STANDING[RecordState.NOT_YET if need.early else need.standing]
 
 
 def _why(row: Row, above: str = "") -> list[str]:

@@ -20,7 +20,7 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
-from sidecar.state.store import Event
+from sidecar.state.store import HistoryEvent
 from sidecar.status.once import Once
 from sidecar.web import WebServer, WebSettings, start_web
 from sidecar.web.health import Pulse, healthz, readyz
@@ -79,7 +79,7 @@ class Live:
             return None
         return Progress("Sender checks of the domains", checker.done, checker.total, self._looking_since)
 
-    async def history(self, subject: str | None, limit: int) -> tuple[Event, ...]:
+    async def history(self, subject: str | None, limit: int) -> tuple[HistoryEvent, ...]:
         if self._parts is None:
             return ()
         return await asyncio.to_thread(self._parts.state.history, subject, limit)

@@ -11,6 +11,7 @@ from sidecar.dns.ask import Lookups
 from sidecar.host.clock import Clock
 from sidecar.host.errors import TemporaryError
 from sidecar.mailcow import conf as conf_file
+from sidecar.mailcow.access import Door
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.events import EngineEvent, events
 from sidecar.mailcow.session import Session
@@ -80,16 +81,17 @@ async def assembled(
         engine = engine or engine_of(env)
         lookups = Lookups(settings.resolver, clock.now)
         session = Session(settings, clock)
+        door = Door(settings, session)
         observer = Observer(
             settings,
             clock,
-            session,
+            door,
             engine,
             lookups,
             patient=patient,
             challenge_port=int(env.get(TEST_HTTP_PORT) or 80),
         )
-        applier = Applier(settings, clock, session, observer, engine, ledger, teller.outcome, patient=patient)
+        applier = Applier(settings, clock, door, observer, engine, ledger, teller.outcome, patient=patient)
         try:
             yield Parts(settings, Passes(settings, clock, observer, applier, ledger), state, engine, session)
         finally:

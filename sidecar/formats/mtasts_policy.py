@@ -319,6 +319,72 @@ def differences(before: Policy, after: Policy) -> tuple[str, ...]:
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What lenient senders make of a text that is not a policy to strict ones, and what had to be mended for it."""
+
+    policy: Policy
+    faults: tuple[str, ...]
+
+
+_COMMENT = (b"#", b";", b"//")
+_KEYED = re.compile(rb"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]{0,31})\s*:\s*(?P<value>.*?)\s*\Z", re.DOTALL)
+
+
+def mended(data: bytes) -> Mended | None:
+    """What a text means that only has blank or comment lines, a byte order mark, stray white space or final dots of mx.
+
+    None for a text that is right as it is, and for one that is wrong in another way: what it means is not guessed.
+    """
+    if not read(data).problems:
+        return None
+    faults: dict[str, None] = {}
+    if data.startswith(_BOM):
+        faults["a byte order mark"] = None
+    lines: list[bytes] = []
+    written = _TERM.split(data.removeprefix(_BOM))
+    for line in written[:-1] if written[-1] == b"" else written:
+        kept = _mended_line(line, faults)
+        if kept is not None:
+            lines.append(kept)
+    policy = parse(b"\n".join(lines) + b"\n")
+    return None if isinstance(policy, Invalid) or not faults else Mended(policy, tuple(faults))
+
+
+def _mended_line(line: bytes, faults: dict[str, None]) -> bytes | None:
+    """The line as a field has to be; None for one that says nothing."""
+    if not line.strip():
+        if line:
+            faults["white space"] = None
+        else:
+            faults["blank lines"] = None
+        return None
+    if line.lstrip().startswith(_COMMENT):
+        faults["comment lines"] = None
+        return None
+    found = _KEYED.match(line)
+    if found is None:
+        return line
+    name, value = found["name"], found["value"]
+    if name == b"mx" and value.endswith(b"."):
+        faults["final dots in mx"] = None
+        value = value[:-1]
+    clean = name + b": " + value
+    if _FIELD.match(line) is None and _FIELD.match(clean) is not None:
+        faults["white space"] = None
+    return clean
+
+
+@lru_cache(maxsize=1_024)
+def understood(text: str | None) -> Policy | None:
+    """The policy that some sender may have got from a text, lenient ones included; None where none can have."""
+    strict = policy_of(text)
+    if strict is not None or text is None:
+        return strict
+    found = mended(text.encode("utf-8", "surrogateescape"))
+    return None if found is None else found.policy
+
+
 @lru_cache(maxsize=16_384)  # a pass reads the same few thousand texts again and again
 def policy_of(text: str | None) -> Policy | None:
     """The policy in a text, None for no text and for one that is no policy."""

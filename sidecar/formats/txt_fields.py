@@ -30,6 +30,7 @@ class FieldFault(StrEnum):
     FOREIGN = "foreign"
     VERSION = "version"
     QUOTED = "quoted"
+    ESCAPED = "escaped"
     SEMICOLON = "semicolon"
     WHITE_SPACE = "white-space"
     OCTET = "octet"
@@ -81,6 +82,9 @@ def split(data: bytes, version: bytes, own: frozenset[bytes]) -> Split:
 
     Of a record without the right beginning nothing more is judged: it is another kind of record.
     """
+    if b"\\;" in data and data.lower().lstrip().startswith(version.lower()):
+        problem = RecordProblem(FieldFault.ESCAPED, f"a backslash stands before a semicolon: {shown(data)}")
+        return Split((), (problem,), spaced=False, tried=frozenset())
     rest = data[len(version) :]
     found = _DELIMITER.match(rest) if data.startswith(version) else None
     if found is None:

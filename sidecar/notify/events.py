@@ -14,7 +14,7 @@ from sidecar.observed.checks import Status as Truth
 from sidecar.observed.findings import Severity
 from sidecar.observed.notice import Level, Notice
 from sidecar.plan.actions import Plan
-from sidecar.plan.records import Standing
+from sidecar.plan.records import RecordState
 from sidecar.rollout import Stage
 from sidecar.settings import Tell
 from sidecar.status.domains import CurrentStatus
@@ -159,7 +159,7 @@ def _unseen(row: Row) -> Iterator[tuple[str, str]]:
     else:
         yield from ((row.domain, f.subject) for f in row.check.findings if f.severity is Severity.UNKNOWN)
     for need in row.records.needs if row.records else ():
-        if need.standing is Standing.UNKNOWN:
+        if need.standing is RecordState.UNKNOWN:
             yield row.domain, need.owner
     if isinstance(row.mx, Unseen) or isinstance(row.served, Unseen):
         yield row.domain, ""

@@ -14,7 +14,7 @@ from sidecar.observed.report_route import INTERNAL_ADDRESS, INTERNAL_DOMAIN, Ali
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DesiredRoute:
     """How it should be: the public address of the alias, and the next hop, `[172.22.1.247]:2526`."""
 
     wanted: bool
@@ -71,7 +71,7 @@ Next: TypeAlias = Step | Foreign | Ready | Unseen
 
 
 def next_step(
-    wish: Wish,
+    wish: DesiredRoute,
     aliases: Sight[tuple[AliasRow, ...]],
     transports: Sight[tuple[TransportRow, ...]],
     written: Written,
@@ -90,7 +90,7 @@ def next_step(
 
 
 def _towards(
-    wish: Wish, aliases: Sequence[AliasRow], transports: Sequence[TransportRow], written: Written
+    wish: DesiredRoute, aliases: Sequence[AliasRow], transports: Sequence[TransportRow], written: Written
 ) -> Next:
     way = next((one for one in transports if one.destination == INTERNAL_DOMAIN), None)
     if way is None:
@@ -124,7 +124,7 @@ def _towards(
 
 
 def _away(
-    wish: Wish, aliases: Sequence[AliasRow], transports: Sequence[TransportRow], written: Written
+    wish: DesiredRoute, aliases: Sequence[AliasRow], transports: Sequence[TransportRow], written: Written
 ) -> Next:
     ours = written.aliases | {wish.address}
     for alias in aliases:

@@ -58,6 +58,7 @@ class Managed(StrEnum):
     POLICIES = "policies"
     SAN = "san"
     ACME = "acme"
+    ACCESS = "access"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class Manage:
     """Edit `ADDITIONAL_SAN` and `ADDITIONAL_SERVER_NAMES` in mailcow.conf."""
     acme: values.Switch = True
     """Restart or re-create acme-mailcow."""
+    access: values.Switch = True
+    """Get access to mailcow's API: create a key, or allow the own address."""
 
     def allows(self, part: Managed) -> bool:
         """Whether the sidecar may change this part."""
@@ -82,6 +85,8 @@ class Manage:
                 return self.san
             case Managed.ACME:
                 return self.acme
+            case Managed.ACCESS:
+                return self.access
 
 
 @dataclass(frozen=True, slots=True)

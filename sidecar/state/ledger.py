@@ -15,7 +15,7 @@ from sidecar.observed import ConfEntry, ConfEvent, Memory, PolicyMemory, Restart
 from sidecar.observed.spans import seen_served
 from sidecar.state.kept import kept_writes, without_old_policies
 from sidecar.state.parts import bounded
-from sidecar.state.store import Event, State
+from sidecar.state.store import HistoryEvent, State
 
 STORED_EVERY_S = 600.0
 """A pass in which nothing happened writes nothing: the time it counted is stored with the next that does."""
@@ -65,7 +65,7 @@ class Ledger:
         later = after.seconds - before.seconds < STORED_EVERY_S
         return later and replace(self.memory, tally=before) == self._stored
 
-    async def record(self, events: Iterable[Event]) -> None:
+    async def record(self, events: Iterable[HistoryEvent]) -> None:
         """Adds to the history."""
         if found := tuple(events):
             with self._noting():

@@ -14,7 +14,7 @@ from sidecar.observed.checks import ConditionType
 from sidecar.observed.checks import Status as Truth
 from sidecar.observed.findings import Finding
 from sidecar.observed.notice import Level
-from sidecar.plan.records import Standing
+from sidecar.plan.records import RecordState
 from sidecar.status.row import Care
 from sidecar.status.wording import Light
 
@@ -93,7 +93,7 @@ class RecordJson:
     type: str | None
     value: str | None
     record: Annotated[str | None, Field(description="A line of a zone file; null: nothing can be said yet.")]
-    standing: Standing
+    standing: RecordState
     status: Light
     note: str | None
     found: Annotated[str | None, Field(description="What the DNS has instead.")]

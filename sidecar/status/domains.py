@@ -31,7 +31,7 @@ from sidecar.plan.acme.names import scene
 from sidecar.plan.acme.script import held_in_certificate
 from sidecar.plan.actions import Action, Held, Plan
 from sidecar.plan.ownership import Whose, whose
-from sidecar.plan.records import DomainRecords, MailDomain, Need, Standing, needed, retired
+from sidecar.plan.records import DomainRecords, MailDomain, RecordNeed, RecordState, needed, retired
 from sidecar.rollout import Stage, stage
 from sidecar.settings import Settings
 from sidecar.status.judgement import judge
@@ -278,14 +278,14 @@ def _either_way(
 
 
 def _complete(records: DomainRecords) -> bool:
-    return records.id.standing is Standing.PRESENT and records.report.standing in {
-        Standing.PRESENT,
-        Standing.NOT_SET,
+    return records.id.standing is RecordState.PRESENT and records.report.standing in {
+        RecordState.PRESENT,
+        RecordState.NOT_SET,
     }
 
 
-def _present(needs: Iterable[Need]) -> Need | None:
-    return next((need for need in needs if need.standing is Standing.PRESENT), None)
+def _present(needs: Iterable[RecordNeed]) -> RecordNeed | None:
+    return next((need for need in needs if need.standing is RecordState.PRESENT), None)
 
 
 def _stage(

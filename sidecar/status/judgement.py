@@ -15,7 +15,7 @@ from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level
 from sidecar.observed.words import day, span
 from sidecar.plan.ownership import Whose
-from sidecar.plan.records import Need, Standing
+from sidecar.plan.records import RecordNeed, RecordState
 from sidecar.rollout import Stage
 from sidecar.status.row import Care, Cause, Row, Verdict
 from sidecar.status.wording import STAGE_SENTENCE, Light
@@ -106,8 +106,8 @@ def lacking(row: Row) -> list[Cause]:
     return [_lacks(role, need, row.records.ttl) for role, need in needs if need.lacking]
 
 
-def _lacks(role: str, need: Need, ttl: int) -> Cause:
-    word = "has another record" if need.standing is Standing.DIFFERENT else "is missing in the DNS"
+def _lacks(role: str, need: RecordNeed, ttl: int) -> Cause:
+    word = "has another record" if need.standing is RecordState.DIFFERENT else "is missing in the DNS"
     todo = None if need.record is None else f"publish: {record_line(need.record, ttl)}"
     return Cause(Light.ATTENTION, f"record-{role}", f"{need.owner} {word}", todo, need.owner)
 

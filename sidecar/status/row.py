@@ -14,7 +14,7 @@ from sidecar.observed.checks import Condition, Rollout
 from sidecar.observed.notice import Notice
 from sidecar.plan.actions import Action, Held
 from sidecar.plan.ownership import Whose
-from sidecar.plan.records import DomainRecords, Standing
+from sidecar.plan.records import DomainRecords, RecordState
 from sidecar.rollout import Stage
 from sidecar.status.wording import Light
 
@@ -113,7 +113,7 @@ class Row:
     def published(self) -> bool:
         """Whether the DNS has all records of the domain."""
         return self.records is not None and not any(
-            need.standing not in {Standing.PRESENT, Standing.NOT_SET} for need in self.records.needs
+            need.standing not in {RecordState.PRESENT, RecordState.NOT_SET} for need in self.records.needs
         )
 
     @property

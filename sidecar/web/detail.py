@@ -13,7 +13,7 @@ from sidecar.observed.checks import NEEDED, Condition, ConditionType, Status
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.words import day, span
 from sidecar.plan.ownership import Whose
-from sidecar.plan.records import Need
+from sidecar.plan.records import RecordNeed
 from sidecar.rollout import Stage
 from sidecar.status.judgement import lacking
 from sidecar.status.line import Cell, Line, certificate_cell, line_of, need_cell, policy_cell
@@ -166,7 +166,7 @@ def _steps(row: Row) -> tuple[Step, ...]:
 _ROLES = ("host", "id", "report")
 
 
-def _step(title: str, need: Need | None, condition: Condition | None, mode: Mode | None) -> list[Step]:
+def _step(title: str, need: RecordNeed | None, condition: Condition | None, mode: Mode | None) -> list[Step]:
     """One step from the DNS record and the check of the same condition; the worse result counts."""
     found: list[Step] = []
     if need is not None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sidecar.observed import FILE
 from sidecar.plan.actions import ACME_SUBJECT, CONF_SUBJECT, FILE_SUBJECT
-from sidecar.state.store import Event
+from sidecar.state.store import HistoryEvent
 from sidecar.status.wording import OUTCOME, Light
 
 
@@ -25,7 +25,7 @@ class EventView:
 _NO_DOMAINS = frozenset({FILE_SUBJECT, CONF_SUBJECT, ACME_SUBJECT, "nginx-mailcow"})
 
 
-def shown_event(event: Event) -> EventView:
+def shown_event(event: HistoryEvent) -> EventView:
     """The event in the form that people read."""
     subject = FILE_SUBJECT if event.subject == FILE else event.subject or "the sidecar"
     return EventView(

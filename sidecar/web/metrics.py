@@ -260,6 +260,15 @@ def _certificates(observed: Observed) -> Iterator[Family]:
         if isinstance(certificate, Certificate):
             family.add_metric([certificate.folder or "server"], certificate.not_after)
     yield family
+    since = GaugeMetricFamily(
+        "mta_sts_certificate_start_timestamp_seconds",
+        "When a certificate of mailcow became valid: with its end, how long it lives.",
+        labels=["certificate"],
+    )
+    for certificate in (found.server, *found.sni):
+        if isinstance(certificate, Certificate):
+            since.add_metric([certificate.folder or "server"], certificate.not_before)
+    yield since
 
 
 def _actions(report: Report) -> Iterator[Family]:

@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 from sidecar.formats.domain_name import to_ascii
 from sidecar.host.errors import SidecarError
 from sidecar.observed import FILE
-from sidecar.state.store import Event
+from sidecar.state.store import HistoryEvent
 from sidecar.status.wording import Light
 from sidecar.web.auth import same_origin
 from sidecar.web.detail import detail_of
@@ -188,7 +188,7 @@ async def history(
 ) -> tuple[tuple[EventView, ...], str | None]:
     """The last events, newest first, or the reason why they cannot be read."""
     try:
-        found: tuple[Event, ...] = await request.app[KIT].source.history(subject, limit)
+        found: tuple[HistoryEvent, ...] = await request.app[KIT].source.history(subject, limit)
     except SidecarError as error:
         return (), str(error)
     return tuple(shown_event(event) for event in reversed(found)), None

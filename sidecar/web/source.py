@@ -11,7 +11,7 @@ from typing import Protocol
 
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
-from sidecar.state.store import Event
+from sidecar.state.store import HistoryEvent
 from sidecar.status.once import Once
 
 
@@ -88,7 +88,7 @@ class Source(Protocol):
         """The progress of the first checks of many domains; None when they are done."""
         ...
 
-    async def history(self, subject: str | None, limit: int) -> tuple[Event, ...]:
+    async def history(self, subject: str | None, limit: int) -> tuple[HistoryEvent, ...]:
         """The last `limit` events of a subject (None: of all), oldest first; raises SidecarError."""
         ...
 

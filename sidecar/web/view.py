@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import Mailcow, Seen
 from sidecar.observed.words import day
-from sidecar.plan.records import Standing
+from sidecar.plan.records import RecordState
 from sidecar.reconcile.passes import Report
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.line import Line, line_of
@@ -101,7 +101,7 @@ def site_of(report: Report, status: CurrentStatus) -> Site:
         pending=_untold(_pending(report), summary),
         lacking=Lacking(
             sum(need.lacking for need in needs),
-            sum(need.early or need.standing is Standing.NOT_YET for need in needs),
+            sum(need.early or need.standing is RecordState.NOT_YET for need in needs),
         ),
         counts=status.lights,
     )

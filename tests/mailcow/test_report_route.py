@@ -19,11 +19,11 @@ from sidecar.plan.report_route import (
     AddTransport,
     DeleteAlias,
     DeleteTransport,
+    DesiredRoute,
     EditTransport,
     Foreign,
     Ready,
     Step,
-    Wish,
     next_step,
 )
 
@@ -41,7 +41,7 @@ async def calling() -> AsyncIterator[MailcowApi]:
             yield api
 
 
-async def settle(api: MailcowApi, wish: Wish, written: Written = Written()) -> list[Step]:  # noqa: B008 - frozen
+async def settle(api: MailcowApi, wish: DesiredRoute, written: Written = Written()) -> list[Step]:  # noqa: B008 - frozen
     """Passes until nothing is left to do: the steps that were done."""
     done: list[Step] = []
     for _ in range(6):
@@ -61,15 +61,15 @@ async def test_the_way_is_made_changed_and_undone() -> None:
     """Each ends in nothing to do, and stays there."""
     async with calling() as api:
         on, off = (
-            Wish(wanted=True, address=ADDRESS, nexthop=HOP),
-            Wish(wanted=False, address=ADDRESS, nexthop=HOP),
+            DesiredRoute(wanted=True, address=ADDRESS, nexthop=HOP),
+            DesiredRoute(wanted=False, address=ADDRESS, nexthop=HOP),
         )
         assert await settle(api, on) == [AddTransport(HOP), AddAlias(ADDRESS)]
         aliases, transports = await read_route(api)
         assert [(one.address, one.goto, one.active) for one in aliases] == [(ADDRESS, INTERNAL_ADDRESS, True)]
         assert [(one.destination, one.nexthop) for one in transports] == [(INTERNAL_DOMAIN, HOP)]
         assert await settle(api, on) == []
-        moved = Wish(wanted=True, address=ADDRESS, nexthop="[172.22.1.9]:2526")
+        moved = DesiredRoute(wanted=True, address=ADDRESS, nexthop="[172.22.1.9]:2526")
         assert await settle(api, moved, Written(nexthops=frozenset({HOP}))) == [
             EditTransport(1, "[172.22.1.9]:2526")
         ]
@@ -83,7 +83,7 @@ async def test_the_way_is_made_changed_and_undone() -> None:
 async def test_what_exists_and_what_cannot_be_is_a_lasting_refusal() -> None:
     """In mailcow's own words."""
     async with calling() as api:
-        await settle(api, Wish(wanted=True, address=ADDRESS, nexthop=HOP))
+        await settle(api, DesiredRoute(wanted=True, address=ADDRESS, nexthop=HOP))
         assert await carry_out(api, AddAlias(ADDRESS)) == NotDone(
             f"is_alias_or_mailbox {ADDRESS}", lasting=True
         )

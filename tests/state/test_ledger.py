@@ -14,7 +14,7 @@ from sidecar.observed import FILE, ConfEntry, ConfEvent, PolicyMemory, Restart, 
 from sidecar.plan.ownership import last_written
 from sidecar.state.kept import DAY_S, MOST_WRITES
 from sidecar.state.ledger import STORED_EVERY_S, Ledger, entries, intended, settled
-from sidecar.state.store import Event, State
+from sidecar.state.store import HistoryEvent, State
 from tests.worlds import NOW
 
 
@@ -197,7 +197,7 @@ async def test_entries_and_history_are_kept_in_their_order(state: State) -> None
         ConfEntry("ADDITIONAL_SAN", "y", ConfEvent.INTENDED, NOW),
         ConfEntry("ADDITIONAL_SAN", "y", ConfEvent.ADDED, NOW + 1),
     )
-    events = tuple(Event(NOW + n, "a.example", "add policy", "why", "done", None) for n in range(2))
+    events = tuple(HistoryEvent(NOW + n, "a.example", "add policy", "why", "done", None) for n in range(2))
     await ledger.record(events)
     assert state.history() == events
 

@@ -32,7 +32,7 @@ from sidecar.observed import (
     Span,
     Write,
 )
-from sidecar.state.store import Event, State
+from sidecar.state.store import HistoryEvent, State
 from tests.state.sample import NOW, full_memory
 
 DAY_S = 86_400
@@ -103,10 +103,10 @@ def reloaded(tmp_path: Path) -> Memory:
         again.close()
 
 
-def event(at: float = NOW, subject: str | None = "example.org", **fields: str) -> Event:
+def event(at: float = NOW, subject: str | None = "example.org", **fields: str) -> HistoryEvent:
     """An event with sane defaults."""
     what = {"what": "policy.added", "reason": "wanted", "outcome": "done"} | fields
-    return Event(at, subject, what["what"], what["reason"], what["outcome"], what.get("detail"))
+    return HistoryEvent(at, subject, what["what"], what["reason"], what["outcome"], what.get("detail"))
 
 
 # --- the file --------------------------------------------------------------------------------------------

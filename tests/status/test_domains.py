@@ -10,7 +10,7 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan import decide
 from sidecar.plan.actions import AddPolicy, Plan, WriteFile
 from sidecar.plan.ownership import Whose
-from sidecar.plan.records import Standing, mail_domains
+from sidecar.plan.records import RecordState, mail_domains
 from sidecar.settings import Settings
 from sidecar.status.domains import CurrentStatus, status_of
 from sidecar.status.row import Care, Row
@@ -201,7 +201,7 @@ def test_what_was_not_seen_is_not_missing() -> None:
     assert isinstance(row.certificate, Unseen)
     assert row.whose is None
     assert row.records is not None
-    assert row.records.id.standing is Standing.UNKNOWN
+    assert row.records.id.standing is RecordState.UNKNOWN
     assert (row.judgement.light, row.judgement.cause.code) == (Light.UNKNOWN, "not-seen")
     assert not row.attention
     assert status(world).counts["in_certificate"] == 0

@@ -12,7 +12,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 from pydantic import SecretStr
 
-from sidecar.state.store import Event
+from sidecar.state.store import HistoryEvent
 from sidecar.web import Progress, WebServer, WebSettings, start_web
 from sidecar.web.records import SHOWN
 from tests.system.components import program
@@ -291,7 +291,7 @@ async def test_page_follows_live_and_keeps_the_focus(browser: Browser) -> None:
         await page.focus('a[href="./domains/example.org"]')
         source.report = report_of((Told("example.org"), Told("new.example")))
         source.events.append(
-            Event(NOW, "new.example", "add policy", "the domain has no policy", "done", None)
+            HistoryEvent(NOW, "new.example", "add policy", "the domain has no policy", "done", None)
         )
         source.changes.note()
         await expect(page.locator("tbody")).to_have_count(2)

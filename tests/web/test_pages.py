@@ -12,7 +12,7 @@ from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.observed import CheckRecord, Seen, Served
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.words import day
-from sidecar.state.store import Event
+from sidecar.state.store import HistoryEvent
 from sidecar.web import Progress, WebSettings, start_web
 from sidecar.web.auth import ALL_ATTEMPTS, FREE_ATTEMPTS
 from sidecar.web.events import MOST_STREAMS
@@ -95,7 +95,7 @@ async def test_states_are_told(source: FakeSource, said: str) -> None:
 async def test_hostile_text_stays_text() -> None:
     """From the DNS, a certificate, mailcow, the history or the address."""
     source = source_of(
-        (Told("example.org"),), events=[Event(NOW, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)]
+        (Told("example.org"),), events=[HistoryEvent(NOW, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)]
     )
     finding = Finding("x-y", Severity.CRITICAL, HOSTILE, HOSTILE, HOSTILE, "RFC")
     assert source.report is not None

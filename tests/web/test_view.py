@@ -230,7 +230,8 @@ def test_certificate_that_ends_is_told_in_time() -> None:
     assert certificates.value.server is not None
     lights = []
     for left in (20 * 86_400, 5 * 86_400, -60):
-        server = replace(certificates.value.server, not_after=NOW + left)
+        end = NOW + left
+        server = replace(certificates.value.server, not_before=end - 90 * 86_400, not_after=end)
         seen = replace(certificates, value=replace(certificates.value, server=server))
         changed = replace(report, observed=replace(report.observed, certificates=seen))
         lights.append(site(FakeSource(changed)).lines[0].certificate.light)

@@ -12,6 +12,8 @@ TODO: Mapping[StrEnum, str] = {
     FieldFault.FOREIGN: "publish the record under its own name, beginning with its version",
     FieldFault.VERSION: "spell the version as the RFC does: its letters have case",
     FieldFault.QUOTED: "take the quotation marks out: they belong to a zone file, which joins its strings without them",
+    FieldFault.ESCAPED: "take the backslashes out: the form of a DNS provider takes the text as it is, and so does a zone "
+    "file between quotation marks",
     FieldFault.SEMICOLON: "let a semicolon follow the version, and the fields follow that",
     FieldFault.WHITE_SPACE: "leave spaces and tabs only beside a semicolon, or a comma of rua",
     FieldFault.OCTET: "keep to visible US-ASCII, on one line",
@@ -22,6 +24,7 @@ TODO: Mapping[StrEnum, str] = {
 
 LENIENT: Mapping[StrEnum, str] = {
     FieldFault.QUOTED: "no sender takes that",
+    FieldFault.ESCAPED: "senders read the backslash as part of the text",
     FieldFault.WHITE_SPACE: "lenient senders may take it off, strict ones take the record for invalid",
     FieldFault.OCTET: "lenient senders may take it for white space, strict ones take the record for invalid",
     FieldFault.EMPTY_FIELD: "lenient senders skip it, strict ones take the record for invalid",

@@ -73,6 +73,8 @@ _ADDRESS = re.compile(r"(?:\*\.)?(?:[0-9]+\.)*[0-9]+\Z")
 
 def judge(reading: PolicyReading, data: bytes, subject: str = "the policy") -> tuple[Finding, ...]:
     """All findings of a policy text `data` that `mtasts.read` made `reading` of; none where all is well."""
+    if reading.problems and (whole := _of_the_whole(data, subject)) is not None:
+        return (whole,)
     findings = [_problem(problem, subject) for problem in reading.problems]
     findings += _repeated(reading, subject)
     for name in reading.unknown:
@@ -90,7 +92,45 @@ def judge(reading: PolicyReading, data: bytes, subject: str = "the policy") -> t
         if _ADDRESS.match(pattern):
             message = f"mx {pattern} is an IP address; an MX record names a host, so nothing matches it"
             findings.append(Finding.of(codes.POLICY_MX_ADDRESS, subject, message, "write the MX host's name"))
+        elif reading.mode is Mode.ENFORCE and pattern.startswith("*.") and _is_public_suffix(pattern[2:]):
+            message = (
+                f"mx {pattern} covers every domain below {pattern[2:]}: an attacker can have a host there, so it "
+                "protects nobody"
+            )
+            todo = "write the names of your own MX hosts"
+            findings.append(Finding.of(codes.POLICY_MX_WIDE, subject, message, todo))
     return few([*findings, *_max_age(reading, subject)])
+
+
+_LINES = "version: STSv1 / mode: testing / max_age: 604800 / mx: <host>"
+_REQUIRED = (b"version:", b"mode:", b"max_age:")
+
+
+def _of_the_whole(data: bytes, subject: str) -> Finding | None:
+    """What is wrong with the file as a whole, where each of its lines would be called wrong because of it."""
+    head = data[:LONG]
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or (len(head) >= 8 and head.count(0) * 3 >= len(head)):
+        message = "the policy is written in UTF-16; senders read US-ASCII or UTF-8"
+        todo = "save the file as plain text in UTF-8 without a byte order mark"
+        return Finding.of(codes.POLICY_UTF16, subject, message, todo)
+    if not {10, 13} & set(head.strip()) and all(name in head for name in _REQUIRED):
+        how = r" with \n written out" if b"\\n" in head else ""
+        message = (
+            f"all fields of the policy stand on one line{how}: senders read one field, and an invalid one"
+        )
+        todo = f"give each field a line of its own that ends in a real line end: {_LINES}"
+        return Finding.of(codes.POLICY_ONE_LINE, subject, message, todo)
+    return None
+
+
+_SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "gob", "gov", "gv", "ne", "net", "or", "org"})
+"""Labels that registries of countries sell names below, as in co.uk, com.au and or.at."""
+
+
+def _is_public_suffix(parent: str) -> bool:
+    """Whether anybody can register a name below it; a short rule, for the whole list changes every week."""
+    labels = parent.split(".")
+    return len(labels) == 1 or (len(labels) == 2 and len(labels[1]) == 2 and labels[0] in _SECOND_LEVEL)
 
 
 def _problem(problem: PolicyProblem, subject: str) -> Finding:

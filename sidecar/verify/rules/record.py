@@ -18,6 +18,7 @@ _CODES: Mapping[StrEnum, Code] = {
     FieldFault.FOREIGN: codes.RECORD_FOREIGN,
     FieldFault.VERSION: codes.RECORD_VERSION,
     FieldFault.QUOTED: codes.RECORD_QUOTED,
+    FieldFault.ESCAPED: codes.RECORD_ESCAPED,
     FieldFault.SEMICOLON: codes.RECORD_SEMICOLON,
     FieldFault.WHITE_SPACE: codes.RECORD_WHITE_SPACE,
     FieldFault.OCTET: codes.RECORD_OCTET,

@@ -18,6 +18,7 @@ _CODES: Mapping[StrEnum, Code] = {
     FieldFault.FOREIGN: codes.TLSRPT_FOREIGN,
     FieldFault.VERSION: codes.TLSRPT_VERSION,
     FieldFault.QUOTED: codes.TLSRPT_QUOTED,
+    FieldFault.ESCAPED: codes.TLSRPT_ESCAPED,
     FieldFault.SEMICOLON: codes.TLSRPT_SEMICOLON,
     FieldFault.WHITE_SPACE: codes.TLSRPT_WHITE_SPACE,
     FieldFault.OCTET: codes.TLSRPT_OCTET,
