@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sidecar.host.exits import Exit
 
 if TYPE_CHECKING:
-    from sidecar.notify.send import Receiver
+    from sidecar.notify.send import NotificationReceiver
     from sidecar.settings import Settings
 
 _EXAMPLES = """\
@@ -73,7 +73,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     return Exit.FAILED if wrong else Exit.OK
 
 
-async def _tried(receiver: "Receiver", settings: "Settings") -> str | None:
+async def _tried(receiver: "NotificationReceiver", settings: "Settings") -> str | None:
     """What went wrong, None where the message was taken."""
     import asyncio
 
@@ -93,6 +93,6 @@ async def _tried(receiver: "Receiver", settings: "Settings") -> str | None:
     return None
 
 
-def _as_json(receiver: "Receiver", failure: str | None, *, tried: bool) -> dict[str, object]:
+def _as_json(receiver: "NotificationReceiver", failure: str | None, *, tried: bool) -> dict[str, object]:
     outcome: dict[str, object] = {"delivered": failure is None, "detail": failure} if tried else {}
     return {"receiver": receiver.label, **outcome}

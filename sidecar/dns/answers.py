@@ -24,7 +24,7 @@ class Silence(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class DnsAnswer(Generic[T]):
     """What the DNS said: the records of the type asked for (none is an answer), at Unix second `at`."""
 
     records: tuple[T, ...]
@@ -46,7 +46,7 @@ class NoAnswer:
     at: float
 
 
-Asked: TypeAlias = Answer[T] | NoAnswer
+Asked: TypeAlias = DnsAnswer[T] | NoAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Zone:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class ServerAddress:
     """One address of a name server. The unit that is asked: two addresses of one name may answer differently."""
 
     server: str

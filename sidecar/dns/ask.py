@@ -25,7 +25,7 @@ from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
 from sidecar.dns import records
-from sidecar.dns.answers import NULL_MX, Answer, Asked, NoAnswer, Silence, Tlsa
+from sidecar.dns.answers import NULL_MX, Asked, DnsAnswer, NoAnswer, Silence, Tlsa
 from sidecar.dns.bounded import Bounded
 from sidecar.host.apart import apart
 from sidecar.host.unexpected import Unexpected
@@ -105,13 +105,13 @@ class Asking:
     async def addresses(self, host: str, *, both: bool = False) -> Asked[str]:
         """A, then AAAA. One of both is enough (unless `both`); none is an answer only if both were given."""
         found = await asyncio.gather(*(self.records(host, kind) for kind in (RdataType.A, RdataType.AAAA)))
-        answers = [answer for answer in found if isinstance(answer, Answer)]
+        answers = [answer for answer in found if isinstance(answer, DnsAnswer)]
         given = [records.converted(answer, records.address) for answer in answers]
-        addresses = tuple(text for one in given if isinstance(one, Answer) for text in one.records)
+        addresses = tuple(text for one in given if isinstance(one, DnsAnswer) for text in one.records)
         for answer in found:
             if isinstance(answer, NoAnswer) and (both or not addresses):
                 return answer
-        return Answer(
+        return DnsAnswer(
             addresses,
             any(answer.exists for answer in answers),
             next((answer.alias for answer in answers if answer.alias), None),
@@ -171,7 +171,7 @@ class Asking:
 
     async def _resolve(
         self, resolver: dns.asyncresolver.Resolver, name: dns.name.Name, kind: RdataType
-    ) -> Answer[dns.rdata.Rdata]:
+    ) -> DnsAnswer[dns.rdata.Rdata]:
         try:
             found = await resolver.resolve(
                 name,
@@ -184,10 +184,10 @@ class Asking:
         except dns.resolver.NXDOMAIN as error:
             response: dns.message.Message = error.kwargs["responses"][error.kwargs["qnames"][0]]
             alias = records.alias(name, error.canonical_name)
-            return Answer((), False, alias, records.authentic(response), self._clock())
+            return DnsAnswer((), False, alias, records.authentic(response), self._clock())
         sorted_records = tuple(sorted(found.rrset or (), key=records.order))
         alias = records.alias(name, found.canonical_name)
-        return Answer(sorted_records, True, alias, records.authentic(found.response), self._clock())
+        return DnsAnswer(sorted_records, True, alias, records.authentic(found.response), self._clock())
 
     async def _is_bogus(
         self, name: dns.name.Name, kind: RdataType, responses: Iterable[dns.message.Message]
@@ -297,7 +297,7 @@ async def _value(asking: Asking, question: Question, clock: Callable[[], float])
             return Unseen("this is not a question for the DNS", clock())
 
 
-async def _seen(asked: Awaitable[Asked[Any]], value: Callable[[Answer[Any]], object]) -> Sight[Any]:
+async def _seen(asked: Awaitable[Asked[Any]], value: Callable[[DnsAnswer[Any]], object]) -> Sight[Any]:
     found = await asked
     return Unseen(found.reason, found.at) if isinstance(found, NoAnswer) else Seen(value(found), found.at)
 

@@ -15,7 +15,7 @@ from sidecar.host.threads import in_thread
 from sidecar.notify.digest import digest_of, due_at, gathered
 from sidecar.notify.events import Notification, Told, news, view_of
 from sidecar.notify.outbox import Outbox
-from sidecar.notify.send import Deliver, Receiver, deliver, receivers_of
+from sidecar.notify.send import Deliver, NotificationReceiver, deliver, receivers_of
 from sidecar.observed import Seen
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
@@ -103,7 +103,7 @@ class Notifier:
                 raise one
         return min((due for due in found if isinstance(due, float)), default=None)
 
-    async def _serve(self, receiver: Receiver) -> float | None:
+    async def _serve(self, receiver: NotificationReceiver) -> float | None:
         waiting, tries = await in_thread(lambda: self._outbox.waiting(receiver.id))
         due = due_at(list(waiting.values()), self._settings.notify.gather, tries)
         now = self._clock.now()

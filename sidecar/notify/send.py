@@ -38,7 +38,7 @@ _under_way: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
-class Receiver:
+class NotificationReceiver:
     """A receiver: `id` is its name in the outbox, `label` in texts; neither reveals the URL."""
 
     id: str
@@ -49,12 +49,12 @@ class Receiver:
 class Deliver(Protocol):
     """Delivers a message, or raises TemporaryError."""
 
-    async def __call__(self, receiver: Receiver, digest: Message) -> None:
+    async def __call__(self, receiver: NotificationReceiver, digest: Message) -> None:
         """Delivers `digest` to `receiver`."""
         ...
 
 
-def receivers_of(notify: Notify) -> tuple[Receiver, ...]:
+def receivers_of(notify: Notify) -> tuple[NotificationReceiver, ...]:
     """All receivers of the settings, the webhook first."""
     found = [] if notify.webhook is None else [_receiver("webhook", "webhook", notify.webhook)]
     for number, url in enumerate(notify.apprise, 1):
@@ -63,11 +63,13 @@ def receivers_of(notify: Notify) -> tuple[Receiver, ...]:
     return tuple(found)
 
 
-def _receiver(kind: str, label: str, url: SecretStr) -> Receiver:
-    return Receiver(f"{kind}-{sha256(url.get_secret_value().encode()).hexdigest()[:16]}", label, url)
+def _receiver(kind: str, label: str, url: SecretStr) -> NotificationReceiver:
+    return NotificationReceiver(
+        f"{kind}-{sha256(url.get_secret_value().encode()).hexdigest()[:16]}", label, url
+    )
 
 
-async def deliver(receiver: Receiver, digest: Message) -> None:
+async def deliver(receiver: NotificationReceiver, digest: Message) -> None:
     """Delivers `digest`; raises TemporaryError, within a deadline, if that fails."""
     if receiver.id.startswith("webhook-"):
         await post(receiver.url.get_secret_value(), digest)

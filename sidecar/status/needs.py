@@ -69,7 +69,7 @@ def _together(rows: Iterable[Row]) -> list[Item]:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class StatusSummary:
     """The overall state: a sentence, tasks, unknown domains, and the next step to protection."""
 
     headline: str
@@ -78,10 +78,10 @@ class Summary:
     protection: Protection | None
 
 
-def summary_of(status: CurrentStatus) -> Summary:
+def summary_of(status: CurrentStatus) -> StatusSummary:
     """The summary of one moment."""
     needs, protection = needs_of(status), protection_of(status)
-    return Summary(_headline(status, needs, protection), needs, unknown_of(status), protection)
+    return StatusSummary(_headline(status, needs, protection), needs, unknown_of(status), protection)
 
 
 def _headline(status: CurrentStatus, needs: tuple[Item, ...], protection: Protection | None) -> str:
