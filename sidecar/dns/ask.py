@@ -1,9 +1,9 @@
-"""Questions to one resolver: each answer with its DNSSEC state, each silence with its cause.
+"""Queries to one resolver: each answer with its DNSSEC state, each failure with its cause.
 
 Rules for every editor: only an answer of the DNS is an `Answer`, and `Seen`. NXDOMAIN and 'no such record' are
 answers, empty ones; SERVFAIL, a refusal, silence and a missing resolver are none. Names are absolute: no search
-list. A question is asked once in the life of an `Asking`, whoever wants it (an MX that 1,000 domains share, CAA of
-`org`); what it remembers ends with it.
+list. An `Asking` asks each question once (an MX that 1,000 domains share, CAA of `org`) and
+keeps the answers for its lifetime.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from sidecar.observed import Addresses, Caa, Kind, Question, Seen, Sight, Txt, U
 
 CONCURRENT = 50
 TRY_S = 2.0
-"""How long a name server is given before it is asked again."""
+"""Seconds before a name server is asked again."""
 EDNS_PAYLOAD = 1232
 """Octets: what passes every path without fragments (DNS Flag Day 2020); a longer answer comes over TCP."""
 
@@ -96,7 +96,7 @@ class Asking:
         return Seen(Caa(None), self._clock())
 
     async def caa_at(self, name: str) -> Sight[Caa]:
-        """The CAA records of that name (or of the end of its aliases) alone: what acme-mailcow looks at."""
+        """The CAA records of that name (or of the end of its aliases) only: what acme-mailcow reads."""
         found = records.converted(await self.records(name, RdataType.CAA), records.caa)
         if isinstance(found, NoAnswer):
             return Unseen(found.reason, found.at)
@@ -222,7 +222,7 @@ class Asking:
 
 
 class Lookups:
-    """Answers the questions of the passes, all at once, with nothing remembered between two calls.
+    """Answers the questions of the passes, concurrently, without a cache between calls.
 
     `resolver`, `clock` and `patience_s` as for `Asking`.
     """
@@ -238,7 +238,7 @@ class Lookups:
     async def ask(self, questions: Iterable[Question], deadline_s: float) -> dict[Question, Sight[Any]]:
         """An answer to each question, at the latest `deadline_s` seconds from now; never raises for the DNS.
 
-        It is asked beside the caller's event loop, which decoding an answer of a stranger's zone might block for long.
+        Runs outside the caller's event loop, because decoding an answer of a stranger's zone may take long.
 
         The values by kind:
         - addresses: `Addresses`; A and AAAA were both answered. `cname` is the end of the chain of aliases.

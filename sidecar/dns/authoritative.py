@@ -1,4 +1,4 @@
-"""What each authoritative server of a zone says, asked directly: no resolver's cache, no other server's answer.
+"""Queries each authoritative server of a zone directly, without a resolver's cache.
 
 Rules for every editor: only an authoritative answer (AA) is `Seen`; a refusal, a referral, silence, an answer that is
 malformed or too large, and a server without an address are `Unseen`, each with its reason. A server is asked at each
@@ -37,13 +37,13 @@ from sidecar.observed import Seen, Sight, Unseen
 T = TypeVar("T")
 
 MOST_SERVERS = 13
-"""NS records of one zone that are looked at: as many as the root has."""
+"""NS records of one zone that are used: as many as the root has."""
 MOST_ADDRESSES = 4
 """Addresses of one server that are asked."""
 MOST_LABELS = 16
 """Steps on the way up from a name to its zone; no mail domain has more labels."""
 MOST_VALUES = 100
-"""Records of one set; none that this program looks at has more."""
+"""Records of one set; the sets that this program reads are smaller."""
 AT_ONCE = 30
 """Addresses that are asked at the same time."""
 TRIES = 2
@@ -59,7 +59,7 @@ class Asker:
     clock: Callable[[], float]
     unexpected: Unexpected
     try_s: float = 2.0
-    """How long one address is waited for, twice by UDP and once by TCP."""
+    """Seconds to wait for one address, twice by UDP and once by TCP."""
     deadline_s: float = 15.0
     """For one call of `zone_of` or `ask_each`."""
     port: int = 53
@@ -213,7 +213,7 @@ async def _in_time(work: Callable[[], Awaitable[None]], seconds: float) -> None:
         async with asyncio.timeout(seconds):
             await work()
     except TimeoutError:
-        pass  # what is there is given
+        pass  # what is known is returned
 
 
 async def _server(asking: Asking, host: str) -> NameServer:
@@ -262,7 +262,7 @@ def trouble_with(reply: dns.message.Message) -> str | None:
 
 
 def record_set(reply: dns.message.Message) -> RecordSet:
-    """The set that was asked for, out of an authoritative answer."""
+    """The requested set in an authoritative answer."""
     (question,) = reply.question
     found = _rrset(reply, question.name, question.rdtype)
     aliases = _rrset(reply, question.name, RdataType.CNAME) if found is None else None

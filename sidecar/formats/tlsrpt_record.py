@@ -40,14 +40,14 @@ class TlsrptRecord:
 
 @dataclass(frozen=True, slots=True)
 class TlsrptReading:
-    """All that the grammar makes of the octets; the destinations that are right, also of octets that are no record."""
+    """All that the grammar makes of the octets; the valid destinations, also if the octets are not a record."""
 
     problems: tuple[RecordProblem, ...]
     rua: tuple[str, ...]
     unusable: tuple[str, ...]
     """Destinations that are URIs of a scheme that no report goes to; beside a usable one they are only skipped."""
     spaced: bool
-    """Whether white space stands before the first semicolon: valid, and yet discarded by who takes the prose."""
+    """Whether white space stands before the first semicolon: valid, but senders that follow the prose discard the record."""
     repeated: tuple[str, ...]
     """Names given again; all rua count (RFC 8460 §3), of others only the first."""
     unknown: tuple[str, ...]
