@@ -7,6 +7,7 @@ Rule for every editor: what could not be seen is `Unseen`, never an empty value.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sidecar.formats.mtasts_policy import Policy
 from sidecar.observed.access import Access
 from sidecar.observed.certificates import (
     Certificate,
@@ -70,6 +71,7 @@ from sidecar.observed.sight import (
     Seen,
     Sight,
     Unseen,
+    Validated,
 )
 
 __all__ = [
@@ -123,6 +125,7 @@ __all__ = [
     "Span",
     "Txt",
     "Unseen",
+    "Validated",
     "Version",
     "Write",
 ]
@@ -166,6 +169,8 @@ class Observed:
     """The own IPv4 address, as mailcow sees it."""
     fronts: Mapping[str, tuple[Sight[Front], ...]] = field(default_factory=dict)
     """What answers on port 443 of the public addresses of some of mailcow's names, by name."""
+    elsewhere: Mapping[str, Sight[Policy | None]] = field(default_factory=dict)
+    """By domain whose policy host leads to another server: the valid policy that senders get there (None: none)."""
     policy_maps: Sight[str | None] = NOT_ASKED
     """Postfix's smtp_tls_policy_maps; None where it is not set."""
 

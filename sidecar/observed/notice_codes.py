@@ -42,6 +42,10 @@ class NoticeCode(StrEnum):
 
     # --- policies
     POLICY_FOREIGN = "policy.foreign", "The policy of a domain is a person's, and is left alone."
+    POLICY_ELSEWHERE = (
+        "policy.elsewhere",
+        "The policy of a domain is served by another server, and is left alone.",
+    )
     FILE_FOREIGN = "file.foreign", "The policy file is a person's, and is left alone."
     FILE_MENDED = (
         "file.mended",
@@ -50,6 +54,10 @@ class NoticeCode(StrEnum):
     FILE_LOCKED = "file.locked", "The policy file cannot be written."
     FILE_NOT_ALONE = "file.not_alone", "A domain cannot have settings of its own: one file serves all."
     MX_UNCOVERED = "mx.uncovered", "An MX of a domain matches no mx pattern of its policy."
+    MX_UNVALIDATED = (
+        "mx.unvalidated",
+        "`mx: dns` follows MX records that DNSSEC does not protect.",
+    )
     ROLLOUT_READY = "rollout.ready", "All checks have passed for long enough to enforce the policy."
     ROLLOUT_FAILING = "rollout.failing", "Senders that enforce the policy refuse to deliver."
     ROLLOUT_UNSEEN = (

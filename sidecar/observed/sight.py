@@ -18,6 +18,11 @@ class Seen(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Validated(Seen[T]):
+    """An answer of the DNS that the resolver validated with DNSSEC (AD)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unseen:
     """Why there is no answer, as a sentence for people, and when that was found (Unix seconds)."""
 

@@ -19,6 +19,7 @@ from sidecar.plan.acme.standstill import stopped
 from sidecar.plan.actions import Plan
 from sidecar.plan.conf_entries import plan_entries
 from sidecar.plan.desire import Desired, desire
+from sidecar.plan.elsewhere import tell_elsewhere
 from sidecar.plan.file import plan_file
 from sidecar.plan.guards import NOTHING_WAITS, Waits, guarded
 from sidecar.plan.native import gone_domains, plan_native
@@ -50,6 +51,7 @@ def make_plan(observed: Observed, desired: Desired, settings: Settings) -> Plan:
         + tell_presented(observed)
         + pending(observed)
         + behind_proxy(observed)
+        + tell_elsewhere(observed, settings)
         + tell_progress(observed, settings)
         + unknown_names_in(observed, settings)
     )

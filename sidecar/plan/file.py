@@ -164,7 +164,7 @@ def _hold_locked(plan: Plan, observed: Observed) -> Plan:
 
 
 def _raised(policy: Policy, floor: Policy, named: frozenset[str]) -> Policy:
-    """Not less than the person asked, but for what the settings name (`desire.file_policy` keeps it so afterwards)."""
+    """Not less than the person asked, but for what the settings name (`file_policy` keeps it so afterwards)."""
     mode, max_age, mx = policy.mode, policy.max_age, policy.mx
     if "mode" not in named and floor.mode.strength > mode.strength:
         mode = floor.mode

@@ -34,6 +34,7 @@ from sidecar.plan.actions import (
     WriteFile,
 )
 from sidecar.plan.conf_entries import SAN, hold_conf
+from sidecar.plan.elsewhere import hold_elsewhere
 from sidecar.plan.file import hold_file
 from sidecar.plan.native import hold_foreign_policies
 from sidecar.plan.redis import tell_redis
@@ -86,6 +87,7 @@ def guarded(plan: Plan, observed: Observed, settings: Settings, waits: Waits = N
         _not_managed,
         _wrong_name,
         _too_many_names,
+        hold_elsewhere,
         _redis_refuses,
         _dry_run,
     ):

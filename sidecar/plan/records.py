@@ -34,7 +34,10 @@ from sidecar.observed import (
 from sidecar.plan import policy_ids as policyid
 from sidecar.plan.acme.names import scene
 from sidecar.plan.acme.script import held_in_certificate
+from sidecar.plan.elsewhere import left_elsewhere
 from sidecar.settings import CONFIG, Settings
+
+_ELSEWHERE = "the policy is served elsewhere, and is left alone"
 
 SETTING_UP_TTL = 120
 SETTLED_TTL = 3_600
@@ -236,6 +239,11 @@ class _Judge:
         return DomainRecords(domain, self._host(domain.name), self._id(domain), self._report(domain.name))
 
     def _host(self, name: str) -> RecordNeed:
+        if left_elsewhere(self.observed, self.settings, name) is not None:
+            return RecordNeed(policy_host(name), None, RecordState.PRESENT, _ELSEWHERE)
+        return self._host_here(name)
+
+    def _host_here(self, name: str) -> RecordNeed:
         owner, hostname = policy_host(name), self.conf.hostname
         if owner == hostname:
             return RecordNeed(
@@ -267,6 +275,10 @@ class _Judge:
 
     def _id(self, domain: MailDomain) -> RecordNeed:
         owner = _id_owner(domain.name)
+        if left_elsewhere(self.observed, self.settings, domain.name) is not None:
+            seen = self.dns.txt_of(owner)
+            there = isinstance(seen, Seen) and policyid.published(seen.value.strings) is not None
+            return RecordNeed(owner, None, RecordState.PRESENT if there else RecordState.NOT_SET, _ELSEWHERE)
         served = policyid.served_to(self.observed, domain.name, domain.target)
         if isinstance(served, Unseen):
             note = f"it is not known whether a policy is served: {served.reason}"

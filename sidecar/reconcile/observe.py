@@ -53,6 +53,7 @@ from sidecar.observed import (
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.acme.script import SLEEPS
+from sidecar.plan.elsewhere import elsewhere_targets
 from sidecar.plan.policy_ids import policies_served, unread, with_ids
 from sidecar.plan.proxy import front_targets
 from sidecar.plan.records import questions
@@ -68,6 +69,7 @@ from sidecar.plan.schedule import (
 from sidecar.reconcile.learn.policies import believe, doubted
 from sidecar.settings import Settings
 from sidecar.verify.background import BATCH, Checker, probing_for
+from sidecar.verify.elsewhere import Elsewhere
 
 PRESENTED_FRESH_S = 600.0
 POLICIES_A_PASS = 10
@@ -145,6 +147,7 @@ class Observer:
         self._ids = PolicyIds(self._session, clock, door.database)
         self._checker = Checker(clock)
         self._fronts = Fronts(clock)
+        self._elsewhere = Elsewhere(clock)
         self._rushed: frozenset[str] = frozenset()
         self._begun: dict[str, float] = {}
         """When the looks of the last minutes began."""
@@ -175,6 +178,7 @@ class Observer:
         await self._ids.close()
         await self._checker.close()
         await self._fronts.close()
+        await self._elsewhere.close()
 
     def forget_served(self, domains: Iterable[str]) -> None:
         """What was written is read again in the next pass."""
@@ -238,7 +242,18 @@ class Observer:
         if self._settings.verify:
             targets = front_targets(observed, self._settings)
             observed = replace(observed, fronts=await self._fronts.sight(targets, patient=self._patient))
+            observed = await self._with_elsewhere(observed)
         return observed, notices + self._looking_trouble()
+
+    async def _with_elsewhere(self, observed: Observed) -> Observed:
+        """With the policies that other servers serve for domains whose policy host leads there."""
+        domains = elsewhere_targets(observed, self._settings)
+        if not domains or not isinstance(observed.conf, Seen):
+            return observed
+        probing = probing_for(observed.conf.value, self._settings.resolver, self._extra_roots())
+        return replace(
+            observed, elsewhere=await self._elsewhere.sight(domains, probing, patient=self._patient)
+        )
 
     def _looking_trouble(self) -> tuple[Notice, ...]:
         """Why the domains cannot be looked at as senders do."""

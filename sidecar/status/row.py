@@ -26,6 +26,7 @@ class Care(StrEnum):
     EXCLUDED = "excluded by the settings"
     INACTIVE = "switched off in mailcow"
     BACKUP_MX = "backup MX"
+    ELSEWHERE = "served elsewhere"
     RETIRED = "taken out of MTA-STS by `sidecar retire`"
 
 

@@ -58,7 +58,7 @@ def detail_of_one(problem: str, mode: Mode = Mode.TESTING) -> DomainDetail:
             "record-host",
             "the first of several",
         ),
-        ("uncovered", Mode.TESTING, Light.ATTENTION, Stage.BLOCKED, "mx-uncovered", "an MX is not named"),
+        ("uncovered", Mode.TESTING, Light.ATTENTION, Stage.BLOCKED, "mx.uncovered", "an MX is not named"),
         ("soaking", Mode.TESTING, Light.WORKING, Stage.SOAKING, "soaking", "time does it"),
         ("new", Mode.TESTING, Light.ATTENTION, Stage.NO_POLICY, "record-host", "its record can be made now"),
         ("by-hand", Mode.TESTING, Light.ATTENTION, Stage.READY, "policy.foreign", "a person's policy"),

@@ -29,6 +29,7 @@ from sidecar.observed import (
 )
 from sidecar.plan.acme.check import AcmeWays
 from sidecar.plan.acme.script import ISSUER, AcmeNames, environment, names_asked, presented
+from sidecar.plan.elsewhere import left_elsewhere
 from sidecar.settings import Settings
 
 
@@ -190,7 +191,13 @@ def our_names(scene: Scene, settings: Settings, observed: Observed) -> list[str]
             if alias.active and alias.target in served and settings.manages(alias.name)
         ]
     hostname = scene.conf.hostname
-    return [name for name in names if name != hostname and not _only_none(observed, name)]
+    return [
+        name
+        for name in names
+        if name != hostname
+        and not _only_none(observed, name)
+        and left_elsewhere(observed, settings, name.removeprefix("mta-sts.")) is None
+    ]
 
 
 def _only_none(observed: Observed, host: str) -> bool:

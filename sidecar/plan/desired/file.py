@@ -14,6 +14,7 @@ from sidecar.observed import (
 )
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.plan.desired.mx import asked_patterns, unvalidated
 from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all
 from sidecar.plan.desired.wanted import (
     TESTING_MAX_AGE,
@@ -59,7 +60,7 @@ def file_policy(
     others = served_too(observed, settings, listed)
     mx = all_patterns(
         [
-            *(own[name].mx or (hostname,) for name in names),
+            *(asked_patterns(observed, own[name], (name,), hostname, served) for name in names),
             *(other.mx for other in others.values()),
             *(moved_to(observed, name) for name in names),
         ]
@@ -77,6 +78,8 @@ def file_policy(
         max_age = max(max_age, floor.max_age)
     kept = kept_patterns(observed, FILE, served, mx, configured) if mode is Mode.ENFORCE else ()
     notices += _not_alone(own, mode, configured, mx)
+    for name in names:
+        notices += unvalidated(observed, own[name], (name,), hostname, mx)
     reason = f"one policy in mode {mode} for {len(names)} domains"
     return DesiredPolicy(Policy(mode, max_age, (*mx, *kept)), reason, notices, kept, named)
 

@@ -12,6 +12,7 @@ from sidecar.observed import (
     Seen,
 )
 from sidecar.observed.notice import Notice
+from sidecar.plan.desired.mx import asked_patterns, unvalidated
 from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all
 from sidecar.plan.desired.wanted import (
     TESTING_MAX_AGE,
@@ -23,6 +24,7 @@ from sidecar.plan.desired.wanted import (
     moved_to,
     own_hostname,
 )
+from sidecar.plan.elsewhere import left_elsewhere
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for
 from sidecar.settings import DomainSettings, Settings
 
@@ -33,6 +35,8 @@ def native_policies(observed: Observed, settings: Settings, listed: DomainList) 
     aliases = alias_names(observed, settings)
     wanted: dict[str, DesiredPolicy] = {}
     for domain in managed(listed, settings):
+        if left_elsewhere(observed, settings, domain.name) is not None:
+            continue
         served = observed.served_of(domain.name)
         now_served = policy_of(served.value.text) if isinstance(served, Seen) else None
         if domain.receives and not observed.memory.retired & {domain.name, FILE}:
@@ -54,8 +58,9 @@ def _for_domain(
     own = proven(
         settings.for_domain(name), observed.memory.rollout(name), served, settings.soak, observed.now
     )
-    mx = all_patterns([own.mx or (hostname,), moved_to(observed, name)])
+    mx = all_patterns([asked_patterns(observed, own, names, hostname, served), moved_to(observed, name)])
     mode, notices = safe_for_all(observed, dict.fromkeys(names, own), names[1:], own.mode, mx, served)
+    notices += unvalidated(observed, own, names, hostname, mx)
     kept = kept_patterns(observed, name, served, mx, own.max_age) if mode is Mode.ENFORCE else ()
     policy = Policy(mode, max_age_for(mode, own.max_age), (*mx, *kept))
     return DesiredPolicy(policy, _why(mode, own, notices), notices, kept)

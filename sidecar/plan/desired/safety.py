@@ -20,6 +20,7 @@ from sidecar.observed import (
 from sidecar.observed.checks import Rollout
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.plan.desired.mx import outside, remedy
 from sidecar.plan.desired.wanted import all_patterns
 from sidecar.plan.ownership import longest_max_age, still_held
 from sidecar.rollout import auto_mode
@@ -85,6 +86,8 @@ def _safe_mode(
 
     Not `there`: `served` is only what was served last.
     """
+    if own.mode is Mode.TESTING and not own.allow_uncovered:
+        return own.mode, outside(name, hosts, mx)
     if own.mode is not Mode.ENFORCE or own.allow_uncovered:
         return own.mode, ()
     last_enforced = served is not None and served.mode is Mode.ENFORCE
@@ -107,7 +110,7 @@ def _safe_mode(
                 NoticeCode.MX_UNCOVERED,
                 name,
                 f"{shown} {trouble}, and its policy is in enforce: senders refuse to deliver there",
-                "correct the MX record, or add the host to `mx` of this domain in config.yml",
+                remedy(name, hosts.value, mx),
             ),
         )
     return Mode.TESTING, (
@@ -116,7 +119,7 @@ def _safe_mode(
             NoticeCode.MX_UNCOVERED,
             name,
             f"{shown} {trouble}: kept in testing, not enforce",
-            "correct the MX record, or add the host to `mx` of this domain in config.yml",
+            remedy(name, hosts.value, mx),
         ),
     )
 
