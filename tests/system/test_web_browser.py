@@ -401,7 +401,9 @@ async def test_records_of_thousands_are_copied_and_downloaded(browser: Browser, 
         text = (await download.path()).read_text()
         assert text.count("\n") > SHOWN
         if not clipboard:
-            await page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")
+            await page.evaluate(
+                "void (navigator.clipboard.writeText = () => Promise.reject(new Error('no')))"
+            )
         await page.click(".acts .copy")
         await expect(page.locator(".acts .copy")).to_have_text("Copied")
         assert await page.evaluate("navigator.clipboard.readText()") == text
