@@ -11,8 +11,8 @@ examples:
   sidecar adopt --file
   sidecar adopt --dns _mta-sts.example.org      a DNS record that is not the sidecar's
 
-exit codes: 0 noted, the running sidecar acts on it at once, 1 what was named cannot be adopted,
-            2 settings are wrong
+exit codes: 0 accepted, the running sidecar acts on it at once, 1 what was named cannot be adopted,
+            2 settings are invalid
 """
 
 
@@ -36,7 +36,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Notes the wish. Raises PermanentError for what cannot be adopted."""
+    """Stores the request. Raises PermanentError if it is refused."""
     from sidecar.cli.look import names_of
     from sidecar.cli.wish import noting
     from sidecar.formats.domain_name import to_unicode
@@ -54,5 +54,5 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
             wish.state.wish_adopt(keys, wish.now)
     shown = ["mta-sts.txt" if key == FILE else to_unicode(key) for key in keys]
     names = ", ".join([*shown, *records])
-    print(f"noted: the next pass of the sidecar takes over {names}")
+    print(f"accepted: the next pass of the sidecar takes over {names}")
     return Exit.OK

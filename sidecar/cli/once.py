@@ -18,8 +18,8 @@ examples:
   docker compose run --rm mta-sts-mailcow once     without a running sidecar
   sidecar once --large-dns-plan                    after a look at `sidecar plan`
 
-exit codes: 0 nothing failed (held included), 1 an action failed, 2 settings are wrong,
-            3 mailcow cannot be read, 75 another sidecar is at work
+exit codes: 0 nothing failed (held included), 1 an action failed, 2 settings are invalid,
+            3 mailcow cannot be read, 75 another sidecar process is running
 """
 
 
@@ -27,8 +27,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Adds `once` to the command line."""
     once = subparsers.add_parser(
         "once",
-        help="do it once and end",
-        description="Makes one pass: does what `sidecar plan` shows.",
+        help="run one pass and exit",
+        description="Runs one pass: does what `sidecar plan` shows.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,7 +1,7 @@
-"""From what was seen to what to do; pure.
+"""From what was observed to what has to be done; pure.
 
 `decide` is the whole of it: what should be (`desire`), the difference to what is there (`make_plan`), and what of it
-must wait (`guards`). A file of this package is one subject.
+must wait (`guards`). Each file of this package has one subject.
 """
 
 from dataclasses import replace
@@ -38,7 +38,7 @@ def decide(
     waits: Waits = NOTHING_WAITS,
     records: PublishPlan | None = None,
 ) -> Plan:
-    """All that is to be done, held and told for one picture of the world.
+    """Everything to do, to hold and to report for one picture of the world.
 
     `records` is what is to be done about DNS records (`publish.make`), which is worked out only when something changed.
     """
@@ -83,13 +83,13 @@ def _policies(observed: Observed, desired: Desired, settings: Settings) -> Plan:
 
 
 def _urgency(notice: Notice) -> tuple[bool, int]:
-    """A name that the certificate lost comes before all else, then errors, warnings and what is only to be known."""
+    """A name that the certificate lost comes before all else, then errors, warnings and information."""
     order = [Level.ERROR, Level.WARNING, Level.INFO]
     return notice.code is not NoticeCode.CERTIFICATE_LOST, order.index(notice.level)
 
 
 def blind_spots(observed: Observed) -> tuple[Notice, ...]:
-    """What could not be seen, each with its reason: nothing is decided on it."""
+    """The parts that could not be observed, each with its reason: nothing is decided on them."""
     parts = (
         (NoticeCode.UNSEEN_CONF, "mailcow.conf", observed.conf),
         (NoticeCode.UNSEEN_MAILCOW, "mailcow", observed.mailcow),
@@ -105,7 +105,7 @@ def blind_spots(observed: Observed) -> tuple[Notice, ...]:
 
 
 def _hostname(observed: Observed) -> tuple[Notice, ...]:
-    """A name that no policy can have as its mx."""
+    """A host name that no policy can have as its mx."""
     if not isinstance(observed.conf, Seen) or is_mx_pattern(observed.conf.value.hostname):
         return ()
     return (
@@ -113,7 +113,7 @@ def _hostname(observed: Observed) -> tuple[Notice, ...]:
             Level.ERROR,
             NoticeCode.HOSTNAME_INVALID,
             "mailcow.conf",
-            f"MAILCOW_HOSTNAME={observed.conf.value.hostname} is no host name, so no policy can name it",
+            f"MAILCOW_HOSTNAME={observed.conf.value.hostname} is not a valid host name, so no policy can name it",
             "correct MAILCOW_HOSTNAME in mailcow.conf",
         ),
     )

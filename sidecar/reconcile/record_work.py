@@ -12,8 +12,8 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rdtypes.ANY.TXT
 
-from sidecar.dns.answers import Endpoint, Zone
 from sidecar.dns.answers import RecordSet as ServedSet
+from sidecar.dns.answers import ServerAddress, Zone
 from sidecar.dns.authoritative import Asker
 from sidecar.dns.publish.port import Publisher
 from sidecar.observed import Seen, Sight, Unseen
@@ -93,7 +93,7 @@ def _type(name: str, look: NameLook) -> RecordType:
     return RecordType.AAAA if types & set(MANAGED[Role.HOST]) == {RecordType.AAAA} else RecordType.A
 
 
-def said(found: Mapping[Endpoint, Sight[ServedSet]], now: float) -> ServersSay:
+def said(found: Mapping[ServerAddress, Sight[ServedSet]], now: float) -> ServersSay:
     """The answers of all servers, in the form in which values are compared."""
     counts: dict[Values, int] = {}
     silent: dict[str, None] = {}

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from sidecar.dns.answers import Endpoint, NameServer, Zone
+from sidecar.dns.answers import NameServer, ServerAddress, Zone
 from sidecar.dns.answers import RecordSet as ServedSet
 from sidecar.dns.authoritative import Asker
 from sidecar.formats.mtasts_policy import Mode, Policy, render
@@ -59,14 +59,14 @@ class _AllThere(Asker):
 
     async def ask_each(
         self, zone: Zone, name: str, type_: str, *, dnssec: bool = False
-    ) -> Mapping[Endpoint, Sight[ServedSet]]:
+    ) -> Mapping[ServerAddress, Sight[ServedSet]]:
         sets = self.sets or {}
         alias = sets.get(Key(name, RecordType.CNAME))
         texts = sets.get(Key(name, RecordType.TXT))
         values = tuple(f'"{value}"' for value in texts.values) if texts else ()
         found = ServedSet(name, type_, values, 300, alias=alias.values[0] if alias else None)
         return {
-            Endpoint(server.name, address): Seen(found, self.clock())
+            ServerAddress(server.name, address): Seen(found, self.clock())
             for server in zone.servers
             for address in server.addresses
         }

@@ -221,8 +221,8 @@ async def test_domain_that_is_not_managed_is_refused(tmp_path: Path, command: li
         (["history", "nothing.like.it"], "nothing.like.it is not a domain of this mailcow"),
         (["adopt", "alias.example"], "an alias domain, which has no policy of its own; name its domain: example.org"),
         (["adopt", "--file"], "no policy file; name the domains: docker compose exec mta-sts-mailcow sidecar adopt DOMAIN"),
-        (["retire", "--undo", "example.org"], "example.org was never retired, so there is nothing to take back"),
-        (["retire", "--undo", "--all"], "nothing was retired, so there is nothing to take back"),
+        (["retire", "--undo", "example.org"], "example.org was never retired, so there is nothing to undo"),
+        (["retire", "--undo", "--all"], "nothing was retired, so there is nothing to undo"),
         (["status", "exmaple.org"], "exmaple.org is not a domain of this mailcow; did you mean example.org?"),
         (["records", "exmaple.org", "bucher.example"],
          "exmaple.org, bucher.example are not domains of this mailcow; did you mean example.org, bücher.example?"),
@@ -252,7 +252,7 @@ async def test_one_policy_file_is_adopted_as_a_file(tmp_path: Path) -> None:
         as_file = await command(on.env, "adopt", "--file")
     assert (by_name.code, as_file.code) == (1, 0)
     assert "this mailcow serves one policy file for all domains; docker compose exec" in by_name.err
-    assert as_file.out == "noted: the next pass of the sidecar takes over mta-sts.txt"
+    assert as_file.out == "accepted: the next pass of the sidecar takes over mta-sts.txt"
 
 
 async def test_one_of_several_that_was_never_retired_takes_none_back(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ async def test_restart_that_takes_long_delays_no_policy(tmp_path: Path) -> None:
             sidecar.hang_up()
             await sidecar.says("done: add policy", "domain=new.example")
             on.configure(f"max_age: 172800\n{restart}")
-            await sidecar.says("held: restart", "acme-mailcow is being started anew")
+            await sidecar.says("held: restart", "acme-mailcow is being restarted, re-created or repaired")
             assert not sidecar.lines("done: restart")
             with pytest.raises(Locked):
                 await PassLock(tmp_path / "state").acquire(0)
@@ -184,7 +184,7 @@ async def test_engine_that_answers_late_is_seen_at_once(tmp_path: Path) -> None:
             await sidecar.says("the Docker engine has not answered yet")
             assert not sidecar.lines("held: restart")
             gate.ended.set()
-            await sidecar.says("held: restart", "new names are being gathered")
+            await sidecar.says("held: restart", "new names are being collected")
 
 
 async def test_sigterm_ends_it_while_another_process_has_the_lock(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ async def test_certificate_that_comes_is_noticed_at_once(tmp_path: Path) -> None
         async with running(on) as sidecar:
             await sidecar.says("done: add policy")
             sidecar.hang_up()
-            await sidecar.says("held: restart", "new names are being gathered")
+            await sidecar.says("held: restart", "new names are being collected")
             on.certify(HOST, "mta-sts.example.org")
             asked = len(on.mailcow.requests)
             await on.mailcow.until(lambda: len(on.mailcow.requests) > asked, seconds=5)
@@ -272,14 +272,14 @@ async def test_wrong_settings_keep_the_last_good_ones_and_right_ones_take_effect
         await sidecar.says("done: add policy")
         await settled(sidecar, on)
         on.configure("max_age: 172800\nmode: enforced\n")
-        told = await sidecar.says("settings are wrong", seconds=5)
+        told = await sidecar.says("settings invalid", seconds=5)
         assert "data/conf/mta-sts/config.yml:2: mode: 'enforced'" in told
         assert on.served() == {"example.org": text()}
         on.configure("max_age: 172800\nmode: enforce\n")
         await sidecar.says("done: change policy", seconds=5)
         assert on.served() == {"example.org": text(Mode.ENFORCE, 172_800)}
         on.configure("nonsense: yes\n")
-        await sidecar.says("settings are wrong", "nonsense", seconds=5)
+        await sidecar.says("settings invalid", "nonsense", seconds=5)
         assert on.served() == {"example.org": text(Mode.ENFORCE, 172_800)}
 
 
@@ -351,7 +351,7 @@ async def test_adopt_in_another_process_is_acted_on_within_seconds(tmp_path: Pat
     async with stage(tmp_path) as on:
         on.mailcow.person_sets_policy("example.org", mode="testing", mx="mx.example.net", max_age=86_400)
         async with running(on) as sidecar:
-            await sidecar.says("the policy of example.org is left alone")
+            await sidecar.says("the policy of example.org is left unchanged")
             await settled(sidecar, on)
             assert (await command(on.env, "adopt", "Example.ORG.")).code == 0
             await sidecar.says("done: change policy", "domain=example.org", seconds=5)
@@ -475,7 +475,7 @@ async def test_started_before_mailcow_it_recovers_by_itself(tmp_path: Path) -> N
             async with await SimulatedMailcow.start(hostname=HOST, port=port, key=on.mailcow.key) as late:
                 late.add_domain("example.org")
                 await sidecar.says("done: add policy", seconds=8)
-                await sidecar.says("info", "mailcow answers again")
+                await sidecar.says("info", "mailcow reachable again")
             assert len(sidecar.lines("warning", str(port))) == 1
 
 
@@ -489,7 +489,7 @@ async def test_update_from_the_file_to_rows_is_noticed_within_seconds(tmp_path: 
         on.mailcow.update_to("2026-07a")
         on.mailcow.heal()
         await sidecar.says("done: add policy")
-        await sidecar.says("mailcow answers again")
+        await sidecar.says("mailcow reachable again")
         await sidecar.says("mailcow changed from 2025-07")
 
 
@@ -532,7 +532,7 @@ async def test_state_that_cannot_be_written_turns_health_red(tmp_path: Path) -> 
             other.execute("BEGIN IMMEDIATE")
             on.mailcow.add_domain("new.example")
             sidecar.hang_up()
-            await sidecar.says("the pass did not work", "writing the state failed")
+            await sidecar.says("pass failed", "writing the state failed")
             (tmp_path / "state/heartbeat").unlink(missing_ok=True)
             (tmp_path / "state/wake").touch()
             await settled(sidecar, on)

@@ -30,7 +30,7 @@ from sidecar.settings import DomainSettings, Settings
 
 
 def native_policies(observed: Observed, settings: Settings, listed: DomainList) -> dict[str, DesiredPolicy]:
-    """What each managed domain should be served on the native generation; a domain we know nothing to say of is left out."""
+    """The desired policy of each managed domain on the native generation; undecidable ones are left out."""
     hostname = own_hostname(observed)
     aliases = alias_names(observed, settings)
     wanted: dict[str, DesiredPolicy] = {}
@@ -68,7 +68,9 @@ def _for_domain(
 
 def _why(mode: Mode, own: DomainSettings, notices: Sequence[Notice]) -> str:
     if own.mode is Mode.ENFORCE and mode is not Mode.ENFORCE:
-        return "kept in testing: not every MX is known to be covered" if not notices else notices[0].message
+        return (
+            "kept in testing: it is not known that every MX is covered" if not notices else notices[0].message
+        )
     if own.auto:
         return _AUTO_REASON[mode]
     return f"mode {mode} as the settings say"
@@ -76,21 +78,21 @@ def _why(mode: Mode, own: DomainSettings, notices: Sequence[Notice]) -> str:
 
 _AUTO_REASON = {
     Mode.NONE: "mode none",
-    Mode.TESTING: "mode auto: testing until all checks have held for long enough",
-    Mode.ENFORCE: "mode auto: all checks have held for long enough",
+    Mode.TESTING: "mode auto: testing until all checks have succeeded for long enough",
+    Mode.ENFORCE: "mode auto: all checks have succeeded for long enough",
 }
 
 
 def _leaving(
     observed: Observed, settings: Settings, domain: Domain, served: Policy | None
 ) -> DesiredPolicy | None:
-    """A domain that takes no mail here any more: `none` while senders may hold an enforce, then nothing (RFC 8461 §8.3).
+    """A domain that no longer receives mail here: `none` while senders may hold an enforce, then nothing (RFC 8461 §8.3).
 
-    None where no name is known to write as its mx.
+    None if no name is known that could be its mx.
     """
     why = "is switched off in mailcow" if not domain.active else "became a backup MX"
     if domain.receives:
-        why = "is taken out of MTA-STS by `sidecar retire`"
+        why = "is retired by `sidecar retire`"
     configured = settings.for_domain(domain.name).max_age
     assumed = max(configured, LEAST_ASSUMED_MAX_AGE, served.max_age if served else 0)
     if served is None or held_for(observed.memory, domain.name, assumed) > 0:
