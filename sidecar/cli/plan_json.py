@@ -13,6 +13,7 @@ from sidecar.plan.actions import (
     Action,
     AddPolicy,
     AdoptSame,
+    ChangeReportRoute,
     EditConf,
     EditPolicy,
     HealAcme,
@@ -83,7 +84,7 @@ def _details(action: Action) -> dict[str, Any]:
             return {"edits": changes}
         case RestartAcme(names=names) | RecreateAcme(names=names):
             return {"names": list(names)}
-        case SwitchOff() | RemoveFile() | HealAcme():
+        case SwitchOff() | RemoveFile() | HealAcme() | ChangeReportRoute():
             return {}
         case _:
             assert_never(action)

@@ -12,6 +12,7 @@ from sidecar.plan.actions import (
     Action,
     AddPolicy,
     AdoptSame,
+    ChangeReportRoute,
     EditConf,
     EditPolicy,
     HealAcme,
@@ -93,7 +94,7 @@ def _details(action: Action) -> list[str]:
                 lines += [f"    {key} - {entry}" for entry in edit.remove]
         case RestartAcme(names=names):
             lines += [f"    for {some(names, 10)}"] if len(names) > 1 else []
-        case RecreateAcme() | HealAcme() | SwitchOff() | AdoptSame() | RemoveFile():
+        case RecreateAcme() | HealAcme() | SwitchOff() | AdoptSame() | RemoveFile() | ChangeReportRoute():
             pass
         case _:
             assert_never(action)

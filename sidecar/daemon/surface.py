@@ -117,7 +117,7 @@ class Live:
         self._notifier = Notifier(parts.settings, self._clock, parts.state)
         telling = asyncio.create_task(self._notifier.run())
         self._open.push_async_callback(_cancelled, telling)
-        await self._serve(parts.settings)
+        await self._serve(parts)
 
     def _called(self, route: str, seconds: float, status: int | None) -> None:
         self.metrics.called(route, seconds, status)
@@ -127,8 +127,10 @@ class Live:
     def _moved(self) -> None:
         self.pulse.moved(self._clock.now())
 
-    async def _serve(self, settings: Settings) -> None:
+    async def _serve(self, parts: Parts) -> None:
+        settings = parts.settings
         routes = [
+            *parts.receiving.routes(),
             web.get("/metrics", handler(self.metrics)),
             web.get("/healthz", healthz(self.pulse, settings.state_dir, self._clock)),
             web.get("/readyz", readyz(self.pulse)),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.daemon.event_log import Teller
+from sidecar.daemon.receiving import Receiving
 from sidecar.dns.ask import Lookups
 from sidecar.host.clock import Clock
 from sidecar.host.errors import TemporaryError
@@ -20,12 +21,15 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.reconcile.apply import Applier
 from sidecar.reconcile.observe import Observer
 from sidecar.reconcile.passes import Passes
+from sidecar.reports.store import Reports
 from sidecar.settings import Settings, load, mailcow_dir_of, read_config
 from sidecar.state.ledger import Ledger
 from sidecar.state.store import State
 
 TEST_HTTP_PORT = "SIDECAR_TEST_HTTP_PORT"
 """Where the demo and tests have what is port 80 of the names in the world; nothing a user ever sets."""
+TEST_POSTFIX = "SIDECAR_TEST_POSTFIX"
+"""The address of what is postfix-mailcow in the demo and in tests; empty: there is none."""
 CLOSE_S = 0.3
 """What closing the connections to the Docker engine gets."""
 
@@ -47,6 +51,8 @@ class Parts:
     engine: AcmeEngine
     session: Session
     """The conversation with mailcow's API."""
+    reports: Reports
+    receiving: Receiving
 
     async def engine_events(self, services: Collection[str]) -> AsyncIterator[EngineEvent]:
         """Docker's events of these services; raises SidecarError when they cannot be read, and at their end."""
@@ -89,13 +95,27 @@ async def assembled(
             patient=patient,
             challenge_port=int(env.get(TEST_HTTP_PORT) or 80),
         )
+        reports = Reports(settings.state_dir)
+        receiving = Receiving(
+            settings,
+            clock,
+            lookups,
+            reports,
+            lambda: ledger.memory.names or None,
+            postfix=env.get(TEST_POSTFIX),
+        )
+        if not patient:
+            observer.nexthop = lambda: receiving.nexthop
+            observer.receiving_trouble = receiving.trouble
         applier = Applier(settings, clock, session, observer, engine, ledger, teller.outcome, patient=patient)
         try:
-            yield Parts(settings, Passes(settings, clock, observer, applier, ledger), state, engine, session)
+            passes = Passes(settings, clock, observer, applier, ledger)
+            yield Parts(settings, passes, state, engine, session, reports, receiving)
         finally:
             await applier.close()
             await observer.close()
             await session.close()
+            await asyncio.to_thread(reports.close)
             # A call that the engine does not answer is abandoned: the end waits neither for it nor for its locks.
             with suppress(TimeoutError):
                 await asyncio.wait_for(engine.close(), CLOSE_S)

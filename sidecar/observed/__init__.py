@@ -15,6 +15,7 @@ from sidecar.formats.domain_name import to_ascii
 from sidecar.host.elapsed import Tally
 from sidecar.observed.checks import Rollout
 from sidecar.observed.findings import Finding
+from sidecar.observed.report_route import ReportWay, RouteSeen
 
 T = TypeVar("T")
 
@@ -647,6 +648,7 @@ class Memory:
     retired: frozenset[str] = frozenset()
     """Domains (`FILE`: all) that a person takes out of MTA-STS."""
     moves: tuple[Move, ...] = ()
+    report_way: ReportWay = field(default_factory=ReportWay)
     services: frozenset[str] = frozenset()
     """Services of the project that had a container in an earlier pass."""
     born: float = 0.0
@@ -723,6 +725,8 @@ class Observed:
     """Looks as a sender that ended since the last pass."""
     challenges: Mapping[str, Sight[Challenge]] = field(default_factory=dict)
     """The HTTP probes of this pass, by name."""
+    report_route: Sight[RouteSeen] = NOT_ASKED
+    """The alias and the transport of TLS reports."""
 
     def challenge_of(self, name: str) -> Sight[Challenge]:
         """The HTTP probe of `name`."""

@@ -51,6 +51,14 @@ class NoticeCode(StrEnum):
         "The policy is in enforce, and it is not known whether senders can deliver.",
     )
 
+    # --- TLS reports
+    REPORTS_ANNOUNCED = (
+        "reports.announced",
+        "Soon an alias and a transport for TLS reports are added to mailcow.",
+    )
+    REPORTS_FOREIGN = "reports.foreign", "Something of a person's is in the way of TLS reports."
+    REPORTS_NOT_RECEIVED = "reports.not_received", "TLS reports cannot be received now."
+
     # --- mailcow.conf
     CONF_LOCKED = "conf.locked", "mailcow.conf cannot be written."
     CONF_STAYS_OUT = "conf.stays_out", "A person took an entry out twice, so it stays out."

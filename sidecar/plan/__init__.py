@@ -22,6 +22,7 @@ from sidecar.plan.guards import NOTHING_WAITS, Waits, guarded
 from sidecar.plan.native import gone_domains, plan_native
 from sidecar.plan.progress import tell_progress
 from sidecar.plan.redis import tell_redis
+from sidecar.plan.report_way import plan_report_way
 from sidecar.plan.setting_names import unknown_names_in
 from sidecar.settings import Settings
 
@@ -41,6 +42,7 @@ def make_plan(observed: Observed, desired: Desired, settings: Settings) -> Plan:
         wanted, kept = desired.entries.wanted, desired.entries.kept
         plan += plan_entries(observed.conf.value, observed, wanted, kept)
     plan += plan_restart(observed, desired.names, settings)
+    plan += plan_report_way(observed, settings)
     told = (
         stopped(observed)
         + run_failed(observed)

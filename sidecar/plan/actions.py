@@ -19,6 +19,15 @@ from sidecar.formats.dotenv import ListEdit
 from sidecar.formats.mtasts_policy import Policy
 from sidecar.observed import FILE, Question
 from sidecar.observed.notice import Notice
+from sidecar.observed.report_route import INTERNAL_DOMAIN
+from sidecar.plan.report_steps import (
+    AddAlias,
+    AddTransport,
+    DeleteAlias,
+    DeleteTransport,
+    EditTransport,
+    Step,
+)
 from sidecar.settings import Managed
 
 FILE_SUBJECT = "mta-sts.txt"
@@ -189,6 +198,40 @@ class HealAcme:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeReportRoute:
+    """Change the alias or the transport in mailcow by which TLS reports come in."""
+
+    concerns: ClassVar[tuple[str, ...]] = ()
+    managed_by: ClassVar = Managed.REPORTS
+    step: Step
+    reason: str
+
+    @property
+    def verb(self) -> str:
+        """By the step."""
+        match self.step:
+            case AddTransport():
+                return "add transport"
+            case EditTransport():
+                return "change transport"
+            case AddAlias():
+                return "add alias"
+            case DeleteAlias():
+                return "remove alias"
+            case DeleteTransport():
+                return "remove transport"
+
+    @property
+    def about(self) -> str:
+        """The address of the alias, or the domain of the transport."""
+        match self.step:
+            case AddAlias(address=address) | DeleteAlias(address=address):
+                return address
+            case AddTransport() | EditTransport() | DeleteTransport():
+                return INTERNAL_DOMAIN
+
+
 Action: TypeAlias = (
     AddPolicy
     | EditPolicy
@@ -200,6 +243,7 @@ Action: TypeAlias = (
     | RestartAcme
     | RecreateAcme
     | HealAcme
+    | ChangeReportRoute
 )
 
 

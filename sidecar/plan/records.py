@@ -33,6 +33,7 @@ from sidecar.observed import (
 from sidecar.plan import policy_ids as policyid
 from sidecar.plan.acme.names import scene
 from sidecar.plan.acme.script import held_in_certificate
+from sidecar.plan.report_route import report_uri
 from sidecar.settings import CONFIG, Settings
 
 SETTING_UP_TTL = 120
@@ -285,13 +286,17 @@ class _Judge:
         return f"to be published once {policy_host(name)} is in the certificate, not before"
 
     def _report(self, name: str) -> Need:
-        owner, rua = _report_owner(name), self.settings.tls_report
+        owner, rua = _report_owner(name), report_uri(self.observed, self.settings)
+        seen = self.dns.txt_of(owner)
+        there = _report_record(seen.value) if isinstance(seen, Seen) else None
         if rua is None:
-            seen = self.dns.txt_of(owner)
-            if isinstance(seen, Seen) and _report_record(seen.value) is not None:
+            if there is not None:
                 return Need(owner, None, Standing.PRESENT, "the DNS has one; the settings name no address")
             note = f"set `tls_report` in {CONFIG} to the address that senders' reports go to"
             return Need(owner, None, Standing.NOT_SET, note)
+        if self.settings.tls_report is None and there is not None and rua not in there:
+            # Nobody asked for our address: a person's own record is right as it is.
+            return Need(owner, None, Standing.PRESENT, "the DNS names another address for reports")
         if self.shared_by is not None and name != self.shared_by:
             record = Record(owner, "CNAME", _report_owner(self.shared_by))
         else:

@@ -14,7 +14,7 @@ from sidecar.formats.mtasts_policy import Policy, policy_of
 from sidecar.host.clock import Clock
 from sidecar.host.errors import NoSpaceError, PermanentError, SidecarError, TemporaryError
 from sidecar.mailcow import conf as conf_file
-from sidecar.mailcow import policy_file
+from sidecar.mailcow import policy_file, report_route
 from sidecar.mailcow.api import AccessDenied, Exists, NoSuchRow, WriteUntold, check_policy
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.changes import RecreateRefused
@@ -28,6 +28,7 @@ from sidecar.plan.actions import (
     Action,
     AddPolicy,
     AdoptSame,
+    ChangeReportRoute,
     EditConf,
     EditPolicy,
     HealAcme,
@@ -38,6 +39,7 @@ from sidecar.plan.actions import (
     WriteFile,
 )
 from sidecar.plan.native import text_of
+from sidecar.plan.report_route import ended, meant, still_fits
 from sidecar.settings import Settings
 from sidecar.state.ledger import Ledger, entries, intended, settled
 
@@ -95,6 +97,10 @@ class Witness(Protocol):
         """A container was changed."""
         ...
 
+    def changed_report_route(self) -> None:
+        """The alias or the transport of TLS reports was changed."""
+        ...
+
 
 class Applier:
     """The hands of the sidecar."""
@@ -146,6 +152,8 @@ class Applier:
                     outcomes.append(await self._one(action, lambda a: self._remove_file(a, observed)))
                 case EditConf():
                     outcomes += await self._edit_conf(action)
+                case ChangeReportRoute():
+                    outcomes.append(await self._one(action, self._report_route))
                 case RestartAcme() | RecreateAcme() | HealAcme():
                     outcomes += await self._container(action, observed)
                 case _:
@@ -364,6 +372,30 @@ class Applier:
             self._ledger.conf(entries(key, edit.remove, ConfEvent.REMOVED, now))
         await self._ledger.store()
         return edited.refused
+
+    # --- the route of TLS reports -------------------------------------------------------------------
+
+    async def _report_route(self, action: ChangeReportRoute) -> None:
+        api = self._session.api
+        if api is None:
+            raise TemporaryError("mailcow's API cannot be asked")
+        way = self._ledger.memory.report_way
+        aliases, transports = await report_route.read_route(api)
+        if not still_fits(action.step, aliases, transports, way.written):
+            self._witness.changed_report_route()
+            raise TemporaryError(
+                "somebody changed the aliases or transports meanwhile; the next pass looks again"
+            )
+        self._ledger.report_way(meant(way, action.step))
+        await self._ledger.store()
+        self._witness.changed_report_route()
+        match await report_route.carry_out(api, action.step):
+            case report_route.NotDone(reason, lasting):
+                text = f"{action.verb} {action.about} was refused by mailcow: {reason}"
+                raise PermanentError(text) if lasting else TemporaryError(text)
+            case report_route.Done():
+                self._ledger.report_way(ended(self._ledger.memory.report_way, action.step))
+                await self._ledger.store()
 
     # --- the container ------------------------------------------------------------------------------
 

@@ -51,9 +51,11 @@ from sidecar.observed import (
 )
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.report_route import RouteSeen
 from sidecar.plan.acme.script import SLEEPS
 from sidecar.plan.policy_ids import policies_served, unread, with_ids
 from sidecar.plan.records import questions
+from sidecar.plan.report_way import wish_of
 from sidecar.plan.schedule import (
     check_interval,
     checks_due,
@@ -65,9 +67,13 @@ from sidecar.plan.schedule import (
 )
 from sidecar.reconcile.learn.policies import believe, doubted
 from sidecar.settings import Settings
+from sidecar.settings.reports import Receive
 from sidecar.verify.background import BATCH, Checker, probing_for
 
 PRESENTED_FRESH_S = 600.0
+ROUTE_FRESH_S = 3_600.0
+ROUTE_AGAIN_S = 300.0
+"""Until the aliases and transports are read again: after an answer, and after none."""
 POLICIES_A_PASS = 10
 """Served policies read again in one pass, besides those that were never read."""
 CONCURRENT_READS = 4
@@ -110,6 +116,8 @@ class _Cache:
     run: tuple[tuple[str, float, str], Sight[AcmeRun]] | None = None
     """acme-mailcow's last run as its log tells it, and the container, its start and its sleep then."""
     asked: _Asked | None = None
+    report_route: tuple[tuple[str, frozenset[str]], Sight[RouteSeen]] = (("", frozenset()), NOT_ASKED)
+    """The route of TLS reports, and for which next hop and addresses it was looked at."""
     presented: tuple[Sight[Certificate], str] = (NOT_ASKED, "")
     """What nginx presents, and the fingerprint that lay on the disk when it was looked at."""
 
@@ -146,6 +154,10 @@ class Observer:
         self._cache = _Cache()
         self._reads_s = FIRST_READS_S
         self._looked_at = 0.0
+        self.nexthop: Callable[[], str | None] = lambda: None
+        """Where the SMTP port for TLS reports is open; None where it is not (yet)."""
+        self.receiving_trouble: Callable[[], tuple[Notice, ...]] = lambda: ()
+        """Why TLS reports cannot come in."""
         self.containers = ProjectLook(engine, settings.project_hint, self._with_log, patient=patient)
         """The look at mailcow's containers, which no pass waits for."""
 
@@ -178,6 +190,10 @@ class Observer:
     def touched_containers(self) -> None:
         """A container was changed: the next pass looks at all of them again."""
         self.containers.touched = True
+
+    def changed_report_route(self) -> None:
+        """The alias or the transport of TLS reports was changed: the next pass reads them again."""
+        self._cache.report_route = ("", frozenset()), NOT_ASKED
 
     def saw_served(self, domain: str, served: Seen[Served]) -> None:
         """A read-back after a write is as good as a look."""
@@ -219,11 +235,14 @@ class Observer:
             views=self._checker.take(),
             challenges=dict(self._cache.failed_probes),
         )
+        observed = replace(observed, report_route=await self._report_route(observed))
         if not self._patient:
             # in one pass alone they would not be there in time; a command that needs them asks for them
             self._ids.begin(unread(with_ids(observed, observed.ids)))
             self._begin_checks(observed)
-        return replace(observed, dns=await self._dns(observed)), notices + self._looking_trouble()
+        return replace(
+            observed, dns=await self._dns(observed)
+        ), notices + self._looking_trouble() + self.receiving_trouble()
 
     def _looking_trouble(self) -> tuple[Notice, ...]:
         """Why the domains cannot be looked at as senders do."""
@@ -319,6 +338,23 @@ class Observer:
         ):
             known = await self._session.presented(conf.value.hostname, now)
             self._cache.presented = known, server.fingerprint
+        return known
+
+    async def _report_route(self, observed: Observed) -> Sight[RouteSeen]:
+        """Read once an hour, and again after each change; only where reports are received, or something of it is ours."""
+        way = observed.memory.report_way
+        nexthop = self.nexthop() or (way.nexthop if self._patient else "")
+        wanted = self._settings.receive is Receive.MAILCOW
+        ours = bool(way.aliases or way.nexthops)
+        if not isinstance(observed.mailcow, Seen) or not (nexthop if wanted else ours):
+            return NOT_ASKED
+        wish = wish_of(observed, self._settings, nexthop)
+        matters = way.aliases | ({wish.address} if wish is not None else frozenset())
+        key, known = self._cache.report_route
+        fresh_s = ROUTE_FRESH_S if isinstance(known, Seen) else ROUTE_AGAIN_S
+        if key != (nexthop, matters) or known is NOT_ASKED or not 0 <= observed.now - known.at < fresh_s:
+            known = await self._session.report_route(nexthop, matters, observed.now)
+            self._cache.report_route = (nexthop, matters), known
         return known
 
     @staticmethod

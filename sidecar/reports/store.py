@@ -70,6 +70,11 @@ class Reports:
         with self._guard:
             self._drop()
 
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever stored."""
+        return self._path.exists()
+
     # --- receiving
 
     def accept(self, data: bytes, way: Way, received_at: float) -> int | None:

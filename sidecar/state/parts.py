@@ -34,6 +34,7 @@ from sidecar.observed import (
     Restart,
 )
 from sidecar.observed.checks import Rollout
+from sidecar.observed.report_route import ReportWay
 from sidecar.state.kept import kept_conf, kept_policy, kept_restarts
 from sidecar.state.lost import Lost, careful
 
@@ -128,6 +129,7 @@ PARTS = (
         lambda rows: tuple(sorted(rows.values(), key=lambda move: (move.at, move.key, move.host))),
     ),
     whole("services", frozenset[str]),
+    whole("report_way", ReportWay),
     whole("born", float),
     whole("tally", Tally),
 )

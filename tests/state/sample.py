@@ -24,6 +24,7 @@ from sidecar.observed import (
 )
 from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
 from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.report_route import ReportWay
 
 NOW = 1_700_000_000.0
 KEY = "ADDITIONAL_SAN"
@@ -96,6 +97,13 @@ def full_memory() -> Memory:
         retired=frozenset({"leaving.example"}),
         moves=(Move(FILE, "new.example", NOW), Move("a.example", "new.example", NOW)),
         services=frozenset({"acme-mailcow", "nginx-mailcow"}),
+        report_way=ReportWay(
+            frozenset({"tls-reports@example.org"}),
+            frozenset({"[172.22.1.247]:2526"}),
+            "[172.22.1.247]:2526",
+            "tls-reports@example.org",
+            NOW,
+        ),
         born=NOW,
         tally=Tally(9.0, Reading("this boot", 10.0)),
     )

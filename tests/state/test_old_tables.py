@@ -10,6 +10,7 @@ import pytest
 from sidecar.notify.digest import Tries
 from sidecar.notify.outbox import Outbox
 from sidecar.observed import Doubt, Fact, FactKind, Memory, Restart
+from sidecar.observed.report_route import ReportWay
 from sidecar.plan.ownership import held_for
 from sidecar.state import parts
 from sidecar.state.file import VERSION
@@ -22,8 +23,8 @@ HISTORY = (
     Event(NOW, "example.org", "policy.added", "wanted", "done", None),
     Event(NOW + 1, None, "x", "odd \udcff ü", "failed", "line\nline"),
 )
-WISHED = replace(full_memory(), adopt=full_memory().adopt | {"wished.example"})
-"""A wish to adopt came from the command line, after the rest."""
+WISHED = replace(full_memory(), adopt=full_memory().adopt | {"wished.example"}, report_way=ReportWay())
+"""Releases with these tables received no reports. A wish to adopt came from the command line, after the rest."""
 
 
 def restored(folder: Path, name: str, fixture: str) -> Path:
