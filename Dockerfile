@@ -16,8 +16,10 @@ RUN sed '/^# dns$/,$d' requirements.lock > run.txt \
  && sed '1,/^# dns$/d; /^# build$/,$d' requirements.lock > dns.txt \
  && if [ "$DNS_PROVIDERS" != no ]; then cat dns.txt >> run.txt; fi \
  && sed '1,/^# build$/d; /^# dev$/,$d' requirements.lock > build.txt \
- && pip --python /opt/sidecar/bin/python install --require-hashes --no-deps --only-binary :all: -r run.txt \
- && pip install --require-hashes --only-binary :all: -r build.txt
+ && pip install --require-hashes --only-binary :all: -r build.txt \
+ # dkimpy is published as source only: it is the one package that is built here.
+ && pip wheel --require-hashes --no-deps --no-build-isolation --only-binary :all: --no-binary dkimpy --wheel-dir wheels -r run.txt \
+ && pip --python /opt/sidecar/bin/python install --no-deps --no-index wheels/*.whl
 COPY pyproject.toml LICENSE ./
 COPY sidecar sidecar
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \

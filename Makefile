@@ -1,4 +1,5 @@
-# `make demo` shows the program, `make test` proves it. Both set up what they need in .venv.
+# `make demo` shows the program (`make demo STAY=1` keeps its page open), `make test` proves it. Both set up what they
+# need in .venv. As root, `make test` also installs packages: `tests/components/install.sh` says which beforehand.
 PYTHON ?= python3
 BIN := .venv/bin
 # A network namespace of its own: ports 53, 80, 443 and 172.22.1.0/24 are free in it, and no packet can leave.
@@ -10,13 +11,15 @@ TOOLS := .venv/tools
 COMPILE := $(TOOLS)/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
   --no-header --no-annotate
 
+# A .venv that was left half made, or whose Python has gone, is made again.
+$(shell [ ! -e .venv ] || .venv/bin/python -c 'import pip' 2>/dev/null || rm -rf .venv/bin .venv/*.stamp)
 # pycountry-convert, which octodns-route53 needs, names its test tools as if it needed them to run: not in the image.
 NOT_TO_RUN := coverage colorama iniconfig packaging pluggy pprintpp pytest pytest-cov pytest-mock wheel
 
 .PHONY: demo test lint format unit integration system components bench lock pin audit clean
 
 demo: .venv/run.stamp
-	$(BIN)/python -m demo
+	$(BIN)/python -m demo $(if $(STAY),--stay)
 
 test: lint unit integration system
 
@@ -86,8 +89,10 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -r {} +
 
 .venv/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.x")'
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.x")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo '$(PYTHON) cannot make a virtual environment. On Debian or Ubuntu, as root: apt-get install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
 
 .venv/run.stamp: pyproject.toml requirements.lock | .venv/bin/python
 	sed '/^# dns$$/,/^# build$$/d; /^# dev$$/,$$d' requirements.lock > .venv/run.txt

@@ -15,8 +15,10 @@ def main() -> int:
     parser.add_argument(
         "--backend", choices=("both", "native", "file"), default="both", help="which mailcow to simulate"
     )
+    parser.add_argument("--stay", action="store_true", help="keep the page open after the last story")
+    given = parser.parse_args()
     try:
-        return int(asyncio.run(run_demo(parser.parse_args().backend)))
+        return int(asyncio.run(run_demo(given.backend, stay=given.stay)))
     except KeyboardInterrupt:
         return 130
 

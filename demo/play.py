@@ -38,16 +38,21 @@ _STORIES: Mapping[Backend, _Story] = {
 }
 
 
-async def play(backend: str, spoil: Callable[[Stage], None] | None) -> bool:
-    """Plays "native", "file" or "both" (ValueError for another); whether every promise was kept."""
+async def play(backend: str, spoil: Callable[[Stage], None] | None, *, stay: bool = False) -> bool:
+    """Plays "native", "file" or "both" (ValueError for another); whether every promise was kept.
+
+    `stay`: after the last story the sidecar and its page stay open until a person ends the demo.
+    """
     chosen = list(Backend) if backend == "both" else [Backend(backend)]
     screen = Screen()
     begun = time.monotonic()
     promises: list[Promise] = []
     before = structlog.get_config()
     try:
-        for one in sorted(chosen, reverse=True):  # native first: it is what a new mailcow is
-            promises += await _one(one, screen, spoil)
+        # Native first: it is what a new mailcow is; last where its page stays open.
+        played = sorted(chosen, reverse=not stay)
+        for one in played:
+            promises += await _one(one, screen, spoil, stay=stay and one is played[-1])
     finally:
         screen.quiet()
         structlog.configure(**before)
@@ -55,7 +60,9 @@ async def play(backend: str, spoil: Callable[[Stage], None] | None) -> bool:
     return bool(promises) and all(promise.kept for promise in promises)
 
 
-async def _one(backend: Backend, screen: Screen, spoil: Callable[[Stage], None] | None) -> list[Promise]:
+async def _one(
+    backend: Backend, screen: Screen, spoil: Callable[[Stage], None] | None, *, stay: bool
+) -> list[Promise]:
     screen.waiting("setting the stage")
     async with staged(backend) as stage:
         screen.quiet()
@@ -80,6 +87,11 @@ async def _one(backend: Backend, screen: Screen, spoil: Callable[[Stage], None] 
         telling = asyncio.create_task(_told(_STORIES[backend], story))
         try:
             await asyncio.wait({running, telling}, return_when=asyncio.FIRST_COMPLETED)
+            if stay and not running.done() and daemon.live.served is not None:
+                screen.stays(daemon.live.served.url)
+                await asyncio.wait({running})  # the sidecar has the signal handlers: a Ctrl-C ends it
+                if running.exception() is None:
+                    return story.promises
             interrupted = running.done() and not telling.done() and running.exception() is None
             if running.done() and not interrupted:
                 story.promises.append(_failed(story, "the sidecar runs", repr(running.exception())))

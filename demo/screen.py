@@ -80,6 +80,12 @@ class Screen:
             self._status.stop()
             self._status = None
 
+    def stays(self, url: str) -> None:
+        """The story is over, and the page stays open."""
+        self.quiet()
+        self._print()
+        self._print(Text(f"The page stays open at {url} until you press Ctrl-C.", "bold"))
+
     def promise(self, promise: Promise) -> None:
         """Kept, and after how long; or broken, with what was expected and what was there."""
         if promise.kept:

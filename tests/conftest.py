@@ -1,9 +1,15 @@
 """Keeps the test levels apart: a unit test starts no process (`make unit`, `make integration`, `make system`)."""
 
+import os
 import sys
+import time
 from typing import Any
 
 import pytest
+
+# Times are shown in the zone of the process: the same in all tests, wherever they run.
+os.environ["TZ"] = "UTC"
+time.tzset()
 
 _starts = {"subprocess.Popen", "os.posix_spawn", "os.spawn", "os.exec", "os.system", "os.forkpty"}
 _unit: list[str] = []

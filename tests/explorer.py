@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 
 from sidecar.formats.mtasts_policy import Mode, Policy, render
-from sidecar.host.elapsed import Reading, Tally
+from sidecar.host.elapsed import Tally, UptimeReading
 from sidecar.observed import (
     FILE,
     Answered,
@@ -375,7 +375,7 @@ class Explorer(Claims):
 
     def _time(self, wait: float) -> None:
         self.passed += wait
-        self.tally = self.tally.until(Reading(str(self.boots), self.passed - self.booted))
+        self.tally = self.tally.until(UptimeReading(str(self.boots), self.passed - self.booted))
 
     def _settings(self) -> Settings:
         own = {name: {"mode": mode} for name, mode in self.own.items()}

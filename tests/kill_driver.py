@@ -25,7 +25,7 @@ import requests
 from sidecar.daemon.event_log import Teller
 from sidecar.daemon.wiring import assembled, read_settings
 from sidecar.host import log
-from sidecar.host.elapsed import Reading
+from sidecar.host.elapsed import UptimeReading
 from sidecar.host.lock import PassLock
 from sidecar.state.store import State
 
@@ -65,8 +65,8 @@ class Clock:
     def now(self) -> float:
         return time.time() + self.ahead
 
-    def reading(self) -> Reading:
-        return Reading("this machine", self.now())
+    def reading(self) -> UptimeReading:
+        return UptimeReading("this machine", self.now())
 
 
 async def passes(env: dict[str, str], ahead: list[float]) -> None:

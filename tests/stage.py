@@ -10,7 +10,7 @@ from pathlib import Path
 from demo.simulated import SimulatedMailcow
 from sidecar.daemon.event_log import Teller
 from sidecar.daemon.wiring import TEST_HTTP_PORT, TEST_POSTFIX, Parts, assembled, read_settings
-from sidecar.host.elapsed import Reading
+from sidecar.host.elapsed import UptimeReading
 from sidecar.reconcile.passes import Report
 from tests.dns import faulty
 from tests.mailcow import fake_engine
@@ -44,8 +44,8 @@ class Clock:
     def now(self) -> float:
         return time.time() + self.ahead + self.wrong
 
-    def reading(self) -> Reading:
-        return Reading(f"boot {self.boot}", time.time() + self.ahead)
+    def reading(self) -> UptimeReading:
+        return UptimeReading(f"boot {self.boot}", time.time() + self.ahead)
 
 
 @dataclass

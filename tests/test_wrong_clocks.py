@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.formats.mtasts_policy import Mode, policy_of
-from sidecar.host.elapsed import Reading, Tally
+from sidecar.host.elapsed import Tally, UptimeReading
 from sidecar.observed import Backend, Mailcow, Memory
 from sidecar.plan.actions import Plan
 from tests.worlds import DAY, FILE_MAILCOW, HOST, NATIVE, NOW, World, advance, given_settings, look
@@ -78,7 +78,7 @@ class Played:
         self.passed += seconds
         if reboot:
             self.run, self.started = self.run + 1, self.passed - seconds / 2
-        self.tally = self.tally.until(Reading(str(self.run), self.passed - self.started))
+        self.tally = self.tally.until(UptimeReading(str(self.run), self.passed - self.started))
 
     def _happen(self, step: Step) -> None:
         world = self.world

@@ -51,6 +51,7 @@ from sidecar.plan.actions import (
     Action,
     AddPolicy,
     AdoptSame,
+    AllowAccess,
     ChangeReportRoute,
     EditConf,
     EditPolicy,
@@ -245,9 +246,11 @@ def advance(world: World, actions: Iterable[Action]) -> World:
     return world
 
 
-def _done(world: World, action: Action) -> World:  # noqa: C901, PLR0911 - one case for each kind of action
+def _done(world: World, action: Action) -> World:  # noqa: C901, PLR0911, PLR0912 - one case for each kind of action
     memory, now = world.memory, world.now
     match action:
+        case AllowAccess():
+            return world  # these worlds have access
         case AddPolicy(domain=domain) | EditPolicy(domain=domain) | SwitchOff(domain=domain):
             text = text_of(action)
             served = {k: v for k, v in world.served.items() if k != domain}

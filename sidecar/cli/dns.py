@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sidecar.host.exits import Exit
 
 if TYPE_CHECKING:
-    from sidecar.cli.look import Look
+    from sidecar.cli.look import Inspection
     from sidecar.dns.publish.port import Publisher
     from sidecar.dns.publish.trial import Trial
     from sidecar.observed import Unseen
@@ -65,7 +65,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     return Exit.OK if trial.well else Exit.FAILED
 
 
-def _accounts(look: "Look", env: Mapping[str, str]) -> "dict[str, Publisher | Unseen]":
+def _accounts(look: "Inspection", env: Mapping[str, str]) -> "dict[str, Publisher | Unseen]":
     """Each account ready for use, or why it cannot be used."""
     from sidecar.dns.publish.accounts import publisher, with_secrets
     from sidecar.host.clock import SystemClock

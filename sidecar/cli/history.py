@@ -11,7 +11,7 @@ from sidecar.host.exits import Exit
 
 if TYPE_CHECKING:
     from sidecar.observed import Memory
-    from sidecar.state.store import Event
+    from sidecar.state.store import HistoryEvent
 
 NO_DOMAINS = frozenset({"mta-sts.txt", "mailcow.conf", "acme-mailcow"})
 """What else has a history."""
@@ -82,27 +82,27 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     return Exit.OK
 
 
-def story(domain: str, events: "Sequence[Event]", memory: "Memory") -> "Sequence[Event]":
+def story(domain: str, events: "Sequence[HistoryEvent]", memory: "Memory") -> "Sequence[HistoryEvent]":
     """The events of a domain with those of its name in mailcow.conf and in restarts, oldest first."""
     from sidecar.formats.domain_name import policy_host
     from sidecar.observed.words import some
-    from sidecar.state.store import Event
+    from sidecar.state.store import HistoryEvent
 
     host = policy_host(domain)
     entries = [
-        Event(e.at, "mailcow.conf", f"entry {e.event.value}", f"{e.entry} in {e.key}", "done", None)
+        HistoryEvent(e.at, "mailcow.conf", f"entry {e.event.value}", f"{e.entry} in {e.key}", "done", None)
         for e in memory.conf
         if e.entry.lower() == host
     ]
     restarts = [
-        Event(r.at, "acme-mailcow", "run", f"for {some(r.names)}", "done", None)
+        HistoryEvent(r.at, "acme-mailcow", "run", f"for {some(r.names)}", "done", None)
         for r in memory.restarts
         if host in r.names
     ]
     return sorted([*events, *entries, *restarts], key=lambda event: event.at)
 
 
-def _lines(events: "Iterable[Event]") -> Iterable[str]:
+def _lines(events: "Iterable[HistoryEvent]") -> Iterable[str]:
     from sidecar.formats.domain_name import to_unicode
     from sidecar.observed.words import day
 
@@ -117,7 +117,7 @@ def _nothing(domain: str | None) -> str:
     return f"Nothing was done for {domain} yet." if domain else "Nothing was done yet."
 
 
-def _as_json(event: "Event") -> dict[str, Any]:
+def _as_json(event: "HistoryEvent") -> dict[str, Any]:
     from sidecar.cli.plan_json import moment
 
     return {

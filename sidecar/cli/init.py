@@ -8,6 +8,7 @@ examples:
   docker build -t mta-sts-sidecar .
   docker run --rm -it -v /opt/mailcow-dockerized:/mailcow mta-sts-sidecar init
   docker run --rm -v /opt/mailcow-dockerized:/mailcow mta-sts-sidecar init --dry-run
+  docker compose run --rm --no-deps mta-sts-mailcow init --check
 
 exit codes: 0 changed, shown or declined, 1 a person must do something first or a file cannot be written,
             3 there is no mailcow in the directory
@@ -25,10 +26,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     init.add_argument("--yes", action="store_true", help="accept all changes")
     init.add_argument("--dry-run", action="store_true", help="show them and write nothing")
+    init.add_argument(
+        "--check", action="store_true", help="only look: 1 where mailcow or the sidecar would not start"
+    )
 
 
 def run(given: argparse.Namespace, env: Mapping[str, str]) -> int:
     """Looks at the mailcow directory, and offers each change."""
     from sidecar.init import InitOptions, Streams, run_init
 
-    return run_init(InitOptions(yes=given.yes, dry_run=given.dry_run), env, Streams.of_process())
+    return run_init(
+        InitOptions(yes=given.yes, dry_run=given.dry_run, check=given.check), env, Streams.of_process()
+    )

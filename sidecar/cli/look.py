@@ -27,7 +27,7 @@ MANY = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Inspection:
     """What was seen; `domains` are those asked for that need records, `names` all that were asked for (None: all)."""
 
     observed: Observed
@@ -52,7 +52,9 @@ def names_of(domains: Iterable[str]) -> tuple[str, ...]:
         raise PermanentError(str(error)) from error
 
 
-async def look_at(domains: Sequence[str], env: Mapping[str, str], *, most_ids: int | None = None) -> Look:
+async def look_at(
+    domains: Sequence[str], env: Mapping[str, str], *, most_ids: int | None = None
+) -> Inspection:
     """Looks at mailcow, and asks the DNS about these domains (none given: about all).
 
     Reads the policy ids that are not known, unless there are more than `most_ids`. Raises PermanentError for
@@ -63,7 +65,7 @@ async def look_at(domains: Sequence[str], env: Mapping[str, str], *, most_ids: i
     async with assembled(settings, clock, env, Teller(), patient=True) as parts:
         parts.session.whole_list_always = True
         observed, plan = await parts.passes.look()
-        seen = Look(observed, plan, settings, names)
+        seen = Inspection(observed, plan, settings, names)
         if not seen.readable or not isinstance(observed.domains, Seen):
             return seen
         _refuse_unknown(observed.domains.value, names or ())
@@ -77,7 +79,7 @@ async def look_at(domains: Sequence[str], env: Mapping[str, str], *, most_ids: i
         observed = await parts.passes.observer.look_up(
             observed, questions(_hostname(observed), [domain.name for domain in with_host])
         )
-    return Look(observed, plan, settings, names, chosen, trouble)
+    return Inspection(observed, plan, settings, names, chosen, trouble)
 
 
 def _refuse_unknown(listed: DomainList, names: Sequence[str]) -> None:
@@ -103,7 +105,7 @@ async def _with_ids(
 
 def _progress(total: int) -> Callable[[int], None]:
     """Tells a person on standard error how far it is."""
-    what = f"reading policy ids from mailcow's DNS check, some seconds each: {total}"
+    what = f"reading policy ids (some seconds each where mailcow's database does not give them): {total}"
     live = sys.stderr.isatty()
     if total < MANY:
         return lambda _: None
@@ -118,7 +120,7 @@ def _progress(total: int) -> Callable[[int], None]:
     return tell
 
 
-def tell_unreadable(look: Look) -> None:
+def tell_unreadable(look: Inspection) -> None:
     """Says on standard error why nothing can be shown."""
     print("mailcow could not be read", file=sys.stderr)
     for notice in dict.fromkeys(look.plan.notices):

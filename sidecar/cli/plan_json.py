@@ -13,6 +13,7 @@ from sidecar.plan.actions import (
     Action,
     AddPolicy,
     AdoptSame,
+    AllowAccess,
     ChangeReportRoute,
     EditConf,
     EditPolicy,
@@ -84,6 +85,8 @@ def _details(action: Action) -> dict[str, Any]:
             return {"edits": changes}
         case RestartAcme(names=names) | RecreateAcme(names=names):
             return {"names": list(names)}
+        case AllowAccess(address=address, in_conf=in_conf):
+            return {"address": address, "mailcow_conf": in_conf}
         case SwitchOff() | RemoveFile() | HealAcme() | ChangeReportRoute():
             return {}
         case _:

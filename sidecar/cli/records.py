@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sidecar.host.exits import Exit
 
 if TYPE_CHECKING:
-    from sidecar.cli.look import Look
+    from sidecar.cli.look import Inspection
     from sidecar.plan.records import DomainRecords
 
 _EXAMPLES = """\
@@ -80,11 +80,11 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     return Exit.OK
 
 
-def _head(look: "Look", found: "Sequence[DomainRecords]", given: argparse.Namespace) -> list[str]:
+def _head(look: "Inspection", found: "Sequence[DomainRecords]", given: argparse.Namespace) -> list[str]:
     """What is to be said once, and not of each domain."""
     from sidecar.formats.domain_name import to_unicode
     from sidecar.observed import Backend, Seen
-    from sidecar.plan.records import Standing
+    from sidecar.plan.records import RecordState
 
     lines: list[str] = []
     native = isinstance(look.observed.mailcow, Seen) and look.observed.mailcow.value.backend is Backend.NATIVE
@@ -92,7 +92,7 @@ def _head(look: "Look", found: "Sequence[DomainRecords]", given: argparse.Namesp
         lines.append(
             "one id for all domains: when the policy of another domain changes, this id must be made to change, too"
         )
-    unset = [records.report.note for records in found if records.report.standing is Standing.NOT_SET]
+    unset = [records.report.note for records in found if records.report.standing is RecordState.NOT_SET]
     if unset:
         lines.append(f"no TLSRPT records: {unset[0]}")
     shown = {records.domain.name for records in found}

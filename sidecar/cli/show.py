@@ -8,10 +8,12 @@ from sidecar.formats.mtasts_policy import Policy
 from sidecar.observed import Seen
 from sidecar.observed.notice import Notice
 from sidecar.observed.words import day, serves, some
+from sidecar.plan.access import ALLOW_FROM
 from sidecar.plan.actions import (
     Action,
     AddPolicy,
     AdoptSame,
+    AllowAccess,
     ChangeReportRoute,
     EditConf,
     EditPolicy,
@@ -94,6 +96,8 @@ def _details(action: Action) -> list[str]:
                 lines += [f"    {key} - {entry}" for entry in edit.remove]
         case RestartAcme(names=names):
             lines += [f"    for {some(names, 10)}"] if len(names) > 1 else []
+        case AllowAccess(address=address, in_conf=in_conf):
+            lines += [f"    {ALLOW_FROM} + {address}"] if in_conf else []
         case RecreateAcme() | HealAcme() | SwitchOff() | AdoptSame() | RemoveFile() | ChangeReportRoute():
             pass
         case _:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sidecar.host.exits import Exit
 
 if TYPE_CHECKING:
-    from sidecar.status.domains import Status
+    from sidecar.status.domains import CurrentStatus
 
 _EXAMPLES = """\
 examples:
@@ -85,7 +85,7 @@ async def _once(given: argparse.Namespace, env: Mapping[str, str], *, clear: boo
     return Exit.OK if look.readable else Exit.UNREADABLE
 
 
-def _as_json(status: "Status", *, indent: int | None) -> str:
+def _as_json(status: "CurrentStatus", *, indent: int | None) -> str:
     from sidecar.host.release import release
     from sidecar.status.needs import summary_of
     from sidecar.status.to_document import all_domains, as_json, document_of

@@ -19,10 +19,11 @@ from sidecar.observed import Certificate, Seen, Unseen
 from sidecar.observed.checks import Status as RolloutStatus
 from sidecar.observed.words import day, serves, some, span
 from sidecar.plan.actions import Held
+from sidecar.plan.outbound import Checks, outbound
 from sidecar.plan.ownership import Whose
-from sidecar.plan.records import Need, Standing
+from sidecar.plan.records import RecordNeed, RecordState
 from sidecar.rollout import Stage
-from sidecar.status.domains import Status
+from sidecar.status.domains import CurrentStatus
 from sidecar.status.protection import protection_of
 from sidecar.status.row import Care, Cause, Row
 from sidecar.status.wording import Light
@@ -48,17 +49,17 @@ MOST_OF_A_KIND = 5
 
 _WHOSE = {Whose.OURS: "ours", Whose.PERSONS: "a person's", Whose.NOBODYS: "nobody's", None: "?"}
 _STANDING = {
-    Standing.PRESENT: "ok",
-    Standing.MISSING: "missing",
-    Standing.DIFFERENT: "different",
-    Standing.UNKNOWN: "?",
-    Standing.NOT_YET: "later",
-    Standing.NOT_SET: "not set",
+    RecordState.PRESENT: "ok",
+    RecordState.MISSING: "missing",
+    RecordState.DIFFERENT: "different",
+    RecordState.UNKNOWN: "?",
+    RecordState.NOT_YET: "later",
+    RecordState.NOT_SET: "not set",
 }
 _STYLES = {"ok": "green", "missing": "red", "different": "red", "none": "yellow", "a person's": "yellow"}
 
 
-def print_status(status: Status, file: TextIO) -> None:
+def print_status(status: CurrentStatus, file: TextIO) -> None:
     """Prints the headline, what needs a person, and the table."""
     lines = [headline(status), ""]
     needs = list(_needs_a_person(status))
@@ -73,6 +74,7 @@ def print_status(status: Status, file: TextIO) -> None:
     ]
     lines += ["held:", *held, ""] if held else []
     lines += _protection(status)
+    lines += _outbound(status)
     if file.isatty():
         _terminal(status.rows, lines, file)
         return
@@ -81,7 +83,7 @@ def print_status(status: Status, file: TextIO) -> None:
         print("\n".join(_plain([HEADINGS, *map(cells, status.rows)])), file=file)
 
 
-def headline(status: Status) -> str:
+def headline(status: CurrentStatus) -> str:
     """Which mailcow, and how many domains have what."""
     if not isinstance(status.mailcow, Seen):
         return "mailcow could not be read"
@@ -95,7 +97,7 @@ def headline(status: Status) -> str:
     )
 
 
-def _needs_a_person(status: Status) -> Iterable[str]:
+def _needs_a_person(status: CurrentStatus) -> Iterable[str]:
     """Everything that a person has to do, the gravest first; of each kind a few, and how many more there are."""
     by_code: dict[str, list[Cause]] = defaultdict(list)
     for cause in (*status.general, *(cause for row in status.rows for cause in row.judgement.needs)):
@@ -113,13 +115,20 @@ def _needs_a_person(status: Status) -> Iterable[str]:
 _WORD = {Light.FAILING: "error", Light.ATTENTION: "warning"}
 
 
-def _protection(status: Status) -> list[str]:
+def _protection(status: CurrentStatus) -> list[str]:
     """What is missing until senders are bound by the policies."""
     found = protection_of(status)
     if found is None:
         return []
     line = [f"    {found.config}"] if found.config else []
     return [*([found.headline] if found.headline else []), f"  {found.message}", *line, ""]
+
+
+def _outbound(status: CurrentStatus) -> list[str]:
+    """Whether outgoing mail is checked, in one line."""
+    found = outbound(status.observed)
+    todo = [f"    {found.remedy}"] if found.remedy and found.checks in {Checks.OFF, Checks.STOPPED} else []
+    return [f"outgoing mail: {found.message}", *todo, ""]
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -157,10 +166,10 @@ def _certificate(row: Row) -> str:
             return "?"
 
 
-def _standing(need: Need | None) -> str:
+def _standing(need: RecordNeed | None) -> str:
     if need is None:
         return "-"
-    return _STANDING[Standing.NOT_YET if need.early else need.standing]
+    return _STANDING[RecordState.NOT_YET if need.early else need.standing]
 
 
 def _why(row: Row, above: str = "") -> list[str]:

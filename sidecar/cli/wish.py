@@ -8,7 +8,7 @@ from sidecar.cli.look import names_of
 from sidecar.cli.start import started
 from sidecar.host.errors import PermanentError
 from sidecar.host.heartbeat import wake
-from sidecar.plan.wishes import Basis, Refusal
+from sidecar.plan.wishes import Basis, RequestRefusal
 from sidecar.state.store import State
 
 
@@ -21,7 +21,7 @@ class Wish:
     state: State
     now: float
 
-    def refuse(self, refusal: Refusal | None) -> None:
+    def refuse(self, refusal: RequestRefusal | None) -> None:
         """Raises PermanentError where there is a refusal: nothing is noted then."""
         if refusal is not None:
             raise PermanentError(str(refusal))

@@ -140,7 +140,7 @@ class Daemon:
         """Passes with these settings, until there are others or the end; returns the settings to go on with."""
         parts.passes.observer.checker.finished = self._wake.set
         parts.passes.observer.containers.finished = self._wake.set
-        parts.passes.applier.finished = self._wake.set
+        parts.passes.applier.on_late_end(self._wake.set)
         parts.receiving.wake = self._wake.set
         await self.live.begin(parts)
         log.info("started", mailcow=str(parts.settings.mailcow_dir), dry_run=parts.settings.dry_run)

@@ -19,7 +19,7 @@ from sidecar.host.threads import in_thread
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.report_route import INTERNAL_ADDRESS
-from sidecar.observed.reports import Way
+from sidecar.observed.reports import ReportWay
 from sidecar.plan.schedule import wait_after
 from sidecar.settings import Settings
 from sidecar.settings.reports import Receive
@@ -213,7 +213,7 @@ class Receiving:
             await asyncio.sleep(wait_after(failures, MAILBOX_AGAIN_S) if failures else MAILBOX_S)
 
     def _take(self, data: bytes) -> bool:
-        return self._store.accept(data, Way.IMAP, self._clock.now()) is not None
+        return self._store.accept(data, ReportWay.IMAP, self._clock.now()) is not None
 
     def _extra_roots(self) -> str | None:
         named = self._settings.extra_roots

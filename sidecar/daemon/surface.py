@@ -20,9 +20,9 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
-from sidecar.state.store import Event
+from sidecar.state.store import HistoryEvent
 from sidecar.status.once import Once
-from sidecar.web import Web, WebSettings, start_web
+from sidecar.web import WebServer, WebSettings, start_web
 from sidecar.web.health import Pulse, healthz, readyz
 from sidecar.web.metrics import Metrics, handler
 from sidecar.web.source import Changes, Progress, Trouble
@@ -51,7 +51,7 @@ class Live:
         self._notifier: Notifier | None = None
         self.pulse = Pulse()
         self.metrics = Metrics(release())
-        self.served: Web | None = None
+        self.served: WebServer | None = None
 
     # --- what the page asks -------------------------------------------------------------------------
 
@@ -77,11 +77,9 @@ class Live:
         checker = self._parts.passes.observer.checker if self._parts else None
         if checker is None or not checker.busy or checker.total < PROGRESS_FROM:
             return None
-        return Progress(
-            "looking at the domains as senders do", checker.done, checker.total, self._looking_since
-        )
+        return Progress("Sender checks of the domains", checker.done, checker.total, self._looking_since)
 
-    async def history(self, subject: str | None, limit: int) -> tuple[Event, ...]:
+    async def history(self, subject: str | None, limit: int) -> tuple[HistoryEvent, ...]:
         if self._parts is None:
             return ()
         return await asyncio.to_thread(self._parts.state.history, subject, limit)
@@ -170,7 +168,7 @@ class Live:
         self.pulse.ends(report)
         if report is None:
             self.metrics.failed(seconds)
-            self._failed = self._since(Trouble(str(error) or "the last pass did not work", now))
+            self._failed = self._since(Trouble(str(error) or "the last pass failed", now))
         else:
             status = Once(report.observed, report.plan, self._settings)
             self._latest = report, status

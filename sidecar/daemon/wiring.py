@@ -12,6 +12,7 @@ from sidecar.dns.ask import Lookups
 from sidecar.host.clock import Clock
 from sidecar.host.errors import TemporaryError
 from sidecar.mailcow import conf as conf_file
+from sidecar.mailcow.access import Door
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.events import EngineEvent, events
 from sidecar.mailcow.session import Session
@@ -86,10 +87,11 @@ async def assembled(
         engine = engine or engine_of(env)
         lookups = Lookups(settings.resolver, clock.now)
         session = Session(settings, clock)
+        door = Door(settings, session)
         observer = Observer(
             settings,
             clock,
-            session,
+            door,
             engine,
             lookups,
             patient=patient,
@@ -107,7 +109,7 @@ async def assembled(
         if not patient:
             observer.nexthop = lambda: receiving.nexthop
             observer.receiving_trouble = receiving.trouble
-        applier = Applier(settings, clock, session, observer, engine, ledger, teller.outcome, patient=patient)
+        applier = Applier(settings, clock, door, observer, engine, ledger, teller.outcome, patient=patient)
         try:
             passes = Passes(settings, clock, observer, applier, ledger)
             yield Parts(settings, passes, state, engine, session, reports, receiving)

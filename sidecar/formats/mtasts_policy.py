@@ -109,7 +109,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _BOM = b"\xef\xbb\xbf"
 
 
-class Fault(StrEnum):
+class PolicyFault(StrEnum):
     """The ways in which a text fails to be a policy."""
 
     EMPTY = "empty"
@@ -131,19 +131,19 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class PolicyProblem:
     """One thing that makes a text no policy: its kind, a sentence, and the value at fault, where it is one."""
 
-    fault: Fault
+    fault: PolicyFault
     text: str
     value: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PolicyReading:
     """All that the grammar makes of a text; the fields as far as they are right, also of a text that is no policy."""
 
-    problems: tuple[Problem, ...]
+    problems: tuple[PolicyProblem, ...]
     mode: Mode | None
     max_age: int | None
     mx: tuple[str, ...]
@@ -176,9 +176,9 @@ def parse(data: bytes) -> Policy | Invalid:
     return reading.policy or Invalid(tuple(problem.text for problem in reading.problems))
 
 
-def read(data: bytes) -> Reading:
+def read(data: bytes) -> PolicyReading:
     """What the grammar makes of `data`, right or wrong; never raises."""
-    problems: list[Problem] = []
+    problems: list[PolicyProblem] = []
     fields: dict[str, str] = {}
     mx: dict[str, None] = {}  # in order, each once
     repeated: list[str] = []
@@ -193,7 +193,7 @@ def read(data: bytes) -> Reading:
         try:
             name, value = found["name"].decode(), found["value"].decode()
         except UnicodeDecodeError:
-            problems.append(Problem(Fault.UTF8, f"line {number} is not UTF-8"))
+            problems.append(PolicyProblem(PolicyFault.UTF8, f"line {number} is not UTF-8"))
             continue
         if name in fields or (name == "mx" and ascii_lower(value) in mx):
             repeated.append(name)
@@ -203,7 +203,7 @@ def read(data: bytes) -> Reading:
             fields[name] = value
     problems += _judge(fields, tuple(mx))
     mode, max_age = fields.get("mode"), fields.get("max_age", "")
-    return Reading(
+    return PolicyReading(
         tuple(problems),
         Mode(mode) if mode in set(Mode) else None,
         int(max_age) if _is_max_age(max_age) else None,
@@ -220,75 +220,79 @@ def _is_max_age(text: str) -> bool:
     return bool(_MAX_AGE.match(text)) and int(text) <= MAX_AGE_LIMIT
 
 
-def _no_field(number: int, line: bytes, *, of: int) -> Problem:
+def _no_field(number: int, line: bytes, *, of: int) -> PolicyProblem:
     """Why a line that is no sts-policy-field is none: the most telling of the reasons."""
     if line == b"" and of == 1:
-        fault, why = Fault.EMPTY, "there is nothing in it"
+        fault, why = PolicyFault.EMPTY, "there is nothing in it"
     elif number == 1 and line.startswith(_BOM):
-        fault, why = Fault.BOM, "a byte order mark (EF BB BF) stands before it"
+        fault, why = PolicyFault.BOM, "a byte order mark (EF BB BF) stands before it"
     elif not line.strip(WSP):
-        fault, why = Fault.BLANK_LINE, "it is blank"
+        fault, why = PolicyFault.BLANK_LINE, "it is blank"
     elif b"\r" in line:
-        fault, why = Fault.LINE_END, "there is a CR in it that no LF follows"
+        fault, why = PolicyFault.LINE_END, "there is a CR in it that no LF follows"
     elif control := _CONTROL.search(line):
-        fault, why = Fault.FIELD, f"there is the control octet {control[0][0]:02X} in it"
+        fault, why = PolicyFault.FIELD, f"there is the control octet {control[0][0]:02X} in it"
     else:
         fault, why = _no_name_and_value(line)
-    return Problem(fault, f"line {number} is no field of a policy: {why}")
+    return PolicyProblem(fault, f"line {number} is no field of a policy: {why}")
 
 
-def _no_name_and_value(line: bytes) -> tuple[Fault, str]:
+def _no_name_and_value(line: bytes) -> tuple[PolicyFault, str]:
     name, colon, value = line.partition(b":")
     if not colon:
-        return Fault.FIELD, f"there is no colon in {shown(line)}"
+        return PolicyFault.FIELD, f"there is no colon in {shown(line)}"
     if not _NAME.match(name):
         if _NAME.match(name.strip(WSP)):
-            return Fault.WHITE_SPACE, f"there is white space before or after the name in {shown(line)}"
-        return Fault.FIELD, f"{shown(name)} is no name of a field"
+            return PolicyFault.WHITE_SPACE, f"there is white space before or after the name in {shown(line)}"
+        return PolicyFault.FIELD, f"{shown(name)} is no name of a field"
     if not value.strip(WSP):
-        return Fault.FIELD, f"{shown(name)} has no value"
-    return Fault.FIELD, f"there is a tab within the value of {shown(name)}"
+        return PolicyFault.FIELD, f"{shown(name)} has no value"
+    return PolicyFault.FIELD, f"there is a tab within the value of {shown(name)}"
 
 
-def _judge(fields: dict[str, str], mx: tuple[str, ...]) -> list[Problem]:
-    problems: list[Problem] = []
+def _judge(fields: dict[str, str], mx: tuple[str, ...]) -> list[PolicyProblem]:
+    problems: list[PolicyProblem] = []
     match fields.get("version"):
         case "STSv1":
             pass
         case None:
-            problems.append(_missing(Fault.VERSION_MISSING, "version", fields))
+            problems.append(_missing(PolicyFault.VERSION_MISSING, "version", fields))
         case other:
-            problems.append(Problem(Fault.VERSION, f"version is {other[:60]!r} instead of 'STSv1'", other))
+            problems.append(
+                PolicyProblem(PolicyFault.VERSION, f"version is {other[:60]!r} instead of 'STSv1'", other)
+            )
     match fields.get("mode"):
         case "none" | "testing" | "enforce":
             pass
         case None:
-            problems.append(_missing(Fault.MODE_MISSING, "mode", fields))
+            problems.append(_missing(PolicyFault.MODE_MISSING, "mode", fields))
         case other:
             problems.append(
-                Problem(Fault.MODE, f"mode is {other[:60]!r} instead of testing, enforce or none", other)
+                PolicyProblem(
+                    PolicyFault.MODE, f"mode is {other[:60]!r} instead of testing, enforce or none", other
+                )
             )
     max_age = fields.get("max_age")
     if max_age is None:
-        problems.append(_missing(Fault.MAX_AGE_MISSING, "max_age", fields))
+        problems.append(_missing(PolicyFault.MAX_AGE_MISSING, "max_age", fields))
     elif not _is_max_age(max_age):
-        fault = Fault.MAX_AGE_LIMIT if _MAX_AGE.match(max_age) else Fault.MAX_AGE
+        fault = PolicyFault.MAX_AGE_LIMIT if _MAX_AGE.match(max_age) else PolicyFault.MAX_AGE
         text = f"max_age is {max_age[:20]!r} instead of a number of seconds up to {MAX_AGE_LIMIT}"
-        problems.append(Problem(fault, text, max_age))
+        problems.append(PolicyProblem(fault, text, max_age))
     problems += [
-        Problem(Fault.MX, f"mx is {pattern[:60]!r}, which is no host name", pattern)
+        PolicyProblem(PolicyFault.MX, f"mx is {pattern[:60]!r}, which is no host name", pattern)
         for pattern in mx
         if not is_mx_pattern(pattern)
     ]
     if not mx and fields.get("mode") != "none":
-        problems.append(_missing(Fault.MX_MISSING, "mx", fields))
+        problems.append(_missing(PolicyFault.MX_MISSING, "mx", fields))
     return problems
 
 
-def _missing(fault: Fault, name: str, fields: dict[str, str]) -> Problem:
+def _missing(fault: PolicyFault, name: str, fields: dict[str, str]) -> PolicyProblem:
     alike = next((other for other in fields if other.lower().replace("-", "_") == name), None)
     hint = f" ({alike!r} is another field)" if alike else ""
-    return Problem(fault, f"there is no {name} field{hint}", alike or "")
+    return PolicyProblem(fault, f"there is no {name} field{hint}", alike or "")
 
 
 def loosenings(before: Policy, after: Policy) -> tuple[str, ...]:
@@ -313,6 +317,72 @@ def differences(before: Policy, after: Policy) -> tuple[str, ...]:
     if frozenset(before.mx) != frozenset(after.mx):
         found.append(f"mx {', '.join(before.mx) or '(none)'} instead of {', '.join(after.mx) or '(none)'}")
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What lenient senders make of a text that is not a policy to strict ones, and what had to be mended for it."""
+
+    policy: Policy
+    faults: tuple[str, ...]
+
+
+_COMMENT = (b"#", b";", b"//")
+_KEYED = re.compile(rb"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]{0,31})\s*:\s*(?P<value>.*?)\s*\Z", re.DOTALL)
+
+
+def mended(data: bytes) -> Mended | None:
+    """What a text means that only has blank or comment lines, a byte order mark, stray white space or final dots of mx.
+
+    None for a text that is right as it is, and for one that is wrong in another way: what it means is not guessed.
+    """
+    if not read(data).problems:
+        return None
+    faults: dict[str, None] = {}
+    if data.startswith(_BOM):
+        faults["a byte order mark"] = None
+    lines: list[bytes] = []
+    written = _TERM.split(data.removeprefix(_BOM))
+    for line in written[:-1] if written[-1] == b"" else written:
+        kept = _mended_line(line, faults)
+        if kept is not None:
+            lines.append(kept)
+    policy = parse(b"\n".join(lines) + b"\n")
+    return None if isinstance(policy, Invalid) or not faults else Mended(policy, tuple(faults))
+
+
+def _mended_line(line: bytes, faults: dict[str, None]) -> bytes | None:
+    """The line as a field has to be; None for one that says nothing."""
+    if not line.strip():
+        if line:
+            faults["white space"] = None
+        else:
+            faults["blank lines"] = None
+        return None
+    if line.lstrip().startswith(_COMMENT):
+        faults["comment lines"] = None
+        return None
+    found = _KEYED.match(line)
+    if found is None:
+        return line
+    name, value = found["name"], found["value"]
+    if name == b"mx" and value.endswith(b"."):
+        faults["final dots in mx"] = None
+        value = value[:-1]
+    clean = name + b": " + value
+    if _FIELD.match(line) is None and _FIELD.match(clean) is not None:
+        faults["white space"] = None
+    return clean
+
+
+@lru_cache(maxsize=1_024)
+def understood(text: str | None) -> Policy | None:
+    """The policy that some sender may have got from a text, lenient ones included; None where none can have."""
+    strict = policy_of(text)
+    if strict is not None or text is None:
+        return strict
+    found = mended(text.encode("utf-8", "surrogateescape"))
+    return None if found is None else found.policy
 
 
 @lru_cache(maxsize=16_384)  # a pass reads the same few thousand texts again and again

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from sidecar.formats.mtasts_policy import Invalid
 from sidecar.formats.octets import shown
-from sidecar.formats.txt_fields import Fault, Field, Problem, is_extension_value, split
+from sidecar.formats.txt_fields import Field, FieldFault, RecordProblem, is_extension_value, split
 
 VERSION = b"v=STSv1"
 
@@ -26,17 +26,17 @@ class IdFault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class StsRecord:
     """A record as senders understand it."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class StsReading:
     """All that the grammar makes of the octets; the id if it is right, also of octets that are no record."""
 
-    problems: tuple[Problem, ...]
+    problems: tuple[RecordProblem, ...]
     id: str | None
     spaced: bool
     """Whether white space stands before the first semicolon: valid, and yet discarded by who takes the prose."""
@@ -45,18 +45,18 @@ class Reading:
     unknown: tuple[str, ...]
 
     @property
-    def record(self) -> Record | None:
+    def record(self) -> StsRecord | None:
         """The record, if the octets are one."""
-        return None if self.problems or self.id is None else Record(self.id)
+        return None if self.problems or self.id is None else StsRecord(self.id)
 
 
-def parse(data: bytes) -> Record | Invalid:
+def parse(data: bytes) -> StsRecord | Invalid:
     """The record in `data` (a TXT record's strings joined), or all that is wrong with it; never raises."""
     reading = read(data)
     return reading.record or Invalid(tuple(problem.text for problem in reading.problems))
 
 
-def read(data: bytes) -> Reading:
+def read(data: bytes) -> StsReading:
     """What the grammar makes of `data` (a TXT record's strings joined), right or wrong; never raises."""
     parts = split(data, VERSION, frozenset({b"id"}))
     problems = list(parts.problems)
@@ -68,15 +68,15 @@ def read(data: bytes) -> Reading:
         repeated.append(field.name)
         # As an id it does not count, so it has to be what it still may be: an extension.
         if not is_extension_value(field.value):
-            problems.append(Problem(Fault.FIELD, f"{shown(field.value)} is no value of a field"))
+            problems.append(RecordProblem(FieldFault.FIELD, f"{shown(field.value)} is no value of a field"))
     found = first.get("id")
     if found is not None:
         problems += _judge(found.value)
     elif b"id" not in parts.tried and (parts.tried or not problems):
         alike = next((name for name in first if name.lower() == "id"), None)
         hint = f" ({alike!r} is another field: names have case)" if alike else ""
-        problems.append(Problem(Fault.MISSING, f"there is no id in it{hint}"))
-    return Reading(
+        problems.append(RecordProblem(FieldFault.MISSING, f"there is no id in it{hint}"))
+    return StsReading(
         tuple(problems),
         found.value.decode() if found is not None and _ID.match(found.value) else None,
         parts.spaced,
@@ -85,9 +85,9 @@ def read(data: bytes) -> Reading:
     )
 
 
-def _judge(value: bytes) -> list[Problem]:
+def _judge(value: bytes) -> list[RecordProblem]:
     if _ID.match(value):
         return []
     if re.match(rb"[A-Za-z0-9]{33,}\Z", value):
-        return [Problem(IdFault.LENGTH, f"its id has {len(value)} characters instead of up to 32")]
-    return [Problem(IdFault.ID, f"its id is {shown(value)} instead of letters and digits alone")]
+        return [RecordProblem(IdFault.LENGTH, f"its id has {len(value)} characters instead of up to 32")]
+    return [RecordProblem(IdFault.ID, f"its id is {shown(value)} instead of letters and digits alone")]

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from sidecar.formats.mtasts_policy import Invalid
 from sidecar.formats.octets import WSP, ascii_lower, shown
-from sidecar.formats.txt_fields import Fault, Problem, split
+from sidecar.formats.txt_fields import FieldFault, RecordProblem, split
 from sidecar.formats.uri import is_https, is_mailto, is_uri, scheme
 
 VERSION = b"v=TLSRPTv1"
@@ -32,17 +32,17 @@ class UriFault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class TlsrptRecord:
     """A record as senders understand it; `rua` holds the destinations that can be used, in order, as written."""
 
     rua: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TlsrptReading:
     """All that the grammar makes of the octets; the destinations that are right, also of octets that are no record."""
 
-    problems: tuple[Problem, ...]
+    problems: tuple[RecordProblem, ...]
     rua: tuple[str, ...]
     unusable: tuple[str, ...]
     """Destinations that are URIs of a scheme that no report goes to; beside a usable one they are only skipped."""
@@ -53,18 +53,18 @@ class Reading:
     unknown: tuple[str, ...]
 
     @property
-    def record(self) -> Record | None:
+    def record(self) -> TlsrptRecord | None:
         """The record, if the octets are one."""
-        return None if self.problems or not self.rua else Record(self.rua)
+        return None if self.problems or not self.rua else TlsrptRecord(self.rua)
 
 
-def parse(data: bytes) -> Record | Invalid:
+def parse(data: bytes) -> TlsrptRecord | Invalid:
     """The record in `data` (a TXT record's strings joined), or all that is wrong with it; never raises."""
     reading = read(data)
     return reading.record or Invalid(tuple(problem.text for problem in reading.problems))
 
 
-def read(data: bytes) -> Reading:
+def read(data: bytes) -> TlsrptReading:
     """What the grammar makes of `data` (a TXT record's strings joined), right or wrong; never raises."""
     parts = split(data, VERSION, frozenset({b"rua"}))
     problems = list(parts.problems)
@@ -78,13 +78,13 @@ def read(data: bytes) -> Reading:
             match _judge(item):
                 case None:
                     rua.append(item.decode())
-                case Problem(UriFault.SCHEME):
+                case RecordProblem(UriFault.SCHEME):
                     unusable.append(item.decode())
                 case problem:
                     problems.append(problem)
     if unusable and not rua:
         problems.append(
-            Problem(
+            RecordProblem(
                 UriFault.SCHEME,
                 f"no report goes to {shown(unusable[0].encode())}: it is neither mailto nor https",
             )
@@ -92,8 +92,8 @@ def read(data: bytes) -> Reading:
     if b"rua" not in parts.tried and (parts.tried or not problems):
         alike = next((name for name in names if name.lower() == "rua"), None)
         hint = f" ({alike!r} is another field: names have case)" if alike else ""
-        problems.append(Problem(Fault.MISSING, f"there is no rua in it{hint}"))
-    return Reading(
+        problems.append(RecordProblem(FieldFault.MISSING, f"there is no rua in it{hint}"))
+    return TlsrptReading(
         tuple(problems),
         tuple(rua),
         tuple(unusable),
@@ -112,19 +112,19 @@ def _destinations(value: bytes) -> list[bytes]:
     return items
 
 
-def _judge(item: bytes) -> Problem | None:
+def _judge(item: bytes) -> RecordProblem | None:
     if not item:
-        return Problem(UriFault.URI, "there is an empty destination in its rua")
+        return RecordProblem(UriFault.URI, "there is an empty destination in its rua")
     if b"!" in item:
-        return Problem(UriFault.ENCODING, f"there is a '!' in {shown(item)}, to be written %21")
+        return RecordProblem(UriFault.ENCODING, f"there is a '!' in {shown(item)}, to be written %21")
     if not is_uri(item):
-        return Problem(UriFault.URI, f"{shown(item)} is no URI")
+        return RecordProblem(UriFault.URI, f"{shown(item)} is no URI")
     match ascii_lower(scheme(item)):
         case "mailto" if not is_mailto(item):
-            return Problem(UriFault.MAILTO, f"there is no mail address in {shown(item)}")
+            return RecordProblem(UriFault.MAILTO, f"there is no mail address in {shown(item)}")
         case "https" if not is_https(item):
-            return Problem(UriFault.HTTPS, f"there is no host in {shown(item)}")
+            return RecordProblem(UriFault.HTTPS, f"there is no host in {shown(item)}")
         case "mailto" | "https":
             return None
         case _:
-            return Problem(UriFault.SCHEME, f"{shown(item)} is neither mailto nor https")
+            return RecordProblem(UriFault.SCHEME, f"{shown(item)} is neither mailto nor https")

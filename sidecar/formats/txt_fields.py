@@ -24,12 +24,13 @@ _VALUE = re.compile(rb"[\x21-\x3a\x3c\x3e-\x7e]+\Z")
 _NOT_TEXT = re.compile(rb"[^\x20-\x7e\t]")
 
 
-class Fault(StrEnum):
+class FieldFault(StrEnum):
     """The ways in which octets fail to be a record of fields."""
 
     FOREIGN = "foreign"
     VERSION = "version"
     QUOTED = "quoted"
+    ESCAPED = "escaped"
     SEMICOLON = "semicolon"
     WHITE_SPACE = "white-space"
     OCTET = "octet"
@@ -39,7 +40,7 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class RecordProblem:
     """One thing that makes octets no record: its kind (a `Fault`, or one of the record's own), and a sentence."""
 
     fault: StrEnum
@@ -59,7 +60,7 @@ class Split:
     """A record taken apart at its semicolons."""
 
     fields: tuple[Field, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[RecordProblem, ...]
     spaced: bool
     """Whether white space stands before the first semicolon, which the grammar allows and the prose discards."""
     tried: frozenset[bytes]
@@ -81,12 +82,15 @@ def split(data: bytes, version: bytes, own: frozenset[bytes]) -> Split:
 
     Of a record without the right beginning nothing more is judged: it is another kind of record.
     """
+    if b"\\;" in data and data.lower().lstrip().startswith(version.lower()):
+        problem = RecordProblem(FieldFault.ESCAPED, f"a backslash stands before a semicolon: {shown(data)}")
+        return Split((), (problem,), spaced=False, tried=frozenset())
     rest = data[len(version) :]
     found = _DELIMITER.match(rest) if data.startswith(version) else None
     if found is None:
         return Split((), (_beginning(data, version),), spaced=False, tried=frozenset())
     fields: list[Field] = []
-    problems: list[Problem] = []
+    problems: list[RecordProblem] = []
     tried: set[bytes] = set()
     parts = rest[found.end() :].split(b";")
     for number, part in enumerate(parts, 1):
@@ -96,7 +100,9 @@ def split(data: bytes, version: bytes, own: frozenset[bytes]) -> Split:
                 break  # the optional delimiter at the end
             if part.rstrip(WSP) != part:
                 problems.append(
-                    Problem(Fault.WHITE_SPACE, "there is white space at its end, after no semicolon")
+                    RecordProblem(
+                        FieldFault.WHITE_SPACE, "there is white space at its end, after no semicolon"
+                    )
                 )
         tried.add(_NOT_TEXT.sub(b"", text.partition(b"=")[0]).strip(WSP))
         match _field(text, own):
@@ -107,44 +113,50 @@ def split(data: bytes, version: bytes, own: frozenset[bytes]) -> Split:
     return Split(tuple(fields), tuple(problems), found[0] != b";", frozenset(tried))
 
 
-def _beginning(data: bytes, version: bytes) -> Problem:
+def _beginning(data: bytes, version: bytes) -> RecordProblem:
     """Why `data` does not begin with the version and a semicolon: the most telling of the reasons."""
     name = version.decode()
     loose = re.compile(rb"\s*v\s*=\s*" + version[2:] + rb"(?![a-z0-9])", re.IGNORECASE)
     if data.startswith(version):
         follows = data[len(version) :]
         if follows[:1].isalnum():
-            return Problem(Fault.FOREIGN, f"it is of another version: {shown(data)}")
+            return RecordProblem(FieldFault.FOREIGN, f"it is of another version: {shown(data)}")
         if not follows.strip(WSP):
-            return Problem(Fault.SEMICOLON, f"nothing follows {name!r}")
-        return Problem(Fault.SEMICOLON, f"no semicolon follows {name!r}: {shown(data)}")
+            return RecordProblem(FieldFault.SEMICOLON, f"nothing follows {name!r}")
+        return RecordProblem(FieldFault.SEMICOLON, f"no semicolon follows {name!r}: {shown(data)}")
     if data.startswith(b'"'):
-        return Problem(Fault.QUOTED, f"it begins with a quotation mark: {shown(data)}")
+        return RecordProblem(FieldFault.QUOTED, f"it begins with a quotation mark: {shown(data)}")
     if found := loose.match(data):
         if b"".join(found[0].split()) == version:
-            return Problem(
-                Fault.WHITE_SPACE, f"there is white space in or before its {name!r}: {shown(data)}"
+            return RecordProblem(
+                FieldFault.WHITE_SPACE, f"there is white space in or before its {name!r}: {shown(data)}"
             )
-        return Problem(Fault.VERSION, f"it begins with {shown(found[0])} instead of {name!r}, which has case")
-    return Problem(
-        Fault.FOREIGN, f"it does not begin with {name!r}: {shown(data) if data else 'it is empty'}"
+        return RecordProblem(
+            FieldFault.VERSION, f"it begins with {shown(found[0])} instead of {name!r}, which has case"
+        )
+    return RecordProblem(
+        FieldFault.FOREIGN, f"it does not begin with {name!r}: {shown(data) if data else 'it is empty'}"
     )
 
 
-def _field(text: bytes, own: frozenset[bytes]) -> Field | Problem:
+def _field(text: bytes, own: frozenset[bytes]) -> Field | RecordProblem:
     if not text:
-        return Problem(Fault.EMPTY_FIELD, "there is nothing between two of its semicolons")
+        return RecordProblem(FieldFault.EMPTY_FIELD, "there is nothing between two of its semicolons")
     if found := _NOT_TEXT.search(text):
-        return Problem(Fault.OCTET, f"there is the octet {found[0][0]:02X} in its field {shown(text)}")
+        return RecordProblem(
+            FieldFault.OCTET, f"there is the octet {found[0][0]:02X} in its field {shown(text)}"
+        )
     name, equals, value = text.partition(b"=")
     if not equals:
-        return Problem(Fault.FIELD, f"there is no '=' in its field {shown(text)}")
+        return RecordProblem(FieldFault.FIELD, f"there is no '=' in its field {shown(text)}")
     if name.rstrip(WSP) != name or value.lstrip(WSP) != value:
-        return Problem(Fault.WHITE_SPACE, f"there is white space beside the '=' of its field {shown(text)}")
+        return RecordProblem(
+            FieldFault.WHITE_SPACE, f"there is white space beside the '=' of its field {shown(text)}"
+        )
     if not _NAME.match(name):
-        return Problem(Fault.FIELD, f"{shown(name)} is no name of a field")
+        return RecordProblem(FieldFault.FIELD, f"{shown(name)} is no name of a field")
     if name not in own and not _VALUE.match(value):
-        return Problem(Fault.FIELD, f"{shown(value)} is no value of a field")
+        return RecordProblem(FieldFault.FIELD, f"{shown(value)} is no value of a field")
     return Field(name.decode(), value)
 
 

@@ -25,3 +25,16 @@ def reading() -> Iterator[None]:
         if type(error).__name__ != "PanicException":  # a class that cannot be imported
             raise
         raise ValueError(f"its parser failed: {error}") from error
+
+
+SOON_S = 14 * 86_400
+SOON_SHARE = 3
+
+
+def ends_soon(not_before: float, not_after: float, now: float) -> bool:
+    """Whether a certificate should have been renewed by now; times in Unix seconds.
+
+    acme-mailcow renews 30 days before the end, a third of the 90 days that Let's Encrypt gives. Half of that later, 14
+    days before the end, somebody has to look. Certificates of six days have two of them left at that share.
+    """
+    return not_after - now < min(SOON_S, (not_after - not_before) / SOON_SHARE)

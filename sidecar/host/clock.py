@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from sidecar.host.elapsed import Reading
+from sidecar.host.elapsed import UptimeReading
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -18,7 +18,7 @@ class Clock(Protocol):
         """Unix seconds; anybody may set them, forwards and backwards."""
         ...
 
-    def reading(self) -> Reading:
+    def reading(self) -> UptimeReading:
         """A counter that nobody sets; of the same run as long as the machine runs, whichever process asks."""
         ...
 
@@ -30,9 +30,9 @@ class SystemClock:
         """Unix seconds."""
         return time.time()
 
-    def reading(self) -> Reading:
+    def reading(self) -> UptimeReading:
         """The seconds since this machine was started, those in which it slept included."""
-        return Reading(_boot(), time.clock_gettime(time.CLOCK_BOOTTIME))
+        return UptimeReading(_boot(), time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
 @cache

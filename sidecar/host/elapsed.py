@@ -11,7 +11,7 @@ LONGEST_STEP_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class UptimeReading:
     """A counter of seconds that nobody sets, such as the time since the machine was started, read once."""
 
     run: str
@@ -24,9 +24,9 @@ class Tally:
     """The seconds counted since the state was begun, and the reading up to which they are counted."""
 
     seconds: float = 0.0
-    last: Reading | None = None
+    last: UptimeReading | None = None
 
-    def until(self, reading: Reading) -> "Tally":
+    def until(self, reading: UptimeReading) -> "Tally":
         """With the time that passed since: of one run at most `LONGEST_STEP_S`, over a reboot nothing."""
         last = self.last
         if last is None or last.run != reading.run:

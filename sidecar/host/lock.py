@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -139,7 +140,7 @@ class PassLock:
             return False
 
     def _sign(self, fd: int) -> None:
-        since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(self._now()))
+        since = datetime.fromtimestamp(self._now(), UTC).astimezone().isoformat(" ", "seconds")
         text = f"process {os.getpid()} ({self._command}) since {since}\n"
         with suppress(OSError):  # on a full disk nobody can read who has it, but it is held all the same
             os.ftruncate(fd, 0)

@@ -55,7 +55,7 @@ def configure(
     """Sends all events of structlog, and the warnings of other libraries, to `stream`; may be called again.
 
     `level` is the least that is shown: debug, info, warning, error or critical. `secrets` appear nowhere.
-    Times are local ones (TZ). Colours only for a terminal, and not with NO_COLOR. Raises ValueError for an
+    Times are local ones (TZ) with their offset. Colours only for a terminal, and not with NO_COLOR. Raises ValueError for an
     unknown level.
     """
     if level not in LEVELS:
@@ -236,7 +236,7 @@ def human_line(now: Callable[[], float], *, coloured: bool) -> Processor:
         ]
         line = " ".join(
             [
-                time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now())),
+                datetime.fromtimestamp(now(), UTC).astimezone().isoformat(" ", "seconds"),
                 paint(level.ljust(_LEVEL_WIDTH), _COLOURS.get(level, "")),
                 paint(message.ljust(_EVENT_WIDTH if values else 0), _BOLD),
                 *values,

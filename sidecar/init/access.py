@@ -1,28 +1,37 @@
 """The API's keys and allow list in mailcow.conf: what is there, and how it becomes enough for the sidecar; pure.
 
 mailcow reads these three keys when php-fpm-mailcow starts. Rules for every editor: no other key of the file ever
-changes, which `envfile` proves; an address once allowed stays so; no sentence holds a key.
+changes, which `formats.dotenv` proves; an address once allowed stays so; no sentence holds a key.
 """
 
 import ipaddress
 import re
-import secrets
-import string
 from collections.abc import Mapping
 from enum import Enum, auto
 
-from sidecar.formats.dotenv import edit_list, has_spaces, items, read
+from sidecar.formats.dotenv import edit_list, items, read
+from sidecar.mailcow.database import new_key
+from sidecar.plan.access import ALLOW_FROM, API_KEY, OWN_KEY, READ_ONLY, UNSET, given
+from sidecar.plan.access import conf_allows as allows
 
-API_KEY = "API_KEY"
-READ_ONLY = "API_KEY_READ_ONLY"
-ALLOW_FROM = "API_ALLOW_FROM"
-OWN_KEY = "MTA_STS_API_KEY"
+__all__ = [
+    "ALLOW_FROM",
+    "API_KEY",
+    "OWN_KEY",
+    "READ_ONLY",
+    "KeySource",
+    "allow",
+    "allow_list_counts",
+    "allows",
+    "can_match",
+    "commented_default",
+    "given",
+    "key_source",
+    "new_key",
+    "set_value",
+]
 
-_UNSET = "invalid"
-"""What mailcow's compose file says for a key without a value: php-fpm-mailcow takes it for none."""
 _KEY = re.compile(r"[A-Za-z0-9-]+")
-_RANGE = re.compile(r"[0-9.]+(/[0-9]{1,2})?")
-"""mailcow drops a netmask that is written out, and an entry with a space in front of it."""
 _COMMENTED = re.compile(rf"^[ \t]*#[ \t]*{ALLOW_FROM}=(.*)$", re.MULTILINE)
 
 
@@ -34,12 +43,6 @@ class KeySource(Enum):
     CONF = auto()
     """API_KEY of mailcow.conf."""
     NONE = auto()
-
-
-def given(values: Mapping[str, str], key: str) -> str:
-    """The value of an API setting as mailcow takes it; empty for none."""
-    value = values.get(key, "").strip()
-    return "" if value == _UNSET else value
 
 
 def key_source(values: Mapping[str, str], variables: Mapping[str, str]) -> KeySource:
@@ -61,12 +64,6 @@ def can_match(key: str) -> bool:
     return bool(_KEY.fullmatch(key))
 
 
-def new_key() -> str:
-    """A key in the form of those that mailcow's page makes, from the system's source of random bytes."""
-    signs = string.ascii_uppercase + string.digits
-    return "-".join("".join(secrets.choice(signs) for _ in range(6)) for _ in range(5))
-
-
 def set_value(data: bytes, key: str, value: str) -> bytes:
     """`data` with this value for `key`: in the last place that gives one, else in a new line at the end.
 
@@ -77,12 +74,6 @@ def set_value(data: bytes, key: str, value: str) -> bytes:
     if read(edited).get(key) != value:
         raise ValueError(f"{key} is not written so that it can be set safely: give it a line of its own")
     return edited
-
-
-def allows(values: Mapping[str, str], address: str) -> bool:
-    """Whether API_ALLOW_FROM lets this IPv4 address in, as mailcow reads it: split on commas alone."""
-    listed = given(values, ALLOW_FROM)
-    return not has_spaces(listed) and any(_covers(entry, address) for entry in listed.split(","))
 
 
 def allow(data: bytes, address: str) -> bytes:
@@ -98,7 +89,7 @@ def allow(data: bytes, address: str) -> bytes:
         data, added = edit_list(data, ALLOW_FROM, add=(), remove=[address]), [address]
     else:
         added = [*commented_default(data), address]
-    edited = edit_list(data, ALLOW_FROM, add=added, remove=[_UNSET])
+    edited = edit_list(data, ALLOW_FROM, add=added, remove=[UNSET])
     if not allows(read(edited), address):
         raise ValueError(f"{ALLOW_FROM} is not written so that it can be edited safely: make it a plain list")
     return edited
@@ -116,12 +107,3 @@ def _is_address(entry: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _covers(entry: str, address: str) -> bool:
-    if not _RANGE.fullmatch(entry):
-        return False
-    try:
-        return ipaddress.ip_address(address) in ipaddress.ip_network(entry, strict=False)
-    except ValueError:
-        return False

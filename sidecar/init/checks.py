@@ -5,6 +5,7 @@ says what it means for the reader, never only what is there. No finding holds a 
 changed is decided in `proposals`.
 """
 
+import ipaddress
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,8 +26,9 @@ from sidecar.init.access import (
     given,
     key_source,
 )
-from sidecar.init.look import CLONE, COMPOSE, Clone, Directory
+from sidecar.init.look import ADDRESS_END, CLONE, COMPOSE, SOCKET, SOURCE, Clone, Directory
 from sidecar.init.override import SERVICE
+from sidecar.mailcow.database import Database
 from sidecar.observed import Backend, Issuer, Unseen
 from sidecar.observed.words import day
 from sidecar.plan.conf_entries import KEYS, SAN
@@ -58,6 +60,10 @@ Findings: TypeAlias = Iterator[Finding]
 
 ADDRESS_TAKEN = "address-taken"
 CLONE_MISSING = "clone-missing"
+LAST_MISSING = "last-missing"
+LAST = "watchdog-mailcow"
+"""The service of mailcow that starts last; the sidecar's waits for it."""
+BUILD = f"docker compose build {SERVICE}"
 
 
 def check(directory: Directory) -> tuple[Finding, ...]:
@@ -276,7 +282,8 @@ def _access(found: Directory) -> Findings:
         case KeySource.CONF:
             yield Finding("api-key", Mark.GOOD, f"mailcow.conf has an {API_KEY}, which the sidecar will use")
         case KeySource.NONE:
-            yield Finding("api-key-none", Mark.NOTE, "mailcow.conf has no API key that may write")
+            then = "; the sidecar gets access by itself" if Database.known(found.conf) else ""
+            yield Finding("api-key-none", Mark.NOTE, f"mailcow.conf has no API key that may write{then}")
     if given(values, READ_ONLY):
         yield Finding("api-key-read-only", Mark.NOTE, f"{READ_ONLY} is set; the sidecar does not use it")
     if not allow_list_counts(values, variables):
@@ -291,6 +298,16 @@ def _access(found: Directory) -> Findings:
 
 def _address(found: Directory) -> Findings:
     values, address = found.conf.values, found.address
+    network = values.get("IPV4_NETWORK", "")
+    if network and not _is_network(network):
+        yield Finding(
+            "address-network",
+            Mark.STOP,
+            f"IPV4_NETWORK={network} in mailcow.conf is not of the form 172.22.1: mailcow puts the last number and /24 "
+            "behind it, so no container gets an address",
+            "write the first three numbers of a private network, without a fourth one and without /24",
+        )
+        return
     files = (found.compose, found.overriding)
     holders = [name for file in files if (name := file.holder(address, values, but=SERVICE))]
     if holders:
@@ -310,6 +327,15 @@ def _address(found: Directory) -> Findings:
         )
 
 
+def _is_network(text: str) -> bool:
+    """Whether it is the first three numbers of an IPv4 address, as mailcow's compose file takes them."""
+    try:
+        ipaddress.IPv4Address(f"{text}.0")
+    except ValueError:
+        return False
+    return True
+
+
 def _free_address(found: Directory) -> str:
     values = found.conf.values
     network = found.address.rpartition(".")[0]
@@ -324,24 +350,66 @@ def _free_address(found: Directory) -> str:
 def _clone(found: Directory) -> Findings:
     match found.clone:
         case Clone.THERE:
-            yield Finding("clone", Mark.GOOD, f"the sidecar's repository is in {CLONE}/")
+            yield Finding("clone", Mark.GOOD, f"the sidecar's repository is where {SERVICE} is built from")
         case Clone.OUTSIDE:
             yield Finding(
                 "clone-outside",
                 Mark.NOTE,
-                f"{CLONE} is a link to a place outside of the mailcow directory, which init cannot look at",
-                "see that the sidecar's repository is there, or building fails",
+                f"{SERVICE} is built from a place outside of the mailcow directory, which init cannot look at",
+                f"before mailcow is stopped or updated: {BUILD}",
             )
-        case Clone.MISSING if found.overriding.context(SERVICE) not in {None, f"./{CLONE}", CLONE}:
-            pass  # somebody builds it from elsewhere
+        case Clone.REMOTE:
+            yield Finding(
+                "clone-remote",
+                Mark.NOTE,
+                f"{SERVICE} is built from a git address ({SOURCE}), which init does not ask for; without an image, and "
+                "where Docker cannot fetch it, `docker compose up -d` starts nothing of mailcow",
+                f"before mailcow is stopped or updated: {BUILD}",
+            )
         case Clone.MISSING:
             yield Finding(
                 CLONE_MISSING,
                 Mark.STOP,
-                f"there is no {CLONE}/ with the sidecar's repository in the mailcow directory, from which the "
-                "service is built; with such a service `docker compose up -d` would fail for all of mailcow",
-                f"clone or move the repository there, as {CLONE}, and run init again",
+                f"the folder from which {SERVICE} is built is missing, or does not hold the sidecar's repository; "
+                "without an image `docker compose up -d` then starts nothing of mailcow",
+                f"clone the repository into {CLONE}/ in the mailcow directory, or set {SOURCE} in mailcow.conf to "
+                "another folder or a git address, and run init again",
             )
+
+
+def _start(found: Directory) -> Findings:
+    """What would make Compose refuse the whole project, or keep the sidecar's container from starting."""
+    files = (found.compose, found.overriding)
+    if not any(LAST in file.by_name for file in files) or any(file.optional(LAST) for file in files):
+        yield Finding(
+            LAST_MISSING,
+            Mark.STOP,
+            f"{LAST}, for which {SERVICE} waits when it starts, is missing or has a profile: Compose would refuse all "
+            "of mailcow",
+            f"take the profile away (USE_WATCHDOG=n switches the watchdog off), or `depends_on` out of {SERVICE}",
+        )
+    last = found.conf.values.get(ADDRESS_END, "")
+    if last and not (last.isascii() and last.isdigit() and 1 < int(last) < 255):
+        yield Finding(
+            "address-end",
+            Mark.STOP,
+            f"{ADDRESS_END} is no number from 2 to 254",
+            "correct it in mailcow.conf",
+        )
+    socket = found.conf.values.get(SOCKET, "")
+    if socket and not socket.startswith("/"):
+        yield Finding(
+            "socket-path",
+            Mark.STOP,
+            f"{SOCKET} is no absolute path, so Compose would refuse all of mailcow, or look in the wrong place",
+            "set it to the path of Docker's socket on the host, such as /run/user/1000/docker.sock",
+        )
+    if found.overriding.by_name.get(SERVICE, {}).get("ports"):
+        yield Finding(
+            "ports-published",
+            Mark.NOTE,
+            f"{SERVICE} publishes a port: where another program has it, the sidecar does not start (mailcow does)",
+        )
 
 
 RULES: tuple[Callable[[Directory], Findings], ...] = (
@@ -355,4 +423,5 @@ RULES: tuple[Callable[[Directory], Findings], ...] = (
     _address,
     _access,
     _clone,
+    _start,
 )

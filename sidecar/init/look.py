@@ -31,7 +31,11 @@ OVERRIDES = (
 """The names under which Compose looks for an override file; of several it takes the first of this list."""
 DEFAULT_OVERRIDE = "docker-compose.override.yml"
 CLONE = "mta-sts-sidecar"
+SOURCE = "MTA_STS_SOURCE"
+ADDRESS_END = "MTA_STS_ADDRESS_END"
+SOCKET = "MTA_STS_DOCKER_SOCKET"
 DEFAULT_NETWORK = "172.22.1"
+DEFAULT_ADDRESS_END = "247"
 
 _BEFORE_COMPOSE = ("compose.yaml", "compose.yml")
 _MAILCOW_SERVICES = frozenset({"nginx-mailcow", "acme-mailcow"})
@@ -39,6 +43,8 @@ _APP_INFO = Path("data/web/inc/app_info.inc.php")
 _VERSION = re.compile(r"\$MAILCOW_GIT_VERSION\s*=\s*[\"']([^\"']*)[\"']")
 _NATIVE_PAGE = Path("data/web/mta-sts.php")
 _LARGEST = 1 << 20
+_REMOTE = re.compile(r"(https?|git|ssh)://|git@|github\.com/")
+"""What Docker takes for a repository and not for a folder."""
 
 
 class Clone(Enum):
@@ -47,7 +53,9 @@ class Clone(Enum):
     THERE = auto()
     MISSING = auto()
     OUTSIDE = auto()
-    """A link to a place that cannot be seen from within the container."""
+    """A place that cannot be seen from within the container."""
+    REMOTE = auto()
+    """A git address, which Docker fetches when it builds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +116,8 @@ class Directory:
         """The sidecar's fixed address: the one in the override file, else the one that it will get there."""
         values = self.conf.values
         network = values.get("IPV4_NETWORK") or DEFAULT_NETWORK
-        return self.overriding.address(SERVICE, values) or f"{network}.247"
+        last = values.get(ADDRESS_END) or DEFAULT_ADDRESS_END
+        return self.overriding.address(SERVICE, values) or f"{network}.{last}"
 
 
 def look(path: Path, now: float) -> Directory:
@@ -126,6 +135,7 @@ def look(path: Path, now: float) -> Directory:
     values = read(conf_data)
     compose = _compose(path)
     override = _override(path)
+    overriding = _services(override.data)
     version = _version_text(path)
     return Directory(
         path=path,
@@ -136,13 +146,13 @@ def look(path: Path, now: float) -> Directory:
         compose=compose,
         before_compose=tuple(name for name in _BEFORE_COMPOSE if (path / name).exists()),
         override=override,
-        overriding=_services(override.data),
+        overriding=overriding,
         version_text=version,
         version=Version.parse(version),
         has_policy_page=(path / _NATIVE_PAGE).exists(),
         certificates=CertificateFolder().observe(path, now, values.get("TZ")),
         policy_file=policy_file.observe(path, now),
-        clone=_clone(path / CLONE),
+        clone=_clone(path, overriding.context(SERVICE, values) or values.get(SOURCE) or CLONE),
         seen_at=now,
     )
 
@@ -217,7 +227,12 @@ def _version_text(path: Path) -> str | None:
     return found[-1].strip() or None if found else None
 
 
-def _clone(clone: Path) -> Clone:
+def _clone(folder: Path, source: str) -> Clone:
+    """What `source` is, as Compose takes the context of a build from within `folder`."""
+    if _REMOTE.match(source):
+        return Clone.REMOTE
+    clone = folder / source
     if (clone / "Dockerfile").is_file() and (clone / "sidecar").is_dir():
         return Clone.THERE
-    return Clone.OUTSIDE if clone.is_symlink() and not clone.exists() else Clone.MISSING
+    inside = Path(os.path.normpath(clone)).is_relative_to(folder)
+    return Clone.OUTSIDE if not inside or (clone.is_symlink() and not clone.exists()) else Clone.MISSING

@@ -22,12 +22,14 @@ from sidecar.init.access import (
     key_source,
     set_value,
 )
-from sidecar.init.checks import ADDRESS_TAKEN, CLONE_MISSING
+from sidecar.init.checks import ADDRESS_TAKEN, CLONE_MISSING, LAST_MISSING
 from sidecar.init.diff import conf_diff, override_diff
 from sidecar.init.look import Directory
 from sidecar.init.override import SERVICE, Merged, Present, Refused, merge
 from sidecar.init.services import Services, differences
 from sidecar.mailcow.conf import NAME as CONF
+from sidecar.mailcow.database import Database
+from sidecar.plan.access import follows_conf
 
 PAGE_KEY_QUESTION = (
     "Was a read-write API key made in mailcow's page (System > Configuration > Access > API)? One in mailcow.conf "
@@ -104,6 +106,9 @@ def propose_allow(directory: Directory, conf: bytes, stops: Collection[str]) -> 
     values, address = read(conf), directory.address
     if not allow_list_counts(values, directory.variables) or allows(values, address):
         return Settled()
+    if Database.known(directory.conf) and not follows_conf(values):
+        # A first address would make php-fpm-mailcow replace the key of mailcow's page; the sidecar does without it.
+        return Settled()
     if ADDRESS_TAKEN in stops:
         return Settled(f"{ALLOW_FROM} stays as it is as long as another service has {address}.")
     by_hand = f"add {address} to {ALLOW_FROM} there yourself; entries are separated by commas"
@@ -135,7 +140,7 @@ def _insertion(directory: Directory, merged: Merged, stops: Collection[str]) -> 
     override, after, adds_service = directory.override, merged.data, "services" in merged.sections
     if override.locked is not None:
         return Blocked(f"{override.name} cannot be written: {override.locked}", "then run init again")
-    if adds_service and not {ADDRESS_TAKEN, CLONE_MISSING}.isdisjoint(stops):
+    if adds_service and not {ADDRESS_TAKEN, CLONE_MISSING, LAST_MISSING}.isdisjoint(stops):
         return Blocked(f"the service is not added to {override.name} before that is done", "")
     if adds_service:
         why = f"{SERVICE} is one more service of mailcow's Compose project."

@@ -28,9 +28,15 @@ from sidecar.init.proposals import (
 )
 from sidecar.init.terminal import Consent, Streams, Terminal
 from sidecar.init.write import Change, NotUndoneError, write_all
+from sidecar.mailcow.database import Database
 from sidecar.settings import mailcow_dir_of
 
 TAKE_EFFECT = f"docker compose build {SERVICE} && docker compose up -d"
+
+ACCESS_BY_ITSELF = (
+    "No API key is needed: at its start the sidecar uses mailcow's read-write key, or makes one that only its own "
+    "address may use. `manage: {access: false}` in config.yml forbids that."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,8 @@ class InitOptions:
 
     yes: bool = False
     dry_run: bool = False
+    check: bool = False
+    """Only look."""
 
 
 def template() -> bytes:
@@ -64,6 +72,8 @@ def run_init(
     findings = check(directory)
     terminal.findings(findings)
     terminal.plain("")
+    if options.check:
+        return Exit.FAILED if any(finding.mark is Mark.STOP for finding in findings) else Exit.OK
     if terminal.consent is Consent.SHOW:
         terminal.say(_why_only_shown(options))
         terminal.plain("")
@@ -104,7 +114,9 @@ class _Visit:
 
     def offer_all(self) -> None:
         """Each change in its turn."""
-        if needs_key(self.directory) and self._key_is_for_conf():
+        if needs_key(self.directory) and Database.known(self.directory.conf):
+            self.terminal.say(ACCESS_BY_ITSELF)
+        elif needs_key(self.directory) and self._key_is_for_conf():
             self.conf = self._offer(propose_key(self.directory, new_key())) or self.conf
         self.conf = self._offer(propose_allow(self.directory, self.conf, self.stops)) or self.conf
         service = propose_service(self.directory, template(), self.stops)

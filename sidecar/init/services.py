@@ -73,11 +73,15 @@ class Services:
             pairs = [(key, value) for key, is_given, value in items if is_given]
         return {key: expanded for key, value in pairs if (expanded := _expanded(value, conf))}
 
-    def context(self, name: str) -> str | None:
-        """The folder that a service is built from."""
+    def context(self, name: str, conf: Mapping[str, str]) -> str | None:
+        """The folder or git address that a service is built from, with variables as `conf` has them."""
         build = self.by_name.get(name, {}).get("build")
         context = build.get("context") if isinstance(build, dict) else build
-        return context if isinstance(context, str) else None
+        return _expanded(context, conf) if isinstance(context, str) else None
+
+    def optional(self, name: str) -> bool:
+        """Whether a service starts only with a profile: another one that depends on it then breaks the project."""
+        return bool(self.by_name.get(name, {}).get("profiles"))
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Sequence[str]:

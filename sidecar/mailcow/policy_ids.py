@@ -1,8 +1,8 @@
-"""Reads mailcow's policy ids, once for each content: a few at a time beside the passes, or all that a command needs.
+"""Reads mailcow's policy ids, once for each content: from its database all at once, or page by page.
 
-Rule for every editor: the page that tells an id makes mailcow look names up and ask servers outside. It is
-asked seldom, never twice for one content, and nobody waits for it in a pass. Which ids are wanted is decided in
-`policyid`.
+Rule for every editor: the page that shows an id makes mailcow look names up and ask servers outside. It is asked only
+for what the database did not give, never twice for one content, and nobody waits for it in a pass. An id counts only
+together with the text that is served for it. Which ids are wanted is decided in `plan.policy_ids`.
 """
 
 import asyncio
@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sidecar.host.clock import Clock
+from sidecar.host.errors import SidecarError
+from sidecar.mailcow.database import Database
 from sidecar.mailcow.session import Session
-from sidecar.observed import PolicyId, Seen
+from sidecar.observed import Conf, PolicyId, Seen
 from sidecar.plan.schedule import wait_after
 
 AT_A_TIME = 2
@@ -26,9 +28,14 @@ class PolicyIds:
 
     session: Session
     clock: Clock
+    database: Database | None = None
+    conf: Conf | None = None
+    """mailcow.conf, which has the login to the database; None: not known (yet)."""
     _found: dict[str, PolicyId] = field(default_factory=dict)
     _failed: dict[str, tuple[int, float]] = field(default_factory=dict)
     """By domain: how many times in a row, and when to try again (Unix seconds)."""
+    _database_failed: tuple[int, float] = (0, 0.0)
+    """The same of the database."""
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
 
     def take(self) -> Mapping[str, PolicyId]:
@@ -37,17 +44,43 @@ class PolicyIds:
         return found
 
     def begin(self, unread: Mapping[str, str]) -> None:
-        """Begins to read a few of these, given as texts by domain, unless others are still being read."""
+        """Begins to read these, given as texts by domain, unless others are still being read."""
         if self._under_way:
             return
+        wanted = {name: text for name, text in unread.items() if name not in self._found}
+        if not wanted:
+            return
+        task = asyncio.create_task(self._some(wanted))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _some(self, wanted: Mapping[str, str]) -> None:
+        """All that the database gives, and a few of the others by the page."""
+        found = await self._by_database(wanted)
+        self._found |= found
         now = self.clock.now()
-        due = [
-            name for name in unread if name not in self._found and self._failed.get(name, (0, 0.0))[1] <= now
-        ]
-        for name in due[:AT_A_TIME]:
-            task = asyncio.create_task(self._one(name, unread[name]))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+        due = [name for name in wanted if name not in found and self._failed.get(name, (0, 0.0))[1] <= now]
+        await asyncio.gather(*(self._one(name, wanted[name]) for name in due[:AT_A_TIME]))
+
+    async def _by_database(self, wanted: Mapping[str, str]) -> Mapping[str, PolicyId]:
+        """The ids of those that are served just what their row says; nothing where the database cannot be asked."""
+        count, until = self._database_failed
+        usable = self.database is not None and self.conf is not None and self.database.known(self.conf)
+        if not usable or self.clock.now() < until:
+            return {}
+        assert self.database is not None  # noqa: S101  `usable` says so
+        assert self.conf is not None  # noqa: S101  the same
+        try:
+            rows = await self.database.policies(self.conf)
+        except SidecarError:
+            self._database_failed = count + 1, self.clock.now() + wait_after(count + 1, RETRY_S)
+            return {}
+        self._database_failed = 0, 0.0
+        return {
+            name: PolicyId(text, row.id)
+            for name, text in wanted.items()
+            if (row := rows.get(name)) is not None and row.text == text
+        }
 
     async def _one(self, name: str, text: str) -> None:
         sight = await self.session.policy_id(name, text, self.clock.now())
@@ -63,7 +96,9 @@ class PolicyIds:
     ) -> tuple[Mapping[str, PolicyId], Mapping[str, str]]:
         """Reads all of these: the ids by domain, and why others could not be read. `told` gets how many are done."""
         places = asyncio.Semaphore(AT_A_TIME)
-        found: dict[str, PolicyId] = {}
+        found: dict[str, PolicyId] = dict(await self._by_database(unread))
+        if found:
+            told(len(found))
         trouble: dict[str, str] = {}
 
         async def one(name: str, text: str) -> None:
@@ -77,7 +112,8 @@ class PolicyIds:
                         trouble[name] = unseen.reason
             told(len(found) + len(trouble))
 
-        await asyncio.gather(*(one(name, text) for name, text in unread.items()))
+        left = {name: text for name, text in unread.items() if name not in found}
+        await asyncio.gather(*(one(name, text) for name, text in left.items()))
         return found, trouble
 
     async def close(self) -> None:

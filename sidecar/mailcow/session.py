@@ -9,6 +9,8 @@ from collections.abc import Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
+from pydantic import SecretStr
+
 from sidecar.host.clock import Clock
 from sidecar.host.errors import PermanentError, SidecarError
 from sidecar.mailcow.api import AccessDenied, Counts, MailcowApi, OnCall, RedisRefusesWrites
@@ -36,6 +38,7 @@ from sidecar.observed import (
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.report_route import INTERNAL_DOMAIN, RouteSeen
+from sidecar.plan.access import own_key
 from sidecar.plan.schedule import (
     DENIED_S,
     LIST_AT_LEAST_S,
@@ -56,6 +59,8 @@ class Look:
     answer: Seen[DomainList] | None = None
     last: Sight[DomainList] = NOT_ASKED
     notices: tuple[Notice, ...] = ()
+    denied: bool = False
+    """Whether there is no key, or mailcow refuses it."""
 
     def listed(self, memory: Memory) -> Sight[DomainList]:
         """The list to go by where no new one was asked for: the last believed one, as old as it is.
@@ -65,6 +70,10 @@ class Look:
         if isinstance(self.last, Seen) and memory.believed is not None and memory.doubt is None:
             return Seen(memory.believed, self.last.at)
         return self.last
+
+
+class NoKeyError(PermanentError):
+    """Nobody gave a key for the API."""
 
 
 class Session:
@@ -99,6 +108,7 @@ class Session:
         self.answered: DomainList | None = None
         """The last whole list, believed or not."""
         self.believed: Sight[DomainList] = NOT_ASKED
+        self._found_key: SecretStr | None = None
         self.on_call: OnCall | None = None
         """Told of each call: its route, how long it took (seconds), its status."""
         self.whole_list_always = False
@@ -127,6 +137,11 @@ class Session:
         """A person asked for it (SIGHUP), or the key changed: no waiting for a refusal to pass."""
         self._not_before = self._list_not_before = 0.0
         self.wrote()
+
+    def use(self, key: SecretStr | None) -> None:
+        """Ask at the next look, with this key of mailcow's database instead of API_KEY; None: with the key given."""
+        self._found_key = key
+        self.try_again()
 
     async def close(self) -> None:
         """Ends the connections."""
@@ -160,15 +175,12 @@ class Session:
     async def _client(self, conf: Sight[Conf], fingerprint: str | None) -> MailcowApi:
         if isinstance(conf, Unseen):
             raise PermanentError(f"mailcow's API cannot be asked: {conf.reason}")
-        key = (
-            self._settings.api_key.get_secret_value()
-            if self._settings.api_key
-            else conf.value.values.get("API_KEY", "")
-        )
+        given = own_key(self._settings, conf.value) or self._found_key
+        key = given.get_secret_value() if given else conf.value.values.get("API_KEY", "")
         if not key:
-            raise PermanentError(
-                "there is no key for mailcow's API: make a read-write key in mailcow's page (System, Configuration, "
-                "Access, API) and set MTA_STS_API_KEY, or set API_KEY and API_ALLOW_FROM in mailcow.conf"
+            raise NoKeyError(
+                "there is no key for mailcow's API yet: the sidecar makes one where it can reach mailcow's database; "
+                "or make a read-write key in mailcow's page (System, Configuration, Access, API) and set MTA_STS_API_KEY"
             )
         if fingerprint is not None and fingerprint not in self._pins[-2:]:
             self._pins = (*self._pins, fingerprint)[-2:]
@@ -317,9 +329,9 @@ class Session:
             last = Unseen(str(error), now)
         mailcow = self._mailcow if isinstance(self._mailcow, Seen) else Unseen(str(error), now)
         level = Level.ERROR if isinstance(error, PermanentError) else Level.WARNING
-        return Look(
-            mailcow, last=last, notices=(Notice(level, NoticeCode.MAILCOW_API, "mailcow", str(error)),)
-        )
+        denied = isinstance(error, AccessDenied | NoKeyError)
+        told = (Notice(level, NoticeCode.MAILCOW_API, "mailcow", str(error)),)
+        return Look(mailcow, last=last, notices=told, denied=denied)
 
     def nginx(self, conf: Sight[Conf]) -> tuple[str, int]:
         """Where nginx-mailcow answers by plain HTTP inside of mailcow's network: host and port.

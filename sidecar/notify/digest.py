@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from sidecar.formats.domain_name import to_unicode
-from sidecar.notify.events import Event, Key
+from sidecar.notify.events import Key, Notification
 from sidecar.observed import FILE
 from sidecar.observed.words import command, some
 from sidecar.plan.schedule import wait_after
@@ -40,21 +40,21 @@ class Tries:
         return Tries(self.failures + 1, now + wait_after(self.failures + 1, RETRY_S))
 
 
-def due_at(waiting: Sequence[Event], gather: float, tries: Tries) -> float | None:
+def due_at(waiting: Sequence[Notification], gather: float, tries: Tries) -> float | None:
     """When to send (Unix seconds); None where nothing waits. `gather` in seconds."""
     if not waiting:
         return None
     return max(min(event.at for event in waiting) + gather, tries.not_before)
 
 
-def expired(event: Event, now: float) -> bool:
+def expired(event: Notification, now: float) -> bool:
     """Whether it has waited for too long: news of last week helps nobody."""
     return now - event.at > KEPT_S
 
 
-def gathered(waiting: Iterable[Event]) -> tuple[Event, ...]:
+def gathered(waiting: Iterable[Notification]) -> tuple[Notification, ...]:
     """What is left to tell of these, oldest first: for each thing what became of it in the end."""
-    kept: dict[Key, Event] = {}
+    kept: dict[Key, Notification] = {}
     for event in sorted(waiting, key=lambda event: event.at):
         earlier = kept.pop(event.key, None)
         merged = event if earlier is None else _merged(earlier, event)
@@ -63,7 +63,7 @@ def gathered(waiting: Iterable[Event]) -> tuple[Event, ...]:
     return tuple(kept.values())
 
 
-def _merged(earlier: Event, later: Event) -> Event | None:
+def _merged(earlier: Notification, later: Notification) -> Notification | None:
     match earlier.kind, later.kind:
         case Tell.STAGE, Tell.STAGE:
             return None if earlier.was == later.now else replace(later, was=earlier.was)
@@ -83,12 +83,12 @@ def _merged(earlier: Event, later: Event) -> Event | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Digest:
+class Message:
     """A message: `events` in the order in which they are told, all of them."""
 
     title: str
     text: str
-    events: tuple[Event, ...]
+    events: tuple[Notification, ...]
     mailcow: str
     at: float
 
@@ -104,7 +104,7 @@ class Digest:
         return Tell.RECOVERY in kinds and Tell.ERROR not in kinds
 
 
-def digest_of(events: Sequence[Event], mailcow: str, now: float) -> Digest:
+def digest_of(events: Sequence[Notification], mailcow: str, now: float) -> Message:
     """The message about these events, one or more; `mailcow` is its host name, or empty."""
     ordered = tuple(sorted(events, key=lambda event: (_weight(event), event.subject, event.at)))
     alike = list(_alike(ordered))
@@ -112,13 +112,13 @@ def digest_of(events: Sequence[Event], mailcow: str, now: float) -> Digest:
     if left := sum(len(events) for events in alike[MOST_LINES:]):
         lines.append(f"... and {left} more; see: {command('status')}")
     where = f"MTA-STS on {mailcow}" if mailcow else "MTA-STS"
-    return Digest(f"{where}: {_counted(ordered)}", "\n".join(lines), ordered, mailcow, now)
+    return Message(f"{where}: {_counted(ordered)}", "\n".join(lines), ordered, mailcow, now)
 
 
-def trial_digest(mailcow: str, now: float) -> Digest:
+def trial_digest(mailcow: str, now: float) -> Message:
     """The message of `sidecar notify --test`."""
     where = f" on {mailcow}" if mailcow else ""
-    return Digest(
+    return Message(
         f"MTA-STS{where}: a test",
         "Notifications of the MTA-STS sidecar arrive here. Nothing happened, and nothing is to be done.",
         (),
@@ -127,13 +127,13 @@ def trial_digest(mailcow: str, now: float) -> Digest:
     )
 
 
-def _weight(event: Event) -> int:
+def _weight(event: Notification) -> int:
     if event.kind is Tell.ERROR:
         return 0 if event.critical else 2 if event.mild else 1
     return 3 if event.kind is Tell.STAGE else 4
 
 
-def _counted(events: Sequence[Event]) -> str:
+def _counted(events: Sequence[Notification]) -> str:
     words = {
         (Tell.ERROR, False): ("error", "errors"),
         (Tell.ERROR, True): ("thing to do", "things to do"),
@@ -145,20 +145,20 @@ def _counted(events: Sequence[Event]) -> str:
     return ", ".join(f"{count} {one if count == 1 else many}" for count, (one, many) in counts if count)
 
 
-def _alike(events: Iterable[Event]) -> Iterable[Sequence[Event]]:
+def _alike(events: Iterable[Notification]) -> Iterable[Sequence[Notification]]:
     """Events that say the same of several domains, such as of an MX host that they share, together."""
-    found: dict[object, list[Event]] = {}
+    found: dict[object, list[Notification]] = {}
     for event in events:
         said = (*_look(event), event.about, event.message, event.todo)
         found.setdefault(said, []).append(event)
     return found.values()
 
 
-def _look(event: Event) -> tuple[object, ...]:
+def _look(event: Notification) -> tuple[object, ...]:
     return event.kind, event.critical, event.mild, event.code, event.was, event.now
 
 
-def _lines(alike: Sequence[Event]) -> list[str]:
+def _lines(alike: Sequence[Notification]) -> list[str]:
     event = alike[0]
     names = shown(event.subject) if len(alike) == 1 else some([each.subject for each in alike])
     match event.kind:
@@ -172,11 +172,11 @@ def _lines(alike: Sequence[Event]) -> list[str]:
             return [line, f"    to do: {event.todo}"] if event.todo else [line]
 
 
-def _severity(event: Event) -> str:
+def _severity(event: Notification) -> str:
     return "critical" if event.critical else "to do" if event.mild else "error"
 
 
-def _about(names: str, event: Event) -> str:
+def _about(names: str, event: Notification) -> str:
     """The message, with what it is about where it does not say so itself."""
     part = to_unicode(event.about)
     if part and part not in event.message and part != names:
@@ -189,7 +189,7 @@ def shown(subject: str) -> str:
     return "the policy file" if subject == FILE else to_unicode(subject)
 
 
-def as_json(digest: Digest) -> dict[str, Any]:
+def as_json(digest: Message) -> dict[str, Any]:
     """The body for a webhook; `text` alone is what Slack, Mattermost and others show."""
     return {
         "version": 1,
@@ -202,7 +202,7 @@ def as_json(digest: Digest) -> dict[str, Any]:
     }
 
 
-def _event(event: Event) -> dict[str, Any]:
+def _event(event: Notification) -> dict[str, Any]:
     return {
         # An answer that was lost makes the message come twice: by this a receiver can tell.
         "id": sha256(repr((event.kind.value, event.at, event.key)).encode()).hexdigest()[:32],

@@ -14,10 +14,11 @@ from sidecar.observed.checks import Status as Truth
 from sidecar.observed.findings import Severity
 from sidecar.observed.notice import Level, Notice
 from sidecar.plan.actions import Plan
-from sidecar.plan.records import Standing
+from sidecar.plan.records import RecordState
 from sidecar.rollout import Stage
 from sidecar.settings import Tell
-from sidecar.status.domains import Status
+from sidecar.status.domains import CurrentStatus
+from sidecar.status.judgement import lacking
 from sidecar.status.row import Cause, Row
 from sidecar.status.telling import UNREAD, Ends, quiet, unserved
 from sidecar.status.wording import Light
@@ -27,7 +28,7 @@ Key: TypeAlias = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Issue:
     """One thing that needs a person: a notice, or something about a domain (`about` is the host or record).
 
     `mild`: it is not an error; the roll-out waits for it.
@@ -55,13 +56,13 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class PassView:
     """What one pass saw at `at` (Unix seconds), as far as people are notified of it."""
 
     at: float
     stages: Mapping[str, Position] | None
     """By domain, also those whose stage is not known; None where mailcow's domains were not seen."""
-    troubles: Mapping[Key, Trouble]
+    troubles: Mapping[Key, Issue]
     blind: bool = False
     """Whether too little was seen for any notice to be over."""
     unseen: frozenset[tuple[str, str]] = frozenset()
@@ -69,7 +70,7 @@ class View:
     still: frozenset[Key] = frozenset()
     """What is there, and not sent: something worse is, or the sidecar is about to mend it."""
 
-    def over(self, trouble: Trouble) -> bool:
+    def over(self, trouble: Issue) -> bool:
         """Whether this trouble was looked for and not found."""
         if trouble.key in self.troubles or trouble.key in self.still:
             return False
@@ -80,15 +81,16 @@ class View:
         return not self.blind
 
 
-def view_of(status: Status, plan: Plan) -> View:
+def view_of(status: CurrentStatus, plan: Plan) -> PassView:
     """The view of one pass: of each domain that needs a person the cause that everybody shows, and its other errors."""
     observed = status.observed
     rows = [row for row in status.rows if row.tended]
     readable = isinstance(observed.mailcow, Seen) and status.listed
     blind = not readable or isinstance(observed.conf, Unseen) or any(n.code == UNREAD for n in plan.notices)
     found = [_of_notice(n) for n in plan.notices if n.level is Level.ERROR]
+    found += [_of_notice(n) for n in status.notices if n.level is Level.WARNING and n.todo and not n.passing]
     found += [_of_cause(row, cause) for row in status.rows for cause in _sent(row)]
-    return View(
+    return PassView(
         observed.now,
         {row.domain: _position(row) for row in rows} if status.listed else None,
         {trouble.key: trouble for trouble in found},
@@ -98,21 +100,23 @@ def view_of(status: Status, plan: Plan) -> View:
     )
 
 
-def _of_notice(notice: Notice) -> Trouble:
+def _of_notice(notice: Notice) -> Issue:
     mild = notice.level is not Level.ERROR
-    return Trouble(notice.code, notice.subject, "", False, notice.message, notice.todo, mild)
+    return Issue(notice.code, notice.subject, "", False, notice.message, notice.todo, mild)
 
 
 def _sent(row: Row) -> Iterator[Cause]:
-    """The cause of a domain's status, and what else fails."""
+    """The cause of a domain's status, every record to publish, and what else fails."""
+    records = lacking(row)
     errors = {Severity.ERROR, Severity.CRITICAL}
     severe = {(f.code, f.subject) for f in (row.check.findings if row.check else ()) if f.severity in errors}
     for number, cause in enumerate(row.judgement.needs):
-        if number == 0 or cause.light is Light.FAILING or (cause.code, cause.subject) in severe:
+        worse = cause.light is Light.FAILING or (cause.code, cause.subject) in severe
+        if number == 0 or worse or cause in records:
             yield cause
 
 
-def _of_cause(row: Row, cause: Cause) -> Trouble:
+def _of_cause(row: Row, cause: Cause) -> Issue:
     for notice in row.notices:
         if (notice.code, notice.subject, notice.message) == (cause.code, cause.subject, cause.message):
             return _of_notice(notice)
@@ -120,7 +124,7 @@ def _of_cause(row: Row, cause: Cause) -> Trouble:
     same = next((f for f in found if (f.code, f.subject) == (cause.code, cause.subject)), None)
     severity = same.severity if same else Severity.ERROR if cause.light is Light.FAILING else Severity.WARNING
     about = "" if cause.subject == row.domain and same is None else cause.subject
-    return Trouble(
+    return Issue(
         cause.code,
         row.domain,
         about,
@@ -155,7 +159,7 @@ def _unseen(row: Row) -> Iterator[tuple[str, str]]:
     else:
         yield from ((row.domain, f.subject) for f in row.check.findings if f.severity is Severity.UNKNOWN)
     for need in row.records.needs if row.records else ():
-        if need.standing is Standing.UNKNOWN:
+        if need.standing is RecordState.UNKNOWN:
             yield row.domain, need.owner
     if isinstance(row.mx, Unseen) or isinstance(row.served, Unseen):
         yield row.domain, ""
@@ -176,7 +180,7 @@ def _out_of_sight(observed: Observed) -> Iterator[tuple[str, str]]:
 class Known:
     """An error that was told at `said_at`; `gone_since` is set while it is away and not yet over (both Unix seconds)."""
 
-    trouble: Trouble
+    trouble: Issue
     gone_since: float | None = None
     said_at: float = 0.0
 
@@ -192,7 +196,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class Notification:
     """One thing to tell, at a Unix second. `was` and `now` are stages; an error of which people know was an `error`.
 
     `said_at`: when they were told last of the error that is over; 0 where that is not known.
@@ -217,7 +221,7 @@ class Event:
         return self.code, self.subject, self.about
 
 
-def news(told: Told | None, view: View) -> tuple[Told, tuple[Event, ...]]:
+def news(told: Told | None, view: PassView) -> tuple[Told, tuple[Notification, ...]]:
     """What people know after this view, and the events that are new to them.
 
     `told` is None at the very beginning: then errors are news, and stages are only taken down.
@@ -228,11 +232,11 @@ def news(told: Told | None, view: View) -> tuple[Told, tuple[Event, ...]]:
     return Told(stages, troubles, ends), (*changes, *moves)
 
 
-def _stages(told: Told, view: View) -> tuple[Mapping[str, Stage], list[Event]]:
+def _stages(told: Told, view: PassView) -> tuple[Mapping[str, Stage], list[Notification]]:
     if view.stages is None:
         return told.stages, []
     stages: dict[str, Stage] = {}
-    events: list[Event] = []
+    events: list[Notification] = []
     for name, domain in view.stages.items():
         before, now = told.stages.get(name), domain.stage
         if now is None or now is Stage.CHECKING:  # a check that could not be made is no step
@@ -241,15 +245,17 @@ def _stages(told: Told, view: View) -> tuple[Mapping[str, Stage], list[Event]]:
             continue
         stages[name] = now
         if before is not None and before is not now:
-            event = Event(Tell.STAGE, view.at, name, domain.why, was=before.value, now=now.value)
+            event = Notification(Tell.STAGE, view.at, name, domain.why, was=before.value, now=now.value)
             events.append(replace(event, critical=now is Stage.FAILING))
     return stages, events
 
 
-def _troubles(told: Told, view: View) -> tuple[Mapping[Key, Known], Mapping[Key, Ends], list[Event]]:
+def _troubles(
+    told: Told, view: PassView
+) -> tuple[Mapping[Key, Known], Mapping[Key, Ends], list[Notification]]:
     known: dict[Key, Known] = {}
     ends = {key: end for key, end in told.ends.items() if end.recent(view.at)}
-    events: list[Event] = []
+    events: list[Notification] = []
     for key, trouble in view.troubles.items():
         before = told.troubles.get(key)
         if before is None or _again(before, trouble, view.at):
@@ -277,23 +283,23 @@ def _troubles(told: Told, view: View) -> tuple[Mapping[Key, Known], Mapping[Key,
     return known, ends, events
 
 
-def _again(before: Known, now: Trouble, at: float) -> bool:
+def _again(before: Known, now: Issue, at: float) -> bool:
     """Whether an error of which people know is told once more: it got worse, or came back after a day."""
     if now.critical and not before.trouble.critical:
         return True
     return before.gone_since is not None and not quiet(before.said_at, at)
 
 
-def _left(trouble: Trouble, told: Told, view: View) -> bool:
+def _left(trouble: Issue, told: Told, view: PassView) -> bool:
     """Whether it was about a domain that is no longer looked after: nothing recovered, and nobody needs to know."""
     if view.stages is None or trouble.subject in view.stages:
         return False
     return bool(trouble.about) or trouble.subject in told.stages
 
 
-def _event(kind: Tell, trouble: Trouble, at: float) -> Event:
+def _event(kind: Tell, trouble: Issue, at: float) -> Notification:
     todo = trouble.todo if kind is Tell.ERROR else None
-    return Event(
+    return Notification(
         kind,
         at,
         trouble.subject,

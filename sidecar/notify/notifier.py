@@ -13,7 +13,7 @@ from sidecar.host.errors import SidecarError
 from sidecar.host.lean import structlog
 from sidecar.host.threads import in_thread
 from sidecar.notify.digest import digest_of, due_at, gathered
-from sidecar.notify.events import Event, Told, news, view_of
+from sidecar.notify.events import Notification, Told, news, view_of
 from sidecar.notify.outbox import Outbox
 from sidecar.notify.send import Deliver, Receiver, deliver, receivers_of
 from sidecar.observed import Seen
@@ -58,7 +58,7 @@ class Notifier:
         if events:
             self._wake.set()
 
-    def _note(self, report: Report, status: Once) -> Sequence[Event]:
+    def _note(self, report: Report, status: Once) -> Sequence[Notification]:
         """In a thread: with thousands of domains this takes a moment."""
         if not self._read:
             self._told, self._read = self._outbox.told(), True

@@ -13,7 +13,7 @@ from typing import Any
 
 from sidecar.host.errors import TemporaryError
 from sidecar.notify.digest import Tries, expired
-from sidecar.notify.events import Event, Known, Told, Trouble
+from sidecar.notify.events import Issue, Known, Notification, Told
 from sidecar.rollout import Stage
 from sidecar.settings import Tell
 from sidecar.state.store import State
@@ -49,7 +49,7 @@ class Outbox:
             f"reading what was notified failed: it holds {reason!r}; it is dropped, so errors may be reported again"
         ) from cause
 
-    def note(self, told: Told, events: Collection[Event], receivers: Collection[str]) -> None:
+    def note(self, told: Told, events: Collection[Notification], receivers: Collection[str]) -> None:
         """Remembers what people know once these events reached these receivers, and puts them into the queue."""
         with self._state.writing() as connection:
             _keep(connection, _TOLD, _told_json(told))
@@ -58,7 +58,7 @@ class Outbox:
                 [(receiver, json.dumps(asdict(event))) for receiver in receivers for event in events],
             )
 
-    def waiting(self, receiver: str) -> tuple[dict[int, Event], Tries]:
+    def waiting(self, receiver: str) -> tuple[dict[int, Notification], Tries]:
         """The events that wait for this receiver, by number, the oldest first; and how the last tries went."""
         with self._state.reading() as connection:
             rows = connection.execute(
@@ -133,7 +133,7 @@ def _told_json(told: Told) -> dict[str, Any]:
 
 
 def _told(value: dict[str, Any]) -> Told:
-    known = [Known(**{**one, "trouble": Trouble(**one["trouble"])}) for one in value["troubles"]]
+    known = [Known(**{**one, "trouble": Issue(**one["trouble"])}) for one in value["troubles"]]
     stages = {name: Stage(stage) for name, stage in value["stages"].items()}
     ends = {
         (code, subject, about): Ends(times, at) for code, subject, about, times, at in value.get("ends", ())
@@ -141,10 +141,10 @@ def _told(value: dict[str, Any]) -> Told:
     return Told(stages, {one.trouble.key: one for one in known}, ends)
 
 
-def _event(text: str) -> Event | None:
+def _event(text: str) -> Notification | None:
     """None for what cannot be read, such as a kind of event of a later release."""
     try:
         value = json.loads(text)
-        return Event(**{**value, "kind": Tell(value["kind"])})
+        return Notification(**{**value, "kind": Tell(value["kind"])})
     except _BAD_VALUE:
         return None

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from sidecar.host.errors import TemporaryError
 from sidecar.host.threads import in_thread
-from sidecar.notify.digest import Digest, as_json
+from sidecar.notify.digest import Message, as_json
 from sidecar.notify.secret import hidden
 from sidecar.settings import Notify
 
@@ -49,7 +49,7 @@ class Receiver:
 class Deliver(Protocol):
     """Delivers a message, or raises TemporaryError."""
 
-    async def __call__(self, receiver: Receiver, digest: Digest) -> None:
+    async def __call__(self, receiver: Receiver, digest: Message) -> None:
         """`digest` to `receiver`."""
         ...
 
@@ -67,7 +67,7 @@ def _receiver(kind: str, label: str, url: SecretStr) -> Receiver:
     return Receiver(f"{kind}-{sha256(url.get_secret_value().encode()).hexdigest()[:16]}", label, url)
 
 
-async def deliver(receiver: Receiver, digest: Digest) -> None:
+async def deliver(receiver: Receiver, digest: Message) -> None:
     """Delivers `digest`; raises TemporaryError, within a deadline, where that did not work."""
     if receiver.id.startswith("webhook-"):
         await post(receiver.url.get_secret_value(), digest)
@@ -75,7 +75,7 @@ async def deliver(receiver: Receiver, digest: Digest) -> None:
         await apprise(receiver.label, receiver.url.get_secret_value(), digest)
 
 
-async def post(url: str, digest: Digest, deadline: float = WEBHOOK_S) -> None:
+async def post(url: str, digest: Message, deadline: float = WEBHOOK_S) -> None:
     """Posts the message as JSON, to this address and to no other that it redirects to; any status 2xx is a yes."""
     asked = f"posting to the webhook at {urlsplit(url).hostname}"
     try:
@@ -117,7 +117,7 @@ def _why(error: Exception, url: str) -> str:
             return hidden(f"{type(error).__name__}: {error}"[:LONGEST_SAID], url)
 
 
-async def apprise(label: str, url: str, digest: Digest, deadline: float = APPRISE_S) -> None:
+async def apprise(label: str, url: str, digest: Message, deadline: float = APPRISE_S) -> None:
     """Hands the message to Apprise, which blocks in a thread; at the deadline the thread is left to itself.
 
     While it still is at work, nothing more is tried with this URL.
@@ -181,7 +181,7 @@ class _Resolver(AbstractResolver):
         """Nothing is open."""
 
 
-def _blocking(url: str, digest: Digest) -> str | None:
+def _blocking(url: str, digest: Message) -> str | None:
     """What Apprise says of why it could not deliver, None where it did."""
     # Not at the top: this takes a tenth of a second, and most have no such URL.
     from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType  # noqa: PLC0415

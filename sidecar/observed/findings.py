@@ -81,6 +81,11 @@ class Finding:
     todo: str | None
     section: str
 
+    @property
+    def sentence(self) -> str:
+        """The message with its subject, for places that show nothing else of the finding."""
+        return self.message if self.subject in self.message else f"{self.subject}: {self.message}"
+
     @classmethod
     def of(
         cls,

@@ -33,6 +33,8 @@ class NoticeCode(StrEnum):
     MAILCOW_REDIS = "mailcow.redis", "mailcow's Redis refuses writes."
     MAILCOW_CHANGED = "mailcow.changed", "mailcow has another version, or serves policies another way."
     API_DENIED = "api.denied", "mailcow refuses the API key for writes."
+    API_BLOCKED = "api.blocked", "The sidecar may not get access to mailcow's API by itself."
+    API_UNSEEN = "api.unseen", "mailcow's database does not say which access to the API there is."
     DOMAINS_DOUBTED = "domains.doubted", "mailcow lists far fewer domains than before; it is asked again."
     DOMAINS_BELIEVED = "domains.believed", "mailcow's shorter list of domains is now believed."
     DOMAIN_GONE = "domain.gone", "A domain was deleted whose policy senders may still apply."
@@ -41,6 +43,10 @@ class NoticeCode(StrEnum):
     # --- policies
     POLICY_FOREIGN = "policy.foreign", "The policy of a domain is a person's, and is left alone."
     FILE_FOREIGN = "file.foreign", "The policy file is a person's, and is left alone."
+    FILE_MENDED = (
+        "file.mended",
+        "The policy file is a person's, and has mistakes that only lenient senders accept; it is mended.",
+    )
     FILE_LOCKED = "file.locked", "The policy file cannot be written."
     FILE_NOT_ALONE = "file.not_alone", "A domain cannot have settings of its own: one file serves all."
     MX_UNCOVERED = "mx.uncovered", "An MX of a domain matches no mx pattern of its policy."
@@ -82,6 +88,7 @@ class NoticeCode(StrEnum):
         "nginx.old_certificate",
         "nginx presents another certificate than the one on the disk.",
     )
+    NGINX_BEHIND_PROXY = "nginx.behind_proxy", "Another web server answers in front of nginx-mailcow."
     CONTAINER_STOPPED = "container.stopped", "A container that is needed does not run."
     CONTAINER_UNSETTLED = "container.unsettled", "A container does not run steadily."
 

@@ -49,7 +49,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportWay:
+class RouteMemory:
     """What is remembered of the route; times in Unix seconds."""
 
     aliases: frozenset[str] = frozenset()

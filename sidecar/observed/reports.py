@@ -9,7 +9,7 @@ from enum import StrEnum
 from sidecar.formats.tls_report import Held, Kind
 
 
-class Way(StrEnum):
+class ReportWay(StrEnum):
     """How a report came in."""
 
     SMTP = "smtp"
@@ -120,6 +120,6 @@ class UnreadableMessage:
 
     id: int
     received_at: float
-    way: Way
+    way: ReportWay
     size: int
     problem: str

@@ -8,8 +8,13 @@ from sidecar.observed import Backend
 
 
 def day(at: float) -> str:
-    """A Unix time as a date and an hour, UTC."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    """A Unix time as date, time and offset in the time zone of this process, which is mailcow's `TZ`."""
+    utc = datetime.fromtimestamp(at, UTC)
+    try:
+        local = utc.astimezone()
+    except (OverflowError, OSError, ValueError):
+        local = utc  # the last day of the year 9999, as certificates without an end have it
+    return local.isoformat(" ", "minutes")
 
 
 def span(seconds: float) -> str:

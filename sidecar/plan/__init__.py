@@ -10,9 +10,11 @@ from sidecar.formats.mtasts_policy import is_mx_pattern
 from sidecar.observed import FILE, Backend, Observed, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.plan.access import plan_access
 from sidecar.plan.acme.nginx import pending
 from sidecar.plan.acme.repair import plan_repair
-from sidecar.plan.acme.restart import plan_restart, run_failed, tell_presented
+from sidecar.plan.acme.restart import plan_restart
+from sidecar.plan.acme.results import run_failed, tell_presented
 from sidecar.plan.acme.standstill import stopped
 from sidecar.plan.actions import Plan
 from sidecar.plan.conf_entries import plan_entries
@@ -21,6 +23,7 @@ from sidecar.plan.file import plan_file
 from sidecar.plan.guards import NOTHING_WAITS, Waits, guarded
 from sidecar.plan.native import gone_domains, plan_native
 from sidecar.plan.progress import tell_progress
+from sidecar.plan.proxy import behind_proxy
 from sidecar.plan.redis import tell_redis
 from sidecar.plan.report_way import plan_report_way
 from sidecar.plan.setting_names import unknown_names_in
@@ -36,7 +39,7 @@ def decide(observed: Observed, settings: Settings, waits: Waits = NOTHING_WAITS)
 
 def make_plan(observed: Observed, desired: Desired, settings: Settings) -> Plan:
     """The difference between what was seen and what is desired, before any guard."""
-    plan = Plan(notices=tell_redis(observed)) + plan_repair(observed)
+    plan = plan_access(observed, settings) + Plan(notices=tell_redis(observed)) + plan_repair(observed)
     plan += _policies(observed, desired, settings)
     if isinstance(observed.conf, Seen) and desired.entries is not None:
         wanted, kept = desired.entries.wanted, desired.entries.kept
@@ -48,6 +51,7 @@ def make_plan(observed: Observed, desired: Desired, settings: Settings) -> Plan:
         + run_failed(observed)
         + tell_presented(observed)
         + pending(observed)
+        + behind_proxy(observed)
         + tell_progress(observed, settings)
         + unknown_names_in(observed, settings)
     )

@@ -18,6 +18,7 @@ from typing import ClassVar, TypeAlias
 from sidecar.formats.dotenv import ListEdit
 from sidecar.formats.mtasts_policy import Policy
 from sidecar.observed import FILE, Question
+from sidecar.observed.access import ApiKey
 from sidecar.observed.notice import Notice
 from sidecar.observed.report_route import INTERNAL_DOMAIN
 from sidecar.plan.report_steps import (
@@ -34,6 +35,8 @@ FILE_SUBJECT = "mta-sts.txt"
 """What an action on the policy file is about."""
 CONF_SUBJECT = "mailcow.conf"
 ACME_SUBJECT = "acme-mailcow"
+API_SUBJECT = "mailcow"
+"""What an action on the access to mailcow's API is about."""
 
 
 class _OfDomain:
@@ -72,6 +75,38 @@ class _OfAcme:
     @property
     def concerns(self) -> tuple[str, ...]:
         return self.names
+
+
+@dataclass(frozen=True, slots=True)
+class CreateKey:
+    """Insert a read-write key, allowed from the sidecar's address alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class WidenKey:
+    """Give this key the allow list `allowed`, if the row is still as it was seen."""
+
+    row: ApiKey
+    allowed: str
+
+
+KeyChange: TypeAlias = CreateKey | WidenKey
+
+
+@dataclass(frozen=True, slots=True)
+class AllowAccess:
+    """Let `address`, which is the sidecar's own, use mailcow's API."""
+
+    verb: ClassVar = "allow access"
+    about: ClassVar = API_SUBJECT
+    concerns: ClassVar[tuple[str, ...]] = ()
+    managed_by: ClassVar = Managed.ACCESS
+    address: str
+    database: KeyChange | None
+    """What changes in mailcow's database; None: nothing."""
+    in_conf: bool
+    """Whether API_ALLOW_FROM of mailcow.conf gets the address: php-fpm-mailcow copies it to the key when it starts."""
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +268,8 @@ class ChangeReportRoute:
 
 
 Action: TypeAlias = (
-    AddPolicy
+    AllowAccess
+    | AddPolicy
     | EditPolicy
     | SwitchOff
     | AdoptSame

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from sidecar.observed import FILE, Backend, Observed, Seen
 from sidecar.plan.acme.names import our_names, scene
 from sidecar.plan.conf_entries import NO_ENTRIES, Entries, kept_entries, wanted_entries
-from sidecar.plan.desired import Wanted, file_policy, native_policies
+from sidecar.plan.desired import DesiredPolicy, file_policy, native_policies
 from sidecar.plan.file import served_by_file
 from sidecar.plan.records import MailDomain, mail_domains
 from sidecar.settings import Settings
@@ -30,7 +30,7 @@ class DesiredEntries:
 class Desired:
     """How the world should be; a part of which nothing can be said is empty or None."""
 
-    policies: Mapping[str, Wanted] = field(default_factory=dict)
+    policies: Mapping[str, DesiredPolicy] = field(default_factory=dict)
     """By `Observed.policy_key`: of each domain, or of the one file."""
     entries: DesiredEntries | None = None
     names: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ def desire(observed: Observed, settings: Settings) -> Desired:
     )
 
 
-def _policies(observed: Observed, settings: Settings) -> Mapping[str, Wanted]:
+def _policies(observed: Observed, settings: Settings) -> Mapping[str, DesiredPolicy]:
     match observed.mailcow, observed.domains:
         case Seen(mailcow), Seen(listed):
             if mailcow.backend is not Backend.FILE:

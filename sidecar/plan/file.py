@@ -1,16 +1,28 @@
 """The file generation: from the one policy wanted to a write of the policy file; pure.
 
 Rule for every editor: a valid file that asks less of senders than ours is a person stopping refused mail, and
-stays. What a person asked more strictly is never undercut by taking the file over.
+stays. What a person asked more strictly is never undercut by taking the file over. That holds, too, for a file that only
+lenient senders accept: what it says is kept, and only its form is mended.
 """
 
-from sidecar.formats.mtasts_policy import Invalid, Policy, differences, loosenings, parse, policy_of, render
+from sidecar.formats.mtasts_policy import (
+    Invalid,
+    Mended,
+    Policy,
+    differences,
+    loosenings,
+    mended,
+    parse,
+    policy_of,
+    render,
+    understood,
+)
 from sidecar.observed import FILE, Observed, PolicyFile, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import command
 from sidecar.plan.actions import FILE_SUBJECT, Action, AdoptSame, Held, Hold, Plan, RemoveFile, WriteFile
-from sidecar.plan.desired import Wanted
+from sidecar.plan.desired import DesiredPolicy
 from sidecar.plan.ownership import Whose, last_written, whose
 from sidecar.settings import Settings
 
@@ -18,16 +30,15 @@ NOT_OURS = "the policy file is not the sidecar's own"
 
 
 def served_by_file(observed: Observed) -> Policy | None:
-    """The policy in the file, None where none is or where it was not seen."""
+    """The policy in the file, also one that only lenient senders get; None where none is or where it was not seen."""
     match observed.file:
         case Seen(PolicyFile(data=bytes(data))):
-            parsed = parse(data)
-            return None if isinstance(parsed, Invalid) else parsed
+            return understood(data.decode("utf-8", "surrogateescape"))
         case _:
             return None
 
 
-def plan_file(observed: Observed, settings: Settings, wanted: Wanted | None) -> Plan:
+def plan_file(observed: Observed, settings: Settings, wanted: DesiredPolicy | None) -> Plan:
     """At most one write, of the whole file."""
     if wanted is None:
         return Plan()
@@ -41,12 +52,16 @@ def plan_file(observed: Observed, settings: Settings, wanted: Wanted | None) -> 
     )
 
 
-def _step(observed: Observed, settings: Settings, wanted: Wanted, policy: Policy, file: PolicyFile) -> Plan:
+def _step(
+    observed: Observed, settings: Settings, wanted: DesiredPolicy, policy: Policy, file: PolicyFile
+) -> Plan:
     text, reason = render(policy), wanted.reason
     adopted = _adopted(observed, settings)
     if file.data is None:
         return Plan((WriteFile(text, f"there is no policy file; {reason}"),))
     served = parse(file.data)
+    if isinstance(served, Invalid) and (lenient := mended(file.data)) is not None:
+        return _mended(observed, settings, wanted, policy, lenient)
     if isinstance(served, Invalid):
         return Plan(
             (WriteFile(text, f"the policy file is not valid ({served.problems[0]}); {reason}", backup=True),)
@@ -67,6 +82,27 @@ def _step(observed: Observed, settings: Settings, wanted: Wanted, policy: Policy
     if floor is not None:
         policy = _raised(policy, served, wanted.named)
     return Plan((WriteFile(render(policy), f"{reason}; {taken}", backup=True, floor=floor),))
+
+
+def _mended(
+    observed: Observed, settings: Settings, wanted: DesiredPolicy, policy: Policy, lenient: Mended
+) -> Plan:
+    """What a person's file says is kept, as that of a right one is: its mode, max_age and mx are the floor."""
+    faults = ", ".join(lenient.faults)
+    adopted = _adopted(observed, settings)
+    floor = None if adopted else render(lenient.policy)
+    kept = policy if adopted else _raised(policy, lenient.policy, wanted.named)
+    reason = f"the policy file has {faults}, which only lenient senders accept"
+    notice = Notice(
+        Level.WARNING,
+        NoticeCode.FILE_MENDED,
+        FILE_SUBJECT,
+        f"{reason}: others get no policy from it; what it says (mode {lenient.policy.mode}) is kept when it is mended",
+    )
+    write = WriteFile(
+        render(kept), f"{reason}; it is mended and taken over, with a backup", backup=True, floor=floor
+    )
+    return Plan((write,), notices=(notice,))
 
 
 def _adopted(observed: Observed, settings: Settings) -> bool:
@@ -92,13 +128,13 @@ def hold_file(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     if not isinstance(observed.file, Seen) or observed.file.value.data is None:
         return _hold_locked(plan, observed)
     text = observed.file.value.data.decode("utf-8", "surrogateescape")
-    parsed, locked = parse(observed.file.value.data), observed.file.value.locked
+    served, locked = understood(text), observed.file.value.locked
     remedy = f"to let the sidecar manage it: {command('adopt --file')}"
 
     def judge(action: Action) -> Hold | None:
         reason: str | None = None
-        if isinstance(action, WriteFile) and not isinstance(parsed, Invalid):
-            reason = _foreign(observed, settings, text, parsed)
+        if isinstance(action, WriteFile) and served is not None:
+            reason = _foreign(observed, settings, text, served)
         elif isinstance(action, RemoveFile) and locked is None and not _adopted(observed, settings):
             # Only our own file, and one that was handed over, is ever removed.
             ours = whose(text, observed.memory.policy(FILE)) is Whose.OURS

@@ -21,6 +21,7 @@ from sidecar.plan.actions import (
     Action,
     AddPolicy,
     AdoptSame,
+    AllowAccess,
     ChangeReportRoute,
     EditConf,
     EditPolicy,
@@ -41,7 +42,7 @@ from sidecar.settings import Managed, Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class RepeatedFailure:
     """An action that failed so often in a row, and is not tried again before `until` (Unix seconds)."""
 
     times: int
@@ -52,7 +53,7 @@ class Failure:
 class Waits:
     """What earlier passes did, as far as it makes actions of this one wait (`reconcile.back_off`)."""
 
-    failures: Mapping[tuple[str, str], Failure] = field(default_factory=dict)
+    failures: Mapping[tuple[str, str], RepeatedFailure] = field(default_factory=dict)
     """By `key_of`."""
     denied_until: float | None = None
     """mailcow refuses the API key for writes; tried again then (Unix seconds)."""
@@ -151,7 +152,7 @@ def _refused_key(detail: str) -> Notice:
 
 
 def _not_managed(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    """`manage: {policies, san, acme}`: false means say, do not do."""
+    """`manage: {policies, san, acme, access}`: false means report, do not do."""
 
     def judge(action: Action) -> Hold | None:
         if settings.manage.allows(action.managed_by):
@@ -205,7 +206,8 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
                 more = found.asked(wider).server - names
                 label = some(edits[SAN].add)
             case (
-                SwitchOff()
+                AllowAccess()
+                | SwitchOff()
                 | AdoptSame()
                 | WriteFile()
                 | RemoveFile()
@@ -262,7 +264,8 @@ def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
             case AddPolicy(domain=domain) | EditPolicy(domain=domain):
                 names = sorted(brought.get(domain, frozenset()))
             case (
-                SwitchOff()
+                AllowAccess()
+                | SwitchOff()
                 | AdoptSame()
                 | WriteFile()
                 | RemoveFile()

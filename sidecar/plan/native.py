@@ -13,12 +13,12 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import command, day
 from sidecar.plan.actions import Action, AddPolicy, AdoptSame, EditPolicy, Held, Hold, Plan, SwitchOff
-from sidecar.plan.desired import Wanted
+from sidecar.plan.desired import DesiredPolicy
 from sidecar.plan.ownership import Whose, held_for, switched_off_by_us, whose
 from sidecar.settings import Settings
 
 
-def plan_native(observed: Observed, settings: Settings, wanted: Mapping[str, Wanted]) -> Plan:
+def plan_native(observed: Observed, settings: Settings, wanted: Mapping[str, DesiredPolicy]) -> Plan:
     """One action at most for each domain; a guard holds those on a policy that is not ours."""
     actions: list[Action] = []
     notices: list[Notice] = []
@@ -39,7 +39,7 @@ def _adopted(observed: Observed, settings: Settings, domain: str) -> bool:
 
 
 def _step(
-    domain: str, text: str | None, wish: Wanted, memory: PolicyMemory, *, adopted: bool
+    domain: str, text: str | None, wish: DesiredPolicy, memory: PolicyMemory, *, adopted: bool
 ) -> Action | None:
     if wish.policy is None:
         return None if text is None else SwitchOff(domain, wish.reason)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from itertools import takewhile
 
-from sidecar.formats.mtasts_policy import Mode, Policy, loosenings, policy_of
+from sidecar.formats.mtasts_policy import Mode, Policy, loosenings, policy_of, understood
 from sidecar.observed import FILE, Memory, PolicyMemory, Write
 from sidecar.observed.spans import ended_ago
 
@@ -83,14 +83,14 @@ def held_by_senders_for(memory: PolicyMemory, counted: float, assumed_max_age: i
 
     `counted` is `Memory.counted`. 0 where none can: the whole history is known and no enforce is in it, or all
     have run out. A policy that was there before the sidecar looked first may have been in enforce the day before; so
-    may one that was never looked at.
+    may one that was never looked at. A text that only lenient senders take counts, too: they may hold it.
     """
     if not memory.spans:
         return float(assumed_max_age)
     first = memory.spans[0]
     left = 0.0 if first.text is None else assumed_max_age - (counted - first.begun)
     for span in memory.spans:
-        policy = policy_of(span.text)
+        policy = understood(span.text)
         if policy is not None and policy.mode is Mode.ENFORCE:
             left = max(left, policy.max_age - ended_ago(span, counted))
     return max(0.0, left)
@@ -103,7 +103,7 @@ def still_held(memory: Memory, key: str) -> Iterator[tuple[Policy, int]]:
     """
     for one in _memories(memory, key):
         for span in one.spans:
-            policy = policy_of(span.text)
+            policy = understood(span.text)
             if policy is None:
                 continue
             if policy.mode is Mode.ENFORCE and ended_ago(span, memory.counted) < policy.max_age:
@@ -131,7 +131,7 @@ def _memories(memory: Memory, key: str) -> list[PolicyMemory]:
 
 def longest_max_age(memory: PolicyMemory, configured: int) -> int:
     """The longest max_age (seconds) that senders may have been told, by what is remembered and configured."""
-    served = [p.max_age for span in memory.spans if (p := policy_of(span.text)) is not None]
+    served = [p.max_age for span in memory.spans if (p := understood(span.text)) is not None]
     return max([configured, LEAST_ASSUMED_MAX_AGE if _history_unknown(memory) else 0, *served])
 
 

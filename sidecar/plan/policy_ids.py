@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from sidecar.formats.mtasts_policy import Policy, policy_of
-from sidecar.formats.mtasts_record import VERSION, Record, parse
+from sidecar.formats.mtasts_record import VERSION, StsRecord, parse
 from sidecar.formats.txt_fields import begins
 from sidecar.observed import (
     Backend,
@@ -49,7 +49,7 @@ def published(strings: Collection[str]) -> str | None:
     records = [text.encode("iso8859-1", "replace") for text in strings]
     candidates = [data for data in records if begins(data, VERSION)]
     found = parse(candidates[0]) if len(candidates) == 1 else None
-    return found.id if isinstance(found, Record) else None
+    return found.id if isinstance(found, StsRecord) else None
 
 
 # --- the text that is served, and its id -----------------------------------------------------------------

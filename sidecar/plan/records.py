@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sidecar.formats import tlsrpt_record as tlsrpt
+from sidecar.formats.address import is_private
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import policy_of
 from sidecar.formats.txt_fields import begins
@@ -41,7 +42,7 @@ SETTLED_TTL = 3_600
 """Seconds."""
 
 
-class Standing(StrEnum):
+class RecordState(StrEnum):
     """How the DNS stands to a record."""
 
     PRESENT = "present"
@@ -56,7 +57,7 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class DnsRecord:
     """A DNS record; names are A-labels without a final dot, `value` is a name or the text of a TXT record."""
 
     owner: str
@@ -66,12 +67,12 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class RecordNeed:
     """One record of a domain: what it should be (None: nothing can be said yet, see `note`), and what is there."""
 
     owner: str
-    record: Record | None
-    standing: Standing
+    record: DnsRecord | None
+    standing: RecordState
     note: str = ""
     found: str = ""
     """What the DNS has instead, or why it gave no answer."""
@@ -79,12 +80,12 @@ class Need:
     @property
     def early(self) -> bool:
         """Whether it is better published later, as `note` says."""
-        return self.standing is Standing.MISSING and bool(self.note)
+        return self.standing is RecordState.MISSING and bool(self.note)
 
     @property
     def lacking(self) -> bool:
         """Whether somebody has to publish something now."""
-        return self.standing in {Standing.MISSING, Standing.DIFFERENT} and not self.early
+        return self.standing in {RecordState.MISSING, RecordState.DIFFERENT} and not self.early
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +103,22 @@ class DomainRecords:
     """The records of one domain."""
 
     domain: MailDomain
-    host: Need
+    host: RecordNeed
     """mta-sts: where senders fetch the policy."""
-    id: Need
+    id: RecordNeed
     """_mta-sts: tells senders that there is a policy, and when there is another."""
-    report: Need
+    report: RecordNeed
     """_smtp._tls: where senders send reports."""
 
     @property
-    def needs(self) -> tuple[Need, Need, Need]:
+    def needs(self) -> tuple[RecordNeed, RecordNeed, RecordNeed]:
         """All of them, in the order in which they are set up."""
         return self.host, self.id, self.report
 
     @property
     def ttl(self) -> int:
         """Seconds: short while the domain is being set up, so that a mistake does not stay for long."""
-        settled = {Standing.PRESENT, Standing.NOT_SET}
+        settled = {RecordState.PRESENT, RecordState.NOT_SET}
         return SETTLED_TTL if all(need.standing in settled for need in self.needs) else SETTING_UP_TTL
 
 
@@ -235,44 +236,54 @@ class _Judge:
     def of(self, domain: MailDomain) -> DomainRecords:
         return DomainRecords(domain, self._host(domain.name), self._id(domain), self._report(domain.name))
 
-    def _host(self, name: str) -> Need:
+    def _host(self, name: str) -> RecordNeed:
         owner, hostname = policy_host(name), self.conf.hostname
         if owner == hostname:
-            return Need(owner, None, Standing.PRESENT, "this is mailcow's own host name (MAILCOW_HOSTNAME)")
-        record = Record(owner, "CNAME", hostname)
+            return RecordNeed(
+                owner, None, RecordState.PRESENT, "this is mailcow's own host name (MAILCOW_HOSTNAME)"
+            )
+        record = DnsRecord(owner, "CNAME", hostname)
         seen, own = self.dns.addresses_of(owner), self.dns.addresses_of(hostname)
         if isinstance(seen, Unseen):
-            return Need(owner, record, Standing.UNKNOWN, found=seen.reason)
+            return RecordNeed(owner, record, RecordState.UNKNOWN, found=seen.reason)
         there = seen.value
         if there.cname is None and not there.addresses:
-            return Need(owner, record, Standing.MISSING)
+            return RecordNeed(owner, record, RecordState.MISSING)
         if there.cname == hostname or (there.addresses and self.conf.yes("SKIP_IP_CHECK")):
-            return Need(owner, record, Standing.PRESENT)
+            return RecordNeed(owner, record, RecordState.PRESENT)
         if isinstance(own, Unseen):
-            return Need(owner, record, Standing.UNKNOWN, found=own.reason)
+            return RecordNeed(owner, record, RecordState.UNKNOWN, found=own.reason)
         # the end of a chain of aliases is what is told: of the host's own, too
         if _leads_to(there, own.value):
-            return Need(owner, record, Standing.PRESENT)
-        return Need(owner, record, Standing.DIFFERENT, found=_addresses(there))
+            return RecordNeed(owner, record, RecordState.PRESENT)
+        if private := sorted(a for a in own.value.addresses if is_private(a)):
+            reason = f"{hostname} has the private address {', '.join(private)} in the DNS that is asked here (split DNS)"
+            return RecordNeed(
+                owner,
+                record,
+                RecordState.UNKNOWN,
+                found=f"{reason}: {_addresses(there)} cannot be compared with it",
+            )
+        return RecordNeed(owner, record, RecordState.DIFFERENT, found=_addresses(there))
 
-    def _id(self, domain: MailDomain) -> Need:
+    def _id(self, domain: MailDomain) -> RecordNeed:
         owner = _id_owner(domain.name)
         served = policyid.served_to(self.observed, domain.name, domain.target)
         if isinstance(served, Unseen):
             note = f"it is not known whether a policy is served: {served.reason}"
-            return Need(owner, None, Standing.UNKNOWN, note)
+            return RecordNeed(owner, None, RecordState.UNKNOWN, note)
         if policy_of(served.value.text) is None:
-            return Need(owner, None, Standing.NOT_YET, self._why_not_yet(domain))
+            return RecordNeed(owner, None, RecordState.NOT_YET, self._why_not_yet(domain))
         note = self._before_publishing(domain.name)
         wanted = policyid.current(self.observed, domain.name, domain.target)
         if self.shared_by is not None and domain.name != self.shared_by:
-            record = Record(owner, "CNAME", _id_owner(self.shared_by))
+            record = DnsRecord(owner, "CNAME", _id_owner(self.shared_by))
         elif wanted is not None:
-            record = Record(owner, "TXT", policyid.record_of(wanted))
+            record = DnsRecord(owner, "TXT", policyid.record_of(wanted))
         else:
             why = self.id_trouble(domain.target or domain.name) or "it was not read yet"
             note = f"the policy id is not known ({why}); mailcow's own DNS check of the domain shows it"
-            return Need(owner, None, Standing.UNKNOWN, note)
+            return RecordNeed(owner, None, RecordState.UNKNOWN, note)
         return self._published(record, note, lambda txt: wanted is not None and _tells_id(txt, wanted))
 
     def _why_not_yet(self, domain: MailDomain) -> str:
@@ -285,34 +296,36 @@ class _Judge:
             return ""
         return f"to be published once {policy_host(name)} is in the certificate, not before"
 
-    def _report(self, name: str) -> Need:
+    def _report(self, name: str) -> RecordNeed:
         owner, rua = _report_owner(name), report_uri(self.observed, self.settings)
         seen = self.dns.txt_of(owner)
         there = _report_record(seen.value) if isinstance(seen, Seen) else None
         if rua is None:
             if there is not None:
-                return Need(owner, None, Standing.PRESENT, "the DNS has one; the settings name no address")
+                return RecordNeed(
+                    owner, None, RecordState.PRESENT, "the DNS has one; the settings name no address"
+                )
             note = f"set `tls_report` in {CONFIG} to the address that senders' reports go to"
-            return Need(owner, None, Standing.NOT_SET, note)
+            return RecordNeed(owner, None, RecordState.NOT_SET, note)
         if self.settings.tls_report is None and there is not None and rua not in there:
             # Nobody asked for our address: a person's own record is right as it is.
-            return Need(owner, None, Standing.PRESENT, "the DNS names another address for reports")
+            return RecordNeed(owner, None, RecordState.PRESENT, "the DNS names another address for reports")
         if self.shared_by is not None and name != self.shared_by:
-            record = Record(owner, "CNAME", _report_owner(self.shared_by))
+            record = DnsRecord(owner, "CNAME", _report_owner(self.shared_by))
         else:
-            record = Record(owner, "TXT", f"v=TLSRPTv1; rua={rua}")
+            record = DnsRecord(owner, "TXT", f"v=TLSRPTv1; rua={rua}")
         return self._published(record, "", lambda txt: rua in (_report_record(txt) or ()))
 
-    def _published(self, record: Record, note: str, right: Callable[[Txt], bool]) -> Need:
+    def _published(self, record: DnsRecord, note: str, right: Callable[[Txt], bool]) -> RecordNeed:
         """Right is also a record that tells senders the same in another way."""
         seen = self.dns.txt_of(record.owner)
         if isinstance(seen, Unseen):
-            return Need(record.owner, record, Standing.UNKNOWN, note, seen.reason)
+            return RecordNeed(record.owner, record, RecordState.UNKNOWN, note, seen.reason)
         if right(seen.value) or (record.type == "CNAME" and self._is_alias(seen.value, record.value)):
-            return Need(record.owner, record, Standing.PRESENT)
+            return RecordNeed(record.owner, record, RecordState.PRESENT)
         if not seen.value.strings and seen.value.cname is None:
-            return Need(record.owner, record, Standing.MISSING, note)
-        return Need(record.owner, record, Standing.DIFFERENT, note, _texts(seen.value))
+            return RecordNeed(record.owner, record, RecordState.MISSING, note)
+        return RecordNeed(record.owner, record, RecordState.DIFFERENT, note, _texts(seen.value))
 
     def _is_alias(self, there: Txt, target: str) -> bool:
         end = self.dns.txt_of(target)
@@ -339,7 +352,7 @@ def _report_record(txt: Txt) -> tuple[str, ...] | None:
     records = [text.encode("iso8859-1", "replace") for text in txt.strings]
     candidates = [data for data in records if begins(data, tlsrpt.VERSION)]
     found = tlsrpt.parse(candidates[0]) if len(candidates) == 1 else None
-    return found.rua if isinstance(found, tlsrpt.Record) else None
+    return found.rua if isinstance(found, tlsrpt.TlsrptRecord) else None
 
 
 def _addresses(there: Addresses) -> str:

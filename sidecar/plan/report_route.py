@@ -14,7 +14,7 @@ from sidecar.observed.report_route import (
     INTERNAL_ADDRESS,
     INTERNAL_DOMAIN,
     AliasRow,
-    ReportWay,
+    RouteMemory,
     TransportRow,
     Written,
 )
@@ -31,7 +31,7 @@ from sidecar.settings.reports import Receive
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DesiredRoute:
     """How it should be: the public address of the alias, and the next hop, `[172.22.1.247]:2526`."""
 
     wanted: bool
@@ -56,7 +56,7 @@ Next: TypeAlias = Step | Foreign | Ready | Unseen
 
 
 def next_step(
-    wish: Wish,
+    wish: DesiredRoute,
     aliases: Sight[tuple[AliasRow, ...]],
     transports: Sight[tuple[TransportRow, ...]],
     written: Written,
@@ -75,7 +75,7 @@ def next_step(
 
 
 def _towards(
-    wish: Wish, aliases: Sequence[AliasRow], transports: Sequence[TransportRow], written: Written
+    wish: DesiredRoute, aliases: Sequence[AliasRow], transports: Sequence[TransportRow], written: Written
 ) -> Next:
     way = next((one for one in transports if one.destination == INTERNAL_DOMAIN), None)
     if way is None:
@@ -109,7 +109,7 @@ def _towards(
 
 
 def _away(
-    wish: Wish, aliases: Sequence[AliasRow], transports: Sequence[TransportRow], written: Written
+    wish: DesiredRoute, aliases: Sequence[AliasRow], transports: Sequence[TransportRow], written: Written
 ) -> Next:
     ours = written.aliases | {wish.address}
     for alias in aliases:
@@ -152,7 +152,7 @@ def still_fits(
             )
 
 
-def meant(way: ReportWay, step: Step) -> ReportWay:
+def meant(way: RouteMemory, step: Step) -> RouteMemory:
     """The memory before a step is done: what it makes counts as ours from now on."""
     match step:
         case AddTransport(nexthop) | EditTransport(_, nexthop):
@@ -163,7 +163,7 @@ def meant(way: ReportWay, step: Step) -> ReportWay:
             return way
 
 
-def ended(way: ReportWay, step: Step) -> ReportWay:
+def ended(way: RouteMemory, step: Step) -> RouteMemory:
     """The memory once a step is done."""
     match step:
         case EditTransport(_, nexthop):

@@ -10,7 +10,7 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.report_route import RouteSeen
 from sidecar.plan.actions import ChangeReportRoute, Hold, Plan
 from sidecar.plan.records import host_domain
-from sidecar.plan.report_route import Foreign, Next, Ready, Wish, next_step
+from sidecar.plan.report_route import DesiredRoute, Foreign, Next, Ready, next_step
 from sidecar.plan.report_steps import (
     AddAlias,
     AddTransport,
@@ -28,24 +28,24 @@ SUBJECT = "TLS reports"
 HOW_NOT = "if you do not want that, set `reports: {receive: off}` in config.yml"
 
 
-def wish_of(observed: Observed, settings: Settings, nexthop: str) -> Wish | None:
+def wish_of(observed: Observed, settings: Settings, nexthop: str) -> DesiredRoute | None:
     """What should be in mailcow for reports; None where it is not known (which domain is the mail host's).
 
     The address belongs to the domain that MAILCOW_HOSTNAME lies under, if mailcow has it and the settings manage it.
     """
     remembered = observed.memory.report_way
     if settings.receive is not Receive.MAILCOW:
-        return Wish(False, remembered.ready, nexthop)
+        return DesiredRoute(False, remembered.ready, nexthop)
     match observed.conf, observed.domains:
         case Seen(conf), Seen(listed):
             names = [d.name for d in listed.domains if d.receives and settings.manages(d.name)]
             domain = host_domain(conf.hostname, names)
-            return None if domain is None else Wish(True, f"{LOCAL_PART}@{domain}", nexthop)
+            return None if domain is None else DesiredRoute(True, f"{LOCAL_PART}@{domain}", nexthop)
         case _:
             return None
 
 
-def next_of(observed: Observed, settings: Settings) -> tuple[Wish, Next] | None:
+def next_of(observed: Observed, settings: Settings) -> tuple[DesiredRoute, Next] | None:
     """The wish and the next step towards it; None where nothing can be said."""
     match observed.report_route:
         case Seen(RouteSeen(aliases, transports, nexthop), at):
@@ -83,7 +83,7 @@ def plan_report_way(observed: Observed, settings: Settings) -> Plan:
     return Plan(held=(hold.on(action),), notices=(_announcement(wish),))
 
 
-def _announcement(wish: Wish) -> Notice:
+def _announcement(wish: DesiredRoute) -> Notice:
     text = (
         f"TLS reports of senders will be received: the sidecar adds the alias {wish.address} and a transport to its "
         f"port {wish.nexthop} in mailcow"
@@ -102,7 +102,7 @@ def _no_domain(observed: Observed, settings: Settings) -> tuple[Notice, ...]:
     return (Notice(Level.WARNING, NoticeCode.REPORTS_FOREIGN, SUBJECT, text, todo),)
 
 
-def _why(step: Step, wish: Wish) -> str:
+def _why(step: Step, wish: DesiredRoute) -> str:
     if not wish.wanted:
         return "TLS reports are no longer received through mailcow (`reports.receive`, `tls_report`)"
     match step:

@@ -17,7 +17,7 @@ from sidecar.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RequestRefusal:
     """Why a wish cannot be noted, and what to do instead."""
 
     reason: str
@@ -63,54 +63,56 @@ class Basis:
 # --- whether it can be done ------------------------------------------------------------------------------
 
 
-def adopt_refusal(keys: Sequence[str], basis: Basis) -> Refusal | None:
+def adopt_refusal(keys: Sequence[str], basis: Basis) -> RequestRefusal | None:
     """Why these policies (domains, `FILE`) cannot be adopted; None where they can."""
     if not keys:
-        return Refusal("name the domains to adopt, or --file for the policy file")
+        return RequestRefusal("name the domains to adopt, or --file for the policy file")
     if basis.backend is Backend.FILE and any(key != FILE for key in keys):
-        return Refusal("this mailcow serves one policy file for all domains", command("adopt --file"))
+        return RequestRefusal("this mailcow serves one policy file for all domains", command("adopt --file"))
     if basis.backend is Backend.NATIVE and FILE in keys:
-        return Refusal(
+        return RequestRefusal(
             "this mailcow serves a policy for each domain, and no policy file",
             f"name the domains: {command('adopt DOMAIN')}",
         )
     return _unfit([key for key in keys if key != FILE], basis)
 
 
-def retire_refusal(keys: Sequence[str], basis: Basis, *, undo: bool) -> Refusal | None:
+def retire_refusal(keys: Sequence[str], basis: Basis, *, undo: bool) -> RequestRefusal | None:
     """Why these (domains; `FILE`: all) cannot be taken out of MTA-STS, or back (`undo`); None where they can."""
     if undo:
         return _undo_refusal(keys, basis.memory.retired)
     if basis.backend is Backend.FILE and FILE not in keys:
-        return Refusal(
+        return RequestRefusal(
             "this mailcow serves one policy file for all domains",
             f"{command('retire --all')}, or `exclude` in config.yml for a domain that should no longer count",
         )
     return _unfit([key for key in keys if key != FILE], basis, strict=True)
 
 
-def _undo_refusal(keys: Sequence[str], retired: Collection[str]) -> Refusal | None:
+def _undo_refusal(keys: Sequence[str], retired: Collection[str]) -> RequestRefusal | None:
     if FILE in keys:
-        return None if retired else Refusal("nothing was retired, so there is nothing to take back")
+        return None if retired else RequestRefusal("nothing was retired, so there is nothing to take back")
     if FILE in retired:
-        return Refusal(
+        return RequestRefusal(
             "all domains were retired together", f"to take that back: {command('retire --undo --all')}"
         )
     if never := [key for key in keys if key not in retired]:
         is_not = "was never retired" if len(never) == 1 else "were never retired"
         names = ", ".join(map(to_unicode, never))
-        return Refusal(f"{names} {is_not}, so there is nothing to take back{did_you_mean(never, retired)}")
+        return RequestRefusal(
+            f"{names} {is_not}, so there is nothing to take back{did_you_mean(never, retired)}"
+        )
     return None
 
 
-def move_refusal(host: str, keys: Sequence[str], basis: Basis) -> Refusal | None:
+def move_refusal(host: str, keys: Sequence[str], basis: Basis) -> RequestRefusal | None:
     """Why these (domains; `FILE`: all) cannot move to the MX `host`; None where they can."""
     if not is_mx_pattern(host):
-        return Refusal(f"{host!r} is not a host name that an MX record may have")
+        return RequestRefusal(f"{host!r} is not a host name that an MX record may have")
     return _unfit([key for key in keys if key != FILE], basis, strict=True)
 
 
-def _unfit(names: Sequence[str], basis: Basis, *, strict: bool = False) -> Refusal | None:
+def _unfit(names: Sequence[str], basis: Basis, *, strict: bool = False) -> RequestRefusal | None:
     """The first reason why the sidecar does not manage one of these domains.
 
     `strict`: before mailcow was seen the first time, no domain is known to be managed.
@@ -118,22 +120,22 @@ def _unfit(names: Sequence[str], basis: Basis, *, strict: bool = False) -> Refus
     domains = basis.domains
     if domains is None:
         if strict and names:
-            return Refusal(
+            return RequestRefusal(
                 "the sidecar has not read the domains of this mailcow yet", f"look at {command('status')}"
             )
         return None
     targets = {alias.name: alias.target for alias in basis.listed.aliases} if basis.listed else {}
     if unknown := [name for name in names if name not in domains and name not in targets]:
-        return Refusal(not_of_this_mailcow(unknown, domains | targets.keys()))
+        return RequestRefusal(not_of_this_mailcow(unknown, domains | targets.keys()))
     for name in names:
         if name in targets and name not in domains:
-            return Refusal(
+            return RequestRefusal(
                 f"{to_unicode(name)} is an alias domain, which has no policy of its own",
                 f"name its domain: {to_unicode(targets[name])}",
             )
         if not basis.settings.manages(name):
             key = "`exclude`" if name in basis.settings.exclude else "`only`"
-            return Refusal(
+            return RequestRefusal(
                 f"the sidecar does not manage {to_unicode(name)}", f"change {key} in config.yml first"
             )
     return None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sidecar.plan.actions import HealAcme
-from sidecar.plan.guards import Failure, Waits, key_of, parts_of
+from sidecar.plan.guards import RepeatedFailure, Waits, key_of, parts_of
 from sidecar.plan.schedule import DENIED_S, RETRY_S, wait_after
 from sidecar.reconcile.apply import Outcome, Result
 
@@ -31,7 +31,7 @@ class BackOff:
         denied = now < self.denied_until <= now + DENIED_S[-1]
         return Waits(
             {
-                key: Failure(count, until)
+                key: RepeatedFailure(count, until)
                 for key, (count, until) in self.failures.items()
                 if now < until <= now + RETRY_S[-1]
             },

@@ -15,14 +15,15 @@ from sidecar.dns.questions import Questions
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
 from sidecar.mailcow import conf as conf_file
-from sidecar.mailcow import policy_file
+from sidecar.mailcow import outbound, policy_file
+from sidecar.mailcow.access import Door
 from sidecar.mailcow.certificates import CertificateFolder
 from sidecar.mailcow.challenge import Challenges
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.acme_log import last_run
 from sidecar.mailcow.engine.look import ProjectLook
+from sidecar.mailcow.front import Fronts
 from sidecar.mailcow.policy_ids import PolicyIds
-from sidecar.mailcow.session import Session
 from sidecar.observed import (
     NOT_ASKED,
     AcmeRun,
@@ -54,6 +55,7 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.report_route import RouteSeen
 from sidecar.plan.acme.script import SLEEPS
 from sidecar.plan.policy_ids import policies_served, unread, with_ids
+from sidecar.plan.proxy import front_targets
 from sidecar.plan.records import questions
 from sidecar.plan.report_way import wish_of
 from sidecar.plan.schedule import (
@@ -129,7 +131,7 @@ class Observer:
         self,
         settings: Settings,
         clock: Clock,
-        session: Session,
+        door: Door,
         engine: AcmeEngine,
         lookups: Lookups,
         *,
@@ -145,9 +147,12 @@ class Observer:
         self._challenges = Challenges(
             settings.mailcow_dir, clock.now, self._questions.addresses, challenge_port
         )
-        self._session = session
-        self._ids = PolicyIds(self._session, clock)
+        self.door = door
+        """The access to mailcow's API and database."""
+        self._session = door.session
+        self._ids = PolicyIds(self._session, clock, door.database)
         self._checker = Checker(clock)
+        self._fronts = Fronts(clock)
         self._rushed: frozenset[str] = frozenset()
         self._begun: dict[str, float] = {}
         """When the looks of the last minutes began."""
@@ -181,6 +186,7 @@ class Observer:
         await self.containers.close()
         await self._ids.close()
         await self._checker.close()
+        await self._fronts.close()
 
     def forget_served(self, domains: Iterable[str]) -> None:
         """What was written is read again in the next pass."""
@@ -211,9 +217,10 @@ class Observer:
         self._looked_at = now
         memory = replace(memory, tally=memory.tally.until(self._clock.reading()))
         folder = self._settings.mailcow_dir
-        conf, file, project = await asyncio.gather(
+        conf, file, maps, project = await asyncio.gather(
             asyncio.to_thread(conf_file.observe, folder, now),
             asyncio.to_thread(policy_file.observe, folder, now),
+            asyncio.to_thread(outbound.policy_maps, folder, now),
             self.containers.sight(now),
         )
         certificates = await asyncio.to_thread(self._certificates.observe, folder, now, _timezone(conf))
@@ -231,18 +238,24 @@ class Observer:
             dns=Dns(),
             memory=memory,
             presented=await self._presented(conf, certificates, now),
+            policy_maps=maps,
             ids=self._ids.take(),
             views=self._checker.take(),
             challenges=dict(self._cache.failed_probes),
+            access=self.door.access,
+            address=self.door.address,
         )
+        self._ids.conf = conf.value if isinstance(conf, Seen) else None
         observed = replace(observed, report_route=await self._report_route(observed))
         if not self._patient:
             # in one pass alone they would not be there in time; a command that needs them asks for them
             self._ids.begin(unread(with_ids(observed, observed.ids)))
             self._begin_checks(observed)
-        return replace(
-            observed, dns=await self._dns(observed)
-        ), notices + self._looking_trouble() + self.receiving_trouble()
+        observed = replace(observed, dns=await self._dns(observed))
+        if self._settings.verify:
+            targets = front_targets(observed, self._settings)
+            observed = replace(observed, fronts=await self._fronts.sight(targets, patient=self._patient))
+        return observed, notices + self._looking_trouble() + self.receiving_trouble()
 
     def _looking_trouble(self) -> tuple[Notice, ...]:
         """Why the domains cannot be looked at as senders do."""
@@ -396,9 +409,10 @@ class Observer:
         self, conf: Sight[Conf], certificates: Sight[Certificates], memory: Memory, now: float
     ) -> tuple[Sight[Mailcow], Sight[DomainList], Memory, tuple[Notice, ...]]:
         pinned = certificates.value.server if isinstance(certificates, Seen) else None
-        look = await self._session.look(
-            conf, pinned.fingerprint if pinned else None, now, doubted=memory.doubt is not None
-        )
+        fingerprint, doubts = pinned.fingerprint if pinned else None, memory.doubt is not None
+        look = await self._session.look(conf, fingerprint, now, doubted=doubts)
+        if await self.door.look(conf, now, denied=look.denied):
+            look = await self._session.look(conf, fingerprint, now, doubted=doubts)
         if look.answer is None:
             told = look.notices + doubted(memory, self._session.answered)
             return look.mailcow, look.listed(memory), memory, told

@@ -14,9 +14,11 @@ from sidecar.mailcow import challenge, policy_file
 from sidecar.mailcow import conf as conf_file
 from sidecar.observed import FILE, NOT_ASKED, Memory, Observed, Seen
 from sidecar.observed.notice import Notice
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan import blind_spots, decide
 from sidecar.plan.actions import (
     FILE_SUBJECT,
+    AllowAccess,
     Plan,
 )
 from sidecar.plan.progress import served_mode
@@ -29,7 +31,7 @@ from sidecar.reconcile.learn.report_way import learn_report_way
 from sidecar.reconcile.observe import Observer
 from sidecar.settings import Managed, Settings
 from sidecar.state.ledger import Ledger
-from sidecar.state.store import Event
+from sidecar.state.store import HistoryEvent
 
 MOST_QUESTIONS = 6
 """Rounds of questions in one pass: to count names, to judge them by the DNS and the log, to probe them; and before
@@ -82,7 +84,8 @@ class Passes:
                 break
             observed = await self.observer.answer(observed, plan.questions, probing=probing)
             observed, plan = await self._decided(replace(observed, views=()))
-        return observed, plan + Plan(notices=_one_for_each_reason(notices + blind_spots(observed)))
+        told = _one_for_each_reason(_without_what_ends_now(notices + blind_spots(observed), plan))
+        return observed, plan + Plan(notices=told)
 
     def _writes(self, plan: Plan) -> bool:
         """Whether there is anything to do but at acme-mailcow; what failed, and waits for another try, is held."""
@@ -131,6 +134,14 @@ class Passes:
         return report
 
 
+def _without_what_ends_now(notices: Sequence[Notice], plan: Plan) -> tuple[Notice, ...]:
+    """Without the refusal of mailcow's API, where an action of this pass ends it: nobody is to be alarmed."""
+    if not any(isinstance(action, AllowAccess) and action.database is not None for action in plan.actions):
+        return tuple(notices)
+    refusals = {notice.message for notice in notices if notice.code is NoticeCode.MAILCOW_API}
+    return tuple(notice for notice in notices if notice.message not in refusals)
+
+
 def _one_for_each_reason(notices: Sequence[Notice]) -> tuple[Notice, ...]:
     """What cannot be seen for one and the same reason is told once."""
     told: list[Notice] = []
@@ -169,7 +180,9 @@ def _moot(key: str, observed: Observed, busy: set[str], known: set[str]) -> bool
     return isinstance(observed.served_of(key), Seen) and key not in busy
 
 
-def event_of(outcome: Outcome) -> Event:
+def event_of(outcome: Outcome) -> HistoryEvent:
     """An outcome for the history."""
     action = outcome.action
-    return Event(outcome.at, action.about, action.verb, action.reason, outcome.result.value, outcome.detail)
+    return HistoryEvent(
+        outcome.at, action.about, action.verb, action.reason, outcome.result.value, outcome.detail
+    )

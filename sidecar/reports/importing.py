@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sidecar.formats.report_message import LARGEST_MESSAGE
 from sidecar.host.plain_file import NotPlainError, read_plain
-from sidecar.observed.reports import Proof, Way
+from sidecar.observed.reports import Proof, ReportWay
 from sidecar.reports.digest import Digest, digest
 from sidecar.reports.dkim_check import Ask
 from sidecar.reports.intake import proof_of
@@ -68,7 +68,7 @@ async def import_reports(
 
     async def flush() -> None:
         nonlocal new, known
-        for one in await asyncio.to_thread(store.add, tuple(batch), Way.IMPORT, now):
+        for one in await asyncio.to_thread(store.add, tuple(batch), ReportWay.IMPORT, now):
             new += one.new
             known += one.known
         batch.clear()
@@ -83,7 +83,7 @@ async def import_reports(
             problems.append((name, read.problem))
         if not read.reports:
             continue  # the file is still where it was: no need to keep it here
-        batch.append((data, read, await proof_of(data, Way.IMPORT, ask)))
+        batch.append((data, read, await proof_of(data, ReportWay.IMPORT, ask)))
         if len(batch) >= BATCH:
             await flush()
     await flush()

@@ -13,7 +13,7 @@ from sidecar.formats.report_message import LARGEST_MESSAGE
 from sidecar.formats.tls_report import looks_like_report
 from sidecar.host.errors import SidecarError
 from sidecar.host.unexpected import Unexpected
-from sidecar.observed.reports import UNSIGNED, Dkim, Proof, Way
+from sidecar.observed.reports import UNSIGNED, Dkim, Proof, ReportWay
 from sidecar.reports.digest import Digest, digest, only
 from sidecar.reports.dkim_check import Ask, check
 from sidecar.reports.rows import Settled
@@ -27,9 +27,9 @@ IDLE_S = 60.0
 log = structlog.get_logger()
 
 
-async def proof_of(message: bytes, way: Way, ask: Ask) -> Proof:
+async def proof_of(message: bytes, way: ReportWay, ask: Ask) -> Proof:
     """What proves the origin of a message that came in by this way."""
-    if way is Way.HTTPS or looks_like_report(message):
+    if way is ReportWay.HTTPS or looks_like_report(message):
         return UNSIGNED
     return await check(message, ask)
 
@@ -60,7 +60,7 @@ class Intake:
         self._unexpected = Unexpected()
         self._wake = asyncio.Event()
 
-    async def accept(self, data: bytes, way: Way) -> bool:
+    async def accept(self, data: bytes, way: ReportWay) -> bool:
         """Whether the message is on the disk now; False where too many wait, or it is too large.
 
         Raises TemporaryError where it cannot be stored.

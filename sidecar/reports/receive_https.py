@@ -13,7 +13,7 @@ from aiohttp import web
 from sidecar.formats.report_message import LARGEST_MESSAGE
 from sidecar.formats.tls_report import looks_like_report
 from sidecar.host.errors import SidecarError
-from sidecar.observed.reports import Way
+from sidecar.observed.reports import ReportWay
 from sidecar.reports.intake import Intake
 
 PATH = "/tlsrpt"
@@ -79,7 +79,7 @@ class Receiver:
         if not looks_like_report(bytes(data)):
             return _said(400, "not a TLS report")
         try:
-            stored = await self._intake.accept(bytes(data), Way.HTTPS)
+            stored = await self._intake.accept(bytes(data), ReportWay.HTTPS)
         except SidecarError as error:
             log.warning("a TLS report that was posted cannot be stored", detail=str(error))
             return _said(503, "it cannot be stored now")

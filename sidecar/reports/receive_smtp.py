@@ -16,7 +16,7 @@ from aiosmtpd.smtp import SMTP
 
 from sidecar.formats.report_message import LARGEST_MESSAGE
 from sidecar.host.errors import SidecarError
-from sidecar.observed.reports import Way
+from sidecar.observed.reports import ReportWay
 from sidecar.reports.intake import Intake
 
 MOST_CONNECTIONS = 10
@@ -91,7 +91,7 @@ class _Handler:
 
     async def handle_DATA(self, _server: SMTP, _session: Any, envelope: Any) -> str:  # noqa: N802 - as above
         try:
-            stored = await self._intake.accept(envelope.original_content or b"", Way.SMTP)
+            stored = await self._intake.accept(envelope.original_content or b"", ReportWay.SMTP)
         except SidecarError as error:
             log.warning("a TLS report cannot be stored; postfix keeps it", detail=str(error))
             return "451 4.3.0 it cannot be stored now"

@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from sidecar.formats.tls_report import PolicyReport
-from sidecar.observed.reports import Dkim, Proof, Way, owner_of
+from sidecar.observed.reports import Dkim, Proof, ReportWay, owner_of
 from sidecar.reports.digest import Digest, DomainReport, failures
 
 MOST_FAILURES_OF_MESSAGE = 1_000
@@ -26,7 +26,9 @@ class Settled:
     """The domains of the new ones."""
 
 
-def insert(connection: sqlite3.Connection, size: int, packed: bytes, way: Way, received_at: float) -> int:
+def insert(
+    connection: sqlite3.Connection, size: int, packed: bytes, way: ReportWay, received_at: float
+) -> int:
     number = connection.execute(
         "INSERT INTO messages (received_at, way, size, state) VALUES (?, ?, ?, ?)",
         (received_at, way, size, WAITING),
@@ -37,9 +39,14 @@ def insert(connection: sqlite3.Connection, size: int, packed: bytes, way: Way, r
 
 
 def settle(
-    connection: sqlite3.Connection, number: int, way: Way, received_at: float, found: Digest, proof: Proof
+    connection: sqlite3.Connection,
+    number: int,
+    way: ReportWay,
+    received_at: float,
+    found: Digest,
+    proof: Proof,
 ) -> Settled:
-    proven = proof.domain if proof.dkim is Dkim.PASS and way is not Way.HTTPS else None
+    proven = proof.domain if proof.dkim is Dkim.PASS and way is not ReportWay.HTTPS else None
     room = MOST_FAILURES_OF_MESSAGE
     new: list[str] = []
     for one in found.reports:

@@ -23,8 +23,8 @@ from sidecar.observed.reports import (
     Holding,
     Proof,
     Reported,
+    ReportWay,
     UnreadableMessage,
-    Way,
 )
 from sidecar.reports import rows, tables
 from sidecar.reports.digest import Digest
@@ -46,7 +46,7 @@ class Waiting:
     """A message that was received and not read yet; `tries` is how often reading it had to be put off."""
 
     id: int
-    way: Way
+    way: ReportWay
     received_at: float
     data: bytes
     tries: int
@@ -77,7 +77,7 @@ class Reports:
 
     # --- receiving
 
-    def accept(self, data: bytes, way: Way, received_at: float) -> int | None:
+    def accept(self, data: bytes, way: ReportWay, received_at: float) -> int | None:
         """Stores a message as it came; it is on the disk when this returns its number.
 
         None where too many wait to be read: it is not stored, then.
@@ -100,7 +100,7 @@ class Reports:
                 (WAITING, now, limit),
             ).fetchall()
         return tuple(
-            Waiting(number, Way(way), at, zlib.decompress(packed), tries)
+            Waiting(number, ReportWay(way), at, zlib.decompress(packed), tries)
             for number, way, at, packed, tries in found
         )
 
@@ -120,11 +120,11 @@ class Reports:
                     "SELECT way, received_at FROM messages WHERE id = ? AND state = ?", (number, WAITING)
                 ).fetchone()
                 if row is not None:
-                    settled.append(rows.settle(connection, number, Way(row[0]), row[1], read, proof))
+                    settled.append(rows.settle(connection, number, ReportWay(row[0]), row[1], read, proof))
         return tuple(settled)
 
     def add(
-        self, messages: Iterable[tuple[bytes, Digest, Proof]], way: Way, received_at: float
+        self, messages: Iterable[tuple[bytes, Digest, Proof]], way: ReportWay, received_at: float
     ) -> tuple[Settled, ...]:
         """Stores messages that were read already, in one transaction; for imports."""
         ready = [(data, zlib.compress(data, 6), found, proof) for data, found, proof in messages]

@@ -9,7 +9,15 @@ from collections.abc import Iterable
 
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.formats.tls_report import Held, Kind
-from sidecar.observed.reports import DaySum, Failed, FailureSum, Holding, Reported, UnreadableMessage, Way
+from sidecar.observed.reports import (
+    DaySum,
+    Failed,
+    FailureSum,
+    Holding,
+    Reported,
+    ReportWay,
+    UnreadableMessage,
+)
 
 TABLES = (
     """CREATE TABLE IF NOT EXISTS messages (
@@ -129,7 +137,8 @@ def unreadable(connection: sqlite3.Connection, limit: int) -> tuple[UnreadableMe
         (limit,),
     )
     return tuple(
-        UnreadableMessage(number, at, Way(way), size, problem) for number, at, way, size, problem in rows
+        UnreadableMessage(number, at, ReportWay(way), size, problem)
+        for number, at, way, size, problem in rows
     )
 
 

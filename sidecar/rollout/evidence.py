@@ -26,7 +26,7 @@ def conditions_of(findings: Sequence[Finding]) -> dict[ConditionType, Judgement]
         for kind in bearing.conditions if status is not None else ():
             before = judged.get(kind)
             if status is not None and (before is None or _ORDER.index(status) < _ORDER.index(before.status)):
-                judged[kind] = Judgement(status, finding.code, finding.message)
+                judged[kind] = Judgement(status, finding.code, finding.sentence)
     return {
         kind: judged.get(kind, Judgement(Status.UNKNOWN, "not-checked", f"{kind}: not checked yet"))
         for kind in ConditionType

@@ -47,7 +47,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class CleanReport:
     """The latest clean report of a proven sender that applied the current policy."""
 
     organisation: str
@@ -64,7 +64,7 @@ class ReportsClean:
     reason: Reason
     message: str
     since: float | None = None
-    seen: Seen | None = None
+    seen: CleanReport | None = None
 
     def holds_step_up(self, *, require: bool) -> bool:
         """Whether `mode: auto` waits; no reports at all is normal for a small domain, and waits only where required."""
@@ -240,7 +240,7 @@ def _by_sender(reported: Iterable[Reported]) -> dict[str, list[Reported]]:
     return found
 
 
-def _seen(window: Iterable[Reported], current: Policy | None) -> Seen | None:
+def _seen(window: Iterable[Reported], current: Policy | None) -> CleanReport | None:
     fitting = [
         one
         for one in window
@@ -253,7 +253,7 @@ def _seen(window: Iterable[Reported], current: Policy | None) -> Seen | None:
     if not fitting:
         return None
     last = max(fitting, key=lambda one: one.day)
-    return Seen(last.organisation, last.sender or "", last.day, last.ok)
+    return CleanReport(last.organisation, last.sender or "", last.day, last.ok)
 
 
 def _same(held: Held, policy: Policy) -> bool:

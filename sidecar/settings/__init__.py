@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
 
 from sidecar.formats.domain_name import to_ascii
 from sidecar.formats.mtasts_policy import Mode
@@ -58,6 +58,7 @@ class Managed(StrEnum):
     POLICIES = "policies"
     SAN = "san"
     ACME = "acme"
+    ACCESS = "access"
     REPORTS = "reports"
 
 
@@ -73,6 +74,8 @@ class Manage:
     """Edit `ADDITIONAL_SAN` and `ADDITIONAL_SERVER_NAMES` in mailcow.conf."""
     acme: values.Switch = True
     """Restart or re-create acme-mailcow."""
+    access: values.Switch = True
+    """Get access to mailcow's API: create a key, or allow the own address."""
     reports: values.Switch = True
     """Add and remove the alias and the transport by which TLS reports come in."""
 
@@ -85,6 +88,8 @@ class Manage:
                 return self.san
             case Managed.ACME:
                 return self.acme
+            case Managed.ACCESS:
+                return self.access
             case Managed.REPORTS:
                 return self.reports
 
@@ -151,7 +156,7 @@ class Web:
 
     # In a container every address is the container's own: who may come in is decided where its port is published.
     listen: values.Listen = ("0.0.0.0", 8_480)  # noqa: S104
-    """Address and port; port 0: any free one; None: nothing is served."""
+    """Address and port; port 0: any free one; `off` (or `web: off`): no page and no metrics."""
     names: values.Hosts = frozenset()
     """Further host names under which the page may be asked for."""
     prefix: values.Prefix = ""
@@ -336,7 +341,7 @@ class _Given(BaseModel):
     backend: values.Backend | None = None
     intervals: Intervals | None = None
     notify: Notify | None = None
-    web: Web | None = None
+    web: Annotated[Web | None, BeforeValidator(values.section_or_off)] = None
     reports: GivenReports | None = None
     dry_run: values.Switch | None = None
     verify: values.Switch | None = None

@@ -278,6 +278,12 @@ def _listen(value: object) -> tuple[str, int] | None:
     )
 
 
+def section_or_off(value: object) -> object:
+    """`web: off` is short for `web: {listen: off}`."""
+    word = value.strip().lower() if isinstance(value, str) else None
+    return {"listen": "off"} if word in _NO else {} if word in _YES else value
+
+
 def _host(value: object) -> str:
     accepted = "a host name such as mail.example.org, or an address"
     text = str(value).strip()

@@ -11,7 +11,7 @@ EVENTS_AGE_S = 400 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class HistoryEvent:
     """One line of the history; `at` in Unix seconds."""
 
     at: float
@@ -24,7 +24,7 @@ class Event:
     detail: str | None
 
 
-def write_events(connection: sqlite3.Connection, events: Sequence[Event]) -> None:
+def write_events(connection: sqlite3.Connection, events: Sequence[HistoryEvent]) -> None:
     """Adds to the history and drops what is too old or too much; an index finds both."""
     put(
         connection,
@@ -36,11 +36,11 @@ def write_events(connection: sqlite3.Connection, events: Sequence[Event]) -> Non
     connection.execute("DELETE FROM history WHERE at < ?", (newest - EVENTS_AGE_S,))
 
 
-def read_events(connection: sqlite3.Connection, subject: str | None, limit: int) -> tuple[Event, ...]:
+def read_events(connection: sqlite3.Connection, subject: str | None, limit: int) -> tuple[HistoryEvent, ...]:
     """The last events of a subject (None: of all), oldest first."""
     where, values = ("", ()) if subject is None else ("WHERE subject = ? ", (subject,))
     query = (
         "SELECT at, subject, what, reason, outcome, detail FROM history "  # noqa: S608 - no value is pasted in
         f"{where}ORDER BY id DESC LIMIT ?"
     )
-    return tuple(Event(*row) for row in rows(connection, query, (*values, limit)))[::-1]
+    return tuple(HistoryEvent(*row) for row in rows(connection, query, (*values, limit)))[::-1]

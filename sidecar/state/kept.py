@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from sidecar.formats.mtasts_policy import Mode, policy_of
+from sidecar.formats.mtasts_policy import Mode, understood
 from sidecar.observed import FILE, ConfEntry, ConfEvent, Memory, PolicyMemory, Restart, Span, Write
 from sidecar.observed.spans import ended_ago
 
@@ -86,14 +86,14 @@ def kept_spans(spans: tuple[Span, ...]) -> tuple[Span, ...]:
 
 
 def _held_until(span: Span) -> float:
-    policy = policy_of(span.text)
+    policy = understood(span.text)
     if policy is None or policy.mode is not Mode.ENFORCE:
         return 0.0
     return float("inf") if span.until is None else span.ended + policy.max_age
 
 
 def _max_age(span: Span) -> int:
-    policy = policy_of(span.text)
+    policy = understood(span.text)
     return 0 if policy is None else policy.max_age
 
 

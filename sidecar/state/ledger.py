@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from sidecar.host.elapsed import Reading
+from sidecar.host.elapsed import UptimeReading
 from sidecar.host.errors import SidecarError
 from sidecar.observed import ConfEntry, ConfEvent, Memory, PolicyMemory, Restart, Write
-from sidecar.observed.report_route import ReportWay
+from sidecar.observed.report_route import RouteMemory
 from sidecar.observed.spans import seen_served
 from sidecar.state.kept import kept_writes, without_old_policies
 from sidecar.state.parts import bounded
-from sidecar.state.store import Event, State
+from sidecar.state.store import HistoryEvent, State
 
 STORED_EVERY_S = 600.0
 """A pass in which nothing happened writes nothing: the time it counted is stored with the next that does."""
@@ -46,7 +46,7 @@ class Ledger:
             if await asyncio.to_thread(self._state.changed_elsewhere):
                 self._take_over(await asyncio.to_thread(self._state.load))
 
-    def count(self, reading: Reading) -> None:
+    def count(self, reading: UptimeReading) -> None:
         """Counts the time until now: what is noted next happened no sooner."""
         self.memory = replace(self.memory, tally=self.memory.tally.until(reading))
 
@@ -66,7 +66,7 @@ class Ledger:
         later = after.seconds - before.seconds < STORED_EVERY_S
         return later and replace(self.memory, tally=before) == self._stored
 
-    async def record(self, events: Iterable[Event]) -> None:
+    async def record(self, events: Iterable[HistoryEvent]) -> None:
         """Adds to the history."""
         if found := tuple(events):
             with self._noting():
@@ -104,7 +104,7 @@ class Ledger:
         """The last restart was refused, with nothing done: it counts for nothing."""
         self.memory = replace(self.memory, restarts=self.memory.restarts[:-1])
 
-    def report_way(self, changed: ReportWay) -> None:
+    def report_way(self, changed: RouteMemory) -> None:
         """Notes what is ours of the route of TLS reports."""
         self.memory = replace(self.memory, report_way=changed)
 

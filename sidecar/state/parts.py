@@ -34,7 +34,7 @@ from sidecar.observed import (
     Restart,
 )
 from sidecar.observed.checks import Rollout
-from sidecar.observed.report_route import ReportWay
+from sidecar.observed.report_route import RouteMemory
 from sidecar.state.kept import kept_conf, kept_policy, kept_restarts
 from sidecar.state.lost import Lost, careful
 
@@ -129,7 +129,7 @@ PARTS = (
         lambda rows: tuple(sorted(rows.values(), key=lambda move: (move.at, move.key, move.host))),
     ),
     whole("services", frozenset[str]),
-    whole("report_way", ReportWay),
+    whole("report_way", RouteMemory),
     whole("born", float),
     whole("tally", Tally),
 )

@@ -16,9 +16,9 @@ from typing import Self
 from sidecar.host.errors import TemporaryError
 from sidecar.observed import Memory, Move, PolicyId
 from sidecar.state import file, parts
-from sidecar.state.history import Event, read_events, write_events
+from sidecar.state.history import HistoryEvent, read_events, write_events
 
-__all__ = ["Event", "State"]
+__all__ = ["HistoryEvent", "State"]
 
 NAME = "state.sqlite"
 
@@ -128,13 +128,13 @@ class State:
                 known = {k: replace(before.policy(k), id_text=id_.text, id=id_.id) for k, id_ in ids.items()}
                 parts.write(connection, before, replace(before, policies={**before.policies, **known}))
 
-    def record(self, events: Iterable[Event]) -> None:
+    def record(self, events: Iterable[HistoryEvent]) -> None:
         """Adds to the history."""
         if found := tuple(events):
             with self.writing() as connection:
                 write_events(connection, found)
 
-    def history(self, subject: str | None = None, limit: int = 100) -> tuple[Event, ...]:
+    def history(self, subject: str | None = None, limit: int = 100) -> tuple[HistoryEvent, ...]:
         """The last `limit` events, oldest first: of one subject, or of all."""
         with self.reading() as connection:
             return read_events(connection, subject, limit)

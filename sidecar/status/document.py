@@ -14,7 +14,7 @@ from sidecar.observed.checks import ConditionType
 from sidecar.observed.checks import Status as Truth
 from sidecar.observed.findings import Finding
 from sidecar.observed.notice import Level
-from sidecar.plan.records import Standing
+from sidecar.plan.records import RecordState
 from sidecar.status.row import Care
 from sidecar.status.wording import Light
 
@@ -45,7 +45,7 @@ class Model(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class CellJson:
     """A few words, and how good they are."""
 
     status: Light
@@ -54,7 +54,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyCell(Cell):
+class PolicyCell(CellJson):
     """The policy that mailcow serves; null where it was not seen, or none is served."""
 
     served: bool | None
@@ -66,7 +66,7 @@ class PolicyCell(Cell):
 
 
 @dataclass(frozen=True, slots=True)
-class CertificateCell(Cell):
+class CertificateCell(CellJson):
     """Whether the certificate has the name of the policy host, and until when it is valid."""
 
     has_name: bool | None
@@ -74,7 +74,7 @@ class CertificateCell(Cell):
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class ConditionJson:
     """One thing that must be so before senders can rely on the policy."""
 
     type: ConditionType
@@ -85,7 +85,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RecordJson:
     """A record that the domain needs, and what the DNS has."""
 
     role: Literal["host", "id", "report"]
@@ -93,7 +93,7 @@ class Record:
     type: str | None
     value: str | None
     record: Annotated[str | None, Field(description="A line of a zone file; null: nothing can be said yet.")]
-    standing: Standing
+    standing: RecordState
     status: Light
     note: str | None
     found: Annotated[str | None, Field(description="What the DNS has instead.")]
@@ -118,7 +118,7 @@ class HeldAction(PlannedAction):
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class NoticeJson:
     """What a person should know."""
 
     level: Level
@@ -128,7 +128,7 @@ class Notice:
     todo: str | None
 
 
-class Domain(Model):
+class DomainJson(Model):
     """How one domain stands; `code`, `subject`, `message` and `todo` are the cause of its status."""
 
     name: Annotated[str, Field(description="The domain as an A-label.")]
@@ -148,16 +148,16 @@ class Domain(Model):
     since: Time | None
     policy: PolicyCell
     certificate: CertificateCell
-    dns: Cell
-    mx: Cell
-    tlsrpt: Cell
-    conditions: list[Condition]
+    dns: CellJson
+    mx: CellJson
+    tlsrpt: CellJson
+    conditions: list[ConditionJson]
     checked_at: Time | None
     findings: list[Finding]
-    records: list[Record]
+    records: list[RecordJson]
     planned: list[PlannedAction]
     held: list[HeldAction]
-    notices: list[Notice]
+    notices: list[NoticeJson]
 
 
 class Domains(Model):
@@ -168,10 +168,10 @@ class Domains(Model):
     page: Count
     pages: Count
     per_page: Count
-    items: list[Domain]
+    items: list[DomainJson]
 
 
-class Need(Model):
+class NeedJson(Model):
     """What needs a person: the cause of the first of these domains; no domains: of none alone."""
 
     status: Light
@@ -182,7 +182,7 @@ class Need(Model):
     domains: list[str]
 
 
-class Protection(Model):
+class ProtectionJson(Model):
     """What is missing until senders are bound by the policies; `config` is to be written into config.yml."""
 
     ready: list[str]
@@ -192,7 +192,7 @@ class Protection(Model):
     message: str
 
 
-class Mailcow(Model):
+class MailcowJson(Model):
     """Which mailcow this is."""
 
     version: str | None
@@ -200,7 +200,7 @@ class Mailcow(Model):
     hostname: str | None
 
 
-class Trouble(Model):
+class TroubleJson(Model):
     """Why nothing new can be seen now."""
 
     message: str
@@ -208,7 +208,7 @@ class Trouble(Model):
     since: Time | None
 
 
-class Progress(Model):
+class ProgressJson(Model):
     """Long work."""
 
     doing: str
@@ -217,7 +217,7 @@ class Progress(Model):
     since: Time | None
 
 
-class Counts(Model):
+class CountsJson(Model):
     """How many of the managed domains have what; `domains` and `attention` count all."""
 
     domains: Count
@@ -244,19 +244,19 @@ class Document(Model):
 
     release: str
     started_at: Time | None
-    seen_at: Annotated[Time | None, Field(description="Null: the first pass is not over.")]
+    seen_at: Annotated[Time | None, Field(description="Null: the first pass has not finished.")]
     dry_run: bool
     readable: Annotated[bool, Field(description="Whether mailcow could be read.")]
-    mailcow: Mailcow | None
+    mailcow: MailcowJson | None
     headline: str | None
-    trouble: Trouble | None
-    progress: Progress | None
-    counts: Annotated[Counts | None, Field(description="Null: it is not known which domains there are.")]
+    trouble: TroubleJson | None
+    progress: ProgressJson | None
+    counts: Annotated[CountsJson | None, Field(description="Null: it is not known which domains there are.")]
     statuses: Statuses | None
-    needs: list[Need]
-    unknown: list[Need]
-    protection: Protection | None
+    needs: list[NeedJson]
+    unknown: list[NeedJson]
+    protection: ProtectionJson | None
     planned: list[PlannedAction]
     held: list[HeldAction]
-    notices: list[Notice]
+    notices: list[NoticeJson]
     domains: Domains | None

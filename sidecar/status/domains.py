@@ -31,7 +31,7 @@ from sidecar.plan.acme.names import scene
 from sidecar.plan.acme.script import held_in_certificate
 from sidecar.plan.actions import Action, Held, Plan
 from sidecar.plan.ownership import Whose, whose
-from sidecar.plan.records import DomainRecords, MailDomain, Need, Standing, needed, retired
+from sidecar.plan.records import DomainRecords, MailDomain, RecordNeed, RecordState, needed, retired
 from sidecar.rollout import Stage, stage
 from sidecar.settings import Settings
 from sidecar.status.judgement import judge
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class CurrentStatus:
     """All that is known at one moment (`at`, Unix seconds); the rows that need a person first."""
 
     at: float
@@ -117,7 +117,7 @@ def status_of(
     domains: Sequence[MailDomain],
     *,
     only: Collection[str] | None = None,
-) -> Status:
+) -> CurrentStatus:
     """The rows of all domains that mailcow has (`only` these, if given).
 
     `domains` are those that need records, with the answers of the DNS in `observed`.
@@ -127,7 +127,7 @@ def status_of(
     rows = worst_first([parts.row(*one) for one in listed if only is None or one[0] in only])
     single = {name for one in listed for name in (one[0], policy_host(one[0]))}
     general = [notice for notice in dict.fromkeys(plan.notices) if notice.subject not in single]
-    return Status(
+    return CurrentStatus(
         observed.now,
         observed,
         settings,
@@ -278,14 +278,14 @@ def _either_way(
 
 
 def _complete(records: DomainRecords) -> bool:
-    return records.id.standing is Standing.PRESENT and records.report.standing in {
-        Standing.PRESENT,
-        Standing.NOT_SET,
+    return records.id.standing is RecordState.PRESENT and records.report.standing in {
+        RecordState.PRESENT,
+        RecordState.NOT_SET,
     }
 
 
-def _present(needs: Iterable[Need]) -> Need | None:
-    return next((need for need in needs if need.standing is Standing.PRESENT), None)
+def _present(needs: Iterable[RecordNeed]) -> RecordNeed | None:
+    return next((need for need in needs if need.standing is RecordState.PRESENT), None)
 
 
 def _stage(

@@ -15,20 +15,20 @@ from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level
 from sidecar.observed.words import day, span
 from sidecar.plan.ownership import Whose
-from sidecar.plan.records import Need, Standing
+from sidecar.plan.records import RecordNeed, RecordState
 from sidecar.rollout import Stage
-from sidecar.status.row import Care, Cause, Judgement, Row
+from sidecar.status.row import Care, Cause, Row, Verdict
 from sidecar.status.wording import STAGE_SENTENCE, Light
 from sidecar.status.zone_file import record_line
 
 
-def judge(row: Row) -> Judgement:
+def judge(row: Row) -> Verdict:
     """The light of a domain, why it has it, and what a person has to do."""
     needs = (*_failing(row), *_waiting(row)) or _blocked(row)
     if needs:
-        return Judgement(needs[0].light, needs[0], needs)
+        return Verdict(needs[0].light, needs[0], needs)
     cause = _unknown(row) or _off(row) or _working(row) or _by_stage(row)
-    return Judgement(cause.light, cause)
+    return Verdict(cause.light, cause)
 
 
 _RANK = {severity: severity.rank for severity in Severity}
@@ -106,8 +106,8 @@ def lacking(row: Row) -> list[Cause]:
     return [_lacks(role, need, row.records.ttl) for role, need in needs if need.lacking]
 
 
-def _lacks(role: str, need: Need, ttl: int) -> Cause:
-    word = "has another record" if need.standing is Standing.DIFFERENT else "is missing in the DNS"
+def _lacks(role: str, need: RecordNeed, ttl: int) -> Cause:
+    word = "has another record" if need.standing is RecordState.DIFFERENT else "is missing in the DNS"
     todo = None if need.record is None else f"publish: {record_line(need.record, ttl)}"
     return Cause(Light.ATTENTION, f"record-{role}", f"{need.owner} {word}", todo, need.owner)
 

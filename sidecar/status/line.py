@@ -8,18 +8,16 @@ from dataclasses import dataclass
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode
+from sidecar.formats.x509 import ends_soon
 from sidecar.observed import Certificate, Seen, Unseen
 from sidecar.observed.checks import ConditionType
 from sidecar.observed.checks import Status as Truth
 from sidecar.observed.words import day, span
 from sidecar.plan.ownership import Whose
-from sidecar.plan.records import Need, Standing
+from sidecar.plan.records import RecordNeed, RecordState
 from sidecar.rollout import Stage
 from sidecar.status.row import Care, Cause, Row
 from sidecar.status.wording import STAGE, Light
-
-ENDING_S = 14 * 86_400
-"""A certificate that ends within this long needs a look: acme-mailcow renews 30 days before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +100,10 @@ def policy_cell(row: Row) -> Cell:
 def certificate_cell(row: Row) -> Cell:
     """Until when the certificate for the policy host is valid."""
     match row.certificate:
-        case Seen(Certificate(not_after=until)):
+        case Seen(Certificate(not_before=since, not_after=until)):
             left = until - row.at
-            light = Light.FAILING if left <= 0 else Light.ATTENTION if left < ENDING_S else Light.GOOD
+            soon = ends_soon(since, until, row.at)
+            light = Light.FAILING if left <= 0 else Light.ATTENTION if soon else Light.GOOD
             return Cell(light, "expired" if left <= 0 else f"{left / 86_400:.0f} days", day(until), left)
         case Seen():
             if row.care is not Care.MANAGED:
@@ -115,18 +114,18 @@ def certificate_cell(row: Row) -> Cell:
 
 
 _STANDING = {
-    Standing.PRESENT: (Light.GOOD, "published"),
-    Standing.MISSING: (Light.ATTENTION, "missing"),
-    Standing.DIFFERENT: (Light.ATTENTION, "different"),
-    Standing.UNKNOWN: (Light.UNKNOWN, "not known"),
-    Standing.NOT_YET: (Light.WORKING, "later"),
-    Standing.NOT_SET: (Light.OFF, "not set up"),
+    RecordState.PRESENT: (Light.GOOD, "published"),
+    RecordState.MISSING: (Light.ATTENTION, "missing"),
+    RecordState.DIFFERENT: (Light.ATTENTION, "different"),
+    RecordState.UNKNOWN: (Light.UNKNOWN, "not known"),
+    RecordState.NOT_YET: (Light.WORKING, "later"),
+    RecordState.NOT_SET: (Light.OFF, "not set up"),
 }
 
 
-def need_cell(need: Need) -> Cell:
+def need_cell(need: RecordNeed) -> Cell:
     """How the DNS stands to one record."""
-    light, text = _STANDING[Standing.NOT_YET if need.early else need.standing]
+    light, text = _STANDING[RecordState.NOT_YET if need.early else need.standing]
     return Cell(light, text, need.found or need.note)
 
 
@@ -141,7 +140,7 @@ def dns_cell(row: Row) -> Cell:
     return Cell(worse.light, f"{owner} {worse.text}", worse.hint)
 
 
-def report_cell(need: Need | None) -> Cell:
+def report_cell(need: RecordNeed | None) -> Cell:
     """The record of TLSRPT."""
     return Cell(Light.OFF, "–") if need is None else need_cell(need)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sidecar.observed import Unseen
-from sidecar.status.domains import Status
+from sidecar.status.domains import CurrentStatus
 from sidecar.status.protection import Protection, protection_of
 from sidecar.status.row import Cause, Row
 from sidecar.status.wording import Light, count
@@ -48,13 +48,13 @@ class Item:
         return max(0, len(self.names) - 1)
 
 
-def needs_of(status: Status) -> tuple[Item, ...]:
+def needs_of(status: CurrentStatus) -> tuple[Item, ...]:
     """What needs a person, the worst first: what is not about a single domain, then what most domains have."""
     found = [*map(Item, status.general), *_together(row for row in status.rows if row.attention)]
     return tuple(sorted(found, key=lambda item: item.light.rank))
 
 
-def unknown_of(status: Status) -> tuple[Item, ...]:
+def unknown_of(status: CurrentStatus) -> tuple[Item, ...]:
     """What could not be seen; it is looked at again automatically."""
     return tuple(_together(row for row in status.rows if row.judgement.light is Light.UNKNOWN))
 
@@ -78,13 +78,13 @@ class Summary:
     protection: Protection | None
 
 
-def summary_of(status: Status) -> Summary:
+def summary_of(status: CurrentStatus) -> Summary:
     """The summary of one moment."""
     needs, protection = needs_of(status), protection_of(status)
     return Summary(_headline(status, needs, protection), needs, unknown_of(status), protection)
 
 
-def _headline(status: Status, needs: tuple[Item, ...], protection: Protection | None) -> str:
+def _headline(status: CurrentStatus, needs: tuple[Item, ...], protection: Protection | None) -> str:
     if isinstance(status.observed.domains, Unseen):
         return f"Which domains there are is not known: {status.observed.domains.reason}"
     if not status.rows:

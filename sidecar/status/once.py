@@ -10,7 +10,7 @@ from sidecar.observed import Observed
 from sidecar.plan.actions import Plan
 from sidecar.plan.records import mail_domains
 from sidecar.settings import Settings
-from sidecar.status.domains import Status, status_of
+from sidecar.status.domains import CurrentStatus, status_of
 
 
 class Once:
@@ -19,9 +19,9 @@ class Once:
     def __init__(self, observed: Observed, plan: Plan, settings: Settings) -> None:
         self._given = observed, plan, settings
         self._lock = Lock()
-        self._status: Status | None = None
+        self._status: CurrentStatus | None = None
 
-    def __call__(self) -> Status:
+    def __call__(self) -> CurrentStatus:
         """The status."""
         with self._lock:
             if self._status is None:

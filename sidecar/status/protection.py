@@ -12,7 +12,7 @@ from sidecar.observed.words import day
 from sidecar.plan.ownership import Whose
 from sidecar.rollout import SOAK_AFTER_STEP_BACK_S, Stage
 from sidecar.settings import Settings
-from sidecar.status.domains import Status
+from sidecar.status.domains import CurrentStatus
 from sidecar.status.row import Care, Row
 from sidecar.status.wording import count
 
@@ -33,7 +33,7 @@ class Protection:
     message: str
 
 
-def protection_of(status: Status) -> Protection | None:
+def protection_of(status: CurrentStatus) -> Protection | None:
     """None where every domain is enforced, or is not ready for it and will not be by waiting alone."""
     near = [row for row in status.rows if _waits(row, status.settings)]
     chosen = [row for row in near if not row.auto]

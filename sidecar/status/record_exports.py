@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 
-from sidecar.plan.records import DomainRecords, Need, Record
+from sidecar.plan.records import DnsRecord, DomainRecords, RecordNeed
 
 
 class Form(StrEnum):
@@ -33,7 +33,7 @@ def exported(found: Sequence[DomainRecords], form: Form, *, missing: bool = Fals
             raise ValueError("zone_file.zone_text writes this form")
 
 
-def _needs(records: DomainRecords, *, missing: bool) -> Iterator[tuple[Need, Record]]:
+def _needs(records: DomainRecords, *, missing: bool) -> Iterator[tuple[RecordNeed, DnsRecord]]:
     for need in records.needs:
         if need.record is not None and (need.lacking or not missing):
             yield need, need.record
@@ -88,13 +88,13 @@ def _json(found: Iterable[DomainRecords], *, missing: bool) -> str:
     return json.dumps(rows, indent=2) + "\n"
 
 
-def _relative(record: Record, records: DomainRecords) -> str:
+def _relative(record: DnsRecord, records: DomainRecords) -> str:
     return record.owner.removesuffix(f".{records.domain.name}")
 
 
-def _value(record: Record) -> str:
+def _value(record: DnsRecord) -> str:
     return record.value if record.type == "TXT" else f"{record.value}."
 
 
-def _octodns_value(record: Record) -> str:
+def _octodns_value(record: DnsRecord) -> str:
     return _value(record).replace(";", "\\;") if record.type == "TXT" else _value(record)

@@ -14,7 +14,7 @@ from sidecar.observed.checks import Condition, Rollout
 from sidecar.observed.notice import Notice
 from sidecar.plan.actions import Action, Held
 from sidecar.plan.ownership import Whose
-from sidecar.plan.records import DomainRecords, Standing
+from sidecar.plan.records import DomainRecords, RecordState
 from sidecar.rollout import Stage
 from sidecar.status.wording import Light
 
@@ -50,7 +50,7 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Verdict:
     """How a domain stands: its light with the one cause that is shown, and everything that a person has to do."""
 
     light: Light
@@ -59,7 +59,7 @@ class Judgement:
     """The worst first; `cause` is the first of them. Empty where nobody has to do anything."""
 
 
-NOT_JUDGED = Judgement(Light.UNKNOWN, Cause(Light.UNKNOWN, "not-judged", "not judged"))
+NOT_JUDGED = Verdict(Light.UNKNOWN, Cause(Light.UNKNOWN, "not-judged", "not judged"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Row:
     """Whether the sidecar may raise the mode automatically."""
     soak: float = 0.0
     """Seconds that all checks must have passed before `mode: auto` enforces."""
-    judgement: Judgement = NOT_JUDGED
+    judgement: Verdict = NOT_JUDGED
 
     @property
     def mode(self) -> Mode | None:
@@ -113,7 +113,7 @@ class Row:
     def published(self) -> bool:
         """Whether the DNS has all that the domain needs."""
         return self.records is not None and not any(
-            need.standing not in {Standing.PRESENT, Standing.NOT_SET} for need in self.records.needs
+            need.standing not in {RecordState.PRESENT, RecordState.NOT_SET} for need in self.records.needs
         )
 
     @property

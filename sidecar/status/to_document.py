@@ -19,7 +19,7 @@ from sidecar.plan.actions import Action, Held
 from sidecar.plan.ownership import Whose
 from sidecar.rollout import Stage
 from sidecar.status import document, line
-from sidecar.status.domains import Status
+from sidecar.status.domains import CurrentStatus
 from sidecar.status.needs import Item, Summary
 from sidecar.status.row import Care, Row, policy_text
 from sidecar.status.wording import Light
@@ -62,15 +62,15 @@ def as_json(model: BaseModel, *, indent: int | None = None) -> str:
 
 
 def document_of(
-    status: Status | None,
+    status: CurrentStatus | None,
     summary: Summary | None,
     domains: document.Domains | None,
     *,
     release: str,
     dry_run: bool,
     started_at: float | None = None,
-    trouble: document.Trouble | None = None,
-    progress: document.Progress | None = None,
+    trouble: document.TroubleJson | None = None,
+    progress: document.ProgressJson | None = None,
 ) -> document.Document:
     """The document of one moment; without a status, of a sidecar whose first pass is not over."""
     return document.Document(
@@ -83,7 +83,7 @@ def document_of(
         headline=summary.headline if summary else None,
         trouble=trouble,
         progress=progress,
-        counts=document.Counts(**status.counts) if status and status.listed else None,
+        counts=document.CountsJson(**status.counts) if status and status.listed else None,
         statuses=_statuses(status),
         needs=[_need(item) for item in summary.needs] if summary else [],
         unknown=[_need(item) for item in summary.unknown] if summary else [],
@@ -95,27 +95,27 @@ def document_of(
     )
 
 
-def _mailcow(status: Status | None) -> document.Mailcow | None:
+def _mailcow(status: CurrentStatus | None) -> document.MailcowJson | None:
     if status is None or not isinstance(status.mailcow, Seen):
         return None
     mailcow = status.mailcow.value
-    return document.Mailcow(
+    return document.MailcowJson(
         version=str(mailcow.version) if mailcow.version else None,
         backend=mailcow.backend.value,
         hostname=status.hostname or None,
     )
 
 
-def _statuses(status: Status | None) -> document.Statuses | None:
+def _statuses(status: CurrentStatus | None) -> document.Statuses | None:
     if status is None or not status.listed:
         return None
     lights = status.lights
     return document.Statuses(**{light.value: lights.get(light, 0) for light in Light})
 
 
-def _need(item: Item) -> document.Need:
+def _need(item: Item) -> document.NeedJson:
     cause = item.cause
-    return document.Need(
+    return document.NeedJson(
         status=cause.light,
         code=cause.code,
         subject=cause.subject,
@@ -125,11 +125,11 @@ def _need(item: Item) -> document.Need:
     )
 
 
-def _protection(summary: Summary | None) -> document.Protection | None:
+def _protection(summary: Summary | None) -> document.ProtectionJson | None:
     found = summary.protection if summary else None
     if found is None:
         return None
-    return document.Protection(
+    return document.ProtectionJson(
         ready=list(found.ready),
         soaking=list(found.soaking),
         enforced_from=moment(found.at),
@@ -141,12 +141,14 @@ def _protection(summary: Summary | None) -> document.Protection | None:
 # --- domains ---------------------------------------------------------------------------------------------
 
 
-def all_domains(status: Status) -> document.Domains:
+def all_domains(status: CurrentStatus) -> document.Domains:
     """All of them on one page, those that need a person first."""
     return page(status, status.rows, total=len(status.rows), number=1, size=len(status.rows))
 
 
-def page(status: Status, rows: Sequence[Row], *, total: int, number: int, size: int) -> document.Domains:
+def page(
+    status: CurrentStatus, rows: Sequence[Row], *, total: int, number: int, size: int
+) -> document.Domains:
     """Some of the domains: page `number` of pages of `size`, of `total` in all."""
     return document.Domains(
         seen_at=moment(status.at),
@@ -158,11 +160,11 @@ def page(status: Status, rows: Sequence[Row], *, total: int, number: int, size: 
     )
 
 
-def domain_of(row: Row) -> document.Domain:
+def domain_of(row: Row) -> document.DomainJson:
     """One domain."""
     cause = row.judgement.cause
     shown = line.line_of(row)
-    return document.Domain(
+    return document.DomainJson(
         name=row.domain,
         unicode=shown.shown,
         alias_of=row.target,
@@ -182,7 +184,7 @@ def domain_of(row: Row) -> document.Domain:
         mx=_cell(shown.mx),
         tlsrpt=_cell(shown.report),
         conditions=[
-            document.Condition(
+            document.ConditionJson(
                 type=c.type, status=c.status, reason=c.reason, message=c.message, since=moment(c.since)
             )
             for c in (row.rollout.conditions if row.stage else ())
@@ -201,8 +203,8 @@ def adopt_key(row: Row) -> str | None:
     return row.key if row.whose is Whose.PERSONS and row.care is Care.MANAGED else None
 
 
-def _cell(cell: line.Cell) -> document.Cell:
-    return document.Cell(status=cell.light, text=cell.text, hint=cell.hint or None)
+def _cell(cell: line.Cell) -> document.CellJson:
+    return document.CellJson(status=cell.light, text=cell.text, hint=cell.hint or None)
 
 
 def _policy(row: Row, cell: line.Cell) -> document.PolicyCell:
@@ -234,12 +236,12 @@ def _certificate(row: Row, cell: line.Cell) -> document.CertificateCell:
     )
 
 
-def _records(row: Row) -> list[document.Record]:
+def _records(row: Row) -> list[document.RecordJson]:
     if row.records is None:
         return []
     ttl = row.records.ttl
     return [
-        document.Record(
+        document.RecordJson(
             role=role,
             owner=need.owner,
             type=need.record.type if need.record else None,
@@ -277,8 +279,8 @@ def _held(items: Iterable[Held]) -> list[document.HeldAction]:
     ]
 
 
-def _notices(notices: Iterable[Notice]) -> list[document.Notice]:
+def _notices(notices: Iterable[Notice]) -> list[document.NoticeJson]:
     return [
-        document.Notice(level=n.level, code=n.code, subject=n.subject, message=n.message, todo=n.todo)
+        document.NoticeJson(level=n.level, code=n.code, subject=n.subject, message=n.message, todo=n.todo)
         for n in notices
     ]

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from sidecar.formats.domain_name import to_unicode
-from sidecar.plan.records import DomainRecords, MailDomain, Need, Record, Standing
+from sidecar.plan.records import DnsRecord, DomainRecords, MailDomain, RecordNeed, RecordState
 
 STRING_OCTETS = 255
 """What a single string of a TXT record holds (RFC 1035 §3.3)."""
@@ -40,8 +40,8 @@ def _title(domain: MailDomain) -> str:
     return title
 
 
-def _need(need: Need, ttl: int, *, missing: bool) -> Iterator[str]:
-    if need.standing is Standing.NOT_SET or (missing and need.standing is Standing.PRESENT):
+def _need(need: RecordNeed, ttl: int, *, missing: bool) -> Iterator[str]:
+    if need.standing is RecordState.NOT_SET or (missing and need.standing is RecordState.PRESENT):
         return
     if need.record is None:
         yield _comment(f"{need.owner}. {need.note}")
@@ -51,17 +51,17 @@ def _need(need: Need, ttl: int, *, missing: bool) -> Iterator[str]:
     # A note says what has to happen first: until then the record is there to be read, not to be pasted.
     line = f"; {record_line(need.record, ttl)}" if need.note else record_line(need.record, ttl)
     match need.standing:
-        case Standing.UNKNOWN if missing:
+        case RecordState.UNKNOWN if missing:
             yield _comment(f"not known whether the DNS has it: {need.found}")
             yield f"; {record_line(need.record, ttl)}"
-        case Standing.DIFFERENT:
+        case RecordState.DIFFERENT:
             yield _comment(f"in place of what the DNS has: {need.found}")
             yield line
         case _:
             yield line
 
 
-def record_line(record: Record, ttl: int) -> str:
+def record_line(record: DnsRecord, ttl: int) -> str:
     """One record; `ttl` in seconds."""
     value = quoted(record.value) if record.type == "TXT" else f"{record.value}."
     return f"{record.owner}. {ttl} IN {record.type} {value}"

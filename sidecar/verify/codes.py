@@ -30,6 +30,13 @@ RECORD_VERSION = Code(
 RECORD_QUOTED = Code(
     "record-quoted", _ERROR, _STS, "Quotation marks are part of the record.", _BREAKS_IF_GRAVE_RECORD
 )
+RECORD_ESCAPED = Code(
+    "record-escaped",
+    _ERROR,
+    _STS,
+    "Backslashes of a zone file are part of the record.",
+    _BREAKS_IF_GRAVE_RECORD,
+)
 RECORD_SEMICOLON = Code(
     "record-semicolon", _ERROR, _STS, "No semicolon follows v=STSv1.", _BREAKS_IF_GRAVE_RECORD
 )
@@ -79,6 +86,16 @@ POLICY_EMPTY = Code(
 )
 POLICY_BOM = Code(
     "policy-bom", _ERROR, _POLICY, "The policy begins with a byte order mark.", _BREAKS_IF_GRAVE_SERVED
+)
+POLICY_UTF16 = Code(
+    "policy-utf-16",
+    _ERROR,
+    _POLICY,
+    "The policy is written in UTF-16, which senders cannot read.",
+    _BREAKS_IF_GRAVE_SERVED,
+)
+POLICY_ONE_LINE = Code(
+    "policy-one-line", _ERROR, _POLICY, "All fields of the policy stand on one line.", _BREAKS_IF_GRAVE_SERVED
 )
 POLICY_BLANK_LINE = Code(
     "policy-blank-line", _ERROR, _POLICY, "A line of the policy is blank.", _BREAKS_IF_GRAVE_SERVED
@@ -139,6 +156,12 @@ POLICY_MX_REPEATED = Code("policy-mx-repeated", _NOTICE, _POLICY, "An mx is give
 POLICY_MX_ADDRESS = Code(
     "policy-mx-address", _WARNING, _POLICY, "An mx is an IP address, which no MX host matches."
 )
+POLICY_MX_WIDE = Code(
+    "policy-mx-public-suffix",
+    _WARNING,
+    "RFC 8461 §10.4",
+    "A wildcard covers every domain below a public suffix: anybody can have a host there.",
+)
 POLICY_MAX_AGE_SHORT = Code(
     "policy-max-age-short", _NOTICE, _POLICY, "max_age is short of the weeks that the RFC expects."
 )
@@ -163,6 +186,13 @@ TLSRPT_VERSION = Code(
 )
 TLSRPT_QUOTED = Code(
     "tlsrpt-quoted", _ERROR, _TLSRPT, "Quotation marks are part of the record.", _BREAKS_IF_GRAVE_REPORTS
+)
+TLSRPT_ESCAPED = Code(
+    "tlsrpt-escaped",
+    _ERROR,
+    _TLSRPT,
+    "Backslashes of a zone file are part of the record.",
+    _BREAKS_IF_GRAVE_REPORTS,
 )
 TLSRPT_SEMICOLON = Code(
     "tlsrpt-semicolon", _ERROR, _TLSRPT, "No semicolon follows v=TLSRPTv1.", _BREAKS_IF_GRAVE_REPORTS

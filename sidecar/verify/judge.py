@@ -4,18 +4,17 @@ from dataclasses import replace
 
 from sidecar.dns.answers import Answer
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.observed.findings import Finding, worst
+from sidecar.observed.findings import Finding, Severity, worst
 from sidecar.verify import probe_codes as codes
-from sidecar.verify.lint import Judged
 from sidecar.verify.rules.caa import judge_caa
 from sidecar.verify.rules.dane import judge_dane
 from sidecar.verify.rules.meant import judge_meant
 from sidecar.verify.rules.mx import judge_host
 from sidecar.verify.rules.mx_match import judge_match, judge_mx_records
-from sidecar.verify.rules.policy_fetch import judge_fetch, the_policy
+from sidecar.verify.rules.policy_fetch import judge_fetch, the_policy, usable
 from sidecar.verify.rules.tlsrpt_dns import judge_tlsrpt
 from sidecar.verify.rules.txt_dns import candidates, judge_txt
-from sidecar.verify.seen import DomainSeen, Meant
+from sidecar.verify.seen import DomainSeen, Meant, PolicyAnswer
 from sidecar.verify.stakes import Stakes
 
 MOST = 100
@@ -27,10 +26,10 @@ LONGEST = 1000
 def judge(seen: DomainSeen, meant: Meant | None, now: float) -> tuple[Finding, ...]:
     """All findings of the domain, in the order in which a sender goes; `now` in Unix seconds."""
     policy = the_policy(seen.policy)
-    stakes = stakes_of(seen, policy, meant)
+    stakes = stakes_of(seen, meant)
     hosts = seen.hosts.values()
     findings = (
-        *judge_txt(seen),
+        *judge_txt(seen, _missing(seen, meant)),
         *judge_fetch(seen, stakes, now),
         *judge_meant(seen, meant),
         *judge_mx_records(seen),
@@ -71,15 +70,27 @@ def _printable(finding: Finding) -> Finding:
     return replace(finding, message=clean)
 
 
-def stakes_of(seen: DomainSeen, policy: Judged | None, meant: Meant | None) -> Stakes:
+def stakes_of(seen: DomainSeen, meant: Meant | None) -> Stakes:
     """What senders go by: the policy they get, else the one that they may still have."""
-    return Stakes(_mode(policy, meant), meant is not None or _looked_for(seen))
+    return Stakes(_mode(seen, meant), meant is not None or _looked_for(seen))
 
 
-def _mode(policy: Judged | None, meant: Meant | None) -> Mode | None:
-    if policy is not None and policy.mode is not None:
-        return policy.mode
+def _mode(seen: DomainSeen, meant: Meant | None) -> Mode | None:
+    """The strictest mode that any address serves."""
+    served = {policy.mode for fetch in seen.fetches if (policy := the_policy(fetch)) is not None}
+    for mode in (Mode.ENFORCE, Mode.TESTING, Mode.NONE):
+        if mode in served:
+            return mode
     return meant.policy.mode if meant is not None else None
+
+
+def _missing(seen: DomainSeen, meant: Meant | None) -> Severity:
+    """How bad it is that there is no record: where a policy is served, senders should use it.
+
+    One that the sidecar serves itself waits for its record by plan, and the record's own cell says so.
+    """
+    served = any(isinstance(fetch, PolicyAnswer) and usable(fetch) for fetch in seen.fetches)
+    return Severity.ERROR if served and meant is None else Severity.NOTICE
 
 
 def _looked_for(seen: DomainSeen) -> bool:

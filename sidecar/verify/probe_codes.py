@@ -64,7 +64,10 @@ TXT_ALMOST = Code(
     _BREAKS_IF_GRAVE_RECORD,
 )
 TXT_MISPLACED = Code(
-    "txt-misplaced", _WARNING, _S31, "The MTA-STS record stands at the domain instead of _mta-sts."
+    "txt-misplaced", _WARNING, _S31, "The MTA-STS record stands at another name than _mta-sts.<domain>."
+)
+TXT_WILDCARD = Code(
+    "txt-wildcard", _NOTICE, "RFC 4592 §2.1.1", "Only a wildcard's TXT records answer for _mta-sts.<domain>."
 )
 TXT_SERVFAIL = Code(
     "txt-servfail", _UNKNOWN, _S31, "The resolver answered SERVFAIL for the MTA-STS record.", _BLOCKS_RECORD
@@ -92,7 +95,11 @@ POLICY_FETCHED = Code(
     "policy-fetched", _OK, _S33, "The policy was fetched as a sender does it.", _PROVES_SERVED
 )
 POLICY_INSIDE = Code(
-    "policy-inside", _NOTICE, _S33, "The policy was fetched inside mailcow's network only.", _PROVES_SERVED
+    "policy-inside",
+    _NOTICE,
+    _S33,
+    "The policy was fetched inside mailcow's network only: the public addresses were not seen.",
+    _BLOCKS_SERVED,
 )
 POLICY_HOST_MISSING = Code(
     "policy-host-missing", _ERROR, _S33, "The policy host has no address in the DNS.", _BREAKS_IF_GRAVE_SERVED
@@ -113,6 +120,27 @@ POLICY_UNREACHABLE = Code(
     _S33,
     "No connection to the policy host came about from here.",
     _BLOCKS_SERVED,
+)
+POLICY_NO_ROUTE = Code(
+    "policy-no-route",
+    _UNKNOWN,
+    _S33,
+    "This machine has no route to an address of the policy host: whether senders get there is not known.",
+    _BLOCKS_SERVED,
+)
+POLICY_PRIVATE = Code(
+    "policy-host-private",
+    _WARNING,
+    _S33,
+    "The policy host has a private address in the DNS that is asked here.",
+    _BLOCKS_SERVED,
+)
+POLICY_UNLIKE = Code(
+    "policy-addresses-differ",
+    _ERROR,
+    _S33,
+    "The addresses of the policy host serve different policies.",
+    _BREAKS_IF_GRAVE_SERVED,
 )
 POLICY_UNASKED = Code("policy-unasked", _UNKNOWN, _S33, "The policy was not asked for.", _BLOCKS_SERVED)
 POLICY_LOOK_FAILED = Code(
@@ -234,6 +262,13 @@ MX_MANY = Code(
     "There are more MX hosts than are looked at: nothing is said of the rest.",
     _BLOCKS_COVERED_AND_AUTHENTICATED,
 )
+MX_ADDRESS = Code(
+    "mx-address",
+    _ERROR,
+    "RFC 5321 §5.1",
+    "An MX record names an IP address instead of a host: senders get nowhere.",
+    _BLOCKS_AUTHENTICATED,
+)
 MX_UNKNOWN = Code(
     "mx-unknown", _UNKNOWN, "RFC 5321 §5.1", "The DNS did not answer for the MX records.", _BLOCKS_COVERED
 )
@@ -246,7 +281,13 @@ MX_TLS = Code(
     "The MX host offers STARTTLS with a certificate that senders trust.",
     _PROVES_AUTHENTICATED,
 )
-MX_INSIDE = Code("mx-inside", _NOTICE, _S42, "The MX host was probed inside mailcow's network only.")
+MX_INSIDE = Code(
+    "mx-inside",
+    _NOTICE,
+    _S42,
+    "The MX host was probed inside mailcow's network only: its public addresses were not seen.",
+    _BLOCKS_AUTHENTICATED,
+)
 MX_HOST_MISSING = Code(
     "mx-host-missing",
     _ERROR,
@@ -271,6 +312,20 @@ MX_UNREACHABLE = Code(
     "No connection to the MX host came about from here.",
     _BLOCKS_AUTHENTICATED,
 )
+MX_NO_ROUTE = Code(
+    "mx-no-route",
+    _UNKNOWN,
+    _S42,
+    "This machine has no route to an address of the MX host: how it is there is not known.",
+    _BLOCKS_AUTHENTICATED,
+)
+MX_PRIVATE = Code(
+    "mx-host-private",
+    _WARNING,
+    _S42,
+    "The MX host has a private address in the DNS that is asked here.",
+    _BLOCKS_AUTHENTICATED,
+)
 MX_UNASKED = Code("mx-unasked", _UNKNOWN, _S42, "The MX host was not probed.", _BLOCKS_AUTHENTICATED)
 MX_LOOK_FAILED = Code(
     "mx-look-failed",
@@ -284,6 +339,13 @@ MX_WONT_TALK = Code(
     _UNKNOWN,
     _S42,
     "The MX host was reached, and did not go through a conversation with us.",
+    _BLOCKS_AUTHENTICATED,
+)
+MX_REFUSES_US = Code(
+    "mx-refuses-us",
+    _UNKNOWN,
+    _S42,
+    "The MX host was reached, and turns this address away: how it is to others is not known.",
     _BLOCKS_AUTHENTICATED,
 )
 MX_NO_STARTTLS = Code(

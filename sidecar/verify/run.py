@@ -24,10 +24,10 @@ from sidecar.verify.probe_codes import CHECK_FAILED
 from sidecar.verify.probes.policy import PolicyProbe
 from sidecar.verify.probes.smtp import SmtpProbe
 from sidecar.verify.probes.tls import trusting
-from sidecar.verify.probes.way import Allowance, Doors, Place, SpentError, Take
+from sidecar.verify.probes.way import Allowance, Doors, Place, Take
 from sidecar.verify.rules.mx_match import hosts_of, looked_at
-from sidecar.verify.rules.policy_fetch import LOOK_AGAIN, usable
-from sidecar.verify.rules.txt_dns import candidates, the_record
+from sidecar.verify.rules.policy_fetch import LOOK_AGAIN, representative, usable
+from sidecar.verify.rules.txt_dns import candidates, near_misses, the_record
 from sidecar.verify.seen import DomainSeen, LookFailed, Meant, MxProbe, MxSeen, PolicyAnswer
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class Probing:
     """How to ask. All times in seconds.
 
     The defaults hammer nobody: few domains at once, fewer conversations with one server. Whatever a domain's zone
-    says, 20 of its MX hosts are looked at, at 4 addresses each (`rules.mx_match`, `probes.way`), with 120 connections
+    says, 20 of its MX hosts are probed, at 8 addresses each (`rules.mx_match`, `probes.way`), with 190 connections
     an hour, and 100 findings are kept (`judge`).
     """
 
@@ -201,7 +201,7 @@ class Checks:
     _policies: PolicyProbe
     _smtp: SmtpProbe
     _standing: Standing
-    _hosts: dict[str, asyncio.Task[MxProbe]] = field(default_factory=dict)
+    _hosts: dict[str, asyncio.Task[tuple[MxProbe, ...]]] = field(default_factory=dict)
 
     async def check(self, wanted: Wanted) -> Checked:
         """What senders see of this domain; what nobody foresaw is told of it, and ends nothing."""
@@ -233,16 +233,18 @@ class Checks:
                 for host in looked_at(hosts_of(domain, mx) or ())
             ]
             misplaced = await self._misplaced(domain, await txt)
+        first, others = representative(policy.result())
         return DomainSeen(
             domain,
             txt.result(),
             misplaced,
             tlsrpt.result(),
             mx,
-            policy.result(),
+            first,
             {task.result().host: task.result() for task in hosts},
             caa.result(),
             self._clock(),
+            others,
         )
 
     async def end(self) -> None:
@@ -252,12 +254,14 @@ class Checks:
         await asyncio.gather(*self._hosts.values(), return_exceptions=True)
 
     async def _host(self, host: str, take: Take, turns: asyncio.Semaphore, until: float) -> MxSeen:
-        probe, tlsa = await asyncio.gather(self._spoken(host, take, turns, until), self._asking.tlsa(host))
-        return MxSeen(host, probe, tlsa)
+        probes, tlsa = await asyncio.gather(self._spoken(host, take, turns, until), self._asking.tlsa(host))
+        return MxSeen(host, probes[0], tlsa, probes[1:])
 
-    async def _spoken(self, host: str, take: Take, turns: asyncio.Semaphore, until: float) -> MxProbe:
+    async def _spoken(
+        self, host: str, take: Take, turns: asyncio.Semaphore, until: float
+    ) -> tuple[MxProbe, ...]:
         if not self._probing.smtp:
-            return Unseen("MX hosts were not to be spoken to", self._clock())
+            return (Unseen("MX hosts were not to be probed", self._clock()),)
         try:
             async with asyncio.timeout_at(until), turns:
                 task = self._hosts.get(host)
@@ -266,26 +270,27 @@ class Checks:
                     task = self._hosts[host] = asyncio.create_task(probing)
                 return await asyncio.shield(task)
         except TimeoutError:
-            return self._late()
+            return (self._late(),)
 
-    async def _within(self, subject: str, probe: Coroutine[Any, Any, T]) -> T | Unseen | LookFailed:
+    async def _within(
+        self, subject: str, probe: Coroutine[Any, Any, tuple[T, ...]]
+    ) -> tuple[T | Unseen | LookFailed, ...]:
         try:
             async with asyncio.timeout(self._probing.domain_s):
                 return await probe
         except TimeoutError:
-            return self._late()
-        except SpentError as error:
-            return Unseen(str(error), self._clock())
+            return (self._late(),)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the trouble of this one server
-            return LookFailed(self._standing.unexpected.reason(subject, error), self._clock())
+            return (LookFailed(self._standing.unexpected.reason(subject, error), self._clock()),)
 
     def _late(self) -> Unseen:
         return Unseen(f"not done within {self._probing.domain_s:g} s: the server is busy", self._clock())
 
-    async def _misplaced(self, domain: str, txt: Asked[bytes]) -> Asked[bytes] | None:
+    async def _misplaced(self, domain: str, txt: Asked[bytes]) -> dict[str, Asked[bytes]]:
         if isinstance(txt, NoAnswer) or candidates(txt.records):
-            return None
-        return await self._asking.txt(domain)
+            return {}
+        names = near_misses(domain)
+        return dict(zip(names, await asyncio.gather(*map(self._asking.txt, names)), strict=True))
 
 
 def _checked(seen: DomainSeen, findings: tuple[Finding, ...]) -> Checked:

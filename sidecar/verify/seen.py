@@ -54,15 +54,18 @@ class Barrier(StrEnum):
 
     REFUSED = "connection refused"
     UNREACHABLE = "no connection"
+    NO_ROUTE = "no route"
+    """This machine has no way to the address at all, as where it has no IPv6."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """No connection could be made: nothing is known of the server."""
+    """No connection to this address could be made: nothing is known of the server; `reason` names the address."""
 
     barrier: Barrier
     reason: str
     at: float
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,8 @@ class MxWontTalk:
     way: Way
     detail: str
     at: float
+    turned_away: bool = False
+    """It answered with a reply that refuses (4xx or 5xx), which `detail` has."""
 
 
 MxProbe: TypeAlias = (
@@ -167,6 +172,13 @@ class MxSeen:
     host: str
     probe: MxProbe
     tlsa: Asked[Tlsa]
+    others: tuple[MxProbe, ...] = ()
+    """What came of its other addresses: a sender may use any of them."""
+
+    @property
+    def probes(self) -> tuple[MxProbe, ...]:
+        """What came of all its addresses."""
+        return self.probe, *self.others
 
 
 # --- the domain ------------------------------------------------------------------------------------------
@@ -187,13 +199,21 @@ class DomainSeen:
     domain: str
     txt: Asked[bytes]
     """`_mta-sts.<domain>`, the strings of each record joined."""
-    misplaced: Asked[bytes] | None
-    """The domain's own TXT records, asked for only where `_mta-sts` has none."""
+    misplaced: Mapping[str, Asked[bytes]]
+    """TXT records at names where the record is put by mistake (`near_misses`), asked for only where `_mta-sts` has none."""
     tlsrpt: Asked[bytes]
     mx: Asked[str]
     """The preferred first, lower-case, without a final dot; `NULL_MX` for a null MX."""
     policy: PolicyFetch
+    """At the first address that gave a policy that senders can use; else at the first."""
     hosts: Mapping[str, MxSeen]
     """By MX host, as far as they were looked at; of a domain without MX the domain itself (RFC 5321 §5.1)."""
     caa: Sight[Caa]
     at: float
+    policy_others: tuple[PolicyFetch, ...] = ()
+    """What came of the policy host's other addresses: a sender may use any of them."""
+
+    @property
+    def fetches(self) -> tuple[PolicyFetch, ...]:
+        """What came of all addresses of the policy host."""
+        return self.policy, *self.policy_others

@@ -1,7 +1,7 @@
-"""The page, the JSON API and whatever else is served over HTTP: starts and ends the server.
+"""The web server for the page, the JSON API, metrics and health: start and end.
 
-Rule for every editor: the page reads what the daemon knows and never waits for the world. It runs in the daemon's
-event loop, so nothing here takes long, and its end is quick.
+Rule for every editor: the page reads what the daemon knows and never waits for mailcow. It runs in the daemon's
+event loop, so every handler must be quick.
 """
 
 import asyncio
@@ -14,25 +14,25 @@ from aiohttp import web
 from sidecar.host.clock import Clock
 from sidecar.host.errors import PermanentError
 from sidecar.host.release import release
-from sidecar.web import act, api, events, guard, pages
+from sidecar.web import act, api, events, guard, pages, records
 from sidecar.web.auth import Token
-from sidecar.web.door import DOOR, Door, Site, at_the_door
+from sidecar.web.door import DOOR, Door, ListeningSite, at_the_door
 from sidecar.web.kit import KIT, Kit
 from sidecar.web.render import assets, templates
 from sidecar.web.settings import WebSettings
 from sidecar.web.snapshot import Snapshots
 from sidecar.web.source import Changes, Progress, Source, Trouble
 
-__all__ = ["Changes", "Progress", "Source", "Trouble", "Web", "WebSettings", "start_web"]
+__all__ = ["Changes", "Progress", "Source", "Trouble", "WebServer", "WebSettings", "start_web"]
 
 MOST_BODY = 16_384
 END_S = 0.5
-"""What requests under way get at the end."""
+"""How long running requests may take when the server ends."""
 
 
 @dataclass
-class Web:
-    """A page that is served."""
+class WebServer:
+    """A running web server."""
 
     address: str
     port: int
@@ -41,12 +41,12 @@ class Web:
 
     @property
     def url(self) -> str:
-        """Where it is, for people on this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.address, self.address)  # noqa: S104 - is said, not bound
+        """The URL for people on this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.address, self.address)  # noqa: S104 - is shown, not bound
         return f"http://[{host}]:{self.port}/" if ":" in host else f"http://{host}:{self.port}/"
 
     async def close(self) -> None:
-        """Ends it, live pages included; a second time is no mistake."""
+        """Ends the server and live pages; may be called twice."""
         self._closing.set()
         await self._runner.cleanup()
 
@@ -57,32 +57,32 @@ async def start_web(
     clock: Clock,
     *,
     extra_routes: Iterable[web.RouteDef] = (),
-) -> Web:
-    """Serves the page until `close`; raises PermanentError where the address cannot be had.
+) -> WebServer:
+    """Serves the page until `close`; raises PermanentError when the address is not available.
 
-    `extra_routes` are served beside it, and need the token like all else, but for `guard.OPEN`.
+    `extra_routes` are served as well. They need the token, except for paths in `guard.OPEN`.
     """
     app, closing = make_app(source, settings, clock, extra_routes)
     quiet = logging.getLogger("sidecar.web.http")
-    # what this logger is told are requests that are no HTTP; each would be a trace in the log
+    # this logger reports each request that is not HTTP with a trace; strangers could fill the log
     quiet.disabled = True
     runner = web.AppRunner(app, access_log=None, logger=quiet, handle_signals=False, shutdown_timeout=END_S)
     await runner.setup()
     try:
-        await Site(runner, app[DOOR], settings.address, settings.port).start()
+        await ListeningSite(runner, app[DOOR], settings.address, settings.port).start()
     except OSError as error:
         await runner.cleanup()
         raise PermanentError(
             f"serving the page on {settings.address} port {settings.port} failed: {error.strerror}; "
-            "choose another address or port, or end the program that has it"
+            "choose another address or port, or stop the program that uses it"
         ) from error
-    return Web(settings.address, int(runner.addresses[0][1]), runner, closing)
+    return WebServer(settings.address, int(runner.addresses[0][1]), runner, closing)
 
 
 def make_app(
     source: Source, settings: WebSettings, clock: Clock, extra_routes: Iterable[web.RouteDef] = ()
 ) -> tuple[web.Application, asyncio.Event]:
-    """The application, and what ends its streams."""
+    """The application, and the event that ends its streams."""
     app = web.Application(
         middlewares=[guard.errors(pages.failure), at_the_door, guard.hosts, guard.visitors],
         client_max_size=MOST_BODY,
@@ -107,6 +107,8 @@ def make_app(
             web.get("/", pages.overview),
             web.get("/domains", pages.domains),
             web.get("/domains/{name}", pages.domain),
+            web.get("/records", records.records),
+            web.get("/records.zone", records.zone_file),
             web.get("/events", pages.events),
             web.get("/events/stream", events.stream, allow_head=False),
             web.get("/login", pages.login_page),

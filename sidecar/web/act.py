@@ -1,7 +1,7 @@
-"""The three things that a person may ask for: check now, apply now, adopt.
+"""The three actions that a person may request: check now, apply now, adopt.
 
-Rule for every editor: nothing here without the token. A browser also needs the form of its own session, sent from a
-page of ours; a program shows the token in a header, which no stranger's page can make a browser do.
+Rule for every editor: every action needs the token. A browser must also send the form of its own session from our
+page. A program sends the token in a header; a foreign page cannot make a browser do that.
 """
 
 from contextlib import suppress
@@ -16,11 +16,11 @@ from sidecar.web.auth import same_secret
 from sidecar.web.kit import KIT, Kit, root_of, visitor_of
 from sidecar.web.pages import from_here
 
-HOW = "Set MTA_STS_WEB_TOKEN to turn this on"
+HOW = "Set MTA_STS_WEB_TOKEN to enable this"
 
 
 async def act(request: web.Request) -> web.Response:
-    """An action asked for by a form; leads back to the page that had it."""
+    """An action requested by a form; redirects to the page of the form."""
     form = {key: value for key, value in (await request.post()).items() if isinstance(value, str)}
     _may(request, form.get("csrf", ""))
     action = request.match_info["action"]
@@ -36,16 +36,14 @@ def _may(request: web.Request, csrf: str) -> None:
     if visitor.program:
         return
     if visitor.session is None or not from_here(request) or not same_secret(csrf, visitor.session.csrf):
-        raise web.HTTPForbidden(
-            reason="The form is too old, or did not come from this page: load the page again"
-        )
+        raise web.HTTPForbidden(reason="The form has expired or did not come from this page: reload the page")
 
 
 async def perform(kit: Kit, action: str, key: str | None) -> str | None:
-    """Notes the wish; returns the domain (or `FILE`) that it is about. Raises HTTP errors for what cannot be."""
+    """Stores the request; returns its domain (or `FILE`). Raises HTTP errors for requests that are not possible."""
     site = await kit.snapshots.site()
     if key is not None and key != FILE:
-        with suppress(ValueError):  # what is no domain name is no domain of this mailcow either
+        with suppress(ValueError):  # an invalid name is not a domain of this mailcow
             key = to_ascii(key)
         if site is None or key not in site.rows:
             raise web.HTTPNotFound(reason="This mailcow has no such domain")

@@ -1,7 +1,7 @@
 """The JSON API, version 1: the document that `sidecar status --json` prints, for programs.
 
 Rules for every editor: the models are the description (`openapi.py` is made from them), and tests hold both together.
-A field may be added in version 1; none is taken away, and none changes its meaning. What is not known is null or a
+A field may be added in version 1; none is taken away, and none changes its meaning. Unknown values are null or a
 503, never empty.
 """
 
@@ -15,7 +15,7 @@ from sidecar.status.to_document import as_json, document_of, domain_of, moment, 
 from sidecar.web import act
 from sidecar.web.history import shown_event
 from sidecar.web.kit import KIT, Kit, visitor_of
-from sidecar.web.models import Event, Events, Noted
+from sidecar.web.models import EventJson, Events, Noted
 from sidecar.web.openapi import described
 from sidecar.web.queries import AdoptBody, ApplyBody, CheckBody, DomainsQuery, EventsQuery, asked_for, body_of
 from sidecar.web.table import page_of
@@ -30,7 +30,7 @@ async def _site(request: web.Request) -> Site:
     site = await request.app[KIT].snapshots.site()
     if site is None:
         raise web.HTTPServiceUnavailable(
-            reason="Nothing is known yet: the first pass is not over", headers={hdrs.RETRY_AFTER: "5"}
+            reason="No data yet: the first pass has not finished", headers={hdrs.RETRY_AFTER: "5"}
         )
     return site
 
@@ -57,18 +57,20 @@ async def status(request: web.Request) -> web.Response:
     )
 
 
-def _trouble(kit: Kit) -> document.Trouble | None:
+def _trouble(kit: Kit) -> document.TroubleJson | None:
     found = kit.source.trouble()
     if found is None:
         return None
-    return document.Trouble(message=found.message, todo=found.todo, since=moment(found.since))
+    return document.TroubleJson(message=found.message, todo=found.todo, since=moment(found.since))
 
 
-def _progress(kit: Kit) -> document.Progress | None:
+def _progress(kit: Kit) -> document.ProgressJson | None:
     found = kit.source.progress()
     if found is None:
         return None
-    return document.Progress(doing=found.doing, done=found.done, total=found.total, since=moment(found.since))
+    return document.ProgressJson(
+        doing=found.doing, done=found.done, total=found.total, since=moment(found.since)
+    )
 
 
 def _page(site: Site, query: DomainsQuery) -> document.Domains:
@@ -83,7 +85,7 @@ async def domains(request: web.Request) -> web.Response:
     site = await _site(request)
     if not site.listed:
         raise web.HTTPServiceUnavailable(
-            reason="Which domains there are is not known: mailcow could not be read",
+            reason="The list of domains is unknown: mailcow could not be read",
             headers={hdrs.RETRY_AFTER: "30"},
         )
     return _json(_page(site, query))
@@ -113,7 +115,7 @@ async def events(request: web.Request) -> web.Response:
     return _json(
         Events(
             items=[
-                Event(
+                EventJson(
                     at=moment(view.at),
                     subject=view.subject,
                     what=view.what,
@@ -128,7 +130,7 @@ async def events(request: web.Request) -> web.Response:
 
 
 async def openapi(_request: web.Request) -> web.Response:
-    """The description of all this."""
+    """The OpenAPI description."""
     return web.json_response(described())
 
 
@@ -136,12 +138,12 @@ async def openapi(_request: web.Request) -> web.Response:
 
 
 async def action(request: web.Request) -> web.Response:
-    """An action asked for by a program: with the token in a header, never with a cookie."""
+    """An action requested by a program: with the token in a header, never with a cookie."""
     kit = request.app[KIT]
     if kit.token is None:
         raise web.HTTPForbidden(reason=act.HOW)
     if not visitor_of(request).program:
-        raise web.HTTPForbidden(reason="Programs show the token as Authorization: Bearer")
+        raise web.HTTPForbidden(reason="Programs must send the token as Authorization: Bearer")
     body, name = await request.read(), request.match_info["action"]
     key: str | None = None
     match name:

@@ -1,7 +1,7 @@
 """Who may see and do what: the token, sessions, counted attempts, the Host and Origin of a request; no HTTP here.
 
-Rules for every editor. Secrets are compared in constant time, and kept as digests. What is unclear is refused.
-Everything that strangers can make grow has a bound.
+Rules for every editor. Secrets are compared in constant time, and kept as digests. Unclear requests are refused.
+Everything that strangers can make grow is limited.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ LONGEST_S = 7 * 86_400.0
 MOST_SESSIONS = 100
 
 FREE_ATTEMPTS = 5
-"""Wrong tokens from one address before it has to wait."""
+"""Wrong tokens that one address may send before it has to wait."""
 LONGEST_WAIT_S = 900.0
 FORGIVEN_S = 3_600.0
 ALL_ATTEMPTS = 60
-"""Wrong tokens from all addresses together ..."""
+"""Wrong tokens that all addresses together may send in ALL_WINDOW_S; after that, they have to wait."""
 ALL_WINDOW_S = 60.0
-"""... in this time; more have to wait."""
+"""Seconds."""
 MOST_ADDRESSES = 10_000
 
 
@@ -46,7 +46,7 @@ class Token:
         return cls(_digest(secret))
 
     def matches(self, given: str) -> bool:
-        """Whether it is the one that was given."""
+        """Whether `given` is this token."""
         return hmac.compare_digest(self.digest, _digest(given))
 
 
@@ -54,8 +54,8 @@ class Token:
 
 
 @dataclass(slots=True)
-class Session:
-    """Somebody who logged in; `csrf` goes into the forms of this session only."""
+class LoginSession:
+    """A logged-in browser; `csrf` is used in the forms of this session only."""
 
     csrf: str
     began_at: float
@@ -63,22 +63,22 @@ class Session:
 
 
 class Sessions:
-    """Those who are logged in; forgotten when the sidecar is restarted. Times in seconds of any steady clock."""
+    """The sessions; lost when the sidecar is restarted. Times in seconds of any steady clock."""
 
     def __init__(self) -> None:
-        self._found: OrderedDict[bytes, Session] = OrderedDict()
+        self._found: OrderedDict[bytes, LoginSession] = OrderedDict()
 
     def begin(self, now: float) -> str:
-        """A new session; returns what its cookie holds. Of too many the one used longest ago ends."""
+        """A new session; returns what its cookie holds. Above the limit, the least recently used session ends."""
         secret = secrets.token_urlsafe(32)
-        self._found[_digest(secret)] = Session(secrets.token_urlsafe(32), now, now)
+        self._found[_digest(secret)] = LoginSession(secrets.token_urlsafe(32), now, now)
         while len(self._found) > MOST_SESSIONS:
             self._found.popitem(last=False)
         return secret
 
-    def get(self, secret: str, now: float) -> Session | None:
-        """The session of a cookie, if it is still on."""
-        # A digest is looked up, so the time that it takes tells nothing of the secret.
+    def get(self, secret: str, now: float) -> LoginSession | None:
+        """The session of a cookie, if it has not ended."""
+        # A digest is looked up, so its duration reveals nothing about the secret.
         key = _digest(secret)
         session = self._found.get(key)
         if session is None:
@@ -113,8 +113,8 @@ class _Failures:
 class Attempts:
     """Wrong tokens, by address and of all; times in seconds of any steady clock.
 
-    They limit what is said and logged of wrong tokens, and never the right one: many share an address (a proxy's,
-    Docker's), and everybody shares the limit of all.
+    The limit applies to wrong tokens only, never to the right one: several people may share one address (a
+    proxy, Docker), and all addresses share one limit.
     """
 
     _of: OrderedDict[str, _Failures] = field(default_factory=OrderedDict)
@@ -147,12 +147,12 @@ class Attempts:
         self._all.append(now)
 
     def succeeded(self, address: str) -> None:
-        """The right token: this address begins anew."""
+        """The right token: resets the count of this address."""
         self._of.pop(network(address), None)
 
 
 def network(address: str) -> str:
-    """What counts as one address: of IPv6 the /64, of which each host has all."""
+    """The key that is counted as one address: for IPv6 the /64, since one host has all of it."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -165,9 +165,9 @@ def network(address: str) -> str:
 
 
 def client_of(peer: str, forwarded_for: str | None, proxies: tuple[Network, ...]) -> str:
-    """The address that counts: the peer's, or of one of `proxies` the one that it says it speaks for.
+    """The client's address: the peer, or what one of `proxies` reports as its client.
 
-    Each proxy adds the address that it saw at the end; of several in a row, the last that is none of them counts.
+    Each proxy appends the address that it saw. Behind several proxies, the last address that is not a proxy counts.
     """
     client = peer
     said = [] if forwarded_for is None else forwarded_for.split(",")
@@ -195,16 +195,16 @@ _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^:\[\]/\\@?#\s]+)(?::[0-9]{1,5
 
 
 def host_name(host: str) -> str | None:
-    """The name in a Host header, in lower case; None for what is no Host."""
+    """The name in a Host header, in lower case; None if the header is not valid."""
     found = _HOST.match(host)
     return found["name"].lower().rstrip(".").strip("[]") if found else None
 
 
 def host_allowed(host: str, names: frozenset[str]) -> bool:
-    """Whether the page may be asked for under this Host.
+    """Whether requests with this Host header are answered.
 
-    A stranger's page can make a browser ask a name of the stranger's that leads here (DNS rebinding), but neither
-    an address, nor localhost, nor a name of one label, as containers have them.
+    A foreign page can make a browser use a foreign name that resolves to this host (DNS rebinding). It cannot do
+    that with an IP address, localhost or a name of one label (a container's name).
     """
     name = host_name(host)
     if name is None:
@@ -219,7 +219,7 @@ def host_allowed(host: str, names: frozenset[str]) -> bool:
 
 
 def same_origin(origin: str | None, fetch_site: str | None, host: str) -> bool:
-    """Whether a form was sent by a page of ours: browsers say so with every POST. The scheme is a proxy's matter."""
+    """Whether a form was sent by our own page; browsers report that with every POST. A proxy may change the scheme."""
     if fetch_site is not None and fetch_site != "same-origin":
         return False
     if not origin:

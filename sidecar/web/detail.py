@@ -1,9 +1,10 @@
 """The page of one domain: its steps, findings, records and policy as values; pure.
 
-Rule for every editor: what is to be pasted is exactly what `sidecar records` prints.
+Rule for every editor: records are shown exactly as `sidecar records` prints them.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode
@@ -12,8 +13,9 @@ from sidecar.observed.checks import NEEDED, Condition, ConditionType, Status
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.words import day, span
 from sidecar.plan.ownership import Whose
-from sidecar.plan.records import Need
+from sidecar.plan.records import RecordNeed
 from sidecar.rollout import Stage
+from sidecar.status.judgement import lacking
 from sidecar.status.line import Cell, Line, certificate_cell, line_of, need_cell, policy_cell
 from sidecar.status.row import Cause, Row, policy_text
 from sidecar.status.to_document import adopt_key
@@ -26,7 +28,7 @@ _TRUTH = {Status.TRUE: Light.GOOD, Status.FALSE: Light.ATTENTION, Status.UNKNOWN
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A thing that must be so before senders can rely on the policy; `since` in Unix seconds."""
+    """One condition for a reliable policy; `since` in Unix seconds."""
 
     title: str
     light: Light
@@ -36,12 +38,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class RecordView:
-    """A record to paste, and how the DNS stands to it."""
+    """A record to publish, and whether the DNS has it."""
 
     title: str
     owner: str
+    type: str | None
+    """None while the record is not known; then `value` and `line` are None, too."""
+    value: str | None
     line: str | None
-    """In the form of a zone file; None where nothing can be said yet."""
+    """In the form of a zone file."""
     cell: Cell
     note: str
     found: str
@@ -49,16 +54,17 @@ class RecordView:
 
 @dataclass(frozen=True, slots=True)
 class FindingView:
-    """A finding with its light and its word."""
+    """A finding with its light and its word; `told`: its sentence stands under "What to do" already."""
 
     light: Light
     word: str
     finding: Finding
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Soak:
-    """How long all checks have passed, of how long they must (seconds)."""
+    """How long all checks have passed and must pass (seconds)."""
 
     soaked: float
     needed: float
@@ -66,8 +72,8 @@ class Soak:
 
 
 @dataclass(frozen=True, slots=True)
-class Detail:
-    """All of the page but the time line."""
+class DomainDetail:
+    """Everything on the page except the time line."""
 
     line: Line
     at: float
@@ -76,33 +82,42 @@ class Detail:
     todo: tuple[tuple[str, str | None], ...]
     """What a person should know or do: a sentence, and what to do."""
     next: tuple[str, ...]
-    """What the sidecar does, or waits for."""
+    """What the sidecar does next or waits for."""
     findings: tuple[FindingView, ...]
     fine: tuple[FindingView, ...]
     checked_at: float | None
     records: tuple[RecordView, ...]
     policy_text: str | None
     policy_trouble: str | None
-    """Why it is not known what is served."""
+    """Why the served policy is unknown."""
     policy_whose: str
     soak: Soak | None
     adopt_key: str | None
-    """What can be taken over from the person who made it."""
+    """The key for `adopt`; None if there is nothing to take over."""
 
 
-def detail_of(site: Site, name: str) -> Detail:
+def detail_of(site: Site, name: str) -> DomainDetail:
     """The page of a domain; raises KeyError for one that mailcow does not have."""
     row = site.rows[name]
     line = line_of(row)
     found = sorted(row.check.findings, key=lambda f: -f.severity.rank) if row.check else []
-    shown = [FindingView(LIGHT_OF[f.severity], SEVERITY[f.severity], f) for f in found]
-    return Detail(
+    todo = _todo(row)
+    told = {text for pair in todo for text in pair if text}
+    causes = _causes(row)
+    named = {(cause.code, cause.subject) for cause in causes}
+    shown = [
+        FindingView(LIGHT_OF[f.severity], SEVERITY[f.severity], f, (f.code, f.subject) in named)
+        for f in found
+    ]
+    explained = STAGE_SENTENCE[line.stage] if line.stage else line.cause.message
+    sentences = told | {f.message for f in found}
+    return DomainDetail(
         line=line,
         at=site.at,
-        explained=STAGE_SENTENCE[line.stage] if line.stage else line.cause.message,
-        steps=_steps(row),
-        todo=_todo(row),
-        next=_next(row),
+        explained="" if explained in told else explained,
+        steps=tuple(replace(step, text="") if step.text in sentences else step for step in _steps(row)),
+        todo=todo,
+        next=_next(row, {text for cause in causes for text in (cause.message, cause.todo) if text}),
         findings=tuple(view for view in shown if view.finding.severity is not Severity.OK),
         fine=tuple(view for view in shown if view.finding.severity is Severity.OK),
         checked_at=row.check.at if row.check else None,
@@ -151,8 +166,8 @@ def _steps(row: Row) -> tuple[Step, ...]:
 _ROLES = ("host", "id", "report")
 
 
-def _step(title: str, need: Need | None, condition: Condition | None, mode: Mode | None) -> list[Step]:
-    """What the DNS has and what a check found of the same thing are one step; the worse counts."""
+def _step(title: str, need: RecordNeed | None, condition: Condition | None, mode: Mode | None) -> list[Step]:
+    """One step from the DNS record and the check of the same condition; the worse result counts."""
     found: list[Step] = []
     if need is not None:
         cell = need_cell(need)
@@ -162,27 +177,38 @@ def _step(title: str, need: Need | None, condition: Condition | None, mode: Mode
         if condition.status is Status.FALSE and mode is Mode.ENFORCE and condition.type in NEEDED:
             light = Light.FAILING
         found.append(Step(title, light, condition.message or condition.status.value, condition.since))
-    # with equal lights, what was checked says more
+    # with equal lights, the result of the check is more precise
     return sorted(found, key=lambda step: (step.light.rank, step.since is None))[:1]
 
 
 def _todo(row: Row) -> tuple[tuple[str, str | None], ...]:
-    found = [(cause.sentence, cause.todo) for cause in row.judgement.needs or _doubt(row)]
-    found += [(notice.message, notice.todo) for notice in row.notices]
+    """A missing record is one thing to do, whichever notice or finding also asks for it; it stands below, to be copied."""
+    records = lacking(row)
+    owners = {cause.subject for cause in records if cause.todo}
+    found: list[tuple[str, str | None]] = []
+    for cause in _causes(row):
+        if cause in records:
+            found.append((cause.sentence, "publish the record below" if cause.todo else None))
+        elif cause.subject not in owners or cause.todo is None or cause.subject not in cause.todo:
+            found.append((cause.sentence, cause.todo))
     return tuple(dict.fromkeys(found))
 
 
-def _doubt(row: Row) -> tuple[Cause, ...]:
-    return (row.judgement.cause,) if row.judgement.light is Light.UNKNOWN else ()
+def _causes(row: Row) -> list[Cause]:
+    """What needs a person, or is not known, and the notices."""
+    causes = row.judgement.needs or ((row.judgement.cause,) if row.judgement.light is Light.UNKNOWN else ())
+    return [*causes, *(Cause(Light.OFF, n.code, n.message, n.todo, n.subject) for n in row.notices)]
 
 
-def _next(row: Row) -> tuple[str, ...]:
-    told = [f"{action.verb}: {action.reason}" for action in row.todo]
+def _next(row: Row, told: Collection[str]) -> tuple[str, ...]:
+    """What is planned and what waits; `told` are the sentences that stand under "What to do"."""
+    found = [f"{action.verb}: {action.reason}" for action in row.todo]
     for held in row.held:
+        reason = "see above" if any(held.reason in text for text in told) else held.reason
         until = "" if held.until is None else f" (until {day(held.until)})"
-        remedy = "" if held.remedy is None else f"; {held.remedy}"
-        told.append(f"waits to {held.action.verb}: {held.reason}{until}{remedy}")
-    return tuple(dict.fromkeys(told))
+        remedy = "" if held.remedy is None or held.remedy in told else f"; {held.remedy}"
+        found.append(f"waits to {held.action.verb}: {reason}{until}{remedy}")
+    return tuple(dict.fromkeys(found))
 
 
 def _records(row: Row) -> tuple[RecordView, ...]:
@@ -193,6 +219,8 @@ def _records(row: Row) -> tuple[RecordView, ...]:
         RecordView(
             title,
             need.owner,
+            None if need.record is None else need.record.type,
+            None if need.record is None else need.record.value,
             None if need.record is None else record_line(need.record, records.ttl),
             need_cell(need),
             need.note,

@@ -1,9 +1,9 @@
-"""How many may be connected to the page, and for how long without a request: strangers leave the passes their files.
+"""Limits the connections to the page and their idle time, so that strangers cannot use up the file descriptors.
 
 Rules for every editor. Every connection is an open file, of which a process may have about a thousand. The page takes
 a bounded part of them, so a pass can always open its own. A connection counts as idle until its request is whole, and
-again from the moment that the request was seen to: one octet now and then keeps nobody in. Of too many the one that
-was idle for longest goes, so that who has a request gets in.
+again after the request was answered, so sending one octet now and then does not keep a connection open. Above the
+limit, the connection that was idle for longest is closed, so that clients with a request are served.
 """
 
 import asyncio
@@ -15,16 +15,16 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 IDLE_S = 30.0
-"""What a connection gets to send a request, and then to take the answer and send the next one."""
+"""Seconds that a connection has to send a request, and again to read the answer and send the next request."""
 MOST_CONNECTIONS = 250
 PART_OF_FILES = 4
 """At most a quarter of the files that the process may open."""
 BACKLOG = 64
-"""Connections that wait to be accepted; so many may come at once before one is turned away."""
+"""Connections that may wait to be accepted; further ones are refused."""
 
 
 def most_connections() -> int:
-    """How many may be connected at a time, by the process's limit of open files (RLIMIT_NOFILE)."""
+    """How many connections may be open at a time, by the process's limit of open files (RLIMIT_NOFILE)."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return MOST_CONNECTIONS
@@ -32,25 +32,25 @@ def most_connections() -> int:
 
 
 class Door:
-    """Makes the protocol of each connection, as `loop.create_server` asks for it."""
+    """Creates the protocol of each connection, as `loop.create_server` needs it."""
 
     def __init__(self, most: int | None = None, idle_s: float = IDLE_S) -> None:
         self._most = most_connections() if most is None else most
         self._idle_s = idle_s
         self._guests: dict[asyncio.BaseTransport, _Guest] = {}
         self.server: web.Server | None = None
-        """Who serves those who come in."""
+        """The server behind this door."""
 
     def __len__(self) -> int:
         return len(self._guests)
 
     def __call__(self) -> asyncio.Protocol:
         if self.server is None:
-            raise RuntimeError("nobody serves behind this door")
+            raise RuntimeError("no server has been set for this door")
         return _Guest(self, self.server())
 
     def enter(self, guest: "_Guest", transport: asyncio.Transport) -> bool:
-        """Whether there is a place, if need be that of the one who was idle for longest."""
+        """Whether there is a free place; if needed, the connection that was idle for longest is closed."""
         if len(self._guests) >= self._most:
             idle = next((one for one, other in self._guests.items() if not other.busy), None)
             if idle is None:
@@ -68,7 +68,7 @@ class Door:
 
     @asynccontextmanager
     async def seen_to(self, request: web.Request) -> AsyncIterator[None]:
-        """The request of a connection is being seen to; its body, where it has one, must come in time."""
+        """The request of this connection is being handled; its body must arrive in time."""
         transport = request.transport
         guest = None if transport is None else self._guests.get(transport)
         if guest is not None:
@@ -86,7 +86,7 @@ class Door:
         finally:
             if guest is not None and transport in self._guests:
                 guest.busy = False
-                self._guests[transport] = self._guests.pop(transport)  # the last of those who are idle
+                self._guests[transport] = self._guests.pop(transport)  # the last idle connection
                 self._wait_for(guest, transport)
 
     def _wait_for(self, guest: "_Guest", transport: asyncio.Transport) -> None:
@@ -96,11 +96,11 @@ class Door:
     def _turn_out(self, transport: asyncio.BaseTransport) -> None:
         self.leave(transport)
         if isinstance(transport, asyncio.WriteTransport):
-            transport.abort()  # not closed: it would wait for one who never takes the answer
+            transport.abort()  # not close(): that would wait for a client that never reads the answer
 
 
 class _Guest(asyncio.Protocol):
-    """One connection; all it says goes to the server's own protocol, once it is let in."""
+    """One connection; once accepted, its data goes to the server's own protocol."""
 
     def __init__(self, door: Door, served: asyncio.Protocol) -> None:
         self._door = door
@@ -110,7 +110,7 @@ class _Guest(asyncio.Protocol):
         self.timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Somebody is at the door."""
+        """A client has connected."""
         if not isinstance(transport, asyncio.Transport):
             raise TypeError("a connection has two directions")
         if self._door.enter(self, transport):
@@ -138,8 +138,8 @@ class _Guest(asyncio.Protocol):
         self._served.resume_writing()
 
 
-class Site(web.BaseSite):
-    """Listens at an address and a port, behind a door."""
+class ListeningSite(web.BaseSite):
+    """Listens on an address and a port, with the limits of a door."""
 
     def __init__(self, runner: web.AppRunner, door: Door, address: str, port: int) -> None:
         super().__init__(runner)
@@ -152,7 +152,7 @@ class Site(web.BaseSite):
         return f"http://{self._address}:{self._port}"
 
     async def start(self) -> None:
-        """Raises OSError where the address cannot be had."""
+        """Raises OSError when the address is not available."""
         await super().start()
         self._door.server = self._runner.server
         loop = asyncio.get_running_loop()
@@ -164,6 +164,6 @@ DOOR = web.AppKey("door", Door)
 
 @web.middleware
 async def at_the_door(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Each request is seen to, and its connection not idle meanwhile."""
+    """Marks the connection as busy while its request is handled."""
     async with request.app[DOOR].seen_to(request):
         return await handler(request)

@@ -1,7 +1,7 @@
-"""Live updates as server-sent events: a page is told that something changed, and fetches itself anew.
+"""Live updates as server-sent events: a page is notified of a change and fetches itself again.
 
-Rule for every editor: nothing of the state goes through here. A stream ends when the server does, when its visitor
-does, or when too many are open.
+Rule for every editor: the stream contains no state. It ends when the server ends, when the visitor leaves, or
+when too many streams are open.
 """
 
 import asyncio
@@ -13,20 +13,20 @@ from sidecar.web.kit import KIT
 
 MOST_STREAMS = 100
 BEAT_S = 15.0
-"""A comment as a sign of life: proxies end what is silent for a minute."""
+"""Seconds between two comments: proxies close connections that are silent for a minute."""
 GATHER_S = 0.5
-"""Changes that come together are told once."""
+"""Seconds in which several changes are reported as one."""
 
 CLOSING = web.AppKey("closing", asyncio.Event)
 OPEN = web.AppKey("open", set[int])
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """The number of the latest change, whenever it is another one."""
+    """Sends the number of the latest change whenever it changes."""
     kit, closing, streams = request.app[KIT], request.app[CLOSING], request.app[OPEN]
     if len(streams) >= MOST_STREAMS:
         raise web.HTTPServiceUnavailable(
-            reason="Too many pages follow live already", headers={hdrs.RETRY_AFTER: "60"}
+            reason="Too many live pages are open", headers={hdrs.RETRY_AFTER: "60"}
         )
     response = web.StreamResponse(
         headers={hdrs.CONTENT_TYPE: "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
@@ -48,7 +48,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 
 async def _next(request: web.Request, number: int) -> int | None:
-    """The next change; None when there was none for a while, or the end is near."""
+    """The next change; None if there was none for a while or the server ends."""
     kit, closing = request.app[KIT], request.app[CLOSING]
     change = asyncio.create_task(kit.source.changes.after(number))
     end = asyncio.create_task(closing.wait())
@@ -58,7 +58,7 @@ async def _next(request: web.Request, number: int) -> int | None:
             return None
         with suppress(TimeoutError):
             await asyncio.wait_for(closing.wait(), GATHER_S)
-        # told when the pages can show it
+        # reported when the pages can show it
         await kit.snapshots.site(patient=True)
         return kit.source.changes.number
     finally:

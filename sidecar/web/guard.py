@@ -1,7 +1,7 @@
-"""What every request passes on its way in, and every answer on its way out.
+"""The checks of every request and the headers of every answer.
 
-Rules for every editor: a path that is not named as open needs the token, once there is one; also a path that
-somebody adds. No error of ours ends as a bare stack trace or names a secret.
+Rules for every editor: if a token is set, every path that is not in OPEN needs it, new paths included. An error never
+shows a stack trace or a secret.
 """
 
 import time
@@ -40,7 +40,7 @@ HEADERS = {
 
 
 async def on_prepare(_request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Gives every answer its headers."""
+    """Sets the headers of every answer."""
     response.headers.update(HEADERS)
     response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
 
@@ -49,7 +49,7 @@ ErrorPage = Callable[[web.Request, int, str], Awaitable[web.Response]]
 
 
 def errors(page: ErrorPage) -> Middleware:
-    """The outermost: every failure becomes a page, or a problem (RFC 9457) for a program."""
+    """The outermost middleware: every failure becomes a page, or a problem (RFC 9457) for a program."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -60,7 +60,7 @@ def errors(page: ErrorPage) -> Middleware:
                 raise
             status, reason, headers = error.status, error.reason, error.headers
         except Exception as error:
-            log.error("a bug in the page", path=request.path, exc_info=error)
+            log.error("web page bug", path=request.path, exc_info=error)
             status, reason, headers = 500, "Internal Server Error", None
         if is_api(request):
             answer = problem(status, reason)
@@ -77,20 +77,20 @@ def errors(page: ErrorPage) -> Middleware:
 
 @web.middleware
 async def hosts(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuses names that are not ours, where no token keeps strangers out."""
+    """Refuses unknown host names while no token is set."""
     kit = request.app[KIT]
     if request.path == REPORTS:
         return await handler(request)
     if kit.token is None and not host_allowed(request.headers.get(hdrs.HOST, ""), kit.settings.names):
         raise web.HTTPMisdirectedRequest(
-            reason="This name is not known here: set a token, or add the name to the settings"
+            reason="This host name is not accepted: set a token, or add the name to `web.names` in config.yml"
         )
     return await handler(request)
 
 
 @web.middleware
 async def visitors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Finds out who asks, and turns away who may not see this."""
+    """Identifies the visitor, and refuses visitors without the token."""
     kit = request.app[KIT]
     visitor = _visitor(request, kit)
     request[VISITOR] = visitor
@@ -102,7 +102,7 @@ async def visitors(request: web.Request, handler: Handler) -> web.StreamResponse
         path = request.path.removeprefix("/")
         raise web.HTTPFound(f"{root}login?next={path}" if path else f"{root}login")
     raise web.HTTPUnauthorized(
-        reason="The token is needed", headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="mta-sts-sidecar"'}
+        reason="A token is required", headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="mta-sts-sidecar"'}
     )
 
 
@@ -112,7 +112,7 @@ def _visitor(request: web.Request, kit: Kit) -> Visitor:
     secret = request.cookies.get(COOKIE)
     session = kit.sessions.get(secret, time.monotonic()) if secret else None
     if _open(request):
-        # Whoever watches the process with an old token is told how it is, and not to try again later.
+        # A monitor with an outdated token gets the health answer, not a 429.
         return Visitor(session)
     scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     if scheme.lower() == "bearer":
@@ -125,9 +125,9 @@ def _open(request: web.Request) -> bool:
 
 
 def try_token(request: web.Request, kit: Kit, given: str) -> bool:
-    """Whether this is the token; raises HTTPTooManyRequests for a wrong one after too many.
+    """Whether this is the token; raises HTTPTooManyRequests after too many wrong ones.
 
-    The right one is always let in, whoever else guesses: that comes before every limit.
+    The right token is always accepted, however many wrong ones were sent: it is checked before every limit.
     """
     now = time.monotonic()
     forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
@@ -142,5 +142,5 @@ def try_token(request: web.Request, kit: Kit, given: str) -> bool:
             headers={hdrs.RETRY_AFTER: str(int(wait) + 1)},
         )
     kit.attempts.failed(address, now)
-    log.warning("a wrong token was given to the page", address=address)
+    log.warning("wrong token on the page", address=address)
     return False

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from sidecar.observed import FILE
 from sidecar.plan.actions import ACME_SUBJECT, CONF_SUBJECT, FILE_SUBJECT
-from sidecar.state.store import Event
+from sidecar.state.store import HistoryEvent
 from sidecar.status.wording import OUTCOME, Light
 
 
 @dataclass(frozen=True, slots=True)
 class EventView:
-    """What happened, to what, why and how it ended; `at` in Unix seconds."""
+    """One event: what happened to which subject, the reason and the outcome; `at` in Unix seconds."""
 
     at: float
     subject: str
@@ -25,8 +25,8 @@ class EventView:
 _NO_DOMAINS = frozenset({FILE_SUBJECT, CONF_SUBJECT, ACME_SUBJECT, "nginx-mailcow"})
 
 
-def shown_event(event: Event) -> EventView:
-    """An event of the history for people."""
+def shown_event(event: HistoryEvent) -> EventView:
+    """The event in the form that people read."""
     subject = FILE_SUBJECT if event.subject == FILE else event.subject or "the sidecar"
     return EventView(
         at=event.at,

@@ -1,4 +1,4 @@
-"""What every handler works with, and what it knows of the one who asks."""
+"""What every handler needs, and what it knows about the visitor."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from aiohttp import web
 from jinja2 import Environment
 
 from sidecar.host.clock import Clock
-from sidecar.web.auth import Attempts, Session, Sessions, Token
+from sidecar.web.auth import Attempts, LoginSession, Sessions, Token
 from sidecar.web.render import Asset
 from sidecar.web.settings import WebSettings
 from sidecar.web.snapshot import Snapshots
@@ -32,14 +32,14 @@ class Kit:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks: with a session (a browser that logged in), with the token in a header (a program), or with neither."""
+    """A visitor: a browser with a session, a program with the token in a header, or neither."""
 
-    session: Session | None = None
+    session: LoginSession | None = None
     program: bool = False
 
     @property
     def known(self) -> bool:
-        """Whether the token was shown."""
+        """Whether the token was given."""
         return self.session is not None or self.program
 
 
@@ -49,11 +49,11 @@ COOKIE = "mta_sts_sidecar"
 
 
 def root_of(request: web.Request) -> str:
-    """The way from the address asked for up to the first page, relative: below any path of a proxy."""
+    """The relative path from the requested address to the overview; works below any path of a proxy."""
     return "../" * (request.path.count("/") - 1) or "./"
 
 
 def visitor_of(request: web.Request) -> Visitor:
-    """Who asks."""
+    """The visitor of this request."""
     found = request.get(VISITOR)
     return found if isinstance(found, Visitor) else Visitor()

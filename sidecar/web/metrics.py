@@ -1,8 +1,8 @@
 """What Prometheus reads at `/metrics`: counters of this process, and the state of the latest pass.
 
-Rules for every editor: names as Prometheus wants them (`mta_sts_`, base units, `_total`), values of labels are the
-program's own words. What stands for a domain is read off the latest report when it is asked for, so that a domain
-that is gone leaves nothing behind; nothing that costs is done in a pass. No secret, no text of a finding.
+Rules for every editor: names as Prometheus wants them (`mta_sts_`, base units, `_total`), label values are
+the program's own codes. Series of a domain are computed from the latest report at each scrape, so a deleted domain
+leaves no series; nothing expensive runs in a pass. No secret, no text of a finding.
 """
 
 import asyncio
@@ -24,23 +24,23 @@ from sidecar.plan.actions import Action, Plan, RecreateAcme, RestartAcme
 from sidecar.reconcile.apply import Result
 from sidecar.reconcile.passes import Report
 from sidecar.rollout import Stage
-from sidecar.status.domains import Status
+from sidecar.status.domains import CurrentStatus
 from sidecar.status.once import Once
 from sidecar.status.row import Row
 from sidecar.web.health import Handler, readable
 
 API_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120)
-"""Buckets: most calls take milliseconds, a whole list may take two minutes."""
+"""Buckets in seconds: most calls take milliseconds, a whole list may take two minutes."""
 PASS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 
 KINDS: tuple[str, ...] = tuple(dict.fromkeys(kind.verb for kind in get_args(Action)))
-"""Each kind of action has a series, also while there is none of it: what is absent cannot be compared."""
+"""Each kind of action has a series, also at 0: an absent series cannot be compared."""
 RUNS = (RestartAcme.verb, RecreateAcme.verb)
 TOLD = (Severity.WARNING, Severity.ERROR, Severity.CRITICAL)
-"""Severities that a domain has series of its own for."""
+"""Severities for which each domain has its own series."""
 
-# Else beside each counter stands a series that says when this process began.
+# Otherwise each counter has a second series with the time when this process started.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 Family: TypeAlias = GaugeMetricFamily | InfoMetricFamily
@@ -56,29 +56,27 @@ class Metrics:
         self._registry = CollectorRegistry(auto_describe=False)
         self._api_seconds = Histogram(
             "mta_sts_mailcow_api_request_duration_seconds",
-            "Time that a request to mailcow took, without its wait for a turn.",
+            "Duration of a request to mailcow, without the time in the queue.",
             ["route"],
             buckets=API_S,
             registry=self._registry,
         )
         self._api_requests = Counter(
             "mta_sts_mailcow_api_requests",
-            "Requests to mailcow, by the HTTP status of the answer; none: no answer in time.",
+            "Requests to mailcow, by HTTP status; none: no answer in time.",
             ["route", "code"],
             registry=self._registry,
         )
         self._pass_seconds = Histogram(
             "mta_sts_pass_duration_seconds",
-            "Time that a pass took, also one that did not work.",
+            "Duration of a pass, failed passes included.",
             buckets=PASS_S,
             registry=self._registry,
         )
-        self._failures = Counter(
-            "mta_sts_pass_failures", "Passes that did not work.", registry=self._registry
-        )
+        self._failures = Counter("mta_sts_pass_failures", "Failed passes.", registry=self._registry)
         self._actions = Counter(
             "mta_sts_actions",
-            "Actions that were tried, by their outcome.",
+            "Attempted actions, by outcome.",
             ["kind", "outcome"],
             registry=self._registry,
         )
@@ -93,12 +91,12 @@ class Metrics:
         self._registry.register(_Latest(self))
 
     def called(self, route: str, seconds: float, status: int | None) -> None:
-        """A request to mailcow is over (`OnCall`)."""
+        """A request to mailcow has ended (`OnCall`)."""
         self._api_seconds.labels(route).observe(seconds)
         self._api_requests.labels(route, "none" if status is None else str(status)).inc()
 
     def passed(self, report: Report, status: Once, seconds: float, now: float) -> None:
-        """A pass worked; it took `seconds` and ended at `now` (Unix seconds). `status` is asked when somebody reads."""
+        """A pass succeeded after `seconds`, at `now` (Unix seconds). `status` is computed at the next scrape."""
         self._pass_seconds.observe(seconds)
         for outcome in report.outcomes:
             kind = outcome.action.verb
@@ -109,12 +107,12 @@ class Metrics:
         self._succeeded_at = now
 
     def failed(self, seconds: float) -> None:
-        """A pass did not work."""
+        """A pass failed."""
         self._pass_seconds.observe(seconds)
         self._failures.inc()
 
     def families(self) -> Iterator[Family]:
-        """What is read off the latest pass."""
+        """The metrics of the latest pass."""
         yield InfoMetricFamily(
             "mta_sts_build",
             "What is running.",
@@ -123,7 +121,7 @@ class Metrics:
         if self._succeeded_at is not None:
             yield GaugeMetricFamily(
                 "mta_sts_last_successful_pass_timestamp_seconds",
-                "When the last pass that worked ended.",
+                "End of the last successful pass.",
                 self._succeeded_at,
             )
         if self._latest is not None:
@@ -137,7 +135,7 @@ class Metrics:
 
 
 def handler(metrics: Metrics) -> Handler:
-    """Answers `GET /metrics`; encoded in a thread, so that the loop goes on."""
+    """Answers `GET /metrics`; encoded in a thread, so that the event loop is not blocked."""
 
     async def handle(request: web.Request) -> web.Response:
         body, content_type = await asyncio.to_thread(metrics.text, request.headers.get(hdrs.ACCEPT, ""))
@@ -159,7 +157,7 @@ class _Latest(Collector):
         return self._metrics.families()
 
 
-def _of_report(report: Report, status: Status) -> Iterator[Family]:
+def _of_report(report: Report, status: CurrentStatus) -> Iterator[Family]:
     observed = report.observed
     rows = tuple(row for row in status.rows if row.tended)
     yield GaugeMetricFamily(
@@ -189,12 +187,12 @@ def _stages(rows: tuple[Row, ...]) -> Iterator[Family]:
     yield total
     stages = GaugeMetricFamily(
         "mta_sts_domain_stage",
-        "1 for the stage that the roll-out of a domain is at.",
+        "1 for the current roll-out stage of a domain.",
         labels=["domain", "stage"],
     )
     modes = GaugeMetricFamily(
         "mta_sts_domain_mode",
-        "1 for the mode of the policy that is served for a domain; absent: none is.",
+        "1 for the mode of the served policy of a domain; absent: no policy is served.",
         labels=["domain", "mode"],
     )
     for row in rows:
@@ -205,10 +203,10 @@ def _stages(rows: tuple[Row, ...]) -> Iterator[Family]:
     yield modes
 
 
-def _needs(status: Status) -> GaugeMetricFamily:
+def _needs(status: CurrentStatus) -> GaugeMetricFamily:
     family = GaugeMetricFamily(
         "mta_sts_domain_needs_person",
-        "1 for a domain for which a person has to do something, by its cause; absent: nothing.",
+        "1 for a domain that needs a person, by cause; absent: nothing to do.",
         labels=["domain", "code"],
     )
     for row in status.rows:
@@ -226,7 +224,7 @@ def _findings(rows: tuple[Row, ...]) -> Iterator[Family]:
     )
     checked = GaugeMetricFamily(
         "mta_sts_domain_last_check_timestamp_seconds",
-        "When the last sender check of a domain was made.",
+        "Time of the last sender check of a domain.",
         labels=["domain"],
     )
     for row in rows:
@@ -255,13 +253,22 @@ def _certificates(observed: Observed) -> Iterator[Family]:
     found = observed.certificates.value
     family = GaugeMetricFamily(
         "mta_sts_certificate_expiry_timestamp_seconds",
-        "When a certificate of mailcow ends, by its folder below data/assets/ssl; server: mailcow's own.",
+        "Expiry of a certificate, by its folder below data/assets/ssl; server: mailcow's own certificate.",
         labels=["certificate"],
     )
     for certificate in (found.server, *found.sni):
         if isinstance(certificate, Certificate):
             family.add_metric([certificate.folder or "server"], certificate.not_after)
     yield family
+    since = GaugeMetricFamily(
+        "mta_sts_certificate_start_timestamp_seconds",
+        "When a certificate of mailcow became valid: with its end, how long it lives.",
+        labels=["certificate"],
+    )
+    for certificate in (found.server, *found.sni):
+        if isinstance(certificate, Certificate):
+            since.add_metric([certificate.folder or "server"], certificate.not_before)
+    yield since
 
 
 def _actions(report: Report) -> Iterator[Family]:
@@ -271,8 +278,8 @@ def _actions(report: Report) -> Iterator[Family]:
         "held": Count(held.action.verb for held in report.plan.held),
     }
     said = {
-        "pending": "Actions that the last pass planned and that are not done.",
-        "held": "Actions that wait: for a time, for an answer or for a person.",
+        "pending": "Actions that the last pass planned and has not done.",
+        "held": "Actions that wait for a time, an answer or a person.",
     }
     for state, counts in waiting.items():
         family = GaugeMetricFamily(f"mta_sts_actions_{state}", said[state], labels=["kind"])
@@ -284,7 +291,7 @@ def _actions(report: Report) -> Iterator[Family]:
 def _notices(plan: Plan) -> GaugeMetricFamily:
     family = GaugeMetricFamily(
         "mta_sts_notices",
-        "What a person should know, by level and code; absent: nothing of that code.",
+        "Notices for a person, by level and code; absent: no notice with this code.",
         labels=["level", "code"],
     )
     counts = Count((notice.level, notice.code) for notice in dict.fromkeys(plan.notices))

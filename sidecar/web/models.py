@@ -1,11 +1,11 @@
-"""What the JSON API answers beside the document of `status`, as models."""
+"""The answers of the JSON API other than the document of `status`."""
 
 from pydantic import Field
 
 from sidecar.status.document import Model, Time
 
 
-class Event(Model):
+class EventJson(Model):
     """Something that the sidecar did."""
 
     at: Time | None
@@ -19,17 +19,17 @@ class Event(Model):
 class Events(Model):
     """The history, newest first."""
 
-    items: list[Event]
+    items: list[EventJson]
 
 
 class Noted(Model):
-    """A wish that the next pass fulfils."""
+    """A request that the next pass carries out."""
 
     noted: str
     domain: str | None
 
 
-class Problem(Model):
+class ProblemJson(Model):
     """RFC 9457."""
 
     type: str

@@ -6,34 +6,34 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from sidecar.status.document import Document, Domain, Domains
-from sidecar.web.models import Events, Noted, Problem
+from sidecar.status.document import Document, DomainJson, Domains
+from sidecar.web.models import Events, Noted, ProblemJson
 from sidecar.web.queries import AdoptBody, ApplyBody, CheckBody, DomainsQuery, EventsQuery, Query
 
 _Schema = dict[str, Any]
 _REF = "#/components/schemas/{model}"
 _PROBLEMS = {
-    "400": "What was asked is not accepted.",
-    "401": "The token is needed.",
-    "403": "Not without a token that is shown in the header.",
+    "400": "The request is not valid.",
+    "401": "A token is required.",
+    "403": "The token in the header is missing or actions are disabled.",
     "404": "There is no such domain.",
     "429": "Too many wrong tokens.",
-    "503": "It is not known yet.",
+    "503": "No data yet.",
 }
 _NAME = {
     "name": "name",
     "in": "path",
     "required": True,
     "schema": {"type": "string", "minLength": 1, "maxLength": 253},
-    "description": "The domain, as an A-label or as people write it.",
+    "description": "The domain, as A-label or U-label.",
 }
 
 
 @cache
 def described() -> _Schema:
-    """The whole description."""
+    """The complete description."""
     _, found = models_json_schema(
-        [(model, "serialization") for model in (Document, Domains, Domain, Events, Noted, Problem)]
+        [(model, "serialization") for model in (Document, Domains, DomainJson, Events, Noted, ProblemJson)]
         + [(model, "validation") for model in (DomainsQuery, EventsQuery, CheckBody, AdoptBody, ApplyBody)],
         ref_template=_REF,
     )
@@ -43,29 +43,27 @@ def described() -> _Schema:
         "info": {
             "title": "MTA-STS sidecar",
             "version": "1",
-            "description": "What the sidecar knows of the mail domains of its mailcow. Times are in UTC.",
+            "description": "What the sidecar knows about the mail domains of its mailcow. Times are in UTC.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "../.."}],
         "security": [{"token": []}, {}],
         "paths": {
             "/api/v1/status": _get(
-                "status", "How all stands, with a page of domains", Document, DomainsQuery, schemas
+                "status", "The status, with one page of domains", Document, DomainsQuery, schemas
             ),
             "/api/v1/domains": _get(
                 "domains", "The domains, a page at a time", Domains, DomainsQuery, schemas, "503"
             ),
-            "/api/v1/domains/{name}": _get("domain", "One domain", Domain, None, schemas, "404", "503"),
+            "/api/v1/domains/{name}": _get("domain", "One domain", DomainJson, None, schemas, "404", "503"),
             "/api/v1/events": _get(
                 "events", "What the sidecar did, newest first", Events, EventsQuery, schemas, "503"
             ),
             "/api/v1/actions/check": _post(
-                "check", "Check a domain as a sender does, or all of them", CheckBody
+                "check", "Run a sender check of one domain or of all domains", CheckBody
             ),
-            "/api/v1/actions/apply": _post("apply", "Make a pass now", ApplyBody),
-            "/api/v1/actions/adopt": _post(
-                "adopt", "Take a policy over from the person who made it", AdoptBody
-            ),
+            "/api/v1/actions/apply": _post("apply", "Run a pass now", ApplyBody),
+            "/api/v1/actions/adopt": _post("adopt", "Take over a policy that a person made", AdoptBody),
         },
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -104,13 +102,13 @@ def _post(operation: str, summary: str, body: type[Query]) -> _Schema:
             "operationId": operation,
             "summary": summary,
             "requestBody": {"required": needed, "content": {"application/json": {"schema": _ref(body)}}},
-            "responses": _answers(Noted, "202", "The wish is noted.", "400", "403", "404", "503"),
+            "responses": _answers(Noted, "202", "The request has been accepted.", "400", "403", "404", "503"),
         }
     }
 
 
 def _parameters(model: _Schema) -> list[_Schema]:
-    """Each field of a query; one that may be left out is never null."""
+    """Each field of a query; an optional field is left out, never null."""
     found = []
     for name, schema in model["properties"].items():
         given = {key: value for key, value in schema.items() if key not in {"title", "description", "anyOf"}}
@@ -126,9 +124,9 @@ def _answers(answer: type[BaseModel], status: str, description: str, *problems: 
         status: {"description": description, "content": {"application/json": {"schema": _ref(answer)}}}
     }
     for code in (*problems, "401", "429"):
-        content = {"application/problem+json": {"schema": _ref(Problem)}}
+        content = {"application/problem+json": {"schema": _ref(ProblemJson)}}
         if code == "400":
-            # Of the server below us: a request line or a header that is too long, or not HTTP.
+            # From aiohttp: a request line or a header that is too long or not HTTP.
             content["text/plain"] = {"schema": {"type": "string"}}
         found[code] = {"description": _PROBLEMS[code], "content": content}
     return found

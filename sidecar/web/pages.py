@@ -1,7 +1,7 @@
 """The pages: from a request to a template and its values.
 
-Rule for every editor: a page changes nothing. It is whole without JavaScript, and shows what is known even when
-part of it (the history, mailcow) cannot be had.
+Rule for every editor: a page changes nothing. It works without JavaScript, and shows what is known even when
+a part (the history, mailcow) is not available.
 """
 
 import re
@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 from sidecar.formats.domain_name import to_ascii
 from sidecar.host.errors import SidecarError
 from sidecar.observed import FILE
-from sidecar.state.store import Event
+from sidecar.state.store import HistoryEvent
 from sidecar.status.wording import Light
 from sidecar.web.auth import same_origin
 from sidecar.web.detail import detail_of
@@ -24,13 +24,13 @@ from sidecar.web.table import COLUMNS, MODES, STAGES, Asked, page_of
 from sidecar.web.view import Site
 
 ON_OVERVIEW = 15
-"""Lines of the table on the first page; a small mailcow needs no other."""
+"""Lines of the table on the overview; for a small mailcow this is the whole table."""
 ITEMS = 8
 EVENTS = (50, 200, 1_000)
 SAID = {
-    "check": "The check was asked for. Its findings appear here as they come.",
-    "apply": "A pass was asked for. What it does appears here in a moment.",
-    "adopt": "Noted: the next pass takes the policy over.",
+    "check": "The check has been requested. Findings appear here as they arrive.",
+    "apply": "A pass has been requested. Its actions appear here shortly.",
+    "adopt": "The next pass takes over the policy.",
     "in": "You are logged in.",
     "out": "You are logged out.",
 }
@@ -40,7 +40,7 @@ _PLACE = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9._-]+)?")
 async def render(
     request: web.Request, template: str, values: dict[str, object], status: int = 200
 ) -> web.Response:
-    """A page with what all pages have."""
+    """Renders a page with the values that all pages share."""
     kit = request.app[KIT]
     visitor = visitor_of(request)
     site = await kit.snapshots.site()
@@ -51,7 +51,7 @@ async def render(
         "now": kit.clock.now(),
         "release": kit.release,
         "assets": kit.assets,
-        # a page that anybody may see (log-in, an error) tells nothing of this mailcow
+        # a page that needs no token (log-in, error) shows nothing about this mailcow
         "site": None if hidden else site,
         "trouble": None if hidden else kit.source.trouble(),
         "progress": None if hidden else kit.source.progress(),
@@ -69,7 +69,7 @@ async def render(
 
 
 async def failure(request: web.Request, status: int, reason: str) -> web.Response:
-    """The page for what went wrong."""
+    """The page for an error."""
     return await render(request, "error.html", {"status": status, "reason": reason}, status)
 
 
@@ -82,10 +82,15 @@ async def overview(request: web.Request) -> web.Response:
     site = await kit.snapshots.site()
     events, events_trouble = await history(request, None, 8)
     asked = Asked.of({**request.query, "per_page": str(ON_OVERVIEW), "page": "1"})
+    trouble = kit.source.trouble()
+    # the banner on top says why mailcow cannot be reached
+    items = (
+        [item for item in site.items if trouble is None or item.message != trouble.message] if site else []
+    )
     values: dict[str, object] = {
         "tiles": _tiles(site) if site else (),
-        "items": site.items[:ITEMS] if site else (),
-        "more_items": max(0, len(site.items) - ITEMS) if site else 0,
+        "items": items[:ITEMS],
+        "more_items": max(0, len(items) - ITEMS),
         "table": page_of(site.lines, asked) if site else None,
         "columns": COLUMNS,
         "events": events,
@@ -96,14 +101,14 @@ async def overview(request: web.Request) -> web.Response:
 
 
 def _tiles(site: Site) -> tuple[tuple[Light, int, str], ...]:
-    """Lights with their counts and words; those that a healthy mailcow has not are left out where they are 0."""
+    """Each light with its count and explanation. Lights that a healthy mailcow lacks are left out at 0."""
     words = {
         Light.FAILING: "mail may be refused",
-        Light.ATTENTION: "a DNS record, usually",
-        Light.UNKNOWN: "could not be seen",
-        Light.WORKING: "the sidecar is at it",
+        Light.ATTENTION: "usually a DNS record",
+        Light.UNKNOWN: "could not be checked",
+        Light.WORKING: "the sidecar is working on it",
         Light.GOOD: "nothing to do",
-        Light.OFF: "not looked after",
+        Light.OFF: "not managed",
     }
     always = {Light.FAILING, Light.ATTENTION, Light.WORKING, Light.GOOD}
     return tuple(
@@ -151,7 +156,7 @@ async def domain(request: web.Request) -> web.Response:
 
 
 async def events(request: web.Request) -> web.Response:
-    """What the sidecar did, the newest first."""
+    """What the sidecar did, newest first."""
     wanted = request.query.get("limit", "")
     limit = int(wanted) if wanted in {str(number) for number in EVENTS} else EVENTS[0]
     q = request.query.get("q", "").strip()[:253]
@@ -169,7 +174,7 @@ async def events(request: web.Request) -> web.Response:
 
 
 def _subject(q: str) -> str | None:
-    """What a person calls the subject of events, as the history has it; None for all."""
+    """The subject that a person typed, in the form that the history has; None for all subjects."""
     if not q:
         return None
     try:
@@ -181,9 +186,9 @@ def _subject(q: str) -> str | None:
 async def history(
     request: web.Request, subject: str | None, limit: int
 ) -> tuple[tuple[EventView, ...], str | None]:
-    """The last events, newest first, or why they cannot be had."""
+    """The last events, newest first, or the reason why they cannot be read."""
     try:
-        found: tuple[Event, ...] = await request.app[KIT].source.history(subject, limit)
+        found: tuple[HistoryEvent, ...] = await request.app[KIT].source.history(subject, limit)
     except SidecarError as error:
         return (), str(error)
     return tuple(shown_event(event) for event in reversed(found)), None
@@ -227,14 +232,14 @@ async def login(request: web.Request) -> web.Response:
         path="",
         httponly=True,
         samesite="Strict",
-        # the browser's own word, and so no proxy's is needed; it was compared with the Host before
+        # the browser reports the scheme itself (Origin), so no proxy header is needed; the Host was compared before
         secure=request.headers.get(hdrs.ORIGIN, "").startswith("https:") or None,
     )
     raise response
 
 
 async def logout(request: web.Request) -> web.Response:
-    """Ends the session; asked for by a form of ours."""
+    """Ends the session, on request of a form of this page."""
     kit = request.app[KIT]
     if not from_here(request):
         raise web.HTTPForbidden(reason="The form did not come from this page")
@@ -245,7 +250,7 @@ async def logout(request: web.Request) -> web.Response:
 
 
 def from_here(request: web.Request) -> bool:
-    """Whether a page of ours sent this form."""
+    """Whether this form was sent by our own page."""
     return same_origin(
         request.headers.get(hdrs.ORIGIN),
         request.headers.get("Sec-Fetch-Site"),
@@ -254,7 +259,7 @@ def from_here(request: web.Request) -> bool:
 
 
 def _place(text: object) -> str:
-    """A page of ours, to go on with after the log-in; empty for anything else."""
+    """The page to show after the log-in, if it is one of ours; else empty."""
     return text if isinstance(text, str) and _PLACE.fullmatch(text) else ""
 
 

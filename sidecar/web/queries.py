@@ -1,4 +1,4 @@
-"""What can be asked of the JSON API, as models: they check requests and describe them (OpenAPI)."""
+"""The requests of the JSON API as models, which check and describe them (OpenAPI)."""
 
 from typing import Annotated, TypeVar
 
@@ -18,19 +18,19 @@ T = TypeVar("T", bound="Query")
 
 
 def _plain(value: object) -> object:
-    """`int` would take signs, spaces and the digits of other scripts, too."""
+    """`int` would also accept signs, spaces and digits of other scripts."""
     if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) <= _LONGEST_NUMBER):
         raise ValueError("accepted is a whole number")
     return value
 
 
 PLAIN = BeforeValidator(_plain)
-"""Comes last in an annotation: what stands before it is in the description."""
+"""Must come last in an annotation: only what precedes it is in the description."""
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 
 
 class Query(BaseModel):
-    """The parameters of an address; one that does not exist is a mistake, too."""
+    """The parameters of an address; an unknown parameter is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -85,11 +85,11 @@ class ApplyBody(Query):
 
 
 def asked_for(model: type[T], query: MultiMapping[str]) -> T:
-    """The parameters of a request; a page ignores what means nothing, a program gets HTTPBadRequest."""
+    """The parameters of a request. A page ignores invalid ones; a program gets HTTPBadRequest."""
     try:
         return model.model_validate(dict(query))
     except ValidationError as error:
-        raise web.HTTPBadRequest(reason=_reason(error, "There is no such parameter")) from None
+        raise web.HTTPBadRequest(reason=_reason(error, "The parameter does not exist")) from None
 
 
 def body_of(model: type[T], body: bytes) -> T:
@@ -97,11 +97,11 @@ def body_of(model: type[T], body: bytes) -> T:
     try:
         return model.model_validate_json(body or b"{}", strict=True)
     except ValidationError as error:
-        raise web.HTTPBadRequest(reason=_reason(error, "The body has a key that means nothing")) from None
+        raise web.HTTPBadRequest(reason=_reason(error, "The body has an unknown key")) from None
 
 
 def _reason(error: ValidationError, unknown: str) -> str:
-    """The first mistake, without what was given: it may hold anything."""
+    """The first error, without the given value, which may contain anything."""
     first = error.errors(include_input=False, include_context=False, include_url=False)[0]
     if first["type"] == "extra_forbidden":
         return unknown

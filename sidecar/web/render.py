@@ -1,7 +1,7 @@
 """Templates and static files, read once at the start.
 
-Rule for every editor: everything is escaped, also what looks safe. No template decides anything; an address in a
-page is relative, so that the page works below any path of a proxy.
+Rule for every editor: everything is escaped. Templates do not decide anything. Addresses in a page are relative,
+so that the page works below any path of a proxy.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from sidecar.formats.domain_name import to_unicode
-from sidecar.observed.words import span
+from sidecar.observed.words import day, span
 from sidecar.status.wording import Light, count
 from sidecar.web.view import named, when
 
@@ -53,23 +53,18 @@ def templates() -> Environment:
         auto_reload=False,
     )
     environment.filters.update(
-        unicode=to_unicode, prose=prose, moment=moment, iso=iso, ago=ago, named=named, when=when, span=span
+        unicode=to_unicode, prose=prose, day=day, iso=iso, ago=ago, named=named, when=when, span=span
     )
     environment.globals.update(count=count, Light=Light)
     return environment
 
 
 def prose(text: str) -> Markup:
-    """A sentence, with what stands in backquotes as code."""
+    """A sentence in which text in backquotes is marked as code."""
     parts = [escape(part) for part in text.split("`")]
     if len(parts) % 2 == 0:
         return escape(text)
     return Markup("").join(Markup(f"<code>{part}</code>") if n % 2 else part for n, part in enumerate(parts))  # noqa: S704 - escaped above
-
-
-def moment(at: float) -> str:
-    """A Unix time as people read it."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def iso(at: float) -> str:
@@ -78,7 +73,7 @@ def iso(at: float) -> str:
 
 
 def ago(at: float, now: float) -> str:
-    """How long ago; app.js says it in the same words."""
+    """How long ago, in the same words as app.js."""
     passed = now - at
     if passed < 60:
         return "just now" if passed >= -60 else f"in {span(-passed)}"

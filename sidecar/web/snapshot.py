@@ -1,7 +1,7 @@
-"""Keeps the view of the latest moment, so that a page with 5,000 domains costs no more than its lines.
+"""Keeps the latest view, so that a page of 5,000 domains costs no more than the lines that it shows.
 
-Rule for every editor: the view is made in a thread, once for each change at most. A page rather shows the moment
-before than waits: what is newer comes live. Nothing is decided here.
+Rule for every editor: the view is computed in a thread, at most once for each change. A page shows the previous view
+rather than wait: the newer one follows live. Nothing is decided here.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from sidecar.web.source import Source
 from sidecar.web.view import Site, site_of
 
 PATIENCE_S = 0.25
-"""How long a page waits for the latest view, where it has an older one."""
+"""How long a page waits for the latest view when there is an older one."""
 SHARE = 5
-"""A view is made anew at most once in this many times as long as making it took."""
+"""After computing a view, wait this many times as long as it took before computing the next one."""
 
 
 class Snapshots:
@@ -28,8 +28,8 @@ class Snapshots:
         self._not_before = 0.0
 
     async def site(self, *, patient: bool = False) -> Site | None:
-        """What the daemon knows; None before the first pass. Patient: as of now, however long that takes."""
-        wanted = self._source.changes.number  # not what comes meanwhile: that may never end
+        """What the daemon knows; None before the first pass. `patient` waits for the latest view."""
+        wanted = self._source.changes.number  # not later changes: they may never end
         while self._number < wanted:
             if self._making is None:
                 self._making = asyncio.create_task(self._make())
@@ -44,12 +44,12 @@ class Snapshots:
         return self._site
 
     async def warm(self) -> None:
-        """Makes the first view as soon as there is something to see, so that the first page need not wait."""
+        """Computes the first view as soon as there is data, so that the first page does not wait."""
         while await self.site(patient=True) is None:
             await self._source.changes.after(self._number)
 
     async def close(self) -> None:
-        """Ends what is being made."""
+        """Cancels the view that is being computed."""
         if self._making is not None:
             self._making.cancel()
             await asyncio.gather(self._making, return_exceptions=True)
@@ -57,7 +57,7 @@ class Snapshots:
     def _made(self, task: "asyncio.Task[None]") -> None:
         self._making = None
         if not task.cancelled():
-            task.exception()  # told to those who wait; where nobody does any more, the next page tells it
+            task.exception()  # raised in those who wait for it; without a waiter, the next page computes again
 
     async def _make(self) -> None:
         await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))

@@ -1,7 +1,7 @@
-"""What the web page needs of the daemon, and nothing else of it.
+"""The interface of the daemon that the web page uses.
 
-Rule for every editor: the page asks and never waits for mailcow. All methods but `history` answer at once, from
-what is in memory; the three actions note a wish and return, the passes do the work.
+Rule for every editor: the page never waits for mailcow. All methods except `history` answer at once from memory. The
+three actions store a request and return; the passes do the work.
 """
 
 import asyncio
@@ -11,13 +11,13 @@ from typing import Protocol
 
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
-from sidecar.state.store import Event
+from sidecar.state.store import HistoryEvent
 from sidecar.status.once import Once
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why nothing new can be seen now, what to do about it, and since when (Unix seconds)."""
+    """Why the data is not current, what to do about it, and since when (Unix seconds)."""
 
     message: str
     since: float
@@ -27,7 +27,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Long work: what is being done, how much of it is done, and since when (Unix seconds)."""
+    """A long task: what it does, how much is done, and since when (Unix seconds)."""
 
     doing: str
     done: int
@@ -36,7 +36,7 @@ class Progress:
 
 
 class Changes:
-    """Tells those who wait that something changed; belongs to one event loop."""
+    """Wakes those who wait for a change; belongs to one event loop."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -56,7 +56,7 @@ class Changes:
 
 
 class Source(Protocol):
-    """What the daemon knows, and the three things that it can be asked for; times in Unix seconds."""
+    """What the daemon knows, and the three actions that can be requested; times in Unix seconds."""
 
     @property
     def settings(self) -> Settings:
@@ -70,36 +70,36 @@ class Source(Protocol):
 
     @property
     def changes(self) -> Changes:
-        """Noted whenever one of the answers below may be another."""
+        """Notified whenever one of the answers below may have changed."""
         ...
 
     def latest(self) -> tuple[Report, Once] | None:
         """The last report in which mailcow could be read, else the last one, with the status of the domains in it.
 
-        None before the end of the first pass. The first to ask for the status works it out, so it is asked in a thread.
+        None before the end of the first pass. The first call of the status computes it, so call it in a thread.
         """
         ...
 
     def trouble(self) -> Trouble | None:
-        """Why the last pass saw less than it should (mailcow cannot be reached, say); None where all is well."""
+        """Why the last pass could not read everything (mailcow cannot be reached, for example); None if it could."""
         ...
 
     def progress(self) -> Progress | None:
-        """The first look at many domains, while it goes on."""
+        """The progress of the first checks of many domains; None when they are done."""
         ...
 
-    async def history(self, subject: str | None, limit: int) -> tuple[Event, ...]:
+    async def history(self, subject: str | None, limit: int) -> tuple[HistoryEvent, ...]:
         """The last `limit` events of a subject (None: of all), oldest first; raises SidecarError."""
         ...
 
     async def check_now(self, domain: str | None) -> None:
-        """Look at a domain (None: at all) as a sender, soon."""
+        """Request a sender check of a domain (None: of all)."""
         ...
 
     async def apply_now(self) -> None:
-        """Make a pass now, also where a wait after failures is not over."""
+        """Request a pass now, even during a wait after failures."""
         ...
 
     async def adopt(self, keys: Iterable[str]) -> None:
-        """Take over the policies of these domains (or `FILE`) from the person who made them; raises SidecarError."""
+        """Request that the policies of these domains (or `FILE`), made by a person, are taken over; raises SidecarError."""
         ...

@@ -1,6 +1,6 @@
-"""The table of domains: what is asked for (filter, order, page) and the lines that answer it; pure.
+"""The table of domains: the query (filter, order, page) and the matching lines; pure.
 
-Rule for every editor: everything that a person can type is accepted; what means nothing counts for nothing.
+Rule for every editor: any input is accepted; invalid values are ignored.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -57,7 +57,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which lines are asked for, in which order."""
+    """The query: which lines, in which order."""
 
     q: str = ""
     status: Light | None = None
@@ -71,7 +71,7 @@ class Asked:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "Asked":
-        """What the query of an address asks for."""
+        """The query in an address."""
         return cls(
             q=query.get("q", "").strip()[:LONGEST_QUERY],
             status=next((light for light in Light if light.value == query.get("status")), None),
@@ -85,8 +85,8 @@ class Asked:
         )
 
     def query(self, **changes: object) -> str:
-        """The query of the address that asks for this, with these changes; begins with `?`."""
-        # a change of the filter or the order begins at the first page again
+        """This query for an address, with these changes; begins with `?`."""
+        # after a change of filter or order, start at the first page
         asked = replace(self, **{"page": 1, **changes})  # type: ignore[arg-type]
         given = {
             "q": asked.q,
@@ -103,7 +103,7 @@ class Asked:
 
     @property
     def filtered(self) -> bool:
-        """Whether not all domains are asked for."""
+        """Whether the query has a filter."""
         return bool(self.q or self.status or self.mode or self.stage or self.cause)
 
 
@@ -118,22 +118,22 @@ def _number(text: str | None, default: int, most: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The answer: `total` lines were found, these are on this page."""
+    """One page of the result; `total` is the number of matching lines."""
 
     asked: Asked
     lines: tuple[Line, ...]
     total: int
     of: int
-    """How many there are without a filter."""
+    """The number of lines without a filter."""
 
     @property
     def pages(self) -> int:
-        """How many pages there are, one at least."""
+        """The number of pages, at least 1."""
         return max(1, -(-self.total // self.asked.per_page))
 
     @property
     def first(self) -> int:
-        """The number of the first line, from 1; 0 where there is none."""
+        """The number of the first line, from 1; 0 if there is none."""
         return (self.asked.page - 1) * self.asked.per_page + 1 if self.lines else 0
 
     @property
@@ -143,12 +143,12 @@ class Page:
 
 
 def page_of(lines: Sequence[Line], asked: Asked) -> Page:
-    """The page that is asked for; the last one where there are not so many."""
+    """The requested page; the last page if there are fewer."""
     found = [line for line in lines if _fits(line, asked)]
     found.sort(key=lambda line: line.name)
     found.sort(key=SORTS[asked.sort], reverse=asked.descending)
     if asked.sort == "domain" and asked.descending:
-        found.reverse()  # its key says nothing: the first sort decides, and `reverse` leaves equals as they are
+        found.reverse()  # the sort key is empty here, and `reverse=True` keeps the order of equal keys
     pages = max(1, -(-len(found) // asked.per_page))
     asked = replace(asked, page=min(asked.page, pages))
     start = (asked.page - 1) * asked.per_page

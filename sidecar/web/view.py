@@ -1,29 +1,30 @@
-"""All that the pages show of one moment, out of the status that everybody reads: lines, summary, what comes next; pure.
+"""Everything that the pages show of one pass, computed from the status: lines, summary, next actions; pure.
 
-Rule for every editor: nothing is judged here. What the sidecar does itself is shown apart from what needs a person.
+Rule for every editor: nothing is judged here. Actions of the sidecar are shown apart from tasks for a person.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import Mailcow, Seen
 from sidecar.observed.words import day
+from sidecar.plan.records import RecordState
 from sidecar.reconcile.passes import Report
-from sidecar.status.domains import Status
+from sidecar.status.domains import CurrentStatus
 from sidecar.status.line import Line, line_of
 from sidecar.status.needs import Item, Summary, summary_of
 from sidecar.status.row import Row
 from sidecar.status.wording import Light
 
 NAMED = 3
-"""Domains named in an item; more are a number."""
+"""Domains listed by name in an item; the rest is a number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """What the sidecar is about to do, or waits with, and for how many subjects."""
+    """A planned or held action, with its subjects."""
 
     what: str
     why: str
@@ -34,43 +35,52 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """One moment; `at` (Unix seconds) is when it was seen."""
+class Lacking:
+    """How many DNS records are to be published now, and how many after something else has happened."""
 
-    status: Status
+    now: int = 0
+    later: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The data of one pass; `at` (Unix seconds) is its time."""
+
+    status: CurrentStatus
     summary: Summary
     lines: tuple[Line, ...]
     pending: tuple[Pending, ...]
+    lacking: Lacking = Lacking()
     counts: Mapping[Light, int] = field(default_factory=dict)
 
     @property
     def at(self) -> float:
-        """When it was seen."""
+        """The time of the pass."""
         return self.status.at
 
     @property
     def rows(self) -> Mapping[str, Row]:
-        """All that is known of each domain."""
+        """The row of each domain."""
         return self.status.by_name
 
     @property
     def mailcow(self) -> Mailcow | None:
-        """Which mailcow this is; None where it was not seen."""
+        """The mailcow; None if it was not seen."""
         return self.status.mailcow.value if isinstance(self.status.mailcow, Seen) else None
 
     @property
     def hostname(self) -> str:
-        """MAILCOW_HOSTNAME; empty where it is not known."""
+        """MAILCOW_HOSTNAME; empty if unknown."""
         return self.status.hostname
 
     @property
     def listed(self) -> bool:
-        """Whether it is known which domains there are."""
+        """Whether the list of domains is known."""
         return self.status.listed
 
     @property
     def headline(self) -> str:
-        """The state of all, in one sentence."""
+        """The overall state, in one sentence."""
         return self.summary.headline
 
     @property
@@ -79,20 +89,26 @@ class Site:
         return self.summary.needs
 
 
-def site_of(report: Report, status: Status) -> Site:
-    """The moment that a report tells of, with its status."""
+def site_of(report: Report, status: CurrentStatus) -> Site:
+    """The view of a report and its status."""
     lines = tuple(map(line_of, status.rows))
+    summary = summary_of(status)
+    needs = [need for row in status.rows if row.records is not None for need in row.records.needs]
     return Site(
         status=status,
-        summary=summary_of(status),
+        summary=summary,
         lines=lines,
-        pending=_pending(report),
+        pending=_untold(_pending(report), summary),
+        lacking=Lacking(
+            sum(need.lacking for need in needs),
+            sum(need.early or need.standing is RecordState.NOT_YET for need in needs),
+        ),
         counts=status.lights,
     )
 
 
 def _pending(report: Report) -> tuple[Pending, ...]:
-    """Planned and held actions with the same words together."""
+    """Planned and held actions, grouped by equal sentences."""
     found: dict[tuple[str, str, str | None, bool], list[tuple[str, float | None]]] = defaultdict(list)
     done = {id(outcome.action) for outcome in report.outcomes}
     for action in report.plan.actions:
@@ -114,12 +130,25 @@ def _pending(report: Report) -> tuple[Pending, ...]:
     )
 
 
+def _untold(pending: tuple[Pending, ...], summary: Summary) -> tuple[Pending, ...]:
+    """The same without sentences that are already shown under "Needs you"."""
+    told = [text for item in summary.needs for text in (item.message, item.todo) if text]
+    return tuple(
+        replace(
+            one,
+            why="" if any(one.why in text for text in told) else one.why,
+            remedy=None if one.remedy in told else one.remedy,
+        )
+        for one in pending
+    )
+
+
 def named(names: tuple[str, ...]) -> str:
-    """The first few names, and how many more there are."""
+    """The first few names and the number of the rest."""
     shown = ", ".join(to_unicode(name) for name in names[:NAMED])
     return shown if len(names) <= NAMED else f"{shown} and {len(names) - NAMED:,} more"
 
 
 def when(until: float | None) -> str:
-    """Until when something waits."""
+    """Until when an action waits."""
     return "" if until is None else f"until {day(until)}"

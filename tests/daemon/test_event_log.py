@@ -270,7 +270,7 @@ def test_held_is_said_when_its_reason_is_new(told: Told) -> None:
             "event": "held: restart",
             "on": "a",
             "reason": "gathered",
-            "until": "2027-01-15 08:00 UTC",
+            "until": "2027-01-15 08:00+00:00",
         }
     ]
     told.teller.held([held("gathered", "a", until=NOW + 60)])

@@ -13,7 +13,7 @@ import pytest
 from sidecar.daemon.receiving import own_address
 from sidecar.daemon.wiring import TEST_POSTFIX
 from sidecar.observed.report_route import INTERNAL_ADDRESS
-from sidecar.observed.reports import Way
+from sidecar.observed.reports import ReportWay
 from sidecar.reports.store import DAY_S, NAME, Reports
 from tests.formats.tls_report_corpus import attached, message, packed, report
 from tests.reports.signed import key, signed
@@ -111,8 +111,8 @@ async def test_old_reports_go_also_where_none_are_received_any_more(tmp_path: Pa
     """`reports.keep` holds; a message that was accepted before is read first."""
     async with stage(tmp_path) as on:
         store = Reports(state(on))
-        assert store.accept(packed(report()), Way.HTTPS, on.clock.now() - 3 * DAY_S) is not None
-        assert store.accept(packed(report(report_id="new")), Way.HTTPS, on.clock.now()) is not None
+        assert store.accept(packed(report()), ReportWay.HTTPS, on.clock.now() - 3 * DAY_S) is not None
+        assert store.accept(packed(report(report_id="new")), ReportWay.HTTPS, on.clock.now()) is not None
         async with running(on, "reports: {receive: off, keep: 2}\n"):
             await until(lambda: not store.waiting(on.clock.now()))
         assert len(store.kept()) == 1

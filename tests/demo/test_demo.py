@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 pytestmark = pytest.mark.integration
@@ -158,3 +159,20 @@ async def test_what_is_not_real_is_said(tmp_path: Path) -> None:
     await process.communicate()
     assert "recorded in memory, nothing is really restarted: no Docker engine answers at" in head
     assert "shortened for the demo" in head
+
+
+async def test_page_stays_open_until_a_person_ends_the_demo(tmp_path: Path) -> None:
+    """Its address is printed; a Ctrl-C ends it like any other end, and nothing is left behind."""
+    process = await start(tmp_path, *demo("file"), "--stay")
+    assert process.stdout is not None
+    async with asyncio.timeout(90):
+        while not (
+            found := re.search(rb"stays open at (http://\S+)", line := await process.stdout.readline())
+        ):
+            assert line, "the demo ended by itself"
+        async with aiohttp.ClientSession() as session, session.get(found[1].decode()) as page:
+            assert page.status == 200
+        process.send_signal(signal.SIGINT)
+        rest, _ = await process.communicate()
+    assert process.returncode == 0, rest
+    assert left_in(tmp_path) == []

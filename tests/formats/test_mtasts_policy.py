@@ -11,8 +11,10 @@ from sidecar.formats.mtasts_policy import (
     differences,
     loosenings,
     matches,
+    mended,
     parse,
     render,
+    understood,
 )
 
 GOOD = "version: STSv1\nmode: enforce\nmax_age: 604800\nmx: mail.example.org\n"
@@ -152,3 +154,61 @@ def test_loosenings_are_what_asks_less_of_senders() -> None:
         "mx b.example more",
     )
     assert len(differences(before, after)) == 3
+
+
+RIGHT = b"version: STSv1\nmode: enforce\nmax_age: 604800\nmx: mail.example.org\nmx: *.example.org\n"
+MEANT = Policy(Mode.ENFORCE, 604_800, ("mail.example.org", "*.example.org"))
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        (b"\xef\xbb\xbf" + RIGHT, ("a byte order mark",)),
+        (RIGHT.replace(b"mode", b"\nmode"), ("blank lines",)),
+        (RIGHT + b"\n\n", ("blank lines",)),
+        (b"# our policy\n" + RIGHT + b"; end\n  // x\n", ("comment lines",)),
+        (RIGHT.replace(b".org\n", b".org.\n"), ("final dots in mx",)),
+        (RIGHT.replace(b"mode:", b" mode :"), ("white space",)),
+        (RIGHT.replace(b"mode", b"  \nmode").replace(b"\n", b"\r\n"), ("white space",)),
+        (
+            b"\xef\xbb\xbf# x\r\n\r\n" + RIGHT.replace(b".org\n", b".org. \r\n"),
+            ("a byte order mark", "comment lines", "blank lines", "final dots in mx"),
+        ),
+    ],
+)
+def test_text_that_lenient_senders_accept_is_understood(text: bytes, faults: tuple[str, ...]) -> None:
+    """It says the same once it is mended, and what is wrong with it is named."""
+    assert isinstance(parse(text), Invalid)
+    found = mended(text)
+    assert found is not None
+    assert (found.policy, set(found.faults)) == (MEANT, set(faults))
+    assert understood(text.decode("utf-8")) == MEANT
+    assert mended(render(found.policy).encode()) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        RIGHT,
+        RIGHT.replace(b"\n", b"\r\n"),
+        b"",
+        b"# nothing\n",
+        RIGHT.replace(b"enforce", b"Enforce"),
+        RIGHT.replace(b"mode: enforce\n", b"\n"),
+        RIGHT.replace(b"STSv1", b"STSv2") + b"\n",
+        RIGHT.replace(b"mail.example.org", b"mail.example.org.."),
+        RIGHT.replace(b"\n", b" ") + b"\n",
+        RIGHT + b"\n<html>\n",
+        b"\xff" + RIGHT,
+    ],
+)
+def test_what_a_text_means_is_not_guessed(text: bytes) -> None:
+    """Right as it is, or wrong in another way."""
+    assert mended(text) is None
+
+
+@given(st.binary(max_size=300))
+def test_mending_never_raises_and_ends_in_a_policy(data: bytes) -> None:
+    """Whatever a file holds."""
+    found = mended(b"\n" + RIGHT + data)
+    assert found is None or parse(render(found.policy).encode()) == found.policy

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sidecar.formats.mtasts_policy import Invalid
 from sidecar.formats.octets import ascii_lower, shown
-from sidecar.formats.tlsrpt_record import VERSION, Record, parse, read
+from sidecar.formats.tlsrpt_record import VERSION, TlsrptRecord, parse, read
 from sidecar.formats.txt_fields import begins, joined
 from sidecar.formats.uri import is_https, is_mailto, is_uri, scheme
 
@@ -16,7 +16,7 @@ from sidecar.formats.uri import is_https, is_mailto, is_uri, scheme
 def test_strings_of_a_record_are_joined_with_nothing_between_them() -> None:
     """A cut may fall anywhere, also within the version."""
     strings = (b"v=TLSR", b"PTv1; rua=mailto:a@exam", b"ple.org", b"")
-    assert parse(joined(strings)) == Record(("mailto:a@example.org",))
+    assert parse(joined(strings)) == TlsrptRecord(("mailto:a@example.org",))
     assert isinstance(parse(b" ".join(strings)), Invalid)
 
 
@@ -53,7 +53,7 @@ def test_unusable_destinations_are_kept_apart() -> None:
     """For they are to be told, and nothing goes there."""
     reading = read(b"v=TLSRPTv1; rua=ftp://example.org/x,mailto:a@example.org")
     assert (reading.rua, reading.unusable) == (("mailto:a@example.org",), ("ftp://example.org/x",))
-    assert reading.record == Record(("mailto:a@example.org",))
+    assert reading.record == TlsrptRecord(("mailto:a@example.org",))
 
 
 # URIs made from RFC 3986's own productions.
@@ -127,14 +127,14 @@ def test_record_made_from_the_grammar_is_taken(
     """And every destination is read, in order."""
     text = items[0][0] + "".join(f"{before},{after}{uri}" for uri, before, after in items[1:])
     data = f"v=TLSRPTv1{delimiter}rua={text}{end}".encode()
-    assert parse(data) == Record(tuple(uri for uri, _, _ in items))
+    assert parse(data) == TlsrptRecord(tuple(uri for uri, _, _ in items))
 
 
 @given(st.binary(max_size=200) | st.binary(max_size=60).map(lambda rest: b"v=TLSRPTv1; rua=mailto:" + rest))
 def test_parser_never_raises(data: bytes) -> None:
     """Any octets in, a value out; and what is read as a destination is US-ASCII."""
     found = parse(data)
-    assert isinstance(found, Record | Invalid)
+    assert isinstance(found, TlsrptRecord | Invalid)
     assert all(uri.isascii() for uri in read(data).rua)
 
 

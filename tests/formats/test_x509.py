@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.dns.answers import Answer, Tlsa
-from sidecar.formats.x509 import reading
+from sidecar.formats.x509 import ends_soon, reading
 from sidecar.mailcow.certificates import described
 from sidecar.verify.probes.tls import certificate
 from sidecar.verify.rules.dane import judge_dane
@@ -98,3 +98,12 @@ def test_an_end_that_is_wanted_goes_on(signal: type[BaseException]) -> None:
     """Nothing of that is about a certificate."""
     with pytest.raises(signal), reading():
         raise signal
+
+
+@pytest.mark.parametrize(
+    ("life", "left", "soon"),
+    [(90, 29, False), (90, 14, False), (90, 13.9, True), (6, 2.1, False), (6, 1.9, True), (397, 13, True)],
+)
+def test_when_a_certificate_should_have_been_renewed(life: float, left: float, soon: bool) -> None:
+    """One rule: the last 14 days, or the last third of its life where that is less."""
+    assert ends_soon(0, life * 86_400, (life - left) * 86_400) is soon

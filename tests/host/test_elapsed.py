@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.host.clock import SystemClock
-from sidecar.host.elapsed import LONGEST_STEP_S, Reading, Tally
+from sidecar.host.elapsed import LONGEST_STEP_S, Tally, UptimeReading
 
 DAY = 86_400.0
 
@@ -16,25 +16,30 @@ DAY = 86_400.0
 @pytest.mark.parametrize(
     ("before", "reading", "seconds", "why"),
     [
-        (Tally(), Reading("a", 1_000.0), 0.0, "nothing was seen before the first look"),
-        (Tally(5.0, Reading("a", 1_000.0)), Reading("a", 1_060.0), 65.0, "a minute passed"),
+        (Tally(), UptimeReading("a", 1_000.0), 0.0, "nothing was seen before the first look"),
+        (Tally(5.0, UptimeReading("a", 1_000.0)), UptimeReading("a", 1_060.0), 65.0, "a minute passed"),
         (
-            Tally(5.0, Reading("a", 1_000.0)),
-            Reading("a", 1_000.0 + 40 * DAY),
+            Tally(5.0, UptimeReading("a", 1_000.0)),
+            UptimeReading("a", 1_000.0 + 40 * DAY),
             5.0 + DAY,
             "a day a step at most",
         ),
         (
-            Tally(5.0, Reading("a", 1_000.0)),
-            Reading("a", 400.0),
+            Tally(5.0, UptimeReading("a", 1_000.0)),
+            UptimeReading("a", 400.0),
             5.0,
             "a restored machine: never less than before",
         ),
-        (Tally(5.0, Reading("a", 1_000.0)), Reading("b", 9_000.0), 5.0, "nobody looked while it was off"),
+        (
+            Tally(5.0, UptimeReading("a", 1_000.0)),
+            UptimeReading("b", 9_000.0),
+            5.0,
+            "nobody looked while it was off",
+        ),
     ],
 )
 def test_only_time_between_two_looks_counts(
-    before: Tally, reading: Reading, seconds: float, why: str
+    before: Tally, reading: UptimeReading, seconds: float, why: str
 ) -> None:
     """And the next step begins at this reading."""
     assert before.until(reading) == Tally(seconds, reading), why
@@ -43,12 +48,12 @@ def test_only_time_between_two_looks_counts(
 @given(st.lists(st.tuples(st.floats(0, 40 * DAY), st.booleans()), max_size=30))
 def test_never_more_is_counted_than_really_passed(steps: list[tuple[float, bool]]) -> None:
     """However often the machine is started anew, and with it the counter."""
-    tally, passed, boots, at = Tally().until(Reading("0", 0.0)), 0.0, 0, 0.0
+    tally, passed, boots, at = Tally().until(UptimeReading("0", 0.0)), 0.0, 0, 0.0
     for seconds, reboot in steps:
         passed += seconds
         at = seconds / 2 if reboot else at + seconds
         boots += reboot
-        before, tally = tally, tally.until(Reading(str(boots), at))
+        before, tally = tally, tally.until(UptimeReading(str(boots), at))
         assert before.seconds <= tally.seconds <= before.seconds + LONGEST_STEP_S
     assert tally.seconds <= passed + 1e-3
 

@@ -83,7 +83,7 @@ async def test_a_waiter_is_told_who_has_the_lock(tmp_path: Path) -> None:
         lock = PassLock(tmp_path)
         with pytest.raises(Locked) as caught:
             await lock.acquire(timeout_s=0)
-    told = f"process {other.pid} (sidecar run) since 2023-11-14 22:13:20 UTC"
+    told = f"process {other.pid} (sidecar run) since 2023-11-14 22:13:20+00:00"
     assert caught.value.holder == told
     assert str(caught.value) == (
         f"waited 0 s for the lock {tmp_path / 'lock'}: {told} has it; try again when that has ended"

@@ -25,7 +25,7 @@ from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.host.log import configure, escaped, plain, redact
 from tests.running import ROOT
 
-NOW = 1_795_515_302.25  # 2026-11-24 10:15:02 UTC
+NOW = 1_795_515_302.25  # 2026-11-24 10:15:02+00:00 UTC
 KEY = "4F8A2C-1B3D5E-7F9A0B-2C4D6E-8F0A1B"
 
 
@@ -89,9 +89,9 @@ def test_an_event_is_one_aligned_line() -> None:
     told.say.warning("held", until=None, ours=True, count=3)
     told.say.error("no values here, and a text that is longer than the column")
     assert told.text == (
-        '2026-11-24 10:15:02 info     policy added            domain=example.org mode=testing reason="a new domain"\n'
-        "2026-11-24 10:15:02 warning  held                    until=- ours=yes count=3\n"
-        "2026-11-24 10:15:02 error    no values here, and a text that is longer than the column\n"
+        '2026-11-24 10:15:02+00:00 info     policy added            domain=example.org mode=testing reason="a new domain"\n'
+        "2026-11-24 10:15:02+00:00 warning  held                    until=- ours=yes count=3\n"
+        "2026-11-24 10:15:02+00:00 error    no values here, and a text that is longer than the column\n"
     )
 
 
@@ -149,7 +149,7 @@ def test_times_are_local(monkeypatch: pytest.MonkeyPatch) -> None:
     time.tzset()
     told = log()
     told.say.info("x")
-    assert told.text.startswith("2026-11-24 11:15:02 ")
+    assert told.text.startswith("2026-11-24 11:15:02+01:00 ")
     told = log(as_json=True)
     told.say.info("x")
     assert told.last()["time"] == "2026-11-24T11:15:02.250+01:00"
@@ -176,7 +176,7 @@ def test_colours_are_for_terminals(
     told.say.info("policy added", domain="example.org")
     assert ("\x1b[" in told.text) is coloured
     bare = re.sub(r"\x1b\[[0-9;]*m", "", told.text)
-    assert bare == "2026-11-24 10:15:02 info     policy added            domain=example.org\n"
+    assert bare == "2026-11-24 10:15:02+00:00 info     policy added            domain=example.org\n"
 
 
 def test_levels_below_the_chosen_one_are_not_shown() -> None:
@@ -258,7 +258,7 @@ def test_an_expected_failure_is_its_message(error: Exception, message: str, case
     """No trace, neither its own nor its cause's."""
     told = log()
     _failing(told.say, error)
-    assert told.text == f'2026-11-24 10:15:02 error    the pass failed         error="{message}"\n'
+    assert told.text == f'2026-11-24 10:15:02+00:00 error    the pass failed         error="{message}"\n'
     told = log(as_json=True)
     _failing(told.say, error)
     assert told.last()["error"] == message
@@ -269,7 +269,7 @@ def test_a_message_that_is_the_event_is_not_repeated() -> None:
     """`log.error(str(error), exc_info=error)`."""
     told = log()
     told.say.error("locked by another", exc_info=TemporaryError("locked by another"))
-    assert told.text == "2026-11-24 10:15:02 error    locked by another\n"
+    assert told.text == "2026-11-24 10:15:02+00:00 error    locked by another\n"
 
 
 BUGS = [
@@ -287,7 +287,7 @@ def test_a_bug_is_shown_with_its_whole_trace(error: Exception, case: str) -> Non
     told = log()
     _failing(told.say, error)
     first, *trace = told.text.splitlines()
-    assert first == "2026-11-24 10:15:02 error    the pass failed"
+    assert first == "2026-11-24 10:15:02+00:00 error    the pass failed"
     assert all(line.startswith("    ") for line in trace)
     assert "test_log.py" in told.text
     assert "KeyError: 'the cause'" in told.text
@@ -304,7 +304,7 @@ def test_exc_info_without_an_error_says_nothing_of_one() -> None:
     told = log()
     for nothing in (True, False, None, (None, None, None)):
         told.say.info("x", exc_info=nothing)
-    assert told.text == "2026-11-24 10:15:02 info     x\n" * 4
+    assert told.text == "2026-11-24 10:15:02+00:00 info     x\n" * 4
 
 
 # --- secrets ---------------------------------------------------------------------------------------------
@@ -438,7 +438,7 @@ def test_a_stream_that_cannot_show_a_letter_gets_its_number() -> None:
     with io.TextIOWrapper(raw, encoding="ascii", write_through=True) as stream:
         configure(json=False, stream=stream, now=lambda: NOW, env={})
         structlog.get_logger().info("bücher")
-        assert raw.getvalue() == b"2026-11-24 10:15:02 info     b\\xfccher\n"
+        assert raw.getvalue() == b"2026-11-24 10:15:02+00:00 info     b\\xfccher\n"
 
 
 class Broken:
@@ -463,7 +463,7 @@ def test_lines_of_threads_stay_whole() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert set(told.text.splitlines()) == {f"2026-11-24 10:15:02 info     {'x' * 50} n=1"}
+    assert set(told.text.splitlines()) == {f"2026-11-24 10:15:02+00:00 info     {'x' * 50} n=1"}
     assert told.text.count("\n") == 200
 
 

@@ -20,6 +20,9 @@ services:
   nginx-mailcow:
     image: example/nginx
     networks: {mailcow-network: {aliases: [nginx]}}
+  watchdog-mailcow:
+    image: example/watchdog
+    networks: {mailcow-network: {aliases: [watchdog]}}
   acme-mailcow:
     image: example/acme
     networks: {mailcow-network: {aliases: [acme]}}

@@ -84,6 +84,8 @@ def linked_clone(mailcow: MailcowDirectory) -> None:
 VALID = "version: STSv1\nmode: enforce\nmx: mail.example.org\nmax_age: 604800\n"
 TAKEN = "  other:\n    networks: {mailcow-network: {ipv4_address: 172.22.1.247}}\n"
 NO_ADDRESS = "  mta-sts-mailcow:\n    build: ./mta-sts-sidecar\n"
+SOURCE_BY_DEFAULT = "  mta-sts-mailcow:\n    build: ${MTA_STS_SOURCE:-./not-there}\n"
+PUBLISHED = "  mta-sts-mailcow:\n    build: ./mta-sts-sidecar\n    ports: ['127.0.0.1:8480:8480']\n"
 ELSEWHERE = "  mta-sts-mailcow:\n    build: /opt/mta-sts-sidecar\n"
 
 
@@ -91,6 +93,18 @@ def built_elsewhere(mailcow: MailcowDirectory) -> None:
     """The service has its own build context."""
     service_with(ELSEWHERE)(mailcow)
     no_clone(mailcow)
+
+
+def without_watchdog(mailcow: MailcowDirectory) -> None:
+    """Somebody took the service out of mailcow's own file."""
+    compose = mailcow.path / "docker-compose.yml"
+    compose.write_text(compose.read_text().replace("watchdog-mailcow", "watchdog-elsewhere"))
+
+
+def test_git_address_is_never_repeated(mailcow: MailcowDirectory) -> None:
+    """A password may stand in it."""
+    mailcow.set(MTA_STS_SOURCE="https://me:hunter2@git.example/x.git")
+    assert "hunter2" not in str(check(look(mailcow.path, NOW)))
 
 
 CASES = [
@@ -137,6 +151,10 @@ CASES = [
     (False, web_elsewhere, "policy-file-locked", Mark.WARN),
     (True, service_with(TAKEN), "address-taken", Mark.STOP),
     (True, service_with(NO_ADDRESS), "address-none", Mark.WARN),
+    (True, setting(IPV4_NETWORK="172.22.1.0/24"), "address-network", Mark.STOP),
+    (True, setting(IPV4_NETWORK="172.22.1."), "address-network", Mark.STOP),
+    (True, setting(IPV4_NETWORK="172.22"), "address-network", Mark.STOP),
+    (True, setting(IPV4_NETWORK="172.22.300"), "address-network", Mark.STOP),
     (True, setting(API_KEY="K"), "api-key", Mark.GOOD),
     (True, setting(API_KEY="a_b"), "api-key-invalid", Mark.WARN),
     (True, setting(API_KEY_READ_ONLY="K"), "api-key-read-only", Mark.NOTE),
@@ -145,6 +163,16 @@ CASES = [
     (True, setting(MTA_STS_API_KEY="K"), "api-allow-page", Mark.NOTE),
     (True, no_clone, "clone-missing", Mark.STOP),
     (True, linked_clone, "clone-outside", Mark.NOTE),
+    (True, setting(MTA_STS_SOURCE="../elsewhere"), "clone-outside", Mark.NOTE),
+    (True, setting(MTA_STS_SOURCE="./elsewhere"), "clone-missing", Mark.STOP),
+    (True, setting(MTA_STS_SOURCE="https://git.example/x.git#v1"), "clone-remote", Mark.NOTE),
+    (True, service_with(SOURCE_BY_DEFAULT), "clone-missing", Mark.STOP),
+    (True, service_with("  watchdog-mailcow:\n    profiles: [never]\n"), "last-missing", Mark.STOP),
+    (True, without_watchdog, "last-missing", Mark.STOP),
+    (True, setting(MTA_STS_ADDRESS_END="1"), "address-end", Mark.STOP),
+    (True, setting(MTA_STS_ADDRESS_END="247x"), "address-end", Mark.STOP),
+    (True, setting(MTA_STS_DOCKER_SOCKET="docker.sock"), "socket-path", Mark.STOP),
+    (True, service_with(PUBLISHED), "ports-published", Mark.NOTE),
 ]
 
 
@@ -174,7 +202,12 @@ def test_rule_finds(
         (True, lambda m: m.certificate("*.example.org"), "certificate-name"),
         (True, setting(API_KEY="invalid"), "api-key"),
         (True, built_elsewhere, "clone-missing"),
+        (True, setting(MTA_STS_ADDRESS_END="200"), "address-end"),
+        (True, setting(MTA_STS_DOCKER_SOCKET="/run/user/1000/docker.sock"), "socket-path"),
+        (True, lambda m: m.override.write_bytes(template()), "ports-published"),
         (True, setting(IPV4_NETWORK="10.1.2"), "address-taken"),
+        (True, setting(IPV4_NETWORK="10.1.2"), "address-network"),
+        (True, setting(IPV4_NETWORK=""), "address-network"),
         (True, lambda m: m.override.write_bytes(template()), "address-none"),
     ],
 )
@@ -214,7 +247,11 @@ def test_version_is_what_was_installed_last(mailcow: MailcowDirectory) -> None:
 def test_address_is_that_of_a_service_that_is_there(mailcow: MailcowDirectory) -> None:
     """Somebody chose another one by hand."""
     assert look(mailcow.path, NOW).address == "172.22.1.247"
-    mailcow.override.write_bytes(template().replace(b".247", b".201"))
+    mailcow.set(MTA_STS_ADDRESS_END="202")
+    assert look(mailcow.path, NOW).address == "172.22.1.202"
+    mailcow.override.write_bytes(template())
+    assert look(mailcow.path, NOW).address == "172.22.1.202"
+    mailcow.override.write_bytes(template().replace(b".${MTA_STS_ADDRESS_END:-247}", b".201"))
     assert look(mailcow.path, NOW).address == "172.22.1.201"
 
 

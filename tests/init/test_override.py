@@ -120,7 +120,7 @@ def test_service_follows_the_last_one_and_its_comments() -> None:
     place = lines.index(f"  {SERVICE}:")
     assert lines[place - 2 : place] == ["    # ports:", ""]
     assert lines[lines.index("# ours") - 2 :] == [
-        '        max-file: "3"',
+        "    #   - ${MTA_STS_WEB_BIND:-127.0.0.1:8480}:8480",
         "",
         "# ours",
         "networks:",

@@ -18,12 +18,17 @@ SERVICE = "mta-sts-mailcow"
 
 
 def run(
-    mailcow: MailcowDirectory, answers: str | None = None, *, yes: bool = False, dry_run: bool = False
+    mailcow: MailcowDirectory,
+    answers: str | None = None,
+    *,
+    yes: bool = False,
+    dry_run: bool = False,
+    only_check: bool = False,
 ) -> tuple[Exit, str]:
     """The exit code and all that was said; without answers there is no terminal."""
     out = io.StringIO()
     ended = run_init(
-        InitOptions(yes=yes, dry_run=dry_run),
+        InitOptions(yes=yes, dry_run=dry_run, check=only_check),
         {"MTA_STS_MAILCOW_DIR": str(mailcow.path)},
         Streams(io.StringIO(answers or ""), out, interactive=answers is not None),
         now=NOW,
@@ -305,3 +310,39 @@ def test_control_characters_of_files_do_not_reach_the_terminal(mailcow: MailcowD
     """A version text cannot clear the screen."""
     mailcow.version("2026\x1b[2J")
     assert "\x1b" not in run(mailcow)[1]
+
+
+def test_check_looks_and_writes_nothing(mailcow: MailcowDirectory) -> None:
+    """It ends with 1 where `docker compose up -d` would start nothing, and only there."""
+    before = mailcow.snapshot()
+    ended, said = run(mailcow, only_check=True)
+    assert ended is Exit.OK
+    assert "Set API_KEY" not in said
+    (mailcow.clone / "Dockerfile").rename(mailcow.path / "Dockerfile")
+    ended, said = run(mailcow, only_check=True)
+    assert ended is Exit.FAILED
+    assert "starts nothing of mailcow" in flat(said)
+    (mailcow.path / "Dockerfile").rename(mailcow.clone / "Dockerfile")
+    assert mailcow.snapshot().keys() == before.keys()
+
+
+def test_nobody_is_asked_for_a_key_where_the_sidecar_gets_access_by_itself(mailcow: MailcowDirectory) -> None:
+    """mailcow.conf has the login to mailcow's database."""
+    mailcow.set(DBNAME="mailcow", DBUSER="mailcow")
+    before = mailcow.conf.read_bytes()
+    ended, said = run(mailcow, "\n")
+    assert ended is Exit.OK
+    assert "No API key is needed" in flat(said)
+    assert "gets access by itself" in flat(said)
+    assert mailcow.conf.read_bytes() == before
+    assert mailcow.override.read_bytes() == template()
+
+
+@pytest.mark.parametrize(("listed", "offered"), [("", False), ("127.0.0.1", True)])
+def test_first_address_is_not_offered_for_mailcow_conf(
+    mailcow: MailcowDirectory, listed: str, *, offered: bool
+) -> None:
+    """With one php-fpm-mailcow would delete a key that a person made in mailcow's page."""
+    mailcow.set(DBNAME="mailcow", DBUSER="mailcow", API_KEY="hunter-key", API_ALLOW_FROM=listed)
+    run(mailcow, yes=True)
+    assert ("172.22.1.247" in conf(mailcow)["API_ALLOW_FROM"]) is offered

@@ -72,7 +72,7 @@ def test_variables_with_a_value(name: str, conf: dict[str, str], expected: dict[
 
 def test_build_context_in_both_forms() -> None:
     """As a word and as a mapping."""
-    assert [SERVICES.context(name) for name in ("one", "two", "three")] == ["./one", "./two", None]
+    assert [SERVICES.context(name, {}) for name in ("one", "two", "three")] == ["./one", "./two", None]
 
 
 def test_differences_name_keys_and_no_values() -> None:

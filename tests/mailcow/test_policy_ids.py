@@ -1,15 +1,18 @@
 """Reading policy ids beside the passes: seldom, a few at a time, and never an id with another text than its own."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from demo.simulated import Fault
+from sidecar.host.errors import TemporaryError
+from sidecar.mailcow.database import PolicyRow
 from sidecar.mailcow.policy_ids import AT_A_TIME, RETRY_S, PolicyIds
 from sidecar.mailcow.session import Session
-from sidecar.observed import PolicyId, Seen
+from sidecar.observed import Conf, PolicyId, Seen
+from tests.mailcow.fake_database import FakeDatabase
 from tests.stage import HOST, Clock, Stage, stage
 
 PAGE = "/inc/ajax/"
@@ -155,3 +158,64 @@ async def test_silent_page_holds_no_pass_up(tmp_path: Path) -> None:
         assert loop.time() - start < 5
         assert observer.ids._under_way
         assert isinstance(report.observed.served_of("example.org"), Seen)
+
+
+@dataclass
+class DatabaseOf(FakeDatabase):
+    """With the rows that a test says, in place of mailcow's."""
+
+    says: dict[str, PolicyRow] | None = None
+
+    async def policies(self, conf: Conf) -> Mapping[str, PolicyRow]:
+        found = await super().policies(conf)
+        return found if self.says is None else self.says
+
+
+LOGIN = Conf({"DBNAME": "mailcow", "DBUSER": "mailcow", "DBPASS": "secret"})
+
+
+async def test_database_gives_all_ids_in_one_query_and_no_page_is_asked(tmp_path: Path) -> None:
+    """Each page makes mailcow ask the DNS and servers outside."""
+    names = [f"d{n}.example" for n in range(3 * AT_A_TIME)]
+    async with reading(tmp_path, *names) as scene:
+        scene.ids.database, scene.ids.conf = DatabaseOf(scene.on.mailcow), LOGIN
+        found = await scene.read(scene.texts(*names))
+        expected = {name: str(scene.on.mailcow.policies[name].id) for name in names}
+        assert {name: one.id for name, one in found.items()} == expected
+        read, trouble = await scene.ids.read(scene.texts(*names), lambda _: None)
+        assert {name: one.id for name, one in read.items()} == expected
+        assert trouble == {}
+        assert scene.pages() == 0
+        assert scene.ids.database.calls == ["policies", "policies"]
+
+
+async def test_row_that_says_something_else_than_is_served_gives_no_id(tmp_path: Path) -> None:
+    """It was changed after the text was read: the page decides, which is asked together with the text."""
+    async with reading(tmp_path, "example.org") as scene:
+        rows = {"example.org": PolicyRow("1", "version: STSv1\nmode: none\nmax_age: 1\nmx: a.example\n")}
+        scene.ids.database, scene.ids.conf = DatabaseOf(scene.on.mailcow, says=rows), LOGIN
+        found = await scene.read(scene.texts("example.org"))
+        assert found["example.org"].id == str(scene.on.mailcow.policies["example.org"].id)
+        assert scene.pages() == 1
+
+
+async def test_page_is_asked_where_the_database_does_not_answer(tmp_path: Path) -> None:
+    """And the database is left alone for a while."""
+    async with reading(tmp_path, "example.org") as scene:
+        database = DatabaseOf(scene.on.mailcow, trouble=TemporaryError("no answer"))
+        scene.ids.database, scene.ids.conf = database, LOGIN
+        assert list(await scene.read(scene.texts("example.org"))) == ["example.org"]
+        await scene.read(scene.texts("example.org"))
+        assert (scene.pages(), database.calls) == (2, ["policies"])
+        scene.clock.ahead += RETRY_S[0] + 1
+        await scene.read(scene.texts("example.org"))
+        assert database.calls == ["policies", "policies"]
+
+
+async def test_without_a_login_in_mailcow_conf_nobody_is_asked(tmp_path: Path) -> None:
+    """As in the demo."""
+    async with reading(tmp_path, "example.org") as scene:
+        database = DatabaseOf(scene.on.mailcow)
+        scene.ids.database, scene.ids.conf = database, Conf({"DBNAME": "mailcow"})
+        await scene.read(scene.texts("example.org"))
+        assert (scene.pages(), database.calls) == (1, [])

@@ -15,9 +15,9 @@ from sidecar.mailcow.report_route import Done, NotDone, _outcome, carry_out, rea
 from sidecar.observed import Conf, Seen
 from sidecar.observed.report_route import INTERNAL_ADDRESS, INTERNAL_DOMAIN, Written
 from sidecar.plan.report_route import (
+    DesiredRoute,
     Foreign,
     Ready,
-    Wish,
     next_step,
 )
 from sidecar.plan.report_steps import (
@@ -43,7 +43,7 @@ async def calling() -> AsyncIterator[MailcowApi]:
             yield api
 
 
-async def settle(api: MailcowApi, wish: Wish, written: Written = Written()) -> list[Step]:  # noqa: B008 - frozen
+async def settle(api: MailcowApi, wish: DesiredRoute, written: Written = Written()) -> list[Step]:  # noqa: B008 - frozen
     """Passes until nothing is left to do: the steps that were done."""
     done: list[Step] = []
     for _ in range(6):
@@ -63,15 +63,15 @@ async def test_the_way_is_made_changed_and_undone() -> None:
     """Each ends in nothing to do, and stays there."""
     async with calling() as api:
         on, off = (
-            Wish(wanted=True, address=ADDRESS, nexthop=HOP),
-            Wish(wanted=False, address=ADDRESS, nexthop=HOP),
+            DesiredRoute(wanted=True, address=ADDRESS, nexthop=HOP),
+            DesiredRoute(wanted=False, address=ADDRESS, nexthop=HOP),
         )
         assert await settle(api, on) == [AddTransport(HOP), AddAlias(ADDRESS)]
         aliases, transports = await read_route(api)
         assert [(one.address, one.goto, one.active) for one in aliases] == [(ADDRESS, INTERNAL_ADDRESS, True)]
         assert [(one.destination, one.nexthop) for one in transports] == [(INTERNAL_DOMAIN, HOP)]
         assert await settle(api, on) == []
-        moved = Wish(wanted=True, address=ADDRESS, nexthop="[172.22.1.9]:2526")
+        moved = DesiredRoute(wanted=True, address=ADDRESS, nexthop="[172.22.1.9]:2526")
         assert await settle(api, moved, Written(nexthops=frozenset({HOP}))) == [
             EditTransport(1, "[172.22.1.9]:2526")
         ]
@@ -85,7 +85,7 @@ async def test_the_way_is_made_changed_and_undone() -> None:
 async def test_what_exists_and_what_cannot_be_is_a_lasting_refusal() -> None:
     """In mailcow's own words."""
     async with calling() as api:
-        await settle(api, Wish(wanted=True, address=ADDRESS, nexthop=HOP))
+        await settle(api, DesiredRoute(wanted=True, address=ADDRESS, nexthop=HOP))
         assert await carry_out(api, AddAlias(ADDRESS)) == NotDone(
             f"is_alias_or_mailbox {ADDRESS}", lasting=True
         )

@@ -20,7 +20,7 @@ from sidecar.notify.digest import (
     gathered,
     trial_digest,
 )
-from sidecar.notify.events import Event
+from sidecar.notify.events import Notification
 from sidecar.observed.words import command
 from sidecar.settings import Tell
 from tests.notify.views import event
@@ -47,7 +47,7 @@ ERROR, RECOVERY, STAGE = Tell.ERROR, Tell.RECOVERY, Tell.STAGE
     ],
 )
 def test_message_is_sent_when_the_oldest_has_waited(
-    waiting: list[Event], tries: Tries, due: float | None
+    waiting: list[Notification], tries: Tries, due: float | None
 ) -> None:
     """And not before the wait after a failure is over."""
     assert due_at(waiting, 60, tries) == due
@@ -74,7 +74,7 @@ def test_event_waits_for_three_days_at_most() -> None:
 # --- what ------------------------------------------------------------------------------------------------
 
 
-def stage(was: str, now: str, at: float = 0) -> Event:
+def stage(was: str, now: str, at: float = 0) -> Notification:
     """A change of stage."""
     return event(STAGE, at=at, was=was, now=now, message="")
 
@@ -151,7 +151,7 @@ def test_steps_between_stages_become_one(moves: list[tuple[str, str]], left: lis
 def test_gathering_at_once_or_step_by_step_is_the_same(names: list[tuple[str, bool]]) -> None:
     """For errors that come and go in turns, as `news` makes them."""
     away = dict.fromkeys("abc", True)
-    events: list[Event] = []
+    events: list[Notification] = []
     for n, (name, _) in enumerate(names):
         events.append(event(ERROR if away[name] else RECOVERY, name, n))
         away[name] = not away[name]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.notify.events import Event, Told, View, news, view_of
+from sidecar.notify.events import Notification, PassView, Told, news, view_of
 from sidecar.observed import CheckRecord, Memory
 from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, Status
 from sidecar.observed.findings import Finding, Severity
@@ -21,14 +21,16 @@ from sidecar.settings import Settings, Tell
 from sidecar.status.once import Once
 from sidecar.status.telling import QUIET_S, STEADY_S
 from tests.notify.views import DENIED, EXPIRED, view
+from tests.web.fakes import Told as Given
+from tests.web.fakes import report_of, status_once
 from tests.worlds import FILE_MAILCOW, NOW, World, given_settings, observed, text
 
 AWAY_S = STEADY_S[0]
 
 
-def after(*views: View, told: Told | None = None) -> tuple[Told, list[Event]]:
+def after(*views: PassView, told: Told | None = None) -> tuple[Told, list[Notification]]:
     """What people know after these views, and all that they were told."""
-    found: list[Event] = []
+    found: list[Notification] = []
     for one in views:
         told, events = news(told, one)
         found += events
@@ -36,7 +38,7 @@ def after(*views: View, told: Told | None = None) -> tuple[Told, list[Event]]:
     return told, found
 
 
-def kinds(events: Iterable[Event]) -> list[Tell]:
+def kinds(events: Iterable[Notification]) -> list[Tell]:
     """What kinds of events they are, in order."""
     return [event.kind for event in events]
 
@@ -119,7 +121,7 @@ def test_error_that_comes_back_after_a_day_is_told_again() -> None:
 def test_error_that_comes_back_after_its_end_was_told_is_told_again() -> None:
     """Else people would think that it is over; and its next end waits for longer, so that they hear little of it."""
     told: Told | None = None
-    events: list[Event] = []
+    events: list[Notification] = []
     for minutes in range(0, 24 * 60, 5):
         here = minutes % 30 < 15  # for a quarter of an hour there, and for as long away
         told, found = news(told, view(*([EXPIRED] if here else []), at=60 * minutes))
@@ -156,7 +158,7 @@ UNSEEN = {
 
 
 @pytest.mark.parametrize("dark", UNSEEN.values(), ids=UNSEEN)
-def test_finding_that_was_not_looked_for_is_not_over(dark: View) -> None:
+def test_finding_that_was_not_looked_for_is_not_over(dark: PassView) -> None:
     """For however long."""
     later = replace(dark, at=NOW + 10 * AWAY_S)
     told, events = after(view(EXPIRED), dark, later)
@@ -208,7 +210,7 @@ def test_what_is_told_adds_up_to_what_is_known(
     While an error is there, that is the last word on it; it is told again only after a day, or after its end.
     """
     told: Told | None = None
-    events: list[Event] = []
+    events: list[Notification] = []
     at = 0.0
     for stage, expired, denied, blind, seconds in steps:
         at += seconds
@@ -235,7 +237,7 @@ def test_what_is_told_adds_up_to_what_is_known(
 # --- from a pass -----------------------------------------------------------------------------------------
 
 
-def seen(world: World, *notices: Notice, settings: Settings | None = None) -> View:
+def seen(world: World, *notices: Notice, settings: Settings | None = None) -> PassView:
     """The view of a pass over this world."""
     plan = Plan(notices=notices)
     return view_of(Once(observed(world), plan, settings or Settings())(), plan)
@@ -267,6 +269,28 @@ def test_errors_of_a_pass_are_its_notices_and_the_findings_of_checks() -> None:
     }
     assert found.unseen == {("example.org", "mx.example.org")}
     assert not found.blind
+
+
+def test_every_record_to_publish_is_sent_with_its_line() -> None:
+    """Not only the first: they are published together."""
+    report = report_of([Given("example.org", Mode.TESTING, "new")])
+    found = view_of(status_once(report)(), report.plan)
+    todos = {trouble.about: trouble.todo for trouble in found.troubles.values() if trouble.about}
+    assert todos["mta-sts.example.org"] == "publish: mta-sts.example.org. 120 IN CNAME mail.example.org."
+    assert str(todos["_smtp._tls.example.org"]).startswith("publish: _smtp._tls.example.org. 120 IN TXT")
+
+
+def test_warning_with_something_to_do_is_sent() -> None:
+    """Of what is not about a single domain; one without a to-do, or that passes on its own, is for the log alone."""
+    code = NoticeCode.UNSEEN_CONF
+    notices = [
+        Notice(Level.WARNING, code, "a", "message", "todo"),
+        Notice(Level.WARNING, code, "b", "message"),
+        Notice(Level.WARNING, code, "c", "message", "todo", passing=True),
+        Notice(Level.INFO, code, "d", "message", "todo"),
+    ]
+    found = seen(World(), *notices).troubles.values()
+    assert [(trouble.subject, trouble.mild) for trouble in found if trouble.code == code] == [("a", True)]
 
 
 def test_stage_of_a_pass_comes_with_what_holds_it_up() -> None:

@@ -14,8 +14,8 @@ import yaml
 
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.host import log
-from sidecar.host.elapsed import Reading
-from sidecar.notify.digest import KEPT_S, RETRY_S, Digest
+from sidecar.host.elapsed import UptimeReading
+from sidecar.notify.digest import KEPT_S, RETRY_S, Message
 from sidecar.notify.notifier import Notifier
 from sidecar.notify.outbox import Outbox
 from sidecar.observed import CheckRecord, Memory
@@ -43,8 +43,8 @@ class Clock:
     def now(self) -> float:
         return self.at
 
-    def reading(self) -> Reading:
-        return Reading("this machine", self.at)
+    def reading(self) -> UptimeReading:
+        return UptimeReading("this machine", self.at)
 
 
 @pytest.fixture
@@ -362,7 +362,7 @@ async def test_loop_outlives_a_bug(tmp_path: Path, clock: Clock, state: State, s
     delivered: set[str] = set()
     changed = asyncio.Event()
 
-    async def faulty(receiver: object, digest: Digest) -> None:
+    async def faulty(receiver: object, digest: Message) -> None:
         nonlocal tries
         tries += 1
         changed.set()

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.notify.digest import KEPT_S, Tries
-from sidecar.notify.events import Event, Known, Told
+from sidecar.notify.events import Known, Notification, Told
 from sidecar.notify.outbox import Outbox
 from sidecar.rollout import Stage
 from sidecar.settings import Tell
@@ -43,7 +43,7 @@ def outbox(state: State) -> Outbox:
     return Outbox(state)
 
 
-def waiting(outbox: Outbox, receiver: str) -> list[Event]:
+def waiting(outbox: Outbox, receiver: str) -> list[Notification]:
     """The events that wait, in order."""
     return list(outbox.waiting(receiver)[0].values())
 

@@ -13,7 +13,7 @@ import yaml
 
 from sidecar.host import log
 from sidecar.host.errors import TemporaryError
-from sidecar.notify.digest import Digest, digest_of
+from sidecar.notify.digest import Message, digest_of
 from sidecar.notify.send import apprise, deliver, post, receivers_of
 from sidecar.settings import Tell, load
 from tests.notify.receiver import receiving
@@ -46,7 +46,7 @@ async def test_webhook_gets_the_message_as_json() -> None:
 
 
 @pytest.mark.parametrize(("digest", "kind"), [(FAILING, "failure"), (HEALED, "success")])
-async def test_apprise_gets_the_message_as_text(digest: Digest, kind: str) -> None:
+async def test_apprise_gets_the_message_as_text(digest: Message, kind: str) -> None:
     """With a colour, and with nothing escaped."""
     async with receiving() as receiver:
         await apprise("apprise 1 (json)", receiver.apprise, digest)

@@ -2,28 +2,28 @@
 
 from collections.abc import Mapping
 
-from sidecar.notify.events import Event, Position, Trouble, View
+from sidecar.notify.events import Issue, Notification, PassView, Position
 from sidecar.rollout import Stage
 from sidecar.settings import Tell
 from tests.worlds import NOW
 
-EXPIRED = Trouble(
+EXPIRED = Issue(
     "mx-cert-expired", "a.example", "mx.a.example", False, "the certificate has ended", "renew it"
 )
-DENIED = Trouble("mailcow.api", "mailcow", "", False, "mailcow refuses the key", None)
+DENIED = Issue("mailcow.api", "mailcow", "", False, "mailcow refuses the key", None)
 
 
 def view(
-    *troubles: Trouble,
+    *troubles: Issue,
     at: float = 0,
     stages: Mapping[str, Stage | None] | None = None,
     blind: bool = False,
     unseen: frozenset[tuple[str, str]] = frozenset(),
-) -> View:
+) -> PassView:
     """A view `at` seconds after the first, in which a.example is in testing and checked."""
     given: Mapping[str, Stage | None] = {"a.example": Stage.SOAKING} if stages is None else stages
     known = {name: Position(stage) for name, stage in given.items()}
-    return View(NOW + at, known, {trouble.key: trouble for trouble in troubles}, blind, unseen)
+    return PassView(NOW + at, known, {trouble.key: trouble for trouble in troubles}, blind, unseen)
 
 
 def event(
@@ -37,7 +37,7 @@ def event(
     critical: bool = False,
     was: str = "",
     now: str = "",
-) -> Event:
+) -> Notification:
     """An event `at` seconds after the first."""
     code = "stage" if kind is Tell.STAGE else code
-    return Event(kind, NOW + at, subject, message, todo, code, "", critical, was, now)
+    return Notification(kind, NOW + at, subject, message, todo, code, "", critical, was, now)

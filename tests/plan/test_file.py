@@ -420,3 +420,51 @@ def test_file_that_cannot_be_seen_is_left_alone_and_told_as_an_error() -> None:
     assert [(n.level, n.message) for n in found.notices if n.code == "unseen.file"] == [
         (Level.ERROR, unseen.reason)
     ]
+
+
+def by_hand(mode: str = "enforce", mx: str = f"{HOST}.", max_age: int = 1_209_600) -> bytes:
+    """A file that a person made on Windows, with a comment, a blank line and a final dot."""
+    lines = ["version: STSv1", "# we enforce", "", f"mode: {mode}", f"mx: {mx}", f"max_age: {max_age}"]
+    return b"\xef\xbb\xbf" + "\r\n".join(lines).encode()
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_file_that_lenient_senders_accept_is_mended_and_kept(mode: Mode) -> None:
+    """Never replaced by `testing`: those senders hold its enforce."""
+    found = plan(world(file=by_hand(str(mode), f"{HOST}."), mx={"example.org": (HOST,)}))
+    (write,) = written(found)
+    kept = parse(write.text.encode())
+    expected = mode if mode is not Mode.NONE else Mode.TESTING  # as with a right file in `none`
+    assert kept == policy(expected, 1_209_600)
+    assert write.backup
+    assert write.floor == text(mode, 1_209_600)
+    (told,) = [notice for notice in found.notices if notice.code == "file.mended"]
+    assert told.level is Level.WARNING
+    assert "a byte order mark, comment lines, blank lines, final dots in mx" in told.message
+
+
+def test_mended_file_stays_as_it_was_meant() -> None:
+    """The passes after it neither weaken it nor write again."""
+    before = world(file=by_hand(), mx={"example.org": (HOST,)})
+    after, first = look(before)
+    assert written(first)
+    mended = advance(after, first.actions)
+    assert mended.file == text(Mode.ENFORCE, 1_209_600).encode()
+    assert written(plan(mended)) == []
+
+
+def test_settings_count_before_a_mended_file_as_before_a_right_one() -> None:
+    """What config.yml names is its word."""
+    settings = given_settings({"mode": "testing", "max_age": 86_400})
+    (write,) = written(plan(world(file=by_hand(), mx={"example.org": (HOST,)}), settings))
+    right = text(Mode.ENFORCE, 1_209_600).encode()
+    (expected,) = written(plan(world(file=right, mx={"example.org": (HOST,)}), settings))
+    assert write.text == expected.text
+
+
+def test_file_that_a_person_made_looser_is_left_alone_whatever_its_form() -> None:
+    """Somebody stops refused mail: the byte order mark of his editor changes nothing in that."""
+    looser = world(file=by_hand("testing", HOST, 86_400), memory=ours(text(Mode.ENFORCE, 604_800)))
+    found = plan(looser)
+    assert written(found) == []
+    assert {notice.code for notice in found.notices} >= {"file.foreign", "file.mended"}

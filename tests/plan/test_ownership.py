@@ -215,3 +215,12 @@ def test_policy_of_one_domain_holds_no_other_back() -> None:
     assert held_for(both, FILE, 604_800) == WEEK
     by_file = Memory(policies={"example.org": never, FILE: enforced}, tally=Tally(NOW))
     assert held_for(by_file, "example.org", 604_800) == WEEK
+
+
+def test_enforce_that_only_lenient_senders_took_is_held_by_them() -> None:
+    """A hand-made file with a byte order mark: those who accepted it may hold it as long as any other."""
+    lenient = "\ufeff" + text(Mode.ENFORCE, 1_000_000)
+    memory = PolicyMemory(spans=(span(None, NOW - 9e6, NOW - 100), span(lenient, NOW - 100, NOW)))
+    right = PolicyMemory(spans=(span(None, NOW - 9e6, NOW - 100), span(lenient[1:], NOW - 100, NOW)))
+    held = held_by_senders_for(memory, NOW, 0)
+    assert held == held_by_senders_for(right, NOW, 0) > 0

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.formats.mtasts_record import Record, parse
+from sidecar.formats.mtasts_record import StsRecord, parse
 from sidecar.observed import Memory, Observed, PolicyFile, PolicyId, PolicyMemory, Seen, Served, Unseen
 from sidecar.plan.policy_ids import current, derived, published, record_of, served_to, unread, with_ids
 from sidecar.reconcile.learn.policies import learn
@@ -28,7 +28,7 @@ def native(memory: PolicyMemory | None = None) -> Observed:
 def test_derived_id_is_the_beginning_of_the_digest_and_fits_the_grammar() -> None:
     """As the issue fixes it: the first 20 hex digits of the SHA-256."""
     assert derived(TEXT.encode()) == hashlib.sha256(TEXT.encode()).hexdigest()[:20]
-    assert parse(record_of(derived(TEXT.encode())).encode()) == Record(derived(TEXT.encode()))
+    assert parse(record_of(derived(TEXT.encode())).encode()) == StsRecord(derived(TEXT.encode()))
 
 
 @given(st.binary(), st.binary())

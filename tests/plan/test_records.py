@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from sidecar.observed import FILE, Addresses, Memory, Observed, PolicyMemory, Seen, Txt, Unseen
 from sidecar.plan.policy_ids import derived
 from sidecar.plan.records import (
+    DnsRecord,
     DomainRecords,
-    Need,
-    Record,
-    Standing,
+    RecordNeed,
+    RecordState,
     host_domain,
     mail_domains,
     needed,
@@ -169,10 +169,10 @@ def test_policy_comes_before_its_id() -> None:
     """RFC 8461: a sender that sees a new id fetches the policy at once."""
     for world in (file_world(file=None), native_world(served={}), file_world(file=b"no policy")):
         records = all_of(seen(world))["example.org"]
-        assert (records.id.record, records.id.standing) == (None, Standing.NOT_YET)
+        assert (records.id.record, records.id.standing) == (None, RecordState.NOT_YET)
         assert records.id.note == "follows once the policy is served"
-        assert records.host.record == Record("mta-sts.example.org", "CNAME", HOST)
-        assert records.report.record == Record("_smtp._tls.example.org", "TXT", RUA)
+        assert records.host.record == DnsRecord("mta-sts.example.org", "CNAME", HOST)
+        assert records.report.record == DnsRecord("_smtp._tls.example.org", "TXT", RUA)
 
 
 def test_unknown_id_is_not_made_up() -> None:
@@ -181,7 +181,7 @@ def test_unknown_id_is_not_made_up() -> None:
     (records,) = needed(
         found, REPORT, mail_domains(found, REPORT), id_trouble={"example.org": "status 502"}.get
     )
-    assert (records.id.record, records.id.standing) == (None, Standing.UNKNOWN)
+    assert (records.id.record, records.id.standing) == (None, RecordState.UNKNOWN)
     assert "status 502" in records.id.note
     assert "mailcow's own DNS check" in records.id.note
 
@@ -189,7 +189,7 @@ def test_unknown_id_is_not_made_up() -> None:
 def test_policy_that_was_not_seen_is_not_called_missing() -> None:
     """Neither an id nor 'follows once it is served'."""
     records = all_of(seen(native_world(unseen=frozenset({"served:example.org"}))))["example.org"]
-    assert (records.id.record, records.id.standing) == (None, Standing.UNKNOWN)
+    assert (records.id.record, records.id.standing) == (None, RecordState.UNKNOWN)
 
 
 def test_name_not_in_the_certificate_yet_is_said_with_the_id() -> None:
@@ -197,24 +197,24 @@ def test_name_not_in_the_certificate_yet_is_said_with_the_id() -> None:
     early = all_of(seen(native_world(names=frozenset({HOST}))))["example.org"].id
     assert early.early
     assert not early.lacking
-    assert early.record == Record("_mta-sts.example.org", "TXT", "v=STSv1;id=1;")
+    assert early.record == DnsRecord("_mta-sts.example.org", "TXT", "v=STSv1;id=1;")
     assert all_of(seen(native_world()))["example.org"].id.lacking
 
 
 def test_no_report_address_says_what_to_set() -> None:
     """Unless the DNS has a record already."""
     report = all_of(seen(file_world()), Settings())["example.org"].report
-    assert (report.record, report.standing) == (None, Standing.NOT_SET)
+    assert (report.record, report.standing) == (None, RecordState.NOT_SET)
     assert "tls_report" in report.note
     assert "config.yml" in report.note
     there = seen(file_world(), {"_smtp._tls.example.org": ("v=TLSRPTv1; rua=mailto:x@example.net",)})
-    assert all_of(there, Settings())["example.org"].report.standing is Standing.PRESENT
+    assert all_of(there, Settings())["example.org"].report.standing is RecordState.PRESENT
 
 
 def test_policy_host_that_is_mailcows_own_name_needs_no_record() -> None:
     """A CNAME to itself would break the name."""
     host = all_of(seen(file_world(conf={"MAILCOW_HOSTNAME": "mta-sts.example.org"})))["example.org"].host
-    assert (host.record, host.standing) == (None, Standing.PRESENT)
+    assert (host.record, host.standing) == (None, RecordState.PRESENT)
 
 
 # --- which domains ---------------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ def test_alias_domain_that_mailcow_serves_nothing_has_no_id() -> None:
     """2025-09 to 2025-12a; which version does, is said."""
     world = native_world(mailcow=OLD_NATIVE, aliases={"alias.example": "example.org"})
     alias = all_of(seen(world))["alias.example"].id
-    assert (alias.record, alias.standing) == (None, Standing.NOT_YET)
+    assert (alias.record, alias.standing) == (None, RecordState.NOT_YET)
     assert "2026-01" in alias.note
 
 
@@ -269,21 +269,21 @@ def test_names_that_mailcow_does_not_have() -> None:
 @pytest.mark.parametrize(
     ("there", "conf", "standing"),
     [
-        (Addresses(frozenset({ADDRESS}), HOST), {}, Standing.PRESENT),
+        (Addresses(frozenset({ADDRESS}), HOST), {}, RecordState.PRESENT),
         # an alias of the host whose own addresses are missing is right
-        (Addresses(frozenset(), HOST), {}, Standing.PRESENT),
+        (Addresses(frozenset(), HOST), {}, RecordState.PRESENT),
         # A instead of CNAME, and where the host itself is an alias, its end
-        (Addresses(frozenset({ADDRESS})), {}, Standing.PRESENT),
-        (Addresses(frozenset()), {}, Standing.MISSING),
-        (Addresses(frozenset({"203.0.113.9"})), {}, Standing.DIFFERENT),
-        (Addresses(frozenset(), "elsewhere.example"), {}, Standing.DIFFERENT),
+        (Addresses(frozenset({ADDRESS})), {}, RecordState.PRESENT),
+        (Addresses(frozenset()), {}, RecordState.MISSING),
+        (Addresses(frozenset({"203.0.113.9"})), {}, RecordState.DIFFERENT),
+        (Addresses(frozenset(), "elsewhere.example"), {}, RecordState.DIFFERENT),
         # one of two addresses is another server's
-        (Addresses(frozenset({ADDRESS, "203.0.113.9"})), {}, Standing.DIFFERENT),
+        (Addresses(frozenset({ADDRESS, "203.0.113.9"})), {}, RecordState.DIFFERENT),
         # behind a proxy the administrator says that addresses mean nothing
-        (Addresses(frozenset({"203.0.113.9"})), {"SKIP_IP_CHECK": "y"}, Standing.PRESENT),
+        (Addresses(frozenset({"203.0.113.9"})), {"SKIP_IP_CHECK": "y"}, RecordState.PRESENT),
     ],
 )
-def test_policy_host_stands(there: Addresses, conf: dict[str, str], standing: Standing) -> None:
+def test_policy_host_stands(there: Addresses, conf: dict[str, str], standing: RecordState) -> None:
     """Present is what leads to this mailcow."""
     found = seen(file_world(conf=conf), addresses={"mta-sts.example.org": there})
     assert all_of(found)["example.org"].host.standing is standing
@@ -293,7 +293,22 @@ def test_policy_host_that_is_an_alias_of_what_the_host_is_an_alias_of() -> None:
     """The lookup tells the end of the chain."""
     end = Addresses(frozenset({ADDRESS}), "server.example.com")
     found = seen(file_world(), addresses={"mta-sts.example.org": end, HOST: end})
-    assert all_of(found)["example.org"].host.standing is Standing.PRESENT
+    assert all_of(found)["example.org"].host.standing is RecordState.PRESENT
+
+
+def test_private_address_of_the_host_is_not_a_missing_record() -> None:
+    """Split DNS: the public name cannot be compared with it, and its line is not asked for."""
+    world = seen(
+        file_world(),
+        addresses={
+            "mta-sts.example.org": Addresses(frozenset({ADDRESS})),
+            HOST: Addresses(frozenset({"10.0.0.5"})),
+        },
+    )
+    host = all_of(world)["example.org"].host
+    assert host.standing is RecordState.UNKNOWN
+    assert not host.lacking
+    assert f"{HOST} has the private address 10.0.0.5" in (host.found or "")
 
 
 OWN, SHARED = "_mta-sts.example.org", "_mta-sts.example.net"
@@ -302,20 +317,29 @@ OWN, SHARED = "_mta-sts.example.org", "_mta-sts.example.net"
 @pytest.mark.parametrize(
     ("txt", "standings"),
     [
-        ({}, (Standing.MISSING, Standing.MISSING)),
-        ({OWN: (f"v=STSv1; id={ID}",), SHARED: OWN}, (Standing.PRESENT, Standing.PRESENT)),
+        ({}, (RecordState.MISSING, RecordState.MISSING)),
+        ({OWN: (f"v=STSv1; id={ID}",), SHARED: OWN}, (RecordState.PRESENT, RecordState.PRESENT)),
         # the form that mailcow shows; and a record of its own tells the same
-        ({OWN: (f"v=STSv1;id={ID};",), SHARED: (f"v=STSv1; id={ID}",)}, (Standing.PRESENT, Standing.PRESENT)),
+        (
+            {OWN: (f"v=STSv1;id={ID};",), SHARED: (f"v=STSv1; id={ID}",)},
+            (RecordState.PRESENT, RecordState.PRESENT),
+        ),
         # a stale id is the host's domain's alone: its aliases are right as they are
-        ({OWN: ("v=STSv1; id=1",), SHARED: OWN}, (Standing.DIFFERENT, Standing.PRESENT)),
-        ({OWN: (f"v=STSv1; id={ID}",), SHARED: ("v=STSv1; id=1",)}, (Standing.PRESENT, Standing.DIFFERENT)),
-        ({SHARED: "_mta-sts.elsewhere.example"}, (Standing.MISSING, Standing.DIFFERENT)),
+        ({OWN: ("v=STSv1; id=1",), SHARED: OWN}, (RecordState.DIFFERENT, RecordState.PRESENT)),
+        (
+            {OWN: (f"v=STSv1; id={ID}",), SHARED: ("v=STSv1; id=1",)},
+            (RecordState.PRESENT, RecordState.DIFFERENT),
+        ),
+        ({SHARED: "_mta-sts.elsewhere.example"}, (RecordState.MISSING, RecordState.DIFFERENT)),
         # two records are none to senders
-        ({OWN: (f"v=STSv1; id={ID}", "v=STSv1; id=2"), SHARED: OWN}, (Standing.DIFFERENT, Standing.PRESENT)),
+        (
+            {OWN: (f"v=STSv1; id={ID}", "v=STSv1; id=2"), SHARED: OWN},
+            (RecordState.DIFFERENT, RecordState.PRESENT),
+        ),
     ],
 )
 def test_policy_id_stands(
-    txt: dict[str, tuple[str, ...] | str], standings: tuple[Standing, Standing]
+    txt: dict[str, tuple[str, ...] | str], standings: tuple[RecordState, RecordState]
 ) -> None:
     """Of the host's domain, and of one that shares its records."""
     found = all_of(seen(file_world("example.org", "example.net"), txt))
@@ -325,15 +349,15 @@ def test_policy_id_stands(
 @pytest.mark.parametrize(
     ("strings", "standing"),
     [
-        ((), Standing.MISSING),
-        ((RUA,), Standing.PRESENT),
+        ((), RecordState.MISSING),
+        ((RUA,), RecordState.PRESENT),
         # others may get reports, too
-        (("v=TLSRPTv1;rua=https://r.example/x,mailto:tls@example.org;",), Standing.PRESENT),
-        (("v=TLSRPTv1; rua=mailto:else@example.org",), Standing.DIFFERENT),
-        ((RUA, "v=TLSRPTv1; rua=mailto:else@example.org"), Standing.DIFFERENT),
+        (("v=TLSRPTv1;rua=https://r.example/x,mailto:tls@example.org;",), RecordState.PRESENT),
+        (("v=TLSRPTv1; rua=mailto:else@example.org",), RecordState.DIFFERENT),
+        ((RUA, "v=TLSRPTv1; rua=mailto:else@example.org"), RecordState.DIFFERENT),
     ],
 )
-def test_report_address_stands(strings: tuple[str, ...], standing: Standing) -> None:
+def test_report_address_stands(strings: tuple[str, ...], standing: RecordState) -> None:
     """Present is one record with the address of the settings in it."""
     found = seen(file_world(), {"_smtp._tls.example.org": strings})
     assert all_of(found)["example.org"].report.standing is standing
@@ -344,7 +368,7 @@ def test_what_could_not_be_looked_up_is_unknown() -> None:
     found = seen(file_world(dns_unseen=frozenset({"mta-sts.example.org"})))
     dns = replace(found.dns, txt={name: Unseen("SERVFAIL", NOW) for name in found.dns.txt})
     records = all_of(replace(found, dns=dns))["example.org"]
-    assert {need.standing for need in records.needs} == {Standing.UNKNOWN}
+    assert {need.standing for need in records.needs} == {RecordState.UNKNOWN}
     assert not any(need.lacking for need in records.needs)
     assert records.ttl == 120
 
@@ -369,7 +393,7 @@ def test_questions_cover_all_that_is_judged() -> None:
     tables = {"addresses": found.dns.addresses, "txt": found.dns.txt}
     only = {part: {q.name: tables[part][q.name] for q in asked if str(q.kind) == part} for part in tables}
     judged = all_of(replace(found, dns=replace(found.dns, **only)))["example.org"]  # type: ignore[arg-type]
-    assert {need.standing for need in judged.needs} == {Standing.PRESENT}
+    assert {need.standing for need in judged.needs} == {RecordState.PRESENT}
     assert len(asked) == 4
 
 
@@ -469,9 +493,9 @@ def test_any_text_survives_being_quoted(content: str) -> None:
 @hypothesis_given(st.text(max_size=60))
 def test_strangers_text_never_becomes_a_record(content: str) -> None:
     """What the DNS has in place of a record stays within its comment, line ends of all kinds included."""
-    need = Need("_mta-sts.example.org", None, Standing.UNKNOWN, f"why: {content}", content)
+    need = RecordNeed("_mta-sts.example.org", None, RecordState.UNKNOWN, f"why: {content}", content)
     whole = all_of(complete(file_world()))["example.org"]
-    record = Record("_smtp._tls.example.org", "TXT", RUA)
-    different = Need("_smtp._tls.example.org", record, Standing.DIFFERENT, "", content)
+    record = DnsRecord("_smtp._tls.example.org", "TXT", RUA)
+    different = RecordNeed("_smtp._tls.example.org", record, RecordState.DIFFERENT, "", content)
     zone = zone_text([replace(whole, id=need, report=different)], [content])
     assert set(parsed(zone)) == {("mta-sts.example.org.", "CNAME"), ("_smtp._tls.example.org.", "TXT")}

@@ -11,10 +11,10 @@ from sidecar.observed.report_route import (
     Written,
 )
 from sidecar.plan.report_route import (
+    DesiredRoute,
     Foreign,
     Next,
     Ready,
-    Wish,
     next_step,
 )
 from sidecar.plan.report_steps import (
@@ -28,8 +28,8 @@ from sidecar.plan.report_steps import (
 ADDRESS = "tls-reports@example.com"
 HOP = "[172.22.1.247]:2526"
 OLD_HOP = "[172.22.1.9]:2526"
-ON = Wish(True, ADDRESS, HOP)
-OFF = Wish(False, ADDRESS, HOP)
+ON = DesiredRoute(True, ADDRESS, HOP)
+OFF = DesiredRoute(False, ADDRESS, HOP)
 ALIAS = AliasRow(1, ADDRESS, INTERNAL_ADDRESS, active=True)
 WAY = TransportRow(2, INTERNAL_DOMAIN, HOP, active=True)
 OTHERS = (
@@ -39,7 +39,7 @@ OTHERS = (
 WROTE = Written(frozenset({ADDRESS}), frozenset({HOP}))
 
 
-def step(wish: Wish, *rows: AliasRow | TransportRow, written: Written = WROTE) -> Next:
+def step(wish: DesiredRoute, *rows: AliasRow | TransportRow, written: Written = WROTE) -> Next:
     """The next step where mailcow has these rows, and others that have nothing to do with it."""
     found = (*OTHERS, *rows)
     aliases = tuple(row for row in found if isinstance(row, AliasRow))
@@ -110,7 +110,7 @@ def test_an_alias_of_an_earlier_mail_host_is_removed_if_the_sidecar_made_it() ->
 
 
 @pytest.mark.parametrize("wish", [ON, OFF])
-def test_what_was_not_seen_plans_nothing(wish: Wish) -> None:
+def test_what_was_not_seen_plans_nothing(wish: DesiredRoute) -> None:
     """Neither to make nor to remove."""
     unseen = Unseen("mailcow does not answer", 0.0)
     assert next_step(wish, unseen, Seen((), 0.0), WROTE) == unseen

@@ -8,8 +8,7 @@ import pytest
 from sidecar.observed import ConfEvent
 from sidecar.plan.actions import EditConf
 from sidecar.plan.conf_entries import SAN, SERVER_NAMES
-from sidecar.reconcile import apply
-from sidecar.reconcile.apply import Outcome, Result
+from sidecar.reconcile.apply import Outcome, Result, policies
 from tests.stage import Stage, stage
 from tests.worlds import text
 
@@ -97,7 +96,7 @@ async def test_policies_that_are_not_written_in_time_are_left_to_the_next_pass(
 ) -> None:
     """As if they had not been meant: a pass that goes on for many minutes hears of nothing that comes meanwhile."""
     async with stage(tmp_path) as on, on.sidecar() as parts:
-        monkeypatch.setattr(apply, "MOST_WRITES_S", 0.0)
+        monkeypatch.setattr(policies, "MOST_WRITES_S", 0.0)
         report = await parts.passes.reconcile()
         assert (report.outcomes, len(report.plan.actions)) == ((), 1)
         assert on.served() == {}

@@ -12,7 +12,7 @@ from sidecar.observed import Seen
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.report_route import INTERNAL_ADDRESS, INTERNAL_DOMAIN
 from sidecar.plan.actions import ChangeReportRoute
-from sidecar.plan.records import MailDomain, Need, Standing, needed, questions
+from sidecar.plan.records import MailDomain, RecordNeed, RecordState, needed, questions
 from sidecar.plan.report_way import ANNOUNCED_S
 from sidecar.reconcile.apply import Result
 from sidecar.reconcile.passes import Report
@@ -84,18 +84,18 @@ async def test_the_address_is_a_missing_record_once_all_is_in_place(tmp_path: Pa
     """Before that reports would bounce; another record of a person is right as it is."""
     async with stage(tmp_path) as on:
         first = await passes(on, 1)
-        assert need(on, first).standing is Standing.NOT_SET
+        assert need(on, first).standing is RecordState.NOT_SET
         await made(on)
         on.dns[f"{OWNER}.", "TXT"] = []
         missing = need(on, await asked(on))
-        assert missing.standing is Standing.MISSING
+        assert missing.standing is RecordState.MISSING
         assert missing.record is not None
         assert missing.record.value == f"v=TLSRPTv1; rua=mailto:{ADDRESS}"
         on.dns[f"{OWNER}.", "TXT"] = [f'"v=TLSRPTv1; rua=mailto:{ADDRESS}"']
-        assert need(on, await asked(on)).standing is Standing.PRESENT
+        assert need(on, await asked(on)).standing is RecordState.PRESENT
         on.dns[f"{OWNER}.", "TXT"] = ['"v=TLSRPTv1; rua=mailto:me@example.net"']
         other = need(on, await asked(on))
-        assert (other.standing, other.record) == (Standing.PRESENT, None)
+        assert (other.standing, other.record) == (RecordState.PRESENT, None)
 
 
 async def asked(on: Stage) -> Report:
@@ -106,7 +106,7 @@ async def asked(on: Stage) -> Report:
     return Report(observed, plan, ())
 
 
-def need(on: Stage, report: Report) -> Need:
+def need(on: Stage, report: Report) -> RecordNeed:
     """What the TLSRPT record of example.org should be."""
     (found,) = needed(report.observed, read_settings(on.env, on.clock), [MailDomain("example.org")])
     return found.report
@@ -161,7 +161,7 @@ async def test_what_a_person_has_under_that_name_is_left_alone_and_reported(tmp_
         report = await passes(on)
         assert (ADDRESS, "admin@example.org") in rows(on)[0]
         assert NoticeCode.REPORTS_FOREIGN in {n.code for n in report.plan.notices}
-        assert need(on, report).standing is Standing.NOT_SET
+        assert need(on, report).standing is RecordState.NOT_SET
 
 
 def alias(on: Stage, address: str, goto: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.formats.report_message import LARGEST_MESSAGE
-from sidecar.observed.reports import Way
+from sidecar.observed.reports import ReportWay
 from sidecar.reports import intake as intake_module
 from sidecar.reports.digest import Digest, digest
 from sidecar.reports.intake import FIRST_WAIT_S, MOST_TRIES, Intake
@@ -41,8 +41,8 @@ async def test_a_signed_report_is_stored_with_its_sender(tmp_path: Path) -> None
     """And the news is told once."""
     store, news = Reports(tmp_path), list[Settled]()
     intake = Intake(store, Keys(), Clock(), news.append)
-    assert await intake.accept(signed(MESSAGE), Way.SMTP)
-    assert await intake.accept(signed(MESSAGE), Way.SMTP)
+    assert await intake.accept(signed(MESSAGE), ReportWay.SMTP)
+    assert await intake.accept(signed(MESSAGE), ReportWay.SMTP)
     assert await intake.work() == 2
     assert senders(store) == ["sender.example"]
     assert news == [Settled(1, 0, ("example.org",))]
@@ -52,7 +52,7 @@ async def test_by_https_nothing_is_proven_whatever_is_posted(tmp_path: Path) -> 
     """Not even a whole signed message: it may have been sent to somebody else."""
     store = Reports(tmp_path)
     intake = Intake(store, Keys(), Clock())
-    await intake.accept(signed(MESSAGE), Way.HTTPS)
+    await intake.accept(signed(MESSAGE), ReportWay.HTTPS)
     await intake.work()
     assert senders(store) == [None]
 
@@ -62,7 +62,7 @@ async def test_while_the_dns_is_silent_a_report_waits(tmp_path: Path) -> None:
     store, clock = Reports(tmp_path), Clock()
     silent = Keys({NAME: None})
     intake = Intake(store, silent, clock)
-    await intake.accept(signed(MESSAGE), Way.SMTP)
+    await intake.accept(signed(MESSAGE), ReportWay.SMTP)
     assert await intake.work() == 0
     assert await intake.work() == 0
     assert len(silent.asked) == 1
@@ -75,7 +75,7 @@ async def test_a_dns_that_stays_silent_delays_no_report_for_ever(tmp_path: Path)
     """After some hours it is stored without proof."""
     store, clock = Reports(tmp_path), Clock()
     intake = Intake(store, Keys({NAME: None}), clock)
-    await intake.accept(signed(MESSAGE), Way.SMTP)
+    await intake.accept(signed(MESSAGE), ReportWay.SMTP)
     for _ in range(MOST_TRIES):
         assert await intake.work() == 0
         clock.now += DAY_S
@@ -88,7 +88,7 @@ async def test_what_is_about_other_domains_is_not_kept_as_evidence(tmp_path: Pat
     store = Reports(tmp_path)
     foreign = policy(policy=about(policy_domain="other.example"))
     intake = Intake(store, Keys(), Clock(), domains=lambda: {"example.org"})
-    await intake.accept(packed(report(foreign, policy())), Way.SMTP)
+    await intake.accept(packed(report(foreign, policy())), ReportWay.SMTP)
     await intake.work()
     assert store.domains() == ("example.org",)
     assert "not on this mailcow: other.example" in store.unreadable()[0].problem
@@ -100,8 +100,8 @@ async def test_a_bug_in_reading_one_message_holds_up_no_other(
     """It is kept as unreadable."""
     store = Reports(tmp_path)
     intake = Intake(store, Keys(), Clock())
-    await intake.accept(b"{1", Way.SMTP)
-    await intake.accept(packed(report()), Way.SMTP)
+    await intake.accept(b"{1", ReportWay.SMTP)
+    await intake.accept(packed(report()), ReportWay.SMTP)
 
     def fails(data: bytes) -> Digest:
         if data == b"{1":
@@ -117,20 +117,20 @@ async def test_a_bug_in_reading_one_message_holds_up_no_other(
 async def test_a_message_that_is_too_large_is_not_taken(tmp_path: Path) -> None:
     """Nothing of it is stored."""
     store = Reports(tmp_path)
-    assert not await Intake(store, Keys(), Clock()).accept(b"x" * (LARGEST_MESSAGE + 1), Way.SMTP)
+    assert not await Intake(store, Keys(), Clock()).accept(b"x" * (LARGEST_MESSAGE + 1), ReportWay.SMTP)
     assert store.waiting(NOW) == ()
 
 
 async def test_the_loop_reads_what_comes_in_and_what_waited(tmp_path: Path) -> None:
     """What an earlier process accepted is read at the start."""
     store = Reports(tmp_path)
-    store.accept(MESSAGE, Way.SMTP, NOW)
+    store.accept(MESSAGE, ReportWay.SMTP, NOW)
     came = asyncio.Event()
     intake = Intake(store, Keys(), Clock(), lambda _: came.set())
     running = asyncio.create_task(intake.run())
     await came.wait()
     came.clear()
-    await intake.accept(packed(report(report_id="second")), Way.SMTP)
+    await intake.accept(packed(report(report_id="second")), ReportWay.SMTP)
     await came.wait()
     running.cancel()
     with suppress(asyncio.CancelledError):

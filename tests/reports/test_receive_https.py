@@ -9,7 +9,7 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from sidecar.observed.reports import Way
+from sidecar.observed.reports import ReportWay
 from sidecar.reports.intake import Intake
 from sidecar.reports.receive_https import LARGEST_POST, PATH, Allowance, Receiver
 from sidecar.reports.store import Reports
@@ -37,7 +37,9 @@ async def test_a_report_is_stored_as_evidence_without_proof(tmp_path: Path) -> N
         for data in (packed(report()), gzip.compress(packed(report()))):
             answer = await http.post(PATH, data=data, headers={"Content-Type": "application/tlsrpt+gzip"})
             assert answer.status == 201
-    assert [(one.way, one.data[:1] in b"{\x1f") for one in store.waiting(NOW)] == [(Way.HTTPS, True)] * 2
+    assert [(one.way, one.data[:1] in b"{\x1f") for one in store.waiting(NOW)] == [
+        (ReportWay.HTTPS, True)
+    ] * 2
 
 
 async def test_what_is_no_report_is_refused_and_not_stored(tmp_path: Path) -> None:

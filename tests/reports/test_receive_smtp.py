@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.formats.report_message import LARGEST_MESSAGE
 from sidecar.host.errors import TemporaryError
-from sidecar.observed.reports import Way
+from sidecar.observed.reports import ReportWay
 from sidecar.reports import store as store_module
 from sidecar.reports.intake import Intake
 from sidecar.reports.receive_smtp import MOST_CONNECTIONS, smtp_port
@@ -56,7 +56,7 @@ async def test_250_means_that_the_message_is_stored(tmp_path: Path) -> None:
         await said(lambda: send(number, MESSAGE, RECIPIENT.upper(), sender=""))
     first, second = store.waiting(NOW)
     assert first.data == MESSAGE
-    assert (first.way, second.way) == (Way.SMTP, Way.SMTP)
+    assert (first.way, second.way) == (ReportWay.SMTP, ReportWay.SMTP)
 
 
 async def test_only_the_one_recipient_is_taken(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.formats.tls_report import Held, Kind
 from sidecar.host.errors import TemporaryError
-from sidecar.observed.reports import UNSIGNED, DaySum, Dkim, Failed, Proof, Way
+from sidecar.observed.reports import UNSIGNED, DaySum, Dkim, Failed, Proof, ReportWay
 from sidecar.reports import rows, tables
 from sidecar.reports import store as store_module
 from sidecar.reports.digest import digest
@@ -35,7 +35,7 @@ EVIL = Proof(Dkim.PASS, "evil.example")
 
 
 def put(
-    store: Reports, data: bytes, proof: Proof = UNSIGNED, way: Way = Way.SMTP, at: float = NOW
+    store: Reports, data: bytes, proof: Proof = UNSIGNED, way: ReportWay = ReportWay.SMTP, at: float = NOW
 ) -> tuple[int, Settled]:
     """A message that came in and was read: its number, and what became of it."""
     number = store.accept(data, way, at)
@@ -59,10 +59,10 @@ def test_what_was_accepted_waits_until_it_is_settled(tmp_path: Path) -> None:
     """Also for another process after an end at this moment, and octet by octet."""
     data = message(attached(packed(report())))
     first = Reports(tmp_path)
-    number = first.accept(data, Way.SMTP, NOW)
+    number = first.accept(data, ReportWay.SMTP, NOW)
     again = Reports(tmp_path)  # the first was never closed
     (waiting,) = again.waiting(NOW)
-    assert (waiting.id, waiting.data, waiting.way, waiting.received_at) == (number, data, Way.SMTP, NOW)
+    assert (waiting.id, waiting.data, waiting.way, waiting.received_at) == (number, data, ReportWay.SMTP, NOW)
     assert again.settle([(waiting.id, digest(waiting.data), PROVEN)]) == (Settled(1, 0, ("example.org",)),)
     assert again.waiting(NOW) == ()
     assert again.raw(waiting.id) == data
@@ -72,7 +72,7 @@ def test_what_was_accepted_waits_until_it_is_settled(tmp_path: Path) -> None:
 def test_a_message_that_was_put_off_comes_again_later(tmp_path: Path) -> None:
     """With the number of tries."""
     store = Reports(tmp_path)
-    number = store.accept(numbered(1), Way.SMTP, NOW)
+    number = store.accept(numbered(1), ReportWay.SMTP, NOW)
     assert number is not None
     store.put_off(number, NOW + 600)
     assert store.waiting(NOW) == ()
@@ -83,7 +83,7 @@ def test_too_many_that_wait_are_refused(tmp_path: Path, monkeypatch: pytest.Monk
     """Their senders keep them; those that wait are kept."""
     monkeypatch.setattr(store_module, "MOST_WAITING", 3)
     store = Reports(tmp_path)
-    taken = [store.accept(numbered(n), Way.SMTP, NOW) for n in range(5)]
+    taken = [store.accept(numbered(n), ReportWay.SMTP, NOW) for n in range(5)]
     assert [number is not None for number in taken] == [True, True, True, False, False]
     assert len(store.waiting(NOW)) == 3
 
@@ -123,7 +123,7 @@ def test_a_forged_report_does_not_take_the_place_of_the_true_one(tmp_path: Path)
 def test_https_proves_nothing(tmp_path: Path) -> None:
     """Even if a proof were handed in."""
     store = Reports(tmp_path)
-    put(store, numbered(1), PROVEN, Way.HTTPS)
+    put(store, numbered(1), PROVEN, ReportWay.HTTPS)
     assert [one.sender for one in store.reported("example.org", SINCE)] == [None]
 
 
@@ -177,7 +177,7 @@ def test_what_cannot_be_read_is_kept_with_its_reason(tmp_path: Path) -> None:
     number, settled = put(store, data)
     assert settled.new == 0
     (found,) = store.unreadable()
-    assert (found.id, found.way, found.size) == (number, Way.SMTP, len(data))
+    assert (found.id, found.way, found.size) == (number, ReportWay.SMTP, len(data))
     assert found.problem.startswith("it is not JSON")
     assert store.raw(number) == data
 
@@ -209,7 +209,7 @@ def test_the_oldest_texts_go_first_and_their_figures_stay(tmp_path: Path) -> Non
     """What waits keeps its text: it was promised to be read."""
     store = Reports(tmp_path, texts=100_000)
     numbers = [put(store, noisy(n), at=NOW + n)[0] for n in range(10)]
-    waits = store.accept(noisy(99), Way.SMTP, NOW - DAY_S)
+    waits = store.accept(noisy(99), ReportWay.SMTP, NOW - DAY_S)
     store.tidy(NOW + 60, 90)
     kept = [number for number, _ in store.kept()]
     assert waits in kept
@@ -223,7 +223,7 @@ def test_the_file_stays_below_its_bound(tmp_path: Path) -> None:
     store = Reports(tmp_path, texts=10**9, file=1_500_000)
     for n in range(0, 300, 50):
         data = [noisy(m, 8_000) for m in range(n, n + 50)]
-        store.add([(one, digest(one), UNSIGNED) for one in data], Way.IMPORT, NOW + n)
+        store.add([(one, digest(one), UNSIGNED) for one in data], ReportWay.IMPORT, NOW + n)
     store.tidy(NOW + 600, 90)
     kept = store.kept(limit=1_000)
     assert 0 < len(kept) < 300
@@ -237,7 +237,7 @@ def test_a_flood_without_proof_does_not_displace_what_is_proven(tmp_path: Path) 
     put(store, numbered(1), PROVEN, at=NOW - DAY_S)
     for n in range(0, 300, 50):
         data = [noisy(m, 8_000) for m in range(n + 10, n + 60)]
-        store.add([(one, digest(one), UNSIGNED) for one in data], Way.SMTP, NOW + n)
+        store.add([(one, digest(one), UNSIGNED) for one in data], ReportWay.SMTP, NOW + n)
     store.tidy(NOW + 600, 90)
     assert "sender.example" in {one.sender for one in store.reported("example.org", SINCE)}
 
@@ -251,7 +251,7 @@ def test_a_liar_with_a_domain_of_his_own_does_not_hide_what_others_report(tmp_pa
         for n in range(300)
         for data in (packed(report(organization_name=f"o{n}", report_id=f"e{n}")),)
     ]
-    store.add(monkey, Way.SMTP, NOW)
+    store.add(monkey, ReportWay.SMTP, NOW)
     found = store.reported("example.org", SINCE)
     assert len(found) == tables.MOST_OF_OWNER + 1
     assert [one.failures for one in found if one.sender == "sender.example"] == [
@@ -272,22 +272,22 @@ def test_a_broken_file_is_moved_aside(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(b"no database" * 500)
     store = Reports(tmp_path)
     with pytest.raises(TemporaryError, match=r"reports\.sqlite\.broken"):
-        store.accept(b"{}", Way.SMTP, NOW)
-    assert store.accept(b"{}", Way.SMTP, NOW) is not None
+        store.accept(b"{}", ReportWay.SMTP, NOW)
+    assert store.accept(b"{}", ReportWay.SMTP, NOW) is not None
     assert (tmp_path / f"{NAME}.broken").read_bytes().startswith(b"no database")
 
 
 def test_the_file_is_readable_for_its_owner_only(tmp_path: Path) -> None:
     """Its side files too."""
     store = Reports(tmp_path)
-    store.accept(b"{}", Way.SMTP, NOW)
+    store.accept(b"{}", ReportWay.SMTP, NOW)
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
 
 
 def test_a_message_is_on_the_disk_when_it_is_accepted(tmp_path: Path) -> None:
     """The write-ahead log is synchronised at each commit."""
     store = Reports(tmp_path)
-    store.accept(b"{}", Way.SMTP, NOW)
+    store.accept(b"{}", ReportWay.SMTP, NOW)
     assert store._connection is not None
     assert store._connection.execute("PRAGMA synchronous").fetchone() == (2,)
     assert sqlite3.connect(tmp_path / NAME).execute("SELECT COUNT(*) FROM texts").fetchone() == (1,)
@@ -301,7 +301,7 @@ def test_a_page_over_ten_thousand_reports_reads_few_rows(tmp_path: Path) -> None
         for n in range(500)
         for data in (numbered(n, failing(detail(sending_mta_ip=f"192.0.2.{n % 50}")), day=1 + n % 20),)
     ]
-    store.add(found, Way.IMPORT, NOW)
+    store.add(found, ReportWay.IMPORT, NOW)
     del found
     tracemalloc.start()
     try:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from sidecar.observed.checks import ConditionType, Status
+from sidecar.observed.checks import ConditionType, Rollout, Status
 from sidecar.observed.findings import Code, Effect, Finding, Severity
+from sidecar.rollout import checked
 from sidecar.rollout.evidence import conditions_of
 from sidecar.verify import codes, probe_codes
 from sidecar.verify.rules import policy_id
@@ -19,8 +20,8 @@ GOOD = {
 }
 WRITTEN: dict[tuple[Effect, tuple[ConditionType, ...]], str] = {
     (Effect.BLOCKS, (AUTHENTICATED,)): """
-        mx-host-missing mx-host-unknown mx-refused mx-unreachable mx-unasked mx-look-failed
-        mx-wont-talk
+        mx-host-missing mx-host-unknown mx-refused mx-unreachable mx-no-route mx-unasked
+        mx-look-failed mx-address mx-refuses-us mx-wont-talk mx-inside mx-host-private
     """,
     (Effect.BLOCKS, (COVERED, AUTHENTICATED)): """
         mx-many
@@ -29,7 +30,8 @@ WRITTEN: dict[tuple[Effect, tuple[ConditionType, ...]], str] = {
         mx-unknown
     """,
     (Effect.BLOCKS, (SERVED,)): """
-        policy-host-unknown policy-refused policy-unreachable policy-unasked policy-look-failed
+        policy-host-unknown policy-refused policy-unreachable policy-no-route policy-unasked
+        policy-look-failed policy-inside policy-host-private
     """,
     (Effect.BLOCKS, (RECORD,)): """
         txt-servfail txt-timeout txt-unasked
@@ -51,21 +53,22 @@ WRITTEN: dict[tuple[Effect, tuple[ConditionType, ...]], str] = {
         tlsrpt-none
     """,
     (Effect.BREAKS_WHEN_GRAVE, (SERVED,)): """
-        policy-empty policy-bom policy-blank-line policy-line-end policy-white-space policy-field
+        policy-empty policy-utf-16 policy-one-line policy-bom policy-blank-line policy-line-end
+        policy-white-space policy-field
         policy-utf-8 policy-version-missing policy-version policy-mode-missing policy-mode
         policy-max-age-missing policy-max-age policy-max-age-limit policy-mx-missing policy-mx
         policy-host-missing policy-timeout policy-broken policy-redirect policy-status
         policy-media-type policy-too-large policy-cert-expired policy-cert-not-yet-valid
         policy-cert-name policy-cert-self-signed policy-cert-issuer policy-tls-old
-        policy-tls-failed policy-differs
+        policy-tls-failed policy-differs policy-addresses-differ
     """,
     (Effect.BREAKS_WHEN_GRAVE, (RECORD,)): """
-        record-foreign record-version record-quoted record-semicolon record-white-space
+        record-foreign record-version record-quoted record-escaped record-semicolon record-white-space
         record-octet record-empty-field record-field record-id-missing record-id record-id-length
         txt-several txt-almost id-stale
     """,
     (Effect.BREAKS_WHEN_GRAVE, (REPORTS,)): """
-        tlsrpt-foreign tlsrpt-version tlsrpt-quoted tlsrpt-semicolon tlsrpt-white-space
+        tlsrpt-foreign tlsrpt-version tlsrpt-quoted tlsrpt-escaped tlsrpt-semicolon tlsrpt-white-space
         tlsrpt-octet tlsrpt-empty-field tlsrpt-field tlsrpt-rua-missing tlsrpt-uri
         tlsrpt-uri-encoding tlsrpt-uri-scheme tlsrpt-mailto tlsrpt-https tlsrpt-several
         tlsrpt-almost
@@ -77,7 +80,7 @@ WRITTEN: dict[tuple[Effect, tuple[ConditionType, ...]], str] = {
         mx-covered
     """,
     (Effect.PROVES, (SERVED,)): """
-        policy-fetched policy-inside
+        policy-fetched
     """,
     (Effect.PROVES, (RECORD,)): """
         txt-found
@@ -86,7 +89,7 @@ WRITTEN: dict[tuple[Effect, tuple[ConditionType, ...]], str] = {
         tlsrpt-found
     """,
 }
-"""What each code did when its effect was still decided by its first letters and its severity; all others inform."""
+"""What each code does; all others inform, and stop nothing."""
 TABLE = {name: bearing for bearing, names in WRITTEN.items() for name in names.split()}
 STATUS = {
     Effect.PROVES: Status.TRUE,
@@ -142,3 +145,17 @@ def test_the_first_of_the_gravest_is_the_reason() -> None:
 def test_nothing_found_is_unknown() -> None:
     """And never true."""
     assert {one.status for one in conditions_of(()).values()} == {Status.UNKNOWN}
+
+
+@pytest.mark.parametrize("name", ["policy-new", "mx-new", "txt-new", "tlsrpt-new", "id-new"])
+@pytest.mark.parametrize("severity", Severity)
+def test_a_new_code_that_informs_stops_no_soak(name: str, severity: Severity) -> None:
+    """However it begins, and however grave it is: the time goes on as without it."""
+    good = [Finding.of(one, "example.org", "good") for one in GOOD.values()]
+    new = Finding.of(Code(name, severity, "RFC 8461 §5", "It informs."), "example.org", "found")
+    plain = with_it = Rollout()
+    for hour in range(1, 25):
+        plain = checked(plain, conditions_of(good), hour * 3600.0, 3600.0)
+        with_it = checked(with_it, conditions_of([new, *good]), hour * 3600.0, 3600.0)
+    assert with_it == plain
+    assert with_it.soaked == 23 * 3600.0

@@ -180,6 +180,13 @@ def test_environment_wins_over_the_file_field_by_field() -> None:
     assert settings.web == Web(("127.0.0.1", 1), prefix="/p")
 
 
+@pytest.mark.parametrize("word", ["off", "no", "false"])
+def test_page_is_switched_off_by_one_word(word: str) -> None:
+    """`web: off` is short for `web: {listen: off}`; `web: on` is the default."""
+    assert load({}, f"web: {word}".encode(), {}).web == Web(listen=None)
+    assert load({}, b"web: on", {}).web == Web()
+
+
 def test_empty_variable_and_foreign_one_count_for_nothing() -> None:
     """Compose passes empty ones on; the environment holds many more."""
     env = {
@@ -228,9 +235,9 @@ BAD_FILE = [
     ("mx: *a", "1: not YAML: found undefined alias 'a' (a value that begins with * must stand in quotes)"),
     ("exclude: [a.example, 'b c']", "1: exclude[2]: 'b c' is not a domain name"),
     ("only: [[]]", "1: only[1]: []; accepted: a domain name"),
-    ("manage: {polices: no}", "1: manage.polices: there is no such key, did you mean policies?; accepted: acme,"),
+    ("manage: {polices: no}", "1: manage.polices: there is no such key, did you mean policies?; accepted: access,"),
     ("manage:\n  san: maybe", "2: manage.san: 'maybe' is neither yes nor no; accepted: true, false"),
-    ("manage: no", "1: manage: not a mapping; accepted: keys with values: policies, san, acme"),
+    ("manage: no", "1: manage: not a mapping; accepted: keys with values: policies, san, acme, access"),
     ("restart: {per_day: -1}", "1: restart.per_day: '-1'; accepted: a whole number from 0 to 1000"),
     ("intervals: {poll: 4}", "1: intervals.poll: '4'; accepted: a time such as 7d, 12h or 30min, from 5 to 3600 s"),
     ("intervals: {poll: 3601}", "1: intervals.poll: '3601'; accepted"),

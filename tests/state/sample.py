@@ -1,6 +1,6 @@
 """A memory with one of everything, as the state files of older releases in this folder hold it."""
 
-from sidecar.host.elapsed import Reading, Tally
+from sidecar.host.elapsed import Tally, UptimeReading
 from sidecar.observed import (
     FILE,
     AliasDomain,
@@ -24,7 +24,7 @@ from sidecar.observed import (
 )
 from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
 from sidecar.observed.findings import Finding, Severity
-from sidecar.observed.report_route import ReportWay
+from sidecar.observed.report_route import RouteMemory
 
 NOW = 1_700_000_000.0
 KEY = "ADDITIONAL_SAN"
@@ -97,7 +97,7 @@ def full_memory() -> Memory:
         retired=frozenset({"leaving.example"}),
         moves=(Move(FILE, "new.example", NOW), Move("a.example", "new.example", NOW)),
         services=frozenset({"acme-mailcow", "nginx-mailcow"}),
-        report_way=ReportWay(
+        report_way=RouteMemory(
             frozenset({"tls-reports@example.org"}),
             frozenset({"[172.22.1.247]:2526"}),
             "[172.22.1.247]:2526",
@@ -105,5 +105,5 @@ def full_memory() -> Memory:
             NOW,
         ),
         born=NOW,
-        tally=Tally(9.0, Reading("this boot", 10.0)),
+        tally=Tally(9.0, UptimeReading("this boot", 10.0)),
     )

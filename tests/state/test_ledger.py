@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.host.elapsed import Reading, Tally
+from sidecar.host.elapsed import Tally, UptimeReading
 from sidecar.host.errors import PermanentError
 from sidecar.observed import FILE, ConfEntry, ConfEvent, PolicyMemory, Restart, Span, Write
 from sidecar.plan.ownership import last_written
 from sidecar.state.kept import DAY_S, MOST_WRITES
 from sidecar.state.ledger import STORED_EVERY_S, Ledger, entries, intended, settled
-from sidecar.state.store import Event, State
+from sidecar.state.store import HistoryEvent, State
 from tests.worlds import NOW
 
 
@@ -60,18 +60,18 @@ async def test_time_alone_is_stored_now_and_then(tmp_path: Path, state: State) -
     other.load()
     stored: list[float] = []
     for minute in range(31):
-        ledger.count(Reading("boot", 60.0 * minute))
+        ledger.count(UptimeReading("boot", 60.0 * minute))
         await ledger.store()
         if other.changed_elsewhere():
             stored.append(other.load().counted)
     assert stored == [0.0, STORED_EVERY_S, 2 * STORED_EVERY_S, 3 * STORED_EVERY_S]
-    ledger.count(Reading("boot", 1_830.0))
+    ledger.count(UptimeReading("boot", 1_830.0))
     ledger.restarted(NOW, ())
     await ledger.store()
     assert other.load().counted == 1_830.0
-    ledger.count(Reading("boot", 1_900.0))
+    ledger.count(UptimeReading("boot", 1_900.0))
     await ledger.store()
-    assert other.load().tally.until(Reading("boot", 1_930.0)).seconds == 1_930.0
+    assert other.load().tally.until(UptimeReading("boot", 1_930.0)).seconds == 1_930.0
     other.close()
 
 
@@ -197,7 +197,7 @@ async def test_entries_and_history_are_kept_in_their_order(state: State) -> None
         ConfEntry("ADDITIONAL_SAN", "y", ConfEvent.INTENDED, NOW),
         ConfEntry("ADDITIONAL_SAN", "y", ConfEvent.ADDED, NOW + 1),
     )
-    events = tuple(Event(NOW + n, "a.example", "add policy", "why", "done", None) for n in range(2))
+    events = tuple(HistoryEvent(NOW + n, "a.example", "add policy", "why", "done", None) for n in range(2))
     await ledger.record(events)
     assert state.history() == events
 

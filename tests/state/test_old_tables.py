@@ -10,20 +10,20 @@ import pytest
 from sidecar.notify.digest import Tries
 from sidecar.notify.outbox import Outbox
 from sidecar.observed import Doubt, Fact, FactKind, Memory, Restart
-from sidecar.observed.report_route import ReportWay
+from sidecar.observed.report_route import RouteMemory
 from sidecar.plan.ownership import held_for
 from sidecar.state import parts
 from sidecar.state.file import VERSION
-from sidecar.state.store import Event, State
+from sidecar.state.store import HistoryEvent, State
 from tests.notify.test_outbox import EVENTS, TOLD
 from tests.state.sample import NOW, full_memory
 
 DAY_S = 86_400
 HISTORY = (
-    Event(NOW, "example.org", "policy.added", "wanted", "done", None),
-    Event(NOW + 1, None, "x", "odd \udcff ü", "failed", "line\nline"),
+    HistoryEvent(NOW, "example.org", "policy.added", "wanted", "done", None),
+    HistoryEvent(NOW + 1, None, "x", "odd \udcff ü", "failed", "line\nline"),
 )
-WISHED = replace(full_memory(), adopt=full_memory().adopt | {"wished.example"}, report_way=ReportWay())
+WISHED = replace(full_memory(), adopt=full_memory().adopt | {"wished.example"}, report_way=RouteMemory())
 """Releases with these tables received no reports. A wish to adopt came from the command line, after the rest."""
 
 

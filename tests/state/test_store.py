@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar.host.elapsed import Reading, Tally
+from sidecar.host.elapsed import Tally, UptimeReading
 from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
 from sidecar.observed import (
     FILE,
@@ -32,7 +32,7 @@ from sidecar.observed import (
     Span,
     Write,
 )
-from sidecar.state.store import Event, State
+from sidecar.state.store import HistoryEvent, State
 from tests.state.sample import NOW, full_memory
 
 DAY_S = 86_400
@@ -77,7 +77,7 @@ memories = st.builds(
     since=st.dictionaries(st.builds(Fact, st.sampled_from(FactKind), names), times, max_size=4),
     services=st.frozensets(texts, max_size=3),
     born=times,
-    tally=st.builds(Tally, times, st.none() | st.builds(Reading, texts, times)),
+    tally=st.builds(Tally, times, st.none() | st.builds(UptimeReading, texts, times)),
 )
 
 
@@ -103,10 +103,10 @@ def reloaded(tmp_path: Path) -> Memory:
         again.close()
 
 
-def event(at: float = NOW, subject: str | None = "example.org", **fields: str) -> Event:
+def event(at: float = NOW, subject: str | None = "example.org", **fields: str) -> HistoryEvent:
     """An event with sane defaults."""
     what = {"what": "policy.added", "reason": "wanted", "outcome": "done"} | fields
-    return Event(at, subject, what["what"], what["reason"], what["outcome"], what.get("detail"))
+    return HistoryEvent(at, subject, what["what"], what["reason"], what["outcome"], what.get("detail"))
 
 
 # --- the file --------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan import decide
 from sidecar.plan.actions import AddPolicy, Plan, WriteFile
 from sidecar.plan.ownership import Whose
-from sidecar.plan.records import Standing, mail_domains
+from sidecar.plan.records import RecordState, mail_domains
 from sidecar.settings import Settings
-from sidecar.status.domains import Status, status_of
+from sidecar.status.domains import CurrentStatus, status_of
 from sidecar.status.row import Care, Row
 from sidecar.status.wording import Light
 from tests.worlds import DAY, FILE_MAILCOW, HOST, NOW, World, given_settings, observed, text
@@ -42,7 +42,7 @@ def status(
     txt: dict[str, Txt] | None = None,
     plan: Plan | None = None,
     only: tuple[str, ...] | None = None,
-) -> Status:
+) -> CurrentStatus:
     """The status of a world; of the DNS as the world has it and `txt` says, nothing else is published."""
     seen = observed(world)
     known = {
@@ -59,7 +59,7 @@ def published(name: str = "example.org") -> dict[str, Txt]:
     return {f"_mta-sts.{name}": Txt(("v=STSv1; id=7",)), f"_smtp._tls.{name}": Txt((RUA,))}
 
 
-def only_row(found: Status) -> Row:
+def only_row(found: CurrentStatus) -> Row:
     """The one row."""
     (row,) = found.rows
     return row
@@ -201,7 +201,7 @@ def test_what_was_not_seen_is_not_missing() -> None:
     assert isinstance(row.certificate, Unseen)
     assert row.whose is None
     assert row.records is not None
-    assert row.records.id.standing is Standing.UNKNOWN
+    assert row.records.id.standing is RecordState.UNKNOWN
     assert (row.judgement.light, row.judgement.cause.code) == (Light.UNKNOWN, "not-seen")
     assert not row.attention
     assert status(world).counts["in_certificate"] == 0

@@ -5,20 +5,20 @@ import json
 import pytest
 import yaml
 
-from sidecar.plan.records import DomainRecords, MailDomain, Need, Record, Standing
+from sidecar.plan.records import DnsRecord, DomainRecords, MailDomain, RecordNeed, RecordState
 from sidecar.status.record_exports import Form, exported
 
-ID = Record("_mta-sts.example.org", "TXT", "v=STSv1;id=20260101;")
-HOST = Record("mta-sts.example.org", "CNAME", "mail.example.org")
+ID = DnsRecord("_mta-sts.example.org", "TXT", "v=STSv1;id=20260101;")
+HOST = DnsRecord("mta-sts.example.org", "CNAME", "mail.example.org")
 
 
 def records() -> DomainRecords:
     """One that is there, one that is missing, one that is not known yet."""
     return DomainRecords(
         MailDomain("example.org"),
-        Need(HOST.owner, HOST, Standing.PRESENT),
-        Need(ID.owner, ID, Standing.MISSING),
-        Need("_smtp._tls.example.org", None, Standing.NOT_SET, "set `tls_report`"),
+        RecordNeed(HOST.owner, HOST, RecordState.PRESENT),
+        RecordNeed(ID.owner, ID, RecordState.MISSING),
+        RecordNeed("_smtp._tls.example.org", None, RecordState.NOT_SET, "set `tls_report`"),
     )
 
 
@@ -65,9 +65,9 @@ def test_only_what_is_missing_is_exported_where_that_is_asked(form: Form) -> Non
 
 def test_a_text_with_quotes_is_quoted() -> None:
     """No text ends a string early."""
-    odd = Record("_smtp._tls.example.org", "TXT", 'v=TLSRPTv1; rua=mailto:"a"\\@example.org')
+    odd = DnsRecord("_smtp._tls.example.org", "TXT", 'v=TLSRPTv1; rua=mailto:"a"\\@example.org')
     found = DomainRecords(
-        MailDomain("example.org"), *(Need(odd.owner, odd, Standing.MISSING) for _ in range(3))
+        MailDomain("example.org"), *(RecordNeed(odd.owner, odd, RecordState.MISSING) for _ in range(3))
     )
     value = yaml.safe_load(exported([found], Form.OCTODNS))["_smtp._tls"]["value"]
     assert value.replace("\\;", ";") == odd.value

@@ -13,7 +13,7 @@ PYTHON = "python:3.14-slim"
 
 _PYTHON_WITH_WHEELS = """\
 FROM bare:python
-COPY *.whl /wheels/
+COPY *.whl *.tar.gz /wheels/
 RUN printf '[global]\\nno-index = true\\nfind-links = /wheels\\n' > /etc/pip.conf
 """
 

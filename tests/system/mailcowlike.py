@@ -25,6 +25,7 @@ from tests.system.processes import wait_until
 REPOSITORY = Path(__file__).parents[2]
 BUILD_CONTEXT = ("Dockerfile", ".dockerignore", "pyproject.toml", "requirements.lock", "LICENSE", "sidecar")
 SIDECAR = "mta-sts-mailcow"
+ADDRESS_OF_SIDECAR = "172.22.1.247"
 RESOLVER = "172.22.1.254"
 ADDRESS = "192.0.2.1"
 """The public address of the server, as acme-mailcow sees it."""
@@ -50,6 +51,9 @@ services:
   postfix-mailcow:
     <<: *idle
     networks: {mailcow-network: {ipv4_address: "${IPV4_NETWORK:-172.22.1}.253", aliases: [postfix]}}
+  watchdog-mailcow:
+    <<: *idle
+    networks: {mailcow-network: {aliases: [watchdog]}}
   nginx-mailcow:
     image: stand-in:busybox
     command: ["sh", "-c", "trap 'exit 0' TERM; httpd -f -p ${HTTP_PORT:-80} -h /web & wait"]
@@ -112,15 +116,14 @@ IPV4_NETWORK=172.22.1
 TZ=Etc/UTC
 API_KEY=AAAAAA-BBBBBB-CCCCCC-DDDDDD-EEEEEE
 API_ALLOW_FROM=172.22.1.247
+MTA_STS_DOCKER_SOCKET={socket}
 """
 
-# The test's engine is not at /var/run: Compose lets a later file replace a mount of the same target. And there is no
-# registry that knows the base image by its digest.
-_TEST_SOCKET = """\
+# There is no registry that knows the base image by its digest.
+_TEST_BUILD = """\
 services:
   mta-sts-mailcow:
     build: {{args: {{PYTHON_IMAGE: "{python}"}}}}
-    volumes: ["{socket}:/var/run/docker.sock:ro"]
 """
 
 _UNBOUND = """\
@@ -167,7 +170,7 @@ class MailcowLike:
             else:
                 shutil.copy2(source, self.clone)
         shutil.copy2(REPOSITORY / "docker-compose.override.yml", self.folder)
-        files = ("docker-compose.yml", "docker-compose.override.yml", "docker-compose.socket.yml")
+        files = ("docker-compose.yml", "docker-compose.override.yml", "docker-compose.build.yml")
         self.project = replace(self.project, files=files)
 
     def resolve(self, *records: str) -> None:
@@ -188,8 +191,8 @@ def mailcow_directory(engine: Engine) -> Iterator[MailcowLike]:
     folder.chmod(0o755)  # stand-ins that are not root read in it
     files = {
         "docker-compose.yml": _COMPOSE,
-        "mailcow.conf": _MAILCOW_CONF,
-        "docker-compose.socket.yml": _TEST_SOCKET.format(socket=engine.socket, python=PYTHON),
+        "mailcow.conf": _MAILCOW_CONF.format(socket=engine.socket),  # the test's engine is not at /var/run
+        "docker-compose.build.yml": _TEST_BUILD.format(python=PYTHON),
     }
     for name, text in files.items():
         (folder / name).write_text(text)

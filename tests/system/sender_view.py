@@ -183,7 +183,7 @@ http {{
 """
 _SITE = """\
   server {{
-    listen 127.0.0.1:{port} ssl; server_name {host};
+    listen {address}:{port} ssl; server_name {host};
     ssl_certificate {folder}/{pem}.pem; ssl_certificate_key {folder}/{pem}.pem;
     root {folder}/web; {more}
   }}
@@ -197,6 +197,8 @@ class Site:
     host: str
     pem: str
     more: str = ""
+    address: str = LOOPBACK
+    """As nginx writes it: an IPv6 address in brackets."""
 
 
 @contextmanager
@@ -207,7 +209,9 @@ def nginx(folder: Path, sites: dict[int, Sequence[Site]]) -> Iterator[None]:
     (well_known / "mta-sts.txt").write_text(POLICY)
     (well_known / "huge.txt").write_text(POLICY + "x: y\n" * 20_000)
     blocks = [
-        _SITE.format(port=port, folder=folder, host=site.host, pem=site.pem, more=site.more)
+        _SITE.format(
+            address=site.address, port=port, folder=folder, host=site.host, pem=site.pem, more=site.more
+        )
         for port, group in sites.items()
         for site in group
     ]
@@ -220,10 +224,10 @@ def nginx(folder: Path, sites: dict[int, Sequence[Site]]) -> Iterator[None]:
         yield
 
 
-def listens(port: int) -> bool:
+def listens(port: int, address: str = LOOPBACK) -> bool:
     """Whether somebody takes connections there."""
     try:
-        socket.create_connection((LOOPBACK, port), timeout=0.3).close()
+        socket.create_connection((address, port), timeout=0.3).close()
     except OSError:
         return False
     return True
@@ -234,9 +238,15 @@ def listens(port: int) -> bool:
 
 @contextmanager
 def postfix(
-    folder: Path, services: dict[int, Sequence[str]], more: Mapping[str, str] | None = None
+    folder: Path,
+    services: Mapping[int, Sequence[str]],
+    more: Mapping[str, str] | None = None,
+    six: Mapping[int, Sequence[str]] | None = None,
 ) -> Iterator[None]:
-    """postfix with an smtpd on each of these ports, with these settings (`-o` is put before each), and `more` for all."""
+    """postfix with an smtpd on each of these ports, with these settings (`-o` is put before each).
+
+    `more`: settings of all. `six`: services on ::1.
+    """
     found = program("postfix")
     shutil.copytree("/etc/postfix", folder / "etc")
     for name in ("spool", "data"):
@@ -247,8 +257,8 @@ def postfix(
         "data_directory": folder / "data",
         "myhostname": "mail.example.test",
         "mydestination": "example.test",
-        "inet_interfaces": LOOPBACK,
-        "inet_protocols": "ipv4",
+        "inet_interfaces": f"{LOOPBACK}, [::1]" if six else LOOPBACK,
+        "inet_protocols": "all" if six else "ipv4",
         "smtpd_tls_security_level": "may",
         "smtpd_tls_cert_file": "",
         "smtpd_tls_key_file": "",
@@ -262,9 +272,11 @@ def postfix(
     postconf = [program("postconf"), "-c", str(folder / "etc")]
     subprocess.run([*postconf, "-e", *(f"{key}={value}" for key, value in settings.items())], check=True)
     subprocess.run([*postconf, "-MX", "smtp/inet"], check=True)
+    endpoints = {f"{LOOPBACK}:{port}": options for port, options in services.items()}
+    endpoints |= {f"[::1]:{port}": options for port, options in (six or {}).items()}
     lines = [
-        f"{LOOPBACK}:{port}/inet={LOOPBACK}:{port} inet n - n - - smtpd {' '.join(f'-o {option}' for option in options)}"
-        for port, options in services.items()
+        f"{endpoint}/inet={endpoint} inet n - n - - smtpd {' '.join(f'-o {option}' for option in options)}"
+        for endpoint, options in endpoints.items()
     ]
     subprocess.run(
         [*postconf, "-Me", *lines, "postlog/unix-dgram=postlog unix-dgram n - n - 1 postlogd"], check=True
@@ -275,7 +287,12 @@ def postfix(
             [found, "-c", str(folder / "etc"), "start-fg"], stdout=output, stderr=output
         )
     try:
-        wait_until(lambda: all(listens(port) for port in services), "postfix listens")
+        wait_until(
+            lambda: (
+                all(listens(port) for port in services) and all(listens(port, "::1") for port in six or {})
+            ),
+            "postfix listens",
+        )
         yield
     finally:
         # The master, not `postfix start-fg`: that one would leave it behind.

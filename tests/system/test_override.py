@@ -16,6 +16,7 @@ MAILCOW = {
     "redis-mailcow",
     "sogo-mailcow",
     "unbound-mailcow",
+    "watchdog-mailcow",
 }
 """The services of the mailcow-like project."""
 

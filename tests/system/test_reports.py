@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from sidecar.formats.report_message import find
 from sidecar.host.errors import PermanentError
 from sidecar.observed.report_route import INTERNAL_ADDRESS, INTERNAL_DOMAIN
-from sidecar.observed.reports import Way
+from sidecar.observed.reports import ReportWay
 from sidecar.reports.intake import Intake
 from sidecar.reports.receive_imap import Mailbox, Place, fetch
 from sidecar.reports.receive_smtp import smtp_port
@@ -245,7 +245,7 @@ async def test_what_was_fetched_is_stored_with_its_sender(place: Path) -> None:
     loop = asyncio.get_running_loop()
 
     def take(data: bytes) -> bool:
-        return asyncio.run_coroutine_threadsafe(intake.accept(data, Way.IMAP), loop).result(10)
+        return asyncio.run_coroutine_threadsafe(intake.accept(data, ReportWay.IMAP), loop).result(10)
 
     with dovecot(place) as box:
         with person(box) as client:

@@ -12,10 +12,11 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 from pydantic import SecretStr
 
-from sidecar.state.store import Event
-from sidecar.web import Progress, Web, WebSettings, start_web
+from sidecar.state.store import HistoryEvent
+from sidecar.web import Progress, WebServer, WebSettings, start_web
+from sidecar.web.records import SHOWN
 from tests.system.components import program
-from tests.web.chromium import DESKTOP, PHONE, Complaints, chromium, context, log_in
+from tests.web.chromium import DESKTOP, PHONE, TABLET, Complaints, chromium, context, log_in
 from tests.web.fakes import (
     REALISTIC,
     THREE,
@@ -51,7 +52,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def served(source: FakeSource, token: str | None = TOKEN) -> AsyncIterator[Web]:
+async def served(source: FakeSource, token: str | None = TOKEN) -> AsyncIterator[WebServer]:
     """The page, on loopback."""
     settings = WebSettings(port=0, token=SecretStr(token) if token else None)
     web = await start_web(source, settings, FakeClock())
@@ -64,7 +65,7 @@ async def served(source: FakeSource, token: str | None = TOKEN) -> AsyncIterator
 @asynccontextmanager
 async def seen(
     browser: Browser, source: FakeSource, **options: Any
-) -> AsyncIterator[tuple[Page, Web, Complaints]]:
+) -> AsyncIterator[tuple[Page, WebServer, Complaints]]:
     """Somebody who is logged in; at the end the browser must have had nothing to complain of."""
     async with served(source) as web, context(browser, **options) as (visitor, complaints):
         page = await visitor.new_page()
@@ -91,9 +92,18 @@ async def fits(page: Page) -> None:
     assert over <= 0, page.url
 
 
-async def settle(page: Page) -> None:
-    """Until the page follows live."""
-    await expect(page.locator("#live")).to_have_text("live")
+async def nothing_overprints(page: Page) -> None:
+    """No text of a table reaches into the cell beside it."""
+    over = await page.evaluate(
+        """[...document.querySelectorAll("td, th")].filter((cell) => cell.offsetParent
+          && cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.textContent)"""
+    )
+    assert over == [], page.url
+
+
+async def settle(page: Page, text: str = "live") -> None:
+    """Until the page is connected."""
+    await expect(page.locator("#live")).to_have_text(text)
 
 
 async def test_what_is_wrong_would_be_seen(browser: Browser) -> None:
@@ -116,16 +126,29 @@ async def test_what_is_wrong_would_be_seen(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("size", [DESKTOP, TABLET, PHONE], ids=["desk", "tablet", "phone"])
 @pytest.mark.parametrize("number", [0, 3, LARGE])
 async def test_every_page_is_accessible_and_fits(
     browser: Browser, number: int, size: dict[str, int], scheme: str
 ) -> None:
     """With none, three and thousands of domains; the console stays empty, so the CSP was not violated."""
     paths = {
-        0: ["", "domains", "events", "domains/none.example"],
-        3: ["", "domains", "events", *(f"domains/{told.name}" for told in THREE), "domains?q=nothing"],
-        LARGE: ["", "domains", "domains?page=7&sort=certificate&order=desc", "domains/d0077.example"],
+        0: ["", "domains", "records", "events", "domains/none.example"],
+        3: [
+            "",
+            "domains",
+            "records",
+            "events",
+            *(f"domains/{told.name}" for told in THREE),
+            "domains?q=nothing",
+        ],
+        LARGE: [
+            "",
+            "domains",
+            "domains?page=7&sort=certificate&order=desc",
+            "domains/d0077.example",
+            "records",
+        ],
     }
     async with seen(browser, state(number), viewport=size, color_scheme=scheme) as (page, web, complaints):
         for path in paths[number]:
@@ -135,14 +158,28 @@ async def test_every_page_is_accessible_and_fits(
                 # the browser itself reports each 404 there
                 complaints.told.clear()
             await fits(page)
+            await nothing_overprints(page)
             await accessible(page)
+
+
+async def test_domain_that_is_fine_takes_one_line_on_a_phone(browser: Browser) -> None:
+    """Its name and its status; one that needs a person shows everything."""
+    async with seen(browser, source_of(), viewport=PHONE) as (page, web, _):
+        await page.goto(f"{web.url}domains")
+        heights = await page.evaluate(
+            "[...document.querySelectorAll('tbody.good')].map((one) => one.clientHeight)"
+        )
+        assert len(heights) == 4
+        assert max(heights) < 56
+        await expect(page.locator("tbody.failing td").first).to_be_visible()
+        await expect(page.locator("tbody.good td[data-label=Mode]").first).to_be_hidden()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        (loading(), "Taking a first look at your mailcow"),
+        (loading(), "Reading your mailcow for the first time"),
         (loading(Progress("Looking at every domain", 1_240, 5_000, NOW - 95)), "1,240 of 5,000"),
         (unreachable(), "mailcow cannot be reached"),
         (FakeSource(trouble_now=UNREACHABLE), "mailcow cannot be reached"),
@@ -153,7 +190,7 @@ async def test_every_page_is_accessible_and_fits(
 async def test_states_are_accessible(browser: Browser, source: FakeSource, said: str, scheme: str) -> None:
     """Designed, and not left over."""
     async with seen(browser, source, viewport=PHONE, color_scheme=scheme) as (page, _, _):
-        await settle(page)
+        await settle(page, "not current" if source.trouble_now else "live")
         await expect(page.locator("main")).to_contain_text(said)
         await fits(page)
         await accessible(page)
@@ -208,12 +245,12 @@ async def test_actions_are_done_from_the_page(browser: Browser) -> None:
     async with seen(browser, source) as (page, web, _):
         await page.goto(web.url)
         await page.click("text=Apply now")
-        await expect(page.locator("#flash")).to_contain_text("A pass was asked for")
+        await expect(page.locator("#flash")).to_contain_text("A pass has been requested")
         await page.goto(f"{web.url}domains/old-hand.example")
         await page.click("text=Check now")
-        await expect(page.locator("#flash")).to_contain_text("The check was asked for")
-        await page.click("text=Hand it over")
-        await expect(page.locator("#flash")).to_contain_text("the next pass takes the policy over")
+        await expect(page.locator("#flash")).to_contain_text("The check has been requested")
+        await page.click("text=Let the sidecar manage it")
+        await expect(page.locator("#flash")).to_contain_text("The next pass takes over the policy")
     assert source.wishes == [("apply", None), ("check", "old-hand.example"), ("adopt", ("old-hand.example",))]
 
 
@@ -254,7 +291,7 @@ async def test_page_follows_live_and_keeps_the_focus(browser: Browser) -> None:
         await page.focus('a[href="./domains/example.org"]')
         source.report = report_of((Told("example.org"), Told("new.example")))
         source.events.append(
-            Event(NOW, "new.example", "add policy", "the domain has no policy", "done", None)
+            HistoryEvent(NOW, "new.example", "add policy", "the domain has no policy", "done", None)
         )
         source.changes.note()
         await expect(page.locator("tbody")).to_have_count(2)
@@ -264,6 +301,12 @@ async def test_page_follows_live_and_keeps_the_focus(browser: Browser) -> None:
         source.trouble_now = UNREACHABLE
         source.changes.note()
         await expect(page.locator("#state")).to_contain_text("refuses the connection")
+        await settle(page, "not current")
+        await expect(page.locator("#live")).to_have_class("live lost")
+        source.trouble_now = None
+        source.changes.note()
+        await settle(page)
+        await expect(page.locator("#live")).to_have_class("live")
         await accessible(page)
 
 
@@ -309,7 +352,7 @@ async def test_table_is_searched_while_typing(browser: Browser) -> None:
         await expect(page.locator("#announce")).to_have_text("1–1 of 1 domain, filtered out of 5,000")
         assert page.url.endswith("domains?q=d0077&sort=status")
         await page.fill('input[type="search"]', "no such")
-        await expect(page.locator("main")).to_contain_text("No domain fits")
+        await expect(page.locator("main")).to_contain_text("No domain matches")
         await page.click("#all")
         await page.click("thead >> text=Domain")
         await expect(page.locator("tbody th a").first).to_have_text("d0000.example")
@@ -329,10 +372,39 @@ async def test_record_is_copied_as_it_is_to_be_pasted(browser: Browser) -> None:
         _,
     ):
         await page.goto(f"{web.url}domains/just-added.example")
-        await page.click('[data-copy="record-1"]')
-        await expect(page.locator('[data-copy="record-1"]')).to_have_text("Copied")
-        copied = await page.evaluate("navigator.clipboard.readText()")
-        assert copied == "mta-sts.just-added.example. 120 IN CNAME mail.example.org."
+        await page.click(".record summary >> nth=0")
+        for part, text in (
+            ("", "mta-sts.just-added.example. 120 IN CNAME mail.example.org."),
+            ("-name", "mta-sts.just-added.example"),
+            ("-type", "CNAME"),
+            ("-value", "mail.example.org"),
+        ):
+            await page.click(f'[data-copy="record-1{part}"]')
+            await expect(page.locator(f'[data-copy="record-1{part}"]')).to_have_text("Copied")
+            assert await page.evaluate("navigator.clipboard.readText()") == text
+
+
+@pytest.mark.parametrize("clipboard", [True, False], ids=["clipboard", "without TLS"])
+async def test_records_of_thousands_are_copied_and_downloaded(browser: Browser, clipboard: bool) -> None:
+    """All of them, also those that the page does not show; without TLS a browser gives a page no clipboard."""
+    async with seen(browser, state(LARGE), permissions=["clipboard-read", "clipboard-write"]) as (
+        page,
+        web,
+        _,
+    ):
+        await page.goto(f"{web.url}records?all=1")
+        await expect(page.locator("#zone")).to_contain_text("; DNS records for mail.example.org")
+        async with page.expect_download() as waiting:
+            await page.click("text=Download")
+        download = await waiting.value
+        assert download.suggested_filename == "records.zone"
+        text = (await download.path()).read_text()
+        assert text.count("\n") > SHOWN
+        if not clipboard:
+            await page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")
+        await page.click(".acts .copy")
+        await expect(page.locator(".acts .copy")).to_have_text("Copied")
+        assert await page.evaluate("navigator.clipboard.readText()") == text
 
 
 async def test_keyboard_is_enough(browser: Browser) -> None:
@@ -382,7 +454,7 @@ async def test_all_works_without_javascript(browser: Browser) -> None:
         )
         await expect(page.locator(".copy").first).to_be_hidden()
         await page.click("text=Check now")
-        await expect(page.locator("#flash")).to_contain_text("The check was asked for")
+        await expect(page.locator("#flash")).to_contain_text("The check has been requested")
         await page.click("nav >> text=Events")
         await expect(page.locator(".timeline li")).to_have_count(8)
         await page.click("text=Log out")

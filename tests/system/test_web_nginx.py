@@ -163,7 +163,7 @@ async def test_browser_is_content_below_a_path() -> None:
         await page.click("nav >> text=Domains")
         await page.click("text=new-shop.example")
         await page.click("text=Check now")
-        await expect(page.locator("#flash")).to_contain_text("The check was asked for")
+        await expect(page.locator("#flash")).to_contain_text("The check has been requested")
         await expect(page).to_have_url(f"{BELOW}domains/new-shop.example?said=check")
         await page.click(".brand")
         await expect(page.locator("#live")).to_have_text("live")

@@ -52,10 +52,14 @@ class WebServer:
     root: Path
     ca: Path
 
+    def connection(self, host: str) -> http.client.HTTPSConnection:
+        """To a host of this name, whose certificate is checked."""
+        trust = ssl.create_default_context(cafile=self.ca)
+        return _ConnectionTo(self.address, host, self.https_port, trust)
+
     def policy(self, host: str) -> tuple[int, bytes]:
         """Status and body for a sender that asks this policy host, its certificate checked."""
-        trust = ssl.create_default_context(cafile=self.ca)
-        connection = _ConnectionTo(self.address, host, self.https_port, trust)
+        connection = self.connection(host)
         try:
             connection.request("GET", "/.well-known/mta-sts.txt")
             answer = connection.getresponse()

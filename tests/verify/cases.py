@@ -16,6 +16,7 @@ from tests.verify.internet import (
     MX_HOST,
     NOWHERE,
     POLICY_HOST,
+    SECOND,
     SHORT_S,
     Mail,
     Web,
@@ -81,11 +82,6 @@ def tlsa(data: bytes, usage: int = 3) -> Callable[[World], None]:
     return both(dns(TLSA, "TLSA", [f"{usage} 0 1 {data.hex()}"]), setting(authentic={TLSA}))
 
 
-def nothing_meant_nor_announced(world: World) -> None:
-    """No TXT record."""
-    world.without(TXT)
-
-
 def own_sha256(kind: Kind = Kind.GOOD) -> bytes:
     """Of the certificate that the MX host serves."""
     return hashlib.sha256(leaf(kind, MX_HOST).public_bytes(Encoding.DER)).digest()
@@ -96,6 +92,29 @@ def caa(value: str) -> Callable[[World], None]:
     return dns(f"{DOMAIN}.", "CAA", [value])
 
 
+def second(**values: object) -> Callable[[World], None]:
+    """Both hosts have a second address, where this is different."""
+    return lambda world: world.at_second(**values)
+
+
+def put(name: str) -> Callable[[World], None]:
+    """The record is at this name instead of its own."""
+    return both(without_txt, txt("v=STSv1; id=1;", name=name))
+
+
+def without_txt(world: World) -> None:
+    """No MTA-STS record."""
+    world.without(TXT)
+
+
+WILDCARD = both(
+    txt("v=spf1 -all"), txt("v=spf1 -all", name=f"_mta-sts-sidecar-asks-for-a-wildcard.{DOMAIN}.")
+)
+ONE_LINE = b"version: STSv1 mode: enforce max_age: 604800 mx: mail.example.test"
+SIX_MX = "2001:db8::25"
+SIX = both(dns(f"{MX_HOST}.", "AAAA", [SIX_MX]), dns(f"{POLICY_HOST}.", "AAAA", ["2001:db8::443"]))
+HOME = both(dns(f"{MX_HOST}.", "A", ["192.168.1.25"]), dns(f"{POLICY_HOST}.", "AAAA", ["fd00::443"]))
+TWELVE = [LOOPBACK, *(f"127.0.0.{number}" for number in range(10, 21))]
 NO_PUBLIC_WEB = setting(probing={"https_port": closed_port()})
 ALIAS = both(
     lambda world: world.without(TXT),
@@ -116,13 +135,23 @@ CASES = (
     Case("txt-found", OK, txt('v=STSv1; " "id=77;'), "77", name="strings-joined"),
     Case("txt-found", OK, ALIAS, "id 1", name="behind-a-cname"),
     Case("txt-alias", OK, ALIAS, "_mta-sts.hoster.test"),
-    Case("txt-nxdomain", NOTICE, lambda world: world.without(TXT), "does not exist"),
-    Case("txt-none", NOTICE, txt("google-site-verification=x"), "1 TXT of other kinds"),
-    Case("txt-none", NOTICE, dns(TXT, "TXT", []), "has no", name="nodata"),
+    Case("txt-nxdomain", ERROR, without_txt, f"publish _mta-sts.{DOMAIN} TXT"),
+    Case("txt-none", ERROR, txt("google-site-verification=x"), "1 TXT of other kinds"),
+    Case("txt-none", ERROR, dns(TXT, "TXT", []), "has no", name="nodata"),
     Case("txt-several", ERROR, txt("v=STSv1; id=1;", "v=STSv1; id=2;"), "2 MTA-STS records"),
     Case("txt-almost", ERROR, txt("v=stsv1; id=1;"), "v=STSv1", name="wrong-case"),
     Case("txt-almost", ERROR, txt("v=STSv1 id=1"), "v=STSv1", name="no-semicolon"),
     Case("txt-misplaced", WARNING, both(txt(), txt("v=STSv1; id=1;", name=f"{DOMAIN}.")), "move it"),
+    Case(
+        "txt-misplaced", WARNING, put(f"_mta_sts.{DOMAIN}."), "at _mta_sts.example.test", name="underscores"
+    ),
+    Case("txt-misplaced", WARNING, put(f"{POLICY_HOST}."), f"at {POLICY_HOST}", name="policy-host"),
+    Case("txt-misplaced", WARNING, put(f"{TXT}{DOMAIN}."), "enter _mta-sts alone", name="zone-twice"),
+    Case("txt-nxdomain", NOTICE, both(without_txt, setting(meant=meant())), name="ours"),
+    Case("txt-nxdomain", NOTICE, both(without_txt, setting(status="404 Not Found")), name="nothing-served"),
+    Case("txt-wildcard", NOTICE, WILDCARD, "the wildcard can stay"),
+    Case("txt-none", ERROR, WILDCARD, "though a policy is served", name="wildcard"),
+    Case("record-escaped", ERROR, txt(r"v=STSv1\\; id=1\\;"), "take the backslashes out", name="zone-file"),
     Case("txt-servfail", UNKNOWN, dns(TXT, "TXT", Rcode.SERVFAIL), "SERVFAIL"),
     Case("txt-timeout", UNKNOWN, dns(TXT, "TXT", Silence.FOREVER), "did not answer"),
     Case("txt-unasked", UNKNOWN, dns(TXT, "TXT", Rcode.REFUSED), "REFUSED"),
@@ -183,6 +212,9 @@ CASES = (
     Case("policy-tls-failed", ERROR, setting(web_tls=Kind.NONSENSE), "handshake"),
     Case("policy-tls-failed", ERROR, setting(web_tls=Kind.CLOSED), "closed the connection", name="closed"),
     Case("policy-mode", ERROR, setting(mode="enforced"), "enforced", name="grammar"),
+    Case("policy-one-line", ERROR, setting(body=ONE_LINE), "a line of its own", name="pasted"),
+    Case("policy-utf-16", ERROR, setting(body=ONE_LINE.decode().encode("utf-16")), "UTF-8", name="notepad"),
+    Case("policy-mx-public-suffix", WARNING, setting(mx="*.com"), "your own MX hosts", name="com"),
     # --- match
     Case("policy-as-meant", OK, setting(meant=meant())),
     Case("policy-differs", ERROR, setting(meant=meant(Mode.TESTING)), "mode enforce instead of testing"),
@@ -197,6 +229,7 @@ CASES = (
     Case("mx-none", NOTICE, dns(f"{DOMAIN}.", "MX", []), "itself"),
     Case("mx-none", NOTICE, lambda world: world.without(f"{DOMAIN}."), "does not exist", name="nxdomain"),
     Case("mx-null", NOTICE, dns(f"{DOMAIN}.", "MX", ["0 ."])),
+    Case("mx-address", ERROR, dns(f"{DOMAIN}.", "MX", ["10 192.0.2.1."]), "mail.example.test A 192.0.2.1"),
     Case("mx-unknown", UNKNOWN, dns(f"{DOMAIN}.", "MX", Rcode.SERVFAIL), "SERVFAIL"),
     # --- MX hosts
     Case("mx-tls", OK, setting(), "Authority of the tests"),
@@ -206,7 +239,8 @@ CASES = (
     Case("mx-refused", UNKNOWN, setting(probing={"smtp_port": closed_port()}), "port 25 is often closed"),
     Case("mx-unreachable", UNKNOWN, dns(f"{MX_HOST}.", "A", [NOWHERE])),
     Case("mx-unasked", UNKNOWN, setting(probing={"smtp": False})),
-    Case("mx-wont-talk", UNKNOWN, setting(mail=Mail.RUDE), "554 5.7.1 not you"),
+    Case("mx-refuses-us", UNKNOWN, setting(mail=Mail.RUDE), "554 5.7.1 not you"),
+    Case("mx-wont-talk", UNKNOWN, setting(mail=Mail.OTHER_SERVICE), "SSH-2.0"),
     Case("mx-look-failed", UNKNOWN, setting(bug="verify.probes.smtp.peer_certificate"), "LookupError"),
     Case("mx-no-starttls", CRITICAL, setting(mail=Mail.PLAIN), "not offered"),
     Case("mx-no-starttls", CRITICAL, setting(mail=Mail.NOT_NOW), "454", name="refused"),
@@ -237,6 +271,30 @@ CASES = (
     ),
     Case("mx-cert-issuer", CRITICAL, setting(mail_tls=Kind.UNKNOWN_ISSUER)),
     Case("mx-cert-ending", WARNING, setting(mail_tls=Kind.ENDING), "ends on "),
+    # --- every address
+    Case("mx-no-starttls", CRITICAL, second(mail=Mail.PLAIN), "(at 127.0.0.2)", name="at-one-address"),
+    Case("mx-tls", OK, second(mail=Mail.PLAIN), "(at 127.0.0.1)", name="at-the-other-address"),
+    Case("mx-tls", OK, second(), "(at 127.0.0.1, 127.0.0.2)", name="at-both-addresses"),
+    Case("mx-cert-name", CRITICAL, second(mail_tls=Kind.WRONG_NAME), "(at 127.0.0.2)", name="at-one-address"),
+    Case(
+        "mx-refused",
+        UNKNOWN,
+        dns(f"{MX_HOST}.", "A", [LOOPBACK, SECOND]),
+        "remove the record",
+        name="at-one-address",
+    ),
+    Case("mx-no-route", UNKNOWN, both(SIX, setting(only_loopback=True)), f"{SIX_MX} cannot be reached"),
+    Case("mx-unasked", UNKNOWN, dns(f"{MX_HOST}.", "A", TWELVE), "8 of a host are probed", name="addresses"),
+    Case("policy-status", ERROR, second(status="404 Not Found"), "(at 127.0.0.2)", name="at-one-address"),
+    Case("policy-fetched", OK, second(status="404 Not Found"), "(at 127.0.0.1)", name="at-the-other-address"),
+    Case("policy-cert-name", ERROR, second(web_tls=Kind.WRONG_NAME), SECOND, name="at-one-address"),
+    Case("policy-addresses-differ", ERROR, second(mode="testing"), "127.0.0.2: mode testing"),
+    Case("policy-no-route", UNKNOWN, both(SIX, setting(only_loopback=True)), "no IPv6 route"),
+    Case("mx-host-private", WARNING, both(HOME, setting(only_loopback=True)), "private address 192.168.1.25"),
+    Case(
+        "policy-host-private", WARNING, both(HOME, setting(only_loopback=True)), "private address fd00::443"
+    ),
+    Case("policy-inside", NOTICE, setting(inside=True, ours=True), f"{LOOPBACK} port", name="which-address"),
     # --- TLSRPT
     Case("tlsrpt-found", OK, setting(), "mailto:reports@elsewhere.test"),
     Case("tlsrpt-none", NOTICE, lambda world: world.without(TLSRPT)),

@@ -4,10 +4,12 @@ Real TLS, a real SMTP server (aiosmtpd), and DNS out of a table. Change a `World
 """
 
 import asyncio
+import errno
 import logging
+import socket
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any, NoReturn, cast
@@ -19,6 +21,7 @@ from aiosmtpd.smtp import SMTP
 from dns.rcode import Rcode
 
 from sidecar.formats.mtasts_policy import Mode, Policy
+from sidecar.verify.probes import way
 from sidecar.verify.run import Checked, Probing, check
 from sidecar.verify.seen import Meant
 from tests.dns.faulty import LOOPBACK, FaultyDns, Reply
@@ -29,6 +32,8 @@ logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # else each refused ha
 DOMAIN, POLICY_HOST, MX_HOST = "example.test", "mta-sts.example.test", "mail.example.test"
 POLICY = "version: STSv1\nmode: {mode}\nmax_age: 604800\nmx: {mx}\n"
 SHORT_S = 0.6
+SECOND = "127.0.0.2"
+"""Where the servers of `World.second` are."""
 NOWHERE = "255.255.255.255"
 """Never takes a TCP connection, and says so at once."""
 
@@ -50,6 +55,8 @@ class Mail(Enum):
     """STARTTLS is offered, and answered with 454."""
     RUDE = auto()
     """Greets with 554."""
+    OTHER_SERVICE = auto()
+    """Greets as another service does."""
     SLOW_GREETING = auto()
     """As postscreen: a teaser first, and what the client says before the end of it is counted against it."""
 
@@ -80,12 +87,22 @@ class World:
     """Options over those that lead to this internet."""
     bug: str | None = None
     """The function below `sidecar` that raises an error which nobody foresaw."""
+    second: "World | None" = None
+    """The servers at a second address (`SECOND`) of the policy host and the MX host, where there is one."""
+    only_loopback: bool = False
+    """This machine has no route to an address that is not on loopback (nothing leaves the machine)."""
     inside: bool = False
     """The public addresses cannot be reached, those inside mailcow's network can."""
 
     def txt(self, *records: str, name: str = f"_mta-sts.{DOMAIN}.") -> None:
         """The TXT records at this name."""
         self.dns[name, "TXT"] = [f'"{record}"' for record in records]
+
+    def at_second(self, **values: Any) -> None:
+        """Both hosts have a second address, where the servers are the same but for these fields."""
+        self.second = replace(self, **values)
+        for host in (POLICY_HOST, MX_HOST):
+            self.dns[f"{host}.", "A"] = [LOOPBACK, SECOND]
 
     def without(self, *prefixes: str) -> None:
         """Take all records away whose name begins so."""
@@ -171,7 +188,7 @@ class _Raw(SMTP):
 
 
 @asynccontextmanager
-async def web_server(world: World) -> AsyncIterator[int]:
+async def web_server(world: World, address: str = LOOPBACK, port: int = 0) -> AsyncIterator[int]:
     """The policy host's port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -192,7 +209,7 @@ async def web_server(world: World) -> AsyncIterator[int]:
             writer.close()
 
     context = None if world.web_tls in RAW else server_context(world.web_tls, POLICY_HOST)
-    server = await asyncio.start_server(serve, LOOPBACK, 0, ssl=context)
+    server = await asyncio.start_server(serve, address, port, ssl=context)
     try:
         yield port_of(server)
     finally:
@@ -201,18 +218,18 @@ async def web_server(world: World) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def mail_server(world: World) -> AsyncIterator[int]:
+async def mail_server(world: World, address: str = LOOPBACK, port: int = 0) -> AsyncIterator[int]:
     """The MX host's port."""
     server: asyncio.Server
-    if world.mail in (Mail.RUDE, Mail.SLOW_GREETING):
-        server = await asyncio.start_server(_rude if world.mail is Mail.RUDE else _slow, LOOPBACK, 0)
+    if world.mail in BY_HAND:
+        server = await asyncio.start_server(BY_HAND[world.mail], address, port)
     else:
         context = None if world.mail is Mail.PLAIN else server_context(_tls_of(world), MX_HOST)
         kind = _NotNow if world.mail is Mail.NOT_NOW else SMTP
         if world.mail_tls in RAW:
             kind = cast("type[SMTP]", type("_RawOfThis", (_Raw,), {"raw": RAW[world.mail_tls]}))
         server = await asyncio.get_running_loop().create_server(
-            lambda: kind(_Sink(), hostname=MX_HOST, tls_context=context), LOOPBACK, 0
+            lambda: kind(_Sink(), hostname=MX_HOST, tls_context=context), address, port
         )
     try:
         yield port_of(server)
@@ -245,6 +262,14 @@ async def _slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
+async def _other_service(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+    writer.close()
+
+
+BY_HAND = {Mail.RUDE: _rude, Mail.SLOW_GREETING: _slow, Mail.OTHER_SERVICE: _other_service}
+
+
 def port_of(server: asyncio.Server) -> int:
     """The port that it listens on."""
     return int(server.sockets[0].getsockname()[1])
@@ -265,12 +290,22 @@ async def dns_server(server: FaultyDns) -> AsyncIterator[tuple[str, int]]:
 
 
 @asynccontextmanager
+async def _second(world: World, https_port: int, smtp_port: int) -> AsyncIterator[None]:
+    if world.second is None:
+        yield
+        return
+    async with web_server(world.second, SECOND, https_port), mail_server(world.second, SECOND, smtp_port):
+        yield
+
+
+@asynccontextmanager
 async def internet(world: World) -> AsyncIterator[Probing]:
     """The running servers, and how to ask them."""
     async with (
         dns_server(Dnssec(world)) as resolver,
         web_server(world) as https_port,
         mail_server(world) as smtp_port,
+        _second(world, https_port, smtp_port),
     ):
         probing = Probing(
             resolver=resolver,
@@ -279,8 +314,28 @@ async def internet(world: World) -> AsyncIterator[Probing]:
             https_port=https_port,
             smtp_port=smtp_port,
         )
-        with patch(f"sidecar.{world.bug}", broken) if world.bug else nullcontext():
+        with (
+            patch(f"sidecar.{world.bug}", broken) if world.bug else nullcontext(),
+            loopback_alone() if world.only_loopback else nullcontext(),
+        ):
             yield replace(probing, **world.probing)
+
+
+@contextmanager
+def loopback_alone() -> Iterator[None]:
+    """The kernel has no route to any address that does not begin with 127, as in a container without a network."""
+    connect, routed = way._connect, way.routed
+
+    async def no_route(address: str, port: int, timeout_s: float) -> socket.socket:
+        if not address.startswith("127."):
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
+        return await connect(address, port, timeout_s)
+
+    with (
+        patch.object(way, "_connect", no_route),
+        patch.object(way, "routed", lambda address: address.startswith("127.") and routed(address)),
+    ):
+        yield
 
 
 def broken(*_: object, **__: object) -> NoReturn:
@@ -296,8 +351,6 @@ async def seen_in(world: World) -> Checked:
 
 def closed_port() -> int:
     """A port of loopback at which nobody listens."""
-    import socket  # noqa: PLC0415 - for this alone
-
     with socket.socket() as chosen:
         chosen.bind((LOOPBACK, 0))
         return int(cast("tuple[str, int]", chosen.getsockname())[1])

@@ -76,7 +76,10 @@ def test_every_code_has_a_case() -> None:
     [
         case
         for case in CASES
-        if case.severity is UNKNOWN and case.code.startswith(("mx-", "policy-")) and case.code != "mx-many"
+        if case.severity is UNKNOWN
+        and case.code.startswith(("mx-", "policy-"))
+        and case.code not in ("mx-many", "mx-no-route", "policy-no-route")
+        and case.name not in ("at-one-address", "addresses")
     ],
     ids=str,
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.formats.mtasts_policy import Mode, Policy
-from sidecar.host.elapsed import Reading
+from sidecar.host.elapsed import UptimeReading
 from sidecar.verify.background import Checker
 from sidecar.verify.run import Probing
 from tests.dns import faulty
@@ -29,8 +29,8 @@ class Clock:
             raise RuntimeError("there is no time")
         return 1_700_000_000.0
 
-    def reading(self) -> Reading:
-        return Reading("this machine", self.now())
+    def reading(self) -> UptimeReading:
+        return UptimeReading("this machine", self.now())
 
 
 @pytest.fixture

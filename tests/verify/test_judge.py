@@ -11,6 +11,7 @@ from sidecar.observed.findings import Severity
 from sidecar.verify import codes, probe_codes
 from sidecar.verify.judge import LONGEST, judge
 from sidecar.verify.probes.tls import certificate
+from sidecar.verify.rules.txt_dns import near_misses
 from sidecar.verify.seen import (
     Barrier,
     Certificate,
@@ -96,16 +97,22 @@ _probes = st.one_of(
     _no_address,
     st.builds(MxTls, _ways, _words, _certificates, st.just(NOW)),
     st.builds(MxNoStartTls, _ways, st.none() | _words, st.just(NOW)),
-    st.builds(MxWontTalk, _ways, _words, st.just(NOW)),
+    st.builds(MxWontTalk, _ways, _words, st.just(NOW), st.booleans()),
 )
 _small = st.integers(0, 255)
 _tlsa = st.builds(Tlsa, _small, _small | st.just(1), _small | st.just(1), st.binary(max_size=32))
-_hosts = st.builds(MxSeen, st.sampled_from(["a.test", "b.test"]), _probes, _answers(_tlsa))
+_hosts = st.builds(
+    MxSeen,
+    st.sampled_from(["a.test", "b.test", "192.0.2.1"]),
+    _probes,
+    _answers(_tlsa),
+    st.lists(_probes, max_size=3).map(tuple),
+)
 _domains = st.builds(
     DomainSeen,
     st.just("example.test"),
     _answers(_octets),
-    st.none() | _answers(_octets),
+    st.dictionaries(st.sampled_from(near_misses("example.test")), _answers(_octets)),
     _answers(_octets),
     _answers(st.sampled_from(["a.test", "b.test", NULL_MX])),
     _policies,

@@ -11,7 +11,7 @@ from sidecar.formats import mtasts_policy as mtasts
 from sidecar.formats import mtasts_record
 from sidecar.formats import tlsrpt_record as tlsrpt
 from sidecar.formats.mtasts_policy import Invalid, Policy, matches
-from sidecar.formats.txt_fields import Fault as RecordFault
+from sidecar.formats.txt_fields import FieldFault as RecordFault
 from sidecar.observed.findings import Severity
 from sidecar.verify import codes
 from sidecar.verify.lint import Judged, lint_match, lint_policy, lint_record, lint_tlsrpt
@@ -349,7 +349,7 @@ def test_match_agrees_with_a_naive_statement(pattern: str, host: str) -> None:
 
 def test_every_fault_has_a_code_and_something_to_do() -> None:
     """A fault that a parser learns and a rule does not would end in a KeyError."""
-    assert set(policy_rule._CODES) == set(mtasts.Fault) == set(policy_rule._TODO)
+    assert set(policy_rule._CODES) == set(mtasts.PolicyFault) == set(policy_rule._TODO)
     from sidecar.verify.rules import record as record_rule  # noqa: PLC0415 - only here
     from sidecar.verify.rules import tlsrpt as tlsrpt_rule  # noqa: PLC0415 - only here
 

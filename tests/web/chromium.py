@@ -16,6 +16,7 @@ FLAGS = [
     "--no-first-run",
 ]
 DESKTOP = {"width": 1280, "height": 800}
+TABLET = {"width": 768, "height": 1024}
 PHONE = {"width": 360, "height": 740}
 
 

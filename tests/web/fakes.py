@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sidecar.formats.mtasts_policy import Mode, Policy, render
-from sidecar.host.elapsed import Reading
+from sidecar.host.elapsed import UptimeReading
 from sidecar.observed import Addresses, CheckRecord, Memory, Observed, PolicyMemory, Seen, Txt, Unseen
 from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
 from sidecar.observed.findings import Finding, Severity
@@ -17,7 +17,7 @@ from sidecar.reconcile.learn.policies import learn
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
 from sidecar.state.ledger import intended, settled
-from sidecar.state.store import Event
+from sidecar.state.store import HistoryEvent
 from sidecar.status.once import Once
 from sidecar.web import Changes, Progress, Trouble
 from sidecar.web.view import Site, site_of
@@ -36,8 +36,8 @@ class FakeClock:
     def now(self) -> float:
         return self.at
 
-    def reading(self) -> Reading:
-        return Reading("this machine", self.at)
+    def reading(self) -> UptimeReading:
+        return UptimeReading("this machine", self.at)
 
 
 @dataclass
@@ -47,7 +47,7 @@ class FakeSource:
     report: Report | None = None
     settings: Settings = SETTINGS
     started_at: float = NOW - 21 * DAY
-    events: list[Event] = field(default_factory=list)
+    events: list[HistoryEvent] = field(default_factory=list)
     trouble_now: Trouble | None = None
     progress_now: Progress | None = None
     wishes: list[tuple[str, object]] = field(default_factory=list)
@@ -63,7 +63,7 @@ class FakeSource:
     def progress(self) -> Progress | None:
         return self.progress_now
 
-    async def history(self, subject: str | None, limit: int) -> tuple[Event, ...]:
+    async def history(self, subject: str | None, limit: int) -> tuple[HistoryEvent, ...]:
         if self.raises is not None:
             raise self.raises
         found = [event for event in self.events if subject is None or event.subject == subject]
@@ -305,7 +305,7 @@ def many(number: int) -> tuple[Told, ...]:
 
 
 EVENTS = (
-    Event(
+    HistoryEvent(
         NOW - WEEKS,
         "example.org",
         "add policy",
@@ -313,7 +313,7 @@ EVENTS = (
         "done",
         None,
     ),
-    Event(
+    HistoryEvent(
         NOW - WEEKS + 1_800,
         "acme-mailcow",
         "restart",
@@ -321,10 +321,10 @@ EVENTS = (
         "done",
         None,
     ),
-    Event(
+    HistoryEvent(
         NOW - 3 * DAY, "orchard.example", "add policy", "the domain has no policy; mode testing", "done", None
     ),
-    Event(
+    HistoryEvent(
         NOW - 2 * DAY,
         "example.org",
         "change policy",
@@ -332,7 +332,7 @@ EVENTS = (
         "done",
         None,
     ),
-    Event(
+    HistoryEvent(
         NOW - 5 * 3_600,
         "new-shop.example",
         "add policy",
@@ -340,7 +340,7 @@ EVENTS = (
         "done",
         None,
     ),
-    Event(
+    HistoryEvent(
         NOW - 4 * 3_600,
         "acme-mailcow",
         "restart",
@@ -348,7 +348,7 @@ EVENTS = (
         "failed",
         "restarting acme-mailcow got status 500 from the Docker engine; tried again in 60 s",
     ),
-    Event(
+    HistoryEvent(
         NOW - 4 * 3_600 + 70,
         "acme-mailcow",
         "restart",
@@ -356,7 +356,7 @@ EVENTS = (
         "done",
         None,
     ),
-    Event(NOW - 120, "choir.example", "check", "the certificate of the MX expired", "failed", None),
+    HistoryEvent(NOW - 120, "choir.example", "check", "the certificate of the MX expired", "failed", None),
 )
 
 

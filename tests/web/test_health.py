@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.host.elapsed import Reading
+from sidecar.host.elapsed import UptimeReading
 from sidecar.host.heartbeat import STALE_AFTER_S, beat, trouble
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
@@ -25,8 +25,8 @@ class Clock:
     def now(self) -> float:
         return self.at
 
-    def reading(self) -> Reading:
-        return Reading("this machine", self.at)
+    def reading(self) -> UptimeReading:
+        return UptimeReading("this machine", self.at)
 
 
 def report(world: World | None = None, *notices: Notice) -> Report:
@@ -49,7 +49,7 @@ def test_pass_that_hangs_turns_it_red() -> None:
     hanging = Pulse()
     hanging.begins(NOW)
     assert unhealthy(hanging, None, NOW + STALE_AFTER_S) is None
-    said = "in the pass under way nothing has moved for 301 s: it hangs"
+    said = "the running pass has made no progress for 301 s: it hangs"
     assert unhealthy(hanging, None, NOW + STALE_AFTER_S + 1) == said
 
 
@@ -107,9 +107,9 @@ def test_it_agrees_with_the_check_of_the_image(steps: list[tuple[str, float]]) -
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        (Pulse(), "the first pass is not over"),
+        (Pulse(), "the first pass has not finished"),
         (pulse(report()), None),
-        (pulse(report(), None), "the last pass did not work"),
+        (pulse(report(), None), "the last pass failed"),
         (pulse(None, report()), None),
         (pulse(report(World(unseen=frozenset({"domains"})))), "mailcow cannot be read"),
         (pulse(report(World(unseen=frozenset({"mailcow"})))), "mailcow cannot be read"),
@@ -140,7 +140,7 @@ async def test_answers_over_http(tmp_path: Path) -> None:
                 return response.status, await response.text()
 
         assert await asked("/healthz") == (200, "alive\n")
-        assert await asked("/readyz") == (503, "the first pass is not over\n")
+        assert await asked("/readyz") == (503, "the first pass has not finished\n")
         life.begins(clock.at)
         beat(tmp_path, clock.at)
         life.ends(report())
@@ -148,7 +148,7 @@ async def test_answers_over_http(tmp_path: Path) -> None:
         assert await asked("/readyz") == (200, "ready\n")
         clock.at += STALE_AFTER_S + 1
         assert trouble(tmp_path, clock.at) is not None
-        assert await asked("/healthz") == (503, "no fresh sign of life: the loop hangs\n")
+        assert await asked("/healthz") == (503, "no recent sign of life: the loop hangs\n")
         (tmp_path / "heartbeat").unlink()
         assert (await asked("/healthz"))[0] == 503
         beat(tmp_path, clock.at, f"writing the state failed: {tmp_path}/state.sqlite gave 'disk full'")

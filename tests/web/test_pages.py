@@ -12,7 +12,7 @@ from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.observed import CheckRecord, Seen, Served
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.words import day
-from sidecar.state.store import Event
+from sidecar.state.store import HistoryEvent
 from sidecar.web import Progress, WebSettings, start_web
 from sidecar.web.auth import ALL_ATTEMPTS, FREE_ATTEMPTS
 from sidecar.web.events import MOST_STREAMS
@@ -30,7 +30,7 @@ from tests.web.fakes import (
 from tests.web.visitor import TOKEN, visiting
 from tests.worlds import DAY, NOW, given_settings
 
-PAGES = ("", "domains", "domains/choir.example", "domains/just-added.example", "events")
+PAGES = ("", "domains", "domains/choir.example", "domains/just-added.example", "records", "events")
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> {{7*7}} `x`"
 
 
@@ -70,7 +70,7 @@ async def test_every_link_is_relative_and_leads_somewhere(path: str) -> None:
     ("source", "said"),
     [
         (source_of(()), "No domains yet"),
-        (loading(), "Taking a first look at your mailcow"),
+        (loading(), "Reading your mailcow for the first time"),
         (replace(loading(), trouble_now=unreachable().trouble_now), "refuses the connection"),
         (unreachable(), "mailcow cannot be reached"),
         (source_of(progress_now=Progress("Looking at every domain", 12, 5_000, NOW)), "12 of 5,000"),
@@ -95,7 +95,7 @@ async def test_states_are_told(source: FakeSource, said: str) -> None:
 async def test_hostile_text_stays_text() -> None:
     """From the DNS, a certificate, mailcow, the history or the address."""
     source = source_of(
-        (Told("example.org"),), events=[Event(NOW, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)]
+        (Told("example.org"),), events=[HistoryEvent(NOW, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)]
     )
     finding = Finding("x-y", Severity.CRITICAL, HOSTILE, HOSTILE, HOSTILE, "RFC")
     assert source.report is not None

@@ -13,7 +13,7 @@ from sidecar.rollout import Stage
 from sidecar.settings import Settings
 from sidecar.status.line import Line
 from sidecar.status.wording import Light
-from sidecar.web.detail import Detail, detail_of
+from sidecar.web.detail import DomainDetail, detail_of
 from tests.web.fakes import REALISTIC, FakeSource, Told, many, report_of, site, source_of
 from tests.worlds import FILE_MAILCOW, NOW, given_settings, text
 
@@ -23,7 +23,7 @@ def line_of_one(problem: str, mode: Mode = Mode.TESTING) -> Line:
     return site(source_of([Told("example.org", mode, problem)])).lines[0]
 
 
-def detail_of_one(problem: str, mode: Mode = Mode.TESTING) -> Detail:
+def detail_of_one(problem: str, mode: Mode = Mode.TESTING) -> DomainDetail:
     """The page of a domain with this problem."""
     return detail_of(site(source_of([Told("example.org", mode, problem)])), "example.org")
 
@@ -161,9 +161,24 @@ def test_records_are_those_of_the_zone_file() -> None:
 
 def test_every_record_that_lacks_is_told() -> None:
     """Not only the first: they can be published together."""
-    todo = [todo for _, todo in detail_of_one("new").todo]
-    assert "publish: mta-sts.example.org. 120 IN CNAME mail.example.org." in todo
-    assert any(text is not None and text.startswith("publish: _smtp._tls.example.org.") for text in todo)
+    detail = detail_of_one("new")
+    lacking = [message for message, todo in detail.todo if todo == "publish the record below"]
+    assert lacking == [f"{name}.example.org is missing in the DNS" for name in ("mta-sts", "_smtp._tls")]
+    host = detail.records[0]
+    assert (host.owner, host.type, host.value) == ("mta-sts.example.org", "CNAME", "mail.example.org")
+    assert host.line == "mta-sts.example.org. 120 IN CNAME mail.example.org."
+
+
+@pytest.mark.parametrize("problem", ["no-record", "no-address", "mx-expired", "uncovered", "by-hand", "new"])
+def test_sentence_stands_once_on_the_page_of_a_domain(problem: str) -> None:
+    """A finding that is under "What to do" is named by its code; a step or a held action does not repeat it."""
+    detail = detail_of_one(problem, Mode.ENFORCE if problem == "mx-expired" else Mode.TESTING)
+    told = [text for pair in detail.todo for text in pair if text and text != "publish the record below"]
+    told += [view.finding.message for view in detail.findings if not view.told]
+    told += [step.text for step in detail.steps if step.light is not Light.GOOD and step.text]
+    told += [detail.explained, *detail.next]
+    sentences = [text for text in told if len(text.split()) > 3]
+    assert len(sentences) == len(set(sentences))
 
 
 def test_steps_are_all_good_where_all_is_well() -> None:
@@ -215,7 +230,8 @@ def test_certificate_that_ends_is_told_in_time() -> None:
     assert certificates.value.server is not None
     lights = []
     for left in (20 * 86_400, 5 * 86_400, -60):
-        server = replace(certificates.value.server, not_after=NOW + left)
+        end = NOW + left
+        server = replace(certificates.value.server, not_before=end - 90 * 86_400, not_after=end)
         seen = replace(certificates, value=replace(certificates.value, server=server))
         changed = replace(report, observed=replace(report.observed, certificates=seen))
         lights.append(site(FakeSource(changed)).lines[0].certificate.light)

@@ -10,7 +10,7 @@ import aiohttp
 from aiohttp import web
 from pydantic import SecretStr
 
-from sidecar.web import Web, WebSettings, start_web
+from sidecar.web import WebServer, WebSettings, start_web
 from tests.web.fakes import FakeClock, FakeSource
 
 TOKEN = "correct horse battery staple"
@@ -20,7 +20,7 @@ TOKEN = "correct horse battery staple"
 class Visitor:
     """Asks the page; keeps its cookies, follows no redirect."""
 
-    web: Web
+    web: WebServer
     session: aiohttp.ClientSession
 
     @property

@@ -238,7 +238,7 @@ def _plain(value: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class AcmeContainer:
     """A container of acme-mailcow in a list."""
 
     id: str
@@ -252,12 +252,12 @@ class Found:
 class Leftovers:
     """The containers of acme-mailcow: those with the names that we give meanwhile, and others."""
 
-    old: Found | None = None
-    new: Found | None = None
-    others: tuple[Found, ...] = ()
+    old: AcmeContainer | None = None
+    new: AcmeContainer | None = None
+    others: tuple[AcmeContainer, ...] = ()
 
 
-class Way(Enum):
+class Settlement(Enum):
     """How to get to one container."""
 
     NOTHING = "nothing was changed"
@@ -270,7 +270,7 @@ class Way(Enum):
 def leftovers(rows: Iterable[Json]) -> Leftovers:
     """What is there by the Engine's list of acme-mailcow's containers."""
     found = [
-        Found(
+        AcmeContainer(
             row["Id"],
             _name(row["Names"]),
             row["State"] in {"running", "restarting", "paused"},
@@ -283,20 +283,20 @@ def leftovers(rows: Iterable[Json]) -> Leftovers:
     return Leftovers(old, new, tuple(one for one in found if one not in (old, new)))
 
 
-def way(left: Leftovers, *, back: bool = False) -> Way:
+def way(left: Leftovers, *, back: bool = False) -> Settlement:
     """The way out; with `back` the old container is preferred also where the new one runs already."""
     match left:
         case Leftovers(old=None, new=None):
-            return Way.NOTHING
+            return Settlement.NOTHING
         case Leftovers(old=old, new=new, others=others) if others:
             ours_run = any(one.alive for one in (old, new) if one)
-            return Way.CLEAR if any(one.alive for one in others) or not ours_run else Way.STUCK
+            return Settlement.CLEAR if any(one.alive for one in others) or not ours_run else Settlement.STUCK
         case Leftovers(old=None):
-            return Way.FORWARD
-        case Leftovers(old=Found(alive=False), new=Found(alive=True)) if not back:
-            return Way.FORWARD  # its run has begun: one more would be for nothing
+            return Settlement.FORWARD
+        case Leftovers(old=AcmeContainer(alive=False), new=AcmeContainer(alive=True)) if not back:
+            return Settlement.FORWARD  # its run has begun: one more would be for nothing
         case _:
-            return Way.BACK
+            return Settlement.BACK
 
 
 def own_name(name: str) -> str:

@@ -23,11 +23,11 @@ from sidecar.mailcow.engine.calls import CONNECT, CREATE, REMOVE, RENAME, START,
 from sidecar.mailcow.engine.changes import COMMAND, EngineChanges, RecreateRefused
 from sidecar.mailcow.engine.client import ACME, Engine, Untouched
 from sidecar.mailcow.engine.new_container import (
-    Found,
+    AcmeContainer,
     Json,
     Leftovers,
     Recreation,
-    Way,
+    Settlement,
     claimed_restart,
     differences,
     leftovers,
@@ -93,9 +93,9 @@ async def heal(engine: Engine, project_name: str) -> str | None:
             taken = _settle(calls, left)
             names = ", ".join(one.name for one in (left.old, left.new) if one)
             match taken:
-                case Way.NOTHING:
+                case Settlement.NOTHING:
                     return None
-                case Way.STUCK:
+                case Settlement.STUCK:
                     raise PermanentError(
                         f"a re-creation of {ACME} was cut off and left {names}, and another container of it "
                         f"does not run; run `{COMMAND}` in the mailcow directory"
@@ -229,7 +229,7 @@ class _Attempt:
                 f"re-creating {ACME} failed: {said}; and taking it back failed, too: {again}; "
                 f"`{COMMAND}` in the mailcow directory mends it as well"
             ) from error
-        if taken is Way.FORWARD or (taken is Way.NOTHING and self._is_done(left)):
+        if taken is Settlement.FORWARD or (taken is Settlement.NOTHING and self._is_done(left)):
             return
         if isinstance(error, RecreateRefused):
             raise error
@@ -253,27 +253,27 @@ def _leftovers(calls: EngineChanges, project_name: str) -> Leftovers:
     labels = [f"com.docker.compose.project={project_name}", f"com.docker.compose.service={ACME}"]
     rows = [row for row in calls.listed(labels) if row["Labels"].get(_ONE_OFF, "").lower() != "true"]
     left = leftovers(rows)
-    if way(left) is Way.NOTHING:
+    if way(left) is Settlement.NOTHING:
         return left
     # For a moment after a stop, the Engine's list says that the container runs; `inspect` does not.
     return leftovers({**row, "State": calls.inspect(row["Id"])["State"]["Status"]} for row in rows)
 
 
-def _settle(calls: EngineChanges, left: Leftovers, *, back: bool = False) -> Way:
+def _settle(calls: EngineChanges, left: Leftovers, *, back: bool = False) -> Settlement:
     """Gets to one container; each step may be the last one that succeeds, and the next attempt goes on there."""
     taken = way(left, back=back)
     match taken, left:
-        case Way.BACK, Leftovers(old=Found() as old, new=new):
+        case Settlement.BACK, Leftovers(old=AcmeContainer() as old, new=new):
             _discard(calls, new)
             if not old.alive:
                 calls.start(old.id)
             calls.rename(old.id, own_name(old.name))
-        case Way.FORWARD, Leftovers(old=old, new=Found() as new):
+        case Settlement.FORWARD, Leftovers(old=old, new=AcmeContainer() as new):
             _discard(calls, old)
             if not new.alive:
                 calls.start(new.id)
             _finish(calls, new.id, claimed_restart(new.label) or {}, own_name(new.name))
-        case Way.CLEAR, _:
+        case Settlement.CLEAR, _:
             _discard(calls, left.new)
             _discard(calls, left.old)
         case _:
@@ -281,7 +281,7 @@ def _settle(calls: EngineChanges, left: Leftovers, *, back: bool = False) -> Way
     return taken
 
 
-def _discard(calls: EngineChanges, found: Found | None) -> None:
+def _discard(calls: EngineChanges, found: AcmeContainer | None) -> None:
     if found is None:
         return
     if found.alive:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
+from sidecar.formats.address import is_private
 from sidecar.observed import (
     AcmeRun,
     Addresses,
@@ -26,6 +27,7 @@ from sidecar.observed import (
     Sight,
     Unseen,
 )
+from sidecar.observed.words import command
 from sidecar.plan.acme.script import ISSUER, dns_challenge
 from sidecar.plan.actions import Hold
 
@@ -128,7 +130,9 @@ def address_trouble(
     if not ways.compares(family):
         return None
     if isinstance(ways.run, Seen) and ways.run.value.detected and ways.run.at >= since:
-        return _compared(name, family, addresses, ways.run.value, ways)
+        return _private(name, found.value, family, ways) or _compared(
+            name, family, addresses, ways.run.value, ways
+        )
     if strict:
         return _not_detected(name, ways, since)
     return None if name == hostname else _as_hostname(name, found.value, ways, dns, since)
@@ -148,6 +152,32 @@ def _no_address(name: str, hostname: str) -> NotReady:
         reason = f"{name} (MAILCOW_HOSTNAME) has no address in the DNS"
         return NotReady(Check.ADDRESS, reason, f"publish: {name}. A with the public address of this server")
     return NotReady(Check.ADDRESS, f"{name} has no address in the DNS", _cname(name, hostname))
+
+
+def _private(name: str, found: Addresses, family: int, ways: AcmeWays) -> NotReady | None:
+    """A private address of the name, or of the hostname that it is an alias of: acme-mailcow compares it in vain."""
+    run = ways.run.value if isinstance(ways.run, Seen) else None
+    own = (run.ipv6 if family == 6 else run.ipv4) if run else None
+    private = sorted(a for a in looked_at(found)[1] if is_private(a) and (own is None or not _same(a, own)))
+    if not private:
+        return None
+    hostname = ways.conf.hostname
+    owner = hostname if found.cname == hostname else name
+    alias = f"{name} is an alias of {hostname}, and " if owner != name else ""
+    what = f"{owner} (MAILCOW_HOSTNAME)" if owner == hostname else owner
+    detected = f", while acme-mailcow detected {own} as this server's" if own else ""
+    reason = (
+        f"{alias}{what} has the private address {', '.join(private)} in the DNS that is asked here{detected}"
+    )
+    return NotReady(Check.ADDRESS, reason, _split_dns(owner, own))
+
+
+def _split_dns(owner: str, own: str | None = None) -> str:
+    public = f"its public address {own}" if own else "its public address"
+    return (
+        f"let the DNS of {owner} have {public}; if only the DNS inside gives the private one (split DNS), take that "
+        "entry out of it, or set SKIP_IP_CHECK=y in mailcow.conf"
+    )
 
 
 def _not_detected(name: str, ways: AcmeWays, since: float) -> NotReady:
@@ -210,6 +240,15 @@ def _as_hostname(name: str, found: Addresses, ways: AcmeWays, dns: Dns, since: f
     foreign = sorted(a for a in found.addresses if not any(_same(a, b) for b in own.value.addresses))
     if not foreign:
         return None
+    if private := sorted(a for a in own.value.addresses if is_private(a)):
+        reason = (
+            f"{hostname} (MAILCOW_HOSTNAME) has the private address {', '.join(private)} in the DNS that is asked here: "
+            f"whether {name} ({', '.join(foreign)}) leads to this server cannot be compared with it"
+        )
+        return NotReady(Check.ADDRESS, reason, _split_dns(hostname))
+    if private := [a for a in foreign if is_private(a)]:
+        reason = f"{name} has the private address {', '.join(private)} in the DNS that is asked here"
+        return NotReady(Check.ADDRESS, reason, _split_dns(name))
     reason = f"{name} has the address {', '.join(foreign)}, which {hostname} does not have"
     return NotReady(Check.ADDRESS, reason, _cname(name, hostname))
 
@@ -288,7 +327,8 @@ def http_trouble(
             return NotReady(
                 Check.HTTP,
                 f"port 80 of {name} is not answered by this mailcow: {found.value.said}",
-                f"let http://{name}/.well-known/acme-challenge/ reach nginx-mailcow",
+                f"let http://{name}/.well-known/acme-challenge/ reach nginx-mailcow; behind a reverse proxy, this prints its "
+                f"configuration: {command('proxy nginx')}",
                 words=words,
             )
 

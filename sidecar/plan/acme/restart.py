@@ -1,17 +1,13 @@
-"""The restart of acme-mailcow: for which names it helps, and what is told where it does not; pure.
+"""The restart of acme-mailcow: for which names it helps, and what is reported where it does not help; pure.
 
-Whether a run may be now is decided by a guard (`run.hold_run`).
+A guard decides whether a run may start now (`run.hold_run`). What a run brought is reported by `results`.
 """
 
 from collections.abc import Iterable, Sequence
 
 from sidecar.observed import (
     NOT_ASKED,
-    Certificate,
-    Certificates,
     Conf,
-    Fact,
-    FactKind,
     Issuer,
     Kind,
     Observed,
@@ -22,7 +18,7 @@ from sidecar.observed import (
 )
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.observed.words import day, some
+from sidecar.observed.words import some
 from sidecar.plan.acme.check import address_trouble
 from sidecar.plan.acme.count import ASKED_AT_ONCE
 from sidecar.plan.acme.lost import (
@@ -32,7 +28,7 @@ from sidecar.plan.acme.lost import (
 )
 from sidecar.plan.acme.names import Scene, missing_names, scene
 from sidecar.plan.acme.run import Run
-from sidecar.plan.acme.script import SLEEPS, split_san
+from sidecar.plan.acme.script import split_san
 from sidecar.plan.actions import Plan
 from sidecar.settings import Settings
 
@@ -155,56 +151,3 @@ def _old_environment(scene: Scene, missing: list[str]) -> tuple[Notice, ...]:
     asked = scene.asked_anew().all
     names = [name for name in missing if name in asked]
     return _by_hand(names) if names else ()
-
-
-def run_failed(observed: Observed) -> tuple[Notice, ...]:
-    """A run of acme-mailcow that fails since names were added: an error, with the day the certificate ends."""
-    restarts = observed.memory.restarts
-    failed = Fact(FactKind.RUN_FAILED, "acme-mailcow") in observed.memory.since
-    if not failed or not restarts or not isinstance(observed.certificates, Seen):
-        return ()
-    server = observed.certificates.value.server
-    ends = f"; the certificate ends {day(server.not_after)}" if server else ""
-    return (
-        Notice(
-            Level.ERROR,
-            NoticeCode.ACME_FAILED,
-            "acme-mailcow",
-            f"acme-mailcow fails since it was restarted for {some(restarts[-1].names)}{ends}{_log_says(observed)}",
-            "see: docker compose logs --tail=50 acme-mailcow",
-        ),
-    )
-
-
-def tell_presented(observed: Observed) -> tuple[Notice, ...]:
-    """What nginx really presents counts in the end: another certificate than the file's, while acme-mailcow sleeps."""
-    match observed.presented, observed.certificates, observed.project:
-        case Seen(shown), Seen(Certificates(server=Certificate() as server)), Seen(
-            Project(acme_sleep=Seen(str(sleep)))
-        ):
-            if sleep not in SLEEPS or shown.fingerprint == server.fingerprint:
-                return ()
-        case _:
-            return ()
-    lacks = sorted(server.names - shown.names)
-    without = f", without {some(lacks)}" if lacks else ""
-    return (
-        Notice(
-            Level.ERROR,
-            NoticeCode.NGINX_OLD_CERTIFICATE,
-            "nginx-mailcow",
-            f"nginx presents another certificate than the one on the disk: one that ends {day(shown.not_after)}{without}",
-            "in the mailcow directory: docker compose restart nginx-mailcow dovecot-mailcow postfix-mailcow",
-        ),
-    )
-
-
-def _log_says(observed: Observed) -> str:
-    """The lines of acme-mailcow's log that tell why, a few."""
-    match observed.project:
-        case Seen(Project(acme_run=Seen(run))):
-            refused = [said.words for said in (*run.refused.values(), *run.refused_parents.values())]
-            telling = [*run.failure, *refused][:3]
-            return f"; its log says: {' / '.join(telling)}" if telling else ""
-        case _:
-            return ""

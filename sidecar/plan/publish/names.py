@@ -145,12 +145,12 @@ def _is(text: str, version: bytes) -> bool:
 
 def _id(text: str) -> str | None:
     found = mtasts_record.parse(_octets(text))
-    return found.id if isinstance(found, mtasts_record.Record) else None
+    return found.id if isinstance(found, mtasts_record.StsRecord) else None
 
 
 def _rua(text: str) -> tuple[str, ...]:
     found = tlsrpt_record.parse(_octets(text))
-    return found.rua if isinstance(found, tlsrpt_record.Record) else ()
+    return found.rua if isinstance(found, tlsrpt_record.TlsrptRecord) else ()
 
 
 def _octets(text: str) -> bytes:

@@ -37,6 +37,8 @@ class HttpAnswer:
     location: str | None
     body: bytes
     whole: bool
+    server: str | None = None
+    """What the server calls itself: its headers Via and Server."""
 
 
 class HttpError(Exception):
@@ -73,6 +75,7 @@ async def get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: 
         _header(response, b"location"),
         body,
         whole,
+        ", ".join(filter(None, (_header(response, b"via"), _header(response, b"server")))) or None,
     )
 
 

@@ -13,8 +13,8 @@ from sidecar.dns.ask import Asking
 from sidecar.formats.domain_name import policy_host
 from sidecar.verify.probes.http import HttpError, get
 from sidecar.verify.probes.tls import closing, handshake, look, peer_certificate, trouble
-from sidecar.verify.probes.way import Doors, Place, Reached, Take, reach
-from sidecar.verify.seen import NoAddress, PolicyAnswer, PolicyFailure, PolicyFetch, TlsFailure, Unreachable
+from sidecar.verify.probes.way import Doors, Place, Reached, Take, Ways
+from sidecar.verify.seen import NoAddress, PolicyAnswer, PolicyFailure, PolicyFetch, TlsFailure
 
 PATH = "/.well-known/mta-sts.txt"
 CONNECT_SHARE = 6
@@ -36,25 +36,20 @@ class PolicyProbe:
     timeout_s: float = 60.0
     connect: str | None = None
 
-    async def fetch(self, domain: str, inside: Place | None, take: Take) -> PolicyFetch:
-        """The policy that the domain's policy host serves, by `inside` where no public address can be reached.
+    async def fetch(self, domain: str, inside: Place | None, take: Take) -> tuple[PolicyFetch, ...]:
+        """What each address of the domain's policy host serves, or `inside` where none of them can be reached.
 
-        Raises SpentError when `take`, asked before each connection, does.
+        `take` is asked before each connection.
         """
         host = policy_host(domain)
         found = await self.asking.addresses(host)
         if isinstance(found, NoAnswer):
-            return found
+            return (found,)
         if not found.records:
-            return NoAddress(self.clock())
+            return (NoAddress(self.clock()),)
         addresses = (self.connect,) if self.connect else found.records
-        async with self.doors.of(addresses):
-            connect_s = self.timeout_s / CONNECT_SHARE
-            reached = await reach(addresses, self.port, inside, self.clock, take, connect_s)
-            if isinstance(reached, Unreachable):
-                return reached
-            with reached:
-                return await self._ask(reached, host)
+        ways = Ways(self.doors, self.clock, self.port, self.timeout_s / CONNECT_SHARE)
+        return await ways.at_each(addresses, inside, take, lambda reached: self._ask(reached, host))
 
     async def _ask(self, reached: Reached, host: str) -> PolicyFetch:
         way, timeout_s = reached.way, self.timeout_s * (1 - 1 / CONNECT_SHARE)

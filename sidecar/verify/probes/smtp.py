@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sidecar.dns.answers import NoAnswer
 from sidecar.dns.ask import Asking
 from sidecar.verify.probes.tls import closing, handshake, looking, peer_certificate, trouble
-from sidecar.verify.probes.way import Doors, Place, Reached, SpentError, Take, reach
+from sidecar.verify.probes.way import Doors, Place, Reached, SpentError, Take, Ways
 from sidecar.verify.seen import (
     Certificate,
     MxNoStartTls,
@@ -22,7 +22,6 @@ from sidecar.verify.seen import (
     MxWontTalk,
     NoAddress,
     TlsFailure,
-    Unreachable,
 )
 
 CONNECT_SHARE = 4
@@ -34,6 +33,10 @@ _QUIT_S = 2.0
 
 class _WontTalkError(Exception):
     """The other end does not go on with the conversation."""
+
+
+class _TurnedAwayError(_WontTalkError):
+    """The other end answered with a reply that refuses."""
 
 
 class _NoStartTlsError(Exception):
@@ -57,25 +60,21 @@ class SmtpProbe:
     timeout_s: float = 40.0
     connect: str | None = None
 
-    async def probe(self, host: str, take: Take) -> MxProbe:
-        """What a sender would see of this MX host; raises SpentError when `take`, asked before each connection, does.
+    async def probe(self, host: str, take: Take) -> tuple[MxProbe, ...]:
+        """What a sender would see at each address of this MX host; `take` is asked before each connection.
 
-        Of a reply 100 lines of 4,096 octets are read at most: beyond, it is no conversation.
+        Of a reply 100 lines of 4,096 octets are read at most: beyond that, it is not a conversation.
         """
         found = await self.asking.addresses(host)
         if isinstance(found, NoAnswer):
-            return found
+            return (found,)
         if not found.records:
-            return NoAddress(self.clock())
+            return (NoAddress(self.clock()),)
         addresses = (self.connect,) if self.connect else found.records
-        async with self.doors.of(addresses):
-            inside = self.inside.get(host)
-            connect_s = self.timeout_s / CONNECT_SHARE
-            reached = await reach(addresses, self.port, inside, self.clock, take, connect_s)
-            if isinstance(reached, Unreachable):
-                return reached
-            with reached:
-                return await self._speak(reached, host)
+        ways = Ways(self.doors, self.clock, self.port, self.timeout_s / CONNECT_SHARE)
+        return await ways.at_each(
+            addresses, self.inside.get(host), take, lambda reached: self._speak(reached, host)
+        )
 
     async def _speak(self, reached: Reached, host: str) -> MxProbe:
         way, timeout_s = reached.way, self.timeout_s * (1 - 1 / CONNECT_SHARE)
@@ -94,6 +93,8 @@ class SmtpProbe:
         except ssl.SSLError as error:
             kind, detail = trouble(error)
             return TlsFailure(way, kind, detail, await self._look(reached, host), self.clock())
+        except _TurnedAwayError as error:
+            return MxWontTalk(way, str(error), self.clock(), turned_away=True)
         except (_WontTalkError, OSError, ValueError) as error:
             return MxWontTalk(way, str(error) or type(error).__name__, self.clock())
 
@@ -115,7 +116,7 @@ async def _start_tls(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: ssl.SSLContext, host: str
 ) -> str:
     """Greeting to handshake (RFC 3207); the TLS version spoken."""
-    await _reply(reader, "220", "the greeting")
+    await _reply(reader, "220", "our connection")
     offered = await _say(reader, writer, f"EHLO {_address_literal(writer)}", "250")
     if "STARTTLS" not in {line[4:].strip().upper() for line in offered}:
         raise _NoStartTlsError
@@ -146,7 +147,7 @@ async def _say(
 async def _reply(reader: asyncio.StreamReader, expected: str, what: str) -> list[str]:
     """The lines of a reply (RFC 5321 §4.2.1)."""
     lines: list[str] = []
-    while not lines or lines[-1][3:4] == "-":
+    while not lines or (lines[-1][3:4] == "-" and lines[-1][:3].isdigit()):
         if len(lines) == _MOST_LINES:
             raise _WontTalkError(f"more than {_MOST_LINES} lines came as a reply to {what}")
         try:
@@ -155,10 +156,12 @@ async def _reply(reader: asyncio.StreamReader, expected: str, what: str) -> list
             message = f"a line of more than {_LONGEST_LINE} octets came as a reply to {what}"
             raise _WontTalkError(message) from error
         if not raw.endswith(b"\n"):
-            raise _WontTalkError(f"the connection was closed instead of a reply to {what}")
+            raise _WontTalkError(f"the connection was closed without an answer to {what}")
         lines.append(raw.decode("utf-8", "replace").rstrip("\r\n"))
     if lines[-1][:3] != expected:
-        raise _WontTalkError(f"{what} was answered with {lines[-1][:200]!r}")
+        refuses = len(lines[-1]) >= 3 and lines[-1][:3].isdigit() and lines[-1][0] in "45"
+        kind = _TurnedAwayError if refuses else _WontTalkError
+        raise kind(f"{what} was answered with {lines[-1][:200]!r}")
     return lines
 
 

@@ -1,25 +1,36 @@
-"""The way to a server: its public addresses, or, for mailcow's own, one inside the network.
+"""The ways to a server: each of its public addresses, or, for mailcow's own, one inside the network.
 
-From inside mailcow's network the public address is often not reachable (hairpin NAT), although the world reaches it.
-Rule for every editor: which way was taken is part of what is brought; a way that failed says nothing of the server.
+A host is all its addresses: a sender may use any of them. From inside mailcow's network the public address is often
+not reachable (hairpin NAT), although the world reaches it.
+Rule for every editor: which way was taken is part of the result; a way that failed says nothing about the server.
 """
 
 import asyncio
+import errno
 import socket
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Self, TypeAlias
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
+from typing import Self, TypeAlias, TypeVar
 
+from sidecar.observed import Unseen
 from sidecar.verify.seen import Barrier, Unreachable, Way
 
+T = TypeVar("T")
+
 CONNECT_S = 10.0
-MOST_ADDRESSES = 4
-"""Addresses of one host that are tried."""
-MOST_CONNECTIONS = 120
-"""In any hour, to all hosts of one domain; a look at 20 MX hosts and a policy host takes 105 at the most."""
+MOST_ADDRESSES = 8
+"""Addresses of one host that are probed; both families get a share."""
+ADDRESSES_AT_ONCE = 2
+"""Of one host."""
+MOST_CONNECTIONS = 190
+"""In any hour, to all hosts of one domain; 20 MX hosts and a policy host have at most 168 addresses that are probed."""
 HOUR_S = 3_600.0
+TRIES = 2
+"""Failed connections to an address in one run; then nobody waits for it again in this run."""
+_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 Take: TypeAlias = Callable[[], None]
 """Asks whether one more connection may be made; raises SpentError."""
@@ -96,54 +107,148 @@ class Reached:
 
 
 class Doors:
-    """At most `per_host` conversations with one address at a time, whoever wants them."""
+    """At most `per_host` conversations with one address at a time, whoever wants them; one object for a run.
+
+    It remembers addresses that took no connection: 1,000 domains of one server do not wait for it one by one.
+    """
 
     def __init__(self, per_host: int) -> None:
         self._doors: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(per_host))
+        self._closed: defaultdict[tuple[str, int], list[Unreachable]] = defaultdict(list)
 
-    def of(self, addresses: tuple[str, ...]) -> asyncio.Semaphore:
-        """The door of the server with these addresses."""
-        return self._doors[addresses[0] if addresses else ""]
+    def of(self, address: str) -> asyncio.Semaphore:
+        """The door of this address."""
+        return self._doors[address]
+
+    def closed(self, address: str, port: int) -> Unreachable | None:
+        """What was found of an address that took no connection, where it was tried often enough."""
+        found = self._closed[address, port]
+        return found[-1] if len(found) >= TRIES else None
+
+    def note(self, address: str, port: int, failed: Unreachable | None) -> None:
+        """Remembers how the last try went (None: well)."""
+        if failed is None:
+            self._closed[address, port].clear()
+        else:
+            self._closed[address, port].append(failed)
 
 
-async def reach(
-    addresses: tuple[str, ...],
-    port: int,
-    inside: Place | None,
-    clock: Callable[[], float],
-    take: Take,
-    timeout_s: float = CONNECT_S,
-) -> Reached | Unreachable:
-    """The first of 4 addresses that takes a TCP connection; `inside` is tried when no public one does.
+def chosen(addresses: Sequence[str]) -> tuple[str, ...]:
+    """The addresses of a host that are probed: 8 at most, the two families in turn, so that both get a share."""
+    four = [address for address in addresses if ":" not in address]
+    six = [address for address in addresses if ":" in address]
+    in_turn = (address for address in chain.from_iterable(zip_longest(four, six)) if address is not None)
+    return tuple(in_turn)[:MOST_ADDRESSES]
 
-    `timeout_s` is the time for one address. Raises SpentError when `take` does, before each connection.
-    """
-    refused: list[str] = []
-    silent: list[str] = []
-    for address in addresses[:MOST_ADDRESSES]:
-        take()
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How the addresses of hosts are reached in one run; `timeout_s` is the time for a connection to one address."""
+
+    doors: Doors
+    clock: Callable[[], float]
+    port: int
+    timeout_s: float
+
+    async def at_each(
+        self,
+        addresses: Sequence[str],
+        inside: Place | None,
+        take: Take,
+        talk: Callable[[Reached], Awaitable[T]],
+    ) -> tuple[T | Unreachable | Unseen, ...]:
+        """What `talk` makes of each address of a host (one at least), two at a time.
+
+        An address without a connection is `Unreachable`; one that was not tried, because `take` refused or because
+        there are too many, is `Unseen`. `inside` is tried where no public address took a connection.
+        """
+        turns = asyncio.Semaphore(ADDRESSES_AT_ONCE)
+
+        async def one(address: str) -> T | Unreachable | Unseen:
+            async with turns, self.doors.of(address):
+                return await self._one(address, take, talk)
+
+        tried = chosen(addresses)
+        found = await asyncio.gather(*map(one, tried), return_exceptions=True)
+        for result in found:
+            if isinstance(result, BaseException):
+                raise result
+        results = tuple(result for result in found if not isinstance(result, BaseException))
+        failed = [result for result in results if isinstance(result, Unreachable | Unseen)]
+        if inside is not None and len(failed) == len(results):
+            return await self._inside(inside, take, talk, failed)
+        if left_out := [address for address in addresses if address not in tried]:
+            reason = f"{', '.join(left_out[:4])}{' …' if len(left_out) > 4 else ''} not probed: "
+            reason += f"the host has {len(addresses)} addresses, and {MOST_ADDRESSES} of a host are probed"
+            return (*results, Unseen(reason, self.clock()))
+        return results
+
+    async def _one(
+        self, address: str, take: Take, talk: Callable[[Reached], Awaitable[T]]
+    ) -> T | Unreachable | Unseen:
+        if (closed := self.doors.closed(address, self.port)) is not None:
+            return closed
         try:
-            return Reached(await _connect(address, port, timeout_s), Way(address), address, port, take)
+            take()
+        except SpentError as error:
+            return Unseen(f"{address} not probed: {error}", self.clock())
+        reached = await self._reach(address, take)
+        if isinstance(reached, Unreachable):
+            self.doors.note(address, self.port, reached)
+            return reached
+        self.doors.note(address, self.port, None)
+        with reached:
+            return await talk(reached)
+
+    async def _reach(self, address: str, take: Take) -> Reached | Unreachable:
+        try:
+            connection = await _connect(address, self.port, self.timeout_s)
+            return Reached(connection, Way(address), address, self.port, take)
         except ConnectionRefusedError:
-            refused.append(f"{address} port {port} refused the connection")
+            reason = f"{address} port {self.port} refused the connection"
+            return Unreachable(Barrier.REFUSED, reason, self.clock(), address)
         except (OSError, TimeoutError) as error:
-            silent.append(_said(address, port, error, timeout_s))
-    reason = "; ".join(refused + silent)
-    barrier = Barrier.REFUSED if refused else Barrier.UNREACHABLE
-    if inside is None:
-        return Unreachable(barrier, reason, clock())
-    try:
-        for address in await _resolve(inside.host, timeout_s):
-            connection = await _connect(address, inside.port, timeout_s)
-            return Reached(connection, Way(f"{inside.host} ({address})", reason), address, inside.port, take)
+            if not routed(address):
+                family = "IPv6" if ":" in address else "IPv4"
+                reason = f"{address} cannot be reached: this machine has no {family} route to it"
+                return Unreachable(Barrier.NO_ROUTE, reason, self.clock(), address)
+            why = _reason(error, self.timeout_s)
+            reason = f"{address} port {self.port} cannot be reached ({why})"
+            return Unreachable(Barrier.UNREACHABLE, reason, self.clock(), address)
+
+    async def _inside(
+        self,
+        inside: Place,
+        take: Take,
+        talk: Callable[[Reached], Awaitable[T]],
+        failed: Sequence[Unreachable | Unseen],
+    ) -> tuple[T | Unreachable | Unseen, ...]:
+        """What the place inside says; where it cannot be reached either, the failed ones say so."""
+        reason = "; ".join(one.reason for one in failed)
         trouble = "has no address"
-    except (OSError, TimeoutError) as error:
-        trouble = f"did not take a connection either ({_reason(error, timeout_s)})"
-    return Unreachable(barrier, f"{reason}; {inside.host} inside mailcow's network {trouble}", clock())
+        async with self.doors.of(inside.host):
+            try:
+                for address in await _resolve(inside.host, self.timeout_s):
+                    connection = await _connect(address, inside.port, self.timeout_s)
+                    way = Way(f"{inside.host} ({address})", reason)
+                    with Reached(connection, way, address, inside.port, take) as reached:
+                        return (await talk(reached),)
+            except (OSError, TimeoutError) as error:
+                trouble = f"did not take a connection either ({_reason(error, self.timeout_s)})"
+        last = failed[-1]
+        reason = f"{last.reason}; {inside.host} inside mailcow's network {trouble}"
+        return (*failed[:-1], replace(last, reason=reason))
 
 
-def _said(address: str, port: int, error: OSError, timeout_s: float) -> str:
-    return f"{address} port {port} cannot be reached ({_reason(error, timeout_s)})"
+def routed(address: str) -> bool:
+    """Whether this machine has a route to the address; no packet is sent."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((address, 9))
+    except OSError as error:
+        return error.errno not in _NO_ROUTE
+    return True
 
 
 def _reason(error: OSError, timeout_s: float) -> str:

@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from sidecar.formats.x509 import ends_soon
 from sidecar.observed.findings import Code, Finding, Severity
+from sidecar.observed.words import span
 from sidecar.verify.seen import Certificate, TlsFailure, TlsTrouble
 
-ENDING_S = 14 * 86400
-"""A certificate that ends within this time is worth a warning; Let's Encrypt's are renewed 30 days before."""
-_ENDING_SHARE = 4
-"""Or within this part of its life, where that is less: some live six days only."""
 _MOST_NAMES = 6
 
 
@@ -26,9 +24,9 @@ def judge_end(
 ) -> tuple[Finding, ...]:
     """A warning when an accepted certificate ends soon."""
     begin, end = certificate.not_before, certificate.not_after
-    if begin is None or end is None or end - now >= min(ENDING_S, (end - begin) / _ENDING_SHARE):
+    if begin is None or end is None or not ends_soon(begin, end, now):
         return ()
-    message = f"the certificate ends on {_day(end)}, in {max(0, int((end - now) // 86400))} days"
+    message = f"the certificate ends on {_day(end)}, in {span(end - now)}"
     return (Finding.of(code, subject, message, "see why it was not renewed", severity=severity),)
 
 

@@ -33,8 +33,11 @@ def judge_dane(seen: MxSeen) -> tuple[Finding, ...]:
         return (
             Finding.of(codes.DANE_INSECURE, name, message, "sign the zone, or ask a resolver that validates"),
         )
-    if (shown := _shown(seen)) is not None and _none_matches(seen.tlsa.records, shown):
-        message = f"none of {count} TLSA records fits the certificate: senders that do DANE refuse to deliver"
+    if places := [place for place, shown in _shown(seen) if _none_matches(seen.tlsa.records, shown)]:
+        message = (
+            f"none of {count} TLSA records fits the certificate at {', '.join(places)}: "
+            "senders that do DANE refuse to deliver"
+        )
         return (
             Finding.of(
                 codes.DANE_MISMATCH, name, message, "publish a TLSA record for the certificate in use"
@@ -44,15 +47,15 @@ def judge_dane(seen: MxSeen) -> tuple[Finding, ...]:
     return (Finding.of(codes.DANE_VALIDATED, name, message),)
 
 
-def _shown(seen: MxSeen) -> Certificate | None:
-    match seen.probe:
-        # Behind an inside address another certificate may be served than at the public one.
-        case MxTls(certificate=certificate, way=way) if way.instead_of is None:
-            return certificate
-        case TlsFailure(certificate=certificate, way=way) if way.instead_of is None:
-            return certificate
-        case _:
-            return None
+def _shown(seen: MxSeen) -> list[tuple[str, Certificate]]:
+    """The public addresses that showed a certificate; inside, another one may be served."""
+    return [
+        (probe.way.address, probe.certificate)
+        for probe in seen.probes
+        if isinstance(probe, MxTls | TlsFailure)
+        and probe.way.instead_of is None
+        and probe.certificate is not None
+    ]
 
 
 def _none_matches(records: tuple[Tlsa, ...], shown: Certificate) -> bool:

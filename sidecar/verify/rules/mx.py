@@ -1,12 +1,15 @@
 """One MX host on port 25 (RFC 8461 §4.2): STARTTLS, TLS 1.2 or later, a certificate that senders trust."""
 
+from dataclasses import replace
 from typing import assert_never
 
 from sidecar.dns.answers import NoAnswer
 from sidecar.observed import Unseen
 from sidecar.observed.findings import Code, Finding
 from sidecar.verify import probe_codes as codes
+from sidecar.verify.rules.addresses import in_one, joined, judge_private
 from sidecar.verify.rules.certificate import judge_end, judge_tls_failure
+from sidecar.verify.rules.mx_match import is_address
 from sidecar.verify.rules.policy_fetch import LOOK_AGAIN
 from sidecar.verify.seen import (
     Barrier,
@@ -33,43 +36,80 @@ _TLS: dict[TlsTrouble, Code] = {
     TlsTrouble.OTHER: codes.MX_TLS_FAILED,
 }
 _ELSEWHERE = "port 25 is often closed on the way out: check from another network"
+_REFUSED_TODO = (
+    "it was reached, so no port is closed: look at what its reply says (a block list, no reverse DNS), and check from "
+    "another network"
+)
+_OUTSIDE = (
+    "run `sidecar check` for the domain on a machine in another network; where all is well there, "
+    "`mode: enforce` can be set for the domain"
+)
+_NO_ROUTE = (
+    "give this machine a route of that family, or run `sidecar check` on a machine that has one; where all is well "
+    "there, `mode: enforce` can be set for the domain"
+)
+_ONE_ADDRESS = "have the mail server listen at this address too, or remove the record that leads to it"
+_CLOSED = frozenset({codes.MX_REFUSED.name, codes.MX_UNREACHABLE.name})
+_BARRIERS: dict[Barrier, tuple[Code, str]] = {
+    Barrier.REFUSED: (codes.MX_REFUSED, _ELSEWHERE),
+    Barrier.UNREACHABLE: (codes.MX_UNREACHABLE, _ELSEWHERE),
+    Barrier.NO_ROUTE: (codes.MX_NO_ROUTE, _NO_ROUTE),
+}
 
 
 def judge_host(seen: MxSeen, stakes: Stakes, now: float) -> tuple[Finding, ...]:
-    """What to say of an MX host."""
-    host, failure = seen.host, stakes.mx_failure
-    match seen.probe:
-        case MxTls(certificate=certificate, version=version, way=way):
-            message = f"STARTTLS with {version} and a certificate of {certificate.issuer} at {way.address}"
+    """What to say of an MX host: of each of its addresses, for a sender may use any."""
+    at_address: list[tuple[str, Finding]] = []
+    unseen: list[Finding] = []
+    for probe in seen.probes:
+        match probe:
+            case MxTls() | TlsFailure() | MxNoStartTls() | MxWontTalk():
+                said = (*_spoken(seen.host, probe, stakes, now), *_inside(seen.host, probe.way))
+                at_address += [(probe.way.address, finding) for finding in said]
+            case NoAddress() if is_address(seen.host):
+                pass  # `mx-address` says it
+            case Unreachable() | NoAddress() | NoAnswer() | Unseen() | LookFailed():
+                unseen.append(_not_seen(seen.host, probe))
+            case _:
+                assert_never(probe)
+    if at_address:
+        unseen = [replace(one, todo=_ONE_ADDRESS) if one.code in _CLOSED else one for one in unseen]
+    private = judge_private(codes.MX_PRIVATE, seen.host, seen.probes)
+    return (*in_one(at_address), *joined(unseen), *private)
+
+
+def _spoken(
+    host: str, probe: MxTls | TlsFailure | MxNoStartTls | MxWontTalk, stakes: Stakes, now: float
+) -> tuple[Finding, ...]:
+    failure = stakes.mx_failure
+    match probe:
+        case MxTls(certificate=certificate, version=version):
+            message = f"STARTTLS with {version} and a certificate of {certificate.issuer}"
             ending = judge_end(certificate, codes.MX_CERT_ENDING, host, now, stakes.mx_worry)
-            return (Finding.of(codes.MX_TLS, host, message), *ending, *_inside(host, way))
-        case TlsFailure(way=way) as tls:
-            return (judge_tls_failure(tls, _TLS, host, host, failure), *_inside(host, way))
-        case MxNoStartTls(way=way, reply=reply):
+            return (Finding.of(codes.MX_TLS, host, message), *ending)
+        case TlsFailure():
+            return (judge_tls_failure(probe, _TLS, host, host, failure),)
+        case MxNoStartTls(reply=reply):
             message = f"STARTTLS is refused: {reply}" if reply else "STARTTLS is not offered"
             todo = "switch STARTTLS on in the mail server, with a certificate for its name"
-            return (
-                Finding.of(codes.MX_NO_STARTTLS, host, message, todo, severity=failure),
-                *_inside(host, way),
-            )
-        case MxWontTalk(way=way, detail=detail):
-            message = f"{way.address} was reached and did not go through the conversation: {detail}"
-            return (Finding.of(codes.MX_WONT_TALK, host, message, _ELSEWHERE), *_inside(host, way))
-        case Unreachable(barrier=barrier, reason=reason):
-            code = codes.MX_REFUSED if barrier is Barrier.REFUSED else codes.MX_UNREACHABLE
-            return (Finding.of(code, host, reason, _ELSEWHERE),)
-        case NoAddress():
-            todo = "give the host an A or AAAA record, or take it out of the MX records"
-            message = "the MX host has neither A nor AAAA: no sender gets there"
-            return (Finding.of(codes.MX_HOST_MISSING, host, message, todo),)
-        case NoAnswer() | Unseen() | LookFailed() as nothing:
-            return (_not_seen(host, nothing),)
-        case _:
-            assert_never(seen.probe)
+            return (Finding.of(codes.MX_NO_STARTTLS, host, message, todo, severity=failure),)
+        case MxWontTalk(detail=detail, turned_away=True):
+            message = f"that host refuses us: {detail}"
+            return (Finding.of(codes.MX_REFUSES_US, host, message, _REFUSED_TODO),)
+        case MxWontTalk(detail=detail):
+            message = f"the host was reached and did not go through the conversation: {detail}"
+            return (Finding.of(codes.MX_WONT_TALK, host, message, _ELSEWHERE),)
 
 
-def _not_seen(host: str, nothing: NoAnswer | Unseen | LookFailed) -> Finding:
+def _not_seen(host: str, nothing: Unreachable | NoAddress | NoAnswer | Unseen | LookFailed) -> Finding:
     match nothing:
+        case Unreachable(barrier=barrier, reason=reason):
+            code, todo = _BARRIERS[barrier]
+            return Finding.of(code, host, reason, todo)
+        case NoAddress():
+            message = "the MX host has neither A nor AAAA: no sender gets there"
+            todo = "give the host an A or AAAA record, or take it out of the MX records"
+            return Finding.of(codes.MX_HOST_MISSING, host, message, todo)
         case NoAnswer(reason=reason):
             return Finding.of(codes.MX_HOST_UNKNOWN, host, reason, "check again when the DNS answers")
         case Unseen(reason=reason):
@@ -81,6 +121,5 @@ def _not_seen(host: str, nothing: NoAnswer | Unseen | LookFailed) -> Finding:
 def _inside(host: str, way: Way) -> tuple[Finding, ...]:
     if way.instead_of is None:
         return ()
-    message = f"probed at {way.address}, inside mailcow's network, because {way.instead_of}"
-    todo = "whether senders get to the host cannot be said from here: check from another network"
-    return (Finding.of(codes.MX_INSIDE, host, message, todo),)
+    message = f"probed inside mailcow's network only, which proves nothing about the public addresses: {way.instead_of}"
+    return (Finding.of(codes.MX_INSIDE, host, message, _OUTSIDE),)

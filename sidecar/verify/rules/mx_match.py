@@ -1,5 +1,6 @@
 """The MX records against the policy (RFC 8461 §4.1): every host covered, every pattern of use."""
 
+import ipaddress
 from collections.abc import Sequence
 
 from sidecar.dns.answers import NULL_MX, Asked, NoAnswer
@@ -32,6 +33,15 @@ def looked_at(hosts: Sequence[str]) -> tuple[str, ...]:
     return tuple(hosts[:MOST_HOSTS])
 
 
+def is_address(host: str) -> bool:
+    """Whether an MX host is an IP address written as a name (a final dot is gone already)."""
+    try:
+        ipaddress.ip_address(host.strip("[]").removeprefix("ipv6:"))
+    except ValueError:
+        return False
+    return True
+
+
 def judge_mx_records(seen: DomainSeen) -> tuple[Finding, ...]:
     """What is odd about the MX records themselves."""
     domain = seen.domain
@@ -46,6 +56,18 @@ def judge_mx_records(seen: DomainSeen) -> tuple[Finding, ...]:
         return (
             Finding.of(codes.MX_NULL, domain, "a null MX: no sender delivers here, with or without a policy"),
         )
+    addresses = [
+        Finding.of(
+            codes.MX_ADDRESS,
+            domain,
+            f"the MX record names the address {host}; it has to name a host, so senders get nowhere",
+            f"publish {domain} MX 10 mail.{domain}, and mail.{domain} A {host}",
+        )
+        for host in looked_at(seen.mx.records)
+        if is_address(host)
+    ]
+    if addresses:
+        return tuple(addresses)
     if len(seen.mx.records) > MOST_HOSTS:
         message = f"{len(seen.mx.records)} MX hosts; only the {MOST_HOSTS} preferred ones are looked at"
         todo = "leave fewer MX records: what cannot be looked at is never enough for enforce"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 from sidecar.formats.domain_name import to_ascii
-from sidecar.formats.mtasts_policy import Fault, Mode, Problem, Reading, is_mx_pattern
+from sidecar.formats.mtasts_policy import Mode, PolicyFault, PolicyProblem, PolicyReading, is_mx_pattern
 from sidecar.observed.findings import Code, Finding
 from sidecar.verify import codes
 from sidecar.verify.rules.few import few
@@ -18,61 +18,63 @@ SHORT = 604_800
 LONG = 65_536
 """Octets: the size of a policy at which RFC 8461 §3.3 lets senders stop."""
 
-_CODES: Mapping[Fault, Code] = {
-    Fault.EMPTY: codes.POLICY_EMPTY,
-    Fault.BOM: codes.POLICY_BOM,
-    Fault.BLANK_LINE: codes.POLICY_BLANK_LINE,
-    Fault.LINE_END: codes.POLICY_LINE_END,
-    Fault.WHITE_SPACE: codes.POLICY_WHITE_SPACE,
-    Fault.FIELD: codes.POLICY_FIELD,
-    Fault.UTF8: codes.POLICY_UTF8,
-    Fault.VERSION_MISSING: codes.POLICY_VERSION_MISSING,
-    Fault.VERSION: codes.POLICY_VERSION,
-    Fault.MODE_MISSING: codes.POLICY_MODE_MISSING,
-    Fault.MODE: codes.POLICY_MODE,
-    Fault.MAX_AGE_MISSING: codes.POLICY_MAX_AGE_MISSING,
-    Fault.MAX_AGE: codes.POLICY_MAX_AGE,
-    Fault.MAX_AGE_LIMIT: codes.POLICY_MAX_AGE_LIMIT,
-    Fault.MX_MISSING: codes.POLICY_MX_MISSING,
-    Fault.MX: codes.POLICY_MX,
+_CODES: Mapping[PolicyFault, Code] = {
+    PolicyFault.EMPTY: codes.POLICY_EMPTY,
+    PolicyFault.BOM: codes.POLICY_BOM,
+    PolicyFault.BLANK_LINE: codes.POLICY_BLANK_LINE,
+    PolicyFault.LINE_END: codes.POLICY_LINE_END,
+    PolicyFault.WHITE_SPACE: codes.POLICY_WHITE_SPACE,
+    PolicyFault.FIELD: codes.POLICY_FIELD,
+    PolicyFault.UTF8: codes.POLICY_UTF8,
+    PolicyFault.VERSION_MISSING: codes.POLICY_VERSION_MISSING,
+    PolicyFault.VERSION: codes.POLICY_VERSION,
+    PolicyFault.MODE_MISSING: codes.POLICY_MODE_MISSING,
+    PolicyFault.MODE: codes.POLICY_MODE,
+    PolicyFault.MAX_AGE_MISSING: codes.POLICY_MAX_AGE_MISSING,
+    PolicyFault.MAX_AGE: codes.POLICY_MAX_AGE,
+    PolicyFault.MAX_AGE_LIMIT: codes.POLICY_MAX_AGE_LIMIT,
+    PolicyFault.MX_MISSING: codes.POLICY_MX_MISSING,
+    PolicyFault.MX: codes.POLICY_MX,
 }
 
-_TODO: Mapping[Fault, str] = {
-    Fault.EMPTY: "write version, mode, max_age and mx, each on a line of its own",
-    Fault.BOM: "save the file without a byte order mark",
-    Fault.BLANK_LINE: "take the blank line out, also one at the end",
-    Fault.LINE_END: "end each line with LF or CRLF",
-    Fault.WHITE_SPACE: "begin the line with the name, and let the colon follow it at once",
-    Fault.FIELD: "write the line as name: value, or take it out; there are no comments",
-    Fault.UTF8: "write the line in US-ASCII, or at least in UTF-8",
-    Fault.VERSION_MISSING: "add the line version: STSv1",
-    Fault.VERSION: "write version: STSv1",
-    Fault.MODE_MISSING: "add the line mode: testing, or enforce, or none",
-    Fault.MODE: "write enforce, testing or none, in small letters",
-    Fault.MAX_AGE_MISSING: "add the line max_age: 604800",
-    Fault.MAX_AGE: "write the number of seconds in digits 0 to 9 alone",
-    Fault.MAX_AGE_LIMIT: "write 31557600 seconds at most",
-    Fault.MX_MISSING: "add a line mx: for each MX host",
-    Fault.MX: "write one host name on each mx line, without a final dot; *. may only stand at its beginning",
+_TODO: Mapping[PolicyFault, str] = {
+    PolicyFault.EMPTY: "write version, mode, max_age and mx, each on a line of its own",
+    PolicyFault.BOM: "save the file without a byte order mark",
+    PolicyFault.BLANK_LINE: "take the blank line out, also one at the end",
+    PolicyFault.LINE_END: "end each line with LF or CRLF",
+    PolicyFault.WHITE_SPACE: "begin the line with the name, and let the colon follow it at once",
+    PolicyFault.FIELD: "write the line as name: value, or take it out; there are no comments",
+    PolicyFault.UTF8: "write the line in US-ASCII, or at least in UTF-8",
+    PolicyFault.VERSION_MISSING: "add the line version: STSv1",
+    PolicyFault.VERSION: "write version: STSv1",
+    PolicyFault.MODE_MISSING: "add the line mode: testing, or enforce, or none",
+    PolicyFault.MODE: "write enforce, testing or none, in small letters",
+    PolicyFault.MAX_AGE_MISSING: "add the line max_age: 604800",
+    PolicyFault.MAX_AGE: "write the number of seconds in digits 0 to 9 alone",
+    PolicyFault.MAX_AGE_LIMIT: "write 31557600 seconds at most",
+    PolicyFault.MX_MISSING: "add a line mx: for each MX host",
+    PolicyFault.MX: "write one host name on each mx line, without a final dot; *. may only stand at its beginning",
 }
 
 # What is known of senders that are more lenient: postfix-mta-sts-resolver, for one, cuts lines as Python's
 # splitlines does, takes white space off, skips what is no field, reads max_age with int() and looks at no mx.
-_LENIENT: Mapping[Fault, str] = {
-    Fault.BLANK_LINE: "lenient senders skip it, strict ones take the whole policy for invalid",
-    Fault.LINE_END: "lenient senders may see two lines here, strict ones an invalid policy",
-    Fault.WHITE_SPACE: "lenient senders may take it off, strict ones take the whole policy for invalid",
-    Fault.FIELD: "lenient senders skip the line, strict ones take the whole policy for invalid",
-    Fault.MAX_AGE: "lenient senders may read a number in it, strict ones take the whole policy for invalid",
-    Fault.MAX_AGE_LIMIT: "lenient senders may cut it down, strict ones take the whole policy for invalid",
-    Fault.MX: "lenient senders may ignore this line alone, strict ones take the whole policy for invalid",
+_LENIENT: Mapping[PolicyFault, str] = {
+    PolicyFault.BLANK_LINE: "lenient senders skip it, strict ones take the whole policy for invalid",
+    PolicyFault.LINE_END: "lenient senders may see two lines here, strict ones an invalid policy",
+    PolicyFault.WHITE_SPACE: "lenient senders may take it off, strict ones take the whole policy for invalid",
+    PolicyFault.FIELD: "lenient senders skip the line, strict ones take the whole policy for invalid",
+    PolicyFault.MAX_AGE: "lenient senders may read a number in it, strict ones take the whole policy for invalid",
+    PolicyFault.MAX_AGE_LIMIT: "lenient senders may cut it down, strict ones take the whole policy for invalid",
+    PolicyFault.MX: "lenient senders may ignore this line alone, strict ones take the whole policy for invalid",
 }
 
 _ADDRESS = re.compile(r"(?:\*\.)?(?:[0-9]+\.)*[0-9]+\Z")
 
 
-def judge(reading: Reading, data: bytes, subject: str = "the policy") -> tuple[Finding, ...]:
+def judge(reading: PolicyReading, data: bytes, subject: str = "the policy") -> tuple[Finding, ...]:
     """All findings of a policy text `data` that `mtasts.read` made `reading` of; none where all is well."""
+    if reading.problems and (whole := _of_the_whole(data, subject)) is not None:
+        return (whole,)
     findings = [_problem(problem, subject) for problem in reading.problems]
     findings += _repeated(reading, subject)
     for name in reading.unknown:
@@ -90,14 +92,52 @@ def judge(reading: Reading, data: bytes, subject: str = "the policy") -> tuple[F
         if _ADDRESS.match(pattern):
             message = f"mx {pattern} is an IP address; an MX record names a host, so nothing matches it"
             findings.append(Finding.of(codes.POLICY_MX_ADDRESS, subject, message, "write the MX host's name"))
+        elif reading.mode is Mode.ENFORCE and pattern.startswith("*.") and _is_public_suffix(pattern[2:]):
+            message = (
+                f"mx {pattern} covers every domain below {pattern[2:]}: an attacker can have a host there, so it "
+                "protects nobody"
+            )
+            todo = "write the names of your own MX hosts"
+            findings.append(Finding.of(codes.POLICY_MX_WIDE, subject, message, todo))
     return few([*findings, *_max_age(reading, subject)])
 
 
-def _problem(problem: Problem, subject: str) -> Finding:
+_LINES = "version: STSv1 / mode: testing / max_age: 604800 / mx: <host>"
+_REQUIRED = (b"version:", b"mode:", b"max_age:")
+
+
+def _of_the_whole(data: bytes, subject: str) -> Finding | None:
+    """What is wrong with the file as a whole, where each of its lines would be called wrong because of it."""
+    head = data[:LONG]
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or (len(head) >= 8 and head.count(0) * 3 >= len(head)):
+        message = "the policy is written in UTF-16; senders read US-ASCII or UTF-8"
+        todo = "save the file as plain text in UTF-8 without a byte order mark"
+        return Finding.of(codes.POLICY_UTF16, subject, message, todo)
+    if not {10, 13} & set(head.strip()) and all(name in head for name in _REQUIRED):
+        how = r" with \n written out" if b"\\n" in head else ""
+        message = (
+            f"all fields of the policy stand on one line{how}: senders read one field, and an invalid one"
+        )
+        todo = f"give each field a line of its own that ends in a real line end: {_LINES}"
+        return Finding.of(codes.POLICY_ONE_LINE, subject, message, todo)
+    return None
+
+
+_SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "gob", "gov", "gv", "ne", "net", "or", "org"})
+"""Labels that registries of countries sell names below, as in co.uk, com.au and or.at."""
+
+
+def _is_public_suffix(parent: str) -> bool:
+    """Whether anybody can register a name below it; a short rule, for the whole list changes every week."""
+    labels = parent.split(".")
+    return len(labels) == 1 or (len(labels) == 2 and len(labels[1]) == 2 and labels[0] in _SECOND_LEVEL)
+
+
+def _problem(problem: PolicyProblem, subject: str) -> Finding:
     message, todo = problem.text, _TODO[problem.fault]
     if lenient := _LENIENT.get(problem.fault):
         message = f"{message}; {lenient}"
-    if problem.fault is Fault.MX and (better := _better_mx(problem.value)):
+    if problem.fault is PolicyFault.MX and (better := _better_mx(problem.value)):
         todo = f"write mx: {better}"
     return Finding.of(_CODES[problem.fault], subject, message, todo)
 
@@ -112,7 +152,7 @@ def _better_mx(value: str) -> str | None:
     return better if is_mx_pattern(better) else None
 
 
-def _repeated(reading: Reading, subject: str) -> list[Finding]:
+def _repeated(reading: PolicyReading, subject: str) -> list[Finding]:
     findings: list[Finding] = []
     for name in reading.repeated:
         if name == "mx":
@@ -126,7 +166,7 @@ def _repeated(reading: Reading, subject: str) -> list[Finding]:
     return findings
 
 
-def _max_age(reading: Reading, subject: str) -> list[Finding]:
+def _max_age(reading: PolicyReading, subject: str) -> list[Finding]:
     if reading.max_age is None or reading.mode in {None, Mode.NONE}:
         return []
     if reading.max_age == 0:

@@ -3,12 +3,16 @@
 The grammar of the text is judged by `rules.policy`.
 """
 
+from dataclasses import replace
+from typing import assert_never
+
 from sidecar.dns.answers import NoAnswer
 from sidecar.formats.domain_name import policy_host
 from sidecar.observed import Unseen
 from sidecar.observed.findings import Code, Finding, Severity
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.lint import Judged, lint_policy
+from sidecar.verify.rules.addresses import in_one, joined, judge_private
 from sidecar.verify.rules.certificate import judge_end, judge_tls_failure
 from sidecar.verify.rules.retold import retold
 from sidecar.verify.seen import (
@@ -36,7 +40,15 @@ _TLS: dict[TlsTrouble, Code] = {
     TlsTrouble.OTHER: codes.POLICY_TLS_FAILED,
 }
 LOOK_AGAIN = "see the sidecar's log, and report it: something was answered that it cannot deal with"
-_ELSEWHERE = "check from another network: whether senders get there cannot be said from here"
+_ELSEWHERE = "run `sidecar check` in another network: whether senders get there cannot be seen from here"
+_NO_ROUTE = "give this machine a route of that family, or run `sidecar check` on a machine that has one"
+_ONE_ADDRESS = "have the web server listen at this address too, or remove the record that leads to it"
+_CLOSED = frozenset({codes.POLICY_REFUSED.name, codes.POLICY_UNREACHABLE.name})
+_BARRIERS: dict[Barrier, tuple[Code, str]] = {
+    Barrier.REFUSED: (codes.POLICY_REFUSED, _ELSEWHERE),
+    Barrier.UNREACHABLE: (codes.POLICY_UNREACHABLE, _ELSEWHERE),
+    Barrier.NO_ROUTE: (codes.POLICY_NO_ROUTE, _NO_ROUTE),
+}
 
 
 def usable(answer: PolicyAnswer) -> bool:
@@ -49,38 +61,93 @@ def the_policy(fetch: PolicyFetch) -> Judged | None:
     return lint_policy(fetch.body) if isinstance(fetch, PolicyAnswer) and usable(fetch) else None
 
 
+def representative(fetches: tuple[PolicyFetch, ...]) -> tuple[PolicyFetch, tuple[PolicyFetch, ...]]:
+    """The fetch that stands for the policy host, the first that senders could use if there is one; and the others."""
+    found = next(
+        (place for place, one in enumerate(fetches) if isinstance(one, PolicyAnswer) and usable(one)), 0
+    )
+    return fetches[found], (*fetches[:found], *fetches[found + 1 :])
+
+
 def judge_fetch(seen: DomainSeen, stakes: Stakes, now: float) -> tuple[Finding, ...]:
-    """What to say of the fetch."""
+    """What to say of the fetch: of each address of the policy host, for a sender may use any."""
     host = policy_host(seen.domain)
     url = f"https://{host}/.well-known/mta-sts.txt"
+    at_address: list[tuple[str, Finding]] = []
+    unseen: list[Finding] = []
+    for fetch in seen.fetches:
+        match fetch:
+            case PolicyAnswer() | TlsFailure() | PolicyFailure():
+                said = (*_reached(host, url, fetch, stakes, now), *_inside(url, fetch.way))
+                at_address += [(fetch.way.address, finding) for finding in said]
+            case Unreachable() | NoAddress() | NoAnswer() | Unseen() | LookFailed():
+                unseen.append(_not_seen(host, url, fetch, stakes.policy_failure))
+            case _:
+                assert_never(fetch)
+    if at_address:
+        unseen = [replace(one, todo=_ONE_ADDRESS) if one.code in _CLOSED else one for one in unseen]
+    unlike = _unlike(url, seen.fetches, stakes.policy_failure)
+    private = judge_private(codes.POLICY_PRIVATE, host, seen.fetches)
+    return (*in_one(at_address), *unlike, *joined(unseen), *private)
+
+
+def _reached(
+    host: str, url: str, fetch: PolicyAnswer | TlsFailure | PolicyFailure, stakes: Stakes, now: float
+) -> tuple[Finding, ...]:
     failure = stakes.policy_failure
-    match seen.policy:
-        case PolicyAnswer() as answer:
-            ending = judge_end(answer.certificate, codes.POLICY_CERT_ENDING, host, now, stakes.policy_worry)
-            return (*_answer(url, answer, failure), *ending, *_inside(url, answer.way))
-        case TlsFailure() as tls:
-            return (judge_tls_failure(tls, _TLS, host, host, failure), *_inside(url, tls.way))
-        case PolicyFailure(slow=slow, detail=detail, way=way):
+    match fetch:
+        case PolicyAnswer(certificate=certificate):
+            ending = judge_end(certificate, codes.POLICY_CERT_ENDING, host, now, stakes.policy_worry)
+            return (*_answer(url, fetch, failure), *ending)
+        case TlsFailure():
+            return (judge_tls_failure(fetch, _TLS, host, host, failure),)
+        case PolicyFailure(slow=slow, detail=detail):
             code = codes.POLICY_TIMEOUT if slow else codes.POLICY_BROKEN
-            message = f"{way.address} took the connection and gave no policy: {detail}"
-            return (
-                Finding.of(code, url, message, "look into the web server's log", severity=failure),
-                *_inside(url, way),
-            )
+            message = f"the web server took the connection and gave no policy: {detail}"
+            return (Finding.of(code, url, message, "look into the web server's log", severity=failure),)
+
+
+def _not_seen(
+    host: str,
+    url: str,
+    nothing: Unreachable | NoAddress | NoAnswer | Unseen | LookFailed,
+    failure: Severity,
+) -> Finding:
+    match nothing:
         case Unreachable(barrier=barrier, reason=reason):
-            refused = barrier is Barrier.REFUSED
-            code = codes.POLICY_REFUSED if refused else codes.POLICY_UNREACHABLE
-            return (Finding.of(code, url, reason, _ELSEWHERE),)
+            code, todo = _BARRIERS[barrier]
+            return Finding.of(code, url, reason, todo)
         case NoAddress():
             message = f"{host} has neither A nor AAAA: senders cannot fetch a policy"
             todo = f"let {host} point to the server of the policy (CNAME, or A and AAAA)"
-            return (Finding.of(codes.POLICY_HOST_MISSING, host, message, todo, severity=failure),)
+            return Finding.of(codes.POLICY_HOST_MISSING, host, message, todo, severity=failure)
         case NoAnswer(reason=reason):
-            return (Finding.of(codes.POLICY_HOST_UNKNOWN, host, reason, "check again when the DNS answers"),)
-        case Unseen() | LookFailed() as nothing:
-            if isinstance(nothing, Unseen):
-                return (Finding.of(codes.POLICY_UNASKED, url, nothing.reason),)
-            return (Finding.of(codes.POLICY_LOOK_FAILED, url, nothing.reason, LOOK_AGAIN),)
+            return Finding.of(codes.POLICY_HOST_UNKNOWN, host, reason, "check again when the DNS answers")
+        case Unseen(reason=reason):
+            return Finding.of(codes.POLICY_UNASKED, url, reason)
+        case LookFailed(reason=reason):
+            return Finding.of(codes.POLICY_LOOK_FAILED, url, reason, LOOK_AGAIN)
+
+
+def _unlike(url: str, fetches: tuple[PolicyFetch, ...], failure: Severity) -> tuple[Finding, ...]:
+    """Two addresses that serve two policies: which one a sender gets is chance."""
+    served: dict[bytes, list[str]] = {}
+    for fetch in fetches:
+        if isinstance(fetch, PolicyAnswer) and usable(fetch):
+            served.setdefault(fetch.body.replace(b"\r\n", b"\n"), []).append(fetch.way.address)
+    if len(served) < 2:
+        return ()
+    told = "; ".join(f"{', '.join(places)}: {_in_short(body)}" for body, places in served.items())
+    message = f"the addresses of the policy host do not serve the same policy: {told}"
+    todo = "let every address lead to the same web server, or remove the record of the wrong one"
+    return (Finding.of(codes.POLICY_UNLIKE, url, message, todo, severity=failure),)
+
+
+def _in_short(body: bytes) -> str:
+    policy = lint_policy(body)
+    if policy.mode is None:
+        return "no valid policy"
+    return f"mode {policy.mode}, max_age {policy.max_age}, mx {', '.join(policy.mx[:4]) or 'none'}"
 
 
 def _answer(url: str, answer: PolicyAnswer, failure: Severity) -> tuple[Finding, ...]:
@@ -101,8 +168,7 @@ def _answer(url: str, answer: PolicyAnswer, failure: Severity) -> tuple[Finding,
     else:
         findings += retold(url, lint_policy(answer.body).findings, failure)
     if usable(answer):
-        told = f"the policy was fetched from {answer.way.address}"
-        findings.insert(0, Finding.of(codes.POLICY_FETCHED, url, told))
+        findings.insert(0, Finding.of(codes.POLICY_FETCHED, url, "the policy was fetched"))
     return tuple(findings)
 
 
@@ -120,5 +186,5 @@ def _status(url: str, answer: PolicyAnswer, failure: Severity) -> Finding:
 def _inside(url: str, way: Way) -> tuple[Finding, ...]:
     if way.instead_of is None:
         return ()
-    message = f"asked at {way.address}, inside mailcow's network, because {way.instead_of}"
+    message = f"fetched inside mailcow's network only, which proves nothing about the public addresses: {way.instead_of}"
     return (Finding.of(codes.POLICY_INSIDE, url, message, _ELSEWHERE),)

@@ -7,30 +7,31 @@ there are, and whether the id fits the policy, belong elsewhere.
 from collections.abc import Mapping
 from enum import StrEnum
 
-from sidecar.formats.mtasts_record import VERSION, IdFault, Reading
-from sidecar.formats.txt_fields import Fault, Problem
+from sidecar.formats.mtasts_record import VERSION, IdFault, StsReading
+from sidecar.formats.txt_fields import FieldFault, RecordProblem
 from sidecar.observed.findings import Code, Finding
 from sidecar.verify import codes
 from sidecar.verify.rules import fields
 from sidecar.verify.rules.few import few
 
 _CODES: Mapping[StrEnum, Code] = {
-    Fault.FOREIGN: codes.RECORD_FOREIGN,
-    Fault.VERSION: codes.RECORD_VERSION,
-    Fault.QUOTED: codes.RECORD_QUOTED,
-    Fault.SEMICOLON: codes.RECORD_SEMICOLON,
-    Fault.WHITE_SPACE: codes.RECORD_WHITE_SPACE,
-    Fault.OCTET: codes.RECORD_OCTET,
-    Fault.EMPTY_FIELD: codes.RECORD_EMPTY_FIELD,
-    Fault.FIELD: codes.RECORD_FIELD,
-    Fault.MISSING: codes.RECORD_ID_MISSING,
+    FieldFault.FOREIGN: codes.RECORD_FOREIGN,
+    FieldFault.VERSION: codes.RECORD_VERSION,
+    FieldFault.QUOTED: codes.RECORD_QUOTED,
+    FieldFault.ESCAPED: codes.RECORD_ESCAPED,
+    FieldFault.SEMICOLON: codes.RECORD_SEMICOLON,
+    FieldFault.WHITE_SPACE: codes.RECORD_WHITE_SPACE,
+    FieldFault.OCTET: codes.RECORD_OCTET,
+    FieldFault.EMPTY_FIELD: codes.RECORD_EMPTY_FIELD,
+    FieldFault.FIELD: codes.RECORD_FIELD,
+    FieldFault.MISSING: codes.RECORD_ID_MISSING,
     IdFault.ID: codes.RECORD_ID,
     IdFault.LENGTH: codes.RECORD_ID_LENGTH,
 }
 
 _TODO: Mapping[StrEnum, str] = {
     **fields.TODO,
-    Fault.MISSING: "add id= with up to 32 letters and digits, new for each new policy",
+    FieldFault.MISSING: "add id= with up to 32 letters and digits, new for each new policy",
     IdFault.ID: "write 1 to 32 letters and digits, without a separator",
     IdFault.LENGTH: "shorten it, and make it new",
 }
@@ -42,7 +43,7 @@ _LENIENT: Mapping[StrEnum, str] = {
 }
 
 
-def judge(reading: Reading, subject: str = "the record") -> tuple[Finding, ...]:
+def judge(reading: StsReading, subject: str = "the record") -> tuple[Finding, ...]:
     """All findings of a record that `mtasts_record.read` made `reading` of; none where all is well."""
     findings = [_problem(problem, subject) for problem in reading.problems]
     if reading.spaced:
@@ -59,7 +60,7 @@ def judge(reading: Reading, subject: str = "the record") -> tuple[Finding, ...]:
     return few(findings)
 
 
-def _problem(problem: Problem, subject: str) -> Finding:
+def _problem(problem: RecordProblem, subject: str) -> Finding:
     lenient = _LENIENT.get(problem.fault)
     message = f"{problem.text}; {lenient}" if lenient else problem.text
     return Finding.of(_CODES[problem.fault], subject, message, _TODO[problem.fault])

@@ -7,23 +7,24 @@ is right as it is: RFC 8460 knows no authorisation record as DMARC does, so noth
 from collections.abc import Mapping
 from enum import StrEnum
 
-from sidecar.formats.tlsrpt_record import VERSION, Reading, UriFault
-from sidecar.formats.txt_fields import Fault, Problem
+from sidecar.formats.tlsrpt_record import VERSION, TlsrptReading, UriFault
+from sidecar.formats.txt_fields import FieldFault, RecordProblem
 from sidecar.observed.findings import Code, Finding
 from sidecar.verify import codes
 from sidecar.verify.rules import fields
 from sidecar.verify.rules.few import few
 
 _CODES: Mapping[StrEnum, Code] = {
-    Fault.FOREIGN: codes.TLSRPT_FOREIGN,
-    Fault.VERSION: codes.TLSRPT_VERSION,
-    Fault.QUOTED: codes.TLSRPT_QUOTED,
-    Fault.SEMICOLON: codes.TLSRPT_SEMICOLON,
-    Fault.WHITE_SPACE: codes.TLSRPT_WHITE_SPACE,
-    Fault.OCTET: codes.TLSRPT_OCTET,
-    Fault.EMPTY_FIELD: codes.TLSRPT_EMPTY_FIELD,
-    Fault.FIELD: codes.TLSRPT_FIELD,
-    Fault.MISSING: codes.TLSRPT_RUA_MISSING,
+    FieldFault.FOREIGN: codes.TLSRPT_FOREIGN,
+    FieldFault.VERSION: codes.TLSRPT_VERSION,
+    FieldFault.QUOTED: codes.TLSRPT_QUOTED,
+    FieldFault.ESCAPED: codes.TLSRPT_ESCAPED,
+    FieldFault.SEMICOLON: codes.TLSRPT_SEMICOLON,
+    FieldFault.WHITE_SPACE: codes.TLSRPT_WHITE_SPACE,
+    FieldFault.OCTET: codes.TLSRPT_OCTET,
+    FieldFault.EMPTY_FIELD: codes.TLSRPT_EMPTY_FIELD,
+    FieldFault.FIELD: codes.TLSRPT_FIELD,
+    FieldFault.MISSING: codes.TLSRPT_RUA_MISSING,
     UriFault.URI: codes.TLSRPT_URI,
     UriFault.ENCODING: codes.TLSRPT_URI_ENCODING,
     UriFault.SCHEME: codes.TLSRPT_URI_SCHEME,
@@ -33,7 +34,7 @@ _CODES: Mapping[StrEnum, Code] = {
 
 _TODO: Mapping[StrEnum, str] = {
     **fields.TODO,
-    Fault.MISSING: "add rua=mailto: and the address that reports shall go to",
+    FieldFault.MISSING: "add rua=mailto: and the address that reports shall go to",
     UriFault.URI: "write a URI as mailto:tlsrpt@example.org; between several stands a comma, within one %2C",
     UriFault.ENCODING: "write %21; a size limit, as DMARC has it, does not exist here",
     UriFault.SCHEME: "write mailto: or https:",
@@ -48,7 +49,7 @@ _LENIENT: Mapping[StrEnum, str] = {
 }
 
 
-def judge(reading: Reading, subject: str = "the record") -> tuple[Finding, ...]:
+def judge(reading: TlsrptReading, subject: str = "the record") -> tuple[Finding, ...]:
     """All findings of a record that `tlsrpt.read` made `reading` of; none where all is well."""
     findings = [_problem(problem, subject) for problem in reading.problems]
     if reading.spaced:
@@ -74,7 +75,7 @@ def judge(reading: Reading, subject: str = "the record") -> tuple[Finding, ...]:
     return few(findings)
 
 
-def _problem(problem: Problem, subject: str) -> Finding:
+def _problem(problem: RecordProblem, subject: str) -> Finding:
     lenient = _LENIENT.get(problem.fault)
     message = f"{problem.text}; {lenient}" if lenient else problem.text
     return Finding.of(_CODES[problem.fault], subject, message, _TODO[problem.fault])

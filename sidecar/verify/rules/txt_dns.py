@@ -6,7 +6,7 @@ The grammar of the one record is judged by `rules.record`.
 import re
 
 from sidecar.dns.answers import Answer, Asked, NoAnswer, Silence
-from sidecar.observed.findings import Code, Finding
+from sidecar.observed.findings import Code, Finding, Severity
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.lint import Judged, lint_record
 from sidecar.verify.rules.retold import retold
@@ -36,8 +36,25 @@ def the_record(txt: Asked[bytes]) -> Judged | None:
     return None
 
 
-def judge_txt(seen: DomainSeen) -> tuple[Finding, ...]:
-    """What to say of `_mta-sts.<domain>`."""
+def near_misses(domain: str) -> tuple[str, ...]:
+    """Names at which the record is found in the field, and where no sender looks; the last one exists nowhere."""
+    return (
+        domain,
+        f"_mta_sts.{domain}",
+        f"mta-sts.{domain}",
+        f"_mta-sts.{domain}.{domain}",
+        f"_mta-sts.mta-sts.{domain}",
+        _no_such_name(domain),
+    )
+
+
+def _no_such_name(domain: str) -> str:
+    """A name that only a wildcard answers for."""
+    return f"_mta-sts-sidecar-asks-for-a-wildcard.{domain}"
+
+
+def judge_txt(seen: DomainSeen, missing: Severity = Severity.NOTICE) -> tuple[Finding, ...]:
+    """What to say of `_mta-sts.<domain>`; `missing` is how bad it is that there is no record at all."""
     name = f"_mta-sts.{seen.domain}"
     if isinstance(seen.txt, NoAnswer):
         return (_unanswered(name, seen.txt),)
@@ -57,7 +74,7 @@ def judge_txt(seen: DomainSeen) -> tuple[Finding, ...]:
     elif almost := [record for record in seen.txt.records if _ALMOST.match(record)]:
         findings += _almost(name, almost[0])
     else:
-        findings += _none(name, seen.txt, seen)
+        findings += _none(name, seen.txt, seen, missing)
     if seen.txt.alias is not None and seen.txt.records:
         findings.append(
             Finding.of(codes.TXT_ALIAS, name, f"{name} is a CNAME to {seen.txt.alias}, which senders follow")
@@ -99,24 +116,39 @@ def _almost(name: str, record: bytes) -> list[Finding]:
     ]
 
 
-def _none(name: str, txt: Answer[bytes], seen: DomainSeen) -> list[Finding]:
+def _none(name: str, txt: Answer[bytes], seen: DomainSeen, missing: Severity) -> list[Finding]:
     others = f"; {len(txt.records)} TXT of other kinds are ignored" if txt.records else ""
     code, what = (
         (codes.TXT_NONE, f"{name} has no MTA-STS record{others}")
         if txt.exists
         else (codes.TXT_NXDOMAIN, f"{name} does not exist")
     )
-    findings = [Finding.of(code, name, f"{what}: senders do not use MTA-STS for {seen.domain}")]
-    if isinstance(seen.misplaced, Answer) and any(_ALMOST.match(record) for record in seen.misplaced.records):
-        findings.append(
-            Finding.of(
-                codes.TXT_MISPLACED,
-                seen.domain,
-                f"an MTA-STS record stands at {seen.domain}, where no sender looks",
-                f"move it to {name}",
-            )
-        )
+    served = missing.rank >= Severity.ERROR.rank
+    message = f"{what}: senders do not use MTA-STS for {seen.domain}{', though a policy is served' if served else ''}"
+    todo = f'publish {name} TXT "v=STSv1; id=<letters and digits>;"' if served else None
+    findings = [Finding.of(code, name, message, todo, severity=missing)]
+    if _is_wildcard(seen, txt):
+        wildcard = f"the TXT records of the wildcard *.{seen.domain} answer for {name}, and none of them is of MTA-STS"
+        todo = f"add a TXT record at {name} itself; the wildcard can stay"
+        findings.append(Finding.of(codes.TXT_WILDCARD, name, wildcard, todo))
+        return findings
+    for place in near_misses(seen.domain)[:-1]:
+        there = seen.misplaced.get(place)
+        if isinstance(there, Answer) and any(_ALMOST.match(record) for record in there.records):
+            message = f"an MTA-STS record stands at {place}, where no sender looks"
+            findings.append(Finding.of(codes.TXT_MISPLACED, place, message, _move(place, name, seen.domain)))
     return findings
+
+
+def _is_wildcard(seen: DomainSeen, txt: Answer[bytes]) -> bool:
+    there = seen.misplaced.get(_no_such_name(seen.domain))
+    return isinstance(there, Answer) and bool(there.records) and set(there.records) == set(txt.records)
+
+
+def _move(place: str, name: str, domain: str) -> str:
+    if place != f"{name}.{domain}":
+        return f"move it to {name}"
+    return f"move it to {name}: enter _mta-sts alone, or a dot at the end, for the DNS provider adds {domain} itself"
 
 
 def _dnssec(name: str, txt: Answer[bytes]) -> Finding:

@@ -1,5 +1,5 @@
-// Makes the pages livelier; all of them work without it.
-// Rule for every editor: no state here. What changed is asked of the server, as the page itself.
+// Live updates, search while typing and copy buttons; all pages work without this file.
+// Rule for every editor: no state here. Changes are read from the server, as the page itself.
 "use strict";
 
 const body = document.body;
@@ -16,7 +16,7 @@ function span(seconds) {
   return `${Math.max(0, Math.round(seconds))} s`;
 }
 
-function tellTimes() {
+function showTimes() {
   for (const time of document.querySelectorAll("time[data-ago]")) {
     const passed = (Date.now() - skew - Date.parse(time.dateTime)) / 1000;
     const text = passed >= 60 ? `${span(passed)} ago` : passed >= -60 ? "just now" : `in ${span(-passed)}`;
@@ -31,24 +31,38 @@ function showCopyButtons() {
 }
 
 async function copy(button) {
-  const source = document.getElementById(button.dataset.copy);
-  const text = source.textContent;
   let done = false;
   try {
-    await navigator.clipboard.writeText(text);
-    done = true;
-  } catch {
-    // no clipboard without TLS on another machine: select it, and try the old way
-    const range = document.createRange();
-    range.selectNodeContents(source);
-    const selection = window.getSelection();
-    selection.removeAllRanges();
-    selection.addRange(range);
-    done = document.execCommand("copy");
-  }
-  button.textContent = done ? "Copied" : "Press Ctrl+C";
-  announce(done ? "Copied to the clipboard" : "It is selected: copy it with Ctrl+C");
+    const text = await textOf(button);
+    try {
+      await navigator.clipboard.writeText(text);
+      done = true;
+    } catch {
+      done = copySelected(text);
+      button.focus({ preventScroll: true });
+    }
+  } catch { /* the text could not be fetched */ }
+  button.textContent = done ? "Copied" : "Not copied";
+  announce(done ? "Copied to the clipboard" : "The browser does not allow copying: select the text and press Ctrl+C");
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
+}
+
+// A text that is too large for the page is fetched first.
+async function textOf(button) {
+  if (!button.dataset.copyFrom) return document.getElementById(button.dataset.copy).textContent;
+  return (await fetch(button.dataset.copyFrom)).text();
+}
+
+// There is no clipboard without TLS, except on the same machine: then the text is selected in a field and copied from it.
+function copySelected(text) {
+  const field = document.createElement("textarea");
+  field.value = text;
+  field.className = "hush";
+  body.append(field);
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  return done;
 }
 
 document.addEventListener("click", (event) => {
@@ -56,17 +70,18 @@ document.addEventListener("click", (event) => {
   if (button) copy(button);
 });
 
-// --- the page, fetched anew ------------------------------------------------------------------------------
+// --- fetching the page again ------------------------------------------------------------------------------
 
 function parts(page) {
   return [...page.querySelectorAll("[data-live]")];
 }
 
-// What had the focus is found again by what it is, since the element itself is replaced.
+// The element with the focus is replaced; its selector finds the new one.
 function mark(element) {
   if (!element || element === body) return null;
   if (element.id) return `#${CSS.escape(element.id)}`;
   if (element.tagName === "A") return `a[href="${CSS.escape(element.getAttribute("href"))}"]`;
+  if (element.dataset.copyFrom) return `[data-copy-from="${CSS.escape(element.dataset.copyFrom)}"]`;
   if (element.dataset.copy) return `[data-copy="${CSS.escape(element.dataset.copy)}"]`;
   return null;
 }
@@ -86,12 +101,13 @@ function put(fresh) {
   }
   if (!changed) return;
   showCopyButtons();
-  tellTimes();
+  showTimes();
+  showLive();
   const after = document.getElementById("headline")?.textContent;
   if (after && after !== before) announce(after);
 }
 
-// Times are told anew every few seconds, and are no news.
+// Times are updated every few seconds; that is not a change.
 function text(part) {
   const copy = part.cloneNode(true);
   for (const time of copy.querySelectorAll("time[data-ago]")) { time.textContent = ""; time.removeAttribute("title"); }
@@ -125,27 +141,35 @@ let last = 0;
 let due = null;
 let known = body.dataset.number;
 let stream = null;
+let connected = null; // null: not tried yet
+
+// "live" only while the sidecar is connected and itself sees the present: #stale stands on the page when it does not.
+function showLive() {
+  const light = document.getElementById("live");
+  const text = !connected ? "not live" : document.getElementById("stale") ? "not current" : "live";
+  light.hidden = connected === null;
+  light.classList.toggle("lost", text !== "live");
+  if (light.textContent !== text) light.textContent = text;
+}
 
 function changed() {
   if (due !== null) return;
   due = setTimeout(async () => { due = null; last = Date.now(); await refresh(); }, Math.max(0, last + LEAST_MS - Date.now()));
 }
 
-// Only while somebody looks: a browser has six connections for a server, and each tab that follows takes one.
+// Only while the tab is visible: a browser has six connections to a server, and each live tab uses one.
 function follow() {
   if (document.hidden || stream !== null) return;
-  const light = document.getElementById("live");
   const own = stream = new EventSource(`${root}events/stream`);
-  own.addEventListener("open", () => { light.hidden = false; light.classList.remove("lost"); light.textContent = "live"; });
+  own.addEventListener("open", () => { connected = true; showLive(); });
   own.addEventListener("changed", (event) => {
-    // the first number is told at once: it differs where something changed since the page was made
+    // the first number is sent at once; it differs if something changed since the page was rendered
     if (known !== event.data) changed();
     known = event.data;
   });
   own.addEventListener("error", () => {
-    light.hidden = false;
-    light.classList.add("lost");
-    light.textContent = "not live";
+    connected = false;
+    showLive();
     if (own.readyState === EventSource.CLOSED && stream === own) { stream = null; setTimeout(follow, AGAIN_MS); }
   });
 }
@@ -183,6 +207,6 @@ for (const form of document.querySelectorAll("form[data-auto]")) {
 }
 
 showCopyButtons();
-tellTimes();
-setInterval(tellTimes, 20000);
+showTimes();
+setInterval(showTimes, 20000);
 if ("follow" in body.dataset) follow();

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sidecar.mailcow.engine.calls import CREATE, ENGINE_CALLS, IMAGE, REMOVE, START, unlisted
 from sidecar.mailcow.engine.new_container import (
     CONFIG_HASH,
-    Way,
+    Settlement,
     claimed_restart,
     differences,
     leftovers,
@@ -385,25 +385,31 @@ OLD, NEW = NAME + OLD_SUFFIX, NAME + NEW_SUFFIX
 @pytest.mark.parametrize(
     ("rows", "expected", "after_a_failure"),
     [
-        ([], Way.NOTHING, Way.NOTHING),
-        ([row(NAME)], Way.NOTHING, Way.NOTHING),
-        ([row(NAME, "exited")], Way.NOTHING, Way.NOTHING),  # a person stopped it
-        ([row(OLD)], Way.BACK, Way.BACK),
-        ([row(OLD, "exited")], Way.BACK, Way.BACK),
-        ([row(OLD), row(NEW, "created")], Way.BACK, Way.BACK),
-        ([row(OLD, "exited"), row(NEW, "created")], Way.BACK, Way.BACK),
-        ([row(OLD, "exited"), row(NEW)], Way.FORWARD, Way.BACK),  # its run has begun
-        ([row(OLD, "exited"), row(NEW, "exited")], Way.BACK, Way.BACK),  # its run has failed
-        ([row(OLD), row(NEW)], Way.BACK, Way.BACK),  # a person started one
-        ([row(NEW)], Way.FORWARD, Way.FORWARD),
-        ([row(NEW, "exited")], Way.FORWARD, Way.FORWARD),  # there is no other
-        ([row(NAME), row(NEW, "created")], Way.CLEAR, Way.CLEAR),  # Compose made one
-        ([row(NAME), row(OLD, "exited"), row(NEW)], Way.CLEAR, Way.CLEAR),
-        ([row(NAME, "created"), row(OLD)], Way.STUCK, Way.STUCK),  # ours is the only one that runs
-        ([row(NAME, "exited"), row(NEW, "created")], Way.CLEAR, Way.CLEAR),
+        ([], Settlement.NOTHING, Settlement.NOTHING),
+        ([row(NAME)], Settlement.NOTHING, Settlement.NOTHING),
+        ([row(NAME, "exited")], Settlement.NOTHING, Settlement.NOTHING),  # a person stopped it
+        ([row(OLD)], Settlement.BACK, Settlement.BACK),
+        ([row(OLD, "exited")], Settlement.BACK, Settlement.BACK),
+        ([row(OLD), row(NEW, "created")], Settlement.BACK, Settlement.BACK),
+        ([row(OLD, "exited"), row(NEW, "created")], Settlement.BACK, Settlement.BACK),
+        ([row(OLD, "exited"), row(NEW)], Settlement.FORWARD, Settlement.BACK),  # its run has begun
+        ([row(OLD, "exited"), row(NEW, "exited")], Settlement.BACK, Settlement.BACK),  # its run has failed
+        ([row(OLD), row(NEW)], Settlement.BACK, Settlement.BACK),  # a person started one
+        ([row(NEW)], Settlement.FORWARD, Settlement.FORWARD),
+        ([row(NEW, "exited")], Settlement.FORWARD, Settlement.FORWARD),  # there is no other
+        ([row(NAME), row(NEW, "created")], Settlement.CLEAR, Settlement.CLEAR),  # Compose made one
+        ([row(NAME), row(OLD, "exited"), row(NEW)], Settlement.CLEAR, Settlement.CLEAR),
+        (
+            [row(NAME, "created"), row(OLD)],
+            Settlement.STUCK,
+            Settlement.STUCK,
+        ),  # ours is the only one that runs
+        ([row(NAME, "exited"), row(NEW, "created")], Settlement.CLEAR, Settlement.CLEAR),
     ],
 )
-def test_way_to_one_container(rows: list[dict[str, Any]], expected: Way, after_a_failure: Way) -> None:
+def test_way_to_one_container(
+    rows: list[dict[str, Any]], expected: Settlement, after_a_failure: Settlement
+) -> None:
     """From all that can be left over; after a failed call the old container is preferred."""
     assert way(leftovers(rows)) is expected
     assert way(leftovers(rows), back=True) is after_a_failure

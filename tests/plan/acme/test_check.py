@@ -394,3 +394,43 @@ def test_public_address_that_was_not_detected_is_no_reason_to_remove_a_record() 
     assert trouble is not None
     assert "remove" not in (trouble.remedy or "")
     assert "its next run" in (trouble.remedy or "")
+
+
+PRIVATE = "192.168.1.10"
+
+
+def aliased(address: str) -> Dns:
+    """The name is an alias of the hostname, which has this address."""
+    found = Seen(Addresses(frozenset({address}), HOST), NOW)
+    return Dns({NAME: found, HOST: Seen(Addresses(frozenset({address})), NOW)}, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("run", "dns", "owner"),
+    [
+        (DETECTED, aliased(PRIVATE), HOST),
+        (DETECTED, dns_of(PRIVATE, hostname="192.0.2.10"), NAME),
+        (DETECTED, dns_of("fd00::10", hostname="fd00::10"), NAME),
+        (None, dns_of("192.0.2.10", hostname=PRIVATE), HOST),
+        (None, dns_of(PRIVATE, hostname="192.0.2.10"), NAME),
+    ],
+    ids=["alias-of-the-hostname", "name", "ipv6", "hostname-alone", "name-without-a-log"],
+)
+def test_private_address_is_the_cause_and_not_a_missing_record(
+    run: AcmeRun | None, dns: Dns, owner: str
+) -> None:
+    """Split DNS: whoever publishes the CNAME once more changes nothing."""
+    trouble = address_trouble(NAME, way(run) if run else way(), dns, NOW)
+    assert trouble is not None
+    assert not trouble.unknown
+    assert "has the private address" in trouble.reason
+    assert trouble.reason.index(owner) < trouble.reason.index("has the private address")
+    assert "CNAME" not in (trouble.remedy or "")
+    assert f"let the DNS of {owner} have its public address" in (trouble.remedy or "")
+    assert "SKIP_IP_CHECK=y" in (trouble.remedy or "")
+
+
+def test_a_private_address_that_acme_mailcow_detected_is_right() -> None:
+    """Nothing is compared in vain then."""
+    run = AcmeRun(NOW, PRIVATE, None, detected=True, confirmed=frozenset({4}), reached=frozenset({PRIVATE}))
+    assert address_trouble(NAME, way(run), aliased(PRIVATE), NOW, strict=True) is None

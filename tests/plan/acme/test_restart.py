@@ -288,6 +288,21 @@ def test_nginx_that_presents_another_certificate_is_told_with_the_command(
     assert all(NAME in n.message and "restart nginx-mailcow" in str(n.todo) for n in notices)
 
 
+def test_two_certificates_that_have_both_ended_are_not_mended_by_a_restart() -> None:
+    """The old one that nginx presents and the new one on the disk: the order is what is missing."""
+    seen = observed(waiting(names=frozenset({HOST, NAME}), sleep="1d"))
+    assert isinstance(seen.certificates, Seen)
+    assert seen.certificates.value.server is not None
+    ended = replace(seen.certificates.value.server, not_after=NOW - 86_400)
+    seen = replace(seen, certificates=Seen(replace(seen.certificates.value, server=ended), NOW))
+    shown = replace(ended, fingerprint="other", not_after=NOW - 10 * 86_400)
+    notices = decide(replace(seen, presented=Seen(shown, NOW)), Settings()).notices
+    (told,) = [notice for notice in notices if notice.code == "nginx.old_certificate"]
+    assert told.message.count("ended") == 2
+    assert "a restart alone changes nothing" in told.message
+    assert (told.todo or "").index("logs --tail=100 acme-mailcow") < (told.todo or "").index("restart")
+
+
 def test_unmanaged_acme_is_said_and_not_done() -> None:
     """`manage: {acme: false}`."""
     found = plan(waiting(), given_settings({"manage": {"acme": False}}))

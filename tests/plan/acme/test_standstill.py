@@ -65,7 +65,7 @@ def test_container_that_does_not_run_needs_a_person(
 def test_end_of_the_certificate_is_said() -> None:
     """How long there is to do something about it."""
     *_, (notice,) = told(seen(after, NGINX) for after in (0, STOPPED_S))
-    assert notice.message.endswith("and the one there is ends 2027-04-05 08:05 UTC")
+    assert notice.message.endswith("and the one there is ends 2027-04-05 08:05+00:00")
 
 
 def test_container_that_is_made_anew_is_no_news() -> None:

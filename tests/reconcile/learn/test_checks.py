@@ -81,7 +81,10 @@ def test_whole_rollout_of_a_domain() -> None:
     broken = (*GOOD[:3], codes.MX_CERT_EXPIRED)
     play.hours(SEEN_AGAIN - 1, *broken)
     assert play.world.served == {"example.org": text(Mode.ENFORCE, 604_800)}
-    assert any("is in enforce, and fails: The MX host's certificate has expired." in m for m in play.told)
+    assert any(
+        "is in enforce, and fails: example.org: The MX host's certificate has expired." in m
+        for m in play.told
+    )
     play.hours(1, *broken)
     assert play.world.served == {"example.org": text(Mode.TESTING, 86_400)}
     play.hours(24, *GOOD)

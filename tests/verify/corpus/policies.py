@@ -56,6 +56,7 @@ def other(old: bytes, new: bytes) -> bytes:
     return BASE.replace(old, new)
 
 
+WIDE = "policy-mx-public-suffix"
 UNKNOWN, REPEATED, NOT_ASCII = "policy-field-unknown", "policy-field-repeated", "policy-not-ascii"
 FIELD, WHITE_SPACE, BLANK, LINE_END = (
     "policy-field",
@@ -117,7 +118,16 @@ CASES = (
         mx=("a.example",),
     ),
     good(other(MX.encode(), b"*.example.org"), "a wildcard before a name", mx=("*.example.org",)),
-    good(other(MX.encode(), b"*.org"), "before a name of one label", mx=("*.org",)),
+    good(other(MX.encode(), b"*.org"), "before a name of one label", WIDE, mx=("*.org",)),
+    good(other(MX.encode(), b"*.co.uk"), "before a public suffix of two labels", WIDE, mx=("*.co.uk",)),
+    good(other(MX.encode(), b"*.co.org"), "a domain of its own", mx=("*.co.org",)),
+    good(other(MX.encode(), b"org"), "without a wildcard nothing else is covered", mx=("org",)),
+    good(
+        other(MX.encode(), b"*.org").replace(b"enforce", b"testing"),
+        "in testing no sender goes by it",
+        mode="testing",
+        mx=("*.org",),
+    ),
     good(other(MX.encode(), b"MAIL.Example.ORG"), "host names have no case"),
     good(other(MX.encode(), b"localhost"), "a name of one label", mx=("localhost",)),
     good(other(MX.encode(), b"a--b.example"), "hyphens within a label", mx=("a--b.example",)),
@@ -220,15 +230,13 @@ CASES = (
     bad(BASE + b"x: \xc0\xaf\n", "an overlong form", "policy-utf-8"),
     bad(BASE + b"x: \xed\xa0\x80\n", "a surrogate", "policy-utf-8"),
     bad(BASE + b"x: \xf5\x80\x80\x80\n", "beyond Unicode", "policy-utf-8"),
-    nothing(
-        BASE.decode().encode("utf-16-le"),
-        "UTF-16",
-        *[FIELD] * 5,
-        NO_VERSION,
-        NO_MODE,
-        NO_MAX_AGE,
-        NO_MX,
-    ),
+    nothing(BASE.decode().encode("utf-16-le"), "UTF-16", "policy-utf-16"),
+    nothing(BASE.decode().encode("utf-16"), "UTF-16 with its byte order mark", "policy-utf-16"),
+    nothing(b"\xfe\xff" + BASE.decode().encode("utf-16-be"), "the other byte order", "policy-utf-16"),
+    nothing(BASE.replace(b"\n", b" "), "pasted on one line", "policy-one-line"),
+    nothing(BASE.replace(b"\n", b" ") + b"\n", "the same with a line end", "policy-one-line"),
+    nothing(BASE.replace(b"\n", rb"\n"), "with line ends written out", "policy-one-line"),
+    nothing(BASE.replace(b"\n", rb"\r\n"), "the same for CRLF", "policy-one-line"),
     # Version.
     bad(other(b"version: STSv1\n", b""), "version is required", NO_VERSION),
     bad(other(b"version", b"Version"), '%s"version" has case', NO_VERSION, UNKNOWN),

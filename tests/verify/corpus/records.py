@@ -96,6 +96,8 @@ CASES = (
     bad(b"v= STSv1; id=abc", "white space after the =", WHITE_SPACE),
     bad(b"v = STSv1; id=abc", "both", WHITE_SPACE),
     bad(b'"v=STSv1; id=abc;"', "quotation marks belong to the zone file", QUOTED),
+    bad(rb"v=STSv1\; id=abc\;", "backslashes belong to a zone file, too", "record-escaped"),
+    bad(rb"v=STSv1; id=abc\;", "one is enough", "record-escaped"),
     bad(b'"v=STSv1; " "id=abc;"', "so do two strings", QUOTED),
     bad(b"v=STSv1", "at least one field follows", SEMICOLON),
     bad(b"v=STSv1 ", "the same", SEMICOLON),

@@ -174,6 +174,7 @@ CASES = (
     bad(f"V=TLSRPTv1; rua={A}", "the same", VERSION),
     bad(f" v=TLSRPTv1; rua={A}", "white space before it", WHITE_SPACE),
     bad(f"v = TLSRPTv1; rua={A}", "white space in it", WHITE_SPACE),
+    bad(rf"v=TLSRPTv1\; rua={A}", "so do backslashes", "tlsrpt-escaped"),
     bad(f'"v=TLSRPTv1; rua={A}"', "quotation marks belong to the zone file", QUOTED),
     bad("v=TLSRPTv1", "at least one field follows", SEMICOLON),
     bad(f"v=TLSRPTv1 rua={A}", "a semicolon is missing", SEMICOLON),

@@ -1,0 +1,116 @@
+"""`sidecar proxy`: the configuration of a reverse proxy in front of mailcow, ready to be saved."""
+
+import argparse
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sidecar.host.exits import Exit
+
+if TYPE_CHECKING:
+    from sidecar.cli.look import Inspection
+    from sidecar.status.proxy_file import Front, Proxy, Upstream
+
+KINDS = ("nginx", "caddy", "traefik", "haproxy")
+MAILCOW_DIR = "/opt/mailcow-dockerized"
+IN_CONTAINER = "/mailcow"
+"""Where the image has the mailcow directory, which says nothing of the machine."""
+
+_EXAMPLES = """\
+examples:
+  sidecar proxy nginx > /etc/nginx/conf.d/mta-sts.conf
+  sidecar proxy traefik --upstream nginx-mailcow      Traefik runs in a container in mailcow's network
+  sidecar proxy haproxy --upstream 192.0.2.7          the proxy runs on another machine
+
+What is printed passes on two paths for the policy host of each domain: the policy (443), and the challenge by which
+acme-mailcow gets the certificate (80). The rest of your proxy stays as it is. See docs/reverse-proxy.md.
+
+exit codes: 0 printed, 1 nothing can be printed, and why, 2 settings are wrong, 3 mailcow cannot be read
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds `proxy` to the command line."""
+    proxy = subparsers.add_parser(
+        "proxy",
+        help="the configuration of a reverse proxy in front of mailcow",
+        description="Prints the configuration that a reverse proxy in front of mailcow needs for MTA-STS.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    proxy.add_argument("proxy", choices=KINDS)
+    proxy.add_argument(
+        "--upstream",
+        metavar="ADDRESS",
+        help="where the proxy reaches mailcow (by default what HTTP_BIND says, else 127.0.0.1)",
+    )
+    proxy.add_argument(
+        "--mailcow-dir",
+        metavar="PATH",
+        help=f"the mailcow directory on the proxy's machine (by default {MAILCOW_DIR})",
+    )
+
+
+async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
+    """Looks at mailcow, and prints the configuration. Raises PermanentError for what cannot be printed."""
+    from sidecar.cli.look import look_at, tell_unreadable
+    from sidecar.host.errors import PermanentError
+    from sidecar.status.proxy_file import Proxy, proxy_text
+
+    look = await look_at((), env, most_ids=0)
+    if not look.readable:
+        tell_unreadable(look)
+        return Exit.UNREADABLE
+    if not look.domains:
+        raise PermanentError("there is no domain that needs a policy: nothing has to be passed on")
+    proxy = Proxy(given.proxy)
+    print(proxy_text(proxy, _front(look, proxy, given)), end="")
+    return Exit.OK
+
+
+def _front(look: "Inspection", proxy: "Proxy", given: argparse.Namespace) -> "Front":
+    from sidecar.plan.proxy import hosts_by_certificate, without_certificate
+    from sidecar.status.proxy_file import Front
+
+    names = [domain.name for domain in look.domains]
+    folder = str(look.settings.mailcow_dir)
+    return Front(
+        hosts_by_certificate(look.observed, names),
+        without_certificate(look.observed, names),
+        given.mailcow_dir or (MAILCOW_DIR if folder == IN_CONTAINER else folder),
+        _upstream(look, proxy, given.upstream),
+    )
+
+
+def _upstream(look: "Inspection", proxy: "Proxy", given: str | None) -> "Upstream":
+    from sidecar.host.errors import PermanentError
+    from sidecar.observed import Seen
+    from sidecar.plan.proxy import ports, redirects_policy
+    from sidecar.status.proxy_file import Proxy, Upstream
+
+    if not isinstance(look.observed.conf, Seen) or not isinstance(look.observed.mailcow, Seen):
+        raise PermanentError("mailcow.conf or mailcow could not be read")
+    conf, mailcow = look.observed.conf.value, look.observed.mailcow.value
+    own = ports(conf)
+    if own.public and given is None:
+        raise PermanentError(
+            "mailcow itself has port 80 or 443 of this machine, so the proxy must be on another one: say with "
+            "--upstream ADDRESS where it reaches mailcow.\n"
+            "On this machine, first give mailcow other ports: HTTP_BIND=127.0.0.1, HTTP_PORT=8080, "
+            "HTTPS_BIND=127.0.0.1 and HTTPS_PORT=8443 in mailcow.conf, then docker compose up -d"
+        )
+    speaks = conf.yes("NGINX_USE_PROXY_PROTOCOL")
+    if speaks and proxy is not Proxy.HAPROXY:
+        raise PermanentError(
+            f"this mailcow wants the PROXY protocol (NGINX_USE_PROXY_PROTOCOL=y), which {proxy} does not speak to a "
+            "web server by plain HTTP: use haproxy, or set it to n and run docker compose up -d"
+        )
+    return Upstream(
+        given or own.http_address or "127.0.0.1",
+        own.http,
+        given or own.https_address or "127.0.0.1",
+        own.https,
+        policy_by_tls=redirects_policy(conf, mailcow),
+        # The server of plain HTTP that only redirects is without it, in mailcow's own configuration.
+        proxy_protocol_http=speaks and not conf.yes("HTTP_REDIRECT"),
+        proxy_protocol_https=speaks,
+    )

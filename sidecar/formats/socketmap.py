@@ -1,0 +1,59 @@
+"""Postfix's socketmap protocol without I/O: requests and replies as netstrings (socketmap_table(5)).
+
+Rule for every editor: a reply is a stranger's until it is parsed. What is not exactly a netstring of the protocol is
+refused, and never cut to fit.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+MOST = 100_000
+"""Octets of a reply that Postfix takes (socketmap_max_reply_size)."""
+_LENGTH = re.compile(rb"(?:0|[1-9][0-9]{0,5})\Z")
+LONGEST_LENGTH = 6
+"""Digits before the colon, for MOST."""
+
+
+class Answer(StrEnum):
+    """The first word of a reply."""
+
+    OK = "OK"
+    NOTFOUND = "NOTFOUND"
+    TEMP = "TEMP"
+    TIMEOUT = "TIMEOUT"
+    PERM = "PERM"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply; `text` is the value of OK, and what else the server says of the others."""
+
+    answer: Answer
+    text: str
+
+
+def request(table: str, key: str) -> bytes:
+    """The netstring that asks `table` for `key`."""
+    payload = f"{table} {key}".encode()
+    return b"%d:%s," % (len(payload), payload)
+
+
+def length_of(digits: bytes) -> int:
+    """The length that stands before the colon; raises ValueError for anything but a decimal number up to MOST."""
+    if not _LENGTH.match(digits) or int(digits) > MOST:
+        raise ValueError(f"the reply does not begin with a length up to {MOST}: {digits[:20]!r}")
+    return int(digits)
+
+
+def reply_of(payload: bytes) -> Reply:
+    """The reply in the payload of a netstring; raises ValueError for what is none."""
+    word, space, rest = payload.partition(b" ")
+    try:
+        answer = Answer(word.decode("ascii"))
+        text = rest.decode("utf-8")
+    except ValueError as error:
+        raise ValueError(f"the reply is not one of the socketmap protocol: {payload[:40]!r}") from error
+    if not space or not text.isprintable() or (answer is Answer.OK and not text):
+        raise ValueError(f"the reply is not one of the socketmap protocol: {payload[:40]!r}")
+    return Reply(answer, text)

@@ -1,0 +1,77 @@
+"""Which access to mailcow's API there is, read from its database while the API itself gives none.
+
+Rule for every editor: the database is asked only where mailcow refused, or no key is known; what the answer means is
+decided in `plan.access`. A key that is found lives in memory and nowhere else.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from sidecar.host.errors import SidecarError
+from sidecar.mailcow.database import Database
+from sidecar.mailcow.own_address import own_address
+from sidecar.mailcow.session import Session
+from sidecar.observed import NOT_ASKED, Conf, Seen, Sight, Unseen
+from sidecar.observed.access import Access
+from sidecar.plan.access import own_key, usable_key
+from sidecar.settings import Settings
+
+NGINX_NAMES = ("nginx-mailcow", "nginx")
+"""mailcow's web server in mailcow's network."""
+
+
+@dataclass
+class Door:
+    """What an observer knows of the access."""
+
+    settings: Settings
+    session: Session
+    database: Database = field(default_factory=Database)
+    address: Sight[str] = NOT_ASKED
+    """The own address, as mailcow sees it."""
+    access: Sight[Access] = NOT_ASKED
+    """The keys; not asked where the API gives access."""
+    _tried: Access | None = None
+    """With what the API refused last, although its database should let the sidecar in."""
+
+    async def look(self, conf: Sight[Conf], now: float, *, denied: bool) -> bool:
+        """Looks at `now` (Unix seconds); whether the session should ask again, since there is access by now."""
+        self.address = await self._own_address(now)
+        self.access = NOT_ASKED
+        if not denied:
+            self._tried = None
+            return False
+        if not isinstance(conf, Seen):
+            return False
+        if not isinstance(self.address, Seen):
+            self.access = Unseen(self.address.reason, now)
+            return False
+        try:
+            keys = await self.database.keys(conf.value)
+        except SidecarError as error:
+            self.access = Unseen(str(error), now)
+            return False
+        found = Access(keys, self.address.value)
+        self.access = Seen(found, now)
+        own = own_key(self.settings, conf.value)
+        key = usable_key(found, own)
+        if key is None or found == self._tried:
+            return False
+        self._tried = found
+        self.session.use(key if own is None else None)
+        return True
+
+    async def _own_address(self, now: float) -> Sight[str]:
+        if (
+            self.settings.api_url
+            and (urlsplit(self.settings.api_url.strip()).hostname or "") not in NGINX_NAMES
+        ):
+            return Unseen(
+                "MTA_STS_API_URL leads to another server than nginx-mailcow, so mailcow may see another address",
+                now,
+            )
+        try:
+            return Seen(await asyncio.to_thread(own_address, NGINX_NAMES[0]), now)
+        except SidecarError as error:
+            return Unseen(str(error), now)

@@ -1,0 +1,99 @@
+"""What answers for mailcow's names at their public addresses: mailcow's nginx, or a web server in front of it.
+
+Rules for every editor: only looked at; any certificate is accepted, since it is the thing to be seen and nobody here
+trusts it. The look runs beside the passes. What a stranger answers is bounded in time, size and letters.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cryptography import x509
+
+from sidecar.formats.x509 import reading
+from sidecar.host.clock import Clock
+from sidecar.mailcow.certificates import described
+from sidecar.observed import Seen, Sight, Unseen
+from sidecar.observed.front import Front
+from sidecar.verify.probes.http import HttpError, get
+from sidecar.verify.probes.policy import PATH
+from sidecar.verify.probes.tls import closing, looking
+
+DEADLINE_S = 5.0
+"""For one address: connection, TLS and answer."""
+PATIENCE_S = 2.0
+"""How long a command that makes one pass waits for the looks."""
+FRESH_S = 3_600.0
+AT_ONCE = 4
+LONGEST_MARK = 60
+
+
+async def look_at_front(name: str, address: str, now: float, port: int = 443) -> Sight[Front]:
+    """What is at this address for this name; Unseen where nothing speaks TLS there. Never raises."""
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            reader, writer = await asyncio.open_connection(address, port, ssl=looking(), server_hostname=name)
+            with closing(writer):
+                der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+                with reading():
+                    certificate = described(x509.load_der_x509_certificate(der), "")
+                try:
+                    answer = await get(reader, writer, name, PATH)
+                except (HttpError, OSError):
+                    return Seen(Front(address, certificate, policy=False), now)
+    except (OSError, TimeoutError, ssl.SSLError, ValueError, TypeError) as error:
+        return Unseen(f"{name} could not be looked at on port {port} of {address}: {error}", now)
+    served = answer.status == 200 and answer.media_type == "text/plain"
+    return Seen(Front(address, certificate, served, _printable(answer.server)), now)
+
+
+def _printable(mark: str | None) -> str:
+    return "".join(letter for letter in mark or "" if letter.isprintable())[:LONGEST_MARK].strip()
+
+
+@dataclass(slots=True)
+class Fronts:
+    """Looks at names beside the passes; keeps what was seen until it is looked at again."""
+
+    clock: Clock
+    port: int = 443
+    _known: dict[str, tuple[Sight[Front], ...]] = field(default_factory=dict)
+    """By name, one for each address."""
+    _task: asyncio.Task[None] | None = None
+
+    async def sight(
+        self, targets: Mapping[str, tuple[str, ...]], *, patient: bool
+    ) -> Mapping[str, tuple[Sight[Front], ...]]:
+        """What is known of these names (by name their addresses); begins to look where that is old or not there."""
+        now = self.clock.now()
+        self._known = {name: seen for name, seen in self._known.items() if name in targets}
+        due = {
+            name: addresses
+            for name, addresses in targets.items()
+            if not all(0 <= now - sight.at < FRESH_S for sight in self._known.get(name, ()))
+            or len(self._known.get(name, ())) != len(addresses)
+        }
+        if due and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._look(due))
+        if patient and self._task is not None:
+            await asyncio.wait({self._task}, timeout=PATIENCE_S)
+        return dict(self._known)
+
+    async def _look(self, due: Mapping[str, tuple[str, ...]]) -> None:
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def one(name: str, address: str) -> Sight[Front]:
+            async with places:
+                return await look_at_front(name, address, self.clock.now(), self.port)
+
+        async def all_of(name: str, addresses: tuple[str, ...]) -> None:
+            self._known[name] = tuple(await asyncio.gather(*(one(name, address) for address in addresses)))
+
+        await asyncio.gather(*(all_of(name, addresses) for name, addresses in due.items()))
+
+    async def close(self) -> None:
+        """Ends what is under way."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)

@@ -1,0 +1,152 @@
+"""What mailcow is and says: its release, its domains, mailcow.conf, and the policies that it serves."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from sidecar.formats.domain_name import to_ascii
+
+
+class Backend(StrEnum):
+    """How this mailcow serves policies (the *policy backend*)."""
+
+    FILE = "file"
+    """Before 2025-09: nginx serves one file for every name."""
+    NATIVE = "native"
+    """2025-09 and later: mta-sts.php serves a row per domain."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Version:
+    """A mailcow release such as 2025-09c; an update of a month (a letter) sorts after the month itself."""
+
+    year: int
+    month: int
+    letter: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.year}-{self.month:02}{self.letter}"
+
+    @classmethod
+    def parse(cls, text: str | None) -> "Version | None":
+        """None for what is no release: mailcow says null without its app_info file, a commit off master."""
+        found = re.fullmatch(r"(\d{4})-(\d{2})([a-z]?)", text or "", re.ASCII)
+        return cls(int(found[1]), int(found[2]), found[3]) if found else None
+
+
+FIRST_NATIVE = Version(2025, 9)
+
+
+@dataclass(frozen=True, slots=True)
+class Mailcow:
+    """Which mailcow this is. An unknown version (None) is taken for the newest of its backend."""
+
+    backend: Backend
+    version: Version | None
+
+    def _native_since(self, first: Version) -> bool:
+        return self.backend is Backend.NATIVE and (self.version is None or self.version >= first)
+
+    @property
+    def takes_wildcard_mx(self) -> bool:
+        """2025-09, a and b refuse `*.example.org` as mx."""
+        return self.backend is Backend.FILE or self._native_since(Version(2025, 9, "c"))
+
+    @property
+    def serves_alias_domains(self) -> bool:
+        """2025-09 to 2025-12a answer 404 for an alias domain."""
+        return self.backend is Backend.FILE or self._native_since(Version(2026, 1))
+
+    @property
+    def knows_dns_challenge(self) -> bool:
+        """2026-03 and later take notice of ACME_DNS_CHALLENGE; before, the key has no effect."""
+        return self._native_since(Version(2026, 3))
+
+    @property
+    def leaves_names_to_wildcards(self) -> bool:
+        """2026-03a and later: with the DNS challenge a listed `*.example.org` replaces the names below it."""
+        return self._native_since(Version(2026, 3, "a"))
+
+    @property
+    def names_follow_policies(self) -> bool:
+        """2026-07a and later ask for `mta-sts.<domain>` only where a policy is active, and skip a listed wildcard."""
+        return self._native_since(Version(2026, 7, "a"))
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A mail domain of mailcow; `name` is the lower-case A-label."""
+
+    name: str
+    active: bool
+    backup_mx: bool
+
+    @property
+    def receives(self) -> bool:
+        """Whether this mailcow is where its mail ends: only such a domain gets a policy."""
+        return self.active and not self.backup_mx
+
+
+@dataclass(frozen=True, slots=True)
+class AliasDomain:
+    """Another name for a domain; both names are lower-case A-labels."""
+
+    name: str
+    target: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DomainList:
+    """One whole answer: the domains and the alias domains of this mailcow, both in the order of their names."""
+
+    domains: tuple[Domain, ...]
+    aliases: tuple[AliasDomain, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conf:
+    """mailcow.conf as Compose reads it; of a key given twice, the last value. `locked` says why it cannot be written."""
+
+    values: Mapping[str, str]
+    locked: str | None = None
+
+    @property
+    def hostname(self) -> str:
+        """MAILCOW_HOSTNAME as an A-label in lower case, as written where it is no name; empty where it is missing."""
+        return _as_host(self.values.get("MAILCOW_HOSTNAME", ""))
+
+    def yes(self, key: str, default: str = "n") -> bool:
+        """Whether mailcow takes the value for a yes; `default` counts where the key is missing or empty."""
+        return _YES.fullmatch(self.values.get(key) or default) is not None
+
+
+_YES = re.compile(r"([yY][eE][sS]|[yY])+")
+
+
+@lru_cache(maxsize=16)  # each of thousands of names is compared with it
+def _as_host(written: str) -> str:
+    text = written.strip().rstrip(".").lower()
+    try:
+        return to_ascii(text)
+    except ValueError:
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What mailcow serves as the policy of a domain; `text` is None where it answers that there is none."""
+
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFile:
+    """The policy file of the file generation; `data` is None where there is no such file."""
+
+    data: bytes | None
+    locked: str | None = None
+    readable: bool = True
+    """Whether nginx, which is not root, may read it."""

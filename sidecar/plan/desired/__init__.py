@@ -1,0 +1,22 @@
+"""How the world should be, for what was seen: the policies; pure.
+
+Whether the sidecar may change a policy does not belong here (`plan`).
+"""
+
+from sidecar.plan.desired.file import file_policy, joined, served_too
+from sidecar.plan.desired.native import native_policies
+from sidecar.plan.desired.safety import unmatched_subject
+from sidecar.plan.desired.wanted import TESTING_MAX_AGE, DesiredPolicy, alias_names, automatic, managed
+
+__all__ = [
+    "TESTING_MAX_AGE",
+    "DesiredPolicy",
+    "alias_names",
+    "automatic",
+    "file_policy",
+    "joined",
+    "managed",
+    "native_policies",
+    "served_too",
+    "unmatched_subject",
+]

@@ -1,0 +1,174 @@
+"""The one policy for all names on the file generation; pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sidecar.formats.domain_name import policy_host, to_unicode
+from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
+from sidecar.observed import (
+    FILE,
+    DomainList,
+    Memory,
+    Observed,
+    PolicyMemory,
+    Seen,
+)
+from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
+from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all
+from sidecar.plan.desired.wanted import (
+    TESTING_MAX_AGE,
+    DesiredPolicy,
+    alias_names,
+    all_patterns,
+    managed,
+    max_age_for,
+    moved_to,
+    own_hostname,
+)
+from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for
+from sidecar.rollout import anew
+from sidecar.settings import DomainSettings, Settings
+
+
+def file_policy(
+    observed: Observed, settings: Settings, listed: DomainList, served: Policy | None
+) -> DesiredPolicy | None:
+    """The one policy for all names on the file generation; None where there is nothing to say of.
+
+    mx is the union, mode the weakest and max_age the smallest of what the domains should have; what was taken
+    over from a person (the floor) is not undercut unless the settings name that field.
+    """
+    hostname = own_hostname(observed)
+    names = [domain.name for domain in managed(listed, settings) if domain.receives]
+    if FILE in observed.memory.retired:
+        return _leaving_file(observed, settings, served)
+    if hostname is None or not names:
+        return None
+    # A file that is gone or broken is put back as it was: nobody asked for anything else. But an enforce that is not
+    # there now is not published anew where it is seen that senders would refuse to deliver.
+    there = served is not None
+    served = served or _last_in_file(observed.memory.policy(FILE))
+    rollout = observed.memory.rollout(FILE)
+    if joined(names, observed.memory, settings):
+        rollout = anew(rollout)
+    own = {
+        name: proven(settings.for_domain(name), rollout, served, settings.soak, observed.now)
+        for name in names
+    }
+    floor = policy_of(observed.memory.policy(FILE).floor)
+    others = served_too(observed, settings, listed)
+    mx = all_patterns(
+        [
+            *(own[name].mx or (hostname,) for name in names),
+            *(other.mx for other in others.values()),
+            *(moved_to(observed, name) for name in names),
+        ]
+    )
+    wished = min((settings_.mode for settings_ in own.values()), key=lambda mode: mode.strength)
+    configured = min(settings_.max_age for settings_ in own.values())
+    named = _named(settings, own, wished, configured)
+    if floor is not None and "mx" not in named:
+        mx = all_patterns([mx, floor.mx])
+    if floor is not None and "mode" not in named and floor.mode.strength > wished.strength:
+        wished = floor.mode
+    mode, notices = safe_for_all(observed, own | others, others, wished, mx, served, there=there)
+    max_age = max_age_for(mode, configured)
+    if floor is not None and "max_age" not in named:
+        max_age = max(max_age, floor.max_age)
+    kept = kept_patterns(observed, FILE, served, mx, configured) if mode is Mode.ENFORCE else ()
+    notices += _not_alone(own, mode, configured, mx)
+    reason = f"one policy in mode {mode} for {len(names)} domains"
+    return DesiredPolicy(Policy(mode, max_age, (*mx, *kept)), reason, notices, kept, named)
+
+
+def served_too(observed: Observed, settings: Settings, listed: DomainList) -> dict[str, DomainSettings]:
+    """What else the one file is served for, each with the settings that count: the web server serves it for any name.
+
+    These are the alias domains, also of a target that is switched off, and the domains that take no mail here
+    (any more) and whose policy host is not seen to be elsewhere: senders may go on fetching the file for them.
+    """
+    known = managed(listed, settings)
+    found = {d.name: settings.for_domain(d.name) for d in known if not d.receives}
+    found = {name: one for name, one in found.items() if _may_lead_here(observed, name)}
+    targets = {domain.name for domain in known}
+    for target, aliases in alias_names(observed, settings).items():
+        if target in targets:
+            found.update(dict.fromkeys(aliases, settings.for_domain(target)))
+    return found
+
+
+def _may_lead_here(observed: Observed, domain: str) -> bool:
+    hostname = own_hostname(observed) or ""
+    match observed.dns.addresses_of(policy_host(domain)), observed.dns.addresses_of(hostname):
+        case Seen(host), Seen(own) if own.addresses:
+            return bool(host.addresses & own.addresses)
+        case Seen(host), _:
+            return bool(host.addresses)
+        case _:
+            return True
+
+
+def joined(names: Iterable[str], memory: Memory, settings: Settings) -> frozenset[str]:
+    """The domains with `mode: auto` that the one file serves and that were never looked at: the soak is not theirs yet."""
+    return frozenset(name for name in names if settings.for_domain(name).auto and name not in memory.checks)
+
+
+def _last_in_file(memory: PolicyMemory) -> Policy | None:
+    """What the sidecar wrote into the file last, as far as that is known."""
+    done = [write for write in memory.writes if write.done]
+    return policy_of(done[-1].text) if done else None
+
+
+def _named(
+    settings: Settings, own: Mapping[str, DomainSettings], wished: Mode, max_age: int
+) -> frozenset[str]:
+    """Which fields of the one text the settings decide by saying so: for all domains, or for the one that counts."""
+
+    def says(field: str, name: str) -> bool:
+        return field in settings.explicit_for(name)
+
+    found = {
+        "mode": any(one.mode is wished and says("mode", name) for name, one in own.items()),
+        "max_age": any(one.max_age == max_age and says("max_age", name) for name, one in own.items()),
+        "mx": all(says("mx", name) for name in own),
+    }
+    return frozenset(field for field, named in found.items() if named)
+
+
+def _leaving_file(observed: Observed, settings: Settings, served: Policy | None) -> DesiredPolicy | None:
+    """`sidecar retire --all`: `none` while senders may hold an enforce, and then no file (RFC 8461 §8.3)."""
+    if served is None:
+        return None
+    assumed = max(settings.max_age, LEAST_ASSUMED_MAX_AGE, served.max_age)
+    if held_for(observed.memory, FILE, assumed) > 0:
+        why = "MTA-STS is left by `sidecar retire --all`; senders may hold a policy in enforce, so `none` is served first"
+        return DesiredPolicy(Policy(Mode.NONE, TESTING_MAX_AGE, served.mx), why)
+    return DesiredPolicy(
+        None, "MTA-STS is left by `sidecar retire --all`, and no sender can hold a policy in enforce any more"
+    )
+
+
+def _not_alone(
+    own: Mapping[str, DomainSettings], mode: Mode, max_age: int, mx: Sequence[str]
+) -> tuple[Notice, ...]:
+    """Per-domain settings that one file for all names cannot honour alone."""
+    notices: list[Notice] = []
+    for name, settings in own.items():
+        wishes: list[str] = []
+        if settings.mode.strength > mode.strength and len({s.mode for s in own.values()}) > 1:
+            wishes.append(f"mode {settings.mode} (the file says {mode})")
+        if settings.max_age > max_age:
+            wishes.append(f"max_age {settings.max_age} (the file says {max_age} at most)")
+        if settings.mx and frozenset(settings.mx) != frozenset(mx):
+            wishes.append(f"mx {', '.join(settings.mx)} (the file says {', '.join(mx)})")
+        if wishes:
+            notices.append(
+                Notice(
+                    Level.WARNING,
+                    NoticeCode.FILE_NOT_ALONE,
+                    name,
+                    f"{to_unicode(name)} cannot have its own {' and '.join(wishes)}: this mailcow serves one file for all",
+                    "update mailcow to 2025-09 or later for a policy per domain",
+                )
+            )
+    return tuple(notices)

@@ -1,0 +1,102 @@
+"""The policy of each domain on the native generation; pure."""
+
+from collections.abc import Sequence
+
+from sidecar.formats.domain_name import to_unicode
+from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
+from sidecar.observed import (
+    FILE,
+    Domain,
+    DomainList,
+    Observed,
+    Seen,
+)
+from sidecar.observed.notice import Notice
+from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all
+from sidecar.plan.desired.wanted import (
+    TESTING_MAX_AGE,
+    DesiredPolicy,
+    alias_names,
+    all_patterns,
+    managed,
+    max_age_for,
+    moved_to,
+    own_hostname,
+)
+from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for
+from sidecar.settings import DomainSettings, Settings
+
+
+def native_policies(observed: Observed, settings: Settings, listed: DomainList) -> dict[str, DesiredPolicy]:
+    """What each managed domain should be served on the native generation; a domain we know nothing to say of is left out."""
+    hostname = own_hostname(observed)
+    aliases = alias_names(observed, settings)
+    wanted: dict[str, DesiredPolicy] = {}
+    for domain in managed(listed, settings):
+        served = observed.served_of(domain.name)
+        now_served = policy_of(served.value.text) if isinstance(served, Seen) else None
+        if domain.receives and not observed.memory.retired & {domain.name, FILE}:
+            if hostname is not None:
+                names = (domain.name, *aliases.get(domain.name, ()))
+                wanted[domain.name] = _for_domain(observed, settings, names, hostname, now_served)
+        elif isinstance(served, Seen) and served.value.text is not None:
+            leaving = _leaving(observed, settings, domain, now_served)
+            if leaving is not None:
+                wanted[domain.name] = leaving
+    return wanted
+
+
+def _for_domain(
+    observed: Observed, settings: Settings, names: Sequence[str], hostname: str, served: Policy | None
+) -> DesiredPolicy:
+    """`names` are the domain and its alias domains."""
+    name = names[0]
+    own = proven(
+        settings.for_domain(name), observed.memory.rollout(name), served, settings.soak, observed.now
+    )
+    mx = all_patterns([own.mx or (hostname,), moved_to(observed, name)])
+    mode, notices = safe_for_all(observed, dict.fromkeys(names, own), names[1:], own.mode, mx, served)
+    kept = kept_patterns(observed, name, served, mx, own.max_age) if mode is Mode.ENFORCE else ()
+    policy = Policy(mode, max_age_for(mode, own.max_age), (*mx, *kept))
+    return DesiredPolicy(policy, _why(mode, own, notices), notices, kept)
+
+
+def _why(mode: Mode, own: DomainSettings, notices: Sequence[Notice]) -> str:
+    if own.mode is Mode.ENFORCE and mode is not Mode.ENFORCE:
+        return "kept in testing: not every MX is known to be covered" if not notices else notices[0].message
+    if own.auto:
+        return _AUTO_REASON[mode]
+    return f"mode {mode} as the settings say"
+
+
+_AUTO_REASON = {
+    Mode.NONE: "mode none",
+    Mode.TESTING: "mode auto: testing until all checks have held for long enough",
+    Mode.ENFORCE: "mode auto: all checks have held for long enough",
+}
+
+
+def _leaving(
+    observed: Observed, settings: Settings, domain: Domain, served: Policy | None
+) -> DesiredPolicy | None:
+    """A domain that takes no mail here any more: `none` while senders may hold an enforce, then nothing (RFC 8461 §8.3).
+
+    None where no name is known to write as its mx.
+    """
+    why = "is switched off in mailcow" if not domain.active else "became a backup MX"
+    if domain.receives:
+        why = "is taken out of MTA-STS by `sidecar retire`"
+    configured = settings.for_domain(domain.name).max_age
+    assumed = max(configured, LEAST_ASSUMED_MAX_AGE, served.max_age if served else 0)
+    if served is None or held_for(observed.memory, domain.name, assumed) > 0:
+        hostname = own_hostname(observed)
+        mx = served.mx if served and served.mx else (hostname,) if hostname else ()
+        if not mx:
+            return None
+        return DesiredPolicy(
+            Policy(Mode.NONE, TESTING_MAX_AGE, mx),
+            f"{to_unicode(domain.name)} {why}; senders may hold a policy in enforce, so `none` is served first",
+        )
+    return DesiredPolicy(
+        None, f"{to_unicode(domain.name)} {why}, and no sender can hold a policy in enforce any more"
+    )

@@ -1,0 +1,176 @@
+"""Which mode and which mx patterns a policy may have without a loss of mail; pure.
+
+Rule for every editor: a policy in enforce needs proof that every MX is covered; what is not known never makes a policy
+stricter, and never takes anything away that senders rely on.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from sidecar.formats.domain_name import to_unicode
+from sidecar.formats.mtasts_policy import Mode, Policy
+from sidecar.observed import (
+    Fact,
+    FactKind,
+    Observed,
+    Seen,
+    Sight,
+    Unseen,
+)
+from sidecar.observed.checks import Rollout
+from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
+from sidecar.plan.desired.wanted import all_patterns
+from sidecar.plan.ownership import longest_max_age, still_held
+from sidecar.rollout import auto_mode
+from sidecar.settings import DomainSettings
+
+PROOF_LASTS_S = 172_800.0
+"""Seconds: each domain is checked at least once a day, and one check may be missed."""
+
+
+def proven(
+    own: DomainSettings, rollout: Rollout, served: Policy | None, soak: float, now: float
+) -> DomainSettings:
+    """With `mode: auto`: the mode that the checks have earned; those of long ago earn no step up."""
+    if not own.auto:
+        return own
+    before = served.mode if served else None
+    mode = auto_mode(rollout, before, soak)
+    # A proof dated ahead of now is from before the clock was set back: nobody knows how old it is.
+    fresh = 0 <= now - (rollout.good_at or 0.0) <= PROOF_LASTS_S
+    if mode is Mode.ENFORCE and before is not mode and not fresh:
+        mode = Mode.TESTING
+    return replace(own, mode=mode)
+
+
+def safe_for_all(
+    observed: Observed,
+    own: Mapping[str, DomainSettings],
+    others: Collection[str],
+    wished: Mode,
+    mx: Sequence[str],
+    served: Policy | None,
+    *,
+    there: bool = True,
+) -> tuple[Mode, tuple[Notice, ...]]:
+    """Every name that the text serves is asked; one that must not be enforced holds it back.
+
+    One of the `others`, which are no domains that receive mail here, takes none where it has no MX record, so that
+    nothing of it can be refused.
+    """
+    notices: tuple[Notice, ...] = ()
+    mode = wished
+    for name, settings in own.items():
+        hosts = observed.dns.mx_of(name)
+        if name in others and isinstance(hosts, Seen) and not hosts.value:
+            continue
+        safe, found = _safe_mode(replace_mode(settings, wished), name, hosts, mx, served, there=there)
+        notices += found
+        if safe.strength < mode.strength:
+            mode = safe
+    return mode, notices
+
+
+def _safe_mode(
+    own: DomainSettings,
+    name: str,
+    hosts: Sight[tuple[str, ...]],
+    mx: Sequence[str],
+    served: Policy | None,
+    *,
+    there: bool,
+) -> tuple[Mode, tuple[Notice, ...]]:
+    """The mode that may be served: enforce only where every MX is seen to be covered, or where it is served already.
+
+    Not `there`: `served` is only what was served last.
+    """
+    if own.mode is not Mode.ENFORCE or own.allow_uncovered:
+        return own.mode, ()
+    last_enforced = served is not None and served.mode is Mode.ENFORCE
+    enforced = last_enforced and there
+    if isinstance(hosts, Unseen):
+        return (Mode.ENFORCE if last_enforced else Mode.TESTING), ()
+    trouble = "has no MX record"
+    if hosts.value:
+        # What is served in enforce is what senders go by: it keeps a host that is still an MX (`kept_patterns`).
+        patterns = all_patterns([mx, served.mx if served is not None and last_enforced else ()])
+        uncovered = [host for host in hosts.value if not Policy(Mode.ENFORCE, 0, patterns).covers(host)]
+        if not uncovered:
+            return Mode.ENFORCE, ()
+        trouble = f"has the MX {', '.join(uncovered)}, which no mx pattern covers ({', '.join(patterns)})"
+    shown = to_unicode(name)
+    if enforced:
+        return Mode.ENFORCE, (
+            Notice(
+                Level.ERROR,
+                NoticeCode.MX_UNCOVERED,
+                name,
+                f"{shown} {trouble}, and its policy is in enforce: senders refuse to deliver there",
+                "correct the MX record, or add the host to `mx` of this domain in config.yml",
+            ),
+        )
+    return Mode.TESTING, (
+        Notice(
+            Level.WARNING,
+            NoticeCode.MX_UNCOVERED,
+            name,
+            f"{shown} {trouble}: kept in testing, not enforce",
+            "correct the MX record, or add the host to `mx` of this domain in config.yml",
+        ),
+    )
+
+
+def replace_mode(settings: DomainSettings, mode: Mode) -> DomainSettings:
+    """The same settings with another mode."""
+    return settings if settings.mode is mode else replace(settings, mode=mode)
+
+
+def kept_patterns(
+    observed: Observed, key: str, served: Policy | None, mx: Sequence[str], configured: int
+) -> tuple[str, ...]:
+    """Patterns that are no longer wanted, and may not be dropped yet."""
+    matched = _still_matched(observed, key, served, mx, configured)
+    return all_patterns([matched, _still_held(observed, key, mx)])
+
+
+def _still_matched(
+    observed: Observed, key: str, served: Policy | None, mx: Sequence[str], configured: int
+) -> tuple[str, ...]:
+    """Patterns served in enforce that are no longer wanted, but were matched by an MX within the longest max_age.
+
+    A pattern is let go only when no MX was seen to match it for as long as a sender may hold a policy.
+    """
+    if served is None or served.mode is not Mode.ENFORCE:
+        return ()
+    longest = longest_max_age(observed.memory.policy(key), max(configured, served.max_age))
+    kept: list[str] = []
+    for pattern in served.mx:
+        if pattern in mx:
+            continue
+        if _unmatched_for(observed, key, pattern) < longest:
+            kept.append(pattern)
+    return tuple(kept)
+
+
+def _still_held(observed: Observed, key: str, mx: Sequence[str]) -> tuple[str, ...]:
+    """Patterns of an enforce that is no longer served, as long as a sender may hold it.
+
+    It may have been taken back for a while, or it was served on the other generation, before mailcow was updated or
+    set back.
+    """
+    found: dict[str, None] = {}
+    for policy, max_age in still_held(observed.memory, key):
+        for pattern in policy.mx:
+            if pattern not in mx and _unmatched_for(observed, key, pattern) < max_age:
+                found[pattern] = None
+    return tuple(found)
+
+
+def _unmatched_for(observed: Observed, key: str, pattern: str) -> float:
+    return observed.memory.true_for(Fact(FactKind.UNMATCHED, unmatched_subject(key, pattern)))
+
+
+def unmatched_subject(key: str, pattern: str) -> str:
+    """The subject of an UNMATCHED fact."""
+    return f"{key} {pattern}"

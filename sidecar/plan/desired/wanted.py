@@ -1,0 +1,84 @@
+"""What should be served for a domain, or in the one file; and whom that concerns; pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from sidecar.formats.mtasts_policy import Mode, Policy, is_mx_pattern
+from sidecar.observed import (
+    FILE,
+    Domain,
+    DomainList,
+    Observed,
+    Seen,
+)
+from sidecar.observed.notice import Notice
+from sidecar.settings import Settings
+
+TESTING_MAX_AGE = 86_400
+"""Seconds; short while nothing is at stake, so that what follows is noticed within a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredPolicy:
+    """What should be served for a domain (`policy` None: nothing), and why it is not simply what settings say."""
+
+    policy: Policy | None
+    reason: str
+    notices: tuple[Notice, ...] = ()
+    kept: tuple[str, ...] = ()
+    """Patterns in `policy` only because they are served now and may not be dropped yet."""
+    named: frozenset[str] = frozenset()
+    """Which of mode, max_age and mx are what the settings say, word for word."""
+
+    def asked_for(self, served: Policy) -> bool:
+        """Whether `served` is what would be written if nothing were served: a person who wrote it asks for the same."""
+        return self.policy is not None and served.same_as(
+            replace(self.policy, mx=tuple(pattern for pattern in self.policy.mx if pattern not in self.kept))
+        )
+
+
+def managed(listed: DomainList, settings: Settings) -> list[Domain]:
+    """The domains that the settings do not keep our hands off, in the order of their names."""
+    return [domain for domain in listed.domains if settings.manages(domain.name)]
+
+
+def alias_names(observed: Observed, settings: Settings) -> dict[str, list[str]]:
+    """The active alias domains, by target, that are served the target's policy: their MX must be covered, too."""
+    found: dict[str, list[str]] = {}
+    match observed.mailcow, observed.domains:
+        case Seen(mailcow), Seen(listed) if mailcow.serves_alias_domains:
+            for alias in listed.aliases:
+                if alias.active and settings.manages(alias.name):
+                    found.setdefault(alias.target, []).append(alias.name)
+        case _:
+            pass
+    return found
+
+
+def moved_to(observed: Observed, domain: str) -> tuple[str, ...]:
+    """The MX hosts that a domain moves to: served beside the old ones (`sidecar move-mx`)."""
+    return tuple(move.host for move in observed.memory.moves if move.key in {domain, FILE})
+
+
+def automatic(observed: Observed, settings: Settings, key: str) -> bool:
+    """Whether the sidecar itself decides on the mode: of a domain; of the one file if it does so for any of its domains."""
+    if key != FILE or not isinstance(observed.domains, Seen):
+        return settings.for_domain(key).auto
+    receiving = [d.name for d in managed(observed.domains.value, settings) if d.receives]
+    return any(settings.for_domain(name).auto for name in receiving)
+
+
+def own_hostname(observed: Observed) -> str | None:
+    match observed.conf:
+        case Seen(conf) if is_mx_pattern(conf.hostname):
+            return conf.hostname
+        case _:
+            return None
+
+
+def all_patterns(many: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(pattern for patterns in many for pattern in patterns))
+
+
+def max_age_for(mode: Mode, configured: int) -> int:
+    return configured if mode is Mode.ENFORCE else min(TESTING_MAX_AGE, configured)

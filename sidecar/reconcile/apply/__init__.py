@@ -1,0 +1,116 @@
+"""Carries out the actions of a plan, each by itself: one that fails never stops another.
+
+Rule for every editor: every action is idempotent, its intent is stored before it, and an outcome that cannot be known
+stays unknown. Nothing is decided here. One handler per kind of action: `access`, `policies`, `files`,
+`report_route`, `containers`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+from sidecar.host.clock import Clock
+from sidecar.mailcow.access import Door
+from sidecar.mailcow.engine.acme import AcmeEngine
+from sidecar.observed import Observed
+from sidecar.plan.actions import (
+    Action,
+    AddPolicy,
+    AdoptSame,
+    AllowAccess,
+    ChangeReportRoute,
+    EditConf,
+    EditPolicy,
+    HealAcme,
+    RecreateAcme,
+    RemoveFile,
+    RestartAcme,
+    SwitchOff,
+    WriteFile,
+)
+from sidecar.reconcile.apply.access import AccessHandler
+from sidecar.reconcile.apply.containers import ContainerHandler
+from sidecar.reconcile.apply.files import FileHandler
+from sidecar.reconcile.apply.handler import Witness
+from sidecar.reconcile.apply.outcome import Outcome, Result
+from sidecar.reconcile.apply.policies import PolicyHandler
+from sidecar.reconcile.apply.report_route import ReportRouteHandler
+from sidecar.settings import Settings
+from sidecar.state.ledger import Ledger
+
+__all__ = ["Applier", "Outcome", "Result", "Witness"]
+
+
+class Applier:
+    """Gives each action to its handler."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        door: Door,
+        witness: Witness,
+        engine: AcmeEngine,
+        ledger: Ledger,
+        report: Callable[[Outcome], None],
+        *,
+        patient: bool,
+    ) -> None:
+        """`patient`: a single pass waits for as long as the Docker engine takes."""
+        self._report = report
+        shared = (settings, clock, witness, ledger, self._ended)
+        self._access = AccessHandler(*shared, door)
+        self._policies = PolicyHandler(*shared, door.session)
+        self._files = FileHandler(*shared)
+        self._report_route = ReportRouteHandler(*shared, door.session)
+        self._containers = ContainerHandler(*shared, engine, patient=patient)
+        self.tried: Callable[[], None] = lambda: None
+        """Called after each action, however it ended."""
+
+    def _ended(self, outcome: Outcome) -> None:
+        self._report(outcome)
+        self.tried()
+
+    async def apply(self, actions: Sequence[Action], observed: Observed) -> tuple[Outcome, ...]:
+        """Carries out all of them: access first, then policies, several at a time, then the files, the container last.
+
+        The Docker engine delays none of them, in this pass or the next: see `ended`.
+        """
+        policies = [a for a in actions if isinstance(a, AddPolicy | EditPolicy | SwitchOff)]
+        outcomes = [await self._access.allow(a, observed) for a in actions if isinstance(a, AllowAccess)]
+        outcomes += await self._policies.write(policies, observed)
+        for action in actions:
+            match action:
+                case AllowAccess() | AddPolicy() | EditPolicy() | SwitchOff():
+                    pass  # done above
+                case AdoptSame():
+                    outcomes.append(await self._policies.adopt(action))
+                case WriteFile():
+                    outcomes.append(await self._files.write(action, observed))
+                case RemoveFile():
+                    outcomes.append(await self._files.remove(action, observed))
+                case EditConf():
+                    outcomes += await self._files.edit_conf(action)
+                case ChangeReportRoute():
+                    outcomes.append(await self._report_route.change(action))
+                case RestartAcme() | RecreateAcme() | HealAcme():
+                    outcomes += await self._containers.change(action, observed)
+                case _:
+                    assert_never(action)
+        return tuple(outcomes)
+
+    def on_late_end(self, call: Callable[[], None]) -> None:
+        """Calls `call` when a change of the container has ended that no pass waited for."""
+        self._containers.finished = call
+
+    @property
+    def changing(self) -> bool:
+        """Whether a container is being changed, or the outcome of a change is not noted yet."""
+        return self._containers.changing
+
+    async def ended(self) -> tuple[Outcome, ...]:
+        """The outcome of the container's change that is under way, once it has ended; called in a pass."""
+        return await self._containers.ended()
+
+    async def close(self) -> None:
+        """Stops waiting for a change of the container that is under way."""
+        await self._containers.close()

@@ -1,0 +1,59 @@
+"""Access to mailcow's API: a key in its database, and the own address in the allow list of mailcow.conf."""
+
+import asyncio
+from collections.abc import Callable
+from typing import assert_never
+
+from sidecar.formats.dotenv import ListEdit
+from sidecar.host.clock import Clock
+from sidecar.host.errors import PermanentError, TemporaryError
+from sidecar.mailcow import conf as conf_file
+from sidecar.mailcow.access import Door
+from sidecar.observed import Observed, Seen
+from sidecar.plan.access import ALLOW_FROM
+from sidecar.plan.actions import AllowAccess, CreateKey, WidenKey
+from sidecar.reconcile.apply.handler import Handler, Witness
+from sidecar.reconcile.apply.outcome import Outcome
+from sidecar.settings import Settings
+from sidecar.state.ledger import Ledger
+
+
+class AccessHandler(Handler):
+    """Gives the sidecar access to mailcow's API."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        witness: Witness,
+        ledger: Ledger,
+        ended: Callable[[Outcome], None],
+        door: Door,
+    ) -> None:
+        """`door` has mailcow's database."""
+        super().__init__(settings, clock, witness, ledger, ended)
+        self._door = door
+
+    async def allow(self, action: AllowAccess, observed: Observed) -> Outcome:
+        """The database first: it gives access now, and mailcow.conf only keeps it."""
+        return await self._attempt(action, lambda a: self._allow(a, observed))
+
+    async def _allow(self, action: AllowAccess, observed: Observed) -> None:
+        if not isinstance(observed.conf, Seen):
+            raise TemporaryError("mailcow.conf cannot be read")
+        conf = observed.conf.value
+        match action.database:
+            case CreateKey():
+                await self._door.database.create_key(conf, action.address)
+            case WidenKey(row=row, allowed=allowed):
+                await self._door.database.widen_key(conf, row, allowed)
+            case None:
+                pass
+            case _:
+                assert_never(action.database)
+        if action.in_conf:
+            edit = {ALLOW_FROM: ListEdit(add=(action.address,))}
+            folder, backup = self._settings.mailcow_dir, self._settings.state_dir
+            done = await asyncio.to_thread(conf_file.edit, folder, edit, backup)
+            if ALLOW_FROM in done.refused:
+                raise PermanentError(done.refused[ALLOW_FROM])

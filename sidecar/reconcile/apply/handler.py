@@ -1,0 +1,84 @@
+"""What every handler of actions shares: what it works with, and how an ended action is reported and noted."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol, TypeVar
+
+from sidecar.host.clock import Clock
+from sidecar.host.errors import NoSpaceError, PermanentError, SidecarError
+from sidecar.mailcow.api import AccessDenied
+from sidecar.observed import Seen, Served
+from sidecar.plan.actions import Action
+from sidecar.reconcile.apply.outcome import Outcome, Result
+from sidecar.settings import Settings
+from sidecar.state.ledger import Ledger, settled
+
+_A = TypeVar("_A", bound=Action)
+
+
+class Witness(Protocol):
+    """Who has to know of a write before the next pass observes."""
+
+    def forget_served(self, domains: Iterable[str]) -> None:
+        """What is served for these domains has to be read again."""
+        ...
+
+    def saw_served(self, domain: str, served: Seen[Served]) -> None:
+        """What is served for a domain was just read."""
+        ...
+
+    def check_now(self, domains: Iterable[str]) -> None:
+        """These domains should be checked soon, as senders see them."""
+        ...
+
+    def touched_containers(self) -> None:
+        """A container was changed."""
+        ...
+
+    def changed_report_route(self) -> None:
+        """The alias or the transport of TLS reports was changed."""
+        ...
+
+
+class Handler:
+    """The base of the handlers; the order of the actions, and which may run together, belongs to `Applier`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        witness: Witness,
+        ledger: Ledger,
+        ended: Callable[[Outcome], None],
+    ) -> None:
+        """`ended` is called with the outcome of each action."""
+        self._settings = settings
+        self._clock = clock
+        self._witness = witness
+        self._ledger = ledger
+        self._report = ended
+
+    async def _attempt(self, action: _A, do: Callable[[_A], Awaitable[None]]) -> Outcome:
+        try:
+            await do(action)
+        except SidecarError as error:
+            return self._outcome(action, error)
+        return self._outcome(action)
+
+    def _outcome(self, action: Action, error: SidecarError | None = None) -> Outcome:
+        now = self._clock.now()
+        match error:
+            case None:
+                outcome = Outcome(action, Result.DONE, now)
+            case PermanentError():
+                outcome = Outcome(action, Result.REFUSED, now, str(error), isinstance(error, AccessDenied))
+            case _:
+                full = isinstance(error, NoSpaceError)
+                outcome = Outcome(action, Result.FAILED, now, str(error), no_space=full)
+        self._report(outcome)
+        return outcome
+
+    def _settle(self, key: str, text: str | None, *, done: bool) -> None:
+        """Notes how the write of a policy ended; senders could fetch what was there before until just now."""
+        self._ledger.count(self._clock.reading())
+        now, counted = self._clock.now(), self._ledger.memory.counted
+        self._ledger.policy(key, lambda memory: settled(memory, text, now, counted, done=done))
