@@ -22,6 +22,7 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.reconcile.apply import Applier
 from sidecar.reconcile.observe import Observer
 from sidecar.reconcile.passes import Passes
+from sidecar.reconcile.reported import ReportReader
 from sidecar.reports.store import Reports
 from sidecar.settings import Settings, load, mailcow_dir_of, read_config
 from sidecar.state.ledger import Ledger
@@ -106,6 +107,7 @@ async def assembled(
             lambda: ledger.memory.names or None,
             postfix=env.get(TEST_POSTFIX),
         )
+        observer.reported = ReportReader(reports).read
         if not patient:
             observer.nexthop = lambda: receiving.nexthop
             observer.receiving_trouble = receiving.trouble

@@ -65,6 +65,7 @@ from sidecar.observed.memory import (
     Write,
 )
 from sidecar.observed.report_route import RouteSeen
+from sidecar.observed.reports import ReportEvidence
 from sidecar.observed.sight import (
     NOT_ASKED,
     RedisRefuses,
@@ -137,6 +138,9 @@ class PolicyId:
     id: str
 
 
+NO_REPORTS: Seen[Mapping[str, ReportEvidence]] = Seen({}, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """All that a decision needs, the time and the memory included."""
@@ -169,6 +173,8 @@ class Observed:
     """What answers on port 443 of the public addresses of some of mailcow's names, by name."""
     report_route: Sight[RouteSeen] = NOT_ASKED
     """The alias and the transport of TLS reports."""
+    reports: Sight[Mapping[str, ReportEvidence]] = NO_REPORTS
+    """What follows from the TLS reports that were received, by domain."""
     policy_maps: Sight[str | None] = NOT_ASKED
     """Postfix's smtp_tls_policy_maps; None where it is not set."""
 

@@ -12,8 +12,10 @@ from typing import Any
 
 from sidecar.dns.ask import Lookups
 from sidecar.dns.questions import Questions
+from sidecar.formats.domain_name import to_unicode
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
+from sidecar.host.lean import structlog
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import outbound, policy_file
 from sidecar.mailcow.access import Door
@@ -25,6 +27,7 @@ from sidecar.mailcow.engine.look import ProjectLook
 from sidecar.mailcow.front import Fronts
 from sidecar.mailcow.policy_ids import PolicyIds
 from sidecar.observed import (
+    NO_REPORTS,
     NOT_ASKED,
     AcmeRun,
     Answered,
@@ -53,6 +56,7 @@ from sidecar.observed import (
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.report_route import RouteSeen
+from sidecar.observed.reports import ReportEvidence
 from sidecar.plan.acme.script import SLEEPS
 from sidecar.plan.policy_ids import policies_served, unread, with_ids
 from sidecar.plan.proxy import front_targets
@@ -68,6 +72,7 @@ from sidecar.plan.schedule import (
     stale_policies,
 )
 from sidecar.reconcile.learn.policies import believe, doubted
+from sidecar.rollout.reports import wants_check
 from sidecar.settings import Settings
 from sidecar.settings.reports import Receive
 from sidecar.verify.background import BATCH, Checker, probing_for
@@ -94,6 +99,8 @@ MORE_LOG = 8
 """So many times as much is read where the last run does not begin in that; an order writes many lines too."""
 EVIDENCE_PATIENCE_S = 10.0
 """How long a pass that would restart acme-mailcow waits for its log: a long one takes a while to read."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +168,10 @@ class Observer:
         self._looked_at = 0.0
         self.nexthop: Callable[[], str | None] = lambda: None
         """Where the SMTP port for TLS reports is open; None where it is not (yet)."""
+        self.reported: Callable[[Observed], Sight[Mapping[str, ReportEvidence]]] = lambda _: NO_REPORTS
+        """What TLS reports say of each domain; it blocks."""
+        self._accused: dict[str, float] = {}
+        """For which report (its time) a domain was checked at once."""
         self.receiving_trouble: Callable[[], tuple[Notice, ...]] = lambda: ()
         """Why TLS reports cannot come in."""
         self.containers = ProjectLook(engine, settings.project_hint, self._with_log, patient=patient)
@@ -246,10 +257,15 @@ class Observer:
             address=self.door.address,
         )
         self._ids.conf = conf.value if isinstance(conf, Seen) else None
-        observed = replace(observed, report_route=await self._report_route(observed))
+        observed = replace(
+            observed,
+            report_route=await self._report_route(observed),
+            reports=await asyncio.to_thread(self.reported, observed),
+        )
         if not self._patient:
             # in one pass alone they would not be there in time; a command that needs them asks for them
             self._ids.begin(unread(with_ids(observed, observed.ids)))
+            self._rush_accused(observed)
             self._begin_checks(observed)
         observed = replace(observed, dns=await self._dns(observed))
         if self._settings.verify:
@@ -274,6 +290,19 @@ class Observer:
         names = frozenset(domains)
         self._rushed |= names
         self._questions.forget(q for q in questions("", sorted(names)) if q.kind is Kind.TXT)
+
+    def _rush_accused(self, observed: Observed) -> None:
+        """A report of refused mail starts a sender check at once: one for each report, and not too often."""
+        if not isinstance(observed.reports, Seen) or not self._settings.verify:
+            return
+        for name, evidence in observed.reports.value.items():
+            record = observed.memory.checks.get(name)
+            checked_at = max(record.at if record else 0.0, self._accused.get(name, 0.0))
+            if wants_check(evidence, checked_at, observed.now) and self._settings.manages(name):
+                log.info("checked at once", domain=to_unicode(name), reason=evidence.refused)
+                self._accused[name] = observed.now
+                self._rushed |= {name}
+        self._accused = {name: at for name, at in self._accused.items() if name in observed.reports.value}
 
     def _begin_checks(self, observed: Observed) -> None:
         if (

@@ -75,6 +75,20 @@ class Reports:
         """Whether anything was ever stored."""
         return self._path.exists()
 
+    def signature(self) -> tuple[tuple[int, int], ...]:
+        """Differs once something was stored, by whatever process; costs next to nothing."""
+        found: list[tuple[int, int]] = []
+        for suffix in ("", "-wal"):
+            with suppress(OSError):
+                stat = self._path.with_name(NAME + suffix).stat()
+                found.append((stat.st_mtime_ns, stat.st_size))
+        return tuple(found)
+
+    def stamps(self, since: float) -> dict[str, tuple[int, int]]:
+        """For each domain, two numbers that differ once something else is stored of it."""
+        with self._transaction("reading") as connection:
+            return tables.stamps(connection, day_of(since))
+
     # --- receiving
 
     def accept(self, data: bytes, way: ReportWay, received_at: float) -> int | None:

@@ -142,6 +142,14 @@ def unreadable(connection: sqlite3.Connection, limit: int) -> tuple[UnreadableMe
     )
 
 
+def stamps(connection: sqlite3.Connection, since: str) -> dict[str, tuple[int, int]]:
+    """The latest row of each domain from `since` (a day) on, and how many there are."""
+    rows = connection.execute(
+        "SELECT domain, MAX(id), COUNT(*) FROM policies WHERE day >= ? GROUP BY domain", (since,)
+    )
+    return {domain: (last, count) for domain, last, count in rows if domain}
+
+
 def domains(connection: sqlite3.Connection) -> Iterable[str]:
     """The domains that reports are about, as far as they name one."""
     return [name for (name,) in connection.execute("SELECT DISTINCT domain FROM policies ORDER BY 1") if name]

@@ -6,8 +6,8 @@ from typing import Any
 
 from sidecar.formats.mtasts_policy import Policy
 from sidecar.formats.tls_report_results import Meaning, meaning
-from sidecar.observed.reports import DaySum, FailureSum, Holding, Reported
-from sidecar.rollout.reports import ReportsClean, reports_clean
+from sidecar.observed.reports import DaySum, FailureSum, Holding, Reported, ReportsClean
+from sidecar.rollout.reports import reports_clean
 
 
 @dataclass(frozen=True, slots=True)

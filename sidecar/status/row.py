@@ -12,6 +12,7 @@ from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
 from sidecar.observed import Certificate, CheckRecord, Seen, Served, Sight
 from sidecar.observed.checks import Condition, Rollout
 from sidecar.observed.notice import Notice
+from sidecar.observed.reports import NO_EVIDENCE, ReportEvidence
 from sidecar.plan.actions import Action, Held
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import DomainRecords, RecordState
@@ -97,6 +98,10 @@ class Row:
     """Whether the sidecar may raise the mode automatically."""
     soak: float = 0.0
     """Seconds that all checks must have passed before `mode: auto` enforces."""
+    reports: ReportEvidence = NO_EVIDENCE
+    """What senders reported of the domain."""
+    require_report: bool = False
+    """Whether the step up waits for a clean report."""
     judgement: Verdict = NOT_JUDGED
 
     @property

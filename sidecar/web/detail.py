@@ -160,7 +160,15 @@ def _steps(row: Row) -> tuple[Step, ...]:
         (CONDITION[ConditionType.REPORTS_WANTED], needs.get("report"), ConditionType.REPORTS_WANTED),
     ):
         steps += _step(title, need, conditions.get(kind) if kind else None, row.mode)
-    return tuple(steps)
+    return (*steps, _reported(row))
+
+
+def _reported(row: Row) -> Step:
+    """What senders report; where none do, that is nothing to worry about."""
+    clean = row.reports.clean
+    light = Light.OFF if clean.status is Status.UNKNOWN else _TRUTH[clean.status]
+    text = f"{clean.message}; {clean.seen.sentence}" if clean.seen else clean.message
+    return Step("Senders report no failures", light, text, clean.since)
 
 
 _ROLES = ("host", "id", "report")
