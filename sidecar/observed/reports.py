@@ -3,6 +3,7 @@
 Rule for every editor: values only; what follows from them is decided in `rollout.reports`. Times are Unix seconds.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -100,6 +101,15 @@ class DaySum:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportTotals:
+    """Sessions of all domains together, and the failed ones by result type as senders wrote it."""
+
+    ok: int
+    failed: int
+    failures: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class FailureSum:
     """Failed sessions of the same kind, the same sender and the same hosts, with the days they were reported for."""
 
@@ -171,6 +181,16 @@ class ReportsClean:
 
 
 @dataclass(frozen=True, slots=True)
+class Failing:
+    """Sessions that a proven sender reported as failed, of one result type; `result` is one of the RFC, or `other`."""
+
+    result: str
+    sessions: int
+    organisation: str
+    day: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReportEvidence:
     """What follows from the reports of a domain; all that a pass keeps of them."""
 
@@ -185,6 +205,8 @@ class ReportEvidence:
     """What that report says, as a sentence."""
     old: tuple[Holding, ...] = ()
     """Some organisations that applied another policy than the one that is served, the latest first."""
+    failing: tuple[Failing, ...] = ()
+    """What proven senders reported as failed in the last 14 days: one entry for each result type, the latest report."""
 
 
 NO_EVIDENCE = ReportEvidence(

@@ -237,25 +237,11 @@ class HealAcme:
 class ChangeReportRoute:
     """Change the alias or the transport in mailcow by which TLS reports come in."""
 
+    verb: ClassVar = "change report route"
     concerns: ClassVar[tuple[str, ...]] = ()
     managed_by: ClassVar = Managed.REPORTS
     step: Step
     reason: str
-
-    @property
-    def verb(self) -> str:
-        """By the step."""
-        match self.step:
-            case AddTransport():
-                return "add transport"
-            case EditTransport():
-                return "change transport"
-            case AddAlias():
-                return "add alias"
-            case DeleteAlias():
-                return "remove alias"
-            case DeleteTransport():
-                return "remove transport"
 
     @property
     def about(self) -> str:

@@ -103,10 +103,15 @@ def _no_domain(observed: Observed, settings: Settings) -> tuple[Notice, ...]:
 
 
 def _why(step: Step, wish: DesiredRoute) -> str:
-    if not wish.wanted:
-        return "TLS reports are no longer received through mailcow (`reports.receive`, `tls_report`)"
     match step:
-        case AddTransport() | EditTransport():
-            return f"TLS reports go to the sidecar's own port, {wish.nexthop}"
-        case AddAlias() | DeleteAlias() | DeleteTransport():
-            return f"senders' TLS reports come in at {wish.address}"
+        case AddTransport():
+            return f"a transport for TLS reports to the sidecar's port, {wish.nexthop}"
+        case EditTransport():
+            return f"the transport for TLS reports leads to the sidecar's new address, {wish.nexthop}"
+        case AddAlias():
+            return "an alias to which senders send TLS reports"
+        case DeleteAlias() | DeleteTransport():
+            what = "alias" if isinstance(step, DeleteAlias) else "transport"
+            return (
+                f"the {what} goes: TLS reports are no longer received here (`reports.receive`, `tls_report`)"
+            )

@@ -23,6 +23,7 @@ from sidecar.observed.reports import (
     Holding,
     Proof,
     Reported,
+    ReportTotals,
     ReportWay,
     UnreadableMessage,
 )
@@ -185,6 +186,11 @@ class Reports:
         return dropped
 
     # --- reading
+
+    def totals(self, since: float) -> ReportTotals:
+        """The sums of all domains."""
+        with self._transaction("reading") as connection:
+            return tables.totals(connection, day_of(since))
 
     def days(self, domain: str | None, since: float) -> tuple[DaySum, ...]:
         """Sessions by day, of one domain or of all."""

@@ -15,6 +15,7 @@ from sidecar.observed.reports import (
     FailureSum,
     Holding,
     Reported,
+    ReportTotals,
     ReportWay,
     UnreadableMessage,
 )
@@ -60,6 +61,18 @@ def days(connection: sqlite3.Connection, domain: str | None, since: str) -> tupl
         _with(domain, since),
     )
     return tuple(DaySum(day, ok, failed) for day, ok, failed in rows)
+
+
+def totals(connection: sqlite3.Connection, since: str) -> ReportTotals:
+    """The sums of all domains from `since` (a day) on; of result types that senders invent, the most frequent ones."""
+    ((ok, failed),) = connection.execute(
+        "SELECT COALESCE(SUM(ok), 0), COALESCE(SUM(failed), 0) FROM policies WHERE day >= ?", (since,)
+    )
+    found = connection.execute(
+        "SELECT result, SUM(sessions) AS n FROM failures WHERE day >= ? GROUP BY result ORDER BY n DESC LIMIT 200",
+        (since,),
+    )
+    return ReportTotals(ok, failed, dict(found))
 
 
 def failure_sums(

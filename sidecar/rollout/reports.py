@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 
 from sidecar.formats.mtasts_policy import Policy
 from sidecar.formats.tls_report import Held, Kind
-from sidecar.formats.tls_report_results import meaning
+from sidecar.formats.tls_report_results import RESULTS, meaning
 from sidecar.observed import Seen, Sight
 from sidecar.observed.checks import REFUSING, Rollout, Status
 from sidecar.observed.reports import (
     NO_EVIDENCE,
     UNREAD,
     CleanReport,
+    Failing,
     Holding,
     Reason,
     Reported,
@@ -174,7 +175,21 @@ def evidence_of(
         max(accusations, default=0.0),
         wants_look(reported, float("-inf"), now) or "",
         still_held(holdings, current)[:MOST_OLD] if current is not None else (),
+        _failing(reported, now),
     )
+
+
+def _failing(reported: Iterable[Reported], now: float) -> tuple[Failing, ...]:
+    found: dict[str, Failing] = {}
+    for one in reported:
+        if one.sender is None or not _in_window(one.day, now, WINDOW_DAYS):
+            continue
+        for failure in one.failures:
+            result = failure.result if failure.result in RESULTS else "other"
+            before = found.get(result)
+            if before is None or (one.day, failure.sessions) > (before.day, before.sessions):
+                found[result] = Failing(result, failure.sessions, _name(one), one.day)
+    return tuple(found[result] for result in sorted(found))
 
 
 def evidence_for(reports: Sight[Mapping[str, ReportEvidence]], names: Iterable[str]) -> ReportEvidence:
@@ -196,6 +211,7 @@ def evidence_for(reports: Sight[Mapping[str, ReportEvidence]], names: Iterable[s
         latest.refused_at,
         latest.refused,
         tuple(old for one in found for old in one.old)[:MOST_OLD],
+        tuple({failing.result: failing for one in found for failing in one.failing}.values()),
     )
 
 

@@ -46,7 +46,7 @@ def state(on: Stage) -> Path:
 
 async def port(on: Stage, sidecar: Running) -> int:
     """Where the running sidecar's SMTP port is: its transport would lead there."""
-    line = await sidecar.says("held: add transport")
+    line = await sidecar.says("held: change report route")
     found = re.search(r"\[127\.0\.0\.1\]:(\d+)", line + " ".join(sidecar.out))
     assert found is not None
     return int(found[1])
@@ -83,7 +83,7 @@ async def test_without_the_wish_nothing_is_opened_and_nothing_imported(tmp_path:
                 client.post(f"{url[0]}tlsrpt", data=b"{}") as answer,
             ):
                 assert answer.status == 404
-            assert sidecar.lines("add transport") == []
+            assert sidecar.lines("report route") == []
         assert not (state(on) / NAME).exists()
 
 

@@ -48,7 +48,7 @@ def rows(on: Stage) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
 
 def changes(report: Report) -> list[str]:
     """What was done to the route."""
-    return [o.action.verb for o in report.outcomes if isinstance(o.action, ChangeReportRoute)]
+    return [type(o.action.step).__name__ for o in report.outcomes if isinstance(o.action, ChangeReportRoute)]
 
 
 async def made(on: Stage) -> None:
@@ -70,14 +70,14 @@ async def test_it_is_announced_first_and_then_made_step_by_step(tmp_path: Path) 
         assert rows(on) == ([], [])
         on.clock.ahead = ANNOUNCED_S + 1
         async with daemon(on) as parts:
-            assert changes(await parts.passes.reconcile()) == ["add transport"]
-            assert changes(await parts.passes.reconcile()) == ["add alias"]
+            assert changes(await parts.passes.reconcile()) == ["AddTransport"]
+            assert changes(await parts.passes.reconcile()) == ["AddAlias"]
             last = await parts.passes.reconcile()
             history = parts.state.history(ADDRESS, 10)
         assert changes(last) == []
         assert [h for h in last.plan.held if isinstance(h.action, ChangeReportRoute)] == []
         assert rows(on) == ([(ADDRESS, INTERNAL_ADDRESS)], [(INTERNAL_DOMAIN, HOP)])
-        assert [event.what for event in history] == ["add alias"]
+        assert [event.what for event in history] == ["change report route"]
 
 
 async def test_the_address_is_a_missing_record_once_all_is_in_place(tmp_path: Path) -> None:
