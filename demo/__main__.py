@@ -1,4 +1,4 @@
-"""`python -m demo`, or `make demo`: see the sidecar work on a simulated mailcow, within a minute."""
+"""`python -m demo`, or `make demo`: shows the sidecar on a simulated mailcow, within a minute."""
 
 import argparse
 import asyncio
@@ -10,7 +10,7 @@ from demo import run_demo
 def main() -> int:
     """Plays the demo; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="demo", description="The real sidecar at work on a simulated mailcow."
+        prog="demo", description="Runs the real sidecar against a simulated mailcow."
     )
     parser.add_argument(
         "--backend", choices=("both", "native", "file"), default="both", help="which mailcow to simulate"

@@ -1,8 +1,8 @@
-"""The stand-in for acme-mailcow: what a run of it does to the certificate folder, and what it writes in its log.
+"""The stand-in for acme-mailcow: the effects of a run on the certificate folder, and its log lines.
 
 Rule for every editor: it finds its names itself, from its environment, mailcow's tables and the DNS, as the
-real one does, and not with the sidecar's own rules: else the demo would prove the sidecar by itself. Which names
-it asks for is in `acme_names`, how it checks one in `acme_checks`, who signs in `acme_authority`.
+real one does, and not with the sidecar's own rules: otherwise the demo would test the sidecar against
+itself. `acme_names` lists the names, `acme_checks` checks one, `acme_authority` signs.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from sidecar.host.files import replace_file
 WORK_S = 1.0
 """How long a run takes. The real one takes longer; less than a second would date an order before its cause."""
 _BASE = "/var/lib/acme"
-"""How the container calls the folder of the certificates."""
+"""The certificate folder, as seen in the container."""
 _RENEW_BEFORE = timedelta(days=30)
 _OWN_ISSUERS = ("Let's Encrypt", "mailcow", "Fake LE Intermediate")
 _REQUESTED = "Certificates successfully requested and renewed where required, sleeping one day"
@@ -51,9 +51,9 @@ class _Order(Enum):
 
 @dataclass(slots=True)
 class StandInAcme:
-    """Orders from a certificate authority of its own, which calls itself a stand-in for Let's Encrypt.
+    """Orders from its own certificate authority, a stand-in for Let's Encrypt.
 
-    `public` is what the outside services would tell as the host's IPv4 and IPv6 address, "" for none.
+    `public` has the host's IPv4 and IPv6 address as external services would report them, "" for none.
     """
 
     mailcow_dir: Path
@@ -68,7 +68,7 @@ class StandInAcme:
 
     @property
     def folder(self) -> Path:
-        """Where the certificates are."""
+        """The folder of the certificates."""
         return self.mailcow_dir / "data/assets/ssl"
 
     def names(self) -> frozenset[str]:
@@ -85,9 +85,9 @@ class StandInAcme:
         self._serve(ordered[0])
 
     async def run(self, env: Mapping[str, str], *, ago: float = 0.0) -> Ran:
-        """One run: a new certificate where the names that pass their check are others than before.
+        """One run: a new certificate if the names that pass their check have changed.
 
-        `ago`: so many seconds ago by the dates in its log.
+        `ago`: how many seconds ago the run was, by the dates in its log.
         """
         options = Options(environment(env), Script.of(self.mailcow.world.said_version))
         log = Log(options.values["TZ"], ago)
@@ -95,7 +95,7 @@ class StandInAcme:
         return Ran(sleep, tuple(log.lines))
 
     def _idle(self, options: Options, log: Log) -> str | None:
-        """How long it sleeps because nothing is for it to do."""
+        """How long it sleeps if it has nothing to do."""
         if options.yes("SKIP_LETS_ENCRYPT"):
             log.say("SKIP_LETS_ENCRYPT=y, skipping Let's Encrypt...")
             return "365d"
@@ -188,7 +188,7 @@ class StandInAcme:
         shutil.copytree(self.folder / name, backup, dirs_exist_ok=True)
 
     def _archive(self, before: Iterable[str], orders: Iterable[Sequence[str]], log: Log) -> bool:
-        """Takes away the folders that nothing was ordered for; whether there was one."""
+        """Removes folders without an order; returns whether there was one."""
         orphans = sorted(set(before) - {names[0] for names in orders if names})
         for name in orphans:
             log.say(f"Found orphaned certificate: {name} - archiving it at {_BASE}/backups/{name}/")
@@ -252,7 +252,7 @@ def _ended(ends: Sequence[_Order], log: Log) -> str:
 
 
 def _issuer(path: Path) -> str:
-    """The words of the issuer; mailcow puts its own certificate where there is none."""
+    """The text of the issuer; without a certificate mailcow uses its own."""
     if not path.exists():
         return "mailcow"
     found = x509.load_pem_x509_certificate(path.read_bytes()).issuer
@@ -265,7 +265,7 @@ def _ends_soon(path: Path) -> bool:
 
 
 def _emptied(challenges: Path) -> None:
-    """After an order all files go, whoever put them there."""
+    """After an order all files are removed, whoever wrote them."""
     for file in challenges.iterdir():
         if file.is_file():
             file.unlink(missing_ok=True)

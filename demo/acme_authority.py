@@ -1,4 +1,4 @@
-"""The stand-in for Let's Encrypt: it looks at the names of an order for itself, and signs or refuses.
+"""The stand-in for Let's Encrypt: it checks the names of an order itself, and signs or refuses.
 
 Rule for every editor: what it refuses is what Let's Encrypt refuses (RFC 8659, RFC 8657, RFC 8555 §8.3), not what
 acme-mailcow leaves out.
@@ -26,7 +26,7 @@ _CAA = re.compile(r'\d+ (\w+) "(.*)"')
 
 @dataclass(slots=True)
 class Authority:
-    """Asks the DNS and the web by itself."""
+    """Makes its own DNS and HTTP requests."""
 
     dns: Dns
     web: Web
@@ -59,7 +59,7 @@ class Authority:
         return True
 
     async def _answers(self, name: str, challenges: Path) -> bool:
-        """Over IPv6 where the name has an address of it; over IPv4 where nobody answers there."""
+        """Over IPv6 if the name has an IPv6 address; over IPv4 if nothing answers there."""
         text = secrets.token_urlsafe(32)
         file = put(challenges, text, text)
         try:

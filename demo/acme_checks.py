@@ -1,7 +1,7 @@
 """How the stand-in for acme-mailcow checks a name before an order: CAA, address, HTTP; and its log.
 
-Rule for every editor: what is asked, in which order, and the words of the log are the real one's. Who answers is
-given: the demo's DNS and web server, or real ones.
+Rule for every editor: the questions, their order and the log lines are those of the real one. The answers come
+from the demo's DNS and web server, or from real ones.
 """
 
 import ipaddress
@@ -26,10 +26,10 @@ _NO_IPV6 = "::"
 
 
 class Dns(Protocol):
-    """Where names are asked for."""
+    """The resolver for names."""
 
     async def short(self, name: str, kind: str) -> Sequence[str]:
-        """The values in the answer, aliases on the way included, in its order; none where it failed."""
+        """The values in the answer, aliases on the way included, in its order; none if it failed."""
         ...
 
 
@@ -37,7 +37,7 @@ class Web(Protocol):
     """The way to port 80 of a name."""
 
     async def get(self, name: str, family: int, path: str) -> str | None:
-        """The text there, redirects followed, over IPv4 or IPv6 alone; None where nobody answers."""
+        """The text at the URL, redirects followed, over IPv4 or IPv6 only; None if nothing answers."""
         ...
 
 
@@ -84,7 +84,7 @@ class Checks:
     """The host's own IPv4 and IPv6 address as detected."""
 
     def detect(self, found: tuple[str, str]) -> None:
-        """Notes what the outside services say, if they are asked at all."""
+        """Notes the answers of the external services, if they are asked at all."""
         if self.options.yes("SKIP_IP_CHECK"):
             return
         self.public = found
@@ -92,7 +92,7 @@ class Checks:
         self.log.say(f"OK: {found[0]}, {found[1] or expanded(_NO_IPV6)}")
 
     async def listed_allowed(self, name: str) -> bool:
-        """The look at CAA that a full name in ADDITIONAL_SAN gets before the usual one."""
+        """The CAA check that a full name in ADDITIONAL_SAN gets before the usual one."""
         found = issuers(await self.dns.short(parent(name), "CAA"))
         if not found:
             return True
@@ -159,7 +159,7 @@ class Checks:
 
 
 def put(folder: Path, name: str, text: str) -> Path:
-    """A file in the challenge folder, which is made where it is not there."""
+    """A file in the challenge folder, which is created if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / name
     file.write_text(text)

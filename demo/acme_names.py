@@ -1,7 +1,7 @@
-"""Which names the stand-in for acme-mailcow asks for: out of its environment, its release and mailcow's tables.
+"""Which names the stand-in for acme-mailcow orders, by its environment, its release and mailcow's tables.
 
-Rule for every editor: this follows what mailcow's own script does, oddities included, and shares nothing with the
-sidecar's own prediction of it: else the demo would prove the sidecar by itself.
+Rule for every editor: this does what mailcow's own script does, including its oddities, and shares no code with the
+sidecar's prediction of it: otherwise the demo would test the sidecar against itself.
 """
 
 import re
@@ -25,14 +25,14 @@ _DEFAULTS = {
     "ACME_DNS_CHALLENGE": "n",
     "TZ": "",
 }
-"""What the container has where mailcow.conf has nothing."""
+"""The default values of the container for settings that mailcow.conf lacks."""
 _NEWEST = Version(9999, 12)
 _YES = re.compile(r"([yY][eE][sS]|[yY])+")
 _WHITE = re.compile(r"[ \t\n]+")
 
 
 def environment(values: Mapping[str, str]) -> dict[str, str]:
-    """The environment of acme-mailcow as Compose makes it of the values in mailcow.conf."""
+    """The environment of acme-mailcow as Compose derives it from mailcow.conf."""
     return {key: values.get(key) or default for key, default in _DEFAULTS.items()}
 
 
@@ -53,7 +53,7 @@ class Script:
 
     @classmethod
     def of(cls, text: str | None) -> "Script":
-        """That of a release of mailcow; what is no release is taken for the newest."""
+        """That of a release of mailcow; a text that is not a release counts as the newest."""
         version = Version.parse(text) or _NEWEST
         return cls(
             mta_sts=version >= FIRST_NATIVE,

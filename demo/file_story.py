@@ -15,7 +15,7 @@ SAN_BEFORE, SAN_AFTER = "ADDITIONAL_SAN=smtp.*,imap.* #", "ADDITIONAL_SAN=smtp.*
 
 
 async def tell(story: Telling) -> None:
-    """From a mailcow without MTA-STS to one that keeps it right. Raises BrokenPromiseError."""
+    """From a mailcow without MTA-STS to one that maintains it automatically. Raises BrokenPromiseError."""
     before, names = story.stage.conf_file.read_text(), story.stage.certificate()
     await _file(story)
     await _settings(story, before)
@@ -34,7 +34,7 @@ async def _file(story: Telling) -> None:
         expected=shown(TESTING),
     )
     await story.promise(
-        f"enforce for {ENFORCED} alone cannot be had here, and the log says so",
+        f"enforce for {ENFORCED} alone is not possible here, and the log says so",
         story.said(ENFORCED, "serves one file for all"),
         expected="a line that says so",
     )
@@ -55,9 +55,9 @@ async def _settings(story: Telling, before: str) -> None:
 
     story.step("The settings for the certificate in mailcow.conf")
     await story.promise(
-        "mta-sts.* is added to both; comments, passwords, order and mode 600 stay",
+        "mta-sts.* is added to both; comments, passwords, order and mode 600 are unchanged",
         edited,
-        expected=f"all as it was, but for {SAN_AFTER[:-2]} and ADDITIONAL_SERVER_NAMES=mta-sts.*",
+        expected=f"unchanged except for {SAN_AFTER[:-2]} and ADDITIONAL_SERVER_NAMES=mta-sts.*",
     )
     for line in conf.read_text().splitlines():
         if line.startswith("ADDITIONAL_"):
@@ -68,14 +68,14 @@ async def _settings(story: Telling, before: str) -> None:
         return None if last.exists() and last.read_text() != wanted else f"no other text in {last.name}"
 
     await story.promise(
-        "the text before is kept in the state folder", kept, expected="mailcow.conf.last", within_s=0
+        "the old text is kept in the state folder", kept, expected="mailcow.conf.last", within_s=0
     )
 
 
 async def _environment(story: Telling, names: frozenset[str]) -> None:
-    story.step("acme-mailcow was made before that, and would keep its old environment over a restart")
+    story.step("acme-mailcow was created before that, and would keep its old environment after a restart")
     await story.promise(
-        "it was made anew, the names are in the certificate, and none got lost",
+        "it was re-created, the names are in the certificate, and no name was lost",
         story.certified(names | {f"mta-sts.{ORG}", f"mta-sts.{ENFORCED}"}),
         expected=f"the names before, mta-sts.{ORG} and mta-sts.{ENFORCED}",
     )
@@ -106,13 +106,13 @@ async def _new_domain(story: Telling) -> None:
 
 async def _repairs(story: Telling) -> None:
     stage = story.stage
-    story.step("Somebody breaks things")
-    story.act("an editor saves rubbish as mta-sts.txt")
+    story.step("Files are damaged")
+    story.act("an editor saves an invalid mta-sts.txt")
     stage.policy_file.write_text("version: STSv1\nmode: enforced\n")
-    await story.promise("the file is put right", _bytes(story, TESTING), expected=shown(TESTING), within_s=5)
+    await story.promise("the file is repaired", _bytes(story, TESTING), expected=shown(TESTING), within_s=5)
     story.act("mta-sts.txt is deleted")
     stage.policy_file.unlink()
-    await story.promise("the file is put back", _bytes(story, TESTING), expected=shown(TESTING), within_s=5)
+    await story.promise("the file is restored", _bytes(story, TESTING), expected=shown(TESTING), within_s=5)
     story.act("an editor with an old copy saves mailcow.conf without mta-sts.*")
     text = stage.conf_file.read_text()
     stage.conf_file.write_text(text.replace(SAN_AFTER, SAN_BEFORE))
@@ -120,22 +120,22 @@ async def _repairs(story: Telling) -> None:
     async def restored() -> str | None:
         return None if stage.conf_file.read_text() == text else "another text"
 
-    await story.promise("the entry is put back", restored, expected=SAN_AFTER[:-2], within_s=5)
+    await story.promise("the entry is added again", restored, expected=SAN_AFTER[:-2], within_s=5)
 
 
 async def _person(story: Telling) -> None:
-    story.step("At night, a person makes the policy looser to stop refused mail")
+    story.step("At night, a person makes the policy less strict to stop refused mail")
     story.act("editor: mta-sts.txt to mode none, max_age 300")
     story.stage.policy_file.write_text(LOOSER)
     await story.promise(
-        "the sidecar says so, and how to hand it back",
-        story.said("looser", "sidecar adopt --file"),
+        "the sidecar reports it, and how to hand it back",
+        story.said("less strict", "sidecar adopt --file"),
         expected="a line with: sidecar adopt --file",
     )
     await story.promise_stays("the person's file stays", _bytes(story, LOOSER), expected=shown(LOOSER))
     await story.command("adopt", "--file")
     await story.promise(
-        "handed back, it is the sidecar's again", story.served({ORG: TESTING}), expected=shown(TESTING)
+        "handed back, the sidecar manages it again", story.served({ORG: TESTING}), expected=shown(TESTING)
     )
 
 
@@ -148,12 +148,16 @@ async def _outage(story: Telling) -> None:
             return "mailcow.conf was changed"
         return await _bytes(story, TESTING)()
 
-    story.step("mailcow answers wrongly")
+    story.step("mailcow gives wrong answers")
     story.act("mailcow: its database is being restored, the list of domains is empty")
     stage.mailcow.hide_domains()
-    await story.promise_stays("nothing is withdrawn for an empty list", untouched, expected="all as before")
+    await story.promise_stays(
+        "nothing is withdrawn for an empty list", untouched, expected="everything as before"
+    )
     await story.promise(
-        "the sidecar says why it waits", story.said("nothing is withdrawn"), expected="a line that says so"
+        "the sidecar reports why it waits",
+        story.said("no policy is withdrawn"),
+        expected="a line that says so",
     )
     stage.mailcow.show_domains()
     story.act(f"mailcow: the list is back, and {NEW} is deleted")
@@ -164,7 +168,7 @@ async def _outage(story: Telling) -> None:
 
 
 def _bytes(story: Telling, text: str) -> Check:
-    """The file itself, octet by octet, with nothing left beside it."""
+    """The file itself, byte by byte, without any leftover file beside it."""
 
     async def check() -> str | None:
         path = story.stage.policy_file

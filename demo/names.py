@@ -1,6 +1,6 @@
-"""The stand-in DNS of the demo: answers on loopback, over UDP and TCP, with the records that it was told.
+"""The stand-in DNS of the demo: answers on loopback, over UDP and TCP, with the records that it was given.
 
-Rule for every editor: what it was not told does not exist (NXDOMAIN), in whichever zone: no question of the
+Rule for every editor: a name without a record does not exist (NXDOMAIN), in any zone: no question of the
 demo may reach the real DNS. Faults of the DNS do not belong here.
 """
 
@@ -34,7 +34,7 @@ class DemoDns:
 
     @classmethod
     async def start(cls) -> Self:
-        """Listens on a port that is free for UDP and TCP; raises OSError where there is none."""
+        """Listens on a port that is free for UDP and TCP; raises OSError if there is none."""
         self = cls()
         for attempt in range(_ATTEMPTS):
             try:
@@ -54,7 +54,7 @@ class DemoDns:
             self.port = int(self._udp.get_extra_info("sockname")[1])
             try:
                 self._tcp = await asyncio.start_server(self._stream, _HOST, self.port)
-            except OSError:  # what is free for UDP may be taken for TCP
+            except OSError:  # a port that is free for UDP may be in use for TCP
                 self._udp.close()
 
     async def close(self) -> None:
@@ -66,11 +66,11 @@ class DemoDns:
         await asyncio.sleep(0)  # a transport is closed by the loop's next turn
 
     def __str__(self) -> str:
-        """As MTA_STS_RESOLVER takes it."""
+        """In the form of MTA_STS_RESOLVER."""
         return f"{_HOST}:{self.port}"
 
     def publish(self, name: str, kind: str, *values: str) -> None:
-        """The records of a name, in the words of a zone file; replaces those of that kind."""
+        """Sets the records of a name, as in a zone file; replaces those of the same type."""
         self._records[_name(name), kind] = values
 
     async def short(self, name: str, kind: str) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ class DemoDns:
         return await short(_HOST, self.port, name, kind)
 
     def answer(self, wire: bytes) -> bytes | None:
-        """The answer to a question; None for what is no question."""
+        """The answer to a question; None for bytes that are not a question."""
         try:
             query = dns.message.from_wire(wire)
         except dns.exception.DNSException:
@@ -113,7 +113,7 @@ class DemoDns:
 
 
 async def short(server: str, port: int, name: str, kind: str) -> tuple[str, ...]:
-    """The values in a server's answer, aliases on the way included, in its order; none where it failed."""
+    """The values in a server's answer, aliases on the way included, in its order; none if it failed."""
     try:
         query = dns.message.make_query(_name(name), kind)
         answer, _ = await dns.asyncquery.udp_with_fallback(query, server, timeout=2.0, port=port)

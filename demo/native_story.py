@@ -1,10 +1,12 @@
 """The story of a mailcow of 2025-09 or later: each domain has a policy of its own."""
 
 import asyncio
+import re
 import time
 from datetime import UTC, datetime
 
 from demo.promises import Check
+from demo.senders import SENDER, Sender, hand_over
 from demo.simulated import API, Fault
 from demo.stage import ENFORCED, HOST
 from demo.story import Telling, policy, shown
@@ -19,12 +21,13 @@ WEEK_S = 604_800
 
 
 async def tell(story: Telling) -> None:
-    """From a mailcow without MTA-STS to one that keeps it right. Raises BrokenPromiseError."""
+    """From a mailcow without MTA-STS to one that maintains it automatically. Raises BrokenPromiseError."""
     before = story.stage.certificate()
     await _policies(story)
     await _names(story, before)
     await _record(story, before)
     await _new_domain(story)
+    await _reports(story)
     await _person(story)
     await _switched_off(story)
     await _outage(story)
@@ -48,7 +51,7 @@ async def _names(story: Telling, before: frozenset[str]) -> None:
     )
     wanted = before | {f"mta-sts.{ORG}", f"mta-sts.{ENFORCED}"}
     await story.promise(
-        "acme-mailcow was restarted for the two that resolve, and no name got lost",
+        "acme-mailcow was restarted for the two names that resolve, and no name was lost",
         story.certified(wanted),
         expected=f"the names before, mta-sts.{ORG} and mta-sts.{ENFORCED}",
     )
@@ -65,7 +68,7 @@ async def _record(story: Telling, before: frozenset[str]) -> None:
     story.step("The record is published")
     story.act(f"DNS: mta-sts.{COM}. CNAME {HOST}.")
     story.stage.publish_record(COM)
-    await asyncio.sleep(1)  # as long as an answer of the DNS is good for by the demo's settings
+    await asyncio.sleep(1)  # as long as a DNS answer stays valid by the demo's settings
     story.look_now()
     wanted = before | {f"mta-sts.{name}" for name in (ORG, ENFORCED, COM)}
     await story.promise(
@@ -88,15 +91,46 @@ async def _new_domain(story: Telling) -> None:
     served = created + took
     answered = next((seen.at for seen in stage.mailcow.asked("get/domain/all") if seen.at >= created), served)
     story.screen.note(
-        f"{1000 * (served - answered):.0f} ms after mailcow was asked for the list that has it, "
+        f"{1000 * (served - answered):.0f} ms after the request for the list that has it, "
         f"{took:.1f} s after it was added (the poll is every 5 s here)"
     )
     await story.promise(
-        "its name follows into the certificate",
+        "its name is added to the certificate",
         _has_name(story, f"mta-sts.{NEW}"),
         expected=f"mta-sts.{NEW} in the certificate",
         within_s=15,
     )
+
+
+async def _reports(story: Telling) -> None:
+    stage, sender = story.stage, Sender(story.stage.dns)
+    story.step("A sender reports how mail to the domains went (RFC 8460)")
+    lines = [line for line in story.log.lines if "held: change report route" in line]
+    found = re.search(r"\[127\.0\.0\.1\]:(\d+)", " ".join(lines))
+    port = int(found[1]) if found else 0
+    story.act(f"{SENDER}: two reports, by mailcow's postfix, to the sidecar's port {port}")
+    for domain, failed in ((ORG, 0), (COM, 7)):
+        message = sender.report(domain, TESTING, ok=40, failed=failed)
+        await asyncio.to_thread(hand_over, port, message)
+
+    def explained(domain: str, *words: str) -> Check:
+        async def check() -> str | None:
+            said = await stage.command("reports", domain)
+            return None if all(word in said for word in words) else said
+
+        return check
+
+    await story.promise(
+        f"the report on {COM} is explained: what failed, what it means, what to do",
+        explained(COM, "certificate-expired: 7 failed", "Mail is refused under enforce."),
+        expected="certificate-expired with its meaning",
+    )
+    await story.promise(
+        f"the one on {ORG} is proof that senders apply the policy that is served",
+        explained(ORG, "Google applied this policy on "),
+        expected="Google applied this policy",
+    )
+    await story.command("reports", COM)
 
 
 async def _person(story: Telling) -> None:
@@ -105,18 +139,18 @@ async def _person(story: Telling) -> None:
     story.act(f"mailcow: {NEW_SHOWN} to mode none, max_age 3600")
     stage.mailcow.person_sets_policy(NEW, mode="none", mx=HOST, max_age=3_600)
     await story.promise(
-        "the sidecar says so, and how to hand it back",
-        story.said("is left alone", f"sidecar adopt {NEW_SHOWN}"),
+        "the sidecar reports it, and how to hand it back",
+        story.said("is left unchanged", f"sidecar adopt {NEW_SHOWN}"),
         expected=f"a line with: sidecar adopt {NEW_SHOWN}",
     )
     await story.promise_stays(
-        "it leaves the person's policy alone",
+        "the person's policy is unchanged",
         story.served({NEW: BY_A_PERSON}),
         expected=shown(BY_A_PERSON),
     )
     await story.command("adopt", NEW_SHOWN)
     await story.promise(
-        "handed back, it is the sidecar's again", story.served({NEW: TESTING}), expected=shown(TESTING)
+        "handed back, the sidecar manages it again", story.served({NEW: TESTING}), expected=shown(TESTING)
     )
 
 
@@ -127,12 +161,12 @@ async def _switched_off(story: Telling) -> None:
         story.stage.mailcow.edit_domain(name, active=False)
     story.look_now()
     await story.promise(
-        f"{COM} was only ever in testing: its policy is withdrawn at once",
+        f"{COM} was never in enforce: its policy is withdrawn at once",
         story.served({COM: None}),
         expected="nothing",
     )
     await story.promise(
-        f"{ENFORCED} was in enforce, and senders remember that for a week: `none` is served first",
+        f"{ENFORCED} was in enforce, and senders cache that for a week: `none` is served first",
         story.served({ENFORCED: NONE}),
         expected=shown(NONE),
     )
@@ -148,32 +182,42 @@ async def _outage(story: Telling) -> None:
             return f"{more} policies were written"
         return await story.served(there)()
 
-    story.step("mailcow answers wrongly")
+    story.step("mailcow gives wrong answers")
     story.act("mailcow: its database is being restored, the list of domains is empty")
     stage.mailcow.hide_domains()
-    await story.promise_stays("nothing is withdrawn for an empty list", untouched, expected="all as before")
+    await story.promise_stays(
+        "nothing is withdrawn for an empty list", untouched, expected="everything as before"
+    )
     await story.promise(
-        "the sidecar says why it waits", story.said("nothing is withdrawn"), expected="a line that says so"
+        "the sidecar reports why it waits",
+        story.said("no policy is withdrawn"),
+        expected="a line that says so",
     )
     stage.mailcow.show_domains()
     story.act("mailcow: its API answers 500")
     stage.mailcow.fail(API, Fault.HTML_500)
-    await story.promise_stays("nothing is withdrawn for an error page", untouched, expected="all as before")
-    await story.promise("and it says so", story.said("status 500"), expected="a line with: status 500")
+    await story.promise_stays(
+        "nothing is withdrawn for an error page", untouched, expected="everything as before"
+    )
+    await story.promise(
+        "and the sidecar reports it", story.said("status 500"), expected="a line with: status 500"
+    )
     stage.mailcow.heal()
-    story.act("mailcow: all is well again")
-    await story.promise_stays("and nothing is written when it is back", untouched, expected="all as before")
+    story.act("mailcow: the API works again")
+    await story.promise_stays(
+        "and nothing is written when it is back", untouched, expected="everything as before"
+    )
 
 
 async def _deleted(story: Telling) -> None:
     stage = story.stage
-    story.step(f"{ENFORCED} is deleted in mailcow's page, and with it what served its policy")
+    story.step(f"{ENFORCED} is deleted in mailcow's page, and so is its policy")
     story.act(f"mailcow: delete {ENFORCED}")
     stage.mailcow.delete_domain(ENFORCED)
     story.look_now()
     until = datetime.fromtimestamp(time.time() + WEEK_S, UTC).strftime("%Y-%m-%d")
     await story.promise(
-        f"the sidecar says until when senders may apply what they hold: {until}",
+        f"the sidecar reports until when senders may apply their cached policy: {until}",
         story.said(f"{ENFORCED} was deleted", "senders may apply", until),
         expected=f"a line with {until}",
     )

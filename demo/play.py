@@ -1,7 +1,7 @@
-"""Plays the stories: the stage, the real sidecar on it, the story, the end of all of them, the summary.
+"""Plays the stories: builds the stage, runs the real sidecar, plays the story, removes everything, prints a summary.
 
-Rule for every editor: the sidecar is `daemon.Daemon` as `sidecar run` starts it. The demo ends by itself: every
-promise has its time, and so has a whole story.
+Rule for every editor: the sidecar is `daemon.Daemon` as `sidecar run` starts it. The demo ends automatically: every
+promise has a time limit, and so has a whole story.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ async def play(backend: str, spoil: Callable[[Stage], None] | None, *, stay: boo
     promises: list[Promise] = []
     before = structlog.get_config()
     try:
-        # Native first: it is what a new mailcow is; last where its page stays open.
+        # Native first: a new mailcow is of this generation; last if its page stays open.
         played = sorted(chosen, reverse=not stay)
         for one in played:
             promises += await _one(one, screen, spoil, stay=stay and one is played[-1])
@@ -110,7 +110,7 @@ async def _told(story: _Story, telling: Telling) -> None:
         async with asyncio.timeout(story.limit_s):
             await story.tell(telling)
             await telling.promise(
-                "the sidecar met no bug on the way",
+                "no bug appeared in the sidecar",
                 lambda: _no_bug(telling),
                 expected="no line about a bug",
                 within_s=0,
@@ -120,7 +120,7 @@ async def _told(story: _Story, telling: Telling) -> None:
     except TimeoutError:
         telling.screen.quiet()
         limit = f"{story.limit_s:g} s"
-        telling.promises.append(_failed(telling, f"the story ends within {limit}", "it was still going on"))
+        telling.promises.append(_failed(telling, f"the story ends within {limit}", "it was still running"))
     except Exception as error:
         telling.screen.quiet()
         telling.promises.append(_failed(telling, "the demo itself works", repr(error)))
@@ -135,7 +135,7 @@ async def _no_bug(telling: Telling) -> str | None:
 
 async def _ended(daemon: Daemon, running: "asyncio.Task[None]", story: Telling) -> None:
     """Ends the sidecar, and promises that it ends in time."""
-    text = f"told to end, the sidecar ends within {ENDS_WITHIN_S:g} s"
+    text = f"the sidecar stops within {ENDS_WITHIN_S:g} s when asked"
     story.screen.quiet()
     begun = time.monotonic()
     daemon.stop()

@@ -1,4 +1,4 @@
-"""What the demo promises, and how a promise is checked: against the world, until it holds or its time is over.
+"""The promises of the demo, and how one is checked: against the world, until it is true or its time is over.
 
 Rule for every editor: a check asks the world (mailcow's web server, files, certificates, what the simulated
 mailcow was asked), never the sidecar's own opinion of it; only that something was *said* is read from its log.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 Check: TypeAlias = Callable[[], Awaitable[str | None]]
-"""None where it holds, else what is there instead."""
+"""None if it is true, else the value found instead."""
 LOOK_EVERY_S = 0.02
 
 
@@ -28,11 +28,11 @@ class Promise:
 
 
 class BrokenPromiseError(Exception):
-    """A story cannot go on: what follows would rest on what did not happen."""
+    """The story ends: its next steps depend on this promise."""
 
 
 async def judged(story: str, text: str, check: Check, *, expected: str, within_s: float) -> Promise:
-    """Looks again and again until the check holds; broken where it does not within that time."""
+    """Repeats the check until it succeeds; the promise is broken if it does not within that time."""
     begun = time.monotonic()
     while True:
         found = await check()

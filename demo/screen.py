@@ -1,6 +1,6 @@
-"""What the demo shows: steps, what is done to mailcow, the sidecar's own log lines, promises and their ticks.
+"""The output of the demo: steps, changes to mailcow, the sidecar's own log lines, promises and their ticks.
 
-Rule for every editor: one line a thing, with or without colours; nothing is decided here. Without a terminal,
+Rule for every editor: one line for each, with or without colours; nothing is decided here. Without a terminal,
 or with NO_COLOR, it is plain lines from top to bottom.
 """
 
@@ -22,7 +22,7 @@ _LINE = re.compile(r"\d{4}-\d\d-\d\d (?P<time>[\d:]{8}) (?P<level>\w+) +(?P<rest
 
 
 class Screen:
-    """Prints as things happen; on a terminal the last line says what is waited for."""
+    """Prints as things happen; on a terminal the last line shows the current wait."""
 
     def __init__(self) -> None:
         plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
@@ -48,7 +48,7 @@ class Screen:
         self._print(Text(f"{number}. {title}", "bold"))
 
     def act(self, text: str) -> None:
-        """What a person, the DNS or mailcow does."""
+        """An action of a person, the DNS or mailcow."""
         self._print(Text("   > ", "bold magenta"), Text(text))
 
     def note(self, text: str) -> None:
@@ -65,7 +65,7 @@ class Screen:
         self._print(head, Text(re.sub(" {2,}", "  ", found["rest"]), "dim"))
 
     def waiting(self, text: str) -> None:
-        """On a terminal: what is waited for, below everything else."""
+        """On a terminal: the current wait, below everything else."""
         if not self._console.is_terminal:
             return
         if self._status is None:
@@ -75,7 +75,7 @@ class Screen:
             self._status.update(Text(text, "cyan"))
 
     def quiet(self) -> None:
-        """Nothing is waited for any more."""
+        """Removes the line with the current wait."""
         if self._status is not None:
             self._status.stop()
             self._status = None
@@ -126,7 +126,7 @@ class Screen:
     def _print(self, head: Text | str = "", rest: Text | None = None) -> None:
         """A line; on a terminal what does not fit goes on below `rest`."""
         if not self._console.is_terminal:
-            # A line stays a line, however long: nobody knows how wide it will be read.
+            # A line is never wrapped here: the width of the reader's screen is not known.
             self._console.print(Text.assemble(head, rest or ""), soft_wrap=True)
         elif rest is None:
             self._console.print(head)

@@ -72,7 +72,7 @@ _CHALLENGE_PATH = "/.well-known/acme-challenge/"
 
 
 class KeyUse(StrEnum):
-    """Which key a request carried."""
+    """The key in a request."""
 
     NONE = "none"
     READ_WRITE = "read-write"
@@ -189,7 +189,7 @@ class SimulatedMailcow(Administered):
     # --- outages, and what was asked
 
     def fail(self, route: str, fault: Fault, *, times: int | None = None) -> None:
-        """From now on (or for so many answers) `route` fails so."""
+        """From now on (or for this number of answers) `route` fails in this way."""
         self._faults.fail(route, fault, times)
 
     def heal(self, route: str | None = None) -> None:
@@ -197,7 +197,7 @@ class SimulatedMailcow(Administered):
         self._faults.heal(route)
 
     def slow(self, route: str, seconds: float) -> None:
-        """From now on `route` takes so long before anything is done."""
+        """From now on `route` waits this long before anything is done."""
         self._faults.slow(route, seconds)
 
     def asked(self, route: str, method: str | None = None) -> list[SeenRequest]:

@@ -57,7 +57,7 @@ class Administered:
 
     @property
     def says_version(self) -> str | None:
-        """What get/status/version says, where that is not how mailcow behaves; None is its null."""
+        """Makes get/status/version report another version than the one simulated; None: null."""
         return self.world.said_version
 
     @says_version.setter
@@ -117,7 +117,7 @@ class Administered:
         self.world.update_policy(row)
 
     def hide_domains(self) -> None:
-        """Table `domain` is empty, as while the database is being restored; the other tables stay."""
+        """Empties table `domain`, as during a restore of the database; the other tables stay."""
         if self._hidden is None:
             self._hidden = self.world.replace_domains({})
 

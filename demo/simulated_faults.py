@@ -1,4 +1,4 @@
-"""Outages of the simulated mailcow: each is an answer, or the lack of one, as the real one gave it.
+"""Outages of the simulated mailcow: each is an answer of the real one, or no answer.
 
 Rule for every editor: a fault of `Fault` names its recording, or says that it is the network's and not
 mailcow's. What a healthy mailcow answers does not belong here.
@@ -70,7 +70,7 @@ class Fault:
     HTML_502: ClassVar["Fault"]
     """php-fpm is away: nginx says 502 to a GET, and 405 to a write."""
     KEY_GONE: ClassVar["Fault"]
-    """The database was made anew and has no keys yet: 401."""
+    """The database was created again and has no keys yet: 401."""
     NO_POLICY: ClassVar["Fault"]
     """Table alias_domain is missing: 404 for every policy."""
     ROUTE_MISSING: ClassVar["Fault"]
@@ -92,7 +92,7 @@ class Fault:
 
     @classmethod
     def partial(cls, names: Iterable[str]) -> "Fault":
-        """A list that has only some of the domains; never seen of mailcow, to be survived all the same."""
+        """A list that has only some of the domains; never seen from mailcow, but the sidecar has to handle it."""
         return cls(Kind.PARTIAL, names=frozenset(names))
 
     def reporting(self, detail: str) -> "Fault":

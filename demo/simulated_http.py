@@ -1,6 +1,6 @@
 """One request and one answer of the simulated mailcow as values, the sessions, and nginx's own pages.
 
-Rule for every editor: what is decided about a request is decided from an `Ask`, so that it can be tested
+Rule for every editor: decisions about a request are made from an `Ask`, so that they can be tested
 without a socket. Routes and tables do not belong here.
 """
 

@@ -48,7 +48,7 @@ class Release:
 
     @classmethod
     def of(cls, text: str | None) -> "Release":
-        """The behaviour of a version; one that is no release (null, a commit) is taken for the newest."""
+        """The behaviour of a version; one that is not a release (null, a commit) counts as the newest."""
         version = Version.parse(text) or _NEWEST
         renamed = version >= Version(2025, 9, "c")
         return cls(

@@ -1,7 +1,7 @@
 """The stage of a story: a simulated mailcow, its directory, a DNS, containers, and the settings of the sidecar.
 
-Rule for every editor: all of it is on loopback, in a temporary folder and in containers with labels of their
-own, and all of it is gone at the end, however the story ended. What happens on it is in the stories.
+Rule for every editor: everything is on loopback, in a temporary folder and in containers with their own labels,
+and everything is removed at the end, however the story ended. The events are in the stories.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ API_ALLOW_FROM=127.0.0.1
 
 @dataclass(slots=True)
 class Stage:
-    """All that a story acts on and looks at."""
+    """Everything that a story changes and checks."""
 
     backend: Backend
     folder: Path
@@ -111,14 +111,14 @@ class Stage:
             TEST_HTTP_PORT: str(self.mailcow.port),
             TEST_POSTFIX: ADDRESS,
             "MTA_STS_WEB_LISTEN": "127.0.0.1:0",
-            "MTA_STS_VERIFY": "0",  # the demo's hosts have addresses that nobody is to speak to
+            "MTA_STS_VERIFY": "0",  # no connection may be made to the addresses of the demo's hosts
             "COMPOSE_PROJECT_NAME": getattr(self.containers, "project", "mta-sts-demo"),
         }
 
     # --- what there is in the world
 
     async def served(self, domain: str) -> str | None:
-        """What a sender gets as the policy of a domain; None where it gets none."""
+        """What a sender gets as the policy of a domain; None if it gets none."""
         headers = {"Host": f"mta-sts.{domain}"}
         async with self.http.get(self.mailcow.url + POLICY_PATH, headers=headers) as response:
             return await response.text() if response.status == 200 else None

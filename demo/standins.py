@@ -1,7 +1,7 @@
 """Stand-in containers for acme-mailcow and nginx-mailcow: recorded in memory, or in the real Docker engine.
 
 Rule for every editor: both kinds look the same to the sidecar (a project, two services, a `sleep 1d` between
-two runs of acme-mailcow), and it is always said which one is there. What a run does is in `acme`.
+two runs of acme-mailcow), and the output always says which kind is used. What a run does is in `acme`.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from sidecar.mailcow.engine.client import ACME, NGINX
 from sidecar.observed import Container, Project, Seen, Sight
 
 RunOfAcme: TypeAlias = Callable[[Mapping[str, str]], Awaitable[Ran]]
-"""What acme-mailcow does with its environment each time that it is started."""
+"""The run of acme-mailcow with its environment, at each start."""
 RUNNING_SINCE_S = 3600.0
 
 
@@ -52,7 +52,7 @@ class Containers(Protocol):
 
 @dataclass(slots=True)
 class InMemory:
-    """Containers that are only written down."""
+    """Containers that exist in memory only."""
 
     engine: "RecordedEngine"
     described: str
@@ -112,7 +112,7 @@ class RecordedEngine(AcmeEngine):
         environment: Mapping[str, str],
         now: float,
     ) -> None:
-        """Another container in its place, which does the same as one that was restarted."""
+        """Replaces the container; the new one does the same as a restarted one."""
         del expected, now
         self._check(container_id, expected_started_at)
         self._acme = self._container(ACME, time.time(), {**self._acme.env, **environment})
@@ -120,15 +120,15 @@ class RecordedEngine(AcmeEngine):
         self._begin()
 
     async def heal(self, project_name: str) -> str | None:
-        """Nothing is ever cut off here."""
+        """Nothing is ever interrupted here."""
         del project_name
         return None
 
     def _check(self, container_id: str, expected_started_at: float) -> None:
         if (container_id, expected_started_at) != (self._acme.id, self._acme.started_at):
-            raise TemporaryError("acme-mailcow was not started anew: meanwhile somebody else did")
+            raise TemporaryError("acme-mailcow was not restarted: somebody else restarted it meanwhile")
         if self._sleep is None:
-            raise TemporaryError("acme-mailcow was not started anew: it is at work now")
+            raise TemporaryError("acme-mailcow was not restarted: it is working now")
 
     def _connected(self) -> docker.APIClient:
         """What is only read is asked of an engine that knows nothing but the log."""

@@ -1,8 +1,8 @@
 """Stand-in containers in the real Docker engine: an image made of this machine's own `sh` and `sleep`.
 
 Rule for every editor: nothing is pulled, nothing of the machine is mounted, and the containers have no network;
-all of it is removed at the end, and ends by itself after ten minutes where the demo was killed. Whatever does
-not work here is a reason to go on in memory, never a failure of the demo.
+all of it is removed at the end, and ends automatically after ten minutes if the demo was killed. An error
+here makes the demo continue in memory; it never makes the demo fail.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class NoStandInError(Exception):
 
 @dataclass(slots=True)
 class InDocker:
-    """Two running containers, labelled as Compose does, and somebody who acts when acme-mailcow is started."""
+    """Two running containers, labelled as Compose does, and a task that acts when acme-mailcow is started."""
 
     engine: AcmeEngine
     project: str

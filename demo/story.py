@@ -1,4 +1,4 @@
-"""What every story is made of: steps, acts, promises, and the running sidecar that it waits for.
+"""The parts of every story: steps, actions, promises, and the running sidecar that it waits for.
 
 Rule for every editor: a story that breaks a promise ends there. What happens in a story is in `native_story`
 and `file_story`.
@@ -22,7 +22,7 @@ HUP = "$ docker compose kill -s HUP mta-sts-mailcow   (look at everything now)"
 
 @dataclass
 class Telling:
-    """A story being told on its stage; `promises` are those made so far."""
+    """A story on its stage; `promises` are those checked so far."""
 
     name: str
     stage: Stage
@@ -34,7 +34,7 @@ class Telling:
     _mark: int = 0
 
     def step(self, title: str) -> None:
-        """A new step; what was said before it does not count for `said`."""
+        """A new step; log lines before it do not count for `said`."""
         self._step += 1
         self._mark = len(self.log.lines)
         self.screen.step(self._step, title)
@@ -43,7 +43,7 @@ class Telling:
         self.screen.act(text)
 
     async def command(self, *arguments: str) -> None:
-        """Runs `sidecar` as an administrator would, and shows what it says."""
+        """Runs `sidecar` as an administrator would, and shows its output."""
         self.act(f"$ docker compose exec mta-sts-mailcow sidecar {' '.join(arguments)}")
         for line in (await self.stage.command(*arguments)).splitlines():
             self.screen.note(line)
@@ -54,7 +54,7 @@ class Telling:
         self.daemon.reload()
 
     async def acme_sleeps(self) -> None:
-        """Waits until acme-mailcow has done its work: the sidecar does not disturb it, and would look again later."""
+        """Waits until acme-mailcow sleeps: the sidecar does not interrupt it, and would observe it later."""
 
         async def asleep() -> str | None:
             return None if await self.stage.acme_sleeps() else "at work"
@@ -62,7 +62,7 @@ class Telling:
         await judged(self.name, "acme-mailcow sleeps", asleep, expected="asleep", within_s=WITHIN_S)
 
     async def promise(self, text: str, check: Check, *, expected: str, within_s: float = WITHIN_S) -> float:
-        """Waits until the promise is kept; seconds until then. Raises BrokenPromiseError where it is not."""
+        """Waits until the promise is kept; seconds until then. Raises BrokenPromiseError if it is not."""
         self.screen.waiting(text)
         made = await judged(self.name, text, check, expected=expected, within_s=within_s)
         if within_s > 0:
@@ -140,7 +140,7 @@ class Telling:
         return check
 
     def started(self, times: int) -> Check:
-        """acme-mailcow was started so often since the demo began: each start may cost an order."""
+        """acme-mailcow was started this many times since the demo began: each start may cost an order."""
 
         async def check() -> str | None:
             found = self.stage.containers.acme_starts
@@ -161,6 +161,6 @@ def shown(text: str | None) -> str:
 
 
 def policy(mode: str, max_age: int, mx: Sequence[str] = ("mail.example.org",)) -> str:
-    """The text of a policy as a sender should get it, written here once more and not by the sidecar."""
+    """The text of a policy as a sender should get it, written here independently of the sidecar."""
     lines = ["version: STSv1", f"mode: {mode}", f"max_age: {max_age}", *(f"mx: {host}" for host in mx)]
     return "\n".join(lines) + "\n"

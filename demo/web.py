@@ -1,7 +1,7 @@
-"""Port 80 of the names in the demo's world: who has this server's address reaches the simulated nginx.
+"""Port 80 of the names in the demo's world: a name with this server's address reaches the simulated nginx.
 
-Rule for every editor: nothing is ever connected to but the simulated mailcow on loopback; a name with any other
-address reaches nobody.
+Rule for every editor: connections go only to the simulated mailcow on loopback; a name with any other
+address is unreachable.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class DemoWeb:
     addresses: frozenset[str]
 
     async def get(self, name: str, family: int, path: str) -> str | None:
-        """The text at http://<name><path>, redirects followed; None where nobody answers."""
+        """The text at http://<name><path>, redirects followed; None if nothing answers."""
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
         jar = aiohttp.DummyCookieJar()
         async with aiohttp.ClientSession(cookie_jar=jar, timeout=timeout) as session:

@@ -29,7 +29,7 @@ from sidecar.dns.answers import NULL_MX, Answer, Asked, NoAnswer, Silence, Tlsa
 from sidecar.dns.bounded import Bounded
 from sidecar.host.apart import apart
 from sidecar.host.unexpected import Unexpected
-from sidecar.observed import Addresses, Caa, Kind, Question, Seen, Sight, Txt, Unseen
+from sidecar.observed import Addresses, Caa, Kind, Question, Seen, Sight, Txt, Unseen, Validated
 
 CONCURRENT = 50
 TRY_S = 2.0
@@ -118,6 +118,11 @@ class Asking:
             all(answer.authentic for answer in answers),
             answers[0].at,
         )
+
+    async def unanswered(self, host: str) -> tuple[NoAnswer, ...]:
+        """The address family of `host` that the DNS did not answer for, where it answered for the other."""
+        found = await self.addresses(host, both=True)
+        return (found,) if isinstance(found, NoAnswer) else ()
 
     async def records(self, name: str, kind: RdataType) -> Asked[dns.rdata.Rdata]:
         """The records of this type, sorted."""
@@ -245,6 +250,7 @@ class Lookups:
         - mx: a tuple of hosts, the preferred first, lower-case and without a final dot. No MX at all and a
           null MX (RFC 7505) are both the empty tuple: neither has an MX host for a policy to cover. (Without
           one senders use the name's own addresses, RFC 5321 §5.1; with a null one they send nothing.)
+          The answer is `Validated` where DNSSEC says so.
         - caa: `Caa`, the first records found from the name upwards (RFC 8659 §3). A critical property that is
           not known forbids every issuer (§4.1), which is shown as `NOBODY`.
         - caa at: `Caa`, only the records of that name (or of the end of its aliases).
@@ -284,7 +290,7 @@ async def _value(asking: Asking, question: Question, clock: Callable[[], float])
                 asking.addresses(name, both=True), lambda a: Addresses(frozenset(a.records), a.alias)
             )
         case Kind.MX:
-            return await _seen(asking.mx(name), lambda a: tuple(h for h in a.records if h != NULL_MX))
+            return await _mx(asking.mx(name))
         case Kind.CAA:
             return await asking.caa(name)
         case Kind.CAA_AT:
@@ -300,6 +306,14 @@ async def _value(asking: Asking, question: Question, clock: Callable[[], float])
 async def _seen(asked: Awaitable[Asked[Any]], value: Callable[[Answer[Any]], object]) -> Sight[Any]:
     found = await asked
     return Unseen(found.reason, found.at) if isinstance(found, NoAnswer) else Seen(value(found), found.at)
+
+
+async def _mx(asked: Awaitable[Asked[str]]) -> Sight[tuple[str, ...]]:
+    found = await asked
+    if isinstance(found, NoAnswer):
+        return Unseen(found.reason, found.at)
+    hosts = tuple(host for host in found.records if host != NULL_MX)
+    return Validated(hosts, found.at) if found.authentic else Seen(hosts, found.at)
 
 
 def _characters(octets: bytes) -> str:

@@ -1,12 +1,13 @@
-"""The picture of the world that decisions get: plain frozen values, nothing that can be asked or changed.
+"""The picture of the world that decisions get: plain frozen values without any behaviour towards the world.
 
-Rule for every editor: what could not be seen is `Unseen`, never an empty value. An empty tuple, `None` in a
-`Served` or an empty set of addresses is an *answer* that somebody gave. No I/O and no decision belongs here.
+Rule for every editor: a part that could not be observed is `Unseen`, never an empty value. An empty tuple, `None` in
+a `Served` or an empty set of addresses is an *answer*. No I/O and no decision belongs here.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sidecar.formats.mtasts_policy import Policy
 from sidecar.observed.access import Access
 from sidecar.observed.certificates import (
     Certificate,
@@ -72,6 +73,7 @@ from sidecar.observed.sight import (
     Seen,
     Sight,
     Unseen,
+    Validated,
 )
 
 __all__ = [
@@ -125,6 +127,7 @@ __all__ = [
     "Span",
     "Txt",
     "Unseen",
+    "Validated",
     "Version",
     "Write",
 ]
@@ -143,13 +146,13 @@ NO_REPORTS: Seen[Mapping[str, ReportEvidence]] = Seen({}, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """All that a decision needs, the time and the memory included."""
+    """Everything that a decision needs, including the time and the memory."""
 
     now: float
     conf: Sight[Conf]
     mailcow: Sight[Mailcow]
     domains: Sight[DomainList]
-    """The list that is believed; what was not believed is in `doubts`."""
+    """The list that is believed; `memory.doubt` describes an answer that is not believed yet."""
     served: Mapping[str, Sight[Served]]
     """Native: by domain."""
     file: Sight[PolicyFile]
@@ -158,11 +161,11 @@ class Observed:
     dns: Dns
     memory: Memory
     ids: Mapping[str, PolicyId] = field(default_factory=dict)
-    """Native: ids read since the last look, by domain."""
+    """Native: ids read since the last pass, by domain."""
     presented: Sight[Certificate] = NOT_ASKED
-    """The certificate that nginx really presents for MAILCOW_HOSTNAME."""
+    """The certificate that nginx presents for MAILCOW_HOSTNAME."""
     views: tuple[SenderView, ...] = ()
-    """Looks as a sender that ended since the last pass."""
+    """Sender checks that ended since the last pass."""
     challenges: Mapping[str, Sight[Challenge]] = field(default_factory=dict)
     """The HTTP probes of this pass, by name."""
     access: Sight[Access] = NOT_ASKED
@@ -175,6 +178,8 @@ class Observed:
     """The alias and the transport of TLS reports."""
     reports: Sight[Mapping[str, ReportEvidence]] = NO_REPORTS
     """What follows from the TLS reports that were received, by domain."""
+    elsewhere: Mapping[str, Sight[Policy | None]] = field(default_factory=dict)
+    """By domain whose policy host leads to another server: the valid policy that senders get there (None: none)."""
     policy_maps: Sight[str | None] = NOT_ASKED
     """Postfix's smtp_tls_policy_maps; None where it is not set."""
 
@@ -184,11 +189,11 @@ class Observed:
 
     @property
     def one_file(self) -> bool:
-        """Whether one file serves all domains, as far as was seen."""
+        """Whether one file serves all domains, as far as observed."""
         return isinstance(self.mailcow, Seen) and self.mailcow.value.backend is Backend.FILE
 
     def policy_key(self, domain: str, target: str | None = None) -> str:
-        """Under which key the policy of a domain is kept; `target` is given for an alias domain."""
+        """The key under which the policy of a domain is remembered; `target` is given for an alias domain."""
         return FILE if self.one_file else target or domain
 
     def served_of(self, domain: str) -> Sight[Served]:

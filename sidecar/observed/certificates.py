@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Issuer(StrEnum):
-    """Who issued a certificate, as acme-mailcow tells them apart."""
+    """Who issued a certificate, as acme-mailcow distinguishes them."""
 
     LETS_ENCRYPT = "Let's Encrypt"
     MAILCOW = "mailcow's own"
@@ -17,7 +17,7 @@ class Certificate:
     """A certificate below data/assets/ssl; names in lower case, times in Unix seconds."""
 
     folder: str
-    """Empty for the server's own, else the folder that ENABLE_SSL_SNI made."""
+    """Empty for the server's own, else the folder that belongs to ENABLE_SSL_SNI."""
     names: frozenset[str]
     not_before: float
     not_after: float
@@ -28,7 +28,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """What lies below data/assets/ssl; `server` is None where there is no cert.pem."""
+    """The certificates below data/assets/ssl; `server` is None if there is no cert.pem."""
 
     server: Certificate | None
     sni: tuple[Certificate, ...] = ()

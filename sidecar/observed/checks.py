@@ -1,6 +1,6 @@
-"""What is remembered of the checks of a domain: conditions, and for how long they held.
+"""The memory of the checks of a domain: conditions, and how long they have been true.
 
-Rule for every editor: values only; what follows from them is decided in `rollout`.
+Rule for every editor: values only; `rollout` decides what follows from them.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Of a condition, as Kubernetes has it."""
+    """The status of a condition, as in Kubernetes."""
 
     TRUE = "true"
     FALSE = "false"
@@ -16,18 +16,18 @@ class Status(StrEnum):
 
 
 class ConditionType(StrEnum):
-    """What must be known of a domain before its policy may be enforced, and one that only reports need."""
+    """What must be true of a domain before its policy may be enforced; TLSRPT is needed for reports only."""
 
     POLICY_SERVED = "policy served"
-    """Senders can fetch the policy that is meant, by the public path."""
+    """Senders can fetch the intended policy over the public network."""
     RECORD_PUBLISHED = "record published"
-    """`_mta-sts` has one right record, whose id belongs to the policy that is served."""
+    """`_mta-sts` has one valid record, whose id belongs to the served policy."""
     MX_COVERED = "MX covered"
     """Every MX host matches an mx pattern."""
     MX_AUTHENTICATED = "MX authenticated"
     """Every MX host offers STARTTLS with a certificate that senders trust for its name."""
     REPORTS_WANTED = "reports wanted"
-    """`_smtp._tls` has one right record."""
+    """`_smtp._tls` has one valid record."""
 
 
 NEEDED = (
@@ -37,12 +37,12 @@ NEEDED = (
     ConditionType.MX_AUTHENTICATED,
 )
 REFUSING = (ConditionType.MX_COVERED, ConditionType.MX_AUTHENTICATED)
-"""Where these are false, senders that enforce the policy refuse to deliver."""
+"""If one of these is false, senders that enforce the policy refuse to deliver."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One thing known of a domain; `reason` is a finding's code, `since` when the status was first seen."""
+    """One condition of a domain; `reason` is the code of a finding, `since` when the status was first observed."""
 
     type: ConditionType
     status: Status
@@ -53,7 +53,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What one check says of one condition."""
+    """The result of one check for one condition."""
 
     status: Status
     reason: str = ""
@@ -62,11 +62,11 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """What is remembered of a domain's checks (of all domains together where one file serves them); times in seconds."""
+    """The memory of a domain's checks (of all domains together if one file serves them); times in seconds."""
 
     conditions: tuple[Condition, ...] = ()
     soaked: float = 0.0
-    """How long every needed condition has held."""
+    """How long every needed condition has been true."""
     checked_at: float = 0.0
     good_at: float | None = None
     """The last check in which every needed condition was true, unless one was false since."""
@@ -75,7 +75,7 @@ class Rollout:
     stepped_back_at: float | None = None
 
     def status(self, kind: ConditionType) -> Status:
-        """UNKNOWN where it was never checked."""
+        """UNKNOWN if it was never checked."""
         return next((c.status for c in self.conditions if c.type is kind), Status.UNKNOWN)
 
     def blocking(self) -> tuple[Condition, ...]:

@@ -9,7 +9,7 @@ from sidecar.observed.sight import NOT_ASKED, Sight
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container of this compose project; times are Unix seconds, 0 where the Engine has none."""
+    """A container of this compose project; times are Unix seconds, 0 if the Engine has none."""
 
     id: str
     name: str
@@ -25,7 +25,7 @@ class Container:
 
 
 class RefusedFor(StrEnum):
-    """What acme-mailcow, or the authority, had against a name."""
+    """The check of acme-mailcow or of the authority that a name failed."""
 
     CAA = "CAA"
     NO_ADDRESS = "no address"
@@ -43,19 +43,19 @@ class Refusal:
     words: str
     at: float
     address: str | None = None
-    """None where it saw no address, or does not say which."""
+    """None if it saw no address, or does not say which."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcmeRun:
-    """The last run of acme-mailcow, as its log tells it; times in Unix seconds."""
+    """The last run of acme-mailcow, by its log; times in Unix seconds."""
 
     at: float
     ipv4: str | None = None
-    """The public address that it detected; None where it detected none."""
+    """The public address that it detected; None if it detected none."""
     ipv6: str | None = None
     detected: bool = False
-    """Whether it looked for its addresses at all (it does not with SKIP_IP_CHECK=y)."""
+    """Whether it tried to detect its addresses (it does not with SKIP_IP_CHECK=y)."""
     confirmed: frozenset[int] = frozenset()
     """The address families (4, 6) over which its HTTP probe of some name worked."""
     refused: Mapping[str, Refusal] = field(default_factory=dict)
@@ -68,15 +68,15 @@ class AcmeRun:
     """The addresses, as it writes them, over which its HTTP probe of some name worked."""
 
     def refusal(self, name: str) -> Refusal | None:
-        """What it said against this name, if anything."""
+        """Why it refused this name; None if it did not."""
         return self.refused.get(name) or self.refused_parents.get(name.partition(".")[2])
 
 
 class Answered(StrEnum):
     """How the HTTP probe of a name ended."""
 
-    YES = "this server answered on the public way"
-    INSIDE = "nginx-mailcow answers for the name, but the public way could not be reached from here"
+    YES = "this server answered over the public network"
+    INSIDE = "nginx-mailcow answers for the name, but its public address cannot be reached from here"
     NO = "something else answered"
 
 
@@ -90,11 +90,11 @@ class Challenge:
 
 OLD_SUFFIX = "-before-mta-sts"
 NEW_SUFFIX = "-by-mta-sts"
-"""Names of acme-mailcow's containers while it is being re-created and two exist.
+"""Suffixes of the names of acme-mailcow's two containers while it is being re-created.
 
-Neither may be the service's own, nor one that Compose itself gives to a container that it re-creates: Compose
-re-creates one of the two and removes the other *at the same time*, and which one depends on its version. A name that
-it needs would be taken, and `docker compose up -d` would fail."""
+Neither name may be the usual one, nor one that Compose gives to a container that it re-creates: Compose re-creates
+one of the two and removes the other *at the same time*; which one depends on its version. If a name that it needs
+were in use, `docker compose up -d` would fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +104,17 @@ class Project:
     name: str
     containers: tuple[Container, ...]
     acme_sleep: Sight[str | None] = NOT_ASKED
-    """The argument of the `sleep` that acme-mailcow waits in (1d, 30m, …), None where it is at work."""
+    """The argument of the `sleep` that acme-mailcow waits in (1d, 30m, …); None while it is working."""
     acme_run: Sight[AcmeRun] = NOT_ASKED
-    """What acme-mailcow's log says of its last run; only while it sleeps between two runs."""
+    """acme-mailcow's last run by its log; only while it sleeps between two runs."""
 
     def service(self, name: str) -> Container | None:
-        """The container of a service; the running one where there are several."""
+        """The container of a service; the running one if there are several."""
         found = sorted((c for c in self.containers if c.service == name), key=lambda c: c.state != "running")
         return found[0] if found else None
 
     @property
     def left_over(self) -> tuple[str, ...]:
-        """The names of containers that a re-creation of acme-mailcow left when it was cut off."""
+        """The names of containers that an interrupted re-creation of acme-mailcow left."""
         acme = (c.name for c in self.containers if c.service == "acme-mailcow")
         return tuple(name for name in acme if name.endswith((OLD_SUFFIX, NEW_SUFFIX)))

@@ -17,7 +17,7 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class Caa:
-    """The CAA records that count for a name (RFC 8659 §3); `owner` is None where there are none at all."""
+    """The CAA records that count for a name (RFC 8659 §3); `owner` is None if there are none at all."""
 
     owner: str | None
     issue: tuple[str, ...] = ()
@@ -25,7 +25,7 @@ class Caa:
 
     @property
     def issuers(self) -> tuple[str, ...]:
-        """The domain of the issuer in each value, in lower case; empty for nobody."""
+        """The domain of the issuer in each value, in lower case; empty: no issuer is allowed."""
         return tuple(sorted({value.partition(";")[0].strip(" \t").lower() for value in self.issue}))
 
     def allows(self, issuer: str) -> bool:
@@ -48,30 +48,30 @@ class Caa:
 
 @dataclass(frozen=True, slots=True)
 class Txt:
-    """The TXT records of a name, the strings of each joined, in the order of their texts; none is an answer."""
+    """The TXT records of a name, the strings of each joined, sorted; no record is an answer, too."""
 
     strings: tuple[str, ...] = ()
-    """An octet is a character here (ISO 8859-1): whatever is published can be told."""
+    """Each octet is one character here (ISO 8859-1), so that any content can be represented."""
     cname: str | None = None
-    """Where the name's aliases end, if it has any."""
+    """The end of the name's chain of aliases, if it has any."""
 
 
 class Kind(StrEnum):
-    """What is asked, of the DNS unless it says otherwise."""
+    """What is asked; of the DNS unless noted otherwise."""
 
-    __hash__ = str.__hash__  # Enum's own is slow, and a pass has tens of thousands of questions
+    __hash__ = str.__hash__  # Enum's own hash is slow, and a pass has tens of thousands of questions
 
     ADDRESSES = "addresses"
     MX = "mx"
     CAA = "caa"
     """The CAA records that count for the name: its own, or the nearest above it (RFC 8659 §3)."""
     CAA_AT = "caa at"
-    """The CAA records of the name itself, and none of its parents: what acme-mailcow looks at."""
+    """The CAA records of the name itself, not of its parents: acme-mailcow checks these."""
     TXT = "txt"
     ACME_LOG = "acme log"
-    """Not of the DNS: what acme-mailcow's containers are doing, and what its log says of the last run."""
+    """Not the DNS: the state of acme-mailcow's containers, and its last run by its log."""
     CHALLENGE = "challenge"
-    """Not of the DNS: whether this server answers for the name on port 80."""
+    """Not the DNS: whether this server answers for the name on port 80."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Dns:
-    """Answers by name; a name that was never asked is simply not there (`…_of` says `NOT_ASKED`)."""
+    """Answers by name; a name that was never asked is missing here (`…_of` returns `NOT_ASKED`)."""
 
     addresses: Mapping[str, Sight[Addresses]] = field(default_factory=dict)
     mx: Mapping[str, Sight[tuple[str, ...]]] = field(default_factory=dict)

@@ -1,7 +1,7 @@
-"""What a check finds, as values with stable codes; pure.
+"""Findings of checks, as values with stable codes; pure.
 
-Rule for every editor: a code, once published, keeps its meaning. A rule that cannot judge for want of an answer
-gives an UNKNOWN finding: it is never taken for a failure, and never for a success.
+Rule for every editor: a code, once published, keeps its meaning. A rule that cannot judge because an answer is
+missing gives an UNKNOWN finding: that is neither a failure nor a success.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sidecar.observed.checks import ConditionType
 
 
 class Severity(StrEnum):
-    """How much a finding matters to mail, least first."""
+    """The severity of a finding, the least first."""
 
     OK = "ok"
     NOTICE = "notice"
@@ -19,7 +19,7 @@ class Severity(StrEnum):
     """The probe could not be made, or got no answer."""
     WARNING = "warning"
     ERROR = "error"
-    """Senders do not use the policy, or reports do not come."""
+    """Senders do not use the policy, or reports do not arrive."""
     CRITICAL = "critical"
     """Senders that follow the policy refuse to deliver."""
 
@@ -30,16 +30,16 @@ class Severity(StrEnum):
 
 
 class Effect(StrEnum):
-    """What a finding does to the conditions it is about."""
+    """The effect of a finding on its conditions."""
 
     PROVES = auto()
-    """True, where no other finding says otherwise."""
+    """True, unless another finding contradicts it."""
     BREAKS = auto()
-    """False, whatever is at stake."""
+    """False in any case."""
     BREAKS_WHEN_GRAVE = auto()
-    """False where the finding is an error; where the rule lowered it, because nothing is at stake, it only informs."""
+    """False if the finding is an error; only information if the rule lowered it because no mail can be refused."""
     BLOCKS = auto()
-    """Not known: no step up."""
+    """Unknown: no stricter mode."""
     INFORMS = auto()
     """Nothing."""
 
@@ -59,7 +59,7 @@ INFORMS = Bearing(Effect.INFORMS, ())
 class Code:
     """A kind of finding: its stable name, where the rule stands, and what it means, in one sentence.
 
-    `bearing` is what it does to the conditions of a roll-out; nothing else decides that.
+    `bearing` is its effect on the conditions of a roll-out; nothing else decides that.
     """
 
     name: str
@@ -96,12 +96,12 @@ class Finding:
         *,
         severity: Severity | None = None,
     ) -> "Finding":
-        """A finding of this kind; `severity` where the case at hand matters more or less than usual."""
+        """A finding of this kind; `severity` if this case is more or less severe than usual."""
         return cls(code.name, severity or code.severity, subject, message, todo, code.section)
 
 
 def worst(findings: tuple[Finding, ...]) -> Severity:
-    """The greatest severity among them; OK where there are none."""
+    """The greatest severity among them; OK if there are none."""
     return max(
         (finding.severity for finding in findings), key=lambda severity: severity.rank, default=Severity.OK
     )

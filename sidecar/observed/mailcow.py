@@ -31,7 +31,7 @@ class Version:
 
     @classmethod
     def parse(cls, text: str | None) -> "Version | None":
-        """None for what is no release: mailcow says null without its app_info file, a commit off master."""
+        """None for a text that is not a release: mailcow says null without its app_info file, a commit off master."""
         found = re.fullmatch(r"(\d{4})-(\d{2})([a-z]?)", text or "", re.ASCII)
         return cls(int(found[1]), int(found[2]), found[3]) if found else None
 
@@ -41,7 +41,7 @@ FIRST_NATIVE = Version(2025, 9)
 
 @dataclass(frozen=True, slots=True)
 class Mailcow:
-    """Which mailcow this is. An unknown version (None) is taken for the newest of its backend."""
+    """Which mailcow this is. An unknown version (None) counts as the newest of its backend."""
 
     backend: Backend
     version: Version | None
@@ -61,7 +61,7 @@ class Mailcow:
 
     @property
     def knows_dns_challenge(self) -> bool:
-        """2026-03 and later take notice of ACME_DNS_CHALLENGE; before, the key has no effect."""
+        """2026-03 and later use ACME_DNS_CHALLENGE; before, the key has no effect."""
         return self._native_since(Version(2026, 3))
 
     @property
@@ -71,7 +71,7 @@ class Mailcow:
 
     @property
     def names_follow_policies(self) -> bool:
-        """2026-07a and later ask for `mta-sts.<domain>` only where a policy is active, and skip a listed wildcard."""
+        """2026-07a and later order `mta-sts.<domain>` only if a policy is active, and skip a listed wildcard."""
         return self._native_since(Version(2026, 7, "a"))
 
 
@@ -85,7 +85,7 @@ class Domain:
 
     @property
     def receives(self) -> bool:
-        """Whether this mailcow is where its mail ends: only such a domain gets a policy."""
+        """Whether its mail is delivered on this mailcow: only such a domain gets a policy."""
         return self.active and not self.backup_mx
 
 
@@ -115,11 +115,11 @@ class Conf:
 
     @property
     def hostname(self) -> str:
-        """MAILCOW_HOSTNAME as an A-label in lower case, as written where it is no name; empty where it is missing."""
+        """MAILCOW_HOSTNAME as an A-label in lower case; as written if it is not a name; empty if it is missing."""
         return _as_host(self.values.get("MAILCOW_HOSTNAME", ""))
 
     def yes(self, key: str, default: str = "n") -> bool:
-        """Whether mailcow takes the value for a yes; `default` counts where the key is missing or empty."""
+        """Whether mailcow reads the value as yes; `default` is used if the key is missing or empty."""
         return _YES.fullmatch(self.values.get(key) or default) is not None
 
 
@@ -137,14 +137,14 @@ def _as_host(written: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What mailcow serves as the policy of a domain; `text` is None where it answers that there is none."""
+    """What mailcow serves as the policy of a domain; `text` is None if it answers that there is none."""
 
     text: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyFile:
-    """The policy file of the file generation; `data` is None where there is no such file."""
+    """The policy file of the file generation; `data` is None if there is no such file."""
 
     data: bytes | None
     locked: str | None = None

@@ -14,12 +14,12 @@ from sidecar.observed.mailcow import DomainList
 from sidecar.observed.report_route import RouteMemory
 
 FILE = "*"
-"""Stands for the one policy file where a policy is remembered or adopted by its domain."""
+"""The key of the one policy file, where other policies have their domain as the key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A policy that the sidecar meant to serve (None: to switch off); `done` is None while the outcome is unknown."""
+    """A policy that the sidecar wrote (None: switched off); `done` is None while the outcome is unknown."""
 
     text: str | None
     at: float
@@ -28,10 +28,10 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A text seen served (None: nothing) from `since` to `until` (None: as far as is known, still).
+    """A text observed as served (None: nothing) from `since` to `until` (None: still, as far as known).
 
-    These are for people. How long ago it was is told by `begun` and `ended`, which are `Memory.counted` of then; of a
-    span from before that was counted both are 0, so that a wait for it begins with the counting.
+    These two are for people. Durations are computed from `begun` and `ended`, the `Memory.counted` of those times; they
+    are 0 for a span that is older than the counter, so that a wait for it starts when counting started.
     """
 
     text: str | None
@@ -39,7 +39,7 @@ class Span:
     until: float | None
     begun: float = 0.0
     ended: float = 0.0
-    """Of use only where `until` is known."""
+    """Valid only if `until` is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,16 @@ class PolicyMemory:
     writes: tuple[Write, ...] = ()
     spans: tuple[Span, ...] = ()
     floor: str | None = None
-    """The text that was taken over from a person: its mode, max_age and mx are not undercut."""
+    """The text that was taken over from a person: its mode, max_age and mx are a minimum."""
     refused: str | None = None
-    """Why a write was left undone for good: a person's own row that is switched off."""
+    """Why a write is not tried again: a person's own row that is switched off."""
     id_text: str | None = None
     id: str | None = None
-    """Native: the policy id that mailcow gave to `id_text`; of use only while that text is served."""
+    """Native: the policy id that mailcow gave to `id_text`; valid only while that text is served."""
 
 
 class ConfEvent(StrEnum):
-    """What happened to an entry that the sidecar put into mailcow.conf."""
+    """What happened to an entry that the sidecar added to mailcow.conf."""
 
     INTENDED = "intended"
     ADDED = "added"
@@ -80,7 +80,7 @@ class ConfEntry:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """A restart of acme-mailcow that the sidecar asked for, and the names it was for."""
+    """A restart of acme-mailcow by the sidecar, and the names it was for."""
 
     at: float
     names: tuple[str, ...]
@@ -100,7 +100,7 @@ class LostName:
 
 @dataclass(frozen=True, slots=True)
 class InVain:
-    """Restarts that did not bring a name: how many in a row by the same evidence, the last of them, and why."""
+    """Restarts that did not bring a name: how many in a row with the same evidence, the last of them, and why."""
 
     count: int
     at: float
@@ -111,7 +111,7 @@ class InVain:
 
 @dataclass(frozen=True, slots=True)
 class CheckRecord:
-    """What the last look as a sender found of a domain, and when."""
+    """The findings of the last sender check of a domain, and its time."""
 
     at: float
     findings: tuple[Finding, ...]
@@ -119,7 +119,7 @@ class CheckRecord:
 
 @dataclass(frozen=True, slots=True)
 class SenderView:
-    """What a look as a sender brought of a domain: the findings, and the id in the DNS where there is a right one."""
+    """The result of a sender check of a domain: the findings, and the id in the DNS if there is a valid one."""
 
     domain: str
     at: float
@@ -131,7 +131,7 @@ class SenderView:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """The id that `_mta-sts` had in the DNS while this text was served, first seen so at `since`."""
+    """The id that `_mta-sts` had in the DNS while this text was served, first observed at `since`."""
 
     id: str
     text: str
@@ -140,7 +140,7 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The MX host that a domain (`FILE`: every domain) moves to: served beside the old one from `at` on."""
+    """The MX host that a domain (`FILE`: every domain) moves to: in the policy beside the old one from `at` on."""
 
     key: str
     host: str
@@ -148,7 +148,7 @@ class Move:
 
 
 class FactKind(StrEnum):
-    """Things that decisions need to know the duration of."""
+    """Facts whose duration decisions need."""
 
     __hash__ = str.__hash__  # as for `Kind`
 
@@ -161,7 +161,7 @@ class FactKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something true of a subject; `Memory.true_for` says for how long."""
+    """A fact about a subject; `Memory.true_for` says for how long it has been true."""
 
     kind: FactKind
     subject: str
@@ -169,7 +169,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """An answer of the domain list that is not believed yet: how often it came, the same, since when (`Memory.counted`)."""
+    """A domain list that is not believed yet: how often the same list came, and since when (`Memory.counted`)."""
 
     fingerprint: str
     polls: int
@@ -178,71 +178,71 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What outlives the process. An empty one is safe: it may cost a longer wait, never a wrong write."""
+    """What is kept after the process ends. An empty memory is safe: it may cost a longer wait, never a wrong write."""
 
     policies: Mapping[str, PolicyMemory] = field(default_factory=dict)
     """By domain, and `FILE` for the file."""
     believed: DomainList | None = None
     doubt: Doubt | None = None
     newcomers: frozenset[str] = frozenset()
-    """Domains that `believed` lacks, of a last answer whose losses are doubted."""
+    """Domains in the last, doubted answer that `believed` lacks."""
     adopt: frozenset[str] = frozenset()
     """Domains (or `FILE`) that a person handed over."""
     conf: tuple[ConfEntry, ...] = ()
     restarts: tuple[Restart, ...] = ()
     lost: tuple[LostName, ...] = ()
-    """Names that a restart of ours cost the certificate, until they are back or no longer wanted."""
+    """Names that the certificate lost by a restart of ours, until they are back or no longer needed."""
     in_vain: Mapping[str, InVain] = field(default_factory=dict)
     """By name."""
     since: Mapping[Fact, float] = field(default_factory=dict)
-    """What `counted` was when a fact was first seen true."""
+    """The value of `counted` when a fact was first observed."""
     rollouts: Mapping[str, Rollout] = field(default_factory=dict)
-    """What checks found, by domain, and for `FILE` of all domains that the one file serves."""
+    """The roll-out by domain; for `FILE`, of all domains that the one file serves."""
     checks: Mapping[str, CheckRecord] = field(default_factory=dict)
-    """What the last look as a sender found, by domain."""
+    """The last sender check, by domain."""
     announced: Mapping[str, tuple[Announced, ...]] = field(default_factory=dict)
-    """Ids seen in the DNS with the text served meanwhile, by domain, oldest first."""
+    """Ids seen in the DNS with the text served at that time, by domain, oldest first."""
     retired: frozenset[str] = frozenset()
-    """Domains (`FILE`: all) that a person takes out of MTA-STS."""
+    """Domains (`FILE`: all) that a person retires from MTA-STS."""
     moves: tuple[Move, ...] = ()
     report_way: RouteMemory = field(default_factory=RouteMemory)
     services: frozenset[str] = frozenset()
     """Services of the project that had a container in an earlier pass."""
     born: float = 0.0
-    """When the state file was made (Unix seconds): nothing is known of the time before."""
+    """When the state file was created (Unix seconds): nothing is known about the time before."""
     tally: Tally = field(default_factory=Tally)
 
     @property
     def counted(self) -> float:
-        """Seconds that have really passed since the state was begun: the scale of all waits that protect mail.
+        """Seconds that have really passed since the state was created: all waits that protect mail use it.
 
-        It is the sum of the steps between looks, by a counter that nobody sets, each of a day at most (`elapsed`). A
-        clock that is set, a machine that was off and a lost state make a wait longer, never shorter.
+        It is the sum of the steps between two passes, by a counter that cannot be set, a day at most each (`elapsed`).
+        A changed clock, a machine that was off and a lost state make a wait longer, never shorter.
         """
         return self.tally.seconds
 
     def true_for(self, fact: Fact) -> float:
-        """For how many seconds it has been true, as far as was counted; 0 where it is not known to be."""
+        """For how many seconds (by `counted`) the fact has been true; 0 if it is not known to be true."""
         return self.counted - self.since.get(fact, self.counted)
 
     @property
     def domains(self) -> frozenset[str]:
-        """The names of all domains that mailcow has, as far as is known."""
+        """The names of all domains of this mailcow, as far as known."""
         believed = self.believed.domains if self.believed else ()
         return self.newcomers.union(domain.name for domain in believed)
 
     @property
     def names(self) -> frozenset[str]:
-        """The names of all domains and alias domains that mailcow has, as far as is known."""
+        """The names of all domains and alias domains of this mailcow, as far as known."""
         aliases = self.believed.aliases if self.believed else ()
         return self.domains.union(alias.name for alias in aliases)
 
     def policy(self, key: str) -> PolicyMemory:
-        """What is remembered of the policy of a domain or of `FILE`."""
+        """The memory of the policy of a domain or of `FILE`."""
         return self.policies.get(key, _NOTHING)
 
     def rollout(self, key: str) -> Rollout:
-        """What checks found of a domain or of `FILE`."""
+        """The roll-out of a domain or of `FILE`."""
         return self.rollouts.get(key, _UNCHECKED)
 
 

@@ -1,4 +1,4 @@
-"""What a person should know: said once as long as it stays true, and when it is over; pure.
+"""Notices for people: reported once when they begin, and once when they are over; pure.
 
 Rule for every editor: one sentence that says what is wrong and where, and what to do about it.
 """
@@ -19,9 +19,9 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something a person should know; said once as long as it stays true. `todo` is what to do, if anything.
+    """Something a person should know; reported once while it stays true. `todo` is what to do, if anything.
 
-    `passing`: it happened, and so is never over.
+    `passing`: it is an event, so it never ends.
     """
 
     level: Level

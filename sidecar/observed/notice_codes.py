@@ -1,7 +1,7 @@
 """All kinds of notice, in one table; those of findings are in `sidecar.verify.codes` and `sidecar.verify.probe_codes`.
 
-Rule for every editor: a code keeps its name and its meaning, since people filter and count by it. It says what is
-wrong, and its first word says where: a new code takes one of the words there are.
+Rule for every editor: a code keeps its name and its meaning, because people filter and count by it. It says what is
+wrong, and its first word says where: a new code uses one of the existing words.
 """
 
 from enum import StrEnum
@@ -33,7 +33,7 @@ class NoticeCode(StrEnum):
     MAILCOW_REDIS = "mailcow.redis", "mailcow's Redis refuses writes."
     MAILCOW_CHANGED = "mailcow.changed", "mailcow has another version, or serves policies another way."
     API_DENIED = "api.denied", "mailcow refuses the API key for writes."
-    API_BLOCKED = "api.blocked", "The sidecar may not get access to mailcow's API by itself."
+    API_BLOCKED = "api.blocked", "The sidecar cannot get access to mailcow's API automatically."
     API_UNSEEN = "api.unseen", "mailcow's database does not say which access to the API there is."
     DOMAINS_DOUBTED = "domains.doubted", "mailcow lists far fewer domains than before; it is asked again."
     DOMAINS_BELIEVED = "domains.believed", "mailcow's shorter list of domains is now believed."
@@ -41,15 +41,23 @@ class NoticeCode(StrEnum):
     HOSTNAME_INVALID = "hostname.invalid", "MAILCOW_HOSTNAME is not a host name."
 
     # --- policies
-    POLICY_FOREIGN = "policy.foreign", "The policy of a domain is a person's, and is left alone."
-    FILE_FOREIGN = "file.foreign", "The policy file is a person's, and is left alone."
+    POLICY_FOREIGN = "policy.foreign", "The policy of a domain was set by a person and is left unchanged."
+    POLICY_ELSEWHERE = (
+        "policy.elsewhere",
+        "The policy of a domain is served by another server and is left unchanged.",
+    )
+    FILE_FOREIGN = "file.foreign", "The policy file was written by a person and is left unchanged."
     FILE_MENDED = (
         "file.mended",
-        "The policy file is a person's, and has mistakes that only lenient senders accept; it is mended.",
+        "The policy file is a person's, and has mistakes that only lenient senders accept; they are corrected.",
     )
     FILE_LOCKED = "file.locked", "The policy file cannot be written."
     FILE_NOT_ALONE = "file.not_alone", "A domain cannot have settings of its own: one file serves all."
     MX_UNCOVERED = "mx.uncovered", "An MX of a domain matches no mx pattern of its policy."
+    MX_UNVALIDATED = (
+        "mx.unvalidated",
+        "`mx: dns` follows MX records that DNSSEC does not protect.",
+    )
     ROLLOUT_READY = "rollout.ready", "All checks have passed for long enough to enforce the policy."
     ROLLOUT_FAILING = "rollout.failing", "Senders that enforce the policy refuse to deliver."
     ROLLOUT_UNSEEN = (
@@ -67,22 +75,28 @@ class NoticeCode(StrEnum):
 
     # --- mailcow.conf
     CONF_LOCKED = "conf.locked", "mailcow.conf cannot be written."
-    CONF_STAYS_OUT = "conf.stays_out", "A person took an entry out twice, so it stays out."
-    CONF_SPACES = "conf.spaces", "A setting has white space that mailcow does not read as it is meant."
-    CONF_COMMENT = "conf.comment", "A setting has a # that Compose reads as a part of the list."
+    CONF_STAYS_OUT = (
+        "conf.stays_out",
+        "A person removed an entry twice, so the sidecar does not add it again.",
+    )
+    CONF_SPACES = "conf.spaces", "A setting has white space that mailcow reads differently than intended."
+    CONF_COMMENT = "conf.comment", "A setting has a # that Compose reads as part of the list."
 
     # --- certificate and containers
     NAME_NOT_READY = "name.not_ready", "A name would not pass acme-mailcow's checks now."
     NAME_WOULD_DROP = "name.would_drop", "A name in the certificate would be left out of the next one."
     NAME_IN_VAIN = "name.in_vain", "Restarts of acme-mailcow did not bring a name into the certificate."
     CERTIFICATE_LOST = "certificate.lost", "A name that was in the certificate is no longer in it."
-    CERTIFICATE_FULL = "certificate.full", "The certificate would have more names than Let's Encrypt takes."
+    CERTIFICATE_FULL = "certificate.full", "The certificate would have more names than Let's Encrypt accepts."
     CERTIFICATE_NOT_ACME = "certificate.not_acme", "The certificate does not come from acme-mailcow."
     ACME_ENVIRONMENT = "acme.environment", "acme-mailcow was created before mailcow.conf was changed."
     ACME_FAILED = "acme.failed", "acme-mailcow's last run failed."
     ACME_NO_LOG = "acme.no_log", "acme-mailcow's log cannot be read."
     ACME_UNCHECKED = "acme.unchecked", "acme-mailcow checks no name before it orders."
-    ACME_NOT_HEALED = "acme.not_healed", "A re-creation of acme-mailcow was cut off, and cannot be repaired."
+    ACME_NOT_HEALED = (
+        "acme.not_healed",
+        "A re-creation of acme-mailcow was interrupted, and cannot be repaired.",
+    )
     NGINX_ENVIRONMENT = "nginx.environment", "nginx-mailcow was created before mailcow.conf was changed."
     NGINX_OLD_CERTIFICATE = (
         "nginx.old_certificate",
@@ -97,7 +111,7 @@ class NoticeCode(StrEnum):
         "settings.unknown_domain",
         "The settings name a domain that mailcow does not have.",
     )
-    PASS_FAILED = "pass.failed", "A whole pass did not work."
+    PASS_FAILED = "pass.failed", "A whole pass failed."
     STATE_RENEWED = "state.renewed", "The state could not be read and was started again."
     VERIFY_TROUBLE = "verify.trouble", "The domains cannot be checked as senders see them."
 
@@ -112,4 +126,4 @@ UNSEEN = frozenset(
         NoticeCode.UNSEEN_FILE,
     }
 )
-"""What could not be seen: each is over as soon as it is seen."""
+"""Parts that could not be observed: the notice is over as soon as the part is observed."""

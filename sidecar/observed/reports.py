@@ -70,7 +70,7 @@ class Reported:
     organisation: str
     """Its own word."""
     sender: str | None
-    """The domain that proved by DKIM to have sent them; None where nobody did, and always for HTTPS."""
+    """The domain that proved by DKIM to have sent them; None if there is no proof, and always for HTTPS."""
     received_at: float
     """When the first of them was received: the only time here that no sender can choose."""
     kind: Kind

@@ -1,6 +1,6 @@
 """Seen or unseen: an answer with its time, or the reason why there is none.
 
-Rule for every editor: what could not be seen is `Unseen`, never an empty value.
+Rule for every editor: a part that could not be observed is `Unseen`, never an empty value.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,13 @@ class Seen(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Validated(Seen[T]):
+    """An answer of the DNS that the resolver validated with DNSSEC (AD)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unseen:
-    """Why there is no answer, as a sentence for people, and when that was found (Unix seconds)."""
+    """Why there is no answer, as a sentence for people, and the time of the attempt (Unix seconds)."""
 
     reason: str
     at: float
@@ -27,7 +32,7 @@ class Unseen:
 
 @dataclass(frozen=True, slots=True)
 class RedisRefuses(Unseen):
-    """mailcow's Redis refuses writes, so that there is no answer that can be read; `said` is Redis' own word."""
+    """mailcow's Redis refuses writes, so that the answer cannot be read; `said` is Redis' own message."""
 
     said: str
 

@@ -1,7 +1,7 @@
-"""From what was seen to what to do; pure.
+"""From what was observed to what has to be done; pure.
 
 `decide` is the whole of it: what should be (`desire`), the difference to what is there (`make_plan`), and what of it
-must wait (`guards`). A file of this package is one subject.
+must wait (`guards`). Each file of this package has one subject.
 """
 
 from dataclasses import replace
@@ -19,6 +19,7 @@ from sidecar.plan.acme.standstill import stopped
 from sidecar.plan.actions import Plan
 from sidecar.plan.conf_entries import plan_entries
 from sidecar.plan.desire import Desired, desire
+from sidecar.plan.elsewhere import tell_elsewhere
 from sidecar.plan.file import plan_file
 from sidecar.plan.guards import NOTHING_WAITS, Waits, guarded
 from sidecar.plan.native import gone_domains, plan_native
@@ -31,7 +32,7 @@ from sidecar.settings import Settings
 
 
 def decide(observed: Observed, settings: Settings, waits: Waits = NOTHING_WAITS) -> Plan:
-    """All that is to be done, held and told for one picture of the world."""
+    """Everything to do, to hold and to report for one picture of the world."""
     desired = desire(observed, settings)
     plan = guarded(make_plan(observed, desired, settings), observed, settings, waits)
     return replace(plan, notices=tuple(sorted(plan.notices, key=_urgency)))
@@ -52,6 +53,7 @@ def make_plan(observed: Observed, desired: Desired, settings: Settings) -> Plan:
         + tell_presented(observed)
         + pending(observed)
         + behind_proxy(observed)
+        + tell_elsewhere(observed, settings)
         + tell_progress(observed, settings)
         + unknown_names_in(observed, settings)
     )
@@ -70,13 +72,13 @@ def _policies(observed: Observed, desired: Desired, settings: Settings) -> Plan:
 
 
 def _urgency(notice: Notice) -> tuple[bool, int]:
-    """A name that the certificate lost comes before all else, then errors, warnings and what is only to be known."""
+    """A name that the certificate lost comes before all else, then errors, warnings and information."""
     order = [Level.ERROR, Level.WARNING, Level.INFO]
     return notice.code is not NoticeCode.CERTIFICATE_LOST, order.index(notice.level)
 
 
 def blind_spots(observed: Observed) -> tuple[Notice, ...]:
-    """What could not be seen, each with its reason: nothing is decided on it."""
+    """The parts that could not be observed, each with its reason: nothing is decided on them."""
     parts = (
         (NoticeCode.UNSEEN_CONF, "mailcow.conf", observed.conf),
         (NoticeCode.UNSEEN_MAILCOW, "mailcow", observed.mailcow),
@@ -92,7 +94,7 @@ def blind_spots(observed: Observed) -> tuple[Notice, ...]:
 
 
 def _hostname(observed: Observed) -> tuple[Notice, ...]:
-    """A name that no policy can have as its mx."""
+    """A host name that no policy can have as its mx."""
     if not isinstance(observed.conf, Seen) or is_mx_pattern(observed.conf.value.hostname):
         return ()
     return (
@@ -100,7 +102,7 @@ def _hostname(observed: Observed) -> tuple[Notice, ...]:
             Level.ERROR,
             NoticeCode.HOSTNAME_INVALID,
             "mailcow.conf",
-            f"MAILCOW_HOSTNAME={observed.conf.value.hostname} is no host name, so no policy can name it",
+            f"MAILCOW_HOSTNAME={observed.conf.value.hostname} is not a valid host name, so no policy can name it",
             "correct MAILCOW_HOSTNAME in mailcow.conf",
         ),
     )

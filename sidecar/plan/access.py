@@ -47,7 +47,7 @@ _NOT_IN_A_KEY = re.compile(r"[^A-Za-z0-9-]")
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """Why the sidecar cannot get access by itself, and what a person can do."""
+    """Why the sidecar cannot get access automatically, and what a person can do."""
 
     reason: str
     remedy: str

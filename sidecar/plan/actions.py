@@ -1,14 +1,14 @@
 """What the sidecar can do to the world, as values, and what a plan is made of.
 
 Rule for every editor: an action carries its reason, a sentence that the log, the page and `sidecar plan`
-print as it is, and all that others need to know about it:
+print as it is, and everything that other modules need to know about it:
 
 - `verb`: what it does, for logs, tables and metrics;
 - `about`: what it changes, in one word;
-- `concerns`: the domains or policy hosts that it is for; empty where it is for none in particular;
+- `concerns`: the domains or policy hosts that it is for; empty if it is for none in particular;
 - `managed_by`: the switch under `manage:` that allows it.
 
-A new class joins `Action`; mypy then lists each place that has to know it. Nothing here does anything.
+A new class is added to `Action`; mypy then lists each place that has to handle it. Nothing here does anything.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -121,7 +121,7 @@ class AddPolicy(_OfDomain):
 
 @dataclass(frozen=True, slots=True)
 class EditPolicy(_OfDomain):
-    """Native: make the row of a domain say `policy`, and be active."""
+    """Native: set the row of a domain to `policy`, and make it active."""
 
     verb: ClassVar = "change policy"
     domain: str
@@ -131,7 +131,7 @@ class EditPolicy(_OfDomain):
 
 @dataclass(frozen=True, slots=True)
 class SwitchOff(_OfDomain):
-    """Native: set the row of a domain inactive; there is no way to delete one."""
+    """Native: set the row of a domain inactive; mailcow has no way to delete one."""
 
     verb: ClassVar = "switch policy off"
     domain: str
@@ -140,7 +140,7 @@ class SwitchOff(_OfDomain):
 
 @dataclass(frozen=True, slots=True)
 class AdoptSame:
-    """Remember as ours a policy that is already what we would write; nothing in the world changes."""
+    """Remember a policy as ours that already has the text we would write; nothing in mailcow changes."""
 
     verb: ClassVar = "adopt policy"
     managed_by: ClassVar = Managed.POLICIES
@@ -161,7 +161,7 @@ class AdoptSame:
 
 @dataclass(frozen=True, slots=True)
 class WriteFile(_OfFile):
-    """File generation: write the one policy file; `backup` keeps what is there, `floor` remembers what it asked."""
+    """File generation: write the policy file; `backup` keeps the old one, `floor` is the text that sets the minimum."""
 
     verb: ClassVar = "write policy file"
     text: str
@@ -172,7 +172,7 @@ class WriteFile(_OfFile):
 
 @dataclass(frozen=True, slots=True)
 class RemoveFile(_OfFile):
-    """File generation: take the policy file away, with a copy in the state folder."""
+    """File generation: remove the policy file; a copy is kept in the state folder."""
 
     verb: ClassVar = "remove policy file"
     reason: str
@@ -192,7 +192,7 @@ class EditConf:
     """The parts of `reason`, by key."""
 
     def only(self, keys: Collection[str]) -> "EditConf":
-        """The edits of these keys alone."""
+        """The edits of these keys only."""
         edits = {key: edit for key, edit in self.edits.items() if key in keys}
         reasons = {key: reason for key, reason in self.reasons.items() if key in keys}
         return EditConf(edits, "; ".join(reasons.values()) or self.reason, reasons)
@@ -211,7 +211,7 @@ class RestartAcme(_OfAcme):
 
 @dataclass(frozen=True, slots=True)
 class RecreateAcme(_OfAcme):
-    """Re-create acme-mailcow with this environment, otherwise unchanged; a restart keeps the environment it has."""
+    """Re-create acme-mailcow with this environment and otherwise identical settings; a restart keeps the old environment."""
 
     verb: ClassVar = "re-create"
     container_id: str
@@ -223,7 +223,7 @@ class RecreateAcme(_OfAcme):
 
 @dataclass(frozen=True, slots=True)
 class HealAcme:
-    """Repair a re-creation of acme-mailcow that was cut off: one container of the two stays, under the usual name."""
+    """Repair an interrupted re-creation of acme-mailcow: one of the two containers stays, under the usual name."""
 
     verb: ClassVar = "repair"
     about: ClassVar = ACME_SUBJECT
@@ -281,7 +281,7 @@ class Hold:
     until: float | None = None
 
     def on(self, action: Action) -> "Held":
-        """The action, held for this."""
+        """The action, held for this reason."""
         return Held(action, self.reason, self.until, self.remedy)
 
 
@@ -297,7 +297,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do now, what not yet, what to tell, and what must be asked afresh before more can be decided."""
+    """What to do now, what has to wait, what to report, and what must be asked again before more can be decided."""
 
     actions: tuple[Action, ...] = ()
     held: tuple[Held, ...] = ()
@@ -307,7 +307,7 @@ class Plan:
     def holding(
         self, judge: Callable[[Action], Hold | None], told: Callable[[Held], Notice | None] = lambda _: None
     ) -> "Plan":
-        """This plan with each action held for which `judge` gives a reason, and what is `told` of those."""
+        """This plan with each action held for which `judge` gives a reason, and the notices that `told` makes of those."""
         passed: list[Action] = []
         held: list[Held] = []
         for action in self.actions:

@@ -1,7 +1,7 @@
-"""The two SAN settings of mailcow.conf: which entries go in and which come out; pure.
+"""The two SAN settings of mailcow.conf: which entries are added and which are removed; pure.
 
-Rule for every editor: an entry that the sidecar did not add is never taken out, and nothing is taken out for
-an answer that is missing.
+Rule for every editor: an entry that the sidecar did not add is never removed, and nothing is removed because
+an answer is missing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ SERVER_NAMES = "ADDITIONAL_SERVER_NAMES"
 KEYS = (SAN, SERVER_NAMES)
 WILDCARD = "mta-sts.*"
 INSISTING_S = 3_600
-"""Taken out twice within this many seconds: the administrator means it."""
+"""An entry removed twice within this many seconds was removed on purpose."""
 
 
 Entries: TypeAlias = Mapping[str, tuple[str, ...]]
@@ -32,7 +32,7 @@ NO_ENTRIES: Entries = {SAN: (), SERVER_NAMES: ()}
 
 
 def wanted_entries(observed: Observed, settings: Settings, mailcow: Mailcow, listed: DomainList) -> Entries:
-    """The entries each key should have, besides what the administrator has there."""
+    """The entries that each key should have, besides those of the administrator."""
     domains = [d.name for d in listed.domains if d.receives and settings.manages(d.name)]
     if mailcow.names_follow_policies:
         active = with_policy(observed)
@@ -45,7 +45,7 @@ def wanted_entries(observed: Observed, settings: Settings, mailcow: Mailcow, lis
 
 
 def kept_entries(observed: Observed, settings: Settings, mailcow: Mailcow, listed: DomainList) -> Entries:
-    """The entries that stay where they are, though not wanted: of names that are left alone, or still served a policy."""
+    """Entries that stay if they are there, though not needed: of unmanaged names and of names still served a policy."""
     active = with_policy(observed) if mailcow.names_follow_policies else frozenset()
     domains = [
         d.name for d in listed.domains if d.name in active or (d.receives and not settings.manages(d.name))
@@ -76,7 +76,7 @@ def _leaving(observed: Observed, domain: str) -> bool:
 
 
 def plan_entries(conf: Conf, observed: Observed, wanted: Entries, kept: Entries = NO_ENTRIES) -> Plan:
-    """One edit of the file at most, for both keys; what is `kept` is not put there, and not taken out."""
+    """One edit of the file at most, for both keys; entries in `kept` are neither added nor removed."""
     edits: dict[str, ListEdit] = {}
     reasons: dict[str, str] = {}
     notices: list[Notice] = []
@@ -106,7 +106,7 @@ def plan_entries(conf: Conf, observed: Observed, wanted: Entries, kept: Entries 
 
 
 def hold_conf(plan: Plan, observed: Observed, _settings: Settings) -> Plan:
-    """A guard: a file that cannot be written is not tried."""
+    """A guard: no write is attempted on a file that cannot be written."""
     locked = observed.conf.value.locked if isinstance(observed.conf, Seen) else None
     if locked is None:
         return plan
@@ -118,13 +118,13 @@ def hold_conf(plan: Plan, observed: Observed, _settings: Settings) -> Plan:
 
 
 def added_by_us(history: Sequence[ConfEntry]) -> frozenset[str]:
-    """The entries (lower-case) of one key that are in the file because the sidecar put them there."""
+    """The entries (lower-case) of one key that are in the file because the sidecar added them."""
     last: dict[str, ConfEvent] = {event.entry.lower(): event.event for event in history}
     return frozenset(e for e, what in last.items() if what in {ConfEvent.INTENDED, ConfEvent.ADDED})
 
 
 def taken_out_for_good(history: Sequence[ConfEntry], entry: str) -> bool:
-    """Whether somebody else took the entry out twice within an hour, and nobody put it back since."""
+    """Whether somebody else removed the entry twice within an hour, and it was not added again since."""
     events = [event for event in history if event.entry.lower() == entry.lower()]
     times = [event.at for event in events if event.event is ConfEvent.TAKEN_OUT]
     if len(times) < 2 or times[-1] - times[-2] > INSISTING_S:
@@ -137,9 +137,9 @@ def _stays_out(key: str, entries: Sequence[str]) -> Notice:
         Level.WARNING,
         NoticeCode.CONF_STAYS_OUT,
         key,
-        f"{some(entries)} was taken out of {key} twice within an hour, so it stays out: "
+        f"{some(entries)} was removed from {key} twice within an hour, so the sidecar does not add it again: "
         "the certificate will lack these names",
-        f"to have it back, add it to {key} in mailcow.conf yourself",
+        f"if you need it, add it to {key} in mailcow.conf yourself",
     )
 
 
@@ -151,18 +151,16 @@ def _why(key: str, value: str, edit: ListEdit) -> Iterator[str]:
     if has_spaces(value):
         yield f"{key} has spaces, where mailcow splits on commas only"
     elif key == SAN and has_trailing_spaces(value):
-        yield f"{key} has spaces before a comma, which mailcow does not take out"
+        yield f"{key} has spaces before a comma, which mailcow does not remove"
 
 
 def _untidy(key: str, value: str) -> Notice | None:
-    """What mailcow does not read as it was meant, and the sidecar repairs."""
+    """Spelling that mailcow reads differently than it was meant, and that the sidecar repairs."""
     if has_spaces(value):
-        told = "is separated by spaces, and mailcow takes it for one name: the sidecar puts commas there"
+        told = "is separated by spaces, and mailcow reads it as one name: the sidecar replaces them by commas"
     elif key == SAN and has_trailing_spaces(value):
         # In ADDITIONAL_SERVER_NAMES it does no harm: nginx separates names by white space.
-        told = (
-            "has spaces before a comma, and mailcow takes `prefix.* ` for a name: the sidecar takes them out"
-        )
+        told = "has spaces before a comma, and mailcow reads `prefix.* ` as a name: the sidecar removes them"
     else:
         return None
     return Notice(Level.WARNING, NoticeCode.CONF_SPACES, key, f"{key}={value} {told}")
@@ -173,6 +171,6 @@ def _commented(key: str, value: str) -> Notice:
         Level.WARNING,
         NoticeCode.CONF_COMMENT,
         key,
-        f"{key}={value} has a # that Compose takes for a part of the list, so the sidecar leaves it as it is",
-        f"put a space before the # of {key} in mailcow.conf where a comment is meant; take it out otherwise",
+        f"{key}={value} has a # that Compose reads as part of the list, so the sidecar does not change it",
+        f"put a space before the # of {key} in mailcow.conf if a comment is meant; otherwise remove the #",
     )

@@ -1,7 +1,7 @@
-"""How the world should be, for what was seen: the one place that says so; pure.
+"""How the world should be, for what was observed: the only place that decides it; pure.
 
-Rule for every editor: nothing here compares with what is there, which is the plan's work. Where a part was not seen,
-nothing is desired of it: nothing is written, and nothing is taken away.
+Rule for every editor: nothing here compares with what is there: the plan does that. For a part that was not observed
+nothing is desired: nothing is written, and nothing is removed.
 """
 
 from collections.abc import Mapping
@@ -21,14 +21,14 @@ class DesiredEntries:
     """The entries of the two SAN settings of mailcow.conf, by key."""
 
     wanted: Entries
-    """What each key should have, besides what the administrator has there."""
+    """What each key should have, besides the entries of the administrator."""
     kept: Entries = field(default_factory=lambda: NO_ENTRIES)
-    """What stays where it is there, though it is not wanted."""
+    """Entries that stay if they are there, though they are not needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """How the world should be; a part of which nothing can be said is empty or None."""
+    """How the world should be; a part that cannot be decided is empty or None."""
 
     policies: Mapping[str, DesiredPolicy] = field(default_factory=dict)
     """By `Observed.policy_key`: of each domain, or of the one file."""
@@ -36,11 +36,11 @@ class Desired:
     names: tuple[str, ...] = ()
     """The policy hosts that should be in a certificate."""
     mail_domains: tuple[MailDomain, ...] = ()
-    """The domains that need records in the DNS; `records.needed` says which, and what is there."""
+    """The domains that need DNS records; `records.needed` lists the records, and what the DNS has."""
 
 
 def desire(observed: Observed, settings: Settings) -> Desired:
-    """What should be, for this picture and what is remembered (`observed.memory`)."""
+    """What should be, for this picture and the memory in it (`observed.memory`)."""
     found = scene(observed)
     return Desired(
         _policies(observed, settings),
@@ -65,7 +65,7 @@ def _entries(observed: Observed, settings: Settings) -> DesiredEntries | None:
     match observed.mailcow, observed.conf, observed.domains:
         case Seen(mailcow), Seen(), Seen(listed):
             if FILE in observed.memory.retired and not served_anything(observed):
-                # MTA-STS was left: no name is needed any more, and those that the sidecar added come out.
+                # All domains were retired: no name is needed any more, and those that the sidecar added are removed.
                 return DesiredEntries(NO_ENTRIES)
             return DesiredEntries(
                 wanted_entries(observed, settings, mailcow, listed),
@@ -76,7 +76,7 @@ def _entries(observed: Observed, settings: Settings) -> DesiredEntries | None:
 
 
 def served_anything(observed: Observed) -> bool:
-    """Whether a policy is served, or may be: what was not seen may be there."""
+    """Whether a policy is or may be served: one that was not observed may still be there."""
     match observed.mailcow:
         case Seen(mailcow) if mailcow.backend is Backend.NATIVE:
             return any(not isinstance(s, Seen) or s.value.text is not None for s in observed.served.values())

@@ -1,8 +1,8 @@
 """The file generation: from the one policy wanted to a write of the policy file; pure.
 
-Rule for every editor: a valid file that asks less of senders than ours is a person stopping refused mail, and
-stays. What a person asked more strictly is never undercut by taking the file over. That holds, too, for a file that only
-lenient senders accept: what it says is kept, and only its form is mended.
+Rule for every editor: a valid file that asks less of senders than ours stays: a person may have written it
+because mail was refused. Taking a file over never makes it less strict than the person wrote it. That is also true for a
+file that only lenient senders accept: its content is kept, and only its form is corrected.
 """
 
 from sidecar.formats.mtasts_policy import (
@@ -30,7 +30,7 @@ NOT_OURS = "the policy file is not the sidecar's own"
 
 
 def served_by_file(observed: Observed) -> Policy | None:
-    """The policy in the file, also one that only lenient senders get; None where none is or where it was not seen."""
+    """The policy in the file, also one that only lenient senders accept; None if there is none or it was not observed."""
     match observed.file:
         case Seen(PolicyFile(data=bytes(data))):
             return understood(data.decode("utf-8", "surrogateescape"))
@@ -72,12 +72,16 @@ def _step(
         if not served.same_as(policy):
             changed = ", ".join(differences(served, policy))
             return Plan((WriteFile(text, f"{reason}; served: {changed}"),))
-        return Plan() if file.readable else Plan((WriteFile(text, "nginx may not read the policy file"),))
+        return (
+            Plan()
+            if file.readable
+            else Plan((WriteFile(text, "nginx has no permission to read the policy file"),))
+        )
     if wanted.asked_for(served) or (adopted and served.same_as(policy)):
-        return Plan((AdoptSame(FILE, current, "it already says what the sidecar would write"),))
+        return Plan((AdoptSame(FILE, current, "it already has the text that the sidecar would write"),))
     if _foreign(observed, settings, current, served) is not None:
         return Plan((WriteFile(text, reason, backup=True),))
-    taken = "handed over by adopt" if adopted else "taken over from a person, with a backup"
+    taken = "handed over with adopt" if adopted else "taken over from a person, with a backup"
     floor = None if adopted else current
     if floor is not None:
         policy = _raised(policy, served, wanted.named)
@@ -97,10 +101,13 @@ def _mended(
         Level.WARNING,
         NoticeCode.FILE_MENDED,
         FILE_SUBJECT,
-        f"{reason}: others get no policy from it; what it says (mode {lenient.policy.mode}) is kept when it is mended",
+        f"{reason}: others get no policy from it; its content (mode {lenient.policy.mode}) stays, the form is corrected",
     )
     write = WriteFile(
-        render(kept), f"{reason}; it is mended and taken over, with a backup", backup=True, floor=floor
+        render(kept),
+        f"{reason}; its form is corrected and it is taken over, with a backup",
+        backup=True,
+        floor=floor,
     )
     return Plan((write,), notices=(notice,))
 
@@ -110,21 +117,21 @@ def _adopted(observed: Observed, settings: Settings) -> bool:
 
 
 def _foreign(observed: Observed, settings: Settings, text: str, served: Policy) -> str | None:
-    """Why a person's file is left alone; None where it is ours, handed over, or may be taken over."""
+    """Why a person's file is left unchanged; None if it is ours, was handed over, or may be taken over."""
     memory = observed.memory.policy(FILE)
     if _adopted(observed, settings) or whose(text, memory) is Whose.OURS:
         return None
     if FILE in observed.memory.retired:
-        # MTA-STS is left: what a person wrote is not taken over any more.
+        # All domains are retired: a file that a person wrote is no longer taken over.
         return NOT_OURS
     last = last_written(memory)
     ours = policy_of(last.text) if last else None
     looser = loosenings(ours, served) if ours else ()
-    return f"a person made the policy file looser: {', '.join(looser)}" if looser else None
+    return f"a person made the policy file less strict: {', '.join(looser)}" if looser else None
 
 
 def hold_file(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    """A guard: a person's file that is not to be taken over stays, and one that cannot be written is not tried."""
+    """A guard: a person's file that may not be taken over stays, and no write is attempted on a locked file."""
     if not isinstance(observed.file, Seen) or observed.file.value.data is None:
         return _hold_locked(plan, observed)
     text = observed.file.value.data.decode("utf-8", "surrogateescape")
@@ -136,13 +143,13 @@ def hold_file(plan: Plan, observed: Observed, settings: Settings) -> Plan:
         if isinstance(action, WriteFile) and served is not None:
             reason = _foreign(observed, settings, text, served)
         elif isinstance(action, RemoveFile) and locked is None and not _adopted(observed, settings):
-            # Only our own file, and one that was handed over, is ever removed.
+            # Only our own file, or one that was handed over, is ever removed.
             ours = whose(text, observed.memory.policy(FILE)) is Whose.OURS
             reason = None if ours else NOT_OURS
         return None if reason is None else Hold(reason, remedy)
 
     def told(held: Held) -> Notice:
-        message = f"{held.reason}; it stays so"
+        message = f"{held.reason}; it is left unchanged"
         return Notice(Level.WARNING, NoticeCode.FILE_FOREIGN, FILE_SUBJECT, message, held.remedy)
 
     return _hold_locked(plan.holding(judge, told), observed)
@@ -164,7 +171,7 @@ def _hold_locked(plan: Plan, observed: Observed) -> Plan:
 
 
 def _raised(policy: Policy, floor: Policy, named: frozenset[str]) -> Policy:
-    """Not less than the person asked, but for what the settings name (`desire.file_policy` keeps it so afterwards)."""
+    """Not less strict than the person's file, except in fields that the settings name (`file_policy` keeps that)."""
     mode, max_age, mx = policy.mode, policy.max_age, policy.mx
     if "mode" not in named and floor.mode.strength > mode.strength:
         mode = floor.mode

@@ -1,4 +1,4 @@
-"""The last word over a finished plan: small filters that let an action through or hold it with a reason; pure.
+"""The guards of a finished plan: small filters that let an action through or hold it with a reason; pure.
 
 Rule for every editor: a guard never makes an action, and never lets through what another guard holds.
 """
@@ -35,6 +35,7 @@ from sidecar.plan.actions import (
     WriteFile,
 )
 from sidecar.plan.conf_entries import SAN, hold_conf
+from sidecar.plan.elsewhere import hold_elsewhere
 from sidecar.plan.file import hold_file
 from sidecar.plan.native import hold_foreign_policies
 from sidecar.plan.redis import tell_redis
@@ -43,7 +44,7 @@ from sidecar.settings import Managed, Settings
 
 @dataclass(frozen=True, slots=True)
 class RepeatedFailure:
-    """An action that failed so often in a row, and is not tried again before `until` (Unix seconds)."""
+    """How many times in a row an action failed; it is not tried again before `until` (Unix seconds)."""
 
     times: int
     until: float
@@ -51,24 +52,24 @@ class RepeatedFailure:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """What earlier passes did, as far as it makes actions of this one wait (`reconcile.back_off`)."""
+    """Results of earlier passes that make actions of this one wait (`reconcile.back_off`)."""
 
     failures: Mapping[tuple[str, str], RepeatedFailure] = field(default_factory=dict)
     """By `key_of`."""
     denied_until: float | None = None
-    """mailcow refuses the API key for writes; tried again then (Unix seconds)."""
+    """mailcow refuses the API key for writes; the next attempt is at this time (Unix seconds)."""
     denied_because: str = ""
     not_healed: str = ""
     """Why the last repair of acme-mailcow did not work."""
     changing: bool = False
-    """Whether acme-mailcow is being changed, beside the passes."""
+    """Whether acme-mailcow is being changed in the background."""
 
 
 NOTHING_WAITS = Waits()
 
 
 def key_of(action: Action) -> tuple[str, str]:
-    """What is counted as one and the same action from pass to pass."""
+    """The key under which failures of the same action are counted from pass to pass."""
     return action.verb, ",".join(action.edits) if isinstance(action, EditConf) else action.about
 
 
@@ -78,7 +79,7 @@ def parts_of(action: Action) -> Sequence[Action]:
 
 
 def guarded(plan: Plan, observed: Observed, settings: Settings, waits: Waits = NOTHING_WAITS) -> Plan:
-    """The plan with each action that must not be done now among the held ones."""
+    """The plan with every action that must not be done now moved to the held ones."""
     for guard in (
         hold_run,
         hold_foreign_policies,
@@ -87,6 +88,7 @@ def guarded(plan: Plan, observed: Observed, settings: Settings, waits: Waits = N
         _not_managed,
         _wrong_name,
         _too_many_names,
+        hold_elsewhere,
         _redis_refuses,
         _dry_run,
     ):
@@ -106,7 +108,7 @@ def _one_at_a_time(plan: Plan, waits: Waits) -> Plan:
 
 
 def _backing_off(plan: Plan, waits: Waits) -> Plan:
-    """What failed waits, longer each time, before it is tried again."""
+    """An action that failed waits before it is tried again, longer each time."""
     notices: tuple[Notice, ...] = ()
     if waits.denied_until is not None:
         notices += (_refused_key(waits.denied_because),)
@@ -141,7 +143,7 @@ REFUSED_KEY_REMEDY = (
 
 
 def _refused_key(detail: str) -> Notice:
-    """Nothing is written until a person sets another key: that must stand where people look."""
+    """Nothing is written until a person sets another key, so people have to see it."""
     return Notice(
         Level.ERROR,
         NoticeCode.API_DENIED,
@@ -152,7 +154,7 @@ def _refused_key(detail: str) -> Notice:
 
 
 def _not_managed(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    """`manage: {policies, san, acme, access}`: false means report, do not do."""
+    """`manage: {policies, san, acme, access}`: with false the action is only reported."""
 
     def judge(action: Action) -> Hold | None:
         if settings.manage.allows(action.managed_by):
@@ -171,7 +173,7 @@ def _dry_run(plan: Plan, observed: Observed, settings: Settings) -> Plan:
 
 
 def _redis_refuses(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    """What is written then cannot be read back, and senders cannot read it either."""
+    """A policy written now could not be read back, and senders could not read it either."""
     told = tell_redis(observed)
     if not told:
         return plan
@@ -184,12 +186,12 @@ def _redis_refuses(plan: Plan, observed: Observed, settings: Settings) -> Plan:
 
 
 def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    """A settings entry, or a policy since 2026-07a, brings names into the certificate: 100 is the end."""
+    """An entry in mailcow.conf, or a policy since 2026-07a, adds names to the certificate, which may have 100."""
     found = scene(observed)
     if isinstance(found, str) or not _acme_orders(found):
         return plan
     brought = _brought(found)
-    names = found.asked(found.mended_san).server
+    names = found.asked(found.repaired_san).server
     total = count(names, found, observed, hoped_for=True)
     questions: frozenset[Question] = frozenset()
 
@@ -202,7 +204,7 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
             case EditConf(edits=edits):
                 if SAN not in edits or not edits[SAN].add:
                     return None
-                wider = ",".join((found.mended_san, *edits[SAN].add))
+                wider = ",".join((found.repaired_san, *edits[SAN].add))
                 more = found.asked(wider).server - names
                 label = some(edits[SAN].add)
             case (
@@ -219,7 +221,7 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
                 return None
             case _:
                 assert_never(action)
-        # Only what is new is counted: there may be thousands of policies.
+        # Only new names are counted: there may be thousands of policies.
         extra = count(more, found, observed, hoped_for=True)
         together = Count(total.certain + extra.certain, (*total.unknown, *extra.unknown))
         if more and (why := together.trouble(label)) is not None:
@@ -233,7 +235,7 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
 
 
 def _brought(found: Scene) -> Mapping[str, frozenset[str]]:
-    """The names that a policy of each domain would bring into the server's certificate, where it has none yet."""
+    """For each domain without a policy: the names that a policy would add to the server's certificate."""
     if (
         not found.mailcow.names_follow_policies
         or found.acme_conf.yes("ENABLE_SSL_SNI")
@@ -252,7 +254,7 @@ def _brought(found: Scene) -> Mapping[str, frozenset[str]]:
 
 
 def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    """Where acme-mailcow checks nothing, a policy alone brings a name into the order: it waits for its record."""
+    """If acme-mailcow checks nothing, a policy alone adds a name to the order: the policy waits for the DNS record."""
     found = scene(observed)
     if isinstance(found, str) or not found.ways.unchecked or not _acme_orders(found):
         return plan
@@ -295,7 +297,7 @@ def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
 
 
 def _without_sni(ways: AcmeWays) -> AcmeWays:
-    """With a certificate for each domain the policy brings its name just the same."""
+    """With a certificate for each domain, the policy adds its name all the same."""
     return replace(ways, conf=replace(ways.conf, values={**ways.conf.values, "ENABLE_SSL_SNI": "n"}))
 
 

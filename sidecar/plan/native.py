@@ -1,6 +1,6 @@
-"""The native generation: from what each domain should be served to writes of its row; pure.
+"""The native generation: from the desired policy of each domain to the write of its row; pure.
 
-Rule for every editor: a row is touched only where the served text was *seen*, and only where it is ours or
+Rule for every editor: a row is changed only if the served text was *seen*, and only if it is ours or was
 handed over. An alias domain never gets a row.
 """
 
@@ -19,16 +19,16 @@ from sidecar.settings import Settings
 
 
 def plan_native(observed: Observed, settings: Settings, wanted: Mapping[str, DesiredPolicy]) -> Plan:
-    """One action at most for each domain; a guard holds those on a policy that is not ours."""
+    """At most one action for each domain; a guard holds those on a policy that is not ours."""
     actions: list[Action] = []
     notices: list[Notice] = []
-    for domain, wish in wanted.items():
+    for domain, desired in wanted.items():
         served = observed.served_of(domain)
-        notices += wish.notices
+        notices += desired.notices
         if not isinstance(served, Seen):
             continue
         memory, adopted = observed.memory.policy(domain), _adopted(observed, settings, domain)
-        step = _step(domain, served.value.text, wish, memory, adopted=adopted)
+        step = _step(domain, served.value.text, desired, memory, adopted=adopted)
         if step is not None:
             actions.append(step)
     return Plan(tuple(actions), notices=tuple(notices))
@@ -39,26 +39,26 @@ def _adopted(observed: Observed, settings: Settings, domain: str) -> bool:
 
 
 def _step(
-    domain: str, text: str | None, wish: DesiredPolicy, memory: PolicyMemory, *, adopted: bool
+    domain: str, text: str | None, desired: DesiredPolicy, memory: PolicyMemory, *, adopted: bool
 ) -> Action | None:
-    if wish.policy is None:
-        return None if text is None else SwitchOff(domain, wish.reason)
+    if desired.policy is None:
+        return None if text is None else SwitchOff(domain, desired.reason)
     owner = whose(text, memory)
     served = policy_of(text)
-    if served is not None and owner is Whose.PERSONS and wish.asked_for(served):
-        return AdoptSame(domain, text or "", "it already says what the sidecar would write")
-    if served is not None and served.same_as(wish.policy) and (owner is Whose.OURS or adopted):
+    if served is not None and owner is Whose.PERSONS and desired.asked_for(served):
+        return AdoptSame(domain, text or "", "it already has the text that the sidecar would write")
+    if served is not None and served.same_as(desired.policy) and (owner is Whose.OURS or adopted):
         return None if owner is Whose.OURS else AdoptSame(domain, text or "", "handed over")
     if owner is Whose.NOBODYS:
-        return _first(domain, wish.policy, wish.reason, memory)
-    reason = wish.reason
+        return _first(domain, desired.policy, desired.reason, memory)
+    reason = desired.reason
     if owner is Whose.OURS or adopted:
-        reason += f"; served: {_difference(text, wish.policy, memory)}"
-    return EditPolicy(domain, wish.policy, reason)
+        reason += f"; served: {_difference(text, desired.policy, memory)}"
+    return EditPolicy(domain, desired.policy, reason)
 
 
 def hold_foreign_policies(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    """A guard: a person's policy is left alone until it is handed over."""
+    """A guard: a person's policy is left unchanged until it is handed over."""
 
     def judge(action: Action) -> Hold | None:
         if not isinstance(action, EditPolicy | SwitchOff):
@@ -75,14 +75,14 @@ def hold_foreign_policies(plan: Plan, observed: Observed, settings: Settings) ->
 
     def told(held: Held) -> Notice:
         domain = held.action.about
-        message = f"the policy of {to_unicode(domain)} is left alone: {held.reason}"
+        message = f"the policy of {to_unicode(domain)} is left unchanged: {held.reason}"
         return Notice(Level.WARNING, NoticeCode.POLICY_FOREIGN, domain, message, held.remedy)
 
     return plan.holding(judge, told)
 
 
 def _first(domain: str, policy: Policy, reason: str, memory: PolicyMemory) -> Action:
-    """A row that the sidecar itself switched off is still there; another domain without a policy has none."""
+    """A row that the sidecar switched off still exists; any other domain without a policy has no row."""
     if switched_off_by_us(memory):
         return EditPolicy(domain, policy, f"{reason}; it was switched off")
     return AddPolicy(domain, policy, f"the domain has no policy; {reason}")
@@ -93,12 +93,12 @@ def _difference(text: str | None, wanted: Policy, memory: PolicyMemory) -> str:
         return memory.refused or "nothing"
     served = policy_of(text)
     if served is None:
-        return "a text that is no policy"
+        return "a text that is not a policy"
     return ", ".join(differences(served, wanted))
 
 
 def gone_domains(observed: Observed, listed: DomainList) -> tuple[Notice, ...]:
-    """Domains deleted in mailcow whose policy senders may still apply: the row is gone with the domain."""
+    """Domains deleted in mailcow whose policy senders may still apply: mailcow deleted the row, too."""
     names = {domain.name for domain in listed.domains} | {alias.name for alias in listed.aliases}
     notices: list[Notice] = []
     for key, memory in observed.memory.policies.items():
@@ -111,8 +111,8 @@ def gone_domains(observed: Observed, listed: DomainList) -> tuple[Notice, ...]:
                     Level.WARNING,
                     NoticeCode.DOMAIN_GONE,
                     key,
-                    f"{to_unicode(key)} was deleted in mailcow and its policy with it; "
-                    f"senders may apply the policy in enforce that they hold until {day(observed.now + left)}",
+                    f"{to_unicode(key)} was deleted in mailcow, and so was its policy; "
+                    f"senders may apply their cached policy in enforce until {day(observed.now + left)}",
                     "until then keep every MX of the domain on a host that its last policy names",
                     passing=True,
                 )
@@ -121,5 +121,5 @@ def gone_domains(observed: Observed, listed: DomainList) -> tuple[Notice, ...]:
 
 
 def text_of(action: AddPolicy | EditPolicy | SwitchOff) -> str | None:
-    """The text that the domain is served once the action is done; None when nothing is."""
+    """The text that is served for the domain once the action is done; None: nothing."""
     return None if isinstance(action, SwitchOff) else render(action.policy)

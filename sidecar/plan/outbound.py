@@ -29,7 +29,7 @@ class Checks(StrEnum):
     OFF = "off"
     """Postfix is not set up to ask."""
     STOPPED = "stopped"
-    """Postfix asks, and nobody answers."""
+    """Postfix asks, and nothing answers."""
     UNKNOWN = "unknown"
 
 

@@ -1,7 +1,7 @@
 """Whose a served policy is, and for how long senders may still hold one; pure.
 
-Rule for every editor: where nothing is remembered, the answer is the careful one. A person's text is never
-taken for ours because it looks like one of ours that was looser.
+Rule for every editor: if nothing is remembered, the answer is the careful one. A person's text never
+counts as ours because it equals an earlier, less strict text of ours.
 """
 
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from sidecar.observed import FILE, Memory, PolicyMemory, Write
 from sidecar.observed.spans import ended_ago
 
 LEAST_ASSUMED_MAX_AGE = 604_800
-"""Seconds; assumed as an earlier max_age where nothing is known of the time before."""
+"""Seconds; assumed as an earlier max_age if nothing is known about the time before."""
 
 
 class Whose(Enum):
-    """Whose the policy is that mailcow serves."""
+    """Who wrote the policy that mailcow serves."""
 
     NOBODYS = auto()
     OURS = auto()
@@ -25,17 +25,17 @@ class Whose(Enum):
 
 
 def whose(text: str | None, memory: PolicyMemory) -> Whose:
-    """Whose `text` is (None: nothing is served).
+    """Who wrote `text` (None: nothing is served).
 
-    Ours is what the sidecar wrote last, an intent since then whose outcome is unknown, and an earlier one that is
-    not looser than the last: a restored backup, for instance. An earlier, looser one is a person's doing.
+    Ours are: the text that the sidecar wrote last, a later one whose outcome is unknown, and an earlier one that is
+    not less strict than the last (a restored backup, for instance). An earlier, less strict text was put there by a person.
     """
     if memory.refused is not None:
         return Whose.PERSONS
     if text is None:
         return Whose.NOBODYS
     done = [write for write in memory.writes if write.done]
-    # What was meant before the last write that was done was overtaken by it: only a person brings that back.
+    # Intents older than the last completed write are obsolete: only a person can have restored such a text.
     since = list(takewhile(lambda write: not write.done, reversed(memory.writes)))
     candidates = [write for write in since if write.done is None] + done[-1:]
     if any(_same(text, write) for write in candidates):
@@ -48,14 +48,14 @@ def whose(text: str | None, memory: PolicyMemory) -> Whose:
 
 
 def last_written(memory: PolicyMemory) -> Write | None:
-    """The last write that was done, or whose outcome is unknown."""
+    """The last write that was completed, or whose outcome is unknown."""
     return next((write for write in reversed(memory.writes) if write.done is not False), None)
 
 
 def switched_off_by_us(memory: PolicyMemory) -> bool:
     """Whether nothing is served because the sidecar switched it off, and no person switched it on and off since.
 
-    It was switched off where our text ended with our write, or, its outcome unknown, where ours was the last text.
+    The sidecar switched it off if our text ended with our write, or, if the outcome is unknown, if the last text was ours.
     """
     last = last_written(memory)
     if last is None or last.text is not None:
@@ -79,11 +79,11 @@ def _same(text: str, write: Write) -> bool:
 
 
 def held_by_senders_for(memory: PolicyMemory, counted: float, assumed_max_age: int) -> float:
-    """For how many seconds yet a sender may apply a cached policy in enforce (RFC 8461 §3.3, §5.1).
+    """For how many more seconds a sender may apply a cached policy in enforce (RFC 8461 §3.3, §5.1).
 
-    `counted` is `Memory.counted`. 0 where none can: the whole history is known and no enforce is in it, or all
-    have run out. A policy that was there before the sidecar looked first may have been in enforce the day before; so
-    may one that was never looked at. A text that only lenient senders take counts, too: they may hold it.
+    `counted` is `Memory.counted`. 0 if none can: the whole history is known and has no enforce, or all of them
+    have expired. A policy that was there before the first observation may have been in enforce the day before; so
+    may one that was never observed. A text that only lenient senders accept counts, too: they may hold it.
     """
     if not memory.spans:
         return float(assumed_max_age)
@@ -99,7 +99,7 @@ def held_by_senders_for(memory: PolicyMemory, counted: float, assumed_max_age: i
 def still_held(memory: Memory, key: str) -> Iterator[tuple[Policy, int]]:
     """The policies that senders may still apply in enforce, as `held_for` has it, each with its max_age.
 
-    What was there before the sidecar looked first may have been in enforce the day before, with the same mx.
+    A policy that was there before the first observation may have been in enforce the day before, with the same mx.
     """
     for one in _memories(memory, key):
         for span in one.spans:
@@ -130,10 +130,7 @@ def _memories(memory: Memory, key: str) -> list[PolicyMemory]:
 
 
 def longest_max_age(memory: PolicyMemory, configured: int) -> int:
-    """The longest max_age (seconds) that senders may have been told, by what is remembered and configured."""
+    """The longest max_age (seconds) that senders may have read, by the memory and the configuration."""
     served = [p.max_age for span in memory.spans if (p := understood(span.text)) is not None]
-    return max([configured, LEAST_ASSUMED_MAX_AGE if _history_unknown(memory) else 0, *served])
-
-
-def _history_unknown(memory: PolicyMemory) -> bool:
-    return not memory.spans or memory.spans[0].text is not None
+    history_unknown = not memory.spans or memory.spans[0].text is not None
+    return max([configured, LEAST_ASSUMED_MAX_AGE if history_unknown else 0, *served])

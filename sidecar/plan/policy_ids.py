@@ -1,7 +1,7 @@
-"""The policy id (RFC 8461 §3.1): which one belongs to a served text, and which one a TXT record tells; pure.
+"""The policy id (RFC 8461 §3.1): which one belongs to a served text, and which one a TXT record has; pure.
 
-Rule for every editor: an id belongs to a content, never to a domain or a time. On the native generation it is
-mailcow's own and is never made up here. A sender fetches a policy anew only when the id in the DNS changes.
+Rule for every editor: an id belongs to a text, never to a domain or a time. On the native generation mailcow
+sets it, and it is never invented here. A sender fetches a policy again only when the id in the DNS changes.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from sidecar.plan.desired import managed
 from sidecar.settings import Settings
 
 DERIVED_LENGTH = 20
-"""Hex digits; the grammar takes 32."""
+"""Hex digits; the grammar allows 32."""
 
 
 def derived(text: bytes) -> str:
@@ -36,15 +36,15 @@ def derived(text: bytes) -> str:
 
 
 def record_of(policy_id: str) -> str:
-    """The TXT record that tells senders this id (RFC 8461 §3.1), as mailcow's own DNS page accepts it letter by letter."""
+    """The TXT record with this id for senders (RFC 8461 §3.1), spelled exactly as mailcow's own DNS page accepts it."""
     return f"v=STSv1;id={policy_id};"
 
 
 def published(strings: Collection[str]) -> str | None:
     """The id that senders take from the TXT records of `_mta-sts.<domain>`, given as `observed.Txt` has them.
 
-    None where it is not exactly one right record among those that begin `v=STSv1;` (RFC 8461 §3.1): to a sender
-    that is no MTA-STS at all.
+    None unless exactly one valid record begins with `v=STSv1;` (RFC 8461 §3.1): otherwise a sender finds
+    no MTA-STS at all.
     """
     records = [text.encode("iso8859-1", "replace") for text in strings]
     candidates = [data for data in records if begins(data, VERSION)]
@@ -56,9 +56,9 @@ def published(strings: Collection[str]) -> str | None:
 
 
 def served_to(observed: Observed, domain: str, target: str | None = None) -> Sight[Served]:
-    """What senders are served for a domain, on either generation; `target` is given for an alias domain.
+    """What senders get for a domain, on either generation; `target` is given for an alias domain.
 
-    A text that is no policy is told, too. A file that nginx may not read is not served.
+    A text that is not a policy is returned, too. A file that nginx has no permission to read is not served.
     """
     match observed.mailcow:
         case Seen(Mailcow(backend=Backend.FILE)):
@@ -72,7 +72,7 @@ def served_to(observed: Observed, domain: str, target: str | None = None) -> Sig
 
 
 def policies_served(observed: Observed, settings: Settings) -> dict[str, Policy]:
-    """The policy of each managed domain that receives mail and is served one, by domain."""
+    """The policy that is served for each managed domain that receives mail, by domain."""
     if not isinstance(observed.domains, Seen):
         return {}
     found: dict[str, Policy] = {}
@@ -95,7 +95,7 @@ def _file(observed: Observed) -> Sight[Served]:
 
 
 def current(observed: Observed, domain: str, target: str | None = None) -> str | None:
-    """The id of the policy that is served now; None where none is served, or its id is not known (yet)."""
+    """The id of the policy that is served now; None if none is served, or its id is not known (yet)."""
     served = served_to(observed, domain, target)
     if not isinstance(served, Seen) or served.value.text is None or policy_of(served.value.text) is None:
         return None
@@ -118,7 +118,7 @@ def unread(observed: Observed, domains: Collection[str] | None = None) -> Mappin
 
 
 def with_id(memory: PolicyMemory, found: PolicyId) -> PolicyMemory:
-    """With an id that was read."""
+    """The memory with an id that was read."""
     if (memory.id_text, memory.id) == (found.text, found.id):
         return memory
     return replace(memory, id_text=found.text, id=found.id)

@@ -1,4 +1,4 @@
-"""What people are told of the roll-out: a domain that fails under enforce, and one that is ready for more; pure."""
+"""Notices of the roll-out: a domain that fails under enforce, and one that is ready for enforce; pure."""
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode, policy_of
@@ -13,7 +13,7 @@ from sidecar.settings import Settings
 
 
 def served_mode(observed: Observed, key: str) -> Mode | None:
-    """The mode that is served for a domain or by the file; None where none is, or none was seen."""
+    """The mode that is served for a domain or by the file; None if none is, or none was observed."""
     text: str | None = None
     if key == FILE:
         match observed.file:
@@ -29,7 +29,7 @@ def served_mode(observed: Observed, key: str) -> Mode | None:
 
 
 def tell_progress(observed: Observed, settings: Settings) -> tuple[Notice, ...]:
-    """One notice at most for each domain that was checked; what checks found before they were switched off is no news."""
+    """At most one notice for each domain that was checked; results from before checks were switched off are left out."""
     if not settings.verify:
         return ()
     notices: list[Notice] = []
@@ -51,12 +51,12 @@ def _told(
             false = [c for c in rollout.blocking() if c.status is Status.FALSE]
             worst = next((c for c in false if c.type in REFUSING), false[0])
             back = (
-                f"; after {SEEN_AGAIN} such checks in a row it is stepped back to testing, "
-                "which senders learn of only by a new id in _mta-sts"
+                f"; after {SEEN_AGAIN} such checks in a row the sidecar sets it back to testing, "
+                "which senders notice only by a new id in _mta-sts"
             )
-            message = f"{name} is in enforce, and fails: {worst.message}"
+            message = f"{name} is in enforce, and its checks fail: {worst.message}"
             if worst.type not in REFUSING:
-                # Senders go on with what they hold, or with nothing: no mail is refused for it.
+                # Senders continue with their cached policy, or with none: no mail is refused because of it.
                 todo = f"see: {command(f'check {key}' if key != FILE else 'records --missing')}"
                 return Notice(Level.WARNING, NoticeCode.ROLLOUT_UNSEEN, key, message, todo)
             todo = f"see: {command(f'check {key}' if key != FILE else 'status')}"
@@ -64,7 +64,7 @@ def _told(
                 Level.ERROR, NoticeCode.ROLLOUT_FAILING, key, f"{message}{back if itself else ''}", todo
             )
         case Stage.READY if not itself and mode is Mode.TESTING:
-            message = f"{name} is ready for enforce: all checks have held for long enough"
+            message = f"{name} is ready for enforce: all checks have succeeded for long enough"
             return Notice(
                 Level.INFO,
                 NoticeCode.ROLLOUT_READY,

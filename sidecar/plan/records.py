@@ -1,8 +1,8 @@
-"""The DNS records that each domain needs for MTA-STS and TLSRPT, and how the DNS stands to them; pure.
+"""The DNS records that each domain needs for MTA-STS and TLSRPT, and what the DNS has instead; pure.
 
-Rule for every editor: what could not be looked up is UNKNOWN, never missing. The `_mta-sts` record is given
-only once the policy is served (RFC 8461 §2.2: the policy first, the id after). How records are written is in
-`zonefile`.
+Rule for every editor: a record that could not be looked up is UNKNOWN, never missing. The `_mta-sts` record is shown
+only once the policy is served (RFC 8461 §2.2: first the policy, then the id). `status/zone_file.py` writes records
+as text.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -34,8 +34,11 @@ from sidecar.observed import (
 from sidecar.plan import policy_ids as policyid
 from sidecar.plan.acme.names import scene
 from sidecar.plan.acme.script import held_in_certificate
+from sidecar.plan.elsewhere import left_elsewhere
 from sidecar.plan.report_route import report_uri
 from sidecar.settings import CONFIG, Settings
+
+_ELSEWHERE = "the policy is served elsewhere, and is left alone"
 
 SETTING_UP_TTL = 120
 SETTLED_TTL = 3_600
@@ -43,15 +46,15 @@ SETTLED_TTL = 3_600
 
 
 class RecordState(StrEnum):
-    """How the DNS stands to a record."""
+    """The state of a record in the DNS."""
 
     PRESENT = "present"
     MISSING = "missing"
     DIFFERENT = "different"
     UNKNOWN = "unknown"
-    """The DNS gave no answer, or it is not known what should be there."""
+    """The DNS gave no answer, or the right content of the record is not known."""
     NOT_YET = "not yet"
-    """It follows once the policy is served."""
+    """It is due once the policy is served."""
     NOT_SET = "not set"
     """The settings do not say what should be there."""
 
@@ -68,7 +71,7 @@ class DnsRecord:
 
 @dataclass(frozen=True, slots=True)
 class RecordNeed:
-    """One record of a domain: what it should be (None: nothing can be said yet, see `note`), and what is there."""
+    """One record of a domain: what it should be (None: not known yet, see `note`), and what the DNS has."""
 
     owner: str
     record: DnsRecord | None
@@ -79,7 +82,7 @@ class RecordNeed:
 
     @property
     def early(self) -> bool:
-        """Whether it is better published later, as `note` says."""
+        """Whether it should be published later, as `note` says."""
         return self.standing is RecordState.MISSING and bool(self.note)
 
     @property
@@ -90,12 +93,12 @@ class RecordNeed:
 
 @dataclass(frozen=True, slots=True)
 class MailDomain:
-    """A domain or alias domain that senders may ask a policy of; `target` is given for an alias domain."""
+    """A domain or alias domain whose policy senders may fetch; `target` is given for an alias domain."""
 
     name: str
     target: str | None = None
     leaving: bool = False
-    """Takes no mail here any more, or is taken out of MTA-STS, but is still served a policy."""
+    """It no longer receives mail here, or is being retired, but a policy is still served for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +107,11 @@ class DomainRecords:
 
     domain: MailDomain
     host: RecordNeed
-    """mta-sts: where senders fetch the policy."""
+    """mta-sts: the host from which senders fetch the policy."""
     id: RecordNeed
-    """_mta-sts: tells senders that there is a policy, and when there is another."""
+    """_mta-sts: tells senders that there is a policy, and when it has changed."""
     report: RecordNeed
-    """_smtp._tls: where senders send reports."""
+    """_smtp._tls: the address to which senders send reports."""
 
     @property
     def needs(self) -> tuple[RecordNeed, RecordNeed, RecordNeed]:
@@ -117,7 +120,7 @@ class DomainRecords:
 
     @property
     def ttl(self) -> int:
-        """Seconds: short while the domain is being set up, so that a mistake does not stay for long."""
+        """Seconds: short while the domain is being set up, so that caches soon forget a mistake."""
         settled = {RecordState.PRESENT, RecordState.NOT_SET}
         return SETTLED_TTL if all(need.standing in settled for need in self.needs) else SETTING_UP_TTL
 
@@ -126,7 +129,7 @@ class DomainRecords:
 
 
 def mail_domains(observed: Observed, settings: Settings) -> tuple[MailDomain, ...]:
-    """Those that need records: managed ones that take mail here or are still served a policy, and their alias domains."""
+    """Domains that need records: managed ones that receive mail here or are still served a policy, and their aliases."""
     if not isinstance(observed.domains, Seen):
         return ()
     listed = observed.domains.value
@@ -146,31 +149,31 @@ def mail_domains(observed: Observed, settings: Settings) -> tuple[MailDomain, ..
 
 
 def retired(observed: Observed, name: str) -> bool:
-    """Whether a person takes the domain out of MTA-STS (`sidecar retire`)."""
+    """Whether a person is taking the domain out of MTA-STS (`sidecar retire`)."""
     return bool(observed.memory.retired & {name, FILE})
 
 
 def _still_served(observed: Observed, domain: Domain) -> bool:
-    """A row of its own keeps a domain in the list; the file, which is served under any name, only one with mail here."""
+    """Its own row keeps a domain in the list; the file, served for any name, keeps only a domain that receives mail here."""
     served = policyid.served_to(observed, domain.name)
     by_file = isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE
     return isinstance(served, Seen) and served.value.text is not None and (domain.receives or not by_file)
 
 
 def host_domain(hostname: str, names: Iterable[str]) -> str | None:
-    """The longest of `names` that MAILCOW_HOSTNAME lies under; None where there is none."""
+    """The longest of `names` that MAILCOW_HOSTNAME is in; None if there is none."""
     over = [name for name in names if hostname == name or hostname.endswith(f".{name}")]
     return max(over, key=len, default=None)
 
 
 def unknown_names(listed: DomainList, names: Collection[str]) -> list[str]:
-    """Those of `names` that are no domain of this mailcow."""
+    """Those of `names` that are not domains of this mailcow."""
     known = {domain.name for domain in listed.domains} | {alias.name for alias in listed.aliases}
     return [name for name in names if name not in known]
 
 
 def questions(hostname: str, names: Iterable[str]) -> frozenset[Question]:
-    """All that has to be asked of the DNS to judge the records of these domains, shared ones too."""
+    """All DNS questions that are needed to judge the records of these domains, shared ones included."""
     asked = {Question(Kind.ADDRESSES, hostname)}
     for name in names:
         asked.add(Question(Kind.ADDRESSES, policy_host(name)))
@@ -190,7 +193,7 @@ def _report_owner(domain: str) -> str:
 
 
 def shares_by_default(mailcow: Mailcow) -> bool:
-    """Whether domains point to the records of the host's domain: one file has one id, while native ids differ."""
+    """Whether domains point to the records of the host's domain: one file has one id, native ids differ."""
     return mailcow.backend is Backend.FILE
 
 
@@ -202,9 +205,9 @@ def needed(
     shared: bool | None = None,
     id_trouble: Callable[[str], str | None] = lambda _: None,
 ) -> tuple[DomainRecords, ...]:
-    """The records of these domains; none where mailcow or mailcow.conf were not seen.
+    """The records of these domains; none if mailcow or mailcow.conf was not observed.
 
-    `shared` None: as the generation has it by default. `id_trouble` tells why the id of a domain is not known.
+    `shared` None: the default of the generation. `id_trouble` says why the id of a domain is not known.
     """
     match observed.mailcow, observed.conf:
         case Seen(mailcow), Seen(conf) if conf.hostname:
@@ -226,7 +229,7 @@ class _Judge:
     conf: Conf
     shared_by: str | None
     presented: tuple[Certificate, ...] | None
-    """The certificates, None where they were not seen."""
+    """The certificates, None if they were not observed."""
     id_trouble: Callable[[str], str | None]
 
     @property
@@ -237,6 +240,11 @@ class _Judge:
         return DomainRecords(domain, self._host(domain.name), self._id(domain), self._report(domain.name))
 
     def _host(self, name: str) -> RecordNeed:
+        if left_elsewhere(self.observed, self.settings, name) is not None:
+            return RecordNeed(policy_host(name), None, RecordState.PRESENT, _ELSEWHERE)
+        return self._host_here(name)
+
+    def _host_here(self, name: str) -> RecordNeed:
         owner, hostname = policy_host(name), self.conf.hostname
         if owner == hostname:
             return RecordNeed(
@@ -253,7 +261,7 @@ class _Judge:
             return RecordNeed(owner, record, RecordState.PRESENT)
         if isinstance(own, Unseen):
             return RecordNeed(owner, record, RecordState.UNKNOWN, found=own.reason)
-        # the end of a chain of aliases is what is told: of the host's own, too
+        # `cname` is the end of a chain of aliases, also of the host's own
         if _leads_to(there, own.value):
             return RecordNeed(owner, record, RecordState.PRESENT)
         if private := sorted(a for a in own.value.addresses if is_private(a)):
@@ -268,6 +276,10 @@ class _Judge:
 
     def _id(self, domain: MailDomain) -> RecordNeed:
         owner = _id_owner(domain.name)
+        if left_elsewhere(self.observed, self.settings, domain.name) is not None:
+            seen = self.dns.txt_of(owner)
+            there = isinstance(seen, Seen) and policyid.published(seen.value.strings) is not None
+            return RecordNeed(owner, None, RecordState.PRESENT if there else RecordState.NOT_SET, _ELSEWHERE)
         served = policyid.served_to(self.observed, domain.name, domain.target)
         if isinstance(served, Unseen):
             note = f"it is not known whether a policy is served: {served.reason}"
@@ -281,20 +293,24 @@ class _Judge:
         elif wanted is not None:
             record = DnsRecord(owner, "TXT", policyid.record_of(wanted))
         else:
-            why = self.id_trouble(domain.target or domain.name) or "it was not read yet"
+            why = self.id_trouble(domain.target or domain.name) or "it has not been read yet"
             note = f"the policy id is not known ({why}); mailcow's own DNS check of the domain shows it"
             return RecordNeed(owner, None, RecordState.UNKNOWN, note)
-        return self._published(record, note, lambda txt: wanted is not None and _tells_id(txt, wanted))
+        return self._published(
+            record, note, lambda txt: wanted is not None and policyid.published(txt.strings) == wanted
+        )
 
     def _why_not_yet(self, domain: MailDomain) -> str:
-        if domain.target is not None and not _serves_aliases(self.observed):
+        mailcow = self.observed.mailcow
+        serves_aliases = isinstance(mailcow, Seen) and mailcow.value.serves_alias_domains
+        if domain.target is not None and not serves_aliases:
             return "this mailcow serves no policy for an alias domain; 2026-01 and later do"
-        return "follows once the policy is served"
+        return "due once the policy is served"
 
     def _before_publishing(self, name: str) -> str:
         if self.presented is None or held_in_certificate(self.presented, policy_host(name)) is not None:
             return ""
-        return f"to be published once {policy_host(name)} is in the certificate, not before"
+        return f"publish it once {policy_host(name)} is in the certificate, not before"
 
     def _report(self, name: str) -> RecordNeed:
         owner, rua = _report_owner(name), report_uri(self.observed, self.settings)
@@ -303,7 +319,7 @@ class _Judge:
         if rua is None:
             if there is not None:
                 return RecordNeed(
-                    owner, None, RecordState.PRESENT, "the DNS has one; the settings name no address"
+                    owner, None, RecordState.PRESENT, "the DNS has a record; the settings name no address"
                 )
             note = f"set `tls_report` in {CONFIG} to the address that senders' reports go to"
             return RecordNeed(owner, None, RecordState.NOT_SET, note)
@@ -317,7 +333,7 @@ class _Judge:
         return self._published(record, "", lambda txt: rua in (_report_record(txt) or ()))
 
     def _published(self, record: DnsRecord, note: str, right: Callable[[Txt], bool]) -> RecordNeed:
-        """Right is also a record that tells senders the same in another way."""
+        """A record that means the same to senders but is spelled differently is right, too."""
         seen = self.dns.txt_of(record.owner)
         if isinstance(seen, Unseen):
             return RecordNeed(record.owner, record, RecordState.UNKNOWN, note, seen.reason)
@@ -333,22 +349,14 @@ class _Judge:
         return there.cname is not None and there.cname in ends
 
 
-def _serves_aliases(observed: Observed) -> bool:
-    return isinstance(observed.mailcow, Seen) and observed.mailcow.value.serves_alias_domains
-
-
 def _leads_to(there: Addresses, own: Addresses) -> bool:
     if there.cname is not None and there.cname == own.cname:
         return True
     return bool(there.addresses) and there.addresses <= own.addresses
 
 
-def _tells_id(txt: Txt, wanted: str) -> bool:
-    return policyid.published(txt.strings) == wanted
-
-
 def _report_record(txt: Txt) -> tuple[str, ...] | None:
-    """The destinations in the one TLSRPT record (RFC 8460 §3); None where there is not exactly one right one."""
+    """The destinations in the one TLSRPT record (RFC 8460 §3); None unless there is exactly one valid record."""
     records = [text.encode("iso8859-1", "replace") for text in txt.strings]
     candidates = [data for data in records if begins(data, tlsrpt.VERSION)]
     found = tlsrpt.parse(candidates[0]) if len(candidates) == 1 else None

@@ -56,17 +56,17 @@ Next: TypeAlias = Step | Foreign | Ready | Unseen
 
 
 def next_step(
-    wish: DesiredRoute,
+    desired: DesiredRoute,
     aliases: Sight[tuple[AliasRow, ...]],
     transports: Sight[tuple[TransportRow, ...]],
     written: Written,
 ) -> Next:
-    """The next step towards the wish, or why there is none."""
+    """The next step towards the desired state, or why there is none."""
     match aliases, transports:
         case Seen(found), Seen(ways):
-            if wish.wanted:
-                return _towards(wish, found, ways, written)
-            return _away(wish, found, ways, written)
+            if desired.wanted:
+                return _towards(desired, found, ways, written)
+            return _away(desired, found, ways, written)
         case Unseen() as unseen, _:
             return unseen
         case _, Unseen() as unseen:
@@ -75,50 +75,50 @@ def next_step(
 
 
 def _towards(
-    wish: DesiredRoute, aliases: Sequence[AliasRow], transports: Sequence[TransportRow], written: Written
+    desired: DesiredRoute, aliases: Sequence[AliasRow], transports: Sequence[TransportRow], written: Written
 ) -> Next:
     way = next((one for one in transports if one.destination == INTERNAL_DOMAIN), None)
     if way is None:
-        return AddTransport(wish.nexthop)
+        return AddTransport(desired.nexthop)
     if not way.active:
         return Foreign(
             f"the transport of {INTERNAL_DOMAIN} was switched off in mailcow",
             "switch it on there, or set reports.receive to off",
         )
-    if way.nexthop != wish.nexthop:
+    if way.nexthop != desired.nexthop:
         if way.nexthop in written.nexthops:
-            return EditTransport(way.id, wish.nexthop)
+            return EditTransport(way.id, desired.nexthop)
         return Foreign(
             f"the transport of {INTERNAL_DOMAIN} leads to {way.nexthop}, which the sidecar did not set",
-            f"delete it in mailcow's page, or let it lead to {wish.nexthop}",
+            f"delete it in mailcow's page, or let it lead to {desired.nexthop}",
         )
-    alias = next((one for one in aliases if one.address == wish.address), None)
+    alias = next((one for one in aliases if one.address == desired.address), None)
     if alias is None:
-        return AddAlias(wish.address)
+        return AddAlias(desired.address)
     if INTERNAL_ADDRESS not in alias.goto.split(","):
         return Foreign(
-            f"{wish.address} is an alias of your own",
+            f"{desired.address} is an alias of your own",
             f"add {INTERNAL_ADDRESS} to its targets and set tls_report to this address, or name another in tls_report",
         )
     if not alias.active:
         return Foreign(
-            f"the alias {wish.address} was switched off in mailcow",
+            f"the alias {desired.address} was switched off in mailcow",
             "switch it on there, or set reports.receive to off",
         )
     return Ready()
 
 
 def _away(
-    wish: DesiredRoute, aliases: Sequence[AliasRow], transports: Sequence[TransportRow], written: Written
+    desired: DesiredRoute, aliases: Sequence[AliasRow], transports: Sequence[TransportRow], written: Written
 ) -> Next:
-    ours = written.aliases | {wish.address}
+    ours = written.aliases | {desired.address}
     for alias in aliases:
         if alias.address in ours and alias.goto == INTERNAL_ADDRESS:
             return DeleteAlias(alias.id, alias.address)
     for transport in transports:
         if transport.destination != INTERNAL_DOMAIN:
             continue
-        if transport.nexthop not in written.nexthops | {wish.nexthop}:
+        if transport.nexthop not in written.nexthops | {desired.nexthop}:
             return Ready()  # a person's
         if used := [one.address for one in aliases if INTERNAL_DOMAIN in one.goto]:
             return Foreign(

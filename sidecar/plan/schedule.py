@@ -1,7 +1,7 @@
-"""When to look, ask and try again; pure, and takes `now`.
+"""When to observe, ask and try again; pure: the time is given as `now`.
 
-Rule for every editor: nothing here sleeps or reads a clock. mailcow's whole list is dear (seconds at a
-thousand domains), a DNS answer is cheap, a refused key is dangerous to repeat.
+Rule for every editor: nothing here sleeps or reads a clock. mailcow's whole list is expensive (seconds at a
+thousand domains), a DNS answer is cheap, and repeating a refused key is dangerous.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,13 +15,13 @@ from sidecar.settings import Intervals
 LIST_AT_LEAST_S = 600
 LIST_AT_MOST_S = 3_600
 LIST_COST_FACTOR = 100
-"""A whole list is asked for so seldom that mailcow works on it for 1 % of the time at most."""
+"""A whole list is requested so rarely that mailcow spends at most 1 % of its time on it."""
 ALIASES_CHEAP_S = 0.1
-"""An alias list that came this fast is asked for at every poll; a slower one as seldom as a whole list of its cost."""
+"""An alias list that came this fast is requested at every poll; a slower one as rarely as a whole list of its cost."""
 AWAY_POLL_S = 5.0
-"""Between two cheap questions to a mailcow that just stopped answering: it may be an update, which takes minutes."""
+"""Between two cheap requests to a mailcow that just stopped answering: an update takes some minutes."""
 AWAY_S = 900.0
-"""After so long without an answer it is asked at the pace of the poll again."""
+"""After this time without an answer mailcow is asked once per poll again."""
 DENIED_S = (300, 900, 1_800, 3_600)
 """Waits after a refused key or address: mailcow counts refusals, and bans public addresses."""
 RETRY_S = (30, 60, 120, 300, 600, 1_800, 3_600)
@@ -32,7 +32,7 @@ MISSING_S = (30, 60, 120, 300, 600, 1_800)
 
 @dataclass(frozen=True, slots=True)
 class ListAge:
-    """When the whole list was asked for last (Unix seconds), how long that took, and what asks for it anew."""
+    """When the whole list was asked for last (Unix seconds), how long that took, and what makes it due again."""
 
     at: float
     took: float
@@ -41,9 +41,9 @@ class ListAge:
 
 
 def list_due(age: ListAge | None, now: float, intervals: Intervals) -> bool:
-    """Whether to ask for the whole list: at first, when it is known to be stale, and when it is old.
+    """Whether to ask for the whole list: the first time, when it is known to be stale, and when it is old.
 
-    A doubted one as often as it takes to be believed in time, and no more.
+    A doubted list is requested just often enough to be believed in time.
     """
     if age is None or age.stale:
         return True
@@ -55,27 +55,27 @@ def list_due(age: ListAge | None, now: float, intervals: Intervals) -> bool:
 
 
 def aliases_due(asked_at: float, took: float, now: float) -> bool:
-    """Whether to ask for the alias domains alone; `took` (seconds) is what the last such answer, or failure, cost."""
+    """Whether to ask for the alias domains only; `took` (seconds) is what the last such answer, or failure, cost."""
     return took <= ALIASES_CHEAP_S or not 0 <= now - asked_at < min(LIST_AT_MOST_S, LIST_COST_FACTOR * took)
 
 
 def poll_now(poll: float, away_since: float | None, now: float) -> float:
-    """Seconds to the next look: fewer while mailcow has just stopped answering (`away_since`; None: it answers)."""
+    """Seconds to the next poll: fewer while mailcow has just stopped answering (`away_since`; None: it answers)."""
     recently = away_since is not None and 0 <= now - away_since < AWAY_S
     return min(poll, AWAY_POLL_S) if recently else poll
 
 
 def wait_after(failures: int, waits: tuple[int, ...]) -> int:
-    """The wait (seconds) after so many failures in a row, 1 or more."""
+    """The wait (seconds) after this number of failures in a row, 1 or more."""
     return waits[min(failures, len(waits)) - 1]
 
 
 def stale_policies(
     names: Iterable[str], answers: Mapping[str, Sight[Served]], now: float, interval: float, most: int
 ) -> list[str]:
-    """Domains whose served policy is to be read: all that are not known, and the `most` oldest that are due.
+    """Domains whose served policy is read now: all that are not known, and the `most` oldest that are due.
 
-    Those that were never read come first: what fails again and again must not keep them waiting.
+    Those that were never read come first: reads that fail repeatedly must not delay them.
     """
     new: list[str] = []
     failed: list[str] = []
@@ -102,10 +102,10 @@ def routine_questions(
     *,
     by_file: bool = False,
 ) -> list[tuple[Question, bool]]:
-    """All that is asked of the DNS as a matter of routine, each with whether an answer is eagerly awaited.
+    """All routine DNS questions, each with whether people wait for the answer.
 
-    First what everything else is judged by: the hostname, and the names (`more`) that the certificate has.
-    `by_file`: one file is served for every name, also for a domain that takes no mail here.
+    First the ones on which everything else depends: the hostname, and the names (`more`) that the certificate has.
+    `by_file`: one file is served for every name, also for a domain that receives no mail here.
     """
     asked = [(Question(Kind.ADDRESSES, name), False) for name in (hostname, *more)]
     for domain in listed.domains:
@@ -124,7 +124,7 @@ def routine_questions(
 def question_due(
     sight: Sight[object] | None, *, eager: bool, failing_for: float, now: float, intervals: Intervals
 ) -> bool:
-    """Whether to ask again: settled answers seldom, a name that people wait for often at first and then less."""
+    """Whether to ask again: settled answers rarely; a name that people wait for often at first, then less often."""
     if sight is None:
         return True
     age = now - sight.at
@@ -132,18 +132,18 @@ def question_due(
         return age >= min(60, intervals.dns)
     if not eager:
         return age >= intervals.dns
-    # About a tenth of the time that it has been waited for already, within bounds.
+    # About a tenth of the time since the wait began, within limits.
     wait = min(MISSING_S[-1], max(MISSING_S[0], failing_for / 10))
     return age >= min(wait, intervals.dns)
 
 
 def record_interval(base: float, count: int) -> float:
-    """Seconds until a TXT record that is missing is asked for again: people wait for it, but not a thousand at once."""
+    """Seconds until a missing TXT record is looked up again: more if many are missing."""
     return min(base, max(300.0, 1.5 * count))
 
 
 def record_due(sight: Sight[Any] | None, now: float, missing: float) -> bool:
-    """Whether to ask for a TXT record again: one that is there seldom, one that is missing every `missing` seconds."""
+    """Whether to ask for a TXT record again: one that exists rarely, one that is missing every `missing` seconds."""
     match sight:
         case None:
             return True
@@ -161,7 +161,7 @@ def checks_due(
     interval: float,
     most: int,
 ) -> list[str]:
-    """Domains to look at as a sender does: those that a person waits for, those never seen, and the oldest that are due."""
+    """Domains due for a sender check: those that a person waits for, those never checked, and the oldest."""
     waiting: list[tuple[int, float, str]] = []
     for name in domains:
         at = checked_at.get(name)
@@ -175,16 +175,16 @@ def checks_due(
 
 
 def check_interval(base: float, count: int) -> float:
-    """Seconds between two looks at the same domain: the more there are, the seldomer each, within half a day."""
+    """Seconds between two checks of the same domain: the more domains, the longer, up to half a day."""
     return max(base, min(43_200.0, 6.0 * count))
 
 
 def time_left(began: float, due: float, now: float) -> float:
-    """Seconds of a wait that are left at `now`; none where the clock was set back since it began."""
+    """Seconds of a wait that are left at `now`; none if the clock was set back since it began."""
     return due - now if began <= now < due else 0.0
 
 
 def next_pass(now: float, poll: float, held_until: Iterable[float | None]) -> float:
-    """When to look again by the passage of time alone: at the poll, or sooner when something held falls due."""
+    """When to run the next pass if no event comes: at the poll, or sooner if a held action becomes due."""
     soonest = min((at for at in held_until if at is not None and at > now), default=now + poll)
     return min(now + poll, max(soonest, now + 0.5))

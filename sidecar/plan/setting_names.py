@@ -1,4 +1,4 @@
-"""Domain names in the settings that mailcow does not have: most are slips of the pen; pure."""
+"""Domain names in the settings that mailcow does not have: most are typing mistakes; pure."""
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import Observed, Seen
@@ -11,7 +11,7 @@ from sidecar.settings import Settings
 def unknown_names_in(observed: Observed, settings: Settings) -> tuple[Notice, ...]:
     """A warning for each name in `exclude`, `only` and `domains` that is not a domain or alias domain of this mailcow.
 
-    None where the domains of mailcow were not seen.
+    None if the domains of mailcow were not observed.
     """
     if not isinstance(observed.domains, Seen):
         return ()
@@ -28,7 +28,7 @@ def unknown_names_in(observed: Observed, settings: Settings) -> tuple[Notice, ..
             name,
             f"`{key}` in config.yml names {to_unicode(name)}, which is not a domain of this mailcow"
             f"{did_you_mean([name], known)}",
-            "correct the name or remove it; if the domain is still to be added, nothing is to be done",
+            "correct or remove the name; if you are about to add the domain to mailcow, there is nothing to do",
         )
         for key, names in given.items()
         for name in sorted(names - known)

@@ -1,6 +1,6 @@
 """What a person may ask for on the command line or the page (adopt, retire, move-mx): whether it can be done, and when; pure.
 
-Rule for every editor: only what is known to be wrong is refused. Where mailcow was not seen yet, a wish is noted, and
+Rule for every editor: only what is known to be wrong is refused. If mailcow was not observed yet, the request is stored, and
 the next pass decides. Nothing is stored here.
 """
 
@@ -18,7 +18,7 @@ from sidecar.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class RequestRefusal:
-    """Why a wish cannot be noted, and what to do instead."""
+    """Why a request is refused, and what to do instead."""
 
     reason: str
     remedy: str = ""
@@ -29,7 +29,7 @@ class RequestRefusal:
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What wishes are judged by; None: not seen yet."""
+    """The facts by which requests are judged; None: not observed yet."""
 
     memory: Memory
     settings: Settings
@@ -38,12 +38,12 @@ class Basis:
 
     @classmethod
     def remembered(cls, memory: Memory, settings: Settings) -> "Basis":
-        """As far as the running sidecar has stored it: for commands, which do not ask mailcow."""
+        """The facts that the running sidecar has stored: for commands, which do not ask mailcow."""
         return cls(memory, settings, memory.believed, _backend_in(memory))
 
     @classmethod
     def seen(cls, observed: Observed, settings: Settings) -> "Basis":
-        """As the last pass saw it: for the page."""
+        """The facts that the last pass observed: for the page."""
         listed = observed.domains.value if isinstance(observed.domains, Seen) else observed.memory.believed
         backend = (
             observed.mailcow.value.backend
@@ -64,7 +64,7 @@ class Basis:
 
 
 def adopt_refusal(keys: Sequence[str], basis: Basis) -> RequestRefusal | None:
-    """Why these policies (domains, `FILE`) cannot be adopted; None where they can."""
+    """Why these policies (domains, `FILE`) cannot be adopted; None if they can."""
     if not keys:
         return RequestRefusal("name the domains to adopt, or --file for the policy file")
     if basis.backend is Backend.FILE and any(key != FILE for key in keys):
@@ -78,7 +78,7 @@ def adopt_refusal(keys: Sequence[str], basis: Basis) -> RequestRefusal | None:
 
 
 def retire_refusal(keys: Sequence[str], basis: Basis, *, undo: bool) -> RequestRefusal | None:
-    """Why these (domains; `FILE`: all) cannot be taken out of MTA-STS, or back (`undo`); None where they can."""
+    """Why these (domains; `FILE`: all) cannot be retired, or that undone (`undo`); None if they can."""
     if undo:
         return _undo_refusal(keys, basis.memory.retired)
     if basis.backend is Backend.FILE and FILE not in keys:
@@ -91,22 +91,20 @@ def retire_refusal(keys: Sequence[str], basis: Basis, *, undo: bool) -> RequestR
 
 def _undo_refusal(keys: Sequence[str], retired: Collection[str]) -> RequestRefusal | None:
     if FILE in keys:
-        return None if retired else RequestRefusal("nothing was retired, so there is nothing to take back")
+        return None if retired else RequestRefusal("nothing was retired, so there is nothing to undo")
     if FILE in retired:
         return RequestRefusal(
-            "all domains were retired together", f"to take that back: {command('retire --undo --all')}"
+            "all domains were retired together", f"to undo that: {command('retire --undo --all')}"
         )
     if never := [key for key in keys if key not in retired]:
         is_not = "was never retired" if len(never) == 1 else "were never retired"
         names = ", ".join(map(to_unicode, never))
-        return RequestRefusal(
-            f"{names} {is_not}, so there is nothing to take back{did_you_mean(never, retired)}"
-        )
+        return RequestRefusal(f"{names} {is_not}, so there is nothing to undo{did_you_mean(never, retired)}")
     return None
 
 
 def move_refusal(host: str, keys: Sequence[str], basis: Basis) -> RequestRefusal | None:
-    """Why these (domains; `FILE`: all) cannot move to the MX `host`; None where they can."""
+    """Why these (domains; `FILE`: all) cannot move to the MX `host`; None if they can."""
     if not is_mx_pattern(host):
         return RequestRefusal(f"{host!r} is not a host name that an MX record may have")
     return _unfit([key for key in keys if key != FILE], basis, strict=True)
@@ -115,7 +113,7 @@ def move_refusal(host: str, keys: Sequence[str], basis: Basis) -> RequestRefusal
 def _unfit(names: Sequence[str], basis: Basis, *, strict: bool = False) -> RequestRefusal | None:
     """The first reason why the sidecar does not manage one of these domains.
 
-    `strict`: before mailcow was seen the first time, no domain is known to be managed.
+    `strict`: before mailcow was first observed, no domain is known to be managed.
     """
     domains = basis.domains
     if domains is None:
@@ -145,7 +143,7 @@ def _unfit(names: Sequence[str], basis: Basis, *, strict: bool = False) -> Reque
 
 
 def held_by_senders_s(key: str, basis: Basis) -> float:
-    """For how many seconds yet senders may apply a policy in enforce of a domain (`FILE`: of any); 0: none can."""
+    """For how many more seconds senders may apply a policy in enforce of a domain (`FILE`: of any); 0: none can."""
     memory, settings = basis.memory, basis.settings
     keys = [k for k in memory.policies if k != FILE] or [FILE] if key == FILE else [key]
     least = max(settings.max_age, LEAST_ASSUMED_MAX_AGE)
@@ -161,14 +159,14 @@ def names_of_list(listed: DomainList) -> frozenset[str]:
 
 
 def not_of_this_mailcow(unknown: Sequence[str], known: Iterable[str]) -> str:
-    """What is said of names that mailcow does not have."""
+    """The sentence about names that mailcow does not have."""
     what = "is not a domain" if len(unknown) == 1 else "are not domains"
     names = ", ".join(map(to_unicode, unknown))
     return f"{names} {what} of this mailcow{did_you_mean(unknown, known)}"
 
 
 def did_you_mean(names: Iterable[str], known: Iterable[str]) -> str:
-    """The nearest known names as the rest of a sentence, each once; empty where none is near."""
+    """The nearest known names as the rest of a sentence, each once; empty if none is similar."""
     readable = [to_unicode(name) for name in known]
     near = [difflib.get_close_matches(to_unicode(name), readable, n=1, cutoff=0.75) for name in names]
     meant = dict.fromkeys(found[0] for found in near if found)
@@ -176,7 +174,7 @@ def did_you_mean(names: Iterable[str], known: Iterable[str]) -> str:
 
 
 def _backend_in(memory: Memory) -> Backend | None:
-    """Which generation the last pass saw: only what is served by it has an open span."""
+    """The generation that the last pass observed: only a policy that is still served has an open span."""
     spans = {key: policy.spans for key, policy in memory.policies.items()}
     now = {key for key, found in spans.items() if found and found[-1].until is None}
     if FILE in now:

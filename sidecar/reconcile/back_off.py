@@ -1,4 +1,4 @@
-"""What failed in earlier passes, counted; the guards make of it what waits (`sidecar.plan.guards.Waits`).
+"""Counts what failed in earlier passes; the guards derive from it which actions wait (`sidecar.plan.guards.Waits`).
 
 Rule for every editor: nothing is held here.
 """
@@ -18,7 +18,7 @@ class BackOff:
 
     failures: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
     full: dict[tuple[str, str], str | None] = field(default_factory=dict)
-    """What a full disk stopped the last time, and what was said of it."""
+    """Actions that a full disk stopped last time, and the message about each."""
     denials: int = 0
     denied_until: float = 0.0
     denied_because: str = ""
@@ -27,7 +27,7 @@ class BackOff:
 
     def waits(self, now: float, *, changing: bool) -> Waits:
         """What makes actions wait at this moment; `changing`: acme-mailcow is being changed."""
-        # A wait longer than any is one that began before the clock was set back.
+        # A wait that is longer than the longest one began before the clock was set back.
         denied = now < self.denied_until <= now + DENIED_S[-1]
         return Waits(
             {
@@ -42,12 +42,12 @@ class BackOff:
         )
 
     def forget(self) -> None:
-        """A person asked for it: what failed is tried again at once."""
+        """A person asked for it: failed actions are tried again at once."""
         self.failures.clear()
         self.denials, self.denied_until = 0, 0.0
 
     def news(self, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
-        """Those that say more than the last ones did: a disk that stays full would fill the history."""
+        """The outcomes that differ from the last ones: a disk that stays full would fill the history."""
         return tuple(
             o
             for o in outcomes
@@ -55,8 +55,8 @@ class BackOff:
         )
 
     def note(self, outcomes: Sequence[Outcome], now: float) -> None:
-        """Counts failures; a success starts again at none. What a full disk stopped is tried in every pass: that
-        costs next to nothing, and a broken policy must not stay broken once there is space again.
+        """Counts failures; a success resets the count. An action that a full disk stopped is tried in every pass:
+        that is cheap, and a broken policy must be repaired as soon as there is space again.
         """
         if any(outcome.denied for outcome in outcomes):
             self.denials += 1

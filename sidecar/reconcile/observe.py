@@ -1,6 +1,6 @@
-"""The look at the world: one frozen `Observed` for each pass, with caches for what is dear to ask.
+"""Observes the world: one frozen `Observed` for each pass, with caches for what is expensive to ask.
 
-Rule for every editor: a failed look becomes `Unseen` with its reason, never an exception and never an empty
+Rule for every editor: a failed observation becomes `Unseen` with its reason, never an exception and never an empty
 value. Nothing is decided here but *when* something is asked again (`schedule`).
 """
 
@@ -58,6 +58,7 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.report_route import RouteSeen
 from sidecar.observed.reports import ReportEvidence
 from sidecar.plan.acme.script import SLEEPS
+from sidecar.plan.elsewhere import elsewhere_targets
 from sidecar.plan.policy_ids import policies_served, unread, with_ids
 from sidecar.plan.proxy import front_targets
 from sidecar.plan.records import questions
@@ -76,6 +77,7 @@ from sidecar.rollout.reports import wants_check
 from sidecar.settings import Settings
 from sidecar.settings.reports import Receive
 from sidecar.verify.background import BATCH, Checker, probing_for
+from sidecar.verify.elsewhere import Elsewhere
 
 PRESENTED_FRESH_S = 600.0
 ROUTE_FRESH_S = 3_600.0
@@ -85,33 +87,33 @@ POLICIES_A_PASS = 10
 """Served policies read again in one pass, besides those that were never read."""
 CONCURRENT_READS = 4
 CLOCK_STEP_S = 60.0
-"""A clock that goes back by less is only being set right; what is remembered stays of use."""
+"""A clock that goes back by less was only adjusted; the caches stay valid."""
 READ_FAILURES_IN_A_ROW = 3
 FIRST_READS_S = 2.0
 MOST_READS_S = 60.0
-"""How long served policies are read in a pass: what is known then is acted on, and thousands wait for no last one.
-Each pass that did not get to the end is followed by one that reads twice as long: few passes, and none too long."""
+"""How long one pass reads served policies: it then acts on those that it knows and does not wait for the rest.
+A pass that did not finish is followed by one that reads twice as long: few passes, and none too long."""
 CHECK_AGAIN_S = 300.0
-"""A domain whose look brought nothing is not looked at again sooner: others have their turn."""
+"""A domain whose check brought no result is not checked again earlier: first come the others."""
 ACME_LOG_LINES = 50_000
-"""A run writes up to three lines a name."""
+"""A run writes up to three lines for each name."""
 MORE_LOG = 8
-"""So many times as much is read where the last run does not begin in that; an order writes many lines too."""
+"""This many times as much is read if the last run does not begin in it; an order writes many lines, too."""
 EVIDENCE_PATIENCE_S = 10.0
-"""How long a pass that would restart acme-mailcow waits for its log: a long one takes a while to read."""
+"""How long a pass that would restart acme-mailcow waits for its log: reading a long one takes a while."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """The questions of routine passes, and what they were made from."""
+    """The routine questions, and the values from which they were derived."""
 
     listed: DomainList
     made_from: tuple[str, frozenset[str], tuple[str, ...], bool]
     """The hostname, names that are missing in the DNS, names of the certificate, whether one file serves all."""
     routine: tuple[tuple[Question, bool], ...]
-    """Each with whether its answer is eagerly awaited."""
+    """Each question, and whether people wait for its answer."""
     shown: frozenset[Question]
     """TXT records for the page."""
     all: frozenset[Question]
@@ -121,18 +123,18 @@ class _Asked:
 class _Cache:
     served: dict[str, Sight[Served]] = field(default_factory=dict)
     failed_probes: dict[str, Sight[Challenge]] = field(default_factory=dict)
-    """HTTP probes that failed in earlier passes: none of them permits anything."""
+    """HTTP probes that failed in earlier passes: they never permit anything."""
     run: tuple[tuple[str, float, str], Sight[AcmeRun]] | None = None
-    """acme-mailcow's last run as its log tells it, and the container, its start and its sleep then."""
+    """acme-mailcow's last run by its log, and the container, its start time and its sleep at that time."""
     asked: _Asked | None = None
     report_route: tuple[tuple[str, frozenset[str]], Sight[RouteSeen]] = (("", frozenset()), NOT_ASKED)
     """The route of TLS reports, and for which next hop and addresses it was looked at."""
     presented: tuple[Sight[Certificate], str] = (NOT_ASKED, "")
-    """What nginx presents, and the fingerprint that lay on the disk when it was looked at."""
+    """The certificate that nginx presents, and the fingerprint on the disk when it was read."""
 
 
 class Observer:
-    """Looks at this mailcow; keeps what need not be asked again yet."""
+    """Observes this mailcow; caches answers that are still fresh."""
 
     def __init__(
         self,
@@ -160,9 +162,10 @@ class Observer:
         self._ids = PolicyIds(self._session, clock, door.database)
         self._checker = Checker(clock)
         self._fronts = Fronts(clock)
+        self._elsewhere = Elsewhere(clock)
         self._rushed: frozenset[str] = frozenset()
         self._begun: dict[str, float] = {}
-        """When the looks of the last minutes began."""
+        """When the sender checks of the last minutes began."""
         self._cache = _Cache()
         self._reads_s = FIRST_READS_S
         self._looked_at = 0.0
@@ -175,11 +178,11 @@ class Observer:
         self.receiving_trouble: Callable[[], tuple[Notice, ...]] = lambda: ()
         """Why TLS reports cannot come in."""
         self.containers = ProjectLook(engine, settings.project_hint, self._with_log, patient=patient)
-        """The look at mailcow's containers, which no pass waits for."""
+        """Observes mailcow's containers in the background."""
 
     @property
     def hurried(self) -> bool:
-        """Whether another pass follows: then nothing waits for what is slow."""
+        """Whether another pass follows: then this one does not wait for slow answers."""
         return not self._patient
 
     def on_moved(self, moved: Callable[[], None]) -> None:
@@ -198,14 +201,15 @@ class Observer:
         await self._ids.close()
         await self._checker.close()
         await self._fronts.close()
+        await self._elsewhere.close()
 
     def forget_served(self, domains: Iterable[str]) -> None:
-        """What was written is read again in the next pass."""
+        """The policies of these domains were written: the next pass reads them again."""
         for domain in domains:
             self._cache.served.pop(domain, None)
 
     def touched_containers(self) -> None:
-        """A container was changed: the next pass looks at all of them again."""
+        """A container was changed: the next pass observes all of them again."""
         self.containers.touched = True
 
     def changed_report_route(self) -> None:
@@ -213,14 +217,14 @@ class Observer:
         self._cache.report_route = ("", frozenset()), NOT_ASKED
 
     def saw_served(self, domain: str, served: Seen[Served]) -> None:
-        """A read-back after a write is as good as a look."""
+        """A policy read back after a write counts as observed."""
         self._cache.served[domain] = served
 
     async def observe(self, memory: Memory) -> tuple[Observed, tuple[Notice, ...]]:
-        """One picture of the world, and what is to be told about the looking itself."""
+        """One picture of the world, and notices about observing itself."""
         now = self._clock.now()
         if now < self._looked_at - CLOCK_STEP_S:
-            # The clock was set back: by it, nothing would be looked at again before that day.
+            # The clock was set back: by its time, nothing would be due again before that day.
             self.forget_served(tuple(self._cache.served))
             self._questions.forget_all()
             self._cache.failed_probes.clear()
@@ -263,7 +267,7 @@ class Observer:
             reports=await asyncio.to_thread(self.reported, observed),
         )
         if not self._patient:
-            # in one pass alone they would not be there in time; a command that needs them asks for them
+            # in a single pass the answers would come too late; a command that needs them asks for them
             self._ids.begin(unread(with_ids(observed, observed.ids)))
             self._rush_accused(observed)
             self._begin_checks(observed)
@@ -271,10 +275,21 @@ class Observer:
         if self._settings.verify:
             targets = front_targets(observed, self._settings)
             observed = replace(observed, fronts=await self._fronts.sight(targets, patient=self._patient))
+            observed = await self._with_elsewhere(observed)
         return observed, notices + self._looking_trouble() + self.receiving_trouble()
 
+    async def _with_elsewhere(self, observed: Observed) -> Observed:
+        """With the policies that other servers serve for domains whose policy host leads there."""
+        domains = elsewhere_targets(observed, self._settings)
+        if not domains or not isinstance(observed.conf, Seen):
+            return observed
+        probing = probing_for(observed.conf.value, self._settings.resolver, self._extra_roots())
+        return replace(
+            observed, elsewhere=await self._elsewhere.sight(domains, probing, patient=self._patient)
+        )
+
     def _looking_trouble(self) -> tuple[Notice, ...]:
-        """Why the domains cannot be looked at as senders do."""
+        """Why the sender checks do not work."""
         trouble = self._checker.trouble
         return (
             () if trouble is None else (Notice(Level.WARNING, NoticeCode.VERIFY_TROUBLE, "verify", trouble),)
@@ -282,11 +297,11 @@ class Observer:
 
     @property
     def checker(self) -> Checker:
-        """The looks as a sender, under way beside the passes."""
+        """The sender checks that run in the background."""
         return self._checker
 
     def check_now(self, domains: Iterable[str]) -> None:
-        """These are looked at before all others, and their records are asked for anew, whenever that was last."""
+        """These domains are checked first, and their records are looked up again in any case."""
         names = frozenset(domains)
         self._rushed |= names
         self._questions.forget(q for q in questions("", sorted(names)) if q.kind is Kind.TXT)
@@ -322,7 +337,7 @@ class Observer:
         due = checks_due(meant.keys() - waits, at, self._rushed, observed.now, interval, len(meant))
         batch = due[:BATCH]
         self._begun |= dict.fromkeys(batch, observed.now)
-        # Of names that are no domain of ours (any more) nothing is kept.
+        # Names that are not (or no longer) domains of this mailcow are forgotten.
         self._rushed = (self._rushed & {d.name for d in observed.domains.value.domains}) - frozenset(batch)
         probing = probing_for(observed.conf.value, self._settings.resolver, self._extra_roots())
         self._checker.begin(
@@ -334,7 +349,7 @@ class Observer:
         return None if named is None else self._settings.mailcow_dir / named
 
     async def answer(self, observed: Observed, questions: frozenset[Question], *, probing: bool) -> Observed:
-        """The same picture with these questions asked afresh; HTTP probes, which write a file, only if `probing`."""
+        """The same picture with new answers to these questions; HTTP probes, which write a file, only if `probing`."""
         probes = [question.name for question in questions if question.kind is Kind.CHALLENGE]
         dns = frozenset(q for q in questions if q.kind not in {Kind.CHALLENGE, Kind.ACME_LOG})
         observed = await self.look_up(observed, dns) if dns else observed
@@ -361,14 +376,14 @@ class Observer:
         return {**observed.challenges, **probed}
 
     async def look_up(self, observed: Observed, questions: frozenset[Question]) -> Observed:
-        """The same picture with these questions asked afresh."""
+        """The same picture with new answers to these questions."""
         await self._questions.look_up(questions)
         return replace(observed, dns=self._questions.known())
 
     async def _presented(
         self, conf: Sight[Conf], certificates: Sight[Certificates], now: float
     ) -> Sight[Certificate]:
-        """Looked at seldom, and anew when the file on the disk changed: then nginx is about to present it."""
+        """Read rarely, and again when the file on the disk changed: nginx will soon present that one."""
         server = certificates.value.server if isinstance(certificates, Seen) else None
         if not isinstance(conf, Seen) or server is None:
             return NOT_ASKED
@@ -401,11 +416,11 @@ class Observer:
 
     @staticmethod
     def _differs(known: Sight[Certificate], server: Certificate) -> bool:
-        """Until nginx presents what lies on the disk it is looked at in every pass."""
+        """Until nginx presents the certificate on the disk, every pass reads it again."""
         return isinstance(known, Seen) and known.value.fingerprint != server.fingerprint
 
     async def _with_log(self, project: Sight[Project]) -> Sight[Project]:
-        """With what acme-mailcow's log says of its last run, while it sleeps; read again after each run."""
+        """The project with acme-mailcow's last run by its log, while it sleeps; read again after each run."""
         match project:
             case Seen(Project(acme_sleep=Seen(str(argument))) as value, at) if argument in SLEEPS:
                 acme = value.service("acme-mailcow")
@@ -423,7 +438,7 @@ class Observer:
         now = self._clock.now()
         for most in (ACME_LOG_LINES, MORE_LOG * ACME_LOG_LINES):
             try:
-                # Its first line may be a little older than the Engine's own time of the start.
+                # Its first line may be a little older than the start time that the Engine reports.
                 log = await self._engine.logs_tail(acme.id, acme.started_at - 1, most, stamped=True)
             except SidecarError as error:
                 return Unseen(str(error), now)
@@ -469,7 +484,7 @@ class Observer:
         return served
 
     async def _read(self, names: list[str], now: float, most_s: float | None) -> dict[str, Sight[Served]]:
-        """Reads what mailcow serves for these domains, for so long; gives up early where nothing answers at all."""
+        """Reads the served policies of these domains for a limited time; gives up early if nothing answers at all."""
         clock = asyncio.get_running_loop().time
         end = None if most_s is None else clock() + most_s
         left = iter(names)
@@ -494,7 +509,7 @@ class Observer:
         return found
 
     async def _dns(self, observed: Observed) -> Dns:
-        """Asks what is due, and waits for it a moment only: a slow name must not hold up a policy."""
+        """Asks the questions that are due, and waits only a moment: a slow name must not delay a policy."""
         if not isinstance(observed.conf, Seen) or not isinstance(observed.domains, Seen):
             return self._questions.known()
         # In a thread, on a copy of the answers: there are five questions for each domain.
@@ -515,7 +530,7 @@ class Observer:
     def _routine(
         self, observed: Observed, hostname: str, listed: DomainList, answers: Mapping[Question, Sight[Any]]
     ) -> tuple[frozenset[Question], list[Question]]:
-        """All that is asked as a matter of routine, and what of it is due, in the order in which it matters."""
+        """All routine questions, and those of them that are due, the most important first."""
         asked = self._asked_for(observed, hostname, listed)
         waiting_s = record_interval(self._settings.intervals.dns, len(asked.shown))
         due = [
@@ -533,7 +548,7 @@ class Observer:
         return asked.all, list(dict.fromkeys(due))
 
     def _asked_for(self, observed: Observed, hostname: str, listed: DomainList) -> _Asked:
-        """The same as in the last pass while the same list is in force: there are five questions for each domain."""
+        """The questions of the last pass if nothing changed since: there are five for each domain."""
         missing = frozenset(fact.subject for fact in observed.memory.since if fact.kind is FactKind.MISSING)
         by_file = observed.one_file
         made_from = (hostname, missing, tuple(_certificate_names(observed)), by_file)
@@ -548,14 +563,14 @@ class Observer:
         return self._cache.asked
 
     def _shown_records(self, listed: DomainList) -> set[Question]:
-        """The TXT records that the page shows; a command asks for those that it needs itself."""
+        """The TXT records that the page shows; a command asks for the ones that it needs."""
         if self._patient or self._settings.web.listen is None:
             return set()
         names = [d.name for d in listed.domains if d.receives and self._settings.manages(d.name)]
         return {question for question in questions("", names) if question.kind is Kind.TXT}
 
     def _changed(self, question: Question) -> None:
-        """The DNS says something else than before of a domain's records: that domain is checked again soon."""
+        """The records of a domain changed in the DNS: that domain is checked again soon."""
         self._rushed |= {domain_of(question.name)}
 
 

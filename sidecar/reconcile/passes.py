@@ -1,7 +1,7 @@
 """The one pass: observe, desire, plan, guard, apply, record.
 
-Rule for every editor: `reconcile` reads from top to bottom like the picture in the design. It computes from
-what is there now; killed between any two steps, the next pass ends in the same state.
+Rule for every editor: `reconcile` reads from top to bottom like the flow in docs/architecture.md. It computes from
+the present state; if it is killed between any two steps, the next pass ends in the same state.
 """
 
 import asyncio
@@ -34,13 +34,13 @@ from sidecar.state.ledger import Ledger
 from sidecar.state.store import HistoryEvent
 
 MOST_QUESTIONS = 6
-"""Rounds of questions in one pass: to count names, to judge them by the DNS and the log, to probe them; and before
-that the names that failed in an earlier pass."""
+"""Rounds of questions in one pass: to count names, to judge them by the DNS and the log, to probe them; before
+those come names that failed in an earlier pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one pass saw, planned and did."""
+    """What one pass observed, planned and did."""
 
     observed: Observed
     plan: Plan
@@ -48,23 +48,23 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether an action did not work."""
+        """Whether an action failed."""
         return any(outcome.result is not Result.DONE for outcome in self.outcomes)
 
     @property
     def looking(self) -> bool:
-        """Whether there are policies that nobody looked at yet, for want of time."""
+        """Whether some policies were not read yet because time ran out."""
         return any(sight is NOT_ASKED for sight in self.observed.served.values())
 
     @property
     def readable(self) -> bool:
-        """Whether mailcow told what it is and which domains it has."""
+        """Whether mailcow reported its version and its domains."""
         return isinstance(self.observed.mailcow, Seen) and isinstance(self.observed.domains, Seen)
 
 
 @dataclass
 class Passes:
-    """All that a pass works with."""
+    """The parts that a pass uses."""
 
     settings: Settings
     clock: Clock
@@ -80,7 +80,7 @@ class Passes:
         observed, plan = await self._decided(observed)
         for _ in range(MOST_QUESTIONS):
             if not plan.questions or (self.observer.hurried and self._writes(plan)):
-                # What is to be written does not wait for what is only asked for the certificate: the next pass asks.
+                # Writes do not wait for questions that only concern the certificate: the next pass asks them.
                 break
             observed = await self.observer.answer(observed, plan.questions, probing=probing)
             observed, plan = await self._decided(replace(observed, views=()))
@@ -88,14 +88,14 @@ class Passes:
         return observed, plan + Plan(notices=told)
 
     def _writes(self, plan: Plan) -> bool:
-        """Whether there is anything to do but at acme-mailcow; what failed, and waits for another try, is held."""
+        """Whether there is an action other than on acme-mailcow; actions that wait after a failure are held."""
         return any(action.managed_by is not Managed.ACME for action in plan.actions)
 
     async def _decided(self, observed: Observed) -> tuple[Observed, Plan]:
-        """What the picture teaches, and what follows from it.
+        """Learns from the picture, and makes the plan.
 
-        In a thread: it is all pure, it takes a second where there are thousands of domains, and nobody who asks the
-        page or `/healthz` is to wait for it.
+        In a thread: all of it is pure, it takes a second with thousands of domains, and requests to the page or
+        `/healthz` must not wait for it.
         """
         waits = self.back_off.waits(observed.now, changing=self.applier.changing)
 
@@ -106,7 +106,7 @@ class Passes:
         return await asyncio.to_thread(decided)
 
     async def _tidy(self) -> None:
-        """Files that a killed run left half written go, once: they may never be written again under that name."""
+        """Removes temporary files of a killed run, once: no later write would replace them."""
         if self._tidied or self.settings.dry_run:
             return
         self._tidied = True
@@ -135,7 +135,7 @@ class Passes:
 
 
 def _without_what_ends_now(notices: Sequence[Notice], plan: Plan) -> tuple[Notice, ...]:
-    """Without the refusal of mailcow's API, where an action of this pass ends it: nobody is to be alarmed."""
+    """Without the refusal of mailcow's API, if an action of this pass ends it: no alarm is needed."""
     if not any(isinstance(action, AllowAccess) and action.database is not None for action in plan.actions):
         return tuple(notices)
     refusals = {notice.message for notice in notices if notice.code is NoticeCode.MAILCOW_API}
@@ -143,7 +143,7 @@ def _without_what_ends_now(notices: Sequence[Notice], plan: Plan) -> tuple[Notic
 
 
 def _one_for_each_reason(notices: Sequence[Notice]) -> tuple[Notice, ...]:
-    """What cannot be seen for one and the same reason is told once."""
+    """Parts that could not be observed for the same reason are reported once."""
     told: list[Notice] = []
     for notice in notices:
         if not any(notice.message in before.message for before in told):
@@ -152,7 +152,7 @@ def _one_for_each_reason(notices: Sequence[Notice]) -> tuple[Notice, ...]:
 
 
 def taught(observed: Observed, settings: Settings) -> Observed:
-    """The same picture with the memory that it teaches."""
+    """The same picture with the memory after learning from it."""
     observed = replace(observed, memory=learn(observed, settings))
     observed = replace(observed, memory=learn_acme(observed))
     observed = replace(observed, memory=learn_checks(observed, settings))
@@ -162,7 +162,7 @@ def taught(observed: Observed, settings: Settings) -> Observed:
 
 
 def without_moot_wishes(observed: Observed, plan: Plan) -> Memory:
-    """The memory without wishes to adopt that leave nothing to do: a later change by a person is not meant by them."""
+    """The memory without adopt requests that are fulfilled: they do not cover a later change by a person."""
     memory = observed.memory
     if not memory.adopt or not isinstance(observed.domains, Seen):
         return memory

@@ -1,8 +1,8 @@
-"""How strict a policy may be: conditions seen by checks, the time they held, and the stage they make; pure.
+"""How strict a policy may be: conditions from checks, how long they have been true, and the resulting stage; pure.
 
-Rules for every editor: the stage is derived and never stored. What is unknown neither helps nor harms: it lets
-no time count, and resets none. Only what makes senders refuse mail steps a policy back, and only when it was
-seen again.
+Rules for every editor: the stage is derived and never stored. An unknown condition pauses the soak and does not
+reset it. Only a condition that makes senders refuse mail sets a policy back to testing, and only if a second check
+confirms it.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,9 +15,9 @@ from sidecar.observed.reports import NO_EVIDENCE, ReportEvidence
 from sidecar.rollout.reports import why_step_back
 
 SEEN_AGAIN = 3
-"""Checks in a row that must fail before a policy in enforce is stepped back."""
+"""Checks in a row that must fail before a policy in enforce is set back to testing."""
 SOAK_AFTER_STEP_BACK_S = 86_400.0
-"""However short the soak is set: nothing flaps."""
+"""A minimum, so that the mode does not flap if the soak is configured very short."""
 
 
 def checked(
@@ -25,8 +25,8 @@ def checked(
 ) -> Rollout:
     """The memory after a check that judged these conditions at `now`.
 
-    Between two good checks at most twice the `interval` counts as soaked: a clock that jumps, or a machine that
-    slept, counts for nothing.
+    Between two good checks at most twice the `interval` counts for the soak: a clock that jumps, or a machine that
+    slept, does not shorten it.
     """
     conditions = tuple(
         _condition(before, kind, judged[kind], now) for kind in ConditionType if kind in judged
@@ -47,10 +47,10 @@ def checked(
 
 
 def _seen_again(before: Rollout, now: float, interval: float) -> bool:
-    """Whether a refusal counts as seen again.
+    """Whether a refusal counts as confirmed.
 
-    Batches of other domains that the same file serves, or a person who asks again and again, make no second look
-    at the same trouble of what was one: half an interval has to lie between.
+    Checks of other domains that the same file serves, or repeated checks by a person, do not confirm the same
+    trouble: at least half an interval has to pass between two refusals.
     """
     since = [c.since for c in before.conditions if c.type in REFUSING and c.status is Status.FALSE]
     return not since or now - min(since) >= before.refusals * interval / 2
@@ -58,7 +58,7 @@ def _seen_again(before: Rollout, now: float, interval: float) -> bool:
 
 def _condition(before: Rollout, kind: ConditionType, judgement: Judgement, now: float) -> Condition:
     earlier = next((c for c in before.conditions if c.type is kind), None)
-    # One dated ahead of now is from before the clock was set back.
+    # A time in the future is from before the clock was set back.
     since = min(earlier.since, now) if earlier is not None and earlier.status is judgement.status else now
     return Condition(kind, judgement.status, judgement.reason, judgement.message, since)
 
@@ -71,9 +71,9 @@ def auto_mode(
     *,
     require_report: bool = False,
 ) -> Mode:
-    """The mode that `mode: auto` means now: testing first, enforce once all has held for `soak` seconds.
+    """The mode of `mode: auto` now: first testing, then enforce once all conditions were true for `soak` seconds.
 
-    Reports of senders only ever hold a step up or step back; none is needed unless `require_report`.
+    Reports of senders only ever delay enforce or step it back; none is needed unless `require_report`.
     """
     if served is Mode.ENFORCE:
         given_up = rollout.refusals >= SEEN_AGAIN or why_step_back(reports, rollout) is not None
@@ -81,25 +81,22 @@ def auto_mode(
     if reports.clean.holds_step_up(require=require_report):
         return Mode.TESTING
     needed = soak if rollout.stepped_back_at is None else max(soak, SOAK_AFTER_STEP_BACK_S)
-    return Mode.ENFORCE if _all_true(rollout) and rollout.soaked >= needed else Mode.TESTING
+    all_true = all(rollout.status(kind) is Status.TRUE for kind in NEEDED)
+    return Mode.ENFORCE if all_true and rollout.soaked >= needed else Mode.TESTING
 
 
-def anew(rollout: Rollout) -> Rollout:
-    """The memory where the soak begins anew."""
+def restarted_soak(rollout: Rollout) -> Rollout:
+    """The memory with the soak restarted."""
     return replace(rollout, soaked=0.0, good_at=None)
 
 
 def stepped_back(rollout: Rollout, now: float) -> Rollout:
-    """The memory once a policy in enforce was stepped back."""
-    return replace(anew(rollout), stepped_back_at=now)
-
-
-def _all_true(rollout: Rollout) -> bool:
-    return all(rollout.status(kind) is Status.TRUE for kind in NEEDED)
+    """The memory after a policy in enforce was set back to testing."""
+    return replace(restarted_soak(rollout), stepped_back_at=now)
 
 
 def together(judged: Mapping[str, Mapping[ConditionType, Judgement]]) -> dict[ConditionType, Judgement]:
-    """The judgement of all domains that one file serves: the weakest holds it back, and is named."""
+    """The judgement of all domains that one file serves: the weakest decides, and is named."""
     found: dict[ConditionType, Judgement] = {}
     for kind in ConditionType:
         all_of = {name: one[kind] for name, one in judged.items() if kind in one}
@@ -120,15 +117,15 @@ class Stage(StrEnum):
     PUBLISHING = "publishing"
     """Senders cannot fetch the policy yet: DNS, certificate or web server."""
     ANNOUNCING = "announcing"
-    """The record in DNS is missing, wrong or has an old id."""
+    """The DNS record is missing, wrong or has an old id."""
     BLOCKED = "blocked"
     """An MX would be refused under enforce."""
     CHECKING = "checking"
     """Something could not be checked yet."""
     SOAKING = "soaking"
-    """All is right, and not for long enough."""
+    """All conditions are true, but not for long enough."""
     READY = "ready"
-    """All has been right for long enough: `mode: enforce` is safe."""
+    """All conditions have been true for long enough: `mode: enforce` is safe."""
     ENFORCED = "enforced"
     FAILING = "failing"
     """Enforced, and senders refuse mail or will."""
@@ -137,7 +134,7 @@ class Stage(StrEnum):
 
 
 def stage(rollout: Rollout, served: Mode | None, soak: float) -> Stage:
-    """The stage, by the first row of the table that fits."""
+    """The stage, by the first row of the table that matches."""
     return next(found for fits, found in _STAGES if fits(_Case(rollout, served, soak)))
 
 

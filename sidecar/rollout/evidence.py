@@ -1,8 +1,7 @@
-"""From what a check found of a domain to the conditions of its roll-out; pure.
+"""From the findings of a check to the conditions of the roll-out; pure.
 
-Rule for every editor: the code of a finding declares what it does to which condition (`Code.bearing`); nothing is
-decided by how a code begins. A condition is true only where something says so; what could not be probed leaves it
-unknown.
+Rule for every editor: the code of a finding declares its effect on conditions (`Code.bearing`); nothing is decided by
+the prefix of a code. A condition is true only if a finding says so; a probe that could not run leaves it unknown.
 """
 
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from sidecar.verify.rules import policy_id
 
 _BEARINGS = {code.name: code.bearing for code in (*codes.ALL, *probe_codes.ALL, *policy_id.ALL)}
 _ORDER = (Status.FALSE, Status.UNKNOWN, Status.TRUE)
-"""Which status wins where findings say different things."""
+"""Which status wins if findings disagree."""
 
 
 def conditions_of(findings: Sequence[Finding]) -> dict[ConditionType, Judgement]:
@@ -34,7 +33,7 @@ def conditions_of(findings: Sequence[Finding]) -> dict[ConditionType, Judgement]
 
 
 def _status(finding: Finding, bearing: Bearing) -> Status | None:
-    """What the finding makes of its conditions; None where it only informs."""
+    """The status that the finding gives its conditions; None if it only informs."""
     match bearing.effect:
         case Effect.PROVES:
             return Status.TRUE

@@ -238,7 +238,7 @@ def wants_check(evidence: ReportEvidence, checked_at: float, now: float) -> bool
 
 
 @dataclass(frozen=True, slots=True)
-class _Trouble:
+class _LastingFailure:
     """A lasting failure that one sender reported."""
 
     one: Reported
@@ -247,7 +247,7 @@ class _Trouble:
     since: float
 
 
-def _trouble(reports: Sequence[Reported]) -> _Trouble | None:
+def _trouble(reports: Sequence[Reported]) -> _LastingFailure | None:
     """The failure of one sender that counts and is not past; its reports of each day added up."""
     by_day: dict[str, list[Reported]] = defaultdict(list)
     for one in reports:
@@ -264,7 +264,7 @@ def _trouble(reports: Sequence[Reported]) -> _Trouble | None:
     last = max(by_day[lasting[-1]], key=refused)
     results = sorted({f.result for f in last.failures if meaning(f.result).refuses})
     since = min(one.received_at for day in lasting for one in by_day[day])
-    return _Trouble(last, bad[lasting[-1]], ", ".join(results[:3]), since)
+    return _LastingFailure(last, bad[lasting[-1]], ", ".join(results[:3]), since)
 
 
 def _lasts(day: str, before: str | None, by_day: dict[str, list[Reported]], bad: dict[str, int]) -> bool:

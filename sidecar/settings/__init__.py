@@ -176,7 +176,7 @@ class DomainOverride:
     max_age: values.MaxAge | None = None
     """Seconds, for this domain."""
     mx: values.Patterns | None = None
-    """Patterns, for this domain."""
+    """Patterns, or `dns`, for this domain."""
     adopt: values.Switch | None = None
     """Take over the policy of this domain if a person made it."""
     allow_uncovered: values.Switch = False
@@ -188,7 +188,7 @@ _NOTHING_OWN = DomainOverride()
 
 @dataclass(frozen=True, slots=True)
 class DomainSettings:
-    """What counts for one domain; `mx` is empty where MAILCOW_HOSTNAME is meant, `max_age` is in seconds."""
+    """What counts for one domain; `mx` is empty where MAILCOW_HOSTNAME or the DNS is meant, `max_age` is in seconds."""
 
     mode: Mode
     """Testing where `auto` is on: what proof makes of it is decided elsewhere."""
@@ -197,6 +197,8 @@ class DomainSettings:
     adopt: bool
     allow_uncovered: bool
     auto: bool = False
+    mx_from_dns: bool = False
+    """The MX records seen are the patterns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,7 @@ class Settings:
     max_age: int = 604_800
     """Seconds that senders keep a policy in enforce; in testing 86400 at most."""
     mx: tuple[str, ...] = ()
-    """Patterns for all domains; empty: MAILCOW_HOSTNAME."""
+    """Patterns for all domains; empty: MAILCOW_HOSTNAME; `dns`: the MX records of each domain."""
     # A mapping has no hash; equality does compare it.
     domains: Mapping[str, DomainOverride] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     exclude: frozenset[str] = frozenset()
@@ -261,11 +263,13 @@ class Settings:
         """What counts for `name`: its own settings, where it has some, else those for all."""
         own = self.domains.get(name, _NOTHING_OWN)
         wish = self.mode if own.mode is None else own.mode
+        mx = self.mx if own.mx is None else own.mx
         return DomainSettings(
             mode=Mode.TESTING if wish is Auto.AUTO else wish,
             auto=wish is Auto.AUTO,
             max_age=self.max_age if own.max_age is None else own.max_age,
-            mx=self.mx if own.mx is None else own.mx,
+            mx=() if mx == values.FROM_DNS else mx,
+            mx_from_dns=mx == values.FROM_DNS,
             adopt=self.adopt if own.adopt is None else own.adopt,
             allow_uncovered=own.allow_uncovered,
         )

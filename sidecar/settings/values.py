@@ -138,7 +138,10 @@ def domain_name(value: object) -> str:
 
 
 def _mx(value: object) -> str:
-    accepted = "a host name such as mail.example.org, or one with a wildcard in front such as *.example.org"
+    accepted = (
+        "a host name such as mail.example.org, one with a wildcard in front such as *.example.org, "
+        "or dns for the MX records of the domain"
+    )
     if not isinstance(value, str):
         raise mistake(value, accepted)
     wildcard = "*." if value.strip().startswith("*.") else ""
@@ -150,6 +153,16 @@ def _mx(value: object) -> str:
     if not is_mx_pattern(name) or name.rpartition(".")[2].isdigit():
         raise mistake(value, accepted, " is no mx pattern")
     return name
+
+
+FROM_DNS = ("dns",)
+"""`mx: dns`: the MX records of the domain are its patterns. No host can have a name of this one label in a policy."""
+
+
+def _patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    if FROM_DNS[0] in patterns and patterns != FROM_DNS:
+        raise mistake(list(patterns), "either the one word dns, or patterns")
+    return tuple(dict.fromkeys(patterns))
 
 
 def _one_or_more(value: object) -> object:
@@ -314,7 +327,7 @@ MaxAge: TypeAlias = Annotated[int, seconds(1, LONGEST_MAX_AGE)]
 Patterns: TypeAlias = Annotated[
     tuple[Annotated[str, BeforeValidator(_mx)], ...],
     BeforeValidator(_one_or_more),
-    AfterValidator(lambda patterns: tuple(dict.fromkeys(patterns))),
+    AfterValidator(_patterns),
 ]
 Domains: TypeAlias = Annotated[
     frozenset[Annotated[str, BeforeValidator(domain_name)]], BeforeValidator(_one_or_more)

@@ -1,1 +1,1 @@
-"""What outlives the process."""
+"""The state: what is kept after the process ends."""

@@ -1,7 +1,7 @@
-"""The file of the state, `state.sqlite`: opened, brought up to date, moved aside where it is not fit for use.
+"""The file of the state, `state.sqlite`: opened, upgraded, moved aside if it cannot be used.
 
 Rules for every editor: losing the file is safe, half of a change in it is not: every change is one transaction. A file
-that is broken, another program's or a later release's is moved aside, never repaired and never a reason to stop.
+that is broken, of another program or of a later release is moved aside; it is never repaired and never stops us.
 """
 
 import errno
@@ -18,15 +18,15 @@ from sidecar.observed import Memory
 from sidecar.state import old_tables, parts
 from sidecar.state.lost import Lost
 
-APPLICATION_ID = 0x4D545353  # "MTSS": tells our file from another program's
+APPLICATION_ID = 0x4D545353  # "MTSS": distinguishes our file from those of other programs
 VERSION = 5
-"""Of the tables, not of what parts hold. 1 to 4 had a table for each kind of fact."""
+"""Of the tables, not of the content of parts. 1 to 4 had a table for each kind of fact."""
 BUSY_S = 5.0
 """How long a call waits for another process that is writing."""
 KEPT_ASIDE = 3
-"""Files moved aside that are kept: a disk that goes bad must not fill itself with them."""
+"""How many files moved aside are kept: they must not fill a failing disk."""
 SHOWN = 3
-"""Lost rows that a message names."""
+"""How many lost rows a message names."""
 
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _LASTING = frozenset(
@@ -38,13 +38,13 @@ _MAKE_WRITABLE = "make {} a folder that the sidecar may write in"
 
 
 class UnfitError(Exception):
-    """The file cannot be used any further; why, as the rest of a sentence that begins with its name."""
+    """The file can no longer be used; the text completes a sentence that begins with its name."""
 
 
 def opened(path: Path, now: float, broken: str | None = None) -> tuple[sqlite3.Connection, str | None]:
-    """A connection to a file that is fit for use, and what of an earlier one could not be used, if anything.
+    """A connection to a usable file, and a message if an earlier file or rows of it could not be used.
 
-    `broken` says why the one that is there is known to be unfit.
+    `broken` says why the existing file is known to be unusable.
     """
     found = identity(path)
     reason = None if found is None else broken
@@ -54,7 +54,7 @@ def opened(path: Path, now: float, broken: str | None = None) -> tuple[sqlite3.C
             return connection, lost_words(path, lost) if lost else None
         except UnfitError as error:
             reason = str(error)
-    # Another process may have found the same, and put a fresh one there already.
+    # Another process may have noticed the same, and created a new file already.
     aside = _move_aside(path, now) if identity(path) == found else None
     try:
         connection, _ = _connect(path, now)
@@ -63,15 +63,15 @@ def opened(path: Path, now: float, broken: str | None = None) -> tuple[sqlite3.C
             f"opening the state failed: {path} is new, but it {error}; check the disk that it is on"
         ) from error
     kept = f"; it is kept as {aside.name}" if aside else ""
-    return connection, f"{path} {reason}: a new one was begun{kept}"
+    return connection, f"{path} {reason}: a new one was created{kept}"
 
 
 def lost_words(path: Path, lost: Sequence[Lost]) -> str:
-    """What is said of rows that could not be read."""
+    """The message about rows that could not be read."""
     more = f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
     return (
-        f"{path} holds what this release cannot read: {', '.join(map(str, lost[:SHOWN]))}{more}; it is kept in the file, "
-        "and counts as unknown: that may cost a longer wait or a repeated check, never a wrong write"
+        f"{path} has rows this release cannot read: {', '.join(map(str, lost[:SHOWN]))}{more}; they are kept in the file, "
+        "and count as unknown: that may cost a longer wait or a repeated check, never a wrong write"
     )
 
 
@@ -90,15 +90,15 @@ def _connect(path: Path, now: float) -> tuple[sqlite3.Connection, tuple[Lost, ..
 
 
 def _made_fit(connection: sqlite3.Connection, folder: Path, now: float) -> tuple[Lost, ...]:
-    """Brings the tables up to date and reads everything once: better now than in the middle of a pass."""
+    """Upgrades the tables and reads everything once, so that errors show now and not in the middle of a pass."""
     try:
         _bring_up_to_date(connection, folder, now)
-        # A write is reported as done only when it is on the disk: the intent must be there before the act.
+        # A write is done only when it is on the disk: the intent must be stored before the action.
         connection.execute("PRAGMA synchronous = FULL")
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         _, lost = load(connection, now)
     except (ValueError, TypeError, LookupError) as error:
-        raise UnfitError(f"holds what this program never writes ({error})") from error
+        raise UnfitError(f"has content that this program never writes ({error})") from error
     except sqlite3.OperationalError as error:
         if _code(error) in {0, sqlite3.SQLITE_ERROR}:  # no UTF-8; no such table or column
             raise UnfitError(f"has other tables than it should ({error})") from error
@@ -114,14 +114,14 @@ def load(connection: sqlite3.Connection, now: float) -> tuple[Memory, tuple[Lost
         found = parts.read(connection)
     if found[1]:
         with transaction(connection):
-            found = parts.mend(connection, now)
+            found = parts.read_careful(connection, now)
     return found
 
 
 def _make_private(path: Path) -> None:
-    """SQLite gives its side files the mode of the main one, so that is made before it.
+    """SQLite gives its side files the mode of the main file, so that is created first.
 
-    A file that is there is never opened here: closing it would drop the locks that SQLite has on it in this
+    An existing file is never opened here: closing it would drop the locks that SQLite has on it in this
     process.
     """
     try:
@@ -133,13 +133,15 @@ def _make_private(path: Path) -> None:
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, folder: Path, now: float) -> None:
-    with transaction(connection, "BEGIN"):  # one moment: another process may be making the tables just now
+    with transaction(
+        connection, "BEGIN"
+    ):  # wait a moment: another process may be creating the tables just now
         version = _version_of(connection)
     if version == VERSION:
         return
     connection.execute("PRAGMA journal_mode = WAL")
     with transaction(connection):
-        version = _version_of(connection)  # again: the other process may have been quicker
+        version = _version_of(connection)  # again: the other process may have been faster
         if version == VERSION:
             return
         for statement in parts.TABLES.split(";"):
@@ -151,7 +153,7 @@ def _bring_up_to_date(connection: sqlite3.Connection, folder: Path, now: float) 
         old_tables.take_over_outbox(connection, folder)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
-    with suppress(OSError):  # its content is in the new tables; one that stays is not read again
+    with suppress(OSError):  # its content is in the new tables; if the file stays, it is not read again
         (folder / old_tables.OUTBOX).unlink(missing_ok=True)
 
 
@@ -173,7 +175,7 @@ def _version_of(connection: sqlite3.Connection) -> int:
 
 
 def _move_aside(path: Path, now: float) -> Path:
-    """The side files first: SQLite would play a write-ahead log that stays behind into the new file."""
+    """The side files first: SQLite would apply a remaining write-ahead log to the new file."""
     date = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S")
     aside = path.with_name(f"{path.name}.broken-{date}")
     number = 1
@@ -187,7 +189,7 @@ def _move_aside(path: Path, now: float) -> Path:
     main = [p for p in path.parent.glob(f"{path.name}.broken-*") if not p.name.endswith(("-wal", "-shm"))]
     for old in sorted(main, key=lambda p: p.lstat().st_mtime)[:-KEPT_ASIDE]:
         for suffix in ("-wal", "-shm", ""):
-            with suppress(OSError):  # a folder that somebody put there is not ours to delete
+            with suppress(OSError):  # a folder in this place is not ours to delete
                 old.with_name(old.name + suffix).unlink(missing_ok=True)
     return aside
 
@@ -197,7 +199,7 @@ def _move_aside(path: Path, now: float) -> Path:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-    """All or nothing. A writer takes the lock at once: a reader that turns writer can fail without a wait."""
+    """All or nothing. A writer takes the lock at once: a reader that starts to write can fail without waiting."""
     connection.execute(begin)
     try:
         yield
@@ -210,7 +212,7 @@ def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") 
 
 
 def _code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code (the upper bits are details); 0 for what Python found by itself."""
+    """SQLite's primary result code (the upper bits are details); 0 for an error of Python's own."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
@@ -219,7 +221,7 @@ def data_version(connection: sqlite3.Connection) -> int:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Which file it is that has this name; None where there is none."""
+    """The identity of the file with this name; None if there is none."""
     try:
         found = path.lstat()
     except OSError:
@@ -229,7 +231,7 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 @contextmanager
 def telling(path: Path, doing: str) -> Iterator[None]:
-    """Turns errors of SQLite and the file system into what a person can act on; bugs stay what they are."""
+    """Turns errors of SQLite and the file system into errors with a remedy; bugs are passed on unchanged."""
     try:
         yield
     except sqlite3.DatabaseError as error:

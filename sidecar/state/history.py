@@ -1,4 +1,4 @@
-"""The history: a table of events, which are asked for by subject and time and so are not a part."""
+"""The history: a table of events. They are read by subject and time, so they are not a part."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class HistoryEvent:
 
 
 def write_events(connection: sqlite3.Connection, events: Sequence[HistoryEvent]) -> None:
-    """Adds to the history and drops what is too old or too much; an index finds both."""
+    """Adds to the history, and drops events that are too old or too many; an index finds both."""
     put(
         connection,
         "INSERT INTO history (at, subject, what, reason, outcome, detail) VALUES (?, ?, ?, ?, ?, ?)",

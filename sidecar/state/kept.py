@@ -2,9 +2,9 @@
 
 The ledger applies this to the memory itself, so that the process holds no more than the disk.
 
-Rule for every editor: what a decision still reads is kept, whatever its age: the last write that was done,
-the span that holds senders longest, the last event of each entry. There is no clock here: age counts back
-from the newest of a kind, or is counted (`elapsed`), so a clock that is set makes nothing old.
+Rule for every editor: facts that a decision still needs are kept at any age: the last completed write,
+the span that binds senders longest, the last event of each entry. There is no clock here: age is relative
+to the newest of a kind, or counted (`elapsed`), so that setting the clock makes nothing old.
 """
 
 from collections.abc import Callable
@@ -22,21 +22,21 @@ DAY_S = 86_400
 MOST_WRITES = 20
 MOST_SPANS = 50
 SPANS_AGE_S = 400 * DAY_S
-"""Longer than the longest max_age that RFC 8461 §3.2 allows: no sender holds what ended before."""
+"""Longer than the longest max_age that RFC 8461 §3.2 allows: no sender holds a policy that ended before."""
 RECENT_CONF = 200
 LEAST_RESTARTS = 50
-"""So that one restart dated by a clock that was far ahead does not make all others old."""
+"""A minimum, so that one restart dated by a clock far ahead does not make all others old."""
 RESTARTS_AGE_S = 30 * DAY_S
 
 
 def _picked(items: tuple[T, ...], keep: Callable[[int, T], bool]) -> tuple[T, ...]:
-    """`items` in their order, without those that are not kept; the same object where all are."""
+    """`items` in their order, without those that are not kept; the same object if all are."""
     kept = tuple(item for index, item in enumerate(items) if keep(index, item))
     return items if len(kept) == len(items) else kept
 
 
 def without_old_policies(memory: Memory) -> Memory:
-    """Without policies of which nothing was served for 400 days: no sender holds them, and they are decided on anew."""
+    """Without policies that were not served for 400 days: no sender holds them, and they are decided as new ones."""
     old = {
         key
         for key, policy in memory.policies.items()
@@ -51,7 +51,7 @@ def without_old_policies(memory: Memory) -> Memory:
 
 
 def kept_policy(policy: PolicyMemory) -> PolicyMemory:
-    """With the writes and spans that are kept."""
+    """The memory of one policy, reduced to the writes and spans that are kept."""
     writes, spans = kept_writes(policy.writes), kept_spans(policy.spans)
     if writes is policy.writes and spans is policy.spans:
         return policy
@@ -59,7 +59,7 @@ def kept_policy(policy: PolicyMemory) -> PolicyMemory:
 
 
 def kept_writes(writes: tuple[Write, ...]) -> tuple[Write, ...]:
-    """The last 20, and the last one that was done: what the sidecar serves is known by it."""
+    """The last 20, and the last completed one: it shows what the sidecar serves."""
     if len(writes) <= MOST_WRITES:
         return writes
     first = len(writes) - MOST_WRITES
@@ -68,10 +68,10 @@ def kept_writes(writes: tuple[Write, ...]) -> tuple[Write, ...]:
 
 
 def kept_spans(spans: tuple[Span, ...]) -> tuple[Span, ...]:
-    """Those that senders may still go by, at most 50.
+    """Spans whose policy senders may still hold, at most 50.
 
-    Of more than 50, the two older ones are kept that say until when senders may hold an enforce, and what the
-    longest max_age was; among equals the first, which also says whether all before it is known.
+    Of more than 50, two older ones are kept: the one that shows until when senders may hold an enforce, and the one
+    with the longest max_age; among equals the first, which also shows whether the time before it is known.
     """
     if not spans:
         return spans
@@ -98,8 +98,8 @@ def _max_age(span: Span) -> int:
 
 
 def kept_conf(events: tuple[ConfEntry, ...]) -> tuple[ConfEntry, ...]:
-    """The last 200, and of each entry that was not put right by the sidecar itself what tells whose it is:
-    its last event, and the last two times that somebody else took it out.
+    """The last 200, and for each entry that the sidecar did not remove itself the events that show whose it is:
+    its last event, and the last two removals by somebody else.
     """
     if len(events) <= RECENT_CONF:
         return events
@@ -116,7 +116,7 @@ def kept_conf(events: tuple[ConfEntry, ...]) -> tuple[ConfEntry, ...]:
 
 
 def kept_restarts(restarts: tuple[Restart, ...]) -> tuple[Restart, ...]:
-    """Those of 30 days, and never fewer than the last 50; only the last is still judged by the names before it."""
+    """Those of 30 days, and at least the last 50; only the last one still needs the names before it."""
     first = len(restarts) - LEAST_RESTARTS
     newest = max((restart.at for restart in restarts), default=0.0)
     kept = _picked(restarts, lambda i, restart: i >= first or restart.at > newest - RESTARTS_AGE_S)

@@ -1,7 +1,7 @@
-"""The memory at work during a pass: changed as a value, kept in the state store, with the history beside it.
+"""The memory during a pass: changed as a value, saved in the state store, together with the history.
 
 Rules for every editor: the intent of a write is stored before the write. A store that cannot be written is reported
-once and stops the writes, not the looking. The memory here is as bounded as what is stored (`kept`).
+once; it stops writes, but not observing. The memory here has the same limits as the store (`kept`).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from sidecar.state.parts import bounded
 from sidecar.state.store import HistoryEvent, State
 
 STORED_EVERY_S = 600.0
-"""A pass in which nothing happened writes nothing: the time it counted is stored with the next that does."""
+"""A pass in which nothing happened writes nothing: its counted time is stored with the next write."""
 
 
 class Ledger:
@@ -41,17 +41,17 @@ class Ledger:
         self.memory = without_old_policies(bounded(Memory(), memory))
 
     async def refresh(self) -> None:
-        """Takes over what another process (`adopt`, `once`) stored since."""
+        """Reads what another process (`adopt`, `once`) stored since."""
         with self._noting():
             if await asyncio.to_thread(self._state.changed_elsewhere):
                 self._take_over(await asyncio.to_thread(self._state.load))
 
     def count(self, reading: UptimeReading) -> None:
-        """Counts the time until now: what is noted next happened no sooner."""
+        """Counts the time until now: later notes did not happen before."""
         self.memory = replace(self.memory, tally=self.memory.tally.until(reading))
 
     async def store(self) -> None:
-        """Writes what differs from what is stored; time alone only now and then, as the older tally counts on as well."""
+        """Writes rows that differ from the store; counted time alone is written only now and then."""
         self.memory = bounded(self._stored, self.memory)
         if self.memory is not self._stored and not self._only_later():
             with self._noting():
@@ -82,12 +82,12 @@ class Ledger:
             raise
 
     def policy(self, key: str, change: Callable[[PolicyMemory], PolicyMemory]) -> None:
-        """Changes what is remembered of one policy."""
+        """Changes the memory of one policy."""
         changed = change(self.memory.policy(key))
         self.memory = replace(self.memory, policies={**self.memory.policies, key: changed})
 
     def policies(self, keys: Iterable[str], change: Callable[[str, PolicyMemory], PolicyMemory]) -> None:
-        """Changes what is remembered of many policies at once."""
+        """Changes the memory of many policies at once."""
         changed = {key: change(key, self.memory.policy(key)) for key in keys}
         self.memory = replace(self.memory, policies={**self.memory.policies, **changed})
 
@@ -101,7 +101,7 @@ class Ledger:
         self.memory = replace(self.memory, restarts=(*self.memory.restarts, restart))
 
     def not_restarted(self) -> None:
-        """The last restart was refused, with nothing done: it counts for nothing."""
+        """The last restart was refused and nothing was done: it is not counted."""
         self.memory = replace(self.memory, restarts=self.memory.restarts[:-1])
 
     def report_way(self, changed: RouteMemory) -> None:
@@ -109,21 +109,21 @@ class Ledger:
         self.memory = replace(self.memory, report_way=changed)
 
     def fulfilled(self, key: str) -> None:
-        """A wish to adopt was acted on."""
+        """A request to adopt was fulfilled."""
         if key in self.memory.adopt:
             self.memory = replace(self.memory, adopt=self.memory.adopt - {key})
 
 
 def intended(memory: PolicyMemory, text: str | None, at: float) -> PolicyMemory:
-    """With an intent whose outcome is unknown; the same intent made again is still one."""
+    """The memory with an intent whose outcome is unknown; a repeated intent counts once."""
     rest = [write for write in memory.writes if not (write.done is None and write.text == text)]
     return replace(memory, writes=kept_writes((*rest, Write(text, at, None))))
 
 
 def settled(memory: PolicyMemory, text: str | None, at: float, counted: float, *, done: bool) -> PolicyMemory:
-    """With the outcome of the last intent for `text`, at Unix second `at` and `Memory.counted` of then.
+    """The memory with the outcome of the last intent for `text`, at Unix second `at` and `Memory.counted` of that time.
 
-    Done, it is served from now on; refused, it is as if it had not been meant.
+    If it is done, the text is served from now on; if it was refused, the intent is removed.
     """
     rest = [write for write in memory.writes if not (write.done is None and write.text == text)]
     if not done:

@@ -1,7 +1,7 @@
-"""What the memory must hold in place of rows that could not be read; pure.
+"""The careful values that replace rows that could not be read; pure.
 
-Rule for every editor: a lost row never permits what the whole memory would not. To know nothing at all is safe; to know
-only a part is not, where the part that is left would be taken for the whole.
+Rule for every editor: a lost row never permits an action that the whole memory would not. An empty memory is safe; a
+partial one is not if the remaining part would be mistaken for the whole.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,9 +24,9 @@ class Lost:
 
 
 def careful(memory: Memory, lost: Sequence[Lost], now: float) -> Memory:
-    """`memory`, read without the rows `lost`, with what makes it careful; `now` in Unix seconds.
+    """`memory`, read without the rows `lost`, made careful; `now` in Unix seconds.
 
-    Of the parts that are not named here an empty one is the careful one: an action that needs it waits.
+    For parts that are not named here, empty is the careful value: an action that needs it waits.
     """
     parts = {one.part for one in lost}
     moves = [
@@ -38,17 +38,17 @@ def careful(memory: Memory, lost: Sequence[Lost], now: float) -> Memory:
     if moves:
         memory = replace(memory, moves=(*memory.moves, *moves))
     if "tally" in parts:
-        # Marks ahead of the count would make their waits endless.
+        # Marks ahead of the counter would make their waits endless.
         memory = replace(memory, tally=Tally(max(_marks(memory), default=0.0)))
     if "born" in parts:
         memory = replace(memory, born=now)
     if "believed" in parts:
         memory = replace(memory, believed=_served_domains(memory))
     if "restarts" in parts:
-        # One at this moment, so that the next keeps its distance (`RestartSettings.spacing`).
+        # Assume a restart now, so that the next one waits (`RestartSettings.spacing`).
         memory = replace(memory, restarts=(Restart(now, ()),))
     if keys := [one.key for one in lost if one.part == "policies"]:
-        # Something was served that nobody can name any more: senders may hold it from now on for the longest time.
+        # An unknown policy was served: senders may hold it from now on for the longest time.
         unknown = PolicyMemory(spans=(Span("", now, None, begun=memory.counted),))
         memory = replace(memory, policies={**memory.policies, **dict.fromkeys(keys, unknown)})
     return memory
@@ -64,7 +64,7 @@ def _marks(memory: Memory) -> Iterable[float]:
 
 
 def _served_domains(memory: Memory) -> DomainList | None:
-    """Domains that had a policy or were checked: so a list that lost most of them is doubted, as it would have been."""
+    """Domains that had a policy or were checked, so that a list that lost most of them is still doubted."""
     last = {key: policy.spans[-1] for key, policy in memory.policies.items() if policy.spans}
     served = {key for key, span in last.items() if span.text and span.until is None}
     known = sorted((served | memory.checks.keys()) - {FILE})

@@ -1,6 +1,6 @@
-"""The one step from the tables before parts (versions 1 to 4 of the state, `outbox.sqlite`) to parts.
+"""The migration from the tables before parts (versions 1 to 4 of the state, `outbox.sqlite`) to parts.
 
-Rule for every editor: this only reads what those releases wrote, and every value goes over as it is: `parts.read` judges
+Rule for every editor: this only reads what those releases wrote, and copies every value unchanged: `parts.read` judges
 it. A table or column that a version did not have yet counts as empty, which is the default of its field.
 """
 
@@ -33,11 +33,11 @@ TABLES = (
     *("condition", "checked", "finding", "announced", "retired", "move"),
 )
 COUNTED_SINCE = 3
-"""The version that began to count waits: those of before were read off a clock that may have been wrong, and start again."""
+"""The first version that counted waits: older waits used a clock that may have been wrong, and start again."""
 
 
 def take_over(connection: sqlite3.Connection, version: int) -> None:
-    """Copies what the old tables hold into parts, and drops them; in a transaction of the caller's."""
+    """Copies the old tables into parts, and drops them; in a transaction of the caller."""
     there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
     def table(name: str) -> list[Row]:
@@ -113,9 +113,9 @@ def _grouped(found: list[Row], by: str = "key") -> dict[Any, list[Row]]:
 
 
 def take_over_outbox(connection: sqlite3.Connection, folder: Path) -> None:
-    """Copies what waits to be notified from its own file; in a transaction of the caller's.
+    """Copies waiting notifications from their own file; in a transaction of the caller.
 
-    A file that cannot be read costs that errors are reported again.
+    If the file cannot be read, errors are reported again.
     """
     path = folder / OUTBOX
     if not path.exists() or not stat.S_ISREG(path.lstat().st_mode):

@@ -1,13 +1,13 @@
 """The memory as named parts: JSON in the rows of one table, `part (name, key, value)`.
 
 To add a part: a frozen dataclass in `observed`, a field for it in `Memory`, and one line in `PARTS`. A field with a
-default may be added to a dataclass at any time. A part of its own table (the history, what waits to be notified,
-reports) is for rows that are asked for one by one: its statement goes into `TABLES`.
+default may be added to a dataclass at any time. A separate table (the history, waiting notifications,
+reports) is for rows that are read one by one: its statement goes into `TABLES`.
 
-Rules for every editor: a row is written only when its value changed, so choose rows by what changes together: `each` has
-one row per domain, `whole` one for all. What another process writes (`names`, the moves) is one row per key, so that
-neither overwrites the other. A row that cannot be read loses that row only, and `lost` says what the memory must hold
-in its place. Rows of parts that this release does not know stay as they are.
+Rules for every editor: a row is written only when its value changed, so values that change together share a row: `each` has
+one row per domain, `whole` one for all. Values that another process writes (`names`, the moves) have one row per key, so
+that neither overwrites the other. A row that cannot be read loses that row only, and `lost` defines its careful
+replacement. Rows of parts that this release does not know stay as they are.
 """
 
 import json
@@ -57,16 +57,16 @@ UNREAD = "unread "
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A field of the memory: how it becomes rows by key, and how much of it is kept."""
+    """A field of the memory: how it is stored in rows by key, and how much of it is kept."""
 
     name: str
     row: TypeAdapter[Any]
     split: Callable[[Any], Rows]
     join: Callable[[Rows], Any]
     kept: Callable[[Any], Any] | None = None
-    """The retention rule, for the value of a row; it returns the same object where nothing has to go."""
+    """The retention rule, for the value of a row; it returns the same object if nothing has to be removed."""
     bare: bool = False
-    """Whether the keys say it all: such a row can always be read."""
+    """Whether the keys are the whole content: such a row can always be read."""
 
 
 def whole(name: str, kind: Any, kept: Callable[[Any], Any] | None = None) -> Part:
@@ -87,7 +87,7 @@ def each(name: str, kind: Any, kept: Callable[[Any], Any] | None = None) -> Part
 
 
 def names(name: str) -> Part:
-    """A row for each name of a set; what a wish stores beside its name is for people."""
+    """A row for each name of a set; the time stored with it is for people."""
     return Part(
         name,
         TypeAdapter(float | None),
@@ -137,7 +137,7 @@ _BY_NAME = {part.name: part for part in PARTS}
 
 
 def bounded(before: Memory, after: Memory) -> Memory:
-    """`after` with no more than is kept; rows that are the same as in `before` were bounded already. Pure."""
+    """`after` without what is not kept; rows that are the same as in `before` are skipped. Pure."""
     smaller: dict[str, Any] = {}
     for part in PARTS:
         old, new = getattr(before, part.name), getattr(after, part.name)
@@ -151,7 +151,7 @@ def bounded(before: Memory, after: Memory) -> Memory:
 
 
 def read(connection: sqlite3.Connection) -> tuple[Memory, tuple[Lost, ...]]:
-    """The whole memory, and the rows that could not be read; in a transaction of the caller's."""
+    """The whole memory, and the rows that could not be read; in a transaction of the caller."""
     shared: dict[str, str] = {}  # a thousand domains mostly have the same texts: hold each once
 
     def share(found: dict[str, Any]) -> dict[str, Any]:
@@ -176,15 +176,15 @@ def _no_number(word: str) -> float:
 
 
 def _why(error: Exception) -> str:
-    """Without the value: it may be long, and anybody's text."""
+    """Without the value: it may be long and come from strangers."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     return str(error)
 
 
-def mend(connection: sqlite3.Connection, now: float) -> tuple[Memory, tuple[Lost, ...]]:
-    """As `read`; rows that could not be read are kept aside, and what `careful` says is stored in their place."""
+def read_careful(connection: sqlite3.Connection, now: float) -> tuple[Memory, tuple[Lost, ...]]:
+    """As `read`; rows that could not be read are kept aside and replaced by the result of `careful`."""
     memory, lost = read(connection)
     if lost:
         put(
@@ -198,9 +198,9 @@ def mend(connection: sqlite3.Connection, now: float) -> tuple[Memory, tuple[Lost
 
 
 def write(connection: sqlite3.Connection, before: Memory, after: Memory) -> None:
-    """Writes the rows that differ; in a transaction of the caller's.
+    """Writes the rows that differ; in a transaction of the caller.
 
-    Rows that neither has, such as a wish that another process stored meanwhile, stay.
+    Rows that are in neither, such as a request that another process stored meanwhile, stay.
     """
     for part in PARTS:
         old, new = getattr(before, part.name), getattr(after, part.name)
@@ -213,7 +213,7 @@ def write(connection: sqlite3.Connection, before: Memory, after: Memory) -> None
 
 
 def add(connection: sqlite3.Connection, name: str, value: object) -> None:
-    """Adds the rows of `value` to a part; a row that is there stays as it is."""
+    """Adds the rows of `value` to a part; an existing row stays unchanged."""
     part = _BY_NAME[name]
     put(connection, _INSERT + "NOTHING", _json(part, part.split(value)))
 

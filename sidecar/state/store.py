@@ -1,6 +1,6 @@
-"""What outlives the process: the memory, the history and what waits to be notified, in `state.sqlite`.
+"""The state store: the memory, the history and waiting notifications, in `state.sqlite`.
 
-What is remembered is `observed.Memory`; `parts` says how it becomes rows, `file` how the file is opened. Rule for every
+The memory is `observed.Memory`; `parts` turns it into rows, `file` opens the file. Rule for every
 editor: every call is one transaction.
 """
 
@@ -24,10 +24,10 @@ NAME = "state.sqlite"
 
 
 class State:
-    """The state store; its calls block, at most some seconds, and may come from any thread."""
+    """The state store; its calls block for some seconds at most, and may come from any thread."""
 
     notice: str | None
-    """What of an earlier file could not be used; None as a rule."""
+    """A message if an earlier file could not be used completely; usually None."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, notice: str | None) -> None:
         self._path = path
@@ -36,16 +36,16 @@ class State:
         self._guard = threading.Lock()
         self._identity = file.identity(path)
         self._version: int | None = None
-        """SQLite's data_version at the last load: it changes when another connection commits, not by ours."""
+        """SQLite's data_version at the last load: it changes when another connection commits, not when ours does."""
         self._broken: str | None = None
-        """Why the file cannot be used any further, found by a call since the last `changed_elsewhere`."""
+        """Why the file can no longer be used, noticed by a call since the last `changed_elsewhere`."""
 
     @classmethod
     def open(cls, state_dir: Path, now: float) -> Self:
-        """The state in `state_dir`, created or brought up to date where needed; `now` in Unix seconds.
+        """The state in `state_dir`, created or upgraded if needed; `now` in Unix seconds.
 
-        A file that is broken, another program's or a later release's is moved aside, and `notice` says so; it also names
-        rows that could not be read. Raises TemporaryError or PermanentError where the folder cannot be used.
+        A file that is broken, of another program or of a later release is moved aside, and `notice` says so; it also names
+        rows that could not be read. Raises TemporaryError or PermanentError if the folder cannot be used.
         """
         path = state_dir / NAME
         with file.telling(path, "opening"):
@@ -53,11 +53,11 @@ class State:
         return cls(path, *file.opened(path, now))
 
     def load(self) -> Memory:
-        """All that is remembered."""
+        """The whole memory."""
         with self._telling("reading"):
-            # Before the transaction: so a commit in between costs a needless load and is not overlooked.
+            # Before the transaction: a commit in between costs an unneeded load, but is not missed.
             version = file.data_version(self._connection)
-            # The clock is read here: rows that another release stored meanwhile are no concern of the caller.
+            # The clock is read here: the caller does not know of rows that another release stored meanwhile.
             memory, lost = file.load(self._connection, time.time())
             self._version = version
             if lost:
@@ -65,18 +65,18 @@ class State:
             return memory
 
     def save(self, before: Memory, after: Memory) -> None:
-        """Writes what differs, whole or not at all; it is on the disk when this returns.
+        """Writes the differences, all or none; they are on the disk when this returns.
 
-        `before` is what the store holds: what was loaded, or saved last.
+        `before` is the content of the store: the memory that was loaded or saved last.
         """
         if before is not after and before != after:
             with self.writing() as connection:
                 parts.write(connection, before, after)
 
     def changed_elsewhere(self) -> bool:
-        """Whether what was loaded last is out of date: another process wrote, or the file was replaced.
+        """Whether the memory loaded last is outdated: another process wrote, or the file was replaced.
 
-        A file that was found broken, or is gone, is replaced by a new one here.
+        A broken or missing file is replaced by a new one here.
         """
         with self._telling("looking at"):
             if self._broken is not None or file.identity(self._path) != self._identity:
@@ -84,11 +84,11 @@ class State:
             return self._version is None or file.data_version(self._connection) != self._version
 
     def _renew(self) -> None:
-        # No caller waits for this, so none hands the time in.
+        # No caller is involved here that could pass the time.
         connection, notice = file.opened(self._path, time.time(), self._broken)
         self._connection.close()
         self._connection = connection
-        self._warn(notice or f"{self._path} was taken away while it was in use; what it held is forgotten")
+        self._warn(notice or f"{self._path} was removed while it was in use; its content is lost")
         self._identity = file.identity(self._path)
         self._version = None
         self._broken = None
@@ -100,20 +100,20 @@ class State:
         structlog.get_logger().warning("the state could not be read", detail=notice)
 
     def wish_adopt(self, keys: Iterable[str], now: float) -> None:
-        """Notes that a person hands these policies over (`FILE`, domains); needs no pass lock."""
+        """Stores that a person hands these policies over (`FILE`, domains); needs no pass lock."""
         self._add("adopt", dict.fromkeys(keys, now))
 
     def wish_retired(self, keys: Iterable[str]) -> None:
-        """Notes that a person takes these domains (`FILE`: all) out of MTA-STS; needs no pass lock."""
+        """Stores that a person retires these domains (`FILE`: all); needs no pass lock."""
         self._add("retired", frozenset(keys))
 
     def wish_not_retired(self, keys: Iterable[str]) -> None:
-        """Takes such a wish back."""
+        """Removes such a request."""
         with self.writing() as connection:
             parts.remove(connection, "retired", keys)
 
     def wish_moves(self, moves: Iterable[Move]) -> None:
-        """Notes MX hosts that domains move to; one that is there keeps its time. Needs no pass lock."""
+        """Stores MX hosts that domains move to; an existing one keeps its time. Needs no pass lock."""
         self._add("moves", tuple(moves))
 
     def _add(self, part: str, value: object) -> None:
@@ -121,10 +121,10 @@ class State:
             parts.add(connection, part, value)
 
     def note_ids(self, ids: Mapping[str, PolicyId]) -> None:
-        """Remembers policy ids that a command read, by domain, and changes nothing else; needs no pass lock."""
+        """Stores policy ids that a command read, by domain, and changes nothing else; needs no pass lock."""
         if ids:
             with self.writing() as connection:
-                before, _ = parts.mend(connection, time.time())
+                before, _ = parts.read_careful(connection, time.time())
                 known = {k: replace(before.policy(k), id_text=id_.text, id=id_.id) for k, id_ in ids.items()}
                 parts.write(connection, before, replace(before, policies={**before.policies, **known}))
 
@@ -140,13 +140,13 @@ class State:
             return read_events(connection, subject, limit)
 
     def close(self) -> None:
-        """Ends the use of the file; a second time does no harm."""
+        """Closes the file; may be called twice."""
         with self._guard:
             self._connection.close()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """To read rows that are not of the memory; raises as `writing` does, and waits for no other process."""
+        """Reads rows outside the memory; raises as `writing` does, and does not wait for other processes."""
         with self._telling("reading"):
             yield self._connection
 
@@ -154,14 +154,14 @@ class State:
     def writing(self, doing: str = "writing") -> Iterator[sqlite3.Connection]:
         """One transaction, for this class and for rooms with tables of their own (`parts.TABLES`).
 
-        Raises TemporaryError or PermanentError where the file cannot be used.
+        Raises TemporaryError or PermanentError if the file cannot be used.
         """
         with self._telling(doing), file.transaction(self._connection):
             yield self._connection
 
     @contextmanager
     def _telling(self, doing: str) -> Iterator[None]:
-        """One call at a time; one that finds the file broken makes the next `changed_elsewhere` renew it."""
+        """One call at a time; if it finds the file broken, the next `changed_elsewhere` replaces the file."""
         with self._guard:
             try:
                 with file.telling(self._path, doing):
@@ -170,5 +170,5 @@ class State:
                 self._broken = str(error)
                 raise TemporaryError(
                     f"{doing} the state failed: {self._path} {error}; "
-                    "the next pass moves it aside and starts a new one; that may cost a wait, no wrong write"
+                    "the next pass moves it aside and starts a new one; that may cost a wait, never a wrong write"
                 ) from error

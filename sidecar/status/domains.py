@@ -31,6 +31,7 @@ from sidecar.plan import policy_ids as policyid
 from sidecar.plan.acme.names import scene
 from sidecar.plan.acme.script import held_in_certificate
 from sidecar.plan.actions import Action, Held, Plan
+from sidecar.plan.elsewhere import left_elsewhere
 from sidecar.plan.ownership import Whose, whose
 from sidecar.plan.records import DomainRecords, MailDomain, RecordNeed, RecordState, needed, retired
 from sidecar.rollout import Stage, stage
@@ -201,6 +202,8 @@ class _Parts:
         care = _care(name, own, domain, self.settings)
         if care is Care.MANAGED and retired(observed, target or name):
             care = Care.RETIRED
+        if care is Care.MANAGED and left_elsewhere(observed, self.settings, name) is not None:
+            care = Care.ELSEWHERE
         served = policyid.served_to(observed, name, target)
         if care is Care.EXCLUDED:
             served = Unseen("not looked at", observed.now)

@@ -6,15 +6,17 @@ Rule for every editor: a domain has one light and one cause, the worst. What the
 for and what is not known does not need a person.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Unseen
+from sidecar.observed.checks import Condition
 from sidecar.observed.checks import Status as Truth
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import command, day, span
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import RecordNeed, RecordState
@@ -23,6 +25,7 @@ from sidecar.rollout.reports import told
 from sidecar.status.row import Care, Cause, Row, Verdict
 from sidecar.status.wording import STAGE_SENTENCE, Light
 from sidecar.status.zone_file import record_line
+from sidecar.verify.probe_codes import MX_UNCOVERED
 from sidecar.verify.rules.policy_id import ID_STALE
 
 
@@ -75,7 +78,10 @@ def _waiting(row: Row) -> Iterator[Cause]:
     # What the sidecar is about to mend, or waits for, is not work for a person.
     busy = bool(row.todo or row.held)
     told = _RANK[_failing_from(row)]
+    named = any(notice.code is NoticeCode.MX_UNCOVERED for notice in row.notices)
     for finding in _graver(row, Severity.ERROR if busy else Severity.WARNING):
+        if named and finding.code == MX_UNCOVERED.name:
+            continue  # the planner's notice says the same, with the line to write
         if _RANK[finding.severity] < told and (finding.todo or not busy):
             yield _of_finding(Light.ATTENTION, finding)
 
@@ -93,7 +99,14 @@ def _blocked(row: Row) -> tuple[Cause, ...]:
     if row.stage is not Stage.BLOCKED or row.todo or row.held:
         return ()
     message = row.blocking[0].message or STAGE_SENTENCE[Stage.BLOCKED]
-    return (Cause(Light.ATTENTION, "stage-blocked", message, None, row.domain),)
+    return (Cause(Light.ATTENTION, "stage-blocked", message, _remedy(row, row.blocking), row.domain),)
+
+
+def _remedy(row: Row, blocking: Sequence[Condition]) -> str | None:
+    """What to do about the first condition that holds the domain back: that of the finding which decided it."""
+    found = row.check.findings if row.check else ()
+    reasons = {condition.reason for condition in blocking[:1]}
+    return next((finding.todo for finding in found if finding.code in reasons), None)
 
 
 def _failing_from(row: Row) -> Severity:
@@ -145,7 +158,9 @@ def _unknown(row: Row) -> Cause | None:
 def _off(row: Row) -> Cause | None:
     if row.care is not Care.MANAGED and row.mode is not Mode.NONE:
         message = f"{to_unicode(row.domain)} is {_CARE[row.care]}."
-        return Cause(Light.OFF, "left-alone", message, None, row.domain)
+        code = "served-elsewhere" if row.care is Care.ELSEWHERE else "left-alone"
+        todo = next((n.todo for n in row.notices if n.code is NoticeCode.POLICY_ELSEWHERE), None)
+        return Cause(Light.OFF, code, message, todo, row.domain)
     if row.whose is Whose.PERSONS and row.held:
         message = f"A person made this policy, so it is left as it is: {row.held[0].reason}"
         return Cause(Light.OFF, "by-hand", message, row.held[0].remedy, row.domain)
@@ -157,6 +172,7 @@ _CARE = {
     Care.EXCLUDED: "left alone by the settings",
     Care.INACTIVE: "switched off in mailcow",
     Care.BACKUP_MX: "only a backup MX here",
+    Care.ELSEWHERE: "served its policy elsewhere, which is left alone",
     Care.RETIRED: "taken out of MTA-STS",
 }
 
@@ -185,7 +201,7 @@ def _working(row: Row) -> Cause | None:
             message = (
                 blocking[0].message if blocking and blocking[0].message else STAGE_SENTENCE[Stage.CHECKING]
             )
-            return Cause(Light.UNKNOWN, "checking", message, None, row.domain)
+            return Cause(Light.UNKNOWN, "checking", message, _remedy(row, blocking), row.domain)
         case _:
             return None
 

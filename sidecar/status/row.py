@@ -27,6 +27,7 @@ class Care(StrEnum):
     EXCLUDED = "left alone by the settings"
     INACTIVE = "switched off in mailcow"
     BACKUP_MX = "backup MX"
+    ELSEWHERE = "served elsewhere"
     RETIRED = "taken out of MTA-STS by `sidecar retire`"
 
 

@@ -165,13 +165,13 @@ async def test_once_repeated_gets_to_the_restart(tmp_path: Path) -> None:
         on.configure("restart: {quiet: 600, settle: 0}")
         await command(on.env, "once")
         held = await command(on.env, "once")
-        assert "held:\n  restart acme-mailcow: new names are being gathered (until 2" in held.out
+        assert "held:\n  restart acme-mailcow: new names are being collected (until 2" in held.out
         assert on.engine.count("/restart") == 0
         on.configure("restart: {quiet: 0, settle: 0}")
         done = await command(on.env, "once")
         assert "done:\n  restart acme-mailcow: the certificate lacks mta-sts.example.org" in done.out
         again = await command(on.env, "once")
-        assert "restarts are kept 60 min apart; the last was" in again.out
+        assert "there are at least 60 min between two restarts; the last was" in again.out
         assert "(until 2" in again.out
         assert on.engine.count("/restart") == 1
 

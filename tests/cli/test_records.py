@@ -42,7 +42,7 @@ async def test_native_records_have_mailcows_ids(tmp_path: Path) -> None:
         after = await command(on.env, "records")
         ids = {name: row.id for name, row in on.mailcow.policies.items()}
     assert (before.code, after.code) == (0, 0)
-    assert "; _mta-sts.example.net. follows once the policy is served" in before.out
+    assert "; _mta-sts.example.net. due once the policy is served" in before.out
     assert set(parsed(before.out)) == {("mta-sts.example.net.", "CNAME"), ("_smtp._tls.example.net.", "TXT")}
     for name in ("example.org", "example.net"):
         assert parsed(after.out)[f"_mta-sts.{name}.", "TXT"] == f'"v=STSv1;id={ids[name]};"'

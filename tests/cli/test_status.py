@@ -99,7 +99,7 @@ async def test_person_first(tmp_path: Path) -> None:
         ended = await command(on.env, "status")
     needs, table = ended.out.split("domain  ", 1)
     assert "needs a person:\n  warning: " in needs
-    assert "  warning: the policy of example.org is left alone" in needs
+    assert "  warning: the policy of example.org is left unchanged" in needs
     assert "sidecar adopt example.org" in needs
     assert "a person's" in table
 

@@ -165,7 +165,7 @@ async def test_restart_that_takes_long_delays_no_policy(tmp_path: Path) -> None:
             sidecar.hang_up()
             await sidecar.says("done: add policy", "domain=new.example")
             on.configure(f"max_age: 172800\n{restart}")
-            await sidecar.says("held: restart", "acme-mailcow is being started anew")
+            await sidecar.says("held: restart", "acme-mailcow is being restarted, re-created or repaired")
             assert not sidecar.lines("done: restart")
             with pytest.raises(Locked):
                 await PassLock(tmp_path / "state").acquire(0)
@@ -184,7 +184,7 @@ async def test_engine_that_answers_late_is_seen_at_once(tmp_path: Path) -> None:
             await sidecar.says("the Docker engine has not answered yet")
             assert not sidecar.lines("held: restart")
             gate.ended.set()
-            await sidecar.says("held: restart", "new names are being gathered")
+            await sidecar.says("held: restart", "new names are being collected")
 
 
 async def test_sigterm_ends_it_while_another_process_has_the_lock(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ async def test_certificate_that_comes_is_noticed_at_once(tmp_path: Path) -> None
         async with running(on) as sidecar:
             await sidecar.says("done: add policy")
             sidecar.hang_up()
-            await sidecar.says("held: restart", "new names are being gathered")
+            await sidecar.says("held: restart", "new names are being collected")
             on.certify(HOST, "mta-sts.example.org")
             asked = len(on.mailcow.requests)
             await on.mailcow.until(lambda: len(on.mailcow.requests) > asked, seconds=5)
@@ -351,7 +351,7 @@ async def test_adopt_in_another_process_is_acted_on_within_seconds(tmp_path: Pat
     async with stage(tmp_path) as on:
         on.mailcow.person_sets_policy("example.org", mode="testing", mx="mx.example.net", max_age=86_400)
         async with running(on) as sidecar:
-            await sidecar.says("the policy of example.org is left alone")
+            await sidecar.says("the policy of example.org is left unchanged")
             await settled(sidecar, on)
             assert (await command(on.env, "adopt", "Example.ORG.")).code == 0
             await sidecar.says("done: change policy", "domain=example.org", seconds=5)

@@ -111,7 +111,7 @@ async def test_story_keeps_every_promise_within_a_minute_and_leaves_nothing(
         pytest.param(
             "file",
             "stage.acme.dns = type(stage.dns)()",
-            "it was made anew",
+            "it was re-created",
             "found:    lacks mta-sts.example.net, mta-sts.example.org",
             id="acme-mailcow has no DNS",
         ),

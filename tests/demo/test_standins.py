@@ -85,7 +85,7 @@ async def test_restarted_acme_is_at_work_and_is_not_restarted_again(
     after, sleep = await looked(recorded)
     assert (after.id, sleep) == (before.id, None)
     assert after.started_at > before.started_at
-    with pytest.raises(TemporaryError, match="at work"):
+    with pytest.raises(TemporaryError, match="it is working"):
         await recorded.restart(after.id, after.started_at)
     with pytest.raises(TemporaryError, match="meanwhile"):
         await recorded.restart(before.id, before.started_at)
@@ -100,7 +100,7 @@ async def test_acme_made_anew_runs_with_its_new_environment(
     project = await recorded.observe(1.0, None)
     assert isinstance(project, Seen)
 
-    async def anew() -> None:
+    async def restarted_soak() -> None:
         await recorded.recreate(
             before.id,
             expected=project.value,
@@ -109,12 +109,12 @@ async def test_acme_made_anew_runs_with_its_new_environment(
             now=1.0,
         )
 
-    await anew()
+    await restarted_soak()
     after, sleep = await looked(recorded)
     assert (dict(after.env), sleep) == ({"ADDITIONAL_SAN": "smtp.*,mta-sts.*", "A": "b"}, None)
     assert after.id != before.id
     with pytest.raises(TemporaryError, match="meanwhile"):
-        await anew()
+        await restarted_soak()
 
 
 async def test_log_is_that_of_the_runs_with_the_engines_own_times(

@@ -4,12 +4,15 @@ import asyncio
 import socket
 from collections.abc import Mapping
 
+import dns.flags
+import dns.message
 import pytest
 from dns.rcode import Rcode
 
 from sidecar.dns.ask import CONCURRENT, Lookups
-from sidecar.observed import Addresses, Caa, Kind, Question, Seen, Sight, Txt, Unseen
-from tests.dns.faulty import LOOPBACK, Reply, Silence, serving
+from sidecar.observed import Addresses, Caa, Kind, Question, Seen, Sight, Txt, Unseen, Validated
+from tests.dns.faulty import LOOPBACK, FaultyDns, Reply, Silence, serving
+from tests.verify.internet import dns_server
 
 NOW = 1_700_000_000.0
 SHORT_S = 0.2
@@ -46,6 +49,28 @@ async def answers(table: Table, *questions: Question) -> dict[Question, Sight[ob
 async def answer(table: Table, question: Question) -> Sight[object]:
     """What a server with this table makes us see of one question."""
     return (await answers(table, question))[question]
+
+
+class Signed(FaultyDns):
+    """Every answer is validated, as its resolver says."""
+
+    def reply(self, wire: bytes, transport: str) -> dns.message.Message | None:
+        """With AD."""
+        answer = super().reply(wire, transport)
+        if answer is not None:
+            answer.flags |= dns.flags.AD
+        return answer
+
+
+async def test_mx_records_that_dnssec_validated_are_known_as_such() -> None:
+    """`mx: dns` notes those that are not."""
+    table: Table = {("a.test.", "MX"): ["10 mx.a.test."]}
+    plain = await answer(table, mx("a.test"))
+    assert type(plain) is Seen
+    async with dns_server(Signed(table)) as address:
+        signed = (await Lookups(address, lambda: NOW, SHORT_S).ask([mx("a.test")], 5))[mx("a.test")]
+    assert signed == Validated(("mx.a.test",), NOW)
+    assert isinstance(signed, Seen)
 
 
 BOTH = {("a.test.", "A"): ["192.0.2.1", "192.0.2.2"], ("a.test.", "AAAA"): ["2001:db8::1"]}

@@ -256,7 +256,7 @@ def test_state_is_a_plain_file(tmp_path: Path, make: Maker) -> None:
     make(tmp_path / "state.sqlite")
     state = State.open(tmp_path, NOW)
     assert state.notice is not None
-    assert "is not a file: a new one was begun" in state.notice
+    assert "is not a file: a new one was created" in state.notice
     state.close()
     assert stat.S_ISREG((tmp_path / "state.sqlite").lstat().st_mode)
     assert untouched(tmp_path / "state.sqlite")

@@ -369,7 +369,7 @@ def test_locked_file_is_not_removed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("adopt", "told"), [(False, "taken over from a person, with a backup"), (True, "handed over by adopt")]
+    ("adopt", "told"), [(False, "taken over from a person, with a backup"), (True, "handed over with adopt")]
 )
 def test_it_is_said_why_the_file_of_a_person_is_written(adopt: bool, told: str) -> None:
     """Stricter than ours: it is taken over in any case."""
@@ -394,7 +394,7 @@ def test_file_that_nginx_may_not_read_is_written_again(readable: bool) -> None:
     seen = observed(world(file=text().encode(), memory=ours(text())))
     seen = replace(seen, file=Seen(PolicyFile(text().encode(), readable=readable), NOW))
     reasons = [write.reason for write in written(decide(seen, Settings()))]
-    assert reasons == ([] if readable else ["nginx may not read the policy file"])
+    assert reasons == ([] if readable else ["nginx has no permission to read the policy file"])
 
 
 def test_mx_of_a_native_policy_is_not_dropped_when_mailcow_is_set_back() -> None:

@@ -242,7 +242,7 @@ def test_row_that_a_person_switched_off_stays_off() -> None:
 @pytest.mark.parametrize(
     ("served", "told"),
     [
-        ("nonsense", "a person's policy: a text that is no policy"),
+        ("nonsense", "a person's policy: a text that is not a policy"),
         (text(Mode.NONE), "a person's policy: mode none instead of testing"),
     ],
 )
@@ -596,7 +596,7 @@ def test_domain_that_takes_no_mail_and_has_no_policy_gets_none() -> None:
     [(text(Mode.ENFORCE, 86_400, "theirs.example.org"), "theirs.example.org"), ("nonsense", HOST)],
 )
 def test_none_says_what_was_said_before(served: str, mx: str) -> None:
-    """But for the mode; of a text that is no policy nothing can be taken."""
+    """But for the mode; of a text that is not a policy nothing can be taken."""
     world = World(served={"example.org": served}, inactive=frozenset({"example.org"}))
     edits = [a.policy for a in plan(world, Settings(adopt=True)).actions if isinstance(a, EditPolicy)]
     assert edits == [policy(Mode.NONE, 86_400, mx)]
@@ -618,7 +618,7 @@ def test_what_may_have_been_in_enforce_before_counts_with_its_own_max_age() -> N
     [
         ({"inactive": frozenset({"example.org"})}, "example.org is switched off in mailcow"),
         ({"backup": frozenset({"example.org"})}, "example.org became a backup MX"),
-        ({}, "example.org is taken out of MTA-STS by `sidecar retire`"),
+        ({}, "example.org is retired by `sidecar retire`"),
     ],
 )
 def test_it_is_said_why_a_domain_leaves(changes: dict[str, object], why: str) -> None:

@@ -137,7 +137,7 @@ def spans(*texts: tuple[str | None, float, float | None]) -> PolicyMemory:
             2 * WEEK - 5 * DAY,
             "the longer max_age before outlasts the shorter one after",
         ),
-        (spans((None, 9 * DAY, DAY), ("nonsense", DAY, None)), 0, "a text that is no policy binds nobody"),
+        (spans((None, 9 * DAY, DAY), ("nonsense", DAY, None)), 0, "a text that is not a policy binds nobody"),
     ],
 )
 def test_senders_hold_an_enforce_until_its_max_age_is_over(

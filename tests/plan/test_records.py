@@ -170,7 +170,7 @@ def test_policy_comes_before_its_id() -> None:
     for world in (file_world(file=None), native_world(served={}), file_world(file=b"no policy")):
         records = all_of(seen(world))["example.org"]
         assert (records.id.record, records.id.standing) == (None, RecordState.NOT_YET)
-        assert records.id.note == "follows once the policy is served"
+        assert records.id.note == "due once the policy is served"
         assert records.host.record == DnsRecord("mta-sts.example.org", "CNAME", HOST)
         assert records.report.record == DnsRecord("_smtp._tls.example.org", "TXT", RUA)
 
@@ -444,7 +444,7 @@ def test_what_is_not_known_yet_is_a_comment() -> None:
     """Only what can be published is a record."""
     zone = zone_text(list(all_of(seen(file_world(file=None)), Settings()).values()))
     assert list(parsed(zone)) == [("mta-sts.example.org.", "CNAME")]
-    assert "; _mta-sts.example.org. follows once the policy is served\n" in zone
+    assert "; _mta-sts.example.org. due once the policy is served\n" in zone
     assert "_smtp._tls" not in zone  # what the settings lack is said once, on top
 
 
@@ -455,9 +455,7 @@ def test_record_that_must_wait_is_commented_out() -> None:
         zone = zone_text(found, missing=missing)
         assert ("_mta-sts.example.org.", "TXT") not in parsed(zone)
         assert '; _mta-sts.example.org. 120 IN TXT "v=STSv1;id=1;"\n' in zone
-        assert (
-            "; _mta-sts.example.org. to be published once mta-sts.example.org is in the certificate" in zone
-        )
+        assert "; _mta-sts.example.org. publish it once mta-sts.example.org is in the certificate" in zone
 
 
 def test_missing_leaves_out_what_the_dns_has() -> None:

@@ -120,7 +120,7 @@ def test_only_what_was_retired_is_taken_back() -> None:
     refusal = retire_refusal(["gnoe.example"], found, undo=True)
     assert refusal is not None
     assert str(refusal) == (
-        "gnoe.example was never retired, so there is nothing to take back; did you mean gone.example?"
+        "gnoe.example was never retired, so there is nothing to undo; did you mean gone.example?"
     )
     together = retire_refusal(["example.org"], basis(retired=frozenset({FILE})), undo=True)
     assert together is not None

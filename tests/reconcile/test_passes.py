@@ -52,7 +52,7 @@ async def test_name_that_resolves_is_restarted_for_after_the_quiet_period(tmp_pa
         on.clock.ahead = 120
         held = (await on.once()).plan.held
         assert on.engine.count("/restart") == 1
-        assert "kept 60 min apart" in str(held)
+        assert "60 min between two restarts" in str(held)
 
 
 async def test_file_generation_writes_the_file_and_the_settings(tmp_path: Path) -> None:
@@ -587,7 +587,7 @@ async def test_file_that_cannot_be_seen_any_more_is_not_overwritten(tmp_path: Pa
         on.policy_file.parent.write_text("no folder")
         (outcome, *_) = await parts.passes.applier.apply(plan.actions, observed)
         assert outcome.result is Result.FAILED
-        assert "was left alone" in str(outcome.detail)
+        assert "was not changed" in str(outcome.detail)
 
 
 async def test_restart_that_was_left_undone_is_not_counted(tmp_path: Path) -> None:
@@ -649,7 +649,7 @@ async def test_held_restart_asks_again_about_the_name_that_failed_alone(
                 await parts.passes.reconcile()
             on.clock.ahead += 31
             report = await parts.passes.reconcile()
-            assert f"{other} is in the certificate and would drop out" in str(report.plan.held)
+            assert f"{other} is in the certificate and would be dropped" in str(report.plan.held)
             assert asked == [sorted((HOST, NAME, other)), [other], [other]]
             elsewhere = False
             on.clock.ahead += 31

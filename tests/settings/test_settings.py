@@ -230,6 +230,7 @@ BAD_FILE = [
     ("mx: ['a.*.example']", "1: mx[1]: 'a.*.example' is no mx pattern"),
     ("mx: under_score.example", "1: mx: 'under_score.example' is no mx pattern"),
     ("mx: 192.0.2.1", "1: mx: '192.0.2.1' is no mx pattern"),
+    ("mx: [dns, a.example]", "1: mx: ['dns', 'a.example']; accepted: either the one word dns, or patterns"),
     ("mx: {a: b}", "1: mx: not a list; accepted: a list, or one name"),
     ("mx: *.example.org", "1: not YAML: while scanning an alias"),
     ("mx: *a", "1: not YAML: found undefined alias 'a' (a value that begins with * must stand in quotes)"),

@@ -207,7 +207,7 @@ def test_every_part_of_the_memory_is_kept(tmp_path: Path, state: State) -> None:
 
 
 def test_nothing_is_written_when_nothing_differs(tmp_path: Path, state: State) -> None:
-    """An equal memory made anew counts as the same: another process sees no change."""
+    """An equal memory that is built again counts as the same: another process sees no change."""
     state.save(state.load(), full_memory())
     reader = other(tmp_path)
     reader.load()
@@ -471,14 +471,14 @@ def test_a_write_ahead_log_left_behind_is_not_played_into_a_new_file(tmp_path: P
     assert reloaded(tmp_path) == Memory(born=NOW + 60)
 
 
-def test_a_file_taken_away_in_use_is_begun_anew_at_the_next_look(tmp_path: Path, state: State) -> None:
+def test_file_removed_while_in_use_is_created_again(tmp_path: Path, state: State) -> None:
     """Both the running process and the next one then use the same new file."""
     state.save(state.load(), full_memory())
     for path in tmp_path.iterdir():
         path.unlink()
     assert state.changed_elsewhere()
     assert state.notice is not None
-    assert "taken away" in state.notice
+    assert "was removed while" in state.notice
     assert state.load().policies == {}
     state.save(state.load(), full_memory())
     assert reloaded(tmp_path) == full_memory()

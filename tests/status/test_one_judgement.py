@@ -342,3 +342,15 @@ def test_rows_are_in_the_order_in_which_a_person_reads_them() -> None:
     report = report_of(everyday(*NAMES), found)
     rows: tuple[Row, ...] = Once(report.observed, Plan(), SETTINGS)().rows
     assert [row.domain for row in rows] == ["c.example", "b.example", "a.example"]
+
+
+def test_what_is_not_known_comes_with_what_to_do() -> None:
+    """A roll-out that waits for an address that cannot be seen from here has the remedy of that finding."""
+    no_route = Finding(
+        "mx-no-route", Severity.UNKNOWN, HOST, f"{HOST}: no IPv6 route", "check elsewhere", "RFC 8461 §4.2"
+    )
+    report = report_of(everyday("a.example"), {"a.example": (no_route,)})
+    (row,) = Once(report.observed, Plan(), SETTINGS)().rows
+    assert (row.judgement.cause.code, row.judgement.cause.todo) == ("checking", "check elsewhere")
+    assert "no IPv6 route" in row.judgement.cause.message
+    assert not row.judgement.needs

@@ -44,7 +44,7 @@ class DnsServer:
     _serials: Iterator[int] = field(default_factory=lambda: itertools.count(2))
 
     def __str__(self) -> str:
-        """As MTA_STS_RESOLVER takes it."""
+        """In the form of MTA_STS_RESOLVER."""
         return f"{self.address}:{self.port}"
 
     def serve(self, *records: str) -> None:

@@ -216,7 +216,7 @@ async def test_empty_mailcow_with_one_policy_file_ends_with_the_name_in_the_cert
         assert await asyncio.to_thread(acme, mailcow_like) == composed
         log = await asyncio.to_thread(project, "logs", SIDECAR)
         assert log.count("done: re-create") == 1
-        assert log.count("nginx-mailcow was created before mta-sts.* was put into") == 1
+        assert log.count("nginx-mailcow was created before mta-sts.* was added to") == 1
         assert "done: restart" not in log
         assert KEY not in log
         assert "Traceback" not in log

@@ -249,7 +249,7 @@ async def test_changed_world_is_looked_at_again(
 async def test_acme_at_work_is_left_alone(client: Client, mailcow: Mailcow, proxy: EngineProxy) -> None:
     """It may be in the middle of an order."""
     mailcow.wake_acme(mailcow.acme()["Id"])
-    with pytest.raises(TemporaryError, match="at work"):
+    with pytest.raises(TemporaryError, match="working"):
         await recreate_with(client, "b.*")
     assert proxy.changing == []
     mailcow.engine.run_cli("restart", "--time", "0", NAME)
@@ -311,7 +311,7 @@ async def test_engine_that_fails_for_long_is_healed_later(
     before = mailcow.acme()
     proxy.rule = lambda call, number: Do.FAIL if call.changes and number >= 5 else Do.PASS
     with pytest.raises(
-        TemporaryError, match=r"taking it back failed, too: .*`docker compose up -d acme-mailcow`"
+        TemporaryError, match=r"undoing it failed, too: .*`docker compose up -d acme-mailcow`"
     ):
         await recreate_with(client, "c.*")
     assert len(mailcow.acme_ids()) == 2

@@ -284,6 +284,8 @@ CASES = (
         name="at-one-address",
     ),
     Case("mx-no-route", UNKNOWN, both(SIX, setting(only_loopback=True)), f"{SIX_MX} cannot be reached"),
+    Case("mx-host-unknown", UNKNOWN, dns(f"{MX_HOST}.", "AAAA", Rcode.SERVFAIL), "AAAA", name="one-family"),
+    Case("policy-host-unknown", UNKNOWN, dns(f"{POLICY_HOST}.", "AAAA", Rcode.SERVFAIL), name="one-family"),
     Case("mx-unasked", UNKNOWN, dns(f"{MX_HOST}.", "A", TWELVE), "8 of a host are probed", name="addresses"),
     Case("policy-status", ERROR, second(status="404 Not Found"), "(at 127.0.0.2)", name="at-one-address"),
     Case("policy-fetched", OK, second(status="404 Not Found"), "(at 127.0.0.1)", name="at-the-other-address"),

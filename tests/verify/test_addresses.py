@@ -40,6 +40,8 @@ async def test_two_good_addresses_are_good() -> None:
         ("mx-cert-name-at-one-address", Status.TRUE, Status.FALSE),
         ("mx-refused-at-one-address", Status.TRUE, Status.UNKNOWN),
         ("mx-unasked-addresses", Status.TRUE, Status.UNKNOWN),
+        ("mx-host-unknown-one-family", Status.TRUE, Status.UNKNOWN),
+        ("policy-host-unknown-one-family", Status.UNKNOWN, Status.TRUE),
         ("mx-no-route", Status.UNKNOWN, Status.UNKNOWN),
         ("policy-status-at-one-address", Status.FALSE, Status.TRUE),
         ("policy-cert-name-at-one-address", Status.FALSE, Status.TRUE),

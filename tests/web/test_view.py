@@ -58,7 +58,7 @@ def detail_of_one(problem: str, mode: Mode = Mode.TESTING) -> DomainDetail:
             "record-host",
             "the first of several",
         ),
-        ("uncovered", Mode.TESTING, Light.ATTENTION, Stage.BLOCKED, "mx-uncovered", "an MX is not named"),
+        ("uncovered", Mode.TESTING, Light.ATTENTION, Stage.BLOCKED, "mx.uncovered", "an MX is not named"),
         ("soaking", Mode.TESTING, Light.WORKING, Stage.SOAKING, "soaking", "time does it"),
         ("new", Mode.TESTING, Light.ATTENTION, Stage.NO_POLICY, "record-host", "its record can be made now"),
         ("by-hand", Mode.TESTING, Light.ATTENTION, Stage.READY, "policy.foreign", "a person's policy"),
@@ -79,7 +79,7 @@ def test_excluded_domain_is_left_alone_and_told_so() -> None:
     source = FakeSource(report_of([Told("example.org")], settings), settings)
     line = site(source).lines[0]
     assert line.light is Light.OFF
-    assert "left alone" in line.cause.message
+    assert "left unchanged" in line.cause.message
 
 
 def test_same_trouble_of_many_domains_is_one_item() -> None:

@@ -1,6 +1,6 @@
-"""The Docker engine with all that the sidecar does to acme-mailcow: look, restart, re-create, repair.
+"""The Docker engine with everything that the sidecar does to acme-mailcow: observe, restart, re-create, repair.
 
-One object for a pass to be given, so that the demo and tests can put another in its place.
+A pass gets it as one object, so that the demo and tests can replace it.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from sidecar.observed import Project
 
 
 class AcmeEngine(Engine):
-    """`Engine`, and what `recreate` can do with it."""
+    """`Engine` with the functions of `recreate`."""
 
     async def recreate(
         self,
@@ -22,7 +22,7 @@ class AcmeEngine(Engine):
         environment: Mapping[str, str],
         now: float,
     ) -> None:
-        """Puts a new container with this environment in the place of acme-mailcow's; raises as `recreate.recreate`."""
+        """Re-creates acme-mailcow with this environment; raises as `recreate.recreate`."""
         await recreate.recreate(
             self,
             container_id,
@@ -33,5 +33,5 @@ class AcmeEngine(Engine):
         )
 
     async def heal(self, project_name: str) -> str | None:
-        """Repairs what a re-creation that was cut off left; see `recreate.heal`."""
+        """Repairs an interrupted re-creation; see `recreate.heal`."""
         return await recreate.heal(self, project_name)

@@ -1,7 +1,7 @@
-"""What acme-mailcow's log says of its last run; pure.
+"""Reads acme-mailcow's last run from its log; pure.
 
-Rule for every editor: a verdict is only what its own line says. A log that is cut off at its beginning, or that
-belongs to a run still under way, gives fewer verdicts, never other ones.
+Rule for every editor: a verdict is taken only from its own line. A log without its beginning, or of a run that
+continues, gives fewer verdicts, never different ones.
 """
 
 import re
@@ -11,13 +11,13 @@ from datetime import datetime
 from sidecar.observed import AcmeRun, Refusal, RefusedFor
 
 NO_IPV6 = "0000:0000:0000:0000:0000:0000:0000:0000"
-"""What it writes where it detected no public IPv6 address."""
+"""What it writes if it detected no public IPv6 address."""
 MOST_FAILURES = 3
 
 _BEGIN = re.compile(r"domain (?:private )?rsa key")
-"""The first thing that each run says."""
+"""The first line of each run."""
 _DETECTING = re.compile(r"Detecting IP addresses")
-"""What it says next, unless SKIP_IP_CHECK=y: the beginning of what is left of a long log."""
+"""Its next line, unless SKIP_IP_CHECK=y: the beginning of a run in a log that lost its first lines."""
 _DETECTED = re.compile(r"OK: ([0-9.]*), ([0-9A-Fa-f:]+)\Z")
 _FOUND = re.compile(r"Found (A|AAAA) record for (\S+?): (\S+)")
 _CONFIRMED = re.compile(r"Confirmed (A|AAAA) record (?:with IP )?([^\s,]+)(, but HTTP validation failed)?")
@@ -34,7 +34,7 @@ _ITS_DATE = re.compile(r"\A.{0,40}?(?<![\w:])\d\d:\d\d:\d\d(?![\w:]).{0,20}? - "
 
 
 def last_run(lines: Sequence[str]) -> AcmeRun | None:
-    """The last run in a log whose lines begin with the Engine's time stamps; None where there is none."""
+    """The last run in a log whose lines begin with the Engine's time stamps; None if there is none."""
     stamped = [parsed for line in lines if (parsed := _stamped(line))]
     for pattern in (_BEGIN, _DETECTING):
         begin = next((i for i in range(len(stamped) - 1, -1, -1) if pattern.search(stamped[i][1])), None)
@@ -44,7 +44,7 @@ def last_run(lines: Sequence[str]) -> AcmeRun | None:
 
 
 def _stamped(line: str) -> tuple[float, str] | None:
-    """When a line was written (Unix seconds), and what it says without acme-mailcow's own date."""
+    """When a line was written (Unix seconds), and its text without acme-mailcow's own date."""
     found = _STAMP.match(line)
     if not found:
         return None

@@ -1,6 +1,6 @@
-"""Every call that the sidecar makes to the Docker engine, and what for: what a proxy before its socket must allow.
+"""Every call that the sidecar makes to the Docker engine, and its purpose: a proxy before its socket must allow these.
 
-Rule for every editor: a call that is not listed here is not made; a test with a recording proxy says so, and the
+Rule for every editor: a call that is not listed here is not made; a test with a recording proxy checks that, and
 docs/rights.md prints this list. Nothing here talks to the Engine.
 """
 
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Purpose(StrEnum):
-    """What no longer works where a call is refused."""
+    """What no longer works if a call is refused."""
 
     LOOK = "look at mailcow's containers"
     RESTART = "restart acme-mailcow"
@@ -38,53 +38,53 @@ IMAGE = EngineCall(
     "GET",
     "/images/{name}/json",
     Purpose.RECREATE,
-    "whether the image's name still means the image that runs; where this is refused, its id is used",
+    "whether the image's name still means the running image; if this is refused, its id is used",
 )
 RENAME = EngineCall(
     "POST",
     "/containers/{id}/rename",
     Purpose.RECREATE,
-    "the old container steps aside, the new one takes its name",
+    "the old container is renamed, the new one gets its name",
 )
 CREATE = EngineCall(
     "POST", "/containers/create", Purpose.RECREATE, "the same container with another ADDITIONAL_SAN"
 )
 CONNECT = EngineCall(
-    "POST", "/networks/{id}/connect", Purpose.RECREATE, "only where acme-mailcow is in more than one network"
+    "POST", "/networks/{id}/connect", Purpose.RECREATE, "only if acme-mailcow is in more than one network"
 )
 STOP = EngineCall(
-    "POST", "/containers/{id}/stop", Purpose.RECREATE, "acme-mailcow is told to end, while it sleeps"
+    "POST", "/containers/{id}/stop", Purpose.RECREATE, "acme-mailcow is stopped, while it sleeps"
 )
 START = EngineCall(
-    "POST", "/containers/{id}/start", Purpose.RECREATE, "the new container, or the old one where that failed"
+    "POST", "/containers/{id}/start", Purpose.RECREATE, "the new container, or the old one if that failed"
 )
 UPDATE = EngineCall(
     "POST",
     "/containers/{id}/update",
     Purpose.RECREATE,
-    "the restart policy of the new container: set when the old one is gone, so that never both start with the host",
+    "the restart policy of the new container: set once the old one is gone, so that both never start with the host",
 )
 REMOVE = EngineCall(
     "DELETE",
     "/containers/{id}",
     Purpose.RECREATE,
-    "the old container, or the new one where that failed; no volume",
+    "the old container, or the new one if that failed; no volume",
 )
 
 ENGINE_CALLS = (
-    EngineCall("GET", "/version", Purpose.LOOK, "which version of its interface the Engine speaks"),
+    EngineCall("GET", "/version", Purpose.LOOK, "the API version of the Engine"),
     EngineCall("GET", "/containers/json", Purpose.LOOK, "which containers mailcow has, and whether they run"),
     EngineCall(
         "GET", "/containers/{id}/json", Purpose.LOOK, "when they started, and acme-mailcow's environment"
     ),
-    EngineCall("GET", "/containers/{id}/top", Purpose.LOOK, "whether acme-mailcow is at work or sleeps"),
+    EngineCall("GET", "/containers/{id}/top", Purpose.LOOK, "whether acme-mailcow is working or sleeping"),
     EngineCall(
         "GET",
         "/containers/{id}/logs",
         Purpose.LOOK,
-        "what acme-mailcow's last run said of each name",
+        "the result of acme-mailcow's last run for each name",
     ),
-    EngineCall("GET", "/events", Purpose.LOOK, "to see at once what starts and stops"),
+    EngineCall("GET", "/events", Purpose.LOOK, "to notice at once when a container starts or stops"),
     EngineCall(
         "POST", "/containers/{id}/restart", Purpose.RESTART, "acme-mailcow orders a certificate at its start"
     ),
@@ -100,7 +100,7 @@ ENGINE_CALLS = (
 
 
 def unlisted(calls: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Those calls (method, path without query) that are of no kind listed here."""
+    """The calls (method, path without query) that are not listed here."""
     return tuple(
         f"{method} {path}"
         for method, path in calls

@@ -1,7 +1,7 @@
-"""The calls that change containers, one method each, with their deadlines and what is said when one fails.
+"""The calls that change containers, one method each, with their deadlines and error messages.
 
-Rules for every editor: plain requests, since the SDK's own functions drop fields that they do not know. Each call
-has a deadline, and that of a stop is longer than the stop. In which order they are made is decided in `recreate`.
+Rules for every editor: plain requests, because the SDK's own functions drop unknown fields. Each call
+has a deadline, and that of a stop is longer than the stop. `recreate` decides the order of the calls.
 """
 
 import json
@@ -18,7 +18,7 @@ from sidecar.mailcow.engine.trouble import explanation, trouble
 T = TypeVar("T")
 
 COMMAND = f"docker compose up -d {ACME}"
-"""What a person runs instead, in the mailcow directory."""
+"""The command that a person can run instead, in the mailcow directory."""
 
 CALL_TIMEOUT_S = 60.0
 
@@ -56,11 +56,11 @@ class EngineChanges:
         self._send(UPDATE, container_id, body={"RestartPolicy": policy})
 
     def remove(self, container_id: str, *, force: bool) -> None:
-        """Its volumes stay, the anonymous ones too: the other container has them."""
+        """Its volumes stay, also the anonymous ones: the other container uses them."""
         self._send(REMOVE, container_id, query={"force": "1"} if force else {}, accepted={404})
 
     def listed(self, labels: Sequence[str]) -> list[Json]:
-        """The containers with all these labels, stopped ones too."""
+        """The containers with all these labels, including stopped ones."""
 
         def ask() -> list[Json]:
             return list(self.client.containers(all=True, filters={"label": list(labels)}))
@@ -75,7 +75,7 @@ class EngineChanges:
         return self._told(f"inspecting container {container_id[:12]}", CALL_TIMEOUT_S, ask)
 
     def image_id(self, name: str) -> str | None:
-        """The image that this name means now; None where it means none, or nobody may ask."""
+        """The id of the image with this name now; None if there is none, or if the call is not allowed."""
 
         def ask() -> str | None:
             found: Json = self.client.inspect_image(name)  # type: ignore[no-untyped-call]
@@ -94,7 +94,7 @@ class EngineChanges:
         return self._told(f"listing the processes of container {container_id[:12]}", CALL_TIMEOUT_S, ask)
 
     def check_leave(self, call: EngineCall) -> None:
-        """Raises RecreateRefused where the call is not allowed: it is made for a container that never is."""
+        """Raises RecreateRefused if the call is not allowed: tried on a container that cannot exist."""
         self._send(call, _NOBODY, accepted=set(range(400, 600)) - _REFUSALS)
 
     def _send(
@@ -107,7 +107,7 @@ class EngineChanges:
         accepted: set[int] | frozenset[int] = frozenset(),
         timeout_s: float = CALL_TIMEOUT_S,
     ) -> requests.Response:
-        # Plain requests: the SDK's own functions drop fields that they do not know.
+        # Plain requests: the SDK's own functions drop unknown fields.
         url = f"{self.client.base_url}/v{self.client.api_version}{call.path.format(id=target)}"
 
         def ask() -> requests.Response:
@@ -132,7 +132,7 @@ class EngineChanges:
         except docker.errors.APIError as error:
             if error.status_code in _REFUSALS:
                 raise RecreateRefused(
-                    f"{what} was refused by what answers at {self.docker_host} ({explanation(error)}); nothing "
+                    f"{what} was refused by {self.docker_host} ({explanation(error)}); nothing "
                     f"was changed: run `{COMMAND}` in the mailcow directory, or let the proxy before Docker's "
                     "socket allow the calls that docs/rights.md lists"
                 ) from error

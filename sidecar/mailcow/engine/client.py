@@ -1,10 +1,9 @@
-"""The containers of mailcow's compose project, through the Docker engine: a look, a restart, a log's end.
+"""The containers of mailcow's compose project, through the Docker engine: observe, restart, read the end of a log.
 
-Rules for every editor: the Engine is asked in a thread with a time-out of its own, since a thread cannot be cancelled,
-and apart from the pool of the passes, which a hung Engine would fill. What could not be asked is `Unseen` with what
-to do about it. Passwords in the containers' environment stay out of our values. When a restart is right is decided
-elsewhere; here it is only refused when the container is no longer what the decision was about. Events are read in
-`engine_events`.
+Rules for every editor: the Engine is asked in a thread with its own time-out, because a thread cannot be cancelled,
+and outside the thread pool of the passes, which a hung Engine would fill. A failed question is `Unseen` with a
+remedy. Passwords in the containers' environment are not copied into our values. When to restart is decided
+elsewhere; here a restart is only refused if the container has changed since that decision. `events` reads the events.
 """
 
 import re
@@ -37,19 +36,19 @@ _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
 _ONE_OFF = "com.docker.compose.oneoff"
 _SECRET = re.compile(r"PASS|KEY|SECRET|TOKEN")
-# The list says no start time. A container that is up for an hour by the list's words, and whose start was
-# known less than that ago, has not been started since: then it need not be inspected again.
+# The list has no start time. A container that has been up for an hour according to the list, and whose start time
+# was read less than an hour ago, was not started since: it need not be inspected again.
 _UP_FOR_AN_HOUR = re.compile(r"Up (?:About an hour|\d+ (?:hours|days|weeks|months|years))\b")
 _TRUST_S = 45 * 60.0
 
 
 class Untouched(TemporaryError):  # noqa: N818  it says what happened, as a sentence would
-    """Nothing was done to the container: it is not as it was when that was decided, or it is at work."""
+    """Nothing was done to the container: it has changed since the decision, or it is working."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """An inspected container, and when its start was last known to be right."""
+    """An inspected container, and when its start time was last confirmed."""
 
     container: Container
     at: float
@@ -58,8 +57,8 @@ class _Known:
 class Engine:
     """The Docker engine at `docker_host` (as DOCKER_HOST has it; empty or None: the usual socket).
 
-    With `cert_path` (as DOCKER_CERT_PATH) a TCP host is spoken to by TLS, always verified.
-    Making an `Engine` asks nothing yet, so it needs none to be there.
+    With `cert_path` (as DOCKER_CERT_PATH) TLS is used for a TCP host, always verified.
+    Creating an `Engine` sends no request, so no Docker engine has to run yet.
     """
 
     def __init__(
@@ -78,25 +77,27 @@ class Engine:
         self._known: dict[str, _Known] = {}
 
     async def observe(self, now: float, project_hint: str | None) -> Sight[Project]:
-        """All containers of the sidecar's compose project, stopped ones too, and whether acme-mailcow sleeps.
+        """All containers of the sidecar's compose project, including stopped ones, and whether acme-mailcow sleeps.
 
         The project is that of the sidecar's own container; `project_hint` (COMPOSE_PROJECT_NAME, in any
-        spelling) counts only where that is unknown. A project without containers is an answer.
-        Never raises: trouble with the Engine is `Unseen`.
+        spelling) is used only if that is unknown. A project without containers is an answer.
+        Never raises: an error of the Engine becomes `Unseen`.
         """
         try:
             return await self._ask(
                 "looking at mailcow's containers", lambda client: self._look(client, now, project_hint)
             )
         except SidecarError as error:
-            return Unseen(f"{error}. Until then acme-mailcow is left alone, and all else goes on", now)
+            return Unseen(
+                f"{error}. Until then acme-mailcow is left unchanged; everything else continues", now
+            )
 
     async def restart(self, container_id: str, expected_started_at: float, timeout_s: int = 10) -> None:
-        """Restarts acme-mailcow, which has `timeout_s` to end by itself; returns when it is started again.
+        """Restarts acme-mailcow, which has `timeout_s` to stop by itself; returns when it is started again.
 
-        Raises Untouched where it was started at another time (Unix seconds) than expected or is at work;
-        TemporaryError where it is gone, and with the outcome unknown where the Engine failed or did not answer in
-        time; and PermanentError where the Engine refuses.
+        Raises Untouched if it was started at another time (Unix seconds) than expected or is working;
+        TemporaryError if it is gone, and, with an unknown outcome, if the Engine failed or did not answer in
+        time; and PermanentError if the Engine refuses.
         """
 
         def look_and_restart(client: docker.APIClient) -> None:
@@ -108,7 +109,7 @@ class Engine:
                 )
             if _sleep(client, container_id) is None:
                 raise Untouched(
-                    f"container {found.name} was not restarted: it is at work now; the next pass looks again"
+                    f"container {found.name} was not restarted: it is working now; the next pass looks again"
                 )
             client.restart(container_id, timeout=timeout_s)
 
@@ -120,8 +121,8 @@ class Engine:
         """The last `limit` lines that a container wrote since then (Unix seconds), oldest first.
 
         `stamped`: each begins with the time at which the Engine got it (RFC 3339) and a space.
-        A container's first lines can be some milliseconds older than its `started_at`, as the Engine has it.
-        Raises TemporaryError where the Engine cannot be asked, or the container is gone.
+        The first lines of a container can be some milliseconds older than its `started_at` by the Engine.
+        Raises TemporaryError if the Engine cannot be asked, or the container is gone.
         """
 
         def read(client: docker.APIClient) -> tuple[str, ...]:
@@ -145,7 +146,7 @@ class Engine:
             raise TemporaryError(f"{what} failed: it is gone; the next pass looks again") from error
         except (docker.errors.DockerException, requests.RequestException, OSError) as error:
             if not isinstance(error, docker.errors.APIError):
-                self._forget_client()  # the next Engine at this address may speak another version
+                self._forget_client()  # the next Engine at this address may have another API version
             raise trouble(what, self.docker_host, TIMEOUT_S, error) from error
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise TemporaryError(
@@ -177,7 +178,7 @@ class Engine:
         if not name:
             return Unseen(
                 "the compose project is not known: the sidecar's own container has no compose label, and "
-                "COMPOSE_PROJECT_NAME is not set; start the sidecar by Docker Compose, or set it",
+                "COMPOSE_PROJECT_NAME is not set; start the sidecar with Docker Compose, or set it",
                 now,
             )
         listed = client.containers(all=True, filters={"label": [f"{_PROJECT}={name}"]})
@@ -190,14 +191,14 @@ class Engine:
         return Seen(replace(project, acme_sleep=_acme_sleep(client, project.service(ACME), now)), now)
 
     def _own_container(self, client: docker.APIClient) -> tuple[str | None, str | None]:
-        """The id and the compose project of the container that this process is in; asked once."""
+        """The id and the compose project of the container that this process runs in; asked once."""
         if self._own is None:
             for candidate in self._own_ids():
                 try:
                     found = client.inspect_container(candidate)
                 except docker.errors.NotFound:
                     continue
-                if found["Id"].startswith(candidate):  # and is not merely a container of that name
+                if found["Id"].startswith(candidate):  # and not a container of that name
                     self._own = found["Id"], (found["Config"]["Labels"] or {}).get(_PROJECT)
                     break
         return self._own or (None, None)
@@ -214,16 +215,16 @@ class Engine:
             try:
                 yield _Known(_container(client.inspect_container(row["Id"])), now)
             except docker.errors.NotFound:
-                continue  # removed since the list was made: then it is gone
+                continue  # removed since the list was read: then it is gone
 
 
 def project_name(text: str) -> str:
-    """A project's name as Compose makes it of COMPOSE_PROJECT_NAME or a folder's name."""
+    """The project name that Compose derives from COMPOSE_PROJECT_NAME or a folder's name."""
     return re.sub(r"[^a-z0-9_-]", "", text.lower()).lstrip("_-")
 
 
 def sleep_argument(titles: Sequence[str], processes: Sequence[Sequence[str]]) -> str | None:
-    """The argument of the `sleep` between two runs of acme-mailcow in an answer of `top`; None at work."""
+    """The argument of the `sleep` between two runs of acme-mailcow in an answer of `top`; None while it works."""
     column = next((i for i, title in enumerate(titles) if title in {"CMD", "COMMAND", "ARGS"}), -1)
     for process in processes:
         words = process[column].split()
@@ -253,7 +254,7 @@ def _sleep(client: docker.APIClient, container_id: str) -> str | None:
 
 
 def _container(found: Mapping[str, Any]) -> Container:
-    """The value for an answer of `inspect`; raises what a strange answer makes Python raise."""
+    """The value for an answer of `inspect`; an unexpected answer raises an exception of Python's."""
     labels = found["Config"]["Labels"] or {}
     service = labels.get(_SERVICE, "")
     return Container(
@@ -273,12 +274,12 @@ def _environment(lines: Iterable[str]) -> dict[str, str]:
 
 
 def _unix(text: str) -> float:
-    """Unix seconds; the Engine writes the year 1 for what never was."""
+    """Unix seconds; the Engine writes the year 1 for a time that does not exist."""
     return max(0.0, datetime.fromisoformat(text).timestamp()) if text else 0.0
 
 
 def _try_socket(docker_host: str) -> None:
-    """Raises OSError where nobody listens at a socket: the SDK would leave an open one behind each time."""
+    """Raises OSError if no process listens at the socket: the SDK would leak an open socket each time."""
     scheme, _, path = docker_host.partition("://")
     if scheme == "unix":
         with socket.socket(socket.AF_UNIX) as trial:

@@ -1,7 +1,7 @@
 """The Docker engine's events about the containers of a compose project, as they come.
 
 Rule for every editor: the stream is read by aiohttp, never in a thread, so that cancelling ends it at once.
-An event is only a reason to look (`containers`); no state is kept by it. Connecting again is the caller's.
+An event is only a reason to observe (`Engine.containers`); no state is derived from it. The caller reconnects.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ ACTIONS = (
     "destroy",
     "health_status",
 )
-"""What changes what `containers` sees; an `exec` for a health check, every few seconds, does not."""
+"""Events after which `containers` returns something else; an `exec` for a health check is not among them."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineEvent:
-    """Something happened to a container of a service; `action` is the Engine's word, `at` Unix seconds."""
+    """An event of a container of a service; `action` is the Engine's word, `at` Unix seconds."""
 
     service: str
     action: str
@@ -52,8 +52,8 @@ async def events(
 ) -> AsyncGenerator[EngineEvent, None]:
     """The events of a project's containers, without end; with `since` (Unix seconds) those since then first.
 
-    `services` None means all. Raises PermanentError for an unsupported kind of address and where the Engine
-    refuses, TemporaryError where it cannot be reached and when the stream ends: it ends in no other way.
+    `services` None means all. Raises PermanentError for an unsupported kind of address and if the Engine
+    refuses, TemporaryError if it cannot be reached and when the stream ends: there is no other end.
     """
     connector, base = await _connector(docker_host, cert_path)
     parameters = {
@@ -118,7 +118,7 @@ def _tls(cert_path: Path) -> ssl.SSLContext:
 
 
 def _event(line: bytes) -> EngineEvent | None:
-    """The event in a line of the stream; None for an empty line and for one of no service."""
+    """The event in a line of the stream; None for an empty line and for an event without a service."""
     match json.loads(line) if line.strip() else None:
         case {"Action": str(action), "timeNano": int(nanoseconds), "Actor": {"Attributes": {**attributes}}}:
             service = attributes.get("com.docker.compose.service")

@@ -1,7 +1,7 @@
-"""The look at mailcow's containers, beside the passes: the Docker engine never holds up a policy.
+"""Observes mailcow's containers in the background: the Docker engine never delays a policy.
 
-Rules for every editor. A pass waits a moment only. Until the Engine has answered, the containers are `Unseen`, which
-permits nothing; what it says late is there for the next pass. One look at a time is under way.
+Rules for every editor. A pass waits only a moment. Until the Engine has answered, the containers are `Unseen`, which
+permits nothing; the next pass uses a late answer. Only one observation runs at a time.
 """
 
 import asyncio
@@ -12,14 +12,14 @@ from sidecar.observed import NOT_ASKED, Project, Seen, Sight, Unseen
 
 FRESH_S = 60.0
 AT_WORK_FRESH_S = 5.0
-"""Less than any poll; and more than nothing, or a slow answer would be out of date for the pass that it wakes."""
+"""Shorter than any poll, but not 0: otherwise a slow answer would be outdated for the pass that it wakes."""
 PATIENCE_S = 1.0
-"""How long a pass waits for a look, counted from its begin; one that hangs holds up one pass, and once."""
-LEFT_ALONE = "Until then acme-mailcow is left alone, and all else goes on"
+"""How long a pass waits for an observation, from its start; one that hangs delays only one pass, once."""
+LEFT_ALONE = "Until then acme-mailcow is left unchanged; everything else continues"
 
 
 class ProjectLook:
-    """Looks when that is due; `finished` is called when a look ends that a pass did not wait for."""
+    """Observes when that is due; `finished` is called when an observation ends that no pass waited for."""
 
     def __init__(
         self,
@@ -29,9 +29,9 @@ class ProjectLook:
         *,
         patient: bool,
     ) -> None:
-        """`hint` is the project's name where labels do not tell it; `completed` adds to a look what it needs besides.
+        """`hint` is the project's name if labels do not show it; `completed` adds further answers to an observation.
 
-        `patient`: one pass alone waits for as long as the Engine takes.
+        `patient`: a single pass waits for as long as the Engine takes.
         """
         self._engine = engine
         self._hint = hint
@@ -40,26 +40,26 @@ class ProjectLook:
         self._seen: Sight[Project] = NOT_ASKED
         self._looking: asyncio.Task[Sight[Project]] | None = None
         self._began_s = 0.0
-        """By the loop's clock."""
+        """Seconds of the event loop's clock."""
         self.touched = True
-        """Set by events, and by who changes a container: it is looked at again in the next pass."""
+        """Set by events, and after a change of a container: the next pass observes again."""
         self.finished: Callable[[], None] = lambda: None
 
     @property
     def project_name(self) -> str | None:
-        """The compose project, once it was seen."""
+        """The compose project, once it was observed."""
         return self._seen.value.name if isinstance(self._seen, Seen) else None
 
     async def close(self) -> None:
-        """Ends what is under way; a call to the Engine is left to itself."""
+        """Stops the observation; a call to the Engine may still run to its end."""
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
 
     async def sight(self, now: float, *, patience_s: float | None = None) -> Sight[Project]:
-        """The containers as the last look saw them; `Unseen` while a newer one is due and not answered.
+        """The containers as last observed; `Unseen` while a newer observation is due and has no answer.
 
-        `patience_s`: how long to wait for that, where it is longer than a pass usually waits.
+        `patience_s`: how long to wait for that, if it is longer than a pass usually waits.
         """
         if self._looking is None and self._due(now):
             self.touched = False
@@ -73,7 +73,7 @@ class ProjectLook:
         return self._seen
 
     def _due(self, now: float) -> bool:
-        # A run of acme-mailcow ends without an event: while it is at work it is looked at in every pass.
+        # A run of acme-mailcow ends without an event: while it works, every pass observes it.
         fresh_s = AT_WORK_FRESH_S if _at_work(self._seen) else FRESH_S
         return self.touched or now - self._seen.at >= fresh_s
 
@@ -81,7 +81,7 @@ class ProjectLook:
         return await self._completed(await self._engine.observe(now, self._hint))
 
     def _not_answered(self, now: float) -> Unseen:
-        """The last trouble goes on until there is an answer: an Engine that hangs gives one reason, not two in turn."""
+        """The last trouble stays until there is an answer: a hung Engine gives one reason, not two alternating ones."""
         if isinstance(self._seen, Unseen) and self._seen is not NOT_ASKED:
             return self._seen
         return Unseen(f"the Docker engine has not answered yet. {LEFT_ALONE}", now)
@@ -92,7 +92,7 @@ class ProjectLook:
         began_s: float,
         patience_s: float | None = None,
     ) -> bool:
-        """Waits for the rest of a pass's patience; whether it is over. Who is not waited for tells when it is."""
+        """Waits for the rest of a pass's patience; returns whether the task ended. Otherwise `finished` is called later."""
         if task.done():
             return True
         timeout = None

@@ -1,6 +1,6 @@
-"""Re-creating a container, as values: what to ask the Engine for, what came of it, what a cut-off attempt left.
+"""Re-creating a container, as values: the request, the result, and the remains of an interrupted attempt.
 
-Rules for every editor: what `inspect` gave goes back whole, fields that nobody here has heard of too; each thing
+Rules for every editor: all fields that `inspect` gave are sent back, including unknown ones; each field
 that is left out or changed has its reason next to it. No I/O. The order of the calls is in `recreate`.
 """
 
@@ -20,8 +20,8 @@ CONFIG_HASH = "com.docker.compose.config-hash"
 _CLAIM = "re-created by mta-sts-sidecar; restart={name}:{count}"
 _CLAIMED = re.compile(r"re-created by mta-sts-sidecar; restart=(?P<name>[a-z-]+):(?P<count>\d+)")
 
-# What the Engine finds out when an endpoint comes up. All else in an endpoint was asked for by somebody.
-# A MAC address is both: see `_endpoint`.
+# Fields that the Engine sets when an endpoint comes up. All other fields of an endpoint were requested.
+# A MAC address may be either: see `_endpoint`.
 _FOUND_OUT = frozenset(
     {
         "DNSNames",
@@ -40,26 +40,26 @@ _NO_ENDPOINT = ("host", "none", "container:")
 _NO_RESTART = {"Name": "no", "MaximumRetryCount": 0}
 
 
-# --- what to ask for -------------------------------------------------------------------------------------
+# --- the request -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Recreation:
-    """What to send: the body for `POST /containers/create`, and each further network with its endpoint."""
+    """The request: the body for `POST /containers/create`, and each further network with its endpoint."""
 
     body: Json
     networks: Mapping[str, Json]
-    """The Engine before API 1.44 takes one network at creation; the others are connected before the start."""
+    """The Engine before API 1.44 accepts one network at creation; the others are connected before the start."""
     restart: Json
     """The restart policy, for the time when the old container is gone."""
 
 
 def recreation(inspected: Json, environment: Mapping[str, str], named: str | None = None) -> Recreation:
-    """The container that `inspect` answered so, once more, with these variables set in its environment.
+    """The request for a new container with the settings in this answer of `inspect`, and these environment variables.
 
-    Only the given keys change; one that is not there yet is added. `named` is the id of the image that the
-    container's image name means now, None where that is not known. The new container does not restart by itself
-    yet. Raises what a strange answer makes Python raise (KeyError, TypeError, ...).
+    Only the given keys change; a missing one is added. `named` is the id of the image that the
+    container's image name means now, None if that is not known. The new container does not restart automatically
+    yet. An unexpected answer raises an exception of Python's (KeyError, TypeError, ...).
     """
     config, host = inspected["Config"], inspected["HostConfig"]
     restart = host.get("RestartPolicy") or _NO_RESTART
@@ -70,7 +70,7 @@ def recreation(inspected: Json, environment: Mapping[str, str], named: str | Non
         "Hostname": _hostname(inspected),
         "Image": _image(inspected, named),
         "Env": _environment(config.get("Env") or (), environment),
-        # The Engine shows an entry point that was cleared as none; asked for none, it would take the image's.
+        # The Engine shows a cleared entry point as null; with null in the request, it would use the image's.
         "Entrypoint": config.get("Entrypoint") or [""],
         "Labels": {**(config.get("Labels") or {}), CONFIG_HASH: _claim(restart)},
         "HostConfig": {**host, **_carried(inspected), "RestartPolicy": _NO_RESTART},
@@ -81,32 +81,32 @@ def recreation(inspected: Json, environment: Mapping[str, str], named: str | Non
 
 
 def _image(inspected: Json, named: str | None) -> str:
-    """The name, which tells people what runs, as long as it means the same image: a tag may have been pulled anew."""
+    """The name, for people to read, as long as it means the same image: the tag may have been pulled again."""
     return str(inspected["Config"]["Image"] if named == inspected["Image"] else inspected["Image"])
 
 
 def restarts(policy: Json) -> bool:
-    """Whether the Engine starts a container with this policy by itself."""
+    """Whether the Engine starts a container with this policy automatically."""
     return policy.get("Name") not in {None, "", "no"}
 
 
 def _claim(restart: Json) -> str:
-    """The label by which Compose tells whether a container is up to date: no hash, so it never is.
+    """The label by which Compose decides whether a container is up to date: this is not a hash, so it never is.
 
-    It must be there, since Compose takes a container without one for none of its own. It also holds what
-    is needed to finish a re-creation that was cut off.
+    It must exist, because Compose ignores a container without it. It also holds the values that
+    are needed to finish an interrupted re-creation.
     """
     return _CLAIM.format(name=restart.get("Name") or "no", count=restart.get("MaximumRetryCount") or 0)
 
 
 def claimed_restart(label: str) -> Json | None:
-    """The restart policy that our label tells; None for a label that is not ours."""
+    """The restart policy in our label; None for a label that is not ours."""
     found = _CLAIMED.fullmatch(label)
     return {"Name": found["name"], "MaximumRetryCount": int(found["count"])} if found else None
 
 
 def _hostname(inspected: Json) -> str:
-    """Empty where the Engine made it of the id, or where it is that of another container."""
+    """Empty if the Engine derived it from the id, or if it belongs to another container."""
     name = str(inspected["Config"].get("Hostname") or "")
     shared = str(inspected["HostConfig"].get("NetworkMode") or "").startswith("container:")
     return "" if shared or (name and inspected["Id"].startswith(name)) else name
@@ -122,7 +122,7 @@ def _environment(lines: Iterable[str], changed: Mapping[str, str]) -> list[str]:
 
 
 def _carried(inspected: Json) -> Json:
-    """HostConfig's `Mounts` with the names of anonymous volumes, which it lacks; empty where there are none."""
+    """HostConfig's `Mounts` with the names of anonymous volumes, which it lacks; empty if there are none."""
     host = inspected["HostConfig"]
     bound = {_target(bind) for bind in host.get("Binds") or ()}
     mounts = [dict(mount) for mount in host.get("Mounts") or ()]
@@ -151,7 +151,7 @@ def _target(bind: str) -> str:
 
 
 def _main_network(inspected: Json) -> str | None:
-    """The network that `NetworkMode` means, by name or by id; None where the container has no endpoint of its own."""
+    """The network that `NetworkMode` means, by name or by id; None if the container has no endpoint of its own."""
     mode = str(inspected["HostConfig"].get("NetworkMode") or "")
     networks = inspected["NetworkSettings"]["Networks"] or {}
     if mode in networks:
@@ -163,7 +163,7 @@ def _endpoints(inspected: Json) -> dict[str, Json]:
     if str(inspected["HostConfig"].get("NetworkMode") or "").startswith(_NO_ENDPOINT):
         return {}
     main = _main_network(inspected)
-    # Only this one was asked for; what an endpoint shows is what it got, and the old container's for ever.
+    # Only this address was requested; the one in an endpoint was assigned to the old container.
     mac = inspected["Config"].get("MacAddress")
     return {
         name: _endpoint(found, inspected["Id"], mac if name == main else None)
@@ -172,20 +172,20 @@ def _endpoints(inspected: Json) -> dict[str, Json]:
 
 
 def _endpoint(found: Json, container_id: str, mac: str | None) -> Json:
-    """An endpoint as it was asked for: aliases, fixed addresses, links, driver options, and what is new by then."""
+    """An endpoint as it was requested: aliases, fixed addresses, links, driver options, and unknown newer fields."""
     asked = {key: value for key, value in found.items() if key not in _FOUND_OUT}
     if asked.get("Aliases"):
         asked["Aliases"] = [a for a in asked["Aliases"] if a not in {container_id, container_id[:12]}]
     return {**asked, "MacAddress": mac} if mac else asked
 
 
-# --- what came of it -------------------------------------------------------------------------------------
+# --- the result ------------------------------------------------------------------------------------------
 
 
 def differences(
     before: Json, after: Json, environment: Mapping[str, str], named: str | None = None
 ) -> tuple[str, ...]:
-    """Where the new container (`inspect`, not yet started) is not what was asked for; sorted names of fields."""
+    """The sorted names of fields in which the new container (`inspect`, not yet started) differs from the request."""
     asked = recreation(before, environment, named)
     config = {
         key: value for key, value in asked.body.items() if key not in {"HostConfig", "NetworkingConfig"}
@@ -221,7 +221,7 @@ def _mounts(inspected: Json) -> list[tuple[str, str, str, bool]]:
 
 
 def _plain(value: Any) -> Any:
-    """Without what is empty: the Engine says null, an empty list, an empty object or nothing, as it comes."""
+    """The value without empty parts: the Engine uses null, an empty list, an empty object or no field at all."""
     match value:
         case Mapping():
             plain = {key: _plain(inner) for key, inner in value.items()}
@@ -234,7 +234,7 @@ def _plain(value: Any) -> Any:
             return value
 
 
-# --- what a cut-off attempt left ---------------------------------------------------------------------------
+# --- the remains of an interrupted attempt -----------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +250,7 @@ class AcmeContainer:
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """The containers of acme-mailcow: those with the names that we give meanwhile, and others."""
+    """The containers of acme-mailcow: those with our temporary names, and others."""
 
     old: AcmeContainer | None = None
     new: AcmeContainer | None = None
@@ -258,17 +258,17 @@ class Leftovers:
 
 
 class Settlement(Enum):
-    """How to get to one container."""
+    """How to return to one container."""
 
     NOTHING = "nothing was changed"
     BACK = "the old container runs again, under its name"
     FORWARD = "the new container takes the old one's place"
-    CLEAR = "somebody made a container since: both of ours go"
-    STUCK = "somebody's container is in the way and does not run: a person has to choose"
+    CLEAR = "another container was created since: both of ours are removed"
+    STUCK = "a container that is not ours is in the way and does not run: a person has to choose"
 
 
 def leftovers(rows: Iterable[Json]) -> Leftovers:
-    """What is there by the Engine's list of acme-mailcow's containers."""
+    """The leftovers in the Engine's list of acme-mailcow's containers."""
     found = [
         AcmeContainer(
             row["Id"],
@@ -284,7 +284,7 @@ def leftovers(rows: Iterable[Json]) -> Leftovers:
 
 
 def way(left: Leftovers, *, back: bool = False) -> Settlement:
-    """The way out; with `back` the old container is preferred also where the new one runs already."""
+    """The next step; with `back` the old container is preferred even if the new one already runs."""
     match left:
         case Leftovers(old=None, new=None):
             return Settlement.NOTHING
@@ -294,13 +294,13 @@ def way(left: Leftovers, *, back: bool = False) -> Settlement:
         case Leftovers(old=None):
             return Settlement.FORWARD
         case Leftovers(old=AcmeContainer(alive=False), new=AcmeContainer(alive=True)) if not back:
-            return Settlement.FORWARD  # its run has begun: one more would be for nothing
+            return Settlement.FORWARD  # its run has begun: another one would be useless
         case _:
             return Settlement.BACK
 
 
 def own_name(name: str) -> str:
-    """The name of the service's container, from one of those that we give meanwhile."""
+    """The usual name of the service's container, from one of our temporary names."""
     return name.removesuffix(OLD_SUFFIX).removesuffix(NEW_SUFFIX)
 
 

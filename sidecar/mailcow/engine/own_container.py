@@ -1,6 +1,6 @@
-"""Which container this process runs in: what the Engine needs to tell the sidecar's compose project.
+"""Which container this process runs in, to find the sidecar's compose project.
 
-Rule for every editor: a guess is confirmed by the Engine before it counts. Nothing here talks to the Engine.
+Rule for every editor: a guess counts only after the Engine has confirmed it. Nothing here talks to the Engine.
 """
 
 import os
@@ -14,7 +14,7 @@ _MOUNT = re.compile(r" \S*/containers/(?P<id>[0-9a-f]{64})/\S+ /etc/(?:hostname|
 
 
 def own_ids() -> tuple[str, ...]:
-    """Ids (whole, or their start) that this process's container may have, the surest first; none outside."""
+    """Ids (whole or abbreviated) that our container may have, the most certain first; empty outside a container."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:

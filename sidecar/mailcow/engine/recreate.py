@@ -1,15 +1,15 @@
-"""Re-creating acme-mailcow with another environment, and mending what a cut-off attempt left behind.
+"""Re-creates acme-mailcow with another environment, and repairs what an interrupted attempt left.
 
 `restart` keeps a container's environment, so a changed ADDITIONAL_SAN needs a new container. Rules for every editor:
 
-- At no moment are both containers to be started by the Engine with the host: the new one gets its restart policy
-  last. Neither has the service's own name while both exist (see `recreation`), so that `docker compose up -d`
-  alone mends everything, too.
-- The old container is changed in nothing but its name, and removed last: until then every failure leads back to it.
-- What is there is read anew before anything is mended: an answer that was lost may have been a success.
-- Every call is listed in `engine_calls`, has a deadline, and one for a stop is longer than the stop.
+- The Engine must never start both containers with the host: the new one gets its restart policy
+  last. Neither has the usual name while both exist (see `new_container`), so that `docker compose up -d`
+  alone repairs everything, too.
+- Only the name of the old container is changed, and it is removed last: until then every failure leads back to it.
+- The containers are read again before anything is repaired: a lost answer may have been a success.
+- Every call is listed in `calls` and has a deadline; the one for a stop is longer than the stop.
 
-When a re-creation is right is decided elsewhere; here it is only refused when the world is not as it was seen.
+When to re-create is decided elsewhere; here it is only refused if something has changed since the observation.
 """
 
 import threading
@@ -44,9 +44,9 @@ T = TypeVar("T")
 _ONE_OFF = "com.docker.compose.oneoff"
 STOP_GRACE_S = 10
 STOP_GRACE_LIMIT_S = 120
-"""A container that may take longer to stop, or for ever, is not waited for longer."""
+"""The longest wait for a stop, whatever the container's own setting."""
 
-# A call that is abandoned by its pass goes on in its thread: nothing may be mended meanwhile.
+# A call that its pass no longer waits for continues in its thread: nothing may be repaired meanwhile.
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -59,12 +59,12 @@ async def recreate(
     environment: Mapping[str, str],
     now: float,
 ) -> None:
-    """Puts a new container in the place of acme-mailcow's, the same but for these variables; returns when it runs.
+    """Re-creates acme-mailcow with otherwise identical settings and these variables; returns when it runs.
 
     `expected` is the project as the decision saw it, `expected_started_at` (Unix seconds) that container's
-    start in it. Raises Untouched, with nothing done, where anything of it changed since, or acme-mailcow is
-    at work; RecreateRefused with nothing done where a call is not allowed; TemporaryError or PermanentError
-    where a call failed: then the old container runs again, or the text says that `heal` has yet to see to it.
+    start in it. Raises Untouched, with nothing done, if any of it changed since, or acme-mailcow is
+    working; RecreateRefused, with nothing done, if a call is not allowed; TemporaryError or PermanentError
+    if a call failed: then the old container runs again, or the text says that `heal` has to repair it.
     """
     await _check_unchanged(engine, container_id, expected, expected_started_at, now)
     what = f"re-creating {ACME}"
@@ -79,12 +79,12 @@ async def recreate(
 
 
 async def heal(engine: Engine, project_name: str) -> str | None:
-    """Repairs what a re-creation that was cut off left; returns what was done, None where there was nothing to do.
+    """Repairs an interrupted re-creation; returns what was done, None if there was nothing to do.
 
-    Costs one call where nothing is left. Raises TemporaryError where the Engine fails, PermanentError where it
-    refuses, or where a person has to choose.
+    Costs one call if nothing is left. Raises TemporaryError if the Engine fails, PermanentError if it
+    refuses, or if a person has to choose.
     """
-    what = f"repairing a re-creation of {ACME} that was cut off"
+    what = f"repairing an interrupted re-creation of {ACME}"
 
     def look(client: docker.APIClient) -> str | None:
         with _alone(what):
@@ -97,11 +97,11 @@ async def heal(engine: Engine, project_name: str) -> str | None:
                     return None
                 case Settlement.STUCK:
                     raise PermanentError(
-                        f"a re-creation of {ACME} was cut off and left {names}, and another container of it "
+                        f"a re-creation of {ACME} was interrupted and left {names}, and another container of it "
                         f"does not run; run `{COMMAND}` in the mailcow directory"
                     )
                 case _:
-                    return f"a re-creation of {ACME} was cut off and left {names}: {taken.value}"
+                    return f"a re-creation of {ACME} was interrupted and left {names}: {taken.value}"
 
     return await _ask(engine, what, look)
 
@@ -125,9 +125,9 @@ def _alone(what: str) -> Iterator[None]:
 async def _check_unchanged(
     engine: Engine, container_id: str, expected: Project, expected_started_at: float, now: float
 ) -> None:
-    """Raises Untouched where the project is no longer as it was, or acme-mailcow does not sleep.
+    """Raises Untouched if the project has changed, or acme-mailcow does not sleep.
 
-    A container never changes its image, so that the same ids have the same images.
+    A container never changes its image, so the same ids have the same images.
     """
     sight = await engine.observe(now, expected.name)
     if isinstance(sight, Unseen):
@@ -154,7 +154,7 @@ async def _check_unchanged(
         )
     match project.acme_sleep:
         case Seen(None):
-            raise Untouched(f"{ACME} was not re-created: it is at work now; the next pass looks again")
+            raise Untouched(f"{ACME} was not re-created: it is working now; the next pass looks again")
         case Unseen(reason):
             raise Untouched(f"{ACME} was not re-created: {reason}; the next pass looks again")
         case _:
@@ -196,7 +196,7 @@ class _Attempt:
             calls.connect(network, new, endpoint)
         if strange := differences(before, calls.inspect(new), self.environment, named):
             raise PermanentError(
-                f"the Docker engine at {calls.docker_host} made another container than it was asked for "
+                f"the Docker engine at {calls.docker_host} created a container that differs from the request "
                 f"({', '.join(strange)}); run `{COMMAND}` in the mailcow directory"
             )
         self._check_asleep(old)
@@ -205,7 +205,7 @@ class _Attempt:
         if not calls.inspect(new)["State"]["Running"]:
             raise TemporaryError(f"the new container of {ACME} ended at once")
         if restarts(plan.restart):
-            # A host that cannot do this is found out while there still is a way back.
+            # A host that cannot do this shows it while the old container can still be restored.
             calls.set_restart(new, plan.body["HostConfig"]["RestartPolicy"])
         calls.remove(old, force=False)
         _finish(calls, new, plan.restart, name)
@@ -215,19 +215,19 @@ class _Attempt:
             raise TemporaryError(f"{ACME} woke up meanwhile; the next pass looks again")
 
     def _take_back(self, error: Exception) -> None:
-        """Leads back to the old container, or on where it is gone; raises, unless that is what was wanted."""
+        """Returns to the old container, or forward if it is gone; raises, unless the result is the wanted one."""
         said = (
             str(error)
             if isinstance(error, SidecarError)
-            else f"a strange answer ({type(error).__name__}: {error})"
+            else f"an unexpected answer ({type(error).__name__}: {error})"
         )
         try:
             left = _leftovers(self.calls, self.project_name)
             taken = _settle(self.calls, left, back=True)
         except (SidecarError, KeyError, TypeError, ValueError, AttributeError) as again:
             raise TemporaryError(
-                f"re-creating {ACME} failed: {said}; and taking it back failed, too: {again}; "
-                f"`{COMMAND}` in the mailcow directory mends it as well"
+                f"re-creating {ACME} failed: {said}; and undoing it failed, too: {again}; "
+                f"`{COMMAND}` in the mailcow directory repairs it as well"
             ) from error
         if taken is Settlement.FORWARD or (taken is Settlement.NOTHING and self._is_done(left)):
             return
@@ -237,12 +237,12 @@ class _Attempt:
         raise kind(f"re-creating {ACME} failed: {said}; {taken.value}") from error
 
     def _is_done(self, left: Leftovers) -> bool:
-        """Whether a new container of ours has the old one's place: then only the last answer was lost."""
+        """Whether our new container has replaced the old one: then only the last answer was lost."""
         return any(one.id != self.container_id and claimed_restart(one.label) for one in left.others)
 
 
 def _grace_s(inspected: Json) -> int:
-    """How long the container may take to end: its own `stop_grace_period`, within reason."""
+    """How long the container may take to stop: its own `stop_grace_period`, up to a limit."""
     given: Any = inspected["Config"].get("StopTimeout")
     if given is None:
         return STOP_GRACE_S
@@ -255,12 +255,12 @@ def _leftovers(calls: EngineChanges, project_name: str) -> Leftovers:
     left = leftovers(rows)
     if way(left) is Settlement.NOTHING:
         return left
-    # For a moment after a stop, the Engine's list says that the container runs; `inspect` does not.
+    # For a moment after a stop, the Engine's list still shows the container as running; `inspect` does not.
     return leftovers({**row, "State": calls.inspect(row["Id"])["State"]["Status"]} for row in rows)
 
 
 def _settle(calls: EngineChanges, left: Leftovers, *, back: bool = False) -> Settlement:
-    """Gets to one container; each step may be the last one that succeeds, and the next attempt goes on there."""
+    """Returns to one container; each step may be the last that succeeds, and the next attempt continues there."""
     taken = way(left, back=back)
     match taken, left:
         case Settlement.BACK, Leftovers(old=AcmeContainer() as old, new=new):
@@ -285,12 +285,12 @@ def _discard(calls: EngineChanges, found: AcmeContainer | None) -> None:
     if found is None:
         return
     if found.alive:
-        calls.stop(found.id, STOP_GRACE_S)  # killed, it might leave a certificate that no server has loaded
+        calls.stop(found.id, STOP_GRACE_S)  # if it is killed, no server might load the new certificate
     calls.remove(found.id, force=True)
 
 
 def _finish(calls: EngineChanges, container_id: str, restart: Json, name: str) -> None:
-    """The name comes last: it tells that nothing is left to do."""
+    """The name is changed last: it shows that nothing is left to do."""
     if restarts(restart):
         calls.set_restart(container_id, restart)
     calls.rename(container_id, name)

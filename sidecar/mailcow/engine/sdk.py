@@ -9,9 +9,9 @@ import warnings
 
 from sidecar.host.lean import without
 
-# requests guesses the character set of texts that name none. The Engine speaks JSON in UTF-8. It saves 2.5 MB.
+# requests guesses the character set of texts without one. The Engine sends JSON in UTF-8. This saves 2.5 MB.
 with without("chardet", "charset_normalizer"), warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # requests says that it cannot guess
+    warnings.simplefilter("ignore")  # requests warns that it cannot guess
     import requests as requests
 
 import docker as docker

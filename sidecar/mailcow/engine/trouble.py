@@ -1,7 +1,7 @@
-"""What went wrong with the Docker engine, in words: what was tried, on what, what came back, what to do.
+"""Error messages of the Docker engine: what was tried, on what, what came back, what to do.
 
-Rule for every editor: the SDK, requests and urllib3 wrap the system's error in each other's; the one that a
-person can act on is told. Nothing here talks to the Engine.
+Rule for every editor: the SDK, requests and urllib3 wrap the system's error in their own; the message shows the one
+that a person can act on. Nothing here talks to the Engine.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from sidecar.mailcow.engine.sdk import docker, requests
 
 
 def trouble(what: str, docker_host: str, timeout_s: float, error: Exception) -> SidecarError:
-    """The error to raise where `what` could not be done with the Engine at `docker_host`."""
+    """The error to raise if `what` could not be done with the Engine at `docker_host`."""
     tried = f"{what} failed: the Docker engine at {docker_host}"
     for cause in _causes(error):
         match cause:
@@ -21,12 +21,12 @@ def trouble(what: str, docker_host: str, timeout_s: float, error: Exception) -> 
                 )
             case PermissionError():
                 return PermanentError(
-                    f"{tried} may not be used by this process; its socket belongs to root, and with SELinux "
+                    f"{tried} does not allow this process; its socket belongs to root, and with SELinux "
                     "the container needs security_opt label=disable"
                 )
             case ConnectionRefusedError():
                 return TemporaryError(
-                    f"{tried} does not listen there; is Docker running, and is that its socket?"
+                    f"{tried} does not listen there; is Docker running, and is this its socket?"
                 )
             case requests.Timeout() | TimeoutError():
                 return TemporaryError(
@@ -44,12 +44,12 @@ def trouble(what: str, docker_host: str, timeout_s: float, error: Exception) -> 
 
 
 def explanation(error: docker.errors.APIError) -> str:
-    """What the Engine itself said, with its status."""
+    """The Engine's own message, with its status."""
     return f"{error.status_code} {error.explanation or 'without a reason'}"[:300]
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it was made of; urllib3 hides the cause among the arguments."""
+    """The error and its causes; urllib3 hides the cause among the arguments."""
     queue, seen = [error], set[int]()
     while queue:
         cause = queue.pop(0)

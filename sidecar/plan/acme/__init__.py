@@ -1,1 +1,1 @@
-"""Acme-mailcow: its names, its checks, and when it may be restarted; pure."""
+"""acme-mailcow: its names, its checks, and when it may be restarted; pure."""

@@ -1,6 +1,6 @@
-"""How often acme-mailcow may be started anew, so that no limit of Let's Encrypt is ever burnt; pure.
+"""How often acme-mailcow may be restarted, so that no rate limit of Let's Encrypt is ever reached; pure.
 
-Rule for every editor: what the certificate folder remembers counts too, so a lost state never resets a budget.
+Rule for every editor: orders that the certificate folder shows count too, so a lost state never resets a budget.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from sidecar.settings import RestartSettings
 DAY_S = 86_400
 WEEK_S = 7 * DAY_S
 SAME_RUN_S = 900
-"""An order this soon after one of our restarts is that restart's."""
+"""An order this soon after one of our restarts belongs to that restart."""
 
 
 def starts(restarts: Sequence[Restart], orders: Sequence[float]) -> list[float]:
-    """When acme-mailcow was made to order, by us or by anybody, oldest first; each run once.
+    """When acme-mailcow ordered certificates, at our request or not, oldest first; each run once.
 
-    One run may leave several backups (ENABLE_SSL_SNI), and one that we asked for leaves them a little later.
+    One run may leave several backups (ENABLE_SSL_SNI); a run that we requested leaves them a little later.
     """
     counted = sorted(restart.at for restart in restarts)
     for at in sorted(orders):
@@ -34,16 +34,19 @@ def exhausted(
     settings: RestartSettings,
     now: float,
 ) -> Hold | None:
-    """Why no restart is allowed now, and until when; None where one is.
+    """Why no restart is allowed now, and until when; None if one is allowed.
 
-    acme-mailcow names its orders by the clock of its own time zone, which may be another than ours: up to a day
-    ahead one counts. Names that restarts do not bring are left out elsewhere (`lost`): they delay no other.
+    acme-mailcow dates its orders in its own time zone, which may differ from ours: an order dated up to a day
+    ahead counts. Names that restarts do not bring are left out elsewhere (`lost`): they delay no other name.
     """
     before = [at for at in starts(restarts, orders) if at <= now + DAY_S]
     spacing = settings.spacing
     if before and before[-1] + spacing > now:
         until = before[-1] + spacing
-        return Hold(f"restarts are kept {span(spacing)} apart; the last was {day(before[-1])}", until=until)
+        return Hold(
+            f"there are at least {span(spacing)} between two restarts; the last was {day(before[-1])}",
+            until=until,
+        )
     for limit, period, word in ((settings.per_day, DAY_S, "a day"), (settings.per_week, WEEK_S, "in 7 days")):
         within = [at for at in before if at > now - period]
         if len(within) >= limit:

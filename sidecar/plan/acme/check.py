@@ -1,8 +1,8 @@
-"""How acme-mailcow judges one name before it goes into an order, and how Let's Encrypt judges it in the order; pure.
+"""How acme-mailcow judges a name before it orders, and how Let's Encrypt judges it in the order; pure.
 
-Rule for every editor: acme-mailcow leaves out each name that fails, an old one and MAILCOW_HOSTNAME too, and one
-name that Let's Encrypt refuses fails the whole order. So a name is ready only where both would pass it, by answers
-that were given. What was not answered is unknown, and unknown is never ready.
+Rule for every editor: acme-mailcow leaves out each name that fails, also an old one or MAILCOW_HOSTNAME, and one
+name that Let's Encrypt refuses makes the whole order fail. So a name is ready only if both would accept it, by answers
+that were given. A question without an answer is unknown, and unknown is never ready.
 """
 
 import ipaddress
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class Check(StrEnum):
-    """Which check a name fails."""
+    """The check that a name fails."""
 
     ADDRESS = "address"
     CAA = "CAA"
@@ -45,18 +45,18 @@ class Check(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NotReady:
-    """Why a name would be left out of an order now; `unknown` where the answer itself is missing."""
+    """Why a name would be left out of an order now; `unknown` if the answer itself is missing."""
 
     check: Check
     reason: str
     remedy: str | None = None
     unknown: bool = False
     words: str | None = None
-    """acme-mailcow's own line, where its log has one."""
+    """acme-mailcow's own line, if its log has one."""
 
     @property
     def said(self) -> str:
-        """The reason, with acme-mailcow's own words where there are some."""
+        """The reason, with acme-mailcow's own words if there are any."""
         return f"{self.reason}; acme-mailcow's log says: {self.words}" if self.words else self.reason
 
     @property
@@ -73,16 +73,16 @@ class AcmeWays:
     conf: Conf
     run: Sight[AcmeRun]
     accounts: frozenset[str] = field(default_factory=frozenset)
-    """ACME accounts (RFC 8657 `accounturi`) that records of names already in the certificate demand."""
+    """ACME accounts (RFC 8657 `accounturi`) required by CAA records of names that are already in the certificate."""
 
     @property
     def dns_challenge(self) -> bool:
-        """Whether it proves names by DNS records."""
+        """Whether it proves names with DNS records."""
         return dns_challenge(self.mailcow, self.conf)
 
     @property
     def skips_addresses(self) -> bool:
-        """Whether it compares no addresses at all."""
+        """Whether it compares no addresses."""
         return self.conf.yes("SKIP_IP_CHECK")
 
     @property
@@ -92,18 +92,18 @@ class AcmeWays:
 
     @property
     def unchecked(self) -> bool:
-        """Whether every name goes into the order as it is: one wrong name then fails it, and all renewals."""
+        """Whether every name goes into the order unchecked: one wrong name then makes it and all renewals fail."""
         return self.skips_addresses and self.skips_http and not self.dns_challenge
 
     def compares(self, family: int) -> bool:
         """Whether it compares the addresses of this family (4 or 6) with its own."""
         key = "SNAT6_TO_SOURCE" if family == 6 else "SNAT_TO_SOURCE"
-        # Compose hands on `n` where the key is missing or empty.
+        # Compose passes `n` if the key is missing or empty.
         return not self.skips_addresses and (self.conf.values.get(key) or "n") == "n"
 
 
 def looked_at(addresses: Addresses) -> tuple[int, frozenset[str]]:
-    """The address family that acme-mailcow looks at, and the addresses: AAAA where there is one, else A."""
+    """The address family that acme-mailcow checks, and the addresses: AAAA if there is one, else A."""
     six = frozenset(a for a in addresses.addresses if ":" in a)
     return (6, six) if six else (4, addresses.addresses)
 
@@ -113,8 +113,8 @@ def address_trouble(
 ) -> NotReady | None:
     """Why the name's addresses would not pass, by answers not older than `since`.
 
-    Not `strict`: where the addresses that acme-mailcow detected are not known, those of MAILCOW_HOSTNAME in the DNS
-    stand for them. That is good enough to say what is missing, and never to allow a restart.
+    Not `strict`: if the addresses that acme-mailcow detected are not known, those of MAILCOW_HOSTNAME in the DNS
+    are used instead. That is enough to report what is missing, but never to allow a restart.
     """
     if (no_host := _no_host(name, ways)) is not None or ways.dns_challenge:
         return no_host
@@ -144,7 +144,7 @@ def _no_host(name: str, ways: AcmeWays) -> NotReady | None:
     if not name.startswith("*.") or ways.dns_challenge:
         return None
     reason = f"Let's Encrypt gives a certificate for {name} only with ACME_DNS_CHALLENGE=y"
-    return NotReady(Check.ADDRESS, reason, f"set that in mailcow.conf, or take {name} out of ADDITIONAL_SAN")
+    return NotReady(Check.ADDRESS, reason, f"set that in mailcow.conf, or remove {name} from ADDITIONAL_SAN")
 
 
 def _no_address(name: str, hostname: str) -> NotReady:
@@ -189,7 +189,7 @@ def _not_detected(name: str, ways: AcmeWays, since: float) -> NotReady:
     )
     return _unknown(
         Check.ADDRESS,
-        f"the public addresses of this server are not known, with which acme-mailcow compares {name}: {why}",
+        f"acme-mailcow compares {name} with the public addresses of this server, which are not known: {why}",
     )
 
 
@@ -212,7 +212,7 @@ def _compared(
         remedy = (
             f"remove the AAAA record of {name}, or give this server IPv6"
             if family == 6
-            else "acme-mailcow asks for it again in its next run; if that brings none either, give this server IPv4"
+            else "acme-mailcow tries to detect it again in its next run; if that fails too, give this server IPv4"
         )
         return NotReady(Check.ADDRESS, reason, remedy, words=words)
     if len(foreign) < len(addresses):
@@ -230,7 +230,7 @@ def _compared(
 
 
 def _as_hostname(name: str, found: Addresses, ways: AcmeWays, dns: Dns, since: float) -> NotReady | None:
-    """The name compared with MAILCOW_HOSTNAME: where acme-mailcow compares nothing, or its addresses are not known."""
+    """Compares the name with MAILCOW_HOSTNAME: if acme-mailcow compares nothing, or its addresses are not known."""
     hostname = ways.conf.hostname
     own = fresh(dns.addresses_of(hostname), since)
     if isinstance(own, Unseen):
@@ -254,7 +254,7 @@ def _as_hostname(name: str, found: Addresses, ways: AcmeWays, dns: Dns, since: f
 
 
 def caa_trouble(name: str, ways: AcmeWays, dns: Dns, since: float = 0.0) -> NotReady | None:
-    """Why CAA records stand against the name: acme-mailcow's own look at the parent, and RFC 8659 with RFC 8657."""
+    """Why CAA records forbid the name: acme-mailcow's own check of the parent, and RFC 8659 with RFC 8657."""
     parent = name.partition(".")[2]
     at_parent = fresh(dns.caa_at_of(parent), since)
     if isinstance(at_parent, Unseen):
@@ -309,7 +309,7 @@ def _allows_method(parameters: Mapping[str, str], method: str) -> bool:
 def http_trouble(
     name: str, ways: AcmeWays, dns: Dns, challenge: Sight[Challenge], since: float
 ) -> NotReady | None:
-    """Why the HTTP probe stands against the name. Let's Encrypt makes it even where acme-mailcow skips it."""
+    """Why the HTTP probe fails for the name. Let's Encrypt makes it even if acme-mailcow skips it."""
     if ways.dns_challenge:
         return None
     found = fresh(challenge, since)
@@ -334,7 +334,7 @@ def http_trouble(
 
 
 def _from_inside(name: str, ways: AcmeWays, dns: Dns, said: str, words: str | None) -> NotReady | None:
-    """The sidecar has no public way to the name: it counts where acme-mailcow has one, and the address is ours."""
+    """The sidecar cannot reach the name publicly: the name passes if acme-mailcow can, and the address is ours."""
     addresses = dns.addresses_of(name)
     found = addresses.value if isinstance(addresses, Seen) else Addresses(frozenset())
     family, chosen = looked_at(found)
@@ -345,12 +345,12 @@ def _from_inside(name: str, ways: AcmeWays, dns: Dns, said: str, words: str | No
         why = f"acme-mailcow's last run confirmed no name over IPv{family}"
     elif ways.compares(family):
         pass
-    # Where acme-mailcow compares nothing, a closed port elsewhere would look the same from here.
+    # If acme-mailcow compares nothing, a closed port on another host would look the same from here.
     elif not ways.skips_http:
         if not chosen or not all(any(_same(address, one) for one in reached) for address in chosen):
             why = f"acme-mailcow's last run confirmed no name at {', '.join(sorted(chosen)) or 'no address'}"
     elif name != ways.conf.hostname and (not chosen or _as_hostname(name, found, ways, dns, 0.0) is not None):
-        why = f"it has not the addresses of {ways.conf.hostname}"
+        why = f"it does not have the addresses of {ways.conf.hostname}"
     if why is None:
         return None
     return _unknown(
@@ -359,12 +359,12 @@ def _from_inside(name: str, ways: AcmeWays, dns: Dns, said: str, words: str | No
 
 
 def log_trouble(name: str, ways: AcmeWays, dns: Dns) -> NotReady | None:
-    """What acme-mailcow said against the name in its last run, and which nothing seen since then takes back."""
+    """Why acme-mailcow refused the name in its last run, unless something observed since then contradicts it."""
     if not isinstance(ways.run, Seen) or (said := ways.run.value.refusal(name)) is None:
         return None
     match said.why:
         case RefusedFor.CAA | RefusedFor.NO_ADDRESS | RefusedFor.POLICY:
-            # What was against it is looked at itself: where that passes now, it changed since.
+            # The cause of the refusal is checked separately: if that passes now, it has changed since.
             return None
         case RefusedFor.ADDRESS | RefusedFor.HTTP if not _still_there(said, dns.addresses_of(name)):
             return None
@@ -384,7 +384,7 @@ def _still_there(said: Refusal, found: Sight[Addresses]) -> bool:
 
 
 def fresh(sight: Sight[T], since: float) -> Sight[T]:
-    """The sight, Unseen where it is older than `since` (Unix seconds)."""
+    """The sight; Unseen if it is older than `since` (Unix seconds)."""
     if isinstance(sight, Seen) and sight.at < since:
         return Unseen("the answer is from an earlier pass", sight.at)
     return sight

@@ -1,7 +1,7 @@
-"""How many names would really be in the server's certificate; pure.
+"""How many names the server's certificate would have; pure.
 
-Rule for every editor: a name counts where it is in the certificate or known to pass acme-mailcow's check. What is
-not known is asked for and decided afterwards: it neither counts for ever nor is it taken for absent.
+Rule for every editor: a name counts if it is in the certificate or known to pass acme-mailcow's check. An unknown
+name is looked up and decided afterwards: it neither counts permanently nor is it treated as absent.
 """
 
 from collections.abc import Iterable
@@ -16,47 +16,47 @@ from sidecar.plan.actions import Hold
 ASKED_AT_ONCE = 400
 """Names that are looked up in one pass to count them."""
 FORGIVEN_AFTER_S = 86_400
-"""A name whose lookups failed for this long no longer counts as one that may pass."""
+"""A name whose lookups have failed for this long no longer counts as one that may pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many names are certain to be in an order, and those of which that is not known."""
+    """How many names are certain to be in an order, and the names for which that is not known."""
 
     certain: int
     unknown: tuple[str, ...] = ()
 
     @property
     def most(self) -> int:
-        """If all that is not known passes."""
+        """The number if all unknown names pass."""
         return self.certain + len(self.unknown)
 
     def questions(self) -> frozenset[Question]:
-        """What to ask to know more; nothing where more knowledge would not help."""
+        """The questions whose answers would decide it; none if more knowledge would not help."""
         if self.most <= MOST_NAMES or self.certain > MOST_NAMES:
             return frozenset()
         return frozenset(Question(Kind.ADDRESSES, name) for name in self.unknown[:ASKED_AT_ONCE])
 
     def trouble(self, label: str = "") -> Hold | None:
-        """Why the certificate must not be asked for with these names; None where it may."""
+        """Why a certificate with these names must not be ordered; None if it may."""
         begin = f"with {label} the" if label else "the"
         if self.certain > MOST_NAMES:
             return Hold(
-                f"{begin} certificate would have {self.certain} names, and Let's Encrypt takes {MOST_NAMES} at most",
+                f"{begin} certificate would have {self.certain} names, and Let's Encrypt accepts at most {MOST_NAMES}",
                 "set ENABLE_SSL_SNI=y in mailcow.conf for a certificate per domain",
             )
         if self.most > MOST_NAMES:
             return Hold(
-                f"{begin} certificate could have {self.most} names, and Let's Encrypt takes {MOST_NAMES} at most: "
+                f"{begin} certificate could have {self.most} names, and Let's Encrypt accepts at most {MOST_NAMES}: "
                 f"{len(self.unknown)} of them are being looked up"
             )
         return None
 
 
 def count(names: Iterable[str], scene: Scene, observed: Observed, *, hoped_for: bool = False) -> Count:
-    """`hoped_for`: policy hosts count before they resolve, since their records are about to come.
+    """`hoped_for`: policy hosts count before they resolve, because their records are about to be published.
 
-    Then a name that acme-mailcow refused last time is not waited for. A restart that comes later asks for it again.
+    A name that acme-mailcow refused last time then does not delay the count. A later restart orders it again.
     """
     held = scene.certificates.server.names if scene.certificates.server else frozenset()
     ways, dns = scene.ways, observed.dns
@@ -72,12 +72,12 @@ def count(names: Iterable[str], scene: Scene, observed: Observed, *, hoped_for: 
             certain += 1
         elif trouble.unknown and not (hoped_for and _refused(run, name)) and not _given_up(observed, name):
             unknown.append(name)
-    # Those asked for longest ago come first: names that never answer keep no other waiting.
+    # The oldest questions come first: names that never answer do not delay others.
     return Count(certain, tuple(sorted(unknown, key=lambda name: (dns.addresses_of(name).at, name))))
 
 
 def _refused(run: AcmeRun | None, name: str) -> bool:
-    """Whether acme-mailcow itself left the name out of its last order: until the DNS says otherwise it is not there."""
+    """Whether acme-mailcow left the name out of its last order: it counts again once its DNS has changed."""
     said = run.refusal(name) if run else None
     return said is not None and said.why not in {RefusedFor.POLICY, RefusedFor.ORDER}
 

@@ -1,8 +1,8 @@
-"""Whether a restart of acme-mailcow would cost a name: every name judged by what was seen in this very pass; pure.
+"""Whether a restart of acme-mailcow would lose a name: every name is judged by this pass's observations; pure.
 
 Rule for every editor: the hostname, each name in the certificate that is still wanted and each new name must pass
-acme-mailcow's own checks. What was not seen in this pass permits nothing, and the probes come last: they write a
-file, so they are made only where all else allows the restart.
+acme-mailcow's own checks. A part that was not observed in this pass permits nothing. The probes come last: they write
+a file, so they are made only if everything else allows the restart.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,13 +13,13 @@ from sidecar.plan.acme.check import NotReady, address_trouble, caa_trouble, http
 from sidecar.plan.acme.names import Scene
 
 SUSPECTS = 50
-"""Names that failed before and are asked about again in one round."""
+"""How many names that failed before are looked up again in one round."""
 ACME_LOG = Question(Kind.ACME_LOG, "acme-mailcow")
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of the names of a run: what to ask first, or else the trouble of each name that would not pass."""
+    """What is known about the names of a run: questions to ask first, or the trouble of each name that would not pass."""
 
     questions: frozenset[Question]
     old: dict[str, NotReady]
@@ -28,7 +28,7 @@ class Evidence:
 
     @property
     def ready(self) -> bool:
-        """Whether nothing is left to be asked."""
+        """Whether no question is left."""
         return not self.questions
 
 
@@ -59,9 +59,9 @@ def gathered(scene: Scene, observed: Observed, new: Sequence[str], old: Sequence
 def _still_failing(
     scene: Scene, observed: Observed, kept: Sequence[str], new: Sequence[str]
 ) -> Evidence | None:
-    """Names that failed by earlier answers are asked about first, and while that alone holds the restart, alone.
+    """Names that failed by earlier answers are looked up first, and only those while they hold the restart.
 
-    There may be thousands of others, and passes every half a minute. Earlier answers hold a restart, and permit none.
+    There may be thousands of others, and a pass every half minute. Earlier answers may hold a restart, never permit one.
     """
     failed = {name: trouble for name in new if (trouble := _failed(name, scene, observed)) is not None}
     if suspects := [name for name in kept if _failed(name, scene, observed)][:SUSPECTS]:
@@ -82,7 +82,7 @@ def _still_failing(
 def _again(
     scene: Scene, observed: Observed, suspects: Sequence[str]
 ) -> frozenset[Question] | dict[str, NotReady]:
-    """What to ask about names that failed, or the trouble of those that still do."""
+    """The questions about names that failed, or the trouble of those that still fail."""
     if questions := _not_asked(scene, observed, suspects):
         return questions
     troubled = _troubles(scene, observed, suspects, _by_dns)
@@ -94,7 +94,7 @@ def _again(
 
 
 def _failed(name: str, scene: Scene, observed: Observed) -> NotReady | None:
-    """The trouble of a name by answers of whatever age; none where it was not asked about yet."""
+    """The trouble of a name by answers of any age; None if it was not looked up yet."""
     ways, dns = scene.ways, observed.dns
     asked = [dns.caa_of(name).at, dns.caa_at_of(name.partition(".")[2]).at]
     if not ways.dns_challenge:
@@ -151,7 +151,7 @@ def _by_http(name: str, scene: Scene, observed: Observed) -> NotReady | None:
 
 
 def in_short(name: str, observed: Observed) -> str:
-    """What the DNS says of a name, as one text: while it stays the same, another restart brings nothing new."""
+    """The DNS answers about a name, as one text: while it stays the same, another restart does not help."""
     dns = observed.dns
     found = dns.addresses_of(name)
     return " | ".join(

@@ -1,7 +1,7 @@
-"""Names that the sidecar's own restart cost the certificate, and names that restarts do not bring; pure.
+"""Names that the certificate lost by a restart of the sidecar, and names that restarts do not bring; pure.
 
-Rule for every editor: a lost name is an error until it is back, and a restart in its favour needs the same evidence
-as any other. A hopeless name waits by itself: it never holds up another.
+Rule for every editor: a lost name is an error until it is back, and a restart to get it back needs the same evidence
+as any other. A name that fails again and again waits alone: it never delays another.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from sidecar.plan.acme.names import Scene
 from sidecar.plan.actions import Hold
 
 TRIES = 2
-"""Restarts for a name by the same evidence, before it is left out."""
+"""Restarts for a name with the same evidence, before it is left out."""
 AGAIN_AFTER_S = 86_400
 SSL = "data/assets/ssl"
 RELOAD = "docker compose restart nginx-mailcow dovecot-mailcow postfix-mailcow"
 
 
 def still_lost(observed: Observed, scene: Scene) -> tuple[LostName, ...]:
-    """The lost names that acme-mailcow would ask for, and that no certificate has."""
+    """The lost names that acme-mailcow would order, and that no certificate has."""
     if not observed.memory.lost:
         return ()
     held = scene.held
@@ -36,7 +36,7 @@ def still_lost(observed: Observed, scene: Scene) -> tuple[LostName, ...]:
 
 
 def tell_lost(observed: Observed, scene: Scene) -> tuple[Notice, ...]:
-    """One error for all lost names: which, since when, where they still are, and what to do."""
+    """One error for all lost names: which, since when, in which backup they still are, and what to do."""
     lost = still_lost(observed, scene)
     if not lost:
         return ()
@@ -48,7 +48,7 @@ def tell_lost(observed: Observed, scene: Scene) -> tuple[Notice, ...]:
         else f"no valid certificate below {SSL}/backups has all of them"
     )
     restore = (
-        f"; to have the old certificate back at once, in the mailcow directory: cp {SSL}/{backup.folder}/cert.pem "
+        f"; to restore the old certificate at once, in the mailcow directory: cp {SSL}/{backup.folder}/cert.pem "
         f"{SSL}/{backup.folder}/key.pem {SSL}/ && {RELOAD}"
         if backup and _has_hostname(scene, backup)
         else ""
@@ -60,14 +60,14 @@ def tell_lost(observed: Observed, scene: Scene) -> tuple[Notice, ...]:
             "certificate",
             f"the certificate has lost {some(names)} since the sidecar restarted acme-mailcow at "
             f"{day(min(item.at for item in lost))}; {where}",
-            "put right what is said of these names; the sidecar restarts acme-mailcow when all of them pass its "
+            "correct what the notices say about these names; the sidecar restarts acme-mailcow when all of them pass its "
             f"checks{restore}",
         ),
     )
 
 
 def backup_with(scene: Scene, names: Sequence[str], now: float) -> Certificate | None:
-    """The backup that has all of these names and is valid for the longest; sooner one with MAILCOW_HOSTNAME."""
+    """The backup with all of these names that is valid longest; preferably one with MAILCOW_HOSTNAME."""
     wanted = frozenset(names)
     found = [c for c in scene.certificates.backups if wanted <= c.names and c.not_after > now]
     return max(found, key=lambda c: (_has_hostname(scene, c), c.not_after), default=None)
@@ -80,7 +80,7 @@ def _has_hostname(scene: Scene, backup: Certificate) -> bool:
 
 
 def hopeless(observed: Observed, name: str) -> InVain | None:
-    """The restarts in vain that keep a name out of the next one; none where its evidence changed or a day passed."""
+    """The useless restarts that keep a name out of the next one; None if its evidence changed or a day passed."""
     tries = observed.memory.in_vain.get(name)
     if tries is None or tries.count < TRIES:
         return None
@@ -90,7 +90,7 @@ def hopeless(observed: Observed, name: str) -> InVain | None:
 
 
 def changed(before: str, now: str) -> bool:
-    """Whether the DNS says something else; what is not known now is no change."""
+    """Whether the DNS answers differently; an answer that is unknown now does not count as a change."""
     pairs = zip(before.split(" | "), now.split(" | "), strict=False)
     return any(one != other and "?" not in (one, other) for one, other in pairs)
 
@@ -106,13 +106,13 @@ def hopeless_hold(name: str, tries: InVain) -> Hold:
 
 
 def tell_hopeless(name: str, tries: InVain) -> Notice:
-    """A person should look at it."""
+    """A person should check it."""
     hold = hopeless_hold(name, tries)
     return Notice(Level.WARNING, NoticeCode.NAME_IN_VAIN, name, hold.reason, hold.remedy)
 
 
 def tell_unchecked(scene: Scene) -> tuple[Notice, ...]:
-    """Both checks of acme-mailcow are switched off: one wrong name fails everything."""
+    """Both checks of acme-mailcow are switched off: one wrong name makes every order fail."""
     if not scene.ways.unchecked or scene.acme_conf.yes("SKIP_LETS_ENCRYPT"):
         return ()
     return (
@@ -121,7 +121,7 @@ def tell_unchecked(scene: Scene) -> tuple[Notice, ...]:
             NoticeCode.ACME_UNCHECKED,
             "mailcow.conf",
             "SKIP_IP_CHECK=y and SKIP_HTTP_VERIFICATION=y: acme-mailcow checks no name before it orders, and one "
-            "wrong name fails the whole certificate and every renewal",
+            "wrong name makes the whole order and every renewal fail",
             "set at least one of them to n in mailcow.conf, then: docker compose up -d acme-mailcow",
         ),
     )

@@ -1,4 +1,4 @@
-"""What the certificate's names are judged by, and which `mta-sts` names are missing from it; pure."""
+"""The facts by which names of the certificate are judged, and which `mta-sts` names it lacks; pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,22 +29,23 @@ from sidecar.observed import (
 )
 from sidecar.plan.acme.check import AcmeWays
 from sidecar.plan.acme.script import ISSUER, AcmeNames, environment, names_asked, presented
+from sidecar.plan.elsewhere import left_elsewhere
 from sidecar.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What the certificate's names are judged by: everything here was seen."""
+    """The facts by which names of the certificate are judged: everything here was observed."""
 
     mailcow: Mailcow
     conf: Conf
     listed: DomainList
     certificates: Certificates
     acme: Container | None
-    """acme-mailcow; None where the project has none, or no engine answers."""
+    """acme-mailcow; None if the project has none, or the Docker engine does not answer."""
     with_policy: frozenset[str]
     ways: AcmeWays
-    """What acme-mailcow works with when it judges a name: its own environment, where that was seen."""
+    """What acme-mailcow uses when it judges a name: its own environment, if that was observed."""
 
     @property
     def presented(self) -> tuple[Certificate, ...]:
@@ -69,8 +70,8 @@ class Scene:
         return self.conf.values.get("ADDITIONAL_SAN", "")
 
     @property
-    def mended_san(self) -> str:
-        """ADDITIONAL_SAN as mailcow.conf will have it once white space in it is put right."""
+    def repaired_san(self) -> str:
+        """ADDITIONAL_SAN as mailcow.conf will have it once its white space is corrected."""
         return ",".join(items(self.conf_san))
 
     @property
@@ -79,18 +80,18 @@ class Scene:
         return frozenset().union(*(certificate.names for certificate in self.presented))
 
     def asked(self, san: str | None = None) -> AcmeNames:
-        """The names that acme-mailcow would ask for, with this value of ADDITIONAL_SAN or the one it has."""
+        """The names that acme-mailcow would order, with this value of ADDITIONAL_SAN or the one it has."""
         return names_asked(
             self.mailcow, self.acme_conf, self.acme_san if san is None else san, self.listed, self.with_policy
         )
 
     def asked_anew(self) -> AcmeNames:
-        """The names that it would ask for in a container made by Compose, with all that mailcow.conf says."""
+        """The names that it would order in a container created by Compose, with all settings of mailcow.conf."""
         return names_asked(self.mailcow, self.conf, self.conf_san, self.listed, self.with_policy)
 
 
 def scene(observed: Observed) -> Scene | str:
-    """All that is needed to judge names, or which of it was not seen."""
+    """Everything that is needed to judge names, or a sentence that says which part was not observed."""
     match observed.mailcow, observed.conf, observed.domains, observed.certificates:
         case Seen(mailcow), Seen(conf), Seen(listed), Seen(certificates):
             acme: Container | None = None
@@ -108,7 +109,7 @@ def scene(observed: Observed) -> Scene | str:
 
 
 def _accounts(certificates: Certificates, dns: Dns) -> frozenset[str]:
-    """An account that a name in the certificate demands stands in every order anyway."""
+    """An account that a name in the certificate requires is needed for every order anyway."""
     server = certificates.server
     if server is None or server.issuer is not Issuer.LETS_ENCRYPT or not dns.caa:
         return frozenset()
@@ -122,10 +123,10 @@ def _accounts(certificates: Certificates, dns: Dns) -> frozenset[str]:
 
 
 def with_policy(observed: Observed) -> frozenset[str]:
-    """Domains whose native policy is active: as seen, else as it was last seen.
+    """Domains whose native policy is active: as observed, else as last observed.
 
-    Where it was not seen, and of domains that are left alone it never is, a name in a certificate tells that there
-    is one; so does a name that was there before our last restart, unless acme-mailcow says otherwise.
+    If it was not observed (for unmanaged domains it never is), a name in a certificate shows that there
+    is one; so does a name that was there before our last restart, unless acme-mailcow's log contradicts it.
     """
     active = {name for name, sight in observed.served.items() if _active(observed, name, sight)}
     match observed.domains, observed.certificates:
@@ -146,14 +147,14 @@ def with_policy(observed: Observed) -> frozenset[str]:
 
 
 def _lately_held(observed: Observed) -> frozenset[str]:
-    """Names that a restart of ours may have cost."""
+    """Names that a restart of ours may have lost."""
     memory = observed.memory
     last = memory.restarts[-1].before if memory.restarts and not memory.restarts[-1].judged else ()
     return frozenset((*last, *(lost.name for lost in memory.lost)))
 
 
 def _switched_off(observed: Observed) -> frozenset[str]:
-    """Domains of which acme-mailcow's last run said that they have no active policy."""
+    """Domains that have no active policy according to acme-mailcow's last run."""
     match observed.project:
         case Seen(Project(acme_run=Seen(run))):
             refused = (name for name, why in run.refused.items() if why.why is RefusedFor.POLICY)
@@ -170,7 +171,7 @@ def _active(observed: Observed, name: str, sight: Sight[Served]) -> bool:
 
 
 def our_names(scene: Scene, settings: Settings, observed: Observed) -> list[str]:
-    """The policy hosts that should be in a certificate: of every managed domain that is served a policy and is to stay so."""
+    """The policy hosts that should be in a certificate: of each managed domain whose policy is and stays served."""
     if FILE in observed.memory.retired:
         return []
     native = scene.mailcow.backend is Backend.NATIVE
@@ -190,11 +191,17 @@ def our_names(scene: Scene, settings: Settings, observed: Observed) -> list[str]
             if alias.active and alias.target in served and settings.manages(alias.name)
         ]
     hostname = scene.conf.hostname
-    return [name for name in names if name != hostname and not _only_none(observed, name)]
+    return [
+        name
+        for name in names
+        if name != hostname
+        and not _only_none(observed, name)
+        and left_elsewhere(observed, settings, name.removeprefix("mta-sts.")) is None
+    ]
 
 
 def _only_none(observed: Observed, host: str) -> bool:
-    """A domain on its way out (`none`) needs no new certificate."""
+    """A domain that is being retired (`none`) needs no new certificate."""
     served = observed.served_of(host.removeprefix("mta-sts."))
     policy = policy_of(served.value.text) if isinstance(served, Seen) else None
     return policy is not None and policy.mode is Mode.NONE

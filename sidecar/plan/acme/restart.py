@@ -36,7 +36,7 @@ RECREATE_COMMAND = "in the mailcow directory: docker compose up -d acme-mailcow"
 
 
 def plan_restart(observed: Observed, wanted: Sequence[str], settings: Settings) -> Plan:
-    """At most one run, for all names that it would bring; whether it may be now is decided in `run.hold_run`."""
+    """At most one run, for all names that it would bring; `run.hold_run` decides whether it may start now."""
     found = scene(observed)
     if isinstance(found, str):
         return Plan()
@@ -65,11 +65,13 @@ def plan_restart(observed: Observed, wanted: Sequence[str], settings: Settings) 
 
 
 def _spoilt(found: Scene, observed: Observed, known: Iterable[str]) -> tuple[list[str], frozenset[Question]]:
-    """Names of the administrator's that acme-mailcow does not ask for, because its ADDITIONAL_SAN has white space.
+    """The administrator's names that acme-mailcow does not order, because its ADDITIONAL_SAN has white space.
 
-    mailcow.conf was put right since. Full names count, and those of a prefix where they are known to pass.
+    mailcow.conf was corrected since. Full names count, and names of a prefix if they are known to pass.
     """
-    if split_san(found.acme_san) == split_san(found.conf_san) or _well_formed(found.acme_san):
+    items = found.acme_san.split(",")
+    well_formed = all(len(item.split()) <= 1 and item == item.rstrip() for item in items)
+    if well_formed or split_san(found.acme_san) == split_san(found.conf_san):
         return [], frozenset()
     held, before = found.held, frozenset(known)
     lacking = found.asked(found.conf_san).all - found.asked().all - held - before
@@ -85,12 +87,8 @@ def _spoilt(found: Scene, observed: Observed, known: Iterable[str]) -> tuple[lis
     return names, frozenset(Question(Kind.ADDRESSES, name) for name in unknown[:ASKED_AT_ONCE])
 
 
-def _well_formed(san: str) -> bool:
-    return all(len(item.split()) <= 1 and item == item.rstrip() for item in san.split(","))
-
-
 def _no_log(run: Run) -> tuple[Notice, ...]:
-    """Without its log it is not known which addresses acme-mailcow detected: then nothing is restarted."""
+    """Without its log it is not known which addresses acme-mailcow detected: it is not restarted then."""
     match run.scene.acme, run.observed.project, run.scene.ways.run:
         case None, _, _:
             return ()
@@ -109,7 +107,7 @@ def _no_log(run: Run) -> tuple[Notice, ...]:
 
 
 def _cannot_help(scene: Scene, conf: Conf, missing: list[str]) -> Notice | None:
-    """A certificate that acme-mailcow, with these settings, does not look after, or not for these names."""
+    """A notice if acme-mailcow, with these settings, does not manage the certificate, or not for these names."""
     names = some(missing)
     if conf.yes("SKIP_LETS_ENCRYPT"):
         message, todo = (
@@ -147,7 +145,7 @@ def _by_hand(names: Sequence[str]) -> tuple[Notice, ...]:
 
 
 def _old_environment(scene: Scene, missing: list[str]) -> tuple[Notice, ...]:
-    """Names that acme-mailcow would ask for if more of its environment than ADDITIONAL_SAN were that of mailcow.conf."""
+    """Names that acme-mailcow would order if its whole environment, not only ADDITIONAL_SAN, matched mailcow.conf."""
     asked = scene.asked_anew().all
     names = [name for name in missing if name in asked]
     return _by_hand(names) if names else ()

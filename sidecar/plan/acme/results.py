@@ -1,4 +1,4 @@
-"""What the last run of acme-mailcow brought, where it did not succeed; pure."""
+"""Notices about the last run of acme-mailcow, if it did not succeed; pure."""
 
 from sidecar.observed import (
     Certificate,
@@ -16,26 +16,26 @@ from sidecar.plan.acme.script import SLEEPS
 
 
 def run_failed(observed: Observed) -> tuple[Notice, ...]:
-    """A run of acme-mailcow that fails since names were added: an error, with the day the certificate ends."""
+    """An error if acme-mailcow fails since names were added, with the day on which the certificate expires."""
     restarts = observed.memory.restarts
     failed = Fact(FactKind.RUN_FAILED, "acme-mailcow") in observed.memory.since
     if not failed or not restarts or not isinstance(observed.certificates, Seen):
         return ()
     server = observed.certificates.value.server
-    ends = f"; the certificate ends {day(server.not_after)}" if server else ""
+    ends = f"; the certificate expires {day(server.not_after)}" if server else ""
     return (
         Notice(
             Level.ERROR,
             NoticeCode.ACME_FAILED,
             "acme-mailcow",
-            f"acme-mailcow fails since it was restarted for {some(restarts[-1].names)}{ends}{_log_says(observed)}",
+            f"acme-mailcow has failed since it was restarted for {some(restarts[-1].names)}{ends}{_log_says(observed)}",
             "see: docker compose logs --tail=50 acme-mailcow",
         ),
     )
 
 
 def tell_presented(observed: Observed) -> tuple[Notice, ...]:
-    """What nginx really presents counts in the end: another certificate than the file's, while acme-mailcow sleeps."""
+    """An error if nginx presents another certificate than the one in the file, while acme-mailcow sleeps."""
     match observed.presented, observed.certificates, observed.project:
         case Seen(shown), Seen(Certificates(server=Certificate() as server)), Seen(
             Project(acme_sleep=Seen(str(sleep)))
@@ -46,7 +46,7 @@ def tell_presented(observed: Observed) -> tuple[Notice, ...]:
             return ()
     lacks = sorted(server.names - shown.names)
     without = f", without {some(lacks)}" if lacks else ""
-    message = f"nginx presents another certificate than the one on the disk: one that {_end(shown, observed.now)}{without}"
+    message = f"nginx presents another certificate than the one on the disk: it {_end(shown, observed.now)}{without}"
     restart = "docker compose restart nginx-mailcow dovecot-mailcow postfix-mailcow"
     todo = f"in the mailcow directory: {restart}"
     if server.not_after <= observed.now:
@@ -56,11 +56,11 @@ def tell_presented(observed: Observed) -> tuple[Notice, ...]:
 
 
 def _end(certificate: Certificate, now: float) -> str:
-    return f"{'ended' if certificate.not_after <= now else 'ends'} {day(certificate.not_after)}"
+    return f"{'expired' if certificate.not_after <= now else 'expires'} {day(certificate.not_after)}"
 
 
 def _log_says(observed: Observed) -> str:
-    """The lines of acme-mailcow's log that tell why, a few."""
+    """Up to three lines of acme-mailcow's log that say why."""
     match observed.project:
         case Seen(Project(acme_run=Seen(run))):
             refused = [said.words for said in (*run.refused.values(), *run.refused_parents.values())]

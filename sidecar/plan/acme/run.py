@@ -1,7 +1,7 @@
-"""A run of acme-mailcow that is planned: whether it may be now, for which names, and what is held and why; pure.
+"""A planned run of acme-mailcow: whether it may start now, for which names, and what is held and why; pure.
 
 Rule for every editor: acme-mailcow orders *without* each name that fails its check at that moment, and every order
-counts. So all that a run relies on was seen in the same pass (`evidence`), and what was not seen holds it.
+counts. So everything that a run relies on was observed in the same pass (`evidence`), and a missing part holds it.
 """
 
 from dataclasses import dataclass, replace
@@ -36,18 +36,18 @@ from sidecar.plan.conf_entries import SAN
 from sidecar.settings import Settings
 
 SPOILT = (
-    "ADDITIONAL_SAN in mailcow.conf has white space where a comma belongs: with it acme-mailcow would ask for other "
-    "names than are meant, so it gets the value once that is put right"
+    "ADDITIONAL_SAN in mailcow.conf has white space where a comma belongs: with it acme-mailcow would order other "
+    "names than intended, so it gets the value once that is corrected"
 )
 LONG_S = 21_600
-"""A name that has waited for this long waits for a person, even where nothing is known but that a lookup fails."""
+"""A name that has waited for this long needs a person, even if it is only known that its lookup fails."""
 GATHERING_LIMIT = 10
-"""Names are gathered for at most this many quiet periods."""
+"""New names are collected for at most this many quiet periods."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The names a run would be for, and what it is judged by; `recreate` where a mere restart would not bring them."""
+    """The names of a run, and the facts by which it is judged; `recreate` if a restart alone would not bring them."""
 
     observed: Observed
     settings: Settings
@@ -57,12 +57,12 @@ class Run:
 
     @property
     def spoilt(self) -> bool:
-        """Whether the value that it would be re-created with has white space that acme-mailcow reads otherwise."""
-        return self.recreate and _spoilt_value(self.scene.conf_san, self.scene.mended_san)
+        """Whether the value that it would be re-created with has white space that acme-mailcow reads differently."""
+        return self.recreate and _spoilt_value(self.scene.conf_san, self.scene.repaired_san)
 
     @property
     def lost(self) -> frozenset[str]:
-        """The names that the last certificate lacks and one before it had, but for those that are ours to bring."""
+        """The names that the last certificate lacks and an earlier one had, except those that the sidecar adds."""
         ours = our_names(self.scene, self.settings, self.observed)
         missing = missing_names(self.scene, ours)
         return frozenset(
@@ -71,7 +71,7 @@ class Run:
 
     @property
     def asked(self) -> AcmeNames:
-        """What acme-mailcow would ask for in that run."""
+        """The names that acme-mailcow would order in that run."""
         return self.scene.asked(self.scene.conf_san if self.recreate else None)
 
     def action(self, names: tuple[str, ...] | None = None) -> RestartAcme | RecreateAcme:
@@ -89,7 +89,7 @@ class Run:
 
 
 def hold_run(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    """The plan with its run of acme-mailcow for the names that are ready, and the rest held; a guard."""
+    """A guard: the plan with its run of acme-mailcow for the names that are ready; the other names are held."""
     runs = [action for action in plan.actions if isinstance(action, RestartAcme | RecreateAcme)]
     found = scene(observed)
     if not runs or isinstance(found, str):
@@ -102,15 +102,15 @@ def hold_run(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     return plan
 
 
-def _spoilt_value(san: str, mended: str) -> bool:
-    return [set(names) for names in split_san(san)] != [set(names) for names in split_san(mended)]
+def _spoilt_value(san: str, repaired: str) -> bool:
+    return [set(names) for names in split_san(san)] != [set(names) for names in split_san(repaired)]
 
 
 def _for_names(case: Run) -> Plan:
     if case.spoilt:
         return Plan(held=(case.held(Hold(SPOILT)),))
     ready, held, notices = _split(case)
-    # Names of the administrator's, and lost ones, are not asked about as a matter of routine.
+    # The administrator's names, and lost ones, are not among the routine questions.
     never = [name for name in case.names if case.observed.dns.addresses_of(name) is NOT_ASKED]
     unknown = frozenset(Question(Kind.ADDRESSES, name) for name in never[:ASKED_AT_ONCE])
     plan = Plan(held=held, notices=notices, questions=unknown)
@@ -129,7 +129,7 @@ def _for_names(case: Run) -> Plan:
 
 
 def _split(case: Run) -> tuple[tuple[str, ...], tuple[Held, ...], tuple[Notice, ...]]:
-    """By the answers at hand, of whatever age: the names worth a fresh look, and the rest with what they need."""
+    """By the answers so far, of any age: the names that are worth new questions, and the others with their needs."""
     ready: list[str] = []
     held: list[Held] = []
     notices: list[Notice] = []
@@ -153,7 +153,7 @@ def _needs_record(name: str, trouble: NotReady) -> Notice:
 
 
 def _old(case: Run) -> list[str]:
-    """The names that are in a certificate, or were, and still wanted: an order made now drops each that fails."""
+    """The names that are or were in a certificate and are still needed: an order made now drops each that fails."""
     there = (case.scene.held & case.asked.all) | case.lost
     return sorted(there - {case.scene.conf.hostname} - set(case.names))
 
@@ -177,7 +177,7 @@ def _judged(case: Run) -> Plan:
         doubt = (
             "the HTTP probe is missing: only a pass that may restart acme-mailcow makes it, since it writes a file"
             if probes
-            else "the names are being looked up once more"
+            else "the names are being looked up again"
         )
         return plan + Plan(held=(case.held(Hold(doubt)),), questions=evidence.questions)
     if evidence.old:
@@ -186,10 +186,10 @@ def _judged(case: Run) -> Plan:
 
 
 def _would_drop(case: Run, old: dict[str, NotReady]) -> Plan:
-    """The hostname comes first among them: without it the certificate of the MX no longer matches."""
+    """The hostname comes first: without it the certificate no longer matches the MX."""
     name, trouble = next(iter(old.items()))
     present = (
-        "is in the certificate and would drop out of it"
+        "is in the certificate and would be dropped from it"
         if name in case.scene.held
         else "would not be in the certificate"
     )
@@ -204,7 +204,7 @@ def _would_drop(case: Run, old: dict[str, NotReady]) -> Plan:
 
 
 def _for_a_person(case: Run, trouble: NotReady) -> bool:
-    """A lookup that failed is made again for some hours; all else stays until a person does something."""
+    """A lookup that failed is repeated for some hours; anything else needs a person."""
     if not trouble.unknown or trouble.remedy is not None or trouble.check is Check.HTTP:
         return True
     return _waits_long(case)
@@ -216,10 +216,10 @@ def _waits_long(case: Run) -> bool:
 
 
 def _full(case: Run, found: Count) -> tuple[Notice, ...]:
-    """No wait ends that: Let's Encrypt would refuse the order, and every renewal."""
+    """Waiting does not help: Let's Encrypt would refuse the order, and every renewal."""
     message = (
-        f"{some(case.names)} cannot come into the certificate: it would have {found.certain} names, and Let's Encrypt "
-        f"takes {MOST_NAMES} at most"
+        f"{some(case.names)} cannot be added to the certificate: it would have {found.certain} names, and Let's Encrypt "
+        f"accepts at most {MOST_NAMES}"
     )
     todo = "set ENABLE_SSL_SNI=y in mailcow.conf for a certificate per domain, then: docker compose up -d"
     return (Notice(Level.WARNING, NoticeCode.CERTIFICATE_FULL, "certificate", message, todo),)
@@ -231,16 +231,18 @@ def _still(case: Run) -> Held | None:
 
 
 def _quiet(case: Run) -> Held | None:
-    """New names are gathered: one restart for all that come together."""
+    """New names are collected: one restart for all that are added together."""
     quiet, memory = case.settings.restart.quiet, case.observed.memory
     facts = [Fact(FactKind.MISSING, name) for name in case.names]
-    # Names that were lost, or that a value with white space kept out, are none that come with a new domain.
+    # Names that were lost, or left out because of white space, do not belong to a new domain.
     waited = [memory.true_for(fact) for fact in facts if fact in memory.since]
     if not waited:
         return None
     left = min(quiet - min(waited), GATHERING_LIMIT * quiet - max(waited))
     return (
-        None if left <= 0 else case.held(Hold("new names are being gathered", until=case.observed.now + left))
+        None
+        if left <= 0
+        else case.held(Hold("new names are being collected", until=case.observed.now + left))
     )
 
 

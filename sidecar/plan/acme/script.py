@@ -1,4 +1,4 @@
-"""What acme-mailcow does with its environment and mailcow's domains: the names it asks a certificate for; pure.
+"""Which names acme-mailcow orders, by its environment and mailcow's domains; pure.
 
 Rule for every editor: this follows mailcow's own script, by version (`Mailcow`). Whether a name *should* be
 there is decided elsewhere.
@@ -11,16 +11,16 @@ from sidecar.formats.domain_name import covered_by_wildcard, policy_host
 from sidecar.observed import Backend, Certificate, Certificates, Conf, DomainList, Mailcow
 
 MOST_NAMES = 100
-"""Let's Encrypt's limit for one certificate; acme-mailcow puts all names into one request, untrimmed."""
+"""Let's Encrypt's limit for one certificate; acme-mailcow puts all names into one request, without a limit."""
 
 ISSUER = "letsencrypt.org"
 """What a CAA record must allow (RFC 8659 §4.2)."""
 
 SLEEPS = frozenset({"1d", "1h", "30m", "365d", "3650d"})
-"""The waits between runs; any other `sleep` is part of a run."""
+"""The waits between two runs; any other `sleep` is part of a run."""
 
 FAILED_SLEEPS = frozenset({"30m", "1h"})
-"""The waits after a run that failed for some names (30m) or for all (1h)."""
+"""The waits after a run that failed for some names (30m) or for all names (1h)."""
 
 _DNS_CHALLENGE = "ACME_DNS_CHALLENGE"
 _ACME_FLAGS = (
@@ -39,7 +39,7 @@ _ACME_FLAGS = (
 
 @dataclass(frozen=True, slots=True)
 class AcmeNames:
-    """The names that acme-mailcow would ask for, if all of them pass its checks, by certificate."""
+    """The names that acme-mailcow would order if all of them pass its checks, by certificate."""
 
     server: frozenset[str]
     others: tuple[frozenset[str], ...] = ()
@@ -47,15 +47,15 @@ class AcmeNames:
 
     @property
     def all(self) -> frozenset[str]:
-        """Every name, in whichever certificate."""
+        """Every name, of all certificates."""
         return self.server.union(*self.others)
 
 
 def split_san(value: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """ADDITIONAL_SAN as acme-mailcow takes it: the prefixes that every domain gets, and the full names.
+    """ADDITIONAL_SAN as acme-mailcow reads it: the prefixes that every domain gets, and the full names.
 
-    It splits at commas only. An item is a prefix only if its very last characters are `.*`; then the shell splits
-    what is left into words. So `mta-sts.* ` (white space at the end) is a full name that never resolves.
+    It splits at commas only. An item is a prefix only if its last two characters are `.*`; then the shell splits
+    the rest into words. So `mta-sts.* ` (white space at the end) is a full name that never resolves.
     """
     prefixes: list[str] = []
     full: list[str] = []
@@ -112,7 +112,7 @@ def names_asked(
 
 
 def dns_challenge(mailcow: Mailcow, conf: Conf) -> bool:
-    """Whether it proves names by DNS records: then neither addresses nor port 80 matter."""
+    """Whether it proves names with DNS records: then neither addresses nor port 80 matter."""
     return mailcow.knows_dns_challenge and conf.yes(_DNS_CHALLENGE)
 
 
@@ -126,13 +126,13 @@ def _left_to_wildcard(name: str, wildcards: str) -> bool:
 
 
 def environment(conf: Conf, env: dict[str, str] | None) -> Conf:
-    """`conf` as acme-mailcow's own environment has it: what a mere restart would work with."""
+    """`conf` as acme-mailcow's own environment has it: a restart alone would use that."""
     if env is None:
         return conf
     values = dict(conf.values)
     values.update({key: env[key] for key in _ACME_FLAGS if key in env})
     if _DNS_CHALLENGE not in env:
-        # Made from a Compose file that did not know the key: it still checks addresses and port 80.
+        # Created from a Compose file without the key: it still checks addresses and port 80.
         values.pop(_DNS_CHALLENGE, None)
     return Conf(values, conf.locked)
 
@@ -146,6 +146,6 @@ def held_in_certificate(certificates: Iterable[Certificate], name: str) -> Certi
 
 
 def presented(certificates: Certificates, conf: Conf) -> tuple[Certificate, ...]:
-    """The certificates that nginx presents: the server's, and those of ENABLE_SSL_SNI where that is on."""
+    """The certificates that nginx presents: the server's, and with ENABLE_SSL_SNI=y those of the domains."""
     server = () if certificates.server is None else (certificates.server,)
     return (*server, *certificates.sni) if conf.yes("ENABLE_SSL_SNI") else server

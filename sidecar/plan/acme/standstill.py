@@ -1,4 +1,4 @@
-"""Whether this mailcow stands still: nothing being started, updated or removed; pure."""
+"""Whether this mailcow is settled: nothing is being started, updated or removed; pure."""
 
 from sidecar.observed import Container, Fact, FactKind, Issuer, Memory, Observed, Project, Seen, Unseen
 from sidecar.observed.notice import Level, Notice
@@ -11,12 +11,12 @@ GIVES_UP_AFTER_S = 1_800
 """A container that stays unsettled for this long stops blocking."""
 
 STOPPED_S = 300.0
-"""For how long a container that is needed may not run before a person is told: an update takes minutes."""
+"""For how long a needed container may be down before it is reported: an update takes minutes."""
 NEEDED = ("acme-mailcow", "nginx-mailcow")
 
 
 def unsettled(project: Project, memory: Memory, now: float, settle: float) -> dict[str, str]:
-    """What is unsettled at each service, by service; the sidecar's own container does not count."""
+    """Why services are unsettled, by service; the sidecar's own container does not count."""
     found: dict[str, str] = {}
     for container in project.containers:
         if not container.own and (reason := _unsettled(container, now, settle)):
@@ -35,7 +35,7 @@ def _unsettled(container: Container, now: float, settle: float) -> str | None:
 
 
 def ignored(observed: Observed, settle: float) -> tuple[Notice, ...]:
-    """What is told of containers that have been unsettled for so long that they no longer block."""
+    """Notices about containers that have been unsettled for so long that they no longer block."""
     if not isinstance(observed.project, Seen):
         return ()
     found = unsettled(observed.project.value, observed.memory, observed.now, settle)
@@ -53,7 +53,7 @@ def ignored(observed: Observed, settle: float) -> tuple[Notice, ...]:
 
 
 def stopped(observed: Observed) -> tuple[Notice, ...]:
-    """What a person is told of a container that is needed and does not run, where nobody seems to be about to start it."""
+    """Notices about a needed container that does not run, if no one seems to be starting it."""
     if isinstance(observed.project, Unseen):
         return ()
     notices: list[Notice] = []
@@ -80,7 +80,7 @@ def stopped(observed: Observed) -> tuple[Notice, ...]:
 
 
 def _orders(observed: Observed) -> bool:
-    """Whether the certificate comes from acme-mailcow, as far as was seen."""
+    """Whether the certificate comes from acme-mailcow, as far as observed."""
     if isinstance(observed.conf, Seen) and observed.conf.value.yes("SKIP_LETS_ENCRYPT"):
         return False
     server = observed.certificates.value.server if isinstance(observed.certificates, Seen) else None
@@ -91,7 +91,7 @@ def _lacks(observed: Observed, service: str) -> str:
     if service == "nginx-mailcow":
         return "no sender can fetch a policy"
     server = observed.certificates.value.server if isinstance(observed.certificates, Seen) else None
-    ends = f", and the one there is ends {day(server.not_after)}" if server else ""
+    ends = f", and the present one expires {day(server.not_after)}" if server else ""
     return f"no certificate is ordered or renewed{ends}"
 
 
@@ -100,12 +100,12 @@ def _blocks(observed: Observed, service: str) -> bool:
 
 
 def blocked(observed: Observed, settle: float) -> Hold | None:
-    """Why acme-mailcow may not be touched now; None where it may."""
+    """Why acme-mailcow must not be changed now; None if it may."""
     if isinstance(observed.project, Unseen):
         return Hold(observed.project.reason)
     project = observed.project.value
     if project.left_over:
-        return Hold("a re-creation of acme-mailcow was cut off, and is repaired first")
+        return Hold("a re-creation of acme-mailcow was interrupted, and is repaired first")
     for service in NEEDED:
         container = project.service(service)
         if container is None:
@@ -122,8 +122,10 @@ def blocked(observed: Observed, settle: float) -> Hold | None:
 def _at_work(project: Project) -> Hold | None:
     match project.acme_sleep:
         case Unseen(reason):
-            return Hold(f"it is not known whether acme-mailcow is at work: {reason}")
+            return Hold(f"it is not known whether acme-mailcow is working: {reason}")
         case Seen(str(argument)) if argument in SLEEPS:
             return None
         case _:
-            return Hold("acme-mailcow is at work: stopped now, it could leave nginx with the old certificate")
+            return Hold(
+                "acme-mailcow is running its checks and orders: if it is stopped now, nginx may keep the old certificate"
+            )

@@ -1,4 +1,4 @@
-"""How the world should be, for what was seen: the policies; pure.
+"""The desired policies, for what was observed; pure.
 
 Whether the sidecar may change a policy does not belong here (`plan`).
 """

@@ -14,6 +14,7 @@ from sidecar.observed import (
 )
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.plan.desired.mx import asked_patterns, unvalidated
 from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all, said_by_senders
 from sidecar.plan.desired.wanted import (
     TESTING_MAX_AGE,
@@ -26,7 +27,7 @@ from sidecar.plan.desired.wanted import (
     own_hostname,
 )
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for
-from sidecar.rollout import anew
+from sidecar.rollout import restarted_soak
 from sidecar.rollout.reports import evidence_for
 from sidecar.settings import DomainSettings, Settings
 
@@ -34,10 +35,10 @@ from sidecar.settings import DomainSettings, Settings
 def file_policy(
     observed: Observed, settings: Settings, listed: DomainList, served: Policy | None
 ) -> DesiredPolicy | None:
-    """The one policy for all names on the file generation; None where there is nothing to say of.
+    """The one policy for all names on the file generation; None if there is nothing to decide.
 
-    mx is the union, mode the weakest and max_age the smallest of what the domains should have; what was taken
-    over from a person (the floor) is not undercut unless the settings name that field.
+    mx is the union, mode the weakest and max_age the smallest of what the domains should have; the text
+    taken over from a person (the floor) is a minimum, except for a field that the settings name.
     """
     hostname = own_hostname(observed)
     names = [domain.name for domain in managed(listed, settings) if domain.receives]
@@ -45,13 +46,13 @@ def file_policy(
         return _leaving_file(observed, settings, served)
     if hostname is None or not names:
         return None
-    # A file that is gone or broken is put back as it was: nobody asked for anything else. But an enforce that is not
-    # there now is not published anew where it is seen that senders would refuse to deliver.
+    # A missing or broken file is restored as it was: no one asked for anything else. But an enforce that is not
+    # there now is not published again if it is seen that senders would refuse to deliver.
     there = served is not None
     served = served or _last_in_file(observed.memory.policy(FILE))
     rollout = observed.memory.rollout(FILE)
     if joined(names, observed.memory, settings):
-        rollout = anew(rollout)
+        rollout = restarted_soak(rollout)
     aliases = [alias for many in alias_names(observed, settings).values() for alias in many]
     reports = evidence_for(observed.reports, [*names, *aliases])
     own = {
@@ -62,24 +63,26 @@ def file_policy(
     others = served_too(observed, settings, listed)
     mx = all_patterns(
         [
-            *(own[name].mx or (hostname,) for name in names),
+            *(asked_patterns(observed, own[name], (name,), hostname, served) for name in names),
             *(other.mx for other in others.values()),
             *(moved_to(observed, name) for name in names),
         ]
     )
-    wished = min((settings_.mode for settings_ in own.values()), key=lambda mode: mode.strength)
+    mode_asked = min((settings_.mode for settings_ in own.values()), key=lambda mode: mode.strength)
     configured = min(settings_.max_age for settings_ in own.values())
-    named = _named(settings, own, wished, configured)
+    named = _named(settings, own, mode_asked, configured)
     if floor is not None and "mx" not in named:
         mx = all_patterns([mx, floor.mx])
-    if floor is not None and "mode" not in named and floor.mode.strength > wished.strength:
-        wished = floor.mode
-    mode, notices = safe_for_all(observed, own | others, others, wished, mx, served, there=there)
+    if floor is not None and "mode" not in named and floor.mode.strength > mode_asked.strength:
+        mode_asked = floor.mode
+    mode, notices = safe_for_all(observed, own | others, others, mode_asked, mx, served, there=there)
     max_age = max_age_for(mode, configured)
     if floor is not None and "max_age" not in named:
         max_age = max(max_age, floor.max_age)
     kept = kept_patterns(observed, FILE, served, mx, configured) if mode is Mode.ENFORCE else ()
     notices += _not_alone(own, mode, configured, mx)
+    for name in names:
+        notices += unvalidated(observed, own[name], (name,), hostname, mx)
     reason = f"one policy in mode {mode} for {len(names)} domains"
     said = (said_by_senders(mode, one, served, reports, rollout) for one in own.values())
     reason += next(filter(None, said), "")
@@ -87,10 +90,10 @@ def file_policy(
 
 
 def served_too(observed: Observed, settings: Settings, listed: DomainList) -> dict[str, DomainSettings]:
-    """What else the one file is served for, each with the settings that count: the web server serves it for any name.
+    """Further names that the one file is served for, each with its settings: the web server serves it for any name.
 
-    These are the alias domains, also of a target that is switched off, and the domains that take no mail here
-    (any more) and whose policy host is not seen to be elsewhere: senders may go on fetching the file for them.
+    These are the alias domains, also of a target that is switched off, and the domains that do not (or no longer)
+    receive mail here, unless their policy host is seen to be elsewhere: senders may still fetch the file for them.
     """
     known = managed(listed, settings)
     found = {d.name: settings.for_domain(d.name) for d in known if not d.receives}
@@ -114,26 +117,26 @@ def _may_lead_here(observed: Observed, domain: str) -> bool:
 
 
 def joined(names: Iterable[str], memory: Memory, settings: Settings) -> frozenset[str]:
-    """The domains with `mode: auto` that the one file serves and that were never looked at: the soak is not theirs yet."""
+    """The domains with `mode: auto` in the one file that were never checked: the soak does not cover them yet."""
     return frozenset(name for name in names if settings.for_domain(name).auto and name not in memory.checks)
 
 
 def _last_in_file(memory: PolicyMemory) -> Policy | None:
-    """What the sidecar wrote into the file last, as far as that is known."""
+    """The policy that the sidecar wrote into the file last, as far as known."""
     done = [write for write in memory.writes if write.done]
     return policy_of(done[-1].text) if done else None
 
 
 def _named(
-    settings: Settings, own: Mapping[str, DomainSettings], wished: Mode, max_age: int
+    settings: Settings, own: Mapping[str, DomainSettings], mode_asked: Mode, max_age: int
 ) -> frozenset[str]:
-    """Which fields of the one text the settings decide by saying so: for all domains, or for the one that counts."""
+    """The fields of the one text that the settings name explicitly: for all domains, or for the decisive one."""
 
     def says(field: str, name: str) -> bool:
         return field in settings.explicit_for(name)
 
     found = {
-        "mode": any(one.mode is wished and says("mode", name) for name, one in own.items()),
+        "mode": any(one.mode is mode_asked and says("mode", name) for name, one in own.items()),
         "max_age": any(one.max_age == max_age and says("max_age", name) for name, one in own.items()),
         "mx": all(says("mx", name) for name in own),
     }
@@ -146,33 +149,34 @@ def _leaving_file(observed: Observed, settings: Settings, served: Policy | None)
         return None
     assumed = max(settings.max_age, LEAST_ASSUMED_MAX_AGE, served.max_age)
     if held_for(observed.memory, FILE, assumed) > 0:
-        why = "MTA-STS is left by `sidecar retire --all`; senders may hold a policy in enforce, so `none` is served first"
+        why = "all domains are retired; senders may hold a policy in enforce, so `none` is served first"
         return DesiredPolicy(Policy(Mode.NONE, TESTING_MAX_AGE, served.mx), why)
     return DesiredPolicy(
-        None, "MTA-STS is left by `sidecar retire --all`, and no sender can hold a policy in enforce any more"
+        None,
+        "all domains are retired, and no sender can hold a policy in enforce any more",
     )
 
 
 def _not_alone(
     own: Mapping[str, DomainSettings], mode: Mode, max_age: int, mx: Sequence[str]
 ) -> tuple[Notice, ...]:
-    """Per-domain settings that one file for all names cannot honour alone."""
+    """Settings of one domain that one file for all names cannot follow."""
     notices: list[Notice] = []
     for name, settings in own.items():
-        wishes: list[str] = []
+        demands: list[str] = []
         if settings.mode.strength > mode.strength and len({s.mode for s in own.values()}) > 1:
-            wishes.append(f"mode {settings.mode} (the file says {mode})")
+            demands.append(f"mode {settings.mode} (the file says {mode})")
         if settings.max_age > max_age:
-            wishes.append(f"max_age {settings.max_age} (the file says {max_age} at most)")
+            demands.append(f"max_age {settings.max_age} (the file says {max_age} at most)")
         if settings.mx and frozenset(settings.mx) != frozenset(mx):
-            wishes.append(f"mx {', '.join(settings.mx)} (the file says {', '.join(mx)})")
-        if wishes:
+            demands.append(f"mx {', '.join(settings.mx)} (the file says {', '.join(mx)})")
+        if demands:
             notices.append(
                 Notice(
                     Level.WARNING,
                     NoticeCode.FILE_NOT_ALONE,
                     name,
-                    f"{to_unicode(name)} cannot have its own {' and '.join(wishes)}: this mailcow serves one file for all",
+                    f"{to_unicode(name)} cannot have its own {' and '.join(demands)}: this mailcow serves one file for all",
                     "update mailcow to 2025-09 or later for a policy per domain",
                 )
             )

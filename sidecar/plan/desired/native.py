@@ -12,6 +12,7 @@ from sidecar.observed import (
     Seen,
 )
 from sidecar.observed.notice import Notice
+from sidecar.plan.desired.mx import asked_patterns, unvalidated
 from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all, said_by_senders
 from sidecar.plan.desired.wanted import (
     TESTING_MAX_AGE,
@@ -23,17 +24,20 @@ from sidecar.plan.desired.wanted import (
     moved_to,
     own_hostname,
 )
+from sidecar.plan.elsewhere import left_elsewhere
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for
 from sidecar.rollout.reports import evidence_for
 from sidecar.settings import DomainSettings, Settings
 
 
 def native_policies(observed: Observed, settings: Settings, listed: DomainList) -> dict[str, DesiredPolicy]:
-    """What each managed domain should be served on the native generation; a domain we know nothing to say of is left out."""
+    """The desired policy of each managed domain on the native generation; undecidable ones are left out."""
     hostname = own_hostname(observed)
     aliases = alias_names(observed, settings)
     wanted: dict[str, DesiredPolicy] = {}
     for domain in managed(listed, settings):
+        if left_elsewhere(observed, settings, domain.name) is not None:
+            continue
         served = observed.served_of(domain.name)
         now_served = policy_of(served.value.text) if isinstance(served, Seen) else None
         if domain.receives and not observed.memory.retired & {domain.name, FILE}:
@@ -54,8 +58,9 @@ def _for_domain(
     name = names[0]
     reports, rollout = evidence_for(observed.reports, names), observed.memory.rollout(name)
     own = proven(settings.for_domain(name), rollout, served, settings, reports, observed.now)
-    mx = all_patterns([own.mx or (hostname,), moved_to(observed, name)])
+    mx = all_patterns([asked_patterns(observed, own, names, hostname, served), moved_to(observed, name)])
     mode, notices = safe_for_all(observed, dict.fromkeys(names, own), names[1:], own.mode, mx, served)
+    notices += unvalidated(observed, own, names, hostname, mx)
     kept = kept_patterns(observed, name, served, mx, own.max_age) if mode is Mode.ENFORCE else ()
     policy = Policy(mode, max_age_for(mode, own.max_age), (*mx, *kept))
     why = _why(mode, own, notices) + said_by_senders(mode, own, served, reports, rollout)
@@ -64,7 +69,9 @@ def _for_domain(
 
 def _why(mode: Mode, own: DomainSettings, notices: Sequence[Notice]) -> str:
     if own.mode is Mode.ENFORCE and mode is not Mode.ENFORCE:
-        return "kept in testing: not every MX is known to be covered" if not notices else notices[0].message
+        return (
+            "kept in testing: it is not known that every MX is covered" if not notices else notices[0].message
+        )
     if own.auto:
         return _AUTO_REASON[mode]
     return f"mode {mode} as the settings say"
@@ -72,21 +79,21 @@ def _why(mode: Mode, own: DomainSettings, notices: Sequence[Notice]) -> str:
 
 _AUTO_REASON = {
     Mode.NONE: "mode none",
-    Mode.TESTING: "mode auto: testing until all checks have held for long enough",
-    Mode.ENFORCE: "mode auto: all checks have held for long enough",
+    Mode.TESTING: "mode auto: testing until all checks have succeeded for long enough",
+    Mode.ENFORCE: "mode auto: all checks have succeeded for long enough",
 }
 
 
 def _leaving(
     observed: Observed, settings: Settings, domain: Domain, served: Policy | None
 ) -> DesiredPolicy | None:
-    """A domain that takes no mail here any more: `none` while senders may hold an enforce, then nothing (RFC 8461 §8.3).
+    """A domain that no longer receives mail here: `none` while senders may hold an enforce, then nothing (RFC 8461 §8.3).
 
-    None where no name is known to write as its mx.
+    None if no name is known that could be its mx.
     """
     why = "is switched off in mailcow" if not domain.active else "became a backup MX"
     if domain.receives:
-        why = "is taken out of MTA-STS by `sidecar retire`"
+        why = "is retired by `sidecar retire`"
     configured = settings.for_domain(domain.name).max_age
     assumed = max(configured, LEAST_ASSUMED_MAX_AGE, served.max_age if served else 0)
     if served is None or held_for(observed.memory, domain.name, assumed) > 0:

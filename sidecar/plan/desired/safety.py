@@ -1,7 +1,7 @@
 """Which mode and which mx patterns a policy may have without a loss of mail; pure.
 
-Rule for every editor: a policy in enforce needs proof that every MX is covered; what is not known never makes a policy
-stricter, and never takes anything away that senders rely on.
+Rule for every editor: a policy in enforce needs proof that every MX is covered; missing knowledge never makes a policy
+stricter, and never removes anything that senders rely on.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -21,6 +21,7 @@ from sidecar.observed.checks import Rollout, Status
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.reports import ReportEvidence
+from sidecar.plan.desired.mx import outside, remedy
 from sidecar.plan.desired.wanted import all_patterns
 from sidecar.plan.ownership import longest_max_age, still_held
 from sidecar.rollout import auto_mode
@@ -39,12 +40,12 @@ def proven(
     reports: ReportEvidence,
     now: float,
 ) -> DomainSettings:
-    """With `mode: auto`: the mode that checks and senders' reports allow; checks of long ago allow no step up."""
+    """With `mode: auto`: the mode that checks and senders' reports allow; old checks do not allow a stricter mode."""
     if not own.auto:
         return own
     before = served.mode if served else None
     mode = auto_mode(rollout, before, settings.soak, reports, require_report=settings.reports.require)
-    # A proof dated ahead of now is from before the clock was set back: nobody knows how old it is.
+    # A proof dated in the future is from before the clock was set back: its age is not known.
     fresh = 0 <= now - (rollout.good_at or 0.0) <= PROOF_LASTS_S
     if mode is Mode.ENFORCE and before is not mode and not fresh:
         mode = Mode.TESTING
@@ -71,24 +72,24 @@ def safe_for_all(
     observed: Observed,
     own: Mapping[str, DomainSettings],
     others: Collection[str],
-    wished: Mode,
+    mode_asked: Mode,
     mx: Sequence[str],
     served: Policy | None,
     *,
     there: bool = True,
 ) -> tuple[Mode, tuple[Notice, ...]]:
-    """Every name that the text serves is asked; one that must not be enforced holds it back.
+    """The mode for all names that the text serves; one name that must not be enforced keeps all in testing.
 
-    One of the `others`, which are no domains that receive mail here, takes none where it has no MX record, so that
-    nothing of it can be refused.
+    The `others` are not domains that receive mail here: one without an MX record receives no mail at all, so that
+    none of it can be refused.
     """
     notices: tuple[Notice, ...] = ()
-    mode = wished
+    mode = mode_asked
     for name, settings in own.items():
         hosts = observed.dns.mx_of(name)
         if name in others and isinstance(hosts, Seen) and not hosts.value:
             continue
-        safe, found = _safe_mode(replace_mode(settings, wished), name, hosts, mx, served, there=there)
+        safe, found = _safe_mode(replace_mode(settings, mode_asked), name, hosts, mx, served, there=there)
         notices += found
         if safe.strength < mode.strength:
             mode = safe
@@ -104,10 +105,12 @@ def _safe_mode(
     *,
     there: bool,
 ) -> tuple[Mode, tuple[Notice, ...]]:
-    """The mode that may be served: enforce only where every MX is seen to be covered, or where it is served already.
+    """The mode that may be served: enforce only if every MX is seen to be covered, or if enforce is served already.
 
-    Not `there`: `served` is only what was served last.
+    `there` is False if `served` is only the policy that was served last.
     """
+    if own.mode is Mode.TESTING and not own.allow_uncovered:
+        return own.mode, outside(name, hosts, mx)
     if own.mode is not Mode.ENFORCE or own.allow_uncovered:
         return own.mode, ()
     last_enforced = served is not None and served.mode is Mode.ENFORCE
@@ -116,7 +119,7 @@ def _safe_mode(
         return (Mode.ENFORCE if last_enforced else Mode.TESTING), ()
     trouble = "has no MX record"
     if hosts.value:
-        # What is served in enforce is what senders go by: it keeps a host that is still an MX (`kept_patterns`).
+        # Senders follow the policy that is served in enforce: it keeps a host that is still an MX (`kept_patterns`).
         patterns = all_patterns([mx, served.mx if served is not None and last_enforced else ()])
         uncovered = [host for host in hosts.value if not Policy(Mode.ENFORCE, 0, patterns).covers(host)]
         if not uncovered:
@@ -130,7 +133,7 @@ def _safe_mode(
                 NoticeCode.MX_UNCOVERED,
                 name,
                 f"{shown} {trouble}, and its policy is in enforce: senders refuse to deliver there",
-                "correct the MX record, or add the host to `mx` of this domain in config.yml",
+                remedy(name, hosts.value, mx),
             ),
         )
     return Mode.TESTING, (
@@ -139,7 +142,7 @@ def _safe_mode(
             NoticeCode.MX_UNCOVERED,
             name,
             f"{shown} {trouble}: kept in testing, not enforce",
-            "correct the MX record, or add the host to `mx` of this domain in config.yml",
+            remedy(name, hosts.value, mx),
         ),
     )
 
@@ -152,7 +155,7 @@ def replace_mode(settings: DomainSettings, mode: Mode) -> DomainSettings:
 def kept_patterns(
     observed: Observed, key: str, served: Policy | None, mx: Sequence[str], configured: int
 ) -> tuple[str, ...]:
-    """Patterns that are no longer wanted, and may not be dropped yet."""
+    """Patterns that are no longer needed, but may not be dropped yet."""
     matched = _still_matched(observed, key, served, mx, configured)
     return all_patterns([matched, _still_held(observed, key, mx)])
 
@@ -160,9 +163,9 @@ def kept_patterns(
 def _still_matched(
     observed: Observed, key: str, served: Policy | None, mx: Sequence[str], configured: int
 ) -> tuple[str, ...]:
-    """Patterns served in enforce that are no longer wanted, but were matched by an MX within the longest max_age.
+    """Patterns served in enforce that are no longer needed, but were matched by an MX within the longest max_age.
 
-    A pattern is let go only when no MX was seen to match it for as long as a sender may hold a policy.
+    A pattern is dropped only when no MX was seen to match it for as long as a sender may hold a policy.
     """
     if served is None or served.mode is not Mode.ENFORCE:
         return ()
@@ -179,8 +182,8 @@ def _still_matched(
 def _still_held(observed: Observed, key: str, mx: Sequence[str]) -> tuple[str, ...]:
     """Patterns of an enforce that is no longer served, as long as a sender may hold it.
 
-    It may have been taken back for a while, or it was served on the other generation, before mailcow was updated or
-    set back.
+    It may have been withdrawn for a while, or served on the other generation, before mailcow was updated or
+    downgraded.
     """
     found: dict[str, None] = {}
     for policy, max_age in still_held(observed.memory, key):

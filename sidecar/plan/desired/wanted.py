@@ -1,4 +1,4 @@
-"""What should be served for a domain, or in the one file; and whom that concerns; pure."""
+"""The desired policy of a domain or of the one file, and which domains it concerns; pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,20 +15,20 @@ from sidecar.observed.notice import Notice
 from sidecar.settings import Settings
 
 TESTING_MAX_AGE = 86_400
-"""Seconds; short while nothing is at stake, so that what follows is noticed within a day."""
+"""Seconds; short while no mail can be refused, so that senders notice the next policy within a day."""
 
 
 @dataclass(frozen=True, slots=True)
 class DesiredPolicy:
-    """What should be served for a domain (`policy` None: nothing), and why it is not simply what settings say."""
+    """The policy that should be served for a domain (None: nothing), and why it may differ from the settings."""
 
     policy: Policy | None
     reason: str
     notices: tuple[Notice, ...] = ()
     kept: tuple[str, ...] = ()
-    """Patterns in `policy` only because they are served now and may not be dropped yet."""
+    """Patterns that are in `policy` only because they are served now and may not be dropped yet."""
     named: frozenset[str] = frozenset()
-    """Which of mode, max_age and mx are what the settings say, word for word."""
+    """Which of mode, max_age and mx are taken from the settings literally."""
 
     def asked_for(self, served: Policy) -> bool:
         """Whether `served` is what would be written if nothing were served: a person who wrote it asks for the same."""
@@ -38,12 +38,12 @@ class DesiredPolicy:
 
 
 def managed(listed: DomainList, settings: Settings) -> list[Domain]:
-    """The domains that the settings do not keep our hands off, in the order of their names."""
+    """The domains that the settings let the sidecar manage, in the order of their names."""
     return [domain for domain in listed.domains if settings.manages(domain.name)]
 
 
 def alias_names(observed: Observed, settings: Settings) -> dict[str, list[str]]:
-    """The active alias domains, by target, that are served the target's policy: their MX must be covered, too."""
+    """The active alias domains for which the target's policy is served, by target: their MX must be covered, too."""
     found: dict[str, list[str]] = {}
     match observed.mailcow, observed.domains:
         case Seen(mailcow), Seen(listed) if mailcow.serves_alias_domains:
@@ -56,12 +56,12 @@ def alias_names(observed: Observed, settings: Settings) -> dict[str, list[str]]:
 
 
 def moved_to(observed: Observed, domain: str) -> tuple[str, ...]:
-    """The MX hosts that a domain moves to: served beside the old ones (`sidecar move-mx`)."""
+    """The MX hosts that a domain moves to: in the policy beside the old ones (`sidecar move-mx`)."""
     return tuple(move.host for move in observed.memory.moves if move.key in {domain, FILE})
 
 
 def automatic(observed: Observed, settings: Settings, key: str) -> bool:
-    """Whether the sidecar itself decides on the mode: of a domain; of the one file if it does so for any of its domains."""
+    """Whether the sidecar chooses the mode of a domain; of the one file: whether it does so for any of its domains."""
     if key != FILE or not isinstance(observed.domains, Seen):
         return settings.for_domain(key).auto
     receiving = [d.name for d in managed(observed.domains.value, settings) if d.receives]

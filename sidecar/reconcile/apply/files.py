@@ -68,10 +68,10 @@ class FileHandler(Handler):
             case Seen(before), Seen(after) if before.data == after.data:
                 pass
             case _, Unseen(reason):
-                raise TemporaryError(f"the policy file was left alone: {reason}")
+                raise TemporaryError(f"the policy file was not changed: {reason}")
             case _:
                 raise TemporaryError(
-                    "the policy file was left alone: somebody changed it meanwhile; the next pass looks again"
+                    "the policy file was not changed: somebody changed it meanwhile; the next pass looks again"
                 )
 
     async def _write_conf(self, action: EditConf) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ from sidecar.host.clock import Clock
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.mailcow.api import Exists, NoSuchRow, WriteUntold, check_policy
 from sidecar.mailcow.session import Session
-from sidecar.observed import Observed, PolicyMemory, Seen, Unseen
+from sidecar.observed import Observed, Seen, Unseen
 from sidecar.observed.words import command
 from sidecar.plan.actions import AddPolicy, AdoptSame, EditPolicy, SwitchOff
 from sidecar.plan.native import text_of
@@ -149,7 +149,7 @@ class PolicyHandler(Handler):
     async def _row_exists(self, domain: str) -> None:
         """Nothing is served, but there is a row: somebody switched it off, and the sidecar leaves it so."""
         text = "a policy that is switched off in mailcow's page"
-        self._ledger.policy(domain, lambda memory: _refused(memory, text))
+        self._ledger.policy(domain, lambda memory: replace(memory, refused=text))
         raise PermanentError(
             f"{domain} has {text}; it stays so. To let the sidecar manage it: {command(f'adopt {domain}')}"
         )
@@ -171,7 +171,3 @@ class _PolicyChangedMeanwhileError(TemporaryError):
 def _check(domain: str, policy: Policy, observed: Observed) -> None:
     if isinstance(observed.mailcow, Seen) and (trouble := check_policy(policy, observed.mailcow.value)):
         raise PermanentError(f"the policy for {domain} was not sent: {trouble}")
-
-
-def _refused(memory: PolicyMemory, why: str) -> PolicyMemory:
-    return replace(memory, refused=why)

@@ -1,1 +1,1 @@
-"""What a look teaches: from the memory before and what was seen to the memory after; pure."""
+"""Learning: from the memory before and an observation to the memory after; pure."""

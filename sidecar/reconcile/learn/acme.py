@@ -1,7 +1,7 @@
-"""What the end of a run of acme-mailcow teaches: names that it lost, names that it did not bring; pure.
+"""Learns from the end of a run of acme-mailcow: which names it lost, which names it did not bring; pure.
 
 Rule for every editor: a run is judged once, when acme-mailcow sleeps again after our restart, by the certificates
-seen then. What was not seen then is judged later, and never assumed.
+seen then. If they were not seen, the run is judged later; nothing is assumed.
 """
 
 from dataclasses import replace
@@ -14,13 +14,13 @@ from sidecar.plan.acme.names import Scene, scene
 from sidecar.plan.acme.script import SLEEPS
 
 NEVER_BEGAN_S = 900
-"""A restart that was noted, and after which acme-mailcow was not started within this time, did not take place."""
+"""A noted restart did not take place if acme-mailcow was not started within this time."""
 SKEW_S = 60.0
-"""How far the Engine's times may be from ours."""
+"""How much the Engine's times may differ from ours."""
 
 
 def learn_acme(observed: Observed) -> Memory:
-    """The memory after the last restart was judged, where it can be; without lost names that are back."""
+    """The memory after the last restart was judged, if that is possible; without lost names that are back."""
     memory = observed.memory
     found = scene(observed)
     if isinstance(found, str):
@@ -52,7 +52,7 @@ def _judged(observed: Observed, found: Scene, restart: Restart) -> Memory:
         return memory
     done = (*memory.restarts[:-1], replace(restart, before=(), judged=True))
     if acme.started_at < restart.at - SKEW_S:
-        # Killed between noting it and doing it, or refused by the Engine.
+        # The sidecar was killed between noting and doing it, or the Engine refused it.
         return replace(memory, restarts=done) if observed.now - restart.at > NEVER_BEGAN_S else memory
     if not isinstance(observed.certificates, Seen) or observed.certificates.at < at:
         return memory

@@ -1,8 +1,8 @@
-"""What a look as a sender teaches: findings, ids seen in the DNS, conditions and how long they held; pure.
+"""Learns from a sender check: findings, ids seen in the DNS, conditions and how long they were true; pure.
 
-Rule for every editor: as in `learn`. On the file generation one text serves every name, so the roll-out is that of
-all domains together, the weakest holds it back, and a domain that joins before the file is in enforce makes all soak
-anew. A file that is in enforce by then stays so, and steps back only for what checks find.
+Rule for every editor: as in `learn`. On the file generation one text serves every name, so all domains have one
+roll-out: the weakest delays it, and a domain that joins before the file is in enforce restarts the soak for all.
+A file that is already in enforce stays so, and goes back to testing only for what checks find.
 """
 
 from collections.abc import Collection, Mapping
@@ -15,18 +15,18 @@ from sidecar.observed.reports import ReportEvidence
 from sidecar.plan.desired import automatic, joined, managed
 from sidecar.plan.policy_ids import current, served_to
 from sidecar.plan.schedule import check_interval
-from sidecar.rollout import SEEN_AGAIN, anew, checked, stepped_back, together
+from sidecar.rollout import SEEN_AGAIN, checked, restarted_soak, stepped_back, together
 from sidecar.rollout.evidence import conditions_of
 from sidecar.rollout.reports import evidence_for, why_step_back
 from sidecar.settings import Settings
 from sidecar.verify.rules.policy_id import judge_id, noted
 
 STALE_AFTER = 4
-"""Check intervals after which what was found of a domain says nothing any more."""
+"""Check intervals after which the findings of a domain are too old to use."""
 
 
 def learn_checks(observed: Observed, settings: Settings) -> Memory:
-    """The memory with what the looks that ended teach, and without what is known of domains that are gone."""
+    """The memory with the results of the finished checks, and without domains that are gone."""
     memory = observed.memory
     if not isinstance(observed.domains, Seen) or not isinstance(observed.mailcow, Seen):
         return memory
@@ -51,14 +51,14 @@ def learn_checks(observed: Observed, settings: Settings) -> Memory:
         judged = _together(names, checks, observed.now, STALE_AFTER * interval)
         before = memory.rollout(FILE)
         if joined(names, memory, settings) & checks.keys():
-            # Looked at for the first time: the time that the others have soaked says nothing of it.
-            before = anew(before)
+            # Checked for the first time: the soak of the others does not count for it.
+            before = restarted_soak(before)
         rollouts[FILE] = checked(before, judged, observed.now, interval)
     return replace(memory, checks=checks, announced=announced, rollouts=rollouts)
 
 
 def _without(memory: Memory, names: frozenset[str], *, by_file: bool) -> Memory:
-    """Domains that are gone, or switched off, are forgotten; so is the other generation's roll-out."""
+    """Forgets domains that are gone or switched off, and the roll-out of the other generation."""
     kept = {FILE} if by_file else names
     rollouts = {key: one for key, one in memory.rollouts.items() if key in kept}
     checks = {key: one for key, one in memory.checks.items() if key in names}
@@ -69,7 +69,7 @@ def _without(memory: Memory, names: frozenset[str], *, by_file: bool) -> Memory:
 
 
 def _without_wishes(memory: Memory, known: Collection[str]) -> Memory:
-    """What was wished for a domain that was deleted since is over: one that gets its name later begins anew."""
+    """Drops requests for domains that were deleted since: a later domain of the same name starts without them."""
     retired = frozenset(key for key in memory.retired if key == FILE or key in known)
     moves = tuple(move for move in memory.moves if move.key == FILE or move.key in known)
     if len(retired) == len(memory.retired) and len(moves) == len(memory.moves):
@@ -78,7 +78,7 @@ def _without_wishes(memory: Memory, known: Collection[str]) -> Memory:
 
 
 def _with_id(observed: Observed, view: SenderView) -> tuple[SenderView, tuple[Announced, ...]]:
-    """The view with what its id means for the policy that is served, and the pairs of id and text with this one."""
+    """The view with the finding about its id, and the pairs of id and text including this one."""
     pairs = observed.memory.announced.get(view.domain, ())
     served = served_to(observed, view.domain)
     policy = policy_of(served.value.text) if isinstance(served, Seen) else None
@@ -107,7 +107,7 @@ def _together(
 
 
 def learn_step_back(observed: Observed, modes: Mapping[str, Mode | None], settings: Settings) -> Memory:
-    """Notes when `mode: auto` gives enforce up, so that it is not taken up again at once; `modes` are those served."""
+    """Notes when `mode: auto` leaves enforce, so that it does not return to it at once; `modes` are those served."""
     memory = observed.memory
     rollouts = dict(memory.rollouts)
     for key, rollout in memory.rollouts.items():

@@ -1,6 +1,6 @@
-"""What a look at the world teaches: from the memory before and what was seen now to the memory after; pure.
+"""Learning from an observation: from the memory before to the memory after; pure.
 
-Rule for every editor: an `Unseen` teaches nothing. A fact ends only when it is seen not to be so.
+Rule for every editor: an `Unseen` changes nothing. A fact ends only when the opposite is observed.
 """
 
 import hashlib
@@ -44,10 +44,10 @@ from sidecar.settings import Intervals, Settings
 def believe(
     memory: Memory, answer: Seen[DomainList], intervals: Intervals
 ) -> tuple[Seen[DomainList], Memory, tuple[Notice, ...]]:
-    """The list to go by, for a new whole answer.
+    """The domain list to use, for a new whole answer.
 
-    That all or more than half of what was known is lost is believed only once the same was lost for a number of
-    answers over a set time; until then it counts beside what the answer does say.
+    If all or more than half of the known names are missing, that is believed only after the same names were missing
+    in a number of answers over a set time; until then the missing names are used together with the answer.
     """
     known = memory.believed
     if known is None or not _lost_most(known, answer.value):
@@ -61,7 +61,7 @@ def believe(
         else Doubt(fingerprint, 1, memory.counted)
     )
     if doubt.polls >= intervals.doubt_polls and memory.counted - doubt.since >= intervals.doubt_seconds:
-        message = f"mailcow's list lost {_lost(known, missing)} at once; it stayed so, and is believed now"
+        message = f"mailcow's list lost {_lost(known, missing)} at once; it did not change since, and is accepted now"
         told = Notice(Level.WARNING, NoticeCode.DOMAINS_BELIEVED, "domains", message, passing=True)
         return answer, _believing(memory, answer.value), (told,)
     newcomers = {d.name for d in answer.value.domains} - {d.name for d in known.domains}
@@ -74,7 +74,7 @@ def _believing(memory: Memory, answer: DomainList) -> Memory:
 
 
 def _missing(known: DomainList, answer: DomainList) -> DomainList:
-    """What was known and is not in the answer, not even as the other kind."""
+    """The known names that are not in the answer, neither as a domain nor as an alias domain."""
     names = {domain.name for domain in answer.domains} | {alias.name for alias in answer.aliases}
     return DomainList(
         tuple(domain for domain in known.domains if domain.name not in names),
@@ -101,7 +101,7 @@ def _lost_most(known: DomainList, answer: DomainList) -> bool:
 
 
 def _lost(known: DomainList, missing: DomainList) -> str:
-    """What was lost, in words."""
+    """The lost names as a phrase."""
     parts = (
         ("domains", known.domains, [domain.name for domain in missing.domains]),
         ("alias domains", known.aliases, [alias.name for alias in missing.aliases]),
@@ -112,7 +112,7 @@ def _lost(known: DomainList, missing: DomainList) -> str:
 
 
 def doubted(memory: Memory, answer: DomainList | None) -> tuple[Notice, ...]:
-    """What is said as long as the last answer (None: it is not known any more) is not believed."""
+    """The notice while the last answer (None: it is no longer known) is not believed."""
     if memory.doubt is None or memory.believed is None:
         return ()
     missing = DomainList((), ()) if answer is None else _missing(memory.believed, answer)
@@ -122,14 +122,14 @@ def doubted(memory: Memory, answer: DomainList | None) -> tuple[Notice, ...]:
             NoticeCode.DOMAINS_DOUBTED,
             "domains",
             f"mailcow's list lost {_lost(memory.believed, missing) or 'domains'} at once; "
-            "nothing is withdrawn for that until it has stayed so for a while",
-            "if they were deleted on purpose, just wait; if not, look at mailcow's database",
+            "no policy is withdrawn because of that until the list has stayed the same for a while",
+            "if they were deleted on purpose, wait; if not, check mailcow's database",
         ),
     )
 
 
 def learn(observed: Observed, settings: Settings) -> Memory:
-    """The memory with everything that `observed` teaches."""
+    """The memory after learning from `observed`."""
     memory = observed.memory
     policies = dict(memory.policies)
     for key, text, at in _texts_seen(observed):
@@ -166,7 +166,7 @@ def _texts_seen(observed: Observed) -> Iterable[tuple[str, str | None, float]]:
 
 
 def _gone(observed: Observed) -> Iterable[tuple[str, float]]:
-    """What is no longer served: rows of domains deleted in mailcow, and all of the generation that this one is not."""
+    """Policies that are no longer served: of domains deleted in mailcow, and those of the other generation."""
     match observed.mailcow, observed.domains:
         case Seen(mailcow), Seen(listed, at):
             names = {domain.name for domain in listed.domains} | {alias.name for alias in listed.aliases}
@@ -178,7 +178,7 @@ def _gone(observed: Observed) -> Iterable[tuple[str, float]]:
 
 
 def _conf_events(observed: Observed) -> tuple[ConfEntry, ...]:
-    """An entry that the sidecar put in and that is gone was taken out by somebody else."""
+    """An entry that the sidecar added and that is gone was removed by somebody else."""
     if not isinstance(observed.conf, Seen):
         return observed.memory.conf
     last: dict[tuple[str, str], ConfEntry] = {}
@@ -198,7 +198,7 @@ def _conf_events(observed: Observed) -> tuple[ConfEntry, ...]:
 
 
 def _services(observed: Observed) -> frozenset[str]:
-    """Services that had a container; one that has been gone for long is forgotten (`settled`)."""
+    """Services that had a container; one that has been missing for long is forgotten."""
     if not isinstance(observed.project, Seen):
         return observed.memory.services
     there = frozenset(c.service for c in observed.project.value.containers if not c.own)
@@ -215,14 +215,14 @@ _FORGET_AFTER_S = 86_400
 
 
 def _restarts(observed: Observed) -> tuple[Restart, ...]:
-    """One dated ahead of now is from before the clock was set back: it counts as made now, and never as not made."""
+    """A restart dated in the future is from before the clock was set back: it counts as done now, never as not done."""
     before, now = observed.memory.restarts, observed.now
     after = tuple(restart if restart.at <= now else replace(restart, at=now) for restart in before)
     return before if after == before else after
 
 
 def _since(observed: Observed, settings: Settings) -> Mapping[Fact, float]:
-    """Facts seen true get a beginning and keep it; facts seen false end; the rest stays as it is."""
+    """Facts observed as true get a start time and keep it; facts observed as false end; others stay unchanged."""
     true, false = _facts(observed, settings)
     before = observed.memory.since
     after = {fact: since for fact, since in before.items() if fact not in false}
@@ -268,7 +268,7 @@ def _facts(observed: Observed, settings: Settings) -> tuple[set[Fact], set[Fact]
 
 
 def _failing(dns: Dns, ways: AcmeWays) -> tuple[set[Fact], set[Fact]]:
-    """A name that was asked about and gave no answer counts as failing too: acme-mailcow would drop it."""
+    """A name whose lookup gave no answer counts as failing, too: acme-mailcow would drop it."""
     failing: set[Fact] = set()
     fine: set[Fact] = set()
     for name, sight in dns.addresses.items():
@@ -281,7 +281,7 @@ def _failing(dns: Dns, ways: AcmeWays) -> tuple[set[Fact], set[Fact]]:
 
 
 def _unmatched(observed: Observed, settings: Settings) -> tuple[set[Fact], set[Fact]]:
-    """Patterns served that no MX matches: of a domain, or of all domains that the one file serves."""
+    """Served patterns that no MX matches: of a domain, or of all domains that the one file serves."""
     if not isinstance(observed.mailcow, Seen) or not isinstance(observed.domains, Seen):
         return set(), set()
     receiving = [d.name for d in managed(observed.domains.value, settings) if d.receives]

@@ -49,7 +49,8 @@ class PolicyProbe:
             return (NoAddress(self.clock()),)
         addresses = (self.connect,) if self.connect else found.records
         ways = Ways(self.doors, self.clock, self.port, self.timeout_s / CONNECT_SHARE)
-        return await ways.at_each(addresses, inside, take, lambda reached: self._ask(reached, host))
+        fetched = await ways.at_each(addresses, inside, take, lambda reached: self._ask(reached, host))
+        return (*fetched, *await self.asking.unanswered(host))
 
     async def _ask(self, reached: Reached, host: str) -> PolicyFetch:
         way, timeout_s = reached.way, self.timeout_s * (1 - 1 / CONNECT_SHARE)

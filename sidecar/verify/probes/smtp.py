@@ -72,9 +72,10 @@ class SmtpProbe:
             return (NoAddress(self.clock()),)
         addresses = (self.connect,) if self.connect else found.records
         ways = Ways(self.doors, self.clock, self.port, self.timeout_s / CONNECT_SHARE)
-        return await ways.at_each(
+        probed = await ways.at_each(
             addresses, self.inside.get(host), take, lambda reached: self._speak(reached, host)
         )
+        return (*probed, *await self.asking.unanswered(host))
 
     async def _speak(self, reached: Reached, host: str) -> MxProbe:
         way, timeout_s = reached.way, self.timeout_s * (1 - 1 / CONNECT_SHARE)

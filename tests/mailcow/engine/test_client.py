@@ -295,7 +295,7 @@ async def test_restart_restarts_what_was_decided_about() -> None:
     [
         ({"started": "2026-08-01T12:59:59Z"}, "somebody started or stopped it"),
         ({"state": "exited"}, "it is exited"),
-        ({"commands": ["bash /srv/acme.sh", "sleep 10"]}, "at work"),
+        ({"commands": ["bash /srv/acme.sh", "sleep 10"]}, "working"),
         ({"id": OTHER_ID}, "it is gone"),
     ],
 )

@@ -366,7 +366,7 @@ def test_difference_is_named(path: str, value: Any, expected: str) -> None:
     assert differences(INSPECTED, after, CHANGED) == (expected,)
 
 
-# --- what a cut-off attempt left ---------------------------------------------------------------------------
+# --- the remains of an interrupted attempt -----------------------------------------------------------------
 
 
 def row(name: str, state: str = "running", label: str = "f" * 64) -> dict[str, Any]:

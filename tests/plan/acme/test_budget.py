@@ -1,4 +1,4 @@
-"""How often acme-mailcow may be started anew: by our restarts and by the dates that acme left."""
+"""How often acme-mailcow may be restarted: by our restarts and by the dates that acme left."""
 
 import pytest
 from hypothesis import given
@@ -103,7 +103,7 @@ def test_reason_says_what_is_used_up() -> None:
         found.reason if (found := exhausted(ours(*ages), [], DEFAULT, NOW)) else ""
         for ages in ([60], [n * HOUR for n in range(6, 0, -1)], [7 * HOUR * n for n in range(20, 0, -1)])
     ]
-    assert reason[0] == "restarts are kept 60 min apart; the last was 2027-01-15 07:59+00:00"
+    assert reason[0] == "there are at least 60 min between two restarts; the last was 2027-01-15 07:59+00:00"
     assert reason[1:] == ["6 of 6 restarts a day are used", "20 of 20 restarts in 7 days are used"]
 
 

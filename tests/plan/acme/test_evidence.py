@@ -384,7 +384,7 @@ def test_name_whose_policy_was_not_seen_is_kept_like_any_other() -> None:
     )
     found = plan(world)
     assert restarts(found) == []
-    assert f"{there} is in the certificate and would drop out" in held(found)
+    assert f"{there} is in the certificate and would be dropped" in held(found)
 
 
 def test_alias_name_whose_policy_was_not_seen_is_kept_too() -> None:

@@ -37,7 +37,7 @@ def told(world: Observed) -> list[Notice]:
     [
         ("mta-sts.*", {KEY: ""}, OURS, True),
         ("a.b,MTA-STS.*", {KEY: "a.b"}, OURS, True),
-        ("mta-sts.*", {KEY: "mta-sts.*"}, OURS, False),  # made anew since
+        ("mta-sts.*", {KEY: "mta-sts.*"}, OURS, False),  # re-created since
         ("a.b,mta-sts.*", {KEY: "mta-sts.*"}, OURS, False),  # the administrator's own affair
         ("mta-sts.*", {KEY: ""}, Memory(), False),  # not put there by the sidecar
         ("mta-sts.*", {}, OURS, False),  # an nginx-mailcow that is not mailcow's

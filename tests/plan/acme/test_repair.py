@@ -25,7 +25,7 @@ def test_what_was_left_is_named_and_repaired() -> None:
     """The reason names what lies there."""
     (action,) = [a for a in plan(READY).actions if isinstance(a, HealAcme)]
     assert action.project == "mailcow"
-    assert action.reason == (f"a re-creation of acme-mailcow was cut off and left {OLD.name}, {NEW.name}")
+    assert action.reason == (f"a re-creation of acme-mailcow was interrupted and left {OLD.name}, {NEW.name}")
 
 
 @pytest.mark.parametrize("left", [(), (container("sogo-mailcow"),)])
@@ -40,7 +40,7 @@ def test_no_restart_while_something_is_left() -> None:
     """It waits, says so, and asks for no evidence: an HTTP probe writes a file."""
     found = plan(READY)
     assert not [a for a in found.actions if isinstance(a, RestartAcme | RecreateAcme)]
-    assert "was cut off, and is repaired first" in {h.reason for h in found.held}.pop()
+    assert "was interrupted, and is repaired first" in {h.reason for h in found.held}.pop()
     assert not found.questions
 
 

@@ -65,14 +65,14 @@ def test_domain_that_is_retired_needs_no_new_certificate() -> None:
                 "names": frozenset({HOST, "autoconfig.example.org"}),
                 "without_address": frozenset({"autoconfig.example.org"}),
             },
-            "autoconfig.example.org is in the certificate and would drop out of it",
+            "autoconfig.example.org is in the certificate and would be dropped from it",
         ),
-        ({"sleep": None}, "at work"),
-        ({"sleep": "10"}, "at work"),
+        ({"sleep": None}, "running its checks"),
+        ({"sleep": "10"}, "running its checks"),
         ({"started_at": NOW - 30}, "started less than"),
         ({"others": (container("redis-mailcow", state="removing"),)}, "redis-mailcow: it is removing"),
         ({"others": (container("redis-mailcow", started_at=NOW - 5),)}, "redis-mailcow: it was started"),
-        ({"orders": (NOW - 1_800,)}, "kept 60 min apart"),
+        ({"orders": (NOW - 1_800,)}, "60 min between two restarts"),
         ({"orders": tuple(NOW - DAY + 60 + n * 3_700 for n in range(6))}, "6 of 6 restarts a day"),
         (
             {"orders": tuple(NOW - 7 * DAY + 60 + n * 20_000 for n in range(20))},
@@ -120,7 +120,7 @@ def test_name_in_the_certificate_that_fails_blocks_however_long_it_fails() -> No
         ),
     )
     assert restarts(plan(world)) == []
-    assert f"{old} is in the certificate and would drop out of it" in held(plan(world))
+    assert f"{old} is in the certificate and would be dropped from it" in held(plan(world))
 
 
 def test_hostname_failing_for_more_than_a_day_blocks_for_ever() -> None:
@@ -135,10 +135,10 @@ def test_hostname_failing_for_more_than_a_day_blocks_for_ever() -> None:
     assert restarts(plan(world)) == []
 
 
-def test_names_are_gathered_for_a_quiet_period() -> None:
+def test_names_are_collected_for_a_quiet_period() -> None:
     """A name that has just gone missing waits for others."""
     world, found = look(World(served={"example.org": text()}))
-    assert "gathered" in held(found)
+    assert "collected" in held(found)
     assert restarts(plan(replace(world, now=NOW + 31))) == [(NAME,)]
 
 
@@ -273,7 +273,7 @@ def test_run_that_failed_is_told_with_what_the_log_says() -> None:
 @pytest.mark.parametrize(
     ("sleep", "fingerprint", "told"),
     [("1d", "bb" * 32, ["nginx.old_certificate"]), (None, "bb" * 32, []), ("1d", "aa" * 32, [])],
-    ids=["another one", "acme-mailcow is at work", "the same"],
+    ids=["another one", "acme-mailcow is working", "the same"],
 )
 def test_nginx_that_presents_another_certificate_is_told_with_the_command(
     sleep: str | None, fingerprint: str, told: list[str]
@@ -288,7 +288,7 @@ def test_nginx_that_presents_another_certificate_is_told_with_the_command(
     assert all(NAME in n.message and "restart nginx-mailcow" in str(n.todo) for n in notices)
 
 
-def test_two_certificates_that_have_both_ended_are_not_mended_by_a_restart() -> None:
+def test_two_certificates_that_have_both_expired_are_not_repaired_by_a_restart() -> None:
     """The old one that nginx presents and the new one on the disk: the order is what is missing."""
     seen = observed(waiting(names=frozenset({HOST, NAME}), sleep="1d"))
     assert isinstance(seen.certificates, Seen)
@@ -298,7 +298,7 @@ def test_two_certificates_that_have_both_ended_are_not_mended_by_a_restart() -> 
     shown = replace(ended, fingerprint="other", not_after=NOW - 10 * 86_400)
     notices = decide(replace(seen, presented=Seen(shown, NOW)), Settings()).notices
     (told,) = [notice for notice in notices if notice.code == "nginx.old_certificate"]
-    assert told.message.count("ended") == 2
+    assert told.message.count("expired") == 2
     assert "a restart alone changes nothing" in told.message
     assert (told.todo or "").index("logs --tail=100 acme-mailcow") < (told.todo or "").index("restart")
 
@@ -343,7 +343,7 @@ def test_name_of_a_policy_that_was_not_looked_at_would_drop_out_too(why: str) ->
         seen = observed(replace(world, unseen=frozenset({"served:example.net"})))
     found = decide(seen, settings)
     assert restarts(found) == []
-    assert f"{other} is in the certificate and would drop out of it" in held(found)
+    assert f"{other} is in the certificate and would be dropped from it" in held(found)
 
 
 @pytest.mark.parametrize(
@@ -378,5 +378,5 @@ def test_container_that_no_longer_blocks_is_told() -> None:
 
 def test_order_dated_in_another_time_zone_counts() -> None:
     """acme-mailcow was made before TZ was changed: its folders are some hours ahead."""
-    assert "kept 60 min apart" in held(plan(waiting(orders=(NOW + 7_200,))))
+    assert "60 min between two restarts" in held(plan(waiting(orders=(NOW + 7_200,))))
     assert restarts(plan(waiting(orders=(NOW + 2 * DAY,)))) == [(NAME,)]

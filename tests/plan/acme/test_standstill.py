@@ -65,10 +65,10 @@ def test_container_that_does_not_run_needs_a_person(
 def test_end_of_the_certificate_is_said() -> None:
     """How long there is to do something about it."""
     *_, (notice,) = told(seen(after, NGINX) for after in (0, STOPPED_S))
-    assert notice.message.endswith("and the one there is ends 2027-04-05 08:05+00:00")
+    assert notice.message.endswith("and the present one expires 2027-04-05 08:05+00:00")
 
 
-def test_container_that_is_made_anew_is_no_news() -> None:
+def test_container_that_is_re_created_is_not_reported() -> None:
     """`docker compose up -d`: gone for a minute, started, and settled."""
     passes = [seen(0, ACME, NGINX), seen(60, NGINX), seen(120, replace(ACME, started_at=NOW + 110), NGINX)]
     assert told([*passes, seen(600, ACME, NGINX), seen(700, NGINX)]) == [[]] * 5

@@ -82,7 +82,7 @@ def test_whole_rollout_of_a_domain() -> None:
     play.hours(SEEN_AGAIN - 1, *broken)
     assert play.world.served == {"example.org": text(Mode.ENFORCE, 604_800)}
     assert any(
-        "is in enforce, and fails: example.org: The MX host's certificate has expired." in m
+        "is in enforce, and its checks fail: example.org: The MX host's certificate has expired." in m
         for m in play.told
     )
     play.hours(1, *broken)
@@ -204,7 +204,7 @@ def test_each_stage_of_one_file_has_its_own_policy_and_id() -> None:
 
 
 def test_domain_that_is_gone_is_forgotten() -> None:
-    """A new one of that name begins anew."""
+    """A new one of that name starts without it."""
     play = native(domains=("example.org", "example.net"))
     play.hours(30, *GOOD, domains=("example.org", "example.net"))
     play.world = replace(
@@ -319,7 +319,7 @@ def test_step_back_of_one_file_counts_where_only_domains_have_mode_auto() -> Non
     play = one_file("example.org")
     play.settings = given_settings({"soak": 0, "domains": {"example.org": {"mode": "auto"}}})
     play.hours(1, *BROKEN)
-    assert any("stepped back" in message for message in play.told)
+    assert any("sets it back to testing" in message for message in play.told)
     play.hours(SEEN_AGAIN, *BROKEN)
     assert play.modes[FILE] is Mode.TESTING
     play.hours(20, *GOOD)

@@ -112,12 +112,12 @@ def test_what_was_lost_is_said(answer: DomainList, lost: str) -> None:
     """As long as it is doubted, and when it is believed; after a start without an answer, that something was."""
     _, memory, _ = believe(Memory(believed=KNOWN), Seen(answer, NOW), INTERVALS)
     (told,) = doubted(memory, answer)
-    assert told.message.startswith(f"mailcow's list lost {lost} at once; nothing is withdrawn")
+    assert told.message.startswith(f"mailcow's list lost {lost} at once; no policy is withdrawn")
     (unsure,) = doubted(memory, None)
-    assert unsure.message.startswith("mailcow's list lost domains at once; nothing is withdrawn")
+    assert unsure.message.startswith("mailcow's list lost domains at once; no policy is withdrawn")
     later = replace(memory, tally=Tally(memory.counted + DAY))
     *_, (said,) = believe(later, Seen(answer, NOW + DAY), Intervals(doubt_polls=2))
-    assert said.message == f"mailcow's list lost {lost} at once; it stayed so, and is believed now"
+    assert said.message == f"mailcow's list lost {lost} at once; it did not change since, and is accepted now"
 
 
 def test_domain_switched_off_is_believed_although_others_are_lost() -> None:
