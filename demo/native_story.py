@@ -105,7 +105,7 @@ async def _new_domain(story: Telling) -> None:
 async def _reports(story: Telling) -> None:
     stage, sender = story.stage, Sender(story.stage.dns)
     story.step("A sender reports how mail to the domains went (RFC 8460)")
-    lines = [line for line in story.log.lines if "held: change report route" in line]
+    lines = [line for line in story.log.lines if "TLS reports of senders will be received" in line]
     found = re.search(r"\[127\.0\.0\.1\]:(\d+)", " ".join(lines))
     port = int(found[1]) if found else 0
     story.act(f"{SENDER}: two reports, by mailcow's postfix, to the sidecar's port {port}")

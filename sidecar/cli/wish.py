@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from sidecar.cli.look import names_of
 from sidecar.cli.start import started
-from sidecar.formats.tls_report import Held
+from sidecar.formats.tls_report_policy import Held
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.host.heartbeat import wake
 from sidecar.plan.wishes import Basis, RequestRefusal

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sidecar.formats.tls_report import Held, Kind
+from sidecar.formats.tls_report_policy import Held, Kind
 from sidecar.observed.checks import Status
 
 

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.formats.tls_report import Held, Kind
+from sidecar.formats.tls_report_policy import Held, Kind
 from sidecar.observed.reports import (
     DaySum,
     Failed,

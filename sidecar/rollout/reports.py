@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sidecar.formats.mtasts_policy import Policy
-from sidecar.formats.tls_report import Held, Kind
+from sidecar.formats.tls_report_policy import Held, Kind
 from sidecar.formats.tls_report_results import RESULTS, meaning
 from sidecar.observed import Seen, Sight
 from sidecar.observed.checks import REFUSING, Rollout, Status

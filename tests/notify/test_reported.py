@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.formats.tls_report import Held
+from sidecar.formats.tls_report_policy import Held
 from sidecar.notify.events import Notification, PassView, Told, news, view_of
 from sidecar.observed import Seen, Span
 from sidecar.observed.reports import NO_EVIDENCE, Failing, Holding, ReportEvidence

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sidecar.formats.mtasts_policy import Mode, Policy
-from sidecar.formats.tls_report import Held, Kind
+from sidecar.formats.tls_report_policy import Held, Kind
 from sidecar.observed.checks import ConditionType, Judgement, Rollout, Status
 from sidecar.observed.reports import NO_EVIDENCE, Failed, Holding, Reported, ReportEvidence
 from sidecar.rollout import Stage, auto_mode, checked, stage, stepped_back

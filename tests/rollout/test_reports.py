@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.formats.mtasts_policy import Mode, Policy
-from sidecar.formats.tls_report import Held, Kind
+from sidecar.formats.tls_report_policy import Held, Kind
 from sidecar.formats.tls_report_results import RESULTS, UNKNOWN, Fault, meaning
 from sidecar.observed.checks import Status
 from sidecar.observed.reports import Failed, Holding, Reason, Reported

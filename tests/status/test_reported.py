@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.formats.tls_report import Held
+from sidecar.formats.tls_report_policy import Held
 from sidecar.observed.checks import Status
 from sidecar.observed.reports import CleanReport, Holding, Reason, ReportEvidence, ReportsClean
 from sidecar.rollout import Stage

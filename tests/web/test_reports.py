@@ -1,7 +1,7 @@
 """The pages of senders' reports: the chart, failures with what to do, who holds what, and downloads that stay data."""
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.formats.tls_report import Held
+from sidecar.formats.tls_report_policy import Held
 from sidecar.host.errors import TemporaryError
 from sidecar.observed.reports import DaySum, FailureSum, Holding, ReportWay, UnreadableMessage
 from sidecar.status.reports import ReportsView, page_view
