@@ -26,6 +26,7 @@ class NoticeCode(StrEnum):
     UNSEEN_DOMAINS = "unseen.domains", "mailcow's list of domains cannot be read."
     UNSEEN_DOCKER = "unseen.docker", "mailcow's containers cannot be seen."
     UNSEEN_CERTIFICATES = "unseen.certificates", "mailcow's certificates cannot be read."
+    UNSEEN_REPORTS = "unseen.reports", "The TLS reports that were received cannot be read."
     UNSEEN_FILE = "unseen.file", "The policy file cannot be read."
 
     # --- mailcow itself
@@ -124,6 +125,7 @@ UNSEEN = frozenset(
         NoticeCode.UNSEEN_DOCKER,
         NoticeCode.UNSEEN_CERTIFICATES,
         NoticeCode.UNSEEN_FILE,
+        NoticeCode.UNSEEN_REPORTS,
     }
 )
 """Parts that could not be observed: the notice is over as soon as the part is observed."""

@@ -85,6 +85,7 @@ def blind_spots(observed: Observed) -> tuple[Notice, ...]:
         (NoticeCode.UNSEEN_DOMAINS, "domains", observed.domains),
         (NoticeCode.UNSEEN_DOCKER, "docker", observed.project),
         (NoticeCode.UNSEEN_CERTIFICATES, "certificates", observed.certificates),
+        (NoticeCode.UNSEEN_REPORTS, "reports", observed.reports),
     )
     return tuple(
         Notice(Level.WARNING, code, name, sight.reason)

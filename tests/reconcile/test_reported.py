@@ -16,6 +16,7 @@ from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Seen, Unseen
 from sidecar.observed.checks import NEEDED, ConditionType, Status
 from sidecar.observed.checks import Condition as Known
+from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.reports import Dkim, Proof, Reason, ReportWay
 from sidecar.reconcile.passes import Report
 from sidecar.reports.digest import digest
@@ -225,6 +226,7 @@ async def test_a_store_that_cannot_be_read_permits_no_step_up(tmp_path: Path) ->
             folder.mkdir()
             found = await settled(on, parts)
             assert isinstance(found.observed.reports, Unseen)
+            assert NoticeCode.UNSEEN_REPORTS in {notice.code for notice in found.plan.notices}
             assert mode_of(on) is Mode.TESTING
             folder.rmdir()
             await settled(on, parts)
