@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (?:info|warning|error|critical) +\S.*")
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d (?:info|warning|error|critical) +\S.*")
 """How a line for people begins."""
 PATIENCE_S = 15.0
 """Until a test gives up; what a test claims about a time it measures itself."""

@@ -42,8 +42,8 @@ COMMANDS: Mapping[str, str] = {
 }
 """By name, the module; in the order in which help lists them."""
 
-INTERRUPTED, NOBODY_READS = 130, 141
-"""How a shell reports Ctrl-C (SIGINT), and the end by a pipe that nobody reads any more (SIGPIPE)."""
+INTERRUPTED, READER_ENDED = 130, 141
+"""Exit codes as a shell reports Ctrl-C (SIGINT) and a closed pipe (SIGPIPE)."""
 
 _EXAMPLES = """\
 examples:
@@ -59,8 +59,8 @@ each command has its own help: sidecar records --help
 in the container: docker compose exec mta-sts-mailcow sidecar status
 
 exit codes: 0 nothing failed (held included), 1 an action failed or what was asked for cannot be done,
-            2 settings or command line are wrong, 3 mailcow cannot be read, 75 another sidecar is at work,
-            130 interrupted, 141 nobody reads the output any more
+            2 settings or command line are invalid, 3 mailcow cannot be read, 75 another sidecar process is running,
+            130 interrupted, 141 the reader of the output has ended
 """
 
 
@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(
         prog="sidecar",
-        description="Keeps inbound MTA-STS right for every mail domain of a mailcow.",
+        description="Manages inbound MTA-STS for every mail domain of a mailcow.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -86,22 +86,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             return _main(words)
         finally:
-            # Here and not at the end of the process, where a closed pipe could only be complained about.
+            # Here and not at the end of the process, where a closed pipe could not be handled.
             sys.stdout.flush()
     except BrokenPipeError:
-        closed = [stream for stream in (sys.stdout, sys.stderr) if _nobody_reads(stream)]
+        closed = [stream for stream in (sys.stdout, sys.stderr) if _reader_ended(stream)]
         if not closed:
             raise
-        for stream in closed:  # what is still buffered goes nowhere
+        for stream in closed:  # discards what is still buffered
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        return NOBODY_READS
+        return READER_ENDED
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
 def _main(words: list[str]) -> int:
     if words == ["healthy"]:
-        # Before everything that takes time to import, the command line too: the image asks every minute.
+        # Before all slow imports, the command line included: the image calls this every minute.
         from sidecar.cli import healthy
 
         return healthy.run(argparse.Namespace(), os.environ)
@@ -116,7 +116,7 @@ def _main(words: list[str]) -> int:
 
 
 def _called(given: argparse.Namespace, env: Mapping[str, str]) -> int:
-    """Runs the command that was given; trouble with settings or the outside world is one message and an exit code."""
+    """Runs the given command; a SidecarError becomes one message and an exit code."""
     try:
         return execute(given, env)
     except SidecarError as error:
@@ -147,8 +147,8 @@ def _unknown(word: str) -> str:
     )
 
 
-def _nobody_reads(stream: TextIO) -> bool:
-    """Whether the reader of a pipe is gone: another broken pipe is a fault, and is not hidden."""
+def _reader_ended(stream: TextIO) -> bool:
+    """Whether the reader of this stream has ended; any other broken pipe is a bug and is not hidden."""
     with suppress(OSError, ValueError):
         watched = select.poll()
         watched.register(stream.fileno(), 0)

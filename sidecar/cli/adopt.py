@@ -10,8 +10,8 @@ examples:
   sidecar adopt example.org example.net
   sidecar adopt --file
 
-exit codes: 0 noted, the running sidecar acts on it at once, 1 what was named cannot be adopted,
-            2 settings are wrong
+exit codes: 0 accepted, the running sidecar acts on it at once, 1 what was named cannot be adopted,
+            2 settings are invalid
 """
 
 
@@ -28,7 +28,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Notes the wish. Raises PermanentError for what cannot be adopted."""
+    """Stores the request. Raises PermanentError if it is refused."""
     from sidecar.cli.wish import noting
     from sidecar.formats.domain_name import to_unicode
     from sidecar.observed import FILE
@@ -39,5 +39,5 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
         wish.refuse(adopt_refusal(keys, wish.basis))
         wish.state.wish_adopt(keys, wish.now)
     names = ", ".join("mta-sts.txt" if key == FILE else to_unicode(key) for key in keys)
-    print(f"noted: the next pass of the sidecar takes over {names}")
+    print(f"accepted: the next pass of the sidecar takes over {names}")
     return Exit.OK

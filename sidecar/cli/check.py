@@ -1,6 +1,6 @@
-"""`sidecar check DOMAIN…`: what senders see of any domain on the internet; it needs no mailcow.
+"""`sidecar check DOMAIN…`: sender checks of any domain on the internet; needs no mailcow.
 
-Exit codes: 0 nothing worse than a notice, 1 a warning or something that could not be seen, 4 an error or worse (2, as
+Exit codes: 0 nothing worse than a notice, 1 a warning, or something that could not be checked, 4 an error or worse (2, as
 everywhere, is for a wrong command line).
 """
 
@@ -19,19 +19,19 @@ from sidecar.formats.domain_name import to_ascii, to_unicode
 from sidecar.host.exits import Exit
 from sidecar.observed.findings import Finding, Severity
 
-if TYPE_CHECKING:  # it needs a while to import, and every command builds the whole command line
+if TYPE_CHECKING:  # slow to import, and every command builds the whole command line
     from sidecar.verify.run import Checked
 
 GOOD, DOUBTFUL, BAD = 0, 1, 4
 
 _EPILOG = """\
-exit codes: 0 nothing worse than a notice, 1 a warning or something that could not be seen from here,
-            2 wrong command line, 4 an error or worse
+exit codes: 0 nothing worse than a notice, 1 a warning, or something that could not be checked from here,
+            2 invalid command line, 4 an error or worse
 
 severities: critical  senders refuse to deliver
-            error     senders do not use the policy, or no report comes
-            warning   works now, and will not for long or for everybody
-            unknown   could not be seen from here, which says nothing of the domain
+            error     senders do not use the policy, or send no reports
+            warning   works now, but not for long or not for all senders
+            unknown   could not be checked from here
             notice    good to know
 """
 
@@ -40,8 +40,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """The command's part of the command line."""
     parser = subparsers.add_parser(
         "check",
-        help="see domains as a sending mail server sees them (any domain; needs no mailcow)",
-        description="Asks DNS, policy host and MX hosts of each domain as RFC 8461 and RFC 8460 have a sender do it.",
+        help="run sender checks of any domain (needs no mailcow)",
+        description="Queries DNS, policy host and MX hosts of each domain as a sender does by RFC 8461 and RFC 8460.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -52,16 +52,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--no-smtp",
         action="store_true",
-        help="do not speak to MX hosts (port 25 is often closed on the way out)",
+        help="skip the MX hosts (outgoing port 25 is often blocked)",
     )
-    # For tests on loopback, where nobody has ports 25 and 443.
+    # For tests on loopback, where ports 25 and 443 are not available.
     parser.add_argument("--port-smtp", type=int, default=25, help=argparse.SUPPRESS)
     parser.add_argument("--port-https", type=int, default=443, help=argparse.SUPPRESS)
     parser.add_argument("--connect", metavar="ADDRESS", help=argparse.SUPPRESS)
 
 
 def run(given: argparse.Namespace, env: Mapping[str, str]) -> int:
-    """Checks the domains and prints what was found. Raises PermanentError for a file of roots that is none."""
+    """Checks the domains and prints what was found. Raises PermanentError for an invalid file of root certificates."""
     from sidecar.verify.run import Probing, Wanted, check_many
 
     try:

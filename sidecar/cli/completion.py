@@ -1,7 +1,7 @@
 """`sidecar completion bash|zsh|fish`: completion for a shell, made by shtab from the command line's own parser.
 
-Rule for every editor: nothing about a command is written here; a new command or option is completed without a change.
-Domains come from the state of the sidecar, never from mailcow: this runs at each press of a key. It prints no error.
+Rule for every editor: commands are not listed here; a new command or option is completed automatically. Domains come
+from the state of the sidecar, never from mailcow, since this runs at each key press. It prints no errors.
 """
 
 import argparse
@@ -21,7 +21,7 @@ DOMAIN = {
         "zsh": f'_sidecar_domains() {{ compadd -- ${{(f)"$({_ASK})"}} }}',
     },
 }
-"""How shtab completes a domain: by a function that asks this command when the key is pressed, not earlier."""
+"""How shtab completes a domain: by a function that runs this command when the key is pressed, not earlier."""
 
 _EXAMPLES = """\
 examples:
@@ -40,7 +40,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     completion = subparsers.add_parser(
         "completion",
         help="completion for bash, zsh or fish",
-        description="Prints a script that teaches a shell to complete this command, domain names included.",
+        description="Prints a completion script for a shell; it completes domain names, too.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -83,9 +83,9 @@ def _complete_domains(parser: argparse.ArgumentParser) -> None:
 
 
 def print_domains(env: Mapping[str, str]) -> None:
-    """The domains and alias domains that were seen last, as A-labels and as people read them; none where none are known.
+    """The last known domains and alias domains, as A-labels and U-labels; empty if unknown.
 
-    A person is typing: an error is the command's to report.
+    Errors are not reported while a person is typing.
     """
     from sidecar.formats.domain_name import to_unicode
     from sidecar.host.clock import SystemClock
@@ -94,7 +94,7 @@ def print_domains(env: Mapping[str, str]) -> None:
     from sidecar.state.store import NAME, State
 
     folder = state_dir_of(env)
-    if not (folder / NAME).is_file():  # opening it would make one
+    if not (folder / NAME).is_file():  # opening it would create one
         return
     try:
         state = State.open(folder, SystemClock().now())

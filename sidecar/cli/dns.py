@@ -28,7 +28,7 @@ in config.yml:
 
 Whether a key may write is seen at the first write only: nothing is written here.
 
-exit codes: 0 everything could be read, 1 something could not, or no account serves it, 2 settings are wrong,
+exit codes: 0 everything could be read, 1 something could not, or no account serves it, 2 settings are invalid,
             3 mailcow cannot be read
 """
 

@@ -1,6 +1,6 @@
 """`sidecar history`: what the sidecar did, when, and why.
 
-Rule for every editor: only what is stored is told; nothing is asked of mailcow.
+Rule for every editor: only stored data is printed; mailcow is not asked.
 """
 
 import argparse
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sidecar.state.store import HistoryEvent
 
 NO_DOMAINS = frozenset({"mta-sts.txt", "mailcow.conf", "acme-mailcow"})
-"""What else has a history."""
+"""Other subjects with a history."""
 
 _EXAMPLES = """\
 examples:
@@ -25,7 +25,7 @@ examples:
   sidecar history --limit 20 --json
 
 exit codes: 0 shown, 1 the store of the sidecar cannot be read, or mailcow does not have the domain,
-            2 settings are wrong
+            2 settings are invalid
 """
 
 
@@ -33,27 +33,29 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Adds `history` to the command line."""
     history = subparsers.add_parser(
         "history",
-        help="what was done, and why",
-        description="Prints what the sidecar did, when and why, the newest last.",
+        help="what the sidecar did, and why",
+        description="Prints what the sidecar did, when and why; newest last.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     history.add_argument(
         "domain", nargs="?", metavar="DOMAIN", help="a domain, mta-sts.txt, mailcow.conf or acme-mailcow"
     )
-    history.add_argument("--limit", type=_limit, default=100, metavar="N", help="at most so many (100)")
+    history.add_argument(
+        "--limit", type=_limit, default=100, metavar="N", help="maximum number of entries (100)"
+    )
     history.add_argument("--json", action="store_true", help="print a list of objects")
 
 
 def _limit(text: str) -> int:
     number = int(text)
     if not 1 <= number <= 1_000_000:
-        raise argparse.ArgumentTypeError("a number from 1 to 1000000 is wanted")
+        raise argparse.ArgumentTypeError("must be a number from 1 to 1000000")
     return number
 
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Reads the store and prints it. Raises PermanentError for a domain that mailcow does not have and never had."""
+    """Reads the history and prints it. Raises PermanentError for a domain that mailcow never had."""
     import asyncio
     import json
 
@@ -114,7 +116,11 @@ def _lines(events: "Iterable[HistoryEvent]") -> Iterable[str]:
 
 
 def _nothing(domain: str | None) -> str:
-    return f"Nothing was done for {domain} yet." if domain else "Nothing was done yet."
+    return (
+        f"The sidecar has not done anything for {domain} yet."
+        if domain
+        else "The sidecar has not done anything yet."
+    )
 
 
 def _as_json(event: "HistoryEvent") -> dict[str, Any]:

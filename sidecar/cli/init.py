@@ -19,7 +19,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Adds `init` to the command line."""
     init = subparsers.add_parser(
         "init",
-        help="set up a mailcow directory, before the service exists",
+        help="set up a mailcow directory before the first start",
         description="Checks the mailcow directory and offers what the sidecar needs there, each change as a diff.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,6 +1,6 @@
-"""`sidecar lint`: judges a policy, a record or a pattern without any network; 0 where it is valid, 1 where not.
+"""`sidecar lint`: checks the syntax of a policy, a record or a pattern without any network; 0: valid, 1: not valid.
 
-Rule for every editor: what is judged are octets, as they came; nothing is stripped, decoded or completed on the way.
+Rule for every editor: the octets are checked as given; nothing is stripped, decoded or completed.
 """
 
 import argparse
@@ -27,7 +27,7 @@ examples:
 
 a - is read from standard input octet by octet, a final line end included: printf, not echo
 
-exit codes: 0 valid (warnings included), 1 not valid, 2 it cannot be read
+exit codes: 0 valid (warnings included), 1 not valid, 2 cannot be read
 """
 
 
@@ -35,8 +35,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Adds `lint` and its kinds to the command line."""
     lint = subparsers.add_parser(
         "lint",
-        help="judge a policy, a TXT record or an mx pattern, without any network",
-        description="Judges by the RFC's grammar to the letter, octet by octet, and by what its prose demands.",
+        help="check the syntax of a policy, a TXT record or an mx pattern, without any network",
+        description="Checks octet by octet against the RFC's grammar, and against the rules in its prose.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -61,7 +61,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(given: argparse.Namespace, _env: Mapping[str, str], stdin: BinaryIO | None = None) -> Exit:
-    """Judges what the command line names and prints what was found; `stdin` stands for standard input in tests."""
+    """Checks what the command line names and prints the findings; `stdin` replaces standard input in tests."""
     try:
         judged = _judged(given, stdin or sys.stdin.buffer)
     except OSError as error:
@@ -87,12 +87,12 @@ def _judged(given: argparse.Namespace, stdin: BinaryIO) -> Judged:
 
 
 def _octets(text: str, stdin: BinaryIO) -> bytes:
-    # An argument's octets, also those that are no UTF-8, come back as they were typed.
+    # The argument's octets as typed, also when they are not UTF-8.
     return stdin.read() if text == _STDIN else os.fsencode(text)
 
 
 def as_json(judged: Judged) -> dict[str, object]:
-    """What `--json` prints; each key is always there, null or empty where the text has no such field."""
+    """What `--json` prints; each key is always there, null or empty if the text has no such field."""
     return {
         "valid": judged.valid,
         "findings": [

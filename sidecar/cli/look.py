@@ -1,7 +1,7 @@
-"""One look at this mailcow for the commands that only show: what is there, what would be done, and the DNS of the domains.
+"""Reads this mailcow, the plan and the DNS of the domains, for the commands that only show.
 
-Rule for every editor: nothing in the world is changed here. The one thing that is stored are policy ids, because
-each costs mailcow seconds.
+Rule for every editor: nothing is changed here. Only policy ids are stored, because reading each one costs mailcow
+seconds.
 """
 
 import sys
@@ -23,12 +23,12 @@ from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
 
 MANY = 3
-"""Policy ids, each of which takes seconds: from here on a person is told how it goes."""
+"""Number of policy ids (seconds each) from which the progress is shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was seen; `domains` are those asked for that need records, `names` all that were asked for (None: all)."""
+    """What was read; `domains` are the requested domains that need records, `names` all requested ones (None: all)."""
 
     observed: Observed
     plan: Plan
@@ -39,13 +39,13 @@ class Inspection:
 
     @property
     def readable(self) -> bool:
-        """Whether mailcow told what it is and which domains it has, and mailcow.conf its host name."""
+        """Whether version and domains of mailcow and the host name in mailcow.conf are known."""
         observed = self.observed
         return Report(observed, self.plan, ()).readable and isinstance(observed.conf, Seen)
 
 
 def names_of(domains: Iterable[str]) -> tuple[str, ...]:
-    """Domains as a person wrote them, in the form in which they are compared; raises PermanentError."""
+    """The domains that a person typed, as A-labels; raises PermanentError."""
     try:
         return tuple(dict.fromkeys(to_ascii(domain) for domain in domains))
     except ValueError as error:
@@ -55,10 +55,10 @@ def names_of(domains: Iterable[str]) -> tuple[str, ...]:
 async def look_at(
     domains: Sequence[str], env: Mapping[str, str], *, most_ids: int | None = None
 ) -> Inspection:
-    """Looks at mailcow, and asks the DNS about these domains (none given: about all).
+    """Reads mailcow, and asks the DNS about these domains (none given: all).
 
     Reads the policy ids that are not known, unless there are more than `most_ids`. Raises PermanentError for
-    what is no domain of this mailcow.
+    unknown domains.
     """
     clock, settings = started(env)
     names = names_of(domains) or None
@@ -71,7 +71,7 @@ async def look_at(
         _refuse_unknown(observed.domains.value, names or ())
         every = mail_domains(observed, settings)
         host = host_domain(_hostname(observed), [domain.name for domain in every])
-        # the host's domain first: others may point to its records
+        # the host's domain first: other domains may point to its records
         every = tuple(sorted(every, key=lambda domain: (domain.name != host, domain.name)))
         chosen = tuple(domain for domain in every if names is None or domain.name in names)
         with_host = tuple(domain for domain in every if domain in chosen or domain.name == host)
@@ -98,14 +98,14 @@ async def _with_ids(
     if not unread or (most is not None and len(unread) > most):
         return observed, {}
     found, trouble = await parts.passes.observer.ids.read(unread, _progress(len(unread)))
-    with suppress(SidecarError):  # a store that cannot be written costs the same question again
+    with suppress(SidecarError):  # if it cannot be stored, it is read again next time
         parts.state.note_ids(found)
     return policyid.with_ids(observed, found), trouble
 
 
 def _progress(total: int) -> Callable[[int], None]:
-    """Tells a person on standard error how far it is."""
-    what = f"reading policy ids (some seconds each where mailcow's database does not give them): {total}"
+    """Shows the progress on standard error."""
+    what = f"reading policy ids (a few seconds each where mailcow's database does not give them): {total}"
     live = sys.stderr.isatty()
     if total < MANY:
         return lambda _: None
@@ -121,7 +121,7 @@ def _progress(total: int) -> Callable[[int], None]:
 
 
 def tell_unreadable(look: Inspection) -> None:
-    """Says on standard error why nothing can be shown."""
+    """Prints on standard error why nothing can be shown."""
     print("mailcow could not be read", file=sys.stderr)
     for notice in dict.fromkeys(look.plan.notices):
         print(f"{notice.level}: {notice.message}", file=sys.stderr)

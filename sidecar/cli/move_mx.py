@@ -20,7 +20,7 @@ examples:
 4. then make the new host the one in `mx` of config.yml (or MAILCOW_HOSTNAME): the old one is removed
    automatically once no MX has matched it for the longest max_age served
 
-exit codes: 0 noted, the running sidecar acts on it at once, 1 what was named cannot be done, 2 settings are wrong
+exit codes: 0 accepted, the running sidecar acts on it at once, 1 what was named cannot be done, 2 settings are invalid
 """
 
 
@@ -43,7 +43,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Notes the move, and says from which day the MX record may be switched. Raises PermanentError for what cannot be."""
+    """Stores the move, and prints from when the MX record may be switched. Raises PermanentError if it is refused."""
     from sidecar.cli.look import names_of
     from sidecar.cli.wish import noting
     from sidecar.formats.mtasts_policy import matches

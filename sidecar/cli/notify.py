@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from sidecar.host.exits import Exit
 
 if TYPE_CHECKING:
-    from sidecar.notify.send import Receiver
+    from sidecar.notify.send import NotificationReceiver
     from sidecar.settings import Settings
 
 _EXAMPLES = """\
 examples:
-  sidecar notify                  who is told of events
+  sidecar notify                  who is notified of events
   sidecar notify --test           send each of them a message now
   sidecar notify --test --json
 
@@ -25,7 +25,7 @@ in config.yml:
     apprise:
       - mailtos://user:password@mail.example.org?to=postmaster@example.org
 
-exit codes: 0 shown or delivered, 1 a message was not delivered, or nobody is to be told, 2 settings are wrong
+exit codes: 0 shown or delivered, 1 a message was not delivered, or there are no receivers, 2 settings are invalid
 """
 
 
@@ -33,14 +33,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Adds `notify` to the command line."""
     notify = subparsers.add_parser(
         "notify",
-        help="who is told of events; --test sends them a message",
-        description="Prints who is told of events, and sends a message to try it out.",
+        help="who is notified of events; --test sends a message",
+        description="Prints the receivers of notifications; with --test, sends each a test message.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    notify.add_argument(
-        "--test", action="store_true", help="send each a message now, and print what became of it"
-    )
+    notify.add_argument("--test", action="store_true", help="send each a message now, and print the result")
     notify.add_argument("--json", action="store_true", help="print a list of objects")
 
 
@@ -64,10 +62,10 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
             )
         )
     elif not receivers:
-        print("Nobody is told: set notify.webhook or notify.apprise in config.yml.")
+        print("No receivers: set notify.webhook or notify.apprise in config.yml.")
     else:
         kinds = ", ".join(sorted(settings.notify.on)) or "nothing"
-        print(f"told of: {kinds}; gathered for {settings.notify.gather} s")
+        print(f"events: {kinds}; collected for {settings.notify.gather} s")
         for receiver, failure in zip(receivers, results, strict=True):
             state = f"not delivered: {failure}" if failure else "delivered"
             print(f"{receiver.label}: {state}" if given.test else receiver.label)
@@ -75,7 +73,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     return Exit.FAILED if wrong else Exit.OK
 
 
-async def _tried(receiver: "Receiver", settings: "Settings") -> str | None:
+async def _tried(receiver: "NotificationReceiver", settings: "Settings") -> str | None:
     """What went wrong, None where the message was taken."""
     import asyncio
 
@@ -95,6 +93,6 @@ async def _tried(receiver: "Receiver", settings: "Settings") -> str | None:
     return None
 
 
-def _as_json(receiver: "Receiver", failure: str | None, *, tried: bool) -> dict[str, object]:
+def _as_json(receiver: "NotificationReceiver", failure: str | None, *, tried: bool) -> dict[str, object]:
     outcome: dict[str, object] = {"delivered": failure is None, "detail": failure} if tried else {}
     return {"receiver": receiver.label, **outcome}

@@ -17,8 +17,8 @@ examples:
   sidecar once
   docker compose run --rm mta-sts-mailcow once     without a running sidecar
 
-exit codes: 0 nothing failed (held included), 1 an action failed, 2 settings are wrong,
-            3 mailcow cannot be read, 75 another sidecar is at work
+exit codes: 0 nothing failed (held included), 1 an action failed, 2 settings are invalid,
+            3 mailcow cannot be read, 75 another sidecar process is running
 """
 
 
@@ -26,8 +26,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Adds `once` to the command line."""
     subparsers.add_parser(
         "once",
-        help="do it once and end",
-        description="Makes one pass: does what `sidecar plan` shows.",
+        help="run one pass and exit",
+        description="Runs one pass: does what `sidecar plan` shows.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -11,7 +11,7 @@ examples:
   sidecar plan --all
   sidecar plan --json | jq '.held[] | {subject: .action.subject, reason, until}'
 
-exit codes: 0 shown, 2 settings are wrong, 3 mailcow cannot be read
+exit codes: 0 shown, 2 settings are invalid, 3 mailcow cannot be read
 """
 
 

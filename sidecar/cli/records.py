@@ -26,7 +26,7 @@ The _mta-sts record is shown once the policy is served: the policy first, its id
 not be published yet is commented out (;).
 The address for _smtp._tls is `tls_report` in data/conf/mta-sts/config.yml.
 
-exit codes: 0 shown, 1 no domain of this mailcow, 2 settings are wrong, 3 mailcow cannot be read
+exit codes: 0 shown, 1 no domain of this mailcow, 2 settings are invalid, 3 mailcow cannot be read
 """
 
 
@@ -90,14 +90,14 @@ def _head(look: "Inspection", found: "Sequence[DomainRecords]", given: argparse.
     native = isinstance(look.observed.mailcow, Seen) and look.observed.mailcow.value.backend is Backend.NATIVE
     if native and given.shared:
         lines.append(
-            "one id for all domains: when the policy of another domain changes, this id must be made to change, too"
+            "one id for all domains: when the policy of another domain changes, this id must change, too"
         )
     unset = [records.report.note for records in found if records.report.standing is RecordState.NOT_SET]
     if unset:
         lines.append(f"no TLSRPT records: {unset[0]}")
     shown = {records.domain.name for records in found}
     lines += [
-        f"{to_unicode(name)}: no records: it takes no mail here, was taken out of MTA-STS, or is left alone by the settings"
+        f"{to_unicode(name)}: no records: it takes no mail here, has left MTA-STS, or is excluded by the settings"
         for name in look.names or ()
         if name not in shown
     ]

@@ -27,7 +27,7 @@ examples:
   sidecar reports import - < mail.eml       one from standard input
   sidecar reports export FOLDER             the kept reports as they came, for other programs
 
-exit codes: 0 shown, 1 the store cannot be read or something could not be imported, 2 settings are wrong
+exit codes: 0 shown, 1 the store cannot be read or something could not be imported, 2 settings are invalid
 """
 _SHOWN_FAILURES = 20
 _STDIN_LIMIT = 10 * 1024 * 1024

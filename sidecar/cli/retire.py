@@ -19,8 +19,8 @@ A policy that senders may still apply in enforce is not just removed: `none` is 
 published (sidecar records), until every max_age served before has run out. Then it is withdrawn. The command can be
 repeated and taken back at any time.
 
-exit codes: 0 noted, the running sidecar acts on it at once, 1 what was named cannot be retired or taken back,
-            2 settings are wrong
+exit codes: 0 accepted, the running sidecar acts on it at once, 1 what was named cannot be retired or taken back,
+            2 settings are invalid
 """
 
 
@@ -38,7 +38,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Notes the wish, and says how long it will take. Raises PermanentError for what cannot be done."""
+    """Stores the request, and prints how long it takes. Raises PermanentError if it is refused."""
     from sidecar.cli.wish import noting
     from sidecar.formats.mtasts_policy import Mode
     from sidecar.host.errors import PermanentError
@@ -51,7 +51,7 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
         keys = [FILE] if given.all else list(wish.names)
         wish.refuse(retire_refusal(keys, wish.basis, undo=given.undo))
         if given.undo:
-            # "All" is all: also those that were named one by one.
+            # `--all` includes domains that were named individually.
             wish.state.wish_not_retired([*keys, *wish.basis.memory.retired] if given.all else keys)
         else:
             wish.state.wish_retired(keys)

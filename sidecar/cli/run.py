@@ -8,11 +8,11 @@ from sidecar.host.exits import Exit
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds `run` to the command line."""
-    subparsers.add_parser("run", help="keep doing it until SIGTERM (the container's command)")
+    subparsers.add_parser("run", help="run passes until SIGTERM (the container's command)")
 
 
 def run(_given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Makes passes until SIGTERM; does not return."""
+    """Runs passes until SIGTERM; does not return."""
     import asyncio
     import os
     import sys
@@ -27,12 +27,12 @@ def run(_given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     sys.stdout.flush()
     sys.stderr.flush()
     # A call to the Docker engine may still be under way in a thread that cannot be cancelled. It may take longer than
-    # the process gets for its end; the next start sees what became of it.
+    # the process has to stop; the next start sees its result.
     os._exit(Exit.OK)
 
 
 def spare_collector() -> None:
-    """What was imported stays: if each collection looked at it, the event loop would only wait longer."""
+    """Excludes imported objects from garbage collection, which would only block the event loop longer."""
     import gc
 
     gc.collect()

@@ -1,4 +1,4 @@
-"""A plan and a report as text for a terminal: one printer, grouped by what is to be done."""
+"""A plan and a report as text for a terminal, grouped by action."""
 
 from collections.abc import Sequence
 from typing import assert_never
@@ -29,7 +29,7 @@ from sidecar.reconcile.apply import Outcome, Result
 from sidecar.reconcile.passes import Report
 
 MOST_LINES = 40
-"""Of a section; more are a number, and how to see them all."""
+"""Lines of a section; the rest is a number with a hint."""
 _ALL = "all of them: sidecar plan --all, or --json"
 _ALL_DONE = "all of them: sidecar history"
 
@@ -46,7 +46,7 @@ def show_plan(report: Report, *, all_lines: bool = False) -> str:
 
 
 def show_report(report: Report) -> str:
-    """What was done, what is held and from when it may be done, and what a person should know."""
+    """What was done, what is held and until when, and what a person should know."""
     lines = [_headline(report), ""]
     done = [line for o in report.outcomes if o.result is Result.DONE for line in _action(o.action)]
     failed = [line for o in report.outcomes if o.result is not Result.DONE for line in _failed(o)]
@@ -83,7 +83,7 @@ def _action(action: Action) -> list[str]:
 
 
 def _details(action: Action) -> list[str]:
-    """What would be there once it is done."""
+    """The details of an action."""
     lines: list[str] = []
     match action:
         case AddPolicy(policy=policy) | EditPolicy(policy=policy):
@@ -119,7 +119,7 @@ def _held(held: Held) -> list[str]:
     lines = [first] if held.remedy is None else [first, f"    {held.remedy}"]
     if not any(name in held.reason for name in held.action.concerns):
         lines.append(f"    {held.action.reason}")
-    # What a restart is for is in its reason.
+    # The reason of a restart names its purpose.
     return lines + ([] if isinstance(held.action, RestartAcme) else _details(held.action))
 
 

@@ -1,6 +1,6 @@
-"""`sidecar status`: a table of the domains, those first that need a person.
+"""`sidecar status`: a table of the domains; those that need a person come first.
 
-Rule for every editor: on a terminal the table fits it; in a pipe a domain is one line, and nothing is coloured.
+Rule for every editor: on a terminal the table fits its width; in a pipe each domain is one line without colours.
 """
 
 import argparse
@@ -19,17 +19,17 @@ examples:
   sidecar status --watch             repeatedly
   sidecar status --json | jq -r '.domains.items[] | select(.needs_person) | .name'
 
-columns: policy (mode and max_age as mailcow serves them now), stage of the roll-out, whose it is (ours,
-a person's, nobody's), certificate (until when one has the name mta-sts.<domain>), the DNS: mta-sts (to this
+columns: policy (mode and max_age as mailcow serves them now), stage of the roll-out, whose policy it is (ours,
+a person's, none), certificate (expiry of the one with the name mta-sts.<domain>), the DNS: mta-sts (to this
 mailcow), _mta-sts (the policy id), _smtp._tls (where reports go); what is to be done, or held, and why
 
-exit codes: 0 shown, 1 no domain of this mailcow, 2 settings are wrong, 3 mailcow cannot be read
+exit codes: 0 shown, 1 no domain of this mailcow, 2 settings are invalid, 3 mailcow cannot be read
 """
 
 WATCH_S = 5.0
-"""Seconds between two looks of --watch."""
+"""Seconds between two updates of --watch."""
 MOST_IDS = 10
-"""Policy ids that are read for it, seconds each; more are left to `run` and `records`."""
+"""Policy ids that are read (seconds each); more are left to `run` and `records`."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -49,7 +49,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Looks at mailcow and the DNS, and prints the table; with --watch until it is ended."""
+    """Reads mailcow and the DNS, and prints the table; with --watch repeatedly."""
     import asyncio
     import sys
 
@@ -76,7 +76,7 @@ async def _once(given: argparse.Namespace, env: Mapping[str, str], *, clear: boo
     if clear:
         print("\033[H\033[2J", end="")
     if given.json:
-        # With --watch one object is one line, for whoever reads them one by one.
+        # With --watch each object is one line, so that a program can read them one by one.
         print(_as_json(status, indent=None if given.watch else 2))
     elif look.readable:
         print_status(status, sys.stdout)

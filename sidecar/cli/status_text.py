@@ -1,6 +1,6 @@
 """The status as a table: with rich on a terminal, in plain columns in a pipe.
 
-Rule for every editor: one line a domain where lines are read by programs; the words are the same in both.
+Rule for every editor: one line for each domain in a pipe; the words are the same in both.
 """
 
 from collections import defaultdict
@@ -40,12 +40,12 @@ HEADINGS = (
     "to do, or held",
 )
 _SHORT = (False, True, True, True, True, False)
-"""Columns of the table on a terminal that are never broken."""
+"""Columns of the table on a terminal that are never wrapped."""
 NARROWEST = 80
 """Characters of a terminal that the table needs; in a narrower one each domain is a stack of lines."""
 TODO_INDENT = " " * 6
 MOST_OF_A_KIND = 5
-"""Things to do of one kind that are named; more are a number."""
+"""Tasks of one kind that are listed; the rest is a number."""
 
 _WHOSE = {Whose.OURS: "ours", Whose.PERSONS: "a person's", Whose.NOBODYS: "nobody's", None: "?"}
 _STANDING = {
@@ -63,7 +63,7 @@ def print_status(status: CurrentStatus, file: TextIO) -> None:
     """Prints the headline, what needs a person, and the table."""
     lines = [headline(status), ""]
     needs = list(_needs_a_person(status))
-    lines += ["needs a person:", *(f"  {line}" for line in needs), ""] if needs else []
+    lines += ["needs you:", *(f"  {line}" for line in needs), ""] if needs else []
     todo = [f"  {action.verb} {action.about}: {action.reason}" for action in status.todo]
     lines += ["to do in the next pass:", *todo, ""] if todo else []
     said = "\n".join(needs)
@@ -84,7 +84,7 @@ def print_status(status: CurrentStatus, file: TextIO) -> None:
 
 
 def headline(status: CurrentStatus) -> str:
-    """Which mailcow, and how many domains have what."""
+    """The mailcow and the counts of its domains."""
     if not isinstance(status.mailcow, Seen):
         return "mailcow could not be read"
     counts, mailcow = status.counts, status.mailcow.value
@@ -98,7 +98,7 @@ def headline(status: CurrentStatus) -> str:
 
 
 def _needs_a_person(status: CurrentStatus) -> Iterable[str]:
-    """Everything that a person has to do, the gravest first; of each kind a few, and how many more there are."""
+    """All tasks for a person, the most severe first; a few of each kind and the number of the rest."""
     by_code: dict[str, list[Cause]] = defaultdict(list)
     for cause in (*status.general, *(cause for row in status.rows for cause in row.judgement.needs)):
         if cause not in by_code[cause.code]:
@@ -116,7 +116,7 @@ _WORD = {Light.FAILING: "error", Light.ATTENTION: "warning"}
 
 
 def _protection(status: CurrentStatus) -> list[str]:
-    """What is missing until senders are bound by the policies."""
+    """The next step to enforced policies."""
     found = protection_of(status)
     if found is None:
         return []
@@ -175,7 +175,7 @@ def _standing(need: RecordNeed | None) -> str:
 def _why(row: Row, above: str = "") -> list[str]:
     """The short form: what is planned or held, else why the sidecar does nothing here, else what the DNS lacks.
 
-    What is held for a reason that stands `above` already is left out.
+    Held actions with a reason that is printed `above` are left out.
     """
     told = [action.verb for action in row.todo]
     told += [_held(held) for held in row.held if held.reason not in above]
@@ -209,7 +209,7 @@ def _plain(lines: Sequence[Sequence[str]]) -> Iterable[str]:
 
 
 def _terminal(rows: Sequence[Row], above: Sequence[str], file: TextIO) -> None:
-    """No word is broken: what stands above is wrapped, and where a table does not fit, domains are stacked."""
+    """Words are never broken: text is wrapped, and if the table does not fit, domains are stacked."""
     console = Console(file=file, highlight=False)
     for line in above:
         console.print(Text(_wrapped(line, console.width)), soft_wrap=True)
@@ -219,7 +219,7 @@ def _terminal(rows: Sequence[Row], above: Sequence[str], file: TextIO) -> None:
 
 
 def _wrapped(line: str, width: int) -> str:
-    """A line in the width of the terminal, but a to-do: it is for copying, and the terminal keeps it one line."""
+    """A line wrapped to the terminal's width; to-dos are not wrapped, so that they can be copied."""
     indent = line[: len(line) - len(line.lstrip())]
     if len(indent) >= len(TODO_INDENT):
         return line
@@ -234,7 +234,7 @@ def _wrapped(line: str, width: int) -> str:
 
 
 def _shown(row: Row) -> list[Text]:
-    """The cells of a terminal: the DNS is one of them, which says only what is not right."""
+    """The cells on a terminal; the DNS is one cell that lists only problems."""
     domain, policy, stage, whose, certificate, *dns, _ = cells(row)
     published = zip(HEADINGS[5:8], dns, strict=True)
     wrong = ", ".join(f"{name} {state}" for name, state in published if state not in {"ok", "-"})
@@ -246,7 +246,7 @@ def _shown(row: Row) -> list[Text]:
 
 
 def _stack(rows: Sequence[Row], console: Console) -> None:
-    """A domain, and below it a line for each of the columns."""
+    """A domain, followed by one line for each column."""
     for row in rows:
         domain, *others = _shown(row)
         console.print(domain, soft_wrap=True)
@@ -256,7 +256,7 @@ def _stack(rows: Sequence[Row], console: Console) -> None:
 
 
 def _table(rows: Sequence[Row], console: Console) -> None:
-    """Fits 80 characters: only the name of a domain, and what the DNS lacks, may take more than a line."""
+    """Fits 80 characters: only the domain and the DNS problems may wrap."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading, short in zip((*HEADINGS[:5], "DNS"), _SHORT, strict=True):
         table.add_column(heading, overflow="fold", no_wrap=short)
@@ -266,7 +266,7 @@ def _table(rows: Sequence[Row], console: Console) -> None:
 
 
 def _reasons(rows: Sequence[Row], above: str, console: Console) -> None:
-    """Each reason once, with its domains; what stands above already is not said again."""
+    """Each reason once, with its domains; reasons printed above are not repeated."""
     by_reason: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         for reason in _why(row, above):

@@ -1,4 +1,4 @@
-"""How a command notes what a person asks for: read the state, judge, write, wake the running sidecar."""
+"""How a command stores a request: read the state, check, write, wake the running sidecar."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from sidecar.state.store import State
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a command needs to note a wish; `names` are the domains that were given, `now` is in Unix seconds."""
+    """What a command needs to store a request; `names` are the given domains, `now` is in Unix seconds."""
 
     names: tuple[str, ...]
     basis: Basis
@@ -47,14 +47,14 @@ class Wish:
         return list(dict.fromkeys(told(one, self.now) for one in latest))[:MOST_OLD]
 
     def refuse(self, refusal: RequestRefusal | None) -> None:
-        """Raises PermanentError where there is a refusal: nothing is noted then."""
+        """Raises PermanentError if there is a refusal; nothing is stored then."""
         if refusal is not None:
             raise PermanentError(str(refusal))
 
 
 @contextmanager
 def noting(env: Mapping[str, str], domains: Sequence[str]) -> Iterator[Wish]:
-    """The open state; at the end it is closed, and a running sidecar is woken unless something was refused."""
+    """The open state; closed at the end. Wakes the running sidecar unless the request was refused."""
     clock, settings = started(env)
     names = names_of(domains)
     now = clock.now()

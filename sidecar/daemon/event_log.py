@@ -1,7 +1,7 @@
-"""What people are told: one log line an event, each notice once for as long as it stays true, and when it is over.
+"""The log for people: one line for each event; each notice once while it is true, and once when it is over.
 
-Rule for every editor: a line says what happened to what, and why. Nothing is said again only because time passed:
-what comes and goes is said again when it comes back after a day (`telling`).
+Rule for every editor: a line says what happened to which subject, and why. Nothing is repeated only because time
+passed; a problem that returns after a day is logged again (`telling`).
 """
 
 import time
@@ -19,14 +19,14 @@ from sidecar.reconcile.apply import Outcome, Result
 from sidecar.status.telling import UNREAD, Ends, quiet
 
 REMEMBERED = 1_000
-"""Things no longer true of which is remembered when they were said."""
+"""Number of past notices whose log time is kept."""
 MOST_OF_A_KIND = 20
-"""Notices of one code told one by one in a pass; more are told as a number."""
+"""Notices of one code that are logged one by one in a pass; the rest is a number."""
 FAILING = NoticeCode.PASS_FAILED
-AT_ONCE = {UNREAD: "mailcow answers again", FAILING: "passes work again"}
-"""What is over as soon as it is away, and how that is said."""
+AT_ONCE = {UNREAD: "mailcow reachable again", FAILING: "passes succeed again"}
+"""Notices that are over as soon as they are absent, and the log event for it."""
 MOST_AT_ONCE = 3
-"""So many ends are told at once, each within a day of the one before; what fails more often is damped as all else."""
+"""So many ends are logged at once, each within a day of the previous one; after that, the usual waits apply."""
 
 
 def _all_seen(_code: str, _subject: str) -> bool:
@@ -35,7 +35,7 @@ def _all_seen(_code: str, _subject: str) -> bool:
 
 @dataclass(slots=True)
 class _Thing:
-    """What was said of one thing (a code and its subject), each text with when; `gone_since` while it is away."""
+    """What was logged about one code and subject, each text with its time; `gone_since` while it is absent."""
 
     last: Notice
     said: dict[Notice, float] = field(default_factory=dict)
@@ -43,13 +43,13 @@ class _Thing:
     ends: Ends = field(default_factory=Ends)
 
     def forget_old(self, true: Iterable[Notice], now: float) -> None:
-        """Texts that would be said again anyhow."""
+        """Forgets texts that would be logged again anyway."""
         kept = set(true)
         self.said = {n: at for n, at in self.said.items() if n in kept or quiet(at, now)}
 
 
 class Teller:
-    """Remembers what was said; `now` gives the time (Unix seconds)."""
+    """Remembers what was logged; `now` gives the time (Unix seconds)."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._log = structlog.get_logger()
@@ -60,11 +60,11 @@ class Teller:
         self._full: dict[tuple[str, str], str | None] = {}
 
     def outcome(self, outcome: Outcome) -> None:
-        """An action that was done, or did not work."""
+        """Logs the outcome of an action."""
         action = outcome.action
         what = (action.verb, action.about)
         if outcome.no_space and self._full.get(what, "") == outcome.detail:
-            return  # tried at every pass for as long as the disk is full
+            return  # tried in every pass while the disk is full
         self._full.pop(what, None)
         if outcome.no_space:
             self._full[what] = outcome.detail
@@ -82,9 +82,9 @@ class Teller:
                 )
 
     def notices(self, notices: Sequence[Notice], unseen: Callable[[str, str], bool] = _all_seen) -> None:
-        """Says what is new among what is true now, and what is over.
+        """Logs new notices, and the end of notices that are no longer true.
 
-        Of what is `unseen` (a code and its subject) nothing can be said to be over.
+        A notice that is `unseen` (by code and subject) is never called over.
         """
         at = self._now()
         now = dict.fromkeys(notices)
@@ -92,7 +92,7 @@ class Teller:
         new = [notice for notice in now if self._is_new(notice, at)]
         for notice in now:
             thing = self._things.pop(_key(notice), None) or _Thing(notice)
-            self._things[_key(notice)] = thing  # the one seen last is forgotten last
+            self._things[_key(notice)] = thing  # moved to the end: the oldest is forgotten first
             thing.last, thing.gone_since = notice, None
         for notice in new:
             self._things[_key(notice)].said[notice] = at
@@ -108,7 +108,7 @@ class Teller:
         return notice not in self._notices and not quiet(thing.said[notice], at)
 
     def _over(self, true: set[tuple[str, str]], at: float, unseen: Callable[[str, str], bool]) -> None:
-        """What has been away for long enough is over."""
+        """Logs the end of notices that have been absent for long enough."""
         over: list[Notice] = []
         for key, thing in self._things.items():
             if key in true or not thing.said or unseen(*key):
@@ -125,7 +125,7 @@ class Teller:
             self._log.info(AT_ONCE.get(notice.code, f"over: {notice.message}"), code=notice.code)
 
     def _forget(self, at: float) -> None:
-        """A process that runs for years does not grow."""
+        """Limits the memory of a process that runs for years."""
         true: dict[tuple[str, str], list[Notice]] = {}
         for notice in self._notices:
             true.setdefault(_key(notice), []).append(notice)
@@ -136,7 +136,7 @@ class Teller:
             self._things[key].forget_old(notices, at)
 
     def _few(self, notices: Sequence[Notice]) -> Iterable[Notice]:
-        """Not too many of one kind; the number of the rest is said after them."""
+        """At most MOST_OF_A_KIND of one code; then the number of the rest."""
         said: Counter[str] = Counter()
         for notice in notices:
             said[notice.code] += 1
@@ -144,15 +144,15 @@ class Teller:
                 yield notice
         for code, count in said.items():
             if count > MOST_OF_A_KIND:
-                self._log.warning(f"{count - MOST_OF_A_KIND} more of the same kind", code=code)
+                self._log.warning(f"{count - MOST_OF_A_KIND} more notices with this code", code=code)
 
     def happened(self, notice: Notice) -> None:
-        """Something that is told beside a pass: of what passes see it says nothing."""
+        """Logs a notice that does not come from a pass."""
         self.notices([notice], lambda _code, _subject: True)
 
     def failed(self, trouble: str) -> None:
-        """A whole pass did not work: nothing was seen."""
-        notice = Notice(Level.ERROR, FAILING, "pass", f"the pass did not work: {trouble}")
+        """A whole pass failed: nothing was seen."""
+        notice = Notice(Level.ERROR, FAILING, "pass", f"pass failed: {trouble}")
         self.notices([notice], lambda code, _subject: code != FAILING)
 
     def _say(self, notice: Notice) -> None:
@@ -181,7 +181,7 @@ class Teller:
             extra |= {} if item.remedy is None else {"todo": item.remedy}
             self._log.info(f"held: {key[0]}", on=on, reason=item.reason, **extra)
         if len(fresh) > MOST_OF_A_KIND:
-            self._log.info(f"{len(fresh) - MOST_OF_A_KIND} more are held; see: {command('plan')}")
+            self._log.info(f"{len(fresh) - MOST_OF_A_KIND} more held actions; see: {command('plan')}")
 
 
 def _key(notice: Notice) -> tuple[str, str]:

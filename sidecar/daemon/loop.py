@@ -1,7 +1,7 @@
-"""`sidecar run`: passes at every trigger, until SIGTERM.
+"""`sidecar run`: runs a pass at every trigger, until SIGTERM.
 
-Rule for every editor: triggers only wake the loop; what to do is always computed from what is there. Each loop
-catches at the top of its pass and nowhere else, and ends within two seconds when told to.
+Rule for every editor: triggers only wake the loop; actions are always computed from the current state. Each loop
+catches errors only at the top of its pass, and ends within two seconds on request.
 """
 
 import asyncio
@@ -31,17 +31,17 @@ from sidecar.settings import CONFIG, Settings, ensure_config_folder
 from sidecar.status.telling import hidden
 
 GATHER_S = 0.2
-"""Triggers that come together make one pass."""
+"""Seconds in which several triggers lead to one pass."""
 STEP_MS = 200
-"""How often the watch on files looks for changes: each look wakes the processor."""
+"""Interval of the file watch: each poll wakes the processor."""
 BEAT_S = 15.0
 BEAT_IN_PASS_S = 60.0
-"""A pass that moves gives signs of life as well; most are over long before."""
+"""Seconds between signs of life within a pass that makes progress."""
 FOLLOW_UP_S = 0.5
 MOST_FOLLOW_UPS = 3
-"""Passes in a row; what still changes then does so at the pace of the poll."""
+"""Follow-up passes in a row; later changes wait for the poll."""
 GRACE_S = 1.2
-"""What a pass under way gets to finish once the end was asked for."""
+"""Seconds that a running pass gets to finish after a stop request."""
 RECONNECT_S = (2, 5, 15, 60)
 WATCHED_NAMES = frozenset({"mailcow.conf", ".env", "mta-sts.txt", "cert.pem", "config.yml", "wake"})
 EVENT_SERVICES = frozenset({"acme-mailcow", "nginx-mailcow"})
@@ -61,7 +61,7 @@ class Daemon:
         on_settings: Callable[[Settings], None] | None = None,
         on_report: Callable[[Report], None] | None = None,
     ) -> None:
-        """`engine` stands in for the Docker engine.
+        """`engine` replaces the Docker engine (for tests).
 
         `on_settings` is called with the settings before they take effect, `on_report` after each pass.
         """
@@ -77,7 +77,7 @@ class Daemon:
         self._teller = Teller(clock.now)
         self._follow_ups = 0
         self._lock: PassLock | None = None
-        """Held in a pass, and for as long as a container is being changed beside the passes."""
+        """Held during a pass, and while a container is being changed in the background."""
         self.live = Live(clock, self._wake.set)
 
     def stop(self) -> None:
@@ -86,12 +86,12 @@ class Daemon:
         self._wake.set()
 
     def reload(self) -> None:
-        """Reads the settings again and looks at everything anew (SIGHUP)."""
+        """Reads the settings and mailcow again (SIGHUP)."""
         self._by_hand = self._reload = True
         self._wake.set()
 
     async def run(self) -> None:
-        """Runs until `stop`; raises SettingsError when the settings are wrong from the start."""
+        """Runs until `stop`; raises SettingsError if the settings are invalid at the start."""
         settings = read_settings(self._env, self._clock)
         if not settings.dry_run:
             await asyncio.to_thread(ensure_config_folder, settings.mailcow_dir)
@@ -112,9 +112,9 @@ class Daemon:
                     settings = await self._serve(parts)
 
     async def _no_space(self, error: NoSpaceError, poll: float) -> None:
-        """Ending would be no help: there may be space again at any moment. Health tells of it, for no pass is made."""
+        """The process keeps running, since there may be space again at any moment. Health reports it, as no pass runs."""
         self._teller.failed(str(error))
-        self._reload = True  # nobody watched the settings meanwhile
+        self._reload = True  # the settings were not watched in the meantime
         self._wake.clear()
         if not self._stop.is_set():
             with contextlib.suppress(TimeoutError):
@@ -137,7 +137,7 @@ class Daemon:
                 loop.remove_signal_handler(number)
 
     async def _serve(self, parts: Parts) -> Settings:
-        """Passes with these settings, until there are others or the end; returns the settings to go on with."""
+        """Runs passes with these settings until they change or the process stops; returns the settings to use next."""
         parts.passes.observer.checker.finished = self._wake.set
         parts.passes.observer.containers.finished = self._wake.set
         parts.passes.applier.on_late_end(self._wake.set)
@@ -187,9 +187,9 @@ class Daemon:
         )
 
     def _reread(self, settings: Settings) -> Settings | None:
-        """New settings, or None where they are the same or wrong: then the last good ones stay."""
+        """New settings; None if they are unchanged or invalid (then the last valid ones stay)."""
         conf = conf_file.observe(settings.mailcow_dir, self._clock.now())
-        # mailcow.conf, which an editor may be writing just now, has the API key: read again in the next pass.
+        # mailcow.conf has the API key, and an editor may be writing it now: read it again in the next pass.
         self._reload = isinstance(conf, Unseen)
         if self._reload:
             return None
@@ -198,7 +198,7 @@ class Daemon:
         except SidecarError as error:
             heading, *mistakes = str(error).splitlines()
             for mistake in mistakes or [heading]:
-                log.error("settings are wrong; the last good ones stay in force", detail=mistake)
+                log.error("settings invalid; the last valid settings stay in force", detail=mistake)
             return None
         if changed == settings:
             return None
@@ -231,7 +231,7 @@ class Daemon:
         match task.exception():
             case None:
                 report = task.result()
-                # First the sign of life: `/healthz` and `sidecar healthy` say the same.
+                # The sign of life comes first, so that `/healthz` and `sidecar healthy` agree.
                 await self._beat(parts)
                 await self._shown(report, seconds)
                 if self._follows_up(report) or report.looking:
@@ -241,19 +241,19 @@ class Daemon:
                 self._teller.failed(str(error))
                 await self._shown(None, seconds, error)
             case error:
-                log.error("a bug in the sidecar; it goes on", exc_info=error)
+                log.error("pass bug", exc_info=error)
                 await self._shown(None, seconds)
         return self._clock.now() + poll
 
     async def _shown(self, report: Report | None, seconds: float, error: Exception | None = None) -> None:
-        """What a pass left is shown and told; a bug there ends no passes."""
+        """Shows and reports the result of a pass; a bug there does not stop the passes."""
         try:
             await self.live.pass_ended(report, seconds, error)
-        except Exception as bug:  # the top of what is shown
-            log.error("a bug in what is shown of a pass; the passes go on", exc_info=bug)
+        except Exception as bug:  # the top of reporting
+            log.error("pass report bug", exc_info=bug)
 
     def _follows_up(self, report: Report) -> bool:
-        """After something was done, the next step is planned at once, and not at the next poll."""
+        """After an action, the next step is planned at once and not at the next poll."""
         done = any(outcome.result is Result.DONE for outcome in report.outcomes)
         self._follow_ups = self._follow_ups + 1 if done else 0
         return done and self._follow_ups <= MOST_FOLLOW_UPS
@@ -266,7 +266,7 @@ class Daemon:
         try:
             report = await parts.passes.reconcile()
         finally:
-            # While a container is being changed, no other process may begin to change it as well.
+            # While a container is being changed, no other process may change it.
             if not parts.passes.applier.changing:
                 self._release()
         self._teller.notices(report.plan.notices, hidden(report.observed, report.plan.notices))
@@ -302,7 +302,7 @@ class Daemon:
                     if watched_folders(settings) != folders:
                         break
             except OSError as error:
-                log.warning("files are not watched for a minute", detail=str(error))
+                log.warning("file watch failed; retry in 60 s", detail=str(error))
                 await asyncio.sleep(60)
 
     async def _watch_engine(self, parts: Parts) -> None:
@@ -312,12 +312,12 @@ class Daemon:
                 async for event in parts.engine_events(EVENT_SERVICES):
                     failures = 0
                     if (event.service, event.action) == ("nginx-mailcow", "start"):
-                        # mailcow may have been updated: which one it is, is asked anew.
+                        # mailcow may have been updated: its version is read again.
                         parts.session.restarted()
                     parts.passes.observer.containers.touched = True
                     self._wake.set()
             except (SidecarError, OSError) as error:
-                log.debug("Docker's events cannot be read", detail=str(error))
+                log.debug("Docker events unreadable", detail=str(error))
             failures += 1
             await asyncio.sleep(wait_after(failures, RECONNECT_S))
 

@@ -1,7 +1,7 @@
-"""What the daemon shows of itself while it runs: to the page, to Prometheus and to those who are notified.
+"""What the running daemon shows: to the page, to Prometheus and in notifications.
 
-Rule for every editor: everything here is read off what the passes left; nobody who looks makes a pass wait. The
-three things that the page can ask for are wishes: the passes do the work.
+Rule for every editor: everything here comes from the results of passes; readers never make a pass wait. The three
+actions of the page are requests: the passes do the work.
 """
 
 import asyncio
@@ -35,11 +35,11 @@ REPORT_DAYS = 30
 """How far back the pages of reports go."""
 TOTAL_DAYS = 14
 PROGRESS_FROM = 20
-"""Domains to look at; fewer are done before a person could read of it."""
+"""Domains to check from which progress is shown; fewer are done too fast."""
 
 
 class Live:
-    """The daemon as its page sees it; belongs to one event loop, and outlives a change of settings."""
+    """The daemon for its page; belongs to one event loop, and stays over a change of settings."""
 
     def __init__(self, clock: Clock, wake: Callable[[], None]) -> None:
         self._clock = clock
@@ -136,10 +136,10 @@ class Live:
             await asyncio.to_thread(self._parts.state.wish_adopt, tuple(keys), self._clock.now())
         self._wake()
 
-    # --- what the daemon tells ----------------------------------------------------------------------
+    # --- what the daemon reports --------------------------------------------------------------------
 
     async def begin(self, parts: Parts) -> None:
-        """These parts are at work from now on, and shown."""
+        """Starts to show these parts."""
         await self.end()
         self._parts, self._settings = parts, parts.settings
         parts.session.on_call = self._called
@@ -174,17 +174,17 @@ class Live:
         try:
             self.served = await start_web(self, wanted, self._clock, extra_routes=routes)
         except SidecarError as error:
-            log.error("the page is not served", detail=str(error))
+            log.error("web page failed", detail=str(error))
             return
         self._open.push_async_callback(self.served.close)
         log.info(
-            "the page is served",
+            "web page started",
             at=self.served.url,
-            token="set" if settings.web_token else "none: for reading only",
+            token="set" if settings.web_token else "none: read-only",
         )
 
     async def end(self) -> None:
-        """Nothing is at work any more."""
+        """Stops the page and the notifications."""
         await self._open.aclose()
         self._open = AsyncExitStack()
         self._parts, self.served = None, None
@@ -193,11 +193,11 @@ class Live:
         """Before each pass."""
         now = self._clock.now()
         self.pulse.begins(now)
-        if self.progress() is None:  # what this pass begins, began now
+        if self.progress() is None:  # checks that this pass starts begin now
             self._looking_since = now
 
     async def pass_ended(self, report: Report | None, seconds: float, error: Exception | None = None) -> None:
-        """After each pass; without a report it did not work."""
+        """After each pass; `report` is None if it failed."""
         now = self._clock.now()
         self.pulse.ends(report)
         if report is None:
@@ -216,13 +216,13 @@ class Live:
         self._changes.note()
 
     def _since(self, trouble: Trouble) -> Trouble:
-        """The same trouble as before began when it began."""
+        """The trouble; with the earlier start if it is the same as before."""
         before = self._failed
         return before if before is not None and before.message == trouble.message else trouble
 
 
 def _unread(report: Report) -> Notice | None:
-    """Why mailcow could not be read in this pass, if so."""
+    """Why mailcow could not be read in this pass; None if it could."""
     codes = {
         NoticeCode.MAILCOW_API,
         NoticeCode.UNSEEN_MAILCOW,

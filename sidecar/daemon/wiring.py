@@ -1,4 +1,4 @@
-"""Puts the parts together: from the environment to something that can make passes."""
+"""Builds all parts from the environment and the settings."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -29,15 +29,15 @@ from sidecar.state.ledger import Ledger
 from sidecar.state.store import State
 
 TEST_HTTP_PORT = "SIDECAR_TEST_HTTP_PORT"
-"""Where the demo and tests have what is port 80 of the names in the world; nothing a user ever sets."""
+"""The port that replaces port 80 of policy hosts in the demo and in tests; not for users."""
 TEST_POSTFIX = "SIDECAR_TEST_POSTFIX"
-"""The address of what is postfix-mailcow in the demo and in tests; empty: there is none."""
+"""The address that replaces postfix-mailcow in the demo and in tests (empty: there is none); not for users."""
 CLOSE_S = 0.3
-"""What closing the connections to the Docker engine gets."""
+"""Seconds for closing the connections to the Docker engine."""
 
 
 def read_settings(env: Mapping[str, str], clock: Clock) -> Settings:
-    """The settings from the environment, config.yml and mailcow.conf; raises SettingsError with all mistakes."""
+    """The settings from the environment, config.yml and mailcow.conf; raises SettingsError with all errors."""
     folder = mailcow_dir_of(env)
     seen = conf_file.observe(folder, clock.now())
     return load(env, read_config(folder), seen.value.values if isinstance(seen, Seen) else {})
@@ -45,14 +45,14 @@ def read_settings(env: Mapping[str, str], clock: Clock) -> Settings:
 
 @dataclass
 class Parts:
-    """What a command works with."""
+    """The parts that a command uses."""
 
     settings: Settings
     passes: Passes
     state: State
     engine: AcmeEngine
     session: Session
-    """The conversation with mailcow's API."""
+    """The session with mailcow's API."""
     reports: Reports
     receiving: Receiving
 
@@ -76,9 +76,9 @@ async def assembled(
     patient: bool,
     engine: AcmeEngine | None = None,
 ) -> AsyncIterator[Parts]:
-    """All parts, closed at the end. `patient`: wait for the DNS (one pass), instead of looking again later.
+    """All parts, closed at the end. `patient`: wait for the DNS (for a single pass) instead of asking again later.
 
-    `engine` stands in for the Docker engine that the environment names.
+    `engine` replaces the Docker engine of the environment.
     """
     state = await asyncio.to_thread(State.open, settings.state_dir, clock.now())
     if state.notice is not None:
@@ -120,7 +120,7 @@ async def assembled(
             await observer.close()
             await session.close()
             await asyncio.to_thread(reports.close)
-            # A call that the engine does not answer is abandoned: the end waits neither for it nor for its locks.
+            # A call without an answer from the engine is abandoned: the end waits neither for it nor for its locks.
             with suppress(TimeoutError):
                 await asyncio.wait_for(engine.close(), CLOSE_S)
     finally:
@@ -128,6 +128,6 @@ async def assembled(
 
 
 def engine_of(env: Mapping[str, str]) -> AcmeEngine:
-    """Docker's own variables say where the engine is."""
+    """The Docker engine that Docker's own variables name."""
     certificates = env.get("DOCKER_CERT_PATH") if env.get("DOCKER_TLS_VERIFY") else None
     return AcmeEngine(env.get("DOCKER_HOST"), cert_path=Path(certificates) if certificates else None)

@@ -1,1 +1,1 @@
-"""What the DNS says."""
+"""DNS queries and answers."""

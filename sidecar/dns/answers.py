@@ -18,14 +18,14 @@ class Silence(StrEnum):
 
     SERVFAIL = "the resolver answered SERVFAIL"
     BOGUS = "DNSSEC validation failed"
-    """The records are there, and are not believed: validating senders see nothing (RFC 4035 §4.3)."""
+    """The records exist but do not validate: validating senders see nothing (RFC 4035 §4.3)."""
     TIMEOUT = "the resolver did not answer in time"
     OTHER = "the resolver could not be used"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
-    """What the DNS said: the records of the type asked for (none is an answer), at Unix second `at`."""
+class DnsAnswer(Generic[T]):
+    """An answer of the DNS: the records of the type asked for (none is an answer), at Unix second `at`."""
 
     records: tuple[T, ...]
     exists: bool
@@ -39,14 +39,14 @@ class Answer(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """The DNS gave none; `reason` is a sentence that says what was asked."""
+    """No answer; `reason` is a sentence that names the question."""
 
     why: Silence
     reason: str
     at: float
 
 
-Asked: TypeAlias = Answer[T] | NoAnswer
+Asked: TypeAlias = DnsAnswer[T] | NoAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class RecordSet:
     type: str
     values: tuple[str, ...]
     ttl: int | None
-    """Seconds; None where there is no record."""
+    """Seconds; None if there is no record."""
     exists: bool = True
     """False: NXDOMAIN, there is no record of any type at this name and none below it."""
     alias: str | None = None
@@ -97,13 +97,13 @@ class Zone:
     servers: tuple[NameServer, ...]
     """By its NS records, in the order of their names; at most a bounded number."""
     left_out: int = 0
-    """So many NS records more than that bound were not looked at."""
+    """The number of NS records beyond that limit, which were ignored."""
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One address of a name server. The unit that is asked: two addresses of one name may answer differently."""
+class ServerAddress:
+    """One address of a name server. Queries go to one address: two addresses of one name may answer differently."""
 
     server: str
     address: str
-    """Empty where the server has no address that could be asked."""
+    """Empty if the server has no usable address."""

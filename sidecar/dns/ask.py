@@ -1,9 +1,9 @@
-"""Questions to one resolver: each answer with its DNSSEC state, each silence with its cause.
+"""Queries to one resolver: each answer with its DNSSEC state, each failure with its cause.
 
 Rules for every editor: only an answer of the DNS is an `Answer`, and `Seen`. NXDOMAIN and 'no such record' are
 answers, empty ones; SERVFAIL, a refusal, silence and a missing resolver are none. Names are absolute: no search
-list. A question is asked once in the life of an `Asking`, whoever wants it (an MX that 1,000 domains share, CAA of
-`org`); what it remembers ends with it.
+list. An `Asking` asks each question once (an MX that 1,000 domains share, CAA of `org`) and
+keeps the answers for its lifetime.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
 from sidecar.dns import records
-from sidecar.dns.answers import NULL_MX, Answer, Asked, NoAnswer, Silence, Tlsa
+from sidecar.dns.answers import NULL_MX, Asked, DnsAnswer, NoAnswer, Silence, Tlsa
 from sidecar.dns.bounded import Bounded
 from sidecar.host.apart import apart
 from sidecar.host.unexpected import Unexpected
@@ -33,7 +33,7 @@ from sidecar.observed import Addresses, Caa, Kind, Question, Seen, Sight, Txt, U
 
 CONCURRENT = 50
 TRY_S = 2.0
-"""How long a name server is given before it is asked again."""
+"""Seconds before a name server is asked again."""
 EDNS_PAYLOAD = 1232
 """Octets: what passes every path without fragments (DNS Flag Day 2020); a longer answer comes over TCP."""
 
@@ -96,7 +96,7 @@ class Asking:
         return Seen(Caa(None), self._clock())
 
     async def caa_at(self, name: str) -> Sight[Caa]:
-        """The CAA records of that name (or of the end of its aliases) alone: what acme-mailcow looks at."""
+        """The CAA records of that name (or of the end of its aliases) only: what acme-mailcow reads."""
         found = records.converted(await self.records(name, RdataType.CAA), records.caa)
         if isinstance(found, NoAnswer):
             return Unseen(found.reason, found.at)
@@ -105,13 +105,13 @@ class Asking:
     async def addresses(self, host: str, *, both: bool = False) -> Asked[str]:
         """A, then AAAA. One of both is enough (unless `both`); none is an answer only if both were given."""
         found = await asyncio.gather(*(self.records(host, kind) for kind in (RdataType.A, RdataType.AAAA)))
-        answers = [answer for answer in found if isinstance(answer, Answer)]
+        answers = [answer for answer in found if isinstance(answer, DnsAnswer)]
         given = [records.converted(answer, records.address) for answer in answers]
-        addresses = tuple(text for one in given if isinstance(one, Answer) for text in one.records)
+        addresses = tuple(text for one in given if isinstance(one, DnsAnswer) for text in one.records)
         for answer in found:
             if isinstance(answer, NoAnswer) and (both or not addresses):
                 return answer
-        return Answer(
+        return DnsAnswer(
             addresses,
             any(answer.exists for answer in answers),
             next((answer.alias for answer in answers if answer.alias), None),
@@ -176,7 +176,7 @@ class Asking:
 
     async def _resolve(
         self, resolver: dns.asyncresolver.Resolver, name: dns.name.Name, kind: RdataType
-    ) -> Answer[dns.rdata.Rdata]:
+    ) -> DnsAnswer[dns.rdata.Rdata]:
         try:
             found = await resolver.resolve(
                 name,
@@ -189,10 +189,10 @@ class Asking:
         except dns.resolver.NXDOMAIN as error:
             response: dns.message.Message = error.kwargs["responses"][error.kwargs["qnames"][0]]
             alias = records.alias(name, error.canonical_name)
-            return Answer((), False, alias, records.authentic(response), self._clock())
+            return DnsAnswer((), False, alias, records.authentic(response), self._clock())
         sorted_records = tuple(sorted(found.rrset or (), key=records.order))
         alias = records.alias(name, found.canonical_name)
-        return Answer(sorted_records, True, alias, records.authentic(found.response), self._clock())
+        return DnsAnswer(sorted_records, True, alias, records.authentic(found.response), self._clock())
 
     async def _is_bogus(
         self, name: dns.name.Name, kind: RdataType, responses: Iterable[dns.message.Message]
@@ -227,7 +227,7 @@ class Asking:
 
 
 class Lookups:
-    """Answers the questions of the passes, all at once, with nothing remembered between two calls.
+    """Answers the questions of the passes, concurrently, without a cache between calls.
 
     `resolver`, `clock` and `patience_s` as for `Asking`.
     """
@@ -243,7 +243,7 @@ class Lookups:
     async def ask(self, questions: Iterable[Question], deadline_s: float) -> dict[Question, Sight[Any]]:
         """An answer to each question, at the latest `deadline_s` seconds from now; never raises for the DNS.
 
-        It is asked beside the caller's event loop, which decoding an answer of a stranger's zone might block for long.
+        Runs outside the caller's event loop, because decoding an answer of a stranger's zone may take long.
 
         The values by kind:
         - addresses: `Addresses`; A and AAAA were both answered. `cname` is the end of the chain of aliases.
@@ -303,7 +303,7 @@ async def _value(asking: Asking, question: Question, clock: Callable[[], float])
             return Unseen("this is not a question for the DNS", clock())
 
 
-async def _seen(asked: Awaitable[Asked[Any]], value: Callable[[Answer[Any]], object]) -> Sight[Any]:
+async def _seen(asked: Awaitable[Asked[Any]], value: Callable[[DnsAnswer[Any]], object]) -> Sight[Any]:
     found = await asked
     return Unseen(found.reason, found.at) if isinstance(found, NoAnswer) else Seen(value(found), found.at)
 

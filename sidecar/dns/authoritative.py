@@ -1,4 +1,4 @@
-"""What each authoritative server of a zone says, asked directly: no resolver's cache, no other server's answer.
+"""Queries each authoritative server of a zone directly, without a resolver's cache.
 
 Rules for every editor: only an authoritative answer (AA) is `Seen`; a refusal, a referral, silence, an answer that is
 malformed or too large, and a server without an address are `Unseen`, each with its reason. A server is asked at each
@@ -27,7 +27,7 @@ from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
 from sidecar.dns import records
-from sidecar.dns.answers import Answer, Asked, Endpoint, NameServer, NoAnswer, RecordSet, Zone
+from sidecar.dns.answers import Asked, DnsAnswer, NameServer, NoAnswer, RecordSet, ServerAddress, Zone
 from sidecar.dns.ask import EDNS_PAYLOAD, Asking
 from sidecar.dns.bounded import Bounded
 from sidecar.host.apart import apart
@@ -37,13 +37,13 @@ from sidecar.observed import Seen, Sight, Unseen
 T = TypeVar("T")
 
 MOST_SERVERS = 13
-"""NS records of one zone that are looked at: as many as the root has."""
+"""NS records of one zone that are used: as many as the root has."""
 MOST_ADDRESSES = 4
 """Addresses of one server that are asked."""
 MOST_LABELS = 16
 """Steps on the way up from a name to its zone; no mail domain has more labels."""
 MOST_VALUES = 100
-"""Records of one set; none that this program looks at has more."""
+"""Records of one set; the sets that this program reads are smaller."""
 AT_ONCE = 30
 """Addresses that are asked at the same time."""
 TRIES = 2
@@ -59,7 +59,7 @@ class Asker:
     clock: Callable[[], float]
     unexpected: Unexpected
     try_s: float = 2.0
-    """How long one address is waited for, twice by UDP and once by TCP."""
+    """Seconds to wait for one address, twice by UDP and once by TCP."""
     deadline_s: float = 15.0
     """For one call of `zone_of` or `ask_each`."""
     port: int = 53
@@ -74,23 +74,25 @@ class Asker:
 
     async def ask_each(
         self, zone: Zone, name: str, type_: str, *, dnssec: bool = False
-    ) -> Mapping[Endpoint, Sight[RecordSet]]:
+    ) -> Mapping[ServerAddress, Sight[RecordSet]]:
         """The record set of this type (`TXT`) at `name` by each address of each server of the zone.
 
         A server without an address is in the answer with an empty one. An alias is not followed: where the name has a
         CNAME, the set is empty and `alias` its target. `dnssec` asks for signatures too (DO); they are not checked.
         """
         ends = [
-            Endpoint(server.name, address) for server in zone.servers for address in server.addresses or ("",)
+            ServerAddress(server.name, address)
+            for server in zone.servers
+            for address in server.addresses or ("",)
         ]
         troubles = {server.name: server.trouble or "it has no address" for server in zone.servers}
         late = self._unseen(f"no answer within {self.deadline_s:g} s")
-        found: dict[Endpoint, Sight[RecordSet]] = dict.fromkeys(ends, late)
+        found: dict[ServerAddress, Sight[RecordSet]] = dict.fromkeys(ends, late)
 
         async def ask_all() -> None:
             places, backend = asyncio.Semaphore(AT_ONCE), Bounded()
 
-            async def ask(end: Endpoint) -> None:
+            async def ask(end: ServerAddress) -> None:
                 if not end.address:
                     found[end] = self._unseen(f"{end.server} cannot be asked: {troubles[end.server]}")
                     return
@@ -148,7 +150,7 @@ class Asker:
         )
 
     async def _ask(
-        self, end: Endpoint, name: str, type_: str, backend: Bounded, *, dnssec: bool
+        self, end: ServerAddress, name: str, type_: str, backend: Bounded, *, dnssec: bool
     ) -> Sight[RecordSet]:
         try:
             return await self._answer(end, name, type_, backend, dnssec=dnssec)
@@ -165,7 +167,7 @@ class Asker:
         return self._unseen(f"{end.server} ({end.address}): {reason}")
 
     async def _answer(
-        self, end: Endpoint, name: str, type_: str, backend: Bounded, *, dnssec: bool
+        self, end: ServerAddress, name: str, type_: str, backend: Bounded, *, dnssec: bool
     ) -> Sight[RecordSet]:
         query = _query(name, type_, dnssec=dnssec)
         reply = await self._exchange(query, end.address, backend)
@@ -211,7 +213,7 @@ async def _in_time(work: Callable[[], Awaitable[None]], seconds: float) -> None:
         async with asyncio.timeout(seconds):
             await work()
     except TimeoutError:
-        pass  # what is there is given
+        pass  # what is known is returned
 
 
 async def _server(asking: Asking, host: str) -> NameServer:
@@ -222,7 +224,7 @@ async def _server(asking: Asking, host: str) -> NameServer:
             asking.records(host, RdataType.A), asking.records(host, RdataType.AAAA)
         )
     ]
-    each = [answer.records[:MOST_ADDRESSES] for answer in found if isinstance(answer, Answer)]
+    each = [answer.records[:MOST_ADDRESSES] for answer in found if isinstance(answer, DnsAnswer)]
     # Both families have a share: an IPv4 that is right says nothing of the IPv6.
     half = MOST_ADDRESSES // 2
     first = [address for addresses in each for address in addresses[:half]]
@@ -260,7 +262,7 @@ def trouble_with(reply: dns.message.Message) -> str | None:
 
 
 def record_set(reply: dns.message.Message) -> RecordSet:
-    """The set that was asked for, out of an authoritative answer."""
+    """The requested set in an authoritative answer."""
     (question,) = reply.question
     found = _rrset(reply, question.name, question.rdtype)
     aliases = _rrset(reply, question.name, RdataType.CNAME) if found is None else None
@@ -279,7 +281,7 @@ def _rrset(reply: dns.message.Message, name: dns.name.Name, kind: RdataType) -> 
     return reply.get_rrset(dns.message.ANSWER, name, dns.rdataclass.IN, kind)
 
 
-def disagreement(found: Mapping[Endpoint, Sight[RecordSet]]) -> Sequence[tuple[str, ...]]:
+def disagreement(found: Mapping[ServerAddress, Sight[RecordSet]]) -> Sequence[tuple[str, ...]]:
     """The different sets of values that were seen, the most frequent first; one or none where all agree."""
     seen = [sight.value.values for sight in found.values() if isinstance(sight, Seen)]
     return sorted(set(seen), key=lambda values: (-seen.count(values), values))

@@ -1,6 +1,6 @@
 """The last answer to each question of the passes, and what is being asked in the background.
 
-Rule for every editor: a pass waits for an answer only as long as it says, and a late answer is there in the next
+Rule for every editor: a pass waits for an answer only for its given time; a late answer is available in the next
 pass. When a question is due is decided elsewhere (`plan.schedule`).
 """
 
@@ -12,7 +12,7 @@ from sidecar.dns.ask import Lookups
 from sidecar.observed import Addresses, Caa, Dns, Kind, Question, Seen, Sight, Txt
 
 ROUTINE_PATIENCE_S = 0.5
-"""How long a routine pass waits for the DNS; late answers are there in the next pass."""
+"""Seconds that a routine pass waits for the DNS; late answers are available in the next pass."""
 DEADLINE_S = 10.0
 IN_ONE_GROUP = 25
 """Routine questions asked together: thousands of lookups at once would keep memory, and the first answers come sooner."""
@@ -34,7 +34,7 @@ class Questions:
         self._answers: dict[Question, Sight[Any]] = {}
         self._pending: dict[Question, asyncio.Task[None]] = {}
         self._known: Dns | None = None
-        """The answers as a part of the picture, until one of them changes."""
+        """The answers as a part of the observation, cached until one of them changes."""
         self.moved: Callable[[], None] = lambda: None
 
     def answers(self) -> dict[Question, Sight[Any]]:
@@ -42,7 +42,7 @@ class Questions:
         return dict(self._answers)
 
     def known(self) -> Dns:
-        """All answers as a part of the picture."""
+        """All answers as a part of the observation."""
         if self._known is None:
             self._known = self._tables()
         return self._known
@@ -65,18 +65,18 @@ class Questions:
         return Dns(addresses, mx, caa, txt, caa_at)
 
     def forget(self, questions: Iterable[Question]) -> None:
-        """These are asked again as if they had never been asked."""
+        """Forgets these answers, so that the questions are asked again."""
         for question in questions:
             if self._answers.pop(question, None) is not None:
                 self._known = None
 
     def forget_all(self) -> None:
-        """The clock was set back: nothing would be due before that day."""
+        """The clock was set back: otherwise nothing would be due until then."""
         self._answers.clear()
         self._known = None
 
     def keep(self, routine: Collection[Question], since: float) -> None:
-        """Forgets what is not asked as a routine and was answered before Unix second `since`.
+        """Forgets answers from before Unix second `since`, except routine questions.
 
         What was asked for one decision is kept as long as a routine answer: the next decision needs it too.
         """
@@ -95,7 +95,7 @@ class Questions:
             await asyncio.wait(waiting, timeout=patience_s if to_the_end else ROUTINE_PATIENCE_S)
 
     async def look_up(self, questions: Iterable[Question]) -> None:
-        """Asks these now, and waits for all answers."""
+        """Asks these questions now, and waits for all answers."""
         left = list(questions)
         while left:
             group, left = left[:LOOKED_UP_AT_ONCE], left[LOOKED_UP_AT_ONCE:]

@@ -17,7 +17,7 @@ import dns.rdtypes.ANY.TXT
 import dns.rdtypes.IN.A
 import dns.rdtypes.IN.AAAA
 
-from sidecar.dns.answers import NULL_MX, Answer, Asked, NoAnswer, Tlsa
+from sidecar.dns.answers import NULL_MX, Asked, DnsAnswer, NoAnswer, Tlsa
 
 R = TypeVar("R")
 
@@ -33,14 +33,16 @@ def converted(found: Asked[dns.rdata.Rdata], convert: Callable[[dns.rdata.Rdata]
         return found
     values = (convert(record) for record in found.records)
     records = tuple(value for value in values if value is not None)
-    return Answer(records, found.exists, found.alias, found.authentic, found.at)
+    return DnsAnswer(records, found.exists, found.alias, found.authentic, found.at)
 
 
 def each_once(found: Asked[R]) -> Asked[R]:
     """The same answer without repetitions: a host with two MX records is one host."""
     if isinstance(found, NoAnswer):
         return found
-    return Answer(tuple(dict.fromkeys(found.records)), found.exists, found.alias, found.authentic, found.at)
+    return DnsAnswer(
+        tuple(dict.fromkeys(found.records)), found.exists, found.alias, found.authentic, found.at
+    )
 
 
 def order(record: dns.rdata.Rdata) -> tuple[int, bytes]:

@@ -13,7 +13,7 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
 def to_ascii(name: str) -> str:
     """The A-label form of `name`, lower-case and without a final dot.
 
-    Raises ValueError, with the name and the reason in its text, for what is no domain name.
+    Raises ValueError, with the name and the reason in its text, if it is not a domain name.
     """
     text = name.strip().rstrip(".").lower()
     if not text.isascii():
@@ -27,7 +27,7 @@ def to_ascii(name: str) -> str:
 
 
 def to_unicode(name: str) -> str:
-    """The form that people read; `name` itself where it has none."""
+    """The U-label form; `name` itself if it has none."""
     if "xn--" not in name:
         return name
     try:

@@ -1,9 +1,9 @@
 """mailcow.conf as Compose reads it, and edits of its comma-separated lists that keep every other byte; pure.
 
-Rules for every editor. `read` follows the dotenv dialect of Compose v2 (not the shell's). An edit is proven
-before it is handed out: the new text is read again, has the wanted entries, and no other key changed; what
-cannot be proven is a ValueError for a person. No sentence here ever holds a value of another key: the file is
-full of passwords.
+Rules for every editor. `read` follows the dotenv dialect of Compose v2 (not the shell's). An edit is verified
+before it is returned: the new text is read again, has the wanted entries, and no other key has changed; otherwise
+a ValueError for a person is raised. Errors never contain the value of another key: the file is full of
+passwords.
 Files, links and backups do not belong here (`mailcow.conf`).
 """
 
@@ -53,10 +53,10 @@ class _Statement:
 
 
 def read(data: bytes) -> dict[str, str]:
-    """The values by key; of a key given twice the last. What is no UTF-8 becomes U+FFFD, as in Docker's JSON.
+    """The values by key; for a repeated key the last one. Invalid UTF-8 becomes U+FFFD, as in Docker's JSON.
 
-    Variables stand for earlier keys of the file alone: nobody knows the environment that Compose was started
-    in. Raises ValueError, with the line, for a file that Compose refuses as a whole.
+    Variables refer to earlier keys of the file only: the environment of Compose is not known.
+    Raises ValueError, with the line, for a file that Compose refuses as a whole.
     """
     return {key: _printable(value) for key, value in _values(_parse(_decoded(data))).items()}
 
@@ -72,7 +72,7 @@ def has_spaces(value: str) -> bool:
 
 
 def has_trailing_spaces(value: str) -> bool:
-    """Whether white space follows an entry: for acme-mailcow, `prefix.* ` does not end in `.*`, and is no prefix."""
+    """Whether white space follows an entry: for acme-mailcow, `prefix.* ` does not end in `.*` and is not a prefix."""
     return not _is_comment(value) and any(chunk.strip() and chunk[-1].isspace() for chunk in value.split(","))
 
 
@@ -121,7 +121,7 @@ def _printable(value: str) -> str:
 
 def _is_comment(value: str) -> bool:
     # `KEY= # words`: for Compose, which skips the white space behind the `=` first, that is the value; for
-    # the shell and for whoever wrote it, it is a comment.
+    # the shell and for its author, it is a comment.
     return value.lstrip().startswith("#")
 
 
@@ -161,7 +161,7 @@ def _parse(text: str) -> list[_Statement]:
         line = text.count("\n", 0, at) + 1
         key, end = _key(text, at, line)
         if end == len(text) or (not key and text[end] != "\n"):
-            raise ValueError(f"line {line} is no KEY=value: there is no {'key' if end < len(text) else '='}")
+            raise ValueError(f"line {line} is not KEY=value: there is no {'key' if end < len(text) else '='}")
         at = end + 1
         if text[end] == "\n":
             continue
@@ -196,11 +196,11 @@ def _key(text: str, at: int, line: int) -> tuple[str, int]:
     end = at
     while end < len(text) and text[end] not in "=:\n":
         if not _in_key(text[end]):
-            raise ValueError(f"line {line} is no KEY=value: a key cannot have the character {text[end]!r}")
+            raise ValueError(f"line {line} is not KEY=value: a key cannot have the character {text[end]!r}")
         end += 1
     key = text[at:end].rstrip(_WHITE)
     if end < len(text) and " " in key:
-        raise ValueError(f"line {line} is no KEY=value: a key cannot have a space")
+        raise ValueError(f"line {line} is not KEY=value: a key cannot have a space")
     return key, end
 
 

@@ -44,7 +44,7 @@ class Policy:
         return any(matches(pattern, host) for pattern in self.mx)
 
     def same_as(self, other: "Policy") -> bool:
-        """Whether senders are told the same; neither order nor repetition of mx means anything to them."""
+        """Whether both mean the same to senders; order and repetition of mx do not matter."""
         return (self.mode, self.max_age, frozenset(self.mx)) == (
             other.mode,
             other.max_age,
@@ -54,7 +54,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """What is wrong with a text that is no policy; each problem is one sentence."""
+    """Why a text is not a policy; each problem is one sentence."""
 
     problems: tuple[str, ...]
 
@@ -110,7 +110,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class PolicyFault(StrEnum):
-    """The ways in which a text fails to be a policy."""
+    """The kinds of problems of a policy text."""
 
     EMPTY = "empty"
     BOM = "bom"
@@ -132,7 +132,7 @@ class PolicyFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PolicyProblem:
-    """One thing that makes a text no policy: its kind, a sentence, and the value at fault, where it is one."""
+    """One problem of a policy text: its kind, a sentence, and the wrong value, if there is one."""
 
     fault: PolicyFault
     text: str
@@ -141,7 +141,7 @@ class PolicyProblem:
 
 @dataclass(frozen=True, slots=True)
 class PolicyReading:
-    """All that the grammar makes of a text; the fields as far as they are right, also of a text that is no policy."""
+    """All that the grammar makes of a text; the fields as far as they are right, also if the text is not a policy."""
 
     problems: tuple[PolicyProblem, ...]
     mode: Mode | None
@@ -149,7 +149,7 @@ class PolicyReading:
     mx: tuple[str, ...]
     """The patterns, lower-case, each once."""
     repeated: tuple[str, ...]
-    """Names given again, of which only the first counts; also `mx` with a pattern that stands there already."""
+    """Names given again, of which only the first counts; also `mx` with a repeated pattern."""
     unknown: tuple[str, ...]
     """Names that the RFC does not know, as written; each once."""
 
@@ -221,7 +221,7 @@ def _is_max_age(text: str) -> bool:
 
 
 def _no_field(number: int, line: bytes, *, of: int) -> PolicyProblem:
-    """Why a line that is no sts-policy-field is none: the most telling of the reasons."""
+    """The most helpful reason why a line is not an sts-policy-field."""
     if line == b"" and of == 1:
         fault, why = PolicyFault.EMPTY, "there is nothing in it"
     elif number == 1 and line.startswith(_BOM):
@@ -234,7 +234,7 @@ def _no_field(number: int, line: bytes, *, of: int) -> PolicyProblem:
         fault, why = PolicyFault.FIELD, f"there is the control octet {control[0][0]:02X} in it"
     else:
         fault, why = _no_name_and_value(line)
-    return PolicyProblem(fault, f"line {number} is no field of a policy: {why}")
+    return PolicyProblem(fault, f"line {number} is not a field of a policy: {why}")
 
 
 def _no_name_and_value(line: bytes) -> tuple[PolicyFault, str]:
@@ -244,7 +244,7 @@ def _no_name_and_value(line: bytes) -> tuple[PolicyFault, str]:
     if not _NAME.match(name):
         if _NAME.match(name.strip(WSP)):
             return PolicyFault.WHITE_SPACE, f"there is white space before or after the name in {shown(line)}"
-        return PolicyFault.FIELD, f"{shown(name)} is no name of a field"
+        return PolicyFault.FIELD, f"{shown(name)} is not a field name"
     if not value.strip(WSP):
         return PolicyFault.FIELD, f"{shown(name)} has no value"
     return PolicyFault.FIELD, f"there is a tab within the value of {shown(name)}"
@@ -280,7 +280,7 @@ def _judge(fields: dict[str, str], mx: tuple[str, ...]) -> list[PolicyProblem]:
         text = f"max_age is {max_age[:20]!r} instead of a number of seconds up to {MAX_AGE_LIMIT}"
         problems.append(PolicyProblem(fault, text, max_age))
     problems += [
-        PolicyProblem(PolicyFault.MX, f"mx is {pattern[:60]!r}, which is no host name", pattern)
+        PolicyProblem(PolicyFault.MX, f"mx is {pattern[:60]!r}, which is not a host name", pattern)
         for pattern in mx
         if not is_mx_pattern(pattern)
     ]
@@ -387,7 +387,7 @@ def understood(text: str | None) -> Policy | None:
 
 @lru_cache(maxsize=16_384)  # a pass reads the same few thousand texts again and again
 def policy_of(text: str | None) -> Policy | None:
-    """The policy in a text, None for no text and for one that is no policy."""
+    """The policy in a text; None for no text and for a text that is not a policy."""
     if text is None:
         return None
     parsed = parse(text.encode("utf-8", "surrogateescape"))

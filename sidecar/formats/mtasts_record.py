@@ -34,12 +34,12 @@ class StsRecord:
 
 @dataclass(frozen=True, slots=True)
 class StsReading:
-    """All that the grammar makes of the octets; the id if it is right, also of octets that are no record."""
+    """All that the grammar makes of the octets; the id if it is valid, also if the octets are not a record."""
 
     problems: tuple[RecordProblem, ...]
     id: str | None
     spaced: bool
-    """Whether white space stands before the first semicolon: valid, and yet discarded by who takes the prose."""
+    """Whether white space stands before the first semicolon: valid, but senders that follow the prose discard the record."""
     repeated: tuple[str, ...]
     """Names given again, of which only the first counts (RFC 8461 §3.2)."""
     unknown: tuple[str, ...]
@@ -66,9 +66,9 @@ def read(data: bytes) -> StsReading:
         if first.setdefault(field.name, field) is field:
             continue
         repeated.append(field.name)
-        # As an id it does not count, so it has to be what it still may be: an extension.
+        # It does not count as the id, so it must be a valid extension.
         if not is_extension_value(field.value):
-            problems.append(RecordProblem(FieldFault.FIELD, f"{shown(field.value)} is no value of a field"))
+            problems.append(RecordProblem(FieldFault.FIELD, f"{shown(field.value)} is not a field value"))
     found = first.get("id")
     if found is not None:
         problems += _judge(found.value)

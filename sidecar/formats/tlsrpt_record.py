@@ -40,14 +40,14 @@ class TlsrptRecord:
 
 @dataclass(frozen=True, slots=True)
 class TlsrptReading:
-    """All that the grammar makes of the octets; the destinations that are right, also of octets that are no record."""
+    """All that the grammar makes of the octets; the valid destinations, also if the octets are not a record."""
 
     problems: tuple[RecordProblem, ...]
     rua: tuple[str, ...]
     unusable: tuple[str, ...]
     """Destinations that are URIs of a scheme that no report goes to; beside a usable one they are only skipped."""
     spaced: bool
-    """Whether white space stands before the first semicolon: valid, and yet discarded by who takes the prose."""
+    """Whether white space stands before the first semicolon: valid, but senders that follow the prose discard the record."""
     repeated: tuple[str, ...]
     """Names given again; all rua count (RFC 8460 §3), of others only the first."""
     unknown: tuple[str, ...]
@@ -118,7 +118,7 @@ def _judge(item: bytes) -> RecordProblem | None:
     if b"!" in item:
         return RecordProblem(UriFault.ENCODING, f"there is a '!' in {shown(item)}, to be written %21")
     if not is_uri(item):
-        return RecordProblem(UriFault.URI, f"{shown(item)} is no URI")
+        return RecordProblem(UriFault.URI, f"{shown(item)} is not a URI")
     match ascii_lower(scheme(item)):
         case "mailto" if not is_mailto(item):
             return RecordProblem(UriFault.MAILTO, f"there is no mail address in {shown(item)}")

@@ -1,7 +1,7 @@
 """What the TXT records of RFC 8461 §3.1 and RFC 8460 §3 have in common: a version, then fields between semicolons.
 
 Rule for every editor: the two RFCs spell the same grammar, and it stands here once, octet by octet. What an id or a
-rua may hold belongs to `mtasts_record` and `tlsrpt`; which of several records counts is for who looks them up.
+rua may hold belongs to `mtasts_record` and `tlsrpt`; which of several records counts is decided by the lookup.
 """
 
 import re
@@ -15,7 +15,7 @@ from sidecar.formats.octets import WSP, shown
 #   sts-text-record = sts-version 1*(sts-field-delim sts-field) [sts-field-delim]
 #   sts-field-delim = *WSP ";" *WSP
 # RFC 8461's erratum 6285 (reported, not verified) would take the white space before ";" away, because the prose
-# discards what does not begin with "v=STSv1;": such a record is valid here, and that it is discarded is said.
+# discards what does not begin with "v=STSv1;": such a record is valid here, and the finding says that it is discarded.
 _DELIMITER = re.compile(rb"[ \t]*;")
 #   sts-ext-name = (ALPHA / DIGIT) *31(ALPHA / DIGIT / "_" / "-" / ".")
 _NAME = re.compile(rb"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}\Z")
@@ -25,7 +25,7 @@ _NOT_TEXT = re.compile(rb"[^\x20-\x7e\t]")
 
 
 class FieldFault(StrEnum):
-    """The ways in which octets fail to be a record of fields."""
+    """The kinds of problems of a record."""
 
     FOREIGN = "foreign"
     VERSION = "version"
@@ -41,7 +41,7 @@ class FieldFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordProblem:
-    """One thing that makes octets no record: its kind (a `Fault`, or one of the record's own), and a sentence."""
+    """One problem of a record: its kind (a `FieldFault`, or one of the record's own) and a sentence."""
 
     fault: StrEnum
     text: str
@@ -78,9 +78,9 @@ def begins(data: bytes, version: bytes) -> bool:
 
 
 def split(data: bytes, version: bytes, own: frozenset[bytes]) -> Split:
-    """`data` taken apart, with all that is wrong with it; never raises. `own` names the fields that are no extensions.
+    """`data` taken apart, with all that is wrong with it; never raises. `own` names the fields that are not extensions.
 
-    Of a record without the right beginning nothing more is judged: it is another kind of record.
+    A record with another beginning is not judged further: it is another kind of record.
     """
     if b"\\;" in data and data.lower().lstrip().startswith(version.lower()):
         problem = RecordProblem(FieldFault.ESCAPED, f"a backslash stands before a semicolon: {shown(data)}")
@@ -114,7 +114,7 @@ def split(data: bytes, version: bytes, own: frozenset[bytes]) -> Split:
 
 
 def _beginning(data: bytes, version: bytes) -> RecordProblem:
-    """Why `data` does not begin with the version and a semicolon: the most telling of the reasons."""
+    """Why `data` does not begin with the version and a semicolon: the most helpful reason."""
     name = version.decode()
     loose = re.compile(rb"\s*v\s*=\s*" + version[2:] + rb"(?![a-z0-9])", re.IGNORECASE)
     if data.startswith(version):
@@ -154,9 +154,9 @@ def _field(text: bytes, own: frozenset[bytes]) -> Field | RecordProblem:
             FieldFault.WHITE_SPACE, f"there is white space beside the '=' of its field {shown(text)}"
         )
     if not _NAME.match(name):
-        return RecordProblem(FieldFault.FIELD, f"{shown(name)} is no name of a field")
+        return RecordProblem(FieldFault.FIELD, f"{shown(name)} is not a field name")
     if name not in own and not _VALUE.match(value):
-        return RecordProblem(FieldFault.FIELD, f"{shown(value)} is no value of a field")
+        return RecordProblem(FieldFault.FIELD, f"{shown(value)} is not a field value")
     return Field(name.decode(), value)
 
 

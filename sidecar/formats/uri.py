@@ -1,7 +1,7 @@
 """URIs to which reports go: RFC 3986's generic grammar, and what mailto and https ask beyond it. Pure.
 
-Rule for every editor: the grammar is the RFC's, octet by octet; `urllib.parse` splits what is no URI as well, and so
-is of no use here. That RFC 8460 wants three characters encoded is judged in `tlsrpt`.
+Rule for every editor: the grammar is the RFC's, octet by octet; `urllib.parse` also splits text that is not a URI, so it
+cannot be used here. That RFC 8460 wants three characters encoded is judged in `tlsrpt`.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Reading the certificates of strangers, whatever is in them.
 
-Rule for every editor: whoever reads octets from outside with `cryptography.x509`, or a field of what was read (fields
-are decoded when they are asked for), does it within `reading`.
+Rule for every editor: every read of outside octets with `cryptography.x509`, and of fields of the result (they are
+decoded on access), must be within `reading`.
 """
 
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Raises ValueError, with its cause, for whatever cryptography raises over a certificate.
+    """Raises ValueError, with its cause, for every exception of cryptography about a certificate.
 
-    Among that are exceptions that are no ValueError (`DuplicateExtension`, `UnsupportedGeneralNameType` for an
-    x400Address, `InvalidVersion`, `UnsupportedAlgorithm`), and panics of its parser, which are no Exception even.
+    That includes exceptions that are not a ValueError (`DuplicateExtension`, `UnsupportedGeneralNameType` for an
+    x400Address, `InvalidVersion`, `UnsupportedAlgorithm`), and panics of its parser, which are not even an Exception.
     """
     try:
         yield

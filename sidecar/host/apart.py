@@ -1,7 +1,7 @@
 """Work on an event loop of its own, in a thread of its own.
 
-Rule for every editor: what strangers' servers answer may take long to decode (an answer of 64 KB from the DNS, a
-policy of 8,000 patterns). Nothing that the passes do may wait for it, so it is not done on their loop.
+Rule for every editor: answers of strangers' servers may take long to decode (64 KB from the DNS, a policy of 8,000
+patterns). The passes must not wait for that, so it does not run on their loop.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 async def apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """What `work()` gives or raises; a caller that is cancelled waits until the work is ended, too."""
+    """Returns or raises what `work()` does; a cancelled caller also waits until the work has ended."""
     loop = asyncio.new_event_loop()
     outcome: Future[T] = Future()
 
@@ -40,7 +40,7 @@ async def apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         with suppress(RuntimeError):  # it is over already
             loop.call_soon_threadsafe(_cancel_all, loop)
         await asyncio.wait([waiting])
-        waiting.cancelled() or waiting.exception()  # nobody is left to be told
+        waiting.cancelled() or waiting.exception()  # no one waits for the result
         raise
 
 
@@ -50,7 +50,7 @@ def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _end(loop: asyncio.AbstractEventLoop) -> None:
-    """As `asyncio.run` ends a loop, but for a thread that still asks for a name: nobody waits for that."""
+    """Ends the loop as `asyncio.run` does, but does not wait for a thread that still resolves a name."""
     loop.run_until_complete(_left())
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()

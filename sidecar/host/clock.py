@@ -12,14 +12,14 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Clock(Protocol):
-    """Says what time it is, and how much has passed."""
+    """Gives the time, and a counter of elapsed time."""
 
     def now(self) -> float:
-        """Unix seconds; anybody may set them, forwards and backwards."""
+        """Unix seconds; the clock may be set forwards and backwards."""
         ...
 
     def reading(self) -> UptimeReading:
-        """A counter that nobody sets; of the same run as long as the machine runs, whichever process asks."""
+        """A counter that cannot be set; the same for all processes until the machine restarts."""
         ...
 
 
@@ -31,13 +31,13 @@ class SystemClock:
         return time.time()
 
     def reading(self) -> UptimeReading:
-        """The seconds since this machine was started, those in which it slept included."""
+        """The seconds since this machine was started, suspend included."""
         return UptimeReading(_boot(), time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
 @cache
 def _boot() -> str:
-    """Names this start of the machine; where the kernel does not tell, this process, which counts less."""
+    """The id of this boot; if the kernel does not give one, an id of this process, which counts less time."""
     try:
         return _BOOT.read_text(encoding="ascii").strip()
     except (OSError, ValueError):

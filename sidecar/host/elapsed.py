@@ -1,4 +1,4 @@
-"""How much time has really passed, however the machine's clock is set; pure.
+"""How much time has passed, independent of the machine's clock; pure.
 
 Rule for every editor: a wait that protects mail is measured by a `Tally`, never by the clock: a clock may be a year
 wrong, and right again a minute later. Counting too little costs a longer wait, counting too much loses mail.
@@ -7,12 +7,12 @@ wrong, and right again a minute later. Counting too little costs a longer wait, 
 from dataclasses import dataclass
 
 LONGEST_STEP_S = 86_400.0
-"""Between two looks at most a day counts, so that the sidecar can be run once a day; of a longer gap nothing was seen."""
+"""Seconds. At most a day counts between two readings, so that the sidecar can run once a day."""
 
 
 @dataclass(frozen=True, slots=True)
 class UptimeReading:
-    """A counter of seconds that nobody sets, such as the time since the machine was started, read once."""
+    """One reading of a counter of seconds that cannot be set, such as the time since boot."""
 
     run: str
     """Which run of the counter: readings of different runs (before and after a reboot) cannot be compared."""

@@ -1,4 +1,4 @@
-"""The two kinds of trouble at the edge of the program.
+"""The two kinds of expected errors.
 
 Each says what was tried, on what, what came back and what to do; the cause is chained with `raise ... from`.
 What a check finds is a value, never one of these. No secret may ever be put into the text.
@@ -6,16 +6,16 @@ What a check finds is a value, never one of these. No secret may ever be put int
 
 
 class SidecarError(Exception):
-    """Trouble with the outside world that a person can be told about in one line."""
+    """An expected error of the outside world; its text is one line for a person."""
 
 
 class TemporaryError(SidecarError):
-    """May go away by itself: try again later."""
+    """May end on its own: try again later."""
 
 
 class NoSpaceError(TemporaryError):
-    """A disk is full: worth another try at every pass, for only that shows that there is space again."""
+    """A disk is full. Every pass tries again: only that shows that there is space again."""
 
 
 class PermanentError(SidecarError):
-    """Will not go away before a person changes something."""
+    """A person has to change something first."""

@@ -1,8 +1,8 @@
 """Replaces a file as a whole: a reader sees the old text or the new one, at every moment and after a crash.
 
 Rules for every editor. The new text is on the disk before it gets the file's name; the file keeps its mode
-and owner, or is not replaced at all; nothing is left beside it. What the text is, and where a symbolic link
-leads, is the caller's affair.
+and owner, or is not replaced at all; nothing is left beside it. The content, and symbolic
+links, are the caller's responsibility.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ def replace_file(
     `path` must not be a symbolic link (the link would be replaced, not its target). A file that is there
     keeps its owner, and its mode, to which `at_least` is added; `mode` is for a new one (None: 600). `folder`
     is a descriptor of its folder, for one that others may write in. `before_rename` is called at the last
-    moment: what it raises ends the write, with nothing changed.
+    moment: if it raises, nothing is changed.
 
     Raises TemporaryError (NoSpaceError for a full disk) or PermanentError, with what to do.
     """
@@ -66,19 +66,21 @@ def write_error(path: Path, error: OSError) -> SidecarError:
                 "the capabilities CHOWN and DAC_OVERRIDE can only replace files of its own user"
             )
         case errno.EBUSY:
-            return PermanentError(f"{tried}: it is mounted by itself; mount its folder {path.parent} instead")
+            return PermanentError(
+                f"{tried}: the file alone is mounted; mount its folder {path.parent} instead"
+            )
         case errno.ENOENT | errno.ENOTDIR:
             return PermanentError(f"{tried}: there is no folder {path.parent}; make it, or correct the mount")
         case errno.EINVAL if isinstance(error, NotPlainError):
             return PermanentError(f"{tried}: move it away")
         case _:
             return TemporaryError(
-                f"{tried}: look at the disk and mount of {path.parent}; it is tried again later"
+                f"{tried}: check the disk and mount of {path.parent}; the next pass tries again"
             )
 
 
 def _there(path: Path, folder: int) -> os.stat_result | None:
-    """What is known of the file that is there; None for none."""
+    """The state of the existing file; None if there is none."""
     try:
         found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
@@ -119,7 +121,7 @@ def _like(path: Path, descriptor: int, before: os.stat_result | None, modes: tup
     """Gives the new file the old one's mode and owner; `modes` are that of a new file, and what an old one's gets added."""
     new, added = modes
     # The mode first, while the file is still ours: chmod on another's file takes a capability (FOWNER) that
-    # the container does not have. Nothing has been written yet that anybody could read.
+    # the container does not have. Nothing has been written yet.
     os.fchmod(descriptor, new if before is None else stat.S_IMODE(before.st_mode) | added)
     if before is None:
         return
@@ -148,7 +150,7 @@ def remove_leftovers(folder: Path | int) -> None:
 
 
 def _remove_stale(folder: int, name: str) -> None:
-    """Nobody but us makes such names, and we hold a lock while we write; `name` is a pattern."""
+    """Such names are only ours, and we hold a lock while we write; `name` is a pattern."""
     ours = re.compile(rf"\.{name}\.{_MARK}-[0-9a-f]{{16}}")
     with os.scandir(folder) as entries:
         stale = [e.name for e in entries if ours.fullmatch(e.name) and e.is_file(follow_symlinks=False)]

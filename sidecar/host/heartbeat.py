@@ -1,7 +1,7 @@
 """The sign of life of the running loop, for the image's HEALTHCHECK.
 
-Rule for every editor: it says two things, that the loop moves and that the state can be written. A loop that hangs
-writes none; one that moves slowly does. Where it cannot be written itself, the old one is taken away.
+Rule for every editor: it means that the loop runs and that the state can be written. A hanging loop writes none; a
+slow one does. If the file cannot be written, the old one is removed.
 """
 
 import os
@@ -25,7 +25,7 @@ def state_dir_of(env: Mapping[str, str]) -> Path:
 
 
 def beat(state_dir: Path, now: float, unwritable: str | None = None) -> None:
-    """Called by the loop itself, between its passes and in one that moves; `unwritable`: why the state is so."""
+    """Called by the loop between passes and in a pass with progress; `unwritable`: why the state cannot be written."""
     path = state_dir / NAME
     fresh = path.with_name(f"{NAME}.new")
     why = "" if unwritable is None else f"{' '.join(unwritable.split())}\n"
@@ -36,26 +36,26 @@ def beat(state_dir: Path, now: float, unwritable: str | None = None) -> None:
         # Whole or not at all: the check may read at any moment.
         fresh.replace(path)
     except OSError:
-        # On a full disk a file can still be taken away, and a sign that stayed would look alive for minutes.
+        # On a full disk a file can still be removed; an old sign of life would look alive for minutes.
         for left in (path, fresh):
             with suppress(OSError):
                 left.unlink()
 
 
 def trouble(state_dir: Path, now: float) -> str | None:
-    """Why the running sidecar is not healthy, or None where it is."""
+    """Why the running sidecar is not healthy; None if it is."""
     try:
         first, _, why = read_plain(state_dir / NAME, LARGEST).decode(errors="replace").partition("\n")
         last = float(first)
     except (OSError, ValueError) as error:
-        return f"no sign of life in {state_dir}: {error}; look for space there, and whether it may be written"
+        return f"no sign of life in {state_dir}: {error}; check its free space and permissions"
     if now - last > STALE_AFTER_S:
-        return f"the last sign of life is {now - last:.0f} s old: the loop hangs, or {UNWRITABLE}"
+        return f"the last sign of life is {now - last:.0f} s old: the loop hangs or {UNWRITABLE}"
     return f"{UNWRITABLE}: {why.strip()}" if why else None
 
 
 def wake(state_dir: Path) -> None:
-    """Tells a running sidecar, which watches this file, that something waits for it."""
+    """Wakes a running sidecar, which watches this file."""
     descriptor = open_plain(state_dir / "wake", os.O_WRONLY | os.O_CREAT)
     try:
         os.utime(descriptor)

@@ -1,7 +1,7 @@
 """Large libraries, imported without the parts of them that this program never uses.
 
-Rule for every editor: only what is optional for a library is left out, and each entry says what it saves. Whoever
-needs one of these libraries takes it from here: the first import in the process decides what is loaded.
+Rule for every editor: only optional parts of a library are left out, and each entry says what that saves. Import
+these libraries only from here: the first import in the process decides what is loaded.
 """
 
 import sys

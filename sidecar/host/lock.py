@@ -1,4 +1,4 @@
-"""The pass lock: two writers never. A file lock (flock) in the state folder, held for one pass.
+"""The pass lock: never two writers. A file lock (flock) in the state folder, held for one pass.
 
 Rule for every editor: the kernel's lock decides, and ends with its process; what is written in the file only
 tells people who has it. Waiting can be cancelled at any moment and leaves nothing behind.
@@ -24,7 +24,7 @@ NAME = "lock"
 _FIRST_WAIT_S = 0.05
 _LONGEST_WAIT_S = 0.2
 _LONGEST_TEXT = 200
-"""Characters of the holder's text that are believed; it comes from a file."""
+"""Characters of the holder's text that are read; it comes from a file."""
 
 
 class Locked(TemporaryError):  # noqa: N818 - it is what happened, and the caller's word for it
@@ -38,7 +38,7 @@ class Locked(TemporaryError):  # noqa: N818 - it is what happened, and the calle
 class PassLock:
     """The lock in `state_dir`; not shared between tasks: each pass or command that needs it makes its own.
 
-    `async with` waits `timeout_s` seconds for it (None: for ever). `command` is how this process is called.
+    `async with` waits `timeout_s` seconds for it (None: forever). `command` is how this process is called.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class PassLock:
         return self._fd is not None
 
     async def acquire(self, timeout_s: float | None = None) -> None:
-        """Takes the lock; waits up to `timeout_s` seconds (0: tries once; None: for ever).
+        """Takes the lock; waits up to `timeout_s` seconds (0: tries once; None: forever).
 
         Raises Locked with who has it when the time is over, PermanentError or TemporaryError where the lock
         file cannot be used.
@@ -80,7 +80,7 @@ class PassLock:
             wait = min(2 * wait, _LONGEST_WAIT_S)
 
     def release(self) -> None:
-        """Gives the lock back; without having it, nothing happens."""
+        """Releases the lock; does nothing if it is not held."""
         if self._fd is None:
             return
         fd, self._fd = self._fd, None
@@ -89,7 +89,7 @@ class PassLock:
         os.close(fd)
 
     def holder(self) -> str:
-        """Who has the lock, in words; who had it last where it was not given back."""
+        """The holder of the lock, in words; the last holder if it was not released."""
         try:
             with os.fdopen(open_plain(self._path, os.O_RDONLY), "rb") as file:
                 text = file.read(4 * _LONGEST_TEXT).decode("utf-8", "replace")
@@ -101,7 +101,7 @@ class PassLock:
     def _taken(self, timeout_s: float | None) -> Locked:
         holder = self.holder()
         return Locked(
-            f"waited {timeout_s or 0:g} s for the lock {self._path}: {holder} has it; try again when that has ended",
+            f"waited {timeout_s or 0:g} s for the lock {self._path}: {holder} has it; try again when it has ended",
             holder,
         )
 
@@ -111,7 +111,7 @@ class PassLock:
                 self._fd = fd
                 self._sign(fd)
                 return True
-            os.close(fd)  # it was removed since it was opened: whoever comes next locks another one
+            os.close(fd)  # it was removed after it was opened: the next process locks another file
         return False
 
     def _locked_file(self) -> int | None:
@@ -142,7 +142,7 @@ class PassLock:
     def _sign(self, fd: int) -> None:
         since = datetime.fromtimestamp(self._now(), UTC).astimezone().isoformat(" ", "seconds")
         text = f"process {os.getpid()} ({self._command}) since {since}\n"
-        with suppress(OSError):  # on a full disk nobody can read who has it, but it is held all the same
+        with suppress(OSError):  # on a full disk the holder cannot be written, but the lock is held anyway
             os.ftruncate(fd, 0)
             os.pwrite(fd, text.encode("utf-8", "replace"), 0)
 
@@ -157,7 +157,7 @@ class PassLock:
 
 
 def _own_command() -> str:
-    """The program and its first word: `sidecar run`. What follows may be long, and tells a waiter nothing."""
+    """The program and its first word: `sidecar run`. The rest may be long and does not help."""
     program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
     words = [word for word in sys.argv[1:2] if not word.startswith("-")]
     return " ".join([program, *words])

@@ -1,8 +1,8 @@
 """How events are written: one line each, for people or as JSON, and never with a secret in it.
 
-Rule for every editor: whatever comes from outside is made harmless here, so no caller needs to: secrets are
-replaced before anything is rendered, control characters escaped, and a log that cannot be written is no reason
-to stop. An expected failure (`SidecarError`) is its message, a bug is its whole trace. What is said, and how
+Rule for every editor: all text from outside is made harmless here, so that callers need not do it: secrets are
+replaced before rendering, control characters are escaped, and a log that cannot be written does not stop the
+process. An expected failure (`SidecarError`) is logged as its message, a bug with its trace. What is logged, and how
 often, does not belong here.
 """
 
@@ -135,8 +135,8 @@ def _expected(error: BaseException) -> str | None:
 def redact(secrets: Iterable[str]) -> Processor:
     """A processor that replaces each of `secrets` by `***` in every string of an event, however deep.
 
-    URL-quoted and backslash-escaped forms are found too. What is no plain value (an exception, a path) is
-    turned into its text, so that nothing is left that shows a secret only when it is rendered.
+    URL-quoted and backslash-escaped forms are found too. Other values (an exception, a path) are
+    converted to text first, so that no secret appears later, when they are rendered.
     """
     known = sorted({secret for secret in secrets if secret.strip()}, key=len, reverse=True)
     pattern = re.compile("|".join(_any_form(secret) for secret in known)) if known else None
@@ -197,7 +197,7 @@ def plain(value: Any) -> Plain:
 def _text(value: object) -> str:
     try:
         return str(value) or type(value).__name__  # many exceptions have no text
-    except Exception:  # noqa: BLE001 - somebody else's __str__ must not end the pass that wanted to tell of it
+    except Exception:  # noqa: BLE001 - a foreign __str__ must not end the pass that logs it
         return f"<{type(value).__name__} without a text>"
 
 
@@ -295,7 +295,7 @@ class _Lines:
                 self._stream.write(safe + "\n")
                 self._stream.flush()
             except (OSError, ValueError):
-                # A closed pipe or a full disk under the log: there is nobody left to tell.
+                # A closed pipe or a full disk under the log: it cannot be reported anywhere.
                 pass
 
     notset = debug = info = warning = error = critical = write

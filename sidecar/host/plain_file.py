@@ -1,8 +1,8 @@
-"""Opens files in folders where somebody else may write: www-data in data/web, acme-mailcow in data/assets/ssl.
+"""Opens files in folders where other users may write: www-data in data/web, acme-mailcow in data/assets/ssl.
 
-Rule for every editor: no link is followed that another user may have placed, and what is no plain file is told and
-not read. A check of a name tells nothing of what the name means a moment later: so folders are opened once, and what
-is in them is reached through their descriptors.
+Rule for every editor: links that another user may have placed are not followed, and only plain files are read. A
+name may mean another file a moment after it was checked, so folders are opened once, and their files are opened
+through the descriptors.
 """
 
 import errno
@@ -23,7 +23,7 @@ _KINDS = (
 
 
 class NotPlainError(OSError):
-    """What has this name is no plain file, or a larger one than is read; `strerror` says what it is."""
+    """The name is not a plain file, or the file is too large; `strerror` says what it is."""
 
     def __init__(self, said: str, path: Path) -> None:
         super().__init__(errno.EINVAL, said, str(path))
@@ -31,16 +31,16 @@ class NotPlainError(OSError):
 
 @contextmanager
 def opened_folder(path: Path, dir_fd: int | None = None) -> Iterator[int]:
-    """A descriptor of the folder; within the folder `dir_fd` it must be no link, else the caller vouches for the path.
+    """A descriptor of the folder; within the folder `dir_fd` it must not be a link; else the caller vouches for the path.
 
-    Raises OSError, NotPlainError for what is no folder in `dir_fd`.
+    Raises OSError, NotPlainError if it is not a folder in `dir_fd`.
     """
     name, follow = (path, 0) if dir_fd is None else (path.name, os.O_NOFOLLOW)
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | follow, dir_fd=dir_fd)
     except OSError as error:
         if dir_fd is not None and error.errno in {errno.ENOTDIR, errno.ELOOP}:
-            raise NotPlainError("it is no folder, or a symbolic link to one", path) from error
+            raise NotPlainError("it is not a folder, or it is a symbolic link to one", path) from error
         raise
     try:
         yield descriptor
@@ -52,7 +52,7 @@ def open_plain(path: Path, flags: int, *, dir_fd: int | None = None, follow: boo
     """A descriptor of a plain file, made with mode 600 where `flags` has O_CREAT; never waits.
 
     With `dir_fd` it is the name of `path` in that folder that counts. `follow` is for a path that only the
-    administrator can place a link at. Raises OSError, NotPlainError for what is no plain file.
+    administrator can place a link at. Raises OSError, NotPlainError if it is not a plain file.
     """
     name = path if dir_fd is None else path.name
     try:
@@ -87,7 +87,7 @@ def read_plain(path: Path, most: int, *, dir_fd: int | None = None, follow: bool
 
 
 def demand_plain(found: os.stat_result, path: Path) -> None:
-    """Raises NotPlainError for what is no plain file."""
+    """Raises NotPlainError if it is not a plain file."""
     if not stat.S_ISREG(found.st_mode):
         kind = next((name for is_kind, name in _KINDS if is_kind(found.st_mode)), "something unknown")
-        raise NotPlainError(f"it is {kind}, and no plain file", path)
+        raise NotPlainError(f"it is {kind}, not a plain file", path)

@@ -1,7 +1,7 @@
-"""What the event loop reports when the process may open no more files.
+"""Logs when the process cannot open more files.
 
-Rule for every editor: at that limit each connection that waits fails, again and again; it is said once, or the log
-would fill the disk. Saying it must need no file either: see `log.prepare`.
+Rule for every editor: at that limit each waiting connection fails again and again. It is logged once, so that the log
+does not fill the disk. Logging must not need a file either: see `log.prepare`.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 def told_once() -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
-    """A handler for `loop.set_exception_handler`: of running out of files once in an hour, of all else as ever."""
+    """A handler for `loop.set_exception_handler`: logs a lack of files at most once an hour, everything else as usual."""
     said_at: float | None = None
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -33,9 +33,9 @@ def told_once() -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
         if said_at is None or now - said_at >= QUIET_S:
             said_at = now
             log.error(
-                "no connection to the page can be accepted; it is tried again, and not said again for an hour",
+                "web page cannot accept connections; logged at most once an hour",
                 detail=error.strerror,
-                todo="look who is connected to the page, and raise the limit of open files (ulimits: nofile)",
+                todo="check who is connected to the page, or raise the limit of open files (ulimits: nofile)",
             )
 
     return handle

@@ -1,8 +1,8 @@
 """Blocking calls in threads of their own.
 
-Rule for every editor: what may hang for long (a notification, the Docker engine, a name) never takes a place in the
-event loop's pool, which has a few threads only and is what the passes read and store with. Whoever calls this bounds
-how many of its calls are under way.
+Rule for every editor: what may hang for long (a notification, the Docker engine, a name) never runs in the
+event loop's pool, which has only a few threads that the passes need for reading and storing. The caller limits the
+number of its running calls.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 
 async def in_thread(call: Callable[[], T]) -> T:
-    """What `call` returns or raises; cancelled, its thread is left to itself, and holds up no end of the process."""
+    """Returns or raises what `call` does. If cancelled, the thread is abandoned; it does not delay the end of the process."""
     future: Future[T] = Future()
-    future.set_running_or_notify_cancel()  # from here on it runs to its end, whoever still waits for it
+    future.set_running_or_notify_cancel()  # from here on it runs to its end, whether someone waits or not
 
     def run() -> None:
         try:

@@ -1,4 +1,4 @@
-"""What to do about an exception that nobody foresaw: it is told once, and stays with the host or domain it came of."""
+"""Handles unexpected exceptions of checks: each is logged once and affects only its host or domain."""
 
 import time
 from collections.abc import Callable
@@ -8,27 +8,27 @@ from sidecar.host.lean import structlog
 log = structlog.get_logger()
 
 QUIET_S = 86_400.0
-"""A kind that was told is told again after a day."""
+"""Seconds after which the same kind of exception is logged again."""
 
 
 class Unexpected:
-    """Tells each kind of exception (its type, and the line it came from) once a day, with its trace."""
+    """Logs each kind of exception (its type and line) once a day, with its trace."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._told: dict[tuple[str, str], float] = {}
 
     def reason(self, subject: str, error: Exception) -> str:
-        """A sentence for the finding; what a server sent is in the log alone."""
+        """A sentence for the finding; what a server sent is only in the log."""
         kind, now = (type(error).__qualname__, _place(error)), self._clock()
         if now - self._told.get(kind, -QUIET_S) >= QUIET_S:
             self._told[kind] = now
-            log.error("a look failed by a bug; all other looks go on", subject=subject, exc_info=error)
-        return f"looking at {subject} failed within the sidecar ({kind[0]}): its log says more"
+            log.error("check bug", subject=subject, exc_info=error)
+        return f"checking {subject} failed with a bug of the sidecar ({kind[0]}): see its log"
 
 
 def _place(error: BaseException) -> str:
-    """Where it was raised; of a group, where its first one was."""
+    """Where it was raised; for a group, where its first exception was raised."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     trace = error.__traceback__

@@ -86,7 +86,7 @@ def edit(
         return Edited(changed=True, refused=refused)
     raise TemporaryError(
         f"{target} was changed by somebody else {ATTEMPTS} times while it was about to be replaced, so it "
-        "was left alone: it is tried again later"
+        "was left alone: the next pass tries again"
     )
 
 
@@ -147,7 +147,7 @@ def _content(target: Path) -> bytes:
         ) from error
     except OSError as error:
         raise TemporaryError(
-            f"{target} cannot be read ({_said(error)}): look at the disk; it is tried again later"
+            f"{target} cannot be read ({_said(error)}): look at the disk; the next pass tries again"
         ) from error
     if not data.strip():
         raise TemporaryError(f"{target} is empty: if nobody is just writing it, restore it from a backup")

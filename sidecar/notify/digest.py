@@ -1,7 +1,7 @@
-"""From waiting events to one message, and when it is sent, again and for the last time; pure.
+"""From waiting events to one message, and when to send, retry and give up; pure.
 
-Rules for every editor: no clock in here. What a person would read as nothing (an error that is over before it
-could be told, a stage that is as it was) is not told. A message says first what needs a person.
+Rules for every editor: no clock in here. Events that cancel each other (an error that ended before it
+was sent, a stage that is back) are not sent. A message begins with what needs a person.
 """
 
 from collections import Counter
@@ -20,9 +20,9 @@ from sidecar.settings import Tell
 from sidecar.status.telling import quiet
 
 RETRY_S = (60, 180, 600, 1_800, 3_600, 10_800)
-"""Waits after a message that could not be delivered."""
+"""Waits in seconds after failed deliveries."""
 KEPT_S = 3 * 86_400.0
-"""How long an event waits for a delivery before it is dropped."""
+"""Seconds that an event waits for delivery before it is dropped."""
 MOST_LINES = 40
 MOST_EVENTS = 500
 """In the JSON of a webhook."""
@@ -41,19 +41,19 @@ class Tries:
 
 
 def due_at(waiting: Sequence[Notification], gather: float, tries: Tries) -> float | None:
-    """When to send (Unix seconds); None where nothing waits. `gather` in seconds."""
+    """When to send (Unix seconds); None if nothing waits. `gather` in seconds."""
     if not waiting:
         return None
     return max(min(event.at for event in waiting) + gather, tries.not_before)
 
 
 def expired(event: Notification, now: float) -> bool:
-    """Whether it has waited for too long: news of last week helps nobody."""
+    """Whether the event has waited for too long to be useful."""
     return now - event.at > KEPT_S
 
 
 def gathered(waiting: Iterable[Notification]) -> tuple[Notification, ...]:
-    """What is left to tell of these, oldest first: for each thing what became of it in the end."""
+    """The events to send, oldest first: for each subject only the final result."""
     kept: dict[Key, Notification] = {}
     for event in sorted(waiting, key=lambda event: event.at):
         earlier = kept.pop(event.key, None)
@@ -72,7 +72,7 @@ def _merged(earlier: Notification, later: Notification) -> Notification | None:
         case Tell.ERROR, Tell.ERROR:
             return replace(later, was=earlier.was)
         case Tell.RECOVERY, Tell.ERROR:
-            # People think it is there, and it is: told again only where they were told of it long ago, or it got worse.
+            # People know of the error and it is back: sent again only if it was sent long ago or got worse.
             known = not later.critical and (not earlier.said_at or quiet(earlier.said_at, later.at))
             return None if known else replace(later, was=Tell.ERROR.value)
         case _:
@@ -84,7 +84,7 @@ def _merged(earlier: Notification, later: Notification) -> Notification | None:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message: `events` in the order in which they are told, all of them."""
+    """A message with all its events, in the order of the text."""
 
     title: str
     text: str
@@ -94,12 +94,12 @@ class Message:
 
     @property
     def failing(self) -> bool:
-        """Whether an error is in it."""
+        """Whether it contains an error."""
         return any(event.kind is Tell.ERROR and not event.mild for event in self.events)
 
     @property
     def healing(self) -> bool:
-        """Whether it holds recoveries, and nothing that needs a person."""
+        """Whether it has recoveries and nothing that needs a person."""
         kinds = {event.kind for event in self.events}
         return Tell.RECOVERY in kinds and Tell.ERROR not in kinds
 
@@ -120,7 +120,7 @@ def trial_digest(mailcow: str, now: float) -> Message:
     where = f" on {mailcow}" if mailcow else ""
     return Message(
         f"MTA-STS{where}: a test",
-        "Notifications of the MTA-STS sidecar arrive here. Nothing happened, and nothing is to be done.",
+        "Notifications from the MTA-STS sidecar arrive here. Nothing happened and there is nothing to do.",
         (),
         mailcow,
         now,
@@ -146,7 +146,7 @@ def _counted(events: Sequence[Notification]) -> str:
 
 
 def _alike(events: Iterable[Notification]) -> Iterable[Sequence[Notification]]:
-    """Events that say the same of several domains, such as of an MX host that they share, together."""
+    """Groups events that say the same about several domains, such as domains with the same MX host."""
     found: dict[object, list[Notification]] = {}
     for event in events:
         said = (*_look(event), event.about, event.message, event.todo)
@@ -177,7 +177,7 @@ def _severity(event: Notification) -> str:
 
 
 def _about(names: str, event: Notification) -> str:
-    """The message, with what it is about where it does not say so itself."""
+    """The message, with its subject if the text does not name it."""
     part = to_unicode(event.about)
     if part and part not in event.message and part != names:
         return f"{names} ({part}): {event.message}"
@@ -204,7 +204,7 @@ def as_json(digest: Message) -> dict[str, Any]:
 
 def _event(event: Notification) -> dict[str, Any]:
     return {
-        # An answer that was lost makes the message come twice: by this a receiver can tell.
+        # If the answer to a delivery is lost, the message is sent twice: the id lets a receiver notice.
         "id": sha256(repr((event.kind.value, event.at, event.key)).encode()).hexdigest()[:32],
         "kind": event.kind.value,
         "at": _moment(event.at),

@@ -1,8 +1,8 @@
-"""From what people know and what a pass saw to the events that they are told; pure.
+"""Compares a pass with what people know, and makes the events to notify; pure.
 
-Rules for every editor: each event is told once, also over restarts: what is known is `Told`, which is stored.
-What was not seen is no change: neither another stage nor a recovery comes of not knowing. An error that comes and
-goes is told once a day; it is over only when it has been away for a while (`telling`).
+Rules for every editor: each event is sent once, also over restarts: `Told` holds what is known and is stored.
+Missing information is not a change: it leads neither to a new stage nor to a recovery. An error that comes and
+goes is sent once a day; it is over only after it has been absent for a while (`telling`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -56,7 +56,7 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a domain is in its roll-out (None where that was not seen), and what keeps it there, if a check said so."""
+    """The roll-out stage of a domain (None if not seen), and what blocks the next stage, if a check found it."""
 
     stage: Stage | None
     why: str = ""
@@ -64,21 +64,21 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class PassView:
-    """What one pass saw at `at` (Unix seconds), as far as people are notified of it."""
+    """The part of a pass at `at` (Unix seconds) that notifications are about."""
 
     at: float
     stages: Mapping[str, Position] | None
-    """By domain, also those whose stage is not known; None where mailcow's domains were not seen."""
+    """By domain, unknown stages included; None if mailcow's domains were not seen."""
     troubles: Mapping[Key, Issue]
     blind: bool = False
-    """Whether too little was seen for any notice to be over."""
+    """Whether too little was seen to call any notice over."""
     unseen: frozenset[tuple[str, str]] = frozenset()
-    """Subject and what of it: here nothing can be said to be over."""
+    """Pairs of subject and part; their issues cannot be called over."""
     still: frozenset[Key] = frozenset()
-    """What is there, and not sent: something worse is, or the sidecar is about to mend it."""
+    """Issues that exist and are not sent, because something worse is sent or the sidecar is about to repair them."""
 
     def over(self, trouble: Issue) -> bool:
-        """Whether this trouble was looked for and not found."""
+        """Whether this issue was checked for and not found."""
         if trouble.key in self.troubles or trouble.key in self.still:
             return False
         if (trouble.subject, trouble.about) in self.unseen:
@@ -89,7 +89,7 @@ class PassView:
 
 
 def view_of(status: CurrentStatus, plan: Plan) -> PassView:
-    """The view of one pass: of each domain that needs a person the cause that everybody shows, and its other errors."""
+    """The view of one pass: for each domain that needs a person, the main cause and its other errors."""
     observed = status.observed
     rows = [row for row in status.rows if row.tended]
     readable = isinstance(observed.mailcow, Seen) and status.listed
@@ -140,7 +140,7 @@ def _of_notice(notice: Notice) -> Issue:
 
 
 def _sent(row: Row) -> Iterator[Cause]:
-    """The cause of a domain's status, every record to publish, and what else fails."""
+    """The main cause of a domain's status, every record to publish, and other failures."""
     records = lacking(row)
     errors = {Severity.ERROR, Severity.CRITICAL}
     severe = {(f.code, f.subject) for f in (row.check.findings if row.check else ()) if f.severity in errors}
@@ -173,7 +173,7 @@ _WRONG = (Severity.WARNING, Severity.ERROR, Severity.CRITICAL)
 
 
 def _still(row: Row) -> Iterator[Key]:
-    """All that is wrong with a domain, whether a person has to do something about it or not."""
+    """Everything that is wrong with a domain, whether it needs a person or not."""
     for cause in row.judgement.needs:
         yield _of_cause(row, cause).key
     for finding in row.check.findings if row.check else ():
@@ -200,7 +200,7 @@ def _unseen(row: Row) -> Iterator[tuple[str, str]]:
 
 
 def _out_of_sight(observed: Observed) -> Iterator[tuple[str, str]]:
-    """The containers, where Docker or what they left was not seen, and mailcow, where none of its policies was."""
+    """The containers if Docker or their files were not seen, and mailcow if none of its policies was seen."""
     if unserved(observed):
         yield "mailcow", ""
     if isinstance(observed.project, Unseen) or isinstance(observed.certificates, Unseen):
@@ -212,7 +212,7 @@ def _out_of_sight(observed: Observed) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An error that was told at `said_at`; `gone_since` is set while it is away and not yet over (both Unix seconds)."""
+    """An error that was sent at `said_at`; `gone_since` is set while it is absent and not yet over (both Unix seconds)."""
 
     trouble: Issue
     gone_since: float | None = None
@@ -221,19 +221,19 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What people know."""
+    """What people have been notified of."""
 
     stages: Mapping[str, Stage] = field(default_factory=dict)
     troubles: Mapping[Key, Known] = field(default_factory=dict)
     ends: Mapping[Key, Ends] = field(default_factory=dict)
-    """Of errors whose end was told within the last day."""
+    """Errors whose end was reported within the last day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One thing to tell, at a Unix second. `was` and `now` are stages; an error of which people know was an `error`.
+    """One event to send, at a Unix second. `was` and `now` are stages; for an error that people know, `was` is `error`.
 
-    `said_at`: when they were told last of the error that is over; 0 where that is not known.
+    `said_at`: when the error that is over was sent last; 0 if unknown.
     """
 
     kind: Tell
@@ -258,7 +258,7 @@ class Notification:
 def news(told: Told | None, view: PassView) -> tuple[Told, tuple[Notification, ...]]:
     """What people know after this view, and the events that are new to them.
 
-    `told` is None at the very beginning: then errors are news, and stages are only taken down.
+    `told` is None at the first call: then errors are news, and stages are only stored.
     """
     before = told or Told()
     stages, moves = _stages(before, view)
@@ -273,7 +273,7 @@ def _stages(told: Told, view: PassView) -> tuple[Mapping[str, Stage], list[Notif
     events: list[Notification] = []
     for name, domain in view.stages.items():
         before, now = told.stages.get(name), domain.stage
-        if now is None or now is Stage.CHECKING:  # a check that could not be made is no step
+        if now is None or now is Stage.CHECKING:  # a check that could not run does not change the stage
             now = before
         if now is None:
             continue
@@ -318,14 +318,14 @@ def _troubles(
 
 
 def _again(before: Known, now: Issue, at: float) -> bool:
-    """Whether an error of which people know is told once more: it got worse, or came back after a day."""
+    """Whether a known error is sent again: it got worse, or came back after a day."""
     if now.critical and not before.trouble.critical:
         return True
     return before.gone_since is not None and not quiet(before.said_at, at)
 
 
 def _left(trouble: Issue, told: Told, view: PassView) -> bool:
-    """Whether it was about a domain that is no longer looked after: nothing recovered, and nobody needs to know."""
+    """Whether it was about a domain that is no longer managed: that is not a recovery, and is not reported."""
     if view.stages is None or trouble.subject in view.stages:
         return False
     return bool(trouble.about) or trouble.subject in told.stages

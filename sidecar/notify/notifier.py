@@ -1,7 +1,7 @@
-"""Notifications at work: what a pass saw goes into the outbox, and from there to the receivers, until it is there.
+"""Runs the notifications: news of a pass go into the outbox, and from there to the receivers until they are delivered.
 
-Rules for every editor: notifying never disturbs a pass, whose threads it leaves alone, and a receiver never another
-one. A failure is logged when it begins, when its reason changes and when it ends, and not at each try.
+Rules for every editor: notifying never blocks a pass (it has its own threads), and a receiver never blocks another one.
+A failure is logged when it begins, when its reason changes and when it ends, not at each try.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from sidecar.host.threads import in_thread
 from sidecar.notify.digest import digest_of, due_at, gathered
 from sidecar.notify.events import Notification, Told, news, view_of
 from sidecar.notify.outbox import Outbox
-from sidecar.notify.send import Deliver, Receiver, deliver, receivers_of
+from sidecar.notify.send import Deliver, NotificationReceiver, deliver, receivers_of
 from sidecar.observed import Seen
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
@@ -23,13 +23,13 @@ from sidecar.state.store import State
 from sidecar.status.once import Once
 
 LOOK_S = 60.0
-"""The longest wait of the loop: the clock may be set meanwhile, and old events are dropped."""
+"""The longest wait of the loop in seconds: the clock may be set, and old events have to be dropped."""
 
 log = structlog.get_logger()
 
 
 class Notifier:
-    """Tells the receivers of `settings.notify` what passes saw; without receivers it does nothing and stores nothing."""
+    """Notifies the receivers of `settings.notify`; without receivers it does nothing and stores nothing."""
 
     def __init__(self, settings: Settings, clock: Clock, state: State, *, send: Deliver = deliver) -> None:
         self._settings = settings
@@ -44,7 +44,7 @@ class Notifier:
         self._trouble: dict[str, str] = {}
 
     async def saw(self, report: Report, status: Once) -> None:
-        """A pass worked: puts what is new into the outbox. Trouble with that is logged, and seen to by the next pass."""
+        """A pass succeeded: puts its news into the outbox. A failure is logged, and the next pass tries again."""
         if not self._receivers:
             return
         if isinstance(report.observed.conf, Seen):
@@ -81,29 +81,29 @@ class Notifier:
                 self._over("loop")
             except SidecarError as error:
                 self._say_trouble("loop", str(error))
-            except Exception as error:  # the top of this loop: one bug must not end all telling
-                log.error("a bug in the notifications; they go on", exc_info=error)
+            except Exception as error:  # the top of this loop: one bug must not end all notifications
+                log.error("notification bug", exc_info=error)
             with contextlib.suppress(TimeoutError):
                 # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the event.
                 async with asyncio.timeout(wait):
                     await self._wake.wait()
 
     async def send_due(self) -> float | None:
-        """Sends what is due now to each receiver; returns when the next is (Unix seconds), None where nothing waits."""
+        """Sends what is due; returns when the next delivery is due (Unix seconds), None if nothing waits."""
         if not self._receivers:
             return None
         dropped = await in_thread(
             lambda: self._outbox.tidy([receiver.id for receiver in self._receivers], self._clock.now())
         )
         if dropped:
-            log.warning("notifications dropped that could not be delivered in time", events=dropped)
+            log.warning("notifications dropped: not delivered in time", events=dropped)
         found = await asyncio.gather(*map(self._serve, self._receivers), return_exceptions=True)
         for one in found:
             if isinstance(one, BaseException):
                 raise one
         return min((due for due in found if isinstance(due, float)), default=None)
 
-    async def _serve(self, receiver: Receiver) -> float | None:
+    async def _serve(self, receiver: NotificationReceiver) -> float | None:
         waiting, tries = await in_thread(lambda: self._outbox.waiting(receiver.id))
         due = due_at(list(waiting.values()), self._settings.notify.gather, tries)
         now = self._clock.now()
@@ -121,13 +121,13 @@ class Notifier:
         await in_thread(lambda: self._outbox.delivered(receiver.id, list(waiting)))
         return None
 
-    # --- said once ----------------------------------------------------------------------------------
+    # --- logged once --------------------------------------------------------------------------------
 
     def _say_trouble(self, what: str, detail: str) -> None:
         if self._trouble.get(what) != detail:
             self._trouble[what] = detail
-            log.warning("notifications are not delivered; they are kept", by=what, detail=detail)
+            log.warning("notification delivery failed", by=what, detail=detail)
 
     def _over(self, what: str) -> None:
         if self._trouble.pop(what, None) is not None:
-            log.info("notifications are delivered again", by=what)
+            log.info("notification delivery works again", by=what)

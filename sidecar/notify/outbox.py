@@ -1,7 +1,7 @@
-"""What waits to be notified, and what people know: in the state store, as the part `notify` and the table `waiting`.
+"""The queue of notifications, in the state store: what people know (part `notify`) and what waits (table `waiting`).
 
-Rules for every editor: what people know and the events that made it so are stored in one transaction: an event is
-neither lost nor created twice by an end at any moment. What cannot be read is dropped and reported; losing it costs that
+Rules for every editor: what people know and the events behind it are stored in one transaction, so a process that ends at
+any moment neither loses nor repeats an event. What cannot be read is dropped and reported; losing it costs that
 errors are reported again. No URL is stored: a receiver is known by its id.
 """
 
@@ -34,9 +34,9 @@ class Outbox:
         self._state = state
 
     def told(self) -> Told | None:
-        """What people know; None at the very beginning.
+        """What people know; None before the first notification.
 
-        Raises TemporaryError where it cannot be read: it is dropped then, and the next call finds none.
+        Raises TemporaryError if it cannot be read. It is dropped then, and the next call returns None.
         """
         with self._state.writing("reading") as connection:
             try:
@@ -59,7 +59,7 @@ class Outbox:
             )
 
     def waiting(self, receiver: str) -> tuple[dict[int, Notification], Tries]:
-        """The events that wait for this receiver, by number, the oldest first; and how the last tries went."""
+        """The events that wait for this receiver, by number, the oldest first; and the result of the last tries."""
         with self._state.reading() as connection:
             rows = connection.execute(
                 "SELECT id, event FROM waiting WHERE receiver = ? ORDER BY id", (receiver,)
@@ -74,12 +74,12 @@ class Outbox:
             _drop(connection, _TRIES + receiver)
 
     def failed(self, receiver: str, tries: Tries) -> None:
-        """They did not."""
+        """These events did not reach the receiver."""
         with self._state.writing() as connection:
             _keep(connection, _TRIES + receiver, asdict(tries))
 
     def tidy(self, receivers: Collection[str], now: float) -> int:
-        """Drops what waited for too long or cannot be read (their number is returned), and what is for other receivers."""
+        """Drops events that waited for too long or cannot be read (returns their number), and events for other receivers."""
         dropped = 0
         with self._state.writing() as connection:
             for number, receiver, text in connection.execute(
@@ -142,7 +142,7 @@ def _told(value: dict[str, Any]) -> Told:
 
 
 def _event(text: str) -> Notification | None:
-    """None for what cannot be read, such as a kind of event of a later release."""
+    """None if it cannot be read, such as a kind of event of a later release."""
     try:
         value = json.loads(text)
         return Notification(**{**value, "kind": Tell(value["kind"])})

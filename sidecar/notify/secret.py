@@ -1,6 +1,6 @@
-"""What of a notification URL must appear in no text; pure.
+"""Which parts of a notification URL must not appear in any text; pure.
 
-Rule for every editor: rather too much is hidden than too little. Such a URL is a secret as a whole, but libraries
+Rule for every editor: when in doubt, hide. Such a URL is a secret as a whole, but libraries
 quote parts of it: a path, a user, a token that stands where others have a host.
 """
 
@@ -11,33 +11,33 @@ from sidecar.host.log import HIDDEN, redact
 from sidecar.settings import Settings
 
 SHORTEST = 4
-"""Characters of a part that is hidden: shorter ones are in every text."""
+"""Minimum length of a hidden part: shorter ones occur in every text."""
 _HOST = re.compile(r"([a-z0-9_-]+\.)+[a-z]{2,24}|(\d{1,3}\.){3}\d{1,3}|\d{1,5}")
 """Or a port."""
 _SIX = re.compile(r"\[[0-9a-f:.]+\]", re.IGNORECASE)
 
 
 def parts(url: str) -> frozenset[str]:
-    """All that is hidden where a text is about this very URL: everything in it but the scheme and names of hosts."""
+    """All parts to hide in a text about this URL: everything except the scheme and host names."""
     _, _, rest = url.partition("://")
     raw = {part for part in re.split(r"[/?&=@:,#]+", _SIX.sub("", rest)) if len(part) >= SHORTEST}
     found = {form for part in raw for form in (part, unquote(part)) if not _HOST.fullmatch(part)}
-    # A rest of a letter or two (`discord://x`) is in every text, too, and hides nothing.
+    # A rest of one or two letters (`discord://x`) occurs in every text and is not hidden.
     whole = {url, rest} if len(rest) >= SHORTEST else {url}
     return frozenset(whole) | found | _passwords(rest)
 
 
 def hidden(text: str, url: str) -> str:
-    """`text` without anything of this URL."""
+    """`text` with all parts of this URL hidden."""
     event = redact(parts(url))(None, "", {"text": text})
-    # By no key: that of `discord://text` is hidden, too.
+    # Not by the key: for `discord://text` the key is hidden, too.
     return str(next(iter(event.values()))) if isinstance(event, dict) else HIDDEN
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
     """All secrets of the settings, for the log (`log.configure`): the keys, and of each URL what looks like one.
 
-    A word without a digit or a capital, in a URL, is no secret: it would be hidden in every line of the log.
+    A word in a URL without a digit or a capital letter is not treated as a secret: hiding it would spoil every log line.
     """
     given = (settings.api_key, settings.web_token, settings.imap_password)
     keys = [key.get_secret_value() for key in given if key is not None]
@@ -54,6 +54,6 @@ def _like_a_secret(part: str) -> bool:
 
 
 def _passwords(rest: str) -> set[str]:
-    """What stands between the user and the @; libraries disagree on which @, so every reading counts."""
+    """The text between user and @. Libraries disagree about which @ counts, so all readings are returned."""
     readings = {rest[: found.start()].partition(":")[2] for found in re.finditer("@", rest)}
     return {form for part in readings for form in (part, unquote(part)) if len(form) >= SHORTEST}

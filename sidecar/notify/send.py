@@ -1,9 +1,9 @@
 """Delivers one message to one receiver: JSON to a webhook, or by Apprise to one of its URLs.
 
-Rules for every editor: each delivery ends within its deadline, and raises nothing but `TemporaryError` (a receiver
-that says no for good today is mended by a person tomorrow). No text holds anything of a URL but a host's name. No
-receiver waits for another one, and no pass for any: what blocks does so in a thread of its own, one for each receiver
-at most.
+Rules for every editor: each delivery ends within its deadline and raises only `TemporaryError` (a person may
+repair a receiver that refuses today). Texts contain nothing of a URL except a host name. A receiver never waits for
+another one, and a pass never waits for a receiver: blocking calls run in a thread of their own, at most one for each
+receiver.
 """
 
 import asyncio
@@ -34,12 +34,12 @@ APPRISE_S = 60.0
 LONGEST_SAID = 300
 
 _under_way: set[str] = set()
-"""What threads are at work for that nobody may be waiting for any more: URLs of Apprise, names of webhooks."""
+"""What threads still work for, possibly after their caller gave up: URLs of Apprise, host names of webhooks."""
 
 
 @dataclass(frozen=True, slots=True)
-class Receiver:
-    """Who is told: `id` stands for it in the outbox, `label` in texts; neither tells the URL."""
+class NotificationReceiver:
+    """A receiver: `id` is its name in the outbox, `label` in texts; neither reveals the URL."""
 
     id: str
     label: str
@@ -49,12 +49,12 @@ class Receiver:
 class Deliver(Protocol):
     """Delivers a message, or raises TemporaryError."""
 
-    async def __call__(self, receiver: Receiver, digest: Message) -> None:
-        """`digest` to `receiver`."""
+    async def __call__(self, receiver: NotificationReceiver, digest: Message) -> None:
+        """Delivers `digest` to `receiver`."""
         ...
 
 
-def receivers_of(notify: Notify) -> tuple[Receiver, ...]:
+def receivers_of(notify: Notify) -> tuple[NotificationReceiver, ...]:
     """All receivers of the settings, the webhook first."""
     found = [] if notify.webhook is None else [_receiver("webhook", "webhook", notify.webhook)]
     for number, url in enumerate(notify.apprise, 1):
@@ -63,12 +63,14 @@ def receivers_of(notify: Notify) -> tuple[Receiver, ...]:
     return tuple(found)
 
 
-def _receiver(kind: str, label: str, url: SecretStr) -> Receiver:
-    return Receiver(f"{kind}-{sha256(url.get_secret_value().encode()).hexdigest()[:16]}", label, url)
+def _receiver(kind: str, label: str, url: SecretStr) -> NotificationReceiver:
+    return NotificationReceiver(
+        f"{kind}-{sha256(url.get_secret_value().encode()).hexdigest()[:16]}", label, url
+    )
 
 
-async def deliver(receiver: Receiver, digest: Message) -> None:
-    """Delivers `digest`; raises TemporaryError, within a deadline, where that did not work."""
+async def deliver(receiver: NotificationReceiver, digest: Message) -> None:
+    """Delivers `digest`; raises TemporaryError, within a deadline, if that fails."""
     if receiver.id.startswith("webhook-"):
         await post(receiver.url.get_secret_value(), digest)
     else:
@@ -76,7 +78,7 @@ async def deliver(receiver: Receiver, digest: Message) -> None:
 
 
 async def post(url: str, digest: Message, deadline: float = WEBHOOK_S) -> None:
-    """Posts the message as JSON, to this address and to no other that it redirects to; any status 2xx is a yes."""
+    """Posts the message as JSON, to this address only (redirects are not followed); any status 2xx is a success."""
     asked = f"posting to the webhook at {urlsplit(url).hostname}"
     try:
         async with (
@@ -97,11 +99,11 @@ async def post(url: str, digest: Message, deadline: float = WEBHOOK_S) -> None:
     except TimeoutError as error:
         raise TemporaryError(f"{asked} got no answer within {deadline:g} s; it is tried again") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        # The chained cause may quote the URL: it is cut off.
+        # The chained cause may quote the URL, so it is dropped.
         raise TemporaryError(f"{asked} failed: {_why(error, url)}; it is tried again") from None
     if not 200 <= status < 300:
         raise TemporaryError(
-            f"{asked} got status {status}; look whether its URL in config.yml is still right"
+            f"{asked} got status {status}; check whether its URL in config.yml is still right"
         )
 
 
@@ -118,23 +120,23 @@ def _why(error: Exception, url: str) -> str:
 
 
 async def apprise(label: str, url: str, digest: Message, deadline: float = APPRISE_S) -> None:
-    """Hands the message to Apprise, which blocks in a thread; at the deadline the thread is left to itself.
+    """Passes the message to Apprise, which blocks in a thread; after the deadline, the thread is abandoned.
 
-    While it still is at work, nothing more is tried with this URL.
+    While that thread runs, this URL is not tried again.
     """
     asked = f"notifying by {label}"
     try:
         said = await asyncio.wait_for(in_thread(_alone(url, lambda: _blocking(url, digest))), deadline)
     except TimeoutError as error:
-        raise TemporaryError(f"{asked} was not over within {deadline:g} s; it is tried again") from error
+        raise TemporaryError(f"{asked} did not end within {deadline:g} s; it is tried again") from error
     except _UnderWayError as error:
-        raise TemporaryError(f"{asked} was not over when it was tried last; it is tried again") from error
+        raise TemporaryError(f"{asked} was still running from the last try; it is tried again") from error
     except Exception as error:  # noqa: BLE001 - plugins of a hundred services raise what they please
         text = hidden(f"{type(error).__name__}: {error}"[:LONGEST_SAID], url)
         raise TemporaryError(f"{asked} failed: {text}; it is tried again") from None
     if said is not None:
         why = hidden(said, url)[:LONGEST_SAID] or "Apprise gives no reason"
-        raise TemporaryError(f"{asked} failed: {why}; if it stays so, look at this URL in config.yml")
+        raise TemporaryError(f"{asked} failed: {why}; if this continues, check this URL in config.yml")
 
 
 class _UnderWayError(OSError):
@@ -142,7 +144,7 @@ class _UnderWayError(OSError):
 
 
 def _alone(what: str, call: Callable[[], T]) -> Callable[[], T]:
-    """The call, refused while an earlier one for the same hangs: else each new try would leave one more thread."""
+    """Runs the call, unless an earlier one for the same key hangs: each try would leave one more thread."""
     if what in _under_way:
         raise _UnderWayError("an earlier try hangs")
     _under_way.add(what)
@@ -157,7 +159,7 @@ def _alone(what: str, call: Callable[[], T]) -> Callable[[], T]:
 
 
 class _Resolver(AbstractResolver):
-    """Asks the system, as aiohttp does, but apart from the threads of the passes."""
+    """Resolves names with the system's resolver, as aiohttp does, but not in the threads of the passes."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -182,7 +184,7 @@ class _Resolver(AbstractResolver):
 
 
 def _blocking(url: str, digest: Message) -> str | None:
-    """What Apprise says of why it could not deliver, None where it did."""
+    """Why Apprise could not deliver; None if it did."""
     # Not at the top: this takes a tenth of a second, and most have no such URL.
     from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType  # noqa: PLC0415
 
@@ -194,12 +196,12 @@ def _blocking(url: str, digest: Message) -> str | None:
     asset = AppriseAsset(
         app_id="MTA-STS", app_desc="MTA-STS sidecar for mailcow", app_url="", async_mode=False
     )
-    # With a deadline of its own, Apprise sends from a few threads that all receivers share: those that hang fill them.
+    # With its own deadline, Apprise sends from a few shared threads; hanging receivers would fill them.
     asset._service_timeout = 0.0  # noqa: SLF001 - its argument is younger than the oldest Apprise that will do
     with _Overheard() as heard:
         service = Apprise(asset=asset)
         if not service.add(url):
-            return "Apprise does not know such a URL, or something is missing in it"
+            return "Apprise does not support this URL, or a part of it is missing"
         if service.notify(
             body=digest.text, title=digest.title, notify_type=kind, body_format=NotifyFormat.TEXT
         ):
@@ -211,7 +213,7 @@ _overhearing: ContextVar["_Overheard | None"] = ContextVar("overhearing", defaul
 
 
 class _Overheard(logging.Handler):
-    """Keeps to itself what Apprise logs for this delivery: it quotes tokens, which belong into no other text."""
+    """Catches what Apprise logs for this delivery: the lines quote tokens, which must not appear elsewhere."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -219,12 +221,12 @@ class _Overheard(logging.Handler):
         self._logger = logging.getLogger("apprise")
 
     def emit(self, record: logging.LogRecord) -> None:
-        # Apprise hands the context on to threads of its own; what another one says is nobody's.
+        # Apprise passes the context to its own threads; lines of other threads are dropped.
         if _overhearing.get() is self:
             self.lines.append(record.getMessage())
 
     def __enter__(self) -> Self:
-        self._logger.propagate = False  # and stays so: a thread that was left to itself may log later
+        self._logger.propagate = False  # and stays off: an abandoned thread may log later
         self._logger.addHandler(self)
         _overhearing.set(self)  # the thread is of this delivery alone, so it is never set back
         return self

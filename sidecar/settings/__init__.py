@@ -1,9 +1,9 @@
 """What the administrator wants: config.yml and the environment in one frozen `Settings`.
 
-Rules for every editor. All mistakes are told together, each with its place and what is accepted; nothing is
-guessed, and a mistake never becomes a default. The settings are replaced whole, never changed in place, and
-the API key is shown nowhere. How a single value is read is in `settings_values`, how a mistake is worded in
-`settings_mistakes`; what follows from a setting is decided elsewhere.
+Rules for every editor. All errors are reported together, each with its place and what is accepted; nothing is
+guessed, and an error never becomes a default. The settings are replaced as a whole, never changed in place, and
+the API key is never shown. `values` reads single values, `mistakes` words the errors; what follows from a setting is
+decided elsewhere.
 """
 
 import contextlib
@@ -39,14 +39,14 @@ _DEFAULT_DIR = "/mailcow"
 _DEFAULT_STATE_DIR = "/state"
 _STRICT = ConfigDict(extra="forbid")
 
-# Made where their words are read; for everybody else they are a part of the settings.
+# Defined where they are parsed; for all other modules they are part of the settings.
 Auto = values.Auto
 Tell = values.Tell
 Wish: TypeAlias = values.Wish
 
 
 class SettingsError(PermanentError):
-    """The settings cannot be used; the text has every mistake on a line of its own."""
+    """The settings cannot be used; the text has each error on its own line."""
 
 
 # --- values -----------------------------------------------------------------------------------------------
@@ -101,31 +101,31 @@ class RestartSettings:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     quiet: values.Time = 30
-    """How long no further name may have come before a restart."""
+    """Seconds without a new name before a restart."""
     settle: values.Time = 60
-    """How long the containers must have been running."""
+    """Seconds that the containers must have been running."""
     spacing: values.Time = 3_600
-    """Between two restarts."""
+    """Seconds between two restarts."""
     per_day: values.Count = 6
-    """Restarts in 24 hours at most."""
+    """Maximum number of restarts in 24 hours."""
     per_week: values.Count = 20
-    """Restarts in 7 days at most."""
+    """Maximum number of restarts in 7 days."""
 
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """How often the world is asked; in seconds, but for `doubt_polls`."""
+    """Intervals in seconds, except `doubt_polls`."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     poll: Annotated[int, values.seconds(5, 3_600)] = 30
-    """Between two passes."""
+    """Seconds between two passes."""
     policies: values.Interval = 600
-    """Until a served policy that is known is read again."""
+    """Seconds until a known served policy is read again."""
     dns: values.Interval = 3_600
-    """Until a name that is settled is looked up again."""
+    """Seconds until a name that does not change is looked up again."""
     check: Annotated[int, values.seconds(60, values.DAY)] = 3_600
-    """Seconds between two looks at a domain as a sender sees it."""
+    """Seconds between two sender checks of a domain."""
     doubt_polls: Annotated[int, values.whole(1, 1_000)] = 10
     """How many times an answer that lost domains must come before it is believed ..."""
     doubt_seconds: values.Time = 1_800
@@ -134,7 +134,7 @@ class Intervals:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """Who is told of events, and of which; the URLs are secrets as a whole."""
+    """Who is notified of which events; the URLs are secrets as a whole."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
@@ -143,31 +143,31 @@ class Notify:
     apprise: values.AppriseUrls = ()
     """URLs of Apprise: mail, chat and push services."""
     gather: Annotated[int, values.seconds(0, 3_600)] = 60
-    """Seconds from an event until it is sent, with all that happened meanwhile."""
+    """Seconds from an event until it is sent, together with all later events."""
     on: values.Tells = frozenset(Tell)
-    """Of which events."""
+    """Which events are sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Web:
-    """Where the page and the metrics are served; who may see them is `Settings.web_token`."""
+    """Where the page and the metrics are served; `Settings.web_token` protects them."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    # In a container every address is the container's own: who may come in is decided where its port is published.
+    # In a container every address is the container's own: access is decided where its port is published.
     listen: values.Listen = ("0.0.0.0", 8_480)  # noqa: S104
     """Address and port; port 0: any free one; `off` (or `web: off`): no page and no metrics."""
     names: values.Hosts = frozenset()
-    """Further host names under which the page may be asked for."""
+    """Further host names that the page accepts."""
     prefix: values.Prefix = ""
-    """The path under which another web server hands it on; no slash at its end."""
+    """The path under which a reverse proxy serves the page; no slash at its end."""
     proxies: values.Networks = ()
-    """Web servers that hand it on, and whose word is believed on whom they speak for (X-Forwarded-For)."""
+    """Reverse proxies whose X-Forwarded-For header is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class DomainOverride:
-    """What the settings say of one domain alone; None: as for all."""
+    """The settings of one domain; None: as for all domains."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
@@ -188,10 +188,10 @@ _NOTHING_OWN = DomainOverride()
 
 @dataclass(frozen=True, slots=True)
 class DomainSettings:
-    """What counts for one domain; `mx` is empty where MAILCOW_HOSTNAME or the DNS is meant, `max_age` is in seconds."""
+    """The effective settings of one domain; `mx` is empty for MAILCOW_HOSTNAME or the DNS; `max_age` in seconds."""
 
     mode: Mode
-    """Testing where `auto` is on: what proof makes of it is decided elsewhere."""
+    """Testing if `auto` is on: the roll-out decides when to enforce."""
     max_age: int
     mx: tuple[str, ...]
     adopt: bool
@@ -214,19 +214,19 @@ class Settings:
     # A mapping has no hash; equality does compare it.
     domains: Mapping[str, DomainOverride] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     exclude: frozenset[str] = frozenset()
-    """Domains that are left alone."""
+    """Domains that the sidecar does not manage."""
     only: frozenset[str] | None = None
-    """The only domains to look after; not set: all."""
+    """The only domains to manage; not set: all."""
     manage: Manage = Manage()
     adopt: bool = False
     """Take over policies that a person made or changed."""
     restart: RestartSettings = RestartSettings()
     soak: int = 7 * values.DAY
-    """Seconds that all must have held before `mode: auto` enforces."""
+    """Seconds that all checks must have passed before `mode: auto` enforces."""
     tls_report: str | None = None
     """Where senders send their reports: a mailto: or https: URI."""
     backend: Literal["auto", "file", "native"] = "auto"
-    """Where policies are kept, if mailcow does not show it: file (before 2025-09) or native."""
+    """Policy backend, if mailcow does not show it: file (before 2025-09) or native."""
     intervals: Intervals = Intervals()
     notify: Notify = Notify()
     web: Web = Web()
@@ -234,9 +234,9 @@ class Settings:
     dry_run: bool = False
     """Change nothing; report what would be done."""
     verify: bool = True
-    """Whether domains are looked at as senders do, on ports 443 and 25 of their hosts."""
+    """Whether sender checks run, on ports 443 and 25 of the domains' hosts."""
     extra_roots: str | None = None
-    """A PEM file in the mailcow directory with roots to trust beside the system's, in these looks."""
+    """A PEM file in the mailcow directory with root certificates that sender checks trust in addition to the system's."""
     mailcow_dir: Path = Path(_DEFAULT_DIR)
     state_dir: Path = Path(_DEFAULT_STATE_DIR)
     api_url: str | None = None
@@ -253,14 +253,14 @@ class Settings:
     project_hint: str | None = None
     """COMPOSE_PROJECT_NAME, for when our own container's labels do not tell."""
     explicit: frozenset[str] = frozenset()
-    """Which of mode, max_age and mx somebody set for all domains."""
+    """Which of mode, max_age and mx are set explicitly for all domains."""
 
     def manages(self, domain: str) -> bool:
-        """Whether the sidecar may touch anything of `domain`."""
+        """Whether the sidecar manages `domain`."""
         return domain not in self.exclude and (self.only is None or domain in self.only)
 
     def for_domain(self, name: str) -> DomainSettings:
-        """What counts for `name`: its own settings, where it has some, else those for all."""
+        """The effective settings of `name`: its own, or those for all domains."""
         own = self.domains.get(name, _NOTHING_OWN)
         wish = self.mode if own.mode is None else own.mode
         mx = self.mx if own.mx is None else own.mx
@@ -283,7 +283,7 @@ class Settings:
         return Receive.MAILCOW if ours else Receive.OFF
 
     def explicit_for(self, name: str) -> frozenset[str]:
-        """Which of mode, max_age and mx somebody set for `name` or for all domains."""
+        """Which of mode, max_age and mx are set explicitly for `name` or for all domains."""
         own = self.domains.get(name, _NOTHING_OWN)
         given = {"mode": own.mode, "max_age": own.max_age, "mx": own.mx}
         return self.explicit | {key for key, value in given.items() if value is not None}
@@ -293,12 +293,12 @@ class Settings:
 
 
 def mailcow_dir_of(env: Mapping[str, str]) -> Path:
-    """The mailcow directory, which must be known before all other settings."""
+    """The mailcow directory; needed before all other settings."""
     return Path(env.get("MTA_STS_MAILCOW_DIR") or _DEFAULT_DIR)
 
 
 def read_config(mailcow_dir: Path) -> bytes | None:
-    """The content of config.yml, None where there is none; raises SettingsError where it cannot be read."""
+    """The content of config.yml, None if there is none; raises SettingsError if it cannot be read."""
     path = mailcow_dir / CONFIG
     try:
         return read_plain(path, LARGEST_CONFIG)
@@ -317,7 +317,7 @@ def ensure_config_folder(mailcow_dir: Path) -> None:
         folder.mkdir()
         with (folder / ".gitignore").open("x") as file:
             file.write("*\n")
-        # Whoever owns mailcow's own settings is to edit ours, too.
+        # The owner of mailcow's settings should be able to edit ours, too.
         owner = folder.parent.stat()
         for path in (folder, folder / ".gitignore"):
             os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
@@ -327,7 +327,7 @@ def ensure_config_folder(mailcow_dir: Path) -> None:
 
 
 class _Given(BaseModel):
-    """What may be given, in the shape of config.yml; what was not given is None."""
+    """The possible settings in the structure of config.yml; None if not given."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -376,7 +376,7 @@ _LIKE_CONFIG: Mapping[str, Place] = {
     "MTA_STS_VERIFY": ("verify",),
     "MTA_STS_WEB_LISTEN": ("web", "listen"),
 }
-"""Variables that stand for a key of config.yml."""
+"""Variables that correspond to a key of config.yml."""
 
 _ALONE = frozenset(
     {
@@ -388,7 +388,7 @@ _ALONE = frozenset(
         "MTA_STS_WEB_TOKEN",
     }
 )
-"""Variables that have no key there."""
+"""Variables without a key in config.yml."""
 
 
 def _keys(path: Place) -> list[str]:
@@ -402,9 +402,9 @@ def _keys(path: Place) -> list[str]:
 
 
 def load(env: Mapping[str, str], config: bytes | None, conf: Mapping[str, str]) -> Settings:
-    """The settings from the environment, config.yml (None: no file) and mailcow.conf, the weightier first.
+    """The settings from the environment, config.yml (None: no file) and mailcow.conf, in order of precedence.
 
-    An empty variable counts for nothing. Raises SettingsError with all mistakes.
+    Empty variables are ignored. Raises SettingsError with all errors.
     """
     env = {name: value.strip() for name, value in env.items() if value.strip()}
     mistakes: list[str] = []
@@ -417,7 +417,7 @@ def load(env: Mapping[str, str], config: bytes | None, conf: Mapping[str, str]) 
         raise SettingsError("\n".join([f"the settings have {count}:", *mistakes]))
     given = {**_present(file), **_present(own)}
     if own.intervals is not None:
-        # This variable is one field of several, and leaves the file's others as they are.
+        # The variable sets one field; the other fields come from the file.
         given["intervals"] = replace(file.intervals or Intervals(), poll=own.intervals.poll)
     if own.web is not None:
         given["web"] = replace(file.web or Web(), listen=own.web.listen)

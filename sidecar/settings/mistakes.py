@@ -1,8 +1,8 @@
-"""config.yml with the line of each key, and the wording of mistakes in the settings.
+"""config.yml with the line of each key, and the wording of errors in the settings.
 
-Rules for every editor. A mistake in the file is no exception here: it is kept with its line, beside the others,
-and says what is accepted. Values stay the text they are given as. What a value may be does not belong here
-(`settings_values`), nor which keys there are: whoever knows them hands them in (`settings`).
+Rules for every editor. An error in the file is not an exception: it is collected with its line, and says what is
+accepted. Values stay text. The check of values does not belong here (`values`), nor does the list of keys, which
+`settings` passes in.
 """
 
 import difflib
@@ -21,7 +21,7 @@ Place: TypeAlias = tuple[int | str, ...]
 
 @dataclass
 class Tree:
-    """config.yml as plain data (values as text, so that no `no` turns false), with the line of each key."""
+    """config.yml as plain data (values as text, so that `no` does not become false), with the line of each key."""
 
     data: Any = field(default_factory=dict)
     lines: dict[Place, int] = field(default_factory=lambda: {(): 1})
@@ -29,7 +29,7 @@ class Tree:
 
     @classmethod
     def read(cls, config: bytes) -> "Tree":
-        """The content of config.yml; what is no YAML is among the mistakes."""
+        """The content of config.yml; YAML errors are among the mistakes."""
         tree = cls()
         try:
             root = yaml.compose(config, yaml.SafeLoader)
@@ -81,7 +81,7 @@ class Tree:
         return found
 
     def _judge_domains(self) -> None:
-        """The keys under `domains` are names, and as such may be the same in different forms."""
+        """The keys under `domains` are names; different spellings may mean the same domain."""
         seen: dict[str, str] = {}
         domains = self.data.get("domains") if isinstance(self.data, dict) else None
         for name in domains if isinstance(domains, dict) else ():
@@ -101,7 +101,7 @@ class Tree:
                 )
 
     def known(self, loc: Place) -> Place:
-        """The part of a path that stands in the file."""
+        """The part of a path that exists in the file."""
         while loc not in self.lines:
             loc = loc[:-1]
         return loc
@@ -120,7 +120,7 @@ def _no_yaml(error: yaml.YAMLError) -> tuple[int, str]:
 
 
 def dotted(path: Place) -> str:
-    """The place as it stands before a mistake; nothing for the file as a whole."""
+    """The place as the prefix of an error; empty for the whole file."""
     text = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in path)
     return f"{text[1:]}: " if path else ""
 
@@ -134,7 +134,7 @@ _SECRETS: Mapping[Place, str] = {
 
 
 def said(detail: ErrorDetails, keys: Callable[[Place], list[str]]) -> str:
-    """What is wrong, and what is accepted instead; `keys` tells the keys that are accepted at a place."""
+    """What is wrong and what is accepted; `keys` returns the accepted keys at a place."""
     loc = detail["loc"]
     match detail["type"]:
         case "mistake":
@@ -164,7 +164,7 @@ def _unknown_key(loc: Place, keys: Callable[[Place], list[str]]) -> str:
 
 
 def unknown_name(kind: str, name: str, accepted: Iterable[str]) -> str:
-    """What is said of a key or variable that nobody knows."""
+    """The error for an unknown key or variable."""
     names = sorted(accepted)
     near = difflib.get_close_matches(name, names, n=1)
     meant = f", did you mean {near[0]}?" if near else ""

@@ -1,8 +1,8 @@
 """How a single value of the settings is read: from a text or a number to what the sidecar works with.
 
-Rules for every editor. A value is judged alone, without a look at any other; what is wrong says what was
-given and what is accepted, but nothing that may be a secret. Nothing is guessed. What settings there are, and
-their defaults, do not belong here (`settings`), nor where a mistake stands (`settings_mistakes`).
+Rules for every editor. Each value is checked on its own. An error says what was given and what is
+accepted, but never a possible secret. Nothing is guessed. The list of settings and their defaults do not belong here
+(`settings`), nor do places of errors (`mistakes`).
 """
 
 import contextlib
@@ -30,20 +30,20 @@ _SHOWN = 60
 
 
 class Auto(Enum):
-    """`mode: auto`: testing first, and enforce once all that matters has held for `soak`."""
+    """`mode: auto`: testing first, and enforce once all checks have passed for `soak`."""
 
     AUTO = "auto"
 
 
 Wish: TypeAlias = Mode | Auto
-"""What the administrator asks for: a mode, or that the proof decides."""
+"""The wanted mode, or `auto`: the roll-out decides."""
 
 
 class Tell(StrEnum):
-    """What people can be notified of."""
+    """The kinds of notifications."""
 
     STAGE = "stage"
-    """A domain is at another stage of its roll-out."""
+    """The roll-out of a domain is at another stage."""
     ERROR = "error"
     RECOVERY = "recovery"
     """An error is over."""
@@ -62,7 +62,7 @@ def _mode(value: object) -> Wish:
         return Auto.AUTO
     with contextlib.suppress(ValueError):
         return Mode(word)
-    raise mistake(value, f"{Mode.TESTING}, {Mode.ENFORCE}, {Mode.NONE}, {Auto.AUTO.value}", " is no mode")
+    raise mistake(value, f"{Mode.TESTING}, {Mode.ENFORCE}, {Mode.NONE}, {Auto.AUTO.value}", " is not a mode")
 
 
 def choice(*choices: str) -> BeforeValidator:
@@ -127,7 +127,7 @@ def seconds(low: int, high: int) -> BeforeValidator:
 
 
 def domain_name(value: object) -> str:
-    """The name in lower-case A-labels; raises PydanticCustomError where it is none."""
+    """The name in lower-case A-labels; raises PydanticCustomError if it is not a domain name."""
     accepted = "a domain name such as example.org"
     if not isinstance(value, str):
         raise mistake(value, accepted)
@@ -148,10 +148,10 @@ def _mx(value: object) -> str:
     try:
         name = wildcard + to_ascii(value.strip().removeprefix("*."))
     except ValueError as error:
-        raise mistake(value, accepted, " is no mx pattern") from error
-    # An address is made of valid labels, too; no top-level domain is a number (RFC 3696 §2).
+        raise mistake(value, accepted, " is not an mx pattern") from error
+    # An IPv4 address also consists of valid labels, but no top-level domain is a number (RFC 3696 §2).
     if not is_mx_pattern(name) or name.rpartition(".")[2].isdigit():
-        raise mistake(value, accepted, " is no mx pattern")
+        raise mistake(value, accepted, " is not an mx pattern")
     return name
 
 
@@ -195,7 +195,7 @@ def _url(*schemes: str, accepted: str) -> Callable[[object], str]:
         except ValueError:
             good, parts = False, urlsplit("")
         if parts.username is not None or parts.password is not None or "@" in text:
-            # What stands before the @ may be a password.
+            # The text before the @ may be a password.
             raise PydanticCustomError(
                 "mistake", "a user name cannot be given in it; accepted: {a}", {"a": accepted}
             )
@@ -247,7 +247,7 @@ def address_and_port(value: object) -> tuple[str, int]:
 
 
 def _secret_url(*schemes: str, accepted: str) -> Callable[[object], SecretStr]:
-    """Such a URL is a secret as a whole: no mistake shows it. Without schemes any will do."""
+    """Such a URL is a secret as a whole: errors never show it. Without `schemes`, any scheme is accepted."""
 
     def check(value: object) -> SecretStr:
         text = value.strip() if isinstance(value, str) else ""
@@ -275,7 +275,7 @@ def _tell(value: object) -> Tell:
 
 
 def _listen(value: object) -> tuple[str, int] | None:
-    """`off` is None; port 0 stands for any free one."""
+    """`off` is None; port 0: any free port."""
     text = str(value).strip().lower()
     if text == "off":
         return None
@@ -305,7 +305,7 @@ def _host(value: object) -> str:
     try:
         return to_ascii(text)
     except ValueError as error:
-        raise mistake(value, accepted, " is no host") from error
+        raise mistake(value, accepted, " is not a host") from error
 
 
 def _network(value: object) -> IPv4Network | IPv6Network:

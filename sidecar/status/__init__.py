@@ -1,1 +1,1 @@
-"""How each domain stands, once, for everyone who asks; pure."""
+"""The status of each domain, computed once for all readers; pure."""

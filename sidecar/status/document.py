@@ -35,18 +35,18 @@ StageWord = Literal[
 
 
 class Model(BaseModel):
-    """What the larger parts of the document share."""
+    """The base of the larger parts of the document."""
 
     model_config = ConfigDict(frozen=True)
 
 
-# Of the small parts a large mailcow has 100,000: as plain dataclasses, which pydantic describes and writes just the same,
-# they cost a fifth.
+# A large mailcow has 100,000 of the small parts. As plain dataclasses, which pydantic also describes and writes, they
+# cost a fifth.
 
 
 @dataclass(frozen=True, slots=True)
 class CellJson:
-    """A few words, and how good they are."""
+    """A few words with a light."""
 
     status: Light
     text: str
@@ -55,7 +55,7 @@ class CellJson:
 
 @dataclass(frozen=True, slots=True)
 class PolicyCell(CellJson):
-    """The policy that mailcow serves; null where it was not seen, or none is served."""
+    """The policy that mailcow serves; null if it was not seen or none is served."""
 
     served: bool | None
     max_age: Count | None
@@ -75,7 +75,7 @@ class CertificateCell(CellJson):
 
 @dataclass(frozen=True, slots=True)
 class ConditionJson:
-    """One thing that must be so before senders can rely on the policy."""
+    """One condition for a reliable policy."""
 
     type: ConditionType
     status: Truth
@@ -101,7 +101,7 @@ class RecordJson:
 
 @dataclass(frozen=True, slots=True)
 class PlannedAction:
-    """What the next pass does; `names` are the domains or policy hosts that it is for."""
+    """An action of the next pass; `names` are its domains or policy hosts."""
 
     action: str
     subject: str
@@ -111,7 +111,7 @@ class PlannedAction:
 
 @dataclass(frozen=True, slots=True)
 class HeldAction(PlannedAction):
-    """What waits; `until` is null where it waits for something to change."""
+    """An action that waits; `until` is null if it waits for a change."""
 
     remedy: str | None
     until: Time | None
@@ -141,7 +141,7 @@ class ReportsJson:
 
 
 class DomainJson(Model):
-    """How one domain stands; `code`, `subject`, `message` and `todo` are the cause of its status."""
+    """The status of one domain; `code`, `subject`, `message` and `todo` are its cause."""
 
     name: Annotated[str, Field(description="The domain as an A-label.")]
     unicode: Annotated[str, Field(description="The domain as people read it.")]
@@ -185,7 +185,7 @@ class Domains(Model):
 
 
 class NeedJson(Model):
-    """What needs a person: the cause of the first of these domains; no domains: of none alone."""
+    """A task for a person, with the cause of the first of these domains; no domains: it is not about a single domain."""
 
     status: Light
     code: str
@@ -196,7 +196,7 @@ class NeedJson(Model):
 
 
 class ProtectionJson(Model):
-    """What is missing until senders are bound by the policies; `config` is to be written into config.yml."""
+    """The next step to enforced policies; `config` is a line for config.yml."""
 
     ready: list[str]
     soaking: list[str]
@@ -214,7 +214,7 @@ class MailcowJson(Model):
 
 
 class TroubleJson(Model):
-    """Why nothing new can be seen now."""
+    """Why the data is not current."""
 
     message: str
     todo: str | None
@@ -222,7 +222,7 @@ class TroubleJson(Model):
 
 
 class ProgressJson(Model):
-    """Long work."""
+    """A long task."""
 
     doing: str
     done: Count
@@ -231,7 +231,7 @@ class ProgressJson(Model):
 
 
 class CountsJson(Model):
-    """How many of the managed domains have what; `domains` and `attention` count all."""
+    """Counts of the managed domains; `domains` and `attention` count all domains."""
 
     domains: Count
     managed: Count
@@ -242,7 +242,7 @@ class CountsJson(Model):
 
 
 class Statuses(Model):
-    """How many domains have which status."""
+    """The number of domains by status."""
 
     failing: Count
     attention: Count

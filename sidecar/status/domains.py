@@ -1,9 +1,9 @@
-"""How each domain stands: rows from one picture and its plan, each judged once; pure.
+"""The status of each domain: rows from one observation and its plan, each judged once; pure.
 
-Everybody who shows something of it reads `Status`: the command line, the page, the API, the metrics and the
+All readers use `CurrentStatus`: the command line, the page, the API, the metrics and the
 notifications. Printing is elsewhere.
 
-Rule for every editor: what was not seen is reported as not known, never as missing.
+Rule for every editor: what was not seen is reported as unknown, never as missing.
 """
 
 from collections import Counter, defaultdict
@@ -46,43 +46,43 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class CurrentStatus:
-    """All that is known at one moment (`at`, Unix seconds); the rows that need a person first."""
+    """Everything that is known at one moment (`at`, Unix seconds); the rows that need a person come first."""
 
     at: float
     observed: Observed
     settings: Settings
     rows: tuple[Row, ...]
     todo: tuple[Action, ...]
-    """What the next pass does and is not about a single domain."""
+    """Planned actions that are not about a single domain."""
     held: tuple[Held, ...]
-    """What waits and is not about a single domain."""
+    """Held actions that are not about a single domain."""
     notices: tuple[Notice, ...]
-    """What is to be known and is not about a single domain, the gravest first."""
+    """Notices that are not about a single domain, the most severe first."""
     by_name: Mapping[str, Row] = field(default_factory=dict, compare=False)
 
     @property
     def mailcow(self) -> Sight[Mailcow]:
-        """Which mailcow this is."""
+        """The mailcow."""
         return self.observed.mailcow
 
     @property
     def listed(self) -> bool:
-        """Whether it is known which domains there are."""
+        """Whether the list of domains is known."""
         return isinstance(self.observed.domains, Seen)
 
     @property
     def readable(self) -> bool:
-        """Whether mailcow said what it is and which domains it has, and mailcow.conf its host name."""
+        """Whether version and domains of mailcow and the host name in mailcow.conf are known."""
         return self.listed and isinstance(self.mailcow, Seen) and isinstance(self.observed.conf, Seen)
 
     @property
     def hostname(self) -> str:
-        """MAILCOW_HOSTNAME; empty where it is not known."""
+        """MAILCOW_HOSTNAME; empty if unknown."""
         return self.observed.conf.value.hostname if isinstance(self.observed.conf, Seen) else ""
 
     @property
     def general(self) -> tuple[Cause, ...]:
-        """What needs a person and is not about a single domain."""
+        """Tasks for a person that are not about a single domain."""
         return tuple(
             Cause(_LIGHT[notice.level], notice.code, notice.message, notice.todo, notice.subject)
             for notice in self.notices
@@ -91,12 +91,12 @@ class CurrentStatus:
 
     @property
     def lights(self) -> Mapping[Light, int]:
-        """How many domains have which light."""
+        """The number of domains by light."""
         return Counter(row.judgement.light for row in self.rows)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many of the managed domains have what."""
+        """Counts of the managed domains."""
         managed = [row for row in self.rows if row.care is Care.MANAGED]
         return {
             "domains": len(self.rows),
@@ -146,7 +146,7 @@ _GRAVEST = (Level.ERROR, Level.WARNING, Level.INFO)
 
 
 def _listed(observed: Observed) -> list[tuple[str, str | None, Domain | AliasDomain, Domain | None]]:
-    """Name, target of an alias domain, the domain itself, and the domain whose mail it is."""
+    """Name, target of an alias domain, the domain itself, and the domain that gets its mail."""
     if not isinstance(observed.domains, Seen):
         return []
     listed = observed.domains.value
@@ -158,7 +158,7 @@ def _listed(observed: Observed) -> list[tuple[str, str | None, Domain | AliasDom
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What the rows are made of, by domain or policy host."""
+    """The parts of the rows, by domain or policy host."""
 
     observed: Observed
     settings: Settings
@@ -265,7 +265,7 @@ def _care(name: str, own: Domain | AliasDomain, domain: Domain | None, settings:
 def _either_way(
     observed: Observed, settings: Settings, domains: Sequence[MailDomain]
 ) -> Iterable[DomainRecords]:
-    """Each domain's records as they are set up: its own, or shared with the host's domain, whichever the DNS has."""
+    """The records of each domain as the DNS has them: its own, or shared with the host's domain."""
     usual = needed(observed, settings, domains)
     other = [records.domain for records in usual if not _complete(records)]
     own = needed(observed, settings, other, shared=False) if other else ()
@@ -298,7 +298,7 @@ def _present(needs: Iterable[RecordNeed]) -> RecordNeed | None:
 def _stage(
     care: Care, served: Sight[Served], policy: Policy | None, rollout: Rollout, soak: float
 ) -> Stage | None:
-    """Not knowing is not a stage; a domain that is not managed has one only on its way out."""
+    """None if unknown; a domain that is not managed has a stage only while it leaves MTA-STS."""
     mode = policy.mode if policy else None
     if isinstance(served, Unseen) or (care not in _LOOKED_AT and mode is not Mode.NONE):
         return None
@@ -306,7 +306,7 @@ def _stage(
 
 
 def _since(observed: Observed, key: str, at: Stage | None, rollout: Rollout) -> float | None:
-    """When what decides the stage became so."""
+    """Since when the condition that decides the stage holds."""
     spans = observed.memory.policy(key).spans
     served = spans[-1].since if spans and spans[-1].text is not None else None
     decisive = rollout.blocking() or rollout.conditions

@@ -1,9 +1,9 @@
-"""Does this domain need a person, and why: decided here and nowhere else; pure.
+"""Decides whether a domain needs a person, and why. This is the only place; pure.
 
 Command line, page, API, metrics and notifications all show this judgement.
 
-Rule for every editor: a domain has one light and one cause, the worst. What the sidecar mends itself, what it waits
-for and what is not known does not need a person.
+Rule for every editor: a domain has one light and one cause, the worst. What the sidecar repairs itself, what it waits
+for and what is unknown does not need a person.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ from sidecar.verify.rules.policy_id import ID_STALE
 
 
 def judge(row: Row) -> Verdict:
-    """The light of a domain, why it has it, and what a person has to do."""
+    """The light of a domain, its cause, and the tasks for a person."""
     needs = (*_failing(row), *_waiting(row)) or _blocked(row)
     needs = tuple(_with_holders(cause, row) for cause in needs)
     if needs:
@@ -40,16 +40,16 @@ def judge(row: Row) -> Verdict:
 
 
 _RANK = {severity: severity.rank for severity in Severity}
-"""Looked up, since `rank` counts each time: a judgement of thousands of domains asks for tens of thousands."""
+"""A table, because `rank` counts at each call and thousands of domains need it tens of thousands of times."""
 
 
 # --- what needs a person ---------------------------------------------------------------------------------
 
 
 def _failing(row: Row) -> Iterator[Cause]:
-    """What makes senders refuse mail now, or what does not work at all."""
+    """Problems that make senders refuse mail now, and errors."""
     found = False
-    # A finding says more than the notice of the roll-out that it caused.
+    # A finding is more precise than the roll-out notice that it caused.
     for finding in _graver(row, _failing_from(row)):
         found = True
         yield _of_finding(Light.FAILING, finding)
@@ -66,8 +66,8 @@ def _failing(row: Row) -> Iterator[Cause]:
 
 
 def _waiting(row: Row) -> Iterator[Cause]:
-    """What the roll-out waits for, and only a person can do."""
-    # Records first: they can be pasted, and the planner's notice of the same name says no more.
+    """What the roll-out waits for and only a person can do."""
+    # Records first: they can be copied, and the planner's notice about the same name adds nothing.
     yield from lacking(row)
     for notice in row.notices:
         if notice.level is Level.WARNING:
@@ -75,7 +75,7 @@ def _waiting(row: Row) -> Iterator[Cause]:
     if row.care is not Care.MANAGED:
         return
     yield from _reported(row)
-    # What the sidecar is about to mend, or waits for, is not work for a person.
+    # What the sidecar is about to repair or waits for is not a task for a person.
     busy = bool(row.todo or row.held)
     told = _RANK[_failing_from(row)]
     named = any(notice.code is NoticeCode.MX_UNCOVERED for notice in row.notices)
@@ -95,7 +95,7 @@ def _reported(row: Row) -> Iterator[Cause]:
 
 
 def _blocked(row: Row) -> tuple[Cause, ...]:
-    """An MX that would be refused, where nothing else says so: what one policy file serves is blocked together."""
+    """An MX that would be refused, if nothing else reports it: all domains of one policy file are blocked together."""
     if row.stage is not Stage.BLOCKED or row.todo or row.held:
         return ()
     message = row.blocking[0].message or STAGE_SENTENCE[Stage.BLOCKED]
@@ -115,7 +115,7 @@ def _failing_from(row: Row) -> Severity:
 
 
 def _graver(row: Row, least: Severity) -> list[Finding]:
-    """The findings that are at least so grave, the gravest first."""
+    """The findings of at least this severity, the most severe first."""
     found = row.check.findings if row.check else ()
     grave = [finding for finding in found if _RANK[finding.severity] >= _RANK[least]]
     return sorted(grave, key=lambda finding: -_RANK[finding.severity])
@@ -133,7 +133,7 @@ def _of_finding(light: Light, finding: Finding) -> Cause:
 
 
 def lacking(row: Row) -> list[Cause]:
-    """The records of a managed domain that somebody has to publish, each with its line of a zone file."""
+    """The records of a managed domain that a person has to publish, each with its line of a zone file."""
     if row.records is None or row.care is not Care.MANAGED:
         return []
     needs = zip(("host", "id", "report"), row.records.needs, strict=True)
@@ -146,7 +146,7 @@ def _lacks(role: str, need: RecordNeed, ttl: int) -> Cause:
     return Cause(Light.ATTENTION, f"record-{role}", f"{need.owner} {word}", todo, need.owner)
 
 
-# --- what does not ---------------------------------------------------------------------------------------
+# --- what does not --------------------------------------------------------------------------------------
 
 
 def _unknown(row: Row) -> Cause | None:
@@ -162,14 +162,14 @@ def _off(row: Row) -> Cause | None:
         todo = next((n.todo for n in row.notices if n.code is NoticeCode.POLICY_ELSEWHERE), None)
         return Cause(Light.OFF, code, message, todo, row.domain)
     if row.whose is Whose.PERSONS and row.held:
-        message = f"A person made this policy, so it is left as it is: {row.held[0].reason}"
+        message = f"A person made this policy, so the sidecar does not change it: {row.held[0].reason}"
         return Cause(Light.OFF, "by-hand", message, row.held[0].remedy, row.domain)
     return None
 
 
 _CARE = {
     Care.MANAGED: "managed",
-    Care.EXCLUDED: "left alone by the settings",
+    Care.EXCLUDED: "excluded by the settings",
     Care.INACTIVE: "switched off in mailcow",
     Care.BACKUP_MX: "only a backup MX here",
     Care.ELSEWHERE: "served its policy elsewhere, which is left alone",
@@ -189,7 +189,7 @@ def _working(row: Row) -> Cause | None:
     match row.stage:
         case Stage.SOAKING if row.auto:
             left = span(max(0.0, row.soak - row.rollout.soaked))
-            message = f"All checks pass; {left} more of that, and the policy is raised to enforce."
+            message = f"All checks pass; if they pass for {left} more, the policy is raised to enforce."
             return Cause(Light.WORKING, "soaking", message, None, row.domain)
         case Stage.READY if row.auto and row.reports.clean.holds_step_up(require=row.require_report):
             message = (

@@ -1,7 +1,7 @@
 """One domain as a line of a table, in cells that can be sorted; pure.
 
 Rule for every editor: a cell describes one thing. Whether the domain needs a person is decided in `judgement`.
-What is not known is shown as not known.
+Unknown values are shown as unknown.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from sidecar.status.wording import STAGE, Light
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A few words, and how good they are; `order` is what a column is sorted by, among cells of the same light."""
+    """A few words with a light; `order` is the sort key of a column among cells of the same light."""
 
     light: Light
     text: str
@@ -32,7 +32,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A domain in the table; `since` in Unix seconds, None where nothing is remembered."""
+    """A domain in the table; `since` in Unix seconds, None if unknown."""
 
     name: str
     shown: str
@@ -41,7 +41,7 @@ class Line:
     cause: Cause
     mode: Mode | None
     stage: Stage | None
-    """None for a domain that the sidecar does not manage, or cannot see."""
+    """None for a domain that the sidecar does not manage or has not seen."""
     policy: Cell
     certificate: Cell
     dns: Cell
@@ -83,7 +83,7 @@ def line_of(row: Row) -> Line:
 
 
 def policy_cell(row: Row) -> Cell:
-    """Whose policy is served, and how long senders keep it."""
+    """Who made the served policy, and how long senders keep it."""
     if isinstance(row.served, Unseen):
         light = Light.OFF if row.care is Care.EXCLUDED else Light.UNKNOWN
         return Cell(light, "not looked at" if row.care is Care.EXCLUDED else "not known", row.served.reason)
@@ -124,13 +124,13 @@ _STANDING = {
 
 
 def need_cell(need: RecordNeed) -> Cell:
-    """How the DNS stands to one record."""
+    """Whether the DNS has a record."""
     light, text = _STANDING[RecordState.NOT_YET if need.early else need.standing]
     return Cell(light, text, need.found or need.note)
 
 
 def dns_cell(row: Row) -> Cell:
-    """The worse of the two records of MTA-STS."""
+    """The worse of the two MTA-STS records."""
     if row.records is None:
         return Cell(Light.OFF, "–")
     host, txt = (need_cell(need) for need in (row.records.host, row.records.id))
@@ -146,7 +146,7 @@ def report_cell(need: RecordNeed | None) -> Cell:
 
 
 def mx_cell(row: Row) -> Cell:
-    """Whether senders that follow the policy accept every MX: by the last check, else by the DNS alone."""
+    """Whether senders that follow the policy accept every MX: by the last check, or by the DNS if there is none."""
     if row.stage is None:
         return Cell(Light.OFF, "–")
     conditions = {condition.type: condition for condition in row.rollout.conditions}

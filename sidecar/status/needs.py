@@ -1,7 +1,7 @@
-"""What needs a person, domains with the same trouble together, and the state of all in one sentence; pure.
+"""The tasks for a person, grouped by cause, and the overall state in one sentence; pure.
 
-Rule for every editor: what fails comes first, then what waits for a person. What nobody has to do anything about is
-not in the list.
+Rule for every editor: failures come first, then what waits for a person. Only tasks for a person are in the
+list.
 """
 
 from collections import defaultdict
@@ -17,24 +17,24 @@ from sidecar.status.wording import Light, count
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One trouble: of some domains (`names`), or not of a single domain."""
+    """One task, for some domains (`names`) or not about a single domain."""
 
     cause: Cause
     names: tuple[str, ...] = ()
 
     @property
     def light(self) -> Light:
-        """How bad it is."""
+        """The light."""
         return self.cause.light
 
     @property
     def code(self) -> str:
-        """What it is; stable."""
+        """The code; stable."""
         return self.cause.code
 
     @property
     def message(self) -> str:
-        """The trouble of the first of these domains, with what it is about."""
+        """The sentence for the first of these domains, with its subject."""
         return self.cause.sentence
 
     @property
@@ -44,23 +44,23 @@ class Item:
 
     @property
     def others(self) -> int:
-        """How many domains have the same besides the first."""
+        """The number of further domains with the same cause."""
         return max(0, len(self.names) - 1)
 
 
 def needs_of(status: CurrentStatus) -> tuple[Item, ...]:
-    """What needs a person, the worst first: what is not about a single domain, then what most domains have."""
+    """The tasks, the worst first: those that are not about a single domain, then those of most domains."""
     found = [*map(Item, status.general), *_together(row for row in status.rows if row.attention)]
     return tuple(sorted(found, key=lambda item: item.light.rank))
 
 
 def unknown_of(status: CurrentStatus) -> tuple[Item, ...]:
-    """What could not be seen; it is looked at again automatically."""
+    """What could not be checked; the check is repeated automatically."""
     return tuple(_together(row for row in status.rows if row.judgement.light is Light.UNKNOWN))
 
 
 def _together(rows: Iterable[Row]) -> list[Item]:
-    """Domains with the same cause together, the most first."""
+    """Domains grouped by cause, the largest group first."""
     found: dict[tuple[Light, str], list[Row]] = defaultdict(list)
     for row in rows:
         found[row.judgement.light, row.judgement.cause.code].append(row)
@@ -69,8 +69,8 @@ def _together(rows: Iterable[Row]) -> list[Item]:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """The state of all: a sentence, what needs a person, what is not known, and what is missing to protection."""
+class StatusSummary:
+    """The overall state: a sentence, tasks, unknown domains, and the next step to protection."""
 
     headline: str
     needs: tuple[Item, ...]
@@ -78,15 +78,15 @@ class Summary:
     protection: Protection | None
 
 
-def summary_of(status: CurrentStatus) -> Summary:
+def summary_of(status: CurrentStatus) -> StatusSummary:
     """The summary of one moment."""
     needs, protection = needs_of(status), protection_of(status)
-    return Summary(_headline(status, needs, protection), needs, unknown_of(status), protection)
+    return StatusSummary(_headline(status, needs, protection), needs, unknown_of(status), protection)
 
 
 def _headline(status: CurrentStatus, needs: tuple[Item, ...], protection: Protection | None) -> str:
     if isinstance(status.observed.domains, Unseen):
-        return f"Which domains there are is not known: {status.observed.domains.reason}"
+        return f"The list of domains is unknown: {status.observed.domains.reason}"
     if not status.rows:
         return "This mailcow has no domains yet."
     lights = status.lights
@@ -94,7 +94,7 @@ def _headline(status: CurrentStatus, needs: tuple[Item, ...], protection: Protec
         if number := lights.get(light, 0):
             return f"{count(number, 'domain')} {one if number == 1 else many}"
     if needs:
-        return "The domains are fine; something else needs you."
+        return "The domains are fine; something else needs your attention."
     if protection is not None and protection.config:
         return protection.headline
     if working := lights.get(Light.WORKING, 0):
@@ -106,5 +106,5 @@ def _headline(status: CurrentStatus, needs: tuple[Item, ...], protection: Protec
 _WORST = (
     (Light.FAILING, "fails: mail may be refused.", "fail: mail may be refused."),
     (Light.ATTENTION, "waits for you.", "wait for you."),
-    (Light.UNKNOWN, "could not be looked at.", "could not be looked at."),
+    (Light.UNKNOWN, "could not be checked.", "could not be checked."),
 )

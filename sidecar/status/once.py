@@ -1,6 +1,6 @@
-"""The status of one pass: worked out when somebody asks for the first time, and then the same for everybody.
+"""The status of one pass: computed at the first call and then kept.
 
-Rule for every editor: a pass does not wait for it. Who asks does so in a thread: with thousands of domains it takes a
+Rule for every editor: a pass does not wait for it. Call it in a thread: with thousands of domains it takes a
 moment.
 """
 
@@ -14,7 +14,7 @@ from sidecar.status.domains import CurrentStatus, status_of
 
 
 class Once:
-    """The status of one picture and its plan; may be called from any thread."""
+    """The status of one observation and its plan; may be called from any thread."""
 
     def __init__(self, observed: Observed, plan: Plan, settings: Settings) -> None:
         self._given = observed, plan, settings

@@ -1,8 +1,8 @@
-"""What is missing until senders are bound by the policies: which domains `enforce` is safe for, from when; pure.
+"""The next step to enforced policies: for which domains `enforce` is safe, and from when; pure.
 
-A policy in `testing` protects nobody: senders report trouble and deliver all the same (RFC 8461 §5).
+A policy in `testing` does not protect: senders report problems and deliver anyway (RFC 8461 §5).
 
-Rule for every editor: nothing is recommended for a domain that a person has to look at first.
+Rule for every editor: nothing is recommended for a domain that needs a person first.
 """
 
 from dataclasses import dataclass
@@ -28,13 +28,13 @@ class Protection:
     soaking: tuple[str, ...]
     at: float | None
     config: str
-    """What is to be written into config.yml; empty where `mode: auto` is set already."""
+    """The line for config.yml; empty if `mode: auto` is already set."""
     headline: str
     message: str
 
 
 def protection_of(status: CurrentStatus) -> Protection | None:
-    """None where every domain is enforced, or is not ready for it and will not be by waiting alone."""
+    """None if every domain is enforced, or needs more than waiting to become ready."""
     near = [row for row in status.rows if _waits(row, status.settings)]
     chosen = [row for row in near if not row.auto]
     config = CONFIG_LINE if chosen else ""
@@ -61,7 +61,7 @@ CONFIG_LINE = "mode: auto"
 
 
 def _waits(row: Row, settings: Settings) -> bool:
-    """Whether only the mode for all, or time, keeps it from protection; a mode of its own was chosen by a person."""
+    """Whether only the general mode or time keeps it from enforce; a person chose a mode of its own deliberately."""
     name = row.target or row.domain
     own = settings.domains.get(name)
     return (
@@ -84,12 +84,12 @@ def _enforced_at(row: Row) -> float:
 
 def _headline(ready: int, soaking: int) -> str:
     if ready:
-        return f"{count(ready, 'domain')} {'is' if ready == 1 else 'are'} ready for enforce: one line."
-    return f"{count(soaking, 'domain')} will be ready for enforce: one line."
+        return f"{count(ready, 'domain')} {'is' if ready == 1 else 'are'} ready for enforce: one line in config.yml."
+    return f"{count(soaking, 'domain')} will be ready for enforce: one line in config.yml."
 
 
 def _message(ready: int, soaking: int, at: float | None) -> str:
-    told = ["In testing, senders report trouble and deliver all the same: nothing is protected yet."]
+    told = ["In testing, senders report problems and deliver anyway: nothing is protected yet."]
     if ready:
         now = f"With this line in config.yml, {count(ready, 'domain')} will be enforced in the next pass"
         told.append(f"{now}, and {_from(soaking, at)}." if soaking else f"{now}.")
@@ -99,6 +99,6 @@ def _message(ready: int, soaking: int, at: float | None) -> str:
 
 
 def _from(number: int, at: float | None) -> str:
-    """So many domains, and from when."""
+    """The number of domains, and from when."""
     date = "" if at is None else f" from {day(at)} on"
     return f"{count(number, 'domain')}{date}, if all checks pass until then"

@@ -1,6 +1,6 @@
-"""One domain as everybody who asks sees it: what was observed of it, what is planned, and what follows from both; pure.
+"""One domain: what was observed, what is planned, and what follows from both; pure.
 
-Rule for every editor: a row holds values of one moment. How good they are is decided in `judgement`, once.
+Rule for every editor: a row holds values of one moment. They are judged once, in `judgement`.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Care(StrEnum):
     """Whether the sidecar manages a domain, and why not."""
 
     MANAGED = "managed"
-    EXCLUDED = "left alone by the settings"
+    EXCLUDED = "excluded by the settings"
     INACTIVE = "switched off in mailcow"
     BACKUP_MX = "backup MX"
     ELSEWHERE = "served elsewhere"
@@ -33,9 +33,9 @@ class Care(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a domain has its light: a code that domains with the same trouble share, a sentence, what to do.
+    """Why a domain has its light: a code (the same for the same cause), a sentence, what to do.
 
-    `subject` is what it is about: a host, a record's owner, a URL, or the domain itself.
+    `subject` is a host, a record's owner, a URL, or the domain itself.
     """
 
     light: Light
@@ -46,19 +46,19 @@ class Cause:
 
     @property
     def sentence(self) -> str:
-        """The message for a person, with what it is about where it does not say so itself."""
+        """The message, with its subject if the text does not name it."""
         known = not self.subject or self.subject in self.message or to_unicode(self.subject) in self.message
         return self.message if known or not self.light.needs_person else f"{self.subject}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a domain stands: its light with the one cause that is shown, and everything that a person has to do."""
+    """The judgement of a domain: its light, the cause that is shown, and all tasks for a person."""
 
     light: Light
     cause: Cause
     needs: tuple[Cause, ...] = ()
-    """The worst first; `cause` is the first of them. Empty where nobody has to do anything."""
+    """The worst first; `cause` is the first of them. Empty if there is nothing to do."""
 
 
 NOT_JUDGED = Verdict(Light.UNKNOWN, Cause(Light.UNKNOWN, "not-judged", "not judged"))
@@ -72,29 +72,29 @@ class Row:
     target: str | None
     care: Care
     key: str
-    """Under which its policy is remembered: `FILE`, or the domain whose policy it is."""
+    """The key of its policy in the memory: `FILE`, or the domain that has the policy."""
     served: Sight[Served]
     whose: Whose | None
     certificate: Sight[Certificate | None]
     records: DomainRecords | None
-    """None where the domain needs none, or mailcow was not seen."""
+    """None if the domain needs none or mailcow was not seen."""
     todo: tuple[Action, ...]
     held: tuple[Held, ...]
     notices: tuple[Notice, ...]
     at: float
-    """When all this was seen (Unix seconds)."""
+    """The time of the observation (Unix seconds)."""
     mx: Sight[tuple[str, ...]]
     tended: bool = False
-    """Whether senders may ask a policy of it: it is managed, or still served one on its way out."""
+    """Whether senders may fetch its policy: it is managed, or still has a policy while it leaves MTA-STS."""
     policy: Policy | None = None
     """The policy served; None for none, for a text that is not a policy, and where it was not seen."""
     stage: Stage | None = None
-    """Where it is in its roll-out; None where it is not managed, or its policy was not seen."""
+    """Where it is in its roll-out; None if it is not managed or its policy was not seen."""
     rollout: Rollout = field(default_factory=Rollout)
     check: CheckRecord | None = None
     """What the last sender check found."""
     since: float | None = None
-    """When what decides the stage became so (Unix seconds); None where nothing is remembered."""
+    """Since when the deciding condition of the stage holds (Unix seconds); None if unknown."""
     auto: bool = False
     """Whether the sidecar may raise the mode automatically."""
     soak: float = 0.0
@@ -112,31 +112,31 @@ class Row:
 
     @property
     def blocking(self) -> tuple[Condition, ...]:
-        """What holds back the next stage, and since when."""
+        """The conditions that block the next stage."""
         return () if self.stage is None else self.rollout.blocking()
 
     @property
     def published(self) -> bool:
-        """Whether the DNS has all that the domain needs."""
+        """Whether the DNS has all records of the domain."""
         return self.records is not None and not any(
             need.standing not in {RecordState.PRESENT, RecordState.NOT_SET} for need in self.records.needs
         )
 
     @property
     def attention(self) -> bool:
-        """Whether a person has to do something for this domain."""
+        """Whether this domain needs a person."""
         return bool(self.judgement.needs)
 
 
 def policy_text(row: Row) -> str | None:
-    """What is served, as people can read it; None for nothing, and where it was not seen."""
+    """The served text, readable for people; None if there is none or it was not seen."""
     text = row.served.value.text if isinstance(row.served, Seen) else None
     # A file may hold octets that are not UTF-8, which were kept as they are.
     return None if text is None else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def policy_seen(served: Sight[Served]) -> Policy | None:
-    """The policy in what is served."""
+    """The policy in the served text."""
     return policy_of(served.value.text) if isinstance(served, Seen) else None
 
 

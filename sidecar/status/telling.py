@@ -1,7 +1,7 @@
-"""When what is over is told to be over, and when what comes back is told again; pure.
+"""When the end of a problem is reported, and when a returning problem is reported again; pure.
 
-Rule for every editor: the log and the notifications go by the same rules. About one thing they are quiet for a day,
-not for ever; and what was told last is never that a thing is over while it is not.
+Rule for every editor: the log and the notifications use the same rules. They are silent about one problem for a day,
+not forever, and never leave the impression that a problem is over while it exists.
 """
 
 from collections.abc import Callable
@@ -15,26 +15,26 @@ from sidecar.plan.redis import REDIS
 from sidecar.plan.schedule import wait_after
 
 QUIET_S = 86_400.0
-"""What comes and goes is told again when it comes back this long after it was told last."""
+"""Seconds after which a returning problem is reported again."""
 STEADY_S = (600, 3_600, 14_400, 86_400)
-"""How long a thing must be away to be over; the longer, the more often its end was told within a day."""
+"""Seconds that a problem must be absent to be over; longer the more often its end was reported within a day."""
 UNREAD = NoticeCode.MAILCOW_API
-"""The notice of a pass in which mailcow did not answer: what it planned came from an older list."""
+"""The notice of a pass in which mailcow did not answer and an older list was used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """How often the end of one thing was told, each within a day of the one before, and when last (Unix seconds)."""
+    """How often the end of one problem was reported within a day of the previous one, and when last (Unix seconds)."""
 
     times: int = 0
     at: float = 0.0
 
     def recent(self, now: float) -> bool:
-        """Whether the last one still makes the next one wait for longer."""
+        """Whether the last report still delays the next one."""
         return self.times > 0 and 0 <= now - self.at < QUIET_S
 
     def steady(self, now: float) -> float:
-        """For how long (seconds) the thing must be away to be over."""
+        """Seconds that the problem must be absent to be over."""
         return float(wait_after(self.times + 1 if self.recent(now) else 1, STEADY_S))
 
     def told(self, now: float) -> "Ends":
@@ -43,17 +43,17 @@ class Ends:
 
 
 def quiet(told_at: float, now: float) -> bool:
-    """Whether what was told at `told_at` and comes back `now` is not told again; a clock set back keeps nothing quiet."""
+    """Whether a problem reported at `told_at` that returns `now` is not reported again; a clock set back silences nothing."""
     return 0 <= now - told_at < QUIET_S
 
 
 def unserved(observed: Observed) -> bool:
-    """Whether it was not seen of any domain what it is served, though of some it should have been."""
+    """Whether no served policy at all could be read, although some should have been."""
     return bool(observed.served) and not any(isinstance(sight, Seen) for sight in observed.served.values())
 
 
 def hidden(observed: Observed, notices: tuple[Notice, ...]) -> Callable[[str, str], bool]:
-    """Of a code and its subject: whether too little was seen in this pass to say that a notice of it is over."""
+    """A function of code and subject: whether too little was seen in this pass to call such a notice over."""
     seen = (observed.conf, observed.mailcow, observed.domains, observed.certificates)
     blind = any(isinstance(sight, Unseen) for sight in seen) or any(n.code == UNREAD for n in notices)
     targets: dict[str, str | None] = {}

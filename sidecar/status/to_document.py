@@ -1,7 +1,7 @@
 """From the status to its document; pure.
 
 Rule for every editor: nothing is decided here. A time that is not a date (a certificate without an end) is null, so
-that no number reaches JSON that JSON does not have.
+that JSON contains only valid values.
 """
 
 import json
@@ -21,7 +21,7 @@ from sidecar.rollout import Stage
 from sidecar.rollout.reports import told
 from sidecar.status import document, line
 from sidecar.status.domains import CurrentStatus
-from sidecar.status.needs import Item, Summary
+from sidecar.status.needs import Item, StatusSummary
 from sidecar.status.row import Care, Row, policy_text
 from sidecar.status.wording import Light
 from sidecar.status.zone_file import record_line
@@ -64,7 +64,7 @@ def as_json(model: BaseModel, *, indent: int | None = None) -> str:
 
 def document_of(
     status: CurrentStatus | None,
-    summary: Summary | None,
+    summary: StatusSummary | None,
     domains: document.Domains | None,
     *,
     release: str,
@@ -126,7 +126,7 @@ def _need(item: Item) -> document.NeedJson:
     )
 
 
-def _protection(summary: Summary | None) -> document.ProtectionJson | None:
+def _protection(summary: StatusSummary | None) -> document.ProtectionJson | None:
     found = summary.protection if summary else None
     if found is None:
         return None
@@ -213,7 +213,7 @@ def _reports(row: Row) -> document.ReportsJson:
 
 
 def adopt_key(row: Row) -> str | None:
-    """What can be taken over from the person who made it."""
+    """The key for `adopt`; None if there is nothing to take over."""
     return row.key if row.whose is Whose.PERSONS and row.care is Care.MANAGED else None
 
 

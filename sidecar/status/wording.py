@@ -1,7 +1,7 @@
-"""The words of the page for what the program has as values; pure.
+"""The words of the page for the values of the program; pure.
 
-Rule for every editor: a colour never says anything alone: each light has a word. Sentences are for administrators
-who know DNS and nothing of this program.
+Rule for every editor: every colour has a word. Sentences are for administrators who know DNS but not this
+program.
 """
 
 from enum import StrEnum
@@ -12,7 +12,7 @@ from sidecar.rollout import Stage
 
 
 class Light(StrEnum):
-    """How something stands, worst first."""
+    """A status, worst first."""
 
     FAILING = "failing"
     ATTENTION = "attention"
@@ -28,7 +28,7 @@ class Light(StrEnum):
 
     @property
     def needs_person(self) -> bool:
-        """Whether a person has to do something."""
+        """Whether it needs a person."""
         return self in {Light.FAILING, Light.ATTENTION}
 
     @property
@@ -41,10 +41,10 @@ _RANK = {light: number for number, light in enumerate(Light)}
 _LABELS = {
     Light.FAILING: "Failing",
     Light.ATTENTION: "Needs you",
-    Light.UNKNOWN: "Not known",
-    Light.WORKING: "On its way",
+    Light.UNKNOWN: "Unknown",
+    Light.WORKING: "In progress",
     Light.GOOD: "Fine",
-    Light.OFF: "Left alone",
+    Light.OFF: "Not managed",
 }
 
 LIGHT_OF = {
@@ -60,7 +60,7 @@ SEVERITY = {
     Severity.CRITICAL: "Critical",
     Severity.ERROR: "Error",
     Severity.WARNING: "Warning",
-    Severity.UNKNOWN: "Not known",
+    Severity.UNKNOWN: "Unknown",
     Severity.NOTICE: "Note",
     Severity.OK: "OK",
 }
@@ -71,7 +71,7 @@ STAGE = {
     Stage.ANNOUNCING: "Announcing",
     Stage.BLOCKED: "Blocked",
     Stage.CHECKING: "Checking",
-    Stage.SOAKING: "Proving itself",
+    Stage.SOAKING: "Soaking",
     Stage.READY: "Ready",
     Stage.ENFORCED: "Enforced",
     Stage.FAILING: "Failing",
@@ -80,21 +80,21 @@ STAGE = {
 
 STAGE_SENTENCE = {
     Stage.NO_POLICY: "No policy is served for this domain yet.",
-    Stage.PUBLISHING: "There is a policy, and senders cannot fetch it yet.",
-    Stage.ANNOUNCING: "Senders can fetch the policy; the DNS does not tell them of it yet.",
+    Stage.PUBLISHING: "A policy exists, but senders cannot fetch it yet.",
+    Stage.ANNOUNCING: "Senders can fetch the policy, but the DNS does not announce it yet.",
     Stage.BLOCKED: "The policy is in testing: an MX would be refused under enforce.",
-    Stage.CHECKING: "The policy is in testing, and not all of it has been checked yet.",
-    Stage.SOAKING: "All checks pass; the policy stays in testing until they have done so for long enough.",
+    Stage.CHECKING: "The policy is in testing; not all checks have run yet.",
+    Stage.SOAKING: "All checks pass; the policy stays in testing until they have passed for long enough.",
     Stage.READY: "All checks have passed for long enough: enforce is safe.",
     Stage.ENFORCED: "Senders deliver only over verified TLS.",
-    Stage.FAILING: "The policy is in enforce, and senders refuse mail, or will.",
-    Stage.LEAVING: "The policy says `none`, until no sender can hold an older one.",
+    Stage.FAILING: "The policy is in enforce, and senders refuse mail or will refuse it.",
+    Stage.LEAVING: "The policy says `none` until no sender can have an older policy cached.",
 }
 
 CONDITION = {
     ConditionType.POLICY_SERVED: "Senders can fetch the policy",
-    ConditionType.RECORD_PUBLISHED: "The DNS tells the right id",
-    ConditionType.MX_COVERED: "Every MX is named by the policy",
+    ConditionType.RECORD_PUBLISHED: "The DNS has the right id",
+    ConditionType.MX_COVERED: "The policy covers every MX",
     ConditionType.MX_AUTHENTICATED: "Every MX has trusted TLS",
     ConditionType.REPORTS_WANTED: "Senders know where to report",
 }

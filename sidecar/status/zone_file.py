@@ -1,7 +1,7 @@
 """Records in the form of a zone file (RFC 1035 §5.1), fully qualified, to be pasted as they are; pure.
 
-Rule for every editor: what comes from the DNS or from an error may hold anything. In a comment it must not end
-the line, else a stranger's text would become a record.
+Rule for every editor: text from the DNS or from an error may contain anything. A comment must not contain a line
+end, otherwise a stranger's text would become a record.
 """
 
 import re
@@ -11,7 +11,7 @@ from sidecar.formats.domain_name import to_unicode
 from sidecar.plan.records import DnsRecord, DomainRecords, MailDomain, RecordNeed, RecordState
 
 STRING_OCTETS = 255
-"""What a single string of a TXT record holds (RFC 1035 §3.3)."""
+"""Octets in one string of a TXT record (RFC 1035 §3.3)."""
 MOST_SHOWN = 300
 """Characters of a stranger's text."""
 
@@ -36,7 +36,7 @@ def _title(domain: MailDomain) -> str:
     if domain.target is not None:
         title += f", alias domain of {to_unicode(domain.target)}"
     if domain.leaving:
-        title += "; on its way out: keep these until no policy is served for it any more"
+        title += "; leaving MTA-STS: keep these records until no policy is served for it"
     return title
 
 
@@ -48,14 +48,14 @@ def _need(need: RecordNeed, ttl: int, *, missing: bool) -> Iterator[str]:
         return
     if need.note:
         yield _comment(f"{need.owner}. {need.note}")
-    # A note says what has to happen first: until then the record is there to be read, not to be pasted.
+    # A note says what must happen first: until then the record is commented out.
     line = f"; {record_line(need.record, ttl)}" if need.note else record_line(need.record, ttl)
     match need.standing:
         case RecordState.UNKNOWN if missing:
             yield _comment(f"not known whether the DNS has it: {need.found}")
             yield f"; {record_line(need.record, ttl)}"
         case RecordState.DIFFERENT:
-            yield _comment(f"in place of what the DNS has: {need.found}")
+            yield _comment(f"replaces what the DNS has: {need.found}")
             yield line
         case _:
             yield line

@@ -43,7 +43,7 @@ class Checker:
     finished: Callable[[], None] = lambda: None
     """Called when there is something to take; never after a failure, which would ask for the next one at once."""
     trouble: str | None = None
-    """Why the last batch could not be looked at."""
+    """Why the last batch could not be checked."""
     total: int = 0
     done: int = 0
     """Progress of the batches since the looker was idle last."""

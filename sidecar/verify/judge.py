@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from sidecar.dns.answers import Answer
+from sidecar.dns.answers import DnsAnswer
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed.findings import Finding, Severity, worst
 from sidecar.verify import probe_codes as codes
@@ -95,4 +95,4 @@ def _missing(seen: DomainSeen, meant: Meant | None) -> Severity:
 
 def _looked_for(seen: DomainSeen) -> bool:
     """Whether senders look for a policy; a silent DNS rules it out no more than a record does."""
-    return not isinstance(seen.txt, Answer) or bool(candidates(seen.txt.records))
+    return not isinstance(seen.txt, DnsAnswer) or bool(candidates(seen.txt.records))

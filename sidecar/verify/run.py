@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sidecar.dns.answers import Answer, Asked, NoAnswer
+from sidecar.dns.answers import Asked, DnsAnswer, NoAnswer
 from sidecar.dns.ask import Asking
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import Invalid, Policy, parse
@@ -302,7 +302,7 @@ def _checked(seen: DomainSeen, findings: tuple[Finding, ...]) -> Checked:
         findings,
         seen.at,
         judged.id if judged is not None and judged.valid else None,
-        len(candidates(seen.txt.records)) == 1 if isinstance(seen.txt, Answer) else None,
+        len(candidates(seen.txt.records)) == 1 if isinstance(seen.txt, DnsAnswer) else None,
         None if isinstance(policy, Invalid) else policy,
         answer.body if answer is not None else None,
         None if hosts is None else looked_at(hosts),

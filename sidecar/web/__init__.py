@@ -16,7 +16,7 @@ from sidecar.host.errors import PermanentError
 from sidecar.host.release import release
 from sidecar.web import act, api, events, guard, pages, records, reports
 from sidecar.web.auth import Token
-from sidecar.web.door import DOOR, Door, ListeningSite, at_the_door
+from sidecar.web.door import DOOR, ConnectionDoor, ListeningSite, at_the_door
 from sidecar.web.kit import KIT, Kit
 from sidecar.web.render import assets, templates
 from sidecar.web.settings import WebSettings
@@ -87,7 +87,7 @@ def make_app(
         middlewares=[guard.errors(pages.failure), at_the_door, guard.hosts, guard.visitors],
         client_max_size=MOST_BODY,
     )
-    app[DOOR] = Door()
+    app[DOOR] = ConnectionDoor()
     token = settings.token.get_secret_value() if settings.token else None
     app[KIT] = Kit(
         source=source,

@@ -155,7 +155,7 @@ def _steps(row: Row) -> tuple[Step, ...]:
     needs = {} if row.records is None else dict(zip(_ROLES, row.records.needs, strict=True))
     conditions = {condition.type: condition for condition in row.rollout.conditions}
     for title, need, kind in (
-        ("The DNS leads senders to the policy", needs.get("host"), None),
+        ("The policy host is in the DNS", needs.get("host"), None),
         (CONDITION[ConditionType.POLICY_SERVED], None, ConditionType.POLICY_SERVED),
         (CONDITION[ConditionType.RECORD_PUBLISHED], needs.get("id"), ConditionType.RECORD_PUBLISHED),
         (CONDITION[ConditionType.MX_COVERED], None, ConditionType.MX_COVERED),

@@ -31,7 +31,7 @@ def most_connections() -> int:
     return max(1, min(MOST_CONNECTIONS, soft // PART_OF_FILES))
 
 
-class Door:
+class ConnectionDoor:
     """Creates the protocol of each connection, as `loop.create_server` needs it."""
 
     def __init__(self, most: int | None = None, idle_s: float = IDLE_S) -> None:
@@ -102,7 +102,7 @@ class Door:
 class _Guest(asyncio.Protocol):
     """One connection; once accepted, its data goes to the server's own protocol."""
 
-    def __init__(self, door: Door, served: asyncio.Protocol) -> None:
+    def __init__(self, door: ConnectionDoor, served: asyncio.Protocol) -> None:
         self._door = door
         self._served = served
         self._transport: asyncio.Transport | None = None
@@ -141,7 +141,7 @@ class _Guest(asyncio.Protocol):
 class ListeningSite(web.BaseSite):
     """Listens on an address and a port, with the limits of a door."""
 
-    def __init__(self, runner: web.AppRunner, door: Door, address: str, port: int) -> None:
+    def __init__(self, runner: web.AppRunner, door: ConnectionDoor, address: str, port: int) -> None:
         super().__init__(runner)
         self._door = door
         self._address = address
@@ -159,7 +159,7 @@ class ListeningSite(web.BaseSite):
         self._server = await loop.create_server(self._door, self._address, self._port, backlog=BACKLOG)
 
 
-DOOR = web.AppKey("door", Door)
+DOOR = web.AppKey("door", ConnectionDoor)
 
 
 @web.middleware

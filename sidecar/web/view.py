@@ -14,7 +14,7 @@ from sidecar.plan.records import RecordState
 from sidecar.reconcile.passes import Report
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.line import Line, line_of
-from sidecar.status.needs import Item, Summary, summary_of
+from sidecar.status.needs import Item, StatusSummary, summary_of
 from sidecar.status.row import Row
 from sidecar.status.wording import Light
 
@@ -47,7 +47,7 @@ class Site:
     """The data of one pass; `at` (Unix seconds) is its time."""
 
     status: CurrentStatus
-    summary: Summary
+    summary: StatusSummary
     lines: tuple[Line, ...]
     pending: tuple[Pending, ...]
     lacking: Lacking = Lacking()
@@ -130,7 +130,7 @@ def _pending(report: Report) -> tuple[Pending, ...]:
     )
 
 
-def _untold(pending: tuple[Pending, ...], summary: Summary) -> tuple[Pending, ...]:
+def _untold(pending: tuple[Pending, ...], summary: StatusSummary) -> tuple[Pending, ...]:
     """The same without sentences that are already shown under "Needs you"."""
     told = [text for item in summary.needs for text in (item.message, item.todo) if text]
     return tuple(

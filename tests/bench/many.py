@@ -84,7 +84,7 @@ async def measured(folder: Path, domains: int, settle_s: float = SETTLE_S) -> Me
         fill(on, domains)
         say(f"the first start, at most {PATIENCE_S:.0f} s until the first policy, then {settle_s:.0f} s …")
         async with process(on.env, module="tests.bench.many_run") as sidecar:
-            line = await sidecar.says("the page is served")
+            line = await sidecar.says("web page started")
             url = re.search(r"at=(\S+)", line)
             if url is None:
                 raise AssertionError(line)

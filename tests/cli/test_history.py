@@ -39,7 +39,7 @@ async def test_nothing_done_is_said(tmp_path: Path) -> None:
     """An empty answer would look like a failure."""
     async with stage(tmp_path) as on:
         ended = await command(on.env, "history", "example.org")
-    assert (ended.code, ended.out) == (0, "Nothing was done for example.org yet.")
+    assert (ended.code, ended.out) == (0, "The sidecar has not done anything for example.org yet.")
 
 
 async def test_failure_is_told_with_what_came_back(tmp_path: Path) -> None:

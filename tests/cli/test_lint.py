@@ -56,7 +56,7 @@ def test_findings_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(finding) == {"code", "severity", "message", "todo", "section"}
     assert (finding["code"], finding["severity"]) == ("policy-blank-line", "error")
     assert finding["section"] == "RFC 8461 §3.2"
-    assert finding["message"].startswith("line 5 is no field of a policy: it is blank")
+    assert finding["message"].startswith("line 5 is not a field of a policy: it is blank")
 
 
 def test_policy_from_standard_input_is_taken_octet_by_octet(capsys: pytest.CaptureFixture[str]) -> None:

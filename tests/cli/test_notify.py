@@ -50,7 +50,7 @@ async def test_receivers_are_listed_without_their_urls(
     async with receiving() as receiver:
         assert await run(tmp_path, {**both(receiver), "on": "error"}) == Exit.OK
         assert capsys.readouterr().out.splitlines() == [
-            "told of: error; gathered for 60 s",
+            "events: error; collected for 60 s",
             "webhook",
             "apprise 1 (json)",
         ]
@@ -115,7 +115,7 @@ async def test_odd_urls_are_not_delivered_and_no_fault(
     (line,) = capsys.readouterr().out.splitlines()[1:]
     assert line.startswith("apprise 1 (")
     assert "not delivered: notifying by apprise 1" in line
-    assert "look at this URL in config.yml" in line
+    assert "check this URL in config.yml" in line
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_mailcow_answers_again_is_one_line_at_once(told: Told) -> None:
     told.passes(OUTAGE)
     told.passes(replace(OUTAGE, message="no connection"))
     told.passes(OUTAGE)
-    assert told.passes() == ["mailcow answers again"]
+    assert told.passes() == ["mailcow reachable again"]
     assert told.passes() == []
     assert told.passes(OUTAGE, after=7_200) == ["status 502"]
 
@@ -144,14 +144,14 @@ def test_mailcow_answers_again_is_one_line_at_once(told: Told) -> None:
 def test_mailcow_that_answers_every_other_time_fills_no_log(told: Told) -> None:
     """After three times its failure is the last word until it answers for a while."""
     said = [line for n in range(40) for line in told.passes(*([OUTAGE] if n % 2 else []))]
-    assert said == ["status 502", "mailcow answers again"] * 3 + ["status 502"]
+    assert said == ["status 502", "mailcow reachable again"] * 3 + ["status 502"]
 
 
 def test_second_outage_of_a_day_has_its_end_told_at_once_too(told: Told) -> None:
     """mailcow was restarted twice."""
     for _ in range(2):
         assert told.passes(OUTAGE, after=3_600) == ["status 502"]
-        assert told.passes() == ["mailcow answers again"]
+        assert told.passes() == ["mailcow reachable again"]
 
 
 def test_what_could_not_be_looked_for_is_not_over(told: Told) -> None:
@@ -160,8 +160,8 @@ def test_what_could_not_be_looked_for_is_not_over(told: Told) -> None:
     for _ in range(30):
         told.time += 3_600
         told.teller.failed("no space left")
-    assert [event["event"] for event in told.new()] == ["the pass did not work: no space left"]
-    assert told.passes(notice()) == ["passes work again"]
+    assert [event["event"] for event in told.new()] == ["pass failed: no space left"]
+    assert told.passes(notice()) == ["passes succeed again"]
     told.time += 30
     told.teller.notices([], lambda code, subject: (code, subject) == (notice().code, notice().subject))
     told.time += QUIET_S
@@ -203,7 +203,7 @@ def test_many_of_a_kind_become_a_number(told: Told) -> None:
     events = told.new()
     assert len(events) == MOST_OF_A_KIND + 2
     assert [event["event"] for event in events if event["code"] == "mx.uncovered"] == ["trouble 7"]
-    assert events[-1]["event"] == f"{1_000 - MOST_OF_A_KIND} more of the same kind"
+    assert events[-1]["event"] == f"{1_000 - MOST_OF_A_KIND} more notices with this code"
     told.teller.notices(many)
     assert told.new() == []
 
@@ -293,7 +293,7 @@ def test_many_that_are_held_become_a_number(told: Told) -> None:
     told.teller.held([held("not ready", f"n{number}") for number in range(100)])
     events = told.new()
     assert len(events) == MOST_OF_A_KIND + 1
-    assert events[-1]["event"] == f"{100 - MOST_OF_A_KIND} more are held; see: {command('plan')}"
+    assert events[-1]["event"] == f"{100 - MOST_OF_A_KIND} more held actions; see: {command('plan')}"
 
 
 def test_file_and_settings_are_held_by_their_own_names(told: Told) -> None:

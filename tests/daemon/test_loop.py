@@ -272,14 +272,14 @@ async def test_wrong_settings_keep_the_last_good_ones_and_right_ones_take_effect
         await sidecar.says("done: add policy")
         await settled(sidecar, on)
         on.configure("max_age: 172800\nmode: enforced\n")
-        told = await sidecar.says("settings are wrong", seconds=5)
+        told = await sidecar.says("settings invalid", seconds=5)
         assert "data/conf/mta-sts/config.yml:2: mode: 'enforced'" in told
         assert on.served() == {"example.org": text()}
         on.configure("max_age: 172800\nmode: enforce\n")
         await sidecar.says("done: change policy", seconds=5)
         assert on.served() == {"example.org": text(Mode.ENFORCE, 172_800)}
         on.configure("nonsense: yes\n")
-        await sidecar.says("settings are wrong", "nonsense", seconds=5)
+        await sidecar.says("settings invalid", "nonsense", seconds=5)
         assert on.served() == {"example.org": text(Mode.ENFORCE, 172_800)}
 
 
@@ -475,7 +475,7 @@ async def test_started_before_mailcow_it_recovers_by_itself(tmp_path: Path) -> N
             async with await SimulatedMailcow.start(hostname=HOST, port=port, key=on.mailcow.key) as late:
                 late.add_domain("example.org")
                 await sidecar.says("done: add policy", seconds=8)
-                await sidecar.says("info", "mailcow answers again")
+                await sidecar.says("info", "mailcow reachable again")
             assert len(sidecar.lines("warning", str(port))) == 1
 
 
@@ -489,7 +489,7 @@ async def test_update_from_the_file_to_rows_is_noticed_within_seconds(tmp_path: 
         on.mailcow.update_to("2026-07a")
         on.mailcow.heal()
         await sidecar.says("done: add policy")
-        await sidecar.says("mailcow answers again")
+        await sidecar.says("mailcow reachable again")
         await sidecar.says("mailcow changed from 2025-07")
 
 
@@ -532,7 +532,7 @@ async def test_state_that_cannot_be_written_turns_health_red(tmp_path: Path) -> 
             other.execute("BEGIN IMMEDIATE")
             on.mailcow.add_domain("new.example")
             sidecar.hang_up()
-            await sidecar.says("the pass did not work", "writing the state failed")
+            await sidecar.says("pass failed", "writing the state failed")
             (tmp_path / "state/heartbeat").unlink(missing_ok=True)
             (tmp_path / "state/wake").touch()
             await settled(sidecar, on)

@@ -9,7 +9,7 @@ import dns.rrset
 import pytest
 from dns.rcode import Rcode
 
-from sidecar.dns.answers import Endpoint, NameServer, RecordSet, Zone
+from sidecar.dns.answers import NameServer, RecordSet, ServerAddress, Zone
 from sidecar.dns.ask import EDNS_PAYLOAD
 from sidecar.dns.authoritative import MOST_ADDRESSES, MOST_SERVERS, Asker, disagreement
 from sidecar.host.unexpected import Unexpected
@@ -278,13 +278,13 @@ async def test_each_server_is_asked_by_itself_and_a_silent_one_holds_up_no_other
     )
     async with authorities(servers) as port:
         found = await asker(port=port).ask_each(zone, NAME, "TXT")
-    assert found[Endpoint("a.test", FIRST)] == Seen(RecordSet(NAME, "TXT", new, 60), NOW)
-    assert found[Endpoint("b.test", SECOND)] == Seen(RecordSet(NAME, "TXT", old, 60), NOW)
-    assert found[Endpoint("c.test", THIRD)] == Unseen(f"c.test ({THIRD}): no answer within 0.3 s", NOW)
-    assert found[Endpoint("d.test", "")] == Unseen(
+    assert found[ServerAddress("a.test", FIRST)] == Seen(RecordSet(NAME, "TXT", new, 60), NOW)
+    assert found[ServerAddress("b.test", SECOND)] == Seen(RecordSet(NAME, "TXT", old, 60), NOW)
+    assert found[ServerAddress("c.test", THIRD)] == Unseen(f"c.test ({THIRD}): no answer within 0.3 s", NOW)
+    assert found[ServerAddress("d.test", "")] == Unseen(
         "d.test cannot be asked: d.test has neither A nor AAAA", NOW
     )
-    no_way = found[Endpoint("a.test", NOWHERE)]
+    no_way = found[ServerAddress("a.test", NOWHERE)]
     assert isinstance(no_way, Unseen)
     assert no_way.reason.startswith(f"a.test ({NOWHERE}): it cannot be reached from here: ")
     assert len(found) == 5
@@ -297,8 +297,8 @@ async def test_deadline_leaves_what_was_answered_and_ends_the_rest() -> None:
     async with authorities(servers) as port:
         found = await asker(port=port, deadline_s=0.15).ask_each(at(FIRST, SECOND), NAME, "TXT")
         assert asyncio.all_tasks() == {asyncio.current_task()}
-    assert isinstance(found[Endpoint("ns1.test", FIRST)], Seen)
-    assert found[Endpoint("ns2.test", SECOND)] == Unseen("no answer within 0.15 s", NOW)
+    assert isinstance(found[ServerAddress("ns1.test", FIRST)], Seen)
+    assert found[ServerAddress("ns2.test", SECOND)] == Unseen("no answer within 0.15 s", NOW)
 
 
 async def test_record_of_another_name_is_not_taken() -> None:
@@ -323,10 +323,10 @@ async def test_question_that_cannot_be_asked_is_unseen(name: str, type_: str) ->
 def test_no_difference_where_all_agree() -> None:
     """What was not seen is no difference."""
     same = Seen(RecordSet(NAME, "TXT", ('"a"',), 60), NOW)
-    found: dict[Endpoint, Sight[RecordSet]] = {
-        Endpoint("a", "1"): same,
-        Endpoint("b", "2"): Unseen("silent", NOW),
-        Endpoint("c", "3"): same,
+    found: dict[ServerAddress, Sight[RecordSet]] = {
+        ServerAddress("a", "1"): same,
+        ServerAddress("b", "2"): Unseen("silent", NOW),
+        ServerAddress("c", "3"): same,
     }
     assert disagreement(found) == [('"a"',)]
-    assert disagreement({Endpoint("b", "2"): Unseen("silent", NOW)}) == []
+    assert disagreement({ServerAddress("b", "2"): Unseen("silent", NOW)}) == []

@@ -291,7 +291,7 @@ def test_adding_wins_over_removing() -> None:
         (b"A=1\nK=\t# note\n", "K in line 2 has a tab in front of its comment"),
         (b"K= \t# note\n", "K in line 1 has a tab in front of its comment"),
         (b"K=a\nL=${K}\n", "L would change"),
-        (b"A=1\nB", "no KEY=value"),
+        (b"A=1\nB", "not KEY=value"),
         (b"A='\n", "never closed"),
     ],
 )

@@ -59,7 +59,7 @@ def test_what_the_grammar_takes() -> None:
 
 def test_what_the_grammar_refuses() -> None:
     """Each line a case of its own, with the problem that is told."""
-    bad("", "line 1 is no field")
+    bad("", "line 1 is not a field")
     bad(GOOD.replace("version: STSv1\n", ""), "no version field")
     bad(GOOD.replace("STSv1", "stsv1"), "version is 'stsv1'")
     bad(GOOD.replace("version", "Version"), "no version field")
@@ -72,19 +72,19 @@ def test_what_the_grammar_refuses() -> None:
     bad(GOOD.replace("604800", "٦٠٤٨٠٠"), "max_age is")  # digits, but not the grammar's
     bad(GOOD.replace("604800", "00000604800"), "max_age is")  # eleven digits
     bad(GOOD.replace("mx: mail.example.org\n", ""), "no mx field")
-    bad(GOOD.replace("mail.example.org", "mail..example.org"), "no host name")
-    bad(GOOD.replace("mail.example.org", "mail.example.org."), "no host name")
-    bad(GOOD.replace("mail.example.org", "*"), "no host name")
-    bad(GOOD.replace("mail.example.org", "mail.*.org"), "no host name")
-    bad(GOOD.replace("mail.example.org", "mail.example.org:25"), "no host name")
-    bad(GOOD.replace("mail.example.org", "bücher.example"), "no host name")
-    bad(GOOD.replace("mode", "\nmode"), "line 2 is no field")  # a blank line
-    bad(GOOD + "\n", "line 5 is no field")
-    bad(" " + GOOD, "line 1 is no field")
-    bad("\ufeff" + GOOD, "line 1 is no field")
+    bad(GOOD.replace("mail.example.org", "mail..example.org"), "not a host name")
+    bad(GOOD.replace("mail.example.org", "mail.example.org."), "not a host name")
+    bad(GOOD.replace("mail.example.org", "*"), "not a host name")
+    bad(GOOD.replace("mail.example.org", "mail.*.org"), "not a host name")
+    bad(GOOD.replace("mail.example.org", "mail.example.org:25"), "not a host name")
+    bad(GOOD.replace("mail.example.org", "bücher.example"), "not a host name")
+    bad(GOOD.replace("mode", "\nmode"), "line 2 is not a field")  # a blank line
+    bad(GOOD + "\n", "line 5 is not a field")
+    bad(" " + GOOD, "line 1 is not a field")
+    bad("\ufeff" + GOOD, "line 1 is not a field")
     bad(GOOD.replace("mode: ", "mode:\u00a0"), "mode is")  # a no-break space is no white space here
-    bad(GOOD.replace("\nmode", "\x0bmode"), "line 1 is no field")  # VT is no line end
-    bad(GOOD.replace("\n", "\r"), "line 1 is no field")  # nor is CR alone
+    bad(GOOD.replace("\nmode", "\x0bmode"), "line 1 is not a field")  # VT is no line end
+    bad(GOOD.replace("\n", "\r"), "line 1 is not a field")  # nor is CR alone
     bad(GOOD.encode() + b"x: \xff\n", "not UTF-8")
 
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.dns.answers import Answer, Tlsa
+from sidecar.dns.answers import DnsAnswer, Tlsa
 from sidecar.formats.x509 import ends_soon, reading
 from sidecar.mailcow.certificates import described
 from sidecar.verify.probes.tls import certificate
@@ -60,7 +60,7 @@ def test_a_look_reads_what_can_be_read(name: str) -> None:
 def test_dane_cannot_say_that_a_strange_key_does_not_fit(name: str) -> None:
     """Nor does it fail."""
     seen = MxTls(Way("192.0.2.1"), "TLSv1.3", certificate(STRANGE[name]), 0.0)
-    tlsa = Answer((Tlsa(3, 1, 1, b"\0" * 32),), exists=True, alias=None, authentic=True, at=0.0)
+    tlsa = DnsAnswer((Tlsa(3, 1, 1, b"\0" * 32),), exists=True, alias=None, authentic=True, at=0.0)
     (finding,) = judge_dane(MxSeen(MX_HOST, seen, tlsa))
     known = name in {"an x400Address", "an extension twice"}
     assert finding.code == ("dane-mismatch" if known else "dane-validated")

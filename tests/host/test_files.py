@@ -230,7 +230,7 @@ def test_missing_folder_is_explained(tmp_path: Path) -> None:
     [
         (errno.ENOSPC, NoSpaceError, "free some space"),
         (errno.EDQUOT, NoSpaceError, "free some space"),
-        (errno.EIO, TemporaryError, "look at the disk"),
+        (errno.EIO, TemporaryError, "check the disk"),
         (errno.EROFS, PermanentError, "without `:ro`"),
         (errno.EACCES, PermanentError, "DAC_OVERRIDE"),
         (errno.EPERM, PermanentError, "CHOWN"),

@@ -86,7 +86,7 @@ async def test_a_waiter_is_told_who_has_the_lock(tmp_path: Path) -> None:
     told = f"process {other.pid} (sidecar run) since 2023-11-14 22:13:20+00:00"
     assert caught.value.holder == told
     assert str(caught.value) == (
-        f"waited 0 s for the lock {tmp_path / 'lock'}: {told} has it; try again when that has ended"
+        f"waited 0 s for the lock {tmp_path / 'lock'}: {told} has it; try again when it has ended"
     )
     assert isinstance(caught.value, TemporaryError)
     assert not lock.held

@@ -1,6 +1,7 @@
 """What is read and asked of Postfix's check of other servers' policies."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,16 +19,24 @@ LOOPBACK = "127.0.0.1"
 @asynccontextmanager
 async def answering(reply: bytes | None, asked: list[bytes] | None = None) -> AsyncIterator[int]:
     """A server with this answer to the first octets that come; None: silence."""
+    handlers: list[asyncio.Task[None]] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        got = await reader.read(1000)
-        if asked is not None:
-            asked.append(got)
-        if reply is None:
-            await reader.read()
-        else:
-            writer.write(reply)
-        writer.close()
+        if task := asyncio.current_task():
+            handlers.append(task)
+        try:
+            got = await reader.read(1000)
+            if asked is not None:
+                asked.append(got)
+            if reply is None:
+                await reader.read()
+            else:
+                writer.write(reply)
+                await writer.drain()
+        finally:
+            writer.transport.abort() if reply is None else writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
     server = await asyncio.start_server(handle, LOOPBACK, 0)
     try:
@@ -35,6 +44,8 @@ async def answering(reply: bytes | None, asked: list[bytes] | None = None) -> As
     finally:
         server.close()
         await server.wait_closed()
+        # Before Python 3.12 `wait_closed` does not wait for the handlers.
+        await asyncio.gather(*handlers, return_exceptions=True)
 
 
 async def test_it_is_asked_as_postfix_asks() -> None:

@@ -84,7 +84,7 @@ async def test_receiver_that_never_answers_is_given_up() -> None:
         receiver.status = None
         with pytest.raises(TemporaryError, match=r"webhook at 127\.0\.0\.1 got no answer within 0.2 s"):
             await post(receiver.webhook, FAILING, 0.2)
-        with pytest.raises(TemporaryError, match=r"apprise 1 \(json\) was not over within 0.2 s"):
+        with pytest.raises(TemporaryError, match=r"apprise 1 \(json\) did not end within 0.2 s"):
             await apprise("apprise 1 (json)", receiver.apprise + "?rto=1", FAILING, 0.2)
 
 
@@ -117,7 +117,7 @@ async def test_receiver_that_still_hangs_is_not_given_one_more_thread() -> None:
     async with receiving() as receiver:
         receiver.status = None
         url = f"{receiver.apprise}/again?rto=30"
-        for said in ("not over within 0.2 s", "not over when it was tried last"):
+        for said in ("not end within 0.2 s", "was still running from the last try"):
             with pytest.raises(TemporaryError, match=said):
                 await apprise("apprise 1 (json)", url, FAILING, 0.2)
         assert len(receiver.bodies) == 1
@@ -183,7 +183,7 @@ async def test_receiver_that_is_away_is_told_without_its_path() -> None:
 )
 async def test_url_that_apprise_cannot_use_is_told(url: str) -> None:
     """When it is first used: the library is loaded for nothing else."""
-    with pytest.raises(TemporaryError, match="Apprise does not know such a URL") as caught:
+    with pytest.raises(TemporaryError, match="Apprise does not support this URL") as caught:
         await apprise("apprise 1 (x)", url, FAILING)
     assert "badtoken9" not in str(caught.value)
     assert SECRET not in str(caught.value)

@@ -235,7 +235,7 @@ def test_domain_on_its_way_out_keeps_its_records() -> None:
     world = native_world("example.org", "example.net", inactive=frozenset({"example.net"}))
     (leaving,) = [d for d in mail_domains(seen(world), REPORT) if d.leaving]
     assert leaving.name == "example.net"
-    assert "on its way out" in zone_text(list(all_of(seen(world)).values()))
+    assert "leaving MTA-STS" in zone_text(list(all_of(seen(world)).values()))
 
 
 @pytest.mark.parametrize(
@@ -463,7 +463,7 @@ def test_missing_leaves_out_what_the_dns_has() -> None:
     found = seen(file_world(), {"_mta-sts.example.org": ("v=STSv1; id=1",), "_smtp._tls.example.org": (RUA,)})
     zone = zone_text(list(all_of(found).values()), missing=True)
     assert parsed(zone) == {("_mta-sts.example.org.", "TXT"): (120, f'"v=STSv1;id={ID};"')}
-    assert '; in place of what the DNS has: TXT "v=STSv1; id=1"\n' in zone
+    assert '; replaces what the DNS has: TXT "v=STSv1; id=1"\n' in zone
     silent = replace(found, dns=replace(found.dns, txt={n: Unseen("SERVFAIL", NOW) for n in found.dns.txt}))
     zone = zone_text(list(all_of(silent).values()), missing=True)
     assert parsed(zone) == {}

@@ -43,7 +43,7 @@ def test_a_mailbox_with_its_password_in_the_environment() -> None:
         (b"reports: {receive: imap}", "reports: receive is imap, and imap is missing"),
         (b"reports: {keep: 0}", "reports.keep: '0'; accepted: a whole number of days from 1 to 3650"),
         (b"reports: {imap: {host: mail.example.org}}", "reports.imap: user: missing; it has no default"),
-        (b"reports: {imap: {host: 'a b', user: x}}", "reports.imap.host: 'a b' is no host"),
+        (b"reports: {imap: {host: 'a b', user: x}}", "reports.imap.host: 'a b' is not a host"),
         (b"reports: {imap: {host: mail.example.org, user: x, password: hunter2}}", "MTA_STS_IMAP_PASSWORD"),
         (
             b"reports: {imap: {host: mail.example.org, user: x, ssl: y}}",

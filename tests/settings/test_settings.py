@@ -210,7 +210,7 @@ def test_key_and_project_of_mailcow_conf_are_the_last_resort() -> None:
 
 
 BAD_FILE = [
-    ("mode: strict", "1: mode: 'strict' is no mode; accepted: testing, enforce, none, auto"),
+    ("mode: strict", "1: mode: 'strict' is not a mode; accepted: testing, enforce, none, auto"),
     ("a: 1\n", "1: a: there is no such key; accepted: adopt, api_url, backend"),
     ("domians: {}", "1: domians: there is no such key, did you mean domains?; accepted: adopt,"),
     ("domains:\n  example.org:\n    maxage: 1", "3: domains.example.org.maxage: there is no such key, did you mean max_age?"),
@@ -226,10 +226,10 @@ BAD_FILE = [
     ("max_age: ''", "1: max_age: ''; accepted"),
     ("max_age: -1", "1: max_age: '-1'; accepted"),
     ("max_age: ٣٣", "1: max_age: '٣٣'; accepted"),  # digits, but not these
-    ("mx:\n- a.example\n- '*'", "3: mx[2]: '*' is no mx pattern; accepted: a host name such as mail.example.org"),
-    ("mx: ['a.*.example']", "1: mx[1]: 'a.*.example' is no mx pattern"),
-    ("mx: under_score.example", "1: mx: 'under_score.example' is no mx pattern"),
-    ("mx: 192.0.2.1", "1: mx: '192.0.2.1' is no mx pattern"),
+    ("mx:\n- a.example\n- '*'", "3: mx[2]: '*' is not an mx pattern; accepted: a host name such as mail.example.org"),
+    ("mx: ['a.*.example']", "1: mx[1]: 'a.*.example' is not an mx pattern"),
+    ("mx: under_score.example", "1: mx: 'under_score.example' is not an mx pattern"),
+    ("mx: 192.0.2.1", "1: mx: '192.0.2.1' is not an mx pattern"),
     ("mx: [dns, a.example]", "1: mx: ['dns', 'a.example']; accepted: either the one word dns, or patterns"),
     ("mx: {a: b}", "1: mx: not a list; accepted: a list, or one name"),
     ("mx: *.example.org", "1: not YAML: while scanning an alias"),
@@ -269,7 +269,7 @@ BAD_FILE = [
     ("web: {listen: 127.0.0.1}", "1: web.listen: '127.0.0.1'; accepted: an address of this machine with a port"),
     ("web: {listen: 'localhost:80'}", "1: web.listen: 'localhost:80'; accepted"),
     ("web: {listen: '127.0.0.1:65536'}", "1: web.listen: '127.0.0.1:65536'; accepted"),
-    ("web: {names: ['a b']}", "1: web.names[1]: 'a b' is no host; accepted"),
+    ("web: {names: ['a b']}", "1: web.names[1]: 'a b' is not a host; accepted"),
     ("web: {prefix: mta-sts}", "1: web.prefix: 'mta-sts'; accepted: a path such as /mta-sts, or nothing"),
     ("web: {proxies: [nginx]}", "1: web.proxies[1]: 'nginx'; accepted: an address or a network, such as"),
     ("web: {prefix: '/../a'}", "1: web.prefix: '/../a'; accepted"),
@@ -299,7 +299,7 @@ def test_file_that_is_no_text_is_a_mistake() -> None:
         (
             "MTA_STS_MODE",
             "strict",
-            "MTA_STS_MODE: 'strict' is no mode; accepted: testing, enforce, none, auto",
+            "MTA_STS_MODE: 'strict' is not a mode; accepted: testing, enforce, none, auto",
         ),
         ("MTA_STS_MAX_AGE", "1x", "MTA_STS_MAX_AGE: '1x'; accepted: a time such as 7d"),
         (

@@ -34,7 +34,7 @@ def found(
 def test_default_with_everything_well_says_what_is_missing() -> None:
     """How many domains are ready, and the line for config.yml."""
     headline, protection = found(READY)
-    assert headline == "2 domains are ready for enforce: one line."
+    assert headline == "2 domains are ready for enforce: one line in config.yml."
     assert protection is not None
     assert (protection.ready, protection.soaking, protection.at) == (("a.example", "b.example"), (), None)
     assert protection.config == CONFIG_LINE == "mode: auto"
@@ -44,12 +44,12 @@ def test_default_with_everything_well_says_what_is_missing() -> None:
 def test_domains_that_still_soak_have_the_date_from_which_auto_enforces() -> None:
     """With the line now."""
     headline, protection = found(SOAKING)
-    assert headline == "1 domain will be ready for enforce: one line."
+    assert headline == "1 domain will be ready for enforce: one line in config.yml."
     assert protection is not None
     assert protection.at == NOW + LEFT
     assert day(NOW + LEFT) in protection.message
     headline, protection = found((*READY, *SOAKING))
-    assert headline == "2 domains are ready for enforce: one line."
+    assert headline == "2 domains are ready for enforce: one line in config.yml."
     assert protection is not None
     assert (protection.soaking, protection.at) == (("c.example",), NOW + LEFT)
 
@@ -111,7 +111,7 @@ def test_trouble_comes_before_the_recommendation() -> None:
 def test_page_shows_the_same() -> None:
     """It reads the same summary."""
     source = source_of(READY, settings=DEFAULT)
-    assert site(source).headline == "2 domains are ready for enforce: one line."
+    assert site(source).headline == "2 domains are ready for enforce: one line in config.yml."
     assert (
         site(source_of(READY, settings=AUTO)).headline == "2 domains are on their way; nothing for you to do."
     )

@@ -162,13 +162,13 @@ async def start(folder: Path) -> None:
     disk = Disk(folder / "state", "1m")
     disk.fill()
     async with stage(folder, MTA_STS_POLL="5") as on, process(on.env, "run") as sidecar:
-        await sidecar.says("the pass did not work", "state.sqlite")
+        await sidecar.says("pass failed", "state.sqlite")
         sidecar.hang_up()
         sidecar.hang_up()
         assert on.served() == {}
         disk.clear()
         await sidecar.says("done: add policy")
-        assert len(sidecar.lines("the pass did not work")) == 1
+        assert len(sidecar.lines("pass failed")) == 1
         disk.fill()
         on.mailcow.add_domain("new.example")
         sidecar.hang_up()

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from sidecar.dns.answers import Endpoint, NameServer, RecordSet, Zone
+from sidecar.dns.answers import NameServer, RecordSet, ServerAddress, Zone
 from sidecar.dns.authoritative import Asker, disagreement
 from sidecar.host.unexpected import Unexpected
 from sidecar.observed import Seen, Unseen
@@ -59,13 +59,13 @@ async def test_each_real_server_tells_what_it_has(pair: tuple[DnsServer, DnsServ
     ]
     assert (found.value.name, found.value.primary) == ("test", "ns.test")
     seen = await asking.ask_each(found.value, NAME, "TXT")
-    assert seen[Endpoint("ns.test", "127.0.0.11")] == Seen(RecordSet(NAME, "TXT", (NEW,), 60), NOW)
-    assert seen[Endpoint("ns2.test", "127.0.0.12")] == Seen(RecordSet(NAME, "TXT", (OLD,), 60), NOW)
-    no_way = seen[Endpoint("ns.test", "2001:db8::1")]
+    assert seen[ServerAddress("ns.test", "127.0.0.11")] == Seen(RecordSet(NAME, "TXT", (NEW,), 60), NOW)
+    assert seen[ServerAddress("ns2.test", "127.0.0.12")] == Seen(RecordSet(NAME, "TXT", (OLD,), 60), NOW)
+    no_way = seen[ServerAddress("ns.test", "2001:db8::1")]
     assert isinstance(no_way, Unseen)
     assert "cannot be reached from here" in no_way.reason
-    assert isinstance(seen[Endpoint("ns3.example.invalid", "")], Unseen)
-    nobody = seen[Endpoint("ns.test", "127.0.0.1")]
+    assert isinstance(seen[ServerAddress("ns3.example.invalid", "")], Unseen)
+    nobody = seen[ServerAddress("ns.test", "127.0.0.1")]
     assert nobody == Unseen("ns.test (127.0.0.1): no answer within 1 s", NOW)
     assert disagreement(seen) == [(OLD,), (NEW,)]
 

@@ -249,7 +249,7 @@ async def test_actions_are_done_from_the_page(browser: Browser) -> None:
         await page.goto(f"{web.url}domains/old-hand.example")
         await page.click("text=Check now")
         await expect(page.locator("#flash")).to_contain_text("The check has been requested")
-        await page.click("text=Let the sidecar manage it")
+        await page.click('button:has-text("Let the sidecar manage it")')
         await expect(page.locator("#flash")).to_contain_text("The next pass takes over the policy")
     assert source.wishes == [("apply", None), ("check", "old-hand.example"), ("adopt", ("old-hand.example",))]
 
@@ -401,7 +401,9 @@ async def test_records_of_thousands_are_copied_and_downloaded(browser: Browser, 
         text = (await download.path()).read_text()
         assert text.count("\n") > SHOWN
         if not clipboard:
-            await page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")
+            await page.evaluate(
+                "void (navigator.clipboard.writeText = () => Promise.reject(new Error('no')))"
+            )
         await page.click(".acts .copy")
         await expect(page.locator(".acts .copy")).to_have_text("Copied")
         assert await page.evaluate("navigator.clipboard.readText()") == text

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.dns.answers import NULL_MX, Answer, NoAnswer, Silence, Tlsa
+from sidecar.dns.answers import NULL_MX, DnsAnswer, NoAnswer, Silence, Tlsa
 from sidecar.formats.mtasts_policy import Mode, Policy
 from sidecar.observed import Caa, Seen, Unseen
 from sidecar.observed.findings import Severity
@@ -51,7 +51,7 @@ _no_address = st.builds(NoAddress, st.just(NOW))
 
 def _answers(records: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
     return _no_answers | st.builds(
-        Answer,
+        DnsAnswer,
         st.lists(records, max_size=3).map(tuple),
         st.booleans(),
         st.none() | _words,

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from sidecar.web.door import MOST_CONNECTIONS, Door, most_connections
+from sidecar.web.door import MOST_CONNECTIONS, ConnectionDoor, most_connections
 from tests.running import until
 from tests.web.fakes import source_of
 from tests.web.visitor import TOKEN, Visitor, visiting
@@ -20,12 +20,12 @@ MOST = 10
 @asynccontextmanager
 async def door(
     monkeypatch: pytest.MonkeyPatch, *, idle_s: float = 600.0, token: str | None = None
-) -> AsyncIterator[tuple[Visitor, Door]]:
+) -> AsyncIterator[tuple[Visitor, ConnectionDoor]]:
     """A page with so many places."""
-    made: list[Door] = []
+    made: list[ConnectionDoor] = []
 
-    def make() -> Door:
-        made.append(Door(MOST, idle_s))
+    def make() -> ConnectionDoor:
+        made.append(ConnectionDoor(MOST, idle_s))
         return made[-1]
 
     monkeypatch.setattr("sidecar.web.Door", make)

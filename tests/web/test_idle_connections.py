@@ -37,7 +37,7 @@ async def sidecar_with(on: Stage, files: int) -> AsyncIterator[tuple[Running, st
     """A running one that may open so many files, where its page is, and its port."""
     async with process({**on.env, "MTA_STS_POLL": "5"}, "run") as sidecar:
         resource.prlimit(sidecar.process.pid, resource.RLIMIT_NOFILE, (files, FILES))
-        line = await sidecar.says("the page is served")
+        line = await sidecar.says("web page started")
         url = next(word.removeprefix("at=") for word in line.split() if word.startswith("at="))
         yield sidecar, url, urlsplit(url).port or 0
         await sidecar.end()

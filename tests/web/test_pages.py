@@ -397,7 +397,7 @@ async def test_page_says_what_is_missing_to_protection() -> None:
     ready = source_of((Told("a.example", Mode.TESTING), Told("b.example", Mode.TESTING)), settings=settings)
     async with visiting(ready) as visitor:
         _, text, _ = await visitor.get("")
-    assert "2 domains are ready for enforce: one line." in text
+    assert "2 domains are ready for enforce: one line in config.yml." in text
     assert '<pre id="protection" tabindex="0"><code>mode: auto</code></pre>' in text
     soaking = source_of((Told("a.example", Mode.TESTING, "soaking"),), settings=settings)
     async with visiting(soaking) as visitor:

@@ -16,7 +16,7 @@ def judge(pattern: str, host: str) -> tuple[Finding, ...]:
     """All findings of one `pattern` against one `host` (a final dot is allowed there); none where it matches."""
     findings: list[Finding] = []
     if not is_mx_pattern(pattern):
-        message = f"{_short(pattern)} is no mx pattern{_a_label(pattern.removeprefix('*.'))}"
+        message = f"{_short(pattern)} is not an mx pattern{_a_label(pattern.removeprefix('*.'))}"
         todo = "write a host name, or *. before one; it has neither a final dot nor another *"
         findings.append(Finding.of(codes.MATCH_PATTERN, "the pattern", message, todo))
     if host.startswith("*.") or not is_mx_pattern(host.removesuffix(".")):

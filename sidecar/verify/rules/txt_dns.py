@@ -5,7 +5,7 @@ The grammar of the one record is judged by `rules.record`.
 
 import re
 
-from sidecar.dns.answers import Answer, Asked, NoAnswer, Silence
+from sidecar.dns.answers import Asked, DnsAnswer, NoAnswer, Silence
 from sidecar.observed.findings import Code, Finding, Severity
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.lint import Judged, lint_record
@@ -31,7 +31,7 @@ def candidates(records: tuple[bytes, ...]) -> tuple[bytes, ...]:
 
 def the_record(txt: Asked[bytes]) -> Judged | None:
     """The one record that senders go by, judged; None where there is not exactly one."""
-    if isinstance(txt, Answer) and len(found := candidates(txt.records)) == 1:
+    if isinstance(txt, DnsAnswer) and len(found := candidates(txt.records)) == 1:
         return lint_record(found[0])
     return None
 
@@ -116,7 +116,7 @@ def _almost(name: str, record: bytes) -> list[Finding]:
     ]
 
 
-def _none(name: str, txt: Answer[bytes], seen: DomainSeen, missing: Severity) -> list[Finding]:
+def _none(name: str, txt: DnsAnswer[bytes], seen: DomainSeen, missing: Severity) -> list[Finding]:
     others = f"; {len(txt.records)} TXT of other kinds are ignored" if txt.records else ""
     code, what = (
         (codes.TXT_NONE, f"{name} has no MTA-STS record{others}")
@@ -134,15 +134,15 @@ def _none(name: str, txt: Answer[bytes], seen: DomainSeen, missing: Severity) ->
         return findings
     for place in near_misses(seen.domain)[:-1]:
         there = seen.misplaced.get(place)
-        if isinstance(there, Answer) and any(_ALMOST.match(record) for record in there.records):
+        if isinstance(there, DnsAnswer) and any(_ALMOST.match(record) for record in there.records):
             message = f"an MTA-STS record stands at {place}, where no sender looks"
             findings.append(Finding.of(codes.TXT_MISPLACED, place, message, _move(place, name, seen.domain)))
     return findings
 
 
-def _is_wildcard(seen: DomainSeen, txt: Answer[bytes]) -> bool:
+def _is_wildcard(seen: DomainSeen, txt: DnsAnswer[bytes]) -> bool:
     there = seen.misplaced.get(_no_such_name(seen.domain))
-    return isinstance(there, Answer) and bool(there.records) and set(there.records) == set(txt.records)
+    return isinstance(there, DnsAnswer) and bool(there.records) and set(there.records) == set(txt.records)
 
 
 def _move(place: str, name: str, domain: str) -> str:
@@ -151,7 +151,7 @@ def _move(place: str, name: str, domain: str) -> str:
     return f"move it to {name}: enter _mta-sts alone, or a dot at the end, for the DNS provider adds {domain} itself"
 
 
-def _dnssec(name: str, txt: Answer[bytes]) -> Finding:
+def _dnssec(name: str, txt: DnsAnswer[bytes]) -> Finding:
     if txt.authentic:
         return Finding.of(codes.DNSSEC_VALIDATED, name, "the resolver validated the answer with DNSSEC")
     return Finding.of(

@@ -16,7 +16,7 @@ CASES: tuple[tuple[str, str, str | None, str], ...] = (
     ("example.org", "mail.example.org", "match-none", "without a wildcard the whole name"),
     ("mail.example.org", "example.org", "match-none", "the same"),
     ("mail.example.org", "mail.example.org.evil.example", "match-none", "a name that begins alike"),
-    ("*.example.org", "*.example.org", "match-host", "a wildcard is no host"),
+    ("*.example.org", "*.example.org", "match-host", "a wildcard is not a host"),
     ("*.example.org", ".example.org", "match-host", "an empty label is none"),
     ("*.example.org", "mail..example.org", "match-host", "the same"),
     ("*.example.org", "mail.example.org..", "match-host", "one final dot only"),
