@@ -314,7 +314,7 @@ class Observer:
             record = observed.memory.checks.get(name)
             checked_at = max(record.at if record else 0.0, self._accused.get(name, 0.0))
             if wants_check(evidence, checked_at, observed.now) and self._settings.manages(name):
-                log.info("checked at once", domain=to_unicode(name), reason=evidence.refused)
+                log.info("early sender check", domain=to_unicode(name), reason=evidence.refused)
                 self._accused[name] = observed.now
                 self._rushed |= {name}
         self._accused = {name: at for name, at in self._accused.items() if name in observed.reports.value}

@@ -75,7 +75,7 @@ async def test_without_the_wish_nothing_is_opened_and_nothing_imported(tmp_path:
     """No port, no store, no route for a POST."""
     async with stage(tmp_path) as on:
         async with running(on, "reports: {receive: off}\n") as sidecar:
-            page = await sidecar.says("the page is served")
+            page = await sidecar.says("web page started")
             url = re.search(r"http://\S+", page)
             assert url is not None
             async with (
@@ -91,7 +91,7 @@ async def test_a_post_is_taken_by_any_name_and_without_the_token(tmp_path: Path)
     """As unproven evidence; all else on the page still needs the token."""
     async with stage(tmp_path, MTA_STS_WEB_TOKEN="a-token-of-the-test") as on:
         async with running(on, "reports: {receive: off, https: true}\n") as sidecar:
-            page = await sidecar.says("the page is served")
+            page = await sidecar.says("web page started")
             url = re.search(r"http://\S+", page)
             assert url is not None
             headers = {"Host": "tlsrpt.example.org", "Content-Type": "application/tlsrpt+json"}

@@ -5,13 +5,16 @@ from typing import Any
 
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.formats.tls_report_policy import Held
+from sidecar.observed import CheckRecord
 from sidecar.observed.checks import Status
+from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.reports import CleanReport, Holding, Reason, ReportEvidence, ReportsClean
 from sidecar.rollout import Stage
 from sidecar.status.judgement import judge
 from sidecar.status.row import Row
 from sidecar.status.to_document import domain_of
 from sidecar.status.wording import Light
+from sidecar.verify.rules.policy_id import ID_STALE
 from tests.status.test_domains import only_row, published, settled, status
 
 REFUSED = ReportsClean(Status.FALSE, Reason.REFUSED, "Google reported 9 sessions that failed", 1_000.0)
@@ -51,3 +54,17 @@ def test_the_document_names_the_proof_and_who_holds_an_old_policy() -> None:
     assert found.proof == "Google applied this policy on 2026-11-24, and 12 sessions succeeded"
     assert found.old_policy
     assert found.old_policy[0].startswith("Google was seen with the old policy")
+
+
+def test_an_old_id_names_who_was_seen_to_go_by_the_old_policy() -> None:
+    """Only where reports say so."""
+    clean = ReportsClean(Status.TRUE, Reason.CLEAN, "1 sender", 1_000.0)
+    stale = Finding(
+        ID_STALE.name, Severity.CRITICAL, "_mta-sts.example.org", "the id did not change", None, "§3.1"
+    )
+    found = with_reports(clean, stage=Stage.ANNOUNCING, check=CheckRecord(1_000.0, (stale,)))
+    (cause,) = [cause for cause in judge(found).needs if cause.code == ID_STALE.name]
+    assert "Google was seen with the old policy" in cause.message
+    without = replace(found, reports=replace(found.reports, old=()))
+    (cause,) = [cause for cause in judge(without).needs if cause.code == ID_STALE.name]
+    assert cause.message == "the id did not change"
