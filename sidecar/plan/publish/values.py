@@ -83,6 +83,8 @@ class Facts:
     ttl: int = 300
     settled_ttl: int = 3_600
     """Seconds."""
+    any_report: bool = False
+    """Whether another address for reports, which a person published, is right as well: nobody asked for ours."""
 
 
 @dataclass(frozen=True, slots=True)

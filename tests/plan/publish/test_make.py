@@ -164,6 +164,18 @@ def test_a_foreign_record_that_says_the_same_is_right() -> None:
     assert [row.whose for row in plan.rows if row.role is Role.ID] == [Whose.FOREIGN]
 
 
+def test_another_address_for_reports_is_right_where_nobody_asked_for_ours() -> None:
+    """It is a person's; without any, ours is published. Where the settings name an address, it is shown as another."""
+    zone = {**SETTLED, REPORT: txt("v=TLSRPTv1; rua=mailto:me@example.net")}
+    world = World((well("example.org"),), facts=replace(FACTS, any_report=True), zone=zone)
+    assert (world.plan().writes, world.plan().held) == ((), ())
+    world.facts = FACTS
+    assert REPORT in held(world.plan())
+    world = World((well("example.org"),), facts=replace(FACTS, any_report=True))
+    world.settle()
+    assert world.zone[REPORT] == SETTLED[REPORT]
+
+
 def test_an_address_that_a_person_set_for_the_host_is_right() -> None:
     """No CNAME is put in its place."""
     zone = {**SETTLED, key("mta-sts.example.org", "A"): record_set(key("x", "A").type, ["192.0.2.1"], 60)}
