@@ -1,10 +1,12 @@
 """The story of a mailcow of 2025-09 or later: each domain has a policy of its own."""
 
 import asyncio
+import re
 import time
 from datetime import UTC, datetime
 
 from demo.promises import Check
+from demo.senders import SENDER, Sender, hand_over
 from demo.simulated import API, Fault
 from demo.stage import ENFORCED, HOST
 from demo.story import Telling, policy, shown
@@ -25,6 +27,7 @@ async def tell(story: Telling) -> None:
     await _names(story, before)
     await _record(story, before)
     await _new_domain(story)
+    await _reports(story)
     await _person(story)
     await _switched_off(story)
     await _outage(story)
@@ -97,6 +100,37 @@ async def _new_domain(story: Telling) -> None:
         expected=f"mta-sts.{NEW} in the certificate",
         within_s=15,
     )
+
+
+async def _reports(story: Telling) -> None:
+    stage, sender = story.stage, Sender(story.stage.dns)
+    story.step("A sender reports how mail to the domains went (RFC 8460)")
+    lines = [line for line in story.log.lines if "TLS reports of senders will be received" in line]
+    found = re.search(r"\[127\.0\.0\.1\]:(\d+)", " ".join(lines))
+    port = int(found[1]) if found else 0
+    story.act(f"{SENDER}: two reports, by mailcow's postfix, to the sidecar's port {port}")
+    for domain, failed in ((ORG, 0), (COM, 7)):
+        message = sender.report(domain, TESTING, ok=40, failed=failed)
+        await asyncio.to_thread(hand_over, port, message)
+
+    def explained(domain: str, *words: str) -> Check:
+        async def check() -> str | None:
+            said = await stage.command("reports", domain)
+            return None if all(word in said for word in words) else said
+
+        return check
+
+    await story.promise(
+        f"the report on {COM} is explained: what failed, what it means, what to do",
+        explained(COM, "certificate-expired: 7 failed", "Mail is refused under enforce."),
+        expected="certificate-expired with its meaning",
+    )
+    await story.promise(
+        f"the one on {ORG} is proof that senders apply the policy that is served",
+        explained(ORG, "Google applied this policy on "),
+        expected="Google applied this policy",
+    )
+    await story.command("reports", COM)
 
 
 async def _person(story: Telling) -> None:

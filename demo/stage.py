@@ -29,7 +29,7 @@ from demo.simulated import SeenRequest, SimulatedMailcow
 from demo.standins import RUNNING_SINCE_S, Containers, InMemory, RecordedEngine
 from demo.standins_docker import NoStandInError, in_docker
 from demo.web import DemoWeb
-from sidecar.daemon.wiring import TEST_DNS_PORT, TEST_HTTP_PORT, TEST_SENDER_PORTS, engine_of
+from sidecar.daemon.wiring import TEST_DNS_PORT, TEST_HTTP_PORT, TEST_POSTFIX, TEST_SENDER_PORTS, engine_of
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.observed import Backend, Project, Seen
 from sidecar.reconcile.passes import Report
@@ -132,6 +132,7 @@ class Stage:
             "MTA_STS_API_URL": self.mailcow.url,
             "MTA_STS_RESOLVER": str(self.dns),
             TEST_HTTP_PORT: str(self.mailcow.port),
+            TEST_POSTFIX: ADDRESS,
             "MTA_STS_WEB_LISTEN": "127.0.0.1:0",
             "MTA_STS_VERIFY": "0",  # no connection may be made to the addresses of the demo's hosts
             "COMPOSE_PROJECT_NAME": getattr(self.containers, "project", "mta-sts-demo"),

@@ -14,6 +14,7 @@ from sidecar.plan.actions import (
     Action,
     AddPolicy,
     AdoptSame,
+    ChangeReportRoute,
     EditConf,
     EditPolicy,
     HealAcme,
@@ -166,6 +167,8 @@ def on_no_unseen_basis(plan: Plan, seen: Observed) -> None:
                 basis = [seen.mailcow, seen.domains, seen.conf, seen.project, seen.certificates]
             case AdoptSame():
                 basis = [seen.mailcow, seen.domains]
+            case ChangeReportRoute():
+                basis = [seen.mailcow, seen.domains, seen.report_route]
             case HealAcme():
                 basis = [seen.project]
         unseen = [part for part in basis if isinstance(part, Unseen)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from demo.simulated import SimulatedMailcow
 from sidecar.daemon.event_log import Teller
-from sidecar.daemon.wiring import TEST_HTTP_PORT, Parts, assembled, read_settings
+from sidecar.daemon.wiring import TEST_HTTP_PORT, TEST_POSTFIX, Parts, assembled, read_settings
 from sidecar.host.elapsed import UptimeReading
 from sidecar.reconcile.passes import Report
 from tests.dns import faulty
@@ -107,6 +107,7 @@ class Stage:
             "MTA_STS_API_URL": self.mailcow.url,
             "MTA_STS_RESOLVER": f"{self.resolver[0]}:{self.resolver[1]}",
             TEST_HTTP_PORT: str(self.mailcow.port),
+            TEST_POSTFIX: "",
             "DOCKER_HOST": self.engine.docker_host,
             "MTA_STS_WEB_LISTEN": "127.0.0.1:0",
             "MTA_STS_VERIFY": "0",  # the hosts here have addresses that are not ours to speak to

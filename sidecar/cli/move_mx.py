@@ -46,6 +46,7 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Stores the move, and prints from when the MX record may be switched. Raises PermanentError if it is refused."""
     from sidecar.cli.look import names_of
     from sidecar.cli.wish import noting
+    from sidecar.formats.mtasts_policy import matches
     from sidecar.observed import FILE, Move
     from sidecar.plan.wishes import move_refusal
 
@@ -56,6 +57,8 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
         wish.state.wish_moves([Move(key, host, wish.now) for key in keys])
     for key in keys:
         print(_noted(key, host, wish.basis, wish.now))
+    for line in wish.still_held(keys, lambda held: not any(matches(pattern, host) for pattern in held.mx)):
+        print(f"  {line}")
     return Exit.OK
 
 

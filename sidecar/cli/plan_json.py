@@ -15,6 +15,7 @@ from sidecar.plan.actions import (
     AddPolicy,
     AdoptSame,
     AllowAccess,
+    ChangeReportRoute,
     EditConf,
     EditPolicy,
     HealAcme,
@@ -91,7 +92,7 @@ def _details(action: Action) -> dict[str, Any]:
             return {"records": [_record(write) for write in writes]}
         case AllowAccess(address=address, in_conf=in_conf):
             return {"address": address, "mailcow_conf": in_conf}
-        case SwitchOff() | RemoveFile() | HealAcme():
+        case SwitchOff() | RemoveFile() | HealAcme() | ChangeReportRoute():
             return {}
         case _:
             assert_never(action)

@@ -5,13 +5,14 @@ store has it: in one line, without control characters.
 """
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidecar.host.exits import Exit
 
 if TYPE_CHECKING:
+    from sidecar.formats.mtasts_policy import Policy
     from sidecar.observed.reports import UnreadableMessage
     from sidecar.reports.store import Reports
     from sidecar.settings import Settings
@@ -72,7 +73,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
             case ["export", folder]:
                 return _export(store, Path(folder))
             case [] | [_]:
-                return _show(store, given, clock.now())
+                return _show(store, given, clock.now(), _served(settings, clock.now()))
             case _:
                 raise PermanentError("name one domain, or none for all")
     finally:
@@ -82,7 +83,30 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
 # --- show ------------------------------------------------------------------------------------------------
 
 
-def _show(store: "Reports", given: argparse.Namespace, now: float) -> Exit:
+def _served(settings: "Settings", now: float) -> "Callable[[str], Policy | None]":
+    """The policy that was last seen served for a domain, as the running sidecar has stored it."""
+    from sidecar.formats.mtasts_policy import policy_of
+    from sidecar.observed import FILE
+    from sidecar.state.store import State
+
+    state = State.open(settings.state_dir, now)
+    try:
+        memory = state.load()
+    finally:
+        state.close()
+    targets = {alias.name: alias.target for alias in memory.believed.aliases} if memory.believed else {}
+
+    def served(domain: str) -> "Policy | None":
+        key = targets.get(domain, domain)
+        spans = memory.policy(key if key in memory.policies else FILE).spans
+        return policy_of(spans[-1].text) if spans else None
+
+    return served
+
+
+def _show(
+    store: "Reports", given: argparse.Namespace, now: float, served: "Callable[[str], Policy | None]"
+) -> Exit:
     import json
 
     from sidecar.cli.look import names_of
@@ -92,9 +116,9 @@ def _show(store: "Reports", given: argparse.Namespace, now: float) -> Exit:
     unreadable = store.unreadable()
     if given.what:
         (domain,) = names_of(given.what)
-        found = [_view(store, domain, since, now)]
+        found = [_view(store, domain, since, now, served)]
     else:
-        found = [_view(store, domain, since, now) for domain in store.domains()]
+        found = [_view(store, domain, since, now, served) for domain in store.domains()]
     if given.json:
         data = {
             "domains": [as_json(one) for one in found],
@@ -110,7 +134,9 @@ def _show(store: "Reports", given: argparse.Namespace, now: float) -> Exit:
     return Exit.OK
 
 
-def _view(store: "Reports", domain: str, since: float, now: float) -> "ReportsView":
+def _view(
+    store: "Reports", domain: str, since: float, now: float, served: "Callable[[str], Policy | None]"
+) -> "ReportsView":
     from sidecar.rollout.reports import DAY_S, HISTORY_DAYS
     from sidecar.status.reports import view
 
@@ -120,7 +146,7 @@ def _view(store: "Reports", domain: str, since: float, now: float) -> "ReportsVi
         store.failures(domain, since),
         store.holdings(domain, since),
         store.reported(domain, now - HISTORY_DAYS * DAY_S),
-        None,
+        served(domain),
         now,
     )
 
@@ -142,6 +168,8 @@ def _one(found: "ReportsView") -> Iterator[str]:
 
     yield f"{to_unicode(found.domain)}: {found.ok} sessions succeeded, {found.failed} failed"
     yield f"  {found.clean.message}"
+    if found.clean.seen is not None:
+        yield f"  {found.clean.seen.sentence}"
     for one in found.failures[:_SHOWN_FAILURES]:
         what, proof = one.sum, f" ({one.sum.sender})" if one.sum.sender else " (not proven)"
         days = what.last_day if what.first_day == what.last_day else f"{what.first_day} to {what.last_day}"

@@ -40,6 +40,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Stores the request, and prints how long it takes. Raises PermanentError if it is refused."""
     from sidecar.cli.wish import noting
+    from sidecar.formats.mtasts_policy import Mode
     from sidecar.host.errors import PermanentError
     from sidecar.observed import FILE
     from sidecar.plan.wishes import retire_refusal
@@ -59,6 +60,9 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
             print(f"{_name(key)}: taken back; the next pass serves its policy again")
         else:
             print(_noted(key, wish.basis, wish.now))
+    if not given.undo:
+        for line in wish.still_held(keys, lambda held: held.mode is Mode.ENFORCE):
+            print(f"  {line}")
     return Exit.OK
 
 

@@ -15,6 +15,7 @@ from sidecar.plan.actions import (
     AddPolicy,
     AdoptSame,
     AllowAccess,
+    ChangeReportRoute,
     EditConf,
     EditPolicy,
     HealAcme,
@@ -102,7 +103,7 @@ def _details(action: Action) -> list[str]:
             lines += [f"    {line}" for line in map(_record, writes)]
         case AllowAccess(address=address, in_conf=in_conf):
             lines += [f"    {ALLOW_FROM} + {address}"] if in_conf else []
-        case RecreateAcme() | HealAcme() | SwitchOff() | AdoptSame() | RemoveFile():
+        case RecreateAcme() | HealAcme() | SwitchOff() | AdoptSame() | RemoveFile() | ChangeReportRoute():
             pass
         case _:
             assert_never(action)

@@ -1,12 +1,13 @@
 """How a command stores a request: read the state, check, write, wake the running sidecar."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from sidecar.cli.look import names_of
 from sidecar.cli.start import started
-from sidecar.host.errors import PermanentError
+from sidecar.formats.tls_report_policy import Held
+from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.host.heartbeat import wake
 from sidecar.plan.wishes import Basis, RequestRefusal
 from sidecar.state.store import State
@@ -20,6 +21,30 @@ class Wish:
     basis: Basis
     state: State
     now: float
+
+    def still_held(self, keys: Sequence[str], matters: Callable[[Held], bool]) -> list[str]:
+        """Which organisations were seen with a policy that matters, by their own reports; a few, the latest first."""
+        from sidecar.observed import FILE
+        from sidecar.reports.store import DAY_S, Reports
+        from sidecar.rollout.reports import HISTORY_DAYS, MOST_OLD, told
+
+        store = Reports(self.basis.settings.state_dir)
+        if not store.exists:
+            return []
+        since = self.now - HISTORY_DAYS * DAY_S
+        try:
+            found = [
+                one
+                for key in keys
+                for one in store.holdings(None if key == FILE else key, since)
+                if matters(one.held)
+            ]
+        except TemporaryError:
+            return []  # it only informs
+        finally:
+            store.close()
+        latest = sorted(found, key=lambda one: one.day, reverse=True)
+        return list(dict.fromkeys(told(one, self.now) for one in latest))[:MOST_OLD]
 
     def refuse(self, refusal: RequestRefusal | None) -> None:
         """Raises PermanentError if there is a refusal; nothing is stored then."""

@@ -142,11 +142,13 @@ class Daemon:
         parts.passes.observer.containers.finished = self._wake.set
         parts.passes.applier.on_late_end(self._wake.set)
         parts.passes.publishing.records.finished = self._wake.set
+        parts.receiving.wake = self._wake.set
         await self.live.begin(parts)
         log.info("started", mailcow=str(parts.settings.mailcow_dir), dry_run=parts.settings.dry_run)
         side = [
             asyncio.create_task(self._watch_files(parts.settings)),
             asyncio.create_task(self._watch_engine(parts)),
+            asyncio.create_task(parts.receiving.run()),
         ]
         try:
             return await self._loop(parts)

@@ -18,10 +18,12 @@ from sidecar.host.release import release
 from sidecar.notify.notifier import Notifier
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.reports import ReportTotals
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
 from sidecar.state.store import HistoryEvent
 from sidecar.status.once import Once
+from sidecar.status.reports import ReportsView, page_view
 from sidecar.web import WebServer, WebSettings, start_web
 from sidecar.web.health import Pulse, healthz, readyz
 from sidecar.web.metrics import Metrics, handler
@@ -29,6 +31,9 @@ from sidecar.web.source import Changes, Progress, Trouble
 
 log = structlog.get_logger()
 
+REPORT_DAYS = 30
+"""How far back the pages of reports go."""
+TOTAL_DAYS = 14
 PROGRESS_FROM = 20
 """Domains to check from which progress is shown; fewer are done too fast."""
 
@@ -84,6 +89,34 @@ class Live:
             return ()
         return await asyncio.to_thread(self._parts.state.history, subject, limit)
 
+    async def reports(self, domain: str | None) -> ReportsView | None:
+        store = self._parts.reports if self._parts else None
+        if store is None or not store.exists:
+            return None
+        since = self._clock.now() - REPORT_DAYS * 86_400.0
+        return await asyncio.to_thread(
+            lambda: page_view(
+                domain,
+                store.days(domain, since),
+                store.failures(domain, since),
+                store.holdings(domain, since),
+                store.unreadable(20) if domain is None else (),
+            )
+        )
+
+    def _report_totals(self) -> ReportTotals | None:
+        store = self._parts.reports if self._parts else None
+        if store is None or not store.exists:
+            return None
+        try:
+            return store.totals(self._clock.now() - TOTAL_DAYS * 86_400.0)
+        except SidecarError:
+            return None
+
+    async def raw_report(self, number: int) -> bytes | None:
+        store = self._parts.reports if self._parts else None
+        return await asyncio.to_thread(store.raw, number) if store is not None and store.exists else None
+
     async def check_now(self, domain: str | None) -> None:
         latest = self.latest()
         if self._parts is None or latest is None:
@@ -120,12 +153,13 @@ class Live:
         await self.end()
         self._parts, self._settings = parts, parts.settings
         parts.session.on_call = self._called
+        self.metrics.reports = self._report_totals
         parts.passes.applier.tried = self._moved
         parts.passes.observer.on_moved(self._moved)
         self._notifier = Notifier(parts.settings, self._clock, parts.state)
         telling = asyncio.create_task(self._notifier.run())
         self._open.push_async_callback(_cancelled, telling)
-        await self._serve(parts.settings)
+        await self._serve(parts)
 
     def _called(self, route: str, seconds: float, status: int | None) -> None:
         self.metrics.called(route, seconds, status)
@@ -135,8 +169,10 @@ class Live:
     def _moved(self) -> None:
         self.pulse.moved(self._clock.now())
 
-    async def _serve(self, settings: Settings) -> None:
+    async def _serve(self, parts: Parts) -> None:
+        settings = parts.settings
         routes = [
+            *parts.receiving.routes(),
             web.get("/metrics", handler(self.metrics)),
             web.get("/healthz", healthz(self.pulse, settings.state_dir, self._clock)),
             web.get("/readyz", readyz(self.pulse)),

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from sidecar.daemon.event_log import Teller
+from sidecar.daemon.receiving import Receiving
 from sidecar.dns.ask import Lookups
 from sidecar.dns.authoritative import Asker
 from sidecar.dns.publish.port import Publisher
@@ -29,6 +30,8 @@ from sidecar.reconcile.observe import Observer
 from sidecar.reconcile.passes import Passes
 from sidecar.reconcile.publishing import Publishing
 from sidecar.reconcile.records import Records
+from sidecar.reconcile.reported import ReportReader
+from sidecar.reports.store import Reports
 from sidecar.settings import Settings, load, mailcow_dir_of, read_config
 from sidecar.state.ledger import Ledger
 from sidecar.state.store import State
@@ -39,6 +42,8 @@ TEST_DNS_PORT = "SIDECAR_TEST_DNS_PORT"
 """The port that replaces port 53 of authoritative servers in the demo and in tests; not for users."""
 TEST_SENDER_PORTS = "SIDECAR_TEST_SENDER_PORTS"
 """The ports that replace 443 and 25 in sender checks of the demo, as `https,smtp`; not for users."""
+TEST_POSTFIX = "SIDECAR_TEST_POSTFIX"
+"""The address that replaces postfix-mailcow in the demo and in tests (empty: there is none); not for users."""
 CLOSE_S = 0.3
 """Seconds for closing the connections to the Docker engine."""
 
@@ -60,6 +65,8 @@ class Parts:
     engine: AcmeEngine
     session: Session
     """The session with mailcow's API."""
+    reports: Reports
+    receiving: Receiving
 
     async def engine_events(self, services: Collection[str]) -> AsyncIterator[EngineEvent]:
         """Docker's events of these services; raises SidecarError when they cannot be read, and at their end."""
@@ -104,6 +111,19 @@ async def assembled(
             challenge_port=int(env.get(TEST_HTTP_PORT) or 80),
             sender_ports=_sender_ports(env),
         )
+        reports = Reports(settings.state_dir)
+        receiving = Receiving(
+            settings,
+            clock,
+            lookups,
+            reports,
+            lambda: ledger.memory.names or None,
+            postfix=env.get(TEST_POSTFIX),
+        )
+        observer.reported = ReportReader(reports).read
+        if not patient:
+            observer.nexthop = lambda: receiving.nexthop
+            observer.receiving_trouble = receiving.trouble
         applier = Applier(settings, clock, door, observer, engine, ledger, teller.outcome, patient=patient)
         records = Records(
             tuple(settings.dns.accounts),
@@ -115,12 +135,13 @@ async def assembled(
         publishing = Publishing(settings, clock, records, ledger, teller.outcome, patient=patient)
         passes = Passes(settings, clock, observer, applier, ledger, publishing)
         try:
-            yield Parts(settings, passes, state, engine, session)
+            yield Parts(settings, passes, state, engine, session, reports, receiving)
         finally:
             await publishing.close()
             await applier.close()
             await observer.close()
             await session.close()
+            await asyncio.to_thread(reports.close)
             # A call without an answer from the engine is abandoned: the end waits neither for it nor for its locks.
             with suppress(TimeoutError):
                 await asyncio.wait_for(engine.close(), CLOSE_S)

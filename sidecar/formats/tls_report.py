@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from sidecar.formats import tls_report_fields as fields
 from sidecar.formats.mtasts_policy import Mode
+from sidecar.formats.tls_report_policy import Held, Kind
 
 LARGEST = 10 * 1024 * 1024
 """Octets of a report, unpacked."""
@@ -53,15 +54,6 @@ class Unreadable:
     text: str
 
 
-class Kind(StrEnum):
-    """The policy types of RFC 8460 §4.4."""
-
-    STS = "sts"
-    TLSA = "tlsa"
-    NONE = "no-policy-found"
-    OTHER = "other"
-
-
 @dataclass(frozen=True, slots=True)
 class Detail:
     """One failure detail; `sessions` is how many connections failed so. What was not given is empty."""
@@ -73,15 +65,6 @@ class Detail:
     receiving_mx: str = ""
     receiving_ip: str = ""
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """The policy that the sender applied (`policy-string`); `max_age` in seconds. What it did not give is None."""
-
-    mode: Mode | None
-    max_age: int | None
-    mx: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

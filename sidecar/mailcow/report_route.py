@@ -12,7 +12,7 @@ from sidecar.mailcow import answers
 from sidecar.mailcow.answers import Answer, WriteUntold
 from sidecar.mailcow.api import MailcowApi
 from sidecar.observed.report_route import INTERNAL_ADDRESS, INTERNAL_DOMAIN, AliasRow, TransportRow
-from sidecar.plan.report_route import (
+from sidecar.plan.report_steps import (
     AddAlias,
     AddTransport,
     DeleteAlias,

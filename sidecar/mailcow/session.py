@@ -5,6 +5,7 @@ refusals, and bans public addresses). A list that cannot be had leaves the last 
 """
 
 import asyncio
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,7 @@ from sidecar.host.errors import PermanentError, SidecarError
 from sidecar.mailcow.api import AccessDenied, Counts, MailcowApi, OnCall, RedisRefusesWrites
 from sidecar.mailcow.endpoint import Endpoint, endpoint
 from sidecar.mailcow.presented import presented
+from sidecar.mailcow.report_route import read_route
 from sidecar.observed import (
     FIRST_NATIVE,
     NOT_ASKED,
@@ -35,6 +37,7 @@ from sidecar.observed import (
 )
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.report_route import INTERNAL_DOMAIN, RouteSeen
 from sidecar.plan.access import own_key
 from sidecar.plan.schedule import (
     DENIED_S,
@@ -356,6 +359,23 @@ class Session:
             return RedisRefuses(str(error), now, error.said)
         except SidecarError as error:
             return Unseen(str(error), now)
+
+    async def report_route(self, nexthop: str, ours: Collection[str], now: float) -> Sight[RouteSeen]:
+        """The alias and the transport of TLS reports; `ours` are the addresses that matter. `nexthop` is passed on."""
+        if self._api is None or now < self._not_before:
+            return Unseen("mailcow's API cannot be asked", now)
+        try:
+            aliases, transports = await read_route(self._api)
+        except SidecarError as error:
+            return Unseen(str(error), now)
+        return Seen(
+            RouteSeen(
+                tuple(one for one in aliases if one.address in ours or INTERNAL_DOMAIN in one.goto),
+                tuple(one for one in transports if one.destination == INTERNAL_DOMAIN),
+                nexthop,
+            ),
+            now,
+        )
 
     async def policy_id(self, domain: str, text: str, now: float) -> Sight[PolicyId | None]:
         """The id of the policy of a domain that serves `text`; None where it serves another text, or none, by now."""

@@ -9,13 +9,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from sidecar.formats.tls_report_results import meaning
 from sidecar.observed import Observed, Seen, Unseen
 from sidecar.observed.checks import Status as Truth
 from sidecar.observed.findings import Severity
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.words import command, day
 from sidecar.plan.actions import Plan
 from sidecar.plan.records import RecordState
 from sidecar.rollout import Stage
+from sidecar.rollout.reports import told
 from sidecar.settings import Tell
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.judgement import lacking
@@ -25,6 +28,10 @@ from sidecar.status.wording import Light
 
 Key: TypeAlias = tuple[str, str, str]
 """Code, subject, and what of the subject (the subject of a finding; empty for a notice)."""
+
+
+OLD_POLICY_S = 2 * 86_400.0
+"""Seconds after a change in which senders may still go by the policy before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,7 @@ def view_of(status: CurrentStatus, plan: Plan) -> PassView:
     found = [_of_notice(n) for n in plan.notices if n.level is Level.ERROR]
     found += [_of_notice(n) for n in status.notices if n.level is Level.WARNING and n.todo and not n.passing]
     found += [_of_cause(row, cause) for row in status.rows for cause in _sent(row)]
+    found += [issue for row in rows for issue in _reported(row, observed)]
     return PassView(
         observed.now,
         {row.domain: _position(row) for row in rows} if status.listed else None,
@@ -98,6 +106,32 @@ def view_of(status: CurrentStatus, plan: Plan) -> PassView:
         frozenset(unseen for row in rows for unseen in _unseen(row)) | frozenset(_out_of_sight(observed)),
         frozenset(key for row in status.rows for key in _still(row)),
     )
+
+
+def _reported(row: Row, observed: Observed) -> Iterator[Issue]:
+    """What proven senders report of a domain: each kind of failure, and each sender with an old policy."""
+    for failing in row.reports.failing:
+        means = meaning(failing.result)
+        sessions = "1 session" if failing.sessions == 1 else f"{failing.sessions} sessions"
+        text = f"{failing.organisation} reported {failing.result} ({sessions} on {failing.day}): {means.text}"
+        yield Issue(
+            "reports-failure",
+            row.domain,
+            failing.result,
+            critical=False,
+            message=text,
+            todo=means.remedy.replace("DOMAIN", row.domain),
+            mild=not failing.result.startswith("certificate-"),
+        )
+    spans = observed.memory.policy(row.key).spans
+    if not spans:
+        return
+    settled = day(spans[-1].since + OLD_POLICY_S)[:10]
+    for one in row.reports.old:
+        if one.sender is not None and one.day > settled:
+            text = f"{told(one, row.at)}, though another one is served since {day(spans[-1].since)}"
+            todo = f"look whether the id in _mta-sts is the current one: {command(f'records {row.domain}')}"
+            yield Issue("reports-old-policy", row.domain, one.sender, False, text, todo, mild=True)
 
 
 def _of_notice(notice: Notice) -> Issue:

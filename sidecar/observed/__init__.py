@@ -67,6 +67,8 @@ from sidecar.observed.memory import (
     Write,
 )
 from sidecar.observed.record_looks import RecordLooks
+from sidecar.observed.report_route import RouteSeen
+from sidecar.observed.reports import ReportEvidence
 from sidecar.observed.sight import (
     NOT_ASKED,
     RedisRefuses,
@@ -142,6 +144,9 @@ class PolicyId:
     id: str
 
 
+NO_REPORTS: Seen[Mapping[str, ReportEvidence]] = Seen({}, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that a decision needs, including the time and the memory."""
@@ -172,6 +177,10 @@ class Observed:
     """The own IPv4 address, as mailcow sees it."""
     fronts: Mapping[str, tuple[Sight[Front], ...]] = field(default_factory=dict)
     """What answers on port 443 of the public addresses of some of mailcow's names, by name."""
+    report_route: Sight[RouteSeen] = NOT_ASKED
+    """The alias and the transport of TLS reports."""
+    reports: Sight[Mapping[str, ReportEvidence]] = NO_REPORTS
+    """What follows from the TLS reports that were received, by domain."""
     elsewhere: Mapping[str, Sight[Policy | None]] = field(default_factory=dict)
     """By domain whose policy host leads to another server: the valid policy that senders get there (None: none)."""
     policy_maps: Sight[str | None] = NOT_ASKED

@@ -12,6 +12,7 @@ from sidecar.observed.checks import Rollout
 from sidecar.observed.findings import Finding
 from sidecar.observed.mailcow import DomainList
 from sidecar.observed.record_sets import Entry, Key
+from sidecar.observed.report_route import RouteMemory
 
 LARGE_DNS_PLAN = "large-dns-plan"
 """A change of many published record sets at once."""
@@ -213,6 +214,7 @@ class Memory:
     """Names whose DNS records a person handed over."""
     let_through: frozenset[str] = frozenset()
     """Guards that a person lifts once (`LARGE_DNS_PLAN`)."""
+    report_way: RouteMemory = field(default_factory=RouteMemory)
     services: frozenset[str] = frozenset()
     """Services of the project that had a container in an earlier pass."""
     born: float = 0.0

@@ -26,6 +26,7 @@ class NoticeCode(StrEnum):
     UNSEEN_DOMAINS = "unseen.domains", "mailcow's list of domains cannot be read."
     UNSEEN_DOCKER = "unseen.docker", "mailcow's containers cannot be seen."
     UNSEEN_CERTIFICATES = "unseen.certificates", "mailcow's certificates cannot be read."
+    UNSEEN_REPORTS = "unseen.reports", "The TLS reports that were received cannot be read."
     UNSEEN_FILE = "unseen.file", "The policy file cannot be read."
 
     # --- mailcow itself
@@ -64,6 +65,14 @@ class NoticeCode(StrEnum):
         "rollout.unseen",
         "The policy is in enforce, and it is not known whether senders can deliver.",
     )
+
+    # --- TLS reports
+    REPORTS_ANNOUNCED = (
+        "reports.announced",
+        "Soon an alias and a transport for TLS reports are added to mailcow.",
+    )
+    REPORTS_FOREIGN = "reports.foreign", "Something of a person's is in the way of TLS reports."
+    REPORTS_NOT_RECEIVED = "reports.not_received", "TLS reports cannot be received now."
 
     # --- mailcow.conf
     CONF_LOCKED = "conf.locked", "mailcow.conf cannot be written."
@@ -121,6 +130,7 @@ UNSEEN = frozenset(
         NoticeCode.UNSEEN_DOCKER,
         NoticeCode.UNSEEN_CERTIFICATES,
         NoticeCode.UNSEEN_FILE,
+        NoticeCode.UNSEEN_REPORTS,
     }
 )
 """Parts that could not be observed: the notice is over as soon as the part is observed."""

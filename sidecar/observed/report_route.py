@@ -9,7 +9,6 @@ from dataclasses import dataclass
 INTERNAL_DOMAIN = "tlsrpt.sidecar.internal"
 """A domain that exists nowhere but in the transport; mail for it from outside is refused by postfix."""
 INTERNAL_ADDRESS = f"reports@{INTERNAL_DOMAIN}"
-LOCAL_PART = "tls-reports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +32,37 @@ class TransportRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteSeen:
+    """The rows of mailcow that matter for the route, and the next hop: where the sidecar's SMTP port is."""
+
+    aliases: tuple[AliasRow, ...]
+    transports: tuple[TransportRow, ...]
+    nexthop: str
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """What the sidecar made itself, by its record: addresses of aliases, and next hops of the transport."""
 
     aliases: frozenset[str] = frozenset()
     nexthops: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RouteMemory:
+    """What is remembered of the route; times in Unix seconds."""
+
+    aliases: frozenset[str] = frozenset()
+    nexthops: frozenset[str] = frozenset()
+    """Both: what the sidecar made, or meant to make, and did not remove since."""
+    nexthop: str = ""
+    """Where the SMTP port of the running sidecar was last open."""
+    ready: str = ""
+    """The address whose whole route was last seen in place; empty where it was not."""
+    announced: float = 0.0
+    """When it was announced that the route will be made; 0 where nothing has to be made."""
+
+    @property
+    def written(self) -> Written:
+        """What is ours."""
+        return Written(self.aliases, self.nexthops)

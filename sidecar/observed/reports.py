@@ -3,10 +3,12 @@
 Rule for every editor: values only; what follows from them is decided in `rollout.reports`. Times are Unix seconds.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sidecar.formats.tls_report import Held, Kind
+from sidecar.formats.tls_report_policy import Held, Kind
+from sidecar.observed.checks import Status
 
 
 class ReportWay(StrEnum):
@@ -99,6 +101,15 @@ class DaySum:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportTotals:
+    """Sessions of all domains together, and the failed ones by result type as senders wrote it."""
+
+    ok: int
+    failed: int
+    failures: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class FailureSum:
     """Failed sessions of the same kind, the same sender and the same hosts, with the days they were reported for."""
 
@@ -123,3 +134,84 @@ class UnreadableMessage:
     way: ReportWay
     size: int
     problem: str
+
+
+class Reason(StrEnum):
+    """Why reports are clean, are not, or say nothing."""
+
+    CLEAN = "reports-clean"
+    REFUSED = "reports-refused"
+    NONE = "no-reports"
+    UNREAD = "reports-not-read"
+    WAITING = "report-wanted"
+
+
+@dataclass(frozen=True, slots=True)
+class CleanReport:
+    """The latest clean report of a proven sender that applied the current policy."""
+
+    organisation: str
+    sender: str
+    day: str
+    sessions: int
+
+    @property
+    def sentence(self) -> str:
+        """`Google applied this policy on 2026-11-24, and 12 sessions succeeded`."""
+        sessions = "1 session" if self.sessions == 1 else f"{self.sessions} sessions"
+        return (
+            f"{self.organisation or self.sender} applied this policy on {self.day}, and {sessions} succeeded"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReportsClean:
+    """The condition of one domain; `since` in Unix seconds, None where there is nothing to count from."""
+
+    status: Status
+    reason: Reason
+    message: str
+    since: float | None = None
+    seen: CleanReport | None = None
+
+    def holds_step_up(self, *, require: bool) -> bool:
+        """Whether `mode: auto` waits; no reports at all is normal for a small domain, and waits only where required."""
+        unread = self.reason is Reason.UNREAD
+        return self.status is Status.FALSE or unread or (require and self.seen is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """Sessions that a proven sender reported as failed, of one result type; `result` is one of the RFC, or `other`."""
+
+    result: str
+    sessions: int
+    organisation: str
+    day: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportEvidence:
+    """What follows from the reports of a domain; all that a pass keeps of them."""
+
+    clean: ReportsClean
+    step_back: str | None = None
+    """Why reports alone allow to step an enforced policy back; None where they do not."""
+    step_back_with_check: str | None = None
+    """Why they allow it where our own sender check fails as well."""
+    refused_at: float = 0.0
+    """When the last report of refused mail was received, proven or not; 0 where there is none."""
+    refused: str = ""
+    """What that report says, as a sentence."""
+    old: tuple[Holding, ...] = ()
+    """Some organisations that applied another policy than the one that is served, the latest first."""
+    failing: tuple[Failing, ...] = ()
+    """What proven senders reported as failed in the last 14 days: one entry for each result type, the latest report."""
+
+
+NO_EVIDENCE = ReportEvidence(
+    ReportsClean(Status.UNKNOWN, Reason.NONE, "no reports of proven senders in the last 14 days")
+)
+UNREAD = ReportEvidence(
+    ReportsClean(Status.UNKNOWN, Reason.UNREAD, "the reports that were received are not read yet")
+)

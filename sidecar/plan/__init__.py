@@ -28,6 +28,7 @@ from sidecar.plan.proxy import behind_proxy
 from sidecar.plan.publish.as_plan import as_plan
 from sidecar.plan.publish.values import PublishPlan
 from sidecar.plan.redis import tell_redis
+from sidecar.plan.report_way import plan_report_way
 from sidecar.plan.setting_names import unknown_names_in
 from sidecar.settings import Settings
 
@@ -58,6 +59,7 @@ def make_plan(observed: Observed, desired: Desired, settings: Settings) -> Plan:
         wanted, kept = desired.entries.wanted, desired.entries.kept
         plan += plan_entries(observed.conf.value, observed, wanted, kept)
     plan += plan_restart(observed, desired.names, settings)
+    plan += plan_report_way(observed, settings)
     told = (
         stopped(observed)
         + run_failed(observed)
@@ -96,6 +98,7 @@ def blind_spots(observed: Observed) -> tuple[Notice, ...]:
         (NoticeCode.UNSEEN_DOMAINS, "domains", observed.domains),
         (NoticeCode.UNSEEN_DOCKER, "docker", observed.project),
         (NoticeCode.UNSEEN_CERTIFICATES, "certificates", observed.certificates),
+        (NoticeCode.UNSEEN_REPORTS, "reports", observed.reports),
     )
     return tuple(
         Notice(Level.WARNING, code, name, sight.reason)

@@ -20,8 +20,17 @@ from sidecar.formats.mtasts_policy import Policy
 from sidecar.observed import FILE, Question
 from sidecar.observed.access import ApiKey
 from sidecar.observed.notice import Notice
+from sidecar.observed.report_route import INTERNAL_DOMAIN
 from sidecar.plan.publish.values import PublishPlan
 from sidecar.plan.publish.values import Write as RecordWrite
+from sidecar.plan.report_steps import (
+    AddAlias,
+    AddTransport,
+    DeleteAlias,
+    DeleteTransport,
+    EditTransport,
+    Step,
+)
 from sidecar.settings import Managed
 
 FILE_SUBJECT = "mta-sts.txt"
@@ -249,6 +258,26 @@ class PublishRecords:
         return (self.domain,) if self.domain else ()
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeReportRoute:
+    """Change the alias or the transport in mailcow by which TLS reports come in."""
+
+    verb: ClassVar = "change report route"
+    concerns: ClassVar[tuple[str, ...]] = ()
+    managed_by: ClassVar = Managed.REPORTS
+    step: Step
+    reason: str
+
+    @property
+    def about(self) -> str:
+        """The address of the alias, or the domain of the transport."""
+        match self.step:
+            case AddAlias(address=address) | DeleteAlias(address=address):
+                return address
+            case AddTransport() | EditTransport() | DeleteTransport():
+                return INTERNAL_DOMAIN
+
+
 Action: TypeAlias = (
     AllowAccess
     | AddPolicy
@@ -262,6 +291,7 @@ Action: TypeAlias = (
     | RecreateAcme
     | HealAcme
     | PublishRecords
+    | ChangeReportRoute
 )
 
 

@@ -22,6 +22,7 @@ from sidecar.plan.actions import (
     AddPolicy,
     AdoptSame,
     AllowAccess,
+    ChangeReportRoute,
     EditConf,
     EditPolicy,
     HealAcme,
@@ -96,6 +97,10 @@ def guarded(plan: Plan, observed: Observed, settings: Settings, waits: Waits = N
     return _backing_off(_one_at_a_time(plan, waits), waits)
 
 
+_BY_API = (AddPolicy, EditPolicy, SwitchOff, ChangeReportRoute)
+"""What needs a key that may write."""
+
+
 def _one_at_a_time(plan: Plan, waits: Waits) -> Plan:
     """While acme-mailcow is being changed, nothing else is done to it."""
     hold = Hold("acme-mailcow is being restarted, re-created or repaired")
@@ -112,7 +117,7 @@ def _backing_off(plan: Plan, waits: Waits) -> Plan:
         notices += (Notice(Level.ERROR, NoticeCode.ACME_NOT_HEALED, ACME_SUBJECT, waits.not_healed),)
 
     def judge(action: Action) -> Hold | None:
-        if waits.denied_until is not None and isinstance(action, AddPolicy | EditPolicy | SwitchOff):
+        if waits.denied_until is not None and isinstance(action, _BY_API):
             return Hold("mailcow refuses the key for writes", REFUSED_KEY_REMEDY, waits.denied_until)
         failure = waits.failures.get(key_of(action))
         return (
@@ -213,6 +218,7 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
                 | RecreateAcme()
                 | HealAcme()
                 | PublishRecords()
+                | ChangeReportRoute()
             ):
                 return None
             case _:
@@ -272,6 +278,7 @@ def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
                 | RecreateAcme()
                 | HealAcme()
                 | PublishRecords()
+                | ChangeReportRoute()
             ):
                 return None
             case _:

@@ -35,6 +35,7 @@ from sidecar.plan import policy_ids as policyid
 from sidecar.plan.acme.names import scene
 from sidecar.plan.acme.script import held_in_certificate
 from sidecar.plan.elsewhere import left_elsewhere
+from sidecar.plan.report_route import report_uri
 from sidecar.settings import CONFIG, Settings
 
 _ELSEWHERE = "the policy is served elsewhere, and is left alone"
@@ -312,15 +313,19 @@ class _Judge:
         return f"publish it once {policy_host(name)} is in the certificate, not before"
 
     def _report(self, name: str) -> RecordNeed:
-        owner, rua = _report_owner(name), self.settings.tls_report
+        owner, rua = _report_owner(name), report_uri(self.observed, self.settings)
+        seen = self.dns.txt_of(owner)
+        there = _report_record(seen.value) if isinstance(seen, Seen) else None
         if rua is None:
-            seen = self.dns.txt_of(owner)
-            if isinstance(seen, Seen) and _report_record(seen.value) is not None:
+            if there is not None:
                 return RecordNeed(
                     owner, None, RecordState.PRESENT, "the DNS has a record; the settings name no address"
                 )
             note = f"set `tls_report` in {CONFIG} to the address that senders' reports go to"
             return RecordNeed(owner, None, RecordState.NOT_SET, note)
+        if self.settings.tls_report is None and there is not None and rua not in there:
+            # Nobody asked for our address: a person's own record is right as it is.
+            return RecordNeed(owner, None, RecordState.PRESENT, "the DNS names another address for reports")
         if self.shared_by is not None and name != self.shared_by:
             record = DnsRecord(owner, "CNAME", _report_owner(self.shared_by))
         else:

@@ -6,11 +6,28 @@ under these names is foreign: it is reported and never changed. What was not see
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from sidecar.observed import Seen, Sight, Unseen
-from sidecar.observed.report_route import INTERNAL_ADDRESS, INTERNAL_DOMAIN, AliasRow, TransportRow, Written
+from sidecar.observed import Observed, Seen, Sight, Unseen
+from sidecar.observed.report_route import (
+    INTERNAL_ADDRESS,
+    INTERNAL_DOMAIN,
+    AliasRow,
+    RouteMemory,
+    TransportRow,
+    Written,
+)
+from sidecar.plan.report_steps import (
+    AddAlias,
+    AddTransport,
+    DeleteAlias,
+    DeleteTransport,
+    EditTransport,
+    Step,
+)
+from sidecar.settings import Settings
+from sidecar.settings.reports import Receive
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,38 +37,6 @@ class DesiredRoute:
     wanted: bool
     address: str
     nexthop: str
-
-
-@dataclass(frozen=True, slots=True)
-class AddTransport:
-    nexthop: str
-
-
-@dataclass(frozen=True, slots=True)
-class EditTransport:
-    """The sidecar has another address now."""
-
-    id: int
-    nexthop: str
-
-
-@dataclass(frozen=True, slots=True)
-class AddAlias:
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteAlias:
-    id: int
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteTransport:
-    id: int
-
-
-Step: TypeAlias = AddTransport | EditTransport | AddAlias | DeleteAlias | DeleteTransport
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +95,7 @@ def _towards(
     alias = next((one for one in aliases if one.address == desired.address), None)
     if alias is None:
         return AddAlias(desired.address)
-    if alias.goto != INTERNAL_ADDRESS:
+    if INTERNAL_ADDRESS not in alias.goto.split(","):
         return Foreign(
             f"{desired.address} is an alias of your own",
             f"add {INTERNAL_ADDRESS} to its targets and set tls_report to this address, or name another in tls_report",
@@ -142,3 +127,61 @@ def _away(
             )
         return DeleteTransport(transport.id)
     return Ready()
+
+
+def still_fits(
+    step: Step, aliases: Sequence[AliasRow], transports: Sequence[TransportRow], written: Written
+) -> bool:
+    """Whether these rows, read just now, still allow a step that was planned from older ones."""
+    match step:
+        case AddTransport():
+            return all(one.destination != INTERNAL_DOMAIN for one in transports)
+        case AddAlias(address):
+            return all(one.address != address for one in aliases)
+        case EditTransport(number):
+            return any(
+                (one.id, one.destination) == (number, INTERNAL_DOMAIN) and one.nexthop in written.nexthops
+                for one in transports
+            )
+        case DeleteTransport(number):
+            ours = any((one.id, one.destination) == (number, INTERNAL_DOMAIN) for one in transports)
+            return ours and all(INTERNAL_DOMAIN not in one.goto for one in aliases)
+        case DeleteAlias(number, address):
+            return any(
+                (one.id, one.address, one.goto) == (number, address, INTERNAL_ADDRESS) for one in aliases
+            )
+
+
+def meant(way: RouteMemory, step: Step) -> RouteMemory:
+    """The memory before a step is done: what it makes counts as ours from now on."""
+    match step:
+        case AddTransport(nexthop) | EditTransport(_, nexthop):
+            return replace(way, nexthops=way.nexthops | {nexthop})
+        case AddAlias(address):
+            return replace(way, aliases=way.aliases | {address})
+        case DeleteAlias() | DeleteTransport():
+            return way
+
+
+def ended(way: RouteMemory, step: Step) -> RouteMemory:
+    """The memory once a step is done."""
+    match step:
+        case EditTransport(_, nexthop):
+            return replace(way, nexthops=frozenset({nexthop}))
+        case DeleteAlias(_, address):
+            return replace(way, aliases=way.aliases - {address})
+        case DeleteTransport():
+            return replace(way, nexthops=frozenset())
+        case AddTransport() | AddAlias():
+            return way
+
+
+def report_uri(observed: Observed, settings: Settings) -> str | None:
+    """Where senders are asked to send reports (`rua`, RFC 8460 §3); None where there is no place for them (yet).
+
+    The sidecar's own address counts once its whole route was seen in place.
+    """
+    if settings.tls_report is not None:
+        return settings.tls_report
+    ready = observed.memory.report_way.ready
+    return f"mailto:{ready}" if ready and settings.receive is Receive.MAILCOW else None

@@ -12,8 +12,10 @@ from typing import Any
 
 from sidecar.dns.ask import Lookups
 from sidecar.dns.questions import Questions
+from sidecar.formats.domain_name import to_unicode
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
+from sidecar.host.lean import structlog
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import outbound, policy_file
 from sidecar.mailcow.access import Door
@@ -25,6 +27,7 @@ from sidecar.mailcow.engine.look import ProjectLook
 from sidecar.mailcow.front import Fronts
 from sidecar.mailcow.policy_ids import PolicyIds
 from sidecar.observed import (
+    NO_REPORTS,
     NOT_ASKED,
     AcmeRun,
     Answered,
@@ -52,12 +55,15 @@ from sidecar.observed import (
 )
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.report_route import RouteSeen
+from sidecar.observed.reports import ReportEvidence
 from sidecar.plan.acme.script import SLEEPS
 from sidecar.plan.elsewhere import elsewhere_targets
 from sidecar.plan.policy_ids import policies_served, unread, with_ids
 from sidecar.plan.proxy import front_targets
 from sidecar.plan.publish.picture import publishes
 from sidecar.plan.records import questions
+from sidecar.plan.report_way import wish_of
 from sidecar.plan.schedule import (
     check_interval,
     checks_due,
@@ -68,11 +74,16 @@ from sidecar.plan.schedule import (
     stale_policies,
 )
 from sidecar.reconcile.learn.policies import believe, doubted
+from sidecar.rollout.reports import wants_check
 from sidecar.settings import Settings
+from sidecar.settings.reports import Receive
 from sidecar.verify.background import BATCH, Checker, probing_for
 from sidecar.verify.elsewhere import Elsewhere
 
 PRESENTED_FRESH_S = 600.0
+ROUTE_FRESH_S = 3_600.0
+ROUTE_AGAIN_S = 300.0
+"""Until the aliases and transports are read again: after an answer, and after none."""
 POLICIES_A_PASS = 10
 """Served policies read again in one pass, besides those that were never read."""
 CONCURRENT_READS = 4
@@ -91,6 +102,8 @@ MORE_LOG = 8
 """This many times as much is read if the last run does not begin in it; an order writes many lines, too."""
 EVIDENCE_PATIENCE_S = 10.0
 """How long a pass that would restart acme-mailcow waits for its log: reading a long one takes a while."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +128,8 @@ class _Cache:
     run: tuple[tuple[str, float, str], Sight[AcmeRun]] | None = None
     """acme-mailcow's last run by its log, and the container, its start time and its sleep at that time."""
     asked: _Asked | None = None
+    report_route: tuple[tuple[str, frozenset[str]], Sight[RouteSeen]] = (("", frozenset()), NOT_ASKED)
+    """The route of TLS reports, and for which next hop and addresses it was looked at."""
     presented: tuple[Sight[Certificate], str] = (NOT_ASKED, "")
     """The certificate that nginx presents, and the fingerprint on the disk when it was read."""
 
@@ -158,6 +173,14 @@ class Observer:
         self._cache = _Cache()
         self._reads_s = FIRST_READS_S
         self._looked_at = 0.0
+        self.nexthop: Callable[[], str | None] = lambda: None
+        """Where the SMTP port for TLS reports is open; None where it is not (yet)."""
+        self.reported: Callable[[Observed], Sight[Mapping[str, ReportEvidence]]] = lambda _: NO_REPORTS
+        """What TLS reports say of each domain; it blocks."""
+        self._accused: dict[str, float] = {}
+        """For which report (its time) a domain was checked at once."""
+        self.receiving_trouble: Callable[[], tuple[Notice, ...]] = lambda: ()
+        """Why TLS reports cannot come in."""
         self.containers = ProjectLook(engine, settings.project_hint, self._with_log, patient=patient)
         """Observes mailcow's containers in the background."""
 
@@ -192,6 +215,10 @@ class Observer:
     def touched_containers(self) -> None:
         """A container was changed: the next pass observes all of them again."""
         self.containers.touched = True
+
+    def changed_report_route(self) -> None:
+        """The alias or the transport of TLS reports was changed: the next pass reads them again."""
+        self._cache.report_route = ("", frozenset()), NOT_ASKED
 
     def saw_served(self, domain: str, served: Seen[Served]) -> None:
         """A policy read back after a write counts as observed."""
@@ -238,16 +265,22 @@ class Observer:
             address=self.door.address,
         )
         self._ids.conf = conf.value if isinstance(conf, Seen) else None
+        observed = replace(
+            observed,
+            report_route=await self._report_route(observed),
+            reports=await asyncio.to_thread(self.reported, observed),
+        )
         if not self._patient:
             # in a single pass the answers would come too late; a command that needs them asks for them
             self._ids.begin(unread(with_ids(observed, observed.ids)))
+            self._rush_accused(observed)
             self._begin_checks(observed)
         observed = replace(observed, dns=await self._dns(observed))
         if self._settings.verify:
             targets = front_targets(observed, self._settings)
             observed = replace(observed, fronts=await self._fronts.sight(targets, patient=self._patient))
             observed = await self._with_elsewhere(observed)
-        return observed, notices + self._looking_trouble()
+        return observed, notices + self._looking_trouble() + self.receiving_trouble()
 
     async def _with_elsewhere(self, observed: Observed) -> Observed:
         """With the policies that other servers serve for domains whose policy host leads there."""
@@ -282,6 +315,19 @@ class Observer:
         self.check_now(domains)
         if not self._patient:
             self._begin_checks(observed)
+
+    def _rush_accused(self, observed: Observed) -> None:
+        """A report of refused mail starts a sender check at once: one for each report, and not too often."""
+        if not isinstance(observed.reports, Seen) or not self._settings.verify:
+            return
+        for name, evidence in observed.reports.value.items():
+            record = observed.memory.checks.get(name)
+            checked_at = max(record.at if record else 0.0, self._accused.get(name, 0.0))
+            if wants_check(evidence, checked_at, observed.now) and self._settings.manages(name):
+                log.info("early sender check", domain=to_unicode(name), reason=evidence.refused)
+                self._accused[name] = observed.now
+                self._rushed |= {name}
+        self._accused = {name: at for name, at in self._accused.items() if name in observed.reports.value}
 
     def _begin_checks(self, observed: Observed) -> None:
         if (
@@ -364,6 +410,23 @@ class Observer:
         ):
             known = await self._session.presented(conf.value.hostname, now)
             self._cache.presented = known, server.fingerprint
+        return known
+
+    async def _report_route(self, observed: Observed) -> Sight[RouteSeen]:
+        """Read once an hour, and again after each change; only where reports are received, or something of it is ours."""
+        way = observed.memory.report_way
+        nexthop = self.nexthop() or (way.nexthop if self._patient else "")
+        wanted = self._settings.receive is Receive.MAILCOW
+        ours = bool(way.aliases or way.nexthops)
+        if not isinstance(observed.mailcow, Seen) or not (nexthop if wanted else ours):
+            return NOT_ASKED
+        wish = wish_of(observed, self._settings, nexthop)
+        matters = way.aliases | ({wish.address} if wish is not None else frozenset())
+        key, known = self._cache.report_route
+        fresh_s = ROUTE_FRESH_S if isinstance(known, Seen) else ROUTE_AGAIN_S
+        if key != (nexthop, matters) or known is NOT_ASKED or not 0 <= observed.now - known.at < fresh_s:
+            known = await self._session.report_route(nexthop, matters, observed.now)
+            self._cache.report_route = (nexthop, matters), known
         return known
 
     @staticmethod

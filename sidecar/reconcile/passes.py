@@ -28,6 +28,7 @@ from sidecar.reconcile.back_off import BackOff
 from sidecar.reconcile.learn.acme import learn_acme
 from sidecar.reconcile.learn.checks import learn_checks, learn_step_back
 from sidecar.reconcile.learn.policies import learn
+from sidecar.reconcile.learn.report_way import learn_report_way
 from sidecar.reconcile.observe import Observer
 from sidecar.reconcile.publishing import Publishing
 from sidecar.settings import Managed, Settings
@@ -182,6 +183,7 @@ def taught(observed: Observed, settings: Settings) -> Observed:
     observed = replace(observed, memory=learn(observed, settings))
     observed = replace(observed, memory=learn_acme(observed))
     observed = replace(observed, memory=learn_checks(observed, settings))
+    observed = replace(observed, memory=learn_report_way(observed, settings))
     modes = {key: served_mode(observed, key) for key in observed.memory.rollouts}
     return replace(observed, memory=learn_step_back(observed, modes, settings))
 

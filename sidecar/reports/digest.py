@@ -8,7 +8,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sidecar.formats.report_message import find
-from sidecar.formats.tls_report import Detail, PolicyReport, Report, Unreadable, read
+from sidecar.formats.tls_report import (
+    Detail,
+    PolicyReport,
+    Report,
+    Unreadable,
+    read,
+)
 
 MOST_FAILURES = 100
 """Failures that are kept of one policy, the most frequent first."""

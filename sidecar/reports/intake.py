@@ -71,6 +71,10 @@ class Intake:
         self._wake.set()
         return number is not None
 
+    def look(self) -> None:
+        """Something was stored beside this object: it is read soon."""
+        self._wake.set()
+
     async def work(self) -> int:
         """Reads what waits; returns how many messages were settled."""
         count = 0

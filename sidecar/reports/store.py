@@ -23,6 +23,7 @@ from sidecar.observed.reports import (
     Holding,
     Proof,
     Reported,
+    ReportTotals,
     ReportWay,
     UnreadableMessage,
 )
@@ -69,6 +70,25 @@ class Reports:
         """Ends the use of the file."""
         with self._guard:
             self._drop()
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever stored."""
+        return self._path.exists()
+
+    def signature(self) -> tuple[tuple[int, int], ...]:
+        """Differs once something was stored, by whatever process; costs next to nothing."""
+        found: list[tuple[int, int]] = []
+        for suffix in ("", "-wal"):
+            with suppress(OSError):
+                stat = self._path.with_name(NAME + suffix).stat()
+                found.append((stat.st_mtime_ns, stat.st_size))
+        return tuple(found)
+
+    def stamps(self, since: float) -> dict[str, tuple[int, int]]:
+        """For each domain, two numbers that differ once something else is stored of it."""
+        with self._transaction("reading") as connection:
+            return tables.stamps(connection, day_of(since))
 
     # --- receiving
 
@@ -166,6 +186,11 @@ class Reports:
         return dropped
 
     # --- reading
+
+    def totals(self, since: float) -> ReportTotals:
+        """The sums of all domains."""
+        with self._transaction("reading") as connection:
+            return tables.totals(connection, day_of(since))
 
     def days(self, domain: str | None, since: float) -> tuple[DaySum, ...]:
         """Sessions by day, of one domain or of all."""

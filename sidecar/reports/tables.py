@@ -8,13 +8,14 @@ import sqlite3
 from collections.abc import Iterable
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.formats.tls_report import Held, Kind
+from sidecar.formats.tls_report_policy import Held, Kind
 from sidecar.observed.reports import (
     DaySum,
     Failed,
     FailureSum,
     Holding,
     Reported,
+    ReportTotals,
     ReportWay,
     UnreadableMessage,
 )
@@ -60,6 +61,18 @@ def days(connection: sqlite3.Connection, domain: str | None, since: str) -> tupl
         _with(domain, since),
     )
     return tuple(DaySum(day, ok, failed) for day, ok, failed in rows)
+
+
+def totals(connection: sqlite3.Connection, since: str) -> ReportTotals:
+    """The sums of all domains from `since` (a day) on; of result types that senders invent, the most frequent ones."""
+    ((ok, failed),) = connection.execute(
+        "SELECT COALESCE(SUM(ok), 0), COALESCE(SUM(failed), 0) FROM policies WHERE day >= ?", (since,)
+    )
+    found = connection.execute(
+        "SELECT result, SUM(sessions) AS n FROM failures WHERE day >= ? GROUP BY result ORDER BY n DESC LIMIT 200",
+        (since,),
+    )
+    return ReportTotals(ok, failed, dict(found))
 
 
 def failure_sums(
@@ -140,6 +153,14 @@ def unreadable(connection: sqlite3.Connection, limit: int) -> tuple[UnreadableMe
         UnreadableMessage(number, at, ReportWay(way), size, problem)
         for number, at, way, size, problem in rows
     )
+
+
+def stamps(connection: sqlite3.Connection, since: str) -> dict[str, tuple[int, int]]:
+    """The latest row of each domain from `since` (a day) on, and how many there are."""
+    rows = connection.execute(
+        "SELECT domain, MAX(id), COUNT(*) FROM policies WHERE day >= ? GROUP BY domain", (since,)
+    )
+    return {domain: (last, count) for domain, last, count in rows if domain}
 
 
 def domains(connection: sqlite3.Connection) -> Iterable[str]:

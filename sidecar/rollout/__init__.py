@@ -11,6 +11,8 @@ from enum import StrEnum
 
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed.checks import NEEDED, REFUSING, Condition, ConditionType, Judgement, Rollout, Status
+from sidecar.observed.reports import NO_EVIDENCE, ReportEvidence
+from sidecar.rollout.reports import why_step_back
 
 SEEN_AGAIN = 3
 """Checks in a row that must fail before a policy in enforce is set back to testing."""
@@ -61,10 +63,23 @@ def _condition(before: Rollout, kind: ConditionType, judgement: Judgement, now: 
     return Condition(kind, judgement.status, judgement.reason, judgement.message, since)
 
 
-def auto_mode(rollout: Rollout, served: Mode | None, soak: float) -> Mode:
-    """The mode of `mode: auto` now: first testing, then enforce once all conditions were true for `soak` seconds."""
+def auto_mode(
+    rollout: Rollout,
+    served: Mode | None,
+    soak: float,
+    reports: ReportEvidence = NO_EVIDENCE,
+    *,
+    require_report: bool = False,
+) -> Mode:
+    """The mode of `mode: auto` now: first testing, then enforce once all conditions were true for `soak` seconds.
+
+    Reports of senders only ever delay enforce or step it back; none is needed unless `require_report`.
+    """
     if served is Mode.ENFORCE:
-        return Mode.TESTING if rollout.refusals >= SEEN_AGAIN else Mode.ENFORCE
+        given_up = rollout.refusals >= SEEN_AGAIN or why_step_back(reports, rollout) is not None
+        return Mode.TESTING if given_up else Mode.ENFORCE
+    if reports.clean.holds_step_up(require=require_report):
+        return Mode.TESTING
     needed = soak if rollout.stepped_back_at is None else max(soak, SOAK_AFTER_STEP_BACK_S)
     all_true = all(rollout.status(kind) is Status.TRUE for kind in NEEDED)
     return Mode.ENFORCE if all_true and rollout.soaked >= needed else Mode.TESTING

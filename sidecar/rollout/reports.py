@@ -7,16 +7,27 @@ reports were *received*: the dates in a report are its sender's choice.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 
 from sidecar.formats.mtasts_policy import Policy
-from sidecar.formats.tls_report import Held, Kind
-from sidecar.formats.tls_report_results import meaning
-from sidecar.observed.checks import Status
-from sidecar.observed.reports import Holding, Reported, owner_of
+from sidecar.formats.tls_report_policy import Held, Kind
+from sidecar.formats.tls_report_results import RESULTS, meaning
+from sidecar.observed import Seen, Sight
+from sidecar.observed.checks import REFUSING, Rollout, Status
+from sidecar.observed.reports import (
+    NO_EVIDENCE,
+    UNREAD,
+    CleanReport,
+    Failing,
+    Holding,
+    Reason,
+    Reported,
+    ReportEvidence,
+    ReportsClean,
+    owner_of,
+)
 
 DAY_S = 86_400.0
 WINDOW_DAYS = 14
@@ -34,41 +45,9 @@ ACCUSERS = 2
 RECENT_DAYS = 3
 """How old an accusation may be, in days."""
 LOOK_SPACING_S = 600.0
-"""Between two looks that reports start."""
-
-
-class Reason(StrEnum):
-    """Why reports are clean, are not, or say nothing."""
-
-    CLEAN = "reports-clean"
-    REFUSED = "reports-refused"
-    NONE = "no-reports"
-    WAITING = "report-wanted"
-
-
-@dataclass(frozen=True, slots=True)
-class CleanReport:
-    """The latest clean report of a proven sender that applied the current policy."""
-
-    organisation: str
-    sender: str
-    day: str
-    sessions: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReportsClean:
-    """The condition of one domain; `since` in Unix seconds, None where there is nothing to count from."""
-
-    status: Status
-    reason: Reason
-    message: str
-    since: float | None = None
-    seen: CleanReport | None = None
-
-    def holds_step_up(self, *, require: bool) -> bool:
-        """Whether `mode: auto` waits; no reports at all is normal for a small domain, and waits only where required."""
-        return self.status is Status.FALSE or (require and self.seen is None)
+"""Between two sender checks that reports start."""
+MOST_OLD = 5
+"""Organisations with another policy that are named."""
 
 
 def reports_clean(reported: Iterable[Reported], current: Policy | None, now: float) -> ReportsClean:
@@ -86,7 +65,7 @@ def reports_clean(reported: Iterable[Reported], current: Policy | None, now: flo
             seen,
         )
     if not window:
-        return ReportsClean(Status.UNKNOWN, Reason.NONE, "no reports of proven senders in the last 14 days")
+        return NO_EVIDENCE.clean
     senders = len({owner_of(one.sender) for one in window if one.sender})
     what = "1 sender" if senders == 1 else f"{senders} senders"
     return ReportsClean(
@@ -113,7 +92,7 @@ def wants_look(reported: Iterable[Reported], looked_at: float, now: float) -> st
     if not news:
         return None
     worst = max(news, key=refused)
-    proof = "" if worst.sender else ", without proof of who sent it"
+    proof = "" if worst.sender else " (without proof of who sent it)"
     return f"a report of {_name(worst)}{proof} says that {_sessions(refused(worst))} failed on {worst.day}"
 
 
@@ -176,6 +155,83 @@ def refused(one: Reported) -> int:
         return 0
     counted = sum(failure.sessions for failure in one.failures if meaning(failure.result).refuses)
     return min(counted, one.failed) if one.failed else 0
+
+
+# --- the summary that a pass decides by ------------------------------------------------------------------
+
+
+def evidence_of(
+    reported: Sequence[Reported], holdings: Iterable[Holding], current: Policy | None, now: float
+) -> ReportEvidence:
+    """What follows from the reports of one domain; `current` is the policy that is served."""
+    accusations = [
+        one.received_at for one in reported if _in_window(one.day, now, WINDOW_DAYS) and refused(one) > 0
+    ]
+    alone, with_check = (may_step_back(reported, look, now) for look in (Status.UNKNOWN, Status.FALSE))
+    return ReportEvidence(
+        reports_clean(reported, current, now),
+        alone.reason if alone.allowed else None,
+        with_check.reason if with_check.allowed else None,
+        max(accusations, default=0.0),
+        wants_look(reported, float("-inf"), now) or "",
+        still_held(holdings, current)[:MOST_OLD] if current is not None else (),
+        _failing(reported, now),
+    )
+
+
+def _failing(reported: Iterable[Reported], now: float) -> tuple[Failing, ...]:
+    found: dict[str, Failing] = {}
+    for one in reported:
+        if one.sender is None or not _in_window(one.day, now, WINDOW_DAYS):
+            continue
+        for failure in one.failures:
+            result = failure.result if failure.result in RESULTS else "other"
+            before = found.get(result)
+            if before is None or (one.day, failure.sessions) > (before.day, before.sessions):
+                found[result] = Failing(result, failure.sessions, _name(one), one.day)
+    return tuple(found[result] for result in sorted(found))
+
+
+def evidence_for(reports: Sight[Mapping[str, ReportEvidence]], names: Iterable[str]) -> ReportEvidence:
+    """The evidence on a policy that is served for these domains: the worst of them, and every accusation."""
+    if not isinstance(reports, Seen):
+        return UNREAD
+    found = [evidence for name in names if (evidence := reports.value.get(name)) is not None]
+    if not found:
+        return NO_EVIDENCE
+    worst = min(found, key=lambda one: _WORST.index(one.clean.status))
+    clean = worst.clean
+    if clean.seen is None and (seen := next((one.clean.seen for one in found if one.clean.seen), None)):
+        clean = replace(clean, seen=seen)
+    latest = max(found, key=lambda one: one.refused_at)
+    return ReportEvidence(
+        clean,
+        next((one.step_back for one in found if one.step_back), None),
+        next((one.step_back_with_check for one in found if one.step_back_with_check), None),
+        latest.refused_at,
+        latest.refused,
+        tuple(old for one in found for old in one.old)[:MOST_OLD],
+        tuple({failing.result: failing for one in found for failing in one.failing}.values()),
+    )
+
+
+_WORST = (Status.FALSE, Status.UNKNOWN, Status.TRUE)
+
+
+def why_step_back(evidence: ReportEvidence, rollout: Rollout) -> str | None:
+    """Why a policy in enforce is stepped back because of reports; None where it is not.
+
+    Our own check counts where it was made after the last report.
+    """
+    if evidence.step_back is not None:
+        return evidence.step_back
+    failing = any(rollout.status(kind) is Status.FALSE for kind in REFUSING)
+    return evidence.step_back_with_check if failing and rollout.checked_at > evidence.refused_at else None
+
+
+def wants_check(evidence: ReportEvidence, checked_at: float, now: float) -> bool:
+    """Whether a domain should be checked at once, for a report of refused mail came after its last check."""
+    return evidence.refused_at > checked_at and now - checked_at >= LOOK_SPACING_S
 
 
 # --- parts -----------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from sidecar.settings import dns as dns_settings
 from sidecar.settings import values
 from sidecar.settings.mistakes import Place, Tree, dotted, said, unknown_name
 from sidecar.settings.reports import DEFAULT as DEFAULT_REPORTS
-from sidecar.settings.reports import GivenReports, Imap, Reports
+from sidecar.settings.reports import LOCAL_PART, GivenReports, Imap, Receive, Reports
 
 CONFIG = Path("data/conf/mta-sts/config.yml")
 """Where the file is within the mailcow directory."""
@@ -61,6 +61,7 @@ class Managed(StrEnum):
     DNS = "dns"
     """Its switch is `dns.publish`."""
     ACCESS = "access"
+    REPORTS = "reports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ class Manage:
     """Restart or re-create acme-mailcow."""
     access: values.Switch = True
     """Get access to mailcow's API: create a key, or allow the own address."""
+    reports: values.Switch = True
+    """Add and remove the alias and the transport by which TLS reports come in."""
 
     def allows(self, part: Managed) -> bool:
         """Whether the sidecar may change this part."""
@@ -91,6 +94,8 @@ class Manage:
                 return True  # `dns.publish` decides
             case Managed.ACCESS:
                 return self.access
+            case Managed.REPORTS:
+                return self.reports
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +277,14 @@ class Settings:
             adopt=self.adopt if own.adopt is None else own.adopt,
             allow_uncovered=own.allow_uncovered,
         )
+
+    @property
+    def receive(self) -> Receive:
+        """How TLS reports come in, never AUTO: that is by mailcow where `tls_report` names no other place."""
+        if self.reports.receive is not Receive.AUTO:
+            return self.reports.receive
+        ours = self.tls_report is None or self.tls_report.startswith(f"mailto:{LOCAL_PART}@")
+        return Receive.MAILCOW if ours else Receive.OFF
 
     def explicit_for(self, name: str) -> frozenset[str]:
         """Which of mode, max_age and mx are set explicitly for `name` or for all domains."""

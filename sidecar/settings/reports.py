@@ -12,6 +12,8 @@ from pydantic_core import PydanticCustomError
 
 from sidecar.settings import values
 
+LOCAL_PART = "tls-reports"
+"""Of the address that the sidecar makes for reports."""
 _STRICT = ConfigDict(extra="forbid")
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from sidecar.host.elapsed import UptimeReading
 from sidecar.host.errors import SidecarError
 from sidecar.observed import ConfEntry, ConfEvent, Memory, PolicyMemory, Restart, Write
+from sidecar.observed.report_route import RouteMemory
 from sidecar.observed.spans import seen_served
 from sidecar.state.kept import kept_writes, without_old_policies
 from sidecar.state.parts import bounded
@@ -102,6 +103,10 @@ class Ledger:
     def not_restarted(self) -> None:
         """The last restart was refused and nothing was done: it is not counted."""
         self.memory = replace(self.memory, restarts=self.memory.restarts[:-1])
+
+    def report_way(self, changed: RouteMemory) -> None:
+        """Notes what is ours of the route of TLS reports."""
+        self.memory = replace(self.memory, report_way=changed)
 
     def fulfilled(self, key: str) -> None:
         """A request to adopt was fulfilled."""

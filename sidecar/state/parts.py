@@ -35,6 +35,7 @@ from sidecar.observed import (
 )
 from sidecar.observed.checks import Rollout
 from sidecar.observed.record_sets import Entry
+from sidecar.observed.report_route import RouteMemory
 from sidecar.state.kept import kept_conf, kept_entry, kept_policy, kept_restarts
 from sidecar.state.lost import Lost, careful
 
@@ -138,6 +139,7 @@ PARTS = (
     names("adopt_records"),
     names("let_through"),
     whole("services", frozenset[str]),
+    whole("report_way", RouteMemory),
     whole("born", float),
     whole("tally", Tally),
 )

@@ -149,6 +149,18 @@ class NoticeJson:
     todo: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ReportsJson:
+    """What proven senders reported (RFC 8460) in the last 14 days; unknown where there are no such reports."""
+
+    status: Truth
+    reason: Annotated[str, Field(description="reports-clean, reports-refused, no-reports, reports-not-read.")]
+    message: str
+    since: Time | None
+    proof: Annotated[str | None, Field(description="A clean report with the policy that is served now.")]
+    old_policy: Annotated[list[str], Field(description="Senders that were seen with another policy.")]
+
+
 class DomainJson(Model):
     """The status of one domain; `code`, `subject`, `message` and `todo` are its cause."""
 
@@ -173,6 +185,7 @@ class DomainJson(Model):
     mx: CellJson
     tlsrpt: CellJson
     conditions: list[ConditionJson]
+    reports: ReportsJson
     checked_at: Time | None
     findings: list[Finding]
     records: list[RecordJson]

@@ -26,6 +26,7 @@ from sidecar.observed import (
 )
 from sidecar.observed.checks import Rollout
 from sidecar.observed.notice import Level, Notice
+from sidecar.observed.reports import NO_EVIDENCE
 from sidecar.plan import policy_ids as policyid
 from sidecar.plan.acme.names import scene
 from sidecar.plan.acme.script import held_in_certificate
@@ -34,6 +35,7 @@ from sidecar.plan.elsewhere import left_elsewhere
 from sidecar.plan.ownership import Whose, whose
 from sidecar.plan.records import DomainRecords, MailDomain, RecordNeed, RecordState, needed, retired
 from sidecar.rollout import Stage, stage
+from sidecar.rollout.reports import evidence_for
 from sidecar.settings import Settings
 from sidecar.status.judgement import judge
 from sidecar.status.published import PublishedRecord, published, without_own_tasks
@@ -234,6 +236,8 @@ class _Parts:
             since=_since(observed, key, at, rollout),
             auto=self.settings.for_domain(target or name).auto,
             soak=float(self.settings.soak),
+            reports=evidence_for(observed.reports, [name]) if care in _LOOKED_AT else NO_EVIDENCE,
+            require_report=self.settings.reports.require,
         )
         return replace(row, judgement=judge(row))
 

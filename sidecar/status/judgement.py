@@ -7,28 +7,33 @@ for and what is unknown does not need a person.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Unseen
 from sidecar.observed.checks import Condition
+from sidecar.observed.checks import Status as Truth
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.observed.words import day, span
+from sidecar.observed.words import command, day, span
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import RecordNeed, RecordState
 from sidecar.rollout import Stage
+from sidecar.rollout.reports import told
 from sidecar.settings import Managed
 from sidecar.status.row import Care, Cause, Row, Verdict
 from sidecar.status.wording import STAGE_SENTENCE, Light
 from sidecar.status.zone_file import record_line
 from sidecar.verify.probe_codes import MX_UNCOVERED
+from sidecar.verify.rules.policy_id import ID_STALE
 
 
 def judge(row: Row) -> Verdict:
     """The light of a domain, its cause, and the tasks for a person."""
     needs = (*_failing(row), *_waiting(row)) or _blocked(row)
+    needs = tuple(_with_holders(cause, row) for cause in needs)
     if needs:
         return Verdict(needs[0].light, needs[0], needs)
     cause = _unknown(row) or _off(row) or _working(row) or _by_stage(row)
@@ -70,6 +75,7 @@ def _waiting(row: Row) -> Iterator[Cause]:
             yield Cause(Light.ATTENTION, notice.code, notice.message, notice.todo, notice.subject)
     if row.care is not Care.MANAGED:
         return
+    yield from _reported(row)
     # What the sidecar is about to repair or waits for is not a task for a person.
     busy = bool(row.todo or row.held)
     told = _RANK[_failing_from(row)]
@@ -79,6 +85,14 @@ def _waiting(row: Row) -> Iterator[Cause]:
             continue  # the planner's notice says the same, with the line to write
         if _RANK[finding.severity] < told and (finding.todo or not busy):
             yield _of_finding(Light.ATTENTION, finding)
+
+
+def _reported(row: Row) -> Iterator[Cause]:
+    """Failures that proven senders report, and that have not passed."""
+    clean = row.reports.clean
+    if clean.status is Truth.FALSE:
+        todo = f"see what it means and what to do: {command(f'reports {row.domain}')}"
+        yield Cause(Light.ATTENTION, clean.reason.value, clean.message, todo, row.domain)
 
 
 def _blocked(row: Row) -> tuple[Cause, ...]:
@@ -106,6 +120,13 @@ def _graver(row: Row, least: Severity) -> list[Finding]:
     found = row.check.findings if row.check else ()
     grave = [finding for finding in found if _RANK[finding.severity] >= _RANK[least]]
     return sorted(grave, key=lambda finding: -_RANK[finding.severity])
+
+
+def _with_holders(cause: Cause, row: Row) -> Cause:
+    """An old id in the DNS, with who was seen to go by the old policy because of it."""
+    if cause.code != ID_STALE.name or not row.reports.old:
+        return cause
+    return replace(cause, message=f"{cause.message}; {told(row.reports.old[0], row.at)}")
 
 
 def _of_finding(light: Light, finding: Finding) -> Cause:
@@ -178,6 +199,11 @@ def _working(row: Row) -> Cause | None:
             left = span(max(0.0, row.soak - row.rollout.soaked))
             message = f"All checks pass; if they pass for {left} more, the policy is raised to enforce."
             return Cause(Light.WORKING, "soaking", message, None, row.domain)
+        case Stage.READY if row.auto and row.reports.clean.holds_step_up(require=row.require_report):
+            message = (
+                f"All checks pass; raising the policy waits for senders' reports: {row.reports.clean.message}"
+            )
+            return Cause(Light.WORKING, "reports-awaited", message, None, row.domain)
         case Stage.CHECKING if row.rollout.checked_at:
             blocking = row.blocking
             message = (

@@ -6,8 +6,16 @@ from typing import Any
 
 from sidecar.formats.mtasts_policy import Policy
 from sidecar.formats.tls_report_results import Meaning, meaning
-from sidecar.observed.reports import DaySum, FailureSum, Holding, Reported
-from sidecar.rollout.reports import ReportsClean, reports_clean
+from sidecar.observed.reports import (
+    NO_EVIDENCE,
+    DaySum,
+    FailureSum,
+    Holding,
+    Reported,
+    ReportsClean,
+    UnreadableMessage,
+)
+from sidecar.rollout.reports import reports_clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,7 @@ class ReportsView:
     failures: tuple[Failure, ...]
     holdings: tuple[Holding, ...]
     clean: ReportsClean
+    unreadable: tuple[UnreadableMessage, ...] = ()
 
     @property
     def ok(self) -> int:
@@ -51,11 +60,28 @@ def view(
     now: float,
 ) -> ReportsView:
     """The view of one domain; failures that refuse mail come first, then those with the most sessions."""
-    found = [Failure(one, meaning(one.result)) for one in failures]
-    found.sort(key=lambda one: (not one.meaning.refuses, -one.sum.sessions))
     return ReportsView(
-        domain, tuple(days), tuple(found), tuple(holdings), reports_clean(reported, current, now)
+        domain, tuple(days), _by_weight(failures), tuple(holdings), reports_clean(reported, current, now)
     )
+
+
+def page_view(
+    domain: str | None,
+    days: Sequence[DaySum],
+    failures: Iterable[FailureSum],
+    holdings: Sequence[Holding],
+    unreadable: Sequence[UnreadableMessage],
+) -> ReportsView:
+    """The view of one domain or of all for the page, which has the condition from the last pass."""
+    found = _by_weight(failures)
+    return ReportsView(
+        domain or "", tuple(days), found, tuple(holdings), NO_EVIDENCE.clean, tuple(unreadable)
+    )
+
+
+def _by_weight(failures: Iterable[FailureSum]) -> tuple[Failure, ...]:
+    found = [Failure(one, meaning(one.result)) for one in failures]
+    return tuple(sorted(found, key=lambda one: (not one.meaning.refuses, -one.sum.sessions)))
 
 
 def as_json(found: ReportsView) -> dict[str, Any]:
@@ -70,6 +96,7 @@ def as_json(found: ReportsView) -> dict[str, Any]:
             "reason": clean.reason.value,
             "message": clean.message,
             "since": clean.since,
+            "proof": clean.seen.sentence if clean.seen else None,
         },
         "days": [{"day": day.day, "successful": day.ok, "failed": day.failed} for day in found.days],
         "failures": [

@@ -12,6 +12,7 @@ from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
 from sidecar.observed import Certificate, CheckRecord, Seen, Served, Sight
 from sidecar.observed.checks import Condition, Rollout
 from sidecar.observed.notice import Notice
+from sidecar.observed.reports import NO_EVIDENCE, ReportEvidence
 from sidecar.plan.actions import Action, Held
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import DomainRecords, RecordState
@@ -101,6 +102,10 @@ class Row:
     """Seconds that all checks must have passed before `mode: auto` enforces."""
     own_records: tuple[PublishedRecord, ...] = ()
     """The DNS records that an account serves; others are tasks by hand."""
+    reports: ReportEvidence = NO_EVIDENCE
+    """What senders reported of the domain."""
+    require_report: bool = False
+    """Whether the step up waits for a clean report."""
     judgement: Verdict = NOT_JUDGED
 
     @property

@@ -18,6 +18,7 @@ from sidecar.observed.notice import Notice
 from sidecar.plan.actions import Action, Held
 from sidecar.plan.ownership import Whose
 from sidecar.rollout import Stage
+from sidecar.rollout.reports import told
 from sidecar.status import document, line
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.needs import Item, StatusSummary
@@ -190,12 +191,25 @@ def domain_of(row: Row) -> document.DomainJson:
             )
             for c in (row.rollout.conditions if row.stage else ())
         ],
+        reports=_reports(row),
         checked_at=moment(row.check.at) if row.check else None,
         findings=list(row.check.findings) if row.check else [],
         records=_records(row),
         planned=_planned(row.todo),
         held=_held(row.held),
         notices=_notices(row.notices),
+    )
+
+
+def _reports(row: Row) -> document.ReportsJson:
+    clean = row.reports.clean
+    return document.ReportsJson(
+        status=clean.status,
+        reason=clean.reason.value,
+        message=clean.message,
+        since=moment(clean.since),
+        proof=clean.seen.sentence if clean.seen else None,
+        old_policy=[told(one, row.at) for one in row.reports.old],
     )
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from sidecar.host.clock import Clock
 from sidecar.host.errors import PermanentError
 from sidecar.host.release import release
-from sidecar.web import act, api, events, guard, pages, records
+from sidecar.web import act, api, events, guard, pages, records, reports
 from sidecar.web.auth import Token
 from sidecar.web.door import DOOR, ConnectionDoor, ListeningSite, at_the_door
 from sidecar.web.kit import KIT, Kit
@@ -109,6 +109,9 @@ def make_app(
             web.get("/domains/{name}", pages.domain),
             web.get("/records", records.records),
             web.get("/records.zone", records.zone_file),
+            web.get("/reports", reports.reports),
+            web.get("/reports/{name}", reports.reports),
+            web.get("/reports/raw/{id:[0-9]+}", reports.raw),
             web.get("/events", pages.events),
             web.get("/events/stream", events.stream, allow_head=False),
             web.get("/login", pages.login_page),

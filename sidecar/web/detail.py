@@ -11,6 +11,7 @@ from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Certificate, Seen, Unseen
 from sidecar.observed.checks import NEEDED, Condition, ConditionType, Status
 from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.reports import Reason
 from sidecar.observed.words import day, span
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import RecordNeed
@@ -35,6 +36,8 @@ class Step:
     light: Light
     text: str
     since: float | None = None
+    reports: bool = False
+    """Whether the page of senders' reports says more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +166,17 @@ def _steps(row: Row) -> tuple[Step, ...]:
         (CONDITION[ConditionType.REPORTS_WANTED], needs.get("report"), ConditionType.REPORTS_WANTED),
     ):
         steps += _step(title, need, conditions.get(kind) if kind else None, row.mode)
-    return tuple(steps)
+    return (*steps, *_reported(row))
+
+
+def _reported(row: Row) -> tuple[Step, ...]:
+    """What senders report; where none do, there is no step, for most small domains never get a report."""
+    clean = row.reports.clean
+    if clean.reason is Reason.NONE:
+        return ()
+    light = Light.OFF if clean.status is Status.UNKNOWN else _TRUTH[clean.status]
+    text = f"{clean.message}; {clean.seen.sentence}" if clean.seen else clean.message
+    return (Step("Senders report no failures", light, text, clean.since, reports=True),)
 
 
 _ROLES = ("host", "id", "report")

@@ -17,7 +17,9 @@ from sidecar.web.problem import is_api, problem
 
 log = structlog.get_logger()
 
-OPEN = frozenset({"/login", "/healthz", "/readyz"})
+REPORTS = "/tlsrpt"
+"""Where senders post TLS reports, if the settings say so; by any name, and without a token."""
+OPEN = frozenset({"/login", "/healthz", "/readyz", REPORTS})
 """Paths that need no token."""
 
 HEADERS = {
@@ -77,6 +79,8 @@ def errors(page: ErrorPage) -> Middleware:
 async def hosts(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuses unknown host names while no token is set."""
     kit = request.app[KIT]
+    if request.path == REPORTS:
+        return await handler(request)
     if kit.token is None and not host_allowed(request.headers.get(hdrs.HOST, ""), kit.settings.names):
         raise web.HTTPMisdirectedRequest(
             reason="This host name is not accepted: set a token, or add the name to `web.names` in config.yml"

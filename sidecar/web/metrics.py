@@ -8,7 +8,7 @@ leaves no series; nothing expensive runs in a pass. No secret, no text of a find
 import asyncio
 import platform
 from collections import Counter as Count
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias, get_args
 
 from aiohttp import hdrs, web
@@ -17,9 +17,11 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from sidecar.formats.tls_report_results import RESULTS
 from sidecar.observed import Certificate, Observed, Seen
 from sidecar.observed.findings import Severity
 from sidecar.observed.notice import Level
+from sidecar.observed.reports import ReportTotals
 from sidecar.plan.actions import Action, Plan, RecreateAcme, RestartAcme
 from sidecar.plan.publish.values import Whose
 from sidecar.reconcile.apply import Result
@@ -90,6 +92,8 @@ class Metrics:
         for kind in RUNS:
             self._restarts.labels(kind)
         self._registry.register(_Latest(self))
+        self.reports: Callable[[], ReportTotals | None] = lambda: None
+        """The sums of the reports that were received; it blocks, and is called by a scrape."""
 
     def called(self, route: str, seconds: float, status: int | None) -> None:
         """A request to mailcow has ended (`OnCall`)."""
@@ -125,6 +129,7 @@ class Metrics:
                 "End of the last successful pass.",
                 self._succeeded_at,
             )
+        yield from _of_reports(self.reports())
         if self._latest is not None:
             report, status = self._latest
             yield from _of_report(report, status())
@@ -133,6 +138,31 @@ class Metrics:
         """The metrics in the format that suits the `Accept` header, and its content type."""
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
+
+
+def _of_reports(totals: ReportTotals | None) -> Iterator[Family]:
+    """Gauges, since reports are replaced and dropped. Result types are those of RFC 8460 alone: others are one."""
+    if totals is None:
+        return
+    sessions = GaugeMetricFamily(
+        "mta_sts_report_sessions",
+        "Sessions that senders reported for the last 14 days (RFC 8460).",
+        labels=["outcome"],
+    )
+    sessions.add_metric(["succeeded"], totals.ok)
+    sessions.add_metric(["failed"], totals.failed)
+    yield sessions
+    kinds = GaugeMetricFamily(
+        "mta_sts_report_failed_sessions",
+        "Failed sessions that senders reported for the last 14 days, by result type.",
+        labels=["type"],
+    )
+    found = dict.fromkeys((*RESULTS, "other"), 0)
+    for result, count in totals.failures.items():
+        found[result if result in RESULTS else "other"] += count
+    for result, count in found.items():
+        kinds.add_metric([result], count)
+    yield kinds
 
 
 def handler(metrics: Metrics) -> Handler:

@@ -13,6 +13,7 @@ from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
 from sidecar.state.store import HistoryEvent
 from sidecar.status.once import Once
+from sidecar.status.reports import ReportsView
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,14 @@ class Source(Protocol):
 
     async def history(self, subject: str | None, limit: int) -> tuple[HistoryEvent, ...]:
         """The last `limit` events of a subject (None: of all), oldest first; raises SidecarError."""
+        ...
+
+    async def reports(self, domain: str | None) -> ReportsView | None:
+        """What senders reported of a domain (None: of all); None where nothing is received. Raises SidecarError."""
+        ...
+
+    async def raw_report(self, number: int) -> bytes | None:
+        """A report as it came; None where it is not kept. Raises SidecarError."""
         ...
 
     async def check_now(self, domain: str | None) -> None:

@@ -14,12 +14,12 @@ from sidecar.formats.tls_report import (
     MOST_DETAILS,
     MOST_MARKS,
     MOST_POLICIES,
-    Held,
     Report,
     Unreadable,
     Why,
     read,
 )
+from sidecar.formats.tls_report_policy import Held
 from tests.formats.tls_report_corpus import CASES, Case, about, detail, failing, packed, policy, report
 
 MOST_MEMORY = 64 * 1024 * 1024

@@ -10,7 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sidecar.formats.tls_report import Kind, Why
+from sidecar.formats.tls_report import Why
+from sidecar.formats.tls_report_policy import Kind
 
 PolicyLine = tuple[str | None, Kind, int, int, tuple[str, ...]]
 

@@ -11,16 +11,18 @@ from sidecar.observed.report_route import (
     Written,
 )
 from sidecar.plan.report_route import (
-    AddAlias,
-    AddTransport,
-    DeleteAlias,
-    DeleteTransport,
     DesiredRoute,
-    EditTransport,
     Foreign,
     Next,
     Ready,
     next_step,
+)
+from sidecar.plan.report_steps import (
+    AddAlias,
+    AddTransport,
+    DeleteAlias,
+    DeleteTransport,
+    EditTransport,
 )
 
 ADDRESS = "tls-reports@example.com"
@@ -70,7 +72,6 @@ def test_a_new_address_of_the_sidecar_changes_its_own_transport() -> None:
     "rows",
     [
         (WAY, AliasRow(1, ADDRESS, "admin@example.com", active=True)),
-        (WAY, AliasRow(1, ADDRESS, f"admin@example.com,{INTERNAL_ADDRESS}", active=True)),
         (WAY, AliasRow(1, ADDRESS, INTERNAL_ADDRESS, active=False)),
         (TransportRow(2, INTERNAL_DOMAIN, "[192.0.2.5]:25", active=True), ALIAS),
         (TransportRow(2, INTERNAL_DOMAIN, HOP, active=False), ALIAS),
@@ -84,6 +85,13 @@ def test_what_a_person_made_or_switched_off_is_never_changed(
     assert isinstance(found, Foreign)
     assert found.reason
     assert found.remedy
+
+
+def test_a_persons_alias_may_lead_to_the_sidecar_as_well() -> None:
+    """Reports come in by it; it is never removed."""
+    both = AliasRow(1, ADDRESS, f"admin@example.com,{INTERNAL_ADDRESS}", active=True)
+    assert step(ON, WAY, both) == Ready()
+    assert isinstance(step(OFF, WAY, both), Foreign)
 
 
 def test_a_persons_alias_is_not_removed_and_keeps_the_transport() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.formats.tls_report import Held, Kind
+from sidecar.formats.tls_report_policy import Held, Kind
 from sidecar.host.errors import TemporaryError
 from sidecar.observed.reports import UNSIGNED, DaySum, Dkim, Failed, Proof, ReportWay
 from sidecar.reports import rows, tables

@@ -8,14 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.formats.mtasts_policy import Mode, Policy
-from sidecar.formats.tls_report import Held, Kind
+from sidecar.formats.tls_report_policy import Held, Kind
 from sidecar.formats.tls_report_results import RESULTS, UNKNOWN, Fault, meaning
 from sidecar.observed.checks import Status
-from sidecar.observed.reports import Failed, Holding, Reported
+from sidecar.observed.reports import Failed, Holding, Reason, Reported
 from sidecar.rollout.reports import (
     DAY_S,
     LOOK_SPACING_S,
-    Reason,
     may_step_back,
     refused,
     reports_clean,

@@ -27,6 +27,7 @@ from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.record_sets import Entry, Origin, RecordType
 from sidecar.observed.record_sets import Key as RecordKey
+from sidecar.observed.report_route import RouteMemory
 
 NOW = 1_700_000_000.0
 KEY = "ADDITIONAL_SAN"
@@ -120,6 +121,13 @@ def full_memory() -> Memory:
         adopt_records=frozenset({"_mta-sts.example.org"}),
         let_through=frozenset({LARGE_DNS_PLAN}),
         services=frozenset({"acme-mailcow", "nginx-mailcow"}),
+        report_way=RouteMemory(
+            frozenset({"tls-reports@example.org"}),
+            frozenset({"[172.22.1.247]:2526"}),
+            "[172.22.1.247]:2526",
+            "tls-reports@example.org",
+            NOW,
+        ),
         born=NOW,
         tally=Tally(9.0, UptimeReading("this boot", 10.0)),
     )

@@ -10,6 +10,7 @@ import pytest
 from sidecar.notify.digest import Tries
 from sidecar.notify.outbox import Outbox
 from sidecar.observed import Doubt, Fact, FactKind, Memory, Restart
+from sidecar.observed.report_route import RouteMemory
 from sidecar.plan.ownership import held_for
 from sidecar.state import parts
 from sidecar.state.file import VERSION
@@ -28,8 +29,10 @@ WISHED = replace(
     published={},
     adopt_records=frozenset(),
     let_through=frozenset(),
+    report_way=RouteMemory(),
 )
-"""A wish to adopt came from the command line, after the rest; no release with these tables published records."""
+"""A wish to adopt came from the command line, after the rest. Releases with these tables published no DNS records and
+received no reports."""
 
 
 def restored(folder: Path, name: str, fixture: str) -> Path:

@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.formats.tls_report import Held
+from sidecar.formats.tls_report_policy import Held
 from sidecar.observed.report_route import INTERNAL_ADDRESS
 from sidecar.observed.reports import Failed
 from sidecar.reports.intake import Intake

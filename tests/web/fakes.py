@@ -19,6 +19,7 @@ from sidecar.settings import Settings
 from sidecar.state.ledger import intended, settled
 from sidecar.state.store import HistoryEvent
 from sidecar.status.once import Once
+from sidecar.status.reports import ReportsView
 from sidecar.web import Changes, Progress, Trouble
 from sidecar.web.view import Site, site_of
 from tests.worlds import ADDRESS, DAY, HOST, NOW, World, given_settings, observed, span
@@ -53,6 +54,8 @@ class FakeSource:
     wishes: list[tuple[str, object]] = field(default_factory=list)
     raises: Exception | None = None
     changes: Changes = field(default_factory=Changes)
+    reported: dict[str, ReportsView] = field(default_factory=dict)
+    raw: dict[int, bytes] = field(default_factory=dict)
 
     def latest(self) -> tuple[Report, Once] | None:
         return None if self.report is None else (self.report, status_once(self.report, self.settings))
@@ -68,6 +71,14 @@ class FakeSource:
             raise self.raises
         found = [event for event in self.events if subject is None or event.subject == subject]
         return tuple(found[-limit:])
+
+    async def reports(self, domain: str | None) -> ReportsView | None:
+        if self.raises is not None:
+            raise self.raises
+        return self.reported.get(domain or "")
+
+    async def raw_report(self, number: int) -> bytes | None:
+        return self.raw.get(number)
 
     async def check_now(self, domain: str | None) -> None:
         self.wishes.append(("check", domain))

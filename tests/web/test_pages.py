@@ -30,7 +30,16 @@ from tests.web.fakes import (
 from tests.web.visitor import TOKEN, visiting
 from tests.worlds import DAY, NOW, given_settings
 
-PAGES = ("", "domains", "domains/choir.example", "domains/just-added.example", "records", "events")
+PAGES = (
+    "",
+    "domains",
+    "domains/choir.example",
+    "domains/just-added.example",
+    "records",
+    "events",
+    "reports",
+    "reports/choir.example",
+)
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> {{7*7}} `x`"
 
 

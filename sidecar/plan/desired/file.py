@@ -15,7 +15,7 @@ from sidecar.observed import (
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.desired.mx import asked_patterns, unvalidated
-from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all
+from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all, said_by_senders
 from sidecar.plan.desired.wanted import (
     TESTING_MAX_AGE,
     DesiredPolicy,
@@ -28,6 +28,7 @@ from sidecar.plan.desired.wanted import (
 )
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for
 from sidecar.rollout import restarted_soak
+from sidecar.rollout.reports import evidence_for
 from sidecar.settings import DomainSettings, Settings
 
 
@@ -52,8 +53,10 @@ def file_policy(
     rollout = observed.memory.rollout(FILE)
     if joined(names, observed.memory, settings):
         rollout = restarted_soak(rollout)
+    aliases = [alias for many in alias_names(observed, settings).values() for alias in many]
+    reports = evidence_for(observed.reports, [*names, *aliases])
     own = {
-        name: proven(settings.for_domain(name), rollout, served, settings.soak, observed.now)
+        name: proven(settings.for_domain(name), rollout, served, settings, reports, observed.now)
         for name in names
     }
     floor = policy_of(observed.memory.policy(FILE).floor)
@@ -81,6 +84,8 @@ def file_policy(
     for name in names:
         notices += unvalidated(observed, own[name], (name,), hostname, mx)
     reason = f"one policy in mode {mode} for {len(names)} domains"
+    said = (said_by_senders(mode, one, served, reports, rollout) for one in own.values())
+    reason += next(filter(None, said), "")
     return DesiredPolicy(Policy(mode, max_age, (*mx, *kept)), reason, notices, kept, named)
 
 

@@ -13,7 +13,7 @@ from sidecar.observed import (
 )
 from sidecar.observed.notice import Notice
 from sidecar.plan.desired.mx import asked_patterns, unvalidated
-from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all
+from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all, said_by_senders
 from sidecar.plan.desired.wanted import (
     TESTING_MAX_AGE,
     DesiredPolicy,
@@ -26,6 +26,7 @@ from sidecar.plan.desired.wanted import (
 )
 from sidecar.plan.elsewhere import left_elsewhere
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for
+from sidecar.rollout.reports import evidence_for
 from sidecar.settings import DomainSettings, Settings
 
 
@@ -55,15 +56,15 @@ def _for_domain(
 ) -> DesiredPolicy:
     """`names` are the domain and its alias domains."""
     name = names[0]
-    own = proven(
-        settings.for_domain(name), observed.memory.rollout(name), served, settings.soak, observed.now
-    )
+    reports, rollout = evidence_for(observed.reports, names), observed.memory.rollout(name)
+    own = proven(settings.for_domain(name), rollout, served, settings, reports, observed.now)
     mx = all_patterns([asked_patterns(observed, own, names, hostname, served), moved_to(observed, name)])
     mode, notices = safe_for_all(observed, dict.fromkeys(names, own), names[1:], own.mode, mx, served)
     notices += unvalidated(observed, own, names, hostname, mx)
     kept = kept_patterns(observed, name, served, mx, own.max_age) if mode is Mode.ENFORCE else ()
     policy = Policy(mode, max_age_for(mode, own.max_age), (*mx, *kept))
-    return DesiredPolicy(policy, _why(mode, own, notices), notices, kept)
+    why = _why(mode, own, notices) + said_by_senders(mode, own, served, reports, rollout)
+    return DesiredPolicy(policy, why, notices, kept)
 
 
 def _why(mode: Mode, own: DomainSettings, notices: Sequence[Notice]) -> str:

@@ -17,32 +17,55 @@ from sidecar.observed import (
     Sight,
     Unseen,
 )
-from sidecar.observed.checks import Rollout
+from sidecar.observed.checks import Rollout, Status
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.reports import ReportEvidence
 from sidecar.plan.desired.mx import outside, remedy
 from sidecar.plan.desired.wanted import all_patterns
 from sidecar.plan.ownership import longest_max_age, still_held
 from sidecar.rollout import auto_mode
-from sidecar.settings import DomainSettings
+from sidecar.rollout.reports import why_step_back
+from sidecar.settings import DomainSettings, Settings
 
 PROOF_LASTS_S = 172_800.0
 """Seconds: each domain is checked at least once a day, and one check may be missed."""
 
 
 def proven(
-    own: DomainSettings, rollout: Rollout, served: Policy | None, soak: float, now: float
+    own: DomainSettings,
+    rollout: Rollout,
+    served: Policy | None,
+    settings: Settings,
+    reports: ReportEvidence,
+    now: float,
 ) -> DomainSettings:
-    """With `mode: auto`: the mode that the checks allow; old checks do not allow a stricter mode."""
+    """With `mode: auto`: the mode that checks and senders' reports allow; old checks do not allow a stricter mode."""
     if not own.auto:
         return own
     before = served.mode if served else None
-    mode = auto_mode(rollout, before, soak)
+    mode = auto_mode(rollout, before, settings.soak, reports, require_report=settings.reports.require)
     # A proof dated in the future is from before the clock was set back: its age is not known.
     fresh = 0 <= now - (rollout.good_at or 0.0) <= PROOF_LASTS_S
     if mode is Mode.ENFORCE and before is not mode and not fresh:
         mode = Mode.TESTING
     return replace(own, mode=mode)
+
+
+def said_by_senders(
+    mode: Mode, own: DomainSettings, served: Policy | None, reports: ReportEvidence, rollout: Rollout
+) -> str:
+    """What reports have to do with the mode, to add to its reason; empty where nothing."""
+    before = served.mode if served else None
+    if not own.auto:
+        return ""
+    if mode is Mode.ENFORCE and before is not Mode.ENFORCE and (seen := reports.clean.seen) is not None:
+        return f"; {seen.sentence}"
+    if mode is Mode.TESTING and before is Mode.ENFORCE and (why := why_step_back(reports, rollout)):
+        return f"; stepped back, because {why}"
+    if mode is Mode.TESTING and reports.clean.status is Status.FALSE:
+        return f"; senders report failures: {reports.clean.message}"
+    return ""
 
 
 def safe_for_all(

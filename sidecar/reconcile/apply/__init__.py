@@ -2,7 +2,7 @@
 
 Rule for every editor: every action is idempotent, its intent is stored before it, and an outcome that cannot be known
 stays unknown. Nothing is decided here. One handler per kind of action: `access`, `policies`, `files`,
-`containers`.
+`report_route`, `containers`.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +17,7 @@ from sidecar.plan.actions import (
     AddPolicy,
     AdoptSame,
     AllowAccess,
+    ChangeReportRoute,
     EditConf,
     EditPolicy,
     HealAcme,
@@ -33,6 +34,7 @@ from sidecar.reconcile.apply.files import FileHandler
 from sidecar.reconcile.apply.handler import Witness
 from sidecar.reconcile.apply.outcome import Outcome, Result
 from sidecar.reconcile.apply.policies import PolicyHandler
+from sidecar.reconcile.apply.report_route import ReportRouteHandler
 from sidecar.settings import Settings
 from sidecar.state.ledger import Ledger
 
@@ -60,6 +62,7 @@ class Applier:
         self._access = AccessHandler(*shared, door)
         self._policies = PolicyHandler(*shared, door.session)
         self._files = FileHandler(*shared)
+        self._report_route = ReportRouteHandler(*shared, door.session)
         self._containers = ContainerHandler(*shared, engine, patient=patient)
         self.tried: Callable[[], None] = lambda: None
         """Called after each action, however it ended."""
@@ -88,6 +91,8 @@ class Applier:
                     outcomes.append(await self._files.remove(action, observed))
                 case EditConf():
                     outcomes += await self._files.edit_conf(action)
+                case ChangeReportRoute():
+                    outcomes.append(await self._report_route.change(action))
                 case RestartAcme() | RecreateAcme() | HealAcme():
                     outcomes += await self._containers.change(action, observed)
                 case PublishRecords():

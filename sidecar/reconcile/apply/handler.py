@@ -34,6 +34,10 @@ class Witness(Protocol):
         """A container was changed."""
         ...
 
+    def changed_report_route(self) -> None:
+        """The alias or the transport of TLS reports was changed."""
+        ...
+
 
 class Handler:
     """The base of the handlers; the order of the actions, and which may run together, belongs to `Applier`."""

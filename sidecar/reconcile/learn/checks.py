@@ -11,11 +11,13 @@ from dataclasses import replace
 from sidecar.formats.mtasts_policy import Mode, policy_of, render
 from sidecar.observed import FILE, Announced, Backend, CheckRecord, Memory, Observed, Seen, SenderView
 from sidecar.observed.checks import REFUSING, ConditionType, Judgement, Rollout, Status
+from sidecar.observed.reports import ReportEvidence
 from sidecar.plan.desired import automatic, joined, managed
 from sidecar.plan.policy_ids import current, served_to
 from sidecar.plan.schedule import check_interval
 from sidecar.rollout import SEEN_AGAIN, checked, restarted_soak, stepped_back, together
 from sidecar.rollout.evidence import conditions_of
+from sidecar.rollout.reports import evidence_for, why_step_back
 from sidecar.settings import Settings
 from sidecar.verify.rules.policy_id import judge_id, noted
 
@@ -109,15 +111,29 @@ def learn_step_back(observed: Observed, modes: Mapping[str, Mode | None], settin
     memory = observed.memory
     rollouts = dict(memory.rollouts)
     for key, rollout in memory.rollouts.items():
-        if modes.get(key) is Mode.ENFORCE and _gives_up(rollout) and automatic(observed, settings, key):
+        if modes.get(key) is not Mode.ENFORCE or not automatic(observed, settings, key):
+            continue
+        reports = evidence_for(observed.reports, _names(observed, key))
+        if _gives_up(rollout, reports):
             rollouts[key] = stepped_back(rollout, observed.now)
     return memory if rollouts == dict(memory.rollouts) else replace(memory, rollouts=rollouts)
 
 
-def _gives_up(rollout: Rollout) -> bool:
-    new = rollout.stepped_back_at is None or rollout.stepped_back_at < rollout.checked_at
-    return (
-        new
-        and rollout.refusals >= SEEN_AGAIN
-        and any(rollout.status(kind) is Status.FALSE for kind in REFUSING)
+def _names(observed: Observed, key: str) -> list[str]:
+    """The domains that are served the policy of `key`, alias domains too."""
+    if not isinstance(observed.domains, Seen):
+        return [key]
+    listed = observed.domains.value
+    if key == FILE:
+        return [*(domain.name for domain in listed.domains), *(alias.name for alias in listed.aliases)]
+    return [key, *(alias.name for alias in listed.aliases if alias.target == key)]
+
+
+def _gives_up(rollout: Rollout, reports: ReportEvidence) -> bool:
+    new = rollout.stepped_back_at is None or rollout.stepped_back_at < max(
+        rollout.checked_at, reports.refused_at
     )
+    by_checks = rollout.refusals >= SEEN_AGAIN and any(
+        rollout.status(kind) is Status.FALSE for kind in REFUSING
+    )
+    return new and (by_checks or why_step_back(reports, rollout) is not None)

@@ -1,0 +1,246 @@
+"""TLS reports coming in while the daemon runs: the SMTP port for mailcow's postfix, the mailbox, and `POST /tlsrpt`.
+
+Rules for every editor. What only this needs (aiosmtpd, imap-tools) is imported when it is switched on. No trouble here
+ends the passes or another way in: it is a notice, and it is tried again. Only postfix-mailcow's addresses may connect.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sidecar.dns.ask import Lookups
+from sidecar.host.clock import Clock
+from sidecar.host.errors import PermanentError, SidecarError
+from sidecar.host.lean import structlog
+from sidecar.host.threads import in_thread
+from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.report_route import INTERNAL_ADDRESS
+from sidecar.observed.reports import ReportWay
+from sidecar.plan.schedule import wait_after
+from sidecar.settings import Settings
+from sidecar.settings.reports import Receive
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from sidecar.reports.intake import Intake
+    from sidecar.reports.store import Reports
+
+POSTFIX = "postfix-mailcow"
+PORT = 2526
+LOOK_S = 60.0
+"""Until postfix-mailcow's addresses are looked up again: a re-created container may have others."""
+LOOKUP_S = 5.0
+MAILBOX_S = 300.0
+MAILBOX_AGAIN_S = (300, 900, 3_600)
+"""Between two visits of the mailbox, and after visits that failed in a row."""
+WAKE_S = 20.0
+"""Reports that come in cause at most one pass in this time."""
+
+log = structlog.get_logger()
+
+
+class Receiving:
+    """The ways in; `domains` says which domains are ours, and `store` is where messages go."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        lookups: Lookups,
+        store: "Reports",
+        domains: Callable[[], Collection[str] | None],
+        *,
+        postfix: str | None = None,
+    ) -> None:
+        """`postfix` stands in for postfix-mailcow: an address, or empty for none."""
+        self._settings = settings
+        self._clock = clock
+        self._lookups = lookups
+        self._store = store
+        self._domains = domains
+        self._postfix = postfix
+        self._allowed: frozenset[str] = frozenset()
+        self._intake: Intake | None = None
+        self._trouble: dict[str, Notice] = {}
+        self._woken = float("-inf")
+        self.nexthop: str | None = None
+        """Where the SMTP port is open, as a transport of mailcow names it."""
+        self.wake: Callable[[], None] = lambda: None
+        """Called when a pass has something new to see."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether reports come in by themselves in any way."""
+        return self._settings.receive is not Receive.OFF or self._settings.reports.https
+
+    def trouble(self) -> tuple[Notice, ...]:
+        """Why reports cannot come in."""
+        return tuple(self._trouble.values())
+
+    def routes(self) -> "Iterator[web.RouteDef]":
+        """What the server of the page takes in addition."""
+        if self._settings.reports.https:
+            from aiohttp import web  # noqa: PLC0415 - see the rule above
+
+            from sidecar.reports.receive_https import PATH, Receiver  # noqa: PLC0415 - as above
+
+            yield web.post(PATH, Receiver(self._made()).post)
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        # Without a way in, what came in before is still read, and goes when it was kept for long enough.
+        if not self.wanted and not self._store.exists:
+            return
+        intake = self._made()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._guarded("store", intake.run))
+            if self._settings.receive is Receive.MAILCOW:
+                group.create_task(self._guarded("port", lambda: self._port(intake)))
+            if self._settings.receive is Receive.IMAP:
+                group.create_task(self._guarded("mailbox", lambda: self._visit(intake)))
+
+    async def _guarded(self, what: str, loop: Callable[[], object]) -> None:
+        """The top of a loop: a bug in it ends neither the other ways nor the passes."""
+        while True:
+            try:
+                await loop()  # type: ignore[misc] # a coroutine function
+            except Exception as bug:
+                log.error("a bug in receiving TLS reports; it goes on in a minute", way=what, exc_info=bug)
+            await asyncio.sleep(LOOK_S)
+
+    def _made(self) -> "Intake":
+        if self._intake is None:
+            from sidecar.reports.intake import Intake  # noqa: PLC0415 - see the rule above
+
+            self._intake = Intake(
+                self._store,
+                self._lookups.ask,
+                self._clock.now,
+                lambda _: self._news(),
+                keep_days=self._settings.reports.keep,
+                domains=self._domains,
+            )
+        return self._intake
+
+    def _news(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._woken >= WAKE_S:
+            self._woken = now
+            self.wake()
+
+    # --- by mailcow
+
+    async def _port(self, intake: "Intake") -> None:
+        from sidecar.reports.receive_smtp import smtp_port  # noqa: PLC0415 - see the rule above
+
+        while True:
+            own = await self._looked_up()
+            if own is None:
+                self._say(
+                    "port", f"{POSTFIX} is not found", f"run the sidecar in mailcow's network, or {_OR}"
+                )
+            else:
+                port = PORT if self._postfix is None else 0
+                try:
+                    async with smtp_port(
+                        intake, INTERNAL_ADDRESS, lambda: self._allowed, (own, port)
+                    ) as opened:
+                        self._trouble.pop("port", None)
+                        host = f"IPv6:{own}" if ":" in own else own
+                        self.nexthop = f"[{host}]:{opened}"
+                        self.wake()
+                        while await self._looked_up() in {own, None}:  # noqa: ASYNC110 - no event of ours
+                            await asyncio.sleep(LOOK_S)
+                except OSError as error:
+                    why = error.strerror or type(error).__name__
+                    self._say("port", f"port {port} of {own} cannot be opened ({why})", f"free it, or {_OR}")
+                finally:
+                    self.nexthop = None
+            await asyncio.sleep(LOOK_S)
+
+    async def _looked_up(self) -> str | None:
+        """Our own address towards postfix-mailcow; its addresses are those that may connect. None: it was not found."""
+        found = await self._addresses()
+        if not found:
+            return None
+        self._allowed = found
+        return own_address(found)
+
+    async def _addresses(self) -> frozenset[str]:
+        if self._postfix is not None:
+            return frozenset({self._postfix} if self._postfix else ())
+        with suppress(OSError, TimeoutError):
+            look = in_thread(lambda: socket.getaddrinfo(POSTFIX, None, type=socket.SOCK_STREAM))
+            return frozenset(str(entry[4][0]) for entry in await asyncio.wait_for(look, LOOKUP_S))
+        return frozenset()
+
+    # --- out of a mailbox
+
+    async def _visit(self, intake: "Intake") -> None:
+        from sidecar.reports.receive_imap import Mailbox, Place, fetch  # noqa: PLC0415 - see the rule above
+
+        given, password = self._settings.reports.imap, self._settings.imap_password
+        if given is None or password is None:
+            self._say("mailbox", "there is no password for it", "set MTA_STS_IMAP_PASSWORD")
+            await asyncio.Event().wait()
+            return
+        box = Mailbox(
+            given.host, given.user, password, given.port, given.folder, given.move_to, self._extra_roots()
+        )
+        failures = 0
+        while True:
+            place = Place.of(await asyncio.to_thread(self._store.mark, box.name))
+            try:
+                taken = await in_thread(
+                    lambda place=place: fetch(  # type: ignore[misc] # bound now
+                        box, place, self._take, lambda at: self._store.set_mark(box.name, str(at))
+                    )
+                )
+            except SidecarError as error:
+                failures += 1
+                todo = None if isinstance(error, PermanentError) else "it is tried again"
+                self._say("mailbox", str(error), todo)
+            else:
+                failures = 0
+                self._trouble.pop("mailbox", None)
+                if taken:
+                    intake.look()
+            await asyncio.sleep(wait_after(failures, MAILBOX_AGAIN_S) if failures else MAILBOX_S)
+
+    def _take(self, data: bytes) -> bool:
+        return self._store.accept(data, ReportWay.IMAP, self._clock.now()) is not None
+
+    def _extra_roots(self) -> str | None:
+        named = self._settings.extra_roots
+        if named is None:
+            return None
+        with suppress(OSError, ValueError):
+            return (self._settings.mailcow_dir / named).read_text()
+        return None
+
+    def _say(self, way: str, why: str, todo: str | None) -> None:
+        """Only for those who asked for it: where it is just the default, nobody misses it."""
+        if self._settings.reports.receive is Receive.AUTO:
+            return
+        text = f"TLS reports cannot come in: {why}"
+        self._trouble[way] = Notice(Level.WARNING, NoticeCode.REPORTS_NOT_RECEIVED, "TLS reports", text, todo)
+
+
+_OR = "set `reports: {receive: imap}` or `reports: {receive: off}`"
+
+
+def own_address(others: Collection[str]) -> str | None:
+    """The address that this machine has towards one of these, IPv4 first; nothing is sent. None where there is no way."""
+    for other in sorted(others, key=lambda text: (":" in text, text)):
+        family = (
+            socket.AF_INET6 if ipaddress.ip_address(other.partition("%")[0]).version == 6 else socket.AF_INET
+        )
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((other, 25))
+            return str(probe.getsockname()[0])
+    return None

@@ -1,0 +1,56 @@
+"""The alias and the transport in mailcow by which TLS reports come in."""
+
+from collections.abc import Callable
+
+from sidecar.host.clock import Clock
+from sidecar.host.errors import PermanentError, TemporaryError
+from sidecar.mailcow import report_route
+from sidecar.mailcow.session import Session
+from sidecar.plan.actions import ChangeReportRoute
+from sidecar.plan.report_route import ended, meant, still_fits
+from sidecar.reconcile.apply.handler import Handler, Witness
+from sidecar.reconcile.apply.outcome import Outcome
+from sidecar.settings import Settings
+from sidecar.state.ledger import Ledger
+
+
+class ReportRouteHandler(Handler):
+    """Changes one row of mailcow at a time."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        witness: Witness,
+        ledger: Ledger,
+        ended: Callable[[Outcome], None],
+        session: Session,
+    ) -> None:
+        """`session` has mailcow's API."""
+        super().__init__(settings, clock, witness, ledger, ended)
+        self._session = session
+
+    async def change(self, action: ChangeReportRoute) -> Outcome:
+        """The rows may have been read an hour ago, so they are read again first."""
+        return await self._attempt(action, self._change)
+
+    async def _change(self, action: ChangeReportRoute) -> None:
+        api = self._session.api
+        if api is None:
+            raise TemporaryError("mailcow's API cannot be asked")
+        aliases, transports = await report_route.read_route(api)
+        self._witness.changed_report_route()
+        memory = self._ledger.memory.report_way
+        if not still_fits(action.step, aliases, transports, memory.written):
+            raise TemporaryError(
+                "somebody changed the aliases or transports meanwhile; the next pass looks again"
+            )
+        self._ledger.report_way(meant(memory, action.step))
+        await self._ledger.store()
+        match await report_route.carry_out(api, action.step):
+            case report_route.NotDone(reason, lasting):
+                text = f"{action.verb} {action.about} was refused by mailcow: {reason}"
+                raise PermanentError(text) if lasting else TemporaryError(text)
+            case report_route.Done():
+                self._ledger.report_way(ended(self._ledger.memory.report_way, action.step))
+                await self._ledger.store()

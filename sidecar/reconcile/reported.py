@@ -1,0 +1,87 @@
+"""What TLS reports say of each domain, for the picture of a pass: read out of the store when it changed, else remembered.
+
+Rules for every editor. Only a summary of each domain is kept in memory. A pass waits for this for `BUDGET_S` at most:
+a domain whose reports were never read holds its step up until they are (`UNREAD`).
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sidecar.formats.mtasts_policy import Policy, policy_of
+from sidecar.host.errors import SidecarError
+from sidecar.observed import NO_REPORTS, Observed, Seen, Sight, Unseen
+from sidecar.observed.reports import UNREAD, ReportEvidence
+from sidecar.plan.policy_ids import served_to
+from sidecar.reports.store import DAY_S, Reports
+from sidecar.rollout.reports import HISTORY_DAYS, evidence_of
+
+BUDGET_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was read of a domain, and from what."""
+
+    made_from: tuple[object, int, Policy | None]
+    evidence: ReportEvidence
+
+
+class ReportReader:
+    """Reads the store of reports; its calls block, so they belong in a thread."""
+
+    def __init__(self, store: Reports) -> None:
+        self._store = store
+        self._known: dict[str, _Known] = {}
+        self._stamps: Mapping[str, tuple[int, int]] = {}
+        self._signature: object = None
+
+    def read(self, observed: Observed) -> Sight[Mapping[str, ReportEvidence]]:
+        """The evidence by domain, for those domains of this mailcow that reports are about."""
+        if not self._store.exists:
+            self._known.clear()
+            return NO_REPORTS
+        try:
+            return Seen(self._read(observed), observed.now)
+        except SidecarError as error:
+            return Unseen(str(error), observed.now)
+
+    def _read(self, observed: Observed) -> dict[str, ReportEvidence]:
+        day, since = int(observed.now // DAY_S), observed.now - HISTORY_DAYS * DAY_S
+        signature = (self._store.signature(), day)
+        if signature != self._signature:
+            self._stamps, self._signature = self._store.stamps(since), signature
+        targets = _targets(observed)
+        self._known = {
+            name: one for name, one in self._known.items() if name in self._stamps and name in targets
+        }
+        end = time.monotonic() + BUDGET_S
+        found: dict[str, ReportEvidence] = {}
+        for name, target in targets.items():
+            if name not in self._stamps:
+                continue
+            made_from = (self._stamps[name], day, _current(observed, name, target))
+            known = self._known.get(name)
+            if (known is None or known.made_from != made_from) and time.monotonic() < end:
+                known = _Known(made_from, self._evidence(name, made_from[2], since, observed.now))
+                self._known[name] = known
+            found[name] = UNREAD if known is None else known.evidence
+        return found
+
+    def _evidence(self, domain: str, current: Policy | None, since: float, now: float) -> ReportEvidence:
+        reported, holdings = self._store.reported(domain, since), self._store.holdings(domain, since)
+        return evidence_of(reported, holdings, current, now)
+
+
+def _targets(observed: Observed) -> dict[str, str | None]:
+    """The domains of this mailcow, and alias domains with their targets."""
+    if not isinstance(observed.domains, Seen):
+        return {}
+    listed = observed.domains.value
+    names: dict[str, str | None] = {domain.name: None for domain in listed.domains}
+    return names | {alias.name: alias.target for alias in listed.aliases}
+
+
+def _current(observed: Observed, name: str, target: str | None) -> Policy | None:
+    served = served_to(observed, name, target)
+    return policy_of(served.value.text) if isinstance(served, Seen) else None
