@@ -215,7 +215,8 @@ class _Subject:
             return
         foreign = [type_ for type_ in RecordType if self._in_the_way(type_)]
         if foreign:
-            if not self._right():
+            by_default = self.role is Role.REPORT and self.picture.facts.report_by_default
+            if not self._right() and not by_default:
                 yield self._foreign(foreign[0])
             return
         if not create and all(self._there(type_).absent for type_ in MANAGED[self.role]):

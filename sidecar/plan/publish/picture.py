@@ -41,6 +41,7 @@ from sidecar.plan.publish.values import (
     Unplaced,
 )
 from sidecar.plan.records import MailDomain, mail_domains
+from sidecar.plan.report_route import report_uri
 from sidecar.rollout.evidence import conditions_of
 from sidecar.settings import Settings
 from sidecar.settings.dns import Publish, Scheme
@@ -105,13 +106,14 @@ def _facts(observed: Observed, settings: Settings) -> Facts | None:
     return Facts(
         hostname,
         found.value.addresses or None if isinstance(found, Seen) else None,
-        settings.tls_report,
+        report_uri(observed, settings),
         settings.dns.publish,
         settings.dns.scheme,
         settings.dns.host,
         shared_base(hostname, known) if settings.dns.scheme is Scheme.SHARED else "",
         settings.dns.ttl,
         settings.dns.settled_ttl,
+        settings.tls_report is None,
     )
 
 

@@ -83,6 +83,8 @@ class Facts:
     ttl: int = 300
     settled_ttl: int = 3_600
     """Seconds."""
+    report_by_default: bool = False
+    """Whether nobody named `tls_report`: then a person's own record is right as it is."""
 
 
 @dataclass(frozen=True, slots=True)
