@@ -94,12 +94,17 @@ def _type(name: str, look: NameLook) -> RecordType:
 
 
 def said(found: Mapping[ServerAddress, Sight[ServedSet]], now: float) -> ServersSay:
-    """The answers of all servers, in the form in which values are compared."""
+    """The answers of all servers, in the form in which values are compared.
+
+    A server is silent where none of its addresses answered: often one of its address families cannot be reached from here.
+    """
     counts: dict[Values, int] = {}
     silent: dict[str, None] = {}
-    for sight in found.values():
+    answered = {end.server for end, sight in found.items() if isinstance(sight, Seen)}
+    for end, sight in found.items():
         if isinstance(sight, Unseen):
-            silent[sight.reason] = None
+            if end.server not in answered:
+                silent[sight.reason] = None
         else:
             values = _values(sight.value)
             counts[values] = counts.get(values, 0) + 1

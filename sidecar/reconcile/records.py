@@ -36,8 +36,8 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-BATCH = 300
-"""Names of one zone that are read in one call."""
+BATCH = 60
+"""Names of one zone that are read, or written, in one call: each call has a deadline."""
 PLACED_AT_ONCE = 200
 """Names whose zones are found before the next pass hears of them."""
 MOST_SHARED = 2_000
@@ -316,11 +316,13 @@ class Records:
                 self._tries[name] = self._tries.get(name, 0) + 1 if behind else 0
 
     async def _write(self, account: str, publisher: Publisher) -> None:
-        """All writes of one zone at once."""
+        """Writes of one zone at once, those of a name together."""
         waiting = self._writes[account]
         zone = waiting[0][1].place.zone
-        now = [one for one in waiting if one[1].place.zone == zone]
-        self._writes[account] = [one for one in waiting if one[1].place.zone != zone]
+        here = dict.fromkeys(write.key.name for _, write in waiting if write.place.zone == zone)
+        chosen = frozenset(list(here)[:BATCH])
+        now = [one for one in waiting if one[1].key.name in chosen]
+        self._writes[account] = [one for one in waiting if one[1].key.name not in chosen]
         changes: list[Change] = [write.change for _, write in now]
         outcomes = await publisher.write(zone, changes)
         state = self._states.get(account)

@@ -127,6 +127,7 @@ class State:
     def _add(self, part: str, value: object) -> None:
         with self.writing() as connection:
             parts.add(connection, part, value)
+        self._version = None  # a wish of the page comes by this connection: the next pass has to load it, too
 
     def note_ids(self, ids: Mapping[str, PolicyId]) -> None:
         """Stores policy ids that a command read, by domain, and changes nothing else; needs no pass lock."""

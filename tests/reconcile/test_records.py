@@ -18,7 +18,7 @@ from sidecar.plan.actions import PublishRecords
 from sidecar.plan.publish.values import Place, Role, Write
 from sidecar.reconcile.apply import Result
 from sidecar.reconcile.publishing import outcome_of
-from sidecar.reconcile.records import Records
+from sidecar.reconcile.records import BATCH, Records
 from tests.dns.publish.memory import InMemory
 from tests.stage import Clock
 
@@ -223,3 +223,34 @@ async def test_name_without_an_account_stays_unplaced() -> None:
         assert not looks.served(name)
         assert looks.served(ID)
         assert isinstance(looks.of(name).zone, Seen)
+
+
+async def test_many_writes_of_one_zone_are_made_in_several_calls() -> None:
+    """Each call has a deadline of its own; the writes of one name stay together."""
+    clock = Clock()
+    home = InMemory(("example.org",))
+    names = [f"_mta-sts.d{number}.example.org" for number in range(BATCH + 1)]
+    async with looking(clock, home=home) as (records, _):
+        await settled(records, *names)
+        writes = [
+            PublishRecords(
+                name,
+                (
+                    Write(
+                        Place("home", "example.org"),
+                        Replace(Key(name, RecordType.TXT), ABSENT, WANTED),
+                        name,
+                        Role.ID,
+                        "why",
+                        300,
+                    ),
+                ),
+                "why",
+            )
+            for name in names
+        ]
+        records.write(writes)
+        await records.settle(60)
+        assert len(records.ended()) == len(names)
+        assert len(home.sets) == len(names)
+        assert home.writes == 2

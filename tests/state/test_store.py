@@ -258,6 +258,15 @@ def test_a_wish_made_between_load_and_save_is_not_lost(tmp_path: Path, state: St
     adopting.close()
 
 
+def test_wish_that_comes_by_this_connection_is_noticed_as_well(state: State) -> None:
+    """The page of the running sidecar stores wishes itself."""
+    state.load()
+    state.wish_adopt(["a.example"], NOW)
+    assert state.changed_elsewhere()
+    assert state.load().adopt == {"a.example"}
+    assert not state.changed_elsewhere()
+
+
 def test_own_writes_are_no_change_from_elsewhere(tmp_path: Path, state: State) -> None:
     """Only another connection's commits count, also those before the last save."""
     assert state.changed_elsewhere(), "nothing was loaded yet"

@@ -288,3 +288,15 @@ def test_absent_is_a_value() -> None:
     made = picture(seen(names={ID_NAME: look()}))
     assert made.found[Key(ID_NAME, RecordType.TXT)] == Seen(ABSENT, NOW)
     assert Key(REPORT_NAME, RecordType.TXT) not in made.found
+
+
+def test_report_record_of_a_person_is_right_where_nobody_named_another_address() -> None:
+    """The sidecar's own address for reports is only an offer."""
+    theirs = look((RecordType.TXT, RecordSet(("v=TLSRPTv1; rua=mailto:x@example.com",), 60)))
+    found = seen(names={HOST_NAME: LED_HERE, ID_NAME: look(), REPORT_NAME: theirs})
+    made = picture(found, settings(tls_report="mailto:t@example.org"))
+    assert [held.key.name for held in make_plan(made).held if held.foreign] == [REPORT_NAME]
+    offered = replace(made, facts=replace(made.facts, any_report=True))
+    plan = make_plan(offered)
+    assert [held for held in plan.held if held.foreign] == []
+    assert all(write.key.name != REPORT_NAME for write in plan.writes)
