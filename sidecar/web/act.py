@@ -81,10 +81,12 @@ async def _about_records(kit: Kit, site: Site | None, action: str, name: str | N
             return None
         domain = record_domain(name or "")
         if name is None or domain is None or site is None:
-            raise web.HTTPBadRequest(reason="Name a DNS record such as _mta-sts.example.org")
+            raise web.HTTPNotFound(
+                reason="No domain of this mailcow has such a record: name one such as _mta-sts.example.org"
+            )
         basis = Basis.seen(site.status.observed, site.status.settings)
         if refusal := adopt_records_refusal([name], basis):
-            raise web.HTTPBadRequest(reason=str(refusal))
+            raise web.HTTPNotFound(reason=str(refusal))
         await kit.source.adopt_records([name])
     except SidecarError as error:
         reason = " ".join(str(error).split())

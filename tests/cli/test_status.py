@@ -98,7 +98,7 @@ async def test_person_first(tmp_path: Path) -> None:
         on.mailcow.person_sets_policy("example.org", mode="enforce", mx=["a.example"], max_age=60)
         ended = await command(on.env, "status")
     needs, table = ended.out.split("domain  ", 1)
-    assert "needs a person:\n  warning: " in needs
+    assert "needs you:\n  warning: " in needs
     assert "  warning: the policy of example.org is left unchanged" in needs
     assert "sidecar adopt example.org" in needs
     assert "a person's" in table
@@ -112,7 +112,7 @@ async def test_redis_that_refuses_writes_comes_first(tmp_path: Path) -> None:
         on.mailcow.fail(EVERYTHING, Fault.NOT_LOGGED)
         plain = await command(on.env, "status")
         found = json.loads((await command(on.env, "status", "--json")).out)
-    needs = plain.out.split("needs a person:\n", 1)[1]
+    needs = plain.out.split("needs you:\n", 1)[1]
     assert needs.startswith("  error: mailcow's Redis refuses writes (READONLY You can't write")
     assert plain.out.count("error: mailcow's Redis refuses writes") == 1
     assert [notice["code"] for notice in found["notices"]][:2] == ["mailcow.redis", "hostname.invalid"]
@@ -129,7 +129,7 @@ async def test_acme_that_exited_needs_a_person(tmp_path: Path) -> None:
     status = status_of(report.observed, report.plan, settings, mail_domains(report.observed, settings))
     printed = io.StringIO()
     print_status(status, printed)
-    needs = printed.getvalue().split("needs a person:\n", 1)[1]
+    needs = printed.getvalue().split("needs you:\n", 1)[1]
     assert needs.startswith("  error: acme-mailcow is not running: it is exited; no certificate is ordered")
 
 

@@ -20,7 +20,7 @@ NEVER_AT_START = (
     "sidecar.cli.status_text",
 )
 """What `sidecar run` loads only when it is used, if ever; each costs megabytes for as long as it runs."""
-DAEMON = "import sidecar.cli.commands, sidecar.daemon.loop, sidecar.daemon.wiring"
+DAEMON = "import sidecar.cli, sidecar.cli.run, sidecar.daemon.loop, sidecar.daemon.wiring"
 
 
 def loaded(code: str) -> set[str]:

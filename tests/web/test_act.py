@@ -168,13 +168,13 @@ async def test_dns_record_can_be_handed_over_where_records_are_published() -> No
     async with visiting(source, token=TOKEN) as visitor:
         path = "api/v1/actions/adopt-dns"
         status, text, _ = await visitor.ask("POST", path, json={"name": name}, headers=token)
-        assert status == 400
+        assert status == 404
         assert "does not publish DNS records" in json.loads(text)["detail"]
     source.settings = settings("upsert")
     async with visiting(source, token=TOKEN) as visitor:
         for wrong in ("choir.example", "_mta-sts.elsewhere.example", ""):
             status, _, _ = await visitor.ask("POST", path, json={"name": wrong}, headers=token)
-            assert status == 400
+            assert status == 404
         assert (await visitor.ask("POST", path, json={"name": name}, headers=token))[0] == 202
         form = {"domain": name, "back": "domain", "csrf": await visitor.log_in()}
         status, _, response = await visitor.post("actions/adopt-dns", form)

@@ -28,7 +28,7 @@ async def door(
         made.append(ConnectionDoor(MOST, idle_s))
         return made[-1]
 
-    monkeypatch.setattr("sidecar.web.Door", make)
+    monkeypatch.setattr("sidecar.web.ConnectionDoor", make)
     async with visiting(source_of(), token=token) as visitor:
         yield visitor, made[0]
 

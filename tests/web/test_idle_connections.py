@@ -96,9 +96,9 @@ async def test_limit_of_files_is_told_once(tmp_path: Path) -> None:
         await asyncio.sleep(1)
         resource.prlimit(sidecar.process.pid, resource.RLIMIT_NOFILE, (open_files(sidecar), FILES))
         with idle(port, 300):
-            await sidecar.says("error", "no connection to the page can be accepted", "Too many open files")
+            await sidecar.says("error", "web page cannot accept connections", "Too many open files")
             await asyncio.sleep(3)
-            told = sidecar.lines("no connection")
+            told = sidecar.lines("cannot accept connections")
             assert len(told) == 1
             assert len(sidecar.out) < 50, sidecar.out
         resource.prlimit(sidecar.process.pid, resource.RLIMIT_NOFILE, (FILES, FILES))
