@@ -1,8 +1,10 @@
 """The story of a mailcow whose DNS the sidecar may write: from 'added in mailcow' to enforce, with no step by hand."""
 
+import asyncio
 import time
 
 from demo.promises import Check
+from demo.senders import SENDER, Sender
 from demo.stage import HOST
 from demo.story import Telling, policy, shown
 
@@ -76,6 +78,7 @@ async def _soak(story: Telling, begun: float, times: dict[str, float]) -> None:
     stage = story.stage
     story.step("Days pass (by the demo's clock), and all checks hold")
     before = {name: stage.dns.values(f"_mta-sts.{name}", "TXT") for name in NAMES}
+    await _report(story)
     for _ in range(SOAK_STEPS):
         if await stage.served(PLAIN) == ENFORCE and await stage.served(IDN) == ENFORCE:
             break
@@ -85,6 +88,11 @@ async def _soak(story: Telling, begun: float, times: dict[str, float]) -> None:
     text = "the policies are in enforce"
     await story.promise(
         text, story.served(dict.fromkeys(NAMES, ENFORCE)), expected=shown(ENFORCE), within_s=15
+    )
+    await story.promise(
+        f"the step up of {PLAIN} names the report as proof",
+        story.said("done: change policy", PLAIN, "Google applied this policy"),
+        expected="Google applied this policy",
     )
     times[f"{text} (a week of the demo's clock)"] = time.monotonic() - begun
 
@@ -97,6 +105,15 @@ async def _soak(story: Telling, begun: float, times: dict[str, float]) -> None:
     text = "senders are told: each _mta-sts has the id of the new policy"
     await story.promise(text, renewed, expected="another id for each", within_s=20)
     times[text] = time.monotonic() - begun
+
+
+async def _report(story: Telling) -> None:
+    """A signed report on mail that was delivered under the policy that is served now."""
+    message = Sender(story.stage.dns).report(PLAIN, TESTING, ok=40, failed=0)
+    file = story.stage.folder / "report.eml"
+    await asyncio.to_thread(file.write_bytes, message)
+    story.act(f"{SENDER}: a report on 40 sessions with {PLAIN}")
+    await story.command("reports", "import", str(file))
 
 
 async def _checked_again(story: Telling) -> None:
