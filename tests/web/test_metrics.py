@@ -21,14 +21,18 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 import sidecar.web
 from demo.simulated import Fault, SimulatedMailcow
 from sidecar.formats.mtasts_policy import Mode
+from sidecar.formats.tls_report_results import RESULTS
 from sidecar.mailcow.api import Deadlines, MailcowApi, NotReadable
 from sidecar.mailcow.endpoint import endpoint
-from sidecar.observed import CheckRecord, Conf, Memory
+from sidecar.observed import CheckRecord, Conf, Memory, Seen
 from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, Status
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.record_looks import RecordLooks
+from sidecar.observed.reports import ReportTotals
 from sidecar.plan.actions import Held, Plan, RestartAcme
+from sidecar.plan.publish.values import PublishPlan
 from sidecar.reconcile.apply import Outcome, Result
 from sidecar.reconcile.passes import Report
 from sidecar.rollout import checked
@@ -284,11 +288,11 @@ def everything() -> Metrics:
     memory = Memory(checks={"a.example": CheckRecord(NOW, (finding(Severity.ERROR),))})
     said = Notice(Level.ERROR, NoticeCode.MX_UNCOVERED, "a.example", 'quote " backslash \\ end')
     restart = RestartAcme("id", NOW, (), "missing")
-    metrics = shown(
-        report(
-            world("a.example", memory=memory), Plan(notices=(said,)), (Outcome(restart, Result.DONE, NOW),)
-        )
-    )
+    looks = RecordLooks(zones={"home": Seen(("a.example",), NOW)})
+    plan = Plan(notices=(said,), records=PublishPlan())
+    made = report(world("a.example", memory=memory), plan, (Outcome(restart, Result.DONE, NOW),))
+    metrics = shown(replace(made, observed=replace(made.observed, records=looks)))
+    metrics.reports = lambda: ReportTotals(90, 1, {"certificate-expired": 1})
     metrics.called("get/domain/all", 0.2, 200)
     metrics.failed(1)
     return metrics
@@ -390,6 +394,7 @@ def test_examples_ask_for_what_there_is(place: str, expression: str) -> None:
         "severity": {severity.value for severity in Severity},
         "level": {level.value for level in Level},
         "outcome": {result.value for result in Result},
+        "type": {*RESULTS},
     }
     for label, pattern in re.findall(r'(\w+)[!=]=?~?"([^"]*)"', expression):
         assert set(pattern.split("|")) <= words[label], pattern
