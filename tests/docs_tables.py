@@ -14,7 +14,7 @@ from sidecar.mailcow.engine.calls import ENGINE_CALLS
 from sidecar.observed.findings import Code
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.settings import _PARTS, Settings, _Given
-from sidecar.settings.dns import Dns
+from sidecar.settings.dns import DnsSettings
 from sidecar.verify import codes, probe_codes
 from sidecar.verify.rules import policy_id
 
@@ -79,8 +79,12 @@ def settings_rows() -> list[list[str]]:
     for key in _Given.model_fields:
         if key == "dns":
             rows += [
-                [f"`dns.{name}`", f"`{default}`" if (default := _dns_default(one)) else "", docs["Dns", name]]
-                for name, one in Dns.model_fields.items()
+                [
+                    f"`dns.{name}`",
+                    f"`{default}`" if (default := _dns_default(one)) else "",
+                    docs["DnsSettings", name],
+                ]
+                for name, one in DnsSettings.model_fields.items()
             ]
             continue
         part = _PARTS.get(key)

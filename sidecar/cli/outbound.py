@@ -36,7 +36,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     from sidecar.cli.look import look_at, names_of, tell_unreadable
     from sidecar.mailcow.outbound import ask
     from sidecar.observed import Unseen
-    from sidecar.plan.outbound import Checks, applied, outbound
+    from sidecar.plan.outbound import OutboundChecks, applied, outbound
 
     names = names_of(given.domains)
     look = await look_at((), env, most_ids=0)
@@ -47,7 +47,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     print(found.message)
     if found.remedy:
         print(f"    {found.remedy}")
-    if names and found.checks in {Checks.NO, Checks.OFF}:
+    if names and found.checks in {OutboundChecks.NO, OutboundChecks.OFF}:
         return Exit.FAILED
     failed = False
     for name in names:

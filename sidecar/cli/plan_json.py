@@ -27,7 +27,7 @@ from sidecar.plan.actions import (
     SwitchOff,
     WriteFile,
 )
-from sidecar.plan.publish.values import Write as RecordWrite
+from sidecar.plan.publish.values import RecordWrite
 from sidecar.reconcile.passes import Report
 
 

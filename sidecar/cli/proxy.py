@@ -8,7 +8,7 @@ from sidecar.host.exits import Exit
 
 if TYPE_CHECKING:
     from sidecar.cli.look import Inspection
-    from sidecar.status.proxy_file import Front, Proxy, Upstream
+    from sidecar.status.proxy_file import Proxy, ProxyFront, Upstream
 
 KINDS = ("nginx", "caddy", "traefik", "haproxy")
 MAILCOW_DIR = "/opt/mailcow-dockerized"
@@ -67,13 +67,13 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     return Exit.OK
 
 
-def _front(look: "Inspection", proxy: "Proxy", given: argparse.Namespace) -> "Front":
+def _front(look: "Inspection", proxy: "Proxy", given: argparse.Namespace) -> "ProxyFront":
     from sidecar.plan.proxy import hosts_by_certificate, without_certificate
-    from sidecar.status.proxy_file import Front
+    from sidecar.status.proxy_file import ProxyFront
 
     names = [domain.name for domain in look.domains]
     folder = str(look.settings.mailcow_dir)
-    return Front(
+    return ProxyFront(
         hosts_by_certificate(look.observed, names),
         without_certificate(look.observed, names),
         given.mailcow_dir or (MAILCOW_DIR if folder == IN_CONTAINER else folder),

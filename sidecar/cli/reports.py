@@ -14,7 +14,7 @@ from sidecar.host.exits import Exit
 if TYPE_CHECKING:
     from sidecar.formats.mtasts_policy import Policy
     from sidecar.observed.reports import UnreadableMessage
-    from sidecar.reports.store import Reports
+    from sidecar.reports.store import ReportStore
     from sidecar.settings import Settings
     from sidecar.status.reports import ReportsView
 
@@ -60,10 +60,10 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Shows, imports or exports."""
     from sidecar.cli.start import started
     from sidecar.host.errors import PermanentError
-    from sidecar.reports.store import Reports
+    from sidecar.reports.store import ReportStore
 
     clock, settings = started(env)
-    store = Reports(settings.state_dir)
+    store = ReportStore(settings.state_dir)
     try:
         match given.what:
             case ["import", *paths]:
@@ -105,7 +105,7 @@ def _served(settings: "Settings", now: float) -> "Callable[[str], Policy | None]
 
 
 def _show(
-    store: "Reports", given: argparse.Namespace, now: float, served: "Callable[[str], Policy | None]"
+    store: "ReportStore", given: argparse.Namespace, now: float, served: "Callable[[str], Policy | None]"
 ) -> Exit:
     import json
 
@@ -135,7 +135,7 @@ def _show(
 
 
 def _view(
-    store: "Reports", domain: str, since: float, now: float, served: "Callable[[str], Policy | None]"
+    store: "ReportStore", domain: str, since: float, now: float, served: "Callable[[str], Policy | None]"
 ) -> "ReportsView":
     from sidecar.rollout.reports import DAY_S, HISTORY_DAYS
     from sidecar.status.reports import view
@@ -203,7 +203,7 @@ def _unreadable(found: "Sequence[UnreadableMessage]") -> Iterator[str]:
 # --- import and export -----------------------------------------------------------------------------------
 
 
-async def _import(store: "Reports", settings: "Settings", paths: "Sequence[str]", now: float) -> Exit:
+async def _import(store: "ReportStore", settings: "Settings", paths: "Sequence[str]", now: float) -> Exit:
     import sys
     import time
 
@@ -225,7 +225,7 @@ async def _import(store: "Reports", settings: "Settings", paths: "Sequence[str]"
     return Exit.FAILED if done.problems else Exit.OK
 
 
-def _export(store: "Reports", folder: Path) -> Exit:
+def _export(store: "ReportStore", folder: Path) -> Exit:
     from sidecar.formats.tls_report import looks_like_report
     from sidecar.host.errors import PermanentError
 

@@ -19,7 +19,7 @@ from sidecar.observed import Certificate, Seen, Unseen
 from sidecar.observed.checks import Status as RolloutStatus
 from sidecar.observed.words import day, serves, some, span
 from sidecar.plan.actions import Held
-from sidecar.plan.outbound import Checks, outbound
+from sidecar.plan.outbound import OutboundChecks, outbound
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import RecordNeed, RecordState
 from sidecar.rollout import Stage
@@ -127,7 +127,11 @@ def _protection(status: CurrentStatus) -> list[str]:
 def _outbound(status: CurrentStatus) -> list[str]:
     """Whether outgoing mail is checked, in one line."""
     found = outbound(status.observed)
-    todo = [f"    {found.remedy}"] if found.remedy and found.checks in {Checks.OFF, Checks.STOPPED} else []
+    todo = (
+        [f"    {found.remedy}"]
+        if found.remedy and found.checks in {OutboundChecks.OFF, OutboundChecks.STOPPED}
+        else []
+    )
     return [f"outgoing mail: {found.message}", *todo, ""]
 
 

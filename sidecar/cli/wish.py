@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from sidecar.cli.look import names_of
 from sidecar.cli.start import started
-from sidecar.formats.tls_report_policy import Held
+from sidecar.formats.tls_report_policy import HeldPolicy
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.host.heartbeat import wake
 from sidecar.plan.wishes import Basis, RequestRefusal
@@ -22,13 +22,13 @@ class Wish:
     state: State
     now: float
 
-    def still_held(self, keys: Sequence[str], matters: Callable[[Held], bool]) -> list[str]:
+    def still_held(self, keys: Sequence[str], matters: Callable[[HeldPolicy], bool]) -> list[str]:
         """Which organisations were seen with a policy that matters, by their own reports; a few, the latest first."""
         from sidecar.observed import FILE
-        from sidecar.reports.store import DAY_S, Reports
+        from sidecar.reports.store import DAY_S, ReportStore
         from sidecar.rollout.reports import HISTORY_DAYS, MOST_OLD, told
 
-        store = Reports(self.basis.settings.state_dir)
+        store = ReportStore(self.basis.settings.state_dir)
         if not store.exists:
             return []
         since = self.now - HISTORY_DAYS * DAY_S

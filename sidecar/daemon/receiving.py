@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from sidecar.reports.intake import Intake
-    from sidecar.reports.store import Reports
+    from sidecar.reports.store import ReportStore
 
 POSTFIX = "postfix-mailcow"
 PORT = 2526
@@ -52,7 +52,7 @@ class Receiving:
         settings: Settings,
         clock: Clock,
         lookups: Lookups,
-        store: "Reports",
+        store: "ReportStore",
         domains: Callable[[], Collection[str] | None],
         *,
         postfix: str | None = None,
@@ -182,7 +182,7 @@ class Receiving:
     # --- out of a mailbox
 
     async def _visit(self, intake: "Intake") -> None:
-        from sidecar.reports.receive_imap import Mailbox, Place, fetch  # noqa: PLC0415 - see the rule above
+        from sidecar.reports.receive_imap import Mailbox, MailboxPlace, fetch  # noqa: PLC0415 - see the rule above
 
         given, password = self._settings.reports.imap, self._settings.imap_password
         if given is None or password is None:
@@ -194,7 +194,7 @@ class Receiving:
         )
         failures = 0
         while True:
-            place = Place.of(await asyncio.to_thread(self._store.mark, box.name))
+            place = MailboxPlace.of(await asyncio.to_thread(self._store.mark, box.name))
             try:
                 taken = await in_thread(
                     lambda place=place: fetch(  # type: ignore[misc] # bound now

@@ -31,7 +31,7 @@ from sidecar.reconcile.passes import Passes
 from sidecar.reconcile.publishing import Publishing
 from sidecar.reconcile.records import Records
 from sidecar.reconcile.reported import ReportReader
-from sidecar.reports.store import Reports
+from sidecar.reports.store import ReportStore
 from sidecar.settings import Settings, load, mailcow_dir_of, read_config
 from sidecar.state.ledger import Ledger
 from sidecar.state.store import State
@@ -65,7 +65,7 @@ class Parts:
     engine: AcmeEngine
     session: Session
     """The session with mailcow's API."""
-    reports: Reports
+    reports: ReportStore
     receiving: Receiving
 
     async def engine_events(self, services: Collection[str]) -> AsyncIterator[EngineEvent]:
@@ -111,7 +111,7 @@ async def assembled(
             challenge_port=int(env.get(TEST_HTTP_PORT) or 80),
             sender_ports=_sender_ports(env),
         )
-        reports = Reports(settings.state_dir)
+        reports = ReportStore(settings.state_dir)
         receiving = Receiving(
             settings,
             clock,

@@ -60,7 +60,7 @@ class Tlsa:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordSet:
+class ServerRecordSet:
     """The records of one type at one name, as an authoritative server has them.
 
     `values` are in presentation form with absolute names (RFC 1035 §5.1), sorted: equal sets are equal values.

@@ -27,7 +27,7 @@ from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
 from sidecar.dns import records
-from sidecar.dns.answers import Asked, DnsAnswer, NameServer, NoAnswer, RecordSet, ServerAddress, Zone
+from sidecar.dns.answers import Asked, DnsAnswer, NameServer, NoAnswer, ServerAddress, ServerRecordSet, Zone
 from sidecar.dns.ask import EDNS_PAYLOAD, Asking
 from sidecar.dns.bounded import Bounded
 from sidecar.host.apart import apart
@@ -74,7 +74,7 @@ class Asker:
 
     async def ask_each(
         self, zone: Zone, name: str, type_: str, *, dnssec: bool = False
-    ) -> Mapping[ServerAddress, Sight[RecordSet]]:
+    ) -> Mapping[ServerAddress, Sight[ServerRecordSet]]:
         """The record set of this type (`TXT`) at `name` by each address of each server of the zone.
 
         A server without an address is in the answer with an empty one. An alias is not followed: where the name has a
@@ -87,7 +87,7 @@ class Asker:
         ]
         troubles = {server.name: server.trouble or "it has no address" for server in zone.servers}
         late = self._unseen(f"no answer within {self.deadline_s:g} s")
-        found: dict[ServerAddress, Sight[RecordSet]] = dict.fromkeys(ends, late)
+        found: dict[ServerAddress, Sight[ServerRecordSet]] = dict.fromkeys(ends, late)
 
         async def ask_all() -> None:
             places, backend = asyncio.Semaphore(AT_ONCE), Bounded()
@@ -151,7 +151,7 @@ class Asker:
 
     async def _ask(
         self, end: ServerAddress, name: str, type_: str, backend: Bounded, *, dnssec: bool
-    ) -> Sight[RecordSet]:
+    ) -> Sight[ServerRecordSet]:
         try:
             return await self._answer(end, name, type_, backend, dnssec=dnssec)
         except (dns.exception.Timeout, TimeoutError):
@@ -168,7 +168,7 @@ class Asker:
 
     async def _answer(
         self, end: ServerAddress, name: str, type_: str, backend: Bounded, *, dnssec: bool
-    ) -> Sight[RecordSet]:
+    ) -> Sight[ServerRecordSet]:
         query = _query(name, type_, dnssec=dnssec)
         reply = await self._exchange(query, end.address, backend)
         if reply.rcode() in {Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS} and query.edns >= 0:
@@ -261,13 +261,13 @@ def trouble_with(reply: dns.message.Message) -> str | None:
     return "its answer is not authoritative"
 
 
-def record_set(reply: dns.message.Message) -> RecordSet:
+def record_set(reply: dns.message.Message) -> ServerRecordSet:
     """The requested set in an authoritative answer."""
     (question,) = reply.question
     found = _rrset(reply, question.name, question.rdtype)
     aliases = _rrset(reply, question.name, RdataType.CNAME) if found is None else None
     values = sorted(record.to_text() for record in list(found or ())[:MOST_VALUES])
-    return RecordSet(
+    return ServerRecordSet(
         records.text(question.name),
         dns.rdatatype.to_text(question.rdtype),
         tuple(values),
@@ -281,7 +281,7 @@ def _rrset(reply: dns.message.Message, name: dns.name.Name, kind: RdataType) -> 
     return reply.get_rrset(dns.message.ANSWER, name, dns.rdataclass.IN, kind)
 
 
-def disagreement(found: Mapping[ServerAddress, Sight[RecordSet]]) -> Sequence[tuple[str, ...]]:
+def disagreement(found: Mapping[ServerAddress, Sight[ServerRecordSet]]) -> Sequence[tuple[str, ...]]:
     """The different sets of values that were seen, the most frequent first; one or none where all agree."""
     seen = [sight.value.values for sight in found.values() if isinstance(sight, Seen)]
     return sorted(set(seen), key=lambda values: (-seen.count(values), values))

@@ -15,7 +15,7 @@ LONGEST_LENGTH = 6
 """Digits before the colon, for MOST."""
 
 
-class Answer(StrEnum):
+class SocketmapAnswer(StrEnum):
     """The first word of a reply."""
 
     OK = "OK"
@@ -29,7 +29,7 @@ class Answer(StrEnum):
 class Reply:
     """A reply; `text` is the value of OK, and what else the server says of the others."""
 
-    answer: Answer
+    answer: SocketmapAnswer
     text: str
 
 
@@ -50,10 +50,10 @@ def reply_of(payload: bytes) -> Reply:
     """The reply in the payload of a netstring; raises ValueError for what is none."""
     word, space, rest = payload.partition(b" ")
     try:
-        answer = Answer(word.decode("ascii"))
+        answer = SocketmapAnswer(word.decode("ascii"))
         text = rest.decode("utf-8")
     except ValueError as error:
         raise ValueError(f"the reply is not one of the socketmap protocol: {payload[:40]!r}") from error
-    if not space or not text.isprintable() or (answer is Answer.OK and not text):
+    if not space or not text.isprintable() or (answer is SocketmapAnswer.OK and not text):
         raise ValueError(f"the reply is not one of the socketmap protocol: {payload[:40]!r}")
     return Reply(answer, text)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from sidecar.formats import tls_report_fields as fields
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.formats.tls_report_policy import Held, Kind
+from sidecar.formats.tls_report_policy import HeldPolicy, PolicyKind
 
 LARGEST = 10 * 1024 * 1024
 """Octets of a report, unpacked."""
@@ -72,7 +72,7 @@ class PolicyReport:
     """What a sender reports on one policy. `domain` is an A-label, None where the report does not name it."""
 
     domain: str | None
-    kind: Kind
+    kind: PolicyKind
     ok: int
     """Sessions that succeeded."""
     failed: int
@@ -84,13 +84,13 @@ class PolicyReport:
     """`mx-host`: host names or patterns, as the sender saw them."""
 
     @property
-    def held(self) -> Held | None:
+    def held(self) -> HeldPolicy | None:
         """The MTA-STS policy that the sender held; None where none is given or none of its lines can be read."""
-        return _held(self.policy) if self.kind is Kind.STS else None
+        return _held(self.policy) if self.kind is PolicyKind.STS else None
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class TlsReport:
     """A report; `begin` and `end` in Unix seconds. `organisation` and `contact` are what the sender says of itself."""
 
     organisation: str
@@ -114,7 +114,7 @@ def looks_like_report(data: bytes) -> bool:
     return data.startswith(_GZIP) or start.startswith((b"{", b"["))
 
 
-def read(data: bytes) -> Report | Unreadable:
+def read(data: bytes) -> TlsReport | Unreadable:
     """The report in these octets, with gzip or without, whatever type they were sent as; never raises."""
     text = _unpacked(data)
     if isinstance(text, Unreadable):
@@ -153,7 +153,7 @@ def _unpacked(data: bytes) -> bytes | Unreadable:
     return data
 
 
-def _report(found: dict[str, object]) -> Report | Unreadable:
+def _report(found: dict[str, object]) -> TlsReport | Unreadable:
     try:
         head = fields.Head.model_validate(found)
     except ValidationError as error:
@@ -180,21 +180,21 @@ def _report(found: dict[str, object]) -> Report | Unreadable:
         )
     if not policies:
         return Unreadable(Why.NO_POLICY, left_out[0] if left_out else "it has no policy")
-    return Report(
+    return TlsReport(
         head.organisation, head.report_id, head.contact, begin, end, tuple(policies), tuple(left_out)
     )
 
 
 def _policy(found: object) -> PolicyReport | str:
     try:
-        one = fields.Policy.model_validate(found)
+        one = fields.GivenPolicy.model_validate(found)
     except ValidationError as error:
         return fields.first_problem(error)[1]
     given = one.details if isinstance(one.details, list) else [one.details]
     details: list[Detail] = []
     for item in given[:MOST_DETAILS]:
         try:
-            detail = fields.Detail.model_validate(item)
+            detail = fields.GivenDetail.model_validate(item)
         except ValidationError as error:
             return f"a failure detail: {fields.first_problem(error)[1]}"
         details.append(
@@ -210,7 +210,7 @@ def _policy(found: object) -> PolicyReport | str:
     failed = one.summary.failed if one.summary else sum(detail.sessions for detail in details)
     return PolicyReport(
         one.about.domain,
-        Kind(one.about.kind) if one.about.kind in _KNOWN else Kind.OTHER,
+        PolicyKind(one.about.kind) if one.about.kind in _KNOWN else PolicyKind.OTHER,
         one.summary.ok if one.summary else 0,
         failed,
         tuple(details),
@@ -219,11 +219,11 @@ def _policy(found: object) -> PolicyReport | str:
     )
 
 
-_KNOWN = frozenset(Kind)
+_KNOWN = frozenset(PolicyKind)
 _MODES = frozenset(Mode)
 
 
-def _held(lines: tuple[str, ...]) -> Held | None:
+def _held(lines: tuple[str, ...]) -> HeldPolicy | None:
     """As a sender wrote it down: white space and order vary, so this is not the grammar of a policy."""
     mode: Mode | None = None
     max_age: int | None = None
@@ -239,4 +239,4 @@ def _held(lines: tuple[str, ...]) -> Held | None:
             max_age = int(value)
         elif name == "mx" and value:
             mx.append(value.lower())
-    return Held(mode, max_age, tuple(dict.fromkeys(mx))) if mode or max_age is not None or mx else None
+    return HeldPolicy(mode, max_age, tuple(dict.fromkeys(mx))) if mode or max_age is not None or mx else None

@@ -175,7 +175,7 @@ class Summary(_Lenient):
     failed: Annotated[int, BeforeValidator(_count)] = Field(0, alias="total-failure-session-count")
 
 
-class Policy(_Lenient):
+class GivenPolicy(_Lenient):
     """One element of `policies`; its failure details are read one by one."""
 
     about: Annotated[About, BeforeValidator(_or_nothing)] = Field(default_factory=About, alias="policy")
@@ -183,7 +183,7 @@ class Policy(_Lenient):
     details: Annotated[Any, BeforeValidator(_or_empty)] = Field(default_factory=list, alias="failure-details")
 
 
-class Detail(_Lenient):
+class GivenDetail(_Lenient):
     """One element of `failure-details`."""
 
     result: Annotated[str, BeforeValidator(_result)] = Field(UNSPECIFIED, alias="result-type")

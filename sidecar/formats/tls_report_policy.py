@@ -9,7 +9,7 @@ from enum import StrEnum
 from sidecar.formats.mtasts_policy import Mode
 
 
-class Kind(StrEnum):
+class PolicyKind(StrEnum):
     """The policy types of RFC 8460 §4.4."""
 
     STS = "sts"
@@ -19,7 +19,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldPolicy:
     """The policy that the sender applied (`policy-string`); `max_age` in seconds. What it did not give is None."""
 
     mode: Mode | None

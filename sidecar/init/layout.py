@@ -31,7 +31,7 @@ _ODD_BREAK = re.compile("\r(?!\n)|[\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class YamlEntry:
     """A key of a mapping and its value, as a slice `start:end` of all events; `value` is where the value begins."""
 
     key: str | None
@@ -47,19 +47,19 @@ class Layout:
 
     text: str
     events: Events
-    top: tuple[Entry, ...]
+    top: tuple[YamlEntry, ...]
 
-    def entry(self, key: str) -> Entry | None:
+    def entry(self, key: str) -> YamlEntry | None:
         """The top-level entry of that name."""
         return next((entry for entry in self.top if entry.key == key), None)
 
-    def entries(self, section: Entry | None) -> tuple[Entry, ...]:
+    def entries(self, section: YamlEntry | None) -> tuple[YamlEntry, ...]:
         """What is in a section; nothing where it has no value or is not there."""
         if section is None or not isinstance(self.events[section.value], MappingStartEvent):
             return ()
         return tuple(_entries(self.events, section.value))
 
-    def column(self, section: Entry) -> int | None:
+    def column(self, section: YamlEntry) -> int | None:
         """In which column the keys of a section stand; None where it has no value.
 
         Raises ValueError for a section to which nothing can be added by inserting text.
@@ -83,7 +83,7 @@ class Layout:
             raise ValueError(f"{place} is written in one piece, with braces")
         return _column(value)
 
-    def end(self, section: Entry) -> int:
+    def end(self, section: YamlEntry) -> int:
         """The place of the line behind a section, its indented comments included."""
         place = self._behind(section)
         best = place
@@ -103,7 +103,7 @@ class Layout:
                 return start(event)
         return len(self.text)
 
-    def _behind(self, section: Entry) -> int:
+    def _behind(self, section: YamlEntry) -> int:
         last, place = _last_content(self.events[section.start : section.end])
         if isinstance(last, ScalarEvent) and last.style in {"|", ">"}:
             # Its mark is the start of a line, except where the text ends with it.
@@ -191,13 +191,13 @@ def _after(events: Events, at: int) -> int:
             return at
 
 
-def _entries(events: Events, mapping: int) -> Iterator[Entry]:
+def _entries(events: Events, mapping: int) -> Iterator[YamlEntry]:
     at = mapping + 1
     while not isinstance(events[at], CollectionEndEvent):
         key = events[at]
         value = _after(events, at)
         end = _after(events, value)
-        yield Entry(key.value if isinstance(key, ScalarEvent) else None, at, value, end)
+        yield YamlEntry(key.value if isinstance(key, ScalarEvent) else None, at, value, end)
         at = end
 
 

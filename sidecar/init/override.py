@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sidecar.init.layout import Entry, Events, Layout, laid_out, signature, start
+from sidecar.init.layout import Events, Layout, YamlEntry, laid_out, signature, start
 from sidecar.init.services import Services
 
 SERVICE = "mta-sts-mailcow"
@@ -32,14 +32,14 @@ class Present:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedOverride:
     """Why a person must do it, and how."""
 
     reason: str
     todo: str
 
 
-Merge: TypeAlias = Merged | Present | Refused
+Merge: TypeAlias = Merged | Present | RefusedOverride
 
 
 def merge(override: bytes | None, template: bytes) -> Merge:
@@ -55,7 +55,7 @@ def merge(override: bytes | None, template: bytes) -> Merge:
         Services.read(override)  # what cannot be read as a whole is not edited either
         return _merged(text, layout, laid_out(template.decode()))
     except ValueError as error:
-        return Refused(
+        return RefusedOverride(
             str(error),
             "mend that and run init again, or add the service by hand as docker-compose.override.yml of the "
             "sidecar's repository has it",
@@ -92,7 +92,7 @@ def _mounts_volume(layout: Layout) -> bool:
     return any(value == VOLUME or value.startswith(f"{VOLUME}:") for value in values)
 
 
-def _own(layout: Layout, section: str, name: str) -> Entry:
+def _own(layout: Layout, section: str, name: str) -> YamlEntry:
     return next(entry for entry in layout.entries(layout.entry(section)) if entry.key == name)
 
 

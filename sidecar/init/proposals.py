@@ -25,7 +25,7 @@ from sidecar.init.access import (
 from sidecar.init.checks import ADDRESS_TAKEN, CLONE_MISSING, LAST_MISSING
 from sidecar.init.diff import conf_diff, override_diff
 from sidecar.init.look import Directory
-from sidecar.init.override import SERVICE, Merged, Present, Refused, merge
+from sidecar.init.override import SERVICE, Merged, Present, RefusedOverride, merge
 from sidecar.init.services import Services, differences
 from sidecar.mailcow.conf import NAME as CONF
 from sidecar.mailcow.database import Database
@@ -48,7 +48,7 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
-class Blocked:
+class BlockedProposal:
     """A change that is wanted and cannot be made."""
 
     reason: str
@@ -62,7 +62,7 @@ class Settled:
     message: str = ""
 
 
-Step: TypeAlias = Proposal | Blocked | Settled
+Step: TypeAlias = Proposal | BlockedProposal | Settled
 
 
 def needs_key(directory: Directory) -> bool:
@@ -86,12 +86,12 @@ def propose_key(directory: Directory, key: str) -> Step:
         f"to {ALLOW_FROM}"
     )
     if directory.conf.locked is not None:
-        return Blocked(f"{API_KEY} cannot be set in mailcow.conf: {directory.conf.locked}", by_hand)
+        return BlockedProposal(f"{API_KEY} cannot be set in mailcow.conf: {directory.conf.locked}", by_hand)
     before = directory.conf_data
     try:
         after = set_value(before, API_KEY, key)
     except ValueError as error:
-        return Blocked(f"{API_KEY} was not set in mailcow.conf: {error}", by_hand)
+        return BlockedProposal(f"{API_KEY} was not set in mailcow.conf: {error}", by_hand)
     return Proposal(
         "The sidecar reads the domains, and on mailcow 2025-09 and later sets policies, through mailcow's API. "
         "A new random key, not shown here:",
@@ -113,11 +113,13 @@ def propose_allow(directory: Directory, conf: bytes, stops: Collection[str]) -> 
         return Settled(f"{ALLOW_FROM} stays as it is as long as another service has {address}.")
     by_hand = f"add {address} to {ALLOW_FROM} there yourself; entries are separated by commas"
     if directory.conf.locked is not None:
-        return Blocked(f"{ALLOW_FROM} cannot be changed in mailcow.conf: {directory.conf.locked}", by_hand)
+        return BlockedProposal(
+            f"{ALLOW_FROM} cannot be changed in mailcow.conf: {directory.conf.locked}", by_hand
+        )
     try:
         after = allow(conf, address)
     except ValueError as error:
-        return Blocked(f"{ALLOW_FROM} was not changed in mailcow.conf: {error}", by_hand)
+        return BlockedProposal(f"{ALLOW_FROM} was not changed in mailcow.conf: {error}", by_hand)
     why = f"mailcow lets only callers in {ALLOW_FROM} use that key; the sidecar's fixed address is {address}."
     if not given(values, ALLOW_FROM) and commented_default(conf):
         why += " The entries of mailcow's commented line come with it."
@@ -128,8 +130,8 @@ def propose_service(directory: Directory, template: bytes, stops: Collection[str
     """The service in the override file."""
     override = directory.override
     match merge(override.data, template):
-        case Refused(reason=reason, todo=todo):
-            return Blocked(f"the service was not added to {override.name}: {reason}", todo)
+        case RefusedOverride(reason=reason, todo=todo):
+            return BlockedProposal(f"the service was not added to {override.name}: {reason}", todo)
         case Present():
             return Settled(_present(directory, template))
         case Merged() as merged:
@@ -139,9 +141,9 @@ def propose_service(directory: Directory, template: bytes, stops: Collection[str
 def _insertion(directory: Directory, merged: Merged, stops: Collection[str]) -> Step:
     override, after, adds_service = directory.override, merged.data, "services" in merged.sections
     if override.locked is not None:
-        return Blocked(f"{override.name} cannot be written: {override.locked}", "then run init again")
+        return BlockedProposal(f"{override.name} cannot be written: {override.locked}", "then run init again")
     if adds_service and not {ADDRESS_TAKEN, CLONE_MISSING, LAST_MISSING}.isdisjoint(stops):
-        return Blocked(f"the service is not added to {override.name} before that is done", "")
+        return BlockedProposal(f"the service is not added to {override.name} before that is done", "")
     if adds_service:
         why = f"{SERVICE} is one more service of mailcow's Compose project."
     else:

@@ -16,7 +16,7 @@ from sidecar.init.look import Directory, look
 from sidecar.init.override import SERVICE
 from sidecar.init.proposals import (
     PAGE_KEY_QUESTION,
-    Blocked,
+    BlockedProposal,
     Proposal,
     Settled,
     Step,
@@ -173,7 +173,7 @@ class _Visit:
                 if message:
                     self.terminal.say(message)
                 return None
-            case Blocked(reason=reason, todo=todo):
+            case BlockedProposal(reason=reason, todo=todo):
                 self.blocked += 1
                 self.terminal.trouble(reason, todo)
                 return None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TextIO
 
-from sidecar.init.checks import Finding, Mark
+from sidecar.init.checks import InitFinding, Mark
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _WIDTH = 100
@@ -57,7 +57,7 @@ class Terminal:
         """Lines as they are."""
         print(_CONTROL.sub("?", text), file=self.streams.stdout, flush=True)
 
-    def findings(self, findings: Iterable[Finding]) -> None:
+    def findings(self, findings: Iterable[InitFinding]) -> None:
         """A list of what was found, and below each what to do."""
         for finding in findings:
             self._marked(finding.mark, finding.message, finding.todo)

@@ -26,7 +26,7 @@ LARGEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Edited:
+class EditedConf:
     """What came of an edit; `refused` says why a list was left as it is, by key."""
 
     changed: bool
@@ -53,7 +53,7 @@ def edit(
     backup_dir: Path,
     *,
     before_check: Callable[[], None] = lambda: None,
-) -> Edited:
+) -> EditedConf:
     """Makes these changes to the lists of mailcow.conf, by key, in one write. Blocks.
 
     A list that cannot be edited safely stays as it is, and keeps no other from being edited. The text before is
@@ -71,7 +71,7 @@ def edit(
         before = _content(target)
         after, refused = _edited(target, before, edits)
         if after == before:
-            return Edited(changed=False, refused=refused)
+            return EditedConf(changed=False, refused=refused)
         replace_file(backup_dir / BACKUP, before, mode=0o600)
 
         def unchanged(before: bytes = before) -> None:
@@ -83,7 +83,7 @@ def edit(
             replace_file(target, after, before_rename=unchanged)
         except _ChangedMeanwhileError:
             continue
-        return Edited(changed=True, refused=refused)
+        return EditedConf(changed=True, refused=refused)
     raise TemporaryError(
         f"{target} was changed by somebody else {ATTEMPTS} times while it was about to be replaced, so it "
         "was left alone: the next pass tries again"

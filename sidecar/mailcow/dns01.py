@@ -84,7 +84,9 @@ _KNOWN: Mapping[str, _Mapping] = {
     ),
     "dns_inwx": _to(settings.Inwx, {"password": "INWX_Password"}, {"username": "INWX_User"}),
     "dns_servercow": _to(
-        settings.Servercow, {"password": "SERVERCOW_API_Password"}, {"username": "SERVERCOW_API_Username"}
+        settings.ServercowAccount,
+        {"password": "SERVERCOW_API_Password"},
+        {"username": "SERVERCOW_API_Username"},
     ),
 }
 """acme.sh's providers that have an account type here. Its nsupdate wants a key file in BIND's form: not read."""

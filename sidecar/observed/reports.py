@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sidecar.formats.tls_report_policy import Held, Kind
+from sidecar.formats.tls_report_policy import HeldPolicy, PolicyKind
 from sidecar.observed.checks import Status
 
 
@@ -73,11 +73,11 @@ class Reported:
     """The domain that proved by DKIM to have sent them; None if there is no proof, and always for HTTPS."""
     received_at: float
     """When the first of them was received: the only time here that no sender can choose."""
-    kind: Kind
+    kind: PolicyKind
     ok: int
     failed: int
     failures: tuple[Failed, ...] = ()
-    held: Held | None = None
+    held: HeldPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Holding:
     organisation: str
     sender: str | None
     day: str
-    held: Held
+    held: HeldPolicy
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,7 @@ from sidecar.observed import FILE, Question
 from sidecar.observed.access import ApiKey
 from sidecar.observed.notice import Notice
 from sidecar.observed.report_route import INTERNAL_DOMAIN
-from sidecar.plan.publish.values import PublishPlan
-from sidecar.plan.publish.values import Write as RecordWrite
+from sidecar.plan.publish.values import PublishPlan, RecordWrite
 from sidecar.plan.report_steps import (
     AddAlias,
     AddTransport,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from sidecar.formats.socketmap import Answer, Reply
+from sidecar.formats.socketmap import Reply, SocketmapAnswer
 from sidecar.observed import Backend, Observed, Seen
 
 SERVICE = "postfix-tlspol-mailcow"
@@ -20,7 +20,7 @@ _SOCKETMAP = re.compile(
 )
 
 
-class Checks(StrEnum):
+class OutboundChecks(StrEnum):
     """Whether other servers' policies are checked."""
 
     YES = "yes"
@@ -37,7 +37,7 @@ class Checks(StrEnum):
 class Outbound:
     """How it stands, as a sentence, and what to do, if anything."""
 
-    checks: Checks
+    checks: OutboundChecks
     message: str
     remedy: str | None = None
     place: tuple[str, int] = PLACE
@@ -51,18 +51,19 @@ def outbound(observed: Observed) -> Outbound:
     before = isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE
     if not isinstance(maps, Seen) and not before:
         return Outbound(
-            Checks.UNKNOWN, f"it is not known whether other servers' policies are checked: {maps.reason}"
+            OutboundChecks.UNKNOWN,
+            f"it is not known whether other servers' policies are checked: {maps.reason}",
         )
     found = _SOCKETMAP.search(maps.value or "") if isinstance(maps, Seen) else None
     if found is None:
         if before:
             return Outbound(
-                Checks.NO,
+                OutboundChecks.NO,
                 "this mailcow does not check other servers' policies (2025-09 and later do)",
                 "to have outgoing mail checked, update mailcow",
             )
         return Outbound(
-            Checks.OFF,
+            OutboundChecks.OFF,
             "other servers' policies are not checked: Postfix is not set up to ask postfix-tlspol",
             "smtp_tls_policy_maps in data/conf/postfix/extra.cf replaces mailcow's own: add "
             f"socketmap:inet:{PLACE[0]}:{PLACE[1]}:{TABLE} to it, or remove it; then docker compose restart postfix-mailcow",
@@ -70,7 +71,7 @@ def outbound(observed: Observed) -> Outbound:
     place, table = (found["host"], int(found["port"])), found["table"]
     if not isinstance(project, Seen):
         return Outbound(
-            Checks.UNKNOWN,
+            OutboundChecks.UNKNOWN,
             f"Postfix asks {place[0]}, and it is not known whether that runs: {project.reason}",
             None,
             place,
@@ -80,14 +81,18 @@ def outbound(observed: Observed) -> Outbound:
     if place[0] in {PLACE[0], SERVICE} and (container is None or container.state != "running"):
         state = "has no container" if container is None else f"is {container.state}"
         return Outbound(
-            Checks.STOPPED,
+            OutboundChecks.STOPPED,
             f"Postfix asks {SERVICE} for other servers' policies, and it {state}: outgoing mail may wait in the queue",
             f"in the mailcow directory: docker compose up -d {SERVICE}",
             place,
             table,
         )
     return Outbound(
-        Checks.YES, f"other servers' policies are checked: Postfix asks {place[0]}", None, place, table
+        OutboundChecks.YES,
+        f"other servers' policies are checked: Postfix asks {place[0]}",
+        None,
+        place,
+        table,
     )
 
 
@@ -105,19 +110,19 @@ _MATCH = re.compile(r"(?:^|\s)match=(?P<hosts>\S+)")
 def applied(reply: Reply) -> Applied:
     """What the answer of postfix-tlspol means for mail (TLS levels: postconf(5), smtp_tls_policy_maps)."""
     match reply.answer:
-        case Answer.OK:
+        case SocketmapAnswer.OK:
             return Applied(_level(reply.text), reply.text)
-        case Answer.NOTFOUND:
+        case SocketmapAnswer.NOTFOUND:
             return Applied(
                 "no policy is enforced (none is there, or it is in testing): mail goes with TLS where that is offered, "
                 "whatever the certificate"
             )
-        case Answer.TEMP | Answer.TIMEOUT:
+        case SocketmapAnswer.TEMP | SocketmapAnswer.TIMEOUT:
             return Applied(
                 "not known for now: its DNS or policy host does not answer; mail waits and is tried again",
                 reply.text,
             )
-        case Answer.PERM:
+        case SocketmapAnswer.PERM:
             return Applied("postfix-tlspol refuses the question", reply.text)
         case _:
             assert_never(reply.answer)

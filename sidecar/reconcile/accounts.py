@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sidecar.dns.publish.port import Publisher
-from sidecar.settings.dns import Account, Mailcow
+from sidecar.settings.dns import Account, MailcowAccount
 
 
 def made(
@@ -22,7 +22,7 @@ def made(
     from sidecar.dns.publish.accounts import publisher, with_secrets  # noqa: PLC0415
     from sidecar.mailcow.dns01 import PROVIDER, read  # noqa: PLC0415
 
-    if isinstance(account, Mailcow):
+    if isinstance(account, MailcowAccount):
         known = read(mailcow_dir, {PROVIDER: conf.get(PROVIDER, "")}, account.zones)
         return with_secrets(known.account, known.secrets, clock)
     return publisher(account, env, clock)

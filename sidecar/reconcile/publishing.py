@@ -7,7 +7,7 @@ worked out only when something changed: a settled pass with thousands of domains
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from sidecar.dns.publish.port import ChangedMeanwhile, Done, Refused, Unclear
+from sidecar.dns.publish.port import ChangedMeanwhile, Unclear, WriteDone, WriteRefused
 from sidecar.host.clock import Clock
 from sidecar.observed import Observed, Seen
 from sidecar.observed.record_sets import Key, RecordType
@@ -222,9 +222,9 @@ def outcome_of(ended: Ended, at: float) -> Outcome:
     failed: list[str] = []
     for key, outcome in ended.outcomes.items():
         match outcome:
-            case Done():
+            case WriteDone():
                 pass
-            case Refused(reason, remedy):
+            case WriteRefused(reason, remedy):
                 refused.append(f"{key}: {reason}; {remedy}")
             case ChangedMeanwhile(reason):
                 failed.append(f"{key}: {reason}; the next pass looks again")

@@ -12,8 +12,8 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rdtypes.ANY.TXT
 
-from sidecar.dns.answers import RecordSet as ServedSet
 from sidecar.dns.answers import ServerAddress, Zone
+from sidecar.dns.answers import ServerRecordSet as ServedSet
 from sidecar.dns.authoritative import Asker
 from sidecar.dns.publish.port import Publisher
 from sidecar.observed import Seen, Sight, Unseen

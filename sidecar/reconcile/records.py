@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from sidecar.dns.answers import Zone
 from sidecar.dns.authoritative import Asker
-from sidecar.dns.publish.port import Change, Done, Outcome, Publisher, Refused, Unclear, after
+from sidecar.dns.publish.port import Change, Outcome, Publisher, Unclear, WriteDone, WriteRefused, after
 from sidecar.host.clock import Clock
 from sidecar.host.errors import PermanentError
 from sidecar.host.lean import structlog
@@ -21,7 +21,7 @@ from sidecar.observed.record_looks import NO_LOOK, AccountState, NameLook, Recor
 from sidecar.observed.record_sets import Key
 from sidecar.plan.actions import PublishRecords
 from sidecar.plan.publish import guards, looking
-from sidecar.plan.publish.values import Write
+from sidecar.plan.publish.values import RecordWrite
 from sidecar.reconcile.record_work import (
     NO_SERVERS,
     Found,
@@ -93,7 +93,7 @@ class Records:
         self._shared: dict[object, Any] = {}
         """Equal values of many names are kept once."""
         self._rushed: set[str] = set()
-        self._writes: dict[str, list[tuple[_Pending, Write]]] = defaultdict(list)
+        self._writes: dict[str, list[tuple[_Pending, RecordWrite]]] = defaultdict(list)
         self._ended: list[Ended] = []
         self._under_way: frozenset[str] = frozenset()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -340,10 +340,10 @@ class Records:
         self._changed()
         self._tell()
 
-    def _wrote(self, pending: _Pending, write: Write, outcome: Outcome) -> None:
+    def _wrote(self, pending: _Pending, write: RecordWrite, outcome: Outcome) -> None:
         name = write.key.name
         look = self._names.get(name, NO_LOOK)
-        if isinstance(outcome, Done) and isinstance(look.found, Seen):
+        if isinstance(outcome, WriteDone) and isinstance(look.found, Seen):
             sets = {type_: one for type_, one in look.found.value if type_ is not write.key.type}
             if not after(write.change).absent:
                 sets[write.key.type] = outcome.now
@@ -367,7 +367,7 @@ class Records:
         """The account cannot be used: nothing of it was sent."""
         for pending, write in self._writes.pop(account, []):
             self._under_way -= {write.key.name}
-            self._wrote(pending, write, Refused(reason, "see `sidecar dns test`"))
+            self._wrote(pending, write, WriteRefused(reason, "see `sidecar dns test`"))
 
     # --- notes ----------------------------------------------------------------------------------------
 

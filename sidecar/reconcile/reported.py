@@ -13,14 +13,14 @@ from sidecar.host.errors import SidecarError
 from sidecar.observed import NO_REPORTS, Observed, Seen, Sight, Unseen
 from sidecar.observed.reports import UNREAD, ReportEvidence
 from sidecar.plan.policy_ids import served_to
-from sidecar.reports.store import DAY_S, Reports
+from sidecar.reports.store import DAY_S, ReportStore
 from sidecar.rollout.reports import HISTORY_DAYS, evidence_of
 
 BUDGET_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _ReadReports:
     """What was read of a domain, and from what."""
 
     made_from: tuple[object, int, Policy | None]
@@ -30,9 +30,9 @@ class _Known:
 class ReportReader:
     """Reads the store of reports; its calls block, so they belong in a thread."""
 
-    def __init__(self, store: Reports) -> None:
+    def __init__(self, store: ReportStore) -> None:
         self._store = store
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _ReadReports] = {}
         self._stamps: Mapping[str, tuple[int, int]] = {}
         self._signature: object = None
 
@@ -63,7 +63,7 @@ class ReportReader:
             made_from = (self._stamps[name], day, _current(observed, name, target))
             known = self._known.get(name)
             if (known is None or known.made_from != made_from) and time.monotonic() < end:
-                known = _Known(made_from, self._evidence(name, made_from[2], since, observed.now))
+                known = _ReadReports(made_from, self._evidence(name, made_from[2], since, observed.now))
                 self._known[name] = known
             found[name] = UNREAD if known is None else known.evidence
         return found

@@ -11,7 +11,7 @@ from sidecar.formats.report_message import find
 from sidecar.formats.tls_report import (
     Detail,
     PolicyReport,
-    Report,
+    TlsReport,
     Unreadable,
     read,
 )
@@ -25,7 +25,7 @@ MOST_PROBLEMS = 5
 class DomainReport:
     """The part of a report that is about one domain; the domain is empty where the report does not name it."""
 
-    report: Report
+    report: TlsReport
     domain: str
     policies: tuple[PolicyReport, ...]
 
@@ -54,7 +54,7 @@ def digest(message: bytes) -> Digest:
         match read(data):
             case Unreadable() as unreadable:
                 problems.append(unreadable.text)
-            case Report() as report:
+            case TlsReport() as report:
                 problems += report.left_out
                 reports += _by_domain(report, found.domain)
     return Digest(tuple(reports), tuple(problems))
@@ -77,7 +77,7 @@ def only(found: Digest, domains: Collection[str] | None) -> Digest:
     )
 
 
-def _by_domain(report: Report, hint: str | None) -> list[DomainReport]:
+def _by_domain(report: TlsReport, hint: str | None) -> list[DomainReport]:
     domains: dict[str, list[PolicyReport]] = {}
     for policy in report.policies:
         domains.setdefault(policy.domain or hint or "", []).append(policy)

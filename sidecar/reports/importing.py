@@ -16,7 +16,7 @@ from sidecar.observed.reports import Proof, ReportWay
 from sidecar.reports.digest import Digest, digest
 from sidecar.reports.dkim_check import Ask
 from sidecar.reports.intake import proof_of
-from sidecar.reports.store import Reports
+from sidecar.reports.store import ReportStore
 
 BATCH = 100
 MOST_FILES = 100_000
@@ -59,7 +59,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 async def import_reports(
-    store: Reports, found: Iterable[tuple[str, bytes | str]], ask: Ask, now: float
+    store: ReportStore, found: Iterable[tuple[str, bytes | str]], ask: Ask, now: float
 ) -> Imported:
     """Stores what these files hold, in transactions of `BATCH`; `now` in Unix seconds. Raises TemporaryError."""
     files = new = known = 0

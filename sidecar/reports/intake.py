@@ -16,8 +16,8 @@ from sidecar.host.unexpected import Unexpected
 from sidecar.observed.reports import UNSIGNED, Dkim, Proof, ReportWay
 from sidecar.reports.digest import Digest, digest, only
 from sidecar.reports.dkim_check import Ask, check
-from sidecar.reports.rows import Settled
-from sidecar.reports.store import DAY_S, Reports, Waiting
+from sidecar.reports.rows import SettledReport
+from sidecar.reports.store import DAY_S, ReportStore, Waiting
 
 MOST_TRIES = 6
 FIRST_WAIT_S = 600.0
@@ -43,10 +43,10 @@ class Intake:
 
     def __init__(
         self,
-        store: Reports,
+        store: ReportStore,
         ask: Ask,
         clock: Callable[[], float],
-        on_new: Callable[[Settled], None] = lambda _: None,
+        on_new: Callable[[SettledReport], None] = lambda _: None,
         *,
         keep_days: int = 90,
         domains: Callable[[], Collection[str] | None] = lambda: None,

@@ -29,7 +29,7 @@ log = structlog.get_logger()
 assert LARGEST_POST <= LARGEST_MESSAGE  # noqa: S101 - what is taken here is taken by the store
 
 
-class Allowance:
+class PostAllowance:
     """A bucket of tokens that fills with time; `clock` gives seconds that never go back."""
 
     def __init__(self, per_hour: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -53,9 +53,9 @@ class Allowance:
 class Receiver:
     """The handler of `POST /tlsrpt`."""
 
-    def __init__(self, intake: Intake, allowance: Allowance | None = None) -> None:
+    def __init__(self, intake: Intake, allowance: PostAllowance | None = None) -> None:
         self._intake = intake
-        self._allowance = allowance or Allowance(PER_HOUR, BURST)
+        self._allowance = allowance or PostAllowance(PER_HOUR, BURST)
         self._under_way = 0
 
     async def post(self, request: web.Request) -> web.Response:

@@ -48,7 +48,7 @@ class Mailbox:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MailboxPlace:
     """How far a folder was read: its UIDVALIDITY, and the highest UID (RFC 9051 §2.3.1.1)."""
 
     validity: int = 0
@@ -58,13 +58,15 @@ class Place:
         return f"{self.validity}:{self.uid}"
 
     @classmethod
-    def of(cls, text: str | None) -> "Place":
+    def of(cls, text: str | None) -> "MailboxPlace":
         """From its text; the beginning for what is none."""
         found = re.fullmatch(r"(\d{1,12}):(\d{1,12})", text or "")
         return cls(int(found[1]), int(found[2])) if found else cls()
 
 
-def fetch(box: Mailbox, place: Place, take: Callable[[bytes], bool], reached: Callable[[Place], None]) -> int:
+def fetch(
+    box: Mailbox, place: MailboxPlace, take: Callable[[bytes], bool], reached: Callable[[MailboxPlace], None]
+) -> int:
     """Hands each new message with a report to `take`, which says whether it stored it; returns how many it took.
 
     `reached` is told how far it went, after each message. A folder that was made new is read from its beginning.
@@ -110,9 +112,9 @@ def _without_values(error: Exception) -> Exception:
 def _fetch(
     mailbox: "BaseMailBox",
     box: Mailbox,
-    place: Place,
+    place: MailboxPlace,
     take: Callable[[bytes], bool],
-    reached: Callable[[Place], None],
+    reached: Callable[[MailboxPlace], None],
 ) -> int:
     from imap_tools.errors import (  # noqa: PLC0415 - as above
         MailboxFolderSelectError,
@@ -127,7 +129,7 @@ def _fetch(
             f"reading {box.name} failed: there is no such folder; correct reports.imap.folder"
         ) from _without_values(error)
     if validity != place.validity:
-        place = Place(validity, 0)
+        place = MailboxPlace(validity, 0)
     uids = sorted(
         uid for text in mailbox.uids(f"UID {place.uid + 1}:*") if (uid := int(text)) > place.uid
     )  # `n:*` gives the last message also where its number is lower
@@ -140,7 +142,7 @@ def _fetch(
             taken += 1
             if box.move_to is not None:
                 mailbox.move(str(uid), box.move_to)
-        place = Place(validity, uid)
+        place = MailboxPlace(validity, uid)
         reached(place)
     return taken
 

@@ -17,7 +17,7 @@ _KEPT_MX = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettledReport:
     """What became of a message: how many of its reports are new, and how many were known already."""
 
     new: int
@@ -45,7 +45,7 @@ def settle(
     received_at: float,
     found: Digest,
     proof: Proof,
-) -> Settled:
+) -> SettledReport:
     proven = proof.domain if proof.dkim is Dkim.PASS and way is not ReportWay.HTTPS else None
     room = MOST_FAILURES_OF_MESSAGE
     new: list[str] = []
@@ -62,7 +62,7 @@ def settle(
         connection.execute(
             "UPDATE messages SET state = ?, problem = ? WHERE id = ?", (READ, found.problem, number)
         )
-    return Settled(len(new), known, tuple(dict.fromkeys(new)))
+    return SettledReport(len(new), known, tuple(dict.fromkeys(new)))
 
 
 def _add_report(

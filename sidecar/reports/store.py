@@ -29,7 +29,7 @@ from sidecar.observed.reports import (
 )
 from sidecar.reports import rows, tables
 from sidecar.reports.digest import Digest
-from sidecar.reports.rows import WAITING, Settled
+from sidecar.reports.rows import WAITING, SettledReport
 
 NAME = "reports.sqlite"
 BUSY_S = 5.0
@@ -53,7 +53,7 @@ class Waiting:
     tries: int
 
 
-class Reports:
+class ReportStore:
     """The store; its calls block, at most some seconds, and may come from any thread.
 
     Each raises TemporaryError where the file cannot be used; the next call begins again.
@@ -126,9 +126,9 @@ class Reports:
                 "UPDATE messages SET tries = tries + 1, not_before = ? WHERE id = ?", (until, number)
             )
 
-    def settle(self, found: Iterable[tuple[int, Digest, Proof]]) -> tuple[Settled, ...]:
+    def settle(self, found: Iterable[tuple[int, Digest, Proof]]) -> tuple[SettledReport, ...]:
         """Notes what was read from messages that wait, in one transaction; nothing for one that is settled already."""
-        settled: list[Settled] = []
+        settled: list[SettledReport] = []
         with self._transaction("writing") as connection:
             for number, read, proof in found:
                 row = connection.execute(
@@ -140,7 +140,7 @@ class Reports:
 
     def add(
         self, messages: Iterable[tuple[bytes, Digest, Proof]], way: ReportWay, received_at: float
-    ) -> tuple[Settled, ...]:
+    ) -> tuple[SettledReport, ...]:
         """Stores messages that were read already, in one transaction; for imports."""
         ready = [(data, zlib.compress(data, 6), found, proof) for data, found, proof in messages]
         with self._transaction("writing") as connection:

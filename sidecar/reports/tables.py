@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.formats.tls_report_policy import Held, Kind
+from sidecar.formats.tls_report_policy import HeldPolicy, PolicyKind
 from sidecar.observed.reports import (
     DaySum,
     Failed,
@@ -117,7 +117,7 @@ def reported(connection: sqlite3.Connection, domain: str, since: str) -> tuple[R
             organisation,
             sender or None,
             received_at,
-            Kind(kind),
+            PolicyKind(kind),
             ok,
             bad,
             tuple(failed.get((day, organisation, sender, kind, *held), ())),
@@ -168,8 +168,8 @@ def domains(connection: sqlite3.Connection) -> Iterable[str]:
     return [name for (name,) in connection.execute("SELECT DISTINCT domain FROM policies ORDER BY 1") if name]
 
 
-def _held(has: int, mode: str | None, max_age: int | None, mx: str) -> Held | None:
-    return Held(Mode(mode) if mode else None, max_age, tuple(mx.split())) if has else None
+def _held(has: int, mode: str | None, max_age: int | None, mx: str) -> HeldPolicy | None:
+    return HeldPolicy(Mode(mode) if mode else None, max_age, tuple(mx.split())) if has else None
 
 
 def _of(domain: str | None, table: str = "") -> str:

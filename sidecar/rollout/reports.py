@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sidecar.formats.mtasts_policy import Policy
-from sidecar.formats.tls_report_policy import Held, Kind
+from sidecar.formats.tls_report_policy import HeldPolicy, PolicyKind
 from sidecar.formats.tls_report_results import RESULTS, meaning
 from sidecar.observed import Seen, Sight
 from sidecar.observed.checks import REFUSING, Rollout, Status
@@ -151,7 +151,7 @@ def refused(one: Reported) -> int:
 
     Of the summary, since the details of some senders add up to more.
     """
-    if one.kind is Kind.TLSA:
+    if one.kind is PolicyKind.TLSA:
         return 0
     counted = sum(failure.sessions for failure in one.failures if meaning(failure.result).refuses)
     return min(counted, one.failed) if one.failed else 0
@@ -312,7 +312,7 @@ def _seen(window: Iterable[Reported], current: Policy | None) -> CleanReport | N
     return CleanReport(last.organisation, last.sender or "", last.day, last.ok)
 
 
-def _same(held: Held, policy: Policy) -> bool:
+def _same(held: HeldPolicy, policy: Policy) -> bool:
     """Whether what a sender wrote down of a policy is this one; what it left out is no difference, but mode is needed."""
     return (
         held.mode is policy.mode

@@ -251,7 +251,7 @@ class Settings:
     """Of the mailbox of `reports.imap`."""
     resolver: tuple[str, int] | None = None
     """Address and port of the DNS resolver; None: the container's."""
-    dns: dns_settings.Dns = field(default_factory=dns_settings.nothing)
+    dns: dns_settings.DnsSettings = field(default_factory=dns_settings.nothing)
     """Whether and where DNS records are published."""
     log_json: bool = False
     project_hint: str | None = None
@@ -356,7 +356,7 @@ class _Given(BaseModel):
     extra_roots: values.InsideMailcow | None = None
     api_url: values.ApiUrl | None = None
     resolver: values.Resolver | None = None
-    dns: dns_settings.Dns | None = None
+    dns: dns_settings.DnsSettings | None = None
 
 
 _PARTS: Mapping[str, type] = {

@@ -165,7 +165,7 @@ class _Account(BaseModel):
             yield name, getattr(self, f"{name}_file"), getattr(self, f"{name}_env")
 
 
-class Rfc2136(_Account):
+class Rfc2136Account(_Account):
     SECRETS: ClassVar = ("secret",)
 
     type: Literal["rfc2136"] = "rfc2136"
@@ -250,7 +250,7 @@ class Inwx(_WithPassword):
     type: Literal["inwx"] = "inwx"
 
 
-class Servercow(_WithPassword):
+class ServercowAccount(_WithPassword):
     """Its API does not list zones: `zones`, or the domains of the mail server are tried."""
 
     type: Literal["servercow"] = "servercow"
@@ -274,7 +274,7 @@ class Octodns(_Account):
         return data
 
 
-class Mailcow(_Account):
+class MailcowAccount(_Account):
     """The credentials that mailcow itself has for DNS-01 (2026-03 and later); they are only ever read."""
 
     type: Literal["mailcow"] = "mailcow"
@@ -286,7 +286,7 @@ Hosted: TypeAlias = (
 """What is reached through octodns."""
 
 _TYPES: tuple[type[_Account], ...] = (
-    Rfc2136,
+    Rfc2136Account,
     Cloudflare,
     Hetzner,
     Desec,
@@ -297,8 +297,8 @@ _TYPES: tuple[type[_Account], ...] = (
     Route53,
     Inwx,
     Octodns,
-    Servercow,
-    Mailcow,
+    ServercowAccount,
+    MailcowAccount,
 )
 BY_TYPE: Mapping[str, type[_Account]] = {str(one.model_fields["type"].default): one for one in _TYPES}
 
@@ -309,7 +309,7 @@ def _type_of(given: Any) -> str | None:
 
 
 Account: TypeAlias = Annotated[
-    Annotated[Rfc2136, Tag("rfc2136")]
+    Annotated[Rfc2136Account, Tag("rfc2136")]
     | Annotated[Cloudflare, Tag("cloudflare")]
     | Annotated[Hetzner, Tag("hetzner")]
     | Annotated[Desec, Tag("desec")]
@@ -320,8 +320,8 @@ Account: TypeAlias = Annotated[
     | Annotated[Route53, Tag("route53")]
     | Annotated[Inwx, Tag("inwx")]
     | Annotated[Octodns, Tag("octodns")]
-    | Annotated[Servercow, Tag("servercow")]
-    | Annotated[Mailcow, Tag("mailcow")],
+    | Annotated[ServercowAccount, Tag("servercow")]
+    | Annotated[MailcowAccount, Tag("mailcow")],
     Discriminator(
         _type_of,
         custom_error_type="mistake",
@@ -333,7 +333,7 @@ Account: TypeAlias = Annotated[
 AccountName: TypeAlias = Annotated[str, _matching(_NAME, "a short name of small letters, digits and -")]
 
 
-class Dns(BaseModel):
+class DnsSettings(BaseModel):
     """The block as a whole; without accounts every record stays a manual task."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -369,7 +369,7 @@ class Dns(BaseModel):
 def keys_at(path: tuple[int | str, ...], type_of: str | None = None) -> list[str]:
     """The keys that are accepted at a place below `dns`; `type_of` is the type of the account there."""
     if len(path) <= 1:
-        return sorted(Dns.model_fields)
+        return sorted(DnsSettings.model_fields)
     if len(path) == 2:
         return ["a name for each account, with its type and its keys"]
     account = BY_TYPE.get(type_of or "")
@@ -385,7 +385,7 @@ def place(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
     return loc
 
 
-def unset_variables(dns: Dns | None, env: Mapping[str, str]) -> list[str]:
+def unset_variables(dns: DnsSettings | None, env: Mapping[str, str]) -> list[str]:
     """A mistake for each environment variable that is named and not set; `env` has no empty ones."""
     return [
         f"{key}: the variable {variable} is not set; set it, or name a file"
@@ -394,9 +394,9 @@ def unset_variables(dns: Dns | None, env: Mapping[str, str]) -> list[str]:
     ]
 
 
-_NOTHING = Dns()
+_NOTHING = DnsSettings()
 
 
-def nothing() -> Dns:
+def nothing() -> DnsSettings:
     """What counts where config.yml has no `dns`: nothing is published."""
     return _NOTHING

@@ -14,7 +14,7 @@ from sidecar.observed.checks import ConditionType
 from sidecar.observed.checks import Status as Truth
 from sidecar.observed.findings import Finding
 from sidecar.observed.notice import Level
-from sidecar.plan.publish.values import Whose
+from sidecar.plan.publish.values import RecordOwner
 from sidecar.plan.records import RecordState
 from sidecar.status.published import Agreement
 from sidecar.status.row import Care
@@ -91,7 +91,7 @@ class PublishedJson:
     """How a record stands that the sidecar publishes; a text such as `TXT v=STSv1;id=1;`, null where there is none."""
 
     account: Annotated[str, Field(description="The account under `dns.accounts` that serves its zone.")]
-    whose: Whose
+    whose: RecordOwner
     wanted: str | None
     found: Annotated[
         str | None, Field(description="What the source has: the primary server, or the DNS host.")

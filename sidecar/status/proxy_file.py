@@ -57,7 +57,7 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class ProxyFront:
     """What the proxy has to do: policy hosts (A-labels) by the folder of the certificate that has their name."""
 
     by_folder: Mapping[str, tuple[str, ...]]
@@ -78,7 +78,7 @@ class Front:
         return "/".join(part for part in (self.mailcow_dir.rstrip("/"), "data/assets/ssl", folder) if part)
 
 
-def proxy_text(proxy: Proxy, front: Front) -> str:
+def proxy_text(proxy: Proxy, front: ProxyFront) -> str:
     """The whole file, with comments that say where it goes."""
     match proxy:
         case Proxy.NGINX:
@@ -94,7 +94,7 @@ def proxy_text(proxy: Proxy, front: Front) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _head(proxy: Proxy, front: Front, where: Sequence[str]) -> list[str]:
+def _head(proxy: Proxy, front: ProxyFront, where: Sequence[str]) -> list[str]:
     waiting = [
         f"# Not in mailcow's certificate yet: {', '.join(front.without_certificate)}.",
         "# Port 80 below lets acme-mailcow get it; the sidecar sees to it. Until then senders cannot fetch that policy.",
@@ -111,7 +111,7 @@ def _head(proxy: Proxy, front: Front, where: Sequence[str]) -> list[str]:
 # --- nginx -----------------------------------------------------------------------------------------------
 
 
-def _nginx(front: Front) -> list[str]:
+def _nginx(front: ProxyFront) -> list[str]:
     where = [
         "Save it as /etc/nginx/conf.d/mta-sts.conf, then: nginx -t && systemctl reload nginx",
         "The certificate is mailcow's own. nginx reads it at a reload only: reload it every day (cron), since mailcow",
@@ -182,7 +182,7 @@ def _to_mailcow(url: str, scheme: str) -> list[str]:
 # --- Caddy -----------------------------------------------------------------------------------------------
 
 
-def _caddy(front: Front) -> list[str]:
+def _caddy(front: ProxyFront) -> list[str]:
     up = front.upstream
     where = [
         "Save it as /etc/caddy/mta-sts.caddy, add the line `import mta-sts.caddy` to /etc/caddy/Caddyfile, then:",
@@ -230,7 +230,7 @@ def _caddy(front: Front) -> list[str]:
 # --- Traefik ---------------------------------------------------------------------------------------------
 
 
-def _traefik(front: Front) -> list[str]:
+def _traefik(front: ProxyFront) -> list[str]:
     up = front.upstream
     where = [
         "Save it in the directory of Traefik's file provider, which reads it at once:",
@@ -278,7 +278,7 @@ def _traefik(front: Front) -> list[str]:
 # --- HAProxy ---------------------------------------------------------------------------------------------
 
 
-def _haproxy(front: Front) -> list[str]:
+def _haproxy(front: ProxyFront) -> list[str]:
     up = front.upstream
     certificates = [(f"{HAPROXY_CERTIFICATES}/{_pem(folder)}", folder) for folder in sorted(front.by_folder)]
     joined = [

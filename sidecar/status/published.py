@@ -10,7 +10,7 @@ from enum import StrEnum
 from sidecar.observed import Seen
 from sidecar.observed.record_looks import NameLook, RecordLooks, ServersSay, expected
 from sidecar.observed.record_sets import Values
-from sidecar.plan.publish.values import Held, PublishPlan, Role, Row, Whose
+from sidecar.plan.publish.values import HeldWrite, PublishPlan, RecordOwner, RecordRow, Role
 from sidecar.plan.records import DomainRecords, RecordNeed, RecordState
 
 BY_ITSELF = "the sidecar publishes it"
@@ -37,7 +37,7 @@ class PublishedRecord:
     servers: str
     """The answers of the authoritative servers, and why some gave none."""
     agreement: Agreement
-    whose: Whose
+    whose: RecordOwner
     right: bool
     held: str
     """Why nothing is changed now; empty where nothing is to be."""
@@ -45,7 +45,7 @@ class PublishedRecord:
     @property
     def adoptable(self) -> bool:
         """Whether a person decides: it is somebody else's, and not as it is wanted."""
-        return self.whose is Whose.FOREIGN and not self.right
+        return self.whose is RecordOwner.FOREIGN and not self.right
 
 
 def published(plan: PublishPlan | None, looks: RecordLooks) -> dict[str, tuple[PublishedRecord, ...]]:
@@ -53,7 +53,7 @@ def published(plan: PublishPlan | None, looks: RecordLooks) -> dict[str, tuple[P
     if plan is None:
         return {}
     held = {one.key.name: one for one in plan.held if not one.by_hand}
-    by_name: dict[tuple[str, Role, str], list[Row]] = {}
+    by_name: dict[tuple[str, Role, str], list[RecordRow]] = {}
     for row in plan.rows:
         by_name.setdefault((row.domain, row.role, row.key.name), []).append(row)
     found: dict[str, list[PublishedRecord]] = {}
@@ -64,10 +64,12 @@ def published(plan: PublishPlan | None, looks: RecordLooks) -> dict[str, tuple[P
     return {domain: tuple(records) for domain, records in found.items()}
 
 
-_WORST = (Whose.FOREIGN, Whose.UNKNOWN, Whose.OURS, Whose.NOBODY)
+_WORST = (RecordOwner.FOREIGN, RecordOwner.UNKNOWN, RecordOwner.OURS, RecordOwner.NOBODY)
 
 
-def _one(role: Role, name: str, look: NameLook, rows: Iterable[Row], held: Held | None) -> PublishedRecord:
+def _one(
+    role: Role, name: str, look: NameLook, rows: Iterable[RecordRow], held: HeldWrite | None
+) -> PublishedRecord:
     sets = tuple(rows)
     there = [
         _text(str(row.key.type), row.found.value.values)

@@ -29,7 +29,7 @@ class TlsTrouble(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
+class PresentedCertificate:
     """A server's certificate; dates are Unix seconds (None: cannot be read), `der` is itself."""
 
     names: tuple[str, ...] | None
@@ -42,7 +42,7 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ProbedWay:
     """The address that was spoken to; `instead_of` says why it was one inside mailcow's network and not the public one."""
 
     address: str
@@ -79,11 +79,11 @@ class NoAddress:
 class TlsFailure:
     """The server was reached, and its TLS is not what a sender accepts."""
 
-    way: Way
+    way: ProbedWay
     trouble: TlsTrouble
     detail: str
     """In the TLS library's words."""
-    certificate: Certificate | None
+    certificate: PresentedCertificate | None
     at: float
 
 
@@ -102,8 +102,8 @@ class LookFailed:
 class PolicyAnswer:
     """An HTTP answer over accepted TLS; `body` ends at the limit where `whole` is False."""
 
-    way: Way
-    certificate: Certificate
+    way: ProbedWay
+    certificate: PresentedCertificate
     status: int
     media_type: str | None
     """Without parameters, lower-case."""
@@ -117,7 +117,7 @@ class PolicyAnswer:
 class PolicyFailure:
     """The policy host was reached, and no whole HTTP answer came; `slow`: within the time that senders give it."""
 
-    way: Way
+    way: ProbedWay
     slow: bool
     detail: str
     at: float
@@ -134,9 +134,9 @@ PolicyFetch: TypeAlias = (
 class MxTls:
     """STARTTLS went well, certificate included."""
 
-    way: Way
+    way: ProbedWay
     version: str
-    certificate: Certificate
+    certificate: PresentedCertificate
     at: float
 
 
@@ -144,7 +144,7 @@ class MxTls:
 class MxNoStartTls:
     """The host speaks SMTP and offers no STARTTLS, or refuses it with `reply`."""
 
-    way: Way
+    way: ProbedWay
     reply: str | None
     at: float
 
@@ -153,7 +153,7 @@ class MxNoStartTls:
 class MxWontTalk:
     """The host was reached, and spoke no SMTP with us (a block list, a limit, another service): nothing is known."""
 
-    way: Way
+    way: ProbedWay
     detail: str
     at: float
     turned_away: bool = False

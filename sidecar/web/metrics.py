@@ -23,7 +23,7 @@ from sidecar.observed.findings import Severity
 from sidecar.observed.notice import Level
 from sidecar.observed.reports import ReportTotals
 from sidecar.plan.actions import Action, Plan, RecreateAcme, RestartAcme
-from sidecar.plan.publish.values import Whose
+from sidecar.plan.publish.values import RecordOwner
 from sidecar.reconcile.apply import Result
 from sidecar.reconcile.passes import Report
 from sidecar.rollout import Stage
@@ -221,7 +221,7 @@ def _records(report: Report) -> Iterator[Family]:
         labels=["whose", "right"],
     )
     counts = Count((row.whose, row.right) for row in plan.rows if looks.of(row.key.name).account is not None)
-    for whose in Whose:
+    for whose in RecordOwner:
         for right in (True, False):
             sets.add_metric([whose.value, "yes" if right else "no"], counts[whose, right])
     yield sets

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from sidecar.dns.answers import NameServer, ServerAddress, Zone
-from sidecar.dns.answers import RecordSet as ServedSet
+from sidecar.dns.answers import ServerRecordSet as ServedSet
 from sidecar.dns.authoritative import Asker
 from sidecar.formats.mtasts_policy import Mode, Policy, render
 from sidecar.host.unexpected import Unexpected

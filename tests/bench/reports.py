@@ -12,7 +12,7 @@ from sidecar.daemon.wiring import TEST_POSTFIX
 from sidecar.observed.reports import ReportWay
 from sidecar.reports.importing import import_reports
 from sidecar.reports.intake import Intake
-from sidecar.reports.store import DAY_S, Reports
+from sidecar.reports.store import DAY_S, ReportStore
 from sidecar.status.reports import ReportsView, page_view
 from tests.formats.tls_report_corpus import attached, dates, detail, failing, message, packed, report
 from tests.reports.signed import Keys
@@ -36,7 +36,7 @@ def messages(first: str, count: int) -> Iterator[bytes]:
 
 async def measure(folder: Path) -> None:
     """Prints the figures."""
-    store = Reports(folder)
+    store = ReportStore(folder)
     me = psutil.Process()
     datas = list(messages("s", 2_000))
     intake = Intake(store, Keys({}), lambda: NOW)
@@ -64,7 +64,7 @@ async def measure(folder: Path) -> None:
     store.close()
 
 
-async def page(store: Reports) -> None:
+async def page(store: ReportStore) -> None:
     """Prints how long the page of the domain takes over HTTP, rendered."""
     since, name, source = NOW - 90 * DAY_S, "choir.example", source_of()
 
@@ -90,7 +90,7 @@ async def daemon(folder: Path, *, stored: bool) -> None:
         on.configure("" if stored else "reports: {receive: off}\n")
         on.more[TEST_POSTFIX] = "127.0.0.1" if stored else ""
         if stored:
-            store = Reports(state)
+            store = ReportStore(state)
             now = on.clock.now()
             await import_reports(
                 store, ((str(n), data) for n, data in enumerate(messages("d", COUNT))), Keys({}), now

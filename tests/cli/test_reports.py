@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.observed.reports import UNSIGNED, Dkim, Proof, ReportWay
 from sidecar.reports.digest import digest
-from sidecar.reports.store import Reports
+from sidecar.reports.store import ReportStore
 from tests.formats.tls_report_corpus import attached, dates, detail, failing, message, packed, policy, report
 from tests.running import command
 
@@ -41,7 +41,7 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 def put(env: dict[str, str], data: bytes, proof: Proof = PROVEN) -> None:
     """A report that came in by mail."""
-    store = Reports(Path(env["MTA_STS_STATE_DIR"]))
+    store = ReportStore(Path(env["MTA_STS_STATE_DIR"]))
     store.add([(data, digest(data), proof)], ReportWay.SMTP, time.time() - 60)
     store.close()
 

@@ -13,27 +13,30 @@ from sidecar.dns.ask import Lookups
 from sidecar.host.errors import PermanentError
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.reports import receive_imap
-from sidecar.reports.receive_imap import Mailbox, Place
-from sidecar.reports.store import Reports
+from sidecar.reports.receive_imap import Mailbox, MailboxPlace
+from sidecar.reports.store import ReportStore
 from sidecar.settings import load
 from tests.formats.tls_report_corpus import attached, message, packed, report
 from tests.stage import Clock
 
 IMAP = {"reports": {"receive": "imap", "imap": {"host": "mail.example.org", "user": "reports@example.org"}}}
-Answer = Callable[[Callable[[bytes], bool], Callable[[Place], None]], int]
+Answer = Callable[[Callable[[bytes], bool], Callable[[MailboxPlace], None]], int]
 
 
 async def visits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *answers: Answer, password: bool = True
-) -> tuple[Receiving, Reports, list[Place]]:
+) -> tuple[Receiving, ReportStore, list[MailboxPlace]]:
     """So many visits, each answered so; with the places from which they went on."""
-    places: list[Place] = []
+    places: list[MailboxPlace] = []
     left = list(answers)
     done = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def fetch(
-        _box: Mailbox, place: Place, take: Callable[[bytes], bool], reached: Callable[[Place], None]
+        _box: Mailbox,
+        place: MailboxPlace,
+        take: Callable[[bytes], bool],
+        reached: Callable[[MailboxPlace], None],
     ) -> int:
         places.append(place)
         answer = left.pop(0)
@@ -46,7 +49,7 @@ async def visits(
     monkeypatch.setattr(receiving, "MAILBOX_AGAIN_S", (0.01,))
     env = {"MTA_STS_STATE_DIR": str(tmp_path), **({"MTA_STS_IMAP_PASSWORD": "secret"} if password else {})}
     settings = load(env, yaml.safe_dump(IMAP).encode(), {})
-    store, clock = Reports(tmp_path), Clock()
+    store, clock = ReportStore(tmp_path), Clock()
     made = Receiving(settings, clock, Lookups(None, clock.now), store, lambda: {"example.org"})
     task = asyncio.create_task(made.run())
     if answers:
@@ -60,20 +63,20 @@ async def visits(
 def takes(uid: int) -> Answer:
     """A new message of this number."""
 
-    def answer(take: Callable[[bytes], bool], reached: Callable[[Place], None]) -> int:
+    def answer(take: Callable[[bytes], bool], reached: Callable[[MailboxPlace], None]) -> int:
         assert take(message(attached(packed(report(report_id=f"r{uid}")))))
-        reached(Place(1, uid))
+        reached(MailboxPlace(1, uid))
         return 1
 
     return answer
 
 
-def empty(_take: Callable[[bytes], bool], _reached: Callable[[Place], None]) -> int:
+def empty(_take: Callable[[bytes], bool], _reached: Callable[[MailboxPlace], None]) -> int:
     """Nothing new."""
     return 0
 
 
-def refuses(_take: Callable[[bytes], bool], _reached: Callable[[Place], None]) -> int:
+def refuses(_take: Callable[[bytes], bool], _reached: Callable[[MailboxPlace], None]) -> int:
     """A wrong password."""
     raise PermanentError("the name or the password was refused")
 
@@ -83,7 +86,7 @@ async def test_each_visit_goes_on_where_the_last_one_ended(
 ) -> None:
     """Stored before it is noted; the next start would go on there as well."""
     made, store, places = await visits(tmp_path, monkeypatch, takes(4), takes(9), empty)
-    assert places[:3] == [Place(), Place(1, 4), Place(1, 9)]
+    assert places[:3] == [MailboxPlace(), MailboxPlace(1, 4), MailboxPlace(1, 9)]
     assert len(store.kept()) == 2
     assert made.trouble() == ()
 

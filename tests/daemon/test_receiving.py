@@ -14,7 +14,7 @@ from sidecar.daemon.receiving import own_address
 from sidecar.daemon.wiring import TEST_POSTFIX
 from sidecar.observed.report_route import INTERNAL_ADDRESS
 from sidecar.observed.reports import ReportWay
-from sidecar.reports.store import DAY_S, NAME, Reports
+from sidecar.reports.store import DAY_S, NAME, ReportStore
 from tests.formats.tls_report_corpus import attached, message, packed, report
 from tests.reports.signed import key, signed
 from tests.running import Running, process, until
@@ -64,7 +64,7 @@ async def test_a_mail_that_postfix_hands_over_becomes_evidence(tmp_path: Path) -
         async with running(on) as sidecar:
             number = await port(on, sidecar)
             await asyncio.to_thread(send, number, signed(message(attached(packed(report())))))
-            store = Reports(state(on))
+            store = ReportStore(state(on))
             await until(lambda: bool(store.reported("example.org", on.clock.now() - 3_000 * DAY_S)))
         (found,) = store.reported("example.org", on.clock.now() - 3_000 * DAY_S)
         assert (found.sender, found.ok) == ("sender.example", 12)
@@ -100,7 +100,7 @@ async def test_a_post_is_taken_by_any_name_and_without_the_token(tmp_path: Path)
                     assert answer.status == 201
                 async with client.get(f"{url[0]}api/v1/domains") as answer:
                     assert answer.status == 401
-            store = Reports(state(on))
+            store = ReportStore(state(on))
             await until(lambda: bool(store.reported("example.org", on.clock.now() - 3_000 * DAY_S)))
         (found,) = store.reported("example.org", on.clock.now() - 3_000 * DAY_S)
         assert found.sender is None
@@ -110,7 +110,7 @@ async def test_a_post_is_taken_by_any_name_and_without_the_token(tmp_path: Path)
 async def test_old_reports_go_also_where_none_are_received_any_more(tmp_path: Path) -> None:
     """`reports.keep` holds; a message that was accepted before is read first."""
     async with stage(tmp_path) as on:
-        store = Reports(state(on))
+        store = ReportStore(state(on))
         assert store.accept(packed(report()), ReportWay.HTTPS, on.clock.now() - 3 * DAY_S) is not None
         assert store.accept(packed(report(report_id="new")), ReportWay.HTTPS, on.clock.now()) is not None
         async with running(on, "reports: {receive: off, keep: 2}\n"):

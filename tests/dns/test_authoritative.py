@@ -9,7 +9,7 @@ import dns.rrset
 import pytest
 from dns.rcode import Rcode
 
-from sidecar.dns.answers import NameServer, RecordSet, ServerAddress, Zone
+from sidecar.dns.answers import NameServer, ServerAddress, ServerRecordSet, Zone
 from sidecar.dns.ask import EDNS_PAYLOAD
 from sidecar.dns.authoritative import MOST_ADDRESSES, MOST_SERVERS, Asker, disagreement
 from sidecar.host.unexpected import Unexpected
@@ -61,7 +61,7 @@ def at(*addresses: str) -> Zone:
     return Zone("d.test", "ns1.test", servers)
 
 
-async def one(server: Authority, name: str = NAME, type_: str = "TXT") -> Sight[RecordSet]:
+async def one(server: Authority, name: str = NAME, type_: str = "TXT") -> Sight[ServerRecordSet]:
     """What is seen at a single server."""
     async with authorities({FIRST: server}) as port:
         found = await asker(port=port).ask_each(at(FIRST), name, type_)
@@ -174,31 +174,31 @@ async def test_number_of_servers_and_addresses_is_bounded() -> None:
 @pytest.mark.parametrize(
     ("table", "kind", "expected"),
     [
-        (TABLE, "TXT", RecordSet(NAME, "TXT", ('"v=STSv1; " "id=1;"',), 60)),
+        (TABLE, "TXT", ServerRecordSet(NAME, "TXT", ('"v=STSv1; " "id=1;"',), 60)),
         # sorted: servers shuffle
         (
             {(f"{NAME}.", "TXT"): ['"b"', '"a"']},
             "TXT",
-            RecordSet(NAME, "TXT", ('"a"', '"b"'), 60),
+            ServerRecordSet(NAME, "TXT", ('"a"', '"b"'), 60),
         ),
         # the name exists, and has no such record
-        ({(f"{NAME}.", "TXT"): []}, "TXT", RecordSet(NAME, "TXT", (), None)),
-        ({}, "TXT", RecordSet(NAME, "TXT", (), None, exists=False)),
+        ({(f"{NAME}.", "TXT"): []}, "TXT", ServerRecordSet(NAME, "TXT", (), None)),
+        ({}, "TXT", ServerRecordSet(NAME, "TXT", (), None, exists=False)),
         # an alias is told and not followed, a loop neither
         (
             {(f"{NAME}.", "CNAME"): ["Hosted.test."], ("hosted.test.", "TXT"): ['"x"']},
             "TXT",
-            RecordSet(NAME, "TXT", (), None, alias="hosted.test"),
+            ServerRecordSet(NAME, "TXT", (), None, alias="hosted.test"),
         ),
-        ({(f"{NAME}.", "CNAME"): [f"{NAME}."]}, "TXT", RecordSet(NAME, "TXT", (), None, alias=NAME)),
+        ({(f"{NAME}.", "CNAME"): [f"{NAME}."]}, "TXT", ServerRecordSet(NAME, "TXT", (), None, alias=NAME)),
         (
             {(f"{NAME}.", "CNAME"): ["hosted.test."]},
             "CNAME",
-            RecordSet(NAME, "CNAME", ("hosted.test.",), 60),
+            ServerRecordSet(NAME, "CNAME", ("hosted.test.",), 60),
         ),
     ],
 )
-async def test_authoritative_answer_is_seen(table: Table, kind: str, expected: RecordSet) -> None:
+async def test_authoritative_answer_is_seen(table: Table, kind: str, expected: ServerRecordSet) -> None:
     """As the records of that name alone."""
     assert await one(Authority(table), type_=kind) == Seen(expected, NOW)
 
@@ -278,8 +278,8 @@ async def test_each_server_is_asked_by_itself_and_a_silent_one_holds_up_no_other
     )
     async with authorities(servers) as port:
         found = await asker(port=port).ask_each(zone, NAME, "TXT")
-    assert found[ServerAddress("a.test", FIRST)] == Seen(RecordSet(NAME, "TXT", new, 60), NOW)
-    assert found[ServerAddress("b.test", SECOND)] == Seen(RecordSet(NAME, "TXT", old, 60), NOW)
+    assert found[ServerAddress("a.test", FIRST)] == Seen(ServerRecordSet(NAME, "TXT", new, 60), NOW)
+    assert found[ServerAddress("b.test", SECOND)] == Seen(ServerRecordSet(NAME, "TXT", old, 60), NOW)
     assert found[ServerAddress("c.test", THIRD)] == Unseen(f"c.test ({THIRD}): no answer within 0.3 s", NOW)
     assert found[ServerAddress("d.test", "")] == Unseen(
         "d.test cannot be asked: d.test has neither A nor AAAA", NOW
@@ -311,7 +311,7 @@ async def test_record_of_another_name_is_not_taken() -> None:
             answer.answer.append(dns.rrset.from_text("other.test.", 60, "IN", "TXT", '"no"'))
             return answer
 
-    assert await one(More({(f"{NAME}.", "TXT"): []})) == Seen(RecordSet(NAME, "TXT", (), None), NOW)
+    assert await one(More({(f"{NAME}.", "TXT"): []})) == Seen(ServerRecordSet(NAME, "TXT", (), None), NOW)
 
 
 @pytest.mark.parametrize(("name", "type_"), [("a..b", "TXT"), ("x" * 64 + ".test", "TXT"), (NAME, "NO-TYPE")])
@@ -322,8 +322,8 @@ async def test_question_that_cannot_be_asked_is_unseen(name: str, type_: str) ->
 
 def test_no_difference_where_all_agree() -> None:
     """What was not seen is no difference."""
-    same = Seen(RecordSet(NAME, "TXT", ('"a"',), 60), NOW)
-    found: dict[ServerAddress, Sight[RecordSet]] = {
+    same = Seen(ServerRecordSet(NAME, "TXT", ('"a"',), 60), NOW)
+    found: dict[ServerAddress, Sight[ServerRecordSet]] = {
         ServerAddress("a", "1"): same,
         ServerAddress("b", "2"): Unseen("silent", NOW),
         ServerAddress("c", "3"): same,

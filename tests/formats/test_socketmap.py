@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.formats.socketmap import MOST, Answer, Reply, length_of, reply_of, request
+from sidecar.formats.socketmap import MOST, Reply, SocketmapAnswer, length_of, reply_of, request
 
 
 def test_request_is_a_netstring_in_octets() -> None:
@@ -30,12 +30,12 @@ def test_what_is_no_length_is_refused(digits: bytes) -> None:
     [
         (
             b"OK secure match=a.example servername=hostname",
-            Reply(Answer.OK, "secure match=a.example servername=hostname"),
+            Reply(SocketmapAnswer.OK, "secure match=a.example servername=hostname"),
         ),
-        (b"NOTFOUND ", Reply(Answer.NOTFOUND, "")),
-        (b"TEMP ", Reply(Answer.TEMP, "")),
-        (b"PERM no", Reply(Answer.PERM, "no")),
-        (b"TIMEOUT ", Reply(Answer.TIMEOUT, "")),
+        (b"NOTFOUND ", Reply(SocketmapAnswer.NOTFOUND, "")),
+        (b"TEMP ", Reply(SocketmapAnswer.TEMP, "")),
+        (b"PERM no", Reply(SocketmapAnswer.PERM, "no")),
+        (b"TIMEOUT ", Reply(SocketmapAnswer.TIMEOUT, "")),
     ],
 )
 def test_reply(payload: bytes, reply: Reply) -> None:

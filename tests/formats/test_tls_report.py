@@ -14,12 +14,12 @@ from sidecar.formats.tls_report import (
     MOST_DETAILS,
     MOST_MARKS,
     MOST_POLICIES,
-    Report,
+    TlsReport,
     Unreadable,
     Why,
     read,
 )
-from sidecar.formats.tls_report_policy import Held
+from sidecar.formats.tls_report_policy import HeldPolicy
 from tests.formats.tls_report_corpus import CASES, Case, about, detail, failing, packed, policy, report
 
 MOST_MEMORY = 64 * 1024 * 1024
@@ -34,7 +34,7 @@ def test_each_form_has_its_outcome(case: Case) -> None:
         assert found.why is case.why
         assert found.text
         return
-    assert isinstance(found, Report), found
+    assert isinstance(found, TlsReport), found
     assert found.organisation == case.organisation
     assert found.day == case.day
     assert len(found.left_out) == case.left_out
@@ -53,15 +53,15 @@ def test_the_policy_that_a_sender_holds_is_read_from_its_lines() -> None:
     """Mode, max_age and the mx patterns, whatever their order, and only as far as they are given."""
     lines = ["MX: *.Example.org", "version: STSv1", "mode:enforce ", "mx: mail.example.org", "max_age: 86400"]
     found = read(packed(report(policy(policy=about(policy_string=lines)))))
-    assert isinstance(found, Report)
-    assert found.policies[0].held == Held(Mode.ENFORCE, 86_400, ("*.example.org", "mail.example.org"))
+    assert isinstance(found, TlsReport)
+    assert found.policies[0].held == HeldPolicy(Mode.ENFORCE, 86_400, ("*.example.org", "mail.example.org"))
 
 
 @pytest.mark.parametrize("lines", [None, [], ["v=spf1"], ["mode: strict", "max_age: soon"]])
 def test_a_policy_string_that_says_nothing_holds_nothing(lines: object) -> None:
     """None, and not a policy with gaps that look like values."""
     found = read(packed(report(policy(policy=about(policy_string=lines)))))
-    assert isinstance(found, Report)
+    assert isinstance(found, TlsReport)
     assert found.policies[0].held is None
 
 
@@ -69,7 +69,7 @@ def test_tlsa_lines_in_json_within_a_text_are_taken_apart() -> None:
     """As Microsoft writes them."""
     text = '["3 1 1 aa","3 1 1 bb"]'
     found = read(packed(report(policy(policy=about(policy_type="tlsa", policy_string=text)))))
-    assert isinstance(found, Report)
+    assert isinstance(found, TlsReport)
     assert found.policies[0].policy == ("3 1 1 aa", "3 1 1 bb")
 
 
@@ -77,11 +77,11 @@ def test_only_so_many_policies_and_details_are_kept() -> None:
     """The rest of the policies is named as left out; the summary still counts all sessions."""
     many = [failing(*[detail(sessions=1)] * (MOST_DETAILS + 5), failed=MOST_DETAILS + 5)]
     found = read(packed(report(*many)))
-    assert isinstance(found, Report)
+    assert isinstance(found, TlsReport)
     assert len(found.policies[0].details) == MOST_DETAILS
     assert found.policies[0].failed == MOST_DETAILS + 5
     found = read(packed(report(*[policy()] * (MOST_POLICIES + 2))))
-    assert isinstance(found, Report)
+    assert isinstance(found, TlsReport)
     assert len(found.policies) == MOST_POLICIES
     assert found.left_out == (f"2 policies after the first {MOST_POLICIES} were not read",)
 
@@ -89,7 +89,7 @@ def test_only_so_many_policies_and_details_are_kept() -> None:
 def test_texts_are_one_line_and_of_a_bounded_length() -> None:
     """What a stranger wrote goes to terminals and pages."""
     found = read(packed(report(organization_name="A\x1b[31m\nB" + "x" * 10_000)))
-    assert isinstance(found, Report)
+    assert isinstance(found, TlsReport)
     assert found.organisation.isprintable()
     assert len(found.organisation) <= 300
 
@@ -105,7 +105,7 @@ _VALUES = st.recursive(
 
 
 def _is_an_answer(found: object) -> bool:
-    return isinstance(found, Report | Unreadable)
+    return isinstance(found, TlsReport | Unreadable)
 
 
 @given(st.binary(max_size=2_000))
@@ -158,7 +158,7 @@ def test_any_value_within_a_policy_gives_an_answer(name: str, value: object) -> 
         case _:
             bad = policy(**{name: value})
     found = read(packed(report(bad, policy())))
-    assert isinstance(found, Report)
+    assert isinstance(found, TlsReport)
     assert found.policies[-1].ok == 12
 
 

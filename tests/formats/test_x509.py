@@ -14,7 +14,7 @@ from sidecar.formats.x509 import ends_soon, reading
 from sidecar.mailcow.certificates import described
 from sidecar.verify.probes.tls import certificate
 from sidecar.verify.rules.dane import judge_dane
-from sidecar.verify.seen import MxSeen, MxTls, Way
+from sidecar.verify.seen import MxSeen, MxTls, ProbedWay
 from tests.verify.certificates import Kind, leaf
 from tests.verify.internet import (
     MX_HOST,
@@ -59,7 +59,7 @@ def test_a_look_reads_what_can_be_read(name: str) -> None:
 @pytest.mark.parametrize("name", STRANGE)
 def test_dane_cannot_say_that_a_strange_key_does_not_fit(name: str) -> None:
     """Nor does it fail."""
-    seen = MxTls(Way("192.0.2.1"), "TLSv1.3", certificate(STRANGE[name]), 0.0)
+    seen = MxTls(ProbedWay("192.0.2.1"), "TLSv1.3", certificate(STRANGE[name]), 0.0)
     tlsa = DnsAnswer((Tlsa(3, 1, 1, b"\0" * 32),), exists=True, alias=None, authentic=True, at=0.0)
     (finding,) = judge_dane(MxSeen(MX_HOST, seen, tlsa))
     known = name in {"an x400Address", "an extension twice"}

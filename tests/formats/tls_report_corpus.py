@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sidecar.formats.tls_report import Why
-from sidecar.formats.tls_report_policy import Kind
+from sidecar.formats.tls_report_policy import PolicyKind
 
-PolicyLine = tuple[str | None, Kind, int, int, tuple[str, ...]]
+PolicyLine = tuple[str | None, PolicyKind, int, int, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ def bomb(size: int) -> bytes:
     return gzip.compress(b'{"a": "' + b" " * size + b'"}')
 
 
-FINE: PolicyLine = ("example.org", Kind.STS, 12, 0, ())
-NO_DETAILS: PolicyLine = ("example.org", Kind.STS, 9, 3, ())
+FINE: PolicyLine = ("example.org", PolicyKind.STS, 12, 0, ())
+NO_DETAILS: PolicyLine = ("example.org", PolicyKind.STS, 9, 3, ())
 
 
 def fine(name: str, found: Any, *lines: PolicyLine, **more: Any) -> Case:
@@ -114,8 +114,8 @@ def unreadable(name: str, data: Any, why: Why) -> Case:
     return Case(name, data if isinstance(data, bytes) else packed(data), why=why)
 
 
-_EXPIRED: PolicyLine = ("example.org", Kind.STS, 9, 3, ("certificate-expired",))
-_NOBODY: PolicyLine = (None, Kind.STS, 12, 0, ())
+_EXPIRED: PolicyLine = ("example.org", PolicyKind.STS, 9, 3, ("certificate-expired",))
+_NOBODY: PolicyLine = (None, PolicyKind.STS, 12, 0, ())
 
 CASES: tuple[Case, ...] = (
     # --- as the RFC has it
@@ -130,29 +130,29 @@ CASES: tuple[Case, ...] = (
     fine(
         "two kinds of failure",
         report(failing(detail(), detail("starttls-not-supported", 1), failed=4)),
-        ("example.org", Kind.STS, 9, 4, ("certificate-expired", "starttls-not-supported")),
+        ("example.org", PolicyKind.STS, 9, 4, ("certificate-expired", "starttls-not-supported")),
     ),
     fine(
         "no policy found",
         report(policy(policy={"policy-type": "no-policy-found", "policy-domain": "example.org"})),
-        ("example.org", Kind.NONE, 12, 0, ()),
+        ("example.org", PolicyKind.NONE, 12, 0, ()),
     ),
     fine(
         "DANE",
         report(policy(policy=about(policy_type="tlsa", policy_string=["3 1 1 aa", "2 1 1 bb"]))),
-        ("example.org", Kind.TLSA, 12, 0, ()),
+        ("example.org", PolicyKind.TLSA, 12, 0, ()),
     ),
     fine(
         "two domains",
         report(policy(), policy(policy=about(policy_domain="example.net"))),
         FINE,
-        ("example.net", Kind.STS, 12, 0, ()),
+        ("example.net", PolicyKind.STS, 12, 0, ()),
     ),
     fine(
         "sts and DANE of one domain",
         report(policy(), policy(policy=about(policy_type="tlsa"))),
         FINE,
-        ("example.org", Kind.TLSA, 12, 0, ()),
+        ("example.org", PolicyKind.TLSA, 12, 0, ()),
     ),
     # --- what senders leave out, or write as null
     fine("null contact", report(contact_info=None)),
@@ -166,14 +166,14 @@ CASES: tuple[Case, ...] = (
     fine("null policy string", report(policy(policy=about(policy_string=None)))),
     fine("no policy string", report(policy(policy=about(policy_string=...)))),
     fine("null failure details", report(policy(**{"failure-details": None}))),
-    fine("null summary", report(policy(summary=None)), ("example.org", Kind.STS, 0, 0, ())),
+    fine("null summary", report(policy(summary=None)), ("example.org", PolicyKind.STS, 0, 0, ())),
     fine(
         "no summary: the details count",
         report(failing(detail(), detail(sessions=4), summary=...)),
-        ("example.org", Kind.STS, 0, 7, ("certificate-expired", "certificate-expired")),
+        ("example.org", PolicyKind.STS, 0, 7, ("certificate-expired", "certificate-expired")),
     ),
     fine("null in the summary", report(policy(summary=counts(12, None)))),
-    fine("null policy", report(policy(policy=None)), (None, Kind.OTHER, 12, 0, ())),
+    fine("null policy", report(policy(policy=None)), (None, PolicyKind.OTHER, 12, 0, ())),
     fine("detail without a count", report(failing(detail(sessions=...))), _EXPIRED),
     fine(
         "detail with nulls", report(failing(detail(receiving_mx_hostname=None, receiving_ip=None))), _EXPIRED
@@ -194,19 +194,19 @@ CASES: tuple[Case, ...] = (
     fine(
         "tlsa in JSON within a text",
         report(policy(policy=about(policy_type="tlsa", policy_string='["3 1 1 aa","3 1 1 bb"]'))),
-        ("example.org", Kind.TLSA, 12, 0, ()),
+        ("example.org", PolicyKind.TLSA, 12, 0, ()),
     ),
     # --- words and values
     fine(
         "unknown policy type",
         report(policy(policy=about(policy_type="dnssec"))),
-        ("example.org", Kind.OTHER, 12, 0, ()),
+        ("example.org", PolicyKind.OTHER, 12, 0, ()),
     ),
     fine("policy type in capitals", report(policy(policy=about(policy_type="STS")))),
     fine(
         "unknown result type",
         report(failing(detail("Quantum-Error"))),
-        ("example.org", Kind.STS, 9, 3, ("quantum-error",)),
+        ("example.org", PolicyKind.STS, 9, 3, ("quantum-error",)),
     ),
     fine("counts in texts", report(policy(summary=counts("12", "0")))),
     fine("counts with .0", report(policy(summary=counts(12.0, 0)))),
@@ -214,7 +214,7 @@ CASES: tuple[Case, ...] = (
     fine(
         "domain in Unicode",
         report(policy(policy=about(policy_domain="bücher.example"))),
-        ("xn--bcher-kva.example", Kind.STS, 12, 0, ()),
+        ("xn--bcher-kva.example", PolicyKind.STS, 12, 0, ()),
     ),
     fine("details add up to more than the summary", report(failing(detail(sessions=30))), _EXPIRED),
     fine("number as the report id", report(report_id=20261120)),
@@ -240,7 +240,7 @@ CASES: tuple[Case, ...] = (
     fine(
         "detail without a result",
         report(failing(detail(...))),  # type: ignore[arg-type]
-        ("example.org", Kind.STS, 9, 3, ("unspecified",)),
+        ("example.org", PolicyKind.STS, 9, 3, ("unspecified",)),
     ),
     fine("detail that is a text beside a good policy", report(failing("expired"), policy()), left_out=1),
     fine(

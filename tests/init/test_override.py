@@ -8,7 +8,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar.init.override import SERVICE, VOLUME, Merged, Present, Refused, merge
+from sidecar.init.override import SERVICE, VOLUME, Merged, Present, RefusedOverride, merge
 from sidecar.init.run import template
 from tests.init.overrides import MERGEABLE, REFUSED
 
@@ -93,7 +93,7 @@ def test_second_time_changes_nothing(text: str) -> None:
 def test_refusal_says_why(text: str, reason: str) -> None:
     """A file that cannot take an insertion is left alone, with a reason and something to do."""
     match merge(text.encode(), TEMPLATE):
-        case Refused(reason=said, todo=todo):
+        case RefusedOverride(reason=said, todo=todo):
             assert reason in said
             assert todo
         case other:
@@ -103,13 +103,13 @@ def test_refusal_says_why(text: str, reason: str) -> None:
 @pytest.mark.parametrize("data", [b"services:\n  one: {image: \xff}\n", "services:\n".encode("utf-16")])
 def test_other_encodings_are_refused(data: bytes) -> None:
     """What is not UTF-8 is not edited."""
-    assert isinstance(merge(data, TEMPLATE), Refused)
+    assert isinstance(merge(data, TEMPLATE), RefusedOverride)
 
 
 def test_refusal_holds_no_value_of_the_file() -> None:
     """A password on the broken line is not repeated."""
     refused = merge(b'services:\n  one:\n    environment:\n      PASSWORD: "hunter2\n', TEMPLATE)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RefusedOverride)
     assert "hunter2" not in refused.reason + refused.todo
 
 
@@ -234,7 +234,7 @@ def test_any_override_is_merged_or_refused_for_its_missing_line_end(text: str) -
             if text.strip():
                 assert_only_added(data, after)
             assert merge(after, TEMPLATE) == Present()
-        case Refused(reason=reason):
+        case RefusedOverride(reason=reason):
             assert not text.endswith("\n")
             assert "no line end" in reason or "safely" in reason
         case Present():
@@ -290,5 +290,5 @@ def test_no_text_is_spoilt(text: str) -> None:
     match merge(text.encode(), TEMPLATE):
         case Merged(data=after, sections=("services", "volumes")) if text.strip():
             assert_only_added(text.encode(), after)
-        case Merged() | Present() | Refused():
+        case Merged() | Present() | RefusedOverride():
             pass

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.formats.socketmap import Answer, Reply
+from sidecar.formats.socketmap import Reply, SocketmapAnswer
 from sidecar.mailcow import outbound
 from sidecar.mailcow.outbound import ask, policy_maps
 from sidecar.observed import Seen, Unseen
@@ -55,7 +55,7 @@ async def test_it_is_asked_as_postfix_asks() -> None:
     payload = f"OK {words}".encode()
     async with answering(b"%d:%s," % (len(payload), payload), asked) as port:
         found = await ask("example.org", (LOOPBACK, port), "QUERY", 1.0)
-    assert found == Seen(Reply(Answer.OK, words), 1.0)
+    assert found == Seen(Reply(SocketmapAnswer.OK, words), 1.0)
     assert asked == [b"17:QUERY example.org,"]
 
 

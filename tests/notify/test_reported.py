@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.formats.tls_report_policy import Held
+from sidecar.formats.tls_report_policy import HeldPolicy
 from sidecar.notify.events import Notification, PassView, Told, news, view_of
 from sidecar.observed import Seen, Span
 from sidecar.observed.reports import NO_EVIDENCE, Failing, Holding, ReportEvidence
@@ -56,7 +56,7 @@ def test_each_kind_of_failure_is_told_once() -> None:
 
 def test_a_sender_with_an_old_policy_is_told_once_it_should_have_the_new_one() -> None:
     """Just after a change all senders hold the old one."""
-    held = Held(Mode.TESTING, 86_400, ("old.example.org",))
+    held = HeldPolicy(Mode.TESTING, 86_400, ("old.example.org",))
 
     def old(at: float, sender: str | None = "google.com") -> tuple[Holding, ...]:
         return (Holding(NAME, "Google", sender, day(at)[:10], held),)

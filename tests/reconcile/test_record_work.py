@@ -1,6 +1,6 @@
 """What authoritative servers said, as it is compared with what is at the source."""
 
-from sidecar.dns.answers import RecordSet, ServerAddress
+from sidecar.dns.answers import ServerAddress, ServerRecordSet
 from sidecar.observed import Seen, Unseen
 from sidecar.reconcile.record_work import said
 
@@ -9,9 +9,9 @@ OTHER = ServerAddress("ns2.example.net", "192.0.2.2")
 NO_ROUTE = Unseen("ns1.example.net (2001:db8::1): it cannot be reached from here", 1.0)
 
 
-def answer(*values: str, alias: str | None = None, type_: str = "TXT") -> Seen[RecordSet]:
+def answer(*values: str, alias: str | None = None, type_: str = "TXT") -> Seen[ServerRecordSet]:
     """What a server has, in presentation form."""
-    return Seen(RecordSet("_mta-sts.example.org", type_, values, 300, alias=alias), 1.0)
+    return Seen(ServerRecordSet("_mta-sts.example.org", type_, values, 300, alias=alias), 1.0)
 
 
 def test_server_with_one_address_that_cannot_be_reached_has_answered_by_the_other() -> None:

@@ -9,13 +9,13 @@ import pytest
 
 from demo.names import DemoDns
 from sidecar.dns.authoritative import Asker
-from sidecar.dns.publish.port import Change, Done, Outcome, Publisher, Replace, Unclear
+from sidecar.dns.publish.port import Change, Outcome, Publisher, Replace, Unclear, WriteDone
 from sidecar.host.errors import PermanentError
 from sidecar.host.unexpected import Unexpected
 from sidecar.observed import Seen, Unseen
 from sidecar.observed.record_sets import ABSENT, Key, RecordSet, RecordType
 from sidecar.plan.actions import PublishRecords
-from sidecar.plan.publish.values import Place, Role, Write
+from sidecar.plan.publish.values import RecordPlace, RecordWrite, Role
 from sidecar.reconcile.apply import Result
 from sidecar.reconcile.publishing import outcome_of
 from sidecar.reconcile.records import BATCH, Records
@@ -73,8 +73,8 @@ async def looking(
 
 def action(account: str = "home", seen: RecordSet = ABSENT) -> PublishRecords:
     """One write of the id."""
-    write = Write(
-        Place(account, "example.org"), Replace(ID_KEY, seen, WANTED), "example.org", Role.ID, "why", 300
+    write = RecordWrite(
+        RecordPlace(account, "example.org"), Replace(ID_KEY, seen, WANTED), "example.org", Role.ID, "why", 300
     )
     return PublishRecords("example.org", (write,), "why")
 
@@ -151,7 +151,7 @@ async def test_written_record_is_known_without_another_look() -> None:
         assert records.looks().under_way == {ID}
         await records.settle(10)
         (ended,) = records.ended()
-        assert isinstance(ended.outcomes[ID_KEY], Done)
+        assert isinstance(ended.outcomes[ID_KEY], WriteDone)
         assert outcome_of(ended, clock.now()).result is Result.DONE
         looks = records.looks()
         assert looks.under_way == frozenset()
@@ -236,8 +236,8 @@ async def test_many_writes_of_one_zone_are_made_in_several_calls() -> None:
             PublishRecords(
                 name,
                 (
-                    Write(
-                        Place("home", "example.org"),
+                    RecordWrite(
+                        RecordPlace("home", "example.org"),
                         Replace(Key(name, RecordType.TXT), ABSENT, WANTED),
                         name,
                         Role.ID,

@@ -20,7 +20,7 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.reports import Dkim, Proof, Reason, ReportWay
 from sidecar.reconcile.passes import Report
 from sidecar.reports.digest import digest
-from sidecar.reports.store import DAY_S, NAME, Reports
+from sidecar.reports.store import DAY_S, NAME, ReportStore
 from sidecar.rollout.reports import LOOK_SPACING_S
 from tests.formats.tls_report_corpus import about, detail, policy, report
 from tests.stage import HOST, Stage, stage
@@ -31,9 +31,9 @@ POLICY = ["version: STSv1", "mode: {mode}", f"mx: {HOST}", "max_age: {age}"]
 
 
 @contextmanager
-def reports(on: Stage) -> Iterator[Reports]:
+def reports(on: Stage) -> Iterator[ReportStore]:
     """The store of the stage's sidecar."""
-    store = Reports(Path(on.env["MTA_STS_STATE_DIR"]))
+    store = ReportStore(Path(on.env["MTA_STS_STATE_DIR"]))
     yield store
     store.close()
 

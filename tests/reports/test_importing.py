@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sidecar.formats.report_message import LARGEST_MESSAGE
 from sidecar.reports.importing import import_reports, read_files
-from sidecar.reports.store import DAY_S, Reports
+from sidecar.reports.store import DAY_S, ReportStore
 from tests.formats.tls_report_corpus import attached, message, packed, report
 from tests.reports.signed import Keys, signed
 
@@ -30,7 +30,7 @@ def folder_of(place: Path) -> Path:
 
 async def test_a_folder_is_taken_and_the_bad_files_are_named(tmp_path: Path) -> None:
     """With the reason of each; the good ones count once."""
-    store = Reports(tmp_path / "state")
+    store = ReportStore(tmp_path / "state")
     found = await import_reports(store, read_files([folder_of(tmp_path)]), Keys(), NOW)
     assert (found.files, found.new, found.known) == (8, 3, 1)
     named = {Path(name).name: problem for name, problem in found.problems}
@@ -42,7 +42,7 @@ async def test_a_folder_is_taken_and_the_bad_files_are_named(tmp_path: Path) -> 
 
 async def test_a_second_import_of_the_same_changes_nothing(tmp_path: Path) -> None:
     """All is known."""
-    store = Reports(tmp_path / "state")
+    store = ReportStore(tmp_path / "state")
     folder = folder_of(tmp_path)
     await import_reports(store, read_files([folder]), Keys(), NOW)
     before = store.days(None, NOW - 30 * DAY_S)
@@ -54,6 +54,6 @@ async def test_a_second_import_of_the_same_changes_nothing(tmp_path: Path) -> No
 
 async def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """And is no exception."""
-    found = await import_reports(Reports(tmp_path), read_files([tmp_path / "nothing"]), Keys(), NOW)
+    found = await import_reports(ReportStore(tmp_path), read_files([tmp_path / "nothing"]), Keys(), NOW)
     assert found.new == 0
     assert "cannot be read" in found.problems[0][1]

@@ -13,8 +13,8 @@ from sidecar.observed.reports import ReportWay
 from sidecar.reports import intake as intake_module
 from sidecar.reports.digest import Digest, digest
 from sidecar.reports.intake import FIRST_WAIT_S, MOST_TRIES, Intake
-from sidecar.reports.rows import Settled
-from sidecar.reports.store import DAY_S, Reports
+from sidecar.reports.rows import SettledReport
+from sidecar.reports.store import DAY_S, ReportStore
 from tests.formats.tls_report_corpus import about, attached, message, packed, policy, report
 from tests.reports.signed import Keys, signed
 
@@ -32,25 +32,25 @@ class Clock:
         return self.now
 
 
-def senders(store: Reports) -> list[str | None]:
+def senders(store: ReportStore) -> list[str | None]:
     """Who proved to have sent what is stored of example.org."""
     return [one.sender for one in store.reported("example.org", SINCE)]
 
 
 async def test_a_signed_report_is_stored_with_its_sender(tmp_path: Path) -> None:
     """And the news is told once."""
-    store, news = Reports(tmp_path), list[Settled]()
+    store, news = ReportStore(tmp_path), list[SettledReport]()
     intake = Intake(store, Keys(), Clock(), news.append)
     assert await intake.accept(signed(MESSAGE), ReportWay.SMTP)
     assert await intake.accept(signed(MESSAGE), ReportWay.SMTP)
     assert await intake.work() == 2
     assert senders(store) == ["sender.example"]
-    assert news == [Settled(1, 0, ("example.org",))]
+    assert news == [SettledReport(1, 0, ("example.org",))]
 
 
 async def test_by_https_nothing_is_proven_whatever_is_posted(tmp_path: Path) -> None:
     """Not even a whole signed message: it may have been sent to somebody else."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     intake = Intake(store, Keys(), Clock())
     await intake.accept(signed(MESSAGE), ReportWay.HTTPS)
     await intake.work()
@@ -59,7 +59,7 @@ async def test_by_https_nothing_is_proven_whatever_is_posted(tmp_path: Path) -> 
 
 async def test_while_the_dns_is_silent_a_report_waits(tmp_path: Path) -> None:
     """Then its key is asked for again, and at last it counts as unproven."""
-    store, clock = Reports(tmp_path), Clock()
+    store, clock = ReportStore(tmp_path), Clock()
     silent = Keys({NAME: None})
     intake = Intake(store, silent, clock)
     await intake.accept(signed(MESSAGE), ReportWay.SMTP)
@@ -73,7 +73,7 @@ async def test_while_the_dns_is_silent_a_report_waits(tmp_path: Path) -> None:
 
 async def test_a_dns_that_stays_silent_delays_no_report_for_ever(tmp_path: Path) -> None:
     """After some hours it is stored without proof."""
-    store, clock = Reports(tmp_path), Clock()
+    store, clock = ReportStore(tmp_path), Clock()
     intake = Intake(store, Keys({NAME: None}), clock)
     await intake.accept(signed(MESSAGE), ReportWay.SMTP)
     for _ in range(MOST_TRIES):
@@ -85,7 +85,7 @@ async def test_a_dns_that_stays_silent_delays_no_report_for_ever(tmp_path: Path)
 
 async def test_what_is_about_other_domains_is_not_kept_as_evidence(tmp_path: Path) -> None:
     """Anybody can invent a thousand; the message is kept as one that could not be used."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     foreign = policy(policy=about(policy_domain="other.example"))
     intake = Intake(store, Keys(), Clock(), domains=lambda: {"example.org"})
     await intake.accept(packed(report(foreign, policy())), ReportWay.SMTP)
@@ -98,7 +98,7 @@ async def test_a_bug_in_reading_one_message_holds_up_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is kept as unreadable."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     intake = Intake(store, Keys(), Clock())
     await intake.accept(b"{1", ReportWay.SMTP)
     await intake.accept(packed(report()), ReportWay.SMTP)
@@ -116,14 +116,14 @@ async def test_a_bug_in_reading_one_message_holds_up_no_other(
 
 async def test_a_message_that_is_too_large_is_not_taken(tmp_path: Path) -> None:
     """Nothing of it is stored."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     assert not await Intake(store, Keys(), Clock()).accept(b"x" * (LARGEST_MESSAGE + 1), ReportWay.SMTP)
     assert store.waiting(NOW) == ()
 
 
 async def test_the_loop_reads_what_comes_in_and_what_waited(tmp_path: Path) -> None:
     """What an earlier process accepted is read at the start."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     store.accept(MESSAGE, ReportWay.SMTP, NOW)
     came = asyncio.Event()
     intake = Intake(store, Keys(), Clock(), lambda _: came.set())
@@ -142,7 +142,7 @@ async def test_a_store_that_fails_does_not_end_the_loop(tmp_path: Path) -> None:
     """It is tried again."""
     folder = tmp_path / "state"
     folder.write_text("a file where the folder should be")
-    running = asyncio.create_task(Intake(Reports(folder), Keys(), Clock()).run())
+    running = asyncio.create_task(Intake(ReportStore(folder), Keys(), Clock()).run())
     done, _ = await asyncio.wait([running], timeout=0.3)
     assert not done
     running.cancel()

@@ -11,8 +11,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from sidecar.observed.reports import ReportWay
 from sidecar.reports.intake import Intake
-from sidecar.reports.receive_https import LARGEST_POST, PATH, Allowance, Receiver
-from sidecar.reports.store import Reports
+from sidecar.reports.receive_https import LARGEST_POST, PATH, PostAllowance, Receiver
+from sidecar.reports.store import ReportStore
 from tests.formats.tls_report_corpus import packed, report
 from tests.reports.signed import Keys
 
@@ -21,7 +21,7 @@ NOW = 1_795_600_000.0
 
 @asynccontextmanager
 async def client(
-    store: Reports, allowance: Allowance | None = None
+    store: ReportStore, allowance: PostAllowance | None = None
 ) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     """A client of a server with this one route."""
     app = web.Application()
@@ -32,7 +32,7 @@ async def client(
 
 async def test_a_report_is_stored_as_evidence_without_proof(tmp_path: Path) -> None:
     """Packed or not."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     async with client(store) as http:
         for data in (packed(report()), gzip.compress(packed(report()))):
             answer = await http.post(PATH, data=data, headers={"Content-Type": "application/tlsrpt+gzip"})
@@ -44,7 +44,7 @@ async def test_a_report_is_stored_as_evidence_without_proof(tmp_path: Path) -> N
 
 async def test_what_is_no_report_is_refused_and_not_stored(tmp_path: Path) -> None:
     """And nothing of it comes back."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     async with client(store) as http:
         for data in (b"", b"hello <script>", b"From: a@sender.example\r\n\r\n{}"):
             answer = await http.post(PATH, data=data)
@@ -55,7 +55,7 @@ async def test_what_is_no_report_is_refused_and_not_stored(tmp_path: Path) -> No
 
 async def test_what_is_too_large_is_refused(tmp_path: Path) -> None:
     """By its announced length, and without one while it comes in."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
 
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(LARGEST_POST // 65_536 + 2):
@@ -69,8 +69,8 @@ async def test_what_is_too_large_is_refused(tmp_path: Path) -> None:
 
 async def test_only_so_many_are_taken_in_a_time(tmp_path: Path) -> None:
     """Of all callers together."""
-    store, clock = Reports(tmp_path), [0.0]
-    async with client(store, Allowance(60, 2, lambda: clock[0])) as http:
+    store, clock = ReportStore(tmp_path), [0.0]
+    async with client(store, PostAllowance(60, 2, lambda: clock[0])) as http:
         assert [(await http.post(PATH, data=packed(report()))).status for _ in range(4)] == [
             201,
             201,
@@ -86,5 +86,5 @@ async def test_a_store_that_fails_is_an_answer(tmp_path: Path) -> None:
     """503: the sender may try again."""
     folder = tmp_path / "state"
     folder.write_text("a file where the folder should be")
-    async with client(Reports(folder)) as http:
+    async with client(ReportStore(folder)) as http:
         assert (await http.post(PATH, data=packed(report()))).status == 503

@@ -18,7 +18,7 @@ from sidecar.observed.reports import ReportWay
 from sidecar.reports import store as store_module
 from sidecar.reports.intake import Intake
 from sidecar.reports.receive_smtp import MOST_CONNECTIONS, smtp_port
-from sidecar.reports.store import Reports
+from sidecar.reports.store import ReportStore
 from tests.formats.tls_report_corpus import attached, message, packed, report
 from tests.reports.signed import Keys
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def port(store: Reports, allowed: frozenset[str] = LOOPBACK) -> AsyncIterator[int]:
+async def port(store: ReportStore, allowed: frozenset[str] = LOOPBACK) -> AsyncIterator[int]:
     """The port of an intake over this store."""
     intake = Intake(store, Keys(), lambda: NOW)
     async with smtp_port(intake, RECIPIENT, lambda: allowed, ("127.0.0.1", 0)) as number:
@@ -50,7 +50,7 @@ def send(number: int, data: bytes = MESSAGE, *recipients: str, sender: str = "a@
 
 async def test_250_means_that_the_message_is_stored(tmp_path: Path) -> None:
     """Octet by octet, since its signature is checked later."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     async with port(store) as number:
         await said(lambda: send(number))
         await said(lambda: send(number, MESSAGE, RECIPIENT.upper(), sender=""))
@@ -61,7 +61,7 @@ async def test_250_means_that_the_message_is_stored(tmp_path: Path) -> None:
 
 async def test_only_the_one_recipient_is_taken(tmp_path: Path) -> None:
     """It is no relay, and no mailbox."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     async with port(store) as number:
         for other in ("reports@example.org", "postmaster", "other@tlsrpt.sidecar.internal"):
             with pytest.raises(smtplib.SMTPRecipientsRefused, match="550"):
@@ -71,14 +71,14 @@ async def test_only_the_one_recipient_is_taken(tmp_path: Path) -> None:
 
 async def test_a_stranger_on_the_network_is_not_let_in(tmp_path: Path) -> None:
     """Not even a greeting is said."""
-    async with port(Reports(tmp_path), frozenset({"172.22.1.253"})) as number:
+    async with port(ReportStore(tmp_path), frozenset({"172.22.1.253"})) as number:
         with pytest.raises((smtplib.SMTPServerDisconnected, ConnectionError)):
             await said(lambda: smtplib.SMTP("127.0.0.1", number, timeout=10))
 
 
 async def test_a_message_that_is_too_large_is_refused(tmp_path: Path) -> None:
     """By its announced size, and by its true one."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     large = b"Subject: x\r\n\r\n" + (b"x" * 76 + b"\r\n") * (LARGEST_MESSAGE // 78 + 10)
     async with port(store) as number:
         with pytest.raises(smtplib.SMTPSenderRefused, match="552"):
@@ -99,7 +99,7 @@ async def test_what_cannot_be_stored_stays_with_postfix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A refusal for now, with which postfix tries again for days."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
 
     def fail(*_: object) -> int:
         raise TemporaryError("the disk is full")
@@ -117,7 +117,7 @@ async def test_what_cannot_be_stored_stays_with_postfix(
 
 async def test_only_so_many_connections_are_open_at_a_time(tmp_path: Path) -> None:
     """One more is ended; when another has left there is a place again."""
-    async with port(Reports(tmp_path)) as number:
+    async with port(ReportStore(tmp_path)) as number:
         clients = [
             await said(lambda: smtplib.SMTP("127.0.0.1", number, timeout=10)) for _ in range(MOST_CONNECTIONS)
         ]
@@ -131,7 +131,7 @@ async def test_only_so_many_connections_are_open_at_a_time(tmp_path: Path) -> No
 
 async def test_the_end_of_the_port_waits_for_no_client(tmp_path: Path) -> None:
     """A connection that is still open is ended."""
-    async with port(Reports(tmp_path)) as number:
+    async with port(ReportStore(tmp_path)) as number:
         client = await said(lambda: smtplib.SMTP("127.0.0.1", number, timeout=10))
     with pytest.raises((smtplib.SMTPServerDisconnected, ConnectionError)):
         await said(client.noop)
@@ -174,7 +174,7 @@ def test_what_was_accepted_survives_a_kill(tmp_path: Path) -> None:
             process.wait()
             if process.stdout is not None:
                 process.stdout.close()
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     waiting = len(store.waiting(NOW + 10))
     read = store.days("example.org", NOW - 30 * 86_400.0)
     assert waiting + sum(one.ok for one in read) // 12 == 3

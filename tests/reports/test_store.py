@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.formats.tls_report_policy import Held, Kind
+from sidecar.formats.tls_report_policy import HeldPolicy, PolicyKind
 from sidecar.host.errors import TemporaryError
 from sidecar.observed.reports import UNSIGNED, DaySum, Dkim, Failed, Proof, ReportWay
 from sidecar.reports import rows, tables
 from sidecar.reports import store as store_module
 from sidecar.reports.digest import digest
-from sidecar.reports.rows import Settled
-from sidecar.reports.store import DAY_S, NAME, Reports
+from sidecar.reports.rows import SettledReport
+from sidecar.reports.store import DAY_S, NAME, ReportStore
 from tests.formats.tls_report_corpus import (
     about,
     attached,
@@ -35,8 +35,8 @@ EVIL = Proof(Dkim.PASS, "evil.example")
 
 
 def put(
-    store: Reports, data: bytes, proof: Proof = UNSIGNED, way: ReportWay = ReportWay.SMTP, at: float = NOW
-) -> tuple[int, Settled]:
+    store: ReportStore, data: bytes, proof: Proof = UNSIGNED, way: ReportWay = ReportWay.SMTP, at: float = NOW
+) -> tuple[int, SettledReport]:
     """A message that came in and was read: its number, and what became of it."""
     number = store.accept(data, way, at)
     assert number is not None
@@ -58,12 +58,14 @@ def numbered(number: int, *policies: object, day: int = 20) -> bytes:
 def test_what_was_accepted_waits_until_it_is_settled(tmp_path: Path) -> None:
     """Also for another process after an end at this moment, and octet by octet."""
     data = message(attached(packed(report())))
-    first = Reports(tmp_path)
+    first = ReportStore(tmp_path)
     number = first.accept(data, ReportWay.SMTP, NOW)
-    again = Reports(tmp_path)  # the first was never closed
+    again = ReportStore(tmp_path)  # the first was never closed
     (waiting,) = again.waiting(NOW)
     assert (waiting.id, waiting.data, waiting.way, waiting.received_at) == (number, data, ReportWay.SMTP, NOW)
-    assert again.settle([(waiting.id, digest(waiting.data), PROVEN)]) == (Settled(1, 0, ("example.org",)),)
+    assert again.settle([(waiting.id, digest(waiting.data), PROVEN)]) == (
+        SettledReport(1, 0, ("example.org",)),
+    )
     assert again.waiting(NOW) == ()
     assert again.raw(waiting.id) == data
     assert again.settle([(waiting.id, digest(waiting.data), PROVEN)]) == ()
@@ -71,7 +73,7 @@ def test_what_was_accepted_waits_until_it_is_settled(tmp_path: Path) -> None:
 
 def test_a_message_that_was_put_off_comes_again_later(tmp_path: Path) -> None:
     """With the number of tries."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     number = store.accept(numbered(1), ReportWay.SMTP, NOW)
     assert number is not None
     store.put_off(number, NOW + 600)
@@ -82,7 +84,7 @@ def test_a_message_that_was_put_off_comes_again_later(tmp_path: Path) -> None:
 def test_too_many_that_wait_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their senders keep them; those that wait are kept."""
     monkeypatch.setattr(store_module, "MOST_WAITING", 3)
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     taken = [store.accept(numbered(n), ReportWay.SMTP, NOW) for n in range(5)]
     assert [number is not None for number in taken] == [True, True, True, False, False]
     assert len(store.waiting(NOW)) == 3
@@ -90,10 +92,10 @@ def test_too_many_that_wait_are_refused(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_the_same_report_counts_once(tmp_path: Path) -> None:
     """Organisation, report id and domain make it the same; its second message is not kept."""
-    store = Reports(tmp_path)
-    assert put(store, numbered(1), PROVEN)[1] == Settled(1, 0, ("example.org",))
+    store = ReportStore(tmp_path)
+    assert put(store, numbered(1), PROVEN)[1] == SettledReport(1, 0, ("example.org",))
     number, settled = put(store, message(attached(numbered(1))), PROVEN)
-    assert settled == Settled(0, 1, ())
+    assert settled == SettledReport(0, 1, ())
     assert store.raw(number) is None
     assert store.days("example.org", SINCE) == (DaySum("2026-11-20", 12, 0),)
     other = packed(report(report_id="r1", organization_name="Other"))
@@ -102,7 +104,7 @@ def test_the_same_report_counts_once(tmp_path: Path) -> None:
 
 def test_two_domains_of_one_report_are_two(tmp_path: Path) -> None:
     """Each with its own policies."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     put(store, numbered(1, policy(), policy(policy=about(policy_domain="example.net"))))
     assert store.domains() == ("example.net", "example.org")
     assert store.days(None, SINCE) == (DaySum("2026-11-20", 24, 0),)
@@ -110,7 +112,7 @@ def test_two_domains_of_one_report_are_two(tmp_path: Path) -> None:
 
 def test_a_forged_report_does_not_take_the_place_of_the_true_one(tmp_path: Path) -> None:
     """Report ids can be guessed: one with proof replaces one without, and stands beside one of another sender."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     forged = numbered(1, failing(detail(), ok=0, failed=900))
     assert put(store, forged)[1].new == 1
     assert put(store, forged, EVIL)[1].new == 1
@@ -122,27 +124,27 @@ def test_a_forged_report_does_not_take_the_place_of_the_true_one(tmp_path: Path)
 
 def test_https_proves_nothing(tmp_path: Path) -> None:
     """Even if a proof were handed in."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     put(store, numbered(1), PROVEN, ReportWay.HTTPS)
     assert [one.sender for one in store.reported("example.org", SINCE)] == [None]
 
 
 def test_what_was_reported_is_added_up_by_day_and_sender(tmp_path: Path) -> None:
     """With the kinds of failure, the policy that was held, and the first time it was received."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     bad = failing(detail(), detail("validation-failure", 2), ok=5, failed=5)
     put(store, numbered(1, bad), PROVEN, at=NOW)
     put(store, numbered(2, bad), PROVEN, at=NOW - 60)
     (found,) = store.reported("example.org", SINCE)
     assert (found.day, found.organisation, found.sender) == ("2026-11-20", "Sender Inc.", "sender.example")
-    assert (found.kind, found.ok, found.failed, found.received_at) == (Kind.STS, 10, 10, NOW - 60)
+    assert (found.kind, found.ok, found.failed, found.received_at) == (PolicyKind.STS, 10, 10, NOW - 60)
     assert set(found.failures) == {Failed("certificate-expired", 6), Failed("validation-failure", 4)}
-    assert found.held == Held(Mode.TESTING, 604_800, ("mail.example.org",))
+    assert found.held == HeldPolicy(Mode.TESTING, 604_800, ("mail.example.org",))
 
 
 def test_the_last_policy_of_each_organisation_is_its_holding(tmp_path: Path) -> None:
     """By the day that it is about."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     old = policy(policy=about(policy_string=["mode: testing", "mx: old.example.org", "max_age: 86400"]))
     put(store, numbered(2, policy(), day=21), PROVEN)
     put(store, numbered(1, old, day=20), PROVEN)
@@ -152,7 +154,7 @@ def test_the_last_policy_of_each_organisation_is_its_holding(tmp_path: Path) -> 
 
 def test_failures_are_told_with_hosts_and_days(tmp_path: Path) -> None:
     """Equal ones of several days are one row."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     for day in (18, 19, 20):
         put(store, numbered(day, failing(detail(failure_reason_code="expired")), day=day), PROVEN)
     (found,) = store.failures("example.org", SINCE)
@@ -172,7 +174,7 @@ def test_failures_are_told_with_hosts_and_days(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_kept_with_its_reason(tmp_path: Path) -> None:
     """And can be fetched as it came."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     data = message(attached(b"damaged"))
     number, settled = put(store, data)
     assert settled.new == 0
@@ -184,7 +186,7 @@ def test_what_cannot_be_read_is_kept_with_its_reason(tmp_path: Path) -> None:
 
 def test_a_bad_policy_is_told_and_the_good_one_counts(tmp_path: Path) -> None:
     """Of the same report."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     put(store, numbered(1, policy(summary={"total-successful-session-count": -1}), policy()))
     assert len(store.unreadable()) == 1
     assert store.days("example.org", SINCE) == (DaySum("2026-11-20", 12, 0),)
@@ -192,7 +194,7 @@ def test_a_bad_policy_is_told_and_the_good_one_counts(tmp_path: Path) -> None:
 
 def test_what_is_older_than_it_is_kept_goes(tmp_path: Path) -> None:
     """With all that was read from it."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     put(store, numbered(1), at=NOW - 91 * DAY_S)
     put(store, numbered(2), at=NOW - 89 * DAY_S)
     assert store.tidy(NOW, 90) == 1
@@ -207,7 +209,7 @@ def noisy(number: int, size: int = 20_000) -> bytes:
 
 def test_the_oldest_texts_go_first_and_their_figures_stay(tmp_path: Path) -> None:
     """What waits keeps its text: it was promised to be read."""
-    store = Reports(tmp_path, texts=100_000)
+    store = ReportStore(tmp_path, texts=100_000)
     numbers = [put(store, noisy(n), at=NOW + n)[0] for n in range(10)]
     waits = store.accept(noisy(99), ReportWay.SMTP, NOW - DAY_S)
     store.tidy(NOW + 60, 90)
@@ -220,7 +222,7 @@ def test_the_oldest_texts_go_first_and_their_figures_stay(tmp_path: Path) -> Non
 
 def test_the_file_stays_below_its_bound(tmp_path: Path) -> None:
     """Then the oldest messages go with their figures, and the newest stay."""
-    store = Reports(tmp_path, texts=10**9, file=1_500_000)
+    store = ReportStore(tmp_path, texts=10**9, file=1_500_000)
     for n in range(0, 300, 50):
         data = [noisy(m, 8_000) for m in range(n, n + 50)]
         store.add([(one, digest(one), UNSIGNED) for one in data], ReportWay.IMPORT, NOW + n)
@@ -233,7 +235,7 @@ def test_the_file_stays_below_its_bound(tmp_path: Path) -> None:
 
 def test_a_flood_without_proof_does_not_displace_what_is_proven(tmp_path: Path) -> None:
     """Beyond the bound it goes first, although it is newer."""
-    store = Reports(tmp_path, texts=10**9, file=1_500_000)
+    store = ReportStore(tmp_path, texts=10**9, file=1_500_000)
     put(store, numbered(1), PROVEN, at=NOW - DAY_S)
     for n in range(0, 300, 50):
         data = [noisy(m, 8_000) for m in range(n + 10, n + 60)]
@@ -244,7 +246,7 @@ def test_a_flood_without_proof_does_not_displace_what_is_proven(tmp_path: Path) 
 
 def test_a_liar_with_a_domain_of_his_own_does_not_hide_what_others_report(tmp_path: Path) -> None:
     """However many names below it he signs with, and whatever he calls himself."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     put(store, numbered(1, failing(detail()), day=18), PROVEN)
     monkey = [
         (data, digest(data), Proof(Dkim.PASS, f"n{n}.evil.example"))
@@ -261,7 +263,7 @@ def test_a_liar_with_a_domain_of_his_own_does_not_hide_what_others_report(tmp_pa
 
 def test_one_message_makes_only_so_many_rows(tmp_path: Path) -> None:
     """A report with thousands of different failures."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     many = [failing(*[detail(sending_mta_ip=f"192.0.{p}.{n}") for n in range(100)]) for p in range(30)]
     put(store, numbered(1, *many))
     assert len(store.failures("example.org", SINCE, 5_000)) == rows.MOST_FAILURES_OF_MESSAGE
@@ -270,7 +272,7 @@ def test_one_message_makes_only_so_many_rows(tmp_path: Path) -> None:
 def test_a_broken_file_is_moved_aside(tmp_path: Path) -> None:
     """The call fails, the next one begins a new file."""
     (tmp_path / NAME).write_bytes(b"no database" * 500)
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     with pytest.raises(TemporaryError, match=r"reports\.sqlite\.broken"):
         store.accept(b"{}", ReportWay.SMTP, NOW)
     assert store.accept(b"{}", ReportWay.SMTP, NOW) is not None
@@ -279,14 +281,14 @@ def test_a_broken_file_is_moved_aside(tmp_path: Path) -> None:
 
 def test_the_file_is_readable_for_its_owner_only(tmp_path: Path) -> None:
     """Its side files too."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     store.accept(b"{}", ReportWay.SMTP, NOW)
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
 
 
 def test_a_message_is_on_the_disk_when_it_is_accepted(tmp_path: Path) -> None:
     """The write-ahead log is synchronised at each commit."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     store.accept(b"{}", ReportWay.SMTP, NOW)
     assert store._connection is not None
     assert store._connection.execute("PRAGMA synchronous").fetchone() == (2,)
@@ -295,7 +297,7 @@ def test_a_message_is_on_the_disk_when_it_is_accepted(tmp_path: Path) -> None:
 
 def test_a_page_over_ten_thousand_reports_reads_few_rows(tmp_path: Path) -> None:
     """Sums come from indexes: what is returned does not grow, nor does the memory of the program."""
-    store = Reports(tmp_path)
+    store = ReportStore(tmp_path)
     found = [
         (data, digest(data), PROVEN)
         for n in range(500)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sidecar.formats.mtasts_policy import Mode, Policy
-from sidecar.formats.tls_report_policy import Held, Kind
+from sidecar.formats.tls_report_policy import HeldPolicy, PolicyKind
 from sidecar.observed.checks import ConditionType, Judgement, Rollout, Status
 from sidecar.observed.reports import NO_EVIDENCE, Failed, Holding, Reported, ReportEvidence
 from sidecar.rollout import Stage, auto_mode, checked, stage, stepped_back
@@ -69,11 +69,11 @@ def report(domain: Domain, number: int, sender: str, held: Policy, failed: int =
             sender,
             sender,
             START + (number + 1) * DAY_S + 6 * HOUR,
-            Kind.STS,
+            PolicyKind.STS,
             0 if failed else 50,
             failed,
             (Failed("certificate-expired", failed),) if failed else (),
-            Held(held.mode, held.max_age, held.mx),
+            HeldPolicy(held.mode, held.max_age, held.mx),
         )
     )
 

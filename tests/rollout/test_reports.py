@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.formats.mtasts_policy import Mode, Policy
-from sidecar.formats.tls_report_policy import Held, Kind
+from sidecar.formats.tls_report_policy import HeldPolicy, PolicyKind
 from sidecar.formats.tls_report_results import RESULTS, UNKNOWN, Fault, meaning
 from sidecar.observed.checks import Status
 from sidecar.observed.reports import Failed, Holding, Reason, Reported
@@ -25,7 +25,7 @@ from sidecar.rollout.reports import (
 
 NOW = 1_795_608_000.0  # 2026-11-25 12:00 UTC
 POLICY = Policy(Mode.ENFORCE, 604_800, ("mail.example.org",))
-HELD = Held(Mode.ENFORCE, 604_800, ("mail.example.org",))
+HELD = HeldPolicy(Mode.ENFORCE, 604_800, ("mail.example.org",))
 
 
 def one(ago: float = 1, failed: int = 0, result: str = "certificate-expired", **changes: Any) -> Reported:
@@ -37,7 +37,7 @@ def one(ago: float = 1, failed: int = 0, result: str = "certificate-expired", **
         "organisation": "Sender Inc.",
         "sender": "sender.example",
         "received_at": NOW - (ago - 0.9) * DAY_S,
-        "kind": Kind.STS,
+        "kind": PolicyKind.STS,
         "ok": 100,
         "failed": failed,
         "failures": (Failed(result, failed),) if failed else (),
@@ -91,7 +91,7 @@ def test_which_failures_refuse_mail(result: str, refuses: bool, fault: Fault) ->
 def test_the_summary_bounds_what_the_details_say() -> None:
     """Of some senders they add up to more; and DANE's failures are not counted."""
     assert refused(one(failed=3, failures=(Failed("certificate-expired", 30),))) == 3
-    assert refused(one(failed=3, kind=Kind.TLSA)) == 0
+    assert refused(one(failed=3, kind=PolicyKind.TLSA)) == 0
 
 
 # --- the condition
@@ -123,8 +123,8 @@ def test_a_clean_report_with_the_current_policy_is_named_as_proof() -> None:
     [
         {"sender": None},
         {"held": None},
-        {"held": Held(Mode.TESTING, 604_800, ("mail.example.org",))},
-        {"held": Held(Mode.ENFORCE, 604_800, ("old.example.org",))},
+        {"held": HeldPolicy(Mode.TESTING, 604_800, ("mail.example.org",))},
+        {"held": HeldPolicy(Mode.ENFORCE, 604_800, ("old.example.org",))},
         {"ok": 0},
     ],
 )
@@ -174,12 +174,12 @@ def test_days_outside_the_window_say_nothing(ago: float) -> None:
 
 def test_who_holds_another_policy_is_named() -> None:
     """The latest first, with the day in words."""
-    old = Held(Mode.ENFORCE, 604_800, ("old.example.org",))
+    old = HeldPolicy(Mode.ENFORCE, 604_800, ("old.example.org",))
     holdings = [
         Holding("example.org", "A", "a.example", "2026-11-24", HELD),
         Holding("example.org", "Google", "google.com", "2026-11-24", old),
         Holding("example.org", "B", None, "2026-11-20", old),
-        Holding("example.org", "C", "c.example", "2026-11-24", Held(Mode.ENFORCE, None, ())),
+        Holding("example.org", "C", "c.example", "2026-11-24", HeldPolicy(Mode.ENFORCE, None, ())),
     ]
     found = still_held(holdings, POLICY)
     assert [holding.organisation for holding in found] == ["Google", "B"]
@@ -320,7 +320,7 @@ _ANY = st.builds(
     st.integers(0, 1_000),
     st.integers(0, 1_000),
     st.sampled_from([None, "evil.example", "a.evil.example", "evil.co.uk"]),
-    st.sampled_from(list(Kind)),
+    st.sampled_from(list(PolicyKind)),
     st.floats(0, 40),
 )
 

@@ -8,11 +8,11 @@ from sidecar.settings.dns import (
     Cloudflare,
     Hetzner,
     HostForm,
-    Mailcow,
+    MailcowAccount,
     Octodns,
     PowerDns,
     Publish,
-    Rfc2136,
+    Rfc2136Account,
     Scheme,
 )
 
@@ -72,7 +72,7 @@ dns:
         120,
     )
     assert found.accounts == {
-        "home": Rfc2136(
+        "home": Rfc2136Account(
             server="192.0.2.53",
             key_name="sidecar",
             algorithm=Algorithm.SHA512,
@@ -85,7 +85,7 @@ dns:
             class_="octodns_bunny.BunnyProvider", arguments={"api_key": "env/BUNNY", "retries": "3"}
         ),
         "pdns": PowerDns(url="http://192.0.2.1:8081", api_key_env="PDNS"),
-        "acme": Mailcow(),
+        "acme": MailcowAccount(),
     }
 
 
@@ -102,7 +102,7 @@ def test_a_server_is_an_address_or_a_host_name(given: str, server: tuple[str, in
     """The port is 53 where none is given."""
     found = of(accounts(f"a: {{type: rfc2136, server: {given}, key_name: k, secret_file: /s}}"))
     account = found.dns.accounts["a"]
-    assert isinstance(account, Rfc2136)
+    assert isinstance(account, Rfc2136Account)
     assert account.server == server
 
 

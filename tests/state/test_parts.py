@@ -13,7 +13,7 @@ from sidecar.observed.record_sets import RecordSet
 from sidecar.plan.acme.budget import exhausted
 from sidecar.plan.ownership import Whose, held_for, whose
 from sidecar.plan.publish.ledger import whose as record_owner
-from sidecar.plan.publish.values import Whose as RecordOwner
+from sidecar.plan.publish.values import RecordOwner
 from sidecar.reconcile.learn.policies import believe
 from sidecar.settings import Intervals, RestartSettings
 from sidecar.state.parts import PARTS, UNREAD

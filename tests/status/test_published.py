@@ -9,7 +9,7 @@ from sidecar.plan.actions import Plan
 from sidecar.plan.publish.as_plan import as_plan
 from sidecar.plan.publish.make import make_plan
 from sidecar.plan.publish.picture import picture_of
-from sidecar.plan.publish.values import Role, Whose
+from sidecar.plan.publish.values import RecordOwner, Role
 from sidecar.plan.records import mail_domains
 from sidecar.settings import Settings
 from sidecar.status.domains import status_of
@@ -71,7 +71,7 @@ def test_somebody_elses_record_is_one_thing_to_decide() -> None:
     found = row(seen(names={HOST_NAME: LED_HERE, ID_NAME: look(), REPORT_NAME: theirs}))
     (one,) = [one for one in found.own_records if one.owner == REPORT_NAME]
     assert one.adoptable
-    assert one.whose is Whose.FOREIGN
+    assert one.whose is RecordOwner.FOREIGN
     assert one.found == "TXT v=TLSRPTv1; rua=mailto:x@example.com"
     assert one.wanted == "TXT v=TLSRPTv1; rua=mailto:t@example.org"
     assert [cause.code for cause in found.judgement.needs] == ["record.foreign"]
@@ -85,7 +85,7 @@ def test_document_has_what_is_found_at_each_place() -> None:
     record = next(one for one in domain_of(found).records if one.owner == REPORT_NAME)
     assert record.publishing is not None
     assert record.publishing.account == "home"
-    assert record.publishing.whose is Whose.OURS
+    assert record.publishing.whose is RecordOwner.OURS
     assert record.publishing.servers == f"{report.values[0]}; nothing"
     assert record.publishing.servers_agree is Agreement.DIFFERENT
     assert record.publishing.adopt is None

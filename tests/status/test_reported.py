@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.formats.tls_report_policy import Held
+from sidecar.formats.tls_report_policy import HeldPolicy
 from sidecar.observed import CheckRecord
 from sidecar.observed.checks import Status
 from sidecar.observed.findings import Finding, Severity
@@ -27,7 +27,7 @@ def with_reports(clean: ReportsClean, **changes: Any) -> Row:
     return replace(found, reports=ReportEvidence(clean, old=(HOLDS,)), auto=True, **changes)
 
 
-HOLDS = Holding("example.org", "Google", "google.com", "2026-11-24", Held(Mode.TESTING, 86_400, ()))
+HOLDS = Holding("example.org", "Google", "google.com", "2026-11-24", HeldPolicy(Mode.TESTING, 86_400, ()))
 
 
 def test_a_lasting_failure_that_a_proven_sender_reports_needs_a_person() -> None:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from sidecar.dns.answers import NameServer, RecordSet, ServerAddress, Zone
+from sidecar.dns.answers import NameServer, ServerAddress, ServerRecordSet, Zone
 from sidecar.dns.authoritative import Asker, disagreement
 from sidecar.host.unexpected import Unexpected
 from sidecar.observed import Seen, Unseen
@@ -59,8 +59,10 @@ async def test_each_real_server_tells_what_it_has(pair: tuple[DnsServer, DnsServ
     ]
     assert (found.value.name, found.value.primary) == ("test", "ns.test")
     seen = await asking.ask_each(found.value, NAME, "TXT")
-    assert seen[ServerAddress("ns.test", "127.0.0.11")] == Seen(RecordSet(NAME, "TXT", (NEW,), 60), NOW)
-    assert seen[ServerAddress("ns2.test", "127.0.0.12")] == Seen(RecordSet(NAME, "TXT", (OLD,), 60), NOW)
+    assert seen[ServerAddress("ns.test", "127.0.0.11")] == Seen(ServerRecordSet(NAME, "TXT", (NEW,), 60), NOW)
+    assert seen[ServerAddress("ns2.test", "127.0.0.12")] == Seen(
+        ServerRecordSet(NAME, "TXT", (OLD,), 60), NOW
+    )
     no_way = seen[ServerAddress("ns.test", "2001:db8::1")]
     assert isinstance(no_way, Unseen)
     assert "cannot be reached from here" in no_way.reason
@@ -86,10 +88,14 @@ async def test_real_answers_are_told_apart(pair: tuple[DnsServer, DnsServer]) ->
         (sight,) = (await asking.ask_each(Zone(zone, "ns.test", (server,)), name, type_)).values()
         return sight.value if isinstance(sight, Seen) else sight.reason
 
-    assert await asked("test", "none.test", "TXT") == RecordSet("none.test", "TXT", (), None, exists=False)
-    assert await asked("test", "mail.test", "TXT") == RecordSet("mail.test", "TXT", (), None)
-    assert await asked("test", "alias.test", "A") == RecordSet("alias.test", "A", (), None, alias="mail.test")
-    assert await asked("test", "many.test", "TXT") == RecordSet("many.test", "TXT", texts, 60)
+    assert await asked("test", "none.test", "TXT") == ServerRecordSet(
+        "none.test", "TXT", (), None, exists=False
+    )
+    assert await asked("test", "mail.test", "TXT") == ServerRecordSet("mail.test", "TXT", (), None)
+    assert await asked("test", "alias.test", "A") == ServerRecordSet(
+        "alias.test", "A", (), None, alias="mail.test"
+    )
+    assert await asked("test", "many.test", "TXT") == ServerRecordSet("many.test", "TXT", texts, 60)
     assert await asked("example.invalid", "example.invalid", "TXT") == (
         "ns.test (127.0.0.11): it answered REFUSED: it does not serve this zone"
     )

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from sidecar.formats.socketmap import Answer, Reply
+from sidecar.formats.socketmap import Reply, SocketmapAnswer
 from sidecar.mailcow.outbound import ask
 from sidecar.observed import Seen
 from tests.mailcow.test_outbound import answering
@@ -32,4 +32,4 @@ async def test_postfix_asks_the_same() -> None:
         shutil.rmtree(folder)
     assert asked == [b"17:QUERY example.com,", b"17:QUERY example.com,"]
     assert answer == POLICY.removeprefix(b"OK ") + b"\n"
-    assert ours == Seen(Reply(Answer.OK, answer.decode().strip()), 1.0)
+    assert ours == Seen(Reply(SocketmapAnswer.OK, answer.decode().strip()), 1.0)

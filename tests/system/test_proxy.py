@@ -20,7 +20,7 @@ from sidecar.mailcow.front import look_at_front
 from sidecar.observed import Addresses, Answered, Challenge, Seen
 from sidecar.observed.notice import Level
 from sidecar.plan.proxy import behind_proxy
-from sidecar.status.proxy_file import HAPROXY_CERTIFICATES, Front, Proxy, Upstream, proxy_text
+from sidecar.status.proxy_file import HAPROXY_CERTIFICATES, Proxy, ProxyFront, Upstream, proxy_text
 from tests.system.components import CACHE, need, program
 from tests.system.processes import serving, wait_until
 from tests.system.webserver import WebServer, _answers
@@ -76,7 +76,7 @@ class Behind:
 
     folder: Path
     ca: Path
-    front: Front
+    front: ProxyFront
 
 
 @contextmanager
@@ -108,7 +108,7 @@ def mailcow(**upstream: bool) -> Iterator[Behind]:
         (folder / "mailcow.conf").write_text(text)
         command = [program("nginx"), "-e", "stderr", "-c", str(folder / "mailcow.conf")]
         up = Upstream("127.0.0.1", HTTP, "127.0.0.1", HTTPS, **upstream)
-        front = Front({"": HOSTS, "example.com": (SNI,)}, (), str(folder), up)
+        front = ProxyFront({"": HOSTS, "example.com": (SNI,)}, (), str(folder), up)
         ready = _listens if proxied else _answers
         with serving(command, answers=lambda: ready("127.0.0.1", HTTP), log=folder / "mailcow.log"):
             yield Behind(folder, folder / "ca.pem", front)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from sidecar.dns.publish.hosted import Hosted, ProviderSpec
-from sidecar.dns.publish.port import Done, Replace
+from sidecar.dns.publish.port import Replace, WriteDone
 from sidecar.observed import Unseen
 from sidecar.observed.record_sets import ABSENT, Key
 from tests.dns.publish.contract import FIRST, ID, SECOND, ZONE, Contract, there
@@ -56,7 +56,7 @@ class TestPowerDns(Contract):
             for turn in range(4):
                 now = await there(world, ID)
                 made = await world.publisher.write(ZONE, [Replace(ID, now, (SECOND, FIRST)[turn % 2])])
-                assert isinstance(made[ID], Done), made
+                assert isinstance(made[ID], WriteDone), made
         assert len(seen) > 30
         assert set(seen) <= {FIRST.values, SECOND.values}
 
@@ -66,6 +66,6 @@ class TestPowerDns(Contract):
         found = (await wrong.read(ZONE, [ID]))[ID]
         assert isinstance(found, Unseen)
         made = (await wrong.write(ZONE, [Replace(ID, ABSENT, FIRST)]))[ID]
-        assert not isinstance(made, Done)
+        assert not isinstance(made, WriteDone)
         assert "a-wrong-key" not in f"{found!r} {made!r} {wrong!r}"
         assert ID not in world.everything()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 from pydantic import SecretStr
 
-from sidecar.dns.publish.port import Change, Done, Outcome, Refused, Remove, Replace, Unclear
+from sidecar.dns.publish.port import Change, Outcome, Remove, Replace, Unclear, WriteDone, WriteRefused
 from sidecar.dns.publish.rfc2136 import Rfc2136, TsigKey
 from sidecar.observed import Seen, Unseen
 from sidecar.observed.record_sets import ABSENT, Key, RecordType, record_set
@@ -87,7 +87,7 @@ class TestRfc2136(Contract):
         assert asked(key.name, key.type) == ("v=spf1 -all",)
         assert await there(world, key) == ABSENT
         made = await world.publisher.write(ZONE, [Replace(key, ABSENT, FIRST)])
-        assert isinstance(made[key], Done), made
+        assert isinstance(made[key], WriteDone), made
         assert await there(world, key) == FIRST
 
     async def test_a_cname_takes_the_place_of_our_address_in_one_step(self, world: Served) -> None:
@@ -95,7 +95,7 @@ class TestRfc2136(Contract):
         world.put(HOST_A, ["192.0.2.7"])
         changes: list[Change] = [Remove(HOST_A, await there(world, HOST_A)), Replace(HOST, ABSENT, MAIL)]
         made = await world.publisher.write(ZONE, changes)
-        assert all(isinstance(one, Done) for one in made.values()), made
+        assert all(isinstance(one, WriteDone) for one in made.values()), made
         assert asked(HOST.name, RecordType.CNAME) == ("mail.example.test",)
 
     async def test_nobody_ever_sees_an_empty_answer_while_it_is_replaced(self, world: Served) -> None:
@@ -105,7 +105,7 @@ class TestRfc2136(Contract):
             for turn in range(30):
                 now = await there(world, ID)
                 made = await world.publisher.write(ZONE, [Replace(ID, now, (SECOND, FIRST)[turn % 2])])
-                assert isinstance(made[ID], Done), made
+                assert isinstance(made[ID], WriteDone), made
         assert len(seen) > 30
         assert set(seen) <= {FIRST.values, SECOND.values}
 
@@ -114,7 +114,7 @@ class TestRfc2136(Contract):
         wrong = dataclasses.replace(ADMIN, secret=SecretStr("d3Jvbmcgd3Jvbmcgd3Jvbmc="))
         with_it = publisher(wrong)
         made = (await with_it.write(ZONE, [Replace(ID, ABSENT, FIRST)]))[ID]
-        assert isinstance(made, Refused), made
+        assert isinstance(made, WriteRefused), made
         assert "secret" in made.remedy
         found = (await with_it.read(ZONE, [ID]))[ID]
         assert isinstance(found, Unseen)
@@ -125,7 +125,7 @@ class TestRfc2136(Contract):
         """The remedy names what to compare."""
         unknown = dataclasses.replace(ADMIN, name="unknown")
         made = (await publisher(unknown).write(ZONE, [Replace(ID, ABSENT, FIRST)]))[ID]
-        assert isinstance(made, Refused), made
+        assert isinstance(made, WriteRefused), made
         assert asked(ID.name, ID.type) == ()
 
 
@@ -140,10 +140,10 @@ async def test_a_narrow_key_is_enough_for_the_three_names(narrow: Served) -> Non
     """It can do everything that is needed, and nothing else."""
     changes = [Replace(HOST, ABSENT, MAIL), Replace(REPORT, ABSENT, REPORTS), Replace(ID, ABSENT, FIRST)]
     made: dict[Key, Outcome] = dict(await narrow.publisher.write(ZONE, changes))
-    assert all(isinstance(one, Done) for one in made.values()), made
+    assert all(isinstance(one, WriteDone) for one in made.values()), made
     other = Key(f"other.{ZONE}", RecordType.TXT)
     refused = (await narrow.publisher.write(ZONE, [Replace(other, ABSENT, FIRST)]))[other]
-    assert isinstance(refused, Refused), refused
+    assert isinstance(refused, WriteRefused), refused
     assert asked(other.name, other.type) == ()
 
 

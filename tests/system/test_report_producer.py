@@ -17,13 +17,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.formats.tls_report_policy import Held
+from sidecar.formats.tls_report_policy import HeldPolicy
 from sidecar.observed.report_route import INTERNAL_ADDRESS
 from sidecar.observed.reports import Failed
 from sidecar.reports.intake import Intake
 from sidecar.reports.receive_https import PATH, Receiver
 from sidecar.reports.receive_smtp import smtp_port
-from sidecar.reports.store import DAY_S, Reports
+from sidecar.reports.store import DAY_S, ReportStore
 from tests.reports.signed import Keys
 from tests.system.components import CACHE, need
 from tests.system.processes import serving, wait_until
@@ -162,7 +162,7 @@ async def ways_in(intake: Intake) -> AsyncIterator[tuple[int, int]]:
 async def test_what_a_real_producer_mails_and_posts_counts_once(place: Path) -> None:
     """Sessions, failure, hosts and the policy that it held; by mail and by POST it is the same report."""
     need(PRODUCER)
-    store = Reports(place / "state")
+    store = ReportStore(place / "state")
     intake = Intake(store, Keys(), time.time)
     async with ways_in(intake) as (smtp, https):
         configure(place, smtp, https)
@@ -179,6 +179,6 @@ async def test_what_a_real_producer_mails_and_posts_counts_once(place: Path) -> 
     (found,) = store.reported("example.org", time.time() - 5 * DAY_S)
     assert (found.organisation, found.sender, found.ok, found.failed) == ("Producer Inc.", None, 2, 1)
     assert found.failures == (Failed("certificate-expired", 1),)
-    assert found.held == Held(Mode.TESTING, 86_400, ("mail.example.org",))
+    assert found.held == HeldPolicy(Mode.TESTING, 86_400, ("mail.example.org",))
     (failure,) = store.failures("example.org", time.time() - 5 * DAY_S)
     assert (failure.mx, failure.sending_ip) == ("mail.example.org", "192.0.2.7")

@@ -21,9 +21,9 @@ from sidecar.host.errors import PermanentError
 from sidecar.observed.report_route import INTERNAL_ADDRESS, INTERNAL_DOMAIN
 from sidecar.observed.reports import ReportWay
 from sidecar.reports.intake import Intake
-from sidecar.reports.receive_imap import Mailbox, Place, fetch
+from sidecar.reports.receive_imap import Mailbox, MailboxPlace, fetch
 from sidecar.reports.receive_smtp import smtp_port
-from sidecar.reports.store import DAY_S, Reports
+from sidecar.reports.store import DAY_S, ReportStore
 from tests.formats.tls_report_corpus import attached, message, packed, prose, report
 from tests.reports.signed import Keys, signed
 from tests.system.components import program
@@ -74,21 +74,21 @@ def queued(folder: Path) -> int:
 
 
 @asynccontextmanager
-async def sidecar(store: Reports) -> AsyncIterator[Intake]:
+async def sidecar(store: ReportStore) -> AsyncIterator[Intake]:
     """The sidecar's port."""
     intake = Intake(store, Keys(), lambda: NOW)
     async with smtp_port(intake, INTERNAL_ADDRESS, lambda: frozenset({LOOPBACK}), (LOOPBACK, SIDECAR)):
         yield intake
 
 
-async def until_waiting(store: Reports, count: int) -> None:
+async def until_waiting(store: ReportStore, count: int) -> None:
     """Until so many messages were accepted."""
     await asyncio.to_thread(wait_until, lambda: len(store.waiting(NOW)) >= count, "reports come", 30)
 
 
 async def test_reports_come_through_postfix_and_wait_there_while_the_sidecar_is_away(place: Path) -> None:
     """None is lost, and their signatures are still right; from outside nobody reaches the internal domain."""
-    store = Reports(place / "state")
+    store = ReportStore(place / "state")
     with postfix(place, {SUBMIT: ()}, MAILCOW_LIKE):
         await asyncio.to_thread(send, "tls-reports@example.test", report_mail(1))
         await asyncio.to_thread(wait_until, lambda: queued(place) == 1, "postfix keeps it", 30)
@@ -177,14 +177,14 @@ def person(box: Mailbox) -> Iterator[imaplib.IMAP4_SSL]:
 def test_reports_are_fetched_once_and_the_mailbox_is_left_as_it_was(place: Path) -> None:
     """Octet by octet, from where the last visit ended; other mail is not touched, and nothing is marked as read."""
     taken: list[bytes] = []
-    marks: list[Place] = []
+    marks: list[MailboxPlace] = []
 
     def visit(box: Mailbox) -> int:
         def take(data: bytes) -> bool:
             taken.append(data)
             return True
 
-        return fetch(box, marks[-1] if marks else Place(), take, marks.append)
+        return fetch(box, marks[-1] if marks else MailboxPlace(), take, marks.append)
 
     with dovecot(place) as box:
         with person(box) as client:
@@ -202,11 +202,11 @@ def test_reports_are_fetched_once_and_the_mailbox_is_left_as_it_was(place: Path)
         with person(box) as client:
             client.select("INBOX", readonly=True)
             assert client.search(None, "UNSEEN")[1] == [b"1 2 3 4"]
-        assert Place.of(str(marks[-1])) == marks[-1]
-        begun_again = Place(marks[-1].validity + 1, 99)
+        assert MailboxPlace.of(str(marks[-1])) == marks[-1]
+        begun_again = MailboxPlace(marks[-1].validity + 1, 99)
         assert fetch(box, begun_again, lambda _: True, lambda _: None) == 3  # the folder is another one now
         assert (
-            fetch(box, Place(), lambda _: False, marks.append) == 0
+            fetch(box, MailboxPlace(), lambda _: False, marks.append) == 0
         )  # could not be stored: it is fetched again
 
 
@@ -217,7 +217,7 @@ def test_reports_are_moved_where_it_was_asked_for(place: Path) -> None:
             client.create("Done")
             client.append("INBOX", "", "", report_mail(1))
             client.append("INBOX", "", "", b"Subject: lunch\r\n\r\nAt one?\r\n")
-        assert fetch(replace(box, move_to="Done"), Place(), lambda _: True, lambda _: None) == 1
+        assert fetch(replace(box, move_to="Done"), MailboxPlace(), lambda _: True, lambda _: None) == 1
         with person(box) as client:
             assert client.select("INBOX", readonly=True)[1] == [b"1"]
             assert client.select("Done", readonly=True)[1] == [b"1"]
@@ -233,14 +233,14 @@ def test_what_a_person_must_correct_is_said_without_the_password(place: Path) ->
             (replace(box, host=LOOPBACK), "its certificate is not right"),
         ):
             with pytest.raises(PermanentError, match=said) as caught:
-                fetch(wrong, Place(), lambda _: True, lambda _: None)
+                fetch(wrong, MailboxPlace(), lambda _: True, lambda _: None)
             assert "hunter2" not in repr(caught.value)
             assert "hunter2" not in repr(caught.value.__cause__)
 
 
 async def test_what_was_fetched_is_stored_with_its_sender(place: Path) -> None:
     """Through the intake, as by every way in."""
-    store = Reports(place / "state")
+    store = ReportStore(place / "state")
     intake = Intake(store, Keys(), lambda: NOW)
     loop = asyncio.get_running_loop()
 
@@ -250,6 +250,6 @@ async def test_what_was_fetched_is_stored_with_its_sender(place: Path) -> None:
     with dovecot(place) as box:
         with person(box) as client:
             client.append("INBOX", "", "", report_mail(1))
-        assert await asyncio.to_thread(fetch, box, Place(), take, lambda _: None) == 1
+        assert await asyncio.to_thread(fetch, box, MailboxPlace(), take, lambda _: None) == 1
     assert await intake.work() == 1
     assert [one.sender for one in store.reported("example.org", NOW - 30 * DAY_S)] == ["sender.example"]

@@ -14,7 +14,6 @@ from sidecar.verify.probes.tls import certificate
 from sidecar.verify.rules.txt_dns import near_misses
 from sidecar.verify.seen import (
     Barrier,
-    Certificate,
     DomainSeen,
     Meant,
     MxNoStartTls,
@@ -24,10 +23,11 @@ from sidecar.verify.seen import (
     NoAddress,
     PolicyAnswer,
     PolicyFailure,
+    PresentedCertificate,
+    ProbedWay,
     TlsFailure,
     TlsTrouble,
     Unreachable,
-    Way,
 )
 
 NOW = 1_700_000_000.0
@@ -38,9 +38,14 @@ _numbers = st.floats(-1e15, 1e15)
 _reasons = st.text(min_size=1, max_size=40).map(lambda text: f"because {text}")
 _no_answers = st.builds(NoAnswer, st.sampled_from(Silence), _reasons, st.just(NOW))
 _unseen = st.builds(Unseen, _reasons, st.just(NOW))
-_ways = st.builds(Way, _words, st.none() | _words)
+_ways = st.builds(ProbedWay, _words, st.none() | _words)
 _certificates = st.builds(
-    Certificate, st.lists(_words, max_size=9).map(tuple), _words, _numbers, _numbers, st.binary(max_size=60)
+    PresentedCertificate,
+    st.lists(_words, max_size=9).map(tuple),
+    _words,
+    _numbers,
+    _numbers,
+    st.binary(max_size=60),
 )
 _tls_failures = st.builds(
     TlsFailure, _ways, st.sampled_from(TlsTrouble), _words, st.none() | _certificates, st.just(NOW)

@@ -1,7 +1,7 @@
 """The pages of senders' reports: the chart, failures with what to do, who holds what, and downloads that stay data."""
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.formats.tls_report_policy import Held
+from sidecar.formats.tls_report_policy import HeldPolicy
 from sidecar.host.errors import TemporaryError
 from sidecar.observed.reports import DaySum, FailureSum, Holding, ReportWay, UnreadableMessage
 from sidecar.status.reports import ReportsView, page_view
@@ -24,7 +24,7 @@ def failure(result: str, sessions: int, sender: str | None = "google.com", **cha
 
 def view(*failures: FailureSum) -> ReportsView:
     """Two days of a domain."""
-    held = Held(Mode.TESTING, 86_400, ("mail.example.org",))
+    held = HeldPolicy(Mode.TESTING, 86_400, ("mail.example.org",))
     return page_view(
         NAME,
         [DaySum("2026-11-23", 900, 0), DaySum("2026-11-24", 40, 3)],

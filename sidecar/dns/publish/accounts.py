@@ -50,12 +50,12 @@ def with_secrets(
 ) -> Publisher:
     """The same with secrets by the names that the settings have for them."""
     match account:
-        case settings.Rfc2136():
+        case settings.Rfc2136Account():
             key = TsigKey(account.key_name, str(account.algorithm), secrets["secret"])
             return Rfc2136(account.server, key, clock, account.zones)
-        case settings.Servercow():
+        case settings.ServercowAccount():
             return Servercow(account.username, secrets["password"], clock, account.zones)
-        case settings.Mailcow():
+        case settings.MailcowAccount():
             raise AccountError("mailcow's own DNS credentials were not read")
         case settings.Octodns():
             raise AccountError("an account of type octodns has its secrets among its arguments")

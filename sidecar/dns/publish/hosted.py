@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr, ValidationError
 
-from sidecar.dns.publish.messages import Answer, ChangeMessage, KeyMessage, Provider, Request
-from sidecar.dns.publish.port import Change, Outcome, Refused, Unclear, within
+from sidecar.dns.publish.messages import ChangeMessage, KeyMessage, Provider, Request, WorkerAnswer
+from sidecar.dns.publish.port import Change, Outcome, Unclear, WriteRefused, within
 from sidecar.observed import Seen, Sight, Unseen
 from sidecar.observed.record_sets import Key, RecordSet
 
@@ -111,7 +111,7 @@ class Hosted:
         keys = [change.key for change in changes]
         outside = [key for key in keys if not within(key.name, zone)]
         if outside:
-            return dict.fromkeys(keys, Refused(f"{outside[0]} is not in the zone {zone}", "report this"))
+            return dict.fromkeys(keys, WriteRefused(f"{outside[0]} is not in the zone {zone}", "report this"))
         request = Request(
             do="write",
             provider=self.spec.message(),
@@ -125,21 +125,21 @@ class Hosted:
         except (_WorkerError, ValueError) as error:
             return dict.fromkeys(keys, Unclear(str(error)))
         if answer.trouble and answer.remedy:
-            return dict.fromkeys(keys, Refused(answer.trouble, answer.remedy))
+            return dict.fromkeys(keys, WriteRefused(answer.trouble, answer.remedy))
         left = Unclear(answer.trouble or "the worker does not say what became of it")
         return {key: results.get(key, left) for key in keys}
 
-    async def _ask(self, request: Request) -> Answer:
+    async def _ask(self, request: Request) -> WorkerAnswer:
         async with self._one_at_a_time:
             output = await _run(request.model_dump_json().encode(), self.deadline_s)
         try:
-            return Answer.model_validate_json(output)
+            return WorkerAnswer.model_validate_json(output)
         except ValidationError:
             # The error would quote what the worker said.
             raise _WorkerError("the worker for the DNS host gave no answer that can be read") from None
 
 
-def _trouble(answer: Answer) -> str:
+def _trouble(answer: WorkerAnswer) -> str:
     return f"{answer.trouble}; {answer.remedy}" if answer.remedy else answer.trouble
 
 

@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from sidecar.dns.publish.port import (
     Change,
     ChangedMeanwhile,
-    Done,
     Outcome,
-    Refused,
     Remove,
     Replace,
     Unclear,
+    WriteDone,
+    WriteRefused,
 )
 from sidecar.observed.record_sets import MOST_VALUES, Key, RecordSet, RecordType, record_set
 
@@ -88,7 +88,7 @@ class Request(_Message):
     changes: tuple[ChangeMessage, ...] = ()
 
 
-class Found(KeyMessage):
+class FoundRecordSet(KeyMessage):
     """Without values there is no such set."""
 
     values: Values
@@ -99,7 +99,7 @@ class Found(KeyMessage):
         return record_set(self.type, self.values, self.ttl)
 
 
-class Result(KeyMessage):
+class WorkerResult(KeyMessage):
     outcome: Literal["done", "changed", "refused", "unclear"]
     reason: str = ""
     remedy: str = ""
@@ -107,13 +107,13 @@ class Result(KeyMessage):
     ttl: int = 0
 
     @classmethod
-    def from_outcome(cls, key: Key, outcome: Outcome) -> "Result":
+    def from_outcome(cls, key: Key, outcome: Outcome) -> "WorkerResult":
         match outcome:
-            case Done(now):
+            case WriteDone(now):
                 return cls(name=key.name, type=key.type, outcome="done", values=now.values, ttl=now.ttl)
             case ChangedMeanwhile(reason):
                 return cls(name=key.name, type=key.type, outcome="changed", reason=reason)
-            case Refused(reason, remedy):
+            case WriteRefused(reason, remedy):
                 return cls(name=key.name, type=key.type, outcome="refused", reason=reason, remedy=remedy)
             case Unclear(reason):
                 return cls(name=key.name, type=key.type, outcome="unclear", reason=reason)
@@ -122,20 +122,20 @@ class Result(KeyMessage):
     def value(self) -> Outcome:
         match self.outcome:
             case "done":
-                return Done(record_set(self.type, self.values, self.ttl))
+                return WriteDone(record_set(self.type, self.values, self.ttl))
             case "changed":
                 return ChangedMeanwhile(self.reason)
             case "refused":
-                return Refused(self.reason, self.remedy)
+                return WriteRefused(self.reason, self.remedy)
             case "unclear":
                 return Unclear(self.reason)
 
 
-class Answer(_Message):
+class WorkerAnswer(_Message):
     """`trouble`: why nothing could be found out or done; then the rest is empty."""
 
     trouble: str = ""
     remedy: str = ""
     zones: tuple[str, ...] = ()
-    found: tuple[Found, ...] = ()
-    results: tuple[Result, ...] = ()
+    found: tuple[FoundRecordSet, ...] = ()
+    results: tuple[WorkerResult, ...] = ()

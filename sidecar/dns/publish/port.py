@@ -37,7 +37,7 @@ Change: TypeAlias = Replace | Remove
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class WriteDone:
     """The change is made: it was read back; `now` has the TTL that the server made of the wanted one."""
 
     now: RecordSet
@@ -51,7 +51,7 @@ class ChangedMeanwhile:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class WriteRefused:
     """The server or the host does not want it; the same again will not help."""
 
     reason: str
@@ -65,7 +65,7 @@ class Unclear:
     reason: str
 
 
-Outcome: TypeAlias = Done | ChangedMeanwhile | Refused | Unclear
+Outcome: TypeAlias = WriteDone | ChangedMeanwhile | WriteRefused | Unclear
 
 
 class Publisher(Protocol):

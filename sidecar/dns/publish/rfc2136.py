@@ -30,11 +30,11 @@ from sidecar.dns.bounded import Bounded
 from sidecar.dns.publish.port import (
     Change,
     ChangedMeanwhile,
-    Done,
     Outcome,
-    Refused,
     Replace,
     Unclear,
+    WriteDone,
+    WriteRefused,
     after,
     by_name,
     within,
@@ -195,7 +195,7 @@ class Rfc2136:
         try:
             answer = await self._exchange(_message(zone, changes))
         except _RefusedError as error:
-            return Refused(str(error.args[0]), str(error.args[1]))
+            return WriteRefused(str(error.args[0]), str(error.args[1]))
         except (_NoAnswerError, ValueError) as error:
             return Unclear(_text(error))
         code = answer.rcode()
@@ -205,13 +205,13 @@ class Rfc2136:
         if code in _CHANGED:
             return ChangedMeanwhile(f"{said}: what is there is not what was seen before")
         if code == dns.rcode.REFUSED:
-            return Refused(
+            return WriteRefused(
                 said, f"let the key {self.key.name} change {_names(changes)} in the zone {zone} at the server"
             )
         if code in {dns.rcode.NOTAUTH, dns.rcode.NOTZONE}:
-            return Refused(said, f"name the primary server of the zone {zone} as `server`")
+            return WriteRefused(said, f"name the primary server of the zone {zone} as `server`")
         if code in {dns.rcode.NOTIMP, dns.rcode.FORMERR}:
-            return Refused(said, f"let the server take DNS updates for the zone {zone}")
+            return WriteRefused(said, f"let the server take DNS updates for the zone {zone}")
         return Unclear(said)
 
     async def _read_back(self, zone: str, change: Change) -> Outcome:
@@ -221,7 +221,7 @@ class Rfc2136:
             await asyncio.sleep(pause)
             there = await self._sight(zone, change.key)
             if isinstance(there, Seen) and there.value.same_values(wanted):
-                return Done(there.value)
+                return WriteDone(there.value)
         why = there.reason if isinstance(there, Unseen) else "other values are served"
         return Unclear(f"{self._who} took the change of {change.key}, and does not show it yet: {why}")
 

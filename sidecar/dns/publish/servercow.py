@@ -16,11 +16,11 @@ from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationEr
 from sidecar.dns.publish.port import (
     Change,
     ChangedMeanwhile,
-    Done,
     Outcome,
-    Refused,
     Remove,
     Unclear,
+    WriteDone,
+    WriteRefused,
     after,
     by_name,
 )
@@ -41,11 +41,11 @@ LARGEST_ANSWER = 4 << 20
 _NO_ZONE = "no such domain in user context"
 
 
-class _TroubleError(Exception):
+class _ApiTroubleError(Exception):
     """The API gave no answer that can be used; its text says why."""
 
 
-class _RefusedError(_TroubleError):
+class _ApiRefusedError(_ApiTroubleError):
     """The API refuses, and says why."""
 
 
@@ -86,7 +86,7 @@ class Servercow:
                 for candidate in sorted(self.only if self.only is not None else _above(names)):
                     if await self._exists(session, candidate):
                         found.add(candidate)
-        except (TimeoutError, _TroubleError) as error:
+        except (TimeoutError, _ApiTroubleError) as error:
             return Unseen(self._why(error), self.clock())
         return Seen(tuple(sorted(found)), self.clock())
 
@@ -95,7 +95,7 @@ class Servercow:
         try:
             async with asyncio.timeout(self.deadline_s), self._session() as session:
                 found = await self._zone(session, zone)
-        except (TimeoutError, _TroubleError) as error:
+        except (TimeoutError, _ApiTroubleError) as error:
             return dict.fromkeys(keys, Unseen(self._why(error), self.clock()))
         now = self.clock()
         return {
@@ -120,8 +120,8 @@ class Servercow:
         try:
             before = await self._zone(session, zone)
             there = _at(before, change.key)
-        except _TroubleError as error:
-            return Refused(str(error), "see whether the account has this zone")
+        except _ApiTroubleError as error:
+            return WriteRefused(str(error), "see whether the account has this zone")
         if not there.same_values(change.seen):
             return ChangedMeanwhile("what is there is not what was seen before")
         types = {type_ for name, type_ in before if name == change.key.name} - {str(change.key.type)}
@@ -131,16 +131,20 @@ class Servercow:
             return ChangedMeanwhile("a CNAME cannot stand beside other records")
         try:
             await self._send(session, zone, change)
-        except _RefusedError as error:
-            return Refused(str(error), "see what the host says, and whether the account may change this zone")
-        except _TroubleError as error:
+        except _ApiRefusedError as error:
+            return WriteRefused(
+                str(error), "see what the host says, and whether the account may change this zone"
+            )
+        except _ApiTroubleError as error:
             return Unclear(str(error))
         try:
             now = _at(await self._zone(session, zone), change.key)
-        except _TroubleError as error:
+        except _ApiTroubleError as error:
             return Unclear(str(error))
         return (
-            Done(now) if now.same_values(after(change)) else Unclear("the host does not show the change yet")
+            WriteDone(now)
+            if now.same_values(after(change))
+            else Unclear("the host does not show the change yet")
         )
 
     async def _send(self, session: aiohttp.ClientSession, zone: str, change: Change) -> None:
@@ -166,7 +170,7 @@ class Servercow:
     ) -> dict[tuple[str, str], RecordSet | None]:
         """The record sets by name and type; None for those of other types, and for what cannot be read."""
         if self.only is not None and zone not in self.only:
-            raise _TroubleError(f"the zone {zone} is not among the account's `zones`")
+            raise _ApiTroubleError(f"the zone {zone} is not among the account's `zones`")
         answer = await self._call(session, "GET", zone)
         gathered: dict[tuple[str, str], tuple[int, list[str]]] = {}
         for record in self._records(answer):
@@ -176,11 +180,11 @@ class Servercow:
 
     def _records(self, answer: object) -> list[_Record]:
         if isinstance(answer, dict) and "error" in answer:
-            raise _RefusedError(f"Servercow answered: {str(answer['error'])[:200]}")
+            raise _ApiRefusedError(f"Servercow answered: {str(answer['error'])[:200]}")
         try:
             return _RECORDS.validate_python(answer)
         except ValidationError:
-            raise _TroubleError("Servercow gave no list of records") from None
+            raise _ApiTroubleError("Servercow gave no list of records") from None
 
     async def _call(
         self,
@@ -198,17 +202,17 @@ class Servercow:
                 while not response.content.at_eof() and len(body) <= LARGEST_ANSWER:
                     body += await response.content.read(LARGEST_ANSWER + 1 - len(body))
                 if len(body) > LARGEST_ANSWER:
-                    raise _TroubleError(f"Servercow answered with more than {LARGEST_ANSWER} bytes")
+                    raise _ApiTroubleError(f"Servercow answered with more than {LARGEST_ANSWER} bytes")
                 if response.status in {401, 403}:
-                    raise _RefusedError(f"Servercow answered with HTTP status {response.status}")
+                    raise _ApiRefusedError(f"Servercow answered with HTTP status {response.status}")
                 if response.status != 200:
-                    raise _TroubleError(f"Servercow answered with HTTP status {response.status}")
+                    raise _ApiTroubleError(f"Servercow answered with HTTP status {response.status}")
                 answer = json.loads(body)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _TroubleError(f"Servercow gave no usable answer: {type(error).__name__}") from error
+            raise _ApiTroubleError(f"Servercow gave no usable answer: {type(error).__name__}") from error
         if method != "GET" and not (isinstance(answer, dict) and answer.get("message") == "ok"):
             self._records(answer)
-            raise _TroubleError("Servercow did not answer with ok")
+            raise _ApiTroubleError("Servercow did not answer with ok")
         return answer
 
     def _session(self) -> aiohttp.ClientSession:
@@ -225,7 +229,7 @@ def _at(found: Mapping[tuple[str, str], RecordSet | None], key: Key) -> RecordSe
     """Raises _TroubleError for a set that is there and cannot be read."""
     there = found.get((key.name, str(key.type)), ABSENT)
     if there is None:
-        raise _TroubleError(f"{key} has values that cannot be read")
+        raise _ApiTroubleError(f"{key} has values that cannot be read")
     return there
 
 

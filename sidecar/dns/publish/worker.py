@@ -18,8 +18,17 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from sidecar.dns.publish.messages import Answer, Found, Provider, Request, Result
-from sidecar.dns.publish.port import Change, ChangedMeanwhile, Done, Outcome, Refused, Remove, Unclear, after
+from sidecar.dns.publish.messages import FoundRecordSet, Provider, Request, WorkerAnswer, WorkerResult
+from sidecar.dns.publish.port import (
+    Change,
+    ChangedMeanwhile,
+    Outcome,
+    Remove,
+    Unclear,
+    WriteDone,
+    WriteRefused,
+    after,
+)
 from sidecar.observed.record_sets import (
     ABSENT,
     LONGEST_TEXT,
@@ -54,31 +63,33 @@ class View:
         """Whether it is known what is there: a set that cannot be read is not an absent one."""
         return key in self.sets or (key.name, str(key.type)) not in self.all
 
-    def found(self, key: Key) -> Found:
+    def found(self, key: Key) -> FoundRecordSet:
         there = self.sets.get(key, ABSENT)
-        return Found(name=key.name, type=key.type, values=there.values, ttl=there.ttl)
+        return FoundRecordSet(name=key.name, type=key.type, values=there.values, ttl=there.ttl)
 
 
-def answer(request: Request) -> Answer:
+def answer(request: Request) -> WorkerAnswer:
     """What is found or done; never raises."""
     try:
         host = Host.of(request.provider)
         match request.do:
             case "zones":
-                return Answer(zones=tuple(host.zones()))
+                return WorkerAnswer(zones=tuple(host.zones()))
             case "read":
                 view = host.view(request.zone)
-                return Answer(
+                return WorkerAnswer(
                     found=tuple(view.found(one.key) for one in request.keys if view.readable(one.key))
                 )
             case "write":
                 outcomes = host.write(request.zone, [one.change for one in request.changes])
-                return Answer(results=tuple(Result.from_outcome(key, one) for key, one in outcomes.items()))
+                return WorkerAnswer(
+                    results=tuple(WorkerResult.from_outcome(key, one) for key, one in outcomes.items())
+                )
     except _TroubleError as error:
         reason, remedy = error.args
-        return Answer(trouble=scrubbed(reason, request.provider), remedy=remedy)
+        return WorkerAnswer(trouble=scrubbed(reason, request.provider), remedy=remedy)
     except BaseException as error:  # noqa: BLE001 - whatever a library raises, the daemon gets a text without secrets
-        return Answer(trouble=_said(error, request.provider))
+        return WorkerAnswer(trouble=_said(error, request.provider))
 
 
 # --- the host ---------------------------------------------------------------------------------------------
@@ -172,7 +183,7 @@ class Host:
             self.provider.apply(plan)
         except UnsafePlan as error:
             said = _said(error, self.given)
-            return {change.key: Refused(said, "make the changes by hand") for change in changes}
+            return {change.key: WriteRefused(said, "make the changes by hand") for change in changes}
         except Exception as error:  # noqa: BLE001 - what it did is read back
             failure = error
         return self._read_back(zone, before, changes, failure)
@@ -202,12 +213,12 @@ class Host:
     def _outcome(self, now: View, change: Change, failure: BaseException | None) -> Outcome:
         there = _at(now, change.key)
         if there.same_values(after(change)):
-            return Done(there)
+            return WriteDone(there)
         if failure is None:
             return Unclear("the host took the change, and does not show it yet")
         said = _said(failure, self.given)
         if _is_refusal(failure) and there.same_values(change.seen):
-            return Refused(said, "see what the host says, and whether the account may change this zone")
+            return WriteRefused(said, "see what the host says, and whether the account may change this zone")
         return Unclear(said)
 
 

@@ -22,7 +22,7 @@ MOST_SHOWN = 80
 def as_plan(found: PublishPlan, looks: RecordLooks) -> Plan:
     """What is written now, what waits, and what a person should know; names that are being written are left alone."""
     idle = [write for write in found.writes if write.key.name not in looks.under_way]
-    by_domain: dict[str, list[values.Write]] = {}
+    by_domain: dict[str, list[values.RecordWrite]] = {}
     for write in idle:
         by_domain.setdefault(write.domain, []).append(write)
     actions = tuple(
@@ -32,13 +32,13 @@ def as_plan(found: PublishPlan, looks: RecordLooks) -> Plan:
     return Plan(actions, _held(waiting), _notices(waiting, looks), records=found)
 
 
-def _waits(held: values.Held, looks: RecordLooks) -> bool:
+def _waits(held: values.HeldWrite, looks: RecordLooks) -> bool:
     look = looks.of(held.key.name)
     first = look.zone is NOT_ASKED or (look.account is not None and look.found is NOT_ASKED)
     return not held.by_hand and not first and held.key.name not in looks.under_way
 
 
-def _reason(writes: Iterable[values.Write]) -> str:
+def _reason(writes: Iterable[values.RecordWrite]) -> str:
     """Each set with what is to be there, and why."""
     said: dict[str, list[str]] = {}
     for write in writes:
@@ -49,7 +49,7 @@ def _reason(writes: Iterable[values.Write]) -> str:
     return "; ".join(f"{', '.join(sets)} ({why})" for why, sets in said.items())
 
 
-def _held(waiting: Iterable[values.Held]) -> tuple[Held, ...]:
+def _held(waiting: Iterable[values.HeldWrite]) -> tuple[Held, ...]:
     """Each reason of a domain once."""
     found: dict[tuple[str, str], Held] = {}
     for one in waiting:
@@ -58,7 +58,7 @@ def _held(waiting: Iterable[values.Held]) -> tuple[Held, ...]:
     return tuple(found.values())
 
 
-def _notices(waiting: Iterable[values.Held], looks: RecordLooks) -> tuple[Notice, ...]:
+def _notices(waiting: Iterable[values.HeldWrite], looks: RecordLooks) -> tuple[Notice, ...]:
     foreign = [
         Notice(
             Level.WARNING,

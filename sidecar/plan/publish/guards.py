@@ -10,7 +10,7 @@ from dataclasses import replace
 from sidecar.dns.publish.port import Remove, Replace
 from sidecar.observed.record_looks import AccountState
 from sidecar.plan.publish.names import tells_an_id
-from sidecar.plan.publish.values import Held, Picture, Write
+from sidecar.plan.publish.values import HeldWrite, Picture, RecordWrite
 
 LARGEST_SHARE = 0.3
 FEWEST = 5
@@ -22,10 +22,10 @@ FIRST_PAUSE = 60.0
 LONGEST_PAUSE = 3_600.0
 """Seconds after a failure; doubled with each."""
 
-Guarded = tuple[list[Write], list[Held]]
+Guarded = tuple[list[RecordWrite], list[HeldWrite]]
 
 
-def share(writes: Sequence[Write], picture: Picture) -> Guarded:
+def share(writes: Sequence[RecordWrite], picture: Picture) -> Guarded:
     """Creating what nobody has changes nothing that exists, so it does not count."""
     changes = [write for write in writes if _counts(write, picture)]
     if picture.override or not too_large(writes, picture):
@@ -39,13 +39,13 @@ def share(writes: Sequence[Write], picture: Picture) -> Guarded:
     )
 
 
-def too_large(writes: Sequence[Write], picture: Picture) -> bool:
+def too_large(writes: Sequence[RecordWrite], picture: Picture) -> bool:
     """Whether these change too many of the published sets to be made without a person's consent."""
     count = sum(_counts(write, picture) for write in writes)
     return count >= FEWEST and count > LARGEST_SHARE * len(picture.ledger)
 
 
-def _counts(write: Write, picture: Picture) -> bool:
+def _counts(write: RecordWrite, picture: Picture) -> bool:
     """A new id for a policy does not count: it is written only once the policy was checked, and one change of the
     settings gives all domains a new one. Nor does a new TTL of the same values.
     """
@@ -60,11 +60,11 @@ def _counts(write: Write, picture: Picture) -> bool:
             return not (ours and tells_an_id(seen.values) and tells_an_id(wanted.values))
 
 
-def rate(writes: Sequence[Write], picture: Picture) -> Guarded:
+def rate(writes: Sequence[RecordWrite], picture: Picture) -> Guarded:
     """The first ones go through, in the order of the plan."""
     left: dict[str, int] = {}
 
-    def until(write: Write) -> tuple[str, str, float] | None:
+    def until(write: RecordWrite) -> tuple[str, str, float] | None:
         recent = _recent(picture.accounts.get(write.place.account), picture.now)
         free = left.setdefault(write.place.account, WRITES - len(recent))
         left[write.place.account] = free - 1
@@ -80,10 +80,10 @@ def rate(writes: Sequence[Write], picture: Picture) -> Guarded:
     return _each(writes, until)
 
 
-def back_off(writes: Sequence[Write], picture: Picture) -> Guarded:
+def back_off(writes: Sequence[RecordWrite], picture: Picture) -> Guarded:
     """A failing account waits; the others do not."""
 
-    def until(write: Write) -> tuple[str, str, float] | None:
+    def until(write: RecordWrite) -> tuple[str, str, float] | None:
         again = tried_again_at(picture.accounts.get(write.place.account))
         if again is None or again <= picture.now:
             return None
@@ -119,9 +119,11 @@ def _recent(state: AccountState | None, now: float) -> tuple[float, ...]:
     return tuple(at for at in (state.writes if state else ()) if now - WRITES_SECONDS < at <= now)
 
 
-def _each(writes: Iterable[Write], until: Callable[[Write], tuple[str, str, float] | None]) -> Guarded:
-    through: list[Write] = []
-    held: list[Held] = []
+def _each(
+    writes: Iterable[RecordWrite], until: Callable[[RecordWrite], tuple[str, str, float] | None]
+) -> Guarded:
+    through: list[RecordWrite] = []
+    held: list[HeldWrite] = []
     for write in writes:
         why = until(write)
         if why is None:
@@ -131,5 +133,5 @@ def _each(writes: Iterable[Write], until: Callable[[Write], tuple[str, str, floa
     return through, held
 
 
-def _held(write: Write, reason: str, remedy: str, until: float | None) -> Held:
-    return Held(write.key, write.domain, write.role, reason, remedy, until)
+def _held(write: RecordWrite, reason: str, remedy: str, until: float | None) -> HeldWrite:
+    return HeldWrite(write.key, write.domain, write.role, reason, remedy, until)

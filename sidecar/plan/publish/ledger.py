@@ -9,19 +9,19 @@ from dataclasses import replace
 from sidecar.dns.publish.port import Replace
 from sidecar.observed import Seen, Sight
 from sidecar.observed.record_sets import MOST_PUBLISHED, Entry, Key, Ledger, Origin, RecordSet, Values
-from sidecar.plan.publish.values import PublishPlan, Row, Whose, Write
+from sidecar.plan.publish.values import PublishPlan, RecordOwner, RecordRow, RecordWrite
 
 
-def whose(key: Key, found: Sight[RecordSet], wanted: Values, ledger: Ledger) -> Whose:
+def whose(key: Key, found: Sight[RecordSet], wanted: Values, ledger: Ledger) -> RecordOwner:
     """`wanted` is empty where nothing is wanted, or it is not known what."""
     if not isinstance(found, Seen):
-        return Whose.UNKNOWN
+        return RecordOwner.UNKNOWN
     if found.value.absent:
-        return Whose.NOBODY
+        return RecordOwner.NOBODY
     entry = ledger.get(key)
     if entry is not None and found.value.values in entry.published:
-        return Whose.OURS
-    return Whose.OURS if wanted and found.value.values == wanted else Whose.FOREIGN
+        return RecordOwner.OURS
+    return RecordOwner.OURS if wanted and found.value.values == wanted else RecordOwner.FOREIGN
 
 
 def may_remove(key: Key, found: RecordSet, ledger: Ledger) -> bool:
@@ -30,7 +30,7 @@ def may_remove(key: Key, found: RecordSet, ledger: Ledger) -> bool:
     return entry is not None and entry.origin is not Origin.EQUAL and found.values in entry.published
 
 
-def intended(ledger: Ledger, write: Write, now: float) -> Ledger:
+def intended(ledger: Ledger, write: RecordWrite, now: float) -> Ledger:
     """To be stored before the write."""
     wanted = write.change.wanted.values if isinstance(write.change, Replace) else ()
     entry = ledger.get(write.key)
@@ -68,11 +68,11 @@ def adopted(ledger: Ledger, key: Key, found: RecordSet, now: float) -> Ledger:
     return {**ledger, key: Entry(key, published, Origin.ADOPTED, found.ttl, now)}
 
 
-def _is_wanted(row: Row) -> bool:
+def _is_wanted(row: RecordRow) -> bool:
     return isinstance(row.found, Seen) and bool(row.wanted) and row.found.value.values == row.wanted
 
 
-def _equal(row: Row, now: float) -> Entry:
+def _equal(row: RecordRow, now: float) -> Entry:
     ttl = row.found.value.ttl if isinstance(row.found, Seen) else 0
     return Entry(row.key, (row.wanted,), Origin.EQUAL, ttl, now)
 

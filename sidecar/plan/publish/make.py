@@ -26,32 +26,32 @@ from sidecar.plan.publish.names import (
 )
 from sidecar.plan.publish.order import Gone, Keep, Stand, Want, pointing_stand, shared_id_stand, stand
 from sidecar.plan.publish.values import (
-    Domain,
-    Held,
+    HeldWrite,
     Picture,
-    Place,
+    PublishedDomain,
     PublishPlan,
+    RecordOwner,
+    RecordPlace,
+    RecordRow,
+    RecordWrite,
     Role,
-    Row,
     Unplaced,
-    Whose,
-    Write,
 )
 from sidecar.settings.dns import Publish, Scheme
 
 Want_: TypeAlias = Mapping[RecordType, Values]
-Step: TypeAlias = Write | Held
+Step: TypeAlias = RecordWrite | HeldWrite
 
 
 def make_plan(picture: Picture) -> PublishPlan:
     """What to write now, what is held, and how every record set stands."""
-    rows: list[Row] = []
+    rows: list[RecordRow] = []
     steps: list[Step] = []
     for subject in _subjects(picture):
         rows += subject.rows()
         steps += subject.steps()
-    writes = _in_order([step for step in steps if isinstance(step, Write)])
-    held = [step for step in steps if isinstance(step, Held)]
+    writes = _in_order([step for step in steps if isinstance(step, RecordWrite)])
+    held = [step for step in steps if isinstance(step, HeldWrite)]
     large = guards.too_large(writes, picture)
     for guard in (guards.share, guards.back_off, guards.rate):
         writes, more = guard(writes, picture)
@@ -59,7 +59,7 @@ def make_plan(picture: Picture) -> PublishPlan:
     if picture.facts.publish in {Publish.OFF, Publish.DRY_RUN}:
         said, remedy = f"`dns.publish` is {picture.facts.publish}", "set it to upsert or sync"
         held += [
-            Held(write.key, write.domain, write.role, f"{said}; it would be written", remedy)
+            HeldWrite(write.key, write.domain, write.role, f"{said}; it would be written", remedy)
             for write in writes
         ]
         writes = []
@@ -67,12 +67,12 @@ def make_plan(picture: Picture) -> PublishPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class RowsOf(Collection[Row]):
+class RowsOf(Collection[RecordRow]):
     """The rows of a picture, worked out whenever somebody looks at them: a settled picture of thousands is not kept twice."""
 
     picture: Picture
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[RecordRow]:
         return (row for subject in _subjects(self.picture) for row in subject.rows())
 
     def __len__(self) -> int:
@@ -82,11 +82,11 @@ class RowsOf(Collection[Row]):
         return any(one == row for one in self)
 
 
-def _in_order(writes: list[Write]) -> list[Write]:
+def _in_order(writes: list[RecordWrite]) -> list[RecordWrite]:
     """Set up: address and reports, what is shared, the id last. Take away: the id first. All of a name together."""
     put = {write.key.name for write in writes if isinstance(write.change, Replace)}
 
-    def rank(write: Write) -> tuple[bool, int, str, str, bool]:
+    def rank(write: RecordWrite) -> tuple[bool, int, str, str, bool]:
         takes_away, at = write.key.name not in put, ORDER.index(write.role)
         first = isinstance(write.change, Remove)
         return takes_away, -at if takes_away else at, write.domain, write.key.name, not first
@@ -128,7 +128,7 @@ def _shared(picture: Picture) -> Iterator["_Subject"]:
         )
 
 
-def _ttl(domain: Domain, picture: Picture) -> int:
+def _ttl(domain: PublishedDomain, picture: Picture) -> int:
     return picture.facts.settled_ttl if domain.settled else picture.facts.ttl
 
 
@@ -153,19 +153,19 @@ class _Subject:
     def found(self, type_: RecordType) -> Sight[RecordSet]:
         return self.picture.found.get(Key(self.name, type_), NOT_ASKED)
 
-    def whose(self, type_: RecordType) -> Whose:
+    def whose(self, type_: RecordType) -> RecordOwner:
         return whose(Key(self.name, type_), self.found(type_), self.want.get(type_, ()), self.picture.ledger)
 
     # --- how it stands --------------------------------------------------------------------------------
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[RecordRow]:
         """The sets that are wanted, and those of the same role that are there."""
         right = self._right()
         for type_ in MANAGED[self.role]:
             found = self.found(type_)
             there = isinstance(found, Seen) and not found.value.absent
             if type_ in self.want or there:
-                yield Row(
+                yield RecordRow(
                     self.domain,
                     self.role,
                     Key(self.name, type_),
@@ -195,7 +195,7 @@ class _Subject:
             case Want(reason, create):
                 yield from self._wanted(place, reason, create=create)
 
-    def _wanted(self, place: Place | Unplaced, reason: str, *, create: bool) -> Iterator[Step]:
+    def _wanted(self, place: RecordPlace | Unplaced, reason: str, *, create: bool) -> Iterator[Step]:
         if self.unknown_wish:
             if self.role is not Role.REPORT:
                 yield self._held(self._first_key(), "it is not known yet what should be there", "wait")
@@ -224,7 +224,7 @@ class _Subject:
 
     def _in_the_way(self, type_: RecordType) -> bool:
         """Whether there is a foreign set of this type that the wanted ones cannot replace or stand beside."""
-        if self.whose(type_) is not Whose.FOREIGN:
+        if self.whose(type_) is not RecordOwner.FOREIGN:
             return False
         return (
             type_ in self.want
@@ -237,20 +237,20 @@ class _Subject:
         """Addresses belong together: a foreign AAAA beside our A would lead half of the senders elsewhere."""
         return self.role is Role.HOST and type_ in {RecordType.A, RecordType.AAAA}
 
-    def _changes(self, place: Place, reason: str) -> Iterator[Write]:
+    def _changes(self, place: RecordPlace, reason: str) -> Iterator[RecordWrite]:
         for type_ in MANAGED[self.role]:
             key, there, values = Key(self.name, type_), self._there(type_), self.want.get(type_)
             if values is None:
                 if not there.absent:  # ours, in the other form
-                    yield Write(
+                    yield RecordWrite(
                         place, Remove(key, there), self.domain, self.role, f"{reason}; in another form now"
                     )
             elif there.values != values:
                 change = Replace(key, there, RecordSet(values, self.ttl))
-                yield Write(place, change, self.domain, self.role, reason, self.ttl)
+                yield RecordWrite(place, change, self.domain, self.role, reason, self.ttl)
             elif self._other_ttl(key, there):
                 change = Replace(key, there, RecordSet(values, self.ttl))
-                yield Write(place, change, self.domain, self.role, "its TTL changes", self.ttl)
+                yield RecordWrite(place, change, self.domain, self.role, "its TTL changes", self.ttl)
 
     def _other_ttl(self, key: Key, there: RecordSet) -> bool:
         """The wish counts, not what a host made of it: else a floor would be written against for ever."""
@@ -259,7 +259,7 @@ class _Subject:
             return False
         return self.ttl not in {entry.ttl, there.ttl}
 
-    def _removals(self, place: Place | Unplaced, reason: str) -> Iterator[Step]:
+    def _removals(self, place: RecordPlace | Unplaced, reason: str) -> Iterator[Step]:
         for type_ in MANAGED[self.role]:
             key, sight = Key(self.name, type_), self.found(type_)
             if not isinstance(sight, Seen) or sight.value.absent:
@@ -273,7 +273,7 @@ class _Subject:
                     key, f"{reason}; removing needs `dns.publish: sync`", "set it, or remove it by hand"
                 )
             else:
-                yield Write(place, Remove(key, sight.value), self.domain, self.role, reason)
+                yield RecordWrite(place, Remove(key, sight.value), self.domain, self.role, reason)
 
     # --- texts ----------------------------------------------------------------------------------------
 
@@ -284,7 +284,7 @@ class _Subject:
     def _first_key(self) -> Key:
         return Key(self.name, next(iter(self.want), MANAGED[self.role][-1]))
 
-    def _foreign(self, type_: RecordType) -> Held:
+    def _foreign(self, type_: RecordType) -> HeldWrite:
         has = _shown(type_, self._there(type_).values)
         wants = "; ".join(_shown(one, values) for one, values in self.want.items())
         return self._held(
@@ -303,8 +303,8 @@ class _Subject:
         *,
         foreign: bool = False,
         by_hand: bool = False,
-    ) -> Held:
-        return Held(key, self.domain, self.role, reason, remedy, until, foreign, by_hand=by_hand)
+    ) -> HeldWrite:
+        return HeldWrite(key, self.domain, self.role, reason, remedy, until, foreign, by_hand=by_hand)
 
 
 def _shown(type_: RecordType, values: Iterable[str]) -> str:

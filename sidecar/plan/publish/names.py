@@ -14,7 +14,7 @@ from sidecar.formats.domain_name import policy_host
 from sidecar.formats.txt_fields import begins
 from sidecar.observed import Seen
 from sidecar.observed.record_sets import Key, RecordSet, RecordType, Values
-from sidecar.plan.publish.values import Domain, Facts, Picture, Role
+from sidecar.plan.publish.values import Facts, Picture, PublishedDomain, Role
 from sidecar.settings.dns import HostForm, Scheme
 
 MANAGED = {
@@ -70,7 +70,7 @@ def report_record(uri: str) -> str:
     return f"v=TLSRPTv1; rua={uri}"
 
 
-def wanted(role: Role, domain: Domain, picture: Picture) -> dict[RecordType, Values] | None:
+def wanted(role: Role, domain: PublishedDomain, picture: Picture) -> dict[RecordType, Values] | None:
     """What should stand at the name of this role; None: it cannot be said yet, or nothing is wanted."""
     facts = picture.facts
     match role:

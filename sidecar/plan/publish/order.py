@@ -12,7 +12,7 @@ from typing import TypeAlias
 from sidecar.observed import Seen
 from sidecar.observed.record_sets import Key, RecordType
 from sidecar.plan.publish.names import owner
-from sidecar.plan.publish.values import Domain, Leaving, Picture, Role
+from sidecar.plan.publish.values import Leaving, Picture, PublishedDomain, Role
 
 LONGEST_UNKNOWN = 604_800
 """Seconds: the max_age that is assumed where nobody knows what was served before."""
@@ -66,7 +66,7 @@ _POLICY = Keep(
 _ID = Keep("the id of the served policy is not known yet", "wait; it is read from mailcow")
 
 
-def stand(role: Role, domain: Domain, picture: Picture) -> Stand:
+def stand(role: Role, domain: PublishedDomain, picture: Picture) -> Stand:
     """How a record set of this role should stand now."""
     if domain.leaving is None:
         return _staying_id(domain) if role is Role.ID else Want(_WHY[role])
@@ -81,7 +81,7 @@ _WHY = {
 }
 
 
-def _staying_id(domain: Domain) -> Stand:
+def _staying_id(domain: PublishedDomain) -> Stand:
     evidence = domain.evidence
     if domain.id is None:
         return _ID
@@ -95,7 +95,7 @@ def _staying_id(domain: Domain) -> Stand:
     return Want("the policy is served and was checked")
 
 
-def _leaving_id(domain: Domain, leaving: Leaving, now: float) -> Stand:
+def _leaving_id(domain: PublishedDomain, leaving: Leaving, now: float) -> Stand:
     if leaving.expires_at is not None and now >= leaving.expires_at:
         return Gone("the domain has left, and no sender holds a policy any more")
     if leaving.none_verified is not True:
@@ -107,7 +107,7 @@ def _leaving_id(domain: Domain, leaving: Leaving, now: float) -> Stand:
     return Want("the domain leaves: senders are told of its policy with mode none", create=False)
 
 
-def _leaving_rest(domain: Domain, leaving: Leaving, picture: Picture) -> Stand:
+def _leaving_rest(domain: PublishedDomain, leaving: Leaving, picture: Picture) -> Stand:
     if leaving.expires_at is None:
         return Keep("it is not known yet until when senders hold a policy", "wait")
     if picture.now < leaving.expires_at:
@@ -122,7 +122,7 @@ def _leaving_rest(domain: Domain, leaving: Leaving, picture: Picture) -> Stand:
     return Gone("the domain has left, and no sender holds a policy any more")
 
 
-def pointing_stand(domain: Domain, picture: Picture) -> Stand:
+def pointing_stand(domain: PublishedDomain, picture: Picture) -> Stand:
     """The CNAME of `_mta-sts` in the shared scheme: as an id, once what it points to is there."""
     stands = stand(Role.ID, domain, picture)
     base = owner(Role.ID, picture.facts.shared_base)
@@ -154,7 +154,7 @@ def shared_id_stand(picture: Picture) -> Stand:
     return Want("the policies of all domains are served and were checked")
 
 
-def _of_the_base(domain: Domain) -> Stand:
+def _of_the_base(domain: PublishedDomain) -> Stand:
     """The shared id is this domain's own one as well: nothing is announced before its policy works."""
     if domain.leaving is not None:
         return Keep(

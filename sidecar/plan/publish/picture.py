@@ -31,12 +31,12 @@ from sidecar.plan.publish.names import PREFIXES, id_record, names, owner, shared
 from sidecar.plan.publish.order import expires_at
 from sidecar.plan.publish.places import place
 from sidecar.plan.publish.values import (
-    Domain,
-    Evidence,
     Facts,
     Leaving,
     Picture,
-    Place,
+    PublishedDomain,
+    RecordEvidence,
+    RecordPlace,
     Role,
     Unplaced,
 )
@@ -79,7 +79,7 @@ def wanted_names(picture: Picture) -> tuple[str, ...]:
     return names((domain.name for domain in picture.domains), picture.facts)
 
 
-def awaits_a_check(domain: Domain) -> bool:
+def awaits_a_check(domain: PublishedDomain) -> bool:
     """Whether nothing but a sender check stands between a policy and its id."""
     if domain.leaving is not None:
         return domain.leaving.none_verified is None
@@ -117,19 +117,19 @@ def _facts(observed: Observed, settings: Settings) -> Facts | None:
     )
 
 
-class _Places(Mapping[str, Place | Unplaced]):
+class _Places(Mapping[str, RecordPlace | Unplaced]):
     """Worked out when asked for; one zone is one place, however many names lie in it."""
 
     def __init__(self, looks: RecordLooks) -> None:
         self._looks = looks
-        self._known: dict[str, Place] = {}
+        self._known: dict[str, RecordPlace] = {}
 
-    def __getitem__(self, name: str) -> Place | Unplaced:
+    def __getitem__(self, name: str) -> RecordPlace | Unplaced:
         look = self._looks.names[name]
         if isinstance(look.zone, Seen) and look.zone.value in self._known:
             return self._known[look.zone.value]
         found = place(name, look.zone, self._looks.zones)
-        if isinstance(found, Place):
+        if isinstance(found, RecordPlace):
             self._known[found.zone] = found
         return found
 
@@ -143,10 +143,10 @@ class _Places(Mapping[str, Place | Unplaced]):
 # --- the domains ------------------------------------------------------------------------------------------
 
 
-def _domains(observed: Observed, settings: Settings, facts: Facts) -> tuple[Domain, ...]:
+def _domains(observed: Observed, settings: Settings, facts: Facts) -> tuple[PublishedDomain, ...]:
     """Those that need records, and those that have left and whose records are still known to be ours."""
     listed = mail_domains(observed, settings)
-    judge = _Judge(observed, settings, facts, _Certificates.of(observed))
+    judge = _EvidenceJudge(observed, settings, facts, _Certificates.of(observed))
     staying = tuple(domain.name for domain in listed)
     left_over = {key.name for key in observed.memory.published}.difference(names(staying, facts))
     gone = {domain_of(Key(name, RecordType.TXT)) for name in left_over} - {*staying, facts.shared_base}
@@ -184,13 +184,13 @@ class _Certificates:
 
 
 @dataclass(frozen=True, slots=True)
-class _Judge:
+class _EvidenceJudge:
     observed: Observed
     settings: Settings
     facts: Facts
     certificates: _Certificates
 
-    def domain(self, mail: MailDomain) -> Domain:
+    def domain(self, mail: MailDomain) -> PublishedDomain:
         served = self._served(mail)
         text = served.value.text if isinstance(served, Seen) else None
         verified = self._verified(mail, text)
@@ -199,13 +199,13 @@ class _Judge:
         if mail.leaving:
             none = policy is not None and policy.mode is Mode.NONE
             leaving = Leaving(verified if none else False, self._expires(mail, served, id_))
-            return Domain(mail.name, id_, leaving=leaving)
+            return PublishedDomain(mail.name, id_, leaving=leaving)
         host = policy_host(mail.name)
-        evidence = Evidence(self._visible(host), self.certificates.have(host), verified)
+        evidence = RecordEvidence(self._visible(host), self.certificates.have(host), verified)
         settled = policy is not None and (
             policy.mode is Mode.ENFORCE or not self.settings.for_domain(mail.target or mail.name).auto
         )
-        return Domain(mail.name, id_, evidence, settled=settled)
+        return PublishedDomain(mail.name, id_, evidence, settled=settled)
 
     def _served(self, mail: MailDomain) -> Sight[Served]:
         """A domain that mailcow does not have any more is served nothing of its own."""

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 from sidecar.dns.publish.port import within
 from sidecar.observed import Seen, Sight, Unseen
-from sidecar.plan.publish.values import Place, Unplaced
+from sidecar.plan.publish.values import RecordPlace, Unplaced
 
 
-def place(name: str, zone: Sight[str], zones: Mapping[str, Sight[tuple[str, ...]]]) -> Place | Unplaced:
+def place(name: str, zone: Sight[str], zones: Mapping[str, Sight[tuple[str, ...]]]) -> RecordPlace | Unplaced:
     """`zone` is the one by SOA, `zones` what each account serves; of several accounts the first in the settings."""
     if not zones:
         return Unplaced("there is no DNS account", known=True)
@@ -21,7 +21,7 @@ def place(name: str, zone: Sight[str], zones: Mapping[str, Sight[tuple[str, ...]
         account for account, found in zones.items() if isinstance(found, Seen) and zone.value in found.value
     ]
     if serving:
-        return Place(serving[0], zone.value)
+        return RecordPlace(serving[0], zone.value)
     silent = {account: found.reason for account, found in zones.items() if isinstance(found, Unseen)}
     if silent:
         account, reason = next(iter(silent.items()))

@@ -30,7 +30,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class RecordEvidence:
     """What was observed of the policy of a domain."""
 
     address_visible: bool | None = None
@@ -53,13 +53,13 @@ class Leaving:
 
 
 @dataclass(frozen=True, slots=True)
-class Domain:
+class PublishedDomain:
     """A domain or alias domain that records are published for; names are A-labels without a final dot."""
 
     name: str
     id: str | None
     """The id of the policy that is served; None: not known."""
-    evidence: Evidence = Evidence()
+    evidence: RecordEvidence = RecordEvidence()
     leaving: Leaving | None = None
     settled: bool = False
     """Whether the policy is as the settings want it in the end: then TTLs are long."""
@@ -88,7 +88,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RecordPlace:
     """The account that serves a name, and the zone that the name lies in."""
 
     account: str
@@ -106,7 +106,7 @@ class Unplaced:
 # --- the outcome ------------------------------------------------------------------------------------------
 
 
-class Whose(StrEnum):
+class RecordOwner(StrEnum):
     """Whose a record set is."""
 
     NOBODY = "nobody"
@@ -118,7 +118,7 @@ class Whose(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RecordRow:
     """One record set of a domain, as it is shown."""
 
     domain: str
@@ -128,16 +128,16 @@ class Row:
     wanted: Values
     """Empty: it should not be there, or nothing can be said yet."""
     found: Sight[RecordSet]
-    whose: Whose
+    whose: RecordOwner
     right: bool
     """Whether senders understand what is found as what is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class RecordWrite:
     """A change of one record set, to be made by this account."""
 
-    place: Place
+    place: RecordPlace
     change: Replace | Remove
     domain: str
     role: Role
@@ -151,7 +151,7 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldWrite:
     """What is not done now, why, and what a person can do; `until` is a Unix time or None."""
 
     key: Key
@@ -172,9 +172,9 @@ class Held:
 class PublishPlan:
     """What to write now, in this order; what is held; and every record set as it stands."""
 
-    writes: tuple[Write, ...] = ()
-    held: tuple[Held, ...] = ()
-    rows: Collection[Row] = ()
+    writes: tuple[RecordWrite, ...] = ()
+    held: tuple[HeldWrite, ...] = ()
+    rows: Collection[RecordRow] = ()
     let_through: bool = False
     """Whether more would be held but for the person's consent."""
 
@@ -185,10 +185,10 @@ class Picture:
 
     now: float
     facts: Facts
-    domains: tuple[Domain, ...]
+    domains: tuple[PublishedDomain, ...]
     found: Mapping[Key, Sight[RecordSet]]
     """At the source, under all types of all names (`names.keys`)."""
-    places: Mapping[str, Place | Unplaced]
+    places: Mapping[str, RecordPlace | Unplaced]
     ledger: Ledger = field(default_factory=lambda: MappingProxyType({}))
     accounts: Mapping[str, AccountState] = field(default_factory=lambda: MappingProxyType({}))
     override: bool = False

@@ -6,7 +6,7 @@ Rule for every editor: only a set that was seen is taken over or forgotten.
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from sidecar.dns.publish.port import Done, Outcome, Remove
+from sidecar.dns.publish.port import Outcome, Remove, WriteDone
 from sidecar.observed import LARGE_DNS_PLAN, Memory, Observed, Seen
 from sidecar.observed.record_looks import RecordLooks
 from sidecar.observed.record_sets import Entry, Key, RecordType
@@ -88,6 +88,6 @@ def with_outcomes(memory: Memory, action: PublishRecords, outcomes: Mapping[Key,
     """Without the sets that were removed."""
     ledger: Mapping[Key, Entry] = memory.published
     for write in action.writes:
-        if isinstance(write.change, Remove) and isinstance(outcomes.get(write.key), Done):
+        if isinstance(write.change, Remove) and isinstance(outcomes.get(write.key), WriteDone):
             ledger = removed(ledger, write.key)
     return memory if ledger is memory.published else replace(memory, published=ledger)

@@ -15,12 +15,12 @@ from sidecar.dns.ask import Asking
 from sidecar.verify.probes.tls import closing, handshake, looking, peer_certificate, trouble
 from sidecar.verify.probes.way import Doors, Place, Reached, SpentError, Take, Ways
 from sidecar.verify.seen import (
-    Certificate,
     MxNoStartTls,
     MxProbe,
     MxTls,
     MxWontTalk,
     NoAddress,
+    PresentedCertificate,
     TlsFailure,
 )
 
@@ -99,7 +99,7 @@ class SmtpProbe:
         except (_WontTalkError, OSError, ValueError) as error:
             return MxWontTalk(way, str(error) or type(error).__name__, self.clock())
 
-    async def _look(self, reached: Reached, host: str) -> Certificate | None:
+    async def _look(self, reached: Reached, host: str) -> PresentedCertificate | None:
         """The certificate that was refused; None where it is not shown a second time."""
         try:
             async with asyncio.timeout(self.timeout_s / CONNECT_SHARE):

@@ -20,7 +20,7 @@ from sidecar.formats.x509 import reading
 from sidecar.host.errors import PermanentError
 from sidecar.host.plain_file import read_plain
 from sidecar.verify.probes.way import CONNECT_S, Reached, SpentError
-from sidecar.verify.seen import Certificate, TlsTrouble
+from sidecar.verify.seen import PresentedCertificate, TlsTrouble
 
 T = TypeVar("T")
 
@@ -106,7 +106,7 @@ def trouble(error: ssl.SSLError) -> tuple[TlsTrouble, str]:
 
 
 @lru_cache(maxsize=64)
-def certificate(der: bytes) -> Certificate:
+def certificate(der: bytes) -> PresentedCertificate:
     """The certificate in `der`, shared by all who serve it; never raises.
 
     What cannot be read in it is None ("unreadable" for the issuer), and nothing is read in one of more than 64 KB.
@@ -114,8 +114,8 @@ def certificate(der: bytes) -> Certificate:
     """
     parsed = _read(lambda: x509.load_der_x509_certificate(der)) if len(der) <= _LARGEST else None
     if parsed is None:
-        return Certificate(None, _UNREADABLE, None, None, der)
-    return Certificate(
+        return PresentedCertificate(None, _UNREADABLE, None, None, der)
+    return PresentedCertificate(
         _read(lambda: _names(parsed)),
         _read(lambda: _issuer(parsed.issuer)) or _UNREADABLE,
         _read(lambda: _unix(parsed.not_valid_before_utc)),
@@ -152,13 +152,13 @@ def _issuer(name: x509.Name) -> str:
     return name.rfc4514_string()[:_LONGEST_NAME] or "nobody"
 
 
-def peer_certificate(writer: asyncio.StreamWriter) -> Certificate:
+def peer_certificate(writer: asyncio.StreamWriter) -> PresentedCertificate:
     """The certificate that the other end of this TLS connection showed."""
     der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     return certificate(der or b"")
 
 
-async def look(reached: Reached, name: str) -> Certificate | None:
+async def look(reached: Reached, name: str) -> PresentedCertificate | None:
     """The certificate that an HTTPS server shows for this name, whatever it is worth; None where it shows none."""
     try:
         connection = await reached.again()

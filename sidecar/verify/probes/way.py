@@ -16,7 +16,7 @@ from itertools import chain, zip_longest
 from typing import Self, TypeAlias, TypeVar
 
 from sidecar.observed import Unseen
-from sidecar.verify.seen import Barrier, Unreachable, Way
+from sidecar.verify.seen import Barrier, ProbedWay, Unreachable
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ class Reached:
     """A connected socket, non-blocking; leaving the `with` closes it."""
 
     connection: socket.socket
-    way: Way
+    way: ProbedWay
     address: str
     port: int
     take: Take
@@ -203,7 +203,7 @@ class Ways:
     async def _reach(self, address: str, take: Take) -> Reached | Unreachable:
         try:
             connection = await _connect(address, self.port, self.timeout_s)
-            return Reached(connection, Way(address), address, self.port, take)
+            return Reached(connection, ProbedWay(address), address, self.port, take)
         except ConnectionRefusedError:
             reason = f"{address} port {self.port} refused the connection"
             return Unreachable(Barrier.REFUSED, reason, self.clock(), address)
@@ -230,7 +230,7 @@ class Ways:
             try:
                 for address in await _resolve(inside.host, self.timeout_s):
                     connection = await _connect(address, inside.port, self.timeout_s)
-                    way = Way(f"{inside.host} ({address})", reason)
+                    way = ProbedWay(f"{inside.host} ({address})", reason)
                     with Reached(connection, way, address, inside.port, take) as reached:
                         return (await talk(reached),)
             except (OSError, TimeoutError) as error:

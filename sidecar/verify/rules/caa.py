@@ -4,7 +4,7 @@ from sidecar.formats.domain_name import policy_host
 from sidecar.observed import Seen
 from sidecar.observed.findings import Finding, Severity
 from sidecar.verify import probe_codes as codes
-from sidecar.verify.seen import Certificate, DomainSeen, PolicyAnswer, TlsFailure, TlsTrouble
+from sidecar.verify.seen import DomainSeen, PolicyAnswer, PresentedCertificate, TlsFailure, TlsTrouble
 from sidecar.verify.stakes import Stakes
 
 LETS_ENCRYPT = "letsencrypt.org"
@@ -38,7 +38,7 @@ def judge_caa(seen: DomainSeen, stakes: Stakes) -> tuple[Finding, ...]:
     return (Finding.of(codes.CAA_FORBIDS, host, message, todo, severity=severity),)
 
 
-def _in_use(seen: DomainSeen) -> Certificate | None:
+def _in_use(seen: DomainSeen) -> PresentedCertificate | None:
     """The certificate that serves the policy host well, as far as its issuer is concerned."""
     match seen.policy:
         case PolicyAnswer(certificate=certificate):

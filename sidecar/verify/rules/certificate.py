@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from sidecar.formats.x509 import ends_soon
 from sidecar.observed.findings import Code, Finding, Severity
 from sidecar.observed.words import span
-from sidecar.verify.seen import Certificate, TlsFailure, TlsTrouble
+from sidecar.verify.seen import PresentedCertificate, TlsFailure, TlsTrouble
 
 _MOST_NAMES = 6
 
@@ -20,7 +20,7 @@ def judge_tls_failure(
 
 
 def judge_end(
-    certificate: Certificate, code: Code, subject: str, now: float, severity: Severity
+    certificate: PresentedCertificate, code: Code, subject: str, now: float, severity: Severity
 ) -> tuple[Finding, ...]:
     """A warning when an accepted certificate ends soon."""
     begin, end = certificate.not_before, certificate.not_after

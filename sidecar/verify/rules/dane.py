@@ -12,7 +12,7 @@ from sidecar.dns.answers import NoAnswer, Silence, Tlsa
 from sidecar.formats.x509 import reading
 from sidecar.observed.findings import Finding
 from sidecar.verify import probe_codes as codes
-from sidecar.verify.seen import Certificate, MxSeen, MxTls, TlsFailure
+from sidecar.verify.seen import MxSeen, MxTls, PresentedCertificate, TlsFailure
 
 _DANE_EE = 3
 
@@ -47,7 +47,7 @@ def judge_dane(seen: MxSeen) -> tuple[Finding, ...]:
     return (Finding.of(codes.DANE_VALIDATED, name, message),)
 
 
-def _shown(seen: MxSeen) -> list[tuple[str, Certificate]]:
+def _shown(seen: MxSeen) -> list[tuple[str, PresentedCertificate]]:
     """The public addresses that showed a certificate; inside, another one may be served."""
     return [
         (probe.way.address, probe.certificate)
@@ -58,7 +58,7 @@ def _shown(seen: MxSeen) -> list[tuple[str, Certificate]]:
     ]
 
 
-def _none_matches(records: tuple[Tlsa, ...], shown: Certificate) -> bool:
+def _none_matches(records: tuple[Tlsa, ...], shown: PresentedCertificate) -> bool:
     """Whether all records speak of the server's own certificate, and none of this one.
 
     DANE-TA (2) would need the chain, PKIX usages (0 and 1) are not for SMTP (RFC 7672 §3.1.3): nothing is said then.
@@ -66,7 +66,7 @@ def _none_matches(records: tuple[Tlsa, ...], shown: Certificate) -> bool:
     return all(record.usage == _DANE_EE and not _fits(record, shown) for record in records)
 
 
-def _fits(record: Tlsa, shown: Certificate) -> bool:
+def _fits(record: Tlsa, shown: PresentedCertificate) -> bool:
     """Whether the record is of this certificate; what cannot be judged is taken to fit."""
     match record.selector:
         case 0:

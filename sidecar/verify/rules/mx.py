@@ -19,10 +19,10 @@ from sidecar.verify.seen import (
     MxTls,
     MxWontTalk,
     NoAddress,
+    ProbedWay,
     TlsFailure,
     TlsTrouble,
     Unreachable,
-    Way,
 )
 from sidecar.verify.stakes import Stakes
 
@@ -118,7 +118,7 @@ def _not_seen(host: str, nothing: Unreachable | NoAddress | NoAnswer | Unseen | 
             return Finding.of(codes.MX_LOOK_FAILED, host, reason, LOOK_AGAIN)
 
 
-def _inside(host: str, way: Way) -> tuple[Finding, ...]:
+def _inside(host: str, way: ProbedWay) -> tuple[Finding, ...]:
     if way.instead_of is None:
         return ()
     message = f"probed inside mailcow's network only, which proves nothing about the public addresses: {way.instead_of}"

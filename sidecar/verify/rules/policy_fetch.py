@@ -23,10 +23,10 @@ from sidecar.verify.seen import (
     PolicyAnswer,
     PolicyFailure,
     PolicyFetch,
+    ProbedWay,
     TlsFailure,
     TlsTrouble,
     Unreachable,
-    Way,
 )
 from sidecar.verify.stakes import Stakes
 
@@ -183,7 +183,7 @@ def _status(url: str, answer: PolicyAnswer, failure: Severity) -> Finding:
     return Finding.of(codes.POLICY_STATUS, url, message, todo, severity=failure)
 
 
-def _inside(url: str, way: Way) -> tuple[Finding, ...]:
+def _inside(url: str, way: ProbedWay) -> tuple[Finding, ...]:
     if way.instead_of is None:
         return ()
     message = f"fetched inside mailcow's network only, which proves nothing about the public addresses: {way.instead_of}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-from sidecar.dns.publish.port import ChangedMeanwhile, Done, Publisher, Refused, Remove, Replace
+from sidecar.dns.publish.port import ChangedMeanwhile, Publisher, Remove, Replace, WriteDone, WriteRefused
 from sidecar.observed import Seen, Unseen
 from sidecar.observed.record_sets import ABSENT, Key, RecordSet, RecordType, record_set
 
@@ -64,14 +64,14 @@ class Contract:
             (HOST, MAIL, record_set(HOST.type, ["mx.example.test"], 300)),
         ):
             made = await world.publisher.write(ZONE, [Replace(key, ABSENT, first)])
-            assert isinstance(made[key], Done), made
+            assert isinstance(made[key], WriteDone), made
             assert (await there(world, key)).values == first.values
             assert (await there(world, key)).ttl == max(300, world.floor)
             changed = await world.publisher.write(ZONE, [Replace(key, await there(world, key), second)])
-            assert isinstance(changed[key], Done), changed
+            assert isinstance(changed[key], WriteDone), changed
             assert world.everything() == {**before, key: second.values}
             removed = await world.publisher.write(ZONE, [Remove(key, await there(world, key))])
-            assert isinstance(removed[key], Done), removed
+            assert isinstance(removed[key], WriteDone), removed
             assert world.everything() == before
 
     async def test_several_are_written_at_once(self, world: World) -> None:
@@ -80,9 +80,9 @@ class Contract:
         made = await world.publisher.write(
             ZONE, [Replace(HOST, ABSENT, MAIL), Replace(ID, ABSENT, FIRST), Replace(REPORT, ABSENT, REPORTS)]
         )
-        assert isinstance(made[HOST], Done), made
+        assert isinstance(made[HOST], WriteDone), made
         assert isinstance(made[ID], ChangedMeanwhile), made
-        assert isinstance(made[REPORT], Done), made
+        assert isinstance(made[REPORT], WriteDone), made
         assert world.everything()[ID] == ("somebody else's",)
 
     async def test_a_foreign_value_is_not_overwritten(self, world: World) -> None:
@@ -122,7 +122,7 @@ class Contract:
         """The host or the server refuses, or it is seen before."""
         world.put(HOST_A, ["192.0.2.7"])
         made = await world.publisher.write(ZONE, [Replace(HOST, ABSENT, MAIL)])
-        assert isinstance(made[HOST], ChangedMeanwhile | Refused), made
+        assert isinstance(made[HOST], ChangedMeanwhile | WriteRefused), made
         assert world.everything()[HOST_A] == ("192.0.2.7",)
         assert HOST not in world.everything()
 
@@ -132,7 +132,7 @@ class Contract:
         world.put(ID, [odd])
         assert (await there(world, ID)).values == (odd,)
         made = await world.publisher.write(ZONE, [Replace(ID, await there(world, ID), FIRST)])
-        assert isinstance(made[ID], Done), made
+        assert isinstance(made[ID], WriteDone), made
 
     async def test_a_zone_that_is_not_there_is_neither_read_nor_made(self, world: World) -> None:
         """Some libraries create it."""
@@ -140,7 +140,7 @@ class Contract:
         found = await world.publisher.read("missing.test", [key])
         assert isinstance(found[key], Unseen), found
         made = await world.publisher.write("missing.test", [Replace(key, ABSENT, FIRST)])
-        assert not isinstance(made[key], Done), made
+        assert not isinstance(made[key], WriteDone), made
         zones = await world.publisher.zones(["missing.test"])
         assert isinstance(zones, Unseen) or "missing.test" not in zones.value
 
@@ -149,5 +149,5 @@ class Contract:
         await world.publisher.write(ZONE, [Replace(ID, ABSENT, FIRST)])
         seen = await there(world, ID)
         made = await world.publisher.write(ZONE, [Replace(ID, seen, RecordSet(FIRST.values, 7_200))])
-        assert isinstance(made[ID], Done), made
+        assert isinstance(made[ID], WriteDone), made
         assert (await there(world, ID)) == RecordSet(FIRST.values, 7_200)

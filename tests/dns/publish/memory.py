@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sidecar.dns.publish.port import Change, ChangedMeanwhile, Done, Outcome, Remove, after
+from sidecar.dns.publish.port import Change, ChangedMeanwhile, Outcome, Remove, WriteDone, after
 from sidecar.observed import Seen, Sight, Unseen
 from sidecar.observed.record_sets import ABSENT, Key, RecordSet
 
@@ -32,7 +32,7 @@ class InMemory:
             if not self.sets.get(change.key, ABSENT).same_values(change.seen):
                 found[change.key] = ChangedMeanwhile("it changed")
                 continue
-            found[change.key] = Done(after(change))
+            found[change.key] = WriteDone(after(change))
             if isinstance(change, Remove):
                 self.sets.pop(change.key, None)
             else:

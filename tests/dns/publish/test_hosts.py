@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from sidecar.dns.publish import hosted, worker
 from sidecar.dns.publish.hosted import Hosted, ProviderSpec
 from sidecar.dns.publish.messages import Request
-from sidecar.dns.publish.port import Done, Publisher, Refused, Remove, Replace, Unclear
+from sidecar.dns.publish.port import Publisher, Remove, Replace, Unclear, WriteDone, WriteRefused
 from sidecar.dns.publish.servercow import Servercow
 from sidecar.observed import Seen, Unseen
 from sidecar.observed.record_sets import ABSENT, Key
@@ -97,7 +97,7 @@ class TestHosts(Contract):
         """It was made all the same, and no text has the token that the host sent back."""
         world.zone.broken = 500
         made = (await world.publisher.write(ZONE, [Replace(ID, ABSENT, FIRST)]))[ID]
-        assert isinstance(made, Done | Unclear), made
+        assert isinstance(made, WriteDone | Unclear), made
         assert TOKEN not in repr(made)
         world.zone.broken = None
         assert (await there(world, ID)).values == FIRST.values
@@ -109,7 +109,7 @@ class TestHosts(Contract):
         found = (await world.publisher.read(ZONE, [ID]))[ID]
         assert isinstance(found, Unseen), found
         made = (await world.publisher.write(ZONE, [Replace(ID, ABSENT, FIRST)]))[ID]
-        assert not isinstance(made, Done), made
+        assert not isinstance(made, WriteDone), made
         assert world.everything() == before
 
     async def test_another_change_at_the_same_time_is_reported(self, world: AtHost) -> None:
@@ -139,7 +139,7 @@ async def test_a_wrong_token_is_reported_and_not_shown(name: str, monkeypatch: p
         made = (await with_it.write(ZONE, [Replace(ID, ABSENT, FIRST)]))[ID]
     assert isinstance(found, Unseen)
     assert isinstance(zones, Unseen)
-    assert isinstance(made, Refused | Unclear)
+    assert isinstance(made, WriteRefused | Unclear)
     assert wrong not in f"{found} {zones} {made} {with_it}"
     assert zone.everything() == before
 
@@ -192,5 +192,5 @@ async def test_only_the_zones_of_the_settings_are_listed(monkeypatch: pytest.Mon
         assert isinstance(found, Seen)
         assert found.value == ()
         made = (await account.write(ZONE, [Replace(HOST, ABSENT, MAIL)]))[HOST]
-        assert isinstance(made, Refused)
+        assert isinstance(made, WriteRefused)
         assert "not listed" in made.reason

@@ -9,7 +9,7 @@ from sidecar.dns.publish.port import Replace
 from sidecar.observed import Unseen
 from sidecar.observed.record_sets import Key, RecordSet, RecordType, record_set
 from sidecar.plan.publish.names import id_record, report_record, shared_base
-from sidecar.plan.publish.values import Domain, Evidence, Leaving
+from sidecar.plan.publish.values import Leaving, PublishedDomain, RecordEvidence
 from sidecar.settings.dns import HostForm, Publish, Scheme
 from tests.plan.publish.worlds import FACTS, HOSTNAME, NOW, World, all_names, values
 
@@ -41,19 +41,21 @@ def sets(draw: st.DrawFn, name: str) -> dict[Key, RecordSet]:
 
 
 @st.composite
-def domains(draw: st.DrawFn) -> tuple[Domain, ...]:
+def domains(draw: st.DrawFn) -> tuple[PublishedDomain, ...]:
     """Up to three, in any state."""
     chosen = draw(st.lists(st.sampled_from(NAMES), min_size=1, unique=True))
     return tuple(draw(domain(name)) for name in sorted(chosen))
 
 
 @st.composite
-def domain(draw: st.DrawFn, name: str) -> Domain:
+def domain(draw: st.DrawFn, name: str) -> PublishedDomain:
     """A domain that stays or leaves."""
     leaving = draw(
         st.none() | st.builds(Leaving, TRI, st.none() | st.sampled_from([NOW - 1, NOW + 1_000, NOW + 1e9]))
     )
-    return Domain(name, draw(IDS), Evidence(draw(TRI), draw(TRI), draw(TRI)), leaving, draw(st.booleans()))
+    return PublishedDomain(
+        name, draw(IDS), RecordEvidence(draw(TRI), draw(TRI), draw(TRI)), leaving, draw(st.booleans())
+    )
 
 
 @st.composite
@@ -63,7 +65,7 @@ def worlds(draw: st.DrawFn) -> World:
     zone: dict[Key, RecordSet] = {}
     for name in (
         "www.example.org",
-        *sorted(set(all_names(found)) | set(all_names([Domain("example.org", None)]))),
+        *sorted(set(all_names(found)) | set(all_names([PublishedDomain("example.org", None)]))),
     ):
         zone |= draw(sets(name))
     facts = replace(
@@ -84,7 +86,7 @@ def copied(world: World) -> World:
 
 @settings(max_examples=60, deadline=None)
 @given(worlds(), st.lists(domains(), max_size=3))
-def test_only_our_own_sets_ever_change(world: World, later: list[tuple[Domain, ...]]) -> None:
+def test_only_our_own_sets_ever_change(world: World, later: list[tuple[PublishedDomain, ...]]) -> None:
     """What was there before is ours only where it is exactly what was wanted, at a name of a domain."""
     before = values(world.zone)
     wanted: dict[Key, set[tuple[str, ...]]] = {}
@@ -108,7 +110,7 @@ def test_only_our_own_sets_ever_change(world: World, later: list[tuple[Domain, .
 
 @settings(max_examples=60, deadline=None)
 @given(worlds(), domains())
-def test_passes_end_in_an_empty_plan(world: World, later: tuple[Domain, ...]) -> None:
+def test_passes_end_in_an_empty_plan(world: World, later: tuple[PublishedDomain, ...]) -> None:
     """And stay there."""
     for now in (world.domains, later):
         world.domains = now
@@ -119,7 +121,7 @@ def test_passes_end_in_an_empty_plan(world: World, later: tuple[Domain, ...]) ->
 @settings(max_examples=60, deadline=None)
 @given(worlds(), st.lists(domains(), max_size=2), st.lists(st.integers(1, 30), max_size=4))
 def test_a_kill_between_any_two_steps_ends_in_the_same_zone(
-    world: World, later: list[tuple[Domain, ...]], kills: list[int]
+    world: World, later: list[tuple[PublishedDomain, ...]], kills: list[int]
 ) -> None:
     """Intents are noted first, so that a value that was written is known as ours."""
     killed = copied(world)
@@ -136,7 +138,9 @@ def test_a_kill_between_any_two_steps_ends_in_the_same_zone(
 
 @settings(max_examples=60, deadline=None)
 @given(worlds(), domains())
-def test_without_the_ledger_less_is_written_and_nothing_else(world: World, later: tuple[Domain, ...]) -> None:
+def test_without_the_ledger_less_is_written_and_nothing_else(
+    world: World, later: tuple[PublishedDomain, ...]
+) -> None:
     """Each write of a world that lost its ledger is one that it would have made with it, or of an equal set."""
     world.settle()
     lost = copied(world)

@@ -12,14 +12,14 @@ from sidecar.plan.publish import guards
 from sidecar.plan.publish.ledger import adopted, intended
 from sidecar.plan.publish.order import expires_at
 from sidecar.plan.publish.values import (
-    Domain,
-    Evidence,
     Leaving,
-    Place,
+    PublishedDomain,
     PublishPlan,
+    RecordEvidence,
+    RecordOwner,
+    RecordPlace,
     Role,
     Unplaced,
-    Whose,
 )
 from sidecar.settings.dns import HostForm, Publish, Scheme
 from tests.plan.publish.worlds import (
@@ -63,23 +63,23 @@ def test_a_domain_that_is_well_gets_its_three_records_the_id_last() -> None:
     assert written(world.plan()) == [f"+{HOST}", f"+{REPORT}", f"+{ID}"]
     world.settle()
     assert world.zone == SETTLED
-    assert {row.whose for row in world.plan().rows} == {Whose.OURS}
+    assert {row.whose for row in world.plan().rows} == {RecordOwner.OURS}
     assert all(row.right for row in world.plan().rows)
 
 
 @pytest.mark.parametrize(
     ("evidence", "said"),
     [
-        (Evidence(None, True, True), "not every authoritative server"),
-        (Evidence(False, True, True), "not every authoritative server"),
-        (Evidence(True, None, True), "the certificate does not have"),
-        (Evidence(True, True, None), "was not yet seen as senders see it"),
-        (Evidence(True, True, False), "was not yet seen as senders see it"),
+        (RecordEvidence(None, True, True), "not every authoritative server"),
+        (RecordEvidence(False, True, True), "not every authoritative server"),
+        (RecordEvidence(True, None, True), "the certificate does not have"),
+        (RecordEvidence(True, True, None), "was not yet seen as senders see it"),
+        (RecordEvidence(True, True, False), "was not yet seen as senders see it"),
     ],
 )
-def test_the_id_waits_for_each_piece_of_evidence(evidence: Evidence, said: str) -> None:
+def test_the_id_waits_for_each_piece_of_evidence(evidence: RecordEvidence, said: str) -> None:
     """The address and the report record do not."""
-    plan = World((Domain("example.org", "1", evidence),)).plan()
+    plan = World((PublishedDomain("example.org", "1", evidence),)).plan()
     assert written(plan) == [f"+{HOST}", f"+{REPORT}"]
     assert said in held(plan)[ID]
 
@@ -88,7 +88,7 @@ def test_a_new_id_waits_for_its_policy() -> None:
     """The old one stays until then."""
     world = World((well("example.org"),), zone=dict(SETTLED))
     world.settle()
-    world.domains = (Domain("example.org", "2", replace(ALL_WELL, policy_verified=False)),)
+    world.domains = (PublishedDomain("example.org", "2", replace(ALL_WELL, policy_verified=False)),)
     assert written(world.plan()) == []
     world.domains = (well("example.org", "2"),)
     world.settle()
@@ -99,11 +99,11 @@ def test_a_domain_leaves_step_by_step() -> None:
     """The id of `none`, the longest max_age, `_mta-sts`, the rest."""
     world = World((well("example.org"),))
     world.settle()
-    world.domains = (Domain("example.org", "9", leaving=Leaving(none_verified=True)),)
+    world.domains = (PublishedDomain("example.org", "9", leaving=Leaving(none_verified=True)),)
     world.settle()
     assert world.zone[ID] == txt("v=STSv1;id=9;")
     end = world.now + 604_800
-    world.domains = (Domain("example.org", "9", leaving=Leaving(True, end)),)
+    world.domains = (PublishedDomain("example.org", "9", leaving=Leaving(True, end)),)
     assert written(world.plan()) == []
     world.now = end
     assert written(world.run()) == [f"-{ID}"]
@@ -123,7 +123,7 @@ def test_upsert_never_removes() -> None:
     """It says what is left to do."""
     world = World((well("example.org"),), replace(FACTS, publish=Publish.UPSERT))
     world.settle()
-    world.domains = (Domain("example.org", "9", leaving=Leaving(True, NOW)),)
+    world.domains = (PublishedDomain("example.org", "9", leaving=Leaving(True, NOW)),)
     world.settle()
     assert set(world.zone) == set(SETTLED)
     assert "removing needs `dns.publish: sync`" in held(world.plan())[ID]
@@ -134,7 +134,7 @@ def test_a_set_that_was_only_equal_is_kept_right_and_never_removed() -> None:
     world = World((well("example.org"),), zone=dict(SETTLED))
     world.settle()
     assert {entry.origin for entry in world.ledger.values()} == {Origin.EQUAL}
-    world.domains = (Domain("example.org", "9", leaving=Leaving(True, NOW)),)
+    world.domains = (PublishedDomain("example.org", "9", leaving=Leaving(True, NOW)),)
     world.settle()
     assert set(world.zone) == set(SETTLED)
 
@@ -161,7 +161,7 @@ def test_a_foreign_record_that_says_the_same_is_right() -> None:
     world = World((well("example.org"),), zone={**SETTLED, ID: txt("v=STSv1; id=1")})
     plan = world.plan()
     assert (plan.writes, plan.held) == ((), ())
-    assert [row.whose for row in plan.rows if row.role is Role.ID] == [Whose.FOREIGN]
+    assert [row.whose for row in plan.rows if row.role is Role.ID] == [RecordOwner.FOREIGN]
 
 
 def test_another_address_for_reports_is_right_where_nobody_asked_for_ours() -> None:
@@ -269,7 +269,7 @@ def test_a_settled_domain_gets_the_long_ttl() -> None:
 # --- the shared scheme ------------------------------------------------------------------------------------
 
 
-def shared(*domains: Domain) -> World:
+def shared(*domains: PublishedDomain) -> World:
     """Domains whose records point to those of example.org."""
     return World(domains, replace(FACTS, scheme=Scheme.SHARED, shared_base="example.org"))
 
@@ -292,7 +292,10 @@ def test_the_shared_id_waits_for_every_domain_that_points_to_it() -> None:
     world = shared(well("example.org"), well("example.net"))
     world.settle()
     before = world.zone[ID]
-    world.domains = (well("example.org"), Domain("example.net", "2", replace(ALL_WELL, policy_verified=None)))
+    world.domains = (
+        well("example.org"),
+        PublishedDomain("example.net", "2", replace(ALL_WELL, policy_verified=None)),
+    )
     world.settle()
     assert world.zone[ID] == before
     assert "the policy of example.net was not yet seen" in held(world.plan())[ID]
@@ -300,7 +303,9 @@ def test_the_shared_id_waits_for_every_domain_that_points_to_it() -> None:
 
 def test_a_new_domain_points_to_the_id_only_when_it_is_well() -> None:
     """The others are not kept waiting by it."""
-    world = shared(well("example.org"), Domain("example.net", "5", Evidence(True, False, False)))
+    world = shared(
+        well("example.org"), PublishedDomain("example.net", "5", RecordEvidence(True, False, False))
+    )
     world.settle()
     assert ID in world.zone
     assert key("_mta-sts.example.net", "CNAME") not in world.zone
@@ -361,7 +366,8 @@ def test_a_failing_account_waits_longer_each_time_and_no_other_does() -> None:
     world = World((well("example.org"), well("example.net")))
     looked = world.picture().places
     places = {
-        name: Place("other", "example.net") if "net" in name else place for name, place in looked.items()
+        name: RecordPlace("other", "example.net") if "net" in name else place
+        for name, place in looked.items()
     }
     state = guards.failed(None, NOW)
     assert guards.tried_again_at(state) == NOW + 60

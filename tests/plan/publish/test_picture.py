@@ -14,7 +14,7 @@ from sidecar.observed.record_sets import ABSENT, Entry, Key, Origin, RecordSet, 
 from sidecar.plan.publish.as_plan import as_plan
 from sidecar.plan.publish.make import make_plan
 from sidecar.plan.publish.picture import awaits_a_check, picture_of
-from sidecar.plan.publish.values import Domain, Picture
+from sidecar.plan.publish.values import Picture, PublishedDomain
 from sidecar.reconcile.learn.records import handed_over, learn_records
 from sidecar.settings import Settings
 from tests.worlds import DAY, HOST, NOW, World, given_settings, observed
@@ -79,7 +79,7 @@ def picture(found: Observed, config: Settings | None = None) -> Picture:
     return made
 
 
-def domain(found: Observed, config: Settings | None = None) -> Domain:
+def domain(found: Observed, config: Settings | None = None) -> PublishedDomain:
     """The one domain of it."""
     (one,) = picture(found, config).domains
     return one

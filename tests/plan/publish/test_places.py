@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.observed import Seen, Sight, Unseen
 from sidecar.plan.publish.places import place
-from sidecar.plan.publish.values import Place, Unplaced
+from sidecar.plan.publish.values import RecordPlace, Unplaced
 
 NAME = "_mta-sts.sub.example.org"
 ZONE = Seen("sub.example.org", 1.0)
@@ -18,12 +18,12 @@ SILENT = Unseen("it is silent", 1.0)
 @pytest.mark.parametrize(
     ("zones", "found"),
     [
-        ({"a": ABOVE, "b": CLOSE, "c": CLOSE}, Place("b", "sub.example.org")),
-        ({"a": SILENT, "b": CLOSE}, Place("b", "sub.example.org")),
+        ({"a": ABOVE, "b": CLOSE, "c": CLOSE}, RecordPlace("b", "sub.example.org")),
+        ({"a": SILENT, "b": CLOSE}, RecordPlace("b", "sub.example.org")),
     ],
 )
 def test_the_first_account_that_serves_the_zone_writes(
-    zones: Mapping[str, Sight[tuple[str, ...]]], found: Place
+    zones: Mapping[str, Sight[tuple[str, ...]]], found: RecordPlace
 ) -> None:
     """Another one that is silent does not matter."""
     assert place(NAME, ZONE, zones) == found

@@ -13,22 +13,22 @@ from sidecar.plan.publish.ledger import intended, learned, removed
 from sidecar.plan.publish.make import make_plan
 from sidecar.plan.publish.names import keys, names
 from sidecar.plan.publish.values import (
-    Domain,
-    Evidence,
     Facts,
     Picture,
-    Place,
+    PublishedDomain,
     PublishPlan,
+    RecordEvidence,
+    RecordPlace,
+    RecordWrite,
     Unplaced,
-    Write,
 )
 from sidecar.settings.dns import Publish
 
 ZONE = "example.org"
 HOSTNAME = "mail.example.org"
 NOW = 1_000_000.0
-HOME = Place("home", ZONE)
-ALL_WELL = Evidence(True, True, True)
+HOME = RecordPlace("home", ZONE)
+ALL_WELL = RecordEvidence(True, True, True)
 FACTS = Facts(HOSTNAME, frozenset({"192.0.2.1", "2001:db8::1"}), "mailto:tls@example.org", Publish.SYNC)
 
 
@@ -36,9 +36,9 @@ class KilledError(Exception):
     """The process ended here."""
 
 
-def well(name: str, id_: str = "1") -> Domain:
+def well(name: str, id_: str = "1") -> PublishedDomain:
     """A domain that has all it needs."""
-    return Domain(name, id_, ALL_WELL)
+    return PublishedDomain(name, id_, ALL_WELL)
 
 
 def txt(*values: str, ttl: int = 300) -> RecordSet:
@@ -60,12 +60,12 @@ def key(name: str, type_: str) -> Key:
 class World:
     """What outlives the process: the zone and the ledger. `steps` are killed after when they reach zero."""
 
-    domains: tuple[Domain, ...]
+    domains: tuple[PublishedDomain, ...]
     facts: Facts = FACTS
     zone: dict[Key, RecordSet] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=dict)
     accounts: dict[str, AccountState] = field(default_factory=dict)
-    places: dict[str, Place | Unplaced] = field(default_factory=dict)
+    places: dict[str, RecordPlace | Unplaced] = field(default_factory=dict)
     now: float = NOW
     floor: int = 0
     kill_in: int | None = None
@@ -124,7 +124,7 @@ class World:
                 self.kill_in = None
         self.settle()
 
-    def _write(self, write: Write) -> None:
+    def _write(self, write: RecordWrite) -> None:
         there = self.zone.get(write.key, ABSENT)
         assert there.values == write.change.seen.values, "compare-and-set"
         if isinstance(write.change, Remove):
@@ -149,7 +149,7 @@ def values(zone: dict[Key, RecordSet]) -> dict[Key, Values]:
     return {one: found.values for one, found in zone.items()}
 
 
-def all_names(domains: Iterable[Domain]) -> Iterator[str]:
+def all_names(domains: Iterable[PublishedDomain]) -> Iterator[str]:
     """The names that may be touched."""
     for domain in domains:
         yield from (f"mta-sts.{domain.name}", f"_mta-sts.{domain.name}", f"_smtp._tls.{domain.name}")
