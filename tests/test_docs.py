@@ -1,6 +1,7 @@
 """What the README and `docs/` promise is what the program has."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,31 @@ def test_commands_that_a_page_names_exist(page: Path) -> None:
     code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", page.read_text(), re.DOTALL))
     named = set(re.findall(r"(?<![\w/.-])sidecar ([a-z][a-z-]+)", code))
     assert named <= set(subparsers.choices or ())
+
+
+def command_lines(page: Path) -> list[str]:
+    """What follows `sidecar` in the code blocks and code spans of a page, without comments, pipes and redirections."""
+    code = re.findall(r"```[a-z]*\n(.*?)```|`([^`\n]+)`", page.read_text(), re.DOTALL)
+    lines = [line for pair in code for text in pair for line in text.splitlines()]
+    found = [re.search(r"(?:^|exec mta-sts-mailcow |\$ )sidecar ([a-z][^#|>]*)", line) for line in lines]
+    return [match[1].rstrip("\\ ") for match in found if match is not None]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_of_a_page_are_accepted_with_their_arguments(
+    page: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is run: the command line is parsed as the program does it."""
+    refused: list[str] = []
+    for line in command_lines(page):
+        try:
+            parser().parse_args(shlex.split(line))
+        except SystemExit as end:
+            said = capsys.readouterr().err
+            # A command that is only named, without what it needs, is no mistake.
+            if end.code != 0 and "arguments are required" not in said:
+                refused.append(f"sidecar {line}: {said}")
+    assert refused == []
 
 
 def test_every_exit_code_is_listed() -> None:
