@@ -68,10 +68,16 @@ def _failing(row: Row) -> Iterator[Cause]:
 
 def _waiting(row: Row) -> Iterator[Cause]:
     """What the roll-out waits for and only a person can do."""
-    # Records first: they can be copied, and the planner's notice about the same name adds nothing.
-    yield from lacking(row)
+    lacks = lacking(row)
+    yield from lacks
+    # Without any record the planner's notice about the name says the same, and with the same line to publish.
+    no_host = (
+        row.records is not None
+        and row.records.host.standing is RecordState.MISSING
+        and any(cause.subject == row.records.host.owner for cause in lacks)
+    )
     for notice in row.notices:
-        if notice.level is Level.WARNING:
+        if notice.level is Level.WARNING and not (no_host and notice.code is NoticeCode.NAME_NOT_READY):
             yield Cause(Light.ATTENTION, notice.code, notice.message, notice.todo, notice.subject)
     if row.care is not Care.MANAGED:
         return

@@ -101,6 +101,7 @@ async def test_person_first(tmp_path: Path) -> None:
     assert "needs you:\n  warning: " in needs
     assert "  warning: the policy of example.org is left unchanged" in needs
     assert "sidecar adopt example.org" in needs
+    assert needs.count("publish: mta-sts.example.org") == 1
     assert "a person's" in table
 
 
