@@ -21,7 +21,8 @@ NOT_TO_RUN := coverage colorama iniconfig packaging pluggy pprintpp pytest pytes
 demo: .venv/run.stamp
 	$(BIN)/python -m demo $(if $(STAY),--stay)
 
-test: lint unit integration system
+# System tests first: what they install (shells, databases) the integration tests use where it is there.
+test: lint unit system integration
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff format --check
