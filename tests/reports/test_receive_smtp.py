@@ -143,11 +143,11 @@ import asyncio, sys
 from pathlib import Path
 from sidecar.reports.intake import Intake
 from sidecar.reports.receive_smtp import smtp_port
-from sidecar.reports.store import Reports
+from sidecar.reports.store import ReportStore
 from tests.reports.signed import Keys
 
 async def main():
-    intake = Intake(Reports(Path(sys.argv[1])), Keys(), lambda: 1_795_600_000.0)
+    intake = Intake(ReportStore(Path(sys.argv[1])), Keys(), lambda: 1_795_600_000.0)
     async with smtp_port(intake, sys.argv[2], lambda: frozenset({"127.0.0.1"}), ("127.0.0.1", 0)) as number:
         print(number, flush=True)
         await intake.run()
