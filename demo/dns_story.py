@@ -109,6 +109,7 @@ async def _soak(story: Telling, begun: float, times: dict[str, float]) -> None:
 
 async def _report(story: Telling) -> None:
     """A signed report on mail that was delivered under the policy that is served now."""
+    story.stage.dns.serve_zone(SENDER)
     message = Sender(story.stage.dns).report(PLAIN, TESTING, ok=40, failed=0)
     file = story.stage.folder / "report.eml"
     await asyncio.to_thread(file.write_bytes, message)

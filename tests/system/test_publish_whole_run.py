@@ -17,13 +17,14 @@ import pytest
 from demo.dns_story import NAMES
 from demo.names import DemoDns, short
 from demo.play import play_dns
+from demo.senders import SENDER
 from demo.stage import HOST_DOMAIN, TSIG_NAME, TSIG_SECRET, staged_with_dns
 from tests.system.components import program
 from tests.system.nameservers import ADDRESS, ADMIN, PORT, _bind_key, _folder
 from tests.system.processes import serving
 from tests.system.sender_view import _UNBOUND, RESOLVER
 
-ZONES = (HOST_DOMAIN, *NAMES)
+ZONES = (HOST_DOMAIN, *NAMES, SENDER)
 ZONE = """\
 $TTL 1
 @ SOA ns root 1 3600 600 86400 1
