@@ -105,15 +105,19 @@ class StepBack:
 
 
 def may_step_back(reported: Iterable[Reported], own_look: Status, now: float) -> StepBack:
-    """Whether a policy in enforce may be stepped back because of reports.
+    """Whether a policy in enforce may be stepped back because of reports; only those of proven senders count.
 
     `own_look` is what our own look after the report found of the mail hosts: FALSE where it failed, too. Without
     that it takes two proven senders with a clean history here; domains that share their last two labels are one sender.
     """
     history = list(reported)
-    recent = [one for one in history if _in_window(one.day, now, RECENT_DAYS) and _counts(one)]
+    recent = [
+        one
+        for one in history
+        if one.sender is not None and _in_window(one.day, now, RECENT_DAYS) and _counts(one)
+    ]
     if not recent:
-        return StepBack(False, "no report of refused mail in the last days")
+        return StepBack(False, "no report of refused mail by a proven sender in the last days")
     if own_look is Status.FALSE:
         return StepBack(True, f"{_name(recent[0])} reported refused mail, and our own look fails, too")
     accusers: dict[str, Reported] = {}
@@ -164,8 +168,11 @@ def evidence_of(
     reported: Sequence[Reported], holdings: Iterable[Holding], current: Policy | None, now: float
 ) -> ReportEvidence:
     """What follows from the reports of one domain; `current` is the policy that is served."""
+    # A time in the future is from before the clock was set back: no check would ever come after it.
     accusations = [
-        one.received_at for one in reported if _in_window(one.day, now, WINDOW_DAYS) and refused(one) > 0
+        min(one.received_at, now)
+        for one in reported
+        if _in_window(one.day, now, WINDOW_DAYS) and refused(one) > 0
     ]
     alone, with_check = (may_step_back(reported, look, now) for look in (Status.UNKNOWN, Status.FALSE))
     return ReportEvidence(
@@ -199,7 +206,7 @@ def evidence_for(reports: Sight[Mapping[str, ReportEvidence]], names: Iterable[s
     found = [evidence for name in names if (evidence := reports.value.get(name)) is not None]
     if not found:
         return NO_EVIDENCE
-    worst = min(found, key=lambda one: _WORST.index(one.clean.status))
+    worst = min(found, key=_badness)
     clean = worst.clean
     if clean.seen is None and (seen := next((one.clean.seen for one in found if one.clean.seen), None)):
         clean = replace(clean, seen=seen)
@@ -216,6 +223,11 @@ def evidence_for(reports: Sight[Mapping[str, ReportEvidence]], names: Iterable[s
 
 
 _WORST = (Status.FALSE, Status.UNKNOWN, Status.TRUE)
+
+
+def _badness(evidence: ReportEvidence) -> tuple[int, bool]:
+    """The lowest first; of two that are unknown, the one that waits to be read: only that one holds the step up."""
+    return _WORST.index(evidence.clean.status), evidence.clean.reason is not Reason.UNREAD
 
 
 def why_step_back(evidence: ReportEvidence, rollout: Rollout) -> str | None:

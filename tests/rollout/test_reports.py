@@ -1,5 +1,6 @@
 """What reports prove, what they may start, and that no forged report lowers a policy."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,16 +11,20 @@ from hypothesis import strategies as st
 from sidecar.formats.mtasts_policy import Mode, Policy
 from sidecar.formats.tls_report_policy import HeldPolicy, PolicyKind
 from sidecar.formats.tls_report_results import RESULTS, UNKNOWN, Fault, meaning
+from sidecar.observed import Seen
 from sidecar.observed.checks import Status
-from sidecar.observed.reports import Failed, Holding, Reason, Reported
+from sidecar.observed.reports import NO_EVIDENCE, UNREAD, Failed, Holding, Reason, Reported, ReportEvidence
 from sidecar.rollout.reports import (
     DAY_S,
     LOOK_SPACING_S,
+    evidence_for,
+    evidence_of,
     may_step_back,
     refused,
     reports_clean,
     still_held,
     told,
+    wants_check,
     wants_look,
 )
 
@@ -207,6 +212,20 @@ def test_a_report_of_refused_mail_starts_a_look_whoever_sent_it() -> None:
     assert wants_look([one(1, failed=5, received_at=NOW - 7_200)], NOW - 3_600, NOW) is None
 
 
+def test_a_report_that_came_while_the_clock_was_ahead_is_older_than_the_next_check() -> None:
+    """Else no check would ever come after it, and one would be made every ten minutes."""
+    found = evidence_of([one(1, failed=5, received_at=NOW + 400 * DAY_S)], [], POLICY, NOW)
+    assert wants_check(found, NOW - 3_600, NOW)
+    assert not wants_check(found, NOW + 1, NOW + 7_200)
+
+
+@pytest.mark.parametrize("names", [["a.example", "b.example"], ["b.example", "a.example"]])
+def test_reports_that_are_not_read_hold_the_step_up_of_all_that_are_served_together(names: list[str]) -> None:
+    """Whatever the order, and though nothing proven was reported of another one."""
+    reports: Seen[Mapping[str, ReportEvidence]] = Seen({"a.example": NO_EVIDENCE, "b.example": UNREAD}, NOW)
+    assert evidence_for(reports, names).clean.holds_step_up(require=False)
+
+
 # --- attacks: what a liar may not reach
 
 
@@ -305,9 +324,10 @@ def test_two_known_senders_that_report_refused_mail_allow_a_step_back() -> None:
     assert "google.com, outlook.com" in found.reason
 
 
-def test_any_report_allows_a_step_back_where_our_own_look_fails_too() -> None:
-    """The look is the proof then; without a report it is not this rule's matter."""
-    assert may_step_back([lies(None)], Status.FALSE, NOW).allowed
+def test_a_proven_report_allows_a_step_back_where_our_own_look_fails_too() -> None:
+    """The look is the proof then; without a report, or with one that anybody posted, the checks alone decide."""
+    assert may_step_back([lies("evil.example")], Status.FALSE, NOW).allowed
+    assert not may_step_back([lies(None)] * 9, Status.FALSE, NOW).allowed
     assert not may_step_back([], Status.FALSE, NOW).allowed
     assert not may_step_back(history("google.com"), Status.FALSE, NOW).allowed
 
