@@ -415,9 +415,10 @@ class Observer:
     async def _report_route(self, observed: Observed) -> Sight[RouteSeen]:
         """Read once an hour, and again after each change; only where reports are received, or something of it is ours."""
         way = observed.memory.report_way
-        nexthop = self.nexthop() or (way.nexthop if self._patient else "")
         wanted = self._settings.receive is Receive.MAILCOW
-        ours = bool(way.aliases or way.nexthops)
+        # Where no port is open, a transport to the last one is known by its value.
+        nexthop = self.nexthop() or (way.nexthop if self._patient or not wanted else "")
+        ours = bool(way.aliases or way.nexthops or way.ready)
         if not isinstance(observed.mailcow, Seen) or not (nexthop if wanted else ours):
             return NOT_ASKED
         wish = wish_of(observed, self._settings, nexthop)

@@ -126,6 +126,23 @@ async def test_it_is_undone_when_reports_are_not_wanted_here_any_more(tmp_path: 
         assert on.mailcow.asked("get/transport/all") == []
 
 
+def forget(on: Stage) -> None:
+    """As where somebody deleted the state."""
+    for name in ("state.sqlite", "state.sqlite-wal", "state.sqlite-shm"):
+        Path(on.env["MTA_STS_STATE_DIR"], name).unlink(missing_ok=True)
+
+
+async def test_it_is_undone_also_where_the_record_of_what_was_made_is_lost(tmp_path: Path) -> None:
+    """Our own port and address are known by their values: else reports would wait in postfix for nobody."""
+    async with stage(tmp_path) as on:
+        await made(on)
+        forget(on)
+        await passes(on, 2)
+        on.configure("reports: {receive: off}\n")
+        await passes(on, 3, None)
+        assert rows(on) == ([], [])
+
+
 @pytest.mark.parametrize("config", ["reports: {receive: off}\n", "tls_report: mailto:me@example.net\n"])
 async def test_who_never_wanted_it_never_gets_it(tmp_path: Path, config: str) -> None:
     """Neither written nor read."""
