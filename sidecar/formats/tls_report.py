@@ -207,7 +207,7 @@ def _policy(found: object) -> PolicyReport | str:
                 detail.reason or detail.information,
             )
         )
-    failed = one.summary.failed if one.summary else sum(detail.sessions for detail in details)
+    failed = one.summary.failed if one.summary else fields.total(detail.sessions for detail in details)
     return PolicyReport(
         one.about.domain,
         PolicyKind(one.about.kind) if one.about.kind in _KNOWN else PolicyKind.OTHER,

@@ -5,6 +5,7 @@ zone), strict where it would have to be guessed (a count that is not a whole num
 """
 
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -19,7 +20,8 @@ MOST_LINES = 100
 """Lines of a policy string, or MX hosts."""
 UNSPECIFIED = "unspecified"
 """The result type of a failure detail that has none."""
-LARGEST_COUNT = 10**12
+LARGEST_COUNT = 10**10
+"""Sessions, of one number and of a sum: SQLite raises where the sum of many does not fit in 64 bits."""
 
 _TIME_FORMATS = ("%a, %d %b %Y %H:%M:%S %z", "%Y-%m-%d %H:%M:%S %Z")
 
@@ -27,6 +29,11 @@ _TIME_FORMATS = ("%a, %d %b %Y %H:%M:%S %z", "%Y-%m-%d %H:%M:%S %Z")
 def cleaned(text: str, most: int = LONGEST_TEXT) -> str:
     """A text in one line, without control characters, cut to a length."""
     return "".join(c if c.isprintable() else " " for c in text[:most]).strip()
+
+
+def total(counts: Iterable[int]) -> int:
+    """Their sum, at most `LARGEST_COUNT`."""
+    return min(sum(counts), LARGEST_COUNT)
 
 
 def first_problem(error: ValidationError) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from sidecar.formats.tls_report import (
     Unreadable,
     read,
 )
+from sidecar.formats.tls_report_fields import total
 
 MOST_FAILURES = 100
 """Failures that are kept of one policy, the most frequent first."""
@@ -89,4 +90,4 @@ def failures(details: Sequence[Detail]) -> Mapping[Detail, int]:
     sums: Counter[Detail] = Counter()
     for one in details:
         sums[Detail(one.result, 0, one.sending_ip, one.receiving_mx, reason=one.reason)] += one.sessions
-    return dict(sums.most_common(MOST_FAILURES))
+    return {detail: total([count]) for detail, count in sums.most_common(MOST_FAILURES)}

@@ -23,6 +23,9 @@ MOST_TRIES = 6
 FIRST_WAIT_S = 600.0
 """Until the key of a signature is asked for again; twice as long each time."""
 IDLE_S = 60.0
+TIDY_S = DAY_S / 24
+TIDY_OCTETS = 50 * 1024 * 1024
+"""The store is tidied after so many octets were read, too: a flood does not wait for an hour."""
 
 log = structlog.get_logger()
 
@@ -59,6 +62,9 @@ class Intake:
         self._domains = domains
         self._unexpected = Unexpected()
         self._wake = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        self._tidied = float("-inf")
+        self._untidy = 0
 
     async def accept(self, data: bytes, way: ReportWay) -> bool:
         """Whether the message is on the disk now; False where too many wait, or it is too large.
@@ -79,23 +85,36 @@ class Intake:
         """Reads what waits; returns how many messages were settled."""
         count = 0
         while waiting := await asyncio.to_thread(self._store.waiting, self._clock()):
-            read = [found for one in waiting if (found := await self._read(one)) is not None]
+            # Together: otherwise keys that do not come would hold up the messages behind them.
+            answers = await asyncio.gather(*map(self._read, waiting), return_exceptions=True)
+            read: list[tuple[int, Digest, Proof]] = []
+            for answer in answers:
+                if isinstance(answer, BaseException):
+                    raise answer
+                if answer is not None:
+                    read.append(answer)
             settled = await asyncio.to_thread(self._store.settle, read)
             count += len(settled)
             for one in settled:
                 if one.new:
                     self._on_new(one)
+            self._untidy += sum(len(message.data) for message in waiting)
+            await self._tidy()
+        await self._tidy()
         return count
+
+    async def _tidy(self) -> None:
+        now = self._clock()
+        if self._untidy < TIDY_OCTETS and 0 <= now - self._tidied < TIDY_S:
+            return
+        await asyncio.to_thread(self._store.tidy, now, self._keep_days)
+        self._tidied, self._untidy = now, 0
 
     async def run(self) -> None:
         """Reads what comes in, and drops what was kept for long enough, until it is cancelled."""
-        tidied = float("-inf")
         while True:
             self._wake.clear()
             try:
-                if self._clock() - tidied >= DAY_S / 24:
-                    await asyncio.to_thread(self._store.tidy, self._clock(), self._keep_days)
-                    tidied = self._clock()
                 await self.work()
             except SidecarError as error:
                 log.warning("TLS reports cannot be stored; it is tried again", detail=str(error))
@@ -116,6 +135,8 @@ class Intake:
     async def _judged(self, one: Waiting) -> tuple[int, Digest, Proof] | None:
         proof = await proof_of(one.data, one.way, self._ask)
         if proof.dkim is Dkim.UNKNOWN and proof.again and one.tries < MOST_TRIES:
-            await asyncio.to_thread(self._store.put_off, one.id, self._clock() + FIRST_WAIT_S * 2**one.tries)
-            return None
-        return one.id, only(await asyncio.to_thread(digest, one.data), self._domains()), proof
+            until = self._clock() + FIRST_WAIT_S * 2**one.tries
+            if await asyncio.to_thread(self._store.put_off, one.id, until):
+                return None
+        async with self._one_at_a_time:  # reading one may take some ten MB
+            return one.id, only(await asyncio.to_thread(digest, one.data), self._domains()), proof

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sidecar.formats.report_message import LARGEST_MESSAGE
 from sidecar.host.errors import TemporaryError
 from sidecar.host.plain_file import open_plain
 from sidecar.observed.reports import (
@@ -40,6 +41,12 @@ LARGEST_FILE = 300 * 1024 * 1024
 """Octets of the file: from there on the oldest messages go, with what was read from them; first those without proof."""
 MOST_WAITING = 2_000
 """Messages that were received and not read yet; more are refused, and their senders keep them."""
+LARGEST_WAITING = 100 * 1024 * 1024
+"""Octets of these, unpacked."""
+PUT_OFF = 4
+"""At most this part of both may be put off, so that keys which never come do not keep out other messages."""
+LONGEST_WAIT_S = 2 * DAY_S
+"""A message that was put off until later than that was so before the clock was set back: it is read now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,32 +106,43 @@ class ReportStore:
         """
         packed = zlib.compress(data, 6)
         with self._transaction("writing") as connection:
-            (waiting,) = connection.execute(
-                "SELECT COUNT(*) FROM messages WHERE state = ?", (WAITING,)
+            waiting, size = connection.execute(
+                "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM messages WHERE state = ?", (WAITING,)
             ).fetchone()
-            if waiting >= MOST_WAITING:
+            if waiting >= MOST_WAITING or (waiting and size + len(data) > LARGEST_WAITING):
                 return None
             return rows.insert(connection, len(data), packed, way, received_at)
 
     def waiting(self, now: float, limit: int = 20) -> tuple[Waiting, ...]:
-        """Messages that are to be read now, the oldest first."""
+        """Messages that are to be read now, the oldest first: together not much more than the largest one."""
+        found: list[Waiting] = []
         with self._transaction("reading") as connection:
-            found = connection.execute(
+            for number, way, at, packed, tries in connection.execute(
                 """SELECT m.id, m.way, m.received_at, t.packed, m.tries FROM messages m JOIN texts t ON t.message = m.id
-                   WHERE m.state = ? AND m.not_before <= ? ORDER BY m.id LIMIT ?""",
-                (WAITING, now, limit),
-            ).fetchall()
-        return tuple(
-            Waiting(number, ReportWay(way), at, zlib.decompress(packed), tries)
-            for number, way, at, packed, tries in found
-        )
+                   WHERE m.state = ? AND (m.not_before <= ? OR m.not_before > ?) ORDER BY m.id LIMIT ?""",
+                (WAITING, now, now + LONGEST_WAIT_S, limit),
+            ):
+                found.append(Waiting(number, ReportWay(way), at, zlib.decompress(packed), tries))
+                if sum(len(one.data) for one in found) >= LARGEST_MESSAGE // 2:
+                    break
+        return tuple(found)
 
-    def put_off(self, number: int, until: float) -> None:
-        """A message cannot be judged before that time: the DNS gave no answer, for instance."""
+    def put_off(self, number: int, until: float) -> bool:
+        """Whether a message is judged at that time instead (the DNS gave no answer, for instance).
+
+        False where too many were put off already.
+        """
         with self._transaction("writing") as connection:
+            count, size = connection.execute(
+                """SELECT COUNT(*), COALESCE(SUM(size), 0) FROM messages WHERE state = ? AND tries > 0 AND id != ?""",
+                (WAITING, number),
+            ).fetchone()
+            if count >= MOST_WAITING // PUT_OFF or size > LARGEST_WAITING // PUT_OFF:
+                return False
             connection.execute(
                 "UPDATE messages SET tries = tries + 1, not_before = ? WHERE id = ?", (until, number)
             )
+            return True
 
     def settle(self, found: Iterable[tuple[int, Digest, Proof]]) -> tuple[SettledReport, ...]:
         """Notes what was read from messages that wait, in one transaction; nothing for one that is settled already."""
@@ -168,17 +186,22 @@ class ReportStore:
             connection.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, value))
 
     def tidy(self, now: float, keep_days: int) -> int:
-        """Drops what is older than it is kept, and the oldest beyond the bounds; returns how many messages went."""
+        """Drops what is older than it is kept, and the oldest beyond the bounds; returns how many messages went.
+
+        What waits to be read stays: it was accepted.
+        """
         dropped = 0
         with self._transaction("writing") as connection:
             dropped += connection.execute(
-                "DELETE FROM messages WHERE received_at < ?", (now - keep_days * DAY_S,)
+                "DELETE FROM messages WHERE received_at < ? AND state != ?",
+                (now - keep_days * DAY_S, WAITING),
             ).rowcount
             _drop_texts(connection, self._texts)
             while _used(connection) > self._file:
                 oldest = connection.execute(
-                    """DELETE FROM messages WHERE id IN (SELECT m.id FROM messages m ORDER BY EXISTS (
-                       SELECT 1 FROM reports r WHERE r.message = m.id AND r.sender != ''), received_at LIMIT 200)"""
+                    """DELETE FROM messages WHERE id IN (SELECT m.id FROM messages m WHERE m.state != ? ORDER BY EXISTS (
+                       SELECT 1 FROM reports r WHERE r.message = m.id AND r.sender != ''), received_at LIMIT 200)""",
+                    (WAITING,),
                 ).rowcount
                 dropped += oldest
                 if not oldest:

@@ -114,7 +114,7 @@ async def test_old_reports_go_also_where_none_are_received_any_more(tmp_path: Pa
         assert store.accept(packed(report()), ReportWay.HTTPS, on.clock.now() - 3 * DAY_S) is not None
         assert store.accept(packed(report(report_id="new")), ReportWay.HTTPS, on.clock.now()) is not None
         async with running(on, "reports: {receive: off, keep: 2}\n"):
-            await until(lambda: not store.waiting(on.clock.now()))
+            await until(lambda: not store.waiting(on.clock.now()) and len(store.kept()) == 1)
         assert len(store.kept()) == 1
         store.close()
 

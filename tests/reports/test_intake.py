@@ -3,12 +3,15 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sidecar.formats.report_message import LARGEST_MESSAGE
+from sidecar.observed import Question, Sight
 from sidecar.observed.reports import ReportWay
 from sidecar.reports import intake as intake_module
 from sidecar.reports.digest import Digest, digest
@@ -81,6 +84,46 @@ async def test_a_dns_that_stays_silent_delays_no_report_for_ever(tmp_path: Path)
         clock.now += DAY_S
     assert await intake.work() == 1
     assert senders(store) == [None]
+
+
+async def test_a_silent_dns_of_one_sender_holds_up_no_other(tmp_path: Path) -> None:
+    """Keys are asked for together: each may take its whole deadline."""
+    store, keys, others = ReportStore(tmp_path), Keys(), asyncio.Event()
+
+    async def ask(questions: Iterable[Question], deadline_s: float) -> dict[Question, Sight[Any]]:
+        wanted = list(questions)
+        if any("slow.example" in one.name for one in wanted):
+            await others.wait()
+        else:
+            others.set()
+        return await keys(wanted, deadline_s)
+
+    intake = Intake(store, ask, Clock())
+    slow = message(attached(packed(report(report_id="slow")))).replace(b"sender.example", b"slow.example")
+    await intake.accept(signed(slow, "slow.example"), ReportWay.SMTP)
+    await intake.accept(signed(MESSAGE), ReportWay.SMTP)
+    async with asyncio.timeout(30):
+        assert await intake.work() == 2
+
+
+async def test_a_flood_is_tidied_before_the_hour_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a clock that was set back does not put it off."""
+    monkeypatch.setattr(intake_module, "TIDY_OCTETS", 3 * len(MESSAGE))
+    store, clock, tidied = ReportStore(tmp_path), Clock(), list[float]()
+    monkeypatch.setattr(store, "tidy", lambda now, _days: tidied.append(now))
+    intake = Intake(store, Keys(), clock)
+    await intake.work()
+    await intake.work()
+    assert len(tidied) == 1
+    for _ in range(4):
+        await intake.accept(MESSAGE, ReportWay.SMTP)
+    await intake.work()
+    assert len(tidied) == 2
+    clock.now -= 400 * DAY_S
+    await intake.work()
+    assert tidied[2:] == [clock.now]
 
 
 async def test_what_is_about_other_domains_is_not_kept_as_evidence(tmp_path: Path) -> None:

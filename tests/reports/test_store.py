@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.formats.mtasts_policy import Mode
+from sidecar.formats.report_message import LARGEST_MESSAGE
+from sidecar.formats.tls_report_fields import LARGEST_COUNT
 from sidecar.formats.tls_report_policy import HeldPolicy, PolicyKind
 from sidecar.host.errors import TemporaryError
 from sidecar.observed.reports import UNSIGNED, DaySum, Dkim, Failed, Proof, ReportWay
@@ -190,6 +192,63 @@ def test_a_bad_policy_is_told_and_the_good_one_counts(tmp_path: Path) -> None:
     put(store, numbered(1, policy(summary={"total-successful-session-count": -1}), policy()))
     assert len(store.unreadable()) == 1
     assert store.days("example.org", SINCE) == (DaySum("2026-11-20", 12, 0),)
+
+
+def test_large_messages_are_read_a_few_at_a_time(tmp_path: Path) -> None:
+    """Twenty of the largest would need hundreds of MB at once."""
+    store = ReportStore(tmp_path)
+    for _ in range(8):
+        assert store.accept(bytes(LARGEST_MESSAGE), ReportWay.SMTP, NOW) is not None
+    assert sum(len(one.data) for one in store.waiting(NOW)) < 2 * LARGEST_MESSAGE
+
+
+def test_large_messages_that_wait_are_bounded_in_octets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their senders keep the others; one message always has room."""
+    monkeypatch.setattr(store_module, "LARGEST_WAITING", 1_000)
+    store = ReportStore(tmp_path)
+    assert store.accept(bytes(2_000), ReportWay.SMTP, NOW) is not None
+    assert store.accept(b"{}", ReportWay.SMTP, NOW) is None
+
+
+def test_what_is_put_off_leaves_room_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stranger whose keys never come must not close the door for everybody."""
+    monkeypatch.setattr(store_module, "MOST_WAITING", 8)
+    store = ReportStore(tmp_path)
+    numbers = [store.accept(numbered(n), ReportWay.SMTP, NOW) for n in range(8)]
+    put_off = [store.put_off(number or 0, NOW + 600) for number in numbers]
+    assert put_off == [True] * 2 + [False] * 6
+    assert len(store.waiting(NOW)) == 6
+    assert store.put_off(numbers[0] or 0, NOW + 1_200)
+
+
+def test_a_message_that_was_put_off_while_the_clock_was_ahead_is_read_now(tmp_path: Path) -> None:
+    """Else it would wait for years."""
+    store = ReportStore(tmp_path)
+    number = store.accept(numbered(1), ReportWay.SMTP, NOW)
+    store.put_off(number or 0, NOW + 400 * DAY_S)
+    assert [one.id for one in store.waiting(NOW)] == [number]
+
+
+def test_what_waits_to_be_read_is_never_dropped(tmp_path: Path) -> None:
+    """Neither for its age nor for its size: its sender was told that it is stored."""
+    store = ReportStore(tmp_path, file=1)
+    old = store.accept(numbered(1), ReportWay.SMTP, NOW - 400 * DAY_S)
+    put(store, numbered(2))
+    assert store.tidy(NOW, 90) == 1
+    assert [one.id for one in store.waiting(NOW)] == [old]
+
+
+def test_no_sum_of_reports_is_too_large_for_the_store(tmp_path: Path) -> None:
+    """SQLite calls that an error, and a stranger could have the whole store taken for broken."""
+    store = ReportStore(tmp_path)
+    most = [detail(sessions=LARGEST_COUNT)] * 1_000
+    put(store, numbered(1, failing(*most, summary=...)))
+    assert store.days(None, SINCE) == (DaySum("2026-11-20", 0, LARGEST_COUNT),)
+    assert [one.sessions for one in store.failures(None, SINCE)] == [LARGEST_COUNT]
+    smallest_row = 50
+    assert LARGEST_COUNT * (store_module.LARGEST_FILE // smallest_row) < 2**63
 
 
 def test_what_is_older_than_it_is_kept_goes(tmp_path: Path) -> None:
