@@ -207,6 +207,8 @@ class ReportEvidence:
     """Some organisations that applied another policy than the one that is served, the latest first."""
     failing: tuple[Failing, ...] = ()
     """What proven senders reported as failed in the last 14 days: one entry for each result type, the latest report."""
+    accused_at: float = 0.0
+    """When the first of the recent reports was received that allow it with our own check; 0 where there is none."""
 
 
 NO_EVIDENCE = ReportEvidence(

@@ -111,11 +111,7 @@ def may_step_back(reported: Iterable[Reported], own_look: Status, now: float) ->
     that it takes two proven senders with a clean history here; domains that share their last two labels are one sender.
     """
     history = list(reported)
-    recent = [
-        one
-        for one in history
-        if one.sender is not None and _in_window(one.day, now, RECENT_DAYS) and _counts(one)
-    ]
+    recent = _accusing(history, now)
     if not recent:
         return StepBack(False, "no report of refused mail by a proven sender in the last days")
     if own_look is Status.FALSE:
@@ -132,6 +128,14 @@ def may_step_back(reported: Iterable[Reported], own_look: Status, now: float) ->
         "reports of refused mail can be forged: our own look finds no failure, and fewer than two senders with a "
         "clean history of a week say so",
     )
+
+
+def _accusing(reported: Iterable[Reported], now: float) -> list[Reported]:
+    return [
+        one
+        for one in reported
+        if one.sender is not None and _in_window(one.day, now, RECENT_DAYS) and _counts(one)
+    ]
 
 
 def still_held(holdings: Iterable[Holding], current: Policy) -> tuple[Holding, ...]:
@@ -183,6 +187,7 @@ def evidence_of(
         wants_look(reported, float("-inf"), now) or "",
         still_held(holdings, current)[:MOST_OLD] if current is not None else (),
         _failing(reported, now),
+        min((min(one.received_at, now) for one in _accusing(reported, now)), default=0.0),
     )
 
 
@@ -219,6 +224,7 @@ def evidence_for(reports: Sight[Mapping[str, ReportEvidence]], names: Iterable[s
         latest.refused,
         tuple(old for one in found for old in one.old)[:MOST_OLD],
         tuple({failing.result: failing for one in found for failing in one.failing}.values()),
+        next((one.accused_at for one in found if one.step_back_with_check), 0.0),
     )
 
 
@@ -233,12 +239,12 @@ def _badness(evidence: ReportEvidence) -> tuple[int, bool]:
 def why_step_back(evidence: ReportEvidence, rollout: Rollout) -> str | None:
     """Why a policy in enforce is stepped back because of reports; None where it is not.
 
-    Our own check counts where it was made after the last report.
+    Our own check counts where it was made after the first of these reports: a flood of later ones must not outrun it.
     """
     if evidence.step_back is not None:
         return evidence.step_back
     failing = any(rollout.status(kind) is Status.FALSE for kind in REFUSING)
-    return evidence.step_back_with_check if failing and rollout.checked_at > evidence.refused_at else None
+    return evidence.step_back_with_check if failing and rollout.checked_at > evidence.accused_at else None
 
 
 def wants_check(evidence: ReportEvidence, checked_at: float, now: float) -> bool:

@@ -12,7 +12,7 @@ from sidecar.formats.mtasts_policy import Mode, Policy
 from sidecar.formats.tls_report_policy import HeldPolicy, PolicyKind
 from sidecar.formats.tls_report_results import RESULTS, UNKNOWN, Fault, meaning
 from sidecar.observed import Seen
-from sidecar.observed.checks import Status
+from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
 from sidecar.observed.reports import NO_EVIDENCE, UNREAD, Failed, Holding, Reason, Reported, ReportEvidence
 from sidecar.rollout.reports import (
     DAY_S,
@@ -26,6 +26,7 @@ from sidecar.rollout.reports import (
     told,
     wants_check,
     wants_look,
+    why_step_back,
 )
 
 NOW = 1_795_608_000.0  # 2026-11-25 12:00 UTC
@@ -330,6 +331,18 @@ def test_a_proven_report_allows_a_step_back_where_our_own_look_fails_too() -> No
     assert not may_step_back([lies(None)] * 9, Status.FALSE, NOW).allowed
     assert not may_step_back([], Status.FALSE, NOW).allowed
     assert not may_step_back(history("google.com"), Status.FALSE, NOW).allowed
+
+
+def test_a_flood_of_reports_does_not_outrun_our_own_check() -> None:
+    """A check that failed after the first report of a proven sender counts, whoever goes on reporting."""
+    failed = Condition(ConditionType.MX_AUTHENTICATED, Status.FALSE, "", "", NOW)
+    accusation = one(1, failed=50, received_at=NOW - 3_600)
+    flood = [lies(None), lies("evil.example")]
+    found = evidence_of([accusation, *flood], [], POLICY, NOW)
+    served = evidence_for(Seen({"example.org": found}, NOW), ["example.org"])
+    assert why_step_back(served, Rollout(conditions=(failed,), checked_at=NOW - 1_800)) is not None
+    assert why_step_back(served, Rollout(conditions=(failed,), checked_at=NOW - 7_200)) is None
+    assert why_step_back(served, Rollout(checked_at=NOW - 1_800)) is None
 
 
 _ANY = st.builds(
