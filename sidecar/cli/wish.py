@@ -26,7 +26,7 @@ class Wish:
         """Which organisations were seen with a policy that matters, by their own reports; a few, the latest first."""
         from sidecar.observed import FILE
         from sidecar.reports.store import DAY_S, ReportStore
-        from sidecar.rollout.reports import HISTORY_DAYS, MOST_OLD, told
+        from sidecar.rollout.reports import HISTORY_DAYS, MOST_OLD, in_order, told
 
         store = ReportStore(self.basis.settings.state_dir)
         if not store.exists:
@@ -43,8 +43,7 @@ class Wish:
             return []  # it only informs
         finally:
             store.close()
-        latest = sorted(found, key=lambda one: one.day, reverse=True)
-        return list(dict.fromkeys(told(one, self.now) for one in latest))[:MOST_OLD]
+        return list(dict.fromkeys(told(one, self.now) for one in in_order(found)))[:MOST_OLD]
 
     def refuse(self, refusal: RequestRefusal | None) -> None:
         """Raises PermanentError if there is a refusal; nothing is stored then."""

@@ -139,9 +139,17 @@ def _accusing(reported: Iterable[Reported], now: float) -> list[Reported]:
 
 
 def still_held(holdings: Iterable[Holding], current: Policy) -> tuple[Holding, ...]:
-    """The organisations that applied another policy than the current one last, the latest first."""
+    """The organisations that applied another policy than the current one last, in order."""
     others = [one for one in holdings if not _same(one.held, current)]
-    return tuple(sorted(others, key=lambda one: one.day, reverse=True))
+    return in_order(others)
+
+
+def in_order(holdings: Iterable[Holding]) -> tuple[Holding, ...]:
+    """The proven ones first, then the latest.
+
+    Anybody can post reports of invented organisations with any day; they must not displace the others.
+    """
+    return tuple(sorted(holdings, key=lambda one: (one.sender is not None, one.day), reverse=True))
 
 
 def told(holding: Holding, now: float) -> str:

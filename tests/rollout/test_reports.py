@@ -196,6 +196,14 @@ def test_who_holds_another_policy_is_named() -> None:
     assert told(Holding("example.org", "D", "d.example", "2026-11-25", old), NOW).endswith("old policy today")
 
 
+def test_invented_holders_of_old_policies_do_not_displace_the_proven_ones() -> None:
+    """Also with days of the future."""
+    old = HeldPolicy(Mode.TESTING, 86_400, ())
+    invented = [Holding("example.org", f"No {n}", None, "2199-01-01", old) for n in range(9)]
+    proven = Holding("example.org", "Google", "google.com", "2026-11-24", old)
+    assert evidence_of([], [*invented, proven], POLICY, NOW).old[0] == proven
+
+
 # --- what a report may start
 
 
