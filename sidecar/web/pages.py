@@ -17,7 +17,7 @@ from sidecar.state.store import HistoryEvent
 from sidecar.status.wording import Light
 from sidecar.web.auth import same_origin
 from sidecar.web.detail import detail_of
-from sidecar.web.guard import try_token
+from sidecar.web.guard import host_known, try_token
 from sidecar.web.history import EventView, shown_event
 from sidecar.web.kit import COOKIE, KIT, root_of, visitor_of
 from sidecar.web.table import COLUMNS, MODES, STAGES, Asked, page_of
@@ -52,14 +52,14 @@ async def render(
     kit = request.app[KIT]
     visitor = visitor_of(request)
     site = await kit.snapshots.site()
-    hidden = kit.token is not None and not visitor.known
+    hidden = not host_known(request) or (kit.token is not None and not visitor.known)
     everywhere: dict[str, object] = {
         "root": root_of(request),
         "path": request.path,
         "now": kit.clock.now(),
         "release": kit.release,
         "assets": kit.assets,
-        # a page that needs no token (log-in, error) shows nothing about this mailcow
+        # a page that needs no token or no known host name (log-in, error) shows nothing about this mailcow
         "site": None if hidden else site,
         "trouble": None if hidden else kit.source.trouble(),
         "progress": None if hidden else kit.source.progress(),

@@ -341,6 +341,10 @@ async def test_without_a_token_only_known_names_are_answered() -> None:
             assert (await visitor.get("api/v1/status", Host=host))[0] == status
         _, text, _ = await visitor.get("", Host="evil.example")
         assert "choir" not in text
+    async with visiting(unreachable()) as visitor:
+        for path in ("", "tlsrpt"):
+            _, text, _ = await visitor.get(path, Host="evil.example")
+            assert "refuses the connection" not in text
     async with visiting(source_of(), token=TOKEN) as visitor:
         assert (await visitor.get("login", Host="mail.example.org"))[0] == 200
 
