@@ -62,10 +62,8 @@ def _awaited(plan: PublishPlan, looks: RecordLooks) -> bool:
     """
     if not plan.rows or NOT_ASKED in looks.zones.values():
         return True
-    each = [looks.of(row.key.name) for row in plan.rows]
-    return any(
-        look.zone is NOT_ASKED or (look.account is not None and look.found is NOT_ASKED) for look in each
-    )
+    names = {row.key.name for row in plan.rows}
+    return any(looks.of(name).found is NOT_ASKED and looks.served(name) for name in names)
 
 
 def _without_gone(ledger: Mapping[Key, Entry], picture: Picture, looks: RecordLooks) -> Mapping[Key, Entry]:
