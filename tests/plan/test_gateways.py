@@ -173,3 +173,14 @@ def test_passes_come_to_rest() -> None:
         seen, found = look(world, DNS)
         world = advance(seen, found.actions)
     assert published(plan(world, DNS)) is None
+
+
+@pytest.mark.parametrize("wildcard", ["*.example", f"*.{HOST.partition('.')[2]}"])
+def test_wildcard_as_the_host_of_an_mx_record_is_never_a_pattern(wildcard: str) -> None:
+    """One forged answer would name every host of a domain; where a real MX matches it, it would stay there."""
+    answers: dict[str, Sight[tuple[str, ...]]] = {"example.org": Seen((HOST, wildcard), NOW)}
+    policy = published(with_mx(World(), answers))
+    assert policy is not None
+    assert policy.mx == (HOST,)
+    for notice in told(with_mx(World(), answers, Settings()), "mx.uncovered"):
+        assert f"'{wildcard}'" not in (notice.todo or "")

@@ -29,10 +29,15 @@ def asked_patterns(
         return own.mx or (hostname,)
     answers = [observed.dns.mx_of(name) for name in names]
     hosts = all_patterns([answer.value for answer in answers if isinstance(answer, Seen)])
-    found = tuple(host for host in hosts if is_mx_pattern(host))[:MOST_FROM_DNS]
+    found = _names(hosts)[:MOST_FROM_DNS]
     if all(isinstance(answer, Seen) for answer in answers):
         return found or (hostname,)
     return all_patterns([served.mx if served is not None else (hostname,), found])
+
+
+def _names(hosts: Sequence[str]) -> tuple[str, ...]:
+    """The hosts that a policy can name. `*.example` as the host of a record is not one: as a pattern it covers many."""
+    return tuple(host for host in hosts if is_mx_pattern(host) and not host.startswith("*"))
 
 
 def unvalidated(
@@ -76,7 +81,7 @@ def remedy(name: str, hosts: Sequence[str], mx: Sequence[str]) -> str:
     """What to write for a gateway or a backup MX that is meant to be there."""
     if not hosts:
         return "publish the MX record"
-    line = mx_line(name, all_patterns([mx, [host for host in hosts if is_mx_pattern(host)]])[:MOST_FROM_DNS])
+    line = mx_line(name, all_patterns([mx, _names(hosts)])[:MOST_FROM_DNS])
     return f"if it belongs there, in {CONFIG}: {line}, or `mx: dns` to follow the MX records; else correct the MX record"
 
 
