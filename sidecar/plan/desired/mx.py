@@ -5,10 +5,12 @@ the rule for all patterns (`safety`), never here.
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode, Policy, is_mx_pattern
 from sidecar.observed import Observed, Seen, Sight, Validated
+from sidecar.observed.mailcow import MX_LENGTH
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.desired.wanted import all_patterns
@@ -30,9 +32,17 @@ def asked_patterns(
     answers = [observed.dns.mx_of(name) for name in names]
     hosts = all_patterns([answer.value for answer in answers if isinstance(answer, Seen)])
     found = _names(hosts)[:MOST_FROM_DNS]
-    if all(isinstance(answer, Seen) for answer in answers):
-        return found or (hostname,)
-    return all_patterns([served.mx if served is not None else (hostname,), found])
+    if not all(isinstance(answer, Seen) for answer in answers):
+        found = all_patterns([served.mx if served is not None else (hostname,), found])
+    return (found if observed.one_file else _fitting(found)) or (hostname,)
+
+
+def _fitting(patterns: Sequence[str]) -> tuple[str, ...]:
+    """As many as mailcow keeps: a policy with more could not be written at all, not even to step it back."""
+    lengths = accumulate(len(pattern) + 1 for pattern in patterns)
+    return tuple(
+        pattern for pattern, length in zip(patterns, lengths, strict=True) if length <= MX_LENGTH + 1
+    )
 
 
 def _names(hosts: Sequence[str]) -> tuple[str, ...]:
