@@ -31,7 +31,7 @@ from sidecar.plan.actions import (
 from sidecar.reconcile.apply.access import AccessHandler
 from sidecar.reconcile.apply.containers import ContainerHandler
 from sidecar.reconcile.apply.files import FileHandler
-from sidecar.reconcile.apply.handler import Witness
+from sidecar.reconcile.apply.handler import Shared, Witness
 from sidecar.reconcile.apply.outcome import Outcome, Result
 from sidecar.reconcile.apply.policies import PolicyHandler
 from sidecar.reconcile.apply.report_route import ReportRouteHandler
@@ -58,12 +58,12 @@ class Applier:
     ) -> None:
         """`patient`: a single pass waits for as long as the Docker engine takes."""
         self._report = report
-        shared = (settings, clock, witness, ledger, self._ended)
-        self._access = AccessHandler(*shared, door)
-        self._policies = PolicyHandler(*shared, door.session)
-        self._files = FileHandler(*shared)
-        self._report_route = ReportRouteHandler(*shared, door.session)
-        self._containers = ContainerHandler(*shared, engine, patient=patient)
+        shared = Shared(settings, clock, witness, ledger, self._ended)
+        self._access = AccessHandler(shared, door)
+        self._policies = PolicyHandler(shared, door.session)
+        self._files = FileHandler(shared)
+        self._report_route = ReportRouteHandler(shared, door.session)
+        self._containers = ContainerHandler(shared, engine, patient=patient)
         self.tried: Callable[[], None] = lambda: None
         """Called after each action, however it ended."""
 

@@ -1,37 +1,25 @@
 """Access to mailcow's API: a key in its database, and the own address in the allow list of mailcow.conf."""
 
 import asyncio
-from collections.abc import Callable
 from typing import assert_never
 
 from sidecar.formats.dotenv import ListEdit
-from sidecar.host.clock import Clock
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow.access import Door
 from sidecar.observed import Observed, Seen
 from sidecar.plan.access import ALLOW_FROM
 from sidecar.plan.actions import AllowAccess, CreateKey, WidenKey
-from sidecar.reconcile.apply.handler import Handler, Witness
+from sidecar.reconcile.apply.handler import Handler, Shared
 from sidecar.reconcile.apply.outcome import Outcome
-from sidecar.settings import Settings
-from sidecar.state.ledger import Ledger
 
 
 class AccessHandler(Handler):
     """Gives the sidecar access to mailcow's API."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        clock: Clock,
-        witness: Witness,
-        ledger: Ledger,
-        ended: Callable[[Outcome], None],
-        door: Door,
-    ) -> None:
+    def __init__(self, shared: Shared, door: Door) -> None:
         """`door` has mailcow's database."""
-        super().__init__(settings, clock, witness, ledger, ended)
+        super().__init__(shared)
         self._door = door
 
     async def allow(self, action: AllowAccess, observed: Observed) -> Outcome:

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeAlias, assert_never
 
-from sidecar.host.clock import Clock
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.changes import RecreateRefused
 from sidecar.mailcow.engine.client import Untouched
@@ -16,10 +15,8 @@ from sidecar.mailcow.engine.look import PATIENCE_S
 from sidecar.observed import Observed, Seen
 from sidecar.plan.acme.names import scene
 from sidecar.plan.actions import HealAcme, RecreateAcme, RestartAcme
-from sidecar.reconcile.apply.handler import Handler, Witness
+from sidecar.reconcile.apply.handler import Handler, Shared
 from sidecar.reconcile.apply.outcome import Outcome
-from sidecar.settings import Settings
-from sidecar.state.ledger import Ledger
 
 _AcmeAction: TypeAlias = RestartAcme | RecreateAcme | HealAcme
 
@@ -27,19 +24,9 @@ _AcmeAction: TypeAlias = RestartAcme | RecreateAcme | HealAcme
 class ContainerHandler(Handler):
     """Changes one container at a time."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        clock: Clock,
-        witness: Witness,
-        ledger: Ledger,
-        ended: Callable[[Outcome], None],
-        engine: AcmeEngine,
-        *,
-        patient: bool,
-    ) -> None:
+    def __init__(self, shared: Shared, engine: AcmeEngine, *, patient: bool) -> None:
         """`patient`: a single pass waits for as long as the Docker engine takes."""
-        super().__init__(settings, clock, witness, ledger, ended)
+        super().__init__(shared)
         self._engine = engine
         self._patience_s = None if patient else PATIENCE_S
         self._under_way: tuple[_AcmeAction, asyncio.Task[None]] | None = None

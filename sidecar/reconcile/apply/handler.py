@@ -1,6 +1,7 @@
 """What every handler of actions shares: what it works with, and how an ended action is reported and noted."""
 
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from sidecar.host.clock import Clock
@@ -39,23 +40,26 @@ class Witness(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What every handler works with; `ended` is called with the outcome of each action."""
+
+    settings: Settings
+    clock: Clock
+    witness: Witness
+    ledger: Ledger
+    ended: Callable[[Outcome], None]
+
+
 class Handler:
     """The base of the handlers; the order of the actions, and which may run together, belongs to `Applier`."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        clock: Clock,
-        witness: Witness,
-        ledger: Ledger,
-        ended: Callable[[Outcome], None],
-    ) -> None:
-        """`ended` is called with the outcome of each action."""
-        self._settings = settings
-        self._clock = clock
-        self._witness = witness
-        self._ledger = ledger
-        self._report = ended
+    def __init__(self, shared: Shared) -> None:
+        self._settings = shared.settings
+        self._clock = shared.clock
+        self._witness = shared.witness
+        self._ledger = shared.ledger
+        self._report = shared.ended
 
     async def _attempt(self, action: _A, do: Callable[[_A], Awaitable[None]]) -> Outcome:
         try:

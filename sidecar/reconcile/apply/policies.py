@@ -4,12 +4,11 @@ Rule for every editor: the intent is stored before the write, and a write whose 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
 from sidecar.formats.mtasts_policy import Policy, policy_of
-from sidecar.host.clock import Clock
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.mailcow.api import Exists, NoSuchRow, WriteUntold, check_policy
 from sidecar.mailcow.session import Session
@@ -17,10 +16,9 @@ from sidecar.observed import Observed, Seen, Unseen
 from sidecar.observed.words import command
 from sidecar.plan.actions import AddPolicy, AdoptSame, EditPolicy, SwitchOff
 from sidecar.plan.native import text_of
-from sidecar.reconcile.apply.handler import Handler, Witness
+from sidecar.reconcile.apply.handler import Handler, Shared
 from sidecar.reconcile.apply.outcome import Outcome
-from sidecar.settings import Settings
-from sidecar.state.ledger import Ledger, intended
+from sidecar.state.ledger import intended
 
 PolicyAction: TypeAlias = AddPolicy | EditPolicy | SwitchOff
 
@@ -34,17 +32,9 @@ STORED_EVERY = 25
 class PolicyHandler(Handler):
     """Writes the rows of policies through mailcow's API."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        clock: Clock,
-        witness: Witness,
-        ledger: Ledger,
-        ended: Callable[[Outcome], None],
-        session: Session,
-    ) -> None:
+    def __init__(self, shared: Shared, session: Session) -> None:
         """`session` is the connection to mailcow."""
-        super().__init__(settings, clock, witness, ledger, ended)
+        super().__init__(shared)
         self._session = session
         self._unstored = 0
 

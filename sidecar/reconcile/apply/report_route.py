@@ -1,33 +1,20 @@
 """The alias and the transport in mailcow by which TLS reports come in."""
 
-from collections.abc import Callable
-
-from sidecar.host.clock import Clock
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.mailcow import report_route
 from sidecar.mailcow.session import Session
 from sidecar.plan.actions import ChangeReportRoute
 from sidecar.plan.report_route import ended, meant, still_fits
-from sidecar.reconcile.apply.handler import Handler, Witness
+from sidecar.reconcile.apply.handler import Handler, Shared
 from sidecar.reconcile.apply.outcome import Outcome
-from sidecar.settings import Settings
-from sidecar.state.ledger import Ledger
 
 
 class ReportRouteHandler(Handler):
     """Changes one row of mailcow at a time."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        clock: Clock,
-        witness: Witness,
-        ledger: Ledger,
-        ended: Callable[[Outcome], None],
-        session: Session,
-    ) -> None:
+    def __init__(self, shared: Shared, session: Session) -> None:
         """`session` has mailcow's API."""
-        super().__init__(settings, clock, witness, ledger, ended)
+        super().__init__(shared)
         self._session = session
 
     async def change(self, action: ChangeReportRoute) -> Outcome:
