@@ -100,6 +100,17 @@ def test_commands_of_a_page_are_accepted_with_their_arguments(
     assert refused == []
 
 
+def test_override_passes_on_the_secrets_that_pages_tell_to_set() -> None:
+    """They are not in config.yml: without a line there, a value in mailcow.conf would not reach the sidecar."""
+    service = yaml.safe_load((ROOT / "docker-compose.override.yml").read_text())["services"][
+        "mta-sts-mailcow"
+    ]
+    pages = "\n".join(page.read_text() for page in PAGES)
+    secrets = set(re.findall(r"MTA_STS_[A-Z_]*(?:KEY|TOKEN|PASSWORD)", pages))
+    assert secrets
+    assert secrets <= set(service["environment"])
+
+
 def test_every_exit_code_is_listed() -> None:
     """Beside what it means."""
     sentence = re.search(r"^Exit codes: (.*?)\n\n?", COMMANDS, re.MULTILINE | re.DOTALL)

@@ -33,6 +33,8 @@ class ListEdit:
 
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
+    strict: bool = False
+    """Whether an entry of `add` with white space in front of it is written again without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +83,15 @@ def has_comment(value: str) -> bool:
     return any(entry.startswith("#") for entry in _entries(value))
 
 
-def edit_list(data: bytes, key: str, *, add: Sequence[str], remove: Collection[str]) -> bytes:
+def edit_list(
+    data: bytes, key: str, *, add: Sequence[str], remove: Collection[str], strict: bool = False
+) -> bytes:
     """`data` with only the list of `key` changed; the very same object where nothing is to be done.
 
     Entries are compared without case; an entry in `add` is not removed. Spaces between entries become commas, and
     those behind one go; empty entries and repetitions go where the value is changed anyway. An absent key is added.
+    `strict` is for a list whose reader takes no entry with white space in front of it, as API_ALLOW_FROM: an entry
+    in `add` is then written without.
 
     Raises ValueError, a sentence for a person, where that cannot be done safely.
     """
@@ -95,9 +101,10 @@ def edit_list(data: bytes, key: str, *, add: Sequence[str], remove: Collection[s
     text = _decoded(data)
     before = _parse(text)
     places = [n for n, statement in enumerate(before) if statement.key == key]
-    known = items(before[places[-1]].value) if places else ()
+    value = before[places[-1]].value if places else ""
+    known = items(value)
     wanted = _wanted(known, add, remove)
-    if wanted == known and not (places and _untidy(before[places[-1]].value)):
+    if wanted == known and not _untidy(value) and not (strict and _spaced(value, add)):
         return data
     if places:
         target = before[places[-1]]
@@ -127,6 +134,12 @@ def _is_comment(value: str) -> bool:
 
 def _untidy(value: str) -> bool:
     return has_spaces(value) or has_trailing_spaces(value)
+
+
+def _spaced(value: str, entries: Collection[str]) -> bool:
+    """Whether one of these, which are in the list, is not an entry between commas exactly."""
+    chunks = {chunk.lower() for chunk in value.split(",")}
+    return any(entry.lower() not in chunks for entry in entries)
 
 
 def _entries(value: str) -> list[str]:

@@ -50,6 +50,11 @@ class StsReading:
         return None if self.problems or self.id is None else StsRecord(self.id)
 
 
+def is_id(text: str) -> bool:
+    """Whether a text can be a policy id (RFC 8461 §3.1)."""
+    return _ID.match(text.encode("utf-8", "replace")) is not None
+
+
 def parse(data: bytes) -> StsRecord | Invalid:
     """The record in `data` (a TXT record's strings joined), or all that is wrong with it; never raises."""
     reading = read(data)

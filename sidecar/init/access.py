@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 from sidecar.formats.dotenv import edit_list, items, read
 from sidecar.mailcow.database import new_key
-from sidecar.plan.access import ALLOW_FROM, API_KEY, OWN_KEY, READ_ONLY, UNSET, given
+from sidecar.plan.access import ALLOW_FROM, API_KEY, LONGEST_LIST, OWN_KEY, READ_ONLY, UNSET, fits, given
 from sidecar.plan.access import conf_allows as allows
 
 __all__ = [
@@ -84,14 +84,15 @@ def allow(data: bytes, address: str) -> bytes:
     values = read(data)
     if allows(values, address):
         return data
-    if given(values, ALLOW_FROM):
-        # The address may be there and not count, for it has a space in front of it: so it is written anew.
-        data, added = edit_list(data, ALLOW_FROM, add=(), remove=[address]), [address]
-    else:
-        added = [*commented_default(data), address]
-    edited = edit_list(data, ALLOW_FROM, add=added, remove=[UNSET])
+    added = [address] if given(values, ALLOW_FROM) else [*commented_default(data), address]
+    edited = edit_list(data, ALLOW_FROM, add=added, remove=[UNSET], strict=True)
     if not allows(read(edited), address):
         raise ValueError(f"{ALLOW_FROM} is not written so that it can be edited safely: make it a plain list")
+    if not fits(given(read(edited), ALLOW_FROM)):
+        raise ValueError(
+            f"{ALLOW_FROM} would have more than the {LONGEST_LIST} characters that mailcow's database takes: "
+            "replace entries by a network that holds them"
+        )
     return edited
 
 

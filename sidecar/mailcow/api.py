@@ -38,6 +38,7 @@ from sidecar.mailcow.answers import (
 )
 from sidecar.mailcow.endpoint import CONNECTIONS, Endpoint, Trust, Way, connector
 from sidecar.observed import AliasDomain, Backend, Domain, DomainList, Mailcow, Served, Version
+from sidecar.observed.mailcow import MX_LENGTH
 
 __all__ = [
     "AccessDenied",
@@ -61,8 +62,6 @@ _API_PATH = "/api/v1/"
 POLICY_PATH = "/.well-known/mta-sts.txt"
 ID_PAGE_PATH = "/inc/ajax/dns_diagnostics.php"
 """The part of mailcow's pages behind its DNS check: no JSON route tells an id."""
-MX_LENGTH = 255
-"""Characters of the column that holds all mx patterns, joined with commas."""
 MAX_AGE_LIMIT = 31_536_000
 """Seconds. `edit` takes a little more than `add`: what was edited could then not be added again."""
 _LIST_LIMIT = 64 * 1024 * 1024

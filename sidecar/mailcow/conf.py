@@ -187,7 +187,7 @@ def _edited(target: Path, data: bytes, edits: Mapping[str, ListEdit]) -> tuple[b
     refused: dict[str, str] = {}
     for key, change in edits.items():
         try:
-            data = edit_list(data, key, add=change.add, remove=change.remove)
+            data = edit_list(data, key, add=change.add, remove=change.remove, strict=change.strict)
         except ValueError as error:
             refused[key] = f"{target}: {key} was not changed: {error}"
     return data, refused

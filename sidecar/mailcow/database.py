@@ -17,6 +17,7 @@ import pymysql
 from pydantic import SecretStr
 from pymysql.constants import CR, ER
 
+from sidecar.formats.mtasts_record import is_id
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.host.threads import in_thread
 from sidecar.observed import Conf
@@ -127,6 +128,7 @@ class Database:
         return {
             str(domain): PolicyRow(str(number), _served(str(version), str(mode), str(max_age), str(mx)))
             for domain, number, version, mode, mx, max_age in rows
+            if number is not None and is_id(str(number))  # else mailcow's own page is asked
         }
 
     async def _call(self, conf: Conf, what: str, ask: Callable[[pymysql.cursors.Cursor], T]) -> T:

@@ -73,6 +73,8 @@ class Rollout:
     refusals: int = 0
     """Checks in a row in which senders would have refused mail."""
     stepped_back_at: float | None = None
+    refused_at: float | None = None
+    """The check that was counted last in `refusals`."""
 
     def status(self, kind: ConditionType) -> Status:
         """UNKNOWN if it was never checked."""

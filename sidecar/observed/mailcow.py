@@ -37,6 +37,8 @@ class Version:
 
 
 FIRST_NATIVE = Version(2025, 9)
+MX_LENGTH = 255
+"""Native: characters of the column that holds all mx patterns of a policy, joined with commas."""
 
 
 @dataclass(frozen=True, slots=True)

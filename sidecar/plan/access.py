@@ -99,15 +99,29 @@ def access_step(
     in_conf = own_key is None and follows_conf(conf.values) and not conf_allows(conf.values, own)
     if change is None and not in_conf:
         return None
-    if in_conf and conf.locked is not None:
+    hindrance = _hindrance(conf, own) if in_conf else None
+    if hindrance is not None:
         if change is None:
             return Blocked(
                 f"mailcow.conf does not allow {own} to use the API after the next start of php-fpm-mailcow, and "
-                f"cannot be changed: {conf.locked}",
-                f"add {own} to {ALLOW_FROM} in mailcow.conf",
+                f"cannot be changed: {hindrance.reason}",
+                hindrance.remedy,
             )
         in_conf = False
     return AllowAccess(own, change, in_conf, _reason(own, change, in_conf=in_conf))
+
+
+def _hindrance(conf: Conf, address: str) -> Blocked | None:
+    """Why the sidecar does not add its address to API_ALLOW_FROM; None where it can."""
+    if conf.locked is not None:
+        return Blocked(conf.locked, f"add {address} to {ALLOW_FROM} in mailcow.conf")
+    if not fits(f"{given(conf.values, ALLOW_FROM)},{address}"):
+        # php-fpm-mailcow deletes the key before it inserts it with this list.
+        return Blocked(
+            f"{ALLOW_FROM} is full ({LONGEST_LIST} characters), so {address} cannot be added",
+            f"in mailcow.conf, replace entries of {ALLOW_FROM} by a network that holds them, and add {address}",
+        )
+    return None
 
 
 def _of_given_key(access: Access, key: SecretStr) -> KeyChange | Blocked | None:
@@ -146,7 +160,7 @@ def _widened(row: ApiKey, address: str) -> WidenKey | Blocked | None:
         return None
     listed = row.allowed.rstrip(" ,;\n")
     allowed = f"{listed},{address}" if listed else address
-    if len(allowed) > LONGEST_LIST:
+    if not fits(allowed):
         return Blocked(
             f"the allow list of mailcow's API key is full ({LONGEST_LIST} characters), so {address} cannot be added",
             f"in {PAGE}, replace entries by a network that holds them, and add {address}",
@@ -201,6 +215,11 @@ def lets_in(row: ApiKey, address: str) -> bool:
     """Whether the allow list of a row lets an IPv4 address in."""
     entries = (entry.strip() for entry in _STORED_SEPARATORS.split(row.allowed))
     return row.any_address or any(covers(entry, address) for entry in entries)
+
+
+def fits(allowed: str) -> bool:
+    """Whether mailcow's database takes an allow list whole. A list that is cut ends with another address."""
+    return len(allowed) <= LONGEST_LIST
 
 
 def given(values: Mapping[str, str], key: str) -> str:

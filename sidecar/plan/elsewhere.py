@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from sidecar.formats.address import is_private
 from sidecar.formats.domain_name import policy_host, to_unicode
 from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
-from sidecar.observed import NOT_ASKED, Observed, Seen, Unseen
+from sidecar.observed import NOT_ASKED, Observed, Seen, Served, Unseen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.actions import Action, AddPolicy, EditPolicy, Hold, Plan
+from sidecar.plan.ownership import Whose, whose
 from sidecar.settings import CONFIG, Settings
 
 
@@ -100,16 +101,21 @@ def choices(name: str, policy: Policy) -> str:
 
 
 def hold_elsewhere(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    """A guard: no policy is written beside one that is served elsewhere, until it is taken over with what it says."""
+    """A guard: no policy is written beside one that is served elsewhere, until it is taken over with what it says.
+
+    While nothing is known of another server, a policy of ours that mailcow serves is still kept right: senders may get
+    it through a proxy that cannot be asked from here.
+    """
 
     def judge(action: Action) -> Hold | None:
         if not isinstance(action, AddPolicy | EditPolicy) or action.policy.mode is Mode.NONE:
             return None
         name = action.domain
-        if settings.verify and observed.dns.addresses_of(policy_host(name)) is NOT_ASKED:
+        ours = _serves_ours(observed, name)
+        if not ours and settings.verify and observed.dns.addresses_of(policy_host(name)) is NOT_ASKED:
             return Hold(f"the DNS has not said yet where {policy_host(name)} leads")
         sight = observed.elsewhere.get(name)
-        if isinstance(sight, Unseen):
+        if not ours and isinstance(sight, Unseen):
             return Hold(f"{policy_host(name)} leads to another server: {sight.reason}")
         policy = served_elsewhere(observed, name)
         if policy is None:
@@ -119,6 +125,14 @@ def hold_elsewhere(plan: Plan, observed: Observed, settings: Settings) -> Plan:
         return None
 
     return plan.holding(judge)
+
+
+def _serves_ours(observed: Observed, name: str) -> bool:
+    match observed.served_of(name):
+        case Seen(Served(text=str(text))):
+            return whose(text, observed.memory.policy(name)) is Whose.OURS
+        case _:
+            return False
 
 
 def _weaker(there: Policy, here: Policy) -> str:

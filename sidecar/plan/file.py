@@ -5,9 +5,11 @@ because mail was refused. Taking a file over never makes it less strict than the
 file that only lenient senders accept: its content is kept, and only its form is corrected.
 """
 
+from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import (
     Invalid,
     Mended,
+    Mode,
     Policy,
     differences,
     loosenings,
@@ -22,8 +24,9 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import command
 from sidecar.plan.actions import FILE_SUBJECT, Action, AdoptSame, Held, Hold, Plan, RemoveFile, WriteFile
-from sidecar.plan.desired import DesiredPolicy
-from sidecar.plan.ownership import Whose, last_written, whose
+from sidecar.plan.desired import DesiredPolicy, managed, served_too
+from sidecar.plan.desired.mx import remedy
+from sidecar.plan.ownership import Whose, last_in_place, whose
 from sidecar.settings import Settings
 
 NOT_OURS = "the policy file is not the sidecar's own"
@@ -124,7 +127,7 @@ def _foreign(observed: Observed, settings: Settings, text: str, served: Policy) 
     if FILE in observed.memory.retired:
         # All domains are retired: a file that a person wrote is no longer taken over.
         return NOT_OURS
-    last = last_written(memory)
+    last = last_in_place(memory)
     ours = policy_of(last.text) if last else None
     looser = loosenings(ours, served) if ours else ()
     return f"a person made the policy file less strict: {', '.join(looser)}" if looser else None
@@ -136,23 +139,52 @@ def hold_file(plan: Plan, observed: Observed, settings: Settings) -> Plan:
         return _hold_locked(plan, observed)
     text = observed.file.value.data.decode("utf-8", "surrogateescape")
     served, locked = understood(text), observed.file.value.locked
-    remedy = f"to let the sidecar manage it: {command('adopt --file')}"
+    strict = policy_of(text) is not None
+    to_adopt = f"to let the sidecar manage it: {command('adopt --file')}"
 
     def judge(action: Action) -> Hold | None:
         reason: str | None = None
         if isinstance(action, WriteFile) and served is not None:
             reason = _foreign(observed, settings, text, served)
+            if reason is None and not strict:
+                return _unproven(observed, settings, policy_of(action.text))
         elif isinstance(action, RemoveFile) and locked is None and not _adopted(observed, settings):
             # Only our own file, or one that was handed over, is ever removed.
             ours = whose(text, observed.memory.policy(FILE)) is Whose.OURS
             reason = None if ours else NOT_OURS
-        return None if reason is None else Hold(reason, remedy)
+        return None if reason is None else Hold(reason, to_adopt)
 
-    def told(held: Held) -> Notice:
+    def told(held: Held) -> Notice | None:
+        if held.remedy is None:
+            return None  # the DNS has not answered: it passes
         message = f"{held.reason}; it is left unchanged"
         return Notice(Level.WARNING, NoticeCode.FILE_FOREIGN, FILE_SUBJECT, message, held.remedy)
 
     return _hold_locked(plan.holding(judge, told), observed)
+
+
+def _unproven(observed: Observed, settings: Settings, written: Policy | None) -> Hold | None:
+    """Only lenient senders know the enforce of a person's wrong file. For the others it is new, and needs the proof."""
+    if written is None or written.mode is not Mode.ENFORCE or not isinstance(observed.domains, Seen):
+        return None
+    listed = observed.domains.value
+    others = served_too(observed, settings, listed)
+    receiving = [domain.name for domain in managed(listed, settings) if domain.receives]
+    for name in (*receiving, *others):
+        hosts = observed.dns.mx_of(name)
+        if settings.for_domain(name).allow_uncovered or (
+            name in others and isinstance(hosts, Seen) and not hosts.value
+        ):
+            continue
+        held = f"corrected, the policy file would be enforced by all senders, and {to_unicode(name)}"
+        if not isinstance(hosts, Seen):
+            return Hold(f"{held} has MX records that are not known: {hosts.reason}")
+        if lacking := [host for host in hosts.value if not written.covers(host)]:
+            todo = remedy(name, hosts.value, written.mx)
+            return Hold(f"{held} has the MX {', '.join(lacking)}, which the file does not name", todo)
+        if not hosts.value:
+            return Hold(f"{held} has no MX record", remedy(name, (), ()))
+    return None
 
 
 def _hold_locked(plan: Plan, observed: Observed) -> Plan:

@@ -52,6 +52,16 @@ def last_written(memory: PolicyMemory) -> Write | None:
     return next((write for write in reversed(memory.writes) if write.done is not False), None)
 
 
+def last_in_place(memory: PolicyMemory) -> Write | None:
+    """As `last_written`, without intents that were never carried out: what is served was there before them, and still is."""
+    now = memory.spans[-1] if memory.spans and memory.spans[-1].until is None else None
+
+    def open_(write: Write) -> bool:
+        return write.done is None and now is not None and now.text != write.text and now.since <= write.at
+
+    return next((w for w in reversed(memory.writes) if w.done is not False and not open_(w)), None)
+
+
 def switched_off_by_us(memory: PolicyMemory) -> bool:
     """Whether nothing is served because the sidecar switched it off, and no person switched it on and off since.
 

@@ -33,12 +33,11 @@ class PublishedFile:
         return self.mailcow_dir / ledger_copy.COPY
 
     async def restored(self, memory: Memory) -> Ledger:
-        """The ledger of the memory, with what only the copy has where the state was lost."""
+        """The ledger of the memory, or that of the copy where the state was lost."""
         if self._known is None:
             self._known = await asyncio.to_thread(self._read)
-            return ledger_copy.merged(memory.published, self._known)
         # A state that was renewed while the sidecar runs is as empty as one that was lost before.
-        return memory.published or self._known
+        return ledger_copy.merged(memory.published, self._known)
 
     async def store(self, ledger: Ledger) -> None:
         """Writes the copy where it differs; never raises."""

@@ -247,7 +247,7 @@ class Records:
         if isinstance(zone, Unseen) and isinstance(before, Seen):
             # One question that was not answered moves no name; it is asked again as soon as any other.
             zone = Seen(before.value, zone.at - looking.ZONE_S + looking.FAILED_S)
-        self._note(name, zone=zone, account=account_of(zone, self._listed))
+        self._served_by(name, zone)
 
     async def _account(self, account: str) -> None:
         try:
@@ -279,10 +279,20 @@ class Records:
         self._listed[account] = Seen(found.value, now) if isinstance(found, Seen) else found
         if isinstance(found, Unseen):
             self._fail(account, found.reason)
-        for name, look in self._names.items():
-            if (serving := account_of(look.zone, self._listed)) != look.account:
-                self._note(name, account=serving)
+        for name, look in tuple(self._names.items()):
+            self._served_by(name, look.zone)
         self._changed()
+
+    def _served_by(self, name: str, zone: Sight[str]) -> None:
+        """What was read elsewhere says nothing of the zone, or the account, that a name is in now."""
+        before, serving = self._names[name], account_of(zone, self._listed)
+        unknown = serving is None and any(isinstance(one, Unseen) for one in self._listed.values())
+        moved = isinstance(before.zone, Seen) and isinstance(zone, Seen) and before.zone.value != zone.value
+        if moved or (before.account is not None and serving != before.account and not unknown):
+            self._note(name, zone=zone, account=serving, found=NOT_ASKED, servers=None)
+            self._tries.pop(name, None)
+        elif (zone, serving) != (before.zone, before.account):
+            self._note(name, zone=zone, account=serving)
 
     async def _read(self, account: str, publisher: Publisher, due: Sequence[str]) -> None:
         """One zone: what is there, and what the servers say."""

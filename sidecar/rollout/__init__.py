@@ -35,9 +35,10 @@ def checked(
     needed = [judged.get(kind, Judgement(Status.UNKNOWN)).status for kind in NEEDED]
     refusing = [judged.get(kind, Judgement(Status.UNKNOWN)).status for kind in REFUSING]
     if Status.FALSE in refusing:
-        after = replace(after, refusals=before.refusals + _seen_again(before, now, interval))
+        if _seen_again(before, now, interval):
+            after = replace(after, refusals=before.refusals + 1, refused_at=now)
     elif Status.UNKNOWN not in refusing:
-        after = replace(after, refusals=0)
+        after = replace(after, refusals=0, refused_at=None)
     if Status.FALSE in needed:
         return replace(after, soaked=0.0, good_at=None)
     if Status.UNKNOWN in needed:
@@ -50,10 +51,11 @@ def _seen_again(before: Rollout, now: float, interval: float) -> bool:
     """Whether a refusal counts as confirmed.
 
     Checks of other domains that the same file serves, or repeated checks by a person, do not confirm the same
-    trouble: at least half an interval has to pass between two refusals.
+    trouble: at least half an interval has to pass between two refusals, also if a check in between had no answer.
     """
-    since = [c.since for c in before.conditions if c.type in REFUSING and c.status is Status.FALSE]
-    return not since or now - min(since) >= before.refusals * interval / 2
+    # A state of an earlier release has no `refused_at`; a time in the future is from before the clock was set back.
+    last = before.checked_at if before.refused_at is None else before.refused_at
+    return not before.refusals or not 0 <= now - last < interval / 2
 
 
 def _condition(before: Rollout, kind: ConditionType, judgement: Judgement, now: float) -> Condition:

@@ -240,6 +240,13 @@ def test_entry_that_is_there_leaves_the_same_bytes(data: bytes) -> None:
     assert edit_list(data, "K", add=[WILDCARD], remove=["absent.example"]) is data
 
 
+def test_entry_behind_a_space_is_written_again_where_the_reader_is_strict() -> None:
+    """Once; an entry without a space in front of it leaves the same bytes."""
+    after = edit_list(b"K=a, b # c\n", "K", add=["b"], remove=(), strict=True)
+    assert after == b"K=a,b # c\n"
+    assert edit_list(after, "K", add=["B"], remove=(), strict=True) is after
+
+
 def test_nothing_to_remove_from_an_absent_key_adds_no_line() -> None:
     """An absent key stays absent."""
     data = b"A=1\n"

@@ -420,16 +420,22 @@ async def test_a_lost_exception_of_a_task_is_heard() -> None:
 class Closed(io.StringIO):
     """A pipe that nobody reads."""
 
+    tries = 0
+
     def write(self, _text: str, /) -> int:
+        self.tries += 1
         raise BrokenPipeError
 
 
 def test_a_log_that_cannot_be_written_stops_nothing() -> None:
     """Neither a broken pipe nor a closed stream."""
-    log(stream=Closed()).say.info("x")
+    broken = Closed()
+    log(stream=broken).say.info("x")
+    assert broken.tries > 0
     told = log()
     told.stream.close()
     told.say.info("x")
+    assert told.stream.closed
 
 
 def test_a_stream_that_cannot_show_a_letter_gets_its_number() -> None:

@@ -149,6 +149,12 @@ def test_address_is_added_and_none_taken_out(before: bytes, after: bytes) -> Non
     assert allow(after, ADDRESS) == after
 
 
+def test_full_list_is_refused() -> None:
+    """mailcow's database would not take the key with it."""
+    with pytest.raises(ValueError, match="512 characters"):
+        allow(f"API_ALLOW_FROM={','.join(f'10.0.0.{n}' for n in range(10, 70))}\n".encode(), ADDRESS)
+
+
 @pytest.mark.parametrize(
     ("values", "variables", "expected"),
     [

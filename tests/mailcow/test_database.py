@@ -35,3 +35,19 @@ def test_new_keys_are_in_mailcows_form_and_never_the_same() -> None:
     keys = {new_key() for _ in range(50)}
     assert len(keys) == 50
     assert all(re.fullmatch(r"([0-9A-F]{6}-){4}[0-9A-F]{6}", key) for key in keys)
+
+
+@pytest.mark.parametrize("odd", [None, "", "2026 11", "x" * 33, "é", "2026\n"])
+async def test_number_that_is_no_policy_id_is_not_taken(
+    odd: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would stand in a TXT record, and senders find no MTA-STS at all. The other rows count."""
+    rest = ("stsv1", "testing", "mail.example.org", 86_400)
+
+    async def rows(*_: object) -> object:
+        return (("odd.example", odd, *rest), ("good.example", 20_261_125, *rest))
+
+    asked = Database()
+    monkeypatch.setattr(asked, "_call", rows)
+    found = await asked.policies(Conf({}))
+    assert {name: row.id for name, row in found.items()} == {"good.example": "20261125"}

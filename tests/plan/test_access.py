@@ -114,6 +114,23 @@ def test_full_allow_list_is_reported() -> None:
     assert isinstance(step(row(allowed=f"{full[: room - 2]}12")), AllowAccess)
 
 
+def test_full_list_of_mailcow_conf_is_left_as_it_is() -> None:
+    """php-fpm-mailcow deletes the key first: with a list that the column does not take, none would be left."""
+    full = ",".join(["10.0.0.1"] * 40)
+
+    def listed(length: int) -> Mapping[str, str]:
+        return CONF | {"API_ALLOW_FROM": f"{full},".ljust(length, "1")[:length]}
+
+    fits, not_any_more = listed(LONGEST_LIST - len(f",{OWN}")), listed(LONGEST_LIST - len(OWN))
+    assert change(step(values=fits, access=NOT_ASKED)).in_conf
+    kept = step(values=not_any_more, access=NOT_ASKED)
+    assert isinstance(kept, Blocked)
+    assert "full" in kept.reason
+    assert "network" in kept.remedy
+    assert change(step(row(), values=fits)).in_conf
+    assert not change(step(row(), values=not_any_more)).in_conf
+
+
 def test_what_is_unknown_changes_nothing() -> None:
     """Neither a database that does not answer nor an address that is not known."""
     for unknown in (NOT_ASKED, Unseen("mailcow's database gives no answer", 1.0)):

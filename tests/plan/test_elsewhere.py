@@ -7,17 +7,19 @@ import pytest
 import yaml
 
 from sidecar.formats.mtasts_policy import Mode, Policy
-from sidecar.observed import FILE, Memory, Observed, PolicyMemory, Seen, Sight, Txt, Unseen
+from sidecar.observed import FILE, Memory, Move, Observed, PolicyMemory, Seen, Sight, Txt, Unseen, Write
+from sidecar.observed.checks import REFUSING, Condition, Rollout, Status
 from sidecar.observed.notice import Level
 from sidecar.plan import decide
 from sidecar.plan.actions import AddPolicy, EditPolicy, Plan
 from sidecar.plan.elsewhere import elsewhere_targets, served_elsewhere
 from sidecar.plan.records import MailDomain, RecordState, mail_domains, needed
+from sidecar.rollout import SEEN_AGAIN
 from sidecar.settings import Settings
 from sidecar.status.domains import status_of
 from sidecar.status.row import Care
 from sidecar.status.wording import Light
-from tests.worlds import FILE_MAILCOW, HOST, NOW, World, given_settings, observed, span, text
+from tests.worlds import DAY, FILE_MAILCOW, HOST, NOW, World, given_settings, observed, span, text
 
 DOMAIN = "example.org"
 POLICY_HOST = f"mta-sts.{DOMAIN}"
@@ -169,3 +171,27 @@ def test_file_generation_names_it_and_asks_for_no_certificate_name() -> None:
     assert [a for a in (*found.actions, *(h.action for h in found.held)) if POLICY_HOST in a.concerns] == []
     assert served_elsewhere(seen, DOMAIN) == THERE
     assert FILE not in seen.elsewhere
+
+
+def test_own_policy_is_kept_right_while_the_proxy_before_it_cannot_be_asked() -> None:
+    """A broken or silent server at that address must not stop a step back, or a move to another MX."""
+    served = text(Mode.ENFORCE, 604_800)
+    spans = (span(None, NOW - 30 * DAY, NOW - 29 * DAY), span(served, NOW - 29 * DAY, None))
+    memory = Memory(
+        policies={DOMAIN: PolicyMemory((Write(served, NOW - 29 * DAY, True),), spans)},
+        moves=(Move(DOMAIN, "mx2.example.org", NOW),),
+    )
+    broken = Unseen("no policy can be fetched there", NOW)
+    settings = given_settings({"mode": "enforce"})
+    _, found = world(broken, settings, served={DOMAIN: served}, memory=memory)
+    (action,) = policies(found)
+    assert "mx2.example.org" in action.policy.mx
+    refused = tuple(Condition(kind, Status.FALSE, "", "", NOW) for kind in REFUSING)
+    memory = replace(memory, rollouts={DOMAIN: Rollout(refused, checked_at=NOW, refusals=SEEN_AGAIN)})
+    _, found = world(broken, given_settings({"mode": "auto"}), served={DOMAIN: served}, memory=memory)
+    (action,) = policies(found)
+    assert action.policy.mode is Mode.TESTING
+    # A policy that is not ours yet is still not touched.
+    foreign = replace(memory, policies={})
+    _, found = world(broken, given_settings({"adopt": True}), served={DOMAIN: served}, memory=foreign)
+    assert policies(found) == []

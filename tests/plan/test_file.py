@@ -10,6 +10,7 @@ from sidecar.observed.notice import Level
 from sidecar.plan import decide
 from sidecar.plan.actions import AdoptSame, Plan, RemoveFile, WriteFile
 from sidecar.settings import Settings
+from sidecar.state.ledger import intended
 from tests.worlds import (
     DAY,
     FILE_MAILCOW,
@@ -468,3 +469,49 @@ def test_file_that_a_person_made_looser_is_left_alone_whatever_its_form() -> Non
     found = plan(looser)
     assert written(found) == []
     assert {notice.code for notice in found.notices} >= {"file.foreign", "file.mended"}
+
+
+@pytest.mark.parametrize("config", [{}, {"mode": "auto"}, {"mode": "enforce"}])
+@pytest.mark.parametrize(
+    ("mx", "unseen", "why"),
+    [
+        ((HOST, "gw.example"), (), "has the MX gw.example"),
+        ((), (), "has no MX record"),
+        ((HOST,), ("example.org",), "are not known: time-out"),
+    ],
+)
+def test_enforce_that_only_lenient_senders_know_is_not_brought_to_all_without_proof(
+    config: dict[str, object], mx: tuple[str, ...], unseen: tuple[str, ...], why: str
+) -> None:
+    """Strict senders deliver to such a file's domains today; corrected, it would make them refuse."""
+    seen = world(file=by_hand(), mx={"example.org": mx}, dns_unseen=frozenset(unseen))
+    found = plan(seen, given_settings(config))
+    assert written(found) == []
+    (held,) = [held for held in found.held if isinstance(held.action, WriteFile)]
+    assert why in held.reason
+    assert ("file.foreign" in {notice.code for notice in found.notices}) is not bool(unseen)
+    allowed = given_settings({**config, "domains": {"example.org": {"allow_uncovered": True}}})
+    assert len(written(plan(seen, allowed))) == 1
+
+
+@pytest.mark.parametrize("taken", [text(Mode.TESTING, 3_600).encode(), by_hand("testing", f"{HOST}.", 3_600)])
+def test_intent_that_was_never_carried_out_says_nothing_of_a_persons_file(taken: bytes) -> None:
+    """The process was killed, or the disk was full, just before the write: the next pass writes."""
+    before, first = look(world(file=taken, mx={"example.org": (HOST,)}))
+    (write,) = written(first)
+    intent = intended(before.memory.policy(FILE), write.text, before.now)
+    memory = replace(before.memory, policies={FILE: replace(intent, floor=write.floor)})
+    (again,) = written(plan(replace(before, memory=memory)))
+    assert again.text == write.text
+
+
+def test_text_that_a_person_put_back_after_an_unknown_write_is_left_alone() -> None:
+    """The write may have been done: then the person made the file less strict since."""
+    theirs = text(Mode.TESTING, 3_600)
+    spans = (span(None, NOW - 3 * DAY, NOW - DAY), span(theirs, NOW - DAY, None))
+    memory = Memory(
+        policies={FILE: PolicyMemory((Write(text(Mode.ENFORCE, 604_800), NOW - 2 * DAY, None),), spans)}
+    )
+    found = plan(world(file=theirs.encode(), mx={"example.org": (HOST,)}, memory=memory))
+    assert written(found) == []
+    assert "file.foreign" in {notice.code for notice in found.notices}

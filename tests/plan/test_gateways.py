@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
+from sidecar.mailcow.api import check_policy
 from sidecar.observed import Mailcow, Memory, Observed, PolicyMemory, Seen, Sight, Unseen, Validated, Write
 from sidecar.observed.notice import Level, Notice
 from sidecar.plan import decide
@@ -173,3 +174,31 @@ def test_passes_come_to_rest() -> None:
         seen, found = look(world, DNS)
         world = advance(seen, found.actions)
     assert published(plan(world, DNS)) is None
+
+
+@pytest.mark.parametrize("wildcard", ["*.example", f"*.{HOST.partition('.')[2]}"])
+def test_wildcard_as_the_host_of_an_mx_record_is_never_a_pattern(wildcard: str) -> None:
+    """One forged answer would name every host of a domain; where a real MX matches it, it would stay there."""
+    answers: dict[str, Sight[tuple[str, ...]]] = {"example.org": Seen((HOST, wildcard), NOW)}
+    policy = published(with_mx(World(), answers))
+    assert policy is not None
+    assert policy.mx == (HOST,)
+    for notice in told(with_mx(World(), answers, Settings()), "mx.uncovered"):
+        assert f"'{wildcard}'" not in (notice.todo or "")
+
+
+def test_more_mx_hosts_than_mailcow_keeps_do_not_make_the_policy_unwritable() -> None:
+    """The preferred ones are in it; it stays in testing, and can be set back to it."""
+    hosts = (HOST, *(f"mx{number}.a-rather-long-name.gateway.example" for number in range(12)))
+    answers: dict[str, Sight[tuple[str, ...]]] = {"example.org": Seen(hosts, NOW)}
+    found = with_mx(World(), answers, given_settings({"mx": "dns", "mode": "enforce"}))
+    policy = published(found)
+    assert policy is not None
+    assert policy.mode is Mode.TESTING
+    assert policy.mx == hosts[: len(policy.mx)]
+    assert len(",".join(policy.mx)) <= 255 < len(",".join(hosts[: len(policy.mx) + 1]))
+    assert check_policy(policy, NATIVE) is None
+    assert told(found, "mx.uncovered")
+    written = published(with_mx(World(mailcow=FILE_MAILCOW), answers))
+    assert written is not None
+    assert written.mx == hosts

@@ -133,6 +133,16 @@ async def test_new_key_of_a_person_is_found(tmp_path: Path, monkeypatch: pytest.
         assert NoticeCode.MAILCOW_API not in codes(report)
 
 
+async def test_address_behind_a_space_in_mailcow_conf_is_written_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """mailcow takes no such entry. It is put right, and not by every pass anew."""
+    conf = f"API_KEY=CONF-KEY\nAPI_ALLOW_FROM=172.22.1.1, {OWN}\n"
+    async with scene(tmp_path, monkeypatch, row("CONF-KEY", OWN), conf=conf) as at:
+        assert done(await at.passes()).count("allow access") == 1
+        assert at.conf()["API_ALLOW_FROM"] == f"172.22.1.1,{OWN}"
+
+
 async def test_key_of_mailcow_conf_keeps_the_address_when_php_fpm_restarts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -254,3 +254,20 @@ async def test_many_writes_of_one_zone_are_made_in_several_calls() -> None:
         assert len(records.ended()) == len(names)
         assert len(home.sets) == len(names)
         assert home.writes == 2
+
+
+async def test_name_that_lies_in_another_zone_now_is_read_again() -> None:
+    """What was read of the zone before says nothing of the zone that senders are led to."""
+    clock = Clock()
+    home, other = InMemory(("example.org",), {ID_KEY: WANTED}), InMemory((ID,))
+    async with looking(clock, home=home, other=other) as (records, dns):
+        await settled(records, ID)
+        assert records.looks().of(ID).account == "home"
+        dns.serve_zone(ID)
+        clock.wrong += 30_000
+        await settled(records, ID)
+        await settled(records, ID)
+        look = records.looks().of(ID)
+        assert look.account == "other"
+        assert isinstance(look.found, Seen)
+        assert look.found.value == ()

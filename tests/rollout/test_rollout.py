@@ -187,6 +187,35 @@ def test_refusal_is_seen_again_after_half_an_interval(wait: float, refusals: int
     assert checked(once, REFUSED, T0 + wait, HOUR).refusals == refusals
 
 
+@pytest.mark.parametrize("minutes", [1, 10, 60])
+def test_check_without_an_answer_in_between_makes_no_refusal_come_sooner(minutes: int) -> None:
+    """Nor later: strangers may start checks, by reports."""
+    memory, now = Rollout(), T0
+    while memory.refusals < SEEN_AGAIN:
+        memory = checked(memory, REFUSED, now, HOUR)
+        memory = checked(memory, UNKNOWN, now + 30 * minutes, HOUR)
+        now += 60 * minutes
+    assert HOUR <= now - 60 * minutes - T0 <= 2 * HOUR
+
+
+@pytest.mark.parametrize("between", [REFUSED, UNKNOWN])
+def test_refusal_of_long_ago_makes_no_two_of_now_count(between: dict[ConditionType, Judgement]) -> None:
+    """Two checks within a minute are one."""
+    memory = checked(Rollout(), REFUSED, T0, HOUR)
+    memory = checked(memory, between, T0 + 60, HOUR)
+    memory = checked(memory, REFUSED, T0 + WEEK, HOUR)
+    memory = checked(memory, REFUSED, T0 + WEEK + 60, HOUR)
+    assert memory.refusals == SEEN_AGAIN - 1
+
+
+def test_refusals_of_an_earlier_release_go_on_counting() -> None:
+    """Its state has no time of the last one; nor does a clock that was set back stop it."""
+    memory = Rollout(refusals=2, checked_at=T0)
+    assert checked(memory, REFUSED, T0 + 60, HOUR).refusals == 2
+    assert checked(memory, REFUSED, T0 + HOUR, HOUR).refusals == SEEN_AGAIN
+    assert checked(memory, REFUSED, T0 - WEEK, HOUR).refusals == SEEN_AGAIN
+
+
 def test_what_was_not_judged_is_not_known() -> None:
     """It is no condition, and no time counts."""
     covered = {ConditionType.MX_COVERED: GOOD[ConditionType.MX_COVERED]}

@@ -194,9 +194,13 @@ class Host:
         now = before
         for pause in READ_BACK_S:
             time.sleep(pause)
-            now = Host.of(self.given).view(
-                zone
-            )  # another provider: this one may remember what it read before
+            try:
+                # Another provider: this one may remember what it read before.
+                now = Host.of(self.given).view(zone)
+            except _TroubleError as error:
+                # The change may be made: this is no refusal.
+                said = scrubbed(f"it could not be read back: {error.args[0]}", self.given)
+                return {change.key: Unclear(said) for change in changes}
             if failure or all(_at(now, change.key).same_values(after(change)) for change in changes):
                 break
         own = {(change.key.name, str(change.key.type)) for change in changes}

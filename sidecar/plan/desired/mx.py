@@ -5,10 +5,12 @@ the rule for all patterns (`safety`), never here.
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode, Policy, is_mx_pattern
 from sidecar.observed import Observed, Seen, Sight, Validated
+from sidecar.observed.mailcow import MX_LENGTH
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.desired.wanted import all_patterns
@@ -29,10 +31,23 @@ def asked_patterns(
         return own.mx or (hostname,)
     answers = [observed.dns.mx_of(name) for name in names]
     hosts = all_patterns([answer.value for answer in answers if isinstance(answer, Seen)])
-    found = tuple(host for host in hosts if is_mx_pattern(host))[:MOST_FROM_DNS]
-    if all(isinstance(answer, Seen) for answer in answers):
-        return found or (hostname,)
-    return all_patterns([served.mx if served is not None else (hostname,), found])
+    found = _names(hosts)[:MOST_FROM_DNS]
+    if not all(isinstance(answer, Seen) for answer in answers):
+        found = all_patterns([served.mx if served is not None else (hostname,), found])
+    return (found if observed.one_file else _fitting(found)) or (hostname,)
+
+
+def _fitting(patterns: Sequence[str]) -> tuple[str, ...]:
+    """As many as mailcow keeps: a policy with more could not be written at all, not even to step it back."""
+    lengths = accumulate(len(pattern) + 1 for pattern in patterns)
+    return tuple(
+        pattern for pattern, length in zip(patterns, lengths, strict=True) if length <= MX_LENGTH + 1
+    )
+
+
+def _names(hosts: Sequence[str]) -> tuple[str, ...]:
+    """The hosts that a policy can name. `*.example` as the host of a record is not one: as a pattern it covers many."""
+    return tuple(host for host in hosts if is_mx_pattern(host) and not host.startswith("*"))
 
 
 def unvalidated(
@@ -76,7 +91,7 @@ def remedy(name: str, hosts: Sequence[str], mx: Sequence[str]) -> str:
     """What to write for a gateway or a backup MX that is meant to be there."""
     if not hosts:
         return "publish the MX record"
-    line = mx_line(name, all_patterns([mx, [host for host in hosts if is_mx_pattern(host)]])[:MOST_FROM_DNS])
+    line = mx_line(name, all_patterns([mx, _names(hosts)])[:MOST_FROM_DNS])
     return f"if it belongs there, in {CONFIG}: {line}, or `mx: dns` to follow the MX records; else correct the MX record"
 
 

@@ -1,9 +1,11 @@
 """What holds writes back: too large a share of the published sets at once, an account's rate, and its failures; pure.
 
 Each lets a write through or holds it with a reason, a remedy and a time to ask again. A large plan is held as a whole:
-it is the plan that is doubtful then, not a part of it.
+it is the plan that is doubtful then, not a part of it. Writes of one name are never parted: a CNAME that is removed
+while the address in its place waits would leave nothing there.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -27,15 +29,20 @@ Guarded = tuple[list[RecordWrite], list[HeldWrite]]
 
 def share(writes: Sequence[RecordWrite], picture: Picture) -> Guarded:
     """Creating what nobody has changes nothing that exists, so it does not count."""
-    changes = [write for write in writes if _counts(write, picture)]
     if picture.override or not too_large(writes, picture):
         return list(writes), []
+    changes = [write for write in writes if _counts(write, picture)]
+    changed = {write.key.name for write in changes}
     published = len(picture.ledger)
     reason = f"{len(changes)} of {published} published record sets would change at once"
     remedy = "look at them (`sidecar plan`), then let them through once with `sidecar once --large-dns-plan`"
     return (
-        [write for write in writes if write not in changes],
-        [replace(_held(write, reason, remedy, None), large=True) for write in changes],
+        [write for write in writes if write.key.name not in changed],
+        [
+            replace(_held(write, reason, remedy, None), large=True)
+            for write in writes
+            if write.key.name in changed
+        ],
     )
 
 
@@ -61,18 +68,24 @@ def _counts(write: RecordWrite, picture: Picture) -> bool:
 
 
 def rate(writes: Sequence[RecordWrite], picture: Picture) -> Guarded:
-    """The first ones go through, in the order of the plan."""
+    """The first names go through, in the order of the plan."""
+    counts = Counter(write.key.name for write in writes)
     left: dict[str, int] = {}
+    seen: dict[str, bool] = {}
+    """Whether a name goes through."""
 
     def until(write: RecordWrite) -> tuple[str, str, float] | None:
-        recent = _recent(picture.accounts.get(write.place.account), picture.now)
-        free = left.setdefault(write.place.account, WRITES - len(recent))
-        left[write.place.account] = free - 1
-        if free > 0:
+        name, account = write.key.name, write.place.account
+        recent = _recent(picture.accounts.get(account), picture.now)
+        if name not in seen:
+            free = left.get(account, WRITES - len(recent)) - counts[name]
+            left[account] = free
+            seen[name] = free >= 0
+        if seen[name]:
             return None
         again = min(recent, default=picture.now) + WRITES_SECONDS
         return (
-            f"{WRITES} writes in {WRITES_SECONDS:.0f} s by the account {write.place.account}",
+            f"{WRITES} writes in {WRITES_SECONDS:.0f} s by the account {account}",
             "wait",
             again,
         )

@@ -1,22 +1,28 @@
 """The ledger as a file in `data/conf/mta-sts/`, which mailcow's backup contains; pure.
 
 Rules for every editor. What cannot be read is left out: then a set is foreign, which costs a person a look and never a
-wrong write. An old copy does no harm either: each of its values was published here once.
+wrong write. It counts only where the state has nothing: an old copy, or one of another server, adds nothing to a
+state that is whole, for what is added may be removed later.
 """
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from sidecar.observed.record_sets import MOST_PUBLISHED, Entry, Key, Ledger
+from sidecar.observed.record_sets import LONGEST_TEXT, MOST_PUBLISHED, MOST_VALUES, Entry, Key, Ledger
+from sidecar.plan.publish.names import PREFIXES
 
 COPY = Path("data/conf/mta-sts/dns-ledger.json")
 """Where it is within the mailcow directory."""
 LARGEST = 32 << 20
 """Bytes: more than 10,000 domains have."""
 MOST_ENTRIES = 100_000
+LONGEST_NAME = 253
+LONGEST_TTL = (1 << 31) - 1
+"""Seconds (RFC 2181 §8)."""
 
 _ENTRY = TypeAdapter(Entry)
 
@@ -45,11 +51,34 @@ def read(data: bytes) -> Ledger:
             entry = _ENTRY.validate_python(one)
         except ValidationError:
             continue
+        if not _fits(entry):
+            continue
         ledger[entry.key] = replace(entry, published=entry.published[-MOST_PUBLISHED:])
     return ledger
 
 
 def merged(state: Ledger, copy: Ledger) -> Ledger:
-    """What the state has counts; the copy adds what the state has lost."""
-    lost = {entry.key: entry for entry in copy.values() if entry.key not in state}
-    return {**lost, **state} if lost else state
+    """The state counts as a whole; the copy where the state has lost all."""
+    return state or copy
+
+
+def _fits(entry: Entry) -> bool:
+    """Whether it can be one of ours: anybody may have edited the file, and later code relies on it."""
+    name = entry.key.name
+    below = [name.removeprefix(f"{prefix}.") for prefix in PREFIXES.values() if name.startswith(f"{prefix}.")]
+    return (
+        bool(below)
+        and all(below[0].split("."))
+        and len(name) <= LONGEST_NAME
+        and name.isascii()
+        and name == name.lower()
+        and bool(entry.published)
+        and all(0 < len(values) <= MOST_VALUES for values in entry.published)
+        and all(_is_text(value) for values in entry.published for value in values)
+        and 0 <= entry.ttl <= LONGEST_TTL
+        and math.isfinite(entry.at)
+    )
+
+
+def _is_text(value: str) -> bool:
+    return len(value) <= LONGEST_TEXT and all(ord(character) < 256 for character in value)

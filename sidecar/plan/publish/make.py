@@ -197,7 +197,10 @@ class _Subject:
 
     def _wanted(self, place: RecordPlace | Unplaced, reason: str, *, create: bool) -> Iterator[Step]:
         if self.unknown_wish:
-            if self.role is not Role.REPORT:
+            if self.role is Role.HOST:
+                reason = f"no address of {self.picture.facts.hostname} is known"
+                yield self._held(self._first_key(), reason, "wait; if it stays so, look at MAILCOW_HOSTNAME")
+            elif self.role is Role.ID:
                 yield self._held(self._first_key(), "it is not known yet what should be there", "wait")
             return
         if isinstance(place, Unplaced):

@@ -102,6 +102,8 @@ def _points(domain: str, facts: Facts) -> bool:
 def _host(domain: str, picture: Picture) -> dict[RecordType, Values] | None:
     facts, name = picture.facts, policy_host(domain)
     if facts.host is HostForm.CNAME and not _texts_at(name, picture):
+        if not facts.addresses and _leads_elsewhere(name, picture):
+            return None  # what works is not pointed to a mail host whose address nobody knows (a wrong host name)
         return {RecordType.CNAME: single(facts.hostname)}
     if not facts.addresses:
         return None
@@ -110,15 +112,29 @@ def _host(domain: str, picture: Picture) -> dict[RecordType, Values] | None:
     return {type_: values for type_, values in ((RecordType.A, four), (RecordType.AAAA, six)) if values}
 
 
+def _leads_elsewhere(name: str, picture: Picture) -> bool:
+    """Whether there is a CNAME to another host than the present mail host, or an address."""
+    sights = ((type_, picture.found.get(Key(name, type_))) for type_ in MANAGED[Role.HOST])
+    there = [(type_, sight.value.values) for type_, sight in sights if isinstance(sight, Seen)]
+    right = (RecordType.CNAME, (picture.facts.hostname,))
+    return any(values and (type_, values) != right for type_, values in there)
+
+
 def _texts_at(name: str, picture: Picture) -> bool:
     """Whether there is a TXT record, which a CNAME cannot stand beside."""
     found = picture.found.get(Key(name, RecordType.TXT))
     return isinstance(found, Seen) and not found.value.absent
 
 
+def serves_nothing(domain: PublishedDomain) -> bool:
+    """Whether a domain that has left is served no policy any more: the shared id has nothing to tell of it."""
+    leaving = domain.leaving
+    return leaving is not None and domain.id is None and leaving.expires_at is not None
+
+
 def shared_id(picture: Picture) -> str | None:
     """One id for all domains: it changes when the policy of any of them does; None: one of them is not known."""
-    ids = {domain.name: domain.id for domain in picture.domains}
+    ids = {domain.name: domain.id for domain in picture.domains if not serves_nothing(domain)}
     known = {name: id_ for name, id_ in ids.items() if id_ is not None}
     if not known or len(known) != len(ids):
         return None

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from sidecar.observed import Seen
 from sidecar.observed.record_sets import Key, RecordType
-from sidecar.plan.publish.names import owner
+from sidecar.plan.publish.names import owner, serves_nothing
 from sidecar.plan.publish.values import Leaving, Picture, PublishedDomain, Role
 
 LONGEST_UNKNOWN = 604_800
@@ -140,6 +140,8 @@ def shared_id_stand(picture: Picture) -> Stand:
             own = _of_the_base(domain)
             if isinstance(own, Keep):
                 return own
+            continue
+        if serves_nothing(domain):
             continue
         found = picture.found.get(Key(owner(Role.ID, domain.name), RecordType.CNAME))
         if not isinstance(found, Seen):

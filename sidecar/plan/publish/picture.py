@@ -23,6 +23,7 @@ from sidecar.observed import (
 from sidecar.observed.checks import ConditionType, Status
 from sidecar.observed.record_looks import FoundSets, NameLook, RecordLooks
 from sidecar.observed.record_sets import Key, RecordType
+from sidecar.observed.spans import ended_ago
 from sidecar.plan import policy_ids
 from sidecar.plan.acme.names import scene
 from sidecar.plan.acme.script import held_in_certificate
@@ -150,8 +151,39 @@ def _domains(observed: Observed, settings: Settings, facts: Facts) -> tuple[Publ
     staying = tuple(domain.name for domain in listed)
     left_over = {key.name for key in observed.memory.published}.difference(names(staying, facts))
     gone = {domain_of(Key(name, RecordType.TXT)) for name in left_over} - {*staying, facts.shared_base}
-    left = [MailDomain(name, leaving=True) for name in sorted(gone) if settings.manages(name)]
+    gone -= _pointed_to(observed) if gone else frozenset()
+    targets = _targets(observed) if gone else {}
+    left = [
+        MailDomain(name, target, leaving=True)
+        for name in sorted(gone)
+        if settings.manages(name)
+        # An alias domain of a domain that is not managed is left alone like it: its policy is still served.
+        if (target := targets.get(name)) is None or settings.manages(target)
+    ]
     return tuple(judge.domain(one) for one in (*listed, *left))
+
+
+def _targets(observed: Observed) -> Mapping[str, str]:
+    """What each alias domain stands for, also one that is not active."""
+    listed = observed.domains
+    return {alias.name: alias.target for alias in listed.value.aliases} if isinstance(listed, Seen) else {}
+
+
+def _pointed_to(observed: Observed) -> frozenset[str]:
+    """The domains whose records our own CNAMEs lead to (`dns.scheme: shared`), or may lead to where they were not seen.
+
+    They stay until the last CNAME is gone or leads elsewhere: the host may have another name, or the scheme is another.
+    """
+    ends: set[str] = set()
+    for key, entry in observed.memory.published.items():
+        if key.type is not RecordType.CNAME or key.name.startswith(f"{PREFIXES[Role.HOST]}."):
+            continue
+        found = observed.records.of(key.name).found
+        if isinstance(found, Seen):
+            ends.update(value for type_, one in found.value if type_ is key.type for value in one.values)
+        else:
+            ends.update(value for values in entry.published for value in values)
+    return frozenset(domain_of(Key(end, RecordType.TXT)) for end in ends)
 
 
 def domain_of(key: Key) -> str:
@@ -265,7 +297,9 @@ class _EvidenceJudge:
         configured = self.settings.for_domain(mail.target or mail.name).max_age
         policy = policy_of(served.value.text)
         if policy is None:
-            return observed.now + _held(observed.memory, key, max(configured, LEAST_ASSUMED_MAX_AGE))
+            held = _held(observed.memory, key, max(configured, LEAST_ASSUMED_MAX_AGE))
+            doubtful = _doubted_for(observed.memory, key, self.settings.intervals.doubt_seconds)
+            return observed.now + max(held, doubtful)
         if policy.mode is not Mode.NONE or id_ is None:
             return None  # the one file goes on serving others
         entry = observed.memory.published.get(Key(owner(Role.ID, mail.name), RecordType.TXT))
@@ -279,6 +313,13 @@ def _held(memory: Memory, key: str, assumed: int) -> float:
     if not memory.policy(key).spans and not memory.policy(FILE).spans:
         return max(0.0, assumed - memory.counted)
     return held_for(memory, key, assumed)
+
+
+def _doubted_for(memory: Memory, key: str, seconds: float) -> float:
+    """For how many seconds yet a missing policy may be a mistake in mailcow's answer: a short loss removes nothing."""
+    spans = memory.policy(key).spans
+    last = next((span for span in reversed(spans) if span.text is not None), None)
+    return 0.0 if last is None else max(0.0, seconds - ended_ago(last, memory.counted))
 
 
 def leads_here(look: NameLook, facts: Facts) -> bool | None:

@@ -40,7 +40,7 @@ class AccessHandler(Handler):
             case _:
                 assert_never(action.database)
         if action.in_conf:
-            edit = {ALLOW_FROM: ListEdit(add=(action.address,))}
+            edit = {ALLOW_FROM: ListEdit(add=(action.address,), strict=True)}
             folder, backup = self._settings.mailcow_dir, self._settings.state_dir
             done = await asyncio.to_thread(conf_file.edit, folder, edit, backup)
             if ALLOW_FROM in done.refused:

@@ -24,6 +24,7 @@ from sidecar.observed import (
     Memory,
     Observed,
     PolicyFile,
+    PolicyMemory,
     Restart,
     Seen,
 )
@@ -51,7 +52,7 @@ def believe(
     """
     known = memory.believed
     if known is None or not _lost_most(known, answer.value):
-        return answer, _believing(memory, answer.value), ()
+        return answer, _believing(memory, answer), ()
     missing = _missing(known, answer.value)
     fingerprint = hashlib.sha256(repr(missing).encode()).hexdigest()
     before = memory.doubt
@@ -63,14 +64,28 @@ def believe(
     if doubt.polls >= intervals.doubt_polls and memory.counted - doubt.since >= intervals.doubt_seconds:
         message = f"mailcow's list lost {_lost(known, missing)} at once; it did not change since, and is accepted now"
         told = Notice(Level.WARNING, NoticeCode.DOMAINS_BELIEVED, "domains", message, passing=True)
-        return answer, _believing(memory, answer.value), (told,)
+        return answer, _believing(memory, answer), (told,)
     newcomers = {d.name for d in answer.value.domains} - {d.name for d in known.domains}
     memory = replace(memory, doubt=doubt, newcomers=frozenset(newcomers))
     return Seen(_together(answer.value, missing), answer.at), memory, ()
 
 
-def _believing(memory: Memory, answer: DomainList) -> Memory:
-    return replace(memory, believed=answer, doubt=None, newcomers=frozenset())
+def _believing(memory: Memory, answer: Seen[DomainList]) -> Memory:
+    policies = _with_gone_aliases(memory, answer)
+    return replace(memory, policies=policies, believed=answer.value, doubt=None, newcomers=frozenset())
+
+
+def _with_gone_aliases(memory: Memory, answer: Seen[DomainList]) -> Mapping[str, PolicyMemory]:
+    """An alias domain has the policy of its target. Once it is gone nobody knows the target any more: its own memory
+    has to tell for how long senders hold that policy.
+    """
+    names = {domain.name for domain in answer.value.domains} | {alias.name for alias in answer.value.aliases}
+    gone = {
+        alias.name: ended(PolicyMemory(spans=target.spans), answer.at, memory.counted)
+        for alias in (memory.believed.aliases if memory.believed else ())
+        if alias.active and alias.name not in names and (target := memory.policy(alias.target)).spans
+    }
+    return {**memory.policies, **gone} if gone else memory.policies
 
 
 def _missing(known: DomainList, answer: DomainList) -> DomainList:

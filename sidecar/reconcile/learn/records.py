@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from sidecar.dns.publish.port import Outcome, Remove, WriteDone
-from sidecar.observed import LARGE_DNS_PLAN, Memory, Observed, Seen
+from sidecar.observed import LARGE_DNS_PLAN, NOT_ASKED, Memory, Observed, Seen
 from sidecar.observed.record_looks import RecordLooks
 from sidecar.observed.record_sets import Entry, Key, RecordType
 from sidecar.plan.actions import PublishRecords
@@ -47,15 +47,23 @@ def learn_records(observed: Observed, picture: Picture, plan: PublishPlan) -> Me
     memory = observed.memory
     ledger = _without_gone(learned(memory.published, plan, observed.now), picture, observed.records)
     lifted = memory.let_through
-    if LARGE_DNS_PLAN in lifted and not plan.let_through and _all_seen(plan):
+    if LARGE_DNS_PLAN in lifted and not plan.let_through and not _awaited(plan, observed.records):
         lifted = lifted - {LARGE_DNS_PLAN}
     if ledger is memory.published and lifted is memory.let_through:
         return memory
     return replace(memory, published=ledger, let_through=lifted)
 
 
-def _all_seen(plan: PublishPlan) -> bool:
-    return bool(plan.rows) and all(isinstance(row.found, Seen) for row in plan.rows)
+def _awaited(plan: PublishPlan, looks: RecordLooks) -> bool:
+    """Whether a first look is still to come, which may make the plan large.
+
+    A name that no account serves, or that could not be read, is not waited for: consent would last for ever, and count
+    for a later plan that nobody has seen.
+    """
+    if not plan.rows or NOT_ASKED in looks.zones.values():
+        return True
+    names = {row.key.name for row in plan.rows}
+    return any(looks.of(name).found is NOT_ASKED and looks.served(name) for name in names)
 
 
 def _without_gone(ledger: Mapping[Key, Entry], picture: Picture, looks: RecordLooks) -> Mapping[Key, Entry]:

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,13 +34,16 @@ def test_a_lost_state_goes_on_with_the_copy() -> None:
 
 
 def test_the_state_counts_where_both_know() -> None:
-    """An old copy adds only what is missing."""
+    """An old copy, or one of another server, adds nothing: what is added could be removed later."""
     world = World((well("example.org"),))
     world.settle()
     old = world.ledger
     world.domains = (well("example.org", "2"),)
     world.settle()
     assert merged(world.ledger, old) == world.ledger
+    other = World((well("elsewhere.example"),))
+    other.settle()
+    assert merged(world.ledger, other.ledger) == world.ledger
     assert merged({}, old) == old
 
 
@@ -60,3 +64,28 @@ def test_one_broken_entry_does_not_lose_the_others() -> None:
     found["entries"][0]["published"] = "not a list"
     del found["entries"][1]["key"]
     assert len(read(json.dumps(found).encode())) == 1
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        {"published": []},
+        {"published": [[]]},
+        {"published": [["\ud800"]]},
+        {"published": [["x" * 5_000]]},
+        {"at": float("nan")},
+        {"ttl": 1 << 70},
+        {"ttl": -1},
+        {"key": {"name": "www.example.org", "type": "A"}},
+        {"key": {"name": "_mta-sts.", "type": "TXT"}},
+        {"key": {"name": "_mta-sts.Example.org", "type": "TXT"}},
+        {"key": {"name": "_mta-sts." + "a." * 130 + "org", "type": "TXT"}},
+    ],
+)
+def test_an_entry_that_cannot_be_ours_is_left_out(edited: dict[str, object]) -> None:
+    """Whoever edits the file neither stops the passes nor breaks the state."""
+    world = World((well("example.org"),))
+    world.settle()
+    found = json.loads(dumped(world.ledger))
+    found["entries"][0] |= edited
+    assert len(read(json.dumps(found).encode())) == 2

@@ -311,6 +311,19 @@ def test_a_new_domain_points_to_the_id_only_when_it_is_well() -> None:
     assert key("_mta-sts.example.net", "CNAME") not in world.zone
 
 
+def test_the_shared_id_does_not_wait_for_a_domain_that_is_gone() -> None:
+    """Under `upsert` its CNAME stays for ever, and nobody would hear of a change of the other policies."""
+    world = shared(well("example.org"), well("example.net"), well("example.com"))
+    world.settle()
+    world.facts = replace(world.facts, publish=Publish.UPSERT)
+    gone = PublishedDomain("example.com", None, leaving=Leaving(False, NOW))
+    world.domains = (well("example.org", "2"), well("example.net", "2"), gone)
+    assert written(world.plan()) == [f"+{ID}"]
+    unknown = replace(gone, leaving=Leaving(False, None))
+    world.domains = (well("example.org", "2"), well("example.net", "2"), unknown)
+    assert world.plan().writes == ()
+
+
 # --- guards -----------------------------------------------------------------------------------------------
 
 
@@ -349,6 +362,42 @@ def test_a_value_that_was_not_published_here_is_no_new_id() -> None:
         world.ledger = adopted(world.ledger, one, odd, NOW)
     assert world.plan().writes == ()
     assert all(held.large for held in world.plan().held)
+
+
+def in_other_form(count: int) -> World:
+    """Settled domains whose policy hosts are to have addresses in the place of their CNAMEs: three writes a name."""
+    world = World(tuple(well(f"d{n}.example.org") for n in range(count)), override=False)
+    world.settle()
+    world.facts = replace(FACTS, host=HostForm.ADDRESSES)
+    return world
+
+
+def test_a_large_plan_holds_all_writes_of_a_name() -> None:
+    """An address beside a CNAME that stays is refused by every server, again and again."""
+    plan = in_other_form(10).plan()
+    assert plan.writes == ()
+    assert len(plan.held) == 30
+
+
+def test_the_rate_does_not_part_the_writes_of_a_name() -> None:
+    """A CNAME that is removed while its addresses wait would leave the policy host with nothing."""
+    world = in_other_form(2)
+    for free in range(7):
+        state = AccountState(writes=(world.now,) * (guards.WRITES - free))
+        plan = world.plan(accounts={"home": state})
+        assert len(plan.writes) == free // 3 * 3
+        assert len(plan.held) == 6 - len(plan.writes)
+
+
+def test_a_host_name_without_an_address_takes_no_working_alias_away() -> None:
+    """A slip in mailcow.conf would lead all policy hosts nowhere."""
+    world = World((well("example.org"),))
+    world.settle()
+    world.facts = replace(FACTS, hostname="mial.example.org", addresses=None)
+    assert world.plan().writes == ()
+    assert any("no address of mial.example.org is known" in why for why in held(world.plan()).values())
+    world.facts = replace(FACTS, hostname="mx.example.org")
+    assert written(world.plan()) == [f"+{HOST}"]
 
 
 def test_an_account_writes_so_many_in_five_minutes() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sidecar.formats.mtasts_policy import Mode, Policy, render
-from sidecar.observed import CheckRecord, Observed, PolicyMemory, Seen, Span
+from sidecar.observed import LARGE_DNS_PLAN, CheckRecord, Observed, PolicyMemory, Seen, Span
 from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
 from sidecar.observed.record_looks import NameLook, RecordLooks, ServersSay
 from sidecar.observed.record_sets import ABSENT, Entry, Key, Origin, RecordSet, RecordType
@@ -210,6 +210,42 @@ def test_domain_that_left_before_the_state_was_lost_waits_for_the_longest_time()
     assert expires(left(None, spans=(), counted=700_000.0)) == NOW
 
 
+def test_domain_that_is_missing_since_just_now_keeps_its_records() -> None:
+    """Senders need not wait for a policy in testing, but an answer of mailcow may have left it out by mistake."""
+    spans = (Span(None, 0, 1, 0, 1), Span(TESTING, 1, NOW - 60, 1, NOW - 60))
+    assert expires(left(None, spans=spans)) == NOW - 60 + settings().intervals.doubt_seconds
+    assert [one for one in make_plan(picture(left(None, spans=spans))).writes if one.domain == NAME] == []
+
+
+def aliased(found: Observed, alias: str = "alias.example") -> Observed:
+    """With records of this alias domain that the sidecar published."""
+    id_key = Key(f"_mta-sts.{alias}", RecordType.TXT)
+    ledger = {id_key: Entry(id_key, (ID_RECORD.values,), Origin.WROTE, 300, NOW - DAY)}
+    return replace(found, memory=replace(found.memory, published=ledger))
+
+
+def test_alias_of_a_domain_that_is_not_managed_is_left_alone() -> None:
+    """Its policy is still served, as its target's is."""
+    found = aliased(seen(ENFORCE, aliases={"alias.example": NAME}, counted=90 * DAY))
+    assert picture(found, settings(exclude=[NAME])).domains == ()
+
+
+def test_record_that_our_aliases_lead_to_stays() -> None:
+    """The mail host got another name, and the domains do not point to the new records yet."""
+    base, pointing = Key("_mta-sts.old.example", RecordType.TXT), Key(ID_NAME, RecordType.CNAME)
+    ledger = {
+        base: Entry(base, (ID_RECORD.values,), Origin.WROTE, 300, NOW),
+        pointing: Entry(pointing, ((base.name,),), Origin.WROTE, 300, NOW),
+    }
+    found = seen(names={ID_NAME: look((RecordType.CNAME, RecordSet((base.name,), 300)))}, counted=90 * DAY)
+    found = replace(found, memory=replace(found.memory, published=ledger))
+    assert [one.name for one in picture(found).domains] == [NAME]
+    unseen = replace(found, records=replace(found.records, names={}))
+    assert [one.name for one in picture(unseen).domains] == [NAME]
+    elsewhere = replace(found, records=replace(found.records, names={ID_NAME: look()}))
+    assert [one.name for one in picture(elsewhere).domains] == [NAME, "old.example"]
+
+
 def expires(found: Observed) -> float | None:
     """From when no sender holds the policy of the domain."""
     one = next(one for one in picture(found).domains if one.name == NAME)
@@ -300,3 +336,17 @@ def test_report_record_of_a_person_is_right_where_nobody_named_another_address()
     plan = make_plan(offered)
     assert [held for held in plan.held if held.foreign] == []
     assert all(write.key.name != REPORT_NAME for write in plan.writes)
+
+
+def test_consent_to_a_large_plan_ends_where_a_zone_is_served_by_nobody() -> None:
+    """What no account serves is never read: consent would last for ever."""
+    names = {HOST_NAME: LED_HERE, ID_NAME: look(), REPORT_NAME: NameLook(Seen("net", NOW), None)}
+    config = settings(tls_report="mailto:t@example.org")
+    found = seen(names=names)
+    found = replace(found, memory=replace(found.memory, let_through=frozenset({LARGE_DNS_PLAN})))
+    made = picture(found, config)
+    assert learn_records(found, made, make_plan(made)).let_through == frozenset()
+    for still_due in (NameLook(), NameLook(Seen("net", NOW + 1), None), NameLook(Seen(NAME, NOW), "home")):
+        first = replace(found, records=replace(found.records, names={**names, REPORT_NAME: still_due}))
+        made = picture(first, config)
+        assert learn_records(first, made, make_plan(made)).let_through == {LARGE_DNS_PLAN}

@@ -5,7 +5,18 @@ from dataclasses import replace
 import pytest
 
 from sidecar.host.elapsed import Tally
-from sidecar.observed import AliasDomain, Domain, DomainList, Fact, FactKind, Memory, Restart, Seen
+from sidecar.observed import (
+    AliasDomain,
+    Domain,
+    DomainList,
+    Fact,
+    FactKind,
+    Memory,
+    PolicyMemory,
+    Restart,
+    Seen,
+    Span,
+)
 from sidecar.reconcile.learn.policies import believe, doubted
 from sidecar.settings import Intervals
 from tests.worlds import DAY, NOW, World, look, text
@@ -181,3 +192,15 @@ def test_restart_dated_ahead_of_now_counts_as_made_now() -> None:
     """Neither forgotten, which would burn the budget, nor waited for until that day."""
     world = World(memory=Memory(restarts=(Restart(NOW - 5, ("a",)), Restart(NOW + 365 * DAY, ("b",)))))
     assert look(world)[0].memory.restarts == (Restart(NOW - 5, ("a",)), Restart(NOW, ("b",)))
+
+
+def test_alias_domain_that_is_gone_keeps_the_memory_of_its_policy() -> None:
+    """Senders hold the policy of its target under its name, and nobody knows the target any more."""
+    known = DomainList(
+        KNOWN.domains, (*KNOWN.aliases, *(AliasDomain(f"{n}.example", "d1.example", True) for n in "bc"))
+    )
+    policy = PolicyMemory(spans=(Span("enforce", 1, None, begun=1),))
+    memory = later(Memory(believed=known, policies={"d0.example": policy}), 500)
+    _, memory, _ = believe(memory, Seen(replace(known, aliases=known.aliases[1:]), NOW), INTERVALS)
+    assert memory.policy("a.example").spans == (Span("enforce", 1, NOW, begun=1, ended=500),)
+    assert memory.policy("d0.example") == policy
