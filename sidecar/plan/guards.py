@@ -12,10 +12,11 @@ from sidecar.observed import Issuer, Kind, Observed, Question
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import some
-from sidecar.plan.acme.check import AcmeWays, address_trouble
+from sidecar.plan.acme.addresses import address_trouble
 from sidecar.plan.acme.count import ASKED_AT_ONCE, Count, count
 from sidecar.plan.acme.names import Scene, scene
 from sidecar.plan.acme.run import hold_run
+from sidecar.plan.acme.ways import AcmeWays
 from sidecar.plan.actions import (
     ACME_SUBJECT,
     Action,

@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sidecar.observed import Kind, Observed, Question, Seen
-from sidecar.plan.acme.check import NotReady, address_trouble, caa_trouble, http_trouble, log_trouble
+from sidecar.plan.acme.addresses import address_trouble
+from sidecar.plan.acme.check import caa_trouble, http_trouble, log_trouble
 from sidecar.plan.acme.names import Scene
+from sidecar.plan.acme.ways import NotReady
 
 SUSPECTS = 50
 """How many names that failed before are looked up again in one round."""

@@ -19,7 +19,7 @@ from sidecar.observed import (
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import some
-from sidecar.plan.acme.check import address_trouble
+from sidecar.plan.acme.addresses import address_trouble
 from sidecar.plan.acme.count import ASKED_AT_ONCE
 from sidecar.plan.acme.lost import (
     still_lost,
@@ -43,9 +43,9 @@ def plan_restart(observed: Observed, wanted: Sequence[str], settings: Settings) 
     plan = Plan(notices=tell_lost(observed, found) + tell_unchecked(found))
     missing = missing_names(found, wanted)
     lost = [item.name for item in still_lost(observed, found) if item.name not in missing]
-    spoilt, questions = _spoilt(found, observed, {*missing, *lost})
+    left_out, questions = _left_out(found, observed, {*missing, *lost})
     plan += Plan(questions=questions)
-    missing += [*lost, *spoilt]
+    missing += [*lost, *left_out]
     if not missing:
         return plan
     if found.acme_conf.hostname != found.conf.hostname:
@@ -60,11 +60,13 @@ def plan_restart(observed: Observed, wanted: Sequence[str], settings: Settings) 
     if not pending:
         return plan + Plan(notices=_old_environment(found, missing))
     run = Run(observed, settings, found, pending, recreate)
-    told = _by_hand(pending) if recreate and not settings.manage.acme and not run.spoilt else ()
-    return plan + Plan((run.action(),), notices=told + _no_log(run))
+    by_hand = _by_hand(pending) if recreate and not settings.manage.acme and not run.malformed else ()
+    return plan + Plan((run.action(),), notices=by_hand + _no_log(run))
 
 
-def _spoilt(found: Scene, observed: Observed, known: Iterable[str]) -> tuple[list[str], frozenset[Question]]:
+def _left_out(
+    found: Scene, observed: Observed, known: Iterable[str]
+) -> tuple[list[str], frozenset[Question]]:
     """The administrator's names that acme-mailcow does not order, because its ADDITIONAL_SAN has white space.
 
     mailcow.conf was corrected since. Full names count, and names of a prefix if they are known to pass.

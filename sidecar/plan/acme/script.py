@@ -75,7 +75,7 @@ def names_asked(
     if conf.yes("ONLY_MAILCOW_HOSTNAME"):
         return AcmeNames(frozenset({hostname}))
     prefixes, full = split_san(san)
-    autodiscover = _autodiscover(conf)
+    autodiscover = conf.yes("AUTODISCOVER_SAN", default="y")
     if autodiscover:
         prefixes += ("autodiscover", "autoconfig")
         if mailcow.backend is Backend.NATIVE:
@@ -114,10 +114,6 @@ def names_asked(
 def dns_challenge(mailcow: Mailcow, conf: Conf) -> bool:
     """Whether it proves names with DNS records: then neither addresses nor port 80 matter."""
     return mailcow.knows_dns_challenge and conf.yes(_DNS_CHALLENGE)
-
-
-def _autodiscover(conf: Conf) -> bool:
-    return conf.yes("AUTODISCOVER_SAN", default="y")
 
 
 def _left_to_wildcard(name: str, wildcards: str) -> bool:

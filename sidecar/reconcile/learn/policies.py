@@ -32,10 +32,11 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.spans import ended, seen_served
 from sidecar.observed.words import some
-from sidecar.plan.acme.check import AcmeWays, address_trouble
+from sidecar.plan.acme.addresses import address_trouble
 from sidecar.plan.acme.names import missing_names, our_names, scene
 from sidecar.plan.acme.script import FAILED_SLEEPS, SLEEPS
 from sidecar.plan.acme.standstill import unsettled
+from sidecar.plan.acme.ways import AcmeWays
 from sidecar.plan.conf_entries import KEYS
 from sidecar.plan.desired import alias_names, managed, served_too, unmatched_subject
 from sidecar.plan.policy_ids import with_id
