@@ -32,15 +32,6 @@ from sidecar.settings import Settings
 NOT_OURS = "the policy file is not the sidecar's own"
 
 
-def served_by_file(observed: Observed) -> Policy | None:
-    """The policy in the file, also one that only lenient senders accept; None if there is none or it was not observed."""
-    match observed.file:
-        case Seen(PolicyFile(data=bytes(data))):
-            return understood(data.decode("utf-8", "surrogateescape"))
-        case _:
-            return None
-
-
 def plan_file(observed: Observed, settings: Settings, wanted: DesiredPolicy | None) -> Plan:
     """At most one write, of the whole file."""
     if wanted is None:

@@ -62,44 +62,34 @@ def plan_report_way(observed: Observed, settings: Settings) -> Plan:
     """The next change of the alias or the transport, held until it was announced; or why none can be made."""
     found = next_of(observed, settings)
     if found is None:
-        return Plan(notices=_no_domain(observed, settings))
+        # Only for those who asked for it: the default must not disturb anybody.
+        chosen = settings.reports.receive is Receive.MAILCOW and isinstance(observed.report_route, Seen)
+        if not chosen or not isinstance(observed.conf, Seen) or not isinstance(observed.domains, Seen):
+            return Plan()
+        text = f"TLS reports cannot be received: mailcow has no domain that {observed.conf.value.hostname} belongs to"
+        todo = f"add that domain in mailcow, or set `tls_report` and `{HOW_NOT.split('`')[1]}`"
+        return Plan(notices=(Notice(Level.WARNING, NoticeCode.REPORTS_FOREIGN, SUBJECT, text, todo),))
     wish, step = found
     match step:
         case Ready() | Unseen():
             return Plan()
         case Foreign(reason, remedy):
+            if not wish.wanted and not observed.memory.report_way.ready:
+                return Plan()
             text = f"TLS reports do not come in through mailcow: {reason}"
-            return Plan(
-                notices=(Notice(Level.WARNING, NoticeCode.REPORTS_FOREIGN, SUBJECT, text, remedy),)
-                if wish.wanted or observed.memory.report_way.ready
-                else ()
-            )
+            return Plan(notices=(Notice(Level.WARNING, NoticeCode.REPORTS_FOREIGN, SUBJECT, text, remedy),))
         case _:
             action = ChangeReportRoute(step, _why(step, wish))
     announced = observed.memory.report_way.announced
     if not wish.wanted or (announced and observed.now - announced >= ANNOUNCED_S):
         return Plan((action,))
     hold = Hold("it is announced first", HOW_NOT, (announced or observed.now) + ANNOUNCED_S)
-    return Plan(held=(hold.on(action),), notices=(_announcement(wish),))
-
-
-def _announcement(wish: DesiredRoute) -> Notice:
     text = (
         f"TLS reports of senders will be received: the sidecar adds the alias {wish.address} and a transport to its "
         f"port {wish.nexthop} in mailcow"
     )
-    return Notice(Level.INFO, NoticeCode.REPORTS_ANNOUNCED, SUBJECT, text, HOW_NOT, passing=True)
-
-
-def _no_domain(observed: Observed, settings: Settings) -> tuple[Notice, ...]:
-    """Only for those who asked for it: the default must not disturb anybody."""
-    if settings.reports.receive is not Receive.MAILCOW or not isinstance(observed.report_route, Seen):
-        return ()
-    if not isinstance(observed.conf, Seen) or not isinstance(observed.domains, Seen):
-        return ()
-    text = f"TLS reports cannot be received: mailcow has no domain that {observed.conf.value.hostname} belongs to"
-    todo = f"add that domain in mailcow, or set `tls_report` and `{HOW_NOT.split('`')[1]}`"
-    return (Notice(Level.WARNING, NoticeCode.REPORTS_FOREIGN, SUBJECT, text, todo),)
+    notice = Notice(Level.INFO, NoticeCode.REPORTS_ANNOUNCED, SUBJECT, text, HOW_NOT, passing=True)
+    return Plan(held=(hold.on(action),), notices=(notice,))
 
 
 def _why(step: Step, wish: DesiredRoute) -> str:

@@ -22,7 +22,7 @@ from sidecar.plan.actions import (
     Plan,
     PublishRecords,
 )
-from sidecar.plan.progress import served_mode
+from sidecar.plan.served import served_mode
 from sidecar.reconcile.apply import Applier, Outcome, Result
 from sidecar.reconcile.back_off import BackOff
 from sidecar.reconcile.learn.acme import learn_acme

@@ -6,13 +6,13 @@ as any other. A name that fails again and again waits alone: it never delays ano
 
 from collections.abc import Sequence
 
-from sidecar.formats.domain_name import covered_by_wildcard
 from sidecar.observed import Certificate, InVain, LostName, Observed
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import day, some
 from sidecar.plan.acme.evidence import in_short
 from sidecar.plan.acme.names import Scene
+from sidecar.plan.acme.script import covered
 from sidecar.plan.actions import Hold
 
 TRIES = 2
@@ -29,9 +29,7 @@ def still_lost(observed: Observed, scene: Scene) -> tuple[LostName, ...]:
     held = scene.held
     wanted = scene.asked().all | scene.asked_anew().all
     return tuple(
-        lost
-        for lost in observed.memory.lost
-        if lost.name in wanted and lost.name not in held and covered_by_wildcard(lost.name, held) is None
+        lost for lost in observed.memory.lost if lost.name in wanted and not covered(lost.name, held)
     )
 
 
@@ -75,8 +73,7 @@ def backup_with(scene: Scene, names: Sequence[str], now: float) -> Certificate |
 
 def _has_hostname(scene: Scene, backup: Certificate) -> bool:
     """Whether it can be the server's certificate: with ENABLE_SSL_SNI=y there are backups of others too."""
-    hostname = scene.conf.hostname
-    return hostname in backup.names or covered_by_wildcard(hostname, backup.names) is not None
+    return covered(scene.conf.hostname, backup.names)
 
 
 def hopeless(observed: Observed, name: str) -> InVain | None:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sidecar.formats.domain_name import covered_by_wildcard, policy_host
+from sidecar.formats.domain_name import policy_host
 from sidecar.formats.dotenv import items
-from sidecar.formats.mtasts_policy import Mode, policy_of
+from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import (
     FILE,
     NOT_ASKED,
@@ -24,9 +24,10 @@ from sidecar.observed import (
     Sight,
     Unseen,
 )
-from sidecar.plan.acme.script import ISSUER, AcmeNames, environment, names_asked, presented
+from sidecar.plan.acme.script import ISSUER, AcmeNames, covered, environment, names_asked, presented
 from sidecar.plan.acme.ways import AcmeWays
 from sidecar.plan.elsewhere import left_elsewhere
+from sidecar.plan.served import served_mode
 from sidecar.settings import Settings
 
 
@@ -174,10 +175,8 @@ def our_names(scene: Scene, settings: Settings, observed: Observed) -> list[str]
     wanted: list[str] = []
     for name in names:
         domain = name.removeprefix("mta-sts.")
-        now = observed.served_of(domain)
-        policy = policy_of(now.value.text) if isinstance(now, Seen) else None
-        # A domain that is being retired (`none`) needs no new certificate.
-        retiring = policy is not None and policy.mode is Mode.NONE
+        # A domain that is being retired needs no new certificate.
+        retiring = served_mode(observed, domain) is Mode.NONE
         if (
             name != scene.conf.hostname
             and not retiring
@@ -190,4 +189,4 @@ def our_names(scene: Scene, settings: Settings, observed: Observed) -> list[str]
 def missing_names(scene: Scene, names: Sequence[str]) -> list[str]:
     """Those of `names` that no certificate has, not even by a wildcard."""
     held = scene.held  # one set for all: with ENABLE_SSL_SNI=y there may be as many certificates as names
-    return [name for name in names if name not in held and covered_by_wildcard(name, held) is None]
+    return [name for name in names if not covered(name, held)]

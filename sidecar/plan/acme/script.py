@@ -133,12 +133,14 @@ def environment(conf: Conf, env: dict[str, str] | None) -> Conf:
     return Conf(values, conf.locked)
 
 
+def covered(name: str, names: frozenset[str]) -> bool:
+    """Whether a certificate with these names is valid for `name`, also by a wildcard (RFC 6125 §6.4.3)."""
+    return name in names or covered_by_wildcard(name, names) is not None
+
+
 def held_in_certificate(certificates: Iterable[Certificate], name: str) -> Certificate | None:
-    """The certificate that nginx could present for `name`: its own or a wildcard's (RFC 6125 §6.4.3)."""
-    for certificate in certificates:
-        if name in certificate.names or covered_by_wildcard(name, certificate.names):
-            return certificate
-    return None
+    """The certificate that nginx could present for `name`."""
+    return next((certificate for certificate in certificates if covered(name, certificate.names)), None)
 
 
 def presented(certificates: Certificates, conf: Conf) -> tuple[Certificate, ...]:

@@ -11,7 +11,7 @@ from sidecar.observed.notice import Level
 from sidecar.plan import decide
 from sidecar.plan.actions import Plan
 from sidecar.plan.policy_ids import derived
-from sidecar.plan.progress import served_mode
+from sidecar.plan.served import served_mode
 from sidecar.reconcile.passes import taught
 from sidecar.rollout import SEEN_AGAIN, Stage, stage
 from sidecar.settings import Settings
