@@ -14,20 +14,20 @@ from sidecar.plan.access import plan_access
 from sidecar.plan.acme.nginx import pending
 from sidecar.plan.acme.repair import plan_repair
 from sidecar.plan.acme.restart import plan_restart
-from sidecar.plan.acme.results import run_failed, tell_presented
+from sidecar.plan.acme.results import presented_notices, run_failed
 from sidecar.plan.acme.standstill import stopped
 from sidecar.plan.actions import Plan
 from sidecar.plan.conf_entries import plan_entries
 from sidecar.plan.desire import Desired, desire
-from sidecar.plan.elsewhere import tell_elsewhere
+from sidecar.plan.elsewhere import elsewhere_notices
 from sidecar.plan.file import plan_file
 from sidecar.plan.guards import NOTHING_WAITS, Waits, guarded
 from sidecar.plan.native import gone_domains, plan_native
-from sidecar.plan.progress import tell_progress
+from sidecar.plan.progress import rollout_notices
 from sidecar.plan.proxy import behind_proxy
 from sidecar.plan.publish.as_plan import as_plan
 from sidecar.plan.publish.values import PublishPlan
-from sidecar.plan.redis import tell_redis
+from sidecar.plan.redis import redis_notices
 from sidecar.plan.report_way import plan_report_way
 from sidecar.plan.setting_names import unknown_names_in
 from sidecar.settings import Settings
@@ -59,7 +59,7 @@ def decide(
 
 def make_plan(observed: Observed, desired: Desired, settings: Settings) -> Plan:
     """The difference between what was seen and what is desired, before any guard."""
-    plan = plan_access(observed, settings) + Plan(notices=tell_redis(observed)) + plan_repair(observed)
+    plan = plan_access(observed, settings) + Plan(notices=redis_notices(observed)) + plan_repair(observed)
     if isinstance(observed.mailcow, Seen) and isinstance(observed.domains, Seen):
         if observed.mailcow.value.backend is Backend.FILE:
             plan += plan_file(observed, settings, desired.policies.get(FILE))
@@ -74,11 +74,11 @@ def make_plan(observed: Observed, desired: Desired, settings: Settings) -> Plan:
     notices = (
         stopped(observed)
         + run_failed(observed)
-        + tell_presented(observed)
+        + presented_notices(observed)
         + pending(observed)
         + behind_proxy(observed)
-        + tell_elsewhere(observed, settings)
-        + tell_progress(observed, settings)
+        + elsewhere_notices(observed, settings)
+        + rollout_notices(observed, settings)
         + unknown_names_in(observed, settings)
     )
     return plan + Plan(notices=notices)

@@ -67,7 +67,7 @@ def left_elsewhere(observed: Observed, settings: Settings, name: str) -> Policy 
     return served_elsewhere(observed, name)
 
 
-def tell_elsewhere(observed: Observed, settings: Settings) -> tuple[Notice, ...]:
+def elsewhere_notices(observed: Observed, settings: Settings) -> tuple[Notice, ...]:
     """Each such domain with the two choices."""
     notices: list[Notice] = []
     for name in observed.elsewhere:

@@ -145,13 +145,13 @@ def hold_file(plan: Plan, observed: Observed, settings: Settings) -> Plan:
             reason = None if ours else NOT_OURS
         return None if reason is None else Hold(reason, to_adopt)
 
-    def told(held: Held) -> Notice | None:
+    def notice_of(held: Held) -> Notice | None:
         if held.remedy is None:
             return None  # the DNS has not answered: it passes
         message = f"{held.reason}; it is left unchanged"
         return Notice(Level.WARNING, NoticeCode.FILE_FOREIGN, FILE_SUBJECT, message, held.remedy)
 
-    return _hold_locked(plan.holding(judge, told), observed)
+    return _hold_locked(plan.holding(judge, notice_of), observed)
 
 
 def _unproven(observed: Observed, settings: Settings, written: Policy | None) -> Hold | None:

@@ -39,7 +39,7 @@ from sidecar.plan.conf_entries import SAN, hold_conf
 from sidecar.plan.elsewhere import hold_elsewhere
 from sidecar.plan.file import hold_file
 from sidecar.plan.native import hold_foreign_policies
-from sidecar.plan.redis import tell_redis
+from sidecar.plan.redis import redis_notices
 from sidecar.settings import Managed, Settings
 
 
@@ -158,7 +158,7 @@ def _not_managed(plan: Plan, observed: Observed, settings: Settings) -> Plan:
 
 def _redis_refuses(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     """A policy written now could not be read back, and senders could not read it either."""
-    errors = tell_redis(observed)
+    errors = redis_notices(observed)
     if not errors:
         return plan
     hold = Hold(errors[0].message, errors[0].todo)

@@ -76,12 +76,12 @@ def hold_foreign_policies(plan: Plan, observed: Observed, settings: Settings) ->
             reason = f"a person's policy: {_difference(text, action.policy, memory)}"
         return Hold(reason, f"to let the sidecar manage it: {command(f'adopt {to_unicode(domain)}')}")
 
-    def told(held: Held) -> Notice:
+    def notice_of(held: Held) -> Notice:
         domain = held.action.about
         message = f"the policy of {to_unicode(domain)} is left unchanged: {held.reason}"
         return Notice(Level.WARNING, NoticeCode.POLICY_FOREIGN, domain, message, held.remedy)
 
-    return plan.holding(judge, told)
+    return plan.holding(judge, notice_of)
 
 
 def _difference(text: str | None, wanted: Policy, memory: PolicyMemory) -> str:

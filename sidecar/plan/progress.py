@@ -13,7 +13,7 @@ from sidecar.rollout import SEEN_AGAIN, Stage, stage
 from sidecar.settings import Settings
 
 
-def tell_progress(observed: Observed, settings: Settings) -> tuple[Notice, ...]:
+def rollout_notices(observed: Observed, settings: Settings) -> tuple[Notice, ...]:
     """At most one notice for each domain that was checked; results from before checks were switched off are left out."""
     if not settings.verify:
         return ()

@@ -63,7 +63,7 @@ from sidecar.plan.policy_ids import policies_served, unread, with_ids
 from sidecar.plan.proxy import front_targets
 from sidecar.plan.publish.picture import publishes
 from sidecar.plan.records import questions
-from sidecar.plan.report_way import wish_of
+from sidecar.plan.report_way import desired_route
 from sidecar.plan.schedule import (
     check_interval,
     checks_due,
@@ -421,7 +421,7 @@ class Observer:
         ours = bool(way.aliases or way.nexthops or way.ready)
         if not isinstance(observed.mailcow, Seen) or not (nexthop if wanted else ours):
             return NOT_ASKED
-        wish = wish_of(observed, self._settings, nexthop)
+        wish = desired_route(observed, self._settings, nexthop)
         matters = way.aliases | ({wish.address} if wish is not None else frozenset())
         key, known = self._cache.report_route
         fresh_s = ROUTE_FRESH_S if isinstance(known, Seen) else ROUTE_AGAIN_S

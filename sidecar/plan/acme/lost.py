@@ -27,13 +27,13 @@ def still_lost(observed: Observed, scene: Scene) -> tuple[LostName, ...]:
     if not observed.memory.lost:
         return ()
     held = scene.held
-    wanted = scene.asked().all | scene.asked_anew().all
+    wanted = scene.asked().all | scene.asked_once_recreated().all
     return tuple(
         lost for lost in observed.memory.lost if lost.name in wanted and not covered(lost.name, held)
     )
 
 
-def tell_lost(observed: Observed, scene: Scene) -> tuple[Notice, ...]:
+def lost_notices(observed: Observed, scene: Scene) -> tuple[Notice, ...]:
     """One error for all lost names: which, since when, in which backup they still are, and what to do."""
     lost = still_lost(observed, scene)
     if not lost:
@@ -102,13 +102,13 @@ def hopeless_hold(name: str, tries: InVain) -> Hold:
     )
 
 
-def tell_hopeless(name: str, tries: InVain) -> Notice:
+def hopeless_notice(name: str, tries: InVain) -> Notice:
     """A person should check it."""
     hold = hopeless_hold(name, tries)
     return Notice(Level.WARNING, NoticeCode.NAME_IN_VAIN, name, hold.reason, hold.remedy)
 
 
-def tell_unchecked(scene: Scene) -> tuple[Notice, ...]:
+def unchecked_notices(scene: Scene) -> tuple[Notice, ...]:
     """Both checks of acme-mailcow are switched off: one wrong name makes every order fail."""
     if not scene.ways.unchecked or scene.acme_conf.yes("SKIP_LETS_ENCRYPT"):
         return ()

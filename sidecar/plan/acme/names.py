@@ -83,7 +83,7 @@ class Scene:
             self.mailcow, self.acme_conf, self.acme_san if san is None else san, self.listed, self.with_policy
         )
 
-    def asked_anew(self) -> AcmeNames:
+    def asked_once_recreated(self) -> AcmeNames:
         """The names that it would order in a container created by Compose, with all settings of mailcow.conf."""
         return names_asked(self.mailcow, self.conf, self.conf_san, self.listed, self.with_policy)
 

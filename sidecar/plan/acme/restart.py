@@ -22,9 +22,9 @@ from sidecar.observed.words import some
 from sidecar.plan.acme.addresses import address_trouble
 from sidecar.plan.acme.count import ASKED_AT_ONCE
 from sidecar.plan.acme.lost import (
+    lost_notices,
     still_lost,
-    tell_lost,
-    tell_unchecked,
+    unchecked_notices,
 )
 from sidecar.plan.acme.names import Scene, missing_names, scene
 from sidecar.plan.acme.run import Run
@@ -40,7 +40,7 @@ def plan_restart(observed: Observed, wanted: Sequence[str], settings: Settings) 
     found = scene(observed)
     if isinstance(found, str):
         return Plan()
-    plan = Plan(notices=tell_lost(observed, found) + tell_unchecked(found))
+    plan = Plan(notices=lost_notices(observed, found) + unchecked_notices(found))
     missing = missing_names(found, wanted)
     lost = [item.name for item in still_lost(observed, found) if item.name not in missing]
     left_out, questions = _left_out(found, observed, {*missing, *lost})
@@ -148,6 +148,6 @@ def _by_hand(names: Sequence[str]) -> tuple[Notice, ...]:
 
 def _old_environment(scene: Scene, missing: list[str]) -> tuple[Notice, ...]:
     """Names that acme-mailcow would order if its whole environment, not only ADDITIONAL_SAN, matched mailcow.conf."""
-    asked = scene.asked_anew().all
+    asked = scene.asked_once_recreated().all
     names = [name for name in missing if name in asked]
     return _by_hand(names) if names else ()

@@ -41,7 +41,7 @@ def run_failed(observed: Observed) -> tuple[Notice, ...]:
     )
 
 
-def tell_presented(observed: Observed) -> tuple[Notice, ...]:
+def presented_notices(observed: Observed) -> tuple[Notice, ...]:
     """An error if nginx presents another certificate than the one in the file, while acme-mailcow sleeps."""
     match observed.presented, observed.certificates, observed.project:
         case Seen(shown), Seen(Certificates(server=Certificate() as server)), Seen(

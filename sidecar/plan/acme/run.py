@@ -25,8 +25,8 @@ from sidecar.plan.acme.evidence import gathered
 from sidecar.plan.acme.lost import (
     hopeless,
     hopeless_hold,
+    hopeless_notice,
     still_lost,
-    tell_hopeless,
 )
 from sidecar.plan.acme.names import Scene, missing_names, our_names, scene
 from sidecar.plan.acme.script import MOST_NAMES, AcmeNames, split_san
@@ -154,7 +154,7 @@ def _split(case: Run) -> tuple[tuple[str, ...], tuple[Held, ...], tuple[Notice, 
     for name in case.names:
         if (tries := hopeless(case.observed, name)) is not None:
             held.append(case.held(hopeless_hold(name, tries), (name,)))
-            notices.append(tell_hopeless(name, tries))
+            notices.append(hopeless_notice(name, tries))
             continue
         trouble = address_trouble(name, case.scene.ways, case.observed.dns)
         if trouble is None:

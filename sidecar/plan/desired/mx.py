@@ -34,15 +34,11 @@ def asked_patterns(
     found = _names(hosts)[:MOST_FROM_DNS]
     if not all(isinstance(answer, Seen) for answer in answers):
         found = all_patterns([served.mx if served is not None else (hostname,), found])
-    return (found if observed.one_file else _fitting(found)) or (hostname,)
-
-
-def _fitting(patterns: Sequence[str]) -> tuple[str, ...]:
-    """As many as mailcow keeps: a policy with more could not be written at all, not even to step it back."""
-    lengths = accumulate(len(pattern) + 1 for pattern in patterns)
-    return tuple(
-        pattern for pattern, length in zip(patterns, lengths, strict=True) if length <= MX_LENGTH + 1
-    )
+    if not observed.one_file:
+        # As many as mailcow keeps: a policy with more could not be written at all, not even to step it back.
+        lengths = accumulate(len(pattern) + 1 for pattern in found)
+        found = tuple(p for p, length in zip(found, lengths, strict=True) if length <= MX_LENGTH + 1)
+    return found or (hostname,)
 
 
 def _names(hosts: Sequence[str]) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ def learn_acme(observed: Observed) -> Memory:
     gone = [name for name in memory.in_vain if name in found.held]
     old = [name for name, tries in memory.in_vain.items() if not 0 <= observed.now - tries.at < AGAIN_AFTER_S]
     if old:
-        wanted = found.asked().all | found.asked_anew().all
+        wanted = found.asked().all | found.asked_once_recreated().all
         gone += [name for name in old if name not in wanted]
     if gone:
         memory = replace(memory, in_vain={n: v for n, v in memory.in_vain.items() if n not in gone})
