@@ -9,7 +9,7 @@ reports were *received*: the dates in a report are its sender's choice.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from sidecar.formats.mtasts_policy import Policy
 from sidecar.formats.tls_report_policy import HeldPolicy, PolicyKind
@@ -53,8 +53,23 @@ MOST_OLD = 5
 def reports_clean(reported: Iterable[Reported], current: Policy | None, now: float) -> ReportsClean:
     """The condition of a domain, from what was reported of it; `current` is the policy that is served."""
     window = [one for one in reported if one.sender is not None and _in_window(one.day, now, WINDOW_DAYS)]
-    failing = [trouble for sender in _by_sender(window).values() if (trouble := _trouble(sender)) is not None]
-    seen = _seen(window, current)
+    by_sender: dict[str, list[Reported]] = defaultdict(list)
+    for one in window:
+        by_sender[owner_of(one.sender or "")].append(one)
+    failing = [failure for own in by_sender.values() if (failure := _lasting_failure(own)) is not None]
+    fitting = [
+        one
+        for one in window
+        if current is not None
+        and one.ok > 0
+        and not refused(one)
+        and one.held is not None
+        and _same(one.held, current)
+    ]
+    seen: CleanReport | None = None
+    if fitting:
+        last = max(fitting, key=lambda one: one.day)
+        seen = CleanReport(last.organisation, last.sender or "", last.day, last.ok)
     if failing:
         worst = max(failing, key=lambda one: one.sessions)
         return ReportsClean(
@@ -66,8 +81,7 @@ def reports_clean(reported: Iterable[Reported], current: Policy | None, now: flo
         )
     if not window:
         return NO_EVIDENCE.clean
-    senders = len({owner_of(one.sender) for one in window if one.sender})
-    what = "1 sender" if senders == 1 else f"{senders} senders"
+    what = "1 sender" if len(by_sender) == 1 else f"{len(by_sender)} senders"
     return ReportsClean(
         Status.TRUE,
         Reason.CLEAN,
@@ -154,7 +168,7 @@ def in_order(holdings: Iterable[Holding]) -> tuple[Holding, ...]:
 
 def told(holding: Holding, now: float) -> str:
     """`Google was seen with the old policy yesterday`, for people."""
-    days = round((_moment(_day(now)) - _moment(holding.day)) / DAY_S)
+    days = (datetime.fromtimestamp(now, UTC).date() - date.fromisoformat(holding.day)).days
     when = "today" if days <= 0 else "yesterday" if days == 1 else f"{days} days ago"
     proof = "" if holding.sender else " (not proven)"
     return (
@@ -186,6 +200,15 @@ def evidence_of(
         for one in reported
         if _in_window(one.day, now, WINDOW_DAYS) and refused(one) > 0
     ]
+    failing: dict[str, Failing] = {}
+    for one in reported:
+        if one.sender is None or not _in_window(one.day, now, WINDOW_DAYS):
+            continue
+        for failure in one.failures:
+            result = failure.result if failure.result in RESULTS else "other"
+            before = failing.get(result)
+            if before is None or (one.day, failure.sessions) > (before.day, before.sessions):
+                failing[result] = Failing(result, failure.sessions, _name(one), one.day)
     alone, with_check = (may_step_back(reported, look, now) for look in (Status.UNKNOWN, Status.FALSE))
     return ReportEvidence(
         reports_clean(reported, current, now),
@@ -194,22 +217,12 @@ def evidence_of(
         max(accusations, default=0.0),
         wants_look(reported, float("-inf"), now) or "",
         still_held(holdings, current)[:MOST_OLD] if current is not None else (),
-        _failing(reported, now),
+        tuple(failing[result] for result in sorted(failing)),
         min((min(one.received_at, now) for one in _accusing(reported, now)), default=0.0),
     )
 
 
-def _failing(reported: Iterable[Reported], now: float) -> tuple[Failing, ...]:
-    found: dict[str, Failing] = {}
-    for one in reported:
-        if one.sender is None or not _in_window(one.day, now, WINDOW_DAYS):
-            continue
-        for failure in one.failures:
-            result = failure.result if failure.result in RESULTS else "other"
-            before = found.get(result)
-            if before is None or (one.day, failure.sessions) > (before.day, before.sessions):
-                found[result] = Failing(result, failure.sessions, _name(one), one.day)
-    return tuple(found[result] for result in sorted(found))
+_WORST = (Status.FALSE, Status.UNKNOWN, Status.TRUE)
 
 
 def evidence_for(reports: Sight[Mapping[str, ReportEvidence]], names: Iterable[str]) -> ReportEvidence:
@@ -219,7 +232,10 @@ def evidence_for(reports: Sight[Mapping[str, ReportEvidence]], names: Iterable[s
     found = [evidence for name in names if (evidence := reports.value.get(name)) is not None]
     if not found:
         return NO_EVIDENCE
-    worst = min(found, key=_badness)
+    # Of two that are unknown, the one that waits to be read: only that one holds the step up.
+    worst = min(
+        found, key=lambda one: (_WORST.index(one.clean.status), one.clean.reason is not Reason.UNREAD)
+    )
     clean = worst.clean
     if clean.seen is None and (seen := next((one.clean.seen for one in found if one.clean.seen), None)):
         clean = replace(clean, seen=seen)
@@ -234,14 +250,6 @@ def evidence_for(reports: Sight[Mapping[str, ReportEvidence]], names: Iterable[s
         tuple({failing.result: failing for one in found for failing in one.failing}.values()),
         next((one.accused_at for one in found if one.step_back_with_check), 0.0),
     )
-
-
-_WORST = (Status.FALSE, Status.UNKNOWN, Status.TRUE)
-
-
-def _badness(evidence: ReportEvidence) -> tuple[int, bool]:
-    """The lowest first; of two that are unknown, the one that waits to be read: only that one holds the step up."""
-    return _WORST.index(evidence.clean.status), evidence.clean.reason is not Reason.UNREAD
 
 
 def why_step_back(evidence: ReportEvidence, rollout: Rollout) -> str | None:
@@ -273,30 +281,26 @@ class _LastingFailure:
     since: float
 
 
-def _trouble(reports: Sequence[Reported]) -> _LastingFailure | None:
+def _lasting_failure(reports: Sequence[Reported]) -> _LastingFailure | None:
     """The failure of one sender that counts and is not past; its reports of each day added up."""
     by_day: dict[str, list[Reported]] = defaultdict(list)
     for one in reports:
         by_day[one.day].append(one)
     days = sorted(by_day)
     bad = {day: sum(map(refused, by_day[day])) for day in days}
-    lasting = [
-        day
-        for at, day in enumerate(days)
-        if bad[day] and _lasts(day, days[at - 1] if at else None, by_day, bad)
-    ]
+    lasting: list[str] = []
+    for before, day in zip([None, *days], days, strict=False):
+        total = sum(one.ok + one.failed for one in by_day[day])
+        next_day = before is not None and _moment(day) - _moment(before) <= DAY_S * 1.5
+        running = before is not None and next_day and bad[before] > 0
+        if bad[day] and (bad[day] > total * NOISE or running):
+            lasting.append(day)
     if not lasting or len([day for day in days if day > lasting[-1] and not bad[day]]) >= CLEARED_DAYS:
         return None
     last = max(by_day[lasting[-1]], key=refused)
     results = sorted({f.result for f in last.failures if meaning(f.result).refuses})
     since = min(one.received_at for day in lasting for one in by_day[day])
     return _LastingFailure(last, bad[lasting[-1]], ", ".join(results[:3]), since)
-
-
-def _lasts(day: str, before: str | None, by_day: dict[str, list[Reported]], bad: dict[str, int]) -> bool:
-    total = sum(one.ok + one.failed for one in by_day[day])
-    running = before is not None and bad[before] > 0 and _moment(day) - _moment(before) <= DAY_S * 1.5
-    return bad[day] > total * NOISE or running
 
 
 def _counts(one: Reported) -> bool:
@@ -314,30 +318,6 @@ def _trusted(sender: str, history: Sequence[Reported]) -> bool:
     return len(days) >= CLEAN_HISTORY_DAYS and accused - min(clean) >= CLEAN_HISTORY_S
 
 
-def _by_sender(reported: Iterable[Reported]) -> dict[str, list[Reported]]:
-    found: dict[str, list[Reported]] = defaultdict(list)
-    for one in reported:
-        if one.sender is not None:
-            found[owner_of(one.sender)].append(one)
-    return found
-
-
-def _seen(window: Iterable[Reported], current: Policy | None) -> CleanReport | None:
-    fitting = [
-        one
-        for one in window
-        if current is not None
-        and one.ok > 0
-        and not refused(one)
-        and one.held is not None
-        and _same(one.held, current)
-    ]
-    if not fitting:
-        return None
-    last = max(fitting, key=lambda one: one.day)
-    return CleanReport(last.organisation, last.sender or "", last.day, last.ok)
-
-
 def _same(held: HeldPolicy, policy: Policy) -> bool:
     """Whether what a sender wrote down of a policy is this one; what it left out is no difference, but mode is needed."""
     return (
@@ -350,10 +330,6 @@ def _same(held: HeldPolicy, policy: Policy) -> bool:
 def _in_window(day: str, now: float, days: int) -> bool:
     """Of the last days, and not of the future: a report may be about today in a zone that is ahead."""
     return now - (days + 1) * DAY_S < _moment(day) <= now + DAY_S
-
-
-def _day(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
 
 
 def _moment(day: str) -> float:
