@@ -141,18 +141,6 @@ def test_entry_that_the_sidecar_did_not_add_never_goes() -> None:
     assert edits(World(mailcow=NATIVE, conf={"ADDITIONAL_SAN": "mta-sts.*,mta-sts.gone.example"})) == []
 
 
-@pytest.mark.parametrize("gone", ["domains", "mailcow", "conf"])
-def test_nothing_goes_for_what_was_not_seen(gone: str) -> None:
-    """An unseen part leaves the file as it is."""
-    world = World(
-        mailcow=NATIVE,
-        conf={"ADDITIONAL_SAN": "mta-sts.*"},
-        memory=added("mta-sts.*"),
-        unseen=frozenset({gone}),
-    )
-    assert edits(world) == []
-
-
 def test_entry_taken_out_once_is_put_back() -> None:
     """A key that lost the sidecar's entry is put right."""
     world, first = look(World(mailcow=FILE_MAILCOW))

@@ -114,15 +114,6 @@ def test_mailcow_that_stopped_answering_is_asked_soon(
     assert poll_now(poll, away_since, NOW) == wait
 
 
-@given(took=st.floats(0, 120), since=st.floats(0, 7_200))
-def test_whole_list_costs_mailcow_little(took: float, since: float) -> None:
-    """An hour at most, ten minutes at least; and in between 1 % of mailcow's time."""
-    due = list_due(ListAge(NOW - since, took), NOW, INTERVALS)
-    age = NOW - (NOW - since)
-    assert due or age < 3_600
-    assert not due or age >= min(3_600, max(600, 100 * took))
-
-
 @pytest.mark.parametrize(
     ("failures", "waits", "seconds"),
     [(1, RETRY_S, 30), (3, RETRY_S, 120), (7, RETRY_S, 3_600), (99, RETRY_S, 3_600), (1, DENIED_S, 300)],

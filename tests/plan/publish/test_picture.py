@@ -195,15 +195,6 @@ def test_deleted_domain_loses_its_records_once_nobody_holds_its_policy() -> None
     assert {write.key.name for write in writes} == {HOST_NAME, REPORT_NAME}
 
 
-def test_upsert_removes_nothing_and_says_so() -> None:
-    """A person decides."""
-    spans = (Span(None, 0, 1, 0, 1), Span(ENFORCE, 1, 2, 1, 2))
-    found = left(None, spans=spans)
-    plan = make_plan(picture(found, settings("upsert")))
-    assert [write for write in plan.writes if write.domain == NAME] == []
-    assert any("removing needs `dns.publish: sync`" in held.reason for held in plan.held)
-
-
 def test_domain_that_left_before_the_state_was_lost_waits_for_the_longest_time() -> None:
     """Nothing is known of its policy: a week since the state began."""
     assert expires(left(None, spans=(), counted=60.0)) == NOW + 604_800 - 60
@@ -324,18 +315,6 @@ def test_absent_is_a_value() -> None:
     made = picture(seen(names={ID_NAME: look()}))
     assert made.found[Key(ID_NAME, RecordType.TXT)] == Seen(ABSENT, NOW)
     assert Key(REPORT_NAME, RecordType.TXT) not in made.found
-
-
-def test_report_record_of_a_person_is_right_where_nobody_named_another_address() -> None:
-    """The sidecar's own address for reports is only an offer."""
-    theirs = look((RecordType.TXT, RecordSet(("v=TLSRPTv1; rua=mailto:x@example.com",), 60)))
-    found = seen(names={HOST_NAME: LED_HERE, ID_NAME: look(), REPORT_NAME: theirs})
-    made = picture(found, settings(tls_report="mailto:t@example.org"))
-    assert [held.key.name for held in make_plan(made).held if held.foreign] == [REPORT_NAME]
-    offered = replace(made, facts=replace(made.facts, any_report=True))
-    plan = make_plan(offered)
-    assert [held for held in plan.held if held.foreign] == []
-    assert all(write.key.name != REPORT_NAME for write in plan.writes)
 
 
 def test_consent_to_a_large_plan_ends_where_a_zone_is_served_by_nobody() -> None:
