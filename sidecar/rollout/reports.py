@@ -1,9 +1,9 @@
-"""What reports of senders prove of a domain, and what they may start; pure.
+"""What the reports of senders prove about a domain, and what they may start; pure.
 
-Rules for every editor. Anybody can send a report: with a domain of his own it is even signed. So a report alone never
-steps a policy back; it starts a look of our own. Only proven senders (DKIM) make the condition true or false; what came
-by HTTPS or without a signature is shown, may start a look, and counts for nothing else. Histories are measured by when
-reports were *received*: the dates in a report are its sender's choice.
+Rules for every editor. Anybody can send a report, and sign it with a domain of their own. So a report alone never
+steps a policy back; it starts a sender check. Only proven senders (DKIM) make the condition true or false. A report that
+came by HTTPS or without a signature is shown, may start a check, and counts for nothing else. Histories are measured by
+when reports were *received*: the dates in a report are its sender's choice.
 """
 
 from collections import defaultdict
@@ -31,20 +31,20 @@ from sidecar.observed.reports import (
 
 DAY_S = 86_400.0
 WINDOW_DAYS = 14
-"""Reports about older days say nothing of today."""
+"""Reports about older days say nothing about today."""
 HISTORY_DAYS = 35
-"""How far back reports are needed: the window, and the history of who accuses."""
+"""How far back reports are needed: the window, and the history of the senders that report failures."""
 NOISE = 0.01
-"""Failed sessions up to this share are noise, unless they come on two days running."""
+"""Failed sessions up to this share are noise, unless they come on two consecutive days."""
 CLEARED_DAYS = 2
 """Days without a failure, reported by the same sender after it, that make a failure past."""
 CLEAN_HISTORY_S = 7 * DAY_S
 CLEAN_HISTORY_DAYS = 4
-"""On so many different days a sender must have sent clean reports before its word may step a policy back."""
+"""On this many different days a sender must have sent clean reports before its report may step a policy back."""
 ACCUSERS = 2
 RECENT_DAYS = 3
 """How old an accusation may be, in days."""
-LOOK_SPACING_S = 600.0
+CHECK_SPACING_S = 600.0
 """Between two sender checks that reports start."""
 MOST_OLD = 5
 """Organisations with another policy that are named."""
@@ -91,25 +91,6 @@ def reports_clean(reported: Iterable[Reported], current: Policy | None, now: flo
     )
 
 
-def wants_look(reported: Iterable[Reported], looked_at: float, now: float) -> str | None:
-    """Why a domain should be looked at now, as a sentence: a report of refused mail came after the last look.
-
-    Whoever sent it: a look costs little, and is never done more often than every `LOOK_SPACING_S`.
-    """
-    if now - looked_at < LOOK_SPACING_S:
-        return None
-    news = [
-        one
-        for one in reported
-        if one.received_at > looked_at and _in_window(one.day, now, WINDOW_DAYS) and refused(one) > 0
-    ]
-    if not news:
-        return None
-    worst = max(news, key=refused)
-    proof = "" if worst.sender else " (without proof of who sent it)"
-    return f"a report of {_name(worst)}{proof} says that {_sessions(refused(worst))} failed on {worst.day}"
-
-
 @dataclass(frozen=True, slots=True)
 class StepBack:
     """Whether reports allow to step a policy back, and why, as a sentence."""
@@ -118,18 +99,18 @@ class StepBack:
     reason: str
 
 
-def may_step_back(reported: Iterable[Reported], own_look: Status, now: float) -> StepBack:
+def may_step_back(reported: Iterable[Reported], own_check: Status, now: float) -> StepBack:
     """Whether a policy in enforce may be stepped back because of reports; only those of proven senders count.
 
-    `own_look` is what our own look after the report found of the mail hosts: FALSE where it failed, too. Without
+    `own_check` is the result of our own check of the mail hosts after the report: FALSE if it failed, too. Without
     that it takes two proven senders with a clean history here; domains that share their last two labels are one sender.
     """
     history = list(reported)
     recent = _accusing(history, now)
     if not recent:
         return StepBack(False, "no report of refused mail by a proven sender in the last days")
-    if own_look is Status.FALSE:
-        return StepBack(True, f"{_name(recent[0])} reported refused mail, and our own look fails, too")
+    if own_check is Status.FALSE:
+        return StepBack(True, f"{_name(recent[0])} reported refused mail, and our own check fails, too")
     accusers: dict[str, Reported] = {}
     for one in recent:
         if one.sender is not None and _trusted(one.sender, history):
@@ -139,7 +120,7 @@ def may_step_back(reported: Iterable[Reported], own_look: Status, now: float) ->
         return StepBack(True, f"{len(accusers)} senders with a clean history report refused mail: {names}")
     return StepBack(
         False,
-        "reports of refused mail can be forged: our own look finds no failure, and fewer than two senders with a "
+        "reports of refused mail can be forged: our own check finds no failure, and fewer than two senders with a "
         "clean history of a week say so",
     )
 
@@ -194,12 +175,14 @@ def evidence_of(
     reported: Sequence[Reported], holdings: Iterable[Holding], current: Policy | None, now: float
 ) -> ReportEvidence:
     """What follows from the reports of one domain; `current` is the policy that is served."""
-    # A time in the future is from before the clock was set back: no check would ever come after it.
-    accusations = [
-        min(one.received_at, now)
-        for one in reported
-        if _in_window(one.day, now, WINDOW_DAYS) and refused(one) > 0
-    ]
+    refusing = [one for one in reported if _in_window(one.day, now, WINDOW_DAYS) and refused(one) > 0]
+    said = ""
+    if refusing:
+        worst = max(refusing, key=refused)
+        proof = "" if worst.sender else " (without proof of who sent it)"
+        said = (
+            f"a report of {_name(worst)}{proof} says that {_sessions(refused(worst))} failed on {worst.day}"
+        )
     failing: dict[str, Failing] = {}
     for one in reported:
         if one.sender is None or not _in_window(one.day, now, WINDOW_DAYS):
@@ -209,13 +192,14 @@ def evidence_of(
             before = failing.get(result)
             if before is None or (one.day, failure.sessions) > (before.day, before.sessions):
                 failing[result] = Failing(result, failure.sessions, _name(one), one.day)
-    alone, with_check = (may_step_back(reported, look, now) for look in (Status.UNKNOWN, Status.FALSE))
+    alone, with_check = (may_step_back(reported, check, now) for check in (Status.UNKNOWN, Status.FALSE))
     return ReportEvidence(
         reports_clean(reported, current, now),
         alone.reason if alone.allowed else None,
         with_check.reason if with_check.allowed else None,
-        max(accusations, default=0.0),
-        wants_look(reported, float("-inf"), now) or "",
+        # A time in the future is from before the clock was set back: no check would ever come after it.
+        max((min(one.received_at, now) for one in refusing), default=0.0),
+        said,
         still_held(holdings, current)[:MOST_OLD] if current is not None else (),
         tuple(failing[result] for result in sorted(failing)),
         min((min(one.received_at, now) for one in _accusing(reported, now)), default=0.0),
@@ -264,8 +248,8 @@ def why_step_back(evidence: ReportEvidence, rollout: Rollout) -> str | None:
 
 
 def wants_check(evidence: ReportEvidence, checked_at: float, now: float) -> bool:
-    """Whether a domain should be checked at once, for a report of refused mail came after its last check."""
-    return evidence.refused_at > checked_at and now - checked_at >= LOOK_SPACING_S
+    """Whether to check a domain now: a report of refused mail came after its last check, and that was a while ago."""
+    return evidence.refused_at > checked_at and now - checked_at >= CHECK_SPACING_S
 
 
 # --- parts -----------------------------------------------------------------------------------------------
@@ -319,7 +303,7 @@ def _trusted(sender: str, history: Sequence[Reported]) -> bool:
 
 
 def _same(held: HeldPolicy, policy: Policy) -> bool:
-    """Whether what a sender wrote down of a policy is this one; what it left out is no difference, but mode is needed."""
+    """Whether a sender held this policy, by its report: fields that it left out may be equal, but the mode must be there."""
     return (
         held.mode is policy.mode
         and held.max_age in {None, policy.max_age}
@@ -328,7 +312,7 @@ def _same(held: HeldPolicy, policy: Policy) -> bool:
 
 
 def _in_window(day: str, now: float, days: int) -> bool:
-    """Of the last days, and not of the future: a report may be about today in a zone that is ahead."""
+    """Within the last days, and not in the future; but in a time zone that is ahead it may be tomorrow already."""
     return now - (days + 1) * DAY_S < _moment(day) <= now + DAY_S
 
 

@@ -21,7 +21,7 @@ from sidecar.observed.reports import Dkim, Proof, Reason, ReportWay
 from sidecar.reconcile.passes import Report
 from sidecar.reports.digest import digest
 from sidecar.reports.store import DAY_S, NAME, ReportStore
-from sidecar.rollout.reports import LOOK_SPACING_S
+from sidecar.rollout.reports import CHECK_SPACING_S
 from tests.formats.tls_report_corpus import about, detail, policy, report
 from tests.stage import HOST, Stage, stage
 
@@ -255,8 +255,8 @@ async def test_a_report_starts_one_sender_check_at_once(tmp_path: Path) -> None:
         for number in range(3):
             sent(on, f"liar{number}.example", failed=5)
             assert not await rushed(60)
-        assert await rushed(LOOK_SPACING_S)
-        assert not await rushed(LOOK_SPACING_S)
+        assert await rushed(CHECK_SPACING_S)
+        assert not await rushed(CHECK_SPACING_S)
 
 
 async def test_only_a_summary_of_a_domain_is_remembered(tmp_path: Path) -> None:
