@@ -1,8 +1,8 @@
-"""How the sidecar gets access to mailcow's API without a question: which key it uses, and what is missing; pure.
+"""How the sidecar gets access to mailcow's API automatically: which key it uses, and what is missing; pure.
 
 Rules for every editor. Nothing of a person's is removed or replaced: an address is only ever added, a key is only
 ever inserted where there is no read-write key at all (mailcow's page knows one, and two would break it), and a key
-that is switched off stays so. A key that a person gave (MTA_STS_API_KEY) is used and no other.
+that is switched off stays off. A key that a person set (MTA_STS_API_KEY) is used and no other.
 mailcow's own reading: `sessions.inc.php` and `ip_acl` for the database, php-fpm's entrypoint for mailcow.conf.
 """
 

@@ -18,7 +18,7 @@ from sidecar.plan.acme.script import covered, held_in_certificate
 from sidecar.settings import Settings
 
 MOST_NAMES = 6
-"""Names that are looked at: the host's own and a few policy hosts. The sender check looks at every one."""
+"""Names that are checked: the host's own and a few policy hosts. The sender check covers all of them."""
 MOST_ADDRESSES = 4
 
 _ANY = frozenset({"", "0.0.0.0", "::", "[::]"})  # noqa: S104 - compared with, nothing is bound

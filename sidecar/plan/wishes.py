@@ -150,7 +150,7 @@ def _unfit(names: Sequence[str], basis: Basis, *, strict: bool = False) -> Reque
     if domains is None:
         if strict and names:
             return RequestRefusal(
-                "the sidecar has not read the domains of this mailcow yet", f"look at {command('status')}"
+                "the sidecar has not read the domains of this mailcow yet", f"see {command('status')}"
             )
         return None
     targets = {alias.name: alias.target for alias in basis.listed.aliases} if basis.listed else {}

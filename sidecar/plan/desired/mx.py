@@ -49,7 +49,7 @@ def _names(hosts: Sequence[str]) -> tuple[str, ...]:
 def unvalidated(
     observed: Observed, own: DomainSettings, names: Sequence[str], hostname: str, mx: Sequence[str]
 ) -> tuple[Notice, ...]:
-    """A policy that follows the DNS is worth what the DNS is worth: whoever forges an answer adds a host to it."""
+    """A policy that follows the DNS is only as trustworthy as the DNS: anyone who can forge an answer adds a host to it."""
     if not own.mx_from_dns:
         return ()
     notices: list[Notice] = []
@@ -60,7 +60,7 @@ def unvalidated(
         if others := [host for host in answer.value if host != hostname and host in mx]:
             message = (
                 f"{to_unicode(name)} has `mx: dns`, and its MX records are not validated by DNSSEC: "
-                f"whoever can forge them gets a host into the policy; now {', '.join(others)} comes from them"
+                f"anyone who can forge them adds a host to the policy; now {', '.join(others)} comes from them"
             )
             todo = (
                 f"sign the zone with DNSSEC, or write the hosts into {CONFIG}: {mx_line(name, answer.value)}"

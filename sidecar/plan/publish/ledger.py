@@ -1,7 +1,7 @@
-"""Whose a record set is, by its value, and what is noted of it; pure.
+"""Whose a record set is, by its value, and what is noted about it; pure.
 
 Rules for every editor. A set is ours when its present values are ones that were published here. A lost ledger makes
-sets foreign, never the other way round. An intent is noted before its write, so that a kill between them costs nothing.
+sets foreign, never the other way round. An intent is noted before its write: being killed between them costs nothing.
 """
 
 from dataclasses import replace

@@ -1,6 +1,6 @@
 """From what is known to what is written now: one pass over all domains, then the guards; pure.
 
-Rules for every editor. A name is judged as a whole, since a CNAME stands beside nothing: a set that was not seen, or
+Rules for every editor. A name is judged as a whole, since nothing may stand beside a CNAME: a set that was not seen, or
 that is foreign and in the way, holds all of the name. Nothing is planned for a name that no account serves.
 """
 
@@ -38,7 +38,7 @@ from sidecar.plan.publish.values import (
 )
 from sidecar.settings.dns import Publish, Scheme
 
-Want_: TypeAlias = Mapping[RecordType, Values]
+WantedSets: TypeAlias = Mapping[RecordType, Values]
 Step: TypeAlias = RecordWrite | HeldWrite
 
 
@@ -76,7 +76,7 @@ def make_plan(picture: Picture) -> PublishPlan:
 
 @dataclass(frozen=True, slots=True)
 class RowsOf(Collection[RecordRow]):
-    """The rows of a picture, worked out whenever somebody looks at them: a settled picture of thousands is not kept twice."""
+    """The rows of a picture, computed when they are read: a settled picture of thousands of names is not kept twice."""
 
     picture: Picture
 
@@ -126,14 +126,14 @@ class _Subject:
         domain: str,
         role: Role,
         name: str,
-        want: Want_ | None,
+        want: WantedSets | None,
         stands: Stand,
         ttl: int,
     ) -> None:
         self.picture, self.domain, self.role, self.name, self.ttl = picture, domain, role, name, ttl
         self.stands = stands
-        self.want: Want_ = {} if isinstance(stands, Gone) else dict(want or {})
-        self.unknown_wish = want is None and isinstance(stands, Want)
+        self.want: WantedSets = {} if isinstance(stands, Gone) else dict(want or {})
+        self.undecided = want is None and isinstance(stands, Want)
 
     def found(self, type_: RecordType) -> Sight[RecordSet]:
         return self.picture.found.get(Key(self.name, type_), NOT_ASKED)
@@ -181,10 +181,10 @@ class _Subject:
                 yield from self._wanted(place, reason, create=create)
 
     def _wanted(self, place: RecordPlace | Unplaced, reason: str, *, create: bool) -> Iterator[Step]:
-        if self.unknown_wish:
+        if self.undecided:
             if self.role is Role.HOST:
                 reason = f"no address of {self.picture.facts.hostname} is known"
-                yield self._held(self._first_key(), reason, "wait; if it stays so, look at MAILCOW_HOSTNAME")
+                yield self._held(self._first_key(), reason, "wait; if it stays so, check MAILCOW_HOSTNAME")
             elif self.role is Role.ID:
                 yield self._held(self._first_key(), "it is not known yet what should be there", "wait")
             return
@@ -198,7 +198,7 @@ class _Subject:
             sight = self.found(unseen[0])
             why = "" if isinstance(sight, Seen) else sight.reason
             yield self._held(
-                Key(self.name, unseen[0]), f"it was not seen what is there: {why}", "see `sidecar dns test`"
+                Key(self.name, unseen[0]), f"what is there could not be read: {why}", "see `sidecar dns test`"
             )
             return
         # A foreign set is in the way where the wanted ones cannot replace it or stand beside it. Addresses belong

@@ -37,7 +37,7 @@ def owner(role: Role, domain: str) -> str:
 
 
 def names(domains: Iterable[str], facts: Facts) -> tuple[str, ...]:
-    """All names that are looked at, each once."""
+    """All names that are read in the DNS, each once."""
     base = facts.shared_base if facts.scheme is Scheme.SHARED else ""
     return _names(tuple(domains), facts.hostname, base)
 

@@ -2,7 +2,8 @@
 
 Rules for every editor. A new domain: address, seen at every authoritative server; certificate; policy served and checked;
 `_mta-sts` last. A change: the policy first, then its id (RFC 8461 §8.1). A domain that leaves: `none` with its id, then
-the longest max_age, then `_mta-sts`, then the rest. What is not known keeps what is there: it neither permits nor removes.
+the longest max_age, then `_mta-sts`, then the rest. If something is not known, the record stays as it is: unknown neither
+permits nor removes.
 """
 
 from collections.abc import Collection
@@ -54,7 +55,7 @@ Stand: TypeAlias = Want | Keep | Gone
 
 _ADDRESS = Keep(
     "not every authoritative server has the address of the policy host yet",
-    "wait; if it stays so, look at the zone's servers",
+    "wait; if it stays so, check the zone's servers",
 )
 _CERTIFICATE = Keep(
     "the certificate does not have the name of the policy host yet",

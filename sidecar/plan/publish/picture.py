@@ -1,7 +1,7 @@
-"""What is known of the domains whose DNS records are published, out of one picture of the world; pure.
+"""What is known about the domains whose DNS records are published, from one picture of the world; pure.
 
-Rule for every editor: evidence is made of what was observed since the policy that is served now began to be served.
-What was seen of an earlier policy proves nothing of this one.
+Rule for every editor: only what was observed since the present policy began to be served is evidence. An observation
+of an earlier policy proves nothing about this one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -94,7 +94,7 @@ def writes(settings: Settings) -> bool:
 
 
 def wanted_names(picture: Picture) -> tuple[str, ...]:
-    """All names that are looked at."""
+    """All names that are read in the DNS."""
     return names((domain.name for domain in picture.domains), picture.facts)
 
 
@@ -112,7 +112,7 @@ def awaits_a_check(domain: PublishedDomain) -> bool:
 
 
 class _Places(Mapping[str, RecordPlace | Unplaced]):
-    """Worked out when asked for; one zone is one place, however many names lie in it."""
+    """Computed when asked for; one zone is one place, however many names lie in it."""
 
     def __init__(self, looks: RecordLooks) -> None:
         self._looks = looks
@@ -237,7 +237,7 @@ class _EvidenceJudge:
     # --- evidence -------------------------------------------------------------------------------------
 
     def _verified(self, mail: MailDomain, text: str | None) -> bool | None:
-        """Whether a sender check since the present text is served found the policy as it is meant.
+        """Whether a sender check since the present text began to be served found the policy as it is meant.
 
         An alias domain is served what its target is, by the same server; its own address and certificate are evidence of
         their own.
@@ -274,7 +274,7 @@ class _EvidenceJudge:
     # --- leaving --------------------------------------------------------------------------------------
 
     def _expires(self, mail: MailDomain, served: Sight[Served], id_: str | None) -> float | None:
-        """From when no sender holds a policy; None where it is not known yet."""
+        """From when no sender holds a policy (Unix time); None if it is not known yet."""
         observed, memory = self.observed, self.observed.memory
         if not isinstance(served, Seen):
             return None
