@@ -218,17 +218,17 @@ def test_row_that_a_person_switched_off_stays_off() -> None:
 
 
 @pytest.mark.parametrize(
-    ("served", "told"),
+    ("served", "reported"),
     [
         ("nonsense", "a person's policy: a text that is not a policy"),
         (text(Mode.NONE), "a person's policy: mode none instead of testing"),
     ],
 )
-def test_what_a_person_wrote_is_left_alone_and_it_is_said_why(served: str, told: str) -> None:
+def test_policy_of_a_person_is_left_alone_with_a_reason(served: str, reported: str) -> None:
     """Whether it is a policy or not."""
     found = plan(World(served={"example.org": served}))
     assert found.actions == ()
-    assert told in [h.reason for h in found.held]
+    assert reported in [h.reason for h in found.held]
 
 
 def test_row_that_the_sidecar_switched_off_is_switched_on_by_an_edit() -> None:
@@ -270,7 +270,7 @@ def test_switching_off_that_was_cut_off_counts_where_our_text_was_the_last(last:
 
 
 def test_policy_of_a_person_is_not_switched_off_unless_it_is_handed_over() -> None:
-    """However long ago the last enforce was: whoever wrote it takes it away, or says that the sidecar may."""
+    """However long ago the last enforce was: only its author removes it, or allows the sidecar to."""
     none = text(Mode.NONE, 86_400)
     world = World(
         served={"example.org": none},
@@ -295,7 +295,7 @@ def test_excluded_domain_is_left_as_it_is() -> None:
 
 
 def test_policy_that_was_handed_over_is_ours_though_it_stays_as_it_is() -> None:
-    """It has a pattern that nobody asked for, and that may not be dropped yet."""
+    """It has a pattern that is not in the settings and may not be dropped yet."""
     both = text(Mode.ENFORCE, 604_800, HOST, "old.example.org")
     world = World(
         served={"example.org": both},
@@ -308,13 +308,13 @@ def test_policy_that_was_handed_over_is_ours_though_it_stays_as_it_is() -> None:
     assert [(a.key, a.text) for a in found.actions if isinstance(a, AdoptSame)] == [("example.org", both)]
 
 
-def test_deleted_domain_that_was_only_in_testing_is_not_told() -> None:
+def test_deleted_domain_that_was_only_in_testing_is_not_reported() -> None:
     """Nobody refuses mail for it."""
     world = World(domains=("example.net",), memory=remembering(ours(text())))
     assert [n for n in plan(world).notices if n.code == "domain.gone"] == []
 
 
-def test_deleted_domain_is_told_what_senders_will_do_and_until_when() -> None:
+def test_deleted_domain_is_reported_with_what_senders_do_and_until_when() -> None:
     """The row went with the domain; the cached policy did not."""
     enforce = text(Mode.ENFORCE, 604_800)
     world = World(domains=("example.net",), memory=remembering(ours(enforce)))
@@ -422,11 +422,13 @@ def test_move_of_an_mx_raises_no_alarm_while_what_is_served_covers_it(mx: tuple[
 
 
 def test_mx_that_nothing_served_covers_raises_the_alarm_in_the_middle_of_a_move() -> None:
-    """Senders refuse it; what is served is told."""
+    """Senders refuse it; what is served is named."""
     found = plan(moving(NOW, ("old.example.org", "other.example.org")), Settings(mode=Mode.ENFORCE))
-    (told,) = [n for n in found.notices if n.code == "mx.uncovered"]
-    assert told.level == "error"
-    assert "has the MX other.example.org, which no mx pattern covers (mail.example.org, old" in told.message
+    (reported,) = [n for n in found.notices if n.code == "mx.uncovered"]
+    assert reported.level == "error"
+    assert (
+        "has the MX other.example.org, which no mx pattern covers (mail.example.org, old" in reported.message
+    )
 
 
 def test_what_was_served_in_testing_covers_nothing() -> None:
@@ -571,7 +573,7 @@ def test_what_may_have_been_in_enforce_before_counts_with_its_own_max_age() -> N
         ({}, "example.org is retired by `sidecar retire`"),
     ],
 )
-def test_it_is_said_why_a_domain_leaves(changes: dict[str, object], why: str) -> None:
+def test_reason_says_why_a_domain_leaves(changes: dict[str, object], why: str) -> None:
     """In the history, too."""
     memory = replace(
         remembering(ours(text())), retired=frozenset() if changes else frozenset({"example.org"})
@@ -593,8 +595,8 @@ def test_hostname_is_served_as_an_a_label() -> None:
 
 @pytest.mark.parametrize("name", ["mail_1.example.org", "mail..example.org", "mail example.org"])
 @pytest.mark.parametrize("mailcow", [NATIVE, FILE_MAILCOW], ids=["native", "file"])
-def test_hostname_that_is_none_is_put_into_no_policy(name: str, mailcow: Mailcow) -> None:
-    """The text would be no policy, and would be put right again and again."""
+def test_invalid_hostname_is_never_written_into_a_policy(name: str, mailcow: Mailcow) -> None:
+    """The text would be invalid, and would be corrected in every pass."""
     world = World(mailcow=mailcow, conf={"MAILCOW_HOSTNAME": name})
     found = plan(world)
     assert [a for a in found.actions if isinstance(a, AddPolicy | WriteFile)] == []

@@ -70,7 +70,7 @@ def test_file_has_one_id_for_every_name() -> None:
         PolicyFile(TEXT.encode(), readable=False),
     ],
 )
-def test_file_that_is_no_policy_to_senders_has_no_id(file: PolicyFile) -> None:
+def test_file_that_senders_cannot_use_has_no_id(file: PolicyFile) -> None:
     """An id would send them to something that they cannot use."""
     seen = replace(observed(World(mailcow=FILE_MAILCOW)), file=Seen(file, NOW))
     assert current(seen, "example.org") is None

@@ -341,7 +341,7 @@ def test_a_proven_report_allows_a_step_back_where_our_own_check_fails_too() -> N
 
 
 def test_a_flood_of_reports_does_not_outrun_our_own_check() -> None:
-    """A check that failed after the first report of a proven sender counts, whoever goes on reporting."""
+    """A check that failed after the first report of a proven sender counts, however many reports follow."""
     failed = Condition(ConditionType.MX_AUTHENTICATED, Status.FALSE, "", "", NOW)
     accusation = one(1, failed=50, received_at=NOW - 3_600)
     flood = [lies(None), lies("evil.example")]

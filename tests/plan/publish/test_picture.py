@@ -245,7 +245,7 @@ def expires(found: Observed) -> float | None:
 
 
 def test_records_that_a_person_removed_are_forgotten() -> None:
-    """Else the domain would be looked at for ever."""
+    """Otherwise the domain would be checked without end."""
     spans = (Span(None, 0, 1, 0, 1), Span(ENFORCE, 1, 2, 1, 2))
     found = left(None, spans=spans)
     names = dict.fromkeys(found.records.names, look())
@@ -288,7 +288,7 @@ def test_texts_beside_a_policy_host_are_not_taken_over() -> None:
 
 
 def test_one_action_for_each_domain_and_none_for_what_is_under_way() -> None:
-    """Else a slow host would get the same write at each pass."""
+    """Otherwise a slow host would get the same write at each pass."""
     names = {HOST_NAME: look(), ID_NAME: look(), REPORT_NAME: look()}
     found = seen(names=names)
     plan = make_plan(picture(found, settings(tls_report="mailto:t@example.org")))
@@ -299,7 +299,7 @@ def test_one_action_for_each_domain_and_none_for_what_is_under_way() -> None:
     assert as_plan(plan, under_way).actions == ()
 
 
-def test_foreign_record_is_told_with_the_way_to_hand_it_over() -> None:
+def test_foreign_record_is_reported_with_the_command_that_hands_it_over() -> None:
     """The notice is of the domain, so that it stands where the domain does."""
     theirs = look((RecordType.TXT, RecordSet(("v=STSv1;id=theirs;",), 60)), servers=[("x",)])
     found = seen(names={HOST_NAME: LED_HERE, ID_NAME: theirs, REPORT_NAME: look()})
@@ -310,7 +310,7 @@ def test_foreign_record_is_told_with_the_way_to_hand_it_over() -> None:
     assert f"sidecar adopt --dns {ID_NAME}" in str(notice.todo)
 
 
-def test_absent_is_a_value() -> None:
+def test_absent_record_set_is_a_known_value() -> None:
     """What was looked at and is not there can be created; what was not looked at cannot."""
     made = picture(seen(names={ID_NAME: look()}))
     assert made.found[Key(ID_NAME, RecordType.TXT)] == Seen(ABSENT, NOW)
@@ -318,7 +318,7 @@ def test_absent_is_a_value() -> None:
 
 
 def test_consent_to_a_large_plan_ends_where_a_zone_is_served_by_nobody() -> None:
-    """What no account serves is never read: consent would last for ever."""
+    """What no account serves is never read: the consent would never end."""
     names = {HOST_NAME: LED_HERE, ID_NAME: look(), REPORT_NAME: NameLook(Seen("net", NOW), None)}
     config = settings(tls_report="mailto:t@example.org")
     found = seen(names=names)
