@@ -6,6 +6,9 @@ from sidecar.formats.address import is_private
 from sidecar.observed import AcmeRun, Addresses, Dns, RefusedFor, Seen, Unseen
 from sidecar.plan.acme.ways import AcmeWays, Check, NotReady, fresh, unknown
 
+SETTING_UP_TTL = 120
+"""Seconds: the time to live of records while a domain is set up, so that caches soon forget a mistake."""
+
 
 def looked_at(addresses: Addresses) -> tuple[int, frozenset[str]]:
     """The address family that acme-mailcow checks, and the addresses: AAAA if there is one, else A."""
@@ -150,4 +153,4 @@ def _split_dns(owner: str, own: str | None = None) -> str:
 
 
 def _publish_cname(name: str, hostname: str) -> str:
-    return f"publish: {name}. CNAME {hostname}."
+    return f"publish: {name}. {SETTING_UP_TTL} IN CNAME {hostname}."

@@ -54,7 +54,7 @@ def test_domain_that_is_retired_needs_no_new_certificate() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"without_address": frozenset({NAME})}, f"publish: {NAME}. CNAME {HOST}."),
+        ({"without_address": frozenset({NAME})}, f"publish: {NAME}. 120 IN CNAME {HOST}."),
         ({"caa": {NAME: Caa("example.org", ("other.example",))}}, 'CAA 0 issue "letsencrypt.org"'),
         ({"without_address": frozenset({HOST})}, "(MAILCOW_HOSTNAME) has no address"),
         (
@@ -144,7 +144,7 @@ def test_ready_names_do_not_wait_for_others() -> None:
     )
     found = plan(world)
     assert restarts(found) == [(NAME,)]
-    assert "publish: mta-sts.example.net. CNAME" in held(found)
+    assert "publish: mta-sts.example.net. 120 IN CNAME" in held(found)
 
 
 def test_certificate_is_never_lifted_over_100_names() -> None:
