@@ -17,7 +17,6 @@ from sidecar.formats.txt_fields import begins
 from sidecar.observed import (
     FILE,
     Backend,
-    Certificate,
     Conf,
     Dns,
     DomainList,
@@ -32,7 +31,7 @@ from sidecar.observed import (
 from sidecar.plan import policy_ids as policyid
 from sidecar.plan.acme.addresses import SETTING_UP_TTL
 from sidecar.plan.acme.names import scene
-from sidecar.plan.acme.script import held_in_certificate
+from sidecar.plan.acme.script import covered
 from sidecar.plan.elsewhere import left_elsewhere
 from sidecar.plan.report_route import report_uri
 from sidecar.settings import CONFIG, Settings
@@ -212,8 +211,8 @@ def needed(
             share = shares_by_default(mailcow) if shared is None else shared
             shared_by = host_domain(conf.hostname, names) if share else None
             found = scene(observed)
-            presented = None if isinstance(found, str) else found.presented
-            judge = _Judge(observed, settings, conf, shared_by, presented, id_trouble)
+            certified = None if isinstance(found, str) else found.held
+            judge = _Judge(observed, settings, conf, shared_by, certified, id_trouble)
             return tuple(judge.of(domain) for domain in domains)
         case _:
             return ()
@@ -225,8 +224,8 @@ class _Judge:
     settings: Settings
     conf: Conf
     shared_by: str | None
-    presented: tuple[Certificate, ...] | None
-    """The certificates, None if they were not observed."""
+    certified: frozenset[str] | None
+    """The names in the certificates that nginx presents; None: not seen."""
     id_trouble: Callable[[str], str | None]
 
     @property
@@ -284,7 +283,7 @@ class _Judge:
                 note = "this mailcow serves no policy for an alias domain; 2026-01 and later do"
             return RecordNeed(owner, None, RecordState.NOT_YET, note)
         note, host = "", policy_host(domain.name)
-        if self.presented is not None and held_in_certificate(self.presented, host) is None:
+        if self.certified is not None and not covered(host, self.certified):
             note = f"publish it once {host} is in the certificate, not before"
         wanted = policyid.current(self.observed, domain.name, domain.target)
         if self.shared_by is not None and domain.name != self.shared_by:

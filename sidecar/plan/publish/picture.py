@@ -13,7 +13,6 @@ from sidecar.observed import (
     FILE,
     LARGE_DNS_PLAN,
     Addresses,
-    Certificate,
     DomainList,
     Observed,
     Seen,
@@ -26,7 +25,7 @@ from sidecar.observed.record_sets import Key, RecordType
 from sidecar.observed.spans import ended_ago
 from sidecar.plan import policy_ids
 from sidecar.plan.acme.names import scene
-from sidecar.plan.acme.script import held_in_certificate
+from sidecar.plan.acme.script import covered
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for, longest_max_age
 from sidecar.plan.publish.names import PREFIXES, names, owner, shared_base
 from sidecar.plan.publish.order import expires_at
@@ -142,7 +141,8 @@ def _domains(
 ) -> tuple[PublishedDomain, ...]:
     """Those that need records, and those that have left and whose records are still known to be ours."""
     mail = mail_domains(observed, settings)
-    judge = _EvidenceJudge(observed, settings, facts, _Certificates.of(observed))
+    found = scene(observed)
+    judge = _EvidenceJudge(observed, settings, facts, None if isinstance(found, str) else found.held)
     staying = tuple(domain.name for domain in mail)
     left_over = {key.name for key in observed.memory.published}.difference(names(staying, facts))
     gone = {domain_of(Key(name, RecordType.TXT)) for name in left_over} - {*staying, facts.shared_base}
@@ -184,32 +184,12 @@ def domain_of(key: Key) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Certificates:
-    """The names in the certificates that nginx presents; None: not seen."""
-
-    presented: tuple[Certificate, ...] | None
-    names: frozenset[str]
-
-    @classmethod
-    def of(cls, observed: Observed) -> "_Certificates":
-        found = scene(observed)
-        if isinstance(found, str):
-            return cls(None, frozenset())
-        presented = found.presented
-        return cls(presented, frozenset().union(*(one.names for one in presented)))
-
-    def have(self, name: str) -> bool | None:
-        if self.presented is None:
-            return None
-        return name in self.names or held_in_certificate(self.presented, name) is not None
-
-
-@dataclass(frozen=True, slots=True)
 class _EvidenceJudge:
     observed: Observed
     settings: Settings
     facts: Facts
-    certificates: _Certificates
+    certified: frozenset[str] | None
+    """The names in the certificates that nginx presents; None: not seen."""
 
     def domain(self, mail: MailDomain) -> PublishedDomain:
         # A domain that mailcow does not have any more is served nothing of its own.
@@ -228,7 +208,8 @@ class _EvidenceJudge:
             leaving = Leaving(verified if none else False, self._expires(mail, served, id_))
             return PublishedDomain(mail.name, id_, leaving=leaving)
         host = policy_host(mail.name)
-        evidence = RecordEvidence(self._visible(host), self.certificates.have(host), verified)
+        certificate = None if self.certified is None else covered(host, self.certified)
+        evidence = RecordEvidence(self._visible(host), certificate, verified)
         settled = policy is not None and (
             policy.mode is Mode.ENFORCE or not self.settings.for_domain(mail.target or mail.name).auto
         )
