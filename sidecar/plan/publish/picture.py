@@ -12,7 +12,6 @@ from sidecar.formats.mtasts_policy import Mode, policy_of
 from sidecar.observed import (
     FILE,
     LARGE_DNS_PLAN,
-    Addresses,
     DomainList,
     Observed,
     Seen,
@@ -244,13 +243,11 @@ class _EvidenceJudge:
             return leads_here(look, self.facts)
         found = self.observed.dns.addresses_of(host)
         own = self.observed.dns.addresses_of(self.facts.hostname)
-        match found, own:
-            case Seen(there), Seen(Addresses(addresses)) if there.addresses:
-                return there.addresses <= addresses
-            case Seen(), _:
-                return False
-            case _:
-                return None
+        if not isinstance(found, Seen):
+            return None
+        if not found.value.addresses:
+            return False
+        return found.value.addresses <= own.value.addresses if isinstance(own, Seen) else None
 
     # --- leaving --------------------------------------------------------------------------------------
 

@@ -142,6 +142,24 @@ def test_every_server_has_to_lead_to_the_mail_host(say: ServersSay | None, visib
     assert domain(seen(names=names)).evidence.address_visible is visible
 
 
+@pytest.mark.parametrize(
+    ("world", "visible"),
+    [
+        ({}, True),
+        ({"foreign_address": frozenset({HOST_NAME})}, False),
+        ({"without_address": frozenset({HOST_NAME})}, False),
+        ({"dns_unseen": frozenset({HOST_NAME})}, None),
+        ({"dns_unseen": frozenset({HOST})}, None),
+    ],
+)
+def test_name_that_no_account_serves_is_judged_by_the_resolver(
+    world: dict[str, Any], visible: bool | None
+) -> None:
+    """It needs an answer for the name and for the mail host: what was not answered is unknown."""
+    found = seen(names={HOST_NAME: NameLook(Seen("net", NOW), None)}, **world)
+    assert domain(found).evidence.address_visible is visible
+
+
 def test_alias_domain_is_judged_by_its_own_address_and_its_targets_policy() -> None:
     """It is served the same text by the same server."""
     found = seen(aliases={"alias.example": NAME})
