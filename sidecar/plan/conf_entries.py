@@ -87,7 +87,7 @@ def plan_entries(conf: Conf, observed: Observed, wanted: Entries, kept: Entries 
         needed = {entry.lower() for entry in (*wanted[key], *kept[key])}
         history = [event for event in observed.memory.conf if event.key == key]
         missing = [entry for entry in wanted[key] if entry.lower() not in there]
-        refused = [entry for entry in missing if removed_on_purpose(history, entry)]
+        refused = [entry for entry in missing if _removed_on_purpose(history, entry)]
         add = tuple(entry for entry in missing if entry not in refused)
         remove = tuple(e for e in sorted(added_by_us(history)) if e in there and e not in needed)
         if refused:
@@ -144,7 +144,7 @@ def added_by_us(history: Sequence[ConfEntry]) -> frozenset[str]:
     return frozenset(e for e, what in last.items() if what in {ConfEvent.INTENDED, ConfEvent.ADDED})
 
 
-def removed_on_purpose(history: Sequence[ConfEntry], entry: str) -> bool:
+def _removed_on_purpose(history: Sequence[ConfEntry], entry: str) -> bool:
     """Whether somebody else removed the entry twice within an hour, and it was not added again since."""
     events = [event for event in history if event.entry.lower() == entry.lower()]
     times = [event.at for event in events if event.event is ConfEvent.TAKEN_OUT]

@@ -47,11 +47,16 @@ def desire(observed: Observed, settings: Settings) -> Desired:
         mailcow, listed = observed.mailcow.value, observed.domains.value
         if mailcow.backend is not Backend.FILE:
             policies = native_policies(observed, settings, listed)
-        elif (wanted := file_policy(observed, settings, listed, served_by_file(observed))) is not None:
-            policies = {FILE: wanted}
+            # What was not observed may still be served.
+            sights = observed.served.values()
+            serving = any(not isinstance(s, Seen) or s.value.text is not None for s in sights)
+        else:
+            wanted = file_policy(observed, settings, listed, served_by_file(observed))
+            policies = {} if wanted is None else {FILE: wanted}
+            serving = not isinstance(observed.file, Seen) or observed.file.value.data is not None
         if isinstance(observed.conf, Seen):
             # All domains were retired: no name is needed any more, and those that the sidecar added are removed.
-            all_left = FILE in observed.memory.retired and not served_anything(observed)
+            all_left = FILE in observed.memory.retired and not serving
             entries = (
                 DesiredEntries(NO_ENTRIES)
                 if all_left
@@ -63,12 +68,3 @@ def desire(observed: Observed, settings: Settings) -> Desired:
     found = scene(observed)
     names = () if isinstance(found, str) else tuple(our_names(found, settings, observed))
     return Desired(policies, entries, names, mail_domains(observed, settings))
-
-
-def served_anything(observed: Observed) -> bool:
-    """Whether a policy is or may be served: one that was not observed may still be there."""
-    match observed.mailcow:
-        case Seen(mailcow) if mailcow.backend is Backend.NATIVE:
-            return any(not isinstance(s, Seen) or s.value.text is not None for s in observed.served.values())
-        case _:
-            return not isinstance(observed.file, Seen) or observed.file.value.data is not None

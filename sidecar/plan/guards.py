@@ -181,31 +181,17 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
 
     def judge(action: Action) -> Hold | None:
         nonlocal names, total, questions
-        match action:
-            case AddPolicy(domain=domain) | EditPolicy(domain=domain):
-                more = brought.get(domain, frozenset()) - names
-                label = policy_host(domain)
-            case EditConf(edits=edits):
-                if SAN not in edits or not edits[SAN].add:
-                    return None
-                wider = ",".join((found.repaired_san, *edits[SAN].add))
-                more = found.asked(wider).server - names
-                label = some(edits[SAN].add)
-            case (
-                AllowAccess()
-                | SwitchOff()
-                | AdoptSame()
-                | WriteFile()
-                | RemoveFile()
-                | RestartAcme()
-                | RecreateAcme()
-                | HealAcme()
-                | PublishRecords()
-                | ChangeReportRoute()
-            ):
+        if isinstance(action, EditConf):
+            if SAN not in action.edits or not action.edits[SAN].add:
                 return None
-            case _:
-                assert_never(action)
+            entries = action.edits[SAN].add
+            more = found.asked(",".join((found.repaired_san, *entries))).server - names
+            label = some(entries)
+        elif (domain := _policy_for(action)) is not None:
+            more = brought.get(domain, frozenset()) - names
+            label = policy_host(domain)
+        else:
+            return None
         # Only new names are counted: there may be thousands of policies.
         extra = count(more, found, observed, hoped_for=True)
         together = Count(total.certain + extra.certain, (*total.unknown, *extra.unknown))
@@ -217,6 +203,29 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
 
     guarded_plan = plan.holding(judge)
     return replace(guarded_plan, questions=guarded_plan.questions | questions)
+
+
+def _policy_for(action: Action) -> str | None:
+    """The domain that is served a policy once the action is done; None for any other action."""
+    match action:
+        case AddPolicy(domain=domain) | EditPolicy(domain=domain):
+            return domain
+        case (
+            AllowAccess()
+            | SwitchOff()
+            | AdoptSame()
+            | WriteFile()
+            | RemoveFile()
+            | EditConf()
+            | RestartAcme()
+            | RecreateAcme()
+            | HealAcme()
+            | PublishRecords()
+            | ChangeReportRoute()
+        ):
+            return None
+        case _:
+            assert_never(action)
 
 
 def _brought(found: Scene) -> Mapping[str, frozenset[str]]:
@@ -249,25 +258,8 @@ def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     questions: set[Question] = set()
 
     def judge(action: Action) -> Hold | None:
-        match action:
-            case AddPolicy(domain=domain) | EditPolicy(domain=domain):
-                names = sorted(brought.get(domain, frozenset()))
-            case (
-                AllowAccess()
-                | SwitchOff()
-                | AdoptSame()
-                | WriteFile()
-                | RemoveFile()
-                | EditConf()
-                | RestartAcme()
-                | RecreateAcme()
-                | HealAcme()
-                | PublishRecords()
-                | ChangeReportRoute()
-            ):
-                return None
-            case _:
-                assert_never(action)
+        domain = _policy_for(action)
+        names = () if domain is None else sorted(brought.get(domain, ()))
         for name in names:
             trouble = address_trouble(name, found.ways, observed.dns)
             if trouble is None:

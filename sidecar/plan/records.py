@@ -21,7 +21,6 @@ from sidecar.observed import (
     Dns,
     DomainList,
     Kind,
-    Mailcow,
     Observed,
     Question,
     Seen,
@@ -188,11 +187,6 @@ def _report_owner(domain: str) -> str:
 # --- which records ---------------------------------------------------------------------------------------
 
 
-def shares_by_default(mailcow: Mailcow) -> bool:
-    """Whether domains point to the records of the host's domain: one file has one id, native ids differ."""
-    return mailcow.backend is Backend.FILE
-
-
 def needed(
     observed: Observed,
     settings: Settings,
@@ -208,7 +202,8 @@ def needed(
     match observed.mailcow, observed.conf:
         case Seen(mailcow), Seen(conf) if conf.hostname:
             names = [domain.name for domain in mail_domains(observed, settings)]
-            share = shares_by_default(mailcow) if shared is None else shared
+            # By default domains share the records of the host's domain if one file has one id; native ids differ.
+            share = mailcow.backend is Backend.FILE if shared is None else shared
             shared_by = host_domain(conf.hostname, names) if share else None
             found = scene(observed)
             certified = None if isinstance(found, str) else found.held

@@ -4,8 +4,6 @@ Rule for every editor: a lost name is an error until it is back, and a restart t
 as any other. A name that fails again and again waits alone: it never delays another.
 """
 
-from collections.abc import Sequence
-
 from sidecar.observed import Certificate, InVain, LostName, Observed
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
@@ -39,7 +37,11 @@ def lost_notices(observed: Observed, scene: Scene) -> tuple[Notice, ...]:
     if not lost:
         return ()
     names = [item.name for item in lost]
-    backup = backup_with(scene, names, observed.now)
+    # The backup with all of these names that is valid longest; preferably one with MAILCOW_HOSTNAME.
+    backups = [
+        c for c in scene.certificates.backups if c.names.issuperset(names) and c.not_after > observed.now
+    ]
+    backup = max(backups, key=lambda c: (_has_hostname(scene, c), c.not_after), default=None)
     where = (
         f"the certificate with them is still in {SSL}/{backup.folder} (it ends {day(backup.not_after)})"
         if backup
@@ -62,13 +64,6 @@ def lost_notices(observed: Observed, scene: Scene) -> tuple[Notice, ...]:
             f"checks{restore}",
         ),
     )
-
-
-def backup_with(scene: Scene, names: Sequence[str], now: float) -> Certificate | None:
-    """The backup with all of these names that is valid longest; preferably one with MAILCOW_HOSTNAME."""
-    wanted = frozenset(names)
-    found = [c for c in scene.certificates.backups if wanted <= c.names and c.not_after > now]
-    return max(found, key=lambda c: (_has_hostname(scene, c), c.not_after), default=None)
 
 
 def _has_hostname(scene: Scene, backup: Certificate) -> bool:
@@ -100,12 +95,6 @@ def hopeless_hold(name: str, tries: InVain) -> Hold:
         f"when its DNS changes, or after {day(tries.at + AGAIN_AFTER_S)}",
         "see: docker compose logs --tail=200 acme-mailcow",
     )
-
-
-def hopeless_notice(name: str, tries: InVain) -> Notice:
-    """A person should check it."""
-    hold = hopeless_hold(name, tries)
-    return Notice(Level.WARNING, NoticeCode.NAME_IN_VAIN, name, hold.reason, hold.remedy)
 
 
 def unchecked_notices(scene: Scene) -> tuple[Notice, ...]:

@@ -25,7 +25,6 @@ from sidecar.plan.acme.evidence import gathered
 from sidecar.plan.acme.lost import (
     hopeless,
     hopeless_hold,
-    hopeless_notice,
     still_lost,
 )
 from sidecar.plan.acme.names import Scene, missing_names, our_names, scene
@@ -153,8 +152,9 @@ def _split(case: Run) -> tuple[tuple[str, ...], tuple[Held, ...], tuple[Notice, 
     notices: list[Notice] = []
     for name in case.names:
         if (tries := hopeless(case.observed, name)) is not None:
-            held.append(case.held(hopeless_hold(name, tries), (name,)))
-            notices.append(hopeless_notice(name, tries))
+            hold = hopeless_hold(name, tries)
+            held.append(case.held(hold, (name,)))
+            notices.append(Notice(Level.WARNING, NoticeCode.NAME_IN_VAIN, name, hold.reason, hold.remedy))
             continue
         trouble = address_trouble(name, case.scene.ways, case.observed.dns)
         if trouble is None:

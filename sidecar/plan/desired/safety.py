@@ -89,7 +89,8 @@ def safe_for_all(
         hosts = observed.dns.mx_of(name)
         if name in others and isinstance(hosts, Seen) and not hosts.value:
             continue
-        safe, found = _safe_mode(replace_mode(settings, mode_asked), name, hosts, mx, served, there=there)
+        asked = settings if settings.mode is mode_asked else replace(settings, mode=mode_asked)
+        safe, found = _safe_mode(asked, name, hosts, mx, served, there=there)
         notices += found
         if safe.strength < mode.strength:
             mode = safe
@@ -145,11 +146,6 @@ def _safe_mode(
             remedy(name, hosts.value, mx),
         ),
     )
-
-
-def replace_mode(settings: DomainSettings, mode: Mode) -> DomainSettings:
-    """The same settings with another mode."""
-    return settings if settings.mode is mode else replace(settings, mode=mode)
 
 
 def kept_patterns(
