@@ -258,12 +258,25 @@ def test_a_wish_made_between_load_and_save_is_not_lost(tmp_path: Path, state: St
     adopting.close()
 
 
-def test_wish_that_comes_by_this_connection_is_noticed_as_well(state: State) -> None:
-    """The page of the running sidecar stores wishes itself."""
-    state.load()
-    state.wish_adopt(["a.example"], NOW)
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda state: state.wish_adopt(["a.example"], NOW),
+        lambda state: state.wish_retired(["a.example"]),
+        lambda state: state.wish_not_retired(["old.example"]),
+        lambda state: state.note_ids({"a.example": PolicyId("one", "1")}),
+    ],
+    ids=["adopt", "retire", "not retire", "policy ids"],
+)
+def test_change_through_this_connection_is_noticed_as_well(
+    state: State, write: Callable[[State], None]
+) -> None:
+    """The page of the running sidecar shares the connection of the passes: the next pass loads the change."""
+    state.wish_retired(["old.example"])
+    before = state.load()
+    write(state)
     assert state.changed_elsewhere()
-    assert state.load().adopt == {"a.example"}
+    assert state.load() != before
     assert not state.changed_elsewhere()
 
 
