@@ -13,10 +13,8 @@ When to re-create is decided elsewhere; here it is only refused if something has
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar
 
 from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
 from sidecar.mailcow.engine.calls import CONNECT, CREATE, REMOVE, RENAME, START, STOP, UPDATE
@@ -26,7 +24,6 @@ from sidecar.mailcow.engine.new_container import (
     AcmeContainer,
     Json,
     Leftovers,
-    Recreation,
     Settlement,
     claimed_restart,
     differences,
@@ -38,8 +35,6 @@ from sidecar.mailcow.engine.new_container import (
 )
 from sidecar.mailcow.engine.sdk import docker
 from sidecar.observed import NEW_SUFFIX, OLD_SUFFIX, Project, Seen, Unseen
-
-T = TypeVar("T")
 
 _ONE_OFF = "com.docker.compose.oneoff"
 STOP_GRACE_S = 10
@@ -71,11 +66,10 @@ async def recreate(
 
     def attempt(client: docker.APIClient) -> None:
         with _alone(what):
-            _Attempt(
-                EngineChanges(client, engine.docker_host), container_id, environment, expected.name
-            ).run()
+            calls = EngineChanges(client, engine.docker_host)
+            _recreate(calls, container_id, environment, expected.name)
 
-    await _ask(engine, what, attempt)
+    await engine.ask(what, attempt)
 
 
 async def heal(engine: Engine, project_name: str) -> str | None:
@@ -86,7 +80,7 @@ async def heal(engine: Engine, project_name: str) -> str | None:
     """
     what = f"repairing an interrupted re-creation of {ACME}"
 
-    def look(client: docker.APIClient) -> str | None:
+    def repair(client: docker.APIClient) -> str | None:
         with _alone(what):
             calls = EngineChanges(client, engine.docker_host)
             left = _leftovers(calls, project_name)
@@ -103,11 +97,7 @@ async def heal(engine: Engine, project_name: str) -> str | None:
                 case _:
                     return f"a re-creation of {ACME} was interrupted and left {names}: {taken.value}"
 
-    return await _ask(engine, what, look)
-
-
-async def _ask(engine: Engine, what: str, question: Callable[[docker.APIClient], T]) -> T:
-    return await engine._ask(what, question)  # noqa: SLF001  the one way to ask with a deadline, in a thread
+    return await engine.ask(what, repair)
 
 
 @contextmanager
@@ -161,46 +151,36 @@ async def _check_unchanged(
             pass
 
 
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """One re-creation, in the thread."""
-
-    calls: EngineChanges
-    container_id: str
-    environment: Mapping[str, str]
-    project_name: str
-
-    def run(self) -> None:
-        before = self.calls.inspect(self.container_id)
-        named = self.calls.image_id(str(before["Config"]["Image"]))
-        plan = recreation(before, self.environment, named)
-        self._check_leave(plan)
-        try:
-            self._replace(before, plan, named)
-        except (SidecarError, KeyError, TypeError, ValueError, AttributeError) as error:
-            self._take_back(error)
-
-    def _check_leave(self, plan: Recreation) -> None:
-        needed = [RENAME, CREATE, STOP, START, REMOVE]
-        needed += [CONNECT] if plan.networks else []
-        needed += [UPDATE] if restarts(plan.restart) else []
-        for call in needed:
-            self.calls.check_leave(call)
-
-    def _replace(self, before: Json, plan: Recreation, named: str | None) -> None:
-        calls, old = self.calls, self.container_id
+def _recreate(calls: EngineChanges, old: str, environment: Mapping[str, str], project_name: str) -> None:
+    """The re-creation of the container with the id `old`, in the thread."""
+    before = calls.inspect(old)
+    named = calls.image_id(str(before["Config"]["Image"]))
+    plan = recreation(before, environment, named)
+    needed = [RENAME, CREATE, STOP, START, REMOVE]
+    needed += [CONNECT] if plan.networks else []
+    needed += [UPDATE] if restarts(plan.restart) else []
+    for call in needed:
+        calls.check_leave(call)
+    # How long it may take to stop: its own `stop_grace_period`, up to a limit.
+    grace_s = before["Config"].get("StopTimeout")
+    if grace_s is None:
+        grace_s = STOP_GRACE_S
+    elif not 0 <= grace_s <= STOP_GRACE_LIMIT_S:
+        grace_s = STOP_GRACE_LIMIT_S
+    try:
         name = str(before["Name"]).removeprefix("/")
         calls.rename(old, name + OLD_SUFFIX)
         new = calls.create(name + NEW_SUFFIX, plan.body)
         for network, endpoint in plan.networks.items():
             calls.connect(network, new, endpoint)
-        if strange := differences(before, calls.inspect(new), self.environment, named):
+        if strange := differences(before, calls.inspect(new), environment, named):
             raise PermanentError(
                 f"the Docker engine at {calls.docker_host} created a container that differs from the request "
                 f"({', '.join(strange)}); run `{COMMAND}` in the mailcow directory"
             )
-        self._check_asleep(old)
-        calls.stop(old, _grace_s(before))
+        if not calls.sleeps(old):
+            raise TemporaryError(f"{ACME} woke up meanwhile; the next pass looks again")
+        calls.stop(old, int(grace_s))
         calls.start(new)
         if not calls.inspect(new)["State"]["Running"]:
             raise TemporaryError(f"the new container of {ACME} ended at once")
@@ -209,44 +189,35 @@ class _Attempt:
             calls.set_restart(new, plan.body["HostConfig"]["RestartPolicy"])
         calls.remove(old, force=False)
         _finish(calls, new, plan.restart, name)
-
-    def _check_asleep(self, container_id: str) -> None:
-        if not self.calls.sleeps(container_id):
-            raise TemporaryError(f"{ACME} woke up meanwhile; the next pass looks again")
-
-    def _take_back(self, error: Exception) -> None:
-        """Returns to the old container, or forward if it is gone; raises, unless the result is the wanted one."""
-        said = (
-            str(error)
-            if isinstance(error, SidecarError)
-            else f"an unexpected answer ({type(error).__name__}: {error})"
-        )
-        try:
-            left = _leftovers(self.calls, self.project_name)
-            taken = _settle(self.calls, left, back=True)
-        except (SidecarError, KeyError, TypeError, ValueError, AttributeError) as again:
-            raise TemporaryError(
-                f"re-creating {ACME} failed: {said}; and undoing it failed, too: {again}; "
-                f"`{COMMAND}` in the mailcow directory repairs it as well"
-            ) from error
-        if taken is Settlement.FORWARD or (taken is Settlement.NOTHING and self._is_done(left)):
-            return
-        if isinstance(error, RecreateRefused):
-            raise error
-        kind = PermanentError if isinstance(error, PermanentError) else TemporaryError
-        raise kind(f"re-creating {ACME} failed: {said}; {taken.value}") from error
-
-    def _is_done(self, left: Leftovers) -> bool:
-        """Whether our new container has replaced the old one: then only the last answer was lost."""
-        return any(one.id != self.container_id and claimed_restart(one.label) for one in left.others)
+    except (SidecarError, KeyError, TypeError, ValueError, AttributeError) as error:
+        _take_back(calls, old, project_name, error)
 
 
-def _grace_s(inspected: Json) -> int:
-    """How long the container may take to stop: its own `stop_grace_period`, up to a limit."""
-    given: Any = inspected["Config"].get("StopTimeout")
-    if given is None:
-        return STOP_GRACE_S
-    return int(given) if 0 <= given <= STOP_GRACE_LIMIT_S else STOP_GRACE_LIMIT_S
+def _take_back(calls: EngineChanges, old: str, project_name: str, error: Exception) -> None:
+    """Returns to the old container, or forward if it is gone; raises, unless the result is the wanted one."""
+    said = (
+        str(error)
+        if isinstance(error, SidecarError)
+        else f"an unexpected answer ({type(error).__name__}: {error})"
+    )
+    try:
+        left = _leftovers(calls, project_name)
+        taken = _settle(calls, left, back=True)
+    except (SidecarError, KeyError, TypeError, ValueError, AttributeError) as again:
+        raise TemporaryError(
+            f"re-creating {ACME} failed: {said}; and undoing it failed, too: {again}; "
+            f"`{COMMAND}` in the mailcow directory repairs it as well"
+        ) from error
+    if taken is Settlement.FORWARD:
+        return
+    # Our new container has replaced the old one: then only the last answer was lost.
+    replaced = any(one.id != old and claimed_restart(one.label) for one in left.others)
+    if taken is Settlement.NOTHING and replaced:
+        return
+    if isinstance(error, RecreateRefused):
+        raise error
+    kind = PermanentError if isinstance(error, PermanentError) else TemporaryError
+    raise kind(f"re-creating {ACME} failed: {said}; {taken.value}") from error
 
 
 def _leftovers(calls: EngineChanges, project_name: str) -> Leftovers:
