@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_never
 
-from sidecar.mailcow import answers
-from sidecar.mailcow.answers import Answer, WriteUntold
 from sidecar.mailcow.api import MailcowApi
+from sidecar.mailcow.response import Answer, WriteUntold, content, rows
 from sidecar.observed.report_route import INTERNAL_ADDRESS, INTERNAL_DOMAIN, AliasRow, TransportRow
 from sidecar.plan.report_steps import (
     AddAlias,
@@ -52,7 +51,7 @@ async def read_route(api: MailcowApi) -> tuple[tuple[AliasRow, ...], tuple[Trans
 
 def read_aliases(answer: Answer) -> tuple[AliasRow, ...]:
     """The aliases in an answer of `get/alias/all`. Raises AccessDenied and NotReadable."""
-    return answers.rows(
+    return rows(
         answer,
         lambda row: AliasRow(
             int(row["id"]),
@@ -65,7 +64,7 @@ def read_aliases(answer: Answer) -> tuple[AliasRow, ...]:
 
 def read_transports(answer: Answer) -> tuple[TransportRow, ...]:
     """The transports in an answer of `get/transport/all`. Raises as `read_aliases` does."""
-    return answers.rows(
+    return rows(
         answer,
         lambda row: TransportRow(
             int(row["id"]), str(row["destination"]).lower(), str(row["nexthop"]), int(row["active"]) == 1
@@ -101,7 +100,7 @@ async def carry_out(api: MailcowApi, step: Step) -> Outcome:
 
 
 def _outcome(answer: Answer, done: Iterable[str]) -> Outcome:
-    found = answers.content(answer)
+    found = content(answer)
     messages = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
     if any(one.get("type") == "success" and _code(one) in set(done) for one in messages):
         return Done()
