@@ -21,10 +21,11 @@ _MARK = "mta-sts-sidecar"
 _PRIVATE = 0o600
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 """What file systems answer that cannot fsync a folder; the rename itself was done."""
-_MORE_FILES = {
+MORE_FILES = {
     errno.EMFILE: "raise the sidecar's limit of open files (ulimits: nofile)",
     errno.ENFILE: "raise this host's limit of open files (sysctl fs.file-max)",
 }
+"""What to do, by errno, if no more files can be opened."""
 
 
 def replace_file(
@@ -100,7 +101,7 @@ def write_error(path: Path, error: OSError) -> SidecarError:
         case errno.EINVAL if isinstance(error, NotPlainError):
             return PermanentError(f"{tried}: move it away")
         case errno.EMFILE | errno.ENFILE as number:
-            return TemporaryError(f"{tried}: {_MORE_FILES[number]}; the next pass tries again")
+            return TemporaryError(f"{tried}: {MORE_FILES[number]}; the next pass tries again")
         case _:
             return TemporaryError(
                 f"{tried}: check the disk and mount of {path.parent}; the next pass tries again"
@@ -113,7 +114,7 @@ def folder_error(tried: str, folder: Path, error: OSError) -> SidecarError:
         case errno.ENOSPC | errno.EDQUOT:
             return NoSpaceError(f"{tried}; free some space on the disk of {folder}")
         case errno.EMFILE | errno.ENFILE as number:
-            return TemporaryError(f"{tried}; {_MORE_FILES[number]}")
+            return TemporaryError(f"{tried}; {MORE_FILES[number]}")
         case errno.EIO:
             return TemporaryError(f"{tried}; check the disk of {folder} for errors")
         case errno.ENOLCK:

@@ -37,7 +37,15 @@ class Door:
 
     async def look(self, conf: Sight[Conf], now: float, *, denied: bool) -> bool:
         """Looks at `now` (Unix seconds); whether the session should ask again, since there is access by now."""
-        self.address = await self._own_address(now)
+        api_url = self.settings.api_url
+        if api_url and (urlsplit(api_url.strip()).hostname or "") not in NGINX_NAMES:
+            reason = "MTA_STS_API_URL leads to another server than nginx-mailcow, so mailcow may see another address"
+            self.address = Unseen(reason, now)
+        else:
+            try:
+                self.address = Seen(await asyncio.to_thread(own_address, NGINX_NAMES[0]), now)
+            except SidecarError as error:
+                self.address = Unseen(str(error), now)
         self.access = NOT_ASKED
         if not denied:
             self._tried = None
@@ -61,17 +69,3 @@ class Door:
         self._tried = found
         self.session.use(key if own is None else None)
         return True
-
-    async def _own_address(self, now: float) -> Sight[str]:
-        if (
-            self.settings.api_url
-            and (urlsplit(self.settings.api_url.strip()).hostname or "") not in NGINX_NAMES
-        ):
-            return Unseen(
-                "MTA_STS_API_URL leads to another server than nginx-mailcow, so mailcow may see another address",
-                now,
-            )
-        try:
-            return Seen(await asyncio.to_thread(own_address, NGINX_NAMES[0]), now)
-        except SidecarError as error:
-            return Unseen(str(error), now)

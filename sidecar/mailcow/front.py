@@ -45,11 +45,8 @@ async def look_at_front(name: str, address: str, now: float, port: int = 443) ->
     except (OSError, TimeoutError, ssl.SSLError, ValueError, TypeError) as error:
         return Unseen(f"{name} could not be looked at on port {port} of {address}: {error}", now)
     served = answer.status == 200 and answer.media_type == "text/plain"
-    return Seen(Front(address, certificate, served, _printable(answer.server)), now)
-
-
-def _printable(mark: str | None) -> str:
-    return "".join(letter for letter in mark or "" if letter.isprintable())[:LONGEST_MARK].strip()
+    mark = "".join(letter for letter in answer.server or "" if letter.isprintable())[:LONGEST_MARK].strip()
+    return Seen(Front(address, certificate, served, mark), now)
 
 
 @dataclass(slots=True)

@@ -165,7 +165,7 @@ def test_mailcow_conf_may_be_a_link_but_only_to_a_plain_file(tmp_path: Path, mak
     (tmp_path / "mailcow.conf").symlink_to("other")
     sight = conf.observe(tmp_path, NOW)
     assert isinstance(sight, Unseen)
-    assert "is no file" in sight.reason
+    assert "is not a file" in sight.reason
 
 
 @pytest.mark.parametrize("make", OTHERS)

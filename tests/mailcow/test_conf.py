@@ -144,7 +144,7 @@ def _pipe(place: Place) -> None:
         (_outside, "outside of the mounted folder"),
         (_loop, "a link to itself"),
         (_folder, "Docker makes a folder"),
-        (_pipe, "is no file"),
+        (_pipe, "is not a file"),
         (lambda place: place.write(b""), "is empty"),
         (lambda place: place.write(b" \n\n"), "is empty"),
         (lambda place: place.write(b"# MAILCOW_HOSTNAME=mail.example.org\n"), "has no MAILCOW_HOSTNAME"),
