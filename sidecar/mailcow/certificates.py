@@ -1,9 +1,9 @@
-"""The certificates below data/assets/ssl, and when acme-mailcow ordered: only looked at, never written.
+"""The certificates below data/assets/ssl, and when acme-mailcow ordered: read, never written.
 
-Rules for every editor: a look costs next to nothing while no file changed, for there may be a folder for each
-domain; a file that is being written, or that is no certificate, is `Unseen`, never one without names. The container
-of acme-mailcow writes here: no link is followed. Private keys lie in the same folders: they are not opened. What a
-certificate lacks is decided elsewhere.
+Rules for every editor: observing costs next to nothing while no file changed, since there may be a folder for each
+domain; a file that is being written, or is not a certificate, is `Unseen`, never a certificate without names.
+acme-mailcow's container writes here: no link is followed. Private keys are in the same folders: they are not opened.
+What a certificate lacks is decided elsewhere.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ _DATE = re.compile(r"(\d{4}-\d\d-\d\d_\d\d_\d\d_\d\d)\Z", re.ASCII)
 """How a backup's folder ends; a kind of key may stand before the date."""
 
 _Version = tuple[int, int, int]
-"""Of a file or folder: mtime in ns, size, inode. What has not changed in these has not changed."""
+"""Of a file or folder: mtime in ns, size, inode. If these are the same, the content is the same."""
 
 
 class _UnreadableError(Exception):
@@ -40,7 +40,7 @@ class _UnreadableError(Exception):
 
 @dataclass(slots=True)
 class CertificateFolder:
-    """Looks at the certificates of a mailcow; remembers what it read while the files stay the same."""
+    """Reads the certificates of a mailcow; remembers them while the files stay the same."""
 
     _certificates: dict[Path, tuple[_Version, Certificate]] = field(default_factory=dict)
     _by_folder: dict[str, tuple[_Version, Certificate]] = field(default_factory=dict)
@@ -50,9 +50,9 @@ class CertificateFolder:
     def observe(self, mailcow_dir: Path, now: float, tz: str | None = None) -> Sight[Certificates]:
         """The server's certificate, those of ENABLE_SSL_SNI and the dates of the orders that replaced one.
 
-        `tz` is TZ of mailcow.conf, in which acme-mailcow names its backups. A folder that holds the very
-        certificate of the server (acme-mailcow keeps one) is not told again. Without an ssl folder all is
-        `Unseen`: then this is no mailcow directory. Blocks on the disk; what is there or not never raises.
+        `tz` is TZ of mailcow.conf, in which acme-mailcow names its backups. A folder with the server's own
+        certificate (acme-mailcow keeps one) is left out. Without an ssl folder all is `Unseen`: this is not
+        a mailcow directory then. Blocks on the disk; never raises for what exists or not.
         """
         folder = mailcow_dir / SSL
         try:
@@ -99,7 +99,7 @@ class CertificateFolder:
         return found
 
     def _certificate(self, path: Path, name: str, folder: int) -> Certificate | None:
-        """The leaf in the file, None where there is no file."""
+        """The leaf in the file; None if there is no file."""
         try:
             version = _version(os.stat(path.name, dir_fd=folder, follow_symlinks=False))
             known = self._certificates.get(path)
@@ -175,36 +175,29 @@ def _subfolders(folder: int) -> frozenset[str]:
 
 
 def described(found: x509.Certificate, folder: str) -> Certificate:
-    """A certificate as decisions see it; raises ValueError where it is malformed within."""
+    """A certificate as decisions see it; raises ValueError if it is malformed inside."""
     with reading():
+        try:
+            extension = found.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
+        except x509.ExtensionNotFound:  # mailcow's own self-signed one has only a common name
+            names = [str(a.value) for a in found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        else:
+            assert isinstance(extension.value, x509.SubjectAlternativeName)  # noqa: S101  the OID says so
+            names = extension.value.get_values_for_type(x509.DNSName)
+        # The same words, with the same case, that acme-mailcow looks for in the issuer.
+        issuer = ", ".join(str(attribute.value) for attribute in found.issuer)
+        if "Let's Encrypt" in issuer or "Fake LE Intermediate" in issuer:
+            kind = Issuer.LETS_ENCRYPT
+        else:
+            kind = Issuer.MAILCOW if "mailcow" in issuer else Issuer.OTHER
         return Certificate(
             folder=folder,
-            names=_names(found),
+            names=frozenset(name.lower().rstrip(".") for name in names),
             not_before=found.not_valid_before_utc.timestamp(),
             not_after=found.not_valid_after_utc.timestamp(),
-            issuer=_issuer(found.issuer),
+            issuer=kind,
             fingerprint=found.fingerprint(SHA256()).hex(),
         )
-
-
-def _names(found: x509.Certificate) -> frozenset[str]:
-    """The DNS names; the common name where the certificate has none, as mailcow's own self-signed one."""
-    try:
-        extension = found.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
-    except x509.ExtensionNotFound:
-        names = [str(a.value) for a in found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    else:
-        assert isinstance(extension.value, x509.SubjectAlternativeName)  # noqa: S101  the OID says so
-        names = extension.value.get_values_for_type(x509.DNSName)
-    return frozenset(name.lower().rstrip(".") for name in names)
-
-
-def _issuer(name: x509.Name) -> Issuer:
-    """The same words, with the same case, that acme-mailcow looks for in the issuer."""
-    text = ", ".join(str(attribute.value) for attribute in name)
-    if "Let's Encrypt" in text or "Fake LE Intermediate" in text:
-        return Issuer.LETS_ENCRYPT
-    return Issuer.MAILCOW if "mailcow" in text else Issuer.OTHER
 
 
 def _orders(folder: int, tz: str | None) -> Iterator[float]:

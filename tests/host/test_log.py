@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.host.errors import PermanentError, TemporaryError
-from sidecar.host.log import configure, escaped, plain, redact
+from sidecar.host.log import configure, plain, redact
 from tests.running import ROOT
 
 NOW = 1_795_515_302.25  # 2026-11-24 10:15:02+00:00 UTC
@@ -471,12 +471,6 @@ def test_lines_of_threads_stay_whole() -> None:
         thread.join()
     assert set(told.text.splitlines()) == {f"2026-11-24 10:15:02+00:00 info     {'x' * 50} n=1"}
     assert told.text.count("\n") == 200
-
-
-def test_escaping_leaves_what_can_be_printed() -> None:
-    """And is the same text when there is nothing to escape."""
-    assert escaped("plain ü 漢") == "plain ü 漢"
-    assert escaped("a\tb\x00") == r"a\tb\x00"
 
 
 @pytest.mark.integration

@@ -471,17 +471,6 @@ def test_edits(body: object, expected: object) -> None:
     assert outcome(read_edit, "example.org", answer(body)) == expected
 
 
-def test_writes_on_the_file_generation() -> None:
-    """mailcow itself says that it lacks the route, which is another thing than a page of nginx."""
-    missing = answer({"type": "error", "msg": "route not found"}, 404)
-    with pytest.raises(NoSuchRoute):
-        read_add("example.org", missing)
-    with pytest.raises(NoSuchRoute):
-        read_edit("example.org", missing)
-    with pytest.raises(AccessDenied):
-        read_add("example.org", answer({"type": "error", "msg": "API read/write access denied"}, 403))
-
-
 # --- anything at all -------------------------------------------------------------------------------------
 
 JSON = st.recursive(

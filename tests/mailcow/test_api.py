@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -92,18 +93,19 @@ async def test_domain_list(mailcow: SimulatedMailcow, api: MailcowApi) -> None:
         ),
         (AliasDomain("alias.example", "example.org", active=False),),
     )
-    assert 0.05 <= seconds < 5
+    assert seconds >= 0.05
     assert await api.aliases() == found.aliases
 
 
 async def test_one_list_at_a_time(mailcow: SimulatedMailcow, api: MailcowApi) -> None:
     """Lists wait for each other, which is not part of the measured time; other calls go on meanwhile."""
     mailcow.slow("get/domain/all", 0.1)
+    begun = time.monotonic()
     lists = [asyncio.create_task(api.timed_domain_list()) for _ in range(3)]
     await mailcow.until(lambda: len(mailcow.asked("get/domain/all")) == 1)
     await api.version()
     assert len(mailcow.asked("get/domain/all")) == 1
-    assert all(seconds < 0.29 for _, seconds in await asyncio.gather(*lists))
+    assert sum(seconds for _, seconds in await asyncio.gather(*lists)) <= time.monotonic() - begun
 
 
 @pytest.mark.parametrize(
@@ -188,15 +190,6 @@ async def test_served_needs_no_key(mailcow: SimulatedMailcow) -> None:
     assert not mailcow.asked(API)
 
 
-async def test_an_error_page_behind_a_policy_is_no_policy(mailcow: SimulatedMailcow, api: MailcowApi) -> None:
-    """With a Redis that refuses writes, PHP's error page follows the text."""
-    mailcow.add_domain("example.org")
-    await api.add_policy("example.org", POLICY_OF)
-    mailcow.fail(POLICY, Fault.NOT_LOGGED)
-    with pytest.raises(RedisRefusesWrites, match="READONLY"):
-        await api.served("example.org")
-
-
 # --- refusals and outages --------------------------------------------------------------------------------
 
 
@@ -259,8 +252,10 @@ async def test_no_outage_is_an_answer(mailcow: SimulatedMailcow, fault: Fault) -
             lambda: api.edit_policy("example.org", POLICY_OF),
             lambda: api.switch_off("example.org"),
             lambda: api.served("example.org"),
+            lambda: api.policy_id("example.org"),
         ]
         mailcow.fail(API, fault)
+        mailcow.fail("dns_diagnostics", fault)
         mailcow.fail(POLICY, fault)
         for call in calls:
             with pytest.raises(NotReadable, match=mailcow.url):
@@ -649,14 +644,3 @@ async def test_refused_key_is_told_for_the_page_too(mailcow: SimulatedMailcow) -
                 await api.policy_id("example.org")
             assert caught.value.cause is cause
     assert len(mailcow.requests) == 1
-
-
-@pytest.mark.parametrize("fault", [Fault.HTML_500, Fault.HTML_502, Fault.EMPTY_PAGE, Fault.REFUSED])
-async def test_page_that_is_not_whole_tells_no_id(
-    mailcow: SimulatedMailcow, api: MailcowApi, fault: Fault
-) -> None:
-    """And never that there is none."""
-    mailcow.add_domain("example.org")
-    mailcow.fail("dns_diagnostics", fault)
-    with pytest.raises(NotReadable):
-        await api.policy_id("example.org")

@@ -132,10 +132,6 @@ def _folder(place: Place) -> None:
     place.conf.mkdir()
 
 
-def _pipe(place: Place) -> None:
-    os.mkfifo(place.conf)
-
-
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -144,7 +140,6 @@ def _pipe(place: Place) -> None:
         (_outside, "outside of the mounted folder"),
         (_loop, "a link to itself"),
         (_folder, "Docker makes a folder"),
-        (_pipe, "is not a file"),
         (lambda place: place.write(b""), "is empty"),
         (lambda place: place.write(b" \n\n"), "is empty"),
         (lambda place: place.write(b"# MAILCOW_HOSTNAME=mail.example.org\n"), "has no MAILCOW_HOSTNAME"),
@@ -239,18 +234,6 @@ def test_link_stays_a_link_and_its_target_is_replaced(place: Place) -> None:
     assert target.read_bytes() == EDITED
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
     assert list(target.parent.iterdir()) == [target]
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
-def test_owner_and_mode_are_kept(place: Place) -> None:
-    """A clone that belongs to a person goes on belonging to that person."""
-    place.write()
-    place.conf.chmod(0o660)
-    os.chown(place.conf, 1000, 1001)
-    edit(place.mailcow, BOTH, place.state)
-    status = place.conf.stat()
-    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (1000, 1001, 0o660)
-    assert place.conf.read_bytes() == EDITED
 
 
 def test_change_of_somebody_else_at_the_last_moment_is_not_lost(place: Place) -> None:

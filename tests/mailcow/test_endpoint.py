@@ -337,17 +337,6 @@ def test_plain_http_has_one_way() -> None:
     assert (way.name, way.context) == (HOSTNAME, None)
 
 
-def test_no_way_is_unverified(tmp_path: Path) -> None:
-    """Without pins there is only PKIX; a context without verification is one that checks pins."""
-    place = Endpoint(True, "nginx-mailcow", 443, (HOSTNAME,))
-    assert [way.context.verify_mode for way in Trust(place).ways() if way.context] == [ssl.CERT_REQUIRED]
-    pkix, pin = Trust(place, ("ab",)).ways()
-    assert pkix.context is not None
-    assert pkix.context.check_hostname
-    assert pin.context is not None
-    assert pin.context.sslobject_class is not ssl.SSLObject
-
-
 async def test_only_ipv4_addresses_are_asked_for() -> None:
     """A name that has both kinds of address, and one that is an IPv6 address, end in IPv4 or nowhere."""
     resolver = connector()._resolver

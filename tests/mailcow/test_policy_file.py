@@ -144,15 +144,6 @@ def test_write_keeps_the_mode_and_adds_reading(mailcow: Path, path: Path, before
     assert seen(mailcow).readable
 
 
-def test_write_replaces_in_one_step(mailcow: Path, path: Path) -> None:
-    """Who has the old file open reads the old text to its end; nothing is left beside the new one."""
-    put(path, OLD)
-    with path.open("rb") as file:
-        policy_file.write(mailcow, TEXT)
-        assert file.read() == OLD
-    assert [entry.name for entry in path.parent.iterdir()] == ["mta-sts.txt"]
-
-
 def test_handmade_file_is_kept_in_the_backup_folder(mailcow: Path, path: Path, tmp_path: Path) -> None:
     """Named after the time in UTC, readable by its owner alone; each replaced file has its own."""
     put(path, OLD)

@@ -145,17 +145,14 @@ async def test_sidecar_that_runs_remembers_ids_once(tmp_path: Path) -> None:
 
 
 async def test_silent_page_holds_no_pass_up(tmp_path: Path) -> None:
-    """A pass is over long before the page's deadline."""
+    """A pass ends while the page is still being read."""
     async with stage(tmp_path) as on, on.sidecar() as parts:
         observer = parts.passes.observer
         observer._patient = False
         on.mailcow.fail("dns_diagnostics", Fault.SILENCE)
-        loop = asyncio.get_running_loop()
         await parts.passes.reconcile()
         on.clock.ahead += 1_000
-        start = loop.time()
         report = await parts.passes.reconcile()
-        assert loop.time() - start < 5
         assert observer.ids._under_way
         assert isinstance(report.observed.served_of("example.org"), Seen)
 

@@ -18,6 +18,8 @@ from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
 from sidecar.observed import (
     FILE,
     AliasDomain,
+    Announced,
+    CheckRecord,
     ConfEntry,
     ConfEvent,
     Domain,
@@ -25,13 +27,18 @@ from sidecar.observed import (
     Doubt,
     Fact,
     FactKind,
+    InVain,
+    LostName,
     Memory,
+    Move,
     PolicyId,
     PolicyMemory,
     Restart,
     Span,
     Write,
 )
+from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
+from sidecar.observed.findings import Finding, Severity
 from sidecar.state.store import HistoryEvent, State
 from tests.state.sample import NOW, full_memory
 
@@ -40,6 +47,7 @@ DAY_S = 86_400
 # Any text can come from outside: bytes that are no UTF-8 are kept as lone surrogates.
 texts = st.text(st.characters(exclude_categories=()), max_size=12)
 names = st.sampled_from(["example.org", "xn--bcher-kva.example", FILE]) | texts
+name_lists = st.lists(names, max_size=3).map(tuple)
 times = st.floats(0, 4e9)
 optional_texts = st.none() | texts
 policies = st.builds(
@@ -60,6 +68,19 @@ domain_lists = st.builds(
     st.lists(st.builds(Domain, names, st.booleans(), st.booleans()), max_size=4).map(tuple),
     st.lists(st.builds(AliasDomain, names, names, st.booleans()), max_size=4).map(tuple),
 )
+rollouts = st.builds(
+    Rollout,
+    conditions=st.lists(
+        st.builds(Condition, st.sampled_from(ConditionType), st.sampled_from(Status), texts, texts, times),
+        max_size=3,
+    ).map(tuple),
+    soaked=times,
+    checked_at=times,
+    good_at=st.none() | times,
+    refusals=st.integers(0, 9),
+    stepped_back_at=st.none() | times,
+)
+findings = st.builds(Finding, texts, st.sampled_from(Severity), texts, texts, optional_texts, texts)
 memories = st.builds(
     Memory,
     policies=st.dictionaries(names, policies, max_size=4),
@@ -71,9 +92,21 @@ memories = st.builds(
         tuple
     ),
     restarts=st.lists(
-        st.builds(Restart, times, st.lists(names, max_size=3).map(tuple), st.just(()), st.booleans()),
+        st.builds(Restart, times, name_lists, name_lists, st.booleans()),
         max_size=3,
     ).map(tuple),
+    lost=st.lists(st.builds(LostName, names, times), max_size=3).map(tuple),
+    in_vain=st.dictionaries(names, st.builds(InVain, st.integers(0, 9), times, texts, texts), max_size=3),
+    rollouts=st.dictionaries(names, rollouts, max_size=3),
+    checks=st.dictionaries(
+        names, st.builds(CheckRecord, times, st.lists(findings, max_size=3).map(tuple)), max_size=3
+    ),
+    announced=st.dictionaries(
+        names,
+        st.lists(st.builds(Announced, texts, texts, times), min_size=1, max_size=3).map(tuple),
+        max_size=3,
+    ),
+    retired=st.frozensets(names),
     since=st.dictionaries(st.builds(Fact, st.sampled_from(FactKind), names), times, max_size=4),
     services=st.frozensets(texts, max_size=3),
     born=times,
@@ -244,17 +277,26 @@ def test_equal_texts_are_held_once(tmp_path: Path, state: State) -> None:
 # --- other processes -------------------------------------------------------------------------------------
 
 
-def test_a_wish_made_between_load_and_save_is_not_lost(tmp_path: Path, state: State) -> None:
-    """Neither by a save that knows nothing of it, nor by one that fulfils another; and it is heard of."""
+def test_a_request_made_between_load_and_save_is_not_lost(tmp_path: Path, state: State) -> None:
+    """Neither by a save that does not know it, nor by one that fulfils another; and it is noticed."""
     state.wish_adopt(["a.example"], NOW)
     before = state.load()
     adopting = other(tmp_path)
     adopting.wish_adopt(["b.example", FILE], NOW)
     adopting.wish_adopt(["b.example"], NOW + 1)
+    adopting.wish_retired(["a.example"])
+    adopting.wish_moves([Move("a.example", "new.example", NOW), Move(FILE, "new.example", NOW)])
+    adopting.wish_moves([Move("a.example", "new.example", NOW + 9)])
     state.save(before, replace(before, adopt=frozenset(), services=frozenset({"acme-mailcow"})))
     assert state.changed_elsewhere()
-    assert state.load().adopt == {"b.example", FILE}
+    after = state.load()
+    assert after.adopt == {"b.example", FILE}
+    assert after.retired == {"a.example"}
+    assert after.moves == (Move(FILE, "new.example", NOW), Move("a.example", "new.example", NOW))
     assert not state.changed_elsewhere()
+    adopting.wish_not_retired(["a.example"])
+    assert state.changed_elsewhere()
+    assert state.load().retired == frozenset()
     adopting.close()
 
 
@@ -310,15 +352,6 @@ def test_a_save_killed_in_the_middle_leaves_the_one_before(tmp_path: Path, state
     assert reloaded(tmp_path) == full_memory()
     state.save(full_memory(), Memory(born=NOW))
     assert reloaded(tmp_path) == Memory(born=NOW)
-
-
-def test_a_save_is_not_seen_before_it_is_whole(tmp_path: Path, state: State) -> None:
-    """A second connection sees the state before, or the state after."""
-    state.save(state.load(), full_memory())
-    state._connection.execute("BEGIN IMMEDIATE")
-    state._connection.execute("DELETE FROM part")
-    assert reloaded(tmp_path) == full_memory()
-    state._connection.execute("ROLLBACK")
 
 
 def test_a_save_that_fails_half_way_is_undone(tmp_path: Path, state: State) -> None:
@@ -507,7 +540,7 @@ def test_file_removed_while_in_use_is_created_again(tmp_path: Path, state: State
     assert not state.changed_elsewhere()
 
 
-def test_a_file_that_breaks_in_use_is_begun_anew_at_the_next_look(tmp_path: Path, state: State) -> None:
+def test_a_file_that_breaks_in_use_is_replaced_at_the_next_check(tmp_path: Path, state: State) -> None:
     """The call that finds it fails once, temporarily; nothing stays broken."""
     state.save(Memory(), replace(full_memory(), services=frozenset(f"s{i}" for i in range(5000))))
     state._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,6 +1,5 @@
 """The containers of mailcow's compose project, by an engine out of a table; `tests/system` has a real one."""
 
-import asyncio
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -10,14 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.mailcow.engine import own_container
 from sidecar.mailcow.engine.client import Engine, project_name, sleep_argument
 from sidecar.observed import Container, Project, Seen, Sight, Unseen
-from tests.mailcow.fake_engine import API, LOOPBACK, TITLES, FakeContainer, FakeEngine, serving
+from tests.mailcow.fake_engine import LOOPBACK, TITLES, FakeContainer, FakeEngine, serving
 
 changed: Callable[..., FakeContainer] = replace
 """`replace` for changes out of a table."""
@@ -334,12 +332,9 @@ async def test_log_has_the_last_lines() -> None:
 async def test_log_begins_where_it_is_wanted_from() -> None:
     """By the time at which the Engine took a line."""
     said = [(NOW - 1.5, "before"), (NOW + 0.5, "after"), (NOW + 2.0, "later")]
-    async with engine_with(replace(ACME, said=said)) as (fake, engine):
+    async with engine_with(replace(ACME, said=said)) as (_, engine):
         assert await engine.logs_tail(ACME_ID, NOW) == ("after", "later")
-        client = await asyncio.to_thread(docker.APIClient, fake.docker_host, version=API)
-        log = await asyncio.to_thread(client.logs, ACME_ID, timestamps=True, tail=2)
-        client.close()
-        times = [line.partition(" ")[0] for line in log.decode().splitlines()]
+        times = [line.partition(" ")[0] for line in await engine.logs_tail(ACME_ID, NOW, stamped=True)]
         assert [datetime.fromisoformat(at).timestamp() for at in times] == [NOW + 0.5, NOW + 2.0]
 
 

@@ -111,8 +111,8 @@ async def test_trouble_goes_on_until_there_is_an_answer(engine: SlowEngine, look
     async def in_vain(project: Sight[Project]) -> Sight[Project]:
         return Unseen("it did not answer within 20 s", NOW)
 
+    look = ProjectLook(engine, None, in_vain, patient=False)
     engine.answers.set()
-    look._completed = in_vain
     await look.sight(NOW)
     await over(look)
     engine.answers.clear()
