@@ -97,7 +97,7 @@ _BACKUP_MX_COLUMN = 10
 def check_policy(policy: Policy, mailcow: Mailcow) -> str | None:
     """Why this policy must not be sent to this mailcow, as a sentence; None when it may.
 
-    mailcow takes some of this without a word (an empty mx in an edit, capitals, U-labels) and serves it so.
+    mailcow accepts some of this without a message (an empty mx in an edit, capitals, U-labels) and serves it.
     """
     joined = ",".join(policy.mx)
     if not policy.mx:
@@ -159,23 +159,22 @@ class MailcowApi:
 
     async def version(self) -> str | None:
         """The version in mailcow's own words, None where it does not know it."""
-        text = answers.read_version(await self._get("get/status/version"))
+        text = answers.read_version(await self.get("get/status/version"))
         self._version = Version.parse(text)
         return text
 
-    async def domain_list(self) -> DomainList:
-        """All domains and alias domains. Expensive: one such request at a time, others wait for it."""
-        return (await self.timed_domain_list())[0]
-
     async def timed_domain_list(self) -> tuple[DomainList, float]:
-        """The same, and how many seconds mailcow took for it (waiting for another list not included)."""
+        """All domains and alias domains, and how many seconds mailcow took for them.
+
+        Expensive: one such request at a time, others wait for it; that wait is not counted.
+        """
         async with self._list_lock:
             start = time.monotonic()
-            # Lists of thousands take a while to read: in a thread, so that nobody waits for it.
             # The domains last: the policy of a new one is written so much sooner. A name that changes from the one list
             # to the other in between may be missing in both, in any order; a loss is doubted first.
+            # Lists of thousands take a while to read: in a thread, so that nobody waits for it.
             aliases = await self._aliases()
-            answer = await self._get("get/domain/all", self._deadlines.list)
+            answer = await self.get("get/domain/all", deadline=self._deadlines.list)
             domains = await asyncio.to_thread(answers.read_domains, answer)
             return DomainList(domains, aliases), time.monotonic() - start
 
@@ -185,13 +184,13 @@ class MailcowApi:
             return await self._aliases()
 
     async def _aliases(self) -> tuple[AliasDomain, ...]:
-        answer = await self._get("get/alias-domain/all", self._deadlines.list)
+        answer = await self.get("get/alias-domain/all", deadline=self._deadlines.list)
         return await asyncio.to_thread(answers.read_aliases, answer)
 
     async def counts(self, version: Version | None) -> Counts | None:
-        """The cheap counts; None when this mailcow has no route for them.
+        """The cheap counts; None if this mailcow has no route for them.
 
-        `version` says which route to try first, and a new one makes a missing route be looked for again.
+        `version` says which route to try first; after a change of it, a missing route is tried again.
         """
         if version in self._without_counts:
             return None
@@ -213,16 +212,16 @@ class MailcowApi:
         if route is _CountsRoute.DATATABLES:
             query = {"draw": "1", "start": "0", "length": "0", "columns[0][data]": str(column)}
             query |= {"columns[0][searchable]": "true", "columns[0][search][value]": "1"}
-            return answers.read_counts(await self._get(route.value, query=query))
+            return answers.read_counts(await self.get(route.value, query=query))
         search = {"value": "1", "regex": False}
         columns = [{"data": column, "name": "", "searchable": True, "orderable": True, "search": search}]
         everything = {"value": "", "regex": False}
         body = {"draw": 1, "start": 0, "length": 0, "columns": columns, "order": [], "search": everything}
-        return answers.read_counts(await self._post(route.value, body))
+        return answers.read_counts(await self.post(route.value, body))
 
     async def native_route(self) -> bool | None:
-        """Whether mailcow has the routes for MTA-STS, asked without side effect; None for a read-only key."""
-        return answers.read_route_probe(await self._post("add/mta-sts", {}))
+        """Whether mailcow has the routes for MTA-STS, asked without a side effect; None for a read-only key."""
+        return answers.read_route_probe(await self.post("add/mta-sts", {}))
 
     async def served(self, domain: str) -> Served:
         """What mailcow itself serves as the policy of a domain (A-label), asked without the key."""
@@ -250,31 +249,31 @@ class MailcowApi:
     # --- writes ---
 
     async def add_policy(self, domain: str, policy: Policy) -> Added | Exists:
-        """Make the row of a domain (A-label), active. Never for an alias domain: its row would serve later.
+        """Makes the row of a domain (A-label), active. Never for an alias domain: its row would serve later.
 
         Raises PermanentError for a policy that must not be sent or that is refused permanently, TemporaryError
-        when mailcow cannot write now; NotReadable leaves the outcome unknown, WriteUntold to a reading.
+        when mailcow cannot write now; NotReadable leaves the outcome unknown, after WriteUntold it has to be read back.
         """
         self._check(domain, policy)
         body = {"domain": domain, **_fields(policy), "active": 1}
-        match answers.read_add(domain, await self._post("add/mta-sts", body)):
+        match answers.read_add(domain, await self.post("add/mta-sts", body)):
             case Refused() as refused:
                 raise _refusal("add", domain, refused)
             case done:
                 return done
 
     async def edit_policy(self, domain: str, policy: Policy, *, active: bool = True) -> Edited | NoSuchRow:
-        """Make the row of a domain (A-label) say `policy`. Raises as `add_policy` does."""
+        """Makes the row of a domain (A-label) say `policy`. Raises as `add_policy` does."""
         self._check(domain, policy)
         return await self._edit(domain, {**_fields(policy), "active": int(active)})
 
     async def switch_off(self, domain: str) -> Edited | NoSuchRow:
-        """Set the row of a domain (A-label) inactive: nothing is served then. Raises as `add_policy` does."""
+        """Sets the row of a domain (A-label) inactive: nothing is served then. Raises as `add_policy` does."""
         # mailcow refuses every edit without a version, this one too
         return await self._edit(domain, {"version": "stsv1", "active": 0})
 
     async def _edit(self, domain: str, attributes: Mapping[str, object]) -> Edited | NoSuchRow:
-        answer = await self._post("edit/mta-sts", {"items": [domain], "attr": attributes})
+        answer = await self.post("edit/mta-sts", {"items": [domain], "attr": attributes})
         match answers.read_edit(domain, answer):
             case Refused() as refused:
                 raise _refusal("change", domain, refused)
@@ -287,24 +286,16 @@ class MailcowApi:
                 f"the policy of {domain} was not sent to mailcow: {problem}. Change the settings for it"
             )
 
-    # --- routes that have a module of their own (`report_route`) ---
+    # --- any route, also for modules with routes of their own (`report_route`) ---
 
-    async def get(self, route: str) -> Answer:
-        """The answer to a GET."""
-        return await self._get(route)
+    async def get(
+        self, route: str, *, deadline: float | None = None, query: Mapping[str, str] | None = None
+    ) -> Answer:
+        """The answer to a GET within `deadline` seconds (None: `Deadlines.call`)."""
+        return await self._call("GET", route, deadline or self._deadlines.call, query=query)
 
     async def post(self, route: str, body: Mapping[str, object] | Sequence[str]) -> Answer:
         """The answer to a write; a list as the body is what `delete` takes."""
-        return await self._call("POST", route, self._deadlines.call, body=body)
-
-    # --- the wire ---
-
-    async def _get(
-        self, route: str, deadline: float | None = None, query: Mapping[str, str] | None = None
-    ) -> Answer:
-        return await self._call("GET", route, deadline or self._deadlines.call, query=query)
-
-    async def _post(self, route: str, body: Mapping[str, object]) -> Answer:
         return await self._call("POST", route, self._deadlines.call, body=body)
 
     async def _call(
@@ -341,5 +332,5 @@ def _refusal(verb: str, domain: str, refused: Refused) -> SidecarError:
             f"{text}. The same would be refused again: change mx, mode or max_age for this domain"
         )
     return TemporaryError(
-        f"{text}. Look at the state of mailcow's database and whether the domain is still there"
+        f"{text}. Check the state of mailcow's database and whether the domain is still there"
     )

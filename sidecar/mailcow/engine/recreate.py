@@ -1,4 +1,4 @@
-"""Re-creates acme-mailcow with another environment, and repairs what an interrupted attempt left.
+"""The steps that re-create acme-mailcow with another environment, and that repair what an interrupted attempt left.
 
 `restart` keeps a container's environment, so a changed ADDITIONAL_SAN needs a new container. Rules for every editor:
 
@@ -9,17 +9,15 @@
 - The containers are read again before anything is repaired: a lost answer may have been a success.
 - Every call is listed in `calls` and has a deadline; the one for a stop is longer than the stop.
 
-When to re-create is decided elsewhere; here it is only refused if something has changed since the observation.
+Everything here blocks, in the thread of `Engine.ask`. Whether to re-create is decided elsewhere: see `acme`.
 """
 
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
 from sidecar.mailcow.engine.calls import CONNECT, CREATE, REMOVE, RENAME, START, STOP, UPDATE
 from sidecar.mailcow.engine.changes import COMMAND, EngineChanges, RecreateRefused
-from sidecar.mailcow.engine.client import ACME, Engine, Untouched
+from sidecar.mailcow.engine.client import ACME
 from sidecar.mailcow.engine.new_container import (
     AcmeContainer,
     Json,
@@ -33,126 +31,16 @@ from sidecar.mailcow.engine.new_container import (
     restarts,
     way,
 )
-from sidecar.mailcow.engine.sdk import docker
-from sidecar.observed import NEW_SUFFIX, OLD_SUFFIX, Project, Seen, Unseen
+from sidecar.observed import NEW_SUFFIX, OLD_SUFFIX
 
 _ONE_OFF = "com.docker.compose.oneoff"
 STOP_GRACE_S = 10
 STOP_GRACE_LIMIT_S = 120
 """The longest wait for a stop, whatever the container's own setting."""
 
-# A call that its pass no longer waits for continues in its thread: nothing may be repaired meanwhile.
-_ONE_AT_A_TIME = threading.Lock()
 
-
-async def recreate(
-    engine: Engine,
-    container_id: str,
-    *,
-    expected: Project,
-    expected_started_at: float,
-    environment: Mapping[str, str],
-    now: float,
-) -> None:
-    """Re-creates acme-mailcow with otherwise identical settings and these variables; returns when it runs.
-
-    `expected` is the project as the decision saw it, `expected_started_at` (Unix seconds) that container's
-    start in it. Raises Untouched, with nothing done, if any of it changed since, or acme-mailcow is
-    working; RecreateRefused, with nothing done, if a call is not allowed; TemporaryError or PermanentError
-    if a call failed: then the old container runs again, or the text says that `heal` has to repair it.
-    """
-    await _check_unchanged(engine, container_id, expected, expected_started_at, now)
-    what = f"re-creating {ACME}"
-
-    def attempt(client: docker.APIClient) -> None:
-        with _alone(what):
-            calls = EngineChanges(client, engine.docker_host)
-            _recreate(calls, container_id, environment, expected.name)
-
-    await engine.ask(what, attempt)
-
-
-async def heal(engine: Engine, project_name: str) -> str | None:
-    """Repairs an interrupted re-creation; returns what was done, None if there was nothing to do.
-
-    Costs one call if nothing is left. Raises TemporaryError if the Engine fails, PermanentError if it
-    refuses, or if a person has to choose.
-    """
-    what = f"repairing an interrupted re-creation of {ACME}"
-
-    def repair(client: docker.APIClient) -> str | None:
-        with _alone(what):
-            calls = EngineChanges(client, engine.docker_host)
-            left = _leftovers(calls, project_name)
-            taken = _settle(calls, left)
-            names = ", ".join(one.name for one in (left.old, left.new) if one)
-            match taken:
-                case Settlement.NOTHING:
-                    return None
-                case Settlement.STUCK:
-                    raise PermanentError(
-                        f"a re-creation of {ACME} was interrupted and left {names}, and another container of it "
-                        f"does not run; run `{COMMAND}` in the mailcow directory"
-                    )
-                case _:
-                    return f"a re-creation of {ACME} was interrupted and left {names}: {taken.value}"
-
-    return await engine.ask(what, repair)
-
-
-@contextmanager
-def _alone(what: str) -> Iterator[None]:
-    if not _ONE_AT_A_TIME.acquire(blocking=False):
-        raise TemporaryError(
-            f"{what}: an earlier re-creation of it is still under way; the next pass looks again"
-        )
-    try:
-        yield
-    finally:
-        _ONE_AT_A_TIME.release()
-
-
-async def _check_unchanged(
-    engine: Engine, container_id: str, expected: Project, expected_started_at: float, now: float
-) -> None:
-    """Raises Untouched if the project has changed, or acme-mailcow does not sleep.
-
-    A container never changes its image, so the same ids have the same images.
-    """
-    sight = await engine.observe(now, expected.name)
-    if isinstance(sight, Unseen):
-        raise Untouched(f"{ACME} was not re-created: {sight.reason}")
-    project = sight.value
-    was, now_is = ({c.id: c for c in seen.containers} for seen in (expected, project))
-    changed = [c for c in (was | now_is).values() if was.get(c.id) != now_is.get(c.id)]
-    acme = [c for c in now_is.values() if c.service == ACME]
-    target = now_is.get(container_id)
-    if project.name != expected.name or changed or target is None:
-        names = ", ".join(sorted({c.name for c in changed})) or "the container"
-        raise Untouched(
-            f"{ACME} was not re-created: meanwhile {names} changed (mailcow is being started, stopped or "
-            "updated?); the next pass looks again"
-        )
-    if (target.state, target.started_at) != ("running", expected_started_at):
-        raise Untouched(
-            f"{ACME} was not re-created: it is {target.state}, or was started since; the next pass looks again"
-        )
-    if acme != [target] or target.name.endswith((OLD_SUFFIX, NEW_SUFFIX)):
-        raise Untouched(
-            f"{ACME} was not re-created: it has {len(acme)} containers, or one that is being re-created; "
-            "the next pass looks again"
-        )
-    match project.acme_sleep:
-        case Seen(None):
-            raise Untouched(f"{ACME} was not re-created: it is working now; the next pass looks again")
-        case Unseen(reason):
-            raise Untouched(f"{ACME} was not re-created: {reason}; the next pass looks again")
-        case _:
-            pass
-
-
-def _recreate(calls: EngineChanges, old: str, environment: Mapping[str, str], project_name: str) -> None:
-    """The re-creation of the container with the id `old`, in the thread."""
+def recreate(calls: EngineChanges, old: str, environment: Mapping[str, str], project_name: str) -> None:
+    """Re-creates the container with the id `old`; blocks. Raises as `AcmeEngine.recreate`."""
     before = calls.inspect(old)
     named = calls.image_id(str(before["Config"]["Image"]))
     plan = recreation(before, environment, named)
@@ -218,6 +106,23 @@ def _take_back(calls: EngineChanges, old: str, project_name: str, error: Excepti
         raise error
     kind = PermanentError if isinstance(error, PermanentError) else TemporaryError
     raise kind(f"re-creating {ACME} failed: {said}; {taken.value}") from error
+
+
+def heal(calls: EngineChanges, project_name: str) -> str | None:
+    """Repairs an interrupted re-creation; blocks. Returns and raises as `AcmeEngine.heal`."""
+    left = _leftovers(calls, project_name)
+    taken = _settle(calls, left)
+    names = ", ".join(one.name for one in (left.old, left.new) if one)
+    match taken:
+        case Settlement.NOTHING:
+            return None
+        case Settlement.STUCK:
+            raise PermanentError(
+                f"a re-creation of {ACME} was interrupted and left {names}, and another container of it "
+                f"does not run; run `{COMMAND}` in the mailcow directory"
+            )
+        case _:
+            return f"a re-creation of {ACME} was interrupted and left {names}: {taken.value}"
 
 
 def _leftovers(calls: EngineChanges, project_name: str) -> Leftovers:
