@@ -1,7 +1,7 @@
-"""Which access to mailcow's API there is, read from its database while the API itself gives none.
+"""The access to mailcow's API, read from its database while the API itself gives none.
 
-Rule for every editor: the database is asked only where mailcow refused, or no key is known; what the answer means is
-decided in `plan.access`. A key that is found lives in memory and nowhere else.
+Rule for every editor: the database is asked only if mailcow refused, or no key is known; what the answer means is
+decided in `plan.access`. A key that is found is kept in memory only.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ class Door:
     address: Sight[str] = NOT_ASKED
     """The own address, as mailcow sees it."""
     access: Sight[Access] = NOT_ASKED
-    """The keys; not asked where the API gives access."""
+    """The keys; not asked while the API gives access."""
     _tried: Access | None = None
-    """With what the API refused last, although its database should let the sidecar in."""
+    """The access that the API refused last, although it should be enough."""
 
     async def look(self, conf: Sight[Conf], now: float, *, denied: bool) -> bool:
-        """Looks at `now` (Unix seconds); whether the session should ask again, since there is access by now."""
+        """Observes at `now` (Unix seconds); returns whether the session should ask again, because there is access now."""
         api_url = self.settings.api_url
         if api_url and (urlsplit(api_url.strip()).hostname or "") not in NGINX_NAMES:
             reason = "MTA_STS_API_URL leads to another server than nginx-mailcow, so mailcow may see another address"

@@ -56,13 +56,13 @@ class _Trouble(Exception):  # noqa: N818 - it is one half of an answer, not a fa
 
 @dataclass(slots=True)
 class _Ways:
-    """What one call found of addresses: where nobody listens for so many names, nobody does for thousands more."""
+    """What one call learned of addresses: if nobody listens there for so many names, nobody does for thousands more."""
 
     open: set[str] = field(default_factory=set)
     closed: dict[str, list[str]] = field(default_factory=dict)
 
     def known_closed(self, address: str) -> str | None:
-        """Why nobody has to be asked there any more."""
+        """Why this address need not be tried any more."""
         said = self.closed.get(address, [])
         return said[-1] if len(said) >= CONCURRENT and address not in self.open else None
 

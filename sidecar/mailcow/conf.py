@@ -1,9 +1,9 @@
-"""mailcow.conf on the disk: what it says, and edits of its lists that lose nobody else's change.
+"""mailcow.conf on the disk: read, and its lists edited without losing a change of somebody else.
 
 Rules for every editor. A file that cannot be understood is `Unseen`, never an empty one. It is written only
 within the mailcow directory, read again at the last moment, and its backup (it holds passwords) goes to the
-state folder alone, as mailcow's update may commit what lies beside it. How the text is read and changed is
-`envfile`'s.
+state folder alone, as mailcow's update may commit what lies beside it. How the text is read and changed is in
+`formats.dotenv`.
 """
 
 import os
@@ -27,7 +27,7 @@ LARGEST = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class EditedConf:
-    """What came of an edit; `refused` says why a list was left as it is, by key."""
+    """The outcome of an edit; `refused` says by key why a list was left unchanged."""
 
     changed: bool
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -56,12 +56,12 @@ def edit(
 ) -> EditedConf:
     """Makes these changes to the lists of mailcow.conf, by key, in one write. Blocks.
 
-    A list that cannot be edited safely stays as it is, and keeps no other from being edited. The text before is
+    A list that cannot be edited safely stays unchanged; the others are edited anyway. The text before is
     kept as `mailcow.conf.last` in `backup_dir`, mode 600. `before_check` is called just before the file is read
     for the last time.
 
-    Raises TemporaryError where somebody else keeps writing the file or the disk is in trouble, PermanentError
-    where a person must change something.
+    Raises TemporaryError if somebody else keeps writing the file or the disk has a problem, PermanentError
+    if a person must change something.
     """
     target = _target(mailcow_dir)
     locked = _locked(mailcow_dir, target)

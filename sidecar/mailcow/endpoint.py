@@ -1,4 +1,4 @@
-"""Where mailcow's API is, and by what its server is known: address, names, certificate, connector.
+"""Where mailcow's API is, and how its server is recognised: address, names, certificate, connector.
 
 Rules for every editor. A peer is accepted by PKIX for one of the endpoint's names, or because its leaf is a
 pinned one; there is no third way, and no byte of a request leaves before that (the check is part of the
@@ -128,7 +128,7 @@ def _host(text: str) -> tuple[str, bool]:
     return name, "." not in name
 
 
-# --- by what the server is known -------------------------------------------------------------------------
+# --- how the server is recognised -------------------------------------------------------------------------
 
 
 def fingerprint(certificate: bytes) -> str:
@@ -171,7 +171,7 @@ class Way:
 
 
 class Trust:
-    """By what the server of an endpoint is accepted: PKIX with the system's roots, or a pinned leaf.
+    """How the server of an endpoint is accepted: PKIX with the system's roots, or a pinned leaf.
 
     `pins` are SHA-256 fingerprints in hex: that of cert.pem, and for a while after a renewal the one before.
     With `roots` (a PEM file) its certificates count instead of the system's. Reads files when made: do that
@@ -200,7 +200,7 @@ class Trust:
             self._pinning.pins = frozenset(pin.replace(":", "").lower() for pin in pins)
 
     def ways(self) -> tuple[Way, ...]:
-        """All ways to accept the server; the next is for when a certificate was refused on the one before."""
+        """All ways to accept the server; the next is tried if the certificate was refused on the one before."""
         if self._pinning is not None and self._pinning.pins:
             return (*self._pkix, self._pinned)
         return self._pkix

@@ -22,7 +22,7 @@ DEADLINE_S = 15.0
 
 
 def policy_maps(mailcow_dir: Path, now: float) -> Sight[str | None]:
-    """The value of smtp_tls_policy_maps, None where it is not set. Blocks, never raises for what it finds."""
+    """The value of smtp_tls_policy_maps, None if it is not set. Blocks, never raises for what it finds."""
     found: str | None = None
     for name in (MAIN, EXTRA):
         try:

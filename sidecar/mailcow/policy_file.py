@@ -1,8 +1,8 @@
 """The policy file of the file generation: data/web/.well-known/mta-sts.txt, which nginx serves as it is.
 
 Rules for every editor: it is replaced in one step, so that no sender ever gets half a policy; a person's own
-file is copied away first. PHP's user may write in data/web: no link in it is followed, for nothing but the policy
-file is ever to be read, shown, opened to all or written here. What is to stand in it is decided elsewhere.
+file is copied away first. PHP's user may write in data/web: no link in it is followed, because nothing but the policy
+file may be read, shown, opened to all or written here. Its content is decided elsewhere.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ LARGEST_BACKUP = 1 << 20
 """Bytes of a file that is copied away; a larger one is nobody's policy, and is left alone."""
 _KEPT_FIRST = 10
 _KEPT_LAST = 10
-"""Backups that are kept, the first and the last: who writes ever new files must not fill the disk."""
+"""Backups that are kept, the first and the last: a writer of ever new files must not fill the disk."""
 _STAMP = "%Y-%m-%dT%H%M%SZ"
 
 
@@ -79,7 +79,7 @@ def write(mailcow_dir: Path, data: bytes, backup_dir: Path | None = None, now: f
 
 
 def remove(mailcow_dir: Path, backup_dir: Path, now: float | None = None) -> None:
-    """Takes the file away, with a copy in `backup_dir`; no file is fine. Raises as `write`; blocks on the disk."""
+    """Removes the file, with a copy in `backup_dir`; a missing file is fine. Raises as `write`; blocks on the disk."""
     path = mailcow_dir / WEB / WELL_KNOWN / NAME
     with _explained_errors(path, "removed"), contextlib.suppress(FileNotFoundError):
         if locked := _locked(mailcow_dir):

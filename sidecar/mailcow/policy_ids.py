@@ -35,7 +35,7 @@ class PolicyIds:
     _failed: dict[str, tuple[int, float]] = field(default_factory=dict)
     """By domain: how many times in a row, and when to try again (Unix seconds)."""
     _database_failed: tuple[int, float] = (0, 0.0)
-    """The same of the database."""
+    """The same for the database."""
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
 
     def take(self) -> Mapping[str, PolicyId]:
@@ -63,7 +63,7 @@ class PolicyIds:
         await asyncio.gather(*(self._one(name, wanted[name]) for name in due[:AT_A_TIME]))
 
     async def _by_database(self, wanted: Mapping[str, str]) -> Mapping[str, PolicyId]:
-        """The ids of those that are served just what their row says; nothing where the database cannot be asked."""
+        """The ids of those that are served exactly what their row says; nothing if the database cannot be asked."""
         count, until = self._database_failed
         usable = self.database is not None and self.conf is not None and self.database.known(self.conf)
         if not usable or self.clock.now() < until:
@@ -92,13 +92,13 @@ class PolicyIds:
             self._failed[name] = (count, self.clock.now() + wait_after(count, RETRY_S))
 
     async def read(
-        self, unread: Mapping[str, str], told: Callable[[int], None]
+        self, unread: Mapping[str, str], progress: Callable[[int], None]
     ) -> tuple[Mapping[str, PolicyId], Mapping[str, str]]:
-        """Reads all of these: the ids by domain, and why others could not be read. `told` gets how many are done."""
+        """Reads all of these: the ids by domain, and why others could not be read. `progress` gets how many are done."""
         places = asyncio.Semaphore(AT_A_TIME)
         found: dict[str, PolicyId] = dict(await self._by_database(unread))
         if found:
-            told(len(found))
+            progress(len(found))
         trouble: dict[str, str] = {}
 
         async def one(name: str, text: str) -> None:
@@ -110,7 +110,7 @@ class PolicyIds:
                         trouble[name] = "the policy was changed just now: ask again"
                     case unseen:
                         trouble[name] = unseen.reason
-            told(len(found) + len(trouble))
+            progress(len(found) + len(trouble))
 
         left = {name: text for name, text in unread.items() if name not in found}
         await asyncio.gather(*(one(name, text) for name, text in left.items()))

@@ -1,7 +1,7 @@
 """The certificate that nginx really presents: what senders and browsers get counts, not the file on the disk.
 
-Rule for every editor: nothing is asked and nothing is sent but the handshake, so any certificate may be looked at:
-it is the thing to be seen, and trusted by nobody here.
+Rule for every editor: nothing is sent but the handshake, so any certificate may be accepted: it is what has to be
+observed, and nothing here trusts it.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ DEADLINE_S = 5.0
 
 
 async def presented(endpoint: Endpoint, name: str, now: float) -> Sight[Certificate]:
-    """The leaf that the server at `endpoint` presents for `name` by SNI; Unseen where it cannot be asked by TLS."""
+    """The leaf that the server at `endpoint` presents for `name` by SNI; Unseen if it cannot be asked by TLS."""
     if not endpoint.tls:
         return Unseen("mailcow's web server is asked by plain HTTP, which shows no certificate", now)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

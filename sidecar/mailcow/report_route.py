@@ -1,7 +1,7 @@
-"""mailcow's aliases and transports: what the way of TLS reports needs of them, and the writes that make it.
+"""mailcow's aliases and transports: what the route of TLS reports needs of them, and the writes that set it up.
 
 Rules for every editor: a transport may hold another mail server's password: it is never read. Each write is about one
-row that the plan named; whether it was done says mailcow's message about it, and the next pass reads it back.
+row that the plan named; mailcow's message says whether it was done, and the next pass reads it back.
 """
 
 from collections.abc import Iterable
@@ -73,7 +73,7 @@ def read_transports(answer: Answer) -> tuple[TransportRow, ...]:
 
 
 async def carry_out(api: MailcowApi, step: Step) -> Outcome:
-    """Does one step of the plan. Raises as `MailcowApi` does, and WriteUntold where mailcow does not say what it did."""
+    """Does one step of the plan. Raises as `MailcowApi` does, and WriteUntold if mailcow does not say what it did."""
     match step:
         case AddTransport(nexthop):
             body = {

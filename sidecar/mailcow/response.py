@@ -47,7 +47,7 @@ class NotReadable(TemporaryError):  # noqa: N818 - the error is what mailcow is 
 
 
 class WriteUntold(NotReadable):
-    """mailcow answered, but not what became of a write: it may be done, and has to be read back."""
+    """mailcow answered without the outcome of a write: it may be done, and has to be read back."""
 
 
 class RedisRefusesWrites(WriteUntold):
@@ -59,7 +59,7 @@ class RedisRefusesWrites(WriteUntold):
 
 
 class NoSuchRoute(NotReadable):
-    """mailcow's application itself says that it has no such route: another version than was thought."""
+    """mailcow's application itself says that it has no such route: it has another version than expected."""
 
 
 class DeniedCause(StrEnum):

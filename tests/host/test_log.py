@@ -392,7 +392,7 @@ def test_a_logger_made_before_learns_of_a_new_secret() -> None:
 # --- the edges -------------------------------------------------------------------------------------------
 
 
-def test_other_libraries_are_heard_from_warning_on() -> None:
+def test_other_libraries_are_logged_from_warning_on() -> None:
     """Each record once, however often the log was set up."""
     log()
     told = log()
@@ -406,7 +406,7 @@ def test_other_libraries_are_heard_from_warning_on() -> None:
     assert " warning  a level of its own " in lines[4]
 
 
-async def test_a_lost_exception_of_a_task_is_heard() -> None:
+async def test_a_lost_exception_of_a_task_is_logged() -> None:
     """asyncio tells of it through logging, with the trace."""
     told = log(as_json=True)
     try:

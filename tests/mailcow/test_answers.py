@@ -187,7 +187,7 @@ def test_recorded_counts() -> None:
     assert [read_counts(e.answer) for e in filtered] == [Matches(4, 2), Matches(4, 2)]
 
 
-def test_a_missing_counts_route_is_told_from_an_odd_answer() -> None:
+def test_a_missing_counts_route_is_distinguished_from_an_odd_answer() -> None:
     """404, and the `{}` of a mailcow that takes `datatables` for a domain, say that there is no route."""
     missing = [
         *(e for e in recorded("native/domain-listing-other-routes") if "datatables" in e.path),
@@ -316,7 +316,7 @@ def test_redis_that_refuses_writes_is_named_with_its_own_word() -> None:
     assert told == REFUSALS
 
 
-def test_another_error_page_is_not_laid_at_the_door_of_redis() -> None:
+def test_another_error_page_does_not_blame_redis() -> None:
     """Nobody should look for a full disk then."""
     page = "version: STSv1\n<br />\n<b>Fatal error</b>:  Allowed memory size exhausted in /web/mta-sts.php"
     with pytest.raises(NotReadable, match="error page") as caught:

@@ -150,8 +150,10 @@ async def test_an_odd_mailcow_without_counts() -> None:
         assert await api.counts(Version(2026, 3)) == Counts(0, 0, 0)
 
 
-async def test_an_outage_is_no_missing_route(mailcow: SimulatedMailcow, api: MailcowApi) -> None:
-    """Counts that fail are not given up for good."""
+async def test_an_outage_does_not_look_like_a_missing_route(
+    mailcow: SimulatedMailcow, api: MailcowApi
+) -> None:
+    """Counts that fail are asked for again."""
     mailcow.fail(API, Fault.HTML_500)
     with pytest.raises(NotReadable):
         await api.counts(None)
@@ -160,7 +162,7 @@ async def test_an_outage_is_no_missing_route(mailcow: SimulatedMailcow, api: Mai
 
 
 async def test_native_route() -> None:
-    """Told by behaviour, without side effect; a read-only key cannot tell."""
+    """Found by behaviour, without a side effect; a read-only key cannot find out."""
     for version, native in (("2025-07", False), ("2025-09", True), ("2026-07a", True)):
         async with await SimulatedMailcow.start(version=version) as mailcow:
             async with calling(mailcow) as api:
@@ -347,7 +349,7 @@ async def test_writes_on_the_file_generation() -> None:
 
 
 async def test_a_policy_that_must_not_be_sent_is_not_sent() -> None:
-    """It is checked for the version that mailcow told last."""
+    """It is checked for the version that mailcow reported last."""
     async with await SimulatedMailcow.start(version="2025-09b") as mailcow, calling(mailcow) as api:
         mailcow.add_domain("example.org")
         await api.version()
@@ -394,7 +396,7 @@ OLD = Mailcow(Backend.NATIVE, Version(2025, 9, "b"))
     ],
 )
 def test_policies_are_checked(policy: Policy, mailcow: Mailcow, problem: str | None) -> None:
-    """What the API takes wrongly, or refuses by its version, is told before."""
+    """What the API accepts wrongly, or refuses by its version, is reported before."""
     found = check_policy(policy, mailcow)
     if problem is None:
         assert found is None
@@ -636,7 +638,7 @@ async def test_policy_id_has_a_deadline_of_its_own(mailcow: SimulatedMailcow) ->
             await api.policy_id("example.org")
 
 
-async def test_refused_key_is_told_for_the_page_too(mailcow: SimulatedMailcow) -> None:
+async def test_refused_key_is_reported_for_the_page_too(mailcow: SimulatedMailcow) -> None:
     """As for every other call; without a key nothing is sent at all."""
     for key, cause in (("wrong", DeniedCause.WRONG_KEY), ("", DeniedCause.NO_KEY)):
         async with calling(mailcow, key) as api:

@@ -102,7 +102,7 @@ def test_link_that_leads_outside_is_read_and_locked(place: Place, to: str) -> No
     assert list(place.state.iterdir()) == []
 
 
-def test_folder_reached_by_a_link_is_no_outside(place: Place) -> None:
+def test_folder_reached_by_a_link_is_not_outside(place: Place) -> None:
     """The mailcow directory may itself be a link."""
     place.write()
     way = place.mailcow.parent / "way"
@@ -150,7 +150,7 @@ def _folder(place: Place) -> None:
 def test_file_that_is_not_understood_is_unseen_and_not_edited(
     place: Place, make: Callable[[Place], object], reason: str
 ) -> None:
-    """Never an empty answer: mailcow has a configuration, we only cannot see it. No secret is told."""
+    """Never an empty answer: mailcow has a configuration, we only cannot see it. No secret is shown."""
     make(place)
     assert reason in why_unseen(place)
     assert "hunter2" not in why_unseen(place)
@@ -170,7 +170,7 @@ def test_file_of_another_user_is_unseen_with_what_to_do(place: Place) -> None:
 
 
 def test_folder_without_the_right_to_write_is_locked(place: Place) -> None:
-    """Told before the first attempt."""
+    """Reported before the first attempt."""
     place.write()
     place.conf.chmod(0o644)
     _open_to_all(place)
@@ -298,7 +298,7 @@ def test_link_that_is_turned_elsewhere_at_the_last_moment_is_noticed(place: Plac
 
 @pytest.mark.parametrize("written", [b'NAMES="a,\nb"', b"NAMES=\t# none yet", b"NAMES=a,b\t# mine"])
 def test_list_that_cannot_be_edited_safely_stops_no_other(place: Place, written: bytes) -> None:
-    """It stays as it is, byte by byte, and is told; the other list is what keeps a name in the certificate."""
+    """It stays unchanged, byte by byte, and is reported; the other list keeps a name in the certificate."""
     before = TEXT.replace(b"NAMES=", written)
     place.write(before)
     edited = edit(place.mailcow, BOTH, place.state)

@@ -312,7 +312,7 @@ async def test_a_wrong_certificate_never_sees_the_request(
         assert (how, bytes(server.told)) == ("none", b""), why
 
 
-async def test_a_common_name_is_no_name(tmp_path: Path) -> None:
+async def test_a_common_name_does_not_count_as_a_name(tmp_path: Path) -> None:
     """Even a trusted certificate with a CN alone is not valid for it (RFC 6125 §6.4.4): pins are for that."""
     own = own_certificate(tmp_path)
     how, server = await ask(own, lambda place: Trust(place, roots=own.path))

@@ -99,7 +99,7 @@ async def test_what_exists_and_what_cannot_be_is_a_lasting_refusal() -> None:
         assert await carry_out(api, DeleteAlias(77, ADDRESS)) == NotDone("access_denied", lasting=False)
 
 
-async def test_a_read_only_key_is_told() -> None:
+async def test_a_read_only_key_is_reported() -> None:
     """As for every write."""
     async with await SimulatedMailcow.start() as mailcow:
         place = endpoint(Conf({"MAILCOW_HOSTNAME": "mail.example.com"}), mailcow.url)
@@ -145,7 +145,7 @@ async def test_a_complaint_of_redis_does_not_hide_a_success() -> None:
     assert await added([redis]) == NotDone("Redis: RedisException: READONLY", lasting=False)
 
 
-def test_a_row_that_cannot_be_read_spoils_the_list() -> None:
+def test_a_row_that_cannot_be_read_makes_the_list_unreadable() -> None:
     """A list with a gap would let the plan make what is there."""
     with pytest.raises(NotReadable):
         read_transports(answer([{"id": 1}]))

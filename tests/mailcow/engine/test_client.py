@@ -123,7 +123,7 @@ async def test_hint_counts_where_the_own_container_is_not_composes() -> None:
 
 
 @pytest.mark.parametrize("hint", [None, "", "!"])
-async def test_no_project_name_is_no_answer(hint: str | None) -> None:
+async def test_without_a_project_name_nothing_is_seen(hint: str | None) -> None:
     """The reason says what to set."""
     async with engine_with(ACME) as (_, engine):
         assert "COMPOSE_PROJECT_NAME" in reason(await engine.observe(NOW, hint))
@@ -212,7 +212,9 @@ async def test_unchanged_project_costs_two_calls() -> None:
         ({"status": "Up 3 hours"}, -30.0),
     ],
 )
-async def test_what_may_have_been_restarted_is_looked_at_again(change: dict[str, str], later: float) -> None:
+async def test_container_that_may_have_been_restarted_is_inspected_again(
+    change: dict[str, str], later: float
+) -> None:
     """A restart is never missed for the sake of cheapness."""
     async with engine_with(NGINX) as (fake, engine):
         await engine.observe(NOW, "mailcowdockerized")

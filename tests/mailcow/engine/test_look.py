@@ -91,7 +91,7 @@ async def test_event_during_a_look_makes_another_one(engine: SlowEngine, look: P
 
 
 @pytest.mark.parametrize(("project", "fresh_s"), [(SLEEPS, FRESH_S), (AT_WORK, AT_WORK_FRESH_S)])
-async def test_container_at_work_is_looked_at_more_often(
+async def test_container_at_work_is_observed_more_often(
     engine: SlowEngine, look: ProjectLook, project: Project, fresh_s: float
 ) -> None:
     """Its run ends without an event."""

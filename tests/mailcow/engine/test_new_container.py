@@ -283,7 +283,7 @@ def test_anonymous_volumes_are_carried_over(
         {"Name": "unless-stopped", "MaximumRetryCount": 0},
     ],
 )
-def test_label_tells_the_restart_policy_and_is_no_hash(policy: dict[str, Any]) -> None:
+def test_label_holds_the_restart_policy_and_is_not_a_hash(policy: dict[str, Any]) -> None:
     """Compose re-creates the container, and the healer knows what to set."""
     label = body(inspected(HostConfig__RestartPolicy=policy))["Labels"][CONFIG_HASH]
     assert claimed_restart(label) == policy
@@ -430,7 +430,7 @@ def test_own_name(name: str) -> None:
         ("GET", "/v1.45/images/ghcr.io/mailcow/acme:1.93/json", IMAGE),
     ],
 )
-def test_calls_are_told_by_their_pattern(method: str, path: str, call: Any) -> None:
+def test_calls_are_recognised_by_their_pattern(method: str, path: str, call: Any) -> None:
     """With a version or without; no other kind fits."""
     assert [one for one in ENGINE_CALLS if one.matches(method, path)] == [call]
 
