@@ -220,15 +220,11 @@ def human_line(now: Callable[[], float], *, coloured: bool) -> Processor:
         level = str(event.get("level", ""))
         message = escaped(_shown(event.get("event", "")))
         trace = str(event.get("exception", "")).splitlines()
-        values = []
-        for key, value in event.items():
-            if key in {*_FIRST_KEYS, "exception"}:
-                continue
-            text = _shown(value)
-            # In quotes where it would otherwise be unclear where the value ends.
-            if not text or not text.isprintable() or any(character in text for character in ' "=\\'):
-                text = '"' + escaped(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
-            values.append(f"{paint(escaped(key), _KEY_COLOUR)}={text}")
+        values = [
+            f"{paint(escaped(key), _KEY_COLOUR)}={_quoted(_shown(value))}"
+            for key, value in event.items()
+            if key not in {*_FIRST_KEYS, "exception"}
+        ]
         line = " ".join(
             [
                 datetime.fromtimestamp(now(), UTC).astimezone().isoformat(" ", "seconds"),
@@ -261,6 +257,15 @@ def _shown(value: Plain) -> str:
             return ",".join(f"{key}:{_shown(item)}" for key, item in value.items())
         case _:
             return str(value)
+
+
+def _quoted(text: str) -> str:
+    """In quotes if it would otherwise be unclear where the value ends."""
+    if text and text.isprintable() and not any(character in text for character in ' "=\\'):
+        return text
+    if text.isprintable() and '"' in text and not any(character in text for character in "'\\"):
+        return f"'{text}'"  # a TXT record stays as it is pasted
+    return '"' + escaped(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
 class _Lines:
