@@ -17,6 +17,7 @@ from sidecar.mailcow.api import AccessDenied, Counts, MailcowApi, OnCall, RedisR
 from sidecar.mailcow.endpoint import Endpoint, endpoint
 from sidecar.mailcow.presented import presented
 from sidecar.mailcow.report_route import read_route
+from sidecar.mailcow.retry import Retry
 from sidecar.observed import (
     FIRST_NATIVE,
     NOT_ASKED,
@@ -46,7 +47,6 @@ from sidecar.plan.schedule import (
     ListAge,
     aliases_due,
     list_due,
-    wait_after,
 )
 from sidecar.settings import Settings
 
@@ -96,12 +96,10 @@ class Session:
         self._aliases: tuple[AliasDomain, ...] | None = None
         self._aliases_took = 0.0
         self._aliases_asked_at = 0.0
-        self._denials = 0
-        self._not_before = 0.0
-        self._denied: AccessDenied | None = None
-        self._list_failures = 0
-        self._list_not_before = 0.0
-        self._list_error: SidecarError | None = None
+        self._access = Retry()
+        """After mailcow refused the key or the address."""
+        self._list = Retry()
+        """After the whole list failed."""
         self._looked_at = 0.0
         self.away_since: float | None = None
         """Since when (Unix seconds) mailcow gives no answer, not even to cheap questions; None if it answers."""
@@ -130,12 +128,12 @@ class Session:
 
     def restarted(self) -> None:
         """mailcow was started: it may be another one, and earlier failures say nothing about it."""
-        self._list_not_before = 0.0
+        self._list = self._list.by(0.0)
         self.wrote()
 
     def try_again(self) -> None:
         """A person asked for it (SIGHUP), or the key changed: the wait after a refusal ends."""
-        self._not_before = self._list_not_before = 0.0
+        self._access, self._list = self._access.by(0.0), self._list.by(0.0)
         self.wrote()
 
     def use(self, key: SecretStr | None) -> None:
@@ -152,22 +150,20 @@ class Session:
         """Asks what is due. Never raises for trouble with mailcow."""
         if now < self._looked_at:
             # The clock was set back: by it, no wait would end before that day.
-            self._not_before = min(self._not_before, now + DENIED_S[-1])
-            self._list_not_before = min(self._list_not_before, now + RETRY_S[-1])
+            self._access = self._access.by(now + DENIED_S[-1])
+            self._list = self._list.by(now + RETRY_S[-1])
             self.wrote()
         self._looked_at = now
         try:
             api = await self._client(conf, fingerprint)
         except PermanentError as error:
             return self._trouble(error, now)
-        if now < self._not_before and self._denied is not None:
-            return self._trouble(self._denied, now)
+        if now < self._access.until and self._access.error is not None:
+            return self._trouble(self._access.error, now)
         try:
             return await self._ask(api, now, doubted=doubted)
         except AccessDenied as error:
-            self._denials += 1
-            self._denied = error
-            self._not_before = now + wait_after(self._denials, DENIED_S)
+            self._access = self._access.failed(now, DENIED_S, error)
             return self._trouble(error, now)
         except SidecarError as error:
             return self._trouble(error, now)
@@ -201,8 +197,8 @@ class Session:
         whole, notices = await self._cheap(api, now, doubted=doubted)
         if not whole:
             return Look(self._mailcow, last=self.believed, notices=notices)
-        if self._list_error is not None and now < self._list_not_before and not self.whole_list_always:
-            return self._trouble(self._list_error, now)
+        if self._list.error is not None and now < self._list.until and not self.whole_list_always:
+            return self._trouble(self._list.error, now)
         counts = self._newer_counts
         if counts is None:
             version = self._mailcow.value.version if isinstance(self._mailcow, Seen) else None
@@ -211,16 +207,13 @@ class Session:
             listed, took = await api.timed_domain_list()
         except SidecarError as error:
             # A list that failed is expensive as well: it is tried again less and less often.
-            self._list_failures += 1
-            self._list_error = error
-            self._list_not_before = now + wait_after(self._list_failures, RETRY_S)
+            self._list = self._list.failed(now, RETRY_S, error)
             raise
-        self._list_failures, self._list_error = 0, None
+        self._list = self._access = Retry()
         # Only now: counts that were noted without their list would make a new domain look old. They are older than
         # the list, so a domain that is added between the two leads to one list too many, never to one too few.
         self._counts, self._aliases, self.answered = counts, listed.aliases, listed
         self._age = ListAge(now, took)
-        self._denials, self._denied = 0, None
         return Look(self._mailcow, Seen(listed, now), notices=notices)
 
     async def _cheap(self, api: MailcowApi, now: float, *, doubted: bool) -> tuple[bool, tuple[Notice, ...]]:
@@ -250,7 +243,7 @@ class Session:
             isinstance(before, Unseen) or before.value != self._mailcow.value
         )
         if self.away_since is not None or changed:
-            self._list_not_before = 0.0
+            self._list = self._list.by(0.0)
         self.away_since = None
         return whole or changed, notices
 
@@ -349,7 +342,7 @@ class Session:
 
     async def report_route(self, nexthop: str, ours: Collection[str], now: float) -> Sight[RouteSeen]:
         """The alias and the transport of TLS reports; `ours` are the addresses that matter. `nexthop` is passed on."""
-        if self._api is None or now < self._not_before:
+        if self._api is None or now < self._access.until:
             return Unseen("mailcow's API cannot be asked", now)
         try:
             aliases, transports = await read_route(self._api)
@@ -366,7 +359,7 @@ class Session:
 
     async def policy_id(self, domain: str, text: str, now: float) -> Sight[PolicyId | None]:
         """The id of the policy of a domain that serves `text`; None where it serves another text, or none, by now."""
-        if self._api is None or now < self._not_before:
+        if self._api is None or now < self._access.until:
             return Unseen("mailcow's API cannot be asked", now)
         try:
             found = await self._api.policy_id(domain)
