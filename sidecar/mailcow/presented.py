@@ -6,7 +6,6 @@ observed, and nothing here trusts it.
 
 import asyncio
 import socket
-import ssl
 
 from cryptography import x509
 
@@ -14,6 +13,7 @@ from sidecar.formats.x509 import reading
 from sidecar.mailcow.certificates import described
 from sidecar.mailcow.endpoint import Endpoint
 from sidecar.observed import Certificate, Seen, Sight, Unseen
+from sidecar.verify.probes.tls import closing, looking
 
 DEADLINE_S = 5.0
 
@@ -22,18 +22,13 @@ async def presented(endpoint: Endpoint, name: str, now: float) -> Sight[Certific
     """The leaf that the server at `endpoint` presents for `name` by SNI; Unseen if it cannot be asked by TLS."""
     if not endpoint.tls:
         return Unseen("mailcow's web server is asked by plain HTTP, which shows no certificate", now)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
     try:
         async with asyncio.timeout(DEADLINE_S):
             _, writer = await asyncio.open_connection(
-                endpoint.host, endpoint.port, ssl=context, server_hostname=name, family=socket.AF_INET
+                endpoint.host, endpoint.port, ssl=looking(), server_hostname=name, family=socket.AF_INET
             )
-            try:
+            with closing(writer):
                 found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-            finally:
-                writer.transport.abort()
         with reading():
             read = x509.load_der_x509_certificate(found)
         return Seen(described(read, ""), now)
