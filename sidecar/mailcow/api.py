@@ -28,7 +28,7 @@ from sidecar.mailcow.response import (
     RedisRefusesWrites,
     WriteUntold,
 )
-from sidecar.mailcow.wire import API_PATH, OnCall, Request, Wire
+from sidecar.mailcow.wire import API_PATH, ApiRequest, OnCall, Wire
 from sidecar.observed import AliasDomain, Backend, DomainList, Mailcow, Served, Version
 from sidecar.observed.mailcow import MX_LENGTH
 
@@ -227,7 +227,7 @@ class MailcowApi:
         """What mailcow itself serves as the policy of a domain (A-label), asked without the key."""
         asked = f"the policy of {domain} at {self.endpoint.url}"
         headers = {"Host": policy_host(domain)}
-        request = Request(asked, "GET", POLICY_PATH, headers, self._deadlines.call, _POLICY_LIMIT)
+        request = ApiRequest(asked, "GET", POLICY_PATH, headers, self._deadlines.call, _POLICY_LIMIT)
         return answers.read_served(await self._wire.exchange(request))
 
     async def policy_id(self, domain: str) -> str | None:
@@ -235,7 +235,7 @@ class MailcowApi:
         if not self._key:
             raise AccessDenied(DeniedCause.NO_KEY, f"the policy id of {domain}")
         asked = f"the policy id of {domain}, on the DNS check page at {self.endpoint.url}"
-        request = Request(
+        request = ApiRequest(
             asked,
             "GET",
             ID_PAGE_PATH,
@@ -311,7 +311,7 @@ class MailcowApi:
             # mailcow would answer 200 with an empty body, which looks like a failure of its database
             raise AccessDenied(DeniedCause.NO_KEY, asked)
         headers = {"X-API-Key": self._key}
-        request = Request(asked, method, API_PATH + route, headers, deadline, _LIST_LIMIT, query, body)
+        request = ApiRequest(asked, method, API_PATH + route, headers, deadline, _LIST_LIMIT, query, body)
         return await self._wire.exchange(request)
 
 

@@ -25,7 +25,7 @@ OnCall: TypeAlias = Callable[[str, float, int | None], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ApiRequest:
     """What is sent; `asked` says it in words. `deadline` in seconds, `limit` of the answer in bytes."""
 
     asked: str
@@ -83,7 +83,7 @@ class Wire:
         if self._trust is not None:
             self._trust.pin(self._pins)
 
-    async def exchange(self, request: Request) -> Answer:
+    async def exchange(self, request: ApiRequest) -> Answer:
         """One request and its answer, over the first way on which the server is accepted. Raises NotReadable."""
         if self._trust is None:
             raise RuntimeError("Wire is used with `async with`")
@@ -112,7 +112,7 @@ class Wire:
             "for MAILCOW_HOSTNAME or the one in data/assets/ssl/cert.pem that nginx-mailcow has loaded"
         ) from refused[-1]
 
-    async def _over(self, way: Way, request: Request) -> Answer:
+    async def _over(self, way: Way, request: ApiRequest) -> Answer:
         if self._session is None:
             raise RuntimeError("Wire is used with `async with`")
         async with self._session.request(
@@ -138,7 +138,7 @@ class Wire:
             )
 
 
-def _no_answer(request: Request, error: Exception) -> NotReadable:
+def _no_answer(request: ApiRequest, error: Exception) -> NotReadable:
     match error:
         case aiohttp.ServerTimeoutError():
             what = "no connection in time"

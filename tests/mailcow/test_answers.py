@@ -43,34 +43,27 @@ from tests.mailcow.recorded import answer, body_of, recorded
 # --- lists -----------------------------------------------------------------------------------------------
 
 
-def test_recorded_domains_are_read_whole_and_in_order() -> None:
-    """Each recorded list is read without loss; what is no list with status 200 is never an empty one."""
+@pytest.mark.parametrize(
+    ("path", "read", "name", "least"),
+    [
+        ("get/domain/all", read_domains, "domain_name", 20),
+        ("get/alias-domain/all", read_aliases, "alias_domain", 6),
+    ],
+)
+def test_recorded_lists_are_read_whole_and_in_order(
+    path: str, read: Callable[[Answer], tuple[Domain | AliasDomain, ...]], name: str, least: int
+) -> None:
+    """Each recorded list is read without loss; anything else with status 200 is never an empty list."""
     lists = 0
-    for exchange in recorded(path="get/domain/all"):
+    for exchange in recorded(path=path):
         body = body_of(exchange)
         if exchange.answer.status == 200 and (isinstance(body, list) or body == {}):
-            found = read_domains(exchange.answer)
-            assert [d.name for d in found] == sorted(row["domain_name"] for row in body), exchange
+            assert [one.name for one in read(exchange.answer)] == sorted(row[name] for row in body), exchange
             lists += 1
         else:
             with pytest.raises((NotReadable, AccessDenied)):
-                read_domains(exchange.answer)
-    assert lists > 20
-
-
-def test_recorded_aliases_are_read_whole_and_in_order() -> None:
-    """The same for alias domains."""
-    lists = 0
-    for exchange in recorded(path="get/alias-domain/all"):
-        body = body_of(exchange)
-        if exchange.answer.status == 200 and (isinstance(body, list) or body == {}):
-            found = read_aliases(exchange.answer)
-            assert [a.name for a in found] == sorted(row["alias_domain"] for row in body), exchange
-            lists += 1
-        else:
-            with pytest.raises((NotReadable, AccessDenied)):
-                read_aliases(exchange.answer)
-    assert lists > 6
+                read(exchange.answer)
+    assert lists > least
 
 
 @pytest.mark.parametrize("generation", ["file", "native"])

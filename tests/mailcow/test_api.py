@@ -490,13 +490,6 @@ async def test_requests_hold_nothing_that_mailcow_would_misread(monkeypatch: pyt
     }
 
 
-async def test_gzip_is_understood(mailcow: SimulatedMailcow, api: MailcowApi) -> None:
-    """A long list comes compressed and is read whole."""
-    for number in range(200):
-        mailcow.add_domain(f"d{number}.example")
-    assert len((await api.timed_domain_list())[0].domains) == 200
-
-
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 async def test_a_redirect_is_not_followed(status: int) -> None:
     """HTTP_REDIRECT=y is named; no key goes to another place, no write is repeated elsewhere."""
