@@ -1,5 +1,6 @@
 """mailcow.conf is found behind links, understood or not seen at all, and edited without losing anybody's change."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -167,6 +168,19 @@ def test_file_of_another_user_is_unseen_with_what_to_do(place: Place) -> None:
         place.conf.chmod(0)
     with _as_nobody():
         assert "may not be read by user" in why_unseen(place)
+
+
+def test_too_many_open_files_is_unseen_with_a_fitting_remedy(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is not the problem then."""
+    place.write()
+
+    def fails(*_: object, **__: object) -> int:
+        raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+
+    monkeypatch.setattr(os, "open", fails)
+    assert "raise this host's limit of open files" in why_unseen(place)
 
 
 def test_folder_without_the_right_to_write_is_locked(place: Place) -> None:

@@ -1,5 +1,6 @@
 """The state store: what is saved comes back, others are heard, and a lost or broken file is no trouble."""
 
+import errno
 import os
 import sqlite3
 import stat
@@ -403,6 +404,19 @@ def test_a_folder_that_cannot_be_made_is_permanent(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(PermanentError, match=r"opening the state failed: .*/state.sqlite gave Not a dir"):
         State.open(tmp_path / "file" / "state", NOW)
+
+
+def test_too_many_open_files_is_temporary_with_a_fitting_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither space nor rights help then."""
+
+    def fails(*_: object, **__: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "open", fails)
+    with pytest.raises(TemporaryError, match=r"Too many open files; raise the sidecar's limit of open files"):
+        State.open(tmp_path, NOW)
 
 
 def test_another_writer_that_does_not_end_is_temporary(
