@@ -129,7 +129,7 @@ def test_queue_is_taken_over_without_a_state(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense" * 500])
-def test_queue_that_cannot_be_read_is_no_obstacle(tmp_path: Path, content: bytes) -> None:
+def test_queue_that_cannot_be_read_stops_nothing(tmp_path: Path, content: bytes) -> None:
     """It costs that errors are reported again."""
     restored(tmp_path, "state.sqlite", "state_v4.sql")
     (tmp_path / "outbox.sqlite").write_bytes(content)

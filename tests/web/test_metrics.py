@@ -259,13 +259,13 @@ async def test_requests_to_mailcow_are_counted_by_route_and_status() -> None:
         place = endpoint(Conf({"MAILCOW_HOSTNAME": HOST}), mailcow.url)
         hasty = Deadlines(connect=5, list=30, call=0.3)
         async with MailcowApi(place, mailcow.key or "", deadlines=hasty, on_call=metrics.called) as api:
-            await api.domain_list()
+            await api.timed_domain_list()
             mailcow.slow("get/status/version", 5)
             with pytest.raises(NotReadable):
                 await api.version()
             mailcow.fail("get/domain/all", Fault.HTML_502)
             with pytest.raises(NotReadable):
-                await api.domain_list()
+                await api.timed_domain_list()
     found = series(metrics)
     requests = {
         key[1]: value for key, value in found.items() if key[0] == "mta_sts_mailcow_api_requests_total"
