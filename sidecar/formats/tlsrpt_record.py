@@ -74,7 +74,8 @@ def read(data: bytes) -> TlsrptReading:
     for field in parts.fields:
         if field.name != "rua":
             continue
-        for item in _destinations(field.value):
+        # The grammar allows white space beside a comma only; `split` has checked that there is none at the ends.
+        for item in (one.strip(WSP) for one in field.value.split(b",")):
             match _judge(item):
                 case None:
                     rua.append(item.decode())
@@ -101,15 +102,6 @@ def read(data: bytes) -> TlsrptReading:
         tuple(name for name, times in Counter(names).items() if times > 1 or name == "v"),
         tuple(dict.fromkeys(name for name in names if name not in {"rua", "v"})),
     )
-
-
-def _destinations(value: bytes) -> list[bytes]:
-    """The items between commas, without the white space that the grammar allows beside a comma, and only there."""
-    items = value.split(b",")
-    for at in range(len(items) - 1):
-        items[at] = items[at].rstrip(WSP)
-        items[at + 1] = items[at + 1].lstrip(WSP)
-    return items
 
 
 def _judge(item: bytes) -> RecordProblem | None:
