@@ -1,8 +1,8 @@
-"""How a single value of the settings is read: from a text or a number to what the sidecar works with.
+"""Reads single values of the settings: from a text or a number to the type that the sidecar uses.
 
-Rules for every editor. Each value is checked on its own. An error says what was given and what is
-accepted, but never a possible secret. Nothing is guessed. The list of settings and their defaults do not belong here
-(`settings`), nor do places of errors (`mistakes`).
+Rules for every editor. Each value is checked on its own. An error shows the given value and what is accepted, but
+never a possible secret. Nothing is guessed. The list of settings and their defaults do not belong here (`settings`),
+nor do places of errors (`mistakes`).
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from sidecar.formats.domain_name import to_ascii
 from sidecar.formats.mtasts_policy import Mode, is_mx_pattern
 
 LONGEST_MAX_AGE = 31_536_000
-"""Seconds: what mailcow's API takes when a policy is added."""
+"""Seconds: the maximum that mailcow's API accepts for a new policy."""
 DAY = 86_400
 """Seconds."""
 
@@ -43,7 +43,7 @@ class Tell(StrEnum):
     """The kinds of notifications."""
 
     STAGE = "stage"
-    """The roll-out of a domain is at another stage."""
+    """The roll-out stage of a domain has changed."""
     ERROR = "error"
     RECOVERY = "recovery"
     """An error is over."""
@@ -63,6 +63,29 @@ def _mode(value: object) -> Wish:
     with contextlib.suppress(ValueError):
         return Mode(word)
     raise mistake(value, f"{Mode.TESTING}, {Mode.ENFORCE}, {Mode.NONE}, {Auto.AUTO.value}", " is not a mode")
+
+
+def member(kind: type[StrEnum]) -> BeforeValidator:
+    """Takes one of the words of an enum, in any case."""
+
+    def check(value: object) -> StrEnum:
+        with contextlib.suppress(ValueError):
+            return kind(str(value).strip().lower())
+        raise mistake(value, ", ".join(kind))
+
+    return BeforeValidator(check)
+
+
+def matching(pattern: str, accepted: str) -> BeforeValidator:
+    """Takes a text that matches `pattern` as a whole."""
+
+    def check(value: object) -> str:
+        text = str(value).strip()
+        if not re.fullmatch(pattern, text, re.ASCII):
+            raise mistake(value, accepted)
+        return text
+
+    return BeforeValidator(check)
 
 
 def choice(*choices: str) -> BeforeValidator:
@@ -206,12 +229,16 @@ def _url(*schemes: str, accepted: str) -> Callable[[object], str]:
     return check
 
 
-def plain_url(value: object, accepted: str) -> str:
-    """An http: or https: URL without a user name, path or query, with no slash at its end."""
-    text = _url("http", "https", accepted=accepted)(value)
-    if urlsplit(text).path not in {"", "/"} or "?" in text:
-        raise mistake(value, accepted, " has a path")
-    return text.rstrip("/")
+def plain_url(accepted: str) -> BeforeValidator:
+    """Takes an http: or https: URL without a user name, path or query; a slash at its end is removed."""
+
+    def check(value: object) -> str:
+        text = _url("http", "https", accepted=accepted)(value)
+        if urlsplit(text).path not in {"", "/"} or "?" in text:
+            raise mistake(value, accepted, " has a path")
+        return text.rstrip("/")
+
+    return BeforeValidator(check)
 
 
 def _inside(value: object) -> str:
@@ -219,13 +246,6 @@ def _inside(value: object) -> str:
     if path.is_absolute() or ".." in path.parts or not path.name:
         raise mistake(value, "a file in the mailcow directory, such as data/conf/mta-sts/roots.pem")
     return str(path)
-
-
-def _api_url(value: object) -> str:
-    accepted = (
-        "the address of mailcow's web server, such as https://mail.example.org or http://nginx-mailcow:8080"
-    )
-    return plain_url(value, accepted)
 
 
 def address_and_port(value: object) -> tuple[str, int]:
@@ -265,13 +285,6 @@ def _secret_url(*schemes: str, accepted: str) -> Callable[[object], SecretStr]:
 
 _WEBHOOK = "an https: or http: URL that takes JSON by POST"
 _APPRISE = "a URL of Apprise, such as ntfys://ntfy.example.org/topic or mailtos://user:password@example.org"
-
-
-def _tell(value: object) -> Tell:
-    word = str(value).strip().lower()
-    with contextlib.suppress(ValueError):
-        return Tell(word)
-    raise mistake(value, ", ".join(Tell))
 
 
 def _listen(value: object) -> tuple[str, int] | None:
@@ -314,13 +327,6 @@ def _network(value: object) -> IPv4Network | IPv6Network:
     raise mistake(value, "an address or a network, such as 172.22.1.0/24")
 
 
-def _prefix(value: object) -> str:
-    text = str(value).strip().rstrip("/")
-    if not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", text):
-        raise mistake(value, "a path such as /mta-sts, or nothing")
-    return text
-
-
 Switch: TypeAlias = Annotated[bool, BeforeValidator(_switch)]
 GivenWish: TypeAlias = Annotated[Mode | Auto, BeforeValidator(_mode)]
 MaxAge: TypeAlias = Annotated[int, seconds(1, LONGEST_MAX_AGE)]
@@ -338,7 +344,12 @@ Count: TypeAlias = Annotated[int, whole(0, 1_000)]
 TlsReport: TypeAlias = Annotated[str, BeforeValidator(_tls_report)]
 Backend: TypeAlias = Annotated[Literal["auto", "file", "native"], choice("auto", "file", "native")]
 InsideMailcow: TypeAlias = Annotated[str, BeforeValidator(_inside)]
-ApiUrl: TypeAlias = Annotated[str, BeforeValidator(_api_url)]
+ApiUrl: TypeAlias = Annotated[
+    str,
+    plain_url(
+        "the address of mailcow's web server, such as https://mail.example.org or http://nginx-mailcow:8080"
+    ),
+]
 Resolver: TypeAlias = Annotated[tuple[str, int], BeforeValidator(address_and_port)]
 Webhook: TypeAlias = Annotated[SecretStr, BeforeValidator(_secret_url("http", "https", accepted=_WEBHOOK))]
 AppriseUrls: TypeAlias = Annotated[
@@ -346,13 +357,15 @@ AppriseUrls: TypeAlias = Annotated[
     BeforeValidator(_one_or_more),
     AfterValidator(lambda urls: tuple(dict.fromkeys(urls))),
 ]
-Tells: TypeAlias = Annotated[
-    frozenset[Annotated[Tell, BeforeValidator(_tell)]], BeforeValidator(_one_or_more)
-]
+Tells: TypeAlias = Annotated[frozenset[Annotated[Tell, member(Tell)]], BeforeValidator(_one_or_more)]
 Host: TypeAlias = Annotated[str, BeforeValidator(_host)]
 Listen: TypeAlias = Annotated[tuple[str, int] | None, BeforeValidator(_listen)]
 Hosts: TypeAlias = Annotated[frozenset[Annotated[str, BeforeValidator(_host)]], BeforeValidator(_one_or_more)]
 Networks: TypeAlias = Annotated[
     tuple[Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)], ...], BeforeValidator(_one_or_more)
 ]
-Prefix: TypeAlias = Annotated[str, BeforeValidator(_prefix)]
+Prefix: TypeAlias = Annotated[
+    str,
+    matching(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/*", "a path such as /mta-sts, or nothing"),
+    AfterValidator(lambda path: path.rstrip("/")),
+]

@@ -24,7 +24,8 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.actions import Plan
 from sidecar.reconcile.passes import Report
-from sidecar.settings import Settings, load
+from sidecar.settings import Settings
+from sidecar.settings.load import load
 from sidecar.state.store import State
 from sidecar.status.once import Once
 from sidecar.status.telling import STEADY_S

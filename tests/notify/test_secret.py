@@ -9,7 +9,8 @@ import yaml
 
 from sidecar.host import log
 from sidecar.notify.secret import hidden, parts, secrets_of
-from sidecar.settings import Settings, load
+from sidecar.settings import Settings
+from sidecar.settings.load import load
 
 URLS = [
     (

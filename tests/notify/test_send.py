@@ -15,7 +15,8 @@ from sidecar.host import log
 from sidecar.host.errors import TemporaryError
 from sidecar.notify.digest import Message, digest_of
 from sidecar.notify.send import apprise, deliver, post, receivers_of
-from sidecar.settings import Tell, load
+from sidecar.settings import Tell
+from sidecar.settings.load import load
 from tests.notify.receiver import receiving
 from tests.notify.views import event
 from tests.worlds import HOST, NOW

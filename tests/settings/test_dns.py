@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.settings import CONFIG, Settings, SettingsError, load
+from sidecar.settings import CONFIG, Settings, SettingsError
 from sidecar.settings.dns import (
     Algorithm,
     Cloudflare,
@@ -15,6 +15,7 @@ from sidecar.settings.dns import (
     Rfc2136Account,
     Scheme,
 )
+from sidecar.settings.load import load
 
 SECRET = "Y0u-must-never-see-this"
 

@@ -26,10 +26,10 @@ from sidecar.settings import (
     Tell,
     Web,
     ensure_config_folder,
-    load,
     mailcow_dir_of,
     read_config,
 )
+from sidecar.settings.load import load
 
 
 def of(config: str) -> Settings:
