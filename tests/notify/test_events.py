@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.notify.events import Notification, PassView, Told, news, view_of
+from sidecar.notify.events import Notification, Notified, PassView, news, view_of
 from sidecar.observed import CheckRecord, Memory
 from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, Status
 from sidecar.observed.findings import Finding, Severity
@@ -28,7 +28,7 @@ from tests.worlds import FILE_MAILCOW, NOW, World, given_settings, observed, tex
 AWAY_S = STEADY_S[0]
 
 
-def after(*views: PassView, told: Told | None = None) -> tuple[Told, list[Notification]]:
+def after(*views: PassView, told: Notified | None = None) -> tuple[Notified, list[Notification]]:
     """What people know after these views, and all that they were told."""
     found: list[Notification] = []
     for one in views:
@@ -120,7 +120,7 @@ def test_error_that_comes_back_after_a_day_is_told_again() -> None:
 
 def test_error_that_comes_back_after_its_end_was_told_is_told_again() -> None:
     """Else people would think that it is over; and its next end waits for longer, so that they hear little of it."""
-    told: Told | None = None
+    told: Notified | None = None
     events: list[Notification] = []
     for minutes in range(0, 24 * 60, 5):
         here = minutes % 30 < 15  # for a quarter of an hour there, and for as long away
@@ -184,7 +184,7 @@ def test_errors_of_a_domain_that_is_gone_are_forgotten_without_a_word() -> None:
     of_domain = replace(DENIED, code="mx.uncovered", subject="a.example")
     told, events = after(view(EXPIRED, of_domain), view(at=30, stages={}), view(at=9_000, stages={}))
     assert kinds(events) == [Tell.ERROR, Tell.ERROR]
-    assert told == Told()
+    assert told == Notified()
 
 
 STAGES = st.sampled_from([*Stage, None])
@@ -209,7 +209,7 @@ def test_what_is_told_adds_up_to_what_is_known(
 
     While an error is there, that is the last word on it; it is told again only after a day, or after its end.
     """
-    told: Told | None = None
+    told: Notified | None = None
     events: list[Notification] = []
     at = 0.0
     for stage, expired, denied, blind, seconds in steps:

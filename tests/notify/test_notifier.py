@@ -209,7 +209,7 @@ async def test_without_receivers_nothing_is_stored(tmp_path: Path, clock: Clock,
     notifier = Notifier(settings(tmp_path), clock, state)
     await saw(notifier, report("api"))
     assert await notifier.send_due() is None
-    assert Outbox(state).told() is None
+    assert Outbox(state).notified() is None
 
 
 # --- failures --------------------------------------------------------------------------------------------

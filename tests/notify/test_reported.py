@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.formats.tls_report_policy import HeldPolicy
-from sidecar.notify.events import Notification, PassView, Told, news, view_of
+from sidecar.notify.events import Notification, Notified, PassView, news, view_of
 from sidecar.observed import Seen, Span
 from sidecar.observed.reports import NO_EVIDENCE, Failing, Holding, ReportEvidence
 from sidecar.observed.words import day
@@ -42,7 +42,7 @@ def about(events: tuple[Notification, ...]) -> list[tuple[str, str, bool]]:
 
 def test_each_kind_of_failure_is_told_once() -> None:
     """A certificate failure is more than a warning; a kind that comes later is told, and no kind twice."""
-    told: Told | None = None
+    told: Notified | None = None
     told, events = news(told, view(STARTTLS))
     assert about(events) == [("reports-failure", "starttls-not-supported", True)]
     told, events = news(told, view(replace(STARTTLS, sessions=9, day="2026-11-25")))
