@@ -23,21 +23,19 @@ HOW = "Set MTA_STS_WEB_TOKEN to enable this"
 async def act(request: web.Request) -> web.Response:
     """An action requested by a form; redirects to the page of the form."""
     form = {key: value for key, value in (await request.post()).items() if isinstance(value, str)}
-    _may(request, form.get("csrf", ""))
-    action = request.match_info["action"]
-    domain = await perform(request.app[KIT], action, form.get("domain") or None)
-    place = f"domains/{domain}" if domain and domain != FILE and form.get("back") == "domain" else ""
-    raise web.HTTPSeeOther(f"{root_of(request)}{place}?said={action}")
-
-
-def _may(request: web.Request, csrf: str) -> None:
     kit, visitor = request.app[KIT], visitor_of(request)
     if kit.token is None:
         raise web.HTTPForbidden(reason=HOW)
-    if visitor.program:
-        return
-    if visitor.session is None or not from_here(request) or not same_secret(csrf, visitor.session.csrf):
+    if not visitor.program and (
+        visitor.session is None
+        or not from_here(request)
+        or not same_secret(form.get("csrf", ""), visitor.session.csrf)
+    ):
         raise web.HTTPForbidden(reason="The form has expired or did not come from this page: reload the page")
+    action = request.match_info["action"]
+    domain = await perform(kit, action, form.get("domain") or None)
+    place = f"domains/{domain}" if domain and domain != FILE and form.get("back") == "domain" else ""
+    raise web.HTTPSeeOther(f"{root_of(request)}{place}?said={action}")
 
 
 async def perform(kit: Kit, action: str, key: str | None) -> str | None:

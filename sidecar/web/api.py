@@ -14,7 +14,7 @@ from sidecar.status import document
 from sidecar.status.to_document import as_json, document_of, domain_of, moment, page
 from sidecar.web import act
 from sidecar.web.history import shown_event
-from sidecar.web.kit import KIT, Kit, visitor_of
+from sidecar.web.kit import KIT, visitor_of
 from sidecar.web.models import EventJson, Events, Noted
 from sidecar.web.openapi import described
 from sidecar.web.queries import (
@@ -52,6 +52,7 @@ async def status(request: web.Request) -> web.Response:
     query = asked_for(DomainsQuery, request.query)
     kit = request.app[KIT]
     site = await kit.snapshots.site()
+    trouble, progress = kit.source.trouble(), kit.source.progress()
     return _json(
         document_of(
             site.status if site else None,
@@ -60,25 +61,17 @@ async def status(request: web.Request) -> web.Response:
             release=kit.release,
             dry_run=kit.source.settings.dry_run,
             started_at=kit.source.started_at,
-            trouble=_trouble(kit),
-            progress=_progress(kit),
+            trouble=None
+            if trouble is None
+            else document.TroubleJson(
+                message=trouble.message, todo=trouble.todo, since=moment(trouble.since)
+            ),
+            progress=None
+            if progress is None
+            else document.ProgressJson(
+                doing=progress.doing, done=progress.done, total=progress.total, since=moment(progress.since)
+            ),
         )
-    )
-
-
-def _trouble(kit: Kit) -> document.TroubleJson | None:
-    found = kit.source.trouble()
-    if found is None:
-        return None
-    return document.TroubleJson(message=found.message, todo=found.todo, since=moment(found.since))
-
-
-def _progress(kit: Kit) -> document.ProgressJson | None:
-    found = kit.source.progress()
-    if found is None:
-        return None
-    return document.ProgressJson(
-        doing=found.doing, done=found.done, total=found.total, since=moment(found.since)
     )
 
 

@@ -6,6 +6,7 @@ a part (the history, mailcow) is not available.
 
 import re
 import time
+from contextlib import suppress
 from urllib.parse import quote
 
 from aiohttp import hdrs, web
@@ -169,7 +170,9 @@ async def events(request: web.Request) -> web.Response:
     wanted = request.query.get("limit", "")
     limit = int(wanted) if wanted in {str(number) for number in EVENTS} else EVENTS[0]
     q = request.query.get("q", "").strip()[:253]
-    subject = _subject(q)
+    subject = q or None
+    with suppress(ValueError):  # what is not a domain may be a container
+        subject = to_ascii(q) if q else None
     found, trouble = await history(request, subject, limit)
     values: dict[str, object] = {
         "events": found,
@@ -180,16 +183,6 @@ async def events(request: web.Request) -> web.Response:
         "more": len(found) == limit and limit != EVENTS[-1],
     }
     return await render(request, "events.html", values)
-
-
-def _subject(q: str) -> str | None:
-    """The subject that a person typed, in the form that the history has; None for all subjects."""
-    if not q:
-        return None
-    try:
-        return to_ascii(q)
-    except ValueError:
-        return q
 
 
 async def history(
