@@ -395,9 +395,21 @@ def test_examples_ask_for_what_there_is(place: str, expression: str) -> None:
         "level": {level.value for level in Level},
         "outcome": {result.value for result in Result},
         "type": {*RESULTS},
+        "right": {"yes", "no"},
     }
     for label, pattern in re.findall(r'(\w+)[!=]=?~?"([^"]*)"', expression):
         assert set(pattern.split("|")) <= words[label], pattern
+
+
+def test_dashboard_shows_everything_about_tls_reports_and_dns_publishing() -> None:
+    """Each of their metrics is in a panel."""
+    panels = json.loads((PROMETHEUS / "dashboard.json").read_text())["panels"]
+    asked = " ".join(target["expr"] for panel in panels for target in panel["targets"])
+    exported = {
+        name for name, _ in series(everything()) if name.startswith(("mta_sts_report_", "mta_sts_dns_"))
+    }
+    assert len(exported) == 5
+    assert exported <= set(re.findall(r"mta_sts_\w+", asked))
 
 
 def test_alerts_say_what_to_do_and_panels_do_not_overlap() -> None:
