@@ -120,7 +120,19 @@ def edit_list(
         line_end = "\r\n" if last > 0 and text[last - 1] == "\r" else "\n"
         gap = "" if not text.strip("\ufeff") or text.endswith("\n") else line_end
         edited = f"{text}{gap}{key}={','.join(wanted)}{line_end}"
-    _prove(key, before, edited, wanted)
+    # Read again as Compose will read it: it must have the wanted entries, and every other key its old value.
+    unsafe = f"{key} is not written so that it can be edited safely: make it a plain list with commas"
+    old = _values(before)
+    try:
+        new = _values(_parse(edited))
+    except ValueError as error:
+        raise ValueError(unsafe) from error
+    value = new.get(key, "")
+    if [entry.lower() for entry in items(value)] != [entry.lower() for entry in wanted] or _untidy(value):
+        raise ValueError(unsafe)
+    changed = sorted(_printable(k) for k in old.keys() | new.keys() if k != key and old.get(k) != new.get(k))
+    if changed:
+        raise ValueError(f"{key} cannot be changed alone: {', '.join(changed)} would change with it")
     return edited.encode("utf-8", "surrogateescape")
 
 
@@ -347,19 +359,3 @@ def _rewritten(
     if not new and not target.quote and re.match(r"[ \t]+#", behind):
         new = '""'  # with nothing in front of it, Compose would take the comment as the value
     return text[: target.start] + new + behind
-
-
-def _prove(key: str, before: Iterable[_Statement], edited: str, wanted: Sequence[str]) -> None:
-    """Reads the new text as Compose will; raises ValueError if it is not what was intended."""
-    unsafe = f"{key} is not written so that it can be edited safely: make it a plain list with commas"
-    old = _values(before)
-    try:
-        new = _values(_parse(edited))
-    except ValueError as error:
-        raise ValueError(unsafe) from error
-    value = new.get(key, "")
-    if [entry.lower() for entry in items(value)] != [entry.lower() for entry in wanted] or _untidy(value):
-        raise ValueError(unsafe)
-    changed = sorted(_printable(k) for k in old.keys() | new.keys() if k != key and old.get(k) != new.get(k))
-    if changed:
-        raise ValueError(f"{key} cannot be changed alone: {', '.join(changed)} would change with it")

@@ -106,11 +106,6 @@ def _moment(value: object) -> datetime:
     return found
 
 
-def _domain(value: object) -> str | None:
-    text = _text(value)
-    return to_ascii(text) if text else None
-
-
 def _lines(value: object) -> tuple[str, ...]:
     """The lines of a list, of a text with line ends, or of a JSON list within a text (Microsoft, for tlsa)."""
     if isinstance(value, str) and value.lstrip().startswith("[") and len(value) <= 20_000:
@@ -155,7 +150,9 @@ class About(_Lenient):
     """`policy`: which policy the sender applied."""
 
     kind: Annotated[str, BeforeValidator(_word)] = Field("", alias="policy-type")
-    domain: Annotated[str | None, BeforeValidator(_domain)] = Field(None, alias="policy-domain")
+    domain: Annotated[
+        str | None, BeforeValidator(lambda value: to_ascii(text) if (text := _text(value)) else None)
+    ] = Field(None, alias="policy-domain")
     policy: Annotated[tuple[str, ...], BeforeValidator(_lines)] = Field((), alias="policy-string")
     mx: Annotated[
         tuple[str, ...],

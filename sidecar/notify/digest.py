@@ -57,26 +57,25 @@ def gathered(waiting: Iterable[Notification]) -> tuple[Notification, ...]:
     kept: dict[Key, Notification] = {}
     for event in sorted(waiting, key=lambda event: event.at):
         earlier = kept.pop(event.key, None)
-        merged = event if earlier is None else _merged(earlier, event)
-        if merged is not None:
-            kept[event.key] = merged
+        if earlier is None:
+            kept[event.key] = event
+            continue
+        match earlier.kind, event.kind:
+            case Tell.STAGE, Tell.STAGE:
+                if earlier.was != event.now:
+                    kept[event.key] = replace(event, was=earlier.was)
+            case Tell.ERROR, Tell.RECOVERY:
+                if earlier.was:
+                    kept[event.key] = event
+            case Tell.ERROR, Tell.ERROR:
+                kept[event.key] = replace(event, was=earlier.was)
+            case Tell.RECOVERY, Tell.ERROR:
+                # People know of the error and it is back: sent again only if it was sent long ago or got worse.
+                if event.critical or (earlier.said_at and not quiet(earlier.said_at, event.at)):
+                    kept[event.key] = replace(event, was=Tell.ERROR.value)
+            case _:
+                kept[event.key] = event
     return tuple(kept.values())
-
-
-def _merged(earlier: Notification, later: Notification) -> Notification | None:
-    match earlier.kind, later.kind:
-        case Tell.STAGE, Tell.STAGE:
-            return None if earlier.was == later.now else replace(later, was=earlier.was)
-        case Tell.ERROR, Tell.RECOVERY:
-            return later if earlier.was else None
-        case Tell.ERROR, Tell.ERROR:
-            return replace(later, was=earlier.was)
-        case Tell.RECOVERY, Tell.ERROR:
-            # People know of the error and it is back: sent again only if it was sent long ago or got worse.
-            known = not later.critical and (not earlier.said_at or quiet(earlier.said_at, later.at))
-            return None if known else replace(later, was=Tell.ERROR.value)
-        case _:
-            return later
 
 
 # --- the message -----------------------------------------------------------------------------------------

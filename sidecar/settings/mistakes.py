@@ -56,17 +56,11 @@ class Tree:
                 (self.lines[path], f"{dotted(path)}it contains itself; accepted: plain values")
             )
             return {}
-        match node:
-            case yaml.MappingNode():
-                return self._mapping(node, path, (*above, node))
-            case yaml.SequenceNode():
-                return [self._read(one, (*path, n), (*above, node)) for n, one in enumerate(node.value)]
-            case _:
-                return node.value
-
-    def _mapping(
-        self, node: yaml.MappingNode, path: Place, above: tuple[yaml.Node, ...]
-    ) -> dict[str, object]:
+        if isinstance(node, yaml.ScalarNode):
+            return node.value
+        above = (*above, node)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._read(one, (*path, n), above) for n, one in enumerate(node.value)]
         found: dict[str, object] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1

@@ -248,21 +248,29 @@ def _inside(value: object) -> str:
     return str(path)
 
 
-def address_and_port(value: object) -> tuple[str, int]:
-    """An address with or without a port, 53 by default; raises PydanticCustomError."""
-    text = str(value).strip()
+def _with_port(text: str) -> tuple[str, int | None] | None:
+    """An IP address and its port, if one is given; an IPv6 address with a port is in brackets. None for other texts."""
     found = re.fullmatch(
         r"\[(?P<six>[^\]]+)\](?::(?P<port6>\d{1,5}))?|(?P<four>[^:\]]+)(?::(?P<port4>\d{1,5}))?", text
     )
     with contextlib.suppress(ValueError):
         if found is None:
-            return str(ipaddress.IPv6Address(text)), 53
+            return str(ipaddress.IPv6Address(text)), None
         address = (
             ipaddress.IPv6Address(found["six"]) if found["six"] else ipaddress.IPv4Address(found["four"])
         )
-        port = int(found["port6"] or found["port4"] or 53)
-        if 0 < port < 1 << 16:
-            return str(address), port
+        port = found["port6"] or found["port4"]
+        return str(address), int(port) if port else None
+    return None
+
+
+def address_and_port(value: object) -> tuple[str, int]:
+    """An address with or without a port, 53 by default; raises PydanticCustomError."""
+    match _with_port(str(value).strip()):
+        case address, None:
+            return address, 53
+        case address, int(port) if 0 < port < 1 << 16:
+            return address, port
     raise mistake(value, "an address, with or without a port: 192.0.2.1, 192.0.2.1:5353, [2001:db8::1]:5353")
 
 
@@ -292,13 +300,9 @@ def _listen(value: object) -> tuple[str, int] | None:
     text = str(value).strip().lower()
     if text == "off":
         return None
-    found = re.fullmatch(r"(?:\[(?P<six>[^\]]+)\]|(?P<four>[^:\]]+)):(?P<port>\d{1,5})", text)
-    with contextlib.suppress(ValueError):
-        if found is not None and int(found["port"]) < 1 << 16:
-            address = (
-                ipaddress.IPv6Address(found["six"]) if found["six"] else ipaddress.IPv4Address(found["four"])
-            )
-            return str(address), int(found["port"])
+    match _with_port(text):
+        case address, int(port) if port < 1 << 16:
+            return address, port
     raise mistake(
         value, "an address of this machine with a port, such as 127.0.0.1:8480 or [::1]:8480, or off"
     )

@@ -131,7 +131,23 @@ class Metrics:
             )
         totals = self.reports()
         if totals is not None:
-            yield from _of_reports(totals)
+            # Gauges, because reports are replaced and deleted.
+            yield _gauge(
+                "mta_sts_report_sessions",
+                "Sessions that senders reported for the last 14 days (RFC 8460).",
+                ["outcome"],
+                [(("succeeded",), totals.ok), (("failed",), totals.failed)],
+            )
+            # Senders can invent result types: all that RFC 8460 does not define are one series.
+            found = dict.fromkeys((*RESULTS, "other"), 0)
+            for result, count in totals.failures.items():
+                found[result if result in RESULTS else "other"] += count
+            yield _gauge(
+                "mta_sts_report_failed_sessions",
+                "Failed sessions that senders reported for the last 14 days, by result type.",
+                ["type"],
+                [((result,), count) for result, count in found.items()],
+            )
         if self._latest is not None:
             report, status = self._latest
             yield from _of_report(report, status())
@@ -149,26 +165,6 @@ def _gauge(
     for values, number in samples:
         family.add_metric(values, number)
     return family
-
-
-def _of_reports(totals: ReportTotals) -> Iterator[Family]:
-    """Gauges, because reports are replaced and deleted."""
-    yield _gauge(
-        "mta_sts_report_sessions",
-        "Sessions that senders reported for the last 14 days (RFC 8460).",
-        ["outcome"],
-        [(("succeeded",), totals.ok), (("failed",), totals.failed)],
-    )
-    # Senders can invent result types: all that RFC 8460 does not define are one series.
-    found = dict.fromkeys((*RESULTS, "other"), 0)
-    for result, count in totals.failures.items():
-        found[result if result in RESULTS else "other"] += count
-    yield _gauge(
-        "mta_sts_report_failed_sessions",
-        "Failed sessions that senders reported for the last 14 days, by result type.",
-        ["type"],
-        [((result,), count) for result, count in found.items()],
-    )
 
 
 def handler(metrics: Metrics) -> Handler:

@@ -22,7 +22,6 @@ from sidecar.web.guard import host_known, try_token
 from sidecar.web.history import EventView, shown_event
 from sidecar.web.kit import COOKIE, KIT, root_of, visitor_of
 from sidecar.web.table import COLUMNS, MODES, STAGES, Asked, page_of
-from sidecar.web.view import Site
 
 ON_OVERVIEW = 15
 """Lines of the table on the overview; for a small mailcow this is the whole table."""
@@ -37,6 +36,15 @@ SAID = {
     "in": "You are logged in.",
     "out": "You are logged out.",
 }
+TILES = {
+    Light.FAILING: "mail may be refused",
+    Light.ATTENTION: "usually a DNS record",
+    Light.UNKNOWN: "could not be checked",
+    Light.WORKING: "the sidecar is working on it",
+    Light.GOOD: "nothing to do",
+    Light.OFF: "not managed",
+}
+"""What the count of each light means. A count of 0 is not shown for those that a healthy mailcow lacks."""
 WHOSE_RECORD = {
     "nobody": "nobody's: it is not there",
     "ours": "the sidecar's",
@@ -97,7 +105,13 @@ async def overview(request: web.Request) -> web.Response:
         [item for item in site.items if trouble is None or item.message != trouble.message] if site else []
     )
     values: dict[str, object] = {
-        "tiles": _tiles(site) if site else (),
+        "tiles": [
+            (light, site.counts.get(light, 0), TILES[light])
+            for light in Light
+            if light not in {Light.UNKNOWN, Light.OFF} or site.counts.get(light, 0)
+        ]
+        if site
+        else (),
         "items": items[:ITEMS],
         "more_items": max(0, len(items) - ITEMS),
         "table": page_of(site.lines, asked) if site else None,
@@ -107,24 +121,6 @@ async def overview(request: web.Request) -> web.Response:
         "started_at": kit.source.started_at,
     }
     return await render(request, "overview.html", values)
-
-
-def _tiles(site: Site) -> tuple[tuple[Light, int, str], ...]:
-    """Each light with its count and explanation. Lights that a healthy mailcow lacks are left out at 0."""
-    words = {
-        Light.FAILING: "mail may be refused",
-        Light.ATTENTION: "usually a DNS record",
-        Light.UNKNOWN: "could not be checked",
-        Light.WORKING: "the sidecar is working on it",
-        Light.GOOD: "nothing to do",
-        Light.OFF: "not managed",
-    }
-    always = {Light.FAILING, Light.ATTENTION, Light.WORKING, Light.GOOD}
-    return tuple(
-        (light, site.counts.get(light, 0), words[light])
-        for light in Light
-        if light in always or site.counts.get(light, 0)
-    )
 
 
 async def domains(request: web.Request) -> web.Response:

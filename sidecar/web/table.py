@@ -144,7 +144,16 @@ class Page:
 
 def page_of(lines: Sequence[Line], asked: Asked) -> Page:
     """The requested page; the last page if there are fewer."""
-    found = [line for line in lines if _fits(line, asked)]
+    words = asked.q.lower().rstrip(".")
+    found = [
+        line
+        for line in lines
+        if (asked.status is None or line.light is asked.status)
+        and (not asked.mode or asked.mode == (line.mode.value if line.mode else "no-policy"))
+        and (asked.stage is None or line.stage is asked.stage)
+        and (not asked.cause or line.cause.code == asked.cause)
+        and (words in line.name or words in line.shown or words in to_unicode(line.target or ""))
+    ]
     found.sort(key=lambda line: line.name)
     found.sort(key=SORTS[asked.sort], reverse=asked.descending)
     if asked.sort == "domain" and asked.descending:
@@ -153,19 +162,6 @@ def page_of(lines: Sequence[Line], asked: Asked) -> Page:
     asked = replace(asked, page=min(asked.page, pages))
     start = (asked.page - 1) * asked.per_page
     return Page(asked, tuple(found[start : start + asked.per_page]), len(found), len(lines))
-
-
-def _fits(line: Line, asked: Asked) -> bool:
-    if asked.status is not None and line.light is not asked.status:
-        return False
-    if asked.mode and asked.mode != (line.mode.value if line.mode else "no-policy"):
-        return False
-    if asked.stage is not None and line.stage is not asked.stage:
-        return False
-    if asked.cause and line.cause.code != asked.cause:
-        return False
-    words = asked.q.lower().rstrip(".")
-    return not words or words in line.name or words in line.shown or words in to_unicode(line.target or "")
 
 
 STAGES = tuple((slug(stage), STAGE[stage]) for stage in Stage)
