@@ -43,7 +43,7 @@ class ListEdit:
 
 @dataclass(frozen=True, slots=True)
 class _Statement:
-    """One `KEY=value`; `raw` is what is written between `start` and `end`, without quotes and comment."""
+    """One `KEY=value`; `raw` is the text between `start` and `end`, without quotes and comment."""
 
     key: str
     value: str
@@ -83,7 +83,7 @@ def has_trailing_spaces(value: str) -> bool:
 
 
 def has_comment(value: str) -> bool:
-    """Whether a comment is taken for a part of the list by Compose, as one behind a tab is."""
+    """Whether Compose takes a comment as a part of the list, such as one after a tab."""
     return any(entry.startswith("#") for entry in _entries(value))
 
 
@@ -148,8 +148,8 @@ def _printable(value: str) -> str:
 
 
 def _is_comment(value: str) -> bool:
-    # `KEY= # words`: for Compose, which skips the white space behind the `=` first, that is the value; for
-    # the shell and for its author, it is a comment.
+    # `KEY= # words`: for Compose, which first skips the white space after the `=`, this is the value; for the
+    # shell and for its author, it is a comment.
     return value.lstrip().startswith("#")
 
 
@@ -209,7 +209,7 @@ def _parse(text: str) -> list[_Statement]:
 
 
 def _evaluated(raw: str, quote: str, values: Mapping[str, str], line: int) -> str:
-    """What is written, with escapes and variables replaced as the kind of quote allows."""
+    """The value: `raw` with escapes and variables replaced, as the kind of quote allows."""
     if quote:
         raw = re.sub(r"\\([\s\S])", lambda found: quote if found[1] == quote else found[0], raw)
     if quote == "'":
@@ -228,7 +228,7 @@ def _escape(found: re.Match[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
-    """A `$` and what belongs to it, up to `end`; `name` is None for `$$` and for a lone `$`."""
+    """A variable, up to `end`; `name` is None for `$$` and for a single `$`."""
 
     end: int
     name: str | None = None
@@ -237,7 +237,7 @@ class _Reference:
 
 
 def _reference(text: str, at: int, line: int) -> _Reference:
-    """What the `$` at `at` begins: $$, $NAME, ${NAME} or ${NAME:-word}."""
+    """The variable that begins at `at`: $$, $NAME, ${NAME} or ${NAME:-word}."""
     if text.startswith("$", at + 1):
         return _Reference(at + 2)
     if not text.startswith("{", at + 1):
@@ -261,7 +261,7 @@ def _closing_brace(text: str, at: int) -> int:
     while place < end:
         if text[place] == "{":
             depth += 1
-            place += 1  # Compose does not look at what follows a brace
+            place += 1  # Compose ignores the character after a brace
         elif text[place] == "}":
             depth -= 1
             if depth == 0:
@@ -294,10 +294,10 @@ def _expanded(text: str, values: Mapping[str, str], line: int) -> str:
 
 # --- editing ------------------------------------------------------------------------------------------------
 
-_COMMENT = "a comment begins with a space and a #, behind the quotes where there are any"
+_COMMENT = "a comment begins with a space and a #, after the closing quote if there is one"
 
 _Token: TypeAlias = tuple[str, bool]
-"""An entry as it is written, and whether a variable is in it."""
+"""An entry as written, and whether it has a variable."""
 
 
 def _tokens(target: _Statement) -> list[_Token]:
@@ -326,11 +326,11 @@ def _rewritten(
     """The text with the list of `target` replaced."""
     place = f"{target.key} in line {target.line}"
     if "\n" in target.raw:
-        raise ValueError(f"{place} goes over several lines: put it on one line, separated by commas")
+        raise ValueError(f"{place} spans several lines: put it on one line, separated by commas")
     if _is_comment(target.value) and target.quote:
-        raise ValueError(f"{place} begins with a #: take that out of the quotes")
+        raise ValueError(f"{place} begins with a #: remove it from the quotes")
     if has_comment(target.value):
-        raise ValueError(f"{place} has a # that Compose takes for a part of the list: {_COMMENT}")
+        raise ValueError(f"{place} has a # that Compose takes as a part of the list: {_COMMENT}")
     if _is_comment(target.value) and text[target.start - 1] == "\t":
         raise ValueError(f"{place} has a tab in front of its comment: {_COMMENT}")
     if _is_comment(target.value):
@@ -344,9 +344,7 @@ def _rewritten(
             entry.lower() for entry in _entries(_evaluated(written, target.quote, values, target.line))
         }
         if variable and entries & gone:
-            raise ValueError(
-                f"{place} has {', '.join(entries & gone)} by way of a variable: take it out there"
-            )
+            raise ValueError(f"{place} has {', '.join(entries & gone)} from a variable: remove it there")
         if variable or entries & missing:
             kept.append(written)
         missing -= entries

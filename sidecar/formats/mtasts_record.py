@@ -19,7 +19,7 @@ _ID = re.compile(rb"[A-Za-z0-9]{1,32}\Z")
 
 
 class IdFault(StrEnum):
-    """What an id can get wrong."""
+    """The kinds of problems of an id."""
 
     ID = "id"
     LENGTH = "id-length"

@@ -1,7 +1,7 @@
 """The TXT record of RFC 8460 §3 at `_smtp._tls.<domain>`, without I/O: its octets in, its rua or all problems out.
 
-Rule for every editor: the grammar is the RFC's, octet by octet. Looking a record up, sending or reading reports does
-not belong here. A mailto to another domain needs no record of that domain, as it would for DMARC: never ask for one.
+Rule for every editor: the grammar is the RFC's, octet by octet. Looking up a record, sending or reading reports does
+not belong here. Unlike with DMARC, a mailto of another domain needs no record of that domain.
 """
 
 from collections import Counter
@@ -15,14 +15,14 @@ from sidecar.formats.uri import is_https, is_mailto, is_uri, scheme
 
 VERSION = b"v=TLSRPTv1"
 
-# RFC 8460 §3, the ABNF; what surrounds the fields is txtrecord's. Departures: none.
+# RFC 8460 §3, the ABNF; the rest of the record is in `txt_fields`. Departures: none.
 #   tlsrpt-rua = %s"rua=" tlsrpt-uri *(*WSP "," *WSP tlsrpt-uri)
 #   tlsrpt-uri = URI ; "URI" is imported from [RFC3986]; commas (ASCII 0x2C), exclamation points (ASCII 0x21), and
 #                    ; semicolons (ASCII 0x3B) MUST be encoded
 
 
 class UriFault(StrEnum):
-    """What a rua can get wrong."""
+    """The kinds of problems of a rua."""
 
     URI = "uri"
     ENCODING = "uri-encoding"
@@ -40,16 +40,16 @@ class TlsrptRecord:
 
 @dataclass(frozen=True, slots=True)
 class TlsrptReading:
-    """All that the grammar makes of the octets; the valid destinations, also if the octets are not a record."""
+    """What the grammar makes of the octets: the valid destinations, even if the octets are not a record."""
 
     problems: tuple[RecordProblem, ...]
     rua: tuple[str, ...]
     unusable: tuple[str, ...]
-    """Destinations that are URIs of a scheme that no report goes to; beside a usable one they are only skipped."""
+    """Destinations with a scheme that senders do not support; they are skipped if there is a usable one."""
     spaced: bool
     """Whether white space stands before the first semicolon: valid, but senders that follow the prose discard the record."""
     repeated: tuple[str, ...]
-    """Names given again; all rua count (RFC 8460 §3), of others only the first."""
+    """Repeated names; all rua count (RFC 8460 §3), of others only the first."""
     unknown: tuple[str, ...]
 
     @property

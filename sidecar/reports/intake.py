@@ -77,7 +77,7 @@ class Intake:
         self._wake.set()
         return number is not None
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """Another process stored a message: read it soon."""
         self._wake.set()
 

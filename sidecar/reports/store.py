@@ -302,7 +302,7 @@ class ReportStore:
                         f"{tried}; it is kept as {aside.name}, and a new file is created"
                     ) from error
                 raise TemporaryError(
-                    f"{tried}; make its folder writable and look for space on its disk"
+                    f"{tried}; make its folder writable and free some space on its disk"
                 ) from error
             except BaseException:
                 self._drop()

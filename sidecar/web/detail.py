@@ -58,12 +58,12 @@ class RecordView:
 
 @dataclass(frozen=True, slots=True)
 class FindingView:
-    """A finding with its light and its word; `told`: its sentence is already shown under "What to do"."""
+    """A finding with its light and its word; `mentioned`: its sentence is already shown under "What to do"."""
 
     light: Light
     word: str
     finding: Finding
-    told: bool = False
+    mentioned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def detail_of(site: Site, name: str) -> DomainDetail:
     line = line_of(row)
     found = sorted(row.check.findings, key=lambda f: -f.severity.rank) if row.check else []
     todo = _todo(row)
-    told = {text for pair in todo for text in pair if text}
+    mentioned = {text for pair in todo for text in pair if text}
     causes = _causes(row)
     named = {(cause.code, cause.subject) for cause in causes}
     shown = [
@@ -125,11 +125,11 @@ def detail_of(site: Site, name: str) -> DomainDetail:
         soaked = min(row.rollout.soaked, row.soak)
         soak = Soak(soaked, row.soak, f"{span(soaked)} of {span(row.soak)}")
     explained = STAGE_SENTENCE[line.stage] if line.stage else line.cause.message
-    sentences = told | {f.message for f in found}
+    sentences = mentioned | {f.message for f in found}
     return DomainDetail(
         line=line,
         at=site.at,
-        explained="" if explained in told else explained,
+        explained="" if explained in mentioned else explained,
         steps=tuple(replace(step, text="") if step.text in sentences else step for step in _steps(row)),
         todo=todo,
         next=tuple(dict.fromkeys(coming)),

@@ -285,16 +285,16 @@ def test_adding_wins_over_removing() -> None:
     ("data", "said"),
     [
         (b'K="a,\nb"\n', "several lines"),
-        (b'K="# a"\n', "out of the quotes"),
-        (b"X=gone.example,b\nK=${X}\n", "by way of a variable"),
-        (b"X=gone\nK=a,${X}.example\n", "by way of a variable"),
+        (b'K="# a"\n', "from the quotes"),
+        (b"X=gone.example,b\nK=${X}\n", "from a variable"),
+        (b"X=gone\nK=a,${X}.example\n", "from a variable"),
         (b"X=a b\nK=${X},c\n", "plain list"),  # the spaces are not in this line
         (b"K=,'a'\n", "plain list"),  # would begin with a quote
         (b'K=,"a\n', "plain list"),
         (b"K=,#a\n", "a space and a #"),  # would begin with a #
-        (b"K=a,b\t#note\n", "K in line 1 has a # that Compose takes for a part of the list"),
-        (b"K=a\t# note\n", "K in line 1 has a # that Compose takes for a part of the list"),
-        (b'K="a #b"\n', "K in line 1 has a # that Compose takes for a part of the list"),
+        (b"K=a,b\t#note\n", "K in line 1 has a # that Compose takes as a part of the list"),
+        (b"K=a\t# note\n", "K in line 1 has a # that Compose takes as a part of the list"),
+        (b'K="a #b"\n', "K in line 1 has a # that Compose takes as a part of the list"),
         (b"A=1\nK=\t# note\n", "K in line 2 has a tab in front of its comment"),
         (b"K= \t# note\n", "K in line 1 has a tab in front of its comment"),
         (b"K=a\nL=${K}\n", "L would change"),

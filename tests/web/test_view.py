@@ -174,7 +174,7 @@ def test_sentence_stands_once_on_the_page_of_a_domain(problem: str) -> None:
     """A finding that is under "What to do" is named by its code; a step or a held action does not repeat it."""
     detail = detail_of_one(problem, Mode.ENFORCE if problem == "mx-expired" else Mode.TESTING)
     told = [text for pair in detail.todo for text in pair if text and text != "publish the record below"]
-    told += [view.finding.message for view in detail.findings if not view.told]
+    told += [view.finding.message for view in detail.findings if not view.mentioned]
     told += [step.text for step in detail.steps if step.light is not Light.GOOD and step.text]
     told += [detail.explained, *detail.next]
     sentences = [text for text in told if len(text.split()) > 3]
