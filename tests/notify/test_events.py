@@ -1,4 +1,4 @@
-"""Each event is told once; what was not seen is no event; what flaps is told once."""
+"""Each event is sent once; missing information is not an event; a flapping error is sent once."""
 
 import itertools
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ AWAY_S = STEADY_S[0]
 
 
 def after(*views: PassView, told: Notified | None = None) -> tuple[Notified, list[Notification]]:
-    """What people know after these views, and all that they were told."""
+    """What people know after these views, and all events that were sent."""
     found: list[Notification] = []
     for one in views:
         told, events = news(told, one)
@@ -46,7 +46,7 @@ def kinds(events: Iterable[Notification]) -> list[Tell]:
 # --- stages ----------------------------------------------------------------------------------------------
 
 
-def test_change_of_stage_is_told_once_with_both_stages() -> None:
+def test_change_of_stage_is_sent_once_with_both_stages() -> None:
     """The first view is only taken down."""
     ready = view(stages={"a.example": Stage.READY}, at=60)
     _, events = after(view(), view(at=30), ready, replace(ready, at=NOW + 90))
@@ -63,15 +63,15 @@ def test_change_of_stage_is_told_once_with_both_stages() -> None:
         None,  # mailcow's list was not seen
     ],
 )
-def test_stage_that_is_not_known_is_no_change(unknown: dict[str, Stage | None] | None) -> None:
-    """Neither when it comes nor when it goes; and what changed meanwhile is told then."""
+def test_unknown_stage_is_not_a_change(unknown: dict[str, Stage | None] | None) -> None:
+    """Neither when it begins nor when it ends; changes in between are sent afterwards."""
     dark = replace(view(at=30), stages=None) if unknown is None else view(at=30, stages=unknown)
     assert after(view(), dark, view(at=60))[1] == []
     (event,) = after(view(), dark, view(at=60, stages={"a.example": Stage.BLOCKED}))[1]
     assert (event.was, event.now) == ("soaking", "blocked")
 
 
-def test_domain_that_comes_or_goes_is_no_event() -> None:
+def test_new_or_removed_domain_is_not_an_event() -> None:
     """It is known from then on; one that went and came back is new."""
     both = view(stages={"a.example": Stage.SOAKING, "b.example": Stage.PUBLISHING}, at=30)
     told, events = after(view(), both, view(at=60), replace(both, at=NOW + 90))
@@ -89,8 +89,8 @@ def test_failing_is_critical() -> None:
 # --- errors ----------------------------------------------------------------------------------------------
 
 
-def test_error_is_told_once_and_so_is_its_end() -> None:
-    """Also one that is there at the very beginning; its end is told only when it has been away for a while."""
+def test_error_and_its_end_are_sent_once() -> None:
+    """Also an error in the first pass; its end is sent only after it has been absent for a while."""
     over = [view(at=100), view(at=100 + AWAY_S - 1), view(at=100 + AWAY_S), view(at=5_000)]
     told, events = after(view(EXPIRED), view(EXPIRED, at=30), *over)
     assert kinds(events) == [Tell.ERROR, Tell.RECOVERY]
@@ -99,7 +99,7 @@ def test_error_is_told_once_and_so_is_its_end() -> None:
     assert told.troubles == {}
 
 
-def test_error_that_comes_and_goes_is_told_once() -> None:
+def test_error_that_comes_and_goes_is_sent_once() -> None:
     """However often; its end is counted from when it was seen last."""
     flapping = [view(*([EXPIRED] if n % 2 else []), at=300 * n) for n in range(1, 20)]
     _, events = after(*flapping)
@@ -108,8 +108,8 @@ def test_error_that_comes_and_goes_is_told_once() -> None:
     assert kinds(events) == [Tell.ERROR, Tell.RECOVERY]
 
 
-def test_error_that_comes_back_after_a_day_is_told_again() -> None:
-    """Also one whose end was never told, since it was never away for long; and so is its end then."""
+def test_error_that_comes_back_after_a_day_is_sent_again() -> None:
+    """Even if its end was never sent, because it was never absent for long; then its end is sent, too."""
     flapping = [view(*([EXPIRED] if n % 2 else []), at=300 * n) for n in range(1, 500)]
     told, events = after(*flapping)
     assert [(event.kind, event.was) for event in events] == [(Tell.ERROR, ""), (Tell.ERROR, "error")]
@@ -118,7 +118,7 @@ def test_error_that_comes_back_after_a_day_is_told_again() -> None:
     assert kinds(ends) == [Tell.RECOVERY]
 
 
-def test_error_that_comes_back_after_its_end_was_told_is_told_again() -> None:
+def test_error_that_comes_back_after_its_end_was_sent_is_sent_again() -> None:
     """Else people would think that it is over; and its next end waits for longer, so that they hear little of it."""
     told: Notified | None = None
     events: list[Notification] = []
@@ -139,7 +139,7 @@ def test_end_counts_less_when_the_last_one_is_long_ago() -> None:
     assert kinds(events) == [Tell.ERROR, Tell.RECOVERY] * 2
 
 
-def test_other_words_are_no_other_error_and_a_worse_one_is() -> None:
+def test_new_words_are_not_a_new_error_but_a_worse_one_is() -> None:
     """A number of days in the text changes every day."""
     other = replace(EXPIRED, message="the certificate ended 2 days ago")
     worse = replace(EXPIRED, critical=True)
@@ -158,7 +158,7 @@ UNSEEN = {
 
 
 @pytest.mark.parametrize("dark", UNSEEN.values(), ids=UNSEEN)
-def test_finding_that_was_not_looked_for_is_not_over(dark: PassView) -> None:
+def test_finding_that_was_not_checked_is_not_over(dark: PassView) -> None:
     """For however long."""
     later = replace(dark, at=NOW + 10 * AWAY_S)
     told, events = after(view(EXPIRED), dark, later)
@@ -179,7 +179,7 @@ def test_notice_is_not_over_while_mailcow_does_not_answer() -> None:
     assert kinds(after(view(at=2_100), view(at=3_000), told=told)[1]) == [Tell.RECOVERY]
 
 
-def test_errors_of_a_domain_that_is_gone_are_forgotten_without_a_word() -> None:
+def test_errors_of_a_removed_domain_are_forgotten_silently() -> None:
     """Nothing recovered."""
     of_domain = replace(DENIED, code="mx.uncovered", subject="a.example")
     told, events = after(view(EXPIRED, of_domain), view(at=30, stages={}), view(at=9_000, stages={}))
@@ -202,10 +202,10 @@ VIEWS = st.lists(
 
 
 @given(VIEWS)
-def test_what_is_told_adds_up_to_what_is_known(
+def test_sent_events_add_up_to_what_people_know(
     steps: list[tuple[Stage | None, bool, bool, bool, float]],
 ) -> None:
-    """Each end follows its error, each stage begins where the one before ended, and nothing is told twice.
+    """Each end follows its error, each stage begins where the one before ended, and nothing is sent twice.
 
     While an error is there, that is the last word on it; it is told again only after a day, or after its end.
     """
@@ -293,7 +293,7 @@ def test_warning_with_something_to_do_is_sent() -> None:
     assert [(trouble.subject, trouble.mild) for trouble in found if trouble.code == code] == [("a", True)]
 
 
-def test_stage_of_a_pass_comes_with_what_holds_it_up() -> None:
+def test_stage_of_a_pass_comes_with_what_blocks_it() -> None:
     """In the words of the check."""
     judged = {kind: Judgement(Status.TRUE) for kind in NEEDED}
     judged[ConditionType.RECORD_PUBLISHED] = Judgement(Status.FALSE, "txt-none", "_mta-sts has no record")

@@ -104,7 +104,7 @@ def test_what_is_too_old_or_for_nobody_is_dropped(outbox: Outbox) -> None:
 
 
 def test_queue_and_memory_do_not_touch_each_other(outbox: Outbox, state: State) -> None:
-    """They share the file: to notify is no reason to load the memory again, and a save leaves the queue as it is."""
+    """They share the file: a notification does not reload the memory, and a save does not change the queue."""
     before = state.load()
     outbox.note(TOLD, EVENTS, ["one"])
     outbox.failed("one", Tries(3, NOW + 600))

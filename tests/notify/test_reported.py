@@ -40,8 +40,8 @@ def about(events: tuple[Notification, ...]) -> list[tuple[str, str, bool]]:
     ]
 
 
-def test_each_kind_of_failure_is_told_once() -> None:
-    """A certificate failure is more than a warning; a kind that comes later is told, and no kind twice."""
+def test_each_kind_of_failure_is_sent_once() -> None:
+    """A certificate failure is more than a warning; a later kind is sent, and no kind twice."""
     told: Notified | None = None
     told, events = news(told, view(STARTTLS))
     assert about(events) == [("reports-failure", "starttls-not-supported", True)]
@@ -54,7 +54,7 @@ def test_each_kind_of_failure_is_told_once() -> None:
     assert event.todo
 
 
-def test_a_sender_with_an_old_policy_is_told_once_it_should_have_the_new_one() -> None:
+def test_a_sender_with_an_old_policy_is_sent_once_it_should_have_the_new_one() -> None:
     """Just after a change all senders hold the old one."""
     held = HeldPolicy(Mode.TESTING, 86_400, ("old.example.org",))
 

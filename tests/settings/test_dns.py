@@ -167,7 +167,7 @@ mode: wrong
         ),
     ],
 )
-def test_what_is_accepted_instead_is_said(config: str, said: str) -> None:
+def test_mistake_says_what_is_accepted(config: str, said: str) -> None:
     """A mistake says what to write."""
     found = mistakes(config, B="1")
     assert len(found) == 1

@@ -17,7 +17,7 @@ reports:
 """
 
 
-def test_by_default_reports_come_in_by_themselves_and_are_kept_for_90_days() -> None:
+def test_by_default_reports_are_received_automatically_and_kept_for_90_days() -> None:
     """Nothing waits for one."""
     assert load({}, None, {}).reports == Reports(Receive.AUTO, False, 90, False, None)
 

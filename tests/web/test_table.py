@@ -62,7 +62,7 @@ def test_filters(query: dict[str, str], expected: list[str]) -> None:
 @pytest.mark.parametrize(
     "nonsense", [{"status": "x"}, {"mode": "x"}, {"stage": "x"}, {"sort": "x"}, {"page": "-1"}]
 )
-def test_nonsense_counts_for_nothing(nonsense: dict[str, str]) -> None:
+def test_invalid_values_are_ignored(nonsense: dict[str, str]) -> None:
     """An address that somebody mistyped still shows the table."""
     assert names(**nonsense) == names()
 
