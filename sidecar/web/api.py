@@ -17,6 +17,7 @@ from sidecar.web.history import shown_event
 from sidecar.web.kit import KIT, visitor_of
 from sidecar.web.models import EventJson, Events, Noted
 from sidecar.web.openapi import described
+from sidecar.web.problem import unavailable
 from sidecar.web.queries import (
     AdoptBody,
     AdoptDnsBody,
@@ -111,8 +112,7 @@ async def events(request: web.Request) -> web.Response:
     try:
         found = await request.app[KIT].source.history(query.subject or None, query.limit)
     except SidecarError as error:
-        reason = " ".join(str(error).split())
-        raise web.HTTPServiceUnavailable(reason=reason, headers={hdrs.RETRY_AFTER: "10"}) from error
+        raise unavailable(error) from error
     views = [shown_event(event) for event in reversed(found)]
     return _json(
         Events(
