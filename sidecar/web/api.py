@@ -25,8 +25,8 @@ from sidecar.web.queries import (
     CheckBody,
     DomainsQuery,
     EventsQuery,
-    asked_for,
     body_of,
+    query_of,
 )
 from sidecar.web.table import page_of
 from sidecar.web.view import Site
@@ -50,7 +50,7 @@ async def _site(request: web.Request) -> Site:
 
 async def status(request: web.Request) -> web.Response:
     """The whole document, with a page of domains."""
-    query = asked_for(DomainsQuery, request.query)
+    query = query_of(DomainsQuery, request.query)
     kit = request.app[KIT]
     site = await kit.snapshots.site()
     trouble, progress = kit.source.trouble(), kit.source.progress()
@@ -77,14 +77,14 @@ async def status(request: web.Request) -> web.Response:
 
 
 def _page(site: Site, query: DomainsQuery) -> document.Domains:
-    found = page_of(site.lines, query.asked)
+    found = page_of(site.lines, query.table)
     rows = [site.rows[line.name] for line in found.lines]
-    return page(site.status, rows, total=found.total, number=found.asked.page, size=found.asked.per_page)
+    return page(site.status, rows, total=found.total, number=found.query.page, size=found.query.per_page)
 
 
 async def domains(request: web.Request) -> web.Response:
     """A page of the table."""
-    query = asked_for(DomainsQuery, request.query)
+    query = query_of(DomainsQuery, request.query)
     site = await _site(request)
     if not site.listed:
         raise web.HTTPServiceUnavailable(
@@ -108,7 +108,7 @@ async def domain(request: web.Request) -> web.Response:
 
 async def events(request: web.Request) -> web.Response:
     """The history, newest first."""
-    query = asked_for(EventsQuery, request.query)
+    query = query_of(EventsQuery, request.query)
     try:
         found = await request.app[KIT].source.history(query.subject or None, query.limit)
     except SidecarError as error:

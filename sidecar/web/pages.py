@@ -21,7 +21,7 @@ from sidecar.web.detail import detail_of
 from sidecar.web.guard import host_known, try_token
 from sidecar.web.history import EventView, shown_event
 from sidecar.web.kit import COOKIE, KIT, root_of, visitor_of
-from sidecar.web.table import COLUMNS, MODES, STAGES, Asked, page_of
+from sidecar.web.table import COLUMNS, MODES, STAGES, TableQuery, page_of
 
 ON_OVERVIEW = 15
 """Lines of the table on the overview; for a small mailcow this is the whole table."""
@@ -98,7 +98,7 @@ async def overview(request: web.Request) -> web.Response:
     kit = request.app[KIT]
     site = await kit.snapshots.site()
     events, events_trouble = await history(request, None, 8)
-    asked = Asked.of({**request.query, "per_page": str(ON_OVERVIEW), "page": "1"})
+    query = TableQuery.of({**request.query, "per_page": str(ON_OVERVIEW), "page": "1"})
     trouble = kit.source.trouble()
     # the banner on top says why mailcow cannot be reached
     items = (
@@ -114,7 +114,7 @@ async def overview(request: web.Request) -> web.Response:
         else (),
         "items": items[:ITEMS],
         "more_items": max(0, len(items) - ITEMS),
-        "table": page_of(site.lines, asked) if site else None,
+        "table": page_of(site.lines, query) if site else None,
         "columns": COLUMNS,
         "events": events,
         "events_trouble": events_trouble,
@@ -126,10 +126,10 @@ async def overview(request: web.Request) -> web.Response:
 async def domains(request: web.Request) -> web.Response:
     """The whole table."""
     site = await request.app[KIT].snapshots.site()
-    asked = Asked.of(request.query)
+    query = TableQuery.of(request.query)
     values: dict[str, object] = {
-        "asked": asked,
-        "table": page_of(site.lines, asked) if site else None,
+        "query": query,
+        "table": page_of(site.lines, query) if site else None,
         "columns": COLUMNS,
         "modes": MODES,
         "stages": STAGES,
