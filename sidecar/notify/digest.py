@@ -16,7 +16,7 @@ from sidecar.notify.events import Key, Notification
 from sidecar.observed import FILE
 from sidecar.observed.words import command, some
 from sidecar.plan.schedule import wait_after
-from sidecar.settings import Tell
+from sidecar.settings import NotificationKind
 from sidecar.status.telling import quiet
 
 RETRY_S = (60, 180, 600, 1_800, 3_600, 10_800)
@@ -61,18 +61,18 @@ def gathered(waiting: Iterable[Notification]) -> tuple[Notification, ...]:
             kept[event.key] = event
             continue
         match earlier.kind, event.kind:
-            case Tell.STAGE, Tell.STAGE:
+            case NotificationKind.STAGE, NotificationKind.STAGE:
                 if earlier.was != event.now:
                     kept[event.key] = replace(event, was=earlier.was)
-            case Tell.ERROR, Tell.RECOVERY:
+            case NotificationKind.ERROR, NotificationKind.RECOVERY:
                 if earlier.was:
                     kept[event.key] = event
-            case Tell.ERROR, Tell.ERROR:
+            case NotificationKind.ERROR, NotificationKind.ERROR:
                 kept[event.key] = replace(event, was=earlier.was)
-            case Tell.RECOVERY, Tell.ERROR:
+            case NotificationKind.RECOVERY, NotificationKind.ERROR:
                 # People know of the error and it is back: sent again only if it was sent long ago or got worse.
                 if event.critical or (earlier.said_at and not quiet(earlier.said_at, event.at)):
-                    kept[event.key] = replace(event, was=Tell.ERROR.value)
+                    kept[event.key] = replace(event, was=NotificationKind.ERROR.value)
             case _:
                 kept[event.key] = event
     return tuple(kept.values())
@@ -94,13 +94,13 @@ class Message:
     @property
     def failing(self) -> bool:
         """Whether it contains an error."""
-        return any(event.kind is Tell.ERROR and not event.mild for event in self.events)
+        return any(event.kind is NotificationKind.ERROR and not event.mild for event in self.events)
 
     @property
     def healing(self) -> bool:
         """Whether it has recoveries and nothing that needs a person."""
         kinds = {event.kind for event in self.events}
-        return Tell.RECOVERY in kinds and Tell.ERROR not in kinds
+        return NotificationKind.RECOVERY in kinds and NotificationKind.ERROR not in kinds
 
 
 def digest_of(events: Sequence[Notification], mailcow: str, now: float) -> Message:
@@ -136,11 +136,11 @@ _COUNTED = {
 
 def _label(event: Notification) -> str:
     match event.kind:
-        case Tell.STAGE:
+        case NotificationKind.STAGE:
             return "stage"
-        case Tell.RECOVERY:
+        case NotificationKind.RECOVERY:
             return "over"
-        case Tell.ERROR:
+        case NotificationKind.ERROR:
             return "critical" if event.critical else "to do" if event.mild else "error"
 
 
@@ -160,10 +160,10 @@ def _lines(alike: Sequence[Notification]) -> list[str]:
     event = alike[0]
     names = shown(event.subject) if len(alike) == 1 else some([each.subject for each in alike])
     label = f"[{_label(event)}]"
-    if event.kind is Tell.STAGE:
+    if event.kind is NotificationKind.STAGE:
         why = f": {event.message}" if event.message else ""
         return [f"{label} {names}: {event.was} -> {event.now}{why}"]
-    todo = [f"    to do: {event.todo}"] if event.kind is Tell.ERROR and event.todo else []
+    todo = [f"    to do: {event.todo}"] if event.kind is NotificationKind.ERROR and event.todo else []
     # The message, with its subject if the text does not name it.
     part = to_unicode(event.about)
     if part and part not in event.message and part != names:
@@ -194,11 +194,11 @@ def as_json(digest: Message) -> dict[str, Any]:
                 "code": event.code,
                 "about": event.about or None,
                 "critical": event.critical,
-                "severity": _label(event) if event.kind is Tell.ERROR else None,
+                "severity": _label(event) if event.kind is NotificationKind.ERROR else None,
                 "message": event.message,
                 "todo": event.todo,
                 "stage": event.now or None,
-                "stage_before": event.was if event.kind is Tell.STAGE else None,
+                "stage_before": event.was if event.kind is NotificationKind.STAGE else None,
             }
             for event in digest.events[:MOST_EVENTS]
         ],

@@ -19,7 +19,7 @@ from sidecar.plan.actions import Plan
 from sidecar.plan.records import RecordState
 from sidecar.rollout import Stage
 from sidecar.rollout.reports import told
-from sidecar.settings import Tell
+from sidecar.settings import NotificationKind
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.judgement import lacking
 from sidecar.status.row import Cause, Row
@@ -229,7 +229,7 @@ class Notification:
     `said_at`: when the error that is over was sent last; 0 if unknown.
     """
 
-    kind: Tell
+    kind: NotificationKind
     at: float
     subject: str
     message: str
@@ -266,7 +266,9 @@ def news(notified: Notified | None, view: PassView) -> tuple[Notified, tuple[Not
             continue
         stages[name] = now
         if last is not None and last is not now:
-            event = Notification(Tell.STAGE, view.at, name, domain.why, was=last.value, now=now.value)
+            event = Notification(
+                NotificationKind.STAGE, view.at, name, domain.why, was=last.value, now=now.value
+            )
             changes.append(replace(event, critical=now is Stage.FAILING))
     return Notified(stages, known, ends), tuple(changes)
 
@@ -283,8 +285,8 @@ def _troubles(
         back = before is not None and before.gone_since is not None and not quiet(before.said_at, view.at)
         if before is None or worse or back:
             known[key] = Known(trouble, said_at=view.at)
-            was = "" if before is None else Tell.ERROR.value
-            events.append(replace(_event(Tell.ERROR, trouble, view.at), was=was))
+            was = "" if before is None else NotificationKind.ERROR.value
+            events.append(replace(_event(NotificationKind.ERROR, trouble, view.at), was=was))
         else:
             known[key] = replace(before, gone_since=None)
     for key, before in notified.troubles.items():
@@ -305,12 +307,14 @@ def _troubles(
             known[key] = replace(before, gone_since=since)
         else:
             ends[key] = end.told(view.at)
-            events.append(replace(_event(Tell.RECOVERY, before.trouble, view.at), said_at=before.said_at))
+            events.append(
+                replace(_event(NotificationKind.RECOVERY, before.trouble, view.at), said_at=before.said_at)
+            )
     return known, ends, events
 
 
-def _event(kind: Tell, trouble: Issue, at: float) -> Notification:
-    todo = trouble.todo if kind is Tell.ERROR else None
+def _event(kind: NotificationKind, trouble: Issue, at: float) -> Notification:
+    todo = trouble.todo if kind is NotificationKind.ERROR else None
     return Notification(
         kind,
         at,
@@ -319,6 +323,6 @@ def _event(kind: Tell, trouble: Issue, at: float) -> Notification:
         todo,
         trouble.code,
         trouble.about,
-        trouble.critical and kind is Tell.ERROR,
+        trouble.critical and kind is NotificationKind.ERROR,
         mild=trouble.mild,
     )

@@ -15,7 +15,7 @@ from sidecar.host.errors import TemporaryError
 from sidecar.notify.digest import Tries, expired
 from sidecar.notify.events import Issue, Known, Notification, Notified
 from sidecar.rollout import Stage
-from sidecar.settings import Tell
+from sidecar.settings import NotificationKind
 from sidecar.state.store import State
 from sidecar.status.telling import Ends
 
@@ -140,6 +140,6 @@ def _event(text: str) -> Notification | None:
     """None if it cannot be read, such as a kind of event of a later release."""
     try:
         value = json.loads(text)
-        return Notification(**{**value, "kind": Tell(value["kind"])})
+        return Notification(**{**value, "kind": NotificationKind(value["kind"])})
     except _BAD_VALUE:
         return None

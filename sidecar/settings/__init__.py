@@ -34,7 +34,7 @@ _STRICT = ConfigDict(extra="forbid")
 
 # Defined where they are parsed; for all other modules they are part of the settings.
 Auto = values.Auto
-Tell = values.Tell
+NotificationKind = values.NotificationKind
 Wish: TypeAlias = values.Wish
 
 
@@ -141,7 +141,7 @@ class Notify:
     """URLs of Apprise: mail, chat and push services."""
     gather: Annotated[int, values.seconds(0, 3_600)] = 60
     """Seconds from an event until it is sent, together with all later events."""
-    on: values.Tells = frozenset(Tell)
+    on: values.NotificationKinds = frozenset(NotificationKind)
     """Which events are sent."""
 
 

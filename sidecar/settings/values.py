@@ -39,7 +39,7 @@ Wish: TypeAlias = Mode | Auto
 """The wanted mode, or `auto`: the roll-out decides."""
 
 
-class Tell(StrEnum):
+class NotificationKind(StrEnum):
     """The kinds of notifications."""
 
     STAGE = "stage"
@@ -361,7 +361,9 @@ AppriseUrls: TypeAlias = Annotated[
     BeforeValidator(_one_or_more),
     AfterValidator(lambda urls: tuple(dict.fromkeys(urls))),
 ]
-Tells: TypeAlias = Annotated[frozenset[Annotated[Tell, member(Tell)]], BeforeValidator(_one_or_more)]
+NotificationKinds: TypeAlias = Annotated[
+    frozenset[Annotated[NotificationKind, member(NotificationKind)]], BeforeValidator(_one_or_more)
+]
 Host: TypeAlias = Annotated[str, BeforeValidator(_host)]
 Listen: TypeAlias = Annotated[tuple[str, int] | None, BeforeValidator(_listen)]
 Hosts: TypeAlias = Annotated[frozenset[Annotated[str, BeforeValidator(_host)]], BeforeValidator(_one_or_more)]

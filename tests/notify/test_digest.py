@@ -21,11 +21,11 @@ from sidecar.notify.digest import (
 )
 from sidecar.notify.events import Notification
 from sidecar.observed.words import command
-from sidecar.settings import Tell
+from sidecar.settings import NotificationKind
 from tests.notify.views import event
 from tests.worlds import HOST, NOW
 
-ERROR, RECOVERY, STAGE = Tell.ERROR, Tell.RECOVERY, Tell.STAGE
+ERROR, RECOVERY, STAGE = NotificationKind.ERROR, NotificationKind.RECOVERY, NotificationKind.STAGE
 
 
 # --- when ------------------------------------------------------------------------------------------------
@@ -82,7 +82,9 @@ def stage(was: str, now: str, at: float = 0) -> Notification:
         ([RECOVERY, ERROR, RECOVERY], [RECOVERY]),
     ],
 )
-def test_only_the_result_of_an_error_is_sent(kinds: list[Tell], left: list[Tell]) -> None:
+def test_only_the_result_of_an_error_is_sent(
+    kinds: list[NotificationKind], left: list[NotificationKind]
+) -> None:
     """Compared with what was sent before."""
     waiting = [event(kind, at=n) for n, kind in enumerate(kinds)]
     assert [one.kind for one in gathered(waiting)] == left
@@ -90,7 +92,7 @@ def test_only_the_result_of_an_error_is_sent(kinds: list[Tell], left: list[Tell]
 
 @pytest.mark.parametrize(("ago", "left"), [(3_600, []), (86_399, []), (86_400, [ERROR])])
 def test_error_that_came_back_before_its_end_was_sent_is_quiet_for_a_day(
-    ago: float, left: list[Tell]
+    ago: float, left: list[NotificationKind]
 ) -> None:
     """People who heard of it long ago hear of it again; and then also of its end."""
     over, again = replace(event(RECOVERY, at=9), said_at=NOW + 10 - ago), event(at=10)
@@ -220,7 +222,7 @@ def test_message_about_many_events_stays_short() -> None:
         ([], False, False),
     ],
 )
-def test_colour_of_a_message(kinds: list[Tell], failing: bool, healing: bool) -> None:
+def test_colour_of_a_message(kinds: list[NotificationKind], failing: bool, healing: bool) -> None:
     """One error makes it a bad one."""
     events = [event(kind, f"d{n}.example", was="a", now="b") for n, kind in enumerate(kinds)]
     digest = digest_of(events, HOST, NOW)

@@ -11,7 +11,7 @@ from sidecar.notify.digest import KEPT_S, Tries
 from sidecar.notify.events import Known, Notification, Notified
 from sidecar.notify.outbox import Outbox
 from sidecar.rollout import Stage
-from sidecar.settings import Tell
+from sidecar.settings import NotificationKind
 from sidecar.state.store import State
 from sidecar.status.telling import Ends
 from tests.notify.views import DENIED, EXPIRED, event
@@ -24,8 +24,8 @@ TOLD = Notified(
 )
 EVENTS = (
     event(todo="act"),
-    event(Tell.STAGE, was="soaking", now="ready"),
-    event(Tell.RECOVERY, critical=True),
+    event(NotificationKind.STAGE, was="soaking", now="ready"),
+    event(NotificationKind.RECOVERY, critical=True),
 )
 
 

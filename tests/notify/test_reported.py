@@ -10,7 +10,7 @@ from sidecar.observed.reports import NO_EVIDENCE, Failing, Holding, ReportEviden
 from sidecar.observed.words import day
 from sidecar.plan import decide
 from sidecar.plan.records import mail_domains
-from sidecar.settings import Tell
+from sidecar.settings import NotificationKind
 from sidecar.status.domains import status_of
 from tests.status.test_domains import REPORT, TEXT, settled
 from tests.worlds import DAY, NOW, observed
@@ -36,7 +36,9 @@ def view(*failing: Failing, old: tuple[Holding, ...] = (), at: float = NOW) -> P
 def about(events: tuple[Notification, ...]) -> list[tuple[str, str, bool]]:
     """Of reports: code, what of it, whether it is mild."""
     return [
-        (e.code, e.about, e.mild) for e in events if e.code.startswith("reports-") and e.kind is Tell.ERROR
+        (e.code, e.about, e.mild)
+        for e in events
+        if e.code.startswith("reports-") and e.kind is NotificationKind.ERROR
     ]
 
 

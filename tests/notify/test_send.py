@@ -15,7 +15,7 @@ from sidecar.host import log
 from sidecar.host.errors import TemporaryError
 from sidecar.notify.digest import Message, digest_of
 from sidecar.notify.send import apprise, deliver, post, receivers_of
-from sidecar.settings import Tell
+from sidecar.settings import NotificationKind
 from sidecar.settings.load import load
 from tests.notify.receiver import receiving
 from tests.notify.views import event
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:Deprecati
 
 SECRET = "x9Yz8Wv7"
 FAILING = digest_of([event(message="it <b>fails</b> & more")], HOST, NOW)
-HEALED = digest_of([event(Tell.RECOVERY)], HOST, NOW)
+HEALED = digest_of([event(NotificationKind.RECOVERY)], HOST, NOW)
 
 
 def free_port() -> int:
