@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from sidecar.formats.mtasts_policy import Invalid
 from sidecar.formats.octets import shown
-from sidecar.formats.txt_fields import Field, FieldFault, RecordProblem, is_extension_value, split
+from sidecar.formats.txt_fields import Field, FieldFault, RecordProblem, is_extension_value, missing, split
 
 VERSION = b"v=STSv1"
 
@@ -88,9 +88,7 @@ def read(data: bytes) -> StsReading:
                 )
             )
     elif b"id" not in parts.tried and (parts.tried or not problems):
-        alike = next((name for name in first if name.lower() == "id"), None)
-        hint = f" ({alike!r} is another field: names have case)" if alike else ""
-        problems.append(RecordProblem(FieldFault.MISSING, f"there is no id in it{hint}"))
+        problems.append(missing("id", first))
     return StsReading(
         tuple(problems),
         found.value.decode() if found is not None and _ID.match(found.value) else None,

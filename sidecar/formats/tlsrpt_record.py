@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from sidecar.formats.mtasts_policy import Invalid
 from sidecar.formats.octets import WSP, ascii_lower, shown
-from sidecar.formats.txt_fields import FieldFault, RecordProblem, split
+from sidecar.formats.txt_fields import RecordProblem, missing, split
 from sidecar.formats.uri import is_https, is_mailto, is_uri, scheme
 
 VERSION = b"v=TLSRPTv1"
@@ -91,9 +91,7 @@ def read(data: bytes) -> TlsrptReading:
             )
         )
     if b"rua" not in parts.tried and (parts.tried or not problems):
-        alike = next((name for name in names if name.lower() == "rua"), None)
-        hint = f" ({alike!r} is another field: names have case)" if alike else ""
-        problems.append(RecordProblem(FieldFault.MISSING, f"there is no rua in it{hint}"))
+        problems.append(missing("rua", names))
     return TlsrptReading(
         tuple(problems),
         tuple(rua),

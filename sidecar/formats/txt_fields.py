@@ -163,3 +163,10 @@ def _field(text: bytes, own: frozenset[bytes]) -> Field | RecordProblem:
 def is_extension_value(value: bytes) -> bool:
     """Whether `value` is valid in a field that the RFC does not define."""
     return bool(_VALUE.match(value))
+
+
+def missing(name: str, names: Iterable[str]) -> RecordProblem:
+    """The problem of a record without the field `name`; `names` are those of its fields."""
+    alike = next((other for other in names if other.lower() == name), None)
+    hint = f" ({alike!r} is another field: names have case)" if alike else ""
+    return RecordProblem(FieldFault.MISSING, f"there is no {name} in it{hint}")
