@@ -1,6 +1,6 @@
 """Fetching a policy as RFC 8461 §3.3 has a sender do it: HTTPS, PKIX, no redirect, no cache, 64 KB, a minute.
 
-The answer is brought as it is: whether status, media type and text are right is for the rules.
+The answer is returned as it came: the rules decide whether status, media type and text are right.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from sidecar.dns.answers import NoAnswer
 from sidecar.dns.ask import Asking
 from sidecar.formats.domain_name import policy_host
 from sidecar.verify.probes.http import HttpError, get
-from sidecar.verify.probes.tls import closing, handshake, look, peer_certificate, trouble
+from sidecar.verify.probes.tls import closing, handshake, peer_certificate, shown_certificate, trouble
 from sidecar.verify.probes.way import Doors, Place, Reached, Take, Ways
 from sidecar.verify.seen import NoAddress, PolicyAnswer, PolicyFailure, PolicyFetch, TlsFailure
 
@@ -56,25 +56,22 @@ class PolicyProbe:
         way, timeout_s = reached.way, self.timeout_s * (1 - 1 / CONNECT_SHARE)
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._answer(reached, host)
+                with handshake():
+                    reader, writer = await asyncio.open_connection(
+                        sock=reached.handle(), ssl=self.context, server_hostname=host
+                    )
+                with closing(writer):
+                    certificate = peer_certificate(writer)
+                    found = await get(reader, writer, host, PATH)
         except TimeoutError:
             return PolicyFailure(way, True, f"no answer within {timeout_s:g} s", self.clock())
         except ssl.SSLError as error:
             kind, detail = trouble(error)
-            return TlsFailure(way, kind, detail, await look(reached, host), self.clock())
+            return TlsFailure(way, kind, detail, await shown_certificate(reached, host), self.clock())
         except (HttpError, OSError) as error:
             return PolicyFailure(way, False, str(error) or type(error).__name__, self.clock())
-
-    async def _answer(self, reached: Reached, host: str) -> PolicyAnswer:
-        with handshake():
-            reader, writer = await asyncio.open_connection(
-                sock=reached.handle(), ssl=self.context, server_hostname=host
-            )
-        with closing(writer):
-            certificate = peer_certificate(writer)
-            found = await get(reader, writer, host, PATH)
         return PolicyAnswer(
-            reached.way,
+            way,
             certificate,
             found.status,
             found.media_type,

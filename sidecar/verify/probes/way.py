@@ -29,7 +29,7 @@ MOST_CONNECTIONS = 190
 """In any hour, to all hosts of one domain; 20 MX hosts and a policy host have at most 168 addresses that are probed."""
 HOUR_S = 3_600.0
 TRIES = 2
-"""Failed connections to an address in one run; then nobody waits for it again in this run."""
+"""Failed connections to an address; after these it is not tried again in this run."""
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 Take: TypeAlias = Callable[[], None]
@@ -37,14 +37,14 @@ Take: TypeAlias = Callable[[], None]
 
 
 class SpentError(Exception):
-    """No connection was made, for too many were made this hour; the text is a sentence."""
+    """No connection was made, because too many were made this hour; the text is a sentence."""
 
 
 class Allowance:
     """At most `most` connections in any hour to all hosts that a domain names, whatever its zone says.
 
-    A zone says whom this server connects to: without a bound, a stranger's would make a port scanner of it. It is
-    kept from one run of checks to the next. A host that several domains share is on the account of the first.
+    A zone decides whom this server connects to: without a limit, a stranger's zone would turn it into a port scanner.
+    The counts are kept from one run of checks to the next. A host that several domains share counts for the first.
     """
 
     def __init__(self, most: int = MOST_CONNECTIONS, clock: Callable[[], float] = time.monotonic) -> None:
@@ -97,7 +97,7 @@ class Reached:
         self.connection.close()
 
     def handle(self) -> socket.socket:
-        """The same connection for a transport, which closes what it is given in its own time."""
+        """The same connection for a transport, which closes its socket later."""
         return self.connection.dup()
 
     async def again(self, timeout_s: float = CONNECT_S) -> socket.socket:
@@ -107,9 +107,9 @@ class Reached:
 
 
 class Doors:
-    """At most `per_host` conversations with one address at a time, whoever wants them; one object for a run.
+    """At most `per_host` conversations with one address at a time, for all domains; one object for a run.
 
-    It remembers addresses that took no connection: 1,000 domains of one server do not wait for it one by one.
+    It remembers addresses that accepted no connection: 1,000 domains of one server do not each wait for it.
     """
 
     def __init__(self, per_host: int) -> None:
@@ -121,12 +121,12 @@ class Doors:
         return self._doors[address]
 
     def closed(self, address: str, port: int) -> Unreachable | None:
-        """What was found of an address that took no connection, where it was tried often enough."""
+        """The last failure at an address that accepted no connection, once it was tried often enough."""
         found = self._closed[address, port]
         return found[-1] if len(found) >= TRIES else None
 
     def note(self, address: str, port: int, failed: Unreachable | None) -> None:
-        """Remembers how the last try went (None: well)."""
+        """Remembers how the last try went (None: it succeeded)."""
         if failed is None:
             self._closed[address, port].clear()
         else:
@@ -163,13 +163,10 @@ class Ways:
         there are too many, is `Unseen`. `inside` is tried where no public address took a connection.
         """
         turns = asyncio.Semaphore(ADDRESSES_AT_ONCE)
-
-        async def one(address: str) -> T | Unreachable | Unseen:
-            async with turns, self.doors.of(address):
-                return await self._one(address, take, talk)
-
         tried = chosen(addresses)
-        found = await asyncio.gather(*map(one, tried), return_exceptions=True)
+        found = await asyncio.gather(
+            *(self._at(address, turns, take, talk) for address in tried), return_exceptions=True
+        )
         for result in found:
             if isinstance(result, BaseException):
                 raise result
@@ -183,38 +180,34 @@ class Ways:
             return (*results, Unseen(reason, self.clock()))
         return results
 
-    async def _one(
-        self, address: str, take: Take, talk: Callable[[Reached], Awaitable[T]]
+    async def _at(
+        self, address: str, turns: asyncio.Semaphore, take: Take, talk: Callable[[Reached], Awaitable[T]]
     ) -> T | Unreachable | Unseen:
-        if (closed := self.doors.closed(address, self.port)) is not None:
-            return closed
-        try:
-            take()
-        except SpentError as error:
-            return Unseen(f"{address} not probed: {error}", self.clock())
-        reached = await self._reach(address, take)
-        if isinstance(reached, Unreachable):
-            self.doors.note(address, self.port, reached)
-            return reached
-        self.doors.note(address, self.port, None)
-        with reached:
-            return await talk(reached)
-
-    async def _reach(self, address: str, take: Take) -> Reached | Unreachable:
-        try:
-            connection = await _connect(address, self.port, self.timeout_s)
-            return Reached(connection, ProbedWay(address), address, self.port, take)
-        except ConnectionRefusedError:
-            reason = f"{address} port {self.port} refused the connection"
-            return Unreachable(Barrier.REFUSED, reason, self.clock(), address)
-        except (OSError, TimeoutError) as error:
-            if not routed(address):
-                family = "IPv6" if ":" in address else "IPv4"
-                reason = f"{address} cannot be reached: this machine has no {family} route to it"
-                return Unreachable(Barrier.NO_ROUTE, reason, self.clock(), address)
-            why = _reason(error, self.timeout_s)
-            reason = f"{address} port {self.port} cannot be reached ({why})"
-            return Unreachable(Barrier.UNREACHABLE, reason, self.clock(), address)
+        async with turns, self.doors.of(address):
+            if (closed := self.doors.closed(address, self.port)) is not None:
+                return closed
+            try:
+                take()
+            except SpentError as error:
+                return Unseen(f"{address} not probed: {error}", self.clock())
+            try:
+                connection = await _connect(address, self.port, self.timeout_s)
+            except (OSError, TimeoutError) as error:
+                if isinstance(error, ConnectionRefusedError):
+                    barrier, what = Barrier.REFUSED, f"port {self.port} refused the connection"
+                elif not routed(address):
+                    family = "IPv6" if ":" in address else "IPv4"
+                    barrier = Barrier.NO_ROUTE
+                    what = f"cannot be reached: this machine has no {family} route to it"
+                else:
+                    barrier = Barrier.UNREACHABLE
+                    what = f"port {self.port} cannot be reached ({_reason(error, self.timeout_s)})"
+                failed = Unreachable(barrier, f"{address} {what}", self.clock(), address)
+                self.doors.note(address, self.port, failed)
+                return failed
+            self.doors.note(address, self.port, None)
+            with Reached(connection, ProbedWay(address), address, self.port, take) as reached:
+                return await talk(reached)
 
     async def _inside(
         self,
@@ -223,12 +216,17 @@ class Ways:
         talk: Callable[[Reached], Awaitable[T]],
         failed: Sequence[Unreachable | Unseen],
     ) -> tuple[T | Unreachable | Unseen, ...]:
-        """What the place inside says; where it cannot be reached either, the failed ones say so."""
+        """What is found at the place inside; where it cannot be reached either, the failed ones with that added."""
         reason = "; ".join(one.reason for one in failed)
         trouble = "has no address"
         async with self.doors.of(inside.host):
             try:
-                for address in await _resolve(inside.host, self.timeout_s):
+                # Only Docker's own DNS knows the name.
+                async with asyncio.timeout(self.timeout_s):
+                    found = await asyncio.get_running_loop().getaddrinfo(
+                        inside.host, None, type=socket.SOCK_STREAM
+                    )
+                for address in (str(sockaddr[0]) for *_, sockaddr in found):
                     connection = await _connect(address, inside.port, self.timeout_s)
                     way = ProbedWay(f"{inside.host} ({address})", reason)
                     with Reached(connection, way, address, inside.port, take) as reached:
@@ -268,10 +266,3 @@ async def _connect(address: str, port: int, timeout_s: float) -> socket.socket:
         connection.close()
         raise
     return connection
-
-
-async def _resolve(host: str, timeout_s: float) -> list[str]:
-    """The addresses of a name that only Docker's own DNS knows."""
-    async with asyncio.timeout(timeout_s):
-        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return [str(address[0]) for _, _, _, _, address in found]
