@@ -33,7 +33,9 @@ async def look_at_front(name: str, address: str, now: float, port: int = 443) ->
     """What is at this address for this name; Unseen where nothing speaks TLS there. Never raises."""
     try:
         async with asyncio.timeout(DEADLINE_S):
-            reader, writer = await asyncio.open_connection(address, port, ssl=accepting_all(), server_hostname=name)
+            reader, writer = await asyncio.open_connection(
+                address, port, ssl=accepting_all(), server_hostname=name
+            )
             with closing(writer):
                 der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
                 with reading():

@@ -143,7 +143,7 @@ POLICY_UNLIKE = Code(
     _BREAKS_IF_GRAVE_SERVED,
 )
 POLICY_UNASKED = Code("policy-unasked", _UNKNOWN, _S33, "The policy was not asked for.", _BLOCKS_SERVED)
-POLICY_LOOK_FAILED = Code(
+POLICY_PROBE_FAILED = Code(
     "policy-look-failed",
     _UNKNOWN,
     _S33,
@@ -327,7 +327,7 @@ MX_PRIVATE = Code(
     _BLOCKS_AUTHENTICATED,
 )
 MX_UNASKED = Code("mx-unasked", _UNKNOWN, _S42, "The MX host was not probed.", _BLOCKS_AUTHENTICATED)
-MX_LOOK_FAILED = Code(
+MX_PROBE_FAILED = Code(
     "mx-look-failed",
     _UNKNOWN,
     _S42,

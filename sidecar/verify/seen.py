@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from sidecar.dns.answers import Asked, NoAnswer, Tlsa
+from sidecar.dns.answers import DnsResult, NoAnswer, Tlsa
 from sidecar.formats.mtasts_policy import Policy
 from sidecar.observed import Caa, Sight, Unseen
 
@@ -88,7 +88,7 @@ class TlsFailure:
 
 
 @dataclass(frozen=True, slots=True)
-class LookFailed:
+class ProbeFailed:
     """The look itself failed, by something that nobody foresaw: nothing is known of the server."""
 
     reason: str
@@ -124,7 +124,7 @@ class PolicyFailure:
 
 
 PolicyFetch: TypeAlias = (
-    PolicyAnswer | PolicyFailure | TlsFailure | Unreachable | NoAddress | NoAnswer | Unseen | LookFailed
+    PolicyAnswer | PolicyFailure | TlsFailure | Unreachable | NoAddress | NoAnswer | Unseen | ProbeFailed
 )
 
 # --- MX --------------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ class MxWontTalk:
 
 
 MxProbe: TypeAlias = (
-    MxTls | MxNoStartTls | MxWontTalk | TlsFailure | Unreachable | NoAddress | NoAnswer | Unseen | LookFailed
+    MxTls | MxNoStartTls | MxWontTalk | TlsFailure | Unreachable | NoAddress | NoAnswer | Unseen | ProbeFailed
 )
 
 
@@ -171,7 +171,7 @@ class MxSeen:
 
     host: str
     probe: MxProbe
-    tlsa: Asked[Tlsa]
+    tlsa: DnsResult[Tlsa]
     others: tuple[MxProbe, ...] = ()
     """What came of its other addresses: a sender may use any of them."""
 
@@ -197,12 +197,12 @@ class DomainSeen:
     """All that was seen of one policy domain, `at` Unix seconds."""
 
     domain: str
-    txt: Asked[bytes]
+    txt: DnsResult[bytes]
     """`_mta-sts.<domain>`, the strings of each record joined."""
-    misplaced: Mapping[str, Asked[bytes]]
+    misplaced: Mapping[str, DnsResult[bytes]]
     """TXT records at names where the record is put by mistake (`near_misses`), asked for only where `_mta-sts` has none."""
-    tlsrpt: Asked[bytes]
-    mx: Asked[str]
+    tlsrpt: DnsResult[bytes]
+    mx: DnsResult[str]
     """The preferred first, lower-case, without a final dot; `NULL_MX` for a null MX."""
     policy: PolicyFetch
     """At the first address that gave a policy that senders can use; else at the first."""

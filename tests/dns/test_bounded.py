@@ -58,7 +58,7 @@ async def test_what_nobody_foresaw_is_unseen() -> None:
     other = Question(Kind.MX, "example.test")
     table = {("example.test.", "TXT"): ['"x"'], ("example.test.", "MX"): ["10 mx.test."]}
     async with serving(table) as (_, resolver):
-        with patch.object(lookup.Asking, "mx", side_effect=LookupError("a bug of the tests")):
+        with patch.object(lookup.DnsClient, "mx", side_effect=LookupError("a bug of the tests")):
             found = await Lookups(resolver, time.time).ask([ASKED, other], 10.0)
     assert isinstance(found[ASKED], Seen)
     unseen = found[other]

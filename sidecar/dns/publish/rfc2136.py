@@ -122,7 +122,7 @@ class Rfc2136:
         return None
 
     async def read(self, zone: str, keys: Sequence[Key]) -> Mapping[Key, Sight[RecordSet]]:
-        """Asked without recursion, a few at once."""
+        """Queried without recursion, a few at a time."""
         try:
             async with asyncio.timeout(self.deadline_s):
                 return dict(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sidecar.dns.answers import NoAnswer
-from sidecar.dns.ask import Asking
+from sidecar.dns.ask import DnsClient
 from sidecar.formats.domain_name import policy_host
 from sidecar.verify.probes.http import HttpError, get
 from sidecar.verify.probes.tls import closing, handshake, peer_certificate, shown_certificate, trouble
@@ -28,7 +28,7 @@ class PolicyProbe:
     `connect` replaces what DNS says of every policy host (for tests).
     """
 
-    asking: Asking
+    dns: DnsClient
     context: ssl.SSLContext
     doors: Doors
     clock: Callable[[], float]
@@ -42,7 +42,7 @@ class PolicyProbe:
         `take` is asked before each connection.
         """
         host = policy_host(domain)
-        found = await self.asking.addresses(host)
+        found = await self.dns.addresses(host)
         if isinstance(found, NoAnswer):
             return (found,)
         if not found.records:
@@ -50,7 +50,7 @@ class PolicyProbe:
         addresses = (self.connect,) if self.connect else found.records
         ways = Ways(self.doors, self.clock, self.port, self.timeout_s / CONNECT_SHARE)
         fetched = await ways.at_each(addresses, inside, take, lambda reached: self._ask(reached, host))
-        return (*fetched, *await self.asking.unanswered(host))
+        return (*fetched, *await self.dns.unanswered(host))
 
     async def _ask(self, reached: Reached, host: str) -> PolicyFetch:
         way, timeout_s = reached.way, self.timeout_s * (1 - 1 / CONNECT_SHARE)

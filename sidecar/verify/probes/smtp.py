@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from sidecar.dns.answers import NoAnswer
-from sidecar.dns.ask import Asking
+from sidecar.dns.ask import DnsClient
 from sidecar.verify.probes.tls import accepting_all, closing, handshake, peer_certificate, trouble
 from sidecar.verify.probes.way import Doors, Place, Reached, SpentError, Take, Ways
 from sidecar.verify.seen import (
@@ -51,7 +51,7 @@ class SmtpProbe:
     of every host (for tests).
     """
 
-    asking: Asking
+    dns: DnsClient
     context: ssl.SSLContext
     doors: Doors
     clock: Callable[[], float]
@@ -65,7 +65,7 @@ class SmtpProbe:
 
         Of a reply 100 lines of 4,096 octets are read at most: beyond that, it is not a conversation.
         """
-        found = await self.asking.addresses(host)
+        found = await self.dns.addresses(host)
         if isinstance(found, NoAnswer):
             return (found,)
         if not found.records:
@@ -75,7 +75,7 @@ class SmtpProbe:
         probed = await ways.at_each(
             addresses, self.inside.get(host), take, lambda reached: self._converse(reached, host)
         )
-        return (*probed, *await self.asking.unanswered(host))
+        return (*probed, *await self.dns.unanswered(host))
 
     async def _converse(self, reached: Reached, host: str) -> MxProbe:
         way, timeout_s = reached.way, self.timeout_s * (1 - 1 / CONNECT_SHARE)

@@ -10,16 +10,15 @@ from sidecar.verify import probe_codes as codes
 from sidecar.verify.rules.addresses import in_one, joined, judge_private
 from sidecar.verify.rules.certificate import judge_end, judge_tls_failure
 from sidecar.verify.rules.mx_match import is_address
-from sidecar.verify.rules.policy_fetch import LOOK_AGAIN
+from sidecar.verify.rules.policy_fetch import REPORT_IT
 from sidecar.verify.seen import (
     Barrier,
-    LookFailed,
     MxNoStartTls,
     MxSeen,
     MxTls,
     MxWontTalk,
     NoAddress,
-    ProbedWay,
+    ProbeFailed,
     TlsFailure,
     TlsTrouble,
     Unreachable,
@@ -64,11 +63,17 @@ def judge_host(seen: MxSeen, stakes: Stakes, now: float) -> tuple[Finding, ...]:
     for probe in seen.probes:
         match probe:
             case MxTls() | TlsFailure() | MxNoStartTls() | MxWontTalk():
-                said = (*_spoken(seen.host, probe, stakes, now), *_inside(seen.host, probe.way))
-                at_address += [(probe.way.address, finding) for finding in said]
+                found = _reached(seen.host, probe, stakes, now)
+                if probe.way.instead_of is not None:
+                    message = (
+                        "probed inside mailcow's network only, which proves nothing about the public addresses: "
+                        f"{probe.way.instead_of}"
+                    )
+                    found = (*found, Finding.of(codes.MX_INSIDE, seen.host, message, _OUTSIDE))
+                at_address += [(probe.way.address, finding) for finding in found]
             case NoAddress() if is_address(seen.host):
                 pass  # `mx-address` says it
-            case Unreachable() | NoAddress() | NoAnswer() | Unseen() | LookFailed():
+            case Unreachable() | NoAddress() | NoAnswer() | Unseen() | ProbeFailed():
                 unseen.append(_not_seen(seen.host, probe))
             case _:
                 assert_never(probe)
@@ -78,7 +83,7 @@ def judge_host(seen: MxSeen, stakes: Stakes, now: float) -> tuple[Finding, ...]:
     return (*in_one(at_address), *joined(unseen), *private)
 
 
-def _spoken(
+def _reached(
     host: str, probe: MxTls | TlsFailure | MxNoStartTls | MxWontTalk, stakes: Stakes, now: float
 ) -> tuple[Finding, ...]:
     failure = stakes.mx_failure
@@ -101,7 +106,7 @@ def _spoken(
             return (Finding.of(codes.MX_WONT_TALK, host, message, _ELSEWHERE),)
 
 
-def _not_seen(host: str, nothing: Unreachable | NoAddress | NoAnswer | Unseen | LookFailed) -> Finding:
+def _not_seen(host: str, nothing: Unreachable | NoAddress | NoAnswer | Unseen | ProbeFailed) -> Finding:
     match nothing:
         case Unreachable(barrier=barrier, reason=reason):
             code, todo = _BARRIERS[barrier]
@@ -114,12 +119,5 @@ def _not_seen(host: str, nothing: Unreachable | NoAddress | NoAnswer | Unseen | 
             return Finding.of(codes.MX_HOST_UNKNOWN, host, reason, "check again when the DNS answers")
         case Unseen(reason=reason):
             return Finding.of(codes.MX_UNASKED, host, reason)
-        case LookFailed(reason=reason):
-            return Finding.of(codes.MX_LOOK_FAILED, host, reason, LOOK_AGAIN)
-
-
-def _inside(host: str, way: ProbedWay) -> tuple[Finding, ...]:
-    if way.instead_of is None:
-        return ()
-    message = f"probed inside mailcow's network only, which proves nothing about the public addresses: {way.instead_of}"
-    return (Finding.of(codes.MX_INSIDE, host, message, _OUTSIDE),)
+        case ProbeFailed(reason=reason):
+            return Finding.of(codes.MX_PROBE_FAILED, host, reason, REPORT_IT)

@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Sequence
 
-from sidecar.dns.answers import NULL_MX, Asked, NoAnswer
+from sidecar.dns.answers import NULL_MX, DnsResult, NoAnswer
 from sidecar.formats.mtasts_policy import matches
 from sidecar.observed.findings import Finding
 from sidecar.verify import probe_codes as codes
@@ -15,7 +15,7 @@ from sidecar.verify.stakes import Stakes
 MOST_HOSTS = 20
 
 
-def hosts_of(domain: str, mx: Asked[str]) -> tuple[str, ...] | None:
+def hosts_of(domain: str, mx: DnsResult[str]) -> tuple[str, ...] | None:
     """The hosts that senders try: without any MX the domain itself; none for a null MX; None where not known."""
     if isinstance(mx, NoAnswer):
         return None
@@ -25,7 +25,7 @@ def hosts_of(domain: str, mx: Asked[str]) -> tuple[str, ...] | None:
     return tuple(host for host in mx.records if host != NULL_MX)
 
 
-def looked_at(hosts: Sequence[str]) -> tuple[str, ...]:
+def probed_hosts(hosts: Sequence[str]) -> tuple[str, ...]:
     """Those of a domain's hosts, the preferred first, that are probed and judged: 20 at most.
 
     Whoever writes a zone says whom this server connects to; 3,000 MX records would make a port scanner of it.
@@ -63,7 +63,7 @@ def judge_mx_records(seen: DomainSeen) -> tuple[Finding, ...]:
             f"the MX record names the address {host}; it has to name a host, so senders get nowhere",
             f"publish {domain} MX 10 mail.{domain}, and mail.{domain} A {host}",
         )
-        for host in looked_at(seen.mx.records)
+        for host in probed_hosts(seen.mx.records)
         if is_address(host)
     ]
     if addresses:
@@ -82,7 +82,7 @@ def judge_match(
     found = hosts_of(seen.domain, seen.mx)
     if policy is None or not policy.mx or not found:
         return ()
-    hosts = looked_at(found)
+    hosts = probed_hosts(found)
     uncovered = [host for host in hosts if not any(matches(pattern, host) for pattern in policy.mx)]
     findings = [
         Finding.of(

@@ -6,6 +6,7 @@ into findings and adds what is valid and yet unwise. How the policy was served, 
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 
 from sidecar.formats.domain_name import to_ascii
 from sidecar.formats.mtasts_policy import Mode, PolicyFault, PolicyProblem, PolicyReading, is_mx_pattern
@@ -68,6 +69,12 @@ _LENIENT: Mapping[PolicyFault, str] = {
     PolicyFault.MX: "lenient senders may ignore this line alone, strict ones take the whole policy for invalid",
 }
 
+_MX_REPEATED = "an mx is given twice, which means nothing to senders"
+_A_WEEK = "write a week (604800) or more"
+_PUBLIC_SUFFIX = re.compile(r"\*\.(?:[^.]*|(?:ac|co|com|edu|gob|gov|gv|ne|net|or|org)\.[^.]{2})")
+"""Anybody can register a name there: top-level domains, and those of countries like co.uk, com.au and or.at.
+
+A short rule, since the whole list changes every week."""
 _ADDRESS = re.compile(r"(?:\*\.)?(?:[0-9]+\.)*[0-9]+\Z")
 
 
@@ -76,7 +83,17 @@ def judge(reading: PolicyReading, data: bytes, subject: str = "the policy") -> t
     if reading.problems and (whole := _of_the_whole(data, subject)) is not None:
         return (whole,)
     findings = [_problem(problem, subject) for problem in reading.problems]
-    findings += _repeated(reading, subject)
+    for name in reading.repeated:
+        code, message, todo = (
+            (codes.POLICY_MX_REPEATED, _MX_REPEATED, "take one of the two out")
+            if name == "mx"
+            else (
+                codes.POLICY_REPEATED,
+                f"the field {name} is given again; the first counts, though some senders take the last",
+                "keep only the one that is meant",
+            )
+        )
+        findings.append(Finding.of(code, subject, message, todo))
     for name in reading.unknown:
         message = f"the field {name} is unknown to the RFC; senders ignore it"
         findings.append(
@@ -92,14 +109,22 @@ def judge(reading: PolicyReading, data: bytes, subject: str = "the policy") -> t
         if _ADDRESS.match(pattern):
             message = f"mx {pattern} is an IP address; an MX record names a host, so nothing matches it"
             findings.append(Finding.of(codes.POLICY_MX_ADDRESS, subject, message, "write the MX host's name"))
-        elif reading.mode is Mode.ENFORCE and pattern.startswith("*.") and _is_public_suffix(pattern[2:]):
+        elif reading.mode is Mode.ENFORCE and _PUBLIC_SUFFIX.fullmatch(pattern):
             message = (
                 f"mx {pattern} covers every domain below {pattern[2:]}: an attacker can have a host there, so it "
                 "protects nobody"
             )
             todo = "write the names of your own MX hosts"
             findings.append(Finding.of(codes.POLICY_MX_WIDE, subject, message, todo))
-    return few([*findings, *_max_age(reading, subject)])
+    if reading.max_age == 0 and reading.mode not in {None, Mode.NONE}:
+        message = "max_age is 0: senders keep no policy, so an attacker need only hide it once"
+        findings.append(Finding.of(codes.POLICY_MAX_AGE_ZERO, subject, message, _A_WEEK))
+    elif reading.mode is Mode.ENFORCE and reading.max_age is not None and reading.max_age < SHORT:
+        message = (
+            f"max_age is {reading.max_age} seconds; weeks or more are expected of a policy that is enforced"
+        )
+        findings.append(Finding.of(codes.POLICY_MAX_AGE_SHORT, subject, message, _A_WEEK))
+    return few(findings)
 
 
 _LINES = "version: STSv1 / mode: testing / max_age: 604800 / mx: <host>"
@@ -123,58 +148,14 @@ def _of_the_whole(data: bytes, subject: str) -> Finding | None:
     return None
 
 
-_SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "gob", "gov", "gv", "ne", "net", "or", "org"})
-"""Labels that registries of countries sell names below, as in co.uk, com.au and or.at."""
-
-
-def _is_public_suffix(parent: str) -> bool:
-    """Whether anybody can register a name below it; a short rule, for the whole list changes every week."""
-    labels = parent.split(".")
-    return len(labels) == 1 or (len(labels) == 2 and len(labels[1]) == 2 and labels[0] in _SECOND_LEVEL)
-
-
 def _problem(problem: PolicyProblem, subject: str) -> Finding:
     message, todo = problem.text, _TODO[problem.fault]
     if lenient := _LENIENT.get(problem.fault):
         message = f"{message}; {lenient}"
-    if problem.fault is PolicyFault.MX and (better := _better_mx(problem.value)):
-        todo = f"write mx: {better}"
+    if problem.fault is PolicyFault.MX:
+        # What is meant is sometimes plain: an A-label for a U-label, no final dot.
+        wildcard = "*." if problem.value.startswith("*.") else ""
+        with suppress(ValueError):
+            better = wildcard + to_ascii(problem.value.removeprefix("*."))
+            todo = f"write mx: {better}" if is_mx_pattern(better) else todo
     return Finding.of(_CODES[problem.fault], subject, message, todo)
-
-
-def _better_mx(value: str) -> str | None:
-    """What is meant by an mx that is none, where that is plain: an A-label for a U-label, no final dot."""
-    wildcard = "*." if value.startswith("*.") else ""
-    try:
-        better = wildcard + to_ascii(value.removeprefix("*."))
-    except ValueError:
-        return None
-    return better if is_mx_pattern(better) else None
-
-
-def _repeated(reading: PolicyReading, subject: str) -> list[Finding]:
-    findings: list[Finding] = []
-    for name in reading.repeated:
-        if name == "mx":
-            message = "an mx is given twice, which means nothing to senders"
-            findings.append(Finding.of(codes.POLICY_MX_REPEATED, subject, message, "take one of the two out"))
-        else:
-            message = f"the field {name} is given again; the first counts, though some senders take the last"
-            findings.append(
-                Finding.of(codes.POLICY_REPEATED, subject, message, "keep only the one that is meant")
-            )
-    return findings
-
-
-def _max_age(reading: PolicyReading, subject: str) -> list[Finding]:
-    if reading.max_age is None or reading.mode in {None, Mode.NONE}:
-        return []
-    if reading.max_age == 0:
-        message = "max_age is 0: senders keep no policy, so an attacker need only hide it once"
-        return [Finding.of(codes.POLICY_MAX_AGE_ZERO, subject, message, "write a week (604800) or more")]
-    if reading.mode is Mode.ENFORCE and reading.max_age < SHORT:
-        message = (
-            f"max_age is {reading.max_age} seconds; weeks or more are expected of a policy that is enforced"
-        )
-        return [Finding.of(codes.POLICY_MAX_AGE_SHORT, subject, message, "write a week (604800) or more")]
-    return []

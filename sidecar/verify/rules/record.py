@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from sidecar.formats.mtasts_record import VERSION, IdFault, StsReading
-from sidecar.formats.txt_fields import FieldFault, RecordProblem
+from sidecar.formats.txt_fields import FieldFault
 from sidecar.observed.findings import Code, Finding
 from sidecar.verify import codes
 from sidecar.verify.rules import fields
@@ -45,7 +45,11 @@ _LENIENT: Mapping[StrEnum, str] = {
 
 def judge(reading: StsReading, subject: str = "the record") -> tuple[Finding, ...]:
     """All findings of a record that `mtasts_record.read` made `reading` of; none where all is well."""
-    findings = [_problem(problem, subject) for problem in reading.problems]
+    findings: list[Finding] = []
+    for problem in reading.problems:
+        lenient = _LENIENT.get(problem.fault)
+        message = f"{problem.text}; {lenient}" if lenient else problem.text
+        findings.append(Finding.of(_CODES[problem.fault], subject, message, _TODO[problem.fault]))
     if reading.spaced:
         todo = "let the semicolon follow v=STSv1 at once"
         findings.append(Finding.of(codes.RECORD_SPACED, subject, fields.spaced(VERSION), todo))
@@ -58,9 +62,3 @@ def judge(reading: StsReading, subject: str = "the record") -> tuple[Finding, ..
         todo = "take it out unless you know of its use"
         findings.append(Finding.of(codes.RECORD_UNKNOWN, subject, fields.unknown(name), todo))
     return few(findings)
-
-
-def _problem(problem: RecordProblem, subject: str) -> Finding:
-    lenient = _LENIENT.get(problem.fault)
-    message = f"{problem.text}; {lenient}" if lenient else problem.text
-    return Finding.of(_CODES[problem.fault], subject, message, _TODO[problem.fault])

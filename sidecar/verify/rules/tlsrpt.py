@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from sidecar.formats.tlsrpt_record import VERSION, TlsrptReading, UriFault
-from sidecar.formats.txt_fields import FieldFault, RecordProblem
+from sidecar.formats.txt_fields import FieldFault
 from sidecar.observed.findings import Code, Finding
 from sidecar.verify import codes
 from sidecar.verify.rules import fields
@@ -51,7 +51,11 @@ _LENIENT: Mapping[StrEnum, str] = {
 
 def judge(reading: TlsrptReading, subject: str = "the record") -> tuple[Finding, ...]:
     """All findings of a record that `tlsrpt.read` made `reading` of; none where all is well."""
-    findings = [_problem(problem, subject) for problem in reading.problems]
+    findings: list[Finding] = []
+    for problem in reading.problems:
+        lenient = _LENIENT.get(problem.fault)
+        message = f"{problem.text}; {lenient}" if lenient else problem.text
+        findings.append(Finding.of(_CODES[problem.fault], subject, message, _TODO[problem.fault]))
     if reading.spaced:
         todo = "let the semicolon follow v=TLSRPTv1 at once"
         findings.append(Finding.of(codes.TLSRPT_SPACED, subject, fields.spaced(VERSION), todo))
@@ -73,9 +77,3 @@ def judge(reading: TlsrptReading, subject: str = "the record") -> tuple[Finding,
         todo = "take it out unless you know of its use"
         findings.append(Finding.of(codes.TLSRPT_UNKNOWN, subject, fields.unknown(name), todo))
     return few(findings)
-
-
-def _problem(problem: RecordProblem, subject: str) -> Finding:
-    lenient = _LENIENT.get(problem.fault)
-    message = f"{problem.text}; {lenient}" if lenient else problem.text
-    return Finding.of(_CODES[problem.fault], subject, message, _TODO[problem.fault])
