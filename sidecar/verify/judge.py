@@ -1,4 +1,4 @@
-"""All rules over what was seen of one domain; pure. A new subject is one more line here and a file in `rules`."""
+"""All rules over what was found about one domain; pure. A new subject is one more line here and a file in `rules`."""
 
 from dataclasses import replace
 
@@ -56,9 +56,9 @@ def _worst_ones(domain: str, findings: tuple[Finding, ...]) -> tuple[Finding, ..
     worst_first = sorted(range(len(findings)), key=lambda place: -findings[place].severity.rank)
     left_out = tuple(findings[place] for place in worst_first[MOST - 1 :])
     severity = max(codes.FINDINGS_MANY.severity, worst(left_out), key=lambda found: found.rank)
-    message = f"{len(left_out)} findings more, none of them worse than those shown"
+    message = f"{len(left_out)} more findings, none of them worse than those shown"
     more = Finding.of(
-        codes.FINDINGS_MANY, domain, message, "mend what is shown, then check again", severity=severity
+        codes.FINDINGS_MANY, domain, message, "fix what is shown, then check again", severity=severity
     )
     return (*(findings[place] for place in sorted(worst_first[: MOST - 1])), more)
 

@@ -136,7 +136,7 @@ CASES = (
     Case("txt-found", OK, ALIAS, "id 1", name="behind-a-cname"),
     Case("txt-alias", OK, ALIAS, "_mta-sts.hoster.test"),
     Case("txt-nxdomain", ERROR, without_txt, f"publish _mta-sts.{DOMAIN} TXT"),
-    Case("txt-none", ERROR, txt("google-site-verification=x"), "1 TXT of other kinds"),
+    Case("txt-none", ERROR, txt("google-site-verification=x"), "other TXT records (1) are ignored"),
     Case("txt-none", ERROR, dns(TXT, "TXT", []), "has no", name="nodata"),
     Case("txt-several", ERROR, txt("v=STSv1; id=1;", "v=STSv1; id=2;"), "2 MTA-STS records"),
     Case("txt-almost", ERROR, txt("v=stsv1; id=1;"), "v=STSv1", name="wrong-case"),
@@ -151,7 +151,7 @@ CASES = (
     Case("txt-nxdomain", NOTICE, both(without_txt, setting(status="404 Not Found")), name="nothing-served"),
     Case("txt-wildcard", NOTICE, WILDCARD, "the wildcard can stay"),
     Case("txt-none", ERROR, WILDCARD, "though a policy is served", name="wildcard"),
-    Case("record-escaped", ERROR, txt(r"v=STSv1\\; id=1\\;"), "take the backslashes out", name="zone-file"),
+    Case("record-escaped", ERROR, txt(r"v=STSv1\\; id=1\\;"), "remove the backslashes", name="zone-file"),
     Case("txt-servfail", UNKNOWN, dns(TXT, "TXT", Rcode.SERVFAIL), "SERVFAIL"),
     Case("txt-timeout", UNKNOWN, dns(TXT, "TXT", Silence.FOREVER), "did not answer"),
     Case("txt-unasked", UNKNOWN, dns(TXT, "TXT", Rcode.REFUSED), "REFUSED"),
@@ -207,7 +207,7 @@ CASES = (
     ),
     Case("policy-cert-self-signed", ERROR, setting(web_tls=Kind.SELF_SIGNED)),
     Case("policy-cert-issuer", ERROR, setting(web_tls=Kind.UNKNOWN_ISSUER), "issuer"),
-    Case("policy-cert-ending", WARNING, setting(web_tls=Kind.ENDING), "ends on "),
+    Case("policy-cert-ending", WARNING, setting(web_tls=Kind.ENDING), "expires on "),
     Case("policy-tls-old", ERROR, setting(web_tls=Kind.OLD), "protocol version"),
     Case("policy-tls-failed", ERROR, setting(web_tls=Kind.NONSENSE), "handshake"),
     Case("policy-tls-failed", ERROR, setting(web_tls=Kind.CLOSED), "closed the connection", name="closed"),
@@ -270,7 +270,7 @@ CASES = (
         name="names-unreadable",
     ),
     Case("mx-cert-issuer", CRITICAL, setting(mail_tls=Kind.UNKNOWN_ISSUER)),
-    Case("mx-cert-ending", WARNING, setting(mail_tls=Kind.ENDING), "ends on "),
+    Case("mx-cert-ending", WARNING, setting(mail_tls=Kind.ENDING), "expires on "),
     # --- every address
     Case("mx-no-starttls", CRITICAL, second(mail=Mail.PLAIN), "(at 127.0.0.2)", name="at-one-address"),
     Case("mx-tls", OK, second(mail=Mail.PLAIN), "(at 127.0.0.1)", name="at-the-other-address"),
@@ -340,7 +340,7 @@ CASES = (
     Case("caa-unknown", UNKNOWN, dns(f"{DOMAIN}.", "CAA", Rcode.SERVFAIL)),
     # --- the check itself
     Case("check-failed", UNKNOWN, setting(bug="verify.run.judge"), "LookupError"),
-    Case("findings-many", NOTICE, setting(body=FULL, meant=meant()), "findings more"),
+    Case("findings-many", NOTICE, setting(body=FULL, meant=meant()), "more findings"),
     # --- what nobody looks for
     Case("policy-status", NOTICE, both(txt(), setting(status="404 Not Found")), name="without-a-record"),
     Case(

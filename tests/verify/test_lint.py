@@ -139,7 +139,7 @@ def test_a_text_full_of_mistakes_gives_few_findings_in_little_time() -> None:
         b"v=TLSRPTv1; rua=mailto:a@b.example" + b"".join(b"; x%d=y" % at for at in numbers)
     ).valid
     many = lint_policy(b"x\n" * 100 + BASE)
-    assert many.findings[-1].message.endswith("(and 50 findings more)")
+    assert many.findings[-1].message.endswith("(and 50 more findings)")
 
 
 # Second statements: each grammar once more, as one expression copied from the ABNF.

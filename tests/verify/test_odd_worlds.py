@@ -58,7 +58,7 @@ ODD = (
         "warning",
         "txt-misplaced",
         f"_mta_sts.{DOMAIN}",
-        "where no sender looks",
+        "where senders do not look",
         f"move it to _mta-sts.{DOMAIN}",
     ),
     Odd(
@@ -67,7 +67,7 @@ ODD = (
         "warning",
         "txt-misplaced",
         f"_mta-sts.{DOMAIN}.{DOMAIN}",
-        "where no sender looks",
+        "where senders do not look",
         "enter _mta-sts alone",
     ),
     Odd(
@@ -76,7 +76,7 @@ ODD = (
         "warning",
         "txt-misplaced",
         POLICY_HOST,
-        "where no sender looks",
+        "where senders do not look",
         f"move it to _mta-sts.{DOMAIN}",
     ),
     Odd(
@@ -95,7 +95,7 @@ ODD = (
         "record-escaped",
         f"_mta-sts.{DOMAIN}",
         "a backslash stands before a semicolon",
-        "take the backslashes out",
+        "remove the backslashes",
     ),
     Odd(
         "policy on one line",
@@ -148,7 +148,7 @@ ODD = (
         "unknown",
         "mx-refuses-us",
         MX_HOST,
-        "that host refuses us: our connection was answered with '554 5.7.1 not you'",
+        "the host refuses us: our connection was answered with '554 5.7.1 not you'",
         "a block list, no reverse DNS",
         DOUBTFUL,
     ),
@@ -169,7 +169,7 @@ ODD = (
         "mx-no-starttls",
         MX_HOST,
         "STARTTLS is not offered (at 127.0.0.2)",
-        "switch STARTTLS on",
+        "enable STARTTLS",
     ),
     Odd(
         "another web server at the second address",
@@ -235,7 +235,7 @@ ODD = (
         "policy-redirect",
         URL,
         "senders must not follow",
-        "serve the policy at this very address",
+        "serve the policy at this URL itself",
     ),
     Odd(
         "a hundred headers and a huge body",

@@ -25,7 +25,7 @@ CONNECT_SHARE = 6
 class PolicyProbe:
     """Fetches policies; `timeout_s` is for connection, TLS and answer together.
 
-    `connect` replaces what DNS says of every policy host (for tests).
+    `connect` replaces the addresses of every policy host (for tests).
     """
 
     dns: DnsClient

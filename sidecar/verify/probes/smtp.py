@@ -47,8 +47,8 @@ class _NoStartTlsError(Exception):
 class SmtpProbe:
     """Probes MX hosts; `timeout_s` is for one whole conversation (mailcow's postscreen waits 6 s before it greets).
 
-    `inside`: for MX hosts that are this mailcow, where they are inside its network. `connect` replaces what DNS says
-    of every host (for tests).
+    `inside`: for MX hosts that are this mailcow, where they are inside its network. `connect` replaces the
+    addresses of every host (for tests).
     """
 
     dns: DnsClient

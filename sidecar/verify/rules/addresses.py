@@ -1,4 +1,4 @@
-"""What is said of the addresses of one host, and findings at several of them: those that say the same become one."""
+"""Findings about the addresses of one host; equal findings at several addresses become one."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -60,7 +60,7 @@ def judge_private(code: Code, host: str, probes: Iterable[PolicyFetch | MxProbe]
     if not addresses:
         return ()
     message = (
-        f"the DNS that is asked here gives the private address {', '.join(addresses)}: senders elsewhere cannot reach it, "
-        "and what was seen there proves nothing about a public address"
+        f"the DNS resolver used here gives the private address {', '.join(addresses)}: senders elsewhere cannot reach it, "
+        "and what was found there proves nothing about a public address"
     )
     return (Finding.of(code, host, message, _SPLIT_DNS),)

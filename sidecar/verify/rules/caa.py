@@ -1,4 +1,4 @@
-"""Who may issue a certificate for the policy host (RFC 8659): the reason why a name never appears in a certificate."""
+"""Who may issue a certificate for the policy host (RFC 8659), which is often why a name is missing in a certificate."""
 
 from sidecar.formats.domain_name import policy_host
 from sidecar.observed import Seen
@@ -13,7 +13,7 @@ _STILL_GOOD = frozenset({TlsTrouble.UNKNOWN_ISSUER, TlsTrouble.TOO_OLD, TlsTroub
 
 
 def judge_caa(seen: DomainSeen, stakes: Stakes) -> tuple[Finding, ...]:
-    """What to say of CAA for the policy host; mailcow's certificates come of Let's Encrypt."""
+    """Findings about CAA for the policy host; mailcow's certificates come from Let's Encrypt."""
     host = policy_host(seen.domain)
     if not isinstance(seen.caa, Seen):
         return (Finding.of(codes.CAA_UNKNOWN, host, seen.caa.reason, "check again when the DNS answers"),)
@@ -31,10 +31,10 @@ def judge_caa(seen: DomainSeen, stakes: Stakes) -> tuple[Finding, ...]:
         else None
     )
     if in_use is not None and in_use.issuer not in _LETS_ENCRYPT_ORGANISATIONS:
-        message = f"CAA at {caa.owner} allows {allowed}; the certificate in use is of {in_use.issuer}"
+        message = f"CAA at {caa.owner} allows {allowed}; the certificate in use is from {in_use.issuer}"
         return (Finding.of(codes.CAA_OTHER, host, message),)
     consequence = (
-        "it cannot be renewed" if in_use else f"{host} cannot get into a certificate of Let's Encrypt"
+        "it cannot be renewed" if in_use else f"{host} cannot be in a certificate from Let's Encrypt"
     )
     severity = min(
         Severity.WARNING if in_use else Severity.ERROR, stakes.policy_failure, key=lambda item: item.rank

@@ -1,4 +1,4 @@
-"""What to say of a server's TLS and certificate, be it the policy host or an MX host (RFC 8461 §3.3 and §4.2)."""
+"""Findings about the TLS and the certificate of a server: a policy host or an MX host (RFC 8461 §3.3 and §4.2)."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ def judge_tls_failure(
             message, todo = f"the certificate has expired{when}", "renew it, and have the server load it"
         case TlsTrouble.NOT_YET_VALID:
             when = f" before {_day(shown.not_before)}" if shown and shown.not_before is not None else ""
-            message, todo = f"the certificate is not valid{when}", "set the clocks right, or wait"
+            message, todo = f"the certificate is not valid{when}", "correct the clocks, or wait"
         case TlsTrouble.WRONG_NAME:
             message, todo = (
                 f"{name} is not among the DNS names of the certificate",
@@ -35,7 +35,7 @@ def judge_tls_failure(
                     message += f" and {len(shown.names) - _MOST_NAMES} more"
         case TlsTrouble.SELF_SIGNED:
             message = "the certificate is self-signed"
-            todo = "get one of an authority that mail servers trust"
+            todo = "get one from an authority that mail servers trust"
         case TlsTrouble.UNKNOWN_ISSUER:
             issuer = f" (issuer: {shown.issuer})" if shown else ""
             message = (
@@ -43,9 +43,9 @@ def judge_tls_failure(
             )
             todo = "serve the intermediate certificates along with it, and use an authority that mail servers trust"
         case TlsTrouble.TOO_OLD:
-            message, todo = f"no TLS 1.2 or later is spoken: {failure.detail}", "switch TLS 1.2 and 1.3 on"
+            message, todo = f"TLS 1.2 or later is not offered: {failure.detail}", "enable TLS 1.2 and 1.3"
         case TlsTrouble.OTHER:
-            message, todo = f"the TLS handshake failed: {failure.detail}", "look into the server's log"
+            message, todo = f"the TLS handshake failed: {failure.detail}", "see the server's log"
         case _:
             assert_never(failure.trouble)
     return Finding.of(kinds[failure.trouble], subject, message, todo, severity=severity)
@@ -54,11 +54,11 @@ def judge_tls_failure(
 def judge_end(
     certificate: PresentedCertificate, code: Code, subject: str, now: float, severity: Severity
 ) -> tuple[Finding, ...]:
-    """A warning when an accepted certificate ends soon."""
+    """A warning when an accepted certificate expires soon."""
     begin, end = certificate.not_before, certificate.not_after
     if begin is None or end is None or not ends_soon(begin, end, now):
         return ()
-    message = f"the certificate ends on {_day(end)}, in {span(end - now)}"
+    message = f"the certificate expires on {_day(end)}, in {span(end - now)}"
     return (Finding.of(code, subject, message, "see why it was not renewed", severity=severity),)
 
 

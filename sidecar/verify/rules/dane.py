@@ -18,12 +18,12 @@ _DANE_EE = 3
 
 
 def judge_dane(seen: MxSeen) -> tuple[Finding, ...]:
-    """What to say of DANE for an MX host."""
+    """Findings about DANE for an MX host."""
     name = f"_25._tcp.{seen.host}"
     if isinstance(seen.tlsa, NoAnswer):
         if seen.tlsa.why is Silence.BOGUS:
-            message = f"{seen.tlsa.reason}; senders that do DANE hold mail back"
-            return (Finding.of(codes.DANE_BOGUS, name, message, "mend the DNSSEC signatures of the zone"),)
+            message = f"{seen.tlsa.reason}; senders that use DANE hold mail back"
+            return (Finding.of(codes.DANE_BOGUS, name, message, "fix the DNSSEC signatures of the zone"),)
         return (Finding.of(codes.DANE_UNKNOWN, name, seen.tlsa.reason, "check again when the DNS answers"),)
     count = len(seen.tlsa.records)
     if not count:
@@ -31,7 +31,7 @@ def judge_dane(seen: MxSeen) -> tuple[Finding, ...]:
     if not seen.tlsa.authentic:
         message = f"{count} TLSA records, not validated with DNSSEC: senders ignore them"
         return (
-            Finding.of(codes.DANE_INSECURE, name, message, "sign the zone, or ask a resolver that validates"),
+            Finding.of(codes.DANE_INSECURE, name, message, "sign the zone, or use a resolver that validates"),
         )
     # Only where all records are for the server's own certificate: DANE-TA (2) would need the chain, and PKIX usages
     # (0 and 1) are not for SMTP (RFC 7672 §3.1.3). Inside mailcow's network another certificate may be served.
@@ -46,14 +46,14 @@ def judge_dane(seen: MxSeen) -> tuple[Finding, ...]:
     if places:
         message = (
             f"none of {count} TLSA records fits the certificate at {', '.join(places)}: "
-            "senders that do DANE refuse to deliver"
+            "senders that use DANE refuse to deliver"
         )
         return (
             Finding.of(
                 codes.DANE_MISMATCH, name, message, "publish a TLSA record for the certificate in use"
             ),
         )
-    message = f"{count} TLSA records, validated with DNSSEC: senders that do DANE go by them"
+    message = f"{count} TLSA records, validated with DNSSEC: senders that use DANE follow them"
     return (Finding.of(codes.DANE_VALIDATED, name, message),)
 
 

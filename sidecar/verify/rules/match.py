@@ -38,7 +38,7 @@ def judge(pattern: str, host: str) -> tuple[Finding, ...]:
     else:
         why = f"it is not a name under {parent}"
     message = f"the MX host {host} does not match {pattern}: {why}"
-    todo = f"add mx: {name} to the policy, if mail is to go there"
+    todo = f"add mx: {name} to the policy, if mail should go there"
     return (Finding.of(codes.MATCH_NONE, "the host", message, todo),)
 
 
@@ -47,7 +47,7 @@ def _short(text: str) -> str:
 
 
 def _a_label(name: str) -> str:
-    """The A-label form, where a name is only written in the form for people (RFC 8461 §3.2 wants A-labels)."""
+    """The A-label form, if a name is written in the form for people (RFC 8461 §3.2 wants A-labels)."""
     if name.isascii():
         return ""
     try:

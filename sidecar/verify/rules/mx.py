@@ -34,9 +34,9 @@ _TLS: dict[TlsTrouble, Code] = {
     TlsTrouble.TOO_OLD: codes.MX_TLS_OLD,
     TlsTrouble.OTHER: codes.MX_TLS_FAILED,
 }
-_ELSEWHERE = "port 25 is often closed on the way out: check from another network"
+_ELSEWHERE = "outgoing port 25 is often closed: check from another network"
 _REFUSED_TODO = (
-    "it was reached, so no port is closed: look at what its reply says (a block list, no reverse DNS), and check from "
+    "it was reached, so no port is closed: see what its reply says (a block list, no reverse DNS), and check from "
     "another network"
 )
 _OUTSIDE = (
@@ -57,7 +57,7 @@ _BARRIERS: dict[Barrier, tuple[Code, str]] = {
 
 
 def judge_host(seen: MxSeen, stakes: Stakes, now: float) -> tuple[Finding, ...]:
-    """What to say of an MX host: of each of its addresses, for a sender may use any."""
+    """Findings about an MX host, at each of its addresses, since a sender may use any."""
     at_address: list[tuple[str, Finding]] = []
     unseen: list[Finding] = []
     for probe in seen.probes:
@@ -89,20 +89,20 @@ def _reached(
     failure = stakes.mx_failure
     match probe:
         case MxTls(certificate=certificate, version=version):
-            message = f"STARTTLS with {version} and a certificate of {certificate.issuer}"
+            message = f"STARTTLS with {version} and a certificate from {certificate.issuer}"
             ending = judge_end(certificate, codes.MX_CERT_ENDING, host, now, stakes.mx_worry)
             return (Finding.of(codes.MX_TLS, host, message), *ending)
         case TlsFailure():
             return (judge_tls_failure(probe, _TLS, host, host, failure),)
         case MxNoStartTls(reply=reply):
             message = f"STARTTLS is refused: {reply}" if reply else "STARTTLS is not offered"
-            todo = "switch STARTTLS on in the mail server, with a certificate for its name"
+            todo = "enable STARTTLS in the mail server, with a certificate for its name"
             return (Finding.of(codes.MX_NO_STARTTLS, host, message, todo, severity=failure),)
         case MxWontTalk(detail=detail, turned_away=True):
-            message = f"that host refuses us: {detail}"
+            message = f"the host refuses us: {detail}"
             return (Finding.of(codes.MX_REFUSES_US, host, message, _REFUSED_TODO),)
         case MxWontTalk(detail=detail):
-            message = f"the host was reached and did not go through the conversation: {detail}"
+            message = f"the host was reached, but did not complete the conversation: {detail}"
             return (Finding.of(codes.MX_WONT_TALK, host, message, _ELSEWHERE),)
 
 
@@ -112,8 +112,8 @@ def _not_seen(host: str, nothing: Unreachable | NoAddress | NoAnswer | Unseen | 
             code, todo = _BARRIERS[barrier]
             return Finding.of(code, host, reason, todo)
         case NoAddress():
-            message = "the MX host has neither A nor AAAA: no sender gets there"
-            todo = "give the host an A or AAAA record, or take it out of the MX records"
+            message = "the MX host has neither A nor AAAA: senders cannot reach it"
+            todo = "give the host an A or AAAA record, or remove it from the MX records"
             return Finding.of(codes.MX_HOST_MISSING, host, message, todo)
         case NoAnswer(reason=reason):
             return Finding.of(codes.MX_HOST_UNKNOWN, host, reason, "check again when the DNS answers")

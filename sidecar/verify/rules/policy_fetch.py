@@ -1,4 +1,4 @@
-"""What came of fetching the policy (RFC 8461 §3.3): way, TLS, status, media type, size, and the text itself.
+"""Findings about the fetch of the policy (RFC 8461 §3.3): way, TLS, status, media type, size, and the text itself.
 
 The grammar of the text is judged by `rules.policy`.
 """
@@ -39,7 +39,9 @@ _TLS: dict[TlsTrouble, Code] = {
     TlsTrouble.OTHER: codes.POLICY_TLS_FAILED,
 }
 REPORT_IT = "see the sidecar's log, and report it: something was answered that it cannot deal with"
-_ELSEWHERE = "run `sidecar check` in another network: whether senders get there cannot be seen from here"
+_ELSEWHERE = (
+    "run `sidecar check` in another network: whether senders can reach it cannot be checked from here"
+)
 _NO_ROUTE = "give this machine a route of that family, or run `sidecar check` on a machine that has one"
 _ONE_ADDRESS = "have the web server listen at this address too, or remove the record that leads to it"
 _CLOSED = frozenset({codes.POLICY_REFUSED.name, codes.POLICY_UNREACHABLE.name})
@@ -56,12 +58,12 @@ def usable(answer: PolicyAnswer) -> bool:
 
 
 def the_policy(fetch: PolicyFetch) -> Judged | None:
-    """The policy that senders get, judged; None where they would take none, whatever was served."""
+    """The policy that senders get, judged; None where they would accept none of what was served."""
     return lint_policy(fetch.body) if isinstance(fetch, PolicyAnswer) and usable(fetch) else None
 
 
 def representative(fetches: tuple[PolicyFetch, ...]) -> tuple[PolicyFetch, tuple[PolicyFetch, ...]]:
-    """The fetch that stands for the policy host, the first that senders could use if there is one; and the others."""
+    """The fetch that represents the policy host (the first that senders could use, if any), and the others."""
     found = next(
         (place for place, one in enumerate(fetches) if isinstance(one, PolicyAnswer) and usable(one)), 0
     )
@@ -69,7 +71,7 @@ def representative(fetches: tuple[PolicyFetch, ...]) -> tuple[PolicyFetch, tuple
 
 
 def judge_fetch(seen: DomainSeen, stakes: Stakes, now: float) -> tuple[Finding, ...]:
-    """What to say of the fetch: of each address of the policy host, for a sender may use any."""
+    """Findings about the fetch, at each address of the policy host, since a sender may use any."""
     host = policy_host(seen.domain)
     url = f"https://{host}/.well-known/mta-sts.txt"
     at_address: list[tuple[str, Finding]] = []
@@ -104,8 +106,8 @@ def _reached(
         return (judge_tls_failure(fetch, _TLS, host, host, failure),)
     if isinstance(fetch, PolicyFailure):
         code = codes.POLICY_TIMEOUT if fetch.slow else codes.POLICY_BROKEN
-        message = f"the web server took the connection and gave no policy: {fetch.detail}"
-        return (Finding.of(code, url, message, "look into the web server's log", severity=failure),)
+        message = f"the web server accepted the connection and sent no policy: {fetch.detail}"
+        return (Finding.of(code, url, message, "see the web server's log", severity=failure),)
 
     findings: list[Finding] = []
     if usable(fetch):
@@ -113,21 +115,21 @@ def _reached(
     if 300 <= fetch.status < 400:
         to = f" to {fetch.location}" if fetch.location else ""
         message = f"status {fetch.status} redirects{to}; senders must not follow"
-        todo = "serve the policy at this very address"
+        todo = "serve the policy at this URL itself"
         findings.append(Finding.of(codes.POLICY_REDIRECT, url, message, todo, severity=failure))
     elif fetch.status != 200:
         message = f"status {fetch.status} instead of 200"
-        todo = "look at what the web server has for this host name and path"
+        todo = "see what the web server serves for this host name and path"
         findings.append(Finding.of(codes.POLICY_STATUS, url, message, todo, severity=failure))
     elif fetch.media_type != "text/plain":
         kind = f"as {fetch.media_type}" if fetch.media_type else "without a media type"
         message = f"the policy is served {kind}, not as text/plain"
-        todo = "have the web server say Content-Type: text/plain"
+        todo = "have the web server send Content-Type: text/plain"
         findings.append(Finding.of(codes.POLICY_MEDIA_TYPE, url, message, todo, severity=failure))
     if fetch.status == 200 and fetch.whole:
         findings += about(url, lint_policy(fetch.body).findings, failure)
     elif fetch.status == 200:
-        message = "the policy is larger than 64 KB, which senders need not read"
+        message = "the policy is larger than 64 KB, which senders do not have to read"
         findings.append(
             Finding.of(codes.POLICY_TOO_LARGE, url, message, "serve the policy alone", severity=failure)
         )

@@ -8,20 +8,18 @@ from collections.abc import Sequence
 
 from sidecar.formats.mtasts_policy import Mode, Policy, loosenings, policy_of
 from sidecar.observed import Announced
-from sidecar.observed.checks import ConditionType
-from sidecar.observed.findings import Bearing, Code, Effect, Finding, Severity
+from sidecar.observed.findings import Code, Finding, Severity
 from sidecar.observed.words import command
+from sidecar.verify.bearings import GRAVE_RECORD
 
 _S31 = "RFC 8461 §3.1"
-_BREAKS_IF_GRAVE_RECORD = Bearing(Effect.BREAKS_WHEN_GRAVE, (ConditionType.RECORD_PUBLISHED,))
-
 ID_CURRENT = Code("id-current", Severity.OK, _S31, "The id in the DNS belongs to the policy that is served.")
 ID_STALE = Code(
     "id-stale",
     Severity.CRITICAL,
     _S31,
     "The policy changed and the id in the DNS did not: senders keep the old policy.",
-    _BREAKS_IF_GRAVE_RECORD,
+    GRAVE_RECORD,
 )
 ID_DIFFERS = Code(
     "id-differs", Severity.WARNING, _S31, "The id in the DNS is not the one of the policy that is served."
@@ -53,11 +51,11 @@ def judge_id(
     if before is not None and not before.same_as(served):
         lost = [pattern for pattern in served.mx if pattern not in before.mx]
         if before.mode is not Mode.ENFORCE:
-            severity, meaning = Severity.NOTICE, "senders go on with a policy that refuses nothing"
+            severity, meaning = Severity.NOTICE, "senders keep using a policy that refuses nothing"
         elif lost or any(text.startswith("mode") for text in loosenings(before, served)):
-            severity, meaning = Severity.CRITICAL, "senders go on refusing what the old policy did not allow"
+            severity, meaning = Severity.CRITICAL, "senders keep refusing what the old policy did not allow"
         else:
-            severity, meaning = Severity.NOTICE, "senders go on with the old policy"
+            severity, meaning = Severity.NOTICE, "senders keep using the old policy"
         new = f"the id {expected}" if expected else "a new id"
         return Finding.of(
             ID_STALE,

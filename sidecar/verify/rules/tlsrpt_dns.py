@@ -17,7 +17,7 @@ _ALMOST = re.compile(rb"\s*v\s*=\s*TLSRPTv1", re.IGNORECASE)
 
 
 def judge_tlsrpt(seen: DomainSeen) -> tuple[Finding, ...]:
-    """What to say of `_smtp._tls.<domain>`."""
+    """Findings about `_smtp._tls.<domain>`."""
     name = f"_smtp._tls.{seen.domain}"
     if isinstance(seen.tlsrpt, NoAnswer):
         return (

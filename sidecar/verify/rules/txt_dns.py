@@ -1,4 +1,4 @@
-"""The MTA-STS record as the DNS gives it (RFC 8461 §3.1): how many there are, what became of the question.
+"""The MTA-STS record as the DNS gives it (RFC 8461 §3.1): how many there are, and whether the DNS answered.
 
 The grammar of the one record is judged by `rules.record`.
 """
@@ -27,9 +27,9 @@ _SILENCE: dict[Silence, tuple[Code, str]] = {
     ),
     Silence.BOGUS: (
         codes.DNSSEC_BOGUS,
-        "mend the DNSSEC signatures of the zone, or the DS record at its parent",
+        "fix the DNSSEC signatures of the zone, or the DS record at its parent",
     ),
-    Silence.OTHER: (codes.TXT_UNASKED, "give a resolver that answers; then check again"),
+    Silence.OTHER: (codes.TXT_UNASKED, "use a resolver that answers; then check again"),
 }
 _WILDCARD_PROBE = "_mta-sts-sidecar-asks-for-a-wildcard"
 """A label that exists nowhere: only a wildcard answers for it."""
@@ -41,14 +41,14 @@ def candidates(records: tuple[bytes, ...]) -> tuple[bytes, ...]:
 
 
 def the_record(txt: DnsResult[bytes]) -> Judged | None:
-    """The one record that senders go by, judged; None where there is not exactly one."""
+    """The one record that senders use, judged; None where there is not exactly one."""
     if isinstance(txt, DnsAnswer) and len(found := candidates(txt.records)) == 1:
         return lint_record(found[0])
     return None
 
 
 def near_misses(domain: str) -> tuple[str, ...]:
-    """Names at which the record is found in the field, and where no sender looks; the last one exists nowhere."""
+    """Names at which the record is sometimes put by mistake, where senders do not look; the last one exists nowhere."""
     return (
         domain,
         f"_mta_sts.{domain}",
@@ -60,7 +60,7 @@ def near_misses(domain: str) -> tuple[str, ...]:
 
 
 def judge_txt(seen: DomainSeen, missing: Severity = Severity.NOTICE) -> tuple[Finding, ...]:
-    """What to say of `_mta-sts.<domain>`; `missing` is how bad it is that there is no record at all."""
+    """Findings about `_mta-sts.<domain>`; `missing` is how bad it is that there is no record at all."""
     name = f"_mta-sts.{seen.domain}"
     if isinstance(seen.txt, NoAnswer):
         code, todo = _SILENCE[seen.txt.why]
@@ -87,7 +87,7 @@ def judge_txt(seen: DomainSeen, missing: Severity = Severity.NOTICE) -> tuple[Fi
             Finding.of(
                 codes.TXT_ALMOST,
                 name,
-                f"the record {text!r} does not begin with 'v=STSv1;', in this case and spelling: senders ignore it",
+                f"the record {text!r} does not begin with exactly 'v=STSv1;': senders ignore it",
                 "write it as 'v=STSv1; id=<letters and digits>;'",
             ),
             *about(name, lint_record(almost[0]).findings),
@@ -102,13 +102,13 @@ def judge_txt(seen: DomainSeen, missing: Severity = Severity.NOTICE) -> tuple[Fi
         message = "the resolver validated the answer with DNSSEC"
         findings.append(Finding.of(codes.DNSSEC_VALIDATED, name, message))
     else:
-        message = "the resolver did not validate the answer with DNSSEC; MTA-STS can do without"
+        message = "the resolver did not validate the answer with DNSSEC; MTA-STS does not need it"
         findings.append(Finding.of(codes.DNSSEC_ABSENT, name, message))
     return tuple(findings)
 
 
 def _none(name: str, txt: DnsAnswer[bytes], seen: DomainSeen, missing: Severity) -> list[Finding]:
-    others = f"; {len(txt.records)} TXT of other kinds are ignored" if txt.records else ""
+    others = f"; its other TXT records ({len(txt.records)}) are ignored" if txt.records else ""
     code, what = (
         (codes.TXT_NONE, f"{name} has no MTA-STS record{others}")
         if txt.exists
@@ -120,16 +120,16 @@ def _none(name: str, txt: DnsAnswer[bytes], seen: DomainSeen, missing: Severity)
     findings = [Finding.of(code, name, message, todo, severity=missing)]
     wild = seen.misplaced.get(f"{_WILDCARD_PROBE}.{seen.domain}")
     if isinstance(wild, DnsAnswer) and wild.records and set(wild.records) == set(txt.records):
-        wildcard = f"the TXT records of the wildcard *.{seen.domain} answer for {name}, and none of them is of MTA-STS"
+        wildcard = f"the TXT records of the wildcard *.{seen.domain} answer for {name}, and none of them is an MTA-STS record"
         todo = f"add a TXT record at {name} itself; the wildcard can stay"
         findings.append(Finding.of(codes.TXT_WILDCARD, name, wildcard, todo))
         return findings
     for place in near_misses(seen.domain)[:-1]:
         there = seen.misplaced.get(place)
         if isinstance(there, DnsAnswer) and any(_ALMOST.match(record) for record in there.records):
-            message = f"an MTA-STS record stands at {place}, where no sender looks"
+            message = f"there is an MTA-STS record at {place}, where senders do not look"
             todo = f"move it to {name}"
             if place == f"{name}.{seen.domain}":
-                todo += f": enter _mta-sts alone, or a dot at the end, for the DNS provider adds {seen.domain} itself"
+                todo += f": enter _mta-sts alone, or a dot at the end, since the DNS provider appends {seen.domain}"
             findings.append(Finding.of(codes.TXT_MISPLACED, place, message, todo))
     return findings
