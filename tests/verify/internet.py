@@ -139,7 +139,7 @@ def meant(mode: Mode = Mode.ENFORCE, mx: str = MX_HOST, *, shared: bool = False)
 
 
 class Dnssec(FaultyDns):
-    """A resolver that validates: it sets AD where the world says so, and answers bogus names only when told (CD)."""
+    """A resolver that validates: it sets AD where the world says so, and answers bogus names only with CD."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world.dns)
@@ -172,7 +172,7 @@ RAW = {
     Kind.NONSENSE: b"this is no TLS at all\r\n",
     Kind.CLOSED: b"",
 }
-"""What is said in place of a handshake; the first is the alert protocol_version (RFC 8446 §6)."""
+"""What is sent instead of a handshake; the first is the alert protocol_version (RFC 8446 §6)."""
 
 
 class _Raw(SMTP):
