@@ -14,8 +14,8 @@ from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
 from sidecar.host.lean import structlog
 from sidecar.observed import Conf, SenderView
-from sidecar.verify.probes.way import Place
-from sidecar.verify.run import Checked, Probing, Standing, Wanted, check_many
+from sidecar.verify.probes.connect import InsideHost
+from sidecar.verify.run import BetweenRuns, Checked, Probing, Wanted, check_many
 from sidecar.verify.seen import Meant
 
 log = structlog.get_logger()
@@ -30,8 +30,8 @@ def probing_for(conf: Conf, resolver: tuple[str, int] | None, extra_root: Path |
     return Probing(
         resolver=resolver,
         extra_root=extra_root,
-        inside_https=Place("nginx-mailcow", int(port) if port.isdigit() else 443),
-        inside_smtp={conf.hostname: Place("postfix-mailcow", 25)},
+        inside_https=InsideHost("nginx-mailcow", int(port) if port.isdigit() else 443),
+        inside_smtp={conf.hostname: InsideHost("postfix-mailcow", 25)},
     )
 
 
@@ -47,7 +47,7 @@ class Checker:
     total: int = 0
     done: int = 0
     """Progress of the batches since no batch was due last."""
-    _standing: Standing = field(default_factory=Standing)
+    _between: BetweenRuns = field(default_factory=BetweenRuns)
     _found: list[SenderView] = field(default_factory=list)
     _left: int = 0
     """Domains that were due beyond the last batch."""
@@ -81,7 +81,7 @@ class Checker:
 
     async def _batch(self, wanted: list[Wanted], probing: Probing) -> None:
         try:
-            for checked in await check_many(wanted, probing, self.clock.now, self._standing):
+            for checked in await check_many(wanted, probing, self.clock.now, self._between):
                 self._found.append(view_of(checked))
             self.trouble = None
         except SidecarError as error:

@@ -13,7 +13,7 @@ from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
 from sidecar.host.lean import structlog
 from sidecar.observed import Seen, Sight, Unseen
-from sidecar.verify.run import Probing, Standing, Wanted, check_many
+from sidecar.verify.run import BetweenRuns, Probing, Wanted, check_many
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ class Elsewhere:
     _known: dict[str, Sight[Policy | None]] = field(default_factory=dict)
     _begun: dict[str, float] = field(default_factory=dict)
     """When each was checked last (Unix seconds)."""
-    _standing: Standing = field(default_factory=Standing)
+    _between: BetweenRuns = field(default_factory=BetweenRuns)
     _task: asyncio.Task[None] | None = None
 
     async def sight(
@@ -55,7 +55,7 @@ class Elsewhere:
 
     async def _check(self, due: Collection[str], probing: Probing) -> None:
         try:
-            found = await check_many([Wanted(name) for name in due], probing, self.clock.now, self._standing)
+            found = await check_many([Wanted(name) for name in due], probing, self.clock.now, self._between)
         except SidecarError as error:
             self._known |= {
                 name: Unseen(str(error), self.clock.now()) for name in due if name not in self._known

@@ -20,10 +20,10 @@ from sidecar.observed import Unseen
 from sidecar.observed.findings import Finding, Severity, worst
 from sidecar.verify.judge import judge
 from sidecar.verify.probe_codes import CHECK_FAILED
+from sidecar.verify.probes.connect import Allowance, HostLimits, InsideHost, Take
 from sidecar.verify.probes.policy import PolicyProbe
 from sidecar.verify.probes.smtp import SmtpProbe
 from sidecar.verify.probes.tls import trusting
-from sidecar.verify.probes.way import Allowance, Doors, Place, Take
 from sidecar.verify.rules.mx_match import hosts_of, probed_hosts
 from sidecar.verify.rules.policy_fetch import REPORT_IT, representative, usable
 from sidecar.verify.rules.txt_dns import candidates, near_misses, the_record
@@ -37,7 +37,7 @@ class Probing:
     """How to ask. All times in seconds.
 
     The defaults are gentle: few domains at once, fewer conversations with one server. Whatever a domain's zone says, 20
-    of its MX hosts are probed, at 8 addresses each (`rules.mx_match`, `probes.way`), with 190 connections an hour, and
+    of its MX hosts are probed, at 8 addresses each (`rules.mx_match`, `probes.connect`), with 190 connections an hour, and
     100 findings are kept (`judge`).
     """
 
@@ -45,9 +45,9 @@ class Probing:
     """Address and port; None: what /etc/resolv.conf names."""
     extra_root: Path | None = None
     """A PEM file with roots to trust beside the system's."""
-    inside_https: Place | None = None
+    inside_https: InsideHost | None = None
     """mailcow's nginx in its network, for `Wanted.ours` whose public address cannot be reached."""
-    inside_smtp: Mapping[str, Place] = field(default_factory=dict)
+    inside_smtp: Mapping[str, InsideHost] = field(default_factory=dict)
     """By MX host: where those that are this mailcow are inside its network."""
     domains_at_once: int = 40
     hosts_at_once: int = 2
@@ -68,8 +68,8 @@ class Probing:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What holds from one run of checks to the next."""
+class BetweenRuns:
+    """What is kept from one run of checks to the next."""
 
     allowance: Allowance = field(default_factory=Allowance)
     unexpected: Unexpected = field(default_factory=Unexpected)
@@ -129,32 +129,32 @@ async def check_many(
     wanted: Iterable[Wanted],
     probing: Probing,
     clock: Callable[[], float],
-    standing: Standing | None = None,
+    between: BetweenRuns | None = None,
 ) -> list[Checked]:
     """Many domains, in the order given; each counts its own time. Raises as `check`.
 
     It runs outside the caller's event loop, in a thread of its own, which calls `clock` too.
     """
-    queue, kept = list(enumerate(wanted)), standing or Standing()
+    queue, kept = list(enumerate(wanted)), between or BetweenRuns()
     return await apart(lambda: _check_many(queue, probing, clock, kept))
 
 
 async def _check_many(
-    queue: list[tuple[int, Wanted]], probing: Probing, clock: Callable[[], float], standing: Standing
+    queue: list[tuple[int, Wanted]], probing: Probing, clock: Callable[[], float], between: BetweenRuns
 ) -> list[Checked]:
     context = trusting(probing.extra_root)
-    standing.allowance.forget_old()
+    between.allowance.forget_old()
     client = DnsClient(
         probing.resolver,
         clock,
         patience_s=probing.dns_s,
         places=probing.questions_at_once,
-        unexpected=standing.unexpected,
+        unexpected=between.unexpected,
     )
     policies = PolicyProbe(
         client,
         context,
-        Doors(probing.per_host),
+        HostLimits(probing.per_host),
         clock,
         probing.https_port,
         probing.https_s,
@@ -163,14 +163,14 @@ async def _check_many(
     hosts = SmtpProbe(
         client,
         context,
-        Doors(probing.per_host),
+        HostLimits(probing.per_host),
         clock,
         probing.inside_smtp,
         probing.smtp_port,
         probing.smtp_s,
         probing.connect,
     )
-    run = Checks(probing, clock, client, policies, hosts, standing)
+    run = Checks(probing, clock, client, policies, hosts, between)
     results: dict[int, Checked] = {}
 
     async def work() -> None:
@@ -196,7 +196,7 @@ class Checks:
     _dns: DnsClient
     _policies: PolicyProbe
     _smtp: SmtpProbe
-    _standing: Standing
+    _between: BetweenRuns
     _hosts: dict[str, asyncio.Task[tuple[MxProbe, ...]]] = field(default_factory=dict)
 
     async def check(self, wanted: Wanted) -> Checked:
@@ -218,7 +218,7 @@ class Checks:
                 None if hosts is None else probed_hosts(hosts),
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, only this one domain is affected
-            reason = self._standing.unexpected.reason(wanted.domain, error)
+            reason = self._between.unexpected.reason(wanted.domain, error)
             failed = Finding.of(CHECK_FAILED, wanted.domain, reason, REPORT_IT)
             return Checked(wanted.domain, (failed,), self._clock(), None, None, None, None, None)
 
@@ -226,7 +226,7 @@ class Checks:
         """All probes of this domain, concurrently as far as one does not need another."""
         domain = wanted.domain
         inside = self._probing.inside_https if wanted.ours else None
-        take = self._standing.allowance.of(domain)
+        take = self._between.allowance.of(domain)
         until = asyncio.get_running_loop().time() + self._probing.domain_s
         turns = asyncio.Semaphore(self._probing.hosts_at_once)
         async with asyncio.TaskGroup() as group:
@@ -290,7 +290,7 @@ class Checks:
         except TimeoutError:
             return (self._late(),)
         except Exception as error:  # noqa: BLE001 - whatever it is, only this one server is affected
-            return (ProbeFailed(self._standing.unexpected.reason(subject, error), self._clock()),)
+            return (ProbeFailed(self._between.unexpected.reason(subject, error), self._clock()),)
 
     def _late(self) -> Unseen:
         return Unseen(f"not done within {self._probing.domain_s:g} s: the server is busy", self._clock())

@@ -21,7 +21,7 @@ from aiosmtpd.smtp import SMTP
 from dns.rcode import Rcode
 
 from sidecar.formats.mtasts_policy import Mode, Policy
-from sidecar.verify.probes import way
+from sidecar.verify.probes import connect
 from sidecar.verify.run import Checked, Probing, check
 from sidecar.verify.seen import Meant
 from tests.dns.faulty import LOOPBACK, FaultyDns, Reply
@@ -324,16 +324,16 @@ async def internet(world: World) -> AsyncIterator[Probing]:
 @contextmanager
 def loopback_alone() -> Iterator[None]:
     """The kernel has no route to any address that does not begin with 127, as in a container without a network."""
-    connect, routed = way._connect, way.routed
+    real, routed = connect._connect, connect.routed
 
     async def no_route(address: str, port: int, timeout_s: float) -> socket.socket:
         if not address.startswith("127."):
             raise OSError(errno.ENETUNREACH, "Network is unreachable")
-        return await connect(address, port, timeout_s)
+        return await real(address, port, timeout_s)
 
     with (
-        patch.object(way, "_connect", no_route),
-        patch.object(way, "routed", lambda address: address.startswith("127.") and routed(address)),
+        patch.object(connect, "_connect", no_route),
+        patch.object(connect, "routed", lambda address: address.startswith("127.") and routed(address)),
     ):
         yield
 

@@ -10,7 +10,7 @@ from sidecar.cli.check import report
 from sidecar.formats.mtasts_policy import Mode, Policy
 from sidecar.observed.findings import Finding
 from sidecar.verify import probe_codes
-from sidecar.verify.probes.way import Place
+from sidecar.verify.probes.connect import InsideHost
 from sidecar.verify.run import Checked, Wanted, check, check_many
 from tests.dns.faulty import LOOPBACK
 from tests.verify.cases import CASES, NOTICE, OK, TLSA, UNKNOWN, Case
@@ -43,8 +43,8 @@ async def checked_in(world: World) -> Checked:
             probing,
             https_port=closed_port(),
             smtp_port=closed_port(),
-            inside_https=Place("localhost", probing.https_port),
-            inside_smtp={MX_HOST: Place(LOOPBACK, probing.smtp_port)},
+            inside_https=InsideHost("localhost", probing.https_port),
+            inside_smtp={MX_HOST: InsideHost(LOOPBACK, probing.smtp_port)},
         )
         return await check(DOMAIN, inside, time.time, world.meant, ours=world.ours)
 

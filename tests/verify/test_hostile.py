@@ -11,9 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from sidecar.verify.judge import MOST
-from sidecar.verify.probes.way import ADDRESSES_AT_ONCE, HOUR_S, MOST_CONNECTIONS, Allowance
+from sidecar.verify.probes.connect import ADDRESSES_AT_ONCE, HOUR_S, MOST_CONNECTIONS, Allowance
 from sidecar.verify.rules.mx_match import MOST_HOSTS
-from sidecar.verify.run import Checked, Standing, Wanted, check, check_many
+from sidecar.verify.run import BetweenRuns, Checked, Wanted, check, check_many
 from tests.dns.faulty import LOOPBACK
 from tests.dns.prepared import SLOW, Prepared
 from tests.verify.certificates import Kind, server_context
@@ -269,17 +269,17 @@ async def test_slow_hosts_of_one_domain_delay_only_this_domain() -> None:
 async def test_connections_of_an_hour_are_limited_over_all_checks() -> None:
     """However often a zone is checked, and whatever it names."""
     now = 0.0
-    standing = Standing(Allowance(clock=lambda: now))
+    kept = BetweenRuns(Allowance(clock=lambda: now))
     world, counted = crowd(MOST_HOSTS), Counted()
     async with internet(world) as probing, everywhere(counted) as port:
         options = replace(probing, smtp_port=port, https_port=closed_port(), smtp_s=0.1, dns_s=5)
-        results = [(await check_many([Wanted(DOMAIN)], options, time.time, standing))[0] for _ in range(7)]
+        results = [(await check_many([Wanted(DOMAIN)], options, time.time, kept))[0] for _ in range(7)]
         to_policy_host = sum(result.has("policy-refused") for result in results)
         assert counted.made + to_policy_host == MOST_CONNECTIONS
         assert "within an hour" in said(results[-1], "mx-unasked")
         assert "within an hour" in said(results[-1], "policy-unasked")
         now = HOUR_S
-        again = (await check_many([Wanted(DOMAIN)], options, time.time, standing))[0]
+        again = (await check_many([Wanted(DOMAIN)], options, time.time, kept))[0]
     assert not again.has("mx-unasked")
 
 

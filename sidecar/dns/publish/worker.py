@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -57,11 +57,11 @@ class View:
     zone: Any
     sets: Mapping[Key, RecordSet]
     records: Mapping[Key, Any]
-    all: Mapping[tuple[str, str], str]
+    every: Mapping[tuple[str, str], str]
 
     def readable(self, key: Key) -> bool:
         """Whether it is known what is there: a set that cannot be read is not absent."""
-        return key in self.sets or (key.name, str(key.type)) not in self.all
+        return key in self.sets or (key.name, str(key.type)) not in self.every
 
     def found(self, key: Key) -> FoundRecordSet:
         there = self.sets.get(key, ABSENT)
@@ -140,10 +140,17 @@ class Host:
         sets: dict[Key, RecordSet] = {}
         records: dict[Key, Any] = {}
         for record in zone.records:
-            if record._type in list(RecordType):  # noqa: SLF001 - octodns has no other name for it
-                key = Key(_owner(record), RecordType(record._type))  # noqa: SLF001
-                with suppress(ValueError):  # it stays in `all`, as a set that is there and cannot be read
-                    sets[key] = _read(key.type, record)
+            if record._type not in list(RecordType):  # noqa: SLF001 - octodns has no other name for it
+                continue
+            key = Key(_owner(record), RecordType(record._type))  # noqa: SLF001
+            values = [record.value] if key.type is RecordType.CNAME else record.values
+            texts = [str(value) for value in values]
+            if key.type is RecordType.TXT:
+                # octodns always escapes a semicolon, and quotes where the host escapes them.
+                texts = [text.replace("\\;", ";").replace('\\"', '"') for text in texts]
+            if len(texts) <= MOST_VALUES and max(map(len, texts), default=0) <= LONGEST_TEXT:
+                with suppress(ValueError):  # it stays in `every`, as a set that is there and cannot be read
+                    sets[key] = record_set(key.type, texts, int(record.ttl))
                     records[key] = record
         every = {(_owner(record), record._type): _text(record.data) for record in zone.records}  # noqa: SLF001
         return View(zone, sets, records, every)
@@ -207,8 +214,8 @@ class Host:
         own = {(change.key.name, str(change.key.type)) for change in changes}
         others = sorted(
             f"{name} {type_}"
-            for name, type_ in before.all.keys() | now.all.keys()
-            if (name, type_) not in own and before.all.get((name, type_)) != now.all.get((name, type_))
+            for name, type_ in before.every.keys() | now.every.keys()
+            if (name, type_) not in own and before.every.get((name, type_)) != now.every.get((name, type_))
         )
         if others:
             said = f"other record sets of the zone changed at the same time: {', '.join(others)[:LONGEST_TROUBLE]}"
@@ -238,14 +245,16 @@ def _in_the_way(before: View, change: Change, changes: Sequence[Change]) -> Outc
     """Why a change cannot be made; None: it can."""
     there = _at(before, change.key)
     kind = (change.key.name, str(change.key.type))
-    if not there.same_values(change.seen) or (there.absent and kind in before.all):
+    if not there.same_values(change.seen) or (there.absent and kind in before.every):
         return ChangedMeanwhile("what is there is not what was seen before")
     if isinstance(change, Remove):
         return None
     going = {
         str(one.key.type) for one in changes if isinstance(one, Remove) and one.key.name == change.key.name
     }
-    beside = {type_ for name, type_ in before.all if name == change.key.name} - going - {str(change.key.type)}
+    beside = (
+        {type_ for name, type_ in before.every if name == change.key.name} - going - {str(change.key.type)}
+    )
     if change.key.type is RecordType.CNAME and beside:
         return ChangedMeanwhile(f"a CNAME cannot stand beside {', '.join(sorted(beside))}")
     if "CNAME" in beside:
@@ -276,17 +285,6 @@ def _planned(before: View, desired: Any, change: Change, floor: int, provider: A
     record = Record.new(desired, name, data, source=provider, lenient=True)
     desired.add_record(record, replace=True, lenient=True)
     return Create(record) if existing is None else Update(existing, record)
-
-
-def _read(type_: RecordType, record: Any) -> RecordSet:
-    values: Iterable[Any] = [record.value] if type_ is RecordType.CNAME else record.values
-    texts = [str(value) for value in values]
-    if type_ is RecordType.TXT:
-        # octodns always escapes a semicolon, and quotes where the host escapes them.
-        texts = [text.replace("\\;", ";").replace('\\"', '"') for text in texts]
-    if len(texts) > MOST_VALUES or any(len(text) > LONGEST_TEXT for text in texts):
-        raise ValueError("more values than are read, or a longer one")
-    return record_set(type_, texts, int(record.ttl))
 
 
 def _owner(record: Any) -> str:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from sidecar.dns.answers import NoAnswer
 from sidecar.dns.ask import DnsClient
 from sidecar.formats.domain_name import policy_host
+from sidecar.verify.probes.connect import Connector, HostLimits, InsideHost, Reached, Take
 from sidecar.verify.probes.http import HttpError, get
 from sidecar.verify.probes.tls import closing, handshake, peer_certificate, shown_certificate, trouble
-from sidecar.verify.probes.way import Doors, Place, Reached, Take, Ways
 from sidecar.verify.seen import NoAddress, PolicyAnswer, PolicyFailure, PolicyFetch, TlsFailure
 
 PATH = "/.well-known/mta-sts.txt"
@@ -30,13 +30,13 @@ class PolicyProbe:
 
     dns: DnsClient
     context: ssl.SSLContext
-    doors: Doors
+    limits: HostLimits
     clock: Callable[[], float]
     port: int = 443
     timeout_s: float = 60.0
     connect: str | None = None
 
-    async def fetch(self, domain: str, inside: Place | None, take: Take) -> tuple[PolicyFetch, ...]:
+    async def fetch(self, domain: str, inside: InsideHost | None, take: Take) -> tuple[PolicyFetch, ...]:
         """What each address of the domain's policy host serves, or `inside` where none of them can be reached.
 
         `take` is asked before each connection.
@@ -48,8 +48,8 @@ class PolicyProbe:
         if not found.records:
             return (NoAddress(self.clock()),)
         addresses = (self.connect,) if self.connect else found.records
-        ways = Ways(self.doors, self.clock, self.port, self.timeout_s / CONNECT_SHARE)
-        fetched = await ways.at_each(addresses, inside, take, lambda reached: self._ask(reached, host))
+        connector = Connector(self.limits, self.clock, self.port, self.timeout_s / CONNECT_SHARE)
+        fetched = await connector.at_each(addresses, inside, take, lambda reached: self._ask(reached, host))
         return (*fetched, *await self.dns.unanswered(host))
 
     async def _ask(self, reached: Reached, host: str) -> PolicyFetch:

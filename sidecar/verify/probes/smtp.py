@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from sidecar.dns.answers import NoAnswer
 from sidecar.dns.ask import DnsClient
+from sidecar.verify.probes.connect import Connector, HostLimits, InsideHost, Reached, SpentError, Take
 from sidecar.verify.probes.tls import accepting_all, closing, handshake, peer_certificate, trouble
-from sidecar.verify.probes.way import Doors, Place, Reached, SpentError, Take, Ways
 from sidecar.verify.seen import (
     MxNoStartTls,
     MxProbe,
@@ -53,9 +53,9 @@ class SmtpProbe:
 
     dns: DnsClient
     context: ssl.SSLContext
-    doors: Doors
+    limits: HostLimits
     clock: Callable[[], float]
-    inside: Mapping[str, Place]
+    inside: Mapping[str, InsideHost]
     port: int = 25
     timeout_s: float = 40.0
     connect: str | None = None
@@ -71,8 +71,8 @@ class SmtpProbe:
         if not found.records:
             return (NoAddress(self.clock()),)
         addresses = (self.connect,) if self.connect else found.records
-        ways = Ways(self.doors, self.clock, self.port, self.timeout_s / CONNECT_SHARE)
-        probed = await ways.at_each(
+        connector = Connector(self.limits, self.clock, self.port, self.timeout_s / CONNECT_SHARE)
+        probed = await connector.at_each(
             addresses, self.inside.get(host), take, lambda reached: self._converse(reached, host)
         )
         return (*probed, *await self.dns.unanswered(host))

@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from sidecar.formats.x509 import reading
 from sidecar.host.errors import PermanentError
 from sidecar.host.plain_file import read_plain
-from sidecar.verify.probes.way import CONNECT_S, Reached, SpentError
+from sidecar.verify.probes.connect import CONNECT_S, Reached, SpentError
 from sidecar.verify.seen import PresentedCertificate, TlsTrouble
 
 T = TypeVar("T")

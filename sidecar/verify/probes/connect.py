@@ -1,8 +1,8 @@
-"""The ways to a server: each of its public addresses, or, for mailcow's own, one inside the network.
+"""Connections to a server: at each of its public addresses, or, for mailcow's own, at one inside the network.
 
-A host is all its addresses: a sender may use any of them. From inside mailcow's network the public address is often
-not reachable (hairpin NAT), although the world reaches it.
-Rule for every editor: which way was taken is part of the result; a way that failed says nothing about the server.
+All addresses of a host count, since a sender may use any of them. From inside mailcow's network the public address is
+often not reachable (hairpin NAT), although others reach it.
+Rule for every editor: the address used is part of the result; a connection that failed proves nothing about the server.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ TRIES = 2
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 Take: TypeAlias = Callable[[], None]
-"""Asks whether one more connection may be made; raises SpentError."""
+"""Counts one more connection; raises SpentError if none is left."""
 
 
 class SpentError(Exception):
@@ -73,7 +73,7 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class InsideHost:
     """A host (name or address) and a port inside mailcow's network."""
 
     host: str
@@ -106,7 +106,7 @@ class Reached:
         return await _connect(self.address, self.port, timeout_s)
 
 
-class Doors:
+class HostLimits:
     """At most `per_host` conversations with one address at a time, for all domains; one object for a run.
 
     It remembers addresses that accepted no connection: 1,000 domains of one server do not each wait for it.
@@ -117,7 +117,7 @@ class Doors:
         self._closed: defaultdict[tuple[str, int], list[Unreachable]] = defaultdict(list)
 
     def of(self, address: str) -> asyncio.Semaphore:
-        """The door of this address."""
+        """The limit of this address: one conversation holds one place."""
         return self._doors[address]
 
     def closed(self, address: str, port: int) -> Unreachable | None:
@@ -142,10 +142,10 @@ def chosen(addresses: Sequence[str]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
-    """How the addresses of hosts are reached in one run; `timeout_s` is the time for a connection to one address."""
+class Connector:
+    """Connects to the addresses of hosts in one run; `timeout_s` is the time for a connection to one address."""
 
-    doors: Doors
+    limits: HostLimits
     clock: Callable[[], float]
     port: int
     timeout_s: float
@@ -153,7 +153,7 @@ class Ways:
     async def at_each(
         self,
         addresses: Sequence[str],
-        inside: Place | None,
+        inside: InsideHost | None,
         take: Take,
         talk: Callable[[Reached], Awaitable[T]],
     ) -> tuple[T | Unreachable | Unseen, ...]:
@@ -183,8 +183,8 @@ class Ways:
     async def _at(
         self, address: str, turns: asyncio.Semaphore, take: Take, talk: Callable[[Reached], Awaitable[T]]
     ) -> T | Unreachable | Unseen:
-        async with turns, self.doors.of(address):
-            if (closed := self.doors.closed(address, self.port)) is not None:
+        async with turns, self.limits.of(address):
+            if (closed := self.limits.closed(address, self.port)) is not None:
                 return closed
             try:
                 take()
@@ -203,15 +203,15 @@ class Ways:
                     barrier = Barrier.UNREACHABLE
                     what = f"port {self.port} cannot be reached ({_reason(error, self.timeout_s)})"
                 failed = Unreachable(barrier, f"{address} {what}", self.clock(), address)
-                self.doors.note(address, self.port, failed)
+                self.limits.note(address, self.port, failed)
                 return failed
-            self.doors.note(address, self.port, None)
+            self.limits.note(address, self.port, None)
             with Reached(connection, ProbedWay(address), address, self.port, take) as reached:
                 return await talk(reached)
 
     async def _inside(
         self,
-        inside: Place,
+        inside: InsideHost,
         take: Take,
         talk: Callable[[Reached], Awaitable[T]],
         failed: Sequence[Unreachable | Unseen],
@@ -219,7 +219,7 @@ class Ways:
         """What is found at the place inside; where it cannot be reached either, the failed ones with that added."""
         reason = "; ".join(one.reason for one in failed)
         trouble = "has no address"
-        async with self.doors.of(inside.host):
+        async with self.limits.of(inside.host):
             try:
                 # Only Docker's own DNS knows the name.
                 async with asyncio.timeout(self.timeout_s):
