@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from typing import Self, TypeAlias, TypeVar
 
+from sidecar.dns.answers import NoAnswer
+from sidecar.dns.ask import DnsClient
 from sidecar.observed import Unseen
-from sidecar.verify.seen import Barrier, ProbedWay, Unreachable
+from sidecar.verify.seen import Barrier, NoAddress, ProbedWay, Unreachable
 
 T = TypeVar("T")
 
@@ -113,12 +115,12 @@ class HostLimits:
     """
 
     def __init__(self, per_host: int) -> None:
-        self._doors: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(per_host))
+        self._places: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(per_host))
         self._closed: defaultdict[tuple[str, int], list[Unreachable]] = defaultdict(list)
 
     def of(self, address: str) -> asyncio.Semaphore:
         """The limit of this address: one conversation holds one place."""
-        return self._doors[address]
+        return self._places[address]
 
     def closed(self, address: str, port: int) -> Unreachable | None:
         """The last failure at an address that accepted no connection, once it was tried often enough."""
@@ -145,23 +147,29 @@ def chosen(addresses: Sequence[str]) -> tuple[str, ...]:
 class Connector:
     """Connects to the addresses of hosts in one run; `timeout_s` is the time for a connection to one address."""
 
+    dns: DnsClient
     limits: HostLimits
     clock: Callable[[], float]
     port: int
     timeout_s: float
+    replacement: str | None
+    """An address that replaces those of every host (for tests)."""
 
     async def at_each(
-        self,
-        addresses: Sequence[str],
-        inside: InsideHost | None,
-        take: Take,
-        talk: Callable[[Reached], Awaitable[T]],
-    ) -> tuple[T | Unreachable | Unseen, ...]:
-        """What `talk` makes of each address of a host (one at least), two at a time.
+        self, host: str, inside: InsideHost | None, take: Take, talk: Callable[[Reached], Awaitable[T]]
+    ) -> tuple[T | Unreachable | Unseen | NoAnswer | NoAddress, ...]:
+        """What `talk` returns for each address of a host, two at a time.
 
         An address without a connection is `Unreachable`; one that was not tried, because `take` refused or because
-        there are too many, is `Unseen`. `inside` is tried where no public address took a connection.
+        there are too many, is `Unseen`. `inside` is tried where no public address accepted a connection. An address
+        family that the DNS did not answer for is `NoAnswer`.
         """
+        answer = await self.dns.addresses(host)
+        if isinstance(answer, NoAnswer):
+            return (answer,)
+        if not answer.records:
+            return (NoAddress(self.clock()),)
+        addresses = (self.replacement,) if self.replacement else answer.records
         turns = asyncio.Semaphore(ADDRESSES_AT_ONCE)
         tried = chosen(addresses)
         found = await asyncio.gather(
@@ -170,15 +178,17 @@ class Connector:
         for result in found:
             if isinstance(result, BaseException):
                 raise result
-        results = tuple(result for result in found if not isinstance(result, BaseException))
+        results: tuple[T | Unreachable | Unseen, ...] = tuple(
+            result for result in found if not isinstance(result, BaseException)
+        )
         failed = [result for result in results if isinstance(result, Unreachable | Unseen)]
         if inside is not None and len(failed) == len(results):
-            return await self._inside(inside, take, talk, failed)
-        if left_out := [address for address in addresses if address not in tried]:
+            results = await self._inside(inside, take, talk, failed)
+        elif left_out := [address for address in addresses if address not in tried]:
             reason = f"{', '.join(left_out[:4])}{' …' if len(left_out) > 4 else ''} not probed: "
             reason += f"the host has {len(addresses)} addresses, and {MOST_ADDRESSES} of a host are probed"
-            return (*results, Unseen(reason, self.clock()))
-        return results
+            results = (*results, Unseen(reason, self.clock()))
+        return (*results, *await self.dns.unanswered(host))
 
     async def _at(
         self, address: str, turns: asyncio.Semaphore, take: Take, talk: Callable[[Reached], Awaitable[T]]

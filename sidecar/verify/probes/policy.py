@@ -8,13 +8,12 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sidecar.dns.answers import NoAnswer
 from sidecar.dns.ask import DnsClient
 from sidecar.formats.domain_name import policy_host
 from sidecar.verify.probes.connect import Connector, HostLimits, InsideHost, Reached, Take
 from sidecar.verify.probes.http import HttpError, get
 from sidecar.verify.probes.tls import closing, handshake, peer_certificate, shown_certificate, trouble
-from sidecar.verify.seen import NoAddress, PolicyAnswer, PolicyFailure, PolicyFetch, TlsFailure
+from sidecar.verify.seen import PolicyAnswer, PolicyFailure, PolicyFetch, TlsFailure
 
 PATH = "/.well-known/mta-sts.txt"
 CONNECT_SHARE = 6
@@ -42,15 +41,9 @@ class PolicyProbe:
         `take` is asked before each connection.
         """
         host = policy_host(domain)
-        found = await self.dns.addresses(host)
-        if isinstance(found, NoAnswer):
-            return (found,)
-        if not found.records:
-            return (NoAddress(self.clock()),)
-        addresses = (self.connect,) if self.connect else found.records
-        connector = Connector(self.limits, self.clock, self.port, self.timeout_s / CONNECT_SHARE)
-        fetched = await connector.at_each(addresses, inside, take, lambda reached: self._ask(reached, host))
-        return (*fetched, *await self.dns.unanswered(host))
+        connect_s = self.timeout_s / CONNECT_SHARE
+        connector = Connector(self.dns, self.limits, self.clock, self.port, connect_s, self.connect)
+        return await connector.at_each(host, inside, take, lambda reached: self._ask(reached, host))
 
     async def _ask(self, reached: Reached, host: str) -> PolicyFetch:
         way, timeout_s = reached.way, self.timeout_s * (1 - 1 / CONNECT_SHARE)

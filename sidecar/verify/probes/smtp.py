@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sidecar.dns.answers import NoAnswer
 from sidecar.dns.ask import DnsClient
 from sidecar.verify.probes.connect import Connector, HostLimits, InsideHost, Reached, SpentError, Take
 from sidecar.verify.probes.tls import accepting_all, closing, handshake, peer_certificate, trouble
@@ -19,7 +18,6 @@ from sidecar.verify.seen import (
     MxProbe,
     MxTls,
     MxWontTalk,
-    NoAddress,
     PresentedCertificate,
     TlsFailure,
 )
@@ -65,17 +63,11 @@ class SmtpProbe:
 
         Of a reply 100 lines of 4,096 octets are read at most: beyond that, it is not a conversation.
         """
-        found = await self.dns.addresses(host)
-        if isinstance(found, NoAnswer):
-            return (found,)
-        if not found.records:
-            return (NoAddress(self.clock()),)
-        addresses = (self.connect,) if self.connect else found.records
-        connector = Connector(self.limits, self.clock, self.port, self.timeout_s / CONNECT_SHARE)
-        probed = await connector.at_each(
-            addresses, self.inside.get(host), take, lambda reached: self._converse(reached, host)
+        connect_s = self.timeout_s / CONNECT_SHARE
+        connector = Connector(self.dns, self.limits, self.clock, self.port, connect_s, self.connect)
+        return await connector.at_each(
+            host, self.inside.get(host), take, lambda reached: self._converse(reached, host)
         )
-        return (*probed, *await self.dns.unanswered(host))
 
     async def _converse(self, reached: Reached, host: str) -> MxProbe:
         way, timeout_s = reached.way, self.timeout_s * (1 - 1 / CONNECT_SHARE)
