@@ -45,7 +45,7 @@ class WriteDone:
 
 @dataclass(frozen=True, slots=True)
 class ChangedMeanwhile:
-    """What is there is not what was seen; nothing was changed."""
+    """The record set is not the one that was seen; nothing was changed."""
 
     reason: str
 

@@ -63,7 +63,7 @@ _CHANGED = frozenset({dns.rcode.YXRRSET, dns.rcode.NXRRSET, dns.rcode.YXDOMAIN, 
 _KEY_TROUBLE: Mapping[type[dns.exception.DNSException], tuple[str, str]] = {
     dns.tsig.PeerBadKey: ("does not know the key", "compare key_name and algorithm, and the key's rights"),
     dns.tsig.PeerBadSignature: ("does not accept the signature", "compare the secret and the algorithm"),
-    dns.tsig.PeerBadTime: ("has another time", "set the clocks of both machines by NTP"),
+    dns.tsig.PeerBadTime: ("has a different time", "synchronise the clocks of both machines with NTP"),
     dns.tsig.BadSignature: ("answered with a wrong signature", "compare the secret"),
     dns.tsig.BadKey: ("does not know the key", "compare key_name and algorithm"),
 }
@@ -203,16 +203,16 @@ class Rfc2136:
         if code == dns.rcode.NOERROR:
             return None
         if code in _CHANGED:
-            return ChangedMeanwhile(f"{said}: what is there is not what was seen before")
+            return ChangedMeanwhile(f"{said}: the record set is not the one that was read before")
         if code == dns.rcode.REFUSED:
             names = ", ".join(sorted({str(change.key) for change in changes}))
             return WriteRefused(
-                said, f"let the key {self.key.name} change {names} in the zone {zone} at the server"
+                said, f"allow the key {self.key.name} to change {names} in the zone {zone} at the server"
             )
         if code in {dns.rcode.NOTAUTH, dns.rcode.NOTZONE}:
-            return WriteRefused(said, f"name the primary server of the zone {zone} as `server`")
+            return WriteRefused(said, f"set `server` to the primary server of the zone {zone}")
         if code in {dns.rcode.NOTIMP, dns.rcode.FORMERR}:
-            return WriteRefused(said, f"let the server accept DNS updates for the zone {zone}")
+            return WriteRefused(said, f"configure the server to accept DNS updates for the zone {zone}")
         return Unclear(said)
 
     async def _read_back(self, zone: str, change: Change) -> Outcome:
@@ -243,7 +243,7 @@ class Rfc2136:
             said, remedy = next(text for kind, text in _KEY_TROUBLE.items() if isinstance(error, kind))
             raise _RefusedError(f"{self._who} {said} ({self.key.name})", remedy) from error
         except dns.exception.FormError as error:
-            # PowerDNS answers so to a key that it does not accept, and Knot for a zone that it does not have.
+            # The answer of PowerDNS to a key that it does not accept, and of Knot for a zone that it does not have.
             raise _RefusedError(
                 f"{self._who} gave an answer that is not signed, or malformed: {error}",
                 "compare key_name, secret and algorithm, and see whether the server has the zone",

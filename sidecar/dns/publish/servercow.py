@@ -129,9 +129,9 @@ class Servercow:
             before = await self._zone(session, zone)
             there = _at(before, change.key)
         except _ApiTroubleError as error:
-            return WriteRefused(str(error), "see whether the account has this zone")
+            return WriteRefused(str(error), "check whether the account has this zone")
         if not there.same_values(change.seen):
-            return ChangedMeanwhile("what is there is not what was seen before")
+            return ChangedMeanwhile("the record set is not the one that was read before")
         types = {type_ for name, type_ in before if name == change.key.name} - {str(change.key.type)}
         if not isinstance(change, Remove) and (
             "CNAME" in types or (change.key.type is RecordType.CNAME and types)
@@ -145,9 +145,7 @@ class Servercow:
         try:
             await self._call(session, "DELETE" if isinstance(change, Remove) else "POST", zone, body)
         except _ApiRefusedError as error:
-            return WriteRefused(
-                str(error), "see what the host says, and whether the account may change this zone"
-            )
+            return WriteRefused(str(error), "check whether the account may change this zone")
         except _ApiTroubleError as error:
             return Unclear(str(error))
         try:

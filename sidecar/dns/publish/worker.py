@@ -112,7 +112,9 @@ class Host:
         except ImportError as error:
             raise _TroubleError(f"{account.class_} cannot be loaded: {error}", _INSTALL) from error
         if not isinstance(kind, type) or not issubclass(kind, BaseProvider):
-            raise _TroubleError(f"{account.class_} is not a provider of octodns", "name a provider's class")
+            raise _TroubleError(
+                f"{account.class_} is not a provider of octodns", "give the class of a provider"
+            )
         return cls(account, kind("dns", **account.arguments))
 
     def zones(self) -> list[str]:
@@ -120,7 +122,7 @@ class Host:
         listing = getattr(self.provider, "list_zones", None)
         if listing is None:
             if self.account.only is None:
-                raise _TroubleError("this provider cannot list zones", "name them in `zones` of the account")
+                raise _TroubleError("this provider cannot list zones", "list them in `zones` of the account")
             return sorted(self.account.only)
         listed = {str(zone).rstrip(".").lower() for zone in listing()}
         return sorted(listed if self.account.only is None else listed & set(self.account.only))
@@ -136,7 +138,7 @@ class Host:
             raise _TroubleError(f"the zone {name} does not exist there", "create it at the host")
         if not zone.records:
             # One of the providers returns an empty zone for an answer that it could not read.
-            raise _TroubleError(f"the zone {name} was read as empty", "look at the zone at the host")
+            raise _TroubleError(f"the zone {name} was read as empty", "check the zone at the host")
         sets: dict[Key, RecordSet] = {}
         records: dict[Key, Any] = {}
         for record in zone.records:
@@ -233,7 +235,7 @@ class Host:
         status = getattr(getattr(failure, "response", None), "status_code", None)
         refused = isinstance(status, int) and 400 <= status < 500 and status != 429
         if refused and there.same_values(change.seen):
-            return WriteRefused(said, "see what the host says, and whether the account may change this zone")
+            return WriteRefused(said, "check whether the account may change this zone")
         return Unclear(said)
 
 
@@ -246,7 +248,7 @@ def _in_the_way(before: View, change: Change, changes: Sequence[Change]) -> Outc
     there = _at(before, change.key)
     kind = (change.key.name, str(change.key.type))
     if not there.same_values(change.seen) or (there.absent and kind in before.every):
-        return ChangedMeanwhile("what is there is not what was seen before")
+        return ChangedMeanwhile("the record set is not the one that was read before")
     if isinstance(change, Remove):
         return None
     going = {
