@@ -27,7 +27,6 @@ from sidecar.plan.actions import (
     SwitchOff,
     WriteFile,
 )
-from sidecar.plan.publish.values import RecordWrite
 from sidecar.reconcile.passes import Report
 
 
@@ -65,50 +64,40 @@ def policy_as_json(policy: Policy | None) -> dict[str, Any] | None:
 
 def action_as_json(action: Action) -> dict[str, Any]:
     """`action`, `subject` and `reason` are always there; the rest depends on the action."""
-    return {
-        "action": action.verb,
-        "subject": action.about,
-        "reason": action.reason,
-        **_details(action),
-    }
-
-
-def _details(action: Action) -> dict[str, Any]:
+    details: dict[str, Any] = {}
     match action:
         case AddPolicy(policy=policy) | EditPolicy(policy=policy):
-            return {"policy": policy_as_json(policy)}
+            details["policy"] = policy_as_json(policy)
         case WriteFile(text=text, backup=backup):
-            return {"policy": _policy_of(text), "backup": backup}
+            details |= {"policy": _policy_of(text), "backup": backup}
         case AdoptSame(text=text):
-            return {"policy": _policy_of(text)}
+            details["policy"] = _policy_of(text)
         case EditConf(edits=edits):
-            changes = {
+            details["edits"] = {
                 key: {"add": list(edit.add), "remove": list(edit.remove)} for key, edit in edits.items()
             }
-            return {"edits": changes}
         case RestartAcme(names=names) | RecreateAcme(names=names):
-            return {"names": list(names)}
+            details["names"] = list(names)
         case PublishRecords(writes=writes):
-            return {"records": [_record(write) for write in writes]}
+            details["records"] = [
+                {
+                    "name": write.key.name,
+                    "type": str(write.key.type),
+                    "before": list(write.change.seen.values),
+                    # empty where the record set is removed
+                    "after": list(write.change.wanted.values) if isinstance(write.change, Replace) else [],
+                    "account": write.place.account,
+                    "zone": write.place.zone,
+                }
+                for write in writes
+            ]
         case AllowAccess(address=address, in_conf=in_conf):
-            return {"address": address, "mailcow_conf": in_conf}
+            details |= {"address": address, "mailcow_conf": in_conf}
         case SwitchOff() | RemoveFile() | HealAcme() | ChangeReportRoute():
-            return {}
+            pass
         case _:
             assert_never(action)
-
-
-def _record(write: RecordWrite) -> dict[str, Any]:
-    """`after` is empty where the record set is removed."""
-    after = write.change.wanted.values if isinstance(write.change, Replace) else ()
-    return {
-        "name": write.key.name,
-        "type": str(write.key.type),
-        "before": list(write.change.seen.values),
-        "after": list(after),
-        "account": write.place.account,
-        "zone": write.place.zone,
-    }
+    return {"action": action.verb, "subject": action.about, "reason": action.reason, **details}
 
 
 def _policy_of(text: str) -> dict[str, Any] | None:

@@ -8,12 +8,12 @@ from sidecar.host.exits import Exit
 
 if TYPE_CHECKING:
     from sidecar.cli.look import Inspection
-    from sidecar.status.proxy_file import Proxy, ProxyFront, Upstream
+    from sidecar.status.proxy_file import Proxy, Upstream
 
 KINDS = ("nginx", "caddy", "traefik", "haproxy")
 MAILCOW_DIR = "/opt/mailcow-dockerized"
 IN_CONTAINER = "/mailcow"
-"""Where the image has the mailcow directory, which says nothing of the machine."""
+"""The mailcow directory in the image; on the machine it is elsewhere."""
 
 _EXAMPLES = """\
 examples:
@@ -54,7 +54,8 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Looks at mailcow, and prints the configuration. Raises PermanentError for what cannot be printed."""
     from sidecar.cli.look import look_at, tell_unreadable
     from sidecar.host.errors import PermanentError
-    from sidecar.status.proxy_file import Proxy, proxy_text
+    from sidecar.plan.proxy import hosts_by_certificate, without_certificate
+    from sidecar.status.proxy_file import Proxy, ProxyFront, proxy_text
 
     look = await look_at((), env, most_ids=0)
     if not look.readable:
@@ -63,22 +64,16 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     if not look.domains:
         raise PermanentError("there is no domain that needs a policy: nothing has to be passed on")
     proxy = Proxy(given.proxy)
-    print(proxy_text(proxy, _front(look, proxy, given)), end="")
-    return Exit.OK
-
-
-def _front(look: "Inspection", proxy: "Proxy", given: argparse.Namespace) -> "ProxyFront":
-    from sidecar.plan.proxy import hosts_by_certificate, without_certificate
-    from sidecar.status.proxy_file import ProxyFront
-
     names = [domain.name for domain in look.domains]
     folder = str(look.settings.mailcow_dir)
-    return ProxyFront(
+    front = ProxyFront(
         hosts_by_certificate(look.observed, names),
         without_certificate(look.observed, names),
         given.mailcow_dir or (MAILCOW_DIR if folder == IN_CONTAINER else folder),
         _upstream(look, proxy, given.upstream),
     )
+    print(proxy_text(proxy, front), end="")
+    return Exit.OK
 
 
 def _upstream(look: "Inspection", proxy: "Proxy", given: str | None) -> "Upstream":
