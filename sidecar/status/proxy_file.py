@@ -280,7 +280,10 @@ def _traefik(front: ProxyFront) -> list[str]:
 
 def _haproxy(front: ProxyFront) -> list[str]:
     up = front.upstream
-    certificates = [(f"{HAPROXY_CERTIFICATES}/{_pem(folder)}", folder) for folder in sorted(front.by_folder)]
+    certificates = []
+    for folder in sorted(front.by_folder):
+        pem = f"mailcow-{folder.replace('/', '-')}.pem" if folder else "mailcow.pem"
+        certificates.append((f"{HAPROXY_CERTIFICATES}/{pem}", folder))
     joined = [
         line
         for pem, folder in certificates
@@ -336,15 +339,6 @@ def _haproxy(front: ProxyFront) -> list[str]:
         "    http-request set-header X-Forwarded-Proto https",
         policy_server,
     ]
-
-
-def _joined(certificate: str, pem: str) -> tuple[str, str]:
-    """Two lines of a shell."""
-    return f"    cat {certificate}/cert.pem {certificate}/key.pem \\", f"        > {pem}"
-
-
-def _pem(folder: str) -> str:
-    return "mailcow.pem" if not folder else f"mailcow-{folder.replace('/', '-')}.pem"
 
 
 def _bracketed(address: str) -> str:
