@@ -1,12 +1,13 @@
-"""The API's keys and allow list in mailcow.conf: what is there, and how it becomes enough for the sidecar; pure.
+"""The API's keys and allow list in mailcow.conf: what is there, and the edits that give the sidecar access; pure.
 
 mailcow reads these three keys when php-fpm-mailcow starts. Rules for every editor: no other key of the file ever
-changes, which `formats.dotenv` proves; an address once allowed stays so; no sentence holds a key.
+changes, which `formats.dotenv` proves; an address once allowed stays allowed; no sentence contains a key.
 """
 
 import ipaddress
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import Enum, auto
 
 from sidecar.formats.dotenv import edit_list, items, read
@@ -36,7 +37,7 @@ _COMMENTED = re.compile(rf"^[ \t]*#[ \t]*{ALLOW_FROM}=(.*)$", re.MULTILINE)
 
 
 class KeySource(Enum):
-    """Where the sidecar will have its API key from."""
+    """Where the sidecar will get its API key from."""
 
     OWN = auto()
     """MTA_STS_API_KEY, in mailcow.conf or in the service's environment."""
@@ -53,22 +54,22 @@ def key_source(values: Mapping[str, str], variables: Mapping[str, str]) -> KeySo
 
 
 def allow_list_counts(values: Mapping[str, str], variables: Mapping[str, str]) -> bool:
-    """Whether API_ALLOW_FROM is the allow list of the sidecar's key: mailcow gives it to keys of the file alone."""
+    """Whether API_ALLOW_FROM is the allow list of the sidecar's key: mailcow uses it only for keys from mailcow.conf."""
     own = variables.get(OWN_KEY) or values.get(OWN_KEY, "").strip()
     keys = {given(values, API_KEY), given(values, READ_ONLY)} - {""}
     return own in keys if own else bool(given(values, API_KEY))
 
 
 def can_match(key: str) -> bool:
-    """mailcow takes all other characters out of a key that a client sends."""
+    """mailcow removes all other characters from a key that a client sends."""
     return bool(_KEY.fullmatch(key))
 
 
 def set_value(data: bytes, key: str, value: str) -> bytes:
-    """`data` with this value for `key`: in the last place that gives one, else in a new line at the end.
+    """`data` with this value for `key`: in the last line that sets it, else in a new line at the end.
 
-    Every other byte stays; a commented line is a comment. Raises ValueError, a sentence for a person, for a
-    file or a value where that cannot be done safely.
+    Every other byte stays; a commented line is a comment. Raises ValueError, a sentence for a person, if that cannot be
+    done safely.
     """
     edited = edit_list(data, key, add=[value], remove=items(read(data).get(key, "")))
     if read(edited).get(key) != value:
@@ -77,9 +78,9 @@ def set_value(data: bytes, key: str, value: str) -> bytes:
 
 
 def allow(data: bytes, address: str) -> bytes:
-    """`data` with `address` added to API_ALLOW_FROM; to the commented default's entries where it has no value.
+    """`data` with `address` added to API_ALLOW_FROM; to the commented default's entries if it has no value.
 
-    Raises ValueError, a sentence for a person, where that cannot be done safely.
+    Raises ValueError, a sentence for a person, if that cannot be done safely.
     """
     values = read(data)
     if allows(values, address):
@@ -91,20 +92,17 @@ def allow(data: bytes, address: str) -> bytes:
     if not fits(given(read(edited), ALLOW_FROM)):
         raise ValueError(
             f"{ALLOW_FROM} would have more than the {LONGEST_LIST} characters that mailcow's database takes: "
-            "replace entries by a network that holds them"
+            "replace entries by a network that contains them"
         )
     return edited
 
 
 def commented_default(data: bytes) -> tuple[str, ...]:
-    """The IPv4 addresses of the line that mailcow has commented out."""
+    """The IPv4 addresses in the line that mailcow ships commented out."""
     found = _COMMENTED.findall(data.decode("utf-8", "replace"))
-    return tuple(entry for entry in items(found[-1]) if _is_address(entry)) if found else ()
-
-
-def _is_address(entry: str) -> bool:
-    try:
-        ipaddress.IPv4Address(entry)
-    except ValueError:
-        return False
-    return True
+    addresses: list[str] = []
+    for entry in items(found[-1]) if found else ():
+        with suppress(ValueError):
+            ipaddress.IPv4Address(entry)
+            addresses.append(entry)
+    return tuple(addresses)

@@ -113,7 +113,7 @@ def test_yes_accepts_all_and_says_what_it_took_for_granted(mailcow: MailcowDirec
     assert ended is Exit.OK
     assert "API_KEY" in conf(mailcow)
     assert mailcow.override.exists()
-    assert "Taken for granted" in said
+    assert "Assumed with --yes" in said
 
 
 def test_key_of_mailcows_page_is_not_replaced(mailcow: MailcowDirectory) -> None:

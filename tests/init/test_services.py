@@ -90,6 +90,6 @@ def test_file_without_services_has_none(data: bytes | None) -> None:
 
 def test_broken_file_is_an_error_without_its_text() -> None:
     """A password on the line is not repeated."""
-    with pytest.raises(ValueError, match="line 2 cannot be read") as caught:
+    with pytest.raises(ValueError, match="line 2 cannot be read as YAML") as caught:
         Services.read(b"services:\n  one: [hunter2}\n")
     assert "hunter2" not in str(caught.value)
