@@ -22,8 +22,8 @@ from sidecar.init.access import (
     key_source,
     set_value,
 )
-from sidecar.init.checks import ADDRESS_TAKEN, CLONE_MISSING, LAST_MISSING
 from sidecar.init.diff import conf_diff, override_diff
+from sidecar.init.findings import ADDRESS_TAKEN, CLONE_MISSING, LAST_MISSING
 from sidecar.init.look import Directory
 from sidecar.init.override import SERVICE, Merged, Present, RefusedOverride, merge
 from sidecar.init.services import Services, differences

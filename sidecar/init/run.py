@@ -11,7 +11,8 @@ from sidecar.host.clock import SystemClock
 from sidecar.host.errors import PermanentError, SidecarError
 from sidecar.host.exits import Exit
 from sidecar.init.access import new_key
-from sidecar.init.checks import Mark, check
+from sidecar.init.checks import check
+from sidecar.init.findings import Mark
 from sidecar.init.look import Directory, look
 from sidecar.init.override import SERVICE
 from sidecar.init.proposals import (

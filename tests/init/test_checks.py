@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.host.errors import PermanentError
-from sidecar.init.checks import Mark, check
+from sidecar.init.checks import check
+from sidecar.init.findings import Mark
 from sidecar.init.look import Clone, look
 from sidecar.init.run import template
 from tests.init.directories import NOW, MailcowDirectory, mailcow_directory

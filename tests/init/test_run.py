@@ -333,7 +333,7 @@ def test_nobody_is_asked_for_a_key_where_the_sidecar_gets_access_by_itself(mailc
     ended, said = run(mailcow, "\n")
     assert ended is Exit.OK
     assert "No API key is needed" in flat(said)
-    assert "gets access by itself" in flat(said)
+    assert "gets access automatically" in flat(said)
     assert mailcow.conf.read_bytes() == before
     assert mailcow.override.read_bytes() == template()
 
