@@ -11,26 +11,17 @@ from contextlib import suppress
 from enum import Enum, auto
 
 from sidecar.formats.dotenv import edit_list, items, read
-from sidecar.mailcow.database import new_key
-from sidecar.plan.access import ALLOW_FROM, API_KEY, LONGEST_LIST, OWN_KEY, READ_ONLY, UNSET, fits, given
-from sidecar.plan.access import conf_allows as allows
-
-__all__ = [
-    "ALLOW_FROM",
-    "API_KEY",
-    "OWN_KEY",
-    "READ_ONLY",
-    "KeySource",
-    "allow",
-    "allow_list_counts",
-    "allows",
-    "can_match",
-    "commented_default",
-    "given",
-    "key_source",
-    "new_key",
-    "set_value",
-]
+from sidecar.plan.access import (
+    ALLOW_FROM,
+    API_KEY,
+    LONGEST_LIST,
+    OWN_KEY,
+    READ_ONLY,
+    UNSET,
+    conf_allows,
+    fits,
+    given,
+)
 
 _KEY = re.compile(r"[A-Za-z0-9-]+")
 _COMMENTED = re.compile(rf"^[ \t]*#[ \t]*{ALLOW_FROM}=(.*)$", re.MULTILINE)
@@ -83,11 +74,11 @@ def allow(data: bytes, address: str) -> bytes:
     Raises ValueError, a sentence for a person, if that cannot be done safely.
     """
     values = read(data)
-    if allows(values, address):
+    if conf_allows(values, address):
         return data
     added = [address] if given(values, ALLOW_FROM) else [*commented_default(data), address]
     edited = edit_list(data, ALLOW_FROM, add=added, remove=[UNSET], strict=True)
-    if not allows(read(edited), address):
+    if not conf_allows(read(edited), address):
         raise ValueError(f"{ALLOW_FROM} is not written so that it can be edited safely: make it a plain list")
     if not fits(given(read(edited), ALLOW_FROM)):
         raise ValueError(

@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Callable
 
-from sidecar.init.access import ALLOW_FROM
+from sidecar.plan.access import ALLOW_FROM
 
 MASK = "****"
 

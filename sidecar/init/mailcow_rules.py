@@ -6,23 +6,13 @@ Rules for every editor: those of `checks`.
 from sidecar.formats.domain_name import covered_by_wildcard, to_ascii
 from sidecar.formats.dotenv import has_spaces, has_trailing_spaces
 from sidecar.formats.mtasts_policy import Invalid, parse
-from sidecar.init.access import (
-    ALLOW_FROM,
-    API_KEY,
-    OWN_KEY,
-    READ_ONLY,
-    KeySource,
-    allow_list_counts,
-    allows,
-    can_match,
-    given,
-    key_source,
-)
+from sidecar.init.access import KeySource, allow_list_counts, can_match, key_source
 from sidecar.init.findings import Findings, InitFinding, Mark
 from sidecar.init.look import Directory
 from sidecar.mailcow.database import Database
 from sidecar.observed import Backend, Issuer, Unseen
 from sidecar.observed.words import day
+from sidecar.plan.access import ALLOW_FROM, API_KEY, OWN_KEY, READ_ONLY, conf_allows, given
 from sidecar.plan.conf_entries import KEYS, SAN
 
 
@@ -216,7 +206,7 @@ def access(found: Directory) -> Findings:
         yield InitFinding("api-key-read-only", Mark.NOTE, f"{READ_ONLY} is set; the sidecar does not use it")
     if not allow_list_counts(values, variables):
         return
-    if allows(values, found.address):
+    if conf_allows(values, found.address):
         yield InitFinding("api-allow", Mark.GOOD, f"{ALLOW_FROM} lets the sidecar in ({found.address})")
     else:
         yield InitFinding(

@@ -9,19 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from sidecar.formats.dotenv import read
-from sidecar.init.access import (
-    ALLOW_FROM,
-    API_KEY,
-    OWN_KEY,
-    KeySource,
-    allow,
-    allow_list_counts,
-    allows,
-    commented_default,
-    given,
-    key_source,
-    set_value,
-)
+from sidecar.init.access import KeySource, allow, allow_list_counts, commented_default, key_source, set_value
 from sidecar.init.diff import conf_diff, override_diff
 from sidecar.init.findings import ADDRESS_TAKEN, CLONE_MISSING, LAST_MISSING
 from sidecar.init.look import Directory
@@ -29,7 +17,7 @@ from sidecar.init.override import SERVICE, Merged, Present, RefusedOverride, mer
 from sidecar.init.services import Services, differences
 from sidecar.mailcow.conf import NAME as CONF
 from sidecar.mailcow.database import Database
-from sidecar.plan.access import follows_conf
+from sidecar.plan.access import ALLOW_FROM, API_KEY, OWN_KEY, conf_allows, follows_conf, given
 
 PAGE_KEY_QUESTION = (
     "Was a read-write API key created in mailcow's page (System > Configuration > Access > API)? One in mailcow.conf "
@@ -104,7 +92,7 @@ def propose_key(directory: Directory, key: str) -> Step:
 def propose_allow(directory: Directory, conf: bytes, stops: Collection[str]) -> Step:
     """The sidecar's address in API_ALLOW_FROM; `conf` is mailcow.conf as the step before left it."""
     values, address = read(conf), directory.address
-    if not allow_list_counts(values, directory.variables) or allows(values, address):
+    if not allow_list_counts(values, directory.variables) or conf_allows(values, address):
         return Settled()
     if Database.known(directory.conf) and not follows_conf(values):
         # A first address would make php-fpm-mailcow replace the key of mailcow's page; the sidecar does not need it.

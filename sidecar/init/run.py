@@ -10,7 +10,6 @@ from importlib.resources import files
 from sidecar.host.clock import SystemClock
 from sidecar.host.errors import PermanentError, SidecarError
 from sidecar.host.exits import Exit
-from sidecar.init.access import new_key
 from sidecar.init.checks import check
 from sidecar.init.findings import Mark
 from sidecar.init.look import Directory, look
@@ -29,7 +28,7 @@ from sidecar.init.proposals import (
 )
 from sidecar.init.terminal import Consent, Streams, Terminal
 from sidecar.init.write import Change, NotUndoneError, write_all
-from sidecar.mailcow.database import Database
+from sidecar.mailcow.database import Database, new_key
 from sidecar.settings import mailcow_dir_of
 
 TAKE_EFFECT = f"docker compose build {SERVICE} && docker compose up -d"

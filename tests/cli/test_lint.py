@@ -139,9 +139,3 @@ def test_file_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "missing.txt cannot be read: No such file or directory" in captured.err
-
-
-def test_a_kind_is_needed() -> None:
-    """As for any command line."""
-    with pytest.raises(SystemExit):
-        run()

@@ -114,14 +114,6 @@ async def test_id_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     assert set(parsed(ended.out)) == {("mta-sts.example.org.", "CNAME")}
 
 
-async def test_domain_that_mailcow_does_not_have_is_refused(tmp_path: Path) -> None:
-    """A slip of the fingers must not look like a domain without records."""
-    async with stage(tmp_path) as on:
-        ended = await command(on.env, "records", "exmaple.org")
-    assert (ended.code, ended.out) == (1, "")
-    assert "exmaple.org is not a domain of this mailcow; did you mean example.org?" in ended.err
-
-
 async def test_domain_without_mail_here_is_said_to_need_none(tmp_path: Path) -> None:
     """An empty answer would look like a failure."""
     async with stage(tmp_path) as on:

@@ -79,19 +79,6 @@ async def test_status_as_json_says_the_same(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-async def test_status_needs_no_attention_once_all_is_published(tmp_path: Path) -> None:
-    """The way a person takes: status, records, the DNS, status."""
-    async with stage(tmp_path) as on:
-        await on.once()
-        on.resolves("mta-sts.example.org")
-        on.certify("mail.example.org", "mta-sts.example.org")
-        before = json.loads((await command(on.env, "status", "--json")).out)
-        on.dns["_mta-sts.example.org.", "TXT"] = [f'"v=STSv1; id={on.mailcow.policies["example.org"].id}"']
-        after = json.loads((await command(on.env, "status", "--json")).out)
-    assert (before["counts"]["attention"], after["counts"]["attention"]) == (1, 0)
-    assert after["domains"]["items"][0]["records"][1]["standing"] == "present"
-
-
 async def test_person_first(tmp_path: Path) -> None:
     """What needs a person stands above the table, with what to do."""
     async with stage(tmp_path) as on:

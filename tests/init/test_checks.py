@@ -8,7 +8,7 @@ import pytest
 from sidecar.host.errors import PermanentError
 from sidecar.init.checks import check
 from sidecar.init.findings import Mark
-from sidecar.init.look import Clone, look
+from sidecar.init.look import look
 from sidecar.init.run import template
 from tests.init.directories import NOW, MailcowDirectory, mailcow_directory
 
@@ -288,8 +288,3 @@ def test_other_folders_are_refused(
     with pytest.raises(PermanentError, match=reason) as caught:
         look(mailcow.path, NOW)
     assert "hunter" not in str(caught.value)
-
-
-def test_clone_is_seen(mailcow: MailcowDirectory) -> None:
-    """A folder with a Dockerfile and the package."""
-    assert look(mailcow.path, NOW).clone is Clone.THERE

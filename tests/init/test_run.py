@@ -11,8 +11,8 @@ from sidecar.formats.dotenv import read
 from sidecar.host.exits import Exit
 from sidecar.init import TAKE_EFFECT, InitOptions, Streams, run_init
 from sidecar.init.run import template
-from tests.init.directories import NOW, MailcowDirectory, mailcow_directory
-from tests.init.overrides import ANCHORS, HEADER_AND_COMMENTS, MERGEABLE
+from tests.init.directories import NOW, MailcowDirectory
+from tests.init.overrides import ANCHORS, HEADER_AND_COMMENTS
 
 SERVICE = "mta-sts-mailcow"
 
@@ -62,19 +62,21 @@ def test_fresh_mailcow_is_set_up(mailcow: MailcowDirectory) -> None:
     assert said.rstrip().endswith(TAKE_EFFECT)
 
 
-def test_modes_are_kept_and_nothing_is_left_behind(mailcow: MailcowDirectory) -> None:
-    """mailcow.conf stays private, and no copy of it lies anywhere."""
+def test_yes_accepts_everything_keeps_modes_and_leaves_no_copy(mailcow: MailcowDirectory) -> None:
+    """mailcow.conf stays private. What --yes assumes about a key in mailcow's page is printed."""
     before = set(mailcow.snapshot())
-    run(mailcow, yes=True)
+    ended, said = run(mailcow, yes=True)
+    assert ended is Exit.OK
+    assert "Assumed with --yes" in said
+    assert "API_KEY" in conf(mailcow)
     assert set(mailcow.snapshot()) - before == {mailcow.override.name}
     assert mailcow.conf.stat().st_mode & 0o777 == 0o600
     assert mailcow.override.stat().st_mode & 0o777 == 0o644
 
 
-@pytest.mark.parametrize("text", MERGEABLE.values(), ids=MERGEABLE)
-def test_second_run_changes_nothing_and_says_so(mailcow: MailcowDirectory, text: str) -> None:
+def test_second_run_changes_nothing_and_says_so(mailcow: MailcowDirectory) -> None:
     """Not a byte, not a time."""
-    mailcow.override.write_text(text, newline="")
+    mailcow.override.write_text(ANCHORS)
     assert run(mailcow, yes=True)[0] is Exit.OK
     before = mailcow.snapshot()
     ended, said = run(mailcow, yes=True)
@@ -105,15 +107,6 @@ def test_without_a_terminal_nothing_is_written(mailcow: MailcowDirectory) -> Non
     assert f"+  {SERVICE}:" in said
     assert "-it" in said
     assert "--yes" in said
-
-
-def test_yes_accepts_all_and_says_what_it_took_for_granted(mailcow: MailcowDirectory) -> None:
-    """A key made in mailcow's page would be replaced: nobody was asked."""
-    ended, said = run(mailcow, yes=True)
-    assert ended is Exit.OK
-    assert "API_KEY" in conf(mailcow)
-    assert mailcow.override.exists()
-    assert "Assumed with --yes" in said
 
 
 def test_key_of_mailcows_page_is_not_replaced(mailcow: MailcowDirectory) -> None:
@@ -298,12 +291,6 @@ def test_file_changed_during_the_questions_is_left_alone(mailcow: MailcowDirecto
     assert "API_KEY" not in conf(mailcow)
     assert not mailcow.override.exists()
     assert "Nothing was changed." in out.getvalue()
-
-
-@pytest.mark.parametrize(("native", "word"), [(True, "per domain"), (False, "one policy file")])
-def test_generation_is_told_with_its_meaning(tmp_path: Path, native: bool, word: str) -> None:
-    """The first thing that is said."""
-    assert word in run(mailcow_directory(tmp_path / "m", native=native))[1]
 
 
 def test_control_characters_of_files_do_not_reach_the_terminal(mailcow: MailcowDirectory) -> None:

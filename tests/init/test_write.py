@@ -47,15 +47,9 @@ def test_made_file_is_removed_when_the_next_change_fails(tmp_path: Path, conf: P
     assert names(tmp_path) == ["mailcow.conf"]
 
 
-def test_file_that_somebody_changed_since_is_left_alone(conf: Path) -> None:
-    """Their change is not lost."""
+@pytest.mark.parametrize("before", [b"older", None], ids=["changed", "created"])
+def test_file_that_was_changed_or_created_meanwhile_is_left_alone(conf: Path, before: bytes | None) -> None:
+    """The other change is not lost."""
     with pytest.raises(TemporaryError, match="run init again"):
-        write_all([Change(conf, b"older", b"new")])
-    assert conf.read_bytes() == b"old"
-
-
-def test_file_that_somebody_made_since_is_left_alone(conf: Path) -> None:
-    """The same for one that was not there."""
-    with pytest.raises(TemporaryError, match="run init again"):
-        write_all([Change(conf, None, b"new")])
+        write_all([Change(conf, before, b"new")])
     assert conf.read_bytes() == b"old"

@@ -82,13 +82,6 @@ def test_domain_of_which_all_is_set_up_needs_no_attention() -> None:
     }  # fmt: skip
 
 
-def test_record_that_is_missing_needs_a_person() -> None:
-    """Nobody but a person can publish it."""
-    row = only_row(status(settled(), txt={}))
-    assert row.attention
-    assert not row.published
-
-
 def test_record_that_waits_for_the_certificate_needs_nobody() -> None:
     """The sidecar is at it; once the name is there, the record is asked for."""
     txt = {"_smtp._tls.example.org": Txt((RUA,))}
@@ -216,15 +209,15 @@ def test_mailcow_that_was_not_seen_has_no_rows() -> None:
 
 
 def test_those_that_need_a_person_come_first() -> None:
-    """In the order of their names each."""
+    """Failures before what waits, then the rest in the order of their names."""
     names = ("a.example", "b.example", "c.example", "d.example")
-    told = tuple(
-        Notice(Level.WARNING, NoticeCode.VERIFY_TROUBLE, subject, "something")
-        for subject in ("c.example", "mta-sts.b.example")
+    notices = (
+        Notice(Level.WARNING, NoticeCode.VERIFY_TROUBLE, "mta-sts.b.example", "something"),
+        Notice(Level.ERROR, NoticeCode.VERIFY_TROUBLE, "c.example", "something"),
     )
     world = World(domains=names, inactive=frozenset(names))
-    assert [row.domain for row in status(world, plan=Plan(notices=told)).rows] == [
-        "b.example", "c.example", "a.example", "d.example",
+    assert [row.domain for row in status(world, plan=Plan(notices=notices)).rows] == [
+        "c.example", "b.example", "a.example", "d.example",
     ]  # fmt: skip
 
 
