@@ -58,7 +58,7 @@ examples:
 each command has its own help: sidecar records --help
 in the container: docker compose exec mta-sts-mailcow sidecar status
 
-exit codes: 0 nothing failed (held included), 1 an action failed or what was asked for cannot be done,
+exit codes: 0 nothing failed (held included), 1 an action failed or a request was refused,
             2 settings or command line are invalid, 3 mailcow cannot be read, 75 another sidecar process is running,
             130 interrupted, 141 the reader of the output has ended
 """

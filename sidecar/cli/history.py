@@ -1,6 +1,6 @@
 """`sidecar history`: what the sidecar did, when, and why.
 
-Rule for every editor: only stored data is printed; mailcow is not asked.
+Rule for every editor: only stored data is printed, without a request to mailcow.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Reads the history and prints it. Raises PermanentError for a domain that mailcow never had."""
+    """Prints the stored history. Raises PermanentError for a domain that mailcow never had."""
     import asyncio
     import json
 

@@ -21,10 +21,10 @@ examples:
   sidecar proxy traefik --upstream nginx-mailcow      Traefik runs in a container in mailcow's network
   sidecar proxy haproxy --upstream 192.0.2.7          the proxy runs on another machine
 
-What is printed passes on two paths for the policy host of each domain: the policy (443), and the challenge by which
+The configuration forwards two paths for the policy host of each domain: the policy (443), and the challenge by which
 acme-mailcow gets the certificate (80). The rest of your proxy stays as it is. See docs/reverse-proxy.md.
 
-exit codes: 0 printed, 1 nothing can be printed, and why, 2 settings are wrong, 3 mailcow cannot be read
+exit codes: 0 printed, 1 nothing can be printed, and why, 2 settings are invalid, 3 mailcow cannot be read
 """
 
 
@@ -51,7 +51,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Looks at mailcow, and prints the configuration. Raises PermanentError for what cannot be printed."""
+    """Reads mailcow, and prints the configuration. Raises PermanentError if nothing can be printed."""
     from sidecar.cli.look import look_at, tell_unreadable
     from sidecar.host.errors import PermanentError
     from sidecar.plan.proxy import hosts_by_certificate, without_certificate
@@ -62,7 +62,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
         tell_unreadable(look)
         return Exit.UNREADABLE
     if not look.domains:
-        raise PermanentError("there is no domain that needs a policy: nothing has to be passed on")
+        raise PermanentError("no domain needs a policy: the proxy has nothing to forward")
     proxy = Proxy(given.proxy)
     names = [domain.name for domain in look.domains]
     folder = str(look.settings.mailcow_dir)
@@ -88,15 +88,15 @@ def _upstream(look: "Inspection", proxy: "Proxy", given: str | None) -> "Upstrea
     own = ports(conf)
     if own.public and given is None:
         raise PermanentError(
-            "mailcow itself has port 80 or 443 of this machine, so the proxy must be on another one: say with "
-            "--upstream ADDRESS where it reaches mailcow.\n"
+            "mailcow itself has port 80 or 443 of this machine, so the proxy must be on another one: name the "
+            "address at which it reaches mailcow with --upstream ADDRESS.\n"
             "On this machine, first give mailcow other ports: HTTP_BIND=127.0.0.1, HTTP_PORT=8080, "
             "HTTPS_BIND=127.0.0.1 and HTTPS_PORT=8443 in mailcow.conf, then docker compose up -d"
         )
     speaks = conf.yes("NGINX_USE_PROXY_PROTOCOL")
     if speaks and proxy is not Proxy.HAPROXY:
         raise PermanentError(
-            f"this mailcow wants the PROXY protocol (NGINX_USE_PROXY_PROTOCOL=y), which {proxy} does not speak to a "
+            f"this mailcow expects the PROXY protocol (NGINX_USE_PROXY_PROTOCOL=y), which {proxy} cannot send to a "
             "web server by plain HTTP: use haproxy, or set it to n and run docker compose up -d"
         )
     return Upstream(
@@ -105,7 +105,7 @@ def _upstream(look: "Inspection", proxy: "Proxy", given: str | None) -> "Upstrea
         given or own.https_address or "127.0.0.1",
         own.https,
         policy_by_tls=redirects_policy(conf, mailcow),
-        # The server of plain HTTP that only redirects is without it, in mailcow's own configuration.
+        # In mailcow's configuration, the plain HTTP server that only redirects does not use it.
         proxy_protocol_http=speaks and not conf.yes("HTTP_REDIRECT"),
         proxy_protocol_https=speaks,
     )

@@ -1,7 +1,7 @@
 """`sidecar reports`: what senders report; imports reports from files, and exports them to files.
 
-Rule for every editor: only stored data is printed; mailcow is not asked. What senders wrote is printed as the store has
-it: in one line, without control characters.
+Rule for every editor: only stored data is printed, without a request to mailcow. What senders wrote is printed as stored:
+in one line, without control characters.
 """
 
 import argparse

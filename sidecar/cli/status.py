@@ -17,7 +17,7 @@ examples:
 
 columns: policy (mode and max_age as mailcow serves them now), stage of the roll-out, whose policy it is (ours,
 a person's, none), certificate (expiry of the one with the name mta-sts.<domain>), the DNS: mta-sts (to this
-mailcow), _mta-sts (the policy id), _smtp._tls (where reports go); what is to be done, or held, and why
+mailcow), _mta-sts (the policy id), _smtp._tls (where reports go); what has to be done, or is held, and why
 
 exit codes: 0 shown, 1 a domain is not in this mailcow, 2 settings are invalid, 3 mailcow cannot be read
 """

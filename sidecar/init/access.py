@@ -64,7 +64,7 @@ def set_value(data: bytes, key: str, value: str) -> bytes:
     """
     edited = edit_list(data, key, add=[value], remove=items(read(data).get(key, "")))
     if read(edited).get(key) != value:
-        raise ValueError(f"{key} is not written so that it can be set safely: give it a line of its own")
+        raise ValueError(f"{key} is not written so that it can be set safely: put it on its own line")
     return edited
 
 

@@ -85,7 +85,7 @@ class Layout:
 
     def end(self, section: YamlEntry) -> int:
         """The start of the line after a section, its indented comments included."""
-        # The last event with text of its own: the end of a mapping without braces is at whatever comes next.
+        # The last event that has text: the end of a mapping without braces is at whatever comes next.
         last, flow = self.events[section.start], list[bool]()
         for event in self.events[section.start : section.end]:
             if isinstance(event, CollectionStartEvent):

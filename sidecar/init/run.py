@@ -149,7 +149,7 @@ class _Visit:
             case Consent.SHOW:
                 self.terminal.say(f"The first question would be: {PAGE_KEY_QUESTION}")
             case Consent.ASK:
-                match self.terminal.asked(PAGE_KEY_QUESTION):
+                match self.terminal.question(PAGE_KEY_QUESTION):
                     case True:
                         self.terminal.say(page_key_instructions(self.directory))
                         self.terminal.plain("")

@@ -1,6 +1,6 @@
 """What Compose files say about services: who has which fixed address, and how our service is written there; pure.
 
-Only reads. A Compose file has tags of its own (`!reset`, `!override`): they are ignored.
+Only reads. A Compose file has its own tags (`!reset`, `!override`): they are ignored.
 """
 
 import re

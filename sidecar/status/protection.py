@@ -63,7 +63,7 @@ CONFIG_LINE = "mode: auto"
 
 
 def _waits(row: Row, settings: Settings) -> bool:
-    """Whether only the general mode or time keeps it from enforce; a person chose a mode of its own deliberately."""
+    """Whether only the general mode or time keeps it from enforce; a mode set for the domain is a person's choice."""
     name = row.target or row.domain
     own = settings.domains.get(name)
     return (

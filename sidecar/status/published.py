@@ -1,6 +1,6 @@
 """The DNS records that the sidecar publishes, as they are shown: wanted, found at each place, and whose they are; pure.
 
-Rule for every editor: nothing is decided here. A record that no account serves is not in here: it is a task by hand.
+Rule for every editor: nothing is decided here. A record that no account serves is not here: it is a task by hand.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,11 +40,11 @@ class PublishedRecord:
     whose: RecordOwner
     right: bool
     held: str
-    """Why nothing is changed now; empty where nothing is to be."""
+    """Why nothing is changed now; empty if nothing has to change."""
 
     @property
     def adoptable(self) -> bool:
-        """Whether a person decides: it is somebody else's, and not as it is wanted."""
+        """Whether a person decides: the record is somebody else's, and not as wanted."""
         return self.whose is RecordOwner.FOREIGN and not self.right
 
 

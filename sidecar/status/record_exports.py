@@ -1,4 +1,4 @@
-"""Records in the forms that people with DNS as code keep: octodns' YAML, dnscontrol's JavaScript, JSON; pure.
+"""Records in the forms that people with DNS as code use: octodns' YAML, dnscontrol's JavaScript, JSON; pure.
 
 Rule for every editor: only records whose value is known are exported, and each text is quoted by `json.dumps`, whose
 strings YAML and JavaScript read as they are. The zone-file form is in `zone_file`.
@@ -47,7 +47,7 @@ def _octodns(found: Iterable[DomainRecords], *, missing: bool) -> str:
         for _, record in _needs(records, missing=missing):
             value = _value(record)
             if record.type == "TXT":
-                value = value.replace(";", "\\;")  # octodns wants it escaped
+                value = value.replace(";", "\\;")  # octodns requires it escaped
             lines += [
                 f"{json.dumps(_relative(record, records))}:",
                 f"  type: {record.type}",

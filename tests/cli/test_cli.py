@@ -24,7 +24,7 @@ NAME = "mta-sts.example.org"
 
 
 def contents(root: Path) -> dict[str, tuple[int, int, bytes]]:
-    """All there is below a folder: by path its mode, the time of its last change, and its bytes."""
+    """Everything below a folder: by path the mode, the time of the last change, and the bytes."""
     return {
         str(path.relative_to(root)): (
             path.lstat().st_mode,
@@ -49,7 +49,7 @@ async def test_once_with_nothing_failed_ends_with_zero(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["once", "plan", "run", "adopt"])
 async def test_wrong_settings_end_every_command_with_two(tmp_path: Path, name: str) -> None:
-    """All mistakes in one message, each with its file, line and key; mailcow is not asked at all."""
+    """All mistakes in one message, each with its file, line and key; mailcow gets no request."""
     async with stage(tmp_path) as on:
         on.configure("mode: enforced\nmax_age: -1\n")
         on.more["MTA_STS_POLL"] = "soon"
@@ -66,7 +66,7 @@ async def test_wrong_settings_end_every_command_with_two(tmp_path: Path, name: s
 async def test_mailcow_that_cannot_be_read_ends_it_with_three(
     tmp_path: Path, name: str, fault: Fault
 ) -> None:
-    """What came back is told, and no trace."""
+    """mailcow's answer is reported, without a traceback."""
     async with stage(tmp_path) as on:
         on.mailcow.fail(API, fault)
         ended = await command(on.env, name)
@@ -90,7 +90,7 @@ async def test_once_gives_up_waiting_for_the_lock_and_names_its_holder(
     assert "(run) since" in printed.err
 
 
-async def test_once_goes_on_when_the_lock_comes_free(tmp_path: Path) -> None:
+async def test_once_continues_when_the_lock_is_released(tmp_path: Path) -> None:
     """A pass of the running sidecar takes a second or so."""
     async with stage(tmp_path) as on:
         lock = PassLock(tmp_path / "state")
@@ -101,7 +101,7 @@ async def test_once_goes_on_when_the_lock_comes_free(tmp_path: Path) -> None:
 
 
 async def test_plan_does_not_wait_for_the_lock(tmp_path: Path) -> None:
-    """It changes nothing, so it is in nobody's way."""
+    """It changes nothing."""
     async with stage(tmp_path) as on, PassLock(tmp_path / "state"):
         assert (await command(on.env, "plan")).code == 0
 
@@ -134,7 +134,7 @@ async def test_plan_shows_what_once_then_does(tmp_path: Path) -> None:
     assert "ADDITIONAL_SAN + mta-sts.alias.example" in planned
 
 
-async def test_dry_run_says_and_does_not(tmp_path: Path) -> None:
+async def test_dry_run_prints_and_changes_nothing(tmp_path: Path) -> None:
     """The first run with a real mailcow."""
     async with stage(tmp_path, version="2025-07", MTA_STS_DRY_RUN="1") as on:
         before = contents(on.root)
@@ -150,8 +150,8 @@ async def test_dry_run_says_and_does_not(tmp_path: Path) -> None:
 # --- once -----------------------------------------------------------------------------------------------
 
 
-async def test_once_repeated_gets_to_the_restart(tmp_path: Path) -> None:
-    """Nothing is waited for; the time a wish was first seen is in the state."""
+async def test_repeated_once_restarts_acme_when_it_is_due(tmp_path: Path) -> None:
+    """It never waits; the time since which a name is missing is in the state."""
     async with stage(tmp_path) as on:
         on.resolves(NAME)
         on.configure("restart: {quiet: 600, settle: 0}")
@@ -169,7 +169,7 @@ async def test_once_repeated_gets_to_the_restart(tmp_path: Path) -> None:
 
 
 async def test_once_reads_the_whole_list(tmp_path: Path) -> None:
-    """Never the counts alone: nobody else looks later."""
+    """Never only the counts: no later pass would notice a difference."""
     async with stage(tmp_path) as on:
         await command(on.env, "once")
         on.mailcow.requests.clear()
@@ -177,8 +177,8 @@ async def test_once_reads_the_whole_list(tmp_path: Path) -> None:
         assert len(on.mailcow.asked("get/domain/all")) == 1
 
 
-async def test_nothing_to_do_is_said(tmp_path: Path) -> None:
-    """When all is right there is one sentence."""
+async def test_nothing_to_do_is_reported(tmp_path: Path) -> None:
+    """One sentence."""
     async with stage(tmp_path) as on:
         on.resolves(NAME)
         on.certify("mail.example.org", NAME)
@@ -191,8 +191,8 @@ async def test_nothing_to_do_is_said(tmp_path: Path) -> None:
     ]
 
 
-async def test_one_domain_that_fails_stops_no_other(tmp_path: Path) -> None:
-    """Its line is among the failed ones, the other's among the done."""
+async def test_a_failing_domain_does_not_stop_the_others(tmp_path: Path) -> None:
+    """One line under `failed`, one under `done`; the exit code is 1."""
     async with stage(tmp_path) as on:
         on.mailcow.add_domain("other.example")
         on.mailcow.person_sets_policy("example.org", mode="enforce", mx="a.b", max_age=604_800, active=False)
@@ -225,8 +225,8 @@ async def test_key_is_never_shown(tmp_path: Path, name: str, trouble: str) -> No
 # --- adopt ----------------------------------------------------------------------------------------------
 
 
-def wishes(on: Stage) -> frozenset[str]:
-    """What a person handed over, by the state."""
+def adopted(on: Stage) -> frozenset[str]:
+    """What a person let the sidecar adopt, as stored."""
     state = State.open(on.root.parent / "state", on.clock.now())
     try:
         return state.load().adopt
@@ -234,11 +234,11 @@ def wishes(on: Stage) -> frozenset[str]:
         state.close()
 
 
-async def test_adopt_notes_names_in_their_one_form(tmp_path: Path) -> None:
+async def test_adopt_stores_names_in_one_form(tmp_path: Path) -> None:
     """As people write them: capitals, a final dot, U-labels."""
     async with stage(tmp_path) as on:
         ended = await command(on.env, "adopt", "Example.ORG.", "BÜCHER.example", "--file")
-        assert wishes(on) == {"example.org", "xn--bcher-kva.example", FILE}
+        assert adopted(on) == {"example.org", "xn--bcher-kva.example", FILE}
         assert on.mailcow.requests == []
     assert ended.code == 0
     assert "bücher.example" in ended.out
@@ -248,18 +248,18 @@ async def test_adopt_notes_names_in_their_one_form(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "names", [["user@example.org"], ["*"], [""], ["example.org", "a b"], ["https://example.org/"], []]
 )
-async def test_adopt_refuses_what_is_no_name(tmp_path: Path, names: list[str]) -> None:
-    """And notes none of the others either: the person is to look again."""
+async def test_adopt_refuses_what_is_not_a_name(tmp_path: Path, names: list[str]) -> None:
+    """And stores none of the others either."""
     async with stage(tmp_path) as on:
         ended = await command(on.env, "adopt", *names)
-        assert wishes(on) == frozenset()
+        assert adopted(on) == frozenset()
     assert ended.code == 1
     assert "Traceback" not in ended.err
     assert len(ended.err.splitlines()) == 1
 
 
 async def test_adopt_is_acted_on_by_once(tmp_path: Path) -> None:
-    """Where no sidecar runs."""
+    """Without a running sidecar."""
     async with stage(tmp_path) as on:
         on.mailcow.person_sets_policy("example.org", mode="testing", mx="mx.example.net", max_age=86_400)
         left = await command(on.env, "once")
@@ -285,12 +285,12 @@ async def test_every_command_has_help(name: str) -> None:
 
 @pytest.mark.parametrize("words", [["nonsense"], ["once", "--now"], ["--nonsense"]])
 async def test_unknown_words_are_refused(words: list[str]) -> None:
-    """As every command line does it."""
+    """Exit code 2 and the usage, as usual."""
     ended = await command({}, *words)
     assert (ended.code, "usage: sidecar" in ended.err) == (2, True)
 
 
-async def test_healthy_tells_of_a_running_sidecar(tmp_path: Path) -> None:
+async def test_healthy_reports_a_running_sidecar(tmp_path: Path) -> None:
     """Not before its first pass, and not in another state folder."""
     async with stage(tmp_path) as on:
         before = await command(on.env, "healthy")
@@ -304,7 +304,7 @@ async def test_healthy_tells_of_a_running_sidecar(tmp_path: Path) -> None:
 
 
 async def test_bare_command_shows_help() -> None:
-    """As a person's first try."""
+    """The usual first attempt."""
     ended = await command({})
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.startswith("usage: sidecar")
@@ -314,7 +314,7 @@ async def test_bare_command_shows_help() -> None:
 @pytest.mark.parametrize(
     ("word", "meant"), [("stauts", "status"), ("record", "records"), ("mvoe-mx", "move-mx")]
 )
-async def test_mistyped_command_is_guessed(word: str, meant: str) -> None:
+async def test_mistyped_command_gets_a_suggestion(word: str, meant: str) -> None:
     """And all commands are listed."""
     ended = await command({}, word, "example.org")
     assert ended.code == 2
@@ -323,7 +323,7 @@ async def test_mistyped_command_is_guessed(word: str, meant: str) -> None:
 
 
 def piped(env: Mapping[str, str], *arguments: str) -> tuple[int, str]:
-    """A command whose output nobody reads any more: its exit code and what it says on standard error."""
+    """A command whose output nobody reads: its exit code and its standard error."""
     reads, writes = os.pipe()
     os.close(reads)
     try:
@@ -365,8 +365,8 @@ def piped(env: Mapping[str, str], *arguments: str) -> tuple[int, str]:
     ],
     ids=" ".join,
 )
-async def test_closed_pipe_is_no_fault(tmp_path: Path, arguments: list[str]) -> None:
-    """`sidecar status | head -1`: ended as a shell reports SIGPIPE, without a word."""
+async def test_closed_pipe_is_not_an_error(tmp_path: Path, arguments: list[str]) -> None:
+    """`sidecar status | head -1`: ends as a shell reports SIGPIPE, and prints nothing."""
     async with stage(tmp_path) as on:
         await on.once()
         code, said = await asyncio.to_thread(piped, on.env, *arguments)
@@ -377,7 +377,7 @@ async def test_closed_pipe_is_no_fault(tmp_path: Path, arguments: list[str]) -> 
 
 
 async def test_plan_is_cut_with_a_hint_and_whole_with_all(tmp_path: Path) -> None:
-    """Forty lines of a section fit a terminal; whoever needs more is told how."""
+    """Forty lines of a section fit a terminal; the hint says how to see the rest."""
     async with stage(tmp_path) as on:
         for number in range(30):
             on.mailcow.add_domain(f"d{number:03}.example")

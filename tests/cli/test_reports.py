@@ -78,7 +78,7 @@ async def test_all_domains_have_a_line_each(env: dict[str, str]) -> None:
 
 
 async def test_json_has_all_of_it(env: dict[str, str]) -> None:
-    """Also what could not be read."""
+    """Including what could not be read."""
     put(env, of(1, failing(detail())))
     put(env, message(attached(b"damaged")))
     found = json.loads((await command(env, "reports", "--json")).out)
@@ -101,7 +101,7 @@ async def test_what_could_not_be_read_is_named(env: dict[str, str]) -> None:
     assert "it is not JSON" in ended.out
 
 
-async def test_files_are_imported_and_exported_as_they_came(env: dict[str, str], tmp_path: Path) -> None:
+async def test_files_are_imported_and_exported_unchanged(env: dict[str, str], tmp_path: Path) -> None:
     """The bad one is named, and makes the exit code 1."""
     folder = tmp_path / "in"
     folder.mkdir()

@@ -52,7 +52,7 @@ def test_value_is_set_in_its_place(before: bytes, after: bytes) -> None:
     ],
 )
 def test_value_that_cannot_be_set_safely_is_refused(data: bytes, value: str) -> None:
-    """No guess is made at a file full of passwords."""
+    """A file full of passwords is not edited by guessing."""
     with pytest.raises(ValueError, match=r".") as caught:
         set_value(data, "API_KEY", value)
     assert "DBPASS" not in str(caught.value)
@@ -80,7 +80,7 @@ KEYS = st.from_regex(r"[A-Za-z0-9-]{1,40}", fullmatch=True)
 
 @given(st.lists(LINES, max_size=8), st.booleans(), st.booleans(), KEYS)
 def test_only_the_value_of_the_key_ever_changes(lines: list[str], crlf: bool, ends: bool, value: str) -> None:
-    """Every other line stays to the byte, and the key has the value; a second time is for nothing."""
+    """Every other line stays unchanged, and the key has the value; a second time changes nothing."""
     line_end = "\r\n" if crlf else "\n"
     before = (line_end.join(lines) + (line_end if ends else "")).encode()
     after = set_value(before, "API_KEY", value)
@@ -115,14 +115,14 @@ ALLOW = [
 
 
 @pytest.mark.parametrize(("before", "after"), [case[1:] for case in ALLOW], ids=[case[0] for case in ALLOW])
-def test_address_is_added_and_none_taken_out(before: bytes, after: bytes) -> None:
-    """What the administrator let in stays; mailcow's commented default becomes real with ours behind it."""
+def test_address_is_added_and_none_removed(before: bytes, after: bytes) -> None:
+    """The administrator's entries stay; mailcow's commented default becomes active, with ours after it."""
     assert allow(before, ADDRESS) == after
     assert allow(after, ADDRESS) == after
 
 
 def test_full_list_is_refused() -> None:
-    """mailcow's database would not take the key with it."""
+    """mailcow's database would not accept the key with it."""
     with pytest.raises(ValueError, match="512 characters"):
         allow(f"API_ALLOW_FROM={','.join(f'10.0.0.{n}' for n in range(10, 70))}\n".encode(), ADDRESS)
 
@@ -139,7 +139,7 @@ def test_full_list_is_refused() -> None:
     ],
 )
 def test_source_of_the_key(values: dict[str, str], variables: dict[str, str], expected: KeySource) -> None:
-    """The sidecar's own key comes first; a read-only one is none."""
+    """The sidecar's own key comes first; a read-only key does not count."""
     assert key_source(values, variables) is expected
 
 
@@ -156,11 +156,11 @@ def test_source_of_the_key(values: dict[str, str], variables: dict[str, str], ex
     ],
 )
 def test_allow_list_counts_for_keys_of_the_file_only(values: dict[str, str], expected: bool) -> None:
-    """A key made in mailcow's page has its list there."""
+    """A key created in mailcow's page has its list there."""
     assert allow_list_counts(values, {}) is expected
 
 
 @pytest.mark.parametrize("key", ["a_b", "a b", "ü", "a+b="])
-def test_key_with_other_signs_never_matches(key: str) -> None:
-    """mailcow takes them out of what a caller sends."""
+def test_key_with_other_characters_never_matches(key: str) -> None:
+    """mailcow removes them from what a client sends."""
     assert not can_match(key)

@@ -88,8 +88,8 @@ def report_of(
     names = tuple(world.domains)
     memory = Memory(
         policies={
-            name: PolicyMemory((Write(told, NOW - DAY, True),), id_text=told, id="7")
-            for name, told in world.served.items()
+            name: PolicyMemory((Write(text_, NOW - DAY, True),), id_text=text_, id="7")
+            for name, text_ in world.served.items()
         },
         checks={name: CheckRecord(NOW - 60, found) for name, found in findings.items()},
         rollouts={name: rollout(*findings.get(name, ())) for name in names},
@@ -289,7 +289,7 @@ def test_any_world_is_judged_once(
         world,
         mailcow=NATIVE if native else FILE_MAILCOW,
         file=None if native else text(mode).encode(),
-        served={name: told for name, told in world.served.items() if name not in unserved},
+        served={name: text_ for name, text_ in world.served.items() if name not in unserved},
         names=world.names if certified else frozenset({HOST}),
     )
     given_ = given_settings({"tls_report": "tls@example.org", "exclude": list(excluded)})

@@ -1,4 +1,4 @@
-"""What is missing until senders are bound by the policies: which line, for which domains, from when."""
+"""What is missing until policies are enforced: which line, for which domains, from when."""
 
 from dataclasses import replace
 
@@ -92,7 +92,7 @@ def _stepped_back(rollout: Rollout) -> Rollout:
 def test_nothing_is_recommended_where_the_line_would_not_help(
     domains: tuple[Told, ...], config: dict[str, object], why: str
 ) -> None:
-    """The headline does not speak of it either."""
+    """The headline does not mention it either."""
     headline, protection = found(domains, config)
     assert protection is None, why
     assert "ready for enforce" not in headline
