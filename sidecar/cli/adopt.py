@@ -45,12 +45,15 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
 
     with open_request(env, given.domains) as request:
         records = names_of(name.rstrip(".") for name in given.dns)
+        keys = [*request.names, *([FILE] if given.file else [])]
+        # Everything is checked before anything is stored: a refused command changes nothing.
         if records:
             request.refuse_if(adopt_records_refusal(records, request.basis))
-            request.state.wish_adopt_records(records, request.now)
-        keys = [*request.names, *([FILE] if given.file else [])]
         if keys or not records:
             request.refuse_if(adopt_refusal(keys, request.basis))
+        if records:
+            request.state.wish_adopt_records(records, request.now)
+        if keys:
             request.state.wish_adopt(keys, request.now)
     shown = ["mta-sts.txt" if key == FILE else to_unicode(key) for key in keys]
     names = ", ".join([*shown, *records])

@@ -225,11 +225,20 @@ async def test_key_is_never_shown(tmp_path: Path, name: str, trouble: str) -> No
 # --- adopt ----------------------------------------------------------------------------------------------
 
 
+ACCOUNT = """
+dns:
+  publish: upsert
+  accounts:
+    home: {type: rfc2136, server: "127.0.0.1:1", key_name: sidecar, secret_env: TSIG}
+"""
+
+
 def adopted(on: Stage) -> frozenset[str]:
-    """What a person let the sidecar adopt, as stored."""
+    """The policies and DNS records that a person let the sidecar adopt, as stored."""
     state = State.open(on.root.parent / "state", on.clock.now())
     try:
-        return state.load().adopt
+        memory = state.load()
+        return memory.adopt | memory.adopt_records
     finally:
         state.close()
 
@@ -256,6 +265,21 @@ async def test_adopt_refuses_what_is_not_a_name(tmp_path: Path, names: list[str]
     assert ended.code == 1
     assert "Traceback" not in ended.err
     assert len(ended.err.splitlines()) == 1
+
+
+async def test_adopt_stores_nothing_if_one_part_is_refused(tmp_path: Path) -> None:
+    """A DNS record is not stored when the domain beside it is unknown."""
+    record = "_mta-sts.example.org"
+    async with stage(tmp_path) as on:
+        await on.once()
+        on.configure(ACCOUNT)
+        on.more["TSIG"] = "c2VjcmV0"
+        refused = await command(on.env, "adopt", "exmaple.org", "--dns", record)
+        assert adopted(on) == frozenset()
+        accepted = await command(on.env, "adopt", "--dns", record)
+        assert adopted(on) == {record}
+    assert (refused.code, accepted.code, accepted.err) == (1, 0, "")
+    assert "exmaple.org is not a domain of this mailcow" in refused.err
 
 
 async def test_adopt_is_acted_on_by_once(tmp_path: Path) -> None:
