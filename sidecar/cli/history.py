@@ -58,13 +58,13 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     import json
 
     from sidecar.cli.look import names_of
-    from sidecar.cli.plan_json import moment
     from sidecar.cli.start import started
     from sidecar.formats.domain_name import to_unicode
     from sidecar.host.errors import PermanentError
     from sidecar.observed.words import day
     from sidecar.plan.wishes import not_of_this_mailcow
     from sidecar.state.store import State
+    from sidecar.status.to_document import moment
 
     clock, settings = started(env)
     subject = names_of([given.domain])[0] if given.domain else None

@@ -3,7 +3,6 @@
 Rule for every editor: a key keeps its name and its meaning. Times are UTC (ISO 8601), names are A-labels.
 """
 
-from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from sidecar.dns.publish.port import Replace
@@ -28,11 +27,7 @@ from sidecar.plan.actions import (
     WriteFile,
 )
 from sidecar.reconcile.passes import Report
-
-
-def moment(at: float | None) -> str | None:
-    """A Unix time as JSON has it."""
-    return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+from sidecar.status.to_document import moment
 
 
 def plan_as_json(report: Report) -> dict[str, Any]:

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sidecar.host.exits import Exit
+from sidecar.status.proxy_file import Proxy, ProxyFront, Upstream, proxy_text
 
 if TYPE_CHECKING:
     from sidecar.cli.look import Inspection
-    from sidecar.status.proxy_file import Proxy, Upstream
 
-KINDS = ("nginx", "caddy", "traefik", "haproxy")
 MAILCOW_DIR = "/opt/mailcow-dockerized"
 IN_CONTAINER = "/mailcow"
 """The mailcow directory in the image; on the machine it is elsewhere."""
@@ -37,7 +36,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    proxy.add_argument("proxy", choices=KINDS)
+    proxy.add_argument("proxy", choices=[kind.value for kind in Proxy])
     proxy.add_argument(
         "--upstream",
         metavar="ADDRESS",
@@ -55,7 +54,6 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     from sidecar.cli.look import look_at, tell_unreadable
     from sidecar.host.errors import PermanentError
     from sidecar.plan.proxy import hosts_by_certificate, without_certificate
-    from sidecar.status.proxy_file import Proxy, ProxyFront, proxy_text
 
     look = await look_at((), env, most_ids=0)
     if not look.readable:
@@ -76,11 +74,10 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     return Exit.OK
 
 
-def _upstream(look: "Inspection", proxy: "Proxy", given: str | None) -> "Upstream":
+def _upstream(look: "Inspection", proxy: Proxy, given: str | None) -> Upstream:
     from sidecar.host.errors import PermanentError
     from sidecar.observed import Seen
     from sidecar.plan.proxy import ports, redirects_policy
-    from sidecar.status.proxy_file import Proxy, Upstream
 
     if not isinstance(look.observed.conf, Seen) or not isinstance(look.observed.mailcow, Seen):
         raise PermanentError("mailcow.conf or mailcow could not be read")
