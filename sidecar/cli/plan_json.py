@@ -7,8 +7,7 @@ from typing import Any, assert_never
 
 from sidecar.dns.publish.port import Replace
 from sidecar.formats.mtasts_policy import Policy, parse
-from sidecar.observed import Mailcow, Seen, Sight
-from sidecar.observed.notice import Notice
+from sidecar.observed import Seen
 from sidecar.plan.actions import (
     Action,
     AddPolicy,
@@ -18,7 +17,6 @@ from sidecar.plan.actions import (
     EditConf,
     EditPolicy,
     HealAcme,
-    Held,
     PublishRecords,
     RecreateAcme,
     RemoveFile,
@@ -31,23 +29,39 @@ from sidecar.status.to_document import moment
 
 
 def plan_as_json(report: Report) -> dict[str, Any]:
-    """The whole plan."""
+    """The whole plan; `mailcow` is null if it was not seen."""
+    mailcow = None
+    if isinstance(report.observed.mailcow, Seen):
+        seen = report.observed.mailcow.value
+        mailcow = {
+            "version": None if seen.version is None else str(seen.version),
+            "generation": str(seen.backend),
+        }
     return {
         "at": moment(report.observed.now),
         "readable": report.readable,
-        "mailcow": mailcow_as_json(report.observed.mailcow),
+        "mailcow": mailcow,
         "actions": [action_as_json(action) for action in report.plan.actions],
-        "held": [held_as_json(held) for held in report.plan.held],
-        "notices": [notice_as_json(notice) for notice in dict.fromkeys(report.plan.notices)],
+        "held": [
+            {
+                "action": action_as_json(held.action),
+                "reason": held.reason,
+                "remedy": held.remedy,  # what a person can do
+                "until": moment(held.until),  # null: it waits for something to change
+            }
+            for held in report.plan.held
+        ],
+        "notices": [
+            {
+                "level": str(notice.level),
+                "code": notice.code,  # stable; `message` and `todo` are for people
+                "subject": notice.subject,
+                "message": notice.message,
+                "todo": notice.todo,
+            }
+            for notice in dict.fromkeys(report.plan.notices)
+        ],
     }
-
-
-def mailcow_as_json(mailcow: Sight[Mailcow]) -> dict[str, Any] | None:
-    """Version and generation; null where mailcow was not seen."""
-    if not isinstance(mailcow, Seen):
-        return None
-    version = mailcow.value.version
-    return {"version": None if version is None else str(version), "generation": str(mailcow.value.backend)}
 
 
 def policy_as_json(policy: Policy | None) -> dict[str, Any] | None:
@@ -98,24 +112,3 @@ def action_as_json(action: Action) -> dict[str, Any]:
 def _policy_of(text: str) -> dict[str, Any] | None:
     parsed = parse(text.encode("utf-8", "surrogateescape"))
     return policy_as_json(parsed) if isinstance(parsed, Policy) else None
-
-
-def held_as_json(held: Held) -> dict[str, Any]:
-    """An action that waits; `remedy` is what a person can do, `until` is null where it waits for something to change."""
-    return {
-        "action": action_as_json(held.action),
-        "reason": held.reason,
-        "remedy": held.remedy,
-        "until": moment(held.until),
-    }
-
-
-def notice_as_json(notice: Notice) -> dict[str, Any]:
-    """`code` is stable; `message` and `todo` are for people."""
-    return {
-        "level": str(notice.level),
-        "code": notice.code,
-        "subject": notice.subject,
-        "message": notice.message,
-        "todo": notice.todo,
-    }
