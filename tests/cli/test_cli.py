@@ -367,28 +367,13 @@ def piped(env: Mapping[str, str], *arguments: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        *(["--help"], ["--version"], []),
-        *(["status"], ["status", "--json"], ["status", "--watch"], ["plan"], ["plan", "--json"], ["once"]),
-        *(
-            ["records"],
-            ["history"],
-            ["history", "--json"],
-            ["adopt", "example.org"],
-            ["retire", "example.org"],
-        ),
-        *(
-            ["move-mx", "mx2.example.org"],
-            ["notify"],
-            ["healthy"],
-            ["completion", "bash"],
-            ["init", "--dry-run"],
-        ),
-        *(["lint", "record", "v=STSv1; id=1;"], ["completion", "--domains"]),
-        ["check", "--resolver", "127.0.0.1:1", "--no-smtp", "example.org"],
-    ],
+    [["--help"], ["--version"], [], ["status"], ["status", "--json"], ["status", "--watch"], ["plan"], ["plan", "--json"],
+     ["once"], ["records"], ["history"], ["history", "--json"], ["adopt", "example.org"], ["retire", "example.org"],
+     ["move-mx", "mx2.example.org"], ["notify"], ["healthy"], ["completion", "bash"], ["init", "--dry-run"],
+     ["lint", "record", "v=STSv1; id=1;"], ["completion", "--domains"],
+     ["check", "--resolver", "127.0.0.1:1", "--no-smtp", "example.org"]],
     ids=" ".join,
-)
+)  # fmt: skip
 async def test_closed_pipe_is_not_an_error(tmp_path: Path, arguments: list[str]) -> None:
     """`sidecar status | head -1`: ends as a shell reports SIGPIPE, and prints nothing."""
     async with stage(tmp_path) as on:

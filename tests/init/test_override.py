@@ -235,45 +235,10 @@ def test_any_override_is_merged_or_refused_for_its_missing_line_end(text: str) -
             raise AssertionError(text)
 
 
-PIECES = st.sampled_from(
-    [
-        *(
-            "services",
-            "volumes",
-            SERVICE,
-            VOLUME,
-            "one",
-            ":",
-            ": ",
-            "\n",
-            "\n  ",
-            "\n    ",
-            "- ",
-            "&a ",
-            "*a",
-        ),
-        *(
-            "{",
-            "}",
-            "[",
-            "]",
-            "|",
-            ">",
-            "'",
-            '"',
-            "#",
-            " # ",
-            "!x ",
-            "~",
-            "---\n",
-            "...\n",
-            "\t",
-            "\r\n",
-            "<<",
-            "? ",
-        ),
-    ]
-)
+PIECES = st.sampled_from([
+    "services", "volumes", SERVICE, VOLUME, "one", ":", ": ", "\n", "\n  ", "\n    ", "- ", "&a ", "*a", "{", "}", "[", "]",
+    "|", ">", "'", '"', "#", " # ", "!x ", "~", "---\n", "...\n", "\t", "\r\n", "<<", "? ",
+])  # fmt: skip
 
 
 @pytest.mark.integration
