@@ -6,7 +6,7 @@ passed; a problem that returns after a day is logged again (`telling`).
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sidecar.formats.domain_name import to_unicode
@@ -16,6 +16,7 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import command, day, some
 from sidecar.plan.actions import Held
 from sidecar.reconcile.apply import Outcome, Result
+from sidecar.status.log_lines import Task
 from sidecar.status.telling import UNREAD, Ends, quiet
 
 REMEMBERED = 1_000
@@ -23,7 +24,7 @@ REMEMBERED = 1_000
 MOST_OF_A_KIND = 20
 """Notices of one code that are logged one by one in a pass; the rest is a number."""
 FAILING = NoticeCode.PASS_FAILED
-AT_ONCE = {UNREAD: "mailcow reachable again", FAILING: "passes succeed again"}
+AT_ONCE: dict[str, str] = {UNREAD: "mailcow reachable again", FAILING: "passes succeed again"}
 """Notices that are over as soon as they are absent, and the log event for it."""
 MOST_AT_ONCE = 3
 """So many ends are logged at once, each within a day of the previous one; after that, the usual waits apply."""
@@ -37,12 +38,12 @@ def _all_seen(_code: str, _subject: str) -> bool:
 class _Thing:
     """What was logged about one code and subject, each text with its time; `gone_since` while it is absent."""
 
-    last: Notice
-    said: dict[Notice, float] = field(default_factory=dict)
+    last: Notice | Task
+    said: dict[Notice | Task, float] = field(default_factory=dict)
     gone_since: float | None = None
     ends: Ends = field(default_factory=Ends)
 
-    def forget_old(self, true: Iterable[Notice], now: float) -> None:
+    def forget_old(self, true: Iterable[Notice | Task], now: float) -> None:
         """Forgets texts that would be logged again anyway."""
         kept = set(true)
         self.said = {n: at for n, at in self.said.items() if n in kept or quiet(at, now)}
@@ -54,7 +55,7 @@ class Teller:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._log = structlog.get_logger()
         self._now = now
-        self._notices: set[Notice] = set()
+        self._notices: set[Notice | Task] = set()
         self._things: dict[tuple[str, str], _Thing] = {}
         self._held: dict[tuple[str, str], str] = {}
         self._full: dict[tuple[str, str], str | None] = {}
@@ -81,7 +82,9 @@ class Teller:
                     f"refused: {action.verb}", **names, detail=outcome.detail, reason=action.reason
                 )
 
-    def notices(self, notices: Sequence[Notice], unseen: Callable[[str, str], bool] = _all_seen) -> None:
+    def notices(
+        self, notices: Sequence[Notice | Task], unseen: Callable[[str, str], bool] = _all_seen
+    ) -> None:
         """Logs new notices, and the end of notices that are no longer true.
 
         A notice that is `unseen` (by code and subject) is never called over.
@@ -101,7 +104,7 @@ class Teller:
         for notice in self._few(new):
             self._say(notice)
 
-    def _is_new(self, notice: Notice, at: float) -> bool:
+    def _is_new(self, notice: Notice | Task, at: float) -> bool:
         thing = self._things.get(_key(notice))
         if thing is None or notice not in thing.said:
             return True
@@ -109,7 +112,7 @@ class Teller:
 
     def _over(self, true: set[tuple[str, str]], at: float, unseen: Callable[[str, str], bool]) -> None:
         """Logs the end of notices that have been absent for long enough."""
-        over: list[Notice] = []
+        over: list[Notice | Task] = []
         for key, thing in self._things.items():
             if key in true or not thing.said or unseen(*key):
                 continue
@@ -126,7 +129,7 @@ class Teller:
 
     def _forget(self, at: float) -> None:
         """Limits the memory of a process that runs for years."""
-        true: dict[tuple[str, str], list[Notice]] = {}
+        true: dict[tuple[str, str], list[Notice | Task]] = {}
         for notice in self._notices:
             true.setdefault(_key(notice), []).append(notice)
         away = [key for key in self._things if key not in true]
@@ -135,7 +138,7 @@ class Teller:
         for key, notices in true.items():
             self._things[key].forget_old(notices, at)
 
-    def _few(self, notices: Sequence[Notice]) -> Iterable[Notice]:
+    def _few(self, notices: Sequence[Notice | Task]) -> Iterable[Notice | Task]:
         """At most MOST_OF_A_KIND of one code; then the number of the rest."""
         said: Counter[str] = Counter()
         for notice in notices:
@@ -144,9 +147,11 @@ class Teller:
                 yield notice
         for code, count in said.items():
             if count > MOST_OF_A_KIND:
-                self._log.warning(f"{count - MOST_OF_A_KIND} more notices with this code", code=code)
+                self._log.warning(
+                    f"{count - MOST_OF_A_KIND} more notices with this code", code=code, more=command("status")
+                )
 
-    def happened(self, notice: Notice) -> None:
+    def happened(self, notice: Notice | Task) -> None:
         """Logs a notice that does not come from a pass."""
         self.notices([notice], lambda _code, _subject: True)
 
@@ -155,17 +160,17 @@ class Teller:
         notice = Notice(Level.ERROR, FAILING, "pass", f"pass failed: {trouble}")
         self.notices([notice], lambda code, _subject: code != FAILING)
 
-    def _say(self, notice: Notice) -> None:
+    def _say(self, notice: Notice | Task) -> None:
         say = {Level.INFO: self._log.info, Level.WARNING: self._log.warning, Level.ERROR: self._log.error}[
             notice.level
         ]
         extra = {} if notice.todo is None else {"todo": notice.todo}
         say(notice.message, code=notice.code, **extra)
 
-    def held(self, held: Sequence[Held]) -> None:
-        """Says why something waits, when that reason is new and no notice has told it."""
+    def held(self, held: Sequence[Held], reported: Collection[str] = ()) -> None:
+        """Says why something waits, when that reason is new, and neither a notice nor one of `reported` says it."""
         now: dict[tuple[str, str], tuple[str, Held]] = {}
-        told = {notice.message for notice in self._notices}
+        told = {*reported, *(notice.message for notice in self._notices)}
         for item in held:
             if item.reason in told:
                 continue
@@ -184,5 +189,5 @@ class Teller:
             self._log.info(f"{len(fresh) - MOST_OF_A_KIND} more held actions; see: {command('plan')}")
 
 
-def _key(notice: Notice) -> tuple[str, str]:
+def _key(notice: Notice | Task) -> tuple[str, str]:
     return notice.code, notice.subject
