@@ -113,7 +113,7 @@ def _progress(total: int) -> Callable[[int], None]:
     return show
 
 
-def tell_unreadable(look: Inspection) -> None:
+def print_unreadable(look: Inspection) -> None:
     """Prints on standard error why nothing can be shown."""
     print("mailcow could not be read", file=sys.stderr)
     for notice in dict.fromkeys(look.plan.notices):

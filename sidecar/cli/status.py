@@ -65,7 +65,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
 async def _once(given: argparse.Namespace, env: Mapping[str, str], *, clear: bool) -> Exit:
     import sys
 
-    from sidecar.cli.look import look_at, tell_unreadable
+    from sidecar.cli.look import look_at, print_unreadable
     from sidecar.cli.status_text import print_status
     from sidecar.host.release import release
     from sidecar.status.domains import status_of
@@ -91,5 +91,5 @@ async def _once(given: argparse.Namespace, env: Mapping[str, str], *, clear: boo
     elif look.readable:
         print_status(status, sys.stdout)
     else:
-        tell_unreadable(look)
+        print_unreadable(look)
     return Exit.OK if look.readable else Exit.UNREADABLE
