@@ -53,7 +53,7 @@ async def test_without_accounts_it_says_what_to_do() -> None:
     """Every name is a task by hand."""
     trial = await tried({}, {ID.name: keys(ID.name)})
     assert (
-        as_text(trial).splitlines()[0] == "There are no accounts: name them under dns.accounts in config.yml."
+        as_text(trial).splitlines()[0] == "There are no accounts: add them under dns.accounts in config.yml."
     )
     assert not trial.well
 
