@@ -308,7 +308,9 @@ Account: TypeAlias = Annotated[
 ]
 
 
-AccountName: TypeAlias = Annotated[str, values.matching(_NAME, "a short name of lower-case letters, digits and -")]
+AccountName: TypeAlias = Annotated[
+    str, values.matching(_NAME, "a short name of lower-case letters, digits and -")
+]
 
 
 class DnsSettings(BaseModel):
