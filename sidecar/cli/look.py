@@ -18,7 +18,7 @@ from sidecar.observed import Observed, Seen
 from sidecar.plan import policy_ids as policyid
 from sidecar.plan.actions import Plan
 from sidecar.plan.records import MailDomain, host_domain, mail_domains, questions, unknown_names
-from sidecar.plan.wishes import names_of_list, not_of_this_mailcow
+from sidecar.plan.requests import names_of_list, not_of_this_mailcow
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
 

@@ -147,7 +147,7 @@ def in_order(holdings: Iterable[Holding]) -> tuple[Holding, ...]:
     return tuple(sorted(holdings, key=lambda one: (one.sender is not None, one.day), reverse=True))
 
 
-def told(holding: Holding, now: float) -> str:
+def old_policy_seen(holding: Holding, now: float) -> str:
     """`Google was seen with the old policy yesterday`, for people."""
     days = (datetime.fromtimestamp(now, UTC).date() - date.fromisoformat(holding.day)).days
     when = "today" if days <= 0 else "yesterday" if days == 1 else f"{days} days ago"

@@ -20,10 +20,10 @@ from sidecar.rollout.reports import (
     evidence_for,
     evidence_of,
     may_step_back,
+    old_policy_seen,
     refused,
     reports_clean,
     still_held,
-    told,
     wants_check,
     why_step_back,
 )
@@ -188,11 +188,13 @@ def test_who_holds_another_policy_is_named() -> None:
     ]
     found = still_held(holdings, POLICY)
     assert [holding.organisation for holding in found] == ["Google", "B"]
-    assert [told(holding, NOW) for holding in found] == [
+    assert [old_policy_seen(holding, NOW) for holding in found] == [
         "Google was seen with the old policy yesterday",
         "B (not proven) was seen with the old policy 5 days ago",
     ]
-    assert told(Holding("example.org", "D", "d.example", "2026-11-25", old), NOW).endswith("old policy today")
+    assert old_policy_seen(Holding("example.org", "D", "d.example", "2026-11-25", old), NOW).endswith(
+        "old policy today"
+    )
 
 
 def test_invented_holders_of_old_policies_do_not_displace_the_proven_ones() -> None:

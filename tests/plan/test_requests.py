@@ -17,7 +17,7 @@ from sidecar.observed import (
     Span,
     Unseen,
 )
-from sidecar.plan.wishes import (
+from sidecar.plan.requests import (
     Basis,
     adopt_records_refusal,
     adopt_refusal,
