@@ -13,7 +13,7 @@ from sidecar.formats.x509 import reading
 from sidecar.mailcow.certificates import described
 from sidecar.mailcow.endpoint import Endpoint
 from sidecar.observed import Certificate, Seen, Sight, Unseen
-from sidecar.verify.probes.tls import closing, accepting_all
+from sidecar.verify.probes.tls import accepting_all, closing
 
 DEADLINE_S = 5.0
 
