@@ -22,7 +22,6 @@ from sidecar.plan.actions import (
     Plan,
     PublishRecords,
 )
-from sidecar.plan.progress import served_mode
 from sidecar.reconcile.apply import Applier, Outcome, Result
 from sidecar.reconcile.back_off import BackOff
 from sidecar.reconcile.learn.acme import learn_acme
@@ -86,10 +85,18 @@ class Passes:
         observed, notices = await self.observer.observe(self.ledger.memory)
         self.publishing.rush(self.observer.take_changed())
         observed, plan = await self._decided(self.publishing.seen(observed))
-        if self.publishing.active and not self.observer.hurried:
-            observed, plan = await self._with_records(observed, plan)
+        hurried = self.observer.hurried
+        # A single pass has no later one: it looks at the DNS records before anything is decided on them.
+        for _ in range(MOST_RECORD_LOOKS if self.publishing.active and not hurried else 0):
+            before = observed.records.version
+            await self.publishing.settle()
+            observed = self.publishing.seen(observed)
+            if observed.records.version == before:
+                break
+            observed, plan = await self._decided(replace(observed, views=()))
         for _ in range(MOST_QUESTIONS):
-            if not plan.questions or (self.observer.hurried and self._writes(plan)):
+            writes = any(action.managed_by is not Managed.ACME for action in plan.actions)
+            if not plan.questions or (hurried and writes):
                 # Writes do not wait for questions that only concern the certificate: the next pass asks them.
                 break
             observed = await self.observer.answer(observed, plan.questions, probing=probing)
@@ -97,23 +104,7 @@ class Passes:
         self.publishing.begin()
         if wanted := self.publishing.checks_wanted(observed):
             self.observer.check_soon(wanted, observed)
-        told = _one_for_each_reason(_without_what_ends_now(notices + blind_spots(observed), plan))
-        return observed, plan + Plan(notices=told)
-
-    async def _with_records(self, observed: Observed, plan: Plan) -> tuple[Observed, Plan]:
-        """For a single pass, which has no later one: the DNS records are looked at before anything is decided on them."""
-        for _ in range(MOST_RECORD_LOOKS):
-            before = observed.records.version
-            await self.publishing.settle()
-            observed = self.publishing.seen(observed)
-            if observed.records.version == before:
-                break
-            observed, plan = await self._decided(replace(observed, views=()))
-        return observed, plan
-
-    def _writes(self, plan: Plan) -> bool:
-        """Whether there is an action other than on acme-mailcow; actions that wait after a failure are held."""
-        return any(action.managed_by is not Managed.ACME for action in plan.actions)
+        return observed, plan + Plan(notices=_reported(notices + blind_spots(observed), plan))
 
     async def _decided(self, observed: Observed) -> tuple[Observed, Plan]:
         """Learns from the picture, and makes the plan.
@@ -129,11 +120,8 @@ class Passes:
 
         return await asyncio.to_thread(decided)
 
-    async def _tidy(self) -> None:
-        """Removes temporary files of a killed run, once: no later write would replace them."""
-        if self._tidied or self.settings.dry_run:
-            return
-        self._tidied = True
+    async def _remove_temporary_files(self) -> None:
+        """Those of a killed run: no later write would replace them."""
         await asyncio.to_thread(conf_file.tidy, self.settings.mailcow_dir)
         await asyncio.to_thread(policy_file.tidy, self.settings.mailcow_dir)
         await asyncio.to_thread(challenge.tidy, self.settings.mailcow_dir)
@@ -143,39 +131,38 @@ class Passes:
         """One whole pass: observe, learn, desire, plan, guard (all in `look`), then apply and record."""
         await self.ledger.refresh()
         await self.publishing.restore()
-        await self._tidy()
+        if not (self._tidied or self.settings.dry_run):
+            self._tidied = True
+            await self._remove_temporary_files()
         ended = await self.applier.ended() + await self.publishing.ended()
         observed, plan = await self.look(probing=self.settings.manage.acme and not self.settings.dry_run)
         self.ledger.memory = without_moot_wishes(observed, plan)
         await self.ledger.store()
         outcomes = ended + await self.applier.apply(plan.actions, observed)
         outcomes += await self.publishing.write(plan.actions)
-        self.observer.check_now(published_in(outcomes))
-        return await self._recorded(Report(observed, plan, outcomes))
-
-    async def _recorded(self, report: Report) -> Report:
-        """Writes the outcomes into the history, and counts the failures."""
-        news = self.back_off.news(report.outcomes)
-        self.back_off.note(report.outcomes, self.clock.now())
-        await self.ledger.record(event_of(outcome) for outcome in news)
-        return report
-
-
-def _without_what_ends_now(notices: Sequence[Notice], plan: Plan) -> tuple[Notice, ...]:
-    """Without the refusal of mailcow's API, if an action of this pass ends it: no alarm is needed."""
-    if not any(isinstance(action, AllowAccess) and action.database is not None for action in plan.actions):
-        return tuple(notices)
-    refusals = {notice.message for notice in notices if notice.code is NoticeCode.MAILCOW_API}
-    return tuple(notice for notice in notices if notice.message not in refusals)
+        done = [outcome.action for outcome in outcomes if outcome.result is Result.DONE]
+        published = [action for action in done if isinstance(action, PublishRecords)]
+        self.observer.check_now(name for action in published for name in action.concerns)
+        news = self.back_off.news(outcomes)
+        self.back_off.note(outcomes, self.clock.now())
+        await self.ledger.record(
+            HistoryEvent(o.at, o.action.about, o.action.verb, o.action.reason, o.result.value, o.detail)
+            for o in news
+        )
+        return Report(observed, plan, outcomes)
 
 
-def _one_for_each_reason(notices: Sequence[Notice]) -> tuple[Notice, ...]:
-    """Parts that could not be observed for the same reason are reported once."""
-    told: list[Notice] = []
+def _reported(notices: Sequence[Notice], plan: Plan) -> tuple[Notice, ...]:
+    """Without a refusal of mailcow's API that an action of this pass ends; parts that could not be observed for the
+    same reason are reported once.
+    """
+    ends = any(isinstance(action, AllowAccess) and action.database is not None for action in plan.actions)
+    refusals = {notice.message for notice in notices if ends and notice.code is NoticeCode.MAILCOW_API}
+    reported: list[Notice] = []
     for notice in notices:
-        if not any(notice.message in before.message for before in told):
-            told.append(notice)
-    return tuple(told)
+        if notice.message not in refusals and not any(notice.message in n.message for n in reported):
+            reported.append(notice)
+    return tuple(reported)
 
 
 def taught(observed: Observed, settings: Settings) -> Observed:
@@ -184,8 +171,7 @@ def taught(observed: Observed, settings: Settings) -> Observed:
     observed = replace(observed, memory=learn_acme(observed))
     observed = replace(observed, memory=learn_checks(observed, settings))
     observed = replace(observed, memory=learn_report_way(observed, settings))
-    modes = {key: served_mode(observed, key) for key in observed.memory.rollouts}
-    return replace(observed, memory=learn_step_back(observed, modes, settings))
+    return replace(observed, memory=learn_step_back(observed, settings))
 
 
 def without_moot_wishes(observed: Observed, plan: Plan) -> Memory:
@@ -195,27 +181,11 @@ def without_moot_wishes(observed: Observed, plan: Plan) -> Memory:
         return memory
     busy = {action.about for action in plan.actions} | {held.action.about for held in plan.held}
     known = {domain.name for domain in observed.domains.value.domains}
-    moot = {key for key in memory.adopt if _moot(key, observed, busy, known)}
-    return replace(memory, adopt=memory.adopt - moot) if moot else memory
-
-
-def _moot(key: str, observed: Observed, busy: set[str], known: set[str]) -> bool:
-    if key == FILE:
-        return isinstance(observed.file, Seen) and FILE_SUBJECT not in busy
-    if key not in known:
-        return True
-    return isinstance(observed.served_of(key), Seen) and key not in busy
-
-
-def published_in(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
-    """The domains whose DNS records were changed just now."""
-    done = [outcome.action for outcome in outcomes if outcome.result is Result.DONE]
-    return tuple(action.domain for action in done if isinstance(action, PublishRecords) and action.domain)
-
-
-def event_of(outcome: Outcome) -> HistoryEvent:
-    """An outcome for the history."""
-    action = outcome.action
-    return HistoryEvent(
-        outcome.at, action.about, action.verb, action.reason, outcome.result.value, outcome.detail
-    )
+    moot = {
+        key
+        for key in memory.adopt - {FILE}
+        if key not in known or (isinstance(observed.served_of(key), Seen) and key not in busy)
+    }
+    if isinstance(observed.file, Seen) and FILE_SUBJECT not in busy:
+        moot.add(FILE)
+    return memory if memory.adopt.isdisjoint(moot) else replace(memory, adopt=memory.adopt - moot)
