@@ -138,7 +138,7 @@ class Daemon:
 
     async def _serve(self, parts: Parts) -> Settings:
         """Runs passes with these settings until they change or the process stops; returns the settings to use next."""
-        parts.passes.observer.checker.finished = self._wake.set
+        parts.passes.observer.checks.checker.finished = self._wake.set
         parts.passes.observer.containers.finished = self._wake.set
         parts.passes.applier.on_late_end(self._wake.set)
         parts.passes.publishing.records.finished = self._wake.set

@@ -79,7 +79,7 @@ class Live:
         return self._failed
 
     def progress(self) -> Progress | None:
-        checker = self._parts.passes.observer.checker if self._parts else None
+        checker = self._parts.passes.observer.checks.checker if self._parts else None
         if checker is None or not checker.busy or checker.total < PROGRESS_FROM:
             return None
         return Progress("Sender checks of the domains", checker.done, checker.total, self._looking_since)

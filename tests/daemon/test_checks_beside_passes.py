@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.daemon.wiring import Parts, assembled, read_settings
-from sidecar.reconcile.observe import CHECK_AGAIN_S
+from sidecar.reconcile.sender_checks import CHECK_AGAIN_S
 from tests.stage import Stage, stage
 
 
@@ -22,7 +22,7 @@ async def at_work(on: Stage) -> AsyncIterator[Parts]:
 
 async def looked(parts: Parts) -> bool:
     """One pass, and the looks that it began, if any; whether it began some."""
-    checker = parts.passes.observer.checker
+    checker = parts.passes.observer.checks.checker
     await parts.passes.reconcile()
     began = checker.busy
     for _ in range(1_000):
@@ -53,7 +53,7 @@ async def test_looks_that_cannot_be_made_are_not_tried_in_every_pass(tmp_path: P
     async with stage(tmp_path, MTA_STS_VERIFY="1") as on:
         on.configure("extra_roots: no.pem\n")
         async with at_work(on) as parts:
-            checker = parts.passes.observer.checker
+            checker = parts.passes.observer.checks.checker
             checker.finished = lambda: told.append("finished")
             await looked(parts)
             assert await looked(parts)

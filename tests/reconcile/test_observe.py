@@ -17,6 +17,7 @@ from sidecar.mailcow import answers
 from sidecar.observed import NOT_ASKED, Kind, Question, Seen, Sight, Unseen
 from sidecar.reconcile import observe as observer
 from sidecar.reconcile import passes as reconcile
+from sidecar.reconcile import routine_dns
 from sidecar.reconcile.observe import CONCURRENT_READS
 from sidecar.reconcile.passes import Report
 from tests.stage import HOST, Stage, stage
@@ -164,7 +165,7 @@ async def test_event_loop_does_not_do_the_work(tmp_path: Path, monkeypatch: pyte
         (reconcile, "taught"),
         (reconcile, "decide"),
     ]
-    for module, name in [*work, (observer, "routine_questions")]:
+    for module, name in [*work, (routine_dns, "routine_questions")]:
         noted(module, name)
     async with stage(tmp_path) as on, at_work(on) as parts:
         await parts.passes.reconcile()

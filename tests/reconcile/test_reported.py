@@ -244,10 +244,8 @@ async def test_a_report_starts_one_sender_check_at_once(tmp_path: Path) -> None:
 
         async def rushed(seconds: float) -> bool:
             on.clock.ahead += seconds
-            observer._rushed = frozenset()
             observed, _ = await observer.observe(parts.passes.ledger.memory)
-            observer._rush_accused(observed)
-            return DOMAIN in observer._rushed
+            return DOMAIN in observer.checks.rush_accused(observed)
 
         assert not await rushed(1)
         sent(on, None, failed=5, way=ReportWay.HTTPS)
