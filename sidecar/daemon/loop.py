@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from watchfiles import Change, awatch
+from watchfiles import awatch
 
 from sidecar.daemon.event_log import Teller
 from sidecar.daemon.surface import Live
@@ -107,18 +107,15 @@ class Daemon:
                     try:
                         parts = await stack.enter_async_context(made)
                     except NoSpaceError as error:
-                        await self._no_space(error, settings.intervals.poll)
+                        # There may be space again at any moment. Health reports the trouble, as no pass runs.
+                        self._teller.failed(str(error))
+                        self._reload = True  # the settings were not watched in the meantime
+                        self._wake.clear()
+                        if not self._stop.is_set():
+                            with contextlib.suppress(TimeoutError):
+                                await asyncio.wait_for(self._wake.wait(), settings.intervals.poll)
                         continue
                     settings = await self._serve(parts)
-
-    async def _no_space(self, error: NoSpaceError, poll: float) -> None:
-        """The process keeps running, since there may be space again at any moment. Health reports it, as no pass runs."""
-        self._teller.failed(str(error))
-        self._reload = True  # the settings were not watched in the meantime
-        self._wake.clear()
-        if not self._stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), poll)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -235,7 +232,10 @@ class Daemon:
                 # The sign of life comes first, so that `/healthz` and `sidecar healthy` agree.
                 await self._beat(parts)
                 await self._shown(report, seconds)
-                if self._follows_up(report) or report.looking:
+                # After an action, the next step is planned at once and not at the next poll.
+                done = any(outcome.result is Result.DONE for outcome in report.outcomes)
+                self._follow_ups = self._follow_ups + 1 if done else 0
+                if (done and self._follow_ups <= MOST_FOLLOW_UPS) or report.looking:
                     return self._clock.now() + FOLLOW_UP_S
                 return next_pass(self._clock.now(), poll, (held.until for held in report.plan.held))
             case SidecarError() as error:
@@ -252,12 +252,6 @@ class Daemon:
             await self.live.pass_ended(report, seconds, error)
         except Exception as bug:  # the top of reporting
             log.error("pass report bug", exc_info=bug)
-
-    def _follows_up(self, report: Report) -> bool:
-        """After an action, the next step is planned at once and not at the next poll."""
-        done = any(outcome.result is Result.DONE for outcome in report.outcomes)
-        self._follow_ups = self._follow_ups + 1 if done else 0
-        return done and self._follow_ups <= MOST_FOLLOW_UPS
 
     async def _locked_pass(self, parts: Parts) -> Report:
         if self._lock is None:
@@ -291,7 +285,7 @@ class Daemon:
                 async for changes in awatch(
                     *folders,
                     recursive=False,
-                    watch_filter=_interesting,
+                    watch_filter=lambda _change, path: Path(path).name in WATCHED_NAMES,
                     step=STEP_MS,
                     debounce=STEP_MS,
                     yield_on_timeout=False,
@@ -321,10 +315,6 @@ class Daemon:
                 log.debug("Docker events unreadable", detail=str(error))
             failures += 1
             await asyncio.sleep(wait_after(failures, RECONNECT_S))
-
-
-def _interesting(_change: Change, path: str) -> bool:
-    return Path(path).name in WATCHED_NAMES
 
 
 def watched_folders(settings: Settings) -> tuple[Path, ...]:

@@ -165,40 +165,41 @@ class Receiving:
 
     async def _looked_up(self) -> str | None:
         """Our own address towards postfix-mailcow; its addresses are those that may connect. None: it was not found."""
-        found = await self._addresses()
+        found = {self._postfix} if self._postfix else set()
+        if self._postfix is None:
+            with suppress(OSError, TimeoutError):
+                lookup = in_thread(lambda: socket.getaddrinfo(POSTFIX, None, type=socket.SOCK_STREAM))
+                found = {str(entry[4][0]) for entry in await asyncio.wait_for(lookup, LOOKUP_S)}
         if not found:
             return None
-        self._allowed = found
+        self._allowed = frozenset(found)
         return own_address(found)
-
-    async def _addresses(self) -> frozenset[str]:
-        if self._postfix is not None:
-            return frozenset({self._postfix} if self._postfix else ())
-        with suppress(OSError, TimeoutError):
-            look = in_thread(lambda: socket.getaddrinfo(POSTFIX, None, type=socket.SOCK_STREAM))
-            return frozenset(str(entry[4][0]) for entry in await asyncio.wait_for(look, LOOKUP_S))
-        return frozenset()
 
     # --- out of a mailbox
 
     async def _visit(self, intake: "Intake") -> None:
         from sidecar.reports.receive_imap import Mailbox, MailboxPlace, fetch  # noqa: PLC0415 - see the rule above
 
-        given, password = self._settings.reports.imap, self._settings.imap_password
-        if given is None or password is None:
+        imap, password = self._settings.reports.imap, self._settings.imap_password
+        if imap is None or password is None:
             self._say("mailbox", "there is no password for it", "set MTA_STS_IMAP_PASSWORD")
             await asyncio.Event().wait()
             return
-        box = Mailbox(
-            given.host, given.user, password, given.port, given.folder, given.move_to, self._extra_roots()
-        )
+        roots: str | None = None
+        if self._settings.extra_roots is not None:
+            with suppress(OSError, ValueError):
+                roots = (self._settings.mailcow_dir / self._settings.extra_roots).read_text()
+        box = Mailbox(imap.host, imap.user, password, imap.port, imap.folder, imap.move_to, roots)
         failures = 0
         while True:
             place = MailboxPlace.of(await asyncio.to_thread(self._store.mark, box.name))
             try:
                 taken = await in_thread(
                     lambda place=place: fetch(  # type: ignore[misc] # bound now
-                        box, place, self._take, lambda at: self._store.set_mark(box.name, str(at))
+                        box,
+                        place,
+                        lambda data: self._store.accept(data, ReportWay.IMAP, self._clock.now()) is not None,
+                        lambda at: self._store.set_mark(box.name, str(at)),
                     )
                 )
             except SidecarError as error:
@@ -211,17 +212,6 @@ class Receiving:
                 if taken:
                     intake.look()
             await asyncio.sleep(wait_after(failures, MAILBOX_AGAIN_S) if failures else MAILBOX_S)
-
-    def _take(self, data: bytes) -> bool:
-        return self._store.accept(data, ReportWay.IMAP, self._clock.now()) is not None
-
-    def _extra_roots(self) -> str | None:
-        named = self._settings.extra_roots
-        if named is None:
-            return None
-        with suppress(OSError, ValueError):
-            return (self._settings.mailcow_dir / named).read_text()
-        return None
 
     def _say(self, way: str, why: str, todo: str | None) -> None:
         """Only for those who asked for it: where it is just the default, nobody misses it."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from sidecar.dns.ask import Lookups
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
-from sidecar.host.lean import structlog
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import outbound, policy_file
 from sidecar.mailcow.access import Door
@@ -83,8 +82,6 @@ MORE_LOG = 8
 EVIDENCE_PATIENCE_S = 10.0
 """How long a pass that would restart acme-mailcow waits for its log: reading a long one takes a while."""
 
-log = structlog.get_logger()
-
 
 @dataclass
 class _Cache:
@@ -94,7 +91,7 @@ class _Cache:
     run: tuple[tuple[str, float, str], Sight[AcmeRun]] | None = None
     """acme-mailcow's last run by its log, and the container, its start time and its sleep at that time."""
     report_route: tuple[tuple[str, frozenset[str]], Sight[RouteSeen]] = (("", frozenset()), NOT_ASKED)
-    """The route of TLS reports, and for which next hop and addresses it was looked at."""
+    """The route of TLS reports, and for which next hop and addresses it was read."""
     presented: tuple[Sight[Certificate], str] = (NOT_ASKED, "")
     """The certificate that nginx presents, and the fingerprint on the disk when it was read."""
 
@@ -120,14 +117,8 @@ class Observer:
         self._patient = patient
         self.checks = SenderChecks(settings, clock, sender_ports, patient=patient)
         """Checks of this mailcow's domains as senders see them, in the background."""
+        self._dns = RoutineDns(settings, lookups, self._changed_in_dns, patient=patient)
         self._changed: set[str] = set()
-
-        def changed(domain: str) -> None:
-            """Its records changed in the DNS: it is checked again soon."""
-            self.checks.rush({domain})
-            self._changed.add(domain)
-
-        self._dns = RoutineDns(settings, lookups, changed, patient=patient)
         self._certificates = CertificateFolder()
         self._challenges = Challenges(
             settings.mailcow_dir, clock.now, self._dns.questions.addresses, challenge_port
@@ -157,6 +148,15 @@ class Observer:
     def on_moved(self, moved: Callable[[], None]) -> None:
         """`moved` is called whenever a group of many questions was answered."""
         self._dns.questions.moved = moved
+
+    def _changed_in_dns(self, domain: str) -> None:
+        self.checks.rush({domain})
+        self._changed.add(domain)
+
+    def take_changed(self) -> frozenset[str]:
+        """The domains whose records changed in the DNS since the last call."""
+        changed, self._changed = frozenset(self._changed), set()
+        return changed
 
     async def close(self) -> None:
         """Ends all connections and lookups."""
@@ -403,8 +403,3 @@ class Observer:
 
         await asyncio.gather(*(reader() for _ in range(CONCURRENT_READS)))
         return found
-
-    def take_changed(self) -> frozenset[str]:
-        """The domains whose records changed in the DNS since the last call."""
-        changed, self._changed = frozenset(self._changed), set()
-        return changed

@@ -120,20 +120,16 @@ class Passes:
 
         return await asyncio.to_thread(decided)
 
-    async def _remove_temporary_files(self) -> None:
-        """Those of a killed run: no later write would replace them."""
-        await asyncio.to_thread(conf_file.tidy, self.settings.mailcow_dir)
-        await asyncio.to_thread(policy_file.tidy, self.settings.mailcow_dir)
-        await asyncio.to_thread(challenge.tidy, self.settings.mailcow_dir)
-        await asyncio.to_thread(remove_leftovers, self.settings.state_dir)
-
     async def reconcile(self) -> Report:
         """One whole pass: observe, learn, desire, plan, guard (all in `look`), then apply and record."""
         await self.ledger.refresh()
         await self.publishing.restore()
         if not (self._tidied or self.settings.dry_run):
+            # Once, the temporary files of a killed run: no later write would replace them.
             self._tidied = True
-            await self._remove_temporary_files()
+            for tidy in (conf_file.tidy, policy_file.tidy, challenge.tidy):
+                await asyncio.to_thread(tidy, self.settings.mailcow_dir)
+            await asyncio.to_thread(remove_leftovers, self.settings.state_dir)
         ended = await self.applier.ended() + await self.publishing.ended()
         observed, plan = await self.look(probing=self.settings.manage.acme and not self.settings.dry_run)
         self.ledger.memory = without_moot_wishes(observed, plan)

@@ -232,12 +232,11 @@ class Records:
     # --- work -----------------------------------------------------------------------------------------
 
     async def _find_zones(self) -> None:
-        def shared(zone: Zone) -> Zone:
-            """Most zones have the same servers."""
-            return replace(zone, servers=self._once(zone.servers))
-
         while batch := self._unplaced(self._clock.now())[:PLACED_AT_ONCE]:
-            found = await zones_of(self._asker, batch, self._zones, shared)
+            # Most zones have the same servers.
+            found = await zones_of(
+                self._asker, batch, self._zones, lambda zone: replace(zone, servers=self._once(zone.servers))
+            )
             for name, zone in found.items():
                 if name not in self._names:
                     continue

@@ -5,6 +5,7 @@ is due is decided in `plan.schedule`.
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from sidecar.plan.publish.picture import publishes
 from sidecar.plan.records import questions
 from sidecar.plan.schedule import question_due, record_due, record_interval, routine_questions
 from sidecar.settings import Settings
+
+_OWNER_PREFIX = re.compile(r"^(?:_mta-sts|_smtp\._tls|mta-sts)\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,10 @@ class RoutineDns:
         self._settings = settings
         self._patient = patient
         self._last: _Routine | None = None
-        self.questions = Questions(lookups, lambda question: changed(_domain_of(question.name)))
+        # Names of MTA-STS and TLSRPT belong to a domain; any other name is a domain itself.
+        self.questions = Questions(
+            lookups, lambda question: changed(_OWNER_PREFIX.sub("", question.name, count=1))
+        )
 
     async def observe(self, observed: Observed) -> Dns:
         """Asks the questions that are due for this picture; all answers that are known."""
@@ -101,8 +107,3 @@ class RoutineDns:
         return _Routine(
             listed, made_from, tuple(routine), shown, shown.union(question for question, _ in routine)
         )
-
-
-def _domain_of(owner: str) -> str:
-    """The domain that a name of MTA-STS or TLSRPT belongs to; any other name is a domain itself."""
-    return owner.removeprefix("_mta-sts.").removeprefix("_smtp._tls.").removeprefix("mta-sts.")

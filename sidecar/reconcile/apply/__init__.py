@@ -59,18 +59,18 @@ class Applier(Handler):
         """`patient`: a single pass waits for as long as the Docker engine takes."""
         self.tried: Callable[[], None] = lambda: None
         """Called after each action, however it ended."""
-
-        def ended(outcome: Outcome) -> None:
-            report(outcome)
-            self.tried()
-
-        shared = Shared(settings, clock, witness, ledger, ended)
+        self._on_outcome = report
+        shared = Shared(settings, clock, witness, ledger, self._ended)
         super().__init__(shared)
         self._access = AccessHandler(shared, door)
         self._policies = PolicyHandler(shared, door.session)
         self._files = FileHandler(shared)
         self._report_route = ReportRouteHandler(shared, door.session)
         self._containers = ContainerHandler(shared, engine, patient=patient)
+
+    def _ended(self, outcome: Outcome) -> None:
+        self._on_outcome(outcome)
+        self.tried()
 
     async def apply(self, actions: Sequence[Action], observed: Observed) -> tuple[Outcome, ...]:
         """Carries out all of them: access first, then policies, several at a time, then the files, the container last.
