@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.daemon.event_log import Teller
+from sidecar.daemon.event_log import EventLog
 from sidecar.daemon.loop import Daemon
 from sidecar.formats.dotenv import ListEdit
 from sidecar.host import log
@@ -184,11 +184,11 @@ def test_disk_that_stays_full_is_said_once() -> None:
     stream = io.StringIO()
     log.configure(json=False, stream=stream)
     try:
-        teller, full = Teller(), Outcome(RemoveFile("why"), Result.FAILED, NOW, "full", no_space=True)
+        event_log, full = EventLog(), Outcome(RemoveFile("why"), Result.FAILED, NOW, "full", no_space=True)
         for _ in range(POLLS):
-            teller.outcome(full)
-        teller.outcome(Outcome(full.action, Result.DONE, NOW))
-        teller.outcome(full)
+            event_log.outcome(full)
+        event_log.outcome(Outcome(full.action, Result.DONE, NOW))
+        event_log.outcome(full)
     finally:
         log.configure(json=False, stream=io.StringIO())
     said = [line.split()[2] for line in stream.getvalue().splitlines()]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from watchfiles import awatch
 
-from sidecar.daemon.event_log import Teller
+from sidecar.daemon.event_log import EventLog
 from sidecar.daemon.surface import Live
 from sidecar.daemon.wiring import Parts, assembled, read_settings
 from sidecar.host.clock import Clock
@@ -74,7 +74,7 @@ class Daemon:
         self._wake = asyncio.Event()
         self._reload = False
         self._by_hand = False
-        self._teller = Teller(clock.now)
+        self._event_log = EventLog(clock.now)
         self._follow_ups = 0
         self._lock: PassLock | None = None
         """Held during a pass, and while a container is being changed in the background."""
@@ -101,14 +101,14 @@ class Daemon:
                 if self._on_settings is not None:
                     self._on_settings(settings)
                 made = assembled(
-                    settings, self._clock, self._env, self._teller, patient=False, engine=self._engine
+                    settings, self._clock, self._env, self._event_log, patient=False, engine=self._engine
                 )
                 async with contextlib.AsyncExitStack() as stack:
                     try:
                         parts = await stack.enter_async_context(made)
                     except NoSpaceError as error:
                         # There may be space again at any moment. Health reports the trouble, as no pass runs.
-                        self._teller.failed(str(error))
+                        self._event_log.failed(str(error))
                         self._reload = True  # the settings were not watched in the meantime
                         self._wake.clear()
                         if not self._stop.is_set():
@@ -239,7 +239,7 @@ class Daemon:
                     return self._clock.now() + FOLLOW_UP_S
                 return next_pass(self._clock.now(), poll, (held.until for held in report.plan.held))
             case SidecarError() as error:
-                self._teller.failed(str(error))
+                self._event_log.failed(str(error))
                 await self._shown(None, seconds, error)
             case error:
                 log.error("pass bug", exc_info=error)
@@ -264,8 +264,8 @@ class Daemon:
             # While a container is being changed, no other process may change it.
             if not parts.passes.applier.changing:
                 self._release()
-        self._teller.notices(report.plan.notices, hidden(report.observed, report.plan.notices))
-        self._teller.held(report.plan.held)
+        self._event_log.notices(report.plan.notices, hidden(report.observed, report.plan.notices))
+        self._event_log.held(report.plan.held)
         if self._on_report is not None:
             self._on_report(report)
         return report

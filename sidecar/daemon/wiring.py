@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.daemon.event_log import Teller
+from sidecar.daemon.event_log import EventLog
 from sidecar.daemon.receiving import Receiving
 from sidecar.dns.ask import Lookups
 from sidecar.dns.authoritative import Asker
@@ -85,7 +85,7 @@ async def assembled(
     settings: Settings,
     clock: Clock,
     env: Mapping[str, str],
-    teller: Teller,
+    event_log: EventLog,
     *,
     patient: bool,
     engine: AcmeEngine | None = None,
@@ -96,7 +96,9 @@ async def assembled(
     """
     state = await asyncio.to_thread(State.open, settings.state_dir, clock.now())
     if state.notice is not None:
-        teller.happened(Notice(Level.WARNING, NoticeCode.STATE_RENEWED, "state", state.notice, passing=True))
+        event_log.happened(
+            Notice(Level.WARNING, NoticeCode.STATE_RENEWED, "state", state.notice, passing=True)
+        )
     try:
         ledger = await Ledger.open(state)
         engine = engine or engine_of(env)
@@ -127,7 +129,7 @@ async def assembled(
         if not patient:
             observer.nexthop = lambda: receiving.nexthop
             observer.receiving_trouble = receiving.trouble
-        applier = Applier(settings, clock, door, observer, engine, ledger, teller.outcome, patient=patient)
+        applier = Applier(settings, clock, door, observer, engine, ledger, event_log.outcome, patient=patient)
         records = Records(
             tuple(settings.dns.accounts),
             # Its secrets and mailcow.conf are read when an account is used.
@@ -142,7 +144,7 @@ async def assembled(
             Asker(settings.resolver, clock.now, Unexpected(), port=int(env.get(TEST_DNS_PORT) or 53)),
             writing=writes(settings),
         )
-        publishing = Publishing(settings, clock, records, ledger, teller.outcome, patient=patient)
+        publishing = Publishing(settings, clock, records, ledger, event_log.outcome, patient=patient)
         passes = Passes(settings, clock, observer, applier, ledger, publishing)
         try:
             yield Parts(settings, passes, state, engine, session, reports, receiving)

@@ -16,7 +16,7 @@ from tests.stage import Stage, stage
 async def at_work(on: Stage) -> AsyncIterator[Parts]:
     """A sidecar as `run` has it."""
     settings = read_settings(on.env, on.clock)
-    async with assembled(settings, on.clock, on.env, on.teller, patient=False) as parts:
+    async with assembled(settings, on.clock, on.env, on.event_log, patient=False) as parts:
         yield parts
 
 

@@ -30,7 +30,7 @@ NAMES = tuple(f"d{number:02}.example" for number in range(18))
 async def at_work(on: Stage) -> AsyncIterator[Parts]:
     """A sidecar as `run` has it."""
     settings = read_settings(on.env, on.clock)
-    async with assembled(settings, on.clock, on.env, on.teller, patient=False) as parts:
+    async with assembled(settings, on.clock, on.env, on.event_log, patient=False) as parts:
         yield parts
 
 

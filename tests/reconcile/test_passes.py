@@ -613,7 +613,7 @@ async def test_write_that_waits_holds_up_no_certificate(tmp_path: Path) -> None:
         on.mailcow.add_domain("late.example")
         on.resolves(NAME)
         settings = read_settings(on.env, on.clock)
-        async with assembled(settings, on.clock, on.env, on.teller, patient=False) as parts:
+        async with assembled(settings, on.clock, on.env, on.event_log, patient=False) as parts:
             for _ in range(3):
                 await parts.passes.reconcile()
                 on.clock.ahead += 30
