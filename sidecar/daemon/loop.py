@@ -137,7 +137,7 @@ class Daemon:
         """Runs passes with these settings until they change or the process stops; returns the settings to use next."""
         parts.passes.observer.checks.checker.finished = self._wake.set
         parts.passes.observer.containers.finished = self._wake.set
-        parts.passes.applier.on_late_end(self._wake.set)
+        parts.passes.applier.containers.finished = self._wake.set
         parts.passes.publishing.records.finished = self._wake.set
         parts.receiving.wake = self._wake.set
         await self.live.begin(parts)
@@ -148,36 +148,34 @@ class Daemon:
             asyncio.create_task(parts.receiving.run()),
         ]
         try:
-            return await self._loop(parts)
+            while True:
+                self._wake.clear()
+                due = await self._pass(parts)
+                await self._beat(parts)
+                began = self._clock.now()
+                while not self._stop.is_set() and not self._wake.is_set():
+                    left = time_left(began, due, self._clock.now())
+                    if left <= 0:
+                        break
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), max(0.05, min(BEAT_S, left)))
+                    await self._beat(parts)
+                if self._stop.is_set():
+                    return parts.settings
+                if self._wake.is_set():
+                    await asyncio.sleep(GATHER_S)
+                if self._by_hand:
+                    self._by_hand = False
+                    parts.session.try_again()
+                changed = self._reread(parts.settings) if self._reload and self._lock is None else None
+                if changed is not None:
+                    return changed
         finally:
             for task in side:
                 task.cancel()
             await asyncio.gather(*side, return_exceptions=True)
             await self.live.end()
             self._release()
-
-    async def _loop(self, parts: Parts) -> Settings:
-        while True:
-            self._wake.clear()
-            due = await self._pass(parts)
-            await self._beat(parts)
-            began = self._clock.now()
-            while not self._stop.is_set() and not self._wake.is_set():
-                left = time_left(began, due, self._clock.now())
-                if left <= 0:
-                    break
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), max(0.05, min(BEAT_S, left)))
-                await self._beat(parts)
-            if self._stop.is_set():
-                return parts.settings
-            if self._wake.is_set():
-                await asyncio.sleep(GATHER_S)
-            if self._by_hand:
-                self._by_hand = False
-                parts.session.try_again()
-            if self._reload and self._lock is None and (changed := self._reread(parts.settings)) is not None:
-                return changed
 
     async def _beat(self, parts: Parts) -> None:
         await asyncio.to_thread(
@@ -262,7 +260,7 @@ class Daemon:
             report = await parts.passes.reconcile()
         finally:
             # While a container is being changed, no other process may change it.
-            if not parts.passes.applier.changing:
+            if not parts.passes.applier.containers.changing:
                 self._release()
         self._event_log.notices(report.plan.notices, hidden(report.observed, report.plan.notices))
         self._event_log.held(report.plan.held)

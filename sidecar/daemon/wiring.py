@@ -150,7 +150,7 @@ async def assembled(
             yield Parts(settings, passes, state, engine, session, reports, receiving)
         finally:
             await publishing.close()
-            await applier.close()
+            await applier.containers.close()
             await observer.close()
             await session.close()
             await asyncio.to_thread(reports.close)

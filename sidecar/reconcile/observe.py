@@ -114,7 +114,8 @@ class Observer:
         self._settings = settings
         self._clock = clock
         self._engine = engine
-        self._patient = patient
+        self.patient = patient
+        """Whether no other pass follows: then this one waits for slow answers."""
         self.checks = SenderChecks(settings, clock, sender_ports, patient=patient)
         """Checks of this mailcow's domains as senders see them, in the background."""
         self._dns = RoutineDns(settings, lookups, self._changed_in_dns, patient=patient)
@@ -139,11 +140,6 @@ class Observer:
         """Why TLS reports cannot come in."""
         self.containers = ProjectLook(engine, settings.project_hint, self._with_log, patient=patient)
         """Observes mailcow's containers in the background."""
-
-    @property
-    def hurried(self) -> bool:
-        """Whether another pass follows: then this one does not wait for slow answers."""
-        return not self._patient
 
     def on_moved(self, moved: Callable[[], None]) -> None:
         """`moved` is called whenever a group of many questions was answered."""
@@ -229,7 +225,7 @@ class Observer:
             report_route=await self._report_route(observed),
             reports=await asyncio.to_thread(self.reported, observed),
         )
-        if not self._patient:
+        if not self.patient:
             # In a single pass the answers would come too late; a command that needs them asks for them.
             self.ids.begin(unread(with_ids(observed, observed.ids)))
             self.checks.rush_accused(observed)
@@ -250,7 +246,7 @@ class Observer:
     def check_soon(self, domains: Iterable[str], observed: Observed) -> None:
         """As `check_now`, and begins at once, unless other checks are under way."""
         self.check_now(domains)
-        if not self._patient:
+        if not self.patient:
             self.checks.begin(observed)
 
     async def answer(self, observed: Observed, questions: frozenset[Question], *, probing: bool) -> Observed:
@@ -302,7 +298,7 @@ class Observer:
         way = observed.memory.report_way
         wanted = self._settings.receive is Receive.MAILCOW
         # Where no port is open, a transport to the last one is known by its value.
-        nexthop = self.nexthop() or (way.nexthop if self._patient or not wanted else "")
+        nexthop = self.nexthop() or (way.nexthop if self.patient or not wanted else "")
         ours = bool(way.aliases or way.nexthops or way.ready)
         if not isinstance(observed.mailcow, Seen) or not (nexthop if wanted else ours):
             return NOT_ASKED
@@ -373,7 +369,7 @@ class Observer:
         for gone in cache.keys() - set(names):
             del cache[gone]
         due = stale_policies(names, cache, now, self._settings.intervals.policies, POLICIES_A_PASS)
-        cache.update(await self._read(due, now, None if self._patient else self._reads_s))
+        cache.update(await self._read(due, now, None if self.patient else self._reads_s))
         served = {name: cache.get(name, NOT_ASKED) for name in names}
         whole = len(cache) == len(served)
         self._reads_s = FIRST_READS_S if whole else min(2 * self._reads_s, MOST_READS_S)

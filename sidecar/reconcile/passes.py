@@ -85,9 +85,9 @@ class Passes:
         observed, notices = await self.observer.observe(self.ledger.memory)
         self.publishing.rush(self.observer.take_changed())
         observed, plan = await self._decided(self.publishing.seen(observed))
-        hurried = self.observer.hurried
+        patient = self.observer.patient
         # A single pass has no later one: it looks at the DNS records before anything is decided on them.
-        for _ in range(MOST_RECORD_LOOKS if self.publishing.active and not hurried else 0):
+        for _ in range(MOST_RECORD_LOOKS if self.publishing.active and patient else 0):
             before = observed.records.version
             await self.publishing.settle()
             observed = self.publishing.seen(observed)
@@ -96,7 +96,7 @@ class Passes:
             observed, plan = await self._decided(replace(observed, views=()))
         for _ in range(MOST_QUESTIONS):
             writes = any(action.managed_by is not Managed.ACME for action in plan.actions)
-            if not plan.questions or (hurried and writes):
+            if not plan.questions or (writes and not patient):
                 # Writes do not wait for questions that only concern the certificate: the next pass asks them.
                 break
             observed = await self.observer.answer(observed, plan.questions, probing=probing)
@@ -112,7 +112,7 @@ class Passes:
         In a thread: all of it is pure, it takes a second with thousands of domains, and requests to the page or
         `/healthz` must not wait for it.
         """
-        waits = self.back_off.waits(observed.now, changing=self.applier.changing)
+        waits = self.back_off.waits(observed.now, changing=self.applier.containers.changing)
 
         def decided() -> tuple[Observed, Plan]:
             known, records = self.publishing.decided(taught(observed, self.settings))
@@ -130,7 +130,7 @@ class Passes:
             for tidy in (conf_file.tidy, policy_file.tidy, challenge.tidy):
                 await asyncio.to_thread(tidy, self.settings.mailcow_dir)
             await asyncio.to_thread(remove_leftovers, self.settings.state_dir)
-        ended = await self.applier.ended() + await self.publishing.ended()
+        ended = await self.applier.containers.ended() + await self.publishing.ended()
         observed, plan = await self.look(probing=self.settings.manage.acme and not self.settings.dry_run)
         self.ledger.memory = without_moot_wishes(observed, plan)
         await self.ledger.store()

@@ -41,34 +41,31 @@ class ReportReader:
         if not self._store.exists:
             self._known.clear()
             return NO_REPORTS
-        try:
-            return Seen(self._read(observed), observed.now)
-        except SidecarError as error:
-            return Unseen(str(error), observed.now)
-
-    def _read(self, observed: Observed) -> dict[str, ReportEvidence]:
         day, since = int(observed.now // DAY_S), observed.now - HISTORY_DAYS * DAY_S
-        signature = (self._store.signature(), day)
-        if signature != self._signature:
-            self._stamps, self._signature = self._store.stamps(since), signature
         listed = observed.domains.value if isinstance(observed.domains, Seen) else DomainList((), ())
         targets: dict[str, str | None] = {domain.name: None for domain in listed.domains}
         targets |= {alias.name: alias.target for alias in listed.aliases}
-        self._known = {
-            name: one for name, one in self._known.items() if name in self._stamps and name in targets
-        }
-        end = time.monotonic() + BUDGET_S
         found: dict[str, ReportEvidence] = {}
-        for name, target in targets.items():
-            if name not in self._stamps:
-                continue
-            served = served_to(observed, name, target)
-            current = policy_of(served.value.text) if isinstance(served, Seen) else None
-            made_from = (self._stamps[name], day, current)
-            known = self._known.get(name)
-            if (known is None or known.made_from != made_from) and time.monotonic() < end:
-                reported, holdings = self._store.reported(name, since), self._store.holdings(name, since)
-                known = _ReadReports(made_from, evidence_of(reported, holdings, current, observed.now))
-                self._known[name] = known
-            found[name] = UNREAD if known is None else known.evidence
-        return found
+        try:
+            signature = (self._store.signature(), day)
+            if signature != self._signature:
+                self._stamps, self._signature = self._store.stamps(since), signature
+            self._known = {
+                name: one for name, one in self._known.items() if name in self._stamps and name in targets
+            }
+            end = time.monotonic() + BUDGET_S
+            for name, target in targets.items():
+                if name not in self._stamps:
+                    continue
+                served = served_to(observed, name, target)
+                current = policy_of(served.value.text) if isinstance(served, Seen) else None
+                made_from = (self._stamps[name], day, current)
+                known = self._known.get(name)
+                if (known is None or known.made_from != made_from) and time.monotonic() < end:
+                    reported, holdings = self._store.reported(name, since), self._store.holdings(name, since)
+                    known = _ReadReports(made_from, evidence_of(reported, holdings, current, observed.now))
+                    self._known[name] = known
+                found[name] = UNREAD if known is None else known.evidence
+        except SidecarError as error:
+            return Unseen(str(error), observed.now)
+        return Seen(found, observed.now)

@@ -66,7 +66,8 @@ class Applier(Handler):
         self._policies = PolicyHandler(shared, door.session)
         self._files = FileHandler(shared)
         self._report_route = ReportRouteHandler(shared, door.session)
-        self._containers = ContainerHandler(shared, engine, patient=patient)
+        self.containers = ContainerHandler(shared, engine, patient=patient)
+        """Changes acme-mailcow's container; a change may take longer than a pass."""
 
     def _ended(self, outcome: Outcome) -> None:
         self._on_outcome(outcome)
@@ -75,7 +76,7 @@ class Applier(Handler):
     async def apply(self, actions: Sequence[Action], observed: Observed) -> tuple[Outcome, ...]:
         """Carries out all of them: access first, then policies, several at a time, then the files, the container last.
 
-        The Docker engine delays none of them, in this pass or the next: see `ended`.
+        The Docker engine delays none of them, in this pass or the next: see `containers.ended`.
         """
         policies = [a for a in actions if isinstance(a, AddPolicy | EditPolicy | SwitchOff)]
         access = [action for action in actions if isinstance(action, AllowAccess)]
@@ -96,26 +97,9 @@ class Applier(Handler):
                 case ChangeReportRoute():
                     outcomes.append(await self._attempt(action, self._report_route.change(action)))
                 case RestartAcme() | RecreateAcme() | HealAcme():
-                    outcomes += await self._containers.change(action, observed)
+                    outcomes += await self.containers.change(action, observed)
                 case PublishRecords():
                     pass  # handed over beside the others (`publishing`)
                 case _:
                     assert_never(action)
         return tuple(outcomes)
-
-    def on_late_end(self, call: Callable[[], None]) -> None:
-        """Calls `call` when a change of the container has ended that no pass waited for."""
-        self._containers.finished = call
-
-    @property
-    def changing(self) -> bool:
-        """Whether a container is being changed, or the outcome of a change is not noted yet."""
-        return self._containers.changing
-
-    async def ended(self) -> tuple[Outcome, ...]:
-        """The outcome of the container's change that is under way, once it has ended; called in a pass."""
-        return await self._containers.ended()
-
-    async def close(self) -> None:
-        """Stops waiting for a change of the container that is under way."""
-        await self._containers.close()

@@ -5,7 +5,6 @@ roll-out: the weakest delays it, and a domain that joins before the file is in e
 A file that is already in enforce stays so, and goes back to testing only for what checks find.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from sidecar.formats.mtasts_policy import Mode, policy_of, render
@@ -53,7 +52,12 @@ def learn_checks(observed: Observed, settings: Settings) -> Memory:
             before = memory.rollout(view.domain)
             rollouts[view.domain] = checked(before, conditions_of(findings), view.at, interval)
     if observed.one_file:
-        judged = _together(names, checks, observed.now, STALE_AFTER * interval)
+        fresh = {n: c for n, c in checks.items() if 0 <= observed.now - c.at < STALE_AFTER * interval}
+        unknown = Judgement(Status.UNKNOWN, "not-checked", "not checked yet, or long ago")
+        not_checked = dict.fromkeys(ConditionType, unknown)
+        judged = together(
+            {name: conditions_of(fresh[name].findings) if name in fresh else not_checked for name in names}
+        )
         before = memory.rollout(FILE)
         if joined(names, memory, settings) & checks.keys():
             # Checked for the first time: the soak of the others does not count for it.
@@ -80,23 +84,6 @@ def _without_gone(memory: Memory, names: list[str], listed: DomainList, *, by_fi
     if len(retired) < len(memory.retired) or len(moves) < len(memory.moves):
         memory = replace(memory, retired=retired, moves=moves)
     return memory
-
-
-def _together(
-    names: list[str], checks: Mapping[str, CheckRecord], now: float, stale_after: float
-) -> dict[ConditionType, Judgement]:
-    unknown = {
-        kind: Judgement(Status.UNKNOWN, "not-checked", "not checked yet, or long ago")
-        for kind in ConditionType
-    }
-    return together(
-        {
-            name: conditions_of(record.findings)
-            if (record := checks.get(name)) is not None and 0 <= now - record.at < stale_after
-            else unknown
-            for name in names
-        }
-    )
 
 
 def learn_step_back(observed: Observed, settings: Settings) -> Memory:

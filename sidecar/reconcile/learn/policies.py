@@ -39,6 +39,8 @@ from sidecar.plan.desired import alias_names, managed, served_too, unmatched_sub
 from sidecar.plan.policy_ids import with_id
 from sidecar.settings import Intervals, Settings
 
+_FORGET_AFTER_S = 86_400
+
 
 def believe(
     memory: Memory, answer: Seen[DomainList], intervals: Intervals
@@ -139,13 +141,19 @@ def learn(observed: Observed, settings: Settings) -> Memory:
     since = {fact: at for fact, at in memory.since.items() if fact not in false}
     for fact in true:
         since.setdefault(fact, memory.counted)
+    services = memory.services
+    if isinstance(observed.project, Seen):
+        # Services that had a container; one that has been missing for long is forgotten.
+        there = frozenset(c.service for c in observed.project.value.containers if not c.own)
+        missing = {name: memory.true_for(Fact(FactKind.UNSETTLED, name)) for name in services - there}
+        services = there | {name for name, seconds in missing.items() if seconds < _FORGET_AFTER_S}
     return replace(
         memory,
         policies=_policies(observed),
         conf=_conf_events(observed),
         since=memory.since if since == memory.since else since,
         restarts=memory.restarts if restarts == memory.restarts else restarts,
-        services=_services(observed),
+        services=memory.services if services == memory.services else services,
     )
 
 
@@ -197,23 +205,6 @@ def _conf_events(observed: Observed) -> tuple[ConfEntry, ...]:
         elif event.event is ConfEvent.ADDED and not present:
             more.append(ConfEntry(key, entry, ConfEvent.TAKEN_OUT, observed.conf.at))
     return (*observed.memory.conf, *more) if more else observed.memory.conf
-
-
-def _services(observed: Observed) -> frozenset[str]:
-    """Services that had a container; one that has been missing for long is forgotten."""
-    if not isinstance(observed.project, Seen):
-        return observed.memory.services
-    there = frozenset(c.service for c in observed.project.value.containers if not c.own)
-    gone = {
-        service
-        for service in observed.memory.services - there
-        if observed.memory.true_for(Fact(FactKind.UNSETTLED, service)) < _FORGET_AFTER_S
-    }
-    services = there | gone
-    return observed.memory.services if services == observed.memory.services else services
-
-
-_FORGET_AFTER_S = 86_400
 
 
 def _facts(observed: Observed, settings: Settings) -> tuple[set[Fact], set[Fact]]:
