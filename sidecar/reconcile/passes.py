@@ -37,10 +37,8 @@ from sidecar.state.store import HistoryEvent
 MOST_QUESTIONS = 6
 """Rounds of questions in one pass: to count names, to judge them by the DNS and the log, to probe them; before
 those come names that failed in an earlier pass."""
-
-
 MOST_RECORD_LOOKS = 3
-"""Rounds of looks at DNS records in a single pass: their names, what is there, and what followed from that."""
+"""Rounds of reading DNS records in a single pass: their zones, what is there, and what follows from that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ class Passes:
         self.publishing.rush(self.observer.take_changed())
         observed, plan = await self._decided(self.publishing.seen(observed))
         patient = self.observer.patient
-        # A single pass has no later one: it looks at the DNS records before anything is decided on them.
+        # A single pass has no later one: it reads the DNS records before anything is decided on them.
         for _ in range(MOST_RECORD_LOOKS if self.publishing.active and patient else 0):
             before = observed.records.version
             await self.publishing.settle()
@@ -115,7 +113,7 @@ class Passes:
         waits = self.back_off.waits(observed.now, changing=self.applier.containers.changing)
 
         def decided() -> tuple[Observed, Plan]:
-            known, records = self.publishing.decided(taught(observed, self.settings))
+            known, records = self.publishing.decided(learn_all(observed, self.settings))
             return known, decide(known, self.settings, waits, records)
 
         return await asyncio.to_thread(decided)
@@ -161,7 +159,7 @@ def _reported(notices: Sequence[Notice], plan: Plan) -> tuple[Notice, ...]:
     return tuple(reported)
 
 
-def taught(observed: Observed, settings: Settings) -> Observed:
+def learn_all(observed: Observed, settings: Settings) -> Observed:
     """The same picture with the memory after learning from it."""
     observed = replace(observed, memory=learn(observed, settings))
     observed = replace(observed, memory=learn_acme(observed))

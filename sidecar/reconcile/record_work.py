@@ -63,7 +63,7 @@ async def zones_of(
     return dict(zip(ordered, await asyncio.gather(*(one(name) for name in ordered)), strict=True))
 
 
-async def servers_say(
+async def ask_servers(
     asker: Asker, zones: Mapping[str, Zone], looks: Mapping[str, NameLook]
 ) -> dict[str, ServersSay]:
     """What every authoritative server has at each of these names."""
@@ -80,16 +80,16 @@ async def servers_say(
             only_ipv6 = there & set(MANAGED[Role.HOST]) == {RecordType.AAAA}
             type_ = RecordType.AAAA if only_ipv6 else RecordType.A
         async with places:
-            return name, said(await asker.ask_each(zone, name, str(type_)), asker.clock())
+            return name, summary(await asker.ask_each(zone, name, str(type_)), asker.clock())
 
     found = await asyncio.gather(*(one(name, look) for name, look in looks.items()))
     return dict(pair for pair in found if pair is not None)
 
 
-def said(found: Mapping[ServerAddress, Sight[ServedSet]], now: float) -> ServersSay:
+def summary(found: Mapping[ServerAddress, Sight[ServedSet]], now: float) -> ServersSay:
     """The answers of all servers, in the form in which values are compared.
 
-    A server is silent where none of its addresses answered: often one of its address families cannot be reached from here.
+    A server is silent if none of its addresses answered: often one of its address families cannot be reached from here.
     """
     counts: dict[Values, int] = {}
     silent: dict[str, None] = {}

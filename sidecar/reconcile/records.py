@@ -25,8 +25,8 @@ from sidecar.plan.publish.values import RecordWrite
 from sidecar.reconcile.record_work import (
     NO_SERVERS,
     account_of,
+    ask_servers,
     read_names,
-    servers_say,
     up_to_date,
     zones_of,
 )
@@ -191,8 +191,8 @@ class Records:
     async def _work(self, account: str) -> None:
         try:
             await (self._account(account) if account else self._find_zones())
-        except Exception as error:  # the top of this task: nobody waits for it
-            log.error("a bug in DNS publishing; it goes on", account=account, exc_info=error)
+        except Exception as error:  # the top of this task: no one awaits it
+            log.error("bug in DNS publishing; publishing continues", account=account, exc_info=error)
             self._fail(account, "a bug in the sidecar: see its log")
         self._report()
 
@@ -323,12 +323,12 @@ class Records:
 
     async def _ask_servers(self, names: Sequence[str]) -> None:
         looks = {name: self._names[name] for name in names if name in self._names}
-        said = await servers_say(self._asker, self._zones, looks)
+        answers = await ask_servers(self._asker, self._zones, looks)
         now = self._clock.now()
         for name in looks:
             if name in self._names:
-                say = said.get(name, NO_SERVERS)
-                self._note(name, servers=replace(say, answers=self._once(say.answers), at=now))
+                servers = answers.get(name, NO_SERVERS)
+                self._note(name, servers=replace(servers, answers=self._once(servers.answers), at=now))
                 behind = not up_to_date(self._names[name])
                 self._tries[name] = self._tries.get(name, 0) + 1 if behind else 0
 
@@ -351,7 +351,7 @@ class Records:
             self._states[account] = guards.failed(state, self._clock.now(), unclear[0].reason)
         names = list(dict.fromkeys(write.key.name for _, write in now))
         for pending, write in now:
-            self._wrote(pending, write, outcomes.get(write.key, Unclear("nothing was said of it")))
+            self._wrote(pending, write, outcomes.get(write.key, Unclear("the DNS host did not say")))
         known = [name for name in names if name not in self._rushed]
         for pause in SOON_S:  # secondary servers take a moment
             await asyncio.sleep(pause)

@@ -162,7 +162,7 @@ async def test_event_loop_does_not_do_the_work(tmp_path: Path, monkeypatch: pyte
     work = [
         (answers, "read_domains"),
         (answers, "read_aliases"),
-        (reconcile, "taught"),
+        (reconcile, "learn_all"),
         (reconcile, "decide"),
     ]
     for module, name in [*work, (routine_dns, "routine_questions")]:
