@@ -6,7 +6,7 @@ passed; a problem that returns after a day is logged again (`telling`).
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sidecar.formats.domain_name import to_unicode
@@ -16,6 +16,7 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import command, day, some
 from sidecar.plan.actions import Held
 from sidecar.reconcile.apply import Outcome, Result
+from sidecar.status.log_lines import Task
 from sidecar.status.telling import UNREAD, Ends, quiet
 
 REMEMBERED = 1_000
@@ -23,7 +24,7 @@ REMEMBERED = 1_000
 MOST_OF_A_KIND = 20
 """Notices of one code that are logged one by one in a pass; the rest is a number."""
 FAILING = NoticeCode.PASS_FAILED
-AT_ONCE = {UNREAD: "mailcow reachable again", FAILING: "passes succeed again"}
+AT_ONCE: dict[str, str] = {UNREAD: "mailcow reachable again", FAILING: "passes succeed again"}
 """Notices that are over as soon as they are absent, and the log event for it."""
 MOST_AT_ONCE = 3
 """So many ends are logged at once, each within a day of the previous one; after that, the usual waits apply."""
@@ -33,8 +34,8 @@ MOST_AT_ONCE = 3
 class _Logged:
     """What was logged about one code and subject, each text with its time; `gone_since` while it is absent."""
 
-    last: Notice
-    texts: dict[Notice, float] = field(default_factory=dict)
+    last: Notice | Task
+    texts: dict[Notice | Task, float] = field(default_factory=dict)
     gone_since: float | None = None
     ends: Ends = field(default_factory=Ends)
 
@@ -45,7 +46,7 @@ class EventLog:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._log = structlog.get_logger()
         self._now = now
-        self._notices: set[Notice] = set()
+        self._notices: set[Notice | Task] = set()
         self._logged: dict[tuple[str, str], _Logged] = {}
         self._held: dict[tuple[str, str], str] = {}
         self._full: dict[tuple[str, str], str | None] = {}
@@ -74,7 +75,7 @@ class EventLog:
 
     def notices(
         self,
-        notices: Sequence[Notice],
+        notices: Sequence[Notice | Task],
         unseen: Callable[[str, str], bool] = lambda _code, _subject: False,
     ) -> None:
         """Logs new notices, and the end of notices that are no longer true.
@@ -84,7 +85,7 @@ class EventLog:
         at = self._now()
         now = dict.fromkeys(notices)
         self._over({_key(notice) for notice in now}, at, unseen)
-        new: list[Notice] = []
+        new: list[Notice | Task] = []
         for notice in now:
             # Moved to the end: the oldest is forgotten first.
             logged = self._logged.pop(_key(notice), None) or _Logged(notice)
@@ -103,7 +104,7 @@ class EventLog:
 
     def _over(self, true: set[tuple[str, str]], at: float, unseen: Callable[[str, str], bool]) -> None:
         """Logs the end of notices that have been absent for long enough."""
-        over: list[Notice] = []
+        over: list[Notice | Task] = []
         for key, logged in self._logged.items():
             if key in true or not logged.texts or unseen(*key):
                 continue
@@ -130,7 +131,7 @@ class EventLog:
             logged = self._logged[key]
             logged.texts = {n: t for n, t in logged.texts.items() if n in self._notices or quiet(t, at)}
 
-    def _few(self, notices: Sequence[Notice]) -> Iterable[Notice]:
+    def _few(self, notices: Sequence[Notice | Task]) -> Iterable[Notice | Task]:
         """At most MOST_OF_A_KIND of one code; then the number of the rest."""
         counts: Counter[str] = Counter()
         for notice in notices:
@@ -139,9 +140,11 @@ class EventLog:
                 yield notice
         for code, count in counts.items():
             if count > MOST_OF_A_KIND:
-                self._log.warning(f"{count - MOST_OF_A_KIND} more notices with this code", code=code)
+                self._log.warning(
+                    f"{count - MOST_OF_A_KIND} more notices with this code", code=code, more=command("status")
+                )
 
-    def happened(self, notice: Notice) -> None:
+    def happened(self, notice: Notice | Task) -> None:
         """Logs a notice that does not come from a pass."""
         self.notices([notice], lambda _code, _subject: True)
 
@@ -150,10 +153,10 @@ class EventLog:
         notice = Notice(Level.ERROR, FAILING, "pass", f"pass failed: {trouble}")
         self.notices([notice], lambda code, _subject: code != FAILING)
 
-    def held(self, held: Sequence[Held]) -> None:
-        """Logs why something waits, when that reason is new and no notice has it already."""
+    def held(self, held: Sequence[Held], reported: Collection[str] = ()) -> None:
+        """Logs why something waits, when that reason is new, and neither a notice nor one of `reported` says it."""
         now: dict[tuple[str, str], tuple[str, Held]] = {}
-        reasons = {notice.message for notice in self._notices}
+        reasons = {*reported, *(notice.message for notice in self._notices)}
         for item in held:
             if item.reason in reasons:
                 continue
@@ -172,5 +175,5 @@ class EventLog:
             self._log.info(f"{len(fresh) - MOST_OF_A_KIND} more held actions; see: {command('plan')}")
 
 
-def _key(notice: Notice) -> tuple[str, str]:
+def _key(notice: Notice | Task) -> tuple[str, str]:
     return notice.code, notice.subject

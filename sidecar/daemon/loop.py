@@ -13,6 +13,7 @@ from pathlib import Path
 from watchfiles import awatch
 
 from sidecar.daemon.event_log import EventLog
+from sidecar.daemon.state_log import StateLog
 from sidecar.daemon.surface import Live
 from sidecar.daemon.wiring import Parts, assembled, read_settings
 from sidecar.host.clock import Clock
@@ -20,6 +21,7 @@ from sidecar.host.errors import NoSpaceError, SidecarError
 from sidecar.host.heartbeat import beat
 from sidecar.host.lean import structlog
 from sidecar.host.lock import PassLock
+from sidecar.host.release import release
 from sidecar.host.scarce import told_once
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow.engine.acme import AcmeEngine
@@ -75,6 +77,7 @@ class Daemon:
         self._reload = False
         self._by_hand = False
         self._event_log = EventLog(clock.now)
+        self._state_log = StateLog(EventLog(clock.now))
         self._follow_ups = 0
         self._lock: PassLock | None = None
         """Held during a pass, and while a container is being changed in the background."""
@@ -140,8 +143,14 @@ class Daemon:
         parts.passes.applier.containers.finished = self._wake.set
         parts.passes.publishing.records.finished = self._wake.set
         parts.receiving.wake = self._wake.set
+        parts.passes.on_observed = lambda observed: self._state_log.observed(observed, parts.settings)
+        log.info(
+            "started",
+            release=release(),
+            mailcow=str(parts.settings.mailcow_dir),
+            dry_run=parts.settings.dry_run,
+        )
         await self.live.begin(parts)
-        log.info("started", mailcow=str(parts.settings.mailcow_dir), dry_run=parts.settings.dry_run)
         side = [
             asyncio.create_task(self._watch_files(parts.settings)),
             asyncio.create_task(self._watch_engine(parts)),
@@ -248,6 +257,8 @@ class Daemon:
         """Shows and reports the result of a pass; a bug there does not stop the passes."""
         try:
             await self.live.pass_ended(report, seconds, error)
+            if report is not None and (latest := self.live.latest()) is not None:
+                await self._state_log.passed(*latest, self.live.settings)
         except Exception as bug:  # the top of reporting
             log.error("pass report bug", exc_info=bug)
 
@@ -262,8 +273,9 @@ class Daemon:
             # While a container is being changed, no other process may change it.
             if not parts.passes.applier.containers.changing:
                 self._release()
-        self._event_log.notices(report.plan.notices, hidden(report.observed, report.plan.notices))
-        self._event_log.held(report.plan.held)
+        notices = self._state_log.without_tasks(report.plan.notices)
+        self._event_log.notices(notices, hidden(report.observed, report.plan.notices))
+        self._event_log.held(report.plan.held, {notice.message for notice in report.plan.notices})
         if self._on_report is not None:
             self._on_report(report)
         return report

@@ -272,6 +272,8 @@ def _quoted(text: str) -> str:
     """In quotes where it would else be unclear where the value ends."""
     if text and text.isprintable() and not any(character in text for character in ' "=\\'):
         return text
+    if text.isprintable() and '"' in text and not any(character in text for character in "'\\"):
+        return f"'{text}'"  # a TXT record stays as it is pasted
     return '"' + escaped(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 

@@ -32,6 +32,7 @@ from sidecar.observed import (
     Unseen,
 )
 from sidecar.plan import policy_ids as policyid
+from sidecar.plan.acme.check import SETTING_UP_TTL
 from sidecar.plan.acme.names import scene
 from sidecar.plan.acme.script import held_in_certificate
 from sidecar.plan.elsewhere import left_elsewhere
@@ -40,7 +41,6 @@ from sidecar.settings import CONFIG, Settings
 
 _ELSEWHERE = "the policy is served elsewhere, and is left alone"
 
-SETTING_UP_TTL = 120
 SETTLED_TTL = 3_600
 """Seconds."""
 

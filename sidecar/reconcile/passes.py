@@ -5,7 +5,7 @@ the present state; if it is killed between any two steps, the next pass ends in 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from sidecar.host.clock import Clock
@@ -76,6 +76,8 @@ class Passes:
     ledger: Ledger
     publishing: Publishing
     back_off: BackOff = field(default_factory=BackOff)
+    on_observed: Callable[[Observed], None] = field(default=lambda _: None)
+    """Called in each pass before anything is changed."""
     _tidied: bool = False
 
     async def look(self, *, probing: bool = False) -> tuple[Observed, Plan]:
@@ -132,6 +134,7 @@ class Passes:
         observed, plan = await self.look(probing=self.settings.manage.acme and not self.settings.dry_run)
         self.ledger.memory = without_moot_wishes(observed, plan)
         await self.ledger.store()
+        self.on_observed(observed)
         outcomes = ended + await self.applier.apply(plan.actions, observed)
         outcomes += await self.publishing.write(plan.actions)
         done = [outcome.action for outcome in outcomes if outcome.result is Result.DONE]

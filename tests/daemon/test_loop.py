@@ -406,8 +406,8 @@ def _in_dns(reply: Reply) -> Callable[[Stage], None]:
         (_address_refused, "API_ALLOW_FROM"),
         (_no_engine, "no.sock"),
         (_no_conf, "mailcow.conf does not exist"),
-        (_in_dns(Rcode.SERVFAIL), "has no address in the DNS"),
-        (_in_dns(Silence.FOREVER), "has no address in the DNS"),
+        (_in_dns(Rcode.SERVFAIL), "publish: mta-sts.example.org."),
+        (_in_dns(Silence.FOREVER), "publish: mta-sts.example.org."),
     ],
 )
 async def test_expected_trouble_is_one_line_and_logged_once(

@@ -151,7 +151,7 @@ async def test_domain_added_through_the_api_ends_as_a_served_policy_and_a_restar
         log = await asyncio.to_thread(mailcow_like.project.run, "logs", SIDECAR)
         assert KEY not in log
         assert "Traceback" not in log
-        assert "publish: mta-sts.example.test. CNAME mail.example.test." in log
+        assert "publish: mta-sts.example.test. 120 IN CNAME mail.example.test." in log
         plan = await asyncio.to_thread(mailcow_like.project.run, "exec", "-T", SIDECAR, "sidecar", "plan")
         assert "domains: 2" in plan
         healthy = await asyncio.to_thread(

@@ -32,6 +32,9 @@ from sidecar.observed.words import command
 from sidecar.plan.acme.script import ISSUER, dns_challenge
 from sidecar.plan.actions import Hold
 
+SETTING_UP_TTL = 120
+"""Seconds: the time to live of records while a domain is set up, so that caches soon forget a mistake."""
+
 T = TypeVar("T")
 
 
@@ -411,7 +414,7 @@ def _same(one: str, other: str) -> bool:
 
 
 def _record(name: str, hostname: str) -> str:
-    return f"{name}. CNAME {hostname}."
+    return f"{name}. {SETTING_UP_TTL} IN CNAME {hostname}."
 
 
 def _cname(name: str, hostname: str) -> str:

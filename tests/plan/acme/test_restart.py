@@ -54,7 +54,7 @@ def test_domain_that_is_retired_needs_no_new_certificate() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"without_address": frozenset({NAME})}, f"publish: {NAME}. CNAME {HOST}."),
+        ({"without_address": frozenset({NAME})}, f"publish: {NAME}. 120 IN CNAME {HOST}."),
         ({"foreign_address": frozenset({NAME})}, "203.0.113.9"),
         ({"dns_unseen": frozenset({NAME})}, "could not be looked up: SERVFAIL"),
         ({"caa": {NAME: Caa("example.org", ("other.example",))}}, 'CAA 0 issue "letsencrypt.org"'),
@@ -159,7 +159,7 @@ def test_ready_names_do_not_wait_for_others() -> None:
     )
     found = plan(world)
     assert restarts(found) == [(NAME,)]
-    assert "publish: mta-sts.example.net. CNAME" in held(found)
+    assert "publish: mta-sts.example.net. 120 IN CNAME" in held(found)
 
 
 def test_lost_state_does_not_reset_the_budget() -> None:

@@ -1,0 +1,109 @@
+"""What the log says of the present state: what works, and what only a person can do."""
+
+from dataclasses import replace
+
+from sidecar.observed import CheckRecord, Seen, Sight, Txt, Unseen
+from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.notice import Level
+from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.record_looks import RecordLooks
+from sidecar.plan import decide
+from sidecar.plan.records import mail_domains
+from sidecar.status.domains import status_of
+from sidecar.status.log_lines import known, tasks, working
+from tests.status.test_domains import REPORT, RUA, only_row, published, settled, status
+from tests.worlds import HOST, NOW, World, observed
+
+
+def test_only_what_was_seen_works() -> None:
+    """And each part shows by a few values that it does."""
+    seen = observed(settled())
+    found = {part.subject: part.values for part in working(seen, REPORT)}
+    assert list(found) == ["mailcow.conf", "mailcow's API", "Docker", "certificate", "DNS"]
+    assert found["mailcow's API"]["domains"] == "1"
+    assert found["certificate"]["names"] == "2"
+    gone = Unseen("no answer", NOW)
+    blind = replace(seen, conf=gone, mailcow=gone, project=gone, certificates=gone, dns=type(seen.dns)())
+    assert list(working(blind, REPORT)) == []
+
+
+def test_certificate_that_has_ended_does_not_work() -> None:
+    """It is read, but no sender accepts it."""
+    seen = observed(settled())
+    assert isinstance(seen.certificates, Seen)
+    server = seen.certificates.value.server
+    assert server is not None
+    ended = replace(seen, now=server.not_after)
+    assert "certificate" not in {part.subject for part in working(ended, REPORT)}
+
+
+def test_account_that_lists_its_zones_works() -> None:
+    """One that does not is a notice."""
+    zones: dict[str, Sight[tuple[str, ...]]] = {
+        "bind": Seen(("example.org",), NOW),
+        "other": Unseen("refused", NOW),
+    }
+    seen = replace(observed(settled()), records=RecordLooks(zones=zones))
+    assert [part.subject for part in working(seen, REPORT)][-1] == "DNS account bind"
+
+
+def test_record_that_is_due_is_a_task_with_the_line_to_paste() -> None:
+    """The line is the one of `sidecar records`."""
+    found = tasks(status(checked(), txt={"_smtp._tls.example.org": Txt((RUA,))}))
+    (task,) = found.all
+    assert (task.level, task.code, task.subject) == (Level.WARNING, "record-id", "_mta-sts.example.org")
+    assert task.todo == 'publish: _mta-sts.example.org. 120 IN TXT "v=STSv1;id=7;"'
+    assert found.records
+    assert found.unknown == frozenset()
+
+
+def nameless() -> World:
+    """The policy host is not in the DNS, which a notice of the plan says, too."""
+    return settled(names=frozenset({HOST}), without_address=frozenset({"mta-sts.example.org"}))
+
+
+def test_what_a_notice_asks_for_is_no_second_task() -> None:
+    """But what is a task in the log already stays one: otherwise it would seem to be over."""
+    current = status(nameless(), txt=published())
+    assert [n.code for n in only_row(current).notices] == [NoticeCode.NAME_NOT_READY]
+    found = tasks(current)
+    assert (found.all, found.records) == ((), True)
+    again = tasks(current, {"mta-sts.example.org"})
+    assert [(task.code, task.subject) for task in again.all] == [("record-host", "mta-sts.example.org")]
+    assert again.hosts == {"mta-sts.example.org"}
+
+
+def checked(*findings: Finding) -> World:
+    """All is set up, and this is what a sender check found."""
+    memory = replace(settled().memory, checks={"example.org": CheckRecord(NOW - 60, findings)})
+    return settled(memory=memory)
+
+
+def test_finding_that_needs_a_person_is_a_task() -> None:
+    """With its own code, and as an error where senders refuse mail."""
+    finding = Finding(
+        "mx-no-starttls", Severity.CRITICAL, HOST, "no STARTTLS", "switch it on", section="RFC 8461 §4.2"
+    )
+    (task,) = tasks(status(checked(finding), txt=published())).all
+    assert (task.level, task.code, task.todo) == (Level.ERROR, "mx-no-starttls", "switch it on")
+    assert tasks(status(checked(), txt=published())).all == ()
+
+
+def test_not_all_is_known_before_the_first_sender_check() -> None:
+    """Unless sender checks are switched off."""
+    row = only_row(status(settled(), txt=published()))
+    assert not known(row, REPORT)
+    assert known(row, replace(REPORT, verify=False))
+    assert known(only_row(status(checked(), txt=published())), REPORT)
+
+
+def test_task_of_a_domain_of_which_not_all_is_known_is_not_over() -> None:
+    """The DNS gave no answer: the record may still be missing."""
+    current = status(checked(), txt=published())
+    silent = replace(current.observed.dns, txt={"_mta-sts.example.org": Unseen("no answer", NOW)})
+    seen = replace(current.observed, dns=silent)
+    settings = current.settings
+    blind = status_of(seen, decide(seen, settings), settings, mail_domains(seen, settings))
+    assert tasks(blind).all == ()
+    assert "_mta-sts.example.org" in tasks(blind).unknown
+    assert tasks(current).unknown == frozenset()
