@@ -122,24 +122,28 @@ class Passes:
 
     async def reconcile(self) -> Report:
         """One whole pass: observe, learn, desire, plan, guard (all in `look`), then apply and record."""
+        # What other processes and the last run left.
         await self.ledger.refresh()
         await self.publishing.restore()
         if not (self._tidied or self.settings.dry_run):
-            # Once, the temporary files of a killed run: no later write would replace them.
+            # Temporary files of a killed run are removed once: no later write would replace them.
             self._tidied = True
             for tidy in (conf_file.tidy, policy_file.tidy, challenge.tidy):
                 await asyncio.to_thread(tidy, self.settings.mailcow_dir)
             await asyncio.to_thread(remove_leftovers, self.settings.state_dir)
         ended = await self.applier.containers.ended() + await self.publishing.ended()
+        # Observe, learn, desire, plan and guard.
         observed, plan = await self.look(probing=self.settings.manage.acme and not self.settings.dry_run)
         self.ledger.memory = without_moot_wishes(observed, plan)
         await self.ledger.store()
         self.on_observed(observed)
+        # Apply.
         outcomes = ended + await self.applier.apply(plan.actions, observed)
         outcomes += await self.publishing.write(plan.actions)
         done = [outcome.action for outcome in outcomes if outcome.result is Result.DONE]
         published = [action for action in done if isinstance(action, PublishRecords)]
         self.observer.check_now(name for action in published for name in action.concerns)
+        # Record.
         news = self.back_off.news(outcomes)
         self.back_off.note(outcomes, self.clock.now())
         await self.ledger.record(
