@@ -167,7 +167,7 @@ class Live:
         parts.passes.observer.on_moved(self._moved)
         self._notifier = Notifier(parts.settings, self._clock, parts.state)
         notifying = asyncio.create_task(self._notifier.run())
-        self._open.push_async_callback(asyncio.wait, {notifying})
+        self._open.push_async_callback(lambda: asyncio.gather(notifying, return_exceptions=True))
         self._open.callback(notifying.cancel)
         settings = parts.settings
         routes = [

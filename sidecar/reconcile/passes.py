@@ -83,8 +83,8 @@ class Passes:
     async def look(self, *, probing: bool = False) -> tuple[Observed, Plan]:
         """Observe and plan, without changing anything in the world; `probing` allows HTTP probes, which write a file."""
         observed, notices = await self.observer.observe(self.ledger.memory)
-        self.publishing.rush(self.observer.take_changed())
-        observed, plan = await self._decided(self.publishing.seen(observed))
+        observed = self.publishing.seen(observed, self.observer.take_changed())
+        observed, plan = await self._decided(observed)
         patient = self.observer.patient
         # A single pass has no later one: it reads the DNS records before anything is decided on them.
         for _ in range(MOST_RECORD_LOOKS if self.publishing.active and patient else 0):
@@ -144,8 +144,7 @@ class Passes:
         published = [action for action in done if isinstance(action, PublishRecords)]
         self.observer.check_now(name for action in published for name in action.concerns)
         # Record.
-        news = self.back_off.news(outcomes)
-        self.back_off.note(outcomes, self.clock.now())
+        news = self.back_off.note(outcomes, self.clock.now())
         await self.ledger.record(
             HistoryEvent(o.at, o.action.about, o.action.verb, o.action.reason, o.result.value, o.detail)
             for o in news

@@ -89,9 +89,14 @@ class Publishing:
         self.active = publishes(self._settings)
         self._look_s = look_s
 
-    def seen(self, observed: Observed) -> Observed:
-        """The picture with what is known of the records now."""
-        return replace(observed, records=self._records.looks()) if self.active else observed
+    def seen(self, observed: Observed, changed: Collection[str] = ()) -> Observed:
+        """The picture with what is known of the records now; those of `changed` domains are read again soon."""
+        if not self.active:
+            return observed
+        if changed:
+            names = self._names[1]
+            self._records.rush([n for n in names if domain_of(Key(n, RecordType.TXT)) in changed])
+        return replace(observed, records=self._records.looks())
 
     # --- what follows: pure but for what is remembered of the last time -------------------------------
 
@@ -149,12 +154,6 @@ class Publishing:
         """For a single pass: reads what is due, and waits for the answers."""
         self.begin()
         await self._records.settle(self._look_s)
-
-    def rush(self, domains: Collection[str]) -> None:
-        """The records of these domains changed in the DNS: they are read again."""
-        if self.active and domains:
-            names = self._names[1]
-            self._records.rush([n for n in names if domain_of(Key(n, RecordType.TXT)) in domains])
 
     async def restore(self) -> None:
         """Takes the ledger from its copy where the state was lost."""

@@ -39,7 +39,7 @@ async def test_domain_is_served_a_policy_after_one_pass(tmp_path: Path) -> None:
         assert "the domain has no policy" in event.reason
         again = await on.once()
         assert again.outcomes == ()
-        assert f"publish: {NAME}. CNAME {HOST}." in str(again.plan.held)
+        assert f"publish: {NAME}. 120 IN CNAME {HOST}." in str(again.plan.held)
 
 
 async def test_name_that_resolves_is_restarted_for_after_the_quiet_period(tmp_path: Path) -> None:
