@@ -109,7 +109,7 @@ clean:
 .venv/bench/stamp: pyproject.toml requirements.lock | .venv/bin/python
 	$(PYTHON) -m venv .venv/bench
 	sed '/^# build$$/,$$d' requirements.lock > .venv/bench/run.txt
-	.venv/bench/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --requirement .venv/bench/run.txt
+	.venv/bench/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps --requirement .venv/bench/run.txt
 	touch $@
 
 $(TOOLS)/stamp: Makefile | .venv/bin/python

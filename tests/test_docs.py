@@ -11,6 +11,7 @@ from sidecar.cli import parser
 from sidecar.host.exits import Exit
 from sidecar.settings import load
 from tests.docs_tables import ROOT, rendered
+from tests.system.test_documented_commands import ORDER, blocks
 
 DOCS = ROOT / "docs"
 PAGES = sorted({*ROOT.glob("*.md"), *DOCS.glob("*.md")} - {ROOT / "CHANGELOG.md"})
@@ -141,6 +142,20 @@ def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
         assert file.exists(), target
         if fragment:
             assert fragment in anchors(file), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_says_what_it_is(page: Path) -> None:
+    """Commands are `sh`: those are run by a test. A block without a language would be run by nobody."""
+    fences = re.findall(r"^ *```(\w*)$", page.read_text(), re.MULTILINE)
+    assert set(fences[::2]) <= {"ini", "nginx", "sh", "text", "yaml"}
+    assert set(fences[1::2]) <= {""}
+
+
+def test_every_page_with_commands_is_run() -> None:
+    """By the system test, in which one mailcow directory goes through all of them."""
+    pages = {str(page.relative_to(ROOT)) for page in PAGES}
+    assert {page for page in pages if list(blocks(page))} == set(ORDER)
 
 
 def test_log_lines_of_the_troubleshooting_page_are_said_by_the_program() -> None:

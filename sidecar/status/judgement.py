@@ -26,7 +26,7 @@ from sidecar.settings import Managed
 from sidecar.status.row import Care, Cause, Row, Verdict
 from sidecar.status.wording import STAGE_SENTENCE, Light
 from sidecar.status.zone_file import record_line
-from sidecar.verify.probe_codes import MX_UNCOVERED
+from sidecar.verify.probe_codes import MX_UNCOVERED, POLICY_HOST_MISSING, TLSRPT_NONE, TXT_NONE, TXT_NXDOMAIN
 from sidecar.verify.rules.policy_id import ID_STALE
 
 
@@ -87,10 +87,16 @@ def _waiting(row: Row) -> Iterator[Cause]:
     told = _RANK[_failing_from(row)]
     named = any(notice.code is NoticeCode.MX_UNCOVERED for notice in row.notices)
     for finding in _graver(row, Severity.ERROR if busy else Severity.WARNING):
+        if finding.code in _ABSENT and any(cause.subject == finding.subject for cause in lacks):
+            continue  # the record is asked for already, with the line to publish
         if named and finding.code == MX_UNCOVERED.name:
             continue  # the planner's notice says the same, with the line to write
         if _RANK[finding.severity] < told and (finding.todo or not busy):
             yield _of_finding(Light.ATTENTION, finding)
+
+
+_ABSENT = {POLICY_HOST_MISSING.name, TXT_NONE.name, TXT_NXDOMAIN.name, TLSRPT_NONE.name}
+"""Findings that say only that a record does not exist."""
 
 
 def _reported(row: Row) -> Iterator[Cause]:

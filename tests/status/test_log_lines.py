@@ -11,6 +11,7 @@ from sidecar.plan import decide
 from sidecar.plan.records import mail_domains
 from sidecar.status.domains import status_of
 from sidecar.status.log_lines import known, tasks, working
+from sidecar.verify.probe_codes import TXT_ALMOST, TXT_NXDOMAIN
 from tests.status.test_domains import REPORT, RUA, only_row, published, settled, status
 from tests.worlds import HOST, NOW, World, observed
 
@@ -87,6 +88,15 @@ def test_finding_that_needs_a_person_is_a_task() -> None:
     (task,) = tasks(status(checked(finding), txt=published())).all
     assert (task.level, task.code, task.todo) == (Level.ERROR, "mx-no-starttls", "switch it on")
     assert tasks(status(checked(), txt=published())).all == ()
+
+
+def test_missing_record_is_one_task_whoever_notices() -> None:
+    """The sender check finds it missing, too; an odd record of that name is another matter."""
+    owner = "_mta-sts.example.org"
+    absent = Finding.of(TXT_NXDOMAIN, owner, "does not exist", "publish it", severity=Severity.ERROR)
+    assert [t.code for t in tasks(status(checked(absent))).all] == ["record-id", "record-report"]
+    odd = Finding.of(TXT_ALMOST, owner, "looks like one", "correct it")
+    assert odd.code in {t.code for t in tasks(status(checked(odd))).all}
 
 
 def test_not_all_is_known_before_the_first_sender_check() -> None:
