@@ -1,23 +1,14 @@
 """Sender checks beside the passes: which domains are checked, and how often."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from sidecar.daemon.wiring import Parts, assembled, read_settings
+from sidecar.daemon.wiring import Parts
 from sidecar.reconcile.sender_checks import CHECK_AGAIN_S
-from tests.stage import Stage, stage
-
-
-@asynccontextmanager
-async def at_work(on: Stage) -> AsyncIterator[Parts]:
-    """A sidecar as `run` has it."""
-    settings = read_settings(on.env, on.clock)
-    async with assembled(settings, on.clock, on.env, on.event_log, patient=False) as parts:
-        yield parts
+from tests.reconcile.test_observe import at_work
+from tests.stage import stage
 
 
 async def checked(parts: Parts) -> bool:

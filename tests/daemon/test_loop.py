@@ -398,7 +398,7 @@ def _in_dns(reply: Reply) -> Callable[[Stage], None]:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "text_"),
+    ("trouble", "words"),
     [
         (_api_500, "500"),
         (_key_refused, "does not know the API key"),
@@ -411,7 +411,7 @@ def _in_dns(reply: Reply) -> Callable[[Stage], None]:
     ],
 )
 async def test_expected_trouble_is_one_line_and_logged_once(
-    tmp_path: Path, trouble: Callable[[Stage], None], text_: str
+    tmp_path: Path, trouble: Callable[[Stage], None], words: str
 ) -> None:
     """No trace, no key, no second line for the same; and the passes continue."""
     async with stage(tmp_path) as on:
@@ -422,8 +422,8 @@ async def test_expected_trouble_is_one_line_and_logged_once(
                 await until(heartbeat.exists)
                 heartbeat.unlink()
                 sidecar.hang_up()
-            await sidecar.says(text_)
-        assert len(sidecar.lines(text_)) == 1, sidecar.out
+            await sidecar.says(words)
+        assert len(sidecar.lines(words)) == 1, sidecar.out
         assert [line for line in sidecar.out if not LINE.fullmatch(line)] == []
 
 

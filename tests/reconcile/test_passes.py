@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from demo.simulated import API, EVERYTHING, POLICY, Fault
-from sidecar.daemon.wiring import Parts, assembled, read_settings
+from sidecar.daemon.wiring import Parts
 from sidecar.formats.mtasts_policy import Mode, parse
 from sidecar.mailcow.challenge import Challenges
 from sidecar.observed import OLD_SUFFIX, Addresses, Answered, Challenge, RedisRefuses, Seen, Sight
@@ -16,6 +16,7 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.actions import AddPolicy, HealAcme, RecreateAcme, RestartAcme, WriteFile
 from sidecar.reconcile import observe as observer
 from sidecar.reconcile.apply import Result
+from tests.reconcile.test_observe import at_work
 from tests.stage import HOST, Stage, stage
 from tests.worlds import policy, text
 
@@ -295,21 +296,6 @@ async def test_unchanged_pass_asks_only_cheap_questions(tmp_path: Path) -> None:
         assert {r.route for r in on.mailcow.requests} == {"search/domain", "get/alias-domain/all"}
 
 
-async def test_new_domain_costs_one_write_from_the_list_to_the_policy(tmp_path: Path) -> None:
-    """Counts change, the list is asked for, the policy is written."""
-    async with stage(tmp_path) as on, on.sidecar() as parts:
-        await parts.passes.reconcile()
-        on.clock.ahead = 30
-        await parts.passes.reconcile()
-        on.mailcow.requests.clear()
-        on.mailcow.add_domain("new.example")
-        on.clock.ahead = 60
-        await parts.passes.reconcile()
-        assert on.served().keys() == {"example.org", "new.example"}
-        assert len(on.mailcow.asked("get/domain/all")) == 1
-        assert len(writes_of(on)) == 1
-
-
 async def test_no_cookie_and_no_key_go_where_they_do_not_belong(tmp_path: Path) -> None:
     """mailcow's session cookie carries the key's rights; the policy is asked for without the key."""
     async with stage(tmp_path) as on, on.sidecar() as parts:
@@ -389,19 +375,6 @@ def aliases(parts: Parts) -> list[str]:
     """The alias domains that are believed."""
     believed = parts.passes.ledger.memory.believed
     return [alias.name for alias in believed.aliases] if believed else []
-
-
-async def test_list_that_failed_after_the_counts_changed_is_asked_for_again(tmp_path: Path) -> None:
-    """Counts that were noted without their list would hide the new domain until the list is old."""
-    async with stage(tmp_path) as on, on.sidecar() as parts:
-        await settled(on, parts)
-        on.mailcow.add_domain("new.example")
-        on.mailcow.fail("get/domain/all", Fault.HTML_502)
-        await parts.passes.reconcile()
-        on.mailcow.heal()
-        on.clock.ahead += 60
-        await parts.passes.reconcile()
-        assert "new.example" in on.served()
 
 
 async def test_list_that_is_doubted_is_asked_for_no_more_often_than_it_takes(tmp_path: Path) -> None:
@@ -605,8 +578,7 @@ async def test_write_that_waits_does_not_delay_a_certificate(tmp_path: Path) -> 
         on.more["MTA_STS_API_KEY"] = str(on.mailcow.read_only_key)
         on.mailcow.add_domain("late.example")
         on.resolves(NAME)
-        settings = read_settings(on.env, on.clock)
-        async with assembled(settings, on.clock, on.env, on.event_log, patient=False) as parts:
+        async with at_work(on) as parts:
             for _ in range(3):
                 await parts.passes.reconcile()
                 on.clock.ahead += 30
