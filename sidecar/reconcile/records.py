@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 BATCH = 60
 """Names of one zone that are read, or written, in one call: each call has a deadline."""
-PLACED_AT_ONCE = 200
+ZONES_AT_ONCE = 200
 """Names whose zones are found before the next pass sees them."""
 MOST_SHARED = 2_000
 """Equal values of many names that are kept once."""
@@ -141,7 +141,7 @@ class Records:
             self._names.setdefault(name, NO_LOOK)
         if gone:
             self._changed()
-        self._go_on()
+        self._start_due()
 
     def rush(self, names: Sequence[str]) -> None:
         """These are read again at once, since they changed in the DNS."""
@@ -175,9 +175,9 @@ class Records:
 
     # --- scheduling -----------------------------------------------------------------------------------
 
-    def _go_on(self) -> None:
+    def _start_due(self) -> None:
         now = self._clock.now()
-        if self._unplaced(now):
+        if self._zones_due(now):
             self._start("")
         for account in self._listed:
             if self._may_ask(account, now) and (self._list_due(account, now) or self._due(account, now)):
@@ -196,7 +196,7 @@ class Records:
             self._fail(account, "a bug in the sidecar: see its log")
         self._report()
 
-    def _unplaced(self, now: float) -> list[str]:
+    def _zones_due(self, now: float) -> list[str]:
         return [name for name, look in self._names.items() if looking.zone_due(look.zone, now)]
 
     def _may_ask(self, account: str, now: float) -> bool:
@@ -232,7 +232,7 @@ class Records:
     # --- work -----------------------------------------------------------------------------------------
 
     async def _find_zones(self) -> None:
-        while batch := self._unplaced(self._clock.now())[:PLACED_AT_ONCE]:
+        while batch := self._zones_due(self._clock.now())[:ZONES_AT_ONCE]:
             # Most zones have the same servers.
             found = await zones_of(
                 self._asker, batch, self._zones, lambda zone: replace(zone, servers=self._once(zone.servers))
@@ -246,7 +246,7 @@ class Records:
                     self._served_by(name, Seen(before.value, zone.at - looking.ZONE_S + looking.FAILED_S))
                 else:
                     self._served_by(name, zone)
-        self._go_on()
+        self._start_due()
 
     async def _account(self, account: str) -> None:
         try:
