@@ -16,7 +16,7 @@ $(shell [ ! -e .venv ] || .venv/bin/python -c 'import pip' 2>/dev/null || rm -rf
 # pycountry-convert, which octodns-route53 needs, names its test tools as if it needed them to run: not in the image.
 NOT_TO_RUN := coverage colorama iniconfig packaging pluggy pprintpp pytest pytest-cov pytest-mock wheel
 
-.PHONY: demo test lint format unit integration system components bench lock pin audit clean
+.PHONY: demo test lint format unit integration system components bare bench lock pin audit clean
 
 demo: .venv/run.stamp
 	$(BIN)/python -m demo $(if $(STAY),--stay)
@@ -50,6 +50,10 @@ system: .venv/dev.stamp components
 
 components: .venv/dev.stamp
 	tests/components/install.sh
+
+# The README's commands on a bare Debian 12 that is made for it: half an hour, as root, with a way to the package indexes.
+bare:
+	tests/bare_machine.sh
 
 # The sidecar runs with what the image has: optional parts of libraries that only tests need would cost memory.
 # Four minutes at most for 10 domains, and for 1,000; three for the first day of 5,000.

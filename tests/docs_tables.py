@@ -13,8 +13,9 @@ import sidecar.settings
 from sidecar.mailcow.engine.calls import ENGINE_CALLS
 from sidecar.observed.findings import Code
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.settings import _PARTS, Settings, _Given
+from sidecar.settings import Settings
 from sidecar.settings.dns import DnsSettings
+from sidecar.settings.load import _PARTS, _Given
 from sidecar.verify import codes, probe_codes
 from sidecar.verify.rules import policy_id
 

@@ -9,7 +9,7 @@ import yaml
 
 from sidecar.cli import parser
 from sidecar.host.exits import Exit
-from sidecar.settings import load
+from sidecar.settings.load import load
 from tests.docs_tables import ROOT, rendered
 from tests.system.test_documented_commands import ORDER, blocks
 

@@ -67,7 +67,8 @@ from sidecar.plan.actions import (
 from sidecar.plan.native import text_of
 from sidecar.reconcile.learn.acme import learn_acme
 from sidecar.reconcile.learn.policies import learn
-from sidecar.settings import Settings, load
+from sidecar.settings import Settings
+from sidecar.settings.load import load
 from sidecar.state.ledger import entries, intended, settled
 
 T = TypeVar("T")

@@ -214,7 +214,7 @@ class Receiving:
                 failures = 0
                 self._trouble.pop("mailbox", None)
                 if taken:
-                    intake.look()
+                    intake.wake()
             await asyncio.sleep(wait_after(failures, MAILBOX_AGAIN_S) if failures else MAILBOX_S)
 
     def _report(self, way: str, why: str, todo: str | None) -> None:

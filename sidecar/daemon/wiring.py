@@ -30,7 +30,8 @@ from sidecar.reconcile.publishing import Publishing
 from sidecar.reconcile.records import Records
 from sidecar.reconcile.reported import ReportReader
 from sidecar.reports.store import ReportStore
-from sidecar.settings import Settings, load, mailcow_dir_of, read_config
+from sidecar.settings import Settings, mailcow_dir_of, read_config
+from sidecar.settings.load import load
 from sidecar.state.ledger import Ledger
 from sidecar.state.store import State
 

@@ -19,7 +19,7 @@ _PRIVATE = tuple(
 
 
 def is_private(address: str) -> bool:
-    """Whether senders elsewhere cannot reach the address; loopback is not meant, and nothing that is not an address."""
+    """Whether senders elsewhere cannot reach the address; False for loopback, and for a text that is not an address."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

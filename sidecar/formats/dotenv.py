@@ -17,7 +17,11 @@ _BLANKS = "\t\v\f\r \x85\xa0"
 """White space within a line, as Compose's reader has it."""
 _WHITE = _BLANKS + "\n\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 
-_EXPORT = re.compile(r"export(?=[\t\n\f\r ])")
+_HEAD = re.compile(
+    rf"(?P<skipped>(?:[{_WHITE}]+|#[^\n]*)*+)(?:export(?=[\t\n\f\r ])[{_BLANKS}]*)?"
+    rf"(?P<key>[^=:\n]*)(?P<sign>[=:\n]|\Z)[{_BLANKS}]*"
+)
+"""A key, with the blank lines and comments before it, up to its value; `sign` is empty at the end of the text."""
 _QUOTED = {quote: re.compile(rf"{quote}((?:[^{quote}\\]|\\[\s\S])*){quote}") for quote in "'\""}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATOR = re.compile(r":?[-+?]")
@@ -29,17 +33,17 @@ _ENTRY = re.compile(r"[A-Za-z0-9_.*-]+")
 
 @dataclass(frozen=True, slots=True)
 class ListEdit:
-    """What to change in one comma-separated key; compared without case, and `add` wins over `remove`."""
+    """The change of one comma-separated key; entries are compared without case, and `add` wins over `remove`."""
 
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
     strict: bool = False
-    """Whether an entry of `add` with white space in front of it is written again without."""
+    """Whether an entry of `add` with white space in front of it is rewritten without."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Statement:
-    """One `KEY=value`; `raw` is what is written between `start` and `end`, without quotes and comment."""
+    """One `KEY=value`; `raw` is the text between `start` and `end`, without quotes and comment."""
 
     key: str
     value: str
@@ -79,21 +83,21 @@ def has_trailing_spaces(value: str) -> bool:
 
 
 def has_comment(value: str) -> bool:
-    """Whether a comment is taken for a part of the list by Compose, as one behind a tab is."""
+    """Whether Compose takes a comment as a part of the list, such as one after a tab."""
     return any(entry.startswith("#") for entry in _entries(value))
 
 
 def edit_list(
     data: bytes, key: str, *, add: Sequence[str], remove: Collection[str], strict: bool = False
 ) -> bytes:
-    """`data` with only the list of `key` changed; the very same object where nothing is to be done.
+    """`data` with only the list of `key` changed; the very same object if there is nothing to change.
 
     Entries are compared without case; an entry in `add` is not removed. Spaces between entries become commas, and
-    those behind one go; empty entries and repetitions go where the value is changed anyway. An absent key is added.
-    `strict` is for a list whose reader takes no entry with white space in front of it, as API_ALLOW_FROM: an entry
-    in `add` is then written without.
+    spaces after an entry are removed; empty entries and repetitions are removed if the value changes anyway. An absent
+    key is added. `strict` is for a list whose reader ignores entries with white space in front, such as
+    API_ALLOW_FROM: an entry in `add` is then rewritten without.
 
-    Raises ValueError, a sentence for a person, where that cannot be done safely.
+    Raises ValueError, with a sentence for a person, if the edit is not safe.
     """
     for entry in add:
         if not _ENTRY.fullmatch(entry):
@@ -103,15 +107,32 @@ def edit_list(
     places = [n for n, statement in enumerate(before) if statement.key == key]
     value = before[places[-1]].value if places else ""
     known = items(value)
-    wanted = _wanted(known, add, remove)
-    if wanted == known and not _untidy(value) and not (strict and _spaced(value, add)):
+    removed = {entry.lower() for entry in remove} - {entry.lower() for entry in add}
+    wanted = _once([*(entry for entry in known if entry.lower() not in removed), *add])
+    chunks = {chunk.lower() for chunk in value.split(",")}
+    spaced = strict and any(entry.lower() not in chunks for entry in add)
+    if wanted == known and not _untidy(value) and not spaced:
         return data
     if places:
-        target = before[places[-1]]
-        edited = _rewritten(text, target, _values(before[: places[-1]]), wanted, known)
+        edited = _rewritten(text, before[places[-1]], _values(before[: places[-1]]), wanted, known)
     else:
-        edited = _appended(text, key, wanted)
-    _prove(key, before, edited, wanted)
+        last = text.rfind("\n")
+        line_end = "\r\n" if last > 0 and text[last - 1] == "\r" else "\n"
+        gap = "" if not text.strip("\ufeff") or text.endswith("\n") else line_end
+        edited = f"{text}{gap}{key}={','.join(wanted)}{line_end}"
+    # Read again as Compose will read it: it must have the wanted entries, and every other key its old value.
+    unsafe = f"{key} is not written so that it can be edited safely: make it a plain list with commas"
+    old = _values(before)
+    try:
+        new = _values(_parse(edited))
+    except ValueError as error:
+        raise ValueError(unsafe) from error
+    value = new.get(key, "")
+    if [entry.lower() for entry in items(value)] != [entry.lower() for entry in wanted] or _untidy(value):
+        raise ValueError(unsafe)
+    changed = sorted(_printable(k) for k in old.keys() | new.keys() if k != key and old.get(k) != new.get(k))
+    if changed:
+        raise ValueError(f"{key} cannot be changed alone: {', '.join(changed)} would change with it")
     return edited.encode("utf-8", "surrogateescape")
 
 
@@ -127,8 +148,8 @@ def _printable(value: str) -> str:
 
 
 def _is_comment(value: str) -> bool:
-    # `KEY= # words`: for Compose, which skips the white space behind the `=` first, that is the value; for
-    # the shell and for its author, it is a comment.
+    # `KEY= # words`: for Compose, which first skips the white space after the `=`, this is the value; for the
+    # shell and for its author, it is a comment.
     return value.lstrip().startswith("#")
 
 
@@ -136,19 +157,8 @@ def _untidy(value: str) -> bool:
     return has_spaces(value) or has_trailing_spaces(value)
 
 
-def _spaced(value: str, entries: Collection[str]) -> bool:
-    """Whether one of these, which are in the list, is not an entry between commas exactly."""
-    chunks = {chunk.lower() for chunk in value.split(",")}
-    return any(entry.lower() not in chunks for entry in entries)
-
-
 def _entries(value: str) -> list[str]:
     return [] if _is_comment(value) else [entry for entry in _SEPARATORS.split(value) if entry]
-
-
-def _wanted(known: Sequence[str], add: Sequence[str], remove: Collection[str]) -> tuple[str, ...]:
-    gone = {entry.lower() for entry in remove} - {entry.lower() for entry in add}
-    return _once([*(entry for entry in known if entry.lower() not in gone), *add])
 
 
 def _once(entries: Iterable[str]) -> tuple[str, ...]:
@@ -166,79 +176,40 @@ def _values(statements: Iterable[_Statement]) -> dict[str, str]:
 
 
 def _parse(text: str) -> list[_Statement]:
-    """All statements in their order; but for a key alone on its line, which means Compose's environment."""
+    """All statements in their order, except a key alone on its line, which means Compose's environment."""
     found: list[_Statement] = []
     values: dict[str, str] = {}
     at = 1 if text.startswith("\ufeff") else 0
-    while (at := _next_statement(text, at)) < len(text):
-        line = text.count("\n", 0, at) + 1
-        key, end = _key(text, at, line)
-        if end == len(text) or (not key and text[end] != "\n"):
-            raise ValueError(f"line {line} is not KEY=value: there is no {'key' if end < len(text) else '='}")
-        at = end + 1
-        if text[end] == "\n":
+    while (head := _HEAD.match(text, at)) is not None and head.end("skipped") < len(text):
+        line = text.count("\n", 0, head.end("skipped")) + 1
+        for sign in head["key"]:
+            if sign not in "_.-[]" and sign not in _BLANKS and unicodedata.category(sign)[0] not in "LN":
+                raise ValueError(f"line {line} is not KEY=value: a key cannot have the character {sign!r}")
+        key = head["key"].rstrip(_WHITE)
+        if head["sign"] and " " in key:
+            raise ValueError(f"line {line} is not KEY=value: a key cannot have a space")
+        if not head["sign"] or (not key and head["sign"] != "\n"):
+            raise ValueError(f"line {line} is not KEY=value: there is no {'key' if head['sign'] else '='}")
+        start = at = head.end()
+        if head["sign"] == "\n":
             continue
-        statement, at = _statement(text, key, at, values, line)
-        values[key] = statement.value
-        found.append(statement)
+        quote = text[start : start + 1]
+        if quote in _QUOTED:
+            quoted = _QUOTED[quote].match(text, start)
+            if quoted is None:
+                raise ValueError(f"line {line}: the quote that begins the value of {key} is never closed")
+            raw, start, at = quoted[1], start + 1, quoted.end()
+        else:
+            end = text.find("\n", start)
+            at = len(text) if end < 0 else end
+            raw, quote = text[start:at].partition(" #")[0].rstrip(_WHITE), ""
+        values[key] = _evaluated(raw, quote, values, line)
+        found.append(_Statement(key, values[key], quote, raw, start, head.end("sign"), line))
     return found
 
 
-def _skip(text: str, at: int, characters: str) -> int:
-    while at < len(text) and text[at] in characters:
-        at += 1
-    return at
-
-
-def _next_statement(text: str, at: int) -> int:
-    """The place of the next key; the end of the text where there is none."""
-    while True:
-        at = _skip(text, at, _WHITE)
-        if not text.startswith("#", at):
-            return at
-        end = text.find("\n", at)
-        if end < 0:
-            return len(text)
-        at = end
-
-
-def _key(text: str, at: int, line: int) -> tuple[str, int]:
-    """The key that begins at `at`, and the place of what ends it (`=`, `:` or a line end)."""
-    if _EXPORT.match(text, at):
-        at = _skip(text, at + len("export"), _BLANKS)
-    end = at
-    while end < len(text) and text[end] not in "=:\n":
-        if not _in_key(text[end]):
-            raise ValueError(f"line {line} is not KEY=value: a key cannot have the character {text[end]!r}")
-        end += 1
-    key = text[at:end].rstrip(_WHITE)
-    if end < len(text) and " " in key:
-        raise ValueError(f"line {line} is not KEY=value: a key cannot have a space")
-    return key, end
-
-
-def _in_key(character: str) -> bool:
-    return character in "_.-[]" or character in _BLANKS or unicodedata.category(character)[0] in "LN"
-
-
-def _statement(text: str, key: str, at: int, values: Mapping[str, str], line: int) -> tuple[_Statement, int]:
-    """The statement whose value begins behind the `=` before `at`, and where to read on."""
-    start = _skip(text, at, _BLANKS)
-    quote = text[start : start + 1]
-    if quote in _QUOTED:
-        found = _QUOTED[quote].match(text, start)
-        if found is None:
-            raise ValueError(f"line {line}: the quote that begins the value of {key} is never closed")
-        value = _evaluated(found[1], quote, values, line)
-        return _Statement(key, value, quote, found[1], start + 1, at, line), found.end()
-    end = text.find("\n", start)
-    end = len(text) if end < 0 else end
-    raw = text[start:end].partition(" #")[0].rstrip(_WHITE)
-    return _Statement(key, _evaluated(raw, "", values, line), "", raw, start, at, line), end
-
-
 def _evaluated(raw: str, quote: str, values: Mapping[str, str], line: int) -> str:
-    """What is written, with escapes and variables replaced as the kind of quote allows."""
+    """The value: `raw` with escapes and variables replaced, as the kind of quote allows."""
     if quote:
         raw = re.sub(r"\\([\s\S])", lambda found: quote if found[1] == quote else found[0], raw)
     if quote == "'":
@@ -257,7 +228,7 @@ def _escape(found: re.Match[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
-    """A `$` and what belongs to it, up to `end`; `name` is None for `$$` and for a lone `$`."""
+    """A variable, up to `end`; `name` is None for `$$` and for a single `$`."""
 
     end: int
     name: str | None = None
@@ -266,7 +237,7 @@ class _Reference:
 
 
 def _reference(text: str, at: int, line: int) -> _Reference:
-    """What the `$` at `at` begins: $$, $NAME, ${NAME} or ${NAME:-word}."""
+    """The variable that begins at `at`: $$, $NAME, ${NAME} or ${NAME:-word}."""
     if text.startswith("$", at + 1):
         return _Reference(at + 2)
     if not text.startswith("{", at + 1):
@@ -283,14 +254,14 @@ def _reference(text: str, at: int, line: int) -> _Reference:
 
 
 def _closing_brace(text: str, at: int) -> int:
-    """The brace that closes the one at `at` in its line, else the last one of the line; -1 for none."""
+    """The brace that closes the one at `at` in its line, else the last one of the line; -1 if there is none."""
     end = text.find("\n", at)
     end = len(text) if end < 0 else end
     depth, place = 0, at
     while place < end:
         if text[place] == "{":
             depth += 1
-            place += 1  # Compose does not look at what follows a brace
+            place += 1  # Compose ignores the character after a brace
         elif text[place] == "}":
             depth -= 1
             if depth == 0:
@@ -305,29 +276,28 @@ def _expanded(text: str, values: Mapping[str, str], line: int) -> str:
     while (dollar := text.find("$", at)) >= 0:
         parts.append(text[at:dollar])
         reference = _reference(text, dollar, line)
-        parts.append("$" if reference.name is None else _looked_up(reference.name, reference, values, line))
         at = reference.end
+        if reference.name is None:
+            parts.append("$")
+            continue
+        value = values.get(reference.name)
+        there = value is not None and (value != "" or not reference.operator.startswith(":"))
+        match reference.operator[-1:], there:
+            case ("-", False) | ("+", True):
+                parts.append(_expanded(reference.word, values, line))
+            case "?", False:
+                raise ValueError(f"line {line}: the variable {reference.name} must have a value there")
+            case _:
+                parts.append(value or "")
     return "".join([*parts, text[at:]])
-
-
-def _looked_up(name: str, reference: _Reference, values: Mapping[str, str], line: int) -> str:
-    value = values.get(name)
-    there = value is not None and (value != "" or not reference.operator.startswith(":"))
-    match reference.operator[-1:], there:
-        case ("-", False) | ("+", True):
-            return _expanded(reference.word, values, line)
-        case "?", False:
-            raise ValueError(f"line {line}: the variable {name} must have a value there")
-        case _:
-            return value or ""
 
 
 # --- editing ------------------------------------------------------------------------------------------------
 
-_COMMENT = "a comment begins with a space and a #, behind the quotes where there are any"
+_COMMENT = "a comment begins with a space and a #, after the closing quote if there is one"
 
 _Token: TypeAlias = tuple[str, bool]
-"""An entry as it is written, and whether a variable is in it."""
+"""An entry as written, and whether it has a variable."""
 
 
 def _tokens(target: _Statement) -> list[_Token]:
@@ -353,14 +323,14 @@ def _tokens(target: _Statement) -> list[_Token]:
 def _rewritten(
     text: str, target: _Statement, values: Mapping[str, str], wanted: Sequence[str], known: Sequence[str]
 ) -> str:
-    """The text with another list in the place of `target`'s."""
+    """The text with the list of `target` replaced."""
     place = f"{target.key} in line {target.line}"
     if "\n" in target.raw:
-        raise ValueError(f"{place} goes over several lines: put it on one line, separated by commas")
+        raise ValueError(f"{place} spans several lines: put it on one line, separated by commas")
     if _is_comment(target.value) and target.quote:
-        raise ValueError(f"{place} begins with a #: take that out of the quotes")
+        raise ValueError(f"{place} begins with a #: remove it from the quotes")
     if has_comment(target.value):
-        raise ValueError(f"{place} has a # that Compose takes for a part of the list: {_COMMENT}")
+        raise ValueError(f"{place} has a # that Compose takes as a part of the list: {_COMMENT}")
     if _is_comment(target.value) and text[target.start - 1] == "\t":
         raise ValueError(f"{place} has a tab in front of its comment: {_COMMENT}")
     if _is_comment(target.value):
@@ -374,44 +344,16 @@ def _rewritten(
             entry.lower() for entry in _entries(_evaluated(written, target.quote, values, target.line))
         }
         if variable and entries & gone:
-            raise ValueError(
-                f"{place} has {', '.join(entries & gone)} by way of a variable: take it out there"
-            )
+            raise ValueError(f"{place} has {', '.join(entries & gone)} from a variable: remove it there")
         if variable or entries & missing:
             kept.append(written)
         missing -= entries
-    return _put(text, target, ",".join([*kept, *(entry for entry in wanted if entry.lower() in missing)]))
-
-
-def _put(text: str, target: _Statement, new: str) -> str:
+    new = ",".join([*kept, *(entry for entry in wanted if entry.lower() in missing)])
     if not target.raw and not target.quote:
-        # Right behind the `=`, whatever white space follows: the shell, with which mailcow's scripts read the
-        # file, allows none in front of a value.
+        # Directly after the `=`, whatever white space follows: mailcow's scripts read the file with the shell,
+        # which allows no white space in front of a value.
         return text[: target.behind_equals] + new + text[target.behind_equals :]
     behind = text[target.end :]
     if not new and not target.quote and re.match(r"[ \t]+#", behind):
-        new = '""'  # with nothing at all in front of it, Compose would take the comment for the value
+        new = '""'  # with nothing in front of it, Compose would take the comment as the value
     return text[: target.start] + new + behind
-
-
-def _appended(text: str, key: str, wanted: Sequence[str]) -> str:
-    last = text.rfind("\n")
-    line_end = "\r\n" if last > 0 and text[last - 1] == "\r" else "\n"
-    gap = "" if not text.strip("\ufeff") or text.endswith("\n") else line_end
-    return f"{text}{gap}{key}={','.join(wanted)}{line_end}"
-
-
-def _prove(key: str, before: Iterable[_Statement], edited: str, wanted: Sequence[str]) -> None:
-    """Reads the new text as Compose will; raises ValueError where it is not what was meant."""
-    unsafe = f"{key} is not written so that it can be edited safely: make it a plain list with commas"
-    old = _values(before)
-    try:
-        new = _values(_parse(edited))
-    except ValueError as error:
-        raise ValueError(unsafe) from error
-    value = new.get(key, "")
-    if [entry.lower() for entry in items(value)] != [entry.lower() for entry in wanted] or _untidy(value):
-        raise ValueError(unsafe)
-    changed = sorted(_printable(k) for k in old.keys() | new.keys() if k != key and old.get(k) != new.get(k))
-    if changed:
-        raise ValueError(f"{key} cannot be changed alone: {', '.join(changed)} would change with it")

@@ -141,7 +141,7 @@ class PolicyProblem:
 
 @dataclass(frozen=True, slots=True)
 class PolicyReading:
-    """All that the grammar makes of a text; the fields as far as they are right, also if the text is not a policy."""
+    """What the grammar makes of a text: its valid fields, even if the text is not a policy."""
 
     problems: tuple[PolicyProblem, ...]
     mode: Mode | None
@@ -149,7 +149,7 @@ class PolicyReading:
     mx: tuple[str, ...]
     """The patterns, lower-case, each once."""
     repeated: tuple[str, ...]
-    """Names given again, of which only the first counts; also `mx` with a repeated pattern."""
+    """Repeated names, of which only the first counts; also `mx` with a repeated pattern."""
     unknown: tuple[str, ...]
     """Names that the RFC does not know, as written; each once."""
 
@@ -170,7 +170,7 @@ def is_mx_pattern(text: str) -> bool:
 def parse(data: bytes) -> Policy | Invalid:
     """The policy in `data`, or all that is wrong with it; never raises.
 
-    Of a field given twice the first counts (RFC 8461 §3.2). Unknown fields are allowed.
+    Of a repeated field the first counts (RFC 8461 §3.2). Unknown fields are allowed.
     """
     reading = read(data)
     return reading.policy or Invalid(tuple(problem.text for problem in reading.problems))
@@ -222,6 +222,7 @@ def _is_max_age(text: str) -> bool:
 
 def _no_field(number: int, line: bytes, *, of: int) -> PolicyProblem:
     """The most helpful reason why a line is not an sts-policy-field."""
+    name, colon, value = line.partition(b":")
     if line == b"" and of == 1:
         fault, why = PolicyFault.EMPTY, "there is nothing in it"
     elif number == 1 and line.startswith(_BOM):
@@ -232,22 +233,20 @@ def _no_field(number: int, line: bytes, *, of: int) -> PolicyProblem:
         fault, why = PolicyFault.LINE_END, "there is a CR in it that no LF follows"
     elif control := _CONTROL.search(line):
         fault, why = PolicyFault.FIELD, f"there is the control octet {control[0][0]:02X} in it"
+    elif not colon:
+        fault, why = PolicyFault.FIELD, f"there is no colon in {shown(line)}"
+    elif not _NAME.match(name) and _NAME.match(name.strip(WSP)):
+        fault, why = (
+            PolicyFault.WHITE_SPACE,
+            f"there is white space before or after the name in {shown(line)}",
+        )
+    elif not _NAME.match(name):
+        fault, why = PolicyFault.FIELD, f"{shown(name)} is not a field name"
+    elif not value.strip(WSP):
+        fault, why = PolicyFault.FIELD, f"{shown(name)} has no value"
     else:
-        fault, why = _no_name_and_value(line)
+        fault, why = PolicyFault.FIELD, f"there is a tab within the value of {shown(name)}"
     return PolicyProblem(fault, f"line {number} is not a field of a policy: {why}")
-
-
-def _no_name_and_value(line: bytes) -> tuple[PolicyFault, str]:
-    name, colon, value = line.partition(b":")
-    if not colon:
-        return PolicyFault.FIELD, f"there is no colon in {shown(line)}"
-    if not _NAME.match(name):
-        if _NAME.match(name.strip(WSP)):
-            return PolicyFault.WHITE_SPACE, f"there is white space before or after the name in {shown(line)}"
-        return PolicyFault.FIELD, f"{shown(name)} is not a field name"
-    if not value.strip(WSP):
-        return PolicyFault.FIELD, f"{shown(name)} has no value"
-    return PolicyFault.FIELD, f"there is a tab within the value of {shown(name)}"
 
 
 def _judge(fields: dict[str, str], mx: tuple[str, ...]) -> list[PolicyProblem]:
@@ -296,7 +295,7 @@ def _missing(fault: PolicyFault, name: str, fields: dict[str, str]) -> PolicyPro
 
 
 def loosenings(before: Policy, after: Policy) -> tuple[str, ...]:
-    """In what `after` asks less of senders than `before`: weaker mode, shorter max_age, more mx."""
+    """Where `after` demands less of senders than `before`: weaker mode, shorter max_age, more mx."""
     found: list[str] = []
     if after.mode.strength < before.mode.strength:
         found.append(f"mode {after.mode} instead of {before.mode}")
@@ -308,7 +307,7 @@ def loosenings(before: Policy, after: Policy) -> tuple[str, ...]:
 
 
 def differences(before: Policy, after: Policy) -> tuple[str, ...]:
-    """Each field in which two policies differ, in words; empty when senders are told the same."""
+    """Each field in which two policies differ, in words; empty if they mean the same to senders."""
     found: list[str] = []
     if before.mode != after.mode:
         found.append(f"mode {before.mode} instead of {after.mode}")
@@ -321,7 +320,7 @@ def differences(before: Policy, after: Policy) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """What lenient senders make of a text that is not a policy to strict ones, and what had to be mended for it."""
+    """How lenient senders read a text that strict ones refuse, and which faults they overlook."""
 
     policy: Policy
     faults: tuple[str, ...]
@@ -332,9 +331,9 @@ _KEYED = re.compile(rb"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]{0,31})\s*:\s*(?P<va
 
 
 def mended(data: bytes) -> Mended | None:
-    """What a text means that only has blank or comment lines, a byte order mark, stray white space or final dots of mx.
+    """The meaning of a text whose only faults are blank or comment lines, a byte order mark, white space, final dots of mx.
 
-    None for a text that is right as it is, and for one that is wrong in another way: what it means is not guessed.
+    None for a text without faults, and for one with other faults: its meaning is not guessed.
     """
     if not read(data).problems:
         return None
@@ -344,40 +343,31 @@ def mended(data: bytes) -> Mended | None:
     lines: list[bytes] = []
     written = _TERM.split(data.removeprefix(_BOM))
     for line in written[:-1] if written[-1] == b"" else written:
-        kept = _mended_line(line, faults)
-        if kept is not None:
-            lines.append(kept)
+        if not line.strip():
+            faults["white space" if line else "blank lines"] = None
+            continue
+        if line.lstrip().startswith(_COMMENT):
+            faults["comment lines"] = None
+            continue
+        found = _KEYED.match(line)
+        if found is None:
+            lines.append(line)
+            continue
+        name, value = found["name"], found["value"]
+        if name == b"mx" and value.endswith(b"."):
+            faults["final dots in mx"] = None
+            value = value[:-1]
+        clean = name + b": " + value
+        if _FIELD.match(line) is None and _FIELD.match(clean) is not None:
+            faults["white space"] = None
+        lines.append(clean)
     policy = parse(b"\n".join(lines) + b"\n")
     return None if isinstance(policy, Invalid) or not faults else Mended(policy, tuple(faults))
 
 
-def _mended_line(line: bytes, faults: dict[str, None]) -> bytes | None:
-    """The line as a field has to be; None for one that says nothing."""
-    if not line.strip():
-        if line:
-            faults["white space"] = None
-        else:
-            faults["blank lines"] = None
-        return None
-    if line.lstrip().startswith(_COMMENT):
-        faults["comment lines"] = None
-        return None
-    found = _KEYED.match(line)
-    if found is None:
-        return line
-    name, value = found["name"], found["value"]
-    if name == b"mx" and value.endswith(b"."):
-        faults["final dots in mx"] = None
-        value = value[:-1]
-    clean = name + b": " + value
-    if _FIELD.match(line) is None and _FIELD.match(clean) is not None:
-        faults["white space"] = None
-    return clean
-
-
 @lru_cache(maxsize=1_024)
 def understood(text: str | None) -> Policy | None:
-    """The policy that some sender may have got from a text, lenient ones included; None where none can have."""
+    """The policy that a sender, strict or lenient, may have read from a text; None if no sender can have."""
     strict = policy_of(text)
     if strict is not None or text is None:
         return strict

@@ -1,7 +1,7 @@
 """The TXT record of RFC 8461 §3.1 at `_mta-sts.<domain>`, without I/O: its octets in, its id or all problems out.
 
-Rule for every editor: the grammar is the RFC's, octet by octet. Looking a record up, choosing among several and
-opinions about an id that is stale do not belong here.
+Rule for every editor: the grammar is the RFC's, octet by octet. Looking up a record, choosing among several and
+judging whether an id is stale do not belong here.
 """
 
 import re
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from sidecar.formats.mtasts_policy import Invalid
 from sidecar.formats.octets import shown
-from sidecar.formats.txt_fields import Field, FieldFault, RecordProblem, is_extension_value, split
+from sidecar.formats.txt_fields import Field, FieldFault, RecordProblem, is_extension_value, missing, split
 
 VERSION = b"v=STSv1"
 
@@ -19,7 +19,7 @@ _ID = re.compile(rb"[A-Za-z0-9]{1,32}\Z")
 
 
 class IdFault(StrEnum):
-    """What an id can get wrong."""
+    """The kinds of problems of an id."""
 
     ID = "id"
     LENGTH = "id-length"
@@ -34,14 +34,14 @@ class StsRecord:
 
 @dataclass(frozen=True, slots=True)
 class StsReading:
-    """All that the grammar makes of the octets; the id if it is valid, also if the octets are not a record."""
+    """What the grammar makes of the octets: the id if it is valid, even if the octets are not a record."""
 
     problems: tuple[RecordProblem, ...]
     id: str | None
     spaced: bool
     """Whether white space stands before the first semicolon: valid, but senders that follow the prose discard the record."""
     repeated: tuple[str, ...]
-    """Names given again, of which only the first counts (RFC 8461 §3.2)."""
+    """Repeated names, of which only the first counts (RFC 8461 §3.2)."""
     unknown: tuple[str, ...]
 
     @property
@@ -76,11 +76,19 @@ def read(data: bytes) -> StsReading:
             problems.append(RecordProblem(FieldFault.FIELD, f"{shown(field.value)} is not a field value"))
     found = first.get("id")
     if found is not None:
-        problems += _judge(found.value)
+        if re.match(rb"[A-Za-z0-9]{33,}\Z", found.value):
+            length = len(found.value)
+            problems.append(
+                RecordProblem(IdFault.LENGTH, f"its id has {length} characters instead of up to 32")
+            )
+        elif not _ID.match(found.value):
+            problems.append(
+                RecordProblem(
+                    IdFault.ID, f"its id is {shown(found.value)} instead of letters and digits alone"
+                )
+            )
     elif b"id" not in parts.tried and (parts.tried or not problems):
-        alike = next((name for name in first if name.lower() == "id"), None)
-        hint = f" ({alike!r} is another field: names have case)" if alike else ""
-        problems.append(RecordProblem(FieldFault.MISSING, f"there is no id in it{hint}"))
+        problems.append(missing("id", first))
     return StsReading(
         tuple(problems),
         found.value.decode() if found is not None and _ID.match(found.value) else None,
@@ -88,11 +96,3 @@ def read(data: bytes) -> StsReading:
         tuple(dict.fromkeys([*repeated, *(["v"] if "v" in first else [])])),
         tuple(name for name in first if name not in {"id", "v"}),
     )
-
-
-def _judge(value: bytes) -> list[RecordProblem]:
-    if _ID.match(value):
-        return []
-    if re.match(rb"[A-Za-z0-9]{33,}\Z", value):
-        return [RecordProblem(IdFault.LENGTH, f"its id has {len(value)} characters instead of up to 32")]
-    return [RecordProblem(IdFault.ID, f"its id is {shown(value)} instead of letters and digits alone")]

@@ -1,7 +1,7 @@
 """Octets and letters as the RFCs' grammars see them, where Python's own methods mean more.
 
 Rule for every editor: `str.lower`, `str.strip`, `str.isdigit` and `splitlines` know Unicode; the grammars know
-US-ASCII. Grammars of their own do not belong here.
+US-ASCII. The grammars themselves do not belong here.
 """
 
 import string

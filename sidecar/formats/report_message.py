@@ -1,14 +1,14 @@
 """Finds TLS reports in an e-mail (RFC 8460 §5.3), or in a file that is one already; without I/O.
 
-Rules for every editor: a stranger wrote the message. It is walked with bounds on depth, number of parts and size of
-headers, and without copies of its parts; what lies beyond a bound is not looked at. Types and file names decide
-nothing by themselves: senders mislabel reports, so the first octets decide. Nothing here raises.
+Rules for every editor: a stranger wrote the message. Depth, number of parts and size of headers are bounded, and parts
+are not copied; what exceeds a bound is ignored. Types and file names alone decide nothing: senders mislabel reports,
+so the first octets decide. Nothing here raises.
 """
 
 import binascii
 import quopri
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesHeaderParser
@@ -28,18 +28,17 @@ MOST_REPORTS = 10
 _LONGEST_FIELD = 2_000
 _EMPTY_LINE = re.compile(rb"\r?\n\r?\n")
 _FILE_NAME = re.compile(r"\.json(\.gz)?\Z|\.gz\Z", re.IGNORECASE)
-_CODED = frozenset({"base64", "quoted-printable"})
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a message holds: the octets of its reports, in order, and what its header says; all of it unproven."""
+    """The content of a message: the octets of its reports, in order, and claims of its header; nothing is proven."""
 
     reports: tuple[bytes, ...]
     sender: str | None
     """The domain of `From`, an A-label."""
     domain: str | None
-    """The policy domain by `TLS-Report-Domain` (RFC 8460 §5.3): for reports that do not name it."""
+    """The policy domain in `TLS-Report-Domain` (RFC 8460 §5.3), for reports that do not name it."""
 
 
 @dataclass(slots=True)
@@ -60,7 +59,7 @@ def find(data: bytes) -> Found:
 
 
 def sender_of(data: bytes) -> str | None:
-    """The domain of `From`, an A-label; None where there is not exactly one that can be read. Never raises."""
+    """The domain of `From`, an A-label; None unless there is exactly one that can be read. Never raises."""
     return _sender(_split(memoryview(data))[0])
 
 
@@ -71,11 +70,19 @@ def _reports(data: memoryview, depth: int, walk: _Walk) -> Iterator[bytes]:
     header, body = _split(data)
     kind = header.get_content_type()
     if kind.startswith("multipart/"):
-        for part in _parts(body, _boundary(header)):
+        boundary = _parameter(header.get_boundary).encode("utf-8", "surrogateescape")
+        for part in _parts(body, boundary) if 0 < len(boundary) <= 200 else ():
             yield from _reports(part, depth + 1, walk)
         return
-    content = _decoded(header, body)
-    name = _file_name(header)
+    coding = str(header.get("Content-Transfer-Encoding", "")).strip().lower()
+    try:
+        if coding == "base64":
+            content = binascii.a2b_base64(body)
+        else:
+            content = quopri.decodestring(bytes(body)) if coding == "quoted-printable" else bytes(body)
+    except ValueError:
+        content = bytes(body)
+    name = _parameter(header.get_filename)[:300]
     if kind == "message/rfc822" or name.lower().endswith(".eml"):
         yield from _reports(memoryview(content), depth + 1, walk)
     elif content.strip() and (
@@ -86,7 +93,7 @@ def _reports(data: memoryview, depth: int, walk: _Walk) -> Iterator[bytes]:
 
 
 def _split(data: memoryview) -> tuple[Message, memoryview]:
-    """The header fields and what follows them; without an empty line within the bound all of it is header."""
+    """The header fields and the rest; without an empty line within the bound, everything is header."""
     start = bytes(data[:LARGEST_HEADER])
     if start.startswith((b"\n", b"\r\n")):
         end, begin = 0, start.index(b"\n") + 1
@@ -97,14 +104,12 @@ def _split(data: memoryview) -> tuple[Message, memoryview]:
     header = BytesHeaderParser().parsebytes(start[:end] + b"\r\n\r\n")
     for name in ("Content-Type", "Content-Disposition"):
         if len(str(header.get(name, ""))) > _LONGEST_FIELD:
-            del header[name]  # reading its parameters takes time by the square of its length
+            del header[name]  # the time to read its parameters grows with the square of its length
     return header, data[begin:]
 
 
 def _parts(body: memoryview, boundary: bytes) -> Iterator[memoryview]:
     """The parts between lines that begin with the boundary (RFC 2046 §5.1.1); the last may lack its end."""
-    if not boundary:
-        return
     line = re.compile(rb"(?<![^\n])--" + re.escape(boundary) + rb"(--)?[ \t]*\r?(?:\n|\Z)")
     start: int | None = None
     for number, found in enumerate(line.finditer(body)):
@@ -117,27 +122,10 @@ def _parts(body: memoryview, boundary: bytes) -> Iterator[memoryview]:
         yield body[start:]
 
 
-def _decoded(header: Message, body: memoryview) -> bytes:
-    coding = str(header.get("Content-Transfer-Encoding", "")).strip().lower()
-    if coding not in _CODED:
-        return bytes(body)
+def _parameter(read: Callable[[], str | None]) -> str:
+    """A parameter of a header field; empty if it is absent, or cannot be read."""
     try:
-        return binascii.a2b_base64(body) if coding == "base64" else quopri.decodestring(bytes(body))
-    except (binascii.Error, ValueError):
-        return bytes(body)
-
-
-def _boundary(header: Message) -> bytes:
-    try:
-        found = header.get_boundary()
-    except (ValueError, LookupError, AttributeError, TypeError):
-        return b""
-    return found.encode("utf-8", "surrogateescape") if found and len(found) <= 200 else b""
-
-
-def _file_name(header: Message) -> str:
-    try:
-        return (header.get_filename() or "")[:300]
+        return read() or ""
     except (ValueError, LookupError, AttributeError, TypeError):
         return ""
 

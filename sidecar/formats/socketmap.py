@@ -1,6 +1,6 @@
 """Postfix's socketmap protocol without I/O: requests and replies as netstrings (socketmap_table(5)).
 
-Rule for every editor: a reply is a stranger's until it is parsed. What is not exactly a netstring of the protocol is
+Rule for every editor: do not trust a reply before it is parsed. Anything but a valid netstring of the protocol is
 refused, and never cut to fit.
 """
 
@@ -27,7 +27,7 @@ class SocketmapAnswer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply; `text` is the value of OK, and what else the server says of the others."""
+    """A reply; `text` is the value of OK, or the reason of another answer."""
 
     answer: SocketmapAnswer
     text: str
@@ -47,7 +47,7 @@ def length_of(digits: bytes) -> int:
 
 
 def reply_of(payload: bytes) -> Reply:
-    """The reply in the payload of a netstring; raises ValueError for what is none."""
+    """The reply in the payload of a netstring; raises ValueError if it is not a reply."""
     word, space, rest = payload.partition(b" ")
     try:
         answer = SocketmapAnswer(word.decode("ascii"))

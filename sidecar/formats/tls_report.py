@@ -1,10 +1,11 @@
 """The TLS report of RFC 8460 §4.4, without I/O: its octets in, its values or the reason why it is unreadable out.
 
-Rules for every editor: whoever writes to the address for reports chooses these octets. Size, number of parts and
-length of each text are bounded before anything is built from them, and nothing here raises. Each policy of a report
-is read by itself: a bad one is left out with its reason, and the others count. What a report means is decided elsewhere.
+Rules for every editor: anyone who writes to the address for reports chooses these octets. Size, number of parts and
+length of each text are bounded before anything is built from them, and nothing here raises. Each policy of a report is
+read separately: an invalid one is left out with its reason, the others count. The meaning is decided elsewhere.
 """
 
+import re
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,22 +19,24 @@ from sidecar.formats.mtasts_policy import Mode
 from sidecar.formats.tls_report_policy import HeldPolicy, PolicyKind
 
 LARGEST = 10 * 1024 * 1024
-"""Octets of a report, unpacked."""
+"""Octets of a decompressed report."""
 MOST_MARKS = 400_000
-"""Brackets, commas and colons of a report: each value costs memory, however few octets it has in the text."""
+"""Brackets, commas and colons of a report: each value costs memory, even if it has only a few octets of text."""
 MOST_POLICIES = 500
 MOST_DETAILS = 1_000
-"""Failure details that are kept of one policy, in the order in which they come."""
+"""The first failure details of one policy; the rest is ignored."""
 LONGEST_SPAN_S = 8 * 86_400
-"""A report covers a day (RFC 8460 §4.1); a week is still a report."""
+"""A report should cover a day (RFC 8460 §4.1); a week is accepted."""
 
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 _PACKED_TWICE = 2
+_MODES = frozenset(Mode)
+_MAX_AGE = re.compile(r"[0-9]{1,10}")
 
 
 class Why(StrEnum):
-    """The reasons why octets are not a report."""
+    """Why octets are not a report."""
 
     EMPTY = "empty"
     TOO_LARGE = "too-large"
@@ -48,7 +51,7 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """What is wrong with octets that are not a report, as a sentence."""
+    """Octets that are not a report, with the reason as a sentence."""
 
     why: Why
     text: str
@@ -56,10 +59,10 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """One failure detail; `sessions` is how many connections failed so. What was not given is empty."""
+    """One failure detail; `sessions` counts the connections that failed this way. Missing values are empty."""
 
     result: str
-    """A result type of RFC 8460 §4.3, or another word, in lower case."""
+    """A result type of RFC 8460 §4.3, or another word; lower case."""
     sessions: int
     sending_ip: str = ""
     receiving_mx: str = ""
@@ -69,29 +72,46 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class PolicyReport:
-    """What a sender reports on one policy. `domain` is an A-label, None where the report does not name it."""
+    """The report on one policy. `domain` is an A-label; None if the report does not name it."""
 
     domain: str | None
     kind: PolicyKind
     ok: int
-    """Sessions that succeeded."""
+    """Successful sessions."""
     failed: int
-    """Sessions that failed, of the summary; it may be fewer than in the details."""
+    """Failed sessions by the summary; it may be fewer than in the details."""
     details: tuple[Detail, ...] = ()
     policy: tuple[str, ...] = ()
     """The lines of `policy-string`."""
     mx: tuple[str, ...] = ()
-    """`mx-host`: host names or patterns, as the sender saw them."""
+    """`mx-host`: host names or patterns, as seen by the sender."""
 
     @property
     def held(self) -> HeldPolicy | None:
-        """The MTA-STS policy that the sender held; None where none is given or none of its lines can be read."""
-        return _held(self.policy) if self.kind is PolicyKind.STS else None
+        """The MTA-STS policy that the sender applied; None if none is given, or none of its lines can be read.
+
+        White space and order of the lines vary by sender, so this is not the grammar of a policy.
+        """
+        if self.kind is not PolicyKind.STS:
+            return None
+        mode: Mode | None = None
+        max_age: int | None = None
+        mx: dict[str, None] = {}  # in order, each once
+        for line in self.policy:
+            name, _, value = line.partition(":")
+            name, value = name.strip().lower(), value.strip()
+            if name == "mode" and mode is None and value.lower() in _MODES:
+                mode = Mode(value.lower())
+            elif name == "max_age" and max_age is None and _MAX_AGE.fullmatch(value):
+                max_age = int(value)
+            elif name == "mx" and value:
+                mx[value.lower()] = None
+        return HeldPolicy(mode, max_age, tuple(mx)) if mode or max_age is not None or mx else None
 
 
 @dataclass(frozen=True, slots=True)
 class TlsReport:
-    """A report; `begin` and `end` in Unix seconds. `organisation` and `contact` are what the sender says of itself."""
+    """A report; `begin` and `end` in Unix seconds. `organisation` and `contact` are claims of the sender."""
 
     organisation: str
     report_id: str
@@ -100,22 +120,22 @@ class TlsReport:
     end: float
     policies: tuple[PolicyReport, ...]
     left_out: tuple[str, ...] = ()
-    """Why policies of it were left out, one sentence each."""
+    """Why policies were left out, one sentence each."""
 
     @property
     def day(self) -> str:
-        """The UTC day that it is about, `2026-11-25`; a report that ends at the next midnight is about the day before."""
+        """The UTC day of the report, `2026-11-25`; a report that ends at midnight is of the day before."""
         return datetime.fromtimestamp((self.begin + self.end) / 2, UTC).strftime("%Y-%m-%d")
 
 
 def looks_like_report(data: bytes) -> bool:
-    """Whether octets begin as a report does, packed or not; says nothing about what follows."""
+    """Whether octets begin like a report, compressed or not; the rest is not checked."""
     start = data[:64].removeprefix(_BOM).lstrip()
     return data.startswith(_GZIP) or start.startswith((b"{", b"["))
 
 
 def read(data: bytes) -> TlsReport | Unreadable:
-    """The report in these octets, with gzip or without, whatever type they were sent as; never raises."""
+    """The report in these octets, with or without gzip, whatever their declared type; never raises."""
     text = _unpacked(data)
     if isinstance(text, Unreadable):
         return text
@@ -137,7 +157,7 @@ def read(data: bytes) -> TlsReport | Unreadable:
 
 
 def _unpacked(data: bytes) -> bytes | Unreadable:
-    """Without gzip. Some senders pack what is packed already."""
+    """Decompressed. Some senders compress twice."""
     for _ in range(_PACKED_TWICE):
         if not data.startswith(_GZIP):
             break
@@ -220,23 +240,3 @@ def _policy(found: object) -> PolicyReport | str:
 
 
 _KNOWN = frozenset(PolicyKind)
-_MODES = frozenset(Mode)
-
-
-def _held(lines: tuple[str, ...]) -> HeldPolicy | None:
-    """As a sender wrote it down: white space and order vary, so this is not the grammar of a policy."""
-    mode: Mode | None = None
-    max_age: int | None = None
-    mx: list[str] = []
-    for line in lines:
-        name, _, value = line.partition(":")
-        name, value = name.strip().lower(), value.strip()
-        if name == "mode" and mode is None and value.lower() in _MODES:
-            mode = Mode(value.lower())
-        elif (
-            name == "max_age" and max_age is None and value.isascii() and value.isdigit() and len(value) <= 10
-        ):
-            max_age = int(value)
-        elif name == "mx" and value:
-            mx.append(value.lower())
-    return HeldPolicy(mode, max_age, tuple(dict.fromkeys(mx))) if mode or max_age is not None or mx else None

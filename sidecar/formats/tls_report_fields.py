@@ -1,11 +1,11 @@
-"""The fields of a TLS report (RFC 8460 §4.4) as senders really write them, as pydantic models.
+"""Pydantic models of the fields of a TLS report (RFC 8460 §4.4), as real senders write them.
 
-Rule for every editor: lenient where a deviation leaves no doubt (null, one value in place of a list, a time without a
-zone), strict where it would have to be guessed (a count that is not a whole number). Texts are cut to a length.
+Rule for every editor: accept a deviation with a clear meaning (null, one value instead of a list, a time without a
+zone); refuse one that needs a guess (a count that is not a whole number). Texts are cut to a maximum length.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -15,29 +15,29 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from sidecar.formats.domain_name import to_ascii
 
 LONGEST_TEXT = 300
-"""Characters of any text that is kept."""
+"""Characters that are kept of a text."""
 MOST_LINES = 100
 """Lines of a policy string, or MX hosts."""
 UNSPECIFIED = "unspecified"
-"""The result type of a failure detail that has none."""
+"""The result type of a failure detail without one."""
 LARGEST_COUNT = 10**10
-"""Sessions, of one number and of a sum: SQLite raises where the sum of many does not fit in 64 bits."""
+"""Sessions, of one number and of a sum: SQLite raises an error if a sum exceeds 64 bits."""
 
 _TIME_FORMATS = ("%a, %d %b %Y %H:%M:%S %z", "%Y-%m-%d %H:%M:%S %Z")
 
 
 def cleaned(text: str, most: int = LONGEST_TEXT) -> str:
-    """A text in one line, without control characters, cut to a length."""
+    """The text in one line, without control characters, cut to `most` characters."""
     return "".join(c if c.isprintable() else " " for c in text[:most]).strip()
 
 
 def total(counts: Iterable[int]) -> int:
-    """Their sum, at most `LARGEST_COUNT`."""
+    """The sum, at most `LARGEST_COUNT`."""
     return min(sum(counts), LARGEST_COUNT)
 
 
 def first_problem(error: ValidationError) -> tuple[str, str]:
-    """The field (of the first level) of the first mistake, and a short sentence on it, in one line."""
+    """The top-level field of the first error, and a short sentence about it, in one line."""
     detail = error.errors(include_url=False, include_context=False, include_input=False)[0]
     place = ".".join(str(part) for part in detail["loc"])
     said = cleaned(detail["msg"].removeprefix("Value error, "), 120)
@@ -45,7 +45,7 @@ def first_problem(error: ValidationError) -> tuple[str, str]:
 
 
 def _text(value: object) -> str:
-    """Null is nothing; a number is its digits."""
+    """The text; empty for null, and the digits of a number."""
     match value:
         case None:
             return ""
@@ -58,7 +58,7 @@ def _text(value: object) -> str:
 
 
 def _any_text(value: object) -> str:
-    """As `_text`; what is no text is nothing, since nothing depends on it."""
+    """Like `_text`, but empty for other values, because no decision depends on it."""
     with suppress(ValueError):
         return _text(value)
     return ""
@@ -68,13 +68,8 @@ def _word(value: object) -> str:
     return _text(value).lower()
 
 
-def _result(value: object) -> str:
-    """A real producer leaves it out where it has no word for what happened."""
-    return _word(value) or UNSPECIFIED
-
-
 def _count(value: object) -> int:
-    """A whole number of at least 0, perhaps written as a text or with '.0'; null is 0."""
+    """A whole number of at least 0, possibly written as a text or with '.0'; null is 0."""
     match value:
         case None:
             return 0
@@ -94,7 +89,7 @@ def _count(value: object) -> int:
 
 
 def _moment(value: object) -> datetime:
-    """A time of RFC 3339; one without a zone is UTC, as Microsoft means it."""
+    """A time of RFC 3339; one without a zone is UTC, as in reports of Microsoft."""
     text = value.strip() if isinstance(value, str) else ""
     found: datetime | None = None
     if len(text) <= 64:
@@ -111,13 +106,8 @@ def _moment(value: object) -> datetime:
     return found
 
 
-def _domain(value: object) -> str | None:
-    text = _text(value)
-    return to_ascii(text) if text else None
-
-
 def _lines(value: object) -> tuple[str, ...]:
-    """The lines of a list, of one text with line ends, or of a list in JSON within a text (Microsoft, for tlsa)."""
+    """The lines of a list, of a text with line ends, or of a JSON list within a text (Microsoft, for tlsa)."""
     if isinstance(value, str) and value.lstrip().startswith("[") and len(value) <= 20_000:
         with suppress(ValueError, RecursionError):
             value = json.loads(value)
@@ -131,16 +121,8 @@ def _lines(value: object) -> tuple[str, ...]:
     return tuple([line for line in lines if line][:MOST_LINES])
 
 
-def _hosts(value: object) -> tuple[str, ...]:
-    return tuple(line.lower().rstrip(".") for line in _lines(value))
-
-
-def _or_nothing(value: object) -> object:
-    return {} if value is None else value
-
-
-def _or_empty(value: object) -> object:
-    return [] if value is None else value
+def _null_as(make: Callable[[], object]) -> BeforeValidator:
+    return BeforeValidator(lambda value: make() if value is None else value)
 
 
 class _Lenient(BaseModel):
@@ -155,24 +137,27 @@ class Dates(_Lenient):
 
 
 class Head(_Lenient):
-    """The report without what is in its policies."""
+    """The report without the content of its policies."""
 
     organisation: Annotated[str, BeforeValidator(_any_text)] = Field("", alias="organization-name")
     contact: Annotated[str, BeforeValidator(_any_text)] = Field("", alias="contact-info")
     report_id: Annotated[str, BeforeValidator(_text), Field(min_length=1)] = Field(alias="report-id")
     dates: Dates = Field(alias="date-range")
-    policies: Annotated[Any, BeforeValidator(_or_empty)] = Field(default_factory=list)
+    policies: Annotated[Any, _null_as(list)] = Field(default_factory=list)
 
 
 class About(_Lenient):
     """`policy`: which policy the sender applied."""
 
     kind: Annotated[str, BeforeValidator(_word)] = Field("", alias="policy-type")
-    domain: Annotated[str | None, BeforeValidator(_domain)] = Field(None, alias="policy-domain")
+    domain: Annotated[
+        str | None, BeforeValidator(lambda value: to_ascii(text) if (text := _text(value)) else None)
+    ] = Field(None, alias="policy-domain")
     policy: Annotated[tuple[str, ...], BeforeValidator(_lines)] = Field((), alias="policy-string")
-    mx: Annotated[tuple[str, ...], BeforeValidator(_hosts)] = Field(
-        (), validation_alias=AliasChoices("mx-host", "mx-host-pattern")
-    )
+    mx: Annotated[
+        tuple[str, ...],
+        BeforeValidator(lambda value: tuple(line.lower().rstrip(".") for line in _lines(value))),
+    ] = Field((), validation_alias=AliasChoices("mx-host", "mx-host-pattern"))
 
 
 class Summary(_Lenient):
@@ -183,17 +168,20 @@ class Summary(_Lenient):
 
 
 class GivenPolicy(_Lenient):
-    """One element of `policies`; its failure details are read one by one."""
+    """One element of `policies`; its failure details are read separately."""
 
-    about: Annotated[About, BeforeValidator(_or_nothing)] = Field(default_factory=About, alias="policy")
+    about: Annotated[About, _null_as(dict)] = Field(default_factory=About, alias="policy")
     summary: Summary | None = None
-    details: Annotated[Any, BeforeValidator(_or_empty)] = Field(default_factory=list, alias="failure-details")
+    details: Annotated[Any, _null_as(list)] = Field(default_factory=list, alias="failure-details")
 
 
 class GivenDetail(_Lenient):
     """One element of `failure-details`."""
 
-    result: Annotated[str, BeforeValidator(_result)] = Field(UNSPECIFIED, alias="result-type")
+    # A real producer leaves the type out if it has no word for the failure.
+    result: Annotated[str, BeforeValidator(lambda value: _word(value) or UNSPECIFIED)] = Field(
+        UNSPECIFIED, alias="result-type"
+    )
     sessions: Annotated[int, BeforeValidator(_count)] = Field(0, alias="failed-session-count")
     sending_ip: Annotated[str, BeforeValidator(_any_text)] = Field("", alias="sending-mta-ip")
     receiving_mx: Annotated[str, BeforeValidator(_word)] = Field("", alias="receiving-mx-hostname")

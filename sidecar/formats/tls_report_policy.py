@@ -1,6 +1,6 @@
-"""Which policy a TLS report is about, and which one its sender applied (RFC 8460 §4.4); for everybody who decides.
+"""The type of a policy in a TLS report, and the policy that the sender applied (RFC 8460 §4.4), as plain values.
 
-Rule for every editor: no pydantic here. What reads reports is in `tls_report`.
+Rule for every editor: no pydantic here, because modules that decide import this. Reports are read in `tls_report`.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class PolicyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HeldPolicy:
-    """The policy that the sender applied (`policy-string`); `max_age` in seconds. What it did not give is None."""
+    """The policy that the sender applied (`policy-string`); `max_age` in seconds. Missing values are None."""
 
     mode: Mode | None
     max_age: int | None

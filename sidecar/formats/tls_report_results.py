@@ -1,7 +1,7 @@
-"""The result types of RFC 8460 §4.3: what each means, whose fault it is, and what to do; one table.
+"""The result types of RFC 8460 §4.3 in one table: what each means, where the cause is, and what to do.
 
 Rule for every editor: `refuses` says that a sender that enforces an MTA-STS policy does not deliver (RFC 8461 §5).
-A policy that cannot be fetched refuses nothing: mail flows, or the policy that the sender still holds goes on.
+If a sender cannot fetch the policy, it still delivers: without a policy, or with the one in its cache.
 """
 
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ class Fault(StrEnum):
     SENDER = "sender"
     DNS = "dns"
     UNKNOWN = "unknown"
-    """It may be on either side, or the word is not known."""
+    """It may be on either side, or the result type is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a result type says, in a sentence, and what a person can do."""
+    """The meaning of a result type, as a sentence, and what a person can do."""
 
     fault: Fault
     refuses: bool
@@ -29,13 +29,13 @@ class Meaning:
     remedy: str
 
 
-_RENEW = "look at the certificate on port 25: sidecar check DOMAIN shows it as senders see it"
+_RENEW = "check the certificate on port 25: sidecar check DOMAIN shows it as senders see it"
 RESULTS: Mapping[str, Meaning] = {
     "starttls-not-supported": Meaning(
         Fault.RECEIVER,
         True,
         "The mail host did not offer STARTTLS.",
-        "look whether something between (a firewall, a mail filter) removes STARTTLS, and whether every MX host has TLS",
+        "check whether a firewall or mail filter in between removes STARTTLS, and whether every MX host offers TLS",
     ),
     "certificate-host-mismatch": Meaning(
         Fault.RECEIVER,
@@ -52,49 +52,52 @@ RESULTS: Mapping[str, Meaning] = {
     "validation-failure": Meaning(
         Fault.UNKNOWN,
         True,
-        "The TLS connection failed for a reason that the sender does not name.",
-        "compare with the other senders; if only one reports it, it is probably on its side",
+        "The TLS connection failed; the sender gives no reason.",
+        "compare with the other senders; if only one reports it, the cause is probably on its side",
     ),
     "sts-policy-fetch-error": Meaning(
         Fault.UNKNOWN,
         False,
         "The sender could not fetch the policy.",
-        "look whether https://mta-sts.DOMAIN/.well-known/mta-sts.txt answers from outside",
+        "check whether https://mta-sts.DOMAIN/.well-known/mta-sts.txt answers from outside",
     ),
     "sts-policy-invalid": Meaning(
-        Fault.RECEIVER, False, "The sender found the policy not valid.", "run sidecar check DOMAIN"
+        Fault.RECEIVER, False, "The policy is not valid for the sender.", "run sidecar check DOMAIN"
     ),
     "sts-webpki-invalid": Meaning(
         Fault.RECEIVER,
         False,
         "The certificate of the policy host is not valid for the sender.",
-        "run sidecar check DOMAIN: it looks at the certificate of mta-sts.DOMAIN",
+        "run sidecar check DOMAIN: it checks the certificate of mta-sts.DOMAIN",
     ),
     "tlsa-invalid": Meaning(
         Fault.DNS,
         False,
         "The TLSA record does not match the certificate (DANE).",
-        "publish the right TLSA record",
+        "publish a TLSA record that matches the certificate",
     ),
     "dnssec-invalid": Meaning(
         Fault.DNS,
         False,
         "The DNS answers could not be validated (DNSSEC).",
-        "let the DNS host check the zone's signatures",
+        "ask the DNS host to check the signatures of the zone",
     ),
     "dane-required": Meaning(
         Fault.SENDER,
         False,
-        "The sender demands DANE for this domain, and there are no TLSA records.",
+        "The sender requires DANE for this domain, but there are no TLSA records.",
         "ask the sender, or publish TLSA records",
     ),
 }
 
 UNKNOWN = Meaning(
-    Fault.UNKNOWN, False, "The sender uses a word that RFC 8460 does not have.", "look at the raw report"
+    Fault.UNKNOWN,
+    False,
+    "The sender uses a result type that RFC 8460 does not define.",
+    "read the raw report",
 )
 
 
 def meaning(result: str) -> Meaning:
-    """What a result type (in lower case) says; UNKNOWN for one that the RFC does not have."""
+    """The meaning of a result type (lower case); UNKNOWN if the RFC does not define it."""
     return RESULTS.get(result, UNKNOWN)

@@ -1,7 +1,7 @@
 """The TXT record of RFC 8460 §3 at `_smtp._tls.<domain>`, without I/O: its octets in, its rua or all problems out.
 
-Rule for every editor: the grammar is the RFC's, octet by octet. Looking a record up, sending or reading reports does
-not belong here. A mailto to another domain needs no record of that domain, as it would for DMARC: never ask for one.
+Rule for every editor: the grammar is the RFC's, octet by octet. Looking up a record, sending or reading reports does
+not belong here. Unlike with DMARC, a mailto of another domain needs no record of that domain.
 """
 
 from collections import Counter
@@ -10,19 +10,19 @@ from enum import StrEnum
 
 from sidecar.formats.mtasts_policy import Invalid
 from sidecar.formats.octets import WSP, ascii_lower, shown
-from sidecar.formats.txt_fields import FieldFault, RecordProblem, split
+from sidecar.formats.txt_fields import RecordProblem, missing, split
 from sidecar.formats.uri import is_https, is_mailto, is_uri, scheme
 
 VERSION = b"v=TLSRPTv1"
 
-# RFC 8460 §3, the ABNF; what surrounds the fields is txtrecord's. Departures: none.
+# RFC 8460 §3, the ABNF; the rest of the record is in `txt_fields`. Departures: none.
 #   tlsrpt-rua = %s"rua=" tlsrpt-uri *(*WSP "," *WSP tlsrpt-uri)
 #   tlsrpt-uri = URI ; "URI" is imported from [RFC3986]; commas (ASCII 0x2C), exclamation points (ASCII 0x21), and
 #                    ; semicolons (ASCII 0x3B) MUST be encoded
 
 
 class UriFault(StrEnum):
-    """What a rua can get wrong."""
+    """The kinds of problems of a rua."""
 
     URI = "uri"
     ENCODING = "uri-encoding"
@@ -40,16 +40,16 @@ class TlsrptRecord:
 
 @dataclass(frozen=True, slots=True)
 class TlsrptReading:
-    """All that the grammar makes of the octets; the valid destinations, also if the octets are not a record."""
+    """What the grammar makes of the octets: the valid destinations, even if the octets are not a record."""
 
     problems: tuple[RecordProblem, ...]
     rua: tuple[str, ...]
     unusable: tuple[str, ...]
-    """Destinations that are URIs of a scheme that no report goes to; beside a usable one they are only skipped."""
+    """Destinations with a scheme that senders do not support; they are skipped if there is a usable one."""
     spaced: bool
     """Whether white space stands before the first semicolon: valid, but senders that follow the prose discard the record."""
     repeated: tuple[str, ...]
-    """Names given again; all rua count (RFC 8460 §3), of others only the first."""
+    """Repeated names; all rua count (RFC 8460 §3), of others only the first."""
     unknown: tuple[str, ...]
 
     @property
@@ -74,7 +74,8 @@ def read(data: bytes) -> TlsrptReading:
     for field in parts.fields:
         if field.name != "rua":
             continue
-        for item in _destinations(field.value):
+        # The grammar allows white space beside a comma only; `split` has checked that there is none at the ends.
+        for item in (one.strip(WSP) for one in field.value.split(b",")):
             match _judge(item):
                 case None:
                     rua.append(item.decode())
@@ -90,9 +91,7 @@ def read(data: bytes) -> TlsrptReading:
             )
         )
     if b"rua" not in parts.tried and (parts.tried or not problems):
-        alike = next((name for name in names if name.lower() == "rua"), None)
-        hint = f" ({alike!r} is another field: names have case)" if alike else ""
-        problems.append(RecordProblem(FieldFault.MISSING, f"there is no rua in it{hint}"))
+        problems.append(missing("rua", names))
     return TlsrptReading(
         tuple(problems),
         tuple(rua),
@@ -101,15 +100,6 @@ def read(data: bytes) -> TlsrptReading:
         tuple(name for name, times in Counter(names).items() if times > 1 or name == "v"),
         tuple(dict.fromkeys(name for name in names if name not in {"rua", "v"})),
     )
-
-
-def _destinations(value: bytes) -> list[bytes]:
-    """The items between commas, without the white space that the grammar allows beside a comma, and only there."""
-    items = value.split(b",")
-    for at in range(len(items) - 1):
-        items[at] = items[at].rstrip(WSP)
-        items[at + 1] = items[at + 1].lstrip(WSP)
-    return items
 
 
 def _judge(item: bytes) -> RecordProblem | None:

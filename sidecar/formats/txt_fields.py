@@ -1,7 +1,7 @@
-"""What the TXT records of RFC 8461 §3.1 and RFC 8460 §3 have in common: a version, then fields between semicolons.
+"""The common form of the TXT records of RFC 8461 §3.1 and RFC 8460 §3: a version, then fields between semicolons.
 
-Rule for every editor: the two RFCs spell the same grammar, and it stands here once, octet by octet. What an id or a
-rua may hold belongs to `mtasts_record` and `tlsrpt`; which of several records counts is decided by the lookup.
+Rule for every editor: both RFCs have the same grammar, and it is here once, octet by octet. The content of an id or a
+rua belongs to `mtasts_record` and `tlsrpt_record`; the lookup decides which of several records counts.
 """
 
 import re
@@ -49,7 +49,7 @@ class RecordProblem:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field; `value` is judged already where the name is an extension's, and not where it is the record's own."""
+    """One field; the `value` of an extension is already checked, the value of a field of the RFC is not."""
 
     name: str
     value: bytes
@@ -62,9 +62,9 @@ class Split:
     fields: tuple[Field, ...]
     problems: tuple[RecordProblem, ...]
     spaced: bool
-    """Whether white space stands before the first semicolon, which the grammar allows and the prose discards."""
+    """Whether there is white space before the first semicolon, which the grammar allows and the prose forbids."""
     tried: frozenset[bytes]
-    """The names of all fields, those of wrong ones too: what was tried is not missing."""
+    """The names of all fields, even of invalid ones: those are not reported as missing."""
 
 
 def joined(strings: Iterable[bytes]) -> bytes:
@@ -73,14 +73,14 @@ def joined(strings: Iterable[bytes]) -> bytes:
 
 
 def begins(data: bytes, version: bytes) -> bool:
-    """Whether a record counts at all, `version` being as `v=STSv1`: one that does not begin so is discarded."""
+    """Whether a record begins with this `version` (`v=STSv1`) and a semicolon; senders discard all others."""
     return data.startswith(version + b";")
 
 
 def split(data: bytes, version: bytes, own: frozenset[bytes]) -> Split:
-    """`data` taken apart, with all that is wrong with it; never raises. `own` names the fields that are not extensions.
+    """The fields of `data`, and its problems; never raises. `own` are the names of fields that are not extensions.
 
-    A record with another beginning is not judged further: it is another kind of record.
+    A record with another beginning is another kind of record, and is not checked further.
     """
     if b"\\;" in data and data.lower().lstrip().startswith(version.lower()):
         problem = RecordProblem(FieldFault.ESCAPED, f"a backslash stands before a semicolon: {shown(data)}")
@@ -114,7 +114,7 @@ def split(data: bytes, version: bytes, own: frozenset[bytes]) -> Split:
 
 
 def _beginning(data: bytes, version: bytes) -> RecordProblem:
-    """Why `data` does not begin with the version and a semicolon: the most helpful reason."""
+    """The most helpful reason why `data` does not begin with the version and a semicolon."""
     name = version.decode()
     loose = re.compile(rb"\s*v\s*=\s*" + version[2:] + rb"(?![a-z0-9])", re.IGNORECASE)
     if data.startswith(version):
@@ -161,5 +161,12 @@ def _field(text: bytes, own: frozenset[bytes]) -> Field | RecordProblem:
 
 
 def is_extension_value(value: bytes) -> bool:
-    """Whether `value` may stand in a field that the RFC does not know."""
+    """Whether `value` is valid in a field that the RFC does not define."""
     return bool(_VALUE.match(value))
+
+
+def missing(name: str, names: Iterable[str]) -> RecordProblem:
+    """The problem of a record without the field `name`; `names` are those of its fields."""
+    alike = next((other for other in names if other.lower() == name), None)
+    hint = f" ({alike!r} is another field: names have case)" if alike else ""
+    return RecordProblem(FieldFault.MISSING, f"there is no {name} in it{hint}")

@@ -1,7 +1,7 @@
-"""URIs to which reports go: RFC 3986's generic grammar, and what mailto and https ask beyond it. Pure.
+"""URIs of report destinations: the generic grammar of RFC 3986, and the rules of mailto and https. Pure.
 
 Rule for every editor: the grammar is the RFC's, octet by octet; `urllib.parse` also splits text that is not a URI, so it
-cannot be used here. That RFC 8460 wants three characters encoded is judged in `tlsrpt`.
+cannot be used here. The three characters that RFC 8460 wants encoded are checked in `tlsrpt_record`.
 """
 
 import re
@@ -55,7 +55,7 @@ def is_mailto(text: bytes) -> bool:
     found = _match(text)
     if found is None or found["scheme"].lower() != b"mailto" or found["path"] is None:
         return False
-    # Taken apart before the encoding is taken off: %40 is a letter of the local part, and no separator.
+    # Split before decoding: %40 is a character of the local part, not the separator.
     local_part, _, domain = found["path"].rpartition(b"@")
     try:
         decoded = unquote_to_bytes(local_part).decode(), unquote_to_bytes(domain).decode()

@@ -34,7 +34,7 @@ SOON_SHARE = 3
 def ends_soon(not_before: float, not_after: float, now: float) -> bool:
     """Whether a certificate should have been renewed by now; times in Unix seconds.
 
-    acme-mailcow renews 30 days before the end, a third of the 90 days that Let's Encrypt gives. Half of that later, 14
-    days before the end, somebody has to look. Certificates of six days have two of them left at that share.
+    acme-mailcow renews 30 days before the end, a third of the 90 days of Let's Encrypt. At half of that, 14 days before
+    the end, a person should check. A certificate of six days has two days left at a third of its life.
     """
     return not_after - now < min(SOON_S, (not_after - not_before) / SOON_SHARE)

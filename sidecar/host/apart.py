@@ -20,12 +20,21 @@ async def apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     loop = asyncio.new_event_loop()
     outcome: Future[T] = Future()
 
+    def cancel_all() -> None:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+
     def run() -> None:
         try:
             try:
                 result = loop.run_until_complete(work())
             finally:
-                _end(loop)
+                # As `asyncio.run` ends its loop, but without waiting for a thread that still resolves a name.
+                if left := asyncio.all_tasks(loop):
+                    cancel_all()
+                    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+                loop.run_until_complete(loop.shutdown_asyncgens())
+                loop.close()
         except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
             outcome.set_exception(error)
         else:
@@ -38,27 +47,7 @@ async def apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return await asyncio.shield(waiting)
     except asyncio.CancelledError:
         with suppress(RuntimeError):  # it is over already
-            loop.call_soon_threadsafe(_cancel_all, loop)
+            loop.call_soon_threadsafe(cancel_all)
         await asyncio.wait([waiting])
         waiting.cancelled() or waiting.exception()  # no one waits for the result
         raise
-
-
-def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
-    for task in asyncio.all_tasks(loop):
-        task.cancel()
-
-
-def _end(loop: asyncio.AbstractEventLoop) -> None:
-    """Ends the loop as `asyncio.run` does, but does not wait for a thread that still resolves a name."""
-    loop.run_until_complete(_left())
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.close()
-
-
-async def _left() -> None:
-    """Ends what still runs on this loop."""
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)

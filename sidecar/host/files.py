@@ -21,6 +21,11 @@ _MARK = "mta-sts-sidecar"
 _PRIVATE = 0o600
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 """What file systems answer that cannot fsync a folder; the rename itself was done."""
+MORE_FILES = {
+    errno.EMFILE: "raise the sidecar's limit of open files (ulimits: nofile)",
+    errno.ENFILE: "raise this host's limit of open files (sysctl fs.file-max)",
+}
+"""What to do, by errno, if no more files can be opened."""
 
 
 def replace_file(
@@ -41,12 +46,34 @@ def replace_file(
 
     Raises TemporaryError (NoSpaceError for a full disk) or PermanentError, with what to do.
     """
+    temporary = f".{path.name}.{_MARK}-{secrets.token_hex(8)}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
-        if folder is not None:
-            _replace(path, data, folder, (_PRIVATE if mode is None else mode, at_least), before_rename)
-            return
-        with opened_folder(path.parent) as opened:
-            _replace(path, data, opened, (_PRIVATE if mode is None else mode, at_least), before_rename)
+        with _open_folder(path.parent if folder is None else folder) as within:
+            before = None
+            with contextlib.suppress(FileNotFoundError):
+                before = os.stat(path.name, dir_fd=within, follow_symlinks=False)
+                demand_plain(before, path)
+            _remove_stale(within, re.escape(path.name))
+            descriptor = os.open(temporary, flags, _PRIVATE, dir_fd=within)
+            try:
+                with open(descriptor, "wb") as file:  # noqa: PTH123 - takes over the descriptor that O_EXCL gave
+                    _like(path, descriptor, before, (_PRIVATE if mode is None else mode, at_least))
+                    file.write(data)
+                    file.flush()
+                    os.fsync(descriptor)
+                if before_rename is not None:
+                    before_rename()
+                os.replace(temporary, path.name, src_dir_fd=within, dst_dir_fd=within)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary, dir_fd=within)
+                raise
+            try:
+                os.fsync(within)
+            except OSError as error:
+                if error.errno not in _NO_FOLDER_SYNC:
+                    raise
     except OSError as error:
         raise write_error(path, error) from error
 
@@ -73,48 +100,31 @@ def write_error(path: Path, error: OSError) -> SidecarError:
             return PermanentError(f"{tried}: there is no folder {path.parent}; make it, or correct the mount")
         case errno.EINVAL if isinstance(error, NotPlainError):
             return PermanentError(f"{tried}: move it away")
+        case errno.EMFILE | errno.ENFILE as number:
+            return TemporaryError(f"{tried}: {MORE_FILES[number]}; the next pass tries again")
         case _:
             return TemporaryError(
                 f"{tried}: check the disk and mount of {path.parent}; the next pass tries again"
             )
 
 
-def _there(path: Path, folder: int) -> os.stat_result | None:
-    """The state of the existing file; None if there is none."""
-    try:
-        found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    demand_plain(found, path)
-    return found
+def folder_error(tried: str, folder: Path, error: OSError) -> SidecarError:
+    """The error for people where a file of the sidecar's own `folder` cannot be opened; `tried` says what was tried."""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return NoSpaceError(f"{tried}; free some space on the disk of {folder}")
+        case errno.EMFILE | errno.ENFILE as number:
+            return TemporaryError(f"{tried}; {MORE_FILES[number]}")
+        case errno.EIO:
+            return TemporaryError(f"{tried}; check the disk of {folder} for errors")
+        case errno.ENOLCK:
+            return TemporaryError(f"{tried}; move {folder} to a file system that can lock files")
+        case _:
+            return PermanentError(f"{tried}; make {folder} a folder that the sidecar may write in")
 
 
-def _replace(
-    path: Path,
-    data: bytes,
-    folder: int,
-    modes: tuple[int, int],
-    before_rename: Callable[[], None] | None,
-) -> None:
-    before = _there(path, folder)
-    _remove_stale(folder, re.escape(path.name))
-    temporary = f".{path.name}.{_MARK}-{secrets.token_hex(8)}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, _PRIVATE, dir_fd=folder)
-    try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123 - takes over the descriptor that O_EXCL gave
-            _like(path, descriptor, before, modes)
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        if before_rename is not None:
-            before_rename()
-        os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary, dir_fd=folder)
-        raise
-    _sync_folder(folder)
+def _open_folder(folder: Path | int) -> contextlib.AbstractContextManager[int]:
+    return contextlib.nullcontext(folder) if isinstance(folder, int) else opened_folder(folder)
 
 
 def _like(path: Path, descriptor: int, before: os.stat_result | None, modes: tuple[int, int]) -> None:
@@ -141,12 +151,8 @@ def _like(path: Path, descriptor: int, before: os.stat_result | None, modes: tup
 
 def remove_leftovers(folder: Path | int) -> None:
     """Removes what killed runs left of any file in `folder` (or its descriptor); with the pass lock held, never raises."""
-    with contextlib.suppress(OSError):
-        if isinstance(folder, int):
-            _remove_stale(folder, ".+")
-            return
-        with opened_folder(folder) as opened:
-            _remove_stale(opened, ".+")
+    with contextlib.suppress(OSError), _open_folder(folder) as within:
+        _remove_stale(within, ".+")
 
 
 def _remove_stale(folder: int, name: str) -> None:
@@ -157,11 +163,3 @@ def _remove_stale(folder: int, name: str) -> None:
     for found in stale:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(found, dir_fd=folder)
-
-
-def _sync_folder(folder: int) -> None:
-    try:
-        os.fsync(folder)
-    except OSError as error:
-        if error.errno not in _NO_FOLDER_SYNC:
-            raise

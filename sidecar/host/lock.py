@@ -5,7 +5,6 @@ tells people who has it. Waiting can be cancelled at any moment and leaves nothi
 """
 
 import asyncio
-import errno
 import fcntl
 import os
 import sys
@@ -17,7 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sidecar.host.errors import NoSpaceError, PermanentError, TemporaryError
+from sidecar.host.errors import TemporaryError
+from sidecar.host.files import folder_error
 from sidecar.host.plain_file import open_plain
 
 NAME = "lock"
@@ -51,7 +51,10 @@ class PassLock:
     ) -> None:
         self._path = state_dir / NAME
         self._timeout_s = timeout_s
-        self._command = command or _own_command()
+        # The program and its first word, `sidecar run`: the rest may be long and does not help.
+        program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
+        words = [word for word in sys.argv[1:2] if not word.startswith("-")]
+        self._command = command or " ".join([program, *words])
         self._now = now
         self._fd: int | None = None
 
@@ -63,7 +66,7 @@ class PassLock:
     async def acquire(self, timeout_s: float | None = None) -> None:
         """Takes the lock; waits up to `timeout_s` seconds (0: tries once; None: forever).
 
-        Raises Locked with who has it when the time is over, PermanentError or TemporaryError where the lock
+        Raises Locked with who has it when the time is over, PermanentError or TemporaryError if the lock
         file cannot be used.
         """
         if self._fd is not None:
@@ -75,7 +78,12 @@ class PassLock:
         while not self._try():
             left = _LONGEST_WAIT_S if deadline is None else deadline - loop.time()
             if left <= 0:
-                raise self._taken(timeout_s)
+                holder = self.holder()
+                raise Locked(
+                    f"waited {timeout_s or 0:g} s for the lock {self._path}: {holder} has it; "
+                    "try again when it has ended",
+                    holder,
+                )
             await asyncio.sleep(min(wait, left))
             wait = min(2 * wait, _LONGEST_WAIT_S)
 
@@ -98,53 +106,34 @@ class PassLock:
         clean = "".join(c if c.isprintable() else "?" for c in text.strip())[:_LONGEST_TEXT]
         return clean or "another process"  # it has not written yet
 
-    def _taken(self, timeout_s: float | None) -> Locked:
-        holder = self.holder()
-        return Locked(
-            f"waited {timeout_s or 0:g} s for the lock {self._path}: {holder} has it; try again when it has ended",
-            holder,
-        )
-
     def _try(self) -> bool:
-        while (fd := self._locked_file()) is not None:
-            if self._is_the_file(fd):
-                self._fd = fd
-                self._sign(fd)
-                return True
-            os.close(fd)  # it was removed after it was opened: the next process locks another file
-        return False
-
-    def _locked_file(self) -> int | None:
-        try:
-            fd = self._open()
+        """Takes the lock if nobody has it; raises PermanentError or TemporaryError."""
+        while True:
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BaseException:
-                os.close(fd)
-                raise
-        except BlockingIOError:
-            return None
-        except OSError as error:
-            raise _trouble(error, self._path) from error
-        return fd
-
-    def _open(self) -> int:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Not inherited by child processes: one that outlives this process would keep the lock.
-        return open_plain(self._path, os.O_RDWR | os.O_CREAT)
-
-    def _is_the_file(self, fd: int) -> bool:
-        try:
-            return os.path.samestat(os.fstat(fd), self._path.stat())
-        except OSError:
-            return False
-
-    def _sign(self, fd: int) -> None:
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                # Not inherited by child processes: one that outlives this process would keep the lock.
+                fd = open_plain(self._path, os.O_RDWR | os.O_CREAT)
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BaseException:
+                    os.close(fd)
+                    raise
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                tried = f"locking {self._path} gave {error.strerror}"
+                raise folder_error(tried, self._path.parent, error) from error
+            with suppress(OSError):
+                if os.path.samestat(os.fstat(fd), self._path.stat()):
+                    break
+            os.close(fd)  # it was removed after it was opened: the next process locks another file
+        self._fd = fd
         since = datetime.fromtimestamp(self._now(), UTC).astimezone().isoformat(" ", "seconds")
         text = f"process {os.getpid()} ({self._command}) since {since}\n"
         with suppress(OSError):  # on a full disk the holder cannot be written, but the lock is held anyway
             os.ftruncate(fd, 0)
             os.pwrite(fd, text.encode("utf-8", "replace"), 0)
+        return True
 
     async def __aenter__(self) -> Self:
         await self.acquire(self._timeout_s)
@@ -154,21 +143,3 @@ class PassLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
-
-
-def _own_command() -> str:
-    """The program and its first word: `sidecar run`. The rest may be long and does not help."""
-    program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
-    words = [word for word in sys.argv[1:2] if not word.startswith("-")]
-    return " ".join([program, *words])
-
-
-def _trouble(error: OSError, path: Path) -> TemporaryError | PermanentError:
-    tried = f"locking {path} gave {error.strerror}"
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return NoSpaceError(f"{tried}; free some space on the disk of {path.parent}")
-    if error.errno in {errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOLCK}:
-        return TemporaryError(
-            f"{tried}; look for space on the disk of {path.parent}, and for errors of that disk"
-        )
-    return PermanentError(f"{tried}; make {path.parent} a folder that the sidecar may write in")

@@ -95,32 +95,23 @@ def prepare(stream: TextIO) -> None:
 
 def explain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Turns `exc_info` into `error` (the message of an expected failure) or `exception` (the trace of a bug)."""
-    error = _error_of(event.pop("exc_info", None))
+    error: BaseException | None = None
+    match event.pop("exc_info", None):
+        case (BaseException() as error) | (_, BaseException() as error, _):
+            pass
+        case True:
+            error = sys.exc_info()[1]
     if error is None:
         return event
     message = _expected(error)
     if message is None:
-        event["exception"] = _trace(error)
+        try:
+            event["exception"] = "".join(traceback.format_exception(error)).rstrip()
+        except (OSError, ImportError, LookupError):  # no file can be opened for what a trace is made with
+            event["exception"] = f"{type(error).__name__}: {_text(error)} (without a trace)"
     elif message not in str(event.get("event")):
         event.setdefault("error", message)
     return event
-
-
-def _trace(error: BaseException) -> str:
-    try:
-        return "".join(traceback.format_exception(error)).rstrip()
-    except (OSError, ImportError, LookupError):  # no file can be opened for what a trace is made with
-        return f"{type(error).__name__}: {_text(error)} (without a trace)"
-
-
-def _error_of(exc_info: object) -> BaseException | None:
-    match exc_info:
-        case BaseException():
-            return exc_info
-        case (_, BaseException() as error, _):
-            return error
-        case _:
-            return sys.exc_info()[1] if exc_info is True else None
 
 
 def _expected(error: BaseException) -> str | None:
@@ -269,7 +260,7 @@ def _shown(value: Plain) -> str:
 
 
 def _quoted(text: str) -> str:
-    """In quotes where it would else be unclear where the value ends."""
+    """In quotes if it would otherwise be unclear where the value ends."""
     if text and text.isprintable() and not any(character in text for character in ' "=\\'):
         return text
     if text.isprintable() and '"' in text and not any(character in text for character in "'\\"):

@@ -16,22 +16,19 @@ class Unexpected:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._told: dict[tuple[str, str], float] = {}
+        self._logged_at: dict[tuple[str, str], float] = {}
 
     def reason(self, subject: str, error: Exception) -> str:
         """A sentence for the finding; what a server sent is only in the log."""
-        kind, now = (type(error).__qualname__, _place(error)), self._clock()
-        if now - self._told.get(kind, -QUIET_S) >= QUIET_S:
-            self._told[kind] = now
+        first: BaseException = error  # of a group, its first exception
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        trace = first.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
+        kind, now = (type(error).__qualname__, place), self._clock()
+        if now - self._logged_at.get(kind, -QUIET_S) >= QUIET_S:
+            self._logged_at[kind] = now
             log.error("check bug", subject=subject, exc_info=error)
         return f"checking {subject} failed with a bug of the sidecar ({kind[0]}): see its log"
-
-
-def _place(error: BaseException) -> str:
-    """Where it was raised; for a group, where its first exception was raised."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""

@@ -1,7 +1,7 @@
-"""Which access to mailcow's API there is, read from its database while the API itself gives none.
+"""The access to mailcow's API, read from its database while the API itself gives none.
 
-Rule for every editor: the database is asked only where mailcow refused, or no key is known; what the answer means is
-decided in `plan.access`. A key that is found lives in memory and nowhere else.
+Rule for every editor: the database is asked only if mailcow refused, or no key is known; what the answer means is
+decided in `plan.access`. A key that is found is kept in memory only.
 """
 
 import asyncio
@@ -31,13 +31,21 @@ class Door:
     address: Sight[str] = NOT_ASKED
     """The own address, as mailcow sees it."""
     access: Sight[Access] = NOT_ASKED
-    """The keys; not asked where the API gives access."""
+    """The keys; not asked while the API gives access."""
     _tried: Access | None = None
-    """With what the API refused last, although its database should let the sidecar in."""
+    """The access that the API refused last, although it should be enough."""
 
     async def look(self, conf: Sight[Conf], now: float, *, denied: bool) -> bool:
-        """Looks at `now` (Unix seconds); whether the session should ask again, since there is access by now."""
-        self.address = await self._own_address(now)
+        """Observes at `now` (Unix seconds); returns whether the session should ask again, because there is access now."""
+        api_url = self.settings.api_url
+        if api_url and (urlsplit(api_url.strip()).hostname or "") not in NGINX_NAMES:
+            reason = "MTA_STS_API_URL leads to another server than nginx-mailcow, so mailcow may see another address"
+            self.address = Unseen(reason, now)
+        else:
+            try:
+                self.address = Seen(await asyncio.to_thread(own_address, NGINX_NAMES[0]), now)
+            except SidecarError as error:
+                self.address = Unseen(str(error), now)
         self.access = NOT_ASKED
         if not denied:
             self._tried = None
@@ -61,17 +69,3 @@ class Door:
         self._tried = found
         self.session.use(key if own is None else None)
         return True
-
-    async def _own_address(self, now: float) -> Sight[str]:
-        if (
-            self.settings.api_url
-            and (urlsplit(self.settings.api_url.strip()).hostname or "") not in NGINX_NAMES
-        ):
-            return Unseen(
-                "MTA_STS_API_URL leads to another server than nginx-mailcow, so mailcow may see another address",
-                now,
-            )
-        try:
-            return Seen(await asyncio.to_thread(own_address, NGINX_NAMES[0]), now)
-        except SidecarError as error:
-            return Unseen(str(error), now)

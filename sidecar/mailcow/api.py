@@ -1,43 +1,35 @@
-"""The client of mailcow's API: asks, with a deadline each, and hands the bytes to `answers`.
+"""The client of mailcow's API: one method for each thing to ask or to write, each with a deadline.
 
-Rules for every editor. The key goes to the endpoint and into one header, never into a text, a log or another
-request. No cookie is kept: mailcow's session cookie carries the key's rights, and the messages of a call that
-died come first in the next answer of its session. No redirect is followed, no proxy asked. `X-Forwarded-For`
-and `Sec-Fetch-*` are not sent (mailcow believes the one and refuses the other). Reading does not belong here.
+Rule for every editor. The key goes to the endpoint and into one header, never into a text, a log or another
+request. How a request is sent is in `wire`, what an answer means in `answers`.
 """
 
 import asyncio
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
-from typing import Self, TypeAlias
-
-import aiohttp
+from typing import Self
 
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import Policy, is_mx_pattern
 from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
 from sidecar.mailcow import answers
-from sidecar.mailcow.answers import (
+from sidecar.mailcow.answers import Added, Edited, Exists, Matches, NoSuchRow, Refused
+from sidecar.mailcow.endpoint import Endpoint
+from sidecar.mailcow.response import (
     AccessDenied,
-    Added,
     Answer,
     DeniedCause,
-    Edited,
-    Exists,
-    Matches,
     NoSuchRoute,
-    NoSuchRow,
     NotReadable,
     RedisRefusesWrites,
-    Refused,
     WriteUntold,
 )
-from sidecar.mailcow.endpoint import CONNECTIONS, Endpoint, Trust, Way, connector
-from sidecar.observed import AliasDomain, Backend, Domain, DomainList, Mailcow, Served, Version
+from sidecar.mailcow.wire import API_PATH, ApiRequest, OnCall, Wire
+from sidecar.observed import AliasDomain, Backend, DomainList, Mailcow, Served, Version
 from sidecar.observed.mailcow import MX_LENGTH
 
 __all__ = [
@@ -58,20 +50,15 @@ __all__ = [
     "check_policy",
 ]
 
-_API_PATH = "/api/v1/"
 POLICY_PATH = "/.well-known/mta-sts.txt"
 ID_PAGE_PATH = "/inc/ajax/dns_diagnostics.php"
-"""The part of mailcow's pages behind its DNS check: no JSON route tells an id."""
+"""The part of mailcow's pages behind its DNS check: no JSON route gives an id."""
 MAX_AGE_LIMIT = 31_536_000
 """Seconds. `edit` takes a little more than `add`: what was edited could then not be added again."""
 _LIST_LIMIT = 64 * 1024 * 1024
 _POLICY_LIMIT = 64 * 1024
 _PAGE_LIMIT = 1024 * 1024
 _FIRST_WITH_SEARCH = Version(2026, 3)
-
-
-OnCall: TypeAlias = Callable[[str, float, int | None], None]
-"""Is told of each request: its route, the seconds it took, and the HTTP status; None where no answer came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,31 +94,17 @@ _ACTIVE_COLUMN = 15
 _BACKUP_MX_COLUMN = 10
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """What is sent; `asked` says it in words. `deadline` in seconds, `limit` of the answer in bytes."""
-
-    asked: str
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    deadline: float
-    limit: int
-    query: Mapping[str, str] | None = None
-    body: Mapping[str, object] | Sequence[str] | None = None
-
-
 def check_policy(policy: Policy, mailcow: Mailcow) -> str | None:
     """Why this policy must not be sent to this mailcow, as a sentence; None when it may.
 
-    mailcow takes some of this without a word (an empty mx in an edit, capitals, U-labels) and serves it so.
+    mailcow accepts some of this without a message (an empty mx in an edit, capitals, U-labels) and serves it.
     """
     joined = ",".join(policy.mx)
     if not policy.mx:
         return "there is no mx pattern; mailcow wants one even for mode none"
     for pattern in policy.mx:
         if not is_mx_pattern(pattern) or pattern != pattern.lower():
-            return f"mx pattern {pattern[:100]!r} is no lower-case host name in A-label form"
+            return f"mx pattern {pattern[:100]!r} is not a lower-case host name in A-label form"
         if pattern.startswith("*.") and not mailcow.takes_wildcard_mx:
             return f"mailcow {mailcow.version} refuses the wildcard mx pattern {pattern!r}; 2025-09c takes it"
     if len(joined) > MX_LENGTH:
@@ -160,86 +133,70 @@ class MailcowApi:
         on_call: OnCall | None = None,
     ) -> None:
         self.endpoint = endpoint
-        self._on_call = on_call
         # mailcow drops other characters itself before it looks a key up; here they could break the header
         self._key = re.sub(r"[^A-Za-z0-9-]", "", key)
-        self._pins = tuple(pins)
-        self._roots = roots
         self._deadlines = deadlines or Deadlines()
-        self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._wire = Wire(endpoint, pins, connect_s=self._deadlines.connect, roots=roots, on_call=on_call)
         self._list_lock = asyncio.Lock()
         self._counts_route: _CountsRoute | None = None
         self._without_counts: set[Version | None] = set()
         self._version: Version | None = None
-        self._trust: Trust | None = None
-        self._last_way: Way | None = None
-        self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        # reads the system's roots
-        self._trust = await asyncio.to_thread(Trust, self.endpoint, self._pins, roots=self._roots)
-        self._session = aiohttp.ClientSession(
-            connector=connector(),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            headers={"Accept-Encoding": "gzip", "User-Agent": "mta-sts-sidecar"},
-        )
+        await self._wire.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._wire.__aexit__(kind, error, trace)
 
     def pin(self, pins: Iterable[str]) -> None:
-        """Replace the fingerprints that are accepted: after a renewal the new one and the one before."""
-        self._pins = tuple(pins)
-        if self._trust is not None:
-            self._trust.pin(self._pins)
+        """Replaces the fingerprints that are accepted: after a renewal the new one and the one before."""
+        self._wire.pin(pins)
 
     # --- reads ---
 
     async def version(self) -> str | None:
         """The version in mailcow's own words, None where it does not know it."""
-        text = answers.read_version(await self._get("get/status/version"))
+        text = answers.read_version(await self.get("get/status/version"))
         self._version = Version.parse(text)
         return text
 
-    async def domain_list(self) -> DomainList:
-        """All domains and alias domains. Dear: one such request at a time, others wait for it."""
-        return (await self.timed_domain_list())[0]
-
     async def timed_domain_list(self) -> tuple[DomainList, float]:
-        """The same, and how many seconds mailcow took for it (waiting for another list not included)."""
+        """All domains and alias domains, and how many seconds mailcow took for them.
+
+        Expensive: one such request at a time, others wait for it; that wait is not counted.
+        """
         async with self._list_lock:
             start = time.monotonic()
             # The domains last: the policy of a new one is written so much sooner. A name that changes from the one list
             # to the other in between may be missing in both, in any order; a loss is doubted first.
+            # Lists of thousands take a while to read: in a thread, so that nobody waits for it.
             aliases = await self._aliases()
-            return DomainList(await self._domains(), aliases), time.monotonic() - start
+            answer = await self.get("get/domain/all", deadline=self._deadlines.list)
+            domains = await asyncio.to_thread(answers.read_domains, answer)
+            return DomainList(domains, aliases), time.monotonic() - start
 
     async def aliases(self) -> tuple[AliasDomain, ...]:
         """All alias domains; cheaper than the domains by far."""
         async with self._list_lock:
             return await self._aliases()
 
-    # Lists of thousands take a while to read: in a thread, so that nobody waits for it.
-
-    async def _domains(self) -> tuple[Domain, ...]:
-        answer = await self._get("get/domain/all", self._deadlines.list)
-        return await asyncio.to_thread(answers.read_domains, answer)
-
     async def _aliases(self) -> tuple[AliasDomain, ...]:
-        answer = await self._get("get/alias-domain/all", self._deadlines.list)
+        answer = await self.get("get/alias-domain/all", deadline=self._deadlines.list)
         return await asyncio.to_thread(answers.read_aliases, answer)
 
     async def counts(self, version: Version | None) -> Counts | None:
-        """The cheap counts; None when this mailcow has no route for them.
+        """The cheap counts; None if this mailcow has no route for them.
 
-        `version` says which route to try first, and a new one makes a missing route be looked for again.
+        `version` says which route to try first; after a change of it, a missing route is tried again.
         """
-        for route in self._counts_routes(version):
+        if version in self._without_counts:
+            return None
+        newer = version is None or version >= _FIRST_WITH_SEARCH
+        first = self._counts_route or (_CountsRoute.SEARCH if newer else _CountsRoute.DATATABLES)
+        for route in sorted(_CountsRoute, key=lambda route: route is not first):
             try:
                 active = await self._matches(route, _ACTIVE_COLUMN)
                 backup = await self._matches(route, _BACKUP_MX_COLUMN)
@@ -250,35 +207,35 @@ class MailcowApi:
         self._without_counts.add(version)
         return None
 
-    def _counts_routes(self, version: Version | None) -> tuple[_CountsRoute, ...]:
-        if version in self._without_counts:
-            return ()
-        newer = version is None or version >= _FIRST_WITH_SEARCH
-        first = self._counts_route or (_CountsRoute.SEARCH if newer else _CountsRoute.DATATABLES)
-        return first, *(route for route in _CountsRoute if route is not first)
-
     async def _matches(self, route: _CountsRoute, column: int) -> Matches:
-        if route is _CountsRoute.SEARCH:
-            return answers.read_counts(await self._post(route.value, _search(column)))
-        return answers.read_counts(await self._get(route.value, query=_datatables(column)))
+        """No rows, only the counts of domains with a 1 in this column."""
+        if route is _CountsRoute.DATATABLES:
+            query = {"draw": "1", "start": "0", "length": "0", "columns[0][data]": str(column)}
+            query |= {"columns[0][searchable]": "true", "columns[0][search][value]": "1"}
+            return answers.read_counts(await self.get(route.value, query=query))
+        search = {"value": "1", "regex": False}
+        columns = [{"data": column, "name": "", "searchable": True, "orderable": True, "search": search}]
+        everything = {"value": "", "regex": False}
+        body = {"draw": 1, "start": 0, "length": 0, "columns": columns, "order": [], "search": everything}
+        return answers.read_counts(await self.post(route.value, body))
 
     async def native_route(self) -> bool | None:
-        """Whether mailcow has the routes for MTA-STS, asked without side effect; None for a read-only key."""
-        return answers.read_route_probe(await self._post("add/mta-sts", {}))
+        """Whether mailcow has the routes for MTA-STS, asked without a side effect; None for a read-only key."""
+        return answers.read_route_probe(await self.post("add/mta-sts", {}))
 
     async def served(self, domain: str) -> Served:
         """What mailcow itself serves as the policy of a domain (A-label), asked without the key."""
         asked = f"the policy of {domain} at {self.endpoint.url}"
         headers = {"Host": policy_host(domain)}
-        request = _Request(asked, "GET", POLICY_PATH, headers, self._deadlines.call, _POLICY_LIMIT)
-        return answers.read_served(await self._exchange(request))
+        request = ApiRequest(asked, "GET", POLICY_PATH, headers, self._deadlines.call, _POLICY_LIMIT)
+        return answers.read_served(await self._wire.exchange(request))
 
     async def policy_id(self, domain: str) -> str | None:
         """The id that mailcow gave to the active policy of a domain (A-label), None where there is none. Slow."""
         if not self._key:
             raise AccessDenied(DeniedCause.NO_KEY, f"the policy id of {domain}")
         asked = f"the policy id of {domain}, on the DNS check page at {self.endpoint.url}"
-        request = _Request(
+        request = ApiRequest(
             asked,
             "GET",
             ID_PAGE_PATH,
@@ -287,36 +244,36 @@ class MailcowApi:
             _PAGE_LIMIT,
             {"domain": domain},
         )
-        return answers.read_policy_id(domain, await self._exchange(request))
+        return answers.read_policy_id(domain, await self._wire.exchange(request))
 
     # --- writes ---
 
     async def add_policy(self, domain: str, policy: Policy) -> Added | Exists:
-        """Make the row of a domain (A-label), active. Never for an alias domain: its row would serve later.
+        """Makes the row of a domain (A-label), active. Never for an alias domain: its row would serve later.
 
-        Raises PermanentError for a policy that must not be sent or that is refused for good, TemporaryError
-        when mailcow cannot write now; NotReadable leaves the outcome unknown, WriteUntold to a reading.
+        Raises PermanentError for a policy that must not be sent or that is refused permanently, TemporaryError
+        when mailcow cannot write now; NotReadable leaves the outcome unknown, after WriteUntold it has to be read back.
         """
         self._check(domain, policy)
         body = {"domain": domain, **_fields(policy), "active": 1}
-        match answers.read_add(domain, await self._post("add/mta-sts", body)):
+        match answers.read_add(domain, await self.post("add/mta-sts", body)):
             case Refused() as refused:
                 raise _refusal("add", domain, refused)
             case done:
                 return done
 
     async def edit_policy(self, domain: str, policy: Policy, *, active: bool = True) -> Edited | NoSuchRow:
-        """Make the row of a domain (A-label) say `policy`. Raises as `add_policy` does."""
+        """Makes the row of a domain (A-label) say `policy`. Raises as `add_policy` does."""
         self._check(domain, policy)
         return await self._edit(domain, {**_fields(policy), "active": int(active)})
 
     async def switch_off(self, domain: str) -> Edited | NoSuchRow:
-        """Set the row of a domain (A-label) inactive: nothing is served then. Raises as `add_policy` does."""
+        """Sets the row of a domain (A-label) inactive: nothing is served then. Raises as `add_policy` does."""
         # mailcow refuses every edit without a version, this one too
         return await self._edit(domain, {"version": "stsv1", "active": 0})
 
     async def _edit(self, domain: str, attributes: Mapping[str, object]) -> Edited | NoSuchRow:
-        answer = await self._post("edit/mta-sts", {"items": [domain], "attr": attributes})
+        answer = await self.post("edit/mta-sts", {"items": [domain], "attr": attributes})
         match answers.read_edit(domain, answer):
             case Refused() as refused:
                 raise _refusal("change", domain, refused)
@@ -329,24 +286,16 @@ class MailcowApi:
                 f"the policy of {domain} was not sent to mailcow: {problem}. Change the settings for it"
             )
 
-    # --- routes that have a module of their own (`report_route`) ---
+    # --- any route, also for modules with routes of their own (`report_route`) ---
 
-    async def get(self, route: str) -> Answer:
-        """The answer to a GET."""
-        return await self._get(route)
+    async def get(
+        self, route: str, *, deadline: float | None = None, query: Mapping[str, str] | None = None
+    ) -> Answer:
+        """The answer to a GET within `deadline` seconds (None: `Deadlines.call`)."""
+        return await self._call("GET", route, deadline or self._deadlines.call, query=query)
 
     async def post(self, route: str, body: Mapping[str, object] | Sequence[str]) -> Answer:
         """The answer to a write; a list as the body is what `delete` takes."""
-        return await self._call("POST", route, self._deadlines.call, body=body)
-
-    # --- the wire ---
-
-    async def _get(
-        self, route: str, deadline: float | None = None, query: Mapping[str, str] | None = None
-    ) -> Answer:
-        return await self._call("GET", route, deadline or self._deadlines.call, query=query)
-
-    async def _post(self, route: str, body: Mapping[str, object]) -> Answer:
         return await self._call("POST", route, self._deadlines.call, body=body)
 
     async def _call(
@@ -362,79 +311,8 @@ class MailcowApi:
             # mailcow would answer 200 with an empty body, which looks like a failure of its database
             raise AccessDenied(DeniedCause.NO_KEY, asked)
         headers = {"X-API-Key": self._key}
-        request = _Request(asked, method, _API_PATH + route, headers, deadline, _LIST_LIMIT, query, body)
-        return await self._exchange(request)
-
-    async def _exchange(self, request: _Request) -> Answer:
-        """One request and its answer, over the first way on which the server is accepted."""
-        if self._trust is None:
-            raise RuntimeError("MailcowApi is used with `async with`")
-        # the deadline begins when it is our turn, else many calls at once would only wait for each other
-        async with self._slots:
-            start, status = time.monotonic(), None
-            try:
-                answer = await self._by_any_way(request, self._trust)
-                status = answer.status
-                return answer
-            finally:
-                if self._on_call is not None:
-                    route = request.path.removeprefix(_API_PATH)
-                    self._on_call(route, time.monotonic() - start, status)
-
-    async def _by_any_way(self, request: _Request, trust: Trust) -> Answer:
-        refused: list[aiohttp.ClientConnectorCertificateError] = []
-        for way in sorted(trust.ways(), key=lambda way: way != self._last_way):
-            try:
-                async with asyncio.timeout(request.deadline):
-                    answer = await self._over(way, request)
-            except aiohttp.ClientConnectorCertificateError as error:
-                refused.append(error)
-            except (aiohttp.ClientError, OSError) as error:
-                raise _no_answer(request, error) from error
-            else:
-                self._last_way = way
-                return answer
-        raise _not_accepted(request, refused) from refused[-1]
-
-    async def _over(self, way: Way, request: _Request) -> Answer:
-        if self._session is None:
-            raise RuntimeError("MailcowApi is used with `async with`")
-        async with self._session.request(
-            request.method,
-            self.endpoint.url + request.path,
-            headers={"Host": way.name, **request.headers},
-            params=request.query,
-            json=request.body,
-            ssl=way.context or True,
-            server_hostname=way.name if way.context else None,
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._deadlines.connect),
-        ) as response:
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > request.limit:
-                    raise NotReadable(
-                        f"{request.asked}: more than {request.limit} bytes, which is no answer of mailcow"
-                    )
-            return Answer(
-                request.asked, response.status, response.headers.get("Content-Type", ""), bytes(body)
-            )
-
-
-def _search(column: int) -> dict[str, object]:
-    """No rows, only counts, of domains with a 1 in this column."""
-    search = {"value": "1", "regex": False}
-    columns = [{"data": column, "name": "", "searchable": True, "orderable": True, "search": search}]
-    everything = {"value": "", "regex": False}
-    return {"draw": 1, "start": 0, "length": 0, "columns": columns, "order": [], "search": everything}
-
-
-def _datatables(column: int) -> dict[str, str]:
-    """The same for the older route."""
-    first = "columns[0]"
-    found = {"draw": "1", "start": "0", "length": "0", f"{first}[data]": str(column)}
-    return found | {f"{first}[searchable]": "true", f"{first}[search][value]": "1"}
+        request = ApiRequest(asked, method, API_PATH + route, headers, deadline, _LIST_LIMIT, query, body)
+        return await self._wire.exchange(request)
 
 
 def _fields(policy: Policy) -> dict[str, object]:
@@ -454,32 +332,5 @@ def _refusal(verb: str, domain: str, refused: Refused) -> SidecarError:
             f"{text}. The same would be refused again: change mx, mode or max_age for this domain"
         )
     return TemporaryError(
-        f"{text}. Look at the state of mailcow's database and whether the domain is still there"
-    )
-
-
-def _not_accepted(request: _Request, refused: list[aiohttp.ClientConnectorCertificateError]) -> NotReadable:
-    reasons = "; ".join(dict.fromkeys(str(error.certificate_error) for error in refused))
-    return NotReadable(
-        f"{request.asked}: the certificate is not accepted, nothing was sent ({reasons}). It has to be valid "
-        "for MAILCOW_HOSTNAME or the one in data/assets/ssl/cert.pem that nginx-mailcow has loaded"
-    )
-
-
-def _no_answer(request: _Request, error: Exception) -> NotReadable:
-    match error:
-        case aiohttp.ServerTimeoutError():
-            what = "no connection in time"
-        case TimeoutError():
-            what = f"no whole answer within {request.deadline:g} s"
-        case aiohttp.ClientConnectorDNSError():
-            what = "the name does not resolve to an IPv4 address: is nginx-mailcow up, in the same network?"
-        case aiohttp.ClientConnectorError():
-            what = f"no connection ({error.os_error})"
-        case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
-            what = "the connection ended in the middle of the answer"
-        case _:
-            what = f"{type(error).__name__}: {str(error)[:200]}"
-    return NotReadable(
-        f"{request.asked}: {what}. mailcow may be starting, being updated, or busy; it is asked again"
+        f"{text}. Check the state of mailcow's database and whether the domain is still there"
     )

@@ -1,9 +1,9 @@
-"""The certificates below data/assets/ssl, and when acme-mailcow ordered: only looked at, never written.
+"""The certificates below data/assets/ssl, and when acme-mailcow ordered: read, never written.
 
-Rules for every editor: a look costs next to nothing while no file changed, for there may be a folder for each
-domain; a file that is being written, or that is no certificate, is `Unseen`, never one without names. The container
-of acme-mailcow writes here: no link is followed. Private keys lie in the same folders: they are not opened. What a
-certificate lacks is decided elsewhere.
+Rules for every editor: observing costs next to nothing while no file changed, since there may be a folder for each
+domain; a file that is being written, or is not a certificate, is `Unseen`, never a certificate without names.
+acme-mailcow's container writes here: no link is followed. Private keys are in the same folders: they are not opened.
+What a certificate lacks is decided elsewhere.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ _DATE = re.compile(r"(\d{4}-\d\d-\d\d_\d\d_\d\d_\d\d)\Z", re.ASCII)
 """How a backup's folder ends; a kind of key may stand before the date."""
 
 _Version = tuple[int, int, int]
-"""Of a file or folder: mtime in ns, size, inode. What has not changed in these has not changed."""
+"""Of a file or folder: mtime in ns, size, inode. If these are the same, the content is the same."""
 
 
 class _UnreadableError(Exception):
@@ -40,7 +40,7 @@ class _UnreadableError(Exception):
 
 @dataclass(slots=True)
 class CertificateFolder:
-    """Looks at the certificates of a mailcow; remembers what it read while the files stay the same."""
+    """Reads the certificates of a mailcow; remembers them while the files stay the same."""
 
     _certificates: dict[Path, tuple[_Version, Certificate]] = field(default_factory=dict)
     _by_folder: dict[str, tuple[_Version, Certificate]] = field(default_factory=dict)
@@ -50,9 +50,9 @@ class CertificateFolder:
     def observe(self, mailcow_dir: Path, now: float, tz: str | None = None) -> Sight[Certificates]:
         """The server's certificate, those of ENABLE_SSL_SNI and the dates of the orders that replaced one.
 
-        `tz` is TZ of mailcow.conf, in which acme-mailcow names its backups. A folder that holds the very
-        certificate of the server (acme-mailcow keeps one) is not told again. Without an ssl folder all is
-        `Unseen`: then this is no mailcow directory. Blocks on the disk; what is there or not never raises.
+        `tz` is TZ of mailcow.conf, in which acme-mailcow names its backups. A folder with the server's own
+        certificate (acme-mailcow keeps one) is left out. Without an ssl folder all is `Unseen`: this is not
+        a mailcow directory then. Blocks on the disk; never raises for what exists or not.
         """
         folder = mailcow_dir / SSL
         try:
@@ -61,9 +61,9 @@ class CertificateFolder:
                 others = [
                     found
                     for name in sorted(_subfolders(ssl) - _NO_CERTIFICATES)
-                    if (found := self._unchanged(name, ssl) or self._of_folder(folder / name, ssl))
+                    if (found := self._of_folder(folder / name, ssl))
                 ]
-                orders = sorted(self._all_orders(folder / "backups", tz, ssl))
+                orders = sorted(self._order_dates(folder / "backups", tz, ssl))
                 backups = self._newest_backups(folder / "backups", ssl)
         except _UnreadableError as error:
             return Unseen(str(error), now)
@@ -77,6 +77,14 @@ class CertificateFolder:
 
     def _of_folder(self, path: Path, ssl: int) -> Certificate | None:
         """The certificate in a folder as acme-mailcow makes them: beside it lies the list of its domains."""
+        if (read := self._by_folder.get(path.name)) is not None:
+            # Two calls for each of thousands: a file with the same number, size and time is the one that was read,
+            # whatever way leads to it.
+            with contextlib.suppress(OSError):
+                version = _version(os.stat(f"{path.name}/cert.pem", dir_fd=ssl, follow_symlinks=False))
+                os.stat(f"{path.name}/domains", dir_fd=ssl, follow_symlinks=False)
+                if read[0] == version:
+                    return read[1]
         try:
             with opened_folder(path, ssl) as folder:
                 os.stat("domains", dir_fd=folder, follow_symlinks=False)
@@ -90,23 +98,8 @@ class CertificateFolder:
             self._by_folder.pop(path.name, None)
         return found
 
-    def _unchanged(self, name: str, ssl: int) -> Certificate | None:
-        """The certificate that was read from the folder `name`, if its file is the same: two calls for each of thousands.
-
-        A file with the same number, size and time is the one that was read; by which way it is reached does not count.
-        """
-        known = self._by_folder.get(name)
-        if known is None:
-            return None
-        try:
-            version = _version(os.stat(f"{name}/cert.pem", dir_fd=ssl, follow_symlinks=False))
-            os.stat(f"{name}/domains", dir_fd=ssl, follow_symlinks=False)
-        except OSError:
-            return None
-        return known[1] if known[0] == version else None
-
     def _certificate(self, path: Path, name: str, folder: int) -> Certificate | None:
-        """The leaf in the file, None where there is no file."""
+        """The leaf in the file; None if there is no file."""
         try:
             version = _version(os.stat(path.name, dir_fd=folder, follow_symlinks=False))
             known = self._certificates.get(path)
@@ -125,7 +118,12 @@ class CertificateFolder:
             ) from error
         if before != after:
             raise _UnreadableError(f"{path} is being written just now")
-        found = _leaf(path, data, name)
+        try:
+            with reading():
+                leaf = x509.load_pem_x509_certificate(data)
+            found = described(leaf, name)
+        except ValueError as error:
+            raise _UnreadableError(f"{path} holds no certificate, or only a part of one: {error}") from error
         self._certificates[path] = before, found
         return found
 
@@ -153,24 +151,18 @@ class CertificateFolder:
                 certificates += [certificate] if certificate else []
         return tuple(certificates)
 
-    def _all_orders(self, backups: Path, tz: str | None, ssl: int) -> Iterator[float]:
-        try:
-            with opened_folder(backups, ssl) as folder:
-                for name in _subfolders(folder):
-                    yield from self._orders_of(backups / name, tz, folder)
-        except FileNotFoundError:
-            return
-
-    def _orders_of(self, path: Path, tz: str | None, backups: int) -> tuple[float, ...]:
-        try:
-            with opened_folder(path, backups) as folder:
-                key, version = (path, tz), _version(os.fstat(folder))
-                known = self._orders.get(key)
-                if known is None or known[0] != version:
-                    known = self._orders[key] = version, tuple(_orders(folder, tz))
-                return known[1]
-        except FileNotFoundError:
-            return ()  # it has just gone
+    def _order_dates(self, backups: Path, tz: str | None, ssl: int) -> list[float]:
+        dates: list[float] = []
+        with contextlib.suppress(FileNotFoundError), opened_folder(backups, ssl) as above:
+            for name in _subfolders(above):
+                # A folder may have been removed since the list was read.
+                with contextlib.suppress(FileNotFoundError), opened_folder(backups / name, above) as folder:
+                    key, version = (backups / name, tz), _version(os.fstat(folder))
+                    known = self._orders.get(key)
+                    if known is None or known[0] != version:
+                        known = self._orders[key] = version, tuple(_orders(folder, tz))
+                    dates += known[1]
+        return dates
 
 
 def _version(stat: os.stat_result) -> _Version:
@@ -182,71 +174,45 @@ def _subfolders(folder: int) -> frozenset[str]:
         return frozenset(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
-def _leaf(path: Path, data: bytes, folder: str) -> Certificate:
-    try:
-        with reading():
-            found = x509.load_pem_x509_certificate(data)
-        return described(found, folder)
-    except ValueError as error:
-        raise _UnreadableError(f"{path} holds no certificate, or only a part of one: {error}") from error
-
-
 def described(found: x509.Certificate, folder: str) -> Certificate:
-    """A certificate as decisions see it; raises ValueError where it is malformed within."""
+    """A certificate as decisions see it; raises ValueError if it is malformed inside."""
     with reading():
+        try:
+            extension = found.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
+        except x509.ExtensionNotFound:  # mailcow's own self-signed one has only a common name
+            names = [str(a.value) for a in found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        else:
+            assert isinstance(extension.value, x509.SubjectAlternativeName)  # noqa: S101  the OID says so
+            names = extension.value.get_values_for_type(x509.DNSName)
+        # The same words, with the same case, that acme-mailcow looks for in the issuer.
+        issuer = ", ".join(str(attribute.value) for attribute in found.issuer)
+        if "Let's Encrypt" in issuer or "Fake LE Intermediate" in issuer:
+            kind = Issuer.LETS_ENCRYPT
+        else:
+            kind = Issuer.MAILCOW if "mailcow" in issuer else Issuer.OTHER
         return Certificate(
             folder=folder,
-            names=_names(found),
+            names=frozenset(name.lower().rstrip(".") for name in names),
             not_before=found.not_valid_before_utc.timestamp(),
             not_after=found.not_valid_after_utc.timestamp(),
-            issuer=_issuer(found.issuer),
+            issuer=kind,
             fingerprint=found.fingerprint(SHA256()).hex(),
         )
 
 
-def _names(found: x509.Certificate) -> frozenset[str]:
-    """The DNS names; the common name where the certificate has none, as mailcow's own self-signed one."""
-    try:
-        extension = found.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
-    except x509.ExtensionNotFound:
-        names = [str(a.value) for a in found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    else:
-        assert isinstance(extension.value, x509.SubjectAlternativeName)  # noqa: S101  the OID says so
-        names = extension.value.get_values_for_type(x509.DNSName)
-    return frozenset(name.lower().rstrip(".") for name in names)
-
-
-def _issuer(name: x509.Name) -> Issuer:
-    """The same words, with the same case, that acme-mailcow looks for in the issuer."""
-    text = ", ".join(str(attribute.value) for attribute in name)
-    if "Let's Encrypt" in text or "Fake LE Intermediate" in text:
-        return Issuer.LETS_ENCRYPT
-    return Issuer.MAILCOW if "mailcow" in text else Issuer.OTHER
-
-
 def _orders(folder: int, tz: str | None) -> Iterator[float]:
-    zone = _zone(tz)
+    """When the orders were that put these backups away, by their names in the time zone `tz` of the container."""
+    zone: tzinfo | None
+    try:
+        zone = ZoneInfo(tz) if tz else UTC
+    except (KeyError, ValueError, OSError):
+        zone = None
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False) and (found := _DATE.search(entry.name)):
-                yield _unix(found[1], zone) or entry.stat(follow_symlinks=False).st_mtime
-
-
-def _unix(text: str, zone: tzinfo | None) -> float | None:
-    """None where the date is none, or the time zone is not known: the folder's own time is then the best."""
-    if zone is None:
-        return None
-    try:
-        return datetime.strptime(text, "%Y-%m-%d_%H_%M_%S").replace(tzinfo=zone).timestamp()
-    except ValueError:
-        return None
-
-
-def _zone(tz: str | None) -> tzinfo | None:
-    """The zone of the container: UTC without a name, None for one that this system does not know."""
-    if not tz:
-        return UTC
-    try:
-        return ZoneInfo(tz)
-    except (KeyError, ValueError, OSError):
-        return None
+                at: float | None = None
+                if zone is not None:
+                    with contextlib.suppress(ValueError):  # a date that does not exist
+                        at = datetime.strptime(found[1], "%Y-%m-%d_%H_%M_%S").replace(tzinfo=zone).timestamp()
+                # Without a known zone or date, the folder's own time is the best.
+                yield at or entry.stat(follow_symlinks=False).st_mtime

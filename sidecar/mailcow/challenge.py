@@ -56,13 +56,13 @@ class _Trouble(Exception):  # noqa: N818 - it is one half of an answer, not a fa
 
 @dataclass(slots=True)
 class _Ways:
-    """What one call found of addresses: where nobody listens for so many names, nobody does for thousands more."""
+    """What one call learned of addresses: if nobody listens there for so many names, nobody does for thousands more."""
 
     open: set[str] = field(default_factory=set)
     closed: dict[str, list[str]] = field(default_factory=dict)
 
     def known_closed(self, address: str) -> str | None:
-        """Why nobody has to be asked there any more."""
+        """Why this address need not be tried any more."""
         said = self.closed.get(address, [])
         return said[-1] if len(said) >= CONCURRENT and address not in self.open else None
 
@@ -129,7 +129,10 @@ class Challenges:
             return Seen(Challenge(Answered.YES), self._clock())
         said = "; ".join(closed)
         try:
-            await self._fetch(name, await _places(nginx[0]), nginx[1], *file)
+            # By the system's own resolver: only Docker's knows this name.
+            found = await asyncio.get_running_loop().getaddrinfo(nginx[0], None, type=socket.SOCK_STREAM)
+            inside = tuple(dict.fromkeys(str(item[4][0]) for item in found))
+            await self._fetch(name, inside, nginx[1], *file)
         except _Trouble as trouble:
             if trouble.answered:
                 return Seen(Challenge(Answered.NO, f"nginx-mailcow: {trouble.said}"), self._clock())
@@ -163,7 +166,10 @@ class Challenges:
             said = f"no answer within {TOTAL_S:g} s" if connected else f"no connection within {CONNECT_S:g} s"
             raise _Trouble(said, answered, connected) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _Trouble(_said(error), answered, connected) from error
+            said = str(error)[:200] or type(error).__name__
+            if isinstance(error, aiohttp.ClientConnectorError):
+                said = error.os_error.strerror or "no connection"
+            raise _Trouble(said, answered, connected) from error
         if status != 200:
             raise _Trouble(f"it answers {status} for the file", answered=True)
         if body.strip() != token.encode():
@@ -215,21 +221,21 @@ class Challenges:
             raise _Trouble(f"it redirects to {_shown(target)}", answered=True)
         if after.host == name:
             return after, own
-        places = await self._places_of(after.host, target)
+        try:
+            places: tuple[str, ...] = (str(ipaddress.ip_address(after.host)),)
+        except ValueError:
+            found = await self._resolve(after.host)
+            if isinstance(found, Unseen) or not found.value.addresses:
+                raise _Trouble(
+                    f"it redirects to {_shown(target)}, which has no address", answered=True
+                ) from None
+            places = tuple(sorted(looked_at(found.value)[1]))
         inside = [place for place in places if place not in own and not ipaddress.ip_address(place).is_global]
         if inside:
             raise _Trouble(
                 f"it redirects to {_shown(target)} at {inside[0]}, which is not public", answered=True
             )
         return after, places
-
-    async def _places_of(self, host: str, target: str) -> tuple[str, ...]:
-        with contextlib.suppress(ValueError):
-            return (str(ipaddress.ip_address(host)),)
-        found = await self._resolve(host)
-        if isinstance(found, Unseen) or not found.value.addresses:
-            raise _Trouble(f"it redirects to {_shown(target)}, which has no address", answered=True)
-        return tuple(sorted(looked_at(found.value)[1]))
 
 
 class _Fixed(AbstractResolver):
@@ -298,21 +304,9 @@ def _remove(mailcow_dir: Path, name: str) -> None:
         os.unlink(name, dir_fd=folder)
 
 
-async def _places(host: str) -> tuple[str, ...]:
-    """The addresses of nginx-mailcow, by the system's own resolver; raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(item[4][0]) for item in found))
-
-
-def _said(error: BaseException) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or "no connection"
-    return str(error)[:200] or type(error).__name__
-
-
 def _shown(target: str) -> str:
     """A stranger's words, for a message: only scheme and host."""
     with contextlib.suppress(ValueError):
         parts = urlsplit(target)
         return f"{parts.scheme}://{parts.netloc}"[:100]
-    return "what is no URL"
+    return "something that is not a URL"

@@ -1,9 +1,9 @@
-"""mailcow.conf on the disk: what it says, and edits of its lists that lose nobody else's change.
+"""mailcow.conf on the disk: read, and its lists edited without losing a change of somebody else.
 
 Rules for every editor. A file that cannot be understood is `Unseen`, never an empty one. It is written only
 within the mailcow directory, read again at the last moment, and its backup (it holds passwords) goes to the
-state folder alone, as mailcow's update may commit what lies beside it. How the text is read and changed is
-`envfile`'s.
+state folder alone, as mailcow's update may commit what lies beside it. How the text is read and changed is in
+`formats.dotenv`.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sidecar.formats.dotenv import ListEdit, edit_list, read
 from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
-from sidecar.host.files import remove_leftovers, replace_file
+from sidecar.host.files import MORE_FILES, remove_leftovers, replace_file
 from sidecar.host.plain_file import NotPlainError, read_plain
 from sidecar.observed import Conf, Seen, Sight, Unseen
 
@@ -22,12 +22,12 @@ NAME = "mailcow.conf"
 BACKUP = "mailcow.conf.last"
 ATTEMPTS = 5
 LARGEST = 1 << 20
-"""Bytes of a mailcow.conf; a larger one is none."""
+"""Bytes of a mailcow.conf; a larger file is not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class EditedConf:
-    """What came of an edit; `refused` says why a list was left as it is, by key."""
+    """The outcome of an edit; `refused` says by key why a list was left unchanged."""
 
     changed: bool
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -56,20 +56,26 @@ def edit(
 ) -> EditedConf:
     """Makes these changes to the lists of mailcow.conf, by key, in one write. Blocks.
 
-    A list that cannot be edited safely stays as it is, and keeps no other from being edited. The text before is
+    A list that cannot be edited safely stays unchanged; the others are edited anyway. The text before is
     kept as `mailcow.conf.last` in `backup_dir`, mode 600. `before_check` is called just before the file is read
     for the last time.
 
-    Raises TemporaryError where somebody else keeps writing the file or the disk is in trouble, PermanentError
-    where a person must change something.
+    Raises TemporaryError if somebody else keeps writing the file or the disk has a problem, PermanentError
+    if a person must change something.
     """
     target = _target(mailcow_dir)
     locked = _locked(mailcow_dir, target)
     if locked is not None:
         raise PermanentError(f"{NAME} was not changed: {locked}")
     for _ in range(ATTEMPTS):
-        before = _content(target)
-        after, refused = _edited(target, before, edits)
+        before = after = _content(target)
+        _values(target, before)
+        refused: dict[str, str] = {}
+        for key, change in edits.items():
+            try:
+                after = edit_list(after, key, add=change.add, remove=change.remove, strict=change.strict)
+            except ValueError as error:
+                refused[key] = f"{target}: {key} was not changed: {error}"
         if after == before:
             return EditedConf(changed=False, refused=refused)
         replace_file(backup_dir / BACKUP, before, mode=0o600)
@@ -104,26 +110,22 @@ def _target(mailcow_dir: Path) -> Path:
     try:
         return path.resolve(strict=True)
     except FileNotFoundError as error:
-        raise _missing(mailcow_dir, path) from error
+        if not path.is_symlink():
+            raise PermanentError(
+                f"{path} does not exist: mount the mailcow directory, the one with {NAME} in it, at {mailcow_dir}"
+            ) from error
+        link, leads_to = f"{path} is a link to {path.readlink()}", path.resolve()
+        if _inside(mailcow_dir, leads_to):
+            raise PermanentError(f"{link}, which does not exist: correct the link") from error
+        raise PermanentError(
+            f"{link}, which lies outside of the mounted folder {mailcow_dir}: mount it at {leads_to} too, "
+            "or move the file into the mailcow directory"
+        ) from error
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
         raise PermanentError(
             f"{path} cannot be followed to a file ({_said(error)}): is it a link to itself, or in a folder "
             "that the sidecar may not enter?"
         ) from error
-
-
-def _missing(mailcow_dir: Path, path: Path) -> PermanentError:
-    if not path.is_symlink():
-        return PermanentError(
-            f"{path} does not exist: mount the mailcow directory, the one with {NAME} in it, at {mailcow_dir}"
-        )
-    leads_to = path.resolve()
-    if _inside(mailcow_dir, leads_to):
-        return PermanentError(f"{path} is a link to {path.readlink()}, which does not exist: mend the link")
-    return PermanentError(
-        f"{path} is a link to {path.readlink()}, which lies outside of the mounted folder {mailcow_dir}: "
-        f"mount it at {leads_to} too, or move the file into the mailcow directory"
-    )
 
 
 def _inside(mailcow_dir: Path, target: Path) -> bool:
@@ -135,7 +137,7 @@ def _content(target: Path) -> bytes:
         data = read_plain(target, LARGEST)
     except NotPlainError as error:
         raise PermanentError(
-            f"{target} is no file to be read: {error.strerror}. Docker makes a folder where a file to be mounted is "
+            f"{target} is not a file that can be read: {error.strerror}. Docker makes a folder where a file to be mounted is "
             "missing: remove it, and mount the mailcow directory as a whole"
         ) from error
     except FileNotFoundError as error:
@@ -147,7 +149,8 @@ def _content(target: Path) -> bytes:
         ) from error
     except OSError as error:
         raise TemporaryError(
-            f"{target} cannot be read ({_said(error)}): look at the disk; the next pass tries again"
+            f"{target} cannot be read ({_said(error)}): "
+            f"{MORE_FILES.get(error.errno or 0, 'check the disk')}; the next pass tries again"
         ) from error
     if not data.strip():
         raise TemporaryError(f"{target} is empty: if nobody is just writing it, restore it from a backup")
@@ -179,18 +182,6 @@ def _locked(mailcow_dir: Path, target: Path) -> str | None:
             "and run the sidecar as root"
         )
     return None
-
-
-def _edited(target: Path, data: bytes, edits: Mapping[str, ListEdit]) -> tuple[bytes, dict[str, str]]:
-    """The text with all edits that can be made, and why the others cannot; of a file that was in order before."""
-    _values(target, data)
-    refused: dict[str, str] = {}
-    for key, change in edits.items():
-        try:
-            data = edit_list(data, key, add=change.add, remove=change.remove, strict=change.strict)
-        except ValueError as error:
-            refused[key] = f"{target}: {key} was not changed: {error}"
-    return data, refused
 
 
 def _said(error: Exception) -> str:

@@ -67,13 +67,6 @@ class PolicyRow:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Login:
-    name: str
-    user: str
-    password: SecretStr
-
-
 class Database:
     """The database of one mailcow. Every method raises TemporaryError or PermanentError."""
 
@@ -125,14 +118,20 @@ class Database:
         rows = await self._call(
             conf, "the policy ids", lambda cursor: _rows(cursor, _READ_POLICIES, MOST_POLICIES)
         )
-        return {
-            str(domain): PolicyRow(str(number), _served(str(version), str(mode), str(max_age), str(mx)))
-            for domain, number, version, mode, mx, max_age in rows
-            if number is not None and is_id(str(number))  # else mailcow's own page is asked
-        }
+        found: dict[str, PolicyRow] = {}
+        for domain, number, version, mode, mx, max_age in rows:
+            if number is not None and is_id(str(number)):  # else mailcow's own page is asked
+                # As mailcow's `mta-sts.php` makes it of a row.
+                text = f"version: {str(version)[:3].upper()}{str(version)[3:]}\nmode: {mode}\nmax_age: {max_age}\n"
+                text += "".join(f"mx: {pattern}\n" for pattern in str(mx).split(","))
+                found[str(domain)] = PolicyRow(str(number), text)
+        return found
 
     async def _call(self, conf: Conf, what: str, ask: Callable[[pymysql.cursors.Cursor], T]) -> T:
-        login = _login(conf)
+        if not self.known(conf):
+            raise PermanentError(
+                "mailcow.conf lacks DBNAME, DBUSER or DBPASS, so mailcow's database cannot be asked"
+            )
         with self._counting:
             if self._under_way >= AT_ONCE:
                 raise TemporaryError(
@@ -142,7 +141,24 @@ class Database:
 
         def call() -> T:
             try:
-                return self._ask(login, ask)
+                connection = pymysql.connect(
+                    host=self._host,
+                    port=self._port,
+                    user=conf.values["DBUSER"].strip(),
+                    password=conf.values["DBPASS"].strip(),
+                    database=conf.values["DBNAME"].strip(),
+                    charset="utf8mb4",
+                    autocommit=True,
+                    connect_timeout=CONNECT_S,
+                    read_timeout=ANSWER_S,
+                    write_timeout=ANSWER_S,
+                    ssl_disabled=True,  # as mailcow's own clients; the network is the containers' own
+                )
+                try:
+                    with connection.cursor() as cursor:
+                        return ask(cursor)
+                finally:
+                    connection.close()
             finally:
                 with self._counting:
                     self._under_way -= 1
@@ -153,29 +169,11 @@ class Database:
         except TimeoutError as error:
             raise TemporaryError(f"{what} in mailcow's database: no answer in {DEADLINE_S:.0f} s") from error
         except pymysql.MySQLError as error:
-            raise TemporaryError(f"{what} in mailcow's database: {_said(error)}") from None
+            number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+            said = _SAID.get(number, f"error {number}" if number else type(error).__name__)
+            raise TemporaryError(f"{what} in mailcow's database: {said}") from None
         except (OSError, UnicodeError, ValueError) as error:
             raise TemporaryError(f"{what} in mailcow's database: {type(error).__name__}") from None
-
-    def _ask(self, login: _Login, ask: Callable[[pymysql.cursors.Cursor], T]) -> T:
-        connection = pymysql.connect(
-            host=self._host,
-            port=self._port,
-            user=login.user,
-            password=login.password.get_secret_value(),
-            database=login.name,
-            charset="utf8mb4",
-            autocommit=True,
-            connect_timeout=CONNECT_S,
-            read_timeout=ANSWER_S,
-            write_timeout=ANSWER_S,
-            ssl_disabled=True,  # as mailcow's own clients; the network is the containers' own
-        )
-        try:
-            with connection.cursor() as cursor:
-                return ask(cursor)
-        finally:
-            connection.close()
 
 
 def new_key() -> str:
@@ -183,26 +181,6 @@ def new_key() -> str:
     return "-".join(secrets.token_hex(3).upper() for _ in range(5))
 
 
-def _login(conf: Conf) -> _Login:
-    if not Database.known(conf):
-        raise PermanentError(
-            "mailcow.conf lacks DBNAME, DBUSER or DBPASS, so mailcow's database cannot be asked"
-        )
-    values = conf.values
-    return _Login(values["DBNAME"].strip(), values["DBUSER"].strip(), SecretStr(values["DBPASS"].strip()))
-
-
 def _rows(cursor: pymysql.cursors.Cursor, query: str, most: int) -> tuple[tuple[Any, ...], ...]:
     cursor.execute(query, (most,))
     return tuple(cursor.fetchall())
-
-
-def _served(version: str, mode: str, max_age: str, mx: str) -> str:
-    """The text that mailcow's `mta-sts.php` makes of a row."""
-    lines = [f"version: {version[:3].upper()}{version[3:]}", f"mode: {mode}", f"max_age: {max_age}"]
-    return "".join(f"{line}\n" for line in [*lines, *(f"mx: {one}" for one in mx.split(","))])
-
-
-def _said(error: pymysql.MySQLError) -> str:
-    number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-    return _SAID.get(number, f"error {number}" if number else type(error).__name__)

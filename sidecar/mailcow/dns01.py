@@ -120,33 +120,28 @@ def mapped(provider: str, values: Mapping[str, str], zones: frozenset[str] | Non
             f"mailcow's DNS provider {provider[:40]!r} is not one that is known here ({', '.join(sorted(_KNOWN))}); "
             "name an account of your own in `dns.accounts`"
         )
-    given = {name: value.strip() for name, value in values.items()}
-    needed = [variable for variable in known.secrets.values() if not given.get(variable)]
+    values = {name: value.strip() for name, value in values.items()}
+    needed = [variable for variable in known.secrets.values() if not values.get(variable)]
     needed += [
         variable
         for name, variable in known.plain.items()
-        if name not in known.optional and not given.get(variable)
+        if name not in known.optional and not values.get(variable)
     ]
     if needed:
         raise Dns01Error(
             f"{PATH} has no {', '.join(sorted(needed))}; name an account of your own in `dns.accounts`"
         )
-    plain = {name: given[variable] for name, variable in known.plain.items() if given.get(variable)}
+    plain = {name: values[variable] for name, variable in known.plain.items() if values.get(variable)}
     # The type asks for the place of each secret, and here it is mailcow's file.
     places = {f"{name}_file": f"/{PATH}" for name in known.secrets}
-    account, wrong = _made(known, {**plain, **known.fixed, **places}, zones)
-    if account is None:
-        raise Dns01Error(f"{PATH}: {wrong} has a form that is not accepted")
-    return Credentials(
-        account, {name: SecretStr(given[variable]) for name, variable in known.secrets.items()}
-    )
-
-
-def _made(
-    known: _Mapping, given: Mapping[str, str], zones: frozenset[str] | None
-) -> tuple[settings.Account | None, str]:
-    """The account, or the variables that it does not accept; an error would quote their values."""
+    account, wrong = None, set[str]()
     try:
-        return known.make(**given, zones=zones), ""
+        account = known.make(**plain, **known.fixed, **places, zones=zones)
     except ValidationError as error:
-        return None, ", ".join(sorted({known.plain.get(str(one["loc"][0]), "?") for one in error.errors()}))
+        # Only the names of the variables, and no cause: the error quotes their values.
+        wrong = {known.plain.get(str(one["loc"][0]), "?") for one in error.errors()}
+    if account is None:
+        raise Dns01Error(f"{PATH}: {', '.join(sorted(wrong))} has a form that is not accepted")
+    return Credentials(
+        account, {name: SecretStr(values[variable]) for name, variable in known.secrets.items()}
+    )

@@ -1,4 +1,4 @@
-"""Where mailcow's API is, and by what its server is known: address, names, certificate, connector.
+"""Where mailcow's API is, and how its server is recognised: address, names, certificate, connector.
 
 Rules for every editor. A peer is accepted by PKIX for one of the endpoint's names, or because its leaf is a
 pinned one; there is no third way, and no byte of a request leaves before that (the check is part of the
@@ -13,7 +13,7 @@ import socket
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -54,7 +54,10 @@ def endpoint(conf: Conf, api_url: str | None) -> Endpoint:
 
     Raises PermanentError where the settings cannot work.
     """
-    hostname = _hostname(conf)
+    try:
+        hostname = to_ascii(conf.hostname) if conf.hostname else ""
+    except ValueError as error:
+        raise PermanentError(f"MAILCOW_HOSTNAME in mailcow.conf: {error}") from error
     if api_url:
         return _from_url(api_url, hostname)
     if conf.yes("NGINX_USE_PROXY_PROTOCOL"):
@@ -71,16 +74,9 @@ def endpoint(conf: Conf, api_url: str | None) -> Endpoint:
     text = conf.values.get("HTTPS_PORT", "").strip() or "443"
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= _LAST_PORT):
         raise PermanentError(
-            f"HTTPS_PORT in mailcow.conf is {text!r}, which is no port: set a number, or set MTA_STS_API_URL"
+            f"HTTPS_PORT in mailcow.conf is {text!r}, which is not a port: set a number, or set MTA_STS_API_URL"
         )
     return Endpoint(True, "nginx-mailcow", int(text), (hostname,))
-
-
-def _hostname(conf: Conf) -> str:
-    try:
-        return to_ascii(conf.hostname) if conf.hostname else ""
-    except ValueError as error:
-        raise PermanentError(f"MAILCOW_HOSTNAME in mailcow.conf: {error}") from error
 
 
 def _bad_url(why: str) -> PermanentError:
@@ -90,16 +86,12 @@ def _bad_url(why: str) -> PermanentError:
     )
 
 
-def _split(api_url: str) -> tuple[SplitResult, int | None]:
+def _from_url(api_url: str, hostname: str) -> Endpoint:
     try:
         url = urlsplit(api_url.strip())
-        return url, url.port
+        port = url.port
     except ValueError as error:
-        raise _bad_url(f"is no URL ({error})") from error
-
-
-def _from_url(api_url: str, hostname: str) -> Endpoint:
-    url, port = _split(api_url)
+        raise _bad_url(f"is not a URL ({error})") from error
     if url.scheme not in {"http", "https"} or not url.hostname:
         raise _bad_url("does not begin with http:// or https:// and a host")
     if url.username is not None or url.password is not None or url.query or url.fragment:
@@ -136,7 +128,7 @@ def _host(text: str) -> tuple[str, bool]:
     return name, "." not in name
 
 
-# --- by what the server is known -------------------------------------------------------------------------
+# --- how the server is recognised -------------------------------------------------------------------------
 
 
 def fingerprint(certificate: bytes) -> str:
@@ -153,7 +145,7 @@ class _PinningContext(ssl.SSLContext):
 class _PinnedObject(ssl.SSLObject):
     """A TLS client that ends the handshake with an error unless the leaf is one of its context's pins.
 
-    Who waits for the handshake is told of its end only afterwards, so nothing has been sent by then.
+    The code that waits for the handshake continues only after this check, so nothing has been sent before it.
     """
 
     def do_handshake(self) -> None:
@@ -179,7 +171,7 @@ class Way:
 
 
 class Trust:
-    """By what the server of an endpoint is accepted: PKIX with the system's roots, or a pinned leaf.
+    """How the server of an endpoint is accepted: PKIX with the system's roots, or a pinned leaf.
 
     `pins` are SHA-256 fingerprints in hex: that of cert.pem, and for a while after a renewal the one before.
     With `roots` (a PEM file) its certificates count instead of the system's. Reads files when made: do that
@@ -192,7 +184,7 @@ class Trust:
             self._pkix: tuple[Way, ...] = (Way(endpoint.names[0], None),)
             return
         verifying = ssl.create_default_context(cafile=roots)
-        # RFC 6125 §6.4.4: a CN is no name; mailcow's own certificate, which has nothing else, is pinned instead
+        # RFC 6125 §6.4.4: a CN is not a name; mailcow's own certificate, which has nothing else, is pinned instead
         verifying.hostname_checks_common_name = False
         self._pkix = tuple(Way(name, verifying) for name in endpoint.names)
         self._pinning = _PinningContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -203,12 +195,12 @@ class Trust:
         self.pin(pins)
 
     def pin(self, pins: Iterable[str]) -> None:
-        """Replace the pinned fingerprints; connections that stand stay."""
+        """Replaces the pinned fingerprints; open connections stay open."""
         if self._pinning is not None:
             self._pinning.pins = frozenset(pin.replace(":", "").lower() for pin in pins)
 
     def ways(self) -> tuple[Way, ...]:
-        """All ways to accept the server; the next is for when a certificate was refused on the one before."""
+        """All ways to accept the server; the next is tried if the certificate was refused on the one before."""
         if self._pinning is not None and self._pinning.pins:
             return (*self._pkix, self._pinned)
         return self._pkix

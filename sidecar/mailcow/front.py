@@ -1,7 +1,7 @@
 """What answers for mailcow's names at their public addresses: mailcow's nginx, or a web server in front of it.
 
-Rules for every editor: only looked at; any certificate is accepted, since it is the thing to be seen and nobody here
-trusts it. The look runs beside the passes. What a stranger answers is bounded in time, size and letters.
+Rules for every editor: nothing is changed; any certificate is accepted, because it is what has to be observed, and
+nothing here trusts it. The check runs beside the passes. A stranger's answer is bounded in time, size and characters.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ from sidecar.verify.probes.tls import closing, looking
 DEADLINE_S = 5.0
 """For one address: connection, TLS and answer."""
 PATIENCE_S = 2.0
-"""How long a command that makes one pass waits for the looks."""
+"""How long a command that makes one pass waits for the checks."""
 FRESH_S = 3_600.0
 AT_ONCE = 4
 LONGEST_MARK = 60
 
 
 async def look_at_front(name: str, address: str, now: float, port: int = 443) -> Sight[Front]:
-    """What is at this address for this name; Unseen where nothing speaks TLS there. Never raises."""
+    """What is at this address for this name; Unseen if nothing speaks TLS there. Never raises."""
     try:
         async with asyncio.timeout(DEADLINE_S):
             reader, writer = await asyncio.open_connection(address, port, ssl=looking(), server_hostname=name)
@@ -45,16 +45,13 @@ async def look_at_front(name: str, address: str, now: float, port: int = 443) ->
     except (OSError, TimeoutError, ssl.SSLError, ValueError, TypeError) as error:
         return Unseen(f"{name} could not be looked at on port {port} of {address}: {error}", now)
     served = answer.status == 200 and answer.media_type == "text/plain"
-    return Seen(Front(address, certificate, served, _printable(answer.server)), now)
-
-
-def _printable(mark: str | None) -> str:
-    return "".join(letter for letter in mark or "" if letter.isprintable())[:LONGEST_MARK].strip()
+    mark = "".join(letter for letter in answer.server or "" if letter.isprintable())[:LONGEST_MARK].strip()
+    return Seen(Front(address, certificate, served, mark), now)
 
 
 @dataclass(slots=True)
 class Fronts:
-    """Looks at names beside the passes; keeps what was seen until it is looked at again."""
+    """Checks names beside the passes; keeps each result until the next check."""
 
     clock: Clock
     port: int = 443
@@ -65,7 +62,7 @@ class Fronts:
     async def sight(
         self, targets: Mapping[str, tuple[str, ...]], *, patient: bool
     ) -> Mapping[str, tuple[Sight[Front], ...]]:
-        """What is known of these names (by name their addresses); begins to look where that is old or not there."""
+        """What is known about these names (addresses by name); starts a check if that is old or missing."""
         now = self.clock.now()
         self._known = {name: seen for name, seen in self._known.items() if name in targets}
         due = {
@@ -75,12 +72,12 @@ class Fronts:
             or len(self._known.get(name, ())) != len(addresses)
         }
         if due and (self._task is None or self._task.done()):
-            self._task = asyncio.create_task(self._look(due))
+            self._task = asyncio.create_task(self._check(due))
         if patient and self._task is not None:
             await asyncio.wait({self._task}, timeout=PATIENCE_S)
         return dict(self._known)
 
-    async def _look(self, due: Mapping[str, tuple[str, ...]]) -> None:
+    async def _check(self, due: Mapping[str, tuple[str, ...]]) -> None:
         places = asyncio.Semaphore(AT_ONCE)
 
         async def one(name: str, address: str) -> Sight[Front]:

@@ -22,7 +22,7 @@ DEADLINE_S = 15.0
 
 
 def policy_maps(mailcow_dir: Path, now: float) -> Sight[str | None]:
-    """The value of smtp_tls_policy_maps, None where it is not set. Blocks, never raises for what it finds."""
+    """The value of smtp_tls_policy_maps, None if it is not set. Blocks, never raises for what it finds."""
     found: str | None = None
     for name in (MAIN, EXTRA):
         try:
@@ -41,30 +41,26 @@ def policy_maps(mailcow_dir: Path, now: float) -> Sight[str | None]:
 async def ask(domain: str, place: tuple[str, int], table: str, now: float) -> Sight[Reply]:
     """What postfix-tlspol at `place` (host, port) answers Postfix about a domain (A-label). Never raises."""
     host, port = place
+    tried = f"{host}:{port} could not be asked"
     try:
         async with asyncio.timeout(DEADLINE_S):
             reader, writer = await asyncio.open_connection(host, port, limit=LONGEST_LENGTH + 2)
             try:
                 writer.write(request(table, domain))
                 await writer.drain()
-                return Seen(reply_of(await _netstring(reader)), now)
+                # Exactly one netstring.
+                digits = await reader.readuntil(b":")
+                payload = await reader.readexactly(length_of(digits[:-1]))
+                if await reader.readexactly(1) != b",":
+                    return Unseen(f"{tried}: its answer does not end with a comma", now)
+                return Seen(reply_of(payload), now)
             finally:
                 writer.transport.abort()
     except TimeoutError:
         return Unseen(f"{host}:{port} gave no answer within {DEADLINE_S:g} s", now)
     except asyncio.IncompleteReadError:
         return Unseen(f"{host}:{port} closed the connection before its answer was whole", now)
-    except (OSError, ValueError, asyncio.LimitOverrunError) as error:
-        return Unseen(f"{host}:{port} could not be asked: {error}", now)
-
-
-async def _netstring(reader: asyncio.StreamReader) -> bytes:
-    """Exactly one; raises ValueError for anything else."""
-    try:
-        digits = await reader.readuntil(b":")
-    except asyncio.LimitOverrunError as error:
-        raise ValueError(f"more than {LONGEST_LENGTH} digits stand before its answer") from error
-    payload = await reader.readexactly(length_of(digits[:-1]))
-    if await reader.readexactly(1) != b",":
-        raise ValueError("its answer does not end with a comma")
-    return payload
+    except asyncio.LimitOverrunError:
+        return Unseen(f"{tried}: more than {LONGEST_LENGTH} digits stand before its answer", now)
+    except (OSError, ValueError) as error:
+        return Unseen(f"{tried}: {error}", now)

@@ -1,8 +1,8 @@
 """The policy file of the file generation: data/web/.well-known/mta-sts.txt, which nginx serves as it is.
 
 Rules for every editor: it is replaced in one step, so that no sender ever gets half a policy; a person's own
-file is copied away first. PHP's user may write in data/web: no link in it is followed, for nothing but the policy
-file is ever to be read, shown, opened to all or written here. What is to stand in it is decided elsewhere.
+file is copied away first. PHP's user may write in data/web: no link in it is followed, because nothing but the policy
+file may be read, shown, opened to all or written here. Its content is decided elsewhere.
 """
 
 import contextlib
@@ -28,14 +28,14 @@ LARGEST_BACKUP = 1 << 20
 """Bytes of a file that is copied away; a larger one is nobody's policy, and is left alone."""
 _KEPT_FIRST = 10
 _KEPT_LAST = 10
-"""Backups that are kept, the first and the last: who writes ever new files must not fill the disk."""
+"""Backups that are kept, the first and the last: a writer of ever new files must not fill the disk."""
 _STAMP = "%Y-%m-%dT%H%M%SZ"
 
 
 def observe(mailcow_dir: Path, now: float) -> Sight[PolicyFile]:
     """The file as nginx finds it, whether it can be written, whether nginx may read it; blocks.
 
-    What is no plain file, or has a second name elsewhere, is `Unseen`, and none of it is read.
+    A file that is not a plain one, or has a second name elsewhere, is `Unseen`, and none of it is read.
     """
     path = mailcow_dir / WEB / WELL_KNOWN / NAME
     try:
@@ -65,7 +65,7 @@ def write(mailcow_dir: Path, data: bytes, backup_dir: Path | None = None, now: f
     written or nginx could not reach it, TemporaryError where the disk failed.
     """
     path = mailcow_dir / WEB / WELL_KNOWN / NAME
-    with _telling(path, "written"):
+    with _explained_errors(path, "written"):
         if locked := _locked(mailcow_dir):
             raise PermanentError(f"the policy file {path} was not written: {locked}")
         with opened_folder(mailcow_dir / WEB) as web, _made_folder(path.parent, web) as folder:
@@ -79,9 +79,9 @@ def write(mailcow_dir: Path, data: bytes, backup_dir: Path | None = None, now: f
 
 
 def remove(mailcow_dir: Path, backup_dir: Path, now: float | None = None) -> None:
-    """Takes the file away, with a copy in `backup_dir`; no file is fine. Raises as `write`; blocks on the disk."""
+    """Removes the file, with a copy in `backup_dir`; a missing file is fine. Raises as `write`; blocks on the disk."""
     path = mailcow_dir / WEB / WELL_KNOWN / NAME
-    with _telling(path, "removed"), contextlib.suppress(FileNotFoundError):
+    with _explained_errors(path, "removed"), contextlib.suppress(FileNotFoundError):
         if locked := _locked(mailcow_dir):
             raise PermanentError(f"the policy file {path} was not removed: {locked}")
         with opened_folder(mailcow_dir / WEB) as web, opened_folder(path.parent, web) as folder:
@@ -105,7 +105,7 @@ def _in_the_way(error: NotPlainError) -> str:
 
 
 @contextlib.contextmanager
-def _telling(path: Path, done: str) -> Iterator[None]:
+def _explained_errors(path: Path, done: str) -> Iterator[None]:
     try:
         yield
     except NotPlainError as error:
@@ -179,8 +179,10 @@ def _back_up(path: Path, folder: int, backup_dir: Path, now: float | None) -> No
         return
     backup_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     kept = sorted(backup_dir.glob(f"{NAME}.*"), key=_made_at)
-    if any(_content(copy) == old for copy in kept):
-        return
+    for copy in kept:
+        with contextlib.suppress(OSError):
+            if read_plain(copy, LARGEST_BACKUP) == old:
+                return
     date = datetime.fromtimestamp(time.time() if now is None else now, UTC)
     name = f"{NAME}.{date:{_STAMP}}"
     names = itertools.chain([name], (f"{name}.{number}" for number in itertools.count(2)))
@@ -193,10 +195,3 @@ def _back_up(path: Path, folder: int, backup_dir: Path, now: float | None) -> No
 def _made_at(copy: Path) -> tuple[str, int]:
     stamp, _, number = copy.name.removeprefix(f"{NAME}.").partition(".")
     return stamp, int(number) if number.isdecimal() else 0
-
-
-def _content(copy: Path) -> bytes | None:
-    try:
-        return read_plain(copy, LARGEST_BACKUP)
-    except OSError:
-        return None

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
 from sidecar.mailcow.database import Database
+from sidecar.mailcow.retry import Retry
 from sidecar.mailcow.session import Session
 from sidecar.observed import Conf, PolicyId, Seen
-from sidecar.plan.schedule import wait_after
 
 AT_A_TIME = 2
 """Pages asked for at once: the places for mailcow's API are four."""
@@ -32,10 +32,9 @@ class PolicyIds:
     conf: Conf | None = None
     """mailcow.conf, which has the login to the database; None: not known (yet)."""
     _found: dict[str, PolicyId] = field(default_factory=dict)
-    _failed: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """By domain: how many times in a row, and when to try again (Unix seconds)."""
-    _database_failed: tuple[int, float] = (0, 0.0)
-    """The same of the database."""
+    _failed: dict[str, Retry] = field(default_factory=dict)
+    """By domain."""
+    _database_failed: Retry = field(default_factory=Retry)
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
 
     def take(self) -> Mapping[str, PolicyId]:
@@ -59,23 +58,22 @@ class PolicyIds:
         found = await self._by_database(wanted)
         self._found |= found
         now = self.clock.now()
-        due = [name for name in wanted if name not in found and self._failed.get(name, (0, 0.0))[1] <= now]
+        due = [name for name in wanted if name not in found and self._failed.get(name, Retry()).until <= now]
         await asyncio.gather(*(self._one(name, wanted[name]) for name in due[:AT_A_TIME]))
 
     async def _by_database(self, wanted: Mapping[str, str]) -> Mapping[str, PolicyId]:
-        """The ids of those that are served just what their row says; nothing where the database cannot be asked."""
-        count, until = self._database_failed
-        usable = self.database is not None and self.conf is not None and self.database.known(self.conf)
-        if not usable or self.clock.now() < until:
+        """The ids of those that are served exactly what their row says; nothing if the database cannot be asked."""
+        database, conf = self.database, self.conf
+        if database is None or conf is None or not database.known(conf):
             return {}
-        assert self.database is not None  # noqa: S101  `usable` says so
-        assert self.conf is not None  # noqa: S101  the same
+        if self.clock.now() < self._database_failed.until:
+            return {}
         try:
-            rows = await self.database.policies(self.conf)
+            rows = await database.policies(conf)
         except SidecarError:
-            self._database_failed = count + 1, self.clock.now() + wait_after(count + 1, RETRY_S)
+            self._database_failed = self._database_failed.failed(self.clock.now(), RETRY_S)
             return {}
-        self._database_failed = 0, 0.0
+        self._database_failed = Retry()
         return {
             name: PolicyId(text, row.id)
             for name, text in wanted.items()
@@ -88,17 +86,16 @@ class PolicyIds:
             self._found[name] = sight.value
             self._failed.pop(name, None)
         else:
-            count = self._failed.get(name, (0, 0.0))[0] + 1
-            self._failed[name] = (count, self.clock.now() + wait_after(count, RETRY_S))
+            self._failed[name] = self._failed.get(name, Retry()).failed(self.clock.now(), RETRY_S)
 
     async def read(
-        self, unread: Mapping[str, str], told: Callable[[int], None]
+        self, unread: Mapping[str, str], progress: Callable[[int], None]
     ) -> tuple[Mapping[str, PolicyId], Mapping[str, str]]:
-        """Reads all of these: the ids by domain, and why others could not be read. `told` gets how many are done."""
+        """Reads all of these: the ids by domain, and why others could not be read. `progress` gets how many are done."""
         places = asyncio.Semaphore(AT_A_TIME)
         found: dict[str, PolicyId] = dict(await self._by_database(unread))
         if found:
-            told(len(found))
+            progress(len(found))
         trouble: dict[str, str] = {}
 
         async def one(name: str, text: str) -> None:
@@ -110,7 +107,7 @@ class PolicyIds:
                         trouble[name] = "the policy was changed just now: ask again"
                     case unseen:
                         trouble[name] = unseen.reason
-            told(len(found) + len(trouble))
+            progress(len(found) + len(trouble))
 
         left = {name: text for name, text in unread.items() if name not in found}
         await asyncio.gather(*(one(name, text) for name, text in left.items()))

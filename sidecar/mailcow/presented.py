@@ -1,12 +1,11 @@
 """The certificate that nginx really presents: what senders and browsers get counts, not the file on the disk.
 
-Rule for every editor: nothing is asked and nothing is sent but the handshake, so any certificate may be looked at:
-it is the thing to be seen, and trusted by nobody here.
+Rule for every editor: nothing is sent but the handshake, so any certificate may be accepted: it is what has to be
+observed, and nothing here trusts it.
 """
 
 import asyncio
 import socket
-import ssl
 
 from cryptography import x509
 
@@ -14,26 +13,22 @@ from sidecar.formats.x509 import reading
 from sidecar.mailcow.certificates import described
 from sidecar.mailcow.endpoint import Endpoint
 from sidecar.observed import Certificate, Seen, Sight, Unseen
+from sidecar.verify.probes.tls import closing, looking
 
 DEADLINE_S = 5.0
 
 
 async def presented(endpoint: Endpoint, name: str, now: float) -> Sight[Certificate]:
-    """The leaf that the server at `endpoint` presents for `name` by SNI; Unseen where it cannot be asked by TLS."""
+    """The leaf that the server at `endpoint` presents for `name` by SNI; Unseen if it cannot be asked by TLS."""
     if not endpoint.tls:
         return Unseen("mailcow's web server is asked by plain HTTP, which shows no certificate", now)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
     try:
         async with asyncio.timeout(DEADLINE_S):
             _, writer = await asyncio.open_connection(
-                endpoint.host, endpoint.port, ssl=context, server_hostname=name, family=socket.AF_INET
+                endpoint.host, endpoint.port, ssl=looking(), server_hostname=name, family=socket.AF_INET
             )
-            try:
+            with closing(writer):
                 found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-            finally:
-                writer.transport.abort()
         with reading():
             read = x509.load_der_x509_certificate(found)
         return Seen(described(read, ""), now)

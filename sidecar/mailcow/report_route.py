@@ -1,16 +1,15 @@
-"""mailcow's aliases and transports: what the way of TLS reports needs of them, and the writes that make it.
+"""mailcow's aliases and transports: what the route of TLS reports needs of them, and the writes that set it up.
 
 Rules for every editor: a transport may hold another mail server's password: it is never read. Each write is about one
-row that the plan named; whether it was done says mailcow's message about it, and the next pass reads it back.
+row that the plan named; mailcow's message says whether it was done, and the next pass reads it back.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_never
 
-from sidecar.mailcow import answers
-from sidecar.mailcow.answers import Answer, WriteUntold
 from sidecar.mailcow.api import MailcowApi
+from sidecar.mailcow.response import Answer, WriteUntold, content, rows
 from sidecar.observed.report_route import INTERNAL_ADDRESS, INTERNAL_DOMAIN, AliasRow, TransportRow
 from sidecar.plan.report_steps import (
     AddAlias,
@@ -52,7 +51,7 @@ async def read_route(api: MailcowApi) -> tuple[tuple[AliasRow, ...], tuple[Trans
 
 def read_aliases(answer: Answer) -> tuple[AliasRow, ...]:
     """The aliases in an answer of `get/alias/all`. Raises AccessDenied and NotReadable."""
-    return answers.rows(
+    return rows(
         answer,
         lambda row: AliasRow(
             int(row["id"]),
@@ -65,7 +64,7 @@ def read_aliases(answer: Answer) -> tuple[AliasRow, ...]:
 
 def read_transports(answer: Answer) -> tuple[TransportRow, ...]:
     """The transports in an answer of `get/transport/all`. Raises as `read_aliases` does."""
-    return answers.rows(
+    return rows(
         answer,
         lambda row: TransportRow(
             int(row["id"]), str(row["destination"]).lower(), str(row["nexthop"]), int(row["active"]) == 1
@@ -74,7 +73,7 @@ def read_transports(answer: Answer) -> tuple[TransportRow, ...]:
 
 
 async def carry_out(api: MailcowApi, step: Step) -> Outcome:
-    """Does one step of the plan. Raises as `MailcowApi` does, and WriteUntold where mailcow does not say what it did."""
+    """Does one step of the plan. Raises as `MailcowApi` does, and WriteUntold if mailcow does not say what it did."""
     match step:
         case AddTransport(nexthop):
             body = {
@@ -101,7 +100,7 @@ async def carry_out(api: MailcowApi, step: Step) -> Outcome:
 
 
 def _outcome(answer: Answer, done: Iterable[str]) -> Outcome:
-    found = answers.content(answer)
+    found = content(answer)
     messages = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
     if any(one.get("type") == "success" and _code(one) in set(done) for one in messages):
         return Done()

@@ -1,7 +1,7 @@
-"""The conversation with mailcow's API: which mailcow it is, and its domains, asked as seldom as may be.
+"""The conversation with mailcow's API: which mailcow it is, and its domains, with as few calls as possible.
 
 Rule for every editor: a refused key or address is not tried again before its wait is over (mailcow counts
-refusals, and bans public addresses). A list that cannot be had leaves the last one in force, with its age.
+refusals, and bans public addresses). If a list cannot be read, the last one stays in force, with its age.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from sidecar.mailcow.api import AccessDenied, Counts, MailcowApi, OnCall, RedisR
 from sidecar.mailcow.endpoint import Endpoint, endpoint
 from sidecar.mailcow.presented import presented
 from sidecar.mailcow.report_route import read_route
+from sidecar.mailcow.retry import Retry
 from sidecar.observed import (
     FIRST_NATIVE,
     NOT_ASKED,
@@ -46,14 +47,13 @@ from sidecar.plan.schedule import (
     ListAge,
     aliases_due,
     list_due,
-    wait_after,
 )
 from sidecar.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look at the API: which mailcow, a whole list if one was asked for, else why not, and what is to be told."""
+    """One round of questions to the API: which mailcow, a whole list if one was due, else why not, and the notices."""
 
     mailcow: Sight[Mailcow]
     answer: Seen[DomainList] | None = None
@@ -63,7 +63,7 @@ class Look:
     """Whether there is no key, or mailcow refuses it."""
 
     def listed(self, memory: Memory) -> Sight[DomainList]:
-        """The list to go by where no new one was asked for: the last believed one, as old as it is.
+        """The list that counts if no new one was requested: the last believed one, with its own age.
 
         While a loss is doubted, that is the last answer together with what it lost.
         """
@@ -77,7 +77,7 @@ class NoKeyError(PermanentError):
 
 
 class Session:
-    """Asks mailcow; remembers what it said, and when it may be asked again."""
+    """Asks mailcow; remembers its answers, and when it may be asked again."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
@@ -96,23 +96,21 @@ class Session:
         self._aliases: tuple[AliasDomain, ...] | None = None
         self._aliases_took = 0.0
         self._aliases_asked_at = 0.0
-        self._denials = 0
-        self._not_before = 0.0
-        self._denied: AccessDenied | None = None
-        self._list_failures = 0
-        self._list_not_before = 0.0
-        self._list_error: SidecarError | None = None
+        self._access = Retry()
+        """After mailcow refused the key or the address."""
+        self._list = Retry()
+        """After the whole list failed."""
         self._looked_at = 0.0
         self.away_since: float | None = None
-        """Since when (Unix seconds) mailcow gives no answer, not even to what is cheap; None where it does."""
+        """Since when (Unix seconds) mailcow gives no answer, not even to cheap questions; None if it answers."""
         self.answered: DomainList | None = None
         """The last whole list, believed or not."""
         self.believed: Sight[DomainList] = NOT_ASKED
         self._found_key: SecretStr | None = None
         self.on_call: OnCall | None = None
-        """Told of each call: its route, how long it took (seconds), its status."""
+        """Called after each call with its route, how long it took (seconds), its status."""
         self.whole_list_always = False
-        """For `once`: never go by counts."""
+        """For `once`: never rely on counts."""
 
     def _called(self, route: str, seconds: float, status: int | None) -> None:
         if self.on_call is not None:
@@ -124,22 +122,22 @@ class Session:
         return self._api
 
     def wrote(self) -> None:
-        """After an own write the whole list is asked for at the next look."""
+        """After an own write the whole list is requested in the next round."""
         if self._age is not None:
             self._age = replace(self._age, stale=True)
 
     def restarted(self) -> None:
-        """mailcow was started: it may be another one, and what failed before says nothing of it."""
-        self._list_not_before = 0.0
+        """mailcow was started: it may be another one, and earlier failures say nothing about it."""
+        self._list = self._list.by(0.0)
         self.wrote()
 
     def try_again(self) -> None:
-        """A person asked for it (SIGHUP), or the key changed: no waiting for a refusal to pass."""
-        self._not_before = self._list_not_before = 0.0
+        """A person asked for it (SIGHUP), or the key changed: the wait after a refusal ends."""
+        self._access, self._list = self._access.by(0.0), self._list.by(0.0)
         self.wrote()
 
     def use(self, key: SecretStr | None) -> None:
-        """Ask at the next look, with this key of mailcow's database instead of API_KEY; None: with the key given."""
+        """Asks in the next round, with this key of mailcow's database instead of API_KEY; None: with the configured key."""
         self._found_key = key
         self.try_again()
 
@@ -152,22 +150,20 @@ class Session:
         """Asks what is due. Never raises for trouble with mailcow."""
         if now < self._looked_at:
             # The clock was set back: by it, no wait would end before that day.
-            self._not_before = min(self._not_before, now + DENIED_S[-1])
-            self._list_not_before = min(self._list_not_before, now + RETRY_S[-1])
+            self._access = self._access.by(now + DENIED_S[-1])
+            self._list = self._list.by(now + RETRY_S[-1])
             self.wrote()
         self._looked_at = now
         try:
             api = await self._client(conf, fingerprint)
         except PermanentError as error:
             return self._trouble(error, now)
-        if now < self._not_before and self._denied is not None:
-            return self._trouble(self._denied, now)
+        if now < self._access.until and self._access.error is not None:
+            return self._trouble(self._access.error, now)
         try:
             return await self._ask(api, now, doubted=doubted)
         except AccessDenied as error:
-            self._denials += 1
-            self._denied = error
-            self._not_before = now + wait_after(self._denials, DENIED_S)
+            self._access = self._access.failed(now, DENIED_S, error)
             return self._trouble(error, now)
         except SidecarError as error:
             return self._trouble(error, now)
@@ -201,36 +197,42 @@ class Session:
         whole, notices = await self._cheap(api, now, doubted=doubted)
         if not whole:
             return Look(self._mailcow, last=self.believed, notices=notices)
-        if self._list_error is not None and now < self._list_not_before and not self.whole_list_always:
-            return self._trouble(self._list_error, now)
+        if self._list.error is not None and now < self._list.until and not self.whole_list_always:
+            return self._trouble(self._list.error, now)
         counts = self._newer_counts
         if counts is None:
             version = self._mailcow.value.version if isinstance(self._mailcow, Seen) else None
             counts = await api.counts(version)
-        listed, took = await self._listed(api, now)
+        try:
+            listed, took = await api.timed_domain_list()
+        except SidecarError as error:
+            # A list that failed is expensive as well: it is tried again less and less often.
+            self._list = self._list.failed(now, RETRY_S, error)
+            raise
+        self._list = self._access = Retry()
         # Only now: counts that were noted without their list would make a new domain look old. They are older than
         # the list, so a domain that is added between the two leads to one list too many, never to one too few.
         self._counts, self._aliases, self.answered = counts, listed.aliases, listed
         self._age = ListAge(now, took)
-        self._denials, self._denied = 0, None
         return Look(self._mailcow, Seen(listed, now), notices=notices)
 
     async def _cheap(self, api: MailcowApi, now: float, *, doubted: bool) -> tuple[bool, tuple[Notice, ...]]:
-        """What costs little: whether the whole list is due, and what is to be told of which mailcow this is.
+        """The cheap questions: whether the whole list is due, and the notices about which mailcow this is.
 
         An answer after none, or of another mailcow than before, ends the wait of a list that failed: it failed with
         the rest.
         """
-        intervals = self._settings.intervals
-        whole = self.whole_list_always or list_due(self._age_with(doubted), now, intervals)
+        age = None if self._age is None else replace(self._age, doubted=doubted)
+        due = self.whole_list_always or list_due(age, now, self._settings.intervals)
         before = self._mailcow
+        # Which mailcow this is: asked as often as for a list that is due by time, not for each new domain.
+        asked_at = self._identified_at
+        known = isinstance(before, Seen) and asked_at is not None and 0 <= now - asked_at < LIST_AT_LEAST_S
         notices: tuple[Notice, ...] = ()
         self._newer_counts = None
         try:
-            due = whole
-            if not whole:
-                whole = await self._changed(api, now)
-            if due or self._identity_due(now) or self.away_since is not None:
+            whole = due or await self._changed(api, now)
+            if due or not known or self.away_since is not None:
                 notices = await self._identify(api, now)
         except AccessDenied:
             raise
@@ -241,31 +243,9 @@ class Session:
             isinstance(before, Unseen) or before.value != self._mailcow.value
         )
         if self.away_since is not None or changed:
-            self._list_not_before = 0.0
+            self._list = self._list.by(0.0)
         self.away_since = None
         return whole or changed, notices
-
-    def _identity_due(self, now: float) -> bool:
-        """Whether to ask which mailcow this is: as often as for a list that is due by time, not for each new domain."""
-        at = self._identified_at
-        if at is None or not isinstance(self._mailcow, Seen):
-            return True
-        return not 0 <= now - at < LIST_AT_LEAST_S
-
-    async def _listed(self, api: MailcowApi, now: float) -> tuple[DomainList, float]:
-        """The whole list; one that failed is dear as well, so it is tried again less and less often."""
-        try:
-            found = await api.timed_domain_list()
-        except SidecarError as error:
-            self._list_failures += 1
-            self._list_error = error
-            self._list_not_before = now + wait_after(self._list_failures, RETRY_S)
-            raise
-        self._list_failures, self._list_error = 0, None
-        return found
-
-    def _age_with(self, doubted: bool) -> ListAge | None:
-        return None if self._age is None else replace(self._age, doubted=doubted)
 
     async def _changed(self, api: MailcowApi, now: float) -> bool:
         """Whether the cheap answers differ from those that went with the last list."""
@@ -318,8 +298,8 @@ class Session:
             and isinstance(self._mailcow, Seen)
             and before.value != self._mailcow.value
         ):
-            told = f"mailcow changed from {_called(before.value)} to {_called(self._mailcow.value)}"
-            return (Notice(Level.INFO, NoticeCode.MAILCOW_CHANGED, "mailcow", told),)
+            said = f"mailcow changed from {_in_words(before.value)} to {_in_words(self._mailcow.value)}"
+            return (Notice(Level.INFO, NoticeCode.MAILCOW_CHANGED, "mailcow", said),)
         return ()
 
     def _trouble(self, error: SidecarError, now: float) -> Look:
@@ -330,8 +310,8 @@ class Session:
         mailcow = self._mailcow if isinstance(self._mailcow, Seen) else Unseen(str(error), now)
         level = Level.ERROR if isinstance(error, PermanentError) else Level.WARNING
         denied = isinstance(error, AccessDenied | NoKeyError)
-        told = (Notice(level, NoticeCode.MAILCOW_API, "mailcow", str(error)),)
-        return Look(mailcow, last=last, notices=told, denied=denied)
+        notices = (Notice(level, NoticeCode.MAILCOW_API, "mailcow", str(error)),)
+        return Look(mailcow, last=last, notices=notices, denied=denied)
 
     def nginx(self, conf: Sight[Conf]) -> tuple[str, int]:
         """Where nginx-mailcow answers by plain HTTP inside of mailcow's network: host and port.
@@ -362,7 +342,7 @@ class Session:
 
     async def report_route(self, nexthop: str, ours: Collection[str], now: float) -> Sight[RouteSeen]:
         """The alias and the transport of TLS reports; `ours` are the addresses that matter. `nexthop` is passed on."""
-        if self._api is None or now < self._not_before:
+        if self._api is None or now < self._access.until:
             return Unseen("mailcow's API cannot be asked", now)
         try:
             aliases, transports = await read_route(self._api)
@@ -379,7 +359,7 @@ class Session:
 
     async def policy_id(self, domain: str, text: str, now: float) -> Sight[PolicyId | None]:
         """The id of the policy of a domain that serves `text`; None where it serves another text, or none, by now."""
-        if self._api is None or now < self._not_before:
+        if self._api is None or now < self._access.until:
             return Unseen("mailcow's API cannot be asked", now)
         try:
             found = await self._api.policy_id(domain)
@@ -390,5 +370,5 @@ class Session:
         return Seen(PolicyId(text, found) if found is not None and after.text == text else None, now)
 
 
-def _called(mailcow: Mailcow) -> str:
+def _in_words(mailcow: Mailcow) -> str:
     return f"{mailcow.version or 'an unknown version'} ({mailcow.backend} policies)"

@@ -1,1 +1,1 @@
-"""Telling people of what happened, where they are: a webhook, and whatever Apprise knows."""
+"""Notifications to people: by a webhook, or by any service that Apprise supports."""

@@ -16,7 +16,7 @@ from sidecar.notify.events import Key, Notification
 from sidecar.observed import FILE
 from sidecar.observed.words import command, some
 from sidecar.plan.schedule import wait_after
-from sidecar.settings import Tell
+from sidecar.settings import NotificationKind
 from sidecar.status.telling import quiet
 
 RETRY_S = (60, 180, 600, 1_800, 3_600, 10_800)
@@ -57,26 +57,25 @@ def gathered(waiting: Iterable[Notification]) -> tuple[Notification, ...]:
     kept: dict[Key, Notification] = {}
     for event in sorted(waiting, key=lambda event: event.at):
         earlier = kept.pop(event.key, None)
-        merged = event if earlier is None else _merged(earlier, event)
-        if merged is not None:
-            kept[event.key] = merged
+        if earlier is None:
+            kept[event.key] = event
+            continue
+        match earlier.kind, event.kind:
+            case NotificationKind.STAGE, NotificationKind.STAGE:
+                if earlier.was != event.now:
+                    kept[event.key] = replace(event, was=earlier.was)
+            case NotificationKind.ERROR, NotificationKind.RECOVERY:
+                if earlier.was:
+                    kept[event.key] = event
+            case NotificationKind.ERROR, NotificationKind.ERROR:
+                kept[event.key] = replace(event, was=earlier.was)
+            case NotificationKind.RECOVERY, NotificationKind.ERROR:
+                # People know of the error and it is back: sent again only if it was sent long ago or got worse.
+                if event.critical or (earlier.said_at and not quiet(earlier.said_at, event.at)):
+                    kept[event.key] = replace(event, was=NotificationKind.ERROR.value)
+            case _:
+                kept[event.key] = event
     return tuple(kept.values())
-
-
-def _merged(earlier: Notification, later: Notification) -> Notification | None:
-    match earlier.kind, later.kind:
-        case Tell.STAGE, Tell.STAGE:
-            return None if earlier.was == later.now else replace(later, was=earlier.was)
-        case Tell.ERROR, Tell.RECOVERY:
-            return later if earlier.was else None
-        case Tell.ERROR, Tell.ERROR:
-            return replace(later, was=earlier.was)
-        case Tell.RECOVERY, Tell.ERROR:
-            # People know of the error and it is back: sent again only if it was sent long ago or got worse.
-            known = not later.critical and (not earlier.said_at or quiet(earlier.said_at, later.at))
-            return None if known else replace(later, was=Tell.ERROR.value)
-        case _:
-            return later
 
 
 # --- the message -----------------------------------------------------------------------------------------
@@ -95,24 +94,54 @@ class Message:
     @property
     def failing(self) -> bool:
         """Whether it contains an error."""
-        return any(event.kind is Tell.ERROR and not event.mild for event in self.events)
+        return any(event.kind is NotificationKind.ERROR and not event.mild for event in self.events)
 
     @property
     def healing(self) -> bool:
         """Whether it has recoveries and nothing that needs a person."""
         kinds = {event.kind for event in self.events}
-        return Tell.RECOVERY in kinds and Tell.ERROR not in kinds
+        return NotificationKind.RECOVERY in kinds and NotificationKind.ERROR not in kinds
 
 
 def digest_of(events: Sequence[Notification], mailcow: str, now: float) -> Message:
     """The message about these events, one or more; `mailcow` is its host name, or empty."""
-    ordered = tuple(sorted(events, key=lambda event: (_weight(event), event.subject, event.at)))
-    alike = list(_alike(ordered))
-    lines = [line for events in alike[:MOST_LINES] for line in _lines(events)]
-    if left := sum(len(events) for events in alike[MOST_LINES:]):
+    ordered = tuple(sorted(events, key=lambda event: (_LABELS.index(_label(event)), event.subject, event.at)))
+    alike: dict[Notification, list[Notification]] = {}
+    for event in ordered:
+        # Events that say the same about several domains, such as domains with the same MX host, are one line.
+        alike.setdefault(replace(event, subject="", at=0.0, said_at=0.0), []).append(event)
+    groups = list(alike.values())
+    lines = [line for same in groups[:MOST_LINES] for line in _lines(same)]
+    if left := sum(len(same) for same in groups[MOST_LINES:]):
         lines.append(f"... and {left} more; see: {command('status')}")
+    found = Counter("error" if _label(event) == "critical" else _label(event) for event in ordered)
+    counted = ", ".join(
+        f"{found[label]} {one if found[label] == 1 else many}"
+        for label, (one, many) in _COUNTED.items()
+        if found[label]
+    )
     where = f"MTA-STS on {mailcow}" if mailcow else "MTA-STS"
-    return Message(f"{where}: {_counted(ordered)}", "\n".join(lines), ordered, mailcow, now)
+    return Message(f"{where}: {counted}", "\n".join(lines), ordered, mailcow, now)
+
+
+_LABELS = ("critical", "error", "to do", "stage", "over")
+"""The words in front of the lines of a message, in the order of the lines."""
+_COUNTED = {
+    "error": ("error", "errors"),
+    "to do": ("thing to do", "things to do"),
+    "stage": ("change of stage", "changes of stage"),
+    "over": ("recovery", "recoveries"),
+}
+
+
+def _label(event: Notification) -> str:
+    match event.kind:
+        case NotificationKind.STAGE:
+            return "stage"
+        case NotificationKind.RECOVERY:
+            return "over"
+        case NotificationKind.ERROR:
+            return "critical" if event.critical else "to do" if event.mild else "error"
 
 
 def trial_digest(mailcow: str, now: float) -> Message:
@@ -127,61 +156,19 @@ def trial_digest(mailcow: str, now: float) -> Message:
     )
 
 
-def _weight(event: Notification) -> int:
-    if event.kind is Tell.ERROR:
-        return 0 if event.critical else 2 if event.mild else 1
-    return 3 if event.kind is Tell.STAGE else 4
-
-
-def _counted(events: Sequence[Notification]) -> str:
-    words = {
-        (Tell.ERROR, False): ("error", "errors"),
-        (Tell.ERROR, True): ("thing to do", "things to do"),
-        (Tell.STAGE, False): ("change of stage", "changes of stage"),
-        (Tell.RECOVERY, False): ("recovery", "recoveries"),
-    }
-    found = Counter((event.kind, event.mild and event.kind is Tell.ERROR) for event in events)
-    counts = [(found[kind], names) for kind, names in words.items()]
-    return ", ".join(f"{count} {one if count == 1 else many}" for count, (one, many) in counts if count)
-
-
-def _alike(events: Iterable[Notification]) -> Iterable[Sequence[Notification]]:
-    """Groups events that say the same about several domains, such as domains with the same MX host."""
-    found: dict[object, list[Notification]] = {}
-    for event in events:
-        said = (*_look(event), event.about, event.message, event.todo)
-        found.setdefault(said, []).append(event)
-    return found.values()
-
-
-def _look(event: Notification) -> tuple[object, ...]:
-    return event.kind, event.critical, event.mild, event.code, event.was, event.now
-
-
 def _lines(alike: Sequence[Notification]) -> list[str]:
     event = alike[0]
     names = shown(event.subject) if len(alike) == 1 else some([each.subject for each in alike])
-    match event.kind:
-        case Tell.STAGE:
-            why = f": {event.message}" if event.message else ""
-            return [f"[stage] {names}: {event.was} -> {event.now}{why}"]
-        case Tell.RECOVERY:
-            return [f"[over] {_about(names, event)}"]
-        case Tell.ERROR:
-            line = f"[{_severity(event)}] {_about(names, event)}"
-            return [line, f"    to do: {event.todo}"] if event.todo else [line]
-
-
-def _severity(event: Notification) -> str:
-    return "critical" if event.critical else "to do" if event.mild else "error"
-
-
-def _about(names: str, event: Notification) -> str:
-    """The message, with its subject if the text does not name it."""
+    label = f"[{_label(event)}]"
+    if event.kind is NotificationKind.STAGE:
+        why = f": {event.message}" if event.message else ""
+        return [f"{label} {names}: {event.was} -> {event.now}{why}"]
+    todo = [f"    to do: {event.todo}"] if event.kind is NotificationKind.ERROR and event.todo else []
+    # The message, with its subject if the text does not name it.
     part = to_unicode(event.about)
     if part and part not in event.message and part != names:
-        return f"{names} ({part}): {event.message}"
-    return event.message if names in event.message else f"{names}: {event.message}"
+        return [f"{label} {names} ({part}): {event.message}", *todo]
+    return [f"{label} {event.message if names in event.message else f'{names}: {event.message}'}", *todo]
 
 
 def shown(subject: str) -> str:
@@ -197,26 +184,25 @@ def as_json(digest: Message) -> dict[str, Any]:
         "at": _moment(digest.at),
         "title": digest.title,
         "text": f"{digest.title}\n{digest.text}",
-        "events": [_event(event) for event in digest.events[:MOST_EVENTS]],
+        "events": [
+            {
+                # If the answer to a delivery is lost, the message is sent twice: the id lets a receiver notice.
+                "id": sha256(repr((event.kind.value, event.at, event.key)).encode()).hexdigest()[:32],
+                "kind": event.kind.value,
+                "at": _moment(event.at),
+                "subject": event.subject,
+                "code": event.code,
+                "about": event.about or None,
+                "critical": event.critical,
+                "severity": _label(event) if event.kind is NotificationKind.ERROR else None,
+                "message": event.message,
+                "todo": event.todo,
+                "stage": event.now or None,
+                "stage_before": event.was if event.kind is NotificationKind.STAGE else None,
+            }
+            for event in digest.events[:MOST_EVENTS]
+        ],
         "more": max(0, len(digest.events) - MOST_EVENTS),
-    }
-
-
-def _event(event: Notification) -> dict[str, Any]:
-    return {
-        # If the answer to a delivery is lost, the message is sent twice: the id lets a receiver notice.
-        "id": sha256(repr((event.kind.value, event.at, event.key)).encode()).hexdigest()[:32],
-        "kind": event.kind.value,
-        "at": _moment(event.at),
-        "subject": event.subject,
-        "code": event.code,
-        "about": event.about or None,
-        "critical": event.critical,
-        "severity": _severity(event) if event.kind is Tell.ERROR else None,
-        "message": event.message,
-        "todo": event.todo,
-        "stage": event.now or None,
-        "stage_before": event.was if event.kind is Tell.STAGE else None,
     }
 
 

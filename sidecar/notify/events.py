@@ -1,8 +1,8 @@
 """Compares a pass with what people know, and makes the events to notify; pure.
 
-Rules for every editor: each event is sent once, also over restarts: `Told` holds what is known and is stored.
+Rules for every editor: each event is sent once, also after restarts: `Notified` holds what people know, and is stored.
 Missing information is not a change: it leads neither to a new stage nor to a recovery. An error that comes and
-goes is sent once a day; it is over only after it has been absent for a while (`telling`).
+goes is sent once a day; it is over only after it has been absent for a while (`status.telling`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,14 +12,14 @@ from typing import TypeAlias
 from sidecar.formats.tls_report_results import meaning
 from sidecar.observed import Observed, Seen, Unseen
 from sidecar.observed.checks import Status as Truth
-from sidecar.observed.findings import Severity
+from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.words import command, day
 from sidecar.plan.actions import Plan
 from sidecar.plan.records import RecordState
 from sidecar.rollout import Stage
 from sidecar.rollout.reports import told
-from sidecar.settings import Tell
+from sidecar.settings import NotificationKind
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.judgement import lacking
 from sidecar.status.row import Cause, Row
@@ -31,7 +31,7 @@ Key: TypeAlias = tuple[str, str, str]
 
 
 OLD_POLICY_S = 2 * 86_400.0
-"""Seconds after a change in which senders may still go by the policy before."""
+"""Seconds after a change in which senders may still use the previous policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class PassView:
     blind: bool = False
     """Whether too little was seen to call any notice over."""
     unseen: frozenset[tuple[str, str]] = frozenset()
-    """Pairs of subject and part; their issues cannot be called over."""
+    """Pairs of subject and part that were not seen; their issues cannot be called over."""
     still: frozenset[Key] = frozenset()
     """Issues that exist and are not sent, because something worse is sent or the sidecar is about to repair them."""
 
@@ -92,24 +92,55 @@ def view_of(status: CurrentStatus, plan: Plan) -> PassView:
     """The view of one pass: for each domain that needs a person, the main cause and its other errors."""
     observed = status.observed
     rows = [row for row in status.rows if row.tended]
-    readable = isinstance(observed.mailcow, Seen) and status.listed
-    blind = not readable or isinstance(observed.conf, Unseen) or any(n.code == UNREAD for n in plan.notices)
     found = [_of_notice(n) for n in plan.notices if n.level is Level.ERROR]
     found += [_of_notice(n) for n in status.notices if n.level is Level.WARNING and n.todo and not n.passing]
-    found += [_of_cause(row, cause) for row in status.rows for cause in _sent(row)]
+    for row in status.rows:
+        records = lacking(row)
+        errors = {(f.code, f.subject) for f in _findings(row) if f.severity in _ERRORS}
+        for number, cause in enumerate(row.judgement.needs):
+            failing = cause.light is Light.FAILING or (cause.code, cause.subject) in errors
+            if number == 0 or failing or cause in records:
+                found.append(_of_cause(row, cause))
     found += [issue for row in rows for issue in _reported(row, observed)]
+    # Everything that is wrong with a domain, whether it needs a person or not.
+    still = {_of_cause(row, cause).key for row in status.rows for cause in row.judgement.needs}
+    still |= {
+        (one.code, row.domain, one.subject)
+        for row in status.rows
+        for one in _findings(row)
+        if one.severity is Severity.WARNING or one.severity in _ERRORS
+    }
+    unseen = {one for row in rows for one in _unseen(row)}
+    if unserved(observed):
+        unseen.add(("mailcow", ""))
+    if isinstance(observed.project, Unseen) or isinstance(observed.certificates, Unseen):
+        unseen |= {("acme-mailcow", ""), ("nginx-mailcow", "")}
+    stages = {
+        row.domain: Position(
+            row.stage, next((one.message for one in row.blocking if one.status is Truth.FALSE), "")
+        )
+        for row in rows
+    }
+    readable = isinstance(observed.mailcow, Seen) and status.listed
     return PassView(
         observed.now,
-        {row.domain: _position(row) for row in rows} if status.listed else None,
-        {trouble.key: trouble for trouble in found},
-        blind,
-        frozenset(unseen for row in rows for unseen in _unseen(row)) | frozenset(_out_of_sight(observed)),
-        frozenset(key for row in status.rows for key in _still(row)),
+        stages if status.listed else None,
+        {issue.key: issue for issue in found},
+        not readable or isinstance(observed.conf, Unseen) or any(n.code == UNREAD for n in plan.notices),
+        frozenset(unseen),
+        frozenset(still),
     )
 
 
+_ERRORS = (Severity.ERROR, Severity.CRITICAL)
+
+
+def _findings(row: Row) -> tuple[Finding, ...]:
+    return row.check.findings if row.check else ()
+
+
 def _reported(row: Row, observed: Observed) -> Iterator[Issue]:
-    """What proven senders report of a domain: each kind of failure, and each sender with an old policy."""
+    """What proven senders report about a domain: each kind of failure, and each sender with an old policy."""
     for failing in row.reports.failing:
         means = meaning(failing.result)
         sessions = "1 session" if failing.sessions == 1 else f"{failing.sessions} sessions"
@@ -129,8 +160,8 @@ def _reported(row: Row, observed: Observed) -> Iterator[Issue]:
     settled = day(spans[-1].since + OLD_POLICY_S)[:10]
     for one in row.reports.old:
         if one.sender is not None and one.day > settled:
-            text = f"{told(one, row.at)}, though another one is served since {day(spans[-1].since)}"
-            todo = f"look whether the id in _mta-sts is the current one: {command(f'records {row.domain}')}"
+            text = f"{told(one, row.at)}, although another one is served since {day(spans[-1].since)}"
+            todo = f"check whether the id in _mta-sts is the current one: {command(f'records {row.domain}')}"
             yield Issue("reports-old-policy", row.domain, one.sender, False, text, todo, mild=True)
 
 
@@ -139,23 +170,11 @@ def _of_notice(notice: Notice) -> Issue:
     return Issue(notice.code, notice.subject, "", False, notice.message, notice.todo, mild)
 
 
-def _sent(row: Row) -> Iterator[Cause]:
-    """The main cause of a domain's status, every record to publish, and other failures."""
-    records = lacking(row)
-    errors = {Severity.ERROR, Severity.CRITICAL}
-    severe = {(f.code, f.subject) for f in (row.check.findings if row.check else ()) if f.severity in errors}
-    for number, cause in enumerate(row.judgement.needs):
-        worse = cause.light is Light.FAILING or (cause.code, cause.subject) in severe
-        if number == 0 or worse or cause in records:
-            yield cause
-
-
 def _of_cause(row: Row, cause: Cause) -> Issue:
     for notice in row.notices:
         if (notice.code, notice.subject, notice.message) == (cause.code, cause.subject, cause.message):
             return _of_notice(notice)
-    found = row.check.findings if row.check else ()
-    same = next((f for f in found if (f.code, f.subject) == (cause.code, cause.subject)), None)
+    same = next((f for f in _findings(row) if (f.code, f.subject) == (cause.code, cause.subject)), None)
     severity = same.severity if same else Severity.ERROR if cause.light is Light.FAILING else Severity.WARNING
     about = "" if cause.subject == row.domain and same is None else cause.subject
     return Issue(
@@ -165,46 +184,20 @@ def _of_cause(row: Row, cause: Cause) -> Issue:
         severity is Severity.CRITICAL,
         cause.message,
         cause.todo,
-        severity not in {Severity.ERROR, Severity.CRITICAL},
+        severity not in _ERRORS,
     )
 
 
-_WRONG = (Severity.WARNING, Severity.ERROR, Severity.CRITICAL)
-
-
-def _still(row: Row) -> Iterator[Key]:
-    """Everything that is wrong with a domain, whether it needs a person or not."""
-    for cause in row.judgement.needs:
-        yield _of_cause(row, cause).key
-    for finding in row.check.findings if row.check else ():
-        if finding.severity in _WRONG:
-            yield finding.code, row.domain, finding.subject
-
-
-def _position(row: Row) -> Position:
-    wrong = next((c for c in row.blocking if c.status is Truth.FALSE), None)
-    return Position(row.stage, wrong.message if wrong else "")
-
-
 def _unseen(row: Row) -> Iterator[tuple[str, str]]:
-    """What of a domain could not be seen."""
+    """The domain with each part of it that was not seen; `*` for all of its findings."""
     if row.check is None:
         yield row.domain, "*"
-    else:
-        yield from ((row.domain, f.subject) for f in row.check.findings if f.severity is Severity.UNKNOWN)
+    yield from ((row.domain, f.subject) for f in _findings(row) if f.severity is Severity.UNKNOWN)
     for need in row.records.needs if row.records else ():
         if need.standing is RecordState.UNKNOWN:
             yield row.domain, need.owner
     if isinstance(row.mx, Unseen) or isinstance(row.served, Unseen):
         yield row.domain, ""
-
-
-def _out_of_sight(observed: Observed) -> Iterator[tuple[str, str]]:
-    """The containers if Docker or their files were not seen, and mailcow if none of its policies was seen."""
-    if unserved(observed):
-        yield "mailcow", ""
-    if isinstance(observed.project, Unseen) or isinstance(observed.certificates, Unseen):
-        yield from ((service, "") for service in ("acme-mailcow", "nginx-mailcow"))
 
 
 # --- what people know ------------------------------------------------------------------------------------
@@ -220,7 +213,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Notified:
     """What people have been notified of."""
 
     stages: Mapping[str, Stage] = field(default_factory=dict)
@@ -236,7 +229,7 @@ class Notification:
     `said_at`: when the error that is over was sent last; 0 if unknown.
     """
 
-    kind: Tell
+    kind: NotificationKind
     at: float
     subject: str
     message: str
@@ -255,54 +248,55 @@ class Notification:
         return self.code, self.subject, self.about
 
 
-def news(told: Told | None, view: PassView) -> tuple[Told, tuple[Notification, ...]]:
+def news(notified: Notified | None, view: PassView) -> tuple[Notified, tuple[Notification, ...]]:
     """What people know after this view, and the events that are new to them.
 
-    `told` is None at the first call: then errors are news, and stages are only stored.
+    `notified` is None at the first call: then errors are news, and stages are only stored.
     """
-    before = told or Told()
-    stages, moves = _stages(before, view)
-    troubles, ends, changes = _troubles(before, view)
-    return Told(stages, troubles, ends), (*changes, *moves)
-
-
-def _stages(told: Told, view: PassView) -> tuple[Mapping[str, Stage], list[Notification]]:
+    before = notified or Notified()
+    known, ends, changes = _troubles(before, view)
     if view.stages is None:
-        return told.stages, []
+        return Notified(before.stages, known, ends), tuple(changes)
     stages: dict[str, Stage] = {}
-    events: list[Notification] = []
     for name, domain in view.stages.items():
-        before, now = told.stages.get(name), domain.stage
+        last, now = before.stages.get(name), domain.stage
         if now is None or now is Stage.CHECKING:  # a check that could not run does not change the stage
-            now = before
+            now = last
         if now is None:
             continue
         stages[name] = now
-        if before is not None and before is not now:
-            event = Notification(Tell.STAGE, view.at, name, domain.why, was=before.value, now=now.value)
-            events.append(replace(event, critical=now is Stage.FAILING))
-    return stages, events
+        if last is not None and last is not now:
+            event = Notification(
+                NotificationKind.STAGE, view.at, name, domain.why, was=last.value, now=now.value
+            )
+            changes.append(replace(event, critical=now is Stage.FAILING))
+    return Notified(stages, known, ends), tuple(changes)
 
 
 def _troubles(
-    told: Told, view: PassView
+    notified: Notified, view: PassView
 ) -> tuple[Mapping[Key, Known], Mapping[Key, Ends], list[Notification]]:
     known: dict[Key, Known] = {}
-    ends = {key: end for key, end in told.ends.items() if end.recent(view.at)}
+    ends = {key: end for key, end in notified.ends.items() if end.recent(view.at)}
     events: list[Notification] = []
     for key, trouble in view.troubles.items():
-        before = told.troubles.get(key)
-        if before is None or _again(before, trouble, view.at):
+        before = notified.troubles.get(key)
+        worse = before is not None and trouble.critical and not before.trouble.critical
+        back = before is not None and before.gone_since is not None and not quiet(before.said_at, view.at)
+        if before is None or worse or back:
             known[key] = Known(trouble, said_at=view.at)
-            was = "" if before is None else Tell.ERROR.value
-            events.append(replace(_event(Tell.ERROR, trouble, view.at), was=was))
+            was = "" if before is None else NotificationKind.ERROR.value
+            events.append(replace(_event(NotificationKind.ERROR, trouble, view.at), was=was))
         else:
             known[key] = replace(before, gone_since=None)
-    for key, before in told.troubles.items():
+    for key, before in notified.troubles.items():
         if key in known:
             continue
-        if _left(before.trouble, told, view):
-            ends.pop(key, None)
+        subject, about = before.trouble.subject, before.trouble.about
+        if view.stages is not None and subject not in view.stages and (about or subject in notified.stages):
+            ends.pop(
+                key, None
+            )  # the domain is no longer managed: this is not a recovery, and is not reported
             continue
         if not view.over(before.trouble):
             known[key] = before
@@ -313,26 +307,14 @@ def _troubles(
             known[key] = replace(before, gone_since=since)
         else:
             ends[key] = end.told(view.at)
-            events.append(replace(_event(Tell.RECOVERY, before.trouble, view.at), said_at=before.said_at))
+            events.append(
+                replace(_event(NotificationKind.RECOVERY, before.trouble, view.at), said_at=before.said_at)
+            )
     return known, ends, events
 
 
-def _again(before: Known, now: Issue, at: float) -> bool:
-    """Whether a known error is sent again: it got worse, or came back after a day."""
-    if now.critical and not before.trouble.critical:
-        return True
-    return before.gone_since is not None and not quiet(before.said_at, at)
-
-
-def _left(trouble: Issue, told: Told, view: PassView) -> bool:
-    """Whether it was about a domain that is no longer managed: that is not a recovery, and is not reported."""
-    if view.stages is None or trouble.subject in view.stages:
-        return False
-    return bool(trouble.about) or trouble.subject in told.stages
-
-
-def _event(kind: Tell, trouble: Issue, at: float) -> Notification:
-    todo = trouble.todo if kind is Tell.ERROR else None
+def _event(kind: NotificationKind, trouble: Issue, at: float) -> Notification:
+    todo = trouble.todo if kind is NotificationKind.ERROR else None
     return Notification(
         kind,
         at,
@@ -341,6 +323,6 @@ def _event(kind: Tell, trouble: Issue, at: float) -> Notification:
         todo,
         trouble.code,
         trouble.about,
-        trouble.critical and kind is Tell.ERROR,
+        trouble.critical and kind is NotificationKind.ERROR,
         mild=trouble.mild,
     )

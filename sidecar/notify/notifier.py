@@ -1,4 +1,4 @@
-"""Runs the notifications: news of a pass go into the outbox, and from there to the receivers until they are delivered.
+"""Runs the notifications: the news of a pass go into the outbox, and from there to the receivers.
 
 Rules for every editor: notifying never blocks a pass (it has its own threads), and a receiver never blocks another one.
 A failure is logged when it begins, when its reason changes and when it ends, not at each try.
@@ -13,7 +13,7 @@ from sidecar.host.errors import SidecarError
 from sidecar.host.lean import structlog
 from sidecar.host.threads import in_thread
 from sidecar.notify.digest import digest_of, due_at, gathered
-from sidecar.notify.events import Notification, Told, news, view_of
+from sidecar.notify.events import Notification, Notified, news, view_of
 from sidecar.notify.outbox import Outbox
 from sidecar.notify.send import Deliver, NotificationReceiver, deliver, receivers_of
 from sidecar.observed import Seen
@@ -22,7 +22,7 @@ from sidecar.settings import Settings
 from sidecar.state.store import State
 from sidecar.status.once import Once
 
-LOOK_S = 60.0
+LONGEST_WAIT_S = 60.0
 """The longest wait of the loop in seconds: the clock may be set, and old events have to be dropped."""
 
 log = structlog.get_logger()
@@ -37,7 +37,7 @@ class Notifier:
         self._send = send
         self._receivers = receivers_of(settings.notify)
         self._outbox = Outbox(state)
-        self._told: Told | None = None
+        self._notified: Notified | None = None
         self._read = False
         self._mailcow = ""
         self._wake = asyncio.Event()
@@ -61,23 +61,23 @@ class Notifier:
     def _note(self, report: Report, status: Once) -> Sequence[Notification]:
         """In a thread: with thousands of domains this takes a moment."""
         if not self._read:
-            self._told, self._read = self._outbox.told(), True
-        told, events = news(self._told, view_of(status(), report.plan))
+            self._notified, self._read = self._outbox.notified(), True
+        notified, events = news(self._notified, view_of(status(), report.plan))
         wanted = [event for event in events if event.kind in self._settings.notify.on]
-        if told != self._told:
-            self._outbox.note(told, wanted, [receiver.id for receiver in self._receivers])
-            self._told = told
+        if notified != self._notified:
+            self._outbox.note(notified, wanted, [receiver.id for receiver in self._receivers])
+            self._notified = notified
         return wanted
 
     async def run(self) -> None:
         """Sends what is due, until it is cancelled."""
         while True:
-            wait = LOOK_S
+            wait = LONGEST_WAIT_S
             self._wake.clear()
             try:
                 due = await self.send_due()
                 if due is not None:
-                    wait = min(LOOK_S, max(0.05, due - self._clock.now()))
+                    wait = min(LONGEST_WAIT_S, max(0.05, due - self._clock.now()))
                 self._over("loop")
             except SidecarError as error:
                 self._say_trouble("loop", str(error))

@@ -35,22 +35,23 @@ def hidden(text: str, url: str) -> str:
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
-    """All secrets of the settings, for the log (`log.configure`): the keys, and of each URL what looks like one.
+    """All secrets of the settings, for the log (`log.configure`): the keys, and the parts of URLs that look like one.
 
-    A word in a URL without a digit or a capital letter is not treated as a secret: hiding it would spoil every log line.
+    A word in a URL without a digit or a capital letter is not treated as a secret, because it may be in every log line.
     """
     given = (settings.api_key, settings.web_token, settings.imap_password)
     keys = [key.get_secret_value() for key in given if key is not None]
     urls = [url.get_secret_value() for url in settings.notify.apprise]
     if settings.notify.webhook is not None:
         urls.append(settings.notify.webhook.get_secret_value())
-    found = {part for url in urls for part in parts(url) if _like_a_secret(part)}
+    found = {
+        part
+        for url in urls
+        for part in parts(url)
+        if len(part) >= 2 * SHORTEST and re.search(r"[0-9A-Z]", part)
+    }
     found |= {password for url in urls for password in _passwords(url.partition("://")[2])}
     return tuple(sorted({*keys, *urls, *found}))
-
-
-def _like_a_secret(part: str) -> bool:
-    return len(part) >= 2 * SHORTEST and re.search(r"[0-9A-Z]", part) is not None
 
 
 def _passwords(rest: str) -> set[str]:

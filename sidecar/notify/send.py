@@ -79,7 +79,7 @@ async def deliver(receiver: NotificationReceiver, digest: Message) -> None:
 
 async def post(url: str, digest: Message, deadline: float = WEBHOOK_S) -> None:
     """Posts the message as JSON, to this address only (redirects are not followed); any status 2xx is a success."""
-    asked = f"posting to the webhook at {urlsplit(url).hostname}"
+    tried = f"posting to the webhook at {urlsplit(url).hostname}"
     try:
         async with (
             asyncio.timeout(deadline),
@@ -97,26 +97,23 @@ async def post(url: str, digest: Message, deadline: float = WEBHOOK_S) -> None:
         ):
             status = response.status
     except TimeoutError as error:
-        raise TemporaryError(f"{asked} got no answer within {deadline:g} s; it is tried again") from error
+        raise TemporaryError(f"{tried} got no answer within {deadline:g} s; it is tried again") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
+        match error:
+            case aiohttp.ClientConnectorDNSError():
+                why = "its name does not resolve"
+            case aiohttp.ClientConnectorCertificateError():
+                why = "its certificate is not accepted"
+            case aiohttp.ClientConnectorError():
+                why = f"no connection ({error.os_error.strerror})"
+            case _:
+                why = hidden(f"{type(error).__name__}: {error}"[:LONGEST_SAID], url)
         # The chained cause may quote the URL, so it is dropped.
-        raise TemporaryError(f"{asked} failed: {_why(error, url)}; it is tried again") from None
+        raise TemporaryError(f"{tried} failed: {why}; it is tried again") from None
     if not 200 <= status < 300:
         raise TemporaryError(
-            f"{asked} got status {status}; check whether its URL in config.yml is still right"
+            f"{tried} got status {status}; check whether its URL in config.yml is still right"
         )
-
-
-def _why(error: Exception, url: str) -> str:
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return "its name does not resolve"
-        case aiohttp.ClientConnectorCertificateError():
-            return "its certificate is not accepted"
-        case aiohttp.ClientConnectorError():
-            return f"no connection ({error.os_error.strerror})"
-        case _:
-            return hidden(f"{type(error).__name__}: {error}"[:LONGEST_SAID], url)
 
 
 async def apprise(label: str, url: str, digest: Message, deadline: float = APPRISE_S) -> None:
@@ -124,19 +121,19 @@ async def apprise(label: str, url: str, digest: Message, deadline: float = APPRI
 
     While that thread runs, this URL is not tried again.
     """
-    asked = f"notifying by {label}"
+    tried = f"notifying by {label}"
     try:
         said = await asyncio.wait_for(in_thread(_alone(url, lambda: _blocking(url, digest))), deadline)
     except TimeoutError as error:
-        raise TemporaryError(f"{asked} did not end within {deadline:g} s; it is tried again") from error
+        raise TemporaryError(f"{tried} did not end within {deadline:g} s; it is tried again") from error
     except _UnderWayError as error:
-        raise TemporaryError(f"{asked} was still running from the last try; it is tried again") from error
+        raise TemporaryError(f"{tried} was still running from the last try; it is tried again") from error
     except Exception as error:  # noqa: BLE001 - plugins of a hundred services raise what they please
         text = hidden(f"{type(error).__name__}: {error}"[:LONGEST_SAID], url)
-        raise TemporaryError(f"{asked} failed: {text}; it is tried again") from None
+        raise TemporaryError(f"{tried} failed: {text}; it is tried again") from None
     if said is not None:
         why = hidden(said, url)[:LONGEST_SAID] or "Apprise gives no reason"
-        raise TemporaryError(f"{asked} failed: {why}; if this continues, check this URL in config.yml")
+        raise TemporaryError(f"{tried} failed: {why}; if this continues, check this URL in config.yml")
 
 
 class _UnderWayError(OSError):

@@ -1,6 +1,6 @@
-"""What a message that was received amounts to: its reports by domain, and what could not be read; pure.
+"""Reads a received message: its reports by domain, and the parts that could not be read; pure.
 
-Rule for every editor: nothing of a message is lost silently. What cannot be read is a problem with its sentence.
+Rule for every editor: no part of a message is dropped silently. What cannot be read is a problem, as a sentence.
 """
 
 from collections import Counter
@@ -18,13 +18,13 @@ from sidecar.formats.tls_report import (
 from sidecar.formats.tls_report_fields import total
 
 MOST_FAILURES = 100
-"""Failures that are kept of one policy, the most frequent first."""
+"""Failures that are kept of one policy: the most frequent."""
 MOST_PROBLEMS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class DomainReport:
-    """The part of a report that is about one domain; the domain is empty where the report does not name it."""
+    """The part of a report about one domain; `domain` is empty if the report does not name it."""
 
     report: TlsReport
     domain: str
@@ -33,19 +33,19 @@ class DomainReport:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """The reports of one message, and why others could not be read, or parts of them."""
+    """The reports of one message, and why other reports, or parts of them, could not be read."""
 
     reports: tuple[DomainReport, ...]
     problems: tuple[str, ...]
 
     @property
     def problem(self) -> str | None:
-        """All problems in one sentence; None where everything was read."""
+        """The first problems in one sentence; None if everything was read."""
         return "; ".join(self.problems[:MOST_PROBLEMS]) or None
 
 
 def digest(message: bytes) -> Digest:
-    """What is in a message or a file; never raises."""
+    """The content of a message or a file; never raises."""
     found = find(message)
     if not found.reports:
         return Digest((), ("no TLS report is in it",))
@@ -57,14 +57,17 @@ def digest(message: bytes) -> Digest:
                 problems.append(unreadable.text)
             case TlsReport() as report:
                 problems += report.left_out
-                reports += _by_domain(report, found.domain)
+                domains: dict[str, list[PolicyReport]] = {}
+                for policy in report.policies:
+                    domains.setdefault(policy.domain or found.domain or "", []).append(policy)
+                reports += [DomainReport(report, name, tuple(each)) for name, each in domains.items()]
     return Digest(tuple(reports), tuple(problems))
 
 
 def only(found: Digest, domains: Collection[str] | None) -> Digest:
-    """Without what is about domains that are not ours; None where it is not known which are.
+    """Only the reports about our domains; all of them if our domains are unknown (None).
 
-    Everybody can send reports about a thousand invented domains.
+    Anyone can send reports about a thousand invented domains.
     """
     if domains is None:
         return found
@@ -78,15 +81,8 @@ def only(found: Digest, domains: Collection[str] | None) -> Digest:
     )
 
 
-def _by_domain(report: TlsReport, hint: str | None) -> list[DomainReport]:
-    domains: dict[str, list[PolicyReport]] = {}
-    for policy in report.policies:
-        domains.setdefault(policy.domain or hint or "", []).append(policy)
-    return [DomainReport(report, domain, tuple(policies)) for domain, policies in domains.items()]
-
-
 def failures(details: Sequence[Detail]) -> Mapping[Detail, int]:
-    """The sessions of each kind of failure with its hosts, equal ones added up; the detail's own count is 0 here."""
+    """The sum of the sessions of equal failures (kind and hosts); the `sessions` of each key is 0."""
     sums: Counter[Detail] = Counter()
     for one in details:
         sums[Detail(one.result, 0, one.sending_ip, one.receiving_mx, reason=one.reason)] += one.sessions

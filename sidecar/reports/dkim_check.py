@@ -1,8 +1,8 @@
-"""Who signed a report's message (RFC 6376, RFC 8460 §3), as a value.
+"""Checks who signed the message of a report (RFC 6376, RFC 8460 §3).
 
 Rules for every editor: a stranger wrote the message and publishes the keys. Number and length of signatures, keys and
-runs of white space are bounded before dkimpy sees them: its expressions and its arithmetic take time by the square
-and the cube of these. Keys come from our own DNS client, with one deadline. Nothing here raises.
+runs of white space are bounded before dkimpy reads them: the time of its expressions and its arithmetic grows with
+their square and their cube. Keys come from our own DNS client, with one deadline. Nothing here raises.
 """
 
 import asyncio
@@ -50,37 +50,39 @@ class _Signature:
 async def check(message: bytes, ask: Ask) -> Proof:
     """What the signatures of a message prove.
 
-    PASS needs a valid signature over the whole message whose domain is that of `From`, or above or below it.
+    PASS needs a valid signature of the whole message by the domain of `From`, or a domain above or below it.
     """
-    if problem := _beyond_bounds(message):
+    problem = None
+    head = message[: LARGEST_HEADER + 2].replace(b"\r\n", b"\n")
+    if len(message) > LARGEST_MESSAGE or message.count(b"\n") > MOST_LINES:
+        problem = "the message is too large to check its signature"
+    elif b"\n\n" not in head and len(message) > LARGEST_HEADER:
+        problem = "its header is too long to check its signature"
+    elif b" " * LONGEST_BLANK in message.replace(b"\t", b" "):
+        problem = "it has too much white space to check its signature"
+    if problem is not None:
         return Proof(Dkim.UNKNOWN, reason=problem)
     signatures = _signatures(message)
     if not signatures:
         return UNSIGNED
     sender = sender_of(message)
-    fitting = [one for one in signatures if sender is not None and _related(one.domain, sender)]
+    fitting = [
+        one
+        for one in signatures
+        if sender is not None
+        and (f".{sender}".endswith(f".{one.domain}") or one.domain.endswith(f".{sender}"))
+    ]
     if not fitting:
         return Proof(
             Dkim.FAIL,
-            reason=f"{signatures[0].domain} signed it, which is not the domain it is from ({sender})",
+            reason=f"it is signed by {signatures[0].domain}, but From has another domain ({sender})",
         )
     keys = await ask({one.question for one in fitting}, DEADLINE_S)
     return await asyncio.to_thread(_judge, message, fitting, keys)
 
 
-def _beyond_bounds(message: bytes) -> str | None:
-    if len(message) > LARGEST_MESSAGE or message.count(b"\n") > MOST_LINES:
-        return "the message is too large to check its signature"
-    head = message[: LARGEST_HEADER + 2].replace(b"\r\n", b"\n")
-    if b"\n\n" not in head and len(message) > LARGEST_HEADER:
-        return "its header is too long to check its signature"
-    if b" " * LONGEST_BLANK in message.replace(b"\t", b" "):
-        return "it has too much white space to check its signature"
-    return None
-
-
 def _signatures(message: bytes) -> list[_Signature]:
-    """Those that may count, the first few; a signature of only a part of the body does not (RFC 8460 §3)."""
+    """The first few signatures that may count; one of only a part of the body does not (RFC 8460 §3)."""
     head = re.split(rb"\r?\n\r?\n", message[:LARGEST_HEADER], maxsplit=1)[0]
     found: list[_Signature] = []
     for number, match in enumerate(_FIELD.finditer(head)):
@@ -104,10 +106,6 @@ def _tags(text: str) -> dict[str, str]:
     return {name.strip(): re.sub(r"\s+", "", value) for name, _, value in pairs}
 
 
-def _related(one: str, other: str) -> bool:
-    return one == other or one.endswith(f".{other}") or other.endswith(f".{one}")
-
-
 def _judge(message: bytes, signatures: Sequence[_Signature], keys: Mapping[Question, Sight[Any]]) -> Proof:
     unknown: Proof | None = None
     failed = ""
@@ -117,14 +115,14 @@ def _judge(message: bytes, signatures: Sequence[_Signature], keys: Mapping[Quest
                 key = _key(value.strings)
             case _:
                 unknown = Proof(
-                    Dkim.UNKNOWN, reason=f"the DNS did not give the key of {one.domain}", again=True
+                    Dkim.UNKNOWN, reason=f"the DNS gave no answer about the key of {one.domain}", again=True
                 )
                 continue
         if key is None:
             failed = f"{one.domain} has no usable key {one.selector} for TLS reports"
-        elif _is_ed25519(key):
+        elif _tags(key).get("k") == "ed25519":
             unknown = unknown or Proof(
-                Dkim.UNKNOWN, reason=f"{one.domain} signs with Ed25519, which is not checked"
+                Dkim.UNKNOWN, reason=f"{one.domain} signs with Ed25519, which the sidecar does not check"
             )
         elif _valid(message, one, key):
             return Proof(Dkim.PASS, one.domain)
@@ -134,7 +132,7 @@ def _judge(message: bytes, signatures: Sequence[_Signature], keys: Mapping[Quest
 
 
 def _key(texts: Sequence[str]) -> str | None:
-    """The one key record, without its service types (dkimpy knows only one of them); None where it may not count."""
+    """The key record without its service types (dkimpy knows only one); None unless there is exactly one usable key."""
     records = [text for text in texts if "p=" in text]
     if len(records) != 1 or len(records[0]) > LONGEST_KEY:
         return None
@@ -146,19 +144,15 @@ def _key(texts: Sequence[str]) -> str | None:
     return "; ".join(f"{name}={value}" for name, value in tags.items() if name)
 
 
-def _is_ed25519(key: str) -> bool:
-    return _tags(key).get("k") == "ed25519"
-
-
 def _valid(message: bytes, signature: _Signature, key: str) -> bool:
-    # Not at the start of the daemon: most never receive a report.
+    # Not at the start of the daemon: most installations never receive a report.
     from dkim import DKIM  # noqa: PLC0415
 
     def record(_name: bytes, timeout: float = 0) -> bytes:
         del timeout
         return key.encode("ascii", "replace")
 
-    quiet = logging.Logger("dkim")  # noqa: LOG001 - not of the hierarchy: it would log what a stranger wrote
+    quiet = logging.Logger("dkim")  # noqa: LOG001 - outside of the hierarchy: it would log what a stranger wrote
     quiet.disabled = True
     try:
         checker = DKIM(message, logger=quiet, minkey=SMALLEST_KEY, tlsrpt=True)

@@ -1,7 +1,7 @@
-"""Takes TLS reports from files: messages (.eml), reports (.json) and packed ones (.json.gz), whatever they are called.
+"""Imports TLS reports from files: messages (.eml), reports (.json) and compressed reports (.json.gz), by any name.
 
-Rule for every editor: a file that cannot be read is named with its reason, and the others are taken. What is in the
-files was written by strangers: the bounds are those of every way in.
+Rule for every editor: a file that cannot be read is listed with the reason, and the others are imported. Strangers
+wrote the content: the limits are the same as for received messages.
 """
 
 import asyncio
@@ -24,20 +24,20 @@ MOST_FILES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """How many reports were new and how many known already (each domain of a report counts), and what went wrong."""
+    """The result: how many reports were new, how many already known (per domain), and what could not be read."""
 
     files: int
     new: int
     known: int
     problems: tuple[tuple[str, str], ...]
-    """Name of the file, and a sentence."""
+    """File name, and a sentence."""
 
 
 def read_files(paths: Iterable[Path]) -> Iterator[tuple[str, bytes | str]]:
-    """Each file, folders with all in them, by name: its octets, or why it cannot be read. Links are not followed."""
+    """The path of each file (also in folders), with its octets or why it cannot be read. Links are not followed."""
     for number, path in enumerate(_files(paths)):
         if number >= MOST_FILES:
-            yield str(path), f"only {MOST_FILES} files are taken at a time; give the rest again"
+            yield str(path), f"only {MOST_FILES} files are imported at a time; import the rest separately"
             return
         try:
             yield str(path), read_plain(path, LARGEST_MESSAGE)
@@ -61,7 +61,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 async def import_reports(
     store: ReportStore, found: Iterable[tuple[str, bytes | str]], ask: Ask, now: float
 ) -> Imported:
-    """Stores what these files hold, in transactions of `BATCH`; `now` in Unix seconds. Raises TemporaryError."""
+    """Stores the reports in these files, `BATCH` in one transaction; `now` in Unix seconds. Raises TemporaryError."""
     files = new = known = 0
     problems: list[tuple[str, str]] = []
     batch: list[tuple[bytes, Digest, Proof]] = []
@@ -82,7 +82,7 @@ async def import_reports(
         if read.problem:
             problems.append((name, read.problem))
         if not read.reports:
-            continue  # the file is still where it was: no need to keep it here
+            continue  # no need to store it: the file stays where it is
         batch.append((data, read, await proof_of(data, ReportWay.IMPORT, ask)))
         if len(batch) >= BATCH:
             await flush()

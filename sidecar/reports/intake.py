@@ -1,7 +1,7 @@
-"""From a message that was accepted to evidence: reads what waits, checks its signature, and stores the outcome.
+"""Turns accepted messages into evidence: reads waiting messages, checks their signatures, and stores the result.
 
-Rules for every editor: a message waits in the store from the moment it is accepted until its outcome is stored, so an
-end in between costs that it is read again. One message that makes trouble holds up no other.
+Rules for every editor: a message waits in the store from its acceptance until its result is stored, so after an
+interruption it is read again. A message that causes an error does not delay others.
 """
 
 import asyncio
@@ -21,27 +21,27 @@ from sidecar.reports.store import DAY_S, ReportStore, Waiting
 
 MOST_TRIES = 6
 FIRST_WAIT_S = 600.0
-"""Until the key of a signature is asked for again; twice as long each time."""
+"""Seconds until the key of a signature is looked up again; doubled each time."""
 IDLE_S = 60.0
 TIDY_S = DAY_S / 24
 TIDY_OCTETS = 50 * 1024 * 1024
-"""The store is tidied after so many octets were read, too: a flood does not wait for an hour."""
+"""The store is also tidied after this many octets were read, so that a flood does not fill it within an hour."""
 
 log = structlog.get_logger()
 
 
 async def proof_of(message: bytes, way: ReportWay, ask: Ask) -> Proof:
-    """What proves the origin of a message that came in by this way."""
+    """The proof of origin of a message that was received this way."""
     if way is ReportWay.HTTPS or looks_like_report(message):
         return UNSIGNED
     return await check(message, ask)
 
 
 class Intake:
-    """Takes messages and reads them.
+    """Accepts messages and reads them.
 
-    `clock` gives Unix seconds, `on_new` is called after each message with news, and `domains` says which domains are
-    ours (None: it is not known): what is about others is not kept.
+    `clock` returns Unix seconds. `on_new` is called after each message with a new report. `domains` returns our domains
+    (None: unknown): reports about others are not stored.
     """
 
     def __init__(
@@ -67,9 +67,9 @@ class Intake:
         self._untidy = 0
 
     async def accept(self, data: bytes, way: ReportWay) -> bool:
-        """Whether the message is on the disk now; False where too many wait, or it is too large.
+        """Whether the message is on the disk now; False if too many messages wait, or it is too large.
 
-        Raises TemporaryError where it cannot be stored.
+        Raises TemporaryError if it cannot be stored.
         """
         if len(data) > LARGEST_MESSAGE:
             return False
@@ -77,15 +77,15 @@ class Intake:
         self._wake.set()
         return number is not None
 
-    def look(self) -> None:
-        """Something was stored beside this object: it is read soon."""
+    def wake(self) -> None:
+        """Another process stored a message: read it soon."""
         self._wake.set()
 
     async def work(self) -> int:
-        """Reads what waits; returns how many messages were settled."""
+        """Reads the waiting messages; returns how many were settled."""
         count = 0
         while waiting := await asyncio.to_thread(self._store.waiting, self._clock()):
-            # Together: otherwise keys that do not come would hold up the messages behind them.
+            # In parallel: otherwise a key that the DNS does not return would delay all later messages.
             answers = await asyncio.gather(*map(self._read, waiting), return_exceptions=True)
             read: list[tuple[int, Digest, Proof]] = []
             for answer in answers:
@@ -111,32 +111,29 @@ class Intake:
         self._tidied, self._untidy = now, 0
 
     async def run(self) -> None:
-        """Reads what comes in, and drops what was kept for long enough, until it is cancelled."""
+        """Reads new messages and deletes old ones, until it is cancelled."""
         while True:
             self._wake.clear()
             try:
                 await self.work()
             except SidecarError as error:
-                log.warning("TLS reports cannot be stored; it is tried again", detail=str(error))
+                log.warning("storing TLS reports failed; it is tried again", detail=str(error))
             try:
                 await asyncio.wait_for(self._wake.wait(), IDLE_S)
             except TimeoutError:
                 continue
 
     async def _read(self, one: Waiting) -> tuple[int, Digest, Proof] | None:
-        """What is in it; None where it is put off."""
+        """Its number, content and proof; None if it is read again later."""
         try:
-            return await self._judged(one)
+            proof = await proof_of(one.data, one.way, self._ask)
+            if proof.dkim is Dkim.UNKNOWN and proof.again and one.tries < MOST_TRIES:
+                until = self._clock() + FIRST_WAIT_S * 2**one.tries
+                if await asyncio.to_thread(self._store.put_off, one.id, until):
+                    return None
+            async with self._one_at_a_time:  # reading one may need some ten MB of memory
+                return one.id, only(await asyncio.to_thread(digest, one.data), self._domains()), proof
         except SidecarError:
             raise
-        except Exception as error:  # noqa: BLE001 - it must not hold up the others; it is kept as unreadable
+        except Exception as error:  # noqa: BLE001 - it must not delay the others; it is kept as unreadable
             return one.id, Digest((), (self._unexpected.reason("a TLS report", error),)), UNSIGNED
-
-    async def _judged(self, one: Waiting) -> tuple[int, Digest, Proof] | None:
-        proof = await proof_of(one.data, one.way, self._ask)
-        if proof.dkim is Dkim.UNKNOWN and proof.again and one.tries < MOST_TRIES:
-            until = self._clock() + FIRST_WAIT_S * 2**one.tries
-            if await asyncio.to_thread(self._store.put_off, one.id, until):
-                return None
-        async with self._one_at_a_time:  # reading one may take some ten MB
-            return one.id, only(await asyncio.to_thread(digest, one.data), self._domains()), proof

@@ -1,9 +1,9 @@
-"""Fetches TLS reports from a mailbox (IMAP over TLS), for people who have one for reports.
+"""Fetches TLS reports from a mailbox (IMAP over TLS), for people who receive reports in one.
 
-Rules for every editor: the mailbox is a person's. It is opened read-only unless moving was asked for, nothing is marked
-as read, and only messages that hold a report are taken. How far it was read is noted after a message is stored, so an
-end in between costs that it is fetched again. The password is in no text. These calls block: they run in a thread,
-and every one of them has the deadline of the socket.
+Rules for every editor: the mailbox belongs to a person. It is opened read-only unless messages are to be moved, no
+message is marked as read, and only messages with a report are taken. The position is stored after each message, so
+after an interruption one message is fetched again. No text contains the password. These calls block: they run in a
+thread, and each has the deadline of the socket.
 """
 
 import imaplib
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 30.0
 MOST_AT_ONCE = 500
-"""Messages that are looked at in one visit; the next goes on behind them."""
+"""Messages that are read in one session; the next session continues after them."""
 _SIZE = re.compile(rb"RFC822\.SIZE (\d{1,12})")
 
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """Where the reports are; `move_to` is the folder that those that were taken are moved to, None to leave them."""
+    """Where the reports are; stored messages are moved to the folder `move_to` (None: they stay)."""
 
     host: str
     user: str
@@ -39,17 +39,17 @@ class Mailbox:
     folder: str = "INBOX"
     move_to: str | None = None
     roots: str | None = None
-    """A PEM text with roots to trust beside the system's."""
+    """A PEM text with root certificates that are trusted in addition to the system's."""
 
     @property
     def name(self) -> str:
-        """For texts and for the note of how far it was read."""
+        """The name in texts, and of the stored position."""
         return f"{self.folder} of {self.user} at {self.host}"
 
 
 @dataclass(frozen=True, slots=True)
 class MailboxPlace:
-    """How far a folder was read: its UIDVALIDITY, and the highest UID (RFC 9051 §2.3.1.1)."""
+    """The position in a folder: its UIDVALIDITY, and the highest UID that was read (RFC 9051 §2.3.1.1)."""
 
     validity: int = 0
     uid: int = 0
@@ -59,7 +59,7 @@ class MailboxPlace:
 
     @classmethod
     def of(cls, text: str | None) -> "MailboxPlace":
-        """From its text; the beginning for what is none."""
+        """The position in a text; the start of the folder for any other text."""
         found = re.fullmatch(r"(\d{1,12}):(\d{1,12})", text or "")
         return cls(int(found[1]), int(found[2])) if found else cls()
 
@@ -67,10 +67,10 @@ class MailboxPlace:
 def fetch(
     box: Mailbox, place: MailboxPlace, take: Callable[[bytes], bool], reached: Callable[[MailboxPlace], None]
 ) -> int:
-    """Hands each new message with a report to `take`, which says whether it stored it; returns how many it took.
+    """Passes each new message with a report to `take` (True: it is stored); returns how many were stored.
 
-    `reached` is told how far it went, after each message. A folder that was made new is read from its beginning.
-    Raises TemporaryError, or PermanentError where the name, the password or the certificate is wrong.
+    After each message, `reached` gets the position. A re-created folder is read from its start.
+    Raises TemporaryError, or PermanentError if the name, the password or the certificate is wrong.
     """
     from imap_tools import MailBox, MailboxLoginError  # noqa: PLC0415 - most never use it
     from imap_tools.errors import UnexpectedCommandStatusError  # noqa: PLC0415 - as above
@@ -86,7 +86,7 @@ def fetch(
         finally:
             with suppress(OSError, imaplib.IMAP4.error, UnexpectedCommandStatusError):
                 mailbox.logout()
-            with suppress(OSError):  # the logout may have ended it
+            with suppress(OSError):  # the logout may have closed it
                 mailbox.client.shutdown()
     except MailboxLoginError as error:
         raise PermanentError(
@@ -95,8 +95,8 @@ def fetch(
         ) from _without_values(error)
     except ssl.SSLCertVerificationError as error:
         raise PermanentError(
-            f"reading {box.name} failed: its certificate is not right ({error.verify_message}); "
-            "give the host name that it is for"
+            f"reading {box.name} failed: its certificate is not valid ({error.verify_message}); "
+            "set reports.imap.host to a host name of the certificate"
         ) from error
     except (OSError, imaplib.IMAP4.error, UnexpectedCommandStatusError, ValueError) as error:
         raise TemporaryError(
@@ -105,7 +105,7 @@ def fetch(
 
 
 def _without_values(error: Exception) -> Exception:
-    """A cause that quotes nothing: a server may answer with what it was sent."""
+    """A cause without texts: a server may quote what was sent to it."""
     return RuntimeError(type(error).__name__)
 
 
@@ -132,7 +132,7 @@ def _fetch(
         place = MailboxPlace(validity, 0)
     uids = sorted(
         uid for text in mailbox.uids(f"UID {place.uid + 1}:*") if (uid := int(text)) > place.uid
-    )  # `n:*` gives the last message also where its number is lower
+    )  # `n:*` returns the last message even if its number is lower
     taken = 0
     for uid in uids[:MOST_AT_ONCE]:
         data = _message(mailbox, uid)
@@ -148,7 +148,7 @@ def _fetch(
 
 
 def _message(mailbox: "BaseMailBox", uid: int) -> bytes | None:
-    """The octets as they came, which a signature needs; None for what is too large, or gone."""
+    """The unchanged octets, for the check of the signature; None if it is too large or was deleted."""
     kind, answer = mailbox.client.uid("FETCH", str(uid), "(RFC822.SIZE)")
     size = next(
         (

@@ -1,8 +1,8 @@
-"""The SMTP port that mailcow's postfix hands TLS reports to (RFC 8460 §5.3), on the event loop of the program.
+"""The SMTP port to which mailcow's postfix delivers TLS reports (RFC 8460 §5.3), on the event loop of the program.
 
-Rules for every editor: `250` is said only when the message is on the disk. Only postfix-mailcow may connect, and only
-one recipient is taken: all else would make this an open door of mailcow-network. Size, time, and the number of
-connections are bounded. What a peer sent is never logged.
+Rules for every editor: `250` is sent only after the message is on the disk. Only postfix-mailcow may connect, and only
+one recipient is accepted; otherwise any container in mailcow-network could use the port. Size, time, and the number of
+connections are bounded. Data from a peer is never logged.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from sidecar.reports.intake import Intake
 
 MOST_CONNECTIONS = 10
 PATIENCE_S = 120
-"""Seconds of silence after which a connection is ended."""
+"""Seconds of silence after which a connection is closed."""
 
 log = structlog.get_logger()
 
 
 class _Door(SMTP):
-    """A connection; one of a stranger, or one too many, is ended before anything is said."""
+    """A connection; one from an address that is not allowed, or above the limit, is closed without a reply."""
 
     def __init__(self, handler: "_Handler", open_now: set[asyncio.Transport]) -> None:
         super().__init__(
@@ -42,12 +42,13 @@ class _Door(SMTP):
         self._open_now = open_now
         self._handler = handler
         self._mine: asyncio.Transport | None = None
-        """None: the connection was refused, and nothing of it is heard."""
+        """None: the connection was refused, and its data is ignored."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a server of streams has no other
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream server has no other
         peer = transport.get_extra_info("peername")
-        known = peer is not None and _plain(peer[0]) in self._handler.allowed()
+        # A dual-stack socket shows an IPv4 address as one of IPv6.
+        known = peer is not None and peer[0].removeprefix("::ffff:") in self._handler.allowed()
         if not known or len(self._open_now) >= MOST_CONNECTIONS:
             transport.abort()
             return
@@ -68,13 +69,8 @@ class _Door(SMTP):
             super().data_received(data)
 
 
-def _plain(address: str) -> str:
-    """An IPv4 address as such, where a dual-stack socket shows it as one of IPv6."""
-    return address.removeprefix("::ffff:")
-
-
 class _Handler:
-    """What aiosmtpd calls; `allowed` says from which addresses a connection may come now."""
+    """What aiosmtpd calls; `allowed` returns the addresses that may connect now."""
 
     def __init__(self, intake: Intake, recipient: str, allowed: Callable[[], frozenset[str]]) -> None:
         self._intake = intake
@@ -85,7 +81,7 @@ class _Handler:
         self, _server: SMTP, _session: Any, envelope: Any, address: str, _options: list[str]
     ) -> str:
         if address.lower() != self._recipient:
-            return "550 5.1.1 only TLS reports are taken here"
+            return "550 5.1.1 only TLS reports are accepted here"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
 
@@ -93,7 +89,7 @@ class _Handler:
         try:
             stored = await self._intake.accept(envelope.original_content or b"", ReportWay.SMTP)
         except SidecarError as error:
-            log.warning("a TLS report cannot be stored; postfix keeps it", detail=str(error))
+            log.warning("storing a TLS report failed; postfix keeps it", detail=str(error))
             return "451 4.3.0 it cannot be stored now"
         return "250 2.0.0 stored" if stored else "452 4.3.1 too many reports wait"
 
@@ -102,8 +98,8 @@ class _Handler:
 async def smtp_port(
     intake: Intake, recipient: str, allowed: Callable[[], frozenset[str]], address: tuple[str, int]
 ) -> AsyncIterator[int]:
-    """The port while it is open; it is 0 in `address` for any free one. Raises OSError where it is taken."""
-    logging.getLogger("mail.log").setLevel(logging.CRITICAL + 1)  # it would log what a peer says
+    """The open port; port 0 in `address` means any free one. Raises OSError if the port is in use."""
+    logging.getLogger("mail.log").setLevel(logging.CRITICAL + 1)  # it would log data from a peer
     handler = _Handler(intake, recipient, allowed)
     open_now: set[asyncio.Transport] = set()
     server = await asyncio.get_running_loop().create_server(lambda: _Door(handler, open_now), *address)

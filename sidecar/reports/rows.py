@@ -1,6 +1,6 @@
-"""Writes messages, and what was read from them, into the tables of `reports.sqlite`.
+"""Writes messages and their reports into the tables of `reports.sqlite`.
 
-Rule for every editor: the caller holds the transaction. Which report is new is decided here and nowhere else.
+Rule for every editor: the caller holds the transaction. Only this module decides which report is new.
 """
 
 import sqlite3
@@ -11,14 +11,14 @@ from sidecar.observed.reports import Dkim, Proof, ReportWay, owner_of
 from sidecar.reports.digest import Digest, DomainReport, failures
 
 MOST_FAILURES_OF_MESSAGE = 1_000
-"""Rows of failures that one message may make, so that a few forged ones do not fill the store."""
+"""Rows of failures that one message may add, so that a few forged messages do not fill the store."""
 WAITING, READ = "waiting", "read"
 _KEPT_MX = 50
 
 
 @dataclass(frozen=True, slots=True)
 class SettledReport:
-    """What became of a message: how many of its reports are new, and how many were known already."""
+    """The result of a message: how many of its reports are new, and how many were already known."""
 
     new: int
     known: int
@@ -57,7 +57,7 @@ def settle(
                 room -= _add_policy(connection, (report, proven or ""), received_at, one, policy, room)
     known = len(found.reports) - len(new)
     if known and not new and not found.problems:
-        connection.execute("DELETE FROM messages WHERE id = ?", (number,))  # it came before
+        connection.execute("DELETE FROM messages WHERE id = ?", (number,))  # it was received before
     else:
         connection.execute(
             "UPDATE messages SET state = ?, problem = ? WHERE id = ?", (READ, found.problem, number)
@@ -68,10 +68,10 @@ def settle(
 def _add_report(
     connection: sqlite3.Connection, message: int, one: DomainReport, sender: str, dkim: Dkim
 ) -> int | None:
-    """The number of its row; None where it is known.
+    """The number of the new row; None if the report is already known.
 
-    A forged report must not take the place of the true one: so one with proof replaces one without, one without is
-    known where there is any, and those of different proven senders are different.
+    A forged report must not replace the real one: a report with proof replaces one without, a report without proof
+    counts as known if there is any, and reports of different proven senders are different.
     """
     report = one.report
     key = (one.domain, report.organisation, report.report_id)
@@ -102,7 +102,7 @@ def _add_policy(
     policy: PolicyReport,
     room: int,
 ) -> int:
-    """How many failures it has, at most `room`; `report` is the number of its row and the sender who is proven."""
+    """The number of failures that were stored, at most `room`; `report` is its row number and its proven sender."""
     held, day = policy.held, one.report.day
     number = connection.execute(
         """INSERT INTO policies (report, sender, owner, domain, day, received_at, organisation, kind, ok, failed, held,

@@ -1,8 +1,9 @@
-"""The TLS reports that were received: `reports.sqlite` in the state folder, beside the state and not in it.
+"""The received TLS reports: `reports.sqlite` in the state folder, a file of its own beside the state.
 
-Rules for every editor. A message is on the disk before its sender is told so, and before it is read (`accept`); what
-becomes of it is one transaction (`settle`). So an end at any moment loses nothing. Strangers fill this file: its size
-is bounded, and the oldest texts go first. Losing it costs evidence, never a wrong write. A broken file is moved aside.
+Rules for every editor. A message is on the disk before its sender gets a confirmation, and before it is read
+(`accept`); its result is stored in one transaction (`settle`). So an interruption at any moment loses nothing.
+Strangers fill this file: its size is bounded, and the oldest texts are deleted first. Losing the file costs evidence,
+but never leads to a wrong write. A broken file is moved aside.
 """
 
 import os
@@ -36,22 +37,26 @@ NAME = "reports.sqlite"
 BUSY_S = 5.0
 DAY_S = 86_400.0
 LARGEST_TEXTS = 100 * 1024 * 1024
-"""Octets of all raw messages together, packed."""
+"""Octets of all raw messages together, compressed."""
 LARGEST_FILE = 300 * 1024 * 1024
-"""Octets of the file: from there on the oldest messages go, with what was read from them; first those without proof."""
+"""Octets of the file; above this, the oldest messages are deleted with their reports, first those without proof."""
 MOST_WAITING = 2_000
-"""Messages that were received and not read yet; more are refused, and their senders keep them."""
+"""Messages that wait to be read; more are refused, and their senders keep them."""
 LARGEST_WAITING = 100 * 1024 * 1024
-"""Octets of these, unpacked."""
+"""Octets of these, decompressed."""
 PUT_OFF = 4
-"""At most this part of both may be put off, so that keys which never come do not keep out other messages."""
+"""At most a quarter of both may be postponed, so that keys the DNS never returns do not block other messages."""
 LONGEST_WAIT_S = 2 * DAY_S
-"""A message that was put off until later than that was so before the clock was set back: it is read now."""
+"""If a message is postponed for longer than this, the clock was set back: it is read now."""
+
+_USED = """SELECT (page_count - freelist_count) * page_size
+           FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size()"""
+_BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A message that was received and not read yet; `tries` is how often reading it had to be put off."""
+    """A message that waits to be read; `tries` is how often it was postponed."""
 
     id: int
     way: ReportWay
@@ -61,9 +66,9 @@ class Waiting:
 
 
 class ReportStore:
-    """The store; its calls block, at most some seconds, and may come from any thread.
+    """The store; its calls block for a few seconds at most, and any thread may call them.
 
-    Each raises TemporaryError where the file cannot be used; the next call begins again.
+    Each raises TemporaryError if the file cannot be used; the next call opens it again.
     """
 
     def __init__(self, state_dir: Path, *, texts: int = LARGEST_TEXTS, file: int = LARGEST_FILE) -> None:
@@ -74,17 +79,17 @@ class ReportStore:
         self._connection: sqlite3.Connection | None = None
 
     def close(self) -> None:
-        """Ends the use of the file."""
+        """Closes the file."""
         with self._guard:
             self._drop()
 
     @property
     def exists(self) -> bool:
-        """Whether anything was ever stored."""
+        """Whether the file exists: something was stored."""
         return self._path.exists()
 
     def signature(self) -> tuple[tuple[int, int], ...]:
-        """Differs once something was stored, by whatever process; costs next to nothing."""
+        """Changes when any process stores something; cheap to compute."""
         found: list[tuple[int, int]] = []
         for suffix in ("", "-wal"):
             with suppress(OSError):
@@ -93,16 +98,16 @@ class ReportStore:
         return tuple(found)
 
     def stamps(self, since: float) -> dict[str, tuple[int, int]]:
-        """For each domain, two numbers that differ once something else is stored of it."""
+        """For each domain, two numbers that change when a report about it is stored."""
         with self._transaction("reading") as connection:
             return tables.stamps(connection, day_of(since))
 
     # --- receiving
 
     def accept(self, data: bytes, way: ReportWay, received_at: float) -> int | None:
-        """Stores a message as it came; it is on the disk when this returns its number.
+        """Stores a message unchanged; it is on the disk when this returns its number.
 
-        None where too many wait to be read: it is not stored, then.
+        None: too many messages wait, and it is not stored.
         """
         packed = zlib.compress(data, 6)
         with self._transaction("writing") as connection:
@@ -114,7 +119,7 @@ class ReportStore:
             return rows.insert(connection, len(data), packed, way, received_at)
 
     def waiting(self, now: float, limit: int = 20) -> tuple[Waiting, ...]:
-        """Messages that are to be read now, the oldest first: together not much more than the largest one."""
+        """The messages to read now, oldest first; together not much larger than `LARGEST_MESSAGE`."""
         found: list[Waiting] = []
         with self._transaction("reading") as connection:
             for number, way, at, packed, tries in connection.execute(
@@ -128,9 +133,9 @@ class ReportStore:
         return tuple(found)
 
     def put_off(self, number: int, until: float) -> bool:
-        """Whether a message is judged at that time instead (the DNS gave no answer, for instance).
+        """Postpones a message (the DNS gave no answer, for example) to the time `until`.
 
-        False where too many were put off already.
+        False: too many are postponed already.
         """
         with self._transaction("writing") as connection:
             count, size = connection.execute(
@@ -145,7 +150,7 @@ class ReportStore:
             return True
 
     def settle(self, found: Iterable[tuple[int, Digest, Proof]]) -> tuple[SettledReport, ...]:
-        """Notes what was read from messages that wait, in one transaction; nothing for one that is settled already."""
+        """Stores the results of waiting messages in one transaction; those already settled are skipped."""
         settled: list[SettledReport] = []
         with self._transaction("writing") as connection:
             for number, read, proof in found:
@@ -159,7 +164,7 @@ class ReportStore:
     def add(
         self, messages: Iterable[tuple[bytes, Digest, Proof]], way: ReportWay, received_at: float
     ) -> tuple[SettledReport, ...]:
-        """Stores messages that were read already, in one transaction; for imports."""
+        """Stores messages with their results in one transaction; for imports."""
         ready = [(data, zlib.compress(data, 6), found, proof) for data, found, proof in messages]
         with self._transaction("writing") as connection:
             return tuple(
@@ -175,20 +180,20 @@ class ReportStore:
             )
 
     def mark(self, name: str) -> str | None:
-        """A note of a way in, such as how far a mailbox was read."""
+        """A stored note, such as the position in a mailbox; None if there is none."""
         with self._transaction("reading") as connection:
             row = connection.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
     def set_mark(self, name: str, value: str) -> None:
-        """Notes it."""
+        """Stores a note."""
         with self._transaction("writing") as connection:
             connection.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, value))
 
     def tidy(self, now: float, keep_days: int) -> int:
-        """Drops what is older than it is kept, and the oldest beyond the bounds; returns how many messages went.
+        """Deletes messages older than `keep_days`, and the oldest above the size limits; returns how many.
 
-        What waits to be read stays: it was accepted.
+        Waiting messages stay, because they were accepted.
         """
         dropped = 0
         with self._transaction("writing") as connection:
@@ -196,8 +201,14 @@ class ReportStore:
                 "DELETE FROM messages WHERE received_at < ? AND state != ?",
                 (now - keep_days * DAY_S, WAITING),
             ).rowcount
-            _drop_texts(connection, self._texts)
-            while _used(connection) > self._file:
+            # The oldest texts; a message that waits keeps its text.
+            connection.execute(
+                """DELETE FROM texts WHERE message IN (SELECT id FROM (SELECT m.id, m.state,
+                   SUM(LENGTH(t.packed)) OVER (ORDER BY m.id DESC) AS total
+                   FROM texts t JOIN messages m ON m.id = t.message) WHERE total > ? AND state != ?)""",
+                (self._texts, WAITING),
+            )
+            while connection.execute(_USED).fetchone()[0] > self._file:
                 oldest = connection.execute(
                     """DELETE FROM messages WHERE id IN (SELECT m.id FROM messages m WHERE m.state != ? ORDER BY EXISTS (
                        SELECT 1 FROM reports r WHERE r.message = m.id AND r.sender != ''), received_at LIMIT 200)""",
@@ -226,7 +237,7 @@ class ReportStore:
             return tables.failure_sums(connection, domain, day_of(since), limit)
 
     def reported(self, domain: str, since: float) -> tuple[Reported, ...]:
-        """What was reported of a domain, for the decisions."""
+        """The reports about a domain, for decisions."""
         with self._transaction("reading") as connection:
             return tables.reported(connection, domain, day_of(since))
 
@@ -236,7 +247,7 @@ class ReportStore:
             return tables.holdings(connection, domain, day_of(since))
 
     def unreadable(self, limit: int = 100) -> tuple[UnreadableMessage, ...]:
-        """Messages of which something could not be read, the latest first."""
+        """Messages that could not be read completely, the latest first."""
         with self._transaction("reading") as connection:
             return tables.unreadable(connection, limit)
 
@@ -246,13 +257,13 @@ class ReportStore:
             return tuple(tables.domains(connection))
 
     def raw(self, number: int) -> bytes | None:
-        """A message as it came; None where it is not kept any more."""
+        """The unchanged message; None if it is not stored any more."""
         with self._transaction("reading") as connection:
             row = connection.execute("SELECT packed FROM texts WHERE message = ?", (number,)).fetchone()
         return None if row is None else zlib.decompress(row[0])
 
     def kept(self, after: int = 0, limit: int = 100) -> tuple[tuple[int, float], ...]:
-        """Numbers above `after` of messages whose text is kept, each with the time it was received; for exports."""
+        """Numbers above `after` of messages with a stored text, and when each was received; for exports."""
         with self._transaction("reading") as connection:
             return tuple(
                 connection.execute(
@@ -275,13 +286,23 @@ class ReportStore:
             except (sqlite3.DatabaseError, OSError, zlib.error, ValueError) as error:
                 self._drop()
                 tried = f"{doing} the TLS reports failed: {self._path} gave {str(error)[:200]!r}"
-                if _broken(error):
-                    self._move_aside()
+                code = int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+                if (
+                    code in _BROKEN
+                    if isinstance(error, sqlite3.DatabaseError)
+                    else not isinstance(error, OSError)
+                ):
+                    for suffix in ("-wal", "-shm"):
+                        with suppress(OSError):
+                            self._path.with_name(NAME + suffix).unlink(missing_ok=True)
+                    aside = self._path.with_name(NAME + ".broken")
+                    with suppress(OSError):
+                        self._path.replace(aside)
                     raise TemporaryError(
-                        f"{tried}; it is kept as {self._aside.name}, and a new one is begun"
+                        f"{tried}; it is kept as {aside.name}, and a new file is created"
                     ) from error
                 raise TemporaryError(
-                    f"{tried}; make its folder writable and look for space on its disk"
+                    f"{tried}; make its folder writable and free some space on its disk"
                 ) from error
             except BaseException:
                 self._drop()
@@ -289,65 +310,28 @@ class ReportStore:
 
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(open_plain(self._path, os.O_CREAT | os.O_WRONLY))  # SQLite would make it readable for all
+        os.close(
+            open_plain(self._path, os.O_CREAT | os.O_WRONLY)
+        )  # SQLite would make it readable for everyone
         connection = sqlite3.connect(
             self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
         )
         self._connection = connection
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # what is accepted must outlive a loss of power
+        connection.execute("PRAGMA synchronous = FULL")  # accepted messages must survive a power failure
         connection.execute("PRAGMA foreign_keys = ON")
         for statement in tables.TABLES:
             connection.execute(statement)
         return connection
 
     def _drop(self) -> None:
-        """Closing it undoes a transaction that is open."""
+        """Closes the connection, which rolls back an open transaction."""
         if self._connection is not None:
             with suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
 
-    @property
-    def _aside(self) -> Path:
-        return self._path.with_name(NAME + ".broken")
-
-    def _move_aside(self) -> None:
-        for suffix in ("-wal", "-shm"):
-            with suppress(OSError):
-                self._path.with_name(NAME + suffix).unlink(missing_ok=True)
-        with suppress(OSError):
-            self._path.replace(self._aside)
-
 
 def day_of(at: float) -> str:
     """The UTC day of a time in Unix seconds, `2026-11-25`."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
-
-
-def _broken(error: Exception) -> bool:
-    if not isinstance(error, sqlite3.DatabaseError):
-        return not isinstance(error, OSError)
-    code = int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
-
-
-def _used(connection: sqlite3.Connection) -> int:
-    pages, free, size = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("page_count", "freelist_count", "page_size")
-    )
-    return int((pages - free) * size)
-
-
-def _drop_texts(connection: sqlite3.Connection, most: int) -> None:
-    """The texts of the oldest messages that were read; one that waits keeps its text."""
-    total = 0
-    gone: list[tuple[int]] = []
-    for number, size, state in connection.execute(
-        "SELECT t.message, LENGTH(t.packed), m.state FROM texts t JOIN messages m ON m.id = t.message ORDER BY 1 DESC"
-    ):
-        total += size
-        if total > most and state != WAITING:
-            gone.append((number,))
-    connection.executemany("DELETE FROM texts WHERE message = ?", gone)

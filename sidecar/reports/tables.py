@@ -1,7 +1,7 @@
-"""The tables of `reports.sqlite`, and what is read from them.
+"""The tables of `reports.sqlite`, and the queries.
 
-Rule for every editor: nothing is summed up in advance. Sums are made by SQL over indexes that hold all they need, so
-that a report that is replaced or dropped leaves nothing behind.
+Rule for every editor: store no sums. SQL computes them over covering indexes, so that a replaced or deleted report
+leaves no trace.
 """
 
 import sqlite3
@@ -51,7 +51,7 @@ TABLES = (
 MOST_ROWS = 6_000
 """Rows of one answer; reports of proven senders come first, so that a flood of others does not displace them."""
 MOST_OF_OWNER = 150
-"""Rows of one owner of domains in an answer: a liar with a domain of his own must not displace the others."""
+"""Rows of one owner of domains in an answer, so that a liar with a domain of their own does not displace others."""
 
 
 def days(connection: sqlite3.Connection, domain: str | None, since: str) -> tuple[DaySum, ...]:
@@ -64,7 +64,7 @@ def days(connection: sqlite3.Connection, domain: str | None, since: str) -> tupl
 
 
 def totals(connection: sqlite3.Connection, since: str) -> ReportTotals:
-    """The sums of all domains from `since` (a day) on; of result types that senders invent, the most frequent ones."""
+    """The sums of all domains from `since` (a day) on; only the most frequent result types, as senders invent some."""
     ((ok, failed),) = connection.execute(
         "SELECT COALESCE(SUM(ok), 0), COALESCE(SUM(failed), 0) FROM policies WHERE day >= ?", (since,)
     )
@@ -92,7 +92,7 @@ def failure_sums(
 
 
 def reported(connection: sqlite3.Connection, domain: str, since: str) -> tuple[Reported, ...]:
-    """What was reported of a domain from `since` (a day) on, proven senders first, then the latest days."""
+    """The reports about a domain from `since` (a day) on: proven senders first, then the latest days."""
     group = "p.day, p.organisation, p.sender, p.kind, p.held, p.mode, p.max_age, p.mx"
     place = "ROW_NUMBER() OVER (PARTITION BY p.owner ORDER BY p.day DESC"
     failed: dict[tuple[object, ...], list[Failed]] = {}
@@ -143,7 +143,7 @@ def holdings(connection: sqlite3.Connection, domain: str | None, since: str) -> 
 
 
 def unreadable(connection: sqlite3.Connection, limit: int) -> tuple[UnreadableMessage, ...]:
-    """The messages of which something could not be read, the latest first."""
+    """The messages that could not be read completely, the latest first."""
     rows = connection.execute(
         """SELECT id, received_at, way, size, problem FROM messages WHERE problem IS NOT NULL
            ORDER BY received_at DESC LIMIT ?""",
@@ -156,7 +156,7 @@ def unreadable(connection: sqlite3.Connection, limit: int) -> tuple[UnreadableMe
 
 
 def stamps(connection: sqlite3.Connection, since: str) -> dict[str, tuple[int, int]]:
-    """The latest row of each domain from `since` (a day) on, and how many there are."""
+    """The latest row of each domain from `since` (a day) on, and the number of its rows."""
     rows = connection.execute(
         "SELECT domain, MAX(id), COUNT(*) FROM policies WHERE day >= ? GROUP BY domain", (since,)
     )
@@ -164,7 +164,7 @@ def stamps(connection: sqlite3.Connection, since: str) -> dict[str, tuple[int, i
 
 
 def domains(connection: sqlite3.Connection) -> Iterable[str]:
-    """The domains that reports are about, as far as they name one."""
+    """The domains that reports name."""
     return [name for (name,) in connection.execute("SELECT DISTINCT domain FROM policies ORDER BY 1") if name]
 
 

@@ -16,9 +16,9 @@ from pydantic_core import PydanticCustomError
 from sidecar.settings import values
 
 MOST_ACCOUNTS = 50
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
+_NAME = r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?"
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+_CLASS = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+"
 _SECRET_ARGUMENT = re.compile(r"token|secret|password|passwd|key|credential", re.IGNORECASE)
 
 
@@ -65,26 +65,6 @@ def _mistake(text: str) -> PydanticCustomError:
     return PydanticCustomError("mistake", "{text}", {"text": text})
 
 
-def _chosen(kind: type[StrEnum]) -> BeforeValidator:
-    def check(value: object) -> StrEnum:
-        word = str(value).strip().lower()
-        if word not in list(kind):
-            raise _mistake(f"{word[:60]!r}; accepted: {', '.join(kind)}")
-        return kind(word)
-
-    return BeforeValidator(check)
-
-
-def _matching(pattern: re.Pattern[str], accepted: str) -> BeforeValidator:
-    def check(value: object) -> str:
-        text = value.strip() if isinstance(value, str) else ""
-        if not pattern.fullmatch(text):
-            raise _mistake(f"{str(value)[:60]!r}; accepted: {accepted}")
-        return text
-
-    return BeforeValidator(check)
-
-
 def _server(value: object) -> tuple[str, int]:
     """An address or a host name with an optional port; DNS servers are often containers that have a name."""
     text = str(value).strip()
@@ -102,17 +82,13 @@ def _server(value: object) -> tuple[str, int]:
         ) from error
 
 
-def _url(value: object) -> str:
-    return values.plain_url(value, "an http: or https: URL such as http://192.0.2.53:8081")
-
-
 Server: TypeAlias = Annotated[tuple[str, int], BeforeValidator(_server)]
-Url: TypeAlias = Annotated[str, BeforeValidator(_url)]
-Text: TypeAlias = Annotated[str, _matching(re.compile(r"[!-~]{1,200}"), "a word without spaces")]
+Url: TypeAlias = Annotated[str, values.plain_url("an http: or https: URL such as http://192.0.2.53:8081")]
+Text: TypeAlias = Annotated[str, values.matching(r"[!-~]{1,200}", "a word without spaces")]
 SecretPath: TypeAlias = Annotated[
-    str, _matching(re.compile(r"/[^\x00-\x1f]{1,400}"), "the absolute path of a file")
+    str, values.matching(r"/[^\x00-\x1f]{1,400}", "the absolute path of a file")
 ]
-Variable: TypeAlias = Annotated[str, _matching(_VARIABLE, "the name of an environment variable")]
+Variable: TypeAlias = Annotated[str, values.matching(_VARIABLE, "the name of an environment variable")]
 Ttl: TypeAlias = Annotated[int, values.whole(30, values.DAY, " of seconds")]
 
 
@@ -130,7 +106,7 @@ def _arguments(value: object) -> dict[str, str]:
             raise _mistake(
                 f"{name}: not here, where others may read it; accepted: env/NAME, or file//absolute/path"
             )
-        if one.startswith("env/") and not _VARIABLE.fullmatch(one.removeprefix("env/")):
+        if one.startswith("env/") and not re.fullmatch(_VARIABLE, one.removeprefix("env/")):
             raise _mistake(f"{name}: accepted: env/NAME with the name of an environment variable")
     return {str(name): one for name, one in value.items()}
 
@@ -171,7 +147,7 @@ class Rfc2136Account(_Account):
     type: Literal["rfc2136"] = "rfc2136"
     server: Server
     key_name: Annotated[str, BeforeValidator(values.domain_name)]
-    algorithm: Annotated[Algorithm, _chosen(Algorithm)] = Algorithm.SHA256
+    algorithm: Annotated[Algorithm, values.member(Algorithm)] = Algorithm.SHA256
     secret_file: SecretPath | None = None
     secret_env: Variable | None = None
 
@@ -263,7 +239,7 @@ class Octodns(_Account):
 
     type: Literal["octodns"] = "octodns"
     # `class` is a word of Python's own.
-    class_: Annotated[str, _matching(_CLASS, "a class such as octodns_bunny.BunnyProvider")]
+    class_: Annotated[str, values.matching(_CLASS, "a class such as octodns_bunny.BunnyProvider")]
     arguments: Arguments = {}
 
     @model_validator(mode="before")
@@ -330,7 +306,7 @@ Account: TypeAlias = Annotated[
 ]
 
 
-AccountName: TypeAlias = Annotated[str, _matching(_NAME, "a short name of small letters, digits and -")]
+AccountName: TypeAlias = Annotated[str, values.matching(_NAME, "a short name of small letters, digits and -")]
 
 
 class DnsSettings(BaseModel):
@@ -338,11 +314,11 @@ class DnsSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    publish: Annotated[Publish, _chosen(Publish)] = Publish.OFF
+    publish: Annotated[Publish, values.member(Publish)] = Publish.OFF
     """Whether DNS records are written: `off`, `dry-run` (planned only), `upsert` (created, changed), `sync` (removed too)."""
-    scheme: Annotated[Scheme, _chosen(Scheme)] = Scheme.PER_DOMAIN
+    scheme: Annotated[Scheme, values.member(Scheme)] = Scheme.PER_DOMAIN
     """`shared`: three CNAMEs per domain, once; what changes later stands in one zone. Else `per-domain`."""
-    host: Annotated[HostForm, _chosen(HostForm)] = HostForm.CNAME
+    host: Annotated[HostForm, values.member(HostForm)] = HostForm.CNAME
     """How `mta-sts` gets its address: `cname` where one can stand, or always `addresses`."""
     ttl: Ttl = 300
     """Seconds, while a domain is being set up; a host may have a higher floor."""

@@ -34,7 +34,15 @@ class Tree:
         try:
             root = yaml.compose(config, yaml.SafeLoader)
         except yaml.YAMLError as error:
-            tree.mistakes.append(_no_yaml(error))
+            line, text = 1, "not a text in UTF-8; accepted: YAML"
+            if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+                line, problem = (
+                    error.problem_mark.line + 1,
+                    ": ".join(filter(None, (error.context, error.problem))),
+                )
+                hint = " (a value that begins with * must stand in quotes)" if "alias" in problem else ""
+                text = f"not YAML: {problem}{hint}; accepted: YAML"
+            tree.mistakes.append((line, text))
             return tree
         if root is not None and not _is_null(root):
             tree.data = tree._read(root, (), ())
@@ -48,17 +56,11 @@ class Tree:
                 (self.lines[path], f"{dotted(path)}it contains itself; accepted: plain values")
             )
             return {}
-        match node:
-            case yaml.MappingNode():
-                return self._mapping(node, path, (*above, node))
-            case yaml.SequenceNode():
-                return [self._read(one, (*path, n), (*above, node)) for n, one in enumerate(node.value)]
-            case _:
-                return node.value
-
-    def _mapping(
-        self, node: yaml.MappingNode, path: Place, above: tuple[yaml.Node, ...]
-    ) -> dict[str, object]:
+        if isinstance(node, yaml.ScalarNode):
+            return node.value
+        above = (*above, node)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._read(one, (*path, n), above) for n, one in enumerate(node.value)]
         found: dict[str, object] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
@@ -111,14 +113,6 @@ def _is_null(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and bool(node.tag == "tag:yaml.org,2002:null")
 
 
-def _no_yaml(error: yaml.YAMLError) -> tuple[int, str]:
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return 1, "not a text in UTF-8; accepted: YAML"
-    problem = ": ".join(filter(None, (error.context, error.problem)))
-    hint = " (a value that begins with * must stand in quotes)" if "alias" in problem else ""
-    return error.problem_mark.line + 1, f"not YAML: {problem}{hint}; accepted: YAML"
-
-
 def dotted(path: Place) -> str:
     """The place as the prefix of an error; empty for the whole file."""
     text = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in path)
@@ -142,7 +136,11 @@ def said(detail: ErrorDetails, keys: Callable[[Place], list[str]]) -> str:
         case "extra_forbidden" | "unexpected_keyword_argument" if loc in _SECRETS:
             return f"not here, where others may read it; accepted: {_SECRETS[loc]}"
         case "extra_forbidden" | "unexpected_keyword_argument":
-            return _unknown_key(loc, keys)
+            name, accepted = str(loc[-1]), keys(loc[:-1])
+            if f"{name}_file" in accepted:
+                known = f"{name}_file (a path) or {name}_env (a variable)"
+                return f"not here, where others may read it; accepted: {known}"
+            return unknown_name("key", name, accepted)
         case "missing":
             return f"{str(loc[-1]).rstrip('_')}: missing; it has no default"
         case "too_long":
@@ -152,15 +150,6 @@ def said(detail: ErrorDetails, keys: Callable[[Place], list[str]]) -> str:
                 return "not a list; accepted: a list, or one name"
             known = f": {', '.join(keys(loc))}" if loc != ("domains",) else ", each a domain name"
             return f"not a mapping; accepted: keys with values{known}"
-
-
-def _unknown_key(loc: Place, keys: Callable[[Place], list[str]]) -> str:
-    name, accepted = loc[-1], keys(loc[:-1])
-    if f"{name}_file" in accepted:
-        return (
-            f"not here, where others may read it; accepted: {name}_file (a path) or {name}_env (a variable)"
-        )
-    return unknown_name("key", str(name), accepted)
 
 
 def unknown_name(kind: str, name: str, accepted: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
-"""What the settings say of TLS reports: how they come in, how long they are kept, and what they decide.
+"""The settings of TLS reports: how they are received, how long they are kept, and whether they are required.
 
-Rule for every editor: the password of a mailbox is no key here; it is in the environment (MTA_STS_IMAP_PASSWORD).
+Rule for every editor: the password of the mailbox is never a key here; it is in the environment
+(MTA_STS_IMAP_PASSWORD).
 """
 
 from dataclasses import dataclass
@@ -13,29 +14,21 @@ from pydantic_core import PydanticCustomError
 from sidecar.settings import values
 
 LOCAL_PART = "tls-reports"
-"""Of the address that the sidecar makes for reports."""
+"""The local part of the address that the sidecar creates for reports."""
 _STRICT = ConfigDict(extra="forbid")
 
 
 class Receive(StrEnum):
-    """How reports come in by themselves."""
+    """How reports are received automatically."""
 
     AUTO = "auto"
-    """By mailcow, where `tls_report` does not name another place."""
+    """By mailcow, unless `tls_report` names another address."""
     MAILCOW = "mailcow"
-    """By an alias and a transport that the sidecar makes in mailcow."""
+    """By an alias and a transport that the sidecar creates in mailcow."""
     IMAP = "imap"
-    """Out of a mailbox."""
+    """From a mailbox."""
     OFF = "off"
-    """Not at all; the alias and the transport are removed."""
-
-
-def _receive(value: object) -> Receive:
-    word = str(value).strip().lower()
-    try:
-        return Receive(word)
-    except ValueError as error:
-        raise values.mistake(value, ", ".join(Receive)) from error
+    """Not received; the alias and the transport are removed."""
 
 
 def _text(accepted: str) -> BeforeValidator:
@@ -50,16 +43,16 @@ def _text(accepted: str) -> BeforeValidator:
 
 @dataclass(frozen=True, slots=True)
 class Imap:
-    """The mailbox that reports are in; it is opened by TLS, on port 993 as a rule."""
+    """The mailbox with the reports; it is opened with TLS."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     host: values.Host
-    user: Annotated[str, _text("the name to log in with")]
+    user: Annotated[str, _text("the user name of the mailbox")]
     port: Annotated[int, values.whole(1, 65_535)] = 993
     folder: Annotated[str, _text("the name of a folder, such as INBOX")] = "INBOX"
-    move_to: Annotated[str, _text("the name of a folder that reports are moved to")] | None = None
-    """None: they are left where they are, and not marked as read."""
+    move_to: Annotated[str, _text("the name of a folder for stored reports")] | None = None
+    """None: messages stay where they are, and are not marked as read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +61,18 @@ class Reports:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    receive: Annotated[Receive, BeforeValidator(_receive)] = Receive.AUTO
-    """How reports come in: mailcow (by an alias and a transport that the sidecar makes), imap, off, or auto: by mailcow
-    where `tls_report` does not name another place."""
+    receive: Annotated[Receive, values.member(Receive)] = Receive.AUTO
+    """How reports are received: mailcow (by an alias and a transport that the sidecar creates), imap, off, or auto: by
+    mailcow, unless `tls_report` names another address."""
     https: values.Switch = False
-    """Whether `POST /tlsrpt` is taken as well, on the address of the page."""
+    """Whether reports are also received by `POST /tlsrpt`, on the address of the page."""
     keep: Annotated[int, values.whole(1, 3_650, " of days")] = 90
-    """Days that a report is kept as it came."""
+    """Days until a report is deleted."""
     require: values.Switch = False
-    """Whether `mode: auto` waits for a clean report of a proven sender before it enforces."""
+    """Whether `mode: auto` enforces only after a report without failures from a proven sender."""
     imap: Imap | None = None
-    """The mailbox of `receive: imap`: `host`, `user`, and if need be `port` (993), `folder` (INBOX) and `move_to`, a
-    folder for the reports that were taken. The password is `MTA_STS_IMAP_PASSWORD`."""
+    """The mailbox of `receive: imap`: `host`, `user`, and optionally `port` (993), `folder` (INBOX) and `move_to`, a
+    folder for stored reports. The password is `MTA_STS_IMAP_PASSWORD`."""
 
 
 def _whole(reports: Reports) -> Reports:
@@ -87,7 +80,7 @@ def _whole(reports: Reports) -> Reports:
         raise PydanticCustomError(
             "mistake",
             "{text}",
-            {"text": "receive is imap, and imap is missing; accepted: imap with host and user"},
+            {"text": "receive is imap, but imap is missing; accepted: imap with host and user"},
         )
     return reports
 

@@ -1,8 +1,8 @@
-"""How a single value of the settings is read: from a text or a number to what the sidecar works with.
+"""Reads single values of the settings: from a text or a number to the type that the sidecar uses.
 
-Rules for every editor. Each value is checked on its own. An error says what was given and what is
-accepted, but never a possible secret. Nothing is guessed. The list of settings and their defaults do not belong here
-(`settings`), nor do places of errors (`mistakes`).
+Rules for every editor. Each value is checked on its own. An error shows the given value and what is accepted, but
+never a possible secret. Nothing is guessed. The list of settings and their defaults do not belong here (`settings`),
+nor do places of errors (`mistakes`).
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from sidecar.formats.domain_name import to_ascii
 from sidecar.formats.mtasts_policy import Mode, is_mx_pattern
 
 LONGEST_MAX_AGE = 31_536_000
-"""Seconds: what mailcow's API takes when a policy is added."""
+"""Seconds: the maximum that mailcow's API accepts for a new policy."""
 DAY = 86_400
 """Seconds."""
 
@@ -39,11 +39,11 @@ Wish: TypeAlias = Mode | Auto
 """The wanted mode, or `auto`: the roll-out decides."""
 
 
-class Tell(StrEnum):
+class NotificationKind(StrEnum):
     """The kinds of notifications."""
 
     STAGE = "stage"
-    """The roll-out of a domain is at another stage."""
+    """The roll-out stage of a domain has changed."""
     ERROR = "error"
     RECOVERY = "recovery"
     """An error is over."""
@@ -63,6 +63,29 @@ def _mode(value: object) -> Wish:
     with contextlib.suppress(ValueError):
         return Mode(word)
     raise mistake(value, f"{Mode.TESTING}, {Mode.ENFORCE}, {Mode.NONE}, {Auto.AUTO.value}", " is not a mode")
+
+
+def member(kind: type[StrEnum]) -> BeforeValidator:
+    """Takes one of the words of an enum, in any case."""
+
+    def check(value: object) -> StrEnum:
+        with contextlib.suppress(ValueError):
+            return kind(str(value).strip().lower())
+        raise mistake(value, ", ".join(kind))
+
+    return BeforeValidator(check)
+
+
+def matching(pattern: str, accepted: str) -> BeforeValidator:
+    """Takes a text that matches `pattern` as a whole."""
+
+    def check(value: object) -> str:
+        text = str(value).strip()
+        if not re.fullmatch(pattern, text, re.ASCII):
+            raise mistake(value, accepted)
+        return text
+
+    return BeforeValidator(check)
 
 
 def choice(*choices: str) -> BeforeValidator:
@@ -206,12 +229,16 @@ def _url(*schemes: str, accepted: str) -> Callable[[object], str]:
     return check
 
 
-def plain_url(value: object, accepted: str) -> str:
-    """An http: or https: URL without a user name, path or query, with no slash at its end."""
-    text = _url("http", "https", accepted=accepted)(value)
-    if urlsplit(text).path not in {"", "/"} or "?" in text:
-        raise mistake(value, accepted, " has a path")
-    return text.rstrip("/")
+def plain_url(accepted: str) -> BeforeValidator:
+    """Takes an http: or https: URL without a user name, path or query; a slash at its end is removed."""
+
+    def check(value: object) -> str:
+        text = _url("http", "https", accepted=accepted)(value)
+        if urlsplit(text).path not in {"", "/"} or "?" in text:
+            raise mistake(value, accepted, " has a path")
+        return text.rstrip("/")
+
+    return BeforeValidator(check)
 
 
 def _inside(value: object) -> str:
@@ -221,28 +248,29 @@ def _inside(value: object) -> str:
     return str(path)
 
 
-def _api_url(value: object) -> str:
-    accepted = (
-        "the address of mailcow's web server, such as https://mail.example.org or http://nginx-mailcow:8080"
-    )
-    return plain_url(value, accepted)
-
-
-def address_and_port(value: object) -> tuple[str, int]:
-    """An address with or without a port, 53 by default; raises PydanticCustomError."""
-    text = str(value).strip()
+def _with_port(text: str) -> tuple[str, int | None] | None:
+    """An IP address and its port, if one is given; an IPv6 address with a port is in brackets. None for other texts."""
     found = re.fullmatch(
         r"\[(?P<six>[^\]]+)\](?::(?P<port6>\d{1,5}))?|(?P<four>[^:\]]+)(?::(?P<port4>\d{1,5}))?", text
     )
     with contextlib.suppress(ValueError):
         if found is None:
-            return str(ipaddress.IPv6Address(text)), 53
+            return str(ipaddress.IPv6Address(text)), None
         address = (
             ipaddress.IPv6Address(found["six"]) if found["six"] else ipaddress.IPv4Address(found["four"])
         )
-        port = int(found["port6"] or found["port4"] or 53)
-        if 0 < port < 1 << 16:
-            return str(address), port
+        port = found["port6"] or found["port4"]
+        return str(address), int(port) if port else None
+    return None
+
+
+def address_and_port(value: object) -> tuple[str, int]:
+    """An address with or without a port, 53 by default; raises PydanticCustomError."""
+    match _with_port(str(value).strip()):
+        case address, None:
+            return address, 53
+        case address, int(port) if 0 < port < 1 << 16:
+            return address, port
     raise mistake(value, "an address, with or without a port: 192.0.2.1, 192.0.2.1:5353, [2001:db8::1]:5353")
 
 
@@ -267,25 +295,14 @@ _WEBHOOK = "an https: or http: URL that takes JSON by POST"
 _APPRISE = "a URL of Apprise, such as ntfys://ntfy.example.org/topic or mailtos://user:password@example.org"
 
 
-def _tell(value: object) -> Tell:
-    word = str(value).strip().lower()
-    with contextlib.suppress(ValueError):
-        return Tell(word)
-    raise mistake(value, ", ".join(Tell))
-
-
 def _listen(value: object) -> tuple[str, int] | None:
     """`off` is None; port 0: any free port."""
     text = str(value).strip().lower()
     if text == "off":
         return None
-    found = re.fullmatch(r"(?:\[(?P<six>[^\]]+)\]|(?P<four>[^:\]]+)):(?P<port>\d{1,5})", text)
-    with contextlib.suppress(ValueError):
-        if found is not None and int(found["port"]) < 1 << 16:
-            address = (
-                ipaddress.IPv6Address(found["six"]) if found["six"] else ipaddress.IPv4Address(found["four"])
-            )
-            return str(address), int(found["port"])
+    match _with_port(text):
+        case address, int(port) if port < 1 << 16:
+            return address, port
     raise mistake(
         value, "an address of this machine with a port, such as 127.0.0.1:8480 or [::1]:8480, or off"
     )
@@ -314,13 +331,6 @@ def _network(value: object) -> IPv4Network | IPv6Network:
     raise mistake(value, "an address or a network, such as 172.22.1.0/24")
 
 
-def _prefix(value: object) -> str:
-    text = str(value).strip().rstrip("/")
-    if not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", text):
-        raise mistake(value, "a path such as /mta-sts, or nothing")
-    return text
-
-
 Switch: TypeAlias = Annotated[bool, BeforeValidator(_switch)]
 GivenWish: TypeAlias = Annotated[Mode | Auto, BeforeValidator(_mode)]
 MaxAge: TypeAlias = Annotated[int, seconds(1, LONGEST_MAX_AGE)]
@@ -338,7 +348,12 @@ Count: TypeAlias = Annotated[int, whole(0, 1_000)]
 TlsReport: TypeAlias = Annotated[str, BeforeValidator(_tls_report)]
 Backend: TypeAlias = Annotated[Literal["auto", "file", "native"], choice("auto", "file", "native")]
 InsideMailcow: TypeAlias = Annotated[str, BeforeValidator(_inside)]
-ApiUrl: TypeAlias = Annotated[str, BeforeValidator(_api_url)]
+ApiUrl: TypeAlias = Annotated[
+    str,
+    plain_url(
+        "the address of mailcow's web server, such as https://mail.example.org or http://nginx-mailcow:8080"
+    ),
+]
 Resolver: TypeAlias = Annotated[tuple[str, int], BeforeValidator(address_and_port)]
 Webhook: TypeAlias = Annotated[SecretStr, BeforeValidator(_secret_url("http", "https", accepted=_WEBHOOK))]
 AppriseUrls: TypeAlias = Annotated[
@@ -346,8 +361,8 @@ AppriseUrls: TypeAlias = Annotated[
     BeforeValidator(_one_or_more),
     AfterValidator(lambda urls: tuple(dict.fromkeys(urls))),
 ]
-Tells: TypeAlias = Annotated[
-    frozenset[Annotated[Tell, BeforeValidator(_tell)]], BeforeValidator(_one_or_more)
+NotificationKinds: TypeAlias = Annotated[
+    frozenset[Annotated[NotificationKind, member(NotificationKind)]], BeforeValidator(_one_or_more)
 ]
 Host: TypeAlias = Annotated[str, BeforeValidator(_host)]
 Listen: TypeAlias = Annotated[tuple[str, int] | None, BeforeValidator(_listen)]
@@ -355,4 +370,8 @@ Hosts: TypeAlias = Annotated[frozenset[Annotated[str, BeforeValidator(_host)]], 
 Networks: TypeAlias = Annotated[
     tuple[Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)], ...], BeforeValidator(_one_or_more)
 ]
-Prefix: TypeAlias = Annotated[str, BeforeValidator(_prefix)]
+Prefix: TypeAlias = Annotated[
+    str,
+    matching(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/*", "a path such as /mta-sts, or nothing"),
+    AfterValidator(lambda path: path.rstrip("/")),
+]

@@ -4,7 +4,6 @@ Rules for every editor: losing the file is safe, half of a change in it is not: 
 that is broken, of another program or of a later release is moved aside; it is never repaired and never stops us.
 """
 
-import errno
 import os
 import sqlite3
 import stat
@@ -13,7 +12,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sidecar.host.errors import NoSpaceError, PermanentError, SidecarError, TemporaryError
+from sidecar.host.errors import NoSpaceError, PermanentError, TemporaryError
+from sidecar.host.files import folder_error
 from sidecar.observed import Memory
 from sidecar.state import old_tables, parts
 from sidecar.state.lost import Lost
@@ -32,9 +32,6 @@ _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _LASTING = frozenset(
     {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
 )
-_PASSING = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE})
-_CHECK_SPACE = "check the space on the disk of {}, and that disk for errors"
-_MAKE_WRITABLE = "make {} a folder that the sidecar may write in"
 
 
 class UnfitError(Exception):
@@ -77,22 +74,29 @@ def lost_words(path: Path, lost: Sequence[Lost]) -> str:
 
 def _connect(path: Path, now: float) -> tuple[sqlite3.Connection, tuple[Lost, ...]]:
     """Raises UnfitError, TemporaryError or PermanentError."""
-    with telling(path, "opening"):
+    with explained_errors(path, "opening"):
         if identity(path) is not None and not stat.S_ISREG(path.lstat().st_mode):
             raise UnfitError("is not a file")
-        _make_private(path)
+        # SQLite gives its side files the mode of the main file, so that is created first. An existing file is not
+        # opened here: closing it would drop the locks that SQLite has on it in this process.
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            if path.stat().st_mode & 0o077:
+                with suppress(PermissionError):
+                    path.chmod(0o600)
         connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
-            return connection, _made_fit(connection, path.parent, now)
+            return connection, _upgrade_and_check(connection, path.parent, now)
         except BaseException:
             connection.close()
             raise
 
 
-def _made_fit(connection: sqlite3.Connection, folder: Path, now: float) -> tuple[Lost, ...]:
+def _upgrade_and_check(connection: sqlite3.Connection, folder: Path, now: float) -> tuple[Lost, ...]:
     """Upgrades the tables and reads everything once, so that errors show now and not in the middle of a pass."""
     try:
-        _bring_up_to_date(connection, folder, now)
+        _upgrade(connection, folder, now)
         # A write is done only when it is on the disk: the intent must be stored before the action.
         connection.execute("PRAGMA synchronous = FULL")
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -118,24 +122,8 @@ def load(connection: sqlite3.Connection, now: float) -> tuple[Memory, tuple[Lost
     return found
 
 
-def _make_private(path: Path) -> None:
-    """SQLite gives its side files the mode of the main file, so that is created first.
-
-    An existing file is never opened here: closing it would drop the locks that SQLite has on it in this
-    process.
-    """
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        if path.stat().st_mode & 0o077:
-            with suppress(PermissionError):
-                path.chmod(0o600)
-
-
-def _bring_up_to_date(connection: sqlite3.Connection, folder: Path, now: float) -> None:
-    with transaction(
-        connection, "BEGIN"
-    ):  # wait a moment: another process may be creating the tables just now
+def _upgrade(connection: sqlite3.Connection, folder: Path, now: float) -> None:
+    with transaction(connection, "BEGIN"):  # waits if another process is creating the tables just now
         version = _version_of(connection)
     if version == VERSION:
         return
@@ -182,7 +170,7 @@ def _move_aside(path: Path, now: float) -> Path:
     while os.path.lexists(aside):
         number += 1
         aside = path.with_name(f"{path.name}.broken-{date}-{number}")
-    with telling(path, "moving aside"):
+    with explained_errors(path, "moving aside"):
         for suffix in ("-wal", "-shm", ""):
             with suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
@@ -230,33 +218,26 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 @contextmanager
-def telling(path: Path, doing: str) -> Iterator[None]:
+def explained_errors(path: Path, doing: str) -> Iterator[None]:
     """Turns errors of SQLite and the file system into errors with a remedy; bugs are passed on unchanged."""
     try:
         yield
     except sqlite3.DatabaseError as error:
+        tried = f"{doing} the state failed: {path} gave {str(error)!r}"
         code = _code(error)
         if code in _BROKEN:
             raise UnfitError(f"is damaged ({error})") from error
         if code in {0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISUSE}:
             raise
-        raise _trouble(error, code, path, doing) from error
+        if code in _LASTING:
+            remedy = f"make {path.parent} a folder that the sidecar may write in"
+            raise PermanentError(f"{tried}; {remedy}") from error
+        if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            remedy = "if that lasts, find out which other process uses it"
+            raise TemporaryError(f"{tried} for {BUSY_S:g} s; {remedy}") from error
+        # SQLITE_FULL, and SQLITE_IOERR, by which SQLite reports a quota that is used up.
+        remedy = f"check the space on the disk of {path.parent}, and that disk for errors"
+        raise NoSpaceError(f"{tried}; {remedy}") from error
     except OSError as error:
         tried = f"{doing} the state failed: {path} gave {error.strerror}"
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise NoSpaceError(f"{tried}; {_CHECK_SPACE.format(path.parent)}") from error
-        if error.errno in _PASSING:
-            raise TemporaryError(f"{tried}; {_CHECK_SPACE.format(path.parent)}") from error
-        raise PermanentError(f"{tried}; {_MAKE_WRITABLE.format(path.parent)}") from error
-
-
-def _trouble(error: sqlite3.Error, code: int, path: Path, doing: str) -> SidecarError:
-    tried = f"{doing} the state failed: {path} gave {str(error)!r}"
-    if code in _LASTING:
-        return PermanentError(f"{tried}; {_MAKE_WRITABLE.format(path.parent)}")
-    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return TemporaryError(
-            f"{tried} for {BUSY_S:g} s; if that lasts, find out which other process uses it"
-        )
-    # SQLITE_FULL, and SQLITE_IOERR, by which SQLite reports a quota that is used up.
-    return NoSpaceError(f"{tried}; {_CHECK_SPACE.format(path.parent)}")
+        raise folder_error(tried, path.parent, error) from error

@@ -81,21 +81,14 @@ def kept_spans(spans: tuple[Span, ...]) -> tuple[Span, ...]:
     if len(young) <= MOST_SPANS:
         return young
     first = len(young) - (MOST_SPANS - 2)
-    older = range(first)
-    chosen = {max(older, key=lambda i: _held_until(young[i])), max(older, key=lambda i: _max_age(young[i]))}
+    enforced_until, max_age = [0.0] * first, [0] * first
+    for i, span in enumerate(young[:first]):
+        if (policy := understood(span.text)) is not None:
+            max_age[i] = policy.max_age
+            if policy.mode is Mode.ENFORCE:
+                enforced_until[i] = float("inf") if span.until is None else span.ended + policy.max_age
+    chosen = {enforced_until.index(max(enforced_until)), max_age.index(max(max_age))}
     return _picked(young, lambda i, _: i >= first or i in chosen)
-
-
-def _held_until(span: Span) -> float:
-    policy = understood(span.text)
-    if policy is None or policy.mode is not Mode.ENFORCE:
-        return 0.0
-    return float("inf") if span.until is None else span.ended + policy.max_age
-
-
-def _max_age(span: Span) -> int:
-    policy = understood(span.text)
-    return 0 if policy is None else policy.max_age
 
 
 def kept_entry(entry: Entry) -> Entry:
@@ -114,13 +107,13 @@ def kept_conf(events: tuple[ConfEntry, ...]) -> tuple[ConfEntry, ...]:
     by_entry: dict[tuple[str, str], list[int]] = {}
     for index, event in enumerate(events):
         by_entry.setdefault((event.key, event.entry.lower()), []).append(index)
-    telling: set[int] = set()
+    evidence: set[int] = set()
     for indexes in by_entry.values():
         if events[indexes[-1]].event is not ConfEvent.REMOVED:
-            telling.add(indexes[-1])
-            telling.update([i for i in indexes if events[i].event is ConfEvent.TAKEN_OUT][-2:])
+            evidence.add(indexes[-1])
+            evidence.update([i for i in indexes if events[i].event is ConfEvent.TAKEN_OUT][-2:])
     first = len(events) - RECENT_CONF
-    return _picked(events, lambda i, _: i >= first or i in telling)
+    return _picked(events, lambda i, _: i >= first or i in evidence)
 
 
 def kept_restarts(restarts: tuple[Restart, ...]) -> tuple[Restart, ...]:

@@ -53,18 +53,19 @@ class Ledger:
     async def store(self) -> None:
         """Writes rows that differ from the store; counted time alone is written only now and then."""
         self.memory = bounded(self._stored, self.memory)
-        if self.memory is not self._stored and not self._only_later():
-            with self._noting():
-                await asyncio.to_thread(self._state.save, self._stored, self.memory)
-            self._stored = self.memory
-            self.trouble = None
-
-    def _only_later(self) -> bool:
+        if self.memory is self._stored:
+            return
         before, after = self._stored.tally, self.memory.tally
-        if before.last is None or after.last is None or before.last.run != after.last.run:
-            return False
-        later = after.seconds - before.seconds < STORED_EVERY_S
-        return later and replace(self.memory, tally=before) == self._stored
+        if (
+            (before.last is not None and after.last is not None and before.last.run == after.last.run)
+            and after.seconds - before.seconds < STORED_EVERY_S
+            and replace(self.memory, tally=before) == self._stored
+        ):
+            return  # only a short time has passed
+        with self._noting():
+            await asyncio.to_thread(self._state.save, self._stored, self.memory)
+        self._stored = self.memory
+        self.trouble = None
 
     async def record(self, events: Iterable[HistoryEvent]) -> None:
         """Adds to the history."""

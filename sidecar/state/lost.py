@@ -4,7 +4,7 @@ Rule for every editor: a lost row never permits an action that the whole memory 
 partial one is not if the remaining part would be mistaken for the whole.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sidecar.host.elapsed import Tally
@@ -29,21 +29,27 @@ def careful(memory: Memory, lost: Sequence[Lost], now: float) -> Memory:
     For parts that are not named here, empty is the careful value: an action that needs it waits.
     """
     parts = {one.part for one in lost}
-    moves = [
-        Move(key, host, now)
-        for one in lost
-        if one.part == "moves"
-        for key, _, host in [one.key.partition(" ")]
-    ]
-    if moves:
-        memory = replace(memory, moves=(*memory.moves, *moves))
+    for one in lost:
+        if one.part == "moves":
+            key, _, host = one.key.partition(" ")
+            memory = replace(memory, moves=(*memory.moves, Move(key, host, now)))
     if "tally" in parts:
         # Marks ahead of the counter would make their waits endless.
-        memory = replace(memory, tally=Tally(max(_marks(memory), default=0.0)))
+        spans = [span for policy in memory.policies.values() for span in policy.spans]
+        doubts = [] if memory.doubt is None else [memory.doubt.since]
+        marks = [*memory.since.values(), *doubts, *(mark for one in spans for mark in (one.begun, one.ended))]
+        memory = replace(memory, tally=Tally(max(marks, default=0.0)))
     if "born" in parts:
         memory = replace(memory, born=now)
     if "believed" in parts:
-        memory = replace(memory, believed=_served_domains(memory))
+        # The domains that had a policy or were checked, so that a list that lost most of them is still doubted.
+        last = {key: policy.spans[-1] for key, policy in memory.policies.items() if policy.spans}
+        served = {key for key, span in last.items() if span.text and span.until is None}
+        known = [
+            Domain(name, active=True, backup_mx=False)
+            for name in sorted((served | memory.checks.keys()) - {FILE})
+        ]
+        memory = replace(memory, believed=DomainList(tuple(known), ()) if known else None)
     if "restarts" in parts:
         # Assume a restart now, so that the next one waits (`RestartSettings.spacing`).
         memory = replace(memory, restarts=(Restart(now, ()),))
@@ -52,22 +58,3 @@ def careful(memory: Memory, lost: Sequence[Lost], now: float) -> Memory:
         unknown = PolicyMemory(spans=(Span("", now, None, begun=memory.counted),))
         memory = replace(memory, policies={**memory.policies, **dict.fromkeys(keys, unknown)})
     return memory
-
-
-def _marks(memory: Memory) -> Iterable[float]:
-    yield from memory.since.values()
-    if memory.doubt is not None:
-        yield memory.doubt.since
-    for policy in memory.policies.values():
-        for span in policy.spans:
-            yield from (span.begun, span.ended)
-
-
-def _served_domains(memory: Memory) -> DomainList | None:
-    """Domains that had a policy or were checked, so that a list that lost most of them is still doubted."""
-    last = {key: policy.spans[-1] for key, policy in memory.policies.items() if policy.spans}
-    served = {key for key, span in last.items() if span.text and span.until is None}
-    known = sorted((served | memory.checks.keys()) - {FILE})
-    return (
-        DomainList(tuple(Domain(name, active=True, backup_mx=False) for name in known), ()) if known else None
-    )

@@ -72,7 +72,12 @@ def _parts(table: Callable[[str], list[Row]], *, counted: bool) -> Iterator[tupl
     yield from (("doubt", "", row if counted else {**row, "since": 0}) for row in table("doubt"))
     yield "newcomers", "", json.loads(meta.get("newcomers", "[]"))
     yield "conf", "", table("conf_entry")
-    yield "restarts", "", _restarts(table)
+    restarted, restarts = _grouped(table("restart_name"), "restart"), table("restart")
+    for row in restarts:
+        row["names"] = [one["name"] for one in restarted.get(row["position"], [])]
+    if restarts and not restarts[-1].get("judged", True):
+        restarts[-1]["before"] = [one["name"] for one in table("restart_before")]
+    yield "restarts", "", restarts
     yield "lost", "", table("lost_name")
     yield from (("in_vain", row.pop("name"), row) for row in table("in_vain"))
     for row in table("fact"):
@@ -93,16 +98,6 @@ def _parts(table: Callable[[str], list[Row]], *, counted: bool) -> Iterator[tupl
     run, at = meta.get("counted_run"), meta.get("counted_at")
     last = None if run is None or at is None else {"run": run, "at": at}
     yield "tally", "", {"seconds": meta.get("counted", 0), "last": last}
-
-
-def _restarts(table: Callable[[str], list[Row]]) -> list[Row]:
-    names = _grouped(table("restart_name"), "restart")
-    restarts = table("restart")
-    for row in restarts:
-        row["names"] = [one["name"] for one in names.get(row["position"], [])]
-    if restarts and not restarts[-1].get("judged", True):
-        restarts[-1]["before"] = [one["name"] for one in table("restart_before")]
-    return restarts
 
 
 def _grouped(found: list[Row], by: str = "key") -> dict[Any, list[Row]]:

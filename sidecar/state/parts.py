@@ -72,7 +72,8 @@ class Part:
 
 def whole(name: str, kind: Any, kept: Callable[[Any], Any] | None = None) -> Part:
     """One row for the whole field, and none while the field has its default."""
-    default = _default(name)
+    (field,) = (one for one in fields(Memory) if one.name == name)
+    default = field.default if field.default_factory is MISSING else field.default_factory()
     return Part(
         name,
         TypeAdapter(kind),
@@ -96,11 +97,6 @@ def names(name: str) -> Part:
         frozenset,
         bare=True,
     )
-
-
-def _default(name: str) -> object:
-    (found,) = (field for field in fields(Memory) if field.name == name)
-    return found.default if found.default_factory is MISSING else found.default_factory()
 
 
 PARTS = (
@@ -176,21 +172,17 @@ def read(connection: sqlite3.Connection) -> tuple[Memory, tuple[Lost, ...]]:
         try:
             plain = None if part.bare else json.loads(value, object_hook=share, parse_constant=_no_number)
             found[name][key] = part.row.validate_python(plain)
+        except ValidationError as error:
+            # Without the value: it may be long and come from strangers.
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            lost.append(Lost(name, key, f"{'.'.join(map(str, first['loc']))}: {first['msg']}"))
         except (ValueError, TypeError, RecursionError) as error:
-            lost.append(Lost(name, key, _why(error)))
+            lost.append(Lost(name, key, str(error)))
     return Memory(**{part.name: part.join(found[part.name]) for part in PARTS}), tuple(lost)
 
 
 def _no_number(word: str) -> float:
     raise ValueError(f"{word} is not a number")
-
-
-def _why(error: Exception) -> str:
-    """Without the value: it may be long and come from strangers."""
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return str(error)
 
 
 def read_careful(connection: sqlite3.Connection, now: float) -> tuple[Memory, tuple[Lost, ...]]:

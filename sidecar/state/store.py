@@ -48,13 +48,13 @@ class State:
         rows that could not be read. Raises TemporaryError or PermanentError if the folder cannot be used.
         """
         path = state_dir / NAME
-        with file.telling(path, "opening"):
+        with file.explained_errors(path, "opening"):
             state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         return cls(path, *file.opened(path, now))
 
     def load(self) -> Memory:
         """The whole memory."""
-        with self._telling("reading"):
+        with self._one_call("reading"):
             # Before the transaction: a commit in between costs an unneeded load, but is not missed.
             version = file.data_version(self._connection)
             # The clock is read here: the caller does not know of rows that another release stored meanwhile.
@@ -78,20 +78,17 @@ class State:
 
         A broken or missing file is replaced by a new one here.
         """
-        with self._telling("looking at"):
+        with self._one_call("looking at"):
             if self._broken is not None or file.identity(self._path) != self._identity:
-                self._renew()
+                # No caller is involved here that could pass the time.
+                connection, notice = file.opened(self._path, time.time(), self._broken)
+                self._connection.close()
+                self._connection = connection
+                self._warn(notice or f"{self._path} was removed while it was in use; its content is lost")
+                self._identity = file.identity(self._path)
+                self._version = None
+                self._broken = None
             return self._version is None or file.data_version(self._connection) != self._version
-
-    def _renew(self) -> None:
-        # No caller is involved here that could pass the time.
-        connection, notice = file.opened(self._path, time.time(), self._broken)
-        self._connection.close()
-        self._connection = connection
-        self._warn(notice or f"{self._path} was removed while it was in use; its content is lost")
-        self._identity = file.identity(self._path)
-        self._version = None
-        self._broken = None
 
     def _warn(self, notice: str) -> None:
         import structlog  # noqa: PLC0415 - large, and hardly ever needed here
@@ -117,7 +114,7 @@ class State:
 
     def wish_not_retired(self, keys: Iterable[str]) -> None:
         """Removes such a request."""
-        with self.writing() as connection:
+        with self._beside_passes() as connection:
             parts.remove(connection, "retired", keys)
 
     def wish_moves(self, moves: Iterable[Move]) -> None:
@@ -125,14 +122,20 @@ class State:
         self._add("moves", tuple(moves))
 
     def _add(self, part: str, value: object) -> None:
-        with self.writing() as connection:
+        with self._beside_passes() as connection:
             parts.add(connection, part, value)
-        self._version = None  # a wish of the page comes by this connection: the next pass has to load it, too
+
+    @contextmanager
+    def _beside_passes(self) -> Iterator[sqlite3.Connection]:
+        """Writes rows of the memory that no pass knows of: the page shares this connection, so the next pass loads again."""
+        with self.writing() as connection:
+            yield connection
+        self._version = None
 
     def note_ids(self, ids: Mapping[str, PolicyId]) -> None:
         """Stores policy ids that a command read, by domain, and changes nothing else; needs no pass lock."""
         if ids:
-            with self.writing() as connection:
+            with self._beside_passes() as connection:
                 before, _ = parts.read_careful(connection, time.time())
                 known = {k: replace(before.policy(k), id_text=id_.text, id=id_.id) for k, id_ in ids.items()}
                 parts.write(connection, before, replace(before, policies={**before.policies, **known}))
@@ -156,7 +159,7 @@ class State:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Reads rows outside the memory; raises as `writing` does, and does not wait for other processes."""
-        with self._telling("reading"):
+        with self._one_call("reading"):
             yield self._connection
 
     @contextmanager
@@ -165,15 +168,15 @@ class State:
 
         Raises TemporaryError or PermanentError if the file cannot be used.
         """
-        with self._telling(doing), file.transaction(self._connection):
+        with self._one_call(doing), file.transaction(self._connection):
             yield self._connection
 
     @contextmanager
-    def _telling(self, doing: str) -> Iterator[None]:
+    def _one_call(self, doing: str) -> Iterator[None]:
         """One call at a time; if it finds the file broken, the next `changed_elsewhere` replaces the file."""
         with self._guard:
             try:
-                with file.telling(self._path, doing):
+                with file.explained_errors(self._path, doing):
                     yield
             except file.UnfitError as error:
                 self._broken = str(error)

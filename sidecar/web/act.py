@@ -6,7 +6,7 @@ page. A program sends the token in a header; a foreign page cannot make a browse
 
 from contextlib import suppress
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from sidecar.formats.domain_name import to_ascii
 from sidecar.host.errors import SidecarError
@@ -15,6 +15,7 @@ from sidecar.plan.wishes import Basis, adopt_records_refusal, adopt_refusal, rec
 from sidecar.web.auth import same_secret
 from sidecar.web.kit import KIT, Kit, root_of, visitor_of
 from sidecar.web.pages import from_here
+from sidecar.web.problem import unavailable
 from sidecar.web.view import Site
 
 HOW = "Set MTA_STS_WEB_TOKEN to enable this"
@@ -23,21 +24,19 @@ HOW = "Set MTA_STS_WEB_TOKEN to enable this"
 async def act(request: web.Request) -> web.Response:
     """An action requested by a form; redirects to the page of the form."""
     form = {key: value for key, value in (await request.post()).items() if isinstance(value, str)}
-    _may(request, form.get("csrf", ""))
-    action = request.match_info["action"]
-    domain = await perform(request.app[KIT], action, form.get("domain") or None)
-    place = f"domains/{domain}" if domain and domain != FILE and form.get("back") == "domain" else ""
-    raise web.HTTPSeeOther(f"{root_of(request)}{place}?said={action}")
-
-
-def _may(request: web.Request, csrf: str) -> None:
     kit, visitor = request.app[KIT], visitor_of(request)
     if kit.token is None:
         raise web.HTTPForbidden(reason=HOW)
-    if visitor.program:
-        return
-    if visitor.session is None or not from_here(request) or not same_secret(csrf, visitor.session.csrf):
+    if not visitor.program and (
+        visitor.session is None
+        or not from_here(request)
+        or not same_secret(form.get("csrf", ""), visitor.session.csrf)
+    ):
         raise web.HTTPForbidden(reason="The form has expired or did not come from this page: reload the page")
+    action = request.match_info["action"]
+    domain = await perform(kit, action, form.get("domain") or None)
+    place = f"domains/{domain}" if domain and domain != FILE and form.get("back") == "domain" else ""
+    raise web.HTTPSeeOther(f"{root_of(request)}{place}?said={action}")
 
 
 async def perform(kit: Kit, action: str, key: str | None) -> str | None:
@@ -67,8 +66,7 @@ async def perform(kit: Kit, action: str, key: str | None) -> str | None:
             case _:
                 raise web.HTTPNotFound
     except SidecarError as error:
-        reason = " ".join(str(error).split())
-        raise web.HTTPServiceUnavailable(reason=reason, headers={hdrs.RETRY_AFTER: "10"}) from error
+        raise unavailable(error) from error
     return key
 
 
@@ -89,6 +87,5 @@ async def _about_records(kit: Kit, site: Site | None, action: str, name: str | N
             raise web.HTTPNotFound(reason=str(refusal))
         await kit.source.adopt_records([name])
     except SidecarError as error:
-        reason = " ".join(str(error).split())
-        raise web.HTTPServiceUnavailable(reason=reason, headers={hdrs.RETRY_AFTER: "10"}) from error
+        raise unavailable(error) from error
     return domain if domain in site.rows else None

@@ -14,9 +14,10 @@ from sidecar.status import document
 from sidecar.status.to_document import as_json, document_of, domain_of, moment, page
 from sidecar.web import act
 from sidecar.web.history import shown_event
-from sidecar.web.kit import KIT, Kit, visitor_of
+from sidecar.web.kit import KIT, visitor_of
 from sidecar.web.models import EventJson, Events, Noted
 from sidecar.web.openapi import described
+from sidecar.web.problem import unavailable
 from sidecar.web.queries import (
     AdoptBody,
     AdoptDnsBody,
@@ -24,8 +25,8 @@ from sidecar.web.queries import (
     CheckBody,
     DomainsQuery,
     EventsQuery,
-    asked_for,
     body_of,
+    query_of,
 )
 from sidecar.web.table import page_of
 from sidecar.web.view import Site
@@ -49,9 +50,10 @@ async def _site(request: web.Request) -> Site:
 
 async def status(request: web.Request) -> web.Response:
     """The whole document, with a page of domains."""
-    query = asked_for(DomainsQuery, request.query)
+    query = query_of(DomainsQuery, request.query)
     kit = request.app[KIT]
     site = await kit.snapshots.site()
+    trouble, progress = kit.source.trouble(), kit.source.progress()
     return _json(
         document_of(
             site.status if site else None,
@@ -60,37 +62,29 @@ async def status(request: web.Request) -> web.Response:
             release=kit.release,
             dry_run=kit.source.settings.dry_run,
             started_at=kit.source.started_at,
-            trouble=_trouble(kit),
-            progress=_progress(kit),
+            trouble=None
+            if trouble is None
+            else document.TroubleJson(
+                message=trouble.message, todo=trouble.todo, since=moment(trouble.since)
+            ),
+            progress=None
+            if progress is None
+            else document.ProgressJson(
+                doing=progress.doing, done=progress.done, total=progress.total, since=moment(progress.since)
+            ),
         )
     )
 
 
-def _trouble(kit: Kit) -> document.TroubleJson | None:
-    found = kit.source.trouble()
-    if found is None:
-        return None
-    return document.TroubleJson(message=found.message, todo=found.todo, since=moment(found.since))
-
-
-def _progress(kit: Kit) -> document.ProgressJson | None:
-    found = kit.source.progress()
-    if found is None:
-        return None
-    return document.ProgressJson(
-        doing=found.doing, done=found.done, total=found.total, since=moment(found.since)
-    )
-
-
 def _page(site: Site, query: DomainsQuery) -> document.Domains:
-    found = page_of(site.lines, query.asked)
+    found = page_of(site.lines, query.table)
     rows = [site.rows[line.name] for line in found.lines]
-    return page(site.status, rows, total=found.total, number=found.asked.page, size=found.asked.per_page)
+    return page(site.status, rows, total=found.total, number=found.query.page, size=found.query.per_page)
 
 
 async def domains(request: web.Request) -> web.Response:
     """A page of the table."""
-    query = asked_for(DomainsQuery, request.query)
+    query = query_of(DomainsQuery, request.query)
     site = await _site(request)
     if not site.listed:
         raise web.HTTPServiceUnavailable(
@@ -114,12 +108,11 @@ async def domain(request: web.Request) -> web.Response:
 
 async def events(request: web.Request) -> web.Response:
     """The history, newest first."""
-    query = asked_for(EventsQuery, request.query)
+    query = query_of(EventsQuery, request.query)
     try:
         found = await request.app[KIT].source.history(query.subject or None, query.limit)
     except SidecarError as error:
-        reason = " ".join(str(error).split())
-        raise web.HTTPServiceUnavailable(reason=reason, headers={hdrs.RETRY_AFTER: "10"}) from error
+        raise unavailable(error) from error
     views = [shown_event(event) for event in reversed(found)]
     return _json(
         Events(

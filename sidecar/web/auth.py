@@ -151,17 +151,24 @@ class Attempts:
         self._of.pop(network(address), None)
 
 
-def network(address: str) -> str:
-    """The key that is counted as one address: for IPv6 the /64, since one host has all of it."""
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address without its zone; as IPv4 if a dual-stack socket shows it as IPv6. None for another text."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return "unknown"
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return str(found)
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+def network(address: str) -> str:
+    """The key that is counted as one address: for IPv6 the /64, since one host has all of it."""
+    match _parsed(address):
+        case None:
+            return "unknown"
+        case ipaddress.IPv6Address() as found:
+            return str(ipaddress.ip_network((found, 64), strict=False))
+        case found:
+            return str(found)
 
 
 def client_of(peer: str, forwarded_for: str | None, proxies: tuple[Network, ...]) -> str:
@@ -170,23 +177,13 @@ def client_of(peer: str, forwarded_for: str | None, proxies: tuple[Network, ...]
     Each proxy appends the address that it saw. Behind several proxies, the last address that is not a proxy counts.
     """
     client = peer
-    said = [] if forwarded_for is None else forwarded_for.split(",")
-    while said and _is_of(client, proxies):
-        before = said.pop().strip()
-        if network(before) == "unknown":
+    reported = [] if forwarded_for is None else forwarded_for.split(",")
+    while reported and (seen := _parsed(client)) is not None and any(seen in one for one in proxies):
+        before = reported.pop().strip()
+        if _parsed(before) is None:
             break
         client = before
     return client
-
-
-def _is_of(address: str, networks: tuple[Network, ...]) -> bool:
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
-    return any(found in one for one in networks)
 
 
 # --- Host and Origin -------------------------------------------------------------------------------------

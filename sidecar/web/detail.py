@@ -3,18 +3,16 @@
 Rule for every editor: records are shown exactly as `sidecar records` prints them.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Certificate, Seen, Unseen
-from sidecar.observed.checks import NEEDED, Condition, ConditionType, Status
+from sidecar.observed.checks import NEEDED, ConditionType, Status
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.reports import Reason
 from sidecar.observed.words import day, span
 from sidecar.plan.ownership import Whose
-from sidecar.plan.records import RecordNeed
 from sidecar.rollout import Stage
 from sidecar.status.judgement import lacking
 from sidecar.status.line import Cell, Line, certificate_cell, line_of, need_cell, policy_cell
@@ -37,7 +35,7 @@ class Step:
     text: str
     since: float | None = None
     reports: bool = False
-    """Whether the page of senders' reports says more."""
+    """Whether the page of TLS reports shows more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +53,17 @@ class RecordView:
     note: str
     found: str
     published: PublishedRecord | None = None
-    """How it stands at the account that serves it; None where it is a task by hand."""
+    """Its state at the DNS account that serves it; None if a person has to publish it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FindingView:
-    """A finding with its light and its word; `told`: its sentence stands under "What to do" already."""
+    """A finding with its light and its word; `mentioned`: its sentence is already shown under "What to do"."""
 
     light: Light
     word: str
     finding: Finding
-    told: bool = False
+    mentioned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +106,33 @@ def detail_of(site: Site, name: str) -> DomainDetail:
     line = line_of(row)
     found = sorted(row.check.findings, key=lambda f: -f.severity.rank) if row.check else []
     todo = _todo(row)
-    told = {text for pair in todo for text in pair if text}
+    mentioned = {text for pair in todo for text in pair if text}
     causes = _causes(row)
     named = {(cause.code, cause.subject) for cause in causes}
     shown = [
         FindingView(LIGHT_OF[f.severity], SEVERITY[f.severity], f, (f.code, f.subject) in named)
         for f in found
     ]
+    known = {text for cause in causes for text in (cause.message, cause.todo) if text}
+    coming = [f"{action.verb}: {action.reason}" for action in row.todo]
+    for held in row.held:
+        reason = "see above" if any(held.reason in text for text in known) else held.reason
+        until = "" if held.until is None else f" (until {day(held.until)})"
+        remedy = "" if held.remedy is None or held.remedy in known else f"; {held.remedy}"
+        coming.append(f"waits to {held.action.verb}: {reason}{until}{remedy}")
+    soak = None
+    if row.mode is Mode.TESTING and row.stage in {Stage.SOAKING, Stage.READY}:
+        soaked = min(row.rollout.soaked, row.soak)
+        soak = Soak(soaked, row.soak, f"{span(soaked)} of {span(row.soak)}")
     explained = STAGE_SENTENCE[line.stage] if line.stage else line.cause.message
-    sentences = told | {f.message for f in found}
+    sentences = mentioned | {f.message for f in found}
     return DomainDetail(
         line=line,
         at=site.at,
-        explained="" if explained in told else explained,
+        explained="" if explained in mentioned else explained,
         steps=tuple(replace(step, text="") if step.text in sentences else step for step in _steps(row)),
         todo=todo,
-        next=_next(row, {text for cause in causes for text in (cause.message, cause.todo) if text}),
+        next=tuple(dict.fromkeys(coming)),
         findings=tuple(view for view in shown if view.finding.severity is not Severity.OK),
         fine=tuple(view for view in shown if view.finding.severity is Severity.OK),
         checked_at=row.check.at if row.check else None,
@@ -131,7 +140,7 @@ def detail_of(site: Site, name: str) -> DomainDetail:
         policy_text=policy_text(row),
         policy_trouble=row.served.reason if isinstance(row.served, Unseen) else None,
         policy_whose=_WHOSE.get(row.whose, "") if row.whose else "",
-        soak=_soak(row),
+        soak=soak,
         adopt_key=adopt_key(row),
     )
 
@@ -144,6 +153,7 @@ _WHOSE = {
 
 
 def _steps(row: Row) -> tuple[Step, ...]:
+    """The steps to a reliable policy, in their order; each from its DNS record, its check or both."""
     if row.stage is None:
         return ()
     policy, certificate = policy_cell(row), certificate_cell(row)
@@ -165,40 +175,32 @@ def _steps(row: Row) -> tuple[Step, ...]:
         (CONDITION[ConditionType.MX_AUTHENTICATED], None, ConditionType.MX_AUTHENTICATED),
         (CONDITION[ConditionType.REPORTS_WANTED], needs.get("report"), ConditionType.REPORTS_WANTED),
     ):
-        steps += _step(title, need, conditions.get(kind) if kind else None, row.mode)
-    return (*steps, *_reported(row))
-
-
-def _reported(row: Row) -> tuple[Step, ...]:
-    """What senders report; where none do, there is no step, for most small domains never get a report."""
+        found: list[Step] = []
+        if need is not None:
+            cell = need_cell(need)
+            found.append(Step(title, cell.light, cell.text))
+        condition = conditions.get(kind) if kind else None
+        if condition is not None:
+            light = _TRUTH[condition.status]
+            if condition.status is Status.FALSE and row.mode is Mode.ENFORCE and condition.type in NEEDED:
+                light = Light.FAILING
+            text = condition.message or condition.status.value
+            found.append(Step(title, light, text, condition.since))
+        # The worse result counts; with equal lights, the result of the check is more precise.
+        steps += sorted(found, key=lambda step: (step.light.rank, step.since is None))[:1]
     clean = row.reports.clean
-    if clean.reason is Reason.NONE:
-        return ()
-    light = Light.OFF if clean.status is Status.UNKNOWN else _TRUTH[clean.status]
-    text = f"{clean.message}; {clean.seen.sentence}" if clean.seen else clean.message
-    return (Step("Senders report no failures", light, text, clean.since, reports=True),)
+    if clean.reason is not Reason.NONE:  # most small domains never get a report
+        light = Light.OFF if clean.status is Status.UNKNOWN else _TRUTH[clean.status]
+        text = f"{clean.message}; {clean.seen.sentence}" if clean.seen else clean.message
+        steps.append(Step("Senders report no failures", light, text, clean.since, reports=True))
+    return tuple(steps)
 
 
 _ROLES = ("host", "id", "report")
 
 
-def _step(title: str, need: RecordNeed | None, condition: Condition | None, mode: Mode | None) -> list[Step]:
-    """One step from the DNS record and the check of the same condition; the worse result counts."""
-    found: list[Step] = []
-    if need is not None:
-        cell = need_cell(need)
-        found.append(Step(title, cell.light, cell.text))
-    if condition is not None:
-        light = _TRUTH[condition.status]
-        if condition.status is Status.FALSE and mode is Mode.ENFORCE and condition.type in NEEDED:
-            light = Light.FAILING
-        found.append(Step(title, light, condition.message or condition.status.value, condition.since))
-    # with equal lights, the result of the check is more precise
-    return sorted(found, key=lambda step: (step.light.rank, step.since is None))[:1]
-
-
 def _todo(row: Row) -> tuple[tuple[str, str | None], ...]:
-    """A missing record is one thing to do, whichever notice or finding also asks for it; it stands below, to be copied."""
+    """What to do. A missing record is one item, even if notices and findings also ask for it; it is shown below, to copy."""
     records = lacking(row)
     owners = {cause.subject for cause in records if cause.todo}
     found: list[tuple[str, str | None]] = []
@@ -214,17 +216,6 @@ def _causes(row: Row) -> list[Cause]:
     """What needs a person, or is not known, and the notices."""
     causes = row.judgement.needs or ((row.judgement.cause,) if row.judgement.light is Light.UNKNOWN else ())
     return [*causes, *(Cause(Light.OFF, n.code, n.message, n.todo, n.subject) for n in row.notices)]
-
-
-def _next(row: Row, told: Collection[str]) -> tuple[str, ...]:
-    """What is planned and what waits; `told` are the sentences that stand under "What to do"."""
-    found = [f"{action.verb}: {action.reason}" for action in row.todo]
-    for held in row.held:
-        reason = "see above" if any(held.reason in text for text in told) else held.reason
-        until = "" if held.until is None else f" (until {day(held.until)})"
-        remedy = "" if held.remedy is None or held.remedy in told else f"; {held.remedy}"
-        found.append(f"waits to {held.action.verb}: {reason}{until}{remedy}")
-    return tuple(dict.fromkeys(found))
 
 
 def _records(row: Row) -> tuple[RecordView, ...]:
@@ -248,11 +239,3 @@ def _records(row: Row) -> tuple[RecordView, ...]:
             _ROLES, ("Policy host", "Policy id", "Reports"), records.needs, strict=True
         )
     )
-
-
-def _soak(row: Row) -> Soak | None:
-    if row.mode is not Mode.TESTING or row.stage not in {Stage.SOAKING, Stage.READY}:
-        return None
-    needed = row.soak
-    soaked = min(row.rollout.soaked, needed)
-    return Soak(soaked, needed, f"{span(soaked)} of {span(needed)}")

@@ -76,7 +76,7 @@ def errors(page: ErrorPage) -> Middleware:
 
 
 def host_known(request: web.Request) -> bool:
-    """Whether the name in the Host header is accepted; with a token every name is."""
+    """Whether the name in the Host header is accepted; with a token, every name is."""
     kit = request.app[KIT]
     return kit.token is not None or host_allowed(request.headers.get(hdrs.HOST, ""), kit.settings.names)
 
@@ -95,9 +95,18 @@ async def hosts(request: web.Request, handler: Handler) -> web.StreamResponse:
 async def visitors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Identifies the visitor, and refuses visitors without the token."""
     kit = request.app[KIT]
-    visitor = _visitor(request, kit)
+    is_open = request.path in OPEN or request.path.startswith("/static/")
+    visitor = Visitor()
+    if kit.token is not None:
+        secret = request.cookies.get(COOKIE)
+        scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        # On an open path no token is checked: a monitor with an outdated one gets the health answer, not a 429.
+        if scheme.lower() == "bearer" and not is_open:
+            visitor = Visitor(program=try_token(request, kit, given.strip()))
+        elif secret:
+            visitor = Visitor(kit.sessions.get(secret, time.monotonic()))
     request[VISITOR] = visitor
-    if kit.token is None or visitor.known or _open(request):
+    if kit.token is None or visitor.known or is_open:
         return await handler(request)
     wants_page = request.method in {hdrs.METH_GET, hdrs.METH_HEAD} and not is_api(request)
     if wants_page and "text/html" in request.headers.get(hdrs.ACCEPT, ""):
@@ -107,24 +116,6 @@ async def visitors(request: web.Request, handler: Handler) -> web.StreamResponse
     raise web.HTTPUnauthorized(
         reason="A token is required", headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="mta-sts-sidecar"'}
     )
-
-
-def _visitor(request: web.Request, kit: Kit) -> Visitor:
-    if kit.token is None:
-        return Visitor()
-    secret = request.cookies.get(COOKIE)
-    session = kit.sessions.get(secret, time.monotonic()) if secret else None
-    if _open(request):
-        # A monitor with an outdated token gets the health answer, not a 429.
-        return Visitor(session)
-    scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    if scheme.lower() == "bearer":
-        return Visitor(program=try_token(request, kit, given.strip()))
-    return Visitor(session)
-
-
-def _open(request: web.Request) -> bool:
-    return request.path in OPEN or request.path.startswith("/static/")
 
 
 def try_token(request: web.Request, kit: Kit, given: str) -> bool:

@@ -8,7 +8,7 @@ leaves no series; nothing expensive runs in a pass. No secret, no text of a find
 import asyncio
 import platform
 from collections import Counter as Count
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias, get_args
 
 from aiohttp import hdrs, web
@@ -22,7 +22,7 @@ from sidecar.observed import Certificate, Observed, Seen
 from sidecar.observed.findings import Severity
 from sidecar.observed.notice import Level
 from sidecar.observed.reports import ReportTotals
-from sidecar.plan.actions import Action, Plan, RecreateAcme, RestartAcme
+from sidecar.plan.actions import Action, RecreateAcme, RestartAcme
 from sidecar.plan.publish.values import RecordOwner
 from sidecar.reconcile.apply import Result
 from sidecar.reconcile.passes import Report
@@ -40,7 +40,7 @@ PASS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 KINDS: tuple[str, ...] = tuple(dict.fromkeys(kind.verb for kind in get_args(Action)))
 """Each kind of action has a series, also at 0: an absent series cannot be compared."""
 RUNS = (RestartAcme.verb, RecreateAcme.verb)
-TOLD = (Severity.WARNING, Severity.ERROR, Severity.CRITICAL)
+SEVERE = (Severity.WARNING, Severity.ERROR, Severity.CRITICAL)
 """Severities for which each domain has its own series."""
 
 # Otherwise each counter has a second series with the time when this process started.
@@ -129,7 +129,25 @@ class Metrics:
                 "End of the last successful pass.",
                 self._succeeded_at,
             )
-        yield from _of_reports(self.reports())
+        totals = self.reports()
+        if totals is not None:
+            # Gauges, because reports are replaced and deleted.
+            yield _gauge(
+                "mta_sts_report_sessions",
+                "Sessions that senders reported for the last 14 days (RFC 8460).",
+                ["outcome"],
+                [(("succeeded",), totals.ok), (("failed",), totals.failed)],
+            )
+            # Senders can invent result types: all that RFC 8460 does not define are one series.
+            found = dict.fromkeys((*RESULTS, "other"), 0)
+            for result, count in totals.failures.items():
+                found[result if result in RESULTS else "other"] += count
+            yield _gauge(
+                "mta_sts_report_failed_sessions",
+                "Failed sessions that senders reported for the last 14 days, by result type.",
+                ["type"],
+                [((result,), count) for result, count in found.items()],
+            )
         if self._latest is not None:
             report, status = self._latest
             yield from _of_report(report, status())
@@ -140,29 +158,13 @@ class Metrics:
         return encode(self._registry), content_type
 
 
-def _of_reports(totals: ReportTotals | None) -> Iterator[Family]:
-    """Gauges, since reports are replaced and dropped. Result types are those of RFC 8460 alone: others are one."""
-    if totals is None:
-        return
-    sessions = GaugeMetricFamily(
-        "mta_sts_report_sessions",
-        "Sessions that senders reported for the last 14 days (RFC 8460).",
-        labels=["outcome"],
-    )
-    sessions.add_metric(["succeeded"], totals.ok)
-    sessions.add_metric(["failed"], totals.failed)
-    yield sessions
-    kinds = GaugeMetricFamily(
-        "mta_sts_report_failed_sessions",
-        "Failed sessions that senders reported for the last 14 days, by result type.",
-        labels=["type"],
-    )
-    found = dict.fromkeys((*RESULTS, "other"), 0)
-    for result, count in totals.failures.items():
-        found[result if result in RESULTS else "other"] += count
-    for result, count in found.items():
-        kinds.add_metric([result], count)
-    yield kinds
+def _gauge(
+    name: str, documentation: str, labels: Sequence[str], samples: Iterable[tuple[tuple[str, ...], float]]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, documentation, labels=labels)
+    for values, number in samples:
+        family.add_metric(values, number)
+    return family
 
 
 def handler(metrics: Metrics) -> Handler:
@@ -189,174 +191,152 @@ class _Latest(Collector):
 
 
 def _of_report(report: Report, status: CurrentStatus) -> Iterator[Family]:
-    observed = report.observed
     rows = tuple(row for row in status.rows if row.tended)
     yield GaugeMetricFamily(
         "mta_sts_mailcow_readable", "1 where mailcow answered in the last pass.", readable(report)
     )
-    if isinstance(observed.mailcow, Seen):
-        mailcow = observed.mailcow.value
+    if isinstance(report.observed.mailcow, Seen):
+        mailcow = report.observed.mailcow.value
         yield InfoMetricFamily(
             "mta_sts_mailcow",
             "Which mailcow this is.",
             value={"version": str(mailcow.version or "unknown"), "backend": mailcow.backend.value},
         )
-    yield from _stages(rows)
-    yield _needs(status)
-    yield from _findings(rows)
-    yield from _certificates(observed)
-    yield from _actions(report)
-    yield from _records(report)
-    yield _notices(report.plan)
-
-
-def _records(report: Report) -> Iterator[Family]:
-    """DNS records that the sidecar publishes; nothing where it publishes none."""
-    plan, looks = report.plan.records, report.observed.records
-    if plan is None:
-        return
-    sets = GaugeMetricFamily(
-        "mta_sts_dns_record_sets",
-        "DNS record sets that are wanted or there, by whose they are, and whether senders find what is wanted.",
-        labels=["whose", "right"],
+    stages = Count(row.stage.value if row.stage else "unknown" for row in rows)
+    yield _gauge(
+        "mta_sts_domains",
+        "Domains and alias domains, by stage.",
+        ["stage"],
+        [((stage,), stages[stage]) for stage in (*(one.value for one in Stage), "unknown")],
     )
-    counts = Count((row.whose, row.right) for row in plan.rows if looks.of(row.key.name).account is not None)
-    for whose in RecordOwner:
-        for right in (True, False):
-            sets.add_metric([whose.value, "yes" if right else "no"], counts[whose, right])
-    yield sets
-    failing = GaugeMetricFamily(
-        "mta_sts_dns_account_failures",
-        "Failures in a row of a DNS account; 0: it works.",
-        labels=["account"],
-    )
-    for account in looks.zones:
-        state = looks.accounts.get(account)
-        failing.add_metric([account], state.failures if state is not None else 0)
-    yield failing
-    held = GaugeMetricFamily("mta_sts_dns_writes_held", "DNS record sets that wait.")
-    held.add_metric([], sum(not one.by_hand for one in plan.held))
-    yield held
-
-
-def _stages(rows: tuple[Row, ...]) -> Iterator[Family]:
-    counts = Count(row.stage for row in rows)
-    total = GaugeMetricFamily("mta_sts_domains", "Domains and alias domains, by stage.", labels=["stage"])
-    for stage in Stage:
-        total.add_metric([stage.value], counts[stage])
-    total.add_metric(["unknown"], counts[None])
-    yield total
-    stages = GaugeMetricFamily(
+    yield _gauge(
         "mta_sts_domain_stage",
         "1 for the current roll-out stage of a domain.",
-        labels=["domain", "stage"],
+        ["domain", "stage"],
+        [((row.domain, row.stage.value if row.stage else "unknown"), 1) for row in rows],
     )
-    modes = GaugeMetricFamily(
+    yield _gauge(
         "mta_sts_domain_mode",
         "1 for the mode of the served policy of a domain; absent: no policy is served.",
-        labels=["domain", "mode"],
+        ["domain", "mode"],
+        [((row.domain, row.mode.value), 1) for row in rows if row.mode is not None],
     )
-    for row in rows:
-        stages.add_metric([row.domain, row.stage.value if row.stage else "unknown"], 1)
-        if row.mode is not None:
-            modes.add_metric([row.domain, row.mode.value], 1)
-    yield stages
-    yield modes
-
-
-def _needs(status: CurrentStatus) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(
+    yield _gauge(
         "mta_sts_domain_needs_person",
         "1 for a domain that needs a person, by cause; absent: nothing to do.",
-        labels=["domain", "code"],
+        ["domain", "code"],
+        [((row.domain, row.judgement.cause.code), 1) for row in status.rows if row.attention],
     )
-    for row in status.rows:
-        if row.attention:
-            family.add_metric([row.domain, row.judgement.cause.code], 1)
-    return family
+    yield from _findings(rows)
+    yield from _certificates(report.observed)
+    yield from _actions(report)
+    yield from _records(report)
+    notices = Count((one.level, one.code) for one in dict.fromkeys(report.plan.notices))
+    levels = list(Level)
+    yield _gauge(
+        "mta_sts_notices",
+        "Notices for a person, by level and code; absent: no notice with this code.",
+        ["level", "code"],
+        [
+            ((level.value, code), number)
+            for (level, code), number in sorted(
+                notices.items(), key=lambda one: (levels.index(one[0][0]), one[0][1])
+            )
+        ],
+    )
 
 
 def _findings(rows: tuple[Row, ...]) -> Iterator[Family]:
-    total: Count[Severity] = Count()
-    each = GaugeMetricFamily(
+    checks = [(row.domain, row.check) for row in rows if row.check is not None]
+    counts = {domain: Count(finding.severity for finding in check.findings) for domain, check in checks}
+    yield _gauge(
+        "mta_sts_findings",
+        "Findings of the last checks of all domains, by severity.",
+        ["severity"],
+        [((severity.value,), sum(each[severity] for each in counts.values())) for severity in Severity],
+    )
+    yield _gauge(
         "mta_sts_domain_findings",
         "Findings of the last check of a domain that are a warning or worse, by severity; absent: none.",
-        labels=["domain", "severity"],
+        ["domain", "severity"],
+        [
+            ((domain, severity.value), each[severity])
+            for domain, each in counts.items()
+            for severity in SEVERE
+            if each[severity]
+        ],
     )
-    checked = GaugeMetricFamily(
+    yield _gauge(
         "mta_sts_domain_last_check_timestamp_seconds",
         "Time of the last sender check of a domain.",
-        labels=["domain"],
+        ["domain"],
+        [((domain,), check.at) for domain, check in checks],
     )
-    for row in rows:
-        record = row.check
-        if record is None:
-            continue
-        found = Count(finding.severity for finding in record.findings)
-        total.update(found)
-        checked.add_metric([row.domain], record.at)
-        for severity in TOLD:
-            if found[severity]:
-                each.add_metric([row.domain, severity.value], found[severity])
-    family = GaugeMetricFamily(
-        "mta_sts_findings", "Findings of the last checks of all domains, by severity.", labels=["severity"]
-    )
-    for severity in Severity:
-        family.add_metric([severity.value], total[severity])
-    yield family
-    yield each
-    yield checked
 
 
 def _certificates(observed: Observed) -> Iterator[Family]:
     if not isinstance(observed.certificates, Seen):
         return
-    found = observed.certificates.value
-    family = GaugeMetricFamily(
+    seen = observed.certificates.value
+    found = [one for one in (seen.server, *seen.sni) if isinstance(one, Certificate)]
+    yield _gauge(
         "mta_sts_certificate_expiry_timestamp_seconds",
         "Expiry of a certificate, by its folder below data/assets/ssl; server: mailcow's own certificate.",
-        labels=["certificate"],
+        ["certificate"],
+        [((one.folder or "server",), one.not_after) for one in found],
     )
-    for certificate in (found.server, *found.sni):
-        if isinstance(certificate, Certificate):
-            family.add_metric([certificate.folder or "server"], certificate.not_after)
-    yield family
-    since = GaugeMetricFamily(
+    yield _gauge(
         "mta_sts_certificate_start_timestamp_seconds",
         "When a certificate of mailcow became valid: with its end, how long it lives.",
-        labels=["certificate"],
+        ["certificate"],
+        [((one.folder or "server",), one.not_before) for one in found],
     )
-    for certificate in (found.server, *found.sni):
-        if isinstance(certificate, Certificate):
-            since.add_metric([certificate.folder or "server"], certificate.not_before)
-    yield since
 
 
 def _actions(report: Report) -> Iterator[Family]:
     done = {id(outcome.action) for outcome in report.outcomes if outcome.result is Result.DONE}
-    waiting = {
-        "pending": Count(action.verb for action in report.plan.actions if id(action) not in done),
-        "held": Count(held.action.verb for held in report.plan.held),
-    }
-    said = {
-        "pending": "Actions that the last pass planned and has not done.",
-        "held": "Actions that wait for a time, an answer or a person.",
-    }
-    for state, counts in waiting.items():
-        family = GaugeMetricFamily(f"mta_sts_actions_{state}", said[state], labels=["kind"])
-        for kind in KINDS:
-            family.add_metric([kind], counts[kind])
-        yield family
+    for state, text, counts in (
+        (
+            "pending",
+            "Actions that the last pass planned and has not done.",
+            Count(action.verb for action in report.plan.actions if id(action) not in done),
+        ),
+        (
+            "held",
+            "Actions that wait for a time, an answer or a person.",
+            Count(held.action.verb for held in report.plan.held),
+        ),
+    ):
+        yield _gauge(f"mta_sts_actions_{state}", text, ["kind"], [((kind,), counts[kind]) for kind in KINDS])
 
 
-def _notices(plan: Plan) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(
-        "mta_sts_notices",
-        "Notices for a person, by level and code; absent: no notice with this code.",
-        labels=["level", "code"],
+def _records(report: Report) -> Iterator[Family]:
+    """DNS records that the sidecar publishes; nothing if it publishes none."""
+    plan, looks = report.plan.records, report.observed.records
+    if plan is None:
+        return
+    counts = Count((row.whose, row.right) for row in plan.rows if looks.of(row.key.name).account is not None)
+    yield _gauge(
+        "mta_sts_dns_record_sets",
+        "DNS record sets that are wanted or there, by whose they are, and whether senders find what is wanted.",
+        ["whose", "right"],
+        [
+            ((whose.value, "yes" if right else "no"), counts[whose, right])
+            for whose in RecordOwner
+            for right in (True, False)
+        ],
     )
-    counts = Count((notice.level, notice.code) for notice in dict.fromkeys(plan.notices))
-    for level in Level:
-        for code in sorted(code for known, code in counts if known is level):
-            family.add_metric([level.value, code], counts[level, code])
-    return family
+    yield _gauge(
+        "mta_sts_dns_account_failures",
+        "Failures in a row of a DNS account; 0: it works.",
+        ["account"],
+        [
+            ((account,), looks.accounts[account].failures if account in looks.accounts else 0)
+            for account in looks.zones
+        ],
+    )
+    yield GaugeMetricFamily(
+        "mta_sts_dns_writes_held",
+        "DNS record sets that wait.",
+        sum(not one.by_hand for one in plan.held),
+    )

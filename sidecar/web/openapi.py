@@ -97,11 +97,21 @@ def _get(
     schemas: _Schema,
     *problems: str,
 ) -> _Schema:
-    parameters = [] if query is None else _parameters(schemas[query.__name__])
-    if query is None:
-        parameters = [_NAME]
-    else:
+    parameters = [_NAME]
+    if query is not None:
         problems = ("400", *problems)
+        parameters = []
+        for name, field in schemas[query.__name__]["properties"].items():
+            # An optional parameter is left out, never null.
+            schema = {
+                key: value for key, value in field.items() if key not in {"title", "description", "anyOf"}
+            }
+            schema |= next((one for one in field.get("anyOf", ()) if one.get("type") != "null"), {})
+            if schema.get("default", "") is None:
+                del schema["default"]
+            parameters.append(
+                {"name": name, "in": "query", "schema": schema, "description": field["description"]}
+            )
     return {
         "get": {
             "operationId": operation,
@@ -122,18 +132,6 @@ def _post(operation: str, summary: str, body: type[Query]) -> _Schema:
             "responses": _answers(Noted, "202", "The request has been accepted.", "400", "403", "404", "503"),
         }
     }
-
-
-def _parameters(model: _Schema) -> list[_Schema]:
-    """Each field of a query; an optional field is left out, never null."""
-    found = []
-    for name, schema in model["properties"].items():
-        given = {key: value for key, value in schema.items() if key not in {"title", "description", "anyOf"}}
-        given |= next((one for one in schema.get("anyOf", ()) if one.get("type") != "null"), {})
-        if given.get("default", "") is None:
-            del given["default"]
-        found.append({"name": name, "in": "query", "schema": given, "description": schema["description"]})
-    return found
 
 
 def _answers(answer: type[BaseModel], status: str, description: str, *problems: str) -> _Schema:

@@ -6,6 +6,7 @@ a part (the history, mailcow) is not available.
 
 import re
 import time
+from contextlib import suppress
 from urllib.parse import quote
 
 from aiohttp import hdrs, web
@@ -20,8 +21,7 @@ from sidecar.web.detail import detail_of
 from sidecar.web.guard import host_known, try_token
 from sidecar.web.history import EventView, shown_event
 from sidecar.web.kit import COOKIE, KIT, root_of, visitor_of
-from sidecar.web.table import COLUMNS, MODES, STAGES, Asked, page_of
-from sidecar.web.view import Site
+from sidecar.web.table import COLUMNS, MODES, STAGES, TableQuery, page_of
 
 ON_OVERVIEW = 15
 """Lines of the table on the overview; for a small mailcow this is the whole table."""
@@ -36,6 +36,15 @@ SAID = {
     "in": "You are logged in.",
     "out": "You are logged out.",
 }
+TILES = {
+    Light.FAILING: "mail may be refused",
+    Light.ATTENTION: "usually a DNS record",
+    Light.UNKNOWN: "could not be checked",
+    Light.WORKING: "the sidecar is working on it",
+    Light.GOOD: "nothing to do",
+    Light.OFF: "not managed",
+}
+"""What the count of each light means. A count of 0 is not shown for those that a healthy mailcow lacks."""
 WHOSE_RECORD = {
     "nobody": "nobody's: it is not there",
     "ours": "the sidecar's",
@@ -89,17 +98,23 @@ async def overview(request: web.Request) -> web.Response:
     kit = request.app[KIT]
     site = await kit.snapshots.site()
     events, events_trouble = await history(request, None, 8)
-    asked = Asked.of({**request.query, "per_page": str(ON_OVERVIEW), "page": "1"})
+    query = TableQuery.of({**request.query, "per_page": str(ON_OVERVIEW), "page": "1"})
     trouble = kit.source.trouble()
     # the banner on top says why mailcow cannot be reached
     items = (
         [item for item in site.items if trouble is None or item.message != trouble.message] if site else []
     )
     values: dict[str, object] = {
-        "tiles": _tiles(site) if site else (),
+        "tiles": [
+            (light, site.counts.get(light, 0), TILES[light])
+            for light in Light
+            if light not in {Light.UNKNOWN, Light.OFF} or site.counts.get(light, 0)
+        ]
+        if site
+        else (),
         "items": items[:ITEMS],
         "more_items": max(0, len(items) - ITEMS),
-        "table": page_of(site.lines, asked) if site else None,
+        "table": page_of(site.lines, query) if site else None,
         "columns": COLUMNS,
         "events": events,
         "events_trouble": events_trouble,
@@ -108,31 +123,13 @@ async def overview(request: web.Request) -> web.Response:
     return await render(request, "overview.html", values)
 
 
-def _tiles(site: Site) -> tuple[tuple[Light, int, str], ...]:
-    """Each light with its count and explanation. Lights that a healthy mailcow lacks are left out at 0."""
-    words = {
-        Light.FAILING: "mail may be refused",
-        Light.ATTENTION: "usually a DNS record",
-        Light.UNKNOWN: "could not be checked",
-        Light.WORKING: "the sidecar is working on it",
-        Light.GOOD: "nothing to do",
-        Light.OFF: "not managed",
-    }
-    always = {Light.FAILING, Light.ATTENTION, Light.WORKING, Light.GOOD}
-    return tuple(
-        (light, site.counts.get(light, 0), words[light])
-        for light in Light
-        if light in always or site.counts.get(light, 0)
-    )
-
-
 async def domains(request: web.Request) -> web.Response:
     """The whole table."""
     site = await request.app[KIT].snapshots.site()
-    asked = Asked.of(request.query)
+    query = TableQuery.of(request.query)
     values: dict[str, object] = {
-        "asked": asked,
-        "table": page_of(site.lines, asked) if site else None,
+        "query": query,
+        "table": page_of(site.lines, query) if site else None,
         "columns": COLUMNS,
         "modes": MODES,
         "stages": STAGES,
@@ -169,7 +166,9 @@ async def events(request: web.Request) -> web.Response:
     wanted = request.query.get("limit", "")
     limit = int(wanted) if wanted in {str(number) for number in EVENTS} else EVENTS[0]
     q = request.query.get("q", "").strip()[:253]
-    subject = _subject(q)
+    subject = q or None
+    with suppress(ValueError):  # what is not a domain may be a container
+        subject = to_ascii(q) if q else None
     found, trouble = await history(request, subject, limit)
     values: dict[str, object] = {
         "events": found,
@@ -180,16 +179,6 @@ async def events(request: web.Request) -> web.Response:
         "more": len(found) == limit and limit != EVENTS[-1],
     }
     return await render(request, "events.html", values)
-
-
-def _subject(q: str) -> str | None:
-    """The subject that a person typed, in the form that the history has; None for all subjects."""
-    if not q:
-        return None
-    try:
-        return to_ascii(q)
-    except ValueError:
-        return q
 
 
 async def history(

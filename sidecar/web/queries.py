@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from sidecar.status.document import StageWord
 from sidecar.status.wording import Light
-from sidecar.web.table import MOST_PER_PAGE, PER_PAGE, Asked, ModeWord, Order, Sort
+from sidecar.web.table import MOST_PER_PAGE, PER_PAGE, ModeWord, Order, Sort, TableQuery
 
 LONGEST_NAME = 253
 MOST_EVENTS = 1_000
@@ -53,10 +53,10 @@ class DomainsQuery(Query):
     )
 
     @property
-    def asked(self) -> Asked:
-        """As the table takes it."""
+    def table(self) -> TableQuery:
+        """The query for the table."""
         given = self.model_dump(mode="json", exclude_none=True)
-        return Asked.of({name: str(value) for name, value in given.items()})
+        return TableQuery.of({name: str(value) for name, value in given.items()})
 
 
 class EventsQuery(Query):
@@ -90,7 +90,7 @@ class ApplyBody(Query):
     """A pass is about all domains."""
 
 
-def asked_for(model: type[T], query: MultiMapping[str]) -> T:
+def query_of(model: type[T], query: MultiMapping[str]) -> T:
     """The parameters of a request. A page ignores invalid ones; a program gets HTTPBadRequest."""
     try:
         return model.model_validate(dict(query))

@@ -1,7 +1,7 @@
-"""The pages of TLS reports: sessions by day, failures with what they mean, who holds which policy, unreadable reports.
+"""The pages of TLS reports: sessions by day, failures with their meaning, the policy of each sender, unreadable reports.
 
-Rules for every editor: what senders wrote is shown as text and never as a link or markup. A raw report is given as a
-download that no browser renders. The chart is plain SVG without styles of its own, as the content policy asks.
+Rules for every editor: texts of senders are shown as text and never as a link or markup. A raw report is a download
+that no browser renders. The chart is plain SVG without inline styles, as the content security policy demands.
 """
 
 from collections.abc import Sequence
@@ -11,20 +11,20 @@ from aiohttp import hdrs, web
 
 from sidecar.formats.domain_name import to_ascii
 from sidecar.host.errors import SidecarError
-from sidecar.observed.reports import DaySum, ReportsClean
-from sidecar.status.reports import Failure, ReportsView
+from sidecar.observed.reports import DaySum
+from sidecar.status.reports import Failure
 from sidecar.web.kit import KIT
 from sidecar.web.pages import render
 
 SHOWN_FAILURES = 40
 SHOWN_HOLDINGS = 40
 HEIGHT = 60
-"""Of the chart; the width of a day is 10, with a gap of 2."""
+"""The height of the chart; a day is 10 wide, with a gap of 2."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One day of the chart: where its bar begins, and how high the two parts of it are."""
+    """One day of the chart: the position of its bar, and the height of its two parts."""
 
     day: str
     ok: int
@@ -43,7 +43,7 @@ class Chart:
 
 
 def chart_of(days: Sequence[DaySum]) -> Chart:
-    """The bars; a failure is always at least one unit high, however many sessions succeeded."""
+    """The bars; failures are at least one unit high, however many sessions succeeded."""
     most = max((one.ok + one.failed for one in days), default=0) or 1
     bars = []
     for number, one in enumerate(days):
@@ -54,7 +54,7 @@ def chart_of(days: Sequence[DaySum]) -> Chart:
 
 
 async def reports(request: web.Request) -> web.Response:
-    """Of one domain, or of all."""
+    """The page of one domain, or of all domains."""
     kit = request.app[KIT]
     given = request.match_info.get("name")
     site = await kit.snapshots.site()
@@ -73,14 +73,8 @@ async def reports(request: web.Request) -> web.Response:
         view = await kit.source.reports(name)
     except SidecarError as error:
         trouble = str(error)
-    return await render(request, "reports.html", _values(name, clean, view, trouble))
-
-
-def _values(
-    name: str | None, clean: ReportsClean | None, view: ReportsView | None, trouble: str | None
-) -> dict[str, object]:
     failures: Sequence[Failure] = view.failures if view else ()
-    return {
+    values: dict[str, object] = {
         "name": name,
         "clean": clean,
         "view": view,
@@ -90,16 +84,17 @@ def _values(
         "holdings": view.holdings[:SHOWN_HOLDINGS] if view else (),
         "reports_trouble": trouble,
     }
+    return await render(request, "reports.html", values)
 
 
 async def raw(request: web.Request) -> web.Response:
-    """A report as it came."""
+    """The download of an unchanged report."""
     number = request.match_info["id"]
     try:
         data = await request.app[KIT].source.raw_report(int(number)) if len(number) < 16 else None
     except SidecarError as error:
         raise web.HTTPServiceUnavailable(reason="The reports cannot be read now") from error
     if data is None:
-        raise web.HTTPNotFound(reason="This report is not kept (any more)")
+        raise web.HTTPNotFound(reason="This report is not stored (any more)")
     headers = {hdrs.CONTENT_DISPOSITION: f'attachment; filename="tls-report-{int(number)}.bin"'}
     return web.Response(body=data, content_type="application/octet-stream", headers=headers)

@@ -94,11 +94,11 @@ class Source(Protocol):
         ...
 
     async def reports(self, domain: str | None) -> ReportsView | None:
-        """What senders reported of a domain (None: of all); None where nothing is received. Raises SidecarError."""
+        """What senders reported about a domain (None: about all); None if no reports are received. Raises SidecarError."""
         ...
 
     async def raw_report(self, number: int) -> bytes | None:
-        """A report as it came; None where it is not kept. Raises SidecarError."""
+        """An unchanged report; None if it is not stored. Raises SidecarError."""
         ...
 
     async def check_now(self, domain: str | None) -> None:

@@ -56,7 +56,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TableQuery:
     """The query: which lines, in which order."""
 
     q: str = ""
@@ -70,34 +70,34 @@ class Asked:
     per_page: int = PER_PAGE
 
     @classmethod
-    def of(cls, query: Mapping[str, str]) -> "Asked":
-        """The query in an address."""
+    def of(cls, parameters: Mapping[str, str]) -> "TableQuery":
+        """The query in the parameters of an address."""
         return cls(
-            q=query.get("q", "").strip()[:LONGEST_QUERY],
-            status=next((light for light in Light if light.value == query.get("status")), None),
-            mode=query.get("mode", "") if query.get("mode") in MODES else "",
-            stage=next((stage for stage in Stage if slug(stage) == query.get("stage")), None),
-            cause=query.get("cause", "")[:100],
-            sort=next((sort for sort in SORTS if sort == query.get("sort")), "status"),
-            descending=query.get("order") == "desc",
-            page=_number(query.get("page"), 1, 1_000_000),
-            per_page=_number(query.get("per_page"), PER_PAGE, MOST_PER_PAGE),
+            q=parameters.get("q", "").strip()[:LONGEST_QUERY],
+            status=next((light for light in Light if light.value == parameters.get("status")), None),
+            mode=parameters.get("mode", "") if parameters.get("mode") in MODES else "",
+            stage=next((stage for stage in Stage if slug(stage) == parameters.get("stage")), None),
+            cause=parameters.get("cause", "")[:100],
+            sort=next((sort for sort in SORTS if sort == parameters.get("sort")), "status"),
+            descending=parameters.get("order") == "desc",
+            page=_number(parameters.get("page"), 1, 1_000_000),
+            per_page=_number(parameters.get("per_page"), PER_PAGE, MOST_PER_PAGE),
         )
 
-    def query(self, **changes: object) -> str:
-        """This query for an address, with these changes; begins with `?`."""
+    def address(self, **changes: object) -> str:
+        """This query as the end of an address, with these changes; begins with `?`."""
         # after a change of filter or order, start at the first page
-        asked = replace(self, **{"page": 1, **changes})  # type: ignore[arg-type]
+        query = replace(self, **{"page": 1, **changes})  # type: ignore[arg-type]
         given = {
-            "q": asked.q,
-            "status": asked.status.value if asked.status else "",
-            "mode": asked.mode,
-            "stage": slug(asked.stage) if asked.stage else "",
-            "cause": asked.cause,
-            "sort": asked.sort if asked.sort != "status" else "",
-            "order": "desc" if asked.descending else "",
-            "page": str(asked.page) if asked.page > 1 else "",
-            "per_page": str(asked.per_page) if asked.per_page != PER_PAGE else "",
+            "q": query.q,
+            "status": query.status.value if query.status else "",
+            "mode": query.mode,
+            "stage": slug(query.stage) if query.stage else "",
+            "cause": query.cause,
+            "sort": query.sort if query.sort != "status" else "",
+            "order": "desc" if query.descending else "",
+            "page": str(query.page) if query.page > 1 else "",
+            "per_page": str(query.per_page) if query.per_page != PER_PAGE else "",
         }
         return f"?{urlencode({key: value for key, value in given.items() if value})}"
 
@@ -120,7 +120,7 @@ def _number(text: str | None, default: int, most: int) -> int:
 class Page:
     """One page of the result; `total` is the number of matching lines."""
 
-    asked: Asked
+    query: TableQuery
     lines: tuple[Line, ...]
     total: int
     of: int
@@ -129,12 +129,12 @@ class Page:
     @property
     def pages(self) -> int:
         """The number of pages, at least 1."""
-        return max(1, -(-self.total // self.asked.per_page))
+        return max(1, -(-self.total // self.query.per_page))
 
     @property
     def first(self) -> int:
         """The number of the first line, from 1; 0 if there is none."""
-        return (self.asked.page - 1) * self.asked.per_page + 1 if self.lines else 0
+        return (self.query.page - 1) * self.query.per_page + 1 if self.lines else 0
 
     @property
     def last(self) -> int:
@@ -142,30 +142,26 @@ class Page:
         return self.first + len(self.lines) - 1 if self.lines else 0
 
 
-def page_of(lines: Sequence[Line], asked: Asked) -> Page:
+def page_of(lines: Sequence[Line], query: TableQuery) -> Page:
     """The requested page; the last page if there are fewer."""
-    found = [line for line in lines if _fits(line, asked)]
+    words = query.q.lower().rstrip(".")
+    found = [
+        line
+        for line in lines
+        if (query.status is None or line.light is query.status)
+        and (not query.mode or query.mode == (line.mode.value if line.mode else "no-policy"))
+        and (query.stage is None or line.stage is query.stage)
+        and (not query.cause or line.cause.code == query.cause)
+        and (words in line.name or words in line.shown or words in to_unicode(line.target or ""))
+    ]
     found.sort(key=lambda line: line.name)
-    found.sort(key=SORTS[asked.sort], reverse=asked.descending)
-    if asked.sort == "domain" and asked.descending:
+    found.sort(key=SORTS[query.sort], reverse=query.descending)
+    if query.sort == "domain" and query.descending:
         found.reverse()  # the sort key is empty here, and `reverse=True` keeps the order of equal keys
-    pages = max(1, -(-len(found) // asked.per_page))
-    asked = replace(asked, page=min(asked.page, pages))
-    start = (asked.page - 1) * asked.per_page
-    return Page(asked, tuple(found[start : start + asked.per_page]), len(found), len(lines))
-
-
-def _fits(line: Line, asked: Asked) -> bool:
-    if asked.status is not None and line.light is not asked.status:
-        return False
-    if asked.mode and asked.mode != (line.mode.value if line.mode else "no-policy"):
-        return False
-    if asked.stage is not None and line.stage is not asked.stage:
-        return False
-    if asked.cause and line.cause.code != asked.cause:
-        return False
-    words = asked.q.lower().rstrip(".")
-    return not words or words in line.name or words in line.shown or words in to_unicode(line.target or "")
+    pages = max(1, -(-len(found) // query.per_page))
+    query = replace(query, page=min(query.page, pages))
+    start = (query.page - 1) * query.per_page
+    return Page(query, tuple(found[start : start + query.per_page]), len(found), len(lines))
 
 
 STAGES = tuple((slug(stage), STAGE[stage]) for stage in Stage)

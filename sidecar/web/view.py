@@ -5,7 +5,7 @@ Rule for every editor: nothing is judged here. Actions of the sidecar are shown 
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import Mailcow, Seen
@@ -98,7 +98,7 @@ def site_of(report: Report, status: CurrentStatus) -> Site:
         status=status,
         summary=summary,
         lines=lines,
-        pending=_untold(_pending(report), summary),
+        pending=_pending(report, summary),
         lacking=Lacking(
             sum(need.lacking for need in needs),
             sum(need.early or need.standing is RecordState.NOT_YET for need in needs),
@@ -107,8 +107,9 @@ def site_of(report: Report, status: CurrentStatus) -> Site:
     )
 
 
-def _pending(report: Report) -> tuple[Pending, ...]:
-    """Planned and held actions, grouped by equal sentences."""
+def _pending(report: Report, summary: StatusSummary) -> tuple[Pending, ...]:
+    """Planned and held actions, grouped by equal sentences; without sentences that "Needs you" already shows."""
+    shown = [text for item in summary.needs for text in (item.message, item.todo) if text]
     found: dict[tuple[str, str, str | None, bool], list[tuple[str, float | None]]] = defaultdict(list)
     done = {id(outcome.action) for outcome in report.outcomes}
     for action in report.plan.actions:
@@ -120,26 +121,13 @@ def _pending(report: Report) -> tuple[Pending, ...]:
     return tuple(
         Pending(
             what,
-            why,
+            "" if any(why in text for text in shown) else why,
             min((until for _, until in same if until is not None), default=None),
             planned,
             tuple(dict.fromkeys(name for name, _ in same)),
-            remedy,
+            None if remedy in shown else remedy,
         )
         for (what, why, remedy, planned), same in found.items()
-    )
-
-
-def _untold(pending: tuple[Pending, ...], summary: StatusSummary) -> tuple[Pending, ...]:
-    """The same without sentences that are already shown under "Needs you"."""
-    told = [text for item in summary.needs for text in (item.message, item.todo) if text]
-    return tuple(
-        replace(
-            one,
-            why="" if any(one.why in text for text in told) else one.why,
-            remedy=None if one.remedy in told else one.remedy,
-        )
-        for one in pending
     )
 
 

@@ -27,7 +27,8 @@ from sidecar.plan import decide
 from sidecar.reconcile.passes import learn_all
 from sidecar.reconcile.publishing import Publishing
 from sidecar.reconcile.records import Records
-from sidecar.settings import Settings, load
+from sidecar.settings import Settings
+from sidecar.settings.load import load
 from sidecar.state.ledger import Ledger
 from sidecar.state.store import State
 from tests.dns.publish.memory import InMemory

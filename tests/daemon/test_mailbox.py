@@ -15,7 +15,7 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.reports import receive_imap
 from sidecar.reports.receive_imap import Mailbox, MailboxPlace
 from sidecar.reports.store import ReportStore
-from sidecar.settings import load
+from sidecar.settings.load import load
 from tests.formats.tls_report_corpus import attached, message, packed, report
 from tests.stage import Clock
 

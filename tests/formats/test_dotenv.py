@@ -7,7 +7,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sidecar.formats.dotenv import (
-    ListEdit,
     edit_list,
     has_comment,
     has_spaces,
@@ -93,7 +92,7 @@ def test_file_that_compose_refuses_is_refused_with_its_line(data: bytes, place: 
         read(data)
 
 
-def test_refusal_tells_no_secret() -> None:
+def test_refusal_shows_no_secret() -> None:
     """The line may be the one with the password."""
     for data in (b"DBPASS='hunter2\n", b"DB PASS=hunter2\n", b"DBPASS=hunter2${}\n", b"DBPASS\nhunter2 x"):
         with pytest.raises(ValueError, match="line") as caught:
@@ -118,7 +117,9 @@ def test_refusal_tells_no_secret() -> None:
         ("# nothing yet", (), False),  # meant as a comment
     ],
 )
-def test_list_has_its_entries_and_tells_spaces(value: str, entries: tuple[str, ...], *, spaced: bool) -> None:
+def test_list_has_its_entries_and_reports_spaces(
+    value: str, entries: tuple[str, ...], *, spaced: bool
+) -> None:
     """Commas separate; white space separates too, and needs a repair."""
     assert items(value) == entries
     assert has_spaces(value) is spaced
@@ -138,7 +139,7 @@ def test_list_has_its_entries_and_tells_spaces(value: str, entries: tuple[str, .
         ("# nothing , yet", False),
     ],
 )
-def test_white_space_behind_an_entry_is_told(value: str, *, trailing: bool) -> None:
+def test_white_space_after_an_entry_is_reported(value: str, *, trailing: bool) -> None:
     """For acme-mailcow `mta-sts.* ` does not end in `.*`; what is in front of an entry does no harm."""
     assert has_trailing_spaces(value) is trailing
 
@@ -155,7 +156,7 @@ def test_white_space_behind_an_entry_is_told(value: str, *, trailing: bool) -> N
         (b"K=\t# note\n", False),  # a comment alone: no entries at all
     ],
 )
-def test_comment_that_compose_takes_for_a_part_of_the_list_is_told(data: bytes, *, comment: bool) -> None:
+def test_comment_that_compose_reads_as_an_entry_is_reported(data: bytes, *, comment: bool) -> None:
     """Written behind the list, it would become entries of it."""
     assert has_comment(read(data)["K"]) is comment
 
@@ -240,7 +241,7 @@ def test_entry_that_is_there_leaves_the_same_bytes(data: bytes) -> None:
     assert edit_list(data, "K", add=[WILDCARD], remove=["absent.example"]) is data
 
 
-def test_entry_behind_a_space_is_written_again_where_the_reader_is_strict() -> None:
+def test_entry_after_a_space_is_rewritten_for_a_strict_reader() -> None:
     """Once; an entry without a space in front of it leaves the same bytes."""
     after = edit_list(b"K=a, b # c\n", "K", add=["b"], remove=(), strict=True)
     assert after == b"K=a,b # c\n"
@@ -285,16 +286,16 @@ def test_adding_wins_over_removing() -> None:
     ("data", "said"),
     [
         (b'K="a,\nb"\n', "several lines"),
-        (b'K="# a"\n', "out of the quotes"),
-        (b"X=gone.example,b\nK=${X}\n", "by way of a variable"),
-        (b"X=gone\nK=a,${X}.example\n", "by way of a variable"),
+        (b'K="# a"\n', "from the quotes"),
+        (b"X=gone.example,b\nK=${X}\n", "from a variable"),
+        (b"X=gone\nK=a,${X}.example\n", "from a variable"),
         (b"X=a b\nK=${X},c\n", "plain list"),  # the spaces are not in this line
         (b"K=,'a'\n", "plain list"),  # would begin with a quote
         (b'K=,"a\n', "plain list"),
         (b"K=,#a\n", "a space and a #"),  # would begin with a #
-        (b"K=a,b\t#note\n", "K in line 1 has a # that Compose takes for a part of the list"),
-        (b"K=a\t# note\n", "K in line 1 has a # that Compose takes for a part of the list"),
-        (b'K="a #b"\n', "K in line 1 has a # that Compose takes for a part of the list"),
+        (b"K=a,b\t#note\n", "K in line 1 has a # that Compose takes as a part of the list"),
+        (b"K=a\t# note\n", "K in line 1 has a # that Compose takes as a part of the list"),
+        (b'K="a #b"\n', "K in line 1 has a # that Compose takes as a part of the list"),
         (b"A=1\nK=\t# note\n", "K in line 2 has a tab in front of its comment"),
         (b"K= \t# note\n", "K in line 1 has a tab in front of its comment"),
         (b"K=a\nL=${K}\n", "L would change"),
@@ -303,7 +304,7 @@ def test_adding_wins_over_removing() -> None:
     ],
 )
 def test_edit_that_cannot_be_proven_is_refused(data: bytes, said: str) -> None:
-    """A person is told what stands in the way; nothing is written."""
+    """The error says what prevents the edit; nothing is written."""
     with pytest.raises(ValueError, match=said):
         edit_list(data, "K", add=["new.example"], remove=["gone.example"])
 
@@ -313,47 +314,6 @@ def test_entry_that_would_need_quoting_is_refused(entry: str) -> None:
     """Only what is a name, or a name with a wildcard, is ever written."""
     with pytest.raises(ValueError, match="cannot be an entry of K"):
         edit_list(b"K=\n", "K", add=[entry], remove=())
-
-
-LIKE_MAILCOW = b"""# ------------------------------
-# mailcow web ui configuration
-# ------------------------------
-MAILCOW_HOSTNAME=mail.example.org
-
-DBPASS=aV3ryL0ngOne
-HTTP_PORT=80
-HTTP_BIND=
-
-TZ=Europe/Berlin
-COMPOSE_PROJECT_NAME=mailcowdockerized
-
-# Names besides the host's own
-#ADDITIONAL_SAN=imap.*,smtp.*
-ADDITIONAL_SAN=
-
-AUTODISCOVER_SAN=y
-ADDITIONAL_SERVER_NAMES=webmail.example.org
-SKIP_LETS_ENCRYPT=n
-"""
-
-
-def test_both_keys_of_a_whole_file_differ_in_their_own_lines_only() -> None:
-    """The file that mailcow's generator makes, but for its length."""
-    edited = LIKE_MAILCOW
-    for key in (SAN, NAMES):
-        edited = edit_list(edited, key, add=[WILDCARD], remove=())
-    changed = [
-        line
-        for line in zip(LIKE_MAILCOW.splitlines(), edited.splitlines(), strict=True)
-        if line[0] != line[1]
-    ]
-    assert changed == [
-        (b"ADDITIONAL_SAN=", b"ADDITIONAL_SAN=mta-sts.*"),
-        (
-            b"ADDITIONAL_SERVER_NAMES=webmail.example.org",
-            b"ADDITIONAL_SERVER_NAMES=webmail.example.org,mta-sts.*",
-        ),
-    ]
 
 
 # --- properties -------------------------------------------------------------------------------------------
@@ -470,11 +430,6 @@ def test_common_file_is_never_refused(
     gone = {e.lower() for e in remove} - {e.lower() for e in add}
     wanted = dict.fromkeys(e.lower() for e in [*entries, *add] if e.lower() not in gone)
     assert list(dict.fromkeys(e.lower() for e in inner.split(",") if e)) == list(wanted)
-
-
-def test_list_edit_is_empty_by_default() -> None:
-    """An edit that asks for nothing is one, for a repair of spaces alone."""
-    assert (ListEdit().add, ListEdit().remove) == ((), ())
 
 
 def _common(left: bytes, right: bytes) -> int:

@@ -33,7 +33,7 @@ def good(
 
 
 def bad(text: str | bytes, problem: str) -> None:
-    """`text` is no policy, and this is said of it."""
+    """`text` is not a policy, with this problem."""
     found = parse(text if isinstance(text, bytes) else text.encode())
     assert isinstance(found, Invalid)
     assert problem in str(found)
@@ -58,7 +58,7 @@ def test_what_the_grammar_takes() -> None:
 
 
 def test_what_the_grammar_refuses() -> None:
-    """Each line a case of its own, with the problem that is told."""
+    """Each line is a case, with its problem."""
     bad("", "line 1 is not a field")
     bad(GOOD.replace("version: STSv1\n", ""), "no version field")
     bad(GOOD.replace("STSv1", "stsv1"), "version is 'stsv1'")
@@ -82,8 +82,8 @@ def test_what_the_grammar_refuses() -> None:
     bad(GOOD + "\n", "line 5 is not a field")
     bad(" " + GOOD, "line 1 is not a field")
     bad("\ufeff" + GOOD, "line 1 is not a field")
-    bad(GOOD.replace("mode: ", "mode:\u00a0"), "mode is")  # a no-break space is no white space here
-    bad(GOOD.replace("\nmode", "\x0bmode"), "line 1 is not a field")  # VT is no line end
+    bad(GOOD.replace("mode: ", "mode:\u00a0"), "mode is")  # a no-break space is not white space here
+    bad(GOOD.replace("\nmode", "\x0bmode"), "line 1 is not a field")  # VT does not end a line
     bad(GOOD.replace("\n", "\r"), "line 1 is not a field")  # nor is CR alone
     bad(GOOD.encode() + b"x: \xff\n", "not UTF-8")
 

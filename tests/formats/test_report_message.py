@@ -96,12 +96,12 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", list(HOSTILE))
-def test_hostile_messages_hold_no_report_and_no_one_up(name: str) -> None:
-    """What lies beyond a bound is not looked at."""
+def test_hostile_messages_have_no_report_and_cause_no_delay(name: str) -> None:
+    """What exceeds a bound is ignored."""
     assert find(HOSTILE[name]()).reports == ()
 
 
-def test_only_so_many_reports_of_one_message_are_read() -> None:
+def test_number_of_reports_in_a_message_is_limited() -> None:
     """The first ones."""
     assert len(find(message(*[attached(GZIP)] * 50)).reports) == MOST_REPORTS
 

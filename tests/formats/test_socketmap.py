@@ -19,7 +19,7 @@ def test_length(digits: bytes, length: int) -> None:
 @pytest.mark.parametrize(
     "digits", [b"", b"017", b"-1", b"+1", b" 1", b"1 ", b"1_0", b"x", b"100001", b"9999999", "١".encode()]
 )
-def test_what_is_no_length_is_refused(digits: bytes) -> None:
+def test_invalid_length_is_refused(digits: bytes) -> None:
     """What Python's own int() would take too."""
     with pytest.raises(ValueError, match="length"):
         length_of(digits)
@@ -58,7 +58,7 @@ def test_reply(payload: bytes, reply: Reply) -> None:
         b"\xffOK a",
     ],
 )
-def test_what_is_no_reply_is_refused(payload: bytes) -> None:
+def test_invalid_reply_is_refused(payload: bytes) -> None:
     """Also words for a terminal."""
     with pytest.raises(ValueError, match="socketmap"):
         reply_of(payload)

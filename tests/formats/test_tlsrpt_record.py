@@ -37,7 +37,7 @@ def test_which_records_count(data: bytes, expected: bool) -> None:
     assert begins(data, VERSION) is expected
 
 
-def test_all_that_is_wrong_is_told_together() -> None:
+def test_all_problems_are_reported_together() -> None:
     """One sentence each."""
     found = parse(b"v=TLSRPTv1;; rua=mailto:x,https://; y")
     assert isinstance(found, Invalid)
@@ -50,7 +50,7 @@ def test_all_that_is_wrong_is_told_together() -> None:
 
 
 def test_unusable_destinations_are_kept_apart() -> None:
-    """For they are to be told, and nothing goes there."""
+    """They are reported, and no report goes there."""
     reading = read(b"v=TLSRPTv1; rua=ftp://example.org/x,mailto:a@example.org")
     assert (reading.rua, reading.unusable) == (("mailto:a@example.org",), ("ftp://example.org/x",))
     assert reading.record == TlsrptRecord(("mailto:a@example.org",))
@@ -104,7 +104,7 @@ def test_mailto_made_from_the_grammar_is_taken(uri: str) -> None:
 
 
 @given(https | mailto, st.integers(0, 100), st.sampled_from([*' "<>\\^`{|}\n\t\x00\x7f', "%", "%g0", "ü"]))
-def test_what_no_uri_holds_makes_it_none(uri: str, at: int, what: str) -> None:
+def test_forbidden_octet_makes_a_uri_invalid(uri: str, at: int, what: str) -> None:
     """Wherever it stands."""
     at %= len(uri) + 1
     changed = uri[:at] + what + uri[at:]
@@ -138,7 +138,7 @@ def test_parser_never_raises(data: bytes) -> None:
     assert all(uri.isascii() for uri in read(data).rua)
 
 
-def test_long_nonsense_takes_no_time() -> None:
+def test_time_is_linear_in_the_length() -> None:
     """No expression here may need more than linear time: a record comes from a stranger."""
     for filling in (
         b"a",

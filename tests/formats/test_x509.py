@@ -45,7 +45,7 @@ def test_what_cannot_be_read_is_a_value_error(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STRANGE)
-def test_a_look_reads_what_can_be_read(name: str) -> None:
+def test_readable_parts_of_a_certificate_are_read(name: str) -> None:
     """Dates and issuer stay of use where the names are strange."""
     found = certificate(STRANGE[name])
     assert found.der == STRANGE[name]
@@ -87,14 +87,14 @@ def test_no_octets_raise_anything_else(changes: list[tuple[int, int]]) -> None:
 
 
 def test_a_panic_of_the_parser_is_a_value_error() -> None:
-    """It is no Exception, and its class is made anew by each module that is written in Rust."""
+    """It is not an Exception, and each module written in Rust has its own class for it."""
     panic = type("PanicException", (BaseException,), {})
     with pytest.raises(ValueError, match="parser failed"), reading():
         raise panic
 
 
 @pytest.mark.parametrize("signal", [KeyboardInterrupt, SystemExit])
-def test_an_end_that_is_wanted_goes_on(signal: type[BaseException]) -> None:
+def test_a_wanted_exit_is_not_swallowed(signal: type[BaseException]) -> None:
     """Nothing of that is about a certificate."""
     with pytest.raises(signal), reading():
         raise signal

@@ -231,6 +231,8 @@ def test_missing_folder_is_explained(tmp_path: Path) -> None:
         (errno.ENOSPC, NoSpaceError, "free some space"),
         (errno.EDQUOT, NoSpaceError, "free some space"),
         (errno.EIO, TemporaryError, "check the disk"),
+        (errno.EMFILE, TemporaryError, "raise the sidecar's limit of open files"),
+        (errno.ENFILE, TemporaryError, "raise this host's limit of open files"),
         (errno.EROFS, PermanentError, "without `:ro`"),
         (errno.EACCES, PermanentError, "DAC_OVERRIDE"),
         (errno.EPERM, PermanentError, "CHOWN"),
@@ -239,7 +241,7 @@ def test_missing_folder_is_explained(tmp_path: Path) -> None:
     ],
 )
 def test_each_trouble_says_what_to_do(number: int, kind: type[SidecarError], advice: str) -> None:
-    """What may go away by itself is temporary."""
+    """Trouble that may end without a person is temporary."""
     error = write_error(Path("/x/a.conf"), OSError(number, os.strerror(number)))
     assert type(error) is kind
     assert advice in str(error)

@@ -22,7 +22,7 @@ def test_life_lasts_for_a_while(tmp_path: Path) -> None:
     assert "301 s old" in str(trouble(tmp_path, NOW + STALE_AFTER_S + 1))
 
 
-def test_state_that_cannot_be_written_is_no_health(
+def test_state_that_cannot_be_written_is_not_healthy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The loop lives, and what it does is lost: the check says why, on one line."""

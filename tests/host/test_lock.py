@@ -1,6 +1,7 @@
 """The pass lock: one holder at a time among real processes, and a wait that can end at any moment."""
 
 import asyncio
+import errno
 import os
 import stat
 import sys
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.host.errors import PermanentError, TemporaryError
+from sidecar.host.errors import NoSpaceError, PermanentError, SidecarError, TemporaryError
 from sidecar.host.lock import Locked, PassLock
+from sidecar.host.plain_file import open_plain
 
 pytestmark = pytest.mark.integration
 
@@ -77,16 +79,16 @@ async def let_go(other: asyncio.subprocess.Process) -> None:
     await other.stdin.drain()
 
 
-async def test_a_waiter_is_told_who_has_the_lock(tmp_path: Path) -> None:
+async def test_the_error_says_who_has_the_lock(tmp_path: Path) -> None:
     """Process, command and since when, in the error's text."""
     async with holder(tmp_path) as other:
         lock = PassLock(tmp_path)
         with pytest.raises(Locked) as caught:
             await lock.acquire(timeout_s=0)
-    told = f"process {other.pid} (sidecar run) since 2023-11-14 22:13:20+00:00"
-    assert caught.value.holder == told
+    named = f"process {other.pid} (sidecar run) since 2023-11-14 22:13:20+00:00"
+    assert caught.value.holder == named
     assert str(caught.value) == (
-        f"waited 0 s for the lock {tmp_path / 'lock'}: {told} has it; try again when it has ended"
+        f"waited 0 s for the lock {tmp_path / 'lock'}: {named} has it; try again when it has ended"
     )
     assert isinstance(caught.value, TemporaryError)
     assert not lock.held
@@ -107,14 +109,14 @@ async def test_the_wait_ends_when_the_lock_is_given_back(tmp_path: Path) -> None
 
 
 async def test_the_wait_is_bounded(tmp_path: Path) -> None:
-    """By the loop's clock: not much less, and not much more."""
+    """By the loop's clock; it does not end early."""
     loop = asyncio.get_running_loop()
     async with holder(tmp_path):
         begun = loop.time()
         with pytest.raises(Locked, match=r"waited 0\.3 s"):
             async with PassLock(tmp_path, timeout_s=0.3):
                 pytest.fail("two holders")
-        assert 0.29 <= loop.time() - begun < 5
+        assert loop.time() - begun >= 0.29
 
 
 async def test_a_killed_holder_leaves_the_lock_free(tmp_path: Path) -> None:
@@ -175,26 +177,24 @@ async def test_two_of_one_process_exclude_each_other(tmp_path: Path) -> None:
             await lock.acquire(0)
 
 
-class RemovedOnce(PassLock):
-    """Somebody removes the lock file just after it was opened."""
+async def test_a_removed_lock_file_does_not_make_two_holders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that locked a removed file has locked nothing: it locks the file that exists now."""
+    removed: list[Path] = []
 
-    removals = 1
+    def removed_once(path: Path, flags: int) -> int:
+        descriptor = open_plain(path, flags)
+        if not removed:
+            path.unlink()
+            removed.append(path)
+        return descriptor
 
-    def _open(self) -> int:
-        fd = super()._open()
-        if self.removals:
-            self.removals -= 1
-            self._path.unlink()
-        return fd
-
-
-async def test_a_removed_lock_file_does_not_make_two_holders(tmp_path: Path) -> None:
-    """Who has locked a file that is gone has locked nothing, and takes the one that is there."""
-    lock = RemovedOnce(tmp_path)
-    await lock.acquire(0)
-    with pytest.raises(Locked):
-        await PassLock(tmp_path).acquire(0)
-    lock.release()
+    monkeypatch.setattr("sidecar.host.lock.open_plain", removed_once)
+    async with PassLock(tmp_path, 0):
+        assert removed
+        with pytest.raises(Locked):
+            await PassLock(tmp_path).acquire(0)
 
 
 async def test_a_child_process_does_not_keep_the_lock(tmp_path: Path) -> None:
@@ -242,3 +242,39 @@ async def test_a_folder_that_cannot_be_used_is_permanent(tmp_path: Path) -> None
         PermanentError, match=r"locking .*file/lock gave .*; make .*file a folder that the sidecar"
     ):
         await PassLock(tmp_path / "file").acquire(0)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "remedy"),
+    [
+        (
+            errno.EMFILE,
+            TemporaryError,
+            "raise the sidecar's limit of open files (ulimits: nofile)",
+        ),
+        (
+            errno.ENFILE,
+            TemporaryError,
+            "raise this host's limit of open files (sysctl fs.file-max)",
+        ),
+        (errno.EIO, TemporaryError, "check the disk of {} for errors"),
+        (errno.ENOLCK, TemporaryError, "move {} to a file system that can lock files"),
+        (errno.ENOSPC, NoSpaceError, "free some space on the disk of {}"),
+        (errno.EROFS, PermanentError, "make {} a folder that the sidecar may write in"),
+    ],
+)
+async def test_the_remedy_fits_what_the_system_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[SidecarError], remedy: str
+) -> None:
+    """Free space does not help where no more files can be opened."""
+
+    def fails(path: Path, flags: int) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("sidecar.host.lock.open_plain", fails)
+    with pytest.raises(kind) as caught:
+        await PassLock(tmp_path).acquire(0)
+    assert type(caught.value) is kind
+    assert str(caught.value) == (
+        f"locking {tmp_path / 'lock'} gave {os.strerror(number)}; {remedy.format(tmp_path)}"
+    )

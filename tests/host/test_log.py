@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.host.errors import PermanentError, TemporaryError
-from sidecar.host.log import configure, escaped, plain, redact
+from sidecar.host.log import configure, plain, redact
 from tests.running import ROOT
 
 NOW = 1_795_515_302.25  # 2026-11-24 10:15:02+00:00 UTC
@@ -393,7 +393,7 @@ def test_a_logger_made_before_learns_of_a_new_secret() -> None:
 # --- the edges -------------------------------------------------------------------------------------------
 
 
-def test_other_libraries_are_heard_from_warning_on() -> None:
+def test_other_libraries_are_logged_from_warning_on() -> None:
     """Each record once, however often the log was set up."""
     log()
     told = log()
@@ -407,7 +407,7 @@ def test_other_libraries_are_heard_from_warning_on() -> None:
     assert " warning  a level of its own " in lines[4]
 
 
-async def test_a_lost_exception_of_a_task_is_heard() -> None:
+async def test_a_lost_exception_of_a_task_is_logged() -> None:
     """asyncio tells of it through logging, with the trace."""
     told = log(as_json=True)
     try:
@@ -472,12 +472,6 @@ def test_lines_of_threads_stay_whole() -> None:
         thread.join()
     assert set(told.text.splitlines()) == {f"2026-11-24 10:15:02+00:00 info     {'x' * 50} n=1"}
     assert told.text.count("\n") == 200
-
-
-def test_escaping_leaves_what_can_be_printed() -> None:
-    """And is the same text when there is nothing to escape."""
-    assert escaped("plain ü 漢") == "plain ü 漢"
-    assert escaped("a\tb\x00") == r"a\tb\x00"
 
 
 @pytest.mark.integration

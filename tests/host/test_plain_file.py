@@ -165,7 +165,7 @@ def test_mailcow_conf_may_be_a_link_but_only_to_a_plain_file(tmp_path: Path, mak
     (tmp_path / "mailcow.conf").symlink_to("other")
     sight = conf.observe(tmp_path, NOW)
     assert isinstance(sight, Unseen)
-    assert "is no file" in sight.reason
+    assert "is not a file" in sight.reason
 
 
 @pytest.mark.parametrize("make", OTHERS)
@@ -188,7 +188,7 @@ def test_certificate_of_a_folder_is_a_plain_file(tmp_path: Path, make: Maker) ->
     assert isinstance(CertificateFolder().observe(tmp_path, NOW), Unseen)
 
 
-def test_link_to_a_folder_of_certificates_is_no_folder_of_certificates(tmp_path: Path) -> None:
+def test_link_to_a_folder_of_certificates_is_not_followed(tmp_path: Path) -> None:
     """Nor is one to a folder of backups."""
     put(tmp_path / "elsewhere/cert.pem", issued("mail.example.org"))
     (tmp_path / "elsewhere/domains").touch()

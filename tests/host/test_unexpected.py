@@ -24,7 +24,7 @@ def _there(kind: type[Exception]) -> NoReturn:
     raise kind("secret of a stranger")
 
 
-def test_each_kind_is_told_once_a_day() -> None:
+def test_each_kind_is_logged_once_a_day() -> None:
     """By type and place, whichever host it is of."""
     now = 0.0
     unexpected = Unexpected(lambda: now)
@@ -52,7 +52,7 @@ def test_sentence_names_the_subject_and_not_what_it_sent() -> None:
     assert "stranger" not in said
 
 
-def test_group_is_told_by_its_first() -> None:
+def test_group_is_named_by_its_first_exception() -> None:
     """A task group wraps what was raised within."""
     unexpected = Unexpected()
     with capture_logs() as lines:

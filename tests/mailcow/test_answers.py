@@ -1,10 +1,8 @@
 """The reading of mailcow's answers: on real recordings, and on what was never recorded but may come."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,19 +11,13 @@ from hypothesis import strategies as st
 
 from sidecar.host.errors import SidecarError
 from sidecar.mailcow.answers import (
-    AccessDenied,
     Added,
     AddResult,
-    Answer,
-    DeniedCause,
     Edited,
     EditResult,
     Exists,
     Matches,
-    NoSuchRoute,
     NoSuchRow,
-    NotReadable,
-    RedisRefusesWrites,
     Refused,
     read_add,
     read_aliases,
@@ -37,107 +29,41 @@ from sidecar.mailcow.answers import (
     read_served,
     read_version,
 )
+from sidecar.mailcow.response import (
+    AccessDenied,
+    Answer,
+    DeniedCause,
+    NoSuchRoute,
+    NotReadable,
+    RedisRefusesWrites,
+)
 from sidecar.observed import AliasDomain, Domain, Served
-
-RECORDINGS = Path(__file__).parents[1] / "recordings"
-
-
-def answer(
-    body: object = b"", status: int = 200, content_type: str = "application/json", asked: str = "GET it"
-) -> Answer:
-    """An answer; a body that is neither bytes nor text is made JSON."""
-    raw = (
-        body
-        if isinstance(body, bytes)
-        else body.encode()
-        if isinstance(body, str)
-        else json.dumps(body).encode()
-    )
-    return Answer(asked, status, content_type, raw)
-
-
-@dataclass(frozen=True)
-class Exchange:
-    file: str
-    method: str
-    path: str
-    sent: Any
-    key: str | None
-    answer: Answer
-    note: str
-    rows: list[dict[str, str]] | None
-    """Of table mta_sts after the exchange, where they were recorded."""
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.method} {self.path} ({self.note})"
-
-
-def recorded(files: str = "*/*", path: str = "", method: str = "") -> Iterator[Exchange]:
-    """Recorded exchanges that got an answer; `path` without /api/v1/ is compared whole."""
-    for file in sorted(RECORDINGS.glob(f"{files}.json")):
-        for found in json.loads(file.read_text())["exchanges"]:
-            sent, got = found["request"], found["response"]
-            if (
-                got is None
-                or got.get("status") is None
-                or path not in {"", sent["path"].removeprefix("/api/v1/")}
-            ):
-                continue
-            if method not in {"", sent["method"]}:
-                continue
-            made = answer(
-                got.get("body_text_exact", got["body"]),
-                got["status"],
-                got["headers"].get("content-type") or "",
-            )
-            headers = sent["headers"] or {}
-            rows = (found.get("database") or {}).get("mta_sts")
-            note = found.get("note") or ""
-            name = f"{file.parent.name}/{file.stem}"
-            yield Exchange(
-                name, sent["method"], sent["path"], sent["body"], headers.get("X-API-Key"), made, note, rows
-            )
-
-
-def body_of(exchange: Exchange) -> Any:
-    """The JSON that was recorded, None where it was none."""
-    try:
-        return json.loads(exchange.answer.body)
-    except ValueError:
-        return None
-
+from tests.mailcow.recorded import answer, body_of, recorded
 
 # --- lists -----------------------------------------------------------------------------------------------
 
 
-def test_recorded_domains_are_read_whole_and_in_order() -> None:
-    """Each recorded list is read without loss; what is no list with status 200 is never an empty one."""
+@pytest.mark.parametrize(
+    ("path", "read", "name", "least"),
+    [
+        ("get/domain/all", read_domains, "domain_name", 20),
+        ("get/alias-domain/all", read_aliases, "alias_domain", 6),
+    ],
+)
+def test_recorded_lists_are_read_whole_and_in_order(
+    path: str, read: Callable[[Answer], tuple[Domain | AliasDomain, ...]], name: str, least: int
+) -> None:
+    """Each recorded list is read without loss; anything else with status 200 is never an empty list."""
     lists = 0
-    for exchange in recorded(path="get/domain/all"):
+    for exchange in recorded(path=path):
         body = body_of(exchange)
         if exchange.answer.status == 200 and (isinstance(body, list) or body == {}):
-            found = read_domains(exchange.answer)
-            assert [d.name for d in found] == sorted(row["domain_name"] for row in body), exchange
+            assert [one.name for one in read(exchange.answer)] == sorted(row[name] for row in body), exchange
             lists += 1
         else:
             with pytest.raises((NotReadable, AccessDenied)):
-                read_domains(exchange.answer)
-    assert lists > 20
-
-
-def test_recorded_aliases_are_read_whole_and_in_order() -> None:
-    """The same for alias domains."""
-    lists = 0
-    for exchange in recorded(path="get/alias-domain/all"):
-        body = body_of(exchange)
-        if exchange.answer.status == 200 and (isinstance(body, list) or body == {}):
-            found = read_aliases(exchange.answer)
-            assert [a.name for a in found] == sorted(row["alias_domain"] for row in body), exchange
-            lists += 1
-        else:
-            with pytest.raises((NotReadable, AccessDenied)):
-                read_aliases(exchange.answer)
-    assert lists > 6
+                read(exchange.answer)
+    assert lists > least
 
 
 @pytest.mark.parametrize("generation", ["file", "native"])
@@ -226,95 +152,6 @@ def test_no_domains_is_an_answer() -> None:
     assert read_aliases(answer([])) == ()
 
 
-# --- refusals --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "cause", "address"),
-    [
-        (401, {"type": "error", "msg": "authentication failed"}, DeniedCause.WRONG_KEY, None),
-        (401, {"type": "error", "msg": "something new"}, DeniedCause.WRONG_KEY, None),
-        (
-            401,
-            {"type": "error", "msg": "api access denied for ip 172.22.1.9"},
-            DeniedCause.ADDRESS,
-            "172.22.1.9",
-        ),
-        (401, {"type": "error", "msg": "api access denied for ip fd4d::9"}, DeniedCause.ADDRESS, "fd4d::9"),
-        (403, {"type": "error", "msg": "API read/write access denied"}, DeniedCause.READ_ONLY, None),
-        (403, {"type": "error", "msg": "Insufficient permissions"}, DeniedCause.NO_KEY, None),
-        (401, "<html>401 Authorization Required</html>", DeniedCause.OTHER, None),
-        (403, "<html>403 Forbidden</html>", DeniedCause.OTHER, None),
-        (403, "", DeniedCause.OTHER, None),
-    ],
-)
-def test_a_refusal_says_why(status: int, body: object, cause: DeniedCause, address: str | None) -> None:
-    """The cause is typed, and where mailcow sees us is passed on."""
-    with pytest.raises(AccessDenied) as caught:
-        read_domains(answer(body, status))
-    assert (caught.value.cause, caught.value.address) == (cause, address)
-
-
-def test_refusals_tell_what_to_do() -> None:
-    """The address to add and where; and when the two settings are read at all."""
-    refused = answer(
-        {"type": "error", "msg": "api access denied for ip 172.22.1.9"}, 401, "text/html", "GET x"
-    )
-    with pytest.raises(AccessDenied, match=r"GET x.*Add 172\.22\.1\.9 to API_ALLOW_FROM") as caught:
-        read_domains(refused)
-    assert "read only when php-fpm-mailcow is re-created" in str(caught.value)
-    assert "docker compose up -d" in str(caught.value)
-    for cause in (DeniedCause.WRONG_KEY, DeniedCause.READ_ONLY, DeniedCause.NO_KEY):
-        assert "docker compose up -d" in str(AccessDenied(cause, "GET x"))
-
-
-def test_recorded_refusals() -> None:
-    """Every recorded 401 and 403 of a call with a key is explained as what it was recorded for."""
-    expected = {
-        "address": DeniedCause.ADDRESS,
-        "allow list": DeniedCause.ADDRESS,
-        "read-only": DeniedCause.READ_ONLY,
-    }
-    seen = set()
-    for exchange in recorded("*/authentication"):
-        if exchange.answer.status not in {401, 403} or not exchange.key:
-            continue
-        with pytest.raises(AccessDenied) as caught:
-            read_domains(exchange.answer)
-        wanted = next(
-            (cause for word, cause in expected.items() if exchange.note.startswith(word)),
-            DeniedCause.WRONG_KEY,
-        )
-        assert caught.value.cause is wanted, exchange
-        seen.add(wanted)
-    assert seen == {DeniedCause.WRONG_KEY, DeniedCause.ADDRESS, DeniedCause.READ_ONLY}
-
-
-@pytest.mark.parametrize(
-    ("status", "word"),
-    [
-        (301, "HTTP_REDIRECT"),
-        (308, "HTTP_REDIRECT"),
-        (405, "php-fpm"),
-        (500, "database"),
-        (502, "php-fpm"),
-        (204, "204"),
-    ],
-)
-def test_other_statuses_are_explained(status: int, word: str) -> None:
-    """A status that is no answer says what it means with mailcow."""
-    with pytest.raises(NotReadable, match=word):
-        read_domains(answer("<html><style>p {}</style>\x1b[31mOops</html>", status, "text/html"))
-
-
-def test_an_excerpt_is_for_people() -> None:
-    """No tags, no control characters, no more than a line."""
-    page = "<html><style>p { x }</style><b>Database &lt;failed&gt;</b>\n\x1b[31m" + "x" * 1000
-    text = answer(page).excerpt()
-    assert text.startswith("Database <failed> [31mxxx")
-    assert len(text) == 160
-
-
 # --- version, counts, probe ------------------------------------------------------------------------------
 
 
@@ -343,7 +180,7 @@ def test_recorded_counts() -> None:
     assert [read_counts(e.answer) for e in filtered] == [Matches(4, 2), Matches(4, 2)]
 
 
-def test_a_missing_counts_route_is_told_from_an_odd_answer() -> None:
+def test_a_missing_counts_route_is_distinguished_from_an_odd_answer() -> None:
     """404, and the `{}` of a mailcow that takes `datatables` for a domain, say that there is no route."""
     missing = [
         *(e for e in recorded("native/domain-listing-other-routes") if "datatables" in e.path),
@@ -472,7 +309,7 @@ def test_redis_that_refuses_writes_is_named_with_its_own_word() -> None:
     assert told == REFUSALS
 
 
-def test_another_error_page_is_not_laid_at_the_door_of_redis() -> None:
+def test_another_error_page_does_not_blame_redis() -> None:
     """Nobody should look for a full disk then."""
     page = "version: STSv1\n<br />\n<b>Fatal error</b>:  Allowed memory size exhausted in /web/mta-sts.php"
     with pytest.raises(NotReadable, match="error page") as caught:
@@ -625,17 +462,6 @@ def test_adds(body: object, expected: object) -> None:
 def test_edits(body: object, expected: object) -> None:
     """A success that names no item is none, least of all the object that says so."""
     assert outcome(read_edit, "example.org", answer(body)) == expected
-
-
-def test_writes_on_the_file_generation() -> None:
-    """mailcow itself says that it lacks the route, which is another thing than a page of nginx."""
-    missing = answer({"type": "error", "msg": "route not found"}, 404)
-    with pytest.raises(NoSuchRoute):
-        read_add("example.org", missing)
-    with pytest.raises(NoSuchRoute):
-        read_edit("example.org", missing)
-    with pytest.raises(AccessDenied):
-        read_add("example.org", answer({"type": "error", "msg": "API read/write access denied"}, 403))
 
 
 # --- anything at all -------------------------------------------------------------------------------------

@@ -138,7 +138,7 @@ def test_common_name_counts_only_without_san(tmp_path: Path, ssl: Path) -> None:
         ({}, Issuer.OTHER),
     ],
 )
-def test_issuer_is_told_as_acme_does(
+def test_issuer_is_recognised_as_acme_does(
     tmp_path: Path, ssl: Path, issuer: dict[x509.ObjectIdentifier, str], expected: Issuer
 ) -> None:
     """Whether acme-mailcow would replace the certificate hangs on words in its issuer."""
@@ -153,7 +153,7 @@ def test_no_certificate_is_an_answer(tmp_path: Path, ssl: Path) -> None:
     assert seen(tmp_path) == Certificates(None)
 
 
-def test_no_ssl_folder_is_no_answer(tmp_path: Path) -> None:
+def test_without_an_ssl_folder_nothing_is_seen(tmp_path: Path) -> None:
     """A wrong or missing mount must not look like a mailcow without certificates."""
     assert "is mailcow's directory mounted?" in unseen(tmp_path)
 
@@ -189,7 +189,7 @@ def test_sni_folders_have_a_list_of_domains(tmp_path: Path, ssl: Path) -> None:
     assert found[1].names == {"autoconfig.b.test", "mta-sts.b.test"}
 
 
-def test_copy_of_server_certificate_is_not_told_twice(tmp_path: Path, ssl: Path) -> None:
+def test_copy_of_the_server_certificate_is_left_out(tmp_path: Path, ssl: Path) -> None:
     """acme-mailcow keeps the server's certificate in a folder, too, from which it is copied."""
     leaf = issued("mail.test")
     put(ssl / "cert.pem", leaf)
@@ -197,7 +197,7 @@ def test_copy_of_server_certificate_is_not_told_twice(tmp_path: Path, ssl: Path)
     assert seen(tmp_path).sni == ()
 
 
-def test_newer_certificate_in_the_folder_is_told(tmp_path: Path, ssl: Path) -> None:
+def test_newer_certificate_in_the_folder_is_seen(tmp_path: Path, ssl: Path) -> None:
     """Killed before the copy, acme-mailcow leaves a new certificate that nginx does not have."""
     put(ssl / "cert.pem", issued("mail.test"))
     put_sni(ssl, "mail.test", issued("mail.test", "mta-sts.a.test"))

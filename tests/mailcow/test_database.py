@@ -38,7 +38,7 @@ def test_new_keys_are_in_mailcows_form_and_never_the_same() -> None:
 
 
 @pytest.mark.parametrize("odd", [None, "", "2026 11", "x" * 33, "é", "2026\n"])
-async def test_number_that_is_no_policy_id_is_not_taken(
+async def test_number_that_cannot_be_a_policy_id_is_not_used(
     odd: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else it would stand in a TXT record, and senders find no MTA-STS at all. The other rows count."""

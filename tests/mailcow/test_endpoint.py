@@ -312,7 +312,7 @@ async def test_a_wrong_certificate_never_sees_the_request(
         assert (how, bytes(server.told)) == ("none", b""), why
 
 
-async def test_a_common_name_is_no_name(tmp_path: Path) -> None:
+async def test_a_common_name_does_not_count_as_a_name(tmp_path: Path) -> None:
     """Even a trusted certificate with a CN alone is not valid for it (RFC 6125 §6.4.4): pins are for that."""
     own = own_certificate(tmp_path)
     how, server = await ask(own, lambda place: Trust(place, roots=own.path))
@@ -335,17 +335,6 @@ def test_plain_http_has_one_way() -> None:
     trust.pin(("cd",))
     [way] = trust.ways()
     assert (way.name, way.context) == (HOSTNAME, None)
-
-
-def test_no_way_is_unverified(tmp_path: Path) -> None:
-    """Without pins there is only PKIX; a context without verification is one that checks pins."""
-    place = Endpoint(True, "nginx-mailcow", 443, (HOSTNAME,))
-    assert [way.context.verify_mode for way in Trust(place).ways() if way.context] == [ssl.CERT_REQUIRED]
-    pkix, pin = Trust(place, ("ab",)).ways()
-    assert pkix.context is not None
-    assert pkix.context.check_hostname
-    assert pin.context is not None
-    assert pin.context.sslobject_class is not ssl.SSLObject
 
 
 async def test_only_ipv4_addresses_are_asked_for() -> None:

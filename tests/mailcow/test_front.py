@@ -74,7 +74,7 @@ async def test_nobody_there_is_unseen() -> None:
     assert isinstance(await look_at_front(NAME, LOOPBACK, 5.0, port), Unseen)
 
 
-async def test_names_are_looked_at_once_an_hour_beside_the_passes() -> None:
+async def test_names_are_checked_once_an_hour_beside_the_passes() -> None:
     """A pass begins the look and the next has it; another address, or an hour, and it is looked at again."""
     asked: list[bytes] = []
     clock = FakeClock()

@@ -73,7 +73,7 @@ async def test_it_is_asked_as_postfix_asks() -> None:
         (b"5:hello,", "socketmap"),
     ],
 )
-async def test_what_is_no_answer_is_unseen(reply: bytes, why: str) -> None:
+async def test_anything_but_a_whole_answer_is_unseen(reply: bytes, why: str) -> None:
     """Cut off, too long, of another protocol."""
     async with answering(reply) as port:
         found = await ask("example.org", (LOOPBACK, port), "QUERY", 1.0)

@@ -53,7 +53,7 @@ def put(path: Path, data: bytes, mode: int = 0o644) -> Path:
 
 
 def seen(mailcow: Path) -> PolicyFile:
-    """What a look sees."""
+    """What is observed."""
     match policy_file.observe(mailcow, NOW):
         case Seen(value, at):
             assert at == NOW
@@ -68,7 +68,7 @@ def mode(path: Path) -> int:
 
 
 def test_file_is_seen_to_the_byte(mailcow: Path, path: Path) -> None:
-    """What nginx serves is what is told."""
+    """What nginx serves is what is observed."""
     put(path, b"version: STSv1\r\nmx: \xff\n")
     assert seen(mailcow) == PolicyFile(b"version: STSv1\r\nmx: \xff\n")
 
@@ -80,7 +80,7 @@ def test_no_file_is_an_answer(mailcow: Path, path: Path) -> None:
     assert seen(mailcow) == PolicyFile(None)
 
 
-def test_no_web_folder_is_no_answer(mailcow: Path, web: Path) -> None:
+def test_without_a_web_folder_nothing_is_seen(mailcow: Path, web: Path) -> None:
     """A missing mount must not look like a missing file."""
     web.rmdir()
     assert isinstance(policy_file.observe(mailcow, NOW), Unseen)
@@ -142,15 +142,6 @@ def test_write_keeps_the_mode_and_adds_reading(mailcow: Path, path: Path, before
     policy_file.write(mailcow, TEXT)
     assert (path.read_bytes(), mode(path)) == (TEXT, after)
     assert seen(mailcow).readable
-
-
-def test_write_replaces_in_one_step(mailcow: Path, path: Path) -> None:
-    """Who has the old file open reads the old text to its end; nothing is left beside the new one."""
-    put(path, OLD)
-    with path.open("rb") as file:
-        policy_file.write(mailcow, TEXT)
-        assert file.read() == OLD
-    assert [entry.name for entry in path.parent.iterdir()] == ["mta-sts.txt"]
 
 
 def test_handmade_file_is_kept_in_the_backup_folder(mailcow: Path, path: Path, tmp_path: Path) -> None:
@@ -291,10 +282,10 @@ OBSTACLES = [
 
 
 @pytest.mark.parametrize(("obstacle", "word"), [*OBSTACLES, (has_a_second_name, "second name")])
-def test_what_is_no_plain_file_is_told_and_not_read(
+def test_anything_but_a_plain_file_is_reported_and_not_read(
     mailcow: Path, path: Path, obstacle: Callable[[Path, Path], None], word: str
 ) -> None:
-    """The look says what is there and where; it never waits, and has nothing of the content."""
+    """The observation says what is there and where; it never waits, and holds nothing of the content."""
     obstacle(mailcow, path)
     sight = policy_file.observe(mailcow, NOW)
     assert isinstance(sight, Unseen)
@@ -305,7 +296,7 @@ def test_what_is_no_plain_file_is_told_and_not_read(
 
 @pytest.mark.parametrize("backup", [True, False])
 @pytest.mark.parametrize(("obstacle", "word"), OBSTACLES)
-def test_what_is_no_plain_file_is_not_written(
+def test_anything_but_a_plain_file_is_not_written(
     mailcow: Path,
     path: Path,
     tmp_path: Path,
@@ -333,7 +324,7 @@ def test_second_name_keeps_its_mode_and_content(mailcow: Path, path: Path) -> No
     assert ((mailcow / "mailcow.conf").read_bytes(), mode(mailcow / "mailcow.conf")) == (OLD, 0o600)
 
 
-def test_web_outside_of_mailcow_is_told_and_not_written(mailcow: Path, web: Path, tmp_path: Path) -> None:
+def test_web_outside_of_mailcow_is_reported_and_not_written(mailcow: Path, web: Path, tmp_path: Path) -> None:
     """The administrator's link: what it leads to is seen, but is not ours to write."""
     web.rename(tmp_path / "elsewhere")
     web.symlink_to(tmp_path / "elsewhere")
@@ -345,7 +336,7 @@ def test_web_outside_of_mailcow_is_told_and_not_written(mailcow: Path, web: Path
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_web_that_leads_nowhere_is_no_answer(mailcow: Path, web: Path) -> None:
+def test_web_that_leads_nowhere_is_unseen(mailcow: Path, web: Path) -> None:
     """A loop of links gives a reason, never an exception."""
     web.rmdir()
     web.symlink_to("web")
@@ -354,9 +345,7 @@ def test_web_that_leads_nowhere_is_no_answer(mailcow: Path, web: Path) -> None:
         policy_file.write(mailcow, TEXT)
 
 
-def test_file_that_is_no_policy_by_its_size_is_not_copied_away(
-    mailcow: Path, path: Path, tmp_path: Path
-) -> None:
+def test_file_too_large_for_a_policy_is_not_copied_away(mailcow: Path, path: Path, tmp_path: Path) -> None:
     """A sparse file of a terabyte costs its maker nothing: it fills neither memory nor disk."""
     with path.open("wb") as file:
         file.truncate(1 << 40)
@@ -391,7 +380,7 @@ def test_web_folder_may_be_a_link_within_mailcow(mailcow: Path, web: Path) -> No
     assert seen(mailcow) == PolicyFile(TEXT)
 
 
-def test_folder_closed_to_nginx_is_told_and_nothing_written(mailcow: Path, path: Path) -> None:
+def test_folder_closed_to_nginx_is_reported_and_nothing_written(mailcow: Path, path: Path) -> None:
     """A policy that nobody is served is no success; a person's mode is not changed behind their back."""
     path.parent.chmod(0o700)
     with pytest.raises(PermanentError, match=r"nginx may not enter .*\.well-known; run chmod o\+x"):
@@ -401,7 +390,7 @@ def test_folder_closed_to_nginx_is_told_and_nothing_written(mailcow: Path, path:
 
 
 def test_removed_file_is_kept_in_the_state(tmp_path: Path) -> None:
-    """Taken away for good, and yet not lost; without a file there is nothing to do."""
+    """Removed from mailcow, and yet not lost; without a file there is nothing to do."""
     (tmp_path / "mailcow/data/web").mkdir(parents=True)
     policy_file.write(tmp_path / "mailcow", b"text")
     policy_file.remove(tmp_path / "mailcow", tmp_path / "state")

@@ -1,4 +1,4 @@
-"""Reading policy ids beside the passes: seldom, a few at a time, and never an id with another text than its own."""
+"""Reading policy ids beside the passes: rarely, a few at a time, and never an id with another text than its own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -144,18 +144,15 @@ async def test_sidecar_that_runs_remembers_ids_once(tmp_path: Path) -> None:
         assert stored.policy("example.org") == memory
 
 
-async def test_silent_page_holds_no_pass_up(tmp_path: Path) -> None:
-    """A pass is over long before the page's deadline."""
+async def test_silent_page_does_not_delay_a_pass(tmp_path: Path) -> None:
+    """A pass ends while the page is still being read."""
     async with stage(tmp_path) as on, on.sidecar() as parts:
         observer = parts.passes.observer
         observer.patient = False
         on.mailcow.fail("dns_diagnostics", Fault.SILENCE)
-        loop = asyncio.get_running_loop()
         await parts.passes.reconcile()
         on.clock.ahead += 1_000
-        start = loop.time()
         report = await parts.passes.reconcile()
-        assert loop.time() - start < 5
         assert observer.ids._under_way
         assert isinstance(report.observed.served_of("example.org"), Seen)
 

@@ -16,17 +16,16 @@ from sidecar.notify.digest import (
     as_json,
     digest_of,
     due_at,
-    expired,
     gathered,
     trial_digest,
 )
 from sidecar.notify.events import Notification
 from sidecar.observed.words import command
-from sidecar.settings import Tell
+from sidecar.settings import NotificationKind
 from tests.notify.views import event
 from tests.worlds import HOST, NOW
 
-ERROR, RECOVERY, STAGE = Tell.ERROR, Tell.RECOVERY, Tell.STAGE
+ERROR, RECOVERY, STAGE = NotificationKind.ERROR, NotificationKind.RECOVERY, NotificationKind.STAGE
 
 
 # --- when ------------------------------------------------------------------------------------------------
@@ -41,7 +40,7 @@ ERROR, RECOVERY, STAGE = Tell.ERROR, Tell.RECOVERY, Tell.STAGE
             [event(at=50), event(at=5), event(at=60)],
             Tries(),
             NOW + 65,
-        ),  # the first is not held up by the others
+        ),  # the others do not delay the first
         ([event(at=5)], Tries(1, NOW + 300), NOW + 300),
         ([event(at=5)], Tries(1, NOW), NOW + 65),
     ],
@@ -65,24 +64,12 @@ def test_waits_after_failures_grow_and_end_growing() -> None:
     assert len(waits) > 20
 
 
-def test_event_waits_for_three_days_at_most() -> None:
-    """To the second."""
-    assert not expired(event(), NOW + 3 * 86_400)
-    assert expired(event(), NOW + 3 * 86_400 + 1)
-
-
 # --- what ------------------------------------------------------------------------------------------------
 
 
 def stage(was: str, now: str, at: float = 0) -> Notification:
     """A change of stage."""
     return event(STAGE, at=at, was=was, now=now, message="")
-
-
-def test_error_that_is_over_before_it_was_told_is_not_told() -> None:
-    """The same error of another domain is."""
-    waiting = [event(), event(subject="b.example"), event(RECOVERY, at=5)]
-    assert gathered(waiting) == (event(subject="b.example"),)
 
 
 @pytest.mark.parametrize(
@@ -95,15 +82,17 @@ def test_error_that_is_over_before_it_was_told_is_not_told() -> None:
         ([RECOVERY, ERROR, RECOVERY], [RECOVERY]),
     ],
 )
-def test_what_became_of_an_error_is_told_and_not_the_way_there(kinds: list[Tell], left: list[Tell]) -> None:
-    """As against what was told before."""
+def test_only_the_result_of_an_error_is_sent(
+    kinds: list[NotificationKind], left: list[NotificationKind]
+) -> None:
+    """Compared with what was sent before."""
     waiting = [event(kind, at=n) for n, kind in enumerate(kinds)]
     assert [one.kind for one in gathered(waiting)] == left
 
 
 @pytest.mark.parametrize(("ago", "left"), [(3_600, []), (86_399, []), (86_400, [ERROR])])
-def test_error_that_came_back_before_its_end_was_told_is_quiet_for_a_day(
-    ago: float, left: list[Tell]
+def test_error_that_came_back_before_its_end_was_sent_is_quiet_for_a_day(
+    ago: float, left: list[NotificationKind]
 ) -> None:
     """People who heard of it long ago hear of it again; and then also of its end."""
     over, again = replace(event(RECOVERY, at=9), said_at=NOW + 10 - ago), event(at=10)
@@ -113,14 +102,14 @@ def test_error_that_came_back_before_its_end_was_told_is_quiet_for_a_day(
 
 
 def test_error_that_came_back_worse_is_known_to_people() -> None:
-    """So its end is told."""
+    """So its end is sent."""
     over, worse, end = event(RECOVERY, at=1), event(at=2, critical=True), event(RECOVERY, at=3)
     assert [one.critical for one in gathered([over, worse])] == [True]
     assert gathered([over, worse, end]) == (end,)
 
 
-def test_error_that_was_told_and_got_worse_and_is_over_is_told_to_be_over() -> None:
-    """People know of the lesser one; of one that got worse before it was told they know nothing."""
+def test_end_of_an_error_that_was_sent_and_got_worse_is_sent() -> None:
+    """People know the first one; an error that got worse before it was sent is new to them."""
     worse = event(critical=True, was="error", at=1)
     over = event(RECOVERY, at=2)
     assert gathered([worse, over]) == (over,)
@@ -160,7 +149,7 @@ def test_gathering_at_once_or_step_by_step_is_the_same(names: list[tuple[str, bo
     assert {one.subject for one in gathered(events)} == {name for name, gone in away.items() if not gone}
 
 
-def test_message_says_first_what_is_worst() -> None:
+def test_message_begins_with_the_worst() -> None:
     """Counts in the title, a line for each event, and below an error what to do."""
     digest = digest_of(
         [
@@ -185,7 +174,7 @@ def test_message_says_first_what_is_worst() -> None:
     assert (digest.failing, digest.healing) == (True, False)
 
 
-def test_what_is_said_of_many_domains_alike_is_said_once() -> None:
+def test_same_message_about_many_domains_is_one_line() -> None:
     """Such as of an MX host that they share."""
     names = [f"d{n}.example" for n in range(10, 30)]
     digest = digest_of(
@@ -212,7 +201,7 @@ def test_line_says_what_it_is_about(message: str, line: str) -> None:
     assert digest_of([about], HOST, NOW).text == line
 
 
-def test_message_about_very_much_stays_short() -> None:
+def test_message_about_many_events_stays_short() -> None:
     """And says that there is more."""
     events = [event(subject=f"d{n}.example", message=f"bad {n}") for n in range(2 * MOST_EVENTS)]
     digest = digest_of(events, HOST, NOW)
@@ -233,7 +222,7 @@ def test_message_about_very_much_stays_short() -> None:
         ([], False, False),
     ],
 )
-def test_colour_of_a_message(kinds: list[Tell], failing: bool, healing: bool) -> None:
+def test_colour_of_a_message(kinds: list[NotificationKind], failing: bool, healing: bool) -> None:
     """One error makes it a bad one."""
     events = [event(kind, f"d{n}.example", was="a", now="b") for n, kind in enumerate(kinds)]
     digest = digest_of(events, HOST, NOW)

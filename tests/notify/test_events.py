@@ -1,4 +1,4 @@
-"""Each event is told once; what was not seen is no event; what flaps is told once."""
+"""Each event is sent once; missing information is not an event; a flapping error is sent once."""
 
 import itertools
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.notify.events import Notification, PassView, Told, news, view_of
+from sidecar.notify.events import Notification, Notified, PassView, news, view_of
 from sidecar.observed import CheckRecord, Memory
 from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, Status
 from sidecar.observed.findings import Finding, Severity
@@ -17,7 +17,7 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.actions import Plan
 from sidecar.rollout import Stage, checked
-from sidecar.settings import Settings, Tell
+from sidecar.settings import NotificationKind, Settings
 from sidecar.status.once import Once
 from sidecar.status.telling import QUIET_S, STEADY_S
 from tests.notify.views import DENIED, EXPIRED, view
@@ -28,8 +28,8 @@ from tests.worlds import FILE_MAILCOW, NOW, World, given_settings, observed, tex
 AWAY_S = STEADY_S[0]
 
 
-def after(*views: PassView, told: Told | None = None) -> tuple[Told, list[Notification]]:
-    """What people know after these views, and all that they were told."""
+def after(*views: PassView, told: Notified | None = None) -> tuple[Notified, list[Notification]]:
+    """What people know after these views, and all events that were sent."""
     found: list[Notification] = []
     for one in views:
         told, events = news(told, one)
@@ -38,7 +38,7 @@ def after(*views: PassView, told: Told | None = None) -> tuple[Told, list[Notifi
     return told, found
 
 
-def kinds(events: Iterable[Notification]) -> list[Tell]:
+def kinds(events: Iterable[Notification]) -> list[NotificationKind]:
     """What kinds of events they are, in order."""
     return [event.kind for event in events]
 
@@ -46,12 +46,17 @@ def kinds(events: Iterable[Notification]) -> list[Tell]:
 # --- stages ----------------------------------------------------------------------------------------------
 
 
-def test_change_of_stage_is_told_once_with_both_stages() -> None:
+def test_change_of_stage_is_sent_once_with_both_stages() -> None:
     """The first view is only taken down."""
     ready = view(stages={"a.example": Stage.READY}, at=60)
     _, events = after(view(), view(at=30), ready, replace(ready, at=NOW + 90))
     (event,) = events
-    assert (event.kind, event.subject, event.was, event.now) == (Tell.STAGE, "a.example", "soaking", "ready")
+    assert (event.kind, event.subject, event.was, event.now) == (
+        NotificationKind.STAGE,
+        "a.example",
+        "soaking",
+        "ready",
+    )
     assert event.at == NOW + 60
 
 
@@ -63,15 +68,15 @@ def test_change_of_stage_is_told_once_with_both_stages() -> None:
         None,  # mailcow's list was not seen
     ],
 )
-def test_stage_that_is_not_known_is_no_change(unknown: dict[str, Stage | None] | None) -> None:
-    """Neither when it comes nor when it goes; and what changed meanwhile is told then."""
+def test_unknown_stage_is_not_a_change(unknown: dict[str, Stage | None] | None) -> None:
+    """Neither when it begins nor when it ends; changes in between are sent afterwards."""
     dark = replace(view(at=30), stages=None) if unknown is None else view(at=30, stages=unknown)
     assert after(view(), dark, view(at=60))[1] == []
     (event,) = after(view(), dark, view(at=60, stages={"a.example": Stage.BLOCKED}))[1]
     assert (event.was, event.now) == ("soaking", "blocked")
 
 
-def test_domain_that_comes_or_goes_is_no_event() -> None:
+def test_new_or_removed_domain_is_not_an_event() -> None:
     """It is known from then on; one that went and came back is new."""
     both = view(stages={"a.example": Stage.SOAKING, "b.example": Stage.PUBLISHING}, at=30)
     told, events = after(view(), both, view(at=60), replace(both, at=NOW + 90))
@@ -89,44 +94,47 @@ def test_failing_is_critical() -> None:
 # --- errors ----------------------------------------------------------------------------------------------
 
 
-def test_error_is_told_once_and_so_is_its_end() -> None:
-    """Also one that is there at the very beginning; its end is told only when it has been away for a while."""
+def test_error_and_its_end_are_sent_once() -> None:
+    """Also an error in the first pass; its end is sent only after it has been absent for a while."""
     over = [view(at=100), view(at=100 + AWAY_S - 1), view(at=100 + AWAY_S), view(at=5_000)]
     told, events = after(view(EXPIRED), view(EXPIRED, at=30), *over)
-    assert kinds(events) == [Tell.ERROR, Tell.RECOVERY]
+    assert kinds(events) == [NotificationKind.ERROR, NotificationKind.RECOVERY]
     assert events[0].todo == "renew it"
     assert events[1].at == NOW + 100 + AWAY_S
     assert told.troubles == {}
 
 
-def test_error_that_comes_and_goes_is_told_once() -> None:
+def test_error_that_comes_and_goes_is_sent_once() -> None:
     """However often; its end is counted from when it was seen last."""
     flapping = [view(*([EXPIRED] if n % 2 else []), at=300 * n) for n in range(1, 20)]
     _, events = after(*flapping)
-    assert kinds(events) == [Tell.ERROR]
+    assert kinds(events) == [NotificationKind.ERROR]
     _, events = after(*flapping, view(at=6_000), view(at=6_000 + AWAY_S))
-    assert kinds(events) == [Tell.ERROR, Tell.RECOVERY]
+    assert kinds(events) == [NotificationKind.ERROR, NotificationKind.RECOVERY]
 
 
-def test_error_that_comes_back_after_a_day_is_told_again() -> None:
-    """Also one whose end was never told, since it was never away for long; and so is its end then."""
+def test_error_that_comes_back_after_a_day_is_sent_again() -> None:
+    """Even if its end was never sent, because it was never absent for long; then its end is sent, too."""
     flapping = [view(*([EXPIRED] if n % 2 else []), at=300 * n) for n in range(1, 500)]
     told, events = after(*flapping)
-    assert [(event.kind, event.was) for event in events] == [(Tell.ERROR, ""), (Tell.ERROR, "error")]
+    assert [(event.kind, event.was) for event in events] == [
+        (NotificationKind.ERROR, ""),
+        (NotificationKind.ERROR, "error"),
+    ]
     assert events[1].at - events[0].at == QUIET_S
     _, ends = after(view(at=600 * 300), view(at=600 * 300 + AWAY_S), told=told)
-    assert kinds(ends) == [Tell.RECOVERY]
+    assert kinds(ends) == [NotificationKind.RECOVERY]
 
 
-def test_error_that_comes_back_after_its_end_was_told_is_told_again() -> None:
+def test_error_that_comes_back_after_its_end_was_sent_is_sent_again() -> None:
     """Else people would think that it is over; and its next end waits for longer, so that they hear little of it."""
-    told: Told | None = None
+    told: Notified | None = None
     events: list[Notification] = []
     for minutes in range(0, 24 * 60, 5):
         here = minutes % 30 < 15  # for a quarter of an hour there, and for as long away
         told, found = news(told, view(*([EXPIRED] if here else []), at=60 * minutes))
         events += found
-    assert kinds(events) == [Tell.ERROR, Tell.RECOVERY, Tell.ERROR]
+    assert kinds(events) == [NotificationKind.ERROR, NotificationKind.RECOVERY, NotificationKind.ERROR]
     times = [event.at - NOW for event in events]
     assert times == [0, 15 * 60 + AWAY_S, 30 * 60]
 
@@ -136,10 +144,10 @@ def test_end_counts_less_when_the_last_one_is_long_ago() -> None:
     begun = QUIET_S + 2 * AWAY_S
     quick = (view(EXPIRED), view(at=60), view(at=60 + AWAY_S), view(EXPIRED, at=begun))
     _, events = after(*quick, view(at=begun + 60), view(at=begun + 60 + AWAY_S))
-    assert kinds(events) == [Tell.ERROR, Tell.RECOVERY] * 2
+    assert kinds(events) == [NotificationKind.ERROR, NotificationKind.RECOVERY] * 2
 
 
-def test_other_words_are_no_other_error_and_a_worse_one_is() -> None:
+def test_new_words_are_not_a_new_error_but_a_worse_one_is() -> None:
     """A number of days in the text changes every day."""
     other = replace(EXPIRED, message="the certificate ended 2 days ago")
     worse = replace(EXPIRED, critical=True)
@@ -158,11 +166,11 @@ UNSEEN = {
 
 
 @pytest.mark.parametrize("dark", UNSEEN.values(), ids=UNSEEN)
-def test_finding_that_was_not_looked_for_is_not_over(dark: PassView) -> None:
+def test_finding_that_was_not_checked_is_not_over(dark: PassView) -> None:
     """For however long."""
     later = replace(dark, at=NOW + 10 * AWAY_S)
     told, events = after(view(EXPIRED), dark, later)
-    assert kinds(events) == [Tell.ERROR]
+    assert kinds(events) == [NotificationKind.ERROR]
     assert set(told.troubles) == {EXPIRED.key}
 
 
@@ -171,20 +179,20 @@ def test_notice_is_not_over_while_mailcow_does_not_answer() -> None:
     views = [view(DENIED, EXPIRED), view(at=30, blind=True), view(at=2_000, blind=True)]
     told, events = after(*views)
     assert [(event.kind, event.code) for event in events] == [
-        (Tell.ERROR, DENIED.code),
-        (Tell.ERROR, EXPIRED.code),
-        (Tell.RECOVERY, EXPIRED.code),
+        (NotificationKind.ERROR, DENIED.code),
+        (NotificationKind.ERROR, EXPIRED.code),
+        (NotificationKind.RECOVERY, EXPIRED.code),
     ]
     assert set(told.troubles) == {DENIED.key}
-    assert kinds(after(view(at=2_100), view(at=3_000), told=told)[1]) == [Tell.RECOVERY]
+    assert kinds(after(view(at=2_100), view(at=3_000), told=told)[1]) == [NotificationKind.RECOVERY]
 
 
-def test_errors_of_a_domain_that_is_gone_are_forgotten_without_a_word() -> None:
+def test_errors_of_a_removed_domain_are_forgotten_silently() -> None:
     """Nothing recovered."""
     of_domain = replace(DENIED, code="mx.uncovered", subject="a.example")
     told, events = after(view(EXPIRED, of_domain), view(at=30, stages={}), view(at=9_000, stages={}))
-    assert kinds(events) == [Tell.ERROR, Tell.ERROR]
-    assert told == Told()
+    assert kinds(events) == [NotificationKind.ERROR, NotificationKind.ERROR]
+    assert told == Notified()
 
 
 STAGES = st.sampled_from([*Stage, None])
@@ -202,14 +210,14 @@ VIEWS = st.lists(
 
 
 @given(VIEWS)
-def test_what_is_told_adds_up_to_what_is_known(
+def test_sent_events_add_up_to_what_people_know(
     steps: list[tuple[Stage | None, bool, bool, bool, float]],
 ) -> None:
-    """Each end follows its error, each stage begins where the one before ended, and nothing is told twice.
+    """Each end follows its error, each stage begins where the one before ended, and nothing is sent twice.
 
     While an error is there, that is the last word on it; it is told again only after a day, or after its end.
     """
-    told: Told | None = None
+    told: Notified | None = None
     events: list[Notification] = []
     at = 0.0
     for stage, expired, denied, blind, seconds in steps:
@@ -223,12 +231,12 @@ def test_what_is_told_adds_up_to_what_is_known(
     assert told is not None
     for trouble in (EXPIRED, DENIED):
         said = [event for event in events if event.key == trouble.key]
-        assert kinds(said[:1]) in ([], [Tell.ERROR])
-        assert (trouble.key in told.troubles) == (kinds(said[-1:]) == [Tell.ERROR])
+        assert kinds(said[:1]) in ([], [NotificationKind.ERROR])
+        assert (trouble.key in told.troubles) == (kinds(said[-1:]) == [NotificationKind.ERROR])
         for before, later in itertools.pairwise(said):
-            assert Tell.ERROR in {before.kind, later.kind}
+            assert NotificationKind.ERROR in {before.kind, later.kind}
             assert before.kind is not later.kind or later.at - before.at >= QUIET_S
-    moves = [event for event in events if event.kind is Tell.STAGE]
+    moves = [event for event in events if event.kind is NotificationKind.STAGE]
     assert all(before.now == later.was for before, later in itertools.pairwise(moves))
     assert all(move.was != move.now for move in moves)
     assert not moves or moves[-1].now == told.stages["a.example"].value
@@ -293,7 +301,7 @@ def test_warning_with_something_to_do_is_sent() -> None:
     assert [(trouble.subject, trouble.mild) for trouble in found if trouble.code == code] == [("a", True)]
 
 
-def test_stage_of_a_pass_comes_with_what_holds_it_up() -> None:
+def test_stage_of_a_pass_comes_with_what_blocks_it() -> None:
     """In the words of the check."""
     judged = {kind: Judgement(Status.TRUE) for kind in NEEDED}
     judged[ConditionType.RECORD_PUBLISHED] = Judgement(Status.FALSE, "txt-none", "_mta-sts has no record")
@@ -365,7 +373,7 @@ def test_error_of_a_domain_without_a_row_of_its_own_ends(world: World, subject: 
     gone = seen(world)
     told, _ = news(told, gone)
     _, events = news(told, replace(gone, at=NOW + AWAY_S))
-    assert kinds(events) == [Tell.RECOVERY]
+    assert kinds(events) == [NotificationKind.RECOVERY]
 
 
 @pytest.mark.parametrize("part", ["project", "certificates"])

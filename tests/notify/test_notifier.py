@@ -24,7 +24,8 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.actions import Plan
 from sidecar.reconcile.passes import Report
-from sidecar.settings import Settings, load
+from sidecar.settings import Settings
+from sidecar.settings.load import load
 from sidecar.state.store import State
 from sidecar.status.once import Once
 from sidecar.status.telling import STEADY_S
@@ -166,7 +167,7 @@ async def test_change_of_stage_error_and_recovery_arrive(tmp_path: Path, clock: 
 
 
 async def test_restart_neither_repeats_nor_forgets(tmp_path: Path, clock: Clock, state: State) -> None:
-    """What waits is sent after it, what was told stays told, and what changed meanwhile is news."""
+    """Waiting events are sent after it, sent ones are not repeated, and changes in between are news."""
     async with receiving() as receiver:
         given = settings(tmp_path, webhook=receiver.webhook)
         first = Notifier(given, clock, state)
@@ -186,7 +187,7 @@ async def test_restart_neither_repeats_nor_forgets(tmp_path: Path, clock: Clock,
     ("on", "kinds"),
     [(["error"], {"error"}), (["stage"], {"stage"}), (["recovery", "stage"], {"recovery", "stage"})],
 )
-async def test_only_what_was_asked_for_is_told(
+async def test_only_selected_kinds_are_sent(
     tmp_path: Path, clock: Clock, state: State, on: list[str], kinds: set[str]
 ) -> None:
     """The rest counts as known."""
@@ -208,7 +209,7 @@ async def test_without_receivers_nothing_is_stored(tmp_path: Path, clock: Clock,
     notifier = Notifier(settings(tmp_path), clock, state)
     await saw(notifier, report("api"))
     assert await notifier.send_due() is None
-    assert Outbox(state).told() is None
+    assert Outbox(state).notified() is None
 
 
 # --- failures --------------------------------------------------------------------------------------------
@@ -240,10 +241,10 @@ async def test_failure_is_tried_again_after_growing_waits(
         assert await again.send_due() is None
 
 
-async def test_receiver_that_fails_holds_up_no_other(
+async def test_receiver_that_fails_does_not_delay_others(
     tmp_path: Path, clock: Clock, state: State, said: io.StringIO
 ) -> None:
-    """And gets in the end what is left to tell; the others are not told again."""
+    """It gets the remaining events later; the others get nothing twice."""
     async with receiving() as bad, receiving() as good:
         bad.status = 500
         notifier = Notifier(
@@ -261,7 +262,7 @@ async def test_receiver_that_fails_holds_up_no_other(
         assert len(good.bodies) == 2
 
 
-async def test_event_that_is_too_old_is_dropped_with_a_word(
+async def test_event_that_is_too_old_is_dropped_and_logged(
     tmp_path: Path, clock: Clock, state: State, said: io.StringIO
 ) -> None:
     """After three days in which nothing worked."""

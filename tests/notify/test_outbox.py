@@ -8,24 +8,24 @@ import pytest
 
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.notify.digest import KEPT_S, Tries
-from sidecar.notify.events import Known, Notification, Told
+from sidecar.notify.events import Known, Notification, Notified
 from sidecar.notify.outbox import Outbox
 from sidecar.rollout import Stage
-from sidecar.settings import Tell
+from sidecar.settings import NotificationKind
 from sidecar.state.store import State
 from sidecar.status.telling import Ends
 from tests.notify.views import DENIED, EXPIRED, event
 from tests.worlds import NOW
 
-TOLD = Told(
+TOLD = Notified(
     {"a.example": Stage.READY, "b.example": Stage.NO_POLICY},
     {EXPIRED.key: Known(EXPIRED, NOW - 5, NOW - 90), DENIED.key: Known(DENIED)},
     {("mx.uncovered", "a.example", ""): Ends(2, NOW - 60)},
 )
 EVENTS = (
     event(todo="act"),
-    event(Tell.STAGE, was="soaking", now="ready"),
-    event(Tell.RECOVERY, critical=True),
+    event(NotificationKind.STAGE, was="soaking", now="ready"),
+    event(NotificationKind.RECOVERY, critical=True),
 )
 
 
@@ -52,13 +52,13 @@ def test_all_comes_back_after_a_restart(tmp_path: Path) -> None:
     """What people know, what waits for whom, and how the last tries went."""
     state = State.open(tmp_path, NOW)
     outbox = Outbox(state)
-    assert outbox.told() is None
+    assert outbox.notified() is None
     outbox.note(TOLD, EVENTS, ["one", "two"])
     outbox.failed("two", Tries(3, NOW + 600))
     state.close()
     state = State.open(tmp_path, NOW + 60)
     again = Outbox(state)
-    assert again.told() == TOLD
+    assert again.notified() == TOLD
     assert waiting(again, "one") == list(EVENTS)
     assert again.waiting("one")[1] == Tries()
     assert waiting(again, "two") == list(EVENTS)
@@ -77,7 +77,7 @@ def test_what_an_earlier_release_noted_is_understood(outbox: Outbox, state: Stat
         for one in value["troubles"]:
             del one["said_at"]
         connection.execute("UPDATE part SET value = ? WHERE name = 'notify'", (json.dumps(value),))
-    assert outbox.told() == Told(
+    assert outbox.notified() == Notified(
         TOLD.stages, {EXPIRED.key: Known(EXPIRED, NOW - 5), DENIED.key: Known(DENIED)}
     )
 
@@ -104,14 +104,14 @@ def test_what_is_too_old_or_for_nobody_is_dropped(outbox: Outbox) -> None:
 
 
 def test_queue_and_memory_do_not_touch_each_other(outbox: Outbox, state: State) -> None:
-    """They share the file: to notify is no reason to load the memory again, and a save leaves the queue as it is."""
+    """They share the file: a notification does not reload the memory, and a save does not change the queue."""
     before = state.load()
     outbox.note(TOLD, EVENTS, ["one"])
     outbox.failed("one", Tries(3, NOW + 600))
     assert not state.changed_elsewhere()
     assert state.load() == before
     state.save(before, before)
-    assert outbox.told() == TOLD
+    assert outbox.notified() == TOLD
     assert waiting(outbox, "one") == list(EVENTS)
 
 
@@ -122,12 +122,12 @@ def test_note_that_cannot_be_written_changes_nothing(outbox: Outbox, state: Stat
     state._connection.execute(f"PRAGMA max_page_count = {pages}")
     many = [event(message="x" * 5_000) for _ in range(9)]
     with pytest.raises(TemporaryError, match="check the space on the disk"):
-        outbox.note(Told(), many, ["one"])
-    assert outbox.told() == TOLD
+        outbox.note(Notified(), many, ["one"])
+    assert outbox.notified() == TOLD
     assert waiting(outbox, "one") == [EVENTS[0]]
     state._connection.execute("PRAGMA max_page_count = 1000000")
-    outbox.note(Told(), EVENTS[1:], ["one"])
-    assert outbox.told() == Told()
+    outbox.note(Notified(), EVENTS[1:], ["one"])
+    assert outbox.notified() == Notified()
     assert waiting(outbox, "one") == list(EVENTS)
 
 
@@ -138,7 +138,7 @@ def test_store_that_may_not_be_written_is_reported(outbox: Outbox, state: State)
         outbox.note(TOLD, EVENTS, ["one"])
     state._connection.execute("PRAGMA query_only = 0")
     outbox.note(TOLD, EVENTS, ["one"])
-    assert outbox.told() == TOLD
+    assert outbox.notified() == TOLD
 
 
 UNREADABLE = ['{"stages": {"a": "asleep"}, "troubles": []}', "{", "[]", '{"troubles": []}']
@@ -152,8 +152,8 @@ def test_what_people_know_is_dropped_where_it_cannot_be_read(
     outbox.note(TOLD, EVENTS, ["one"])
     _execute(state, "UPDATE part SET value = ? WHERE key = 'told'", value)
     with pytest.raises(TemporaryError, match="it is dropped, so errors may be reported again"):
-        outbox.told()
-    assert outbox.told() is None
+        outbox.notified()
+    assert outbox.notified() is None
     assert waiting(outbox, "one") == list(EVENTS)
 
 

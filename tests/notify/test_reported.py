@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.formats.tls_report_policy import HeldPolicy
-from sidecar.notify.events import Notification, PassView, Told, news, view_of
+from sidecar.notify.events import Notification, Notified, PassView, news, view_of
 from sidecar.observed import Seen, Span
 from sidecar.observed.reports import NO_EVIDENCE, Failing, Holding, ReportEvidence
 from sidecar.observed.words import day
 from sidecar.plan import decide
 from sidecar.plan.records import mail_domains
-from sidecar.settings import Tell
+from sidecar.settings import NotificationKind
 from sidecar.status.domains import status_of
 from tests.status.test_domains import REPORT, TEXT, settled
 from tests.worlds import DAY, NOW, observed
@@ -36,13 +36,15 @@ def view(*failing: Failing, old: tuple[Holding, ...] = (), at: float = NOW) -> P
 def about(events: tuple[Notification, ...]) -> list[tuple[str, str, bool]]:
     """Of reports: code, what of it, whether it is mild."""
     return [
-        (e.code, e.about, e.mild) for e in events if e.code.startswith("reports-") and e.kind is Tell.ERROR
+        (e.code, e.about, e.mild)
+        for e in events
+        if e.code.startswith("reports-") and e.kind is NotificationKind.ERROR
     ]
 
 
-def test_each_kind_of_failure_is_told_once() -> None:
-    """A certificate failure is more than a warning; a kind that comes later is told, and no kind twice."""
-    told: Told | None = None
+def test_each_kind_of_failure_is_sent_once() -> None:
+    """A certificate failure is more than a warning; a later kind is sent, and no kind twice."""
+    told: Notified | None = None
     told, events = news(told, view(STARTTLS))
     assert about(events) == [("reports-failure", "starttls-not-supported", True)]
     told, events = news(told, view(replace(STARTTLS, sessions=9, day="2026-11-25")))
@@ -54,7 +56,7 @@ def test_each_kind_of_failure_is_told_once() -> None:
     assert event.todo
 
 
-def test_a_sender_with_an_old_policy_is_told_once_it_should_have_the_new_one() -> None:
+def test_a_sender_with_an_old_policy_is_sent_once_it_should_have_the_new_one() -> None:
     """Just after a change all senders hold the old one."""
     held = HeldPolicy(Mode.TESTING, 86_400, ("old.example.org",))
 

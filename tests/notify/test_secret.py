@@ -9,7 +9,8 @@ import yaml
 
 from sidecar.host import log
 from sidecar.notify.secret import hidden, parts, secrets_of
-from sidecar.settings import Settings, load
+from sidecar.settings import Settings
+from sidecar.settings.load import load
 
 URLS = [
     (
@@ -42,7 +43,7 @@ def test_no_part_of_it_is_left_in_a_text_about_it(url: str, secrets: list[str]) 
 
 @pytest.mark.parametrize(("url", "secrets"), URLS)
 def test_log_hides_it_in_every_line(url: str, secrets: list[str]) -> None:
-    """Once it is told the secrets of the settings; names of hosts and plain words stay readable."""
+    """Configured with the secrets of the settings; host names and plain words stay readable."""
     stream = io.StringIO()
     log.configure(json=True, stream=stream, secrets=secrets_of(settings_with(url)))
     try:
@@ -58,7 +59,7 @@ def test_log_hides_it_in_every_line(url: str, secrets: list[str]) -> None:
         assert not any(secret in found["event"] for secret in secrets), found["event"]
 
 
-def test_log_is_told_all_secrets_of_the_settings() -> None:
+def test_log_hides_all_secrets_of_the_settings() -> None:
     """The keys too."""
     env = {"MTA_STS_API_KEY": "AAAA-1111", "MTA_STS_WEB_TOKEN": "correct-horse-battery"}
     settings = load(env, b"notify: {webhook: 'https://hooks.example.org/x9Yz8Wv7'}", {})
@@ -72,7 +73,7 @@ def test_log_is_told_all_secrets_of_the_settings() -> None:
     assert secrets_of(Settings()) == ()
 
 
-def test_hosts_and_addresses_are_no_secrets() -> None:
+def test_hosts_and_addresses_are_not_secrets() -> None:
     """They are in every other line."""
     for host in ("mail.example.org", "192.0.2.1", "[2001:db8::1]"):
         url = f"https://{host}:8443/x9Yz8Wv7"

@@ -1,4 +1,4 @@
-"""Messages arrive by webhook and by Apprise; what does not arrive is told without a secret, within a deadline."""
+"""Messages arrive by webhook and by Apprise; failures are reported without secrets, within a deadline."""
 
 import asyncio
 import io
@@ -15,7 +15,8 @@ from sidecar.host import log
 from sidecar.host.errors import TemporaryError
 from sidecar.notify.digest import Message, digest_of
 from sidecar.notify.send import apprise, deliver, post, receivers_of
-from sidecar.settings import Tell, load
+from sidecar.settings import NotificationKind
+from sidecar.settings.load import load
 from tests.notify.receiver import receiving
 from tests.notify.views import event
 from tests.worlds import HOST, NOW
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:Deprecati
 
 SECRET = "x9Yz8Wv7"
 FAILING = digest_of([event(message="it <b>fails</b> & more")], HOST, NOW)
-HEALED = digest_of([event(Tell.RECOVERY)], HOST, NOW)
+HEALED = digest_of([event(NotificationKind.RECOVERY)], HOST, NOW)
 
 
 def free_port() -> int:
@@ -55,8 +56,8 @@ async def test_apprise_gets_the_message_as_text(digest: Message, kind: str) -> N
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 404, 429, 500, 503])
-async def test_webhook_that_says_no_is_tried_again(status: int) -> None:
-    """A redirect is no yes, and is not followed; what it answers is not told."""
+async def test_webhook_that_refuses_is_tried_again(status: int) -> None:
+    """A redirect counts as a refusal and is not followed; the answer is not quoted."""
     async with receiving() as receiver:
         receiver.status = status
         with pytest.raises(TemporaryError, match=f"webhook at 127.0.0.1 got status {status}") as caught:
@@ -65,7 +66,7 @@ async def test_webhook_that_says_no_is_tried_again(status: int) -> None:
     assert len(receiver.bodies) == 1
 
 
-async def test_apprise_that_says_no_is_told_with_its_reason() -> None:
+async def test_refusal_of_apprise_is_reported_with_its_reason() -> None:
     """Which Apprise logs, and which gets into no log of ours."""
     stream = io.StringIO()
     log.configure(json=True, stream=stream)
@@ -94,7 +95,7 @@ async def ended_with(tasks: list[asyncio.Task[None]]) -> list[str]:
     return [str(one) for one in found]
 
 
-async def test_receivers_that_hang_hold_up_neither_a_pass_nor_each_other() -> None:
+async def test_receivers_that_hang_delay_neither_a_pass_nor_each_other() -> None:
     """More of them than the loop's own pool has threads: that one is what a pass reads and stores with."""
     async with receiving() as hung, receiving() as well:
         hung.status = None
@@ -112,8 +113,8 @@ async def test_receivers_that_hang_hold_up_neither_a_pass_nor_each_other() -> No
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_receiver_that_still_hangs_is_not_given_one_more_thread() -> None:
-    """The next try comes after its deadline; it is the same thread that is waited for, and it is told so."""
+async def test_receiver_that_still_hangs_gets_no_second_thread() -> None:
+    """The next try begins after the deadline, waits for the same thread, and says so."""
     async with receiving() as receiver:
         receiver.status = None
         url = f"{receiver.apprise}/again?rto=30"
@@ -123,7 +124,7 @@ async def test_receiver_that_still_hangs_is_not_given_one_more_thread() -> None:
         assert len(receiver.bodies) == 1
 
 
-async def test_what_apprise_says_of_one_receiver_is_not_told_of_another() -> None:
+async def test_log_lines_of_apprise_are_kept_apart_by_receiver() -> None:
     """Though both fail at the same time, and Apprise has one log: each message names its own status."""
     async with receiving() as one, receiving() as other:
         one.status, other.status = 500, 403
@@ -136,7 +137,7 @@ async def test_what_apprise_says_of_one_receiver_is_not_told_of_another() -> Non
     assert [("500" in text, "403" in text) for text in texts] == [(True, False), (False, True)] * 5
 
 
-async def test_name_of_a_webhook_that_hangs_holds_up_no_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_name_lookup_that_hangs_does_not_delay_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     """The system's resolver blocks its thread, and for longer than anybody waits."""
     asked, ended, ask = threading.Event(), threading.Event(), socket.getaddrinfo
 
@@ -157,7 +158,7 @@ async def test_name_of_a_webhook_that_hangs_holds_up_no_pass(monkeypatch: pytest
     assert {"its name does not resolve" in text for text in await ended_with(tasks)} == {True}
 
 
-async def test_receiver_that_is_away_is_told_without_its_path() -> None:
+async def test_unreachable_receiver_is_reported_without_its_path() -> None:
     """By both ways; the cause that is chained quotes the URL, and is cut off."""
     port = free_port()
     for attempt in (
@@ -181,7 +182,7 @@ async def test_receiver_that_is_away_is_told_without_its_path() -> None:
         f"mailtos://user:{SECRET}",
     ],
 )
-async def test_url_that_apprise_cannot_use_is_told(url: str) -> None:
+async def test_url_that_apprise_does_not_support_is_reported(url: str) -> None:
     """When it is first used: the library is loaded for nothing else."""
     with pytest.raises(TemporaryError, match="Apprise does not support this URL") as caught:
         await apprise("apprise 1 (x)", url, FAILING)
@@ -189,7 +190,7 @@ async def test_url_that_apprise_cannot_use_is_told(url: str) -> None:
     assert SECRET not in str(caught.value)
 
 
-async def test_receivers_are_known_by_what_tells_no_secret() -> None:
+async def test_id_and_label_of_a_receiver_show_no_secret() -> None:
     """The same id after every start, another one for another URL, and the way that suits each."""
     async with receiving() as receiver:
         config = {"notify": {"webhook": receiver.webhook, "apprise": [receiver.apprise, f"ntfy://{SECRET}"]}}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from sidecar.notify.events import Issue, Notification, PassView, Position
 from sidecar.rollout import Stage
-from sidecar.settings import Tell
+from sidecar.settings import NotificationKind
 from tests.worlds import NOW
 
 EXPIRED = Issue(
@@ -27,7 +27,7 @@ def view(
 
 
 def event(
-    kind: Tell = Tell.ERROR,
+    kind: NotificationKind = NotificationKind.ERROR,
     subject: str = "a.example",
     at: float = 0,
     *,
@@ -39,5 +39,5 @@ def event(
     now: str = "",
 ) -> Notification:
     """An event `at` seconds after the first."""
-    code = "stage" if kind is Tell.STAGE else code
+    code = "stage" if kind is NotificationKind.STAGE else code
     return Notification(kind, NOW + at, subject, message, todo, code, "", critical, was, now)

@@ -101,7 +101,7 @@ async def test_a_second_signature_may_be_the_right_one() -> None:
     assert (await check(signed(signed(MESSAGE), "list.example"), keys)).domain == "sender.example"
 
 
-async def test_only_the_first_few_signatures_are_looked_at() -> None:
+async def test_only_the_first_few_signatures_are_checked() -> None:
     """However many there are."""
     data = MESSAGE
     for number in range(40):

@@ -53,7 +53,7 @@ async def test_a_second_import_of_the_same_changes_nothing(tmp_path: Path) -> No
 
 
 async def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    """And is no exception."""
+    """It raises no exception."""
     found = await import_reports(ReportStore(tmp_path), read_files([tmp_path / "nothing"]), Keys(), NOW)
     assert found.new == 0
     assert "cannot be read" in found.problems[0][1]

@@ -41,7 +41,7 @@ def senders(store: ReportStore) -> list[str | None]:
 
 
 async def test_a_signed_report_is_stored_with_its_sender(tmp_path: Path) -> None:
-    """And the news is told once."""
+    """`on_new` is called once."""
     store, news = ReportStore(tmp_path), list[SettledReport]()
     intake = Intake(store, Keys(), Clock(), news.append)
     assert await intake.accept(signed(MESSAGE), ReportWay.SMTP)
@@ -60,7 +60,7 @@ async def test_by_https_nothing_is_proven_whatever_is_posted(tmp_path: Path) -> 
     assert senders(store) == [None]
 
 
-async def test_while_the_dns_is_silent_a_report_waits(tmp_path: Path) -> None:
+async def test_a_report_waits_while_the_dns_is_silent(tmp_path: Path) -> None:
     """Then its key is asked for again, and at last it counts as unproven."""
     store, clock = ReportStore(tmp_path), Clock()
     silent = Keys({NAME: None})
@@ -74,7 +74,7 @@ async def test_while_the_dns_is_silent_a_report_waits(tmp_path: Path) -> None:
     assert senders(store) == ["sender.example"]
 
 
-async def test_a_dns_that_stays_silent_delays_no_report_for_ever(tmp_path: Path) -> None:
+async def test_a_silent_dns_delays_a_report_for_a_limited_time(tmp_path: Path) -> None:
     """After some hours it is stored without proof."""
     store, clock = ReportStore(tmp_path), Clock()
     intake = Intake(store, Keys({NAME: None}), clock)

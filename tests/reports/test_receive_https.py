@@ -42,7 +42,7 @@ async def test_a_report_is_stored_as_evidence_without_proof(tmp_path: Path) -> N
     ] * 2
 
 
-async def test_what_is_no_report_is_refused_and_not_stored(tmp_path: Path) -> None:
+async def test_body_that_is_not_a_report_is_refused_and_not_stored(tmp_path: Path) -> None:
     """And nothing of it comes back."""
     store = ReportStore(tmp_path)
     async with client(store) as http:
@@ -67,7 +67,7 @@ async def test_what_is_too_large_is_refused(tmp_path: Path) -> None:
     assert store.waiting(NOW) == ()
 
 
-async def test_only_so_many_are_taken_in_a_time(tmp_path: Path) -> None:
+async def test_rate_of_reports_is_limited(tmp_path: Path) -> None:
     """Of all callers together."""
     store, clock = ReportStore(tmp_path), [0.0]
     async with client(store, PostAllowance(60, 2, lambda: clock[0])) as http:

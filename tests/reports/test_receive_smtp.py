@@ -60,7 +60,7 @@ async def test_250_means_that_the_message_is_stored(tmp_path: Path) -> None:
 
 
 async def test_only_the_one_recipient_is_taken(tmp_path: Path) -> None:
-    """It is no relay, and no mailbox."""
+    """The port is neither a relay nor a mailbox."""
     store = ReportStore(tmp_path)
     async with port(store) as number:
         for other in ("reports@example.org", "postmaster", "other@tlsrpt.sidecar.internal"):
@@ -69,7 +69,7 @@ async def test_only_the_one_recipient_is_taken(tmp_path: Path) -> None:
     assert store.waiting(NOW) == ()
 
 
-async def test_a_stranger_on_the_network_is_not_let_in(tmp_path: Path) -> None:
+async def test_other_addresses_cannot_connect(tmp_path: Path) -> None:
     """Not even a greeting is said."""
     async with port(ReportStore(tmp_path), frozenset({"172.22.1.253"})) as number:
         with pytest.raises((smtplib.SMTPServerDisconnected, ConnectionError)):
@@ -115,7 +115,7 @@ async def test_what_cannot_be_stored_stays_with_postfix(
     assert store.waiting(NOW) == ()
 
 
-async def test_only_so_many_connections_are_open_at_a_time(tmp_path: Path) -> None:
+async def test_number_of_connections_is_limited(tmp_path: Path) -> None:
     """One more is ended; when another has left there is a place again."""
     async with port(ReportStore(tmp_path)) as number:
         clients = [

@@ -73,16 +73,6 @@ def test_what_was_accepted_waits_until_it_is_settled(tmp_path: Path) -> None:
     assert again.settle([(waiting.id, digest(waiting.data), PROVEN)]) == ()
 
 
-def test_a_message_that_was_put_off_comes_again_later(tmp_path: Path) -> None:
-    """With the number of tries."""
-    store = ReportStore(tmp_path)
-    number = store.accept(numbered(1), ReportWay.SMTP, NOW)
-    assert number is not None
-    store.put_off(number, NOW + 600)
-    assert store.waiting(NOW) == ()
-    assert [one.tries for one in store.waiting(NOW + 600)] == [1]
-
-
 def test_too_many_that_wait_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their senders keep them; those that wait are kept."""
     monkeypatch.setattr(store_module, "MOST_WAITING", 3)
@@ -154,7 +144,7 @@ def test_the_last_policy_of_each_organisation_is_its_holding(tmp_path: Path) -> 
     assert (holding.day, holding.held.mx) == ("2026-11-21", ("mail.example.org",))
 
 
-def test_failures_are_told_with_hosts_and_days(tmp_path: Path) -> None:
+def test_failures_are_listed_with_hosts_and_days(tmp_path: Path) -> None:
     """Equal ones of several days are one row."""
     store = ReportStore(tmp_path)
     for day in (18, 19, 20):
@@ -186,7 +176,7 @@ def test_what_cannot_be_read_is_kept_with_its_reason(tmp_path: Path) -> None:
     assert store.raw(number) == data
 
 
-def test_a_bad_policy_is_told_and_the_good_one_counts(tmp_path: Path) -> None:
+def test_an_invalid_policy_is_reported_and_the_valid_one_counts(tmp_path: Path) -> None:
     """Of the same report."""
     store = ReportStore(tmp_path)
     put(store, numbered(1, policy(summary={"total-successful-session-count": -1}), policy()))
@@ -232,7 +222,7 @@ def test_a_message_that_was_put_off_while_the_clock_was_ahead_is_read_now(tmp_pa
 
 
 def test_what_waits_to_be_read_is_never_dropped(tmp_path: Path) -> None:
-    """Neither for its age nor for its size: its sender was told that it is stored."""
+    """Neither for its age nor for its size: its sender got a confirmation."""
     store = ReportStore(tmp_path, file=1)
     old = store.accept(numbered(1), ReportWay.SMTP, NOW - 400 * DAY_S)
     put(store, numbered(2))
@@ -251,7 +241,7 @@ def test_no_sum_of_reports_is_too_large_for_the_store(tmp_path: Path) -> None:
     assert LARGEST_COUNT * (store_module.LARGEST_FILE // smallest_row) < 2**63
 
 
-def test_what_is_older_than_it_is_kept_goes(tmp_path: Path) -> None:
+def test_old_messages_are_deleted(tmp_path: Path) -> None:
     """With all that was read from it."""
     store = ReportStore(tmp_path)
     put(store, numbered(1), at=NOW - 91 * DAY_S)
@@ -320,7 +310,7 @@ def test_a_liar_with_a_domain_of_his_own_does_not_hide_what_others_report(tmp_pa
     ]
 
 
-def test_one_message_makes_only_so_many_rows(tmp_path: Path) -> None:
+def test_rows_of_one_message_are_limited(tmp_path: Path) -> None:
     """A report with thousands of different failures."""
     store = ReportStore(tmp_path)
     many = [failing(*[detail(sending_mta_ip=f"192.0.{p}.{n}") for n in range(100)]) for p in range(30)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.settings import CONFIG, Settings, SettingsError, load
+from sidecar.settings import CONFIG, Settings, SettingsError
 from sidecar.settings.dns import (
     Algorithm,
     Cloudflare,
@@ -15,6 +15,7 @@ from sidecar.settings.dns import (
     Rfc2136Account,
     Scheme,
 )
+from sidecar.settings.load import load
 
 SECRET = "Y0u-must-never-see-this"
 
@@ -166,7 +167,7 @@ mode: wrong
         ),
     ],
 )
-def test_what_is_accepted_instead_is_said(config: str, said: str) -> None:
+def test_mistake_says_what_is_accepted(config: str, said: str) -> None:
     """A mistake says what to write."""
     found = mistakes(config, B="1")
     assert len(found) == 1

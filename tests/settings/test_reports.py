@@ -3,7 +3,8 @@
 import pytest
 
 from sidecar.notify.secret import secrets_of
-from sidecar.settings import SettingsError, load
+from sidecar.settings import SettingsError
+from sidecar.settings.load import load
 from sidecar.settings.reports import Imap, Receive, Reports
 
 WHOLE = b"""
@@ -16,7 +17,7 @@ reports:
 """
 
 
-def test_by_default_reports_come_in_by_themselves_and_are_kept_for_90_days() -> None:
+def test_by_default_reports_are_received_automatically_and_kept_for_90_days() -> None:
     """Nothing waits for one."""
     assert load({}, None, {}).reports == Reports(Receive.AUTO, False, 90, False, None)
 
@@ -40,7 +41,7 @@ def test_a_mailbox_with_its_password_in_the_environment() -> None:
     ("config", "said"),
     [
         (b"reports: {receive: pop3}", "reports.receive: 'pop3'; accepted: auto, mailcow, imap, off"),
-        (b"reports: {receive: imap}", "reports: receive is imap, and imap is missing"),
+        (b"reports: {receive: imap}", "reports: receive is imap, but imap is missing"),
         (b"reports: {keep: 0}", "reports.keep: '0'; accepted: a whole number of days from 1 to 3650"),
         (b"reports: {imap: {host: mail.example.org}}", "reports.imap: user: missing; it has no default"),
         (b"reports: {imap: {host: 'a b', user: x}}", "reports.imap.host: 'a b' is not a host"),

@@ -1,8 +1,8 @@
-"""Settings are taken from config.yml, environment and mailcow.conf, and all mistakes are told together with their places."""
+"""Settings come from config.yml, environment and mailcow.conf; all mistakes are reported together, each with its place."""
 
 import os
 import stat
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -19,17 +19,17 @@ from sidecar.settings import (
     DomainSettings,
     Intervals,
     Manage,
+    NotificationKind,
     Notify,
     RestartSettings,
     Settings,
     SettingsError,
-    Tell,
     Web,
     ensure_config_folder,
-    load,
     mailcow_dir_of,
     read_config,
 )
+from sidecar.settings.load import load
 
 
 def of(config: str) -> Settings:
@@ -98,7 +98,7 @@ def test_every_key_of_the_file_arrives() -> None:
             SecretStr("https://hooks.example.org/T1"),
             (SecretStr("ntfy://example.org/t"),),
             0,
-            frozenset({Tell.ERROR, Tell.STAGE}),
+            frozenset({NotificationKind.ERROR, NotificationKind.STAGE}),
         ),
         web=Web(
             ("::1", 8480),
@@ -187,7 +187,7 @@ def test_page_is_switched_off_by_one_word(word: str) -> None:
     assert load({}, b"web: on", {}).web == Web()
 
 
-def test_empty_variable_and_foreign_one_count_for_nothing() -> None:
+def test_empty_and_foreign_variables_are_ignored() -> None:
     """Compose passes empty ones on; the environment holds many more."""
     env = {
         "MTA_STS_MODE": "",
@@ -223,6 +223,11 @@ BAD_FILE = [
     ("max_age: 0", "1: max_age: '0'; accepted: a time such as 7d, 12h or 30min, from 1 to 31536000 seconds"),
     ("max_age: 31536001", "1: max_age: '31536001'; accepted"),
     ("max_age: 1 month", "1: max_age: '1 month'; accepted"),
+    ("max_age: 7 dayss", "1: max_age: '7 dayss'; accepted"),
+    ("max_age: 1.5d", "1: max_age: '1.5d'; accepted"),
+    ("max_age: 7d 2h", "1: max_age: '7d 2h'; accepted"),
+    ("max_age: true", "1: max_age: 'true'; accepted"),
+    ("soak: x", "1: soak: 'x'; accepted: a time such as 7d, 12h or 30min, from 0 to"),
     ("max_age: ''", "1: max_age: ''; accepted"),
     ("max_age: -1", "1: max_age: '-1'; accepted"),
     ("max_age: ٣٣", "1: max_age: '٣٣'; accepted"),  # digits, but not these
@@ -279,7 +284,7 @@ BAD_FILE = [
 
 
 @pytest.mark.parametrize(("config", "said"), BAD_FILE, ids=[case[0] for case in BAD_FILE])
-def test_mistake_in_the_file_is_told_with_line_and_key(config: str, said: str) -> None:
+def test_mistake_in_the_file_is_reported_with_line_and_key(config: str, said: str) -> None:
     """What is wrong, where, and what is accepted; never a default in its place."""
     told = mistakes(config)
     assert any(line.startswith(said) for line in told), told
@@ -287,7 +292,7 @@ def test_mistake_in_the_file_is_told_with_line_and_key(config: str, said: str) -
     assert "hunter2" not in "".join(told)
 
 
-def test_file_that_is_no_text_is_a_mistake() -> None:
+def test_file_that_is_not_text_is_a_mistake() -> None:
     """Bytes that YAML cannot be."""
     with pytest.raises(SettingsError, match="not a text in UTF-8"):
         load({}, b"mode: \xff\xfe\n", {})
@@ -325,7 +330,7 @@ def test_mistake_in_the_environment_names_the_variable(name: str, value: str, sa
     assert "accepted: " in told
 
 
-def test_all_mistakes_are_told_at_once_in_the_order_of_lines() -> None:
+def test_all_mistakes_are_reported_at_once_in_the_order_of_lines() -> None:
     """File and environment in one error, which says how many there are."""
     with pytest.raises(SettingsError) as caught:
         load({"MTA_STS_POLL": "x"}, b"max_age: x\nmood: y\nmax_age: 2\nbackend: z\n", {})
@@ -423,13 +428,13 @@ def test_resolver_has_an_address_and_a_port(text: str, resolver: tuple[str, int]
         ("only:", {"a.example", "b.example"}),
     ],
 )
-def test_hands_are_kept_off_what_is_excluded_or_not_in_only(config: str, managed: set[str]) -> None:
+def test_excluded_domains_are_not_managed(config: str, managed: set[str]) -> None:
     """An empty `only` is an answer; one without a value is none."""
     settings = of(config)
     assert {name for name in ("a.example", "b.example") if settings.manages(name)} == managed
 
 
-def test_settings_of_a_domain_go_before_those_for_all() -> None:
+def test_settings_of_a_domain_override_those_for_all() -> None:
     """Field by field; an empty mx means MAILCOW_HOSTNAME, for one domain too."""
     settings = of(
         "mode: enforce\nmx: mx.example\nadopt: yes\n"
@@ -443,19 +448,6 @@ def test_settings_of_a_domain_go_before_those_for_all() -> None:
     assert settings.explicit == {"mode", "mx"}
     assert settings.explicit_for("b.example") == {"mode", "mx", "max_age"}
     assert settings.explicit_for("c.example") == {"mode", "mx"}
-
-
-def test_settings_are_values() -> None:
-    """Equal when all is equal, domains included; hashable; never changed in place."""
-    one, other = of(WHOLE), of(WHOLE)
-    assert one == other
-    assert hash(one) == hash(other)
-    assert one != replace(one, domains={})
-    assert one != replace(one, api_key=load({"MTA_STS_API_KEY": "a"}, None, {}).api_key)
-    with pytest.raises(FrozenInstanceError):
-        one.mode = Mode.NONE  # type: ignore[misc]
-    with pytest.raises(TypeError):
-        one.domains["a.example"] = DomainOverride()  # type: ignore[index]
 
 
 @given(
@@ -492,7 +484,7 @@ def test_config_that_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:
         read_config(tmp_path)
 
 
-def test_folder_is_made_once_and_hidden_from_mailcows_git(tmp_path: Path) -> None:
+def test_folder_is_created_once_and_hidden_from_mailcows_git(tmp_path: Path) -> None:
     """Whoever owns mailcow's settings owns it, and nothing that is there is touched."""
     conf = tmp_path / "data" / "conf"
     conf.mkdir(parents=True)
@@ -511,7 +503,7 @@ def test_folder_is_made_once_and_hidden_from_mailcows_git(tmp_path: Path) -> Non
     assert list(folder.iterdir()) == []
 
 
-def test_folder_that_cannot_be_made_is_no_trouble(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_created_is_ignored(tmp_path: Path) -> None:
     """Without mailcow's own folder, or where a file is in the way."""
     ensure_config_folder(tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -547,20 +539,8 @@ def test_extra_roots_lie_in_the_mailcow_directory(given: str) -> None:
         ("'604800 s'", 604_800),
     ],
 )
-def test_times_are_taken_as_people_write_them(written: str, seconds: int) -> None:
+def test_times_are_read_as_people_write_them(written: str, seconds: int) -> None:
     """In the file and in the environment."""
     settings = load({}, f"max_age: {written}\nsoak: {written}\n".encode(), {})
     assert (settings.max_age, settings.soak) == (seconds, seconds)
     assert load({"MTA_STS_MAX_AGE": written.strip("'")}, None, {}).max_age == seconds
-
-
-@pytest.mark.parametrize(
-    "written", ["7 dayss", "1.5d", "-1d", "d", "7d 2h", "1 month", "1 year", "99999d", "true", "0"]
-)
-def test_other_times_are_mistakes(written: str) -> None:
-    """Reported with all others, each with its line and what is accepted."""
-    with pytest.raises(SettingsError) as raised:
-        load({"MTA_STS_POLL": "1 day"}, f"mode: never\nmax_age: {written}\nsoak: x\n".encode(), {})
-    lines = str(raised.value).splitlines()
-    assert lines[0] == "the settings have 4 mistakes:"
-    assert f"config.yml:2: max_age: '{written}'; accepted: a time such as 7d, 12h or 30min, from" in lines[2]

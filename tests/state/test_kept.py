@@ -65,7 +65,7 @@ def test_cutting_spans_never_shortens_what_senders_may_hold(history: list[tuple[
     assert longest_max_age(cut, 0) >= longest_max_age(whole, 0)
 
 
-def test_of_an_entry_that_is_ours_or_refused_the_telling_events_are_kept() -> None:
+def test_of_an_entry_that_is_ours_or_refused_the_deciding_events_are_kept() -> None:
     """However much happened to other entries since; what the sidecar took out itself is forgotten."""
     ours = [ConfEntry(KEY, f"own{i}", ConfEvent.ADDED, float(i)) for i in range(3)]
     gone = [ConfEntry(KEY, "gone", ConfEvent.ADDED, 4.0), ConfEntry(KEY, "gone", ConfEvent.REMOVED, 5.0)]

@@ -75,7 +75,7 @@ async def test_time_alone_is_stored_now_and_then(tmp_path: Path, state: State) -
     other.close()
 
 
-async def test_wish_of_another_process_is_taken_over_by_refresh(tmp_path: Path, state: State) -> None:
+async def test_request_of_another_process_is_read_by_refresh(tmp_path: Path, state: State) -> None:
     """`adopt` writes it; the running sidecar's own memory stays otherwise."""
     ledger = await Ledger.open(state)
     ledger.restarted(NOW, ("mta-sts.a.example",))
@@ -103,7 +103,7 @@ async def test_restart_that_was_refused_counts_for_nothing(state: State) -> None
     assert state.load().restarts == (Restart(NOW, ("mta-sts.a.example",), judged=False),)
 
 
-async def test_refresh_without_a_change_keeps_what_is_not_stored_yet(state: State) -> None:
+async def test_refresh_without_a_change_keeps_unstored_changes(state: State) -> None:
     """It is no reset."""
     ledger = await Ledger.open(state)
     await ledger.refresh()
@@ -177,7 +177,7 @@ async def test_one_policy_changes_and_the_others_stay(state: State) -> None:
     }
 
 
-async def test_fulfilled_wish_goes_and_no_other(state: State) -> None:
+async def test_fulfilled_request_is_removed_and_no_other(state: State) -> None:
     """A key that nobody wished for is no mistake."""
     state.wish_adopt(["a", "b"], NOW)
     ledger = await Ledger.open(state)

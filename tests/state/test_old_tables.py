@@ -59,7 +59,7 @@ def test_everything_is_taken_over(tmp_path: Path) -> None:
         assert state.load() == WISHED
         assert state.history() == HISTORY
         outbox = Outbox(state)
-        assert outbox.told() == TOLD
+        assert outbox.notified() == TOLD
         assert list(outbox.waiting("one")[0].values()) == list(EVENTS)
         assert list(outbox.waiting("two")[0].values()) == list(EVENTS)
         assert outbox.waiting("two")[1] == Tries(3, NOW + 600)
@@ -98,7 +98,7 @@ def test_a_kill_while_taking_over_leaves_the_old_tables(
     assert tables(path) == before
     state = State.open(tmp_path, NOW)
     assert (state.notice, state.load()) == (None, WISHED)
-    assert Outbox(state).told() == TOLD
+    assert Outbox(state).notified() == TOLD
     state.close()
 
 
@@ -124,18 +124,18 @@ def test_queue_is_taken_over_without_a_state(tmp_path: Path) -> None:
     restored(tmp_path, "outbox.sqlite", "outbox_v1.sql")
     state = State.open(tmp_path, NOW)
     assert state.load() == Memory(born=NOW)
-    assert Outbox(state).told() == TOLD
+    assert Outbox(state).notified() == TOLD
     state.close()
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense" * 500])
-def test_queue_that_cannot_be_read_is_no_obstacle(tmp_path: Path, content: bytes) -> None:
+def test_queue_that_cannot_be_read_stops_nothing(tmp_path: Path, content: bytes) -> None:
     """It costs that errors are reported again."""
     restored(tmp_path, "state.sqlite", "state_v4.sql")
     (tmp_path / "outbox.sqlite").write_bytes(content)
     state = State.open(tmp_path, NOW)
     assert (state.notice, state.load()) == (None, WISHED)
-    assert Outbox(state).told() is None
+    assert Outbox(state).notified() is None
     state.close()
 
 

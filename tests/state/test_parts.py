@@ -131,7 +131,7 @@ def test_lost_row_is_reported_once(stored: Callable[..., State], tmp_path: Path)
     again.close()
 
 
-def test_row_that_another_process_spoils_is_mended_in_use(tmp_path: Path) -> None:
+def test_row_that_another_process_damages_is_replaced_in_use(tmp_path: Path) -> None:
     """A later release that ran once, for instance; the process goes on with the rest."""
     state, other = State.open(tmp_path, NOW), State.open(tmp_path, NOW)
     state.save(state.load(), full_memory())
@@ -202,7 +202,7 @@ def test_list_that_lost_most_is_doubted_although_the_known_one_is_lost(stored: C
     assert after.doubt is not None
 
 
-def test_wishes_survive_a_value_that_cannot_be_read(stored: Callable[..., State]) -> None:
+def test_requests_survive_a_value_that_cannot_be_read(stored: Callable[..., State]) -> None:
     """What a person wished stands in the key."""
     state = stored("UPDATE part SET value = '{' WHERE name IN ('adopt', 'retired', 'moves')")
     memory = state.load()

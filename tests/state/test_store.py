@@ -1,5 +1,6 @@
 """The state store: what is saved comes back, others are heard, and a lost or broken file is no trouble."""
 
+import errno
 import os
 import sqlite3
 import stat
@@ -18,6 +19,8 @@ from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
 from sidecar.observed import (
     FILE,
     AliasDomain,
+    Announced,
+    CheckRecord,
     ConfEntry,
     ConfEvent,
     Domain,
@@ -25,13 +28,18 @@ from sidecar.observed import (
     Doubt,
     Fact,
     FactKind,
+    InVain,
+    LostName,
     Memory,
+    Move,
     PolicyId,
     PolicyMemory,
     Restart,
     Span,
     Write,
 )
+from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
+from sidecar.observed.findings import Finding, Severity
 from sidecar.state.store import HistoryEvent, State
 from tests.state.sample import NOW, full_memory
 
@@ -40,6 +48,7 @@ DAY_S = 86_400
 # Any text can come from outside: bytes that are no UTF-8 are kept as lone surrogates.
 texts = st.text(st.characters(exclude_categories=()), max_size=12)
 names = st.sampled_from(["example.org", "xn--bcher-kva.example", FILE]) | texts
+name_lists = st.lists(names, max_size=3).map(tuple)
 times = st.floats(0, 4e9)
 optional_texts = st.none() | texts
 policies = st.builds(
@@ -60,6 +69,19 @@ domain_lists = st.builds(
     st.lists(st.builds(Domain, names, st.booleans(), st.booleans()), max_size=4).map(tuple),
     st.lists(st.builds(AliasDomain, names, names, st.booleans()), max_size=4).map(tuple),
 )
+rollouts = st.builds(
+    Rollout,
+    conditions=st.lists(
+        st.builds(Condition, st.sampled_from(ConditionType), st.sampled_from(Status), texts, texts, times),
+        max_size=3,
+    ).map(tuple),
+    soaked=times,
+    checked_at=times,
+    good_at=st.none() | times,
+    refusals=st.integers(0, 9),
+    stepped_back_at=st.none() | times,
+)
+findings = st.builds(Finding, texts, st.sampled_from(Severity), texts, texts, optional_texts, texts)
 memories = st.builds(
     Memory,
     policies=st.dictionaries(names, policies, max_size=4),
@@ -71,9 +93,21 @@ memories = st.builds(
         tuple
     ),
     restarts=st.lists(
-        st.builds(Restart, times, st.lists(names, max_size=3).map(tuple), st.just(()), st.booleans()),
+        st.builds(Restart, times, name_lists, name_lists, st.booleans()),
         max_size=3,
     ).map(tuple),
+    lost=st.lists(st.builds(LostName, names, times), max_size=3).map(tuple),
+    in_vain=st.dictionaries(names, st.builds(InVain, st.integers(0, 9), times, texts, texts), max_size=3),
+    rollouts=st.dictionaries(names, rollouts, max_size=3),
+    checks=st.dictionaries(
+        names, st.builds(CheckRecord, times, st.lists(findings, max_size=3).map(tuple)), max_size=3
+    ),
+    announced=st.dictionaries(
+        names,
+        st.lists(st.builds(Announced, texts, texts, times), min_size=1, max_size=3).map(tuple),
+        max_size=3,
+    ),
+    retired=st.frozensets(names),
     since=st.dictionaries(st.builds(Fact, st.sampled_from(FactKind), names), times, max_size=4),
     services=st.frozensets(texts, max_size=3),
     born=times,
@@ -244,26 +278,48 @@ def test_equal_texts_are_held_once(tmp_path: Path, state: State) -> None:
 # --- other processes -------------------------------------------------------------------------------------
 
 
-def test_a_wish_made_between_load_and_save_is_not_lost(tmp_path: Path, state: State) -> None:
-    """Neither by a save that knows nothing of it, nor by one that fulfils another; and it is heard of."""
+def test_a_request_made_between_load_and_save_is_not_lost(tmp_path: Path, state: State) -> None:
+    """Neither by a save that does not know it, nor by one that fulfils another; and it is noticed."""
     state.wish_adopt(["a.example"], NOW)
     before = state.load()
     adopting = other(tmp_path)
     adopting.wish_adopt(["b.example", FILE], NOW)
     adopting.wish_adopt(["b.example"], NOW + 1)
+    adopting.wish_retired(["a.example"])
+    adopting.wish_moves([Move("a.example", "new.example", NOW), Move(FILE, "new.example", NOW)])
+    adopting.wish_moves([Move("a.example", "new.example", NOW + 9)])
     state.save(before, replace(before, adopt=frozenset(), services=frozenset({"acme-mailcow"})))
     assert state.changed_elsewhere()
-    assert state.load().adopt == {"b.example", FILE}
+    after = state.load()
+    assert after.adopt == {"b.example", FILE}
+    assert after.retired == {"a.example"}
+    assert after.moves == (Move(FILE, "new.example", NOW), Move("a.example", "new.example", NOW))
     assert not state.changed_elsewhere()
+    adopting.wish_not_retired(["a.example"])
+    assert state.changed_elsewhere()
+    assert state.load().retired == frozenset()
     adopting.close()
 
 
-def test_wish_that_comes_by_this_connection_is_noticed_as_well(state: State) -> None:
-    """The page of the running sidecar stores wishes itself."""
-    state.load()
-    state.wish_adopt(["a.example"], NOW)
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda state: state.wish_adopt(["a.example"], NOW),
+        lambda state: state.wish_retired(["a.example"]),
+        lambda state: state.wish_not_retired(["old.example"]),
+        lambda state: state.note_ids({"a.example": PolicyId("one", "1")}),
+    ],
+    ids=["adopt", "retire", "not retire", "policy ids"],
+)
+def test_change_through_this_connection_is_noticed_as_well(
+    state: State, write: Callable[[State], None]
+) -> None:
+    """The page of the running sidecar shares the connection of the passes: the next pass loads the change."""
+    state.wish_retired(["old.example"])
+    before = state.load()
+    write(state)
     assert state.changed_elsewhere()
-    assert state.load().adopt == {"a.example"}
+    assert state.load() != before
     assert not state.changed_elsewhere()
 
 
@@ -297,15 +353,6 @@ def test_a_save_killed_in_the_middle_leaves_the_one_before(tmp_path: Path, state
     assert reloaded(tmp_path) == full_memory()
     state.save(full_memory(), Memory(born=NOW))
     assert reloaded(tmp_path) == Memory(born=NOW)
-
-
-def test_a_save_is_not_seen_before_it_is_whole(tmp_path: Path, state: State) -> None:
-    """A second connection sees the state before, or the state after."""
-    state.save(state.load(), full_memory())
-    state._connection.execute("BEGIN IMMEDIATE")
-    state._connection.execute("DELETE FROM part")
-    assert reloaded(tmp_path) == full_memory()
-    state._connection.execute("ROLLBACK")
 
 
 def test_a_save_that_fails_half_way_is_undone(tmp_path: Path, state: State) -> None:
@@ -357,6 +404,19 @@ def test_a_folder_that_cannot_be_made_is_permanent(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(PermanentError, match=r"opening the state failed: .*/state.sqlite gave Not a dir"):
         State.open(tmp_path / "file" / "state", NOW)
+
+
+def test_too_many_open_files_is_temporary_with_a_fitting_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither space nor rights help then."""
+
+    def fails(*_: object, **__: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "open", fails)
+    with pytest.raises(TemporaryError, match=r"Too many open files; raise the sidecar's limit of open files"):
+        State.open(tmp_path, NOW)
 
 
 def test_another_writer_that_does_not_end_is_temporary(
@@ -494,7 +554,7 @@ def test_file_removed_while_in_use_is_created_again(tmp_path: Path, state: State
     assert not state.changed_elsewhere()
 
 
-def test_a_file_that_breaks_in_use_is_begun_anew_at_the_next_look(tmp_path: Path, state: State) -> None:
+def test_a_file_that_breaks_in_use_is_replaced_at_the_next_check(tmp_path: Path, state: State) -> None:
     """The call that finds it fails once, temporarily; nothing stays broken."""
     state.save(Memory(), replace(full_memory(), services=frozenset(f"s{i}" for i in range(5000))))
     state._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

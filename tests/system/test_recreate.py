@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from sidecar.host.errors import TemporaryError
+from sidecar.mailcow.engine.acme import AcmeEngine as Client
 from sidecar.mailcow.engine.calls import ENGINE_CALLS, unlisted
 from sidecar.mailcow.engine.changes import RecreateRefused
-from sidecar.mailcow.engine.client import Engine as Client
 from sidecar.mailcow.engine.events import events
 from sidecar.mailcow.engine.new_container import CONFIG_HASH
-from sidecar.mailcow.engine.recreate import heal, recreate
 from tests.system.engine import Engine
 from tests.system.engine_proxy import Call, Do, EngineProxy, engine_proxy
 from tests.system.recreated import (
@@ -74,8 +73,7 @@ async def client(proxy: EngineProxy) -> AsyncIterator[Client]:
 async def recreate_with(client: Client, san: str) -> None:
     """What a pass does."""
     project, acme = await look_at_acme(client)
-    await recreate(
-        client,
+    await client.recreate(
         acme.id,
         expected=project,
         expected_started_at=acme.started_at,
@@ -234,8 +232,7 @@ async def test_changed_world_is_looked_at_again(
         case _:
             started_at -= 1
     with pytest.raises(TemporaryError, match="was not re-created"):
-        await recreate(
-            client,
+        await client.recreate(
             acme.id,
             expected=project,
             expected_started_at=started_at,
@@ -301,7 +298,7 @@ async def test_failure_of_any_call_leaves_one_container(
     elif number < 4:
         assert after["State"]["StartedAt"] == before["State"]["StartedAt"]
     mailcow.assert_volumes_intact()
-    assert await heal(client, PROJECT) is None
+    assert await client.heal(PROJECT) is None
 
 
 async def test_engine_that_fails_for_long_is_healed_later(
@@ -316,9 +313,9 @@ async def test_engine_that_fails_for_long_is_healed_later(
         await recreate_with(client, "c.*")
     assert len(mailcow.acme_ids()) == 2
     with pytest.raises(TemporaryError):
-        await heal(client, PROJECT)
+        await client.heal(PROJECT)
     proxy.forget()
-    said = await heal(client, PROJECT)
+    said = await client.heal(PROJECT)
     assert said is not None
     assert "the old container runs again" in said
     assert mailcow.acme()["Id"] == before["Id"]
@@ -362,7 +359,7 @@ async def test_list_of_calls_is_whole(client: Client, mailcow: Mailcow, proxy: E
     proxy.rule = failing_at(len(proxy.changing) + 5, Do.FAIL)
     with pytest.raises(TemporaryError):
         await recreate_with(client, "f.*")
-    await heal(client, PROJECT)
+    await client.heal(PROJECT)
     made = {(call.method, call.path) for call in proxy.calls}
     assert unlisted(made) == ()
     unused = [c for c in ENGINE_CALLS if not any(c.matches(method, path) for method, path in made)]

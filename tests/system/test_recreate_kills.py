@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from sidecar.mailcow.engine.client import Engine as Client
-from sidecar.mailcow.engine.recreate import heal
+from sidecar.mailcow.engine.acme import AcmeEngine as Client
 from sidecar.observed import NEW_SUFFIX, OLD_SUFFIX
 from tests.system.engine import Engine
 from tests.system.engine_proxy import Do, EngineProxy, engine_proxy
@@ -26,15 +25,14 @@ pytestmark = pytest.mark.usefixtures("busybox_image")
 
 PASS = """\
 import asyncio, sys, time
-from sidecar.mailcow.engine.client import Engine
-from sidecar.mailcow.engine.recreate import recreate
+from sidecar.mailcow.engine.acme import AcmeEngine
 
 async def main(docker_host, project_name, variable, value):
-    engine = Engine(docker_host, own_ids=lambda: ())
+    engine = AcmeEngine(docker_host, own_ids=lambda: ())
     project = (await engine.observe(time.time(), project_name)).value
     acme = project.service("acme-mailcow")
-    await recreate(engine, acme.id, expected=project, expected_started_at=acme.started_at,
-                   environment={variable: value}, now=time.time())
+    await engine.recreate(acme.id, expected=project, expected_started_at=acme.started_at,
+                          environment={variable: value}, now=time.time())
 
 asyncio.run(main(*sys.argv[1:]))
 """
@@ -98,7 +96,7 @@ async def test_next_start_of_the_sidecar_heals(
     assert_never_both(mailcow)
     client = Client(proxy.docker_host, own_ids=lambda: ())
     try:
-        said = await heal(client, PROJECT)
+        said = await client.heal(PROJECT)
         healed = mailcow.acme()
         assert (healed["Id"] == before["Id"]) is not new_runs
         if new_runs:
@@ -112,7 +110,7 @@ async def test_next_start_of_the_sidecar_heals(
             assert said is None
         mailcow.assert_volumes_intact()
         proxy.calls.clear()
-        assert await heal(client, PROJECT) is None
+        assert await client.heal(PROJECT) is None
         assert len(proxy.calls) == 1
     finally:
         await client.close()
@@ -158,6 +156,6 @@ async def nothing_to_heal(proxy: EngineProxy) -> bool:
     """Whether the healer says so."""
     client = Client(proxy.docker_host, own_ids=lambda: ())
     try:
-        return await heal(client, PROJECT) is None
+        return await client.heal(PROJECT) is None
     finally:
         await client.close()

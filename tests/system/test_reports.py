@@ -229,8 +229,8 @@ def test_what_a_person_must_correct_is_said_without_the_password(place: Path) ->
         for wrong, said in (
             (replace(box, password=SecretStr("hunter2")), "the name or the password was refused"),
             (replace(box, folder="Nothing"), "there is no such folder"),
-            (replace(box, roots=None), "its certificate is not right"),
-            (replace(box, host=LOOPBACK), "its certificate is not right"),
+            (replace(box, roots=None), "its certificate is not valid"),
+            (replace(box, host=LOOPBACK), "its certificate is not valid"),
         ):
             with pytest.raises(PermanentError, match=said) as caught:
                 fetch(wrong, MailboxPlace(), lambda _: True, lambda _: None)

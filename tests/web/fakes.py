@@ -396,7 +396,7 @@ def site(source: FakeSource) -> Site:
 
 
 def source_of(domains: Sequence[Told] = REALISTIC, **changes: object) -> FakeSource:
-    """A daemon that has looked at these domains."""
+    """A daemon that has checked these domains."""
     checks: Mapping[str, CheckRecord] = {
         told.name: CheckRecord(NOW - 300, _findings(told)) for told in domains if told.served
     }

@@ -32,7 +32,7 @@ FORMS = [
 
 
 @pytest.mark.parametrize(("path", "form", "wish", "place"), FORMS)
-async def test_form_of_a_session_is_done_and_leads_back(
+async def test_form_of_a_session_is_accepted_and_redirects_back(
     path: str, form: dict[str, str], wish: tuple[str, object], place: str
 ) -> None:
     """And the page says that it was asked for."""
@@ -149,7 +149,7 @@ async def test_api_takes_no_cookie_for_an_action() -> None:
     assert source.wishes == []
 
 
-async def test_wish_that_cannot_be_noted_is_told() -> None:
+async def test_request_that_cannot_be_stored_is_an_error() -> None:
     """With the reason, and when to come back."""
     source = source_of(raises=TemporaryError("writing the state failed:\nthe disk is full"))
     async with visiting(source, token=TOKEN) as visitor:
@@ -161,7 +161,7 @@ async def test_wish_that_cannot_be_noted_is_told() -> None:
 
 
 async def test_dns_record_can_be_handed_over_where_records_are_published() -> None:
-    """By form and by program; a name that is no record of this mailcow is refused, and so is all where none is published."""
+    """By form and by program; other names are refused, and so is every name if no records are published."""
     source = source_of()
     token = {"Authorization": f"Bearer {TOKEN}"}
     name = "_mta-sts.choir.example"

@@ -25,7 +25,7 @@ async def asked(visitor: Visitor, path: str) -> Any:
     return json.loads(text)
 
 
-async def test_status_tells_all_that_the_overview_does() -> None:
+async def test_status_has_everything_of_the_overview() -> None:
     """In words and numbers."""
     async with visiting(source_of()) as visitor:
         found = await asked(visitor, "status")
@@ -103,8 +103,8 @@ async def test_events_are_newest_first_and_of_one_subject() -> None:
         "events?page=1",
     ],
 )
-async def test_what_means_nothing_is_refused(path: str) -> None:
-    """A program that mistypes is told; a page shrugs."""
+async def test_invalid_parameters_are_refused(path: str) -> None:
+    """A program gets an error; a page ignores them."""
     async with visiting(source_of()) as visitor:
         status, text, response = await visitor.get(f"api/v1/{path}")
     assert status == 400
@@ -124,7 +124,7 @@ async def test_what_means_nothing_is_refused(path: str) -> None:
         (b"[" * 5_000, "too deep"),
     ],
 )
-async def test_bodies_that_mean_nothing_are_refused(body: bytes, why: str) -> None:
+async def test_invalid_bodies_are_refused(body: bytes, why: str) -> None:
     """Without anything done."""
     source = source_of()
     async with visiting(source, token=TOKEN) as visitor:

@@ -53,7 +53,9 @@ async def until_lost(reader: asyncio.StreamReader) -> bytes:
     "sent",
     [b"", b"GET / HT", b"GET /login HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: "],
 )
-async def test_who_sends_no_whole_request_is_turned_out(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+async def test_connection_without_a_complete_request_is_closed(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
     """Nothing at all, a part of one, or one and then nothing more."""
     async with door(monkeypatch, idle_s=0.3) as (visitor, there):
         reader, writer = await connected(visitor, sent)
@@ -62,7 +64,7 @@ async def test_who_sends_no_whole_request_is_turned_out(monkeypatch: pytest.Monk
         writer.close()
 
 
-async def test_one_octet_now_and_then_keeps_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_request_does_not_keep_a_connection_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time is for the whole request."""
     async with door(monkeypatch, idle_s=0.5) as (visitor, _):
         reader, writer = await connected(visitor, b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: ")
@@ -78,7 +80,7 @@ async def test_one_octet_now_and_then_keeps_nobody_in(monkeypatch: pytest.Monkey
         writer.close()
 
 
-async def test_body_that_does_not_come_is_told_and_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_body_is_answered_with_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """The handler waits for it no longer than anybody may be idle."""
     async with door(monkeypatch, idle_s=0.3, token=TOKEN) as (visitor, there):
         head = (
@@ -91,7 +93,7 @@ async def test_body_that_does_not_come_is_told_and_given_up(monkeypatch: pytest.
         writer.close()
 
 
-async def test_answer_that_is_not_taken_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_connection_that_does_not_read_the_answer_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many requests at once, and no answer read: what waits to be sent keeps no place."""
     async with door(monkeypatch, idle_s=0.5) as (visitor, there):
         _, writer = await connected(visitor, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2_000)
@@ -101,7 +103,7 @@ async def test_answer_that_is_not_taken_is_given_up(monkeypatch: pytest.MonkeyPa
         writer.transport.abort()
 
 
-async def test_who_has_a_request_gets_in_though_it_is_full_of_idle_ones(
+async def test_request_is_served_while_idle_connections_fill_the_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The one that was idle for longest goes; never are there more than there are places."""
@@ -116,7 +118,7 @@ async def test_who_has_a_request_gets_in_though_it_is_full_of_idle_ones(
             writer.close()
 
 
-async def test_those_that_are_seen_to_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_busy_connections_stay_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages that follow live are no idle ones, however long nothing happens; who comes when all are such is refused."""
     ask = b"GET /events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n"
     async with door(monkeypatch, idle_s=0.5) as (visitor, there):

@@ -1,4 +1,4 @@
-"""Live updates: what a page that follows is told, and when it is let go."""
+"""Live updates: what a live page receives, and when its stream ends."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,12 +22,12 @@ async def following(visitor: Visitor) -> AsyncIterator[aiohttp.StreamReader]:
 
 
 async def next_event(stream: aiohttp.StreamReader) -> bytes:
-    """What it is told next."""
+    """The next event of the stream."""
     async with asyncio.timeout(5):
         return await stream.readuntil(b"\n\n")
 
 
-async def test_change_is_told_to_everybody_who_follows() -> None:
+async def test_change_is_sent_to_every_live_page() -> None:
     """By its number alone."""
     source = source_of()
     async with visiting(source) as visitor, following(visitor) as one, following(visitor) as other:
@@ -38,7 +38,7 @@ async def test_change_is_told_to_everybody_who_follows() -> None:
             assert await next_event(stream) == b"event: changed\ndata: 1\n\n"
 
 
-async def test_change_is_told_when_the_pages_show_it() -> None:
+async def test_change_is_sent_when_the_pages_show_it() -> None:
     """From the first look on."""
     source = loading()
     async with visiting(source) as visitor, following(visitor) as stream:
@@ -51,7 +51,7 @@ async def test_change_is_told_when_the_pages_show_it() -> None:
 
 
 async def test_page_made_before_a_change_learns_of_it() -> None:
-    """The number in the page is older than the first that the stream tells."""
+    """The number in the page is older than the first one of the stream."""
     source = source_of()
     async with visiting(source) as visitor:
         _, text, _ = await visitor.get("")
@@ -61,7 +61,7 @@ async def test_page_made_before_a_change_learns_of_it() -> None:
             assert await next_event(stream) == b"event: changed\ndata: 1\n\n"
 
 
-async def test_end_of_the_server_does_not_wait_for_pages_that_follow() -> None:
+async def test_end_of_the_server_does_not_wait_for_live_pages() -> None:
     """They would never leave by themselves."""
     source = source_of()
     async with visiting(source) as visitor:
@@ -73,7 +73,7 @@ async def test_end_of_the_server_does_not_wait_for_pages_that_follow() -> None:
         assert b"changed" not in rest
 
 
-async def test_following_needs_the_token() -> None:
+async def test_live_updates_need_the_token() -> None:
     """Even that something changes is nobody's business."""
     async with visiting(source_of(), token=TOKEN) as visitor:
         assert (await visitor.get("events/stream"))[0] == 401
@@ -83,7 +83,7 @@ async def test_following_needs_the_token() -> None:
 
 
 async def test_changes_without_end_do_not_keep_a_page_waiting() -> None:
-    """It is told what was known when it asked."""
+    """It gets the view of the moment of its request."""
 
     class Restless(FakeSource):
         def latest(self) -> tuple[Report, Once] | None:
@@ -98,7 +98,7 @@ async def test_changes_without_end_do_not_keep_a_page_waiting() -> None:
         assert (await visitor.get(""))[0] == 200
 
 
-async def test_view_is_made_once_for_a_change_however_many_look() -> None:
+async def test_view_is_computed_once_for_a_change_for_all_visitors() -> None:
     """The rest is shown from memory."""
     made: list[None] = []
 

@@ -44,7 +44,7 @@ def pulse(*reports: Report | None) -> Pulse:
     return found
 
 
-def test_pass_that_hangs_turns_it_red() -> None:
+def test_pass_that_hangs_is_unhealthy() -> None:
     """At the very limit it is still alive, and one second later no more."""
     hanging = Pulse()
     hanging.begins(NOW)
@@ -53,7 +53,7 @@ def test_pass_that_hangs_turns_it_red() -> None:
     assert unhealthy(hanging, None, NOW + STALE_AFTER_S + 1) == said
 
 
-def test_slow_pass_that_moves_stays_green() -> None:
+def test_slow_pass_with_progress_is_healthy() -> None:
     """250 domains of which each takes 7 s, read four at a time; and red once nothing is answered any more."""
     slow = Pulse()
     slow.begins(NOW)
@@ -83,7 +83,7 @@ def test_first_pass_has_no_sign_of_life_yet() -> None:
         max_size=12,
     )
 )
-def test_it_agrees_with_the_check_of_the_image(steps: list[tuple[str, float]]) -> None:
+def test_healthz_agrees_with_the_check_of_the_image(steps: list[tuple[str, float]]) -> None:
     """Whatever the loop does after its first sign of life, both say the same at any time."""
     clock, life, last = Clock(), Pulse(), NOW
     life.begins(clock.at)
@@ -121,8 +121,8 @@ def test_it_agrees_with_the_check_of_the_image(steps: list[tuple[str, float]]) -
         (pulse(report(None, Notice(Level.ERROR, NoticeCode.MX_UNCOVERED, "example.org", "bad"))), None),
     ],
 )
-def test_ready_is_who_read_mailcow_in_the_last_pass(found: Pulse, said: str | None) -> None:
-    """An error about a domain is no reason not to be ready."""
+def test_ready_means_that_the_last_pass_read_mailcow(found: Pulse, said: str | None) -> None:
+    """An error about a domain does not matter."""
     assert unready(found) == said
 
 

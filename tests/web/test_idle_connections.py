@@ -72,7 +72,7 @@ async def answered(url: str) -> int:
 
 
 async def test_idle_connections_stop_neither_passes_nor_the_page_nor_fill_the_log(tmp_path: Path) -> None:
-    """A new domain is served, the page answers, and nobody is told anything."""
+    """A new domain is served, the page answers, and nothing is logged."""
     async with stage(tmp_path) as on, sidecar_with(on, FILES) as (sidecar, url, port):
         await sidecar.says("done: add policy", "domain=example.org")
         before = open_files(sidecar)
@@ -82,14 +82,14 @@ async def test_idle_connections_stop_neither_passes_nor_the_page_nor_fill_the_lo
             await sidecar.says("done: add policy", "domain=new.example")
             assert await answered(url) == 200
             assert open_files(sidecar) <= before + MOST_CONNECTIONS + 20
-        # What is said of the two domains is no news here.
+        # Lines about the two domains do not matter here.
         news = [
             line for line in sidecar.out[said:] if "new.example" not in line and "example.org" not in line
         ]
         assert news == []
 
 
-async def test_limit_of_files_is_told_once(tmp_path: Path) -> None:
+async def test_limit_of_files_is_reported_once(tmp_path: Path) -> None:
     """Not with each connection that waits, nor each second; and once there are files again, the page answers."""
     async with stage(tmp_path) as on, sidecar_with(on, FILES) as (sidecar, url, port):
         await sidecar.says("done: add policy")

@@ -91,7 +91,7 @@ async def test_every_link_is_relative_and_leads_somewhere(path: str) -> None:
     ],
     ids=["empty", "loading", "first look fails", "unreachable", "progress", "no history", "fine"],
 )
-async def test_states_are_told(source: FakeSource, said: str) -> None:
+async def test_states_are_shown(source: FakeSource, said: str) -> None:
     """On the overview, and no page fails in any of them."""
     async with visiting(source) as visitor:
         _, text, _ = await visitor.get("")
@@ -142,7 +142,7 @@ async def test_what_is_not_there_is_a_page_too(path: str) -> None:
         assert "To the overview" in text or "All is" in text
 
 
-async def test_bug_is_told_without_its_trace() -> None:
+async def test_bug_is_shown_without_its_trace() -> None:
     """The log has it."""
     source = source_of()
     source.raises = ZeroDivisionError("secret inside")
@@ -179,7 +179,9 @@ async def test_page_with_thousands_is_no_larger_than_its_lines() -> None:
 # --- who may see it --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", [*PAGES, "api/v1/status", "api/v1/domains", "events/stream", "metrics", "x"])
+@pytest.mark.parametrize(
+    "path", [*PAGES, "records.zone", "api/v1/status", "api/v1/domains", "events/stream", "metrics", "x"]
+)
 async def test_nothing_is_seen_without_the_token(path: str) -> None:
     """Not a domain, not a number; also not what others add, and not whether a page exists."""
 
@@ -302,7 +304,7 @@ async def _fine(_: web.Request) -> web.Response:
 
 
 async def test_forged_addresses_do_not_count_as_others() -> None:
-    """One who guesses with another name each time has the limit of one; a proxy of ours tells several apart."""
+    """A client with forged addresses has the limit of one client; a known proxy reports the real ones."""
     for proxies, first_429 in (((), FREE_ATTEMPTS), (("127.0.0.0/8",), ALL_ATTEMPTS)):
         async with visiting(source_of(), token=TOKEN, proxies=proxies) as visitor:
             statuses = [
@@ -362,7 +364,7 @@ async def test_without_a_token_there_is_no_log_in() -> None:
 # --- the server ------------------------------------------------------------------------------------------
 
 
-async def test_taken_port_is_told_with_what_to_do() -> None:
+async def test_port_in_use_is_an_error_with_a_remedy() -> None:
     """Not as a trace."""
     async with visiting(source_of()) as visitor:
         with pytest.raises(PermanentError, match="choose another address or port"):

@@ -59,7 +59,7 @@ def test_metrics_count_record_sets_and_failures_of_accounts() -> None:
 
 
 def test_metrics_say_nothing_where_nothing_is_published() -> None:
-    """No series that would stand at 0 for ever."""
+    """There are no series that would always be 0."""
     daemon = source()
     assert daemon.report is not None
     report = replace(daemon.report, plan=replace(daemon.report.plan, records=None))

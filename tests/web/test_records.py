@@ -5,7 +5,7 @@ import dns.zone
 import pytest
 
 from tests.web.fakes import REALISTIC, FakeSource, loading, many, source_of
-from tests.web.visitor import TOKEN, visiting
+from tests.web.visitor import visiting
 
 
 def entries(text: str) -> dict[str, str]:
@@ -72,9 +72,3 @@ async def test_page_without_domains_is_a_page(source: FakeSource) -> None:
         assert status == 200
         assert ("for the first time" if source.report is None else "Nothing to publish now") in text
         assert (await visitor.get("records.zone"))[0] == (503 if source.report is None else 200)
-
-
-async def test_download_needs_the_token() -> None:
-    """As every page."""
-    async with visiting(source_of(), token=TOKEN) as visitor:
-        assert (await visitor.get("records.zone"))[0] == 401

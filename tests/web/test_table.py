@@ -12,7 +12,7 @@ from sidecar.status.document import StageWord
 from sidecar.status.line import Line
 from sidecar.status.to_document import slug
 from sidecar.status.wording import Light
-from sidecar.web.table import MODES, SORTS, Asked, Sort, page_of
+from sidecar.web.table import MODES, SORTS, Sort, TableQuery, page_of
 from tests.web.fakes import REALISTIC, site, source_of
 
 
@@ -25,13 +25,13 @@ LINES = lines()
 
 
 def names(**query: str) -> list[str]:
-    """The domains on the page that is asked for."""
-    return [line.name for line in page_of(LINES, Asked.of(query)).lines]
+    """The domains on the requested page."""
+    return [line.name for line in page_of(LINES, TableQuery.of(query)).lines]
 
 
 def test_worst_come_first_and_then_the_alphabet() -> None:
     """What needs a person is on top without a click."""
-    found = page_of(LINES, Asked()).lines
+    found = page_of(LINES, TableQuery()).lines
     assert [line.light.rank for line in found] == sorted(line.light.rank for line in found)
     assert found[0].name == "choir.example"
     fine = [line.name for line in found if line.light is Light.GOOD]
@@ -62,7 +62,7 @@ def test_filters(query: dict[str, str], expected: list[str]) -> None:
 @pytest.mark.parametrize(
     "nonsense", [{"status": "x"}, {"mode": "x"}, {"stage": "x"}, {"sort": "x"}, {"page": "-1"}]
 )
-def test_nonsense_counts_for_nothing(nonsense: dict[str, str]) -> None:
+def test_invalid_values_are_ignored(nonsense: dict[str, str]) -> None:
     """An address that somebody mistyped still shows the table."""
     assert names(**nonsense) == names()
 
@@ -89,7 +89,7 @@ def test_pages_hold_every_line_once() -> None:
 
 @given(
     st.builds(
-        Asked,
+        TableQuery,
         q=st.text(max_size=20).map(str.strip),
         status=st.sampled_from([None, *Light]),
         mode=st.sampled_from(["", *MODES]),
@@ -101,12 +101,12 @@ def test_pages_hold_every_line_once() -> None:
         per_page=st.integers(1, 500),
     )
 )
-def test_address_of_a_page_leads_to_that_page(asked: Asked) -> None:
+def test_address_of_a_page_leads_to_that_page(query: TableQuery) -> None:
     """Whatever is in it, an ampersand too."""
-    assert Asked.of(dict(parse_qsl(asked.query(page=asked.page).removeprefix("?")))) == asked
+    assert TableQuery.of(dict(parse_qsl(query.address(page=query.page).removeprefix("?")))) == query
 
 
 def test_words_of_the_api_are_all_there() -> None:
-    """Each stage and each column can be asked for."""
+    """Each stage and each column can be requested."""
     assert {slug(stage) for stage in Stage} == set(get_args(StageWord))
     assert set(SORTS) == set(get_args(Sort))

@@ -6,6 +6,7 @@ continues, gives fewer verdicts, never different ones.
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from sidecar.observed import AcmeRun, Refusal, RefusedFor
@@ -35,24 +36,17 @@ _ITS_DATE = re.compile(r"\A.{0,40}?(?<![\w:])\d\d:\d\d:\d\d(?![\w:]).{0,20}? - "
 
 def last_run(lines: Sequence[str]) -> AcmeRun | None:
     """The last run in a log whose lines begin with the Engine's time stamps; None if there is none."""
-    stamped = [parsed for line in lines if (parsed := _stamped(line))]
+    stamped: list[tuple[float, str]] = []  # Unix seconds, and the text without acme-mailcow's own date
+    for line in lines:
+        if found := _STAMP.match(line):
+            with suppress(ValueError):  # a date that does not exist
+                at = datetime.fromisoformat(found[1] + found[2].replace("Z", "+00:00")).timestamp()
+                stamped.append((at, _ITS_DATE.sub("", found[3], count=1).strip()))
     for pattern in (_BEGIN, _DETECTING):
         begin = next((i for i in range(len(stamped) - 1, -1, -1) if pattern.search(stamped[i][1])), None)
         if begin is not None:
             return _run(stamped[begin:])
     return None
-
-
-def _stamped(line: str) -> tuple[float, str] | None:
-    """When a line was written (Unix seconds), and its text without acme-mailcow's own date."""
-    found = _STAMP.match(line)
-    if not found:
-        return None
-    try:
-        at = datetime.fromisoformat(found[1] + found[2].replace("Z", "+00:00")).timestamp()
-    except ValueError:
-        return None
-    return at, _ITS_DATE.sub("", found[3], count=1).strip()
 
 
 def _run(lines: Iterable[tuple[float, str]]) -> AcmeRun:  # noqa: C901, PLR0912 - one case for each kind of line

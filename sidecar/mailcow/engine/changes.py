@@ -65,14 +65,14 @@ class EngineChanges:
         def ask() -> list[Json]:
             return list(self.client.containers(all=True, filters={"label": list(labels)}))
 
-        return self._told("listing containers", CALL_TIMEOUT_S, ask)
+        return self._explained("listing containers", CALL_TIMEOUT_S, ask)
 
     def inspect(self, container_id: str) -> Json:
         def ask() -> Json:
             found: Json = self.client.inspect_container(container_id)
             return found
 
-        return self._told(f"inspecting container {container_id[:12]}", CALL_TIMEOUT_S, ask)
+        return self._explained(f"inspecting container {container_id[:12]}", CALL_TIMEOUT_S, ask)
 
     def image_id(self, name: str) -> str | None:
         """The id of the image with this name now; None if there is none, or if the call is not allowed."""
@@ -82,7 +82,7 @@ class EngineChanges:
             return found.get("Id")
 
         try:
-            return self._told("inspecting an image", CALL_TIMEOUT_S, ask)
+            return self._explained("inspecting an image", CALL_TIMEOUT_S, ask)
         except SidecarError:
             return None
 
@@ -91,7 +91,7 @@ class EngineChanges:
             found = self.client.top(container_id)
             return sleep_argument(found["Titles"], found["Processes"] or ()) is not None
 
-        return self._told(f"listing the processes of container {container_id[:12]}", CALL_TIMEOUT_S, ask)
+        return self._explained(f"listing the processes of container {container_id[:12]}", CALL_TIMEOUT_S, ask)
 
     def check_leave(self, call: EngineCall) -> None:
         """Raises RecreateRefused if the call is not allowed: tried on a container that cannot exist."""
@@ -121,12 +121,15 @@ class EngineChanges:
                 allow_redirects=False,
             )
             if response.status_code not in accepted:
-                _raise_for_status(response)
+                try:
+                    response.raise_for_status()
+                except requests.HTTPError as error:
+                    docker.errors.create_api_error_from_http_exception(error)
             return response
 
-        return self._told(f"{call.method} {call.path} (to {call.purpose})", timeout_s, ask)
+        return self._explained(f"{call.method} {call.path} (to {call.purpose})", timeout_s, ask)
 
-    def _told(self, what: str, timeout_s: float, ask: Callable[[], T]) -> T:
+    def _explained(self, what: str, timeout_s: float, ask: Callable[[], T]) -> T:
         try:
             return ask()
         except docker.errors.APIError as error:
@@ -139,10 +142,3 @@ class EngineChanges:
             raise trouble(what, self.docker_host, timeout_s, error) from error
         except (docker.errors.DockerException, requests.RequestException, OSError) as error:
             raise trouble(what, self.docker_host, timeout_s, error) from error
-
-
-def _raise_for_status(response: requests.Response) -> None:
-    try:
-        response.raise_for_status()
-    except requests.HTTPError as error:
-        docker.errors.create_api_error_from_http_exception(error)

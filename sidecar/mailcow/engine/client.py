@@ -84,8 +84,8 @@ class Engine:
         Never raises: an error of the Engine becomes `Unseen`.
         """
         try:
-            return await self._ask(
-                "looking at mailcow's containers", lambda client: self._look(client, now, project_hint)
+            return await self.ask(
+                "looking at mailcow's containers", lambda client: self._observe(client, now, project_hint)
             )
         except SidecarError as error:
             return Unseen(
@@ -113,7 +113,7 @@ class Engine:
                 )
             client.restart(container_id, timeout=timeout_s)
 
-        await self._ask(f"restarting container {container_id[:12]}", look_and_restart)
+        await self.ask(f"restarting container {container_id[:12]}", look_and_restart)
 
     async def logs_tail(
         self, container_id: str, since: float, limit: int = 50, *, stamped: bool = False
@@ -130,39 +130,48 @@ class Engine:
             lines = log.decode("utf-8", errors="replace").splitlines()
             return tuple(line[:LOG_LINE_LIMIT] for line in lines[-limit:])
 
-        return await self._ask(f"reading the log of container {container_id[:12]}", read)
+        return await self.ask(f"reading the log of container {container_id[:12]}", read)
 
     async def close(self) -> None:
         """Closes the connections; asking again opens new ones."""
         await in_thread(self._forget_client)
 
-    async def _ask(self, what: str, question: Callable[[docker.APIClient], T]) -> T:
-        return await in_thread(lambda: self._ask_blocking(what, question))
+    async def ask(self, what: str, question: Callable[[docker.APIClient], T]) -> T:
+        """The answer to `question`, which runs in a thread; every call to the Engine goes this way. Raises SidecarError."""
 
-    def _ask_blocking(self, what: str, question: Callable[[docker.APIClient], T]) -> T:
-        try:
-            return question(self._connected())
-        except docker.errors.NotFound as error:
-            raise TemporaryError(f"{what} failed: it is gone; the next pass looks again") from error
-        except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-            if not isinstance(error, docker.errors.APIError):
-                self._forget_client()  # the next Engine at this address may have another API version
-            raise trouble(what, self.docker_host, TIMEOUT_S, error) from error
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            raise TemporaryError(
-                f"{what} failed: the answer of the Docker engine at {self.docker_host} is not understood "
-                f"({type(error).__name__}: {error}); is it a Docker engine?"
-            ) from error
+        def ask() -> T:
+            try:
+                return question(self._connected())
+            except docker.errors.NotFound as error:
+                raise TemporaryError(f"{what} failed: it is gone; the next pass looks again") from error
+            except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+                if not isinstance(error, docker.errors.APIError):
+                    self._forget_client()  # the next Engine at this address may have another API version
+                raise trouble(what, self.docker_host, TIMEOUT_S, error) from error
+            except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+                raise TemporaryError(
+                    f"{what} failed: the answer of the Docker engine at {self.docker_host} is not understood "
+                    f"({type(error).__name__}: {error}); is it a Docker engine?"
+                ) from error
+
+        return await in_thread(ask)
 
     def _connected(self) -> docker.APIClient:
-        _try_socket(self.docker_host)
+        scheme, _, path = self.docker_host.partition("://")
+        if scheme == "unix":
+            # Raises OSError if no process listens at the socket: the SDK would leak an open socket each time.
+            with socket.socket(socket.AF_UNIX) as trial:
+                trial.settimeout(TIMEOUT_S)
+                trial.connect(path)
         with self._making_client:
             if self._client is None:
-                tls = (
-                    _tls(self.cert_path)
-                    if self.cert_path and not self.docker_host.startswith("unix:")
-                    else False
-                )
+                tls: docker.tls.TLSConfig | bool = False
+                if self.cert_path and not self.docker_host.startswith("unix:"):
+                    tls = docker.tls.TLSConfig(
+                        client_cert=(str(self.cert_path / "cert.pem"), str(self.cert_path / "key.pem")),
+                        ca_cert=str(self.cert_path / "ca.pem"),
+                        verify=True,
+                    )
                 self._client = docker.APIClient(self.docker_host, version="auto", timeout=TIMEOUT_S, tls=tls)
             return self._client
 
@@ -172,7 +181,7 @@ class Engine:
         if client is not None:
             client.close()
 
-    def _look(self, client: docker.APIClient, now: float, project_hint: str | None) -> Sight[Project]:
+    def _observe(self, client: docker.APIClient, now: float, project_hint: str | None) -> Sight[Project]:
         own_id, own_project = self._own_container(client)
         name = own_project or project_name(project_hint or "")
         if not name:
@@ -188,7 +197,19 @@ class Engine:
             replace(known.container, own=known.container.id == own_id) for known in self._known.values()
         )
         project = Project(name, tuple(sorted(containers, key=lambda container: container.name)))
-        return Seen(replace(project, acme_sleep=_acme_sleep(client, project.service(ACME), now)), now)
+        acme = project.service(ACME)
+        acme_sleep: Sight[str | None]
+        if acme is None:
+            acme_sleep = Unseen(f"there is no container of {ACME}", now)
+        elif acme.state != "running":
+            acme_sleep = Unseen(f"{ACME} is {acme.state}", now)
+        else:
+            try:
+                acme_sleep = Seen(_sleep(client, acme.id), now)
+            except docker.errors.APIError as error:
+                reason = f"the processes of {ACME} cannot be listed: {explanation(error)}"
+                acme_sleep = Unseen(reason, now)
+        return Seen(replace(project, acme_sleep=acme_sleep), now)
 
     def _own_container(self, client: docker.APIClient) -> tuple[str | None, str | None]:
         """The id and the compose project of the container that this process runs in; asked once."""
@@ -235,17 +256,6 @@ def sleep_argument(titles: Sequence[str], processes: Sequence[Sequence[str]]) ->
     return None
 
 
-def _acme_sleep(client: docker.APIClient, acme: Container | None, now: float) -> Sight[str | None]:
-    if acme is None:
-        return Unseen(f"there is no container of {ACME}", now)
-    if acme.state != "running":
-        return Unseen(f"{ACME} is {acme.state}", now)
-    try:
-        return Seen(_sleep(client, acme.id), now)
-    except docker.errors.APIError as error:
-        return Unseen(f"the processes of {ACME} cannot be listed: {explanation(error)}", now)
-
-
 def _sleep(client: docker.APIClient, container_id: str) -> str | None:
     found = client.top(container_id)
     if not found["Processes"]:
@@ -257,6 +267,9 @@ def _container(found: Mapping[str, Any]) -> Container:
     """The value for an answer of `inspect`; an unexpected answer raises an exception of Python's."""
     labels = found["Config"]["Labels"] or {}
     service = labels.get(_SERVICE, "")
+    variables = (
+        (line.partition("=") for line in found["Config"]["Env"] or ()) if service in {ACME, NGINX} else ()
+    )
     return Container(
         id=found["Id"],
         name=found["Name"].removeprefix("/"),
@@ -264,32 +277,10 @@ def _container(found: Mapping[str, Any]) -> Container:
         state=found["State"]["Status"],
         created_at=_unix(found["Created"]),
         started_at=_unix(found["State"]["StartedAt"]),
-        env=_environment(found["Config"]["Env"] or ()) if service in {ACME, NGINX} else {},
+        env={key: value for key, _, value in variables if not _SECRET.search(key.upper())},
     )
-
-
-def _environment(lines: Iterable[str]) -> dict[str, str]:
-    pairs = (line.partition("=") for line in lines)
-    return {key: value for key, _, value in pairs if not _SECRET.search(key.upper())}
 
 
 def _unix(text: str) -> float:
     """Unix seconds; the Engine writes the year 1 for a time that does not exist."""
     return max(0.0, datetime.fromisoformat(text).timestamp()) if text else 0.0
-
-
-def _try_socket(docker_host: str) -> None:
-    """Raises OSError if no process listens at the socket: the SDK would leak an open socket each time."""
-    scheme, _, path = docker_host.partition("://")
-    if scheme == "unix":
-        with socket.socket(socket.AF_UNIX) as trial:
-            trial.settimeout(TIMEOUT_S)
-            trial.connect(path)
-
-
-def _tls(cert_path: Path) -> docker.tls.TLSConfig:
-    return docker.tls.TLSConfig(
-        client_cert=(str(cert_path / "cert.pem"), str(cert_path / "key.pem")),
-        ca_cert=str(cert_path / "ca.pem"),
-        verify=True,
-    )

@@ -69,26 +69,27 @@ async def events(
             aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
             session.get(f"{base}/events", params=parameters) as response,
         ):
-            await _check(response, docker_host)
+            if response.status != 200:
+                said = f"the Docker engine at {docker_host} answered {response.status} when asked for events"
+                if response.status in {401, 403}:
+                    raise PermanentError(f"{said}; is there a proxy before its socket that must allow them?")
+                raise TemporaryError(f"{said}; it is tried again")
             async for line in response.content:
-                event = _event(line)
-                if event is not None and (services is None or event.service in services):
-                    yield event
+                match json.loads(line) if line.strip() else None:
+                    case {
+                        "Action": str(action),
+                        "timeNano": int(nanoseconds),
+                        "Actor": {"Attributes": {**attributes}},
+                    }:
+                        service = attributes.get("com.docker.compose.service")
+                        if service and (services is None or service in services):
+                            yield EngineEvent(str(service), action, nanoseconds / 1e9)
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise TemporaryError(
             f"reading the events of the Docker engine at {docker_host} failed: "
             f"{type(error).__name__}: {error}; it is tried again"
         ) from error
     raise TemporaryError(f"the Docker engine at {docker_host} ended the stream of events; it is tried again")
-
-
-async def _check(response: aiohttp.ClientResponse, docker_host: str) -> None:
-    if response.status == 200:
-        return
-    said = f"the Docker engine at {docker_host} answered {response.status} when asked for events"
-    if response.status in {401, 403}:
-        raise PermanentError(f"{said}; is there a proxy before its socket that must allow them?")
-    raise TemporaryError(f"{said}; it is tried again")
 
 
 async def _connector(docker_host: str, cert_path: Path | None) -> tuple[aiohttp.BaseConnector, str]:
@@ -115,13 +116,3 @@ def _tls(cert_path: Path) -> ssl.SSLContext:
             "is DOCKER_CERT_PATH right?"
         ) from error
     return context
-
-
-def _event(line: bytes) -> EngineEvent | None:
-    """The event in a line of the stream; None for an empty line and for an event without a service."""
-    match json.loads(line) if line.strip() else None:
-        case {"Action": str(action), "timeNano": int(nanoseconds), "Actor": {"Attributes": {**attributes}}}:
-            service = attributes.get("com.docker.compose.service")
-            return EngineEvent(str(service), action, nanoseconds / 1e9) if service else None
-        case _:
-            return None

@@ -61,59 +61,39 @@ class ProjectLook:
 
         `patience_s`: how long to wait for that, if it is longer than a pass usually waits.
         """
-        if self._looking is None and self._due(now):
+        if self._looking is None:
+            match self._seen:
+                case Seen(Project(acme_sleep=Seen(None))):
+                    # A run of acme-mailcow ends without an event: while it works, every pass observes it.
+                    fresh_s = AT_WORK_FRESH_S
+                case _:
+                    fresh_s = FRESH_S
+            if not self.touched and now - self._seen.at < fresh_s:
+                return self._seen
             self.touched = False
-            self._looking = asyncio.create_task(self._look(now))
+            self._looking = asyncio.create_task(self._observe(now))
             self._began_s = asyncio.get_running_loop().time()
-        if self._looking is not None and await self._over(self._looking, self._began_s, patience_s):
-            task, self._looking = self._looking, None
+        task = self._looking
+        if not task.done():
+            timeout = None
+            if self._patience_s is not None:
+                patience_s = self._patience_s if patience_s is None else patience_s
+                timeout = max(0.0, self._began_s + patience_s - asyncio.get_running_loop().time())
+            await asyncio.wait({task}, timeout=timeout)
+        if task.done():
+            self._looking = None
             self._seen = task.result()
-        if self._looking is not None:
-            return self._not_answered(now)
-        return self._seen
-
-    def _due(self, now: float) -> bool:
-        # A run of acme-mailcow ends without an event: while it works, every pass observes it.
-        fresh_s = AT_WORK_FRESH_S if _at_work(self._seen) else FRESH_S
-        return self.touched or now - self._seen.at >= fresh_s
-
-    async def _look(self, now: float) -> Sight[Project]:
-        return await self._completed(await self._engine.observe(now, self._hint))
-
-    def _not_answered(self, now: float) -> Unseen:
-        """The last trouble stays until there is an answer: a hung Engine gives one reason, not two alternating ones."""
+            return self._seen
+        task.remove_done_callback(self._notify)
+        task.add_done_callback(self._notify)
         if isinstance(self._seen, Unseen) and self._seen is not NOT_ASKED:
+            # The last trouble stays until there is an answer: a hung Engine gives one reason, not two alternating ones.
             return self._seen
         return Unseen(f"the Docker engine has not answered yet. {LEFT_ALONE}", now)
 
-    async def _over(
-        self,
-        task: asyncio.Task[Sight[Project]],
-        began_s: float,
-        patience_s: float | None = None,
-    ) -> bool:
-        """Waits for the rest of a pass's patience; returns whether the task ended. Otherwise `finished` is called later."""
-        if task.done():
-            return True
-        timeout = None
-        if self._patience_s is not None:
-            patience_s = self._patience_s if patience_s is None else patience_s
-            timeout = max(0.0, began_s + patience_s - asyncio.get_running_loop().time())
-        await asyncio.wait({task}, timeout=timeout)
-        if task.done():
-            return True
-        task.remove_done_callback(self._tell)
-        task.add_done_callback(self._tell)
-        return False
+    async def _observe(self, now: float) -> Sight[Project]:
+        return await self._completed(await self._engine.observe(now, self._hint))
 
-    def _tell(self, task: asyncio.Task[Sight[Project]]) -> None:
+    def _notify(self, task: asyncio.Task[Sight[Project]]) -> None:
         if not task.cancelled():
             self.finished()
-
-
-def _at_work(project: Sight[Project]) -> bool:
-    match project:
-        case Seen(Project(acme_sleep=Seen(None))):
-            return True
-        case _:
-            return False

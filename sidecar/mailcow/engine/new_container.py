@@ -18,10 +18,15 @@ Json: TypeAlias = Mapping[str, Any]
 CONFIG_HASH = "com.docker.compose.config-hash"
 
 _CLAIM = "re-created by mta-sts-sidecar; restart={name}:{count}"
+"""The label by which Compose decides whether a container is up to date: this is not a hash, so it never is.
+
+It must exist, because Compose ignores a container without it. It also holds the values that are needed to finish an
+interrupted re-creation.
+"""
 _CLAIMED = re.compile(r"re-created by mta-sts-sidecar; restart=(?P<name>[a-z-]+):(?P<count>\d+)")
 
 # Fields that the Engine sets when an endpoint comes up. All other fields of an endpoint were requested.
-# A MAC address may be either: see `_endpoint`.
+# A MAC address may be either: see `_endpoints`.
 _FOUND_OUT = frozenset(
     {
         "DNSNames",
@@ -65,14 +70,25 @@ def recreation(inspected: Json, environment: Mapping[str, str], named: str | Non
     restart = host.get("RestartPolicy") or _NO_RESTART
     endpoints = _endpoints(inspected)
     main = _main_network(inspected)
+    hostname = str(config.get("Hostname") or "")
+    shared = str(host.get("NetworkMode") or "").startswith("container:")
+    if shared or (hostname and inspected["Id"].startswith(hostname)):
+        hostname = ""  # it belongs to another container, or the Engine derived it from the id
+    env: dict[str, str] = {}  # in the order of the lines; a changed key keeps its place, and has one line
+    for line in config.get("Env") or ():
+        key = line.partition("=")[0]
+        env[key] = f"{key}={environment[key]}" if key in environment else line
+    env |= {key: f"{key}={value}" for key, value in environment.items()}
+    claim = _CLAIM.format(name=restart.get("Name") or "no", count=restart.get("MaximumRetryCount") or 0)
     body = {
         **config,
-        "Hostname": _hostname(inspected),
-        "Image": _image(inspected, named),
-        "Env": _environment(config.get("Env") or (), environment),
+        "Hostname": hostname,
+        # The name, for people to read, as long as it means the same image: the tag may have been pulled again.
+        "Image": str(config["Image"] if named == inspected["Image"] else inspected["Image"]),
+        "Env": list(env.values()),
         # The Engine shows a cleared entry point as null; with null in the request, it would use the image's.
         "Entrypoint": config.get("Entrypoint") or [""],
-        "Labels": {**(config.get("Labels") or {}), CONFIG_HASH: _claim(restart)},
+        "Labels": {**(config.get("Labels") or {}), CONFIG_HASH: claim},
         "HostConfig": {**host, **_carried(inspected), "RestartPolicy": _NO_RESTART},
         "NetworkingConfig": {"EndpointsConfig": {main: endpoints[main]} if main in endpoints else {}},
     }
@@ -80,23 +96,9 @@ def recreation(inspected: Json, environment: Mapping[str, str], named: str | Non
     return Recreation(body, others, restart)
 
 
-def _image(inspected: Json, named: str | None) -> str:
-    """The name, for people to read, as long as it means the same image: the tag may have been pulled again."""
-    return str(inspected["Config"]["Image"] if named == inspected["Image"] else inspected["Image"])
-
-
 def restarts(policy: Json) -> bool:
     """Whether the Engine starts a container with this policy automatically."""
     return policy.get("Name") not in {None, "", "no"}
-
-
-def _claim(restart: Json) -> str:
-    """The label by which Compose decides whether a container is up to date: this is not a hash, so it never is.
-
-    It must exist, because Compose ignores a container without it. It also holds the values that
-    are needed to finish an interrupted re-creation.
-    """
-    return _CLAIM.format(name=restart.get("Name") or "no", count=restart.get("MaximumRetryCount") or 0)
 
 
 def claimed_restart(label: str) -> Json | None:
@@ -105,26 +107,12 @@ def claimed_restart(label: str) -> Json | None:
     return {"Name": found["name"], "MaximumRetryCount": int(found["count"])} if found else None
 
 
-def _hostname(inspected: Json) -> str:
-    """Empty if the Engine derived it from the id, or if it belongs to another container."""
-    name = str(inspected["Config"].get("Hostname") or "")
-    shared = str(inspected["HostConfig"].get("NetworkMode") or "").startswith("container:")
-    return "" if shared or (name and inspected["Id"].startswith(name)) else name
-
-
-def _environment(lines: Iterable[str], changed: Mapping[str, str]) -> list[str]:
-    """The lines in their order; a changed key keeps its place, and has one line."""
-    result: dict[str, str] = {}
-    for line in lines:
-        key = line.partition("=")[0]
-        result[key] = f"{key}={changed[key]}" if key in changed else line
-    return list((result | {key: f"{key}={value}" for key, value in changed.items()}).values())
-
-
 def _carried(inspected: Json) -> Json:
     """HostConfig's `Mounts` with the names of anonymous volumes, which it lacks; empty if there are none."""
     host = inspected["HostConfig"]
-    bound = {_target(bind) for bind in host.get("Binds") or ()}
+    # A bind is written `source:target[:mode]`.
+    binds = (bind.split(":")[1] if ":" in bind else bind for bind in host.get("Binds") or ())
+    bound = set(map(posixpath.normpath, binds))
     mounts = [dict(mount) for mount in host.get("Mounts") or ()]
     asked = {posixpath.normpath(mount["Target"]): mount for mount in mounts}
     changed = False
@@ -142,11 +130,6 @@ def _carried(inspected: Json) -> Json:
     return {"Mounts": mounts} if changed else {}
 
 
-def _target(bind: str) -> str:
-    """Where `source:target[:mode]` is mounted."""
-    return posixpath.normpath(bind.split(":")[1] if ":" in bind else bind)
-
-
 # --- networks --------------------------------------------------------------------------------------------
 
 
@@ -160,23 +143,20 @@ def _main_network(inspected: Json) -> str | None:
 
 
 def _endpoints(inspected: Json) -> dict[str, Json]:
+    """The endpoints as they were requested: aliases, fixed addresses, links, driver options, and unknown newer fields."""
     if str(inspected["HostConfig"].get("NetworkMode") or "").startswith(_NO_ENDPOINT):
         return {}
     main = _main_network(inspected)
     # Only this address was requested; the one in an endpoint was assigned to the old container.
     mac = inspected["Config"].get("MacAddress")
-    return {
-        name: _endpoint(found, inspected["Id"], mac if name == main else None)
-        for name, found in (inspected["NetworkSettings"]["Networks"] or {}).items()
-    }
-
-
-def _endpoint(found: Json, container_id: str, mac: str | None) -> Json:
-    """An endpoint as it was requested: aliases, fixed addresses, links, driver options, and unknown newer fields."""
-    asked = {key: value for key, value in found.items() if key not in _FOUND_OUT}
-    if asked.get("Aliases"):
-        asked["Aliases"] = [a for a in asked["Aliases"] if a not in {container_id, container_id[:12]}]
-    return {**asked, "MacAddress": mac} if mac else asked
+    own_id = inspected["Id"]
+    endpoints: dict[str, Json] = {}
+    for name, found in (inspected["NetworkSettings"]["Networks"] or {}).items():
+        requested = {key: value for key, value in found.items() if key not in _FOUND_OUT}
+        if requested.get("Aliases"):
+            requested["Aliases"] = [a for a in requested["Aliases"] if a not in {own_id, own_id[:12]}]
+        endpoints[name] = {**requested, "MacAddress": mac} if mac and name == main else requested
+    return endpoints
 
 
 # --- the result ------------------------------------------------------------------------------------------
@@ -272,7 +252,8 @@ def leftovers(rows: Iterable[Json]) -> Leftovers:
     found = [
         AcmeContainer(
             row["Id"],
-            _name(row["Names"]),
+            # A link from another container adds a name with two slashes.
+            next((name[1:] for name in row["Names"] if name.count("/") == 1), ""),
             row["State"] in {"running", "restarting", "paused"},
             row["Labels"].get(CONFIG_HASH, ""),
         )
@@ -302,8 +283,3 @@ def way(left: Leftovers, *, back: bool = False) -> Settlement:
 def own_name(name: str) -> str:
     """The usual name of the service's container, from one of our temporary names."""
     return name.removesuffix(OLD_SUFFIX).removesuffix(NEW_SUFFIX)
-
-
-def _name(names: Iterable[str]) -> str:
-    """A link from another container adds a name with two slashes."""
-    return next((name[1:] for name in names if name.count("/") == 1), "")

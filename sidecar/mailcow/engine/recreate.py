@@ -1,4 +1,4 @@
-"""Re-creates acme-mailcow with another environment, and repairs what an interrupted attempt left.
+"""The steps that re-create acme-mailcow with another environment, and that repair what an interrupted attempt left.
 
 `restart` keeps a container's environment, so a changed ADDITIONAL_SAN needs a new container. Rules for every editor:
 
@@ -9,24 +9,19 @@
 - The containers are read again before anything is repaired: a lost answer may have been a success.
 - Every call is listed in `calls` and has a deadline; the one for a stop is longer than the stop.
 
-When to re-create is decided elsewhere; here it is only refused if something has changed since the observation.
+Everything here blocks, in the thread of `Engine.ask`. Whether to re-create is decided elsewhere: see `acme`.
 """
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Mapping
 
 from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
 from sidecar.mailcow.engine.calls import CONNECT, CREATE, REMOVE, RENAME, START, STOP, UPDATE
 from sidecar.mailcow.engine.changes import COMMAND, EngineChanges, RecreateRefused
-from sidecar.mailcow.engine.client import ACME, Engine, Untouched
+from sidecar.mailcow.engine.client import ACME
 from sidecar.mailcow.engine.new_container import (
     AcmeContainer,
     Json,
     Leftovers,
-    Recreation,
     Settlement,
     claimed_restart,
     differences,
@@ -36,171 +31,44 @@ from sidecar.mailcow.engine.new_container import (
     restarts,
     way,
 )
-from sidecar.mailcow.engine.sdk import docker
-from sidecar.observed import NEW_SUFFIX, OLD_SUFFIX, Project, Seen, Unseen
-
-T = TypeVar("T")
+from sidecar.observed import NEW_SUFFIX, OLD_SUFFIX
 
 _ONE_OFF = "com.docker.compose.oneoff"
 STOP_GRACE_S = 10
 STOP_GRACE_LIMIT_S = 120
 """The longest wait for a stop, whatever the container's own setting."""
 
-# A call that its pass no longer waits for continues in its thread: nothing may be repaired meanwhile.
-_ONE_AT_A_TIME = threading.Lock()
 
-
-async def recreate(
-    engine: Engine,
-    container_id: str,
-    *,
-    expected: Project,
-    expected_started_at: float,
-    environment: Mapping[str, str],
-    now: float,
-) -> None:
-    """Re-creates acme-mailcow with otherwise identical settings and these variables; returns when it runs.
-
-    `expected` is the project as the decision saw it, `expected_started_at` (Unix seconds) that container's
-    start in it. Raises Untouched, with nothing done, if any of it changed since, or acme-mailcow is
-    working; RecreateRefused, with nothing done, if a call is not allowed; TemporaryError or PermanentError
-    if a call failed: then the old container runs again, or the text says that `heal` has to repair it.
-    """
-    await _check_unchanged(engine, container_id, expected, expected_started_at, now)
-    what = f"re-creating {ACME}"
-
-    def attempt(client: docker.APIClient) -> None:
-        with _alone(what):
-            _Attempt(
-                EngineChanges(client, engine.docker_host), container_id, environment, expected.name
-            ).run()
-
-    await _ask(engine, what, attempt)
-
-
-async def heal(engine: Engine, project_name: str) -> str | None:
-    """Repairs an interrupted re-creation; returns what was done, None if there was nothing to do.
-
-    Costs one call if nothing is left. Raises TemporaryError if the Engine fails, PermanentError if it
-    refuses, or if a person has to choose.
-    """
-    what = f"repairing an interrupted re-creation of {ACME}"
-
-    def look(client: docker.APIClient) -> str | None:
-        with _alone(what):
-            calls = EngineChanges(client, engine.docker_host)
-            left = _leftovers(calls, project_name)
-            taken = _settle(calls, left)
-            names = ", ".join(one.name for one in (left.old, left.new) if one)
-            match taken:
-                case Settlement.NOTHING:
-                    return None
-                case Settlement.STUCK:
-                    raise PermanentError(
-                        f"a re-creation of {ACME} was interrupted and left {names}, and another container of it "
-                        f"does not run; run `{COMMAND}` in the mailcow directory"
-                    )
-                case _:
-                    return f"a re-creation of {ACME} was interrupted and left {names}: {taken.value}"
-
-    return await _ask(engine, what, look)
-
-
-async def _ask(engine: Engine, what: str, question: Callable[[docker.APIClient], T]) -> T:
-    return await engine._ask(what, question)  # noqa: SLF001  the one way to ask with a deadline, in a thread
-
-
-@contextmanager
-def _alone(what: str) -> Iterator[None]:
-    if not _ONE_AT_A_TIME.acquire(blocking=False):
-        raise TemporaryError(
-            f"{what}: an earlier re-creation of it is still under way; the next pass looks again"
-        )
+def recreate(calls: EngineChanges, old: str, environment: Mapping[str, str], project_name: str) -> None:
+    """Re-creates the container with the id `old`; blocks. Raises as `AcmeEngine.recreate`."""
+    before = calls.inspect(old)
+    named = calls.image_id(str(before["Config"]["Image"]))
+    plan = recreation(before, environment, named)
+    needed = [RENAME, CREATE, STOP, START, REMOVE]
+    needed += [CONNECT] if plan.networks else []
+    needed += [UPDATE] if restarts(plan.restart) else []
+    for call in needed:
+        calls.check_leave(call)
+    # How long it may take to stop: its own `stop_grace_period`, up to a limit.
+    grace_s = before["Config"].get("StopTimeout")
+    if grace_s is None:
+        grace_s = STOP_GRACE_S
+    elif not 0 <= grace_s <= STOP_GRACE_LIMIT_S:
+        grace_s = STOP_GRACE_LIMIT_S
     try:
-        yield
-    finally:
-        _ONE_AT_A_TIME.release()
-
-
-async def _check_unchanged(
-    engine: Engine, container_id: str, expected: Project, expected_started_at: float, now: float
-) -> None:
-    """Raises Untouched if the project has changed, or acme-mailcow does not sleep.
-
-    A container never changes its image, so the same ids have the same images.
-    """
-    sight = await engine.observe(now, expected.name)
-    if isinstance(sight, Unseen):
-        raise Untouched(f"{ACME} was not re-created: {sight.reason}")
-    project = sight.value
-    was, now_is = ({c.id: c for c in seen.containers} for seen in (expected, project))
-    changed = [c for c in (was | now_is).values() if was.get(c.id) != now_is.get(c.id)]
-    acme = [c for c in now_is.values() if c.service == ACME]
-    target = now_is.get(container_id)
-    if project.name != expected.name or changed or target is None:
-        names = ", ".join(sorted({c.name for c in changed})) or "the container"
-        raise Untouched(
-            f"{ACME} was not re-created: meanwhile {names} changed (mailcow is being started, stopped or "
-            "updated?); the next pass looks again"
-        )
-    if (target.state, target.started_at) != ("running", expected_started_at):
-        raise Untouched(
-            f"{ACME} was not re-created: it is {target.state}, or was started since; the next pass looks again"
-        )
-    if acme != [target] or target.name.endswith((OLD_SUFFIX, NEW_SUFFIX)):
-        raise Untouched(
-            f"{ACME} was not re-created: it has {len(acme)} containers, or one that is being re-created; "
-            "the next pass looks again"
-        )
-    match project.acme_sleep:
-        case Seen(None):
-            raise Untouched(f"{ACME} was not re-created: it is working now; the next pass looks again")
-        case Unseen(reason):
-            raise Untouched(f"{ACME} was not re-created: {reason}; the next pass looks again")
-        case _:
-            pass
-
-
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """One re-creation, in the thread."""
-
-    calls: EngineChanges
-    container_id: str
-    environment: Mapping[str, str]
-    project_name: str
-
-    def run(self) -> None:
-        before = self.calls.inspect(self.container_id)
-        named = self.calls.image_id(str(before["Config"]["Image"]))
-        plan = recreation(before, self.environment, named)
-        self._check_leave(plan)
-        try:
-            self._replace(before, plan, named)
-        except (SidecarError, KeyError, TypeError, ValueError, AttributeError) as error:
-            self._take_back(error)
-
-    def _check_leave(self, plan: Recreation) -> None:
-        needed = [RENAME, CREATE, STOP, START, REMOVE]
-        needed += [CONNECT] if plan.networks else []
-        needed += [UPDATE] if restarts(plan.restart) else []
-        for call in needed:
-            self.calls.check_leave(call)
-
-    def _replace(self, before: Json, plan: Recreation, named: str | None) -> None:
-        calls, old = self.calls, self.container_id
         name = str(before["Name"]).removeprefix("/")
         calls.rename(old, name + OLD_SUFFIX)
         new = calls.create(name + NEW_SUFFIX, plan.body)
         for network, endpoint in plan.networks.items():
             calls.connect(network, new, endpoint)
-        if strange := differences(before, calls.inspect(new), self.environment, named):
+        if strange := differences(before, calls.inspect(new), environment, named):
             raise PermanentError(
                 f"the Docker engine at {calls.docker_host} created a container that differs from the request "
                 f"({', '.join(strange)}); run `{COMMAND}` in the mailcow directory"
             )
-        self._check_asleep(old)
-        calls.stop(old, _grace_s(before))
+        if not calls.sleeps(old):
+            raise TemporaryError(f"{ACME} woke up meanwhile; the next pass looks again")
+        calls.stop(old, int(grace_s))
         calls.start(new)
         if not calls.inspect(new)["State"]["Running"]:
             raise TemporaryError(f"the new container of {ACME} ended at once")
@@ -209,44 +77,52 @@ class _Attempt:
             calls.set_restart(new, plan.body["HostConfig"]["RestartPolicy"])
         calls.remove(old, force=False)
         _finish(calls, new, plan.restart, name)
-
-    def _check_asleep(self, container_id: str) -> None:
-        if not self.calls.sleeps(container_id):
-            raise TemporaryError(f"{ACME} woke up meanwhile; the next pass looks again")
-
-    def _take_back(self, error: Exception) -> None:
-        """Returns to the old container, or forward if it is gone; raises, unless the result is the wanted one."""
-        said = (
-            str(error)
-            if isinstance(error, SidecarError)
-            else f"an unexpected answer ({type(error).__name__}: {error})"
-        )
-        try:
-            left = _leftovers(self.calls, self.project_name)
-            taken = _settle(self.calls, left, back=True)
-        except (SidecarError, KeyError, TypeError, ValueError, AttributeError) as again:
-            raise TemporaryError(
-                f"re-creating {ACME} failed: {said}; and undoing it failed, too: {again}; "
-                f"`{COMMAND}` in the mailcow directory repairs it as well"
-            ) from error
-        if taken is Settlement.FORWARD or (taken is Settlement.NOTHING and self._is_done(left)):
-            return
-        if isinstance(error, RecreateRefused):
-            raise error
-        kind = PermanentError if isinstance(error, PermanentError) else TemporaryError
-        raise kind(f"re-creating {ACME} failed: {said}; {taken.value}") from error
-
-    def _is_done(self, left: Leftovers) -> bool:
-        """Whether our new container has replaced the old one: then only the last answer was lost."""
-        return any(one.id != self.container_id and claimed_restart(one.label) for one in left.others)
+    except (SidecarError, KeyError, TypeError, ValueError, AttributeError) as error:
+        _take_back(calls, old, project_name, error)
 
 
-def _grace_s(inspected: Json) -> int:
-    """How long the container may take to stop: its own `stop_grace_period`, up to a limit."""
-    given: Any = inspected["Config"].get("StopTimeout")
-    if given is None:
-        return STOP_GRACE_S
-    return int(given) if 0 <= given <= STOP_GRACE_LIMIT_S else STOP_GRACE_LIMIT_S
+def _take_back(calls: EngineChanges, old: str, project_name: str, error: Exception) -> None:
+    """Returns to the old container, or forward if it is gone; raises, unless the result is the wanted one."""
+    said = (
+        str(error)
+        if isinstance(error, SidecarError)
+        else f"an unexpected answer ({type(error).__name__}: {error})"
+    )
+    try:
+        left = _leftovers(calls, project_name)
+        taken = _settle(calls, left, back=True)
+    except (SidecarError, KeyError, TypeError, ValueError, AttributeError) as again:
+        raise TemporaryError(
+            f"re-creating {ACME} failed: {said}; and undoing it failed, too: {again}; "
+            f"`{COMMAND}` in the mailcow directory repairs it as well"
+        ) from error
+    if taken is Settlement.FORWARD:
+        return
+    # Our new container has replaced the old one: then only the last answer was lost.
+    replaced = any(one.id != old and claimed_restart(one.label) for one in left.others)
+    if taken is Settlement.NOTHING and replaced:
+        return
+    if isinstance(error, RecreateRefused):
+        raise error
+    kind = PermanentError if isinstance(error, PermanentError) else TemporaryError
+    raise kind(f"re-creating {ACME} failed: {said}; {taken.value}") from error
+
+
+def heal(calls: EngineChanges, project_name: str) -> str | None:
+    """Repairs an interrupted re-creation; blocks. Returns and raises as `AcmeEngine.heal`."""
+    left = _leftovers(calls, project_name)
+    taken = _settle(calls, left)
+    names = ", ".join(one.name for one in (left.old, left.new) if one)
+    match taken:
+        case Settlement.NOTHING:
+            return None
+        case Settlement.STUCK:
+            raise PermanentError(
+                f"a re-creation of {ACME} was interrupted and left {names}, and another container of it "
+                f"does not run; run `{COMMAND}` in the mailcow directory"
+            )
+        case _:
+            return f"a re-creation of {ACME} was interrupted and left {names}: {taken.value}"
 
 
 def _leftovers(calls: EngineChanges, project_name: str) -> Leftovers:

@@ -12,7 +12,7 @@ from sidecar.dns.publish.rfc2136 import Rfc2136
 from sidecar.dns.publish.servercow import Servercow
 from sidecar.dns.publish.worker import Host, scrubbed
 from sidecar.settings import dns as settings
-from sidecar.settings import load
+from sidecar.settings.load import load
 
 SECRET = "S3cret/with+signs=="
 

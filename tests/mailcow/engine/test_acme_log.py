@@ -137,7 +137,7 @@ def test_failure_of_the_order_is_kept_in_its_words() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_log_of_the_table_tells_what_failed(case: AcmeCase) -> None:
+def test_log_of_the_table_shows_what_failed(case: AcmeCase) -> None:
     """Each line of a verdict in the table of cases is understood."""
     found = run_of(*case.log)
     for line in case.log:

@@ -1,6 +1,5 @@
 """The containers of mailcow's compose project, by an engine out of a table; `tests/system` has a real one."""
 
-import asyncio
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -10,14 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.mailcow.engine import own_container
 from sidecar.mailcow.engine.client import Engine, project_name, sleep_argument
 from sidecar.observed import Container, Project, Seen, Sight, Unseen
-from tests.mailcow.fake_engine import API, LOOPBACK, TITLES, FakeContainer, FakeEngine, serving
+from tests.mailcow.fake_engine import LOOPBACK, TITLES, FakeContainer, FakeEngine, serving
 
 changed: Callable[..., FakeContainer] = replace
 """`replace` for changes out of a table."""
@@ -125,7 +123,7 @@ async def test_hint_counts_where_the_own_container_is_not_composes() -> None:
 
 
 @pytest.mark.parametrize("hint", [None, "", "!"])
-async def test_no_project_name_is_no_answer(hint: str | None) -> None:
+async def test_without_a_project_name_nothing_is_seen(hint: str | None) -> None:
     """The reason says what to set."""
     async with engine_with(ACME) as (_, engine):
         assert "COMPOSE_PROJECT_NAME" in reason(await engine.observe(NOW, hint))
@@ -214,7 +212,9 @@ async def test_unchanged_project_costs_two_calls() -> None:
         ({"status": "Up 3 hours"}, -30.0),
     ],
 )
-async def test_what_may_have_been_restarted_is_looked_at_again(change: dict[str, str], later: float) -> None:
+async def test_container_that_may_have_been_restarted_is_inspected_again(
+    change: dict[str, str], later: float
+) -> None:
     """A restart is never missed for the sake of cheapness."""
     async with engine_with(NGINX) as (fake, engine):
         await engine.observe(NOW, "mailcowdockerized")
@@ -334,12 +334,9 @@ async def test_log_has_the_last_lines() -> None:
 async def test_log_begins_where_it_is_wanted_from() -> None:
     """By the time at which the Engine took a line."""
     said = [(NOW - 1.5, "before"), (NOW + 0.5, "after"), (NOW + 2.0, "later")]
-    async with engine_with(replace(ACME, said=said)) as (fake, engine):
+    async with engine_with(replace(ACME, said=said)) as (_, engine):
         assert await engine.logs_tail(ACME_ID, NOW) == ("after", "later")
-        client = await asyncio.to_thread(docker.APIClient, fake.docker_host, version=API)
-        log = await asyncio.to_thread(client.logs, ACME_ID, timestamps=True, tail=2)
-        client.close()
-        times = [line.partition(" ")[0] for line in log.decode().splitlines()]
+        times = [line.partition(" ")[0] for line in await engine.logs_tail(ACME_ID, NOW, stamped=True)]
         assert [datetime.fromisoformat(at).timestamp() for at in times] == [NOW + 0.5, NOW + 2.0]
 
 

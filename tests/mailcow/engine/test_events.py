@@ -58,7 +58,7 @@ async def read(docker_host: str) -> tuple[list[EngineEvent], SidecarError]:
     raise AssertionError("the stream ended without a word")
 
 
-async def test_events_are_told_until_the_stream_ends() -> None:
+async def test_events_are_passed_on_until_the_stream_ends() -> None:
     """The Engine's words stay; what is of no service or strange is left out. The end is temporary trouble."""
     body = line("start", **ACME) + b"\n" + line("start") + b"[]\n" + line("health_status: healthy", **ACME)
     async with answering(body) as docker_host:
@@ -79,7 +79,7 @@ async def test_events_are_told_until_the_stream_ends() -> None:
         (200, b"<html>", TemporaryError, "JSONDecodeError"),
     ],
 )
-async def test_bad_answer_is_told(status: int, body: bytes, kind: type[SidecarError], words: str) -> None:
+async def test_bad_answer_is_reported(status: int, body: bytes, kind: type[SidecarError], words: str) -> None:
     """A proxy that forbids events stays; everything else may pass."""
     async with answering(body, status) as docker_host:
         found, error = await read(docker_host)

@@ -91,7 +91,7 @@ async def test_event_during_a_look_makes_another_one(engine: SlowEngine, look: P
 
 
 @pytest.mark.parametrize(("project", "fresh_s"), [(SLEEPS, FRESH_S), (AT_WORK, AT_WORK_FRESH_S)])
-async def test_container_at_work_is_looked_at_more_often(
+async def test_container_at_work_is_observed_more_often(
     engine: SlowEngine, look: ProjectLook, project: Project, fresh_s: float
 ) -> None:
     """Its run ends without an event."""
@@ -111,8 +111,8 @@ async def test_trouble_goes_on_until_there_is_an_answer(engine: SlowEngine, look
     async def in_vain(project: Sight[Project]) -> Sight[Project]:
         return Unseen("it did not answer within 20 s", NOW)
 
+    look = ProjectLook(engine, None, in_vain, patient=False)
     engine.answers.set()
-    look._completed = in_vain
     await look.sight(NOW)
     await over(look)
     engine.answers.clear()
