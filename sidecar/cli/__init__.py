@@ -58,7 +58,7 @@ examples:
 each command has its own help: sidecar records --help
 in the container: docker compose exec mta-sts-mailcow sidecar status
 
-exit codes: 0 nothing failed (held included), 1 an action failed or what was asked for cannot be done,
+exit codes: 0 nothing failed (held included), 1 an action failed or a request was refused,
             2 settings or command line are invalid, 3 mailcow cannot be read, 75 another sidecar process is running,
             130 interrupted, 141 the reader of the output has ended
 """
@@ -106,19 +106,21 @@ def _main(words: list[str]) -> int:
 
         return healthy.run(argparse.Namespace(), os.environ)
     if words and not words[0].startswith("-") and words[0] not in COMMANDS:
-        print(_unknown(words[0]), file=sys.stderr)
+        near = difflib.get_close_matches(words[0], COMMANDS, n=1)
+        meant = f"; did you mean: sidecar {near[0]}" if near else ""
+        print(
+            f"usage: sidecar [-h] [--version] COMMAND ...\n"
+            f"sidecar: {words[0]!r} is not a command{meant}\n"
+            f"commands: {', '.join(COMMANDS)}",
+            file=sys.stderr,
+        )
         return Exit.SETTINGS
     given = parser().parse_args(words)
     if given.command is None:
         parser().print_help()
         return Exit.OK
-    return _called(given, os.environ)
-
-
-def _called(given: argparse.Namespace, env: Mapping[str, str]) -> int:
-    """Runs the given command; a SidecarError becomes one message and an exit code."""
     try:
-        return execute(given, env)
+        return execute(given, os.environ)
     except SidecarError as error:
         from sidecar.settings import SettingsError
 
@@ -134,17 +136,6 @@ def execute(given: argparse.Namespace, env: Mapping[str, str]) -> int:
 
         ended = asyncio.run(ended)
     return int(ended)
-
-
-def _unknown(word: str) -> str:
-    """What is printed for a command that does not exist."""
-    near = difflib.get_close_matches(word, COMMANDS, n=1)
-    meant = f"; did you mean: sidecar {near[0]}" if near else ""
-    return (
-        f"usage: sidecar [-h] [--version] COMMAND ...\n"
-        f"sidecar: {word!r} is not a command{meant}\n"
-        f"commands: {', '.join(COMMANDS)}"
-    )
 
 
 def _reader_ended(stream: TextIO) -> bool:

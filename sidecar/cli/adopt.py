@@ -11,7 +11,7 @@ examples:
   sidecar adopt --file
   sidecar adopt --dns _mta-sts.example.org      a DNS record that is not the sidecar's
 
-exit codes: 0 accepted, the running sidecar acts on it at once, 1 what was named cannot be adopted,
+exit codes: 0 accepted, the running sidecar acts on it at once, 1 what you named cannot be adopted,
             2 settings are invalid
 """
 
@@ -38,20 +38,23 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Stores the request. Raises PermanentError if it is refused."""
     from sidecar.cli.look import names_of
-    from sidecar.cli.wish import noting
+    from sidecar.cli.request import open_request
     from sidecar.formats.domain_name import to_unicode
     from sidecar.observed import FILE
     from sidecar.plan.wishes import adopt_records_refusal, adopt_refusal
 
-    with noting(env, given.domains) as wish:
+    with open_request(env, given.domains) as request:
         records = names_of(name.rstrip(".") for name in given.dns)
+        keys = [*request.names, *([FILE] if given.file else [])]
+        # Everything is checked before anything is stored: a refused command changes nothing.
         if records:
-            wish.refuse(adopt_records_refusal(records, wish.basis))
-            wish.state.wish_adopt_records(records, wish.now)
-        keys = [*wish.names, *([FILE] if given.file else [])]
+            request.refuse_if(adopt_records_refusal(records, request.basis))
         if keys or not records:
-            wish.refuse(adopt_refusal(keys, wish.basis))
-            wish.state.wish_adopt(keys, wish.now)
+            request.refuse_if(adopt_refusal(keys, request.basis))
+        if records:
+            request.state.wish_adopt_records(records, request.now)
+        if keys:
+            request.state.wish_adopt(keys, request.now)
     shown = ["mta-sts.txt" if key == FILE else to_unicode(key) for key in keys]
     names = ", ".join([*shown, *records])
     print(f"accepted: the next pass of the sidecar takes over {names}")

@@ -6,7 +6,6 @@ everywhere, is for a wrong command line).
 
 import argparse
 import asyncio
-import ipaddress
 import json
 import sys
 import time
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.formats.domain_name import to_ascii, to_unicode
 from sidecar.host.exits import Exit
-from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.findings import Severity
 
 if TYPE_CHECKING:  # slow to import, and every command builds the whole command line
     from sidecar.verify.run import Checked
@@ -62,11 +61,18 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(given: argparse.Namespace, env: Mapping[str, str]) -> int:
     """Checks the domains and prints what was found. Raises PermanentError for an invalid file of root certificates."""
+    from pydantic_core import PydanticCustomError
+
+    from sidecar.settings.values import address_and_port
     from sidecar.verify.run import Probing, Wanted, check_many
 
+    address = given.resolver or env.get("MTA_STS_RESOLVER")
     try:
         wanted = [Wanted(to_ascii(domain)) for domain in given.domains]
-        resolver = _resolver(given.resolver or env.get("MTA_STS_RESOLVER"))
+        resolver = address_and_port(address) if address else None
+    except PydanticCustomError as error:
+        print(f"resolver {error}", file=sys.stderr)
+        return Exit.SETTINGS
     except ValueError as error:
         print(error, file=sys.stderr)
         return Exit.SETTINGS
@@ -119,46 +125,19 @@ def as_json(checked: "Checked") -> dict[str, Any]:
 
 def report(results: "Sequence[Checked]") -> str:
     """The results for a person, each domain with its worst findings first."""
-    return "\n\n".join(_domain(result) for result in results)
-
-
-def _domain(checked: "Checked") -> str:
-    lines = [f"{to_unicode(checked.domain)}: {checked.worst}", f"  {_summary(checked)}"]
-    for finding in sorted(checked.findings, key=lambda finding: -finding.severity.rank):
-        lines += _finding(finding)
-    return "\n".join(lines)
-
-
-def _summary(checked: "Checked") -> str:
-    if checked.policy is None:
-        told = "no policy that senders can use"
-    else:
+    blocks = []
+    for checked in results:
         policy = checked.policy
-        told = f"mode {policy.mode}, max_age {policy.max_age}, mx {', '.join(policy.mx) or 'none'}"
-    return f"{told}; id {checked.id or 'none'}"
-
-
-def _finding(finding: Finding) -> list[str]:
-    line = (
-        f"  {finding.severity:<8}  {finding.subject}: {finding.message}  [{finding.code}, {finding.section}]"
-    )
-    return [line] if finding.todo is None else [line, f"{'':12}to do: {finding.todo}"]
-
-
-def _resolver(text: str | None) -> tuple[str, int] | None:
-    """Address and port as MTA_STS_RESOLVER has them; raises ValueError."""
-    if not text:
-        return None
-    bare = text
-    host, port = bare, "53"
-    if bare.startswith("["):
-        host, _, rest = bare[1:].partition("]")
-        port = rest.removeprefix(":") or "53"
-    elif bare.count(":") == 1:
-        host, _, port = bare.partition(":")
-    try:
-        ipaddress.ip_address(host)
-        number = int(port)
-    except ValueError as error:
-        raise ValueError(f"--resolver {text!r} is not ADDRESS[:PORT]: {error}") from error
-    return host, number
+        if policy is None:
+            summary = "no policy that senders can use"
+        else:
+            summary = f"mode {policy.mode}, max_age {policy.max_age}, mx {', '.join(policy.mx) or 'none'}"
+        lines = [f"{to_unicode(checked.domain)}: {checked.worst}", f"  {summary}; id {checked.id or 'none'}"]
+        for finding in sorted(checked.findings, key=lambda finding: -finding.severity.rank):
+            lines.append(
+                f"  {finding.severity:<8}  {finding.subject}: {finding.message}  [{finding.code}, {finding.section}]"
+            )
+            if finding.todo is not None:
+                lines.append(f"{'':12}to do: {finding.todo}")
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)

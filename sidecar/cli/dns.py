@@ -1,4 +1,4 @@
-"""`sidecar dns test`: logs in to each DNS account and says what could be written, without writing.
+"""`sidecar dns test`: logs in to each DNS account and prints what could be written, without writing.
 
 Rule for every editor: no secret is printed, and nothing is written anywhere.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
 examples:
-  sidecar dns test                 log in to each account of config.yml, list its zones, and say
+  sidecar dns test                 log in to each account in config.yml, list its zones, and print
                                    for each mail domain what could be written
   sidecar dns test --json
 
@@ -26,9 +26,9 @@ in config.yml:
     accounts:
       home: {type: rfc2136, server: 192.0.2.53, key_name: sidecar, secret_file: /run/secrets/tsig}
 
-Whether a key may write is seen at the first write only: nothing is written here.
+This test writes nothing, so it cannot show whether a key has permission to write: the first write shows that.
 
-exit codes: 0 everything could be read, 1 something could not, or no account serves it, 2 settings are invalid,
+exit codes: 0 everything could be read, 1 something could not be read or no account serves it, 2 settings are invalid,
             3 mailcow cannot be read
 """
 
@@ -37,30 +37,30 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Adds `dns` to the command line."""
     dns = subparsers.add_parser(
         "dns",
-        help="tries the DNS accounts out, without writing",
-        description="Logs in to each DNS account, lists its zones, and says what could be written.",
+        help="test the DNS accounts, without writing",
+        description="Logs in to each DNS account, lists its zones, and prints what could be written.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    dns.add_argument("what", choices=["test"], help="what to do")
+    dns.add_argument("what", choices=["test"], help="the only choice")
     dns.add_argument("--json", action="store_true", help="print an object")
 
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Tries all accounts, for all mail domains."""
+    """Tests all accounts, for all mail domains."""
     import json
 
-    from sidecar.cli.look import look_at, tell_unreadable
+    from sidecar.cli.look import look_at, print_unreadable
     from sidecar.dns.publish.trial import tried
     from sidecar.plan.publish.names import keys, names
     from sidecar.plan.publish.values import Facts
 
     look = await look_at((), env, most_ids=0)
     if not look.readable:
-        tell_unreadable(look)
+        print_unreadable(look)
         return Exit.UNREADABLE
-    looked = names((domain.name for domain in look.domains), Facts(hostname=""))
-    trial = await tried(_accounts(look, env), {name: keys(name) for name in looked})
+    wanted = names((domain.name for domain in look.domains), Facts(hostname=""))
+    trial = await tried(_accounts(look, env), {name: keys(name) for name in wanted})
     print(json.dumps(as_json(trial), indent=2) if given.json else as_text(trial))
     return Exit.OK if trial.well else Exit.FAILED
 
@@ -87,7 +87,7 @@ def as_text(trial: "Trial") -> str:
     """A line for each account and each name."""
     from sidecar.observed import Seen
 
-    lines = [] if trial.zones else ["There are no accounts: name them under dns.accounts in config.yml."]
+    lines = [] if trial.zones else ["There are no accounts: add them under dns.accounts in config.yml."]
     for account, zones in trial.zones.items():
         if isinstance(zones, Seen):
             lines.append(f"account {account}: zones {', '.join(zones.value) or 'none'}")
@@ -107,11 +107,13 @@ def as_text(trial: "Trial") -> str:
             lines.append(
                 f"{one.name}: account {one.account}, zone {one.zone}: has {'; '.join(there) or 'nothing'}"
             )
-    return "\n".join(_clean(line) for line in lines)
+    # A zone may contain any text: each entry stays on one line, and is not too long.
+    printable = ("".join(c if c.isprintable() else " " for c in line) for line in lines)
+    return "\n".join(line if len(line) <= 300 else f"{line[:299]}…" for line in printable)
 
 
 def as_json(trial: "Trial") -> dict[str, object]:
-    """The same as an object."""
+    """What `--json` prints."""
     from sidecar.observed import Seen
 
     return {
@@ -135,9 +137,3 @@ def as_json(trial: "Trial") -> dict[str, object]:
             for one in trial.names
         ],
     }
-
-
-def _clean(line: str) -> str:
-    """What a zone holds may be anything: on one line, and not too long."""
-    text = "".join(c if c.isprintable() else " " for c in line)
-    return text if len(text) <= 300 else f"{text[:299]}…"

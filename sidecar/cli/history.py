@@ -1,12 +1,13 @@
 """`sidecar history`: what the sidecar did, when, and why.
 
-Rule for every editor: only stored data is printed; mailcow is not asked.
+Rule for every editor: only stored data is printed, without a request to mailcow.
 """
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
+from sidecar.cli.arguments import number_up_to
 from sidecar.host.exits import Exit
 
 if TYPE_CHECKING:
@@ -42,28 +43,28 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "domain", nargs="?", metavar="DOMAIN", help="a domain, mta-sts.txt, mailcow.conf or acme-mailcow"
     )
     history.add_argument(
-        "--limit", type=_limit, default=100, metavar="N", help="maximum number of entries (100)"
+        "--limit",
+        type=number_up_to(1_000_000),
+        default=100,
+        metavar="N",
+        help="maximum number of entries (100)",
     )
     history.add_argument("--json", action="store_true", help="print a list of objects")
 
 
-def _limit(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 1_000_000:
-        raise argparse.ArgumentTypeError("must be a number from 1 to 1000000")
-    return number
-
-
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Reads the history and prints it. Raises PermanentError for a domain that mailcow never had."""
+    """Prints the stored history. Raises PermanentError for a domain that mailcow never had."""
     import asyncio
     import json
 
     from sidecar.cli.look import names_of
     from sidecar.cli.start import started
+    from sidecar.formats.domain_name import to_unicode
     from sidecar.host.errors import PermanentError
+    from sidecar.observed.words import day
     from sidecar.plan.wishes import not_of_this_mailcow
     from sidecar.state.store import State
+    from sidecar.status.to_document import moment
 
     clock, settings = started(env)
     subject = names_of([given.domain])[0] if given.domain else None
@@ -78,9 +79,26 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     if subject is not None and not found and memory.believed is not None and subject not in known:
         raise PermanentError(not_of_this_mailcow([subject], memory.names))
     if given.json:
-        print(json.dumps([_as_json(event) for event in found], indent=2))
-    else:
-        print("\n".join(_lines(found)) or _nothing(given.domain))
+        entries = [
+            {
+                "at": moment(event.at),
+                "subject": event.subject,
+                "what": event.what,
+                "reason": event.reason,
+                "outcome": event.outcome,
+                "detail": event.detail,
+            }
+            for event in found
+        ]
+        print(json.dumps(entries, indent=2))
+        return Exit.OK
+    if not found:
+        print(f"The sidecar has not done anything{f' for {given.domain}' if given.domain else ''} yet.")
+    for event in found:
+        about = f" {to_unicode(event.subject)}" if event.subject else ""
+        print(f"{day(event.at)}  {event.outcome + ':':<9}{event.what}{about}: {event.reason}")
+        if event.detail:
+            print(f"    {event.detail}")
     return Exit.OK
 
 
@@ -102,35 +120,3 @@ def story(domain: str, events: "Sequence[HistoryEvent]", memory: "Memory") -> "S
         if host in r.names
     ]
     return sorted([*events, *entries, *restarts], key=lambda event: event.at)
-
-
-def _lines(events: "Iterable[HistoryEvent]") -> Iterable[str]:
-    from sidecar.formats.domain_name import to_unicode
-    from sidecar.observed.words import day
-
-    for event in events:
-        about = f" {to_unicode(event.subject)}" if event.subject else ""
-        yield f"{day(event.at)}  {event.outcome + ':':<9}{event.what}{about}: {event.reason}"
-        if event.detail:
-            yield f"    {event.detail}"
-
-
-def _nothing(domain: str | None) -> str:
-    return (
-        f"The sidecar has not done anything for {domain} yet."
-        if domain
-        else "The sidecar has not done anything yet."
-    )
-
-
-def _as_json(event: "HistoryEvent") -> dict[str, Any]:
-    from sidecar.cli.plan_json import moment
-
-    return {
-        "at": moment(event.at),
-        "subject": event.subject,
-        "what": event.what,
-        "reason": event.reason,
-        "outcome": event.outcome,
-        "detail": event.detail,
-    }

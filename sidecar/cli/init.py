@@ -11,7 +11,7 @@ examples:
   docker compose run --rm --no-deps mta-sts-mailcow init --check
 
 exit codes: 0 changed, shown or declined, 1 a person must do something first or a file cannot be written,
-            3 there is no mailcow in the directory
+            3 the directory has no mailcow
 """
 
 
@@ -27,12 +27,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     init.add_argument("--yes", action="store_true", help="accept all changes")
     init.add_argument("--dry-run", action="store_true", help="show them and write nothing")
     init.add_argument(
-        "--check", action="store_true", help="only look: 1 where mailcow or the sidecar would not start"
+        "--check",
+        action="store_true",
+        help="only check; exit code 1 if mailcow or the sidecar would not start",
     )
 
 
 def run(given: argparse.Namespace, env: Mapping[str, str]) -> int:
-    """Looks at the mailcow directory, and offers each change."""
+    """Checks the mailcow directory, and offers each change."""
     from sidecar.init import InitOptions, Streams, run_init
 
     return run_init(

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sidecar.host.exits import Exit
-from sidecar.observed.findings import Finding
 from sidecar.verify.lint import Judged, lint_match, lint_policy, lint_record, lint_tlsrpt
 
 _STDIN = "-"
@@ -62,8 +61,17 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(given: argparse.Namespace, _env: Mapping[str, str], stdin: BinaryIO | None = None) -> Exit:
     """Checks what the command line names and prints the findings; `stdin` replaces standard input in tests."""
+    source = stdin or sys.stdin.buffer
     try:
-        judged = _judged(given, stdin or sys.stdin.buffer)
+        match given.kind:
+            case "policy":
+                judged = lint_policy(source.read() if given.file == _STDIN else Path(given.file).read_bytes())
+            case "record":
+                judged = lint_record(_octets(given.text, source))
+            case "tlsrpt":
+                judged = lint_tlsrpt(_octets(given.text, source))
+            case _:
+                judged = lint_match(given.pattern, given.host)
     except OSError as error:
         print(
             f"lint {given.kind}: {error.filename or 'standard input'} cannot be read: {error.strerror}",
@@ -72,18 +80,6 @@ def run(given: argparse.Namespace, _env: Mapping[str, str], stdin: BinaryIO | No
         return Exit.SETTINGS
     print(json.dumps(as_json(judged), indent=2) if given.json else as_text(judged))
     return Exit.OK if judged.valid else Exit.FAILED
-
-
-def _judged(given: argparse.Namespace, stdin: BinaryIO) -> Judged:
-    match given.kind:
-        case "policy":
-            return lint_policy(stdin.read() if given.file == _STDIN else Path(given.file).read_bytes())
-        case "record":
-            return lint_record(_octets(given.text, stdin))
-        case "tlsrpt":
-            return lint_tlsrpt(_octets(given.text, stdin))
-        case _:
-            return lint_match(given.pattern, given.host)
 
 
 def _octets(text: str, stdin: BinaryIO) -> bytes:
@@ -125,12 +121,7 @@ def as_text(judged: Judged) -> str:
     lines = ["valid" if judged.valid else "not valid"]
     lines += [f"  {name} {value}" for name, value in fields.items() if value is not None]
     for finding in judged.findings:
-        lines += _finding(finding)
+        lines.append(f"{finding.severity} {finding.code}: {finding.message} ({finding.section})")
+        if finding.todo:
+            lines.append(f"  to do: {finding.todo}")
     return "\n".join(lines)
-
-
-def _finding(finding: Finding) -> list[str]:
-    lines = [f"{finding.severity} {finding.code}: {finding.message} ({finding.section})"]
-    if finding.todo:
-        lines.append(f"  to do: {finding.todo}")
-    return lines

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from sidecar.cli.start import started
 from sidecar.daemon.event_log import EventLog
-from sidecar.daemon.wiring import Parts, assembled
+from sidecar.daemon.wiring import assembled
 from sidecar.formats.domain_name import to_ascii
 from sidecar.host.errors import PermanentError, SidecarError
-from sidecar.observed import DomainList, Observed, Seen
+from sidecar.observed import Observed, Seen
 from sidecar.plan import policy_ids as policyid
 from sidecar.plan.actions import Plan
 from sidecar.plan.records import MailDomain, host_domain, mail_domains, questions, unknown_names
@@ -61,9 +61,8 @@ async def look_at(
 ) -> Inspection:
     """Reads mailcow, and asks the DNS about these domains (none given: all).
 
-    Reads the policy ids that are not known, unless there are more than `most_ids`. `accounts_s`: looks at the records
-    at the DNS accounts, too, for so many seconds; None: does not. Raises PermanentError for
-    unknown domains.
+    Reads the policy ids that are not known, unless there are more than `most_ids`. `accounts_s`: also reads the records
+    at the DNS accounts, for at most so many seconds; None: does not. Raises PermanentError for unknown domains.
     """
     clock, settings = started(env)
     names = names_of(domains) or None
@@ -73,41 +72,28 @@ async def look_at(
             parts.passes.publishing.activate(accounts_s)
         observed, plan = await parts.passes.look()
         seen = Inspection(observed, plan, settings, names)
-        if not seen.readable or not isinstance(observed.domains, Seen):
+        if not (seen.readable and isinstance(observed.domains, Seen) and isinstance(observed.conf, Seen)):
             return seen
-        _refuse_unknown(observed.domains.value, names or ())
+        listed, hostname = observed.domains.value, observed.conf.value.hostname
+        if unknown := unknown_names(listed, names or ()):
+            raise PermanentError(not_of_this_mailcow(unknown, names_of_list(listed)))
         every = mail_domains(observed, settings)
-        host = host_domain(_hostname(observed), [domain.name for domain in every])
+        host = host_domain(hostname, [domain.name for domain in every])
         # the host's domain first: other domains may point to its records
         every = tuple(sorted(every, key=lambda domain: (domain.name != host, domain.name)))
         chosen = tuple(domain for domain in every if names is None or domain.name in names)
         with_host = tuple(domain for domain in every if domain in chosen or domain.name == host)
-        observed, trouble = await _with_ids(parts, observed, with_host, most_ids)
+        trouble: Mapping[str, str] = {}
+        unread = policyid.unread(observed, {domain.target or domain.name for domain in with_host})
+        if unread and (most_ids is None or len(unread) <= most_ids):
+            found, trouble = await parts.passes.observer.ids.read(unread, _progress(len(unread)))
+            with suppress(SidecarError):  # if it cannot be stored, it is read again next time
+                parts.state.note_ids(found)
+            observed = policyid.with_ids(observed, found)
         observed = await parts.passes.observer.look_up(
-            observed, questions(_hostname(observed), [domain.name for domain in with_host])
+            observed, questions(hostname, [domain.name for domain in with_host])
         )
     return Inspection(observed, plan, settings, names, chosen, trouble)
-
-
-def _refuse_unknown(listed: DomainList, names: Sequence[str]) -> None:
-    if unknown := unknown_names(listed, names):
-        raise PermanentError(not_of_this_mailcow(unknown, names_of_list(listed)))
-
-
-def _hostname(observed: Observed) -> str:
-    return observed.conf.value.hostname if isinstance(observed.conf, Seen) else ""
-
-
-async def _with_ids(
-    parts: Parts, observed: Observed, domains: Iterable[MailDomain], most: int | None
-) -> tuple[Observed, Mapping[str, str]]:
-    unread = policyid.unread(observed, {domain.target or domain.name for domain in domains})
-    if not unread or (most is not None and len(unread) > most):
-        return observed, {}
-    found, trouble = await parts.passes.observer.ids.read(unread, _progress(len(unread)))
-    with suppress(SidecarError):  # if it cannot be stored, it is read again next time
-        parts.state.note_ids(found)
-    return policyid.with_ids(observed, found), trouble
 
 
 def _progress(total: int) -> Callable[[int], None]:
@@ -120,14 +106,14 @@ def _progress(total: int) -> Callable[[int], None]:
         print(what, file=sys.stderr)
         return lambda _: None
 
-    def tell(done: int) -> None:
+    def show(done: int) -> None:
         end = "\n" if done == total else ""
         print(f"\r{what}, done: {done}", end=end, file=sys.stderr, flush=True)
 
-    return tell
+    return show
 
 
-def tell_unreadable(look: Inspection) -> None:
+def print_unreadable(look: Inspection) -> None:
     """Prints on standard error why nothing can be shown."""
     print("mailcow could not be read", file=sys.stderr)
     for notice in dict.fromkeys(look.plan.notices):

@@ -2,12 +2,8 @@
 
 import argparse
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from sidecar.host.exits import Exit
-
-if TYPE_CHECKING:
-    from sidecar.plan.wishes import Basis
 
 _EXAMPLES = """\
 examples:
@@ -20,7 +16,7 @@ examples:
 4. then make the new host the one in `mx` of config.yml (or MAILCOW_HOSTNAME): the old one is removed
    automatically once no MX has matched it for the longest max_age served
 
-exit codes: 0 accepted, the running sidecar acts on it at once, 1 what was named cannot be done, 2 settings are invalid
+exit codes: 0 accepted, the running sidecar acts on it at once, 1 the request cannot be carried out, 2 settings are invalid
 """
 
 
@@ -38,41 +34,32 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         action="append",
         default=[],
         metavar="DOMAIN",
-        help="only this domain (may be given several times)",
+        help="only this domain (can be repeated)",
     )
 
 
 def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Stores the move, and prints from when the MX record may be switched. Raises PermanentError if it is refused."""
     from sidecar.cli.look import names_of
-    from sidecar.cli.wish import noting
+    from sidecar.cli.request import open_request, records_command, shown
     from sidecar.formats.mtasts_policy import matches
     from sidecar.observed import FILE, Move
-    from sidecar.plan.wishes import move_refusal
+    from sidecar.observed.words import day
+    from sidecar.plan.wishes import held_by_senders_s, move_refusal
 
     (host,) = names_of([given.host])
-    with noting(env, given.domain) as wish:
-        keys = list(wish.names) or [FILE]
-        wish.refuse(move_refusal(host, keys, wish.basis))
-        wish.state.wish_moves([Move(key, host, wish.now) for key in keys])
+    with open_request(env, given.domain) as request:
+        keys = list(request.names) or [FILE]
+        request.refuse_if(move_refusal(host, keys, request.basis))
+        request.state.wish_moves([Move(key, host, request.now) for key in keys])
     for key in keys:
-        print(_noted(key, host, wish.basis, wish.now))
-    for line in wish.still_held(keys, lambda held: not any(matches(pattern, host) for pattern in held.mx)):
+        left = held_by_senders_s(key, request.basis)
+        switch = "at once, after the new id was seen" if left <= 0 else f"from {day(request.now + left)} on"
+        print(
+            f"{shown(key)}: noted; {host} is served beside the old host by the next pass\n"
+            f"  publish the new id:              {records_command(key)}\n"
+            f"  the MX record may be switched:   {switch}"
+        )
+    for line in request.still_held(keys, lambda held: not any(matches(pattern, host) for pattern in held.mx)):
         print(f"  {line}")
     return Exit.OK
-
-
-def _noted(key: str, host: str, basis: "Basis", now: float) -> str:
-    from sidecar.formats.domain_name import to_unicode
-    from sidecar.observed import FILE
-    from sidecar.observed.words import command, day
-    from sidecar.plan.wishes import held_by_senders_s
-
-    left = held_by_senders_s(key, basis)
-    name = "all domains" if key == FILE else to_unicode(key)
-    switch = "at once, after the new id was seen" if left <= 0 else f"from {day(now + left)} on"
-    return (
-        f"{name}: noted; {host} is served beside the old host by the next pass\n"
-        f"  publish the new id:              {command('records' if key == FILE else f'records {key}')}\n"
-        f"  the MX record may be switched:   {switch}"
-    )

@@ -1,4 +1,4 @@
-"""`sidecar notify`: who is told of events, and whether a message reaches them.
+"""`sidecar notify`: who is notified of events, and whether a message reaches them.
 
 Rule for every editor: no URL is printed.
 """
@@ -43,7 +43,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Prints the receivers; with --test each is sent a message first."""
+    """Prints the receivers; with --test, sends each a message first."""
     import asyncio
     import json
 
@@ -56,11 +56,11 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     if given.test:
         results = list(await asyncio.gather(*(_tried(receiver, settings) for receiver in receivers)))
     if given.json:
-        print(
-            json.dumps(
-                [_as_json(*one, tried=given.test) for one in zip(receivers, results, strict=True)], indent=2
-            )
-        )
+        objects: list[dict[str, object]] = []
+        for receiver, failure in zip(receivers, results, strict=True):
+            outcome = {"delivered": failure is None, "detail": failure} if given.test else {}
+            objects.append({"receiver": receiver.label, **outcome})
+        print(json.dumps(objects, indent=2))
     elif not receivers:
         print("No receivers: set notify.webhook or notify.apprise in config.yml.")
     else:
@@ -74,7 +74,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
 
 
 async def _tried(receiver: "NotificationReceiver", settings: "Settings") -> str | None:
-    """What went wrong, None where the message was taken."""
+    """What went wrong; None if the message was accepted."""
     import asyncio
 
     from sidecar.host.clock import SystemClock
@@ -91,8 +91,3 @@ async def _tried(receiver: "NotificationReceiver", settings: "Settings") -> str 
     except SidecarError as error:
         return str(error)
     return None
-
-
-def _as_json(receiver: "NotificationReceiver", failure: str | None, *, tried: bool) -> dict[str, object]:
-    outcome: dict[str, object] = {"delivered": failure is None, "detail": failure} if tried else {}
-    return {"receiver": receiver.label, **outcome}

@@ -15,8 +15,10 @@ WAITS_S = 10.0
 _EXAMPLES = """\
 examples:
   sidecar once
-  docker compose run --rm mta-sts-mailcow once     without a running sidecar
-  sidecar once --large-dns-plan                    after a look at `sidecar plan`
+  sidecar once --large-dns-plan                    after you have read `sidecar plan`
+
+without a running sidecar, and without starting mailcow:
+  docker compose run --rm --no-deps mta-sts-mailcow once
 
 exit codes: 0 nothing failed (held included), 1 an action failed, 2 settings are invalid,
             3 mailcow cannot be read, 75 another sidecar process is running
@@ -40,7 +42,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Makes one pass, and prints what was done."""
+    """Runs one pass, and prints what was done."""
     import asyncio
     import sys
 

@@ -10,10 +10,10 @@ examples:
   sidecar outbound                    whether this mailcow checks other servers' policies (2025-09 and later)
   sidecar outbound gmail.com          what its Postfix demands when it sends mail there
 
-postfix-tlspol-mailcow is asked what Postfix asks it. An entry under E-Mail > Configuration > TLS policy maps in mailcow's
-page counts before that, and is not looked at here.
+This sends postfix-tlspol-mailcow the query that Postfix sends. An entry under E-Mail > Configuration > TLS policy maps in
+mailcow's page has priority, and is not checked here.
 
-exit codes: 0 shown, 1 it cannot be asked, and why, 2 settings are wrong, 3 mailcow cannot be read
+exit codes: 0 shown, 1 the query failed, and why, 2 settings are invalid, 3 mailcow cannot be read
 """
 
 
@@ -30,10 +30,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Looks at mailcow, asks postfix-tlspol, and prints. Raises PermanentError for what is not a domain."""
+    """Reads mailcow, queries postfix-tlspol, and prints. Raises PermanentError for what is not a domain."""
     import sys
 
-    from sidecar.cli.look import look_at, names_of, tell_unreadable
+    from sidecar.cli.look import look_at, names_of, print_unreadable
     from sidecar.mailcow.outbound import ask
     from sidecar.observed import Unseen
     from sidecar.plan.outbound import OutboundChecks, applied, outbound
@@ -41,7 +41,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     names = names_of(given.domains)
     look = await look_at((), env, most_ids=0)
     if not look.readable:
-        tell_unreadable(look)
+        print_unreadable(look)
         return Exit.UNREADABLE
     found = outbound(look.observed)
     print(found.message)
@@ -56,8 +56,8 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
             failed = True
             print(f"{name}: {answer.reason}", file=sys.stderr)
             continue
-        told = applied(answer.value)
-        print(f"{name}: {told.message}")
-        if told.words:
-            print(f"    Postfix is told: {told.words}")
+        demand = applied(answer.value)
+        print(f"{name}: {demand.message}")
+        if demand.words:
+            print(f"    Postfix gets: {demand.words}")
     return Exit.FAILED if failed else Exit.OK

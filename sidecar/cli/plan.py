@@ -29,7 +29,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Looks at mailcow, and prints the plan."""
+    """Reads mailcow, and prints the plan."""
     import json
 
     from sidecar.cli.once import exit_of

@@ -3,13 +3,11 @@
 Rule for every editor: a key keeps its name and its meaning. Times are UTC (ISO 8601), names are A-labels.
 """
 
-from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from sidecar.dns.publish.port import Replace
 from sidecar.formats.mtasts_policy import Policy, parse
-from sidecar.observed import Mailcow, Seen, Sight
-from sidecar.observed.notice import Notice
+from sidecar.observed import Seen
 from sidecar.plan.actions import (
     Action,
     AddPolicy,
@@ -19,7 +17,6 @@ from sidecar.plan.actions import (
     EditConf,
     EditPolicy,
     HealAcme,
-    Held,
     PublishRecords,
     RecreateAcme,
     RemoveFile,
@@ -27,33 +24,44 @@ from sidecar.plan.actions import (
     SwitchOff,
     WriteFile,
 )
-from sidecar.plan.publish.values import RecordWrite
 from sidecar.reconcile.passes import Report
-
-
-def moment(at: float | None) -> str | None:
-    """A Unix time as JSON has it."""
-    return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+from sidecar.status.to_document import moment
 
 
 def plan_as_json(report: Report) -> dict[str, Any]:
-    """The whole plan."""
+    """The whole plan; `mailcow` is null if it was not seen."""
+    mailcow = None
+    if isinstance(report.observed.mailcow, Seen):
+        seen = report.observed.mailcow.value
+        mailcow = {
+            "version": None if seen.version is None else str(seen.version),
+            "generation": str(seen.backend),
+        }
     return {
         "at": moment(report.observed.now),
         "readable": report.readable,
-        "mailcow": mailcow_as_json(report.observed.mailcow),
+        "mailcow": mailcow,
         "actions": [action_as_json(action) for action in report.plan.actions],
-        "held": [held_as_json(held) for held in report.plan.held],
-        "notices": [notice_as_json(notice) for notice in dict.fromkeys(report.plan.notices)],
+        "held": [
+            {
+                "action": action_as_json(held.action),
+                "reason": held.reason,
+                "remedy": held.remedy,  # what a person can do
+                "until": moment(held.until),  # null: it waits for something to change
+            }
+            for held in report.plan.held
+        ],
+        "notices": [
+            {
+                "level": str(notice.level),
+                "code": notice.code,  # stable; `message` and `todo` are for people
+                "subject": notice.subject,
+                "message": notice.message,
+                "todo": notice.todo,
+            }
+            for notice in dict.fromkeys(report.plan.notices)
+        ],
     }
-
-
-def mailcow_as_json(mailcow: Sight[Mailcow]) -> dict[str, Any] | None:
-    """Version and generation; null where mailcow was not seen."""
-    if not isinstance(mailcow, Seen):
-        return None
-    version = mailcow.value.version
-    return {"version": None if version is None else str(version), "generation": str(mailcow.value.backend)}
 
 
 def policy_as_json(policy: Policy | None) -> dict[str, Any] | None:
@@ -65,73 +73,42 @@ def policy_as_json(policy: Policy | None) -> dict[str, Any] | None:
 
 def action_as_json(action: Action) -> dict[str, Any]:
     """`action`, `subject` and `reason` are always there; the rest depends on the action."""
-    return {
-        "action": action.verb,
-        "subject": action.about,
-        "reason": action.reason,
-        **_details(action),
-    }
-
-
-def _details(action: Action) -> dict[str, Any]:
+    details: dict[str, Any] = {}
     match action:
         case AddPolicy(policy=policy) | EditPolicy(policy=policy):
-            return {"policy": policy_as_json(policy)}
+            details["policy"] = policy_as_json(policy)
         case WriteFile(text=text, backup=backup):
-            return {"policy": _policy_of(text), "backup": backup}
+            details |= {"policy": _policy_of(text), "backup": backup}
         case AdoptSame(text=text):
-            return {"policy": _policy_of(text)}
+            details["policy"] = _policy_of(text)
         case EditConf(edits=edits):
-            changes = {
+            details["edits"] = {
                 key: {"add": list(edit.add), "remove": list(edit.remove)} for key, edit in edits.items()
             }
-            return {"edits": changes}
         case RestartAcme(names=names) | RecreateAcme(names=names):
-            return {"names": list(names)}
+            details["names"] = list(names)
         case PublishRecords(writes=writes):
-            return {"records": [_record(write) for write in writes]}
+            details["records"] = [
+                {
+                    "name": write.key.name,
+                    "type": str(write.key.type),
+                    "before": list(write.change.seen.values),
+                    # empty where the record set is removed
+                    "after": list(write.change.wanted.values) if isinstance(write.change, Replace) else [],
+                    "account": write.place.account,
+                    "zone": write.place.zone,
+                }
+                for write in writes
+            ]
         case AllowAccess(address=address, in_conf=in_conf):
-            return {"address": address, "mailcow_conf": in_conf}
+            details |= {"address": address, "mailcow_conf": in_conf}
         case SwitchOff() | RemoveFile() | HealAcme() | ChangeReportRoute():
-            return {}
+            pass
         case _:
             assert_never(action)
-
-
-def _record(write: RecordWrite) -> dict[str, Any]:
-    """`after` is empty where the record set is removed."""
-    after = write.change.wanted.values if isinstance(write.change, Replace) else ()
-    return {
-        "name": write.key.name,
-        "type": str(write.key.type),
-        "before": list(write.change.seen.values),
-        "after": list(after),
-        "account": write.place.account,
-        "zone": write.place.zone,
-    }
+    return {"action": action.verb, "subject": action.about, "reason": action.reason, **details}
 
 
 def _policy_of(text: str) -> dict[str, Any] | None:
     parsed = parse(text.encode("utf-8", "surrogateescape"))
     return policy_as_json(parsed) if isinstance(parsed, Policy) else None
-
-
-def held_as_json(held: Held) -> dict[str, Any]:
-    """An action that waits; `remedy` is what a person can do, `until` is null where it waits for something to change."""
-    return {
-        "action": action_as_json(held.action),
-        "reason": held.reason,
-        "remedy": held.remedy,
-        "until": moment(held.until),
-    }
-
-
-def notice_as_json(notice: Notice) -> dict[str, Any]:
-    """`code` is stable; `message` and `todo` are for people."""
-    return {
-        "level": str(notice.level),
-        "code": notice.code,
-        "subject": notice.subject,
-        "message": notice.message,
-        "todo": notice.todo,
-    }

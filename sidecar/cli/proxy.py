@@ -5,15 +5,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sidecar.host.exits import Exit
+from sidecar.status.proxy_file import Proxy, ProxyFront, Upstream, proxy_text
 
 if TYPE_CHECKING:
     from sidecar.cli.look import Inspection
-    from sidecar.status.proxy_file import Proxy, ProxyFront, Upstream
 
-KINDS = ("nginx", "caddy", "traefik", "haproxy")
 MAILCOW_DIR = "/opt/mailcow-dockerized"
 IN_CONTAINER = "/mailcow"
-"""Where the image has the mailcow directory, which says nothing of the machine."""
+"""The mailcow directory in the image; on the machine it is elsewhere."""
 
 _EXAMPLES = """\
 examples:
@@ -21,10 +20,10 @@ examples:
   sidecar proxy traefik --upstream nginx-mailcow      Traefik runs in a container in mailcow's network
   sidecar proxy haproxy --upstream 192.0.2.7          the proxy runs on another machine
 
-What is printed passes on two paths for the policy host of each domain: the policy (443), and the challenge by which
+The configuration forwards two paths for the policy host of each domain: the policy (443), and the challenge by which
 acme-mailcow gets the certificate (80). The rest of your proxy stays as it is. See docs/reverse-proxy.md.
 
-exit codes: 0 printed, 1 nothing can be printed, and why, 2 settings are wrong, 3 mailcow cannot be read
+exit codes: 0 printed, 1 nothing can be printed, and why, 2 settings are invalid, 3 mailcow cannot be read
 """
 
 
@@ -37,7 +36,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    proxy.add_argument("proxy", choices=KINDS)
+    proxy.add_argument("proxy", choices=[kind.value for kind in Proxy])
     proxy.add_argument(
         "--upstream",
         metavar="ADDRESS",
@@ -51,41 +50,34 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Looks at mailcow, and prints the configuration. Raises PermanentError for what cannot be printed."""
-    from sidecar.cli.look import look_at, tell_unreadable
+    """Reads mailcow, and prints the configuration. Raises PermanentError if nothing can be printed."""
+    from sidecar.cli.look import look_at, print_unreadable
     from sidecar.host.errors import PermanentError
-    from sidecar.status.proxy_file import Proxy, proxy_text
+    from sidecar.plan.proxy import hosts_by_certificate, without_certificate
 
     look = await look_at((), env, most_ids=0)
     if not look.readable:
-        tell_unreadable(look)
+        print_unreadable(look)
         return Exit.UNREADABLE
     if not look.domains:
-        raise PermanentError("there is no domain that needs a policy: nothing has to be passed on")
+        raise PermanentError("no domain needs a policy: the proxy has nothing to forward")
     proxy = Proxy(given.proxy)
-    print(proxy_text(proxy, _front(look, proxy, given)), end="")
-    return Exit.OK
-
-
-def _front(look: "Inspection", proxy: "Proxy", given: argparse.Namespace) -> "ProxyFront":
-    from sidecar.plan.proxy import hosts_by_certificate, without_certificate
-    from sidecar.status.proxy_file import ProxyFront
-
     names = [domain.name for domain in look.domains]
     folder = str(look.settings.mailcow_dir)
-    return ProxyFront(
+    front = ProxyFront(
         hosts_by_certificate(look.observed, names),
         without_certificate(look.observed, names),
         given.mailcow_dir or (MAILCOW_DIR if folder == IN_CONTAINER else folder),
         _upstream(look, proxy, given.upstream),
     )
+    print(proxy_text(proxy, front), end="")
+    return Exit.OK
 
 
-def _upstream(look: "Inspection", proxy: "Proxy", given: str | None) -> "Upstream":
+def _upstream(look: "Inspection", proxy: Proxy, given: str | None) -> Upstream:
     from sidecar.host.errors import PermanentError
     from sidecar.observed import Seen
     from sidecar.plan.proxy import ports, redirects_policy
-    from sidecar.status.proxy_file import Proxy, Upstream
 
     if not isinstance(look.observed.conf, Seen) or not isinstance(look.observed.mailcow, Seen):
         raise PermanentError("mailcow.conf or mailcow could not be read")
@@ -93,15 +85,15 @@ def _upstream(look: "Inspection", proxy: "Proxy", given: str | None) -> "Upstrea
     own = ports(conf)
     if own.public and given is None:
         raise PermanentError(
-            "mailcow itself has port 80 or 443 of this machine, so the proxy must be on another one: say with "
-            "--upstream ADDRESS where it reaches mailcow.\n"
+            "mailcow itself has port 80 or 443 of this machine, so the proxy must be on another one: name the "
+            "address at which it reaches mailcow with --upstream ADDRESS.\n"
             "On this machine, first give mailcow other ports: HTTP_BIND=127.0.0.1, HTTP_PORT=8080, "
             "HTTPS_BIND=127.0.0.1 and HTTPS_PORT=8443 in mailcow.conf, then docker compose up -d"
         )
     speaks = conf.yes("NGINX_USE_PROXY_PROTOCOL")
     if speaks and proxy is not Proxy.HAPROXY:
         raise PermanentError(
-            f"this mailcow wants the PROXY protocol (NGINX_USE_PROXY_PROTOCOL=y), which {proxy} does not speak to a "
+            f"this mailcow expects the PROXY protocol (NGINX_USE_PROXY_PROTOCOL=y), which {proxy} cannot send to a "
             "web server by plain HTTP: use haproxy, or set it to n and run docker compose up -d"
         )
     return Upstream(
@@ -110,7 +102,7 @@ def _upstream(look: "Inspection", proxy: "Proxy", given: str | None) -> "Upstrea
         given or own.https_address or "127.0.0.1",
         own.https,
         policy_by_tls=redirects_policy(conf, mailcow),
-        # The server of plain HTTP that only redirects is without it, in mailcow's own configuration.
+        # In mailcow's configuration, the plain HTTP server that only redirects does not use it.
         proxy_protocol_http=speaks and not conf.yes("HTTP_REDIRECT"),
         proxy_protocol_https=speaks,
     )

@@ -26,7 +26,7 @@ The _mta-sts record is shown once the policy is served: the policy first, its id
 not be published yet is commented out (;).
 The address for _smtp._tls is `tls_report` in data/conf/mta-sts/config.yml.
 
-exit codes: 0 shown, 1 no domain of this mailcow, 2 settings are invalid, 3 mailcow cannot be read
+exit codes: 0 shown, 1 a domain is not in this mailcow, 2 settings are invalid, 3 mailcow cannot be read
 """
 
 
@@ -56,15 +56,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Looks at mailcow and the DNS, and prints the records."""
-    from sidecar.cli.look import look_at, tell_unreadable
+    """Reads mailcow and the DNS, and prints the records."""
+    from sidecar.cli.look import look_at, print_unreadable
     from sidecar.plan.records import needed
     from sidecar.status.record_exports import Form, exported
     from sidecar.status.zone_file import zone_text
 
     look = await look_at(given.domains, env)
     if not look.readable:
-        tell_unreadable(look)
+        print_unreadable(look)
         return Exit.UNREADABLE
     found = needed(
         look.observed,
@@ -81,7 +81,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
 
 
 def _head(look: "Inspection", found: "Sequence[DomainRecords]", given: argparse.Namespace) -> list[str]:
-    """What is to be said once, and not of each domain."""
+    """Comments on top: what is true for more than one domain, and requested domains without records."""
     from sidecar.formats.domain_name import to_unicode
     from sidecar.observed import Backend, Seen
     from sidecar.plan.records import RecordState

@@ -1,7 +1,7 @@
-"""`sidecar reports`: what senders report, and reports out of files and into files.
+"""`sidecar reports`: what senders report; imports reports from files, and exports them to files.
 
-Rule for every editor: only what is stored is shown; nothing is asked of mailcow. What senders wrote is printed as the
-store has it: in one line, without control characters.
+Rule for every editor: only stored data is printed, without a request to mailcow. What senders wrote is printed as stored:
+in one line, without control characters.
 """
 
 import argparse
@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sidecar.cli.arguments import number_up_to
 from sidecar.host.exits import Exit
 
 if TYPE_CHECKING:
     from sidecar.formats.mtasts_policy import Policy
-    from sidecar.observed.reports import UnreadableMessage
     from sidecar.reports.store import ReportStore
     from sidecar.settings import Settings
     from sidecar.status.reports import ReportsView
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 _EXAMPLES = """\
 examples:
   sidecar reports                           all domains: sessions that succeeded and failed
-  sidecar reports example.org               failures first, each with what it means, and which policy each sender holds
+  sidecar reports example.org               failures first, each with its meaning, and the policy that each sender holds
   sidecar reports example.org --days 30 --json
-  sidecar reports import mails/ old.json.gz messages (.eml) and reports, out of files and folders
-  sidecar reports import - < mail.eml       one from standard input
-  sidecar reports export FOLDER             the kept reports as they came, for other programs
+  sidecar reports import mails/ old.json.gz messages (.eml) and reports, from files and folders
+  sidecar reports import - < mail.eml       one message from standard input
+  sidecar reports export FOLDER             the stored reports as they were received, for other programs
 
 exit codes: 0 shown, 1 the store cannot be read or something could not be imported, 2 settings are invalid
 """
@@ -45,15 +45,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     reports.add_argument(
         "what", nargs="*", metavar="DOMAIN | import PATH... | export FOLDER", help="without any: all domains"
     )
-    reports.add_argument("--days", type=_days, default=14, metavar="N", help="of the last N days (14)")
+    reports.add_argument(
+        "--days", type=number_up_to(3_650), default=14, metavar="N", help="reports of the last N days (14)"
+    )
     reports.add_argument("--json", action="store_true", help="print an object")
-
-
-def _days(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 3_650:
-        raise argparse.ArgumentTypeError("a number from 1 to 3650 is wanted")
-    return number
 
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
@@ -84,7 +79,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
 
 
 def _served(settings: "Settings", now: float) -> "Callable[[str], Policy | None]":
-    """The policy that was last seen served for a domain, as the running sidecar has stored it."""
+    """A function that returns the policy last seen served for a domain, from what the running sidecar has stored."""
     from sidecar.formats.mtasts_policy import policy_of
     from sidecar.observed import FILE
     from sidecar.state.store import State
@@ -110,15 +105,25 @@ def _show(
     import json
 
     from sidecar.cli.look import names_of
-    from sidecar.status.reports import as_json
+    from sidecar.formats.domain_name import to_unicode
+    from sidecar.observed.words import day
+    from sidecar.rollout.reports import DAY_S, HISTORY_DAYS
+    from sidecar.status.reports import as_json, view
 
-    since = now - given.days * 86_400.0
+    since = now - given.days * DAY_S
     unreadable = store.unreadable()
-    if given.what:
-        (domain,) = names_of(given.what)
-        found = [_view(store, domain, since, now, served)]
-    else:
-        found = [_view(store, domain, since, now, served) for domain in store.domains()]
+    found = [
+        view(
+            domain,
+            store.days(domain, since),
+            store.failures(domain, since),
+            store.holdings(domain, since),
+            store.reported(domain, now - HISTORY_DAYS * DAY_S),
+            served(domain),
+            now,
+        )
+        for domain in (names_of(given.what) if given.what else store.domains())
+    ]
     if given.json:
         data = {
             "domains": [as_json(one) for one in found],
@@ -128,39 +133,25 @@ def _show(
             ],
         }
         print(json.dumps(data, indent=2))
+        return Exit.OK
+    if given.what:
+        print("\n".join(_one(found[0])))
+    elif found:
+        width = max(len(to_unicode(one.domain)) for one in found)
+        print(f"{'':<{width}}  {'succeeded':>10}  {'failed':>8}  in the last {given.days} days")
+        for one in sorted(found, key=lambda one: (-one.failed, one.domain)):
+            print(f"{to_unicode(one.domain):<{width}}  {one.ok:>10}  {one.failed:>8}  {one.clean.message}")
     else:
-        lines = _one(found[0]) if given.what else _all(found, given.days)
-        print("\n".join([*lines, *_unreadable(unreadable)]))
+        print(
+            "No reports yet. Senders send them once a day, for days with mail; large senders do, many small ones do not."
+        )
+    if unreadable:
+        print(
+            f"\nparts of {len(unreadable)} messages could not be read; `sidecar reports export FOLDER` writes them to files:"
+        )
+    for message in unreadable[:5]:
+        print(f"  {message.id}, {day(message.received_at)}: {message.problem}")
     return Exit.OK
-
-
-def _view(
-    store: "ReportStore", domain: str, since: float, now: float, served: "Callable[[str], Policy | None]"
-) -> "ReportsView":
-    from sidecar.rollout.reports import DAY_S, HISTORY_DAYS
-    from sidecar.status.reports import view
-
-    return view(
-        domain,
-        store.days(domain, since),
-        store.failures(domain, since),
-        store.holdings(domain, since),
-        store.reported(domain, now - HISTORY_DAYS * DAY_S),
-        served(domain),
-        now,
-    )
-
-
-def _all(found: "Sequence[ReportsView]", days: int) -> Iterator[str]:
-    from sidecar.formats.domain_name import to_unicode
-
-    if not found:
-        yield "No reports yet. Senders send them once a day for days with mail; large ones do, many small ones do not."
-        return
-    width = max(len(to_unicode(one.domain)) for one in found)
-    yield f"{'':<{width}}  {'succeeded':>10}  {'failed':>8}  in the last {days} days"
-    for one in sorted(found, key=lambda one: (-one.failed, one.domain)):
-        yield f"{to_unicode(one.domain):<{width}}  {one.ok:>10}  {one.failed:>8}  {one.clean.message}"
 
 
 def _one(found: "ReportsView") -> Iterator[str]:
@@ -191,15 +182,6 @@ def _one(found: "ReportsView") -> Iterator[str]:
         )
 
 
-def _unreadable(found: "Sequence[UnreadableMessage]") -> Iterator[str]:
-    from sidecar.observed.words import day
-
-    if found:
-        yield f"\nof {len(found)} messages something could not be read; `sidecar reports export FOLDER` gives them:"
-    for one in found[:5]:
-        yield f"  {one.id}, {day(one.received_at)}: {one.problem}"
-
-
 # --- import and export -----------------------------------------------------------------------------------
 
 
@@ -221,7 +203,7 @@ async def _import(store: "ReportStore", settings: "Settings", paths: "Sequence[s
     done = await import_reports(store, found(), ask, now)
     for name, problem in done.problems:
         print(f"{name}: {problem}", file=sys.stderr)
-    print(f"{done.files} files: {done.new} new reports, {done.known} that were known")
+    print(f"{done.files} files: {done.new} new reports, {done.known} already stored")
     return Exit.FAILED if done.problems else Exit.OK
 
 
@@ -244,7 +226,7 @@ def _export(store: "ReportStore", folder: Path) -> Exit:
                 count += 1
     except OSError as error:
         raise PermanentError(
-            f"writing to {folder} failed ({error.strerror}): name a folder to write in"
+            f"writing to {folder} failed ({error.strerror}): name a folder that can be written to"
         ) from error
     print(f"{count} written to {folder}")
     return Exit.OK

@@ -5,9 +5,7 @@ from typing import assert_never
 
 from sidecar.dns.publish.port import Replace
 from sidecar.formats.domain_name import to_unicode
-from sidecar.formats.mtasts_policy import Policy
 from sidecar.observed import Seen
-from sidecar.observed.notice import Notice
 from sidecar.observed.words import day, serves, some
 from sidecar.plan.access import ALLOW_FROM
 from sidecar.plan.actions import (
@@ -19,7 +17,6 @@ from sidecar.plan.actions import (
     EditConf,
     EditPolicy,
     HealAcme,
-    Held,
     PublishRecords,
     RecreateAcme,
     RemoveFile,
@@ -27,8 +24,7 @@ from sidecar.plan.actions import (
     SwitchOff,
     WriteFile,
 )
-from sidecar.plan.publish.values import RecordWrite
-from sidecar.reconcile.apply import Outcome, Result
+from sidecar.reconcile.apply import Result
 from sidecar.reconcile.passes import Report
 
 MOST_LINES = 40
@@ -42,7 +38,7 @@ def show_plan(report: Report, *, all_lines: bool = False) -> str:
     most = None if all_lines else MOST_LINES
     lines = [_headline(report), ""]
     lines += _section("to do", [line for action in report.plan.actions for line in _action(action)], most)
-    lines += _rest(report, most)
+    lines += _held_and_notices(report, most)
     if not report.plan.actions and not report.plan.held:
         lines.append("Nothing to do." if report.readable else "Nothing can be planned.")
     return "\n".join(lines).rstrip()
@@ -52,10 +48,14 @@ def show_report(report: Report) -> str:
     """What was done, what is held and until when, and what a person should know."""
     lines = [_headline(report), ""]
     done = [line for o in report.outcomes if o.result is Result.DONE for line in _action(o.action)]
-    failed = [line for o in report.outcomes if o.result is not Result.DONE for line in _failed(o)]
+    failed = [
+        f"{o.action.verb} {to_unicode(o.action.about)}: {o.detail}"
+        for o in report.outcomes
+        if o.result is not Result.DONE
+    ]
     lines += _section("done", done, MOST_LINES, _ALL_DONE)
     lines += _section("failed", failed, MOST_LINES, _ALL_DONE)
-    lines += _rest(report, MOST_LINES)
+    lines += _held_and_notices(report, MOST_LINES)
     if not report.outcomes and not report.plan.held:
         lines.append("Nothing to do." if report.readable else "Nothing could be done.")
     return "\n".join(lines).rstrip()
@@ -90,7 +90,8 @@ def _details(action: Action) -> list[str]:
     lines: list[str] = []
     match action:
         case AddPolicy(policy=policy) | EditPolicy(policy=policy):
-            lines.append(f"    {_policy(policy)}")
+            mx = ", ".join(policy.mx)
+            lines.append(f"    mode {policy.mode}, max_age {policy.max_age}, mx {mx}")
         case WriteFile(text=text):
             lines += [f"    {line}" for line in text.splitlines()]
         case EditConf(edits=edits):
@@ -100,7 +101,13 @@ def _details(action: Action) -> list[str]:
         case RestartAcme(names=names):
             lines += [f"    for {some(names, 10)}"] if len(names) > 1 else []
         case PublishRecords(writes=writes):
-            lines += [f"    {line}" for line in map(_record, writes)]
+            for write in writes:
+                change, place = write.change, write.place
+                before = ", ".join(change.seen.values) or "nothing"
+                after = ", ".join(change.wanted.values) if isinstance(change, Replace) else "nothing"
+                lines.append(
+                    f"    {write.key}: {before} -> {after} (account {place.account}, zone {place.zone})"
+                )
         case AllowAccess(address=address, in_conf=in_conf):
             lines += [f"    {ALLOW_FROM} + {address}"] if in_conf else []
         case RecreateAcme() | HealAcme() | SwitchOff() | AdoptSame() | RemoveFile() | ChangeReportRoute():
@@ -110,40 +117,23 @@ def _details(action: Action) -> list[str]:
     return lines
 
 
-def _record(write: RecordWrite) -> str:
-    """What is there, and what would be."""
-    before = ", ".join(write.change.seen.values) or "nothing"
-    after = ", ".join(write.change.wanted.values) if isinstance(write.change, Replace) else "nothing"
-    return f"{write.key}: {before} -> {after} (account {write.place.account}, zone {write.place.zone})"
-
-
-def _policy(policy: Policy) -> str:
-    return f"mode {policy.mode}, max_age {policy.max_age}, mx {', '.join(policy.mx)}"
-
-
-def _failed(outcome: Outcome) -> list[str]:
-    return [f"{outcome.action.verb} {to_unicode(outcome.action.about)}: {outcome.detail}"]
-
-
-def _held(held: Held) -> list[str]:
-    until = "" if held.until is None else f" (until {day(held.until)})"
-    first = f"{held.action.verb} {to_unicode(held.action.about)}: {held.reason}{until}"
-    lines = [first] if held.remedy is None else [first, f"    {held.remedy}"]
-    if not any(name in held.reason for name in held.action.concerns):
-        lines.append(f"    {held.action.reason}")
-    # The reason of a restart names its purpose.
-    return lines + ([] if isinstance(held.action, RestartAcme) else _details(held.action))
-
-
-def _notice(notice: Notice) -> list[str]:
-    lines = [f"{notice.level}: {notice.message}"]
-    if notice.todo:
-        lines.append(f"    {notice.todo}")
-    return lines
-
-
-def _rest(report: Report, most: int | None) -> list[str]:
-    held = _section("held", [line for item in report.plan.held for line in _held(item)], most)
+def _held_and_notices(report: Report, most: int | None) -> list[str]:
+    held: list[str] = []
+    for item in report.plan.held:
+        until = "" if item.until is None else f" (until {day(item.until)})"
+        held.append(f"{item.action.verb} {to_unicode(item.action.about)}: {item.reason}{until}")
+        if item.remedy is not None:
+            held.append(f"    {item.remedy}")
+        if not any(name in item.reason for name in item.action.concerns):
+            held.append(f"    {item.action.reason}")
+        if not isinstance(item.action, RestartAcme):  # the reason of a restart names its purpose
+            held += _details(item.action)
     reasons = {item.reason for item in report.plan.held}
-    notices = [notice for notice in dict.fromkeys(report.plan.notices) if notice.message not in reasons]
-    return held + _section("to know", [line for notice in notices for line in _notice(notice)], most)
+    notices: list[str] = []
+    for notice in dict.fromkeys(report.plan.notices):
+        if notice.message in reasons:
+            continue
+        notices.append(f"{notice.level}: {notice.message}")
+        if notice.todo:
+            notices.append(f"    {notice.todo}")
+    return _section("held", held, most) + _section("to know", notices, most)

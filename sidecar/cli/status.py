@@ -5,12 +5,8 @@ Rule for every editor: on a terminal the table fits its width; in a pipe each do
 
 import argparse
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from sidecar.host.exits import Exit
-
-if TYPE_CHECKING:
-    from sidecar.status.domains import CurrentStatus
 
 _EXAMPLES = """\
 examples:
@@ -21,15 +17,15 @@ examples:
 
 columns: policy (mode and max_age as mailcow serves them now), stage of the roll-out, whose policy it is (ours,
 a person's, none), certificate (expiry of the one with the name mta-sts.<domain>), the DNS: mta-sts (to this
-mailcow), _mta-sts (the policy id), _smtp._tls (where reports go); what is to be done, or held, and why
+mailcow), _mta-sts (the policy id), _smtp._tls (where reports go); what has to be done, or is held, and why
 
-exit codes: 0 shown, 1 no domain of this mailcow, 2 settings are invalid, 3 mailcow cannot be read
+exit codes: 0 shown, 1 a domain is not in this mailcow, 2 settings are invalid, 3 mailcow cannot be read
 """
 
 WATCH_S = 5.0
 """Seconds between two updates of --watch."""
 ACCOUNTS_S = 10.0
-"""How long records are looked at, at the DNS accounts that publish them; what is not seen by then is shown as not known."""
+"""How long records are read at the DNS accounts that publish them; what is not read by then is shown as not known."""
 MOST_IDS = 10
 """Policy ids that are read (seconds each); more are left to `run` and `records`."""
 
@@ -69,9 +65,12 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
 async def _once(given: argparse.Namespace, env: Mapping[str, str], *, clear: bool) -> Exit:
     import sys
 
-    from sidecar.cli.look import look_at, tell_unreadable
+    from sidecar.cli.look import look_at, print_unreadable
     from sidecar.cli.status_text import print_status
+    from sidecar.host.release import release
     from sidecar.status.domains import status_of
+    from sidecar.status.needs import summary_of
+    from sidecar.status.to_document import all_domains, as_json, document_of
 
     look = await look_at(
         given.domains, env, most_ids=None if given.domains else MOST_IDS, accounts_s=ACCOUNTS_S
@@ -81,24 +80,16 @@ async def _once(given: argparse.Namespace, env: Mapping[str, str], *, clear: boo
         print("\033[H\033[2J", end="")
     if given.json:
         # With --watch each object is one line, so that a program can read them one by one.
-        print(_as_json(status, indent=None if given.watch else 2))
+        document = document_of(
+            status,
+            summary_of(status),
+            all_domains(status),
+            release=release(),
+            dry_run=status.settings.dry_run,
+        )
+        print(as_json(document, indent=None if given.watch else 2))
     elif look.readable:
         print_status(status, sys.stdout)
     else:
-        tell_unreadable(look)
+        print_unreadable(look)
     return Exit.OK if look.readable else Exit.UNREADABLE
-
-
-def _as_json(status: "CurrentStatus", *, indent: int | None) -> str:
-    from sidecar.host.release import release
-    from sidecar.status.needs import summary_of
-    from sidecar.status.to_document import all_domains, as_json, document_of
-
-    document = document_of(
-        status,
-        summary_of(status),
-        all_domains(status),
-        release=release(),
-        dry_run=status.settings.dry_run,
-    )
-    return as_json(document, indent=indent)

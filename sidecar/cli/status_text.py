@@ -4,7 +4,7 @@ Rule for every editor: one line for each domain in a pipe; the words are the sam
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from textwrap import fill
 from typing import TextIO
 
@@ -21,7 +21,7 @@ from sidecar.observed.words import day, serves, some, span
 from sidecar.plan.actions import Held
 from sidecar.plan.outbound import OutboundChecks, outbound
 from sidecar.plan.ownership import Whose
-from sidecar.plan.records import RecordNeed, RecordState
+from sidecar.plan.records import RecordState
 from sidecar.rollout import Stage
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.protection import protection_of
@@ -56,31 +56,62 @@ _STANDING = {
     RecordState.NOT_YET: "later",
     RecordState.NOT_SET: "not set",
 }
+_WORD = {Light.FAILING: "error", Light.ATTENTION: "warning"}
 _STYLES = {"ok": "green", "missing": "red", "different": "red", "none": "yellow", "a person's": "yellow"}
 
 
 def print_status(status: CurrentStatus, file: TextIO) -> None:
     """Prints the headline, what needs a person, and the table."""
     lines = [headline(status), ""]
-    needs = list(_needs_a_person(status))
+    needs = _needs(status)
     lines += ["needs you:", *(f"  {line}" for line in needs), ""] if needs else []
     todo = [f"  {action.verb} {action.about}: {action.reason}" for action in status.todo]
     lines += ["to do in the next pass:", *todo, ""] if todo else []
-    said = "\n".join(needs)
+    printed = "\n".join(needs)
     held = [
         f"  {item.action.verb} {item.action.about}: {_reason(item)}"
         for item in status.held
-        if item.reason not in said
+        if item.reason not in printed
     ]
     lines += ["held:", *held, ""] if held else []
-    lines += _protection(status)
-    lines += _outbound(status)
+    if (protection := protection_of(status)) is not None:
+        lines += [protection.headline] if protection.headline else []
+        lines.append(f"  {protection.message}")
+        lines += [f"    {protection.config}"] if protection.config else []
+        lines.append("")
+    outgoing = outbound(status.observed)
+    lines.append(f"outgoing mail: {outgoing.message}")
+    if outgoing.remedy and outgoing.checks in {OutboundChecks.OFF, OutboundChecks.STOPPED}:
+        lines.append(f"    {outgoing.remedy}")
+    lines.append("")
     if file.isatty():
-        _terminal(status.rows, lines, file)
+        _print_on_terminal(status.rows, lines, file)
         return
     print("\n".join(lines), file=file)
     if status.rows:
-        print("\n".join(_plain([HEADINGS, *map(cells, status.rows)])), file=file)
+        table = [HEADINGS, *map(cells, status.rows)]
+        widths = [max(cell_len(line[column]) for line in table) for column in range(len(HEADINGS) - 1)]
+        for line in table:
+            padded = (
+                text + " " * (width - cell_len(text)) for text, width in zip(line, widths, strict=False)
+            )
+            print("  ".join([*padded, " ".join(line[-1].split())]).rstrip(), file=file)
+
+
+def _needs(status: CurrentStatus) -> list[str]:
+    """All tasks for a person, the most severe first; a few of each kind and the number of the rest."""
+    by_code: dict[str, list[Cause]] = defaultdict(list)
+    for cause in (*status.general, *(cause for row in status.rows for cause in row.judgement.needs)):
+        if cause not in by_code[cause.code]:
+            by_code[cause.code].append(cause)
+    lines: list[str] = []
+    for causes in sorted(by_code.values(), key=lambda causes: min(cause.light.rank for cause in causes)):
+        for cause in causes[:MOST_OF_A_KIND]:
+            lines.append(f"{_WORD[cause.light]}: {cause.sentence}")
+            lines += [f"    {cause.todo}"] if cause.todo else []
+        if len(causes) > MOST_OF_A_KIND:
+            lines.append(f"… and {len(causes) - MOST_OF_A_KIND} more of this kind")
+    return lines
 
 
 def headline(status: CurrentStatus) -> str:
@@ -97,83 +128,36 @@ def headline(status: CurrentStatus) -> str:
     )
 
 
-def _needs_a_person(status: CurrentStatus) -> Iterable[str]:
-    """All tasks for a person, the most severe first; a few of each kind and the number of the rest."""
-    by_code: dict[str, list[Cause]] = defaultdict(list)
-    for cause in (*status.general, *(cause for row in status.rows for cause in row.judgement.needs)):
-        if cause not in by_code[cause.code]:
-            by_code[cause.code].append(cause)
-    for causes in sorted(by_code.values(), key=lambda causes: min(cause.light.rank for cause in causes)):
-        for cause in causes[:MOST_OF_A_KIND]:
-            yield f"{_WORD[cause.light]}: {cause.sentence}"
-            if cause.todo:
-                yield f"    {cause.todo}"
-        if len(causes) > MOST_OF_A_KIND:
-            yield f"… and {len(causes) - MOST_OF_A_KIND} more of this kind"
-
-
-_WORD = {Light.FAILING: "error", Light.ATTENTION: "warning"}
-
-
-def _protection(status: CurrentStatus) -> list[str]:
-    """The next step to enforced policies."""
-    found = protection_of(status)
-    if found is None:
-        return []
-    line = [f"    {found.config}"] if found.config else []
-    return [*([found.headline] if found.headline else []), f"  {found.message}", *line, ""]
-
-
-def _outbound(status: CurrentStatus) -> list[str]:
-    """Whether outgoing mail is checked, in one line."""
-    found = outbound(status.observed)
-    todo = (
-        [f"    {found.remedy}"]
-        if found.remedy and found.checks in {OutboundChecks.OFF, OutboundChecks.STOPPED}
-        else []
-    )
-    return [f"outgoing mail: {found.message}", *todo, ""]
-
-
 def cells(row: Row) -> tuple[str, ...]:
     """A row in the order of the headings."""
-    records = (None, None, None) if row.records is None else row.records.needs
     alias = "" if row.target is None else f" (alias of {to_unicode(row.target)})"
-    return (
-        to_unicode(row.domain) + alias,
-        _policy(row),
-        "-" if row.stage is None else str(row.stage),
-        _WHOSE[row.whose],
-        _certificate(row),
-        *(_standing(need) for need in records),
-        "; ".join(_why(row)),
-    )
-
-
-def _policy(row: Row) -> str:
-    if (policy := row.policy) is not None:
-        return f"{policy.mode}, {span(policy.max_age)}"
-    match row.served:
-        case Seen(served):
-            return "-" if served.text is None else "not valid"
-        case Unseen():
-            return "?"
-
-
-def _certificate(row: Row) -> str:
+    if row.policy is not None:
+        policy = f"{row.policy.mode}, {span(row.policy.max_age)}"
+    elif isinstance(row.served, Unseen):
+        policy = "?"
+    else:
+        policy = "-" if row.served.value.text is None else "not valid"
     match row.certificate:
         case Seen(Certificate(not_after=until)):
-            return day(until).partition(" ")[0]
+            certificate = day(until).partition(" ")[0]
         case Seen():
-            return "missing" if row.care is Care.MANAGED else "no"
+            certificate = "missing" if row.care is Care.MANAGED else "no"
         case _:
-            return "?"
-
-
-def _standing(need: RecordNeed | None) -> str:
-    if need is None:
-        return "-"
-    return _STANDING[RecordState.NOT_YET if need.early else need.standing]
+            certificate = "?"
+    standings = ["-", "-", "-"]
+    if row.records is not None:
+        standings = [
+            _STANDING[RecordState.NOT_YET if need.early else need.standing] for need in row.records.needs
+        ]
+    return (
+        to_unicode(row.domain) + alias,
+        policy,
+        "-" if row.stage is None else str(row.stage),
+        _WHOSE[row.whose],
+        certificate,
+        *standings,
+        "; ".join(_why(row)),
+    )
 
 
 def _why(row: Row, above: str = "") -> list[str]:
@@ -181,23 +165,19 @@ def _why(row: Row, above: str = "") -> list[str]:
 
     Held actions with a reason that is printed `above` are left out.
     """
-    told = [action.verb for action in row.todo]
-    told += [_held(held) for held in row.held if held.reason not in above]
+    why = [action.verb for action in row.todo]
+    why += [f"{held.action.verb} held: {_reason(held)}" for held in row.held if held.reason not in above]
     if row.care is not Care.MANAGED:
-        told.append(str(row.care))
+        why.append(str(row.care))
     if isinstance(row.served, Unseen) and row.care is Care.MANAGED:
-        told.append(row.served.reason)
+        why.append(row.served.reason)
     if row.blocking and row.stage not in {None, Stage.NO_POLICY, Stage.LEAVING}:
         first = row.blocking[0]
         unsure = f"{first.type}: not known: " if first.status is RolloutStatus.UNKNOWN else ""
-        told.append(f"{unsure}{first.message} (seen since {day(first.since)})")
-    if not told and row.records is not None:
-        told += [f"publish {need.owner}" for need in row.records.needs if need.lacking]
-    return told
-
-
-def _held(held: Held) -> str:
-    return f"{held.action.verb} held: {_reason(held)}"
+        why.append(f"{unsure}{first.message} (seen since {day(first.since)})")
+    if not why and row.records is not None:
+        why += [f"publish {need.owner}" for need in row.records.needs if need.lacking]
+    return why
 
 
 def _reason(held: Held) -> str:
@@ -205,21 +185,39 @@ def _reason(held: Held) -> str:
     return f"{held.reason}{until}"
 
 
-def _plain(lines: Sequence[Sequence[str]]) -> Iterable[str]:
-    widths = [max(cell_len(line[column]) for line in lines) for column in range(len(HEADINGS) - 1)]
-    for line in lines:
-        padded = (text + " " * (width - cell_len(text)) for text, width in zip(line, widths, strict=False))
-        yield "  ".join([*padded, " ".join(line[-1].split())]).rstrip()
-
-
-def _terminal(rows: Sequence[Row], above: Sequence[str], file: TextIO) -> None:
+def _print_on_terminal(rows: Sequence[Row], above: Sequence[str], file: TextIO) -> None:
     """Words are never broken: text is wrapped, and if the table does not fit, domains are stacked."""
     console = Console(file=file, highlight=False)
     for line in above:
         console.print(Text(_wrapped(line, console.width)), soft_wrap=True)
-    if rows:
-        _table(rows, console) if console.width >= NARROWEST else _stack(rows, console)
-        _reasons(rows, "\n".join(above), console)
+    if not rows:
+        return
+    headings = (*HEADINGS[:5], "DNS")
+    if console.width >= NARROWEST:
+        # Fits 80 characters: only the domain and the DNS problems may wrap.
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for heading, short in zip(headings, _SHORT, strict=True):
+            table.add_column(heading, overflow="fold", no_wrap=short)
+        for row in rows:
+            table.add_row(*_shown(row))
+        console.print(table)
+    else:
+        for row in rows:
+            domain, *others = _shown(row)
+            console.print(domain, soft_wrap=True)
+            for heading, text in zip(headings[1:], others, strict=True):
+                console.print(Text(f"  {heading:<12} ").append_text(text), soft_wrap=True)
+        console.print()
+    # Each reason once, with its domains.
+    printed = "\n".join(above)
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        for reason in _why(row, printed):
+            by_reason[reason].append(row.domain)
+    if by_reason:
+        console.print(f"{HEADINGS[-1]}:")
+    for reason, domains in by_reason.items():
+        console.print(Text(_wrapped(f"  {some(domains)}: {reason}", console.width)), soft_wrap=True)
 
 
 def _wrapped(line: str, width: int) -> str:
@@ -247,35 +245,3 @@ def _shown(row: Row) -> list[Text]:
     if row.attention:
         found[0].stylize("bold")
     return found
-
-
-def _stack(rows: Sequence[Row], console: Console) -> None:
-    """A domain, followed by one line for each column."""
-    for row in rows:
-        domain, *others = _shown(row)
-        console.print(domain, soft_wrap=True)
-        for heading, text in zip((*HEADINGS[1:5], "DNS"), others, strict=True):
-            console.print(Text(f"  {heading:<12} ").append_text(text), soft_wrap=True)
-    console.print()
-
-
-def _table(rows: Sequence[Row], console: Console) -> None:
-    """Fits 80 characters: only the domain and the DNS problems may wrap."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading, short in zip((*HEADINGS[:5], "DNS"), _SHORT, strict=True):
-        table.add_column(heading, overflow="fold", no_wrap=short)
-    for row in rows:
-        table.add_row(*_shown(row))
-    console.print(table)
-
-
-def _reasons(rows: Sequence[Row], above: str, console: Console) -> None:
-    """Each reason once, with its domains; reasons printed above are not repeated."""
-    by_reason: dict[str, list[str]] = defaultdict(list)
-    for row in rows:
-        for reason in _why(row, above):
-            by_reason[reason].append(row.domain)
-    if by_reason:
-        console.print(f"{HEADINGS[-1]}:")
-    for reason, domains in by_reason.items():
-        console.print(Text(_wrapped(f"  {some(domains)}: {reason}", console.width)), soft_wrap=True)

@@ -46,7 +46,7 @@ class NoAnswer:
     at: float
 
 
-Asked: TypeAlias = DnsAnswer[T] | NoAnswer
+DnsResult: TypeAlias = DnsAnswer[T] | NoAnswer
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,14 @@
 """Queries to one resolver: each answer with its DNSSEC state, each failure with its cause.
 
-Rules for every editor: only an answer of the DNS is an `Answer`, and `Seen`. NXDOMAIN and 'no such record' are
-answers, empty ones; SERVFAIL, a refusal, silence and a missing resolver are none. Names are absolute: no search
-list. An `Asking` asks each question once (an MX that 1,000 domains share, CAA of `org`) and
-keeps the answers for its lifetime.
+Rules for every editor: only an answer of the DNS is a `DnsAnswer`, and `Seen`. NXDOMAIN and 'no such record' are
+answers, empty ones; SERVFAIL, a refusal, silence and a missing resolver are not. Names are absolute: no search list.
+A `DnsClient` asks each question once (an MX that 1,000 domains share, CAA of `org`) and keeps the answers for its
+lifetime.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import dns.asyncresolver
 import dns.edns
@@ -25,11 +25,14 @@ from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
 from sidecar.dns import records
-from sidecar.dns.answers import NULL_MX, Asked, DnsAnswer, NoAnswer, Silence, Tlsa
+from sidecar.dns.answers import NULL_MX, DnsAnswer, DnsResult, NoAnswer, Silence, Tlsa
 from sidecar.dns.bounded import Bounded
 from sidecar.host.apart import apart
 from sidecar.host.unexpected import Unexpected
 from sidecar.observed import Addresses, Caa, Kind, Question, Seen, Sight, Txt, Unseen, Validated
+
+T = TypeVar("T")
+V = TypeVar("V")
 
 CONCURRENT = 50
 TRY_S = 2.0
@@ -38,13 +41,13 @@ EDNS_PAYLOAD = 1232
 """Octets: what passes every path without fragments (DNS Flag Day 2020); a longer answer comes over TCP."""
 
 _BOGUS_EDE = frozenset({5, 6, 7, 8, 9, 10, 11, 12})
-"""DNSSEC Indeterminate to NSEC Missing (RFC 8914 §4): the resolver says itself that validation failed."""
+"""DNSSEC Indeterminate to NSEC Missing (RFC 8914 §4): the resolver reports that validation failed."""
 _VALIDATE = dns.flags.RD | dns.flags.AD
 """AD in a question asks for AD in the answer, without signatures (RFC 6840 §5.7)."""
 _BELIEVE = dns.flags.RD | dns.flags.CD
 
 
-class Asking:
+class DnsClient:
     """Asks the resolver at this address and port (None: /etc/resolv.conf's), at most `places` questions at a time.
 
     `clock` gives Unix seconds; `patience_s` is how long one record type of one name is asked for.
@@ -66,19 +69,19 @@ class Asking:
         self._backend = Bounded()
         self._places = asyncio.Semaphore(places)
         self._resolvers: dict[int, dns.asyncresolver.Resolver] = {}
-        self._asked: dict[tuple[str, RdataType], asyncio.Task[Asked[dns.rdata.Rdata]]] = {}
+        self._asked: dict[tuple[str, RdataType], asyncio.Task[DnsResult[dns.rdata.Rdata]]] = {}
 
-    async def txt(self, name: str) -> Asked[bytes]:
+    async def txt(self, name: str) -> DnsResult[bytes]:
         """The TXT records, the strings of each joined (RFC 8461 §3.1)."""
         return records.converted(await self.records(name, RdataType.TXT), records.joined)
 
-    async def mx(self, domain: str) -> Asked[str]:
+    async def mx(self, domain: str) -> DnsResult[str]:
         """The MX hosts, the preferred first, each once; `NULL_MX` for a null one."""
         return records.each_once(
             records.converted(await self.records(domain, RdataType.MX), records.exchange)
         )
 
-    async def tlsa(self, host: str) -> Asked[Tlsa]:
+    async def tlsa(self, host: str) -> DnsResult[Tlsa]:
         """The TLSA records for port 25 of an MX host (RFC 7672 §2.2.3)."""
         found = await self.records(f"_25._tcp.{host}", RdataType.TLSA)
         return records.each_once(records.converted(found, records.tlsa))
@@ -98,16 +101,14 @@ class Asking:
     async def caa_at(self, name: str) -> Sight[Caa]:
         """The CAA records of that name (or of the end of its aliases) only: what acme-mailcow reads."""
         found = records.converted(await self.records(name, RdataType.CAA), records.caa)
-        if isinstance(found, NoAnswer):
-            return Unseen(found.reason, found.at)
-        return Seen(Caa(name if found.records else None, records.issue(found.records)), found.at)
+        return _seen(found, lambda a: Caa(name if a.records else None, records.issue(a.records)))
 
-    async def addresses(self, host: str, *, both: bool = False) -> Asked[str]:
-        """A, then AAAA. One of both is enough (unless `both`); none is an answer only if both were given."""
+    async def addresses(self, host: str, *, both: bool = False) -> DnsResult[str]:
+        """A, then AAAA. One family is enough (unless `both`); no address is an answer only if both families were answered."""
         found = await asyncio.gather(*(self.records(host, kind) for kind in (RdataType.A, RdataType.AAAA)))
         answers = [answer for answer in found if isinstance(answer, DnsAnswer)]
-        given = [records.converted(answer, records.address) for answer in answers]
-        addresses = tuple(text for one in given if isinstance(one, DnsAnswer) for text in one.records)
+        converted = [records.address(record) for answer in answers for record in answer.records]
+        addresses = tuple(address for address in converted if address is not None)
         for answer in found:
             if isinstance(answer, NoAnswer) and (both or not addresses):
                 return answer
@@ -124,7 +125,7 @@ class Asking:
         found = await self.addresses(host, both=True)
         return (found,) if isinstance(found, NoAnswer) else ()
 
-    async def records(self, name: str, kind: RdataType) -> Asked[dns.rdata.Rdata]:
+    async def records(self, name: str, kind: RdataType) -> DnsResult[dns.rdata.Rdata]:
         """The records of this type, sorted."""
         task = self._asked.get((name, kind))
         if task is None:
@@ -132,18 +133,18 @@ class Asking:
         return await asyncio.shield(task)
 
     async def end(self) -> None:
-        """Ends what is still under way."""
+        """Cancels what is still running."""
         for task in self._asked.values():
             task.cancel()
         await asyncio.gather(*self._asked.values(), return_exceptions=True)
 
-    async def _contained(self, name: str, kind: RdataType) -> Asked[dns.rdata.Rdata]:
+    async def _contained(self, name: str, kind: RdataType) -> DnsResult[dns.rdata.Rdata]:
         try:
             return await self._ask(name, kind)
         except Exception as error:  # noqa: BLE001 - whatever it is, only this one name is affected
             return self._no_answer(Silence.OTHER, self._unexpected.reason(name, error))
 
-    async def _ask(self, name: str, kind: RdataType) -> Asked[dns.rdata.Rdata]:
+    async def _ask(self, name: str, kind: RdataType) -> DnsResult[dns.rdata.Rdata]:
         asked = f"asking for {dns.rdatatype.to_text(kind)} of {name}"
         try:
             absolute = dns.name.from_text(name)
@@ -159,7 +160,9 @@ class Asking:
             async with self._places:
                 return await self._resolve(resolver, absolute, kind)
         except dns.resolver.NoNameservers as error:
-            responses = _responses(error)
+            # dnspython gives (server, by TCP, port, error, response) for each name server.
+            answers = error.kwargs.get("errors", ())
+            responses = [response for *_, response in answers if response is not None]
             if all(response.rcode() != Rcode.SERVFAIL for response in responses):
                 return self._no_answer(Silence.OTHER, f"{asked}, the resolver {_said(error)}")
             if await self._is_bogus(absolute, kind, responses):
@@ -197,7 +200,7 @@ class Asking:
     async def _is_bogus(
         self, name: dns.name.Name, kind: RdataType, responses: Iterable[dns.message.Message]
     ) -> bool:
-        """Whether validation failed: the resolver says so, or it answers when told not to validate (CD)."""
+        """Whether validation failed: the resolver says so, or it answers with validation switched off (CD)."""
         for response in responses:
             for option in response.options:
                 if isinstance(option, dns.edns.EDEOption) and option.code in _BOGUS_EDE:
@@ -229,7 +232,7 @@ class Asking:
 class Lookups:
     """Answers the questions of the passes, concurrently, without a cache between calls.
 
-    `resolver`, `clock` and `patience_s` as for `Asking`.
+    `resolver`, `clock` and `patience_s` as for `DnsClient`.
     """
 
     def __init__(
@@ -260,8 +263,10 @@ class Lookups:
         return await apart(lambda: self._ask(wanted, deadline_s)) if wanted else {}
 
     async def _ask(self, wanted: Sequence[Question], deadline_s: float) -> dict[Question, Sight[Any]]:
-        asking = Asking(self._address, self._clock, patience_s=self._patience_s, unexpected=self._unexpected)
-        tasks = {question: asyncio.create_task(self._sight(asking, question)) for question in wanted}
+        client = DnsClient(
+            self._address, self._clock, patience_s=self._patience_s, unexpected=self._unexpected
+        )
+        tasks = {question: asyncio.create_task(self._sight(client, question)) for question in wanted}
         try:
             await asyncio.wait(tasks.values(), timeout=deadline_s)
             late = f"no answer from the DNS within {deadline_s:g} s"
@@ -273,62 +278,43 @@ class Lookups:
             for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
-            await asking.end()
+            await client.end()
 
-    async def _sight(self, asking: Asking, question: Question) -> Sight[Any]:
+    async def _sight(self, client: DnsClient, question: Question) -> Sight[Any]:
+        name = question.name
         try:
-            return await _value(asking, question, self._clock)
+            match question.kind:
+                case Kind.ADDRESSES:
+                    addresses = await client.addresses(name, both=True)
+                    return _seen(addresses, lambda a: Addresses(frozenset(a.records), a.alias))
+                case Kind.MX:
+                    mx = await client.mx(name)
+                    seen = _seen(mx, lambda a: tuple(host for host in a.records if host != NULL_MX))
+                    validated = isinstance(mx, DnsAnswer) and mx.authentic
+                    return Validated(seen.value, seen.at) if validated and isinstance(seen, Seen) else seen
+                case Kind.CAA:
+                    return await client.caa(name)
+                case Kind.CAA_AT:
+                    return await client.caa_at(name)
+                case Kind.TXT:
+                    txt = await client.txt(name)
+                    return _seen(
+                        txt, lambda a: Txt(tuple(sorted(r.decode("iso8859-1") for r in a.records)), a.alias)
+                    )
+                case Kind.ACME_LOG | Kind.CHALLENGE:
+                    return Unseen("this is not a question for the DNS", self._clock())
         except Exception as error:  # noqa: BLE001 - whatever a zone holds, only this one question is affected
             return Unseen(self._unexpected.reason(question.name, error), self._clock())
 
 
-async def _value(asking: Asking, question: Question, clock: Callable[[], float]) -> Sight[Any]:
-    name = question.name
-    match question.kind:
-        case Kind.ADDRESSES:
-            return await _seen(
-                asking.addresses(name, both=True), lambda a: Addresses(frozenset(a.records), a.alias)
-            )
-        case Kind.MX:
-            return await _mx(asking.mx(name))
-        case Kind.CAA:
-            return await asking.caa(name)
-        case Kind.CAA_AT:
-            return await asking.caa_at(name)
-        case Kind.TXT:
-            return await _seen(
-                asking.txt(name), lambda a: Txt(tuple(sorted(map(_characters, a.records))), a.alias)
-            )
-        case Kind.ACME_LOG | Kind.CHALLENGE:
-            return Unseen("this is not a question for the DNS", clock())
-
-
-async def _seen(asked: Awaitable[Asked[Any]], value: Callable[[DnsAnswer[Any]], object]) -> Sight[Any]:
-    found = await asked
+def _seen(found: DnsResult[T], value: Callable[[DnsAnswer[T]], V]) -> Sight[V]:
     return Unseen(found.reason, found.at) if isinstance(found, NoAnswer) else Seen(value(found), found.at)
-
-
-async def _mx(asked: Awaitable[Asked[str]]) -> Sight[tuple[str, ...]]:
-    found = await asked
-    if isinstance(found, NoAnswer):
-        return Unseen(found.reason, found.at)
-    hosts = tuple(host for host in found.records if host != NULL_MX)
-    return Validated(hosts, found.at) if found.authentic else Seen(hosts, found.at)
-
-
-def _characters(octets: bytes) -> str:
-    return octets.decode("iso8859-1")
-
-
-def _responses(error: dns.resolver.NoNameservers) -> list[dns.message.Message]:
-    """What the name servers answered; dnspython gives (server, by TCP, port, error, response) for each."""
-    return [response for _, _, _, _, response in error.kwargs.get("errors", ()) if response is not None]
 
 
 def _said(error: dns.resolver.NoNameservers) -> str:
     """What the name servers did, as the end of a sentence."""
     said: list[str] = []
-    for _, _, _, cause, response in error.kwargs.get("errors", ()):
+    for *_, cause, response in error.kwargs.get("errors", ()):
         if response is None:
             said.append(f"failed ({cause!r})")
         elif response.rcode() == Rcode.NOERROR:

@@ -3,13 +3,13 @@
 Rules for every editor: only an authoritative answer (AA) is `Seen`; a refusal, a referral, silence, an answer that is
 malformed or too large, and a server without an address are `Unseen`, each with its reason. A server is asked at each
 of its addresses, since behind them may be different machines. Zone owners are strangers: servers, addresses, aliases,
-octets and seconds are all bounded. Asks beside the caller's event loop (`host.apart`).
+octets and seconds are all bounded. Queries run outside the caller's event loop (`host.apart`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
 
 import dns.asyncquery
 import dns.exception
@@ -27,14 +27,20 @@ from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
 from sidecar.dns import records
-from sidecar.dns.answers import Asked, DnsAnswer, NameServer, NoAnswer, ServerAddress, ServerRecordSet, Zone
-from sidecar.dns.ask import EDNS_PAYLOAD, Asking
+from sidecar.dns.answers import (
+    DnsAnswer,
+    DnsResult,
+    NameServer,
+    NoAnswer,
+    ServerAddress,
+    ServerRecordSet,
+    Zone,
+)
+from sidecar.dns.ask import EDNS_PAYLOAD, DnsClient
 from sidecar.dns.bounded import Bounded
 from sidecar.host.apart import apart
 from sidecar.host.unexpected import Unexpected
 from sidecar.observed import Seen, Sight, Unseen
-
-T = TypeVar("T")
 
 MOST_SERVERS = 13
 """NS records of one zone that are used: as many as the root has."""
@@ -70,7 +76,7 @@ class Asker:
 
         The name itself need not exist. `Unseen` where the resolver does not answer for any name on the way.
         """
-        return await self._apart(lambda: self._zone_of(name))
+        return await apart(lambda: self._zone_of(name))
 
     async def ask_each(
         self, zone: Zone, name: str, type_: str, *, dnssec: bool = False
@@ -85,75 +91,64 @@ class Asker:
             for server in zone.servers
             for address in server.addresses or ("",)
         ]
-        troubles = {server.name: server.trouble or "it has no address" for server in zone.servers}
-        late = self._unseen(f"no answer within {self.deadline_s:g} s")
-        found: dict[ServerAddress, Sight[ServerRecordSet]] = dict.fromkeys(ends, late)
+        found: dict[ServerAddress, Sight[ServerRecordSet]] = dict.fromkeys(
+            ends, self._unseen(f"no answer within {self.deadline_s:g} s")
+        )
+        for server in zone.servers:
+            if not server.addresses:
+                reason = f"{server.name} cannot be asked: {server.trouble or 'it has no address'}"
+                found[ServerAddress(server.name, "")] = self._unseen(reason)
 
         async def ask_all() -> None:
             places, backend = asyncio.Semaphore(AT_ONCE), Bounded()
 
             async def ask(end: ServerAddress) -> None:
-                if not end.address:
-                    found[end] = self._unseen(f"{end.server} cannot be asked: {troubles[end.server]}")
-                    return
                 async with places:
                     found[end] = await self._ask(end, name, type_, backend, dnssec=dnssec)
 
-            await asyncio.gather(*(ask(end) for end in dict.fromkeys(ends)))
+            with suppress(TimeoutError):  # what is known by then is returned
+                async with asyncio.timeout(self.deadline_s):
+                    await asyncio.gather(*(ask(end) for end in found if end.address))
 
-        await self._apart(lambda: _in_time(ask_all, self.deadline_s))
+        await apart(ask_all)
         return found
 
-    async def _apart(self, work: Callable[[], Awaitable[T]]) -> T:
-        async def run() -> T:
-            return await work()
-
-        return await apart(run)
-
     async def _zone_of(self, name: str) -> Sight[Zone]:
-        asking = Asking(self.resolver, self.clock, patience_s=2 * self.try_s, unexpected=self.unexpected)
+        client = DnsClient(self.resolver, self.clock, patience_s=2 * self.try_s, unexpected=self.unexpected)
+        place = name.rstrip(".").lower()
         try:
             async with asyncio.timeout(self.deadline_s):
-                return await self._climb(asking, name)
+                for _ in range(MOST_LABELS):
+                    found = await client.records(place, RdataType.SOA)
+                    if isinstance(found, NoAnswer):
+                        return Unseen(found.reason, found.at)
+                    # An alias has no SOA of its own: what came with the answer is that of the target's zone.
+                    soas = [r for r in found.records if isinstance(r, dns.rdtypes.ANY.SOA.SOA)]
+                    if soas and found.alias is None:
+                        return await _zone(client, place, soas[0])
+                    place = place.partition(".")[2]
+                    if not place:
+                        break
+            return self._unseen(f"no name above {name} has an SOA record")
         except TimeoutError:
             return self._unseen(f"the zone of {name} was not found within {self.deadline_s:g} s")
         finally:
-            await asking.end()
-
-    async def _climb(self, asking: Asking, name: str) -> Sight[Zone]:
-        place = name.rstrip(".").lower()
-        for _ in range(MOST_LABELS):
-            found = await asking.records(place, RdataType.SOA)
-            if isinstance(found, NoAnswer):
-                return Unseen(found.reason, found.at)
-            # An alias has no SOA of its own: what came with the answer is that of the target's zone.
-            soas = [r for r in found.records if isinstance(r, dns.rdtypes.ANY.SOA.SOA)]
-            if soas and found.alias is None:
-                return await self._zone(asking, place, soas[0])
-            place = place.partition(".")[2]
-            if not place:
-                break
-        return self._unseen(f"no name above {name} has an SOA record")
-
-    async def _zone(self, asking: Asking, name: str, soa: dns.rdtypes.ANY.SOA.SOA) -> Sight[Zone]:
-        found = await asking.records(name, RdataType.NS)
-        if isinstance(found, NoAnswer):
-            return Unseen(found.reason, found.at)
-        hosts = sorted(
-            {records.text(r.target) for r in found.records if isinstance(r, dns.rdtypes.ANY.NS.NS)}
-        )
-        if not hosts:
-            return Unseen(f"the zone {name} has no NS record", found.at)
-        servers = await asyncio.gather(*(_server(asking, host) for host in hosts[:MOST_SERVERS]))
-        return Seen(
-            Zone(name, records.text(soa.mname), tuple(servers), max(0, len(hosts) - MOST_SERVERS)), found.at
-        )
+            await client.end()
 
     async def _ask(
         self, end: ServerAddress, name: str, type_: str, backend: Bounded, *, dnssec: bool
     ) -> Sight[ServerRecordSet]:
         try:
-            return await self._answer(end, name, type_, backend, dnssec=dnssec)
+            query = _query(name, type_, dnssec=dnssec)
+            reply = await self._exchange(query, end.address, backend)
+            if reply.rcode() in {Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS} and query.edns >= 0:
+                query = _query(name, type_, dnssec=False)
+                query.use_edns(False)  # RFC 6891 §7: a server that does not know EDNS
+                reply = await self._exchange(query, end.address, backend)
+            trouble = trouble_with(reply)
+            if trouble is None:
+                return Seen(record_set(reply), self.clock())
+            reason = trouble
         except (dns.exception.Timeout, TimeoutError):
             reason = f"no answer within {self.try_s:g} s"
         except dns.exception.DNSException as error:
@@ -165,20 +160,6 @@ class Asker:
         except Exception as error:  # noqa: BLE001 - whatever it sends, only this one server is affected
             return self._unseen(self.unexpected.reason(end.server, error))
         return self._unseen(f"{end.server} ({end.address}): {reason}")
-
-    async def _answer(
-        self, end: ServerAddress, name: str, type_: str, backend: Bounded, *, dnssec: bool
-    ) -> Sight[ServerRecordSet]:
-        query = _query(name, type_, dnssec=dnssec)
-        reply = await self._exchange(query, end.address, backend)
-        if reply.rcode() in {Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS} and query.edns >= 0:
-            query = _query(name, type_, dnssec=False)
-            query.use_edns(False)  # RFC 6891 §7: a server that does not know EDNS
-            reply = await self._exchange(query, end.address, backend)
-        trouble = trouble_with(reply)
-        if trouble is not None:
-            return self._unseen(f"{end.server} ({end.address}): {trouble}")
-        return Seen(record_set(reply), self.clock())
 
     async def _exchange(
         self, query: dns.message.Message, address: str, backend: Bounded
@@ -208,24 +189,28 @@ class Asker:
         return Unseen(reason, self.clock())
 
 
-async def _in_time(work: Callable[[], Awaitable[None]], seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await work()
-    except TimeoutError:
-        pass  # what is known is returned
+async def _zone(client: DnsClient, name: str, soa: dns.rdtypes.ANY.SOA.SOA) -> Sight[Zone]:
+    found = await client.records(name, RdataType.NS)
+    if isinstance(found, NoAnswer):
+        return Unseen(found.reason, found.at)
+    hosts = sorted({records.text(r.target) for r in found.records if isinstance(r, dns.rdtypes.ANY.NS.NS)})
+    if not hosts:
+        return Unseen(f"the zone {name} has no NS record", found.at)
+    servers = await asyncio.gather(*(_server(client, host) for host in hosts[:MOST_SERVERS]))
+    left_out = max(0, len(hosts) - MOST_SERVERS)
+    return Seen(Zone(name, records.text(soa.mname), tuple(servers), left_out), found.at)
 
 
-async def _server(asking: Asking, host: str) -> NameServer:
+async def _server(client: DnsClient, host: str) -> NameServer:
     """With its addresses; where one family was not answered for, those of the other."""
-    found: list[Asked[str]] = [
+    found: list[DnsResult[str]] = [
         records.converted(answer, records.address)
         for answer in await asyncio.gather(
-            asking.records(host, RdataType.A), asking.records(host, RdataType.AAAA)
+            client.records(host, RdataType.A), client.records(host, RdataType.AAAA)
         )
     ]
     each = [answer.records[:MOST_ADDRESSES] for answer in found if isinstance(answer, DnsAnswer)]
-    # Both families have a share: an IPv4 that is right says nothing of the IPv6.
+    # Both families get a share: a correct IPv4 address proves nothing about the IPv6 one.
     half = MOST_ADDRESSES // 2
     first = [address for addresses in each for address in addresses[:half]]
     rest = [address for addresses in each for address in addresses[half:]]
@@ -238,7 +223,7 @@ async def _server(asking: Asking, host: str) -> NameServer:
 
 
 def _query(name: str, type_: str, *, dnssec: bool) -> dns.message.QueryMessage:
-    """Without RD: what the server itself has, and no question of it to other servers."""
+    """Without RD: only what the server itself has; it should not query other servers."""
     query = dns.message.make_query(name, type_, use_edns=0, payload=EDNS_PAYLOAD, want_dnssec=dnssec)
     query.flags = dns.flags.Flag(0)
     return query

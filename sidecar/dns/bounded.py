@@ -1,7 +1,7 @@
 """DNS answers of a limited size: larger ones are not decoded.
 
 Rule for every editor: a zone's owner chooses what a server sends. dnspython needs several seconds for 64 KB of MX
-records whose names have 120 labels each; nothing that this program asks for needs as much.
+records whose names have 120 labels each; no answer that this program needs is as large.
 """
 
 import socket
@@ -11,7 +11,7 @@ import dns.asyncbackend
 import dns.exception
 
 LARGEST = 16 * 1024
-"""Octets of an answer, by TCP and by UDP (a server may send more than the EDNS payload that it was told)."""
+"""Octets of an answer, by TCP and by UDP (a server may send more than the EDNS payload size of the query)."""
 
 
 class TooLargeError(dns.exception.FormError):

@@ -1,6 +1,6 @@
 """The last answer to each question of the passes, and what is being asked in the background.
 
-Rule for every editor: a pass waits for an answer only for its given time; a late answer is available in the next
+Rule for every editor: a pass waits for an answer only for a limited time; a late answer is available in the next
 pass. When a question is due is decided elsewhere (`plan.schedule`).
 """
 
@@ -44,25 +44,22 @@ class Questions:
     def known(self) -> Dns:
         """All answers as a part of the observation."""
         if self._known is None:
-            self._known = self._tables()
+            addresses: dict[str, Sight[Addresses]] = {}
+            mx: dict[str, Sight[tuple[str, ...]]] = {}
+            caa: dict[str, Sight[Caa]] = {}
+            txt: dict[str, Sight[Txt]] = {}
+            caa_at: dict[str, Sight[Caa]] = {}
+            tables: dict[Kind, dict[str, Sight[Any]]] = {
+                Kind.ADDRESSES: addresses,
+                Kind.MX: mx,
+                Kind.CAA: caa,
+                Kind.TXT: txt,
+                Kind.CAA_AT: caa_at,
+            }
+            for question, sight in self._answers.items():
+                tables[question.kind][question.name] = sight
+            self._known = Dns(addresses, mx, caa, txt, caa_at)
         return self._known
-
-    def _tables(self) -> Dns:
-        addresses: dict[str, Sight[Addresses]] = {}
-        mx: dict[str, Sight[tuple[str, ...]]] = {}
-        caa: dict[str, Sight[Caa]] = {}
-        txt: dict[str, Sight[Txt]] = {}
-        caa_at: dict[str, Sight[Caa]] = {}
-        tables: dict[Kind, dict[str, Sight[Any]]] = {
-            Kind.ADDRESSES: addresses,
-            Kind.MX: mx,
-            Kind.CAA: caa,
-            Kind.TXT: txt,
-            Kind.CAA_AT: caa_at,
-        }
-        for question, sight in self._answers.items():
-            tables[question.kind][question.name] = sight
-        return Dns(addresses, mx, caa, txt, caa_at)
 
     def forget(self, questions: Iterable[Question]) -> None:
         """Forgets these answers, so that the questions are asked again."""

@@ -17,7 +17,7 @@ import dns.rdtypes.ANY.TXT
 import dns.rdtypes.IN.A
 import dns.rdtypes.IN.AAAA
 
-from sidecar.dns.answers import NULL_MX, Asked, DnsAnswer, NoAnswer, Tlsa
+from sidecar.dns.answers import NULL_MX, DnsAnswer, DnsResult, NoAnswer, Tlsa
 
 R = TypeVar("R")
 
@@ -27,7 +27,9 @@ _CRITICAL = 128
 _KNOWN_PROPERTIES = frozenset({"issue", "issuewild", "iodef", "issuemail", "contactemail", "contactphone"})
 
 
-def converted(found: Asked[dns.rdata.Rdata], convert: Callable[[dns.rdata.Rdata], R | None]) -> Asked[R]:
+def converted(
+    found: DnsResult[dns.rdata.Rdata], convert: Callable[[dns.rdata.Rdata], R | None]
+) -> DnsResult[R]:
     """The same answer with its records converted; a record that is converted to None is left out."""
     if isinstance(found, NoAnswer):
         return found
@@ -36,7 +38,7 @@ def converted(found: Asked[dns.rdata.Rdata], convert: Callable[[dns.rdata.Rdata]
     return DnsAnswer(records, found.exists, found.alias, found.authentic, found.at)
 
 
-def each_once(found: Asked[R]) -> Asked[R]:
+def each_once(found: DnsResult[R]) -> DnsResult[R]:
     """The same answer without repetitions: a host with two MX records is one host."""
     if isinstance(found, NoAnswer):
         return found

@@ -1,20 +1,20 @@
 """A change as a unified diff for a terminal, without a secret in it; pure.
 
-Rules for every editor. mailcow.conf is full of passwords: of it only lines that change are shown, and of those only
-the allow list's value. Of an override file the lines around an insertion are shown, with all that may be a secret
-masked; it is better to mask too much. No control character reaches the terminal.
+Rules for every editor. mailcow.conf is full of passwords: only changed lines are shown, and only the
+value of the allow list. For an override file, the lines around an insertion are shown, with everything that may be a
+secret masked; it is better to mask too much. No control character reaches the terminal.
 """
 
 import difflib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from sidecar.init.access import ALLOW_FROM
+from sidecar.plan.access import ALLOW_FROM
 
 MASK = "****"
 
 _CONF_LINE = re.compile(r"(?P<before>[ \t]*(?:export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_]*)[ \t]*[=:][ \t]*)")
-# A variable of an environment, or any key that sounds like a secret's; but no reference to a variable.
+# An environment variable, or any key that sounds like a secret; but not a reference to a variable.
 _SECRET_LINE = re.compile(
     r"(?P<before>.*?(?:(?<![\w{$])[A-Z][A-Z0-9_]*|(?i:pass|secret|token|key|pwd|credential|auth|bearer|private)[\w.-]*)"
     r"[\"']?[ \t]*[=: ][ \t]*)\S.*"
@@ -50,23 +50,18 @@ def _diff(
         n=context,
         lineterm="",
     )
-    return "\n".join(_masked(lines, context_mask, change_mask))
-
-
-def _masked(
-    lines: Iterator[str], context_mask: Callable[[str], str], change_mask: Callable[[str], str]
-) -> Iterator[str]:
+    masked: list[str] = []
     for number, line in enumerate(lines):
         text = _CONTROL.sub("?", line)
-        if number < 2 or text.startswith("@@"):
-            yield text
-        else:
+        if number >= 2 and not text.startswith("@@"):  # not a heading
             mask = context_mask if text.startswith(" ") else change_mask
-            yield text[:1] + mask(text[1:])
+            text = text[:1] + mask(text[1:])
+        masked.append(text)
+    return "\n".join(masked)
 
 
 def _lines(data: bytes) -> list[str]:
-    # Without their ends: a last line that gets one is not changed for a person.
+    # Without line ends: for a person, a last line that gets one has not changed.
     text = data.decode("utf-8", "replace").removesuffix("\n")
     return [line.removesuffix("\r") for line in text.split("\n")] if data else []
 

@@ -1,12 +1,13 @@
-"""What there is to see in a mailcow directory before the sidecar's service exists: files only, and nothing is written.
+"""Reads a mailcow directory before the sidecar's service exists: files only, and nothing is written.
 
-Rule for every editor: nothing is asked over a network or of Docker, for `init` runs in a container of its own. What
-is found is a value of `Directory`; what it means is said in `checks`.
+Rule for every editor: no network and no Docker, because `init` runs in its own container. What is found is a value of
+`Directory`; `checks` decides what it means.
 """
 
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -44,16 +45,16 @@ _VERSION = re.compile(r"\$MAILCOW_GIT_VERSION\s*=\s*[\"']([^\"']*)[\"']")
 _NATIVE_PAGE = Path("data/web/mta-sts.php")
 _LARGEST = 1 << 20
 _REMOTE = re.compile(r"(https?|git|ssh)://|git@|github\.com/")
-"""What Docker takes for a repository and not for a folder."""
+"""What Docker treats as a repository and not as a folder."""
 
 
 class Clone(Enum):
-    """Whether the sidecar's repository is where the service is built from."""
+    """Whether the sidecar's repository is in the place from which the service is built."""
 
     THERE = auto()
     MISSING = auto()
     OUTSIDE = auto()
-    """A place that cannot be seen from within the container."""
+    """A place that the container cannot see."""
     REMOTE = auto()
     """A git address, which Docker fetches when it builds."""
 
@@ -87,7 +88,7 @@ class Directory:
     """Files that Compose prefers to docker-compose.yml."""
     override: OverrideFile
     overriding: Services
-    """What the override file has; nothing where it cannot be read."""
+    """What the override file has; nothing if it cannot be read."""
     version_text: str | None
     version: Version | None
     has_policy_page: bool
@@ -98,7 +99,7 @@ class Directory:
 
     @property
     def backend(self) -> Backend:
-        """mailcow's own page for policies decides: its version is only what was installed last."""
+        """mailcow's own page for policies decides: the version only says what was installed last."""
         return Backend.NATIVE if self.has_policy_page else Backend.FILE
 
     @property
@@ -108,12 +109,12 @@ class Directory:
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """What the service in the override file, if there is one, gives a value to."""
+        """The variables that the service in the override file, if there is one, sets."""
         return self.overriding.variables(SERVICE, self.conf.values)
 
     @property
     def address(self) -> str:
-        """The sidecar's fixed address: the one in the override file, else the one that it will get there."""
+        """The sidecar's fixed address: the one in the override file, else the one that `init` will write there."""
         values = self.conf.values
         network = values.get("IPV4_NETWORK") or DEFAULT_NETWORK
         last = values.get(ADDRESS_END) or DEFAULT_ADDRESS_END
@@ -123,20 +124,26 @@ class Directory:
 def look(path: Path, now: float) -> Directory:
     """The mailcow directory at `path`, at `now` (Unix seconds); blocks on the disk.
 
-    Raises PermanentError, with what to do, for a folder that is no mailcow directory or cannot be read.
+    Raises PermanentError, with what to do, for a folder that is not a mailcow directory or cannot be read.
     """
     if not path.is_dir():
         raise PermanentError(f"there is no folder {path}: mount the mailcow directory there (-v …:{path})")
     conf = mailcow_conf.observe(path, now)
     if isinstance(conf, Unseen):
-        raise PermanentError(f"{path} is no mailcow directory that init can work in: {conf.reason}")
+        raise PermanentError(f"{path} is not a mailcow directory that init can work in: {conf.reason}")
     conf_path = (path / mailcow_conf.NAME).resolve()
     conf_data = _content(conf_path)
     values = read(conf_data)
     compose = _compose(path)
     override = _override(path)
-    overriding = _services(override.data)
-    version = _version_text(path)
+    overriding = Services({})
+    with suppress(ValueError):  # `override.merge` reports what is wrong with it
+        overriding = Services.read(override.data)
+    version = None
+    with suppress(OSError):
+        info = read_plain(path / _APP_INFO, _LARGEST).decode("utf-8", "replace")
+        versions: Sequence[str] = _VERSION.findall(info)
+        version = versions[-1].strip() or None if versions else None
     return Directory(
         path=path,
         conf=Conf(values, conf.value.locked),
@@ -170,12 +177,12 @@ def _compose(path: Path) -> Services:
     compose = path / COMPOSE
     if not compose.exists():
         raise PermanentError(
-            f"{path} is no mailcow directory: it has no {COMPOSE}; mount the one that mailcow was cloned into"
+            f"{path} is not a mailcow directory: it has no {COMPOSE}; mount the one that mailcow was cloned into"
         )
     try:
         services = Services.read(_content(compose))
     except ValueError as error:
-        raise PermanentError(f"{compose} cannot be understood: {error}; restore mailcow's own") from error
+        raise PermanentError(f"{compose} cannot be understood: {error}; restore mailcow's file") from error
     missing = _MAILCOW_SERVICES - services.by_name.keys()
     if missing or NETWORK not in str(services.by_name["nginx-mailcow"].get("networks")):
         raise PermanentError(
@@ -192,43 +199,23 @@ def _override(path: Path) -> OverrideFile:
         target = (path / name).resolve()
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
         raise PermanentError(f"{path / name} is a link that leads nowhere: remove it") from error
-    locked = _locked(path, target, is_link=(path / name).is_symlink())
     data = _content(target) if target.is_file() else None
+    locked = None
+    if not target.is_relative_to(path.resolve()):
+        locked = f"it is a link to {target}, outside of the mailcow directory: put the file itself there"
+    elif (path / name).is_symlink() and not target.exists():
+        locked = "it is a link that leads nowhere: remove it"
+    elif target.exists() and not target.is_file():
+        locked = "it is not a file: move it away"
+    elif not os.access(target.parent, os.W_OK | os.X_OK):
+        locked = (
+            f"its folder is read-only for user {os.geteuid()}: mount it without `:ro`, and run init as root"
+        )
     return OverrideFile(name, target, data, locked, tuple(present[1:]))
 
 
-def _locked(path: Path, target: Path, *, is_link: bool) -> str | None:
-    if not target.is_relative_to(path.resolve()):
-        return f"it is a link to {target}, outside of the mailcow directory: put the file itself there"
-    if is_link and not target.exists():
-        return "it is a link that leads nowhere: remove it"
-    if target.exists() and not target.is_file():
-        return "it is no file: move it away"
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        return (
-            f"its folder is read-only for user {os.geteuid()}: mount it without `:ro`, and run init as root"
-        )
-    return None
-
-
-def _services(data: bytes | None) -> Services:
-    try:
-        return Services.read(data)
-    except ValueError:
-        return Services({})  # merging says what is wrong with it
-
-
-def _version_text(path: Path) -> str | None:
-    try:
-        text = read_plain(path / _APP_INFO, _LARGEST).decode("utf-8", "replace")
-    except OSError:
-        return None
-    found: Sequence[str] = _VERSION.findall(text)
-    return found[-1].strip() or None if found else None
-
-
 def _clone(folder: Path, source: str) -> Clone:
-    """What `source` is, as Compose takes the context of a build from within `folder`."""
+    """What `source` is, as Compose resolves the context of a build relative to `folder`."""
     if _REMOTE.match(source):
         return Clone.REMOTE
     clone = folder / source

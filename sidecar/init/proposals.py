@@ -1,7 +1,7 @@
-"""What `init` offers to change, one step at a time, each from what the steps before left; pure.
+"""What `init` offers to change, one step at a time, each based on the steps before; pure.
 
-Rules for every editor: a step is offered only where it does good in the end, and never where it would give the
-sidecar's rights to somebody else. What cannot be done is `Blocked`, and says what a person can do instead.
+Rules for every editor: a step is offered only if it helps, and never if it would give the sidecar's rights to somebody
+else. What cannot be done is a `BlockedProposal`, which says what a person can do instead.
 """
 
 from collections.abc import Collection
@@ -9,37 +9,25 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from sidecar.formats.dotenv import read
-from sidecar.init.access import (
-    ALLOW_FROM,
-    API_KEY,
-    OWN_KEY,
-    KeySource,
-    allow,
-    allow_list_counts,
-    allows,
-    commented_default,
-    given,
-    key_source,
-    set_value,
-)
-from sidecar.init.checks import ADDRESS_TAKEN, CLONE_MISSING, LAST_MISSING
+from sidecar.init.access import KeySource, allow, allow_list_counts, commented_default, key_source, set_value
 from sidecar.init.diff import conf_diff, override_diff
+from sidecar.init.findings import ADDRESS_TAKEN, CLONE_MISSING, LAST_MISSING
 from sidecar.init.look import Directory
 from sidecar.init.override import SERVICE, Merged, Present, RefusedOverride, merge
 from sidecar.init.services import Services, differences
 from sidecar.mailcow.conf import NAME as CONF
 from sidecar.mailcow.database import Database
-from sidecar.plan.access import follows_conf
+from sidecar.plan.access import ALLOW_FROM, API_KEY, OWN_KEY, conf_allows, follows_conf, given
 
 PAGE_KEY_QUESTION = (
-    "Was a read-write API key made in mailcow's page (System > Configuration > Access > API)? One in mailcow.conf "
-    "replaces it at the next start of php-fpm-mailcow, and what uses it now stops working."
+    "Was a read-write API key created in mailcow's page (System > Configuration > Access > API)? One in mailcow.conf "
+    "replaces it at the next start of php-fpm-mailcow, and whatever uses that key now stops working."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A change to be asked for: `after` is the file's new content, `diff` shows it without secrets."""
+    """A change that needs consent: `after` is the file's new content, `diff` shows it without secrets."""
 
     why: str
     question: str
@@ -49,7 +37,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class BlockedProposal:
-    """A change that is wanted and cannot be made."""
+    """A change that is needed and cannot be made."""
 
     reason: str
     todo: str
@@ -57,7 +45,7 @@ class BlockedProposal:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Nothing is to be done; `message` is worth saying, or empty."""
+    """Nothing has to be done; `message` is for the person, or empty."""
 
     message: str = ""
 
@@ -66,16 +54,16 @@ Step: TypeAlias = Proposal | BlockedProposal | Settled
 
 
 def needs_key(directory: Directory) -> bool:
-    """Whether the sidecar would be without an API key: then first ask for a key made in mailcow's page."""
+    """Whether the sidecar has no API key: then first ask about a key created in mailcow's page."""
     return key_source(directory.conf.values, directory.variables) is KeySource.NONE
 
 
 def page_key_instructions(directory: Directory) -> str:
-    """How the sidecar gets a key that was made in mailcow's page."""
+    """How the sidecar gets a key that was created in mailcow's page."""
     return (
-        f"Then let the sidecar use that key: add the line {OWN_KEY}=<the key> to mailcow.conf, from where the "
-        f"service takes it, and add {directory.address} to the key's allowed addresses in mailcow's page. "
-        f"{API_KEY} in mailcow.conf is left alone."
+        f"Then let the sidecar use that key: add the line {OWN_KEY}=<the key> to mailcow.conf, where the "
+        f"service reads it, and add {directory.address} to the key's allowed addresses in mailcow's page. "
+        f"{API_KEY} in mailcow.conf is not changed."
     )
 
 
@@ -104,13 +92,13 @@ def propose_key(directory: Directory, key: str) -> Step:
 def propose_allow(directory: Directory, conf: bytes, stops: Collection[str]) -> Step:
     """The sidecar's address in API_ALLOW_FROM; `conf` is mailcow.conf as the step before left it."""
     values, address = read(conf), directory.address
-    if not allow_list_counts(values, directory.variables) or allows(values, address):
+    if not allow_list_counts(values, directory.variables) or conf_allows(values, address):
         return Settled()
     if Database.known(directory.conf) and not follows_conf(values):
-        # A first address would make php-fpm-mailcow replace the key of mailcow's page; the sidecar does without it.
+        # A first address would make php-fpm-mailcow replace the key of mailcow's page; the sidecar does not need it.
         return Settled()
     if ADDRESS_TAKEN in stops:
-        return Settled(f"{ALLOW_FROM} stays as it is as long as another service has {address}.")
+        return Settled(f"{ALLOW_FROM} is not changed while another service has {address}.")
     by_hand = f"add {address} to {ALLOW_FROM} there yourself; entries are separated by commas"
     if directory.conf.locked is not None:
         return BlockedProposal(
@@ -120,46 +108,37 @@ def propose_allow(directory: Directory, conf: bytes, stops: Collection[str]) -> 
         after = allow(conf, address)
     except ValueError as error:
         return BlockedProposal(f"{ALLOW_FROM} was not changed in mailcow.conf: {error}", by_hand)
-    why = f"mailcow lets only callers in {ALLOW_FROM} use that key; the sidecar's fixed address is {address}."
+    why = f"mailcow accepts that key only from addresses in {ALLOW_FROM}; the sidecar's fixed address is {address}."
     if not given(values, ALLOW_FROM) and commented_default(conf):
-        why += " The entries of mailcow's commented line come with it."
+        why += " The entries of mailcow's commented line are added, too."
     return Proposal(why, f"Let {address} use the API?", conf_diff(CONF, conf, after), after)
 
 
 def propose_service(directory: Directory, template: bytes, stops: Collection[str]) -> Step:
     """The service in the override file."""
     override = directory.override
-    match merge(override.data, template):
+    merged = merge(override.data, template)
+    match merged:
         case RefusedOverride(reason=reason, todo=todo):
             return BlockedProposal(f"the service was not added to {override.name}: {reason}", todo)
         case Present():
-            return Settled(_present(directory, template))
-        case Merged() as merged:
-            return _insertion(directory, merged, stops)
-
-
-def _insertion(directory: Directory, merged: Merged, stops: Collection[str]) -> Step:
-    override, after, adds_service = directory.override, merged.data, "services" in merged.sections
+            text = f"{override.name} already has the service {SERVICE}"
+            theirs = directory.overriding.by_name.get(SERVICE, {})
+            if not (changed := differences(Services.read(template).by_name[SERVICE], theirs)):
+                return Settled(f"{text}.")
+            return Settled(f"{text}; it differs from ours in {', '.join(changed)}, and is left as it is.")
+        case Merged():
+            pass
     if override.locked is not None:
         return BlockedProposal(f"{override.name} cannot be written: {override.locked}", "then run init again")
-    if adds_service and not {ADDRESS_TAKEN, CLONE_MISSING, LAST_MISSING}.isdisjoint(stops):
-        return BlockedProposal(f"the service is not added to {override.name} before that is done", "")
-    if adds_service:
+    if "services" not in merged.sections:
+        why = f"The service {SERVICE} is there, the volume for its state is not."
+    elif {ADDRESS_TAKEN, CLONE_MISSING, LAST_MISSING}.isdisjoint(stops):
         why = f"{SERVICE} is one more service of mailcow's Compose project."
     else:
-        why = f"The service {SERVICE} is there, the volume for its state is not."
+        return BlockedProposal(f"the service is not added to {override.name} before that is done", "")
     if override.data is None:
-        question = f"Make {override.name} with it?"
+        question = f"Create {override.name} with it?"
     else:
         question = f"Add it to {override.name}? What is there stays as it is."
-    return Proposal(why, question, override_diff(override.name, override.data, after), after)
-
-
-def _present(directory: Directory, template: bytes) -> str:
-    ours = Services.read(template).by_name[SERVICE]
-    theirs = directory.overriding.by_name.get(SERVICE, {})
-    changed = differences(ours, theirs)
-    text = f"{directory.override.name} has the service {SERVICE} already"
-    if not changed:
-        return f"{text}."
-    return f"{text}; it differs from ours in {', '.join(changed)}, and is left as it is."
+    return Proposal(why, question, override_diff(override.name, override.data, merged.data), merged.data)

@@ -1,4 +1,4 @@
-"""`sidecar init`, from top to bottom: look, say what was found, offer each change, write, say what comes next.
+"""`sidecar init`, from top to bottom: look, print what was found, offer each change, write, print what comes next.
 
 Rule for every editor: nothing is written before the last answer, and nothing at all without consent.
 """
@@ -10,8 +10,8 @@ from importlib.resources import files
 from sidecar.host.clock import SystemClock
 from sidecar.host.errors import PermanentError, SidecarError
 from sidecar.host.exits import Exit
-from sidecar.init.access import new_key
-from sidecar.init.checks import Mark, check
+from sidecar.init.checks import check
+from sidecar.init.findings import Mark
 from sidecar.init.look import Directory, look
 from sidecar.init.override import SERVICE
 from sidecar.init.proposals import (
@@ -28,13 +28,13 @@ from sidecar.init.proposals import (
 )
 from sidecar.init.terminal import Consent, Streams, Terminal
 from sidecar.init.write import Change, NotUndoneError, write_all
-from sidecar.mailcow.database import Database
+from sidecar.mailcow.database import Database, new_key
 from sidecar.settings import mailcow_dir_of
 
 TAKE_EFFECT = f"docker compose build {SERVICE} && docker compose up -d"
 
-ACCESS_BY_ITSELF = (
-    "No API key is needed: at its start the sidecar uses mailcow's read-write key, or makes one that only its own "
+ACCESS_IS_AUTOMATIC = (
+    "No API key is needed: when the sidecar starts, it uses mailcow's read-write key, or creates one that only its own "
     "address may use. `manage: {access: false}` in config.yml forbids that."
 )
 
@@ -59,10 +59,11 @@ def run_init(
 ) -> Exit:
     """Checks the mailcow directory and sets up what the sidecar needs there; blocks. `now` is for tests.
 
-    UNREADABLE where there is no mailcow, FAILED where a person must do something first or a write failed; else
-    OK, whether changes were made, shown or declined.
+    UNREADABLE if there is no mailcow, FAILED if a person must do something first or a write failed; else OK, whether
+    changes were made, shown or declined.
     """
-    terminal = Terminal(streams, _consent(options, streams))
+    consent = Consent.YES if options.yes else Consent.ASK if streams.interactive else Consent.SHOW
+    terminal = Terminal(streams, Consent.SHOW if options.dry_run else consent)
     try:
         directory = look(mailcow_dir_of(env), SystemClock().now() if now is None else now)
     except PermanentError as error:
@@ -75,29 +76,17 @@ def run_init(
     if options.check:
         return Exit.FAILED if any(finding.mark is Mark.STOP for finding in findings) else Exit.OK
     if terminal.consent is Consent.SHOW:
-        terminal.say(_why_only_shown(options))
+        terminal.say(
+            "Nothing is written (--dry-run); this is what would be offered:"
+            if options.dry_run
+            else "There is no terminal to ask questions on, so nothing is written; this is what would be offered. "
+            "Run it with `docker run -it`, or with --yes to accept everything:"
+        )
         terminal.plain("")
     stops = frozenset(finding.code for finding in findings if finding.mark is Mark.STOP)
     visit = _Visit(terminal, directory, stops, conf=directory.conf_data, override=directory.override.data)
     visit.offer_all()
     return visit.finish()
-
-
-def _consent(options: InitOptions, streams: Streams) -> Consent:
-    if options.dry_run:
-        return Consent.SHOW
-    if options.yes:
-        return Consent.YES
-    return Consent.ASK if streams.interactive else Consent.SHOW
-
-
-def _why_only_shown(options: InitOptions) -> str:
-    if options.dry_run:
-        return "Nothing is written (--dry-run); this is what would be offered:"
-    return (
-        "There is no terminal to ask at, so nothing is written; this is what would be offered. "
-        "Run it with `docker run -it`, or with --yes to accept all:"
-    )
 
 
 @dataclass(slots=True)
@@ -113,9 +102,9 @@ class _Visit:
     blocked: int = 0
 
     def offer_all(self) -> None:
-        """Each change in its turn."""
+        """Each change, one after the other."""
         if needs_key(self.directory) and Database.known(self.directory.conf):
-            self.terminal.say(ACCESS_BY_ITSELF)
+            self.terminal.say(ACCESS_IS_AUTOMATIC)
         elif needs_key(self.directory) and self._key_is_for_conf():
             self.conf = self._offer(propose_key(self.directory, new_key())) or self.conf
         self.conf = self._offer(propose_allow(self.directory, self.conf, self.stops)) or self.conf
@@ -123,9 +112,15 @@ class _Visit:
         self.override = self._offer(service) or self.override
 
     def finish(self) -> Exit:
-        """Writes what was agreed to, and says what comes next."""
-        say = self.terminal.say
-        changes = () if self.terminal.consent is Consent.SHOW else self._changes()
+        """Writes what was agreed to, and prints what comes next."""
+        say, found = self.terminal.say, self.directory
+        # mailcow.conf first: a key without the service does no harm, the service without a key cannot do anything.
+        changes = [Change(found.conf_path, found.conf_data, self.conf)]
+        if self.override is not None:
+            changes.append(Change(found.override.path, found.override.data, self.override))
+        changes = [change for change in changes if change.before != change.after]
+        if self.terminal.consent is Consent.SHOW:
+            changes = []
         if changes:
             try:
                 write_all(changes)
@@ -139,23 +134,22 @@ class _Visit:
         else:
             say("Nothing was written.")
         if self.blocked or self.stops:
-            say("Not all is set up yet: see above.")
+            say("Not everything is set up yet: see above.")
             return Exit.FAILED
         if changes or not self.offered:
-            self._next_steps(written=bool(changes))
+            lead = "To make it take effect" if changes else "If that was not done yet"
+            self.terminal.plain(f"\n{lead}, in the mailcow directory on the host:\n\n  {TAKE_EFFECT}\n")
         return Exit.OK
 
     def _key_is_for_conf(self) -> bool:
-        """Whether a key may be set in mailcow.conf: asks for one that would be replaced by it."""
+        """Whether a key may be set in mailcow.conf: asks whether it would replace another one."""
         match self.terminal.consent:
             case Consent.YES:
-                self.terminal.say(
-                    "Taken for granted with --yes: no read-write API key was made in mailcow's page."
-                )
+                self.terminal.say("Assumed with --yes: no read-write API key was created in mailcow's page.")
             case Consent.SHOW:
-                self.terminal.say(f"Asked first: {PAGE_KEY_QUESTION}")
+                self.terminal.say(f"The first question would be: {PAGE_KEY_QUESTION}")
             case Consent.ASK:
-                match self.terminal.asked(PAGE_KEY_QUESTION):
+                match self.terminal.question(PAGE_KEY_QUESTION):
                     case True:
                         self.terminal.say(page_key_instructions(self.directory))
                         self.terminal.plain("")
@@ -167,7 +161,7 @@ class _Visit:
         return True
 
     def _offer(self, step: Step) -> bytes | None:
-        """The file's new content, where that was agreed to."""
+        """The file's new content, if that was agreed to."""
         match step:
             case Settled(message=message):
                 if message:
@@ -184,15 +178,3 @@ class _Visit:
                 self.terminal.plain(step.diff)
                 agreed = self.terminal.agreed(step.question)
                 return step.after if agreed else None
-
-    def _changes(self) -> tuple[Change, ...]:
-        """mailcow.conf first: a key without the service does no harm, the service without a key asks in vain."""
-        found = self.directory
-        changes = [Change(found.conf_path, found.conf_data, self.conf)]
-        if self.override is not None:
-            changes.append(Change(found.override.path, found.override.data, self.override))
-        return tuple(change for change in changes if change.before != change.after)
-
-    def _next_steps(self, *, written: bool) -> None:
-        lead = "To make it take effect" if written else "If that was not done yet"
-        self.terminal.plain(f"\n{lead}, in the mailcow directory on the host:\n\n  {TAKE_EFFECT}\n")

@@ -1,6 +1,6 @@
-"""What Compose files say about services: who has which fixed address, and how somebody made our service; pure.
+"""What Compose files say about services: who has which fixed address, and how our service is written there; pure.
 
-Only reads. A Compose file has tags of its own (`!reset`, `!override`): they are read as if they were not there.
+Only reads. A Compose file has its own tags (`!reset`, `!override`): they are ignored.
 """
 
 import re
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
+
+from sidecar.init.layout import yaml_problem
 
 NETWORK = "mailcow-network"
 
@@ -40,11 +42,13 @@ class Services:
 
     @classmethod
     def read(cls, data: bytes | None) -> "Services":
-        """Raises ValueError for what is no YAML. A file without services, or none at all, has none."""
+        """The services of a file; a file without any, or no file, has none. Raises ValueError for invalid YAML."""
         try:
             content = yaml.load(data or b"", Loader=_Loader)  # noqa: S506  a SafeLoader
-        except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
-            raise ValueError(_said(error)) from error
+        except yaml.YAMLError as error:
+            raise ValueError(yaml_problem(error, (data or b"").decode("utf-8", "replace"))) from error
+        except ValueError as error:  # a value that is not what its form promises, such as a date
+            raise ValueError("it cannot be read as YAML") from error
         found = content.get("services") if isinstance(content, dict) else None
         if not isinstance(found, dict):
             return cls({})
@@ -88,13 +92,6 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Sequence[
     """The keys of a service in which two versions of it differ."""
     keys: Iterable[str] = [*ours, *(key for key in theirs if key not in ours)]
     return [key for key in keys if ours.get(key) != theirs.get(key)]
-
-
-def _said(error: Exception) -> str:
-    """Where reading stopped and why; without the excerpt, in which a password may stand."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"line {error.problem_mark.line + 1} cannot be read: {error.problem}"
-    return "it cannot be read as YAML"
 
 
 def _expanded(text: str, conf: Mapping[str, str]) -> str:

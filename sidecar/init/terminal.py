@@ -1,7 +1,7 @@
-"""What `init` says and asks on a terminal.
+"""The output and the questions of `init` on a terminal.
 
 Rules for every editor: Enter means yes to a change that was shown, the end of the input means no, and a question
-about the world has no default. Control characters out of files never reach the terminal.
+about the world has no default. Control characters from files never reach the terminal.
 """
 
 import re
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TextIO
 
-from sidecar.init.checks import InitFinding, Mark
+from sidecar.init.findings import InitFinding, Mark
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _WIDTH = 100
@@ -44,7 +44,7 @@ class Streams:
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """Says and asks."""
+    """Prints and asks."""
 
     streams: Streams
     consent: Consent
@@ -67,7 +67,7 @@ class Terminal:
         self._marked(Mark.STOP, reason, todo)
 
     def agreed(self, question: str) -> bool:
-        """Whether the change that was just shown may be made; when only showing, as if it might."""
+        """Whether the change that was just shown may be made; with SHOW, yes."""
         match self.consent:
             case Consent.YES:
                 self.plain(f"{question} yes (--yes)")
@@ -77,8 +77,8 @@ class Terminal:
             case Consent.ASK:
                 return self._answer(f"{question} [Y/n] ", default=True) is True
 
-    def asked(self, question: str) -> bool | None:
-        """The answer to a question about the world; None where there is none, or nobody to ask."""
+    def question(self, question: str) -> bool | None:
+        """The answer to a question about the world; None without an answer, or if there is nobody to ask."""
         if self.consent is not Consent.ASK:
             return None
         self.say(question)

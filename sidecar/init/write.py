@@ -1,7 +1,7 @@
 """Writes what was agreed to: all of it, or nothing.
 
-Rule for every editor: no copy of mailcow.conf is left anywhere, for there is no state folder yet and mailcow's
-update may commit what lies in its directory; the text before is kept in memory until all is written.
+Rule for every editor: no copy of mailcow.conf is left anywhere: there is no state folder yet, and mailcow's update may
+commit files in its directory. The old text is kept in memory until everything is written.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _LARGEST = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A file's content; `before` is None for one that is not there yet. `path` is no symbolic link."""
+    """A file's content; `before` is None for a new file. `path` is not a symbolic link."""
 
     path: Path
     before: bytes | None
@@ -30,10 +30,10 @@ class NotUndoneError(PermanentError):
 
 
 def write_all(changes: Sequence[Change]) -> None:
-    """Makes all these changes; blocks. Where one fails those before it are undone.
+    """Makes all these changes; blocks. If one fails, those before it are undone.
 
-    Raises TemporaryError where somebody else changed a file since it was read, what `replace_file` raises, and
-    NotUndoneError where something has been changed nevertheless.
+    Raises TemporaryError if somebody else changed a file since it was read, what `replace_file` raises, and
+    NotUndoneError if a change could not be undone.
     """
     done: list[Change] = []
     try:
@@ -43,10 +43,13 @@ def write_all(changes: Sequence[Change]) -> None:
     except BaseException as error:
         for change in reversed(done):
             try:
-                _undo(change)
+                if change.before is not None:
+                    _write(change.path, change.after, change.before)
+                elif _content(change.path) == change.after:
+                    change.path.unlink()
             except (SidecarError, OSError) as trouble:
                 raise NotUndoneError(
-                    f"{error}. {change.path} had been changed already, and could not be put back: {trouble}"
+                    f"{error}. {change.path} had been changed already, and could not be restored: {trouble}"
                 ) from error
         raise
 
@@ -55,17 +58,10 @@ def _write(path: Path, before: bytes | None, after: bytes) -> None:
     def unchanged() -> None:
         if _content(path) != before:
             raise TemporaryError(
-                f"{path} was changed by somebody else just now, so nothing was written: run init again"
+                f"{path} was changed by another program meanwhile, so nothing was written: run init again"
             )
 
     replace_file(path, after, mode=_READABLE, before_rename=unchanged)
-
-
-def _undo(change: Change) -> None:
-    if change.before is not None:
-        _write(change.path, change.after, change.before)
-    elif _content(change.path) == change.after:
-        change.path.unlink()
 
 
 def _content(path: Path) -> bytes | None:

@@ -18,7 +18,7 @@ from sidecar.observed import Seen, Sight, Unseen
 from sidecar.observed.front import Front
 from sidecar.verify.probes.http import HttpError, get
 from sidecar.verify.probes.policy import PATH
-from sidecar.verify.probes.tls import closing, looking
+from sidecar.verify.probes.tls import accepting_all, closing
 
 DEADLINE_S = 5.0
 """For one address: connection, TLS and answer."""
@@ -33,7 +33,9 @@ async def look_at_front(name: str, address: str, now: float, port: int = 443) ->
     """What is at this address for this name; Unseen if nothing speaks TLS there. Never raises."""
     try:
         async with asyncio.timeout(DEADLINE_S):
-            reader, writer = await asyncio.open_connection(address, port, ssl=looking(), server_hostname=name)
+            reader, writer = await asyncio.open_connection(
+                address, port, ssl=accepting_all(), server_hostname=name
+            )
             with closing(writer):
                 der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
                 with reading():

@@ -13,7 +13,7 @@ from sidecar.formats.x509 import reading
 from sidecar.mailcow.certificates import described
 from sidecar.mailcow.endpoint import Endpoint
 from sidecar.observed import Certificate, Seen, Sight, Unseen
-from sidecar.verify.probes.tls import closing, looking
+from sidecar.verify.probes.tls import accepting_all, closing
 
 DEADLINE_S = 5.0
 
@@ -25,7 +25,7 @@ async def presented(endpoint: Endpoint, name: str, now: float) -> Sight[Certific
     try:
         async with asyncio.timeout(DEADLINE_S):
             _, writer = await asyncio.open_connection(
-                endpoint.host, endpoint.port, ssl=looking(), server_hostname=name, family=socket.AF_INET
+                endpoint.host, endpoint.port, ssl=accepting_all(), server_hostname=name, family=socket.AF_INET
             )
             with closing(writer):
                 found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)

@@ -1,8 +1,8 @@
 """The `dns` block of config.yml: whether DNS records are published, and the accounts that may do it.
 
-Rules for every editor. A secret never stands in config.yml, where others may read it: a key with `_file` names a
-file, one with `_env` a variable. What is read from them is wrapped (`SecretStr`), so that no text, JSON or
-exception shows it. Files are read when an account is used (`dns/publish/accounts.py`), never here.
+Rules for every editor. config.yml never contains a secret, since others may read it: a key with `_file` names a file,
+one with `_env` an environment variable. Their content is wrapped (`SecretStr`), so that no text, JSON or exception
+shows it. Files are read when an account is used (`dns/publish/accounts.py`), never here.
 """
 
 import re
@@ -23,35 +23,35 @@ _SECRET_ARGUMENT = re.compile(r"token|secret|password|passwd|key|credential", re
 
 
 class Publish(StrEnum):
-    """What may be done to the DNS by itself."""
+    """Which changes are made to the DNS automatically."""
 
     OFF = "off"
     DRY_RUN = "dry-run"
-    """Everything is read and planned, nothing is written."""
+    """Everything is read and planned, but nothing is written."""
     UPSERT = "upsert"
     """Records are created and changed, never removed."""
     SYNC = "sync"
-    """Records that the sidecar published are removed as well, once their domain has left."""
+    """Records that the sidecar published are also removed, once their domain is gone."""
 
 
 class Scheme(StrEnum):
-    """Which records a domain has of its own."""
+    """Which records each domain has."""
 
     PER_DOMAIN = "per-domain"
     SHARED = "shared"
-    """Three CNAMEs per domain, once; what changes stands in one zone."""
+    """Three CNAMEs per domain, which never change; what changes is in one zone."""
 
 
 class HostForm(StrEnum):
     """How the policy host gets its address."""
 
     CNAME = "cname"
-    """A CNAME where one can stand, else addresses."""
+    """A CNAME where one is possible, else addresses."""
     ADDRESSES = "addresses"
 
 
 class Algorithm(StrEnum):
-    """TSIG algorithms (RFC 8945 §6), without those that are not secure any more."""
+    """TSIG algorithms (RFC 8945 §6), without those that are no longer secure."""
 
     SHA256 = "hmac-sha256"
     SHA384 = "hmac-sha384"
@@ -66,7 +66,7 @@ def _mistake(text: str) -> PydanticCustomError:
 
 
 def _server(value: object) -> tuple[str, int]:
-    """An address or a host name with an optional port; DNS servers are often containers that have a name."""
+    """An address or a host name with an optional port; DNS servers are often containers with a name."""
     text = str(value).strip()
     found = re.fullmatch(r"(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*)(?::(?P<port>\d{1,5}))?", text)
     if found is not None and re.search(r"[A-Za-z]", found["host"]):
@@ -118,25 +118,27 @@ Arguments: TypeAlias = Annotated[dict[str, str], BeforeValidator(_arguments)]
 
 
 class _Account(BaseModel):
-    """One access to a DNS; its secrets are named by a `<field>_file` or a `<field>_env` of each in `SECRETS`."""
+    """Access to a DNS server or host; for each secret in `SECRETS` there is a key `<name>_file` or `<name>_env`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     SECRETS: ClassVar[tuple[str, ...]] = ()
 
     zones: values.Domains | None = None
-    """The only zones that may be touched; None: all that the account serves."""
+    """The only zones that may be changed; None: all that the account serves."""
 
     @model_validator(mode="after")
     def _each_secret_once(self) -> Self:
         for name in self.SECRETS:
-            given = [key for key in (f"{name}_file", f"{name}_env") if getattr(self, key) is not None]
-            if len(given) != 1:
-                said = "given twice" if given else "missing"
-                raise _mistake(f"{name}: {said}; accepted: {name}_file (a path) or {name}_env (a variable)")
+            keys = [key for key in (f"{name}_file", f"{name}_env") if getattr(self, key) is not None]
+            if len(keys) != 1:
+                problem = "given twice" if keys else "missing"
+                raise _mistake(
+                    f"{name}: {problem}; accepted: {name}_file (a path) or {name}_env (a variable)"
+                )
         return self
 
     def secret_sources(self) -> Iterator[tuple[str, str | None, str | None]]:
-        """Each secret's name, with its file or its variable."""
+        """The name of each secret, with its file or its variable."""
         for name in self.SECRETS:
             yield name, getattr(self, f"{name}_file"), getattr(self, f"{name}_env")
 
@@ -165,7 +167,7 @@ class Cloudflare(_WithToken):
 
 
 class Hetzner(_WithToken):
-    """Hetzner Cloud's DNS; `api: console` is the DNS console of before."""
+    """Hetzner Cloud's DNS; `api: console` is the older DNS console."""
 
     type: Literal["hetzner"] = "hetzner"
     api: Annotated[Literal["cloud", "console"], values.choice("cloud", "console")] = "cloud"
@@ -227,18 +229,18 @@ class Inwx(_WithPassword):
 
 
 class ServercowAccount(_WithPassword):
-    """Its API does not list zones: `zones`, or the domains of the mail server are tried."""
+    """Its API does not list zones: those in `zones` are tried, else the domains of the mail server."""
 
     type: Literal["servercow"] = "servercow"
 
 
 class Octodns(_Account):
-    """Any provider of octodns, by its class; arguments may be `env/NAME` or `file//path`."""
+    """Any provider of octodns, by its class; an argument may be `env/NAME` or `file//path`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, protected_namespaces=())
 
     type: Literal["octodns"] = "octodns"
-    # `class` is a word of Python's own.
+    # `class` is a keyword of Python.
     class_: Annotated[str, values.matching(_CLASS, "a class such as octodns_bunny.BunnyProvider")]
     arguments: Arguments = {}
 
@@ -251,7 +253,7 @@ class Octodns(_Account):
 
 
 class MailcowAccount(_Account):
-    """The credentials that mailcow itself has for DNS-01 (2026-03 and later); they are only ever read."""
+    """The credentials that mailcow itself has for DNS-01 (2026-03 and later); the sidecar only reads them."""
 
     type: Literal["mailcow"] = "mailcow"
 
@@ -259,7 +261,7 @@ class MailcowAccount(_Account):
 Hosted: TypeAlias = (
     Cloudflare | Hetzner | Desec | Gandi | DigitalOcean | Ovh | PowerDns | Route53 | Inwx | Octodns
 )
-"""What is reached through octodns."""
+"""Accounts that are reached through octodns."""
 
 _TYPES: tuple[type[_Account], ...] = (
     Rfc2136Account,
@@ -279,8 +281,8 @@ _TYPES: tuple[type[_Account], ...] = (
 BY_TYPE: Mapping[str, type[_Account]] = {str(one.model_fields["type"].default): one for one in _TYPES}
 
 
-def _type_of(given: Any) -> str | None:
-    found = given.get("type") if isinstance(given, dict) else getattr(given, "type", None)
+def _type_of(value: Any) -> str | None:
+    found = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
     return found if isinstance(found, str) else None
 
 
@@ -306,26 +308,28 @@ Account: TypeAlias = Annotated[
 ]
 
 
-AccountName: TypeAlias = Annotated[str, values.matching(_NAME, "a short name of small letters, digits and -")]
+AccountName: TypeAlias = Annotated[
+    str, values.matching(_NAME, "a short name of lower-case letters, digits and -")
+]
 
 
 class DnsSettings(BaseModel):
-    """The block as a whole; without accounts every record stays a manual task."""
+    """The whole block; without accounts every record stays a manual task."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     publish: Annotated[Publish, values.member(Publish)] = Publish.OFF
     """Whether DNS records are written: `off`, `dry-run` (planned only), `upsert` (created, changed), `sync` (removed too)."""
     scheme: Annotated[Scheme, values.member(Scheme)] = Scheme.PER_DOMAIN
-    """`shared`: three CNAMEs per domain, once; what changes later stands in one zone. Else `per-domain`."""
+    """`per-domain`, or `shared`: three CNAMEs per domain, created once; what changes later is in one zone."""
     host: Annotated[HostForm, values.member(HostForm)] = HostForm.CNAME
-    """How `mta-sts` gets its address: `cname` where one can stand, or always `addresses`."""
+    """How `mta-sts` gets its address: `cname` where one is possible, or always `addresses`."""
     ttl: Ttl = 300
-    """Seconds, while a domain is being set up; a host may have a higher floor."""
+    """Seconds, while a domain is being set up; a host may have a higher minimum."""
     settled_ttl: Ttl = 3_600
-    """Seconds, once nothing of a domain is left to do."""
+    """Seconds, once the set-up of a domain is complete."""
     accounts: Annotated[dict[AccountName, Account], Field(max_length=MOST_ACCOUNTS)] = {}
-    """Where records can be written, each under a name of its own: `type`, its keys, and `zones` to allow only those."""
+    """Where records can be written, each under its own name: `type`, its keys, and `zones` to allow only those."""
 
     def __hash__(self) -> int:
         return hash((self.publish, self.scheme, self.host, self.ttl, tuple(self.accounts)))
@@ -355,14 +359,14 @@ def keys_at(path: tuple[int | str, ...], type_of: str | None = None) -> list[str
 
 
 def place(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Where in config.yml a mistake stands: pydantic puts the account's type into the path."""
+    """The place of a mistake in config.yml: pydantic adds the account's type to the path."""
     if loc[:2] == ("dns", "accounts") and len(loc) > 3:
         return (*loc[:3], *("class" if part == "class_" else part for part in loc[4:]))
     return loc
 
 
 def unset_variables(dns: DnsSettings | None, env: Mapping[str, str]) -> list[str]:
-    """A mistake for each environment variable that is named and not set; `env` has no empty ones."""
+    """A mistake for each environment variable that is named but not set; `env` has no empty ones."""
     return [
         f"{key}: the variable {variable} is not set; set it, or name a file"
         for key, variable in (dns.variables() if dns else ())
@@ -374,5 +378,5 @@ _NOTHING = DnsSettings()
 
 
 def nothing() -> DnsSettings:
-    """What counts where config.yml has no `dns`: nothing is published."""
+    """The settings where config.yml has no `dns`: nothing is published."""
     return _NOTHING

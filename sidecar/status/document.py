@@ -88,7 +88,7 @@ class ConditionJson:
 
 @dataclass(frozen=True, slots=True)
 class PublishedJson:
-    """How a record stands that the sidecar publishes; a text such as `TXT v=STSv1;id=1;`, null where there is none."""
+    """A record that the sidecar publishes; a text such as `TXT v=STSv1;id=1;`, null where there is none."""
 
     account: Annotated[str, Field(description="The account under `dns.accounts` that serves its zone.")]
     whose: RecordOwner
@@ -98,7 +98,7 @@ class PublishedJson:
     ]
     servers: Annotated[str | None, Field(description="What the authoritative servers answer.")]
     servers_agree: Agreement
-    held: Annotated[str | None, Field(description="Why nothing is changed now; null: nothing is to be.")]
+    held: Annotated[str | None, Field(description="Why nothing is changed now; null: nothing has to change.")]
     adopt: Annotated[
         str | None, Field(description="The name for `sidecar adopt --dns`; null: nothing to take over.")
     ]
@@ -151,7 +151,7 @@ class NoticeJson:
 
 @dataclass(frozen=True, slots=True)
 class ReportsJson:
-    """What proven senders reported (RFC 8460) in the last 14 days; unknown where there are no such reports."""
+    """What proven senders reported (RFC 8460) in the last 14 days; unknown if there are no such reports."""
 
     status: Truth
     reason: Annotated[str, Field(description="reports-clean, reports-refused, no-reports, reports-not-read.")]

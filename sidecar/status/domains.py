@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from sidecar.formats.domain_name import policy_host
-from sidecar.formats.mtasts_policy import Mode, Policy
+from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import (
     AliasDomain,
     Certificate,
@@ -20,7 +20,6 @@ from sidecar.observed import (
     Mailcow,
     Observed,
     Seen,
-    Served,
     Sight,
     Unseen,
 )
@@ -32,7 +31,7 @@ from sidecar.plan.acme.names import scene
 from sidecar.plan.acme.script import held_in_certificate
 from sidecar.plan.actions import Action, Held, Plan
 from sidecar.plan.elsewhere import left_elsewhere
-from sidecar.plan.ownership import Whose, whose
+from sidecar.plan.ownership import whose
 from sidecar.plan.records import DomainRecords, MailDomain, RecordNeed, RecordState, needed, retired
 from sidecar.rollout import Stage, stage
 from sidecar.rollout.reports import evidence_for
@@ -127,7 +126,13 @@ def status_of(
     `domains` are those that need records, with the answers of the DNS in `observed`.
     """
     parts = _Parts.of(observed, plan, settings, domains)
-    listed = _listed(observed)
+    # Name, target of an alias domain, the domain itself, and the domain that gets its mail.
+    listed: list[tuple[str, str | None, Domain | AliasDomain, Domain | None]] = []
+    if isinstance(observed.domains, Seen):
+        found = observed.domains.value
+        by_name = {domain.name: domain for domain in found.domains}
+        listed += [(domain.name, None, domain, domain) for domain in found.domains]
+        listed += [(alias.name, alias.target, alias, by_name.get(alias.target)) for alias in found.aliases]
     rows = worst_first([parts.row(*one) for one in listed if only is None or one[0] in only])
     single = {name for one in listed for name in (one[0], policy_host(one[0]))}
     general = [notice for notice in dict.fromkeys(plan.notices) if notice.subject not in single]
@@ -144,17 +149,6 @@ def status_of(
 
 
 _GRAVEST = (Level.ERROR, Level.WARNING, Level.INFO)
-
-
-def _listed(observed: Observed) -> list[tuple[str, str | None, Domain | AliasDomain, Domain | None]]:
-    """Name, target of an alias domain, the domain itself, and the domain that gets its mail."""
-    if not isinstance(observed.domains, Seen):
-        return []
-    listed = observed.domains.value
-    by_name = {domain.name: domain for domain in listed.domains}
-    return [(domain.name, None, domain, domain) for domain in listed.domains] + [
-        (alias.name, alias.target, alias, by_name.get(alias.target)) for alias in listed.aliases
-    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +205,18 @@ class _Parts:
         if care is Care.EXCLUDED:
             served = Unseen("not looked at", observed.now)
         policy, rollout = policy_seen(served), observed.memory.rollout(key)
-        at = _stage(care, served, policy, rollout, self.settings.soak)
+        mode, at = policy.mode if policy else None, None
+        # A domain that is not managed has a stage only while it leaves MTA-STS.
+        if isinstance(served, Seen) and (care in _CHECKED or mode is Mode.NONE):
+            at = stage(rollout, mode, self.settings.soak)
+        maker = None
+        if isinstance(served, Seen) and isinstance(observed.mailcow, Seen):
+            maker = whose(served.value.text, observed.memory.policy(key))
+        certificate: Sight[Certificate | None] = (
+            Seen(held_in_certificate(self.presented.value, host), self.presented.at)
+            if isinstance(self.presented, Seen)
+            else self.presented
+        )
         mine = self.published.get(name, ())
         row = Row(
             domain=name,
@@ -219,8 +224,8 @@ class _Parts:
             care=care,
             key=key,
             served=served,
-            whose=self._whose(served, key),
-            certificate=self._certificate(host),
+            whose=maker,
+            certificate=certificate,
             records=without_own_tasks(self.records.get(name), mine, observed.records),
             own_records=mine,
             todo=_of(self.todo, name, host),
@@ -232,27 +237,17 @@ class _Parts:
             policy=policy,
             stage=at,
             rollout=rollout,
-            check=observed.memory.checks.get(name) if care in _LOOKED_AT else None,
+            check=observed.memory.checks.get(name) if care in _CHECKED else None,
             since=_since(observed, key, at, rollout),
             auto=self.settings.for_domain(target or name).auto,
             soak=float(self.settings.soak),
-            reports=evidence_for(observed.reports, [name]) if care in _LOOKED_AT else NO_EVIDENCE,
+            reports=evidence_for(observed.reports, [name]) if care in _CHECKED else NO_EVIDENCE,
             require_report=self.settings.reports.require,
         )
         return replace(row, judgement=judge(row))
 
-    def _whose(self, served: Sight[Served], key: str) -> Whose | None:
-        if not isinstance(served, Seen) or not isinstance(self.observed.mailcow, Seen):
-            return None
-        return whose(served.value.text, self.observed.memory.policy(key))
 
-    def _certificate(self, host: str) -> Sight[Certificate | None]:
-        if isinstance(self.presented, Unseen):
-            return self.presented
-        return Seen(held_in_certificate(self.presented.value, host), self.presented.at)
-
-
-_LOOKED_AT = (Care.MANAGED, Care.RETIRED)
+_CHECKED = (Care.MANAGED, Care.RETIRED)
 
 
 def _of(table: Mapping[str, Sequence[T]], name: str, host: str) -> tuple[T, ...]:
@@ -272,7 +267,12 @@ def _either_way(
 ) -> Iterable[DomainRecords]:
     """The records of each domain as the DNS has them: its own, or shared with the host's domain."""
     usual = needed(observed, settings, domains)
-    other = [records.domain for records in usual if not _complete(records)]
+    other = [
+        records.domain
+        for records in usual
+        if records.id.standing is not RecordState.PRESENT
+        or records.report.standing not in {RecordState.PRESENT, RecordState.NOT_SET}
+    ]
     own = needed(observed, settings, other, shared=False) if other else ()
     shared = needed(observed, settings, other, shared=True) if other else ()
     ways = {one.domain.name: (one, two) for one, two in zip(own, shared, strict=True)}
@@ -289,25 +289,8 @@ def _either_way(
         )
 
 
-def _complete(records: DomainRecords) -> bool:
-    return records.id.standing is RecordState.PRESENT and records.report.standing in {
-        RecordState.PRESENT,
-        RecordState.NOT_SET,
-    }
-
-
 def _present(needs: Iterable[RecordNeed]) -> RecordNeed | None:
     return next((need for need in needs if need.standing is RecordState.PRESENT), None)
-
-
-def _stage(
-    care: Care, served: Sight[Served], policy: Policy | None, rollout: Rollout, soak: float
-) -> Stage | None:
-    """None if unknown; a domain that is not managed has a stage only while it leaves MTA-STS."""
-    mode = policy.mode if policy else None
-    if isinstance(served, Unseen) or (care not in _LOOKED_AT and mode is not Mode.NONE):
-        return None
-    return stage(rollout, mode, soak)
 
 
 def _since(observed: Observed, key: str, at: Stage | None, rollout: Rollout) -> float | None:

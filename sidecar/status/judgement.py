@@ -19,7 +19,7 @@ from sidecar.observed.notice import Level
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import command, day, span
 from sidecar.plan.ownership import Whose
-from sidecar.plan.records import RecordNeed, RecordState
+from sidecar.plan.records import RecordState
 from sidecar.rollout import Stage
 from sidecar.rollout.reports import told
 from sidecar.settings import Managed
@@ -32,11 +32,25 @@ from sidecar.verify.rules.policy_id import ID_STALE
 
 def judge(row: Row) -> Verdict:
     """The light of a domain, its cause, and the tasks for a person."""
-    needs = (*_failing(row), *_waiting(row)) or _blocked(row)
-    needs = tuple(_with_holders(cause, row) for cause in needs)
+    needs = [*_failing(row), *_waiting(row)]
+    if not needs and row.stage is Stage.BLOCKED and not row.todo and not row.held:
+        # An MX would be refused, and nothing else reports it: all domains of one policy file are blocked together.
+        message = row.blocking[0].message or STAGE_SENTENCE[Stage.BLOCKED]
+        todo = _remedy(row, row.blocking)
+        needs = [Cause(Light.ATTENTION, "stage-blocked", message, todo, row.domain)]
+    if row.reports.old:
+        # An old id in the DNS, with a sender that was seen to apply the old policy because of it.
+        holder = told(row.reports.old[0], row.at)
+        needs = [
+            replace(cause, message=f"{cause.message}; {holder}") if cause.code == ID_STALE.name else cause
+            for cause in needs
+        ]
     if needs:
-        return Verdict(needs[0].light, needs[0], needs)
-    cause = _unknown(row) or _off(row) or _working(row) or _by_stage(row)
+        return Verdict(needs[0].light, needs[0], tuple(needs))
+    if row.care is not Care.EXCLUDED and isinstance(row.served, Unseen):
+        cause = Cause(Light.UNKNOWN, "not-seen", row.served.reason, None, row.domain)
+    else:
+        cause = _off(row) or _progress(row)
     return Verdict(cause.light, cause)
 
 
@@ -81,38 +95,25 @@ def _waiting(row: Row) -> Iterator[Cause]:
             yield Cause(Light.ATTENTION, notice.code, notice.message, notice.todo, notice.subject)
     if row.care is not Care.MANAGED:
         return
-    yield from _reported(row)
+    clean = row.reports.clean
+    if clean.status is Truth.FALSE:  # failures that proven senders report, and that have not passed
+        todo = f"see what it means and what to do: {command(f'reports {row.domain}')}"
+        yield Cause(Light.ATTENTION, clean.reason.value, clean.message, todo, row.domain)
     # What the sidecar is about to repair or waits for is not a task for a person.
     busy = bool(row.todo or row.held)
-    told = _RANK[_failing_from(row)]
+    reported_above = _RANK[_failing_from(row)]
     named = any(notice.code is NoticeCode.MX_UNCOVERED for notice in row.notices)
     for finding in _graver(row, Severity.ERROR if busy else Severity.WARNING):
         if finding.code in _ABSENT and any(cause.subject == finding.subject for cause in lacks):
             continue  # the record is asked for already, with the line to publish
         if named and finding.code == MX_UNCOVERED.name:
             continue  # the planner's notice says the same, with the line to write
-        if _RANK[finding.severity] < told and (finding.todo or not busy):
+        if _RANK[finding.severity] < reported_above and (finding.todo or not busy):
             yield _of_finding(Light.ATTENTION, finding)
 
 
 _ABSENT = {POLICY_HOST_MISSING.name, TXT_NONE.name, TXT_NXDOMAIN.name, TLSRPT_NONE.name}
 """Findings that say only that a record does not exist."""
-
-
-def _reported(row: Row) -> Iterator[Cause]:
-    """Failures that proven senders report, and that have not passed."""
-    clean = row.reports.clean
-    if clean.status is Truth.FALSE:
-        todo = f"see what it means and what to do: {command(f'reports {row.domain}')}"
-        yield Cause(Light.ATTENTION, clean.reason.value, clean.message, todo, row.domain)
-
-
-def _blocked(row: Row) -> tuple[Cause, ...]:
-    """An MX that would be refused, if nothing else reports it: all domains of one policy file are blocked together."""
-    if row.stage is not Stage.BLOCKED or row.todo or row.held:
-        return ()
-    message = row.blocking[0].message or STAGE_SENTENCE[Stage.BLOCKED]
-    return (Cause(Light.ATTENTION, "stage-blocked", message, _remedy(row, row.blocking), row.domain),)
 
 
 def _remedy(row: Row, blocking: Sequence[Condition]) -> str | None:
@@ -134,13 +135,6 @@ def _graver(row: Row, least: Severity) -> list[Finding]:
     return sorted(grave, key=lambda finding: -_RANK[finding.severity])
 
 
-def _with_holders(cause: Cause, row: Row) -> Cause:
-    """An old id in the DNS, with who was seen to go by the old policy because of it."""
-    if cause.code != ID_STALE.name or not row.reports.old:
-        return cause
-    return replace(cause, message=f"{cause.message}; {told(row.reports.old[0], row.at)}")
-
-
 def _of_finding(light: Light, finding: Finding) -> Cause:
     return Cause(light, finding.code, finding.message, finding.todo, finding.subject)
 
@@ -152,26 +146,17 @@ def lacking(row: Row) -> list[Cause]:
     needs = zip(("host", "id", "report"), row.records.needs, strict=True)
     # What a person put there has its own notice, which says what is there and how to hand it over.
     foreign = {one.owner for one in row.own_records if one.adoptable}
-    return [
-        _lacks(role, need, row.records.ttl)
-        for role, need in needs
-        if need.lacking and need.owner not in foreign
-    ]
-
-
-def _lacks(role: str, need: RecordNeed, ttl: int) -> Cause:
-    word = "has another record" if need.standing is RecordState.DIFFERENT else "is missing in the DNS"
-    todo = None if need.record is None else f"publish: {record_line(need.record, ttl)}"
-    return Cause(Light.ATTENTION, f"record-{role}", f"{need.owner} {word}", todo, need.owner)
+    causes = []
+    for role, need in needs:
+        if not need.lacking or need.owner in foreign:
+            continue
+        word = "has another record" if need.standing is RecordState.DIFFERENT else "is missing in the DNS"
+        todo = None if need.record is None else f"publish: {record_line(need.record, row.records.ttl)}"
+        causes.append(Cause(Light.ATTENTION, f"record-{role}", f"{need.owner} {word}", todo, need.owner))
+    return causes
 
 
 # --- what does not --------------------------------------------------------------------------------------
-
-
-def _unknown(row: Row) -> Cause | None:
-    if row.care is not Care.EXCLUDED and isinstance(row.served, Unseen):
-        return Cause(Light.UNKNOWN, "not-seen", row.served.reason, None, row.domain)
-    return None
 
 
 def _off(row: Row) -> Cause | None:
@@ -197,7 +182,8 @@ _CARE = {
 }
 
 
-def _working(row: Row) -> Cause | None:
+def _progress(row: Row) -> Cause:
+    """What is done next or waited for; else what the stage says."""
     if row.todo:
         message = f"Next: {row.todo[0].verb}, because {row.todo[0].reason}"
         return Cause(Light.WORKING, "planned", message, None, row.domain)
@@ -223,13 +209,9 @@ def _working(row: Row) -> Cause | None:
             )
             return Cause(Light.UNKNOWN, "checking", message, _remedy(row, blocking), row.domain)
         case _:
-            return None
-
-
-def _by_stage(row: Row) -> Cause:
-    light = _LIGHT_OF_STAGE.get(row.stage, Light.GOOD) if row.stage else Light.OFF
-    sentence = STAGE_SENTENCE[row.stage] if row.stage else str(row.care)
-    return Cause(light, f"stage-{row.stage or 'none'}", sentence, None, row.domain)
+            light = _LIGHT_OF_STAGE.get(row.stage, Light.GOOD) if row.stage else Light.OFF
+            sentence = STAGE_SENTENCE[row.stage] if row.stage else str(row.care)
+            return Cause(light, f"stage-{row.stage or 'none'}", sentence, None, row.domain)
 
 
 _LIGHT_OF_STAGE = {

@@ -74,7 +74,7 @@ def line_of(row: Row) -> Line:
         certificate=certificate_cell(row),
         dns=dns_cell(row),
         mx=mx_cell(row),
-        report=report_cell(row.records.report if row.records else None),
+        report=need_cell(row.records.report) if row.records else Cell(Light.OFF, "–"),
         since=row.since,
     )
 
@@ -138,11 +138,6 @@ def dns_cell(row: Row) -> Cell:
     if worse.light is Light.GOOD:
         return worse
     return Cell(worse.light, f"{owner} {worse.text}", worse.hint)
-
-
-def report_cell(need: RecordNeed | None) -> Cell:
-    """The record of TLSRPT."""
-    return Cell(Light.OFF, "–") if need is None else need_cell(need)
 
 
 def mx_cell(row: Row) -> Cell:

@@ -48,17 +48,6 @@ class Item:
         return max(0, len(self.names) - 1)
 
 
-def needs_of(status: CurrentStatus) -> tuple[Item, ...]:
-    """The tasks, the worst first: those that are not about a single domain, then those of most domains."""
-    found = [*map(Item, status.general), *_together(row for row in status.rows if row.attention)]
-    return tuple(sorted(found, key=lambda item: item.light.rank))
-
-
-def unknown_of(status: CurrentStatus) -> tuple[Item, ...]:
-    """What could not be checked; the check is repeated automatically."""
-    return tuple(_together(row for row in status.rows if row.judgement.light is Light.UNKNOWN))
-
-
 def _together(rows: Iterable[Row]) -> list[Item]:
     """Domains grouped by cause, the largest group first."""
     found: dict[tuple[Light, str], list[Row]] = defaultdict(list)
@@ -79,9 +68,13 @@ class StatusSummary:
 
 
 def summary_of(status: CurrentStatus) -> StatusSummary:
-    """The summary of one moment."""
-    needs, protection = needs_of(status), protection_of(status)
-    return StatusSummary(_headline(status, needs, protection), needs, unknown_of(status), protection)
+    """The summary of one moment; tasks by severity, then those that are not about a single domain, then by their number."""
+    tasks = [*map(Item, status.general), *_together(row for row in status.rows if row.attention)]
+    needs = tuple(sorted(tasks, key=lambda item: item.light.rank))
+    # What could not be checked; the check is repeated automatically.
+    unknown = tuple(_together(row for row in status.rows if row.judgement.light is Light.UNKNOWN))
+    protection = protection_of(status)
+    return StatusSummary(_headline(status, needs, protection), needs, unknown, protection)
 
 
 def _headline(status: CurrentStatus, needs: tuple[Item, ...], protection: Protection | None) -> str:

@@ -47,21 +47,23 @@ def protection_of(status: CurrentStatus) -> Protection | None:
     if not config:
         message = f"`mode: auto` enforces {_from(len(names), at)}."
         return Protection((), names, at, config, "", message)
-    return Protection(
-        tuple(ready),
-        names,
-        at,
-        config,
-        _headline(len(ready), len(names)),
-        _message(len(ready), len(names), at),
-    )
+    if ready:
+        number = count(len(ready), "domain")
+        headline = f"{number} {'is' if len(ready) == 1 else 'are'} ready for enforce: one line in config.yml."
+        message = f"With this line in config.yml, {number} will be enforced in the next pass"
+        message += f", and {_from(len(names), at)}." if names else "."
+    else:
+        headline = f"{count(len(names), 'domain')} will be ready for enforce: one line in config.yml."
+        message = f"With this line in config.yml, the sidecar enforces {_from(len(names), at)}."
+    message = f"In testing, senders report problems and deliver anyway: nothing is protected yet. {message}"
+    return Protection(tuple(ready), names, at, config, headline, message)
 
 
 CONFIG_LINE = "mode: auto"
 
 
 def _waits(row: Row, settings: Settings) -> bool:
-    """Whether only the general mode or time keeps it from enforce; a person chose a mode of its own deliberately."""
+    """Whether only the general mode or time keeps it from enforce; a mode set for the domain is a person's choice."""
     name = row.target or row.domain
     own = settings.domains.get(name)
     return (
@@ -80,22 +82,6 @@ def _enforced_at(row: Row) -> float:
     stepped_back = row.rollout.stepped_back_at is not None
     needed = max(row.soak, SOAK_AFTER_STEP_BACK_S) if stepped_back else row.soak
     return row.at + max(0.0, needed - row.rollout.soaked)
-
-
-def _headline(ready: int, soaking: int) -> str:
-    if ready:
-        return f"{count(ready, 'domain')} {'is' if ready == 1 else 'are'} ready for enforce: one line in config.yml."
-    return f"{count(soaking, 'domain')} will be ready for enforce: one line in config.yml."
-
-
-def _message(ready: int, soaking: int, at: float | None) -> str:
-    told = ["In testing, senders report problems and deliver anyway: nothing is protected yet."]
-    if ready:
-        now = f"With this line in config.yml, {count(ready, 'domain')} will be enforced in the next pass"
-        told.append(f"{now}, and {_from(soaking, at)}." if soaking else f"{now}.")
-    else:
-        told.append(f"With this line in config.yml, the sidecar enforces {_from(soaking, at)}.")
-    return " ".join(told)
 
 
 def _from(number: int, at: float | None) -> str:

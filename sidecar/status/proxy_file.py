@@ -1,7 +1,7 @@
 """The configuration of a reverse proxy in front of mailcow, for the policy hosts of today; pure.
 
 Rule for every editor: what is printed here is loaded as it is by the real proxy (`tests/system/test_proxy.py`), beside
-whatever its owner has already. It passes on two paths and nothing else: the policy, and the challenge by which
+whatever its owner has already. It forwards two paths and nothing else: the policy, and the challenge by which
 acme-mailcow gets the certificate.
 """
 
@@ -14,7 +14,7 @@ POLICY = "/.well-known/mta-sts.txt"
 CHALLENGE = "/.well-known/acme-challenge/"
 HAPROXY_CERTIFICATES = "/etc/haproxy/certs"
 NGINX_BUCKET = 46
-"""nginx's hash of names has places of 64 octets by default, of which a longer name needs more."""
+"""nginx's hash of names has buckets of 64 octets by default; a longer name needs larger ones."""
 
 
 class Proxy(StrEnum):
@@ -97,10 +97,10 @@ def proxy_text(proxy: Proxy, front: ProxyFront) -> str:
 def _head(proxy: Proxy, front: ProxyFront, where: Sequence[str]) -> list[str]:
     waiting = [
         f"# Not in mailcow's certificate yet: {', '.join(front.without_certificate)}.",
-        "# Port 80 below lets acme-mailcow get it; the sidecar sees to it. Until then senders cannot fetch that policy.",
+        "# Port 80 below lets acme-mailcow get it; the sidecar triggers that. Until then senders cannot fetch that policy.",
     ]
     return [
-        f"# MTA-STS through {proxy} in front of mailcow: the policy hosts of today.",
+        f"# MTA-STS through {proxy} in front of mailcow: the current policy hosts.",
         "# Print it again when a domain is added or removed.",
         *[f"# {line}" for line in where],
         *(waiting if front.without_certificate and proxy is not Proxy.CADDY else []),
@@ -114,8 +114,8 @@ def _head(proxy: Proxy, front: ProxyFront, where: Sequence[str]) -> list[str]:
 def _nginx(front: ProxyFront) -> list[str]:
     where = [
         "Save it as /etc/nginx/conf.d/mta-sts.conf, then: nginx -t && systemctl reload nginx",
-        "The certificate is mailcow's own. nginx reads it at a reload only: reload it every day (cron), since mailcow",
-        "renews it 30 days before its end.",
+        "The certificate is mailcow's own. nginx reads it only when it is reloaded: reload it every day (cron), because",
+        "mailcow renews it 30 days before its end.",
     ]
     if max(map(len, front.hosts)) > NGINX_BUCKET:
         where += [
@@ -187,7 +187,7 @@ def _caddy(front: ProxyFront) -> list[str]:
     where = [
         "Save it as /etc/caddy/mta-sts.caddy, add the line `import mta-sts.caddy` to /etc/caddy/Caddyfile, then:",
         "systemctl reload caddy",
-        "Caddy gets and renews a certificate of its own for these names. Port 80 is passed on to mailcow all the same:",
+        "Caddy gets and renews its own certificate for these names. Port 80 is forwarded to mailcow anyway:",
         "acme-mailcow has the names in its certificate, too.",
     ]
     tls = (
@@ -280,7 +280,10 @@ def _traefik(front: ProxyFront) -> list[str]:
 
 def _haproxy(front: ProxyFront) -> list[str]:
     up = front.upstream
-    certificates = [(f"{HAPROXY_CERTIFICATES}/{_pem(folder)}", folder) for folder in sorted(front.by_folder)]
+    certificates = []
+    for folder in sorted(front.by_folder):
+        pem = f"mailcow-{folder.replace('/', '-')}.pem" if folder else "mailcow.pem"
+        certificates.append((f"{HAPROXY_CERTIFICATES}/{pem}", folder))
     joined = [
         line
         for pem, folder in certificates
@@ -336,15 +339,6 @@ def _haproxy(front: ProxyFront) -> list[str]:
         "    http-request set-header X-Forwarded-Proto https",
         policy_server,
     ]
-
-
-def _joined(certificate: str, pem: str) -> tuple[str, str]:
-    """Two lines of a shell."""
-    return f"    cat {certificate}/cert.pem {certificate}/key.pem \\", f"        > {pem}"
-
-
-def _pem(folder: str) -> str:
-    return "mailcow.pem" if not folder else f"mailcow-{folder.replace('/', '-')}.pem"
 
 
 def _bracketed(address: str) -> str:

@@ -1,6 +1,6 @@
 """The DNS records that the sidecar publishes, as they are shown: wanted, found at each place, and whose they are; pure.
 
-Rule for every editor: nothing is decided here. A record that no account serves is not in here: it is a task by hand.
+Rule for every editor: nothing is decided here. A record that no account serves is not here: it is a task by hand.
 """
 
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sidecar.observed import Seen
-from sidecar.observed.record_looks import NameLook, RecordLooks, ServersSay, expected
+from sidecar.observed.record_looks import NameLook, RecordLooks, expected
 from sidecar.observed.record_sets import Values
 from sidecar.plan.publish.values import HeldWrite, PublishPlan, RecordOwner, RecordRow, Role
 from sidecar.plan.records import DomainRecords, RecordNeed, RecordState
@@ -40,11 +40,11 @@ class PublishedRecord:
     whose: RecordOwner
     right: bool
     held: str
-    """Why nothing is changed now; empty where nothing is to be."""
+    """Why nothing is changed now; empty if nothing has to change."""
 
     @property
     def adoptable(self) -> bool:
-        """Whether a person decides: it is somebody else's, and not as it is wanted."""
+        """Whether a person decides: the record is somebody else's, and not as wanted."""
         return self.whose is RecordOwner.FOREIGN and not self.right
 
 
@@ -77,14 +77,20 @@ def _one(
         if isinstance(row.found, Seen) and not row.found.value.absent
     ]
     unseen = [row.found.reason for row in sets if not isinstance(row.found, Seen)]
+    servers, agreement = "", Agreement.UNKNOWN
+    if (say := look.servers) is not None:
+        answers = [", ".join(answer) or "nothing" for answer in say.answers]
+        servers = "; ".join([*answers, *(f"no answer: {reason}" for reason in say.silent)])
+        if isinstance(look.found, Seen) and not say.silent:
+            agreement = Agreement.SAME if say.answers == (expected(look),) else Agreement.DIFFERENT
     return PublishedRecord(
         role,
         name,
         look.account or "",
         "; ".join(_text(str(row.key.type), row.wanted) for row in sets if row.wanted),
         "; ".join(there) or (f"not seen: {unseen[0]}" if unseen else ""),
-        _servers(look.servers),
-        _agreement(look),
+        servers,
+        agreement,
         min((row.whose for row in sets), key=_WORST.index),
         all(row.right for row in sets),
         "" if held is None else held.reason,
@@ -93,21 +99,6 @@ def _one(
 
 def _text(type_: str, values: Values) -> str:
     return f"{type_} {', '.join(values)}"
-
-
-def _servers(say: ServersSay | None) -> str:
-    if say is None:
-        return ""
-    answers = [", ".join(answer) or "nothing" for answer in say.answers]
-    return "; ".join([*answers, *(f"no answer: {reason}" for reason in say.silent)])
-
-
-def _agreement(look: NameLook) -> Agreement:
-    if look.servers is None or not isinstance(look.found, Seen):
-        return Agreement.UNKNOWN
-    if look.servers.silent:
-        return Agreement.UNKNOWN
-    return Agreement.SAME if look.servers.answers == (expected(look),) else Agreement.DIFFERENT
 
 
 # --- the needs of a domain --------------------------------------------------------------------------------

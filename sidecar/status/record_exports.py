@@ -1,4 +1,4 @@
-"""Records in the forms that people with DNS as code keep: octodns' YAML, dnscontrol's JavaScript, JSON; pure.
+"""Records in the forms that people with DNS as code use: octodns' YAML, dnscontrol's JavaScript, JSON; pure.
 
 Rule for every editor: only records whose value is known are exported, and each text is quoted by `json.dumps`, whose
 strings YAML and JavaScript read as they are. The zone-file form is in `zone_file`.
@@ -40,19 +40,20 @@ def _needs(records: DomainRecords, *, missing: bool) -> Iterator[tuple[RecordNee
 
 
 def _octodns(found: Iterable[DomainRecords], *, missing: bool) -> str:
-    """One document for each domain, as the file of its zone has it; a `;` is escaped in octodns."""
+    """One document for each domain, as the file of its zone has it."""
     blocks: list[str] = []
     for records in found:
-        lines = [
-            line
-            for _, record in _needs(records, missing=missing)
-            for line in (
+        lines: list[str] = []
+        for _, record in _needs(records, missing=missing):
+            value = _value(record)
+            if record.type == "TXT":
+                value = value.replace(";", "\\;")  # octodns requires it escaped
+            lines += [
                 f"{json.dumps(_relative(record, records))}:",
                 f"  type: {record.type}",
                 f"  ttl: {records.ttl}",
-                f"  value: {json.dumps(_octodns_value(record))}",
-            )
-        ]
+                f"  value: {json.dumps(value)}",
+            ]
         if lines:
             blocks.append("\n".join(["---", f"# {records.domain.name}.yaml", *lines]))
     return "\n".join([*blocks, ""])
@@ -94,7 +95,3 @@ def _relative(record: DnsRecord, records: DomainRecords) -> str:
 
 def _value(record: DnsRecord) -> str:
     return record.value if record.type == "TXT" else f"{record.value}."
-
-
-def _octodns_value(record: DnsRecord) -> str:
-    return _value(record).replace(";", "\\;") if record.type == "TXT" else _value(record)

@@ -1,4 +1,4 @@
-"""How reports of senders stand for a domain, once, for the terminal, the page and the API; pure."""
+"""What senders reported for a domain, computed once for the terminal, the page and the API; pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

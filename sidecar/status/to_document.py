@@ -22,7 +22,7 @@ from sidecar.rollout.reports import told
 from sidecar.status import document, line
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.needs import Item, StatusSummary
-from sidecar.status.published import PublishedRecord, by_role
+from sidecar.status.published import by_role
 from sidecar.status.row import Care, Row, policy_text
 from sidecar.status.wording import Light
 from sidecar.status.zone_file import record_line
@@ -75,44 +75,46 @@ def document_of(
     progress: document.ProgressJson | None = None,
 ) -> document.Document:
     """The document of one moment; without a status, of a sidecar whose first pass is not over."""
+    mailcow: document.MailcowJson | None = None
+    if status is not None and isinstance(status.mailcow, Seen):
+        seen = status.mailcow.value
+        mailcow = document.MailcowJson(
+            version=str(seen.version) if seen.version else None,
+            backend=seen.backend.value,
+            hostname=status.hostname or None,
+        )
+    lights = status.lights if status else {}
+    protection: document.ProtectionJson | None = None
+    if summary is not None and (step := summary.protection) is not None:
+        protection = document.ProtectionJson(
+            ready=list(step.ready),
+            soaking=list(step.soaking),
+            enforced_from=moment(step.at),
+            config=step.config or None,
+            message=step.message,
+        )
     return document.Document(
         release=release,
         started_at=moment(started_at),
         seen_at=moment(status.at) if status else None,
         dry_run=dry_run,
         readable=status is not None and status.readable,
-        mailcow=_mailcow(status),
+        mailcow=mailcow,
         headline=summary.headline if summary else None,
         trouble=trouble,
         progress=progress,
         counts=document.CountsJson(**status.counts) if status and status.listed else None,
-        statuses=_statuses(status),
+        statuses=document.Statuses(**{light.value: lights.get(light, 0) for light in Light})
+        if status and status.listed
+        else None,
         needs=[_need(item) for item in summary.needs] if summary else [],
         unknown=[_need(item) for item in summary.unknown] if summary else [],
-        protection=_protection(summary),
+        protection=protection,
         planned=_planned(status.todo) if status else [],
         held=_held(status.held) if status else [],
         notices=_notices(status.notices) if status else [],
         domains=domains if status and status.listed else None,
     )
-
-
-def _mailcow(status: CurrentStatus | None) -> document.MailcowJson | None:
-    if status is None or not isinstance(status.mailcow, Seen):
-        return None
-    mailcow = status.mailcow.value
-    return document.MailcowJson(
-        version=str(mailcow.version) if mailcow.version else None,
-        backend=mailcow.backend.value,
-        hostname=status.hostname or None,
-    )
-
-
-def _statuses(status: CurrentStatus | None) -> document.Statuses | None:
-    if status is None or not status.listed:
-        return None
-    lights = status.lights
-    return document.Statuses(**{light.value: lights.get(light, 0) for light in Light})
 
 
 def _need(item: Item) -> document.NeedJson:
@@ -124,19 +126,6 @@ def _need(item: Item) -> document.NeedJson:
         message=cause.message,
         todo=cause.todo,
         domains=list(item.names),
-    )
-
-
-def _protection(summary: StatusSummary | None) -> document.ProtectionJson | None:
-    found = summary.protection if summary else None
-    if found is None:
-        return None
-    return document.ProtectionJson(
-        ready=list(found.ready),
-        soaking=list(found.soaking),
-        enforced_from=moment(found.at),
-        config=found.config or None,
-        message=found.message,
     )
 
 
@@ -164,7 +153,7 @@ def page(
 
 def domain_of(row: Row) -> document.DomainJson:
     """One domain."""
-    cause = row.judgement.cause
+    cause, policy, clean = row.judgement.cause, row.policy, row.reports.clean
     shown = line.line_of(row)
     return document.DomainJson(
         name=row.domain,
@@ -180,7 +169,17 @@ def domain_of(row: Row) -> document.DomainJson:
         mode=row.mode,
         stage=_SLUGS[row.stage] if row.stage else None,
         since=moment(row.since),
-        policy=_policy(row, shown.policy),
+        policy=document.PolicyCell(
+            status=shown.policy.light,
+            text=shown.policy.text,
+            hint=shown.policy.hint or None,
+            served=None if isinstance(row.served, Unseen) else row.served.value.text is not None,
+            max_age=policy.max_age if policy else None,
+            mx=list(policy.mx) if policy else None,
+            ownership=_WHOSE[row.whose],
+            body=policy_text(row),
+            adopt_key=adopt_key(row),
+        ),
         certificate=_certificate(row, shown.certificate),
         dns=_cell(shown.dns),
         mx=_cell(shown.mx),
@@ -191,25 +190,20 @@ def domain_of(row: Row) -> document.DomainJson:
             )
             for c in (row.rollout.conditions if row.stage else ())
         ],
-        reports=_reports(row),
+        reports=document.ReportsJson(
+            status=clean.status,
+            reason=clean.reason.value,
+            message=clean.message,
+            since=moment(clean.since),
+            proof=clean.seen.sentence if clean.seen else None,
+            old_policy=[told(one, row.at) for one in row.reports.old],
+        ),
         checked_at=moment(row.check.at) if row.check else None,
         findings=list(row.check.findings) if row.check else [],
         records=_records(row),
         planned=_planned(row.todo),
         held=_held(row.held),
         notices=_notices(row.notices),
-    )
-
-
-def _reports(row: Row) -> document.ReportsJson:
-    clean = row.reports.clean
-    return document.ReportsJson(
-        status=clean.status,
-        reason=clean.reason.value,
-        message=clean.message,
-        since=moment(clean.since),
-        proof=clean.seen.sentence if clean.seen else None,
-        old_policy=[told(one, row.at) for one in row.reports.old],
     )
 
 
@@ -220,21 +214,6 @@ def adopt_key(row: Row) -> str | None:
 
 def _cell(cell: line.Cell) -> document.CellJson:
     return document.CellJson(status=cell.light, text=cell.text, hint=cell.hint or None)
-
-
-def _policy(row: Row, cell: line.Cell) -> document.PolicyCell:
-    policy = row.policy
-    return document.PolicyCell(
-        status=cell.light,
-        text=cell.text,
-        hint=cell.hint or None,
-        served=None if isinstance(row.served, Unseen) else row.served.value.text is not None,
-        max_age=policy.max_age if policy else None,
-        mx=list(policy.mx) if policy else None,
-        ownership=_WHOSE[row.whose],
-        body=policy_text(row),
-        adopt_key=adopt_key(row),
-    )
 
 
 def _certificate(row: Row, cell: line.Cell) -> document.CertificateCell:
@@ -255,36 +234,35 @@ def _records(row: Row) -> list[document.RecordJson]:
     if row.records is None:
         return []
     ttl, mine = row.records.ttl, by_role(row.own_records)
-    return [
-        document.RecordJson(
-            role=role,
-            owner=need.owner,
-            type=need.record.type if need.record else None,
-            value=need.record.value if need.record else None,
-            record=record_line(need.record, ttl) if need.record else None,
-            standing=need.standing,
-            status=line.need_cell(need).light,
-            note=need.note or None,
-            found=need.found or None,
-            publishing=_published(mine.get(role)),
+    records = []
+    for role, need in zip(_ROLES, row.records.needs, strict=True):
+        publishing: document.PublishedJson | None = None
+        if (own := mine.get(role)) is not None:
+            publishing = document.PublishedJson(
+                account=own.account,
+                whose=own.whose,
+                wanted=own.wanted or None,
+                found=own.found or None,
+                servers=own.servers or None,
+                servers_agree=own.agreement,
+                held=own.held or None,
+                adopt=own.owner if own.adoptable else None,
+            )
+        records.append(
+            document.RecordJson(
+                role=role,
+                owner=need.owner,
+                type=need.record.type if need.record else None,
+                value=need.record.value if need.record else None,
+                record=record_line(need.record, ttl) if need.record else None,
+                standing=need.standing,
+                status=line.need_cell(need).light,
+                note=need.note or None,
+                found=need.found or None,
+                publishing=publishing,
+            )
         )
-        for role, need in zip(_ROLES, row.records.needs, strict=True)
-    ]
-
-
-def _published(one: PublishedRecord | None) -> document.PublishedJson | None:
-    if one is None:
-        return None
-    return document.PublishedJson(
-        account=one.account,
-        whose=one.whose,
-        wanted=one.wanted or None,
-        found=one.found or None,
-        servers=one.servers or None,
-        servers_agree=one.agreement,
-        held=one.held or None,
-        adopt=one.owner if one.adoptable else None,
-    )
+    return records
 
 
 def _planned(actions: Iterable[Action]) -> list[document.PlannedAction]:

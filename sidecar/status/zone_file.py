@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from sidecar.formats.domain_name import to_unicode
-from sidecar.plan.records import DnsRecord, DomainRecords, MailDomain, RecordNeed, RecordState
+from sidecar.plan.records import DnsRecord, DomainRecords, RecordNeed, RecordState
 
 STRING_OCTETS = 255
 """Octets in one string of a TXT record (RFC 1035 §3.3)."""
@@ -18,26 +18,23 @@ MOST_SHOWN = 300
 
 def zone_text(found: Sequence[DomainRecords], head: Iterable[str] = (), *, missing: bool = False) -> str:
     """The records with comments, each domain a block; `missing`: only what the DNS lacks. `head` are comments on top."""
-    blocks = [block for records in found if (block := _block(records, missing=missing))]
     top = [_comment(line) for line in head]
+    blocks: list[list[str]] = []
+    for records in found:
+        lines = [line for need in records.needs for line in _need(need, records.ttl, missing=missing)]
+        if not lines:
+            continue
+        domain = records.domain
+        shown = to_unicode(domain.name)
+        title = shown if shown == domain.name else f"{shown} ({domain.name})"
+        if domain.target is not None:
+            title += f", alias domain of {to_unicode(domain.target)}"
+        if domain.leaving:
+            title += "; leaving MTA-STS: keep these records until no policy is served for it"
+        blocks.append([_comment(title), *lines])
     if missing and not blocks:
         top.append("; nothing is missing")
     return "\n\n".join("\n".join(lines) for lines in [top, *blocks] if lines) + "\n"
-
-
-def _block(records: DomainRecords, *, missing: bool) -> list[str]:
-    lines = [line for need in records.needs for line in _need(need, records.ttl, missing=missing)]
-    return [_comment(_title(records.domain)), *lines] if lines else []
-
-
-def _title(domain: MailDomain) -> str:
-    shown = to_unicode(domain.name)
-    title = shown if shown == domain.name else f"{shown} ({domain.name})"
-    if domain.target is not None:
-        title += f", alias domain of {to_unicode(domain.target)}"
-    if domain.leaving:
-        title += "; leaving MTA-STS: keep these records until no policy is served for it"
-    return title
 
 
 def _need(need: RecordNeed, ttl: int, *, missing: bool) -> Iterator[str]:
@@ -71,14 +68,12 @@ def quoted(text: str) -> str:
     """A text as the strings of a TXT record, of 255 octets at most each."""
     octets = text.encode()
     parts = [octets[at : at + STRING_OCTETS] for at in range(0, len(octets), STRING_OCTETS)] or [b""]
-    return " ".join(f'"{_escaped(part)}"' for part in parts)
+    # most texts have no octet to escape
+    texts = (part.decode() if _PLAIN.fullmatch(part) else "".join(map(_character, part)) for part in parts)
+    return " ".join(f'"{text}"' for text in texts)
 
 
 _PLAIN = re.compile(rb"[ !#-\[\]-~]*")
-
-
-def _escaped(part: bytes) -> str:
-    return part.decode("ascii") if _PLAIN.fullmatch(part) else "".join(map(_character, part))
 
 
 def _character(octet: int) -> str:

@@ -1,4 +1,4 @@
 """The sender's view: what a mail server that wants to deliver sees of a domain.
 
-Probes ask the world and know no opinion; rules judge what they brought and ask nothing. One small file a subject.
+Probes query servers and judge nothing; rules judge what the probes found and do no I/O. One small file per subject.
 """

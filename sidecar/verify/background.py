@@ -1,7 +1,7 @@
-"""Looks at this mailcow's domains as a sender does, a batch at a time beside the passes.
+"""Checks this mailcow's domains as a sender does, a batch at a time beside the passes.
 
-Rule for every editor: nobody waits for a look in a pass. Which domains are due is decided in `schedule`, what a
-look means in `learn_checks`.
+Rule for every editor: no pass waits for a check. Which domains are due is decided in `schedule`, what a check means
+in `learn_checks`.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
 from sidecar.host.lean import structlog
 from sidecar.observed import Conf, SenderView
-from sidecar.verify.probes.way import Place
-from sidecar.verify.run import Checked, Probing, Standing, Wanted, check_many
+from sidecar.verify.probes.connect import InsideHost
+from sidecar.verify.run import BetweenRuns, Checked, Probing, Wanted, check_many
 from sidecar.verify.seen import Meant
 
 log = structlog.get_logger()
@@ -25,29 +25,29 @@ BATCH = 100
 
 
 def probing_for(conf: Conf, resolver: tuple[str, int] | None, extra_root: Path | None = None) -> Probing:
-    """How this mailcow's own domains are probed: inside its network where the public way cannot be gone (hairpin)."""
+    """How this mailcow's own domains are probed: inside its network where the public way does not work (hairpin NAT)."""
     port = conf.values.get("HTTPS_PORT", "")
     return Probing(
         resolver=resolver,
         extra_root=extra_root,
-        inside_https=Place("nginx-mailcow", int(port) if port.isdigit() else 443),
-        inside_smtp={conf.hostname: Place("postfix-mailcow", 25)},
+        inside_https=InsideHost("nginx-mailcow", int(port) if port.isdigit() else 443),
+        inside_smtp={conf.hostname: InsideHost("postfix-mailcow", 25)},
     )
 
 
 @dataclass
 class Checker:
-    """The looker; what it saw is kept until it is taken."""
+    """Runs the checks; what they found is kept until it is taken."""
 
     clock: Clock
     finished: Callable[[], None] = lambda: None
-    """Called when there is something to take; never after a failure, which would ask for the next one at once."""
+    """Called when there are results to take; never after a failure, which would start the next batch at once."""
     trouble: str | None = None
     """Why the last batch could not be checked."""
     total: int = 0
     done: int = 0
-    """Progress of the batches since the looker was idle last."""
-    _standing: Standing = field(default_factory=Standing)
+    """Progress of the batches since no batch was due last."""
+    _between: BetweenRuns = field(default_factory=BetweenRuns)
     _found: list[SenderView] = field(default_factory=list)
     _left: int = 0
     """Domains that were due beyond the last batch."""
@@ -64,7 +64,7 @@ class Checker:
         return tuple(found)
 
     def begin(self, meant: Mapping[str, Policy], probing: Probing, *, shared: bool, waiting: int) -> None:
-        """Begins to look at these domains, with the policy each should be served; `waiting` are due in all.
+        """Begins to check these domains, with the policy each should be served; `waiting` are due in all.
 
         `shared`: one text serves all domains. Does nothing while a batch is under way.
         """
@@ -81,7 +81,7 @@ class Checker:
 
     async def _batch(self, wanted: list[Wanted], probing: Probing) -> None:
         try:
-            for checked in await check_many(wanted, probing, self.clock.now, self._standing):
+            for checked in await check_many(wanted, probing, self.clock.now, self._between):
                 self._found.append(view_of(checked))
             self.trouble = None
         except SidecarError as error:

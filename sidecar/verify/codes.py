@@ -1,11 +1,11 @@
 """The codes of the rules that need no network: what `sidecar lint` can find in a record, a policy or a pattern.
 
-Rule for every editor: a code, once published, keeps its name and its meaning. An ERROR makes the text invalid, what is
-less leaves it valid: that is how *valid* is told. Codes of what only a probe can see do not belong here.
+Rule for every editor: a code, once published, keeps its name and its meaning. An ERROR makes the text
+invalid, a lesser finding leaves it valid: that defines *valid*. Codes for what only a probe can see do not belong here.
 """
 
-from sidecar.observed.checks import ConditionType
-from sidecar.observed.findings import Bearing, Code, Effect, Severity
+from sidecar.observed.findings import Code, Severity
+from sidecar.verify.bearings import GRAVE_RECORD, GRAVE_REPORTS, GRAVE_SERVED
 
 _STS = "RFC 8461 §3.1"
 _POLICY = "RFC 8461 §3.2"
@@ -13,66 +13,46 @@ _TLSRPT = "RFC 8460 §3"
 _MATCH = "RFC 8461 §4.1"
 _ERROR, _WARNING, _NOTICE = Severity.ERROR, Severity.WARNING, Severity.NOTICE
 
-_BREAKS_IF_GRAVE_RECORD = Bearing(Effect.BREAKS_WHEN_GRAVE, (ConditionType.RECORD_PUBLISHED,))
-_BREAKS_IF_GRAVE_REPORTS = Bearing(Effect.BREAKS_WHEN_GRAVE, (ConditionType.REPORTS_WANTED,))
-_BREAKS_IF_GRAVE_SERVED = Bearing(Effect.BREAKS_WHEN_GRAVE, (ConditionType.POLICY_SERVED,))
-
 RECORD_FOREIGN = Code(
-    "record-foreign",
-    _ERROR,
-    _STS,
-    "The text is no MTA-STS record: senders discard it.",
-    _BREAKS_IF_GRAVE_RECORD,
+    "record-foreign", _ERROR, _STS, "The text is not an MTA-STS record: senders discard it.", GRAVE_RECORD
 )
 RECORD_VERSION = Code(
-    "record-version", _ERROR, _STS, "The record's version is not spelled v=STSv1.", _BREAKS_IF_GRAVE_RECORD
+    "record-version", _ERROR, _STS, "The record's version is not spelled v=STSv1.", GRAVE_RECORD
 )
-RECORD_QUOTED = Code(
-    "record-quoted", _ERROR, _STS, "Quotation marks are part of the record.", _BREAKS_IF_GRAVE_RECORD
-)
+RECORD_QUOTED = Code("record-quoted", _ERROR, _STS, "Quotation marks are part of the record.", GRAVE_RECORD)
 RECORD_ESCAPED = Code(
-    "record-escaped",
-    _ERROR,
-    _STS,
-    "Backslashes of a zone file are part of the record.",
-    _BREAKS_IF_GRAVE_RECORD,
+    "record-escaped", _ERROR, _STS, "Backslashes of a zone file are part of the record.", GRAVE_RECORD
 )
-RECORD_SEMICOLON = Code(
-    "record-semicolon", _ERROR, _STS, "No semicolon follows v=STSv1.", _BREAKS_IF_GRAVE_RECORD
-)
+RECORD_SEMICOLON = Code("record-semicolon", _ERROR, _STS, "No semicolon follows v=STSv1.", GRAVE_RECORD)
 RECORD_WHITE_SPACE = Code(
     "record-white-space",
     _ERROR,
     _STS,
-    "White space stands where the grammar has none.",
-    _BREAKS_IF_GRAVE_RECORD,
+    "White space stands where the grammar does not allow it.",
+    GRAVE_RECORD,
 )
 RECORD_OCTET = Code(
     "record-octet",
     _ERROR,
     _STS,
-    "A line end, a control or an octet beyond US-ASCII is in it.",
-    _BREAKS_IF_GRAVE_RECORD,
+    "It has a line end, a control character or an octet beyond US-ASCII.",
+    GRAVE_RECORD,
 )
 RECORD_EMPTY_FIELD = Code(
-    "record-empty-field", _ERROR, _STS, "Nothing stands between two semicolons.", _BREAKS_IF_GRAVE_RECORD
+    "record-empty-field", _ERROR, _STS, "There is nothing between two semicolons.", GRAVE_RECORD
 )
-RECORD_FIELD = Code(
-    "record-field", _ERROR, _STS, "A field is not of the form name=value.", _BREAKS_IF_GRAVE_RECORD
-)
-RECORD_ID_MISSING = Code("record-id-missing", _ERROR, _STS, "The record has no id.", _BREAKS_IF_GRAVE_RECORD)
+RECORD_FIELD = Code("record-field", _ERROR, _STS, "A field is not of the form name=value.", GRAVE_RECORD)
+RECORD_ID_MISSING = Code("record-id-missing", _ERROR, _STS, "The record has no id.", GRAVE_RECORD)
 RECORD_ID = Code(
     "record-id",
     _ERROR,
     _STS,
-    "The id holds more than letters and digits, or nothing.",
-    _BREAKS_IF_GRAVE_RECORD,
+    "The id is empty, or has other characters than letters and digits.",
+    GRAVE_RECORD,
 )
-RECORD_ID_LENGTH = Code(
-    "record-id-length", _ERROR, _STS, "The id has more than 32 characters.", _BREAKS_IF_GRAVE_RECORD
-)
+RECORD_ID_LENGTH = Code("record-id-length", _ERROR, _STS, "The id has more than 32 characters.", GRAVE_RECORD)
 RECORD_SPACED = Code(
-    "record-spaced", _WARNING, _STS, "White space before the first semicolon makes senders discard it."
+    "record-spaced", _WARNING, _STS, "White space before the first semicolon: senders discard the record."
 )
 RECORD_REPEATED = Code(
     "record-field-repeated", _WARNING, _POLICY, "A field is given twice: only the first counts."
@@ -81,67 +61,47 @@ RECORD_UNKNOWN = Code(
     "record-field-unknown", _NOTICE, _POLICY, "A field is unknown to the RFC: senders ignore it."
 )
 
-POLICY_EMPTY = Code(
-    "policy-empty", _ERROR, _POLICY, "There is nothing in the policy.", _BREAKS_IF_GRAVE_SERVED
-)
-POLICY_BOM = Code(
-    "policy-bom", _ERROR, _POLICY, "The policy begins with a byte order mark.", _BREAKS_IF_GRAVE_SERVED
-)
+POLICY_EMPTY = Code("policy-empty", _ERROR, _POLICY, "The policy is empty.", GRAVE_SERVED)
+POLICY_BOM = Code("policy-bom", _ERROR, _POLICY, "The policy begins with a byte order mark.", GRAVE_SERVED)
 POLICY_UTF16 = Code(
     "policy-utf-16",
     _ERROR,
     _POLICY,
     "The policy is written in UTF-16, which senders cannot read.",
-    _BREAKS_IF_GRAVE_SERVED,
+    GRAVE_SERVED,
 )
 POLICY_ONE_LINE = Code(
-    "policy-one-line", _ERROR, _POLICY, "All fields of the policy stand on one line.", _BREAKS_IF_GRAVE_SERVED
+    "policy-one-line", _ERROR, _POLICY, "All fields of the policy stand on one line.", GRAVE_SERVED
 )
-POLICY_BLANK_LINE = Code(
-    "policy-blank-line", _ERROR, _POLICY, "A line of the policy is blank.", _BREAKS_IF_GRAVE_SERVED
-)
+POLICY_BLANK_LINE = Code("policy-blank-line", _ERROR, _POLICY, "A line of the policy is blank.", GRAVE_SERVED)
 POLICY_LINE_END = Code(
-    "policy-line-end", _ERROR, _POLICY, "A line ends neither in LF nor in CRLF.", _BREAKS_IF_GRAVE_SERVED
+    "policy-line-end", _ERROR, _POLICY, "A line ends neither in LF nor in CRLF.", GRAVE_SERVED
 )
 POLICY_WHITE_SPACE = Code(
-    "policy-white-space",
-    _ERROR,
-    _POLICY,
-    "White space stands beside the name of a field.",
-    _BREAKS_IF_GRAVE_SERVED,
+    "policy-white-space", _ERROR, _POLICY, "White space stands beside the name of a field.", GRAVE_SERVED
 )
-POLICY_FIELD = Code(
-    "policy-field", _ERROR, _POLICY, "A line is not of the form name: value.", _BREAKS_IF_GRAVE_SERVED
-)
-POLICY_UTF8 = Code("policy-utf-8", _ERROR, _POLICY, "A line is not UTF-8.", _BREAKS_IF_GRAVE_SERVED)
+POLICY_FIELD = Code("policy-field", _ERROR, _POLICY, "A line is not of the form name: value.", GRAVE_SERVED)
+POLICY_UTF8 = Code("policy-utf-8", _ERROR, _POLICY, "A line is not UTF-8.", GRAVE_SERVED)
 POLICY_VERSION_MISSING = Code(
-    "policy-version-missing", _ERROR, _POLICY, "The policy has no version.", _BREAKS_IF_GRAVE_SERVED
+    "policy-version-missing", _ERROR, _POLICY, "The policy has no version.", GRAVE_SERVED
 )
-POLICY_VERSION = Code("policy-version", _ERROR, _POLICY, "The version is not STSv1.", _BREAKS_IF_GRAVE_SERVED)
-POLICY_MODE_MISSING = Code(
-    "policy-mode-missing", _ERROR, _POLICY, "The policy has no mode.", _BREAKS_IF_GRAVE_SERVED
-)
-POLICY_MODE = Code(
-    "policy-mode", _ERROR, _POLICY, "The mode is not enforce, testing or none.", _BREAKS_IF_GRAVE_SERVED
-)
+POLICY_VERSION = Code("policy-version", _ERROR, _POLICY, "The version is not STSv1.", GRAVE_SERVED)
+POLICY_MODE_MISSING = Code("policy-mode-missing", _ERROR, _POLICY, "The policy has no mode.", GRAVE_SERVED)
+POLICY_MODE = Code("policy-mode", _ERROR, _POLICY, "The mode is not enforce, testing or none.", GRAVE_SERVED)
 POLICY_MAX_AGE_MISSING = Code(
-    "policy-max-age-missing", _ERROR, _POLICY, "The policy has no max_age.", _BREAKS_IF_GRAVE_SERVED
+    "policy-max-age-missing", _ERROR, _POLICY, "The policy has no max_age.", GRAVE_SERVED
 )
 POLICY_MAX_AGE = Code(
-    "policy-max-age", _ERROR, _POLICY, "max_age is not of one to ten digits.", _BREAKS_IF_GRAVE_SERVED
+    "policy-max-age", _ERROR, _POLICY, "max_age does not consist of one to ten digits.", GRAVE_SERVED
 )
 POLICY_MAX_AGE_LIMIT = Code(
-    "policy-max-age-limit", _ERROR, _POLICY, "max_age is over 31557600 seconds.", _BREAKS_IF_GRAVE_SERVED
+    "policy-max-age-limit", _ERROR, _POLICY, "max_age is over 31557600 seconds.", GRAVE_SERVED
 )
 POLICY_MX_MISSING = Code(
-    "policy-mx-missing",
-    _ERROR,
-    _POLICY,
-    "The policy has no mx, and its mode is not none.",
-    _BREAKS_IF_GRAVE_SERVED,
+    "policy-mx-missing", _ERROR, _POLICY, "The policy has no mx, and its mode is not none.", GRAVE_SERVED
 )
 POLICY_MX = Code(
-    "policy-mx", _ERROR, _POLICY, "An mx is neither a host name nor *. before one.", _BREAKS_IF_GRAVE_SERVED
+    "policy-mx", _ERROR, _POLICY, "An mx is neither a host name nor *. before one.", GRAVE_SERVED
 )
 POLICY_REPEATED = Code(
     "policy-field-repeated", _WARNING, _POLICY, "A field is given twice: only the first counts."
@@ -150,7 +110,7 @@ POLICY_UNKNOWN = Code(
     "policy-field-unknown", _NOTICE, _POLICY, "A field is unknown to the RFC: senders ignore it."
 )
 POLICY_NOT_ASCII = Code(
-    "policy-not-ascii", _WARNING, _POLICY, "Senders that read US-ASCII fail at a letter beyond it."
+    "policy-not-ascii", _WARNING, _POLICY, "Senders that read only US-ASCII fail on other letters."
 )
 POLICY_MX_REPEATED = Code("policy-mx-repeated", _NOTICE, _POLICY, "An mx is given twice.")
 POLICY_MX_ADDRESS = Code(
@@ -163,7 +123,7 @@ POLICY_MX_WIDE = Code(
     "A wildcard covers every domain below a public suffix: anybody can have a host there.",
 )
 POLICY_MAX_AGE_SHORT = Code(
-    "policy-max-age-short", _NOTICE, _POLICY, "max_age is short of the weeks that the RFC expects."
+    "policy-max-age-short", _NOTICE, _POLICY, "max_age is shorter than the weeks that the RFC expects."
 )
 POLICY_MAX_AGE_ZERO = Code("policy-max-age-zero", _WARNING, _POLICY, "max_age is 0: senders keep nothing.")
 POLICY_LONG = Code(
@@ -171,66 +131,48 @@ POLICY_LONG = Code(
 )
 
 TLSRPT_FOREIGN = Code(
-    "tlsrpt-foreign",
-    _ERROR,
-    _TLSRPT,
-    "The text is no TLSRPT record: senders discard it.",
-    _BREAKS_IF_GRAVE_REPORTS,
+    "tlsrpt-foreign", _ERROR, _TLSRPT, "The text is not a TLSRPT record: senders discard it.", GRAVE_REPORTS
 )
 TLSRPT_VERSION = Code(
-    "tlsrpt-version",
-    _ERROR,
-    _TLSRPT,
-    "The record's version is not spelled v=TLSRPTv1.",
-    _BREAKS_IF_GRAVE_REPORTS,
+    "tlsrpt-version", _ERROR, _TLSRPT, "The record's version is not spelled v=TLSRPTv1.", GRAVE_REPORTS
 )
 TLSRPT_QUOTED = Code(
-    "tlsrpt-quoted", _ERROR, _TLSRPT, "Quotation marks are part of the record.", _BREAKS_IF_GRAVE_REPORTS
+    "tlsrpt-quoted", _ERROR, _TLSRPT, "Quotation marks are part of the record.", GRAVE_REPORTS
 )
 TLSRPT_ESCAPED = Code(
-    "tlsrpt-escaped",
-    _ERROR,
-    _TLSRPT,
-    "Backslashes of a zone file are part of the record.",
-    _BREAKS_IF_GRAVE_REPORTS,
+    "tlsrpt-escaped", _ERROR, _TLSRPT, "Backslashes of a zone file are part of the record.", GRAVE_REPORTS
 )
 TLSRPT_SEMICOLON = Code(
-    "tlsrpt-semicolon", _ERROR, _TLSRPT, "No semicolon follows v=TLSRPTv1.", _BREAKS_IF_GRAVE_REPORTS
+    "tlsrpt-semicolon", _ERROR, _TLSRPT, "No semicolon follows v=TLSRPTv1.", GRAVE_REPORTS
 )
 TLSRPT_WHITE_SPACE = Code(
     "tlsrpt-white-space",
     _ERROR,
     _TLSRPT,
-    "White space stands where the grammar has none.",
-    _BREAKS_IF_GRAVE_REPORTS,
+    "White space stands where the grammar does not allow it.",
+    GRAVE_REPORTS,
 )
 TLSRPT_OCTET = Code(
     "tlsrpt-octet",
     _ERROR,
     _TLSRPT,
-    "A line end, a control or an octet beyond US-ASCII is in it.",
-    _BREAKS_IF_GRAVE_REPORTS,
+    "It has a line end, a control character or an octet beyond US-ASCII.",
+    GRAVE_REPORTS,
 )
 TLSRPT_EMPTY_FIELD = Code(
-    "tlsrpt-empty-field", _ERROR, _TLSRPT, "Nothing stands between two semicolons.", _BREAKS_IF_GRAVE_REPORTS
+    "tlsrpt-empty-field", _ERROR, _TLSRPT, "There is nothing between two semicolons.", GRAVE_REPORTS
 )
-TLSRPT_FIELD = Code(
-    "tlsrpt-field", _ERROR, _TLSRPT, "A field is not of the form name=value.", _BREAKS_IF_GRAVE_REPORTS
-)
-TLSRPT_RUA_MISSING = Code(
-    "tlsrpt-rua-missing", _ERROR, _TLSRPT, "The record has no rua.", _BREAKS_IF_GRAVE_REPORTS
-)
-TLSRPT_URI = Code("tlsrpt-uri", _ERROR, _TLSRPT, "A destination is no URI.", _BREAKS_IF_GRAVE_REPORTS)
+TLSRPT_FIELD = Code("tlsrpt-field", _ERROR, _TLSRPT, "A field is not of the form name=value.", GRAVE_REPORTS)
+TLSRPT_RUA_MISSING = Code("tlsrpt-rua-missing", _ERROR, _TLSRPT, "The record has no rua.", GRAVE_REPORTS)
+TLSRPT_URI = Code("tlsrpt-uri", _ERROR, _TLSRPT, "A destination is not a URI.", GRAVE_REPORTS)
 TLSRPT_URI_ENCODING = Code(
-    "tlsrpt-uri-encoding", _ERROR, _TLSRPT, "A '!' in a destination is not encoded.", _BREAKS_IF_GRAVE_REPORTS
+    "tlsrpt-uri-encoding", _ERROR, _TLSRPT, "A '!' in a destination is not encoded.", GRAVE_REPORTS
 )
 TLSRPT_URI_SCHEME = Code(
-    "tlsrpt-uri-scheme", _ERROR, _TLSRPT, "No destination is a mailto or https URI.", _BREAKS_IF_GRAVE_REPORTS
+    "tlsrpt-uri-scheme", _ERROR, _TLSRPT, "No destination is a mailto or https URI.", GRAVE_REPORTS
 )
-TLSRPT_MAILTO = Code(
-    "tlsrpt-mailto", _ERROR, _TLSRPT, "A mailto URI holds no mail address.", _BREAKS_IF_GRAVE_REPORTS
-)
-TLSRPT_HTTPS = Code("tlsrpt-https", _ERROR, _TLSRPT, "An https URI has no host.", _BREAKS_IF_GRAVE_REPORTS)
+TLSRPT_MAILTO = Code("tlsrpt-mailto", _ERROR, _TLSRPT, "A mailto URI holds no mail address.", GRAVE_REPORTS)
+TLSRPT_HTTPS = Code("tlsrpt-https", _ERROR, _TLSRPT, "An https URI has no host.", GRAVE_REPORTS)
 TLSRPT_URI_UNUSABLE = Code(
     "tlsrpt-uri-unusable",
     _WARNING,
@@ -238,7 +180,7 @@ TLSRPT_URI_UNUSABLE = Code(
     "One destination of several is skipped: it is neither mailto nor https.",
 )
 TLSRPT_SPACED = Code(
-    "tlsrpt-spaced", _WARNING, _TLSRPT, "White space before the first semicolon makes senders discard it."
+    "tlsrpt-spaced", _WARNING, _TLSRPT, "White space before the first semicolon: senders discard the record."
 )
 TLSRPT_REPEATED = Code("tlsrpt-field-repeated", _WARNING, _TLSRPT, "A field is given twice.")
 TLSRPT_UNKNOWN = Code(
@@ -248,7 +190,7 @@ TLSRPT_UNKNOWN = Code(
 MATCH_PATTERN = Code(
     "match-pattern", _ERROR, _POLICY, "The pattern is neither a host name nor *. before one."
 )
-MATCH_HOST = Code("match-host", _ERROR, _MATCH, "The MX host is no host name.")
+MATCH_HOST = Code("match-host", _ERROR, _MATCH, "The MX host is not a host name.")
 MATCH_NONE = Code("match-none", _ERROR, _MATCH, "The MX host does not match the pattern.")
 
 ALL: tuple[Code, ...] = tuple(value for value in dict(globals()).values() if isinstance(value, Code))

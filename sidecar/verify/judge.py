@@ -1,4 +1,4 @@
-"""All rules over what was seen of one domain; pure. A new subject is one more line here and a file in `rules`."""
+"""All rules over what was found about one domain; pure. A new subject is one more line here and a file in `rules`."""
 
 from dataclasses import replace
 
@@ -27,9 +27,13 @@ def judge(seen: DomainSeen, meant: Meant | None, now: float) -> tuple[Finding, .
     """All findings of the domain, in the order in which a sender goes; `now` in Unix seconds."""
     policy = the_policy(seen.policy)
     stakes = stakes_of(seen, meant)
+    # Where a policy is served, senders should use it. One that the sidecar serves itself waits for its record by plan,
+    # and the record's own cell says so.
+    served = any(isinstance(fetch, PolicyAnswer) and usable(fetch) for fetch in seen.fetches)
+    missing = Severity.ERROR if served and meant is None else Severity.NOTICE
     hosts = seen.hosts.values()
     findings = (
-        *judge_txt(seen, _missing(seen, meant)),
+        *judge_txt(seen, missing),
         *judge_fetch(seen, stakes, now),
         *judge_meant(seen, meant),
         *judge_mx_records(seen),
@@ -39,28 +43,28 @@ def judge(seen: DomainSeen, meant: Meant | None, now: float) -> tuple[Finding, .
         *(finding for host in hosts for finding in judge_dane(host)),
         *judge_caa(seen, stakes),
     )
-    return tuple(_printable(finding) for finding in _kept(seen.domain, findings))
+    return tuple(map(_printable, _worst_ones(seen.domain, findings)))
 
 
-def _kept(domain: str, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """At most MOST findings: the worst, in their order, and one that says how many there are more.
+def _worst_ones(domain: str, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """At most MOST findings: the worst, in their order, and one that says how many more there are.
 
-    What is left out is never worse than what stays, so nothing looks better for it.
+    What is left out is never worse than what stays, so no domain looks better than it is.
     """
     if len(findings) <= MOST:
         return findings
     worst_first = sorted(range(len(findings)), key=lambda place: -findings[place].severity.rank)
     left_out = tuple(findings[place] for place in worst_first[MOST - 1 :])
     severity = max(codes.FINDINGS_MANY.severity, worst(left_out), key=lambda found: found.rank)
-    message = f"{len(left_out)} findings more, none of them worse than those shown"
+    message = f"{len(left_out)} more findings, none of them worse than those shown"
     more = Finding.of(
-        codes.FINDINGS_MANY, domain, message, "mend what is shown, then check again", severity=severity
+        codes.FINDINGS_MANY, domain, message, "fix what is shown, then check again", severity=severity
     )
     return (*(findings[place] for place in sorted(worst_first[: MOST - 1])), more)
 
 
 def _printable(finding: Finding) -> Finding:
-    """What servers say gets into messages, and a server may say anything, to a person's terminal too."""
+    """Messages quote servers, which may send anything, and are shown on terminals."""
     message = finding.message
     if message.isprintable() and len(message) <= LONGEST:
         return finding
@@ -71,28 +75,10 @@ def _printable(finding: Finding) -> Finding:
 
 
 def stakes_of(seen: DomainSeen, meant: Meant | None) -> Stakes:
-    """What senders go by: the policy they get, else the one that they may still have."""
-    return Stakes(_mode(seen, meant), meant is not None or _looked_for(seen))
-
-
-def _mode(seen: DomainSeen, meant: Meant | None) -> Mode | None:
-    """The strictest mode that any address serves."""
+    """What senders go by: the strictest mode that any address serves, else that of the policy they may still have."""
     served = {policy.mode for fetch in seen.fetches if (policy := the_policy(fetch)) is not None}
-    for mode in (Mode.ENFORCE, Mode.TESTING, Mode.NONE):
-        if mode in served:
-            return mode
-    return meant.policy.mode if meant is not None else None
-
-
-def _missing(seen: DomainSeen, meant: Meant | None) -> Severity:
-    """How bad it is that there is no record: where a policy is served, senders should use it.
-
-    One that the sidecar serves itself waits for its record by plan, and the record's own cell says so.
-    """
-    served = any(isinstance(fetch, PolicyAnswer) and usable(fetch) for fetch in seen.fetches)
-    return Severity.ERROR if served and meant is None else Severity.NOTICE
-
-
-def _looked_for(seen: DomainSeen) -> bool:
-    """Whether senders look for a policy; a silent DNS rules it out no more than a record does."""
-    return not isinstance(seen.txt, DnsAnswer) or bool(candidates(seen.txt.records))
+    strictest = next((mode for mode in (Mode.ENFORCE, Mode.TESTING, Mode.NONE) if mode in served), None)
+    mode = strictest or (meant.policy.mode if meant is not None else None)
+    # A DNS that does not answer rules out a record no more than a record itself does.
+    announced = not isinstance(seen.txt, DnsAnswer) or bool(candidates(seen.txt.records))
+    return Stakes(mode, meant is not None or announced)

@@ -1,6 +1,6 @@
 """Judging a policy, a record or a pattern without any network: what `sidecar lint` prints.
 
-*Valid* is the strict reading: the RFC's ABNF octet by octet, and what its prose demands. Rule for every editor: a text
+*Valid* is the strict reading: the RFC's ABNF octet by octet, and what its prose requires. Rule for every editor: a text
 is valid when nothing found is an ERROR or worse, and never for another reason.
 """
 
@@ -19,7 +19,7 @@ from sidecar.verify.rules import tlsrpt as tlsrpt_rule
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What was found in one text; the fields that its kind has, as far as they are right."""
+    """What was found in one text, and the fields that its kind has, as far as they are valid."""
 
     findings: tuple[Finding, ...]
     mode: Mode | None = None

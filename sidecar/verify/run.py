@@ -1,18 +1,17 @@
-"""Checking domains as senders do: probes run at once under limits, then rules judge what came.
+"""Checking domains as senders do: probes run concurrently under limits, then rules judge what they found.
 
-Rule for every editor: within one `checks` nothing is asked twice, whatever is shared (an MX host of 1,000 domains, a
+Rule for every editor: within one run nothing is queried twice, whatever is shared (an MX host of 1,000 domains, a
 parent zone); and nothing is kept beyond it, so results are as old as they say.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sidecar.dns.answers import Asked, DnsAnswer, NoAnswer
-from sidecar.dns.ask import Asking
+from sidecar.dns.answers import DnsAnswer
+from sidecar.dns.ask import DnsClient
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import Invalid, Policy, parse
 from sidecar.host.apart import apart
@@ -21,14 +20,14 @@ from sidecar.observed import Unseen
 from sidecar.observed.findings import Finding, Severity, worst
 from sidecar.verify.judge import judge
 from sidecar.verify.probe_codes import CHECK_FAILED
+from sidecar.verify.probes.connect import Allowance, HostLimits, InsideHost, Take
 from sidecar.verify.probes.policy import PolicyProbe
 from sidecar.verify.probes.smtp import SmtpProbe
 from sidecar.verify.probes.tls import trusting
-from sidecar.verify.probes.way import Allowance, Doors, Place, Take
-from sidecar.verify.rules.mx_match import hosts_of, looked_at
-from sidecar.verify.rules.policy_fetch import LOOK_AGAIN, representative, usable
+from sidecar.verify.rules.mx_match import hosts_of, probed_hosts
+from sidecar.verify.rules.policy_fetch import REPORT_IT, representative, usable
 from sidecar.verify.rules.txt_dns import candidates, near_misses, the_record
-from sidecar.verify.seen import DomainSeen, LookFailed, Meant, MxProbe, MxSeen, PolicyAnswer
+from sidecar.verify.seen import DomainSeen, Meant, MxProbe, MxSeen, PolicyAnswer, ProbeFailed
 
 T = TypeVar("T")
 
@@ -37,40 +36,40 @@ T = TypeVar("T")
 class Probing:
     """How to ask. All times in seconds.
 
-    The defaults hammer nobody: few domains at once, fewer conversations with one server. Whatever a domain's zone
-    says, 20 of its MX hosts are probed, at 8 addresses each (`rules.mx_match`, `probes.way`), with 190 connections
-    an hour, and 100 findings are kept (`judge`).
+    The defaults are gentle: few domains at once, fewer conversations with one server. Whatever a domain's zone says, 20
+    of its MX hosts are probed, at 8 addresses each (`rules.mx_match`, `probes.connect`), with 190 connections an hour, and
+    100 findings are kept (`judge`).
     """
 
     resolver: tuple[str, int] | None = None
     """Address and port; None: what /etc/resolv.conf names."""
     extra_root: Path | None = None
     """A PEM file with roots to trust beside the system's."""
-    inside_https: Place | None = None
+    inside_https: InsideHost | None = None
     """mailcow's nginx in its network, for `Wanted.ours` whose public address cannot be reached."""
-    inside_smtp: Mapping[str, Place] = field(default_factory=dict)
+    inside_smtp: Mapping[str, InsideHost] = field(default_factory=dict)
     """By MX host: where those that are this mailcow are inside its network."""
     domains_at_once: int = 40
     hosts_at_once: int = 2
-    """MX hosts of one domain: one that has many is on its own time, and not on that of others."""
+    """MX hosts of one domain: a domain with many of them delays itself, and not others."""
     per_host: int = 4
     questions_at_once: int = 50
     dns_s: float = 8.0
     https_s: float = 60.0
     smtp_s: float = 40.0
     domain_s: float = 180.0
-    """For one domain, waiting for a place at a busy server included; what is not done by then was not asked."""
+    """For one domain, including the wait for a place at a busy server; a probe that is not done by then is `Unseen`."""
     smtp: bool = True
-    """False: MX hosts are not spoken to (where port 25 is closed on the way out)."""
+    """False: MX hosts are not contacted (where outgoing port 25 is closed)."""
     https_port: int = 443
     smtp_port: int = 25
     connect: str | None = None
-    """An address that all policy and MX hosts are taken to have (tests on loopback)."""
+    """An address that replaces those of all policy and MX hosts (tests on loopback)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What holds from one run of checks to the next."""
+class BetweenRuns:
+    """What is kept from one run of checks to the next."""
 
     allowance: Allowance = field(default_factory=Allowance)
     unexpected: Unexpected = field(default_factory=Unexpected)
@@ -93,15 +92,15 @@ class Checked:
     findings: tuple[Finding, ...]
     at: float
     id: str | None
-    """The policy id in the DNS, where there is exactly one right record."""
+    """The policy id in the DNS, if there is exactly one valid record."""
     record: bool | None
-    """Whether there is exactly one MTA-STS record, right or wrong; None where the DNS did not say."""
+    """Whether there is exactly one MTA-STS record, valid or not; None where the DNS did not answer."""
     policy: Policy | None
-    """The policy served, where it is right in all."""
+    """The policy served, if it is valid."""
     body: bytes | None
     """The octets that were served as the policy."""
     mx: tuple[str, ...] | None
-    """The MX hosts that senders try, as far as they were looked at; None where the DNS did not say."""
+    """The MX hosts that senders try, as far as they are checked; None where the DNS did not answer."""
 
     @property
     def worst(self) -> Severity:
@@ -121,7 +120,7 @@ async def check(
     *,
     ours: bool = False,
 ) -> Checked:
-    """One domain; raises PermanentError for an unreadable `extra_root`, and nothing for what the world does."""
+    """One domain; raises PermanentError for an unreadable `extra_root`, and nothing for what servers do."""
     (checked,) = await check_many([Wanted(domain, meant, ours)], probing, clock)
     return checked
 
@@ -130,132 +129,142 @@ async def check_many(
     wanted: Iterable[Wanted],
     probing: Probing,
     clock: Callable[[], float],
-    standing: Standing | None = None,
+    between: BetweenRuns | None = None,
 ) -> list[Checked]:
     """Many domains, in the order given; each counts its own time. Raises as `check`.
 
-    It runs beside the caller's event loop, in a thread that calls `clock`, too.
+    It runs outside the caller's event loop, in a thread of its own, which calls `clock` too.
     """
-    queue, kept = list(enumerate(wanted)), standing or Standing()
+    queue, kept = list(enumerate(wanted)), between or BetweenRuns()
     return await apart(lambda: _check_many(queue, probing, clock, kept))
 
 
 async def _check_many(
-    queue: list[tuple[int, Wanted]], probing: Probing, clock: Callable[[], float], standing: Standing
+    queue: list[tuple[int, Wanted]], probing: Probing, clock: Callable[[], float], between: BetweenRuns
 ) -> list[Checked]:
-    results: dict[int, Checked] = {}
-    async with checks(probing, clock, standing) as run:
-
-        async def work() -> None:
-            while queue:
-                index, item = queue.pop(0)
-                results[index] = await run.check(item)
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(probing.domains_at_once, len(queue))):
-                group.create_task(work())
-    return [results[index] for index in sorted(results)]
-
-
-@asynccontextmanager
-async def checks(probing: Probing, clock: Callable[[], float], standing: Standing) -> AsyncIterator["Checks"]:
-    """A run of checks that share what they ask; whatever is under way at its end is ended."""
     context = trusting(probing.extra_root)
-    standing.allowance.forget_old()
-    asking = Asking(
+    between.allowance.forget_old()
+    client = DnsClient(
         probing.resolver,
         clock,
         patience_s=probing.dns_s,
         places=probing.questions_at_once,
-        unexpected=standing.unexpected,
+        unexpected=between.unexpected,
     )
-    doors = Doors(probing.per_host)
     policies = PolicyProbe(
-        asking, context, doors, clock, probing.https_port, probing.https_s, probing.connect
+        client,
+        context,
+        HostLimits(probing.per_host),
+        clock,
+        probing.https_port,
+        probing.https_s,
+        probing.connect,
     )
     hosts = SmtpProbe(
-        asking,
+        client,
         context,
-        Doors(probing.per_host),
+        HostLimits(probing.per_host),
         clock,
         probing.inside_smtp,
         probing.smtp_port,
         probing.smtp_s,
         probing.connect,
     )
-    run = Checks(probing, clock, asking, policies, hosts, standing)
+    run = Checks(probing, clock, client, policies, hosts, between)
+    results: dict[int, Checked] = {}
+
+    async def work() -> None:
+        while queue:
+            index, item = queue.pop(0)
+            results[index] = await run.check(item)
+
     try:
-        yield run
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(probing.domains_at_once, len(queue))):
+                group.create_task(work())
     finally:
         await run.end()
-        await asking.end()
+    return [results[index] for index in sorted(results)]
 
 
 @dataclass(slots=True)
 class Checks:
-    """A run of checks; made by `checks`."""
+    """A run of checks that share their queries and the conversations with MX hosts."""
 
     _probing: Probing
     _clock: Callable[[], float]
-    _asking: Asking
+    _dns: DnsClient
     _policies: PolicyProbe
     _smtp: SmtpProbe
-    _standing: Standing
+    _between: BetweenRuns
     _hosts: dict[str, asyncio.Task[tuple[MxProbe, ...]]] = field(default_factory=dict)
 
     async def check(self, wanted: Wanted) -> Checked:
-        """What senders see of this domain; what nobody foresaw is told of it, and ends nothing."""
+        """What senders see of this domain; an unforeseen error becomes a finding and does not end the run."""
         try:
-            seen = await self.look(wanted)
-            return _checked(seen, judge(seen, wanted.meant, self._clock()))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the trouble of this one domain
-            reason = self._standing.unexpected.reason(wanted.domain, error)
-            failed = Finding.of(CHECK_FAILED, wanted.domain, reason, LOOK_AGAIN)
+            seen = await self.probe(wanted)
+            findings = judge(seen, wanted.meant, self._clock())
+            judged, hosts = the_record(seen.txt), hosts_of(seen.domain, seen.mx)
+            answer = seen.policy if isinstance(seen.policy, PolicyAnswer) and usable(seen.policy) else None
+            policy = parse(answer.body) if answer is not None else None
+            return Checked(
+                seen.domain,
+                findings,
+                seen.at,
+                judged.id if judged is not None and judged.valid else None,
+                len(candidates(seen.txt.records)) == 1 if isinstance(seen.txt, DnsAnswer) else None,
+                None if isinstance(policy, Invalid) else policy,
+                answer.body if answer is not None else None,
+                None if hosts is None else probed_hosts(hosts),
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, only this one domain is affected
+            reason = self._between.unexpected.reason(wanted.domain, error)
+            failed = Finding.of(CHECK_FAILED, wanted.domain, reason, REPORT_IT)
             return Checked(wanted.domain, (failed,), self._clock(), None, None, None, None, None)
 
-    async def look(self, wanted: Wanted) -> DomainSeen:
-        """All probes of this domain, at once as far as one does not need another."""
+    async def probe(self, wanted: Wanted) -> DomainSeen:
+        """All probes of this domain, concurrently as far as one does not need another."""
         domain = wanted.domain
         inside = self._probing.inside_https if wanted.ours else None
-        take = self._standing.allowance.of(domain)
+        take = self._between.allowance.of(domain)
         until = asyncio.get_running_loop().time() + self._probing.domain_s
         turns = asyncio.Semaphore(self._probing.hosts_at_once)
         async with asyncio.TaskGroup() as group:
-            txt = group.create_task(self._asking.txt(f"_mta-sts.{domain}"))
-            tlsrpt = group.create_task(self._asking.txt(f"_smtp._tls.{domain}"))
-            caa = group.create_task(self._asking.caa(policy_host(domain)))
+            txt = group.create_task(self._dns.txt(f"_mta-sts.{domain}"))
+            tlsrpt = group.create_task(self._dns.txt(f"_smtp._tls.{domain}"))
+            caa = group.create_task(self._dns.caa(policy_host(domain)))
             policy = group.create_task(
                 self._within(policy_host(domain), self._policies.fetch(domain, inside, take))
             )
-            mx = await self._asking.mx(domain)
-            hosts = [
-                group.create_task(self._host(host, take, turns, until))
-                for host in looked_at(hosts_of(domain, mx) or ())
-            ]
-            misplaced = await self._misplaced(domain, await txt)
+            mx = await self._dns.mx(domain)
+            hosts = probed_hosts(hosts_of(domain, mx) or ())
+            spoken = {host: group.create_task(self._spoken(host, take, turns, until)) for host in hosts}
+            tlsa = {host: group.create_task(self._dns.tlsa(host)) for host in hosts}
+            record = await txt
+            missing = isinstance(record, DnsAnswer) and not candidates(record.records)
+            names = near_misses(domain) if missing else ()
+            misplaced = await asyncio.gather(*map(self._dns.txt, names))
+        probes = {host: task.result() for host, task in spoken.items()}
         first, others = representative(policy.result())
         return DomainSeen(
             domain,
-            txt.result(),
-            misplaced,
+            record,
+            dict(zip(names, misplaced, strict=True)),
             tlsrpt.result(),
             mx,
             first,
-            {task.result().host: task.result() for task in hosts},
+            {host: MxSeen(host, found[0], tlsa[host].result(), found[1:]) for host, found in probes.items()},
             caa.result(),
             self._clock(),
             others,
         )
 
     async def end(self) -> None:
-        """Ends what is still under way."""
+        """Cancels what is still running."""
         for task in self._hosts.values():
             task.cancel()
         await asyncio.gather(*self._hosts.values(), return_exceptions=True)
-
-    async def _host(self, host: str, take: Take, turns: asyncio.Semaphore, until: float) -> MxSeen:
-        probes, tlsa = await asyncio.gather(self._spoken(host, take, turns, until), self._asking.tlsa(host))
-        return MxSeen(host, probes[0], tlsa, probes[1:])
+        await self._dns.end()
 
     async def _spoken(
         self, host: str, take: Take, turns: asyncio.Semaphore, until: float
@@ -274,36 +283,14 @@ class Checks:
 
     async def _within(
         self, subject: str, probe: Coroutine[Any, Any, tuple[T, ...]]
-    ) -> tuple[T | Unseen | LookFailed, ...]:
+    ) -> tuple[T | Unseen | ProbeFailed, ...]:
         try:
             async with asyncio.timeout(self._probing.domain_s):
                 return await probe
         except TimeoutError:
             return (self._late(),)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the trouble of this one server
-            return (LookFailed(self._standing.unexpected.reason(subject, error), self._clock()),)
+        except Exception as error:  # noqa: BLE001 - whatever it is, only this one server is affected
+            return (ProbeFailed(self._between.unexpected.reason(subject, error), self._clock()),)
 
     def _late(self) -> Unseen:
         return Unseen(f"not done within {self._probing.domain_s:g} s: the server is busy", self._clock())
-
-    async def _misplaced(self, domain: str, txt: Asked[bytes]) -> dict[str, Asked[bytes]]:
-        if isinstance(txt, NoAnswer) or candidates(txt.records):
-            return {}
-        names = near_misses(domain)
-        return dict(zip(names, await asyncio.gather(*map(self._asking.txt, names)), strict=True))
-
-
-def _checked(seen: DomainSeen, findings: tuple[Finding, ...]) -> Checked:
-    judged, hosts = the_record(seen.txt), hosts_of(seen.domain, seen.mx)
-    answer = seen.policy if isinstance(seen.policy, PolicyAnswer) and usable(seen.policy) else None
-    policy = parse(answer.body) if answer is not None else None
-    return Checked(
-        seen.domain,
-        findings,
-        seen.at,
-        judged.id if judged is not None and judged.valid else None,
-        len(candidates(seen.txt.records)) == 1 if isinstance(seen.txt, DnsAnswer) else None,
-        None if isinstance(policy, Invalid) else policy,
-        answer.body if answer is not None else None,
-        None if hosts is None else looked_at(hosts),
-    )

@@ -1,7 +1,7 @@
-"""What the probes bring of a domain: plain frozen values, nothing that can be asked.
+"""What the probes found about a domain: plain frozen values without any I/O.
 
-Rule for every editor: an answer that somebody gave, a failure that a sender would meet too, and a probe that could
-not be made are different types or kinds, so that no rule can take the last for one of the others. No opinion here.
+Rule for every editor: an answer, a failure that a sender would meet too, and a probe that could not be made are
+different types or kinds, so that no rule can mistake the last for one of the others. Nothing is judged here.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from sidecar.dns.answers import Asked, NoAnswer, Tlsa
+from sidecar.dns.answers import DnsResult, NoAnswer, Tlsa
 from sidecar.formats.mtasts_policy import Policy
 from sidecar.observed import Caa, Sight, Unseen
 
@@ -43,14 +43,14 @@ class PresentedCertificate:
 
 @dataclass(frozen=True, slots=True)
 class ProbedWay:
-    """The address that was spoken to; `instead_of` says why it was one inside mailcow's network and not the public one."""
+    """The address that was used; `instead_of` says why it was one inside mailcow's network and not the public one."""
 
     address: str
     instead_of: str | None = None
 
 
 class Barrier(StrEnum):
-    """Why no conversation came about. Any of these may be the network between here and there."""
+    """Why there was no conversation. Each of these may be caused by the network between here and there."""
 
     REFUSED = "connection refused"
     UNREACHABLE = "no connection"
@@ -77,19 +77,19 @@ class NoAddress:
 
 @dataclass(frozen=True, slots=True)
 class TlsFailure:
-    """The server was reached, and its TLS is not what a sender accepts."""
+    """The server was reached, and senders would not accept its TLS."""
 
     way: ProbedWay
     trouble: TlsTrouble
     detail: str
-    """In the TLS library's words."""
+    """As the TLS library puts it."""
     certificate: PresentedCertificate | None
     at: float
 
 
 @dataclass(frozen=True, slots=True)
-class LookFailed:
-    """The look itself failed, by something that nobody foresaw: nothing is known of the server."""
+class ProbeFailed:
+    """The probe itself failed with an unforeseen error: nothing is known about the server."""
 
     reason: str
     at: float
@@ -115,7 +115,7 @@ class PolicyAnswer:
 
 @dataclass(frozen=True, slots=True)
 class PolicyFailure:
-    """The policy host was reached, and no whole HTTP answer came; `slow`: within the time that senders give it."""
+    """The policy host was reached, but sent no complete HTTP answer; `slow`: not within the time that senders wait."""
 
     way: ProbedWay
     slow: bool
@@ -124,7 +124,7 @@ class PolicyFailure:
 
 
 PolicyFetch: TypeAlias = (
-    PolicyAnswer | PolicyFailure | TlsFailure | Unreachable | NoAddress | NoAnswer | Unseen | LookFailed
+    PolicyAnswer | PolicyFailure | TlsFailure | Unreachable | NoAddress | NoAnswer | Unseen | ProbeFailed
 )
 
 # --- MX --------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ PolicyFetch: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class MxTls:
-    """STARTTLS went well, certificate included."""
+    """STARTTLS succeeded, with a valid certificate."""
 
     way: ProbedWay
     version: str
@@ -142,7 +142,7 @@ class MxTls:
 
 @dataclass(frozen=True, slots=True)
 class MxNoStartTls:
-    """The host speaks SMTP and offers no STARTTLS, or refuses it with `reply`."""
+    """The host speaks SMTP but does not offer STARTTLS, or refuses it with `reply`."""
 
     way: ProbedWay
     reply: str | None
@@ -151,33 +151,33 @@ class MxNoStartTls:
 
 @dataclass(frozen=True, slots=True)
 class MxWontTalk:
-    """The host was reached, and spoke no SMTP with us (a block list, a limit, another service): nothing is known."""
+    """The host was reached, but did not speak SMTP with us (a block list, a limit, another service): nothing is known."""
 
     way: ProbedWay
     detail: str
     at: float
     turned_away: bool = False
-    """It answered with a reply that refuses (4xx or 5xx), which `detail` has."""
+    """It refused with a reply (4xx or 5xx), which `detail` quotes."""
 
 
 MxProbe: TypeAlias = (
-    MxTls | MxNoStartTls | MxWontTalk | TlsFailure | Unreachable | NoAddress | NoAnswer | Unseen | LookFailed
+    MxTls | MxNoStartTls | MxWontTalk | TlsFailure | Unreachable | NoAddress | NoAnswer | Unseen | ProbeFailed
 )
 
 
 @dataclass(frozen=True, slots=True)
 class MxSeen:
-    """All that was seen of one MX host."""
+    """All that was found about one MX host."""
 
     host: str
     probe: MxProbe
-    tlsa: Asked[Tlsa]
+    tlsa: DnsResult[Tlsa]
     others: tuple[MxProbe, ...] = ()
-    """What came of its other addresses: a sender may use any of them."""
+    """The results for its other addresses: a sender may use any of them."""
 
     @property
     def probes(self) -> tuple[MxProbe, ...]:
-        """What came of all its addresses."""
+        """The results for all its addresses."""
         return self.probe, *self.others
 
 
@@ -186,7 +186,7 @@ class MxSeen:
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """The policy that a domain should have; `shared`: one text serves many domains, so not all of mx is this one's."""
+    """The intended policy of a domain; `shared`: one text serves many domains, so some mx belong to other domains."""
 
     policy: Policy
     shared: bool = False
@@ -194,26 +194,26 @@ class Meant:
 
 @dataclass(frozen=True, slots=True)
 class DomainSeen:
-    """All that was seen of one policy domain, `at` Unix seconds."""
+    """All that was found about one policy domain, `at` Unix seconds."""
 
     domain: str
-    txt: Asked[bytes]
+    txt: DnsResult[bytes]
     """`_mta-sts.<domain>`, the strings of each record joined."""
-    misplaced: Mapping[str, Asked[bytes]]
+    misplaced: Mapping[str, DnsResult[bytes]]
     """TXT records at names where the record is put by mistake (`near_misses`), asked for only where `_mta-sts` has none."""
-    tlsrpt: Asked[bytes]
-    mx: Asked[str]
+    tlsrpt: DnsResult[bytes]
+    mx: DnsResult[str]
     """The preferred first, lower-case, without a final dot; `NULL_MX` for a null MX."""
     policy: PolicyFetch
     """At the first address that gave a policy that senders can use; else at the first."""
     hosts: Mapping[str, MxSeen]
-    """By MX host, as far as they were looked at; of a domain without MX the domain itself (RFC 5321 §5.1)."""
+    """By MX host, as far as they were probed; for a domain without MX the domain itself (RFC 5321 §5.1)."""
     caa: Sight[Caa]
     at: float
     policy_others: tuple[PolicyFetch, ...] = ()
-    """What came of the policy host's other addresses: a sender may use any of them."""
+    """The results for the policy host's other addresses: a sender may use any of them."""
 
     @property
     def fetches(self) -> tuple[PolicyFetch, ...]:
-        """What came of all addresses of the policy host."""
+        """The results for all addresses of the policy host."""
         return self.policy, *self.policy_others

@@ -1,7 +1,7 @@
-"""What is at stake for a domain: how much a failure matters, by the mode that senders go by; pure.
+"""What is at stake for a domain: how much a failure matters, by the mode that senders follow; pure.
 
 Rule for every editor: severity follows what senders do. In `enforce` they refuse; in `testing` they deliver and
-report; without a record they never look.
+report; without a record they never fetch a policy.
 """
 
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from sidecar.observed.findings import Severity
 
 @dataclass(frozen=True, slots=True)
 class Stakes:
-    """`mode`: of the policy served, else of the one meant; None where neither is known."""
+    """`mode`: of the policy served, else of the intended one; None where neither is known."""
 
     mode: Mode | None
     looked_for: bool
-    """Senders look for a policy (there is a record, or it cannot be said), or somebody means one to be there."""
+    """Senders look for a policy (there is a record, or that is unknown), or one is intended."""
 
     @property
     def mx_failure(self) -> Severity:
@@ -29,7 +29,7 @@ class Stakes:
             case Mode.NONE:
                 return Severity.NOTICE
             case None:
-                # Senders may go by a policy of earlier days that is not served any more.
+                # Senders may still hold an earlier policy that is not served any more.
                 return Severity.WARNING if self.looked_for else Severity.NOTICE
 
     @property

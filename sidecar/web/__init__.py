@@ -18,7 +18,7 @@ from sidecar.web import act, api, events, guard, pages, records, reports
 from sidecar.web.auth import Token
 from sidecar.web.door import DOOR, ConnectionDoor, ListeningSite, at_the_door
 from sidecar.web.kit import KIT, Kit
-from sidecar.web.render import assets, templates
+from sidecar.web.render import assets
 from sidecar.web.settings import WebSettings
 from sidecar.web.snapshot import Snapshots
 from sidecar.web.source import Changes, Progress, Source, Trouble
@@ -93,7 +93,6 @@ def make_app(
         source=source,
         settings=settings,
         clock=clock,
-        templates=templates(),
         assets=assets(),
         snapshots=Snapshots(source),
         token=Token.of(token) if token else None,

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
-from jinja2 import Environment
 
 from sidecar.host.clock import Clock
 from sidecar.web.auth import Attempts, LoginSession, Sessions, Token
@@ -21,7 +20,6 @@ class Kit:
     source: Source
     settings: WebSettings
     clock: Clock
-    templates: Environment
     assets: Mapping[str, Asset]
     snapshots: Snapshots
     token: Token | None

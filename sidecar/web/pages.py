@@ -4,6 +4,7 @@ Rule for every editor: a page changes nothing. It works without JavaScript, and 
 a part (the history, mailcow) is not available.
 """
 
+import asyncio
 import re
 import time
 from contextlib import suppress
@@ -21,6 +22,7 @@ from sidecar.web.detail import detail_of
 from sidecar.web.guard import host_known, try_token
 from sidecar.web.history import EventView, shown_event
 from sidecar.web.kit import COOKIE, KIT, root_of, visitor_of
+from sidecar.web.render import templates
 from sidecar.web.table import COLUMNS, MODES, STAGES, TableQuery, page_of
 
 ON_OVERVIEW = 15
@@ -81,7 +83,8 @@ async def render(
         "dry_run": kit.source.settings.dry_run,
         "number": kit.source.changes.number,
     }
-    text = kit.templates.get_template(template).render({**everywhere, **values})
+    environment = await asyncio.to_thread(templates)  # loading them must not hold up `/healthz`
+    text = environment.get_template(template).render({**everywhere, **values})
     return web.Response(text=text, status=status, content_type="text/html")
 
 

@@ -1,4 +1,4 @@
-"""What senders were seen to hold, where a person moves an MX or leaves MTA-STS; and the way of reports in `plan`."""
+"""Policies that senders still hold, when a person moves an MX or leaves MTA-STS; and the route of reports in `plan`."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 async def test_a_sender_that_was_seen_with_the_old_policy_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
-    """Where its report says so; without reports nothing is said."""
+    """If its report says so; without reports nothing is printed."""
     async with stage(tmp_path, MTA_STS_MODE="enforce") as on:
         await on.once()
         assert await cli(on, *command) == Exit.OK
@@ -42,10 +42,10 @@ async def test_a_sender_that_holds_nothing_strict_is_not_named_by_retire(
         assert "was seen with" not in capsys.readouterr().out
 
 
-async def test_the_plan_shows_the_way_of_reports_that_the_daemon_will_make(
+async def test_the_plan_shows_the_route_of_reports_that_the_daemon_will_create(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As held, with the reason and how not to have it; nothing is changed by looking."""
+    """As held, with the reason and how to prevent it; `plan` changes nothing."""
     async with stage(tmp_path) as on:
         async with daemon(on) as parts:
             await parts.passes.reconcile()

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 CONF = ConfEntry("ADDITIONAL_SAN", "mta-sts.example.org", ConfEvent.ADDED, 20.0)
 
 
-async def test_history_tells_what_was_done_and_why(tmp_path: Path) -> None:
+async def test_history_shows_what_was_done_and_why(tmp_path: Path) -> None:
     """The newest last, of all or of one domain."""
     async with stage(tmp_path) as on:
         on.mailcow.add_domain("example.net")
@@ -35,15 +35,15 @@ async def test_history_tells_what_was_done_and_why(tmp_path: Path) -> None:
     assert event["at"].endswith("Z")
 
 
-async def test_nothing_done_is_said(tmp_path: Path) -> None:
+async def test_an_empty_history_is_reported(tmp_path: Path) -> None:
     """An empty answer would look like a failure."""
     async with stage(tmp_path) as on:
         ended = await command(on.env, "history", "example.org")
     assert (ended.code, ended.out) == (0, "The sidecar has not done anything for example.org yet.")
 
 
-async def test_failure_is_told_with_what_came_back(tmp_path: Path) -> None:
-    """On a line of its own."""
+async def test_failure_is_shown_with_its_detail(tmp_path: Path) -> None:
+    """On its own line."""
     async with stage(tmp_path) as on:
         state = State.open(tmp_path / "state", 1.0)
         state.record([HistoryEvent(60.0, "example.org", "add policy", "it has none", "failed", "status 502")])

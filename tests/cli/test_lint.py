@@ -30,7 +30,7 @@ KEYS = {"valid", "findings", "mode", "max_age", "mx", "id", "rua"}
 
 
 def test_policy_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """0 and its fields where it is valid."""
+    """0 and its fields if it is valid."""
     file = tmp_path / "mta-sts.txt"
     file.write_bytes(BASE)
     assert run("policy", str(file), "--json") is Exit.OK
@@ -59,7 +59,7 @@ def test_findings_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert finding["message"].startswith("line 5 is not a field of a policy: it is blank")
 
 
-def test_policy_from_standard_input_is_taken_octet_by_octet(capsys: pytest.CaptureFixture[str]) -> None:
+def test_policy_from_standard_input_is_read_octet_by_octet(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is decoded, stripped or translated on the way."""
     assert run("policy", "-", stdin=BASE.replace(b"\n", b"\r\n")) is Exit.OK
     assert run("policy", "-", stdin=BASE.replace(b"\n", b"\r")) is Exit.FAILED
@@ -79,7 +79,7 @@ def test_record_as_an_argument(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_record_from_standard_input_keeps_its_line_end(capsys: pytest.CaptureFixture[str]) -> None:
-    """`echo` adds one, which no record holds."""
+    """`echo` adds one, which no record contains."""
     assert run("record", "-", stdin=b"v=STSv1; id=abc;") is Exit.OK
     assert run("record", "-", stdin=b"v=STSv1; id=abc;\n") is Exit.FAILED
     assert run("tlsrpt", "-", stdin=b"v=TLSRPTv1; rua=mailto:a@example.org") is Exit.OK
@@ -87,8 +87,8 @@ def test_record_from_standard_input_keeps_its_line_end(capsys: pytest.CaptureFix
     capsys.readouterr()
 
 
-def test_argument_that_is_no_text(capsys: pytest.CaptureFixture[str]) -> None:
-    """An octet that is no UTF-8 arrives as a surrogate, and is told as the octet that it is."""
+def test_argument_that_is_not_text(capsys: pytest.CaptureFixture[str]) -> None:
+    """An octet that is not UTF-8 arrives as a surrogate, and is reported as an octet."""
     assert run("record", "v=STSv1; id=abc\udcff", "--json") is Exit.FAILED
     (finding,) = printed(capsys)["findings"]
     assert "the octet FF" in finding["message"]
@@ -97,7 +97,7 @@ def test_argument_that_is_no_text(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_tlsrpt(capsys: pytest.CaptureFixture[str]) -> None:
-    """All destinations, as written; another domain's address is nothing to speak of."""
+    """All destinations, as written; an address in another domain is fine."""
     text = "v=TLSRPTv1; rua=mailto:a@elsewhere.example, https://example.net/"
     assert run("tlsrpt", text, "--json") is Exit.OK
     found = printed(capsys)
@@ -106,7 +106,7 @@ def test_tlsrpt(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_match(capsys: pytest.CaptureFixture[str]) -> None:
-    """0 where it matches, 1 and the reason where not."""
+    """0 if it matches, otherwise 1 and the reason."""
     assert run("match", "*.example.org", "mail.example.org", "--json") is Exit.OK
     assert printed(capsys)["valid"] is True
     assert run("match", "*.example.org", "a.b.example.org", "--json") is Exit.FAILED
@@ -116,7 +116,7 @@ def test_match(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_warnings_leave_it_valid(capsys: pytest.CaptureFixture[str]) -> None:
-    """A field given twice: the first counts, and it is said."""
+    """A field that occurs twice: the first counts, and a warning says so."""
     assert run("policy", "-", stdin=BASE + b"mode: none\n") is Exit.OK
     out = capsys.readouterr().out
     assert out.startswith("valid\n  mode enforce\n  max_age 604800\n  mx mail.example.org\n")
@@ -139,9 +139,3 @@ def test_file_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "missing.txt cannot be read: No such file or directory" in captured.err
-
-
-def test_a_kind_is_needed() -> None:
-    """As for any command line."""
-    with pytest.raises(SystemExit):
-        run()

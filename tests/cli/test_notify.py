@@ -1,4 +1,4 @@
-"""`sidecar notify` says who is told, tries them out, and prints no URL."""
+"""`sidecar notify` prints the receivers, sends them a test message, and prints no URL."""
 
 import argparse
 import json
@@ -72,10 +72,10 @@ async def test_each_is_sent_a_message_that_says_it_is_a_test(
     assert capsys.readouterr().out.splitlines()[1:] == ["webhook: delivered", "apprise 1 (json): delivered"]
 
 
-async def test_what_did_not_arrive_is_told_with_its_reason(
+async def test_what_did_not_arrive_is_reported_with_its_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The command fails then, and shows no part of a URL."""
+    """The command fails, and shows no part of a URL."""
     async with receiving() as receiver:
         receiver.status = 403
         assert await run(tmp_path, both(receiver), "--test") == Exit.FAILED
@@ -89,7 +89,7 @@ async def test_what_did_not_arrive_is_told_with_its_reason(
 
 
 async def test_without_receivers_a_test_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whoever tries it out thinks that somebody is told."""
+    """Otherwise a person would believe that somebody is notified."""
     assert await run(tmp_path, {}) == Exit.OK
     assert await run(tmp_path, {}, "--test") == Exit.FAILED
     assert "set notify.webhook or notify.apprise in config.yml" in capsys.readouterr().out
@@ -107,10 +107,10 @@ async def test_without_receivers_a_test_fails(tmp_path: Path, capsys: pytest.Cap
         "mailtos://user:pw@",
     ],
 )
-async def test_odd_urls_are_not_delivered_and_no_fault(
+async def test_invalid_urls_are_reported_as_not_delivered(
     tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever a person pastes there: one line says that it does not work."""
+    """Whatever the setting contains: one line says that it does not work."""
     assert await run(tmp_path, {"apprise": url}, "--test") == Exit.FAILED
     (line,) = capsys.readouterr().out.splitlines()[1:]
     assert line.startswith("apprise 1 (")
@@ -121,7 +121,7 @@ async def test_odd_urls_are_not_delivered_and_no_fault(
 @pytest.mark.parametrize(
     "url", ["https://..example.org/", "https://exämple..org/", f"https://{'a' * 70}.example/"]
 )
-async def test_webhook_at_a_name_that_cannot_be_is_no_fault(
+async def test_webhook_with_an_impossible_host_name_is_reported_as_not_delivered(
     tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Such names are refused by libraries in many ways."""

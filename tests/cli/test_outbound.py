@@ -18,8 +18,8 @@ def postfix(on: Stage, text: str) -> None:
     (folder / "main.cf").write_text(text)
 
 
-async def test_domain_is_asked_of_postfix_tlspol(tmp_path: Path) -> None:
-    """Where Postfix's setting says that it is."""
+async def test_domain_is_looked_up_at_postfix_tlspol(tmp_path: Path) -> None:
+    """At the address in Postfix's setting."""
     policy = b"OK secure match=mx.example.com servername=hostname"
     asked: list[bytes] = []
     async with answering(b"%d:%s," % (len(policy), policy), asked) as port, stage(tmp_path) as on:
@@ -29,12 +29,12 @@ async def test_domain_is_asked_of_postfix_tlspol(tmp_path: Path) -> None:
     assert ended.code == 0
     assert asked == [b"27:QUERY xn--bcher-kva.example,"]
     assert "MTA-STS is enforced: mail goes only to mx.example.com" in ended.out
-    assert "Postfix is told: secure match=mx.example.com servername=hostname" in ended.out
+    assert "Postfix gets: secure match=mx.example.com servername=hostname" in ended.out
     assert "outgoing mail: other servers' policies are checked: Postfix asks 127.0.0.1" in status.out
 
 
 async def test_mailcow_before_2025_09_does_not_check(tmp_path: Path) -> None:
-    """It is said, and nothing is asked."""
+    """The output says so, and no query is sent."""
     async with stage(tmp_path, version="2025-07") as on:
         ended = await command(on.env, "outbound", "example.com")
         status = await command(on.env, "status")
@@ -44,7 +44,7 @@ async def test_mailcow_before_2025_09_does_not_check(tmp_path: Path) -> None:
 
 
 async def test_postfix_tlspol_that_does_not_run(tmp_path: Path) -> None:
-    """Postfix asks it all the same; the remedy is a command."""
+    """Postfix queries it anyway; the remedy is a command."""
     async with stage(tmp_path) as on:
         postfix(on, "smtp_tls_policy_maps = socketmap:inet:postfix-tlspol:8642:QUERY\n")
         ended = await command(on.env, "outbound", "example.com")

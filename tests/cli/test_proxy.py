@@ -12,7 +12,7 @@ pytestmark = pytest.mark.integration
 
 
 def behind(on: Stage, *lines: str) -> None:
-    """mailcow on other ports, as beside a proxy; the API of the stage is asked by its URL all the same."""
+    """mailcow on other ports, as behind a proxy; the API of the stage is still reached by its URL."""
     text = on.conf.read_text()
     kept = [line for line in text.splitlines() if not line.startswith(("HTTP_", "HTTPS_"))]
     on.conf.write_text("\n".join([*kept, *lines]) + "\n")
@@ -22,7 +22,7 @@ PORTS = ("HTTP_BIND=127.0.0.1", "HTTP_PORT=8080", "HTTPS_BIND=127.0.0.1", "HTTPS
 
 
 async def test_all_policy_hosts_of_today_are_passed_on(tmp_path: Path) -> None:
-    """Domains and alias domains; of names without a certificate it is said so."""
+    """Domains and alias domains; names without a certificate are marked."""
     async with stage(tmp_path) as on:
         behind(on, *PORTS)
         on.mailcow.add_domain("bücher.example")
@@ -57,7 +57,7 @@ async def test_mailcow_on_ports_80_and_443_needs_an_upstream(tmp_path: Path) -> 
     assert "reverse_proxy http://[2001:db8::7]:80" in elsewhere.out
 
 
-async def test_proxy_protocol_is_spoken_by_haproxy_alone(tmp_path: Path) -> None:
+async def test_only_haproxy_speaks_the_proxy_protocol(tmp_path: Path) -> None:
     """Others say why not."""
     async with stage(tmp_path) as on:
         behind(on, *PORTS, "NGINX_USE_PROXY_PROTOCOL=y")

@@ -78,7 +78,7 @@ async def test_all_domains_have_a_line_each(env: dict[str, str]) -> None:
 
 
 async def test_json_has_all_of_it(env: dict[str, str]) -> None:
-    """Also what could not be read."""
+    """Including what could not be read."""
     put(env, of(1, failing(detail())))
     put(env, message(attached(b"damaged")))
     found = json.loads((await command(env, "reports", "--json")).out)
@@ -97,11 +97,11 @@ async def test_what_could_not_be_read_is_named(env: dict[str, str]) -> None:
     """With the way to get it."""
     put(env, message(attached(b"damaged")), UNSIGNED)
     ended = await command(env, "reports")
-    assert "of 1 messages something could not be read" in ended.out
+    assert "parts of 1 messages could not be read" in ended.out
     assert "it is not JSON" in ended.out
 
 
-async def test_files_are_imported_and_exported_as_they_came(env: dict[str, str], tmp_path: Path) -> None:
+async def test_files_are_imported_and_exported_unchanged(env: dict[str, str], tmp_path: Path) -> None:
     """The bad one is named, and makes the exit code 1."""
     folder = tmp_path / "in"
     folder.mkdir()
@@ -112,7 +112,7 @@ async def test_files_are_imported_and_exported_as_they_came(env: dict[str, str],
     (folder / "d.json").write_bytes(b"{")
     ended = await command(env, "reports", "import", str(folder))
     assert ended.code == 1
-    assert "4 files: 3 new reports, 0 that were known" in ended.out
+    assert "4 files: 3 new reports, 0 already stored" in ended.out
     assert "d.json: it is not JSON" in ended.err
     out = tmp_path / "out"
     assert (await command(env, "reports", "export", str(out))).code == 0
@@ -122,7 +122,7 @@ async def test_files_are_imported_and_exported_as_they_came(env: dict[str, str],
 
 @pytest.mark.parametrize("what", [["import"], ["a.example", "b.example"], ["a b"]])
 async def test_what_is_not_understood_is_refused(env: dict[str, str], what: list[str]) -> None:
-    """With what is wanted."""
+    """With what is accepted."""
     ended = await command(env, "reports", *what)
     assert ended.code == 1
     assert ended.err

@@ -1,4 +1,4 @@
-"""`retire` and `move-mx`: noted at once, acted on by the next pass, said until when it takes."""
+"""`retire` and `move-mx`: stored at once, carried out by the next pass, with the time that it takes."""
 
 import asyncio
 from pathlib import Path
@@ -60,8 +60,8 @@ async def test_domain_in_enforce_is_retired_by_none_and_then_withdrawn(
 
 @pytest.mark.parametrize("wrong", [-365 * 86_400, 30 * 86_400])
 @pytest.mark.parametrize("version", ["2026-07a", "2025-07"], ids=["native", "file"])
-async def test_clock_that_was_wrong_withdraws_nothing(tmp_path: Path, version: str, wrong: float) -> None:
-    """A year back or a month ahead while the policy is taken back, and right again: senders hold it for 7 days."""
+async def test_wrong_clock_withdraws_nothing_too_early(tmp_path: Path, version: str, wrong: float) -> None:
+    """The clock is a year behind or a month ahead during a retirement, then right again: senders hold it for 7 days."""
     async with stage(tmp_path, version=version, MTA_STS_MODE="enforce") as on:
         await on.once()
         on.clock.wrong = wrong
@@ -87,8 +87,8 @@ def _modes(on: Stage) -> set[Mode]:
     return {found.mode for text in texts if isinstance(found := parse(text), Policy)}
 
 
-async def test_policy_file_is_retired_and_its_entries_come_out(tmp_path: Path) -> None:
-    """The file goes, with a copy in the state; what the sidecar added to mailcow.conf goes too."""
+async def test_policy_file_is_retired_and_its_entries_are_removed(tmp_path: Path) -> None:
+    """The file is removed; so is what the sidecar added to mailcow.conf."""
     async with stage(tmp_path, version="2025-07") as on:
         before = on.conf.read_bytes()
         await on.once()
@@ -105,7 +105,7 @@ async def test_policy_file_is_retired_and_its_entries_come_out(tmp_path: Path) -
 async def test_moved_mx_is_served_beside_the_old_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And the day is said from which the MX record may be switched."""
+    """And the day from which the MX record may be switched is printed."""
     async with stage(tmp_path, MTA_STS_MODE="enforce") as on:
         await on.once()
         assert await cli(on, "move-mx", "mx2.example.org", "--domain", "example.org") == Exit.OK
@@ -128,7 +128,7 @@ async def test_moved_mx_is_served_beside_the_old_one(
     ids=" ".join,
 )
 async def test_nonsense_is_refused(tmp_path: Path, arguments: list[str]) -> None:
-    """And nothing is noted."""
+    """And nothing is stored."""
     async with stage(tmp_path) as on:
         await on.once()
         with pytest.raises(PermanentError):
@@ -145,7 +145,7 @@ async def test_nonsense_is_refused(tmp_path: Path, arguments: list[str]) -> None
     ],
     ids=" ".join,
 )
-async def test_domain_of_an_answer_that_is_doubted_is_known(tmp_path: Path, arguments: list[str]) -> None:
+async def test_domain_in_a_doubted_list_is_known(tmp_path: Path, arguments: list[str]) -> None:
     """The only alias domain was deleted, which is doubted for half an hour; the domain added since is there."""
     async with stage(tmp_path) as on, on.sidecar() as parts:
         on.mailcow.add_alias("alias.example", "example.org")
@@ -154,17 +154,17 @@ async def test_domain_of_an_answer_that_is_doubted_is_known(tmp_path: Path, argu
         on.mailcow.add_domain("new.example")
         on.clock.ahead = 60
         report = await parts.passes.reconcile()
-        (told,) = [notice for notice in report.plan.notices if notice.code == "domains.doubted"]
-        assert "lost 1 of 1 alias domains (alias.example) at once" in told.message
+        (doubt,) = [notice for notice in report.plan.notices if notice.code == "domains.doubted"]
+        assert "lost 1 of 1 alias domains (alias.example) at once" in doubt.message
         assert await cli(on, *arguments) == Exit.OK
         with pytest.raises(PermanentError, match=r"other\.example"):
             await cli(on, *(word.replace("new.", "other.") for word in arguments))
 
 
-async def test_domain_of_those_retired_together_is_not_taken_back_alone(
+async def test_a_domain_retired_with_all_cannot_be_taken_back_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It would be said to be served again, and would not be; all together take back all."""
+    """It would be reported as served again, and would not be; `--undo --all` takes back all."""
     async with stage(tmp_path) as on:
         await on.once()
         assert await cli(on, "retire", "example.org") == Exit.OK
@@ -180,7 +180,7 @@ async def test_domain_of_those_retired_together_is_not_taken_back_alone(
 
 
 async def test_domain_added_again_after_it_was_retired_and_deleted_is_served(tmp_path: Path) -> None:
-    """The wish was for the domain that is gone."""
+    """The request was about the domain that was deleted."""
     async with stage(tmp_path) as on:
         on.mailcow.add_domain("example.net")
         on.mailcow.add_domain("example.com")
@@ -203,7 +203,7 @@ async def test_domain_added_again_after_it_was_retired_and_deleted_is_served(tmp
     ],
 )
 async def test_domain_that_is_not_managed_is_refused(tmp_path: Path, command: list[str]) -> None:
-    """Nothing would come of it."""
+    """It would have no effect."""
     async with stage(tmp_path) as on:
         await on.once()
         on.configure("exclude: [example.org]\n")
@@ -229,10 +229,10 @@ async def test_domain_that_is_not_managed_is_refused(tmp_path: Path, command: li
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )  # fmt: skip
-async def test_what_cannot_be_is_said_and_ends_with_one(
+async def test_impossible_requests_are_refused_with_a_reason(
     tmp_path: Path, arguments: list[str], said: str
 ) -> None:
-    """In one line, with what was probably meant; nothing is noted."""
+    """In one line, with a suggestion; nothing is stored."""
     async with stage(tmp_path) as on:
         on.mailcow.add_domain("bücher.example")
         on.mailcow.add_alias("alias.example", "example.org")
@@ -255,8 +255,8 @@ async def test_one_policy_file_is_adopted_as_a_file(tmp_path: Path) -> None:
     assert as_file.out == "accepted: the next pass of the sidecar takes over mta-sts.txt"
 
 
-async def test_one_of_several_that_was_never_retired_takes_none_back(tmp_path: Path) -> None:
-    """A person is to look again."""
+async def test_undo_is_refused_if_one_of_the_domains_was_never_retired(tmp_path: Path) -> None:
+    """The command is refused as a whole."""
     async with stage(tmp_path) as on:
         on.mailcow.add_domain("example.net")
         await on.once()

@@ -1,4 +1,4 @@
-"""Questions to the DNS: what counts as an answer, and what as none."""
+"""Questions to the DNS: what counts as an answer, and what does not."""
 
 import asyncio
 import socket
@@ -88,7 +88,7 @@ BOTH = {("a.test.", "A"): ["192.0.2.1", "192.0.2.2"], ("a.test.", "AAAA"): ["200
         ),
         # NXDOMAIN is an answer
         ({}, addresses("a.test"), Addresses(frozenset())),
-        # a chain of aliases: its end is told
+        # a chain of aliases: its end is reported
         (
             {
                 ("m.test.", "CNAME"): ["x.test."],
@@ -113,7 +113,7 @@ BOTH = {("a.test.", "A"): ["192.0.2.1", "192.0.2.2"], ("a.test.", "AAAA"): ["200
             txt("_mta-sts.d.test"),
             Txt(("", "v=STSv1; id=1;", "\xe9\n other")),
         ),
-        # an alias is followed, and its end told, whether or not a record is there
+        # an alias is followed, and its end reported, whether or not a record is there
         (
             {("_mta-sts.d.test.", "CNAME"): ["_mta-sts.h.test."], ("_mta-sts.h.test.", "TXT"): ['"x"']},
             txt("_mta-sts.d.test"),
@@ -186,7 +186,7 @@ async def test_answers_become_values(table: Table, question: Question, value: ob
             addresses("a.test"),
             "A of a.test, the resolver answered SERVFAIL",
         ),
-        # half an answer is none
+        # half an answer is not an answer
         (
             {("a.test.", "A"): ["192.0.2.1"], ("a.test.", "AAAA"): Rcode.SERVFAIL},
             addresses("a.test"),
@@ -241,7 +241,7 @@ async def test_one_silent_name_does_not_hold_up_another() -> None:
 
 
 async def test_nothing_is_left_running_after_the_deadline() -> None:
-    """A question that was given up is not asked on."""
+    """A query that was given up does not go on."""
     async with serving({("b.test.", "MX"): Silence.FOREVER}) as (_, address):
         await Lookups(address, lambda: NOW).ask([mx("b.test")], SHORT_S)
         # the server's own tasks have no connection open
@@ -294,7 +294,7 @@ async def test_dead_resolver_is_unseen() -> None:
 
 
 async def test_strange_resolver_address_is_unseen() -> None:
-    """A host name is no address of a resolver; the reason says which setting it is."""
+    """A host name is not an address of a resolver; the reason says which setting it is."""
     found = await Lookups(("resolver.test", 53), lambda: NOW).ask([mx("d.test")], 5)
     match found[mx("d.test")]:
         case Unseen(reason):

@@ -184,7 +184,7 @@ async def test_number_of_servers_and_addresses_is_bounded() -> None:
         # the name exists, and has no such record
         ({(f"{NAME}.", "TXT"): []}, "TXT", ServerRecordSet(NAME, "TXT", (), None)),
         ({}, "TXT", ServerRecordSet(NAME, "TXT", (), None, exists=False)),
-        # an alias is told and not followed, a loop neither
+        # an alias is reported and not followed, nor is a loop
         (
             {(f"{NAME}.", "CNAME"): ["Hosted.test."], ("hosted.test.", "TXT"): ['"x"']},
             "TXT",
@@ -258,7 +258,7 @@ async def test_question_asks_for_no_recursion_and_for_short_datagrams() -> None:
     assert server.edns == [(0, EDNS_PAYLOAD)] * 2
 
 
-async def test_each_server_is_asked_by_itself_and_a_silent_one_holds_up_no_other() -> None:
+async def test_each_server_is_asked_directly_and_a_silent_one_delays_no_other() -> None:
     """One has the new record, one the old one, one is silent, one has no address, one cannot be reached."""
     new, old = ('"new"',), ('"old"',)
     servers = {
@@ -292,7 +292,7 @@ async def test_each_server_is_asked_by_itself_and_a_silent_one_holds_up_no_other
 
 
 async def test_deadline_leaves_what_was_answered_and_ends_the_rest() -> None:
-    """Nothing is asked on, and nothing that came is lost."""
+    """No query goes on, and no answer is lost."""
     servers = {FIRST: Authority(TABLE), SECOND: silent()}
     async with authorities(servers) as port:
         found = await asker(port=port, deadline_s=0.15).ask_each(at(FIRST, SECOND), NAME, "TXT")
@@ -321,7 +321,7 @@ async def test_question_that_cannot_be_asked_is_unseen(name: str, type_: str) ->
 
 
 def test_no_difference_where_all_agree() -> None:
-    """What was not seen is no difference."""
+    """What was not seen does not count as a difference."""
     same = Seen(ServerRecordSet(NAME, "TXT", ('"a"',), 60), NOW)
     found: dict[ServerAddress, Sight[ServerRecordSet]] = {
         ServerAddress("a", "1"): same,

@@ -1,4 +1,4 @@
-"""Answers that are too large to be looked at."""
+"""Answers that are too large to be decoded."""
 
 import time
 from unittest.mock import patch
@@ -40,8 +40,8 @@ async def test_larger_answer_is_unseen_and_not_decoded() -> None:
     assert str(LARGEST) in found.reason
 
 
-async def test_answer_is_decoded_beside_the_callers_loop() -> None:
-    """A zone's owner may choose names over which dnspython sits for a while."""
+async def test_answer_is_decoded_outside_the_callers_loop() -> None:
+    """A zone's owner may choose names that take dnspython long."""
     question = Question(Kind.MX, "example.test")
     server = Prepared({("example.test.", "MX"): []}, "example.test", SLOW)
     async with dns_server(server) as resolver:
@@ -53,12 +53,12 @@ async def test_answer_is_decoded_beside_the_callers_loop() -> None:
     assert steps.longest_here < LAG_S
 
 
-async def test_what_nobody_foresaw_is_unseen() -> None:
+async def test_an_unforeseen_error_is_unseen() -> None:
     """Of this question alone."""
     other = Question(Kind.MX, "example.test")
     table = {("example.test.", "TXT"): ['"x"'], ("example.test.", "MX"): ["10 mx.test."]}
     async with serving(table) as (_, resolver):
-        with patch.object(lookup.Asking, "mx", side_effect=LookupError("a bug of the tests")):
+        with patch.object(lookup.DnsClient, "mx", side_effect=LookupError("a bug of the tests")):
             found = await Lookups(resolver, time.time).ask([ASKED, other], 10.0)
     assert isinstance(found[ASKED], Seen)
     unseen = found[other]

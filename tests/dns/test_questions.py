@@ -1,4 +1,4 @@
-"""The answers that the passes remember: until when, and what is told of changes."""
+"""The answers that the passes remember: until when, and which changes are reported."""
 
 import asyncio
 from collections.abc import Iterable

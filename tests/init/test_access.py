@@ -1,7 +1,5 @@
 """The API's settings in mailcow.conf are read as mailcow does, and changed without touching anything else."""
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,10 +9,8 @@ from sidecar.init.access import (
     KeySource,
     allow,
     allow_list_counts,
-    allows,
     can_match,
     key_source,
-    new_key,
     set_value,
 )
 
@@ -56,7 +52,7 @@ def test_value_is_set_in_its_place(before: bytes, after: bytes) -> None:
     ],
 )
 def test_value_that_cannot_be_set_safely_is_refused(data: bytes, value: str) -> None:
-    """No guess is made at a file full of passwords."""
+    """A file full of passwords is not edited by guessing."""
     with pytest.raises(ValueError, match=r".") as caught:
         set_value(data, "API_KEY", value)
     assert "DBPASS" not in str(caught.value)
@@ -84,7 +80,7 @@ KEYS = st.from_regex(r"[A-Za-z0-9-]{1,40}", fullmatch=True)
 
 @given(st.lists(LINES, max_size=8), st.booleans(), st.booleans(), KEYS)
 def test_only_the_value_of_the_key_ever_changes(lines: list[str], crlf: bool, ends: bool, value: str) -> None:
-    """Every other line stays to the byte, and the key has the value; a second time is for nothing."""
+    """Every other line stays unchanged, and the key has the value; a second time changes nothing."""
     line_end = "\r\n" if crlf else "\n"
     before = (line_end.join(lines) + (line_end if ends else "")).encode()
     after = set_value(before, "API_KEY", value)
@@ -95,30 +91,6 @@ def test_only_the_value_of_the_key_ever_changes(lines: list[str], crlf: bool, en
     assert all(b"API_KEY" in old[number] for number in changed)
     assert len(new) - len(old) == (0 if "API_KEY" in read(before) else 1)
     assert set_value(after, "API_KEY", value) == after
-
-
-ALLOWED = [
-    ("the address", ADDRESS, True),
-    ("among others", f"127.0.0.1,{ADDRESS}", True),
-    ("its network", "172.22.1.0/24", True),
-    ("everybody", "0.0.0.0/0", True),
-    ("a network with a host's address", "172.22.1.1/24", True),
-    ("others", "172.22.1.1,127.0.0.1", False),
-    ("IPv6", "fd4d::/64,::1", False),
-    ("nobody", "", False),
-    ("the word that mailcow takes for none", "invalid", False),
-    ("behind a space, which mailcow does not read over", f"127.0.0.1 {ADDRESS}", False),
-    ("a longer address", "172.22.1.24", False),
-    ("a netmask written out, which mailcow drops", "172.22.1.0/255.255.255.0", False),
-    ("a space in front, with which mailcow drops it", f"127.0.0.1, {ADDRESS}", False),
-    ("a name", "localhost", False),
-]
-
-
-@pytest.mark.parametrize(("listed", "expected"), [c[1:] for c in ALLOWED], ids=[c[0] for c in ALLOWED])
-def test_allow_list_is_read_as_mailcow_does(listed: str, expected: bool) -> None:
-    """An address counts that mailcow would put into the key's list."""
-    assert allows({"API_ALLOW_FROM": listed}, ADDRESS) is expected
 
 
 ALLOW = [
@@ -143,14 +115,14 @@ ALLOW = [
 
 
 @pytest.mark.parametrize(("before", "after"), [case[1:] for case in ALLOW], ids=[case[0] for case in ALLOW])
-def test_address_is_added_and_none_taken_out(before: bytes, after: bytes) -> None:
-    """What the administrator let in stays; mailcow's commented default becomes real with ours behind it."""
+def test_address_is_added_and_none_removed(before: bytes, after: bytes) -> None:
+    """The administrator's entries stay; mailcow's commented default becomes active, with ours after it."""
     assert allow(before, ADDRESS) == after
     assert allow(after, ADDRESS) == after
 
 
 def test_full_list_is_refused() -> None:
-    """mailcow's database would not take the key with it."""
+    """mailcow's database would not accept the key with it."""
     with pytest.raises(ValueError, match="512 characters"):
         allow(f"API_ALLOW_FROM={','.join(f'10.0.0.{n}' for n in range(10, 70))}\n".encode(), ADDRESS)
 
@@ -167,7 +139,7 @@ def test_full_list_is_refused() -> None:
     ],
 )
 def test_source_of_the_key(values: dict[str, str], variables: dict[str, str], expected: KeySource) -> None:
-    """The sidecar's own key comes first; a read-only one is none."""
+    """The sidecar's own key comes first; a read-only key does not count."""
     assert key_source(values, variables) is expected
 
 
@@ -184,18 +156,11 @@ def test_source_of_the_key(values: dict[str, str], variables: dict[str, str], ex
     ],
 )
 def test_allow_list_counts_for_keys_of_the_file_only(values: dict[str, str], expected: bool) -> None:
-    """A key made in mailcow's page has its list there."""
+    """A key created in mailcow's page has its list there."""
     assert allow_list_counts(values, {}) is expected
 
 
-def test_new_keys_have_mailcows_form_and_differ() -> None:
-    """Five groups of six, of signs that mailcow lets through."""
-    keys = {new_key() for _ in range(50)}
-    assert len(keys) == 50
-    assert all(re.fullmatch(r"[A-Z0-9]{6}(-[A-Z0-9]{6}){4}", key) and can_match(key) for key in keys)
-
-
 @pytest.mark.parametrize("key", ["a_b", "a b", "ü", "a+b="])
-def test_key_with_other_signs_never_matches(key: str) -> None:
-    """mailcow takes them out of what a caller sends."""
+def test_key_with_other_characters_never_matches(key: str) -> None:
+    """mailcow removes them from what a client sends."""
     assert not can_match(key)

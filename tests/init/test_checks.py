@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.host.errors import PermanentError
-from sidecar.init.checks import Mark, check
-from sidecar.init.look import Clone, look
+from sidecar.init.checks import check
+from sidecar.init.findings import Mark
+from sidecar.init.look import look
 from sidecar.init.run import template
 from tests.init.directories import NOW, MailcowDirectory, mailcow_directory
 
@@ -19,7 +20,7 @@ def found(mailcow: MailcowDirectory) -> dict[str, Mark]:
 
 @pytest.mark.parametrize("native", [True, False])
 def test_fresh_mailcow_has_nothing_wrong(tmp_path: Path, native: bool) -> None:
-    """Only the missing API key is to be known."""
+    """The only note is the missing API key."""
     codes = found(mailcow_directory(tmp_path / "m", native=native))
     assert codes == {
         "generation": Mark.GOOD,
@@ -74,7 +75,7 @@ def no_clone(mailcow: MailcowDirectory) -> None:
 
 
 def linked_clone(mailcow: MailcowDirectory) -> None:
-    """A link that makes sense on the host alone."""
+    """A link that is valid only on the host."""
     no_clone(mailcow)
     (mailcow.clone / "sidecar").rmdir()
     mailcow.clone.rmdir()
@@ -102,7 +103,7 @@ def without_watchdog(mailcow: MailcowDirectory) -> None:
 
 
 def test_git_address_is_never_repeated(mailcow: MailcowDirectory) -> None:
-    """A password may stand in it."""
+    """It may contain a password."""
     mailcow.set(MTA_STS_SOURCE="https://me:hunter2@git.example/x.git")
     assert "hunter2" not in str(check(look(mailcow.path, NOW)))
 
@@ -214,20 +215,20 @@ def test_rule_finds(
 def test_rule_does_not_find(
     tmp_path: Path, native: bool, change: Callable[[MailcowDirectory], object], code: str
 ) -> None:
-    """What looks like trouble and is none."""
+    """What looks like a problem and is not."""
     mailcow = mailcow_directory(tmp_path / "m", native=native)
     change(mailcow)
     assert code not in found(mailcow)
 
 
 def test_ended_certificate_is_found(mailcow: MailcowDirectory) -> None:
-    """By the time that is given."""
+    """By the time passed to it."""
     later = look(mailcow.path, NOW + 2000 * 365 * 86400)
     assert "certificate-ended" in {finding.code for finding in check(later)}
 
 
 def test_free_address_is_named_where_ours_is_taken(mailcow: MailcowDirectory) -> None:
-    """The next one down that nobody has."""
+    """The next lower one that is free."""
     mailcow.override.write_text(
         f"services:\n{TAKEN}  third:\n    networks: {{mailcow-network: {{ipv4_address: 172.22.1.246}}}}\n"
     )
@@ -236,7 +237,7 @@ def test_free_address_is_named_where_ours_is_taken(mailcow: MailcowDirectory) ->
 
 
 def test_version_is_what_was_installed_last(mailcow: MailcowDirectory) -> None:
-    """A commit, or nothing, is no release."""
+    """A commit, or nothing, is not a release."""
     assert str(look(mailcow.path, NOW).version) == "2026-07a"
     mailcow.version("0ab12cd")
     assert (look(mailcow.path, NOW).version_text, look(mailcow.path, NOW).version) == ("0ab12cd", None)
@@ -282,13 +283,8 @@ NO_MAILCOW = [
 def test_other_folders_are_refused(
     mailcow: MailcowDirectory, change: Callable[[MailcowDirectory], object], reason: str
 ) -> None:
-    """Whatever is wrong is said, without a password."""
+    """The reason is given, without a password."""
     change(mailcow)
     with pytest.raises(PermanentError, match=reason) as caught:
         look(mailcow.path, NOW)
     assert "hunter" not in str(caught.value)
-
-
-def test_clone_is_seen(mailcow: MailcowDirectory) -> None:
-    """A folder with a Dockerfile and the package."""
-    assert look(mailcow.path, NOW).clone is Clone.THERE

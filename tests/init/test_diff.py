@@ -22,7 +22,7 @@ def test_value_of_a_key_is_masked() -> None:
 
 
 def test_allow_list_is_shown() -> None:
-    """Addresses are what has to be agreed to."""
+    """Consent is about the addresses."""
     diff = conf_diff("mailcow.conf", CONF, CONF.replace(b"::1", b"::1,172.22.1.247"))
     assert "-API_ALLOW_FROM=::1\n+API_ALLOW_FROM=::1,172.22.1.247" in diff
     assert "hunter" not in diff
@@ -56,7 +56,7 @@ def test_missing_line_end_changes_no_line_for_a_person() -> None:
     ],
 )
 def test_lines_around_an_insertion_show_no_secret(line: str) -> None:
-    """Other services' passwords stand in an override file."""
+    """An override file may contain passwords of other services."""
     before = f"services:\n  one:\n{line}\n".encode()
     diff = override_diff("o.yml", before, before + b"  two:\n    image: x\n")
     assert "hunter2" not in diff
@@ -69,7 +69,7 @@ def test_lines_around_an_insertion_show_no_secret(line: str) -> None:
     ["    image: example/one:1", '      - "8081:8081"', "      - ${IPV4_NETWORK:-172.22.1}.254", "  one:"],
 )
 def test_lines_around_an_insertion_are_shown(line: str) -> None:
-    """A person recognises the place."""
+    """So that a person recognises the place."""
     before = f"services:\n{line}\n".encode()
     assert f" {line}" in override_diff("o.yml", before, before + b"  two:\n").splitlines()
 
@@ -86,7 +86,7 @@ def test_new_file_is_shown_whole() -> None:
 
 
 def test_control_characters_do_not_reach_the_terminal() -> None:
-    """A file cannot hide or fake what is asked for."""
+    """A file cannot hide or fake the question."""
     diff = override_diff("o.yml", b"a: \x1b[2J\r\n", b"a: \x1b[2J\r\nb: \xe2\x80\xae1\r\n")
     assert "\x1b" not in diff
     assert "\r" not in diff

@@ -1,4 +1,4 @@
-"""The service is inserted into any override file that can take it, and not a byte of that changes."""
+"""The service is inserted into any override file that allows it; no byte of the file changes."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ Loader.add_multi_constructor("!", tagged)
 
 
 def loaded(data: bytes) -> dict[str, Any]:
-    """What a file says; a section without a value counts as not there."""
+    """What a file says; a section without a value counts as missing."""
     content = yaml.load(data, Loader=Loader) or {}  # noqa: S506  a SafeLoader
     return {key: value for key, value in content.items() if value is not None}
 
@@ -67,31 +67,25 @@ def assert_only_added(before: bytes, after: bytes) -> None:
 
 
 def test_file_of_the_repository_is_what_init_writes_for_a_fresh_mailcow() -> None:
-    """There is one text of the service, whether it is copied by hand or written by init."""
+    """The service has one text, whether copied by hand or written by init."""
     assert merged(None) == (REPOSITORY / "docker-compose.override.yml").read_bytes()
 
 
 @pytest.mark.parametrize("empty", [b"", b"\n\n", b"  \r\n"])
 def test_empty_file_is_written_whole(empty: bytes) -> None:
-    """A file with nothing in it counts as none."""
+    """An empty file counts as missing."""
     assert merged(empty) == TEMPLATE
 
 
 @pytest.mark.parametrize("text", MERGEABLE.values(), ids=MERGEABLE)
 def test_service_is_inserted(text: str) -> None:
-    """All that was there stays, to the byte, and means the same."""
+    """All that was there stays, to the byte, and means the same. A second merge changes nothing."""
     assert_only_added(text.encode(), merged(text.encode()))
-
-
-@pytest.mark.parametrize("text", MERGEABLE.values(), ids=MERGEABLE)
-def test_second_time_changes_nothing(text: str) -> None:
-    """What was merged is recognised."""
-    assert merge(merged(text.encode()), TEMPLATE) == Present()
 
 
 @pytest.mark.parametrize(("text", "reason"), REFUSED.values(), ids=REFUSED)
 def test_refusal_says_why(text: str, reason: str) -> None:
-    """A file that cannot take an insertion is left alone, with a reason and something to do."""
+    """A file without a safe place is left unchanged, with a reason and something to do."""
     match merge(text.encode(), TEMPLATE):
         case RefusedOverride(reason=said, todo=todo):
             assert reason in said
@@ -106,7 +100,7 @@ def test_other_encodings_are_refused(data: bytes) -> None:
     assert isinstance(merge(data, TEMPLATE), RefusedOverride)
 
 
-def test_refusal_holds_no_value_of_the_file() -> None:
+def test_refusal_contains_no_value_of_the_file() -> None:
     """A password on the broken line is not repeated."""
     refused = merge(b'services:\n  one:\n    environment:\n      PASSWORD: "hunter2\n', TEMPLATE)
     assert isinstance(refused, RefusedOverride)
@@ -114,7 +108,7 @@ def test_refusal_holds_no_value_of_the_file() -> None:
 
 
 def test_service_follows_the_last_one_and_its_comments() -> None:
-    """Lines commented out below a service stay with it; a comment of the next section stays with that."""
+    """Lines commented out below a service stay with it; a comment of the next section stays there."""
     text = "services:\n  one:\n    image: x\n    # ports:\n\n# ours\nnetworks:\n  other:\n"
     lines = merged(text.encode()).decode().splitlines()
     place = lines.index(f"  {SERVICE}:")
@@ -131,15 +125,15 @@ def test_service_follows_the_last_one_and_its_comments() -> None:
     ]
 
 
-def test_indentation_is_the_files() -> None:
+def test_indentation_follows_the_file() -> None:
     """With four columns for services, the service begins in the fifth."""
     data = merged(b"services:\n    one:\n        image: x\nvolumes:\n   data:\n")
     assert f"\n    {SERVICE}:\n".encode() in data
     assert data.endswith(f"   data:\n   {VOLUME}:\n".encode())
 
 
-def test_line_ends_are_the_files() -> None:
-    """No lone LF gets into a file with CRLF."""
+def test_line_ends_follow_the_file() -> None:
+    """A file with CRLF gets no single LF."""
     data = merged(MERGEABLE["CRLF"].encode())
     assert b"\n" not in data.replace(b"\r\n", b"")
 
@@ -227,7 +221,7 @@ def overrides(draw: st.DrawFn) -> str:
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(overrides())
 def test_any_override_is_merged_or_refused_for_its_missing_line_end(text: str) -> None:
-    """Files that people write take the service; then all else is what it was, and the next time is for nothing."""
+    """The service is added to files that people write; the rest is unchanged, and a second merge changes nothing."""
     data = text.encode()
     match merge(data, TEMPLATE):
         case Merged(data=after):
@@ -241,52 +235,17 @@ def test_any_override_is_merged_or_refused_for_its_missing_line_end(text: str) -
             raise AssertionError(text)
 
 
-PIECES = st.sampled_from(
-    [
-        *(
-            "services",
-            "volumes",
-            SERVICE,
-            VOLUME,
-            "one",
-            ":",
-            ": ",
-            "\n",
-            "\n  ",
-            "\n    ",
-            "- ",
-            "&a ",
-            "*a",
-        ),
-        *(
-            "{",
-            "}",
-            "[",
-            "]",
-            "|",
-            ">",
-            "'",
-            '"',
-            "#",
-            " # ",
-            "!x ",
-            "~",
-            "---\n",
-            "...\n",
-            "\t",
-            "\r\n",
-            "<<",
-            "? ",
-        ),
-    ]
-)
+PIECES = st.sampled_from([
+    "services", "volumes", SERVICE, VOLUME, "one", ":", ": ", "\n", "\n  ", "\n    ", "- ", "&a ", "*a", "{", "}", "[", "]",
+    "|", ">", "'", '"', "#", " # ", "!x ", "~", "---\n", "...\n", "\t", "\r\n", "<<", "? ",
+])  # fmt: skip
 
 
 @pytest.mark.integration
 @settings(max_examples=400, deadline=None)
 @given(st.lists(PIECES, max_size=25).map("".join))
-def test_no_text_is_spoilt(text: str) -> None:
-    """Whatever is there, a merge never raises, and what it gives means the same but for our entries."""
+def test_a_merge_never_raises_and_changes_no_meaning(text: str) -> None:
+    """Whatever the file contains: only our entries are added."""
     match merge(text.encode(), TEMPLATE):
         case Merged(data=after, sections=("services", "volumes")) if text.strip():
             assert_only_added(text.encode(), after)

@@ -1,4 +1,4 @@
-"""Compose files are asked for addresses, variables and differences."""
+"""Addresses, variables and differences in Compose files."""
 
 import pytest
 
@@ -51,7 +51,7 @@ def test_fixed_address(name: str, conf: dict[str, str], address: str | None) -> 
 
 
 def test_holder_of_an_address() -> None:
-    """Whoever has it, but for the service that is asked for."""
+    """Any service except the one passed in."""
     assert SERVICES.holder("10.1.2.247", CONF, but="two") == "one"
     assert SERVICES.holder("10.1.2.247", CONF, but="one") is None
 
@@ -66,7 +66,7 @@ def test_holder_of_an_address() -> None:
     ],
 )
 def test_variables_with_a_value(name: str, conf: dict[str, str], expected: dict[str, str]) -> None:
-    """A list and a mapping say the same; what is passed on or empty has no value."""
+    """A list and a mapping are equal; what is passed through or empty has no value."""
     assert SERVICES.variables(name, conf) == expected
 
 
@@ -84,12 +84,12 @@ def test_differences_name_keys_and_no_values() -> None:
     "data", [None, b"", b"# x\n", b"services:\n", b"- a\n", b"services: [a]\n", b"a: b\n"]
 )
 def test_file_without_services_has_none(data: bytes | None) -> None:
-    """That is an answer, and no error."""
+    """That is an answer, not an error."""
     assert Services.read(data).by_name == {}
 
 
 def test_broken_file_is_an_error_without_its_text() -> None:
     """A password on the line is not repeated."""
-    with pytest.raises(ValueError, match="line 2 cannot be read") as caught:
+    with pytest.raises(ValueError, match="line 2 cannot be read as YAML") as caught:
         Services.read(b"services:\n  one: [hunter2}\n")
     assert "hunter2" not in str(caught.value)

@@ -10,7 +10,7 @@ from sidecar.init.write import Change, write_all
 
 @pytest.fixture
 def conf(tmp_path: Path) -> Path:
-    """A file of one owner's only."""
+    """A file that only its owner can read."""
     path = tmp_path / "mailcow.conf"
     path.write_bytes(b"old")
     path.chmod(0o600)
@@ -22,8 +22,8 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_files_are_changed_and_made(tmp_path: Path, conf: Path) -> None:
-    """An old file keeps its mode, a new one may be read by all; nothing else appears."""
+def test_files_are_changed_and_created(tmp_path: Path, conf: Path) -> None:
+    """An old file keeps its mode, everyone can read a new one; nothing else appears."""
     new = tmp_path / "new.yml"
     write_all([Change(conf, b"old", b"new"), Change(new, None, b"made")])
     assert (conf.read_bytes(), new.read_bytes()) == (b"new", b"made")
@@ -32,7 +32,7 @@ def test_files_are_changed_and_made(tmp_path: Path, conf: Path) -> None:
 
 
 def test_first_change_is_undone_when_the_second_fails(tmp_path: Path, conf: Path) -> None:
-    """The text before is put back, with its mode, and no copy of it is left."""
+    """The old text is restored, with its mode, and no copy of it is left."""
     with pytest.raises(PermanentError):
         write_all([Change(conf, b"old", b"new"), Change(tmp_path / "nowhere/x.yml", None, b"x")])
     assert conf.read_bytes() == b"old"
@@ -40,22 +40,16 @@ def test_first_change_is_undone_when_the_second_fails(tmp_path: Path, conf: Path
     assert names(tmp_path) == ["mailcow.conf"]
 
 
-def test_made_file_is_removed_when_the_next_change_fails(tmp_path: Path, conf: Path) -> None:
-    """What was not there before is not there afterwards."""
-    with pytest.raises(TemporaryError, match="somebody else"):
+def test_created_file_is_removed_when_the_next_change_fails(tmp_path: Path, conf: Path) -> None:
+    """The folder is as before."""
+    with pytest.raises(TemporaryError, match="another program"):
         write_all([Change(tmp_path / "new.yml", None, b"made"), Change(conf, b"other", b"new")])
     assert names(tmp_path) == ["mailcow.conf"]
 
 
-def test_file_that_somebody_changed_since_is_left_alone(conf: Path) -> None:
-    """Their change is not lost."""
+@pytest.mark.parametrize("before", [b"older", None], ids=["changed", "created"])
+def test_file_that_was_changed_or_created_meanwhile_is_left_alone(conf: Path, before: bytes | None) -> None:
+    """The other change is not lost."""
     with pytest.raises(TemporaryError, match="run init again"):
-        write_all([Change(conf, b"older", b"new")])
-    assert conf.read_bytes() == b"old"
-
-
-def test_file_that_somebody_made_since_is_left_alone(conf: Path) -> None:
-    """The same for one that was not there."""
-    with pytest.raises(TemporaryError, match="run init again"):
-        write_all([Change(conf, None, b"new")])
+        write_all([Change(conf, before, b"new")])
     assert conf.read_bytes() == b"old"

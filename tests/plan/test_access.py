@@ -238,6 +238,11 @@ def test_stored_allow_list(stored: str, expected: bool) -> None:
         ("fd4d::/64", True, False),
         ("invalid", False, False),
         ("mail.example.org", False, False),
+        (f"127.0.0.1 {OWN}", False, False),
+        ("172.22.1.24", True, False),
+        ("172.22.1.1/24", True, True),  # a network with the address of a host
+        ("172.22.1.0/255.255.255.0", False, False),
+        ("", False, False),
     ],
 )
 def test_list_of_mailcow_conf(listed: str, follows: bool, allows: bool) -> None:

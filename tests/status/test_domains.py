@@ -1,4 +1,4 @@
-"""How each domain stands: rows from one picture and its plan."""
+"""The status of each domain: rows from one observation and its plan."""
 
 from dataclasses import replace
 from typing import Any
@@ -28,7 +28,7 @@ def ours(name: str, written: str = TEXT) -> dict[str, PolicyMemory]:
 
 
 def settled(name: str = "example.org", **more: Any) -> World:
-    """A domain of which all is set up but the DNS."""
+    """A domain with everything set up except the DNS."""
     world = World(
         domains=(name,), served={name: TEXT}, names=frozenset({HOST, f"mta-sts.{name}"}),
         memory=Memory(policies=ours(name)),
@@ -43,7 +43,7 @@ def status(
     plan: Plan | None = None,
     only: tuple[str, ...] | None = None,
 ) -> CurrentStatus:
-    """The status of a world; of the DNS as the world has it and `txt` says, nothing else is published."""
+    """The status of a world; the DNS has what the world has and the `txt` records, nothing else."""
     seen = observed(world)
     known = {
         f"{prefix}.{domain.name}": Seen(Txt(), NOW)
@@ -55,7 +55,7 @@ def status(
 
 
 def published(name: str = "example.org") -> dict[str, Txt]:
-    """All that a domain needs in the DNS."""
+    """Everything that a domain needs in the DNS."""
     return {f"_mta-sts.{name}": Txt(("v=STSv1; id=7",)), f"_smtp._tls.{name}": Txt((RUA,))}
 
 
@@ -65,7 +65,7 @@ def only_row(found: CurrentStatus) -> Row:
     return row
 
 
-def test_domain_of_which_all_is_set_up_needs_no_attention() -> None:
+def test_domain_with_everything_set_up_needs_no_attention() -> None:
     """Served, ours, in the certificate, in the DNS."""
     found = status(settled(), txt=published())
     row = only_row(found)
@@ -82,15 +82,8 @@ def test_domain_of_which_all_is_set_up_needs_no_attention() -> None:
     }  # fmt: skip
 
 
-def test_record_that_is_missing_needs_a_person() -> None:
-    """Nobody but a person can publish it."""
-    row = only_row(status(settled(), txt={}))
-    assert row.attention
-    assert not row.published
-
-
 def test_record_that_waits_for_the_certificate_needs_nobody() -> None:
-    """The sidecar is at it; once the name is there, the record is asked for."""
+    """The sidecar is working on it; once the name is in the certificate, the record is a task."""
     txt = {"_smtp._tls.example.org": Txt((RUA,))}
     row = only_row(status(settled(names=frozenset({HOST})), txt=txt))
     assert row.records is not None
@@ -100,7 +93,7 @@ def test_record_that_waits_for_the_certificate_needs_nobody() -> None:
 
 
 def test_shared_records_are_right_on_the_native_generation_too() -> None:
-    """Whoever set them up with `records --shared` is not told to change them."""
+    """Records from `records --shared` need no change."""
     policies = ours("example.org") | {"example.net": replace(ours("x")["x"], id="8")}
     world = settled(
         domains=("example.org", "example.net"), served=dict.fromkeys(("example.org", "example.net"), TEXT),
@@ -128,14 +121,14 @@ def test_persons_policy_needs_a_person() -> None:
 
 
 def test_what_the_next_pass_does_is_in_the_row() -> None:
-    """A domain that was just made."""
+    """For a domain that was just created."""
     row = only_row(status(World()))
     assert [type(action) for action in row.todo] == [AddPolicy]
     assert row.whose is Whose.NOBODYS
 
 
-def test_held_restart_is_told_of_each_name_it_is_for() -> None:
-    """With its reason, and not of the other domains."""
+def test_held_restart_is_shown_at_each_name_it_is_for() -> None:
+    """With its reason, and not at the other domains."""
     world = World(
         domains=("example.org", "example.net"), served=dict.fromkeys(("example.org", "example.net"), TEXT),
         memory=Memory(policies=ours("example.org") | ours("example.net")),
@@ -148,7 +141,7 @@ def test_held_restart_is_told_of_each_name_it_is_for() -> None:
 
 
 def test_alias_domain_shows_the_policy_of_its_target() -> None:
-    """It has no policy of its own."""
+    """It has no separate policy."""
     found = status(settled(aliases={"alias.example": "example.org"}), txt=published())
     alias = next(row for row in found.rows if row.domain == "alias.example")
     assert (alias.target, alias.whose, alias.care) == ("example.org", Whose.OURS, Care.MANAGED)
@@ -157,7 +150,7 @@ def test_alias_domain_shows_the_policy_of_its_target() -> None:
     assert alias.certificate.value is None
 
 
-def test_why_a_domain_is_not_looked_after() -> None:
+def test_why_a_domain_is_not_managed() -> None:
     """Each reason has its word, and none needs attention for it."""
     world = World(
         domains=("a.example", "b.example", "c.example"), inactive=frozenset({"a.example"}),
@@ -176,7 +169,7 @@ def test_why_a_domain_is_not_looked_after() -> None:
 
 
 def test_retired_domain_needs_no_attention() -> None:
-    """A person wanted it so; what is left to publish is told by `records`."""
+    """A person requested it; `records` shows what is left to publish."""
     world = settled()
     row = only_row(status(replace(world, memory=replace(world.memory, retired=frozenset({"example.org"})))))
     assert row.care is Care.RETIRED
@@ -184,7 +177,7 @@ def test_retired_domain_needs_no_attention() -> None:
 
 
 def test_file_is_the_policy_of_every_domain() -> None:
-    """What is to be done about it is about no single domain."""
+    """Actions on it are not about a single domain."""
     world = World(mailcow=FILE_MAILCOW, domains=("a.example", "b.example"))
     found = status(world)
     assert [row.policy for row in found.rows] == [None, None]
@@ -194,7 +187,7 @@ def test_file_is_the_policy_of_every_domain() -> None:
 
 
 def test_what_was_not_seen_is_not_missing() -> None:
-    """The policy, the certificate, the DNS: unknown each. It is read again automatically, so nobody has to do anything."""
+    """Policy, certificate and DNS are unknown. They are read again automatically, so nobody has to do anything."""
     world = settled(unseen=frozenset({"served:example.org", "certificates"}))
     row = only_row(status(world, txt=published()))
     assert isinstance(row.served, Unseen)
@@ -208,7 +201,7 @@ def test_what_was_not_seen_is_not_missing() -> None:
 
 
 def test_mailcow_that_was_not_seen_has_no_rows() -> None:
-    """But for what is to be known."""
+    """Only notices."""
     notice = Notice(Level.ERROR, NoticeCode.MAILCOW_API, "mailcow", "it does not answer")
     found = status(World(unseen=frozenset({"mailcow", "domains"})), plan=Plan(notices=(notice, notice)))
     assert found.rows == ()
@@ -216,25 +209,25 @@ def test_mailcow_that_was_not_seen_has_no_rows() -> None:
 
 
 def test_those_that_need_a_person_come_first() -> None:
-    """In the order of their names each."""
+    """Failures before what waits, then the rest in the order of their names."""
     names = ("a.example", "b.example", "c.example", "d.example")
-    told = tuple(
-        Notice(Level.WARNING, NoticeCode.VERIFY_TROUBLE, subject, "something")
-        for subject in ("c.example", "mta-sts.b.example")
+    notices = (
+        Notice(Level.WARNING, NoticeCode.VERIFY_TROUBLE, "mta-sts.b.example", "something"),
+        Notice(Level.ERROR, NoticeCode.VERIFY_TROUBLE, "c.example", "something"),
     )
     world = World(domains=names, inactive=frozenset(names))
-    assert [row.domain for row in status(world, plan=Plan(notices=told)).rows] == [
-        "b.example", "c.example", "a.example", "d.example",
+    assert [row.domain for row in status(world, plan=Plan(notices=notices)).rows] == [
+        "c.example", "b.example", "a.example", "d.example",
     ]  # fmt: skip
 
 
 def test_one_domain_alone_leaves_the_others_notices_out() -> None:
-    """What is about no domain stays."""
-    told = tuple(
+    """Notices that are not about a domain stay."""
+    notices = tuple(
         Notice(Level.WARNING, NoticeCode.VERIFY_TROUBLE, s, f"about {s}")
         for s in ("a.example", "b.example", "mailcow")
     )
     world = World(domains=("a.example", "b.example"))
-    found = status(world, plan=Plan(notices=told), only=("b.example",))
+    found = status(world, plan=Plan(notices=notices), only=("b.example",))
     assert [row.domain for row in found.rows] == ["b.example"]
     assert [notice.subject for notice in found.notices] == ["mailcow"]

@@ -26,7 +26,6 @@ from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
 from sidecar.status.needs import summary_of
 from sidecar.status.once import Once
-from sidecar.status.row import Row
 from sidecar.status.to_document import all_domains, as_json, document_of
 from sidecar.web.metrics import Metrics
 from tests.web.fakes import FakeSource
@@ -89,8 +88,8 @@ def report_of(
     names = tuple(world.domains)
     memory = Memory(
         policies={
-            name: PolicyMemory((Write(told, NOW - DAY, True),), id_text=told, id="7")
-            for name, told in world.served.items()
+            name: PolicyMemory((Write(text_, NOW - DAY, True),), id_text=text_, id="7")
+            for name, text_ in world.served.items()
         },
         checks={name: CheckRecord(NOW - 60, found) for name, found in findings.items()},
         rollouts={name: rollout(*findings.get(name, ())) for name in names},
@@ -290,7 +289,7 @@ def test_any_world_is_judged_once(
         world,
         mailcow=NATIVE if native else FILE_MAILCOW,
         file=None if native else text(mode).encode(),
-        served={name: told for name, told in world.served.items() if name not in unserved},
+        served={name: text_ for name, text_ in world.served.items() if name not in unserved},
         names=world.names if certified else frozenset({HOST}),
     )
     given_ = given_settings({"tls_report": "tls@example.org", "exclude": list(excluded)})
@@ -334,14 +333,6 @@ def test_trouble_behind_a_worse_one_is_not_reported_as_over() -> None:
 
 def _view(report: Report) -> Any:
     return view_of(Once(report.observed, report.plan, SETTINGS)(), report.plan)
-
-
-def test_rows_are_in_the_order_in_which_a_person_reads_them() -> None:
-    """What fails, what waits, what is not known, the rest."""
-    found: dict[str, tuple[Finding, ...]] = {"c.example": (EXPIRED,), "b.example": (UNTRUSTED,)}
-    report = report_of(everyday(*NAMES), found)
-    rows: tuple[Row, ...] = Once(report.observed, Plan(), SETTINGS)().rows
-    assert [row.domain for row in rows] == ["c.example", "b.example", "a.example"]
 
 
 def test_what_is_not_known_comes_with_what_to_do() -> None:

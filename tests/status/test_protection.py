@@ -1,4 +1,4 @@
-"""What is missing until senders are bound by the policies: which line, for which domains, from when."""
+"""What is missing until policies are enforced: which line, for which domains, from when."""
 
 from dataclasses import replace
 
@@ -10,12 +10,10 @@ from sidecar.observed.words import day
 from sidecar.rollout import SOAK_AFTER_STEP_BACK_S
 from sidecar.status.needs import summary_of
 from sidecar.status.protection import CONFIG_LINE, Protection
-from tests.web.fakes import Told, report_of, site, source_of, status_once
+from tests.web.fakes import Told, report_of, status_once
 from tests.worlds import DAY, NOW, given_settings
 
 REPORTS = {"tls_report": "tls-reports@example.org"}
-DEFAULT = given_settings(REPORTS)
-AUTO = given_settings({**REPORTS, "mode": "auto"})
 READY = (Told("a.example", Mode.TESTING), Told("b.example", Mode.TESTING))
 SOAKING = (Told("c.example", Mode.TESTING, "soaking"),)
 LEFT = 4 * DAY
@@ -94,7 +92,7 @@ def _stepped_back(rollout: Rollout) -> Rollout:
 def test_nothing_is_recommended_where_the_line_would_not_help(
     domains: tuple[Told, ...], config: dict[str, object], why: str
 ) -> None:
-    """The headline does not speak of it either."""
+    """The headline does not mention it either."""
     headline, protection = found(domains, config)
     assert protection is None, why
     assert "ready for enforce" not in headline
@@ -106,12 +104,3 @@ def test_trouble_comes_before_the_recommendation() -> None:
     assert headline == "1 domain waits for you."
     assert protection is not None
     assert protection.ready == ("a.example", "b.example")
-
-
-def test_page_shows_the_same() -> None:
-    """It reads the same summary."""
-    source = source_of(READY, settings=DEFAULT)
-    assert site(source).headline == "2 domains are ready for enforce: one line in config.yml."
-    assert (
-        site(source_of(READY, settings=AUTO)).headline == "2 domains are on their way; nothing for you to do."
-    )

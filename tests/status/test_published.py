@@ -1,4 +1,4 @@
-"""Published records as they are shown: what the sidecar publishes is no task by hand, what a person put there is theirs."""
+"""Published records as shown: what the sidecar publishes is not a task; what a person published stays theirs."""
 
 from dataclasses import replace
 
@@ -41,7 +41,7 @@ def row(found: Observed, config: Settings = CONFIG) -> Row:
     return status_of(found, plan, config, mail_domains(found, config)).by_name[NAME]
 
 
-def test_record_that_an_account_serves_is_no_task_by_hand() -> None:
+def test_record_that_an_account_serves_is_not_a_task_by_hand() -> None:
     """It is missing, and the sidecar is about to publish it."""
     found = row(seen(names={HOST_NAME: look(), ID_NAME: look(), REPORT_NAME: look()}))
     assert lacking(found) == []
@@ -66,7 +66,7 @@ def test_in_a_dry_run_every_record_stays_a_task_by_hand() -> None:
 
 
 def test_somebody_elses_record_is_one_thing_to_decide() -> None:
-    """The notice says what is there; the record is not asked for a second time."""
+    """The notice says what is there; the record is not a second task."""
     theirs = look((RecordType.TXT, RecordSet(("v=TLSRPTv1; rua=mailto:x@example.com",), 60)))
     found = row(seen(names={HOST_NAME: LED_HERE, ID_NAME: look(), REPORT_NAME: theirs}))
     (one,) = [one for one in found.own_records if one.owner == REPORT_NAME]
@@ -78,7 +78,7 @@ def test_somebody_elses_record_is_one_thing_to_decide() -> None:
 
 
 def test_document_has_what_is_found_at_each_place() -> None:
-    """Source, authoritative servers and resolvers, each by itself."""
+    """Source, authoritative servers and resolvers, separately."""
     report = RecordSet(("v=TLSRPTv1; rua=mailto:t@example.org",), 300)
     behind = look((RecordType.TXT, report), servers=[report.values, ()])
     found = row(seen(names={HOST_NAME: LED_HERE, ID_NAME: look(), REPORT_NAME: behind}))
@@ -91,8 +91,8 @@ def test_document_has_what_is_found_at_each_place() -> None:
     assert record.publishing.adopt is None
 
 
-def test_without_publishing_nothing_is_said_of_it() -> None:
-    """Whoever publishes by hand sees what was there before."""
+def test_without_publishing_the_document_does_not_mention_it() -> None:
+    """Nothing changes for a person who publishes by hand."""
     found = replace(seen(), records=RecordLooks())
     assert row(found, Settings()).own_records == ()
     assert all(one.publishing is None for one in domain_of(row(found, Settings())).records)

@@ -31,7 +31,7 @@ def test_octodns_reads_its_yaml() -> None:
 
 
 def test_octodns_has_a_document_for_each_domain() -> None:
-    """Each domain is a file of its own there."""
+    """Each domain is a separate file there."""
     documents = list(yaml.safe_load_all(exported([records(), records()], Form.OCTODNS)))
     assert len(documents) == 2
 
@@ -56,7 +56,7 @@ def test_json_has_the_standing_of_each_record() -> None:
 
 
 @pytest.mark.parametrize("form", [Form.OCTODNS, Form.DNSCONTROL, Form.JSON])
-def test_only_what_is_missing_is_exported_where_that_is_asked(form: Form) -> None:
+def test_only_missing_records_are_exported_on_request(form: Form) -> None:
     """As `--missing` does for the zone file."""
     text = exported([records()], form, missing=True)
     assert "_mta-sts" in text

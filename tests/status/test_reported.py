@@ -1,4 +1,4 @@
-"""What senders' reports do to how a domain stands, for everybody who asks."""
+"""How senders' reports change the status of a domain."""
 
 from dataclasses import replace
 from typing import Any
@@ -22,7 +22,7 @@ SEEN = CleanReport("Google", "google.com", "2026-11-24", 12)
 
 
 def with_reports(clean: ReportsClean, **changes: Any) -> Row:
-    """A domain whose checks are all right, with this condition."""
+    """A domain whose checks all pass, with this condition."""
     found = only_row(status(settled(), txt=published()))
     return replace(found, reports=ReportEvidence(clean, old=(HOLDS,)), auto=True, **changes)
 
@@ -56,8 +56,8 @@ def test_the_document_names_the_proof_and_who_holds_an_old_policy() -> None:
     assert found.old_policy[0].startswith("Google was seen with the old policy")
 
 
-def test_an_old_id_names_who_was_seen_to_go_by_the_old_policy() -> None:
-    """Only where reports say so."""
+def test_an_old_id_names_a_sender_that_applied_the_old_policy() -> None:
+    """Only if reports say so."""
     clean = ReportsClean(Status.TRUE, Reason.CLEAN, "1 sender", 1_000.0)
     stale = Finding(
         ID_STALE.name, Severity.CRITICAL, "_mta-sts.example.org", "the id did not change", None, "§3.1"

@@ -12,7 +12,7 @@ UNREAD = Notice(Level.WARNING, NoticeCode.MAILCOW_API, "mailcow", "status 502")
 
 
 def unseen(world: World, *notices: Notice) -> set[str]:
-    """Subjects of which nothing can be said to be over."""
+    """Subjects whose problems cannot be called over."""
     found = hidden(observed(world), notices)
     subjects = ("example.org", "mta-sts.example.org", "alias.example", "acme-mailcow", "domains")
     return {subject for subject in subjects if found("some.code", subject)}
@@ -39,19 +39,19 @@ ALIAS = {"alias.example": "example.org"}
     ],
 )
 def test_subject_of_which_too_little_was_seen(world: World, found: set[str]) -> None:
-    """By the part of the picture that its notices come from."""
+    """By the part of the observation that its notices come from."""
     assert unseen(world) == found
 
 
-def test_pass_on_an_older_list_ends_nothing_but_its_own_troubles() -> None:
-    """What cannot be seen is told with a code of its own, and that it is seen again ends it."""
+def test_pass_with_an_older_list_ends_only_its_own_problems() -> None:
+    """What cannot be seen has its own code, which ends when it is seen again."""
     assert unseen(World(served=SERVED), UNREAD) == ALL
     found = hidden(observed(World()), (UNREAD,))
     assert not found("mailcow.api", "mailcow")
     assert not found("unseen.docker", "docker")
 
 
-def test_ends_in_a_row_are_told_later_and_later() -> None:
+def test_repeated_ends_are_reported_later_each_time() -> None:
     """Until a day has passed without one."""
     ends, waits = Ends(), []
     for n in range(6):

@@ -34,14 +34,16 @@ WARNING, ERROR, CRITICAL = Severity.WARNING, Severity.ERROR, Severity.CRITICAL
 
 @dataclass(frozen=True)
 class Case:
-    """In the world made by `change` this is found, so bad."""
+    """In the world made by `change` there is a finding of this code with this severity."""
 
     code: str
     severity: Severity
     change: Callable[[World], object]
     words: str = ""
-    """What the message or the thing to do has in it."""
+    """Part of the message or of the remedy."""
     name: str = ""
+    todo: str = ""
+    """Part of the remedy."""
 
     def __str__(self) -> str:
         return f"{self.code}{'-' if self.name else ''}{self.name}"
@@ -135,15 +137,26 @@ CASES = (
     Case("txt-found", OK, txt('v=STSv1; " "id=77;'), "77", name="strings-joined"),
     Case("txt-found", OK, ALIAS, "id 1", name="behind-a-cname"),
     Case("txt-alias", OK, ALIAS, "_mta-sts.hoster.test"),
-    Case("txt-nxdomain", ERROR, without_txt, f"publish _mta-sts.{DOMAIN} TXT"),
-    Case("txt-none", ERROR, txt("google-site-verification=x"), "1 TXT of other kinds"),
+    Case(
+        "txt-nxdomain",
+        ERROR,
+        without_txt,
+        f"senders do not use MTA-STS for {DOMAIN}, though a policy is served",
+        todo=f'publish _mta-sts.{DOMAIN} TXT "v=STSv1; id=',
+    ),
+    Case("txt-none", ERROR, txt("google-site-verification=x"), "other TXT records (1) are ignored"),
     Case("txt-none", ERROR, dns(TXT, "TXT", []), "has no", name="nodata"),
     Case("txt-several", ERROR, txt("v=STSv1; id=1;", "v=STSv1; id=2;"), "2 MTA-STS records"),
     Case("txt-almost", ERROR, txt("v=stsv1; id=1;"), "v=STSv1", name="wrong-case"),
     Case("txt-almost", ERROR, txt("v=STSv1 id=1"), "v=STSv1", name="no-semicolon"),
     Case("txt-misplaced", WARNING, both(txt(), txt("v=STSv1; id=1;", name=f"{DOMAIN}.")), "move it"),
     Case(
-        "txt-misplaced", WARNING, put(f"_mta_sts.{DOMAIN}."), "at _mta_sts.example.test", name="underscores"
+        "txt-misplaced",
+        WARNING,
+        put(f"_mta_sts.{DOMAIN}."),
+        "at _mta_sts.example.test, where senders do not look",
+        name="underscores",
+        todo=f"move it to _mta-sts.{DOMAIN}",
     ),
     Case("txt-misplaced", WARNING, put(f"{POLICY_HOST}."), f"at {POLICY_HOST}", name="policy-host"),
     Case("txt-misplaced", WARNING, put(f"{TXT}{DOMAIN}."), "enter _mta-sts alone", name="zone-twice"),
@@ -151,7 +164,7 @@ CASES = (
     Case("txt-nxdomain", NOTICE, both(without_txt, setting(status="404 Not Found")), name="nothing-served"),
     Case("txt-wildcard", NOTICE, WILDCARD, "the wildcard can stay"),
     Case("txt-none", ERROR, WILDCARD, "though a policy is served", name="wildcard"),
-    Case("record-escaped", ERROR, txt(r"v=STSv1\\; id=1\\;"), "take the backslashes out", name="zone-file"),
+    Case("record-escaped", ERROR, txt(r"v=STSv1\\; id=1\\;"), "remove the backslashes", name="zone-file"),
     Case("txt-servfail", UNKNOWN, dns(TXT, "TXT", Rcode.SERVFAIL), "SERVFAIL"),
     Case("txt-timeout", UNKNOWN, dns(TXT, "TXT", Silence.FOREVER), "did not answer"),
     Case("txt-unasked", UNKNOWN, dns(TXT, "TXT", Rcode.REFUSED), "REFUSED"),
@@ -193,12 +206,20 @@ CASES = (
         ERROR,
         setting(status="301 Moved", headers={"Location": "https://x.test/"}),
         "x.test",
+        todo="serve the policy at this URL itself",
+    ),
+    Case(
+        "policy-redirect",
+        ERROR,
+        setting(status="301 \x1b[2J", headers={"Location": "http://\x1b]0;x\x07.test/"}),
+        "senders must not follow",
+        name="escape-sequences",
     ),
     Case("policy-status", ERROR, setting(status="404 Not Found"), "404"),
     Case("policy-status", ERROR, setting(status="206 Partial Content"), "206", name="another-2xx"),
     Case("policy-media-type", ERROR, setting(headers={"Content-Type": "text/html"}), "text/html"),
     Case("policy-media-type", ERROR, setting(headers={}), "without", name="none"),
-    Case("policy-too-large", ERROR, setting(body=b"x: y\n" * 20_000), "64 KB"),
+    Case("policy-too-large", ERROR, setting(body=b"x: y\n" * 20_000), "64 KB", todo="serve the policy alone"),
     Case("policy-cert-expired", ERROR, setting(web_tls=Kind.EXPIRED), "expired on "),
     Case("policy-cert-not-yet-valid", ERROR, setting(web_tls=Kind.NOT_YET), "not valid before "),
     Case("policy-cert-name", ERROR, setting(web_tls=Kind.WRONG_NAME), "it has elsewhere.test"),
@@ -207,12 +228,19 @@ CASES = (
     ),
     Case("policy-cert-self-signed", ERROR, setting(web_tls=Kind.SELF_SIGNED)),
     Case("policy-cert-issuer", ERROR, setting(web_tls=Kind.UNKNOWN_ISSUER), "issuer"),
-    Case("policy-cert-ending", WARNING, setting(web_tls=Kind.ENDING), "ends on "),
+    Case("policy-cert-ending", WARNING, setting(web_tls=Kind.ENDING), "expires on "),
     Case("policy-tls-old", ERROR, setting(web_tls=Kind.OLD), "protocol version"),
     Case("policy-tls-failed", ERROR, setting(web_tls=Kind.NONSENSE), "handshake"),
     Case("policy-tls-failed", ERROR, setting(web_tls=Kind.CLOSED), "closed the connection", name="closed"),
     Case("policy-mode", ERROR, setting(mode="enforced"), "enforced", name="grammar"),
     Case("policy-one-line", ERROR, setting(body=ONE_LINE), "a line of its own", name="pasted"),
+    Case(
+        "policy-one-line",
+        ERROR,
+        setting(body=ONE_LINE.replace(b" m", rb"\nm")),
+        r"with \n written out",
+        name="line-ends-written-out",
+    ),
     Case("policy-utf-16", ERROR, setting(body=ONE_LINE.decode().encode("utf-16")), "UTF-8", name="notepad"),
     Case("policy-mx-public-suffix", WARNING, setting(mx="*.com"), "your own MX hosts", name="com"),
     # --- match
@@ -239,10 +267,16 @@ CASES = (
     Case("mx-refused", UNKNOWN, setting(probing={"smtp_port": closed_port()}), "port 25 is often closed"),
     Case("mx-unreachable", UNKNOWN, dns(f"{MX_HOST}.", "A", [NOWHERE])),
     Case("mx-unasked", UNKNOWN, setting(probing={"smtp": False})),
-    Case("mx-refuses-us", UNKNOWN, setting(mail=Mail.RUDE), "554 5.7.1 not you"),
-    Case("mx-wont-talk", UNKNOWN, setting(mail=Mail.OTHER_SERVICE), "SSH-2.0"),
+    Case(
+        "mx-refuses-us",
+        UNKNOWN,
+        setting(mail=Mail.RUDE),
+        "554 5.7.1 not you",
+        todo="a block list, no reverse DNS",
+    ),
+    Case("mx-wont-talk", UNKNOWN, setting(mail=Mail.OTHER_SERVICE), "SSH-2.0", todo="another network"),
     Case("mx-look-failed", UNKNOWN, setting(bug="verify.probes.smtp.peer_certificate"), "LookupError"),
-    Case("mx-no-starttls", CRITICAL, setting(mail=Mail.PLAIN), "not offered"),
+    Case("mx-no-starttls", CRITICAL, setting(mail=Mail.PLAIN), "not offered", todo="enable STARTTLS"),
     Case("mx-no-starttls", CRITICAL, setting(mail=Mail.NOT_NOW), "454", name="refused"),
     Case(
         "mx-no-starttls",
@@ -256,7 +290,9 @@ CASES = (
     Case("mx-tls-old", CRITICAL, setting(mail_tls=Kind.OLD), "protocol version"),
     Case("mx-tls-failed", CRITICAL, setting(mail_tls=Kind.NONSENSE), "handshake"),
     Case("mx-tls-failed", CRITICAL, setting(mail_tls=Kind.CLOSED), "closed the connection", name="closed"),
-    Case("mx-cert-expired", CRITICAL, setting(mail_tls=Kind.EXPIRED), "expired on "),
+    Case(
+        "mx-cert-expired", CRITICAL, setting(mail_tls=Kind.EXPIRED), "expired on ", todo="renew it, and have"
+    ),
     Case("mx-cert-expired", WARNING, setting(mail_tls=Kind.EXPIRED, mode="testing"), name="testing"),
     Case("mx-cert-not-yet-valid", CRITICAL, setting(mail_tls=Kind.NOT_YET)),
     Case("mx-cert-name", CRITICAL, setting(mail_tls=Kind.WRONG_NAME), "it has elsewhere.test"),
@@ -270,7 +306,7 @@ CASES = (
         name="names-unreadable",
     ),
     Case("mx-cert-issuer", CRITICAL, setting(mail_tls=Kind.UNKNOWN_ISSUER)),
-    Case("mx-cert-ending", WARNING, setting(mail_tls=Kind.ENDING), "ends on "),
+    Case("mx-cert-ending", WARNING, setting(mail_tls=Kind.ENDING), "expires on "),
     # --- every address
     Case("mx-no-starttls", CRITICAL, second(mail=Mail.PLAIN), "(at 127.0.0.2)", name="at-one-address"),
     Case("mx-tls", OK, second(mail=Mail.PLAIN), "(at 127.0.0.1)", name="at-the-other-address"),
@@ -283,16 +319,34 @@ CASES = (
         "remove the record",
         name="at-one-address",
     ),
-    Case("mx-no-route", UNKNOWN, both(SIX, setting(only_loopback=True)), f"{SIX_MX} cannot be reached"),
+    Case(
+        "mx-no-route",
+        UNKNOWN,
+        both(SIX, setting(only_loopback=True)),
+        f"{SIX_MX} cannot be reached",
+        todo="has one",
+    ),
     Case("mx-host-unknown", UNKNOWN, dns(f"{MX_HOST}.", "AAAA", Rcode.SERVFAIL), "AAAA", name="one-family"),
     Case("policy-host-unknown", UNKNOWN, dns(f"{POLICY_HOST}.", "AAAA", Rcode.SERVFAIL), name="one-family"),
     Case("mx-unasked", UNKNOWN, dns(f"{MX_HOST}.", "A", TWELVE), "8 of a host are probed", name="addresses"),
     Case("policy-status", ERROR, second(status="404 Not Found"), "(at 127.0.0.2)", name="at-one-address"),
     Case("policy-fetched", OK, second(status="404 Not Found"), "(at 127.0.0.1)", name="at-the-other-address"),
     Case("policy-cert-name", ERROR, second(web_tls=Kind.WRONG_NAME), SECOND, name="at-one-address"),
-    Case("policy-addresses-differ", ERROR, second(mode="testing"), "127.0.0.2: mode testing"),
+    Case(
+        "policy-addresses-differ",
+        ERROR,
+        second(mode="testing"),
+        "127.0.0.2: mode testing",
+        todo="the wrong one",
+    ),
     Case("policy-no-route", UNKNOWN, both(SIX, setting(only_loopback=True)), "no IPv6 route"),
-    Case("mx-host-private", WARNING, both(HOME, setting(only_loopback=True)), "private address 192.168.1.25"),
+    Case(
+        "mx-host-private",
+        WARNING,
+        both(HOME, setting(only_loopback=True)),
+        "address 192.168.1.25",
+        todo="the public address",
+    ),
     Case(
         "policy-host-private", WARNING, both(HOME, setting(only_loopback=True)), "private address fd00::443"
     ),
@@ -340,8 +394,8 @@ CASES = (
     Case("caa-unknown", UNKNOWN, dns(f"{DOMAIN}.", "CAA", Rcode.SERVFAIL)),
     # --- the check itself
     Case("check-failed", UNKNOWN, setting(bug="verify.run.judge"), "LookupError"),
-    Case("findings-many", NOTICE, setting(body=FULL, meant=meant()), "findings more"),
-    # --- what nobody looks for
+    Case("findings-many", NOTICE, setting(body=FULL, meant=meant()), "more findings"),
+    # --- severity where senders do not look for a policy
     Case("policy-status", NOTICE, both(txt(), setting(status="404 Not Found")), name="without-a-record"),
     Case(
         "policy-status",

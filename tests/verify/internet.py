@@ -21,10 +21,10 @@ from aiosmtpd.smtp import SMTP
 from dns.rcode import Rcode
 
 from sidecar.formats.mtasts_policy import Mode, Policy
-from sidecar.verify.probes import way
+from sidecar.verify.probes import connect
 from sidecar.verify.run import Checked, Probing, check
 from sidecar.verify.seen import Meant
-from tests.dns.faulty import LOOPBACK, FaultyDns, Reply
+from tests.dns.faulty import LOOPBACK, FaultyDns, Reply, Silence
 from tests.verify.certificates import Kind, root_file, server_context
 
 logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # else each refused handshake logs a trace
@@ -139,7 +139,7 @@ def meant(mode: Mode = Mode.ENFORCE, mx: str = MX_HOST, *, shared: bool = False)
 
 
 class Dnssec(FaultyDns):
-    """A resolver that validates: it sets AD where the world says so, and answers bogus names only when told (CD)."""
+    """A resolver that validates: it sets AD where the world says so, and answers bogus names only with CD."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world.dns)
@@ -172,7 +172,7 @@ RAW = {
     Kind.NONSENSE: b"this is no TLS at all\r\n",
     Kind.CLOSED: b"",
 }
-"""What is said in place of a handshake; the first is the alert protocol_version (RFC 8446 §6)."""
+"""What is sent instead of a handshake; the first is the alert protocol_version (RFC 8446 §6)."""
 
 
 class _Raw(SMTP):
@@ -310,7 +310,8 @@ async def internet(world: World) -> AsyncIterator[Probing]:
         probing = Probing(
             resolver=resolver,
             extra_root=root_file(),
-            dns_s=SHORT_S,
+            # A busy machine may answer late; only for silence a short wait is enough.
+            dns_s=SHORT_S if Silence.FOREVER in world.dns.values() else 10.0,
             https_port=https_port,
             smtp_port=smtp_port,
         )
@@ -324,16 +325,16 @@ async def internet(world: World) -> AsyncIterator[Probing]:
 @contextmanager
 def loopback_alone() -> Iterator[None]:
     """The kernel has no route to any address that does not begin with 127, as in a container without a network."""
-    connect, routed = way._connect, way.routed
+    real, routed = connect._connect, connect.routed
 
     async def no_route(address: str, port: int, timeout_s: float) -> socket.socket:
         if not address.startswith("127."):
             raise OSError(errno.ENETUNREACH, "Network is unreachable")
-        return await connect(address, port, timeout_s)
+        return await real(address, port, timeout_s)
 
     with (
-        patch.object(way, "_connect", no_route),
-        patch.object(way, "routed", lambda address: address.startswith("127.") and routed(address)),
+        patch.object(connect, "_connect", no_route),
+        patch.object(connect, "routed", lambda address: address.startswith("127.") and routed(address)),
     ):
         yield
 

@@ -48,7 +48,7 @@ def measured() -> Iterator[Steps]:
         finally:
             steps.took(time.thread_time() - before)
 
-    # What the tests before have left is no part of a step: looked at by the collector, it would be.
+    # Garbage of earlier tests must not be collected within a step.
     gc.collect()
     gc.freeze()
     try:

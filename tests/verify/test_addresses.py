@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from sidecar.observed.checks import ConditionType, Status
 from sidecar.rollout.evidence import conditions_of
-from sidecar.verify.probes import way
-from sidecar.verify.probes.way import MOST_ADDRESSES, TRIES, chosen
+from sidecar.verify.probes import connect
+from sidecar.verify.probes.connect import MOST_ADDRESSES, TRIES, chosen
 from sidecar.verify.run import Wanted, check_many
 from tests.dns.faulty import LOOPBACK
 from tests.verify.cases import CASES
@@ -86,15 +86,15 @@ async def test_a_closed_address_is_not_waited_for_by_each_domain() -> None:
     for name in names:
         world.dns[f"mta-sts.{name}.", "A"] = [LOOPBACK]
     tried: list[str] = []
-    connect = way._connect
+    real = connect._connect
 
     async def counting(address: str, port: int, timeout_s: float) -> object:
         tried.append(address)
-        return await connect(address, port, timeout_s)
+        return await real(address, port, timeout_s)
 
     world.probing = {"https_port": closed_port(), "per_host": 1}
     async with internet(world) as probing:
-        with patch.object(way, "_connect", counting):
+        with patch.object(connect, "_connect", counting):
             results = await check_many([Wanted(name) for name in names], probing, time.time)
     assert len(tried) == TRIES
     assert all(result.has("policy-refused") for result in results)

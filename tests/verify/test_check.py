@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from sidecar.cli.check import report
 from sidecar.formats.mtasts_policy import Mode, Policy
 from sidecar.observed.findings import Finding
 from sidecar.verify import probe_codes
-from sidecar.verify.probes.way import Place
-from sidecar.verify.run import Wanted, check, check_many
+from sidecar.verify.probes.connect import InsideHost
+from sidecar.verify.run import Checked, Wanted, check, check_many
 from tests.dns.faulty import LOOPBACK
 from tests.verify.cases import CASES, NOTICE, OK, TLSA, UNKNOWN, Case
 from tests.verify.certificates import Kind, leaf
@@ -29,34 +30,46 @@ from tests.verify.internet import (
 
 
 async def found(world: World) -> tuple[Finding, ...]:
-    """What a check finds in this world; what is closed in public is open inside where the world has an inside."""
+    """The findings of a check in this world."""
+    return (await checked_in(world)).findings
+
+
+async def checked_in(world: World) -> Checked:
+    """A check in this world; what is closed in public is open inside where the world has an inside."""
     if not world.inside:
-        return (await seen_in(world)).findings
+        return await seen_in(world)
     async with internet(world) as probing:
         inside = replace(
             probing,
             https_port=closed_port(),
             smtp_port=closed_port(),
-            inside_https=Place("localhost", probing.https_port),
-            inside_smtp={MX_HOST: Place(LOOPBACK, probing.smtp_port)},
+            inside_https=InsideHost("localhost", probing.https_port),
+            inside_smtp={MX_HOST: InsideHost(LOOPBACK, probing.smtp_port)},
         )
-        return (await check(DOMAIN, inside, time.time, world.meant, ours=world.ours)).findings
+        return await check(DOMAIN, inside, time.time, world.meant, ours=world.ours)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_is_found(case: Case) -> None:
-    """In a world with just this wrong, the finding is there, as bad as it is, in words that help."""
+    """In a world with just this fault, with its severity, its reason and its remedy; the report shows all of it."""
     world = World()
     case.change(world)
-    matching = [finding for finding in await found(world) if finding.code == case.code]
-    assert [finding.severity for finding in matching] == [case.severity]
-    assert case.words in f"{matching[0].message} {matching[0].todo}"
+    checked = await checked_in(world)
+    (finding,) = [finding for finding in checked.findings if finding.code == case.code]
+    assert finding.severity == case.severity
+    assert case.words in f"{finding.message} {finding.todo}"
+    assert case.todo in (finding.todo or "")
     if case.severity.rank > NOTICE.rank:
-        assert matching[0].todo is not None or case.code.endswith("unasked")
+        assert finding.todo is not None or case.code.endswith("unasked")
+    lines = report([checked]).splitlines()
+    start = f"  {case.severity:<8}  {finding.subject}: {finding.message}"
+    (place,) = [at for at, line in enumerate(lines) if line.startswith(start) and f"[{case.code}, " in line]
+    assert finding.todo is None or lines[place + 1].strip() == f"to do: {finding.todo}"
+    assert all(line.isprintable() for line in lines)
 
 
-async def test_nothing_is_wrong_with_a_domain_that_is_all_right() -> None:
-    """So what a case finds comes of its change alone."""
+async def test_nothing_is_wrong_with_a_domain_that_is_set_up_right() -> None:
+    """So the finding of a case comes from its change alone."""
     checked = await seen_in(World())
     assert {finding.severity for finding in checked.findings} == {OK}
     assert checked.policy == Policy(Mode.ENFORCE, 604800, (MX_HOST,))
@@ -84,30 +97,30 @@ def test_every_code_has_a_case() -> None:
     ids=str,
 )
 async def test_what_could_not_be_probed_is_neither_good_nor_bad(case: Case) -> None:
-    """Nothing else is said of the same server."""
+    """There is no other finding about the same server."""
     world = World()
     case.change(world)
     kind = case.code.partition("-")[0]
-    told = {
+    severities = {
         f.severity
         for f in await found(world)
         if f.code.startswith(f"{kind}-") and f.code not in ABOUT_RECORDS
     }
-    assert told == {UNKNOWN}
+    assert severities == {UNKNOWN}
 
 
 ABOUT_RECORDS = {"mx-covered", "mx-uncovered", "mx-pattern-unused"}
 
 
 async def test_a_closed_public_way_is_unknown_where_the_domain_is_not_ours() -> None:
-    """nginx-mailcow is asked for this mailcow's domains only."""
+    """nginx-mailcow is only queried for this mailcow's domains."""
     codes = {finding.code for finding in await found(World(inside=True, ours=False))}
     assert "policy-refused" in codes
     assert "policy-inside" not in codes
 
 
 async def test_one_text_for_all_may_have_patterns_of_others() -> None:
-    """On the file generation an unused pattern is not this domain's."""
+    """Where one file serves all domains, an unused pattern belongs to another one."""
     world = World(mx="mx.example.test", meant=meant(mx="mx.example.test", shared=True))
     assert "mx-pattern-unused" not in {finding.code for finding in await found(world)}
 
@@ -166,7 +179,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def test_one_web_server_gets_few_connections_at_a_time() -> None:
-    """A policy host that serves many domains is asked in turns."""
+    """The fetches of many domains from one policy host take turns."""
     world = World()
     names = [f"d{number}.test" for number in range(20)]
     for name in names:

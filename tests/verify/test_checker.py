@@ -1,4 +1,4 @@
-"""Looks beside the passes: what a failure does to them, that progress ends, and how soon they can be ended."""
+"""Checks beside the passes: what a failure does to them, that progress ends, and how soon they can be ended."""
 
 import asyncio
 import socket
@@ -35,7 +35,7 @@ class Clock:
 
 @pytest.fixture
 async def nothing() -> AsyncIterator[Probing]:
-    """A DNS in which there is nothing: looks are over at once."""
+    """A DNS in which there is nothing: checks end at once."""
     async with faulty.serving({}) as (_, resolver):
         yield Probing(resolver=resolver)
 
@@ -49,49 +49,49 @@ async def over(checker: Checker) -> None:
     pytest.fail("the batch does not end")
 
 
-async def test_finished_batch_is_told_and_taken_once(nothing: Probing) -> None:
+async def test_finished_batch_is_reported_and_taken_once(nothing: Probing) -> None:
     """Nothing is applied twice."""
-    told: list[str] = []
-    checker = Checker(Clock(), finished=lambda: told.append("finished"))
+    calls: list[str] = []
+    checker = Checker(Clock(), finished=lambda: calls.append("finished"))
     checker.begin({"example.org": POLICY}, nothing, shared=False, waiting=1)
     await over(checker)
-    assert told == ["finished"]
+    assert calls == ["finished"]
     assert [view.domain for view in checker.take()] == ["example.org"]
     assert checker.take() == ()
 
 
 async def test_failed_batch_wakes_nobody(tmp_path: Path) -> None:
-    """A pass that it woke would begin the same again at once, and so on for ever."""
-    told: list[str] = []
-    checker = Checker(Clock(), finished=lambda: told.append("finished"))
+    """A pass that it woke would start the same batch again at once, and so on."""
+    calls: list[str] = []
+    checker = Checker(Clock(), finished=lambda: calls.append("finished"))
     lacking = Probing(extra_root=tmp_path / "no.pem")
     checker.begin({"example.org": POLICY}, lacking, shared=False, waiting=1)
     await over(checker)
     assert checker.trouble is not None
     assert "no.pem" in checker.trouble
-    assert (told, checker.take(), checker.done) == ([], (), 1)
+    assert (calls, checker.take(), checker.done) == ([], (), 1)
 
 
-async def test_bug_in_a_look_is_said_and_ends_nothing(nothing: Probing) -> None:
-    """The next batch is looked at as if nothing had been."""
+async def test_bug_in_a_check_is_reported_and_the_next_batch_runs(nothing: Probing) -> None:
+    """As if nothing had happened."""
     clock = Clock()
-    told: list[str] = []
-    checker = Checker(clock, finished=lambda: told.append("finished"))
+    calls: list[str] = []
+    checker = Checker(clock, finished=lambda: calls.append("finished"))
     clock.broken = True
     checker.begin({"example.org": POLICY}, nothing, shared=False, waiting=1)
     await over(checker)
     assert checker.trouble is not None
     assert "bug" in checker.trouble
-    assert told == []
+    assert calls == []
     clock.broken = False
     checker.begin({"example.org": POLICY}, nothing, shared=False, waiting=1)
     await over(checker)
-    assert (told, len(checker.take())) == (["finished"], 1)
+    assert (calls, len(checker.take())) == (["finished"], 1)
     assert not checker.trouble
 
 
-async def test_progress_reaches_its_end_though_domains_went_meanwhile(nothing: Probing) -> None:
-    """And what is looked at later is counted anew."""
+async def test_progress_reaches_its_end_though_domains_were_removed_meanwhile(nothing: Probing) -> None:
+    """And the count starts again with what is checked later."""
     checker = Checker(Clock())
     checker.begin({"a.example": POLICY}, nothing, shared=False, waiting=3)
     await over(checker)
@@ -108,7 +108,7 @@ async def test_progress_reaches_its_end_though_domains_went_meanwhile(nothing: P
     await checker.close()
 
 
-async def test_end_is_quick_while_a_hundred_domains_of_silent_hosts_are_looked_at() -> None:
+async def test_end_is_quick_while_a_hundred_domains_of_silent_hosts_are_checked() -> None:
     """And no task outlives it."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.setblocking(False)

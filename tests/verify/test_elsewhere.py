@@ -1,4 +1,4 @@
-"""Another server's policy, looked at as a sender does: real TLS, kept through an outage, and never guessed."""
+"""Another server's policy, fetched as a sender does: real TLS, kept through an outage, and never guessed."""
 
 from collections.abc import Mapping
 
@@ -15,35 +15,35 @@ from tests.web.fakes import FakeClock
 POLICY = Policy(Mode.ENFORCE, 604_800, (MX_HOST,))
 
 
-async def look(elsewhere: Elsewhere, probing: Probing) -> Sight[Policy | None]:
-    """What a command that waits gets to know."""
+async def known(elsewhere: Elsewhere, probing: Probing) -> Sight[Policy | None]:
+    """What a command that waits learns."""
     found: Mapping[str, Sight[Policy | None]] = await elsewhere.sight([DOMAIN], probing, patient=True)
     return found[DOMAIN]
 
 
 async def test_valid_policy_is_seen_and_kept_through_an_outage() -> None:
-    """An hour of trouble at the provider is no reason to publish another policy; after its max_age it is."""
+    """An hour of trouble at the provider is not a reason to publish another policy; after its max_age it is."""
     clock, world = FakeClock(), World()
     elsewhere = Elsewhere(clock)
     async with internet(world) as probing:
-        assert await look(elsewhere, probing) == Seen(POLICY, clock.at)
+        assert await known(elsewhere, probing) == Seen(POLICY, clock.at)
         world.status = "503 Service Unavailable"
         clock.at += FRESH_S
-        found = await look(elsewhere, probing)
+        found = await known(elsewhere, probing)
         assert isinstance(found, Seen)
         assert found.value == POLICY
         clock.at += POLICY.max_age
-        assert isinstance(await look(elsewhere, probing), Unseen)
+        assert isinstance(await known(elsewhere, probing), Unseen)
         await elsewhere.close()
 
 
-async def test_nobody_waits_in_a_pass() -> None:
-    """Until the look is over it is not known."""
+async def test_a_pass_does_not_wait() -> None:
+    """Until the check is over the policy is unknown."""
     elsewhere = Elsewhere(FakeClock())
     async with internet(World()) as probing:
         found = await elsewhere.sight([DOMAIN], probing, patient=False)
         assert isinstance(found[DOMAIN], Unseen)
-        assert await look(elsewhere, probing) == Seen(POLICY, FakeClock().at)
+        assert await known(elsewhere, probing) == Seen(POLICY, FakeClock().at)
         assert await elsewhere.sight([], probing, patient=False) == {}
         await elsewhere.close()
 
@@ -56,7 +56,7 @@ async def test_what_is_not_served_counts_only_where_nothing_announces_it(announc
         world.without("_mta-sts.")
     async with internet(world) as probing:
         elsewhere = Elsewhere(FakeClock())
-        found = await look(elsewhere, probing)
+        found = await known(elsewhere, probing)
         await elsewhere.close()
     assert isinstance(found, Unseen) if announced else found == Seen(None, FakeClock().at)
 
@@ -67,5 +67,5 @@ async def test_certificate_that_senders_refuse_is_no_policy() -> None:
     world.without("_mta-sts.")
     async with internet(world) as probing:
         elsewhere = Elsewhere(FakeClock())
-        assert await look(elsewhere, probing) == Seen(None, FakeClock().at)
+        assert await known(elsewhere, probing) == Seen(None, FakeClock().at)
         await elsewhere.close()

@@ -1,4 +1,4 @@
-"""Servers and zones that mean harm: what they cost, and what is said of them. Real TLS and SMTP, on loopback."""
+"""Hostile servers and zones: what they cost, and which findings they get. Real TLS and SMTP, on loopback."""
 
 import asyncio
 import time
@@ -11,9 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from sidecar.verify.judge import MOST
-from sidecar.verify.probes.way import ADDRESSES_AT_ONCE, HOUR_S, MOST_CONNECTIONS, Allowance
+from sidecar.verify.probes.connect import ADDRESSES_AT_ONCE, HOUR_S, MOST_CONNECTIONS, Allowance
 from sidecar.verify.rules.mx_match import MOST_HOSTS
-from sidecar.verify.run import Checked, Standing, Wanted, check, check_many
+from sidecar.verify.run import BetweenRuns, Checked, Wanted, check, check_many
 from tests.dns.faulty import LOOPBACK
 from tests.dns.prepared import SLOW, Prepared
 from tests.verify.certificates import Kind, server_context
@@ -107,17 +107,18 @@ WEB = {
 }
 """What an HTTPS server says, and the finding."""
 JUDGED = ("patterns", "whole-in-chunks")
-"""These are read to their end, and judging them takes its time, beside the caller's loop."""
+"""These are read to their end and judged, which takes time, outside the caller's loop."""
 
 
 @pytest.mark.parametrize("name", WEB)
 async def test_no_policy_host_keeps_the_event_loop(name: str) -> None:
-    """Neither that of the caller nor that of the checks, on which all other domains are looked at."""
+    """Neither the caller's nor that of the checks, on which all other domains are checked."""
     talk, code = WEB[name]
+    patience_s = 30.0 if name in JUDGED else PATIENCE_S
     async with internet(World()) as probing, talking(talk, tls=True) as port:
         with measured() as steps:
             checked = await check(
-                DOMAIN, replace(probing, https_port=port, https_s=PATIENCE_S), time.time, meant()
+                DOMAIN, replace(probing, https_port=port, https_s=patience_s), time.time, meant()
             )
     assert checked.has(code), [(finding.code, finding.message) for finding in checked.findings]
     assert steps.longest_here < LAG_S
@@ -222,8 +223,8 @@ def crowd(hosts: int) -> World:
     return world
 
 
-async def test_zone_of_many_mx_hosts_gets_little() -> None:
-    """The preferred hosts are looked at, a few at a time; the rest is one finding."""
+async def test_zone_of_many_mx_hosts_gets_few_connections() -> None:
+    """The preferred hosts are probed, a few at a time; the rest is one finding."""
     world, counted = crowd(600), Counted()
     async with internet(world) as probing, everywhere(counted) as port:
         before = open_now()
@@ -255,31 +256,31 @@ async def everywhere(talk: Talk) -> AsyncIterator[int]:
         await server.wait_closed()
 
 
-async def test_slow_hosts_of_one_domain_are_on_its_own_time() -> None:
-    """What is not done in its time was not asked."""
+async def test_slow_hosts_of_one_domain_delay_only_this_domain() -> None:
+    """What is not done in time is unknown."""
     world, counted = crowd(MOST_HOSTS), Counted()
     async with internet(world) as probing, everywhere(counted) as port:
         slow = replace(probing, smtp_port=port, smtp_s=2.0, domain_s=1.0, dns_s=5)
         checked = await check(DOMAIN, slow, time.time)
-    told = [finding for finding in checked.findings if finding.code == "mx-unasked"]
-    assert len(told) >= MOST_HOSTS - 2 * slow.hosts_at_once
+    found = [finding for finding in checked.findings if finding.code == "mx-unasked"]
+    assert len(found) >= MOST_HOSTS - 2 * slow.hosts_at_once
     assert counted.made <= 2 * slow.hosts_at_once * ADDRESSES_AT_ONCE
 
 
-async def test_connections_of_an_hour_are_limited_over_all_looks() -> None:
-    """However often a zone is looked at, and whatever it names."""
+async def test_connections_of_an_hour_are_limited_over_all_checks() -> None:
+    """However often a zone is checked, and whatever it names."""
     now = 0.0
-    standing = Standing(Allowance(clock=lambda: now))
+    kept = BetweenRuns(Allowance(clock=lambda: now))
     world, counted = crowd(MOST_HOSTS), Counted()
     async with internet(world) as probing, everywhere(counted) as port:
         options = replace(probing, smtp_port=port, https_port=closed_port(), smtp_s=0.1, dns_s=5)
-        results = [(await check_many([Wanted(DOMAIN)], options, time.time, standing))[0] for _ in range(7)]
+        results = [(await check_many([Wanted(DOMAIN)], options, time.time, kept))[0] for _ in range(7)]
         to_policy_host = sum(result.has("policy-refused") for result in results)
         assert counted.made + to_policy_host == MOST_CONNECTIONS
         assert "within an hour" in said(results[-1], "mx-unasked")
         assert "within an hour" in said(results[-1], "policy-unasked")
         now = HOUR_S
-        again = (await check_many([Wanted(DOMAIN)], options, time.time, standing))[0]
+        again = (await check_many([Wanted(DOMAIN)], options, time.time, kept))[0]
     assert not again.has("mx-unasked")
 
 
@@ -293,7 +294,7 @@ def said(checked: Checked, code: str) -> str:
 
 @pytest.mark.parametrize("kind", [Kind.UNREADABLE, Kind.UNREADABLE_GOOD])
 async def test_strange_certificate_ends_no_batch(kind: Kind) -> None:
-    """Of an MX and a policy host: all other domains of the batch are looked at as if it were not there."""
+    """Of an MX and a policy host: all other domains of the batch are checked as if it did not exist."""
     names = [f"d{number}.test" for number in range(5)]
     async with internet(World(mail_tls=kind, web_tls=kind)) as probing:
         results = await check_many([Wanted(name) for name in [*names, DOMAIN]], probing, time.time)
@@ -313,7 +314,7 @@ async def test_strange_certificate_ends_no_batch(kind: Kind) -> None:
         ("dns.ask.dns.name.from_text", "txt-unasked"),
     ],
 )
-async def test_bug_is_told_once_with_its_trace(bug: str, code: str) -> None:
+async def test_bug_is_logged_once_with_its_trace(bug: str, code: str) -> None:
     """And each domain has its finding."""
     names = [f"d{number}.test" for number in range(8)]
     world = World(bug=bug)
@@ -326,6 +327,6 @@ async def test_bug_is_told_once_with_its_trace(bug: str, code: str) -> None:
             results = await check_many([Wanted(name) for name in (DOMAIN, *names)], probing, time.time)
     assert [result.domain for result in results] == [DOMAIN, *names]
     assert results[0].has(code)
-    told = [line for line in lines if line["log_level"] == "error"]
-    assert len(told) == 1
-    assert isinstance(told[0]["exc_info"], LookupError)
+    found = [line for line in lines if line["log_level"] == "error"]
+    assert len(found) == 1
+    assert isinstance(found[0]["exc_info"], LookupError)

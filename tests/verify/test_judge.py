@@ -1,4 +1,4 @@
-"""The rules alone: whatever was seen, they say something sane of it and never raise."""
+"""The rules alone: whatever was seen, they return sound findings and never raise."""
 
 import pytest
 from hypothesis import given
@@ -171,13 +171,13 @@ def test_only_enforce_makes_mx_trouble_critical(seen: DomainSeen) -> None:
             assert served
 
 
-def test_what_is_no_certificate_has_no_names() -> None:
+def test_octets_that_are_not_a_certificate_have_no_names() -> None:
     """A server may send anything."""
     found = certificate(b"no DER")
     assert (found.names, found.not_after) == (None, None)
 
 
-def test_codes_are_unique_and_tell_a_sentence() -> None:
+def test_codes_are_unique_and_their_meaning_is_a_sentence() -> None:
     """One table for docs/finding-codes.md: names in lower case with hyphens, meanings that end."""
     names = [code.name for code in (*probe_codes.ALL, *codes.ALL)]
     assert len(names) == len(set(names))

@@ -36,7 +36,7 @@ EVERY = [(judge, case) for judge, cases in TABLES for case in cases]
     ("judge", "case"), EVERY, ids=[f"{judge.__name__}-{case.data[:40]!r}" for judge, case in EVERY]
 )
 def test_corpus(judge: Callable[[bytes], Judged], case: Case) -> None:
-    """Each text is valid or not, for the reasons given, all of them, and holds the fields given."""
+    """Each text is valid or not, for exactly the listed reasons, and has the listed fields."""
     judged = judge(case.data)
     assert (judged.valid, sorted(f.code for f in judged.findings)) == (case.valid, sorted(case.codes)), (
         case.why
@@ -85,7 +85,7 @@ def test_match(pattern: str, host: str, code: str | None, why: str) -> None:
     assert judged.valid is (code is None)
 
 
-def test_what_lenient_senders_do_is_said() -> None:
+def test_what_lenient_senders_do_is_reported() -> None:
     """A person whose policy works with one sender learns why it does not with another."""
     for data in (BASE + b"\n", b" " + BASE, BASE.replace(b"604800", b"604_800"), BASE + b"# x\n"):
         assert any("lenient senders" in finding.message for finding in lint_policy(data).findings)
@@ -93,7 +93,7 @@ def test_what_lenient_senders_do_is_said() -> None:
         assert any("lenient senders" in finding.message for finding in lint_record(text).findings)
 
 
-def test_a_better_mx_is_told() -> None:
+def test_a_better_mx_is_suggested() -> None:
     """The A-label of a U-label, and a name without its final dot."""
     for wrong, better in (
         ("bücher.example", "xn--bcher-kva.example"),
@@ -139,7 +139,7 @@ def test_a_text_full_of_mistakes_gives_few_findings_in_little_time() -> None:
         b"v=TLSRPTv1; rua=mailto:a@b.example" + b"".join(b"; x%d=y" % at for at in numbers)
     ).valid
     many = lint_policy(b"x\n" * 100 + BASE)
-    assert many.findings[-1].message.endswith("(and 50 findings more)")
+    assert many.findings[-1].message.endswith("(and 50 more findings)")
 
 
 # Second statements: each grammar once more, as one expression copied from the ABNF.
@@ -289,13 +289,13 @@ def test_no_octets_make_the_judgement_raise(data: bytes) -> None:
 )
 @example("*." * 200, "a" * 300)
 def test_no_text_makes_the_match_raise(pattern: str, host: str) -> None:
-    """The order is of no matter either."""
+    """In either order."""
     for judged in (lint_match(pattern, host), lint_match(host, pattern)):
         assert judged.valid is not bool(judged.findings)
 
 
 @given(anything)
-def test_record_is_valid_where_the_abnf_takes_it(data: bytes) -> None:
+def test_record_is_valid_where_the_abnf_accepts_it(data: bytes) -> None:
     """And the id is the first one."""
     found = STS.fullmatch(data)
     judged = lint_record(data)
@@ -305,7 +305,7 @@ def test_record_is_valid_where_the_abnf_takes_it(data: bytes) -> None:
 
 
 @given(anything)
-def test_policy_is_valid_where_the_abnf_and_the_prose_take_it(data: bytes) -> None:
+def test_policy_is_valid_where_the_abnf_and_the_prose_accept_it(data: bytes) -> None:
     """Held against the second statement."""
     assert lint_policy(data).valid is naive_policy(data)
 

@@ -56,7 +56,7 @@ def seen(identity: str, policy: Policy) -> tuple[Announced, ...]:
         "shared record that did not change",
         "same policy, other id than the one that belongs to it",
         "same policy, shared record",
-        "an id that came back after another: senders fetched anew",
+        "an id that came back after another: senders fetched the policy again",
     ],
 )
 def test_severity_follows_what_a_sender_does_with_an_old_cache(
@@ -68,7 +68,7 @@ def test_severity_follows_what_a_sender_does_with_an_old_cache(
     code: str,
     severity: Severity,
 ) -> None:
-    """After loosening, or an mx added, mail goes on being refused."""
+    """After loosening, or with an added mx, senders keep refusing mail."""
     finding = judge_id("example.org", published, expected, served, announced, shared=shared)
     assert (finding.code, finding.severity) == (code, severity)
     assert (finding.todo is None) == (code == "id-current")

@@ -171,7 +171,7 @@ def _findings(told: Told) -> tuple[Finding, ...]:
     name, host = told.name, f"mta-sts.{told.name}"
     ok, section = Severity.OK, "RFC 8461 §3.3"
     fine = [
-        Finding("policy-fetched", ok, host, "The policy was fetched as a sender does it.", None, section),
+        Finding("policy-fetched", ok, host, "The policy was fetched as a sender fetches it.", None, section),
         Finding("txt-found", ok, f"_mta-sts.{name}", "There is one record.", None, "RFC 8461 §3.1"),
         Finding("mx-covered", ok, HOST, "The policy names this MX.", None, "RFC 8461 §4.1"),
         Finding("mx-tls", ok, HOST, "It offers STARTTLS with TLS 1.3.", None, "RFC 8461 §4.2"),

@@ -1,12 +1,11 @@
-"""Makes publishers of the accounts in the settings: reads their secrets, and knows the providers by their short names.
+"""Creates publishers from the accounts in the settings: reads their secrets, and maps short names to providers.
 
-Rules for every editor. A secret is read when an account is used and is in no text, also not in that of an error. A
-provider's waiting and repeating is kept short here: it runs in a worker with a deadline.
+Rules for every editor. A secret is read when an account is used and never appears in a text, not even in an error's.
+A provider's waits and retries are kept short here, since it runs in a worker with a deadline.
 """
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, assert_never
 
@@ -27,28 +26,34 @@ class AccountError(PermanentError):
     """An account cannot be used; the text says why and what to do, without a secret."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Host:
-    """A provider of octodns: its class, the argument of each secret, further arguments, and the lowest TTL."""
-
-    class_: str
-    secrets: Mapping[str, str]
-    plain: Mapping[str, str | int | bool]
-    floor: int = 0
-
-
 def publisher(account: settings.Account, env: Mapping[str, str], clock: Callable[[], float]) -> Publisher:
     """An account ready for use; raises AccountError. `mailcow` accounts are resolved before (`mailcow/dns01.py`)."""
-    if isinstance(account, settings.Octodns):
-        return Hosted(_octodns(account, env), clock)
-    secrets = {name: _secret(name, file, variable, env) for name, file, variable in account.secret_sources()}
-    return with_secrets(account, secrets, clock)
+    if not isinstance(account, settings.Octodns):
+        sources = account.secret_sources()
+        return with_secrets(
+            account, {name: _secret(name, file, variable, env) for name, file, variable in sources}, clock
+        )
+    secrets: dict[str, SecretStr] = {}
+    plain: dict[str, str | int | bool] = {}
+    for name, value in account.arguments.items():
+        if value.startswith("env/"):
+            secrets[name] = _secret(name, None, value.removeprefix("env/"), env)
+        elif value.startswith("file//"):
+            secrets[name] = _secret(name, value.removeprefix("file/"), None, env)
+        # The settings keep every value as text; booleans and numbers are recognised as in YAML.
+        elif value.lower() in {"true", "false"}:
+            plain[name] = value.lower() == "true"
+        elif value.isascii() and value.isdigit() and len(value) < 10:
+            plain[name] = int(value)
+        else:
+            plain[name] = value
+    return Hosted(ProviderSpec(account.class_, secrets, plain, only=account.zones), clock)
 
 
 def with_secrets(
     account: settings.Account, secrets: Mapping[str, SecretStr], clock: Callable[[], float]
 ) -> Publisher:
-    """The same with secrets by the names that the settings have for them."""
+    """The same with secrets that were read already, by the names that the settings use for them."""
     match account:
         case settings.Rfc2136Account():
             key = TsigKey(account.key_name, str(account.algorithm), secrets["secret"])
@@ -58,117 +63,77 @@ def with_secrets(
         case settings.MailcowAccount():
             raise AccountError("mailcow's own DNS credentials were not read")
         case settings.Octodns():
-            raise AccountError("an account of type octodns has its secrets among its arguments")
+            raise AccountError("the secrets of an account of type octodns belong in its arguments")
         case _:
-            host = _host(account)
-            spec = ProviderSpec(
-                host.class_,
-                {host.secrets[name]: secret for name, secret in secrets.items()},
-                host.plain,
-                host.floor,
-                account.zones,
-            )
-            return Hosted(spec, clock)
+            return Hosted(_spec(account, secrets), clock)
 
 
-_WithToken: TypeAlias = (
-    settings.Cloudflare | settings.Hetzner | settings.Desec | settings.Gandi | settings.DigitalOcean
+_WithProvider: TypeAlias = (
+    settings.Cloudflare
+    | settings.Hetzner
+    | settings.Desec
+    | settings.Gandi
+    | settings.DigitalOcean
+    | settings.Ovh
+    | settings.PowerDns
+    | settings.Route53
+    | settings.Inwx
 )
-_Others: TypeAlias = settings.Ovh | settings.PowerDns | settings.Route53 | settings.Inwx
 
 
-def _host(account: _WithToken | _Others) -> _Host:
-    """The lowest TTLs are those of the hosts' documentation."""
-    match account:
-        case settings.Ovh() | settings.PowerDns() | settings.Route53() | settings.Inwx():
-            return _other(account)
-        case _:
-            return _with_token(account)
-
-
-def _with_token(account: _WithToken) -> _Host:
-    token = {"token": "token"}
+def _spec(account: _WithProvider, secrets: Mapping[str, SecretStr]) -> ProviderSpec:
+    """The provider with its arguments; the lowest TTLs are those of the hosts' documentation."""
+    plain: dict[str, str | int | bool] = {}
     match account:
         case settings.Cloudflare():
-            plain: dict[str, str | int | bool] = {"pagerules": False, "retry_count": 1, "retry_period": 5}
+            class_, floor = "octodns_cloudflare.CloudflareProvider", 120
+            plain = {"pagerules": False, "retry_count": 1, "retry_period": 5}
             if account.account_id is not None:
                 plain["account_id"] = account.account_id
-            return _Host("octodns_cloudflare.CloudflareProvider", token, plain, 120)
         case settings.Hetzner():
-            backend = "hcloud" if account.api == "cloud" else "dnsapi"
-            return _Host("octodns_hetzner.HetznerProvider", token, {"backend": backend}, 60)
+            class_, floor = "octodns_hetzner.HetznerProvider", 60
+            plain = {"backend": "hcloud" if account.api == "cloud" else "dnsapi"}
         case settings.Desec():
-            return _Host("octodns_desec.DesecProvider", token, {"retries": 2, "max_sleep": 10}, 3_600)
+            class_, floor = "octodns_desec.DesecProvider", 3_600
+            plain = {"retries": 2, "max_sleep": 10}
         case settings.Gandi():
-            return _Host("octodns_gandi.GandiProvider", token, {}, 300)
+            class_, floor = "octodns_gandi.GandiProvider", 300
         case settings.DigitalOcean():
-            return _Host("octodns_digitalocean.DigitalOceanProvider", token, {}, 30)
-        case _:
-            assert_never(account)
-
-
-def _other(account: _Others) -> _Host:
-    same = {name: name for name in account.SECRETS}
-    match account:
+            class_, floor = "octodns_digitalocean.DigitalOceanProvider", 30
         case settings.Ovh():
-            plain: dict[str, str | int | bool] = {
-                "endpoint": account.endpoint,
-                "application_key": account.application_key,
-            }
-            return _Host("octodns_ovh.OvhProvider", same, plain, 60)
+            class_, floor = "octodns_ovh.OvhProvider", 60
+            plain = {"endpoint": account.endpoint, "application_key": account.application_key}
         case settings.PowerDns():
+            class_, floor = "octodns_powerdns.PowerDnsProvider", 0
             scheme, _, rest = account.url.partition("://")
-            host, _, port = rest.rpartition(":") if _has_port(rest) else (rest, "", "")
+            # The last part of an IPv6 address without a port ends with "]".
+            host, _, port = rest.rpartition(":") if rest.rpartition(":")[2].isdigit() else (rest, "", "")
             plain = {
                 "host": host,
                 "port": int(port) if port else (443 if scheme == "https" else 80),
                 "scheme": scheme,
                 "server_id": account.server_id,
             }
-            return _Host("octodns_powerdns.PowerDnsProvider", same, plain)
         case settings.Route53():
-            return _Host("octodns_route53.Route53Provider", same, {"access_key_id": account.access_key_id})
+            class_, floor = "octodns_route53.Route53Provider", 0
+            plain = {"access_key_id": account.access_key_id}
         case settings.Inwx():
+            class_, floor = "octodns_inwx.INWXProvider", 300
             plain = {"username": account.username}
-            return _Host("octodns_inwx.INWXProvider", {"password": "api_password"}, plain, 300)
+            secrets = {"api_password": secrets["password"]}
         case _:
             assert_never(account)
-
-
-def _has_port(rest: str) -> bool:
-    return rest.rpartition(":")[2].isdigit() and not rest.endswith("]")
-
-
-def _octodns(account: settings.Octodns, env: Mapping[str, str]) -> ProviderSpec:
-    secrets: dict[str, SecretStr] = {}
-    plain: dict[str, str | int | bool] = {}
-    for name, value in account.arguments.items():
-        if value.startswith("env/"):
-            secrets[name] = _secret(name, None, value.removeprefix("env/"), env)
-        elif value.startswith("file//"):
-            secrets[name] = _secret(name, value.removeprefix("file/"), None, env)
-        else:
-            plain[name] = _literal(value)
-    return ProviderSpec(account.class_, secrets, plain, only=account.zones)
-
-
-def _literal(value: str) -> str | int | bool:
-    """As YAML has it: the settings keep every value as text."""
-    if value.lower() in {"true", "false"}:
-        return value.lower() == "true"
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else value
+    return ProviderSpec(class_, secrets, plain, floor, account.zones)
 
 
 def _secret(name: str, file: str | None, variable: str | None, env: Mapping[str, str]) -> SecretStr:
-    if file is not None:
-        return _from_file(name, Path(file))
-    text = env.get(variable or "", "").strip()
-    if not text:
-        raise AccountError(f"{name}: the variable {variable} is not set; set it, or name a file")
-    return SecretStr(text)
-
-
-def _from_file(name: str, path: Path) -> SecretStr:
+    """Read from the file, else from the variable; raises AccountError."""
+    if file is None:
+        text = env.get(variable or "", "").strip()
+        if not text:
+            raise AccountError(f"{name}: the variable {variable} is not set; set it, or name a file")
+        return SecretStr(text)
+    path = Path(file)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:

@@ -1,8 +1,8 @@
-"""Record sets at a DNS host, by a worker process for each call: the daemon never imports a provider's library.
+"""Record sets at a DNS host, through a worker process for each call: the daemon never imports a provider's library.
 
-Rules for every editor. A worker has a deadline and is killed at its end, with all that it started. Secrets go to it by
-its standard input only: neither its arguments nor its environment hold one. What comes back is bounded and checked. A
-write whose worker died is `Unclear`: nobody knows how far it came.
+Rules for every editor. A worker has a deadline and is killed when it passes, together with its child processes. Secrets
+are passed on its standard input only, never in its arguments or environment. What comes back is bounded and checked.
+A write whose worker died is `Unclear`: nobody knows how far it got.
 """
 
 import asyncio
@@ -37,16 +37,16 @@ _ENVIRONMENT = (
     "SSL_CERT_DIR",
     "REQUESTS_CA_BUNDLE",
 )
-"""What a worker inherits: no secret of ours or mailcow's."""
+"""What a worker inherits: no secret of the sidecar or of mailcow."""
 
 
 class _WorkerError(Exception):
-    """The worker gave no answer; its text says why."""
+    """The worker gave no answer; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
-    """Which provider of octodns, with its arguments; `floor` is the lowest TTL that it takes, in seconds."""
+    """A provider of octodns with its arguments; `floor` is the lowest TTL that it accepts, in seconds."""
 
     class_: str
     secrets: Mapping[str, SecretStr] = field(repr=False)
@@ -55,7 +55,7 @@ class ProviderSpec:
     only: frozenset[str] | None = None
 
     def message(self) -> Provider:
-        """With the secrets in the open: for the worker's standard input and nothing else."""
+        """With the secrets in plain text: for the worker's standard input only."""
         opened = {name: secret.get_secret_value() for name, secret in self.secrets.items()}
         return Provider(
             class_=self.class_,
@@ -73,11 +73,11 @@ class Hosted:
     spec: ProviderSpec
     clock: Callable[[], float]
     deadline_s: int = 60
-    """For one call, with all that the host is asked in it."""
+    """For one call, with all its requests to the host."""
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     async def zones(self, names: Collection[str]) -> Sight[tuple[str, ...]]:  # noqa: ARG002 - others need the names
-        """All that the host lists, and the settings do not leave out."""
+        """The zones that the host lists and the settings do not exclude."""
         try:
             answer = await self._ask(
                 Request(do="zones", provider=self.spec.message(), seconds=self.deadline_s)
@@ -87,7 +87,7 @@ class Hosted:
         return Unseen(_trouble(answer), self.clock()) if answer.trouble else Seen(answer.zones, self.clock())
 
     async def read(self, zone: str, keys: Sequence[Key]) -> Mapping[Key, Sight[RecordSet]]:
-        """The zone is read as a whole, once."""
+        """The whole zone is read once."""
         request = Request(
             do="read",
             provider=self.spec.message(),
@@ -103,8 +103,8 @@ class Hosted:
         if answer.trouble:
             return dict.fromkeys(keys, Unseen(_trouble(answer), self.clock()))
         now = self.clock()
-        odd = Unseen("the host has values there that cannot be read", now)
-        return {key: Seen(found[key], now) if key in found else odd for key in keys}
+        unreadable = Unseen("the host has values there that cannot be read", now)
+        return {key: Seen(found[key], now) if key in found else unreadable for key in keys}
 
     async def write(self, zone: str, changes: Sequence[Change]) -> Mapping[Key, Outcome]:
         """All changes of a zone in one worker."""
@@ -126,7 +126,7 @@ class Hosted:
             return dict.fromkeys(keys, Unclear(str(error)))
         if answer.trouble and answer.remedy:
             return dict.fromkeys(keys, WriteRefused(answer.trouble, answer.remedy))
-        left = Unclear(answer.trouble or "the worker does not say what became of it")
+        left = Unclear(answer.trouble or "the worker did not report the outcome")
         return {key: results.get(key, left) for key in keys}
 
     async def _ask(self, request: Request) -> WorkerAnswer:
@@ -135,16 +135,16 @@ class Hosted:
         try:
             return WorkerAnswer.model_validate_json(output)
         except ValidationError:
-            # The error would quote what the worker said.
-            raise _WorkerError("the worker for the DNS host gave no answer that can be read") from None
+            # The error would quote the worker's output.
+            raise _WorkerError("the worker for the DNS host gave an answer that cannot be read") from None
 
 
 def _trouble(answer: WorkerAnswer) -> str:
     return f"{answer.trouble}; {answer.remedy}" if answer.remedy else answer.trouble
 
 
-async def _run(given: bytes, deadline_s: float) -> bytes:
-    """What the worker prints; raises _WorkerError. It is gone when this returns, also when the caller is cancelled."""
+async def _run(request: bytes, deadline_s: float) -> bytes:
+    """What the worker prints; raises _WorkerError. The worker has ended when this returns, also after a cancellation."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",
@@ -158,7 +158,17 @@ async def _run(given: bytes, deadline_s: float) -> bytes:
     )
     try:
         async with asyncio.timeout(deadline_s):
-            output = await _talk(process, given)
+            if process.stdin is None or process.stdout is None:
+                raise _WorkerError("the worker for the DNS host has no pipes")
+            with suppress(BrokenPipeError, ConnectionResetError):
+                process.stdin.write(request)
+                await process.stdin.drain()
+                process.stdin.close()
+            output = bytearray()
+            while part := await process.stdout.read(1 << 16):
+                output += part
+                if len(output) > LARGEST_ANSWER:
+                    raise _WorkerError(f"the worker for the DNS host gave more than {LARGEST_ANSWER} bytes")
             await process.wait()
     except TimeoutError as error:
         raise _WorkerError(f"the DNS host did not answer within {deadline_s:g} s") from error
@@ -167,19 +177,4 @@ async def _run(given: bytes, deadline_s: float) -> bytes:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
-    return output
-
-
-async def _talk(process: asyncio.subprocess.Process, given: bytes) -> bytes:
-    if process.stdin is None or process.stdout is None:
-        raise _WorkerError("the worker for the DNS host has no pipes")
-    with suppress(BrokenPipeError, ConnectionResetError):
-        process.stdin.write(given)
-        await process.stdin.drain()
-        process.stdin.close()
-    parts: list[bytes] = []
-    while part := await process.stdout.read(1 << 16):
-        parts.append(part)
-        if sum(map(len, parts)) > LARGEST_ANSWER:
-            raise _WorkerError(f"the worker for the DNS host gave more than {LARGEST_ANSWER} bytes")
-    return b"".join(parts)
+    return bytes(output)

@@ -1,6 +1,6 @@
-"""What the daemon and the worker say to each other: one JSON object in, one out.
+"""The messages between the daemon and the worker: one JSON object in, one out.
 
-Rule for every editor: both sides read what they get with these models, and what does not fit is an error.
+Rule for every editor: both sides validate what they receive with these models; anything else is an error.
 """
 
 from typing import Annotated, Literal, TypeAlias
@@ -28,13 +28,13 @@ class _Message(BaseModel):
 
 
 class Provider(_Message):
-    """A provider's class and its arguments; those in `secrets` must be in no text that comes back."""
+    """A provider's class and its arguments; the values of those in `secrets` must not appear in any text that comes back."""
 
     class_: str
     arguments: dict[str, str | int | bool]
     secrets: tuple[str, ...] = ()
     floor: int = 0
-    """The lowest TTL that the host takes, in seconds."""
+    """The lowest TTL that the host accepts, in seconds."""
     only: tuple[str, ...] | None = None
 
 
@@ -52,7 +52,7 @@ class KeyMessage(_Message):
 
 
 class ChangeMessage(KeyMessage):
-    """`wanted` None: remove it."""
+    """`wanted` None: remove the record set."""
 
     seen: Values
     wanted: Values | None
@@ -78,7 +78,7 @@ class ChangeMessage(KeyMessage):
 
 
 class Request(_Message):
-    """`seconds` is how long the worker may live."""
+    """`seconds` is how long the worker may run."""
 
     do: Literal["zones", "read", "write"]
     provider: Provider
@@ -89,7 +89,7 @@ class Request(_Message):
 
 
 class FoundRecordSet(KeyMessage):
-    """Without values there is no such set."""
+    """Without values there is no such record set."""
 
     values: Values
     ttl: int
@@ -132,7 +132,7 @@ class WorkerResult(KeyMessage):
 
 
 class WorkerAnswer(_Message):
-    """`trouble`: why nothing could be found out or done; then the rest is empty."""
+    """`trouble`: why nothing could be read or done; the other fields but `remedy` are empty then."""
 
     trouble: str = ""
     remedy: str = ""

@@ -1,9 +1,9 @@
-"""What every way to a zone's records offers: reading record sets, and changing them with compare-and-set.
+"""What every adapter to a zone's records offers: reading record sets, and changing them with compare-and-set.
 
-Rules for every editor. A change says what was seen, and is made only where that is still there. No answer is never
-an empty one: what could not be read is `Unseen`. A write whose outcome is not known is `Unclear`, is not repeated
-by the adapter, and must be read again by the caller. What should be published is decided elsewhere (`plan/publish`).
-Nothing here imports a library of DNS or of a provider.
+Rules for every editor. A change names what was seen, and is made only if that is still there. A missing answer is not
+an empty one: what could not be read is `Unseen`. A write with an unknown outcome is `Unclear`; the adapter does not
+repeat it, and the caller must read again. What should be published is decided elsewhere (`plan/publish`). Nothing here
+imports a library for DNS or for a provider.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from sidecar.observed.record_sets import ABSENT, Key, RecordSet
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """Put `wanted` in the place of `seen` (ABSENT: create it)."""
+    """Replace `seen` by `wanted`; if `seen` is ABSENT, create it."""
 
     key: Key
     seen: RecordSet
@@ -27,7 +27,7 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Take away what was seen."""
+    """Remove what was seen."""
 
     key: Key
     seen: RecordSet
@@ -38,21 +38,21 @@ Change: TypeAlias = Replace | Remove
 
 @dataclass(frozen=True, slots=True)
 class WriteDone:
-    """The change is made: it was read back; `now` has the TTL that the server made of the wanted one."""
+    """The change was made and read back; `now` has the TTL that the server chose for the wanted one."""
 
     now: RecordSet
 
 
 @dataclass(frozen=True, slots=True)
 class ChangedMeanwhile:
-    """What is there is not what was seen; nothing was changed."""
+    """The record set is not the one that was seen; nothing was changed."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class WriteRefused:
-    """The server or the host does not want it; the same again will not help."""
+    """The server or the host refuses the change; repeating it will not help."""
 
     reason: str
     remedy: str
@@ -60,7 +60,7 @@ class WriteRefused:
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """Nobody knows whether it was done: read again before anything else."""
+    """It is unknown whether the change was made: read again before anything else."""
 
     reason: str
 
@@ -69,16 +69,16 @@ Outcome: TypeAlias = WriteDone | ChangedMeanwhile | WriteRefused | Unclear
 
 
 class Publisher(Protocol):
-    """One account. No method raises for what the other side does, and each has a deadline of its own."""
+    """One account. No method raises for what the other side does, and each has its own deadline."""
 
     async def zones(self, names: Collection[str]) -> Sight[tuple[str, ...]]:
         """The zones that this account serves; where they cannot be listed, those that `names` lie in."""
 
     async def read(self, zone: str, keys: Sequence[Key]) -> Mapping[Key, Sight[RecordSet]]:
-        """What is at the source under each of these keys, all in this zone."""
+        """The record set at the source for each of these keys, all in this zone."""
 
     async def write(self, zone: str, changes: Sequence[Change]) -> Mapping[Key, Outcome]:
-        """Makes each change, those of one name together, and reads it back."""
+        """Makes the changes, those of one name together, and reads them back."""
 
 
 # --- which zone -------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def zone_among(name: str, zones: Iterable[str]) -> str | None:
 
 
 def by_name(changes: Iterable[Change]) -> dict[str, list[Change]]:
-    """The changes of each name: those that must be made together (a CNAME in the place of an address)."""
+    """The changes of each name, which must be made together (a CNAME replaces an address)."""
     found: dict[str, list[Change]] = {}
     for change in changes:
         found.setdefault(change.key.name, []).append(change)

@@ -1,12 +1,14 @@
-"""Record sets at Servercow, whose API has a record set under each name and type, and replaces it as a whole.
+"""Record sets at Servercow, whose API has one record set for each name and type, and replaces it as a whole.
 
-API: wiki.servercow.de, 'DNS API'. It answers 200 to everything, an error is in the JSON. It does not list zones and
-knows no condition: what is there is read just before each write, and after it. The password is in no text.
+API: wiki.servercow.de, 'DNS API'. It always answers with status 200; an error is in the JSON. It does not list zones
+and has no conditional writes: the zone is read just before each write, and after it. The password never appears in a
+text.
 """
 
 import asyncio
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,6 +25,7 @@ from sidecar.dns.publish.port import (
     WriteRefused,
     after,
     by_name,
+    within,
 )
 from sidecar.observed import Seen, Sight, Unseen
 from sidecar.observed.record_sets import (
@@ -42,11 +45,11 @@ _NO_ZONE = "no such domain in user context"
 
 
 class _ApiTroubleError(Exception):
-    """The API gave no answer that can be used; its text says why."""
+    """The API gave no usable answer; the text says why."""
 
 
 class _ApiRefusedError(_ApiTroubleError):
-    """The API refuses, and says why."""
+    """The API refuses; the text is its reason."""
 
 
 class _Record(BaseModel):
@@ -79,19 +82,24 @@ class Servercow:
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     async def zones(self, names: Collection[str]) -> Sight[tuple[str, ...]]:
-        """Those of the settings, or those of the domains above these names that the API knows."""
+        """The zones of the settings, or the names and the domains above them, as far as the API has them."""
         found: set[str] = set()
+        # Each name and the domains above it, without top-level domains.
+        labels = [name.split(".") for name in names]
+        parents = {".".join(each[at:]) for each in labels for at in range(len(each) - 1)}
         try:
             async with asyncio.timeout(self.deadline_s), self._session() as session:
-                for candidate in sorted(self.only if self.only is not None else _above(names)):
-                    if await self._exists(session, candidate):
+                for candidate in sorted(self.only if self.only is not None else parents):
+                    answer = await self._call(session, "GET", candidate)
+                    if not isinstance(answer, dict) or answer.get("error") != _NO_ZONE:
+                        self._records(answer)
                         found.add(candidate)
         except (TimeoutError, _ApiTroubleError) as error:
             return Unseen(self._why(error), self.clock())
         return Seen(tuple(sorted(found)), self.clock())
 
     async def read(self, zone: str, keys: Sequence[Key]) -> Mapping[Key, Sight[RecordSet]]:
-        """The zone is read as a whole, once."""
+        """The whole zone is read once."""
         try:
             async with asyncio.timeout(self.deadline_s), self._session() as session:
                 found = await self._zone(session, zone)
@@ -105,7 +113,7 @@ class Servercow:
         }
 
     async def write(self, zone: str, changes: Sequence[Change]) -> Mapping[Key, Outcome]:
-        """One after the other: at this API a change of two record sets of one name is two changes."""
+        """One after the other: this API changes one record set at a time, also of the same name."""
         outcomes: dict[Key, Outcome] = {}
         try:
             async with self._one_at_a_time, asyncio.timeout(self.deadline_s), self._session() as session:
@@ -121,20 +129,23 @@ class Servercow:
             before = await self._zone(session, zone)
             there = _at(before, change.key)
         except _ApiTroubleError as error:
-            return WriteRefused(str(error), "see whether the account has this zone")
+            return WriteRefused(str(error), "check whether the account has this zone")
         if not there.same_values(change.seen):
-            return ChangedMeanwhile("what is there is not what was seen before")
+            return ChangedMeanwhile("the record set is not the one that was read before")
         types = {type_ for name, type_ in before if name == change.key.name} - {str(change.key.type)}
         if not isinstance(change, Remove) and (
             "CNAME" in types or (change.key.type is RecordType.CNAME and types)
         ):
             return ChangedMeanwhile("a CNAME cannot stand beside other records")
+        name = "" if change.key.name == zone else change.key.name.removesuffix(f".{zone}")
+        body: dict[str, Any] = {"name": name, "type": str(change.key.type)}
+        if not isinstance(change, Remove):
+            values = list(change.wanted.values)
+            body |= {"content": values[0] if len(values) == 1 else values, "ttl": change.wanted.ttl}
         try:
-            await self._send(session, zone, change)
+            await self._call(session, "DELETE" if isinstance(change, Remove) else "POST", zone, body)
         except _ApiRefusedError as error:
-            return WriteRefused(
-                str(error), "see what the host says, and whether the account may change this zone"
-            )
+            return WriteRefused(str(error), "check whether the account may change this zone")
         except _ApiTroubleError as error:
             return Unclear(str(error))
         try:
@@ -147,36 +158,29 @@ class Servercow:
             else Unclear("the host does not show the change yet")
         )
 
-    async def _send(self, session: aiohttp.ClientSession, zone: str, change: Change) -> None:
-        given: dict[str, Any] = {"name": _relative(change.key.name, zone), "type": str(change.key.type)}
-        if isinstance(change, Remove):
-            await self._call(session, "DELETE", zone, given)
-            return
-        values = list(change.wanted.values)
-        given |= {"content": values[0] if len(values) == 1 else values, "ttl": change.wanted.ttl}
-        await self._call(session, "POST", zone, given)
-
     # --- the API --------------------------------------------------------------------------------------
-
-    async def _exists(self, session: aiohttp.ClientSession, zone: str) -> bool:
-        answer = await self._call(session, "GET", zone)
-        if isinstance(answer, dict) and answer.get("error") == _NO_ZONE:
-            return False
-        self._records(answer)
-        return True
 
     async def _zone(
         self, session: aiohttp.ClientSession, zone: str
     ) -> dict[tuple[str, str], RecordSet | None]:
-        """The record sets by name and type; None for those of other types, and for what cannot be read."""
+        """The record sets by name and type; None for other types, and for values that cannot be read."""
         if self.only is not None and zone not in self.only:
             raise _ApiTroubleError(f"the zone {zone} is not among the account's `zones`")
         answer = await self._call(session, "GET", zone)
         gathered: dict[tuple[str, str], tuple[int, list[str]]] = {}
         for record in self._records(answer):
-            key = (_absolute(record.name, zone), record.type.upper())
-            gathered.setdefault(key, (record.ttl, []))[1].extend(record.values)
-        return {key: _set(key[1], ttl, values) for key, (ttl, values) in gathered.items()}
+            name = record.name.rstrip(".").lower()
+            if name in {"", "@"}:
+                name = zone
+            absolute = name if within(name, zone) else f"{name}.{zone}"
+            gathered.setdefault((absolute, record.type.upper()), (record.ttl, []))[1].extend(record.values)
+        found: dict[tuple[str, str], RecordSet | None] = dict.fromkeys(gathered)
+        for (name, type_), (ttl, values) in gathered.items():
+            longest = max(map(len, values), default=0)
+            if type_ in list(RecordType) and len(values) <= MOST_VALUES and longest <= LONGEST_TEXT:
+                with suppress(ValueError):
+                    found[name, type_] = record_set(RecordType(type_), values, ttl)
+        return found
 
     def _records(self, answer: object) -> list[_Record]:
         if isinstance(answer, dict) and "error" in answer:
@@ -184,30 +188,30 @@ class Servercow:
         try:
             return _RECORDS.validate_python(answer)
         except ValidationError:
-            raise _ApiTroubleError("Servercow gave no list of records") from None
+            raise _ApiTroubleError("Servercow did not answer with a list of records") from None
 
     async def _call(
         self,
         session: aiohttp.ClientSession,
         method: Literal["GET", "POST", "DELETE"],
         zone: str,
-        given: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> object:
-        """The JSON of the answer; raises _RefusedError, _TroubleError."""
+        """The JSON of the answer; raises _ApiRefusedError, _ApiTroubleError."""
         try:
             async with session.request(
-                method, f"{self.url}/{zone}", json=given, allow_redirects=False
+                method, f"{self.url}/{zone}", json=body, allow_redirects=False
             ) as response:
-                body = await response.content.read(LARGEST_ANSWER + 1)
-                while not response.content.at_eof() and len(body) <= LARGEST_ANSWER:
-                    body += await response.content.read(LARGEST_ANSWER + 1 - len(body))
-                if len(body) > LARGEST_ANSWER:
+                octets = await response.content.read(LARGEST_ANSWER + 1)
+                while not response.content.at_eof() and len(octets) <= LARGEST_ANSWER:
+                    octets += await response.content.read(LARGEST_ANSWER + 1 - len(octets))
+                if len(octets) > LARGEST_ANSWER:
                     raise _ApiTroubleError(f"Servercow answered with more than {LARGEST_ANSWER} bytes")
                 if response.status in {401, 403}:
                     raise _ApiRefusedError(f"Servercow answered with HTTP status {response.status}")
                 if response.status != 200:
                     raise _ApiTroubleError(f"Servercow answered with HTTP status {response.status}")
-                answer = json.loads(body)
+                answer = json.loads(octets)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _ApiTroubleError(f"Servercow gave no usable answer: {type(error).__name__}") from error
         if method != "GET" and not (isinstance(answer, dict) and answer.get("message") == "ok"):
@@ -226,39 +230,8 @@ class Servercow:
 
 
 def _at(found: Mapping[tuple[str, str], RecordSet | None], key: Key) -> RecordSet:
-    """Raises _TroubleError for a set that is there and cannot be read."""
+    """Raises _ApiTroubleError for a set that is there and cannot be read."""
     there = found.get((key.name, str(key.type)), ABSENT)
     if there is None:
         raise _ApiTroubleError(f"{key} has values that cannot be read")
     return there
-
-
-def _set(type_: str, ttl: int, values: Sequence[str]) -> RecordSet | None:
-    if type_ not in list(RecordType) or len(values) > MOST_VALUES:
-        return None
-    if any(len(value) > LONGEST_TEXT for value in values):
-        return None
-    try:
-        return record_set(RecordType(type_), values, ttl)
-    except ValueError:
-        return None
-
-
-def _above(names: Collection[str]) -> set[str]:
-    """Each name and what it lies under, but for top-level domains."""
-    found: set[str] = set()
-    for name in names:
-        labels = name.split(".")
-        found |= {".".join(labels[at:]) for at in range(len(labels) - 1)}
-    return found
-
-
-def _relative(name: str, zone: str) -> str:
-    return "" if name == zone else name.removesuffix(f".{zone}")
-
-
-def _absolute(name: str, zone: str) -> str:
-    plain = name.rstrip(".").lower()
-    if plain in {"", "@", zone}:
-        return zone
-    return plain if plain.endswith(f".{zone}") else f"{plain}.{zone}"

@@ -1,4 +1,4 @@
-"""Tries accounts out without writing: what each lists, and where the names of each mail domain could be written."""
+"""Tests accounts without writing: which zones each lists, and where the names of each mail domain could be written."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from sidecar.observed.record_sets import Key, RecordSet
 
 @dataclass(frozen=True, slots=True)
 class NameTrial:
-    """One name: who would write it (None: nobody), why not, and what is there under each key."""
+    """One name: which account would write it (None: none), why not, and the record set for each key."""
 
     name: str
     account: str | None
@@ -21,7 +21,7 @@ class NameTrial:
 
     @property
     def writable(self) -> bool:
-        """As far as reading shows; rights are seen at the first write only."""
+        """As far as reading can show; whether the account may write is only known after the first write."""
         return self.account is not None and all(isinstance(one, Seen) for one in self.found.values())
 
 
@@ -40,51 +40,41 @@ class Trial:
 
 
 async def tried(accounts: Mapping[str, Publisher | Unseen], wanted: Mapping[str, Sequence[Key]]) -> Trial:
-    """Logs in to each account, and reads what it has under the keys of each name; writes nothing.
+    """Logs in to each account, and reads the record sets for the keys of each name; writes nothing.
 
-    An account that could not even be made is its reason. Accounts are asked beside each other.
+    An account that could not be created is its reason (`Unseen`). Accounts are queried concurrently.
     """
     names = sorted(wanted)
-    listed = dict(
-        zip(accounts, await asyncio.gather(*(_zones(one, names) for one in accounts.values())), strict=True)
-    )
-    places = {name: _place(name, listed) for name in names}
+    ready = {account: one for account, one in accounts.items() if not isinstance(one, Unseen)}
+    zones = await asyncio.gather(*(one.zones(names) for one in ready.values()))
+    lists = dict(zip(ready, zones, strict=True))
+    listed = {
+        account: one if isinstance(one, Unseen) else lists[account] for account, one in accounts.items()
+    }
+
+    places: dict[str, tuple[str, str]] = {}
     by_zone: dict[tuple[str, str], list[Key]] = {}
-    for name, place in places.items():
-        if place is not None:
-            by_zone.setdefault(place, []).extend(wanted[name])
+    for name in names:
+        closest = {
+            account: zone
+            for account, sight in listed.items()
+            if isinstance(sight, Seen) and (zone := zone_among(name, sight.value)) is not None
+        }
+        if closest:
+            # The closest zone, and of several accounts that have it the first one.
+            places[name] = max(closest.items(), key=lambda one: len(one[1]))
+            by_zone.setdefault(places[name], []).extend(wanted[name])
+
     reads = await asyncio.gather(
-        *(_read(accounts[account], zone, keys) for (account, zone), keys in by_zone.items())
+        *(ready[account].read(zone, keys) for (account, zone), keys in by_zone.items())
     )
     found = {key: sight for read in reads for key, sight in read.items()}
-    return Trial(listed, tuple(_name(name, places[name], wanted[name], found) for name in names))
-
-
-async def _zones(account: Publisher | Unseen, names: Sequence[str]) -> Sight[tuple[str, ...]]:
-    return account if isinstance(account, Unseen) else await account.zones(names)
-
-
-async def _read(
-    account: Publisher | Unseen, zone: str, keys: Sequence[Key]
-) -> Mapping[Key, Sight[RecordSet]]:
-    return dict.fromkeys(keys, account) if isinstance(account, Unseen) else await account.read(zone, keys)
-
-
-def _place(name: str, listed: Mapping[str, Sight[tuple[str, ...]]]) -> tuple[str, str] | None:
-    """The account with the closest zone, the first of several."""
-    zones = {
-        account: zone
-        for account, sight in listed.items()
-        if isinstance(sight, Seen) and (zone := zone_among(name, sight.value)) is not None
-    }
-    return max(zones.items(), key=lambda one: len(one[1]), default=None)
-
-
-def _name(
-    name: str, place: tuple[str, str] | None, keys: Sequence[Key], found: Mapping[Key, Sight[RecordSet]]
-) -> NameTrial:
-    if place is None:
-        return NameTrial(name, None, None, "no account serves its zone: a task by hand", {})
-    there = {key: found[key] for key in keys}
-    trouble = next((one.reason for one in there.values() if isinstance(one, Unseen)), "")
-    return NameTrial(name, *place, trouble, there)
+    trials: list[NameTrial] = []
+    for name in names:
+        if name in places:
+            there = {key: found[key] for key in wanted[name]}
+            trouble = next((one.reason for one in there.values() if isinstance(one, Unseen)), "")
+            trials.append(NameTrial(name, *places[name], trouble, there))
+        else:
+            trials.append(NameTrial(name, None, None, "no account serves its zone: a task by hand", {}))
+    return Trial(listed, tuple(trials))

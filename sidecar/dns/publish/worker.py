@@ -1,9 +1,9 @@
 """The process that talks to a DNS host through a provider of octodns: `python -m sidecar.dns.publish.worker`.
 
 One request comes in on standard input, one answer goes out on standard output (`messages.py`), and the process ends.
-Rules for every editor. octodns is imported here and nowhere else. A provider's own full plan is never asked for: it
-deletes what is not wished for. Only a zone that is listed and exists is touched, for providers create missing ones.
-No text that leaves this process holds a secret, also none that a library wrote.
+Rules for every editor. octodns is imported here and nowhere else. A provider's own full plan is never used: it deletes
+every record that is not in it. Only a zone that is listed and exists is changed, because providers create missing
+zones. No text that leaves this process contains a secret, not even one that a library wrote.
 """
 
 import importlib
@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -42,26 +42,26 @@ from sidecar.observed.record_sets import (
 LONGEST_TROUBLE = 400
 """Characters of a library's text."""
 READ_BACK_S = (0.0, 1.0, 2.0)
-"""Pauses before each look: some hosts make a change a moment after they answered."""
+"""Pauses before each read: some hosts make a change a moment after they answered."""
 _INSTALL = "use the image with DNS providers, or install mta-sts-sidecar[dns] and the provider's package"
 
 
 class _TroubleError(Exception):
-    """Why nothing is done; its arguments are the reason and the remedy."""
+    """Why nothing was done; its arguments are the reason and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A zone as octodns sees it: our own kinds of record sets, and a text of each of all."""
+    """A zone as octodns sees it: the record sets of our types, and a text of every record set."""
 
     zone: Any
     sets: Mapping[Key, RecordSet]
     records: Mapping[Key, Any]
-    all: Mapping[tuple[str, str], str]
+    every: Mapping[tuple[str, str], str]
 
     def readable(self, key: Key) -> bool:
-        """Whether it is known what is there: a set that cannot be read is not an absent one."""
-        return key in self.sets or (key.name, str(key.type)) not in self.all
+        """Whether it is known what is there: a set that cannot be read is not absent."""
+        return key in self.sets or (key.name, str(key.type)) not in self.every
 
     def found(self, key: Key) -> FoundRecordSet:
         there = self.sets.get(key, ABSENT)
@@ -69,7 +69,7 @@ class View:
 
 
 def answer(request: Request) -> WorkerAnswer:
-    """What is found or done; never raises."""
+    """What was found or done; never raises."""
     try:
         host = Host.of(request.provider)
         match request.do:
@@ -97,33 +97,35 @@ def answer(request: Request) -> WorkerAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A provider of octodns that is ready to be asked."""
+    """A provider of octodns that is ready for use."""
 
-    given: Provider
+    account: Provider
     provider: Any
 
     @classmethod
-    def of(cls, given: Provider) -> "Host":
-        module, _, name = given.class_.rpartition(".")
+    def of(cls, account: Provider) -> "Host":
+        module, _, name = account.class_.rpartition(".")
         try:
             from octodns.provider.base import BaseProvider  # noqa: PLC0415 - only this process has octodns
 
             kind = getattr(importlib.import_module(module), name, None)
         except ImportError as error:
-            raise _TroubleError(f"{given.class_} cannot be loaded: {error}", _INSTALL) from error
+            raise _TroubleError(f"{account.class_} cannot be loaded: {error}", _INSTALL) from error
         if not isinstance(kind, type) or not issubclass(kind, BaseProvider):
-            raise _TroubleError(f"{given.class_} is not a provider of octodns", "name a provider's class")
-        return cls(given, kind("dns", **given.arguments))
+            raise _TroubleError(
+                f"{account.class_} is not a provider of octodns", "give the class of a provider"
+            )
+        return cls(account, kind("dns", **account.arguments))
 
     def zones(self) -> list[str]:
-        """Those that the host lists, or the settings where it cannot list, lower-case without a final dot."""
+        """The zones that the host lists, or those of the settings where it cannot; lower-case, without a final dot."""
         listing = getattr(self.provider, "list_zones", None)
         if listing is None:
-            if self.given.only is None:
-                raise _TroubleError("this provider cannot list zones", "name them in `zones` of the account")
-            return sorted(self.given.only)
+            if self.account.only is None:
+                raise _TroubleError("this provider cannot list zones", "list them in `zones` of the account")
+            return sorted(self.account.only)
         listed = {str(zone).rstrip(".").lower() for zone in listing()}
-        return sorted(listed if self.given.only is None else listed & set(self.given.only))
+        return sorted(listed if self.account.only is None else listed & set(self.account.only))
 
     def view(self, name: str) -> View:
         """The zone, read leniently; raises _TroubleError for one that is not listed or not there."""
@@ -135,20 +137,28 @@ class Host:
         if not self.provider.populate(zone, target=True, lenient=True):
             raise _TroubleError(f"the zone {name} does not exist there", "create it at the host")
         if not zone.records:
-            # One of the providers makes an empty zone of an answer that it could not read.
-            raise _TroubleError(f"the zone {name} was read as empty", "look at the zone at the host")
+            # One of the providers returns an empty zone for an answer that it could not read.
+            raise _TroubleError(f"the zone {name} was read as empty", "check the zone at the host")
         sets: dict[Key, RecordSet] = {}
         records: dict[Key, Any] = {}
         for record in zone.records:
-            if record._type in list(RecordType):  # noqa: SLF001 - octodns has no other name for it
-                key = Key(_owner(record), RecordType(record._type))  # noqa: SLF001
-                with suppress(ValueError):  # it stays in `all`, as something that is there
-                    sets[key] = _read(key.type, record)
+            if record._type not in list(RecordType):  # noqa: SLF001 - octodns has no other name for it
+                continue
+            key = Key(_owner(record), RecordType(record._type))  # noqa: SLF001
+            values = [record.value] if key.type is RecordType.CNAME else record.values
+            texts = [str(value) for value in values]
+            if key.type is RecordType.TXT:
+                # octodns always escapes a semicolon, and quotes where the host escapes them.
+                texts = [text.replace("\\;", ";").replace('\\"', '"') for text in texts]
+            if len(texts) <= MOST_VALUES and max(map(len, texts), default=0) <= LONGEST_TEXT:
+                with suppress(ValueError):  # it stays in `every`, as a set that is there and cannot be read
+                    sets[key] = record_set(key.type, texts, int(record.ttl))
                     records[key] = record
-        return View(zone, sets, records, _texts(zone.records))
+        every = {(_owner(record), record._type): _text(record.data) for record in zone.records}  # noqa: SLF001
+        return View(zone, sets, records, every)
 
     def write(self, zone: str, changes: Sequence[Change]) -> dict[Key, Outcome]:
-        """Compares, writes, reads back, and looks at all the other record sets of the zone."""
+        """Compares, writes, reads back, and compares all other record sets of the zone."""
         before = self.view(zone)
         outcomes: dict[Key, Outcome] = {}
         for change in changes:
@@ -168,7 +178,7 @@ class Host:
         from octodns.provider.plan import Plan, UnsafePlan  # noqa: PLC0415 - as above
 
         desired = before.zone.copy()
-        planned = [_planned(before, desired, change, self.given.floor, self.provider) for change in changes]
+        planned = [_planned(before, desired, change, self.account.floor, self.provider) for change in changes]
         plan = Plan(
             before.zone,
             desired,
@@ -182,9 +192,9 @@ class Host:
             plan.raise_if_unsafe()
             self.provider.apply(plan)
         except UnsafePlan as error:
-            said = _said(error, self.given)
+            said = _said(error, self.account)
             return {change.key: WriteRefused(said, "make the changes by hand") for change in changes}
-        except Exception as error:  # noqa: BLE001 - what it did is read back
+        except Exception as error:  # noqa: BLE001 - what it did before is read back
             failure = error
         return self._read_back(zone, before, changes, failure)
 
@@ -195,19 +205,19 @@ class Host:
         for pause in READ_BACK_S:
             time.sleep(pause)
             try:
-                # Another provider: this one may remember what it read before.
-                now = Host.of(self.given).view(zone)
+                # A new provider object: this one may have cached what it read before.
+                now = Host.of(self.account).view(zone)
             except _TroubleError as error:
-                # The change may be made: this is no refusal.
-                said = scrubbed(f"it could not be read back: {error.args[0]}", self.given)
+                # The change may have been made: this is not a refusal.
+                said = scrubbed(f"it could not be read back: {error.args[0]}", self.account)
                 return {change.key: Unclear(said) for change in changes}
             if failure or all(_at(now, change.key).same_values(after(change)) for change in changes):
                 break
         own = {(change.key.name, str(change.key.type)) for change in changes}
         others = sorted(
             f"{name} {type_}"
-            for name, type_ in before.all.keys() | now.all.keys()
-            if (name, type_) not in own and before.all.get((name, type_)) != now.all.get((name, type_))
+            for name, type_ in before.every.keys() | now.every.keys()
+            if (name, type_) not in own and before.every.get((name, type_)) != now.every.get((name, type_))
         )
         if others:
             said = f"other record sets of the zone changed at the same time: {', '.join(others)[:LONGEST_TROUBLE]}"
@@ -219,10 +229,13 @@ class Host:
         if there.same_values(after(change)):
             return WriteDone(there)
         if failure is None:
-            return Unclear("the host took the change, and does not show it yet")
-        said = _said(failure, self.given)
-        if _is_refusal(failure) and there.same_values(change.seen):
-            return WriteRefused(said, "see what the host says, and whether the account may change this zone")
+            return Unclear("the host accepted the change, and does not show it yet")
+        said = _said(failure, self.account)
+        # The host answered that it refuses this: an HTTP status of 4xx, but not 'too many requests'.
+        status = getattr(getattr(failure, "response", None), "status_code", None)
+        refused = isinstance(status, int) and 400 <= status < 500 and status != 429
+        if refused and there.same_values(change.seen):
+            return WriteRefused(said, "check whether the account may change this zone")
         return Unclear(said)
 
 
@@ -234,14 +247,16 @@ def _in_the_way(before: View, change: Change, changes: Sequence[Change]) -> Outc
     """Why a change cannot be made; None: it can."""
     there = _at(before, change.key)
     kind = (change.key.name, str(change.key.type))
-    if not there.same_values(change.seen) or (there.absent and kind in before.all):
-        return ChangedMeanwhile("what is there is not what was seen before")
+    if not there.same_values(change.seen) or (there.absent and kind in before.every):
+        return ChangedMeanwhile("the record set is not the one that was read before")
     if isinstance(change, Remove):
         return None
     going = {
         str(one.key.type) for one in changes if isinstance(one, Remove) and one.key.name == change.key.name
     }
-    beside = {type_ for name, type_ in before.all if name == change.key.name} - going - {str(change.key.type)}
+    beside = (
+        {type_ for name, type_ in before.every if name == change.key.name} - going - {str(change.key.type)}
+    )
     if change.key.type is RecordType.CNAME and beside:
         return ChangedMeanwhile(f"a CNAME cannot stand beside {', '.join(sorted(beside))}")
     if "CNAME" in beside:
@@ -253,7 +268,7 @@ def _in_the_way(before: View, change: Change, changes: Sequence[Change]) -> Outc
 
 
 def _planned(before: View, desired: Any, change: Change, floor: int, provider: Any) -> Any:
-    """The change as octodns has it; `desired` becomes the zone after it."""
+    """The change in octodns' form; `desired` becomes the zone after it."""
     from octodns.record import Create, Delete, Record, Update  # noqa: PLC0415 - as above
 
     existing = before.records.get(change.key)
@@ -261,45 +276,25 @@ def _planned(before: View, desired: Any, change: Change, floor: int, provider: A
         desired.remove_record(existing)
         return Delete(existing)
     data: dict[str, Any] = {"type": str(change.key.type), "ttl": max(change.wanted.ttl, floor)}
-    values = [_written(change.key.type, value) for value in change.wanted.values]
-    data |= {"value": values[0]} if change.key.type is RecordType.CNAME else {"values": values}
+    match change.key.type:
+        case RecordType.TXT:
+            data["values"] = [value.replace(";", "\\;") for value in change.wanted.values]
+        case RecordType.CNAME:
+            data["value"] = f"{change.wanted.values[0]}."
+        case RecordType.A | RecordType.AAAA:
+            data["values"] = list(change.wanted.values)
     name = desired.hostname_from_fqdn(f"{change.key.name}.")
     record = Record.new(desired, name, data, source=provider, lenient=True)
     desired.add_record(record, replace=True, lenient=True)
     return Create(record) if existing is None else Update(existing, record)
 
 
-def _read(type_: RecordType, record: Any) -> RecordSet:
-    values: Iterable[Any] = [record.value] if type_ is RecordType.CNAME else record.values
-    texts = [str(value) for value in values]
-    if type_ is RecordType.TXT:
-        # Within octodns a semicolon is escaped always, and quotes where the host escapes them.
-        texts = [text.replace("\\;", ";").replace('\\"', '"') for text in texts]
-    if len(texts) > MOST_VALUES or any(len(text) > LONGEST_TEXT for text in texts):
-        raise ValueError("more than is read")
-    return record_set(type_, texts, int(record.ttl))
-
-
-def _written(type_: RecordType, value: str) -> str:
-    match type_:
-        case RecordType.TXT:
-            return value.replace(";", "\\;")
-        case RecordType.CNAME:
-            return f"{value}."
-        case RecordType.A | RecordType.AAAA:
-            return value
-
-
 def _owner(record: Any) -> str:
     return str(record.fqdn).rstrip(".").lower()
 
 
-def _texts(records: Iterable[Any]) -> dict[tuple[str, str], str]:
-    """All that octodns knows of each record set, in a form that can be compared."""
-    return {(_owner(record), record._type): _text(record.data) for record in records}  # noqa: SLF001
-
-
 def _text(data: Any) -> str:
+    """All that octodns knows of a record set, in a form that can be compared."""
     if isinstance(data, Mapping):
         return "{" + ",".join(sorted(f"{key}:{_text(value)}" for key, value in data.items())) + "}"
     if isinstance(data, list | tuple):
@@ -310,14 +305,14 @@ def _text(data: Any) -> str:
 # --- texts without secrets --------------------------------------------------------------------------------
 
 
-def _said(error: BaseException, given: Provider) -> str:
-    return scrubbed(f"{type(error).__name__}: {error}", given)
+def _said(error: BaseException, account: Provider) -> str:
+    return scrubbed(f"{type(error).__name__}: {error}", account)
 
 
-def scrubbed(text: str, given: Provider) -> str:
-    """The text on one line, without the secrets of the account and without what follows a `?` in a URL."""
-    for name in given.secrets:
-        secret = str(given.arguments.get(name, ""))
+def scrubbed(text: str, account: Provider) -> str:
+    """The text on one line, without the account's secrets and without the query of a URL."""
+    for name in account.secrets:
+        secret = str(account.arguments.get(name, ""))
         for form in sorted(
             {secret, quote(secret), quote(secret, safe=""), repr(secret)[1:-1]}, key=len, reverse=True
         ):
@@ -329,20 +324,14 @@ def scrubbed(text: str, given: Provider) -> str:
     return clean if len(clean) <= LONGEST_TROUBLE else clean[: LONGEST_TROUBLE - 1] + "…"
 
 
-def _is_refusal(error: BaseException) -> bool:
-    """Whether the host answered that it does not want this (an HTTP status of 4xx, but for 'too many requests')."""
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    return isinstance(status, int) and 400 <= status < 500 and status != 429
-
-
 def main() -> None:
-    """Answers one request; whatever libraries print goes nowhere."""
+    """Answers one request; what libraries print is discarded."""
     out = os.dup(1)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     request = Request.model_validate_json(sys.stdin.buffer.read())
-    signal.alarm(request.seconds + 1)  # the daemon that started it may be gone
+    signal.alarm(request.seconds + 1)  # the daemon that started this process may be gone
     with os.fdopen(out, "wb") as output:
         output.write(answer(request).model_dump_json().encode())
 

@@ -1,10 +1,10 @@
 """One GET of a policy over an open TLS connection: what came back, whole or cut off at the limit.
 
-Why no client library: they follow, cache, pool, decompress and hide the certificate; a sender does none of that. The
-answer is read by h11, bit by bit as it comes.
+Why not a client library: they follow redirects, cache, pool, decompress and hide the certificate; a sender does none of
+that. The answer is parsed by h11 as it arrives.
 
-Rule for every editor: a server says what it likes, for as long as the caller's deadline lets it. Each step here reads
-little and then lets others have their turn; and h11 gets no line that its patterns would read again and again.
+Rule for every editor: a server may send anything, for as long as the caller's deadline allows. Each step here reads
+little and then yields to other tasks; and h11 gets no line on which its patterns take quadratic time.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import h11
 BODY_LIMIT = 64 * 1024
 """Octets that a sender need not read beyond (RFC 8461 §3.3)."""
 RAW_LIMIT = 512 * 1024
-"""Octets of body and chunking: more is no answer to a sane question."""
+"""Octets of body and chunking: no policy needs more."""
 HEAD_LIMIT = 16 * 1024
 """Octets of one head."""
 HEAD_LINES = 100
@@ -42,7 +42,7 @@ class HttpAnswer:
 
 
 class HttpError(Exception):
-    """The server's answer is no whole HTTP answer."""
+    """The server did not send a complete HTTP answer."""
 
 
 async def get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, path: str) -> HttpAnswer:
@@ -63,33 +63,30 @@ async def get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: 
         request = connection.send(h11.Request(method="GET", target=path, headers=headers))
         writer.write(request + connection.send(h11.EndOfMessage()))
         await writer.drain()
-        response = await _response(connection, reader)
+        for _ in range(INTERIM_LIMIT + 1):
+            connection.receive_data(await _head(reader))
+            response = connection.next_event()
+            if isinstance(response, h11.Response):
+                break
+            if not isinstance(response, h11.InformationalResponse):
+                raise HttpError("no HTTP answer came")
+            await asyncio.sleep(0)
+        else:
+            raise HttpError(f"more than {INTERIM_LIMIT} interim answers came")
         body, whole = await _body(connection, reader, response)
     except h11.ProtocolError as error:
         ended = reader.at_eof()
         message = "the answer ended early" if ended else f"no HTTP answer came ({str(error)[:100]})"
         raise HttpError(message) from error
+    media_type = _header(response, b"content-type")
     return HttpAnswer(
         response.status_code,
-        _media_type(_header(response, b"content-type")),
+        None if media_type is None else media_type.partition(";")[0].strip(" \t").lower(),
         _header(response, b"location"),
         body,
         whole,
         ", ".join(filter(None, (_header(response, b"via"), _header(response, b"server")))) or None,
     )
-
-
-async def _response(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Response:
-    """The final answer's head."""
-    for _ in range(INTERIM_LIMIT + 1):
-        connection.receive_data(await _head(reader))
-        event = connection.next_event()
-        if isinstance(event, h11.Response):
-            return event
-        if not isinstance(event, h11.InformationalResponse):
-            raise HttpError("no HTTP answer came")
-        await asyncio.sleep(0)
-    raise HttpError(f"more than {INTERIM_LIMIT} interim answers came")
 
 
 async def _head(reader: asyncio.StreamReader) -> bytes:
@@ -121,7 +118,7 @@ async def _body(
 ) -> tuple[bytes, bool]:
     """The body up to the limit, and whether that is all of it."""
     if int(_header(response, b"content-length") or 0) > BODY_LIMIT:
-        return b"", False  # what nobody reads is not waited for
+        return b"", False  # a body that is not used is not waited for
     body = bytearray()
     raw = idle = 0
     while len(body) <= BODY_LIMIT:
@@ -140,14 +137,10 @@ async def _body(
             raw += len(octets)
             idle += len(octets)
             connection.receive_data(octets)
-            await asyncio.sleep(0)  # a read of what is there already lets nobody else run
+            await asyncio.sleep(0)  # a read of buffered octets does not yield to other tasks
     return bytes(body[:BODY_LIMIT]), False
 
 
 def _header(response: h11.Response, name: bytes) -> str | None:
     values = [value for key, value in response.headers if key == name]
     return b", ".join(values).decode("latin-1") if values else None
-
-
-def _media_type(value: str | None) -> str | None:
-    return value.partition(";")[0].strip(" \t").lower() if value is not None else None

@@ -1,6 +1,6 @@
 """Fetching a policy as RFC 8461 §3.3 has a sender do it: HTTPS, PKIX, no redirect, no cache, 64 KB, a minute.
 
-The answer is brought as it is: whether status, media type and text are right is for the rules.
+The answer is returned as it came: the rules decide whether status, media type and text are right.
 """
 
 import asyncio
@@ -8,13 +8,12 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sidecar.dns.answers import NoAnswer
-from sidecar.dns.ask import Asking
+from sidecar.dns.ask import DnsClient
 from sidecar.formats.domain_name import policy_host
+from sidecar.verify.probes.connect import Connector, HostLimits, InsideHost, Reached, Take
 from sidecar.verify.probes.http import HttpError, get
-from sidecar.verify.probes.tls import closing, handshake, look, peer_certificate, trouble
-from sidecar.verify.probes.way import Doors, Place, Reached, Take, Ways
-from sidecar.verify.seen import NoAddress, PolicyAnswer, PolicyFailure, PolicyFetch, TlsFailure
+from sidecar.verify.probes.tls import closing, handshake, peer_certificate, shown_certificate, trouble
+from sidecar.verify.seen import PolicyAnswer, PolicyFailure, PolicyFetch, TlsFailure
 
 PATH = "/.well-known/mta-sts.txt"
 CONNECT_SHARE = 6
@@ -25,56 +24,47 @@ CONNECT_SHARE = 6
 class PolicyProbe:
     """Fetches policies; `timeout_s` is for connection, TLS and answer together.
 
-    `connect` replaces what DNS says of every policy host (for tests).
+    `connect` replaces the addresses of every policy host (for tests).
     """
 
-    asking: Asking
+    dns: DnsClient
     context: ssl.SSLContext
-    doors: Doors
+    limits: HostLimits
     clock: Callable[[], float]
     port: int = 443
     timeout_s: float = 60.0
     connect: str | None = None
 
-    async def fetch(self, domain: str, inside: Place | None, take: Take) -> tuple[PolicyFetch, ...]:
+    async def fetch(self, domain: str, inside: InsideHost | None, take: Take) -> tuple[PolicyFetch, ...]:
         """What each address of the domain's policy host serves, or `inside` where none of them can be reached.
 
         `take` is asked before each connection.
         """
         host = policy_host(domain)
-        found = await self.asking.addresses(host)
-        if isinstance(found, NoAnswer):
-            return (found,)
-        if not found.records:
-            return (NoAddress(self.clock()),)
-        addresses = (self.connect,) if self.connect else found.records
-        ways = Ways(self.doors, self.clock, self.port, self.timeout_s / CONNECT_SHARE)
-        fetched = await ways.at_each(addresses, inside, take, lambda reached: self._ask(reached, host))
-        return (*fetched, *await self.asking.unanswered(host))
+        connect_s = self.timeout_s / CONNECT_SHARE
+        connector = Connector(self.dns, self.limits, self.clock, self.port, connect_s, self.connect)
+        return await connector.at_each(host, inside, take, lambda reached: self._ask(reached, host))
 
     async def _ask(self, reached: Reached, host: str) -> PolicyFetch:
         way, timeout_s = reached.way, self.timeout_s * (1 - 1 / CONNECT_SHARE)
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._answer(reached, host)
+                with handshake():
+                    reader, writer = await asyncio.open_connection(
+                        sock=reached.handle(), ssl=self.context, server_hostname=host
+                    )
+                with closing(writer):
+                    certificate = peer_certificate(writer)
+                    found = await get(reader, writer, host, PATH)
         except TimeoutError:
             return PolicyFailure(way, True, f"no answer within {timeout_s:g} s", self.clock())
         except ssl.SSLError as error:
             kind, detail = trouble(error)
-            return TlsFailure(way, kind, detail, await look(reached, host), self.clock())
+            return TlsFailure(way, kind, detail, await shown_certificate(reached, host), self.clock())
         except (HttpError, OSError) as error:
             return PolicyFailure(way, False, str(error) or type(error).__name__, self.clock())
-
-    async def _answer(self, reached: Reached, host: str) -> PolicyAnswer:
-        with handshake():
-            reader, writer = await asyncio.open_connection(
-                sock=reached.handle(), ssl=self.context, server_hostname=host
-            )
-        with closing(writer):
-            certificate = peer_certificate(writer)
-            found = await get(reader, writer, host, PATH)
         return PolicyAnswer(
-            reached.way,
+            way,
             certificate,
             found.status,
             found.media_type,

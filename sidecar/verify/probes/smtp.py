@@ -1,7 +1,7 @@
 """Speaking with an MX host as a sender that wants TLS does: greeting, EHLO, STARTTLS, certificate; no mail.
 
-Rule for every editor: a host that does not talk to us (port 25 closed on the way out, a block list, a limit) says
-nothing of what it does for senders.
+Rule for every editor: a host that does not talk to us (outgoing port 25 closed, a block list, a limit) shows nothing
+about what it does for other senders.
 """
 
 import asyncio
@@ -10,16 +10,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sidecar.dns.answers import NoAnswer
-from sidecar.dns.ask import Asking
-from sidecar.verify.probes.tls import closing, handshake, looking, peer_certificate, trouble
-from sidecar.verify.probes.way import Doors, Place, Reached, SpentError, Take, Ways
+from sidecar.dns.ask import DnsClient
+from sidecar.verify.probes.connect import Connector, HostLimits, InsideHost, Reached, SpentError, Take
+from sidecar.verify.probes.tls import accepting_all, closing, handshake, peer_certificate, trouble
 from sidecar.verify.seen import (
     MxNoStartTls,
     MxProbe,
     MxTls,
     MxWontTalk,
-    NoAddress,
     PresentedCertificate,
     TlsFailure,
 )
@@ -32,11 +30,11 @@ _QUIT_S = 2.0
 
 
 class _WontTalkError(Exception):
-    """The other end does not go on with the conversation."""
+    """The other end does not continue the conversation."""
 
 
 class _TurnedAwayError(_WontTalkError):
-    """The other end answered with a reply that refuses."""
+    """The other end refused with a 4xx or 5xx reply."""
 
 
 class _NoStartTlsError(Exception):
@@ -47,15 +45,15 @@ class _NoStartTlsError(Exception):
 class SmtpProbe:
     """Probes MX hosts; `timeout_s` is for one whole conversation (mailcow's postscreen waits 6 s before it greets).
 
-    `inside`: for MX hosts that are this mailcow, where they are inside its network. `connect` replaces what DNS says
-    of every host (for tests).
+    `inside`: for MX hosts that are this mailcow, where they are inside its network. `connect` replaces the
+    addresses of every host (for tests).
     """
 
-    asking: Asking
+    dns: DnsClient
     context: ssl.SSLContext
-    doors: Doors
+    limits: HostLimits
     clock: Callable[[], float]
-    inside: Mapping[str, Place]
+    inside: Mapping[str, InsideHost]
     port: int = 25
     timeout_s: float = 40.0
     connect: str | None = None
@@ -65,19 +63,13 @@ class SmtpProbe:
 
         Of a reply 100 lines of 4,096 octets are read at most: beyond that, it is not a conversation.
         """
-        found = await self.asking.addresses(host)
-        if isinstance(found, NoAnswer):
-            return (found,)
-        if not found.records:
-            return (NoAddress(self.clock()),)
-        addresses = (self.connect,) if self.connect else found.records
-        ways = Ways(self.doors, self.clock, self.port, self.timeout_s / CONNECT_SHARE)
-        probed = await ways.at_each(
-            addresses, self.inside.get(host), take, lambda reached: self._speak(reached, host)
+        connect_s = self.timeout_s / CONNECT_SHARE
+        connector = Connector(self.dns, self.limits, self.clock, self.port, connect_s, self.connect)
+        return await connector.at_each(
+            host, self.inside.get(host), take, lambda reached: self._converse(reached, host)
         )
-        return (*probed, *await self.asking.unanswered(host))
 
-    async def _speak(self, reached: Reached, host: str) -> MxProbe:
+    async def _converse(self, reached: Reached, host: str) -> MxProbe:
         way, timeout_s = reached.way, self.timeout_s * (1 - 1 / CONNECT_SHARE)
         try:
             async with asyncio.timeout(timeout_s):
@@ -85,7 +77,10 @@ class SmtpProbe:
                 with closing(writer):
                     version = await _start_tls(reader, writer, self.context, host)
                     seen = MxTls(way, version, peer_certificate(writer), self.clock())
-                    await _quit(reader, writer)
+                    # Some servers count connections that are dropped without QUIT.
+                    with suppress(OSError, TimeoutError, _WontTalkError, ValueError):
+                        async with asyncio.timeout(_QUIT_S):
+                            await _say(reader, writer, "QUIT", "221")
                     return seen
         except TimeoutError:
             return MxWontTalk(way, f"the conversation was not over within {timeout_s:g} s", self.clock())
@@ -93,21 +88,21 @@ class SmtpProbe:
             return MxNoStartTls(way, str(error) or None, self.clock())
         except ssl.SSLError as error:
             kind, detail = trouble(error)
-            return TlsFailure(way, kind, detail, await self._look(reached, host), self.clock())
+            return TlsFailure(way, kind, detail, await self._refused_certificate(reached, host), self.clock())
         except _TurnedAwayError as error:
             return MxWontTalk(way, str(error), self.clock(), turned_away=True)
         except (_WontTalkError, OSError, ValueError) as error:
             return MxWontTalk(way, str(error) or type(error).__name__, self.clock())
 
-    async def _look(self, reached: Reached, host: str) -> PresentedCertificate | None:
-        """The certificate that was refused; None where it is not shown a second time."""
+    async def _refused_certificate(self, reached: Reached, host: str) -> PresentedCertificate | None:
+        """The certificate that was refused; None where the host does not show it a second time."""
         try:
             async with asyncio.timeout(self.timeout_s / CONNECT_SHARE):
                 reader, writer = await asyncio.open_connection(
                     sock=await reached.again(), limit=_LONGEST_LINE
                 )
                 with closing(writer):
-                    await _start_tls(reader, writer, looking(), host)
+                    await _start_tls(reader, writer, accepting_all(), host)
                     return peer_certificate(writer)
         except (_WontTalkError, _NoStartTlsError, SpentError, OSError, ValueError):
             return None  # TimeoutError is an OSError
@@ -118,7 +113,10 @@ async def _start_tls(
 ) -> str:
     """Greeting to handshake (RFC 3207); the TLS version spoken."""
     await _reply(reader, "220", "our connection")
-    offered = await _say(reader, writer, f"EHLO {_address_literal(writer)}", "250")
+    # Without a host name of our own we give our address (RFC 5321 §4.1.4).
+    address = str(writer.get_extra_info("sockname")[0])
+    literal = f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+    offered = await _say(reader, writer, f"EHLO {literal}", "250")
     if "STARTTLS" not in {line[4:].strip().upper() for line in offered}:
         raise _NoStartTlsError
     try:
@@ -128,13 +126,6 @@ async def _start_tls(
     with handshake():
         await writer.start_tls(context, server_hostname=host)
     return str(writer.get_extra_info("ssl_object").version())
-
-
-async def _quit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Leaves politely: some servers count connections that are just dropped."""
-    with suppress(OSError, TimeoutError, _WontTalkError, ValueError):
-        async with asyncio.timeout(_QUIT_S):
-            await _say(reader, writer, "QUIT", "221")
 
 
 async def _say(
@@ -164,9 +155,3 @@ async def _reply(reader: asyncio.StreamReader, expected: str, what: str) -> list
         kind = _TurnedAwayError if refuses else _WontTalkError
         raise kind(f"{what} was answered with {lines[-1][:200]!r}")
     return lines
-
-
-def _address_literal(writer: asyncio.StreamWriter) -> str:
-    """Who we are, where we have no name of our own (RFC 5321 §4.1.4)."""
-    address = str(writer.get_extra_info("sockname")[0])
-    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"

@@ -1,13 +1,12 @@
-"""What a sender trusts, and what a failed handshake means, in this project's words.
+"""What a sender trusts, and what a failed handshake means.
 
-Rule for every editor: a context that does not verify is for looking at a certificate that was already refused, and
-for nothing else.
+Rule for every editor: a context that does not verify is only for reading a certificate that was already refused.
 """
 
 import asyncio
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from sidecar.formats.x509 import reading
 from sidecar.host.errors import PermanentError
 from sidecar.host.plain_file import read_plain
-from sidecar.verify.probes.way import CONNECT_S, Reached, SpentError
+from sidecar.verify.probes.connect import CONNECT_S, Reached, SpentError
 from sidecar.verify.seen import PresentedCertificate, TlsTrouble
 
 T = TypeVar("T")
@@ -58,8 +57,14 @@ def trusting(extra_root: Path | None) -> ssl.SSLContext:
     # RFC 8461 §3.3 and §4.2 ask for a DNS-ID, which is a subjectAltName: a common name does not count.
     context.hostname_checks_common_name = False
     context.load_default_certs()
-    if not _system_has_roots():
-        _load_certifi(context)
+    paths = ssl.get_default_verify_paths()
+    folder = Path(paths.capath) if paths.capath else None
+    if not paths.cafile and (folder is None or not folder.is_dir() or not any(folder.iterdir())):
+        # A slim image may have no ca-certificates.
+        with suppress(ImportError):
+            import certifi  # noqa: PLC0415 - only where the system has none
+
+            context.load_verify_locations(certifi.where())
     if extra_root is not None:
         try:
             pem = read_plain(extra_root, LARGEST_ROOTS)
@@ -73,7 +78,7 @@ def trusting(extra_root: Path | None) -> ssl.SSLContext:
     return context
 
 
-def looking() -> ssl.SSLContext:
+def accepting_all() -> ssl.SSLContext:
     """A context that accepts every certificate, to read the one that was refused."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -81,23 +86,8 @@ def looking() -> ssl.SSLContext:
     return context
 
 
-def _system_has_roots() -> bool:
-    paths = ssl.get_default_verify_paths()
-    folder = Path(paths.capath) if paths.capath else None
-    return bool(paths.cafile) or (folder is not None and folder.is_dir() and any(folder.iterdir()))
-
-
-def _load_certifi(context: ssl.SSLContext) -> None:
-    """A slim image may have no ca-certificates; Docker's SDK brings certifi with it."""
-    try:
-        import certifi  # noqa: PLC0415 - only where the system has none
-    except ImportError:
-        return
-    context.load_verify_locations(certifi.where())
-
-
 def trouble(error: ssl.SSLError) -> tuple[TlsTrouble, str]:
-    """What kind of trouble this is, and OpenSSL's words for it."""
+    """The kind of failure, and OpenSSL's text for it."""
     if isinstance(error, ssl.SSLCertVerificationError):
         kind = _BY_VERIFY_CODE.get(error.verify_code, TlsTrouble.OTHER)
         return kind, error.verify_message or str(error)
@@ -158,12 +148,14 @@ def peer_certificate(writer: asyncio.StreamWriter) -> PresentedCertificate:
     return certificate(der or b"")
 
 
-async def look(reached: Reached, name: str) -> PresentedCertificate | None:
-    """The certificate that an HTTPS server shows for this name, whatever it is worth; None where it shows none."""
+async def shown_certificate(reached: Reached, name: str) -> PresentedCertificate | None:
+    """The certificate that an HTTPS server shows for this name, valid or not; None where it shows none."""
     try:
         connection = await reached.again()
         async with asyncio.timeout(CONNECT_S):
-            _, writer = await asyncio.open_connection(sock=connection, ssl=looking(), server_hostname=name)
+            _, writer = await asyncio.open_connection(
+                sock=connection, ssl=accepting_all(), server_hostname=name
+            )
     except (OSError, TimeoutError, SpentError, ValueError):
         return None
     with closing(writer):
@@ -172,7 +164,7 @@ async def look(reached: Reached, name: str) -> PresentedCertificate | None:
 
 @contextmanager
 def handshake() -> Iterator[None]:
-    """Around a handshake: a connection that is closed in it is a handshake that failed, not a server out of reach."""
+    """Around a handshake: a connection that is closed during it is a failed handshake, not an unreachable server."""
     try:
         yield
     except ConnectionError as error:
@@ -181,7 +173,7 @@ def handshake() -> Iterator[None]:
 
 @contextmanager
 def closing(writer: asyncio.StreamWriter) -> Iterator[None]:
-    """Leaves a connection without the long good-bye of TLS: nothing more is expected of the other end."""
+    """Closes a connection without waiting for the TLS shutdown: nothing more is expected from the other end."""
     try:
         yield
     finally:

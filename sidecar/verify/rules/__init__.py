@@ -1,1 +1,1 @@
-"""Rules: what was read or brought by a probe goes in, findings come out. They ask nothing and know no clock."""
+"""Rules: what was read or found by a probe goes in, findings come out. They do no I/O and read no clock."""

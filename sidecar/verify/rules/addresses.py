@@ -1,4 +1,4 @@
-"""What is said of the addresses of one host, and findings at several of them: those that say the same become one."""
+"""Findings about the addresses of one host; equal findings at several addresses become one."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -46,21 +46,21 @@ def joined(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def judge_private(code: Code, host: str, probes: Iterable[PolicyFetch | MxProbe]) -> tuple[Finding, ...]:
     """A private address of a host that senders elsewhere have to reach."""
-    addresses = [address for probe in probes if is_private(address := _address(probe))]
+    addresses: list[str] = []
+    for probe in probes:
+        match probe:
+            case PolicyAnswer() | PolicyFailure() | TlsFailure() | MxTls() | MxNoStartTls() | MxWontTalk():
+                address = probe.way.address
+            case Unreachable():
+                address = probe.address
+            case _:
+                continue
+        if is_private(address):
+            addresses.append(address)
     if not addresses:
         return ()
     message = (
-        f"the DNS that is asked here gives the private address {', '.join(addresses)}: senders elsewhere cannot reach it, "
-        "and what was seen there proves nothing about a public address"
+        f"the DNS resolver used here gives the private address {', '.join(addresses)}: senders elsewhere cannot reach it, "
+        "and what was found there proves nothing about a public address"
     )
     return (Finding.of(code, host, message, _SPLIT_DNS),)
-
-
-def _address(probe: PolicyFetch | MxProbe) -> str:
-    match probe:
-        case PolicyAnswer() | PolicyFailure() | TlsFailure() | MxTls() | MxNoStartTls() | MxWontTalk():
-            return probe.way.address
-        case Unreachable(address=address):
-            return address
-        case _:
-            return ""

@@ -1,10 +1,10 @@
-"""Who may issue a certificate for the policy host (RFC 8659): the reason why a name never appears in a certificate."""
+"""Who may issue a certificate for the policy host (RFC 8659), which is often why a name is missing in a certificate."""
 
 from sidecar.formats.domain_name import policy_host
 from sidecar.observed import Seen
 from sidecar.observed.findings import Finding, Severity
 from sidecar.verify import probe_codes as codes
-from sidecar.verify.seen import DomainSeen, PolicyAnswer, PresentedCertificate, TlsFailure, TlsTrouble
+from sidecar.verify.seen import DomainSeen, PolicyAnswer, TlsFailure, TlsTrouble
 from sidecar.verify.stakes import Stakes
 
 LETS_ENCRYPT = "letsencrypt.org"
@@ -13,7 +13,7 @@ _STILL_GOOD = frozenset({TlsTrouble.UNKNOWN_ISSUER, TlsTrouble.TOO_OLD, TlsTroub
 
 
 def judge_caa(seen: DomainSeen, stakes: Stakes) -> tuple[Finding, ...]:
-    """What to say of CAA for the policy host; mailcow's certificates come of Let's Encrypt."""
+    """Findings about CAA for the policy host; mailcow's certificates come from Let's Encrypt."""
     host = policy_host(seen.domain)
     if not isinstance(seen.caa, Seen):
         return (Finding.of(codes.CAA_UNKNOWN, host, seen.caa.reason, "check again when the DNS answers"),)
@@ -23,12 +23,18 @@ def judge_caa(seen: DomainSeen, stakes: Stakes) -> tuple[Finding, ...]:
     if caa.allows(LETS_ENCRYPT):
         return (Finding.of(codes.CAA_ALLOWS, host, f"CAA at {caa.owner} allows {LETS_ENCRYPT}"),)
     allowed = ", ".join(issuer for issuer in caa.issuers if issuer) or "nobody"
-    in_use = _in_use(seen)
+    # The certificate that serves the policy host well, as far as its issuer is concerned.
+    fetch = seen.policy
+    in_use = (
+        fetch.certificate
+        if isinstance(fetch, PolicyAnswer) or (isinstance(fetch, TlsFailure) and fetch.trouble in _STILL_GOOD)
+        else None
+    )
     if in_use is not None and in_use.issuer not in _LETS_ENCRYPT_ORGANISATIONS:
-        message = f"CAA at {caa.owner} allows {allowed}; the certificate in use is of {in_use.issuer}"
+        message = f"CAA at {caa.owner} allows {allowed}; the certificate in use is from {in_use.issuer}"
         return (Finding.of(codes.CAA_OTHER, host, message),)
     consequence = (
-        "it cannot be renewed" if in_use else f"{host} cannot get into a certificate of Let's Encrypt"
+        "it cannot be renewed" if in_use else f"{host} cannot be in a certificate from Let's Encrypt"
     )
     severity = min(
         Severity.WARNING if in_use else Severity.ERROR, stakes.policy_failure, key=lambda item: item.rank
@@ -36,14 +42,3 @@ def judge_caa(seen: DomainSeen, stakes: Stakes) -> tuple[Finding, ...]:
     message = f"CAA at {caa.owner} allows {allowed}, not {LETS_ENCRYPT}: {consequence}"
     todo = f'add {caa.owner} CAA 0 issue "{LETS_ENCRYPT}"'
     return (Finding.of(codes.CAA_FORBIDS, host, message, todo, severity=severity),)
-
-
-def _in_use(seen: DomainSeen) -> PresentedCertificate | None:
-    """The certificate that serves the policy host well, as far as its issuer is concerned."""
-    match seen.policy:
-        case PolicyAnswer(certificate=certificate):
-            return certificate
-        case TlsFailure(certificate=certificate, trouble=trouble) if trouble in _STILL_GOOD:
-            return certificate
-        case _:
-            return None

@@ -18,12 +18,12 @@ _DANE_EE = 3
 
 
 def judge_dane(seen: MxSeen) -> tuple[Finding, ...]:
-    """What to say of DANE for an MX host."""
+    """Findings about DANE for an MX host."""
     name = f"_25._tcp.{seen.host}"
     if isinstance(seen.tlsa, NoAnswer):
         if seen.tlsa.why is Silence.BOGUS:
-            message = f"{seen.tlsa.reason}; senders that do DANE hold mail back"
-            return (Finding.of(codes.DANE_BOGUS, name, message, "mend the DNSSEC signatures of the zone"),)
+            message = f"{seen.tlsa.reason}; senders that use DANE hold mail back"
+            return (Finding.of(codes.DANE_BOGUS, name, message, "fix the DNSSEC signatures of the zone"),)
         return (Finding.of(codes.DANE_UNKNOWN, name, seen.tlsa.reason, "check again when the DNS answers"),)
     count = len(seen.tlsa.records)
     if not count:
@@ -31,43 +31,34 @@ def judge_dane(seen: MxSeen) -> tuple[Finding, ...]:
     if not seen.tlsa.authentic:
         message = f"{count} TLSA records, not validated with DNSSEC: senders ignore them"
         return (
-            Finding.of(codes.DANE_INSECURE, name, message, "sign the zone, or ask a resolver that validates"),
+            Finding.of(codes.DANE_INSECURE, name, message, "sign the zone, or use a resolver that validates"),
         )
-    if places := [place for place, shown in _shown(seen) if _none_matches(seen.tlsa.records, shown)]:
+    # Only where all records are for the server's own certificate: DANE-TA (2) would need the chain, and PKIX usages
+    # (0 and 1) are not for SMTP (RFC 7672 §3.1.3). Inside mailcow's network another certificate may be served.
+    places = [
+        probe.way.address
+        for probe in seen.probes
+        if isinstance(probe, MxTls | TlsFailure)
+        and probe.way.instead_of is None
+        and (shown := probe.certificate) is not None
+        and all(record.usage == _DANE_EE and not _fits(record, shown) for record in seen.tlsa.records)
+    ]
+    if places:
         message = (
             f"none of {count} TLSA records fits the certificate at {', '.join(places)}: "
-            "senders that do DANE refuse to deliver"
+            "senders that use DANE refuse to deliver"
         )
         return (
             Finding.of(
                 codes.DANE_MISMATCH, name, message, "publish a TLSA record for the certificate in use"
             ),
         )
-    message = f"{count} TLSA records, validated with DNSSEC: senders that do DANE go by them"
+    message = f"{count} TLSA records, validated with DNSSEC: senders that use DANE follow them"
     return (Finding.of(codes.DANE_VALIDATED, name, message),)
 
 
-def _shown(seen: MxSeen) -> list[tuple[str, PresentedCertificate]]:
-    """The public addresses that showed a certificate; inside, another one may be served."""
-    return [
-        (probe.way.address, probe.certificate)
-        for probe in seen.probes
-        if isinstance(probe, MxTls | TlsFailure)
-        and probe.way.instead_of is None
-        and probe.certificate is not None
-    ]
-
-
-def _none_matches(records: tuple[Tlsa, ...], shown: PresentedCertificate) -> bool:
-    """Whether all records speak of the server's own certificate, and none of this one.
-
-    DANE-TA (2) would need the chain, PKIX usages (0 and 1) are not for SMTP (RFC 7672 §3.1.3): nothing is said then.
-    """
-    return all(record.usage == _DANE_EE and not _fits(record, shown) for record in records)
-
-
 def _fits(record: Tlsa, shown: PresentedCertificate) -> bool:
-    """Whether the record is of this certificate; what cannot be judged is taken to fit."""
+    """Whether the record is for this certificate; what cannot be judged is assumed to fit."""
     match record.selector:
         case 0:
             octets = shown.der

@@ -20,29 +20,26 @@ def judge(pattern: str, host: str) -> tuple[Finding, ...]:
         todo = "write a host name, or *. before one; it has neither a final dot nor another *"
         findings.append(Finding.of(codes.MATCH_PATTERN, "the pattern", message, todo))
     if host.startswith("*.") or not is_mx_pattern(host.removesuffix(".")):
-        message = f"{_short(host)} is no name of an MX host{_a_label(host)}"
+        message = f"{_short(host)} is not the name of an MX host{_a_label(host)}"
         todo = "write the name that stands in the MX record"
         findings.append(Finding.of(codes.MATCH_HOST, "the host", message, todo))
     if findings:
         return tuple(findings)
-    if not matches(pattern, host):
-        message = (
-            f"the MX host {host} does not match {pattern}: {_why(ascii_lower(pattern), ascii_lower(host))}"
-        )
-        todo = f"add mx: {ascii_lower(host).removesuffix('.')} to the policy, if mail is to go there"
-        return (Finding.of(codes.MATCH_NONE, "the host", message, todo),)
-    return ()
-
-
-def _why(pattern: str, host: str) -> str:
-    name, parent = host.removesuffix("."), pattern.removeprefix("*.")
-    if parent == pattern:
-        return "without a wildcard the whole name has to be the same"
-    if name == parent:
-        return "a wildcard stands for exactly one label, and there is none before it here"
-    if name.endswith(f".{parent}"):
-        return "a wildcard stands for exactly one label, and there are several here"
-    return f"it is no name under {parent}"
+    if matches(pattern, host):
+        return ()
+    wanted, name = ascii_lower(pattern), ascii_lower(host).removesuffix(".")
+    parent = wanted.removeprefix("*.")
+    if parent == wanted:
+        why = "without a wildcard the whole name has to be the same"
+    elif name == parent:
+        why = "a wildcard stands for exactly one label, and there is none before it here"
+    elif name.endswith(f".{parent}"):
+        why = "a wildcard stands for exactly one label, and there are several here"
+    else:
+        why = f"it is not a name under {parent}"
+    message = f"the MX host {host} does not match {pattern}: {why}"
+    todo = f"add mx: {name} to the policy, if mail should go there"
+    return (Finding.of(codes.MATCH_NONE, "the host", message, todo),)
 
 
 def _short(text: str) -> str:
@@ -50,7 +47,7 @@ def _short(text: str) -> str:
 
 
 def _a_label(name: str) -> str:
-    """The A-label form, where a name is only written in the form for people (RFC 8461 §3.2 wants A-labels)."""
+    """The A-label form, if a name is written in the form for people (RFC 8461 §3.2 wants A-labels)."""
     if name.isascii():
         return ""
     try:

@@ -1,4 +1,4 @@
-"""The policy served against the one that is meant."""
+"""The served policy compared with the intended one."""
 
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import Invalid, differences, parse
@@ -10,7 +10,7 @@ from sidecar.verify.seen import DomainSeen, Meant, PolicyAnswer
 
 
 def judge_meant(seen: DomainSeen, meant: Meant | None) -> tuple[Finding, ...]:
-    """Whether senders are told what is meant; nothing where nothing is meant or no policy was seen."""
+    """Whether senders get the intended policy; nothing where none is intended or no policy was seen."""
     if meant is None or not isinstance(seen.policy, PolicyAnswer) or not usable(seen.policy):
         return ()
     served = parse(seen.policy.body)
@@ -18,10 +18,8 @@ def judge_meant(seen: DomainSeen, meant: Meant | None) -> tuple[Finding, ...]:
         return ()  # the grammar's findings say so
     url = f"https://{policy_host(seen.domain)}/.well-known/mta-sts.txt"
     if served.same_as(meant.policy):
-        return (Finding.of(codes.POLICY_AS_MEANT, url, "the policy served is the one that is meant"),)
-    message = (
-        f"the policy served is not the one that is meant: {'; '.join(differences(served, meant.policy))}"
-    )
+        return (Finding.of(codes.POLICY_AS_MEANT, url, "the policy served is the intended one"),)
+    message = f"the policy served is not the intended one: {'; '.join(differences(served, meant.policy))}"
     return (
         Finding.of(
             codes.POLICY_DIFFERS, url, message, f"see what keeps it from being served: {command('plan')}"

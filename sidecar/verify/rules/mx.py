@@ -10,16 +10,15 @@ from sidecar.verify import probe_codes as codes
 from sidecar.verify.rules.addresses import in_one, joined, judge_private
 from sidecar.verify.rules.certificate import judge_end, judge_tls_failure
 from sidecar.verify.rules.mx_match import is_address
-from sidecar.verify.rules.policy_fetch import LOOK_AGAIN
+from sidecar.verify.rules.policy_fetch import REPORT_IT
 from sidecar.verify.seen import (
     Barrier,
-    LookFailed,
     MxNoStartTls,
     MxSeen,
     MxTls,
     MxWontTalk,
     NoAddress,
-    ProbedWay,
+    ProbeFailed,
     TlsFailure,
     TlsTrouble,
     Unreachable,
@@ -35,9 +34,9 @@ _TLS: dict[TlsTrouble, Code] = {
     TlsTrouble.TOO_OLD: codes.MX_TLS_OLD,
     TlsTrouble.OTHER: codes.MX_TLS_FAILED,
 }
-_ELSEWHERE = "port 25 is often closed on the way out: check from another network"
+_ELSEWHERE = "outgoing port 25 is often closed: check from another network"
 _REFUSED_TODO = (
-    "it was reached, so no port is closed: look at what its reply says (a block list, no reverse DNS), and check from "
+    "it was reached, so no port is closed: see what its reply says (a block list, no reverse DNS), and check from "
     "another network"
 )
 _OUTSIDE = (
@@ -58,17 +57,23 @@ _BARRIERS: dict[Barrier, tuple[Code, str]] = {
 
 
 def judge_host(seen: MxSeen, stakes: Stakes, now: float) -> tuple[Finding, ...]:
-    """What to say of an MX host: of each of its addresses, for a sender may use any."""
+    """Findings about an MX host, at each of its addresses, since a sender may use any."""
     at_address: list[tuple[str, Finding]] = []
     unseen: list[Finding] = []
     for probe in seen.probes:
         match probe:
             case MxTls() | TlsFailure() | MxNoStartTls() | MxWontTalk():
-                said = (*_spoken(seen.host, probe, stakes, now), *_inside(seen.host, probe.way))
-                at_address += [(probe.way.address, finding) for finding in said]
+                found = _reached(seen.host, probe, stakes, now)
+                if probe.way.instead_of is not None:
+                    message = (
+                        "probed inside mailcow's network only, which proves nothing about the public addresses: "
+                        f"{probe.way.instead_of}"
+                    )
+                    found = (*found, Finding.of(codes.MX_INSIDE, seen.host, message, _OUTSIDE))
+                at_address += [(probe.way.address, finding) for finding in found]
             case NoAddress() if is_address(seen.host):
                 pass  # `mx-address` says it
-            case Unreachable() | NoAddress() | NoAnswer() | Unseen() | LookFailed():
+            case Unreachable() | NoAddress() | NoAnswer() | Unseen() | ProbeFailed():
                 unseen.append(_not_seen(seen.host, probe))
             case _:
                 assert_never(probe)
@@ -78,48 +83,41 @@ def judge_host(seen: MxSeen, stakes: Stakes, now: float) -> tuple[Finding, ...]:
     return (*in_one(at_address), *joined(unseen), *private)
 
 
-def _spoken(
+def _reached(
     host: str, probe: MxTls | TlsFailure | MxNoStartTls | MxWontTalk, stakes: Stakes, now: float
 ) -> tuple[Finding, ...]:
     failure = stakes.mx_failure
     match probe:
         case MxTls(certificate=certificate, version=version):
-            message = f"STARTTLS with {version} and a certificate of {certificate.issuer}"
+            message = f"STARTTLS with {version} and a certificate from {certificate.issuer}"
             ending = judge_end(certificate, codes.MX_CERT_ENDING, host, now, stakes.mx_worry)
             return (Finding.of(codes.MX_TLS, host, message), *ending)
         case TlsFailure():
             return (judge_tls_failure(probe, _TLS, host, host, failure),)
         case MxNoStartTls(reply=reply):
             message = f"STARTTLS is refused: {reply}" if reply else "STARTTLS is not offered"
-            todo = "switch STARTTLS on in the mail server, with a certificate for its name"
+            todo = "enable STARTTLS in the mail server, with a certificate for its name"
             return (Finding.of(codes.MX_NO_STARTTLS, host, message, todo, severity=failure),)
         case MxWontTalk(detail=detail, turned_away=True):
-            message = f"that host refuses us: {detail}"
+            message = f"the host refuses us: {detail}"
             return (Finding.of(codes.MX_REFUSES_US, host, message, _REFUSED_TODO),)
         case MxWontTalk(detail=detail):
-            message = f"the host was reached and did not go through the conversation: {detail}"
+            message = f"the host was reached, but did not complete the conversation: {detail}"
             return (Finding.of(codes.MX_WONT_TALK, host, message, _ELSEWHERE),)
 
 
-def _not_seen(host: str, nothing: Unreachable | NoAddress | NoAnswer | Unseen | LookFailed) -> Finding:
+def _not_seen(host: str, nothing: Unreachable | NoAddress | NoAnswer | Unseen | ProbeFailed) -> Finding:
     match nothing:
         case Unreachable(barrier=barrier, reason=reason):
             code, todo = _BARRIERS[barrier]
             return Finding.of(code, host, reason, todo)
         case NoAddress():
-            message = "the MX host has neither A nor AAAA: no sender gets there"
-            todo = "give the host an A or AAAA record, or take it out of the MX records"
+            message = "the MX host has neither A nor AAAA: senders cannot reach it"
+            todo = "give the host an A or AAAA record, or remove it from the MX records"
             return Finding.of(codes.MX_HOST_MISSING, host, message, todo)
         case NoAnswer(reason=reason):
             return Finding.of(codes.MX_HOST_UNKNOWN, host, reason, "check again when the DNS answers")
         case Unseen(reason=reason):
             return Finding.of(codes.MX_UNASKED, host, reason)
-        case LookFailed(reason=reason):
-            return Finding.of(codes.MX_LOOK_FAILED, host, reason, LOOK_AGAIN)
-
-
-def _inside(host: str, way: ProbedWay) -> tuple[Finding, ...]:
-    if way.instead_of is None:
-        return ()
-    message = f"probed inside mailcow's network only, which proves nothing about the public addresses: {way.instead_of}"
-    return (Finding.of(codes.MX_INSIDE, host, message, _OUTSIDE),)
+        case ProbeFailed(reason=reason):
+            return Finding.of(codes.MX_PROBE_FAILED, host, reason, REPORT_IT)

@@ -1,9 +1,9 @@
-"""The MX records against the policy (RFC 8461 §4.1): every host covered, every pattern of use."""
+"""The MX records against the policy (RFC 8461 §4.1): every host covered, every pattern used."""
 
 import ipaddress
 from collections.abc import Sequence
 
-from sidecar.dns.answers import NULL_MX, Asked, NoAnswer
+from sidecar.dns.answers import NULL_MX, DnsResult, NoAnswer
 from sidecar.formats.mtasts_policy import matches
 from sidecar.observed.findings import Finding
 from sidecar.verify import probe_codes as codes
@@ -15,7 +15,7 @@ from sidecar.verify.stakes import Stakes
 MOST_HOSTS = 20
 
 
-def hosts_of(domain: str, mx: Asked[str]) -> tuple[str, ...] | None:
+def hosts_of(domain: str, mx: DnsResult[str]) -> tuple[str, ...] | None:
     """The hosts that senders try: without any MX the domain itself; none for a null MX; None where not known."""
     if isinstance(mx, NoAnswer):
         return None
@@ -25,10 +25,10 @@ def hosts_of(domain: str, mx: Asked[str]) -> tuple[str, ...] | None:
     return tuple(host for host in mx.records if host != NULL_MX)
 
 
-def looked_at(hosts: Sequence[str]) -> tuple[str, ...]:
+def probed_hosts(hosts: Sequence[str]) -> tuple[str, ...]:
     """Those of a domain's hosts, the preferred first, that are probed and judged: 20 at most.
 
-    Whoever writes a zone says whom this server connects to; 3,000 MX records would make a port scanner of it.
+    The owner of a zone decides whom this server connects to; 3,000 MX records would turn it into a port scanner.
     """
     return tuple(hosts[:MOST_HOSTS])
 
@@ -43,7 +43,7 @@ def is_address(host: str) -> bool:
 
 
 def judge_mx_records(seen: DomainSeen) -> tuple[Finding, ...]:
-    """What is odd about the MX records themselves."""
+    """Findings about the MX records themselves."""
     domain = seen.domain
     if isinstance(seen.mx, NoAnswer):
         return (Finding.of(codes.MX_UNKNOWN, domain, seen.mx.reason, "check again when the DNS answers"),)
@@ -60,17 +60,17 @@ def judge_mx_records(seen: DomainSeen) -> tuple[Finding, ...]:
         Finding.of(
             codes.MX_ADDRESS,
             domain,
-            f"the MX record names the address {host}; it has to name a host, so senders get nowhere",
+            f"the MX record names the address {host}; it has to name a host, so senders cannot deliver",
             f"publish {domain} MX 10 mail.{domain}, and mail.{domain} A {host}",
         )
-        for host in looked_at(seen.mx.records)
+        for host in probed_hosts(seen.mx.records)
         if is_address(host)
     ]
     if addresses:
         return tuple(addresses)
     if len(seen.mx.records) > MOST_HOSTS:
-        message = f"{len(seen.mx.records)} MX hosts; only the {MOST_HOSTS} preferred ones are looked at"
-        todo = "leave fewer MX records: what cannot be looked at is never enough for enforce"
+        message = f"{len(seen.mx.records)} MX hosts; only the {MOST_HOSTS} preferred ones are checked"
+        todo = "publish fewer MX records: a host that is not checked prevents enforce"
         return (Finding.of(codes.MX_MANY, domain, message, todo),)
     return ()
 
@@ -78,18 +78,18 @@ def judge_mx_records(seen: DomainSeen) -> tuple[Finding, ...]:
 def judge_match(
     seen: DomainSeen, policy: Judged | None, meant: Meant | None, stakes: Stakes
 ) -> tuple[Finding, ...]:
-    """What to say of MX hosts and patterns; nothing where there is no policy or no knowing the hosts."""
+    """Findings about MX hosts and patterns; none where there is no policy or the hosts are not known."""
     found = hosts_of(seen.domain, seen.mx)
     if policy is None or not policy.mx or not found:
         return ()
-    hosts = looked_at(found)
+    hosts = probed_hosts(found)
     uncovered = [host for host in hosts if not any(matches(pattern, host) for pattern in policy.mx)]
     findings = [
         Finding.of(
             codes.MX_UNCOVERED,
             host,
             f"no mx of the policy of {seen.domain} ({', '.join(policy.mx)}) matches this MX host",
-            f"add mx: {host} to the policy, or take the host out of the MX records",
+            f"add mx: {host} to the policy, or remove the host from the MX records",
             severity=stakes.mx_failure,
         )
         for host in uncovered
@@ -107,7 +107,7 @@ def judge_match(
                 codes.MX_PATTERN_UNUSED,
                 seen.domain,
                 f"mx: {pattern} matches no MX host of {seen.domain}",
-                "take it out, unless an MX host of this name is to come",
+                "remove it, unless an MX host of this name is planned",
             )
             for pattern in policy.mx
             if not any(matches(pattern, host) for host in hosts)

@@ -1,4 +1,4 @@
-"""What is said of a policy's text (RFC 8461 §3.2), right or wrong.
+"""Findings about the text of a policy (RFC 8461 §3.2).
 
 Rule for every editor: the grammar is `mtasts.read`'s, and is not judged a second time here; this turns its problems
 into findings and adds what is valid and yet unwise. How the policy was served, and whether it fits, belong elsewhere.
@@ -6,6 +6,7 @@ into findings and adds what is valid and yet unwise. How the policy was served, 
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 
 from sidecar.formats.domain_name import to_ascii
 from sidecar.formats.mtasts_policy import Mode, PolicyFault, PolicyProblem, PolicyReading, is_mx_pattern
@@ -40,10 +41,10 @@ _CODES: Mapping[PolicyFault, Code] = {
 _TODO: Mapping[PolicyFault, str] = {
     PolicyFault.EMPTY: "write version, mode, max_age and mx, each on a line of its own",
     PolicyFault.BOM: "save the file without a byte order mark",
-    PolicyFault.BLANK_LINE: "take the blank line out, also one at the end",
+    PolicyFault.BLANK_LINE: "remove the blank line, also one at the end",
     PolicyFault.LINE_END: "end each line with LF or CRLF",
-    PolicyFault.WHITE_SPACE: "begin the line with the name, and let the colon follow it at once",
-    PolicyFault.FIELD: "write the line as name: value, or take it out; there are no comments",
+    PolicyFault.WHITE_SPACE: "begin the line with the name, and put the colon directly after it",
+    PolicyFault.FIELD: "write the line as name: value, or remove it; there are no comments",
     PolicyFault.UTF8: "write the line in US-ASCII, or at least in UTF-8",
     PolicyFault.VERSION_MISSING: "add the line version: STSv1",
     PolicyFault.VERSION: "write version: STSv1",
@@ -57,33 +58,49 @@ _TODO: Mapping[PolicyFault, str] = {
 }
 
 # What is known of senders that are more lenient: postfix-mta-sts-resolver, for one, cuts lines as Python's
-# splitlines does, takes white space off, skips what is no field, reads max_age with int() and looks at no mx.
+# splitlines does, strips white space, skips lines that are not fields, reads max_age with int() and ignores mx.
 _LENIENT: Mapping[PolicyFault, str] = {
-    PolicyFault.BLANK_LINE: "lenient senders skip it, strict ones take the whole policy for invalid",
+    PolicyFault.BLANK_LINE: "lenient senders skip it, strict ones treat the whole policy as invalid",
     PolicyFault.LINE_END: "lenient senders may see two lines here, strict ones an invalid policy",
-    PolicyFault.WHITE_SPACE: "lenient senders may take it off, strict ones take the whole policy for invalid",
-    PolicyFault.FIELD: "lenient senders skip the line, strict ones take the whole policy for invalid",
-    PolicyFault.MAX_AGE: "lenient senders may read a number in it, strict ones take the whole policy for invalid",
-    PolicyFault.MAX_AGE_LIMIT: "lenient senders may cut it down, strict ones take the whole policy for invalid",
-    PolicyFault.MX: "lenient senders may ignore this line alone, strict ones take the whole policy for invalid",
+    PolicyFault.WHITE_SPACE: "lenient senders may strip it, strict ones treat the whole policy as invalid",
+    PolicyFault.FIELD: "lenient senders skip the line, strict ones treat the whole policy as invalid",
+    PolicyFault.MAX_AGE: "lenient senders may read a number in it, strict ones treat the whole policy as invalid",
+    PolicyFault.MAX_AGE_LIMIT: "lenient senders may cut it down, strict ones treat the whole policy as invalid",
+    PolicyFault.MX: "lenient senders may ignore this line alone, strict ones treat the whole policy as invalid",
 }
 
+_MX_REPEATED = "an mx is given twice, which has no effect"
+_A_WEEK = "write a week (604800) or more"
+_PUBLIC_SUFFIX = re.compile(r"\*\.(?:[^.]*|(?:ac|co|com|edu|gob|gov|gv|ne|net|or|org)\.[^.]{2})")
+"""Anybody can register a name there: top-level domains, and those of countries like co.uk, com.au and or.at.
+
+A short rule, since the whole list changes every week."""
 _ADDRESS = re.compile(r"(?:\*\.)?(?:[0-9]+\.)*[0-9]+\Z")
 
 
 def judge(reading: PolicyReading, data: bytes, subject: str = "the policy") -> tuple[Finding, ...]:
-    """All findings of a policy text `data` that `mtasts.read` made `reading` of; none where all is well."""
+    """All findings of a policy text `data` that `mtasts.read` made `reading` of; none where all is right."""
     if reading.problems and (whole := _of_the_whole(data, subject)) is not None:
         return (whole,)
     findings = [_problem(problem, subject) for problem in reading.problems]
-    findings += _repeated(reading, subject)
+    for name in reading.repeated:
+        code, message, todo = (
+            (codes.POLICY_MX_REPEATED, _MX_REPEATED, "remove one of the two")
+            if name == "mx"
+            else (
+                codes.POLICY_REPEATED,
+                f"the field {name} is given again; the first counts, though some senders take the last",
+                "keep only the intended one",
+            )
+        )
+        findings.append(Finding.of(code, subject, message, todo))
     for name in reading.unknown:
         message = f"the field {name} is unknown to the RFC; senders ignore it"
         findings.append(
-            Finding.of(codes.POLICY_UNKNOWN, subject, message, "take it out unless you know of its use")
+            Finding.of(codes.POLICY_UNKNOWN, subject, message, "remove it unless you know its use")
         )
     if not data.isascii() and reading.policy is not None:
-        message = "a field holds letters beyond US-ASCII; the grammar allows UTF-8, yet some senders decode US-ASCII"
+        message = "a field holds letters beyond US-ASCII; the grammar allows UTF-8, but some senders decode US-ASCII"
         findings.append(Finding.of(codes.POLICY_NOT_ASCII, subject, message, "write it in US-ASCII"))
     if len(data) > LONG:
         message = f"the policy has {len(data)} octets; senders may stop reading after {LONG}"
@@ -92,14 +109,22 @@ def judge(reading: PolicyReading, data: bytes, subject: str = "the policy") -> t
         if _ADDRESS.match(pattern):
             message = f"mx {pattern} is an IP address; an MX record names a host, so nothing matches it"
             findings.append(Finding.of(codes.POLICY_MX_ADDRESS, subject, message, "write the MX host's name"))
-        elif reading.mode is Mode.ENFORCE and pattern.startswith("*.") and _is_public_suffix(pattern[2:]):
+        elif reading.mode is Mode.ENFORCE and _PUBLIC_SUFFIX.fullmatch(pattern):
             message = (
                 f"mx {pattern} covers every domain below {pattern[2:]}: an attacker can have a host there, so it "
                 "protects nobody"
             )
             todo = "write the names of your own MX hosts"
             findings.append(Finding.of(codes.POLICY_MX_WIDE, subject, message, todo))
-    return few([*findings, *_max_age(reading, subject)])
+    if reading.max_age == 0 and reading.mode not in {None, Mode.NONE}:
+        message = "max_age is 0: senders keep no policy, so an attacker only has to hide it once"
+        findings.append(Finding.of(codes.POLICY_MAX_AGE_ZERO, subject, message, _A_WEEK))
+    elif reading.mode is Mode.ENFORCE and reading.max_age is not None and reading.max_age < SHORT:
+        message = (
+            f"max_age is {reading.max_age} seconds; weeks or more are expected of a policy that is enforced"
+        )
+        findings.append(Finding.of(codes.POLICY_MAX_AGE_SHORT, subject, message, _A_WEEK))
+    return few(findings)
 
 
 _LINES = "version: STSv1 / mode: testing / max_age: 604800 / mx: <host>"
@@ -107,7 +132,7 @@ _REQUIRED = (b"version:", b"mode:", b"max_age:")
 
 
 def _of_the_whole(data: bytes, subject: str) -> Finding | None:
-    """What is wrong with the file as a whole, where each of its lines would be called wrong because of it."""
+    """A fault of the file as a whole, because of which each line would be reported as wrong."""
     head = data[:LONG]
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or (len(head) >= 8 and head.count(0) * 3 >= len(head)):
         message = "the policy is written in UTF-16; senders read US-ASCII or UTF-8"
@@ -123,58 +148,14 @@ def _of_the_whole(data: bytes, subject: str) -> Finding | None:
     return None
 
 
-_SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "gob", "gov", "gv", "ne", "net", "or", "org"})
-"""Labels that registries of countries sell names below, as in co.uk, com.au and or.at."""
-
-
-def _is_public_suffix(parent: str) -> bool:
-    """Whether anybody can register a name below it; a short rule, for the whole list changes every week."""
-    labels = parent.split(".")
-    return len(labels) == 1 or (len(labels) == 2 and len(labels[1]) == 2 and labels[0] in _SECOND_LEVEL)
-
-
 def _problem(problem: PolicyProblem, subject: str) -> Finding:
     message, todo = problem.text, _TODO[problem.fault]
     if lenient := _LENIENT.get(problem.fault):
         message = f"{message}; {lenient}"
-    if problem.fault is PolicyFault.MX and (better := _better_mx(problem.value)):
-        todo = f"write mx: {better}"
+    if problem.fault is PolicyFault.MX:
+        # The intention is sometimes clear: an A-label for a U-label, no final dot.
+        wildcard = "*." if problem.value.startswith("*.") else ""
+        with suppress(ValueError):
+            better = wildcard + to_ascii(problem.value.removeprefix("*."))
+            todo = f"write mx: {better}" if is_mx_pattern(better) else todo
     return Finding.of(_CODES[problem.fault], subject, message, todo)
-
-
-def _better_mx(value: str) -> str | None:
-    """What is meant by an mx that is none, where that is plain: an A-label for a U-label, no final dot."""
-    wildcard = "*." if value.startswith("*.") else ""
-    try:
-        better = wildcard + to_ascii(value.removeprefix("*."))
-    except ValueError:
-        return None
-    return better if is_mx_pattern(better) else None
-
-
-def _repeated(reading: PolicyReading, subject: str) -> list[Finding]:
-    findings: list[Finding] = []
-    for name in reading.repeated:
-        if name == "mx":
-            message = "an mx is given twice, which means nothing to senders"
-            findings.append(Finding.of(codes.POLICY_MX_REPEATED, subject, message, "take one of the two out"))
-        else:
-            message = f"the field {name} is given again; the first counts, though some senders take the last"
-            findings.append(
-                Finding.of(codes.POLICY_REPEATED, subject, message, "keep only the one that is meant")
-            )
-    return findings
-
-
-def _max_age(reading: PolicyReading, subject: str) -> list[Finding]:
-    if reading.max_age is None or reading.mode in {None, Mode.NONE}:
-        return []
-    if reading.max_age == 0:
-        message = "max_age is 0: senders keep no policy, so an attacker need only hide it once"
-        return [Finding.of(codes.POLICY_MAX_AGE_ZERO, subject, message, "write a week (604800) or more")]
-    if reading.mode is Mode.ENFORCE and reading.max_age < SHORT:
-        message = (
-            f"max_age is {reading.max_age} seconds; weeks or more are expected of a policy that is enforced"
-        )
-        return [Finding.of(codes.POLICY_MAX_AGE_SHORT, subject, message, "write a week (604800) or more")]
-    return []

@@ -1,4 +1,4 @@
-"""What came of fetching the policy (RFC 8461 §3.3): way, TLS, status, media type, size, and the text itself.
+"""Findings about the fetch of the policy (RFC 8461 §3.3): way, TLS, status, media type, size, and the text itself.
 
 The grammar of the text is judged by `rules.policy`.
 """
@@ -12,18 +12,17 @@ from sidecar.observed import Unseen
 from sidecar.observed.findings import Code, Finding, Severity
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.lint import Judged, lint_policy
+from sidecar.verify.rules.about import about
 from sidecar.verify.rules.addresses import in_one, joined, judge_private
 from sidecar.verify.rules.certificate import judge_end, judge_tls_failure
-from sidecar.verify.rules.retold import retold
 from sidecar.verify.seen import (
     Barrier,
     DomainSeen,
-    LookFailed,
     NoAddress,
     PolicyAnswer,
     PolicyFailure,
     PolicyFetch,
-    ProbedWay,
+    ProbeFailed,
     TlsFailure,
     TlsTrouble,
     Unreachable,
@@ -39,8 +38,10 @@ _TLS: dict[TlsTrouble, Code] = {
     TlsTrouble.TOO_OLD: codes.POLICY_TLS_OLD,
     TlsTrouble.OTHER: codes.POLICY_TLS_FAILED,
 }
-LOOK_AGAIN = "see the sidecar's log, and report it: something was answered that it cannot deal with"
-_ELSEWHERE = "run `sidecar check` in another network: whether senders get there cannot be seen from here"
+REPORT_IT = "see the sidecar's log, and report it: something was answered that it cannot deal with"
+_ELSEWHERE = (
+    "run `sidecar check` in another network: whether senders can reach it cannot be checked from here"
+)
 _NO_ROUTE = "give this machine a route of that family, or run `sidecar check` on a machine that has one"
 _ONE_ADDRESS = "have the web server listen at this address too, or remove the record that leads to it"
 _CLOSED = frozenset({codes.POLICY_REFUSED.name, codes.POLICY_UNREACHABLE.name})
@@ -57,12 +58,12 @@ def usable(answer: PolicyAnswer) -> bool:
 
 
 def the_policy(fetch: PolicyFetch) -> Judged | None:
-    """The policy that senders get, judged; None where they would take none, whatever was served."""
+    """The policy that senders get, judged; None where they would accept none of what was served."""
     return lint_policy(fetch.body) if isinstance(fetch, PolicyAnswer) and usable(fetch) else None
 
 
 def representative(fetches: tuple[PolicyFetch, ...]) -> tuple[PolicyFetch, tuple[PolicyFetch, ...]]:
-    """The fetch that stands for the policy host, the first that senders could use if there is one; and the others."""
+    """The fetch that represents the policy host (the first that senders could use, if any), and the others."""
     found = next(
         (place for place, one in enumerate(fetches) if isinstance(one, PolicyAnswer) and usable(one)), 0
     )
@@ -70,7 +71,7 @@ def representative(fetches: tuple[PolicyFetch, ...]) -> tuple[PolicyFetch, tuple
 
 
 def judge_fetch(seen: DomainSeen, stakes: Stakes, now: float) -> tuple[Finding, ...]:
-    """What to say of the fetch: of each address of the policy host, for a sender may use any."""
+    """Findings about the fetch, at each address of the policy host, since a sender may use any."""
     host = policy_host(seen.domain)
     url = f"https://{host}/.well-known/mta-sts.txt"
     at_address: list[tuple[str, Finding]] = []
@@ -78,9 +79,15 @@ def judge_fetch(seen: DomainSeen, stakes: Stakes, now: float) -> tuple[Finding, 
     for fetch in seen.fetches:
         match fetch:
             case PolicyAnswer() | TlsFailure() | PolicyFailure():
-                said = (*_reached(host, url, fetch, stakes, now), *_inside(url, fetch.way))
-                at_address += [(fetch.way.address, finding) for finding in said]
-            case Unreachable() | NoAddress() | NoAnswer() | Unseen() | LookFailed():
+                found = _reached(host, url, fetch, stakes, now)
+                if fetch.way.instead_of is not None:
+                    message = (
+                        "fetched inside mailcow's network only, which proves nothing about the public addresses: "
+                        f"{fetch.way.instead_of}"
+                    )
+                    found = (*found, Finding.of(codes.POLICY_INSIDE, url, message, _ELSEWHERE))
+                at_address += [(fetch.way.address, finding) for finding in found]
+            case Unreachable() | NoAddress() | NoAnswer() | Unseen() | ProbeFailed():
                 unseen.append(_not_seen(host, url, fetch, stakes.policy_failure))
             case _:
                 assert_never(fetch)
@@ -95,22 +102,45 @@ def _reached(
     host: str, url: str, fetch: PolicyAnswer | TlsFailure | PolicyFailure, stakes: Stakes, now: float
 ) -> tuple[Finding, ...]:
     failure = stakes.policy_failure
-    match fetch:
-        case PolicyAnswer(certificate=certificate):
-            ending = judge_end(certificate, codes.POLICY_CERT_ENDING, host, now, stakes.policy_worry)
-            return (*_answer(url, fetch, failure), *ending)
-        case TlsFailure():
-            return (judge_tls_failure(fetch, _TLS, host, host, failure),)
-        case PolicyFailure(slow=slow, detail=detail):
-            code = codes.POLICY_TIMEOUT if slow else codes.POLICY_BROKEN
-            message = f"the web server took the connection and gave no policy: {detail}"
-            return (Finding.of(code, url, message, "look into the web server's log", severity=failure),)
+    if isinstance(fetch, TlsFailure):
+        return (judge_tls_failure(fetch, _TLS, host, host, failure),)
+    if isinstance(fetch, PolicyFailure):
+        code = codes.POLICY_TIMEOUT if fetch.slow else codes.POLICY_BROKEN
+        message = f"the web server accepted the connection and sent no policy: {fetch.detail}"
+        return (Finding.of(code, url, message, "see the web server's log", severity=failure),)
+
+    findings: list[Finding] = []
+    if usable(fetch):
+        findings.append(Finding.of(codes.POLICY_FETCHED, url, "the policy was fetched"))
+    if 300 <= fetch.status < 400:
+        to = f" to {fetch.location}" if fetch.location else ""
+        message = f"status {fetch.status} redirects{to}; senders must not follow"
+        todo = "serve the policy at this URL itself"
+        findings.append(Finding.of(codes.POLICY_REDIRECT, url, message, todo, severity=failure))
+    elif fetch.status != 200:
+        message = f"status {fetch.status} instead of 200"
+        todo = "see what the web server serves for this host name and path"
+        findings.append(Finding.of(codes.POLICY_STATUS, url, message, todo, severity=failure))
+    elif fetch.media_type != "text/plain":
+        kind = f"as {fetch.media_type}" if fetch.media_type else "without a media type"
+        message = f"the policy is served {kind}, not as text/plain"
+        todo = "have the web server send Content-Type: text/plain"
+        findings.append(Finding.of(codes.POLICY_MEDIA_TYPE, url, message, todo, severity=failure))
+    if fetch.status == 200 and fetch.whole:
+        findings += about(url, lint_policy(fetch.body).findings, failure)
+    elif fetch.status == 200:
+        message = "the policy is larger than 64 KB, which senders do not have to read"
+        findings.append(
+            Finding.of(codes.POLICY_TOO_LARGE, url, message, "serve the policy alone", severity=failure)
+        )
+    ending = judge_end(fetch.certificate, codes.POLICY_CERT_ENDING, host, now, stakes.policy_worry)
+    return (*findings, *ending)
 
 
 def _not_seen(
     host: str,
     url: str,
-    nothing: Unreachable | NoAddress | NoAnswer | Unseen | LookFailed,
+    nothing: Unreachable | NoAddress | NoAnswer | Unseen | ProbeFailed,
     failure: Severity,
 ) -> Finding:
     match nothing:
@@ -125,8 +155,8 @@ def _not_seen(
             return Finding.of(codes.POLICY_HOST_UNKNOWN, host, reason, "check again when the DNS answers")
         case Unseen(reason=reason):
             return Finding.of(codes.POLICY_UNASKED, url, reason)
-        case LookFailed(reason=reason):
-            return Finding.of(codes.POLICY_LOOK_FAILED, url, reason, LOOK_AGAIN)
+        case ProbeFailed(reason=reason):
+            return Finding.of(codes.POLICY_PROBE_FAILED, url, reason, REPORT_IT)
 
 
 def _unlike(url: str, fetches: tuple[PolicyFetch, ...], failure: Severity) -> tuple[Finding, ...]:
@@ -137,54 +167,11 @@ def _unlike(url: str, fetches: tuple[PolicyFetch, ...], failure: Severity) -> tu
             served.setdefault(fetch.body.replace(b"\r\n", b"\n"), []).append(fetch.way.address)
     if len(served) < 2:
         return ()
-    told = "; ".join(f"{', '.join(places)}: {_in_short(body)}" for body, places in served.items())
-    message = f"the addresses of the policy host do not serve the same policy: {told}"
+    each: list[str] = []
+    for body, places in served.items():
+        policy = lint_policy(body)
+        text = f"mode {policy.mode}, max_age {policy.max_age}, mx {', '.join(policy.mx[:4]) or 'none'}"
+        each.append(f"{', '.join(places)}: {text if policy.mode is not None else 'no valid policy'}")
+    message = f"the addresses of the policy host do not serve the same policy: {'; '.join(each)}"
     todo = "let every address lead to the same web server, or remove the record of the wrong one"
     return (Finding.of(codes.POLICY_UNLIKE, url, message, todo, severity=failure),)
-
-
-def _in_short(body: bytes) -> str:
-    policy = lint_policy(body)
-    if policy.mode is None:
-        return "no valid policy"
-    return f"mode {policy.mode}, max_age {policy.max_age}, mx {', '.join(policy.mx[:4]) or 'none'}"
-
-
-def _answer(url: str, answer: PolicyAnswer, failure: Severity) -> tuple[Finding, ...]:
-    if answer.status != 200:
-        return (_status(url, answer, failure),)
-    findings: list[Finding] = []
-    if answer.media_type != "text/plain":
-        kind = f"as {answer.media_type}" if answer.media_type else "without a media type"
-        message = f"the policy is served {kind}, not as text/plain"
-        todo = "have the web server say Content-Type: text/plain"
-        findings.append(Finding.of(codes.POLICY_MEDIA_TYPE, url, message, todo, severity=failure))
-    if not answer.whole:
-        message, todo = (
-            "the policy is larger than 64 KB, which senders need not read",
-            "serve the policy alone",
-        )
-        findings.append(Finding.of(codes.POLICY_TOO_LARGE, url, message, todo, severity=failure))
-    else:
-        findings += retold(url, lint_policy(answer.body).findings, failure)
-    if usable(answer):
-        findings.insert(0, Finding.of(codes.POLICY_FETCHED, url, "the policy was fetched"))
-    return tuple(findings)
-
-
-def _status(url: str, answer: PolicyAnswer, failure: Severity) -> Finding:
-    if 300 <= answer.status < 400:
-        to = f" to {answer.location}" if answer.location else ""
-        message = f"status {answer.status} redirects{to}; senders must not follow"
-        todo = "serve the policy at this very address"
-        return Finding.of(codes.POLICY_REDIRECT, url, message, todo, severity=failure)
-    message = f"status {answer.status} instead of 200"
-    todo = "look at what the web server has for this host name and path"
-    return Finding.of(codes.POLICY_STATUS, url, message, todo, severity=failure)
-
-
-def _inside(url: str, way: ProbedWay) -> tuple[Finding, ...]:
-    if way.instead_of is None:
-        return ()
-    message = f"fetched inside mailcow's network only, which proves nothing about the public addresses: {way.instead_of}"
-    return (Finding.of(codes.POLICY_INSIDE, url, message, _ELSEWHERE),)

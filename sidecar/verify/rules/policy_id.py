@@ -8,20 +8,18 @@ from collections.abc import Sequence
 
 from sidecar.formats.mtasts_policy import Mode, Policy, loosenings, policy_of
 from sidecar.observed import Announced
-from sidecar.observed.checks import ConditionType
-from sidecar.observed.findings import Bearing, Code, Effect, Finding, Severity
+from sidecar.observed.findings import Code, Finding, Severity
 from sidecar.observed.words import command
+from sidecar.verify.bearings import GRAVE_RECORD
 
 _S31 = "RFC 8461 §3.1"
-_BREAKS_IF_GRAVE_RECORD = Bearing(Effect.BREAKS_WHEN_GRAVE, (ConditionType.RECORD_PUBLISHED,))
-
 ID_CURRENT = Code("id-current", Severity.OK, _S31, "The id in the DNS belongs to the policy that is served.")
 ID_STALE = Code(
     "id-stale",
     Severity.CRITICAL,
     _S31,
     "The policy changed and the id in the DNS did not: senders keep the old policy.",
-    _BREAKS_IF_GRAVE_RECORD,
+    GRAVE_RECORD,
 )
 ID_DIFFERS = Code(
     "id-differs", Severity.WARNING, _S31, "The id in the DNS is not the one of the policy that is served."
@@ -51,7 +49,21 @@ def judge_id(
     run = _run(announced, published)
     before = policy_of(run[0].text) if run else None
     if before is not None and not before.same_as(served):
-        return _stale(name, published, expected, before, served)
+        lost = [pattern for pattern in served.mx if pattern not in before.mx]
+        if before.mode is not Mode.ENFORCE:
+            severity, meaning = Severity.NOTICE, "senders keep using a policy that refuses nothing"
+        elif lost or any(text.startswith("mode") for text in loosenings(before, served)):
+            severity, meaning = Severity.CRITICAL, "senders keep refusing what the old policy did not allow"
+        else:
+            severity, meaning = Severity.NOTICE, "senders keep using the old policy"
+        new = f"the id {expected}" if expected else "a new id"
+        return Finding.of(
+            ID_STALE,
+            name,
+            f"the policy changed, and the id {published} did not: {meaning}",
+            f"publish {new}: {command(f'records {domain}')}",
+            severity=severity,
+        )
     if shared or expected is None:
         return Finding.of(ID_CURRENT, name, f"the id {published} was published for the policy that is served")
     return Finding.of(
@@ -62,27 +74,8 @@ def judge_id(
     )
 
 
-def _stale(name: str, published: str, expected: str | None, before: Policy, served: Policy) -> Finding:
-    looser = loosenings(before, served)
-    lost = [pattern for pattern in served.mx if pattern not in before.mx]
-    if before.mode is not Mode.ENFORCE:
-        severity, meaning = Severity.NOTICE, "senders go on with a policy that refuses nothing"
-    elif lost or any(text.startswith("mode") for text in looser):
-        severity, meaning = Severity.CRITICAL, "senders go on refusing what the old policy did not allow"
-    else:
-        severity, meaning = Severity.NOTICE, "senders go on with the old policy"
-    new = f"the id {expected}" if expected else "a new id"
-    return Finding.of(
-        ID_STALE,
-        name,
-        f"the policy changed, and the id {published} did not: {meaning}",
-        f"publish {new}: {command('records ' + name.removeprefix('_mta-sts.'))}",
-        severity=severity,
-    )
-
-
 def _run(announced: Sequence[Announced], published: str) -> tuple[Announced, ...]:
-    """The pairs since the id came into the DNS last: a sender that saw another one meanwhile fetched anew."""
+    """The pairs since the id last came into the DNS: a sender that saw another id before it has fetched the policy again."""
     found: list[Announced] = []
     for pair in reversed(announced):
         if pair.id != published:

@@ -1,4 +1,4 @@
-"""What is said of an MTA-STS record's octets (RFC 8461 §3.1), right or wrong.
+"""Findings about the octets of an MTA-STS record (RFC 8461 §3.1).
 
 Rule for every editor: the grammar is `mtasts_record.read`'s, and is not judged a second time here. How many records
 there are, and whether the id fits the policy, belong elsewhere.
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from sidecar.formats.mtasts_record import VERSION, IdFault, StsReading
-from sidecar.formats.txt_fields import FieldFault, RecordProblem
+from sidecar.formats.txt_fields import FieldFault
 from sidecar.observed.findings import Code, Finding
 from sidecar.verify import codes
 from sidecar.verify.rules import fields
@@ -33,34 +33,30 @@ _TODO: Mapping[StrEnum, str] = {
     **fields.TODO,
     FieldFault.MISSING: "add id= with up to 32 letters and digits, new for each new policy",
     IdFault.ID: "write 1 to 32 letters and digits, without a separator",
-    IdFault.LENGTH: "shorten it, and make it new",
+    IdFault.LENGTH: "shorten it, and use a new one",
 }
 
 _LENIENT: Mapping[StrEnum, str] = {
     **fields.LENIENT,
-    IdFault.ID: "lenient senders take any id, strict ones take the record for invalid",
-    IdFault.LENGTH: "lenient senders take any id, strict ones take the record for invalid",
+    IdFault.ID: "lenient senders accept any id, strict ones treat the record as invalid",
+    IdFault.LENGTH: "lenient senders accept any id, strict ones treat the record as invalid",
 }
 
 
 def judge(reading: StsReading, subject: str = "the record") -> tuple[Finding, ...]:
-    """All findings of a record that `mtasts_record.read` made `reading` of; none where all is well."""
-    findings = [_problem(problem, subject) for problem in reading.problems]
+    """All findings of a record that `mtasts_record.read` made `reading` of; none where all is right."""
+    findings: list[Finding] = []
+    for problem in reading.problems:
+        lenient = _LENIENT.get(problem.fault)
+        message = f"{problem.text}; {lenient}" if lenient else problem.text
+        findings.append(Finding.of(_CODES[problem.fault], subject, message, _TODO[problem.fault]))
     if reading.spaced:
-        todo = "let the semicolon follow v=STSv1 at once"
+        todo = "put the semicolon directly after v=STSv1"
         findings.append(Finding.of(codes.RECORD_SPACED, subject, fields.spaced(VERSION), todo))
     for name in reading.repeated:
         message = f"the field {name} is given again; the first counts, though some senders take the last"
-        findings.append(
-            Finding.of(codes.RECORD_REPEATED, subject, message, "keep only the one that is meant")
-        )
+        findings.append(Finding.of(codes.RECORD_REPEATED, subject, message, "keep only the intended one"))
     for name in reading.unknown:
-        todo = "take it out unless you know of its use"
+        todo = "remove it unless you know its use"
         findings.append(Finding.of(codes.RECORD_UNKNOWN, subject, fields.unknown(name), todo))
     return few(findings)
-
-
-def _problem(problem: RecordProblem, subject: str) -> Finding:
-    lenient = _LENIENT.get(problem.fault)
-    message = f"{problem.text}; {lenient}" if lenient else problem.text
-    return Finding.of(_CODES[problem.fault], subject, message, _TODO[problem.fault])

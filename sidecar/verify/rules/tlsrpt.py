@@ -1,14 +1,14 @@
-"""What is said of a TLSRPT record's octets (RFC 8460 §3), right or wrong.
+"""Findings about the octets of a TLSRPT record (RFC 8460 §3).
 
 Rule for every editor: the grammar is `tlsrpt.read`'s, and is not judged a second time here. A mailto to another domain
-is right as it is: RFC 8460 knows no authorisation record as DMARC does, so nothing is said of it.
+is valid: RFC 8460 has no authorisation record as DMARC does, so there is no finding about it.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
 
 from sidecar.formats.tlsrpt_record import VERSION, TlsrptReading, UriFault
-from sidecar.formats.txt_fields import FieldFault, RecordProblem
+from sidecar.formats.txt_fields import FieldFault
 from sidecar.observed.findings import Code, Finding
 from sidecar.verify import codes
 from sidecar.verify.rules import fields
@@ -34,7 +34,7 @@ _CODES: Mapping[StrEnum, Code] = {
 
 _TODO: Mapping[StrEnum, str] = {
     **fields.TODO,
-    FieldFault.MISSING: "add rua=mailto: and the address that reports shall go to",
+    FieldFault.MISSING: "add rua=mailto: and the address for the reports",
     UriFault.URI: "write a URI as mailto:tlsrpt@example.org; between several stands a comma, within one %2C",
     UriFault.ENCODING: "write %21; a size limit, as DMARC has it, does not exist here",
     UriFault.SCHEME: "write mailto: or https:",
@@ -44,38 +44,36 @@ _TODO: Mapping[StrEnum, str] = {
 
 _LENIENT: Mapping[StrEnum, str] = {
     **fields.LENIENT,
-    UriFault.URI: "lenient senders use the other destinations, strict ones take the record for invalid",
-    UriFault.ENCODING: "lenient senders may take it as it is, strict ones take the record for invalid",
+    UriFault.URI: "lenient senders use the other destinations, strict ones treat the record as invalid",
+    UriFault.ENCODING: "lenient senders may accept it, strict ones treat the record as invalid",
 }
 
 
 def judge(reading: TlsrptReading, subject: str = "the record") -> tuple[Finding, ...]:
-    """All findings of a record that `tlsrpt.read` made `reading` of; none where all is well."""
-    findings = [_problem(problem, subject) for problem in reading.problems]
+    """All findings of a record that `tlsrpt.read` made `reading` of; none where all is right."""
+    findings: list[Finding] = []
+    for problem in reading.problems:
+        lenient = _LENIENT.get(problem.fault)
+        message = f"{problem.text}; {lenient}" if lenient else problem.text
+        findings.append(Finding.of(_CODES[problem.fault], subject, message, _TODO[problem.fault]))
     if reading.spaced:
-        todo = "let the semicolon follow v=TLSRPTv1 at once"
+        todo = "put the semicolon directly after v=TLSRPTv1"
         findings.append(Finding.of(codes.TLSRPT_SPACED, subject, fields.spaced(VERSION), todo))
     if reading.rua:
         for uri in reading.unusable:
             message = (
                 f"no report goes to {uri[:60]!r}, which is neither mailto nor https; the others are used"
             )
-            findings.append(Finding.of(codes.TLSRPT_URI_UNUSABLE, subject, message, "take it out"))
+            findings.append(Finding.of(codes.TLSRPT_URI_UNUSABLE, subject, message, "remove it"))
     for name in reading.repeated:
         if name == "rua":
-            message = "the field rua is given again; more than one is allowed, yet some senders use one of them alone"
+            message = "the field rua is given again; more than one is allowed, but some senders use only one of them"
             todo = "write all destinations into one rua, with commas between"
         else:
             message = f"the field {name} is given again"
-            todo = "keep only the one that is meant"
+            todo = "keep only the intended one"
         findings.append(Finding.of(codes.TLSRPT_REPEATED, subject, message, todo))
     for name in reading.unknown:
-        todo = "take it out unless you know of its use"
+        todo = "remove it unless you know its use"
         findings.append(Finding.of(codes.TLSRPT_UNKNOWN, subject, fields.unknown(name), todo))
     return few(findings)
-
-
-def _problem(problem: RecordProblem, subject: str) -> Finding:
-    lenient = _LENIENT.get(problem.fault)
-    message = f"{problem.text}; {lenient}" if lenient else problem.text
-    return Finding.of(_CODES[problem.fault], subject, message, _TODO[problem.fault])

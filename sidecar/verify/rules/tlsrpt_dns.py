@@ -9,7 +9,7 @@ from sidecar.dns.answers import NoAnswer
 from sidecar.observed.findings import Finding
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.lint import lint_tlsrpt
-from sidecar.verify.rules.retold import retold
+from sidecar.verify.rules.about import about
 from sidecar.verify.seen import DomainSeen
 
 _RECORD = re.compile(rb"v=TLSRPTv1[ \t]*;")
@@ -17,7 +17,7 @@ _ALMOST = re.compile(rb"\s*v\s*=\s*TLSRPTv1", re.IGNORECASE)
 
 
 def judge_tlsrpt(seen: DomainSeen) -> tuple[Finding, ...]:
-    """What to say of `_smtp._tls.<domain>`."""
+    """Findings about `_smtp._tls.<domain>`."""
     name = f"_smtp._tls.{seen.domain}"
     if isinstance(seen.tlsrpt, NoAnswer):
         return (
@@ -34,14 +34,14 @@ def judge_tlsrpt(seen: DomainSeen) -> tuple[Finding, ...]:
         judged = lint_tlsrpt(found[0])
         message = f"reports go to {', '.join(judged.rua)}"
         good = (Finding.of(codes.TLSRPT_FOUND, name, message),) if judged.valid else ()
-        return (*good, *retold(name, judged.findings))
+        return (*good, *about(name, judged.findings))
     if almost := [record for record in records if _ALMOST.match(record)]:
         text = almost[0][:80].decode("ascii", "backslashreplace")
         message = f"the record {text!r} does not begin with 'v=TLSRPTv1;': senders ignore it"
         todo = "write it as 'v=TLSRPTv1; rua=mailto:<address>'"
         return (
             Finding.of(codes.TLSRPT_ALMOST, name, message, todo),
-            *retold(name, lint_tlsrpt(almost[0]).findings),
+            *about(name, lint_tlsrpt(almost[0]).findings),
         )
     todo = f'publish {name} TXT "v=TLSRPTv1; rua=mailto:<address>" to learn of failures'
     return (Finding.of(codes.TLSRPT_NONE, name, "no TLSRPT record: no sender reports failed TLS", todo),)

@@ -86,14 +86,14 @@ class Contract:
         assert world.everything()[ID] == ("somebody else's",)
 
     async def test_a_foreign_value_is_not_overwritten(self, world: World) -> None:
-        """It appeared after the look that found nothing."""
+        """It appeared after the read that found nothing."""
         world.put(ID, ["v=spf1 -all"])
         made = await world.publisher.write(ZONE, [Replace(ID, ABSENT, FIRST)])
         assert isinstance(made[ID], ChangedMeanwhile), made
         assert (await there(world, ID)).values == ("v=spf1 -all",)
 
     async def test_a_second_cname_does_not_replace_the_first(self, world: World) -> None:
-        """Servers take it without a word where nobody asks what is there."""
+        """Servers accept it silently where no prerequisite is set."""
         world.put(HOST, ["elsewhere.example.test."])
         made = await world.publisher.write(ZONE, [Replace(HOST, ABSENT, MAIL)])
         assert isinstance(made[HOST], ChangedMeanwhile), made
@@ -119,7 +119,7 @@ class Contract:
         assert world.everything()[ID] == ("beside", *FIRST.values)
 
     async def test_a_cname_is_not_put_beside_an_address(self, world: World) -> None:
-        """The host or the server refuses, or it is seen before."""
+        """The host or the server refuses, or it was seen before."""
         world.put(HOST_A, ["192.0.2.7"])
         made = await world.publisher.write(ZONE, [Replace(HOST, ABSENT, MAIL)])
         assert isinstance(made[HOST], ChangedMeanwhile | WriteRefused), made
@@ -145,7 +145,7 @@ class Contract:
         assert isinstance(zones, Unseen) or "missing.test" not in zones.value
 
     async def test_the_same_again_is_done(self, world: World) -> None:
-        """The TTL is a wish that can change alone."""
+        """The wanted TTL can change alone."""
         await world.publisher.write(ZONE, [Replace(ID, ABSENT, FIRST)])
         seen = await there(world, ID)
         made = await world.publisher.write(ZONE, [Replace(ID, seen, RecordSet(FIRST.values, 7_200))])

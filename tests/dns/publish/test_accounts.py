@@ -1,4 +1,4 @@
-"""Accounts of the settings become publishers; secrets are read then, and are in no text."""
+"""Accounts of the settings become publishers; secrets are read then, and never appear in a text."""
 
 import warnings
 from pathlib import Path
@@ -99,16 +99,16 @@ def test_a_short_name_stands_for_a_provider(text: str, class_: str, arguments: d
         "type: route53, access_key_id: AKIA, secret_access_key_env: S",
     ],
 )
-def test_the_providers_take_the_arguments_that_they_are_given(text: str) -> None:
-    """Each can be made, with the installed version; nothing is asked of a host then."""
+def test_the_providers_accept_their_arguments(text: str) -> None:
+    """Each can be created with the installed version; that sends nothing to a host."""
     found = publisher(account(text, S=SECRET), {"S": SECRET}, lambda: 0.0)
     assert isinstance(found, Hosted)
     with warnings.catch_warnings(action="ignore"):
         assert Host.of(found.spec.message()).provider.id == "dns"
 
 
-def test_our_own_adapters_are_made_too(tmp_path: Path) -> None:
-    """With a secret out of a file, without its line end."""
+def test_our_own_adapters_are_created_too(tmp_path: Path) -> None:
+    """With a secret from a file, without its line end."""
     (tmp_path / "secret").write_text(f"{SECRET}\n")
     found = publisher(
         account(
@@ -151,7 +151,7 @@ def test_a_file_that_holds_no_secret_is_reported_without_its_content(
     assert SECRET not in f"{caught.value!r} {caught.value.__cause__!r}"
 
 
-def test_a_library_s_text_is_freed_of_secrets() -> None:
+def test_secrets_are_removed_from_a_library_s_text() -> None:
     """In each form in which it may be written into a URL, and on one line of bounded length."""
     found = publisher(account("type: gandi, token_env: S", S=SECRET), {"S": SECRET}, lambda: 0.0)
     assert isinstance(found, Hosted)
@@ -168,7 +168,7 @@ def test_a_library_s_text_is_freed_of_secrets() -> None:
 
 
 def test_a_message_that_does_not_fit_does_not_quote_a_secret() -> None:
-    """Whatever pydantic says of it."""
+    """Whatever pydantic reports."""
     with pytest.raises(ValueError, match="validation error") as caught:
         Request.model_validate(
             {"do": "read", "provider": {"class_": 1, "arguments": {"token": [SECRET]}}, "seconds": 1}

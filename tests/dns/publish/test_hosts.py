@@ -1,4 +1,4 @@
-"""Hosts that are reached through octodns, and Servercow: all keep to the contract, at simulated APIs."""
+"""Hosts that are reached through octodns, and Servercow: all follow the contract, at simulated APIs."""
 
 import time
 import warnings
@@ -79,7 +79,7 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 @pytest.fixture(autouse=True)
 def in_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The contract's tests do without a process for each call; `test_publish_powerdns` has them with one."""
+    """The contract's tests run without a process for each call; `test_publish_powerdns` has them with one."""
     if request.cls is not TestHosts:
         return
 
@@ -145,7 +145,7 @@ async def test_a_wrong_token_is_reported_and_not_shown(name: str, monkeypatch: p
 
 
 @pytest.mark.integration
-async def test_a_host_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_host_that_hangs_runs_into_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some providers have no time-out: their worker is killed."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
@@ -169,7 +169,7 @@ async def test_a_host_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
     ("class_", "said"),
     [("octodns_nowhere.Provider", "cannot be loaded"), ("pathlib.Path", "is not a provider of octodns")],
 )
-async def test_a_class_that_is_no_provider_is_reported(class_: str, said: str) -> None:
+async def test_a_class_that_is_not_a_provider_is_reported(class_: str, said: str) -> None:
     """With what to install or to correct."""
     found = await Hosted(ProviderSpec(class_, {"token": SecretStr(TOKEN)}), time.time).zones([])
     assert isinstance(found, Unseen)

@@ -1,4 +1,4 @@
-"""Accounts are tried out: what they list, where names could be written, and nothing is written."""
+"""Accounts are tested: what they list, where names could be written, and nothing is written."""
 
 from sidecar.cli.dns import as_json, as_text
 from sidecar.dns.publish.port import Publisher
@@ -43,7 +43,7 @@ async def test_each_name_is_written_by_the_account_with_the_closest_zone() -> No
     }
 
 
-async def test_all_is_well_when_everything_could_be_read() -> None:
+async def test_trial_succeeds_when_everything_could_be_read() -> None:
     """Then the exit code is 0."""
     trial = await tried({"a": InMemory(("example.org",))}, {ID.name: keys(ID.name)})
     assert trial.well
@@ -53,12 +53,12 @@ async def test_without_accounts_it_says_what_to_do() -> None:
     """Every name is a task by hand."""
     trial = await tried({}, {ID.name: keys(ID.name)})
     assert (
-        as_text(trial).splitlines()[0] == "There are no accounts: name them under dns.accounts in config.yml."
+        as_text(trial).splitlines()[0] == "There are no accounts: add them under dns.accounts in config.yml."
     )
     assert not trial.well
 
 
-async def test_a_stranger_s_text_stays_on_its_line() -> None:
+async def test_a_text_of_a_zone_stays_on_its_line() -> None:
     """A zone may hold anything."""
     odd = InMemory(("example.org",), {ID: record_set(ID.type, ["a\nb\x1b[31m" + "x" * 400], 60)})
     line = as_text(await tried({"a": odd}, {ID.name: keys(ID.name)})).splitlines()[-1]

@@ -1,4 +1,4 @@
-"""What the worker says of a write that it could not look at afterwards."""
+"""What the worker reports about a write that it could not read back."""
 
 import logging
 import sys
@@ -18,8 +18,10 @@ KEY = Key("_mta-sts.example.org", RecordType.TXT)
 @pytest.mark.parametrize(
     "gone", ["the zone example.org was read as empty", "the zone example.org is not listed"]
 )
-def test_a_write_that_cannot_be_read_back_is_no_refusal(monkeypatch: pytest.MonkeyPatch, gone: str) -> None:
-    """The change may be made: the daemon has to read it again."""
+def test_a_write_that_cannot_be_read_back_is_not_a_refusal(
+    monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    """The change may have been made: the daemon has to read it again."""
     pytest.importorskip("octodns")
     from octodns.provider.base import BaseProvider  # noqa: PLC0415 - only where it is installed
     from octodns.record import Record  # noqa: PLC0415
@@ -52,8 +54,8 @@ def test_a_write_that_cannot_be_read_back_is_no_refusal(monkeypatch: pytest.Monk
         zone="example.org",
         changes=(ChangeMessage.from_change(change),),
     )
-    said = answer(request)
-    assert (InMemory.applied, said.trouble) == (1, "")
-    (result,) = said.results
+    found = answer(request)
+    assert (InMemory.applied, found.trouble) == (1, "")
+    (result,) = found.results
     assert result.outcome == "unclear"
     assert gone in result.reason

@@ -1,4 +1,4 @@
-"""One GET: what a policy's HTTP answer may look like, and what is none."""
+"""One GET: what a policy's HTTP answer may look like, and what is not an answer."""
 
 import asyncio
 import itertools
@@ -87,7 +87,7 @@ async def test_whole_answer(raw: bytes, stays: bool, why: str) -> None:
 
 @given(st.lists(st.integers(0, 150), max_size=4))
 def test_answer_is_the_same_however_it_is_cut(places: Sequence[int]) -> None:
-    """The network cuts where it likes."""
+    """The network may cut it anywhere."""
     raw = PLAIN + CHUNKED + b"10\r\n" + POLICY[:16] + b"\r\n15\r\n" + POLICY[16:] + b"\r\n0\r\n\r\n"
     cuts = [0, *sorted(places), len(raw)]
     pieces = [raw[a:b] for a, b in itertools.pairwise(cuts)]
@@ -114,7 +114,7 @@ async def test_large_answer_is_cut_off(raw: bytes, stays: bool, why: str) -> Non
 
 
 async def test_answer_in_chunks_of_one_octet_is_whole() -> None:
-    """Odd, and right: 390 KB for 64."""
+    """Odd, but valid: 390 KB for 64."""
     raw = PLAIN + CHUNKED + b"1\r\nx\r\n" * BODY_LIMIT + b"0\r\n\r\n"
     assert await answer_to(raw, stays=True) == expected(b"x" * BODY_LIMIT)
 
@@ -134,10 +134,10 @@ async def test_largest_answer_is_whole() -> None:
         (PLAIN + CHUNKED + b"10\r\n" + POLICY[:16], "closed between two chunks"),
         (PLAIN + CHUNKED + b"nonsense\r\n", "a chunk without a size"),
         (PLAIN, "closed within the head"),
-        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n", "a head without measure"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n", "a head that is too long"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 600_000, "a line without end"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 17_000 + b"\r\n\r\n", "a long line"),
-        (b"HTTP/1.1 200 OK\r\nX: a\rb\r\n\r\n", "a line end that is none"),
+        (b"HTTP/1.1 200 OK\r\nX: a\rb\r\n\r\n", "a carriage return that ends no line"),
         (b"HTTP/1.1 100 Continue\r\n\r\n" * 11 + PLAIN + b"\r\n" + POLICY, "many interim answers"),
         (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "a protocol that nobody asked for"),
         (PLAIN + CHUNKED + b"5;" + b"x" * 3_000 + b"\r\nhello\r\n0\r\n\r\n", "a long chunk extension"),
@@ -146,6 +146,6 @@ async def test_largest_answer_is_whole() -> None:
     ],
 )
 async def test_no_answer(raw: bytes, why: str) -> None:
-    """What is no whole HTTP answer is never taken for a policy."""
+    """An incomplete HTTP answer is never mistaken for a policy."""
     with pytest.raises(HttpError):
         await answer_to(raw)

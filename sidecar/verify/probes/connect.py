@@ -1,8 +1,8 @@
-"""The ways to a server: each of its public addresses, or, for mailcow's own, one inside the network.
+"""Connections to a server: at each of its public addresses, or, for mailcow's own, at one inside the network.
 
-A host is all its addresses: a sender may use any of them. From inside mailcow's network the public address is often
-not reachable (hairpin NAT), although the world reaches it.
-Rule for every editor: which way was taken is part of the result; a way that failed says nothing about the server.
+All addresses of a host count, since a sender may use any of them. From inside mailcow's network the public address is
+often not reachable (hairpin NAT), although others reach it.
+Rule for every editor: the address used is part of the result; a connection that failed proves nothing about the server.
 """
 
 import asyncio
@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from typing import Self, TypeAlias, TypeVar
 
+from sidecar.dns.answers import NoAnswer
+from sidecar.dns.ask import DnsClient
 from sidecar.observed import Unseen
-from sidecar.verify.seen import Barrier, ProbedWay, Unreachable
+from sidecar.verify.seen import Barrier, NoAddress, ProbedWay, Unreachable
 
 T = TypeVar("T")
 
@@ -29,22 +31,22 @@ MOST_CONNECTIONS = 190
 """In any hour, to all hosts of one domain; 20 MX hosts and a policy host have at most 168 addresses that are probed."""
 HOUR_S = 3_600.0
 TRIES = 2
-"""Failed connections to an address in one run; then nobody waits for it again in this run."""
+"""Failed connections to an address; after these it is not tried again in this run."""
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 Take: TypeAlias = Callable[[], None]
-"""Asks whether one more connection may be made; raises SpentError."""
+"""Counts one more connection; raises SpentError if none is left."""
 
 
 class SpentError(Exception):
-    """No connection was made, for too many were made this hour; the text is a sentence."""
+    """No connection was made, because too many were made this hour; the text is a sentence."""
 
 
 class Allowance:
     """At most `most` connections in any hour to all hosts that a domain names, whatever its zone says.
 
-    A zone says whom this server connects to: without a bound, a stranger's would make a port scanner of it. It is
-    kept from one run of checks to the next. A host that several domains share is on the account of the first.
+    A zone decides whom this server connects to: without a limit, a stranger's zone would turn it into a port scanner.
+    The counts are kept from one run of checks to the next. A host that several domains share counts for the first.
     """
 
     def __init__(self, most: int = MOST_CONNECTIONS, clock: Callable[[], float] = time.monotonic) -> None:
@@ -73,7 +75,7 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class InsideHost:
     """A host (name or address) and a port inside mailcow's network."""
 
     host: str
@@ -97,7 +99,7 @@ class Reached:
         self.connection.close()
 
     def handle(self) -> socket.socket:
-        """The same connection for a transport, which closes what it is given in its own time."""
+        """The same connection for a transport, which closes its socket later."""
         return self.connection.dup()
 
     async def again(self, timeout_s: float = CONNECT_S) -> socket.socket:
@@ -106,27 +108,27 @@ class Reached:
         return await _connect(self.address, self.port, timeout_s)
 
 
-class Doors:
-    """At most `per_host` conversations with one address at a time, whoever wants them; one object for a run.
+class HostLimits:
+    """At most `per_host` conversations with one address at a time, for all domains; one object for a run.
 
-    It remembers addresses that took no connection: 1,000 domains of one server do not wait for it one by one.
+    It remembers addresses that accepted no connection: 1,000 domains of one server do not each wait for it.
     """
 
     def __init__(self, per_host: int) -> None:
-        self._doors: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(per_host))
+        self._places: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(per_host))
         self._closed: defaultdict[tuple[str, int], list[Unreachable]] = defaultdict(list)
 
     def of(self, address: str) -> asyncio.Semaphore:
-        """The door of this address."""
-        return self._doors[address]
+        """The limit of this address: one conversation holds one place."""
+        return self._places[address]
 
     def closed(self, address: str, port: int) -> Unreachable | None:
-        """What was found of an address that took no connection, where it was tried often enough."""
+        """The last failure at an address that accepted no connection, once it was tried often enough."""
         found = self._closed[address, port]
         return found[-1] if len(found) >= TRIES else None
 
     def note(self, address: str, port: int, failed: Unreachable | None) -> None:
-        """Remembers how the last try went (None: well)."""
+        """Remembers how the last try went (None: it succeeded)."""
         if failed is None:
             self._closed[address, port].clear()
         else:
@@ -142,93 +144,99 @@ def chosen(addresses: Sequence[str]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
-    """How the addresses of hosts are reached in one run; `timeout_s` is the time for a connection to one address."""
+class Connector:
+    """Connects to the addresses of hosts in one run; `timeout_s` is the time for a connection to one address."""
 
-    doors: Doors
+    dns: DnsClient
+    limits: HostLimits
     clock: Callable[[], float]
     port: int
     timeout_s: float
+    replacement: str | None
+    """An address that replaces those of every host (for tests)."""
 
     async def at_each(
-        self,
-        addresses: Sequence[str],
-        inside: Place | None,
-        take: Take,
-        talk: Callable[[Reached], Awaitable[T]],
-    ) -> tuple[T | Unreachable | Unseen, ...]:
-        """What `talk` makes of each address of a host (one at least), two at a time.
+        self, host: str, inside: InsideHost | None, take: Take, talk: Callable[[Reached], Awaitable[T]]
+    ) -> tuple[T | Unreachable | Unseen | NoAnswer | NoAddress, ...]:
+        """What `talk` returns for each address of a host, two at a time.
 
         An address without a connection is `Unreachable`; one that was not tried, because `take` refused or because
-        there are too many, is `Unseen`. `inside` is tried where no public address took a connection.
+        there are too many, is `Unseen`. `inside` is tried where no public address accepted a connection. An address
+        family that the DNS did not answer for is `NoAnswer`.
         """
+        answer = await self.dns.addresses(host)
+        if isinstance(answer, NoAnswer):
+            return (answer,)
+        if not answer.records:
+            return (NoAddress(self.clock()),)
+        addresses = (self.replacement,) if self.replacement else answer.records
         turns = asyncio.Semaphore(ADDRESSES_AT_ONCE)
-
-        async def one(address: str) -> T | Unreachable | Unseen:
-            async with turns, self.doors.of(address):
-                return await self._one(address, take, talk)
-
         tried = chosen(addresses)
-        found = await asyncio.gather(*map(one, tried), return_exceptions=True)
+        found = await asyncio.gather(
+            *(self._at(address, turns, take, talk) for address in tried), return_exceptions=True
+        )
         for result in found:
             if isinstance(result, BaseException):
                 raise result
-        results = tuple(result for result in found if not isinstance(result, BaseException))
+        results: tuple[T | Unreachable | Unseen, ...] = tuple(
+            result for result in found if not isinstance(result, BaseException)
+        )
         failed = [result for result in results if isinstance(result, Unreachable | Unseen)]
         if inside is not None and len(failed) == len(results):
-            return await self._inside(inside, take, talk, failed)
-        if left_out := [address for address in addresses if address not in tried]:
+            results = await self._inside(inside, take, talk, failed)
+        elif left_out := [address for address in addresses if address not in tried]:
             reason = f"{', '.join(left_out[:4])}{' …' if len(left_out) > 4 else ''} not probed: "
             reason += f"the host has {len(addresses)} addresses, and {MOST_ADDRESSES} of a host are probed"
-            return (*results, Unseen(reason, self.clock()))
-        return results
+            results = (*results, Unseen(reason, self.clock()))
+        return (*results, *await self.dns.unanswered(host))
 
-    async def _one(
-        self, address: str, take: Take, talk: Callable[[Reached], Awaitable[T]]
+    async def _at(
+        self, address: str, turns: asyncio.Semaphore, take: Take, talk: Callable[[Reached], Awaitable[T]]
     ) -> T | Unreachable | Unseen:
-        if (closed := self.doors.closed(address, self.port)) is not None:
-            return closed
-        try:
-            take()
-        except SpentError as error:
-            return Unseen(f"{address} not probed: {error}", self.clock())
-        reached = await self._reach(address, take)
-        if isinstance(reached, Unreachable):
-            self.doors.note(address, self.port, reached)
-            return reached
-        self.doors.note(address, self.port, None)
-        with reached:
-            return await talk(reached)
-
-    async def _reach(self, address: str, take: Take) -> Reached | Unreachable:
-        try:
-            connection = await _connect(address, self.port, self.timeout_s)
-            return Reached(connection, ProbedWay(address), address, self.port, take)
-        except ConnectionRefusedError:
-            reason = f"{address} port {self.port} refused the connection"
-            return Unreachable(Barrier.REFUSED, reason, self.clock(), address)
-        except (OSError, TimeoutError) as error:
-            if not routed(address):
-                family = "IPv6" if ":" in address else "IPv4"
-                reason = f"{address} cannot be reached: this machine has no {family} route to it"
-                return Unreachable(Barrier.NO_ROUTE, reason, self.clock(), address)
-            why = _reason(error, self.timeout_s)
-            reason = f"{address} port {self.port} cannot be reached ({why})"
-            return Unreachable(Barrier.UNREACHABLE, reason, self.clock(), address)
+        async with turns, self.limits.of(address):
+            if (closed := self.limits.closed(address, self.port)) is not None:
+                return closed
+            try:
+                take()
+            except SpentError as error:
+                return Unseen(f"{address} not probed: {error}", self.clock())
+            try:
+                connection = await _connect(address, self.port, self.timeout_s)
+            except (OSError, TimeoutError) as error:
+                if isinstance(error, ConnectionRefusedError):
+                    barrier, what = Barrier.REFUSED, f"port {self.port} refused the connection"
+                elif not routed(address):
+                    family = "IPv6" if ":" in address else "IPv4"
+                    barrier = Barrier.NO_ROUTE
+                    what = f"cannot be reached: this machine has no {family} route to it"
+                else:
+                    barrier = Barrier.UNREACHABLE
+                    what = f"port {self.port} cannot be reached ({_reason(error, self.timeout_s)})"
+                failed = Unreachable(barrier, f"{address} {what}", self.clock(), address)
+                self.limits.note(address, self.port, failed)
+                return failed
+            self.limits.note(address, self.port, None)
+            with Reached(connection, ProbedWay(address), address, self.port, take) as reached:
+                return await talk(reached)
 
     async def _inside(
         self,
-        inside: Place,
+        inside: InsideHost,
         take: Take,
         talk: Callable[[Reached], Awaitable[T]],
         failed: Sequence[Unreachable | Unseen],
     ) -> tuple[T | Unreachable | Unseen, ...]:
-        """What the place inside says; where it cannot be reached either, the failed ones say so."""
+        """What is found at the place inside; where it cannot be reached either, the failed ones with that added."""
         reason = "; ".join(one.reason for one in failed)
         trouble = "has no address"
-        async with self.doors.of(inside.host):
+        async with self.limits.of(inside.host):
             try:
-                for address in await _resolve(inside.host, self.timeout_s):
+                # Only Docker's own DNS knows the name.
+                async with asyncio.timeout(self.timeout_s):
+                    found = await asyncio.get_running_loop().getaddrinfo(
+                        inside.host, None, type=socket.SOCK_STREAM
+                    )
+                for address in (str(sockaddr[0]) for *_, sockaddr in found):
                     connection = await _connect(address, inside.port, self.timeout_s)
                     way = ProbedWay(f"{inside.host} ({address})", reason)
                     with Reached(connection, way, address, inside.port, take) as reached:
@@ -268,10 +276,3 @@ async def _connect(address: str, port: int, timeout_s: float) -> socket.socket:
         connection.close()
         raise
     return connection
-
-
-async def _resolve(host: str, timeout_s: float) -> list[str]:
-    """The addresses of a name that only Docker's own DNS knows."""
-    async with asyncio.timeout(timeout_s):
-        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return [str(address[0]) for _, _, _, _, address in found]

@@ -1,11 +1,11 @@
-"""Findings of a bare text (`sidecar.verify.lint`), told again of the place where the text was found."""
+"""Findings of a text alone (`sidecar.verify.lint`), as findings of the place where the text was found."""
 
 from dataclasses import replace
 
 from sidecar.observed.findings import Finding, Severity
 
 
-def retold(
+def about(
     subject: str, findings: tuple[Finding, ...], at_most: Severity = Severity.CRITICAL
 ) -> tuple[Finding, ...]:
     """The same findings of this subject, none of them worse than `at_most`."""
