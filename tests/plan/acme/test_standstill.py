@@ -17,7 +17,7 @@ ACME, NGINX = container("acme-mailcow"), container("nginx-mailcow")
 
 
 def told(observations: Iterable[Observed]) -> list[list[Notice]]:
-    """What is said of containers in passes over these, one after the other, each with what those before taught."""
+    """What is said of containers in passes over these, one after the other, each with what those before learn_all."""
     found: list[list[Notice]] = []
     memory = None
     for seen in observations:
