@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sidecar.cli.start import started
-from sidecar.daemon.event_log import Teller
+from sidecar.daemon.event_log import EventLog
 from sidecar.daemon.wiring import assembled
 from sidecar.formats.domain_name import to_ascii
 from sidecar.host.errors import PermanentError, SidecarError
@@ -66,7 +66,7 @@ async def look_at(
     """
     clock, settings = started(env)
     names = names_of(domains) or None
-    async with assembled(settings, clock, env, Teller(), patient=True) as parts:
+    async with assembled(settings, clock, env, EventLog(), patient=True) as parts:
         parts.session.whole_list_always = True
         if accounts_s is not None:
             parts.passes.publishing.activate(accounts_s)
