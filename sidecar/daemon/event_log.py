@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sidecar.formats.domain_name import to_unicode
 from sidecar.host.lean import structlog
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
@@ -60,7 +59,7 @@ class EventLog:
         self._full.pop(what, None)
         if outcome.no_space:
             self._full[what] = outcome.detail
-        names = {"domain" if action.about in action.concerns else "on": to_unicode(action.about)}
+        names = {"domain" if action.about in action.concerns else "on": some((action.about,))}
         match outcome.result:
             case Result.DONE:
                 self._log.info(f"done: {action.verb}", **names, reason=action.reason)

@@ -70,6 +70,10 @@ class Live:
     # --- what the page asks -------------------------------------------------------------------------
 
     @property
+    def dry_run(self) -> bool:
+        return self._settings.dry_run
+
+    @property
     def settings(self) -> Settings:
         return self._settings
 
@@ -230,7 +234,7 @@ class Live:
             self._failed = None if unread is None else self._since(Trouble(unread.message, now, unread.todo))
             self.metrics.passed(report, status, seconds, now)
             if self._notifier is not None:
-                await self._notifier.saw(report, status)
+                await self._notifier.saw(report.observed, report.plan, status)
         self._changes.note()
 
     def _since(self, trouble: Trouble) -> Trouble:

@@ -63,7 +63,7 @@ async def status(request: web.Request) -> web.Response:
             site.summary if site else None,
             _page(site, query) if site and site.listed else None,
             release=kit.release,
-            dry_run=kit.source.settings.dry_run,
+            dry_run=kit.source.dry_run,
             started_at=kit.source.started_at,
             trouble=None
             if trouble is None
