@@ -7,6 +7,7 @@ lines again.
 """
 
 import asyncio
+import time
 from collections.abc import Iterable
 
 from sidecar.daemon.event_log import EventLog
@@ -24,7 +25,9 @@ from sidecar.status.once import Once
 PATIENCE_S = 60.0
 """Seconds after which the first lines end although not everything is known."""
 INTERVAL_S = 300.0
-"""Seconds between two looks for tasks while nothing was done: with thousands of domains one takes a moment."""
+"""Seconds between two looks for tasks while nothing was done."""
+REST = 20.0
+"""After a look, the rest before the next one, in multiples of its own time: with thousands of domains one takes seconds."""
 
 
 class StateLog:
@@ -42,6 +45,10 @@ class StateLog:
         self._hosts: frozenset[str] = frozenset()
         """The policy hosts whose record is a task in the log."""
         self._looked_at = 0.0
+        self._rest_s = 0.0
+        """Seconds from the last look to the next one, whatever happens."""
+        self._due = False
+        """Whether something happened since the last look."""
         self._began: float | None = None
         self._opened = False
         """Whether the first lines are complete."""
@@ -67,11 +74,15 @@ class StateLog:
         # What decides which records are due; all else can wait for the next look.
         certificates = report.observed.certificates
         basis = listed, certificates.value if isinstance(certificates, Seen) else None
-        idle = self._opened and not report.outcomes and basis == self._basis
-        if idle and 0 <= now - self._looked_at < INTERVAL_S:
+        self._due |= not self._opened or bool(report.outcomes) or basis != self._basis
+        # After a pass without an answer of mailcow, `report` is the one before, again: it proves nothing new.
+        if 0 <= now - self._looked_at < (self._rest_s if self._due else INTERVAL_S):
             return
-        self._looked_at, self._basis = now, basis
+        self._looked_at, self._basis, self._due = now, basis, False
+        self._rest_s = INTERVAL_S  # if the status raises an error
+        began_s = time.monotonic()
         current = await asyncio.to_thread(status)
+        self._rest_s = REST * (time.monotonic() - began_s)
         found = tasks(current, self._hosts)
         self._hosts = found.hosts
         self._tasks_log.notices(found.all, lambda _code, subject: subject in found.unknown)

@@ -9,6 +9,7 @@ import binascii
 import quopri
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesHeaderParser
@@ -70,7 +71,10 @@ def _reports(data: memoryview, depth: int, walk: _Walk) -> Iterator[bytes]:
     header, body = _split(data)
     kind = header.get_content_type()
     if kind.startswith("multipart/"):
-        boundary = _parameter(header.get_boundary).encode("utf-8", "surrogateescape")
+        boundary = b""
+        # RFC 2231 lets a sender name a character set; in UTF-7 a character can be half of one, which no octets encode.
+        with suppress(UnicodeEncodeError):
+            boundary = _parameter(header.get_boundary).encode("utf-8", "surrogateescape")
         for part in _parts(body, boundary) if 0 < len(boundary) <= 200 else ():
             yield from _reports(part, depth + 1, walk)
         return

@@ -261,7 +261,7 @@ def _shown(value: Plain) -> str:
 
 def _quoted(text: str) -> str:
     """In quotes if it would otherwise be unclear where the value ends."""
-    if text and text.isprintable() and not any(character in text for character in ' "=\\'):
+    if text and text.isprintable() and not any(character in text for character in " \"'=\\"):
         return text
     if text.isprintable() and '"' in text and not any(character in text for character in "'\\"):
         return f"'{text}'"  # a TXT record stays as it is pasted

@@ -190,7 +190,7 @@ class _Parts:
             held,
             notices,
             Unseen(found, observed.now) if isinstance(found, str) else Seen(found.presented, observed.now),
-            published(plan.records, observed.records),
+            published(plan.records, observed.records, observed.memory.published),
         )
 
     def row(self, name: str, target: str | None, own: Domain | AliasDomain, domain: Domain | None) -> Row:

@@ -23,6 +23,7 @@ from sidecar.plan.records import RecordState
 from sidecar.rollout import Stage
 from sidecar.rollout.reports import old_policy_seen
 from sidecar.settings import Managed
+from sidecar.status.published import BY_ITSELF
 from sidecar.status.row import Care, Cause, Row, Verdict
 from sidecar.status.wording import STAGE_SENTENCE, Light
 from sidecar.status.zone_file import record_line
@@ -103,13 +104,27 @@ def _waiting(row: Row) -> Iterator[Cause]:
     busy = bool(row.todo or row.held)
     reported_above = _RANK[_failing_from(row)]
     named = any(notice.code is NoticeCode.MX_UNCOVERED for notice in row.notices)
+    asked_for = {cause.subject for cause in lacks} | _published_later(row)
     for finding in _graver(row, Severity.ERROR if busy else Severity.WARNING):
-        if finding.code in _ABSENT and any(cause.subject == finding.subject for cause in lacks):
-            continue  # the record is asked for already, with the line to publish
+        if finding.code in _ABSENT and finding.subject in asked_for:
+            continue  # the record is asked for already, with the line to publish, or nobody has to do it
         if named and finding.code == MX_UNCOVERED.name:
             continue  # the planner's notice says the same, with the line to write
         if _RANK[finding.severity] < reported_above and (finding.todo or not busy):
             yield _of_finding(Light.ATTENTION, finding)
+
+
+def _published_later(row: Row) -> set[str]:
+    """The names whose records the sidecar is about to publish, or published after the last check."""
+    checked_at = row.check.at if row.check is not None else 0.0
+    known = {one.owner: one for one in row.own_records}
+    later = {
+        owner
+        for owner, one in known.items()
+        if not one.adoptable and (not one.right or one.since > checked_at)
+    }
+    needs = row.records.needs if row.records is not None else ()
+    return later | {need.owner for need in needs if need.note == BY_ITSELF and need.owner not in known}
 
 
 _ABSENT = {POLICY_HOST_MISSING.name, TXT_NONE.name, TXT_NXDOMAIN.name, TLSRPT_NONE.name}

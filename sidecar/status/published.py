@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from sidecar.observed import Seen
 from sidecar.observed.record_looks import NameLook, RecordLooks, expected
-from sidecar.observed.record_sets import Values
+from sidecar.observed.record_sets import Ledger, Values
 from sidecar.plan.publish.values import HeldWrite, PublishPlan, RecordOwner, RecordRow, Role
 from sidecar.plan.records import DomainRecords, RecordNeed, RecordState
 
@@ -41,6 +41,8 @@ class PublishedRecord:
     right: bool
     held: str
     """Why nothing is changed now; empty if nothing has to change."""
+    since: float = 0.0
+    """When the sidecar published its present values, or found them there (Unix seconds); 0 if it did not."""
 
     @property
     def adoptable(self) -> bool:
@@ -48,7 +50,9 @@ class PublishedRecord:
         return self.whose is RecordOwner.FOREIGN and not self.right
 
 
-def published(plan: PublishPlan | None, looks: RecordLooks) -> dict[str, tuple[PublishedRecord, ...]]:
+def published(
+    plan: PublishPlan | None, looks: RecordLooks, ledger: Ledger
+) -> dict[str, tuple[PublishedRecord, ...]]:
     """By domain, in the order of their names; the records that all domains share are under the empty name."""
     if plan is None:
         return {}
@@ -60,7 +64,9 @@ def published(plan: PublishPlan | None, looks: RecordLooks) -> dict[str, tuple[P
     for (domain, role, name), rows in by_name.items():
         look = looks.of(name)
         if look.account is not None:
-            found.setdefault(domain, []).append(_one(role, name, look, rows, held.get(name)))
+            since = max((ledger[row.key].at for row in rows if row.key in ledger), default=0.0)
+            one = _one(role, name, look, rows, held.get(name))
+            found.setdefault(domain, []).append(replace(one, since=since))
     return {domain: tuple(records) for domain, records in found.items()}
 
 

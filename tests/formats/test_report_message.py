@@ -89,6 +89,9 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "parameters without an end": lambda: (
         b"Content-Type: multipart/mixed" + b';x="' * 15_000 + b"\r\n\r\n--x\r\n"
     ),
+    "boundary that no octets can be": lambda: (
+        b"Content-Type: multipart/mixed; boundary*=utf-7''%2B2AA-\r\n\r\n--x\r\n" + attached(GZIP)
+    ),
     "boundary of nothing": lambda: (
         b'Content-Type: multipart/mixed; boundary=""\r\n\r\n--\r\n' + attached(GZIP)
     ),

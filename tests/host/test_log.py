@@ -102,6 +102,7 @@ VALUES = [
     ("", '""', "nothing would be overlooked"),
     ("a=b", '"a=b"', "looks like a value of its own"),
     ('publish: TXT "v=1;"', """'publish: TXT "v=1;"'""", "a record with quotes can be pasted"),
+    ("'x", """"'x\"""", "would open a quote that a later value closes"),
     ("""say "it's" """, r'''"say \"it's\" "''', "quotes of both kinds"),
     ("C:\\n", r'"C:\\n"', "a backslash that is there is told from one that escapes"),
     ("one\ntwo", r'"one\ntwo"', "would be two lines"),
@@ -142,6 +143,26 @@ def test_whatever_is_said_stays_one_line(event: str, value: str) -> None:
     assert told.text.isascii()
     assert told.last()["value"] == value
     assert told.last()["event"] == event
+
+
+_SHOWN = re.compile(r"""(?P<key>[a-z]+)=(?P<value>'[^']*'|"(?:[^"\\]|\\.)*"|[^\s"'=\\]+)(?: |$)""")
+
+
+@given(*[st.text(st.sampled_from("ab'\"= \\\n,"), max_size=8)] * 3)
+def test_no_value_looks_like_another_one(first: str, second: str, third: str) -> None:
+    """Whoever reads the quotes finds these three, and nothing else."""
+    told = log()
+    told.say.info("x", a=first, b=second, c=third)
+    rest = told.text.rstrip("\n").partition("  a=")[2]
+    found = list(_SHOWN.finditer(f"a={rest}"))
+    assert [one["key"] for one in found] == ["a", "b", "c"]
+    assert "".join(one[0] for one in found) == f"a={rest}"
+    for one, meant in zip(found, (first, second, third), strict=True):
+        shown = one["value"]
+        if shown.startswith('"'):
+            assert shown[1:-1].encode().decode("unicode_escape") == meant
+        else:
+            assert shown.strip("'") == meant
 
 
 def test_times_are_local(monkeypatch: pytest.MonkeyPatch) -> None:

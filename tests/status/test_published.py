@@ -1,10 +1,12 @@
 """Published records as shown: what the sidecar publishes is not a task; what a person published stays theirs."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from sidecar.observed import Observed, Seen, Txt
-from sidecar.observed.record_looks import RecordLooks
-from sidecar.observed.record_sets import RecordSet, RecordType
+from sidecar.observed import CheckRecord, Observed, Seen, Txt
+from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.record_looks import NameLook, RecordLooks
+from sidecar.observed.record_sets import Entry, Key, Origin, RecordSet, RecordType
 from sidecar.plan.actions import Plan
 from sidecar.plan.publish.as_plan import as_plan
 from sidecar.plan.publish.make import make_plan
@@ -17,6 +19,7 @@ from sidecar.status.judgement import lacking
 from sidecar.status.published import Agreement
 from sidecar.status.row import Row
 from sidecar.status.to_document import domain_of
+from sidecar.verify.probe_codes import POLICY_HOST_MISSING, TXT_NXDOMAIN
 from tests.plan.publish.test_picture import (
     HOST_NAME,
     ID_NAME,
@@ -27,6 +30,7 @@ from tests.plan.publish.test_picture import (
     seen,
     settings,
 )
+from tests.worlds import HOST, NOW
 
 CONFIG = settings("upsert", tls_report="mailto:t@example.org")
 
@@ -46,6 +50,30 @@ def test_record_that_an_account_serves_is_not_a_task_by_hand() -> None:
     found = row(seen(names={HOST_NAME: look(), ID_NAME: look(), REPORT_NAME: look()}))
     assert lacking(found) == []
     assert {one.role for one in found.own_records} == set(Role)
+
+
+ABSENT = (
+    Finding.of(POLICY_HOST_MISSING, HOST_NAME, "no address", "publish it"),
+    Finding.of(TXT_NXDOMAIN, ID_NAME, "does not exist", "publish it", severity=Severity.ERROR),
+)
+
+
+def found_absent(host: NameLook, led: Mapping[Key, Entry], at: float) -> list[str]:
+    """What is a task after a sender check at `at` that found no record; the ledger has `led`."""
+    found = seen(names={HOST_NAME: host, ID_NAME: look(), REPORT_NAME: look()})
+    checks = {NAME: CheckRecord(at, ABSENT)}
+    found = replace(found, memory=replace(found.memory, checks=checks, published=led))
+    return [task.subject for task in row(found).judgement.needs]
+
+
+def test_check_before_the_sidecar_published_a_record_asks_nobody_for_it() -> None:
+    """Neither while it is about to publish it, nor until the next check."""
+    key = Key(HOST_NAME, RecordType.CNAME)
+    led = {key: Entry(key, ((HOST,),), Origin.WROTE, 300, NOW - 30)}
+    assert found_absent(look(), {}, NOW) == []
+    assert found_absent(LED_HERE, led, NOW - 60) == []
+    # Published before the check, and still absent for senders: the account may have another zone than the DNS.
+    assert found_absent(LED_HERE, led, NOW) == [HOST_NAME]
 
 
 def test_record_that_no_account_serves_stays_a_task_by_hand() -> None:

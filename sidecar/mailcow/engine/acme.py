@@ -39,7 +39,8 @@ class AcmeEngine(Engine):
         if a call failed: then the old container runs again, or the text says that `heal` has to repair it.
         """
         found = await self.observe(now, expected.name)
-        if reason := _why_not(found, container_id, expected, expected_started_at):
+        reason = _why_not(found, container_id, expected, expected_started_at)
+        if reason is not None:
             raise Untouched(f"{ACME} was not re-created: {reason}")
         what = f"re-creating {ACME}"
 
