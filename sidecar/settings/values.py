@@ -77,11 +77,11 @@ def member(kind: type[StrEnum]) -> BeforeValidator:
 
 
 def matching(pattern: str, accepted: str) -> BeforeValidator:
-    """Takes a text that matches `pattern` as a whole."""
+    """Takes a text that matches `pattern` as a whole; a list or a mapping is not a text."""
 
     def check(value: object) -> str:
-        text = str(value).strip()
-        if not re.fullmatch(pattern, text, re.ASCII):
+        text = value.strip() if isinstance(value, str) else None
+        if text is None or not re.fullmatch(pattern, text, re.ASCII):
             raise mistake(value, accepted)
         return text
 

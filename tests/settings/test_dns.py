@@ -162,6 +162,10 @@ mode: wrong
         ),
         (accounts("a: {type: gandi, token_file: /a, token_env: B}"), "token: given twice"),
         (
+            accounts("a: {type: route53, access_key_id: [A], secret_access_key_file: /a}"),
+            "dns.accounts.a.access_key_id: ['A']; accepted: a word without spaces",
+        ),
+        (
             accounts("a: {type: powerdns, url: 'http://u:p@h', api_key_file: /a}"),
             "a user name cannot be given",
         ),
