@@ -15,7 +15,7 @@ from sidecar.reconcile.apply import Outcome, Result
 from sidecar.reconcile.passes import Report
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.once import Once
-from sidecar.status.telling import STEADY_S
+from sidecar.status.repeats import STEADY_S
 from tests.status.test_domains import REPORT, published, status
 from tests.status.test_log_lines import checked
 from tests.worlds import NOW, policy

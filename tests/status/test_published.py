@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from sidecar.observed import CheckRecord, Observed, Seen, Txt
 from sidecar.observed.findings import Finding, Severity
-from sidecar.observed.record_looks import NameLook, RecordLooks
+from sidecar.observed.record_observations import NameObservation, RecordObservations
 from sidecar.observed.record_sets import Entry, Key, Origin, RecordSet, RecordType
 from sidecar.plan.actions import Plan
 from sidecar.plan.publish.as_plan import as_plan
@@ -58,7 +58,7 @@ ABSENT = (
 )
 
 
-def found_absent(host: NameLook, led: Mapping[Key, Entry], at: float) -> list[str]:
+def found_absent(host: NameObservation, led: Mapping[Key, Entry], at: float) -> list[str]:
     """What is a task after a sender check at `at` that found no record; the ledger has `led`."""
     found = seen(names={HOST_NAME: host, ID_NAME: look(), REPORT_NAME: look()})
     checks = {NAME: CheckRecord(at, ABSENT)}
@@ -121,6 +121,6 @@ def test_document_has_what_is_found_at_each_place() -> None:
 
 def test_without_publishing_the_document_does_not_mention_it() -> None:
     """Nothing changes for a person who publishes by hand."""
-    found = replace(seen(), records=RecordLooks())
+    found = replace(seen(), records=RecordObservations())
     assert row(found, Settings()).own_records == ()
     assert all(one.publishing is None for one in domain_of(row(found, Settings())).records)
