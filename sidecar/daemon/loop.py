@@ -25,7 +25,7 @@ from sidecar.host.release import release
 from sidecar.host.scarce import told_once
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow.engine.acme import AcmeEngine
-from sidecar.observed import Unseen
+from sidecar.observed import Observed, Unseen
 from sidecar.plan.schedule import next_pass, poll_now, time_left, wait_after
 from sidecar.reconcile.apply import Result
 from sidecar.reconcile.passes import Report
@@ -143,7 +143,7 @@ class Daemon:
         parts.passes.applier.containers.finished = self._wake.set
         parts.passes.publishing.records.finished = self._wake.set
         parts.receiving.wake = self._wake.set
-        parts.passes.on_observed = lambda observed: self._state_log.observed(observed, parts.settings)
+        parts.passes.on_observed = lambda observed: self._log_observed(observed, parts.settings)
         log.info(
             "started",
             release=release(),
@@ -252,6 +252,13 @@ class Daemon:
                 log.error("pass bug", exc_info=error)
                 await self._shown(None, seconds)
         return self._clock.now() + poll
+
+    def _log_observed(self, observed: Observed, settings: Settings) -> None:
+        """Logs what works; a bug there does not stop a pass before its actions."""
+        try:
+            self._state_log.observed(observed, settings)
+        except Exception as bug:  # the top of reporting
+            log.error("pass report bug", exc_info=bug)
 
     async def _shown(self, report: Report | None, seconds: float, error: Exception | None = None) -> None:
         """Shows and reports the result of a pass; a bug there does not stop the passes."""

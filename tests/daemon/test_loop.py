@@ -572,3 +572,20 @@ async def test_bug_in_showing_a_pass_does_not_stop_the_passes(
         monkeypatch.setattr(daemon.live, "pass_ended", broken)
         await asyncio.wait_for(daemon.run(), 20)
         assert len(passes) > 1
+
+
+async def test_bug_in_logging_what_works_does_not_stop_the_actions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes between observing and the first write."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("sidecar.daemon.state_log.working", broken)
+    async with stage(tmp_path) as on:
+        daemon = Daemon(on.env, on.clock)
+        running_ = asyncio.create_task(daemon.run())
+        await until(lambda: "example.org" in on.served())
+        daemon.stop()
+        await asyncio.wait_for(running_, 15)

@@ -13,7 +13,8 @@ import pytest
 
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.mailcow.engine import own_container
-from sidecar.mailcow.engine.client import Engine, project_name, sleep_argument
+from sidecar.mailcow.engine.acme import AcmeEngine
+from sidecar.mailcow.engine.client import Engine, Untouched, project_name, sleep_argument
 from sidecar.observed import Container, Project, Seen, Sight, Unseen
 from tests.mailcow.fake_engine import LOOPBACK, TITLES, FakeContainer, FakeEngine, serving
 
@@ -432,3 +433,21 @@ MOUNT = "1 2 8:1 /var/lib/docker/containers/{id}/{file} /etc/{file} rw,relatime 
 def test_own_container_is_found(mountinfo: str, hostname: str | None, expected: tuple[str, ...]) -> None:
     """By the files that the Engine mounts, else by the name that it gives."""
     assert own_container.candidates(mountinfo, hostname) == expected
+
+
+async def test_acme_mailcow_is_not_re_created_unseen_whatever_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also if the reason is an empty text."""
+
+    async def observe(*_: object) -> Sight[Project]:
+        return Unseen("", NOW)
+
+    async with serving(ACME) as fake:
+        engine = AcmeEngine(fake.docker_host, own_ids=lambda: ())
+        monkeypatch.setattr(engine, "observe", observe)
+        with pytest.raises(Untouched):
+            await engine.recreate(
+                ACME_ID, expected=Project("mailcow", ()), expected_started_at=STARTED, environment={}, now=NOW
+            )
+        await engine.close()
