@@ -473,6 +473,7 @@ def test_missing_leaves_out_what_the_dns_has() -> None:
 def test_nothing_missing_is_said() -> None:
     """An empty answer would look like a failure."""
     assert zone_text(list(all_of(complete(file_world())).values()), missing=True) == "; nothing is missing\n"
+    assert zone_text([]) == "; no domain needs a record\n"
 
 
 @hypothesis_given(st.text(max_size=700))
