@@ -33,7 +33,6 @@ from sidecar.daemon.wiring import TEST_DNS_PORT, TEST_HTTP_PORT, TEST_POSTFIX, T
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.observed import Backend, Project, Seen
 from sidecar.reconcile.passes import Report
-from sidecar.settings import CONFIG
 
 DnsMaker: TypeAlias = Callable[[], Awaitable[DemoDns]]
 HOST = "mail.example.org"
@@ -45,6 +44,7 @@ ENFORCED = "example.net"
 CLIENT_NAMES = ("autodiscover", "autoconfig", "smtp", "imap")
 SHORTENED = "quiet 30 -> 1 s, settle 60 -> 0 s, spacing 1 h -> 0 s, poll 30 -> 5 s; policies and DNS read at each pass"
 
+_CONFIG = "data/conf/mta-sts/config.yml"
 _CONFIG_YML = f"""\
 # The waits are short only for the demo.
 mode: testing
@@ -268,7 +268,7 @@ async def staged_with_dns(dns_server: DnsMaker = DemoDns.start) -> AsyncIterator
         stage.dns.trust(TSIG_NAME, TSIG_SECRET)
         (stage.mailcow_dir / ROOT).write_bytes(stage.acme.authority.root())
         server = f"127.0.0.1:{stage.dns.port}"
-        (stage.mailcow_dir / CONFIG).write_text(_WITH_DNS_YML.format(server=server))
+        (stage.mailcow_dir / _CONFIG).write_text(_WITH_DNS_YML.format(server=server))
         async with serving(stage.acme, stage.mailcow.url) as ports:
             stage.more = {
                 "MTA_STS_VERIFY": "1",
@@ -301,6 +301,6 @@ def _make_directory(mailcow_dir: Path, key: str, port: int) -> None:
     conf.touch(mode=0o600)
     conf.write_text(_MAILCOW_CONF.format(key=key, port=port))
     (mailcow_dir / ".env").symlink_to("mailcow.conf")
-    config = mailcow_dir / CONFIG
+    config = mailcow_dir / _CONFIG
     config.parent.mkdir()
     config.write_text(_CONFIG_YML)

@@ -1,8 +1,9 @@
-"""The tables in `docs/` that are made from the code; `python -m tests.docs_tables` writes them."""
+"""The tables in `docs/` and the description of the API, made from the code; `python -m tests.docs_tables` writes them."""
 
 import ast
 import dataclasses
 import enum
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from sidecar.settings.dns import DnsSettings
 from sidecar.settings.load import _PARTS, _Given
 from sidecar.verify import codes, probe_codes
 from sidecar.verify.rules import policy_id
+from tests.openapi import described
 
 ROOT = Path(__file__).parents[1]
+OPENAPI = ROOT / "sidecar/web/openapi.json"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -133,7 +136,13 @@ def rendered(file: str, text: str) -> str:
     return text
 
 
+def openapi_text() -> str:
+    """The description of the JSON API, as the package has it."""
+    return json.dumps(described(), indent=1, ensure_ascii=False) + "\n"
+
+
 if __name__ == "__main__":
     for page in sorted({place.partition(" ")[0] for place in tables()}):
         path = ROOT / "docs" / page
         path.write_text(rendered(page, path.read_text()))
+    OPENAPI.write_text(openapi_text())

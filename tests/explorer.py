@@ -36,7 +36,7 @@ from sidecar.observed.findings import Code, Finding
 from sidecar.plan import decide
 from sidecar.plan.actions import Action, AdoptSame, Plan, RecreateAcme, RestartAcme, WriteFile
 from sidecar.reconcile.learn.policies import believe
-from sidecar.reconcile.passes import taught, without_moot_wishes
+from sidecar.reconcile.passes import learn_all, without_moot_wishes
 from sidecar.settings import Settings
 from sidecar.state import parts
 from sidecar.state.store import State
@@ -389,7 +389,7 @@ class Explorer(Claims):
         world = replace(world, memory=replace(world.memory, tally=self.tally))
         self._serve(world)
         seen = self._observed(world, chosen)
-        seen = taught(seen, chosen)
+        seen = learn_all(seen, chosen)
         plan = decide(seen, chosen)
         self._note_seen(seen)
         before = replace(world, memory=without_moot_wishes(seen, plan))

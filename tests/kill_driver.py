@@ -22,7 +22,7 @@ from typing import Any
 import aiohttp
 import requests
 
-from sidecar.daemon.event_log import Teller
+from sidecar.daemon.event_log import EventLog
 from sidecar.daemon.wiring import assembled, read_settings
 from sidecar.host import log
 from sidecar.host.elapsed import UptimeReading
@@ -73,7 +73,7 @@ async def passes(env: dict[str, str], ahead: list[float]) -> None:
     """One pass at each of these times (seconds from now), all of one sidecar that was just started."""
     clock = Clock(ahead[0])
     settings = read_settings(env, clock)
-    async with assembled(settings, clock, env, Teller(), patient=True) as parts:
+    async with assembled(settings, clock, env, EventLog(), patient=True) as parts:
         parts.session.whole_list_always = True
         for clock.ahead in ahead:
             async with PassLock(settings.state_dir):

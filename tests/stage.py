@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from demo.simulated import SimulatedMailcow
-from sidecar.daemon.event_log import Teller
+from sidecar.daemon.event_log import EventLog
 from sidecar.daemon.wiring import TEST_HTTP_PORT, TEST_POSTFIX, Parts, assembled, read_settings
 from sidecar.host.elapsed import UptimeReading
 from sidecar.reconcile.passes import Report
@@ -58,7 +58,7 @@ class Stage:
     dns: dict[tuple[str, str], faulty.Reply]
     resolver: tuple[str, int]
     clock: Clock = field(default_factory=Clock)
-    teller: Teller = field(default_factory=Teller)
+    event_log: EventLog = field(default_factory=EventLog)
     more: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     """Name, type and transport of each question to the DNS."""
@@ -139,7 +139,7 @@ class Stage:
     async def sidecar(self) -> AsyncIterator[Parts]:
         """A sidecar that was just started."""
         settings = read_settings(self.env, self.clock)
-        async with assembled(settings, self.clock, self.env, self.teller, patient=True) as parts:
+        async with assembled(settings, self.clock, self.env, self.event_log, patient=True) as parts:
             yield parts
 
     async def once(self) -> Report:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.daemon.event_log import Teller
+from sidecar.daemon.event_log import EventLog
 from sidecar.daemon.loop import Daemon
 from sidecar.formats.dotenv import ListEdit
 from sidecar.host import log
@@ -137,11 +137,8 @@ def test_disk_that_stays_full_is_news_once() -> None:
         return [Outcome(action, Result.FAILED, NOW, detail, no_space=True)]
 
     done, back_off = [Outcome(action, Result.DONE, NOW)], BackOff()
-    told: list[int] = []
-    for outcomes in (full("a"), full("a"), full("b"), full("b"), done, done, full("b")):
-        told.append(len(back_off.news(outcomes)))
-        back_off.note(outcomes, NOW)
-    assert told == [1, 0, 1, 0, 1, 1, 1]
+    passes = (full("a"), full("a"), full("b"), full("b"), done, done, full("b"))
+    assert [len(back_off.note(outcomes, NOW)) for outcomes in passes] == [1, 0, 1, 0, 1, 1, 1]
 
 
 async def test_start_waits_for_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,11 +181,11 @@ def test_disk_that_stays_full_is_said_once() -> None:
     stream = io.StringIO()
     log.configure(json=False, stream=stream)
     try:
-        teller, full = Teller(), Outcome(RemoveFile("why"), Result.FAILED, NOW, "full", no_space=True)
+        event_log, full = EventLog(), Outcome(RemoveFile("why"), Result.FAILED, NOW, "full", no_space=True)
         for _ in range(POLLS):
-            teller.outcome(full)
-        teller.outcome(Outcome(full.action, Result.DONE, NOW))
-        teller.outcome(full)
+            event_log.outcome(full)
+        event_log.outcome(Outcome(full.action, Result.DONE, NOW))
+        event_log.outcome(full)
     finally:
         log.configure(json=False, stream=io.StringIO())
     said = [line.split()[2] for line in stream.getvalue().splitlines()]

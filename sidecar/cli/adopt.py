@@ -41,7 +41,7 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     from sidecar.cli.request import open_request
     from sidecar.formats.domain_name import to_unicode
     from sidecar.observed import FILE
-    from sidecar.plan.wishes import adopt_records_refusal, adopt_refusal
+    from sidecar.plan.requests import adopt_records_refusal, adopt_refusal
 
     with open_request(env, given.domains) as request:
         records = names_of(name.rstrip(".") for name in given.dns)

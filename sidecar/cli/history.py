@@ -62,7 +62,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     from sidecar.formats.domain_name import to_unicode
     from sidecar.host.errors import PermanentError
     from sidecar.observed.words import day
-    from sidecar.plan.wishes import not_of_this_mailcow
+    from sidecar.plan.requests import not_of_this_mailcow
     from sidecar.state.store import State
     from sidecar.status.to_document import moment
 

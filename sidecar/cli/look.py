@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sidecar.cli.start import started
-from sidecar.daemon.event_log import Teller
+from sidecar.daemon.event_log import EventLog
 from sidecar.daemon.wiring import assembled
 from sidecar.formats.domain_name import to_ascii
 from sidecar.host.errors import PermanentError, SidecarError
@@ -18,7 +18,7 @@ from sidecar.observed import Observed, Seen
 from sidecar.plan import policy_ids as policyid
 from sidecar.plan.actions import Plan
 from sidecar.plan.records import MailDomain, host_domain, mail_domains, questions, unknown_names
-from sidecar.plan.wishes import names_of_list, not_of_this_mailcow
+from sidecar.plan.requests import names_of_list, not_of_this_mailcow
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
 
@@ -66,7 +66,7 @@ async def look_at(
     """
     clock, settings = started(env)
     names = names_of(domains) or None
-    async with assembled(settings, clock, env, Teller(), patient=True) as parts:
+    async with assembled(settings, clock, env, EventLog(), patient=True) as parts:
         parts.session.whole_list_always = True
         if accounts_s is not None:
             parts.passes.publishing.activate(accounts_s)

@@ -45,7 +45,7 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     from sidecar.formats.mtasts_policy import matches
     from sidecar.observed import FILE, Move
     from sidecar.observed.words import day
-    from sidecar.plan.wishes import held_by_senders_s, move_refusal
+    from sidecar.plan.requests import held_by_senders_s, move_refusal
 
     (host,) = names_of([given.host])
     with open_request(env, given.domain) as request:

@@ -48,7 +48,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
 
     from sidecar.cli.show import show_report
     from sidecar.cli.start import started
-    from sidecar.daemon.event_log import Teller
+    from sidecar.daemon.event_log import EventLog
     from sidecar.daemon.wiring import assembled
     from sidecar.host.lock import Locked, PassLock
     from sidecar.observed import LARGE_DNS_PLAN
@@ -61,7 +61,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
         print(error, file=sys.stderr)
         return Exit.LOCKED
     try:
-        async with assembled(settings, clock, env, Teller(), patient=True) as parts:
+        async with assembled(settings, clock, env, EventLog(), patient=True) as parts:
             parts.session.whole_list_always = True
             parts.passes.publishing.activate()
             if given.large_dns_plan:

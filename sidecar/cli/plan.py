@@ -36,12 +36,12 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     from sidecar.cli.plan_json import plan_as_json
     from sidecar.cli.show import show_plan
     from sidecar.cli.start import started
-    from sidecar.daemon.event_log import Teller
+    from sidecar.daemon.event_log import EventLog
     from sidecar.daemon.wiring import assembled
     from sidecar.reconcile.passes import Report
 
     clock, settings = started(env)
-    async with assembled(settings, clock, env, Teller(), patient=True) as parts:
+    async with assembled(settings, clock, env, EventLog(), patient=True) as parts:
         parts.session.whole_list_always = True
         parts.passes.publishing.activate()
         observed, plan = await parts.passes.look()

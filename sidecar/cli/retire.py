@@ -41,7 +41,7 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     from sidecar.observed import FILE
     from sidecar.observed.words import day
     from sidecar.plan.desired import TESTING_MAX_AGE
-    from sidecar.plan.wishes import held_by_senders_s, retire_refusal
+    from sidecar.plan.requests import held_by_senders_s, retire_refusal
 
     if bool(given.domains) == given.all:
         raise PermanentError("name the domains to retire, or --all")

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sidecar.formats.domain_name import to_unicode
 from sidecar.host.lean import structlog
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
@@ -30,33 +29,24 @@ MOST_AT_ONCE = 3
 """So many ends are logged at once, each within a day of the previous one; after that, the usual waits apply."""
 
 
-def _all_seen(_code: str, _subject: str) -> bool:
-    return False
-
-
 @dataclass(slots=True)
-class _Thing:
+class _Logged:
     """What was logged about one code and subject, each text with its time; `gone_since` while it is absent."""
 
     last: Notice | Task
-    said: dict[Notice | Task, float] = field(default_factory=dict)
+    texts: dict[Notice | Task, float] = field(default_factory=dict)
     gone_since: float | None = None
     ends: Ends = field(default_factory=Ends)
 
-    def forget_old(self, true: Iterable[Notice | Task], now: float) -> None:
-        """Forgets texts that would be logged again anyway."""
-        kept = set(true)
-        self.said = {n: at for n, at in self.said.items() if n in kept or quiet(at, now)}
 
-
-class Teller:
-    """Remembers what was logged; `now` gives the time (Unix seconds)."""
+class EventLog:
+    """Writes the log and remembers what was written; `now` gives the time (Unix seconds)."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._log = structlog.get_logger()
         self._now = now
         self._notices: set[Notice | Task] = set()
-        self._things: dict[tuple[str, str], _Thing] = {}
+        self._logged: dict[tuple[str, str], _Logged] = {}
         self._held: dict[tuple[str, str], str] = {}
         self._full: dict[tuple[str, str], str | None] = {}
 
@@ -69,7 +59,7 @@ class Teller:
         self._full.pop(what, None)
         if outcome.no_space:
             self._full[what] = outcome.detail
-        names = {"domain" if action.about in action.concerns else "on": to_unicode(action.about)}
+        names = {"domain" if action.about in action.concerns else "on": some((action.about,))}
         match outcome.result:
             case Result.DONE:
                 self._log.info(f"done: {action.verb}", **names, reason=action.reason)
@@ -83,69 +73,71 @@ class Teller:
                 )
 
     def notices(
-        self, notices: Sequence[Notice | Task], unseen: Callable[[str, str], bool] = _all_seen
+        self,
+        notices: Sequence[Notice | Task],
+        unseen: Callable[[str, str], bool] = lambda _code, _subject: False,
     ) -> None:
         """Logs new notices, and the end of notices that are no longer true.
 
-        A notice that is `unseen` (by code and subject) is never called over.
+        A notice that is `unseen` (by code and subject) is never reported as over.
         """
         at = self._now()
         now = dict.fromkeys(notices)
-        self._over({(notice.code, notice.subject) for notice in now}, at, unseen)
-        new = [notice for notice in now if self._is_new(notice, at)]
+        self._over({_key(notice) for notice in now}, at, unseen)
+        new: list[Notice | Task] = []
         for notice in now:
-            thing = self._things.pop(_key(notice), None) or _Thing(notice)
-            self._things[_key(notice)] = thing  # moved to the end: the oldest is forgotten first
-            thing.last, thing.gone_since = notice, None
-        for notice in new:
-            self._things[_key(notice)].said[notice] = at
+            # Moved to the end: the oldest is forgotten first.
+            logged = self._logged.pop(_key(notice), None) or _Logged(notice)
+            self._logged[_key(notice)] = logged
+            logged.last, logged.gone_since = notice, None
+            last_at = logged.texts.get(notice)
+            if last_at is None or (notice not in self._notices and not quiet(last_at, at)):
+                new.append(notice)
+                logged.texts[notice] = at
         self._notices = {*now, *(n for n in self._notices if unseen(n.code, n.subject))}
         self._forget(at)
+        log = {Level.INFO: self._log.info, Level.WARNING: self._log.warning, Level.ERROR: self._log.error}
         for notice in self._few(new):
-            self._say(notice)
-
-    def _is_new(self, notice: Notice | Task, at: float) -> bool:
-        thing = self._things.get(_key(notice))
-        if thing is None or notice not in thing.said:
-            return True
-        return notice not in self._notices and not quiet(thing.said[notice], at)
+            todo = {} if notice.todo is None else {"todo": notice.todo}
+            log[notice.level](notice.message, code=notice.code, **todo)
 
     def _over(self, true: set[tuple[str, str]], at: float, unseen: Callable[[str, str], bool]) -> None:
         """Logs the end of notices that have been absent for long enough."""
         over: list[Notice | Task] = []
-        for key, thing in self._things.items():
-            if key in true or not thing.said or unseen(*key):
+        for key, logged in self._logged.items():
+            if key in true or not logged.texts or unseen(*key):
                 continue
-            since = at if thing.gone_since is None else min(thing.gone_since, at)
-            thing.gone_since = since
-            at_once = key[0] in AT_ONCE and not (thing.ends.recent(at) and thing.ends.times >= MOST_AT_ONCE)
-            if at_once or at - since >= thing.ends.steady(at):
-                thing.said.clear()
-                if thing.last.level is not Level.INFO and not thing.last.passing:
-                    thing.ends = thing.ends.told(at)
-                    over.append(thing.last)
+            since = at if logged.gone_since is None else min(logged.gone_since, at)
+            logged.gone_since = since
+            ends = logged.ends
+            at_once = key[0] in AT_ONCE and not (ends.recent(at) and ends.times >= MOST_AT_ONCE)
+            if at_once or at - since >= ends.steady(at):
+                logged.texts.clear()
+                if logged.last.level is not Level.INFO and not logged.last.passing:
+                    logged.ends = ends.told(at)
+                    over.append(logged.last)
         for notice in self._few(over):
             self._log.info(AT_ONCE.get(notice.code, f"over: {notice.message}"), code=notice.code)
 
     def _forget(self, at: float) -> None:
         """Limits the memory of a process that runs for years."""
-        true: dict[tuple[str, str], list[Notice | Task]] = {}
-        for notice in self._notices:
-            true.setdefault(_key(notice), []).append(notice)
-        away = [key for key in self._things if key not in true]
+        true = {_key(notice) for notice in self._notices}
+        away = [key for key in self._logged if key not in true]
         for key in away[: max(0, len(away) - REMEMBERED)]:
-            del self._things[key]
-        for key, notices in true.items():
-            self._things[key].forget_old(notices, at)
+            del self._logged[key]
+        for key in true:
+            # Texts that would be logged again anyway are forgotten.
+            logged = self._logged[key]
+            logged.texts = {n: t for n, t in logged.texts.items() if n in self._notices or quiet(t, at)}
 
     def _few(self, notices: Sequence[Notice | Task]) -> Iterable[Notice | Task]:
         """At most MOST_OF_A_KIND of one code; then the number of the rest."""
-        said: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for notice in notices:
-            said[notice.code] += 1
-            if said[notice.code] <= MOST_OF_A_KIND:
+            counts[notice.code] += 1
+            if counts[notice.code] <= MOST_OF_A_KIND:
                 yield notice
-        for code, count in said.items():
+        for code, count in counts.items():
             if count > MOST_OF_A_KIND:
                 self._log.warning(
                     f"{count - MOST_OF_A_KIND} more notices with this code", code=code, more=command("status")
@@ -160,23 +152,16 @@ class Teller:
         notice = Notice(Level.ERROR, FAILING, "pass", f"pass failed: {trouble}")
         self.notices([notice], lambda code, _subject: code != FAILING)
 
-    def _say(self, notice: Notice | Task) -> None:
-        say = {Level.INFO: self._log.info, Level.WARNING: self._log.warning, Level.ERROR: self._log.error}[
-            notice.level
-        ]
-        extra = {} if notice.todo is None else {"todo": notice.todo}
-        say(notice.message, code=notice.code, **extra)
-
     def held(self, held: Sequence[Held], reported: Collection[str] = ()) -> None:
-        """Says why something waits, when that reason is new, and neither a notice nor one of `reported` says it."""
+        """Logs why something waits, when that reason is new, and neither a notice nor one of `reported` says it."""
         now: dict[tuple[str, str], tuple[str, Held]] = {}
-        told = {*reported, *(notice.message for notice in self._notices)}
+        reasons = {*reported, *(notice.message for notice in self._notices)}
         for item in held:
-            if item.reason in told:
+            if item.reason in reasons:
                 continue
             names = item.action.concerns or (item.action.about,)
             on = some(names)
-            # Of many names that wait for one reason it is that reason that is told, and not each change of the names.
+            # Many names that wait for one reason are logged once, and not again when a name joins or leaves.
             now[item.action.verb, on if len(names) == 1 else item.reason] = on, item
         fresh = [key for key, (_, item) in now.items() if self._held.get(key) != item.reason]
         self._held = {key: item.reason for key, (_, item) in now.items()}

@@ -10,9 +10,9 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from watchfiles import Change, awatch
+from watchfiles import awatch
 
-from sidecar.daemon.event_log import Teller
+from sidecar.daemon.event_log import EventLog
 from sidecar.daemon.state_log import StateLog
 from sidecar.daemon.surface import Live
 from sidecar.daemon.wiring import Parts, assembled, read_settings
@@ -76,8 +76,8 @@ class Daemon:
         self._wake = asyncio.Event()
         self._reload = False
         self._by_hand = False
-        self._teller = Teller(clock.now)
-        self._state_log = StateLog(Teller(clock.now))
+        self._event_log = EventLog(clock.now)
+        self._state_log = StateLog(EventLog(clock.now))
         self._follow_ups = 0
         self._lock: PassLock | None = None
         """Held during a pass, and while a container is being changed in the background."""
@@ -104,24 +104,21 @@ class Daemon:
                 if self._on_settings is not None:
                     self._on_settings(settings)
                 made = assembled(
-                    settings, self._clock, self._env, self._teller, patient=False, engine=self._engine
+                    settings, self._clock, self._env, self._event_log, patient=False, engine=self._engine
                 )
                 async with contextlib.AsyncExitStack() as stack:
                     try:
                         parts = await stack.enter_async_context(made)
                     except NoSpaceError as error:
-                        await self._no_space(error, settings.intervals.poll)
+                        # There may be space again at any moment. Health reports the trouble, as no pass runs.
+                        self._event_log.failed(str(error))
+                        self._reload = True  # the settings were not watched in the meantime
+                        self._wake.clear()
+                        if not self._stop.is_set():
+                            with contextlib.suppress(TimeoutError):
+                                await asyncio.wait_for(self._wake.wait(), settings.intervals.poll)
                         continue
                     settings = await self._serve(parts)
-
-    async def _no_space(self, error: NoSpaceError, poll: float) -> None:
-        """The process keeps running, since there may be space again at any moment. Health reports it, as no pass runs."""
-        self._teller.failed(str(error))
-        self._reload = True  # the settings were not watched in the meantime
-        self._wake.clear()
-        if not self._stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), poll)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -141,9 +138,9 @@ class Daemon:
 
     async def _serve(self, parts: Parts) -> Settings:
         """Runs passes with these settings until they change or the process stops; returns the settings to use next."""
-        parts.passes.observer.checker.finished = self._wake.set
+        parts.passes.observer.checks.checker.finished = self._wake.set
         parts.passes.observer.containers.finished = self._wake.set
-        parts.passes.applier.on_late_end(self._wake.set)
+        parts.passes.applier.containers.finished = self._wake.set
         parts.passes.publishing.records.finished = self._wake.set
         parts.receiving.wake = self._wake.set
         parts.passes.on_observed = lambda observed: self._state_log.observed(observed, parts.settings)
@@ -160,36 +157,34 @@ class Daemon:
             asyncio.create_task(parts.receiving.run()),
         ]
         try:
-            return await self._loop(parts)
+            while True:
+                self._wake.clear()
+                due = await self._pass(parts)
+                await self._beat(parts)
+                began = self._clock.now()
+                while not self._stop.is_set() and not self._wake.is_set():
+                    left = time_left(began, due, self._clock.now())
+                    if left <= 0:
+                        break
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), max(0.05, min(BEAT_S, left)))
+                    await self._beat(parts)
+                if self._stop.is_set():
+                    return parts.settings
+                if self._wake.is_set():
+                    await asyncio.sleep(GATHER_S)
+                if self._by_hand:
+                    self._by_hand = False
+                    parts.session.try_again()
+                changed = self._reread(parts.settings) if self._reload and self._lock is None else None
+                if changed is not None:
+                    return changed
         finally:
             for task in side:
                 task.cancel()
             await asyncio.gather(*side, return_exceptions=True)
             await self.live.end()
             self._release()
-
-    async def _loop(self, parts: Parts) -> Settings:
-        while True:
-            self._wake.clear()
-            due = await self._pass(parts)
-            await self._beat(parts)
-            began = self._clock.now()
-            while not self._stop.is_set() and not self._wake.is_set():
-                left = time_left(began, due, self._clock.now())
-                if left <= 0:
-                    break
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), max(0.05, min(BEAT_S, left)))
-                await self._beat(parts)
-            if self._stop.is_set():
-                return parts.settings
-            if self._wake.is_set():
-                await asyncio.sleep(GATHER_S)
-            if self._by_hand:
-                self._by_hand = False
-                parts.session.try_again()
-            if self._reload and self._lock is None and (changed := self._reread(parts.settings)) is not None:
-                return changed
 
     async def _beat(self, parts: Parts) -> None:
         await asyncio.to_thread(
@@ -244,11 +239,14 @@ class Daemon:
                 # The sign of life comes first, so that `/healthz` and `sidecar healthy` agree.
                 await self._beat(parts)
                 await self._shown(report, seconds)
-                if self._follows_up(report) or report.looking:
+                # After an action, the next step is planned at once and not at the next poll.
+                done = any(outcome.result is Result.DONE for outcome in report.outcomes)
+                self._follow_ups = self._follow_ups + 1 if done else 0
+                if (done and self._follow_ups <= MOST_FOLLOW_UPS) or report.looking:
                     return self._clock.now() + FOLLOW_UP_S
                 return next_pass(self._clock.now(), poll, (held.until for held in report.plan.held))
             case SidecarError() as error:
-                self._teller.failed(str(error))
+                self._event_log.failed(str(error))
                 await self._shown(None, seconds, error)
             case error:
                 log.error("pass bug", exc_info=error)
@@ -264,12 +262,6 @@ class Daemon:
         except Exception as bug:  # the top of reporting
             log.error("pass report bug", exc_info=bug)
 
-    def _follows_up(self, report: Report) -> bool:
-        """After an action, the next step is planned at once and not at the next poll."""
-        done = any(outcome.result is Result.DONE for outcome in report.outcomes)
-        self._follow_ups = self._follow_ups + 1 if done else 0
-        return done and self._follow_ups <= MOST_FOLLOW_UPS
-
     async def _locked_pass(self, parts: Parts) -> Report:
         if self._lock is None:
             lock = PassLock(parts.settings.state_dir, command="run")
@@ -279,11 +271,11 @@ class Daemon:
             report = await parts.passes.reconcile()
         finally:
             # While a container is being changed, no other process may change it.
-            if not parts.passes.applier.changing:
+            if not parts.passes.applier.containers.changing:
                 self._release()
         notices = self._state_log.without_tasks(report.plan.notices)
-        self._teller.notices(notices, hidden(report.observed, report.plan.notices))
-        self._teller.held(report.plan.held, {notice.message for notice in report.plan.notices})
+        self._event_log.notices(notices, hidden(report.observed, report.plan.notices))
+        self._event_log.held(report.plan.held, {notice.message for notice in report.plan.notices})
         if self._on_report is not None:
             self._on_report(report)
         return report
@@ -303,7 +295,7 @@ class Daemon:
                 async for changes in awatch(
                     *folders,
                     recursive=False,
-                    watch_filter=_interesting,
+                    watch_filter=lambda _change, path: Path(path).name in WATCHED_NAMES,
                     step=STEP_MS,
                     debounce=STEP_MS,
                     yield_on_timeout=False,
@@ -333,10 +325,6 @@ class Daemon:
                 log.debug("Docker events unreadable", detail=str(error))
             failures += 1
             await asyncio.sleep(wait_after(failures, RECONNECT_S))
-
-
-def _interesting(_change: Change, path: str) -> bool:
-    return Path(path).name in WATCHED_NAMES
 
 
 def watched_folders(settings: Settings) -> tuple[Path, ...]:

@@ -1,7 +1,7 @@
-"""TLS reports coming in while the daemon runs: the SMTP port for mailcow's postfix, the mailbox, and `POST /tlsrpt`.
+"""Receives TLS reports while the daemon runs: the SMTP port for mailcow's postfix, the mailbox, and `POST /tlsrpt`.
 
-Rules for every editor. What only this needs (aiosmtpd, imap-tools) is imported when it is switched on. No trouble here
-ends the passes or another way in: it is a notice, and it is tried again. Only postfix-mailcow's addresses may connect.
+Rules for every editor. What only this needs (aiosmtpd, imap-tools) is imported when it is switched on. A failure here
+never ends the passes or another way in: it becomes a notice, and a retry follows. Only postfix-mailcow may connect.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class Receiving:
         *,
         postfix: str | None = None,
     ) -> None:
-        """`postfix` stands in for postfix-mailcow: an address, or empty for none."""
+        """`postfix` replaces postfix-mailcow: an address, or empty for none."""
         self._settings = settings
         self._clock = clock
         self._lookups = lookups
@@ -71,19 +71,19 @@ class Receiving:
         self.nexthop: str | None = None
         """Where the SMTP port is open, as a transport of mailcow names it."""
         self.wake: Callable[[], None] = lambda: None
-        """Called when a pass has something new to see."""
+        """Called when there is something new for a pass."""
 
     @property
     def wanted(self) -> bool:
-        """Whether reports come in by themselves in any way."""
+        """Whether any way to receive reports automatically is switched on."""
         return self._settings.receive is not Receive.OFF or self._settings.reports.https
 
     def trouble(self) -> tuple[Notice, ...]:
-        """Why reports cannot come in."""
+        """Why reports cannot be received."""
         return tuple(self._trouble.values())
 
     def routes(self) -> "Iterator[web.RouteDef]":
-        """What the server of the page takes in addition."""
+        """Additional routes for the server of the page."""
         if self._settings.reports.https:
             from aiohttp import web  # noqa: PLC0415 - see the rule above
 
@@ -92,8 +92,8 @@ class Receiving:
             yield web.post(PATH, Receiver(self._made()).post)
 
     async def run(self) -> None:
-        """Until it is cancelled."""
-        # Without a way in, what came in before is still read, and goes when it was kept for long enough.
+        """Runs until it is cancelled."""
+        # Without a way in, earlier reports are still read, and deleted when they were kept for long enough.
         if not self.wanted and not self._store.exists:
             return
         intake = self._made()
@@ -110,7 +110,9 @@ class Receiving:
             try:
                 await loop()  # type: ignore[misc] # a coroutine function
             except Exception as bug:
-                log.error("a bug in receiving TLS reports; it goes on in a minute", way=what, exc_info=bug)
+                log.error(
+                    "bug in receiving TLS reports; receiving continues in a minute", way=what, exc_info=bug
+                )
             await asyncio.sleep(LOOK_S)
 
     def _made(self) -> "Intake":
@@ -139,9 +141,9 @@ class Receiving:
         from sidecar.reports.receive_smtp import smtp_port  # noqa: PLC0415 - see the rule above
 
         while True:
-            own = await self._looked_up()
+            own = await self._own_address()
             if own is None:
-                self._say(
+                self._report(
                     "port", f"{POSTFIX} is not found", f"run the sidecar in mailcow's network, or {_OR}"
                 )
             else:
@@ -154,57 +156,60 @@ class Receiving:
                         host = f"IPv6:{own}" if ":" in own else own
                         self.nexthop = f"[{host}]:{opened}"
                         self.wake()
-                        while await self._looked_up() in {own, None}:  # noqa: ASYNC110 - no event of ours
+                        while await self._own_address() in {own, None}:  # noqa: ASYNC110 - no event of ours
                             await asyncio.sleep(LOOK_S)
                 except OSError as error:
                     why = error.strerror or type(error).__name__
-                    self._say("port", f"port {port} of {own} cannot be opened ({why})", f"free it, or {_OR}")
+                    self._report(
+                        "port", f"port {port} of {own} cannot be opened ({why})", f"free it, or {_OR}"
+                    )
                 finally:
                     self.nexthop = None
             await asyncio.sleep(LOOK_S)
 
-    async def _looked_up(self) -> str | None:
-        """Our own address towards postfix-mailcow; its addresses are those that may connect. None: it was not found."""
-        found = await self._addresses()
+    async def _own_address(self) -> str | None:
+        """Our own address towards postfix-mailcow, whose addresses may connect then; None if it was not found."""
+        found = {self._postfix} if self._postfix else set()
+        if self._postfix is None:
+            with suppress(OSError, TimeoutError):
+                lookup = in_thread(lambda: socket.getaddrinfo(POSTFIX, None, type=socket.SOCK_STREAM))
+                found = {str(entry[4][0]) for entry in await asyncio.wait_for(lookup, LOOKUP_S)}
         if not found:
             return None
-        self._allowed = found
+        self._allowed = frozenset(found)
         return own_address(found)
-
-    async def _addresses(self) -> frozenset[str]:
-        if self._postfix is not None:
-            return frozenset({self._postfix} if self._postfix else ())
-        with suppress(OSError, TimeoutError):
-            look = in_thread(lambda: socket.getaddrinfo(POSTFIX, None, type=socket.SOCK_STREAM))
-            return frozenset(str(entry[4][0]) for entry in await asyncio.wait_for(look, LOOKUP_S))
-        return frozenset()
 
     # --- out of a mailbox
 
     async def _visit(self, intake: "Intake") -> None:
         from sidecar.reports.receive_imap import Mailbox, MailboxPlace, fetch  # noqa: PLC0415 - see the rule above
 
-        given, password = self._settings.reports.imap, self._settings.imap_password
-        if given is None or password is None:
-            self._say("mailbox", "there is no password for it", "set MTA_STS_IMAP_PASSWORD")
+        imap, password = self._settings.reports.imap, self._settings.imap_password
+        if imap is None or password is None:
+            self._report("mailbox", "there is no password for it", "set MTA_STS_IMAP_PASSWORD")
             await asyncio.Event().wait()
             return
-        box = Mailbox(
-            given.host, given.user, password, given.port, given.folder, given.move_to, self._extra_roots()
-        )
+        roots: str | None = None
+        if self._settings.extra_roots is not None:
+            with suppress(OSError, ValueError):
+                roots = (self._settings.mailcow_dir / self._settings.extra_roots).read_text()
+        box = Mailbox(imap.host, imap.user, password, imap.port, imap.folder, imap.move_to, roots)
         failures = 0
         while True:
             place = MailboxPlace.of(await asyncio.to_thread(self._store.mark, box.name))
             try:
                 taken = await in_thread(
                     lambda place=place: fetch(  # type: ignore[misc] # bound now
-                        box, place, self._take, lambda at: self._store.set_mark(box.name, str(at))
+                        box,
+                        place,
+                        lambda data: self._store.accept(data, ReportWay.IMAP, self._clock.now()) is not None,
+                        lambda at: self._store.set_mark(box.name, str(at)),
                     )
                 )
             except SidecarError as error:
                 failures += 1
                 todo = None if isinstance(error, PermanentError) else "it is tried again"
-                self._say("mailbox", str(error), todo)
+                self._report("mailbox", str(error), todo)
             else:
                 failures = 0
                 self._trouble.pop("mailbox", None)
@@ -212,19 +217,8 @@ class Receiving:
                     intake.wake()
             await asyncio.sleep(wait_after(failures, MAILBOX_AGAIN_S) if failures else MAILBOX_S)
 
-    def _take(self, data: bytes) -> bool:
-        return self._store.accept(data, ReportWay.IMAP, self._clock.now()) is not None
-
-    def _extra_roots(self) -> str | None:
-        named = self._settings.extra_roots
-        if named is None:
-            return None
-        with suppress(OSError, ValueError):
-            return (self._settings.mailcow_dir / named).read_text()
-        return None
-
-    def _say(self, way: str, why: str, todo: str | None) -> None:
-        """Only for those who asked for it: where it is just the default, nobody misses it."""
+    def _report(self, way: str, why: str, todo: str | None) -> None:
+        """Only if the settings ask for reports: with the default, nobody misses them."""
         if self._settings.reports.receive is Receive.AUTO:
             return
         text = f"TLS reports cannot come in: {why}"
@@ -235,7 +229,7 @@ _OR = "set `reports: {receive: imap}` or `reports: {receive: off}`"
 
 
 def own_address(others: Collection[str]) -> str | None:
-    """The address that this machine has towards one of these, IPv4 first; nothing is sent. None where there is no way."""
+    """The address that this machine has towards one of these, IPv4 first; nothing is sent. None if there is no route."""
     for other in sorted(others, key=lambda text: (":" in text, text)):
         family = (
             socket.AF_INET6 if ipaddress.ip_address(other.partition("%")[0]).version == 6 else socket.AF_INET

@@ -9,7 +9,7 @@ lines again.
 import asyncio
 from collections.abc import Iterable
 
-from sidecar.daemon.event_log import Teller
+from sidecar.daemon.event_log import EventLog
 from sidecar.host.lean import structlog
 from sidecar.observed import Observed, Seen
 from sidecar.observed.notice import Notice
@@ -33,7 +33,7 @@ class StateLog:
     `tasks_log` is not the one of the notices: whatever is absent from its list is over.
     """
 
-    def __init__(self, tasks_log: Teller) -> None:
+    def __init__(self, tasks_log: EventLog) -> None:
         self._log = structlog.get_logger()
         self._tasks_log = tasks_log
         self._working: set[str] = set()

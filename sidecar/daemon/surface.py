@@ -17,7 +17,7 @@ from sidecar.host.errors import SidecarError
 from sidecar.host.lean import structlog
 from sidecar.host.release import release
 from sidecar.notify.notifier import Notifier
-from sidecar.observed.notice import Level, Notice
+from sidecar.observed.notice import Level
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.reports import ReportTotals
 from sidecar.reconcile.passes import Report
@@ -35,6 +35,15 @@ log = structlog.get_logger()
 REPORT_DAYS = 30
 """How far back the pages of reports go."""
 TOTAL_DAYS = 14
+UNREAD = frozenset(
+    {
+        NoticeCode.MAILCOW_API,
+        NoticeCode.UNSEEN_MAILCOW,
+        NoticeCode.UNSEEN_DOMAINS,
+        NoticeCode.UNSEEN_CONF,
+    }
+)
+"""Notices of a pass that could not read mailcow."""
 PROGRESS_FROM = 20
 """Domains to check from which progress is shown; fewer are done too fast."""
 
@@ -73,6 +82,10 @@ class Live:
     # --- what the page asks -------------------------------------------------------------------------
 
     @property
+    def dry_run(self) -> bool:
+        return self._settings.dry_run
+
+    @property
     def settings(self) -> Settings:
         return self._settings
 
@@ -91,7 +104,7 @@ class Live:
         return self._failed
 
     def progress(self) -> Progress | None:
-        checker = self._parts.passes.observer.checker if self._parts else None
+        checker = self._parts.passes.observer.checks.checker if self._parts else None
         if checker is None or not checker.busy or checker.total < PROGRESS_FROM:
             return None
         return Progress("Sender checks of the domains", checker.done, checker.total, self._looking_since)
@@ -169,19 +182,9 @@ class Live:
         parts.passes.applier.tried = self._moved
         parts.passes.observer.on_moved(self._moved)
         self._notifier = Notifier(parts.settings, self._clock, parts.state)
-        telling = asyncio.create_task(self._notifier.run())
-        self._open.push_async_callback(_cancelled, telling)
-        await self._serve(parts)
-
-    def _called(self, route: str, seconds: float, status: int | None) -> None:
-        self.metrics.called(route, seconds, status)
-        if status is not None:
-            self._moved()
-
-    def _moved(self) -> None:
-        self.pulse.moved(self._clock.now())
-
-    async def _serve(self, parts: Parts) -> None:
+        notifying = asyncio.create_task(self._notifier.run())
+        self._open.push_async_callback(lambda: asyncio.gather(notifying, return_exceptions=True))
+        self._open.callback(notifying.cancel)
         settings = parts.settings
         routes = [
             *parts.receiving.routes(),
@@ -204,6 +207,14 @@ class Live:
             at=reached_at(self.served),
             token="set" if settings.web_token else "none: read-only",
         )
+
+    def _called(self, route: str, seconds: float, status: int | None) -> None:
+        self.metrics.called(route, seconds, status)
+        if status is not None:
+            self._moved()
+
+    def _moved(self) -> None:
+        self.pulse.moved(self._clock.now())
 
     async def end(self) -> None:
         """Stops the page and the notifications."""
@@ -228,32 +239,17 @@ class Live:
         else:
             status = Once(report.observed, report.plan, self._settings)
             self._latest = report, status
-            unread = _unread(report)
+            troubles = (n for n in report.plan.notices if n.code in UNREAD and n.level is not Level.INFO)
+            unread = next(troubles, None)
             if unread is None:
                 self._readable = report, status
             self._failed = None if unread is None else self._since(Trouble(unread.message, now, unread.todo))
             self.metrics.passed(report, status, seconds, now)
             if self._notifier is not None:
-                await self._notifier.saw(report, status)
+                await self._notifier.saw(report.observed, report.plan, status)
         self._changes.note()
 
     def _since(self, trouble: Trouble) -> Trouble:
         """The trouble; with the earlier start if it is the same as before."""
         before = self._failed
         return before if before is not None and before.message == trouble.message else trouble
-
-
-def _unread(report: Report) -> Notice | None:
-    """Why mailcow could not be read in this pass; None if it could."""
-    codes = {
-        NoticeCode.MAILCOW_API,
-        NoticeCode.UNSEEN_MAILCOW,
-        NoticeCode.UNSEEN_DOMAINS,
-        NoticeCode.UNSEEN_CONF,
-    }
-    return next((n for n in report.plan.notices if n.code in codes and n.level is not Level.INFO), None)
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

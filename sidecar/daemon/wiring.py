@@ -4,14 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from sidecar.daemon.event_log import Teller
+from sidecar.daemon.event_log import EventLog
 from sidecar.daemon.receiving import Receiving
 from sidecar.dns.ask import Lookups
 from sidecar.dns.authoritative import Asker
-from sidecar.dns.publish.port import Publisher
 from sidecar.host.clock import Clock
 from sidecar.host.errors import TemporaryError
 from sidecar.host.unexpected import Unexpected
@@ -52,8 +50,12 @@ CLOSE_S = 0.3
 def read_settings(env: Mapping[str, str], clock: Clock) -> Settings:
     """The settings from the environment, config.yml and mailcow.conf; raises SettingsError with all errors."""
     folder = mailcow_dir_of(env)
+    return load(env, read_config(folder), _conf_values(folder, clock))
+
+
+def _conf_values(folder: Path, clock: Clock) -> Mapping[str, str]:
     seen = conf_file.observe(folder, clock.now())
-    return load(env, read_config(folder), seen.value.values if isinstance(seen, Seen) else {})
+    return seen.value.values if isinstance(seen, Seen) else {}
 
 
 @dataclass
@@ -84,7 +86,7 @@ async def assembled(
     settings: Settings,
     clock: Clock,
     env: Mapping[str, str],
-    teller: Teller,
+    event_log: EventLog,
     *,
     patient: bool,
     engine: AcmeEngine | None = None,
@@ -95,13 +97,16 @@ async def assembled(
     """
     state = await asyncio.to_thread(State.open, settings.state_dir, clock.now())
     if state.notice is not None:
-        teller.happened(Notice(Level.WARNING, NoticeCode.STATE_RENEWED, "state", state.notice, passing=True))
+        event_log.happened(
+            Notice(Level.WARNING, NoticeCode.STATE_RENEWED, "state", state.notice, passing=True)
+        )
     try:
         ledger = await Ledger.open(state)
         engine = engine or engine_of(env)
         lookups = Lookups(settings.resolver, clock.now)
         session = Session(settings, clock)
         door = Door(settings, session)
+        https, _, smtp = (env.get(TEST_SENDER_PORTS) or "443,25").partition(",")
         observer = Observer(
             settings,
             clock,
@@ -110,7 +115,7 @@ async def assembled(
             lookups,
             patient=patient,
             challenge_port=int(env.get(TEST_HTTP_PORT) or 80),
-            sender_ports=_sender_ports(env),
+            sender_ports=(int(https), int(smtp)),
         )
         reports = ReportStore(settings.state_dir)
         receiving = Receiving(
@@ -125,21 +130,28 @@ async def assembled(
         if not patient:
             observer.nexthop = lambda: receiving.nexthop
             observer.receiving_trouble = receiving.trouble
-        applier = Applier(settings, clock, door, observer, engine, ledger, teller.outcome, patient=patient)
+        applier = Applier(settings, clock, door, observer, engine, ledger, event_log.outcome, patient=patient)
         records = Records(
             tuple(settings.dns.accounts),
-            partial(_account, settings, env, clock),
+            # Its secrets and mailcow.conf are read when an account is used.
+            lambda name: made(
+                settings.dns.accounts[name],
+                settings.mailcow_dir,
+                _conf_values(settings.mailcow_dir, clock),
+                env,
+                clock.now,
+            ),
             clock,
             Asker(settings.resolver, clock.now, Unexpected(), port=int(env.get(TEST_DNS_PORT) or 53)),
             writing=writes(settings),
         )
-        publishing = Publishing(settings, clock, records, ledger, teller.outcome, patient=patient)
+        publishing = Publishing(settings, clock, records, ledger, event_log.outcome, patient=patient)
         passes = Passes(settings, clock, observer, applier, ledger, publishing)
         try:
             yield Parts(settings, passes, state, engine, session, reports, receiving)
         finally:
             await publishing.close()
-            await applier.close()
+            await applier.containers.close()
             await observer.close()
             await session.close()
             await asyncio.to_thread(reports.close)
@@ -148,17 +160,6 @@ async def assembled(
                 await asyncio.wait_for(engine.close(), CLOSE_S)
     finally:
         await asyncio.to_thread(state.close)
-
-
-def _sender_ports(env: Mapping[str, str]) -> tuple[int, int]:
-    https, _, smtp = (env.get(TEST_SENDER_PORTS) or "443,25").partition(",")
-    return int(https), int(smtp)
-
-
-def _account(settings: Settings, env: Mapping[str, str], clock: Clock, name: str) -> Publisher:
-    seen = conf_file.observe(settings.mailcow_dir, clock.now())
-    conf = seen.value.values if isinstance(seen, Seen) else {}
-    return made(settings.dns.accounts[name], settings.mailcow_dir, conf, env, clock.now)
 
 
 def engine_of(env: Mapping[str, str]) -> AcmeEngine:

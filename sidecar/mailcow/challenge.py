@@ -24,7 +24,7 @@ from yarl import URL
 
 from sidecar.host.plain_file import opened_folder
 from sidecar.observed import Addresses, Answered, Challenge, Seen, Sight, Unseen
-from sidecar.plan.acme.check import looked_at
+from sidecar.plan.acme.addresses import looked_at
 
 WEB = Path("data/web")
 FOLDER = WEB / ".well-known" / "acme-challenge"

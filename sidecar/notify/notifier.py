@@ -16,8 +16,8 @@ from sidecar.notify.digest import digest_of, due_at, gathered
 from sidecar.notify.events import Notification, Notified, news, view_of
 from sidecar.notify.outbox import Outbox
 from sidecar.notify.send import Deliver, NotificationReceiver, deliver, receivers_of
-from sidecar.observed import Seen
-from sidecar.reconcile.passes import Report
+from sidecar.observed import Observed, Seen
+from sidecar.plan.actions import Plan
 from sidecar.settings import Settings
 from sidecar.state.store import State
 from sidecar.status.once import Once
@@ -43,14 +43,14 @@ class Notifier:
         self._wake = asyncio.Event()
         self._trouble: dict[str, str] = {}
 
-    async def saw(self, report: Report, status: Once) -> None:
+    async def saw(self, observed: Observed, plan: Plan, status: Once) -> None:
         """A pass succeeded: puts its news into the outbox. A failure is logged, and the next pass tries again."""
         if not self._receivers:
             return
-        if isinstance(report.observed.conf, Seen):
-            self._mailcow = report.observed.conf.value.hostname
+        if isinstance(observed.conf, Seen):
+            self._mailcow = observed.conf.value.hostname
         try:
-            events = await in_thread(lambda: self._note(report, status))
+            events = await in_thread(lambda: self._note(plan, status))
         except SidecarError as error:
             self._say_trouble("outbox", str(error))
             return
@@ -58,11 +58,11 @@ class Notifier:
         if events:
             self._wake.set()
 
-    def _note(self, report: Report, status: Once) -> Sequence[Notification]:
+    def _note(self, plan: Plan, status: Once) -> Sequence[Notification]:
         """In a thread: with thousands of domains this takes a moment."""
         if not self._read:
             self._notified, self._read = self._outbox.notified(), True
-        notified, events = news(self._notified, view_of(status(), report.plan))
+        notified, events = news(self._notified, view_of(status(), plan))
         wanted = [event for event in events if event.kind in self._settings.notify.on]
         if notified != self._notified:
             self._outbox.note(notified, wanted, [receiver.id for receiver in self._receivers])

@@ -186,7 +186,7 @@ class Observed:
     policy_maps: Sight[str | None] = NOT_ASKED
     """Postfix's smtp_tls_policy_maps; None where it is not set."""
     records: RecordLooks = field(default_factory=RecordLooks)
-    """The DNS records at the accounts that may publish them, as they were looked at beside the passes."""
+    """The DNS records at the accounts that may publish them, as read beside the passes."""
 
     def challenge_of(self, name: str) -> Sight[Challenge]:
         """The HTTP probe of `name`."""

@@ -1,4 +1,4 @@
-"""How the DNS records stand that may be published: at their source, and at each authoritative server.
+"""The DNS records that may be published, as read at their source and at each authoritative server.
 
 Rule for every editor: there may be thousands of names, so a look holds only the sets that are there.
 """
@@ -13,7 +13,7 @@ from sidecar.observed.sight import NOT_ASKED, Seen, Sight, Unseen
 
 @dataclass(frozen=True, slots=True)
 class ServersSay:
-    """What the authoritative servers of a name said, at Unix second `at`."""
+    """The answers of the authoritative servers of a name, at Unix second `at`."""
 
     at: float
     answers: tuple[Values, ...]
@@ -23,7 +23,7 @@ class ServersSay:
 
     @property
     def agree(self) -> bool:
-        """Whether every server answered, and all the same."""
+        """Whether every server answered, and all answers are equal."""
         return len(self.answers) == 1 and not self.silent
 
 
@@ -39,7 +39,7 @@ class NameLook:
 
 
 def expected(look: NameLook) -> Values:
-    """What the servers should say, once they have what is at the source."""
+    """What the servers should answer once they have what is at the source."""
     sets = dict(look.found.value) if isinstance(look.found, Seen) else {}
     if (alias := sets.get(RecordType.CNAME)) is not None:
         return (f"{RecordType.CNAME} {alias.values[0]}",)
@@ -66,7 +66,7 @@ class AccountState:
 
 @dataclass(frozen=True, slots=True)
 class RecordLooks:
-    """All that was looked at; `version` is another one whenever anything is."""
+    """Everything that was read; `version` changes whenever anything does."""
 
     version: int = 0
     names: Mapping[str, NameLook] = field(default_factory=lambda: MappingProxyType({}))
@@ -83,9 +83,9 @@ class RecordLooks:
         return self.names.get(name, NO_LOOK)
 
     def served(self, name: str) -> bool:
-        """Whether an account serves the zone of this name, so that its records are no task by hand.
+        """Whether an account serves the zone of this name, so that no person has to publish its records.
 
-        Of a name that was not looked for yet this is assumed: it is found out within moments.
+        This is assumed for a name whose zone was not looked up yet: that takes only moments.
         """
         if not self.writing or not self.zones:
             return False
@@ -100,7 +100,7 @@ class RecordLooks:
 
 @dataclass(frozen=True, slots=True)
 class FoundSets(Mapping[Key, Sight[RecordSet]]):
-    """The looks by key: what is at the source under each type of each name."""
+    """What was read, by key: what is at the source under each type of each name."""
 
     looks: RecordLooks
 

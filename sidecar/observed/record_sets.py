@@ -86,7 +86,7 @@ class Origin(StrEnum):
     ADOPTED = "adopted"
     """A person handed it over."""
     EQUAL = "equal"
-    """It was there with the wanted values: it is kept right, and never removed."""
+    """It was there with the wanted values: it is kept up to date, and never removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +98,9 @@ class Entry:
     """The values of each time, the newest last; at most MOST_PUBLISHED."""
     origin: Origin
     ttl: int
-    """The TTL that was wished for, in seconds; a host may have made another of it."""
+    """The TTL that was requested, in seconds; the host may use another one."""
     at: float
-    """Unix time of the last note."""
+    """Unix time of the last change of this entry."""
 
 
 Ledger: TypeAlias = Mapping[Key, Entry]

@@ -1,4 +1,4 @@
-"""The way of TLS reports through mailcow as values: an alias, and a transport to the sidecar's SMTP port.
+"""The route of TLS reports through mailcow as values: an alias, and a transport to the sidecar's SMTP port.
 
 Rule for every editor: values only. Of a transport only what is needed is here, never the user name and the password
 that another one may have.
@@ -42,7 +42,7 @@ class RouteSeen:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What the sidecar made itself, by its record: addresses of aliases, and next hops of the transport."""
+    """What the sidecar created, by its own record: addresses of aliases, and next hops of the transport."""
 
     aliases: frozenset[str] = frozenset()
     nexthops: frozenset[str] = frozenset()
@@ -54,13 +54,13 @@ class RouteMemory:
 
     aliases: frozenset[str] = frozenset()
     nexthops: frozenset[str] = frozenset()
-    """Both: what the sidecar made, or meant to make, and did not remove since."""
+    """Both: what the sidecar created, or was about to create, and did not remove since."""
     nexthop: str = ""
     """Where the SMTP port of the running sidecar was last open."""
     ready: str = ""
     """The address whose whole route was last seen in place; empty where it was not."""
     announced: float = 0.0
-    """When it was announced that the route will be made; 0 where nothing has to be made."""
+    """When it was announced that the route will be created; 0 if nothing has to be created."""
 
     @property
     def written(self) -> Written:

@@ -14,20 +14,20 @@ from sidecar.plan.access import plan_access
 from sidecar.plan.acme.nginx import pending
 from sidecar.plan.acme.repair import plan_repair
 from sidecar.plan.acme.restart import plan_restart
-from sidecar.plan.acme.results import run_failed, tell_presented
+from sidecar.plan.acme.results import presented_notices, run_failed
 from sidecar.plan.acme.standstill import stopped
 from sidecar.plan.actions import Plan
 from sidecar.plan.conf_entries import plan_entries
 from sidecar.plan.desire import Desired, desire
-from sidecar.plan.elsewhere import tell_elsewhere
+from sidecar.plan.elsewhere import elsewhere_notices
 from sidecar.plan.file import plan_file
 from sidecar.plan.guards import NOTHING_WAITS, Waits, guarded
 from sidecar.plan.native import gone_domains, plan_native
-from sidecar.plan.progress import tell_progress
+from sidecar.plan.progress import rollout_notices
 from sidecar.plan.proxy import behind_proxy
 from sidecar.plan.publish.as_plan import as_plan
 from sidecar.plan.publish.values import PublishPlan
-from sidecar.plan.redis import tell_redis
+from sidecar.plan.redis import redis_notices
 from sidecar.plan.report_way import plan_report_way
 from sidecar.plan.setting_names import unknown_names_in
 from sidecar.settings import Settings
@@ -48,50 +48,44 @@ def decide(
     if records is not None:
         plan += as_plan(records, observed.records)
     plan = guarded(plan, observed, settings, waits)
-    return replace(plan, notices=tuple(sorted(plan.notices, key=_urgency)))
+    # A name that the certificate lost comes before all else, then errors, warnings and information.
+    order = [Level.ERROR, Level.WARNING, Level.INFO]
+    notices = sorted(
+        plan.notices,
+        key=lambda notice: (notice.code is not NoticeCode.CERTIFICATE_LOST, order.index(notice.level)),
+    )
+    return replace(plan, notices=tuple(notices))
 
 
 def make_plan(observed: Observed, desired: Desired, settings: Settings) -> Plan:
     """The difference between what was seen and what is desired, before any guard."""
-    plan = plan_access(observed, settings) + Plan(notices=tell_redis(observed)) + plan_repair(observed)
-    plan += _policies(observed, desired, settings)
+    plan = plan_access(observed, settings) + Plan(notices=redis_notices(observed)) + plan_repair(observed)
+    if isinstance(observed.mailcow, Seen) and isinstance(observed.domains, Seen):
+        if observed.mailcow.value.backend is Backend.FILE:
+            plan += plan_file(observed, settings, desired.policies.get(FILE))
+        else:
+            plan += plan_native(observed, settings, desired.policies)
+            plan += Plan(notices=gone_domains(observed, observed.domains.value))
     if isinstance(observed.conf, Seen) and desired.entries is not None:
         wanted, kept = desired.entries.wanted, desired.entries.kept
         plan += plan_entries(observed.conf.value, observed, wanted, kept)
     plan += plan_restart(observed, desired.names, settings)
     plan += plan_report_way(observed, settings)
-    told = (
+    notices = (
         stopped(observed)
         + run_failed(observed)
-        + tell_presented(observed)
+        + presented_notices(observed)
         + pending(observed)
         + behind_proxy(observed)
-        + tell_elsewhere(observed, settings)
-        + tell_progress(observed, settings)
+        + elsewhere_notices(observed, settings)
+        + rollout_notices(observed, settings)
         + unknown_names_in(observed, settings)
     )
-    return plan + Plan(notices=told)
-
-
-def _policies(observed: Observed, desired: Desired, settings: Settings) -> Plan:
-    match observed.mailcow, observed.domains:
-        case Seen(mailcow), Seen(listed):
-            if mailcow.backend is Backend.FILE:
-                return plan_file(observed, settings, desired.policies.get(FILE))
-            plan = plan_native(observed, settings, desired.policies)
-            return plan + Plan(notices=gone_domains(observed, listed))
-        case _:
-            return Plan()
-
-
-def _urgency(notice: Notice) -> tuple[bool, int]:
-    """A name that the certificate lost comes before all else, then errors, warnings and information."""
-    order = [Level.ERROR, Level.WARNING, Level.INFO]
-    return notice.code is not NoticeCode.CERTIFICATE_LOST, order.index(notice.level)
+    return plan + Plan(notices=notices)
 
 
 def blind_spots(observed: Observed) -> tuple[Notice, ...]:
-    """The parts that could not be observed, each with its reason: nothing is decided on them."""
+    """The parts that could not be observed, each with its reason, and a host name that no policy can have as its mx."""
     parts = (
         (NoticeCode.UNSEEN_CONF, "mailcow.conf", observed.conf),
         (NoticeCode.UNSEEN_MAILCOW, "mailcow", observed.mailcow),
@@ -100,23 +94,13 @@ def blind_spots(observed: Observed) -> tuple[Notice, ...]:
         (NoticeCode.UNSEEN_CERTIFICATES, "certificates", observed.certificates),
         (NoticeCode.UNSEEN_REPORTS, "reports", observed.reports),
     )
-    return tuple(
+    notices = [
         Notice(Level.WARNING, code, name, sight.reason)
         for code, name, sight in parts
         if not isinstance(sight, Seen)
-    ) + _hostname(observed)
-
-
-def _hostname(observed: Observed) -> tuple[Notice, ...]:
-    """A host name that no policy can have as its mx."""
-    if not isinstance(observed.conf, Seen) or is_mx_pattern(observed.conf.value.hostname):
-        return ()
-    return (
-        Notice(
-            Level.ERROR,
-            NoticeCode.HOSTNAME_INVALID,
-            "mailcow.conf",
-            f"MAILCOW_HOSTNAME={observed.conf.value.hostname} is not a valid host name, so no policy can name it",
-            "correct MAILCOW_HOSTNAME in mailcow.conf",
-        ),
-    )
+    ]
+    if isinstance(observed.conf, Seen) and not is_mx_pattern(hostname := observed.conf.value.hostname):
+        message = f"MAILCOW_HOSTNAME={hostname} is not a valid host name, so no policy can name it"
+        todo = "correct MAILCOW_HOSTNAME in mailcow.conf"
+        notices.append(Notice(Level.ERROR, NoticeCode.HOSTNAME_INVALID, "mailcow.conf", message, todo))
+    return tuple(notices)

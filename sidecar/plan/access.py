@@ -1,8 +1,8 @@
-"""How the sidecar gets access to mailcow's API without a question: which key it uses, and what is missing; pure.
+"""How the sidecar gets access to mailcow's API automatically: which key it uses, and what is missing; pure.
 
 Rules for every editor. Nothing of a person's is removed or replaced: an address is only ever added, a key is only
 ever inserted where there is no read-write key at all (mailcow's page knows one, and two would break it), and a key
-that is switched off stays so. A key that a person gave (MTA_STS_API_KEY) is used and no other.
+that is switched off stays off. A key that a person set (MTA_STS_API_KEY) is used and no other.
 mailcow's own reading: `sessions.inc.php` and `ip_acl` for the database, php-fpm's entrypoint for mailcow.conf.
 """
 
@@ -69,15 +69,13 @@ def plan_access(observed: Observed, settings: Settings) -> Plan:
             level = Level.ERROR if lost else Level.WARNING
             return Plan(notices=(Notice(level, NoticeCode.API_BLOCKED, API_SUBJECT, reason, remedy),))
         case None:
-            return Plan(notices=_unseen(observed.access))
-
-
-def _unseen(access: Sight[Access]) -> tuple[Notice, ...]:
-    if isinstance(access, Seen) or access is NOT_ASKED:
-        return ()
-    said = f"the sidecar cannot get access to mailcow's API by itself: {access.reason}"
-    todo = f"make a read-write key in {PAGE}, allow the sidecar's address there, and set {OWN_KEY} in mailcow.conf"
-    return (Notice(Level.WARNING, NoticeCode.API_UNSEEN, API_SUBJECT, said, todo),)
+            if isinstance(observed.access, Seen) or observed.access is NOT_ASKED:
+                return Plan()
+            message = (
+                f"the sidecar cannot get access to mailcow's API automatically: {observed.access.reason}"
+            )
+            todo = f"create a read-write key in {PAGE}, allow the sidecar's address there, and set {OWN_KEY} in mailcow.conf"
+            return Plan(notices=(Notice(Level.WARNING, NoticeCode.API_UNSEEN, API_SUBJECT, message, todo),))
 
 
 def access_step(
@@ -91,73 +89,53 @@ def access_step(
     if not isinstance(address, Seen):
         return None
     own = address.value
-    change: KeyChange | Blocked | None = None
-    if isinstance(access, Seen):
-        change = _of_given_key(access.value, own_key) if own_key else _of_any_key(access.value)
+    change = _key_change(access.value, own_key) if isinstance(access, Seen) else None
     if isinstance(change, Blocked):
         return change
     in_conf = own_key is None and follows_conf(conf.values) and not conf_allows(conf.values, own)
+    hindrance: Blocked | None = None
+    if in_conf and conf.locked is not None:
+        hindrance = Blocked(conf.locked, f"add {own} to {ALLOW_FROM} in mailcow.conf")
+    elif in_conf and not fits(f"{given(conf.values, ALLOW_FROM)},{own}"):
+        # php-fpm-mailcow deletes the key before it inserts it with this list.
+        hindrance = Blocked(
+            f"{ALLOW_FROM} is full ({LONGEST_LIST} characters), so {own} cannot be added",
+            f"in mailcow.conf, replace entries of {ALLOW_FROM} by a network that holds them, and add {own}",
+        )
+    if hindrance is not None and change is None:
+        return Blocked(
+            f"mailcow.conf does not allow {own} to use the API after the next start of php-fpm-mailcow, and "
+            f"cannot be changed: {hindrance.reason}",
+            hindrance.remedy,
+        )
+    in_conf = in_conf and hindrance is None
     if change is None and not in_conf:
         return None
-    hindrance = _hindrance(conf, own) if in_conf else None
-    if hindrance is not None:
-        if change is None:
-            return Blocked(
-                f"mailcow.conf does not allow {own} to use the API after the next start of php-fpm-mailcow, and "
-                f"cannot be changed: {hindrance.reason}",
-                hindrance.remedy,
-            )
-        in_conf = False
     return AllowAccess(own, change, in_conf, _reason(own, change, in_conf=in_conf))
 
 
-def _hindrance(conf: Conf, address: str) -> Blocked | None:
-    """Why the sidecar does not add its address to API_ALLOW_FROM; None where it can."""
-    if conf.locked is not None:
-        return Blocked(conf.locked, f"add {address} to {ALLOW_FROM} in mailcow.conf")
-    if not fits(f"{given(conf.values, ALLOW_FROM)},{address}"):
-        # php-fpm-mailcow deletes the key before it inserts it with this list.
-        return Blocked(
-            f"{ALLOW_FROM} is full ({LONGEST_LIST} characters), so {address} cannot be added",
-            f"in mailcow.conf, replace entries of {ALLOW_FROM} by a network that holds them, and add {address}",
-        )
-    return None
-
-
-def _of_given_key(access: Access, key: SecretStr) -> KeyChange | Blocked | None:
-    row = next((row for row in access.keys if same_key(row.key, key)), None)
-    if row is None:
-        return Blocked(
-            f"mailcow has no API key like the one in {OWN_KEY}",
-            f"set {OWN_KEY} to a read-write key of {PAGE}; or remove it, and the sidecar uses the key that is there",
-        )
-    if not row.active:
-        return _switched_off()
-    return _widened(row, access.address)
-
-
-def _of_any_key(access: Access) -> KeyChange | Blocked | None:
-    rows = [row for row in access.keys if row.writes]
-    if not rows:
-        return CreateKey()
+def _key_change(access: Access, own_key: SecretStr | None) -> KeyChange | Blocked | None:
+    """What the keys in mailcow's database lack, so that one of them gives access; None if one does."""
+    if own_key is not None:
+        rows = [row for row in access.keys if same_key(row.key, own_key)]
+        if not rows:
+            return Blocked(
+                f"mailcow has no API key like the one in {OWN_KEY}",
+                f"set {OWN_KEY} to a read-write key of {PAGE}; or remove it, and the sidecar uses the key that is there",
+            )
+    else:
+        rows = [row for row in access.keys if row.writes]
+        if not rows:
+            return CreateKey()
     active = [row for row in rows if row.active]
     if not active:
-        return _switched_off()
-    if usable_key(access) is not None:
+        return Blocked(
+            "the read-write key of mailcow's API is switched off; it is left so",
+            f"activate the read-write API in {PAGE}",
+        )
+    if any(lets_in(row, access.address) for row in active):
         return None
-    return _widened(active[0], access.address)
-
-
-def _switched_off() -> Blocked:
-    return Blocked(
-        "the read-write key of mailcow's API is switched off; it is left so",
-        f"activate the read-write API in {PAGE}",
-    )
-
-
-def _widened(row: ApiKey, address: str) -> WidenKey | Blocked | None:
-    if lets_in(row, address):
-        return None
+    row, address = active[0], access.address
     listed = row.allowed.rstrip(" ,;\n")
     allowed = f"{listed},{address}" if listed else address
     if not fits(allowed):

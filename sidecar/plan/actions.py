@@ -332,9 +332,11 @@ class Plan:
     """How the DNS records stand that may be published; None: nothing is."""
 
     def holding(
-        self, judge: Callable[[Action], Hold | None], told: Callable[[Held], Notice | None] = lambda _: None
+        self,
+        judge: Callable[[Action], Hold | None],
+        notice_of: Callable[[Held], Notice | None] = lambda _: None,
     ) -> "Plan":
-        """This plan with each action held for which `judge` gives a reason, and the notices that `told` makes of those."""
+        """This plan with each action held for which `judge` gives a reason, and `notice_of` each of those."""
         passed: list[Action] = []
         held: list[Held] = []
         for action in self.actions:
@@ -343,7 +345,7 @@ class Plan:
                 passed.append(action)
             else:
                 held.append(hold.on(action))
-        notices = tuple(notice for item in held if (notice := told(item)) is not None)
+        notices = tuple(notice for item in held if (notice := notice_of(item)) is not None)
         return Plan(tuple(passed), (*self.held, *held), self.notices + notices, self.questions, self.records)
 
     def __add__(self, other: "Plan") -> "Plan":

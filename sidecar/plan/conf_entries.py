@@ -4,18 +4,19 @@ Rule for every editor: an entry that the sidecar did not add is never removed, a
 an answer is missing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.dotenv import ListEdit, has_comment, has_spaces, has_trailing_spaces, items
-from sidecar.formats.mtasts_policy import Mode, policy_of
+from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Backend, Conf, ConfEntry, ConfEvent, DomainList, Mailcow, Observed, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import some
 from sidecar.plan.acme.names import with_policy
 from sidecar.plan.actions import EditConf, Hold, Plan
+from sidecar.plan.served import served_mode
 from sidecar.settings import Settings
 
 SAN = "ADDITIONAL_SAN"
@@ -36,7 +37,9 @@ def wanted_entries(observed: Observed, settings: Settings, mailcow: Mailcow, lis
     domains = [d.name for d in listed.domains if d.receives and settings.manages(d.name)]
     if mailcow.names_follow_policies:
         active = with_policy(observed)
-        domains = [name for name in domains if name in active and not _leaving(observed, name)]
+        domains = [
+            name for name in domains if name in active and served_mode(observed, name) is not Mode.NONE
+        ]
     targets = frozenset(domains)
     aliases = [
         a.name for a in listed.aliases if a.active and a.target in targets and settings.manages(a.name)
@@ -69,37 +72,55 @@ def _entries(mailcow: Mailcow, observed: Observed, domains: Sequence[str], alias
     return {SAN: (*wildcard, *alias_names), SERVER_NAMES: wildcard}
 
 
-def _leaving(observed: Observed, domain: str) -> bool:
-    served = observed.served_of(domain)
-    policy = policy_of(served.value.text) if isinstance(served, Seen) else None
-    return policy is not None and policy.mode is Mode.NONE
-
-
 def plan_entries(conf: Conf, observed: Observed, wanted: Entries, kept: Entries = NO_ENTRIES) -> Plan:
     """One edit of the file at most, for both keys; entries in `kept` are neither added nor removed."""
     edits: dict[str, ListEdit] = {}
     reasons: dict[str, str] = {}
     notices: list[Notice] = []
+
+    def warn(code: NoticeCode, key: str, message: str, todo: str | None = None) -> None:
+        notices.append(Notice(Level.WARNING, code, key, message, todo))
+
     for key in KEYS:
         value = conf.values.get(key, "")
         there = {entry.lower() for entry in items(value)}
         needed = {entry.lower() for entry in (*wanted[key], *kept[key])}
         history = [event for event in observed.memory.conf if event.key == key]
         missing = [entry for entry in wanted[key] if entry.lower() not in there]
-        refused = [entry for entry in missing if taken_out_for_good(history, entry)]
+        refused = [entry for entry in missing if _removed_on_purpose(history, entry)]
         add = tuple(entry for entry in missing if entry not in refused)
         remove = tuple(e for e in sorted(added_by_us(history)) if e in there and e not in needed)
         if refused:
-            notices.append(_stays_out(key, refused))
+            message = (
+                f"{some(refused)} was removed from {key} twice within an hour, so the sidecar does not add it again: "
+                "the certificate will lack these names"
+            )
+            todo = f"if you need it, add it to {key} in mailcow.conf yourself"
+            warn(NoticeCode.CONF_STAYS_OUT, key, message, todo)
         if has_comment(value):
-            notices.append(_commented(key, value))
+            message = f"{key}={value} has a # that Compose reads as part of the list, so the sidecar does not change it"
+            todo = f"put a space before the # of {key} in mailcow.conf if a comment is meant; otherwise remove the #"
+            warn(NoticeCode.CONF_COMMENT, key, message, todo)
             continue
-        untidy = _untidy(key, value)
-        if untidy is not None:
-            notices.append(untidy)
-        if add or remove or untidy is not None:
+        why: list[str] = []
+        if add:
+            why.append(f"{key} lacks {some(add)}")
+        if remove:
+            why.append(f"{key} no longer needs {some(remove)}, which the sidecar had added")
+        if has_spaces(value):
+            why.append(f"{key} has spaces, where mailcow splits on commas only")
+            effect = "is separated by spaces, and mailcow reads it as one name: the sidecar replaces them by commas"
+            warn(NoticeCode.CONF_SPACES, key, f"{key}={value} {effect}")
+        elif key == SAN and has_trailing_spaces(value):
+            # In ADDITIONAL_SERVER_NAMES it does no harm: nginx separates names by white space.
+            why.append(f"{key} has spaces before a comma, which mailcow does not remove")
+            effect = (
+                "has spaces before a comma, and mailcow reads `prefix.* ` as a name: the sidecar removes them"
+            )
+            warn(NoticeCode.CONF_SPACES, key, f"{key}={value} {effect}")
+        if why:
             edits[key] = ListEdit(add, remove)
-            reasons[key] = "; ".join(_why(key, value, edits[key]))
+            reasons[key] = "; ".join(why)
     if not edits:
         return Plan(notices=tuple(notices))
     return Plan((EditConf(edits, "; ".join(reasons.values()), reasons),), notices=tuple(notices))
@@ -123,54 +144,10 @@ def added_by_us(history: Sequence[ConfEntry]) -> frozenset[str]:
     return frozenset(e for e, what in last.items() if what in {ConfEvent.INTENDED, ConfEvent.ADDED})
 
 
-def taken_out_for_good(history: Sequence[ConfEntry], entry: str) -> bool:
+def _removed_on_purpose(history: Sequence[ConfEntry], entry: str) -> bool:
     """Whether somebody else removed the entry twice within an hour, and it was not added again since."""
     events = [event for event in history if event.entry.lower() == entry.lower()]
     times = [event.at for event in events if event.event is ConfEvent.TAKEN_OUT]
     if len(times) < 2 or times[-1] - times[-2] > INSISTING_S:
         return False
     return events[-1].event is ConfEvent.TAKEN_OUT
-
-
-def _stays_out(key: str, entries: Sequence[str]) -> Notice:
-    return Notice(
-        Level.WARNING,
-        NoticeCode.CONF_STAYS_OUT,
-        key,
-        f"{some(entries)} was removed from {key} twice within an hour, so the sidecar does not add it again: "
-        "the certificate will lack these names",
-        f"if you need it, add it to {key} in mailcow.conf yourself",
-    )
-
-
-def _why(key: str, value: str, edit: ListEdit) -> Iterator[str]:
-    if edit.add:
-        yield f"{key} lacks {some(edit.add)}"
-    if edit.remove:
-        yield f"{key} no longer needs {some(edit.remove)}, which the sidecar had added"
-    if has_spaces(value):
-        yield f"{key} has spaces, where mailcow splits on commas only"
-    elif key == SAN and has_trailing_spaces(value):
-        yield f"{key} has spaces before a comma, which mailcow does not remove"
-
-
-def _untidy(key: str, value: str) -> Notice | None:
-    """Spelling that mailcow reads differently than it was meant, and that the sidecar repairs."""
-    if has_spaces(value):
-        told = "is separated by spaces, and mailcow reads it as one name: the sidecar replaces them by commas"
-    elif key == SAN and has_trailing_spaces(value):
-        # In ADDITIONAL_SERVER_NAMES it does no harm: nginx separates names by white space.
-        told = "has spaces before a comma, and mailcow reads `prefix.* ` as a name: the sidecar removes them"
-    else:
-        return None
-    return Notice(Level.WARNING, NoticeCode.CONF_SPACES, key, f"{key}={value} {told}")
-
-
-def _commented(key: str, value: str) -> Notice:
-    return Notice(
-        Level.WARNING,
-        NoticeCode.CONF_COMMENT,
-        key,
-        f"{key}={value} has a # that Compose reads as part of the list, so the sidecar does not change it",
-        f"put a space before the # of {key} in mailcow.conf if a comment is meant; otherwise remove the #",
-    )

@@ -11,8 +11,8 @@ from sidecar.observed import FILE, Backend, Observed, Seen
 from sidecar.plan.acme.names import our_names, scene
 from sidecar.plan.conf_entries import NO_ENTRIES, Entries, kept_entries, wanted_entries
 from sidecar.plan.desired import DesiredPolicy, file_policy, native_policies
-from sidecar.plan.file import served_by_file
 from sidecar.plan.records import MailDomain, mail_domains
+from sidecar.plan.served import served_by_file
 from sidecar.settings import Settings
 
 
@@ -41,44 +41,30 @@ class Desired:
 
 def desire(observed: Observed, settings: Settings) -> Desired:
     """What should be, for this picture and the memory in it (`observed.memory`)."""
-    found = scene(observed)
-    return Desired(
-        _policies(observed, settings),
-        _entries(observed, settings),
-        () if isinstance(found, str) else tuple(our_names(found, settings, observed)),
-        mail_domains(observed, settings),
-    )
-
-
-def _policies(observed: Observed, settings: Settings) -> Mapping[str, DesiredPolicy]:
-    match observed.mailcow, observed.domains:
-        case Seen(mailcow), Seen(listed):
-            if mailcow.backend is not Backend.FILE:
-                return native_policies(observed, settings, listed)
+    policies: Mapping[str, DesiredPolicy] = {}
+    entries: DesiredEntries | None = None
+    if isinstance(observed.mailcow, Seen) and isinstance(observed.domains, Seen):
+        mailcow, listed = observed.mailcow.value, observed.domains.value
+        if mailcow.backend is not Backend.FILE:
+            policies = native_policies(observed, settings, listed)
+            # What was not observed may still be served.
+            sights = observed.served.values()
+            serving = any(not isinstance(s, Seen) or s.value.text is not None for s in sights)
+        else:
             wanted = file_policy(observed, settings, listed, served_by_file(observed))
-            return {} if wanted is None else {FILE: wanted}
-        case _:
-            return {}
-
-
-def _entries(observed: Observed, settings: Settings) -> DesiredEntries | None:
-    match observed.mailcow, observed.conf, observed.domains:
-        case Seen(mailcow), Seen(), Seen(listed):
-            if FILE in observed.memory.retired and not served_anything(observed):
-                # All domains were retired: no name is needed any more, and those that the sidecar added are removed.
-                return DesiredEntries(NO_ENTRIES)
-            return DesiredEntries(
-                wanted_entries(observed, settings, mailcow, listed),
-                kept_entries(observed, settings, mailcow, listed),
+            policies = {} if wanted is None else {FILE: wanted}
+            serving = not isinstance(observed.file, Seen) or observed.file.value.data is not None
+        if isinstance(observed.conf, Seen):
+            # All domains were retired: no name is needed any more, and those that the sidecar added are removed.
+            all_left = FILE in observed.memory.retired and not serving
+            entries = (
+                DesiredEntries(NO_ENTRIES)
+                if all_left
+                else DesiredEntries(
+                    wanted_entries(observed, settings, mailcow, listed),
+                    kept_entries(observed, settings, mailcow, listed),
+                )
             )
-        case _:
-            return None
-
-
-def served_anything(observed: Observed) -> bool:
-    """Whether a policy is or may be served: one that was not observed may still be there."""
-    match observed.mailcow:
-        case Seen(mailcow) if mailcow.backend is Backend.NATIVE:
-            return any(not isinstance(s, Seen) or s.value.text is not None for s in observed.served.values())
-        case _:
-            return not isinstance(observed.file, Seen) or observed.file.value.data is not None
+    found = scene(observed)
+    names = () if isinstance(found, str) else tuple(our_names(found, settings, observed))
+    return Desired(policies, entries, names, mail_domains(observed, settings))

@@ -1,15 +1,13 @@
 """A policy that another server serves on purpose (a provider, a web server of one's own): recognised and left alone; pure.
 
-Rule for every editor: nothing is published beside it that asks less of senders, and nobody is told to replace it. It is for
-the administrator to choose: leave it there for good, or take it over with all that it says.
+Rule for every editor: nothing is published beside it that asks less of senders, and nobody is asked to replace it. The
+administrator chooses: leave it there, or take it over with all that it says.
 """
-
-from collections.abc import Iterator
 
 from sidecar.formats.address import is_private
 from sidecar.formats.domain_name import policy_host, to_unicode
 from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
-from sidecar.observed import NOT_ASKED, Observed, Seen, Served, Unseen
+from sidecar.observed import NOT_ASKED, Observed, Seen, Unseen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.actions import Action, AddPolicy, EditPolicy, Hold, Plan
@@ -18,30 +16,29 @@ from sidecar.settings import CONFIG, Settings
 
 
 def elsewhere_targets(observed: Observed, settings: Settings) -> tuple[str, ...]:
-    """The managed domains and alias domains whose policy host leads to another server."""
-    if not isinstance(observed.domains, Seen):
+    """The managed domains and alias domains whose policy host leads to another server.
+
+    None where nothing can be compared: with SKIP_IP_CHECK=y, and with a private address of our own (split DNS).
+    """
+    if not isinstance(observed.domains, Seen) or not isinstance(observed.conf, Seen):
         return ()
-    listed = observed.domains.value
-    receiving = {d.name for d in listed.domains if d.receives and settings.manages(d.name)}
-    aliases = {
-        a.name for a in listed.aliases if a.active and a.target in receiving and settings.manages(a.name)
-    }
-    return tuple(name for name in sorted(receiving | aliases) if _leads_elsewhere(observed, name))
-
-
-def _leads_elsewhere(observed: Observed, name: str) -> bool:
-    """With SKIP_IP_CHECK=y addresses say nothing."""
-    if not isinstance(observed.conf, Seen) or observed.conf.value.yes("SKIP_IP_CHECK"):
-        return False
-    hostname = observed.conf.value.hostname
-    match observed.dns.addresses_of(policy_host(name)), observed.dns.addresses_of(hostname):
-        case Seen(host), Seen(own):
-            if any(map(is_private, own.addresses)):
-                return False  # split DNS: nothing can be compared with it
-            apart = not host.addresses & own.addresses and host.cname not in {hostname, own.cname or hostname}
-            return bool(host.addresses and own.addresses) and apart
-        case _:
-            return False
+    listed, hostname = observed.domains.value, observed.conf.value.hostname
+    own = observed.dns.addresses_of(hostname)
+    if observed.conf.value.yes("SKIP_IP_CHECK") or not isinstance(own, Seen):
+        return ()
+    ours, ends = own.value.addresses, {hostname, own.value.cname or hostname}
+    if not ours or any(map(is_private, ours)):
+        return ()
+    names = {d.name for d in listed.domains if d.receives and settings.manages(d.name)}
+    names |= {a.name for a in listed.aliases if a.active and a.target in names and settings.manages(a.name)}
+    found: list[str] = []
+    for name in sorted(names):
+        host = observed.dns.addresses_of(policy_host(name))
+        if not isinstance(host, Seen) or not host.value.addresses:
+            continue
+        if not host.value.addresses & ours and host.value.cname not in ends:
+            found.append(name)
+    return tuple(found)
 
 
 def served_elsewhere(observed: Observed, name: str) -> Policy | None:
@@ -52,10 +49,6 @@ def served_elsewhere(observed: Observed, name: str) -> Policy | None:
     sight = observed.elsewhere.get(name)
     if not isinstance(sight, Seen) or (found := sight.value) is None:
         return None
-    return None if any(found.same_as(own) for own in _own(observed, name)) else found
-
-
-def _own(observed: Observed, name: str) -> Iterator[Policy]:
     target = name
     if isinstance(observed.domains, Seen):
         target = next((a.target for a in observed.domains.value.aliases if a.name == name), name)
@@ -63,9 +56,8 @@ def _own(observed: Observed, name: str) -> Iterator[Policy]:
     served = observed.served_of(target)
     texts = [span.text for span in memory.spans] + [write.text for write in memory.writes]
     texts += [served.value.text] if isinstance(served, Seen) else []
-    for text in texts:
-        if (policy := policy_of(text)) is not None:
-            yield policy
+    own = (policy for text in texts if (policy := policy_of(text)) is not None)
+    return None if any(found.same_as(policy) for policy in own) else found
 
 
 def left_elsewhere(observed: Observed, settings: Settings, name: str) -> Policy | None:
@@ -75,7 +67,7 @@ def left_elsewhere(observed: Observed, settings: Settings, name: str) -> Policy 
     return served_elsewhere(observed, name)
 
 
-def tell_elsewhere(observed: Observed, settings: Settings) -> tuple[Notice, ...]:
+def elsewhere_notices(observed: Observed, settings: Settings) -> tuple[Notice, ...]:
     """Each such domain with the two choices."""
     notices: list[Notice] = []
     for name in observed.elsewhere:
@@ -110,35 +102,25 @@ def hold_elsewhere(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     def judge(action: Action) -> Hold | None:
         if not isinstance(action, AddPolicy | EditPolicy) or action.policy.mode is Mode.NONE:
             return None
-        name = action.domain
-        ours = _serves_ours(observed, name)
+        name, here = action.domain, action.policy
+        served = observed.served_of(name)
+        text = served.value.text if isinstance(served, Seen) else None
+        ours = text is not None and whose(text, observed.memory.policy(name)) is Whose.OURS
         if not ours and settings.verify and observed.dns.addresses_of(policy_host(name)) is NOT_ASKED:
             return Hold(f"the DNS has not said yet where {policy_host(name)} leads")
         sight = observed.elsewhere.get(name)
         if not ours and isinstance(sight, Unseen):
             return Hold(f"{policy_host(name)} leads to another server: {sight.reason}")
-        policy = served_elsewhere(observed, name)
-        if policy is None:
+        there = served_elsewhere(observed, name)
+        if there is None:
             return None
-        if weaker := _weaker(policy, action.policy):
-            return Hold(f"the policy that is served elsewhere asks more: {weaker}", choices(name, policy))
-        return None
+        if here.mode.strength < there.mode.strength:
+            weaker = f"mode {there.mode} instead of {here.mode}"
+        elif there.mode is Mode.ENFORCE and here.max_age < there.max_age:
+            # max_age matters where a policy is enforced.
+            weaker = f"max_age {there.max_age} instead of {here.max_age}"
+        else:
+            return None
+        return Hold(f"the policy that is served elsewhere asks more: {weaker}", choices(name, there))
 
     return plan.holding(judge)
-
-
-def _serves_ours(observed: Observed, name: str) -> bool:
-    match observed.served_of(name):
-        case Seen(Served(text=str(text))):
-            return whose(text, observed.memory.policy(name)) is Whose.OURS
-        case _:
-            return False
-
-
-def _weaker(there: Policy, here: Policy) -> str:
-    """In what ours would ask less of senders; max_age matters where a policy is enforced."""
-    if here.mode.strength < there.mode.strength:
-        return f"mode {there.mode} instead of {here.mode}"
-    if there.mode is Mode.ENFORCE and here.max_age < there.max_age:
-        return f"max_age {there.max_age} instead of {here.max_age}"
-    return ""

@@ -32,15 +32,6 @@ from sidecar.settings import Settings
 NOT_OURS = "the policy file is not the sidecar's own"
 
 
-def served_by_file(observed: Observed) -> Policy | None:
-    """The policy in the file, also one that only lenient senders accept; None if there is none or it was not observed."""
-    match observed.file:
-        case Seen(PolicyFile(data=bytes(data))):
-            return understood(data.decode("utf-8", "surrogateescape"))
-        case _:
-            return None
-
-
 def plan_file(observed: Observed, settings: Settings, wanted: DesiredPolicy | None) -> Plan:
     """At most one write, of the whole file."""
     if wanted is None:
@@ -154,13 +145,13 @@ def hold_file(plan: Plan, observed: Observed, settings: Settings) -> Plan:
             reason = None if ours else NOT_OURS
         return None if reason is None else Hold(reason, to_adopt)
 
-    def told(held: Held) -> Notice | None:
+    def notice_of(held: Held) -> Notice | None:
         if held.remedy is None:
             return None  # the DNS has not answered: it passes
         message = f"{held.reason}; it is left unchanged"
         return Notice(Level.WARNING, NoticeCode.FILE_FOREIGN, FILE_SUBJECT, message, held.remedy)
 
-    return _hold_locked(plan.holding(judge, told), observed)
+    return _hold_locked(plan.holding(judge, notice_of), observed)
 
 
 def _unproven(observed: Observed, settings: Settings, written: Policy | None) -> Hold | None:

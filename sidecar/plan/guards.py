@@ -12,7 +12,7 @@ from sidecar.observed import Issuer, Kind, Observed, Question
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import some
-from sidecar.plan.acme.check import AcmeWays, address_trouble
+from sidecar.plan.acme.addresses import address_trouble
 from sidecar.plan.acme.count import ASKED_AT_ONCE, Count, count
 from sidecar.plan.acme.names import Scene, scene
 from sidecar.plan.acme.run import hold_run
@@ -39,7 +39,7 @@ from sidecar.plan.conf_entries import SAN, hold_conf
 from sidecar.plan.elsewhere import hold_elsewhere
 from sidecar.plan.file import hold_file
 from sidecar.plan.native import hold_foreign_policies
-from sidecar.plan.redis import tell_redis
+from sidecar.plan.redis import redis_notices
 from sidecar.settings import Managed, Settings
 
 
@@ -91,28 +91,31 @@ def guarded(plan: Plan, observed: Observed, settings: Settings, waits: Waits = N
         _too_many_names,
         hold_elsewhere,
         _redis_refuses,
-        _dry_run,
     ):
         plan = guard(plan, observed, settings)
-    return _backing_off(_one_at_a_time(plan, waits), waits)
+    if settings.dry_run:
+        plan = plan.holding(lambda _: Hold("dry run"))
+    if waits.changing:
+        # While acme-mailcow is being changed, nothing else is done to it.
+        hold = Hold("acme-mailcow is being restarted, re-created or repaired")
+        plan = plan.holding(lambda action: hold if action.managed_by is Managed.ACME else None)
+    return _backing_off(plan, waits)
 
 
 _BY_API = (AddPolicy, EditPolicy, SwitchOff, ChangeReportRoute)
 """What needs a key that may write."""
-
-
-def _one_at_a_time(plan: Plan, waits: Waits) -> Plan:
-    """While acme-mailcow is being changed, nothing else is done to it."""
-    hold = Hold("acme-mailcow is being restarted, re-created or repaired")
-    acme = waits.changing
-    return plan.holding(lambda action: hold if acme and action.managed_by is Managed.ACME else None)
+REFUSED_KEY_REMEDY = (
+    "set API_KEY (not API_KEY_READ_ONLY) in mailcow.conf, and let API_ALLOW_FROM name the sidecar's address"
+)
 
 
 def _backing_off(plan: Plan, waits: Waits) -> Plan:
     """An action that failed waits before it is tried again, longer each time."""
     notices: tuple[Notice, ...] = ()
     if waits.denied_until is not None:
-        notices += (_refused_key(waits.denied_because),)
+        # Nothing is written until a person sets another key, so people have to see it.
+        message = f"mailcow refuses the API key for writes, so no policy is added or changed: {waits.denied_because}"
+        notices += (Notice(Level.ERROR, NoticeCode.API_DENIED, "mailcow", message, REFUSED_KEY_REMEDY),)
     if waits.not_healed and any(isinstance(action, HealAcme) for action in plan.actions):
         notices += (Notice(Level.ERROR, NoticeCode.ACME_NOT_HEALED, ACME_SUBJECT, waits.not_healed),)
 
@@ -138,22 +141,6 @@ def _backing_off(plan: Plan, waits: Waits) -> Plan:
     return replace(plan, actions=tuple(passed), held=tuple(held), notices=notices + plan.notices)
 
 
-REFUSED_KEY_REMEDY = (
-    "set API_KEY (not API_KEY_READ_ONLY) in mailcow.conf, and let API_ALLOW_FROM name the sidecar's address"
-)
-
-
-def _refused_key(detail: str) -> Notice:
-    """Nothing is written until a person sets another key, so people have to see it."""
-    return Notice(
-        Level.ERROR,
-        NoticeCode.API_DENIED,
-        "mailcow",
-        f"mailcow refuses the API key for writes, so no policy is added or changed: {detail}",
-        REFUSED_KEY_REMEDY,
-    )
-
-
 def _not_managed(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     """`manage: {policies, san, acme, access}`: with false the action is only reported."""
 
@@ -169,16 +156,12 @@ def _not_managed(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     return plan.holding(judge)
 
 
-def _dry_run(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    return plan.holding(lambda _: Hold("dry run") if settings.dry_run else None)
-
-
 def _redis_refuses(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     """A policy written now could not be read back, and senders could not read it either."""
-    told = tell_redis(observed)
-    if not told:
+    errors = redis_notices(observed)
+    if not errors:
         return plan
-    hold = Hold(told[0].message, told[0].todo)
+    hold = Hold(errors[0].message, errors[0].todo)
 
     def judge(action: Action) -> Hold | None:
         return hold if isinstance(action, AddPolicy | EditPolicy | SwitchOff) else None
@@ -198,31 +181,17 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
 
     def judge(action: Action) -> Hold | None:
         nonlocal names, total, questions
-        match action:
-            case AddPolicy(domain=domain) | EditPolicy(domain=domain):
-                more = brought.get(domain, frozenset()) - names
-                label = policy_host(domain)
-            case EditConf(edits=edits):
-                if SAN not in edits or not edits[SAN].add:
-                    return None
-                wider = ",".join((found.repaired_san, *edits[SAN].add))
-                more = found.asked(wider).server - names
-                label = some(edits[SAN].add)
-            case (
-                AllowAccess()
-                | SwitchOff()
-                | AdoptSame()
-                | WriteFile()
-                | RemoveFile()
-                | RestartAcme()
-                | RecreateAcme()
-                | HealAcme()
-                | PublishRecords()
-                | ChangeReportRoute()
-            ):
+        if isinstance(action, EditConf):
+            if SAN not in action.edits or not action.edits[SAN].add:
                 return None
-            case _:
-                assert_never(action)
+            entries = action.edits[SAN].add
+            more = found.asked(",".join((found.repaired_san, *entries))).server - names
+            label = some(entries)
+        elif (domain := _policy_for(action)) is not None:
+            more = brought.get(domain, frozenset()) - names
+            label = policy_host(domain)
+        else:
+            return None
         # Only new names are counted: there may be thousands of policies.
         extra = count(more, found, observed, hoped_for=True)
         together = Count(total.certain + extra.certain, (*total.unknown, *extra.unknown))
@@ -234,6 +203,29 @@ def _too_many_names(plan: Plan, observed: Observed, settings: Settings) -> Plan:
 
     guarded_plan = plan.holding(judge)
     return replace(guarded_plan, questions=guarded_plan.questions | questions)
+
+
+def _policy_for(action: Action) -> str | None:
+    """The domain that is served a policy once the action is done; None for any other action."""
+    match action:
+        case AddPolicy(domain=domain) | EditPolicy(domain=domain):
+            return domain
+        case (
+            AllowAccess()
+            | SwitchOff()
+            | AdoptSame()
+            | WriteFile()
+            | RemoveFile()
+            | EditConf()
+            | RestartAcme()
+            | RecreateAcme()
+            | HealAcme()
+            | PublishRecords()
+            | ChangeReportRoute()
+        ):
+            return None
+        case _:
+            assert_never(action)
 
 
 def _brought(found: Scene) -> Mapping[str, frozenset[str]]:
@@ -260,29 +252,14 @@ def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     found = scene(observed)
     if isinstance(found, str) or not found.ways.unchecked or not _acme_orders(found):
         return plan
-    brought = _brought(replace(found, ways=_without_sni(found.ways)))
+    # With a certificate for each domain (ENABLE_SSL_SNI=y), the policy adds its name all the same.
+    conf = replace(found.ways.conf, values={**found.ways.conf.values, "ENABLE_SSL_SNI": "n"})
+    brought = _brought(replace(found, ways=replace(found.ways, conf=conf)))
     questions: set[Question] = set()
 
     def judge(action: Action) -> Hold | None:
-        match action:
-            case AddPolicy(domain=domain) | EditPolicy(domain=domain):
-                names = sorted(brought.get(domain, frozenset()))
-            case (
-                AllowAccess()
-                | SwitchOff()
-                | AdoptSame()
-                | WriteFile()
-                | RemoveFile()
-                | EditConf()
-                | RestartAcme()
-                | RecreateAcme()
-                | HealAcme()
-                | PublishRecords()
-                | ChangeReportRoute()
-            ):
-                return None
-            case _:
-                assert_never(action)
+        domain = _policy_for(action)
+        names = () if domain is None else sorted(brought.get(domain, ()))
         for name in names:
             trouble = address_trouble(name, found.ways, observed.dns)
             if trouble is None:
@@ -297,11 +274,6 @@ def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
 
     guarded_plan = plan.holding(judge)
     return replace(guarded_plan, questions=guarded_plan.questions | questions)
-
-
-def _without_sni(ways: AcmeWays) -> AcmeWays:
-    """With a certificate for each domain, the policy adds its name all the same."""
-    return replace(ways, conf=replace(ways.conf, values={**ways.conf.values, "ENABLE_SSL_SNI": "n"}))
 
 
 def _acme_orders(found: Scene) -> bool:

@@ -50,7 +50,10 @@ def _step(
     if served is not None and served.same_as(desired.policy) and (owner is Whose.OURS or adopted):
         return None if owner is Whose.OURS else AdoptSame(domain, text or "", "handed over")
     if owner is Whose.NOBODYS:
-        return _first(domain, desired.policy, desired.reason, memory)
+        # A row that the sidecar switched off still exists; any other domain without a policy has no row.
+        if switched_off_by_us(memory):
+            return EditPolicy(domain, desired.policy, f"{desired.reason}; it was switched off")
+        return AddPolicy(domain, desired.policy, f"the domain has no policy; {desired.reason}")
     reason = desired.reason
     if owner is Whose.OURS or adopted:
         reason += f"; served: {_difference(text, desired.policy, memory)}"
@@ -73,19 +76,12 @@ def hold_foreign_policies(plan: Plan, observed: Observed, settings: Settings) ->
             reason = f"a person's policy: {_difference(text, action.policy, memory)}"
         return Hold(reason, f"to let the sidecar manage it: {command(f'adopt {to_unicode(domain)}')}")
 
-    def told(held: Held) -> Notice:
+    def notice_of(held: Held) -> Notice:
         domain = held.action.about
         message = f"the policy of {to_unicode(domain)} is left unchanged: {held.reason}"
         return Notice(Level.WARNING, NoticeCode.POLICY_FOREIGN, domain, message, held.remedy)
 
-    return plan.holding(judge, told)
-
-
-def _first(domain: str, policy: Policy, reason: str, memory: PolicyMemory) -> Action:
-    """A row that the sidecar switched off still exists; any other domain without a policy has no row."""
-    if switched_off_by_us(memory):
-        return EditPolicy(domain, policy, f"{reason}; it was switched off")
-    return AddPolicy(domain, policy, f"the domain has no policy; {reason}")
+    return plan.holding(judge, notice_of)
 
 
 def _difference(text: str | None, wanted: Policy, memory: PolicyMemory) -> str:

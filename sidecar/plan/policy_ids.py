@@ -60,15 +60,19 @@ def served_to(observed: Observed, domain: str, target: str | None = None) -> Sig
 
     A text that is not a policy is returned, too. A file that nginx has no permission to read is not served.
     """
-    match observed.mailcow:
-        case Seen(Mailcow(backend=Backend.FILE)):
-            return _file(observed)
-        case Seen(mailcow, at):
+    match observed.mailcow, observed.file:
+        case Unseen() as unseen, _:
+            return unseen
+        case Seen(Mailcow(backend=Backend.FILE)), Seen(PolicyFile(data=bytes(data), readable=True), at):
+            return Seen(Served(data.decode("utf-8", "surrogateescape")), at)
+        case Seen(Mailcow(backend=Backend.FILE)), Seen(_, at):
+            return Seen(Served(None), at)
+        case Seen(Mailcow(backend=Backend.FILE)), Unseen() as unseen:
+            return unseen
+        case Seen(mailcow, at), _:
             if target is not None and not mailcow.serves_alias_domains:
                 return Seen(Served(None), at)
             return observed.served_of(target or domain)
-        case Unseen() as unseen:
-            return unseen
 
 
 def policies_served(observed: Observed, settings: Settings) -> dict[str, Policy]:
@@ -82,16 +86,6 @@ def policies_served(observed: Observed, settings: Settings) -> dict[str, Policy]
         if policy is not None:
             found[domain.name] = policy
     return found
-
-
-def _file(observed: Observed) -> Sight[Served]:
-    match observed.file:
-        case Seen(PolicyFile(data=bytes(data), readable=True), at):
-            return Seen(Served(data.decode("utf-8", "surrogateescape")), at)
-        case Seen(_, at):
-            return Seen(Served(None), at)
-        case Unseen() as unseen:
-            return unseen
 
 
 def current(observed: Observed, domain: str, target: str | None = None) -> str | None:

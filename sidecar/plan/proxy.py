@@ -1,25 +1,24 @@
 """What a reverse proxy in front of this mailcow has to pass on, and whether one is there; pure.
 
 Rule for every editor: another certificate on the public way is a proxy only where the name leads to this mailcow.
-A name that leads elsewhere is another matter.
+A name that leads elsewhere does not belong here.
 """
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sidecar.formats.domain_name import covered_by_wildcard, policy_host
-from sidecar.observed import Answered, Backend, Certificates, Conf, Mailcow, Observed, Seen
-from sidecar.observed.front import Front
+from sidecar.formats.domain_name import policy_host
+from sidecar.observed import Answered, Backend, Certificate, Conf, Mailcow, Observed, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import command, some
 from sidecar.plan.acme.names import scene
-from sidecar.plan.acme.script import held_in_certificate
+from sidecar.plan.acme.script import covered, held_in_certificate
 from sidecar.settings import Settings
 
 MOST_NAMES = 6
-"""Names that are looked at: the host's own and a few policy hosts. The sender check looks at every one."""
+"""Names that are checked: the host's own and a few policy hosts. The sender check covers all of them."""
 MOST_ADDRESSES = 4
 
 _ANY = frozenset({"", "0.0.0.0", "::", "[::]"})  # noqa: S104 - compared with, nothing is bound
@@ -44,11 +43,12 @@ class Ports:
 
 def ports(conf: Conf) -> Ports:
     """HTTP_BIND, HTTP_PORT, HTTPS_BIND and HTTPS_PORT."""
-    return Ports(_bind(conf, "HTTP_BIND"), _port(conf, "HTTP_PORT", 80), *_https(conf))
-
-
-def _https(conf: Conf) -> tuple[str | None, int]:
-    return _bind(conf, "HTTPS_BIND"), _port(conf, "HTTPS_PORT", 443)
+    return Ports(
+        _bind(conf, "HTTP_BIND"),
+        _port(conf, "HTTP_PORT", 80),
+        _bind(conf, "HTTPS_BIND"),
+        _port(conf, "HTTPS_PORT", 443),
+    )
 
 
 def _bind(conf: Conf, key: str) -> str | None:
@@ -69,32 +69,27 @@ def redirects_policy(conf: Conf, mailcow: Mailcow) -> bool:
 def hosts_by_certificate(observed: Observed, domains: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The policy hosts of these domains, by the folder of the certificate on the disk that has their name.
 
-    Those that no certificate has stand under the server's own (the empty folder), as `without_certificate` tells.
+    Those that no certificate has stand under the server's own (the empty folder); `without_certificate` lists them.
     """
     found: dict[str, list[str]] = {}
-    for host in _hosts(observed, domains):
-        certificate = _certificate(observed, host)
-        found.setdefault("" if certificate is None else certificate, []).append(host)
+    for host, certificate in _certificates(observed, domains).items():
+        found.setdefault("" if certificate is None else certificate.folder, []).append(host)
     return {folder: tuple(sorted(hosts)) for folder, hosts in found.items()}
 
 
 def without_certificate(observed: Observed, domains: Iterable[str]) -> tuple[str, ...]:
     """The policy hosts of these domains that no certificate on the disk has."""
-    return tuple(host for host in _hosts(observed, domains) if _certificate(observed, host) is None)
+    found = _certificates(observed, domains)
+    return tuple(host for host, certificate in found.items() if certificate is None)
 
 
-def _hosts(observed: Observed, domains: Iterable[str]) -> list[str]:
-    """mailcow's own host name is left out: its owner has it in the proxy already."""
+def _certificates(observed: Observed, domains: Iterable[str]) -> dict[str, Certificate | None]:
+    """The certificate of each policy host, without mailcow's own host name: its owner has it in the proxy already."""
     hostname = observed.conf.value.hostname if isinstance(observed.conf, Seen) else ""
-    return [host for domain in domains if (host := policy_host(domain)) != hostname]
-
-
-def _certificate(observed: Observed, host: str) -> str | None:
     found = scene(observed)
-    if isinstance(found, str):
-        return None
-    certificate = held_in_certificate(found.presented, host)
-    return None if certificate is None else certificate.folder
+    presented = () if isinstance(found, str) else found.presented
+    hosts = [host for domain in domains if (host := policy_host(domain)) != hostname]
+    return {host: held_in_certificate(presented, host) for host in hosts}
 
 
 # --- whether one is there --------------------------------------------------------------------------------
@@ -126,43 +121,45 @@ def behind_proxy(observed: Observed) -> tuple[Notice, ...]:
     """Another certificate than any of mailcow's on port 443: information while policies pass, else what to do."""
     if not isinstance(observed.certificates, Seen) or not isinstance(observed.conf, Seen):
         return ()
-    known = _fingerprints(observed, observed.certificates.value)
+    on_disk = observed.certificates.value
+    # All that nginx-mailcow may present: those on the disk, earlier ones, and what it presents inside.
+    own = [*on_disk.sni, *on_disk.backups]
+    own += [on_disk.server] if on_disk.server is not None else []
+    own += [observed.presented.value] if isinstance(observed.presented, Seen) else []
+    known = {certificate.fingerprint for certificate in own}
     if not known:
         return ()
-    others = [(name, front) for name, front in _seen(observed) if front.certificate.fingerprint not in known]
+    fronts = [
+        (name, s.value) for name, sights in observed.fronts.items() for s in sights if isinstance(s, Seen)
+    ]
+    others = [(name, front) for name, front in fronts if front.certificate.fingerprint not in known]
     if not others:
         return ()
     hostname = observed.conf.value.hostname
     broken = [
-        name for name, front in others if name != hostname and not (front.policy and _covers(front, name))
+        name
+        for name, front in others
+        if name != hostname and not (front.policy and covered(name, front.certificate.names))
     ]
-    unproven = [name for name in observed.fronts if _answered_elsewhere(observed, name)]
+    probes = {name: observed.challenge_of(name) for name in observed.fronts}
+    unproven = [
+        name
+        for name, probe in probes.items()
+        if isinstance(probe, Seen) and probe.value.answered is Answered.NO
+    ]
     name, front = others[0]
     calls_itself = f", which calls itself {front.mark!r}" if front.mark else ""
     message = (
         f"port 443 of {front.address} presents a certificate for {name} that is not mailcow's: "
         f"another web server{calls_itself} answers in front of nginx-mailcow"
     )
+    code, subject = NoticeCode.NGINX_BEHIND_PROXY, "nginx-mailcow"
     if not broken and not unproven:
-        return (
-            Notice(
-                Level.INFO,
-                NoticeCode.NGINX_BEHIND_PROXY,
-                "nginx-mailcow",
-                f"{message}; the policies that were asked for come through",
-            ),
-        )
+        message += "; the policies that were asked for come through"
+        return (Notice(Level.INFO, code, subject, message),)
     lacks = [f"no policy comes through for {some(broken)}"] if broken else []
     lacks += [f"the challenge on port 80 does not reach mailcow for {some(unproven)}"] if unproven else []
-    return (
-        Notice(
-            Level.WARNING,
-            NoticeCode.NGINX_BEHIND_PROXY,
-            "nginx-mailcow",
-            f"{message}; {' and '.join(lacks)}",
-            _remedy(front.mark),
-        ),
-    )
+    return (Notice(Level.WARNING, code, subject, f"{message}; {' and '.join(lacks)}", _remedy(front.mark)),)
 
 
 def _remedy(mark: str) -> str:
@@ -171,28 +168,3 @@ def _remedy(mark: str) -> str:
     kind = "caddy" if "caddy" in mark.lower() else "nginx"
     others = "" if kind == "caddy" else " (or caddy, traefik, haproxy)"
     return f"this prints the configuration that it needs: {command(f'proxy {kind}')}{others}"
-
-
-def _seen(observed: Observed) -> Iterator[tuple[str, Front]]:
-    for name, sights in observed.fronts.items():
-        for sight in sights:
-            if isinstance(sight, Seen):
-                yield name, sight.value
-
-
-def _fingerprints(observed: Observed, certificates: Certificates) -> frozenset[str]:
-    """Of all certificates that nginx-mailcow may present: those on the disk, earlier ones, and what it presents inside."""
-    there = [*certificates.sni, *certificates.backups]
-    there += [certificates.server] if certificates.server is not None else []
-    there += [observed.presented.value] if isinstance(observed.presented, Seen) else []
-    return frozenset(certificate.fingerprint for certificate in there)
-
-
-def _covers(front: Front, name: str) -> bool:
-    names = front.certificate.names
-    return name in names or covered_by_wildcard(name, names) is not None
-
-
-def _answered_elsewhere(observed: Observed, name: str) -> bool:
-    probe = observed.challenge_of(name)
-    return isinstance(probe, Seen) and probe.value.answered is Answered.NO

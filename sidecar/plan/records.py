@@ -16,15 +16,11 @@ from sidecar.formats.mtasts_policy import policy_of
 from sidecar.formats.txt_fields import begins
 from sidecar.observed import (
     FILE,
-    Addresses,
     Backend,
-    Certificate,
     Conf,
     Dns,
-    Domain,
     DomainList,
     Kind,
-    Mailcow,
     Observed,
     Question,
     Seen,
@@ -32,9 +28,9 @@ from sidecar.observed import (
     Unseen,
 )
 from sidecar.plan import policy_ids as policyid
-from sidecar.plan.acme.check import SETTING_UP_TTL
+from sidecar.plan.acme.addresses import SETTING_UP_TTL
 from sidecar.plan.acme.names import scene
-from sidecar.plan.acme.script import held_in_certificate
+from sidecar.plan.acme.script import covered
 from sidecar.plan.elsewhere import left_elsewhere
 from sidecar.plan.report_route import report_uri
 from sidecar.settings import CONFIG, Settings
@@ -133,13 +129,19 @@ def mail_domains(observed: Observed, settings: Settings) -> tuple[MailDomain, ..
     if not isinstance(observed.domains, Seen):
         return ()
     listed = observed.domains.value
-    found = {
-        domain.name: MailDomain(domain.name, leaving=not stays)
-        for domain in listed.domains
-        if settings.manages(domain.name)
-        if (stays := domain.receives and not retired(observed, domain.name))
-        or _still_served(observed, domain)
-    }
+    found: dict[str, MailDomain] = {}
+    for domain in listed.domains:
+        if not settings.manages(domain.name):
+            continue
+        stays = domain.receives and not retired(observed, domain.name)
+        if not stays:
+            # Its own row keeps a domain in the list. The file is served for any name, so it keeps only a domain that
+            # receives mail here.
+            served = policyid.served_to(observed, domain.name)
+            still = isinstance(served, Seen) and served.value.text is not None
+            if not still or (observed.one_file and not domain.receives):
+                continue
+        found[domain.name] = MailDomain(domain.name, leaving=not stays)
     aliases = [
         MailDomain(alias.name, alias.target, found[alias.target].leaving)
         for alias in listed.aliases
@@ -151,13 +153,6 @@ def mail_domains(observed: Observed, settings: Settings) -> tuple[MailDomain, ..
 def retired(observed: Observed, name: str) -> bool:
     """Whether a person is taking the domain out of MTA-STS (`sidecar retire`)."""
     return bool(observed.memory.retired & {name, FILE})
-
-
-def _still_served(observed: Observed, domain: Domain) -> bool:
-    """Its own row keeps a domain in the list; the file, served for any name, keeps only a domain that receives mail here."""
-    served = policyid.served_to(observed, domain.name)
-    by_file = isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.FILE
-    return isinstance(served, Seen) and served.value.text is not None and (domain.receives or not by_file)
 
 
 def host_domain(hostname: str, names: Iterable[str]) -> str | None:
@@ -192,11 +187,6 @@ def _report_owner(domain: str) -> str:
 # --- which records ---------------------------------------------------------------------------------------
 
 
-def shares_by_default(mailcow: Mailcow) -> bool:
-    """Whether domains point to the records of the host's domain: one file has one id, native ids differ."""
-    return mailcow.backend is Backend.FILE
-
-
 def needed(
     observed: Observed,
     settings: Settings,
@@ -212,11 +202,12 @@ def needed(
     match observed.mailcow, observed.conf:
         case Seen(mailcow), Seen(conf) if conf.hostname:
             names = [domain.name for domain in mail_domains(observed, settings)]
-            share = shares_by_default(mailcow) if shared is None else shared
+            # By default domains share the records of the host's domain if one file has one id; native ids differ.
+            share = mailcow.backend is Backend.FILE if shared is None else shared
             shared_by = host_domain(conf.hostname, names) if share else None
             found = scene(observed)
-            presented = None if isinstance(found, str) else found.presented
-            judge = _Judge(observed, settings, conf, shared_by, presented, id_trouble)
+            certified = None if isinstance(found, str) else found.held
+            judge = _Judge(observed, settings, conf, shared_by, certified, id_trouble)
             return tuple(judge.of(domain) for domain in domains)
         case _:
             return ()
@@ -228,8 +219,8 @@ class _Judge:
     settings: Settings
     conf: Conf
     shared_by: str | None
-    presented: tuple[Certificate, ...] | None
-    """The certificates, None if they were not observed."""
+    certified: frozenset[str] | None
+    """The names in the certificates that nginx presents; None: not seen."""
     id_trouble: Callable[[str], str | None]
 
     @property
@@ -240,39 +231,34 @@ class _Judge:
         return DomainRecords(domain, self._host(domain.name), self._id(domain), self._report(domain.name))
 
     def _host(self, name: str) -> RecordNeed:
-        if left_elsewhere(self.observed, self.settings, name) is not None:
-            return RecordNeed(policy_host(name), None, RecordState.PRESENT, _ELSEWHERE)
-        return self._host_here(name)
-
-    def _host_here(self, name: str) -> RecordNeed:
         owner, hostname = policy_host(name), self.conf.hostname
+        if left_elsewhere(self.observed, self.settings, name) is not None:
+            return RecordNeed(owner, None, RecordState.PRESENT, _ELSEWHERE)
         if owner == hostname:
-            return RecordNeed(
-                owner, None, RecordState.PRESENT, "this is mailcow's own host name (MAILCOW_HOSTNAME)"
-            )
+            note = "this is mailcow's own host name (MAILCOW_HOSTNAME)"
+            return RecordNeed(owner, None, RecordState.PRESENT, note)
         record = DnsRecord(owner, "CNAME", hostname)
         seen, own = self.dns.addresses_of(owner), self.dns.addresses_of(hostname)
         if isinstance(seen, Unseen):
             return RecordNeed(owner, record, RecordState.UNKNOWN, found=seen.reason)
-        there = seen.value
-        if there.cname is None and not there.addresses:
+        there, end = seen.value.addresses, seen.value.cname
+        if end is None and not there:
             return RecordNeed(owner, record, RecordState.MISSING)
-        if there.cname == hostname or (there.addresses and self.conf.yes("SKIP_IP_CHECK")):
+        if end == hostname or (there and self.conf.yes("SKIP_IP_CHECK")):
             return RecordNeed(owner, record, RecordState.PRESENT)
         if isinstance(own, Unseen):
             return RecordNeed(owner, record, RecordState.UNKNOWN, found=own.reason)
         # `cname` is the end of a chain of aliases, also of the host's own
-        if _leads_to(there, own.value):
+        if (end is not None and end == own.value.cname) or (there and there <= own.value.addresses):
             return RecordNeed(owner, record, RecordState.PRESENT)
+        state, found = RecordState.DIFFERENT, _shown(end, sorted(there))
         if private := sorted(a for a in own.value.addresses if is_private(a)):
-            reason = f"{hostname} has the private address {', '.join(private)} in the DNS that is asked here (split DNS)"
-            return RecordNeed(
-                owner,
-                record,
-                RecordState.UNKNOWN,
-                found=f"{reason}: {_addresses(there)} cannot be compared with it",
+            state = RecordState.UNKNOWN
+            found = (
+                f"{hostname} has the private address {', '.join(private)} in the DNS that is asked here (split DNS): "
+                f"{found} cannot be compared with it"
             )
-        return RecordNeed(owner, record, RecordState.DIFFERENT, found=_addresses(there))
+        return RecordNeed(owner, record, state, found=found)
 
     def _id(self, domain: MailDomain) -> RecordNeed:
         owner = _id_owner(domain.name)
@@ -285,8 +271,15 @@ class _Judge:
             note = f"it is not known whether a policy is served: {served.reason}"
             return RecordNeed(owner, None, RecordState.UNKNOWN, note)
         if policy_of(served.value.text) is None:
-            return RecordNeed(owner, None, RecordState.NOT_YET, self._why_not_yet(domain))
-        note = self._before_publishing(domain.name)
+            mailcow = self.observed.mailcow
+            serves_aliases = isinstance(mailcow, Seen) and mailcow.value.serves_alias_domains
+            note = "due once the policy is served"
+            if domain.target is not None and not serves_aliases:
+                note = "this mailcow serves no policy for an alias domain; 2026-01 and later do"
+            return RecordNeed(owner, None, RecordState.NOT_YET, note)
+        note, host = "", policy_host(domain.name)
+        if self.certified is not None and not covered(host, self.certified):
+            note = f"publish it once {host} is in the certificate, not before"
         wanted = policyid.current(self.observed, domain.name, domain.target)
         if self.shared_by is not None and domain.name != self.shared_by:
             record = DnsRecord(owner, "CNAME", _id_owner(self.shared_by))
@@ -299,18 +292,6 @@ class _Judge:
         return self._published(
             record, note, lambda txt: wanted is not None and policyid.published(txt.strings) == wanted
         )
-
-    def _why_not_yet(self, domain: MailDomain) -> str:
-        mailcow = self.observed.mailcow
-        serves_aliases = isinstance(mailcow, Seen) and mailcow.value.serves_alias_domains
-        if domain.target is not None and not serves_aliases:
-            return "this mailcow serves no policy for an alias domain; 2026-01 and later do"
-        return "due once the policy is served"
-
-    def _before_publishing(self, name: str) -> str:
-        if self.presented is None or held_in_certificate(self.presented, policy_host(name)) is not None:
-            return ""
-        return f"publish it once {policy_host(name)} is in the certificate, not before"
 
     def _report(self, name: str) -> RecordNeed:
         owner, rua = _report_owner(name), report_uri(self.observed, self.settings)
@@ -337,22 +318,16 @@ class _Judge:
         seen = self.dns.txt_of(record.owner)
         if isinstance(seen, Unseen):
             return RecordNeed(record.owner, record, RecordState.UNKNOWN, note, seen.reason)
-        if right(seen.value) or (record.type == "CNAME" and self._is_alias(seen.value, record.value)):
+        there = seen.value
+        target = self.dns.txt_of(record.value)
+        ends = {record.value, target.value.cname} if isinstance(target, Seen) else {record.value}
+        points = record.type == "CNAME" and there.cname is not None and there.cname in ends
+        if points or right(there):
             return RecordNeed(record.owner, record, RecordState.PRESENT)
-        if not seen.value.strings and seen.value.cname is None:
+        if not there.strings and there.cname is None:
             return RecordNeed(record.owner, record, RecordState.MISSING, note)
-        return RecordNeed(record.owner, record, RecordState.DIFFERENT, note, _texts(seen.value))
-
-    def _is_alias(self, there: Txt, target: str) -> bool:
-        end = self.dns.txt_of(target)
-        ends = {target, end.value.cname} if isinstance(end, Seen) else {target}
-        return there.cname is not None and there.cname in ends
-
-
-def _leads_to(there: Addresses, own: Addresses) -> bool:
-    if there.cname is not None and there.cname == own.cname:
-        return True
-    return bool(there.addresses) and there.addresses <= own.addresses
+        found = _shown(there.cname, [f'TXT "{text}"' for text in there.strings])
+        return RecordNeed(record.owner, record, RecordState.DIFFERENT, note, found)
 
 
 def _report_record(txt: Txt) -> tuple[str, ...] | None:
@@ -363,11 +338,6 @@ def _report_record(txt: Txt) -> tuple[str, ...] | None:
     return found.rua if isinstance(found, tlsrpt.TlsrptRecord) else None
 
 
-def _addresses(there: Addresses) -> str:
-    alias = [f"CNAME {there.cname}"] if there.cname is not None else []
-    return ", ".join([*alias, *sorted(there.addresses)])
-
-
-def _texts(there: Txt) -> str:
-    alias = [f"CNAME {there.cname}"] if there.cname is not None else []
-    return ", ".join([*alias, *(f'TXT "{text}"' for text in there.strings)])
+def _shown(cname: str | None, values: Sequence[str]) -> str:
+    alias = [f"CNAME {cname}"] if cname is not None else []
+    return ", ".join([*alias, *values])

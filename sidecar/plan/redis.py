@@ -8,7 +8,7 @@ REDIS = NoticeCode.MAILCOW_REDIS
 """The notice for a mailcow whose Redis refuses writes: the served policies show it."""
 
 
-def tell_redis(observed: Observed) -> tuple[Notice, ...]:
+def redis_notices(observed: Observed) -> tuple[Notice, ...]:
     """Every served policy then ends with an error page, so that no sender can read it (RFC 8461 §3.2)."""
     refused = [sight for sight in observed.served.values() if isinstance(sight, RedisRefuses)]
     if not refused:

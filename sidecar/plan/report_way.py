@@ -1,4 +1,4 @@
-"""From the wish to receive TLS reports to actions on mailcow's alias and transport, and to the address; pure.
+"""From the setting to receive TLS reports to actions on mailcow's alias and transport, and to the address; pure.
 
 Rules for every editor. Nothing is made in mailcow before it was announced, one pass earlier at least. The address is
 given to senders (`_smtp._tls`) only once its whole route is in place: reports to a missing alias bounce.
@@ -28,7 +28,7 @@ SUBJECT = "TLS reports"
 HOW_NOT = "if you do not want that, set `reports: {receive: off}` in config.yml"
 
 
-def wish_of(observed: Observed, settings: Settings, nexthop: str) -> DesiredRoute | None:
+def desired_route(observed: Observed, settings: Settings, nexthop: str) -> DesiredRoute | None:
     """What should be in mailcow for reports; None where it is not known (which domain is the mail host's).
 
     The address belongs to the domain that MAILCOW_HOSTNAME lies under, if mailcow has it and the settings manage it.
@@ -46,14 +46,14 @@ def wish_of(observed: Observed, settings: Settings, nexthop: str) -> DesiredRout
 
 
 def next_of(observed: Observed, settings: Settings) -> tuple[DesiredRoute, Next] | None:
-    """The wish and the next step towards it; None where nothing can be said."""
+    """The desired route and the next step towards it; None where nothing can be said."""
     match observed.report_route:
         case Seen(RouteSeen(aliases, transports, nexthop), at):
-            wish = wish_of(observed, settings, nexthop)
-            if wish is None:
+            desired = desired_route(observed, settings, nexthop)
+            if desired is None:
                 return None
             written = observed.memory.report_way.written
-            return wish, next_step(wish, Seen(aliases, at), Seen(transports, at), written)
+            return desired, next_step(desired, Seen(aliases, at), Seen(transports, at), written)
         case Unseen():
             return None
 
@@ -62,52 +62,42 @@ def plan_report_way(observed: Observed, settings: Settings) -> Plan:
     """The next change of the alias or the transport, held until it was announced; or why none can be made."""
     found = next_of(observed, settings)
     if found is None:
-        return Plan(notices=_no_domain(observed, settings))
-    wish, step = found
+        # Only for those who asked for it: the default must not disturb anybody.
+        chosen = settings.reports.receive is Receive.MAILCOW and isinstance(observed.report_route, Seen)
+        if not chosen or not isinstance(observed.conf, Seen) or not isinstance(observed.domains, Seen):
+            return Plan()
+        text = f"TLS reports cannot be received: mailcow has no domain that {observed.conf.value.hostname} belongs to"
+        todo = f"add that domain in mailcow, or set `tls_report` and `{HOW_NOT.split('`')[1]}`"
+        return Plan(notices=(Notice(Level.WARNING, NoticeCode.REPORTS_FOREIGN, SUBJECT, text, todo),))
+    desired, step = found
     match step:
         case Ready() | Unseen():
             return Plan()
         case Foreign(reason, remedy):
+            if not desired.wanted and not observed.memory.report_way.ready:
+                return Plan()
             text = f"TLS reports do not come in through mailcow: {reason}"
-            return Plan(
-                notices=(Notice(Level.WARNING, NoticeCode.REPORTS_FOREIGN, SUBJECT, text, remedy),)
-                if wish.wanted or observed.memory.report_way.ready
-                else ()
-            )
+            return Plan(notices=(Notice(Level.WARNING, NoticeCode.REPORTS_FOREIGN, SUBJECT, text, remedy),))
         case _:
-            action = ChangeReportRoute(step, _why(step, wish))
+            action = ChangeReportRoute(step, _why(step, desired))
     announced = observed.memory.report_way.announced
-    if not wish.wanted or (announced and observed.now - announced >= ANNOUNCED_S):
+    if not desired.wanted or (announced and observed.now - announced >= ANNOUNCED_S):
         return Plan((action,))
     hold = Hold("it is announced first", HOW_NOT, (announced or observed.now) + ANNOUNCED_S)
-    return Plan(held=(hold.on(action),), notices=(_announcement(wish),))
-
-
-def _announcement(wish: DesiredRoute) -> Notice:
     text = (
-        f"TLS reports of senders will be received: the sidecar adds the alias {wish.address} and a transport to its "
-        f"port {wish.nexthop} in mailcow"
+        f"TLS reports of senders will be received: the sidecar adds the alias {desired.address} and a transport to its "
+        f"port {desired.nexthop} in mailcow"
     )
-    return Notice(Level.INFO, NoticeCode.REPORTS_ANNOUNCED, SUBJECT, text, HOW_NOT, passing=True)
+    notice = Notice(Level.INFO, NoticeCode.REPORTS_ANNOUNCED, SUBJECT, text, HOW_NOT, passing=True)
+    return Plan(held=(hold.on(action),), notices=(notice,))
 
 
-def _no_domain(observed: Observed, settings: Settings) -> tuple[Notice, ...]:
-    """Only for those who asked for it: the default must not disturb anybody."""
-    if settings.reports.receive is not Receive.MAILCOW or not isinstance(observed.report_route, Seen):
-        return ()
-    if not isinstance(observed.conf, Seen) or not isinstance(observed.domains, Seen):
-        return ()
-    text = f"TLS reports cannot be received: mailcow has no domain that {observed.conf.value.hostname} belongs to"
-    todo = f"add that domain in mailcow, or set `tls_report` and `{HOW_NOT.split('`')[1]}`"
-    return (Notice(Level.WARNING, NoticeCode.REPORTS_FOREIGN, SUBJECT, text, todo),)
-
-
-def _why(step: Step, wish: DesiredRoute) -> str:
+def _why(step: Step, desired: DesiredRoute) -> str:
     match step:
         case AddTransport():
-            return f"a transport for TLS reports to the sidecar's port, {wish.nexthop}"
+            return f"a transport for TLS reports to the sidecar's port, {desired.nexthop}"
         case EditTransport():
-            return f"the transport for TLS reports leads to the sidecar's new address, {wish.nexthop}"
+            return f"the transport for TLS reports leads to the sidecar's new address, {desired.nexthop}"
         case AddAlias():
             return "an alias to which senders send TLS reports"
         case DeleteAlias() | DeleteTransport():

@@ -47,11 +47,11 @@ def list_due(age: ListAge | None, now: float, intervals: Intervals) -> bool:
     """
     if age is None or age.stale:
         return True
-    seldom = min(LIST_AT_MOST_S, max(LIST_AT_LEAST_S, LIST_COST_FACTOR * age.took))
+    usual = min(LIST_AT_MOST_S, max(LIST_AT_LEAST_S, LIST_COST_FACTOR * age.took))
     if age.doubted:
         spacing = intervals.doubt_seconds / intervals.doubt_polls
-        return now - age.at >= min(seldom, max(intervals.poll, 10 * age.took, spacing))
-    return now - age.at >= seldom
+        return now - age.at >= min(usual, max(intervals.poll, 10 * age.took, spacing))
+    return now - age.at >= usual
 
 
 def aliases_due(asked_at: float, took: float, now: float) -> bool:

@@ -4,7 +4,7 @@ from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import Observed, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.plan.wishes import did_you_mean, names_of_list
+from sidecar.plan.requests import did_you_mean, names_of_list
 from sidecar.settings import Settings
 
 

@@ -1,6 +1,6 @@
 """The DNS accounts of the settings, ready for use.
 
-Rule for every editor: secrets are read when an account is used, so that a new one counts at once; none is in a text.
+Rule for every editor: secrets are read when an account is used, so that a new one is used at once; no text has one.
 """
 
 from collections.abc import Callable, Mapping

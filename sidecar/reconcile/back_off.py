@@ -46,18 +46,17 @@ class BackOff:
         self.failures.clear()
         self.denials, self.denied_until = 0, 0.0
 
-    def news(self, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
-        """The outcomes that differ from the last ones: a disk that stays full would fill the history."""
-        return tuple(
+    def note(self, outcomes: Sequence[Outcome], now: float) -> tuple[Outcome, ...]:
+        """Counts failures; a success resets the count. Returns the outcomes that belong into the history.
+
+        An action that a full disk stopped is tried in every pass: that is cheap, and a broken policy must be repaired as
+        soon as there is space again. It belongs into the history once, since a disk may stay full for long.
+        """
+        news = tuple(
             o
             for o in outcomes
             if not o.no_space or any(self.full.get(key_of(p), "") != o.detail for p in parts_of(o.action))
         )
-
-    def note(self, outcomes: Sequence[Outcome], now: float) -> None:
-        """Counts failures; a success resets the count. An action that a full disk stopped is tried in every pass:
-        that is cheap, and a broken policy must be repaired as soon as there is space again.
-        """
         if any(outcome.denied for outcome in outcomes):
             self.denials += 1
             self.denied_until = now + wait_after(self.denials, DENIED_S)
@@ -76,3 +75,4 @@ class BackOff:
                 else:
                     count = self.failures.get(key, (0, 0.0))[0] + 1
                     self.failures[key] = (count, now + wait_after(count, RETRY_S))
+        return news

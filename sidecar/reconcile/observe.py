@@ -5,17 +5,12 @@ value. Nothing is decided here but *when* something is asked again (`schedule`).
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
 
 from sidecar.dns.ask import Lookups
-from sidecar.dns.questions import Questions
-from sidecar.formats.domain_name import to_unicode
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
-from sidecar.host.lean import structlog
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import outbound, policy_file
 from sidecar.mailcow.access import Door
@@ -24,7 +19,6 @@ from sidecar.mailcow.challenge import Challenges
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.acme_log import last_run
 from sidecar.mailcow.engine.look import ProjectLook
-from sidecar.mailcow.front import Fronts
 from sidecar.mailcow.policy_ids import PolicyIds
 from sidecar.observed import (
     NO_REPORTS,
@@ -39,8 +33,6 @@ from sidecar.observed import (
     Container,
     Dns,
     DomainList,
-    Fact,
-    FactKind,
     Kind,
     Mailcow,
     Memory,
@@ -53,32 +45,21 @@ from sidecar.observed import (
     Sight,
     Unseen,
 )
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Notice
 from sidecar.observed.report_route import RouteSeen
 from sidecar.observed.reports import ReportEvidence
 from sidecar.plan.acme.script import SLEEPS
-from sidecar.plan.elsewhere import elsewhere_targets
-from sidecar.plan.policy_ids import policies_served, unread, with_ids
-from sidecar.plan.proxy import front_targets
-from sidecar.plan.publish.picture import publishes
+from sidecar.plan.policy_ids import unread, with_ids
 from sidecar.plan.records import questions
-from sidecar.plan.report_way import wish_of
+from sidecar.plan.report_way import desired_route
 from sidecar.plan.schedule import (
-    check_interval,
-    checks_due,
-    question_due,
-    record_due,
-    record_interval,
-    routine_questions,
     stale_policies,
 )
 from sidecar.reconcile.learn.policies import believe, doubted
-from sidecar.rollout.reports import wants_check
+from sidecar.reconcile.routine_dns import RoutineDns
+from sidecar.reconcile.sender_checks import SenderChecks
 from sidecar.settings import Settings
 from sidecar.settings.reports import Receive
-from sidecar.verify.background import BATCH, Checker, probing_for
-from sidecar.verify.elsewhere import Elsewhere
 
 PRESENTED_FRESH_S = 600.0
 ROUTE_FRESH_S = 3_600.0
@@ -94,30 +75,12 @@ FIRST_READS_S = 2.0
 MOST_READS_S = 60.0
 """How long one pass reads served policies: it then acts on those that it knows and does not wait for the rest.
 A pass that did not finish is followed by one that reads twice as long: few passes, and none too long."""
-CHECK_AGAIN_S = 300.0
-"""A domain whose check brought no result is not checked again earlier: first come the others."""
 ACME_LOG_LINES = 50_000
 """A run writes up to three lines for each name."""
 MORE_LOG = 8
 """This many times as much is read if the last run does not begin in it; an order writes many lines, too."""
 EVIDENCE_PATIENCE_S = 10.0
 """How long a pass that would restart acme-mailcow waits for its log: reading a long one takes a while."""
-
-log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The routine questions, and the values from which they were derived."""
-
-    listed: DomainList
-    made_from: tuple[str, frozenset[str], tuple[str, ...], bool]
-    """The hostname, names that are missing in the DNS, names of the certificate, whether one file serves all."""
-    routine: tuple[tuple[Question, bool], ...]
-    """Each question, and whether people wait for its answer."""
-    shown: frozenset[Question]
-    """TXT records for the page."""
-    all: frozenset[Question]
 
 
 @dataclass
@@ -127,9 +90,8 @@ class _Cache:
     """HTTP probes that failed in earlier passes: they never permit anything."""
     run: tuple[tuple[str, float, str], Sight[AcmeRun]] | None = None
     """acme-mailcow's last run by its log, and the container, its start time and its sleep at that time."""
-    asked: _Asked | None = None
     report_route: tuple[tuple[str, frozenset[str]], Sight[RouteSeen]] = (("", frozenset()), NOT_ASKED)
-    """The route of TLS reports, and for which next hop and addresses it was looked at."""
+    """The route of TLS reports, and for which next hop and addresses it was read."""
     presented: tuple[Sight[Certificate], str] = (NOT_ASKED, "")
     """The certificate that nginx presents, and the fingerprint on the disk when it was read."""
 
@@ -152,24 +114,21 @@ class Observer:
         self._settings = settings
         self._clock = clock
         self._engine = engine
-        self._questions = Questions(lookups, self._changed)
-        self._patient = patient
-        self._sender_ports = sender_ports
+        self.patient = patient
+        """Whether no other pass follows: then this one waits for slow answers."""
+        self.checks = SenderChecks(settings, clock, sender_ports, patient=patient)
+        """Checks of this mailcow's domains as senders see them, in the background."""
+        self._dns = RoutineDns(settings, lookups, self._changed_in_dns, patient=patient)
+        self._changed: set[str] = set()
         self._certificates = CertificateFolder()
         self._challenges = Challenges(
-            settings.mailcow_dir, clock.now, self._questions.addresses, challenge_port
+            settings.mailcow_dir, clock.now, self._dns.questions.addresses, challenge_port
         )
         self.door = door
         """The access to mailcow's API and database."""
         self._session = door.session
-        self._ids = PolicyIds(self._session, clock, door.database)
-        self._checker = Checker(clock)
-        self._fronts = Fronts(clock)
-        self._elsewhere = Elsewhere(clock)
-        self._rushed: frozenset[str] = frozenset()
-        self._records_changed: frozenset[str] = frozenset()
-        self._begun: dict[str, float] = {}
-        """When the sender checks of the last minutes began."""
+        self.ids = PolicyIds(self._session, clock, door.database)
+        """The reader of mailcow's policy ids."""
         self._cache = _Cache()
         self._reads_s = FIRST_READS_S
         self._looked_at = 0.0
@@ -177,35 +136,30 @@ class Observer:
         """Where the SMTP port for TLS reports is open; None where it is not (yet)."""
         self.reported: Callable[[Observed], Sight[Mapping[str, ReportEvidence]]] = lambda _: NO_REPORTS
         """What TLS reports say of each domain; it blocks."""
-        self._accused: dict[str, float] = {}
-        """For which report (its time) a domain was checked at once."""
         self.receiving_trouble: Callable[[], tuple[Notice, ...]] = lambda: ()
         """Why TLS reports cannot come in."""
         self.containers = ProjectLook(engine, settings.project_hint, self._with_log, patient=patient)
         """Observes mailcow's containers in the background."""
 
-    @property
-    def hurried(self) -> bool:
-        """Whether another pass follows: then this one does not wait for slow answers."""
-        return not self._patient
-
     def on_moved(self, moved: Callable[[], None]) -> None:
         """`moved` is called whenever a group of many questions was answered."""
-        self._questions.moved = moved
+        self._dns.questions.moved = moved
 
-    @property
-    def ids(self) -> PolicyIds:
-        """The reader of mailcow's policy ids."""
-        return self._ids
+    def _changed_in_dns(self, domain: str) -> None:
+        self.checks.rush({domain})
+        self._changed.add(domain)
+
+    def take_changed(self) -> frozenset[str]:
+        """The domains whose records changed in the DNS since the last call."""
+        changed, self._changed = frozenset(self._changed), set()
+        return changed
 
     async def close(self) -> None:
         """Ends all connections and lookups."""
-        await self._questions.close()
+        await self._dns.questions.close()
         await self.containers.close()
-        await self._ids.close()
-        await self._checker.close()
-        await self._fronts.close()
-        await self._elsewhere.close()
+        await self.ids.close()
+        await self.checks.close()
 
     def forget_served(self, domains: Iterable[str]) -> None:
         """The policies of these domains were written: the next pass reads them again."""
@@ -230,7 +184,7 @@ class Observer:
         if now < self._looked_at - CLOCK_STEP_S:
             # The clock was set back: by its time, nothing would be due again before that day.
             self.forget_served(tuple(self._cache.served))
-            self._questions.forget_all()
+            self._dns.questions.forget_all()
             self._cache.failed_probes.clear()
             self.containers.touched = True
         self._looked_at = now
@@ -242,7 +196,8 @@ class Observer:
             asyncio.to_thread(outbound.policy_maps, folder, now),
             self.containers.sight(now),
         )
-        certificates = await asyncio.to_thread(self._certificates.observe, folder, now, _timezone(conf))
+        timezone = conf.value.values.get("TZ") if isinstance(conf, Seen) else None
+        certificates = await asyncio.to_thread(self._certificates.observe, folder, now, timezone)
         mailcow, listed, memory, notices = await self._mailcow(conf, certificates, memory, now)
         served = await self._served(mailcow, listed, now)
         observed = Observed(
@@ -258,110 +213,41 @@ class Observer:
             memory=memory,
             presented=await self._presented(conf, certificates, now),
             policy_maps=maps,
-            ids=self._ids.take(),
-            views=self._checker.take(),
+            ids=self.ids.take(),
+            views=self.checks.checker.take(),
             challenges=dict(self._cache.failed_probes),
             access=self.door.access,
             address=self.door.address,
         )
-        self._ids.conf = conf.value if isinstance(conf, Seen) else None
+        self.ids.conf = conf.value if isinstance(conf, Seen) else None
         observed = replace(
             observed,
             report_route=await self._report_route(observed),
             reports=await asyncio.to_thread(self.reported, observed),
         )
-        if not self._patient:
-            # in a single pass the answers would come too late; a command that needs them asks for them
-            self._ids.begin(unread(with_ids(observed, observed.ids)))
-            self._rush_accused(observed)
-            self._begin_checks(observed)
-        observed = replace(observed, dns=await self._dns(observed))
-        if self._settings.verify:
-            targets = front_targets(observed, self._settings)
-            observed = replace(observed, fronts=await self._fronts.sight(targets, patient=self._patient))
-            observed = await self._with_elsewhere(observed)
-        return observed, notices + self._looking_trouble() + self.receiving_trouble()
-
-    async def _with_elsewhere(self, observed: Observed) -> Observed:
-        """With the policies that other servers serve for domains whose policy host leads there."""
-        domains = elsewhere_targets(observed, self._settings)
-        if not domains or not isinstance(observed.conf, Seen):
-            return observed
-        probing = probing_for(observed.conf.value, self._settings.resolver, self._extra_roots())
-        return replace(
-            observed, elsewhere=await self._elsewhere.sight(domains, probing, patient=self._patient)
-        )
-
-    def _looking_trouble(self) -> tuple[Notice, ...]:
-        """Why the sender checks do not work."""
-        trouble = self._checker.trouble
-        return (
-            () if trouble is None else (Notice(Level.WARNING, NoticeCode.VERIFY_TROUBLE, "verify", trouble),)
-        )
-
-    @property
-    def checker(self) -> Checker:
-        """The sender checks that run in the background."""
-        return self._checker
+        if not self.patient:
+            # In a single pass the answers would come too late; a command that needs them asks for them.
+            self.ids.begin(unread(with_ids(observed, observed.ids)))
+            self.checks.rush_accused(observed)
+            self.checks.begin(observed)
+        observed = replace(observed, dns=await self._dns.observe(observed))
+        for name, probe in tuple(self._cache.failed_probes.items()):
+            if probe.at < now - self._settings.intervals.dns:
+                del self._cache.failed_probes[name]
+        observed = await self.checks.observe(observed)
+        return observed, notices + self.checks.trouble() + self.receiving_trouble()
 
     def check_now(self, domains: Iterable[str]) -> None:
         """These domains are checked first, and their records are looked up again in any case."""
         names = frozenset(domains)
-        self._rushed |= names
-        self._questions.forget(q for q in questions("", sorted(names)) if q.kind is Kind.TXT)
+        self.checks.rush(names)
+        self._dns.questions.forget(q for q in questions("", sorted(names)) if q.kind is Kind.TXT)
 
     def check_soon(self, domains: Iterable[str], observed: Observed) -> None:
         """As `check_now`, and begins at once, unless other checks are under way."""
         self.check_now(domains)
-        if not self._patient:
-            self._begin_checks(observed)
-
-    def _rush_accused(self, observed: Observed) -> None:
-        """A report of refused mail starts a sender check at once: one for each report, and not too often."""
-        if not isinstance(observed.reports, Seen) or not self._settings.verify:
-            return
-        for name, evidence in observed.reports.value.items():
-            record = observed.memory.checks.get(name)
-            checked_at = max(record.at if record else 0.0, self._accused.get(name, 0.0))
-            if wants_check(evidence, checked_at, observed.now) and self._settings.manages(name):
-                log.info("early sender check", domain=to_unicode(name), reason=evidence.refused)
-                self._accused[name] = observed.now
-                self._rushed |= {name}
-        self._accused = {name: at for name, at in self._accused.items() if name in observed.reports.value}
-
-    def _begin_checks(self, observed: Observed) -> None:
-        if (
-            not self._settings.verify
-            or self._checker.busy
-            or not isinstance(observed.conf, Seen)
-            or not isinstance(observed.domains, Seen)
-        ):
-            return
-        meant = policies_served(observed, self._settings)
-        at = {name: record.at for name, record in observed.memory.checks.items()}
-        at.update({view.domain: view.at for view in observed.views})
-        interval = check_interval(self._settings.intervals.check, len(meant))
-        again_s = min(CHECK_AGAIN_S, interval)
-        self._begun = {name: t for name, t in self._begun.items() if 0 <= observed.now - t < again_s}
-        waits = self._begun.keys() - self._rushed
-        due = checks_due(meant.keys() - waits, at, self._rushed, observed.now, interval, len(meant))
-        batch = due[:BATCH]
-        self._begun |= dict.fromkeys(batch, observed.now)
-        # Names that are not (or no longer) domains of this mailcow are forgotten.
-        self._rushed = (self._rushed & {d.name for d in observed.domains.value.domains}) - frozenset(batch)
-        https, smtp = self._sender_ports
-        probing = replace(
-            probing_for(observed.conf.value, self._settings.resolver, self._extra_roots()),
-            https_port=https,
-            smtp_port=smtp,
-        )
-        self._checker.begin(
-            {name: meant[name] for name in batch}, probing, shared=observed.one_file, waiting=len(due)
-        )
-
-    def _extra_roots(self) -> Path | None:
-        named = self._settings.extra_roots
-        return None if named is None else self._settings.mailcow_dir / named
+        if not self.patient:
+            self.checks.begin(observed)
 
     async def answer(self, observed: Observed, questions: frozenset[Question], *, probing: bool) -> Observed:
         """The same picture with new answers to these questions; HTTP probes, which write a file, only if `probing`."""
@@ -374,26 +260,23 @@ class Observer:
             project = await self.containers.sight(self._clock.now(), patience_s=EVIDENCE_PATIENCE_S)
             observed = replace(observed, project=project)
         if probes and probing:
-            observed = replace(observed, challenges=await self._probed(observed, probes))
+            found = {
+                name: sight.value
+                for name in probes
+                if isinstance(sight := observed.dns.addresses_of(name), Seen) and sight.value.addresses
+            }
+            probed = await self._challenges.probe(found, self._session.nginx(observed.conf))
+            for name, probe in probed.items():
+                self._cache.failed_probes.pop(name, None)
+                if isinstance(probe, Unseen) or probe.value.answered is Answered.NO:
+                    self._cache.failed_probes[name] = probe
+            observed = replace(observed, challenges={**observed.challenges, **probed})
         return observed
-
-    async def _probed(self, observed: Observed, names: Sequence[str]) -> Mapping[str, Sight[Challenge]]:
-        found = {
-            name: sight.value
-            for name in names
-            if isinstance(sight := observed.dns.addresses_of(name), Seen) and sight.value.addresses
-        }
-        probed = await self._challenges.probe(found, self._session.nginx(observed.conf))
-        for name, probe in probed.items():
-            self._cache.failed_probes.pop(name, None)
-            if isinstance(probe, Unseen) or probe.value.answered is Answered.NO:
-                self._cache.failed_probes[name] = probe
-        return {**observed.challenges, **probed}
 
     async def look_up(self, observed: Observed, questions: frozenset[Question]) -> Observed:
         """The same picture with new answers to these questions."""
-        await self._questions.look_up(questions)
-        return replace(observed, dns=self._questions.known())
+        await self._dns.questions.look_up(questions)
+        return replace(observed, dns=self._dns.questions.known())
 
     async def _presented(
         self, conf: Sight[Conf], certificates: Sight[Certificates], now: float
@@ -403,11 +286,9 @@ class Observer:
         if not isinstance(conf, Seen) or server is None:
             return NOT_ASKED
         known, of = self._cache.presented
-        if (
-            of != server.fingerprint
-            or not 0 <= now - known.at < PRESENTED_FRESH_S
-            or self._differs(known, server)
-        ):
+        # Until nginx presents the certificate on the disk, every pass reads it again.
+        differs = isinstance(known, Seen) and known.value.fingerprint != server.fingerprint
+        if of != server.fingerprint or not 0 <= now - known.at < PRESENTED_FRESH_S or differs:
             known = await self._session.presented(conf.value.hostname, now)
             self._cache.presented = known, server.fingerprint
         return known
@@ -417,11 +298,11 @@ class Observer:
         way = observed.memory.report_way
         wanted = self._settings.receive is Receive.MAILCOW
         # Where no port is open, a transport to the last one is known by its value.
-        nexthop = self.nexthop() or (way.nexthop if self._patient or not wanted else "")
+        nexthop = self.nexthop() or (way.nexthop if self.patient or not wanted else "")
         ours = bool(way.aliases or way.nexthops or way.ready)
         if not isinstance(observed.mailcow, Seen) or not (nexthop if wanted else ours):
             return NOT_ASKED
-        wish = wish_of(observed, self._settings, nexthop)
+        wish = desired_route(observed, self._settings, nexthop)
         matters = way.aliases | ({wish.address} if wish is not None else frozenset())
         key, known = self._cache.report_route
         fresh_s = ROUTE_FRESH_S if isinstance(known, Seen) else ROUTE_AGAIN_S
@@ -429,11 +310,6 @@ class Observer:
             known = await self._session.report_route(nexthop, matters, observed.now)
             self._cache.report_route = (nexthop, matters), known
         return known
-
-    @staticmethod
-    def _differs(known: Sight[Certificate], server: Certificate) -> bool:
-        """Until nginx presents the certificate on the disk, every pass reads it again."""
-        return isinstance(known, Seen) and known.value.fingerprint != server.fingerprint
 
     async def _with_log(self, project: Sight[Project]) -> Sight[Project]:
         """The project with acme-mailcow's last run by its log, while it sleeps; read again after each run."""
@@ -474,8 +350,8 @@ class Observer:
         if await self.door.look(conf, now, denied=look.denied):
             look = await self._session.look(conf, fingerprint, now, doubted=doubts)
         if look.answer is None:
-            told = look.notices + doubted(memory, self._session.answered)
-            return look.mailcow, look.listed(memory), memory, told
+            notices = look.notices + doubted(memory, self._session.answered)
+            return look.mailcow, look.listed(memory), memory, notices
         listed, memory, notices = believe(memory, look.answer, self._settings.intervals)
         self._session.believed = listed
         return look.mailcow, listed, memory, look.notices + notices + doubted(memory, look.answer.value)
@@ -493,7 +369,7 @@ class Observer:
         for gone in cache.keys() - set(names):
             del cache[gone]
         due = stale_policies(names, cache, now, self._settings.intervals.policies, POLICIES_A_PASS)
-        cache.update(await self._read(due, now, None if self._patient else self._reads_s))
+        cache.update(await self._read(due, now, None if self.patient else self._reads_s))
         served = {name: cache.get(name, NOT_ASKED) for name in names}
         whole = len(cache) == len(served)
         self._reads_s = FIRST_READS_S if whole else min(2 * self._reads_s, MOST_READS_S)
@@ -523,96 +399,3 @@ class Observer:
 
         await asyncio.gather(*(reader() for _ in range(CONCURRENT_READS)))
         return found
-
-    async def _dns(self, observed: Observed) -> Dns:
-        """Asks the questions that are due, and waits only a moment: a slow name must not delay a policy."""
-        if not isinstance(observed.conf, Seen) or not isinstance(observed.domains, Seen):
-            return self._questions.known()
-        # In a thread, on a copy of the answers: there are five questions for each domain.
-        wanted, due = await asyncio.to_thread(
-            self._routine,
-            observed,
-            observed.conf.value.hostname,
-            observed.domains.value,
-            self._questions.answers(),
-        )
-        old = observed.now - self._settings.intervals.dns
-        self._questions.keep(wanted, old)
-        for name in [name for name, sight in self._cache.failed_probes.items() if sight.at < old]:
-            del self._cache.failed_probes[name]
-        await self._questions.ask(due, to_the_end=self._patient)
-        return self._questions.known()
-
-    def _routine(
-        self, observed: Observed, hostname: str, listed: DomainList, answers: Mapping[Question, Sight[Any]]
-    ) -> tuple[frozenset[Question], list[Question]]:
-        """All routine questions, and those of them that are due, the most important first."""
-        asked = self._asked_for(observed, hostname, listed)
-        waiting_s = record_interval(self._settings.intervals.dns, len(asked.shown))
-        due = [
-            question
-            for question, eager in asked.routine
-            if question_due(
-                answers.get(question),
-                eager=eager,
-                failing_for=_failing_for(observed, question.name) if eager else 0.0,
-                now=observed.now,
-                intervals=self._settings.intervals,
-            )
-        ]
-        due += [q for q in asked.shown if record_due(answers.get(q), observed.now, waiting_s)]
-        return asked.all, list(dict.fromkeys(due))
-
-    def _asked_for(self, observed: Observed, hostname: str, listed: DomainList) -> _Asked:
-        """The questions of the last pass if nothing changed since: there are five for each domain."""
-        missing = frozenset(fact.subject for fact in observed.memory.since if fact.kind is FactKind.MISSING)
-        by_file = observed.one_file
-        made_from = (hostname, missing, tuple(_certificate_names(observed)), by_file)
-        known = self._cache.asked
-        if known is not None and known.listed is listed and known.made_from == made_from:
-            return known
-        managed = frozenset(d.name for d in listed.domains if self._settings.manages(d.name))
-        routine = routine_questions(hostname, listed, managed, missing, made_from[2], by_file=by_file)
-        shown = self._shown_records(listed)
-        everything = frozenset(question for question, _ in routine) | shown
-        self._cache.asked = _Asked(listed, made_from, tuple(routine), frozenset(shown), everything)
-        return self._cache.asked
-
-    def _shown_records(self, listed: DomainList) -> set[Question]:
-        """The TXT records that the page shows; a command asks for the ones that it needs."""
-        if self._patient or (self._settings.web.listen is None and not publishes(self._settings)):
-            return set()
-        names = [d.name for d in listed.domains if d.receives and self._settings.manages(d.name)]
-        if publishes(self._settings):
-            names += [a.name for a in listed.aliases if a.active and self._settings.manages(a.name)]
-        return {question for question in questions("", names) if question.kind is Kind.TXT}
-
-    def _changed(self, question: Question) -> None:
-        """The records of a domain changed in the DNS: that domain is checked again soon."""
-        self._rushed |= {domain_of(question.name)}
-        self._records_changed |= {domain_of(question.name)}
-
-    def take_changed(self) -> frozenset[str]:
-        """The domains of which the DNS says something else than before, since the last call."""
-        found, self._records_changed = self._records_changed, frozenset()
-        return found
-
-
-def domain_of(owner: str) -> str:
-    """The domain that a name of MTA-STS or TLSRPT belongs to; any other name is a domain itself."""
-    return owner.removeprefix("_mta-sts.").removeprefix("_smtp._tls.").removeprefix("mta-sts.")
-
-
-def _timezone(conf: Sight[Conf]) -> str | None:
-    return conf.value.values.get("TZ") if isinstance(conf, Seen) else None
-
-
-def _failing_for(observed: Observed, name: str) -> float:
-    return observed.memory.true_for(Fact(FactKind.FAILING, name))
-
-
-def _certificate_names(observed: Observed) -> Iterable[str]:
-    """Names of the server's certificate: one that stops resolving is noticed before the next order drops it."""
-    if isinstance(observed.certificates, Seen) and (server := observed.certificates.value.server) is not None:
-        return sorted(name for name in server.names if not name.startswith("*."))
-    return ()

@@ -22,7 +22,6 @@ from sidecar.plan.actions import (
     Plan,
     PublishRecords,
 )
-from sidecar.plan.progress import served_mode
 from sidecar.reconcile.apply import Applier, Outcome, Result
 from sidecar.reconcile.back_off import BackOff
 from sidecar.reconcile.learn.acme import learn_acme
@@ -38,10 +37,8 @@ from sidecar.state.store import HistoryEvent
 MOST_QUESTIONS = 6
 """Rounds of questions in one pass: to count names, to judge them by the DNS and the log, to probe them; before
 those come names that failed in an earlier pass."""
-
-
 MOST_RECORD_LOOKS = 3
-"""Rounds of looks at DNS records in a single pass: their names, what is there, and what followed from that."""
+"""Rounds of reading DNS records in a single pass: their zones, what is there, and what follows from that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +83,20 @@ class Passes:
     async def look(self, *, probing: bool = False) -> tuple[Observed, Plan]:
         """Observe and plan, without changing anything in the world; `probing` allows HTTP probes, which write a file."""
         observed, notices = await self.observer.observe(self.ledger.memory)
-        self.publishing.rush(self.observer.take_changed())
-        observed, plan = await self._decided(self.publishing.seen(observed))
-        if self.publishing.active and not self.observer.hurried:
-            observed, plan = await self._with_records(observed, plan)
+        observed = self.publishing.seen(observed, self.observer.take_changed())
+        observed, plan = await self._decided(observed)
+        patient = self.observer.patient
+        # A single pass has no later one: it reads the DNS records before anything is decided on them.
+        for _ in range(MOST_RECORD_LOOKS if self.publishing.active and patient else 0):
+            before = observed.records.version
+            await self.publishing.settle()
+            observed = self.publishing.seen(observed)
+            if observed.records.version == before:
+                break
+            observed, plan = await self._decided(replace(observed, views=()))
         for _ in range(MOST_QUESTIONS):
-            if not plan.questions or (self.observer.hurried and self._writes(plan)):
+            writes = any(action.managed_by is not Managed.ACME for action in plan.actions)
+            if not plan.questions or (writes and not patient):
                 # Writes do not wait for questions that only concern the certificate: the next pass asks them.
                 break
             observed = await self.observer.answer(observed, plan.questions, probing=probing)
@@ -99,23 +104,7 @@ class Passes:
         self.publishing.begin()
         if wanted := self.publishing.checks_wanted(observed):
             self.observer.check_soon(wanted, observed)
-        told = _one_for_each_reason(_without_what_ends_now(notices + blind_spots(observed), plan))
-        return observed, plan + Plan(notices=told)
-
-    async def _with_records(self, observed: Observed, plan: Plan) -> tuple[Observed, Plan]:
-        """For a single pass, which has no later one: the DNS records are looked at before anything is decided on them."""
-        for _ in range(MOST_RECORD_LOOKS):
-            before = observed.records.version
-            await self.publishing.settle()
-            observed = self.publishing.seen(observed)
-            if observed.records.version == before:
-                break
-            observed, plan = await self._decided(replace(observed, views=()))
-        return observed, plan
-
-    def _writes(self, plan: Plan) -> bool:
-        """Whether there is an action other than on acme-mailcow; actions that wait after a failure are held."""
-        return any(action.managed_by is not Managed.ACME for action in plan.actions)
+        return observed, plan + Plan(notices=_reported(notices + blind_spots(observed), plan))
 
     async def _decided(self, observed: Observed) -> tuple[Observed, Plan]:
         """Learns from the picture, and makes the plan.
@@ -123,72 +112,66 @@ class Passes:
         In a thread: all of it is pure, it takes a second with thousands of domains, and requests to the page or
         `/healthz` must not wait for it.
         """
-        waits = self.back_off.waits(observed.now, changing=self.applier.changing)
+        waits = self.back_off.waits(observed.now, changing=self.applier.containers.changing)
 
         def decided() -> tuple[Observed, Plan]:
-            known, records = self.publishing.decided(taught(observed, self.settings))
+            known, records = self.publishing.decided(learn_all(observed, self.settings))
             return known, decide(known, self.settings, waits, records)
 
         return await asyncio.to_thread(decided)
 
-    async def _tidy(self) -> None:
-        """Removes temporary files of a killed run, once: no later write would replace them."""
-        if self._tidied or self.settings.dry_run:
-            return
-        self._tidied = True
-        await asyncio.to_thread(conf_file.tidy, self.settings.mailcow_dir)
-        await asyncio.to_thread(policy_file.tidy, self.settings.mailcow_dir)
-        await asyncio.to_thread(challenge.tidy, self.settings.mailcow_dir)
-        await asyncio.to_thread(remove_leftovers, self.settings.state_dir)
-
     async def reconcile(self) -> Report:
         """One whole pass: observe, learn, desire, plan, guard (all in `look`), then apply and record."""
+        # What other processes and the last run left.
         await self.ledger.refresh()
         await self.publishing.restore()
-        await self._tidy()
-        ended = await self.applier.ended() + await self.publishing.ended()
+        if not (self._tidied or self.settings.dry_run):
+            # Temporary files of a killed run are removed once: no later write would replace them.
+            self._tidied = True
+            for tidy in (conf_file.tidy, policy_file.tidy, challenge.tidy):
+                await asyncio.to_thread(tidy, self.settings.mailcow_dir)
+            await asyncio.to_thread(remove_leftovers, self.settings.state_dir)
+        ended = await self.applier.containers.ended() + await self.publishing.ended()
+        # Observe, learn, desire, plan and guard.
         observed, plan = await self.look(probing=self.settings.manage.acme and not self.settings.dry_run)
         self.ledger.memory = without_moot_wishes(observed, plan)
         await self.ledger.store()
         self.on_observed(observed)
+        # Apply.
         outcomes = ended + await self.applier.apply(plan.actions, observed)
         outcomes += await self.publishing.write(plan.actions)
-        self.observer.check_now(published_in(outcomes))
-        return await self._recorded(Report(observed, plan, outcomes))
-
-    async def _recorded(self, report: Report) -> Report:
-        """Writes the outcomes into the history, and counts the failures."""
-        news = self.back_off.news(report.outcomes)
-        self.back_off.note(report.outcomes, self.clock.now())
-        await self.ledger.record(event_of(outcome) for outcome in news)
-        return report
-
-
-def _without_what_ends_now(notices: Sequence[Notice], plan: Plan) -> tuple[Notice, ...]:
-    """Without the refusal of mailcow's API, if an action of this pass ends it: no alarm is needed."""
-    if not any(isinstance(action, AllowAccess) and action.database is not None for action in plan.actions):
-        return tuple(notices)
-    refusals = {notice.message for notice in notices if notice.code is NoticeCode.MAILCOW_API}
-    return tuple(notice for notice in notices if notice.message not in refusals)
+        done = [outcome.action for outcome in outcomes if outcome.result is Result.DONE]
+        published = [action for action in done if isinstance(action, PublishRecords)]
+        self.observer.check_now(name for action in published for name in action.concerns)
+        # Record.
+        news = self.back_off.note(outcomes, self.clock.now())
+        await self.ledger.record(
+            HistoryEvent(o.at, o.action.about, o.action.verb, o.action.reason, o.result.value, o.detail)
+            for o in news
+        )
+        return Report(observed, plan, outcomes)
 
 
-def _one_for_each_reason(notices: Sequence[Notice]) -> tuple[Notice, ...]:
-    """Parts that could not be observed for the same reason are reported once."""
-    told: list[Notice] = []
+def _reported(notices: Sequence[Notice], plan: Plan) -> tuple[Notice, ...]:
+    """Without a refusal of mailcow's API that an action of this pass ends; parts that could not be observed for the
+    same reason are reported once.
+    """
+    ends = any(isinstance(action, AllowAccess) and action.database is not None for action in plan.actions)
+    refusals = {notice.message for notice in notices if ends and notice.code is NoticeCode.MAILCOW_API}
+    reported: list[Notice] = []
     for notice in notices:
-        if not any(notice.message in before.message for before in told):
-            told.append(notice)
-    return tuple(told)
+        if notice.message not in refusals and not any(notice.message in n.message for n in reported):
+            reported.append(notice)
+    return tuple(reported)
 
 
-def taught(observed: Observed, settings: Settings) -> Observed:
+def learn_all(observed: Observed, settings: Settings) -> Observed:
     """The same picture with the memory after learning from it."""
     observed = replace(observed, memory=learn(observed, settings))
     observed = replace(observed, memory=learn_acme(observed))
     observed = replace(observed, memory=learn_checks(observed, settings))
     observed = replace(observed, memory=learn_report_way(observed, settings))
-    modes = {key: served_mode(observed, key) for key in observed.memory.rollouts}
-    return replace(observed, memory=learn_step_back(observed, modes, settings))
+    return replace(observed, memory=learn_step_back(observed, settings))
 
 
 def without_moot_wishes(observed: Observed, plan: Plan) -> Memory:
@@ -198,27 +181,11 @@ def without_moot_wishes(observed: Observed, plan: Plan) -> Memory:
         return memory
     busy = {action.about for action in plan.actions} | {held.action.about for held in plan.held}
     known = {domain.name for domain in observed.domains.value.domains}
-    moot = {key for key in memory.adopt if _moot(key, observed, busy, known)}
-    return replace(memory, adopt=memory.adopt - moot) if moot else memory
-
-
-def _moot(key: str, observed: Observed, busy: set[str], known: set[str]) -> bool:
-    if key == FILE:
-        return isinstance(observed.file, Seen) and FILE_SUBJECT not in busy
-    if key not in known:
-        return True
-    return isinstance(observed.served_of(key), Seen) and key not in busy
-
-
-def published_in(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
-    """The domains whose DNS records were changed just now."""
-    done = [outcome.action for outcome in outcomes if outcome.result is Result.DONE]
-    return tuple(action.domain for action in done if isinstance(action, PublishRecords) and action.domain)
-
-
-def event_of(outcome: Outcome) -> HistoryEvent:
-    """An outcome for the history."""
-    action = outcome.action
-    return HistoryEvent(
-        outcome.at, action.about, action.verb, action.reason, outcome.result.value, outcome.detail
-    )
+    moot = {
+        key
+        for key in memory.adopt - {FILE}
+        if key not in known or (isinstance(observed.served_of(key), Seen) and key not in busy)
+    }
+    if isinstance(observed.file, Seen) and FILE_SUBJECT not in busy:
+        moot.add(FILE)
+    return memory if memory.adopt.isdisjoint(moot) else replace(memory, adopt=memory.adopt - moot)

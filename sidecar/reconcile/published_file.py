@@ -35,7 +35,12 @@ class PublishedFile:
     async def restored(self, memory: Memory) -> Ledger:
         """The ledger of the memory, or that of the copy where the state was lost."""
         if self._known is None:
-            self._known = await asyncio.to_thread(self._read)
+            try:
+                self._known = await asyncio.to_thread(
+                    lambda: ledger_copy.read(read_plain(self.path, ledger_copy.LARGEST))
+                )
+            except (OSError, ValueError):
+                self._known = {}
         # A state that was renewed while the sidecar runs is as empty as one that was lost before.
         return ledger_copy.merged(memory.published, self._known)
 
@@ -49,12 +54,6 @@ class PublishedFile:
             self.trouble = str(error)
             return
         self._known, self.trouble = ledger, None
-
-    def _read(self) -> Ledger:
-        try:
-            return ledger_copy.read(read_plain(self.path, ledger_copy.LARGEST))
-        except (OSError, ValueError):
-            return {}
 
     def _write(self, ledger: Ledger) -> None:
         data = ledger_copy.dumped(ledger)

@@ -1,4 +1,4 @@
-"""DNS records within a pass: what the looks beside the passes found, what follows from it, and the hand-over of writes.
+"""DNS records within a pass: what was read beside the passes, what follows from it, and the hand-over of writes.
 
 Rules for every editor. The intent of a write is stored, in the state and in its copy, before the write begins. A plan is
 worked out only when something changed: a settled pass with thousands of domains must cost next to nothing.
@@ -24,7 +24,7 @@ from sidecar.settings import Settings
 from sidecar.state.ledger import Ledger
 
 LOOK_S = 60.0
-"""How long a single pass (`plan`, `once`) looks at records before it goes on with what is known."""
+"""How long a single pass (`plan`, `once`) reads records before it continues with what is known."""
 WRITE_S = 120.0
 
 
@@ -39,7 +39,7 @@ class _Made:
     """Names with something that is not right, or waits."""
 
     def holds(self, picture: Picture, version: int) -> bool:
-        """Whether the same comes of this picture; what is due at a time is worked out again then."""
+        """Whether this picture leads to the same plan; what is due at a time is worked out again then."""
         return (
             version == self.version
             and picture.ledger is self.picture.ledger
@@ -52,7 +52,7 @@ class _Made:
 
 
 class Publishing:
-    """The part of a pass that is about DNS records; `active` false: nothing is looked at."""
+    """The part of a pass that is about DNS records; if it is not `active`, no record is read."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Publishing:
         clock: Clock,
         records: Records,
         ledger: Ledger,
-        told: Callable[[Outcome], None],
+        report: Callable[[Outcome], None],
         *,
         patient: bool,
     ) -> None:
@@ -68,42 +68,49 @@ class Publishing:
         self._clock = clock
         self._records = records
         self._ledger = ledger
-        self._told = told
+        self._report = report
         self._patient = patient
         self._copy = PublishedFile(settings.mailcow_dir)
         self._made: _Made | None = None
         self._look_s = LOOK_S
         self._names: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
-        """The domains, and the names that are looked at for them."""
+        """The domains, and the names that are read for them."""
         self._awaited: dict[str, tuple[float, int]] = {}
-        """When a sender check was asked for last, and how often, by domain."""
+        """When a sender check was requested last, and how often, by domain."""
         self.active = publishes(settings) and not patient
 
     @property
     def records(self) -> Records:
-        """The looks and writes beside the passes."""
+        """Reads and writes records beside the passes."""
         return self._records
 
     def activate(self, look_s: float = LOOK_S) -> None:
-        """For a command that makes one pass: it looks at the accounts, too, for so many seconds."""
+        """For a command that makes one pass: it uses the accounts, too, and waits at most so many seconds."""
         self.active = publishes(self._settings)
         self._look_s = look_s
 
-    def seen(self, observed: Observed) -> Observed:
-        """The picture with what is known of the records now."""
-        return replace(observed, records=self._records.looks()) if self.active else observed
+    def seen(self, observed: Observed, changed: Collection[str] = ()) -> Observed:
+        """The picture with what is known of the records now; those of `changed` domains are read again soon."""
+        if not self.active:
+            return observed
+        if changed:
+            names = self._names[1]
+            self._records.rush([n for n in names if domain_of(Key(n, RecordType.TXT)) in changed])
+        return replace(observed, records=self._records.looks())
 
     # --- what follows: pure but for what is remembered of the last time -------------------------------
 
     def decided(self, observed: Observed) -> tuple[Observed, PublishPlan | None]:
-        """The picture with what the looks teach, and the plan; None where nothing is published."""
+        """The picture with what the records teach, and the plan; None where nothing is published."""
         if not self.active:
             return observed, None
         picture = picture_of(observed, self._settings)
         if picture is None:
             return observed, None
-        names = self._looked_at(picture)
-        memory = handed_over(observed, names)
+        domains = tuple(domain.name for domain in picture.domains)
+        if self._names[0] != domains:
+            self._names = domains, wanted_names(picture)
+        memory = handed_over(observed, self._names[1])
         if memory is not observed.memory:
             observed = replace(observed, memory=memory)
             picture = replace(picture, ledger=memory.published)
@@ -111,23 +118,18 @@ class Publishing:
         if self._made is None or not self._made.holds(picture, version):
             plan = make_plan(picture)
             observed = replace(observed, memory=learn_records(observed, picture, plan))
+            wrong = {row.key.name for row in plan.rows if not row.right}
+            wrong |= {held.key.name for held in plan.held} | {write.key.name for write in plan.writes}
             kept = replace(plan, rows=RowsOf(picture))
-            self._made = _Made(picture, version, kept, _wrong(plan))
             if observed.memory.published is not picture.ledger:
-                learned = replace(picture, ledger=observed.memory.published)
-                self._made = replace(self._made, picture=learned)
+                picture = replace(picture, ledger=observed.memory.published)
+            self._made = _Made(picture, version, kept, frozenset(wrong))
         return observed, self._made.plan
-
-    def _looked_at(self, picture: Picture) -> tuple[str, ...]:
-        domains = tuple(domain.name for domain in picture.domains)
-        if self._names[0] != domains:
-            self._names = domains, wanted_names(picture)
-        return self._names[1]
 
     # --- work beside the passes -----------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Begins to look at what is due."""
+        """Begins to read what is due."""
         if self.active and self._made is not None:
             self._records.begin(self._names[1], self._made.wrong)
 
@@ -149,14 +151,9 @@ class Publishing:
         return tuple(dict.fromkeys(targets.get(name, name) for name in due))
 
     async def settle(self) -> None:
-        """For a single pass: looks, and waits for what comes of it."""
+        """For a single pass: reads what is due, and waits for the answers."""
         self.begin()
         await self._records.settle(self._look_s)
-
-    def rush(self, domains: Collection[str]) -> None:
-        """The DNS says something else of these domains than before: their records are read again."""
-        if self.active and domains:
-            self._records.rush([name for name in self._names[1] if domain_of(_key(name)) in domains])
 
     async def restore(self) -> None:
         """Takes the ledger from its copy where the state was lost."""
@@ -184,13 +181,13 @@ class Publishing:
         return await self.ended()
 
     async def ended(self) -> tuple[Outcome, ...]:
-        """The outcomes of what is over since the last pass."""
+        """The outcomes of what ended since the last pass."""
         outcomes: list[Outcome] = []
         memory = self._ledger.memory
         for ended in self._records.ended():
             memory = with_outcomes(memory, ended.action, ended.outcomes)
             outcome = outcome_of(ended, self._clock.now())
-            self._told(outcome)
+            self._report(outcome)
             outcomes.append(outcome)
         if memory is not self._ledger.memory:
             self._ledger.memory = memory
@@ -202,22 +199,8 @@ class Publishing:
         await self._records.close()
 
 
-def _key(name: str) -> Key:
-    return Key(name, RecordType.TXT)
-
-
-def _wrong(plan: PublishPlan) -> frozenset[str]:
-    return frozenset(
-        [
-            *(row.key.name for row in plan.rows if not row.right),
-            *(held.key.name for held in plan.held),
-            *(write.key.name for write in plan.writes),
-        ]
-    )
-
-
 def outcome_of(ended: Ended, at: float) -> Outcome:
-    """How an action ended as a whole: refused, if any write was; failed for now, if one is open."""
+    """How an action ended as a whole: refused if any write was; failed for now if the outcome of one is open."""
     refused: list[str] = []
     failed: list[str] = []
     for key, outcome in ended.outcomes.items():

@@ -18,7 +18,7 @@ from sidecar.dns.authoritative import Asker
 from sidecar.dns.publish.port import Publisher
 from sidecar.observed import Seen, Sight, Unseen
 from sidecar.observed.record_looks import NameLook, ServersSay, expected
-from sidecar.observed.record_sets import Key, RecordSet, RecordType, Values, normal
+from sidecar.observed.record_sets import RecordSet, RecordType, Values, normal
 from sidecar.plan.publish.names import MANAGED, keys
 from sidecar.plan.publish.values import Role
 
@@ -34,26 +34,21 @@ Found = Sight[tuple[tuple[RecordType, RecordSet], ...]]
 async def read_names(publisher: Publisher, zone: str, names: Sequence[str]) -> Mapping[str, Found]:
     """What is at the source at each of these names of one zone."""
     seen = await publisher.read(zone, [key for name in names for key in keys(name)])
-    return {name: _at_name(name, seen) for name in names}
-
-
-def _at_name(name: str, seen: Mapping[Key, Sight[RecordSet]]) -> Found:
-    sets: list[tuple[RecordType, RecordSet]] = []
-    at = 0.0
-    for key in keys(name):
-        sight = seen[key]
-        if isinstance(sight, Unseen):
-            return sight
-        at = sight.at
-        if not sight.value.absent:
-            sets.append((key.type, sight.value))
-    return Seen(tuple(sets), at)
+    found: dict[str, Found] = {}
+    for name in names:
+        sights = {key.type: seen[key] for key in keys(name)}
+        unseen = [sight for sight in sights.values() if isinstance(sight, Unseen)]
+        there = {type_: sight for type_, sight in sights.items() if isinstance(sight, Seen)}
+        at = max((sight.at for sight in there.values()), default=0.0)
+        sets = tuple((type_, sight.value) for type_, sight in there.items() if not sight.value.absent)
+        found[name] = unseen[0] if unseen else Seen(sets, at)
+    return found
 
 
 async def zones_of(
-    asker: Asker, names: Iterable[str], known: dict[str, Zone], alike: Callable[[Zone], Zone]
+    asker: Asker, names: Iterable[str], known: dict[str, Zone], shared: Callable[[Zone], Zone]
 ) -> dict[str, Sight[str]]:
-    """The zone of each name by SOA; the zones go into `known`, as `alike` keeps them."""
+    """The zone of each name by SOA; the zones go into `known`, as `shared` returns them."""
     places = asyncio.Semaphore(AT_ONCE)
 
     async def one(name: str) -> Sight[str]:
@@ -61,14 +56,14 @@ async def zones_of(
             found = await asker.zone_of(name)
         if isinstance(found, Unseen):
             return found
-        known[found.value.name] = alike(found.value)
+        known[found.value.name] = shared(found.value)
         return Seen(found.value.name, found.at)
 
     ordered = list(names)
     return dict(zip(ordered, await asyncio.gather(*(one(name) for name in ordered)), strict=True))
 
 
-async def servers_say(
+async def ask_servers(
     asker: Asker, zones: Mapping[str, Zone], looks: Mapping[str, NameLook]
 ) -> dict[str, ServersSay]:
     """What every authoritative server has at each of these names."""
@@ -78,25 +73,23 @@ async def servers_say(
         zone = zones.get(look.zone.value) if isinstance(look.zone, Seen) else None
         if zone is None:
             return None
+        # One question is enough: an alias is the answer to a question of any type.
+        type_ = RecordType.TXT
+        if name.startswith("mta-sts."):
+            there = {type_ for type_, _ in look.found.value} if isinstance(look.found, Seen) else set()
+            only_ipv6 = there & set(MANAGED[Role.HOST]) == {RecordType.AAAA}
+            type_ = RecordType.AAAA if only_ipv6 else RecordType.A
         async with places:
-            return name, said(await asker.ask_each(zone, name, str(_type(name, look))), asker.clock())
+            return name, summary(await asker.ask_each(zone, name, str(type_)), asker.clock())
 
     found = await asyncio.gather(*(one(name, look) for name, look in looks.items()))
     return dict(pair for pair in found if pair is not None)
 
 
-def _type(name: str, look: NameLook) -> RecordType:
-    """One question says it all: an alias is answered to any type."""
-    if not name.startswith("mta-sts."):
-        return RecordType.TXT
-    types = {type_ for type_, _ in look.found.value} if isinstance(look.found, Seen) else set()
-    return RecordType.AAAA if types & set(MANAGED[Role.HOST]) == {RecordType.AAAA} else RecordType.A
-
-
-def said(found: Mapping[ServerAddress, Sight[ServedSet]], now: float) -> ServersSay:
+def summary(found: Mapping[ServerAddress, Sight[ServedSet]], now: float) -> ServersSay:
     """The answers of all servers, in the form in which values are compared.
 
-    A server is silent where none of its addresses answered: often one of its address families cannot be reached from here.
+    A server is silent if none of its addresses answered: often one of its address families cannot be reached from here.
     """
     counts: dict[Values, int] = {}
     silent: dict[str, None] = {}
@@ -105,17 +98,15 @@ def said(found: Mapping[ServerAddress, Sight[ServedSet]], now: float) -> Servers
         if isinstance(sight, Unseen):
             if end.server not in answered:
                 silent[sight.reason] = None
+            continue
+        served = sight.value
+        if served.alias is not None:
+            values: Values = (f"{RecordType.CNAME} {normal(RecordType.CNAME, served.alias)}",)
         else:
-            values = _values(sight.value)
-            counts[values] = counts.get(values, 0) + 1
+            values = tuple(sorted({_plain(RecordType(served.type), value) for value in served.values}))
+        counts[values] = counts.get(values, 0) + 1
     answers = sorted(counts, key=lambda values: (-counts[values], values))
     return ServersSay(now, tuple(answers[:MOST_ANSWERS]), tuple(silent)[:MOST_SILENT])
-
-
-def _values(served: ServedSet) -> Values:
-    if served.alias is not None:
-        return (f"{RecordType.CNAME} {normal(RecordType.CNAME, served.alias)}",)
-    return tuple(sorted({_plain(RecordType(served.type), value) for value in served.values}))
 
 
 def _plain(type_: RecordType, value: str) -> str:

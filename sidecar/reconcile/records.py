@@ -1,4 +1,4 @@
-"""Looks at the DNS records that are published, and writes them, beside the passes: one task for each account.
+"""Reads the DNS records that are published, and writes them, beside the passes: one task for each account.
 
 Rules for every editor. No pass waits for a DNS host, and no account for another. What is to be written was decided in a
 pass, and its intent is stored before `write` is called. Which names are due is decided in `plan.publish.looking`.
@@ -6,7 +6,7 @@ pass, and its intent is stored before `write` is called. Which names are due is 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
@@ -24,10 +24,9 @@ from sidecar.plan.publish import guards, looking
 from sidecar.plan.publish.values import RecordWrite
 from sidecar.reconcile.record_work import (
     NO_SERVERS,
-    Found,
     account_of,
+    ask_servers,
     read_names,
-    servers_say,
     up_to_date,
     zones_of,
 )
@@ -38,14 +37,14 @@ T = TypeVar("T")
 
 BATCH = 60
 """Names of one zone that are read, or written, in one call: each call has a deadline."""
-PLACED_AT_ONCE = 200
-"""Names whose zones are found before the next pass hears of them."""
+ZONES_AT_ONCE = 200
+"""Names whose zones are found before the next pass sees them."""
 MOST_SHARED = 2_000
-"""Values that are remembered to be found again."""
+"""Equal values of many names that are kept once."""
 SOON_S = (0.0, 0.3, 0.7, 1.5)
-"""Pauses before looks at the servers after a write; what takes longer is looked at from later passes."""
-TELL_S = 3.0
-"""Passes hear of long work this often."""
+"""Pauses before the servers are asked after a write; what takes longer is read from later passes."""
+REPORT_S = 3.0
+"""Long work wakes a pass this often."""
 
 Maker: TypeAlias = Callable[[str], Publisher]
 """Makes the account of this name; raises PermanentError. May block."""
@@ -53,7 +52,7 @@ Maker: TypeAlias = Callable[[str], Publisher]
 
 @dataclass
 class _Pending:
-    """An action that is being done: its writes, and how those ended that are over."""
+    """An action that is being carried out, and how its finished writes ended."""
 
     action: PublishRecords
     ended: dict[Key, Outcome] = field(default_factory=dict)
@@ -88,7 +87,7 @@ class Records:
         self._states: dict[str, AccountState] = {}
         self._zones: dict[str, Zone] = {}
         self._tries: dict[str, int] = {}
-        """Looks in a row in which the servers were behind."""
+        """How often in a row the servers were found behind the source."""
         self._wrong: frozenset[str] = frozenset()
         self._shared: dict[object, Any] = {}
         """Equal values of many names are kept once."""
@@ -100,7 +99,7 @@ class Records:
         """By account; the empty name finds zones."""
         self._version = 1
         self._shown = RecordLooks()
-        self._told = 0.0
+        self._reported_at = 0.0
         self.finished: Callable[[], None] = lambda: None
         """Called when there is something new for a pass."""
 
@@ -125,14 +124,14 @@ class Records:
         return self._shown
 
     def ended(self) -> tuple[Ended, ...]:
-        """The actions that are over since the last call."""
+        """The actions that ended since the last call."""
         found, self._ended = tuple(self._ended), []
         return found
 
     # --- what passes ask for --------------------------------------------------------------------------
 
     def begin(self, names: Sequence[str], wrong: frozenset[str]) -> None:
-        """Looks at what is due of these names; those that are not `wrong` are looked at rarely."""
+        """Reads what is due of these names; those that are not `wrong` are read rarely."""
         self._wrong = wrong
         gone = self._names.keys() - set(names)
         for name in gone:
@@ -142,14 +141,14 @@ class Records:
             self._names.setdefault(name, NO_LOOK)
         if gone:
             self._changed()
-        self._go_on()
+        self._start_due()
 
     def rush(self, names: Sequence[str]) -> None:
-        """These are read again at once, since the DNS says something else of them than before."""
+        """These are read again at once, since they changed in the DNS."""
         self._rushed |= self._names.keys() & set(names)
 
     def write(self, actions: Sequence[PublishRecords]) -> None:
-        """Begins to do these."""
+        """Begins to carry these out."""
         for action in actions:
             pending = _Pending(action)
             for write in action.writes:
@@ -157,7 +156,7 @@ class Records:
         self._under_way |= {write.key.name for action in actions for write in action.writes}
         self._changed()
         for account in {write.place.account for action in actions for write in action.writes}:
-            self._start(account, self._account(account))
+            self._start(account)
 
     async def settle(self, seconds: float) -> None:
         """Waits until nothing is under way, so many seconds at most."""
@@ -176,30 +175,28 @@ class Records:
 
     # --- scheduling -----------------------------------------------------------------------------------
 
-    def _go_on(self) -> None:
+    def _start_due(self) -> None:
         now = self._clock.now()
-        if self._unplaced(now):
-            self._start("", self._place())
+        if self._zones_due(now):
+            self._start("")
         for account in self._listed:
             if self._may_ask(account, now) and (self._list_due(account, now) or self._due(account, now)):
-                self._start(account, self._account(account))
+                self._start(account)
 
-    def _start(self, account: str, work: Coroutine[None, None, None]) -> None:
+    def _start(self, account: str) -> None:
         task = self._tasks.get(account)
-        if task is not None and not task.done():
-            work.close()  # the task that runs takes up what was added
-            return
-        self._tasks[account] = asyncio.create_task(self._guarded(account, work))
+        if task is None or task.done():  # a running task takes up what was added
+            self._tasks[account] = asyncio.create_task(self._work(account))
 
-    async def _guarded(self, account: str, work: Coroutine[None, None, None]) -> None:
+    async def _work(self, account: str) -> None:
         try:
-            await work
-        except Exception as error:  # the top of this task: nobody waits for it
-            log.error("a bug in DNS publishing; it goes on", account=account, exc_info=error)
+            await (self._account(account) if account else self._find_zones())
+        except Exception as error:  # the top of this task: no one awaits it
+            log.error("bug in DNS publishing; publishing continues", account=account, exc_info=error)
             self._fail(account, "a bug in the sidecar: see its log")
-        self._tell()
+        self._report()
 
-    def _unplaced(self, now: float) -> list[str]:
+    def _zones_due(self, now: float) -> list[str]:
         return [name for name, look in self._names.items() if looking.zone_due(look.zone, now)]
 
     def _may_ask(self, account: str, now: float) -> bool:
@@ -234,20 +231,22 @@ class Records:
 
     # --- work -----------------------------------------------------------------------------------------
 
-    async def _place(self) -> None:
-        while batch := self._unplaced(self._clock.now())[:PLACED_AT_ONCE]:
-            found = await zones_of(self._asker, batch, self._zones, self._alike)
+    async def _find_zones(self) -> None:
+        while batch := self._zones_due(self._clock.now())[:ZONES_AT_ONCE]:
+            # Most zones have the same servers.
+            found = await zones_of(
+                self._asker, batch, self._zones, lambda zone: replace(zone, servers=self._once(zone.servers))
+            )
             for name, zone in found.items():
-                if name in self._names:
-                    self._placed(name, zone)
-        self._go_on()
-
-    def _placed(self, name: str, zone: Sight[str]) -> None:
-        before = self._names[name].zone
-        if isinstance(zone, Unseen) and isinstance(before, Seen):
-            # One question that was not answered moves no name; it is asked again as soon as any other.
-            zone = Seen(before.value, zone.at - looking.ZONE_S + looking.FAILED_S)
-        self._served_by(name, zone)
+                if name not in self._names:
+                    continue
+                before = self._names[name].zone
+                if isinstance(zone, Unseen) and isinstance(before, Seen):
+                    # One question that was not answered moves no name; it is asked again as soon as any other.
+                    self._served_by(name, Seen(before.value, zone.at - looking.ZONE_S + looking.FAILED_S))
+                else:
+                    self._served_by(name, zone)
+        self._start_due()
 
     async def _account(self, account: str) -> None:
         try:
@@ -255,7 +254,9 @@ class Records:
         except PermanentError as error:
             self._listed[account] = Unseen(str(error), self._clock.now())
             self._fail(account, str(error))
-            self._give_up(account, str(error))
+            for pending, write in self._writes.pop(account, []):  # none of them was sent
+                self._under_way -= {write.key.name}
+                self._wrote(pending, write, WriteRefused(str(error), "see `sidecar dns test`"))
             return
         while True:
             now = self._clock.now()
@@ -273,7 +274,7 @@ class Records:
     async def _list(self, account: str, publisher: Publisher) -> None:
         wanted = self._wanted_zones()
         found = await publisher.zones(sorted(wanted))
-        # Of the time of the answer: a name server that counts its own would be asked again and again.
+        # The time of the answer by our clock: a name server with another one would be asked again and again.
         now = self._clock.now()
         self._asked[account] = wanted
         self._listed[account] = Seen(found.value, now) if isinstance(found, Seen) else found
@@ -284,7 +285,7 @@ class Records:
         self._changed()
 
     def _served_by(self, name: str, zone: Sight[str]) -> None:
-        """What was read elsewhere says nothing of the zone, or the account, that a name is in now."""
+        """A name that moved to another zone or account is read again: what was read before does not apply there."""
         before, serving = self._names[name], account_of(zone, self._listed)
         unknown = serving is None and any(isinstance(one, Unseen) for one in self._listed.values())
         moved = isinstance(before.zone, Seen) and isinstance(zone, Seen) and before.zone.value != zone.value
@@ -295,33 +296,39 @@ class Records:
             self._note(name, zone=zone, account=serving)
 
     async def _read(self, account: str, publisher: Publisher, due: Sequence[str]) -> None:
-        """One zone: what is there, and what the servers say."""
+        """Reads names of one zone at the source, and asks its servers."""
         zone = self._names[due[0]].zone
         if not isinstance(zone, Seen):
             return
-        names = [name for name in due if _in(self._names[name], zone.value)][:BATCH]
+        zones = {name: self._names[name].zone for name in due}
+        here = [name for name, one in zones.items() if isinstance(one, Seen) and one.value == zone.value]
+        names = here[:BATCH]
         found = await read_names(publisher, zone.value, names)
         now = self._clock.now()
         troubles = [sight.reason for sight in found.values() if isinstance(sight, Unseen)]
         for name, sight in found.items():
             self._rushed.discard(name)
             if name in self._names:
-                self._note(name, found=self._kept(sight, now))
+                kept = (
+                    Seen(self._once(sight.value), now) if isinstance(sight, Seen) else replace(sight, at=now)
+                )
+                self._note(name, found=kept)
         if len(troubles) == len(found):
             self._fail(account, troubles[0])
             return
         self._states[account] = guards.succeeded(self._states.get(account))
         await self._ask_servers(names)
-        self._tell_now_and_then()
+        if asyncio.get_running_loop().time() - self._reported_at >= REPORT_S:
+            self._report()
 
     async def _ask_servers(self, names: Sequence[str]) -> None:
         looks = {name: self._names[name] for name in names if name in self._names}
-        said = await servers_say(self._asker, self._zones, looks)
+        answers = await ask_servers(self._asker, self._zones, looks)
         now = self._clock.now()
         for name in looks:
             if name in self._names:
-                say = said.get(name, NO_SERVERS)
-                self._note(name, servers=replace(say, answers=self._once(say.answers), at=now))
+                servers = answers.get(name, NO_SERVERS)
+                self._note(name, servers=replace(servers, answers=self._once(servers.answers), at=now))
                 behind = not up_to_date(self._names[name])
                 self._tries[name] = self._tries.get(name, 0) + 1 if behind else 0
 
@@ -344,11 +351,17 @@ class Records:
             self._states[account] = guards.failed(state, self._clock.now(), unclear[0].reason)
         names = list(dict.fromkeys(write.key.name for _, write in now))
         for pending, write in now:
-            self._wrote(pending, write, outcomes.get(write.key, Unclear("nothing was said of it")))
-        await self._servers_follow([name for name in names if name not in self._rushed])
+            self._wrote(pending, write, outcomes.get(write.key, Unclear("the DNS host did not say")))
+        known = [name for name in names if name not in self._rushed]
+        for pause in SOON_S:  # secondary servers take a moment
+            await asyncio.sleep(pause)
+            behind = [name for name in known if name in self._names and not up_to_date(self._names[name])]
+            if not behind:
+                break
+            await self._ask_servers(behind)
         self._under_way -= set(names)
         self._changed()
-        self._tell()
+        self._report()
 
     def _wrote(self, pending: _Pending, write: RecordWrite, outcome: Outcome) -> None:
         name = write.key.name
@@ -364,31 +377,11 @@ class Records:
         if pending.over:
             self._ended.append(Ended(pending.action, pending.ended))
 
-    async def _servers_follow(self, names: Sequence[str]) -> None:
-        """Secondary servers take a moment."""
-        for pause in SOON_S:
-            await asyncio.sleep(pause)
-            left = [name for name in names if name in self._names and not up_to_date(self._names[name])]
-            if not left:
-                return
-            await self._ask_servers(left)
-
-    def _give_up(self, account: str, reason: str) -> None:
-        """The account cannot be used: nothing of it was sent."""
-        for pending, write in self._writes.pop(account, []):
-            self._under_way -= {write.key.name}
-            self._wrote(pending, write, WriteRefused(reason, "see `sidecar dns test`"))
-
     # --- notes ----------------------------------------------------------------------------------------
 
     def _note(self, name: str, **changed: object) -> None:
         self._names[name] = replace(self._names[name], **changed)  # type: ignore[arg-type]
         self._changed()
-
-    def _kept(self, sight: Found, now: float) -> Found:
-        if isinstance(sight, Unseen):
-            return replace(sight, at=now)
-        return Seen(self._once(sight.value), now)
 
     def _once(self, value: T) -> T:
         """The same object for equal values."""
@@ -396,10 +389,6 @@ class Records:
             self._shared.clear()
         found: T = self._shared.setdefault(value, value)
         return found
-
-    def _alike(self, zone: Zone) -> Zone:
-        """Most zones have the same servers."""
-        return replace(zone, servers=self._once(zone.servers))
 
     def _changed(self) -> None:
         self._version += 1
@@ -409,14 +398,6 @@ class Records:
             self._states[account] = guards.failed(self._states.get(account), self._clock.now(), reason)
         self._changed()
 
-    def _tell(self) -> None:
-        self._told = asyncio.get_running_loop().time()
+    def _report(self) -> None:
+        self._reported_at = asyncio.get_running_loop().time()
         self.finished()
-
-    def _tell_now_and_then(self) -> None:
-        if asyncio.get_running_loop().time() - self._told >= TELL_S:
-            self._tell()
-
-
-def _in(look: NameLook, zone: str) -> bool:
-    return isinstance(look.zone, Seen) and look.zone.value == zone

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sidecar.formats.mtasts_policy import Policy, policy_of
 from sidecar.host.errors import SidecarError
-from sidecar.observed import NO_REPORTS, Observed, Seen, Sight, Unseen
+from sidecar.observed import NO_REPORTS, DomainList, Observed, Seen, Sight, Unseen
 from sidecar.observed.reports import UNREAD, ReportEvidence
 from sidecar.plan.policy_ids import served_to
 from sidecar.reports.store import DAY_S, ReportStore
@@ -41,47 +41,31 @@ class ReportReader:
         if not self._store.exists:
             self._known.clear()
             return NO_REPORTS
+        day, since = int(observed.now // DAY_S), observed.now - HISTORY_DAYS * DAY_S
+        listed = observed.domains.value if isinstance(observed.domains, Seen) else DomainList((), ())
+        targets: dict[str, str | None] = {domain.name: None for domain in listed.domains}
+        targets |= {alias.name: alias.target for alias in listed.aliases}
+        found: dict[str, ReportEvidence] = {}
         try:
-            return Seen(self._read(observed), observed.now)
+            signature = (self._store.signature(), day)
+            if signature != self._signature:
+                self._stamps, self._signature = self._store.stamps(since), signature
+            self._known = {
+                name: one for name, one in self._known.items() if name in self._stamps and name in targets
+            }
+            end = time.monotonic() + BUDGET_S
+            for name, target in targets.items():
+                if name not in self._stamps:
+                    continue
+                served = served_to(observed, name, target)
+                current = policy_of(served.value.text) if isinstance(served, Seen) else None
+                made_from = (self._stamps[name], day, current)
+                known = self._known.get(name)
+                if (known is None or known.made_from != made_from) and time.monotonic() < end:
+                    reported, holdings = self._store.reported(name, since), self._store.holdings(name, since)
+                    known = _ReadReports(made_from, evidence_of(reported, holdings, current, observed.now))
+                    self._known[name] = known
+                found[name] = UNREAD if known is None else known.evidence
         except SidecarError as error:
             return Unseen(str(error), observed.now)
-
-    def _read(self, observed: Observed) -> dict[str, ReportEvidence]:
-        day, since = int(observed.now // DAY_S), observed.now - HISTORY_DAYS * DAY_S
-        signature = (self._store.signature(), day)
-        if signature != self._signature:
-            self._stamps, self._signature = self._store.stamps(since), signature
-        targets = _targets(observed)
-        self._known = {
-            name: one for name, one in self._known.items() if name in self._stamps and name in targets
-        }
-        end = time.monotonic() + BUDGET_S
-        found: dict[str, ReportEvidence] = {}
-        for name, target in targets.items():
-            if name not in self._stamps:
-                continue
-            made_from = (self._stamps[name], day, _current(observed, name, target))
-            known = self._known.get(name)
-            if (known is None or known.made_from != made_from) and time.monotonic() < end:
-                known = _ReadReports(made_from, self._evidence(name, made_from[2], since, observed.now))
-                self._known[name] = known
-            found[name] = UNREAD if known is None else known.evidence
-        return found
-
-    def _evidence(self, domain: str, current: Policy | None, since: float, now: float) -> ReportEvidence:
-        reported, holdings = self._store.reported(domain, since), self._store.holdings(domain, since)
-        return evidence_of(reported, holdings, current, now)
-
-
-def _targets(observed: Observed) -> dict[str, str | None]:
-    """The domains of this mailcow, and alias domains with their targets."""
-    if not isinstance(observed.domains, Seen):
-        return {}
-    listed = observed.domains.value
-    names: dict[str, str | None] = {domain.name: None for domain in listed.domains}
-    return names | {alias.name: alias.target for alias in listed.aliases}
-
-
-def _current(observed: Observed, name: str, target: str | None) -> Policy | None:
-    served = served_to(observed, name, target)
-    return policy_of(served.value.text) if isinstance(served, Seen) else None
+        return Seen(found, observed.now)

@@ -28,14 +28,23 @@ def checked(
     Between two good checks at most twice the `interval` counts for the soak: a clock that jumps, or a machine that
     slept, does not shorten it.
     """
-    conditions = tuple(
-        _condition(before, kind, judged[kind], now) for kind in ConditionType if kind in judged
-    )
-    after = replace(before, conditions=conditions, checked_at=now)
+    conditions: list[Condition] = []
+    for kind in ConditionType:
+        if (found := judged.get(kind)) is None:
+            continue
+        earlier = next((c for c in before.conditions if c.type is kind and c.status is found.status), None)
+        # A time in the future is from before the clock was set back.
+        since = now if earlier is None else min(earlier.since, now)
+        conditions.append(Condition(kind, found.status, found.reason, found.message, since))
+    after = replace(before, conditions=tuple(conditions), checked_at=now)
     needed = [judged.get(kind, Judgement(Status.UNKNOWN)).status for kind in NEEDED]
     refusing = [judged.get(kind, Judgement(Status.UNKNOWN)).status for kind in REFUSING]
     if Status.FALSE in refusing:
-        if _seen_again(before, now, interval):
+        # Checks of other domains that the same file serves, or repeated checks by a person, do not confirm the same
+        # trouble: at least half an interval has to pass between two refusals, also if a check in between had no answer.
+        # A state of an earlier release has no `refused_at`; a time in the future is from before the clock was set back.
+        last = before.checked_at if before.refused_at is None else before.refused_at
+        if not before.refusals or not 0 <= now - last < interval / 2:
             after = replace(after, refusals=before.refusals + 1, refused_at=now)
     elif Status.UNKNOWN not in refusing:
         after = replace(after, refusals=0, refused_at=None)
@@ -45,24 +54,6 @@ def checked(
         return after
     gained = 0.0 if before.good_at is None else min(max(0.0, now - before.good_at), 2 * interval)
     return replace(after, soaked=before.soaked + gained, good_at=now)
-
-
-def _seen_again(before: Rollout, now: float, interval: float) -> bool:
-    """Whether a refusal counts as confirmed.
-
-    Checks of other domains that the same file serves, or repeated checks by a person, do not confirm the same
-    trouble: at least half an interval has to pass between two refusals, also if a check in between had no answer.
-    """
-    # A state of an earlier release has no `refused_at`; a time in the future is from before the clock was set back.
-    last = before.checked_at if before.refused_at is None else before.refused_at
-    return not before.refusals or not 0 <= now - last < interval / 2
-
-
-def _condition(before: Rollout, kind: ConditionType, judgement: Judgement, now: float) -> Condition:
-    earlier = next((c for c in before.conditions if c.type is kind), None)
-    # A time in the future is from before the clock was set back.
-    since = min(earlier.since, now) if earlier is not None and earlier.status is judgement.status else now
-    return Condition(kind, judgement.status, judgement.reason, judgement.message, since)
 
 
 def auto_mode(

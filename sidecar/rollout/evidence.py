@@ -5,9 +5,10 @@ the prefix of a code. A condition is true only if a finding says so; a probe tha
 """
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from sidecar.observed.checks import ConditionType, Judgement, Status
-from sidecar.observed.findings import INFORMS, Bearing, Effect, Finding, Severity
+from sidecar.observed.findings import INFORMS, Effect, Finding, Severity
 from sidecar.verify import codes, probe_codes
 from sidecar.verify.rules import policy_id
 
@@ -21,27 +22,24 @@ def conditions_of(findings: Sequence[Finding]) -> dict[ConditionType, Judgement]
     judged: dict[ConditionType, Judgement] = {}
     for finding in findings:
         bearing = _BEARINGS.get(finding.code, INFORMS)
-        status = _status(finding, bearing)
-        for kind in bearing.conditions if status is not None else ():
+        match bearing.effect:
+            case Effect.PROVES:
+                status = Status.TRUE
+            case Effect.BREAKS:
+                status = Status.FALSE
+            case Effect.BREAKS_WHEN_GRAVE if finding.severity.rank >= Severity.ERROR.rank:
+                status = Status.FALSE
+            case Effect.BLOCKS:
+                status = Status.UNKNOWN
+            case Effect.BREAKS_WHEN_GRAVE | Effect.INFORMS:
+                continue
+            case _:
+                assert_never(bearing.effect)
+        for kind in bearing.conditions:
             before = judged.get(kind)
-            if status is not None and (before is None or _ORDER.index(status) < _ORDER.index(before.status)):
+            if before is None or _ORDER.index(status) < _ORDER.index(before.status):
                 judged[kind] = Judgement(status, finding.code, finding.sentence)
     return {
         kind: judged.get(kind, Judgement(Status.UNKNOWN, "not-checked", f"{kind}: not checked yet"))
         for kind in ConditionType
     }
-
-
-def _status(finding: Finding, bearing: Bearing) -> Status | None:
-    """The status that the finding gives its conditions; None if it only informs."""
-    match bearing.effect:
-        case Effect.PROVES:
-            return Status.TRUE
-        case Effect.BREAKS:
-            return Status.FALSE
-        case Effect.BREAKS_WHEN_GRAVE:
-            return Status.FALSE if finding.severity.rank >= Severity.ERROR.rank else None
-        case Effect.BLOCKS:
-            return Status.UNKNOWN
-        case Effect.INFORMS:
-            return None

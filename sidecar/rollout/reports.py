@@ -1,15 +1,15 @@
-"""What reports of senders prove of a domain, and what they may start; pure.
+"""What the reports of senders prove about a domain, and what they may start; pure.
 
-Rules for every editor. Anybody can send a report: with a domain of his own it is even signed. So a report alone never
-steps a policy back; it starts a look of our own. Only proven senders (DKIM) make the condition true or false; what came
-by HTTPS or without a signature is shown, may start a look, and counts for nothing else. Histories are measured by when
-reports were *received*: the dates in a report are its sender's choice.
+Rules for every editor. Anybody can send a report, and sign it with a domain of their own. So a report alone never
+steps a policy back; it starts a sender check. Only proven senders (DKIM) make the condition true or false. A report that
+came by HTTPS or without a signature is shown, may start a check, and counts for nothing else. Histories are measured by
+when reports were *received*: the dates in a report are its sender's choice.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from sidecar.formats.mtasts_policy import Policy
 from sidecar.formats.tls_report_policy import HeldPolicy, PolicyKind
@@ -31,20 +31,20 @@ from sidecar.observed.reports import (
 
 DAY_S = 86_400.0
 WINDOW_DAYS = 14
-"""Reports about older days say nothing of today."""
+"""Reports about older days say nothing about today."""
 HISTORY_DAYS = 35
-"""How far back reports are needed: the window, and the history of who accuses."""
+"""How far back reports are needed: the window, and the history of the senders that report failures."""
 NOISE = 0.01
-"""Failed sessions up to this share are noise, unless they come on two days running."""
+"""Failed sessions up to this share are noise, unless they come on two consecutive days."""
 CLEARED_DAYS = 2
 """Days without a failure, reported by the same sender after it, that make a failure past."""
 CLEAN_HISTORY_S = 7 * DAY_S
 CLEAN_HISTORY_DAYS = 4
-"""On so many different days a sender must have sent clean reports before its word may step a policy back."""
+"""On this many different days a sender must have sent clean reports before its report may step a policy back."""
 ACCUSERS = 2
 RECENT_DAYS = 3
 """How old an accusation may be, in days."""
-LOOK_SPACING_S = 600.0
+CHECK_SPACING_S = 600.0
 """Between two sender checks that reports start."""
 MOST_OLD = 5
 """Organisations with another policy that are named."""
@@ -53,8 +53,23 @@ MOST_OLD = 5
 def reports_clean(reported: Iterable[Reported], current: Policy | None, now: float) -> ReportsClean:
     """The condition of a domain, from what was reported of it; `current` is the policy that is served."""
     window = [one for one in reported if one.sender is not None and _in_window(one.day, now, WINDOW_DAYS)]
-    failing = [trouble for sender in _by_sender(window).values() if (trouble := _trouble(sender)) is not None]
-    seen = _seen(window, current)
+    by_sender: dict[str, list[Reported]] = defaultdict(list)
+    for one in window:
+        by_sender[owner_of(one.sender or "")].append(one)
+    failing = [failure for own in by_sender.values() if (failure := _lasting_failure(own)) is not None]
+    fitting = [
+        one
+        for one in window
+        if current is not None
+        and one.ok > 0
+        and not refused(one)
+        and one.held is not None
+        and _same(one.held, current)
+    ]
+    seen: CleanReport | None = None
+    if fitting:
+        last = max(fitting, key=lambda one: one.day)
+        seen = CleanReport(last.organisation, last.sender or "", last.day, last.ok)
     if failing:
         worst = max(failing, key=lambda one: one.sessions)
         return ReportsClean(
@@ -66,8 +81,7 @@ def reports_clean(reported: Iterable[Reported], current: Policy | None, now: flo
         )
     if not window:
         return NO_EVIDENCE.clean
-    senders = len({owner_of(one.sender) for one in window if one.sender})
-    what = "1 sender" if senders == 1 else f"{senders} senders"
+    what = "1 sender" if len(by_sender) == 1 else f"{len(by_sender)} senders"
     return ReportsClean(
         Status.TRUE,
         Reason.CLEAN,
@@ -75,25 +89,6 @@ def reports_clean(reported: Iterable[Reported], current: Policy | None, now: flo
         min(one.received_at for one in window),
         seen,
     )
-
-
-def wants_look(reported: Iterable[Reported], looked_at: float, now: float) -> str | None:
-    """Why a domain should be looked at now, as a sentence: a report of refused mail came after the last look.
-
-    Whoever sent it: a look costs little, and is never done more often than every `LOOK_SPACING_S`.
-    """
-    if now - looked_at < LOOK_SPACING_S:
-        return None
-    news = [
-        one
-        for one in reported
-        if one.received_at > looked_at and _in_window(one.day, now, WINDOW_DAYS) and refused(one) > 0
-    ]
-    if not news:
-        return None
-    worst = max(news, key=refused)
-    proof = "" if worst.sender else " (without proof of who sent it)"
-    return f"a report of {_name(worst)}{proof} says that {_sessions(refused(worst))} failed on {worst.day}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +99,18 @@ class StepBack:
     reason: str
 
 
-def may_step_back(reported: Iterable[Reported], own_look: Status, now: float) -> StepBack:
+def may_step_back(reported: Iterable[Reported], own_check: Status, now: float) -> StepBack:
     """Whether a policy in enforce may be stepped back because of reports; only those of proven senders count.
 
-    `own_look` is what our own look after the report found of the mail hosts: FALSE where it failed, too. Without
+    `own_check` is the result of our own check of the mail hosts after the report: FALSE if it failed, too. Without
     that it takes two proven senders with a clean history here; domains that share their last two labels are one sender.
     """
     history = list(reported)
     recent = _accusing(history, now)
     if not recent:
         return StepBack(False, "no report of refused mail by a proven sender in the last days")
-    if own_look is Status.FALSE:
-        return StepBack(True, f"{_name(recent[0])} reported refused mail, and our own look fails, too")
+    if own_check is Status.FALSE:
+        return StepBack(True, f"{_name(recent[0])} reported refused mail, and our own check fails, too")
     accusers: dict[str, Reported] = {}
     for one in recent:
         if one.sender is not None and _trusted(one.sender, history):
@@ -125,7 +120,7 @@ def may_step_back(reported: Iterable[Reported], own_look: Status, now: float) ->
         return StepBack(True, f"{len(accusers)} senders with a clean history report refused mail: {names}")
     return StepBack(
         False,
-        "reports of refused mail can be forged: our own look finds no failure, and fewer than two senders with a "
+        "reports of refused mail can be forged: our own check finds no failure, and fewer than two senders with a "
         "clean history of a week say so",
     )
 
@@ -152,9 +147,9 @@ def in_order(holdings: Iterable[Holding]) -> tuple[Holding, ...]:
     return tuple(sorted(holdings, key=lambda one: (one.sender is not None, one.day), reverse=True))
 
 
-def told(holding: Holding, now: float) -> str:
+def old_policy_seen(holding: Holding, now: float) -> str:
     """`Google was seen with the old policy yesterday`, for people."""
-    days = round((_moment(_day(now)) - _moment(holding.day)) / DAY_S)
+    days = (datetime.fromtimestamp(now, UTC).date() - date.fromisoformat(holding.day)).days
     when = "today" if days <= 0 else "yesterday" if days == 1 else f"{days} days ago"
     proof = "" if holding.sender else " (not proven)"
     return (
@@ -180,36 +175,38 @@ def evidence_of(
     reported: Sequence[Reported], holdings: Iterable[Holding], current: Policy | None, now: float
 ) -> ReportEvidence:
     """What follows from the reports of one domain; `current` is the policy that is served."""
-    # A time in the future is from before the clock was set back: no check would ever come after it.
-    accusations = [
-        min(one.received_at, now)
-        for one in reported
-        if _in_window(one.day, now, WINDOW_DAYS) and refused(one) > 0
-    ]
-    alone, with_check = (may_step_back(reported, look, now) for look in (Status.UNKNOWN, Status.FALSE))
-    return ReportEvidence(
-        reports_clean(reported, current, now),
-        alone.reason if alone.allowed else None,
-        with_check.reason if with_check.allowed else None,
-        max(accusations, default=0.0),
-        wants_look(reported, float("-inf"), now) or "",
-        still_held(holdings, current)[:MOST_OLD] if current is not None else (),
-        _failing(reported, now),
-        min((min(one.received_at, now) for one in _accusing(reported, now)), default=0.0),
-    )
-
-
-def _failing(reported: Iterable[Reported], now: float) -> tuple[Failing, ...]:
-    found: dict[str, Failing] = {}
+    refusing = [one for one in reported if _in_window(one.day, now, WINDOW_DAYS) and refused(one) > 0]
+    said = ""
+    if refusing:
+        worst = max(refusing, key=refused)
+        proof = "" if worst.sender else " (without proof of who sent it)"
+        said = (
+            f"a report of {_name(worst)}{proof} says that {_sessions(refused(worst))} failed on {worst.day}"
+        )
+    failing: dict[str, Failing] = {}
     for one in reported:
         if one.sender is None or not _in_window(one.day, now, WINDOW_DAYS):
             continue
         for failure in one.failures:
             result = failure.result if failure.result in RESULTS else "other"
-            before = found.get(result)
+            before = failing.get(result)
             if before is None or (one.day, failure.sessions) > (before.day, before.sessions):
-                found[result] = Failing(result, failure.sessions, _name(one), one.day)
-    return tuple(found[result] for result in sorted(found))
+                failing[result] = Failing(result, failure.sessions, _name(one), one.day)
+    alone, with_check = (may_step_back(reported, check, now) for check in (Status.UNKNOWN, Status.FALSE))
+    return ReportEvidence(
+        reports_clean(reported, current, now),
+        alone.reason if alone.allowed else None,
+        with_check.reason if with_check.allowed else None,
+        # A time in the future is from before the clock was set back: no check would ever come after it.
+        max((min(one.received_at, now) for one in refusing), default=0.0),
+        said,
+        still_held(holdings, current)[:MOST_OLD] if current is not None else (),
+        tuple(failing[result] for result in sorted(failing)),
+        min((min(one.received_at, now) for one in _accusing(reported, now)), default=0.0),
+    )
+
+
+_WORST = (Status.FALSE, Status.UNKNOWN, Status.TRUE)
 
 
 def evidence_for(reports: Sight[Mapping[str, ReportEvidence]], names: Iterable[str]) -> ReportEvidence:
@@ -219,7 +216,10 @@ def evidence_for(reports: Sight[Mapping[str, ReportEvidence]], names: Iterable[s
     found = [evidence for name in names if (evidence := reports.value.get(name)) is not None]
     if not found:
         return NO_EVIDENCE
-    worst = min(found, key=_badness)
+    # Of two that are unknown, the one that waits to be read: only that one holds the step up.
+    worst = min(
+        found, key=lambda one: (_WORST.index(one.clean.status), one.clean.reason is not Reason.UNREAD)
+    )
     clean = worst.clean
     if clean.seen is None and (seen := next((one.clean.seen for one in found if one.clean.seen), None)):
         clean = replace(clean, seen=seen)
@@ -236,14 +236,6 @@ def evidence_for(reports: Sight[Mapping[str, ReportEvidence]], names: Iterable[s
     )
 
 
-_WORST = (Status.FALSE, Status.UNKNOWN, Status.TRUE)
-
-
-def _badness(evidence: ReportEvidence) -> tuple[int, bool]:
-    """The lowest first; of two that are unknown, the one that waits to be read: only that one holds the step up."""
-    return _WORST.index(evidence.clean.status), evidence.clean.reason is not Reason.UNREAD
-
-
 def why_step_back(evidence: ReportEvidence, rollout: Rollout) -> str | None:
     """Why a policy in enforce is stepped back because of reports; None where it is not.
 
@@ -256,8 +248,8 @@ def why_step_back(evidence: ReportEvidence, rollout: Rollout) -> str | None:
 
 
 def wants_check(evidence: ReportEvidence, checked_at: float, now: float) -> bool:
-    """Whether a domain should be checked at once, for a report of refused mail came after its last check."""
-    return evidence.refused_at > checked_at and now - checked_at >= LOOK_SPACING_S
+    """Whether to check a domain now: a report of refused mail came after its last check, and that was a while ago."""
+    return evidence.refused_at > checked_at and now - checked_at >= CHECK_SPACING_S
 
 
 # --- parts -----------------------------------------------------------------------------------------------
@@ -273,30 +265,26 @@ class _LastingFailure:
     since: float
 
 
-def _trouble(reports: Sequence[Reported]) -> _LastingFailure | None:
+def _lasting_failure(reports: Sequence[Reported]) -> _LastingFailure | None:
     """The failure of one sender that counts and is not past; its reports of each day added up."""
     by_day: dict[str, list[Reported]] = defaultdict(list)
     for one in reports:
         by_day[one.day].append(one)
     days = sorted(by_day)
     bad = {day: sum(map(refused, by_day[day])) for day in days}
-    lasting = [
-        day
-        for at, day in enumerate(days)
-        if bad[day] and _lasts(day, days[at - 1] if at else None, by_day, bad)
-    ]
+    lasting: list[str] = []
+    for before, day in zip([None, *days], days, strict=False):
+        total = sum(one.ok + one.failed for one in by_day[day])
+        next_day = before is not None and _moment(day) - _moment(before) <= DAY_S * 1.5
+        running = before is not None and next_day and bad[before] > 0
+        if bad[day] and (bad[day] > total * NOISE or running):
+            lasting.append(day)
     if not lasting or len([day for day in days if day > lasting[-1] and not bad[day]]) >= CLEARED_DAYS:
         return None
     last = max(by_day[lasting[-1]], key=refused)
     results = sorted({f.result for f in last.failures if meaning(f.result).refuses})
     since = min(one.received_at for day in lasting for one in by_day[day])
     return _LastingFailure(last, bad[lasting[-1]], ", ".join(results[:3]), since)
-
-
-def _lasts(day: str, before: str | None, by_day: dict[str, list[Reported]], bad: dict[str, int]) -> bool:
-    total = sum(one.ok + one.failed for one in by_day[day])
-    running = before is not None and bad[before] > 0 and _moment(day) - _moment(before) <= DAY_S * 1.5
-    return bad[day] > total * NOISE or running
 
 
 def _counts(one: Reported) -> bool:
@@ -314,32 +302,8 @@ def _trusted(sender: str, history: Sequence[Reported]) -> bool:
     return len(days) >= CLEAN_HISTORY_DAYS and accused - min(clean) >= CLEAN_HISTORY_S
 
 
-def _by_sender(reported: Iterable[Reported]) -> dict[str, list[Reported]]:
-    found: dict[str, list[Reported]] = defaultdict(list)
-    for one in reported:
-        if one.sender is not None:
-            found[owner_of(one.sender)].append(one)
-    return found
-
-
-def _seen(window: Iterable[Reported], current: Policy | None) -> CleanReport | None:
-    fitting = [
-        one
-        for one in window
-        if current is not None
-        and one.ok > 0
-        and not refused(one)
-        and one.held is not None
-        and _same(one.held, current)
-    ]
-    if not fitting:
-        return None
-    last = max(fitting, key=lambda one: one.day)
-    return CleanReport(last.organisation, last.sender or "", last.day, last.ok)
-
-
 def _same(held: HeldPolicy, policy: Policy) -> bool:
-    """Whether what a sender wrote down of a policy is this one; what it left out is no difference, but mode is needed."""
+    """Whether a sender held this policy, by its report: fields that it left out may be equal, but the mode must be there."""
     return (
         held.mode is policy.mode
         and held.max_age in {None, policy.max_age}
@@ -348,12 +312,8 @@ def _same(held: HeldPolicy, policy: Policy) -> bool:
 
 
 def _in_window(day: str, now: float, days: int) -> bool:
-    """Of the last days, and not of the future: a report may be about today in a zone that is ahead."""
+    """Within the last days, and not in the future; but in a time zone that is ahead it may be tomorrow already."""
     return now - (days + 1) * DAY_S < _moment(day) <= now + DAY_S
-
-
-def _day(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
 
 
 def _moment(day: str) -> float:

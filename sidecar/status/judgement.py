@@ -21,7 +21,7 @@ from sidecar.observed.words import command, day, span
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import RecordState
 from sidecar.rollout import Stage
-from sidecar.rollout.reports import told
+from sidecar.rollout.reports import old_policy_seen
 from sidecar.settings import Managed
 from sidecar.status.row import Care, Cause, Row, Verdict
 from sidecar.status.wording import STAGE_SENTENCE, Light
@@ -40,7 +40,7 @@ def judge(row: Row) -> Verdict:
         needs = [Cause(Light.ATTENTION, "stage-blocked", message, todo, row.domain)]
     if row.reports.old:
         # An old id in the DNS, with a sender that was seen to apply the old policy because of it.
-        holder = told(row.reports.old[0], row.at)
+        holder = old_policy_seen(row.reports.old[0], row.at)
         needs = [
             replace(cause, message=f"{cause.message}; {holder}") if cause.code == ID_STALE.name else cause
             for cause in needs

@@ -18,7 +18,7 @@ from sidecar.observed.notice import Notice
 from sidecar.plan.actions import Action, Held
 from sidecar.plan.ownership import Whose
 from sidecar.rollout import Stage
-from sidecar.rollout.reports import told
+from sidecar.rollout.reports import old_policy_seen
 from sidecar.status import document, line
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.needs import Item, StatusSummary
@@ -196,7 +196,7 @@ def domain_of(row: Row) -> document.DomainJson:
             message=clean.message,
             since=moment(clean.since),
             proof=clean.seen.sentence if clean.seen else None,
-            old_policy=[told(one, row.at) for one in row.reports.old],
+            old_policy=[old_policy_seen(one, row.at) for one in row.reports.old],
         ),
         checked_at=moment(row.check.at) if row.check else None,
         findings=list(row.check.findings) if row.check else [],

@@ -11,7 +11,7 @@ from aiohttp import web
 from sidecar.formats.domain_name import to_ascii
 from sidecar.host.errors import SidecarError
 from sidecar.observed import FILE, LARGE_DNS_PLAN
-from sidecar.plan.wishes import Basis, adopt_records_refusal, adopt_refusal, record_domain
+from sidecar.plan.requests import Basis, adopt_records_refusal, adopt_refusal, record_domain
 from sidecar.web.auth import same_secret
 from sidecar.web.kit import KIT, Kit, root_of, visitor_of
 from sidecar.web.pages import from_here

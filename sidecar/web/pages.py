@@ -80,7 +80,7 @@ async def render(
         "may_act": visitor.session is not None,
         "csrf": visitor.session.csrf if visitor.session else "",
         "said": SAID.get(request.query.get("said", "")),
-        "dry_run": kit.source.settings.dry_run,
+        "dry_run": kit.source.dry_run,
         "number": kit.source.changes.number,
     }
     environment = await asyncio.to_thread(templates)  # loading them must not hold up `/healthz`

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar.reconcile.passes import Report
-from sidecar.settings import Settings
 from sidecar.state.store import HistoryEvent
 from sidecar.status.once import Once
 from sidecar.status.reports import ReportsView
@@ -60,8 +59,8 @@ class Source(Protocol):
     """What the daemon knows, and the actions that can be requested; times in Unix seconds."""
 
     @property
-    def settings(self) -> Settings:
-        """The settings in force."""
+    def dry_run(self) -> bool:
+        """Whether the settings allow no change."""
         ...
 
     @property

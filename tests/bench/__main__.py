@@ -97,7 +97,9 @@ async def watched(on: Stage, config: str = "") -> AsyncIterator[tuple[Watched, f
     on.configure(config)
     (on.root.parent / "state/heartbeat").unlink(missing_ok=True)
     start = time.perf_counter()
-    async with process({**on.env, "MTA_STS_POLL": str(LONG)}, "run") as sidecar:
+    # As the image sets them.
+    image = {"PYTHONOPTIMIZE": "2", "MALLOC_ARENA_MAX": "2"}
+    async with process({**on.env, **image, "MTA_STS_POLL": str(LONG)}, "run") as sidecar:
         found = Watched(sidecar, on, psutil.Process(sidecar.process.pid))
         await until((found.state / "heartbeat").exists, 120)
         yield found, time.perf_counter() - start

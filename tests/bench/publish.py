@@ -24,7 +24,7 @@ from sidecar.observed import CheckRecord, Memory, Observed, PolicyMemory, Seen, 
 from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
 from sidecar.observed.record_sets import Key, RecordSet, RecordType
 from sidecar.plan import decide
-from sidecar.reconcile.passes import taught
+from sidecar.reconcile.passes import learn_all
 from sidecar.reconcile.publishing import Publishing
 from sidecar.reconcile.records import Records
 from sidecar.settings import Settings
@@ -142,7 +142,7 @@ async def main(domains: int) -> None:
     names = [f"d{number:04}.example" for number in range(domains)]
     settings = load({"KEY": "k"}, CONFIG, {})
     seen = picture(names)
-    plain = cpu(lambda: decide(taught(seen, settings), settings))
+    plain = cpu(lambda: decide(learn_all(seen, settings), settings))
     with TemporaryDirectory() as folder:
         sets = records_of(names)
         gc.collect()

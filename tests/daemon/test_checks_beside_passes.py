@@ -1,66 +1,57 @@
-"""Looks as a sender beside the passes: which domains are looked at, and what keeps them from being so for ever."""
+"""Sender checks beside the passes: which domains are checked, and how often."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from sidecar.daemon.wiring import Parts, assembled, read_settings
-from sidecar.reconcile.observe import CHECK_AGAIN_S
-from tests.stage import Stage, stage
+from sidecar.daemon.wiring import Parts
+from sidecar.reconcile.sender_checks import CHECK_AGAIN_S
+from tests.reconcile.test_observe import at_work
+from tests.stage import stage
 
 
-@asynccontextmanager
-async def at_work(on: Stage) -> AsyncIterator[Parts]:
-    """A sidecar as `run` has it."""
-    settings = read_settings(on.env, on.clock)
-    async with assembled(settings, on.clock, on.env, on.teller, patient=False) as parts:
-        yield parts
-
-
-async def looked(parts: Parts) -> bool:
-    """One pass, and the looks that it began, if any; whether it began some."""
-    checker = parts.passes.observer.checker
+async def checked(parts: Parts) -> bool:
+    """One pass, and the checks that it began, if any; whether it began some."""
+    checker = parts.passes.observer.checks.checker
     await parts.passes.reconcile()
     began = checker.busy
     for _ in range(1_000):
         if not checker.busy:
             return began
         await asyncio.sleep(0.01)
-    pytest.fail("the looks do not end")
+    pytest.fail("the checks do not end")
 
 
 @pytest.mark.parametrize("verify", [True, False])
-async def test_domains_are_looked_at_only_where_that_is_wanted(tmp_path: Path, *, verify: bool) -> None:
-    """And only those that are served a policy, each once in its time."""
+async def test_domains_are_checked_only_if_the_settings_say_so(tmp_path: Path, *, verify: bool) -> None:
+    """And only those for which a policy is served, each once per interval."""
     async with stage(tmp_path, MTA_STS_VERIFY=str(int(verify))) as on, at_work(on) as parts:
-        assert not await looked(parts)  # nothing is served yet
+        assert not await checked(parts)  # nothing is served yet
         on.dns["mta-sts.example.org.", "A"] = ["127.0.0.1"]
         on.dns["mail.example.org.", "A"] = ["127.0.0.1"]
-        assert await looked(parts) is verify
-        assert not await looked(parts)
+        assert await checked(parts) is verify
+        assert not await checked(parts)
         assert ("example.org" in parts.passes.ledger.memory.checks) is verify
         parts.passes.observer.check_now(["example.org", "unknown.example"])
-        assert await looked(parts) is verify
-        assert not await looked(parts)
+        assert await checked(parts) is verify
+        assert not await checked(parts)
 
 
-async def test_looks_that_cannot_be_made_are_not_tried_in_every_pass(tmp_path: Path) -> None:
-    """But again after a while, or when a person asks."""
-    told: list[str] = []
+async def test_checks_that_cannot_run_are_not_tried_in_every_pass(tmp_path: Path) -> None:
+    """They are tried again after a while, or when a person asks."""
+    finished: list[str] = []
     async with stage(tmp_path, MTA_STS_VERIFY="1") as on:
         on.configure("extra_roots: no.pem\n")
         async with at_work(on) as parts:
-            checker = parts.passes.observer.checker
-            checker.finished = lambda: told.append("finished")
-            await looked(parts)
-            assert await looked(parts)
-            assert not await looked(parts)
+            checker = parts.passes.observer.checks.checker
+            checker.finished = lambda: finished.append("finished")
+            await checked(parts)
+            assert await checked(parts)
+            assert not await checked(parts)
             assert checker.trouble is not None
             parts.passes.observer.check_now(["example.org"])
-            assert await looked(parts)
+            assert await checked(parts)
             on.clock.ahead += CHECK_AGAIN_S + 60
-            assert await looked(parts)
-            assert told == []
+            assert await checked(parts)
+            assert finished == []

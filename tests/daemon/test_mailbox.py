@@ -1,4 +1,4 @@
-"""Reports out of a mailbox while the daemon runs: each is taken once, trouble is a notice, and it goes on."""
+"""Reports from a mailbox while the daemon runs: each is fetched once, and trouble is a notice until it ends."""
 
 import asyncio
 from collections.abc import Callable
@@ -81,7 +81,7 @@ def refuses(_take: Callable[[bytes], bool], _reached: Callable[[MailboxPlace], N
     raise PermanentError("the name or the password was refused")
 
 
-async def test_each_visit_goes_on_where_the_last_one_ended(
+async def test_each_visit_continues_where_the_last_one_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stored before it is noted; the next start would go on there as well."""
@@ -103,7 +103,7 @@ async def test_trouble_with_the_mailbox_is_a_notice_until_it_works(
     assert (len(places) >= 2, made.trouble()) == (True, ())
 
 
-async def test_a_missing_password_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_password_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the variable that it belongs in."""
     made, _, places = await visits(tmp_path, monkeypatch, password=False)
     (notice,) = made.trouble()

@@ -74,7 +74,7 @@ async def test_a_mail_that_postfix_hands_over_becomes_evidence(tmp_path: Path) -
         store.close()
 
 
-async def test_without_the_wish_nothing_is_opened_and_nothing_imported(tmp_path: Path) -> None:
+async def test_nothing_is_opened_or_imported_unless_reports_are_wanted(tmp_path: Path) -> None:
     """No port, no store, no route for a POST."""
     async with stage(tmp_path) as on:
         async with running(on, "reports: {receive: off}\n") as sidecar:
@@ -90,7 +90,7 @@ async def test_without_the_wish_nothing_is_opened_and_nothing_imported(tmp_path:
         assert not (state(on) / NAME).exists()
 
 
-async def test_a_post_is_taken_by_any_name_and_without_the_token(tmp_path: Path) -> None:
+async def test_a_post_is_accepted_under_any_host_name_and_without_the_token(tmp_path: Path) -> None:
     """As unproven evidence; all else on the page still needs the token."""
     async with stage(tmp_path, MTA_STS_WEB_TOKEN="a-token-of-the-test") as on:
         async with running(on, "reports: {receive: off, https: true}\n") as sidecar:
@@ -110,7 +110,7 @@ async def test_a_post_is_taken_by_any_name_and_without_the_token(tmp_path: Path)
         store.close()
 
 
-async def test_old_reports_go_also_where_none_are_received_any_more(tmp_path: Path) -> None:
+async def test_old_reports_are_deleted_also_when_none_are_received_any_more(tmp_path: Path) -> None:
     """`reports.keep` holds; a message that was accepted before is read first."""
     async with stage(tmp_path) as on:
         store = ReportStore(state(on))

@@ -120,7 +120,7 @@ async def test_sidecar_that_runs_remembers_ids_once(tmp_path: Path) -> None:
     """Passes read them in the background, and never wait for them; the next content is read once more."""
     async with stage(tmp_path) as on, on.sidecar() as parts:
         observer = parts.passes.observer
-        observer._patient = False
+        observer.patient = False
 
         async def passes() -> None:
             for _ in range(3):
@@ -148,7 +148,7 @@ async def test_silent_page_does_not_delay_a_pass(tmp_path: Path) -> None:
     """A pass ends while the page is still being read."""
     async with stage(tmp_path) as on, on.sidecar() as parts:
         observer = parts.passes.observer
-        observer._patient = False
+        observer.patient = False
         on.mailcow.fail("dns_diagnostics", Fault.SILENCE)
         await parts.passes.reconcile()
         on.clock.ahead += 1_000

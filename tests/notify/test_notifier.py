@@ -110,7 +110,7 @@ def at(one: Report, seconds: float) -> Report:
 
 async def saw(notifier: Notifier, one: Report) -> None:
     """A pass is over."""
-    await notifier.saw(one, Once(one.observed, one.plan, Settings()))
+    await notifier.saw(one.observed, one.plan, Once(one.observed, one.plan, Settings()))
 
 
 async def after(notifier: Notifier, clock: Clock, seconds: float) -> None:

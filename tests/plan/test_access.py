@@ -174,7 +174,7 @@ def test_key_of_mailcow_conf_gets_the_address_in_both_places() -> None:
 
 
 def test_mailcow_conf_is_completed_while_the_key_works() -> None:
-    """Else the next start of php-fpm-mailcow would take the access away."""
+    """Otherwise the next start of php-fpm-mailcow would remove the access."""
     decided = change(step(values=CONF, access=NOT_ASKED))
     assert (decided.database, decided.in_conf) == (None, True)
     allowed = {**CONF, "API_ALLOW_FROM": f"172.22.1.1,{OWN}"}

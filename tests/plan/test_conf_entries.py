@@ -1,4 +1,4 @@
-"""Entries of ADDITIONAL_SAN and ADDITIONAL_SERVER_NAMES: put in, taken out, left alone."""
+"""Entries of ADDITIONAL_SAN and ADDITIONAL_SERVER_NAMES: added, removed, left alone."""
 
 from dataclasses import replace
 
@@ -99,9 +99,9 @@ def test_white_space_behind_an_entry_is_repaired_with_a_warning(written: str) ->
     conf = {"ADDITIONAL_SAN": written, "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
     world = World(mailcow=FILE_MAILCOW, conf=conf)
     assert edits(world) == [{"ADDITIONAL_SAN": ListEdit((), ())}]
-    (told,) = [n for n in plan(world).notices if n.code.startswith("conf.")]
-    assert (told.code, told.subject) == ("conf.spaces", "ADDITIONAL_SAN")
-    assert "spaces before a comma" in told.message
+    (reported,) = [n for n in plan(world).notices if n.code.startswith("conf.")]
+    assert (reported.code, reported.subject) == ("conf.spaces", "ADDITIONAL_SAN")
+    assert "spaces before a comma" in reported.message
 
 
 @pytest.mark.parametrize(
@@ -113,19 +113,19 @@ def test_white_space_behind_an_entry_is_repaired_with_a_warning(written: str) ->
     ids=["behind a comma", "of nginx, which separates by white space"],
 )
 def test_white_space_that_does_no_harm_stays(conf: dict[str, str]) -> None:
-    """Nothing is written, nothing is told."""
+    """Nothing is written or reported."""
     world = World(mailcow=FILE_MAILCOW, conf=conf)
     assert edits(world) == []
     assert [n for n in plan(world).notices if n.code.startswith("conf.")] == []
 
 
-def test_list_with_a_comment_in_it_is_told_and_left_alone() -> None:
+def test_list_with_a_comment_in_it_is_reported_and_left_alone() -> None:
     """Compose takes a comment behind a tab for a part of the value; written out, it would become entries."""
     world = World(mailcow=FILE_MAILCOW, conf={"ADDITIONAL_SERVER_NAMES": "a,b\t# note"})
     assert edits(world) == [{"ADDITIONAL_SAN": ListEdit(("mta-sts.*",), ())}]
-    (told,) = [n for n in plan(world).notices if n.code.startswith("conf.")]
-    assert (told.code, told.subject) == ("conf.comment", "ADDITIONAL_SERVER_NAMES")
-    assert "put a space before the #" in str(told.todo)
+    (reported,) = [n for n in plan(world).notices if n.code.startswith("conf.")]
+    assert (reported.code, reported.subject) == ("conf.comment", "ADDITIONAL_SERVER_NAMES")
+    assert "put a space before the #" in str(reported.todo)
 
 
 def test_entry_that_the_sidecar_added_goes_when_it_is_no_longer_needed() -> None:
@@ -141,26 +141,14 @@ def test_entry_that_the_sidecar_did_not_add_never_goes() -> None:
     assert edits(World(mailcow=NATIVE, conf={"ADDITIONAL_SAN": "mta-sts.*,mta-sts.gone.example"})) == []
 
 
-@pytest.mark.parametrize("gone", ["domains", "mailcow", "conf"])
-def test_nothing_goes_for_what_was_not_seen(gone: str) -> None:
-    """An unseen part leaves the file as it is."""
-    world = World(
-        mailcow=NATIVE,
-        conf={"ADDITIONAL_SAN": "mta-sts.*"},
-        memory=added("mta-sts.*"),
-        unseen=frozenset({gone}),
-    )
-    assert edits(world) == []
-
-
-def test_entry_taken_out_once_is_put_back() -> None:
-    """A key that lost the sidecar's entry is put right."""
+def test_entry_that_somebody_removed_once_is_added_again() -> None:
+    """A key that lost the sidecar's entry gets it back."""
     world, first = look(World(mailcow=FILE_MAILCOW))
     lost = replace(advance(world, first.actions), conf={}, now=NOW + 60)
     assert edits(lost) == [BOTH]
 
 
-def test_entry_taken_out_twice_within_an_hour_stays_out_with_a_warning() -> None:
+def test_entry_that_somebody_removed_twice_within_an_hour_stays_out_with_a_warning() -> None:
     """The administrator means it."""
     world = World(mailcow=FILE_MAILCOW)
     for minutes in (0, 20):
@@ -171,8 +159,8 @@ def test_entry_taken_out_twice_within_an_hour_stays_out_with_a_warning() -> None
     assert {n.subject for n in plan(last).notices if n.code == "conf.stays_out"} == set(BOTH)
 
 
-def test_entry_taken_out_twice_within_a_week_is_put_back() -> None:
-    """Two accidents are no will."""
+def test_entry_that_somebody_removed_twice_within_a_week_is_added_again() -> None:
+    """Two accidents do not show an intention."""
     world = World(mailcow=FILE_MAILCOW)
     for days in (0, 3):
         world, found = look(replace(world, conf={}, now=NOW + 86_400 * days))
@@ -198,7 +186,7 @@ def test_entry_that_would_bring_more_than_100_names_is_held() -> None:
     assert edits(replace(world, conf={"ENABLE_SSL_SNI": "y"})) == [BOTH]
 
 
-def test_unmanaged_san_is_said_and_not_done() -> None:
+def test_unmanaged_san_is_reported_and_not_changed() -> None:
     """`manage: {san: false}`."""
     found = plan(World(mailcow=FILE_MAILCOW), given_settings({"manage": {"san": False}}))
     assert not [a for a in found.actions if isinstance(a, EditConf)]
@@ -258,7 +246,7 @@ def test_entries_stay_on_the_file_generation_for_what_is_left_alone(left_alone: 
 
 
 def test_entry_stays_as_long_as_none_must_be_fetched() -> None:
-    """Who cannot fetch `none` goes on with the enforce that it has (RFC 8461 §8.3)."""
+    """A sender that cannot fetch `none` continues with its cached enforce (RFC 8461 §8.3)."""
     retired = replace(FULL.memory, retired=frozenset({"example.org"}))
     leaving = replace(FULL, served={"example.org": text(Mode.NONE)}, memory=retired)
     assert edits(leaving) == []

@@ -49,7 +49,7 @@ def test_nothing_is_desired_of_what_was_not_seen(unseen: str) -> None:
     assert (found.policies, found.entries, found.names) == ({}, None, ())
 
 
-def test_mta_sts_that_was_left_wants_no_entry_once_nothing_is_served() -> None:
+def test_after_all_domains_are_retired_no_entry_is_wanted_or_kept() -> None:
     """And keeps none: those that the sidecar added come out."""
     left = replace(WORLD, mailcow=FILE_MAILCOW, memory=Memory(retired=frozenset({FILE})))
     assert desired(left).entries == DesiredEntries(NO_ENTRIES, NO_ENTRIES)
@@ -58,7 +58,7 @@ def test_mta_sts_that_was_left_wants_no_entry_once_nothing_is_served() -> None:
 
 
 @pytest.mark.parametrize("mailcow", [FILE_MAILCOW, OLD_NATIVE, WORLD.mailcow])
-def test_the_plan_does_what_is_desired_and_nothing_of_its_own(mailcow: object) -> None:
+def test_without_anything_desired_nothing_is_planned(mailcow: object) -> None:
     """With nothing desired there is nothing to do for policies and entries."""
     seen = observed(replace(WORLD, mailcow=mailcow))  # type: ignore[arg-type]
     assert make_plan(seen, desire(seen, Settings()), Settings()).actions

@@ -94,7 +94,7 @@ def test_line_for_taking_over_keeps_all_that_it_says() -> None:
 @pytest.mark.parametrize(
     "config", [{"adopt": True}, {"domains": {DOMAIN: {"adopt": True, "mode": "enforce", "max_age": 3_600}}}]
 )
-def test_it_is_never_taken_over_by_less(config: Mapping[str, object]) -> None:
+def test_policy_elsewhere_is_never_replaced_by_a_less_strict_one(config: Mapping[str, object]) -> None:
     """`adopt` alone would serve `testing`."""
     _, found = world(settings=given_settings(config))
     assert policies(found) == []
@@ -111,7 +111,7 @@ def test_without_a_valid_policy_there_nothing_changes() -> None:
     assert records.host.standing is RecordState.DIFFERENT
 
 
-def test_unknown_permits_nothing() -> None:
+def test_policy_host_that_is_not_known_yet_permits_nothing() -> None:
     """While it is looked at, or when it cannot be fetched though a record announces it."""
     _, found = world(Unseen("it is not known yet", NOW))
     assert policies(found) == []
@@ -120,7 +120,7 @@ def test_unknown_permits_nothing() -> None:
 
 
 def test_before_the_dns_said_where_the_host_leads_nothing_is_published() -> None:
-    """The first pass of a process does not wait for it; without looks nothing would be recognised anyway."""
+    """The first pass of a process does not wait for it; without checks nothing would be recognised anyway."""
     seen = observed(World())
     seen = replace(seen, dns=replace(seen.dns, addresses={}))
     assert policies(decide(seen, Settings())) == []
@@ -154,7 +154,7 @@ def test_records_of_it_are_left_as_they_are() -> None:
 
 
 def test_status_shows_it_as_served_elsewhere() -> None:
-    """It needs nobody; the choices are there for whoever looks."""
+    """It needs no person; the page shows the choices."""
     seen, found = world()
     status = status_of(seen, found, Settings(), mail_domains(seen, Settings()))
     (row,) = status.rows

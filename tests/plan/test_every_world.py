@@ -127,7 +127,7 @@ all_settings = st.builds(
 @given(worlds(), all_settings)
 @settings(max_examples=300, deadline=None)
 def test_repeated_passes_end_in_an_empty_plan_and_stay_there(world: World, chosen: Settings) -> None:
-    """From every world, whoever made it."""
+    """From every world."""
     rested, plan = settle(world, chosen)
     assert plan.actions == ()
     again, plan = look(replace(rested, now=rested.now + DAY), chosen)

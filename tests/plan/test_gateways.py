@@ -34,7 +34,7 @@ MX = {"example.org": (HOST, GATEWAY)}
 DNS = given_settings({"mx": "dns"})
 
 
-def told(found: Plan, code: str) -> list[Notice]:
+def reported(found: Plan, code: str) -> list[Notice]:
     """The notices of this code."""
     return [notice for notice in found.notices if notice.code == code]
 
@@ -62,25 +62,25 @@ def with_mx(world: World, answers: Mapping[str, Sight[tuple[str, ...]]], setting
 def test_gateway_is_reported_by_name_in_testing(mailcow: Mailcow) -> None:
     """At once, with the line for config.yml; that line is what it takes."""
     world = World(mailcow=mailcow, mx=MX)
-    (notice,) = told(plan(world), "mx.uncovered")
+    (notice,) = reported(plan(world), "mx.uncovered")
     assert notice.level is Level.WARNING
     assert GATEWAY in notice.message
     assert notice.todo is not None
     line = notice.todo.partition("config.yml: ")[2].partition(", or `mx: dns`")[0]
     settings = given_settings(yaml.safe_load(line))
     assert settings.for_domain("example.org").mx == (HOST, GATEWAY)
-    assert told(plan(world, settings), "mx.uncovered") == []
+    assert reported(plan(world, settings), "mx.uncovered") == []
 
 
 def test_nothing_is_reported_of_what_is_covered_unknown_or_allowed() -> None:
     """Nor of a policy in `none`."""
-    assert told(plan(World()), "mx.uncovered") == []
-    assert told(plan(World(mx=MX), given_settings({"mode": "none"})), "mx.uncovered") == []
+    assert reported(plan(World()), "mx.uncovered") == []
+    assert reported(plan(World(mx=MX), given_settings({"mode": "none"})), "mx.uncovered") == []
     allowed = given_settings({"domains": {"example.org": {"allow_uncovered": True}}})
-    assert told(plan(World(mx=MX), allowed), "mx.uncovered") == []
+    assert reported(plan(World(mx=MX), allowed), "mx.uncovered") == []
     unknown = with_mx(World(), {"example.org": Unseen("SERVFAIL", NOW)}, Settings())
-    assert told(unknown, "mx.uncovered") == []
-    assert told(with_mx(World(), {"example.org": Seen((), NOW)}, Settings()), "mx.uncovered") == []
+    assert reported(unknown, "mx.uncovered") == []
+    assert reported(with_mx(World(), {"example.org": Seen((), NOW)}, Settings()), "mx.uncovered") == []
 
 
 @pytest.mark.parametrize("mailcow", [NATIVE, FILE_MAILCOW])
@@ -90,7 +90,7 @@ def test_mx_from_the_dns_is_what_the_records_say(mailcow: Mailcow) -> None:
     policy = published(found)
     assert policy is not None
     assert policy.mx == (HOST, GATEWAY)
-    assert told(found, "mx.uncovered") == []
+    assert reported(found, "mx.uncovered") == []
 
 
 def test_alias_domain_counts_with_its_target() -> None:
@@ -158,13 +158,17 @@ def test_in_enforce_a_new_host_is_added_at_once_and_an_old_one_is_kept() -> None
 
 def test_records_that_dnssec_does_not_protect_are_noted() -> None:
     """As long as a host of theirs is in the policy; mailcow's own host is no news."""
-    (notice,) = told(with_mx(World(), {"example.org": Seen((HOST, GATEWAY), NOW)}), "mx.unvalidated")
+    (notice,) = reported(with_mx(World(), {"example.org": Seen((HOST, GATEWAY), NOW)}), "mx.unvalidated")
     assert notice.level is Level.INFO
     assert GATEWAY in notice.message
     assert f"{{example.org: {{mx: [{HOST}, {GATEWAY}]}}}}" in (notice.todo or "")
-    assert told(with_mx(World(), {"example.org": Validated((HOST, GATEWAY), NOW)}), "mx.unvalidated") == []
-    assert told(with_mx(World(), {"example.org": Seen((HOST,), NOW)}), "mx.unvalidated") == []
-    assert told(with_mx(World(), {"example.org": Seen((GATEWAY,), NOW)}, Settings()), "mx.unvalidated") == []
+    assert (
+        reported(with_mx(World(), {"example.org": Validated((HOST, GATEWAY), NOW)}), "mx.unvalidated") == []
+    )
+    assert reported(with_mx(World(), {"example.org": Seen((HOST,), NOW)}), "mx.unvalidated") == []
+    assert (
+        reported(with_mx(World(), {"example.org": Seen((GATEWAY,), NOW)}, Settings()), "mx.unvalidated") == []
+    )
 
 
 def test_passes_come_to_rest() -> None:
@@ -183,7 +187,7 @@ def test_wildcard_as_the_host_of_an_mx_record_is_never_a_pattern(wildcard: str) 
     policy = published(with_mx(World(), answers))
     assert policy is not None
     assert policy.mx == (HOST,)
-    for notice in told(with_mx(World(), answers, Settings()), "mx.uncovered"):
+    for notice in reported(with_mx(World(), answers, Settings()), "mx.uncovered"):
         assert f"'{wildcard}'" not in (notice.todo or "")
 
 
@@ -198,7 +202,7 @@ def test_more_mx_hosts_than_mailcow_keeps_do_not_make_the_policy_unwritable() ->
     assert policy.mx == hosts[: len(policy.mx)]
     assert len(",".join(policy.mx)) <= 255 < len(",".join(hosts[: len(policy.mx) + 1]))
     assert check_policy(policy, NATIVE) is None
-    assert told(found, "mx.uncovered")
+    assert reported(found, "mx.uncovered")
     written = published(with_mx(World(mailcow=FILE_MAILCOW), answers))
     assert written is not None
     assert written.mx == hosts

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.formats.mtasts_policy import Mode, policy_of
+from sidecar.formats.mtasts_policy import Mode
 from sidecar.host.elapsed import Tally
 from sidecar.observed import FILE, Memory, PolicyMemory, Write
 from sidecar.plan.ownership import (
@@ -177,12 +177,6 @@ def test_longest_max_age_of_all_that_may_have_been_served(
 ) -> None:
     """Without a history the longest of what is configured and a week."""
     assert longest_max_age(memory, configured) == longest, why
-
-
-@pytest.mark.parametrize(("given_text", "there"), [(None, False), ("nonsense", False), (TESTING, True)])
-def test_policy_of_a_text(given_text: str | None, there: bool) -> None:
-    """None where there is none, and where the text is none."""
-    assert (policy_of(given_text) is not None) is there
 
 
 # --- what senders may still apply ------------------------------------------------------------------------

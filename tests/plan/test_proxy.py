@@ -66,7 +66,7 @@ def only(found: tuple[Notice, ...]) -> Notice:
     return notice
 
 
-def test_mailcows_own_certificate_is_no_proxy() -> None:
+def test_mailcows_own_certificate_is_not_taken_for_a_proxy() -> None:
     """Also an earlier one, while nginx still has it."""
     front = {POLICY_HOST: Front(PUBLIC, OWN, policy=False)}
     assert behind_proxy(fronted(front)) == ()
@@ -110,7 +110,7 @@ def test_proxy_that_keeps_the_challenge_is_a_warning() -> None:
     assert f"the challenge on port 80 does not reach mailcow for {HOST}" in notice.message
 
 
-def test_what_was_not_seen_is_no_proxy() -> None:
+def test_missing_answers_are_not_taken_for_a_proxy() -> None:
     """Neither an address that does not answer, nor certificates that cannot be read."""
     world = replace(fronted({}), fronts={HOST: (Unseen("no connection", NOW),)})
     assert behind_proxy(world) == ()

@@ -470,7 +470,7 @@ def test_missing_leaves_out_what_the_dns_has() -> None:
     assert "; not known whether the DNS has it: SERVFAIL\n" in zone
 
 
-def test_nothing_missing_is_said() -> None:
+def test_zone_file_says_that_nothing_is_missing() -> None:
     """An empty answer would look like a failure."""
     assert zone_text(list(all_of(complete(file_world())).values()), missing=True) == "; nothing is missing\n"
     assert zone_text([]) == "; no domain needs a record\n"

@@ -51,7 +51,7 @@ def test_policies_wait_for_it_and_nothing_else_does() -> None:
 @pytest.mark.parametrize(
     "sight", [Seen(Served(None), NOW), Unseen("mailcow's web server does not answer", NOW)]
 )
-def test_other_troubles_are_not_laid_at_its_door(sight: Seen[Served] | Unseen) -> None:
+def test_other_failures_are_not_reported_as_a_redis_failure(sight: Seen[Served] | Unseen) -> None:
     """And nothing waits for them."""
     world = replace(refusing(), served={"a.example": sight, "new.example": Seen(Served(None), NOW)})
     found = decide(world, Settings())

@@ -48,7 +48,7 @@ def step(wish: DesiredRoute, *rows: AliasRow | TransportRow, written: Written = 
 
 
 def test_the_transport_is_made_before_the_alias() -> None:
-    """Else reports would bounce."""
+    """Otherwise reports would bounce."""
     assert step(ON, written=Written()) == AddTransport(HOP)
     assert step(ON, WAY) == AddAlias(ADDRESS)
     assert step(ON, WAY, ALIAS) == Ready()
@@ -110,7 +110,7 @@ def test_an_alias_of_an_earlier_mail_host_is_removed_if_the_sidecar_made_it() ->
 
 
 @pytest.mark.parametrize("wish", [ON, OFF])
-def test_what_was_not_seen_plans_nothing(wish: DesiredRoute) -> None:
+def test_nothing_is_planned_for_rows_that_were_not_seen(wish: DesiredRoute) -> None:
     """Neither to make nor to remove."""
     unseen = Unseen("mailcow does not answer", 0.0)
     assert next_step(wish, unseen, Seen((), 0.0), WROTE) == unseen

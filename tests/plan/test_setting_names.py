@@ -12,7 +12,7 @@ from tests.worlds import NOW, World, given_settings, observed
 CODE = NoticeCode.SETTINGS_UNKNOWN_DOMAIN
 
 
-def told(config: Mapping[str, object], world: World) -> list[str]:
+def reported(config: Mapping[str, object], world: World) -> list[str]:
     """What a plan says of such names."""
     notices = decide(observed(world), given_settings(config)).notices
     assert all(n.level is Level.WARNING and n.todo for n in notices if n.code == CODE)
@@ -27,7 +27,7 @@ def test_name_that_mailcow_does_not_have_is_a_warning_with_what_was_meant() -> N
         "only": ["example.org", "bucher.example"],
         "domains": {"other.test": {"mode": "enforce"}, "example.org": {"mode": "testing"}},
     }
-    assert told(config, world) == [
+    assert reported(config, world) == [
         "`exclude` in config.yml names exmaple.org, which is not a domain of this mailcow; did you mean example.org?",
         "`only` in config.yml names bucher.example, which is not a domain of this mailcow; did you mean bücher.example?",
         "`domains` in config.yml names other.test, which is not a domain of this mailcow",

@@ -32,7 +32,7 @@ class Scene:
     database: FakeDatabase
 
     async def passes(self, most: int = 4) -> list[Report]:
-        """Passes until nothing is done any more."""
+        """Passes until one does nothing."""
         reports: list[Report] = []
         while not reports or (reports[-1].outcomes and len(reports) < most):
             reports.append(await self.parts.passes.reconcile())
@@ -80,7 +80,7 @@ def codes(report: Report) -> set[NoticeCode]:
 async def test_fresh_mailcow_gets_a_key_and_then_its_policy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The access is the first action, in the history like any other; the key is nowhere but in the database."""
+    """Access is the first action, in the history like any other; the key is only in the database."""
     async with scene(tmp_path, monkeypatch) as at:
         before = at.on.conf.read_bytes()
         reports = await at.passes()
@@ -101,8 +101,10 @@ async def test_fresh_mailcow_gets_a_key_and_then_its_policy(
         assert "keys" not in at.database.calls[calls:]
 
 
-async def test_key_of_a_persons_page_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And may still be used from where it could be."""
+async def test_key_that_a_person_made_in_the_page_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays valid for the addresses that it had."""
     async with scene(tmp_path, monkeypatch, row("PAGE-KEY", "192.0.2.1"), row("R", "", writes=False)) as at:
         assert done(await at.passes())[:2] == ["allow access", "add policy"]
         assert [(one.key.get_secret_value(), one.allowed) for one in at.database.rows] == [
@@ -114,7 +116,7 @@ async def test_key_of_a_persons_page_is_used(tmp_path: Path, monkeypatch: pytest
 async def test_key_that_lets_the_sidecar_in_is_used_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after a restart of the sidecar, which remembers no key."""
+    """Such as after a restart of the sidecar, which stores no key."""
     async with scene(tmp_path, monkeypatch, row("PAGE-KEY", OWN)) as at:
         report = await at.parts.passes.reconcile()
         assert done([report]) == ["add policy"]
@@ -122,7 +124,7 @@ async def test_key_that_lets_the_sidecar_in_is_used_at_once(
 
 
 async def test_new_key_of_a_person_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """mailcow's page made another one: the old one is refused, and the database has the new one."""
+    """A person created another key: the old one is refused, and the database has the new one."""
     async with scene(tmp_path, monkeypatch) as at:
         await at.passes()
         at.database.rows = [row("NEW-KEY", OWN)]
@@ -136,7 +138,7 @@ async def test_new_key_of_a_person_is_found(tmp_path: Path, monkeypatch: pytest.
 async def test_address_behind_a_space_in_mailcow_conf_is_written_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """mailcow takes no such entry. It is put right, and not by every pass anew."""
+    """mailcow ignores such an entry. It is corrected once, not in every pass."""
     conf = f"API_KEY=CONF-KEY\nAPI_ALLOW_FROM=172.22.1.1, {OWN}\n"
     async with scene(tmp_path, monkeypatch, row("CONF-KEY", OWN), conf=conf) as at:
         assert done(await at.passes()).count("allow access") == 1
@@ -163,7 +165,7 @@ async def test_key_of_mailcow_conf_keeps_the_address_when_php_fpm_restarts(
 async def test_access_is_only_shown_where_it_is_not_managed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str, env: dict[str, str]
 ) -> None:
-    """What would be done stands among what is held, and nothing is written."""
+    """The action is held and shown, and nothing is written."""
     async with scene(tmp_path, monkeypatch, row("P", "192.0.2.1"), config=config, **env) as at:
         report = await at.parts.passes.reconcile()
         assert [type(held.action) for held in report.plan.held] == [AllowAccess]
@@ -172,7 +174,9 @@ async def test_access_is_only_shown_where_it_is_not_managed(
         assert NoticeCode.MAILCOW_API in codes(report)
 
 
-async def test_given_key_is_never_exchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_key_of_the_environment_is_never_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A wrong MTA_STS_API_KEY is a person's to correct, although mailcow has a key that would do."""
     async with scene(tmp_path, monkeypatch, row("PAGE-KEY", OWN), MTA_STS_API_KEY="WRONG") as at:
         report = await at.parts.passes.reconcile()
@@ -184,7 +188,7 @@ async def test_given_key_is_never_exchanged(tmp_path: Path, monkeypatch: pytest.
 async def test_database_that_cannot_be_asked_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With what a person can do instead; it is tried again in each pass."""
+    """With what a person can do instead; each pass tries again."""
     async with scene(tmp_path, monkeypatch) as at:
         at.database.trouble = TemporaryError("mailcow's database: no answer")
         report = await at.parts.passes.reconcile()
@@ -210,7 +214,7 @@ async def test_unknown_address_is_reported_and_no_key_is_made(
 async def test_refusal_that_the_database_does_not_explain_is_not_tried_at_every_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """mailcow counts refused calls; such as where it sees the sidecar at another address."""
+    """mailcow counts refused calls; it may see the sidecar at another address."""
     async with scene(tmp_path, monkeypatch, row("PAGE-KEY", OWN)) as at:
         at.on.mailcow.api.allow_from = ("192.0.2.1",)
         reports = [await at.parts.passes.reconcile() for _ in range(5)]

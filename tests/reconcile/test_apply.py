@@ -1,4 +1,4 @@
-"""What comes of actions, seen in whole passes: the edit of mailcow.conf, key by key, and writes that take long."""
+"""Actions in whole passes: the edit of mailcow.conf, key by key, and writes that take long."""
 
 import dataclasses
 from pathlib import Path

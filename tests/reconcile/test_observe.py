@@ -1,4 +1,4 @@
-"""The look at thousands of policies: in shares, so that what is known is acted on, and nothing else is touched."""
+"""Reading thousands of policies: in parts, so that what is known is acted on, and nothing else is touched."""
 
 import asyncio
 import threading
@@ -17,6 +17,7 @@ from sidecar.mailcow import answers
 from sidecar.observed import NOT_ASKED, Kind, Question, Seen, Sight, Unseen
 from sidecar.reconcile import observe as observer
 from sidecar.reconcile import passes as reconcile
+from sidecar.reconcile import routine_dns
 from sidecar.reconcile.observe import CONCURRENT_READS
 from sidecar.reconcile.passes import Report
 from tests.stage import HOST, Stage, stage
@@ -27,9 +28,9 @@ NAMES = tuple(f"d{number:02}.example" for number in range(18))
 
 @asynccontextmanager
 async def at_work(on: Stage) -> AsyncIterator[Parts]:
-    """A sidecar as `run` has it."""
+    """A sidecar as in `run`."""
     settings = read_settings(on.env, on.clock)
-    async with assembled(settings, on.clock, on.env, on.teller, patient=False) as parts:
+    async with assembled(settings, on.clock, on.env, on.event_log, patient=False) as parts:
         yield parts
 
 
@@ -43,8 +44,10 @@ async def many(folder: Path) -> AsyncIterator[Stage]:
         yield on
 
 
-async def test_first_policies_wait_for_no_last_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the time is over, what was read is acted on; the rest is not known, and never written over."""
+async def test_first_policies_are_written_before_all_were_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the time is over, what was read is acted on; the rest is unknown, and never overwritten."""
     monkeypatch.setattr(observer, "FIRST_READS_S", 0.0)
     async with many(tmp_path) as on, at_work(on) as parts:
         on.mailcow.person_sets_policy(NAMES[-1], mode="enforce", mx=HOST, max_age=86_400)
@@ -62,10 +65,10 @@ async def test_first_policies_wait_for_no_last_look(tmp_path: Path, monkeypatch:
         assert "mode: enforce" in on.served()[NAMES[-1]]
 
 
-async def test_each_look_that_was_too_short_is_followed_by_a_longer_one(
+async def test_pass_that_could_not_read_all_is_followed_by_a_longer_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Few passes, each of which costs a plan for all; and a short one again once all was read."""
+    """Each pass costs a plan for all domains, so few are better; once all was read, passes are short again."""
     monkeypatch.setattr(observer, "FIRST_READS_S", 1e-9)
     monkeypatch.setattr(observer, "MOST_READS_S", 3e-9)
     async with many(tmp_path) as on, at_work(on) as parts:
@@ -126,7 +129,7 @@ async def test_daemon_goes_on_until_all_policies_were_read(
 async def test_hostname_and_the_certificate_are_asked_for_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every other name is judged by them: behind thousands of others, they would hold everything up."""
+    """Every other name is judged by them: after thousands of others, they would delay everything."""
     groups: list[set[str]] = []
     real = Lookups.ask
 
@@ -161,10 +164,10 @@ async def test_event_loop_does_not_do_the_work(tmp_path: Path, monkeypatch: pyte
     work = [
         (answers, "read_domains"),
         (answers, "read_aliases"),
-        (reconcile, "taught"),
+        (reconcile, "learn_all"),
         (reconcile, "decide"),
     ]
-    for module, name in [*work, (observer, "routine_questions")]:
+    for module, name in [*work, (routine_dns, "routine_questions")]:
         noted(module, name)
     async with stage(tmp_path) as on, at_work(on) as parts:
         await parts.passes.reconcile()
@@ -172,10 +175,10 @@ async def test_event_loop_does_not_do_the_work(tmp_path: Path, monkeypatch: pyte
     assert [name for name, thread in at.items() if thread is threading.main_thread()] == []
 
 
-async def test_thousands_of_questions_are_asked_in_shares_and_the_pass_moves(
+async def test_thousands_of_questions_are_asked_in_parts_and_the_pass_reports_progress(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise a pass that judges a certificate of thousands of names would look as if it hung."""
+    """Otherwise a pass that judges a certificate with thousands of names would seem to hang."""
     monkeypatch.setattr(dns_questions, "LOOKED_UP_AT_ONCE", 2)
     async with stage(tmp_path) as on, at_work(on) as parts:
         on.resolves(*NAMES[:5])

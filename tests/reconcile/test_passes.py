@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.simulated import API, EVERYTHING, POLICY, READ_ONLY_KEY, Fault
-from sidecar.daemon.wiring import Parts, assembled, read_settings
+from demo.simulated import API, EVERYTHING, POLICY, Fault
+from sidecar.daemon.wiring import Parts
 from sidecar.formats.mtasts_policy import Mode, parse
 from sidecar.mailcow.challenge import Challenges
 from sidecar.observed import OLD_SUFFIX, Addresses, Answered, Challenge, RedisRefuses, Seen, Sight
@@ -16,6 +16,7 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.actions import AddPolicy, HealAcme, RecreateAcme, RestartAcme, WriteFile
 from sidecar.reconcile import observe as observer
 from sidecar.reconcile.apply import Result
+from tests.reconcile.test_observe import at_work
 from tests.stage import HOST, Stage, stage
 from tests.worlds import policy, text
 
@@ -23,16 +24,20 @@ NAME = "mta-sts.example.org"
 
 
 def writes_of(on: Stage) -> list[object]:
-    """What was sent to be written; the probe of the route sends an empty body."""
+    """The writes that were sent; the probe of the route sends an empty body."""
     return [request.body for request in on.mailcow.asked("add") + on.mailcow.asked("edit") if request.body]
 
 
 async def test_domain_is_served_a_policy_after_one_pass(tmp_path: Path) -> None:
-    """One write, read back; and nothing more to do in the next pass but wait for DNS."""
+    """One write, read back and in the history; the next pass only waits for the DNS."""
     async with stage(tmp_path) as on:
         report = await on.once()
         assert on.served() == {"example.org": text()}
         assert [(type(o.action), o.result) for o in report.outcomes] == [(AddPolicy, Result.DONE)]
+        async with on.sidecar() as parts:
+            (event,) = parts.state.history("example.org")
+        assert (event.what, event.outcome) == ("add policy", "done")
+        assert "the domain has no policy" in event.reason
         again = await on.once()
         assert again.outcomes == ()
         assert f"publish: {NAME}. 120 IN CNAME {HOST}." in str(again.plan.held)
@@ -89,8 +94,8 @@ async def test_broken_policy_file_is_repaired_and_kept_in_the_state(tmp_path: Pa
     [Fault.EMPTY_BODY, Fault.EMPTY_OBJECT, Fault.EMPTY_PAGE, Fault.HTML_500, Fault.HTML_502, Fault.KEY_GONE],
 )
 @pytest.mark.parametrize("version", ["2026-07a", "2025-07"])
-async def test_odd_answer_withdraws_nothing(tmp_path: Path, fault: Fault, version: str) -> None:
-    """Whatever mailcow says in an outage, by either generation."""
+async def test_odd_answer_changes_nothing(tmp_path: Path, fault: Fault, version: str) -> None:
+    """Whatever mailcow answers in an outage, on either generation."""
     async with stage(tmp_path, version=version) as on:
         on.mailcow.add_alias("alias.example", "example.org")
         await on.once()
@@ -106,7 +111,7 @@ async def test_odd_answer_withdraws_nothing(tmp_path: Path, fault: Fault, versio
         ) == before
 
 
-async def test_lost_answer_to_a_write_is_found_to_be_ours(tmp_path: Path) -> None:
+async def test_write_whose_answer_was_lost_counts_as_ours(tmp_path: Path) -> None:
     """The row was written, the answer got lost: the next pass sees its own intent and does nothing."""
     async with stage(tmp_path) as on:
         async with on.sidecar() as parts:
@@ -120,23 +125,19 @@ async def test_lost_answer_to_a_write_is_found_to_be_ours(tmp_path: Path) -> Non
         assert [n.code for n in again.plan.notices if n.code == "policy.foreign"] == []
 
 
-async def test_write_that_redis_makes_untold_is_read_back(tmp_path: Path) -> None:
-    """mailcow says only that its Redis refuses writes; the row is there."""
+@pytest.mark.parametrize(
+    "fault", [Fault.NOT_LOGGED, Fault.UPGRADED], ids=["Redis", "first call after an upgrade"]
+)
+async def test_write_without_a_clear_answer_is_read_back(tmp_path: Path, fault: Fault) -> None:
+    """mailcow answers only that its Redis refuses writes, or that its tables are new; the row is there."""
     async with stage(tmp_path) as on:
-        on.mailcow.fail("add/mta-sts", Fault.NOT_LOGGED)
+        on.mailcow.fail("add/mta-sts", fault)
         report = await on.once()
         assert [(type(o.action), o.result) for o in report.outcomes] == [(AddPolicy, Result.DONE)]
         assert on.served() == {"example.org": text()}
 
 
-async def test_write_that_the_first_call_after_an_upgrade_makes_untold_is_read_back(tmp_path: Path) -> None:
-    """mailcow says only that its tables are new."""
-    async with stage(tmp_path) as on:
-        on.mailcow.fail("add/mta-sts", Fault.UPGRADED)
-        assert [outcome.result for outcome in (await on.once()).outcomes] == [Result.DONE]
-
-
-async def test_write_that_cannot_be_read_back_for_redis_names_it_and_is_made_once(tmp_path: Path) -> None:
+async def test_redis_that_refuses_writes_is_named_and_the_write_is_sent_once(tmp_path: Path) -> None:
     """The first write meets it; from then on it is known, and after it the row is found to be ours."""
     async with stage(tmp_path) as on, on.sidecar() as parts:
         on.mailcow.fail("add/mta-sts", Fault.NOT_LOGGED)
@@ -152,8 +153,8 @@ async def test_write_that_cannot_be_read_back_for_redis_names_it_and_is_made_onc
             on.clock.ahead += 61
             report = await parts.passes.reconcile()
             assert report.outcomes == ()
-            (told,) = [n for n in report.plan.notices if n.level is Level.ERROR]
-            assert told.code == "mailcow.redis"
+            (notice,) = [n for n in report.plan.notices if n.level is Level.ERROR]
+            assert notice.code == "mailcow.redis"
         assert writes_of(on) == sent
         on.mailcow.heal()
         on.clock.ahead += 61
@@ -164,7 +165,7 @@ async def test_write_that_cannot_be_read_back_for_redis_names_it_and_is_made_onc
 
 
 async def test_redis_is_named_for_domains_that_were_not_even_read(tmp_path: Path) -> None:
-    """After three in a row the rest is given up, and not as if nothing had answered."""
+    """After three in a row the rest is not read, and the reason stays Redis."""
     async with stage(tmp_path) as on:
         for number in range(12):
             on.mailcow.add_domain(f"d{number}.example")
@@ -201,7 +202,7 @@ async def test_row_switched_off_by_a_person_is_left_and_handed_back_by_adopt(tmp
 
 
 async def test_adopt_hands_a_foreign_policy_over_once(tmp_path: Path) -> None:
-    """A later change by a person is not meant by an earlier wish."""
+    """An earlier request does not cover a later change by a person."""
     async with stage(tmp_path) as on:
         on.mailcow.person_sets_policy("example.org", mode="testing", mx="mx.example.net", max_age=86_400)
         assert (await on.once()).outcomes == ()
@@ -214,7 +215,7 @@ async def test_adopt_hands_a_foreign_policy_over_once(tmp_path: Path) -> None:
 
 
 async def test_updated_mailcow_is_noticed_while_the_sidecar_runs(tmp_path: Path) -> None:
-    """File becomes native: the policy goes through the API, and the entries come out again."""
+    """File becomes native: the policy is written through the API, and the entries are removed."""
     async with stage(tmp_path, version="2025-07") as on, on.sidecar() as parts:
         await parts.passes.reconcile()
         assert "mta-sts.*" in on.conf.read_text()
@@ -225,7 +226,7 @@ async def test_updated_mailcow_is_noticed_while_the_sidecar_runs(tmp_path: Path)
         assert "mta-sts.*" not in on.conf.read_text()
 
 
-async def test_version_that_the_routes_belie_stops_everything(tmp_path: Path) -> None:
+async def test_version_that_contradicts_the_routes_stops_everything(tmp_path: Path) -> None:
     """An update under way: nothing is done until both agree."""
     async with stage(tmp_path) as on:
         on.mailcow.says_version = "2025-07"
@@ -247,8 +248,8 @@ async def test_wrong_key_is_tried_once_and_then_after_minutes(tmp_path: Path) ->
         assert len(on.mailcow.requests) > asked
 
 
-async def test_read_only_key_is_told_once_and_not_tried_for_every_domain(tmp_path: Path) -> None:
-    """One refused write, and then minutes of silence; reading goes on."""
+async def test_read_only_key_is_reported_and_not_tried_for_every_domain(tmp_path: Path) -> None:
+    """One refused write, and then none for minutes; reading continues. A person has to act: the page reads notices."""
     async with stage(tmp_path) as on:
         on.more["MTA_STS_API_KEY"] = str(on.mailcow.read_only_key)
         for number in range(20):
@@ -263,10 +264,13 @@ async def test_read_only_key_is_told_once_and_not_tried_for_every_domain(tmp_pat
                 report = await parts.passes.reconcile()
             assert len(writes_of(on)) == refused
             assert {h.reason for h in report.plan.held} == {"mailcow refuses the key for writes"}
+            (notice,) = [notice for notice in report.plan.notices if notice.code == "api.denied"]
+            assert notice.level is Level.ERROR
+            assert "API_KEY_READ_ONLY" in (notice.todo or "")
 
 
-async def test_row_of_a_deleted_domain_is_not_held_against_a_new_one(tmp_path: Path) -> None:
-    """What a person switched off went with the domain."""
+async def test_new_domain_of_a_deleted_name_gets_a_policy(tmp_path: Path) -> None:
+    """The row that a person had switched off was deleted with the domain."""
     async with stage(tmp_path) as on:
         on.mailcow.add_domain("other.example")
         on.mailcow.add_domain("third.example")
@@ -279,7 +283,7 @@ async def test_row_of_a_deleted_domain_is_not_held_against_a_new_one(tmp_path: P
         assert "example.org" in on.served()
 
 
-async def test_unchanged_pass_asks_only_for_what_is_cheap(tmp_path: Path) -> None:
+async def test_unchanged_pass_asks_only_cheap_questions(tmp_path: Path) -> None:
     """Counts, and the short list of aliases; never the whole list."""
     async with stage(tmp_path) as on, on.sidecar() as parts:
         await parts.passes.reconcile()
@@ -290,21 +294,6 @@ async def test_unchanged_pass_asks_only_for_what_is_cheap(tmp_path: Path) -> Non
             on.clock.ahead += 30
             await parts.passes.reconcile()
         assert {r.route for r in on.mailcow.requests} == {"search/domain", "get/alias-domain/all"}
-
-
-async def test_new_domain_costs_one_write_from_the_list_to_the_policy(tmp_path: Path) -> None:
-    """Counts change, the list is asked for, the policy is written."""
-    async with stage(tmp_path) as on, on.sidecar() as parts:
-        await parts.passes.reconcile()
-        on.clock.ahead = 30
-        await parts.passes.reconcile()
-        on.mailcow.requests.clear()
-        on.mailcow.add_domain("new.example")
-        on.clock.ahead = 60
-        await parts.passes.reconcile()
-        assert on.served().keys() == {"example.org", "new.example"}
-        assert len(on.mailcow.asked("get/domain/all")) == 1
-        assert len(writes_of(on)) == 1
 
 
 async def test_no_cookie_and_no_key_go_where_they_do_not_belong(tmp_path: Path) -> None:
@@ -319,7 +308,7 @@ async def test_no_cookie_and_no_key_go_where_they_do_not_belong(tmp_path: Path) 
 
 
 async def test_one_domain_that_fails_stops_no_other(tmp_path: Path) -> None:
-    """Each by itself."""
+    """Each is written independently."""
     async with stage(tmp_path) as on:
         on.mailcow.add_domain("bad.example")
         on.configure(
@@ -342,8 +331,8 @@ async def test_dry_run_changes_nothing(tmp_path: Path) -> None:
         assert held.reason == "dry run"
 
 
-async def test_without_an_engine_all_else_works(tmp_path: Path) -> None:
-    """And says so."""
+async def test_without_docker_everything_else_works(tmp_path: Path) -> None:
+    """And a notice says so."""
     async with stage(tmp_path, DOCKER_HOST="unix:///nowhere/docker.sock") as on:
         report = await on.once()
         assert on.served() == {"example.org": text()}
@@ -351,7 +340,7 @@ async def test_without_an_engine_all_else_works(tmp_path: Path) -> None:
 
 
 async def test_lost_state_leads_to_no_write(tmp_path: Path) -> None:
-    """What is served already says what the sidecar would write: it is adopted silently."""
+    """What is served is what the sidecar would write: it is adopted silently."""
     async with stage(tmp_path) as on:
         await on.once()
         for path in (tmp_path / "state").iterdir():
@@ -359,16 +348,6 @@ async def test_lost_state_leads_to_no_write(tmp_path: Path) -> None:
         writes = writes_of(on)
         await on.once()
         assert writes_of(on) == writes
-
-
-async def test_history_tells_what_was_done_and_why(tmp_path: Path) -> None:
-    """One event an outcome."""
-    async with stage(tmp_path) as on:
-        await on.once()
-        async with on.sidecar() as parts:
-            (event,) = parts.state.history("example.org")
-        assert (event.what, event.outcome) == ("add policy", "done")
-        assert "the domain has no policy" in event.reason
 
 
 async def test_idn_domain_is_served_in_its_ascii_form(tmp_path: Path) -> None:
@@ -396,19 +375,6 @@ def aliases(parts: Parts) -> list[str]:
     """The alias domains that are believed."""
     believed = parts.passes.ledger.memory.believed
     return [alias.name for alias in believed.aliases] if believed else []
-
-
-async def test_list_that_failed_after_the_counts_changed_is_asked_for_again(tmp_path: Path) -> None:
-    """Counts that were noted without their list would hide the new domain until the list is old."""
-    async with stage(tmp_path) as on, on.sidecar() as parts:
-        await settled(on, parts)
-        on.mailcow.add_domain("new.example")
-        on.mailcow.fail("get/domain/all", Fault.HTML_502)
-        await parts.passes.reconcile()
-        on.mailcow.heal()
-        on.clock.ahead += 60
-        await parts.passes.reconcile()
-        assert "new.example" in on.served()
 
 
 async def test_list_that_is_doubted_is_asked_for_no_more_often_than_it_takes(tmp_path: Path) -> None:
@@ -440,7 +406,7 @@ async def test_list_that_keeps_failing_is_asked_for_less_and_less_often(tmp_path
 
 @pytest.mark.parametrize("version", ["2026-07a", "2025-07"])
 async def test_list_is_asked_for_as_soon_as_mailcow_answers_again(tmp_path: Path, version: str) -> None:
-    """A list that failed in the middle of an update says nothing of the mailcow after it, be it another one or not."""
+    """A list that failed in the middle of an update does not matter after it, on either generation."""
     async with stage(tmp_path, version=version) as on, on.sidecar() as parts:
         await settled(on, parts)
         on.mailcow.fail("get/domain/all", Fault.HTML_502)
@@ -461,7 +427,7 @@ async def test_list_is_asked_for_as_soon_as_mailcow_answers_again(tmp_path: Path
 
 
 async def test_mailcow_that_was_started_is_asked_for_its_list_at_once(tmp_path: Path) -> None:
-    """Docker tells of it; what failed before was another container."""
+    """Docker reports the start; what failed before was another container."""
     async with stage(tmp_path) as on, on.sidecar() as parts:
         await settled(on, parts)
         on.mailcow.fail("get/domain/all", Fault.HTML_502)
@@ -491,8 +457,8 @@ async def test_one_slow_answer_of_the_alias_domains_does_not_end_their_polling(t
         assert aliases(parts) == ["alias.example"]
 
 
-async def test_mailcow_that_is_not_known_costs_no_whole_list_at_each_poll(tmp_path: Path) -> None:
-    """Which mailcow it is, is asked for each time; its domains are not."""
+async def test_unknown_mailcow_is_not_asked_for_the_whole_list_at_each_poll(tmp_path: Path) -> None:
+    """Each poll asks which mailcow it is, and not for its domains."""
     async with stage(tmp_path) as on, on.sidecar() as parts:
         on.mailcow.says_version = "2025-07"
         await parts.passes.reconcile()
@@ -508,7 +474,7 @@ async def test_mailcow_that_is_not_known_costs_no_whole_list_at_each_poll(tmp_pa
 
 
 async def test_policies_that_could_not_be_read_are_all_read_a_minute_later(tmp_path: Path) -> None:
-    """nginx was not ready at the start: hundreds of domains must not get their turn ten by ten."""
+    """nginx was not ready at the start: hundreds of domains must not be read ten at a time."""
     async with stage(tmp_path) as on, on.sidecar() as parts:
         on.conf.write_text(on.conf.read_text() + "ENABLE_SSL_SNI=y\n")
         for number in range(40):
@@ -522,8 +488,8 @@ async def test_policies_that_could_not_be_read_are_all_read_a_minute_later(tmp_p
         assert len(on.served()) == 41
 
 
-async def test_clock_that_is_set_back_stops_no_look(tmp_path: Path) -> None:
-    """It was ten days ahead: policies, containers and the list are looked at again at once."""
+async def test_after_a_clock_was_set_back_everything_is_observed_again(tmp_path: Path) -> None:
+    """It was ten days ahead: policies, containers and the list are read again at once."""
     async with stage(tmp_path) as on, on.sidecar() as parts:
         on.clock.ahead = 10 * 86_400
         await settled(on, parts)
@@ -535,8 +501,8 @@ async def test_clock_that_is_set_back_stops_no_look(tmp_path: Path) -> None:
         assert "policy.foreign" in {notice.code for notice in report.plan.notices}
 
 
-async def test_clock_that_is_set_back_makes_no_refused_key_wait_for_ever(tmp_path: Path) -> None:
-    """An hour at most, and not until that day comes again."""
+async def test_refused_key_is_tried_again_after_a_clock_was_set_back(tmp_path: Path) -> None:
+    """Within an hour, and not only when that day comes again."""
     async with stage(tmp_path, MTA_STS_API_KEY="WRONG") as on, on.sidecar() as parts:
         on.clock.ahead = 10 * 86_400
         await parts.passes.reconcile()
@@ -549,11 +515,11 @@ async def test_clock_that_is_set_back_makes_no_refused_key_wait_for_ever(tmp_pat
         assert len(on.mailcow.requests) > asked
 
 
-# --- a person was quicker -------------------------------------------------------------------------------
+# --- a person was faster -------------------------------------------------------------------------------
 
 
-async def test_policy_that_a_person_changed_since_the_last_look_is_not_overwritten(tmp_path: Path) -> None:
-    """Served policies are looked at every ten minutes; a write looks once more."""
+async def test_policy_that_a_person_changed_since_it_was_read_is_not_overwritten(tmp_path: Path) -> None:
+    """Served policies are read every ten minutes, and once more before a write."""
     async with stage(tmp_path) as on, on.sidecar() as parts:
         await settled(on, parts)
         on.mailcow.person_sets_policy("example.org", mode="none", mx=HOST, max_age=86_400)
@@ -580,7 +546,7 @@ async def test_file_that_a_person_wrote_in_the_middle_of_a_pass_is_not_overwritt
 
 
 async def test_file_that_cannot_be_seen_any_more_is_not_overwritten(tmp_path: Path) -> None:
-    """Unknown is no reason to write."""
+    """Unknown never permits a write."""
     async with stage(tmp_path, version="2025-07") as on, on.sidecar() as parts:
         observed, plan = await parts.passes.look()
         shutil.rmtree(on.policy_file.parent)
@@ -590,8 +556,8 @@ async def test_file_that_cannot_be_seen_any_more_is_not_overwritten(tmp_path: Pa
         assert "was not changed" in str(outcome.detail)
 
 
-async def test_restart_that_was_left_undone_is_not_counted(tmp_path: Path) -> None:
-    """acme-mailcow woke up just before: no order was caused, and none is waited for."""
+async def test_restart_that_was_not_carried_out_is_not_counted(tmp_path: Path) -> None:
+    """acme-mailcow woke up just before: no order was caused, so the next pass does not wait for one."""
     async with stage(tmp_path) as on, on.sidecar() as parts:
         await parts.passes.reconcile()
         on.resolves(NAME)
@@ -605,15 +571,14 @@ async def test_restart_that_was_left_undone_is_not_counted(tmp_path: Path) -> No
         assert parts.passes.ledger.memory.restarts == ()
 
 
-async def test_write_that_waits_holds_up_no_certificate(tmp_path: Path) -> None:
-    """A key that may not write any more: each pass plans that policy anew, and a name is still restarted for."""
+async def test_write_that_waits_does_not_delay_a_certificate(tmp_path: Path) -> None:
+    """A key that may no longer write: each pass plans that policy again, and acme-mailcow is still restarted."""
     async with stage(tmp_path) as on:
         await on.once()
         on.more["MTA_STS_API_KEY"] = str(on.mailcow.read_only_key)
         on.mailcow.add_domain("late.example")
         on.resolves(NAME)
-        settings = read_settings(on.env, on.clock)
-        async with assembled(settings, on.clock, on.env, on.teller, patient=False) as parts:
+        async with at_work(on) as parts:
             for _ in range(3):
                 await parts.passes.reconcile()
                 on.clock.ahead += 30
@@ -657,10 +622,10 @@ async def test_held_restart_asks_again_about_the_name_that_failed_alone(
             assert on.engine.count("/restart") == 1
 
 
-async def test_run_that_says_more_than_is_read_at_first_is_read_whole(
+async def test_run_with_a_long_log_is_read_to_its_beginning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run for thousands of names: its beginning tells the public addresses."""
+    """A run for thousands of names: its beginning has the public addresses."""
     monkeypatch.setattr(observer, "ACME_LOG_LINES", 4)
     async with stage(tmp_path) as on:
         on.acme_confirmed(HOST, "a.example", "b.example")
@@ -672,18 +637,8 @@ async def test_run_that_says_more_than_is_read_at_first_is_read_whole(
         assert [type(o.action) for o in report.outcomes] == [RestartAcme], report.plan.held
 
 
-async def test_key_that_may_only_read_needs_a_person(tmp_path: Path) -> None:
-    """Not only a line of the log: the page and the notifications go by the notices of a pass."""
-    async with stage(tmp_path, MTA_STS_API_KEY=READ_ONLY_KEY) as on, on.sidecar() as parts:
-        await parts.passes.reconcile()
-        report = await parts.passes.reconcile()
-        (told,) = [notice for notice in report.plan.notices if notice.code == "api.denied"]
-        assert told.level is Level.ERROR
-        assert "API_KEY_READ_ONLY" in (told.todo or "")
-
-
-async def test_re_creation_that_was_cut_off_is_repaired_by_an_action(tmp_path: Path) -> None:
-    """Planned, done once, written into the history; and it is no restart that counts."""
+async def test_interrupted_re_creation_is_repaired_by_an_action(tmp_path: Path) -> None:
+    """It is planned, done once, and in the history; it does not count as a restart."""
     async with stage(tmp_path) as on:
         usual = on.acme.name
         on.acme.renamed = usual + OLD_SUFFIX
@@ -698,8 +653,8 @@ async def test_re_creation_that_was_cut_off_is_repaired_by_an_action(tmp_path: P
 
 
 @pytest.mark.parametrize("config", ["manage: {acme: false}", "dry_run: true"], ids=["not managed", "dry run"])
-async def test_repair_that_is_not_wanted_is_shown_and_not_done(tmp_path: Path, config: str) -> None:
-    """As any other action."""
+async def test_repair_that_is_not_managed_is_shown_and_not_done(tmp_path: Path, config: str) -> None:
+    """Like any other action."""
     async with stage(tmp_path) as on:
         on.configure(config)
         on.acme.renamed = on.acme.name + OLD_SUFFIX
@@ -709,7 +664,7 @@ async def test_repair_that_is_not_wanted_is_shown_and_not_done(tmp_path: Path, c
 
 
 async def test_repair_that_fails_is_an_error_until_it_works(tmp_path: Path) -> None:
-    """It waits longer each time, and the next try starts from what is there."""
+    """It waits longer after each failure, and the next attempt starts from what is there."""
     async with stage(tmp_path) as on, on.sidecar() as parts:
         usual = on.acme.name
         on.acme.renamed = usual + OLD_SUFFIX
@@ -719,8 +674,8 @@ async def test_repair_that_fails_is_an_error_until_it_works(tmp_path: Path) -> N
         assert failed.result is Result.FAILED
         report = await parts.passes.reconcile()
         assert [type(h.action) for h in report.plan.held].count(HealAcme) == 1
-        (told,) = [n for n in report.plan.notices if n.code is NoticeCode.ACME_NOT_HEALED]
-        assert (told.level, told.message) == (Level.ERROR, failed.detail)
+        (notice,) = [n for n in report.plan.notices if n.code is NoticeCode.ACME_NOT_HEALED]
+        assert (notice.level, notice.message) == (Level.ERROR, failed.detail)
         on.engine.failing.clear()
         on.clock.ahead = 3_700
         await parts.passes.reconcile()

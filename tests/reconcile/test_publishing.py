@@ -33,7 +33,7 @@ CONFIG = settings("upsert", tls_report="mailto:t@example.org")
 
 @dataclass
 class Killing(InMemory):
-    """The process dies in the middle of the write: it is made, and nobody hears of it."""
+    """The process is killed during the write: it is done, and its outcome is lost."""
 
     state: State | None = None
     stored: Mapping[Key, object] | None = None
@@ -61,8 +61,8 @@ async def publishing(
     ledger = await Ledger.open(state)
     asker = Asker(("127.0.0.1", dns.port), clock.now, Unexpected(), port=dns.port)
     records = Records(("home",), lambda _: home, clock, asker)
-    told: list[Ended] = []
-    made = Publishing(replace(config, mailcow_dir=folder), clock, records, ledger, told.append, patient=True)
+    ended: list[Ended] = []
+    made = Publishing(replace(config, mailcow_dir=folder), clock, records, ledger, ended.append, patient=True)
     made.activate()
     try:
         yield made, ledger, state
@@ -120,7 +120,7 @@ async def test_intent_is_in_the_state_and_in_its_copy_before_the_write(tmp_path:
 
 
 async def test_lost_state_takes_the_ledger_from_its_copy(tmp_path: Path) -> None:
-    """Else a new address for reports would wait for a person, for every domain."""
+    """Otherwise a new address for reports would wait for a person, for every domain."""
     home = InMemory((NAME,))
     async with publishing(tmp_path, home) as (made, ledger, _):
         await one_pass(made, ledger)
@@ -134,7 +134,7 @@ async def test_lost_state_takes_the_ledger_from_its_copy(tmp_path: Path) -> None
 
 
 async def test_lost_state_and_copy_leave_every_other_value_alone(tmp_path: Path) -> None:
-    """Nothing says that it was the sidecar's."""
+    """Nothing shows that it was written by the sidecar."""
     home = InMemory((NAME,))
     async with publishing(tmp_path, home) as (made, ledger, _):
         await one_pass(made, ledger)
@@ -150,7 +150,7 @@ async def test_lost_state_and_copy_leave_every_other_value_alone(tmp_path: Path)
 
 
 async def test_consent_to_a_large_plan_is_for_this_plan_alone(tmp_path: Path) -> None:
-    """With nothing that would be held it is over: a later plan is not meant by it."""
+    """It ends when nothing would be held: it does not cover a later plan."""
     async with publishing(tmp_path, InMemory((NAME,))) as (made, ledger, state):
         state.wish_let_through(LARGE_DNS_PLAN, NOW)
         await one_pass(made, ledger)

@@ -1,4 +1,4 @@
-"""Looks at DNS records and writes beside the passes: accounts fail alone, and what is written is what was decided."""
+"""DNS records are read and written beside the passes: accounts fail alone, and what is written is what was decided."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -29,7 +29,7 @@ WANTED = RecordSet(("v=STSv1;id=1;",), 300)
 
 @dataclass
 class Lost(InMemory):
-    """Writes, and says nothing of it."""
+    """Writes, and does not report it."""
 
     async def write(self, zone: str, changes: Sequence[Change]) -> Mapping[Key, Outcome]:
         await super().write(zone, changes)
@@ -38,7 +38,7 @@ class Lost(InMemory):
 
 @dataclass
 class Stuck(InMemory):
-    """Answers nothing until it is let go."""
+    """Does not answer until it is released."""
 
     go: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -71,22 +71,21 @@ async def looking(
         await dns.close()
 
 
-def action(account: str = "home", seen: RecordSet = ABSENT) -> PublishRecords:
-    """One write of the id."""
-    write = RecordWrite(
-        RecordPlace(account, "example.org"), Replace(ID_KEY, seen, WANTED), "example.org", Role.ID, "why", 300
-    )
-    return PublishRecords("example.org", (write,), "why")
+def action(name: str = ID) -> PublishRecords:
+    """One write of an id in the zone example.org."""
+    change = Replace(Key(name, RecordType.TXT), ABSENT, WANTED)
+    write = RecordWrite(RecordPlace("home", "example.org"), change, name, Role.ID, "why", 300)
+    return PublishRecords(name, (write,), "why")
 
 
 async def settled(records: Records, *names: str) -> None:
-    """Everything that is due is done."""
+    """Reads everything that is due."""
     records.begin(names, frozenset(names))
     await records.settle(10)
 
 
-async def test_what_is_at_the_source_and_at_the_servers_is_seen() -> None:
-    """Both are kept: the one decides, the other is shown and is evidence."""
+async def test_records_are_read_at_the_source_and_at_the_servers() -> None:
+    """Both are kept: the source decides, the servers are evidence and are shown."""
     home = InMemory(("example.org",), {ID_KEY: WANTED})
     async with looking(Clock(), home=home) as (records, dns):
         dns.publish(ID, "TXT", '"v=STSv1;" "id=1;"')
@@ -102,7 +101,7 @@ async def test_what_is_at_the_source_and_at_the_servers_is_seen() -> None:
         assert look.servers.agree
 
 
-async def test_account_that_answers_nothing_delays_no_other() -> None:
+async def test_account_that_does_not_answer_delays_no_other() -> None:
     """Each has a task of its own."""
     stuck = Stuck(())
     home = InMemory(("example.org",))
@@ -140,7 +139,7 @@ async def test_failing_account_is_reported_and_waits_longer_each_time(
         assert records.looks().accounts["home"].failures == 2
 
 
-async def test_written_record_is_known_without_another_look() -> None:
+async def test_written_record_is_known_without_another_read() -> None:
     """The write is read back by the account itself."""
     clock = Clock()
     home = InMemory(("example.org",))
@@ -163,7 +162,7 @@ async def test_written_record_is_known_without_another_look() -> None:
 
 
 async def test_write_whose_outcome_is_unknown_is_read_again() -> None:
-    """It is not repeated: the next look shows what became of it."""
+    """It is not repeated: the next read shows whether it was done."""
     clock = Clock()
     home = Lost(("example.org",))
     async with looking(clock, home=home) as (records, _):
@@ -201,7 +200,7 @@ async def test_record_that_changed_meanwhile_is_left_alone() -> None:
         assert found.value == ((RecordType.TXT, theirs),)
 
 
-async def test_nothing_is_asked_while_all_is_right_and_young() -> None:
+async def test_nothing_is_asked_while_everything_is_right_and_recent() -> None:
     """A settled pass begins no work, and its picture is the same object."""
     clock = Clock()
     home = InMemory(("example.org",), {ID_KEY: WANTED})
@@ -214,8 +213,8 @@ async def test_nothing_is_asked_while_all_is_right_and_young() -> None:
         assert records.looks() is before
 
 
-async def test_name_without_an_account_stays_unplaced() -> None:
-    """Its zone is known all the same."""
+async def test_name_in_a_zone_of_no_account_is_not_served() -> None:
+    """Its zone is still known."""
     name = "_mta-sts.example.net"
     async with looking(Clock(), home=InMemory(("example.org",))) as (records, _):
         await settled(records, ID, name)
@@ -232,32 +231,15 @@ async def test_many_writes_of_one_zone_are_made_in_several_calls() -> None:
     names = [f"_mta-sts.d{number}.example.org" for number in range(BATCH + 1)]
     async with looking(clock, home=home) as (records, _):
         await settled(records, *names)
-        writes = [
-            PublishRecords(
-                name,
-                (
-                    RecordWrite(
-                        RecordPlace("home", "example.org"),
-                        Replace(Key(name, RecordType.TXT), ABSENT, WANTED),
-                        name,
-                        Role.ID,
-                        "why",
-                        300,
-                    ),
-                ),
-                "why",
-            )
-            for name in names
-        ]
-        records.write(writes)
+        records.write([action(name) for name in names])
         await records.settle(60)
         assert len(records.ended()) == len(names)
         assert len(home.sets) == len(names)
         assert home.writes == 2
 
 
-async def test_name_that_lies_in_another_zone_now_is_read_again() -> None:
-    """What was read of the zone before says nothing of the zone that senders are led to."""
+async def test_name_that_moved_to_another_zone_is_read_again() -> None:
+    """What was read in the old zone does not apply to the one that senders use now."""
     clock = Clock()
     home, other = InMemory(("example.org",), {ID_KEY: WANTED}), InMemory((ID,))
     async with looking(clock, home=home, other=other) as (records, dns):

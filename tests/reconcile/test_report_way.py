@@ -1,4 +1,4 @@
-"""The alias and the transport for TLS reports, made and undone by real passes against a simulated mailcow."""
+"""The alias and the transport for TLS reports, created and removed by real passes against a simulated mailcow."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -59,7 +59,7 @@ async def made(on: Stage) -> None:
     assert rows(on) == ([(ADDRESS, INTERNAL_ADDRESS)], [(INTERNAL_DOMAIN, HOP)])
 
 
-async def test_it_is_announced_first_and_then_made_step_by_step(tmp_path: Path) -> None:
+async def test_route_is_announced_first_and_then_created_step_by_step(tmp_path: Path) -> None:
     """The transport before the alias; each step is in the history with its reason, and then there is nothing to do."""
     async with stage(tmp_path) as on:
         report = await passes(on, 1)
@@ -80,8 +80,8 @@ async def test_it_is_announced_first_and_then_made_step_by_step(tmp_path: Path) 
         assert [event.what for event in history] == ["change report route"]
 
 
-async def test_the_address_is_a_missing_record_once_all_is_in_place(tmp_path: Path) -> None:
-    """Before that reports would bounce; another record of a person is right as it is."""
+async def test_record_with_the_address_is_missing_only_once_the_route_is_in_place(tmp_path: Path) -> None:
+    """Before that, reports would bounce; a person's own record is left as it is."""
     async with stage(tmp_path) as on:
         first = await passes(on, 1)
         assert need(on, first).standing is RecordState.NOT_SET
@@ -113,7 +113,7 @@ def need(on: Stage, report: Report) -> RecordNeed:
 
 
 @pytest.mark.parametrize("config", ["reports: {receive: off}\n", "tls_report: mailto:me@example.net\n"])
-async def test_it_is_undone_when_reports_are_not_wanted_here_any_more(tmp_path: Path, config: str) -> None:
+async def test_route_is_removed_when_reports_are_no_longer_wanted_here(tmp_path: Path, config: str) -> None:
     """The alias before the transport; afterwards mailcow is not even asked for them."""
     async with stage(tmp_path) as on:
         await made(on)
@@ -127,13 +127,13 @@ async def test_it_is_undone_when_reports_are_not_wanted_here_any_more(tmp_path: 
 
 
 def forget(on: Stage) -> None:
-    """As where somebody deleted the state."""
+    """As if somebody had deleted the state."""
     for name in ("state.sqlite", "state.sqlite-wal", "state.sqlite-shm"):
         Path(on.env["MTA_STS_STATE_DIR"], name).unlink(missing_ok=True)
 
 
-async def test_it_is_undone_also_where_the_record_of_what_was_made_is_lost(tmp_path: Path) -> None:
-    """Our own port and address are known by their values: else reports would wait in postfix for nobody."""
+async def test_route_is_removed_also_after_the_state_was_lost(tmp_path: Path) -> None:
+    """Our own port and address are known by their values: otherwise reports would wait in postfix forever."""
     async with stage(tmp_path) as on:
         await made(on)
         forget(on)
@@ -144,7 +144,7 @@ async def test_it_is_undone_also_where_the_record_of_what_was_made_is_lost(tmp_p
 
 
 @pytest.mark.parametrize("config", ["reports: {receive: off}\n", "tls_report: mailto:me@example.net\n"])
-async def test_who_never_wanted_it_never_gets_it(tmp_path: Path, config: str) -> None:
+async def test_route_is_not_created_unless_it_is_wanted(tmp_path: Path, config: str) -> None:
     """Neither written nor read."""
     async with stage(tmp_path) as on:
         on.configure(config)
@@ -156,7 +156,9 @@ async def test_who_never_wanted_it_never_gets_it(tmp_path: Path, config: str) ->
 
 
 @pytest.mark.parametrize("more", [{"MTA_STS_DRY_RUN": "1"}, {}])
-async def test_dry_run_and_the_switch_hold_it(tmp_path: Path, more: dict[str, str]) -> None:
+async def test_route_is_held_in_a_dry_run_and_when_it_is_not_managed(
+    tmp_path: Path, more: dict[str, str]
+) -> None:
     """And the plan shows it with the reason."""
     async with stage(tmp_path, **more) as on:
         if not more:
@@ -169,7 +171,7 @@ async def test_dry_run_and_the_switch_hold_it(tmp_path: Path, more: dict[str, st
         assert rows(on) == ([], [])
 
 
-async def test_what_a_person_has_under_that_name_is_left_alone_and_reported(tmp_path: Path) -> None:
+async def test_alias_of_a_person_with_that_name_is_left_unchanged_and_reported(tmp_path: Path) -> None:
     """An alias with a target of their own; the transport is ours and may stay."""
     async with stage(tmp_path) as on:
         alias(on, ADDRESS, "admin@example.org")
@@ -194,7 +196,7 @@ def alias(on: Stage, address: str, goto: str) -> None:
 
 
 async def test_a_sidecar_with_a_new_address_changes_its_transport(tmp_path: Path) -> None:
-    """And the record stays wanted meanwhile: postfix keeps what comes."""
+    """The record stays valid meanwhile: postfix keeps what arrives."""
     async with stage(tmp_path) as on:
         await made(on)
         other = "[172.22.1.9]:2526"
@@ -219,8 +221,8 @@ async def test_a_row_that_a_person_changed_since_it_was_read_is_not_changed(tmp_
         assert rows(on)[0] == [(ADDRESS, "admin@example.org")]
 
 
-async def test_mailcow_that_does_not_answer_for_them_changes_nothing(tmp_path: Path) -> None:
-    """What was in place before still counts: its record stays right."""
+async def test_mailcow_that_does_not_list_its_transports_changes_nothing(tmp_path: Path) -> None:
+    """What was in place before still counts: its record stays valid."""
     async with stage(tmp_path) as on:
         await made(on)
         on.mailcow.fail("get/transport/all", Fault.HTML_500)

@@ -1,4 +1,4 @@
-"""Reports in real passes: what they hold, what they prove, and what no forged one can do."""
+"""Reports in real passes: what they hold, what they prove, and that forged ones do no harm."""
 
 import gzip
 import json
@@ -21,7 +21,7 @@ from sidecar.observed.reports import Dkim, Proof, Reason, ReportWay
 from sidecar.reconcile.passes import Report
 from sidecar.reports.digest import digest
 from sidecar.reports.store import DAY_S, NAME, ReportStore
-from sidecar.rollout.reports import LOOK_SPACING_S
+from sidecar.rollout.reports import CHECK_SPACING_S
 from tests.formats.tls_report_corpus import about, detail, policy, report
 from tests.stage import HOST, Stage, stage
 
@@ -99,14 +99,14 @@ async def checked(on: Stage, parts: Parts, *, failing: bool = False) -> Report:
 
 
 async def settled(on: Stage, parts: Parts, **outcome: Any) -> Report:
-    """Until the mode is what it stays."""
+    """Until the mode does not change any more."""
     for _ in range(2):
         await checked(on, parts, **outcome)
     return await checked(on, parts, **outcome)
 
 
 async def test_a_clean_report_with_the_current_policy_is_named_as_the_proof(tmp_path: Path) -> None:
-    """In the reason of the step up, which the history keeps."""
+    """In the reason of the change to enforce, which the history keeps."""
     async with stage(tmp_path) as on:
         on.configure(AUTO)
         async with on.sidecar() as parts:
@@ -115,8 +115,8 @@ async def test_a_clean_report_with_the_current_policy_is_named_as_the_proof(tmp_
             sent(on, "google.example")
             await settled(on, parts)
             assert mode_of(on) is Mode.ENFORCE
-            said = [event.reason for event in parts.state.history(DOMAIN, 10)]
-        assert any("google.example applied this policy on " in reason for reason in said), said
+            reasons = [event.reason for event in parts.state.history(DOMAIN, 10)]
+        assert any("google.example applied this policy on " in reason for reason in reasons), reasons
 
 
 async def test_no_reports_at_all_block_nothing_unless_required(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ async def enforced(on: Stage, parts: Parts) -> None:
     ],
 )
 async def test_forged_reports_never_step_a_policy_back(tmp_path: Path, liars: Sequence[str | None]) -> None:
-    """Signed by one's own domain, by many names, by many new domains, or not at all: our own check says otherwise."""
+    """Signed by one domain, by many names, by many new domains, or not at all: our own check contradicts them."""
     async with stage(tmp_path) as on:
         on.configure(AUTO)
         async with on.sidecar() as parts:
@@ -186,7 +186,7 @@ async def test_forged_reports_never_step_a_policy_back(tmp_path: Path, liars: Se
                 assert mode_of(on) is Mode.ENFORCE
 
 
-async def test_one_sender_that_turned_liar_after_a_clean_week_is_not_enough(tmp_path: Path) -> None:
+async def test_one_sender_that_lies_after_a_clean_week_is_not_enough(tmp_path: Path) -> None:
     """Two have to agree; three of the same owner are one."""
     async with stage(tmp_path) as on:
         on.configure(AUTO)
@@ -199,12 +199,14 @@ async def test_one_sender_that_turned_liar_after_a_clean_week_is_not_enough(tmp_
             await checked(on, parts)
             await checked(on, parts)
             assert mode_of(on) is Mode.TESTING
-            said = [event.reason for event in parts.state.history(DOMAIN, 10)]
-        assert any("2 senders with a clean history report refused mail" in reason for reason in said), said
+            reasons = [event.reason for event in parts.state.history(DOMAIN, 10)]
+        assert any("2 senders with a clean history report refused mail" in reason for reason in reasons), (
+            reasons
+        )
 
 
 async def test_a_report_and_our_own_failing_check_step_back(tmp_path: Path) -> None:
-    """Sooner than our checks alone, which must fail several times; a check from before the report counts for nothing."""
+    """Sooner than our checks alone, which must fail several times; a check from before the report does not count."""
     async with stage(tmp_path) as on:
         on.configure(AUTO)
         async with on.sidecar() as parts:
@@ -217,7 +219,7 @@ async def test_a_report_and_our_own_failing_check_step_back(tmp_path: Path) -> N
 
 
 async def test_a_store_that_cannot_be_read_permits_no_step_up(tmp_path: Path) -> None:
-    """Nor does it take anything back."""
+    """And it does not step anything back."""
     async with stage(tmp_path) as on:
         on.configure(AUTO)
         async with on.sidecar() as parts:
@@ -237,17 +239,15 @@ async def test_a_store_that_cannot_be_read_permits_no_step_up(tmp_path: Path) ->
 
 
 async def test_a_report_starts_one_sender_check_at_once(tmp_path: Path) -> None:
-    """Whoever sent it; a flood of them starts no more than one in a while."""
+    """Whoever sent it; a flood of reports starts only one check in a while."""
     async with stage(tmp_path, MTA_STS_VERIFY="1") as on, on.sidecar() as parts:
         observer = parts.passes.observer
         await parts.passes.reconcile()
 
         async def rushed(seconds: float) -> bool:
             on.clock.ahead += seconds
-            observer._rushed = frozenset()
             observed, _ = await observer.observe(parts.passes.ledger.memory)
-            observer._rush_accused(observed)
-            return DOMAIN in observer._rushed
+            return DOMAIN in observer.checks.rush_accused(observed)
 
         assert not await rushed(1)
         sent(on, None, failed=5, way=ReportWay.HTTPS)
@@ -255,8 +255,8 @@ async def test_a_report_starts_one_sender_check_at_once(tmp_path: Path) -> None:
         for number in range(3):
             sent(on, f"liar{number}.example", failed=5)
             assert not await rushed(60)
-        assert await rushed(LOOK_SPACING_S)
-        assert not await rushed(LOOK_SPACING_S)
+        assert await rushed(CHECK_SPACING_S)
+        assert not await rushed(CHECK_SPACING_S)
 
 
 async def test_only_a_summary_of_a_domain_is_remembered(tmp_path: Path) -> None:

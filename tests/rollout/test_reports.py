@@ -15,17 +15,16 @@ from sidecar.observed import Seen
 from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
 from sidecar.observed.reports import NO_EVIDENCE, UNREAD, Failed, Holding, Reason, Reported, ReportEvidence
 from sidecar.rollout.reports import (
+    CHECK_SPACING_S,
     DAY_S,
-    LOOK_SPACING_S,
     evidence_for,
     evidence_of,
     may_step_back,
+    old_policy_seen,
     refused,
     reports_clean,
     still_held,
-    told,
     wants_check,
-    wants_look,
     why_step_back,
 )
 
@@ -103,7 +102,7 @@ def test_the_summary_bounds_what_the_details_say() -> None:
 # --- the condition
 
 
-def test_no_reports_are_unknown_and_hold_nothing_up_unless_required() -> None:
+def test_without_reports_the_condition_is_unknown_and_holds_nothing_up_unless_required() -> None:
     """Normal for a small domain."""
     found = reports_clean([], POLICY, NOW)
     assert (found.status, found.reason) == (Status.UNKNOWN, Reason.NONE)
@@ -134,14 +133,14 @@ def test_a_clean_report_with_the_current_policy_is_named_as_proof() -> None:
         {"ok": 0},
     ],
 )
-def test_what_is_no_proof_of_the_current_policy(changes: dict[str, Any]) -> None:
+def test_report_that_does_not_prove_the_current_policy(changes: dict[str, Any]) -> None:
     """Not proven, another policy, or no session at all."""
     found = reports_clean([one(**changes)], POLICY, NOW)
     assert found.seen is None
     assert found.holds_step_up(require=True)
 
 
-def test_refused_mail_makes_it_false_from_the_first_report_on() -> None:
+def test_refused_mail_makes_the_condition_false_since_the_first_report() -> None:
     """With the sender, the day and the kind."""
     found = reports_clean([one(3), one(2, failed=40), one(1, failed=60)], POLICY, NOW)
     assert (found.status, found.reason) == (Status.FALSE, Reason.REFUSED)
@@ -151,7 +150,7 @@ def test_refused_mail_makes_it_false_from_the_first_report_on() -> None:
 
 
 def test_a_few_failures_among_thousands_are_noise_on_one_day_and_count_on_two() -> None:
-    """1 %, or two days running."""
+    """1 %, or two consecutive days."""
     assert reports_clean([one(2, failed=5, ok=5_000), one(1, ok=5_000)], POLICY, NOW).status is Status.TRUE
     running = [one(2, failed=5, ok=5_000), one(1, failed=5, ok=5_000)]
     assert reports_clean(running, POLICY, NOW).status is Status.FALSE
@@ -160,8 +159,8 @@ def test_a_few_failures_among_thousands_are_noise_on_one_day_and_count_on_two() 
     assert reports_clean([one(1, failed=60, ok=5_000)], POLICY, NOW).status is Status.FALSE
 
 
-def test_a_failure_is_past_after_two_clean_days_of_the_same_sender() -> None:
-    """Clean days of another sender say nothing of it."""
+def test_a_failure_is_over_after_two_clean_days_of_the_same_sender() -> None:
+    """Clean days of another sender do not count."""
     other = [one(2, sender="b.example"), one(1, sender="b.example")]
     assert reports_clean([one(4, failed=50), *other], POLICY, NOW).status is Status.FALSE
     assert reports_clean([one(4, failed=50), one(3)], POLICY, NOW).status is Status.FALSE
@@ -169,7 +168,7 @@ def test_a_failure_is_past_after_two_clean_days_of_the_same_sender() -> None:
 
 
 @pytest.mark.parametrize("ago", [16, 60, -2, -400])
-def test_days_outside_the_window_say_nothing(ago: float) -> None:
+def test_reports_about_days_outside_the_window_do_not_count(ago: float) -> None:
     """Neither old ones, nor those of the future."""
     found = reports_clean([one(ago, failed=50, received_at=NOW - 60)], POLICY, NOW)
     assert found.status is Status.UNKNOWN
@@ -189,11 +188,13 @@ def test_who_holds_another_policy_is_named() -> None:
     ]
     found = still_held(holdings, POLICY)
     assert [holding.organisation for holding in found] == ["Google", "B"]
-    assert [told(holding, NOW) for holding in found] == [
+    assert [old_policy_seen(holding, NOW) for holding in found] == [
         "Google was seen with the old policy yesterday",
         "B (not proven) was seen with the old policy 5 days ago",
     ]
-    assert told(Holding("example.org", "D", "d.example", "2026-11-25", old), NOW).endswith("old policy today")
+    assert old_policy_seen(Holding("example.org", "D", "d.example", "2026-11-25", old), NOW).endswith(
+        "old policy today"
+    )
 
 
 def test_invented_holders_of_old_policies_do_not_displace_the_proven_ones() -> None:
@@ -207,18 +208,18 @@ def test_invented_holders_of_old_policies_do_not_displace_the_proven_ones() -> N
 # --- what a report may start
 
 
-def test_a_report_of_refused_mail_starts_a_look_whoever_sent_it() -> None:
+def test_a_report_of_refused_mail_starts_a_check_whoever_sent_it() -> None:
     """Once, and not more often than every ten minutes."""
-    forged = one(1, failed=5, sender=None, received_at=NOW - 5)
-    said = wants_look([forged], NOW - 3_600, NOW)
-    assert said is not None
-    assert "without proof" in said
-    proven = wants_look([one(1, failed=5, received_at=NOW - 5)], NOW - 3_600, NOW)
-    assert proven == "a report of Sender Inc. says that 5 sessions failed on 2026-11-24"
-    assert wants_look([forged], NOW - 1, NOW) is None
-    assert wants_look([forged], NOW - LOOK_SPACING_S + 1, NOW) is None
-    assert wants_look([one(1)], 0, NOW) is None
-    assert wants_look([one(1, failed=5, received_at=NOW - 7_200)], NOW - 3_600, NOW) is None
+    forged = evidence_of([one(1, failed=5, sender=None, received_at=NOW - 5)], [], POLICY, NOW)
+    assert "without proof" in forged.refused
+    assert wants_check(forged, NOW - 3_600, NOW)
+    assert not wants_check(forged, NOW - 1, NOW)
+    assert not wants_check(forged, NOW - CHECK_SPACING_S + 1, NOW)
+    proven = evidence_of([one(1, failed=5, received_at=NOW - 7_200)], [], POLICY, NOW)
+    assert proven.refused == "a report of Sender Inc. says that 5 sessions failed on 2026-11-24"
+    assert not wants_check(proven, NOW - 3_600, NOW)
+    clean = evidence_of([one(1)], [], POLICY, NOW)
+    assert (clean.refused, wants_check(clean, 0, NOW)) == ("", False)
 
 
 def test_a_report_that_came_while_the_clock_was_ahead_is_older_than_the_next_check() -> None:
@@ -235,7 +236,7 @@ def test_reports_that_are_not_read_hold_the_step_up_of_all_that_are_served_toget
     assert evidence_for(reports, names).clean.holds_step_up(require=False)
 
 
-# --- attacks: what a liar may not reach
+# --- attacks: what a forger must not achieve
 
 
 def lies(sender: str | None, **changes: Any) -> Reported:
@@ -314,16 +315,16 @@ ATTACKS: dict[str, list[Reported]] = {
 }
 
 
-@pytest.mark.parametrize("own_look", [Status.TRUE, Status.UNKNOWN])
+@pytest.mark.parametrize("own_check", [Status.TRUE, Status.UNKNOWN])
 @pytest.mark.parametrize("name", list(ATTACKS))
-def test_no_forged_report_steps_a_policy_back(name: str, own_look: Status) -> None:
-    """As long as our own look finds nothing wrong: alone, and among honest reports that deny it."""
-    assert not may_step_back(ATTACKS[name], own_look, NOW).allowed
-    assert not may_step_back([*HONEST, *ATTACKS[name]], own_look, NOW).allowed
+def test_no_forged_report_steps_a_policy_back(name: str, own_check: Status) -> None:
+    """As long as our own check finds nothing wrong: alone, and among honest reports that contradict it."""
+    assert not may_step_back(ATTACKS[name], own_check, NOW).allowed
+    assert not may_step_back([*HONEST, *ATTACKS[name]], own_check, NOW).allowed
 
 
 def test_two_known_senders_that_report_refused_mail_allow_a_step_back() -> None:
-    """Each with a clean history of more than a week, although our own look finds nothing."""
+    """Each with a clean history of more than a week, although our own check finds nothing."""
     found = may_step_back(
         [*history("google.com"), *history("outlook.com"), lies("google.com"), lies("outlook.com")],
         Status.TRUE,
@@ -333,8 +334,8 @@ def test_two_known_senders_that_report_refused_mail_allow_a_step_back() -> None:
     assert "google.com, outlook.com" in found.reason
 
 
-def test_a_proven_report_allows_a_step_back_where_our_own_look_fails_too() -> None:
-    """The look is the proof then; without a report, or with one that anybody posted, the checks alone decide."""
+def test_a_proven_report_allows_a_step_back_where_our_own_check_fails_too() -> None:
+    """The check is the proof then; without a report, or with one that anybody posted, the checks alone decide."""
     assert may_step_back([lies("evil.example")], Status.FALSE, NOW).allowed
     assert not may_step_back([lies(None)] * 9, Status.FALSE, NOW).allowed
     assert not may_step_back([], Status.FALSE, NOW).allowed
@@ -342,7 +343,7 @@ def test_a_proven_report_allows_a_step_back_where_our_own_look_fails_too() -> No
 
 
 def test_a_flood_of_reports_does_not_outrun_our_own_check() -> None:
-    """A check that failed after the first report of a proven sender counts, whoever goes on reporting."""
+    """A check that failed after the first report of a proven sender counts, however many reports follow."""
     failed = Condition(ConditionType.MX_AUTHENTICATED, Status.FALSE, "", "", NOW)
     accusation = one(1, failed=50, received_at=NOW - 3_600)
     flood = [lies(None), lies("evil.example")]

@@ -46,7 +46,7 @@ def after(
 def test_whole_rollout_in_a_simulated_clock() -> None:
     """Testing for a week, enforce, a failure seen three times, testing for a day at least, enforce again."""
     memory, served, now = Rollout(), Mode.TESTING, T0
-    told: list[tuple[float, Stage]] = []
+    reported: list[tuple[float, Stage]] = []
 
     def run(hours: int, check: dict[ConditionType, Judgement], soak: float = WEEK) -> None:
         nonlocal memory, served, now
@@ -56,14 +56,14 @@ def test_whole_rollout_in_a_simulated_clock() -> None:
             if served is Mode.ENFORCE and mode is Mode.TESTING:
                 memory = stepped_back(memory, now)
             served = mode
-            told.append(((now - T0) / HOUR, stage(memory, served, soak)))
+            reported.append(((now - T0) / HOUR, stage(memory, served, soak)))
             now += HOUR
 
     run(200, GOOD)
     run(10, REFUSED)
     run(200, GOOD, soak=0)
-    changes = [(after_, b) for (_, a), (after_, b) in pairwise(told) if a is not b]
-    assert told[0] == (0.0, Stage.SOAKING)
+    changes = [(after_, b) for (_, a), (after_, b) in pairwise(reported) if a is not b]
+    assert reported[0] == (0.0, Stage.SOAKING)
     assert changes == [
         (168.0, Stage.ENFORCED),
         (200.0, Stage.FAILING),
@@ -188,7 +188,7 @@ def test_refusal_is_seen_again_after_half_an_interval(wait: float, refusals: int
 
 
 @pytest.mark.parametrize("minutes", [1, 10, 60])
-def test_check_without_an_answer_in_between_makes_no_refusal_come_sooner(minutes: int) -> None:
+def test_check_without_an_answer_does_not_change_when_refusals_count(minutes: int) -> None:
     """Nor later: strangers may start checks, by reports."""
     memory, now = Rollout(), T0
     while memory.refusals < SEEN_AGAIN:
@@ -199,7 +199,9 @@ def test_check_without_an_answer_in_between_makes_no_refusal_come_sooner(minutes
 
 
 @pytest.mark.parametrize("between", [REFUSED, UNKNOWN])
-def test_refusal_of_long_ago_makes_no_two_of_now_count(between: dict[ConditionType, Judgement]) -> None:
+def test_old_refusal_does_not_make_two_quick_checks_count_as_two(
+    between: dict[ConditionType, Judgement],
+) -> None:
     """Two checks within a minute are one."""
     memory = checked(Rollout(), REFUSED, T0, HOUR)
     memory = checked(memory, between, T0 + 60, HOUR)

@@ -57,6 +57,10 @@ class FakeSource:
     reported: dict[str, ReportsView] = field(default_factory=dict)
     raw: dict[int, bytes] = field(default_factory=dict)
 
+    @property
+    def dry_run(self) -> bool:
+        return self.settings.dry_run
+
     def latest(self) -> tuple[Report, Once] | None:
         return None if self.report is None else (self.report, status_once(self.report, self.settings))
 

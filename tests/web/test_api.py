@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sidecar.host.errors import TemporaryError
-from sidecar.web.openapi import described
+from tests.docs_tables import openapi_text
 from tests.web.fakes import REALISTIC, FakeSource, Told, loading, many, source_of, unreachable
 from tests.web.visitor import TOKEN, Visitor, visiting
 
@@ -135,9 +135,9 @@ async def test_invalid_bodies_are_refused(body: bytes, why: str) -> None:
 
 
 async def test_document_is_published() -> None:
-    """The same that the code has."""
+    """The one that follows from the models; `python -m tests.docs_tables` writes it."""
     async with visiting(source_of()) as visitor:
-        assert await asked(visitor, "openapi.json") == json.loads(json.dumps(described()))
+        assert await asked(visitor, "openapi.json") == json.loads(openapi_text())
 
 
 @pytest.mark.timeout(110)

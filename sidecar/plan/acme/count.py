@@ -7,8 +7,8 @@ name is looked up and decided afterwards: it neither counts permanently nor is i
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sidecar.observed import AcmeRun, Fact, FactKind, Kind, Observed, Question, RefusedFor, Seen
-from sidecar.plan.acme.check import address_trouble
+from sidecar.observed import Fact, FactKind, Kind, Observed, Question, RefusedFor
+from sidecar.plan.acme.addresses import address_trouble
 from sidecar.plan.acme.names import Scene
 from sidecar.plan.acme.script import MOST_NAMES
 from sidecar.plan.actions import Hold
@@ -56,11 +56,10 @@ class Count:
 def count(names: Iterable[str], scene: Scene, observed: Observed, *, hoped_for: bool = False) -> Count:
     """`hoped_for`: policy hosts count before they resolve, because their records are about to be published.
 
-    A name that acme-mailcow refused last time then does not delay the count. A later restart orders it again.
+    A name that acme-mailcow left out of its last order then does not delay the count. A later restart looks it up again.
     """
     held = scene.certificates.server.names if scene.certificates.server else frozenset()
     ways, dns = scene.ways, observed.dns
-    run = ways.run.value if isinstance(ways.run, Seen) else None
     certain = 0
     unknown: list[str] = []
     for name in names:
@@ -70,17 +69,10 @@ def count(names: Iterable[str], scene: Scene, observed: Observed, *, hoped_for: 
         trouble = address_trouble(name, ways, dns)
         if trouble is None:
             certain += 1
-        elif trouble.unknown and not (hoped_for and _refused(run, name)) and not _given_up(observed, name):
-            unknown.append(name)
+        elif trouble.unknown:
+            said = ways.last_run.refusal(name) if hoped_for and ways.last_run else None
+            refused = said is not None and said.why not in {RefusedFor.POLICY, RefusedFor.ORDER}
+            if not refused and observed.memory.true_for(Fact(FactKind.FAILING, name)) <= FORGIVEN_AFTER_S:
+                unknown.append(name)
     # The oldest questions come first: names that never answer do not delay others.
     return Count(certain, tuple(sorted(unknown, key=lambda name: (dns.addresses_of(name).at, name))))
-
-
-def _refused(run: AcmeRun | None, name: str) -> bool:
-    """Whether acme-mailcow left the name out of its last order: it counts again once its DNS has changed."""
-    said = run.refusal(name) if run else None
-    return said is not None and said.why not in {RefusedFor.POLICY, RefusedFor.ORDER}
-
-
-def _given_up(observed: Observed, name: str) -> bool:
-    return observed.memory.true_for(Fact(FactKind.FAILING, name)) > FORGIVEN_AFTER_S

@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sidecar.observed import Kind, Observed, Question, Seen
-from sidecar.plan.acme.check import NotReady, address_trouble, caa_trouble, http_trouble, log_trouble
+from sidecar.plan.acme.addresses import address_trouble
+from sidecar.plan.acme.check import caa_trouble, http_trouble, log_trouble
 from sidecar.plan.acme.names import Scene
+from sidecar.plan.acme.ways import NotReady
 
 SUSPECTS = 50
 """How many names that failed before are looked up again in one round."""
@@ -101,11 +103,7 @@ def _failed(name: str, scene: Scene, observed: Observed) -> NotReady | None:
         asked.append(dns.addresses_of(name).at)
     if min(asked) <= 0:
         return None
-    trouble = (
-        address_trouble(name, ways, dns, strict=True)
-        or caa_trouble(name, ways, dns)
-        or log_trouble(name, ways, dns)
-    )
+    trouble = _by_dns(name, scene, observed, since=0.0)
     if trouble is None and (challenge := observed.challenge_of(name)).at > 0:
         trouble = http_trouble(name, ways, dns, challenge, 0.0)
     return trouble
@@ -137,11 +135,13 @@ def _troubles(
     return {name: trouble for name, trouble in found.items() if trouble is not None}
 
 
-def _by_dns(name: str, scene: Scene, observed: Observed) -> NotReady | None:
-    ways, dns, now = scene.ways, observed.dns, observed.now
+def _by_dns(name: str, scene: Scene, observed: Observed, since: float | None = None) -> NotReady | None:
+    """By answers not older than `since` (None: of this pass)."""
+    ways, dns = scene.ways, observed.dns
+    oldest = observed.now if since is None else since
     return (
-        address_trouble(name, ways, dns, now, strict=True)
-        or caa_trouble(name, ways, dns, now)
+        address_trouble(name, ways, dns, oldest, strict=True)
+        or caa_trouble(name, ways, dns, oldest)
         or log_trouble(name, ways, dns)
     )
 

@@ -4,15 +4,13 @@ Rule for every editor: a lost name is an error until it is back, and a restart t
 as any other. A name that fails again and again waits alone: it never delays another.
 """
 
-from collections.abc import Sequence
-
-from sidecar.formats.domain_name import covered_by_wildcard
 from sidecar.observed import Certificate, InVain, LostName, Observed
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import day, some
 from sidecar.plan.acme.evidence import in_short
 from sidecar.plan.acme.names import Scene
+from sidecar.plan.acme.script import covered
 from sidecar.plan.actions import Hold
 
 TRIES = 2
@@ -27,21 +25,23 @@ def still_lost(observed: Observed, scene: Scene) -> tuple[LostName, ...]:
     if not observed.memory.lost:
         return ()
     held = scene.held
-    wanted = scene.asked().all | scene.asked_anew().all
+    wanted = scene.asked().all | scene.asked_once_recreated().all
     return tuple(
-        lost
-        for lost in observed.memory.lost
-        if lost.name in wanted and lost.name not in held and covered_by_wildcard(lost.name, held) is None
+        lost for lost in observed.memory.lost if lost.name in wanted and not covered(lost.name, held)
     )
 
 
-def tell_lost(observed: Observed, scene: Scene) -> tuple[Notice, ...]:
+def lost_notices(observed: Observed, scene: Scene) -> tuple[Notice, ...]:
     """One error for all lost names: which, since when, in which backup they still are, and what to do."""
     lost = still_lost(observed, scene)
     if not lost:
         return ()
     names = [item.name for item in lost]
-    backup = backup_with(scene, names, observed.now)
+    # The backup with all of these names that is valid longest; preferably one with MAILCOW_HOSTNAME.
+    backups = [
+        c for c in scene.certificates.backups if c.names.issuperset(names) and c.not_after > observed.now
+    ]
+    backup = max(backups, key=lambda c: (_has_hostname(scene, c), c.not_after), default=None)
     where = (
         f"the certificate with them is still in {SSL}/{backup.folder} (it ends {day(backup.not_after)})"
         if backup
@@ -66,17 +66,9 @@ def tell_lost(observed: Observed, scene: Scene) -> tuple[Notice, ...]:
     )
 
 
-def backup_with(scene: Scene, names: Sequence[str], now: float) -> Certificate | None:
-    """The backup with all of these names that is valid longest; preferably one with MAILCOW_HOSTNAME."""
-    wanted = frozenset(names)
-    found = [c for c in scene.certificates.backups if wanted <= c.names and c.not_after > now]
-    return max(found, key=lambda c: (_has_hostname(scene, c), c.not_after), default=None)
-
-
 def _has_hostname(scene: Scene, backup: Certificate) -> bool:
     """Whether it can be the server's certificate: with ENABLE_SSL_SNI=y there are backups of others too."""
-    hostname = scene.conf.hostname
-    return hostname in backup.names or covered_by_wildcard(hostname, backup.names) is not None
+    return covered(scene.conf.hostname, backup.names)
 
 
 def hopeless(observed: Observed, name: str) -> InVain | None:
@@ -105,13 +97,7 @@ def hopeless_hold(name: str, tries: InVain) -> Hold:
     )
 
 
-def tell_hopeless(name: str, tries: InVain) -> Notice:
-    """A person should check it."""
-    hold = hopeless_hold(name, tries)
-    return Notice(Level.WARNING, NoticeCode.NAME_IN_VAIN, name, hold.reason, hold.remedy)
-
-
-def tell_unchecked(scene: Scene) -> tuple[Notice, ...]:
+def unchecked_notices(scene: Scene) -> tuple[Notice, ...]:
     """Both checks of acme-mailcow are switched off: one wrong name makes every order fail."""
     if not scene.ways.unchecked or scene.acme_conf.yes("SKIP_LETS_ENCRYPT"):
         return ()

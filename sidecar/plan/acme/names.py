@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sidecar.formats.domain_name import covered_by_wildcard, policy_host
+from sidecar.formats.domain_name import policy_host
 from sidecar.formats.dotenv import items
-from sidecar.formats.mtasts_policy import Mode, policy_of
+from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import (
     FILE,
     NOT_ASKED,
@@ -15,21 +15,19 @@ from sidecar.observed import (
     Certificates,
     Conf,
     Container,
-    Dns,
     DomainList,
     Issuer,
     Mailcow,
     Observed,
-    Project,
     RefusedFor,
     Seen,
-    Served,
     Sight,
     Unseen,
 )
-from sidecar.plan.acme.check import AcmeWays
-from sidecar.plan.acme.script import ISSUER, AcmeNames, environment, names_asked, presented
+from sidecar.plan.acme.script import ISSUER, AcmeNames, covered, environment, names_asked, presented
+from sidecar.plan.acme.ways import AcmeWays
 from sidecar.plan.elsewhere import left_elsewhere
+from sidecar.plan.served import served_mode
 from sidecar.settings import Settings
 
 
@@ -85,7 +83,7 @@ class Scene:
             self.mailcow, self.acme_conf, self.acme_san if san is None else san, self.listed, self.with_policy
         )
 
-    def asked_anew(self) -> AcmeNames:
+    def asked_once_recreated(self) -> AcmeNames:
         """The names that it would order in a container created by Compose, with all settings of mailcow.conf."""
         return names_asked(self.mailcow, self.conf, self.conf_san, self.listed, self.with_policy)
 
@@ -102,24 +100,20 @@ def scene(observed: Observed) -> Scene | str:
                 case Unseen() as unseen:
                     run = unseen
             own = environment(conf, dict(acme.env) if acme else None)
-            ways = AcmeWays(mailcow, own, run, _accounts(certificates, observed.dns), observed.records)
+            server = certificates.server
+            lets_encrypt = server is not None and server.issuer is Issuer.LETS_ENCRYPT
+            # An account that a name in the certificate requires is needed for every order anyway.
+            accounts = frozenset(
+                parameters["accounturi"]
+                for name in (server.names if server and lets_encrypt and observed.dns.caa else ())
+                if isinstance(caa := observed.dns.caa_of(name), Seen)
+                for parameters in caa.value.parameters(ISSUER)
+                if "accounturi" in parameters
+            )
+            ways = AcmeWays(mailcow, own, run, accounts, observed.records)
             return Scene(mailcow, conf, listed, certificates, acme, with_policy(observed), ways)
         case parts:
             return "; ".join(part.reason for part in parts if isinstance(part, Unseen))
-
-
-def _accounts(certificates: Certificates, dns: Dns) -> frozenset[str]:
-    """An account that a name in the certificate requires is needed for every order anyway."""
-    server = certificates.server
-    if server is None or server.issuer is not Issuer.LETS_ENCRYPT or not dns.caa:
-        return frozenset()
-    return frozenset(
-        parameters["accounturi"]
-        for name in server.names
-        if isinstance(caa := dns.caa_of(name), Seen)
-        for parameters in caa.value.parameters(ISSUER)
-        if "accounturi" in parameters
-    )
 
 
 def with_policy(observed: Observed) -> frozenset[str]:
@@ -128,46 +122,34 @@ def with_policy(observed: Observed) -> frozenset[str]:
     If it was not observed (for unmanaged domains it never is), a name in a certificate shows that there
     is one; so does a name that was there before our last restart, unless acme-mailcow's log contradicts it.
     """
-    active = {name for name, sight in observed.served.items() if _active(observed, name, sight)}
-    match observed.domains, observed.certificates:
-        case Seen(listed), Seen(Certificates(server=server, sni=sni)):
-            held = frozenset().union(*(c.names for c in (server, *sni) if c is not None))
-            lately, off = _lately_held(observed), _switched_off(observed)
-            told = [(domain.name, domain.name) for domain in listed.domains]
-            told += [(alias.name, alias.target) for alias in listed.aliases if alias.active]
-            active |= {
-                domain
-                for name, domain in told
-                if not isinstance(observed.served.get(domain), Seen)
-                and (policy_host(name) in held or (policy_host(name) in lately and domain not in off))
-            }
-        case _:
-            pass
-    return frozenset(active)
-
-
-def _lately_held(observed: Observed) -> frozenset[str]:
-    """Names that a restart of ours may have lost."""
     memory = observed.memory
+    active: set[str] = set()
+    for name, sight in observed.served.items():
+        if isinstance(sight, Seen):
+            served = sight.value.text is not None
+        else:
+            spans = memory.policy(name).spans
+            served = bool(spans) and spans[-1].until is None and spans[-1].text is not None
+        if served:
+            active.add(name)
+    if not isinstance(observed.domains, Seen) or not isinstance(observed.certificates, Seen):
+        return frozenset(active)
+    listed, certificates = observed.domains.value, observed.certificates.value
+    held = frozenset().union(*(c.names for c in (certificates.server, *certificates.sni) if c is not None))
+    # Names that our last restart may have lost.
     last = memory.restarts[-1].before if memory.restarts and not memory.restarts[-1].judged else ()
-    return frozenset((*last, *(lost.name for lost in memory.lost)))
-
-
-def _switched_off(observed: Observed) -> frozenset[str]:
-    """Domains that have no active policy according to acme-mailcow's last run."""
-    match observed.project:
-        case Seen(Project(acme_run=Seen(run))):
-            refused = (name for name, why in run.refused.items() if why.why is RefusedFor.POLICY)
-            return frozenset(name.removeprefix("mta-sts.") for name in refused)
-        case _:
-            return frozenset()
-
-
-def _active(observed: Observed, name: str, sight: Sight[Served]) -> bool:
-    if isinstance(sight, Seen):
-        return sight.value.text is not None
-    spans = observed.memory.policy(name).spans
-    return bool(spans) and spans[-1].until is None and spans[-1].text is not None
+    lately = {*last, *(lost.name for lost in memory.lost)}
+    run = observed.project.value.acme_run if isinstance(observed.project, Seen) else NOT_ASKED
+    refused = run.value.refused if isinstance(run, Seen) else {}
+    off = {name.removeprefix("mta-sts.") for name, said in refused.items() if said.why is RefusedFor.POLICY}
+    targets = [(domain.name, domain.name) for domain in listed.domains]
+    targets += [(alias.name, alias.target) for alias in listed.aliases if alias.active]
+    return frozenset(active).union(
+        domain
+        for name, domain in targets
+        if not isinstance(observed.served.get(domain), Seen)
+        and (policy_host(name) in held or (policy_host(name) in lately and domain not in off))
+    )
 
 
 def our_names(scene: Scene, settings: Settings, observed: Observed) -> list[str]:
@@ -190,24 +172,21 @@ def our_names(scene: Scene, settings: Settings, observed: Observed) -> list[str]
             for alias in scene.listed.aliases
             if alias.active and alias.target in served and settings.manages(alias.name)
         ]
-    hostname = scene.conf.hostname
-    return [
-        name
-        for name in names
-        if name != hostname
-        and not _only_none(observed, name)
-        and left_elsewhere(observed, settings, name.removeprefix("mta-sts.")) is None
-    ]
-
-
-def _only_none(observed: Observed, host: str) -> bool:
-    """A domain that is being retired (`none`) needs no new certificate."""
-    served = observed.served_of(host.removeprefix("mta-sts."))
-    policy = policy_of(served.value.text) if isinstance(served, Seen) else None
-    return policy is not None and policy.mode is Mode.NONE
+    wanted: list[str] = []
+    for name in names:
+        domain = name.removeprefix("mta-sts.")
+        # A domain that is being retired needs no new certificate.
+        retiring = served_mode(observed, domain) is Mode.NONE
+        if (
+            name != scene.conf.hostname
+            and not retiring
+            and left_elsewhere(observed, settings, domain) is None
+        ):
+            wanted.append(name)
+    return wanted
 
 
 def missing_names(scene: Scene, names: Sequence[str]) -> list[str]:
     """Those of `names` that no certificate has, not even by a wildcard."""
     held = scene.held  # one set for all: with ENABLE_SSL_SNI=y there may be as many certificates as names
-    return [name for name in names if name not in held and covered_by_wildcard(name, held) is None]
+    return [name for name in names if not covered(name, held)]

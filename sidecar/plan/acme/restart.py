@@ -19,12 +19,12 @@ from sidecar.observed import (
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import some
-from sidecar.plan.acme.check import address_trouble
+from sidecar.plan.acme.addresses import address_trouble
 from sidecar.plan.acme.count import ASKED_AT_ONCE
 from sidecar.plan.acme.lost import (
+    lost_notices,
     still_lost,
-    tell_lost,
-    tell_unchecked,
+    unchecked_notices,
 )
 from sidecar.plan.acme.names import Scene, missing_names, scene
 from sidecar.plan.acme.run import Run
@@ -40,12 +40,12 @@ def plan_restart(observed: Observed, wanted: Sequence[str], settings: Settings) 
     found = scene(observed)
     if isinstance(found, str):
         return Plan()
-    plan = Plan(notices=tell_lost(observed, found) + tell_unchecked(found))
+    plan = Plan(notices=lost_notices(observed, found) + unchecked_notices(found))
     missing = missing_names(found, wanted)
     lost = [item.name for item in still_lost(observed, found) if item.name not in missing]
-    spoilt, questions = _spoilt(found, observed, {*missing, *lost})
+    left_out, questions = _left_out(found, observed, {*missing, *lost})
     plan += Plan(questions=questions)
-    missing += [*lost, *spoilt]
+    missing += [*lost, *left_out]
     if not missing:
         return plan
     if found.acme_conf.hostname != found.conf.hostname:
@@ -60,11 +60,13 @@ def plan_restart(observed: Observed, wanted: Sequence[str], settings: Settings) 
     if not pending:
         return plan + Plan(notices=_old_environment(found, missing))
     run = Run(observed, settings, found, pending, recreate)
-    told = _by_hand(pending) if recreate and not settings.manage.acme and not run.spoilt else ()
-    return plan + Plan((run.action(),), notices=told + _no_log(run))
+    by_hand = _by_hand(pending) if recreate and not settings.manage.acme and not run.malformed else ()
+    return plan + Plan((run.action(),), notices=by_hand + _no_log(run))
 
 
-def _spoilt(found: Scene, observed: Observed, known: Iterable[str]) -> tuple[list[str], frozenset[Question]]:
+def _left_out(
+    found: Scene, observed: Observed, known: Iterable[str]
+) -> tuple[list[str], frozenset[Question]]:
     """The administrator's names that acme-mailcow does not order, because its ADDITIONAL_SAN has white space.
 
     mailcow.conf was corrected since. Full names count, and names of a prefix if they are known to pass.
@@ -146,6 +148,6 @@ def _by_hand(names: Sequence[str]) -> tuple[Notice, ...]:
 
 def _old_environment(scene: Scene, missing: list[str]) -> tuple[Notice, ...]:
     """Names that acme-mailcow would order if its whole environment, not only ADDITIONAL_SAN, matched mailcow.conf."""
-    asked = scene.asked_anew().all
+    asked = scene.asked_once_recreated().all
     names = [name for name in missing if name in asked]
     return _by_hand(names) if names else ()

@@ -1,6 +1,7 @@
 """Notices about the last run of acme-mailcow, if it did not succeed; pure."""
 
 from sidecar.observed import (
+    NOT_ASKED,
     Certificate,
     Certificates,
     Fact,
@@ -23,18 +24,24 @@ def run_failed(observed: Observed) -> tuple[Notice, ...]:
         return ()
     server = observed.certificates.value.server
     ends = f"; the certificate expires {day(server.not_after)}" if server else ""
+    run = observed.project.value.acme_run if isinstance(observed.project, Seen) else NOT_ASKED
+    reasons: list[str] = []
+    if isinstance(run, Seen):
+        refused = (*run.value.refused.values(), *run.value.refused_parents.values())
+        reasons = [*run.value.failure, *(said.words for said in refused)][:3]
+    log = f"; its log says: {' / '.join(reasons)}" if reasons else ""
     return (
         Notice(
             Level.ERROR,
             NoticeCode.ACME_FAILED,
             "acme-mailcow",
-            f"acme-mailcow has failed since it was restarted for {some(restarts[-1].names)}{ends}{_log_says(observed)}",
+            f"acme-mailcow has failed since it was restarted for {some(restarts[-1].names)}{ends}{log}",
             "see: docker compose logs --tail=50 acme-mailcow",
         ),
     )
 
 
-def tell_presented(observed: Observed) -> tuple[Notice, ...]:
+def presented_notices(observed: Observed) -> tuple[Notice, ...]:
     """An error if nginx presents another certificate than the one in the file, while acme-mailcow sleeps."""
     match observed.presented, observed.certificates, observed.project:
         case Seen(shown), Seen(Certificates(server=Certificate() as server)), Seen(
@@ -57,14 +64,3 @@ def tell_presented(observed: Observed) -> tuple[Notice, ...]:
 
 def _end(certificate: Certificate, now: float) -> str:
     return f"{'expired' if certificate.not_after <= now else 'expires'} {day(certificate.not_after)}"
-
-
-def _log_says(observed: Observed) -> str:
-    """Up to three lines of acme-mailcow's log that say why."""
-    match observed.project:
-        case Seen(Project(acme_run=Seen(run))):
-            refused = [said.words for said in (*run.refused.values(), *run.refused_parents.values())]
-            telling = [*run.failure, *refused][:3]
-            return f"; its log says: {' / '.join(telling)}" if telling else ""
-        case _:
-            return ""

@@ -18,24 +18,24 @@ from sidecar.observed import (
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import some
+from sidecar.plan.acme.addresses import address_trouble
 from sidecar.plan.acme.budget import exhausted
-from sidecar.plan.acme.check import Check, NotReady, address_trouble
-from sidecar.plan.acme.count import ASKED_AT_ONCE, Count, count
+from sidecar.plan.acme.count import ASKED_AT_ONCE, count
 from sidecar.plan.acme.evidence import gathered
 from sidecar.plan.acme.lost import (
     hopeless,
     hopeless_hold,
     still_lost,
-    tell_hopeless,
 )
 from sidecar.plan.acme.names import Scene, missing_names, our_names, scene
 from sidecar.plan.acme.script import MOST_NAMES, AcmeNames, split_san
 from sidecar.plan.acme.standstill import blocked, ignored
+from sidecar.plan.acme.ways import Check, NotReady
 from sidecar.plan.actions import Held, Hold, Plan, RecreateAcme, RestartAcme
 from sidecar.plan.conf_entries import SAN
 from sidecar.settings import Settings
 
-SPOILT = (
+MALFORMED = (
     "ADDITIONAL_SAN in mailcow.conf has white space where a comma belongs: with it acme-mailcow would order other "
     "names than intended, so it gets the value once that is corrected"
 )
@@ -56,9 +56,10 @@ class Run:
     recreate: bool
 
     @property
-    def spoilt(self) -> bool:
+    def malformed(self) -> bool:
         """Whether the value that it would be re-created with has white space that acme-mailcow reads differently."""
-        return self.recreate and _spoilt_value(self.scene.conf_san, self.scene.repaired_san)
+        now, repaired = split_san(self.scene.conf_san), split_san(self.scene.repaired_san)
+        return self.recreate and list(map(set, now)) != list(map(set, repaired))
 
     @property
     def lost(self) -> frozenset[str]:
@@ -102,30 +103,46 @@ def hold_run(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     return plan
 
 
-def _spoilt_value(san: str, repaired: str) -> bool:
-    return [set(names) for names in split_san(san)] != [set(names) for names in split_san(repaired)]
-
-
 def _for_names(case: Run) -> Plan:
-    if case.spoilt:
-        return Plan(held=(case.held(Hold(SPOILT)),))
+    if case.malformed:
+        return Plan(held=(case.held(Hold(MALFORMED)),))
     ready, held, notices = _split(case)
+    observed, settings = case.observed, case.settings.restart
     # The administrator's names, and lost ones, are not among the routine questions.
-    never = [name for name in case.names if case.observed.dns.addresses_of(name) is NOT_ASKED]
+    never = [name for name in case.names if observed.dns.addresses_of(name) is NOT_ASKED]
     unknown = frozenset(Question(Kind.ADDRESSES, name) for name in never[:ASKED_AT_ONCE])
     plan = Plan(held=held, notices=notices, questions=unknown)
     if not ready:
         return plan
-    plan += Plan(notices=ignored(case.observed, case.settings.restart.settle))
+    plan += Plan(notices=ignored(observed, settings.settle))
     case = replace(case, names=ready)
-    found = count(case.asked.server, case.scene, case.observed)
+    found = count(case.asked.server, case.scene, observed)
     if (too_many := found.trouble()) is not None:
-        full = _full(case, found) if found.certain > MOST_NAMES else ()
-        return plan + Plan(held=(case.held(too_many),), notices=full, questions=found.questions())
-    for check in (_still, _quiet, _within_budget):
-        if (stopped := check(case)) is not None:
-            return plan + Plan(held=(stopped,))
-    return plan + _judged(case)
+        plan += Plan(held=(case.held(too_many),), questions=found.questions())
+        if found.certain > MOST_NAMES:
+            # Waiting does not help: Let's Encrypt would refuse the order, and every renewal.
+            message = (
+                f"{some(ready)} cannot be added to the certificate: it would have {found.certain} names, and Let's Encrypt "
+                f"accepts at most {MOST_NAMES}"
+            )
+            todo = "set ENABLE_SSL_SNI=y in mailcow.conf for a certificate per domain, then: docker compose up -d"
+            notice = Notice(Level.WARNING, NoticeCode.CERTIFICATE_FULL, "certificate", message, todo)
+            plan += Plan(notices=(notice,))
+        return plan
+    # New names are collected: one restart for all that are added together. Names that were lost, or left out
+    # because of white space, do not belong to a new domain.
+    memory, quiet = observed.memory, settings.quiet
+    facts = [Fact(FactKind.MISSING, name) for name in ready]
+    waited = [memory.true_for(fact) for fact in facts if fact in memory.since]
+    left = min(quiet - min(waited), GATHERING_LIMIT * quiet - max(waited)) if waited else 0
+    stopped = (
+        blocked(observed, settings.settle)
+        or (Hold("new names are being collected", until=observed.now + left) if left > 0 else None)
+        or exhausted(memory.restarts, case.scene.certificates.orders, settings, observed.now)
+    )
+    if stopped is not None:
+        return plan + Plan(held=(case.held(stopped),))
+    return plan + _by_evidence(case)
 
 
 def _split(case: Run) -> tuple[tuple[str, ...], tuple[Held, ...], tuple[Notice, ...]]:
@@ -135,8 +152,9 @@ def _split(case: Run) -> tuple[tuple[str, ...], tuple[Held, ...], tuple[Notice, 
     notices: list[Notice] = []
     for name in case.names:
         if (tries := hopeless(case.observed, name)) is not None:
-            held.append(case.held(hopeless_hold(name, tries), (name,)))
-            notices.append(tell_hopeless(name, tries))
+            hold = hopeless_hold(name, tries)
+            held.append(case.held(hold, (name,)))
+            notices.append(Notice(Level.WARNING, NoticeCode.NAME_IN_VAIN, name, hold.reason, hold.remedy))
             continue
         trouble = address_trouble(name, case.scene.ways, case.observed.dns)
         if trouble is None:
@@ -149,18 +167,16 @@ def _split(case: Run) -> tuple[tuple[str, ...], tuple[Held, ...], tuple[Notice, 
 
 
 def _needs_record(name: str, trouble: NotReady) -> Notice:
-    level = Level.INFO if trouble.by_itself else Level.WARNING
+    level = Level.INFO if trouble.automatic else Level.WARNING
     return Notice(level, NoticeCode.NAME_NOT_READY, name, trouble.said, trouble.remedy)
 
 
-def _old(case: Run) -> list[str]:
-    """The names that are or were in a certificate and are still needed: an order made now drops each that fails."""
+def _by_evidence(case: Run) -> Plan:
+    """The run for the names that pass, unless it would lose one that is needed; questions come first."""
+    # The names that are or were in a certificate and are still needed: an order made now drops each that fails.
     there = (case.scene.held & case.asked.all) | case.lost
-    return sorted(there - {case.scene.conf.hostname} - set(case.names))
-
-
-def _judged(case: Run) -> Plan:
-    evidence = gathered(case.scene, case.observed, case.names, _old(case))
+    kept = sorted(there - {case.scene.conf.hostname} - set(case.names))
+    evidence = gathered(case.scene, case.observed, case.names, kept)
     plan = Plan(
         held=tuple(case.held(trouble.hold, (name,)) for name, trouble in evidence.new.items()),
         notices=tuple(
@@ -169,10 +185,10 @@ def _judged(case: Run) -> Plan:
             if _for_a_person(case, trouble)
         ),
     )
-    still = tuple(name for name in case.names if name not in evidence.new)
-    if not still:
+    passing = tuple(name for name in case.names if name not in evidence.new)
+    if not passing:
         return plan
-    case = replace(case, names=still)
+    case = replace(case, names=passing)
     if not evidence.ready:
         probes = any(question.kind is Kind.CHALLENGE for question in evidence.questions)
         doubt = (
@@ -181,27 +197,23 @@ def _judged(case: Run) -> Plan:
             else "the names are being looked up again"
         )
         return plan + Plan(held=(case.held(Hold(doubt)),), questions=evidence.questions)
-    if evidence.old:
-        return plan + _would_drop(case, evidence.old)
-    return plan + Plan(actions=(case.action(),))
-
-
-def _would_drop(case: Run, old: dict[str, NotReady]) -> Plan:
-    """The hostname comes first: without it the certificate no longer matches the MX."""
-    name, trouble = next(iter(old.items()))
-    present = (
+    if not evidence.old:
+        return plan + Plan(actions=(case.action(),))
+    # The hostname comes first: without it the certificate no longer matches the MX.
+    name, trouble = next(iter(evidence.old.items()))
+    others = list(evidence.old)[1:]
+    would = (
         "is in the certificate and would be dropped from it"
         if name in case.scene.held
         else "would not be in the certificate"
     )
-    more = f" (and {len(old) - 1} more: {some(list(old)[1:], 4)})" if len(old) > 1 else ""
-    reason = f"{to_unicode(name)} {present}{more}: {trouble.said}"
-    notices = (
-        (Notice(Level.WARNING, NoticeCode.NAME_WOULD_DROP, name, reason, trouble.remedy),)
-        if _for_a_person(case, trouble)
-        else ()
-    )
-    return Plan(held=(case.held(Hold(reason, trouble.remedy)),), notices=notices)
+    more = f" (and {len(others)} more: {some(others, 4)})" if others else ""
+    reason = f"{to_unicode(name)} {would}{more}: {trouble.said}"
+    plan += Plan(held=(case.held(Hold(reason, trouble.remedy)),))
+    if _for_a_person(case, trouble):
+        notice = Notice(Level.WARNING, NoticeCode.NAME_WOULD_DROP, name, reason, trouble.remedy)
+        plan += Plan(notices=(notice,))
+    return plan
 
 
 def _for_a_person(case: Run, trouble: NotReady) -> bool:
@@ -214,44 +226,3 @@ def _for_a_person(case: Run, trouble: NotReady) -> bool:
 def _waits_long(case: Run) -> bool:
     memory = case.observed.memory
     return any(memory.true_for(Fact(FactKind.MISSING, name)) > LONG_S for name in case.names)
-
-
-def _full(case: Run, found: Count) -> tuple[Notice, ...]:
-    """Waiting does not help: Let's Encrypt would refuse the order, and every renewal."""
-    message = (
-        f"{some(case.names)} cannot be added to the certificate: it would have {found.certain} names, and Let's Encrypt "
-        f"accepts at most {MOST_NAMES}"
-    )
-    todo = "set ENABLE_SSL_SNI=y in mailcow.conf for a certificate per domain, then: docker compose up -d"
-    return (Notice(Level.WARNING, NoticeCode.CERTIFICATE_FULL, "certificate", message, todo),)
-
-
-def _still(case: Run) -> Held | None:
-    stopped = blocked(case.observed, case.settings.restart.settle)
-    return None if stopped is None else case.held(stopped)
-
-
-def _quiet(case: Run) -> Held | None:
-    """New names are collected: one restart for all that are added together."""
-    quiet, memory = case.settings.restart.quiet, case.observed.memory
-    facts = [Fact(FactKind.MISSING, name) for name in case.names]
-    # Names that were lost, or left out because of white space, do not belong to a new domain.
-    waited = [memory.true_for(fact) for fact in facts if fact in memory.since]
-    if not waited:
-        return None
-    left = min(quiet - min(waited), GATHERING_LIMIT * quiet - max(waited))
-    return (
-        None
-        if left <= 0
-        else case.held(Hold("new names are being collected", until=case.observed.now + left))
-    )
-
-
-def _within_budget(case: Run) -> Held | None:
-    stopped = exhausted(
-        case.observed.memory.restarts,
-        case.scene.certificates.orders,
-        case.settings.restart,
-        case.observed.now,
-    )
-    return None if stopped is None else case.held(stopped)

@@ -75,7 +75,7 @@ def names_asked(
     if conf.yes("ONLY_MAILCOW_HOSTNAME"):
         return AcmeNames(frozenset({hostname}))
     prefixes, full = split_san(san)
-    autodiscover = _autodiscover(conf)
+    autodiscover = conf.yes("AUTODISCOVER_SAN", default="y")
     if autodiscover:
         prefixes += ("autodiscover", "autoconfig")
         if mailcow.backend is Backend.NATIVE:
@@ -116,10 +116,6 @@ def dns_challenge(mailcow: Mailcow, conf: Conf) -> bool:
     return mailcow.knows_dns_challenge and conf.yes(_DNS_CHALLENGE)
 
 
-def _autodiscover(conf: Conf) -> bool:
-    return conf.yes("AUTODISCOVER_SAN", default="y")
-
-
 def _left_to_wildcard(name: str, wildcards: str) -> bool:
     """With the DNS challenge a listed `*.example.org` replaces the names below it; found as a substring."""
     return bool(wildcards) and f"*.{name.partition('.')[2]}" in wildcards
@@ -137,12 +133,14 @@ def environment(conf: Conf, env: dict[str, str] | None) -> Conf:
     return Conf(values, conf.locked)
 
 
+def covered(name: str, names: frozenset[str]) -> bool:
+    """Whether a certificate with these names is valid for `name`, also by a wildcard (RFC 6125 §6.4.3)."""
+    return name in names or covered_by_wildcard(name, names) is not None
+
+
 def held_in_certificate(certificates: Iterable[Certificate], name: str) -> Certificate | None:
-    """The certificate that nginx could present for `name`: its own or a wildcard's (RFC 6125 §6.4.3)."""
-    for certificate in certificates:
-        if name in certificate.names or covered_by_wildcard(name, certificate.names):
-            return certificate
-    return None
+    """The certificate that nginx could present for `name`."""
+    return next((certificate for certificate in certificates if covered(name, certificate.names)), None)
 
 
 def presented(certificates: Certificates, conf: Conf) -> tuple[Certificate, ...]:

@@ -1,6 +1,6 @@
 """Whether this mailcow is settled: nothing is being started, updated or removed; pure."""
 
-from sidecar.observed import Container, Fact, FactKind, Issuer, Memory, Observed, Project, Seen, Unseen
+from sidecar.observed import Fact, FactKind, Issuer, Memory, Observed, Project, Seen, Unseen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import day, span
@@ -19,19 +19,15 @@ def unsettled(project: Project, memory: Memory, now: float, settle: float) -> di
     """Why services are unsettled, by service; the sidecar's own container does not count."""
     found: dict[str, str] = {}
     for container in project.containers:
-        if not container.own and (reason := _unsettled(container, now, settle)):
-            found[container.service] = reason
+        if container.own:
+            continue
+        if container.state != "running":
+            found[container.service] = f"it is {container.state}"
+        elif now - container.started_at < settle:
+            found[container.service] = f"it was started less than {span(settle)} ago"
     there = {container.service for container in project.containers}
     found.update(dict.fromkeys(memory.services.union(NEEDED) - there, "its container is gone"))
     return found
-
-
-def _unsettled(container: Container, now: float, settle: float) -> str | None:
-    if container.state != "running":
-        return f"it is {container.state}"
-    if now - container.started_at < settle:
-        return f"it was started less than {span(settle)} ago"
-    return None
 
 
 def ignored(observed: Observed, settle: float) -> tuple[Notice, ...]:
@@ -56,43 +52,28 @@ def stopped(observed: Observed) -> tuple[Notice, ...]:
     """Notices about a needed container that does not run, if no one seems to be starting it."""
     if isinstance(observed.project, Unseen):
         return ()
+    server = observed.certificates.value.server if isinstance(observed.certificates, Seen) else None
+    skipped = isinstance(observed.conf, Seen) and observed.conf.value.yes("SKIP_LETS_ENCRYPT")
+    acme_orders = not skipped and (server is None or server.issuer is not Issuer.OTHER)
     notices: list[Notice] = []
     for service in NEEDED:
         container = observed.project.value.service(service)
         waited = observed.memory.true_for(Fact(FactKind.UNSETTLED, service))
         running = container is not None and container.state == "running"
-        if running or waited < STOPPED_S or (service == "acme-mailcow" and not _orders(observed)):
+        if running or waited < STOPPED_S or (service == "acme-mailcow" and not acme_orders):
             continue
+        if service == "nginx-mailcow":
+            effect = "no sender can fetch a policy"
+        else:
+            ends = f", and the present one expires {day(server.not_after)}" if server else ""
+            effect = f"no certificate is ordered or renewed{ends}"
         state = f"is not running: it is {container.state}" if container else "has no container"
         todo = f"in the mailcow directory: docker compose up -d {service}"
         if container:
             todo += f"; if it stops again: docker compose logs --tail=50 {service}"
-        notices.append(
-            Notice(
-                Level.ERROR,
-                NoticeCode.CONTAINER_STOPPED,
-                service,
-                f"{service} {state}; {_lacks(observed, service)}",
-                todo,
-            )
-        )
+        message = f"{service} {state}; {effect}"
+        notices.append(Notice(Level.ERROR, NoticeCode.CONTAINER_STOPPED, service, message, todo))
     return tuple(notices)
-
-
-def _orders(observed: Observed) -> bool:
-    """Whether the certificate comes from acme-mailcow, as far as observed."""
-    if isinstance(observed.conf, Seen) and observed.conf.value.yes("SKIP_LETS_ENCRYPT"):
-        return False
-    server = observed.certificates.value.server if isinstance(observed.certificates, Seen) else None
-    return server is None or server.issuer is not Issuer.OTHER
-
-
-def _lacks(observed: Observed, service: str) -> str:
-    if service == "nginx-mailcow":
-        return "no sender can fetch a policy"
-    server = observed.certificates.value.server if isinstance(observed.certificates, Seen) else None
-    ends = f", and the present one expires {day(server.not_after)}" if server else ""
-    return f"no certificate is ordered or renewed{ends}"
 
 
 def _blocks(observed: Observed, service: str) -> bool:
@@ -116,10 +97,6 @@ def blocked(observed: Observed, settle: float) -> Hold | None:
         if _blocks(observed, service):
             why = f"mailcow is being started or updated: {service}: {reason}"
             return Hold(why, until=observed.now + max(settle, 5))
-    return _at_work(project)
-
-
-def _at_work(project: Project) -> Hold | None:
     match project.acme_sleep:
         case Unseen(reason):
             return Hold(f"it is not known whether acme-mailcow is working: {reason}")

@@ -9,7 +9,6 @@ from sidecar.observed import (
     DomainList,
     Memory,
     Observed,
-    PolicyMemory,
     Seen,
 )
 from sidecar.observed.notice import Level, Notice
@@ -49,7 +48,8 @@ def file_policy(
     # A missing or broken file is restored as it was: no one asked for anything else. But an enforce that is not
     # there now is not published again if it is seen that senders would refuse to deliver.
     there = served is not None
-    served = served or _last_in_file(observed.memory.policy(FILE))
+    done = [write for write in observed.memory.policy(FILE).writes if write.done]
+    served = served or (policy_of(done[-1].text) if done else None)
     rollout = observed.memory.rollout(FILE)
     if joined(names, observed.memory, settings):
         rollout = restarted_soak(rollout)
@@ -96,8 +96,17 @@ def served_too(observed: Observed, settings: Settings, listed: DomainList) -> di
     receive mail here, unless their policy host is seen to be elsewhere: senders may still fetch the file for them.
     """
     known = managed(listed, settings)
-    found = {d.name: settings.for_domain(d.name) for d in known if not d.receives}
-    found = {name: one for name, one in found.items() if _may_lead_here(observed, name)}
+    own = observed.dns.addresses_of(own_hostname(observed) or "")
+    found: dict[str, DomainSettings] = {}
+    for domain in known:
+        if domain.receives:
+            continue
+        host = observed.dns.addresses_of(policy_host(domain.name))
+        there = host.value.addresses if isinstance(host, Seen) else None
+        if there is not None and isinstance(own, Seen) and own.value.addresses:
+            there &= own.value.addresses
+        if there is None or there:  # an address that is not known may be this server's
+            found[domain.name] = settings.for_domain(domain.name)
     targets = {domain.name for domain in known}
     for target, aliases in alias_names(observed, settings).items():
         if target in targets:
@@ -105,26 +114,9 @@ def served_too(observed: Observed, settings: Settings, listed: DomainList) -> di
     return found
 
 
-def _may_lead_here(observed: Observed, domain: str) -> bool:
-    hostname = own_hostname(observed) or ""
-    match observed.dns.addresses_of(policy_host(domain)), observed.dns.addresses_of(hostname):
-        case Seen(host), Seen(own) if own.addresses:
-            return bool(host.addresses & own.addresses)
-        case Seen(host), _:
-            return bool(host.addresses)
-        case _:
-            return True
-
-
 def joined(names: Iterable[str], memory: Memory, settings: Settings) -> frozenset[str]:
     """The domains with `mode: auto` in the one file that were never checked: the soak does not cover them yet."""
     return frozenset(name for name in names if settings.for_domain(name).auto and name not in memory.checks)
-
-
-def _last_in_file(memory: PolicyMemory) -> Policy | None:
-    """The policy that the sidecar wrote into the file last, as far as known."""
-    done = [write for write in memory.writes if write.done]
-    return policy_of(done[-1].text) if done else None
 
 
 def _named(

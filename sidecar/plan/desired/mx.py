@@ -34,15 +34,11 @@ def asked_patterns(
     found = _names(hosts)[:MOST_FROM_DNS]
     if not all(isinstance(answer, Seen) for answer in answers):
         found = all_patterns([served.mx if served is not None else (hostname,), found])
-    return (found if observed.one_file else _fitting(found)) or (hostname,)
-
-
-def _fitting(patterns: Sequence[str]) -> tuple[str, ...]:
-    """As many as mailcow keeps: a policy with more could not be written at all, not even to step it back."""
-    lengths = accumulate(len(pattern) + 1 for pattern in patterns)
-    return tuple(
-        pattern for pattern, length in zip(patterns, lengths, strict=True) if length <= MX_LENGTH + 1
-    )
+    if not observed.one_file:
+        # As many as mailcow keeps: a policy with more could not be written at all, not even to step it back.
+        lengths = accumulate(len(pattern) + 1 for pattern in found)
+        found = tuple(p for p, length in zip(found, lengths, strict=True) if length <= MX_LENGTH + 1)
+    return found or (hostname,)
 
 
 def _names(hosts: Sequence[str]) -> tuple[str, ...]:
@@ -53,7 +49,7 @@ def _names(hosts: Sequence[str]) -> tuple[str, ...]:
 def unvalidated(
     observed: Observed, own: DomainSettings, names: Sequence[str], hostname: str, mx: Sequence[str]
 ) -> tuple[Notice, ...]:
-    """A policy that follows the DNS is worth what the DNS is worth: whoever forges an answer adds a host to it."""
+    """A policy that follows the DNS is only as trustworthy as the DNS: anyone who can forge an answer adds a host to it."""
     if not own.mx_from_dns:
         return ()
     notices: list[Notice] = []
@@ -64,7 +60,7 @@ def unvalidated(
         if others := [host for host in answer.value if host != hostname and host in mx]:
             message = (
                 f"{to_unicode(name)} has `mx: dns`, and its MX records are not validated by DNSSEC: "
-                f"whoever can forge them gets a host into the policy; now {', '.join(others)} comes from them"
+                f"anyone who can forge them adds a host to the policy; now {', '.join(others)} comes from them"
             )
             todo = (
                 f"sign the zone with DNSSEC, or write the hosts into {CONFIG}: {mx_line(name, answer.value)}"

@@ -11,7 +11,6 @@ from sidecar.observed import (
     Observed,
     Seen,
 )
-from sidecar.observed.notice import Notice
 from sidecar.plan.desired.mx import asked_patterns, unvalidated
 from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all, said_by_senders
 from sidecar.plan.desired.wanted import (
@@ -27,7 +26,7 @@ from sidecar.plan.desired.wanted import (
 from sidecar.plan.elsewhere import left_elsewhere
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for
 from sidecar.rollout.reports import evidence_for
-from sidecar.settings import DomainSettings, Settings
+from sidecar.settings import Settings
 
 
 def native_policies(observed: Observed, settings: Settings, listed: DomainList) -> dict[str, DesiredPolicy]:
@@ -63,18 +62,12 @@ def _for_domain(
     notices += unvalidated(observed, own, names, hostname, mx)
     kept = kept_patterns(observed, name, served, mx, own.max_age) if mode is Mode.ENFORCE else ()
     policy = Policy(mode, max_age_for(mode, own.max_age), (*mx, *kept))
-    why = _why(mode, own, notices) + said_by_senders(mode, own, served, reports, rollout)
-    return DesiredPolicy(policy, why, notices, kept)
-
-
-def _why(mode: Mode, own: DomainSettings, notices: Sequence[Notice]) -> str:
     if own.mode is Mode.ENFORCE and mode is not Mode.ENFORCE:
-        return (
-            "kept in testing: it is not known that every MX is covered" if not notices else notices[0].message
-        )
-    if own.auto:
-        return _AUTO_REASON[mode]
-    return f"mode {mode} as the settings say"
+        why = notices[0].message if notices else "kept in testing: it is not known that every MX is covered"
+    else:
+        why = _AUTO_REASON[mode] if own.auto else f"mode {mode} as the settings say"
+    why += said_by_senders(mode, own, served, reports, rollout)
+    return DesiredPolicy(policy, why, notices, kept)
 
 
 _AUTO_REASON = {

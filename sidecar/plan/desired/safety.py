@@ -89,7 +89,8 @@ def safe_for_all(
         hosts = observed.dns.mx_of(name)
         if name in others and isinstance(hosts, Seen) and not hosts.value:
             continue
-        safe, found = _safe_mode(replace_mode(settings, mode_asked), name, hosts, mx, served, there=there)
+        asked = settings if settings.mode is mode_asked else replace(settings, mode=mode_asked)
+        safe, found = _safe_mode(asked, name, hosts, mx, served, there=there)
         notices += found
         if safe.strength < mode.strength:
             mode = safe
@@ -147,54 +148,29 @@ def _safe_mode(
     )
 
 
-def replace_mode(settings: DomainSettings, mode: Mode) -> DomainSettings:
-    """The same settings with another mode."""
-    return settings if settings.mode is mode else replace(settings, mode=mode)
-
-
 def kept_patterns(
     observed: Observed, key: str, served: Policy | None, mx: Sequence[str], configured: int
 ) -> tuple[str, ...]:
-    """Patterns that are no longer needed, but may not be dropped yet."""
-    matched = _still_matched(observed, key, served, mx, configured)
-    return all_patterns([matched, _still_held(observed, key, mx)])
+    """Patterns that are no longer needed, but may not be dropped yet: a sender may still apply a policy with them.
 
-
-def _still_matched(
-    observed: Observed, key: str, served: Policy | None, mx: Sequence[str], configured: int
-) -> tuple[str, ...]:
-    """Patterns served in enforce that are no longer needed, but were matched by an MX within the longest max_age.
-
-    A pattern is dropped only when no MX was seen to match it for as long as a sender may hold a policy.
+    A pattern is dropped only when no MX was seen to match it for as long as a sender may hold the policy.
     """
-    if served is None or served.mode is not Mode.ENFORCE:
-        return ()
-    longest = longest_max_age(observed.memory.policy(key), max(configured, served.max_age))
-    kept: list[str] = []
-    for pattern in served.mx:
-        if pattern in mx:
-            continue
-        if _unmatched_for(observed, key, pattern) < longest:
-            kept.append(pattern)
-    return tuple(kept)
-
-
-def _still_held(observed: Observed, key: str, mx: Sequence[str]) -> tuple[str, ...]:
-    """Patterns of an enforce that is no longer served, as long as a sender may hold it.
-
-    It may have been withdrawn for a while, or served on the other generation, before mailcow was updated or
-    downgraded.
-    """
-    found: dict[str, None] = {}
-    for policy, max_age in still_held(observed.memory, key):
-        for pattern in policy.mx:
-            if pattern not in mx and _unmatched_for(observed, key, pattern) < max_age:
-                found[pattern] = None
-    return tuple(found)
-
-
-def _unmatched_for(observed: Observed, key: str, pattern: str) -> float:
-    return observed.memory.true_for(Fact(FactKind.UNMATCHED, unmatched_subject(key, pattern)))
+    memory = observed.memory
+    held: list[tuple[Policy, int]] = []
+    if served is not None and served.mode is Mode.ENFORCE:
+        held.append((served, longest_max_age(memory.policy(key), max(configured, served.max_age))))
+    # An enforce that is not served now may have been withdrawn for a while, or served on the other generation,
+    # before mailcow was updated or downgraded.
+    held += still_held(memory, key)
+    return all_patterns(
+        [
+            pattern
+            for pattern in policy.mx
+            if pattern not in mx
+            and memory.true_for(Fact(FactKind.UNMATCHED, unmatched_subject(key, pattern))) < max_age
+        ]
+        for policy, max_age in held
+    )
 
 
 def unmatched_subject(key: str, pattern: str) -> str:

@@ -1,6 +1,6 @@
 """The plan of DNS records as actions, held actions and notices: one action for each domain; pure.
 
-Rule for every editor: what is a task by hand is not held. It is told where the records of a domain are shown.
+Rule for every editor: a task by hand is not held: it is listed where the records of a domain are shown.
 """
 
 from collections.abc import Iterable
@@ -21,76 +21,54 @@ MOST_SHOWN = 80
 
 def as_plan(found: PublishPlan, looks: RecordLooks) -> Plan:
     """What is written now, what waits, and what a person should know; names that are being written are left alone."""
-    idle = [write for write in found.writes if write.key.name not in looks.under_way]
     by_domain: dict[str, list[values.RecordWrite]] = {}
-    for write in idle:
-        by_domain.setdefault(write.domain, []).append(write)
-    actions = tuple(
-        PublishRecords(domain, tuple(writes), _reason(writes)) for domain, writes in by_domain.items()
-    )
-    waiting = [held for held in found.held if _waits(held, looks)]
-    return Plan(actions, _held(waiting), _notices(waiting, looks), records=found)
-
-
-def _waits(held: values.HeldWrite, looks: RecordLooks) -> bool:
-    look = looks.of(held.key.name)
-    first = look.zone is NOT_ASKED or (look.account is not None and look.found is NOT_ASKED)
-    return not held.by_hand and not first and held.key.name not in looks.under_way
-
-
-def _reason(writes: Iterable[values.RecordWrite]) -> str:
-    """Each set with what is to be there, and why."""
-    said: dict[str, list[str]] = {}
-    for write in writes:
-        wanted = write.change.wanted.values if isinstance(write.change, Replace) else ()
-        shown = ", ".join(wanted)
-        shown = shown if len(shown) <= MOST_SHOWN else f"{shown[: MOST_SHOWN - 1]}…"
-        said.setdefault(write.reason, []).append(f"{write.key} {shown}" if wanted else f"no {write.key}")
-    return "; ".join(f"{', '.join(sets)} ({why})" for why, sets in said.items())
-
-
-def _held(waiting: Iterable[values.HeldWrite]) -> tuple[Held, ...]:
-    """Each reason of a domain once."""
-    found: dict[tuple[str, str], Held] = {}
+    for write in found.writes:
+        if write.key.name not in looks.under_way:
+            by_domain.setdefault(write.domain, []).append(write)
+    actions: list[PublishRecords] = []
+    for domain, writes in by_domain.items():
+        sets: dict[str, list[str]] = {}
+        for write in writes:
+            shown = ", ".join(write.change.wanted.values) if isinstance(write.change, Replace) else ""
+            shown = shown if len(shown) <= MOST_SHOWN else f"{shown[: MOST_SHOWN - 1]}…"
+            sets.setdefault(write.reason, []).append(f"{write.key} {shown}" if shown else f"no {write.key}")
+        reason = "; ".join(f"{', '.join(changed)} ({why})" for why, changed in sets.items())
+        actions.append(PublishRecords(domain, tuple(writes), reason))
+    waiting: list[values.HeldWrite] = []
+    for held in found.held:
+        look = looks.of(held.key.name)
+        never_read = look.zone is NOT_ASKED or (look.account is not None and look.found is NOT_ASKED)
+        if not held.by_hand and not never_read and held.key.name not in looks.under_way:
+            waiting.append(held)
+    each_once: dict[tuple[str, str], Held] = {}
     for one in waiting:
         action = PublishRecords(one.domain, (), f"{one.key.name} is to be published")
-        found.setdefault((one.domain, one.reason), Held(action, one.reason, one.until, one.remedy))
-    return tuple(found.values())
+        each_once.setdefault((one.domain, one.reason), Held(action, one.reason, one.until, one.remedy))
+    return Plan(tuple(actions), tuple(each_once.values()), _notices(waiting, looks), records=found)
 
 
 def _notices(waiting: Iterable[values.HeldWrite], looks: RecordLooks) -> tuple[Notice, ...]:
-    foreign = [
-        Notice(
-            Level.WARNING,
-            NoticeCode.RECORD_FOREIGN,
-            held.domain or held.key.name,
-            held.reason,
-            held.remedy,
-        )
+    """Records of somebody else, changes held as a whole, and accounts that cannot be used: their zones get no writes."""
+
+    def warning(code: NoticeCode, subject: str, message: str, todo: str | None) -> Notice:
+        return Notice(Level.WARNING, code, subject, message, todo)
+
+    notices = [
+        warning(NoticeCode.RECORD_FOREIGN, held.domain or held.key.name, held.reason, held.remedy)
         for held in waiting
         if held.foreign
     ]
-    large = next((held for held in waiting if held.large), None)
-    held_back = (
-        [Notice(Level.WARNING, NoticeCode.RECORDS_HELD, "dns", large.reason, large.remedy)] if large else []
-    )
-    return (*foreign, *held_back, *_accounts(looks))
-
-
-def _accounts(looks: RecordLooks) -> Iterable[Notice]:
-    """An account that cannot be used: nothing of its zones is written."""
-    for name, zones in looks.zones.items():
+    if (large := next((held for held in waiting if held.large), None)) is not None:
+        notices.append(warning(NoticeCode.RECORDS_HELD, "dns", large.reason, large.remedy))
+    for account, zones in looks.zones.items():
+        state = looks.accounts.get(account)
         if isinstance(zones, Unseen) and zones is not NOT_ASKED:
-            yield _failing(name, zones.reason)
-        elif (state := looks.accounts.get(name)) is not None and tried_again_at(state) is not None:
-            yield _failing(name, state.trouble)
-
-
-def _failing(account: str, reason: str) -> Notice:
-    return Notice(
-        Level.WARNING,
-        NoticeCode.ACCOUNT_FAILING,
-        account,
-        f"the DNS account {account} cannot be used: {reason}",
-        "see `sidecar dns test`; it is tried again by itself",
-    )
+            trouble = zones.reason
+        elif state is not None and tried_again_at(state) is not None:
+            trouble = state.trouble
+        else:
+            continue
+        message = f"the DNS account {account} cannot be used: {trouble}"
+        todo = "see `sidecar dns test`; it is tried again automatically"
+        notices.append(warning(NoticeCode.ACCOUNT_FAILING, account, message, todo))
+    return tuple(notices)

@@ -1,8 +1,8 @@
-"""What holds writes back: too large a share of the published sets at once, an account's rate, and its failures; pure.
+"""What holds writes: too large a share of the published sets at once, an account's rate, and its failures; pure.
 
 Each lets a write through or holds it with a reason, a remedy and a time to ask again. A large plan is held as a whole:
-it is the plan that is doubtful then, not a part of it. Writes of one name are never parted: a CNAME that is removed
-while the address in its place waits would leave nothing there.
+the whole plan is doubtful then, not a part of it. Writes of one name are never separated: if a CNAME is removed while
+the address that replaces it waits, nothing is left there.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ FEWEST = 5
 """Changes of existing sets; fewer are never held for their share."""
 WRITES = 300
 WRITES_SECONDS = 300.0
-"""At most so many writes in this time, by one account: Cloudflare takes 1,200 requests then, and a write is a few."""
+"""At most this many writes in this time by one account: Cloudflare accepts 1,200 requests in it, and a write takes a few."""
 FIRST_PAUSE = 60.0
 LONGEST_PAUSE = 3_600.0
 """Seconds after a failure; doubled with each."""
@@ -35,7 +35,7 @@ def share(writes: Sequence[RecordWrite], picture: Picture) -> Guarded:
     changed = {write.key.name for write in changes}
     published = len(picture.ledger)
     reason = f"{len(changes)} of {published} published record sets would change at once"
-    remedy = "look at them (`sidecar plan`), then let them through once with `sidecar once --large-dns-plan`"
+    remedy = "check them (`sidecar plan`), then allow them once with `sidecar once --large-dns-plan`"
     return (
         [write for write in writes if write.key.name not in changed],
         [
@@ -101,7 +101,11 @@ def back_off(writes: Sequence[RecordWrite], picture: Picture) -> Guarded:
         if again is None or again <= picture.now:
             return None
         account = write.place.account
-        return f"the account {account} failed", "see `sidecar dns test`; it is tried again by itself", again
+        return (
+            f"the account {account} failed",
+            "see `sidecar dns test`; it is tried again automatically",
+            again,
+        )
 
     return _each(writes, until)
 
@@ -114,7 +118,7 @@ def tried_again_at(state: AccountState | None) -> float | None:
 
 
 def wrote(state: AccountState | None, now: float) -> AccountState:
-    """After a write, whatever came of it."""
+    """The state of an account after a write, done or failed."""
     known = state or AccountState()
     return replace(known, writes=(*_recent(known, now), now))
 

@@ -1,7 +1,7 @@
-"""Whose a record set is, by its value, and what is noted of it; pure.
+"""Whose a record set is, by its value, and what is noted about it; pure.
 
 Rules for every editor. A set is ours when its present values are ones that were published here. A lost ledger makes
-sets foreign, never the other way round. An intent is noted before its write, so that a kill between them costs nothing.
+sets foreign, never the other way round. An intent is noted before its write: being killed between them costs nothing.
 """
 
 from dataclasses import replace
@@ -9,7 +9,7 @@ from dataclasses import replace
 from sidecar.dns.publish.port import Replace
 from sidecar.observed import Seen, Sight
 from sidecar.observed.record_sets import MOST_PUBLISHED, Entry, Key, Ledger, Origin, RecordSet, Values
-from sidecar.plan.publish.values import PublishPlan, RecordOwner, RecordRow, RecordWrite
+from sidecar.plan.publish.values import PublishPlan, RecordOwner, RecordWrite
 
 
 def whose(key: Key, found: Sight[RecordSet], wanted: Values, ledger: Ledger) -> RecordOwner:
@@ -52,13 +52,16 @@ def removed(ledger: Ledger, key: Key) -> Ledger:
 
 def learned(ledger: Ledger, plan: PublishPlan, now: float) -> Ledger:
     """Notes sets that were found with the wanted values: they are kept right from now on, and not removed."""
-    new = {row.key: _equal(row, now) for row in plan.rows if row.key not in ledger and _is_wanted(row)}
-    moved = {
-        row.key: replace(ledger[row.key], published=_kept((*ledger[row.key].published, row.wanted)), at=now)
-        for row in plan.rows
-        if row.key in ledger and _is_wanted(row) and row.wanted not in ledger[row.key].published
-    }
-    return {**ledger, **new, **moved} if new or moved else ledger
+    noted: dict[Key, Entry] = {}
+    for row in plan.rows:
+        if not isinstance(row.found, Seen) or not row.wanted or row.found.value.values != row.wanted:
+            continue
+        entry = ledger.get(row.key)
+        if entry is None:
+            noted[row.key] = Entry(row.key, (row.wanted,), Origin.EQUAL, row.found.value.ttl, now)
+        elif row.wanted not in entry.published:
+            noted[row.key] = replace(entry, published=_kept((*entry.published, row.wanted)), at=now)
+    return {**ledger, **noted} if noted else ledger
 
 
 def adopted(ledger: Ledger, key: Key, found: RecordSet, now: float) -> Ledger:
@@ -66,15 +69,6 @@ def adopted(ledger: Ledger, key: Key, found: RecordSet, now: float) -> Ledger:
     entry = ledger.get(key)
     published = _kept((*(entry.published if entry else ()), found.values))
     return {**ledger, key: Entry(key, published, Origin.ADOPTED, found.ttl, now)}
-
-
-def _is_wanted(row: RecordRow) -> bool:
-    return isinstance(row.found, Seen) and bool(row.wanted) and row.found.value.values == row.wanted
-
-
-def _equal(row: RecordRow, now: float) -> Entry:
-    ttl = row.found.value.ttl if isinstance(row.found, Seen) else 0
-    return Entry(row.key, (row.wanted,), Origin.EQUAL, ttl, now)
 
 
 def _kept(published: tuple[Values, ...]) -> tuple[Values, ...]:

@@ -1,6 +1,6 @@
 """The ledger as a file in `data/conf/mta-sts/`, which mailcow's backup contains; pure.
 
-Rules for every editor. What cannot be read is left out: then a set is foreign, which costs a person a look and never a
+Rules for every editor. What cannot be read is left out: then a set is foreign, which costs a person a check and never a
 wrong write. It counts only where the state has nothing: an old copy, or one of another server, adds nothing to a
 state that is whole, for what is added may be removed later.
 """
@@ -35,7 +35,7 @@ def dumped(ledger: Ledger) -> bytes:
 
 
 def read(data: bytes) -> Ledger:
-    """The entries that are right; never raises."""
+    """The entries that are valid; never raises."""
     if len(data) > LARGEST:
         return {}
     try:
@@ -74,11 +74,11 @@ def _fits(entry: Entry) -> bool:
         and name == name.lower()
         and bool(entry.published)
         and all(0 < len(values) <= MOST_VALUES for values in entry.published)
-        and all(_is_text(value) for values in entry.published for value in values)
+        and all(
+            len(value) <= LONGEST_TEXT and all(ord(character) < 256 for character in value)
+            for values in entry.published
+            for value in values
+        )
         and 0 <= entry.ttl <= LONGEST_TTL
         and math.isfinite(entry.at)
     )
-
-
-def _is_text(value: str) -> bool:
-    return len(value) <= LONGEST_TEXT and all(ord(character) < 256 for character in value)

@@ -1,7 +1,7 @@
-"""When the DNS records that are published are looked at again; pure, and takes `now`.
+"""When the published DNS records are read again; pure: the time is given as `now`.
 
-Rule for every editor: what is right is looked at rarely, since every look costs somebody's DNS host a question. What
-a person or a sender waits for is looked at often at first, then less.
+Rule for every editor: what is right is read rarely, since every read costs a DNS host a question. What a person or a
+sender waits for is read often at first, then less often.
 """
 
 from sidecar.observed import NOT_ASKED, Seen, Sight
@@ -13,10 +13,10 @@ FAILED_S = 60.0
 """A zone or record set that could not be seen."""
 RIGHT_S = 21_600.0
 PER_NAME_S = 20.0
-"""With thousands of names each is looked at less often: one every so many seconds."""
+"""With thousands of names each is read less often: one name in this many seconds."""
 WRONG_S = 300.0
 SERVERS_S = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0)
-"""Waits between looks at authoritative servers that do not have yet what is at the source."""
+"""Waits between questions to authoritative servers that do not have yet what is at the source."""
 CHECK_S = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0)
 """Waits between the sender checks that are asked for."""
 LISTED_S = 3_600.0
@@ -33,7 +33,7 @@ def zone_due(zone: Sight[str], now: float) -> bool:
 
 
 def read_due(look: NameLook, now: float, *, right: bool, count: int) -> bool:
-    """Whether to read a name at its source again; `count` names are looked at in all."""
+    """Whether to read a name at its source again; `count` names are read in all."""
     if look.found is NOT_ASKED:
         return True
     if not isinstance(look.found, Seen):
@@ -42,7 +42,7 @@ def read_due(look: NameLook, now: float, *, right: bool, count: int) -> bool:
 
 
 def servers_due(look: NameLook, now: float, tries: int) -> bool:
-    """Whether to ask the authoritative servers of a name again; `tries` looks in a row found them behind the source."""
+    """Whether to ask the authoritative servers of a name again; `tries` times in a row they were behind the source."""
     if not isinstance(look.found, Seen):
         return False
     if look.servers is None:
@@ -70,5 +70,5 @@ def check_due(at: float | None, tries: int, now: float) -> bool:
 
 
 def _older(at: float, now: float, seconds: float) -> bool:
-    """A time ahead of now is from before the clock was set back."""
+    """A time in the future is from before the clock was set back."""
     return not 0 <= now - at < seconds

@@ -1,6 +1,6 @@
 """From what is known to what is written now: one pass over all domains, then the guards; pure.
 
-Rules for every editor. A name is judged as a whole, since a CNAME stands beside nothing: a set that was not seen, or
+Rules for every editor. A name is judged as a whole, since nothing may stand beside a CNAME: a set that was not seen, or
 that is foreign and in the way, holds all of the name. Nothing is planned for a name that no account serves.
 """
 
@@ -12,12 +12,12 @@ from typing import TypeAlias
 from sidecar.dns.publish.port import Remove, Replace
 from sidecar.observed import NOT_ASKED, Seen, Sight
 from sidecar.observed.record_sets import ABSENT, Key, Origin, RecordSet, RecordType, Values
+from sidecar.plan.policy_ids import record_of
 from sidecar.plan.publish import guards
 from sidecar.plan.publish.ledger import may_remove, whose
 from sidecar.plan.publish.names import (
     MANAGED,
     ORDER,
-    id_record,
     is_right,
     owner,
     report_record,
@@ -28,7 +28,6 @@ from sidecar.plan.publish.order import Gone, Keep, Stand, Want, pointing_stand, 
 from sidecar.plan.publish.values import (
     HeldWrite,
     Picture,
-    PublishedDomain,
     PublishPlan,
     RecordOwner,
     RecordPlace,
@@ -39,7 +38,7 @@ from sidecar.plan.publish.values import (
 )
 from sidecar.settings.dns import Publish, Scheme
 
-Want_: TypeAlias = Mapping[RecordType, Values]
+WantedSets: TypeAlias = Mapping[RecordType, Values]
 Step: TypeAlias = RecordWrite | HeldWrite
 
 
@@ -50,7 +49,16 @@ def make_plan(picture: Picture) -> PublishPlan:
     for subject in _subjects(picture):
         rows += subject.rows()
         steps += subject.steps()
-    writes = _in_order([step for step in steps if isinstance(step, RecordWrite)])
+    writes = [step for step in steps if isinstance(step, RecordWrite)]
+    put = {write.key.name for write in writes if isinstance(write.change, Replace)}
+
+    def rank(write: RecordWrite) -> tuple[bool, int, str, str, bool]:
+        """Set up: address and reports, what is shared, the id last. Take away: the id first. All of a name together."""
+        takes_away, at = write.key.name not in put, ORDER.index(write.role)
+        first = isinstance(write.change, Remove)
+        return takes_away, -at if takes_away else at, write.domain, write.key.name, not first
+
+    writes.sort(key=rank)
     held = [step for step in steps if isinstance(step, HeldWrite)]
     large = guards.too_large(writes, picture)
     for guard in (guards.share, guards.back_off, guards.rate):
@@ -68,7 +76,7 @@ def make_plan(picture: Picture) -> PublishPlan:
 
 @dataclass(frozen=True, slots=True)
 class RowsOf(Collection[RecordRow]):
-    """The rows of a picture, worked out whenever somebody looks at them: a settled picture of thousands is not kept twice."""
+    """The rows of a picture, computed when they are read: a settled picture of thousands of names is not kept twice."""
 
     picture: Picture
 
@@ -80,18 +88,6 @@ class RowsOf(Collection[RecordRow]):
 
     def __contains__(self, row: object) -> bool:
         return any(one == row for one in self)
-
-
-def _in_order(writes: list[RecordWrite]) -> list[RecordWrite]:
-    """Set up: address and reports, what is shared, the id last. Take away: the id first. All of a name together."""
-    put = {write.key.name for write in writes if isinstance(write.change, Replace)}
-
-    def rank(write: RecordWrite) -> tuple[bool, int, str, str, bool]:
-        takes_away, at = write.key.name not in put, ORDER.index(write.role)
-        first = isinstance(write.change, Remove)
-        return takes_away, -at if takes_away else at, write.domain, write.key.name, not first
-
-    return sorted(writes, key=rank)
 
 
 def _subjects(picture: Picture) -> Iterator["_Subject"]:
@@ -106,30 +102,19 @@ def _subjects(picture: Picture) -> Iterator["_Subject"]:
                 continue
             judge = pointing_stand if shared and role is Role.ID else partial(stand, role)
             want = wanted(role, domain, picture)
-            yield _Subject(
-                picture, domain.name, role, name, want, judge(domain, picture), _ttl(domain, picture)
-            )
-    if shared and any(domain.leaving is None for domain in picture.domains):
-        yield from _shared(picture)
-
-
-def _shared(picture: Picture) -> Iterator["_Subject"]:
-    """The records that all domains point to."""
-    base, rua, id_ = picture.facts.shared_base, picture.facts.tls_report, shared_id(picture)
-    text = None if id_ is None else {RecordType.TXT: (id_record(id_),)}
-    yield _Subject(
-        picture, "", Role.ID, owner(Role.ID, base), text, shared_id_stand(picture), picture.facts.ttl
-    )
-    if rua is not None:
-        report = {RecordType.TXT: (report_record(rua),)}
+            ttl = facts.settled_ttl if domain.settled else facts.ttl
+            yield _Subject(picture, domain.name, role, name, want, judge(domain, picture), ttl)
+    if not shared or all(domain.leaving is not None for domain in picture.domains):
+        return
+    # The records that all domains point to.
+    id_name, report_name = owner(Role.ID, facts.shared_base), owner(Role.REPORT, facts.shared_base)
+    id_ = shared_id(picture)
+    text = None if id_ is None else {RecordType.TXT: (record_of(id_),)}
+    yield _Subject(picture, "", Role.ID, id_name, text, shared_id_stand(picture), facts.ttl)
+    if facts.tls_report is not None:
+        report = {RecordType.TXT: (report_record(facts.tls_report),)}
         why = Want("senders of all domains send reports to this address")
-        yield _Subject(
-            picture, "", Role.REPORT, owner(Role.REPORT, base), report, why, picture.facts.settled_ttl
-        )
-
-
-def _ttl(domain: PublishedDomain, picture: Picture) -> int:
-    return picture.facts.settled_ttl if domain.settled else picture.facts.ttl
+        yield _Subject(picture, "", Role.REPORT, report_name, report, why, facts.settled_ttl)
 
 
 class _Subject:
@@ -141,14 +126,14 @@ class _Subject:
         domain: str,
         role: Role,
         name: str,
-        want: Want_ | None,
+        want: WantedSets | None,
         stands: Stand,
         ttl: int,
     ) -> None:
         self.picture, self.domain, self.role, self.name, self.ttl = picture, domain, role, name, ttl
         self.stands = stands
-        self.want: Want_ = {} if isinstance(stands, Gone) else dict(want or {})
-        self.unknown_wish = want is None and isinstance(stands, Want)
+        self.want: WantedSets = {} if isinstance(stands, Gone) else dict(want or {})
+        self.undecided = want is None and isinstance(stands, Want)
 
     def found(self, type_: RecordType) -> Sight[RecordSet]:
         return self.picture.found.get(Key(self.name, type_), NOT_ASKED)
@@ -196,10 +181,10 @@ class _Subject:
                 yield from self._wanted(place, reason, create=create)
 
     def _wanted(self, place: RecordPlace | Unplaced, reason: str, *, create: bool) -> Iterator[Step]:
-        if self.unknown_wish:
+        if self.undecided:
             if self.role is Role.HOST:
                 reason = f"no address of {self.picture.facts.hostname} is known"
-                yield self._held(self._first_key(), reason, "wait; if it stays so, look at MAILCOW_HOSTNAME")
+                yield self._held(self._first_key(), reason, "wait; if it stays so, check MAILCOW_HOSTNAME")
             elif self.role is Role.ID:
                 yield self._held(self._first_key(), "it is not known yet what should be there", "wait")
             return
@@ -213,54 +198,48 @@ class _Subject:
             sight = self.found(unseen[0])
             why = "" if isinstance(sight, Seen) else sight.reason
             yield self._held(
-                Key(self.name, unseen[0]), f"it was not seen what is there: {why}", "see `sidecar dns test`"
+                Key(self.name, unseen[0]), f"what is there could not be read: {why}", "see `sidecar dns test`"
             )
             return
-        foreign = [type_ for type_ in RecordType if self._in_the_way(type_)]
-        if foreign:
+        # A foreign set is in the way where the wanted ones cannot replace it or stand beside it. Addresses belong
+        # together: a foreign AAAA beside our A would lead half of the senders elsewhere.
+        addresses = {RecordType.A, RecordType.AAAA} if self.role is Role.HOST else set()
+        for type_ in RecordType:
+            in_the_way = RecordType.CNAME in {type_, *self.want} or type_ in {*self.want, *addresses}
+            if not in_the_way or self.whose(type_) is not RecordOwner.FOREIGN:
+                continue
             if not self._right():
-                yield self._foreign(foreign[0])
+                has = _shown(type_, self._there(type_).values)
+                wants = "; ".join(_shown(one, values) for one, values in self.want.items())
+                yield self._held(
+                    Key(self.name, type_),
+                    f"{self.name} has somebody else's record: {has}; wanted: {wants}",
+                    f"`sidecar adopt --dns {self.name}` hands it to the sidecar; or change it by hand",
+                    foreign=True,
+                )
             return
         if not create and all(self._there(type_).absent for type_ in MANAGED[self.role]):
             return
         yield from self._changes(place, reason)
-
-    def _in_the_way(self, type_: RecordType) -> bool:
-        """Whether there is a foreign set of this type that the wanted ones cannot replace or stand beside."""
-        if self.whose(type_) is not RecordOwner.FOREIGN:
-            return False
-        return (
-            type_ in self.want
-            or type_ is RecordType.CNAME
-            or RecordType.CNAME in self.want
-            or self._is_address(type_)
-        )
-
-    def _is_address(self, type_: RecordType) -> bool:
-        """Addresses belong together: a foreign AAAA beside our A would lead half of the senders elsewhere."""
-        return self.role is Role.HOST and type_ in {RecordType.A, RecordType.AAAA}
 
     def _changes(self, place: RecordPlace, reason: str) -> Iterator[RecordWrite]:
         for type_ in MANAGED[self.role]:
             key, there, values = Key(self.name, type_), self._there(type_), self.want.get(type_)
             if values is None:
                 if not there.absent:  # ours, in the other form
-                    yield RecordWrite(
-                        place, Remove(key, there), self.domain, self.role, f"{reason}; in another form now"
-                    )
-            elif there.values != values:
+                    why = f"{reason}; in another form now"
+                    yield RecordWrite(place, Remove(key, there), self.domain, self.role, why)
+                continue
+            entry, why = self.picture.ledger.get(key), ""
+            if there.values != values:
+                why = reason
+            elif entry is not None and entry.origin is not Origin.EQUAL:
+                # The TTL that was asked for counts, not what a host made of it: a host with a minimum would
+                # otherwise get the same write again and again.
+                why = "" if self.ttl in {entry.ttl, there.ttl} else "its TTL changes"
+            if why:
                 change = Replace(key, there, RecordSet(values, self.ttl))
-                yield RecordWrite(place, change, self.domain, self.role, reason, self.ttl)
-            elif self._other_ttl(key, there):
-                change = Replace(key, there, RecordSet(values, self.ttl))
-                yield RecordWrite(place, change, self.domain, self.role, "its TTL changes", self.ttl)
-
-    def _other_ttl(self, key: Key, there: RecordSet) -> bool:
-        """The wish counts, not what a host made of it: else a floor would be written against for ever."""
-        entry = self.picture.ledger.get(key)
-        if entry is None or entry.origin is Origin.EQUAL:
-            return False
-        return self.ttl not in {entry.ttl, there.ttl}
+                yield RecordWrite(place, change, self.domain, self.role, why, self.ttl)
 
     def _removals(self, place: RecordPlace | Unplaced, reason: str) -> Iterator[Step]:
         for type_ in MANAGED[self.role]:
@@ -286,16 +265,6 @@ class _Subject:
 
     def _first_key(self) -> Key:
         return Key(self.name, next(iter(self.want), MANAGED[self.role][-1]))
-
-    def _foreign(self, type_: RecordType) -> HeldWrite:
-        has = _shown(type_, self._there(type_).values)
-        wants = "; ".join(_shown(one, values) for one, values in self.want.items())
-        return self._held(
-            Key(self.name, type_),
-            f"{self.name} has somebody else's record: {has}; wanted: {wants}",
-            f"`sidecar adopt --dns {self.name}` hands it to the sidecar; or change it by hand",
-            foreign=True,
-        )
 
     def _held(
         self,

@@ -14,6 +14,7 @@ from sidecar.formats.domain_name import policy_host
 from sidecar.formats.txt_fields import begins
 from sidecar.observed import Seen
 from sidecar.observed.record_sets import Key, RecordSet, RecordType, Values
+from sidecar.plan.policy_ids import record_of
 from sidecar.plan.publish.values import Facts, Picture, PublishedDomain, Role
 from sidecar.settings.dns import HostForm, Scheme
 
@@ -36,7 +37,7 @@ def owner(role: Role, domain: str) -> str:
 
 
 def names(domains: Iterable[str], facts: Facts) -> tuple[str, ...]:
-    """All names that are looked at, each once."""
+    """All names that are read in the DNS, each once."""
     base = facts.shared_base if facts.scheme is Scheme.SHARED else ""
     return _names(tuple(domains), facts.hostname, base)
 
@@ -60,18 +61,13 @@ def shared_base(hostname: str, domains: Iterable[str]) -> str:
     return max(over, key=len) if over else hostname.partition(".")[2] or hostname
 
 
-def id_record(policy_id: str) -> str:
-    """The TXT that tells senders this id."""
-    return f"v=STSv1;id={policy_id};"
-
-
 def report_record(uri: str) -> str:
-    """The TXT that tells senders where reports go."""
+    """The TXT record with the address to which senders send reports."""
     return f"v=TLSRPTv1; rua={uri}"
 
 
 def wanted(role: Role, domain: PublishedDomain, picture: Picture) -> dict[RecordType, Values] | None:
-    """What should stand at the name of this role; None: it cannot be said yet, or nothing is wanted."""
+    """What should stand at the name of this role; None: it is not known yet, or nothing is wanted."""
     facts = picture.facts
     match role:
         case Role.HOST:
@@ -80,7 +76,7 @@ def wanted(role: Role, domain: PublishedDomain, picture: Picture) -> dict[Record
             return {RecordType.CNAME: single(owner(Role.ID, facts.shared_base))}
         case Role.ID:
             id_ = shared_id(picture) if facts.scheme is Scheme.SHARED else domain.id
-            return None if id_ is None else {RecordType.TXT: single(id_record(id_))}
+            return None if id_ is None else {RecordType.TXT: single(record_of(id_))}
         case Role.REPORT if facts.tls_report is None:
             return None
         case Role.REPORT if _points(domain.name, facts):
@@ -101,10 +97,17 @@ def _points(domain: str, facts: Facts) -> bool:
 
 def _host(domain: str, picture: Picture) -> dict[RecordType, Values] | None:
     facts, name = picture.facts, policy_host(domain)
-    if facts.host is HostForm.CNAME and not _texts_at(name, picture):
-        if not facts.addresses and _leads_elsewhere(name, picture):
-            return None  # what works is not pointed to a mail host whose address nobody knows (a wrong host name)
-        return {RecordType.CNAME: single(facts.hostname)}
+    text = picture.found.get(Key(name, RecordType.TXT))
+    # A CNAME cannot stand beside a TXT record.
+    if facts.host is HostForm.CNAME and not (isinstance(text, Seen) and not text.value.absent):
+        alias = {RecordType.CNAME: single(facts.hostname)}
+        if not facts.addresses:
+            sights = {type_: picture.found.get(Key(name, type_)) for type_ in MANAGED[Role.HOST]}
+            there = {type_: sight.value.values for type_, sight in sights.items() if isinstance(sight, Seen)}
+            if any(values and values != alias.get(type_) for type_, values in there.items()):
+                # What works is not pointed to a mail host whose address nobody knows (a wrong host name).
+                return None
+        return alias
     if not facts.addresses:
         return None
     six = tuple(sorted(one for one in facts.addresses if ":" in one))
@@ -112,22 +115,8 @@ def _host(domain: str, picture: Picture) -> dict[RecordType, Values] | None:
     return {type_: values for type_, values in ((RecordType.A, four), (RecordType.AAAA, six)) if values}
 
 
-def _leads_elsewhere(name: str, picture: Picture) -> bool:
-    """Whether there is a CNAME to another host than the present mail host, or an address."""
-    sights = ((type_, picture.found.get(Key(name, type_))) for type_ in MANAGED[Role.HOST])
-    there = [(type_, sight.value.values) for type_, sight in sights if isinstance(sight, Seen)]
-    right = (RecordType.CNAME, (picture.facts.hostname,))
-    return any(values and (type_, values) != right for type_, values in there)
-
-
-def _texts_at(name: str, picture: Picture) -> bool:
-    """Whether there is a TXT record, which a CNAME cannot stand beside."""
-    found = picture.found.get(Key(name, RecordType.TXT))
-    return isinstance(found, Seen) and not found.value.absent
-
-
 def serves_nothing(domain: PublishedDomain) -> bool:
-    """Whether a domain that has left is served no policy any more: the shared id has nothing to tell of it."""
+    """Whether a domain that has left is served no policy any more: the shared id does not depend on it."""
     leaving = domain.leaving
     return leaving is not None and domain.id is None and leaving.expires_at is not None
 
@@ -162,8 +151,12 @@ def is_right(
             ids = [_id(text) for text in want.get(RecordType.TXT, ())]
             return bool(ids) and [_id(text) for text in texts if _is(text, mtasts_record.VERSION)] == ids
         case Role.REPORT:
-            found = [_rua(text) for text in texts if _is(text, tlsrpt_record.VERSION)]
-            return len(found) == 1 and (facts.tls_report in found[0] or (facts.any_report and bool(found[0])))
+            records = [text for text in texts if _is(text, tlsrpt_record.VERSION)]
+            if len(records) != 1:
+                return False
+            found = tlsrpt_record.parse(_octets(records[0]))
+            rua = found.rua if isinstance(found, tlsrpt_record.TlsrptRecord) else ()
+            return facts.tls_report in rua or (facts.any_report and bool(rua))
 
 
 def tells_an_id(values: Values) -> bool:
@@ -178,11 +171,6 @@ def _is(text: str, version: bytes) -> bool:
 def _id(text: str) -> str | None:
     found = mtasts_record.parse(_octets(text))
     return found.id if isinstance(found, mtasts_record.StsRecord) else None
-
-
-def _rua(text: str) -> tuple[str, ...]:
-    found = tlsrpt_record.parse(_octets(text))
-    return found.rua if isinstance(found, tlsrpt_record.TlsrptRecord) else ()
 
 
 def _octets(text: str) -> bytes:

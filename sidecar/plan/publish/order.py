@@ -2,7 +2,8 @@
 
 Rules for every editor. A new domain: address, seen at every authoritative server; certificate; policy served and checked;
 `_mta-sts` last. A change: the policy first, then its id (RFC 8461 §8.1). A domain that leaves: `none` with its id, then
-the longest max_age, then `_mta-sts`, then the rest. What is not known keeps what is there: it neither permits nor removes.
+the longest max_age, then `_mta-sts`, then the rest. If something is not known, the record stays as it is: unknown neither
+permits nor removes.
 """
 
 from collections.abc import Collection
@@ -54,7 +55,7 @@ Stand: TypeAlias = Want | Keep | Gone
 
 _ADDRESS = Keep(
     "not every authoritative server has the address of the policy host yet",
-    "wait; if it stays so, look at the zone's servers",
+    "wait; if it stays so, check the zone's servers",
 )
 _CERTIFICATE = Keep(
     "the certificate does not have the name of the policy host yet",
@@ -70,9 +71,17 @@ def stand(role: Role, domain: PublishedDomain, picture: Picture) -> Stand:
     """How a record set of this role should stand now."""
     if domain.leaving is None:
         return _staying_id(domain) if role is Role.ID else Want(_WHY[role])
-    if role is Role.ID:
-        return _leaving_id(domain, domain.leaving, picture.now)
-    return _leaving_rest(domain, domain.leaving, picture)
+    if role is not Role.ID:
+        return _leaving_rest(domain, domain.leaving, picture)
+    if domain.leaving.expires_at is not None and picture.now >= domain.leaving.expires_at:
+        return Gone("the domain has left, and no sender holds a policy any more")
+    if domain.leaving.none_verified is not True:
+        return Keep(
+            "the policy with mode none was not yet seen as senders see it", "wait; see `sidecar check`"
+        )
+    if domain.id is None:
+        return _ID
+    return Want("the domain leaves: its policy with mode none is announced to senders", create=False)
 
 
 _WHY = {
@@ -93,18 +102,6 @@ def _staying_id(domain: PublishedDomain) -> Stand:
         if seen is not True:
             return otherwise
     return Want("the policy is served and was checked")
-
-
-def _leaving_id(domain: PublishedDomain, leaving: Leaving, now: float) -> Stand:
-    if leaving.expires_at is not None and now >= leaving.expires_at:
-        return Gone("the domain has left, and no sender holds a policy any more")
-    if leaving.none_verified is not True:
-        return Keep(
-            "the policy with mode none was not yet seen as senders see it", "wait; see `sidecar check`"
-        )
-    if domain.id is None:
-        return _ID
-    return Want("the domain leaves: senders are told of its policy with mode none", create=False)
 
 
 def _leaving_rest(domain: PublishedDomain, leaving: Leaving, picture: Picture) -> Stand:
@@ -137,8 +134,13 @@ def shared_id_stand(picture: Picture) -> Stand:
     base = owner(Role.ID, picture.facts.shared_base)
     for domain in picture.domains:
         if domain.name == picture.facts.shared_base:
-            own = _of_the_base(domain)
-            if isinstance(own, Keep):
+            # The shared id is this domain's own one as well: nothing is announced before its policy works.
+            if domain.leaving is not None:
+                return Keep(
+                    f"{domain.name} leaves, and the id of all domains stands there",
+                    "set `dns.scheme: per-domain` first",
+                )
+            if isinstance(own := _staying_id(domain), Keep):
                 return own
             continue
         if serves_nothing(domain):
@@ -154,13 +156,3 @@ def shared_id_stand(picture: Picture) -> Stand:
     if not any(domain.evidence.policy_verified for domain in picture.domains):
         return _POLICY
     return Want("the policies of all domains are served and were checked")
-
-
-def _of_the_base(domain: PublishedDomain) -> Stand:
-    """The shared id is this domain's own one as well: nothing is announced before its policy works."""
-    if domain.leaving is not None:
-        return Keep(
-            f"{domain.name} leaves, and the id of all domains stands there",
-            "set `dns.scheme: per-domain` first",
-        )
-    return _staying_id(domain)

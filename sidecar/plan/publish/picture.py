@@ -1,7 +1,7 @@
-"""What is known of the domains whose DNS records are published, out of one picture of the world; pure.
+"""What is known about the domains whose DNS records are published, from one picture of the world; pure.
 
-Rule for every editor: evidence is made of what was observed since the policy that is served now began to be served.
-What was seen of an earlier policy proves nothing of this one.
+Rule for every editor: only what was observed since the present policy began to be served is evidence. An observation
+of an earlier policy proves nothing about this one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,9 +12,7 @@ from sidecar.formats.mtasts_policy import Mode, policy_of
 from sidecar.observed import (
     FILE,
     LARGE_DNS_PLAN,
-    Addresses,
-    Certificate,
-    Memory,
+    DomainList,
     Observed,
     Seen,
     Served,
@@ -26,9 +24,9 @@ from sidecar.observed.record_sets import Key, RecordType
 from sidecar.observed.spans import ended_ago
 from sidecar.plan import policy_ids
 from sidecar.plan.acme.names import scene
-from sidecar.plan.acme.script import held_in_certificate
+from sidecar.plan.acme.script import covered
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for, longest_max_age
-from sidecar.plan.publish.names import PREFIXES, id_record, names, owner, shared_base
+from sidecar.plan.publish.names import PREFIXES, names, owner, shared_base
 from sidecar.plan.publish.order import expires_at
 from sidecar.plan.publish.places import place
 from sidecar.plan.publish.values import (
@@ -55,13 +53,31 @@ def publishes(settings: Settings) -> bool:
 
 def picture_of(observed: Observed, settings: Settings) -> Picture | None:
     """All that a plan of DNS records is made from; None where nothing is published, or mailcow was not seen."""
-    facts = _facts(observed, settings)
-    if facts is None:
+    if not publishes(settings) or not isinstance(observed.mailcow, Seen):
         return None
+    if not isinstance(observed.domains, Seen) or not isinstance(observed.conf, Seen):
+        return None
+    hostname, listed = observed.conf.value.hostname, observed.domains.value
+    if not hostname:
+        return None
+    own = observed.dns.addresses_of(hostname)
+    known = [domain.name for domain in listed.domains] + [alias.name for alias in listed.aliases]
+    facts = Facts(
+        hostname,
+        own.value.addresses or None if isinstance(own, Seen) else None,
+        report_uri(observed, settings),
+        settings.dns.publish,
+        settings.dns.scheme,
+        settings.dns.host,
+        shared_base(hostname, known) if settings.dns.scheme is Scheme.SHARED else "",
+        settings.dns.ttl,
+        settings.dns.settled_ttl,
+        any_report=settings.tls_report is None,
+    )
     return Picture(
         observed.now,
         facts,
-        _domains(observed, settings, facts),
+        _domains(observed, settings, listed, facts),
         FoundSets(observed.records),
         _Places(observed.records),
         observed.memory.published,
@@ -76,7 +92,7 @@ def writes(settings: Settings) -> bool:
 
 
 def wanted_names(picture: Picture) -> tuple[str, ...]:
-    """All names that are looked at."""
+    """All names that are read in the DNS."""
     return names((domain.name for domain in picture.domains), picture.facts)
 
 
@@ -93,33 +109,8 @@ def awaits_a_check(domain: PublishedDomain) -> bool:
     )
 
 
-def _facts(observed: Observed, settings: Settings) -> Facts | None:
-    if not publishes(settings) or not isinstance(observed.mailcow, Seen):
-        return None
-    if not isinstance(observed.domains, Seen) or not isinstance(observed.conf, Seen):
-        return None
-    hostname = observed.conf.value.hostname
-    if not hostname:
-        return None
-    found = observed.dns.addresses_of(hostname)
-    listed = observed.domains.value
-    known = [domain.name for domain in listed.domains] + [alias.name for alias in listed.aliases]
-    return Facts(
-        hostname,
-        found.value.addresses or None if isinstance(found, Seen) else None,
-        report_uri(observed, settings),
-        settings.dns.publish,
-        settings.dns.scheme,
-        settings.dns.host,
-        shared_base(hostname, known) if settings.dns.scheme is Scheme.SHARED else "",
-        settings.dns.ttl,
-        settings.dns.settled_ttl,
-        any_report=settings.tls_report is None,
-    )
-
-
 class _Places(Mapping[str, RecordPlace | Unplaced]):
-    """Worked out when asked for; one zone is one place, however many names lie in it."""
+    """Computed when asked for; one zone is one place, however many names lie in it."""
 
     def __init__(self, looks: RecordLooks) -> None:
         self._looks = looks
@@ -144,15 +135,18 @@ class _Places(Mapping[str, RecordPlace | Unplaced]):
 # --- the domains ------------------------------------------------------------------------------------------
 
 
-def _domains(observed: Observed, settings: Settings, facts: Facts) -> tuple[PublishedDomain, ...]:
+def _domains(
+    observed: Observed, settings: Settings, listed: DomainList, facts: Facts
+) -> tuple[PublishedDomain, ...]:
     """Those that need records, and those that have left and whose records are still known to be ours."""
-    listed = mail_domains(observed, settings)
-    judge = _EvidenceJudge(observed, settings, facts, _Certificates.of(observed))
-    staying = tuple(domain.name for domain in listed)
+    mail = mail_domains(observed, settings)
+    found = scene(observed)
+    judge = _EvidenceJudge(observed, settings, facts, None if isinstance(found, str) else found.held)
+    staying = tuple(domain.name for domain in mail)
     left_over = {key.name for key in observed.memory.published}.difference(names(staying, facts))
     gone = {domain_of(Key(name, RecordType.TXT)) for name in left_over} - {*staying, facts.shared_base}
     gone -= _pointed_to(observed) if gone else frozenset()
-    targets = _targets(observed) if gone else {}
+    targets = {alias.name: alias.target for alias in listed.aliases} if gone else {}
     left = [
         MailDomain(name, target, leaving=True)
         for name in sorted(gone)
@@ -160,13 +154,7 @@ def _domains(observed: Observed, settings: Settings, facts: Facts) -> tuple[Publ
         # An alias domain of a domain that is not managed is left alone like it: its policy is still served.
         if (target := targets.get(name)) is None or settings.manages(target)
     ]
-    return tuple(judge.domain(one) for one in (*listed, *left))
-
-
-def _targets(observed: Observed) -> Mapping[str, str]:
-    """What each alias domain stands for, also one that is not active."""
-    listed = observed.domains
-    return {alias.name: alias.target for alias in listed.value.aliases} if isinstance(listed, Seen) else {}
+    return tuple(judge.domain(one) for one in (*mail, *left))
 
 
 def _pointed_to(observed: Observed) -> frozenset[str]:
@@ -195,35 +183,21 @@ def domain_of(key: Key) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Certificates:
-    """The names in the certificates that nginx presents; None: not seen."""
-
-    presented: tuple[Certificate, ...] | None
-    names: frozenset[str]
-
-    @classmethod
-    def of(cls, observed: Observed) -> "_Certificates":
-        found = scene(observed)
-        if isinstance(found, str):
-            return cls(None, frozenset())
-        presented = found.presented
-        return cls(presented, frozenset().union(*(one.names for one in presented)))
-
-    def have(self, name: str) -> bool | None:
-        if self.presented is None:
-            return None
-        return name in self.names or held_in_certificate(self.presented, name) is not None
-
-
-@dataclass(frozen=True, slots=True)
 class _EvidenceJudge:
     observed: Observed
     settings: Settings
     facts: Facts
-    certificates: _Certificates
+    certified: frozenset[str] | None
+    """The names in the certificates that nginx presents; None: not seen."""
 
     def domain(self, mail: MailDomain) -> PublishedDomain:
-        served = self._served(mail)
+        # A domain that mailcow does not have any more is served nothing of its own.
+        known = mail.name in self.observed.served or mail.target is not None or self.observed.one_file
+        served: Sight[Served] = (
+            policy_ids.served_to(self.observed, mail.name, mail.target)
+            if known or not mail.leaving
+            else Seen(Served(None), self.observed.now)
+        )
         text = served.value.text if isinstance(served, Seen) else None
         verified = self._verified(mail, text)
         policy = policy_of(text)
@@ -233,23 +207,17 @@ class _EvidenceJudge:
             leaving = Leaving(verified if none else False, self._expires(mail, served, id_))
             return PublishedDomain(mail.name, id_, leaving=leaving)
         host = policy_host(mail.name)
-        evidence = RecordEvidence(self._visible(host), self.certificates.have(host), verified)
+        certificate = None if self.certified is None else covered(host, self.certified)
+        evidence = RecordEvidence(self._visible(host), certificate, verified)
         settled = policy is not None and (
             policy.mode is Mode.ENFORCE or not self.settings.for_domain(mail.target or mail.name).auto
         )
         return PublishedDomain(mail.name, id_, evidence, settled=settled)
 
-    def _served(self, mail: MailDomain) -> Sight[Served]:
-        """A domain that mailcow does not have any more is served nothing of its own."""
-        known = mail.name in self.observed.served or mail.target is not None or self.observed.one_file
-        if known or not mail.leaving:
-            return policy_ids.served_to(self.observed, mail.name, mail.target)
-        return Seen(Served(None), self.observed.now)
-
     # --- evidence -------------------------------------------------------------------------------------
 
     def _verified(self, mail: MailDomain, text: str | None) -> bool | None:
-        """Whether a sender check since the present text is served found the policy as it is meant.
+        """Whether a sender check since the present text began to be served found the policy as it is meant.
 
         An alias domain is served what its target is, by the same server; its own address and certificate are evidence of
         their own.
@@ -271,55 +239,44 @@ class _EvidenceJudge:
         if host == self.facts.hostname:
             return True
         look = self.observed.records.of(host)
-        if look.account is None:
-            return self._resolved(host)
-        return leads_here(look, self.facts)
-
-    def _resolved(self, host: str) -> bool | None:
+        if look.account is not None:
+            return leads_here(look, self.facts)
         found = self.observed.dns.addresses_of(host)
         own = self.observed.dns.addresses_of(self.facts.hostname)
-        match found, own:
-            case Seen(there), Seen(Addresses(addresses)) if there.addresses:
-                return there.addresses <= addresses
-            case Seen(), _:
-                return False
-            case _:
-                return None
+        if not isinstance(found, Seen):
+            return None
+        if not found.value.addresses:
+            return False
+        return found.value.addresses <= own.value.addresses if isinstance(own, Seen) else None
 
     # --- leaving --------------------------------------------------------------------------------------
 
     def _expires(self, mail: MailDomain, served: Sight[Served], id_: str | None) -> float | None:
-        """From when no sender holds a policy; None where it is not known yet."""
-        observed = self.observed
+        """From when no sender holds a policy (Unix time); None if it is not known yet."""
+        observed, memory = self.observed, self.observed.memory
         if not isinstance(served, Seen):
             return None
         key = observed.policy_key(mail.name, mail.target)
         configured = self.settings.for_domain(mail.target or mail.name).max_age
         policy = policy_of(served.value.text)
         if policy is None:
-            held = _held(observed.memory, key, max(configured, LEAST_ASSUMED_MAX_AGE))
-            doubtful = _doubted_for(observed.memory, key, self.settings.intervals.doubt_seconds)
-            return observed.now + max(held, doubtful)
+            spans, assumed = memory.policy(key).spans, max(configured, LEAST_ASSUMED_MAX_AGE)
+            if spans or memory.policy(FILE).spans:
+                held = held_for(memory, key, assumed)
+            else:
+                # Without any history, counted from the beginning of the state.
+                held = max(0.0, assumed - memory.counted)
+            # A policy that is missing for a short time may be a mistake in mailcow's answer: that removes nothing.
+            last = next((span for span in reversed(spans) if span.text is not None), None)
+            doubt = self.settings.intervals.doubt_seconds
+            doubted = 0.0 if last is None else max(0.0, doubt - ended_ago(last, memory.counted))
+            return observed.now + max(held, doubted)
         if policy.mode is not Mode.NONE or id_ is None:
             return None  # the one file goes on serving others
-        entry = observed.memory.published.get(Key(owner(Role.ID, mail.name), RecordType.TXT))
-        out = entry is not None and entry.published[-1] == (id_record(id_),)
-        longest = longest_max_age(observed.memory.policy(key), configured)
+        entry = memory.published.get(Key(owner(Role.ID, mail.name), RecordType.TXT))
+        out = entry is not None and entry.published[-1] == (policy_ids.record_of(id_),)
+        longest = longest_max_age(memory.policy(key), configured)
         return expires_at(entry.at if entry is not None and out else None, [longest])
-
-
-def _held(memory: Memory, key: str, assumed: int) -> float:
-    """For how many seconds yet senders may hold a policy in enforce; without any history, counted from the state's begin."""
-    if not memory.policy(key).spans and not memory.policy(FILE).spans:
-        return max(0.0, assumed - memory.counted)
-    return held_for(memory, key, assumed)
-
-
-def _doubted_for(memory: Memory, key: str, seconds: float) -> float:
-    """For how many seconds yet a missing policy may be a mistake in mailcow's answer: a short loss removes nothing."""
-    spans = memory.policy(key).spans
-    last = next((span for span in reversed(spans) if span.text is not None), None)
-    return 0.0 if last is None else max(0.0, seconds - ended_ago(last, memory.counted))
 
 
 def leads_here(look: NameLook, facts: Facts) -> bool | None:

@@ -1,4 +1,4 @@
-"""What is known of the domains and their records, and what may come of it: changes, and what is held; pure.
+"""What is known about the domains and their records, and the outcome: changes, and what is held; pure.
 
 Rule for every editor: evidence is true, false or None (not known), and only true permits anything.
 """
@@ -31,7 +31,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordEvidence:
-    """What was observed of the policy of a domain."""
+    """What was observed about the policy of a domain."""
 
     address_visible: bool | None = None
     """Whether every authoritative server has the address of the policy host, and it leads to the mail host."""
@@ -43,7 +43,7 @@ class RecordEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """A domain on its way out of MTA-STS (RFC 8461 §8.3)."""
+    """A domain that is leaving MTA-STS (RFC 8461 §8.3)."""
 
     none_verified: bool | None = None
     """Whether a policy of mode none is served and was checked."""
@@ -143,7 +143,7 @@ class RecordWrite:
     role: Role
     reason: str
     ttl: int = 0
-    """The TTL that is wished for; 0 where the set is removed."""
+    """The TTL that is asked for, in seconds; 0 if the set is removed."""
 
     @property
     def key(self) -> Key:
@@ -165,7 +165,7 @@ class HeldWrite:
     large: bool = False
     """Whether it waits for `sidecar once --large-dns-plan`."""
     by_hand: bool = False
-    """Whether it is a task by hand, since no account serves the zone."""
+    """Whether a person has to do it, since no account serves the zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class PublishPlan:
     held: tuple[HeldWrite, ...] = ()
     rows: Collection[RecordRow] = ()
     let_through: bool = False
-    """Whether more would be held but for the person's consent."""
+    """Whether more would be held without the person's consent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,4 +192,4 @@ class Picture:
     ledger: Ledger = field(default_factory=lambda: MappingProxyType({}))
     accounts: Mapping[str, AccountState] = field(default_factory=lambda: MappingProxyType({}))
     override: bool = False
-    """Whether a person lets a large plan through once."""
+    """Whether a person allowed a large plan once."""

@@ -1,4 +1,4 @@
-"""Carries out the actions of a plan, each by itself: one that fails never stops another.
+"""Carries out the actions of a plan, each independently: one that fails never stops another.
 
 Rule for every editor: every action is idempotent, its intent is stored before it, and an outcome that cannot be known
 stays unknown. Nothing is decided here. One handler per kind of action: `access`, `policies`, `files`,
@@ -31,7 +31,7 @@ from sidecar.plan.actions import (
 from sidecar.reconcile.apply.access import AccessHandler
 from sidecar.reconcile.apply.containers import ContainerHandler
 from sidecar.reconcile.apply.files import FileHandler
-from sidecar.reconcile.apply.handler import Shared, Witness
+from sidecar.reconcile.apply.handler import Handler, Shared, Witness
 from sidecar.reconcile.apply.outcome import Outcome, Result
 from sidecar.reconcile.apply.policies import PolicyHandler
 from sidecar.reconcile.apply.report_route import ReportRouteHandler
@@ -41,7 +41,7 @@ from sidecar.state.ledger import Ledger
 __all__ = ["Applier", "Outcome", "Result", "Witness"]
 
 
-class Applier:
+class Applier(Handler):
     """Gives each action to its handler."""
 
     def __init__(
@@ -57,63 +57,49 @@ class Applier:
         patient: bool,
     ) -> None:
         """`patient`: a single pass waits for as long as the Docker engine takes."""
-        self._report = report
+        self.tried: Callable[[], None] = lambda: None
+        """Called after each action, however it ended."""
+        self._on_outcome = report
         shared = Shared(settings, clock, witness, ledger, self._ended)
+        super().__init__(shared)
         self._access = AccessHandler(shared, door)
         self._policies = PolicyHandler(shared, door.session)
         self._files = FileHandler(shared)
         self._report_route = ReportRouteHandler(shared, door.session)
-        self._containers = ContainerHandler(shared, engine, patient=patient)
-        self.tried: Callable[[], None] = lambda: None
-        """Called after each action, however it ended."""
+        self.containers = ContainerHandler(shared, engine, patient=patient)
+        """Changes acme-mailcow's container; a change may take longer than a pass."""
 
     def _ended(self, outcome: Outcome) -> None:
-        self._report(outcome)
+        self._on_outcome(outcome)
         self.tried()
 
     async def apply(self, actions: Sequence[Action], observed: Observed) -> tuple[Outcome, ...]:
         """Carries out all of them: access first, then policies, several at a time, then the files, the container last.
 
-        The Docker engine delays none of them, in this pass or the next: see `ended`.
+        The Docker engine delays none of them, in this pass or the next: see `containers.ended`.
         """
         policies = [a for a in actions if isinstance(a, AddPolicy | EditPolicy | SwitchOff)]
-        outcomes = [await self._access.allow(a, observed) for a in actions if isinstance(a, AllowAccess)]
+        access = [action for action in actions if isinstance(action, AllowAccess)]
+        outcomes = [await self._attempt(action, self._access.allow(action, observed)) for action in access]
         outcomes += await self._policies.write(policies, observed)
         for action in actions:
             match action:
                 case AllowAccess() | AddPolicy() | EditPolicy() | SwitchOff():
                     pass  # done above
                 case AdoptSame():
-                    outcomes.append(await self._policies.adopt(action))
+                    outcomes.append(await self._attempt(action, self._policies.adopt(action)))
                 case WriteFile():
-                    outcomes.append(await self._files.write(action, observed))
+                    outcomes.append(await self._attempt(action, self._files.write(action, observed)))
                 case RemoveFile():
-                    outcomes.append(await self._files.remove(action, observed))
+                    outcomes.append(await self._attempt(action, self._files.remove(observed)))
                 case EditConf():
                     outcomes += await self._files.edit_conf(action)
                 case ChangeReportRoute():
-                    outcomes.append(await self._report_route.change(action))
+                    outcomes.append(await self._attempt(action, self._report_route.change(action)))
                 case RestartAcme() | RecreateAcme() | HealAcme():
-                    outcomes += await self._containers.change(action, observed)
+                    outcomes += await self.containers.change(action, observed)
                 case PublishRecords():
                     pass  # handed over beside the others (`publishing`)
                 case _:
                     assert_never(action)
         return tuple(outcomes)
-
-    def on_late_end(self, call: Callable[[], None]) -> None:
-        """Calls `call` when a change of the container has ended that no pass waited for."""
-        self._containers.finished = call
-
-    @property
-    def changing(self) -> bool:
-        """Whether a container is being changed, or the outcome of a change is not noted yet."""
-        return self._containers.changing
-
-    async def ended(self) -> tuple[Outcome, ...]:
-        """The outcome of the container's change that is under way, once it has ended; called in a pass."""
-        return await self._containers.ended()
-
-    async def close(self) -> None:
-        """Stops waiting for a change of the container that is under way."""
-        await self._containers.close()

@@ -11,7 +11,6 @@ from sidecar.observed import Observed, Seen
 from sidecar.plan.access import ALLOW_FROM
 from sidecar.plan.actions import AllowAccess, CreateKey, WidenKey
 from sidecar.reconcile.apply.handler import Handler, Shared
-from sidecar.reconcile.apply.outcome import Outcome
 
 
 class AccessHandler(Handler):
@@ -22,11 +21,8 @@ class AccessHandler(Handler):
         super().__init__(shared)
         self._door = door
 
-    async def allow(self, action: AllowAccess, observed: Observed) -> Outcome:
-        """The database first: it gives access now, and mailcow.conf only keeps it."""
-        return await self._attempt(action, lambda a: self._allow(a, observed))
-
-    async def _allow(self, action: AllowAccess, observed: Observed) -> None:
+    async def allow(self, action: AllowAccess, observed: Observed) -> None:
+        """The database first: it gives access now, and mailcow.conf only keeps it. Raises SidecarError."""
         if not isinstance(observed.conf, Seen):
             raise TemporaryError("mailcow.conf cannot be read")
         conf = observed.conf.value

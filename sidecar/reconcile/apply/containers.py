@@ -78,7 +78,7 @@ class ContainerHandler(Handler):
             return ()
         (action, task), self._under_way = self._under_way, None
         self._witness.touched_containers()
-        return (await self._attempt(action, lambda _: self._noted(action, task)),)
+        return (await self._attempt(action, self._noted(action, task)),)
 
     async def _noted(self, action: _AcmeAction, task: asyncio.Task[None]) -> None:
         try:

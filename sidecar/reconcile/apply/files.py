@@ -4,14 +4,13 @@ Rule for every editor: the intent is stored before the write.
 """
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
 
 from sidecar.host.errors import PermanentError, SidecarError, TemporaryError
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import policy_file
-from sidecar.observed import FILE, ConfEvent, Observed, PolicyMemory, Seen, Unseen
-from sidecar.plan.actions import EditConf, RemoveFile, WriteFile
+from sidecar.observed import FILE, ConfEvent, Observed, Seen, Unseen
+from sidecar.plan.actions import EditConf, WriteFile
 from sidecar.reconcile.apply.handler import Handler
 from sidecar.reconcile.apply.outcome import Outcome
 from sidecar.state.ledger import entries, intended
@@ -20,30 +19,38 @@ from sidecar.state.ledger import entries, intended
 class FileHandler(Handler):
     """Writes and removes the files."""
 
-    async def write(self, action: WriteFile, observed: Observed) -> Outcome:
-        """Writes the policy file."""
-        return await self._attempt(action, lambda a: self._write_file(a, observed))
-
-    async def remove(self, action: RemoveFile, observed: Observed) -> Outcome:
-        """Removes the policy file."""
-        return await self._attempt(action, lambda _: self._remove_file(observed))
-
     async def edit_conf(self, action: EditConf) -> list[Outcome]:
         """One write for all keys; a key that cannot be edited has its own outcome, and does not stop the others."""
+        now = self._clock.now()
+        for key, edit in action.edits.items():
+            self._ledger.conf(entries(key, edit.add, ConfEvent.INTENDED, now))
         try:
-            refused = await self._write_conf(action)
+            await self._ledger.store()
+            edited = await asyncio.to_thread(
+                conf_file.edit, self._settings.mailcow_dir, action.edits, self._settings.state_dir
+            )
+            refused = edited.refused
+            for key, edit in action.edits.items():
+                if key in refused:
+                    # Nothing was written: if somebody else adds the entry later, it does not belong to the sidecar.
+                    self._ledger.conf(entries(key, edit.add, ConfEvent.REMOVED, now))
+                else:
+                    self._ledger.conf(entries(key, edit.add, ConfEvent.ADDED, now))
+                    self._ledger.conf(entries(key, edit.remove, ConfEvent.REMOVED, now))
+            await self._ledger.store()
         except SidecarError as error:
             return [self._outcome(action, error)]
         done = action.only(action.edits.keys() - refused.keys())
         outcomes = [self._outcome(done)] if done.edits else []
         return outcomes + [self._outcome(action.only({key}), PermanentError(refused[key])) for key in refused]
 
-    async def _write_file(self, action: WriteFile, observed: Observed) -> None:
+    async def write(self, action: WriteFile, observed: Observed) -> None:
+        """Writes the policy file; raises SidecarError."""
         await self._check_unchanged(observed)
         now = self._clock.now()
-        self._ledger.policy(
-            FILE, lambda memory: _with_floor(intended(memory, action.text, now), action.floor)
-        )
+        self._ledger.policy(FILE, lambda memory: intended(memory, action.text, now))
+        if action.floor is not None:
+            self._ledger.policy(FILE, lambda memory: replace(memory, floor=action.floor))
         await self._ledger.store()
         backup = self._settings.state_dir if action.backup else None
         data = action.text.encode("utf-8", "surrogateescape")
@@ -52,7 +59,8 @@ class FileHandler(Handler):
         self._ledger.fulfilled(FILE)
         await self._ledger.store()
 
-    async def _remove_file(self, observed: Observed) -> None:
+    async def remove(self, observed: Observed) -> None:
+        """Removes the policy file; raises SidecarError."""
         await self._check_unchanged(observed)
         now = self._clock.now()
         self._ledger.policy(FILE, lambda memory: intended(memory, None, now))
@@ -73,26 +81,3 @@ class FileHandler(Handler):
                 raise TemporaryError(
                     "the policy file was not changed: somebody changed it meanwhile; the next pass looks again"
                 )
-
-    async def _write_conf(self, action: EditConf) -> Mapping[str, str]:
-        """Returns what was refused, by key."""
-        now = self._clock.now()
-        for key, edit in action.edits.items():
-            self._ledger.conf(entries(key, edit.add, ConfEvent.INTENDED, now))
-        await self._ledger.store()
-        edited = await asyncio.to_thread(
-            conf_file.edit, self._settings.mailcow_dir, action.edits, self._settings.state_dir
-        )
-        for key, edit in action.edits.items():
-            if key in edited.refused:
-                # Nothing was written: if somebody else adds the entry later, it does not belong to the sidecar.
-                self._ledger.conf(entries(key, edit.add, ConfEvent.REMOVED, now))
-                continue
-            self._ledger.conf(entries(key, edit.add, ConfEvent.ADDED, now))
-            self._ledger.conf(entries(key, edit.remove, ConfEvent.REMOVED, now))
-        await self._ledger.store()
-        return edited.refused
-
-
-def _with_floor(memory: PolicyMemory, floor: str | None) -> PolicyMemory:
-    return memory if floor is None else replace(memory, floor=floor)

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from sidecar.host.clock import Clock
 from sidecar.host.errors import NoSpaceError, PermanentError, SidecarError
@@ -13,11 +13,9 @@ from sidecar.reconcile.apply.outcome import Outcome, Result
 from sidecar.settings import Settings
 from sidecar.state.ledger import Ledger, settled
 
-_A = TypeVar("_A", bound=Action)
-
 
 class Witness(Protocol):
-    """Who has to know of a write before the next pass observes."""
+    """What has to know of a write before the next pass observes: the observer."""
 
     def forget_served(self, domains: Iterable[str]) -> None:
         """What is served for these domains has to be read again."""
@@ -61,9 +59,9 @@ class Handler:
         self._ledger = shared.ledger
         self._report = shared.ended
 
-    async def _attempt(self, action: _A, do: Callable[[_A], Awaitable[None]]) -> Outcome:
+    async def _attempt(self, action: Action, doing: Awaitable[None]) -> Outcome:
         try:
-            await do(action)
+            await doing
         except SidecarError as error:
             return self._outcome(action, error)
         return self._outcome(action)

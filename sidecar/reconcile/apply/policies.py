@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from sidecar.formats.mtasts_policy import Policy, policy_of
+from sidecar.formats.mtasts_policy import policy_of
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.mailcow.api import Exists, NoSuchRow, WriteUntold, check_policy
 from sidecar.mailcow.session import Session
@@ -57,7 +57,7 @@ class PolicyHandler(Handler):
                 if denied or clock() >= end:
                     self._forget_intent(action)
                     return None
-                outcome = await self._attempt(action, lambda a: self._write_policy(a, observed))
+                outcome = await self._attempt(action, self._write_policy(action, observed))
                 if outcome.denied:
                     denied = True
                 return outcome
@@ -68,11 +68,8 @@ class PolicyHandler(Handler):
         await self._ledger.store()
         return outcomes
 
-    async def adopt(self, action: AdoptSame) -> Outcome:
-        """Takes over a policy that already has the right text: nothing is written to mailcow."""
-        return await self._attempt(action, self._adopt)
-
-    async def _adopt(self, action: AdoptSame) -> None:
+    async def adopt(self, action: AdoptSame) -> None:
+        """Takes over a policy that already has the right text: nothing is written to mailcow. Raises SidecarError."""
         self._settle(action.key, action.text, done=True)
         self._ledger.fulfilled(action.key)
         await self._ledger.store()
@@ -80,12 +77,7 @@ class PolicyHandler(Handler):
     async def _write_policy(self, action: PolicyAction, observed: Observed) -> None:
         domain, text = action.domain, text_of(action)
         try:
-            if not isinstance(action, SwitchOff):
-                _check(domain, action.policy, observed)
-            if not isinstance(action, AddPolicy):
-                await self._check_unchanged(domain, observed)
-            self._witness.forget_served([domain])
-            await self._send(action)
+            await self._send(action, observed)
         except (PermanentError, _PolicyChangedMeanwhileError):
             # mailcow refused it, or it was not sent: nothing was written.
             self._forget_intent(action)
@@ -109,40 +101,43 @@ class PolicyHandler(Handler):
     def _forget_intent(self, action: PolicyAction) -> None:
         self._settle(action.domain, text_of(action), done=False)
 
-    async def _check_unchanged(self, domain: str, observed: Observed) -> None:
-        """What is served was read some minutes ago; the change of a person since then is not overwritten."""
-        before = observed.served_of(domain)
-        now = await self._session.served(domain, self._clock.now())
-        if isinstance(now, Unseen):
-            raise _PolicyChangedMeanwhileError(f"the policy of {domain} was not sent: {now.reason}")
-        self._witness.saw_served(domain, now)
-        if isinstance(before, Seen) and before.value != now.value:
-            raise _PolicyChangedMeanwhileError(
-                f"the policy of {domain} was not sent: somebody changed it meanwhile; the next pass looks again"
-            )
-
-    async def _send(self, action: PolicyAction) -> None:
+    async def _send(self, action: PolicyAction, observed: Observed) -> None:
+        if not isinstance(action, SwitchOff) and isinstance(observed.mailcow, Seen):
+            trouble = check_policy(action.policy, observed.mailcow.value)
+            if trouble:
+                raise PermanentError(f"the policy for {action.domain} was not sent: {trouble}")
+        if not isinstance(action, AddPolicy):
+            # What is served was read some minutes ago; the change of a person since then is not overwritten.
+            before = observed.served_of(action.domain)
+            now = await self._session.served(action.domain, self._clock.now())
+            not_sent = f"the policy of {action.domain} was not sent"
+            if isinstance(now, Unseen):
+                raise _PolicyChangedMeanwhileError(f"{not_sent}: {now.reason}")
+            self._witness.saw_served(action.domain, now)
+            if isinstance(before, Seen) and before.value != now.value:
+                raise _PolicyChangedMeanwhileError(
+                    f"{not_sent}: somebody changed it meanwhile; the next pass looks again"
+                )
+        self._witness.forget_served([action.domain])
         api = self._session.api
         if api is None:
             raise TemporaryError("mailcow's API cannot be asked")
         match action:
             case AddPolicy(domain, policy):
                 if isinstance(await api.add_policy(domain, policy), Exists):
-                    await self._row_exists(domain)
+                    # Nothing is served, but there is a row: somebody switched it off, and the sidecar leaves it so.
+                    text = "a policy that is switched off in mailcow's page"
+                    self._ledger.policy(domain, lambda memory: replace(memory, refused=text))
+                    adopt = command(f"adopt {domain}")
+                    raise PermanentError(
+                        f"{domain} has {text}; it stays so. To let the sidecar manage it: {adopt}"
+                    )
             case EditPolicy(domain, policy):
                 if isinstance(await api.edit_policy(domain, policy), NoSuchRow):
                     # The domain was deleted and created again since it was switched off: its row was deleted with it.
                     await api.add_policy(domain, policy)
             case SwitchOff(domain):
                 await api.switch_off(domain)
-
-    async def _row_exists(self, domain: str) -> None:
-        """Nothing is served, but there is a row: somebody switched it off, and the sidecar leaves it so."""
-        text = "a policy that is switched off in mailcow's page"
-        self._ledger.policy(domain, lambda memory: replace(memory, refused=text))
-        raise PermanentError(
-            f"{domain} has {text}; it stays so. To let the sidecar manage it: {command(f'adopt {domain}')}"
-        )
 
     async def _read_back(self, domain: str, text: str | None) -> None:
         seen = await self._session.served(domain, self._clock.now())
@@ -156,8 +151,3 @@ class PolicyHandler(Handler):
 
 class _PolicyChangedMeanwhileError(TemporaryError):
     """Nothing was sent, because the policy is no longer what it was when the change was planned."""
-
-
-def _check(domain: str, policy: Policy, observed: Observed) -> None:
-    if isinstance(observed.mailcow, Seen) and (trouble := check_policy(policy, observed.mailcow.value)):
-        raise PermanentError(f"the policy for {domain} was not sent: {trouble}")

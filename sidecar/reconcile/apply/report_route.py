@@ -6,7 +6,6 @@ from sidecar.mailcow.session import Session
 from sidecar.plan.actions import ChangeReportRoute
 from sidecar.plan.report_route import ended, meant, still_fits
 from sidecar.reconcile.apply.handler import Handler, Shared
-from sidecar.reconcile.apply.outcome import Outcome
 
 
 class ReportRouteHandler(Handler):
@@ -17,11 +16,8 @@ class ReportRouteHandler(Handler):
         super().__init__(shared)
         self._session = session
 
-    async def change(self, action: ChangeReportRoute) -> Outcome:
-        """The rows may have been read an hour ago, so they are read again first."""
-        return await self._attempt(action, self._change)
-
-    async def _change(self, action: ChangeReportRoute) -> None:
+    async def change(self, action: ChangeReportRoute) -> None:
+        """The rows may have been read an hour ago, so they are read again first. Raises SidecarError."""
         api = self._session.api
         if api is None:
             raise TemporaryError("mailcow's API cannot be asked")

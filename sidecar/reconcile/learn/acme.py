@@ -34,7 +34,7 @@ def learn_acme(observed: Observed) -> Memory:
     gone = [name for name in memory.in_vain if name in found.held]
     old = [name for name, tries in memory.in_vain.items() if not 0 <= observed.now - tries.at < AGAIN_AFTER_S]
     if old:
-        wanted = found.asked().all | found.asked_anew().all
+        wanted = found.asked().all | found.asked_once_recreated().all
         gone += [name for name in old if name not in wanted]
     if gone:
         memory = replace(memory, in_vain={n: v for n, v in memory.in_vain.items() if n not in gone})
@@ -58,38 +58,20 @@ def _judged(observed: Observed, found: Scene, restart: Restart) -> Memory:
         return memory
     held = found.held
     wanted = found.asked().all
-    lost = [
-        LostName(name, restart.at)
-        for name in restart.before
-        if name in wanted and name not in held and covered_by_wildcard(name, held) is None
-    ]
-    known = {item.name for item in memory.lost}
+    absent = {name for name in (*restart.before, *restart.names) if name not in held}
+    absent = {name for name in absent if covered_by_wildcard(name, held) is None}
+    gone = (absent & wanted & set(restart.before)) - {item.name for item in memory.lost}
+    lost = sorted((*memory.lost, *(LostName(name, restart.at) for name in gone)), key=lambda item: item.name)
+    last = run.value if isinstance(run, Seen) else AcmeRun(at)
     in_vain = dict(memory.in_vain)
     for name in restart.names:
-        if name in held or covered_by_wildcard(name, held) is not None:
+        before = in_vain.get(name)
+        if name not in absent:
             in_vain.pop(name, None)
-        else:
-            in_vain[name] = _in_vain(
-                observed, name, in_vain.get(name), restart, run.value if isinstance(run, Seen) else None
-            )
-    return replace(
-        memory,
-        restarts=done,
-        lost=tuple(
-            sorted(
-                (*memory.lost, *(item for item in lost if item.name not in known)), key=lambda item: item.name
-            )
-        ),
-        in_vain=in_vain,
-    )
-
-
-def _in_vain(
-    observed: Observed, name: str, before: InVain | None, restart: Restart, run: AcmeRun | None
-) -> InVain:
-    evidence = in_short(name, observed)
-    same = before is not None and not changed(before.evidence, evidence)
-    count = before.count + 1 if before is not None and same else 1
-    said = run.refusal(name) if run else None
-    words = said.words if said else " / ".join(run.failure) if run and run.failure else None
-    return InVain(count, restart.at, evidence, words)
+            continue
+        evidence = in_short(name, observed)
+        count = 1 if before is None or changed(before.evidence, evidence) else before.count + 1
+        refusal = last.refusal(name)
+        words = refusal.words if refusal else " / ".join(last.failure) or None
+        in_vain[name] = InVain(count, restart.at, evidence, words)
+    return replace(memory, restarts=done, lost=tuple(lost), in_vain=in_vain)

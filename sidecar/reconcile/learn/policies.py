@@ -4,7 +4,7 @@ Rule for every editor: an `Unseen` changes nothing. A fact ends only when the op
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from sidecar.formats.dotenv import items
@@ -15,7 +15,6 @@ from sidecar.observed import (
     Backend,
     ConfEntry,
     ConfEvent,
-    Dns,
     DomainList,
     Doubt,
     Fact,
@@ -25,21 +24,23 @@ from sidecar.observed import (
     Observed,
     PolicyFile,
     PolicyMemory,
-    Restart,
     Seen,
 )
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.spans import ended, seen_served
 from sidecar.observed.words import some
-from sidecar.plan.acme.check import AcmeWays, address_trouble
+from sidecar.plan.acme.addresses import address_trouble
 from sidecar.plan.acme.names import missing_names, our_names, scene
 from sidecar.plan.acme.script import FAILED_SLEEPS, SLEEPS
 from sidecar.plan.acme.standstill import unsettled
+from sidecar.plan.acme.ways import AcmeWays
 from sidecar.plan.conf_entries import KEYS
 from sidecar.plan.desired import alias_names, managed, served_too, unmatched_subject
 from sidecar.plan.policy_ids import with_id
 from sidecar.settings import Intervals, Settings
+
+_FORGET_AFTER_S = 86_400
 
 
 def believe(
@@ -51,7 +52,14 @@ def believe(
     in a number of answers over a set time; until then the missing names are used together with the answer.
     """
     known = memory.believed
-    if known is None or not _lost_most(known, answer.value):
+    lost_most = known is not None and any(
+        (gone := before - after) and (not after or 2 * len(gone) > len(before))
+        for before, after in (
+            ({d.name for d in known.domains}, {d.name for d in answer.value.domains}),
+            ({a.name for a in known.aliases}, {a.name for a in answer.value.aliases}),
+        )
+    )
+    if known is None or not lost_most:
         return answer, _believing(memory, answer), ()
     missing = _missing(known, answer.value)
     fingerprint = hashlib.sha256(repr(missing).encode()).hexdigest()
@@ -63,29 +71,28 @@ def believe(
     )
     if doubt.polls >= intervals.doubt_polls and memory.counted - doubt.since >= intervals.doubt_seconds:
         message = f"mailcow's list lost {_lost(known, missing)} at once; it did not change since, and is accepted now"
-        told = Notice(Level.WARNING, NoticeCode.DOMAINS_BELIEVED, "domains", message, passing=True)
-        return answer, _believing(memory, answer), (told,)
+        notice = Notice(Level.WARNING, NoticeCode.DOMAINS_BELIEVED, "domains", message, passing=True)
+        return answer, _believing(memory, answer), (notice,)
     newcomers = {d.name for d in answer.value.domains} - {d.name for d in known.domains}
     memory = replace(memory, doubt=doubt, newcomers=frozenset(newcomers))
-    return Seen(_together(answer.value, missing), answer.at), memory, ()
+    both = DomainList(
+        tuple(sorted((*answer.value.domains, *missing.domains), key=lambda domain: domain.name)),
+        tuple(sorted((*answer.value.aliases, *missing.aliases), key=lambda alias: alias.name)),
+    )
+    return Seen(both, answer.at), memory, ()
 
 
 def _believing(memory: Memory, answer: Seen[DomainList]) -> Memory:
-    policies = _with_gone_aliases(memory, answer)
-    return replace(memory, policies=policies, believed=answer.value, doubt=None, newcomers=frozenset())
-
-
-def _with_gone_aliases(memory: Memory, answer: Seen[DomainList]) -> Mapping[str, PolicyMemory]:
-    """An alias domain has the policy of its target. Once it is gone nobody knows the target any more: its own memory
-    has to tell for how long senders hold that policy.
-    """
     names = {domain.name for domain in answer.value.domains} | {alias.name for alias in answer.value.aliases}
+    # An alias domain has the policy of its target. Once it is gone, its target is not known any more: its own memory
+    # has to say for how long senders hold that policy.
     gone = {
         alias.name: ended(PolicyMemory(spans=target.spans), answer.at, memory.counted)
         for alias in (memory.believed.aliases if memory.believed else ())
         if alias.active and alias.name not in names and (target := memory.policy(alias.target)).spans
     }
-    return {**memory.policies, **gone} if gone else memory.policies
+    policies = {**memory.policies, **gone} if gone else memory.policies
+    return replace(memory, policies=policies, believed=answer.value, doubt=None, newcomers=frozenset())
 
 
 def _missing(known: DomainList, answer: DomainList) -> DomainList:
@@ -94,24 +101,6 @@ def _missing(known: DomainList, answer: DomainList) -> DomainList:
     return DomainList(
         tuple(domain for domain in known.domains if domain.name not in names),
         tuple(alias for alias in known.aliases if alias.name not in names),
-    )
-
-
-def _together(one: DomainList, other: DomainList) -> DomainList:
-    return DomainList(
-        tuple(sorted((*one.domains, *other.domains), key=lambda domain: domain.name)),
-        tuple(sorted((*one.aliases, *other.aliases), key=lambda alias: alias.name)),
-    )
-
-
-def _lost_most(known: DomainList, answer: DomainList) -> bool:
-    """Whether all, or more than half, of the domains or of the alias domains are gone."""
-    return any(
-        (gone := before - after) and (not after or 2 * len(gone) > len(before))
-        for before, after in (
-            ({d.name for d in known.domains}, {d.name for d in answer.domains}),
-            ({a.name for a in known.aliases}, {a.name for a in answer.aliases}),
-        )
     )
 
 
@@ -144,52 +133,59 @@ def doubted(memory: Memory, answer: DomainList | None) -> tuple[Notice, ...]:
 
 
 def learn(observed: Observed, settings: Settings) -> Memory:
-    """The memory after learning from `observed`."""
-    memory = observed.memory
-    policies = dict(memory.policies)
-    for key, text, at in _texts_seen(observed):
-        policies[key] = seen_served(memory.policy(key), text, at, memory.counted)
-    for key, at in _gone(observed):
-        policies[key] = ended(memory.policy(key), at, memory.counted)
-    for key, found in observed.ids.items():
-        policies[key] = with_id(policies.get(key, memory.policy(key)), found)
-    changed = any(policies[key] is not memory.policies.get(key) for key in policies)
+    """The memory after learning from `observed`; a part that did not change stays the same object."""
+    memory, now = observed.memory, observed.now
+    # A restart dated in the future is from before the clock was set back: it counts as done now, never as not done.
+    restarts = tuple(one if one.at <= now else replace(one, at=now) for one in memory.restarts)
+    # Facts observed as true get a start time and keep it; facts observed as false end; others stay unchanged.
+    true, false = _facts(observed, settings)
+    since = {fact: at for fact, at in memory.since.items() if fact not in false}
+    for fact in true:
+        since.setdefault(fact, memory.counted)
+    services = memory.services
+    if isinstance(observed.project, Seen):
+        # Services that had a container; one that has been missing for long is forgotten.
+        there = frozenset(c.service for c in observed.project.value.containers if not c.own)
+        missing = {name: memory.true_for(Fact(FactKind.UNSETTLED, name)) for name in services - there}
+        services = there | {name for name, seconds in missing.items() if seconds < _FORGET_AFTER_S}
     return replace(
         memory,
-        policies=policies if changed else memory.policies,
+        policies=_policies(observed),
         conf=_conf_events(observed),
-        since=_since(observed, settings),
-        restarts=_restarts(observed),
-        services=_services(observed),
+        since=memory.since if since == memory.since else since,
+        restarts=memory.restarts if restarts == memory.restarts else restarts,
+        services=memory.services if services == memory.services else services,
     )
 
 
-def _texts_seen(observed: Observed) -> Iterable[tuple[str, str | None, float]]:
-    match observed.mailcow:
-        case Seen(mailcow) if mailcow.backend is Backend.NATIVE:
-            for name, served in observed.served.items():
-                if isinstance(served, Seen):
-                    yield name, served.value.text, served.at
-        case Seen():
-            match observed.file:
-                case Seen(PolicyFile(data=data), at):
-                    yield FILE, None if data is None else data.decode("utf-8", "surrogateescape"), at
-                case _:
-                    pass
+def _policies(observed: Observed) -> Mapping[str, PolicyMemory]:
+    """Those that are served, with their ids; those that are no longer served have an end."""
+    memory = observed.memory
+    policies = dict(memory.policies)
+    native = isinstance(observed.mailcow, Seen) and observed.mailcow.value.backend is Backend.NATIVE
+    texts: list[tuple[str, str | None, float]] = []
+    match observed.mailcow, observed.file:
+        case Seen(), _ if native:
+            served = observed.served.items()
+            texts = [(name, one.value.text, one.at) for name, one in served if isinstance(one, Seen)]
+        case Seen(), Seen(PolicyFile(data=data), at):
+            texts = [(FILE, None if data is None else data.decode("utf-8", "surrogateescape"), at)]
         case _:
             pass
-
-
-def _gone(observed: Observed) -> Iterable[tuple[str, float]]:
-    """Policies that are no longer served: of domains deleted in mailcow, and those of the other generation."""
+    for key, text, at in texts:
+        policies[key] = seen_served(memory.policy(key), text, at, memory.counted)
     match observed.mailcow, observed.domains:
-        case Seen(mailcow), Seen(listed, at):
+        case Seen(), Seen(listed, at):
+            # Gone are policies of domains that were deleted in mailcow, and those of the other generation.
             names = {domain.name for domain in listed.domains} | {alias.name for alias in listed.aliases}
-            served = names if mailcow.backend is Backend.NATIVE else {FILE}
-            for key in observed.memory.policies.keys() - served:
-                yield key, at
+            for key in memory.policies.keys() - (names if native else {FILE}):
+                policies[key] = ended(memory.policy(key), at, memory.counted)
         case _:
             pass
+    for key, found in observed.ids.items():
+        policies[key] = with_id(policies.get(key, memory.policy(key)), found)
+    changed = any(policies[key] is not memory.policies.get(key) for key in policies)
+    return policies if changed else memory.policies
 
 
 def _conf_events(observed: Observed) -> tuple[ConfEntry, ...]:
@@ -212,40 +208,6 @@ def _conf_events(observed: Observed) -> tuple[ConfEntry, ...]:
     return (*observed.memory.conf, *more) if more else observed.memory.conf
 
 
-def _services(observed: Observed) -> frozenset[str]:
-    """Services that had a container; one that has been missing for long is forgotten."""
-    if not isinstance(observed.project, Seen):
-        return observed.memory.services
-    there = frozenset(c.service for c in observed.project.value.containers if not c.own)
-    gone = {
-        service
-        for service in observed.memory.services - there
-        if observed.memory.true_for(Fact(FactKind.UNSETTLED, service)) < _FORGET_AFTER_S
-    }
-    services = there | gone
-    return observed.memory.services if services == observed.memory.services else services
-
-
-_FORGET_AFTER_S = 86_400
-
-
-def _restarts(observed: Observed) -> tuple[Restart, ...]:
-    """A restart dated in the future is from before the clock was set back: it counts as done now, never as not done."""
-    before, now = observed.memory.restarts, observed.now
-    after = tuple(restart if restart.at <= now else replace(restart, at=now) for restart in before)
-    return before if after == before else after
-
-
-def _since(observed: Observed, settings: Settings) -> Mapping[Fact, float]:
-    """Facts observed as true get a start time and keep it; facts observed as false end; others stay unchanged."""
-    true, false = _facts(observed, settings)
-    before = observed.memory.since
-    after = {fact: since for fact, since in before.items() if fact not in false}
-    for fact in true:
-        after.setdefault(fact, observed.memory.counted)
-    return before if after == before else after
-
-
 def _facts(observed: Observed, settings: Settings) -> tuple[set[Fact], set[Fact]]:
     true: set[Fact] = set()
     kinds_seen: set[FactKind] = set()
@@ -261,9 +223,11 @@ def _facts(observed: Observed, settings: Settings) -> tuple[set[Fact], set[Fact]
             if isinstance(found, str)
             else found.ways
         )
-        failing, fine = _failing(observed.dns, ways)
-        true |= failing
-        false |= fine
+        for name, sight in observed.dns.addresses.items():
+            if address_trouble(name, ways, observed.dns) is None:
+                false.add(Fact(FactKind.FAILING, name))
+            elif sight.at > 0:  # no answer counts, too: acme-mailcow would drop the name
+                true.add(Fact(FactKind.FAILING, name))
     if isinstance(observed.project, Seen):
         kinds_seen.add(FactKind.UNSETTLED)
         services = unsettled(observed.project.value, observed.memory, observed.now, settings.restart.settle)
@@ -282,21 +246,8 @@ def _facts(observed: Observed, settings: Settings) -> tuple[set[Fact], set[Fact]
     return true | unmatched, false
 
 
-def _failing(dns: Dns, ways: AcmeWays) -> tuple[set[Fact], set[Fact]]:
-    """A name whose lookup gave no answer counts as failing, too: acme-mailcow would drop it."""
-    failing: set[Fact] = set()
-    fine: set[Fact] = set()
-    for name, sight in dns.addresses.items():
-        trouble = address_trouble(name, ways, dns)
-        if trouble is None:
-            fine.add(Fact(FactKind.FAILING, name))
-        elif sight.at > 0:
-            failing.add(Fact(FactKind.FAILING, name))
-    return failing, fine
-
-
 def _unmatched(observed: Observed, settings: Settings) -> tuple[set[Fact], set[Fact]]:
-    """Served patterns that no MX matches: of a domain, or of all domains that the one file serves."""
+    """Served patterns that match no MX, and those that match: of a domain, or of all domains that the file serves."""
     if not isinstance(observed.mailcow, Seen) or not isinstance(observed.domains, Seen):
         return set(), set()
     receiving = [d.name for d in managed(observed.domains.value, settings) if d.receives]

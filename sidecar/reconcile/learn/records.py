@@ -1,4 +1,4 @@
-"""What the looks at DNS records teach: sets that a person handed over, that are as wanted, or that are gone; pure.
+"""Learns from the DNS records that were read: sets that a person handed over, that are as wanted, or gone; pure.
 
 Rule for every editor: only a set that was seen is taken over or forgotten.
 """
@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from sidecar.dns.publish.port import Outcome, Remove, WriteDone
 from sidecar.observed import LARGE_DNS_PLAN, NOT_ASKED, Memory, Observed, Seen
-from sidecar.observed.record_looks import RecordLooks
 from sidecar.observed.record_sets import Entry, Key, RecordType
 from sidecar.plan.actions import PublishRecords
 from sidecar.plan.publish.ledger import adopted, intended, learned, removed
@@ -17,7 +16,7 @@ from sidecar.plan.publish.values import Picture, PublishPlan
 
 
 def handed_over(observed: Observed, looked_at: Collection[str]) -> Memory:
-    """With the sets at the names that a person handed over; a name that is not looked at is no wish any more."""
+    """With the sets at the names that a person handed over; the request ends when the name is no longer read."""
     memory, looks = observed.memory, observed.records
     if not memory.adopt_records:
         return memory
@@ -27,16 +26,12 @@ def handed_over(observed: Observed, looked_at: Collection[str]) -> Memory:
         look = looks.of(name)
         if isinstance(look.found, Seen):
             for type_, found in look.found.value:
-                if _ours_to_decide(name, type_):
+                # A TXT record beside the address of a policy host is never changed.
+                if type_ is not RecordType.TXT if name.startswith("mta-sts.") else type_ in _TEXTS:
                     ledger = adopted(ledger, Key(name, type_), found, observed.now)
         elif name in looked_at:
             open_.add(name)
     return replace(memory, published=ledger, adopt_records=frozenset(open_))
-
-
-def _ours_to_decide(name: str, type_: RecordType) -> bool:
-    """A TXT record beside the address of a policy host is never changed."""
-    return type_ is not RecordType.TXT if name.startswith("mta-sts.") else type_ in _TEXTS
 
 
 _TEXTS = (RecordType.TXT, RecordType.CNAME)
@@ -44,43 +39,25 @@ _TEXTS = (RecordType.TXT, RecordType.CNAME)
 
 def learn_records(observed: Observed, picture: Picture, plan: PublishPlan) -> Memory:
     """With what was found as it should be, without what is gone of domains that left."""
-    memory = observed.memory
-    ledger = _without_gone(learned(memory.published, plan, observed.now), picture, observed.records)
+    memory, looks = observed.memory, observed.records
+    ledger = learned(memory.published, plan, observed.now)
+    leaving = {domain.name for domain in picture.domains if domain.leaving is not None}
+    for key in tuple(ledger) if leaving else ():
+        sight = picture.found.get(key)
+        gone = isinstance(sight, Seen) and sight.value.absent and key.name not in looks.under_way
+        if gone and domain_of(key) in leaving:
+            ledger = removed(ledger, key)
     lifted = memory.let_through
-    if LARGE_DNS_PLAN in lifted and not plan.let_through and not _awaited(plan, observed.records):
-        lifted = lifted - {LARGE_DNS_PLAN}
+    if LARGE_DNS_PLAN in lifted and not plan.let_through:
+        # Consent lasts until all names were read once, which may make the plan large. A name that no account serves, or
+        # that could not be read, does not count: consent would last forever, and apply to a plan that nobody has seen.
+        names = {row.key.name for row in plan.rows}
+        unread = any(looks.of(name).found is NOT_ASKED and looks.served(name) for name in names)
+        if plan.rows and not unread and NOT_ASKED not in looks.zones.values():
+            lifted = lifted - {LARGE_DNS_PLAN}
     if ledger is memory.published and lifted is memory.let_through:
         return memory
     return replace(memory, published=ledger, let_through=lifted)
-
-
-def _awaited(plan: PublishPlan, looks: RecordLooks) -> bool:
-    """Whether a first look is still to come, which may make the plan large.
-
-    A name that no account serves, or that could not be read, is not waited for: consent would last for ever, and count
-    for a later plan that nobody has seen.
-    """
-    if not plan.rows or NOT_ASKED in looks.zones.values():
-        return True
-    names = {row.key.name for row in plan.rows}
-    return any(looks.of(name).found is NOT_ASKED and looks.served(name) for name in names)
-
-
-def _without_gone(ledger: Mapping[Key, Entry], picture: Picture, looks: RecordLooks) -> Mapping[Key, Entry]:
-    leaving = {domain.name for domain in picture.domains if domain.leaving is not None}
-    if not leaving:
-        return ledger
-    gone = [
-        key
-        for key in ledger
-        if domain_of(key) in leaving
-        and key.name not in looks.under_way
-        and isinstance(sight := picture.found.get(key), Seen)
-        and sight.value.absent
-    ]
-    for key in gone:
-        ledger = removed(ledger, key)
-    return ledger
 
 
 def with_intents(memory: Memory, actions: Collection[PublishRecords], now: float) -> Memory:

@@ -1,6 +1,6 @@
-"""What is learned of the route of TLS reports: where the port is, whether all is in place, and when it was announced; pure.
+"""Learns about the route of TLS reports: where the port is, whether all is in place, and when it was announced; pure.
 
-Rule for every editor: as in `learn`. What the sidecar made itself is noted where it is made (`apply`), before it is made.
+Rule for every editor: as in `learn`. What the sidecar creates is noted in `apply`, before it is created.
 """
 
 from dataclasses import replace
@@ -13,7 +13,7 @@ from sidecar.settings import Settings
 
 
 def learn_report_way(observed: Observed, settings: Settings) -> Memory:
-    """The memory with what this look says of the route; an unseen one teaches nothing."""
+    """The memory with what was seen of the route; nothing changes if it was not seen."""
     memory = observed.memory
     if not isinstance(observed.report_route, Seen):
         return memory

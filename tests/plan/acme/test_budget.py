@@ -88,15 +88,6 @@ def test_budget_by_hour_day_and_week(
     assert (None if found is None else round((found.until or 0.0) - NOW)) == until, why
 
 
-def test_restarts_in_vain_delay_no_other_name() -> None:
-    """A name that does not come is left out elsewhere; the distance stays the same."""
-    settings = RestartSettings(per_day=1_000, per_week=1_000)
-    restarts = [Restart(NOW - 10 - 10 * n, ("hopeless",)) for n in range(60, -1, -1)]
-    found = exhausted(restarts, [], settings, NOW)
-    assert found is not None
-    assert found.until == NOW - 10 + HOUR
-
-
 def test_reason_says_what_is_used_up() -> None:
     """A person reads it in the log and in `sidecar plan`."""
     reason = [

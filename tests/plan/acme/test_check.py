@@ -24,8 +24,10 @@ from sidecar.observed import (
     Unseen,
     Version,
 )
-from sidecar.plan.acme.check import AcmeWays, Check, address_trouble, caa_trouble, http_trouble, log_trouble
+from sidecar.plan.acme.addresses import address_trouble
+from sidecar.plan.acme.check import caa_trouble, http_trouble, log_trouble
 from sidecar.plan.acme.script import dns_challenge, environment, names_asked, split_san
+from sidecar.plan.acme.ways import AcmeWays, Check
 from tests.acme_cases import CASES, AcmeCase
 from tests.acme_cases.case import HOST
 
@@ -245,7 +247,7 @@ def test_unknown_detected_addresses_never_permit() -> None:
 def test_settings_decide_what_is_compared(
     conf: dict[str, str], addresses: tuple[str, ...], passes: bool
 ) -> None:
-    """With both checks skipped the sidecar compares by itself: one wrong name fails the whole order."""
+    """With both checks skipped the sidecar compares the addresses: one wrong name fails the whole order."""
     assert (
         address_trouble(NAME, way(DETECTED, frozenset(), **conf), dns_of(*addresses), NOW, strict=True)
         is None
@@ -359,7 +361,7 @@ def test_cases_are_many() -> None:
 
 @pytest.mark.parametrize("conf", [{"SNAT_TO_SOURCE": OURS}, {"SKIP_IP_CHECK": "y"}])
 @pytest.mark.parametrize(("address", "passes"), [(OURS, True), ("198.51.100.7", False)])
-def test_closed_port_of_the_hostname_is_no_missing_way_back(
+def test_hostname_with_a_closed_port_needs_an_address_that_acme_mailcow_reached(
     conf: dict[str, str], address: str, *, passes: bool
 ) -> None:
     """Where no address is compared, the hostname too must have one that acme-mailcow's probe reached."""
@@ -379,7 +381,9 @@ def test_key_that_the_container_does_not_know_has_no_effect() -> None:
 
 @pytest.mark.parametrize("name", ["*.a.test", ""])
 @pytest.mark.parametrize(("challenge", "passes"), [("n", ()), ("y", ("*.a.test",))])
-def test_what_is_no_host_never_passes(name: str, challenge: str, passes: tuple[str, ...]) -> None:
+def test_empty_name_and_wildcard_never_pass_the_http_challenge(
+    name: str, challenge: str, passes: tuple[str, ...]
+) -> None:
     """A wildcard needs the DNS challenge; no name at all is none."""
     addresses = {name: Seen(Addresses(frozenset({OURS})), NOW)}
     dns = Dns(addresses, {}, {name: Seen(Caa(None), NOW)}, {}, {name[2:]: Seen(Caa(None), NOW)})
@@ -387,8 +391,8 @@ def test_what_is_no_host_never_passes(name: str, challenge: str, passes: tuple[s
     assert (address_trouble(name, made, dns, NOW, strict=True) is None) is (name in passes)
 
 
-def test_public_address_that_was_not_detected_is_no_reason_to_remove_a_record() -> None:
-    """The services that tell it did not answer: that passes by itself."""
+def test_nobody_is_asked_to_remove_a_record_because_detection_failed() -> None:
+    """The detection services did not answer; acme-mailcow asks them again in its next run."""
     run = AcmeRun(NOW, None, None, detected=True)
     trouble = address_trouble(NAME, way(run), dns_of(OURS), NOW, strict=True)
     assert trouble is not None
@@ -419,7 +423,7 @@ def aliased(address: str) -> Dns:
 def test_private_address_is_the_cause_and_not_a_missing_record(
     run: AcmeRun | None, dns: Dns, owner: str
 ) -> None:
-    """Split DNS: whoever publishes the CNAME once more changes nothing."""
+    """Split DNS: publishing the CNAME again would change nothing."""
     trouble = address_trouble(NAME, way(run) if run else way(), dns, NOW)
     assert trouble is not None
     assert not trouble.unknown
@@ -430,7 +434,7 @@ def test_private_address_is_the_cause_and_not_a_missing_record(
     assert "SKIP_IP_CHECK=y" in (trouble.remedy or "")
 
 
-def test_a_private_address_that_acme_mailcow_detected_is_right() -> None:
-    """Nothing is compared in vain then."""
+def test_private_address_that_acme_mailcow_detected_passes() -> None:
+    """It is this server's address then."""
     run = AcmeRun(NOW, PRIVATE, None, detected=True, confirmed=frozenset({4}), reached=frozenset({PRIVATE}))
     assert address_trouble(NAME, way(run), aliased(PRIVATE), NOW, strict=True) is None

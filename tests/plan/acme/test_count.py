@@ -51,7 +51,7 @@ def test_51_domains_without_autodiscover_records_get_their_policies() -> None:
     assert added(plan(many(51))) == 51
 
 
-def test_names_that_were_never_asked_about_are_asked_for_and_not_counted_for_ever() -> None:
+def test_names_that_were_never_looked_up_are_looked_up_and_then_decided() -> None:
     """The first plan asks, the next one decides."""
     seen = without_answers(observed(many(60)), "auto")
     first = decide(seen, Settings())

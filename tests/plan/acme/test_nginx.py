@@ -1,4 +1,4 @@
-"""nginx-mailcow, created before ADDITIONAL_SERVER_NAMES was changed: told, and never touched."""
+"""nginx-mailcow, created before ADDITIONAL_SERVER_NAMES was changed: reported, and never touched."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def seen(conf: str, memory: Memory = OURS, **env: str) -> Observed:
     return replace(world, project=Seen(project, NOW), memory=memory)
 
 
-def told(world: Observed) -> list[Notice]:
+def reported(world: Observed) -> list[Notice]:
     """What is said of it."""
     return [n for n in decide(world, Settings()).notices if n.code == "nginx.environment"]
 
@@ -45,7 +45,7 @@ def told(world: Observed) -> list[Notice]:
 )
 def test_pending_re_creation_is_mentioned(conf: str, env: dict[str, str], memory: Memory, said: bool) -> None:
     """As something to know, without a command: the policy is served all the same."""
-    found = told(seen(conf, memory, **env))
+    found = reported(seen(conf, memory, **env))
     assert bool(found) is said
     assert all((n.level, n.todo) == (Level.INFO, None) for n in found)
 
@@ -54,15 +54,15 @@ def test_command_is_shown_where_the_policy_is_not_served() -> None:
     """Another site answers for the name: then it is a thing to do."""
     condition = Condition(ConditionType.POLICY_SERVED, Status.FALSE, "policy-status", "status 404", NOW)
     memory = replace(OURS, rollouts={FILE: Rollout((condition,))})
-    (found,) = told(seen("mta-sts.*", memory, **{KEY: ""}))
+    (found,) = reported(seen("mta-sts.*", memory, **{KEY: ""}))
     assert found.level is Level.WARNING
     assert "status 404" in found.message
     assert found.todo == "in the mailcow directory: docker compose up -d"
 
 
-def test_what_cannot_be_reached_is_no_reason() -> None:
+def test_unreachable_policy_host_is_not_blamed_on_nginx() -> None:
     """An unreachable name says nothing about nginx-mailcow."""
     condition = Condition(ConditionType.POLICY_SERVED, Status.FALSE, "policy-host-missing", "no A", NOW)
     memory = replace(OURS, rollouts={FILE: Rollout((condition,))})
-    (found,) = told(seen("mta-sts.*", memory, **{KEY: ""}))
+    (found,) = reported(seen("mta-sts.*", memory, **{KEY: ""}))
     assert found.level is Level.INFO

@@ -1,4 +1,4 @@
-"""A container that is needed and does not run: told to a person, once it is no update any more."""
+"""A container that is needed and does not run: reported to a person, once it cannot be an update."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -16,7 +16,7 @@ from tests.worlds import DAY, NOW, World, container, observed
 ACME, NGINX = container("acme-mailcow"), container("nginx-mailcow")
 
 
-def told(observations: Iterable[Observed]) -> list[list[Notice]]:
+def reported(observations: Iterable[Observed]) -> list[list[Notice]]:
     """What is said of containers in passes over these, one after the other, each with what those before taught."""
     found: list[list[Notice]] = []
     memory = None
@@ -52,7 +52,7 @@ def test_container_that_does_not_run_needs_a_person(
     containers: tuple[Container, ...], subject: str, message: str
 ) -> None:
     """An error, once it has been so for longer than an update takes, and for as long as it stays so."""
-    first, early, late, days = told(
+    first, early, late, days = reported(
         seen(after, *containers) for after in (0, STOPPED_S - 1, STOPPED_S, 5 * DAY)
     )
     assert first == early == []
@@ -64,14 +64,14 @@ def test_container_that_does_not_run_needs_a_person(
 
 def test_end_of_the_certificate_is_said() -> None:
     """How long there is to do something about it."""
-    *_, (notice,) = told(seen(after, NGINX) for after in (0, STOPPED_S))
+    *_, (notice,) = reported(seen(after, NGINX) for after in (0, STOPPED_S))
     assert notice.message.endswith("and the present one expires 2027-04-05 08:05+00:00")
 
 
 def test_container_that_is_re_created_is_not_reported() -> None:
     """`docker compose up -d`: gone for a minute, started, and settled."""
     passes = [seen(0, ACME, NGINX), seen(60, NGINX), seen(120, replace(ACME, started_at=NOW + 110), NGINX)]
-    assert told([*passes, seen(600, ACME, NGINX), seen(700, NGINX)]) == [[]] * 5
+    assert reported([*passes, seen(600, ACME, NGINX), seen(700, NGINX)]) == [[]] * 5
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_container_that_is_re_created_is_not_reported() -> None:
 )
 def test_acme_that_orders_nothing_may_be_away(issuer: Issuer, conf: Mapping[str, str]) -> None:
     """The certificate comes from elsewhere; nginx-mailcow is needed all the same."""
-    assert told(seen(after, NGINX, issuer=issuer, **conf) for after in (0, STOPPED_S)) == [[], []]
-    *_, (notice,) = told(seen(after, ACME, issuer=issuer, **conf) for after in (0, STOPPED_S))
+    assert reported(seen(after, NGINX, issuer=issuer, **conf) for after in (0, STOPPED_S)) == [[], []]
+    *_, (notice,) = reported(seen(after, ACME, issuer=issuer, **conf) for after in (0, STOPPED_S))
     assert notice.subject == "nginx-mailcow"
 
 
@@ -88,4 +88,4 @@ def test_containers_that_were_not_seen_are_not_missing() -> None:
     """Docker does not answer."""
     gone = [seen(0, NGINX), seen(STOPPED_S, NGINX)]
     dark = replace(gone[1], project=Unseen("no socket", NOW))
-    assert told([gone[0], dark]) == [[], []]
+    assert reported([gone[0], dark]) == [[], []]

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from sidecar.dns.publish.port import Replace
 from sidecar.observed import Unseen
 from sidecar.observed.record_sets import Key, RecordSet, RecordType, record_set
-from sidecar.plan.publish.names import id_record, report_record, shared_base
+from sidecar.plan.policy_ids import record_of
+from sidecar.plan.publish.names import report_record, shared_base
 from sidecar.plan.publish.values import Leaving, PublishedDomain, RecordEvidence
 from sidecar.settings.dns import HostForm, Publish, Scheme
 from tests.plan.publish.worlds import FACTS, HOSTNAME, NOW, World, all_names, values
@@ -16,7 +17,7 @@ from tests.plan.publish.worlds import FACTS, HOSTNAME, NOW, World, all_names, va
 NAMES = ("example.org", "sub.example.org", "example.net")
 TRI = st.sampled_from([True, False, None])
 IDS = st.sampled_from(["1", "2", "3", None])
-OUR_TEXTS = [*(id_record(id_) for id_ in "123"), report_record("mailto:tls@example.org")]
+OUR_TEXTS = [*(record_of(id_) for id_ in "123"), report_record("mailto:tls@example.org")]
 TEXTS = st.sampled_from([*OUR_TEXTS, "v=spf1 -all", "v=STSv1; id=1", "v=STSv1;id=9;", "x"])
 TARGETS = st.sampled_from([HOSTNAME, "_mta-sts.example.org", "_smtp._tls.example.org", "else.where.test"])
 

@@ -52,7 +52,7 @@ def test_the_state_counts_where_both_know() -> None:
     | st.recursive(st.none() | st.text(max_size=5), st.lists).map(lambda x: json.dumps(x).encode())
 )
 def test_anything_else_is_an_empty_ledger(data: bytes) -> None:
-    """A broken file costs a look by a person, and no pass."""
+    """A broken file needs a person, and stops no pass."""
     assert read(data) == {}
 
 

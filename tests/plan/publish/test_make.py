@@ -206,7 +206,7 @@ def test_our_other_form_is_replaced_in_one_go() -> None:
 
 
 def test_a_written_value_is_ours_also_when_the_process_ended_right_after_it() -> None:
-    """The wish changes before anything else was noted: the intent is enough."""
+    """The wanted value changes before anything else was noted: the intent is enough."""
     world = World((well("example.org"),), zone=dict(SETTLED))
     world.settle()
     world.domains = (well("example.org", "2"),)
@@ -249,7 +249,7 @@ def test_nothing_is_written_where_it_is_only_planned(publish: Publish) -> None:
 
 
 def test_a_floor_of_the_host_is_not_written_against() -> None:
-    """The wish was noted, and the host made of it what it could."""
+    """The TTL that was asked for is noted; the host uses its minimum."""
     world = World((well("example.org"),), floor=3_600)
     world.settle()
     assert world.zone[ID].ttl == 3_600
@@ -312,7 +312,7 @@ def test_a_new_domain_points_to_the_id_only_when_it_is_well() -> None:
 
 
 def test_the_shared_id_does_not_wait_for_a_domain_that_is_gone() -> None:
-    """Under `upsert` its CNAME stays for ever, and nobody would hear of a change of the other policies."""
+    """Under `upsert` its CNAME is never removed, and the other domains would never get a new id."""
     world = shared(well("example.org"), well("example.net"), well("example.com"))
     world.settle()
     world.facts = replace(world.facts, publish=Publish.UPSERT)
@@ -351,7 +351,7 @@ def test_new_ids_of_checked_policies_are_no_large_plan() -> None:
     assert world.plan(override=True).let_through is False
 
 
-def test_a_value_that_was_not_published_here_is_no_new_id() -> None:
+def test_replacing_a_value_that_was_not_published_here_counts_as_a_change() -> None:
     """It counts as any other change, although the sidecar may change it by its ledger."""
     world = World(tuple(well(f"d{n}.example.org") for n in range(6)), override=False)
     world.settle()
@@ -401,7 +401,7 @@ def test_a_host_name_without_an_address_takes_no_working_alias_away() -> None:
 
 
 def test_an_account_writes_so_many_in_five_minutes() -> None:
-    """The rest follows by itself."""
+    """The rest follows in later passes."""
     world = World(tuple(well(f"d{n}.example.org") for n in range(120)))
     plan = world.plan()
     assert len(plan.writes) == guards.WRITES

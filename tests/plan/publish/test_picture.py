@@ -142,6 +142,24 @@ def test_every_server_has_to_lead_to_the_mail_host(say: ServersSay | None, visib
     assert domain(seen(names=names)).evidence.address_visible is visible
 
 
+@pytest.mark.parametrize(
+    ("world", "visible"),
+    [
+        ({}, True),
+        ({"foreign_address": frozenset({HOST_NAME})}, False),
+        ({"without_address": frozenset({HOST_NAME})}, False),
+        ({"dns_unseen": frozenset({HOST_NAME})}, None),
+        ({"dns_unseen": frozenset({HOST})}, None),
+    ],
+)
+def test_name_that_no_account_serves_is_judged_by_the_resolver(
+    world: dict[str, Any], visible: bool | None
+) -> None:
+    """It needs an answer for the name and for the mail host: what was not answered is unknown."""
+    found = seen(names={HOST_NAME: NameLook(Seen("net", NOW), None)}, **world)
+    assert domain(found).evidence.address_visible is visible
+
+
 def test_alias_domain_is_judged_by_its_own_address_and_its_targets_policy() -> None:
     """It is served the same text by the same server."""
     found = seen(aliases={"alias.example": NAME})
@@ -195,15 +213,6 @@ def test_deleted_domain_loses_its_records_once_nobody_holds_its_policy() -> None
     assert {write.key.name for write in writes} == {HOST_NAME, REPORT_NAME}
 
 
-def test_upsert_removes_nothing_and_says_so() -> None:
-    """A person decides."""
-    spans = (Span(None, 0, 1, 0, 1), Span(ENFORCE, 1, 2, 1, 2))
-    found = left(None, spans=spans)
-    plan = make_plan(picture(found, settings("upsert")))
-    assert [write for write in plan.writes if write.domain == NAME] == []
-    assert any("removing needs `dns.publish: sync`" in held.reason for held in plan.held)
-
-
 def test_domain_that_left_before_the_state_was_lost_waits_for_the_longest_time() -> None:
     """Nothing is known of its policy: a week since the state began."""
     assert expires(left(None, spans=(), counted=60.0)) == NOW + 604_800 - 60
@@ -254,7 +263,7 @@ def expires(found: Observed) -> float | None:
 
 
 def test_records_that_a_person_removed_are_forgotten() -> None:
-    """Else the domain would be looked at for ever."""
+    """Otherwise the domain would be checked without end."""
     spans = (Span(None, 0, 1, 0, 1), Span(ENFORCE, 1, 2, 1, 2))
     found = left(None, spans=spans)
     names = dict.fromkeys(found.records.names, look())
@@ -297,7 +306,7 @@ def test_texts_beside_a_policy_host_are_not_taken_over() -> None:
 
 
 def test_one_action_for_each_domain_and_none_for_what_is_under_way() -> None:
-    """Else a slow host would get the same write at each pass."""
+    """Otherwise a slow host would get the same write at each pass."""
     names = {HOST_NAME: look(), ID_NAME: look(), REPORT_NAME: look()}
     found = seen(names=names)
     plan = make_plan(picture(found, settings(tls_report="mailto:t@example.org")))
@@ -308,7 +317,7 @@ def test_one_action_for_each_domain_and_none_for_what_is_under_way() -> None:
     assert as_plan(plan, under_way).actions == ()
 
 
-def test_foreign_record_is_told_with_the_way_to_hand_it_over() -> None:
+def test_foreign_record_is_reported_with_the_command_that_hands_it_over() -> None:
     """The notice is of the domain, so that it stands where the domain does."""
     theirs = look((RecordType.TXT, RecordSet(("v=STSv1;id=theirs;",), 60)), servers=[("x",)])
     found = seen(names={HOST_NAME: LED_HERE, ID_NAME: theirs, REPORT_NAME: look()})
@@ -319,27 +328,15 @@ def test_foreign_record_is_told_with_the_way_to_hand_it_over() -> None:
     assert f"sidecar adopt --dns {ID_NAME}" in str(notice.todo)
 
 
-def test_absent_is_a_value() -> None:
+def test_absent_record_set_is_a_known_value() -> None:
     """What was looked at and is not there can be created; what was not looked at cannot."""
     made = picture(seen(names={ID_NAME: look()}))
     assert made.found[Key(ID_NAME, RecordType.TXT)] == Seen(ABSENT, NOW)
     assert Key(REPORT_NAME, RecordType.TXT) not in made.found
 
 
-def test_report_record_of_a_person_is_right_where_nobody_named_another_address() -> None:
-    """The sidecar's own address for reports is only an offer."""
-    theirs = look((RecordType.TXT, RecordSet(("v=TLSRPTv1; rua=mailto:x@example.com",), 60)))
-    found = seen(names={HOST_NAME: LED_HERE, ID_NAME: look(), REPORT_NAME: theirs})
-    made = picture(found, settings(tls_report="mailto:t@example.org"))
-    assert [held.key.name for held in make_plan(made).held if held.foreign] == [REPORT_NAME]
-    offered = replace(made, facts=replace(made.facts, any_report=True))
-    plan = make_plan(offered)
-    assert [held for held in plan.held if held.foreign] == []
-    assert all(write.key.name != REPORT_NAME for write in plan.writes)
-
-
 def test_consent_to_a_large_plan_ends_where_a_zone_is_served_by_nobody() -> None:
-    """What no account serves is never read: consent would last for ever."""
+    """What no account serves is never read: the consent would never end."""
     names = {HOST_NAME: LED_HERE, ID_NAME: look(), REPORT_NAME: NameLook(Seen("net", NOW), None)}
     config = settings(tls_report="mailto:t@example.org")
     found = seen(names=names)

@@ -11,8 +11,8 @@ from sidecar.observed.notice import Level
 from sidecar.plan import decide
 from sidecar.plan.actions import Plan
 from sidecar.plan.policy_ids import derived
-from sidecar.plan.progress import served_mode
-from sidecar.reconcile.passes import taught
+from sidecar.plan.served import served_mode
+from sidecar.reconcile.passes import learn_all
 from sidecar.rollout import SEEN_AGAIN, Stage, stage
 from sidecar.settings import Settings
 from sidecar.status.once import Once
@@ -41,7 +41,7 @@ class Play:
 
     def step(self, *views: SenderView) -> Observed:
         """One pass with these looks."""
-        seen = taught(replace(observed(self.world), views=views), self.settings)
+        seen = learn_all(replace(observed(self.world), views=views), self.settings)
         self.last = decide(seen, self.settings)
         self.told += [n.message for n in self.last.notices if n.message not in self.told]
         after = advance(replace(self.world, memory=seen.memory), self.last.actions)

@@ -5,7 +5,7 @@ the next pass decides. Nothing is stored here.
 """
 
 import difflib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sidecar.formats.domain_name import to_unicode
@@ -114,27 +114,24 @@ def record_domain(name: str) -> str | None:
 def retire_refusal(keys: Sequence[str], basis: Basis, *, undo: bool) -> RequestRefusal | None:
     """Why these (domains; `FILE`: all) cannot be retired, or that undone (`undo`); None if they can."""
     if undo:
-        return _undo_refusal(keys, basis.memory.retired)
+        retired = basis.memory.retired
+        if FILE in keys:
+            return None if retired else RequestRefusal("nothing was retired, so there is nothing to undo")
+        if FILE in retired:
+            remedy = f"to undo that: {command('retire --undo --all')}"
+            return RequestRefusal("all domains were retired together", remedy)
+        if not (never := [key for key in keys if key not in retired]):
+            return None
+        was = "was" if len(never) == 1 else "were"
+        names = ", ".join(map(to_unicode, never))
+        guess = did_you_mean(never, retired)
+        return RequestRefusal(f"{names} {was} never retired, so there is nothing to undo{guess}")
     if basis.backend is Backend.FILE and FILE not in keys:
         return RequestRefusal(
             "this mailcow serves one policy file for all domains",
             f"{command('retire --all')}, or `exclude` in config.yml for a domain that should no longer count",
         )
     return _unfit([key for key in keys if key != FILE], basis, strict=True)
-
-
-def _undo_refusal(keys: Sequence[str], retired: Collection[str]) -> RequestRefusal | None:
-    if FILE in keys:
-        return None if retired else RequestRefusal("nothing was retired, so there is nothing to undo")
-    if FILE in retired:
-        return RequestRefusal(
-            "all domains were retired together", f"to undo that: {command('retire --undo --all')}"
-        )
-    if never := [key for key in keys if key not in retired]:
-        is_not = "was never retired" if len(never) == 1 else "were never retired"
-        names = ", ".join(map(to_unicode, never))
-        return RequestRefusal(f"{names} {is_not}, so there is nothing to undo{did_you_mean(never, retired)}")
-    return None
 
 
 def move_refusal(host: str, keys: Sequence[str], basis: Basis) -> RequestRefusal | None:
@@ -153,7 +150,7 @@ def _unfit(names: Sequence[str], basis: Basis, *, strict: bool = False) -> Reque
     if domains is None:
         if strict and names:
             return RequestRefusal(
-                "the sidecar has not read the domains of this mailcow yet", f"look at {command('status')}"
+                "the sidecar has not read the domains of this mailcow yet", f"see {command('status')}"
             )
         return None
     targets = {alias.name: alias.target for alias in basis.listed.aliases} if basis.listed else {}

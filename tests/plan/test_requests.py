@@ -17,7 +17,7 @@ from sidecar.observed import (
     Span,
     Unseen,
 )
-from sidecar.plan.wishes import (
+from sidecar.plan.requests import (
     Basis,
     adopt_records_refusal,
     adopt_refusal,
@@ -160,7 +160,7 @@ def test_nearest_name_is_guessed(name: str, meant: str) -> None:
 
 
 def test_only_records_of_this_mailcow_can_be_handed_over() -> None:
-    """A mistyped name would else be a wish that nobody ever fulfils."""
+    """A mistyped name would otherwise be stored and never used."""
     basis = Basis(Memory(), publishing(), LISTED, Backend.NATIVE)
     for name in ("mta-sts.example.org", "_mta-sts.example.org", "_smtp._tls.example.org"):
         assert adopt_records_refusal([name], basis) is None

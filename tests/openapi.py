@@ -1,4 +1,7 @@
-"""The description of the JSON API (OpenAPI 3.1), made from its models, as it is published at /api/v1/openapi.json."""
+"""The description of the JSON API (OpenAPI 3.1), made from its models, as it is published at /api/v1/openapi.json.
+
+`python -m tests.docs_tables` writes it into the package.
+"""
 
 from functools import cache
 from typing import Any

@@ -1,0 +1,156 @@
+"""Whether the addresses of a name pass acme-mailcow's comparison with this server's; pure."""
+
+import ipaddress
+
+from sidecar.formats.address import is_private
+from sidecar.observed import AcmeRun, Addresses, Dns, RefusedFor, Seen, Unseen
+from sidecar.plan.acme.ways import AcmeWays, Check, NotReady, fresh, unknown
+
+SETTING_UP_TTL = 120
+"""Seconds: the time to live of records while a domain is set up, so that caches soon forget a mistake."""
+
+
+def looked_at(addresses: Addresses) -> tuple[int, frozenset[str]]:
+    """The address family that acme-mailcow checks, and the addresses: AAAA if there is one, else A."""
+    six = frozenset(a for a in addresses.addresses if ":" in a)
+    return (6, six) if six else (4, addresses.addresses)
+
+
+def same_address(one: str, other: str) -> bool:
+    """Whether two spellings are the same IP address."""
+    if one == other:  # the usual case, for each of thousands of names
+        return True
+    try:
+        return ipaddress.ip_address(one) == ipaddress.ip_address(other)
+    except ValueError:
+        return False
+
+
+def address_trouble(
+    name: str, ways: AcmeWays, dns: Dns, since: float = 0.0, *, strict: bool = False
+) -> NotReady | None:
+    """Why the name's addresses would not pass, by answers not older than `since`.
+
+    Not `strict`: if the addresses that acme-mailcow detected are not known, those of MAILCOW_HOSTNAME in the DNS
+    are used instead. That is enough to report what is missing, but never to allow a restart.
+    """
+    if not name:
+        return NotReady(Check.ADDRESS, "MAILCOW_HOSTNAME is empty", "set MAILCOW_HOSTNAME in mailcow.conf")
+    if ways.dns_challenge:
+        return None
+    if name.startswith("*."):
+        reason = f"Let's Encrypt gives a certificate for {name} only with ACME_DNS_CHALLENGE=y"
+        remedy = f"set that in mailcow.conf, or remove {name} from ADDITIONAL_SAN"
+        return NotReady(Check.ADDRESS, reason, remedy)
+    found = fresh(dns.addresses_of(name), since)
+    if isinstance(found, Unseen):
+        return unknown(Check.ADDRESS, f"{name} could not be looked up: {found.reason}")
+    if found.value.addresses:
+        return _leads_elsewhere(name, found.value, ways, dns, since, strict=strict)
+    hostname = ways.conf.hostname
+    if name == hostname:
+        reason = f"{name} (MAILCOW_HOSTNAME) has no address in the DNS"
+        return NotReady(Check.ADDRESS, reason, f"publish: {name}. A with the public address of this server")
+    automatic = ways.records.served(name)
+    remedy = "wait: the sidecar publishes its record" if automatic else _publish_cname(name, hostname)
+    return NotReady(Check.ADDRESS, f"{name} has no address in the DNS", remedy, automatic=automatic)
+
+
+def _leads_elsewhere(
+    name: str, found: Addresses, ways: AcmeWays, dns: Dns, since: float, *, strict: bool
+) -> NotReady | None:
+    """Compares with the addresses that acme-mailcow detected; if those are not known, with MAILCOW_HOSTNAME."""
+    if not ways.unchecked:
+        if not ways.compares(looked_at(found)[0]):
+            return None
+        run = fresh(ways.run, since)
+        if isinstance(run, Seen) and run.value.detected:
+            return _differs_from_detected(name, found, ways, run.value)
+        if strict:
+            why = (
+                f"its log could not be read: {run.reason}"
+                if isinstance(run, Unseen)
+                else "its log does not say which it detected"
+            )
+            return unknown(
+                Check.ADDRESS,
+                f"acme-mailcow compares {name} with the public addresses of this server, which are not known: {why}",
+            )
+    return None if name == ways.conf.hostname else differs_from_hostname(name, found, ways, dns, since)
+
+
+def _differs_from_detected(name: str, found: Addresses, ways: AcmeWays, run: AcmeRun) -> NotReady | None:
+    family, addresses = looked_at(found)
+    own = run.ipv6 if family == 6 else run.ipv4
+    foreign = sorted(a for a in addresses if own is None or not same_address(a, own))
+    if not foreign:
+        return None
+    hostname = ways.conf.hostname
+    if private := [a for a in foreign if is_private(a)]:
+        owner = hostname if found.cname == hostname else name
+        alias = f"{name} is an alias of {hostname}, and " if owner != name else ""
+        what = f"{owner} (MAILCOW_HOSTNAME)" if owner == hostname else owner
+        detected = f", while acme-mailcow detected {own} as this server's" if own else ""
+        reason = f"{alias}{what} has the private address {', '.join(private)} in the DNS that is asked here{detected}"
+        return NotReady(Check.ADDRESS, reason, _split_dns(owner, own))
+    kind = "IPv6" if family == 6 else "IPv4"
+    if own is None:
+        reason = (
+            f"{name} has the {kind} address {', '.join(foreign)}, and acme-mailcow detected no public {kind} "
+            "address of this server"
+        )
+        remedy = (
+            f"remove the AAAA record of {name}, or give this server IPv6"
+            if family == 6
+            else "acme-mailcow tries to detect it again in its next run; if that fails too, give this server IPv4"
+        )
+    elif len(foreign) < len(addresses):
+        reason = (
+            f"{name} has several {kind} addresses, and {', '.join(foreign)} is not this server's ({own}): "
+            "acme-mailcow compares only one of them, not always the same"
+        )
+        remedy = f"remove {', '.join(foreign)} from the DNS of {name}, or {_publish_cname(name, hostname)}"
+    else:
+        first = ", which acme-mailcow compares before any IPv4 address," if family == 6 else ""
+        reason = f"{name} has the address {', '.join(foreign)}{first} and acme-mailcow detected {own} as this server's"
+        record = f"publish: {name}. {'AAAA' if family == 6 else 'A'} {own}, or remove the record"
+        remedy = record if name == hostname else _publish_cname(name, hostname)
+    return NotReady(Check.ADDRESS, reason, remedy, words=ways.words(name, RefusedFor.ADDRESS))
+
+
+def differs_from_hostname(
+    name: str, found: Addresses, ways: AcmeWays, dns: Dns, since: float
+) -> NotReady | None:
+    """Compares the name with MAILCOW_HOSTNAME: if acme-mailcow compares nothing, or its addresses are not known."""
+    hostname = ways.conf.hostname
+    own = fresh(dns.addresses_of(hostname), since)
+    if isinstance(own, Unseen):
+        return unknown(Check.ADDRESS, f"{hostname} could not be looked up: {own.reason}")
+    if not own.value.addresses:
+        return NotReady(Check.ADDRESS, f"{hostname} (MAILCOW_HOSTNAME) has no address in the DNS")
+    foreign = sorted(a for a in found.addresses if not any(same_address(a, b) for b in own.value.addresses))
+    if not foreign:
+        return None
+    if private := sorted(a for a in own.value.addresses if is_private(a)):
+        reason = (
+            f"{hostname} (MAILCOW_HOSTNAME) has the private address {', '.join(private)} in the DNS that is asked here: "
+            f"whether {name} ({', '.join(foreign)}) leads to this server cannot be compared with it"
+        )
+        return NotReady(Check.ADDRESS, reason, _split_dns(hostname))
+    if private := [a for a in foreign if is_private(a)]:
+        reason = f"{name} has the private address {', '.join(private)} in the DNS that is asked here"
+        return NotReady(Check.ADDRESS, reason, _split_dns(name))
+    reason = f"{name} has the address {', '.join(foreign)}, which {hostname} does not have"
+    return NotReady(Check.ADDRESS, reason, _publish_cname(name, hostname))
+
+
+def _split_dns(owner: str, own: str | None = None) -> str:
+    public = f"its public address {own}" if own else "its public address"
+    return (
+        f"let the DNS of {owner} have {public}; if only the DNS inside gives the private one (split DNS), take that "
+        "entry out of it, or set SKIP_IP_CHECK=y in mailcow.conf"
+    )
+
+
+def _publish_cname(name: str, hostname: str) -> str:
+    return f"publish: {name}. {SETTING_UP_TTL} IN CNAME {hostname}."
