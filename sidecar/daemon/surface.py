@@ -86,6 +86,10 @@ class Live:
         return self._settings.dry_run
 
     @property
+    def checks_on(self) -> bool:
+        return self._settings.verify
+
+    @property
     def settings(self) -> Settings:
         return self._settings
 

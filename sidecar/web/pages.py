@@ -159,7 +159,7 @@ async def domain(request: web.Request) -> web.Response:
         "events": events,
         "events_trouble": events_trouble,
         "file_key": FILE,
-        "checks_on": request.app[KIT].source.settings.verify,
+        "checks_on": request.app[KIT].source.checks_on,
         "whose_words": WHOSE_RECORD,
     }
     return await render(request, "domain.html", values)

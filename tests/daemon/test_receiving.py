@@ -49,7 +49,7 @@ def state(on: Stage) -> Path:
 
 async def port(on: Stage, sidecar: Running) -> int:
     """Where the running sidecar's SMTP port is: its transport would lead there."""
-    line = await sidecar.says("held: change report route")
+    line = await sidecar.says("TLS reports of senders will be received")
     found = re.search(r"\[127\.0\.0\.1\]:(\d+)", line + " ".join(sidecar.out))
     assert found is not None
     return int(found[1])

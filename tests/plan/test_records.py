@@ -207,6 +207,9 @@ def test_no_report_address_says_what_to_set() -> None:
     assert (report.record, report.standing) == (None, RecordState.NOT_SET)
     assert "tls_report" in report.note
     assert "config.yml" in report.note
+    assert "first adds an address" in report.note
+    off = all_of(seen(file_world()), given_settings({"reports": {"receive": "off"}}))["example.org"].report
+    assert off.note.startswith("set `tls_report` in data/conf/mta-sts/config.yml")
     there = seen(file_world(), {"_smtp._tls.example.org": ("v=TLSRPTv1; rua=mailto:x@example.net",)})
     assert all_of(there, Settings())["example.org"].report.standing is RecordState.PRESENT
 
