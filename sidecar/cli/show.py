@@ -1,29 +1,12 @@
 """A plan and a report as text for a terminal, grouped by action."""
 
 from collections.abc import Sequence
-from typing import assert_never
 
-from sidecar.dns.publish.port import Replace
+from sidecar.cli.action import lines_of
 from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import Seen
-from sidecar.observed.words import day, serves, some
-from sidecar.plan.access import ALLOW_FROM
-from sidecar.plan.actions import (
-    Action,
-    AddPolicy,
-    AdoptSame,
-    AllowAccess,
-    ChangeReportRoute,
-    EditConf,
-    EditPolicy,
-    HealAcme,
-    PublishRecords,
-    RecreateAcme,
-    RemoveFile,
-    RestartAcme,
-    SwitchOff,
-    WriteFile,
-)
+from sidecar.observed.words import day, serves
+from sidecar.plan.actions import Action, RestartAcme
 from sidecar.reconcile.apply import Result
 from sidecar.reconcile.passes import Report
 
@@ -82,39 +65,7 @@ def _section(title: str, lines: Sequence[str], most: int | None, hint: str = _AL
 
 
 def _action(action: Action) -> list[str]:
-    return [f"{action.verb} {to_unicode(action.about)}: {action.reason}", *_details(action)]
-
-
-def _details(action: Action) -> list[str]:
-    """The details of an action."""
-    lines: list[str] = []
-    match action:
-        case AddPolicy(policy=policy) | EditPolicy(policy=policy):
-            mx = ", ".join(policy.mx)
-            lines.append(f"    mode {policy.mode}, max_age {policy.max_age}, mx {mx}")
-        case WriteFile(text=text):
-            lines += [f"    {line}" for line in text.splitlines()]
-        case EditConf(edits=edits):
-            for key, edit in edits.items():
-                lines += [f"    {key} + {entry}" for entry in edit.add]
-                lines += [f"    {key} - {entry}" for entry in edit.remove]
-        case RestartAcme(names=names):
-            lines += [f"    for {some(names, 10)}"] if len(names) > 1 else []
-        case PublishRecords(writes=writes):
-            for write in writes:
-                change, place = write.change, write.place
-                before = ", ".join(change.seen.values) or "nothing"
-                after = ", ".join(change.wanted.values) if isinstance(change, Replace) else "nothing"
-                lines.append(
-                    f"    {write.key}: {before} -> {after} (account {place.account}, zone {place.zone})"
-                )
-        case AllowAccess(address=address, in_conf=in_conf):
-            lines += [f"    {ALLOW_FROM} + {address}"] if in_conf else []
-        case RecreateAcme() | HealAcme() | SwitchOff() | AdoptSame() | RemoveFile() | ChangeReportRoute():
-            pass
-        case _:
-            assert_never(action)
-    return lines
+    return [f"{action.verb} {to_unicode(action.about)}: {action.reason}", *lines_of(action)]
 
 
 def _held_and_notices(report: Report, most: int | None) -> list[str]:
@@ -127,7 +78,7 @@ def _held_and_notices(report: Report, most: int | None) -> list[str]:
         if not any(name in item.reason for name in item.action.concerns):
             held.append(f"    {item.action.reason}")
         if not isinstance(item.action, RestartAcme):  # the reason of a restart names its purpose
-            held += _details(item.action)
+            held += lines_of(item.action)
     reasons = {item.reason for item in report.plan.held}
     notices: list[str] = []
     for notice in dict.fromkeys(report.plan.notices):

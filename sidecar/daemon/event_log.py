@@ -1,7 +1,7 @@
 """The log for people: one line for each event; each notice once while it is true, and once when it is over.
 
 Rule for every editor: a line says what happened to which subject, and why. Nothing is repeated only because time
-passed; a problem that returns after a day is logged again (`telling`).
+passed; a problem that returns after a day is logged again (`repeats`).
 """
 
 import time
@@ -16,7 +16,7 @@ from sidecar.observed.words import command, day, some
 from sidecar.plan.actions import Held
 from sidecar.reconcile.apply import Outcome, Result
 from sidecar.status.log_lines import Task
-from sidecar.status.telling import UNREAD, Ends, quiet
+from sidecar.status.repeats import UNREAD, Ends, quiet
 
 REMEMBERED = 1_000
 """Number of past notices whose log time is kept."""
@@ -114,7 +114,7 @@ class EventLog:
             if at_once or at - since >= ends.steady(at):
                 logged.texts.clear()
                 if logged.last.level is not Level.INFO and not logged.last.passing:
-                    logged.ends = ends.told(at)
+                    logged.ends = ends.one_more(at)
                     over.append(logged.last)
         for notice in self._few(over):
             self._log.info(AT_ONCE.get(notice.code, f"over: {notice.message}"), code=notice.code)

@@ -30,7 +30,7 @@ from sidecar.plan.schedule import next_pass, poll_now, time_left, wait_after
 from sidecar.reconcile.apply import Result
 from sidecar.reconcile.passes import Report
 from sidecar.settings import CONFIG, Settings, ensure_config_folder
-from sidecar.status.telling import hidden
+from sidecar.status.repeats import hidden
 
 GATHER_S = 0.2
 """Seconds in which several triggers lead to one pass."""

@@ -69,6 +69,7 @@ class Invalid:
 _MOST_PROBLEMS = 20
 
 
+@lru_cache(maxsize=4_096)  # a pass compares the same few MX hosts with the same patterns for each domain
 def matches(pattern: str, host: str) -> bool:
     """RFC 8461 §4.1: a wildcard stands for exactly one left-most label, everything else is compared whole."""
     host = ascii_lower(host).removesuffix(".")
@@ -327,7 +328,7 @@ def _differing(before: Policy, after: Policy) -> Iterator[tuple[str, str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class LenientForm:
     """How lenient senders read a text that strict ones refuse, and which faults they overlook."""
 
     policy: Policy
@@ -338,7 +339,7 @@ _COMMENT = (b"#", b";", b"//")
 _KEYED = re.compile(rb"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]{0,31})\s*:\s*(?P<value>.*?)\s*\Z", re.DOTALL)
 
 
-def mended(data: bytes) -> Mended | None:
+def lenient_form(data: bytes) -> LenientForm | None:
     """The meaning of a text whose only faults are blank or comment lines, a byte order mark, white space, final dots of mx.
 
     None for a text without faults, and for one with other faults: its meaning is not guessed.
@@ -370,7 +371,7 @@ def mended(data: bytes) -> Mended | None:
             faults["white space"] = None
         lines.append(clean)
     policy = parse(b"\n".join(lines) + b"\n")
-    return None if isinstance(policy, Invalid) or not faults else Mended(policy, tuple(faults))
+    return None if isinstance(policy, Invalid) or not faults else LenientForm(policy, tuple(faults))
 
 
 @lru_cache(maxsize=1_024)
@@ -379,7 +380,7 @@ def understood(text: str | None) -> Policy | None:
     strict = policy_of(text)
     if strict is not None or text is None:
         return strict
-    found = mended(text.encode("utf-8", "surrogateescape"))
+    found = lenient_form(text.encode("utf-8", "surrogateescape"))
     return None if found is None else found.policy
 
 

@@ -17,7 +17,7 @@ from sidecar.observed import FILE
 from sidecar.observed.words import command, some
 from sidecar.plan.schedule import wait_after
 from sidecar.settings import NotificationKind
-from sidecar.status.telling import quiet
+from sidecar.status.repeats import quiet
 
 RETRY_S = (60, 180, 600, 1_800, 3_600, 10_800)
 """Waits in seconds after failed deliveries."""

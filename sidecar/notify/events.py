@@ -2,7 +2,7 @@
 
 Rules for every editor: each event is sent once, also after restarts: `Notified` holds what people know, and is stored.
 Missing information is not a change: it leads neither to a new stage nor to a recovery. An error that comes and
-goes is sent once a day; it is over only after it has been absent for a while (`status.telling`).
+goes is sent once a day; it is over only after it has been absent for a while (`status.repeats`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,8 +22,8 @@ from sidecar.rollout.reports import old_policy_seen
 from sidecar.settings import NotificationKind
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.judgement import lacking
+from sidecar.status.repeats import UNREAD, Ends, quiet, unserved
 from sidecar.status.row import Cause, Row
-from sidecar.status.telling import UNREAD, Ends, quiet, unserved
 from sidecar.status.wording import Light
 
 Key: TypeAlias = tuple[str, str, str]
@@ -308,7 +308,7 @@ def _troubles(
         if view.at - since < end.steady(view.at):
             known[key] = replace(before, gone_since=since)
         else:
-            ends[key] = end.told(view.at)
+            ends[key] = end.one_more(view.at)
             events.append(
                 replace(_event(NotificationKind.RECOVERY, before.trouble, view.at), said_at=before.said_at)
             )

@@ -17,7 +17,7 @@ from sidecar.notify.events import Issue, Known, Notification, Notified
 from sidecar.rollout import Stage
 from sidecar.settings import NotificationKind
 from sidecar.state.store import State
-from sidecar.status.telling import Ends
+from sidecar.status.repeats import Ends
 
 _NOTIFIED = "told"
 """The key in the state, as earlier releases wrote it."""

@@ -66,7 +66,7 @@ from sidecar.observed.memory import (
     Span,
     Write,
 )
-from sidecar.observed.record_looks import RecordLooks
+from sidecar.observed.record_observations import RecordObservations
 from sidecar.observed.report_route import RouteSeen
 from sidecar.observed.reports import ReportEvidence
 from sidecar.observed.sight import (
@@ -185,7 +185,7 @@ class Observed:
     """By domain whose policy host leads to another server: the valid policy that senders get there (None: none)."""
     policy_maps: Sight[str | None] = NOT_ASKED
     """Postfix's smtp_tls_policy_maps; None where it is not set."""
-    records: RecordLooks = field(default_factory=RecordLooks)
+    records: RecordObservations = field(default_factory=RecordObservations)
     """The DNS records at the accounts that may publish them, as read beside the passes."""
 
     def challenge_of(self, name: str) -> Sight[Challenge]:

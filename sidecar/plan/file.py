@@ -8,12 +8,12 @@ file that only lenient senders accept: its content is kept, and only its form is
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import (
     Invalid,
-    Mended,
+    LenientForm,
     Mode,
     Policy,
     changes,
+    lenient_form,
     loosenings,
-    mended,
     parse,
     policy_of,
     render,
@@ -54,7 +54,7 @@ def _step(
     if file.data is None:
         return Plan((WriteFile(text, f"there is no policy file; {reason}"),))
     served = parse(file.data)
-    if isinstance(served, Invalid) and (lenient := mended(file.data)) is not None:
+    if isinstance(served, Invalid) and (lenient := lenient_form(file.data)) is not None:
         return _mended(observed, settings, wanted, policy, lenient)
     if isinstance(served, Invalid):
         return Plan(
@@ -82,7 +82,7 @@ def _step(
 
 
 def _mended(
-    observed: Observed, settings: Settings, wanted: DesiredPolicy, policy: Policy, lenient: Mended
+    observed: Observed, settings: Settings, wanted: DesiredPolicy, policy: Policy, lenient: LenientForm
 ) -> Plan:
     """What a person's file says is kept, as that of a right one is: its mode, max_age and mx are the floor."""
     faults = ", ".join(lenient.faults)

@@ -106,7 +106,7 @@ class DomainRecords:
     host: RecordNeed
     """mta-sts: the host from which senders fetch the policy."""
     id: RecordNeed
-    """_mta-sts: tells senders that there is a policy, and when it has changed."""
+    """_mta-sts: says to senders that there is a policy, and when it has changed."""
     report: RecordNeed
     """_smtp._tls: the address to which senders send reports."""
 

@@ -17,7 +17,7 @@ from sidecar.dns.answers import ServerRecordSet as ServedSet
 from sidecar.dns.authoritative import Asker
 from sidecar.dns.publish.port import Publisher
 from sidecar.observed import Seen, Sight, Unseen
-from sidecar.observed.record_looks import NameLook, ServersSay, expected
+from sidecar.observed.record_observations import NameObservation, ServerAnswers, expected
 from sidecar.observed.record_sets import RecordSet, RecordType, Values, normal
 from sidecar.plan.publish.names import MANAGED, keys
 from sidecar.plan.publish.values import Role
@@ -25,7 +25,7 @@ from sidecar.plan.publish.values import Role
 MOST_SILENT = 3
 """Reasons of silent servers that are kept."""
 MOST_ANSWERS = 4
-NO_SERVERS = ServersSay(0.0, (), ("the servers of its zone are not known",))
+NO_SERVERS = ServerAnswers(0.0, (), ("the servers of its zone are not known",))
 AT_ONCE = 8
 """Names whose servers are asked at the same time."""
 Found = Sight[tuple[tuple[RecordType, RecordSet], ...]]
@@ -64,12 +64,12 @@ async def zones_of(
 
 
 async def ask_servers(
-    asker: Asker, zones: Mapping[str, Zone], looks: Mapping[str, NameLook]
-) -> dict[str, ServersSay]:
+    asker: Asker, zones: Mapping[str, Zone], looks: Mapping[str, NameObservation]
+) -> dict[str, ServerAnswers]:
     """What every authoritative server has at each of these names."""
     places = asyncio.Semaphore(AT_ONCE)
 
-    async def one(name: str, look: NameLook) -> tuple[str, ServersSay] | None:
+    async def one(name: str, look: NameObservation) -> tuple[str, ServerAnswers] | None:
         zone = zones.get(look.zone.value) if isinstance(look.zone, Seen) else None
         if zone is None:
             return None
@@ -86,7 +86,7 @@ async def ask_servers(
     return dict(pair for pair in found if pair is not None)
 
 
-def summary(found: Mapping[ServerAddress, Sight[ServedSet]], now: float) -> ServersSay:
+def summary(found: Mapping[ServerAddress, Sight[ServedSet]], now: float) -> ServerAnswers:
     """The answers of all servers, in the form in which values are compared.
 
     A server is silent if none of its addresses answered: often one of its address families cannot be reached from here.
@@ -106,7 +106,7 @@ def summary(found: Mapping[ServerAddress, Sight[ServedSet]], now: float) -> Serv
             values = tuple(sorted({_plain(RecordType(served.type), value) for value in served.values}))
         counts[values] = counts.get(values, 0) + 1
     answers = sorted(counts, key=lambda values: (-counts[values], values))
-    return ServersSay(now, tuple(answers[:MOST_ANSWERS]), tuple(silent)[:MOST_SILENT])
+    return ServerAnswers(now, tuple(answers[:MOST_ANSWERS]), tuple(silent)[:MOST_SILENT])
 
 
 def _plain(type_: RecordType, value: str) -> str:
@@ -121,7 +121,7 @@ def _plain(type_: RecordType, value: str) -> str:
     return b"".join(texts).decode("iso8859-1")
 
 
-def up_to_date(look: NameLook) -> bool:
+def up_to_date(look: NameObservation) -> bool:
     """Whether all servers have what is at the source."""
     say = look.servers
     return say is not None and not say.silent and say.answers == (expected(look),)

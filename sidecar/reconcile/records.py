@@ -17,7 +17,12 @@ from sidecar.host.clock import Clock
 from sidecar.host.errors import PermanentError
 from sidecar.host.lean import structlog
 from sidecar.observed import NOT_ASKED, Seen, Sight, Unseen
-from sidecar.observed.record_looks import NO_LOOK, AccountState, NameLook, RecordLooks
+from sidecar.observed.record_observations import (
+    NO_OBSERVATION,
+    AccountState,
+    NameObservation,
+    RecordObservations,
+)
 from sidecar.observed.record_sets import Key
 from sidecar.plan.actions import PublishRecords
 from sidecar.plan.publish import guards, looking
@@ -80,7 +85,7 @@ class Records:
         self._make = make
         self._clock = clock
         self._asker = asker
-        self._names: dict[str, NameLook] = {}
+        self._names: dict[str, NameObservation] = {}
         self._listed: dict[str, Sight[tuple[str, ...]]] = dict.fromkeys(accounts, NOT_ASKED)
         self._asked: dict[str, frozenset[str]] = {}
         """The zones that each account was asked about."""
@@ -98,7 +103,7 @@ class Records:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         """By account; the empty name finds zones."""
         self._version = 1
-        self._shown = RecordLooks()
+        self._shown = RecordObservations()
         self._reported_at = 0.0
         self.finished: Callable[[], None] = lambda: None
         """Called when there is something new for a pass."""
@@ -110,10 +115,10 @@ class Records:
         """Whether anything is under way."""
         return any(not task.done() for task in self._tasks.values())
 
-    def looks(self) -> RecordLooks:
+    def looks(self) -> RecordObservations:
         """All that is known; the same object while nothing changes."""
         if self._shown.version != self._version:
-            self._shown = RecordLooks(
+            self._shown = RecordObservations(
                 self._version,
                 dict(self._names),
                 dict(self._listed),
@@ -138,7 +143,7 @@ class Records:
             del self._names[name]
             self._tries.pop(name, None)
         for name in names:
-            self._names.setdefault(name, NO_LOOK)
+            self._names.setdefault(name, NO_OBSERVATION)
         if gone:
             self._changed()
         self._start_due()
@@ -365,7 +370,7 @@ class Records:
 
     def _wrote(self, pending: _Pending, write: RecordWrite, outcome: Outcome) -> None:
         name = write.key.name
-        look = self._names.get(name, NO_LOOK)
+        look = self._names.get(name, NO_OBSERVATION)
         if isinstance(outcome, WriteDone) and isinstance(look.found, Seen):
             sets = {type_: one for type_, one in look.found.value if type_ is not write.key.type}
             if not after(write.change).absent:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sidecar.observed import Seen
-from sidecar.observed.record_looks import NameLook, RecordLooks, expected
+from sidecar.observed.record_observations import NameObservation, RecordObservations, expected
 from sidecar.observed.record_sets import Values
 from sidecar.plan.publish.values import HeldWrite, PublishPlan, RecordOwner, RecordRow, Role
 from sidecar.plan.records import DomainRecords, RecordNeed, RecordState
@@ -48,7 +48,7 @@ class PublishedRecord:
         return self.whose is RecordOwner.FOREIGN and not self.right
 
 
-def published(plan: PublishPlan | None, looks: RecordLooks) -> dict[str, tuple[PublishedRecord, ...]]:
+def published(plan: PublishPlan | None, looks: RecordObservations) -> dict[str, tuple[PublishedRecord, ...]]:
     """By domain, in the order of their names; the records that all domains share are under the empty name."""
     if plan is None:
         return {}
@@ -68,7 +68,7 @@ _WORST = (RecordOwner.FOREIGN, RecordOwner.UNKNOWN, RecordOwner.OURS, RecordOwne
 
 
 def _one(
-    role: Role, name: str, look: NameLook, rows: Iterable[RecordRow], held: HeldWrite | None
+    role: Role, name: str, look: NameObservation, rows: Iterable[RecordRow], held: HeldWrite | None
 ) -> PublishedRecord:
     sets = tuple(rows)
     there = [
@@ -105,7 +105,7 @@ def _text(type_: str, values: Values) -> str:
 
 
 def without_own_tasks(
-    records: DomainRecords | None, mine: Iterable[PublishedRecord], looks: RecordLooks
+    records: DomainRecords | None, mine: Iterable[PublishedRecord], looks: RecordObservations
 ) -> DomainRecords | None:
     """The records that a domain needs, where those that the sidecar publishes are nothing to do for a person."""
     if records is None:

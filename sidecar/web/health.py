@@ -16,7 +16,7 @@ from aiohttp import hdrs, web
 from sidecar.host.clock import Clock
 from sidecar.host.heartbeat import STALE_AFTER_S, UNWRITABLE, trouble
 from sidecar.reconcile.passes import Report
-from sidecar.status.telling import UNREAD
+from sidecar.status.repeats import UNREAD
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

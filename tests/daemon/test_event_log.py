@@ -15,7 +15,7 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import command
 from sidecar.plan.actions import AddPolicy, EditConf, Held, RestartAcme, WriteFile
 from sidecar.reconcile.apply import Outcome, Result
-from sidecar.status.telling import QUIET_S, STEADY_S
+from sidecar.status.repeats import QUIET_S, STEADY_S
 from tests.worlds import NOW, policy
 
 

@@ -10,9 +10,9 @@ from sidecar.formats.mtasts_policy import (
     Policy,
     changes,
     differences,
+    lenient_form,
     loosenings,
     matches,
-    mended,
     parse,
     render,
     understood,
@@ -185,11 +185,11 @@ MEANT = Policy(Mode.ENFORCE, 604_800, ("mail.example.org", "*.example.org"))
 def test_text_that_lenient_senders_accept_is_understood(text: bytes, faults: tuple[str, ...]) -> None:
     """It says the same once it is mended, and what is wrong with it is named."""
     assert isinstance(parse(text), Invalid)
-    found = mended(text)
+    found = lenient_form(text)
     assert found is not None
     assert (found.policy, set(found.faults)) == (MEANT, set(faults))
     assert understood(text.decode("utf-8")) == MEANT
-    assert mended(render(found.policy).encode()) is None
+    assert lenient_form(render(found.policy).encode()) is None
 
 
 @pytest.mark.parametrize(
@@ -210,11 +210,11 @@ def test_text_that_lenient_senders_accept_is_understood(text: bytes, faults: tup
 )
 def test_what_a_text_means_is_not_guessed(text: bytes) -> None:
     """Right as it is, or wrong in another way."""
-    assert mended(text) is None
+    assert lenient_form(text) is None
 
 
 @given(st.binary(max_size=300))
 def test_mending_never_raises_and_ends_in_a_policy(data: bytes) -> None:
     """Whatever a file holds."""
-    found = mended(b"\n" + RIGHT + data)
+    found = lenient_form(b"\n" + RIGHT + data)
     assert found is None or parse(render(found.policy).encode()) == found.policy

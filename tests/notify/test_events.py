@@ -19,7 +19,7 @@ from sidecar.plan.actions import Plan
 from sidecar.rollout import Stage, checked
 from sidecar.settings import NotificationKind, Settings
 from sidecar.status.once import Once
-from sidecar.status.telling import QUIET_S, STEADY_S
+from sidecar.status.repeats import QUIET_S, STEADY_S
 from tests.notify.views import DENIED, EXPIRED, view
 from tests.web.fakes import Told as Given
 from tests.web.fakes import report_of, status_once

@@ -28,7 +28,7 @@ from sidecar.settings import Settings
 from sidecar.settings.load import load
 from sidecar.state.store import State
 from sidecar.status.once import Once
-from sidecar.status.telling import STEADY_S
+from sidecar.status.repeats import STEADY_S
 from tests.notify.receiver import Receiver, receiving
 from tests.worlds import NOW, World, observed, text
 
@@ -145,7 +145,7 @@ async def test_events_of_a_while_make_one_message(tmp_path: Path, clock: Clock, 
 
 
 async def test_change_of_stage_error_and_recovery_arrive(tmp_path: Path, clock: Clock, state: State) -> None:
-    """A domain whose policy is enforced, fails, and is mended."""
+    """A domain whose policy is enforced, fails, and is repaired."""
     async with receiving() as receiver:
         notifier = Notifier(settings(tmp_path, webhook=receiver.webhook), clock, state)
         steps = [

@@ -13,7 +13,7 @@ from sidecar.notify.outbox import Outbox
 from sidecar.rollout import Stage
 from sidecar.settings import NotificationKind
 from sidecar.state.store import State
-from sidecar.status.telling import Ends
+from sidecar.status.repeats import Ends
 from tests.notify.views import DENIED, EXPIRED, event
 from tests.worlds import NOW
 

@@ -6,7 +6,7 @@ from sidecar.observed import CheckRecord, Seen, Sight, Txt, Unseen
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.observed.record_looks import RecordLooks
+from sidecar.observed.record_observations import RecordObservations
 from sidecar.plan import decide
 from sidecar.plan.records import mail_domains
 from sidecar.status.domains import status_of
@@ -44,7 +44,7 @@ def test_account_that_lists_its_zones_works() -> None:
         "bind": Seen(("example.org",), NOW),
         "other": Unseen("refused", NOW),
     }
-    seen = replace(observed(settled()), records=RecordLooks(zones=zones))
+    seen = replace(observed(settled()), records=RecordObservations(zones=zones))
     assert [part.subject for part in working(seen, REPORT)][-1] == "DNS account bind"
 
 

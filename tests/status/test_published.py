@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from sidecar.observed import Observed, Seen, Txt
-from sidecar.observed.record_looks import RecordLooks
+from sidecar.observed.record_observations import RecordObservations
 from sidecar.observed.record_sets import RecordSet, RecordType
 from sidecar.plan.actions import Plan
 from sidecar.plan.publish.as_plan import as_plan
@@ -93,6 +93,6 @@ def test_document_has_what_is_found_at_each_place() -> None:
 
 def test_without_publishing_the_document_does_not_mention_it() -> None:
     """Nothing changes for a person who publishes by hand."""
-    found = replace(seen(), records=RecordLooks())
+    found = replace(seen(), records=RecordObservations())
     assert row(found, Settings()).own_records == ()
     assert all(one.publishing is None for one in domain_of(row(found, Settings())).records)

@@ -29,7 +29,7 @@ from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, S
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.observed.record_looks import RecordLooks
+from sidecar.observed.record_observations import RecordObservations
 from sidecar.observed.reports import ReportTotals
 from sidecar.plan.actions import Held, Plan, RestartAcme
 from sidecar.plan.publish.values import PublishPlan
@@ -272,7 +272,7 @@ def everything() -> Metrics:
     memory = Memory(checks={"a.example": CheckRecord(NOW, (finding(Severity.ERROR),))})
     said = Notice(Level.ERROR, NoticeCode.MX_UNCOVERED, "a.example", 'quote " backslash \\ end')
     restart = RestartAcme("id", NOW, (), "missing")
-    looks = RecordLooks(zones={"home": Seen(("a.example",), NOW)})
+    looks = RecordObservations(zones={"home": Seen(("a.example",), NOW)})
     plan = Plan(notices=(said,), records=PublishPlan())
     made = report(world("a.example", memory=memory), plan, (Outcome(restart, Result.DONE, NOW),))
     metrics = shown(replace(made, observed=replace(made.observed, records=looks)))

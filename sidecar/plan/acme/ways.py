@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from sidecar.observed import AcmeRun, Conf, Mailcow, RefusedFor, Seen, Sight, Unseen
-from sidecar.observed.record_looks import RecordLooks
+from sidecar.observed.record_observations import RecordObservations
 from sidecar.plan.acme.script import dns_challenge
 from sidecar.plan.actions import Hold
 
@@ -54,7 +54,7 @@ class AcmeWays:
     run: Sight[AcmeRun]
     accounts: frozenset[str] = field(default_factory=frozenset)
     """ACME accounts (RFC 8657 `accounturi`) required by CAA records of names that are already in the certificate."""
-    records: RecordLooks = field(default_factory=RecordLooks)
+    records: RecordObservations = field(default_factory=RecordObservations)
     """The DNS records that the sidecar publishes."""
 
     @property

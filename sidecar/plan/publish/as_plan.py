@@ -9,7 +9,7 @@ from sidecar.dns.publish.port import Replace
 from sidecar.observed import NOT_ASKED, Unseen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.observed.record_looks import RecordLooks
+from sidecar.observed.record_observations import RecordObservations
 from sidecar.plan.actions import Held, Plan, PublishRecords
 from sidecar.plan.publish import values
 from sidecar.plan.publish.guards import tried_again_at
@@ -19,7 +19,7 @@ MOST_SHOWN = 80
 """Characters of a value in a reason."""
 
 
-def as_plan(found: PublishPlan, looks: RecordLooks) -> Plan:
+def as_plan(found: PublishPlan, looks: RecordObservations) -> Plan:
     """What is written now, what waits, and what a person should know; names that are being written are left alone."""
     by_domain: dict[str, list[values.RecordWrite]] = {}
     for write in found.writes:
@@ -47,7 +47,7 @@ def as_plan(found: PublishPlan, looks: RecordLooks) -> Plan:
     return Plan(tuple(actions), tuple(each_once.values()), _notices(waiting, looks), records=found)
 
 
-def _notices(waiting: Iterable[values.HeldWrite], looks: RecordLooks) -> tuple[Notice, ...]:
+def _notices(waiting: Iterable[values.HeldWrite], looks: RecordObservations) -> tuple[Notice, ...]:
     """Records of somebody else, changes held as a whole, and accounts that cannot be used: their zones get no writes."""
 
     def warning(code: NoticeCode, subject: str, message: str, todo: str | None) -> Notice:

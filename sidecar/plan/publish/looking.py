@@ -5,7 +5,7 @@ sender waits for is read often at first, then less often.
 """
 
 from sidecar.observed import NOT_ASKED, Seen, Sight
-from sidecar.observed.record_looks import NameLook
+from sidecar.observed.record_observations import NameObservation
 
 ZONE_S = 21_600.0
 """The zone that a name lies in changes rarely."""
@@ -32,7 +32,7 @@ def zone_due(zone: Sight[str], now: float) -> bool:
     return _older(zone.at, now, ZONE_S if isinstance(zone, Seen) else FAILED_S)
 
 
-def read_due(look: NameLook, now: float, *, right: bool, count: int) -> bool:
+def read_due(look: NameObservation, now: float, *, right: bool, count: int) -> bool:
     """Whether to read a name at its source again; `count` names are read in all."""
     if look.found is NOT_ASKED:
         return True
@@ -41,7 +41,7 @@ def read_due(look: NameLook, now: float, *, right: bool, count: int) -> bool:
     return _older(look.found.at, now, max(RIGHT_S, PER_NAME_S * count) if right else WRONG_S)
 
 
-def servers_due(look: NameLook, now: float, tries: int) -> bool:
+def servers_due(look: NameObservation, now: float, tries: int) -> bool:
     """Whether to ask the authoritative servers of a name again; `tries` times in a row they were behind the source."""
     if not isinstance(look.found, Seen):
         return False

@@ -19,7 +19,7 @@ from sidecar.observed import (
     Sight,
 )
 from sidecar.observed.checks import ConditionType, Status
-from sidecar.observed.record_looks import FoundSets, NameLook, RecordLooks
+from sidecar.observed.record_observations import FoundSets, NameObservation, RecordObservations
 from sidecar.observed.record_sets import Key, RecordType
 from sidecar.observed.spans import ended_ago
 from sidecar.plan import policy_ids
@@ -112,7 +112,7 @@ def awaits_a_check(domain: PublishedDomain) -> bool:
 class _Places(Mapping[str, RecordPlace | Unplaced]):
     """Computed when asked for; one zone is one place, however many names lie in it."""
 
-    def __init__(self, looks: RecordLooks) -> None:
+    def __init__(self, looks: RecordObservations) -> None:
         self._looks = looks
         self._known: dict[str, RecordPlace] = {}
 
@@ -279,7 +279,7 @@ class _EvidenceJudge:
         return expires_at(entry.at if entry is not None and out else None, [longest])
 
 
-def leads_here(look: NameLook, facts: Facts) -> bool | None:
+def leads_here(look: NameObservation, facts: Facts) -> bool | None:
     """Whether all authoritative servers have an address of this mail host; None where one of them gave no answer."""
     say = look.servers
     if say is None or say.silent or not say.answers:

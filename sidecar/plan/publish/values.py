@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from sidecar.dns.publish.port import Remove, Replace
 from sidecar.observed import Sight
-from sidecar.observed.record_looks import AccountState
+from sidecar.observed.record_observations import AccountState
 from sidecar.observed.record_sets import Key, Ledger, RecordSet, Values
 from sidecar.settings.dns import HostForm, Publish, Scheme
 
@@ -21,7 +21,7 @@ class Role(StrEnum):
     HOST = "host"
     """`mta-sts`: the address of the policy host (RFC 8461 §3.3)."""
     ID = "id"
-    """`_mta-sts`: tells senders that there is a policy, and which (RFC 8461 §3.1)."""
+    """`_mta-sts`: says to senders that there is a policy, and which (RFC 8461 §3.1)."""
     REPORT = "report"
     """`_smtp._tls`: where reports go (RFC 8460 §3)."""
 

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.dns.publish.port import Remove, Replace
 from sidecar.observed import Unseen
-from sidecar.observed.record_looks import AccountState
+from sidecar.observed.record_observations import AccountState
 from sidecar.observed.record_sets import Key, Origin, RecordSet, record_set
 from sidecar.plan.publish import guards
 from sidecar.plan.publish.ledger import adopted, intended

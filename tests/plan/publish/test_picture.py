@@ -9,7 +9,7 @@ import pytest
 from sidecar.formats.mtasts_policy import Mode, Policy, render
 from sidecar.observed import LARGE_DNS_PLAN, CheckRecord, Observed, PolicyMemory, Seen, Span
 from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
-from sidecar.observed.record_looks import NameLook, RecordLooks, ServersSay
+from sidecar.observed.record_observations import NameObservation, RecordObservations, ServerAnswers
 from sidecar.observed.record_sets import ABSENT, Entry, Key, Origin, RecordSet, RecordType
 from sidecar.plan.publish.as_plan import as_plan
 from sidecar.plan.publish.make import make_plan
@@ -33,11 +33,11 @@ def settings(publish: str = "sync", **more: object) -> Settings:
     return given_settings({"dns": {"publish": publish, "accounts": {"home": account}}, **more})
 
 
-def look(*sets: tuple[RecordType, RecordSet], servers: Iterable[tuple[str, ...]] = ()) -> NameLook:
+def look(*sets: tuple[RecordType, RecordSet], servers: Iterable[tuple[str, ...]] = ()) -> NameObservation:
     """A name that the account serves."""
     answers = tuple(servers)
-    say = ServersSay(NOW, answers) if answers else None
-    return NameLook(Seen(NAME, NOW), "home", Seen(sets, NOW), say)
+    say = ServerAnswers(NOW, answers) if answers else None
+    return NameObservation(Seen(NAME, NOW), "home", Seen(sets, NOW), say)
 
 
 LED_HERE = look((RecordType.CNAME, RecordSet((HOST,), 300)), servers=[(f"CNAME {HOST}",)])
@@ -45,7 +45,7 @@ LED_HERE = look((RecordType.CNAME, RecordSet((HOST,), 300)), servers=[(f"CNAME {
 
 def seen(
     served: str | None = TESTING,
-    names: Mapping[str, NameLook] | None = None,
+    names: Mapping[str, NameObservation] | None = None,
     *,
     checked: float | None = NOW,
     status: Status = Status.TRUE,
@@ -66,7 +66,7 @@ def seen(
         checks={} if checked is None else {NAME: CheckRecord(checked, ())},
         rollouts={NAME: Rollout(conditions)},
     )
-    looks = RecordLooks(
+    looks = RecordObservations(
         1, names if names is not None else {HOST_NAME: LED_HERE}, {"home": Seen((NAME,), NOW)}
     )
     return replace(made, memory=memory, records=looks)
@@ -130,13 +130,13 @@ def test_policy_that_senders_do_not_get_is_known_not_to_be_verified() -> None:
     ("say", "visible"),
     [
         (None, None),
-        (ServersSay(NOW, ((f"CNAME {HOST}",),)), True),
-        (ServersSay(NOW, (("127.0.0.1",),)), False),
-        (ServersSay(NOW, ((f"CNAME {HOST}",), ())), False),
-        (ServersSay(NOW, ((f"CNAME {HOST}",),), ("ns2: no answer",)), None),
+        (ServerAnswers(NOW, ((f"CNAME {HOST}",),)), True),
+        (ServerAnswers(NOW, (("127.0.0.1",),)), False),
+        (ServerAnswers(NOW, ((f"CNAME {HOST}",), ())), False),
+        (ServerAnswers(NOW, ((f"CNAME {HOST}",),), ("ns2: no answer",)), None),
     ],
 )
-def test_every_server_has_to_lead_to_the_mail_host(say: ServersSay | None, visible: bool | None) -> None:
+def test_every_server_has_to_lead_to_the_mail_host(say: ServerAnswers | None, visible: bool | None) -> None:
     """A server that is behind sends a part of the senders nowhere; one that is silent is not known."""
     names = {HOST_NAME: replace(LED_HERE, servers=say)}
     assert domain(seen(names=names)).evidence.address_visible is visible
@@ -156,7 +156,7 @@ def test_name_that_no_account_serves_is_judged_by_the_resolver(
     world: dict[str, Any], visible: bool | None
 ) -> None:
     """It needs an answer for the name and for the mail host: what was not answered is unknown."""
-    found = seen(names={HOST_NAME: NameLook(Seen("net", NOW), None)}, **world)
+    found = seen(names={HOST_NAME: NameObservation(Seen("net", NOW), None)}, **world)
     assert domain(found).evidence.address_visible is visible
 
 
@@ -337,13 +337,17 @@ def test_absent_record_set_is_a_known_value() -> None:
 
 def test_consent_to_a_large_plan_ends_where_a_zone_is_served_by_nobody() -> None:
     """What no account serves is never read: the consent would never end."""
-    names = {HOST_NAME: LED_HERE, ID_NAME: look(), REPORT_NAME: NameLook(Seen("net", NOW), None)}
+    names = {HOST_NAME: LED_HERE, ID_NAME: look(), REPORT_NAME: NameObservation(Seen("net", NOW), None)}
     config = settings(tls_report="mailto:t@example.org")
     found = seen(names=names)
     found = replace(found, memory=replace(found.memory, let_through=frozenset({LARGE_DNS_PLAN})))
     made = picture(found, config)
     assert learn_records(found, made, make_plan(made)).let_through == frozenset()
-    for still_due in (NameLook(), NameLook(Seen("net", NOW + 1), None), NameLook(Seen(NAME, NOW), "home")):
+    for still_due in (
+        NameObservation(),
+        NameObservation(Seen("net", NOW + 1), None),
+        NameObservation(Seen(NAME, NOW), "home"),
+    ):
         first = replace(found, records=replace(found.records, names={**names, REPORT_NAME: still_due}))
         made = picture(first, config)
         assert learn_records(first, made, make_plan(made)).let_through == {LARGE_DNS_PLAN}

@@ -6,7 +6,7 @@ from typing import Any
 
 from sidecar.dns.publish.port import Remove
 from sidecar.observed import Seen
-from sidecar.observed.record_looks import AccountState
+from sidecar.observed.record_observations import AccountState
 from sidecar.observed.record_sets import ABSENT, Key, Ledger, RecordSet, RecordType, Values, record_set
 from sidecar.plan.publish import guards
 from sidecar.plan.publish.ledger import intended, learned, removed

@@ -37,14 +37,14 @@ class Ends:
         """Seconds that the problem must be absent to be over."""
         return float(wait_after(self.times + 1 if self.recent(now) else 1, STEADY_S))
 
-    def told(self, now: float) -> "Ends":
+    def one_more(self, now: float) -> "Ends":
         """After one more."""
         return Ends(self.times + 1 if self.recent(now) else 1, now)
 
 
-def quiet(told_at: float, now: float) -> bool:
-    """Whether a problem reported at `told_at` that returns `now` is not reported again; a clock set back silences nothing."""
-    return 0 <= now - told_at < QUIET_S
+def quiet(reported_at: float, now: float) -> bool:
+    """Whether a problem that returns `now` was reported too recently to repeat it; a clock set back silences none."""
+    return 0 <= now - reported_at < QUIET_S
 
 
 def unserved(observed: Observed) -> bool:

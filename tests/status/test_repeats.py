@@ -4,7 +4,7 @@ import pytest
 
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.status.telling import Ends, hidden
+from sidecar.status.repeats import Ends, hidden
 from tests.worlds import FILE_MAILCOW, NOW, OLD_NATIVE, World, observed, text
 
 SERVED = {"example.org": text()}
@@ -56,7 +56,7 @@ def test_repeated_ends_are_reported_later_each_time() -> None:
     ends, waits = Ends(), []
     for n in range(6):
         waits.append(ends.steady(NOW + n))
-        ends = ends.told(NOW + n)
+        ends = ends.one_more(NOW + n)
     assert waits == [600, 3_600, 14_400, 86_400, 86_400, 86_400]
     assert ends.steady(NOW + 5 + 86_400) == 600
     assert ends.steady(NOW - 1) == 600  # the clock was set back

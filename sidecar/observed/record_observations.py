@@ -12,7 +12,7 @@ from sidecar.observed.sight import NOT_ASKED, Seen, Sight, Unseen
 
 
 @dataclass(frozen=True, slots=True)
-class ServersSay:
+class ServerAnswers:
     """The answers of the authoritative servers of a name, at Unix second `at`."""
 
     at: float
@@ -28,17 +28,17 @@ class ServersSay:
 
 
 @dataclass(frozen=True, slots=True)
-class NameLook:
+class NameObservation:
     """One name: the zone that it lies in by SOA, the account that serves the zone, and what is there."""
 
     zone: Sight[str] = NOT_ASKED
     account: str | None = None
     found: Sight[tuple[tuple[RecordType, RecordSet], ...]] = NOT_ASKED
     """At the source: the sets that are there, and no others."""
-    servers: ServersSay | None = None
+    servers: ServerAnswers | None = None
 
 
-def expected(look: NameLook) -> Values:
+def expected(look: NameObservation) -> Values:
     """What the servers should answer once they have what is at the source."""
     sets = dict(look.found.value) if isinstance(look.found, Seen) else {}
     if (alias := sets.get(RecordType.CNAME)) is not None:
@@ -49,7 +49,7 @@ def expected(look: NameLook) -> Values:
     return ()
 
 
-NO_LOOK = NameLook()
+NO_OBSERVATION = NameObservation()
 _PREFIXES = ("mta-sts.", "_mta-sts.", "_smtp._tls.")
 
 
@@ -65,11 +65,11 @@ class AccountState:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordLooks:
+class RecordObservations:
     """Everything that was read; `version` changes whenever anything does."""
 
     version: int = 0
-    names: Mapping[str, NameLook] = field(default_factory=lambda: MappingProxyType({}))
+    names: Mapping[str, NameObservation] = field(default_factory=lambda: MappingProxyType({}))
     zones: Mapping[str, Sight[tuple[str, ...]]] = field(default_factory=lambda: MappingProxyType({}))
     """The zones that each account serves, in the order of the settings."""
     accounts: Mapping[str, AccountState] = field(default_factory=lambda: MappingProxyType({}))
@@ -78,9 +78,9 @@ class RecordLooks:
     writing: bool = True
     """Whether records are written at all (not so in a dry run)."""
 
-    def of(self, name: str) -> NameLook:
+    def of(self, name: str) -> NameObservation:
         """What is known of a name."""
-        return self.names.get(name, NO_LOOK)
+        return self.names.get(name, NO_OBSERVATION)
 
     def served(self, name: str) -> bool:
         """Whether an account serves the zone of this name, so that no person has to publish its records.
@@ -102,7 +102,7 @@ class RecordLooks:
 class FoundSets(Mapping[Key, Sight[RecordSet]]):
     """What was read, by key: what is at the source under each type of each name."""
 
-    looks: RecordLooks
+    looks: RecordObservations
 
     def __getitem__(self, key: Key) -> Sight[RecordSet]:
         look = self.looks.names[key.name]
