@@ -306,8 +306,8 @@ class _Judge:
             note = f"set `tls_report` in {CONFIG} to the address that senders' reports go to"
             if self.settings.receive is Receive.MAILCOW:
                 note = (
-                    "the sidecar first adds an address for reports to mailcow, as `sidecar plan` shows; to use another "
-                    f"one, set `tls_report` in {CONFIG}"
+                    "the sidecar first adds an address for reports to mailcow; to use another one, "
+                    f"set `tls_report` in {CONFIG}"
                 )
             return RecordNeed(owner, None, RecordState.NOT_SET, note)
         if self.settings.tls_report is None and there is not None and rua not in there:
