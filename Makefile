@@ -5,6 +5,9 @@ BIN := .venv/bin
 # A network namespace of its own: ports 53, 80, 443 and 172.22.1.0/24 are free in it, and no packet can leave.
 NAMESPACE := unshare --net sh -c 'ip link set lo up; exec "$$@"' sh
 
+# Without bytecode on the disk each worker, and each process that a test starts, would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # What `make lock` and `make audit` need; it is no part of what is built, tested or run.
 TOOLS := .venv/tools
@@ -39,8 +42,9 @@ unit: .venv/dev.stamp
 	$(BIN)/python -m pytest -m 'not integration and not system' -n auto $(PYTEST)
 
 # Whole processes of the sidecar on loopback: kills, the demo, the commands, fuzzing. Needs nothing installed.
+# And the property tests again, with many more examples than `make unit` tries.
 integration: .venv/dev.stamp
-	$(BIN)/python -m pytest -m integration -n auto $(PYTEST)
+	$(BIN)/python -m pytest -m '(integration or hypothesis) and not system' --hypothesis-profile thorough -n auto $(PYTEST)
 
 system: .venv/dev.stamp components
 	@if [ "$$(id -u)" = 0 ]; then \
