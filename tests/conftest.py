@@ -13,6 +13,8 @@ from hypothesis import settings
 os.environ["TZ"] = "UTC"
 time.tzset()
 
+gc.disable()  # until all is collected
+
 # A property is tried with few examples in each unit run, and with many at the integration level (`make integration`).
 settings.register_profile("quick", max_examples=40, deadline=None)
 settings.register_profile("thorough", max_examples=300, deadline=None)
@@ -35,8 +37,8 @@ sys.addaudithook(_refuse_process)
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What was imported and collected stays until the end: the garbage collector need not look at it again and again."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
