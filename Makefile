@@ -19,13 +19,13 @@ $(shell [ ! -e .venv ] || .venv/bin/python -c 'import pip' 2>/dev/null || rm -rf
 # pycountry-convert, which octodns-route53 needs, names its test tools as if it needed them to run: not in the image.
 NOT_TO_RUN := coverage colorama iniconfig packaging pluggy pprintpp pytest pytest-cov pytest-mock wheel
 
-.PHONY: demo test lint format unit integration system components bare bench lock pin audit clean
+.PHONY: demo test lint format unit unit-image integration system components bare bench lock pin audit clean
 
 demo: .venv/run.stamp
 	$(BIN)/python -m demo $(if $(STAY),--stay)
 
 # System tests first: what they install (shells, databases) the integration tests use where it is there.
-test: lint unit system integration
+test: lint unit unit-image system integration
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff format --check
@@ -37,9 +37,15 @@ format: .venv/dev.stamp
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+UNIT := -m 'not integration and not system' --ignore tests/system -n auto
+
 # No process, no demo: what is decided, and how it is read and written.
 unit: .venv/dev.stamp
-	$(BIN)/python -m pytest -m 'not integration and not system' -n auto $(PYTEST)
+	$(BIN)/python -m pytest $(UNIT) $(PYTEST)
+
+# The same on the image's Python, in a Debian that has it.
+unit-image: .venv/dev.stamp components
+	tests/on_image_python.sh -m pytest -p no:cacheprovider $(UNIT) $(PYTEST)
 
 # Whole processes of the sidecar on loopback: kills, the demo, the commands, fuzzing. Needs nothing installed.
 # And the property tests again, with many more examples than `make unit` tries.
