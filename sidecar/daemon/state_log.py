@@ -23,7 +23,7 @@ from sidecar.status.once import Once
 
 PATIENCE_S = 60.0
 """Seconds after which the first lines end although not everything is known."""
-INTERVAL_S = 300.0
+INTERVAL_S = 600.0
 """Seconds between two looks for tasks while nothing was done: with thousands of domains one takes a moment."""
 
 

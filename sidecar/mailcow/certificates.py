@@ -61,7 +61,7 @@ class CertificateFolder:
                 others = [
                     found
                     for name in sorted(_subfolders(ssl) - _NO_CERTIFICATES)
-                    if (found := self._of_folder(folder / name, ssl))
+                    if (found := self._of_folder(folder, name, ssl))
                 ]
                 orders = sorted(self._order_dates(folder / "backups", tz, ssl))
                 backups = self._newest_backups(folder / "backups", ssl)
@@ -75,27 +75,28 @@ class CertificateFolder:
         sni = tuple(found for found in others if server is None or found.fingerprint != server.fingerprint)
         return Seen(Certificates(server, sni, tuple(orders), backups), now)
 
-    def _of_folder(self, path: Path, ssl: int) -> Certificate | None:
-        """The certificate in a folder as acme-mailcow makes them: beside it lies the list of its domains."""
-        if (read := self._by_folder.get(path.name)) is not None:
+    def _of_folder(self, above: Path, name: str, ssl: int) -> Certificate | None:
+        """The certificate in the folder `name` as acme-mailcow makes them: beside it lies the list of its domains."""
+        if (read := self._by_folder.get(name)) is not None:
             # Two calls for each of thousands: a file with the same number, size and time is the one that was read,
             # whatever way leads to it.
             with contextlib.suppress(OSError):
-                version = _version(os.stat(f"{path.name}/cert.pem", dir_fd=ssl, follow_symlinks=False))
-                os.stat(f"{path.name}/domains", dir_fd=ssl, follow_symlinks=False)
+                version = _version(os.stat(f"{name}/cert.pem", dir_fd=ssl, follow_symlinks=False))
+                os.stat(f"{name}/domains", dir_fd=ssl, follow_symlinks=False)
                 if read[0] == version:
                     return read[1]
+        path = above / name
         try:
             with opened_folder(path, ssl) as folder:
                 os.stat("domains", dir_fd=folder, follow_symlinks=False)
-                found = self._certificate(path / "cert.pem", path.name, folder)
+                found = self._certificate(path / "cert.pem", name, folder)
         except FileNotFoundError:
             found = None
         known = self._certificates.get(path / "cert.pem") if found else None
         if known:
-            self._by_folder[path.name] = known
+            self._by_folder[name] = known
         else:
-            self._by_folder.pop(path.name, None)
+            self._by_folder.pop(name, None)
         return found
 
     def _certificate(self, path: Path, name: str, folder: int) -> Certificate | None:

@@ -251,6 +251,11 @@ class Settings:
     """COMPOSE_PROJECT_NAME, in case the labels of our own container do not have it."""
     explicit: frozenset[str] = frozenset()
     """Which of mode, max_age and mx are set explicitly for all domains."""
+    _for_all: DomainSettings = field(init=False, repr=False, compare=False)
+    """Those of a domain that has none of its own; a pass asks for them thousands of times."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_for_all", self._effective(_NOTHING_OWN))
 
     def manages(self, domain: str) -> bool:
         """Whether the sidecar manages `domain`."""
@@ -258,7 +263,10 @@ class Settings:
 
     def for_domain(self, name: str) -> DomainSettings:
         """The effective settings of `name`: its own, or those for all domains."""
-        own = self.domains.get(name, _NOTHING_OWN)
+        own = self.domains.get(name)
+        return self._for_all if own is None else self._effective(own)
+
+    def _effective(self, own: DomainOverride) -> DomainSettings:
         wish = self.mode if own.mode is None else own.mode
         mx = self.mx if own.mx is None else own.mx
         return DomainSettings(

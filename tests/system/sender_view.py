@@ -94,7 +94,7 @@ def resolver(
         (folder / "named.conf").write_text(configuration)
         with serving(
             [named, "-g", "-n", "1", "-c", str(folder / "named.conf")],
-            answers=lambda: all(_key(zone) for zone in (first, *bogus)) and _answers(AUTHORITATIVE, first),
+            answers=lambda: all(_signs(zone) for zone in (first, *bogus)),
             log=folder / "named.log",
         ):
             anchors = [f'  trust-anchor: "{zone}. DNSKEY {_key(first)}"' for zone in (first, *bogus)]
@@ -114,8 +114,15 @@ def resolver(
                 yield LOOPBACK, RESOLVER
 
 
+def _signs(zone: str) -> bool:
+    """Whether the zone's keys and its SOA are signed: BIND publishes the keys first, and unbound keeps what it saw."""
+    return _key(zone) is not None and all(
+        any(record.startswith(f"{kind} ") for record in _records(zone, kind)) for kind in ("DNSKEY", "SOA")
+    )
+
+
 def _key(zone: str) -> str | None:
-    """The zone's key-signing key, once it signs."""
+    """The zone's key-signing key."""
     for record in _records(zone, "DNSKEY"):
         if record.startswith("257 "):
             return record
@@ -131,9 +138,13 @@ def _answers(port: int, zone: str) -> bool:
 
 
 def _records(zone: str, kind: str) -> list[str]:
+    """The records and their signatures, which begin with the type that they sign."""
     try:
         answer = dns.query.tcp(
-            dns.message.make_query(f"{zone}.", kind), LOOPBACK, timeout=0.3, port=AUTHORITATIVE
+            dns.message.make_query(f"{zone}.", kind, want_dnssec=True),
+            LOOPBACK,
+            timeout=0.3,
+            port=AUTHORITATIVE,
         )
     except (OSError, EOFError, dns.exception.DNSException):
         return []

@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -90,9 +90,10 @@ def collected(folder: Path) -> None:
 
 
 def counted(database: Path) -> int:
-    """How many sessions are committed."""
-    with closing(sqlite3.connect(database)) as connection:
+    """How many sessions are committed; none before the collector has made its tables."""
+    with closing(sqlite3.connect(database)) as connection, suppress(sqlite3.OperationalError):
         return int(connection.execute("SELECT COALESCE(SUM(cntrtotal), 0) FROM finalresults").fetchone()[0])
+    return 0
 
 
 _MAIL = """
