@@ -36,6 +36,7 @@ LEARNED = "tests/reconcile/learn/test_checks.py"
 DECIDING: dict[str, tuple[str, ...]] = {
     "sidecar/plan/ownership.py": ("tests/plan/test_ownership.py", *POLICIES),
     "sidecar/plan/guards.py": (
+        "tests/plan/test_guards.py",
         "tests/plan/acme/test_count.py",
         "tests/plan/test_redis.py",
         *POLICIES,
