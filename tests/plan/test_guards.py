@@ -1,12 +1,13 @@
 """What earlier passes left behind makes an action wait: a change that is under way, a refused key, a failure."""
 
+from sidecar.formats.dotenv import ListEdit
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan import decide
-from sidecar.plan.actions import Action, AddPolicy, AdoptSame, RestartAcme
-from sidecar.plan.guards import RepeatedFailure, Waits, key_of
+from sidecar.plan.actions import Action, AddPolicy, AdoptSame, EditConf, Plan, RestartAcme
+from sidecar.plan.guards import RepeatedFailure, Waits, guarded, key_of
 from sidecar.settings import Settings
 from tests.plan.acme.test_restart import waiting
-from tests.worlds import NOW, observed
+from tests.worlds import FILE_MAILCOW, NOW, World, observed
 
 LATER = NOW + 600
 
@@ -47,3 +48,15 @@ def test_action_that_failed_waits_and_no_other() -> None:
     (restart,) = [action for action in plan.actions if isinstance(action, RestartAcme)]
     waits = Waits({key_of(restart): RepeatedFailure(3, LATER)})
     assert split(waits) == ([AdoptSame, AddPolicy], {RestartAcme: ("failed 3 times in a row", LATER)})
+
+
+def test_of_several_keys_of_mailcow_conf_only_the_one_that_failed_waits() -> None:
+    """Each is counted by itself, and the others are still written."""
+    names = ("ADDITIONAL_SAN", "ADDITIONAL_SERVER_NAMES")
+    edit = EditConf(dict.fromkeys(names, ListEdit(add=("mta-sts.*",))), "why")
+    failed = Waits({key_of(edit.only({names[0]})): RepeatedFailure(1, LATER)})
+    plan = guarded(Plan((edit,)), observed(World(mailcow=FILE_MAILCOW)), Settings(), failed)
+    assert [tuple(action.edits) for action in plan.actions if isinstance(action, EditConf)] == [names[1:]]
+    assert [tuple(hold.action.edits) for hold in plan.held if isinstance(hold.action, EditConf)] == [
+        names[:1]
+    ]
