@@ -102,7 +102,7 @@ async def _soak(story: Telling, begun: float, times: dict[str, float]) -> None:
                 return f"{name} still has the id of testing"
         return await published(story, *NAMES)()
 
-    text = "senders are told: each _mta-sts has the id of the new policy"
+    text = "each _mta-sts has the id of the new policy, so senders fetch it"
     await story.promise(text, renewed, expected="another id for each", within_s=20)
     times[text] = time.monotonic() - begun
 

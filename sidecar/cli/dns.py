@@ -24,7 +24,7 @@ examples:
 in config.yml:
   dns:
     accounts:
-      home: {type: rfc2136, server: 192.0.2.53, key_name: sidecar, secret_file: /run/secrets/tsig}
+      home: {type: rfc2136, server: 192.0.2.53, key_name: sidecar, secret_file: /mailcow/data/conf/mta-sts/tsig}
 
 This test writes nothing, so it cannot show whether a key has permission to write: the first write shows that.
 

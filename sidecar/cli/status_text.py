@@ -3,6 +3,7 @@
 Rule for every editor: one line for each domain in a pipe; the words are the same in both.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from textwrap import fill
@@ -24,9 +25,10 @@ from sidecar.plan.ownership import Whose
 from sidecar.plan.records import RecordState
 from sidecar.rollout import Stage
 from sidecar.status.domains import CurrentStatus
+from sidecar.status.judgement import lacking
 from sidecar.status.protection import protection_of
 from sidecar.status.row import Care, Cause, Row
-from sidecar.status.wording import Light
+from sidecar.status.wording import Light, count
 
 HEADINGS = (
     "domain",
@@ -122,9 +124,9 @@ def headline(status: CurrentStatus) -> str:
     managed = counts["managed"]
     return (
         f"mailcow {mailcow.version or 'of unknown version'}, {serves(mailcow.backend)}; "
-        f"{counts['domains']} domains and alias domains, {managed} managed: {counts['served']} served a policy, "
-        f"{counts['in_certificate']} in the certificate, {counts['published']} complete in the DNS; "
-        f"need attention: {counts['attention']}"
+        f"{count(counts['domains'], 'domain')} (alias domains included), {managed} managed: "
+        f"{counts['served']} with a policy, {counts['in_certificate']} in the certificate, "
+        f"{counts['published']} complete in the DNS; need attention: {counts['attention']}"
     )
 
 
@@ -163,10 +165,16 @@ def cells(row: Row) -> tuple[str, ...]:
 def _why(row: Row, above: str = "") -> list[str]:
     """The short form: what is planned or held, else why the sidecar does nothing here, else what the DNS lacks.
 
-    Held actions with a reason that is printed `above` are left out.
+    What is printed `above` is not repeated: a held action or a condition with that reason, or one that names a DNS record
+    which is asked for there.
     """
+    asked = [cause.subject for cause in lacking(row) if above and cause.sentence in above]
+
+    def known(reason: str) -> bool:
+        return bool(above) and (reason in above or any(_names(reason, owner) for owner in asked))
+
     why = [action.verb for action in row.todo]
-    why += [f"{held.action.verb} held: {_reason(held)}" for held in row.held if held.reason not in above]
+    why += [f"{held.action.verb} held: {_reason(held)}" for held in row.held if not known(held.reason)]
     if row.care is not Care.MANAGED:
         why.append(str(row.care))
     if isinstance(row.served, Unseen) and row.care is Care.MANAGED:
@@ -174,10 +182,16 @@ def _why(row: Row, above: str = "") -> list[str]:
     if row.blocking and row.stage not in {None, Stage.NO_POLICY, Stage.LEAVING}:
         first = row.blocking[0]
         unsure = f"{first.type}: not known: " if first.status is RolloutStatus.UNKNOWN else ""
-        why.append(f"{unsure}{first.message} (seen since {day(first.since)})")
-    if not why and row.records is not None:
+        if not known(first.message):
+            why.append(f"{unsure}{first.message} (seen since {day(first.since)})")
+    if not why and not asked and row.records is not None:
         why += [f"publish {need.owner}" for need in row.records.needs if need.lacking]
     return why
+
+
+def _names(text: str, owner: str) -> bool:
+    """Whether a sentence names this record, and not only one whose name ends alike."""
+    return re.search(rf"(?<![\w.-]){re.escape(owner)}(?![\w-])", text) is not None
 
 
 def _reason(held: Held) -> str:

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 
+from sidecar.daemon.receiving import own_address
 from sidecar.daemon.wiring import Parts
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
@@ -47,6 +48,17 @@ PROGRESS_FROM = 20
 """Domains to check from which progress is shown; fewer are done too fast."""
 
 
+_ELSEWHERE = ("192.0.2.1",)
+"""Any address that is not on this machine (RFC 5737); nothing is sent to it."""
+
+
+def reached_at(page: WebServer) -> str:
+    """The address of the page for a person: on all addresses of a container, it is the container's own."""
+    everywhere = page.address in {"0.0.0.0", "::"}  # noqa: S104 - is compared, not bound
+    own = own_address(_ELSEWHERE) if everywhere else None
+    return page.url if own is None else f"http://{own}:{page.port}/"
+
+
 class Live:
     """The daemon for its page; belongs to one event loop, and stays over a change of settings."""
 
@@ -72,6 +84,10 @@ class Live:
     @property
     def dry_run(self) -> bool:
         return self._settings.dry_run
+
+    @property
+    def checks_on(self) -> bool:
+        return self._settings.verify
 
     @property
     def settings(self) -> Settings:
@@ -192,7 +208,7 @@ class Live:
         self._open.push_async_callback(self.served.close)
         log.info(
             "web page started",
-            at=self.served.url,
+            at=reached_at(self.served),
             token="set" if settings.web_token else "none: read-only",
         )
 

@@ -5,6 +5,7 @@ line end is not what the grammar calls so). Fetching, DNS and opinions about rol
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -308,15 +309,22 @@ def loosenings(before: Policy, after: Policy) -> tuple[str, ...]:
 
 
 def differences(before: Policy, after: Policy) -> tuple[str, ...]:
-    """Each field in which two policies differ, in words; empty if they mean the same to senders."""
-    found: list[str] = []
+    """Each field in which a policy differs from the wanted one, in words; empty if they mean the same to senders."""
+    return tuple(f"{name} {old} instead of {new}" for name, old, new in _differing(before, after))
+
+
+def changes(before: Policy, after: Policy) -> tuple[str, ...]:
+    """Each field that is changed, in words that are right before the change and after it."""
+    return tuple(f"{name} {old} becomes {new}" for name, old, new in _differing(before, after))
+
+
+def _differing(before: Policy, after: Policy) -> Iterator[tuple[str, str, str]]:
     if before.mode != after.mode:
-        found.append(f"mode {before.mode} instead of {after.mode}")
+        yield "mode", str(before.mode), str(after.mode)
     if before.max_age != after.max_age:
-        found.append(f"max_age {before.max_age} instead of {after.max_age}")
+        yield "max_age", str(before.max_age), str(after.max_age)
     if frozenset(before.mx) != frozenset(after.mx):
-        found.append(f"mx {', '.join(before.mx) or '(none)'} instead of {', '.join(after.mx) or '(none)'}")
-    return tuple(found)
+        yield "mx", ", ".join(before.mx) or "(none)", ", ".join(after.mx) or "(none)"
 
 
 @dataclass(frozen=True, slots=True)

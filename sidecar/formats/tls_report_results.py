@@ -29,7 +29,8 @@ class Meaning:
     remedy: str
 
 
-_RENEW = "check the certificate on port 25: sidecar check DOMAIN shows it as senders see it"
+_CHECK = "`docker compose exec mta-sts-mailcow sidecar check DOMAIN`"
+_RENEW = f"check the certificate on port 25 as senders see it: {_CHECK}"
 RESULTS: Mapping[str, Meaning] = {
     "starttls-not-supported": Meaning(
         Fault.RECEIVER,
@@ -62,13 +63,16 @@ RESULTS: Mapping[str, Meaning] = {
         "check whether https://mta-sts.DOMAIN/.well-known/mta-sts.txt answers from outside",
     ),
     "sts-policy-invalid": Meaning(
-        Fault.RECEIVER, False, "The policy is not valid for the sender.", "run sidecar check DOMAIN"
+        Fault.RECEIVER,
+        False,
+        "The policy is not valid for the sender.",
+        f"check the policy as senders see it: {_CHECK}",
     ),
     "sts-webpki-invalid": Meaning(
         Fault.RECEIVER,
         False,
         "The certificate of the policy host is not valid for the sender.",
-        "run sidecar check DOMAIN: it checks the certificate of mta-sts.DOMAIN",
+        f"check the certificate of mta-sts.DOMAIN as senders see it: {_CHECK}",
     ),
     "tlsa-invalid": Meaning(
         Fault.DNS,

@@ -26,6 +26,14 @@ def generation(found: Directory) -> Findings:
             "MTA-STS policies",
             "if an update of mailcow was interrupted, finish it first: ./update.sh",
         )
+    if found.version_text is None and found.backend is Backend.FILE:
+        yield InitFinding(
+            "generation",
+            Mark.NOTE,
+            "the files of mailcow do not name its version, and have no page for MTA-STS policies, as before 2025-09",
+            "nothing: the running sidecar asks mailcow itself",
+        )
+        return
     if found.backend is Backend.NATIVE:
         meaning = "serves one policy per domain; the sidecar sets them through the API"
     else:

@@ -39,6 +39,10 @@ ACCESS_IS_AUTOMATIC = (
 )
 
 
+FREE = "Nothing found here keeps mailcow or the sidecar from starting."
+STOPPED = "First do what is marked with `stop`: until then mailcow or the sidecar would not start."
+
+
 @dataclass(frozen=True, slots=True)
 class InitOptions:
     """The options of the command line."""
@@ -74,7 +78,9 @@ def run_init(
     terminal.findings(findings)
     terminal.plain("")
     if options.check:
-        return Exit.FAILED if any(finding.mark is Mark.STOP for finding in findings) else Exit.OK
+        stopped = any(finding.mark is Mark.STOP for finding in findings)
+        terminal.say(STOPPED if stopped else FREE)
+        return Exit.FAILED if stopped else Exit.OK
     if terminal.consent is Consent.SHOW:
         terminal.say(
             "Nothing is written (--dry-run); this is what would be offered:"

@@ -10,6 +10,7 @@ from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
 from sidecar.observed import NOT_ASKED, Observed, Seen, Unseen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.words import command
 from sidecar.plan.actions import Action, AddPolicy, EditPolicy, Hold, Plan
 from sidecar.plan.ownership import Whose, whose
 from sidecar.settings import CONFIG, Settings
@@ -88,7 +89,8 @@ def choices(name: str, policy: Policy) -> str:
     own += f", mx: [{mx}]" if mx else ""
     return (
         f"in {CONFIG}, to leave it there: exclude: [{name}]; "
-        f"to take it over as it is: domains: {{{name}: {{{own}}}}}, and then publish what `sidecar records {name}` prints"
+        f"to take it over as it is: domains: {{{name}: {{{own}}}}}, and then publish what "
+        f"`{command(f'records {name}')}` prints"
     )
 
 

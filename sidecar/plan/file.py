@@ -11,7 +11,7 @@ from sidecar.formats.mtasts_policy import (
     LenientForm,
     Mode,
     Policy,
-    differences,
+    changes,
     lenient_form,
     loosenings,
     parse,
@@ -64,8 +64,7 @@ def _step(
     memory = observed.memory.policy(FILE)
     if whose(current, memory) is Whose.OURS:
         if not served.same_as(policy):
-            changed = ", ".join(differences(served, policy))
-            return Plan((WriteFile(text, f"{reason}; served: {changed}"),))
+            return Plan((WriteFile(text, f"{reason}; {', '.join(changes(served, policy))}"),))
         return (
             Plan()
             if file.readable

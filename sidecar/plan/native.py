@@ -7,7 +7,7 @@ handed over. An alias domain never gets a row.
 from collections.abc import Mapping
 
 from sidecar.formats.domain_name import to_unicode
-from sidecar.formats.mtasts_policy import Policy, differences, policy_of, render
+from sidecar.formats.mtasts_policy import Policy, changes, differences, policy_of, render
 from sidecar.observed import DomainList, Observed, PolicyMemory, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
@@ -56,7 +56,8 @@ def _step(
         return AddPolicy(domain, desired.policy, f"the domain has no policy; {desired.reason}")
     reason = desired.reason
     if owner is Whose.OURS or adopted:
-        reason += f"; served: {_difference(text, desired.policy, memory)}"
+        known = ", ".join(changes(served, desired.policy)) if served is not None else None
+        reason += f"; {known or f'served: {_difference(text, desired.policy, memory)}'}"
     return EditPolicy(domain, desired.policy, reason)
 
 

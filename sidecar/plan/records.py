@@ -34,6 +34,7 @@ from sidecar.plan.acme.script import covered
 from sidecar.plan.elsewhere import left_elsewhere
 from sidecar.plan.report_route import report_uri
 from sidecar.settings import CONFIG, Settings
+from sidecar.settings.reports import Receive
 
 _ELSEWHERE = "the policy is served elsewhere, and is left alone"
 
@@ -303,6 +304,11 @@ class _Judge:
                     owner, None, RecordState.PRESENT, "the DNS has a record; the settings name no address"
                 )
             note = f"set `tls_report` in {CONFIG} to the address that senders' reports go to"
+            if self.settings.receive is Receive.MAILCOW:
+                note = (
+                    "the sidecar first adds an address for reports to mailcow; to use another one, "
+                    f"set `tls_report` in {CONFIG}"
+                )
             return RecordNeed(owner, None, RecordState.NOT_SET, note)
         if self.settings.tls_report is None and there is not None and rua not in there:
             # Nobody asked for our address: a person's own record is right as it is.

@@ -83,11 +83,13 @@ def plan_report_way(observed: Observed, settings: Settings) -> Plan:
     announced = observed.memory.report_way.announced
     if not desired.wanted or (announced and observed.now - announced >= ANNOUNCED_S):
         return Plan((action,))
-    hold = Hold("it is announced first", HOW_NOT, (announced or observed.now) + ANNOUNCED_S)
     text = (
-        f"TLS reports of senders will be received: the sidecar adds the alias {desired.address} and a transport to its "
-        f"port {desired.nexthop} in mailcow"
+        f"TLS reports of senders will be received: in a minute the sidecar adds the alias {desired.address} and a "
+        f"transport to its port {desired.nexthop} to mailcow"
     )
+    hold = Hold(
+        text, HOW_NOT, (announced or observed.now) + ANNOUNCED_S
+    )  # one sentence, so it is logged once
     notice = Notice(Level.INFO, NoticeCode.REPORTS_ANNOUNCED, SUBJECT, text, HOW_NOT, passing=True)
     return Plan(held=(hold.on(action),), notices=(notice,))
 

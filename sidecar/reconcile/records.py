@@ -24,6 +24,7 @@ from sidecar.observed.record_observations import (
     RecordObservations,
 )
 from sidecar.observed.record_sets import Key
+from sidecar.observed.words import command
 from sidecar.plan.actions import PublishRecords
 from sidecar.plan.publish import guards, looking
 from sidecar.plan.publish.values import RecordWrite
@@ -261,7 +262,7 @@ class Records:
             self._fail(account, str(error))
             for pending, write in self._writes.pop(account, []):  # none of them was sent
                 self._under_way -= {write.key.name}
-                self._wrote(pending, write, WriteRefused(str(error), "see `sidecar dns test`"))
+                self._wrote(pending, write, WriteRefused(str(error), f"see `{command('dns test')}`"))
             return
         while True:
             now = self._clock.now()

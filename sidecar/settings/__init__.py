@@ -243,7 +243,7 @@ class Settings:
     imap_password: SecretStr | None = None
     """Of the mailbox of `reports.imap`."""
     resolver: tuple[str, int] | None = None
-    """Address and port of the DNS resolver; None: the container's."""
+    """Address and port of the DNS resolver; not set: the container's."""
     dns: dns_settings.DnsSettings = field(default_factory=dns_settings.nothing)
     """Whether and where DNS records are published."""
     log_json: bool = False

@@ -27,7 +27,7 @@ class Failure:
 
     @property
     def remedy(self) -> str:
-        return self.meaning.remedy.replace("DOMAIN", self.sum.domain or "the domain")
+        return self.meaning.remedy.replace("DOMAIN", self.sum.domain or "DOMAIN")
 
 
 @dataclass(frozen=True, slots=True)

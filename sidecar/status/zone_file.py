@@ -32,8 +32,8 @@ def zone_text(found: Sequence[DomainRecords], head: Iterable[str] = (), *, missi
         if domain.leaving:
             title += "; leaving MTA-STS: keep these records until no policy is served for it"
         blocks.append([_comment(title), *lines])
-    if missing and not blocks:
-        top.append("; nothing is missing")
+    if not blocks:
+        top.append("; nothing is missing" if missing else "; no domain needs a record")
     return "\n\n".join("\n".join(lines) for lines in [top, *blocks] if lines) + "\n"
 
 

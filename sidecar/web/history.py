@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sidecar.observed import FILE
-from sidecar.plan.actions import ACME_SUBJECT, CONF_SUBJECT, FILE_SUBJECT
+from sidecar.plan.actions import FILE_SUBJECT
 from sidecar.state.store import HistoryEvent
 from sidecar.status.wording import OUTCOME, Light
 
@@ -14,15 +14,11 @@ class EventView:
 
     at: float
     subject: str
-    is_domain: bool
     what: str
     reason: str
     outcome: str
     detail: str | None
     light: Light
-
-
-_NO_DOMAINS = frozenset({FILE_SUBJECT, CONF_SUBJECT, ACME_SUBJECT, "nginx-mailcow"})
 
 
 def shown_event(event: HistoryEvent) -> EventView:
@@ -31,7 +27,6 @@ def shown_event(event: HistoryEvent) -> EventView:
     return EventView(
         at=event.at,
         subject=subject,
-        is_domain="." in subject and subject not in _NO_DOMAINS,
         what=event.what,
         reason=event.reason,
         outcome=event.outcome,

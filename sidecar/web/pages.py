@@ -44,7 +44,7 @@ TILES = {
     Light.UNKNOWN: "could not be checked",
     Light.WORKING: "the sidecar is working on it",
     Light.GOOD: "nothing to do",
-    Light.OFF: "not managed",
+    Light.OFF: "excluded, switched off, or served elsewhere",
 }
 """What the count of each light means. A count of 0 is not shown for those that a healthy mailcow lacks."""
 WHOSE_RECORD = {
@@ -159,6 +159,7 @@ async def domain(request: web.Request) -> web.Response:
         "events": events,
         "events_trouble": events_trouble,
         "file_key": FILE,
+        "checks_on": request.app[KIT].source.checks_on,
         "whose_words": WHOSE_RECORD,
     }
     return await render(request, "domain.html", values)

@@ -64,6 +64,11 @@ class Source(Protocol):
         ...
 
     @property
+    def checks_on(self) -> bool:
+        """Whether sender checks run."""
+        ...
+
+    @property
     def started_at(self) -> float:
         """When the daemon was started."""
         ...

@@ -51,7 +51,7 @@ async def test_the_plan_shows_the_route_of_reports_that_the_daemon_will_create(
             await parts.passes.reconcile()
         assert await cli(on, "plan") == Exit.OK
         said = capsys.readouterr().out
-        assert "change report route tlsrpt.sidecar.internal: it is announced first" in said
+        assert "change report route tlsrpt.sidecar.internal: TLS reports of senders will be received" in said
         assert HOP in said
         assert "receive: off" in said
         assert on.mailcow.world.routes.transports == {}

@@ -45,7 +45,7 @@ async def test_status_has_a_line_for_each_domain(tmp_path: Path) -> None:
     assert ended.code == 0
     lines = ended.out.splitlines()
     assert lines[0].startswith(
-        "mailcow 2026-07a, a policy for each domain (native); 4 domains and alias domains, 3 managed: "
+        "mailcow 2026-07a, a policy for each domain (native); 4 domains (alias domains included), 3 managed: "
     )
     table = lines[next(i for i, line in enumerate(lines) if line.startswith("domain ")) + 1 :]
     assert [line.split("  ")[0] for line in table] == [
@@ -207,6 +207,25 @@ def test_narrow_terminal_gets_a_stack_and_no_broken_word(monkeypatch: pytest.Mon
         line for line in printed[width].splitlines() if not line.startswith(" " * 6) and names[1] not in line
     ]
     assert max(map(len, lines)) <= max(width, 50)
+
+
+async def test_missing_record_is_asked_for_once_on_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not again as the reason of the held restart, nor as the result of the check of the same name."""
+    monkeypatch.setenv("COLUMNS", "100")
+    async with stage(tmp_path) as on:
+        await on.once()
+        report = await on.once()
+    settings = Settings()
+    status = status_of(report.observed, report.plan, settings, mail_domains(report.observed, settings))
+    (row,) = status.rows
+    assert any("mta-sts.example.org has no address" in held.reason for held in row.held)
+    printed = Terminal()
+    print_status(status, printed)
+    assert "publish: mta-sts.example.org" in printed.getvalue()
+    assert "has no address" not in printed.getvalue()
+    assert "to do, or held:" not in printed.getvalue()
 
 
 async def test_same_sentence_is_printed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,15 +6,18 @@ import smtplib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
 
+from sidecar.daemon import surface
 from sidecar.daemon.receiving import own_address
 from sidecar.daemon.wiring import TEST_POSTFIX
 from sidecar.observed.report_route import INTERNAL_ADDRESS
 from sidecar.observed.reports import ReportWay
 from sidecar.reports.store import DAY_S, NAME, ReportStore
+from sidecar.web import WebServer
 from tests.formats.tls_report_corpus import attached, message, packed, report
 from tests.reports.signed import key, signed
 from tests.running import Running, process, until
@@ -46,7 +49,7 @@ def state(on: Stage) -> Path:
 
 async def port(on: Stage, sidecar: Running) -> int:
     """Where the running sidecar's SMTP port is: its transport would lead there."""
-    line = await sidecar.says("held: change report route")
+    line = await sidecar.says("TLS reports of senders will be received")
     found = re.search(r"\[127\.0\.0\.1\]:(\d+)", line + " ".join(sidecar.out))
     assert found is not None
     return int(found[1])
@@ -117,6 +120,23 @@ async def test_old_reports_are_deleted_also_when_none_are_received_any_more(tmp_
             await until(lambda: not store.waiting(on.clock.now()) and len(store.kept()) == 1)
         assert len(store.kept()) == 1
         store.close()
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::"])
+def test_page_on_all_addresses_is_announced_at_the_containers_own(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """127.0.0.1 is not the container for somebody who reads the log on the host."""
+    page = WebServer(address, 8_480, Mock(), asyncio.Event())
+    monkeypatch.setattr(surface, "own_address", lambda _: "172.22.1.247")
+    assert surface.reached_at(page) == "http://172.22.1.247:8480/"
+    monkeypatch.setattr(surface, "own_address", lambda _: None)
+    assert surface.reached_at(page) == page.url
+
+
+def test_page_on_one_address_is_announced_there() -> None:
+    """As `web.listen` has it."""
+    assert surface.reached_at(WebServer("192.0.2.9", 80, Mock(), asyncio.Event())) == "http://192.0.2.9:80/"
 
 
 def test_our_address_is_the_one_towards_postfix() -> None:

@@ -8,6 +8,7 @@ from sidecar.formats.mtasts_policy import (
     Invalid,
     Mode,
     Policy,
+    changes,
     differences,
     lenient_form,
     loosenings,
@@ -154,6 +155,11 @@ def test_loosenings_are_what_asks_less_of_senders() -> None:
         "mx b.example more",
     )
     assert len(differences(before, after)) == 3
+    assert changes(before, after) == (
+        "mode enforce becomes testing",
+        "max_age 604800 becomes 86400",
+        "mx a.example becomes a.example, b.example",
+    )
 
 
 RIGHT = b"version: STSv1\nmode: enforce\nmax_age: 604800\nmx: mail.example.org\nmx: *.example.org\n"

@@ -111,6 +111,7 @@ def test_git_address_is_never_repeated(mailcow: MailcowDirectory) -> None:
 CASES = [
     (True, without("data/web/mta-sts.php"), "version-disagrees", Mark.WARN),
     (False, file("data/web/mta-sts.php"), "version-disagrees", Mark.WARN),
+    (False, without("data/web/inc/app_info.inc.php"), "generation", Mark.NOTE),
     (True, setting(MAILCOW_HOSTNAME="mail"), "hostname", Mark.WARN),
     (True, no_env_link, "env-link", Mark.WARN),
     (True, file("compose.yaml"), "compose-shadowed", Mark.WARN),

@@ -304,11 +304,13 @@ def test_check_looks_and_writes_nothing(mailcow: MailcowDirectory) -> None:
     before = mailcow.snapshot()
     ended, said = run(mailcow, only_check=True)
     assert ended is Exit.OK
+    assert flat(said).endswith("Nothing found here keeps mailcow or the sidecar from starting.")
     assert "Set API_KEY" not in said
     (mailcow.clone / "Dockerfile").rename(mailcow.path / "Dockerfile")
     ended, said = run(mailcow, only_check=True)
     assert ended is Exit.FAILED
     assert "starts nothing of mailcow" in flat(said)
+    assert "First do what is marked with `stop`" in flat(said)
     (mailcow.path / "Dockerfile").rename(mailcow.clone / "Dockerfile")
     assert mailcow.snapshot().keys() == before.keys()
 

@@ -207,6 +207,9 @@ def test_no_report_address_says_what_to_set() -> None:
     assert (report.record, report.standing) == (None, RecordState.NOT_SET)
     assert "tls_report" in report.note
     assert "config.yml" in report.note
+    assert "first adds an address" in report.note
+    off = all_of(seen(file_world()), given_settings({"reports": {"receive": "off"}}))["example.org"].report
+    assert off.note.startswith("set `tls_report` in data/conf/mta-sts/config.yml")
     there = seen(file_world(), {"_smtp._tls.example.org": ("v=TLSRPTv1; rua=mailto:x@example.net",)})
     assert all_of(there, Settings())["example.org"].report.standing is RecordState.PRESENT
 
@@ -473,6 +476,7 @@ def test_missing_leaves_out_what_the_dns_has() -> None:
 def test_zone_file_says_that_nothing_is_missing() -> None:
     """An empty answer would look like a failure."""
     assert zone_text(list(all_of(complete(file_world())).values()), missing=True) == "; nothing is missing\n"
+    assert zone_text([]) == "; no domain needs a record\n"
 
 
 @hypothesis_given(st.text(max_size=700))

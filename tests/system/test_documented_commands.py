@@ -18,18 +18,34 @@ from pathlib import Path
 import pytest
 
 from demo.simulated import SimulatedMailcow
+from tests.system.acmebeside import working
 from tests.system.components import program
 from tests.system.images import PYTHON
-from tests.system.mailcowlike import REPOSITORY, SIDECAR, MailcowLike
+from tests.system.mailcowlike import ADDRESS, REPOSITORY, SIDECAR, MailcowLike
 from tests.system.test_end_to_end import ALLOWED, GATEWAY, HOST, KEY, certify
 
-ORDER = ("README.md", "docs/override.md", "docs/reverse-proxy.md", "docs/updating.md", "docs/removal.md")
+REMOVAL = "docs/removal.md"
+ORDER = (
+    "README.md",
+    "docs/override.md",
+    "docs/page.md",
+    "docs/reverse-proxy.md",
+    "docs/updating.md",
+    REMOVAL,
+)
 """The pages with command blocks; `tests/test_docs.py` sees to it that none is missing here."""
 DOCUMENTED = "/opt/mailcow-dockerized"
 ELSEWHERE = "make "
 """Blocks that begin so are run by `test_bare_machine.py`."""
 READING_S = 25
 """Seconds for which a person reads `logs -f`."""
+MAILCOWS_OWN = {
+    "data/web/mta-sts.php": "",
+    "data/web/inc/app_info.inc.php": '<?php\n  $MAILCOW_GIT_VERSION="2026-07a";\n',
+    "data/conf/nginx/site.custom": "",
+    "data/conf/postfix/main.cf": "smtp_tls_policy_maps = socketmap:inet:postfix-tlspol:8642:QUERYwithTLSRPT\n",
+}
+"""Files of mailcow's own that the sidecar, or a command of the pages, looks for."""
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\r\0]")
 _BLOCK = re.compile(r"^( *)```(sh|ini)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
@@ -141,6 +157,10 @@ async def test_commands_of_all_pages_run_as_they_are_written(
             do = terminal.types if language == "sh" else terminal.edits
             typed[text] = await asyncio.to_thread(do, text)
 
+    for name, text in MAILCOWS_OWN.items():
+        (mailcow_like.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (mailcow_like.folder / name).write_text(text)
+    mailcow_like.resolve(f"{HOST}. A {ADDRESS}", f"example.test. MX 10 {HOST}.")
     await asyncio.to_thread(mailcow_like.project.run, "up", "-d")  # mailcow runs, as before on any server
     async with await SimulatedMailcow.start(
         version="2026-07a", hostname=HOST, key=KEY, host=GATEWAY, allow_from=ALLOWED, timezone="Etc/UTC"
@@ -148,12 +168,15 @@ async def test_commands_of_all_pages_run_as_they_are_written(
         conf = mailcow_like.folder / "mailcow.conf"
         conf.write_text(conf.read_text() + f"MTA_STS_API_URL={mailcow.url}\n")
         mailcow.add_domain("example.test")
+        acme_itself = asyncio.create_task(working(mailcow_like, mailcow))
         try:
             for page in ORDER:
+                if page == REMOVAL:
+                    assert mailcow.policy_text("example.test") is not None
                 await types(page)
         finally:
+            acme_itself.cancel()
             terminal.keep()
-        assert mailcow.policy_text("example.test") is not None
     log = next(output for text, output in typed.items() if "logs -f" in text)
     first = [line.split(" | ", 1)[-1] for line in log.splitlines()]
     assert any("works: mailcow's API" in line for line in first)

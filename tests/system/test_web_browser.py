@@ -30,6 +30,8 @@ from tests.web.fakes import (
     source_of,
     unreachable,
 )
+from tests.web.test_reports import failure
+from tests.web.test_reports import view as reports_view
 from tests.worlds import NOW
 
 TOKEN = "correct horse battery staple"
@@ -160,6 +162,35 @@ async def test_every_page_is_accessible_and_fits(
             await fits(page)
             await nothing_overprints(page)
             await accessible(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, TABLET, PHONE], ids=["desk", "tablet", "phone"])
+async def test_reports_are_accessible_and_fit(browser: Browser, size: dict[str, int], scheme: str) -> None:
+    """Of all domains, and of one; the tables of numbers, too."""
+    source = source_of()
+    failed = reports_view(failure("certificate-expired", 3), failure("sts-policy-fetch-error", 500))
+    source.reported = {"": failed, "choir.example": failed}
+    async with seen(browser, source, viewport=size, color_scheme=scheme) as (page, web, _):
+        for path in ("reports", "reports/choir.example"):
+            await page.goto(web.url + path)
+            await settle(page)
+            await page.click("summary")
+            await fits(page)
+            await nothing_overprints(page)
+            await accessible(page)
+
+
+@pytest.mark.parametrize("source", [source_of(), unreachable()], ids=["live", "not current"])
+async def test_frame_of_the_page_takes_one_line_on_a_tablet(browser: Browser, source: FakeSource) -> None:
+    """Each word of it stays whole, whatever the state."""
+    async with seen(browser, source, viewport=TABLET) as (page, _, _):
+        await settle(page, "not current" if source.trouble_now else "live")
+        heights = await page.evaluate(
+            "[...document.querySelectorAll('.brand, .bar nav, .right')].map((one) => one.offsetHeight)"
+        )
+        assert max(heights) < 48, heights
+        await fits(page)
 
 
 async def test_domain_that_is_fine_takes_one_line_on_a_phone(browser: Browser) -> None:

@@ -61,6 +61,10 @@ class FakeSource:
     def dry_run(self) -> bool:
         return self.settings.dry_run
 
+    @property
+    def checks_on(self) -> bool:
+        return self.settings.verify
+
     def latest(self) -> tuple[Report, Once] | None:
         return None if self.report is None else (self.report, status_once(self.report, self.settings))
 

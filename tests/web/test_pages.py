@@ -18,11 +18,13 @@ from sidecar.web.auth import ALL_ATTEMPTS, FREE_ATTEMPTS
 from sidecar.web.events import MOST_STREAMS
 from tests.web.fakes import (
     REALISTIC,
+    SETTINGS,
     FakeClock,
     FakeSource,
     Told,
     loading,
     many,
+    report_of,
     source_of,
     unreachable,
     with_checks,
@@ -73,6 +75,31 @@ async def test_every_link_is_relative_and_leads_somewhere(path: str) -> None:
             assert below.startswith("http://proxy.example/some/where/"), link
             status, _, _ = await visitor.get(urljoin(f"/{path}", link).removeprefix("/"))
             assert status == 200, link
+
+
+@pytest.mark.parametrize("subject", ["deleted.example", "tls-reports@example.org", "tlsrpt.sidecar.internal"])
+async def test_event_of_what_has_no_page_has_no_link(subject: str) -> None:
+    """A domain that is gone, an alias, a transport: the event names them. Commands in a reason are shown as code."""
+    events = [
+        HistoryEvent(NOW, one, "change", "so `none` first", "done", None) for one in (subject, "example.org")
+    ]
+    async with visiting(source_of((Told("example.org"),), events=events)) as visitor:
+        for path in ("", "events"):
+            _, text, _ = await visitor.get(path)
+            assert f"<span>{subject}</span>" in text
+            assert f"domains/{subject}" not in text
+            assert "domains/example.org" in text
+            assert "so <code>none</code> first" in text
+
+
+@pytest.mark.parametrize(("verify", "said"), [(True, "has run yet"), (False, "Sender checks are off")])
+async def test_domain_without_a_check_says_whether_one_comes(verify: bool, said: str) -> None:
+    """With `verify: false` none does."""
+    domains = (Told("example.org"),)
+    source = FakeSource(report_of(domains), settings=replace(SETTINGS, verify=verify))
+    async with visiting(source) as visitor:
+        _, text, _ = await visitor.get("domains/example.org")
+    assert said in text
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from sidecar.observed import NOT_ASKED, Unseen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.record_observations import RecordObservations
+from sidecar.observed.words import command
 from sidecar.plan.actions import Held, Plan, PublishRecords
 from sidecar.plan.publish import values
 from sidecar.plan.publish.guards import tried_again_at
@@ -69,6 +70,6 @@ def _notices(waiting: Iterable[values.HeldWrite], looks: RecordObservations) -> 
         else:
             continue
         message = f"the DNS account {account} cannot be used: {trouble}"
-        todo = "see `sidecar dns test`; it is tried again automatically"
+        todo = f"see `{command('dns test')}`; it is tried again automatically"
         notices.append(warning(NoticeCode.ACCOUNT_FAILING, account, message, todo))
     return tuple(notices)

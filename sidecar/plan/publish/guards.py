@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from sidecar.dns.publish.port import Remove, Replace
 from sidecar.observed.record_observations import AccountState
+from sidecar.observed.words import command
 from sidecar.plan.publish.names import tells_an_id
 from sidecar.plan.publish.values import HeldWrite, Picture, RecordWrite
 
@@ -35,7 +36,7 @@ def share(writes: Sequence[RecordWrite], picture: Picture) -> Guarded:
     changed = {write.key.name for write in changes}
     published = len(picture.ledger)
     reason = f"{len(changes)} of {published} published record sets would change at once"
-    remedy = "check them (`sidecar plan`), then allow them once with `sidecar once --large-dns-plan`"
+    remedy = f"check them: `{command('plan')}`; then allow them once: `{command('once --large-dns-plan')}`"
     return (
         [write for write in writes if write.key.name not in changed],
         [
@@ -103,7 +104,7 @@ def back_off(writes: Sequence[RecordWrite], picture: Picture) -> Guarded:
         account = write.place.account
         return (
             f"the account {account} failed",
-            "see `sidecar dns test`; it is tried again automatically",
+            f"see `{command('dns test')}`; it is tried again automatically",
             again,
         )
 

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from sidecar.dns.publish.port import Remove, Replace
 from sidecar.observed import NOT_ASKED, Seen, Sight
 from sidecar.observed.record_sets import ABSENT, Key, Origin, RecordSet, RecordType, Values
+from sidecar.observed.words import command
 from sidecar.plan.policy_ids import record_of
 from sidecar.plan.publish import guards
 from sidecar.plan.publish.ledger import may_remove, whose
@@ -198,7 +199,9 @@ class _Subject:
             sight = self.found(unseen[0])
             why = "" if isinstance(sight, Seen) else sight.reason
             yield self._held(
-                Key(self.name, unseen[0]), f"what is there could not be read: {why}", "see `sidecar dns test`"
+                Key(self.name, unseen[0]),
+                f"what is there could not be read: {why}",
+                f"see `{command('dns test')}`",
             )
             return
         # A foreign set is in the way where the wanted ones cannot replace it or stand beside it. Addresses belong
@@ -214,7 +217,7 @@ class _Subject:
                 yield self._held(
                     Key(self.name, type_),
                     f"{self.name} has somebody else's record: {has}; wanted: {wants}",
-                    f"`sidecar adopt --dns {self.name}` hands it to the sidecar; or change it by hand",
+                    f"to let the sidecar manage it: `{command(f'adopt --dns {self.name}')}`; or change it by hand",
                     foreign=True,
                 )
             return

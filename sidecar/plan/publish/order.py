@@ -62,7 +62,8 @@ _CERTIFICATE = Keep(
     "wait for acme-mailcow's next certificate",
 )
 _POLICY = Keep(
-    "the policy with this id was not yet seen as senders see it", "wait; `sidecar check` shows what is wrong"
+    "the policy with this id was not yet seen as senders see it",
+    "wait: its sender check runs soon, and the page of the domain shows the result",
 )
 _ID = Keep("the id of the served policy is not known yet", "wait; it is read from mailcow")
 
@@ -77,7 +78,8 @@ def stand(role: Role, domain: PublishedDomain, picture: Picture) -> Stand:
         return Gone("the domain has left, and no sender holds a policy any more")
     if domain.leaving.none_verified is not True:
         return Keep(
-            "the policy with mode none was not yet seen as senders see it", "wait; see `sidecar check`"
+            "the policy with mode none was not yet seen as senders see it",
+            "wait: its sender check runs soon, and the page of the domain shows the result",
         )
     if domain.id is None:
         return _ID
