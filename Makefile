@@ -5,6 +5,9 @@ BIN := .venv/bin
 # A network namespace of its own: ports 53, 80, 443 and 172.22.1.0/24 are free in it, and no packet can leave.
 NAMESPACE := unshare --net sh -c 'ip link set lo up; exec "$$@"' sh
 
+# Without bytecode on the disk each worker, and each process that a test starts, would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # What `make lock` and `make audit` need; it is no part of what is built, tested or run.
 TOOLS := .venv/tools
@@ -16,13 +19,13 @@ $(shell [ ! -e .venv ] || .venv/bin/python -c 'import pip' 2>/dev/null || rm -rf
 # pycountry-convert, which octodns-route53 needs, names its test tools as if it needed them to run: not in the image.
 NOT_TO_RUN := coverage colorama iniconfig packaging pluggy pprintpp pytest pytest-cov pytest-mock wheel
 
-.PHONY: demo test lint format unit integration system components bare bench lock pin audit clean
+.PHONY: demo test lint format unit unit-image integration system components bare bench lock pin audit clean
 
 demo: .venv/run.stamp
 	$(BIN)/python -m demo $(if $(STAY),--stay)
 
 # System tests first: what they install (shells, databases) the integration tests use where it is there.
-test: lint unit system integration
+test: lint unit unit-image system integration
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff format --check
@@ -34,13 +37,20 @@ format: .venv/dev.stamp
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+UNIT := -m 'not integration and not system' --ignore tests/system -n auto
+
 # No process, no demo: what is decided, and how it is read and written.
 unit: .venv/dev.stamp
-	$(BIN)/python -m pytest -m 'not integration and not system' -n auto $(PYTEST)
+	$(BIN)/python -m pytest $(UNIT) $(PYTEST)
+
+# The same on the image's Python, in a Debian that has it.
+unit-image: .venv/dev.stamp components
+	tests/on_image_python.sh -m pytest -p no:cacheprovider $(UNIT) $(PYTEST)
 
 # Whole processes of the sidecar on loopback: kills, the demo, the commands, fuzzing. Needs nothing installed.
+# And the property tests again, with many more examples than `make unit` tries.
 integration: .venv/dev.stamp
-	$(BIN)/python -m pytest -m integration -n auto $(PYTEST)
+	$(BIN)/python -m pytest -m '(integration or hypothesis) and not system' --hypothesis-profile thorough -n auto $(PYTEST)
 
 system: .venv/dev.stamp components
 	@if [ "$$(id -u)" = 0 ]; then \

@@ -1,15 +1,24 @@
 """Keeps the test levels apart: a unit test starts no process (`make unit`, `make integration`, `make system`)."""
 
+import gc
 import os
 import sys
 import time
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 # Times are shown in the zone of the process: the same in all tests, wherever they run.
 os.environ["TZ"] = "UTC"
 time.tzset()
+
+gc.disable()  # until all is collected
+
+# A property is tried with few examples in each unit run, and with many at the integration level (`make integration`).
+settings.register_profile("quick", max_examples=40, deadline=None)
+settings.register_profile("thorough", max_examples=300, deadline=None)
+settings.load_profile("quick")
 
 _starts = {"subprocess.Popen", "os.posix_spawn", "os.spawn", "os.exec", "os.system", "os.forkpty"}
 _unit: list[str] = []
@@ -24,6 +33,12 @@ def _refuse_process(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_refuse_process)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What was imported and collected stays until the end: the garbage collector need not look at it again and again."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

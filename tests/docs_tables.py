@@ -5,6 +5,7 @@ import dataclasses
 import enum
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -37,6 +38,7 @@ def all_codes() -> list[Code]:
     return sorted((*codes.ALL, *probe_codes.ALL, *policy_id.ALL), key=lambda code: code.name)
 
 
+@cache
 def field_docs() -> Mapping[tuple[str, str], str]:
     """The docstring below each field of each class in `sidecar.settings`, by class and field."""
     found: dict[tuple[str, str], str] = {}

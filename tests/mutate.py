@@ -1,9 +1,9 @@
 """Changes each decision of a module once, and lists the changes that no test notices. By hand:
 
     python -m tests.mutate                                    every module of `DECIDING`
-    python -m tests.mutate sidecar/ownership.py               one of them, whole
-    python -m tests.mutate sidecar/desire.py:_leaving,_kept   some of its functions
-    python -m tests.mutate --quick sidecar/rollout.py         without the tests that take longer
+    python -m tests.mutate sidecar/plan/guards.py             one of them, whole
+    python -m tests.mutate sidecar/plan/guards.py:guarded     some of its functions
+    python -m tests.mutate --quick sidecar/plan/native.py     without the tests that take longer
 
 Nothing is written: a changed module is made in the memory of a process of its own.
 """
@@ -31,38 +31,28 @@ LONGEST_S = 240
 LATE = ("tests/test_explorer.py",)
 """What takes longer comes last."""
 _ALREADY_IMPORTED = "ignore::pytest.PytestAssertRewriteWarning"
-POLICIES = ("tests/plan/test_policies.py", "tests/plan/test_file.py", "tests/test_rollout.py")
+POLICIES = ("tests/plan/test_native.py", "tests/plan/test_file.py", "tests/rollout/test_rollout.py")
+LEARNED = "tests/reconcile/learn/test_checks.py"
 DECIDING: dict[str, tuple[str, ...]] = {
-    "sidecar/ownership.py": ("tests/test_ownership.py", *POLICIES),
+    "sidecar/plan/ownership.py": ("tests/plan/test_ownership.py", *POLICIES),
     "sidecar/plan/guards.py": (
-        "tests/plan/test_count.py",
+        "tests/plan/test_guards.py",
+        "tests/plan/acme/test_count.py",
         "tests/plan/test_redis.py",
         *POLICIES,
-        "tests/plan/test_entries.py",
-        "tests/plan/test_restart.py",
-        "tests/plan/test_evidence.py",
+        "tests/plan/test_conf_entries.py",
+        "tests/plan/test_schedule.py",
+        "tests/plan/acme/test_restart.py",
+        "tests/plan/acme/test_evidence.py",
     ),
-    "sidecar/rollout.py": ("tests/test_rollout.py", "tests/test_learn_checks.py"),
-    "sidecar/plan/policies.py": ("tests/plan/test_policies.py", "tests/test_learn_checks.py"),
-    "sidecar/plan/file.py": ("tests/plan/test_file.py", "tests/test_learn_checks.py"),
-    "sidecar/desire.py": (*POLICIES, "tests/test_learn_checks.py", "tests/test_learn.py"),
+    "sidecar/rollout/__init__.py": ("tests/rollout/test_rollout.py", LEARNED),
+    "sidecar/plan/native.py": ("tests/plan/test_native.py", LEARNED),
+    "sidecar/plan/file.py": ("tests/plan/test_file.py", LEARNED),
+    "sidecar/plan/desired/native.py": (*POLICIES, LEARNED, "tests/reconcile/learn/test_policies.py"),
+    "sidecar/plan/desired/file.py": (*POLICIES, LEARNED, "tests/reconcile/learn/test_policies.py"),
+    "sidecar/plan/desired/safety.py": (*POLICIES, LEARNED, "tests/reconcile/learn/test_policies.py"),
+    "sidecar/status/log_lines.py": ("tests/status/test_log_lines.py",),
 }
-WITHDRAWAL = (
-    "asked_for",
-    "native_policies",
-    "_for_domain",
-    "_proven",
-    "_safe_mode",
-    "_kept",
-    "_still_matched",
-    "_still_held",
-    "_leaving",
-    "file_policy",
-    "_may_lead_here",
-    "_leaving_file",
-    "_safe_for_all",
-)
-"""The parts of `desire` that let senders be refused, or take a policy away."""
 
 _OPERATORS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Eq: (ast.NotEq,),
@@ -155,7 +145,7 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Loads the changed module in place of the one on the disk."""
 
     def __init__(self, mutant: Mutant) -> None:
-        self._name = mutant.path.removesuffix(".py").replace("/", ".")
+        self._name = mutant.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         self._path = mutant.path
         self._code = compile(ast.fix_missing_locations(mutant.tree), mutant.path, "exec")
 
@@ -165,7 +155,11 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Only for the one module."""
         if fullname != self._name:
             return None
-        return importlib.machinery.ModuleSpec(fullname, self, origin=self._path)
+        package = Path(self._path).name == "__init__.py"
+        spec = importlib.machinery.ModuleSpec(fullname, self, origin=self._path, is_package=package)
+        if package:
+            spec.submodule_search_locations = [str(Path(self._path).parent)]
+        return spec
 
     def exec_module(self, module: ModuleType) -> None:
         """Runs the changed code."""
@@ -208,8 +202,6 @@ def main(given: Sequence[str]) -> int:
     for argument in given or [*DECIDING]:
         path, _, functions = argument.partition(":")
         chosen = [*filter(None, functions.split(","))]
-        if not given and path == "sidecar/desire.py":
-            chosen = [*WITHDRAWAL]
         tests = (*DECIDING[path], *late)
         if not survives(None, tests):
             print(f"{path}: the tests fail without any change")

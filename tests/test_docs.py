@@ -2,17 +2,19 @@
 
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 
-from sidecar.cli import parser
+from sidecar import cli
 from sidecar.host.exits import Exit
 from sidecar.settings.load import load
 from tests.docs_tables import ROOT, rendered
 from tests.system.test_documented_commands import ORDER, blocks
 
+parser = cache(cli.parser)
 DOCS = ROOT / "docs"
 PAGES = sorted({*ROOT.glob("*.md"), *DOCS.glob("*.md")} - {ROOT / "CHANGELOG.md"})
 SETTINGS = (DOCS / "settings.md").read_text()

@@ -116,9 +116,11 @@ def _explained_errors(path: Path, done: str) -> Iterator[None]:
 
 def _locked(mailcow_dir: Path) -> str | None:
     """Why the file must not be written, None where it may be. Only the administrator can place these links."""
-    try:
+    web: Path | None = None
+    with contextlib.suppress(OSError, RuntimeError):
         web = (mailcow_dir / WEB).resolve()
-    except (OSError, RuntimeError):  # RuntimeError: a loop of links, before Python 3.13
+    # A loop of links: RuntimeError before Python 3.13, and since then the link itself.
+    if web is None or web.is_symlink():
         return f"{mailcow_dir / WEB} is a link that leads nowhere; put a folder in its place"
     if not web.is_relative_to(mailcow_dir.resolve()):
         return (

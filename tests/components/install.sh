@@ -100,9 +100,40 @@ python_base() { # what python:3.14-slim is in the registry, for the tests of the
   mv "$new" "$target"
 }
 
-wheelhouse() { # the wheels that the Dockerfile needs inside that base image, where no index can be reached
-  local requirements=$cache/requirements.new machine
+unpacked_base() { # the same as a folder, in which the unit tests run (tests/on_image_python.sh)
+  local target=$cache/python3.14 new=$cache/python3.14.new
+  [ ! -e "$target" ] || return 0
+  rm -rf "$new"
+  mkdir "$new"
+  tar -C "$new" --exclude='./dev/*' -xf "$cache/python3.14.tar"
+  mv "$new" "$target"
+}
+
+for_image_python() { # pip's options for packages that run there
+  local machine
   machine=$(uname -m)
+  echo --require-hashes --no-deps --python-version 3.14 --only-binary=:all: --no-binary=dkimpy \
+    --platform "manylinux_2_28_$machine" --platform "manylinux_2_17_$machine" --platform "manylinux2014_$machine"
+}
+
+image_packages() { # what the unit tests import there; programs that only check or browse are left out
+  local target=$cache/python3.14-packages new=$cache/python3.14-packages.new requirements=$cache/packages.new
+  sed '/^\(mypy\|playwright\|ruff\)==/,/[^\\]$/d' requirements.lock > "$requirements"
+  if cmp -s "$requirements" "$target/requirements.txt"; then
+    rm "$requirements"
+    return 0
+  fi
+  echo 'components: installing the packages for unit tests on Python 3.14'
+  rm -rf "$new"
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --no-compile --target "$new" --requirement "$requirements" \
+    $(for_image_python)
+  mv "$requirements" "$new/requirements.txt"
+  rm -rf "$target"
+  mv "$new" "$target"
+}
+
+wheelhouse() { # the wheels that the Dockerfile needs inside that base image, where no index can be reached
+  local requirements=$cache/requirements.new
   sed '/^# dev$/,$d' requirements.lock > "$requirements"
   if cmp -s "$requirements" "$cache/wheels/requirements.txt"; then
     rm "$requirements"
@@ -111,8 +142,7 @@ wheelhouse() { # the wheels that the Dockerfile needs inside that base image, wh
   echo 'components: fetching the wheels for the image'
   rm -rf "$cache/wheels.new"
   .venv/bin/python -m pip download -qq --disable-pip-version-check --dest "$cache/wheels.new" --requirement "$requirements" \
-    --require-hashes --no-deps --python-version 3.14 --only-binary=:all: --no-binary=dkimpy --platform "manylinux_2_28_$machine" --platform "manylinux_2_17_$machine" \
-    --platform "manylinux2014_$machine"
+    $(for_image_python)
   mv "$requirements" "$cache/wheels.new/requirements.txt"
   rm -rf "$cache/wheels"
   mv "$cache/wheels.new" "$cache/wheels"
@@ -145,10 +175,12 @@ install_all() {
   docker_tools & local docker=$!
   python_base & local base=$!
   wheelhouse
+  image_packages
   traefik
   report_producer
   wait $docker
   wait $base
+  unpacked_base
 }
 
 if [ "${1:-}" = now ]; then

@@ -17,7 +17,10 @@ from sidecar.reports.receive_imap import Mailbox, MailboxPlace
 from sidecar.reports.store import ReportStore
 from sidecar.settings.load import load
 from tests.formats.tls_report_corpus import attached, message, packed, report
+from tests.reports.conftest import closed_stores
 from tests.stage import Clock
+
+__all__ = ["closed_stores"]  # used by every test here
 
 IMAP = {"reports": {"receive": "imap", "imap": {"host": "mail.example.org", "user": "reports@example.org"}}}
 Answer = Callable[[Callable[[bytes], bool], Callable[[MailboxPlace], None]], int]

@@ -6,7 +6,7 @@ import tracemalloc
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.formats.report_message import LARGEST_MESSAGE, MOST_REPORTS, find
@@ -130,7 +130,6 @@ _SEEDS = tuple(data for data, _ in MESSAGES.values())
 
 
 @given(st.binary(max_size=3_000))
-@settings(max_examples=200, deadline=None)
 def test_any_octets_give_an_answer(data: bytes) -> None:
     """Never an exception."""
     assert isinstance(find(data).reports, tuple)
@@ -139,7 +138,6 @@ def test_any_octets_give_an_answer(data: bytes) -> None:
 @given(
     st.sampled_from(_SEEDS), st.lists(st.tuples(st.integers(0, 3_000), st.binary(max_size=12)), max_size=6)
 )
-@settings(max_examples=400, deadline=None)
 def test_messages_with_changed_octets_give_an_answer(seed: bytes, changes: list[tuple[int, bytes]]) -> None:
     """Octets put anywhere, header fields included."""
     data = bytearray(seed)

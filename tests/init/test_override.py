@@ -218,7 +218,7 @@ def overrides(draw: st.DrawFn) -> str:
 
 
 @pytest.mark.integration
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(overrides())
 def test_any_override_is_merged_or_refused_for_its_missing_line_end(text: str) -> None:
     """The service is added to files that people write; the rest is unchanged, and a second merge changes nothing."""
@@ -242,7 +242,6 @@ PIECES = st.sampled_from([
 
 
 @pytest.mark.integration
-@settings(max_examples=400, deadline=None)
 @given(st.lists(PIECES, max_size=25).map("".join))
 def test_a_merge_never_raises_and_changes_no_meaning(text: str) -> None:
     """Whatever the file contains: only our entries are added."""

@@ -2,25 +2,19 @@
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
-import sidecar
 from sidecar.observed.notice_codes import UNSEEN, NoticeCode
+from tests.source import nodes
 
-TREES = {
-    path: ast.parse(path.read_text("utf-8"))
-    for path in sorted(Path(sidecar.__file__).parent.rglob("*.py"))
-    if path.name != "notice_codes.py"
-}
+TABLE = "observed/notice_codes.py"
 
 
 def notices() -> Iterator[tuple[str, ast.expr]]:
     """Each place in the source that makes a notice, and the code it gives."""
-    for path, tree in TREES.items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Notice":
-                named = [keyword.value for keyword in node.keywords if keyword.arg == "code"]
-                yield f"{path}:{node.lineno}", (named or node.args[1:2])[0]
+    for path, node in nodes(ast.Call):
+        if path != TABLE and isinstance(node.func, ast.Name) and node.func.id == "Notice":
+            named = [keyword.value for keyword in node.keywords if keyword.arg == "code"]
+            yield f"{path}:{node.lineno}", (named or node.args[1:2])[0]
 
 
 def test_no_notice_has_a_code_of_its_own() -> None:
@@ -34,10 +28,7 @@ def test_no_code_is_written_as_a_text() -> None:
     """What compares with a code names it."""
     codes = {code.value for code in NoticeCode}
     texts = [
-        f"{path}:{node.lineno}"
-        for path, tree in TREES.items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and node.value in codes
+        f"{path}:{node.lineno}" for path, node in nodes(ast.Constant) if path != TABLE and node.value in codes
     ]
     assert texts == []
 
@@ -46,11 +37,8 @@ def test_each_code_is_used() -> None:
     """A code that nothing gives any more goes out of the table."""
     named = {
         node.attr
-        for tree in TREES.values()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "NoticeCode"
+        for path, node in nodes(ast.Attribute)
+        if path != TABLE and isinstance(node.value, ast.Name) and node.value.id == "NoticeCode"
     }
     assert named == set(NoticeCode.__members__)
 

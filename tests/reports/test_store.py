@@ -3,6 +3,7 @@
 import random
 import sqlite3
 import tracemalloc
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -341,7 +342,8 @@ def test_a_message_is_on_the_disk_when_it_is_accepted(tmp_path: Path) -> None:
     store.accept(b"{}", ReportWay.SMTP, NOW)
     assert store._connection is not None
     assert store._connection.execute("PRAGMA synchronous").fetchone() == (2,)
-    assert sqlite3.connect(tmp_path / NAME).execute("SELECT COUNT(*) FROM texts").fetchone() == (1,)
+    with closing(sqlite3.connect(tmp_path / NAME)) as file:
+        assert file.execute("SELECT COUNT(*) FROM texts").fetchone() == (1,)
 
 
 def test_a_page_over_ten_thousand_reports_reads_few_rows(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from sidecar.status.domains import status_of
 from sidecar.status.log_lines import known, tasks, working
 from sidecar.verify.probe_codes import TXT_ALMOST, TXT_NXDOMAIN
 from tests.status.test_domains import REPORT, RUA, only_row, published, settled, status
-from tests.worlds import HOST, NOW, World, observed
+from tests.worlds import HOST, NOW, World, given_settings, observed
 
 
 def test_only_what_was_seen_works() -> None:
@@ -21,11 +21,35 @@ def test_only_what_was_seen_works() -> None:
     seen = observed(settled())
     found = {part.subject: part.values for part in working(seen, REPORT)}
     assert list(found) == ["mailcow.conf", "mailcow's API", "Docker", "certificate", "DNS"]
-    assert found["mailcow's API"]["domains"] == "1"
+    assert found["mailcow.conf"] == {"hostname": HOST}
+    assert found["mailcow's API"] == {
+        "version": "2026-07a",
+        "domains": "1",
+        "policies": "a policy for each domain (native)",
+    }
+    assert found["Docker"] == {"acme-mailcow": "running"}
     assert found["certificate"]["names"] == "2"
+    assert found["DNS"] == {"resolver": "the container's"}
     gone = Unseen("no answer", NOW)
     blind = replace(seen, conf=gone, mailcow=gone, project=gone, certificates=gone, dns=type(seen.dns)())
     assert list(working(blind, REPORT)) == []
+
+
+def test_what_is_missing_is_named() -> None:
+    """A part that works may lack something; of a resolver of one's own the address is named."""
+    seen = observed(settled())
+    assert isinstance(seen.conf, Seen)
+    assert isinstance(seen.project, Seen)
+    lacking = replace(
+        seen,
+        conf=Seen(replace(seen.conf.value, values={}), NOW),
+        project=Seen(replace(seen.project.value, containers=()), NOW),
+    )
+    own = replace(REPORT, resolver=("192.0.2.53", 53))
+    found = {part.subject: part.values for part in working(lacking, own)}
+    assert found["mailcow.conf"] == {"hostname": "not set"}
+    assert found["Docker"] == {"acme-mailcow": "no container"}
+    assert found["DNS"] == {"resolver": "192.0.2.53"}
 
 
 def test_certificate_that_has_ended_does_not_work() -> None:
@@ -85,8 +109,10 @@ def test_finding_that_needs_a_person_is_a_task() -> None:
     finding = Finding(
         "mx-no-starttls", Severity.CRITICAL, HOST, "no STARTTLS", "switch it on", section="RFC 8461 §4.2"
     )
-    (task,) = tasks(status(checked(finding), txt=published())).all
+    found = tasks(status(checked(finding), txt=published()))
+    (task,) = found.all
     assert (task.level, task.code, task.todo) == (Level.ERROR, "mx-no-starttls", "switch it on")
+    assert found.hosts == frozenset()
     assert tasks(status(checked(), txt=published())).all == ()
 
 
@@ -105,6 +131,24 @@ def test_not_all_is_known_before_the_first_sender_check() -> None:
     assert not known(row, REPORT)
     assert known(row, replace(REPORT, verify=False))
     assert known(only_row(status(checked(), txt=published())), REPORT)
+
+
+def test_domain_that_is_not_managed_is_known_and_has_no_task() -> None:
+    """The sidecar looks at none of its records: nothing there can still be a task."""
+    current = status(settled(), given_settings({"exclude": ["example.org"]}))
+    assert known(only_row(current), current.settings)
+    found = tasks(current)
+    assert (found.all, found.unknown, found.hosts, found.records) == ((), frozenset(), frozenset(), False)
+
+
+def test_without_a_policy_host_the_other_records_are_not_due() -> None:
+    """Whether the DNS answers for them does not matter yet."""
+    seen = observed(nameless())
+    silent = dict.fromkeys(published(), Unseen("no answer", NOW))
+    seen = replace(seen, dns=replace(seen.dns, txt=silent))
+    settings = replace(REPORT, verify=False)
+    current = status_of(seen, decide(seen, settings), settings, mail_domains(seen, settings))
+    assert known(only_row(current), settings)
 
 
 def test_task_of_a_domain_of_which_not_all_is_known_is_not_over() -> None:

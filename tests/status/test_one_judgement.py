@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -257,7 +257,6 @@ def findings() -> st.SearchStrategy[dict[str, tuple[Finding, ...]]]:
     return st.dictionaries(st.sampled_from(NAMES), one.map(tuple))
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     findings=findings(),
     mode=st.sampled_from([Mode.TESTING, Mode.ENFORCE, Mode.NONE]),

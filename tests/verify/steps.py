@@ -51,8 +51,5 @@ def measured() -> Iterator[Steps]:
     # Garbage of earlier tests must not be collected within a step.
     gc.collect()
     gc.freeze()
-    try:
-        with patch.object(asyncio.Handle, "_run", timed):
-            yield steps
-    finally:
-        gc.unfreeze()
+    with patch.object(asyncio.Handle, "_run", timed):
+        yield steps

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.dns.publish.port import Replace
@@ -85,7 +85,6 @@ def copied(world: World) -> World:
     return World(world.domains, world.facts, dict(world.zone), dict(world.ledger), floor=world.floor)
 
 
-@settings(max_examples=60, deadline=None)
 @given(worlds(), st.lists(domains(), max_size=3))
 def test_only_our_own_sets_ever_change(world: World, later: list[tuple[PublishedDomain, ...]]) -> None:
     """What was there before is ours only where it is exactly what was wanted, at a name of a domain."""
@@ -109,7 +108,6 @@ def test_only_our_own_sets_ever_change(world: World, later: list[tuple[Published
         assert key.name in touched
 
 
-@settings(max_examples=60, deadline=None)
 @given(worlds(), domains())
 def test_passes_end_in_an_empty_plan(world: World, later: tuple[PublishedDomain, ...]) -> None:
     """And stay there."""
@@ -119,7 +117,6 @@ def test_passes_end_in_an_empty_plan(world: World, later: tuple[PublishedDomain,
         assert world.plan().writes == ()
 
 
-@settings(max_examples=60, deadline=None)
 @given(worlds(), st.lists(domains(), max_size=2), st.lists(st.integers(1, 30), max_size=4))
 def test_a_kill_between_any_two_steps_ends_in_the_same_zone(
     world: World, later: list[tuple[PublishedDomain, ...]], kills: list[int]
@@ -137,7 +134,6 @@ def test_a_kill_between_any_two_steps_ends_in_the_same_zone(
         assert values(killed.zone) == values(world.zone)
 
 
-@settings(max_examples=60, deadline=None)
 @given(worlds(), domains())
 def test_without_the_ledger_less_is_written_and_nothing_else(
     world: World, later: tuple[PublishedDomain, ...]
@@ -152,7 +148,6 @@ def test_without_the_ledger_less_is_written_and_nothing_else(
     assert without <= with_it
 
 
-@settings(max_examples=60, deadline=None)
 @given(worlds(), st.data())
 def test_what_was_not_seen_is_never_written(world: World, data: st.DataObject) -> None:
     """One set of a name is enough to leave the name alone."""
