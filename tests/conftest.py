@@ -36,11 +36,8 @@ sys.addaudithook(_refuse_process)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """What was imported and collected stays until the end: the garbage collector need not look at it so often.
-
-    `gc.freeze` would hide it from Hypothesis, which asks who refers to its random numbers.
-    """
-    gc.set_threshold(50_000, 20, 20)
+    """What was imported and collected stays until the end: the garbage collector need not look at it again and again."""
+    gc.freeze()
     gc.enable()
 
 
