@@ -180,6 +180,8 @@ class MailcowLike:
         configuration = self.folder / "data/conf/unbound/unbound.conf"
         configuration.write_text(_UNBOUND.format(serial=self.serial, records=lines))
         if "unbound-mailcow" in self.project.running_services():
+            # One that is still starting would be ended by the signal.
+            wait_until(lambda: _serial() is not None, "unbound-mailcow answers")
             self.project.run("kill", "--signal", "HUP", "unbound-mailcow")
             wait_until(lambda: _serial() == self.serial, "unbound-mailcow knows the new records")
 
