@@ -14,7 +14,6 @@ from sidecar.daemon.event_log import EventLog
 from sidecar.host.lean import structlog
 from sidecar.observed import Observed, Seen
 from sidecar.observed.notice import Notice
-from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import command
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
@@ -42,8 +41,8 @@ class StateLog:
         self._working: set[str] = set()
         self._basis: object = None
         """The domains and the certificates of the last look for tasks."""
-        self._hosts: frozenset[str] = frozenset()
-        """The policy hosts whose record is a task in the log."""
+        self._asks: frozenset[tuple[str, str]] = frozenset()
+        """Subject and to-do of each task in the log."""
         self._looked_at = 0.0
         self._rest_s = 0.0
         """Seconds from the last look to the next one, whatever happens."""
@@ -63,8 +62,8 @@ class StateLog:
                 self._log.info(f"works: {part.subject}", **part.values)
 
     def without_tasks(self, notices: Iterable[Notice]) -> list[Notice]:
-        """The notices that ask for nothing that is a task in the log."""
-        return [n for n in notices if n.code is not NoticeCode.NAME_NOT_READY or n.subject not in self._hosts]
+        """The notices without those that ask for the same as a task in the log."""
+        return [notice for notice in notices if (notice.subject, notice.todo) not in self._asks]
 
     async def passed(self, report: Report, status: Once, settings: Settings) -> None:
         """After a pass and its notices: logs new tasks, and at the end of the first lines the state of all domains."""
@@ -83,8 +82,8 @@ class StateLog:
         began_s = time.monotonic()
         current = await asyncio.to_thread(status)
         self._rest_s = REST * (time.monotonic() - began_s)
-        found = tasks(current, self._hosts)
-        self._hosts = found.hosts
+        found = tasks(current, self._asks)
+        self._asks = found.asks
         self._tasks_log.notices(found.all, lambda _code, subject: subject in found.unknown)
         if self._opened:
             return

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import Observed, Seen
 from sidecar.observed.notice import Level
-from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import day, serves
 from sidecar.plan.records import RecordState
 from sidecar.settings import Settings
@@ -87,36 +86,33 @@ class Tasks:
 
     all: tuple[Task, ...]
     unknown: frozenset[str]
-    hosts: frozenset[str]
-    """The policy hosts whose record is one of the tasks."""
+    asks: frozenset[tuple[str, str]]
+    """Subject and to-do of each."""
     records: bool
     """Whether a person has to publish DNS records, those included that notices ask for."""
 
 
-def tasks(status: CurrentStatus, logged: Collection[str] = ()) -> Tasks:
+def tasks(status: CurrentStatus, logged: Collection[tuple[str, str]] = ()) -> Tasks:
     """The tasks of all domains, the worst first, without those that a notice of the pass asks for already.
 
-    `logged` are the policy hosts whose record is a task in the log: it stays one when a notice asks for it, too.
+    `logged` are the subjects and to-dos of tasks in the log: such a task stays one when a notice asks for it, too.
     """
     found: dict[Task, None] = {}
     unknown: set[str] = set()
     for row in status.rows:
         noticed = {(notice.code, notice.subject) for notice in row.notices}
-        # This notice asks for the record of the policy host, too.
-        hosts = {
-            n.subject for n in row.notices if n.code is NoticeCode.NAME_NOT_READY and n.subject not in logged
-        }
+        asked = {(notice.subject, notice.todo) for notice in row.notices if notice.todo is not None}
         for cause in row.judgement.needs:
-            if (cause.code, cause.subject) not in noticed and cause.subject not in hosts:
+            ask = cause.subject, cause.todo
+            if (cause.code, cause.subject) not in noticed and (ask not in asked or ask in logged):
                 level = Level.ERROR if cause.light is Light.FAILING else Level.WARNING
                 found[Task(level, cause.code, cause.subject, cause.sentence, cause.todo)] = None
         if not known(row, status.settings):
             unknown |= {row.domain, *(cause.subject for cause in row.judgement.needs)}
             unknown |= {need.owner for need in row.records.needs} if row.records is not None else set()
-    owners = {row.records.host.owner for row in status.rows if row.records is not None}
     return Tasks(
         tuple(found),
         frozenset(unknown),
-        frozenset(task.subject for task in found if task.subject in owners),
+        frozenset((task.subject, task.todo) for task in found if task.todo is not None),
         any(lacking(row) for row in status.rows),
     )

@@ -10,14 +10,15 @@ import pytest
 from sidecar.daemon.event_log import EventLog
 from sidecar.daemon.state_log import INTERVAL_S, StateLog
 from sidecar.host import log as log_setup
+from sidecar.observed.notice import Notice
 from sidecar.plan.actions import AddPolicy, Plan
 from sidecar.reconcile.apply import Outcome, Result
 from sidecar.reconcile.passes import Report
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.once import Once
 from sidecar.status.repeats import STEADY_S
-from tests.status.test_domains import REPORT, published, status
-from tests.status.test_log_lines import checked
+from tests.status.test_domains import REPORT, only_row, published, status
+from tests.status.test_log_lines import checked, nameless
 from tests.worlds import NOW, policy
 
 LACKING, COMPLETE = status(checked()), status(checked(), txt=published())
@@ -57,6 +58,10 @@ class Log:
         """Of a pass now in which something was done."""
         done = Outcome(AddPolicy("example.org", policy(), "new"), Result.DONE, self.now)
         return Report(replace(found.observed, now=self.now), Plan(), (done,))
+
+    def without_tasks(self, *notices: Notice) -> list[Notice]:
+        """What the other log still has to say of these notices."""
+        return self._log.without_tasks(notices)
 
     async def shown(self, report: Report, computed: Once) -> list[str]:
         """The events that are logged after a pass."""
@@ -104,6 +109,18 @@ async def test_status_that_raises_an_error_is_not_tried_in_each_pass(log: Log) -
         log.now += INTERVAL_S / 11
         await log.shown(log.report(), computed)
     assert computed.calls == 1
+
+
+async def test_only_a_notice_that_asks_for_the_same_is_left_out(log: Log) -> None:
+    """A notice about the same host with another remedy says something new, even while the task is there."""
+    nameless_now = status(nameless(), txt=published())
+    (notice,) = only_row(nameless_now).notices
+    assert log.without_tasks(notice) == [notice]
+    unnoticed = replace(nameless_now, rows=tuple(replace(row, notices=()) for row in nameless_now.rows))
+    await log.shown(log.report(nameless_now), log.computed(unnoticed))
+    assert log.without_tasks(notice) == []
+    other = replace(notice, message="CAA forbids it", todo="allow letsencrypt.org in the CAA record")
+    assert log.without_tasks(notice, other) == [other]
 
 
 async def test_old_report_does_not_end_a_task(log: Log) -> None:

@@ -93,9 +93,10 @@ def test_what_a_notice_asks_for_is_no_second_task() -> None:
     assert [n.code for n in only_row(current).notices] == [NoticeCode.NAME_NOT_READY]
     found = tasks(current)
     assert (found.all, found.records) == ((), True)
-    again = tasks(current, {"mta-sts.example.org"})
+    ask = "mta-sts.example.org", f"publish: mta-sts.example.org. 120 IN CNAME {HOST}."
+    again = tasks(current, {ask})
     assert [(task.code, task.subject) for task in again.all] == [("record-host", "mta-sts.example.org")]
-    assert again.hosts == {"mta-sts.example.org"}
+    assert again.asks == {ask}
 
 
 def checked(*findings: Finding) -> World:
@@ -112,7 +113,7 @@ def test_finding_that_needs_a_person_is_a_task() -> None:
     found = tasks(status(checked(finding), txt=published()))
     (task,) = found.all
     assert (task.level, task.code, task.todo) == (Level.ERROR, "mx-no-starttls", "switch it on")
-    assert found.hosts == frozenset()
+    assert found.asks == {(HOST, "switch it on")}
     assert tasks(status(checked(), txt=published())).all == ()
 
 
@@ -138,7 +139,7 @@ def test_domain_that_is_not_managed_is_known_and_has_no_task() -> None:
     current = status(settled(), given_settings({"exclude": ["example.org"]}))
     assert known(only_row(current), current.settings)
     found = tasks(current)
-    assert (found.all, found.unknown, found.hosts, found.records) == ((), frozenset(), frozenset(), False)
+    assert (found.all, found.unknown, found.asks, found.records) == ((), frozenset(), frozenset(), False)
 
 
 def test_without_a_policy_host_the_other_records_are_not_due() -> None:
