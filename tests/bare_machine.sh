@@ -2,8 +2,8 @@
 # The README's `make` commands on a bare Debian 12, as a normal user and as root, and what they leave behind.
 #
 # Makes a root system with mmdebstrap out of the machine's own package sources, and removes it at the end. Needs root,
-# network access and about half an hour. `tests/bare_machine.sh demo` leaves `make test` out, `tests/bare_machine.sh person`
-# leaves out what root types.
+# network access and about half an hour. `tests/bare_machine.sh demo` leaves `make test` out; `tests/bare_machine.sh person`
+# and `tests/bare_machine.sh root` leave out the other's.
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
@@ -22,6 +22,7 @@ mmdebstrap --quiet --variant=minbase --include=ca-certificates,git,make,python3,
 for file in /etc/resolv.conf /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do # the way to the package indexes
   [ ! -e $file ] || install -D -m 644 "$(realpath $file)" "$root$file"
 done
+echo '127.0.0.1 localhost' >"$root/etc/hosts" # which Debian's installer writes
 mount --rbind "$root" "$root" # so that it is a mount of its own
 cd "$root"
 mount -t proc proc proc
@@ -46,9 +47,9 @@ in_it person 'make -C mta-sts-sidecar demo' && { echo 'it should have been asked
 chroot . sh -c 'apt-get -qq update && apt-get -qqy install --no-install-recommends python3-venv' >/dev/null
 before=$(enabled)
 in_it person 'make -C mta-sts-sidecar demo'
-[ "$what" = demo ] || in_it person 'make -C mta-sts-sidecar test'
-[ "$what" = person ] || in_it root 'make -C mta-sts-sidecar demo'
-[ "$what" != all ] || in_it root 'make -C mta-sts-sidecar test'
+case $what in all | person) in_it person 'make -C mta-sts-sidecar test' ;; esac
+case $what in all | root | demo) in_it root 'make -C mta-sts-sidecar demo' ;; esac
+case $what in all | root) in_it root 'make -C mta-sts-sidecar test' ;; esac
 if [ "$before" != "$(enabled)" ]; then
   diff <(echo "$before") <(enabled) >&2 || true
   echo 'services are enabled that were not' >&2
