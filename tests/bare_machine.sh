@@ -9,11 +9,14 @@ shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 what=${1:-all}
 
-if [ "${inside:-}" != yes ]; then # a mount namespace and processes of its own: nothing is left when the script ends
-  inside=yes exec unshare --mount --pid --fork --kill-child --propagation private "$0" "$@"
+if [ -z "${root:-}" ]; then
+  root=$(mktemp -d /var/tmp/bare.XXXXXX)
+  export root
+  trap 'rm -rf --one-file-system "$root"' EXIT
+  # A mount namespace and processes of its own: no mount and no process is left when the script ends.
+  unshare --mount --pid --fork --kill-child --propagation private "$0" "$@"
+  exit
 fi
-root=$(mktemp -d /var/tmp/bare.XXXXXX)
-trap 'umount --recursive --lazy "$root" 2>/dev/null; rm -rf --one-file-system "$root"' EXIT
 
 . /etc/os-release
 mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' | awk -v release="$VERSION_CODENAME" '$1 == release {print $2; exit}')
@@ -23,6 +26,7 @@ for file in /etc/resolv.conf /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; d
   [ ! -e $file ] || install -D -m 644 "$(realpath $file)" "$root$file"
 done
 echo '127.0.0.1 localhost' >"$root/etc/hosts" # which Debian's installer writes
+git clone --quiet "file://$PWD" "$root/root/mta-sts-sidecar"
 mount --rbind "$root" "$root" # so that it is a mount of its own
 cd "$root"
 mount -t proc proc proc
@@ -30,21 +34,24 @@ mount --rbind /sys sys
 mount --rbind /dev dev
 mount -t tmpfs tmpfs run
 mount -t tmpfs tmpfs tmp
-git clone --quiet "file://$OLDPWD" root/mta-sts-sidecar
-cp -r root/mta-sts-sidecar var/tmp/clone
+mkdir before
+pivot_root . before # a chroot is not enough: runc cannot start containers in one
+cd /
+umount --lazy before
+rmdir before
 
 in_it() { # in_it USER COMMAND: what this user types, with the environment of a fresh login
   echo "\$ $2    # as $1"
-  chroot . setpriv --reuid="$1" --regid="$1" --init-groups --reset-env sh -lc "cd && $2"
+  setpriv --reuid="$1" --regid="$1" --init-groups --reset-env sh -lc "cd && $2"
 }
 enabled() { find etc/systemd etc/rc?.d -type l | sort; }
 
-chroot . useradd --create-home --shell /bin/bash person
-chroot . cp -r /var/tmp/clone /home/person/mta-sts-sidecar
-chroot . chown -R person: /home/person
+useradd --create-home --shell /bin/bash person
+cp -r root/mta-sts-sidecar home/person
+chown -R person: home/person
 echo '--- without python3-venv, which Debian splits off'
 in_it person 'make -C mta-sts-sidecar demo' && { echo 'it should have been asked for' >&2; exit 1; }
-chroot . sh -c 'apt-get -qq update && apt-get -qqy install --no-install-recommends python3-venv' >/dev/null
+{ apt-get -qq update && apt-get -qqy install --no-install-recommends python3-venv; } >/dev/null
 before=$(enabled)
 in_it person 'make -C mta-sts-sidecar demo'
 case $what in all | person) in_it person 'make -C mta-sts-sidecar test' ;; esac

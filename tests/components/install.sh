@@ -11,7 +11,7 @@ shopt -s inherit_errexit
 script=$(realpath "$0")
 cd "$(dirname "$script")/../.."
 cache=${MTA_STS_COMPONENTS:-/var/cache/mta-sts-components}
-packages=(bind9 bind9-dnsutils bind9-utils busybox-static caddy chromium curl dovecot-imapd fish fonts-dejavu-core haproxy iproute2 iptables knot mariadb-server mmdebstrap nginx-light pdns-backend-sqlite3 pdns-server pebble postfix procps prometheus runc sqlite3 unbound zsh)
+packages=(bind9 bind9-dnsutils bind9-utils busybox-static caddy chromium curl dovecot-imapd fish fonts-dejavu-core haproxy iproute2 iptables knot libatomic1 mariadb-server mmdebstrap nginx-light pdns-backend-sqlite3 pdns-server pebble postfix procps prometheus runc sqlite3 unbound zsh)
 
 give_up() { # without a component its tests are skipped, which CI must not take for success
   echo "components: $1" >&2
