@@ -22,7 +22,7 @@ from sidecar.host.heartbeat import beat
 from sidecar.host.lean import structlog
 from sidecar.host.lock import PassLock
 from sidecar.host.release import release
-from sidecar.host.scarce import told_once
+from sidecar.host.scarce import logged_once
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.observed import Observed, Unseen
@@ -98,7 +98,7 @@ class Daemon:
         settings = read_settings(self._env, self._clock)
         if not settings.dry_run:
             await asyncio.to_thread(ensure_config_folder, settings.mailcow_dir)
-        asyncio.get_running_loop().set_exception_handler(told_once())
+        asyncio.get_running_loop().set_exception_handler(logged_once())
         with self._signals():
             while not self._stop.is_set():
                 if self._on_settings is not None:
@@ -160,7 +160,6 @@ class Daemon:
             while True:
                 self._wake.clear()
                 due = await self._pass(parts)
-                await self._beat(parts)
                 began = self._clock.now()
                 while not self._stop.is_set() and not self._wake.is_set():
                     left = time_left(began, due, self._clock.now())
@@ -233,11 +232,11 @@ class Daemon:
             return self._clock.now()
         poll = poll_now(parts.settings.intervals.poll, parts.session.away_since, self._clock.now())
         seconds = asyncio.get_running_loop().time() - started
+        # The sign of life comes first, so that `/healthz` and `sidecar healthy` agree.
+        await self._beat(parts)
         match task.exception():
             case None:
                 report = task.result()
-                # The sign of life comes first, so that `/healthz` and `sidecar healthy` agree.
-                await self._beat(parts)
                 await self._shown(report, seconds)
                 # After an action, the next step is planned at once and not at the next poll.
                 done = any(outcome.result is Result.DONE for outcome in report.outcomes)

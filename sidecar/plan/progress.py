@@ -3,13 +3,13 @@
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import FILE, Observed
-from sidecar.observed.checks import REFUSING, Status
+from sidecar.observed.checks import REFUSING, Stage, Status
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import command
 from sidecar.plan.desired import automatic
 from sidecar.plan.served import served_mode
-from sidecar.rollout import SEEN_AGAIN, Stage, stage
+from sidecar.rollout import SEEN_AGAIN, stage
 from sidecar.settings import Settings
 
 

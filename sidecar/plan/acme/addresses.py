@@ -3,7 +3,7 @@
 import ipaddress
 
 from sidecar.formats.address import is_private
-from sidecar.observed import AcmeRun, Addresses, Dns, RefusedFor, Seen, Unseen
+from sidecar.observed import Addresses, Dns, RefusedFor, Seen, Unseen
 from sidecar.plan.acme.ways import AcmeWays, Check, NotReady, fresh, unknown
 
 SETTING_UP_TTL = 120
@@ -61,11 +61,14 @@ def _leads_elsewhere(
 ) -> NotReady | None:
     """Compares with the addresses that acme-mailcow detected; if those are not known, with MAILCOW_HOSTNAME."""
     if not ways.unchecked:
-        if not ways.compares(looked_at(found)[0]):
+        family, addresses = looked_at(found)
+        if not ways.compares(family):
             return None
         run = fresh(ways.run, since)
         if isinstance(run, Seen) and run.value.detected:
-            return _differs_from_detected(name, found, ways, run.value)
+            own = run.value.ipv6 if family == 6 else run.value.ipv4
+            foreign = sorted(a for a in addresses if own is None or not same_address(a, own))
+            return _differs_from_detected(name, found, ways, own, foreign) if foreign else None
         if strict:
             why = (
                 f"its log could not be read: {run.reason}"
@@ -79,12 +82,11 @@ def _leads_elsewhere(
     return None if name == ways.conf.hostname else differs_from_hostname(name, found, ways, dns, since)
 
 
-def _differs_from_detected(name: str, found: Addresses, ways: AcmeWays, run: AcmeRun) -> NotReady | None:
+def _differs_from_detected(
+    name: str, found: Addresses, ways: AcmeWays, own: str | None, foreign: list[str]
+) -> NotReady:
+    """`own` is the address that acme-mailcow detected, `foreign` those of the name that differ from it."""
     family, addresses = looked_at(found)
-    own = run.ipv6 if family == 6 else run.ipv4
-    foreign = sorted(a for a in addresses if own is None or not same_address(a, own))
-    if not foreign:
-        return None
     hostname = ways.conf.hostname
     if private := [a for a in foreign if is_private(a)]:
         owner = hostname if found.cname == hostname else name

@@ -24,6 +24,7 @@ from sidecar.observed import (
     Sight,
     Unseen,
 )
+from sidecar.observed.per_picture import per_picture
 from sidecar.plan.acme.script import ISSUER, AcmeNames, covered, environment, names_asked, presented
 from sidecar.plan.acme.ways import AcmeWays
 from sidecar.plan.elsewhere import left_elsewhere
@@ -88,6 +89,7 @@ class Scene:
         return names_asked(self.mailcow, self.conf, self.conf_san, self.listed, self.with_policy)
 
 
+@per_picture
 def scene(observed: Observed) -> Scene | str:
     """Everything that is needed to judge names, or a sentence that says which part was not observed."""
     match observed.mailcow, observed.conf, observed.domains, observed.certificates:
@@ -116,6 +118,7 @@ def scene(observed: Observed) -> Scene | str:
             return "; ".join(part.reason for part in parts if isinstance(part, Unseen))
 
 
+@per_picture
 def with_policy(observed: Observed) -> frozenset[str]:
     """Domains whose native policy is active: as observed, else as last observed.
 

@@ -82,14 +82,12 @@ def names_asked(
             prefixes += ("mta-sts",)
     wildcards = san if mailcow.leaves_names_to_wildcards and dns_challenge(mailcow, conf) else ""
     policies = frozenset(with_policy)
+    # The comparison is case-sensitive: a listed MTA-STS.* is always expanded.
+    always = tuple(p for p in prefixes if p != "mta-sts" or not mailcow.names_follow_policies)
     by_domain = [
         frozenset(
             name
-            for prefix in prefixes
-            # The comparison is case-sensitive: a listed MTA-STS.* is always expanded.
-            if prefix != "mta-sts"
-            or not mailcow.names_follow_policies
-            or (autodiscover and domain.name in policies)
+            for prefix in (prefixes if autodiscover and domain.name in policies else always)
             if (name := f"{prefix}.{domain.name}".lower()) != hostname
             and not _left_to_wildcard(name, wildcards)
         )

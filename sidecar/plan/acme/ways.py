@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import TypeVar
 
 from sidecar.observed import AcmeRun, Conf, Mailcow, RefusedFor, Seen, Sight, Unseen
@@ -45,7 +46,7 @@ class NotReady:
         return Hold(self.said, self.remedy)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: thousands of names are judged by the cached answers
 class AcmeWays:
     """What acme-mailcow works with: its version, its own environment, and what its log says of the last run."""
 
@@ -57,17 +58,17 @@ class AcmeWays:
     records: RecordObservations = field(default_factory=RecordObservations)
     """The DNS records that the sidecar publishes."""
 
-    @property
+    @cached_property
     def dns_challenge(self) -> bool:
         """Whether it proves names with DNS records."""
         return dns_challenge(self.mailcow, self.conf)
 
-    @property
+    @cached_property
     def skips_addresses(self) -> bool:
         """Whether it compares no addresses."""
         return self.conf.yes("SKIP_IP_CHECK")
 
-    @property
+    @cached_property
     def skips_http(self) -> bool:
         """Whether it makes no HTTP probe."""
         return self.conf.yes("SKIP_HTTP_VERIFICATION")
