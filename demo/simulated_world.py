@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import idna
+
 from demo.simulated_php import escaped, idn_to_ascii, pretty_json
 from demo.simulated_routes import Routes
-from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import FIRST_NATIVE, Version
 
 MX_LIMIT = 255
@@ -98,7 +99,7 @@ class DomainRow:
             "mboxes_in_domain": 0,
             "mboxes_left": self.mailboxes,
             "domain_name": self.name,
-            "domain_h_name": to_unicode(self.name),
+            "domain_h_name": idna.decode(self.name),
             "description": self.description,
             "max_num_aliases_for_domain": self.aliases,
             "max_num_mboxes_for_domain": self.mailboxes,

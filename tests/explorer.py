@@ -36,7 +36,7 @@ from sidecar.observed.findings import Code, Finding
 from sidecar.plan import decide
 from sidecar.plan.actions import Action, AdoptSame, Plan, RecreateAcme, RestartAcme, WriteFile
 from sidecar.reconcile.learn.policies import believe
-from sidecar.reconcile.passes import learn_all, without_moot_wishes
+from sidecar.reconcile.passes import learn_all, without_moot_requests
 from sidecar.settings import Settings
 from sidecar.state import parts
 from sidecar.state.store import State
@@ -72,7 +72,7 @@ GOOD = (codes.TXT_FOUND, codes.POLICY_FETCHED, codes.MX_COVERED, codes.MX_TLS, c
 domains = st.sampled_from(DOMAINS)
 names = st.sampled_from((*DOMAINS, ALIAS))
 hosts = st.sampled_from([(HOST,), (HOST, OLD), (OLD,), (HOST, FOREIGN), ()])
-wishes = st.sampled_from(["testing", "enforce", "enforce", "auto", "none"])
+modes = st.sampled_from(["testing", "enforce", "enforce", "auto", "none"])
 policies = st.builds(
     Policy,
     st.sampled_from(Mode),
@@ -108,7 +108,7 @@ class Explorer(Claims):
         for _ in range(count):
             self._go(wait)
 
-    @rule(mode=wishes, which=st.sampled_from(["", "", *DOMAINS]), wait=waits)
+    @rule(mode=modes, which=st.sampled_from(["", "", *DOMAINS]), wait=waits)
     def set_mode(self, mode: str, which: str, wait: float) -> None:
         """Of all domains, or of one."""
         if which:
@@ -224,7 +224,7 @@ class Explorer(Claims):
         what=st.sampled_from(["retire", "stay", "adopt", "move"]),
         wait=waits,
     )
-    def person_wishes(self, key: str, what: str, wait: float) -> None:
+    def person_requests(self, key: str, what: str, wait: float) -> None:
         """A command."""
         self._time(wait)
         memory = self.world.memory
@@ -392,7 +392,7 @@ class Explorer(Claims):
         seen = learn_all(seen, chosen)
         plan = decide(seen, chosen)
         self._note_seen(seen)
-        before = replace(world, memory=without_moot_wishes(seen, plan))
+        before = replace(world, memory=without_moot_requests(seen, plan))
         on_no_unseen_basis(plan, seen)
         off = dict(self.off)
         after = applied(before, plan.actions, self.off, self.dropped)
@@ -419,7 +419,7 @@ class Explorer(Claims):
             self.off = self.off if killed == "done" else off
         self.world = replace(after, unseen=frozenset())
         self._serve(self.world)
-        for name in self.senders.told if not killed else ():
+        for name in self.senders.answered if not killed else ():
             if any(change.key in {name, FILE, self.world.aliases.get(name)} for change in changes):
                 self.senders.seen(name)
         return plan
@@ -483,7 +483,7 @@ def _chosen(config: str) -> Settings:
 
 
 def explore(examples: int, *, fixed: bool = False) -> None:
-    """So many sequences; a failing one is told with the fewest steps that show it."""
+    """So many sequences; a failing one is shown with the fewest steps that show it."""
     began, done = time.monotonic(), 0
 
     class Counted(Explorer):

@@ -86,7 +86,7 @@ class Claims(RuleBasedStateMachine):
                         f"{name}: {pattern} dropped {ago:.0f} s after it was an MX: {change}"
                     )
 
-    def _wish(self, name: str) -> str:
+    def _mode_of(self, name: str) -> str:
         return self.own.get(name, str(self.common.get("mode", "testing")))
 
     def _judge_cause(self, change: Change, world: World) -> None:
@@ -96,21 +96,21 @@ class Claims(RuleBasedStateMachine):
             return  # put back as it was
         receiving = [n for n in served_names(world, change.key) if receives(world, n)]
         for name in receiving:
-            wish = self._wish(name)
-            assert wish in {"auto", "enforce"}, f"{name}: enforce without a wish: {change}"
-            if wish == "auto":
+            mode = self._mode_of(name)
+            assert mode in {"auto", "enforce"}, f"{name}: enforce without being asked for: {change}"
+            if mode == "auto":
                 since, jumps = self.good_since.get(name, (float("inf"), 0))
                 slack = (self.jumps - jumps) * 2 * HOUR
                 assert self.passed - since >= SOAK - slack, f"{name}: enforce without the soak: {change}"
 
     def _judge_weaker(self, change: Change, was: Policy | None, now: Policy, world: World) -> None:
-        """From enforce to less: by the settings, a wish to leave, a domain that takes no mail, or what checks found."""
+        """From enforce to less: by the settings, a request to leave, a domain that takes no mail, or what checks found."""
         if was is None or was.mode is not Mode.ENFORCE or self.authors.get(change.key) != "sidecar":
             return
         retired = world.memory.retired & {change.key, FILE}
         believed = world.memory.believed.domains if world.memory.believed else ()
         concerned = [domain.name for domain in believed] if change.key == FILE else [change.key]
-        asked = all(self._wish(name) == "enforce" and receives(world, name) for name in concerned)
+        asked = all(self._mode_of(name) == "enforce" and receives(world, name) for name in concerned)
         assert retired or not asked, f"weaker without a cause: {change}"
 
     def _judge_person(self, action: Action, world: World, off: dict[str, str]) -> None:

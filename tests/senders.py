@@ -20,7 +20,7 @@ def read(text: str | None) -> Policy | None:
 
 
 @dataclass(frozen=True)
-class Told:
+class ServedSpan:
     """A text that a name was served, from `began` until `ended` (None: still)."""
 
     text: str | None
@@ -41,9 +41,9 @@ class Told:
 
 @dataclass
 class Senders:
-    """All that senders were told, by the name that they asked for."""
+    """All that senders were answered, by the name that they asked for."""
 
-    told: dict[str, list[Told]] = field(default_factory=dict)
+    answered: dict[str, list[ServedSpan]] = field(default_factory=dict)
     hosts: dict[str, dict[str, float]] = field(default_factory=dict)
     """When a pass last saw a host as the MX of a name."""
     forgotten: set[str] = field(default_factory=set)
@@ -51,16 +51,16 @@ class Senders:
 
     def serve(self, name: str, text: str | None, now: float) -> None:
         """From now on this name is served `text`."""
-        spans = self.told.setdefault(name, [])
+        spans = self.answered.setdefault(name, [])
         if spans and spans[-1].ended is None:
             if spans[-1].text == text:
                 return
             spans[-1] = replace(spans[-1], ended=now)
-        spans.append(Told(text, now))
+        spans.append(ServedSpan(text, now))
 
     def seen(self, name: str) -> None:
         """The sidecar looked at what the name is served now."""
-        spans = self.told[name]
+        spans = self.answered[name]
         if name in self.forgotten:
             self.forgotten.discard(name)
             now = spans[-1].policy
@@ -74,7 +74,7 @@ class Senders:
 
     def lost(self) -> None:
         """The sidecar's state was lost."""
-        self.forgotten |= self.told.keys()
+        self.forgotten |= self.answered.keys()
 
     def seen_hosts(self, name: str, hosts: tuple[str, ...], now: float) -> None:
         """The sidecar saw these MX hosts of a name."""
@@ -82,7 +82,7 @@ class Senders:
 
     def held(self, name: str, now: float) -> Iterator[tuple[Policy, float]]:
         """The policies in enforce that some sender may apply for this name, each with its max_age."""
-        for span in self.told.get(name, ()):
+        for span in self.answered.get(name, ()):
             policy = span.policy
             if policy is None or policy.mode is not Mode.ENFORCE or not span.known:
                 continue

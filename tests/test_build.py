@@ -45,7 +45,7 @@ def test_parts_are_there_in_the_order_in_which_they_are_taken() -> None:
 def test_what_the_project_asks_for_is_locked_in_its_part(part: str) -> None:
     """A change of pyproject.toml needs `make lock`."""
     locked = {canonicalize_name(pin.name): pin.specifier for pin in pins(parts()[part])}
-    if part == "dev":  # what runs already is not told again
+    if part == "dev":  # what runs already is not named again
         locked = {
             canonicalize_name(pin.name): pin.specifier for text in parts().values() for pin in pins(text)
         }

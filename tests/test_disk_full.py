@@ -79,10 +79,10 @@ async def test_broken_policy_file_is_right_in_the_first_pass_after_there_is_spac
                 assert files == [on.policy_file.name]
                 assert on.policy_file.read_text() == BROKEN
                 on.clock.ahead += POLL_S
-            told = [
+            lines = [
                 event.detail for event in sidecar.state.history("mta-sts.txt") if event.outcome == "failed"
             ]
-            assert len(told) == 1
+            assert len(lines) == 1
             disk.full = False
             report = await sidecar.passes.reconcile()
             assert results(report, WriteFile) == [Result.DONE]

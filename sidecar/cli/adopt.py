@@ -52,9 +52,9 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
         if keys or not records:
             request.refuse_if(adopt_refusal(keys, request.basis))
         if records:
-            request.state.wish_adopt_records(records, request.now)
+            request.state.request_adopt_records(records, request.now)
         if keys:
-            request.state.wish_adopt(keys, request.now)
+            request.state.request_adopt(keys, request.now)
     shown = ["mta-sts.txt" if key == FILE else to_unicode(key) for key in keys]
     names = ", ".join([*shown, *records])
     print(f"accepted: the next pass of the sidecar takes over {names}")

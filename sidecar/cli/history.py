@@ -12,7 +12,7 @@ from sidecar.host.exits import Exit
 
 if TYPE_CHECKING:
     from sidecar.observed import Memory
-    from sidecar.state.store import HistoryEvent
+    from sidecar.observed.history import HistoryEvent
 
 NO_DOMAINS = frozenset({"mta-sts.txt", "mailcow.conf", "acme-mailcow"})
 """Other subjects with a history."""
@@ -105,8 +105,8 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
 def story(domain: str, events: "Sequence[HistoryEvent]", memory: "Memory") -> "Sequence[HistoryEvent]":
     """The events of a domain with those of its name in mailcow.conf and in restarts, oldest first."""
     from sidecar.formats.domain_name import policy_host
+    from sidecar.observed.history import HistoryEvent
     from sidecar.observed.words import some
-    from sidecar.state.store import HistoryEvent
 
     host = policy_host(domain)
     entries = [

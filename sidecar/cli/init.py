@@ -36,7 +36,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(given: argparse.Namespace, env: Mapping[str, str]) -> int:
     """Checks the mailcow directory, and offers each change."""
     from sidecar.init import InitOptions, Streams, run_init
+    from sidecar.settings import mailcow_dir_of
 
-    return run_init(
-        InitOptions(yes=given.yes, dry_run=given.dry_run, check=given.check), env, Streams.of_process()
-    )
+    options = InitOptions(yes=given.yes, dry_run=given.dry_run, check=given.check)
+    return run_init(mailcow_dir_of(env), options, Streams.of_process())

@@ -51,7 +51,7 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     with open_request(env, given.domain) as request:
         keys = list(request.names) or [FILE]
         request.refuse_if(move_refusal(host, keys, request.basis))
-        request.state.wish_moves([Move(key, host, request.now) for key in keys])
+        request.state.request_moves([Move(key, host, request.now) for key in keys])
     for key in keys:
         left = held_by_senders_s(key, request.basis)
         switch = "at once, after the new id was seen" if left <= 0 else f"from {day(request.now + left)} on"

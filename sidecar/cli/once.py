@@ -65,7 +65,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
             parts.session.whole_list_always = True
             parts.passes.publishing.activate()
             if given.large_dns_plan:
-                await asyncio.to_thread(parts.state.wish_let_through, LARGE_DNS_PLAN, clock.now())
+                await asyncio.to_thread(parts.state.request_let_through, LARGE_DNS_PLAN, clock.now())
             report = await parts.passes.reconcile()
     finally:
         lock.release()

@@ -38,7 +38,7 @@ class OpenRequest:
     def still_held(self, keys: Sequence[str], matters: Callable[[HeldPolicy], bool]) -> list[str]:
         """Which organisations were seen with a policy that matters, by their own reports; a few, the latest first."""
         from sidecar.reports.store import DAY_S, ReportStore
-        from sidecar.rollout.reports import HISTORY_DAYS, MOST_OLD, in_order, old_policy_seen
+        from sidecar.rollout.reports import HISTORY_DAYS, MOST_OLD, in_order
 
         store = ReportStore(self.basis.settings.state_dir)
         if not store.exists:
@@ -55,7 +55,7 @@ class OpenRequest:
             return []  # it only informs
         finally:
             store.close()
-        return list(dict.fromkeys(old_policy_seen(one, self.now) for one in in_order(found)))[:MOST_OLD]
+        return list(dict.fromkeys(one.seen_with_old(self.now) for one in in_order(found)))[:MOST_OLD]
 
     def refuse_if(self, refusal: RequestRefusal | None) -> None:
         """Raises PermanentError if there is a refusal; nothing is stored then."""

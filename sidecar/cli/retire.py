@@ -50,9 +50,9 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
         request.refuse_if(retire_refusal(keys, request.basis, undo=given.undo))
         if given.undo:
             # `--all` includes domains that were named individually.
-            request.state.wish_not_retired([*keys, *request.basis.memory.retired] if given.all else keys)
+            request.state.request_not_retired([*keys, *request.basis.memory.retired] if given.all else keys)
         else:
-            request.state.wish_retired(keys)
+            request.state.request_retired(keys)
     if given.undo:
         for key in keys:
             print(f"{shown(key)}: taken back; the next pass serves its policy again")

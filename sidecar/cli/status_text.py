@@ -17,13 +17,13 @@ from rich.text import Text
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import Certificate, Seen, Unseen
+from sidecar.observed.checks import Stage
 from sidecar.observed.checks import Status as RolloutStatus
 from sidecar.observed.words import day, serves, some, span
 from sidecar.plan.actions import Held
 from sidecar.plan.outbound import OutboundChecks, outbound
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import RecordState
-from sidecar.rollout import Stage
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.judgement import lacking
 from sidecar.status.protection import protection_of

@@ -17,12 +17,12 @@ from sidecar.host.errors import SidecarError
 from sidecar.host.lean import structlog
 from sidecar.host.release import release
 from sidecar.notify.notifier import Notifier
+from sidecar.observed.history import HistoryEvent
 from sidecar.observed.notice import Level
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.reports import ReportTotals
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
-from sidecar.state.store import HistoryEvent
 from sidecar.status.once import Once
 from sidecar.status.reports import ReportsView, page_view
 from sidecar.web import WebServer, WebSettings, start_web
@@ -162,17 +162,17 @@ class Live:
 
     async def adopt_records(self, names: Iterable[str]) -> None:
         if self._parts is not None:
-            await asyncio.to_thread(self._parts.state.wish_adopt_records, tuple(names), self._clock.now())
+            await asyncio.to_thread(self._parts.state.request_adopt_records, tuple(names), self._clock.now())
         self._wake()
 
     async def let_through(self, guard: str) -> None:
         if self._parts is not None:
-            await asyncio.to_thread(self._parts.state.wish_let_through, guard, self._clock.now())
+            await asyncio.to_thread(self._parts.state.request_let_through, guard, self._clock.now())
         self._wake()
 
     async def adopt(self, keys: Iterable[str]) -> None:
         if self._parts is not None:
-            await asyncio.to_thread(self._parts.state.wish_adopt, tuple(keys), self._clock.now())
+            await asyncio.to_thread(self._parts.state.request_adopt, tuple(keys), self._clock.now())
         self._wake()
 
     # --- what the daemon reports --------------------------------------------------------------------

@@ -19,7 +19,7 @@ QUIET_S = 3_600.0
 log = structlog.get_logger()
 
 
-def told_once() -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
+def logged_once() -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
     """A handler for `loop.set_exception_handler`: logs a lack of files at most once an hour, everything else as usual."""
     said_at: float | None = None
 

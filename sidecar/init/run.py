@@ -3,9 +3,9 @@
 Rule for every editor: nothing is written before the last answer, and nothing at all without consent.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 
 from sidecar.host.clock import SystemClock
 from sidecar.host.errors import PermanentError, SidecarError
@@ -29,7 +29,6 @@ from sidecar.init.proposals import (
 from sidecar.init.terminal import Consent, Streams, Terminal
 from sidecar.init.write import Change, NotUndoneError, write_all
 from sidecar.mailcow.database import Database, new_key
-from sidecar.settings import mailcow_dir_of
 
 TAKE_EFFECT = f"docker compose build {SERVICE} && docker compose up -d"
 
@@ -58,9 +57,7 @@ def template() -> bytes:
     return (files("sidecar.init") / "service.yml").read_bytes()
 
 
-def run_init(
-    options: InitOptions, env: Mapping[str, str], streams: Streams, *, now: float | None = None
-) -> Exit:
+def run_init(mailcow_dir: Path, options: InitOptions, streams: Streams, *, now: float | None = None) -> Exit:
     """Checks the mailcow directory and sets up what the sidecar needs there; blocks. `now` is for tests.
 
     UNREADABLE if there is no mailcow, FAILED if a person must do something first or a write failed; else OK, whether
@@ -69,7 +66,7 @@ def run_init(
     consent = Consent.YES if options.yes else Consent.ASK if streams.interactive else Consent.SHOW
     terminal = Terminal(streams, Consent.SHOW if options.dry_run else consent)
     try:
-        directory = look(mailcow_dir_of(env), SystemClock().now() if now is None else now)
+        directory = look(mailcow_dir, SystemClock().now() if now is None else now)
     except PermanentError as error:
         terminal.trouble(str(error), "")
         return Exit.UNREADABLE

@@ -11,14 +11,13 @@ from typing import TypeAlias
 
 from sidecar.formats.tls_report_results import meaning
 from sidecar.observed import Observed, Seen, Unseen
+from sidecar.observed.checks import Stage
 from sidecar.observed.checks import Status as Truth
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.words import command, day
 from sidecar.plan.actions import Plan
 from sidecar.plan.records import RecordState
-from sidecar.rollout import Stage
-from sidecar.rollout.reports import old_policy_seen
 from sidecar.settings import NotificationKind
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.judgement import lacking
@@ -160,9 +159,7 @@ def _reported(row: Row, observed: Observed) -> Iterator[Issue]:
     settled = day(spans[-1].since + OLD_POLICY_S)[:10]
     for one in row.reports.old:
         if one.sender is not None and one.day > settled:
-            text = (
-                f"{old_policy_seen(one, row.at)}, although another one is served since {day(spans[-1].since)}"
-            )
+            text = f"{one.seen_with_old(row.at)}, although another one is served since {day(spans[-1].since)}"
             todo = f"check whether the id in _mta-sts is the current one: {command(f'records {row.domain}')}"
             yield Issue("reports-old-policy", row.domain, one.sender, False, text, todo, mild=True)
 

@@ -14,7 +14,7 @@ from typing import Any
 from sidecar.host.errors import TemporaryError
 from sidecar.notify.digest import Tries, expired
 from sidecar.notify.events import Issue, Known, Notification, Notified
-from sidecar.rollout import Stage
+from sidecar.observed.checks import Stage
 from sidecar.settings import NotificationKind
 from sidecar.state.store import State
 from sidecar.status.repeats import Ends

@@ -84,3 +84,26 @@ class Rollout:
         """The needed conditions that are not true, the false ones first."""
         found = [c for c in self.conditions if c.type in NEEDED and c.status is not Status.TRUE]
         return tuple(sorted(found, key=lambda c: c.status is Status.UNKNOWN))
+
+
+class Stage(StrEnum):
+    """Where a domain is in its roll-out."""
+
+    NO_POLICY = "no policy"
+    PUBLISHING = "publishing"
+    """Senders cannot fetch the policy yet: DNS, certificate or web server."""
+    ANNOUNCING = "announcing"
+    """The DNS record is missing, wrong or has an old id."""
+    BLOCKED = "blocked"
+    """An MX would be refused under enforce."""
+    CHECKING = "checking"
+    """Something could not be checked yet."""
+    SOAKING = "soaking"
+    """All conditions are true, but not for long enough."""
+    READY = "ready"
+    """All conditions have been true for long enough: `mode: enforce` is safe."""
+    ENFORCED = "enforced"
+    FAILING = "failing"
+    """Enforced, and senders refuse mail or will."""
+    LEAVING = "leaving"
+    """`none` is served until no sender can hold an older policy."""

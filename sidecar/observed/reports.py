@@ -5,6 +5,7 @@ Rule for every editor: values only; what follows from them is decided in `rollou
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from enum import StrEnum
 
 from sidecar.formats.tls_report_policy import HeldPolicy, PolicyKind
@@ -89,6 +90,13 @@ class Holding:
     sender: str | None
     day: str
     held: HeldPolicy
+
+    def seen_with_old(self, now: float) -> str:
+        """`Google was seen with the old policy yesterday`, for people, where it is an old one."""
+        days = (datetime.fromtimestamp(now, UTC).date() - date.fromisoformat(self.day)).days
+        when = "today" if days <= 0 else "yesterday" if days == 1 else f"{days} days ago"
+        proof = "" if self.sender else " (not proven)"
+        return f"{self.organisation or self.sender or 'a sender'}{proof} was seen with the old policy {when}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -302,8 +302,8 @@ class Observer:
         ours = bool(way.aliases or way.nexthops or way.ready)
         if not isinstance(observed.mailcow, Seen) or not (nexthop if wanted else ours):
             return NOT_ASKED
-        wish = desired_route(observed, self._settings, nexthop)
-        matters = way.aliases | ({wish.address} if wish is not None else frozenset())
+        wanted_route = desired_route(observed, self._settings, nexthop)
+        matters = way.aliases | ({wanted_route.address} if wanted_route is not None else frozenset())
         key, known = self._cache.report_route
         fresh_s = ROUTE_FRESH_S if isinstance(known, Seen) else ROUTE_AGAIN_S
         if key != (nexthop, matters) or known is NOT_ASKED or not 0 <= observed.now - known.at < fresh_s:

@@ -13,6 +13,7 @@ from sidecar.host.files import remove_leftovers
 from sidecar.mailcow import challenge, policy_file
 from sidecar.mailcow import conf as conf_file
 from sidecar.observed import FILE, NOT_ASKED, Memory, Observed, Seen
+from sidecar.observed.history import HistoryEvent
 from sidecar.observed.notice import Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan import blind_spots, decide
@@ -32,7 +33,6 @@ from sidecar.reconcile.observe import Observer
 from sidecar.reconcile.publishing import Publishing
 from sidecar.settings import Managed, Settings
 from sidecar.state.ledger import Ledger
-from sidecar.state.store import HistoryEvent
 
 MOST_QUESTIONS = 6
 """Rounds of questions in one pass: to count names, to judge them by the DNS and the log, to probe them; before
@@ -134,7 +134,7 @@ class Passes:
         ended = await self.applier.containers.ended() + await self.publishing.ended()
         # Observe, learn, desire, plan and guard.
         observed, plan = await self.look(probing=self.settings.manage.acme and not self.settings.dry_run)
-        self.ledger.memory = without_moot_wishes(observed, plan)
+        self.ledger.memory = without_moot_requests(observed, plan)
         await self.ledger.store()
         self.on_observed(observed)
         # Apply.
@@ -174,7 +174,7 @@ def learn_all(observed: Observed, settings: Settings) -> Observed:
     return replace(observed, memory=learn_step_back(observed, settings))
 
 
-def without_moot_wishes(observed: Observed, plan: Plan) -> Memory:
+def without_moot_requests(observed: Observed, plan: Plan) -> Memory:
     """The memory without adopt requests that are fulfilled: they do not cover a later change by a person."""
     memory = observed.memory
     if not memory.adopt or not isinstance(observed.domains, Seen):

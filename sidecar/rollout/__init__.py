@@ -7,10 +7,18 @@ confirms it.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.observed.checks import NEEDED, REFUSING, Condition, ConditionType, Judgement, Rollout, Status
+from sidecar.observed.checks import (
+    NEEDED,
+    REFUSING,
+    Condition,
+    ConditionType,
+    Judgement,
+    Rollout,
+    Stage,
+    Status,
+)
 from sidecar.observed.reports import NO_EVIDENCE, ReportEvidence
 from sidecar.rollout.reports import why_step_back
 
@@ -101,29 +109,6 @@ def together(judged: Mapping[str, Mapping[ConditionType, Judgement]]) -> dict[Co
                 found[kind] = Judgement(status, weakest.reason, message)
                 break
     return found
-
-
-class Stage(StrEnum):
-    """Where a domain is in its roll-out."""
-
-    NO_POLICY = "no policy"
-    PUBLISHING = "publishing"
-    """Senders cannot fetch the policy yet: DNS, certificate or web server."""
-    ANNOUNCING = "announcing"
-    """The DNS record is missing, wrong or has an old id."""
-    BLOCKED = "blocked"
-    """An MX would be refused under enforce."""
-    CHECKING = "checking"
-    """Something could not be checked yet."""
-    SOAKING = "soaking"
-    """All conditions are true, but not for long enough."""
-    READY = "ready"
-    """All conditions have been true for long enough: `mode: enforce` is safe."""
-    ENFORCED = "enforced"
-    FAILING = "failing"
-    """Enforced, and senders refuse mail or will."""
-    LEAVING = "leaving"
-    """`none` is served until no sender can hold an older policy."""
 
 
 def stage(rollout: Rollout, served: Mode | None, soak: float) -> Stage:

@@ -9,7 +9,7 @@ when reports were *received*: the dates in a report are its sender's choice.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 from sidecar.formats.mtasts_policy import Policy
 from sidecar.formats.tls_report_policy import HeldPolicy, PolicyKind
@@ -145,16 +145,6 @@ def in_order(holdings: Iterable[Holding]) -> tuple[Holding, ...]:
     Anybody can post reports of invented organisations with any day; they must not displace the others.
     """
     return tuple(sorted(holdings, key=lambda one: (one.sender is not None, one.day), reverse=True))
-
-
-def old_policy_seen(holding: Holding, now: float) -> str:
-    """`Google was seen with the old policy yesterday`, for people."""
-    days = (datetime.fromtimestamp(now, UTC).date() - date.fromisoformat(holding.day)).days
-    when = "today" if days <= 0 else "yesterday" if days == 1 else f"{days} days ago"
-    proof = "" if holding.sender else " (not proven)"
-    return (
-        f"{holding.organisation or holding.sender or 'a sender'}{proof} was seen with the old policy {when}"
-    )
 
 
 def refused(one: Reported) -> int:

@@ -267,11 +267,11 @@ class Settings:
         return self._for_all if own is None else self._effective(own)
 
     def _effective(self, own: DomainOverride) -> DomainSettings:
-        wish = self.mode if own.mode is None else own.mode
+        chosen = self.mode if own.mode is None else own.mode
         mx = self.mx if own.mx is None else own.mx
         return DomainSettings(
-            mode=Mode.TESTING if wish is Auto.AUTO else wish,
-            auto=wish is Auto.AUTO,
+            mode=Mode.TESTING if chosen is Auto.AUTO else chosen,
+            auto=chosen is Auto.AUTO,
             max_age=self.max_age if own.max_age is None else own.max_age,
             mx=() if mx == values.FROM_DNS else mx,
             mx_from_dns=mx == values.FROM_DNS,

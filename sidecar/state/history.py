@@ -2,26 +2,13 @@
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 
+from sidecar.observed.history import HistoryEvent
 from sidecar.state.parts import put, rows
 
 MOST_EVENTS = 50_000
 EVENTS_AGE_S = 400 * 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryEvent:
-    """One line of the history; `at` in Unix seconds."""
-
-    at: float
-    subject: str | None
-    """A domain, `*` for the policy file, a container or the name of a file."""
-    what: str
-    """A stable code such as policy.added."""
-    reason: str
-    outcome: str
-    detail: str | None
 
 
 def write_events(connection: sqlite3.Connection, events: Sequence[HistoryEvent]) -> None:

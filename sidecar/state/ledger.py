@@ -12,11 +12,12 @@ from dataclasses import replace
 from sidecar.host.elapsed import UptimeReading
 from sidecar.host.errors import SidecarError
 from sidecar.observed import ConfEntry, ConfEvent, Memory, PolicyMemory, Restart, Write
+from sidecar.observed.history import HistoryEvent
 from sidecar.observed.report_route import RouteMemory
 from sidecar.observed.spans import seen_served
 from sidecar.state.kept import kept_writes, without_old_policies
 from sidecar.state.parts import bounded
-from sidecar.state.store import HistoryEvent, State
+from sidecar.state.store import State
 
 STORED_EVERY_S = 600.0
 """A pass in which nothing happened writes nothing: its counted time is stored with the next write."""

@@ -15,8 +15,9 @@ from typing import Self
 
 from sidecar.host.errors import TemporaryError
 from sidecar.observed import Memory, Move, PolicyId
+from sidecar.observed.history import HistoryEvent
 from sidecar.state import file, parts
-from sidecar.state.history import HistoryEvent, read_events, write_events
+from sidecar.state.history import read_events, write_events
 
 __all__ = ["HistoryEvent", "State"]
 
@@ -96,28 +97,28 @@ class State:
         self.notice = notice
         structlog.get_logger().warning("the state could not be read", detail=notice)
 
-    def wish_adopt(self, keys: Iterable[str], now: float) -> None:
+    def request_adopt(self, keys: Iterable[str], now: float) -> None:
         """Stores that a person hands these policies over (`FILE`, domains); needs no pass lock."""
         self._add("adopt", dict.fromkeys(keys, now))
 
-    def wish_adopt_records(self, names: Iterable[str], now: float) -> None:
+    def request_adopt_records(self, names: Iterable[str], now: float) -> None:
         """Notes that a person hands over the DNS records at these names; needs no pass lock."""
         self._add("adopt_records", dict.fromkeys(names, now))
 
-    def wish_let_through(self, guard: str, now: float) -> None:
+    def request_let_through(self, guard: str, now: float) -> None:
         """Notes that a person lifts this guard once; needs no pass lock."""
         self._add("let_through", {guard: now})
 
-    def wish_retired(self, keys: Iterable[str]) -> None:
+    def request_retired(self, keys: Iterable[str]) -> None:
         """Stores that a person retires these domains (`FILE`: all); needs no pass lock."""
         self._add("retired", frozenset(keys))
 
-    def wish_not_retired(self, keys: Iterable[str]) -> None:
+    def request_not_retired(self, keys: Iterable[str]) -> None:
         """Removes such a request."""
         with self._beside_passes() as connection:
             parts.remove(connection, "retired", keys)
 
-    def wish_moves(self, moves: Iterable[Move]) -> None:
+    def request_moves(self, moves: Iterable[Move]) -> None:
         """Stores MX hosts that domains move to; an existing one keeps its time. Needs no pass lock."""
         self._add("moves", tuple(moves))
 

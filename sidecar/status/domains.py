@@ -23,7 +23,7 @@ from sidecar.observed import (
     Sight,
     Unseen,
 )
-from sidecar.observed.checks import Rollout
+from sidecar.observed.checks import Rollout, Stage
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.reports import NO_EVIDENCE
 from sidecar.plan import policy_ids as policyid
@@ -33,7 +33,7 @@ from sidecar.plan.actions import Action, Held, Plan
 from sidecar.plan.elsewhere import left_elsewhere
 from sidecar.plan.ownership import whose
 from sidecar.plan.records import DomainRecords, MailDomain, RecordNeed, RecordState, needed, retired
-from sidecar.rollout import Stage, stage
+from sidecar.rollout import stage
 from sidecar.rollout.reports import evidence_for
 from sidecar.settings import Settings
 from sidecar.status.judgement import judge

@@ -12,7 +12,7 @@ from dataclasses import replace
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Unseen
-from sidecar.observed.checks import Condition
+from sidecar.observed.checks import Condition, Stage
 from sidecar.observed.checks import Status as Truth
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level
@@ -20,8 +20,6 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import command, day, span
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import RecordState
-from sidecar.rollout import Stage
-from sidecar.rollout.reports import old_policy_seen
 from sidecar.settings import Managed
 from sidecar.status.published import BY_ITSELF
 from sidecar.status.row import Care, Cause, Row, Verdict
@@ -41,7 +39,7 @@ def judge(row: Row) -> Verdict:
         needs = [Cause(Light.ATTENTION, "stage-blocked", message, todo, row.domain)]
     if row.reports.old:
         # An old id in the DNS, with a sender that was seen to apply the old policy because of it.
-        holder = old_policy_seen(row.reports.old[0], row.at)
+        holder = row.reports.old[0].seen_with_old(row.at)
         needs = [
             replace(cause, message=f"{cause.message}; {holder}") if cause.code == ID_STALE.name else cause
             for cause in needs

@@ -10,12 +10,11 @@ from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.formats.x509 import ends_soon
 from sidecar.observed import Certificate, Seen, Unseen
-from sidecar.observed.checks import ConditionType
+from sidecar.observed.checks import ConditionType, Stage
 from sidecar.observed.checks import Status as Truth
 from sidecar.observed.words import day, span
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import RecordNeed, RecordState
-from sidecar.rollout import Stage
 from sidecar.status.row import Care, Cause, Row
 from sidecar.status.wording import STAGE, Light
 

@@ -8,9 +8,10 @@ Rule for every editor: nothing is recommended for a domain that needs a person f
 from dataclasses import dataclass
 
 from sidecar.formats.mtasts_policy import Mode
+from sidecar.observed.checks import Stage
 from sidecar.observed.words import day
 from sidecar.plan.ownership import Whose
-from sidecar.rollout import SOAK_AFTER_STEP_BACK_S, Stage
+from sidecar.rollout import SOAK_AFTER_STEP_BACK_S
 from sidecar.settings import Settings
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.row import Care, Row

@@ -10,13 +10,12 @@ from enum import StrEnum
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
 from sidecar.observed import Certificate, CheckRecord, Seen, Served, Sight
-from sidecar.observed.checks import Condition, Rollout
+from sidecar.observed.checks import Condition, Rollout, Stage
 from sidecar.observed.notice import Notice
 from sidecar.observed.reports import NO_EVIDENCE, ReportEvidence
 from sidecar.plan.actions import Action, Held
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import DomainRecords, RecordState
-from sidecar.rollout import Stage
 from sidecar.status.published import PublishedRecord
 from sidecar.status.wording import Light
 

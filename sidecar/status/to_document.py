@@ -14,11 +14,10 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 
 from sidecar.observed import Certificate, Seen, Unseen
+from sidecar.observed.checks import Stage
 from sidecar.observed.notice import Notice
 from sidecar.plan.actions import Action, Held
 from sidecar.plan.ownership import Whose
-from sidecar.rollout import Stage
-from sidecar.rollout.reports import old_policy_seen
 from sidecar.status import document, line
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.needs import Item, StatusSummary
@@ -196,7 +195,7 @@ def domain_of(row: Row) -> document.DomainJson:
             message=clean.message,
             since=moment(clean.since),
             proof=clean.seen.sentence if clean.seen else None,
-            old_policy=[old_policy_seen(one, row.at) for one in row.reports.old],
+            old_policy=[one.seen_with_old(row.at) for one in row.reports.old],
         ),
         checked_at=moment(row.check.at) if row.check else None,
         findings=list(row.check.findings) if row.check else [],

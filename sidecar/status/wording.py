@@ -6,9 +6,8 @@ program.
 
 from enum import StrEnum
 
-from sidecar.observed.checks import ConditionType
+from sidecar.observed.checks import ConditionType, Stage
 from sidecar.observed.findings import Severity
-from sidecar.rollout import Stage
 
 
 class Light(StrEnum):

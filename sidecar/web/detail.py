@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Certificate, Seen, Unseen
-from sidecar.observed.checks import NEEDED, ConditionType, Status
+from sidecar.observed.checks import NEEDED, ConditionType, Stage, Status
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.reports import Reason
 from sidecar.observed.words import day, span
 from sidecar.plan.ownership import Whose
-from sidecar.rollout import Stage
 from sidecar.status.judgement import lacking
 from sidecar.status.line import Cell, Line, certificate_cell, line_of, need_cell, policy_cell
 from sidecar.status.published import PublishedRecord, by_role

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from sidecar.observed import FILE
+from sidecar.observed.history import HistoryEvent
 from sidecar.plan.actions import FILE_SUBJECT
-from sidecar.state.store import HistoryEvent
 from sidecar.status.wording import OUTCOME, Light
 
 

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from sidecar.formats.tls_report_results import RESULTS
 from sidecar.observed import Certificate, Observed, Seen
+from sidecar.observed.checks import Stage
 from sidecar.observed.findings import Severity
 from sidecar.observed.notice import Level
 from sidecar.observed.reports import ReportTotals
@@ -26,7 +27,6 @@ from sidecar.plan.actions import Action, RecreateAcme, RestartAcme
 from sidecar.plan.publish.values import RecordOwner
 from sidecar.reconcile.apply import Result
 from sidecar.reconcile.passes import Report
-from sidecar.rollout import Stage
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.once import Once
 from sidecar.status.row import Row

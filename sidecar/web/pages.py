@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 from sidecar.formats.domain_name import to_ascii
 from sidecar.host.errors import SidecarError
 from sidecar.observed import FILE
-from sidecar.state.store import HistoryEvent
+from sidecar.observed.history import HistoryEvent
 from sidecar.status.wording import Light
 from sidecar.web.auth import same_origin
 from sidecar.web.detail import detail_of

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from sidecar.observed.history import HistoryEvent
 from sidecar.reconcile.passes import Report
-from sidecar.state.store import HistoryEvent
 from sidecar.status.once import Once
 from sidecar.status.reports import ReportsView
 

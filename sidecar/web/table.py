@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from urllib.parse import urlencode
 
 from sidecar.formats.domain_name import to_unicode
-from sidecar.rollout import Stage
+from sidecar.observed.checks import Stage
 from sidecar.status.line import Cell, Line
 from sidecar.status.to_document import slug
 from sidecar.status.wording import STAGE, Light

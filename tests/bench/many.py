@@ -95,9 +95,9 @@ async def measured(folder: Path, domains: int, settle_s: float = SETTLE_S) -> Me
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
             await sidecar.end()
-            told = await sidecar.says(BLOCKS)
+            said = await sidecar.says(BLOCKS)
         found.blocks = [
-            (one["seconds"], one["cpu"], one["where"]) for one in json.loads(told.removeprefix(BLOCKS))
+            (one["seconds"], one["cpu"], one["where"]) for one in json.loads(said.removeprefix(BLOCKS))
         ]
     return found
 

@@ -1,6 +1,6 @@
 """How quickly domains are verified, beside checkdmarc doing the same checks against the same servers.
 
-Rule for every editor: both are told the same and must find the same domains wrong; where they differ, the run fails.
+Rule for every editor: both get the same input and must find the same domains wrong; where they differ, the run fails.
 """
 
 import asyncio
@@ -100,8 +100,8 @@ async def _run(which: str, count: int, ports: dict[str, Any]) -> Run:
     out, _ = await process.communicate()
     if process.returncode:
         raise AssertionError(f"the run of {which} ended with {process.returncode}")
-    told = json.loads(out.splitlines()[-1])
-    return Run(count, told["seconds"], told["cpu"], told["peak"], tuple(told["wrong"]))
+    run = json.loads(out.splitlines()[-1])
+    return Run(count, run["seconds"], run["cpu"], run["peak"], tuple(run["wrong"]))
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ def test_a_file_without_roots_is_an_error(make: Callable[[Path], Path], tmp_path
 def test_the_worst_of_several_domains_counts() -> None:
     """One bad domain decides."""
     results = [
-        Checked(DOMAIN, (Finding.of(code, DOMAIN, "told"),), 0.0, None, None, None, None, None)
+        Checked(DOMAIN, (Finding.of(code, DOMAIN, "found"),), 0.0, None, None, None, None, None)
         for code in (probe_codes.TXT_FOUND, probe_codes.POLICY_STATUS, probe_codes.TXT_NONE)
     ]
     assert command.exit_code(results) == 4

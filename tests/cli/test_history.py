@@ -7,7 +7,8 @@ import pytest
 
 from sidecar.cli.history import story
 from sidecar.observed import ConfEntry, ConfEvent, Memory, Restart
-from sidecar.state.store import HistoryEvent, State
+from sidecar.observed.history import HistoryEvent
+from sidecar.state.store import State
 from tests.running import command
 from tests.stage import stage
 

@@ -1,4 +1,4 @@
-"""`make demo`: both stories keep all they promise, a broken world is told as such, and nothing is left behind.
+"""`make demo`: both stories keep all they promise, a broken world is reported, and nothing is left behind.
 
 Each runs as a process of its own, as a person would start it, with the containers in memory: no engine is asked.
 """

@@ -379,6 +379,7 @@ async def test_waiting_for_what_never_happens_ends(client: Client) -> None:
         await client.mailcow.until(lambda: False, seconds=0)
 
 
+@pytest.mark.integration
 async def test_five_thousand_domains_are_listed_from_kept_parts(client: Client) -> None:
     """A list is made once for each state, and a change of one row costs one row."""
     mailcow = client.mailcow

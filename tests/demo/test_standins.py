@@ -94,7 +94,7 @@ async def test_restarted_acme_is_at_work_and_is_not_restarted_again(
 async def test_acme_made_anew_runs_with_its_new_environment(
     engine: tuple[RecordedEngine, list[Mapping[str, str]]],
 ) -> None:
-    """Another container, with one variable changed, that works at once; an outdated wish is refused."""
+    """Another container, with one variable changed, that works at once; an outdated request is refused."""
     recorded, _ = engine
     before, _ = await looked(recorded)
     project = await recorded.observe(1.0, None)

@@ -109,6 +109,7 @@ def test_number_of_reports_in_a_message_is_limited() -> None:
     assert len(find(message(*[attached(GZIP)] * 50)).reports) == MOST_REPORTS
 
 
+@pytest.mark.integration
 def test_a_message_of_full_size_takes_less_than_64_mb() -> None:
     """With a report of random octets in base64, within forwarded messages."""
     room = LARGEST_MESSAGE * 3 // 4 - 300_000

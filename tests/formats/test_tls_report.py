@@ -167,6 +167,7 @@ HEAVY: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", HEAVY)
 def test_no_report_takes_more_than_64_mb(name: str) -> None:
     """The heaviest of each kind that passes the bounds; counted is all that Python allocates meanwhile."""

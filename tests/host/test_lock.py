@@ -217,7 +217,7 @@ async def test_folder_and_file_are_made_private(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told", "case"),
+    ("content", "holder", "case"),
     [
         (b"", "another process", "not written yet"),
         (b"process 1 (x)\n", "process 1 (x)", "as written"),
@@ -229,10 +229,10 @@ async def test_folder_and_file_are_made_private(tmp_path: Path) -> None:
         (b"x" * 5000, "x" * 200, "not ours: too long"),
     ],
 )
-def test_the_holders_text_is_not_trusted(tmp_path: Path, content: bytes, told: str, case: str) -> None:
+def test_the_holders_text_is_not_trusted(tmp_path: Path, content: bytes, holder: str, case: str) -> None:
     """It is shown on one line, and short."""
     (tmp_path / "lock").write_bytes(content)
-    assert PassLock(tmp_path).holder() == told
+    assert PassLock(tmp_path).holder() == holder
 
 
 async def test_a_folder_that_cannot_be_used_is_permanent(tmp_path: Path) -> None:

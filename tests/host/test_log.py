@@ -84,11 +84,11 @@ class Mode(StrEnum):
 
 def test_an_event_is_one_aligned_line() -> None:
     """Time, level, event, values."""
-    told = log()
-    told.say.info("policy added", domain="example.org", mode=Mode.TESTING, reason="a new domain")
-    told.say.warning("held", until=None, ours=True, count=3)
-    told.say.error("no values here, and a text that is longer than the column")
-    assert told.text == (
+    logged = log()
+    logged.say.info("policy added", domain="example.org", mode=Mode.TESTING, reason="a new domain")
+    logged.say.warning("held", until=None, ours=True, count=3)
+    logged.say.error("no values here, and a text that is longer than the column")
+    assert logged.text == (
         '2026-11-24 10:15:02+00:00 info     policy added            domain=example.org mode=testing reason="a new domain"\n'
         "2026-11-24 10:15:02+00:00 warning  held                    until=- ours=yes count=3\n"
         "2026-11-24 10:15:02+00:00 error    no values here, and a text that is longer than the column\n"
@@ -104,7 +104,7 @@ VALUES = [
     ('publish: TXT "v=1;"', """'publish: TXT "v=1;"'""", "a record with quotes can be pasted"),
     ("'x", """"'x\"""", "would open a quote that a later value closes"),
     ("""say "it's" """, r'''"say \"it's\" "''', "quotes of both kinds"),
-    ("C:\\n", r'"C:\\n"', "a backslash that is there is told from one that escapes"),
+    ("C:\\n", r'"C:\\n"', "a backslash that is there differs from one that escapes"),
     ("one\ntwo", r'"one\ntwo"', "would be two lines"),
     ("\x1b[2Jgone", r'"\x1b[2Jgone"', "would clear the terminal"),
     ("\x9b2J", r'"\x9b2J"', "the same with one C1 character"),
@@ -125,24 +125,24 @@ VALUES = [
 @pytest.mark.parametrize(("value", "shown", "case"), VALUES, ids=[case for _, _, case in VALUES])
 def test_a_value_is_shown_without_harm(value: object, shown: str, case: str) -> None:
     """And it is clear where it ends."""
-    told = log()
-    told.say.info("x", value=value)
-    assert told.text.rstrip("\n").split("value=", 1)[1] == shown
+    logged = log()
+    logged.say.info("x", value=value)
+    assert logged.text.rstrip("\n").split("value=", 1)[1] == shown
 
 
 @given(st.text(st.characters(exclude_categories=())), st.text(st.characters(exclude_categories=())))
 def test_whatever_is_said_stays_one_line(event: str, value: str) -> None:
     """In both forms; and JSON gives back what was said."""
-    told = log()
-    told.say.info(event, value=value, **{"odd\nkey": value})
-    assert len(told.text.splitlines()) == 1
-    assert told.text[:-1].isprintable()
-    told = log(as_json=True)
-    told.say.info(event, value=value)
-    assert len(told.text.splitlines()) == 1
-    assert told.text.isascii()
-    assert told.last()["value"] == value
-    assert told.last()["event"] == event
+    logged = log()
+    logged.say.info(event, value=value, **{"odd\nkey": value})
+    assert len(logged.text.splitlines()) == 1
+    assert logged.text[:-1].isprintable()
+    logged = log(as_json=True)
+    logged.say.info(event, value=value)
+    assert len(logged.text.splitlines()) == 1
+    assert logged.text.isascii()
+    assert logged.last()["value"] == value
+    assert logged.last()["event"] == event
 
 
 _SHOWN = re.compile(r"""(?P<key>[a-z]+)=(?P<value>'[^']*'|"(?:[^"\\]|\\.)*"|[^\s"'=\\]+)(?: |$)""")
@@ -151,9 +151,9 @@ _SHOWN = re.compile(r"""(?P<key>[a-z]+)=(?P<value>'[^']*'|"(?:[^"\\]|\\.)*"|[^\s
 @given(*[st.text(st.sampled_from("ab'\"= \\\n,"), max_size=8)] * 3)
 def test_no_value_looks_like_another_one(first: str, second: str, third: str) -> None:
     """Whoever reads the quotes finds these three, and nothing else."""
-    told = log()
-    told.say.info("x", a=first, b=second, c=third)
-    rest = told.text.rstrip("\n").partition("  a=")[2]
+    logged = log()
+    logged.say.info("x", a=first, b=second, c=third)
+    rest = logged.text.rstrip("\n").partition("  a=")[2]
     found = list(_SHOWN.finditer(f"a={rest}"))
     assert [one["key"] for one in found] == ["a", "b", "c"]
     assert "".join(one[0] for one in found) == f"a={rest}"
@@ -169,12 +169,12 @@ def test_times_are_local(monkeypatch: pytest.MonkeyPatch) -> None:
     """TZ, as mailcow.conf sets it; JSON says the offset."""
     monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
     time.tzset()
-    told = log()
-    told.say.info("x")
-    assert told.text.startswith("2026-11-24 11:15:02+01:00 ")
-    told = log(as_json=True)
-    told.say.info("x")
-    assert told.last()["time"] == "2026-11-24T11:15:02.250+01:00"
+    logged = log()
+    logged.say.info("x")
+    assert logged.text.startswith("2026-11-24 11:15:02+01:00 ")
+    logged = log(as_json=True)
+    logged.say.info("x")
+    assert logged.last()["time"] == "2026-11-24T11:15:02.250+01:00"
 
 
 @pytest.mark.parametrize(
@@ -194,20 +194,20 @@ def test_colours_are_for_terminals(
     case: str,
 ) -> None:
     """And what is left without them is the same line."""
-    told = log(stream=stream(), env=env)
-    told.say.info("policy added", domain="example.org")
-    assert ("\x1b[" in told.text) is coloured
-    bare = re.sub(r"\x1b\[[0-9;]*m", "", told.text)
+    logged = log(stream=stream(), env=env)
+    logged.say.info("policy added", domain="example.org")
+    assert ("\x1b[" in logged.text) is coloured
+    bare = re.sub(r"\x1b\[[0-9;]*m", "", logged.text)
     assert bare == "2026-11-24 10:15:02+00:00 info     policy added            domain=example.org\n"
 
 
 def test_levels_below_the_chosen_one_are_not_shown() -> None:
     """By name; an unknown name is a mistake in the settings."""
-    told = log(level="warning")
-    told.say.info("no")
-    told.say.warning("yes")
-    assert "no" not in told.text
-    assert "yes" in told.text
+    logged = log(level="warning")
+    logged.say.info("no")
+    logged.say.warning("yes")
+    assert "no" not in logged.text
+    assert "yes" in logged.text
     with pytest.raises(ValueError, match="'loud' is none of debug, info, warning, error, critical"):
         log(level="loud")
 
@@ -217,11 +217,11 @@ def test_levels_below_the_chosen_one_are_not_shown() -> None:
 
 def test_json_has_its_keys_in_order() -> None:
     """One object a line, plain values as they are."""
-    told = log(as_json=True)
-    told.say.warning(
+    logged = log(as_json=True)
+    logged.say.warning(
         "held", names=("b", "a"), until=None, n=2, share=0.5, odd=float("nan"), more={"a": Mode.TESTING}
     )
-    assert list(told.last().items()) == [
+    assert list(logged.last().items()) == [
         ("time", "2026-11-24T10:15:02.250+00:00"),
         ("level", "warning"),
         ("event", "held"),
@@ -236,9 +236,9 @@ def test_json_has_its_keys_in_order() -> None:
 
 def test_a_callers_key_does_not_replace_the_time() -> None:
     """The three keys that readers rely on are the log's own."""
-    told = log(as_json=True)
-    told.say.info("x", time="noon")
-    assert told.last()["time"] == "2026-11-24T10:15:02.250+00:00"
+    logged = log(as_json=True)
+    logged.say.info("x", time="noon")
+    assert logged.last()["time"] == "2026-11-24T10:15:02.250+00:00"
 
 
 # --- failures --------------------------------------------------------------------------------------------
@@ -278,20 +278,20 @@ EXPECTED = [
 @pytest.mark.parametrize(("error", "message", "case"), EXPECTED, ids=[case for _, _, case in EXPECTED])
 def test_an_expected_failure_is_its_message(error: Exception, message: str, case: str) -> None:
     """No trace, neither its own nor its cause's."""
-    told = log()
-    _failing(told.say, error)
-    assert told.text == f'2026-11-24 10:15:02+00:00 error    the pass failed         error="{message}"\n'
-    told = log(as_json=True)
-    _failing(told.say, error)
-    assert told.last()["error"] == message
-    assert "exception" not in told.last()
+    logged = log()
+    _failing(logged.say, error)
+    assert logged.text == f'2026-11-24 10:15:02+00:00 error    the pass failed         error="{message}"\n'
+    logged = log(as_json=True)
+    _failing(logged.say, error)
+    assert logged.last()["error"] == message
+    assert "exception" not in logged.last()
 
 
 def test_a_message_that_is_the_event_is_not_repeated() -> None:
     """`log.error(str(error), exc_info=error)`."""
-    told = log()
-    told.say.error("locked by another", exc_info=TemporaryError("locked by another"))
-    assert told.text == "2026-11-24 10:15:02+00:00 error    locked by another\n"
+    logged = log()
+    logged.say.error("locked by another", exc_info=TemporaryError("locked by another"))
+    assert logged.text == "2026-11-24 10:15:02+00:00 error    locked by another\n"
 
 
 BUGS = [
@@ -306,27 +306,27 @@ BUGS = [
 @pytest.mark.parametrize(("error", "case"), BUGS, ids=[case for _, case in BUGS])
 def test_a_bug_is_shown_with_its_whole_trace(error: Exception, case: str) -> None:
     """With its cause; after the line, or as one string of the JSON object."""
-    told = log()
-    _failing(told.say, error)
-    first, *trace = told.text.splitlines()
+    logged = log()
+    _failing(logged.say, error)
+    first, *trace = logged.text.splitlines()
     assert first == "2026-11-24 10:15:02+00:00 error    the pass failed"
     assert all(line.startswith("    ") for line in trace)
-    assert "test_log.py" in told.text
-    assert "KeyError: 'the cause'" in told.text
-    assert "by zero" in told.text
-    told = log(as_json=True)
-    _failing(told.say, error)
-    assert len(told.text.splitlines()) == 1
-    assert told.last()["exception"].startswith("Traceback")
-    assert "by zero" in told.last()["exception"]
+    assert "test_log.py" in logged.text
+    assert "KeyError: 'the cause'" in logged.text
+    assert "by zero" in logged.text
+    logged = log(as_json=True)
+    _failing(logged.say, error)
+    assert len(logged.text.splitlines()) == 1
+    assert logged.last()["exception"].startswith("Traceback")
+    assert "by zero" in logged.last()["exception"]
 
 
 def test_exc_info_without_an_error_says_nothing_of_one() -> None:
     """`exc_info=True` outside of a handler, and the false values."""
-    told = log()
+    logged = log()
     for nothing in (True, False, None, (None, None, None)):
-        told.say.info("x", exc_info=nothing)
-    assert told.text == "2026-11-24 10:15:02+00:00 info     x\n" * 4
+        logged.say.info("x", exc_info=nothing)
+    assert logged.text == "2026-11-24 10:15:02+00:00 info     x\n" * 4
 
 
 # --- secrets ---------------------------------------------------------------------------------------------
@@ -383,11 +383,11 @@ PLACES: list[tuple[Callable[[Any], object], str]] = [
 @pytest.mark.parametrize(("place", "case"), PLACES, ids=[case for _, case in PLACES])
 def test_a_secret_reaches_no_line(as_json: bool, place: Callable[[Any], object], case: str) -> None:
     """Wherever it stands."""
-    told = log(as_json=as_json, secrets=["", " ", KEY])
-    place(told.say)
+    logged = log(as_json=as_json, secrets=["", " ", KEY])
+    place(logged.say)
     structlog.contextvars.clear_contextvars()
-    assert KEY not in told.text
-    assert "***" in told.text
+    assert KEY not in logged.text
+    assert "***" in logged.text
 
 
 def test_the_longer_of_two_secrets_goes_first() -> None:
@@ -403,10 +403,10 @@ def test_no_secret_hides_nothing() -> None:
 
 def test_a_logger_made_before_learns_of_a_new_secret() -> None:
     """The settings are read after the first lines were written."""
-    told = log()
-    told.say.info("before")
+    logged = log()
+    logged.say.info("before")
     again = log(secrets=[KEY])
-    told.say.info(KEY)
+    logged.say.info(KEY)
     assert "***" in again.text
     assert KEY not in again.text
 
@@ -417,12 +417,12 @@ def test_a_logger_made_before_learns_of_a_new_secret() -> None:
 def test_other_libraries_are_logged_from_warning_on() -> None:
     """Each record once, however often the log was set up."""
     log()
-    told = log()
+    logged = log()
     for name in ("aiohttp.server", "asyncio", "docker.api", "urllib3.connectionpool"):
         logging.getLogger(name).info("too much")
         logging.getLogger(name).warning("line one\nline two of %s", name)
     logging.getLogger("x").log(35, "a level of its own")
-    lines = told.text.splitlines()
+    lines = logged.text.splitlines()
     assert len(lines) == 5
     assert lines[0].endswith(r"warning  line one\nline two of aiohttp.server logger=aiohttp.server")
     assert " warning  a level of its own " in lines[4]
@@ -430,13 +430,13 @@ def test_other_libraries_are_logged_from_warning_on() -> None:
 
 async def test_a_lost_exception_of_a_task_is_logged() -> None:
     """asyncio tells of it through logging, with the trace."""
-    told = log(as_json=True)
+    logged = log(as_json=True)
     try:
         _raise(ZeroDivisionError("lost"))
     except ZeroDivisionError as error:
         asyncio.get_running_loop().call_exception_handler({"message": "never retrieved", "exception": error})
-    assert told.last()["logger"] == "asyncio"
-    assert "ZeroDivisionError: lost" in told.last()["exception"]
+    assert logged.last()["logger"] == "asyncio"
+    assert "ZeroDivisionError: lost" in logged.last()["exception"]
 
 
 class Closed(io.StringIO):
@@ -454,10 +454,10 @@ def test_a_log_that_cannot_be_written_stops_nothing() -> None:
     broken = Closed()
     log(stream=broken).say.info("x")
     assert broken.tries > 0
-    told = log()
-    told.stream.close()
-    told.say.info("x")
-    assert told.stream.closed
+    logged = log()
+    logged.stream.close()
+    logged.say.info("x")
+    assert logged.stream.closed
 
 
 def test_a_stream_that_cannot_show_a_letter_gets_its_number() -> None:
@@ -483,16 +483,16 @@ def test_an_object_without_a_text_stops_nothing() -> None:
 
 def test_lines_of_threads_stay_whole() -> None:
     """Blocking calls log from threads."""
-    told = log()
+    logged = log()
     threads = [
-        threading.Thread(target=lambda: [told.say.info("x" * 50, n=1) for _ in range(50)]) for _ in range(4)
+        threading.Thread(target=lambda: [logged.say.info("x" * 50, n=1) for _ in range(50)]) for _ in range(4)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert set(told.text.splitlines()) == {f"2026-11-24 10:15:02+00:00 info     {'x' * 50} n=1"}
-    assert told.text.count("\n") == 200
+    assert set(logged.text.splitlines()) == {f"2026-11-24 10:15:02+00:00 info     {'x' * 50} n=1"}
+    assert logged.text.count("\n") == 200
 
 
 @pytest.mark.integration

@@ -1,4 +1,4 @@
-"""Exceptions that nobody foresaw: told once a day each, with their trace."""
+"""Exceptions that nobody foresaw: logged once a day each, with their trace."""
 
 from typing import NoReturn
 

@@ -28,8 +28,8 @@ def run(
     """The exit code and the output; without answers there is no terminal."""
     out = io.StringIO()
     ended = run_init(
+        mailcow.path,
         InitOptions(yes=yes, dry_run=dry_run, check=only_check),
-        {"MTA_STS_MAILCOW_DIR": str(mailcow.path)},
         Streams(io.StringIO(answers or ""), out, interactive=answers is not None),
         now=NOW,
     )
@@ -282,8 +282,8 @@ def test_file_changed_during_the_questions_is_left_alone(mailcow: MailcowDirecto
 
     out = io.StringIO()
     ended = run_init(
+        mailcow.path,
         InitOptions(),
-        {"MTA_STS_MAILCOW_DIR": str(mailcow.path)},
         Streams(Meanwhile("n\n\n\n\n"), out, interactive=True),
         now=NOW,
     )

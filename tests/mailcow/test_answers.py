@@ -292,21 +292,21 @@ def test_redis_that_refuses_writes_is_named_with_its_own_word() -> None:
     served = [
         e for e in recorded("native/failure-redis", "/.well-known/mta-sts.txt") if b"Fatal" in e.answer.body
     ]
-    told = set()
+    reasons = set()
     for exchange in served:
         with pytest.raises(RedisRefusesWrites, match="senders cannot read it either") as caught:
             read_served(exchange.answer)
-        told.add(caught.value.said)
-    assert told == REFUSALS
+        reasons.add(caught.value.said)
+    assert reasons == REFUSALS
     edits = [
         body_of(e) for e in recorded("native/failure-redis", "edit/mta-sts") if b"Redis: " in e.answer.body
     ]
-    told = set()
+    reasons = set()
     for body in edits:
         with pytest.raises(RedisRefusesWrites) as caught:
             read_add("example.org", answer(body[:1]))  # an add answers that alone, and has written the row
-        told.add(caught.value.said)
-    assert told == REFUSALS
+        reasons.add(caught.value.said)
+    assert reasons == REFUSALS
 
 
 def test_another_error_page_does_not_blame_redis() -> None:

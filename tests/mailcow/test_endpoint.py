@@ -106,7 +106,7 @@ def test_good_settings(values: dict[str, str], url: str | None, expected: Endpoi
 
 
 @pytest.mark.parametrize(
-    ("values", "url", "told"),
+    ("values", "url", "reason"),
     [
         ({"NGINX_USE_PROXY_PROTOCOL": "y"}, None, "direct call to the API cannot work. Set MTA_STS_API_URL"),
         ({"NGINX_USE_PROXY_PROTOCOL": "yes"}, "", "Set MTA_STS_API_URL"),
@@ -129,9 +129,9 @@ def test_good_settings(values: dict[str, str], url: str | None, expected: Endpoi
         ({}, "https://admin:moohoo@nginx-mailcow", "more than a host"),
     ],
 )
-def test_settings_that_cannot_work(values: dict[str, str], url: str | None, told: str) -> None:
+def test_settings_that_cannot_work(values: dict[str, str], url: str | None, reason: str) -> None:
     """Each says which setting is wrong, and never repeats a password in a URL."""
-    with pytest.raises(PermanentError, match=told) as caught:
+    with pytest.raises(PermanentError, match=reason) as caught:
         endpoint(conf(**values), url)
     assert "moohoo" not in str(caught.value)
 
@@ -141,10 +141,10 @@ def test_settings_that_cannot_work(values: dict[str, str], url: str | None, told
 
 @dataclass
 class Peer:
-    """A TLS server that notes each byte it is told after the handshake, and each handshake that broke."""
+    """A TLS server that notes each byte it gets after the handshake, and each handshake that broke."""
 
     port: int = 0
-    told: bytearray = field(default_factory=bytearray)
+    received: bytearray = field(default_factory=bytearray)
     names: list[str | None] = field(default_factory=list)
     connected: asyncio.Event = field(default_factory=asyncio.Event)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -153,8 +153,8 @@ class Peer:
         self.connected.set()
         try:
             while chunk := await reader.read(4096):
-                self.told += chunk
-                if b"\r\n\r\n" in self.told:
+                self.received += chunk
+                if b"\r\n\r\n" in self.received:
                     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
         except OSError:
             pass  # a client that does not like us may reset
@@ -236,7 +236,7 @@ def roots(authority: trustme.CA, tmp_path: Path) -> str:
 async def ask(
     identity: Identity, make: Callable[[Endpoint], Trust], names: tuple[str, ...] = (HOSTNAME,)
 ) -> tuple[str, Peer]:
-    """Which way accepted the server ("PKIX NAME", "pin", or "none"), and what the server was told."""
+    """Which way accepted the server ("PKIX NAME", "pin", or "none"), and what the server got."""
     async with peer(identity.context) as server:
         trust = make(Endpoint(True, "127.0.0.1", server.port, names))
         async with aiohttp.ClientSession(connector=connector()) as session:
@@ -291,7 +291,7 @@ async def test_the_certificate_before_a_renewal_stays_accepted(tmp_path: Path, r
         return trust
 
     how, server = await ask(old, later)
-    assert (how, bytes(server.told)) == ("none", b"")
+    assert (how, bytes(server.received)) == ("none", b"")
 
 
 @pytest.mark.parametrize("pinned", [False, True])
@@ -309,14 +309,14 @@ async def test_a_wrong_certificate_never_sees_the_request(
     }
     for why, identity in wrong.items():
         how, server = await ask(identity, lambda place: Trust(place, pins, roots=roots))
-        assert (how, bytes(server.told)) == ("none", b""), why
+        assert (how, bytes(server.received)) == ("none", b""), why
 
 
 async def test_a_common_name_does_not_count_as_a_name(tmp_path: Path) -> None:
     """Even a trusted certificate with a CN alone is not valid for it (RFC 6125 §6.4.4): pins are for that."""
     own = own_certificate(tmp_path)
     how, server = await ask(own, lambda place: Trust(place, roots=own.path))
-    assert (how, bytes(server.told)) == ("none", b"")
+    assert (how, bytes(server.received)) == ("none", b"")
 
 
 async def test_a_proxy_is_known_by_its_own_name_or_mailcows(authority: trustme.CA, roots: str) -> None:
@@ -326,7 +326,7 @@ async def test_a_proxy_is_known_by_its_own_name_or_mailcows(authority: trustme.C
         how, _ = await ask(issued(authority, name), lambda place: Trust(place, roots=roots), names)
         assert how == f"PKIX {name}"
     how, server = await ask(issued(authority, "example.com"), lambda place: Trust(place, roots=roots), names)
-    assert (how, bytes(server.told)) == ("none", b"")
+    assert (how, bytes(server.received)) == ("none", b"")
 
 
 def test_plain_http_has_one_way() -> None:

@@ -364,6 +364,7 @@ def test_ever_new_files_do_not_fill_the_disk(mailcow: Path, path: Path, tmp_path
     assert kept == {*range(10), *range(40, 50)}
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("what", ["file", "folder"])
 def test_race_of_links_shows_opens_and_changes_nothing(
     mailcow: Path, path: Path, tmp_path: Path, what: str

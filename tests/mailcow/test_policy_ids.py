@@ -109,11 +109,11 @@ async def test_command_reads_all_and_says_why_not(tmp_path: Path) -> None:
     names = ["a.example", "b.example", "c.example"]
     async with reading(tmp_path, *names) as scene:
         texts = scene.texts(*names) | {"gone.example": "version: STSv1\n"}
-        told: list[int] = []
-        found, trouble = await scene.ids.read(texts, told.append)
+        progress: list[int] = []
+        found, trouble = await scene.ids.read(texts, progress.append)
         assert set(found) == set(names)
         assert set(trouble) == {"gone.example"}
-        assert told == [1, 2, 3, 4]
+        assert progress == [1, 2, 3, 4]
 
 
 async def test_sidecar_that_runs_remembers_ids_once(tmp_path: Path) -> None:

@@ -44,12 +44,12 @@ async def calling() -> AsyncIterator[MailcowApi]:
             yield api
 
 
-async def settle(api: MailcowApi, wish: DesiredRoute, written: Written = Written()) -> list[Step]:  # noqa: B008 - frozen
+async def settle(api: MailcowApi, route: DesiredRoute, written: Written = Written()) -> list[Step]:  # noqa: B008 - frozen
     """Passes until nothing is left to do: the steps that were done."""
     done: list[Step] = []
     for _ in range(6):
         aliases, transports = await read_route(api)
-        match next_step(wish, Seen(aliases, 0.0), Seen(transports, 0.0), written):
+        match next_step(route, Seen(aliases, 0.0), Seen(transports, 0.0), written):
             case Ready() | Foreign():
                 return done
             case AddTransport() | EditTransport() | AddAlias() | DeleteAlias() | DeleteTransport() as step:

@@ -114,8 +114,8 @@ def test_end_of_an_error_that_was_sent_and_got_worse_is_sent() -> None:
     over = event(RECOVERY, at=2)
     assert gathered([worse, over]) == (over,)
     assert gathered([event(), worse, over]) == ()
-    (told,) = gathered([event(), worse])
-    assert (told.critical, told.was) == (True, "")
+    (gathered_one,) = gathered([event(), worse])
+    assert (gathered_one.critical, gathered_one.was) == (True, "")
 
 
 @pytest.mark.parametrize(

@@ -11,31 +11,31 @@ from hypothesis import strategies as st
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.notify.events import Notification, Notified, PassView, news, view_of
 from sidecar.observed import CheckRecord, Memory
-from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, Status
+from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, Stage, Status
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.actions import Plan
-from sidecar.rollout import Stage, checked
+from sidecar.rollout import checked
 from sidecar.settings import NotificationKind, Settings
 from sidecar.status.once import Once
 from sidecar.status.repeats import QUIET_S, STEADY_S
 from tests.notify.views import DENIED, EXPIRED, view
-from tests.web.fakes import Told as Given
+from tests.web.fakes import GivenDomain as Given
 from tests.web.fakes import report_of, status_once
 from tests.worlds import FILE_MAILCOW, NOW, World, given_settings, observed, text
 
 AWAY_S = STEADY_S[0]
 
 
-def after(*views: PassView, told: Notified | None = None) -> tuple[Notified, list[Notification]]:
+def after(*views: PassView, notified: Notified | None = None) -> tuple[Notified, list[Notification]]:
     """What people know after these views, and all events that were sent."""
     found: list[Notification] = []
     for one in views:
-        told, events = news(told, one)
+        notified, events = news(notified, one)
         found += events
-    assert told is not None
-    return told, found
+    assert notified is not None
+    return notified, found
 
 
 def kinds(events: Iterable[Notification]) -> list[NotificationKind]:
@@ -79,9 +79,9 @@ def test_unknown_stage_is_not_a_change(unknown: dict[str, Stage | None] | None) 
 def test_new_or_removed_domain_is_not_an_event() -> None:
     """It is known from then on; one that went and came back is new."""
     both = view(stages={"a.example": Stage.SOAKING, "b.example": Stage.PUBLISHING}, at=30)
-    told, events = after(view(), both, view(at=60), replace(both, at=NOW + 90))
+    notified, events = after(view(), both, view(at=60), replace(both, at=NOW + 90))
     assert events == []
-    assert set(told.stages) == {"a.example", "b.example"}
+    assert set(notified.stages) == {"a.example", "b.example"}
 
 
 def test_failing_is_critical() -> None:
@@ -97,11 +97,11 @@ def test_failing_is_critical() -> None:
 def test_error_and_its_end_are_sent_once() -> None:
     """Also an error in the first pass; its end is sent only after it has been absent for a while."""
     over = [view(at=100), view(at=100 + AWAY_S - 1), view(at=100 + AWAY_S), view(at=5_000)]
-    told, events = after(view(EXPIRED), view(EXPIRED, at=30), *over)
+    notified, events = after(view(EXPIRED), view(EXPIRED, at=30), *over)
     assert kinds(events) == [NotificationKind.ERROR, NotificationKind.RECOVERY]
     assert events[0].todo == "renew it"
     assert events[1].at == NOW + 100 + AWAY_S
-    assert told.troubles == {}
+    assert notified.troubles == {}
 
 
 def test_error_that_comes_and_goes_is_sent_once() -> None:
@@ -116,23 +116,23 @@ def test_error_that_comes_and_goes_is_sent_once() -> None:
 def test_error_that_comes_back_after_a_day_is_sent_again() -> None:
     """Even if its end was never sent, because it was never absent for long; then its end is sent, too."""
     flapping = [view(*([EXPIRED] if n % 2 else []), at=300 * n) for n in range(1, 500)]
-    told, events = after(*flapping)
+    notified, events = after(*flapping)
     assert [(event.kind, event.was) for event in events] == [
         (NotificationKind.ERROR, ""),
         (NotificationKind.ERROR, "error"),
     ]
     assert events[1].at - events[0].at == QUIET_S
-    _, ends = after(view(at=600 * 300), view(at=600 * 300 + AWAY_S), told=told)
+    _, ends = after(view(at=600 * 300), view(at=600 * 300 + AWAY_S), notified=notified)
     assert kinds(ends) == [NotificationKind.RECOVERY]
 
 
 def test_error_that_comes_back_after_its_end_was_sent_is_sent_again() -> None:
     """Else people would think that it is over; and its next end waits for longer, so that they hear little of it."""
-    told: Notified | None = None
+    notified: Notified | None = None
     events: list[Notification] = []
     for minutes in range(0, 24 * 60, 5):
         here = minutes % 30 < 15  # for a quarter of an hour there, and for as long away
-        told, found = news(told, view(*([EXPIRED] if here else []), at=60 * minutes))
+        notified, found = news(notified, view(*([EXPIRED] if here else []), at=60 * minutes))
         events += found
     assert kinds(events) == [NotificationKind.ERROR, NotificationKind.RECOVERY, NotificationKind.ERROR]
     times = [event.at - NOW for event in events]
@@ -169,30 +169,30 @@ UNSEEN = {
 def test_finding_that_was_not_checked_is_not_over(dark: PassView) -> None:
     """For however long."""
     later = replace(dark, at=NOW + 10 * AWAY_S)
-    told, events = after(view(EXPIRED), dark, later)
+    notified, events = after(view(EXPIRED), dark, later)
     assert kinds(events) == [NotificationKind.ERROR]
-    assert set(told.troubles) == {EXPIRED.key}
+    assert set(notified.troubles) == {EXPIRED.key}
 
 
 def test_notice_is_not_over_while_mailcow_does_not_answer() -> None:
     """What was planned then came from an older list; a finding of a check, which asks others, may be over."""
     views = [view(DENIED, EXPIRED), view(at=30, blind=True), view(at=2_000, blind=True)]
-    told, events = after(*views)
+    notified, events = after(*views)
     assert [(event.kind, event.code) for event in events] == [
         (NotificationKind.ERROR, DENIED.code),
         (NotificationKind.ERROR, EXPIRED.code),
         (NotificationKind.RECOVERY, EXPIRED.code),
     ]
-    assert set(told.troubles) == {DENIED.key}
-    assert kinds(after(view(at=2_100), view(at=3_000), told=told)[1]) == [NotificationKind.RECOVERY]
+    assert set(notified.troubles) == {DENIED.key}
+    assert kinds(after(view(at=2_100), view(at=3_000), notified=notified)[1]) == [NotificationKind.RECOVERY]
 
 
 def test_errors_of_a_removed_domain_are_forgotten_silently() -> None:
     """Nothing recovered."""
     of_domain = replace(DENIED, code="mx.uncovered", subject="a.example")
-    told, events = after(view(EXPIRED, of_domain), view(at=30, stages={}), view(at=9_000, stages={}))
+    notified, events = after(view(EXPIRED, of_domain), view(at=30, stages={}), view(at=9_000, stages={}))
     assert kinds(events) == [NotificationKind.ERROR, NotificationKind.ERROR]
-    assert told == Notified()
+    assert notified == Notified()
 
 
 STAGES = st.sampled_from([*Stage, None])
@@ -215,31 +215,31 @@ def test_sent_events_add_up_to_what_people_know(
 ) -> None:
     """Each end follows its error, each stage begins where the one before ended, and nothing is sent twice.
 
-    While an error is there, that is the last word on it; it is told again only after a day, or after its end.
+    While an error is there, that is the last word on it; it is sent again only after a day, or after its end.
     """
-    told: Notified | None = None
+    notified: Notified | None = None
     events: list[Notification] = []
     at = 0.0
     for stage, expired, denied, blind, seconds in steps:
         at += seconds
         troubles = [*([EXPIRED] if expired else []), *([DENIED] if denied else [])]
         one = view(*troubles, at=at, stages={"a.example": stage}, blind=blind)
-        told, found = news(told, one)
+        notified, found = news(notified, one)
         events += found
-        assert news(told, one)[1] == ()
-        assert one.troubles.keys() <= told.troubles.keys()
-    assert told is not None
+        assert news(notified, one)[1] == ()
+        assert one.troubles.keys() <= notified.troubles.keys()
+    assert notified is not None
     for trouble in (EXPIRED, DENIED):
         said = [event for event in events if event.key == trouble.key]
         assert kinds(said[:1]) in ([], [NotificationKind.ERROR])
-        assert (trouble.key in told.troubles) == (kinds(said[-1:]) == [NotificationKind.ERROR])
+        assert (trouble.key in notified.troubles) == (kinds(said[-1:]) == [NotificationKind.ERROR])
         for before, later in itertools.pairwise(said):
             assert NotificationKind.ERROR in {before.kind, later.kind}
             assert before.kind is not later.kind or later.at - before.at >= QUIET_S
     moves = [event for event in events if event.kind is NotificationKind.STAGE]
     assert all(before.now == later.was for before, later in itertools.pairwise(moves))
     assert all(move.was != move.now for move in moves)
-    assert not moves or moves[-1].now == told.stages["a.example"].value
+    assert not moves or moves[-1].now == notified.stages["a.example"].value
 
 
 # --- from a pass -----------------------------------------------------------------------------------------
@@ -369,17 +369,21 @@ CHECKED = {name: CheckRecord(NOW, ()) for name in ("example.org", "alias.example
 @pytest.mark.parametrize("subject", ["example.org", "alias.example"])
 def test_error_of_a_domain_without_a_row_of_its_own_ends(world: World, subject: str) -> None:
     """What senders are served for it was seen."""
-    told, _ = news(None, seen(world, Notice(Level.ERROR, NoticeCode.MX_UNCOVERED, subject, "not covered")))
+    notified, _ = news(
+        None, seen(world, Notice(Level.ERROR, NoticeCode.MX_UNCOVERED, subject, "not covered"))
+    )
     gone = seen(world)
-    told, _ = news(told, gone)
-    _, events = news(told, replace(gone, at=NOW + AWAY_S))
+    notified, _ = news(notified, gone)
+    _, events = news(notified, replace(gone, at=NOW + AWAY_S))
     assert kinds(events) == [NotificationKind.RECOVERY]
 
 
 @pytest.mark.parametrize("part", ["project", "certificates"])
 def test_error_of_a_container_that_was_not_seen_does_not_end(part: str) -> None:
     """Docker does not answer: acme-mailcow may fail as before."""
-    told, _ = news(None, seen(World(), Notice(Level.ERROR, NoticeCode.ACME_FAILED, "acme-mailcow", "fails")))
+    notified, _ = news(
+        None, seen(World(), Notice(Level.ERROR, NoticeCode.ACME_FAILED, "acme-mailcow", "fails"))
+    )
     dark = seen(World(unseen=frozenset({part})))
-    told, _ = news(told, dark)
-    assert news(told, replace(dark, at=NOW + 5 * AWAY_S))[1] == ()
+    notified, _ = news(notified, dark)
+    assert news(notified, replace(dark, at=NOW + 5 * AWAY_S))[1] == ()

@@ -99,8 +99,8 @@ def report(
     world = World(
         domains=domains, served={name: text(mode) for name in domains}, memory=Memory(checks=checks)
     )
-    told = tuple(Notice(Level.ERROR, KINDS[word], "mailcow", f"{word} is wrong") for word in notices)
-    return Report(observed(world), Plan(notices=told), ())
+    given = tuple(Notice(Level.ERROR, KINDS[word], "mailcow", f"{word} is wrong") for word in notices)
+    return Report(observed(world), Plan(notices=given), ())
 
 
 def at(one: Report, seconds: float) -> Report:
@@ -119,7 +119,7 @@ async def after(notifier: Notifier, clock: Clock, seconds: float) -> None:
     await notifier.send_due()
 
 
-def told(receiver: Receiver) -> list[list[tuple[str, str]]]:
+def received(receiver: Receiver) -> list[list[tuple[str, str]]]:
     """Kind and subject of the events of each message."""
     return [[(one["kind"], one["subject"]) for one in body["events"]] for body in receiver.bodies]
 
@@ -137,7 +137,7 @@ async def test_events_of_a_while_make_one_message(tmp_path: Path, clock: Clock, 
         await after(notifier, clock, GATHER - 31)
         assert receiver.bodies == []
         await after(notifier, clock, 1)
-        assert told(receiver) == [[("error", "a.example"), ("error", "mailcow")]]
+        assert received(receiver) == [[("error", "a.example"), ("error", "mailcow")]]
         assert receiver.bodies[0]["title"] == "MTA-STS on mail.example.org: 2 errors"
         await saw(notifier, at(report("api", expired=("a.example",)), 90))
         await after(notifier, clock, 1_000)
@@ -158,7 +158,7 @@ async def test_change_of_stage_error_and_recovery_arrive(tmp_path: Path, clock: 
             clock.at = NOW + seconds
             await saw(notifier, at(one, seconds))
             await after(notifier, clock, GATHER)
-        assert told(receiver) == [[("error", "a.example")], [("recovery", "a.example")]]
+        assert received(receiver) == [[("error", "a.example")], [("recovery", "a.example")]]
         await saw(notifier, at(report(mode=Mode.NONE), 2_000))
         clock.at = NOW + 2_000
         await after(notifier, clock, GATHER)
@@ -175,7 +175,7 @@ async def test_restart_neither_repeats_nor_forgets(tmp_path: Path, clock: Clock,
         second = Notifier(given, clock, state)
         await saw(second, at(report("api", "conf"), 30))
         await after(second, clock, GATHER)
-        assert told(receiver) == [[("error", "mailcow"), ("error", "mailcow")]]
+        assert received(receiver) == [[("error", "mailcow"), ("error", "mailcow")]]
         third = Notifier(given, clock, state)
         await saw(third, at(report("api", "conf", "disk"), 90))
         await after(third, clock, 2 * GATHER)
@@ -201,7 +201,7 @@ async def test_only_selected_kinds_are_sent(
             await saw(notifier, at(one, seconds))
             clock.at = NOW + seconds
             await notifier.send_due()
-        assert {kind for message in told(receiver) for kind, _ in message} == kinds
+        assert {kind for message in received(receiver) for kind, _ in message} == kinds
 
 
 async def test_without_receivers_nothing_is_stored(tmp_path: Path, clock: Clock, state: State) -> None:
@@ -236,7 +236,7 @@ async def test_failure_is_tried_again_after_growing_waits(
         await after(again, clock, RETRY_S[4])
         receiver.status = 204
         await after(again, clock, RETRY_S[5])
-        assert told(receiver)[-1] == [("error", "mailcow")]
+        assert received(receiver)[-1] == [("error", "mailcow")]
         assert "works again" in said.getvalue()
         assert await again.send_due() is None
 
@@ -307,7 +307,7 @@ async def test_store_that_cannot_be_used_loses_nothing(
         state._connection.execute("PRAGMA query_only = 0")
         await saw(notifier, at(report("api"), 60))
         await after(notifier, clock, 2 * GATHER)
-        assert told(receiver) == [[("error", "mailcow")]]
+        assert received(receiver) == [[("error", "mailcow")]]
 
 
 async def test_what_people_know_and_cannot_be_read_is_dropped(
@@ -322,7 +322,7 @@ async def test_what_people_know_and_cannot_be_read_is_dropped(
         assert said.getvalue().count("errors may be reported again") == 1
         await saw(notifier, at(report("api"), 30))
         await after(notifier, clock, 2 * GATHER)
-        assert told(receiver) == [[("error", "mailcow")]]
+        assert received(receiver) == [[("error", "mailcow")]]
 
 
 # --- the loop --------------------------------------------------------------------------------------------
@@ -352,7 +352,7 @@ async def test_loop_is_woken_by_an_event(tmp_path: Path, clock: Clock, state: St
             await saw(notifier, at(report("api", "conf"), 30))
             clock.at += 30
             await receiver.until(2)
-    assert told(receiver) == [[("error", "mailcow")], [("error", "mailcow")]]
+    assert received(receiver) == [[("error", "mailcow")], [("error", "mailcow")]]
 
 
 async def test_loop_outlives_a_bug(tmp_path: Path, clock: Clock, state: State, said: io.StringIO) -> None:

@@ -10,7 +10,7 @@ from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.notify.digest import KEPT_S, Tries
 from sidecar.notify.events import Known, Notification, Notified
 from sidecar.notify.outbox import Outbox
-from sidecar.rollout import Stage
+from sidecar.observed.checks import Stage
 from sidecar.settings import NotificationKind
 from sidecar.state.store import State
 from sidecar.status.repeats import Ends

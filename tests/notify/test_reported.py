@@ -44,12 +44,12 @@ def about(events: tuple[Notification, ...]) -> list[tuple[str, str, bool]]:
 
 def test_each_kind_of_failure_is_sent_once() -> None:
     """A certificate failure is more than a warning; a later kind is sent, and no kind twice."""
-    told: Notified | None = None
-    told, events = news(told, view(STARTTLS))
+    notified: Notified | None = None
+    notified, events = news(notified, view(STARTTLS))
     assert about(events) == [("reports-failure", "starttls-not-supported", True)]
-    told, events = news(told, view(replace(STARTTLS, sessions=9, day="2026-11-25")))
+    notified, events = news(notified, view(replace(STARTTLS, sessions=9, day="2026-11-25")))
     assert about(events) == []
-    told, events = news(told, view(STARTTLS, EXPIRED))
+    notified, events = news(notified, view(STARTTLS, EXPIRED))
     assert about(events) == [("reports-failure", "certificate-expired", False)]
     (event,) = [e for e in events if e.code == "reports-failure"]
     assert "Microsoft reported certificate-expired (5 sessions on 2026-11-24)" in event.message
@@ -63,10 +63,10 @@ def test_a_sender_with_an_old_policy_is_sent_once_it_should_have_the_new_one() -
     def old(at: float, sender: str | None = "google.com") -> tuple[Holding, ...]:
         return (Holding(NAME, "Google", sender, day(at)[:10], held),)
 
-    told, events = news(None, view(old=old(SINCE + DAY)))
+    notified, events = news(None, view(old=old(SINCE + DAY)))
     assert about(events) == []
-    told, events = news(told, view(old=old(SINCE + 4 * DAY)))
+    notified, events = news(notified, view(old=old(SINCE + 4 * DAY)))
     assert about(events) == [("reports-old-policy", "google.com", True)]
-    told, events = news(told, view(old=old(SINCE + 5 * DAY)))
+    notified, events = news(notified, view(old=old(SINCE + 5 * DAY)))
     assert about(events) == []
     assert about(news(None, view(old=old(SINCE + 4 * DAY, None)))[1]) == [], "anybody can post that"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from sidecar.notify.events import Issue, Notification, PassView, Position
-from sidecar.rollout import Stage
+from sidecar.observed.checks import Stage
 from sidecar.settings import NotificationKind
 from tests.worlds import NOW
 

@@ -39,12 +39,12 @@ OTHERS = (
 WROTE = Written(frozenset({ADDRESS}), frozenset({HOP}))
 
 
-def step(wish: DesiredRoute, *rows: AliasRow | TransportRow, written: Written = WROTE) -> Next:
+def step(route: DesiredRoute, *rows: AliasRow | TransportRow, written: Written = WROTE) -> Next:
     """The next step where mailcow has these rows, and others that have nothing to do with it."""
     found = (*OTHERS, *rows)
     aliases = tuple(row for row in found if isinstance(row, AliasRow))
     transports = tuple(row for row in found if isinstance(row, TransportRow))
-    return next_step(wish, Seen(aliases, 0.0), Seen(transports, 0.0), written)
+    return next_step(route, Seen(aliases, 0.0), Seen(transports, 0.0), written)
 
 
 def test_the_transport_is_made_before_the_alias() -> None:
@@ -109,9 +109,9 @@ def test_an_alias_of_an_earlier_mail_host_is_removed_if_the_sidecar_made_it() ->
     assert step(OFF, old, WAY, written=Written(frozenset({old.address}))) == DeleteAlias(1, old.address)
 
 
-@pytest.mark.parametrize("wish", [ON, OFF])
-def test_nothing_is_planned_for_rows_that_were_not_seen(wish: DesiredRoute) -> None:
+@pytest.mark.parametrize("route", [ON, OFF])
+def test_nothing_is_planned_for_rows_that_were_not_seen(route: DesiredRoute) -> None:
     """Neither to make nor to remove."""
     unseen = Unseen("mailcow does not answer", 0.0)
-    assert next_step(wish, unseen, Seen((), 0.0), WROTE) == unseen
-    assert next_step(wish, Seen((), 0.0), unseen, WROTE) == unseen
+    assert next_step(route, unseen, Seen((), 0.0), WROTE) == unseen
+    assert next_step(route, Seen((), 0.0), unseen, WROTE) == unseen

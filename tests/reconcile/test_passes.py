@@ -196,7 +196,7 @@ async def test_row_switched_off_by_a_person_is_left_and_handed_back_by_adopt(tmp
         assert (await on.once()).outcomes == ()
         assert on.served() == {}
         async with on.sidecar() as parts:
-            parts.state.wish_adopt(["example.org"], on.clock.now())
+            parts.state.request_adopt(["example.org"], on.clock.now())
         await on.once()
         assert on.served() == {"example.org": text()}
 
@@ -207,7 +207,7 @@ async def test_adopt_hands_a_foreign_policy_over_once(tmp_path: Path) -> None:
         on.mailcow.person_sets_policy("example.org", mode="testing", mx="mx.example.net", max_age=86_400)
         assert (await on.once()).outcomes == ()
         async with on.sidecar() as parts:
-            parts.state.wish_adopt(["example.org"], on.clock.now())
+            parts.state.request_adopt(["example.org"], on.clock.now())
         await on.once()
         assert on.served() == {"example.org": text()}
         on.mailcow.person_sets_policy("example.org", mode="testing", mx="mx.example.com", max_age=86_400)

@@ -143,7 +143,7 @@ async def test_lost_state_and_copy_leave_every_other_value_alone(tmp_path: Path)
     async with publishing(tmp_path / "elsewhere", home, other) as (made, ledger, state):
         await one_pass(made, ledger, other)
         assert home.sets[REPORT_KEY] == before[REPORT_KEY]
-        state.wish_adopt_records([REPORT_NAME], NOW)
+        state.request_adopt_records([REPORT_NAME], NOW)
         await one_pass(made, ledger, other)
         assert home.sets[REPORT_KEY].values == ("v=TLSRPTv1; rua=mailto:other@example.org",)
         assert state.load().adopt_records == frozenset()
@@ -152,7 +152,7 @@ async def test_lost_state_and_copy_leave_every_other_value_alone(tmp_path: Path)
 async def test_consent_to_a_large_plan_is_for_this_plan_alone(tmp_path: Path) -> None:
     """It ends when nothing would be held: it does not cover a later plan."""
     async with publishing(tmp_path, InMemory((NAME,))) as (made, ledger, state):
-        state.wish_let_through(LARGE_DNS_PLAN, NOW)
+        state.request_let_through(LARGE_DNS_PLAN, NOW)
         await one_pass(made, ledger)
         await one_pass(made, ledger)
         assert state.load().let_through == frozenset()

@@ -8,11 +8,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import pytest
+
 from sidecar.formats.mtasts_policy import Mode, Policy
 from sidecar.formats.tls_report_policy import HeldPolicy, PolicyKind
-from sidecar.observed.checks import ConditionType, Judgement, Rollout, Status
+from sidecar.observed.checks import ConditionType, Judgement, Rollout, Stage, Status
 from sidecar.observed.reports import NO_EVIDENCE, Failed, Holding, Reported, ReportEvidence
-from sidecar.rollout import Stage, auto_mode, checked, stage, stepped_back
+from sidecar.rollout import auto_mode, checked, stage, stepped_back
 from sidecar.rollout.reports import DAY_S, HISTORY_DAYS, evidence_of, why_step_back
 
 START = 1_795_564_800.0  # 2026-11-25 00:00 UTC
@@ -129,6 +131,7 @@ def month() -> tuple[dict[str, Domain], list[Counter[Mode]], list[Counter[Stage]
     return domains, modes, stages
 
 
+@pytest.mark.integration
 def test_a_month_of_20_domains() -> None:
     """Served policies and stages on each day."""
     domains, modes, stages = month()

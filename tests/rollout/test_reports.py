@@ -20,7 +20,6 @@ from sidecar.rollout.reports import (
     evidence_for,
     evidence_of,
     may_step_back,
-    old_policy_seen,
     refused,
     reports_clean,
     still_held,
@@ -188,12 +187,14 @@ def test_who_holds_another_policy_is_named() -> None:
     ]
     found = still_held(holdings, POLICY)
     assert [holding.organisation for holding in found] == ["Google", "B"]
-    assert [old_policy_seen(holding, NOW) for holding in found] == [
+    assert [holding.seen_with_old(NOW) for holding in found] == [
         "Google was seen with the old policy yesterday",
         "B (not proven) was seen with the old policy 5 days ago",
     ]
-    assert old_policy_seen(Holding("example.org", "D", "d.example", "2026-11-25", old), NOW).endswith(
-        "old policy today"
+    assert (
+        Holding("example.org", "D", "d.example", "2026-11-25", old)
+        .seen_with_old(NOW)
+        .endswith("old policy today")
     )
 
 

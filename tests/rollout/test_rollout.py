@@ -7,11 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, Status
+from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, Stage, Status
 from sidecar.rollout import (
     SEEN_AGAIN,
     SOAK_AFTER_STEP_BACK_S,
-    Stage,
     auto_mode,
     checked,
     stage,

@@ -286,10 +286,10 @@ BAD_FILE = [
 @pytest.mark.parametrize(("config", "said"), BAD_FILE, ids=[case[0] for case in BAD_FILE])
 def test_mistake_in_the_file_is_reported_with_line_and_key(config: str, said: str) -> None:
     """What is wrong, where, and what is accepted; never a default in its place."""
-    told = mistakes(config)
-    assert any(line.startswith(said) for line in told), told
-    assert all("accepted: " in line for line in told)
-    assert "hunter2" not in "".join(told)
+    found = mistakes(config)
+    assert any(line.startswith(said) for line in found), found
+    assert all("accepted: " in line for line in found)
+    assert "hunter2" not in "".join(found)
 
 
 def test_file_that_is_not_text_is_a_mistake() -> None:
@@ -325,9 +325,9 @@ def test_file_that_is_not_text_is_a_mistake() -> None:
 )
 def test_mistake_in_the_environment_names_the_variable(name: str, value: str, said: str) -> None:
     """The variable, not the key that it stands for."""
-    (told,) = mistakes(**{name: value})
-    assert told.startswith(said)
-    assert "accepted: " in told
+    (mistake,) = mistakes(**{name: value})
+    assert mistake.startswith(said)
+    assert "accepted: " in mistake
 
 
 def test_all_mistakes_are_reported_at_once_in_the_order_of_lines() -> None:
@@ -355,10 +355,10 @@ def test_key_is_shown_nowhere(source: str) -> None:
 @pytest.mark.parametrize("token", ["hunter2", "hunter2 hunter2", "hunter2" * 30, "hunter2-hünter"])
 def test_token_of_the_page_is_long_enough_and_not_shown(token: str) -> None:
     """Twelve characters that can be typed anywhere."""
-    (told,) = mistakes(MTA_STS_WEB_TOKEN=token)
-    assert told.startswith("MTA_STS_WEB_TOKEN: ")
-    assert "accepted: 12 to 200" in told
-    assert "hunter2" not in told
+    (mistake,) = mistakes(MTA_STS_WEB_TOKEN=token)
+    assert mistake.startswith("MTA_STS_WEB_TOKEN: ")
+    assert "accepted: 12 to 200" in mistake
+    assert "hunter2" not in mistake
     assert load({"MTA_STS_WEB_TOKEN": "hunter2-hunt"}, None, {}).web_token == SecretStr("hunter2-hunt")
 
 
@@ -385,8 +385,8 @@ def test_notification_url_is_kept_as_it_is_and_shown_nowhere(url: str) -> None:
 )
 def test_password_in_a_url_is_refused_and_not_shown(url: str) -> None:
     """An address with a user name in front is a mistake."""
-    (told,) = mistakes(MTA_STS_API_URL=url)
-    assert "hunter2" not in told
+    (mistake,) = mistakes(MTA_STS_API_URL=url)
+    assert "hunter2" not in mistake
 
 
 @pytest.mark.parametrize(

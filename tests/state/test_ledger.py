@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from sidecar.host.elapsed import Tally, UptimeReading
 from sidecar.host.errors import PermanentError
 from sidecar.observed import FILE, ConfEntry, ConfEvent, PolicyMemory, Restart, Span, Write
+from sidecar.observed.history import HistoryEvent
 from sidecar.plan.ownership import last_written
 from sidecar.state.kept import DAY_S, MOST_WRITES
 from sidecar.state.ledger import STORED_EVERY_S, Ledger, entries, intended, settled
-from sidecar.state.store import HistoryEvent, State
+from sidecar.state.store import State
 from tests.worlds import NOW
 
 
@@ -81,7 +82,7 @@ async def test_request_of_another_process_is_read_by_refresh(tmp_path: Path, sta
     ledger.restarted(NOW, ("mta-sts.a.example",))
     await ledger.store()
     other = State.open(tmp_path, NOW)
-    other.wish_adopt(["a.example"], NOW)
+    other.request_adopt(["a.example"], NOW)
     other.close()
     assert ledger.memory.adopt == frozenset()
     await ledger.refresh()
@@ -178,8 +179,8 @@ async def test_one_policy_changes_and_the_others_stay(state: State) -> None:
 
 
 async def test_fulfilled_request_is_removed_and_no_other(state: State) -> None:
-    """A key that nobody wished for is no mistake."""
-    state.wish_adopt(["a", "b"], NOW)
+    """A key that nobody requested is not a mistake."""
+    state.request_adopt(["a", "b"], NOW)
     ledger = await Ledger.open(state)
     ledger.fulfilled("c")
     ledger.fulfilled("a")

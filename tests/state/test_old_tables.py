@@ -10,11 +10,12 @@ import pytest
 from sidecar.notify.digest import Tries
 from sidecar.notify.outbox import Outbox
 from sidecar.observed import Doubt, Fact, FactKind, Memory, Restart
+from sidecar.observed.history import HistoryEvent
 from sidecar.observed.report_route import RouteMemory
 from sidecar.plan.ownership import held_for
 from sidecar.state import parts
 from sidecar.state.file import VERSION
-from sidecar.state.store import HistoryEvent, State
+from sidecar.state.store import State
 from tests.notify.test_outbox import EVENTS, TOLD
 from tests.state.sample import NOW, full_memory
 
@@ -31,7 +32,7 @@ WISHED = replace(
     let_through=frozenset(),
     report_way=RouteMemory(),
 )
-"""A wish to adopt came from the command line, after the rest. Releases with these tables published no DNS records and
+"""A request to adopt came from the command line, after the rest. Releases with these tables published no DNS records and
 received no reports."""
 
 

@@ -203,7 +203,7 @@ def test_list_that_lost_most_is_doubted_although_the_known_one_is_lost(stored: C
 
 
 def test_requests_survive_a_value_that_cannot_be_read(stored: Callable[..., State]) -> None:
-    """What a person wished stands in the key."""
+    """What a person requested stands in the key."""
     state = stored("UPDATE part SET value = '{' WHERE name IN ('adopt', 'retired', 'moves')")
     memory = state.load()
     assert memory.adopt == full_memory().adopt

@@ -40,7 +40,8 @@ from sidecar.observed import (
 )
 from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
 from sidecar.observed.findings import Finding, Severity
-from sidecar.state.store import HistoryEvent, State
+from sidecar.observed.history import HistoryEvent
+from sidecar.state.store import State
 from tests.state.sample import NOW, full_memory
 
 DAY_S = 86_400
@@ -191,9 +192,7 @@ def test_intents_reach_the_disk(state: State) -> None:
 def test_many_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
     """The tables are made once, and nobody fails."""
     code = "import sys; from pathlib import Path; from sidecar.state.store import State; "
-    code += (
-        "s = State.open(Path(sys.argv[1]), 1.0); s.wish_adopt([sys.argv[2]], 1.0); print(s.notice); s.close()"
-    )
+    code += "s = State.open(Path(sys.argv[1]), 1.0); s.request_adopt([sys.argv[2]], 1.0); print(s.notice); s.close()"
     running = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path), f"d{number}.example"],
@@ -280,14 +279,14 @@ def test_equal_texts_are_held_once(tmp_path: Path, state: State) -> None:
 
 def test_a_request_made_between_load_and_save_is_not_lost(tmp_path: Path, state: State) -> None:
     """Neither by a save that does not know it, nor by one that fulfils another; and it is noticed."""
-    state.wish_adopt(["a.example"], NOW)
+    state.request_adopt(["a.example"], NOW)
     before = state.load()
     adopting = other(tmp_path)
-    adopting.wish_adopt(["b.example", FILE], NOW)
-    adopting.wish_adopt(["b.example"], NOW + 1)
-    adopting.wish_retired(["a.example"])
-    adopting.wish_moves([Move("a.example", "new.example", NOW), Move(FILE, "new.example", NOW)])
-    adopting.wish_moves([Move("a.example", "new.example", NOW + 9)])
+    adopting.request_adopt(["b.example", FILE], NOW)
+    adopting.request_adopt(["b.example"], NOW + 1)
+    adopting.request_retired(["a.example"])
+    adopting.request_moves([Move("a.example", "new.example", NOW), Move(FILE, "new.example", NOW)])
+    adopting.request_moves([Move("a.example", "new.example", NOW + 9)])
     state.save(before, replace(before, adopt=frozenset(), services=frozenset({"acme-mailcow"})))
     assert state.changed_elsewhere()
     after = state.load()
@@ -295,7 +294,7 @@ def test_a_request_made_between_load_and_save_is_not_lost(tmp_path: Path, state:
     assert after.retired == {"a.example"}
     assert after.moves == (Move(FILE, "new.example", NOW), Move("a.example", "new.example", NOW))
     assert not state.changed_elsewhere()
-    adopting.wish_not_retired(["a.example"])
+    adopting.request_not_retired(["a.example"])
     assert state.changed_elsewhere()
     assert state.load().retired == frozenset()
     adopting.close()
@@ -304,9 +303,9 @@ def test_a_request_made_between_load_and_save_is_not_lost(tmp_path: Path, state:
 @pytest.mark.parametrize(
     "write",
     [
-        lambda state: state.wish_adopt(["a.example"], NOW),
-        lambda state: state.wish_retired(["a.example"]),
-        lambda state: state.wish_not_retired(["old.example"]),
+        lambda state: state.request_adopt(["a.example"], NOW),
+        lambda state: state.request_retired(["a.example"]),
+        lambda state: state.request_not_retired(["old.example"]),
         lambda state: state.note_ids({"a.example": PolicyId("one", "1")}),
     ],
     ids=["adopt", "retire", "not retire", "policy ids"],
@@ -315,7 +314,7 @@ def test_change_through_this_connection_is_noticed_as_well(
     state: State, write: Callable[[State], None]
 ) -> None:
     """The page of the running sidecar shares the connection of the passes: the next pass loads the change."""
-    state.wish_retired(["old.example"])
+    state.request_retired(["old.example"])
     before = state.load()
     write(state)
     assert state.changed_elsewhere()
@@ -597,6 +596,7 @@ def test_history_gives_the_last_events_oldest_first(tmp_path: Path, state: State
     assert state.history("b.example") == ()
 
 
+@pytest.mark.integration
 def test_history_is_bounded_in_number_and_age(state: State) -> None:
     """50,000 events, 400 days."""
     state.record(event(NOW + i) for i in range(50_010))

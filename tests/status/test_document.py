@@ -18,7 +18,7 @@ from sidecar.reconcile.passes import Report
 from sidecar.status.document import Document
 from sidecar.status.needs import summary_of
 from sidecar.status.to_document import all_domains, as_json, document_of, moment
-from tests.web.fakes import REALISTIC, Told, report_of, source_of, status_once, with_checks
+from tests.web.fakes import REALISTIC, GivenDomain, report_of, source_of, status_once, with_checks
 from tests.worlds import NOW
 
 SCHEMA = Document.model_json_schema(mode="serialization")
@@ -78,7 +78,7 @@ def test_time_that_is_not_a_date_is_null(at: float) -> None:
 )
 def test_no_number_and_no_text_breaks_the_json(number: float, text: str) -> None:
     """Times from a certificate or a clock, and texts of strangers, lone surrogates among them."""
-    report = report_of([Told("example.org")])
+    report = report_of([GivenDomain("example.org")])
     finding = Finding("x-y", Severity.CRITICAL, text, text, text, "RFC")
     report = with_checks(report, {"example.org": CheckRecord(number, (finding,))})
     seen = report.observed
@@ -102,7 +102,7 @@ def test_no_number_and_no_text_breaks_the_json(number: float, text: str) -> None
 
 def test_octets_that_are_not_text_are_shown_as_such() -> None:
     """Of the policy file."""
-    report = report_of([Told("example.org")])
+    report = report_of([GivenDomain("example.org")])
     served = {"example.org": Seen(Served(b"version: \xff".decode("utf-8", "surrogateescape")), NOW)}
     report = replace(report, observed=replace(report.observed, served=served))
     (item,) = document(report)["domains"]["items"]

@@ -316,14 +316,14 @@ def test_trouble_behind_a_worse_one_is_not_reported_as_over() -> None:
     first = report_of(everyday("a.example"), {"a.example": (FINE,)}, frozenset())
     worse = report_of(everyday("a.example"), {"a.example": (EXPIRED,)}, frozenset())
     repaired = report_of(everyday("a.example"), {"a.example": (EXPIRED,)}, frozenset({"a.example"}))
-    told, _ = news(None, _view(first))
-    codes = [key[0] for key in told.troubles]
+    notified, _ = news(None, _view(first))
+    codes = [key[0] for key in notified.troubles]
     assert codes == ["record-id", "record-report"]
     for hours in (1, 24):
-        told, events = news(told, replace(_view(worse), at=NOW + hours * 3_600))
+        notified, events = news(notified, replace(_view(worse), at=NOW + hours * 3_600))
         assert "recovery" not in {event.kind for event in events}
-    told, events = news(told, replace(_view(repaired), at=NOW + 25 * 3_600))
-    told, events = news(told, replace(_view(repaired), at=NOW + 26 * 3_600))
+    notified, events = news(notified, replace(_view(repaired), at=NOW + 25 * 3_600))
+    notified, events = news(notified, replace(_view(repaired), at=NOW + 26 * 3_600))
     assert {(event.kind.value, event.code) for event in events} == {
         ("recovery", "record-id"),
         ("recovery", "record-report"),

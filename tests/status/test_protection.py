@@ -10,18 +10,18 @@ from sidecar.observed.words import day
 from sidecar.rollout import SOAK_AFTER_STEP_BACK_S
 from sidecar.status.needs import summary_of
 from sidecar.status.protection import CONFIG_LINE, Protection
-from tests.web.fakes import Told, report_of, status_once
+from tests.web.fakes import GivenDomain, report_of, status_once
 from tests.worlds import DAY, NOW, given_settings
 
 REPORTS = {"tls_report": "tls-reports@example.org"}
-READY = (Told("a.example", Mode.TESTING), Told("b.example", Mode.TESTING))
-SOAKING = (Told("c.example", Mode.TESTING, "soaking"),)
+READY = (GivenDomain("a.example", Mode.TESTING), GivenDomain("b.example", Mode.TESTING))
+SOAKING = (GivenDomain("c.example", Mode.TESTING, "soaking"),)
 LEFT = 4 * DAY
 """Of the seven days, three have passed."""
 
 
 def found(
-    domains: tuple[Told, ...], config: dict[str, object] | None = None
+    domains: tuple[GivenDomain, ...], config: dict[str, object] | None = None
 ) -> tuple[str, Protection | None]:
     """The headline and the next step."""
     settings = given_settings({**REPORTS, **(config or {})})
@@ -80,17 +80,17 @@ def _stepped_back(rollout: Rollout) -> Rollout:
 @pytest.mark.parametrize(
     ("domains", "config", "why"),
     [
-        ((Told("a.example"),), {}, "it is enforced"),
-        ((Told("a.example", Mode.TESTING, "by-hand"),), {}, "it is a person's policy"),
-        ((Told("a.example", Mode.TESTING, "uncovered"),), {}, "an MX would be refused"),
-        ((Told("a.example", Mode.TESTING, "no-record"),), {}, "its record is missing"),
+        ((GivenDomain("a.example"),), {}, "it is enforced"),
+        ((GivenDomain("a.example", Mode.TESTING, "by-hand"),), {}, "it is a person's policy"),
+        ((GivenDomain("a.example", Mode.TESTING, "uncovered"),), {}, "an MX would be refused"),
+        ((GivenDomain("a.example", Mode.TESTING, "no-record"),), {}, "its record is missing"),
         (READY[:1], {"domains": {"a.example": {"mode": "testing"}}}, "somebody chose testing for it"),
         (READY, {"exclude": ["a.example", "b.example"]}, "both are excluded"),
         ((), {}, "there are no domains"),
     ],
 )
 def test_nothing_is_recommended_where_the_line_would_not_help(
-    domains: tuple[Told, ...], config: dict[str, object], why: str
+    domains: tuple[GivenDomain, ...], config: dict[str, object], why: str
 ) -> None:
     """The headline does not mention it either."""
     headline, protection = found(domains, config)
@@ -100,7 +100,7 @@ def test_nothing_is_recommended_where_the_line_would_not_help(
 
 def test_trouble_comes_before_the_recommendation() -> None:
     """The headline is for what needs a person."""
-    headline, protection = found((*READY, Told("d.example", Mode.TESTING, "no-record")))
+    headline, protection = found((*READY, GivenDomain("d.example", Mode.TESTING, "no-record")))
     assert headline == "1 domain waits for you."
     assert protection is not None
     assert protection.ready == ("a.example", "b.example")

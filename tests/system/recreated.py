@@ -122,8 +122,8 @@ class Mailcow:
     def acme(self) -> dict[str, Any]:
         """The one container of acme-mailcow; fails where there is not just one, running, by its right name."""
         found = self.inspect(*self.acme_ids())
-        told = [(one["Name"], one["State"]["Status"]) for one in found]
-        assert told == [(f"/{NAME}", "running")]
+        states = [(one["Name"], one["State"]["Status"]) for one in found]
+        assert states == [(f"/{NAME}", "running")]
         assert found[0]["HostConfig"]["RestartPolicy"] == {"Name": "always", "MaximumRetryCount": 0}
         return found[0]
 

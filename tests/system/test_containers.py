@@ -97,7 +97,7 @@ async def test_acme_at_work_is_seen(client: Client, project: real.ComposeProject
 
 
 async def test_restart_gives_acme_its_time(client: Client, project: real.ComposeProject) -> None:
-    """It is told to end, ends by itself, and the same container starts again, with a later start."""
+    """It is asked to end, ends by itself, and the same container starts again, with a later start."""
     before = await acme(client)
     began = time.time()
     await client.restart(before.id, before.started_at)
@@ -127,7 +127,7 @@ async def test_restart_of_a_removed_container_is_refused(
 
 
 async def test_log_since_a_moment(client: Client, project: real.ComposeProject) -> None:
-    """Older lines are not told again. (The Engine's start time can be later than the first line.)"""
+    """Older lines are not read again. (The Engine's start time can be later than the first line.)"""
     found = await acme(client)
     wait_until(lambda: "started" in project.run("logs", "acme-mailcow"), "acme wrote its line")
     assert await client.logs_tail(found.id, found.created_at) == ("started",)

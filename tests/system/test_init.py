@@ -58,7 +58,7 @@ def init(mailcow: MailcowLike, out: Path) -> int:
     """The command, accepting all."""
     with out.open("w") as stdout:
         streams = Streams(stdout, stdout, interactive=False)
-        return run_init(InitOptions(yes=True), {"MTA_STS_MAILCOW_DIR": str(mailcow.folder)}, streams)
+        return run_init(mailcow.folder, InitOptions(yes=True), streams)
 
 
 @pytest.mark.parametrize("name", COMPLETE)

@@ -291,6 +291,6 @@ async def test_proxy_is_noticed_by_its_certificate(proxy: Proxy, noticed: bool) 
     assert isinstance(front, Seen)
     assert front.value.policy
     world = replace(observed(World()), certificates=seen, fronts={HOSTS[1]: (front,)})
-    told = behind_proxy(world)
-    assert [notice.level for notice in told] == ([Level.INFO] if noticed else [])
-    assert not noticed or "Caddy" in told[0].message
+    notices = behind_proxy(world)
+    assert [notice.level for notice in notices] == ([Level.INFO] if noticed else [])
+    assert not noticed or "Caddy" in notices[0].message

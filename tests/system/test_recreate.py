@@ -325,7 +325,7 @@ async def test_engine_that_fails_for_long_is_healed_later(
 async def test_refused_call_changes_nothing(
     client: Client, mailcow: Mailcow, proxy: EngineProxy, refused: str
 ) -> None:
-    """A proxy that allows all but one: that is found before the first change, and the command is told."""
+    """A proxy that allows all but one: that is found before the first change, and the command is named."""
     before = mailcow.acme()
     [kind] = [call for call in ENGINE_CALLS if f"{call.method} {call.path}" == refused]
     proxy.rule = lambda call, _number: Do.REFUSE if kind.matches(call.method, call.path) else Do.PASS

@@ -52,7 +52,7 @@ def place() -> Iterator[Path]:
 
 
 def collected(folder: Path) -> None:
-    """Sessions told to the collector as a mail server does it, then moved to yesterday, as midnight would."""
+    """Sessions reported to the collector as a mail server does it, then moved to yesterday, as midnight would."""
     config = str(folder / "producer.cfg")
     path, database = folder / "socket", folder / "collected.sqlite"
     with (
@@ -61,7 +61,7 @@ def collected(folder: Path) -> None:
             answers=path.exists,
             log=folder / "collectd.out",
         ),
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as collector,
     ):
         for session in SESSIONS:
             policy = {
@@ -77,7 +77,7 @@ def collected(folder: Path) -> None:
                 **session,
             }
             datagram = {"dpv": "1", "d": "example.org", "pr": RECORD, "policies": [policy]}
-            told.sendto(json.dumps(datagram).encode(), str(path))
+            collector.sendto(json.dumps(datagram).encode(), str(path))
         wait_until(lambda: counted(database) == len(SESSIONS), "the collector has them", 30)
     yesterday = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%d")
     moved = folder / "collected.sqlite.yesterday"

@@ -12,7 +12,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 from pydantic import SecretStr
 
-from sidecar.state.store import HistoryEvent
+from sidecar.observed.history import HistoryEvent
 from sidecar.web import Progress, WebServer, WebSettings, start_web
 from sidecar.web.records import SHOWN
 from tests.system.components import program
@@ -23,7 +23,7 @@ from tests.web.fakes import (
     UNREACHABLE,
     FakeClock,
     FakeSource,
-    Told,
+    GivenDomain,
     loading,
     many,
     report_of,
@@ -73,7 +73,7 @@ async def seen(
         page = await visitor.new_page()
         await log_in(page, web.url, TOKEN)
         yield page, web, complaints
-        assert complaints.told == []
+        assert complaints.messages == []
 
 
 @cache
@@ -121,7 +121,7 @@ async def test_what_is_wrong_would_be_seen(browser: Browser) -> None:
         await page.evaluate("document.getElementById('x').textContent = 'x'.repeat(999)")
         with pytest.raises(AssertionError):
             await fits(page)
-        assert any("Content Security Policy" in told for told in complaints.told)
+        assert any("Content Security Policy" in message for message in complaints.messages)
 
 
 # --- every page ------------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ async def test_every_page_is_accessible_and_fits(
             "domains",
             "records",
             "events",
-            *(f"domains/{told.name}" for told in THREE),
+            *(f"domains/{given.name}" for given in THREE),
             "domains?q=nothing",
         ],
         LARGE: [
@@ -158,7 +158,7 @@ async def test_every_page_is_accessible_and_fits(
             await settle(page)
             if path == "domains/none.example":
                 # the browser itself reports each 404 there
-                complaints.told.clear()
+                complaints.messages.clear()
             await fits(page)
             await nothing_overprints(page)
             await accessible(page)
@@ -231,7 +231,7 @@ async def test_log_in_is_accessible_and_tells_a_mistake(browser: Browser) -> Non
     """Before, after a wrong token, and the page that was asked for after the right one."""
     async with (
         served(source_of()) as web,
-        context(browser, color_scheme="dark", viewport=PHONE) as (visitor, told),
+        context(browser, color_scheme="dark", viewport=PHONE) as (visitor, console),
     ):
         page = await visitor.new_page()
         await page.goto(f"{web.url}domains/choir.example")
@@ -242,11 +242,11 @@ async def test_log_in_is_accessible_and_tells_a_mistake(browser: Browser) -> Non
         await page.keyboard.press("Enter")
         await expect(page.locator("#mistake")).to_have_text("This is not the token.")
         await accessible(page)
-        told.told.clear()  # the browser reports the 401
+        console.messages.clear()  # the browser reports the 401
         await page.fill("#token", TOKEN)
         await page.keyboard.press("Enter")
         await expect(page.locator("h1")).to_contain_text("choir.example")
-        assert told.told == []
+        assert console.messages == []
         await page.click("text=Log out")
         await expect(page.locator("#flash")).to_have_text("You are logged out.")
 
@@ -282,7 +282,11 @@ async def test_actions_are_done_from_the_page(browser: Browser) -> None:
         await expect(page.locator("#flash")).to_contain_text("The check has been requested")
         await page.click('button:has-text("Let the sidecar manage it")')
         await expect(page.locator("#flash")).to_contain_text("The next pass takes over the policy")
-    assert source.wishes == [("apply", None), ("check", "old-hand.example"), ("adopt", ("old-hand.example",))]
+    assert source.requests == [
+        ("apply", None),
+        ("check", "old-hand.example"),
+        ("adopt", ("old-hand.example",)),
+    ]
 
 
 async def test_form_on_a_strangers_page_changes_nothing(browser: Browser) -> None:
@@ -306,7 +310,7 @@ async def test_form_on_a_strangers_page_changes_nothing(browser: Browser) -> Non
         await page.wait_for_url(f"{web.url}actions/apply")
         await expect(page.locator("h1")).to_contain_text("not allowed")
         server.close()
-    assert source.wishes == []
+    assert source.requests == []
 
 
 # --- with JavaScript -------------------------------------------------------------------------------------
@@ -314,13 +318,13 @@ async def test_form_on_a_strangers_page_changes_nothing(browser: Browser) -> Non
 
 async def test_page_follows_live_and_keeps_the_focus(browser: Browser) -> None:
     """Without being loaded again; what had the focus still has it."""
-    source = source_of((Told("example.org"),))
+    source = source_of((GivenDomain("example.org"),))
     async with seen(browser, source) as (page, web, _):
         await page.goto(web.url)
         await settle(page)
         await page.evaluate("window.same = true")
         await page.focus('a[href="./domains/example.org"]')
-        source.report = report_of((Told("example.org"), Told("new.example")))
+        source.report = report_of((GivenDomain("example.org"), GivenDomain("new.example")))
         source.events.append(
             HistoryEvent(NOW, "new.example", "add policy", "the domain has no policy", "done", None)
         )
@@ -492,4 +496,4 @@ async def test_all_works_without_javascript(browser: Browser) -> None:
         await expect(page.locator(".timeline li")).to_have_count(8)
         await page.click("text=Log out")
         await expect(page.locator("h1")).to_have_text("Log in")
-    assert source.wishes == [("check", "d0077.example")]
+    assert source.requests == [("check", "d0077.example")]

@@ -20,7 +20,7 @@ from tests.dns.faulty import FaultyDns
 from tests.system.components import program
 from tests.system.processes import serving
 from tests.web.chromium import chromium, context
-from tests.web.fakes import FakeClock, FakeSource, Told, report_of, source_of
+from tests.web.fakes import FakeClock, FakeSource, GivenDomain, report_of, source_of
 
 SNIPPET = Path(sidecar.web.__file__).with_name("nginx-snippet.conf")
 TOKEN = "correct horse battery staple"
@@ -125,7 +125,7 @@ async def test_nginx_starts_and_serves_mailcow_while_the_sidecar_is_away(
 
 async def test_page_works_below_a_path(visitor: aiohttp.ClientSession) -> None:
     """Redirects, the cookie and the headers fit there, and live updates come through at once."""
-    source = source_of((Told("example.org"),))
+    source = source_of((GivenDomain("example.org"),))
     async with behind(source):
         async with visitor.get(BELOW.removesuffix("/"), allow_redirects=False) as response:
             assert response.status == 301
@@ -154,7 +154,7 @@ async def test_page_works_below_a_path(visitor: aiohttp.ClientSession) -> None:
 async def test_browser_is_content_below_a_path() -> None:
     """Log in, look around, act, and follow live."""
     source = source_of()
-    async with behind(source), chromium(program("chromium")) as browser, context(browser) as (known, told):
+    async with behind(source), chromium(program("chromium")) as browser, context(browser) as (known, console):
         page = await known.new_page()
         await page.goto(BELOW)
         await page.fill("#token", TOKEN)
@@ -170,5 +170,5 @@ async def test_browser_is_content_below_a_path() -> None:
         source.report = report_of(())
         source.changes.note()
         await expect(page.locator("h1")).to_have_text("This mailcow has no domains yet.")
-        assert told.told == []
-    assert source.wishes == [("check", "new-shop.example")]
+        assert console.messages == []
+    assert source.requests == [("check", "new-shop.example")]

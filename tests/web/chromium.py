@@ -24,11 +24,11 @@ PHONE = {"width": 360, "height": 740}
 class Complaints:
     """What went wrong in the pages of a context."""
 
-    told: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
     def follow(self, page: Page) -> None:
-        page.on("console", lambda message: self.told.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: self.told.append(f"error: {error}"))
+        page.on("console", lambda message: self.messages.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: self.messages.append(f"error: {error}"))
 
 
 @asynccontextmanager

@@ -11,13 +11,13 @@ from sidecar.host.elapsed import UptimeReading
 from sidecar.observed import Addresses, CheckRecord, Memory, Observed, PolicyMemory, Seen, Txt, Unseen
 from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
 from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.history import HistoryEvent
 from sidecar.plan import decide
 from sidecar.plan import policy_ids as policyid
 from sidecar.reconcile.learn.policies import learn
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
 from sidecar.state.ledger import intended, settled
-from sidecar.state.store import HistoryEvent
 from sidecar.status.once import Once
 from sidecar.status.reports import ReportsView
 from sidecar.web import Changes, Progress, Trouble
@@ -51,7 +51,7 @@ class FakeSource:
     events: list[HistoryEvent] = field(default_factory=list)
     trouble_now: Trouble | None = None
     progress_now: Progress | None = None
-    wishes: list[tuple[str, object]] = field(default_factory=list)
+    requests: list[tuple[str, object]] = field(default_factory=list)
     raises: Exception | None = None
     changes: Changes = field(default_factory=Changes)
     reported: dict[str, ReportsView] = field(default_factory=dict)
@@ -89,21 +89,21 @@ class FakeSource:
         return self.raw.get(number)
 
     async def check_now(self, domain: str | None) -> None:
-        self.wishes.append(("check", domain))
+        self.requests.append(("check", domain))
 
     async def apply_now(self) -> None:
         if self.raises is not None:
             raise self.raises
-        self.wishes.append(("apply", None))
+        self.requests.append(("apply", None))
 
     async def adopt_records(self, names: Iterable[str]) -> None:
-        self.wishes.append(("adopt-dns", tuple(names)))
+        self.requests.append(("adopt-dns", tuple(names)))
 
     async def let_through(self, guard: str) -> None:
-        self.wishes.append(("let-through", guard))
+        self.requests.append(("let-through", guard))
 
     async def adopt(self, keys: Iterable[str]) -> None:
-        self.wishes.append(("adopt", tuple(keys)))
+        self.requests.append(("adopt", tuple(keys)))
 
 
 # --- one domain ------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ PROBLEMS = ("", "no-record", "no-address", "mx-expired", "uncovered", "by-hand",
 
 
 @dataclass(frozen=True)
-class Told:
+class GivenDomain:
     """A domain as a test wants it: what is served, and what is wrong with it (one of PROBLEMS)."""
 
     name: str
@@ -128,7 +128,7 @@ class Told:
         return self.problem != "new"
 
 
-def _conditions(told: Told) -> tuple[Condition, ...]:
+def _conditions(given: GivenDomain) -> tuple[Condition, ...]:
     long_ago, lately = NOW - WEEKS, NOW - 2 * 3_600
     truth: dict[ConditionType, tuple[Status, str, str, float]] = {
         ConditionType.POLICY_SERVED: (Status.TRUE, "policy-fetched", "fetched as a sender does it", long_ago),
@@ -137,19 +137,19 @@ def _conditions(told: Told) -> tuple[Condition, ...]:
         ConditionType.MX_AUTHENTICATED: (Status.TRUE, "mx-trusted", f"{HOST} has trusted TLS", long_ago),
         ConditionType.REPORTS_WANTED: (Status.TRUE, "tlsrpt-found", "one record", long_ago),
     }
-    match told.problem:
+    match given.problem:
         case "no-record":
             truth[ConditionType.RECORD_PUBLISHED] = (
                 Status.FALSE,
                 "txt-nxdomain",
-                f"_mta-sts.{told.name} does not exist",
+                f"_mta-sts.{given.name} does not exist",
                 lately,
             )
         case "no-address":
             truth[ConditionType.POLICY_SERVED] = (
                 Status.FALSE,
                 "policy-host-missing",
-                f"mta-sts.{told.name} has no address",
+                f"mta-sts.{given.name} has no address",
                 lately,
             )
             truth[ConditionType.RECORD_PUBLISHED] = (Status.FALSE, "txt-nxdomain", "no record", lately)
@@ -175,8 +175,8 @@ def _conditions(told: Told) -> tuple[Condition, ...]:
     return tuple(Condition(kind, s, code, text, since) for kind, (s, code, text, since) in truth.items())
 
 
-def _findings(told: Told) -> tuple[Finding, ...]:
-    name, host = told.name, f"mta-sts.{told.name}"
+def _findings(given: GivenDomain) -> tuple[Finding, ...]:
+    name, host = given.name, f"mta-sts.{given.name}"
     ok, section = Severity.OK, "RFC 8461 §3.3"
     fine = [
         Finding("policy-fetched", ok, host, "The policy was fetched as a sender fetches it.", None, section),
@@ -184,7 +184,7 @@ def _findings(told: Told) -> tuple[Finding, ...]:
         Finding("mx-covered", ok, HOST, "The policy names this MX.", None, "RFC 8461 §4.1"),
         Finding("mx-tls", ok, HOST, "It offers STARTTLS with TLS 1.3.", None, "RFC 8461 §4.2"),
     ]
-    match told.problem:
+    match given.problem:
         case "no-record":
             fine[1] = Finding(
                 "txt-nxdomain",
@@ -228,44 +228,46 @@ def _findings(told: Told) -> tuple[Finding, ...]:
     return tuple(fine)
 
 
-def _remembered(told: Told) -> PolicyMemory:
-    text, since = render(told.policy), NOW - (WEEKS if told.mode is Mode.ENFORCE else 3 * DAY)
+def _remembered(given: GivenDomain) -> PolicyMemory:
+    text, since = render(given.policy), NOW - (WEEKS if given.mode is Mode.ENFORCE else 3 * DAY)
     memory = PolicyMemory(spans=(span(None, NOW - 60 * DAY, since), span(text, since, None)))
-    if told.problem != "by-hand":
+    if given.problem != "by-hand":
         memory = settled(intended(memory, text, since), text, since, since, done=True)
-    return replace(memory, id_text=text, id=_id(told))
+    return replace(memory, id_text=text, id=_id(given))
 
 
-def _id(told: Told) -> str:
-    return policyid.derived(told.name.encode())[:14]
+def _id(given: GivenDomain) -> str:
+    return policyid.derived(given.name.encode())[:14]
 
 
 # --- a whole mailcow -------------------------------------------------------------------------------------
 
 
-def report_of(domains: Sequence[Told], settings: Settings = SETTINGS, **world: object) -> Report:
+def report_of(domains: Sequence[GivenDomain], settings: Settings = SETTINGS, **world: object) -> Report:
     """What a pass would have seen and planned."""
-    served = {told.name: render(told.policy) for told in domains if told.served}
-    lacking = frozenset(f"mta-sts.{told.name}" for told in domains if told.problem in {"no-address", "new"})
-    certified = frozenset(f"mta-sts.{told.name}" for told in domains) - lacking
+    served = {given.name: render(given.policy) for given in domains if given.served}
+    lacking = frozenset(
+        f"mta-sts.{given.name}" for given in domains if given.problem in {"no-address", "new"}
+    )
+    certified = frozenset(f"mta-sts.{given.name}" for given in domains) - lacking
     memory = Memory(
-        policies={told.name: _remembered(told) for told in domains if told.served},
+        policies={given.name: _remembered(given) for given in domains if given.served},
         rollouts={
-            told.name: Rollout(
-                _conditions(told), 3 * DAY if told.problem == "soaking" else 9 * DAY, NOW - 300, NOW - 300
+            given.name: Rollout(
+                _conditions(given), 3 * DAY if given.problem == "soaking" else 9 * DAY, NOW - 300, NOW - 300
             )
-            for told in domains
-            if told.served
+            for given in domains
+            if given.served
         },
         born=NOW - 60 * DAY,
     )
     built = World(
-        domains=tuple(told.name for told in domains),
+        domains=tuple(given.name for given in domains),
         served=served,
         names=frozenset({HOST}) | certified,
         without_address=lacking,
-        mx={told.name: (HOST, "backup.example.net") for told in domains if told.problem == "uncovered"},
-        unseen=frozenset(f"served:{told.name}" for told in domains if told.problem == "servfail"),
+        mx={given.name: (HOST, "backup.example.net") for given in domains if given.problem == "uncovered"},
+        unseen=frozenset(f"served:{given.name}" for given in domains if given.problem == "servfail"),
         memory=memory,
     )
     seen = _with_dns(observed(replace(built, **world)), domains)  # type: ignore[arg-type]
@@ -273,18 +275,18 @@ def report_of(domains: Sequence[Told], settings: Settings = SETTINGS, **world: o
     return Report(seen, decide(seen, settings), ())
 
 
-def _with_dns(seen: Observed, domains: Sequence[Told]) -> Observed:
+def _with_dns(seen: Observed, domains: Sequence[GivenDomain]) -> Observed:
     """Records in the DNS, as they are by the problem of each domain."""
     txt: dict[str, Seen[Txt] | Unseen] = {}
     addresses = dict(seen.dns.addresses)
     addresses[HOST] = Seen(Addresses(frozenset({ADDRESS})), seen.now)
-    for told in domains:
-        host, name = f"mta-sts.{told.name}", told.name
-        lacks = told.problem in {"no-address", "new"}
+    for given in domains:
+        host, name = f"mta-sts.{given.name}", given.name
+        lacks = given.problem in {"no-address", "new"}
         if not lacks:
             addresses[host] = Seen(Addresses(frozenset({ADDRESS}), HOST), seen.now)
-        without = lacks or told.problem == "no-record"
-        record = () if without else (policyid.record_of(_id(told)),)
+        without = lacks or given.problem == "no-record"
+        record = () if without else (policyid.record_of(_id(given)),)
         txt[f"_mta-sts.{name}"] = Seen(Txt(record), seen.now)
         report = () if lacks else ("v=TLSRPTv1; rua=mailto:tls-reports@example.org",)
         txt[f"_smtp._tls.{name}"] = Seen(Txt(report), seen.now)
@@ -292,25 +294,25 @@ def _with_dns(seen: Observed, domains: Sequence[Told]) -> Observed:
 
 
 REALISTIC = (
-    Told("example.org"),
-    Told("example.com"),
-    Told("bakery-on-the-corner.example"),
-    Told("xn--mnchen-3ya.example"),
-    Told("orchard.example", Mode.TESTING, "soaking"),
-    Told("new-shop.example", Mode.TESTING, "no-record"),
-    Told("choir.example", Mode.ENFORCE, "mx-expired"),
-    Told("brewery.example", Mode.TESTING, "uncovered"),
-    Told("old-hand.example", Mode.TESTING, "by-hand"),
-    Told("just-added.example", Mode.TESTING, "new"),
+    GivenDomain("example.org"),
+    GivenDomain("example.com"),
+    GivenDomain("bakery-on-the-corner.example"),
+    GivenDomain("xn--mnchen-3ya.example"),
+    GivenDomain("orchard.example", Mode.TESTING, "soaking"),
+    GivenDomain("new-shop.example", Mode.TESTING, "no-record"),
+    GivenDomain("choir.example", Mode.ENFORCE, "mx-expired"),
+    GivenDomain("brewery.example", Mode.TESTING, "uncovered"),
+    GivenDomain("old-hand.example", Mode.TESTING, "by-hand"),
+    GivenDomain("just-added.example", Mode.TESTING, "new"),
 )
 THREE = (
-    Told("example.org"),
-    Told("new-shop.example", Mode.TESTING, "no-record"),
-    Told("choir.example", Mode.ENFORCE, "mx-expired"),
+    GivenDomain("example.org"),
+    GivenDomain("new-shop.example", Mode.TESTING, "no-record"),
+    GivenDomain("choir.example", Mode.ENFORCE, "mx-expired"),
 )
 
 
-def many(number: int) -> tuple[Told, ...]:
+def many(number: int) -> tuple[GivenDomain, ...]:
     """So many domains, every problem among them."""
     problems = {
         7: "no-record",
@@ -321,10 +323,10 @@ def many(number: int) -> tuple[Told, ...]:
         503: "new",
     }
 
-    def one(index: int) -> Told:
+    def one(index: int) -> GivenDomain:
         problem = problems.get(index % 600, "")
         testing = problem in {"no-record", "no-address", "soaking", "by-hand", "new"}
-        return Told(f"d{index:04}.example", Mode.TESTING if testing else Mode.ENFORCE, problem)
+        return GivenDomain(f"d{index:04}.example", Mode.TESTING if testing else Mode.ENFORCE, problem)
 
     return tuple(one(index) for index in range(number))
 
@@ -403,10 +405,10 @@ def site(source: FakeSource) -> Site:
     return site_of(latest[0], latest[1]())
 
 
-def source_of(domains: Sequence[Told] = REALISTIC, **changes: object) -> FakeSource:
+def source_of(domains: Sequence[GivenDomain] = REALISTIC, **changes: object) -> FakeSource:
     """A daemon that has checked these domains."""
     checks: Mapping[str, CheckRecord] = {
-        told.name: CheckRecord(NOW - 300, _findings(told)) for told in domains if told.served
+        given.name: CheckRecord(NOW - 300, _findings(given)) for given in domains if given.served
     }
     source = FakeSource(with_checks(report_of(domains), checks), events=list(EVENTS) if domains else [])
     for name, value in changes.items():
@@ -421,7 +423,7 @@ UNREACHABLE = Trouble(
 )
 
 
-def unreachable(domains: Sequence[Told] = REALISTIC) -> FakeSource:
+def unreachable(domains: Sequence[GivenDomain] = REALISTIC) -> FakeSource:
     """A daemon that knew them once, and cannot reach mailcow now."""
     return source_of(domains, trouble_now=UNREACHABLE)
 

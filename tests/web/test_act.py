@@ -31,9 +31,9 @@ FORMS = [
 ]
 
 
-@pytest.mark.parametrize(("path", "form", "wish", "place"), FORMS)
+@pytest.mark.parametrize(("path", "form", "asked", "place"), FORMS)
 async def test_form_of_a_session_is_accepted_and_redirects_back(
-    path: str, form: dict[str, str], wish: tuple[str, object], place: str
+    path: str, form: dict[str, str], asked: tuple[str, object], place: str
 ) -> None:
     """And the page says that it was asked for."""
     source = source_of()
@@ -41,13 +41,13 @@ async def test_form_of_a_session_is_accepted_and_redirects_back(
         csrf = await visitor.log_in()
         status, _, response = await visitor.post(path, {**form, "csrf": csrf})
         assert (status, response.headers["Location"]) == (303, place)
-        assert source.wishes == [wish]
+        assert source.requests == [asked]
         _, text, _ = await visitor.get(place.removeprefix("../"))
         assert 'class="said"' in text
 
 
-@pytest.mark.parametrize(("path", "form", "wish", "place"), FORMS)
-async def test_nobody_else_can(path: str, form: dict[str, str], wish: object, place: str) -> None:
+@pytest.mark.parametrize(("path", "form", "asked", "place"), FORMS)
+async def test_nobody_else_can(path: str, form: dict[str, str], asked: object, place: str) -> None:
     """Each of the guards alone keeps it out."""
     source = source_of()
     async with visiting(source) as visitor:
@@ -74,7 +74,7 @@ async def test_nobody_else_can(path: str, form: dict[str, str], wish: object, pl
         other = await visitor.log_in()
         assert other != csrf
         assert (await visitor.post(path, right))[0] == 403, "the form of another session"
-    assert source.wishes == []
+    assert source.requests == []
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ async def test_only_what_is_there_can_be_adopted(form: dict[str, str], status: i
     async with visiting(source, token=TOKEN) as visitor:
         csrf = await visitor.log_in()
         assert (await visitor.post("actions/adopt", {**form, "csrf": csrf}))[0] == status
-    assert source.wishes == []
+    assert source.requests == []
 
 
 async def test_program_with_the_token_can_too() -> None:
@@ -108,7 +108,7 @@ async def test_program_with_the_token_can_too() -> None:
             status, text, _ = await visitor.ask("POST", f"api/v1/actions/{path}", json=body, headers=token)
             assert status == 202
             assert json.loads(text)["noted"] == path
-    assert source.wishes == [
+    assert source.requests == [
         ("check", None),
         ("check", "choir.example"),
         ("apply", None),
@@ -134,7 +134,7 @@ async def test_file_can_be_adopted_where_one_is_served() -> None:
     async with visiting(source, token=TOKEN) as visitor:
         status, _, _ = await visitor.ask("POST", "api/v1/actions/adopt", json={"domain": "*"}, headers=token)
         assert status == 202
-    assert source.wishes == [("adopt", ("*",))]
+    assert source.requests == [("adopt", ("*",))]
 
 
 async def test_api_takes_no_cookie_for_an_action() -> None:
@@ -146,7 +146,7 @@ async def test_api_takes_no_cookie_for_an_action() -> None:
         assert status == 403
     async with visiting(source) as visitor:
         assert (await visitor.ask("POST", "api/v1/actions/apply", json={}))[0] == 403, "no token is set"
-    assert source.wishes == []
+    assert source.requests == []
 
 
 async def test_request_that_cannot_be_stored_is_an_error() -> None:
@@ -179,4 +179,4 @@ async def test_dns_record_can_be_handed_over_where_records_are_published() -> No
         form = {"domain": name, "back": "domain", "csrf": await visitor.log_in()}
         status, _, response = await visitor.post("actions/adopt-dns", form)
         assert (status, response.headers["Location"]) == (303, "../domains/choir.example?said=adopt-dns")
-    assert source.wishes == [("adopt-dns", (name,))] * 2
+    assert source.requests == [("adopt-dns", (name,))] * 2

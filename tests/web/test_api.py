@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.host.errors import TemporaryError
 from tests.docs_tables import openapi_text
-from tests.web.fakes import REALISTIC, FakeSource, Told, loading, many, source_of, unreachable
+from tests.web.fakes import REALISTIC, FakeSource, GivenDomain, loading, many, source_of, unreachable
 from tests.web.visitor import TOKEN, Visitor, visiting
 
 pytestmark = pytest.mark.integration
@@ -60,7 +60,7 @@ async def test_all_domains_come_page_by_page() -> None:
         answers = [await asked(visitor, f"{path}{page}") for page in (1, 2, 3)]
     assert {(answer["total"], answer["pages"]) for answer in answers} == {(120, 3)}
     assert [item["name"] for answer in answers for item in answer["items"]] == sorted(
-        told.name for told in many(120)
+        output.name for output in many(120)
     )
 
 
@@ -131,7 +131,7 @@ async def test_invalid_bodies_are_refused(body: bytes, why: str) -> None:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         status, _, _ = await visitor.ask("POST", "api/v1/actions/check", data=body, headers=headers)
     assert status == 400, why
-    assert source.wishes == []
+    assert source.requests == []
 
 
 async def test_document_is_published() -> None:
@@ -143,15 +143,15 @@ async def test_document_is_published() -> None:
 @pytest.mark.timeout(110)
 @pytest.mark.parametrize(
     "source",
-    [source_of(), source_of(()), source_of([Told("example.org")]), loading(), unreachable()],
+    [source_of(), source_of(()), source_of([GivenDomain("example.org")]), loading(), unreachable()],
     ids=["realistic", "empty", "fine", "loading", "unreachable"],
 )
 async def test_api_holds_what_its_document_promises(source: FakeSource) -> None:
     """Schemathesis asks it hundreds of things, meant and not meant, and compares every answer with the document."""
     async with visiting(source, token=TOKEN) as visitor:
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        status, told = await _schemathesis(visitor, headers, unknown=source.report is None)
-    assert status == 0, told
+        status, output = await _schemathesis(visitor, headers, unknown=source.report is None)
+    assert status == 0, output
 
 
 async def _schemathesis(visitor: Visitor, headers: Mapping[str, str], *, unknown: bool) -> tuple[int, str]:
@@ -172,6 +172,6 @@ async def _schemathesis(visitor: Visitor, headers: Mapping[str, str], *, unknown
         stderr=asyncio.subprocess.STDOUT,
         cwd="/tmp",
     )
-    told, _ = await process.communicate()
+    output, _ = await process.communicate()
     assert process.returncode is not None
-    return process.returncode, told.decode()[-6_000:]
+    return process.returncode, output.decode()[-6_000:]

@@ -98,8 +98,8 @@ async def test_limit_of_files_is_reported_once(tmp_path: Path) -> None:
         with idle(port, 300):
             await sidecar.says("error", "web page cannot accept connections", "Too many open files")
             await asyncio.sleep(3)
-            told = sidecar.lines("cannot accept connections")
-            assert len(told) == 1
+            lines = sidecar.lines("cannot accept connections")
+            assert len(lines) == 1
             assert len(sidecar.out) < 50, sidecar.out
         resource.prlimit(sidecar.process.pid, resource.RLIMIT_NOFILE, (FILES, FILES))
         assert await answered(url) == 200

@@ -329,6 +329,7 @@ def test_promtool_accepts_metrics_and_alerts() -> None:
         assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
 
 
+@pytest.mark.integration
 def test_cost_of_a_scrape_grows_with_the_domains_and_no_faster() -> None:
     """With findings for each; CPU time, so that a busy machine does not matter."""
 

@@ -11,8 +11,8 @@ from sidecar.formats.mtasts_policy import Mode
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.observed import CheckRecord, Seen, Served
 from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.history import HistoryEvent
 from sidecar.observed.words import day
-from sidecar.state.store import HistoryEvent
 from sidecar.web import Progress, WebSettings, start_web
 from sidecar.web.auth import ALL_ATTEMPTS, FREE_ATTEMPTS
 from sidecar.web.events import MOST_STREAMS
@@ -21,7 +21,7 @@ from tests.web.fakes import (
     SETTINGS,
     FakeClock,
     FakeSource,
-    Told,
+    GivenDomain,
     loading,
     many,
     report_of,
@@ -83,7 +83,7 @@ async def test_event_of_what_has_no_page_has_no_link(subject: str) -> None:
     events = [
         HistoryEvent(NOW, one, "change", "so `none` first", "done", None) for one in (subject, "example.org")
     ]
-    async with visiting(source_of((Told("example.org"),), events=events)) as visitor:
+    async with visiting(source_of((GivenDomain("example.org"),), events=events)) as visitor:
         for path in ("", "events"):
             _, text, _ = await visitor.get(path)
             assert f"<span>{subject}</span>" in text
@@ -95,7 +95,7 @@ async def test_event_of_what_has_no_page_has_no_link(subject: str) -> None:
 @pytest.mark.parametrize(("verify", "said"), [(True, "has run yet"), (False, "Sender checks are off")])
 async def test_domain_without_a_check_says_whether_one_comes(verify: bool, said: str) -> None:
     """With `verify: false` none does."""
-    domains = (Told("example.org"),)
+    domains = (GivenDomain("example.org"),)
     source = FakeSource(report_of(domains), settings=replace(SETTINGS, verify=verify))
     async with visiting(source) as visitor:
         _, text, _ = await visitor.get("domains/example.org")
@@ -114,7 +114,7 @@ async def test_domain_without_a_check_says_whether_one_comes(verify: bool, said:
             source_of(raises=TemporaryError("the disk is full")),
             "The history cannot be read: the disk is full",
         ),
-        (source_of((Told("example.org"),)), "All is well"),
+        (source_of((GivenDomain("example.org"),)), "All is well"),
     ],
     ids=["empty", "loading", "first look fails", "unreachable", "progress", "no history", "fine"],
 )
@@ -131,7 +131,7 @@ async def test_states_are_shown(source: FakeSource, said: str) -> None:
 async def test_hostile_text_stays_text() -> None:
     """From the DNS, a certificate, mailcow, the history or the address."""
     source = source_of(
-        (Told("example.org"),), events=[HistoryEvent(NOW, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)]
+        (GivenDomain("example.org"),), events=[HistoryEvent(NOW, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)]
     )
     finding = Finding("x-y", Severity.CRITICAL, HOSTILE, HOSTILE, HOSTILE, "RFC")
     assert source.report is not None
@@ -193,6 +193,7 @@ async def test_static_files_are_cached_by_their_content() -> None:
         assert response.headers["Cache-Control"] == "no-cache"
 
 
+@pytest.mark.integration
 async def test_page_with_thousands_is_no_larger_than_its_lines() -> None:
     """50 of them."""
     async with visiting(source_of(many(2_000))) as visitor:
@@ -427,12 +428,14 @@ async def test_streams_are_bounded() -> None:
 async def test_page_says_what_is_missing_to_protection() -> None:
     """In the default mode, with everything well: the line for config.yml, to be copied, and the date."""
     settings = given_settings({"tls_report": "tls-reports@example.org"})
-    ready = source_of((Told("a.example", Mode.TESTING), Told("b.example", Mode.TESTING)), settings=settings)
+    ready = source_of(
+        (GivenDomain("a.example", Mode.TESTING), GivenDomain("b.example", Mode.TESTING)), settings=settings
+    )
     async with visiting(ready) as visitor:
         _, text, _ = await visitor.get("")
     assert "2 domains are ready for enforce: one line in config.yml." in text
     assert '<pre id="protection" tabindex="0"><code>mode: auto</code></pre>' in text
-    soaking = source_of((Told("a.example", Mode.TESTING, "soaking"),), settings=settings)
+    soaking = source_of((GivenDomain("a.example", Mode.TESTING, "soaking"),), settings=settings)
     async with visiting(soaking) as visitor:
         _, text, _ = await visitor.get("")
     assert f"from {day(NOW + 4 * DAY)} on" in text

@@ -41,7 +41,7 @@ async def test_download_of_all_has_every_domain() -> None:
     async with visiting(source_of(REALISTIC)) as visitor:
         _, text, response = await visitor.get("records.zone?all=1")
     assert 'filename="records.zone"' in response.headers["Content-Disposition"]
-    assert {f"mta-sts.{told.name}. CNAME" for told in REALISTIC} <= set(entries(text))
+    assert {f"mta-sts.{given.name}. CNAME" for given in REALISTIC} <= set(entries(text))
 
 
 async def test_page_counts_what_is_missing() -> None:
@@ -54,6 +54,7 @@ async def test_page_counts_what_is_missing() -> None:
         assert "All 3 missing records" in text
 
 
+@pytest.mark.integration
 async def test_page_with_thousands_shows_the_beginning() -> None:
     """The download has all of it."""
     async with visiting(source_of(many(2_000))) as visitor:

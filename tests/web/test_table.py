@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.rollout import Stage
+from sidecar.observed.checks import Stage
 from sidecar.status.document import StageWord
 from sidecar.status.line import Line
 from sidecar.status.to_document import slug

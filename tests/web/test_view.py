@@ -6,26 +6,26 @@ import pytest
 
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import FILE, Observed, RedisRefuses, Seen, Unseen
+from sidecar.observed.checks import Stage
 from sidecar.plan import decide
 from sidecar.plan.actions import Plan
 from sidecar.reconcile.passes import Report
-from sidecar.rollout import Stage
 from sidecar.settings import Settings
 from sidecar.status.line import Line
 from sidecar.status.wording import Light
 from sidecar.web.detail import DomainDetail, detail_of
-from tests.web.fakes import FakeSource, Told, many, report_of, site, source_of
+from tests.web.fakes import FakeSource, GivenDomain, many, report_of, site, source_of
 from tests.worlds import FILE_MAILCOW, NOW, given_settings, text
 
 
 def line_of_one(problem: str, mode: Mode = Mode.TESTING) -> Line:
     """The line of a domain with this problem."""
-    return site(source_of([Told("example.org", mode, problem)])).lines[0]
+    return site(source_of([GivenDomain("example.org", mode, problem)])).lines[0]
 
 
 def detail_of_one(problem: str, mode: Mode = Mode.TESTING) -> DomainDetail:
     """The page of a domain with this problem."""
-    return detail_of(site(source_of([Told("example.org", mode, problem)])), "example.org")
+    return detail_of(site(source_of([GivenDomain("example.org", mode, problem)])), "example.org")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_light_stage_and_cause(
 def test_excluded_domain_is_shown_as_excluded() -> None:
     """It is in the table, and asks for nothing."""
     settings = given_settings({"exclude": ["example.org"]})
-    source = FakeSource(report_of([Told("example.org")], settings), settings)
+    source = FakeSource(report_of([GivenDomain("example.org")], settings), settings)
     line = site(source).lines[0]
     assert line.light is Light.OFF
     assert "excluded by the settings" in line.cause.message
@@ -89,28 +89,31 @@ def test_same_problem_of_many_domains_is_one_item() -> None:
     assert [len(item.names) for item in records] == [2]
     assert found.items[0].light is Light.FAILING
     named = [name for item in found.items for name in item.names]
-    assert len(named) == len(set(named)), "no domain is told twice"
+    assert len(named) == len(set(named)), "no domain is named twice"
 
 
 @pytest.mark.parametrize(
     ("domains", "headline"),
     [
         ([], "This mailcow has no domains yet."),
-        ([Told("a.example")], "All is well; nothing for you to do."),
-        ([Told("a.example", Mode.TESTING, "soaking")], "1 domain is on its way; nothing for you to do."),
-        ([Told("a.example", Mode.TESTING, "no-record")], "1 domain waits for you."),
-        ([Told("a.example", Mode.ENFORCE, "mx-expired")], "1 domain fails: mail may be refused."),
-        ([Told("a.example", Mode.TESTING, "servfail")], "1 domain could not be checked."),
+        ([GivenDomain("a.example")], "All is well; nothing for you to do."),
+        (
+            [GivenDomain("a.example", Mode.TESTING, "soaking")],
+            "1 domain is on its way; nothing for you to do.",
+        ),
+        ([GivenDomain("a.example", Mode.TESTING, "no-record")], "1 domain waits for you."),
+        ([GivenDomain("a.example", Mode.ENFORCE, "mx-expired")], "1 domain fails: mail may be refused."),
+        ([GivenDomain("a.example", Mode.TESTING, "servfail")], "1 domain could not be checked."),
     ],
 )
-def test_headline_says_the_worst(domains: list[Told], headline: str) -> None:
+def test_headline_says_the_worst(domains: list[GivenDomain], headline: str) -> None:
     """One sentence for all."""
     assert site(source_of(domains)).headline == headline
 
 
 def test_what_is_about_no_domain_comes_first_and_makes_none_fine_that_was_not_seen() -> None:
     """mailcow's Redis refuses writes: no policy can be read, so no domain counts as well."""
-    report = report_of([Told("a.example"), Told("b.example")])
+    report = report_of([GivenDomain("a.example"), GivenDomain("b.example")])
     sight = RedisRefuses("mailcow's Redis refuses writes (OOM)", NOW, "OOM")
     observed: Observed = replace(report.observed, served={"a.example": sight, "b.example": sight})
     found = site(FakeSource(Report(observed, decide(observed, Settings()), ())))
@@ -120,7 +123,7 @@ def test_what_is_about_no_domain_comes_first_and_makes_none_fine_that_was_not_se
 
 def test_unseen_domain_list_is_not_an_empty_one() -> None:
     """The headline says why."""
-    report = report_of([Told("example.org")])
+    report = report_of([GivenDomain("example.org")])
     observed: Observed = replace(report.observed, domains=Unseen("the API answered 500", NOW))
     found = site(FakeSource(Report(observed, Plan(), ())))
     assert not found.listed
@@ -129,11 +132,11 @@ def test_unseen_domain_list_is_not_an_empty_one() -> None:
 
 def test_pending_separates_planned_from_held() -> None:
     """And each reason once."""
-    found = site(source_of([Told(f"d{n}.example", Mode.TESTING, "new") for n in range(3)]))
+    found = site(source_of([GivenDomain(f"d{n}.example", Mode.TESTING, "new") for n in range(3)]))
     (planned,) = [one for one in found.pending if one.what == "add policy"]
     assert planned.planned
     assert planned.subjects == ("d0.example", "d1.example", "d2.example")
-    held = site(source_of([Told("a.example", Mode.TESTING, "by-hand")])).pending
+    held = site(source_of([GivenDomain("a.example", Mode.TESTING, "by-hand")])).pending
     assert [one.planned for one in held] == [False]
 
 
@@ -163,11 +166,11 @@ def test_every_missing_record_is_shown() -> None:
 def test_sentence_stands_once_on_the_page_of_a_domain(problem: str) -> None:
     """A finding that is under "What to do" is named by its code; a step or a held action does not repeat it."""
     detail = detail_of_one(problem, Mode.ENFORCE if problem == "mx-expired" else Mode.TESTING)
-    told = [text for pair in detail.todo for text in pair if text and text != "publish the record below"]
-    told += [view.finding.message for view in detail.findings if not view.mentioned]
-    told += [step.text for step in detail.steps if step.light is not Light.GOOD and step.text]
-    told += [detail.explained, *detail.next]
-    sentences = [text for text in told if len(text.split()) > 3]
+    texts = [text for pair in detail.todo for text in pair if text and text != "publish the record below"]
+    texts += [view.finding.message for view in detail.findings if not view.mentioned]
+    texts += [step.text for step in detail.steps if step.light is not Light.GOOD and step.text]
+    texts += [detail.explained, *detail.next]
+    sentences = [text for text in texts if len(text.split()) > 3]
     assert len(sentences) == len(set(sentences))
 
 
@@ -199,7 +202,7 @@ def test_only_a_persons_policy_can_be_handed_over() -> None:
     """Of the domain on the native generation, of the file before."""
     assert detail_of_one("by-hand").adopt_key == "example.org"
     assert detail_of_one("", Mode.ENFORCE).adopt_key is None
-    by_file = report_of([Told("example.org")], Settings(), mailcow=FILE_MAILCOW, file=text().encode())
+    by_file = report_of([GivenDomain("example.org")], Settings(), mailcow=FILE_MAILCOW, file=text().encode())
     person = replace(by_file.observed.memory, policies={})
     by_file = replace(by_file, observed=replace(by_file.observed, memory=person))
     found = site(FakeSource(by_file, Settings()))
@@ -208,7 +211,7 @@ def test_only_a_persons_policy_can_be_handed_over() -> None:
 
 def test_certificate_that_expires_soon_is_shown() -> None:
     """14 days before: acme-mailcow should have renewed it by then."""
-    report = report_of([Told("example.org")])
+    report = report_of([GivenDomain("example.org")])
     certificates = report.observed.certificates
     assert isinstance(certificates, Seen)
     assert certificates.value.server is not None

@@ -20,15 +20,15 @@ def learn_report_way(observed: Observed, settings: Settings) -> Memory:
     found = next_of(observed, settings)
     if found is None:
         return memory
-    wish, step = found
+    route, step = found
     before = memory.report_way
     after = replace(before, nexthop=observed.report_route.value.nexthop)
-    if not wish.wanted:
+    if not route.wanted:
         after = replace(after, announced=0.0)
         if isinstance(step, Ready):  # all of it is gone
             after = replace(after, ready="")
     elif isinstance(step, Ready):
-        after = replace(after, ready=wish.address, announced=0.0)
+        after = replace(after, ready=route.address, announced=0.0)
     else:
         # Reports wait in postfix's queue while a transport leads to an old address of ours.
         ready = before.ready if isinstance(step, EditTransport) else ""

@@ -142,8 +142,8 @@ def test_log_of_the_table_shows_what_failed(case: AcmeCase) -> None:
     found = run_of(*case.log)
     for line in case.log:
         if "against hostname" in line or "No A or AAAA" in line or "disallowed" in line:
-            told = [*found.refused.values(), *found.refused_parents.values()]
-            assert any(line in refusal.words for refusal in told), line
+            refusals = [*found.refused.values(), *found.refused_parents.values()]
+            assert any(line in refusal.words for refusal in refusals), line
     detected = next((line for line in case.log if line.startswith("OK: ")), None)
     assert found.detected is (detected is not None)
 

@@ -64,7 +64,7 @@ def reason(sight: Sight[Any]) -> str:
 
 
 async def test_project_is_that_of_the_sidecars_own_container() -> None:
-    """Its label counts, not the hint; all its containers are told, the sidecar's own marked."""
+    """Its label counts, not the hint; all its containers are listed, the sidecar's own marked."""
     other = replace(NGINX, id=OTHER_ID, project="other")
     async with engine_with(ACME, NGINX, OWN, other, own_ids=[OWN_ID[:12]]) as (_, engine):
         found = project(await engine.observe(NOW, "other"))
@@ -382,7 +382,7 @@ async def test_port_without_an_engine_is_unseen() -> None:
 
 
 async def test_strange_address_is_unseen() -> None:
-    """A mistake in DOCKER_HOST is told as such."""
+    """A mistake in DOCKER_HOST is reported as such."""
     async with engine_at("carrier-pigeon://roof") as engine:
         assert "is DOCKER_HOST right?" in reason(await engine.observe(NOW, "mailcowdockerized"))
 

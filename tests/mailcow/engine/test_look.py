@@ -54,13 +54,13 @@ async def over(look: ProjectLook) -> None:
 
 async def test_nothing_is_seen_before_the_engine_answers(engine: SlowEngine, look: ProjectLook) -> None:
     """One look at a time is under way; its answer is there for the pass that it wakes, and is not asked for again."""
-    told = asyncio.Event()
-    look.finished = told.set
+    finished = asyncio.Event()
+    look.finished = finished.set
     for _ in range(3):
         assert isinstance(await look.sight(NOW), Unseen)
-    assert (engine.looks, told.is_set()) == (1, False)
+    assert (engine.looks, finished.is_set()) == (1, False)
     engine.answers.set()
-    await asyncio.wait_for(told.wait(), 10)
+    await asyncio.wait_for(finished.wait(), 10)
     assert await look.sight(NOW + 1) == Seen(SLEEPS, NOW)
     assert (engine.looks, look.project_name) == (1, "mailcow")
 
@@ -129,9 +129,9 @@ async def test_patient_one_waits(engine: SlowEngine) -> None:
 
 
 async def test_end_leaves_what_is_under_way(engine: SlowEngine, look: ProjectLook) -> None:
-    """Nobody is told any more."""
+    """Nobody is called any more."""
     ended: list[str] = []
-    look.finished = lambda: ended.append("told")
+    look.finished = lambda: ended.append("finished")
     await look.sight(NOW)
     await look.close()
     await asyncio.sleep(0)

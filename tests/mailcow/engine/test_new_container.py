@@ -1,4 +1,4 @@
-"""From an answer of `inspect` to the same container once more, and what is told of a cut-off attempt by a list."""
+"""From an answer of `inspect` to the same container once more, and what is reported of a cut-off attempt by a list."""
 
 from collections.abc import Mapping
 from copy import deepcopy

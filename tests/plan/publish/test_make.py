@@ -187,8 +187,8 @@ def test_an_address_that_a_person_set_for_the_host_is_right() -> None:
 def test_addresses_stand_where_a_cname_cannot() -> None:
     """Because of another record, or because the administrator says so."""
     beside = World((well("example.org"),), zone={key("mta-sts.example.org", "TXT"): txt("verification")})
-    wished = World((well("example.org"),), replace(FACTS, host=HostForm.ADDRESSES))
-    for world in (beside, wished):
+    addresses = World((well("example.org"),), replace(FACTS, host=HostForm.ADDRESSES))
+    for world in (beside, addresses):
         world.settle()
         assert world.zone[key("mta-sts.example.org", "A")].values == ("192.0.2.1",)
         assert world.zone[key("mta-sts.example.org", "AAAA")].values == ("2001:db8::1",)

@@ -285,7 +285,7 @@ def test_record_that_was_handed_over_is_ours_with_the_value_that_it_has() -> Non
     assert memory.published[Key(REPORT_NAME, RecordType.TXT)].published == (theirs.values,)
 
 
-def test_wish_waits_until_the_record_was_seen() -> None:
+def test_request_waits_until_the_record_was_seen() -> None:
     """And is dropped for a name that is not looked at."""
     found = seen(names={})
     found = replace(found, memory=replace(found.memory, adopt_records=frozenset({ID_NAME, "other.example"})))

@@ -6,6 +6,7 @@ import pytest
 
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import FILE, Move, Observed, SenderView
+from sidecar.observed.checks import Stage
 from sidecar.observed.findings import Code, Finding
 from sidecar.observed.notice import Level
 from sidecar.plan import decide
@@ -13,7 +14,7 @@ from sidecar.plan.actions import Plan
 from sidecar.plan.policy_ids import derived
 from sidecar.plan.served import served_mode
 from sidecar.reconcile.passes import learn_all
-from sidecar.rollout import SEEN_AGAIN, Stage, stage
+from sidecar.rollout import SEEN_AGAIN, stage
 from sidecar.settings import Settings
 from sidecar.status.once import Once
 from sidecar.verify import probe_codes as codes
@@ -36,14 +37,14 @@ class Play:
 
     world: World
     settings: Settings
-    told: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     last: Plan = field(default_factory=Plan)
 
     def step(self, *views: SenderView) -> Observed:
         """One pass with these looks."""
         seen = learn_all(replace(observed(self.world), views=views), self.settings)
         self.last = decide(seen, self.settings)
-        self.told += [n.message for n in self.last.notices if n.message not in self.told]
+        self.messages += [n.message for n in self.last.notices if n.message not in self.messages]
         after = advance(replace(self.world, memory=seen.memory), self.last.actions)
         self.world = replace(after, now=self.world.now + HOUR)
         return seen
@@ -77,13 +78,13 @@ def test_whole_rollout_of_a_domain() -> None:
     play.hours(1, *GOOD)
     assert play.world.served == {"example.org": text(Mode.ENFORCE, 604_800)}
     play.hours(1, *GOOD)
-    assert not [message for message in play.told if "fails" in message]
+    assert not [message for message in play.messages if "fails" in message]
     broken = (*GOOD[:3], codes.MX_CERT_EXPIRED)
     play.hours(SEEN_AGAIN - 1, *broken)
     assert play.world.served == {"example.org": text(Mode.ENFORCE, 604_800)}
     assert any(
         "is in enforce, and its checks fail: example.org: The MX host's certificate has expired." in m
-        for m in play.told
+        for m in play.messages
     )
     play.hours(1, *broken)
     assert play.world.served == {"example.org": text(Mode.TESTING, 86_400)}
@@ -113,7 +114,7 @@ def test_nothing_is_raised_on_what_is_unknown_or_missing(found: tuple[Code, ...]
 
 
 def test_missing_record_or_policy_steps_nothing_back() -> None:
-    """Senders go on with what they hold; the administrator is told at once."""
+    """Senders go on with what they hold; the administrator is notified at once."""
     play = native()
     play.hours(27, *GOOD)
     assert play.modes["example.org"] is Mode.ENFORCE
@@ -319,7 +320,7 @@ def test_step_back_of_one_file_counts_where_only_domains_have_mode_auto() -> Non
     play = one_file("example.org")
     play.settings = given_settings({"soak": 0, "domains": {"example.org": {"mode": "auto"}}})
     play.hours(1, *BROKEN)
-    assert any("sets it back to testing" in message for message in play.told)
+    assert any("sets it back to testing" in message for message in play.messages)
     play.hours(SEEN_AGAIN, *BROKEN)
     assert play.modes[FILE] is Mode.TESTING
     play.hours(20, *GOOD)

@@ -122,8 +122,8 @@ def test_new_domain_is_seen_beside_a_loss_that_is_doubted() -> None:
 def test_what_was_lost_is_said(answer: DomainList, lost: str) -> None:
     """As long as it is doubted, and when it is believed; after a start without an answer, that something was."""
     _, memory, _ = believe(Memory(believed=KNOWN), Seen(answer, NOW), INTERVALS)
-    (told,) = doubted(memory, answer)
-    assert told.message.startswith(f"mailcow's list lost {lost} at once; no policy is withdrawn")
+    (notice,) = doubted(memory, answer)
+    assert notice.message.startswith(f"mailcow's list lost {lost} at once; no policy is withdrawn")
     (unsure,) = doubted(memory, None)
     assert unsure.message.startswith("mailcow's list lost domains at once; no policy is withdrawn")
     later = replace(memory, tally=Tally(memory.counted + DAY))

@@ -174,5 +174,5 @@ CASES = (
     bad(b"v=STSv1; id=abc; " + b"n" * 33 + b"=y", "a name has at most 32 characters", FIELD, id="abc"),
     bad(b"v=STSv1; id=abc; id=", "the second id is no id and no extension", FIELD, REPEATED, id="abc"),
     bad(b"v=STSv1; id=abc; id=a b", "the same", FIELD, REPEATED, id="abc"),
-    bad(b"v=STSv1; x; y=; id=a-b", "each thing is told", FIELD, FIELD, ID),
+    bad(b"v=STSv1; x; y=; id=a-b", "each fault is reported", FIELD, FIELD, ID),
 )
