@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from sidecar.status.document import Document, DomainJson, Domains
-from sidecar.web.models import Events, Noted, ProblemJson
+from sidecar.web.api import Events, Noted, ProblemJson
 from sidecar.web.queries import (
     AdoptBody,
     AdoptDnsBody,

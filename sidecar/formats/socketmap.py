@@ -1,4 +1,4 @@
-"""Postfix's socketmap protocol without I/O: requests and replies as netstrings (socketmap_table(5)).
+"""Postfix's formats without I/O: socketmap requests and replies as netstrings (socketmap_table(5)), a value of main.cf.
 
 Rule for every editor: do not trust a reply before it is parsed. Anything but a valid netstring of the protocol is
 refused, and never cut to fit.
@@ -57,3 +57,21 @@ def reply_of(payload: bytes) -> Reply:
     if not space or not text.isprintable() or (answer is SocketmapAnswer.OK and not text):
         raise ValueError(f"the reply is not one of the socketmap protocol: {payload[:40]!r}")
     return Reply(answer, text)
+
+
+def value_of(text: str, name: str) -> str | None:
+    """The value of parameter `name`, the last one if it is repeated; None if it is absent."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue  # also between a line and its continuation
+        if line[0] not in " \t":
+            lines.append(line)
+        elif lines:  # a line that begins with white space continues the one before
+            lines[-1] += f" {line}"
+    found: str | None = None
+    for line in lines:
+        key, equals, value = line.partition("=")
+        if equals and key.strip() == name:
+            found = " ".join(value.split())
+    return found

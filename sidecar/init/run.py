@@ -3,6 +3,7 @@
 Rule for every editor: nothing is written before the last answer, and nothing at all without consent.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -10,8 +11,8 @@ from pathlib import Path
 from sidecar.host.clock import SystemClock
 from sidecar.host.errors import PermanentError, SidecarError
 from sidecar.host.exits import Exit
-from sidecar.init.checks import check
-from sidecar.init.findings import Mark
+from sidecar.init import compose_rules, mailcow_rules
+from sidecar.init.findings import Findings, InitFinding, Mark
 from sidecar.init.look import Directory, look
 from sidecar.init.override import SERVICE
 from sidecar.init.proposals import (
@@ -181,3 +182,24 @@ class _Visit:
                 self.terminal.plain(step.diff)
                 agreed = self.terminal.agreed(step.question)
                 return step.after if agreed else None
+
+
+RULES: tuple[Callable[[Directory], Findings], ...] = (
+    mailcow_rules.generation,
+    mailcow_rules.hostname,
+    compose_rules.compose_files,
+    mailcow_rules.certificate,
+    mailcow_rules.certificate_settings,
+    mailcow_rules.ports,
+    mailcow_rules.policy_file,
+    compose_rules.address,
+    mailcow_rules.access,
+    compose_rules.clone,
+    compose_rules.start,
+)
+"""In the order in which findings are printed."""
+
+
+def check(directory: Directory) -> tuple[InitFinding, ...]:
+    """All that the rules find, in the order of the rules."""
+    return tuple(finding for rule in RULES for finding in rule(directory))

@@ -1,19 +1,19 @@
-"""The access to mailcow's API, read from its database while the API itself gives none.
+"""The access to mailcow's API, read from its database while the API itself gives none, and the address to allow.
 
 Rule for every editor: the database is asked only if mailcow refused, or no key is known; what the answer means is
 decided in `plan.access`. A key that is found is kept in memory only.
 """
 
 import asyncio
+import socket
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from sidecar.host.errors import SidecarError
+from sidecar.host.errors import SidecarError, TemporaryError
 from sidecar.mailcow.database import Database
-from sidecar.mailcow.own_address import own_address
 from sidecar.mailcow.session import Session
 from sidecar.observed import NOT_ASKED, Conf, Seen, Sight, Unseen
-from sidecar.observed.access import Access
+from sidecar.observed.mailcow import Access
 from sidecar.plan.access import own_key, usable_key
 from sidecar.settings import Settings
 
@@ -69,3 +69,21 @@ class Door:
         self._tried = found
         self.session.use(key if own is None else None)
         return True
+
+
+_ANY_PORT = 9
+
+
+def own_address(host: str) -> str:
+    """The local address of the route to `host`, a name or an IPv4 address. Blocks; raises TemporaryError."""
+    try:
+        found = socket.getaddrinfo(host, _ANY_PORT, socket.AF_INET, socket.SOCK_DGRAM)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            # Connecting a datagram socket only looks up the route.
+            probe.connect(found[0][4])
+            return str(probe.getsockname()[0])
+    except OSError as error:
+        raise TemporaryError(
+            f"the sidecar's own address towards {host} is not known ({error.strerror or error}): is the sidecar in "
+            "mailcow's network?"
+        ) from error

@@ -21,7 +21,7 @@ from sidecar.formats.mtasts_record import is_id
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.host.threads import in_thread
 from sidecar.observed import Conf
-from sidecar.observed.access import ApiKey
+from sidecar.observed.mailcow import ApiKey
 
 HOST = "mysql-mailcow"
 PORT = 3306

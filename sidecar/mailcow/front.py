@@ -15,7 +15,7 @@ from sidecar.formats.x509 import reading
 from sidecar.host.clock import Clock
 from sidecar.mailcow.certificates import described
 from sidecar.observed import Seen, Sight, Unseen
-from sidecar.observed.front import Front
+from sidecar.observed.certificates import Front
 from sidecar.verify.probes.http import HttpError, get
 from sidecar.verify.probes.policy import PATH
 from sidecar.verify.probes.tls import accepting_all, closing

@@ -7,8 +7,7 @@ bounded in time and size, and parsed strictly.
 import asyncio
 from pathlib import Path
 
-from sidecar.formats.postfix_conf import value_of
-from sidecar.formats.socketmap import LONGEST_LENGTH, Reply, length_of, reply_of, request
+from sidecar.formats.socketmap import LONGEST_LENGTH, Reply, length_of, reply_of, request, value_of
 from sidecar.host.plain_file import read_plain
 from sidecar.observed import Seen, Sight, Unseen
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sidecar.formats.mtasts_policy import Policy
-from sidecar.observed.access import Access
 from sidecar.observed.certificates import (
     Certificate,
     Certificates,
+    Front,
     Issuer,
 )
 from sidecar.observed.containers import (
@@ -33,9 +33,9 @@ from sidecar.observed.dns import (
     Question,
     Txt,
 )
-from sidecar.observed.front import Front
 from sidecar.observed.mailcow import (
     FIRST_NATIVE,
+    Access,
     AliasDomain,
     Backend,
     Conf,

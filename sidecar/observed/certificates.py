@@ -1,4 +1,4 @@
-"""The certificates below data/assets/ssl."""
+"""The certificates below data/assets/ssl, and what answers at the public addresses of mailcow's names: plain values."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -36,3 +36,16 @@ class Certificates:
     """When an order replaced a certificate: the dates of acme's backups, Unix seconds, oldest first."""
     backups: tuple[Certificate, ...] = ()
     """The newest certificates below data/assets/ssl/backups, newest first; `folder` is the path below data/assets/ssl."""
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What was found on port 443 of `address` for a name, asked for its policy."""
+
+    address: str
+    certificate: Certificate
+    """The leaf that it presented, whatever that is worth."""
+    policy: bool
+    """Whether it answered with 200 and text/plain."""
+    mark: str = ""
+    """What it calls itself (the headers Via and Server), as far as it can be printed."""

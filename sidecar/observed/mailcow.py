@@ -1,10 +1,11 @@
-"""What mailcow is and says: its release, its domains, mailcow.conf, and the policies that it serves."""
+"""What mailcow is and says: its release, domains, mailcow.conf, served policies, and the keys of its API; values only."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from sidecar.formats.domain_name import to_ascii
 
@@ -152,3 +153,28 @@ class PolicyFile:
     locked: str | None = None
     readable: bool = True
     """Whether nginx, which is not root, may read it."""
+
+
+if TYPE_CHECKING:  # some commands start in a moment, and pydantic takes longer than that to load
+    from pydantic import SecretStr
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """One row of mailcow's table `api`; `allowed` is its allow list as it is stored."""
+
+    key: "SecretStr"
+    writes: bool
+    """Whether it is the read-write key; mailcow's page knows one of each kind."""
+    active: bool
+    any_address: bool
+    """Whether a person switched the address check off."""
+    allowed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """All keys, and the IPv4 address from which the sidecar asks mailcow."""
+
+    keys: tuple[ApiKey, ...]
+    address: str

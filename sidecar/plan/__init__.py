@@ -11,10 +11,8 @@ from sidecar.observed import FILE, Backend, Observed, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.access import plan_access
-from sidecar.plan.acme.nginx import pending
-from sidecar.plan.acme.repair import plan_repair
-from sidecar.plan.acme.restart import plan_restart
-from sidecar.plan.acme.results import presented_notices, run_failed
+from sidecar.plan.acme.notices import pending, presented_notices, run_failed
+from sidecar.plan.acme.restart import plan_repair, plan_restart
 from sidecar.plan.acme.standstill import stopped
 from sidecar.plan.actions import Plan
 from sidecar.plan.conf_entries import plan_entries
@@ -23,13 +21,11 @@ from sidecar.plan.elsewhere import elsewhere_notices
 from sidecar.plan.file import plan_file
 from sidecar.plan.guards import NOTHING_WAITS, Waits, guarded
 from sidecar.plan.native import gone_domains, plan_native
-from sidecar.plan.progress import rollout_notices
+from sidecar.plan.notices import redis_notices, rollout_notices, unknown_names_in
 from sidecar.plan.proxy import behind_proxy
 from sidecar.plan.publish.as_plan import as_plan
 from sidecar.plan.publish.values import PublishPlan
-from sidecar.plan.redis import redis_notices
 from sidecar.plan.report_way import plan_report_way
-from sidecar.plan.setting_names import unknown_names_in
 from sidecar.settings import Settings
 
 

@@ -18,7 +18,7 @@ from typing import ClassVar, TypeAlias
 from sidecar.formats.dotenv import ListEdit
 from sidecar.formats.mtasts_policy import Policy
 from sidecar.observed import FILE, Question
-from sidecar.observed.access import ApiKey
+from sidecar.observed.mailcow import ApiKey
 from sidecar.observed.notice import Notice
 from sidecar.observed.report_route import INTERNAL_DOMAIN
 from sidecar.plan.publish.values import PublishPlan, RecordWrite

@@ -16,7 +16,7 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import some
 from sidecar.plan.acme.names import with_policy
 from sidecar.plan.actions import EditConf, Hold, Plan
-from sidecar.plan.served import served_mode
+from sidecar.plan.ownership import served_mode
 from sidecar.settings import Settings
 
 SAN = "ADDITIONAL_SAN"

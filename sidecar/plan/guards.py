@@ -39,7 +39,7 @@ from sidecar.plan.conf_entries import SAN, hold_conf
 from sidecar.plan.elsewhere import hold_elsewhere
 from sidecar.plan.file import hold_file
 from sidecar.plan.native import hold_foreign_policies
-from sidecar.plan.redis import redis_notices
+from sidecar.plan.notices import redis_notices
 from sidecar.settings import Managed, Settings
 
 

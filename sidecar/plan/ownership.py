@@ -1,4 +1,4 @@
-"""Whose a served policy is, and for how long senders may still hold one; pure.
+"""What is served as a policy, whose it is, and for how long senders may still hold one; pure.
 
 Rule for every editor: if nothing is remembered, the answer is the careful one. A person's text never
 counts as ours because it equals an earlier, less strict text of ours.
@@ -9,8 +9,8 @@ from enum import Enum, auto
 from itertools import takewhile
 
 from sidecar.formats.mtasts_policy import Mode, Policy, loosenings, policy_of, understood
-from sidecar.observed import FILE, Memory, PolicyMemory, Write
-from sidecar.observed.spans import ended_ago
+from sidecar.observed import FILE, Memory, Observed, PolicyFile, PolicyMemory, Seen, Write
+from sidecar.observed.memory import ended_ago
 
 LEAST_ASSUMED_MAX_AGE = 604_800
 """Seconds; assumed as an earlier max_age if nothing is known about the time before."""
@@ -144,3 +144,27 @@ def longest_max_age(memory: PolicyMemory, configured: int) -> int:
     served = [p.max_age for span in memory.spans if (p := understood(span.text)) is not None]
     history_unknown = not memory.spans or memory.spans[0].text is not None
     return max([configured, LEAST_ASSUMED_MAX_AGE if history_unknown else 0, *served])
+
+
+def served_by_file(observed: Observed) -> Policy | None:
+    """The policy in the file, also one that only lenient senders accept; None if there is none or it was not observed."""
+    text = _file_text(observed)
+    return None if text is None else understood(text)
+
+
+def served_mode(observed: Observed, key: str) -> Mode | None:
+    """The mode that is served for a domain or by the file (`FILE`); None if none is, or none was observed."""
+    if key == FILE:
+        policy = policy_of(_file_text(observed))
+    else:
+        served = observed.served_of(key)
+        policy = policy_of(served.value.text) if isinstance(served, Seen) else None
+    return policy.mode if policy else None
+
+
+def _file_text(observed: Observed) -> str | None:
+    match observed.file:
+        case Seen(PolicyFile(data=bytes(data))):
+            return data.decode("utf-8", "surrogateescape")
+        case _:
+            return None

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from sidecar.formats.mtasts_policy import Mode, understood
 from sidecar.observed import FILE, ConfEntry, ConfEvent, Memory, PolicyMemory, Restart, Span, Write
+from sidecar.observed.memory import ended_ago
 from sidecar.observed.record_sets import MOST_PUBLISHED, Entry
-from sidecar.observed.spans import ended_ago
 
 T = TypeVar("T")
 

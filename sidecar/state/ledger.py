@@ -13,8 +13,8 @@ from sidecar.host.elapsed import UptimeReading
 from sidecar.host.errors import SidecarError
 from sidecar.observed import ConfEntry, ConfEvent, Memory, PolicyMemory, Restart, Write
 from sidecar.observed.history import HistoryEvent
+from sidecar.observed.memory import seen_served
 from sidecar.observed.report_route import RouteMemory
-from sidecar.observed.spans import seen_served
 from sidecar.state.kept import kept_writes, without_old_policies
 from sidecar.state.parts import bounded
 from sidecar.state.store import State

@@ -7,9 +7,9 @@ editor: every call is one transaction.
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Self
 
@@ -17,7 +17,7 @@ from sidecar.host.errors import TemporaryError
 from sidecar.observed import Memory, Move, PolicyId
 from sidecar.observed.history import HistoryEvent
 from sidecar.state import file, parts
-from sidecar.state.history import read_events, write_events
+from sidecar.state.parts import put, rows
 
 __all__ = ["HistoryEvent", "State"]
 
@@ -185,3 +185,29 @@ class State:
                     f"{doing} the state failed: {self._path} {error}; "
                     "the next pass moves it aside and starts a new one; that may cost a wait, never a wrong write"
                 ) from error
+
+
+MOST_EVENTS = 50_000
+EVENTS_AGE_S = 400 * 86_400
+
+
+def write_events(connection: sqlite3.Connection, events: Sequence[HistoryEvent]) -> None:
+    """Adds to the history, and drops events that are too old or too many; an index finds both."""
+    put(
+        connection,
+        "INSERT INTO history (at, subject, what, reason, outcome, detail) VALUES (?, ?, ?, ?, ?, ?)",
+        map(astuple, events),
+    )
+    connection.execute("DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?", (MOST_EVENTS,))
+    newest = max(event.at for event in events)
+    connection.execute("DELETE FROM history WHERE at < ?", (newest - EVENTS_AGE_S,))
+
+
+def read_events(connection: sqlite3.Connection, subject: str | None, limit: int) -> tuple[HistoryEvent, ...]:
+    """The last events of a subject (None: of all), oldest first."""
+    where, values = ("", ()) if subject is None else ("WHERE subject = ? ", (subject,))
+    query = (
+        "SELECT at, subject, what, reason, outcome, detail FROM history "  # noqa: S608 - no value is pasted in
+        f"{where}ORDER BY id DESC LIMIT ?"
+    )
+    return tuple(HistoryEvent(*row) for row in rows(connection, query, (*values, limit)))[::-1]

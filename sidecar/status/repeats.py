@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from sidecar.observed import Observed, Seen, Unseen
 from sidecar.observed.notice import Notice
 from sidecar.observed.notice_codes import UNSEEN, NoticeCode
+from sidecar.plan.notices import REDIS
 from sidecar.plan.policy_ids import served_to
-from sidecar.plan.redis import REDIS
 from sidecar.plan.schedule import wait_after
 
 QUIET_S = 86_400.0

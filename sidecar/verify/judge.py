@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 from sidecar.dns.answers import DnsAnswer
-from sidecar.formats.mtasts_policy import Mode
+from sidecar.formats.domain_name import policy_host
+from sidecar.formats.mtasts_policy import Invalid, Mode, differences, parse
 from sidecar.observed.findings import Finding, Severity, worst
+from sidecar.observed.words import command
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.rules.caa import judge_caa
 from sidecar.verify.rules.dane import judge_dane
-from sidecar.verify.rules.meant import judge_meant
 from sidecar.verify.rules.mx import judge_host
 from sidecar.verify.rules.mx_match import judge_match, judge_mx_records
 from sidecar.verify.rules.policy_fetch import judge_fetch, the_policy, usable
@@ -82,3 +83,21 @@ def stakes_of(seen: DomainSeen, meant: Meant | None) -> Stakes:
     # A DNS that does not answer rules out a record no more than a record itself does.
     announced = not isinstance(seen.txt, DnsAnswer) or bool(candidates(seen.txt.records))
     return Stakes(mode, meant is not None or announced)
+
+
+def judge_meant(seen: DomainSeen, meant: Meant | None) -> tuple[Finding, ...]:
+    """Whether senders get the intended policy; nothing where none is intended or no policy was seen."""
+    if meant is None or not isinstance(seen.policy, PolicyAnswer) or not usable(seen.policy):
+        return ()
+    served = parse(seen.policy.body)
+    if isinstance(served, Invalid):
+        return ()  # the grammar's findings say so
+    url = f"https://{policy_host(seen.domain)}/.well-known/mta-sts.txt"
+    if served.same_as(meant.policy):
+        return (Finding.of(codes.POLICY_AS_MEANT, url, "the policy served is the intended one"),)
+    message = f"the policy served is not the intended one: {'; '.join(differences(served, meant.policy))}"
+    return (
+        Finding.of(
+            codes.POLICY_DIFFERS, url, message, f"see what keeps it from being served: {command('plan')}"
+        ),
+    )

@@ -9,16 +9,16 @@ A field may be added in version 1; none is taken away, and none changes its mean
 import asyncio
 
 from aiohttp import hdrs, web
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from sidecar.formats.domain_name import to_ascii
 from sidecar.host.errors import SidecarError
 from sidecar.status import document
+from sidecar.status.document import Model, Time
 from sidecar.status.to_document import as_json, document_of, domain_of, moment, page
 from sidecar.web import act
 from sidecar.web.history import shown_event
 from sidecar.web.kit import KIT, visitor_of
-from sidecar.web.models import EventJson, Events, Noted
 from sidecar.web.problem import unavailable
 from sidecar.web.queries import (
     AdoptBody,
@@ -165,3 +165,36 @@ async def action(request: web.Request) -> web.Response:
             key = body_of(CheckBody, body).domain
     await act.perform(kit, name, key)
     return _json(Noted(noted=name, domain=key), 202)
+
+
+class EventJson(Model):
+    """Something that the sidecar did."""
+
+    at: Time | None
+    subject: str
+    what: str
+    reason: str
+    outcome: str
+    detail: str | None
+
+
+class Events(Model):
+    """The history, newest first."""
+
+    items: list[EventJson]
+
+
+class Noted(Model):
+    """A request that the next pass carries out."""
+
+    noted: str
+    domain: str | None
+
+
+class ProblemJson(Model):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int = Field(ge=400, le=599)
+    detail: str

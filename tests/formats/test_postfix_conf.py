@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.formats.postfix_conf import value_of
+from sidecar.formats.socketmap import value_of
 
 
 @pytest.mark.parametrize(

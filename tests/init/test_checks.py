@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.host.errors import PermanentError
-from sidecar.init.checks import check
 from sidecar.init.findings import Mark
 from sidecar.init.look import look
-from sidecar.init.run import template
+from sidecar.init.run import check, template
 from tests.init.directories import NOW, MailcowDirectory, mailcow_directory
 
 

@@ -9,7 +9,7 @@ from demo.simulated import SimulatedMailcow
 from sidecar.host.errors import SidecarError
 from sidecar.mailcow.database import Database, PolicyRow, new_key
 from sidecar.observed import Conf
-from sidecar.observed.access import ApiKey
+from sidecar.observed.mailcow import ApiKey
 
 
 def row(key: str, allowed: str, *, writes: bool = True, active: bool = True) -> ApiKey:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from sidecar.observed import NOT_ASKED, Conf, Seen, Sight, Unseen
-from sidecar.observed.access import Access, ApiKey
+from sidecar.observed.mailcow import Access, ApiKey
 from sidecar.plan.access import (
     LONGEST_LIST,
     AccessStep,

@@ -19,7 +19,7 @@ from sidecar.observed import (
     Sight,
     Unseen,
 )
-from sidecar.observed.front import Front
+from sidecar.observed.certificates import Front
 from sidecar.observed.notice import Level, Notice
 from sidecar.plan.proxy import (
     Ports,

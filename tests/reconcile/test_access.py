@@ -11,7 +11,7 @@ from sidecar.daemon.wiring import Parts
 from sidecar.formats.dotenv import read
 from sidecar.host.errors import TemporaryError
 from sidecar.mailcow import access
-from sidecar.observed.access import ApiKey
+from sidecar.observed.mailcow import ApiKey
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.actions import AllowAccess
 from sidecar.reconcile.apply import Result

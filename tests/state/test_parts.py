@@ -10,7 +10,7 @@ import pytest
 from sidecar.host.elapsed import Tally
 from sidecar.observed import FILE, Domain, DomainList, Memory, Move, PolicyMemory, Restart, Seen, Span
 from sidecar.observed.record_sets import RecordSet
-from sidecar.plan.acme.budget import exhausted
+from sidecar.plan.acme.run import exhausted
 from sidecar.plan.ownership import Whose, held_for, whose
 from sidecar.plan.publish.ledger import whose as record_owner
 from sidecar.plan.publish.values import RecordOwner

@@ -10,7 +10,7 @@ from sidecar.host.errors import TemporaryError
 from sidecar.mailcow import database
 from sidecar.mailcow.database import Database
 from sidecar.observed import Conf
-from sidecar.observed.access import ApiKey
+from sidecar.observed.mailcow import ApiKey
 from tests.system.mariadb import MariaDb, running_mariadb
 
 ADDRESS = "172.22.1.247"

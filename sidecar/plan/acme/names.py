@@ -28,7 +28,7 @@ from sidecar.observed.per_picture import per_picture
 from sidecar.plan.acme.script import ISSUER, AcmeNames, covered, environment, names_asked, presented
 from sidecar.plan.acme.ways import AcmeWays
 from sidecar.plan.elsewhere import left_elsewhere
-from sidecar.plan.served import served_mode
+from sidecar.plan.ownership import served_mode
 from sidecar.settings import Settings
 
 

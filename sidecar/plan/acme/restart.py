@@ -1,6 +1,7 @@
 """The restart of acme-mailcow: for which names it helps, and what is reported where it does not help; pure.
 
-A guard decides whether a run may start now (`run.hold_run`). What a run brought is reported by `results`.
+The repair of an interrupted re-creation comes before anything else that is done to the container. A guard decides whether
+a run may start now (`run.hold_run`). What a run brought is reported by `notices`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,7 +30,7 @@ from sidecar.plan.acme.lost import (
 from sidecar.plan.acme.names import Scene, missing_names, scene
 from sidecar.plan.acme.run import Run
 from sidecar.plan.acme.script import split_san
-from sidecar.plan.actions import Plan
+from sidecar.plan.actions import ACME_SUBJECT, HealAcme, Plan
 from sidecar.settings import Settings
 
 RECREATE_COMMAND = "in the mailcow directory: docker compose up -d acme-mailcow"
@@ -151,3 +152,16 @@ def _old_environment(scene: Scene, missing: list[str]) -> tuple[Notice, ...]:
     asked = scene.asked_once_recreated().all
     names = [name for name in missing if name in asked]
     return _by_hand(names) if names else ()
+
+
+def plan_repair(observed: Observed) -> Plan:
+    """The repair of an interrupted re-creation, if there is one to repair.
+
+    A new container gets the usual name only once the old one is gone, so the names show how far it came
+    (`sidecar.mailcow.engine.recreate`).
+    """
+    if not isinstance(observed.project, Seen) or not observed.project.value.left_over:
+        return Plan()
+    project = observed.project.value
+    reason = f"a re-creation of {ACME_SUBJECT} was interrupted and left {', '.join(project.left_over)}"
+    return Plan((HealAcme(project.name, reason),))

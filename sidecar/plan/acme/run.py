@@ -4,6 +4,7 @@ Rule for every editor: acme-mailcow orders *without* each name that fails its ch
 counts. So everything that a run relies on was observed in the same pass (`evidence`), and a missing part holds it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sidecar.formats.domain_name import to_unicode
@@ -14,12 +15,12 @@ from sidecar.observed import (
     Kind,
     Observed,
     Question,
+    Restart,
 )
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.observed.words import some
+from sidecar.observed.words import day, some, span
 from sidecar.plan.acme.addresses import address_trouble
-from sidecar.plan.acme.budget import exhausted
 from sidecar.plan.acme.count import ASKED_AT_ONCE, count
 from sidecar.plan.acme.evidence import gathered
 from sidecar.plan.acme.lost import (
@@ -33,7 +34,7 @@ from sidecar.plan.acme.standstill import blocked, ignored
 from sidecar.plan.acme.ways import Check, NotReady
 from sidecar.plan.actions import Held, Hold, Plan, RecreateAcme, RestartAcme
 from sidecar.plan.conf_entries import SAN
-from sidecar.settings import Settings
+from sidecar.settings import RestartSettings, Settings
 
 MALFORMED = (
     "ADDITIONAL_SAN in mailcow.conf has white space where a comma belongs: with it acme-mailcow would order other "
@@ -226,3 +227,48 @@ def _for_a_person(case: Run, trouble: NotReady) -> bool:
 def _waits_long(case: Run) -> bool:
     memory = case.observed.memory
     return any(memory.true_for(Fact(FactKind.MISSING, name)) > LONG_S for name in case.names)
+
+
+DAY_S = 86_400
+WEEK_S = 7 * DAY_S
+SAME_RUN_S = 900
+"""An order this soon after one of our restarts belongs to that restart."""
+
+
+def starts(restarts: Sequence[Restart], orders: Sequence[float]) -> list[float]:
+    """When acme-mailcow ordered certificates, at our request or not, oldest first; each run once.
+
+    One run may leave several backups (ENABLE_SSL_SNI); a run that we requested leaves them a little later.
+    """
+    counted = sorted(restart.at for restart in restarts)
+    for at in sorted(orders):
+        if not any(0 <= at - start <= SAME_RUN_S for start in counted):
+            counted.append(at)
+    return sorted(counted)
+
+
+def exhausted(
+    restarts: Sequence[Restart],
+    orders: Sequence[float],
+    settings: RestartSettings,
+    now: float,
+) -> Hold | None:
+    """Why no restart is allowed now, and until when; None if one is allowed.
+
+    acme-mailcow dates its orders in its own time zone, which may differ from ours: an order dated up to a day
+    ahead counts. Names that restarts do not bring are left out elsewhere (`lost`): they delay no other name.
+    """
+    before = [at for at in starts(restarts, orders) if at <= now + DAY_S]
+    spacing = settings.spacing
+    if before and before[-1] + spacing > now:
+        until = before[-1] + spacing
+        return Hold(
+            f"there are at least {span(spacing)} between two restarts; the last was {day(before[-1])}",
+            until=until,
+        )
+    for limit, period, word in ((settings.per_day, DAY_S, "a day"), (settings.per_week, WEEK_S, "in 7 days")):
+        within = [at for at in before if at > now - period]
+        if len(within) >= limit:
+            until = within[len(within) - limit] + period if limit > 0 else now + period
+            return Hold(f"{len(within)} of {limit} restarts {word} are used", until=until)
+    return None

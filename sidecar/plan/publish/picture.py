@@ -7,6 +7,7 @@ of an earlier policy proves nothing about this one.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from sidecar.dns.publish.port import within
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import Mode, policy_of
 from sidecar.observed import (
@@ -17,18 +18,18 @@ from sidecar.observed import (
     Seen,
     Served,
     Sight,
+    Unseen,
 )
 from sidecar.observed.checks import ConditionType, Status
+from sidecar.observed.memory import ended_ago
 from sidecar.observed.record_observations import FoundSets, NameObservation, RecordObservations
 from sidecar.observed.record_sets import Key, RecordType
-from sidecar.observed.spans import ended_ago
 from sidecar.plan import policy_ids
 from sidecar.plan.acme.names import scene
 from sidecar.plan.acme.script import covered
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for, longest_max_age
 from sidecar.plan.publish.names import PREFIXES, names, owner, shared_base
 from sidecar.plan.publish.order import expires_at
-from sidecar.plan.publish.places import place
 from sidecar.plan.publish.values import (
     Facts,
     Leaving,
@@ -289,3 +290,33 @@ def leads_here(look: NameObservation, facts: Facts) -> bool | None:
         or (bool(answer) and facts.addresses is not None and set(answer) <= facts.addresses)
         for answer in say.answers
     )
+
+
+def place(name: str, zone: Sight[str], zones: Mapping[str, Sight[tuple[str, ...]]]) -> RecordPlace | Unplaced:
+    """`zone` is the one by SOA, `zones` what each account serves; of several accounts the first in the settings."""
+    if not zones:
+        return Unplaced("there is no DNS account", known=True)
+    if isinstance(zone, Unseen):
+        return Unplaced(f"the zone of {name} is not known: {zone.reason}", known=False)
+    serving = [
+        account for account, found in zones.items() if isinstance(found, Seen) and zone.value in found.value
+    ]
+    if serving:
+        return RecordPlace(serving[0], zone.value)
+    silent = {account: found.reason for account, found in zones.items() if isinstance(found, Unseen)}
+    if silent:
+        account, reason = next(iter(silent.items()))
+        return Unplaced(f"it is not known which zones the account {account} serves: {reason}", known=False)
+    above = sorted(
+        listed
+        for found in zones.values()
+        if isinstance(found, Seen)
+        for listed in found.value
+        if within(name, listed)
+    )
+    if above:
+        return Unplaced(
+            f"{name} lies in the zone {zone.value}, which no account serves (only {above[-1]} above or below it)",
+            known=True,
+        )
+    return Unplaced(f"no account serves the zone {zone.value}", known=True)

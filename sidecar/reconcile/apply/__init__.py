@@ -28,13 +28,11 @@ from sidecar.plan.actions import (
     SwitchOff,
     WriteFile,
 )
-from sidecar.reconcile.apply.access import AccessHandler
+from sidecar.reconcile.apply.access import AccessHandler, ReportRouteHandler
 from sidecar.reconcile.apply.containers import ContainerHandler
 from sidecar.reconcile.apply.files import FileHandler
-from sidecar.reconcile.apply.handler import Handler, Shared, Witness
-from sidecar.reconcile.apply.outcome import Outcome, Result
+from sidecar.reconcile.apply.handler import Handler, Outcome, Result, Shared, Witness
 from sidecar.reconcile.apply.policies import PolicyHandler
-from sidecar.reconcile.apply.report_route import ReportRouteHandler
 from sidecar.settings import Settings
 from sidecar.state.ledger import Ledger
 

@@ -15,8 +15,7 @@ from sidecar.mailcow.engine.look import PATIENCE_S
 from sidecar.observed import Observed, Seen
 from sidecar.plan.acme.names import scene
 from sidecar.plan.actions import HealAcme, RecreateAcme, RestartAcme
-from sidecar.reconcile.apply.handler import Handler, Shared
-from sidecar.reconcile.apply.outcome import Outcome
+from sidecar.reconcile.apply.handler import Handler, Outcome, Shared
 
 _AcmeAction: TypeAlias = RestartAcme | RecreateAcme | HealAcme
 

@@ -11,8 +11,7 @@ from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow import policy_file
 from sidecar.observed import FILE, ConfEvent, Observed, Seen, Unseen
 from sidecar.plan.actions import EditConf, WriteFile
-from sidecar.reconcile.apply.handler import Handler
-from sidecar.reconcile.apply.outcome import Outcome
+from sidecar.reconcile.apply.handler import Handler, Outcome
 from sidecar.state.ledger import entries, intended
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from sidecar.host.clock import Clock
@@ -9,9 +10,32 @@ from sidecar.host.errors import NoSpaceError, PermanentError, SidecarError
 from sidecar.mailcow.api import AccessDenied
 from sidecar.observed import Seen, Served
 from sidecar.plan.actions import Action
-from sidecar.reconcile.apply.outcome import Outcome, Result
 from sidecar.settings import Settings
 from sidecar.state.ledger import Ledger, settled
+
+
+class Result(StrEnum):
+    """How an action ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    """for now"""
+    REFUSED = "refused"
+    """until a person changes something"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An action and how it ended; `detail` says why it did not work."""
+
+    action: Action
+    result: Result
+    at: float
+    detail: str | None = None
+    denied: bool = False
+    """Whether mailcow refused the API key: mailcow would count every further attempt against this host."""
+    no_space: bool = False
+    """Whether a full disk was the reason; only another attempt shows that there is space again."""
 
 
 class Witness(Protocol):

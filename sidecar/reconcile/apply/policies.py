@@ -16,8 +16,7 @@ from sidecar.observed import Observed, Seen, Unseen
 from sidecar.observed.words import command
 from sidecar.plan.actions import AddPolicy, AdoptSame, EditPolicy, SwitchOff
 from sidecar.plan.native import text_of
-from sidecar.reconcile.apply.handler import Handler, Shared
-from sidecar.reconcile.apply.outcome import Outcome
+from sidecar.reconcile.apply.handler import Handler, Outcome, Shared
 from sidecar.state.ledger import intended
 
 PolicyAction: TypeAlias = AddPolicy | EditPolicy | SwitchOff

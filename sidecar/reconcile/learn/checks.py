@@ -11,9 +11,9 @@ from sidecar.formats.mtasts_policy import Mode, policy_of, render
 from sidecar.observed import FILE, Backend, CheckRecord, DomainList, Memory, Observed, Seen
 from sidecar.observed.checks import REFUSING, ConditionType, Judgement, Status
 from sidecar.plan.desired import automatic, joined, managed
+from sidecar.plan.ownership import served_mode
 from sidecar.plan.policy_ids import current, served_to
 from sidecar.plan.schedule import check_interval
-from sidecar.plan.served import served_mode
 from sidecar.rollout import SEEN_AGAIN, checked, restarted_soak, stepped_back, together
 from sidecar.rollout.evidence import conditions_of
 from sidecar.rollout.reports import evidence_for, why_step_back

@@ -26,9 +26,9 @@ from sidecar.observed import (
     PolicyMemory,
     Seen,
 )
+from sidecar.observed.memory import ended, seen_served
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.observed.spans import ended, seen_served
 from sidecar.observed.words import some
 from sidecar.plan.acme.addresses import address_trouble
 from sidecar.plan.acme.names import missing_names, our_names, scene

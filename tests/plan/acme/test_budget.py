@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.observed import Restart
-from sidecar.plan.acme.budget import DAY_S, SAME_RUN_S, WEEK_S, exhausted, starts
+from sidecar.plan.acme.run import DAY_S, SAME_RUN_S, WEEK_S, exhausted, starts
 from sidecar.settings import RestartSettings
 from tests.worlds import NOW
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from sidecar.observed import Seen, Sight, Unseen
-from sidecar.plan.publish.places import place
+from sidecar.plan.publish.picture import place
 from sidecar.plan.publish.values import RecordPlace, Unplaced
 
 NAME = "_mta-sts.sub.example.org"

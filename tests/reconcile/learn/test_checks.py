@@ -11,8 +11,8 @@ from sidecar.observed.findings import Code, Finding
 from sidecar.observed.notice import Level
 from sidecar.plan import decide
 from sidecar.plan.actions import Plan
+from sidecar.plan.ownership import served_mode
 from sidecar.plan.policy_ids import derived
-from sidecar.plan.served import served_mode
 from sidecar.reconcile.passes import learn_all
 from sidecar.rollout import SEEN_AGAIN, stage
 from sidecar.settings import Settings

@@ -1,14 +1,15 @@
-"""Notices of the roll-out: a domain that fails under enforce, and one that is ready for enforce; pure."""
+"""What is only reported: the roll-out of each domain, names in the settings that mailcow does not have, its Redis; pure."""
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.observed import FILE, Observed
+from sidecar.observed import FILE, Observed, RedisRefuses, Seen
 from sidecar.observed.checks import REFUSING, Stage, Status
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import command
 from sidecar.plan.desired import automatic
-from sidecar.plan.served import served_mode
+from sidecar.plan.ownership import served_mode
+from sidecar.plan.requests import did_you_mean, names_of_list
 from sidecar.rollout import SEEN_AGAIN, stage
 from sidecar.settings import Settings
 
@@ -47,3 +48,52 @@ def rollout_notices(observed: Observed, settings: Settings) -> tuple[Notice, ...
             case _:
                 pass
     return tuple(notices)
+
+
+def unknown_names_in(observed: Observed, settings: Settings) -> tuple[Notice, ...]:
+    """A warning for each name in `exclude`, `only` and `domains` that is not a domain or alias domain of this mailcow.
+
+    None if the domains of mailcow were not observed.
+    """
+    if not isinstance(observed.domains, Seen):
+        return ()
+    known = names_of_list(observed.domains.value)
+    given = {
+        "exclude": settings.exclude,
+        "only": settings.only or frozenset(),
+        "domains": frozenset(settings.domains),
+    }
+    return tuple(
+        Notice(
+            Level.WARNING,
+            NoticeCode.SETTINGS_UNKNOWN_DOMAIN,
+            name,
+            f"`{key}` in config.yml names {to_unicode(name)}, which is not a domain of this mailcow"
+            f"{did_you_mean([name], known)}",
+            "correct or remove the name; if you are about to add the domain to mailcow, there is nothing to do",
+        )
+        for key, names in given.items()
+        for name in sorted(names - known)
+    )
+
+
+REDIS = NoticeCode.MAILCOW_REDIS
+"""The notice for a mailcow whose Redis refuses writes: the served policies show it."""
+
+
+def redis_notices(observed: Observed) -> tuple[Notice, ...]:
+    """Every served policy then ends with an error page, so that no sender can read it (RFC 8461 §3.2)."""
+    refused = [sight for sight in observed.served.values() if isinstance(sight, RedisRefuses)]
+    if not refused:
+        return ()
+    said = min(sight.said for sight in refused)
+    return (
+        Notice(
+            Level.ERROR,
+            REDIS,
+            "mailcow",
+            f"mailcow's Redis refuses writes ({said}): every policy that mailcow serves is followed by an error page, "
+            "and no sender can read it",
+            "free space on its disk or memory for it; see: docker compose logs --tail=50 redis-mailcow",
+        ),
+    )
