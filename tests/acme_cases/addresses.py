@@ -83,10 +83,7 @@ ADDRESSES = (
         zone={**BASE, "mta-sts.a.test": {"A": (V4, FOREIGN)}},
         names=CLIENTS,
         failed=("mta-sts.a.test",),
-        log=(
-            f"Found A record for mta-sts.a.test: {FOREIGN}",
-            mismatch("mta-sts.a.test", FOREIGN),
-        ),
+        log=(f"Found A record for mta-sts.a.test: {FOREIGN}", mismatch("mta-sts.a.test", FOREIGN)),
     ),
     AcmeCase(
         id="foreign-address",

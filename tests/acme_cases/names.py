@@ -93,12 +93,7 @@ NAMES = (
         zone={**BASE, "smtp.a.test": A},
         names=named(*FULL[1:], "smtp.a.test"),
     ),
-    AcmeCase(
-        id="san-empty-items",
-        version=FILE,
-        conf={"ADDITIONAL_SAN": ",, ,mta-sts.*,.*,"},
-        names=FULL,
-    ),
+    AcmeCase(id="san-empty-items", version=FILE, conf={"ADDITIONAL_SAN": ",, ,mta-sts.*,.*,"}, names=FULL),
     AcmeCase(
         id="san-same-twice",
         version=FILE,

@@ -20,10 +20,7 @@ from aiosmtpd.smtp import SMTP
 
 from tests.dns.faulty import LOOPBACK
 from tests.verify.certificates import Kind, authority, root_file, server_context
-from tests.verify.internet import (
-    POLICY,
-    port_of,
-)
+from tests.verify.internet import POLICY, port_of
 
 MX_HOST = "mail.bench.test"
 NAMES = 100
@@ -142,12 +139,7 @@ async def main(delay_s: float, count: int) -> None:
     quick = QuickDns(delay_s)
     tcp = await asyncio.start_server(quick.stream, LOOPBACK, 0)
     await loop.create_datagram_endpoint(lambda: quick, local_addr=(LOOPBACK, port_of(tcp)))
-    ports = {
-        "dns": port_of(tcp),
-        "https": port_of(web),
-        "smtp": port_of(mail),
-        "root": str(root_file()),
-    }
+    ports = {"dns": port_of(tcp), "https": port_of(web), "smtp": port_of(mail), "root": str(root_file())}
     print(json.dumps(ports), flush=True)
     await asyncio.to_thread(sys.stdin.read)
 

@@ -16,12 +16,7 @@ from sidecar.verify import probe_codes
 from sidecar.verify.run import Checked, Probing
 from tests.dns.faulty import LOOPBACK
 from tests.verify.certificates import Kind, root_file
-from tests.verify.internet import (
-    DOMAIN,
-    Mail,
-    World,
-    internet,
-)
+from tests.verify.internet import DOMAIN, Mail, World, internet
 
 
 def parsed(*arguments: str) -> argparse.Namespace:

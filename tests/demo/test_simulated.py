@@ -146,37 +146,6 @@ async def test_policy_hosts_by_release(client: Client, version: str, hosts: set[
     assert answered == hosts
 
 
-@pytest.mark.parametrize(
-    ("version", "search", "paged"), [("2025-07", 404, 1), ("2026-01", 404, 1), ("2026-03", 200, None)]
-)
-async def test_counts_by_release(client: Client, version: str, search: int, paged: int | None) -> None:
-    """Until 2026-01 counts come from datatables, since 2026-03 from search; never from both."""
-    client.mailcow.update_to(version)
-    headers = {"X-API-Key": client.mailcow.key or ""}
-    url = f"{client.mailcow.url}/api/v1/search/domain"
-    async with client.session.post(
-        url, json={"draw": 1, "start": 0, "length": 0}, headers=headers
-    ) as response:
-        assert response.status == search
-    _, text = await client.get("/api/v1/get/domain/datatables?draw=1&start=0&length=0")
-    assert json.loads(text).get("recordsTotal") == paged
-
-
-async def test_update_under_a_running_sidecar_changes_the_generation(client: Client) -> None:
-    """Before the update the file is served and the route is missing, after it the row alone counts."""
-    mailcow = client.mailcow
-    assert mailcow.policy_file is not None
-    mailcow.policy_file.write_text("the file\n")
-    mailcow.update_to("2025-07")
-    assert await client.policy("mta-sts.example.org") == (200, "the file\n")
-    assert await client.post("add/mta-sts", {}) == {"type": "error", "msg": "route not found"}
-    mailcow.update_to("2026-07a")
-    assert await client.policy("mta-sts.example.org") == (404, "")
-    await client.post("add/mta-sts", policy())
-    assert await client.policy("mta-sts.example.org") == (200, mailcow.policy_text("example.org"))
-    assert json.loads((await client.get("/api/v1/get/status/version"))[1]) == {"version": "2026-07a"}
-
-
 # --- policies ---------------------------------------------------------------------------------------------
 
 
@@ -371,12 +340,6 @@ async def test_port_that_is_taken_is_an_error(client: Client) -> None:
     """Two mailcows do not share a port."""
     with pytest.raises(OSError, match="address already in use"):
         await SimulatedMailcow.start(port=client.mailcow.port)
-
-
-async def test_waiting_for_what_never_happens_ends(client: Client) -> None:
-    """`until` gives up after its time."""
-    with pytest.raises(TimeoutError):
-        await client.mailcow.until(lambda: False, seconds=0)
 
 
 @pytest.mark.integration

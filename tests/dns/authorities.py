@@ -132,9 +132,7 @@ class Authority(FaultyDns):
 
 
 @asynccontextmanager
-async def authorities(
-    servers: Mapping[str, Authority],
-) -> AsyncIterator[int]:
+async def authorities(servers: Mapping[str, Authority]) -> AsyncIterator[int]:
     """These servers, by their address; gives the port that all of them listen at."""
     async with contextlib.AsyncExitStack() as stack:
         loop = asyncio.get_running_loop()

@@ -176,11 +176,7 @@ async def test_number_of_servers_and_addresses_is_bounded() -> None:
     [
         (TABLE, "TXT", ServerRecordSet(NAME, "TXT", ('"v=STSv1; " "id=1;"',), 60)),
         # sorted: servers shuffle
-        (
-            {(f"{NAME}.", "TXT"): ['"b"', '"a"']},
-            "TXT",
-            ServerRecordSet(NAME, "TXT", ('"a"', '"b"'), 60),
-        ),
+        ({(f"{NAME}.", "TXT"): ['"b"', '"a"']}, "TXT", ServerRecordSet(NAME, "TXT", ('"a"', '"b"'), 60)),
         # the name exists, and has no such record
         ({(f"{NAME}.", "TXT"): []}, "TXT", ServerRecordSet(NAME, "TXT", (), None)),
         ({}, "TXT", ServerRecordSet(NAME, "TXT", (), None, exists=False)),

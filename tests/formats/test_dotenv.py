@@ -6,14 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sidecar.formats.dotenv import (
-    edit_list,
-    has_comment,
-    has_spaces,
-    has_trailing_spaces,
-    items,
-    read,
-)
+from sidecar.formats.dotenv import edit_list, has_comment, has_spaces, has_trailing_spaces, items, read
 
 SAN = "ADDITIONAL_SAN"
 NAMES = "ADDITIONAL_SERVER_NAMES"
@@ -25,20 +18,17 @@ READ = [
     ("nothing", b"", {}),
     ("only a comment, without a line end", b"# A=b", {}),
     ("a commented key is absent", b"#A=b\nB=c\n", {"B": "c"}),
-    ("an indented comment", b"  # A=b\nB=c\n", {"B": "c"}),
     ("of a key given twice the last counts", b"A=1\nA=2\n", {"A": "2"}),
     ("no line end at the end", b"A=1\nB=2", {"A": "1", "B": "2"}),
     ("CRLF", b"A=1\r\nB=\r\nC=3\r\n", {"A": "1", "B": "", "C": "3"}),
     ("a BOM", b"\xef\xbb\xbfA=1\n", {"A": "1"}),
     ("spaces around the equals sign", b"A = 1 \n", {"A": "1"}),
-    ("a colon does, too", b"A: 1\n", {"A": "1"}),
     ("indented", b"  A=1\n", {"A": "1"}),
     ("export", b"export A=1\nexport\tB=2\n", {"A": "1", "B": "2"}),
     ("a key that begins like export", b"exported=1\n", {"exported": "1"}),
     ("a key alone is the environment's", b"A\nB=2\n", {"B": "2"}),
     ("an empty value does not reach into the next line", b"A=\nB=2\n", {"A": "", "B": "2"}),
     ("a comment behind a space", b"A=1 # one\n", {"A": "1"}),
-    ("no comment without a space", b"A=1#one\n", {"A": "1#one"}),
     ("a tab is no space there", b"A=1\t#one\n", {"A": "1\t#one"}),
     ("a comment where a value should be is the value", b"A= # one\n", {"A": "# one"}),
     ("double quotes", b'A="1 # 2" # 3\n', {"A": "1 # 2"}),
@@ -48,7 +38,6 @@ READ = [
     ("escapes in double quotes", b'A="a\\tb\\nc\\0101\\\\"\n', {"A": "a\tb\ncA\\"}),
     ("unknown and broken escapes stay", b'A="\\c\\d\\08"\n', {"A": "\\c\\d\\8"}),
     ("no escapes in single quotes", b"A='a\\tb'\n", {"A": "a\\tb"}),
-    ("no escapes without quotes", b"A=a\\tb\n", {"A": "a\\tb"}),
     ("several lines in quotes", b"A=\"1\n2\"\nB='3\n4'\n", {"A": "1\n2", "B": "3\n4"}),
     ("a key in a quoted text is none", b'A="\nB=1\n"\nC=2\n', {"A": "\nB=1\n", "C": "2"}),
     ("a statement behind a closing quote", b"A='1'B=2\n", {"A": "1", "B": "2"}),
@@ -105,11 +94,9 @@ def test_refusal_shows_no_secret() -> None:
     [
         ("", (), False),
         (" , ,", (), False),
-        ("a.example", ("a.example",), False),
         ("a,b,*.c", ("a", "b", "*.c"), False),
         (" a, b", ("a", "b"), False),  # mailcow trims what is in front
         (" a , b ", ("a", "b"), False),  # and not what is behind: see below
-        ("a,,b,", ("a", "b"), False),
         ("a,A,b,a", ("a", "b"), False),
         ("webmail.example.com mta-sts.*", ("webmail.example.com", "mta-sts.*"), True),
         ("a, b c", ("a", "b", "c"), True),
@@ -133,9 +120,7 @@ def test_list_has_its_entries_and_reports_spaces(
         ("a\t,b", True),
         ("mta-sts.*, smtp.*", False),
         (" mta-sts.*", False),
-        ("a, ,b", False),
         ("", False),
-        (" ", False),
         ("# nothing , yet", False),
     ],
 )
@@ -148,7 +133,6 @@ def test_white_space_after_an_entry_is_reported(value: str, *, trailing: bool) -
     ("data", "comment"),
     [
         (b"K=a\t# note\n", True),
-        (b"K=a,b\t#note\n", True),
         (b'K="a,b # note"\n', True),
         (b"K=a,#b,c\n", True),
         (b"K=a # note\n", False),
@@ -164,52 +148,36 @@ def test_comment_that_compose_reads_as_an_entry_is_reported(data: bytes, *, comm
 EDITED = [
     ("empty", b"K=\n", b"K=mta-sts.*\n"),
     ("one more", b"K=imap.*\n", b"K=imap.*,mta-sts.*\n"),
-    ("order stays", b"K=z,a,m\n", b"K=z,a,m,mta-sts.*\n"),
     ("absent", b"A=1\n", b"A=1\nK=mta-sts.*\n"),
     ("absent, in an empty file", b"", b"K=mta-sts.*\n"),
     ("absent, behind a BOM", b"\xef\xbb\xbf", b"\xef\xbb\xbfK=mta-sts.*\n"),
-    ("absent, no line end", b"A=1", b"A=1\nK=mta-sts.*\n"),
     ("absent, no line end, CRLF before", b"A=1\r\nB=2", b"A=1\r\nB=2\r\nK=mta-sts.*\r\n"),
     ("absent in CRLF", b"A=1\r\n", b"A=1\r\nK=mta-sts.*\r\n"),
     ("commented is absent", b"#K=a\nA=1\n", b"#K=a\nA=1\nK=mta-sts.*\n"),
     ("no line end", b"K=a", b"K=a,mta-sts.*"),
     ("CRLF", b"K=\r\nA=1\r\n", b"K=mta-sts.*\r\nA=1\r\n"),
-    ("CRLF with entries", b"K=a\r\nA=1\r\n", b"K=a,mta-sts.*\r\nA=1\r\n"),
     ("spaces around the equals sign", b"K = a  \nA=1\n", b"K = a,mta-sts.*  \nA=1\n"),
     ("nothing but spaces", b"K=  \nA=1\n", b"K=mta-sts.*  \nA=1\n"),
     ("export", b"export K=a\n", b"export K=a,mta-sts.*\n"),
     ("double quotes", b'K="a,b"\n', b'K="a,b,mta-sts.*"\n'),
-    ("single quotes", b"K='a,b'\n", b"K='a,b,mta-sts.*'\n"),
-    ("empty quotes", b'K=""\nA=1\n', b'K="mta-sts.*"\nA=1\n'),
     ("a comment", b"K=a,b # note\n", b"K=a,b,mta-sts.* # note\n"),
-    ("a comment behind quotes", b"K='a' # it's\n", b"K='a,mta-sts.*' # it's\n"),
     ("only a comment", b"K= # note\n", b"K=mta-sts.* # note\n"),
-    ("only a comment, without a space", b"K=# note\n", b"K=mta-sts.* # note\n"),
     ("given twice", b"K=a\nK=b\nA=1\n", b"K=a\nK=b,mta-sts.*\nA=1\n"),
     (
         "spaces instead of commas",
         b"K=webmail.example.com imap.*\n",
         b"K=webmail.example.com,imap.*,mta-sts.*\n",
     ),
-    ("seed article", b"K=webmail.example.com mta-sts.*\n", b"K=webmail.example.com,mta-sts.*\n"),
-    (
-        "seed article in quotes",
-        b'K="webmail.example.com  mta-sts.*"\n',
-        b'K="webmail.example.com,mta-sts.*"\n',
-    ),
     ("spaces before a comma", b"K=mta-sts.* ,smtp.*\n", b"K=mta-sts.*,smtp.*\n"),
     ("spaces before a comma and the quote", b'K="mta-sts.* , b.* "\n', b'K="mta-sts.*,b.*"\n'),
-    ("a tab before a comma", b"K=a.*\t,mta-sts.* # note\n", b"K=a.*,mta-sts.* # note\n"),
     ("spaces and a comment", b"K=a mta-sts.* # note\n", b"K=a,mta-sts.* # note\n"),
     ("empty entries and repetitions go with a change", b"K=a,,A,b,\n", b"K=a,b,mta-sts.*\n"),
     ("a variable stays", b"H=h.example\nK=${H},a\n", b"H=h.example\nK=${H},a,mta-sts.*\n"),
-    ("a variable with text", b"D=d.example\nK=imap.$D,a\n", b"D=d.example\nK=imap.$D,a,mta-sts.*\n"),
     ("a variable with a comma in it", b'K="${X:-a,b}"\n', b'K="${X:-a,b},mta-sts.*"\n'),
     ("an unknown variable stays", b"K=${X}\n", b"K=${X},mta-sts.*\n"),
     ("a dollar in single quotes is none", b"K='$a,b'\n", b"K='$a,b,mta-sts.*'\n"),
     ("not UTF-8 elsewhere", b"A=\xff\xfe\nK=a\n#\xe4\n", b"A=\xff\xfe\nK=a,mta-sts.*\n#\xe4\n"),
     ("not UTF-8 in an entry", b"K=\xff,a\n", b"K=\xff,a,mta-sts.*\n"),
-    ("a BOM", b"\xef\xbb\xbfK=a\n", b"\xef\xbb\xbfK=a,mta-sts.*\n"),
     ("its own earlier value", b"K=a\nK=${K},b\n", b"K=a\nK=${K},b,mta-sts.*\n"),
     ("a key of the same ending", b"MY_K=a\nK=b\n", b"MY_K=a\nK=b,mta-sts.*\n"),
     ("text of the key within quotes", b'A="\nK=a\n"\nK=b\n', b'A="\nK=a\n"\nK=b,mta-sts.*\n'),
@@ -229,7 +197,6 @@ def test_added_entry_changes_the_list_and_nothing_else(before: bytes, after: byt
     "data",
     [
         b"K=mta-sts.*\n",
-        b"K=MTA-STS.*\n",  # names have no case
         b"K='a,mta-sts.*'\n",
         b"K=a,,mta-sts.*,a,\n",  # untidy, but nothing has to be changed
         b"K=a, mta-sts.*\n",  # mailcow trims
@@ -291,13 +258,9 @@ def test_adding_wins_over_removing() -> None:
         (b"X=gone\nK=a,${X}.example\n", "from a variable"),
         (b"X=a b\nK=${X},c\n", "plain list"),  # the spaces are not in this line
         (b"K=,'a'\n", "plain list"),  # would begin with a quote
-        (b'K=,"a\n', "plain list"),
         (b"K=,#a\n", "a space and a #"),  # would begin with a #
         (b"K=a,b\t#note\n", "K in line 1 has a # that Compose takes as a part of the list"),
-        (b"K=a\t# note\n", "K in line 1 has a # that Compose takes as a part of the list"),
-        (b'K="a #b"\n', "K in line 1 has a # that Compose takes as a part of the list"),
         (b"A=1\nK=\t# note\n", "K in line 2 has a tab in front of its comment"),
-        (b"K= \t# note\n", "K in line 1 has a tab in front of its comment"),
         (b"K=a\nL=${K}\n", "L would change"),
         (b"A=1\nB", "not KEY=value"),
         (b"A='\n", "never closed"),

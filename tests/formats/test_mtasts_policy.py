@@ -17,20 +17,9 @@ from sidecar.formats.mtasts_policy import (
     render,
     understood,
 )
+from tests.verify.corpus.policies import CASES as POLICIES
 
 GOOD = "version: STSv1\nmode: enforce\nmax_age: 604800\nmx: mail.example.org\n"
-
-
-def good(
-    text: str | bytes,
-    *,
-    mode: Mode = Mode.ENFORCE,
-    max_age: int = 604_800,
-    mx: tuple[str, ...] = ("mail.example.org",),
-) -> None:
-    """`text` is this policy."""
-    data = text if isinstance(text, bytes) else text.encode()
-    assert parse(data) == Policy(mode, max_age, mx)
 
 
 def bad(text: str | bytes, problem: str) -> None:
@@ -41,51 +30,24 @@ def bad(text: str | bytes, problem: str) -> None:
 
 
 def test_what_the_grammar_takes() -> None:
-    """Each line a case of its own."""
-    good(GOOD)
-    good(GOOD.replace("\n", "\r\n"))  # CRLF
-    good(GOOD.removesuffix("\n"))  # the last line end is optional
-    good("mx: mail.example.org\nmax_age: 604800\nmode: enforce\nversion: STSv1\n")  # any order
-    good(GOOD.replace(": ", ":"))  # white space after the colon is optional
-    good(GOOD.replace(": ", ":\t  "))
-    good(GOOD.replace("\n", " \t\n"))  # *WSP before a line end
-    good(GOOD + "mode: testing\nmax_age: 1\n")  # of a field given twice the first counts
-    good(GOOD + "x-note: anything, even ünicode\n")  # unknown fields are allowed
-    good(GOOD + "mx: *.example.org\n", mx=("mail.example.org", "*.example.org"))
-    good(GOOD.replace("mail.example.org", "MAIL.Example.Org"))  # host names have no case
-    good(GOOD.replace("604800", "31557600"), max_age=31_557_600)
-    good("version: STSv1\nmode: none\nmax_age: 86400\n", mode=Mode.NONE, max_age=86_400, mx=())
-    good(GOOD.replace("604800", "0"), max_age=0)
+    """Each text of the corpus is the policy that it should be, or none."""
+    for case in POLICIES:
+        found = parse(case.data)
+        assert isinstance(found, Policy) is case.valid, case.why
+        if isinstance(found, Policy):
+            assert (found.mode, found.max_age, found.mx) == (case.mode, case.max_age, case.mx), case.why
 
 
 def test_what_the_grammar_refuses() -> None:
-    """Each line is a case, with its problem."""
+    """With its problem."""
     bad("", "line 1 is not a field")
-    bad(GOOD.replace("version: STSv1\n", ""), "no version field")
     bad(GOOD.replace("STSv1", "stsv1"), "version is 'stsv1'")
-    bad(GOOD.replace("version", "Version"), "no version field")
     bad(GOOD.replace("enforce", "Enforce"), "mode is 'Enforce'")
-    bad(GOOD.replace("mode: enforce\n", ""), "no mode field")
-    bad(GOOD.replace("max_age: 604800\n", ""), "no max_age field")
     bad(GOOD.replace("604800", "31557601"), "max_age is '31557601'")
-    bad(GOOD.replace("604800", "1e5"), "max_age is")
-    bad(GOOD.replace("604800", "-1"), "max_age is")
     bad(GOOD.replace("604800", "٦٠٤٨٠٠"), "max_age is")  # digits, but not the grammar's
-    bad(GOOD.replace("604800", "00000604800"), "max_age is")  # eleven digits
     bad(GOOD.replace("mx: mail.example.org\n", ""), "no mx field")
     bad(GOOD.replace("mail.example.org", "mail..example.org"), "not a host name")
-    bad(GOOD.replace("mail.example.org", "mail.example.org."), "not a host name")
-    bad(GOOD.replace("mail.example.org", "*"), "not a host name")
-    bad(GOOD.replace("mail.example.org", "mail.*.org"), "not a host name")
-    bad(GOOD.replace("mail.example.org", "mail.example.org:25"), "not a host name")
-    bad(GOOD.replace("mail.example.org", "bücher.example"), "not a host name")
-    bad(GOOD.replace("mode", "\nmode"), "line 2 is not a field")  # a blank line
     bad(GOOD + "\n", "line 5 is not a field")
-    bad(" " + GOOD, "line 1 is not a field")
-    bad("\ufeff" + GOOD, "line 1 is not a field")
-    bad(GOOD.replace("mode: ", "mode:\u00a0"), "mode is")  # a no-break space is not white space here
-    bad(GOOD.replace("\nmode", "\x0bmode"), "line 1 is not a field")  # VT does not end a line
-    bad(GOOD.replace("\n", "\r"), "line 1 is not a field")  # nor is CR alone
     bad(GOOD.encode() + b"x: \xff\n", "not UTF-8")
 
 

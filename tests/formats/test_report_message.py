@@ -37,10 +37,7 @@ MESSAGES: dict[str, tuple[bytes, bytes]] = {
         b"From: a@sender.example\r\nContent-Type: application/tlsrpt+json\r\n\r\n" + JSON,
         JSON,
     ),
-    "the report is the whole body, in base64": (
-        b"From: a@sender.example\r\n" + attached(GZIP),
-        GZIP,
-    ),
+    "the report is the whole body, in base64": (b"From: a@sender.example\r\n" + attached(GZIP), GZIP),
     "LF as line end": (message(prose(), attached(GZIP)).replace(b"\r\n", b"\n"), GZIP),
     "no closing boundary": (message(prose(), attached(GZIP)).removesuffix(b"--b1--\r\n"), GZIP),
     "no message at all": (JSON, JSON),

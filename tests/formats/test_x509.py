@@ -16,9 +16,7 @@ from sidecar.verify.probes.tls import certificate
 from sidecar.verify.rules.dane import judge_dane
 from sidecar.verify.seen import MxSeen, MxTls, ProbedWay
 from tests.verify.certificates import Kind, leaf
-from tests.verify.internet import (
-    MX_HOST,
-)
+from tests.verify.internet import MX_HOST
 
 GOOD = leaf(Kind.GOOD, MX_HOST).public_bytes(Encoding.DER)
 STRANGE = {

@@ -247,16 +247,8 @@ async def test_a_folder_that_cannot_be_used_is_permanent(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("number", "kind", "remedy"),
     [
-        (
-            errno.EMFILE,
-            TemporaryError,
-            "raise the sidecar's limit of open files (ulimits: nofile)",
-        ),
-        (
-            errno.ENFILE,
-            TemporaryError,
-            "raise this host's limit of open files (sysctl fs.file-max)",
-        ),
+        (errno.EMFILE, TemporaryError, "raise the sidecar's limit of open files (ulimits: nofile)"),
+        (errno.ENFILE, TemporaryError, "raise this host's limit of open files (sysctl fs.file-max)"),
         (errno.EIO, TemporaryError, "check the disk of {} for errors"),
         (errno.ENOLCK, TemporaryError, "move {} to a file system that can lock files"),
         (errno.ENOSPC, NoSpaceError, "free some space on the disk of {}"),

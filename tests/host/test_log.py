@@ -188,10 +188,7 @@ def test_times_are_local(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_colours_are_for_terminals(
-    stream: Callable[[], io.StringIO],
-    env: dict[str, str],
-    coloured: bool,
-    case: str,
+    stream: Callable[[], io.StringIO], env: dict[str, str], coloured: bool, case: str
 ) -> None:
     """And what is left without them is the same line."""
     logged = log(stream=stream(), env=env)

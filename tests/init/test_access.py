@@ -5,14 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.formats.dotenv import read
-from sidecar.init.access import (
-    KeySource,
-    allow,
-    allow_list_counts,
-    can_match,
-    key_source,
-    set_value,
-)
+from sidecar.init.access import KeySource, allow, allow_list_counts, can_match, key_source, set_value
 
 ADDRESS = "172.22.1.247"
 KEY = "AAAAAA-BBBBBB-CCCCCC-DDDDDD-EEEEEE"

@@ -32,10 +32,7 @@ def test_missing_line_end_changes_no_line_for_a_person() -> None:
     """The last line, perhaps a password, is not shown because it gets a line end."""
     assert conf_diff("mailcow.conf", b"DBPASS=hunter2", b"DBPASS=hunter2\nAPI_KEY=NEW\n").splitlines()[
         2:
-    ] == [
-        "@@ -1,0 +2 @@",
-        "+API_KEY=****",
-    ]
+    ] == ["@@ -1,0 +2 @@", "+API_KEY=****"]
 
 
 @pytest.mark.parametrize(

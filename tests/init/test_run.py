@@ -282,10 +282,7 @@ def test_file_changed_during_the_questions_is_left_alone(mailcow: MailcowDirecto
 
     out = io.StringIO()
     ended = run_init(
-        mailcow.path,
-        InitOptions(),
-        Streams(Meanwhile("n\n\n\n\n"), out, interactive=True),
-        now=NOW,
+        mailcow.path, InitOptions(), Streams(Meanwhile("n\n\n\n\n"), out, interactive=True), now=NOW
     )
     assert ended is Exit.FAILED
     assert "API_KEY" not in conf(mailcow)

@@ -114,28 +114,20 @@ def test_a_row_is_read(row: dict[str, Any], domain: Domain) -> None:
     ("body", "why"),
     [
         (b"", "a failure inside, or no key"),
-        (b" \n", "the same"),
         (b"null", "no list"),
-        (b'""', "no list"),
         (b"[", "cut off"),
         (b"\xff\xfe[]", "no UTF-8"),
         (b"[" * 100_000, "deeper than the parser goes"),
         (b"<html>It works!</html>", "another server"),
         ([GOOD, {}], "an element with nothing in it"),
         ([GOOD, None], "an element that is no object"),
-        ([GOOD, ["domain_name"]], "an element that is a list"),
         ([{"domain_name": "example.org", "active": 1}], "no backupmx"),
-        ([{"domain_name": "example.org", "backupmx": 0}], "no active"),
         ([{"active": 1, "backupmx": 0}], "no name"),
         ([GOOD | {"domain_name": ""}], "an empty name"),
-        ([GOOD | {"domain_name": None}], "no name"),
         ([GOOD | {"domain_name": "a b"}], "what is no domain"),
         ([GOOD | {"active": 2}], "a state that does not exist"),
-        ([GOOD | {"active": None}], "a state that is missing"),
-        ([GOOD | {"active": 0.5}], "a state that is no number of theirs"),
         ([{"type": "danger", "msg": "access_denied"}], "messages in place of rows"),
         ({"type": "error", "msg": "Cannot find attributes in post data"}, "an error with status 200"),
-        (GOOD, "a single domain"),
     ],
 )
 def test_odd_lists_are_not_readable(body: object, why: str) -> None:
@@ -218,12 +210,10 @@ def test_recorded_probes() -> None:
     "odd",
     [
         answer(),
-        answer({}),
         answer([]),
         answer({"type": "success", "msg": "Task completed"}),
         answer([{"type": "danger", "msg": "Redis: RedisException: OOM"}]),
         answer("<html>404</html>", 404, "text/html"),
-        answer("<html>405</html>", 405, "text/html"),
     ],
 )
 def test_a_probe_concludes_nothing_from_an_odd_answer(odd: Answer) -> None:
@@ -429,9 +419,7 @@ SQL_READ_ONLY = (
         ([message("danger", DUPLICATE, "add", "domain", {})], "unknown"),
         ({"type": "error", "msg": "Cannot find attributes in post data"}, "unknown"),
         ([], "unknown"),
-        ({}, "unknown"),
         (b"", "unknown"),
-        ("Task completed", "unknown"),
     ],
 )
 def test_adds(body: object, expected: object) -> None:
@@ -444,10 +432,8 @@ def test_adds(body: object, expected: object) -> None:
     [
         ([message("success", ["object_modified", "example.org"], "edit", "mta_sts")], Edited()),
         ([UPGRADED, message("success", ["object_modified", "example.org"], "edit", "mta_sts")], Edited()),
-        ([OLD_DEATH, message("success", ["object_modified", "example.org"], "edit", "mta_sts")], Edited()),
         ([message("success", ["object_modified", "example.net"], "edit", "mta_sts")], "unknown"),
         ([message("danger", "access_denied", "edit", "mta_sts")], NoSuchRow()),
-        ([REDIS, message("danger", "access_denied", "edit", "mta_sts")], NoSuchRow()),
         (
             [message("danger", ["version_invalid", "STSv1"], "edit", "mta_sts")],
             Refused("version_invalid STSv1", lasting=True),
@@ -455,7 +441,6 @@ def test_adds(body: object, expected: object) -> None:
         ([message("danger", SQL_READ_ONLY, "edit", "mta_sts")], Refused(SQL_READ_ONLY, lasting=False)),
         ({"type": "success", "msg": "Task completed"}, "unknown"),
         ([REDIS], "unknown"),
-        ([UPGRADED], "unknown"),
         (b"", "unknown"),
     ],
 )

@@ -21,6 +21,8 @@ from sidecar.mailcow.endpoint import Endpoint, Trust, connector, endpoint, finge
 from sidecar.observed import Conf
 
 HOSTNAME = "mail.example.org"
+NAMES = (HOSTNAME,)
+PROXIED, NAMELESS = {"NGINX_USE_PROXY_PROTOCOL": "y"}, {"MAILCOW_HOSTNAME": ""}
 
 
 def conf(**values: str) -> Conf:
@@ -34,70 +36,40 @@ def conf(**values: str) -> Conf:
 @pytest.mark.parametrize(
     ("values", "url", "expected", "why"),
     [
-        ({}, None, Endpoint(True, "nginx-mailcow", 443, (HOSTNAME,)), "mailcow's defaults"),
-        ({}, "", Endpoint(True, "nginx-mailcow", 443, (HOSTNAME,)), "an empty variable is none"),
+        ({}, None, Endpoint(True, "nginx-mailcow", 443, NAMES), "mailcow's defaults"),
+        ({}, "", Endpoint(True, "nginx-mailcow", 443, NAMES), "an empty variable is none"),
+        ({"HTTPS_PORT": "8443"}, None, Endpoint(True, "nginx-mailcow", 8443, NAMES), "nginx's port inside"),
+        ({"HTTPS_PORT": ""}, None, Endpoint(True, "nginx-mailcow", 443, NAMES), "Compose's default"),
         (
-            {"HTTPS_PORT": "8443"},
+            {"MAILCOW_HOSTNAME": "Ü.Example."},
             None,
-            Endpoint(True, "nginx-mailcow", 8443, (HOSTNAME,)),
-            "nginx listens there inside",
+            Endpoint(True, "nginx-mailcow", 443, ("xn--tda.example",)),
+            "SNI",
         ),
-        ({"HTTPS_PORT": ""}, None, Endpoint(True, "nginx-mailcow", 443, (HOSTNAME,)), "Compose's default"),
-        (
-            {"MAILCOW_HOSTNAME": "Mail.Bücher.Example."},
-            None,
-            Endpoint(True, "nginx-mailcow", 443, ("mail.xn--bcher-kva.example",)),
-            "SNI is an A-label",
-        ),
-        (
-            {},
-            "http://nginx-mailcow:8080",
-            Endpoint(False, "nginx-mailcow", 8080, (HOSTNAME,)),
-            "plain, inside",
-        ),
-        (
-            {},
-            "http://nginx-mailcow/",
-            Endpoint(False, "nginx-mailcow", 80, (HOSTNAME,)),
-            "a slash is no path",
-        ),
+        ({}, "http://nginx-mailcow:8080", Endpoint(False, "nginx-mailcow", 8080, NAMES), "plain, inside"),
+        ({}, "http://nginx-mailcow/", Endpoint(False, "nginx-mailcow", 80, NAMES), "a slash is not a path"),
         (
             {},
             " HTTPS://NGINX-mailcow/api/v1/ ",
-            Endpoint(True, "nginx-mailcow", 443, (HOSTNAME,)),
-            "the API's own path",
+            Endpoint(True, "nginx-mailcow", 443, NAMES),
+            "the API's path",
         ),
         (
             {},
             "https://127.0.0.1:4443",
-            Endpoint(True, "127.0.0.1", 4443, (HOSTNAME,)),
+            Endpoint(True, "127.0.0.1", 4443, NAMES),
             "an address is only a place",
         ),
-        ({}, f"https://{HOSTNAME}", Endpoint(True, HOSTNAME, 443, (HOSTNAME,)), "named once"),
+        ({}, f"https://{HOSTNAME}", Endpoint(True, HOSTNAME, 443, NAMES), "named once"),
+        ({}, "https://Proxy.test", Endpoint(True, "proxy.test", 443, ("proxy.test", HOSTNAME)), "a proxy"),
         (
-            {},
-            "https://Proxy.example.net",
-            Endpoint(True, "proxy.example.net", 443, ("proxy.example.net", HOSTNAME)),
-            "a proxy",
+            PROXIED,
+            "https://proxy.test",
+            Endpoint(True, "proxy.test", 443, ("proxy.test", HOSTNAME)),
+            "around it",
         ),
-        (
-            {"NGINX_USE_PROXY_PROTOCOL": "y"},
-            "https://proxy.example.net",
-            Endpoint(True, "proxy.example.net", 443, ("proxy.example.net", HOSTNAME)),
-            "around nginx's proxy protocol",
-        ),
-        (
-            {"MAILCOW_HOSTNAME": ""},
-            "https://proxy.example.net",
-            Endpoint(True, "proxy.example.net", 443, ("proxy.example.net",)),
-            "its own name",
-        ),
-        (
-            {"MAILCOW_HOSTNAME": ""},
-            "http://127.0.0.1:8",
-            Endpoint(False, "127.0.0.1", 8, ("127.0.0.1",)),
-            "plain needs no name",
-        ),
+        (NAMELESS, "https://proxy.test", Endpoint(True, "proxy.test", 443, ("proxy.test",)), "its own name"),
+        (NAMELESS, "http://127.0.0.1:8", Endpoint(False, "127.0.0.1", 8, ("127.0.0.1",)), "needs no name"),
     ],
 )
 def test_good_settings(values: dict[str, str], url: str | None, expected: Endpoint, why: str) -> None:

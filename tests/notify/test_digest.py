@@ -36,11 +36,7 @@ ERROR, RECOVERY, STAGE = NotificationKind.ERROR, NotificationKind.RECOVERY, Noti
     [
         ([], Tries(), None),
         ([event(at=5)], Tries(), NOW + 65),
-        (
-            [event(at=50), event(at=5), event(at=60)],
-            Tries(),
-            NOW + 65,
-        ),  # the others do not delay the first
+        ([event(at=50), event(at=5), event(at=60)], Tries(), NOW + 65),  # the others do not delay the first
         ([event(at=5)], Tries(1, NOW + 300), NOW + 300),
         ([event(at=5)], Tries(1, NOW), NOW + 65),
     ],
@@ -124,10 +120,7 @@ def test_end_of_an_error_that_was_sent_and_got_worse_is_sent() -> None:
         ([("soaking", "ready")], [("soaking", "ready")]),
         ([("soaking", "ready"), ("ready", "enforced")], [("soaking", "enforced")]),
         ([("soaking", "blocked"), ("blocked", "soaking")], []),
-        (
-            [("soaking", "blocked"), ("blocked", "soaking"), ("soaking", "ready")],
-            [("soaking", "ready")],
-        ),
+        ([("soaking", "blocked"), ("blocked", "soaking"), ("soaking", "ready")], [("soaking", "ready")]),
     ],
 )
 def test_steps_between_stages_become_one(moves: list[tuple[str, str]], left: list[tuple[str, str]]) -> None:

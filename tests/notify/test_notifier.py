@@ -57,11 +57,7 @@ def said() -> Iterator[io.StringIO]:
     structlog.reset_defaults()
 
 
-KINDS = {
-    "api": NoticeCode.API_DENIED,
-    "conf": NoticeCode.CONF_LOCKED,
-    "disk": NoticeCode.FILE_LOCKED,
-}
+KINDS = {"api": NoticeCode.API_DENIED, "conf": NoticeCode.CONF_LOCKED, "disk": NoticeCode.FILE_LOCKED}
 """The notices of these tests, by a word."""
 
 

@@ -78,8 +78,7 @@ def test_key_of_a_person_is_used_and_its_allow_list_grows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stored", "after"),
-    [("", OWN), ("192.0.2.1\n", f"192.0.2.1,{OWN}"), ("192.0.2.1; ", f"192.0.2.1,{OWN}")],
+    ("stored", "after"), [("", OWN), ("192.0.2.1\n", f"192.0.2.1,{OWN}"), ("192.0.2.1; ", f"192.0.2.1,{OWN}")]
 )
 def test_allow_list_stays_a_list_of_mailcows(stored: str, after: str) -> None:
     """However it was stored."""

@@ -229,10 +229,7 @@ def test_entry_of_a_domain_that_is_left_alone_stays(settings: dict[str, object])
 @pytest.mark.parametrize("left_alone", ["example.org", "alias.example"])
 def test_entries_stay_on_the_file_generation_for_what_is_left_alone(left_alone: str) -> None:
     """Also when it is the only domain, or an alias domain."""
-    entries = {
-        "ADDITIONAL_SAN": "mta-sts.*,mta-sts.alias.example",
-        "ADDITIONAL_SERVER_NAMES": "mta-sts.*",
-    }
+    entries = {"ADDITIONAL_SAN": "mta-sts.*,mta-sts.alias.example", "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
     mine = added("mta-sts.*", "mta-sts.alias.example").conf + added("mta-sts.*", key=SERVER_NAMES).conf
     world = World(
         mailcow=FILE_MAILCOW,

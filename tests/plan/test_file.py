@@ -301,12 +301,7 @@ def test_what_was_served_natively_counts_when_all_is_retired() -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "mx"),
-    [
-        (None, (HOST, "foreign.example")),
-        (b"nonsense", (HOST, "foreign.example")),
-        (None, ()),
-    ],
+    ("there", "mx"), [(None, (HOST, "foreign.example")), (b"nonsense", (HOST, "foreign.example")), (None, ())]
 )
 def test_enforce_is_not_put_back_where_an_mx_is_seen_not_to_be_covered(
     there: bytes | None, mx: tuple[str, ...]

@@ -52,10 +52,23 @@ def published(found: Plan) -> Policy | None:
     return None
 
 
+def policy_in(found: Plan) -> Policy:
+    """The policy that the plan writes; it has to write one."""
+    policy = published(found)
+    assert policy is not None
+    return policy
+
+
 def with_mx(world: World, answers: Mapping[str, Sight[tuple[str, ...]]], settings: Settings = DNS) -> Plan:
     """The plan for a world whose MX records are these."""
     seen: Observed = observed(world)
     return decide(replace(seen, dns=replace(seen.dns, mx={**seen.dns.mx, **answers})), settings)
+
+
+def serving(served: str) -> World:
+    """A world in which this text is served, and is ours."""
+    ours = PolicyMemory((Write(served, NOW - 10, True),), (span(served, NOW - 10, None),))
+    return World(served={"example.org": served}, memory=Memory(policies={"example.org": ours}))
 
 
 @pytest.mark.parametrize("mailcow", [NATIVE, FILE_MAILCOW])
@@ -87,8 +100,7 @@ def test_nothing_is_reported_of_what_is_covered_unknown_or_allowed() -> None:
 def test_mx_from_the_dns_is_what_the_records_say(mailcow: Mailcow) -> None:
     """And nothing is left uncovered."""
     found = plan(World(mailcow=mailcow, mx=MX), DNS)
-    policy = published(found)
-    assert policy is not None
+    policy = policy_in(found)
     assert policy.mx == (HOST, GATEWAY)
     assert reported(found, "mx.uncovered") == []
 
@@ -96,8 +108,7 @@ def test_mx_from_the_dns_is_what_the_records_say(mailcow: Mailcow) -> None:
 def test_alias_domain_counts_with_its_target() -> None:
     """Its mail must be delivered by the same policy."""
     world = World(aliases={"alias.example": "example.org"}, mx={**MX, "alias.example": ("mx.alias.example",)})
-    policy = published(plan(world, DNS))
-    assert policy is not None
+    policy = policy_in(plan(world, DNS))
     assert set(policy.mx) == {HOST, GATEWAY, "mx.alias.example"}
 
 
@@ -114,28 +125,21 @@ def test_one_domain_follows_the_dns_and_others_do_not() -> None:
 @pytest.mark.parametrize("records", [(), ("under_score.example",)])
 def test_without_a_record_that_can_be_a_pattern_it_is_mailcows_host(records: tuple[str, ...]) -> None:
     """A policy needs one."""
-    policy = published(with_mx(World(), {"example.org": Seen(records, NOW)}))
-    assert policy is not None
+    policy = policy_in(with_mx(World(), {"example.org": Seen(records, NOW)}))
     assert policy.mx == (HOST,)
 
 
 def test_a_flood_of_records_is_bounded() -> None:
     """A customer's zone says what it likes."""
     many = tuple(f"mx{n}.example" for n in range(1_000))
-    policy = published(with_mx(World(), {"example.org": Seen(many, NOW)}))
-    assert policy is not None
+    policy = policy_in(with_mx(World(), {"example.org": Seen(many, NOW)}))
     assert len(policy.mx) == 20
 
 
 def test_while_the_dns_is_silent_what_is_served_stays() -> None:
     """Neither narrower nor wider."""
     served = text(Mode.TESTING, 86_400, HOST, GATEWAY)
-    memory = Memory(
-        policies={
-            "example.org": PolicyMemory((Write(served, NOW - 10, True),), (span(served, NOW - 10, None),))
-        }
-    )
-    world = World(served={"example.org": served}, memory=memory)
+    world = serving(served)
     assert published(with_mx(world, {"example.org": Unseen("SERVFAIL", NOW)})) is None
     assert published(with_mx(world, {"example.org": Seen((HOST,), NOW)})) == Policy(
         Mode.TESTING, 86_400, (HOST,)
@@ -145,12 +149,7 @@ def test_while_the_dns_is_silent_what_is_served_stays() -> None:
 def test_in_enforce_a_new_host_is_added_at_once_and_an_old_one_is_kept() -> None:
     """Senders hold the old policy: it is dropped by the rule for every pattern that no MX matches."""
     served = text(Mode.ENFORCE, 604_800, HOST)
-    memory = Memory(
-        policies={
-            "example.org": PolicyMemory((Write(served, NOW - 10, True),), (span(served, NOW - 10, None),))
-        }
-    )
-    world = World(served={"example.org": served}, memory=memory)
+    world = serving(served)
     settings = given_settings({"mx": "dns", "mode": "enforce"})
     policy = published(with_mx(world, {"example.org": Validated((GATEWAY,), NOW)}, settings))
     assert policy == Policy(Mode.ENFORCE, 604_800, (GATEWAY, HOST))
@@ -184,8 +183,7 @@ def test_passes_come_to_rest() -> None:
 def test_wildcard_as_the_host_of_an_mx_record_is_never_a_pattern(wildcard: str) -> None:
     """One forged answer would name every host of a domain; where a real MX matches it, it would stay there."""
     answers: dict[str, Sight[tuple[str, ...]]] = {"example.org": Seen((HOST, wildcard), NOW)}
-    policy = published(with_mx(World(), answers))
-    assert policy is not None
+    policy = policy_in(with_mx(World(), answers))
     assert policy.mx == (HOST,)
     for notice in reported(with_mx(World(), answers, Settings()), "mx.uncovered"):
         assert f"'{wildcard}'" not in (notice.todo or "")
@@ -196,13 +194,11 @@ def test_more_mx_hosts_than_mailcow_keeps_do_not_make_the_policy_unwritable() ->
     hosts = (HOST, *(f"mx{number}.a-rather-long-name.gateway.example" for number in range(12)))
     answers: dict[str, Sight[tuple[str, ...]]] = {"example.org": Seen(hosts, NOW)}
     found = with_mx(World(), answers, given_settings({"mx": "dns", "mode": "enforce"}))
-    policy = published(found)
-    assert policy is not None
+    policy = policy_in(found)
     assert policy.mode is Mode.TESTING
     assert policy.mx == hosts[: len(policy.mx)]
     assert len(",".join(policy.mx)) <= 255 < len(",".join(hosts[: len(policy.mx) + 1]))
     assert check_policy(policy, NATIVE) is None
     assert reported(found, "mx.uncovered")
-    written = published(with_mx(World(mailcow=FILE_MAILCOW), answers))
-    assert written is not None
+    written = policy_in(with_mx(World(mailcow=FILE_MAILCOW), answers))
     assert written.mx == hosts

@@ -22,6 +22,9 @@ WEEK = 7 * DAY
 TESTING = text()
 ENFORCE = text(Mode.ENFORCE, 604_800)
 LONGER = text(Mode.ENFORCE, 1_209_600)
+WIDER = text(Mode.ENFORCE, 604_800, HOST, "mx.example.net")
+NEVER = (None, 9 * DAY, 8 * DAY)
+"""Nothing was served when it was first looked at."""
 OTHER = text(Mode.TESTING, 86_400, "mx.example.net")
 REORDERED = TESTING.replace("mode: testing\n", "") + "mode: testing\n"
 
@@ -48,31 +51,11 @@ def wrote(*writes: tuple[str | None, bool | None], refused: str | None = None) -
         (OTHER, wrote((TESTING, True)), Whose.PERSONS, "somebody changed it"),
         (OTHER, wrote((TESTING, None)), Whose.PERSONS, "somebody else's, while our outcome is unknown"),
         (TESTING, wrote((TESTING, True), (ENFORCE, True)), Whose.PERSONS, "earlier and weaker: a person's"),
-        (
-            ENFORCE,
-            wrote((ENFORCE, True), (LONGER, True)),
-            Whose.PERSONS,
-            "earlier and shorter max_age: a person's",
-        ),
-        (
-            text(Mode.ENFORCE, 604_800, HOST, "mx.example.net"),
-            wrote((text(Mode.ENFORCE, 604_800, HOST, "mx.example.net"), True), (ENFORCE, True)),
-            Whose.PERSONS,
-            "earlier and with more mx: a person's",
-        ),
-        (
-            LONGER,
-            wrote((LONGER, True), (ENFORCE, True)),
-            Whose.OURS,
-            "earlier and stricter: a backup restored",
-        ),
+        (ENFORCE, wrote((ENFORCE, True), (LONGER, True)), Whose.PERSONS, "earlier and shorter max_age"),
+        (WIDER, wrote((WIDER, True), (ENFORCE, True)), Whose.PERSONS, "earlier and with more mx"),
+        (LONGER, wrote((LONGER, True), (ENFORCE, True)), Whose.OURS, "earlier and stricter: a backup"),
         (ENFORCE, wrote((ENFORCE, True), (TESTING, True)), Whose.OURS, "earlier and stricter in its mode"),
-        (
-            TESTING,
-            wrote((TESTING, None), (ENFORCE, True)),
-            Whose.PERSONS,
-            "an intent that a later write overtook: a person brought it back",
-        ),
+        (TESTING, wrote((TESTING, None), (ENFORCE, True)), Whose.PERSONS, "an intent with a write after it"),
         (TESTING, wrote((TESTING, False)), Whose.PERSONS, "refused for certain: it was never ours"),
         (TESTING, wrote((None, True)), Whose.PERSONS, "switched on again by somebody"),
         (TESTING, wrote((TESTING, True), (None, None)), Whose.OURS, "we meant to switch it off"),
@@ -127,16 +110,8 @@ def spans(*texts: tuple[str | None, float, float | None]) -> PolicyMemory:
         (spans((TESTING, DAY, None)), WEEK - DAY, "testing when first seen: enforce the day before?"),
         (spans((TESTING, 8 * DAY, None)), 0, "the same, and a week is over"),
         (spans((None, DAY, 60), (ENFORCE, 60, None)), WEEK, "in enforce now"),
-        (
-            spans((None, 9 * DAY, 8 * DAY), (ENFORCE, 8 * DAY, 2 * DAY), (TESTING, 2 * DAY, None)),
-            WEEK - 2 * DAY,
-            "in enforce until two days ago",
-        ),
-        (
-            spans((None, 9 * DAY, 8 * DAY), (LONGER, 8 * DAY, 5 * DAY), (ENFORCE, 5 * DAY, 4 * DAY)),
-            2 * WEEK - 5 * DAY,
-            "the longer max_age before outlasts the shorter one after",
-        ),
+        (spans(NEVER, (ENFORCE, 8 * DAY, 2 * DAY), (TESTING, 2 * DAY, None)), WEEK - 2 * DAY, "until then"),
+        (spans(NEVER, (LONGER, 8 * DAY, 5 * DAY), (ENFORCE, 5 * DAY, 4 * DAY)), 2 * WEEK - 5 * DAY, "longer"),
         (spans((None, 9 * DAY, DAY), ("nonsense", DAY, None)), 0, "a text that is not a policy binds nobody"),
     ],
 )
@@ -162,13 +137,8 @@ def test_a_longer_assumed_max_age_never_ends_sooner(one: int, other: int) -> Non
         (spans(), 1_209_600, 1_209_600, "nothing known, and more is configured"),
         (spans((None, DAY, None)), 86_400, 86_400, "known that nothing was served"),
         (spans((TESTING, DAY, None)), 86_400, 604_800, "something was there before us"),
-        (spans((None, 9 * DAY, 8 * DAY), (LONGER, 8 * DAY, None)), 86_400, 1_209_600, "the longest served"),
-        (
-            spans((None, 9 * DAY, 8 * DAY), (LONGER, 8 * DAY, DAY), (TESTING, DAY, None)),
-            86_400,
-            1_209_600,
-            "also one served before",
-        ),
+        (spans(NEVER, (LONGER, 8 * DAY, None)), 86_400, 1_209_600, "the longest served"),
+        (spans(NEVER, (LONGER, 8 * DAY, DAY), (TESTING, DAY, None)), 86_400, 1_209_600, "one served before"),
         (spans((None, DAY, 60), ("nonsense", 60, None)), 86_400, 86_400, "no policy, no max_age"),
     ],
 )
@@ -185,12 +155,12 @@ def test_longest_max_age_of_all_that_may_have_been_served(
 @pytest.mark.parametrize(
     ("memory", "held", "why"),
     [
-        (spans((None, 9 * DAY, 8 * DAY), (ENFORCE, 8 * DAY, WEEK - 1)), [WEEK], "the last second"),
-        (spans((None, 9 * DAY, 8 * DAY), (ENFORCE, 8 * DAY, WEEK)), [], "run out in this second"),
-        (spans((None, 9 * DAY, 8 * DAY), (ENFORCE, 8 * DAY, None)), [WEEK], "still served"),
+        (spans(NEVER, (ENFORCE, 8 * DAY, WEEK - 1)), [WEEK], "the last second"),
+        (spans(NEVER, (ENFORCE, 8 * DAY, WEEK)), [], "run out in this second"),
+        (spans(NEVER, (ENFORCE, 8 * DAY, None)), [WEEK], "still served"),
         (spans((TESTING, WEEK - 1, None)), [WEEK], "who knows what it was the day before"),
         (spans((TESTING, WEEK, None)), [], "whatever it was, it has run out"),
-        (spans((None, 9 * DAY, 8 * DAY), (TESTING, 8 * DAY, None)), [], "testing, and nothing before it"),
+        (spans(NEVER, (TESTING, 8 * DAY, None)), [], "testing, and nothing before it"),
         (spans((None, 2 * DAY, DAY), (TESTING, DAY, None)), [], "testing, however short a time ago"),
         (spans((text(Mode.NONE, 1_209_600), 14 * DAY - 1, None)), [14 * DAY], "its own max_age, if longer"),
     ],
@@ -203,7 +173,7 @@ def test_what_is_still_held(memory: PolicyMemory, held: list[float], why: str) -
 
 def test_policy_of_one_domain_holds_no_other_back() -> None:
     """But the file serves them all, and was served before mailcow was updated."""
-    never, enforced = spans((None, 9 * DAY, 8 * DAY), (TESTING, 8 * DAY, None)), spans((ENFORCE, DAY, None))
+    never, enforced = spans(NEVER, (TESTING, 8 * DAY, None)), spans((ENFORCE, DAY, None))
     both = Memory(policies={"example.org": never, "b.example": enforced}, tally=Tally(NOW))
     assert (held_for(both, "example.org", 604_800), [*still_held(both, "example.org")]) == (0, [])
     assert held_for(both, FILE, 604_800) == WEEK

@@ -242,8 +242,7 @@ def test_domain_on_its_way_out_keeps_its_records() -> None:
 
 
 @pytest.mark.parametrize(
-    ("world", "retired"),
-    [(native_world(), "example.org"), (native_world(), FILE), (file_world(), FILE)],
+    ("world", "retired"), [(native_world(), "example.org"), (native_world(), FILE), (file_world(), FILE)]
 )
 def test_domain_taken_out_needs_records_as_long_as_it_is_served(world: World, retired: str) -> None:
     """`sidecar retire`: the id of `none` has to be known; then nothing is to be published for it."""

@@ -26,11 +26,7 @@ def test_a_mailbox_with_its_password_in_the_environment() -> None:
     """The password is a secret, which the log hides."""
     settings = load({"MTA_STS_IMAP_PASSWORD": "correct horse"}, WHOLE, {})
     assert settings.reports == Reports(
-        Receive.IMAP,
-        True,
-        30,
-        True,
-        Imap("imap.example.org", "reports@example.org", 993, "TLS", "Done"),
+        Receive.IMAP, True, 30, True, Imap("imap.example.org", "reports@example.org", 993, "TLS", "Done")
     )
     assert settings.imap_password is not None
     assert "correct horse" in secrets_of(settings)

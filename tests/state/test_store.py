@@ -93,10 +93,9 @@ memories = st.builds(
     conf=st.lists(st.builds(ConfEntry, names, texts, st.sampled_from(ConfEvent), times), max_size=4).map(
         tuple
     ),
-    restarts=st.lists(
-        st.builds(Restart, times, name_lists, name_lists, st.booleans()),
-        max_size=3,
-    ).map(tuple),
+    restarts=st.lists(st.builds(Restart, times, name_lists, name_lists, st.booleans()), max_size=3).map(
+        tuple
+    ),
     lost=st.lists(st.builds(LostName, names, times), max_size=3).map(tuple),
     in_vain=st.dictionaries(names, st.builds(InVain, st.integers(0, 9), times, texts, texts), max_size=3),
     rollouts=st.dictionaries(names, rollouts, max_size=3),

@@ -134,10 +134,7 @@ async def test_policies_are_read_as_mailcow_serves_them(mariadb: MariaDb, asked:
 
 @pytest.mark.parametrize(
     ("values", "said"),
-    [
-        ({"DBPASS": "not-it"}, "refuses DBUSER and DBPASS"),
-        ({"DBNAME": "elsewhere"}, "may not use DBNAME"),
-    ],
+    [({"DBPASS": "not-it"}, "refuses DBUSER and DBPASS"), ({"DBNAME": "elsewhere"}, "may not use DBNAME")],
 )
 async def test_refused_login_says_which_setting(
     mariadb: MariaDb, asked: Database, values: dict[str, str], said: str

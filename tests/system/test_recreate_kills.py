@@ -13,13 +13,7 @@ from sidecar.mailcow.engine.acme import AcmeEngine as Client
 from sidecar.observed import NEW_SUFFIX, OLD_SUFFIX
 from tests.system.engine import Engine
 from tests.system.engine_proxy import Do, EngineProxy, engine_proxy
-from tests.system.recreated import (
-    PROJECT,
-    VARIABLE,
-    Mailcow,
-    environment,
-    running_mailcow,
-)
+from tests.system.recreated import PROJECT, VARIABLE, Mailcow, environment, running_mailcow
 
 pytestmark = pytest.mark.usefixtures("busybox_image")
 

@@ -28,11 +28,7 @@ from tests.system.sender_view import (
 
 ZONE, MX_HOST = "example.test", "mail.example.test"
 WEB, BOTH, PLAIN_SIX, WRONG_SIX = 8443, 2525, 2526, 2527
-DOMAINS = {
-    "good": "::1",
-    "otherweb": "::1",
-    "noroute": "2001:db8::443",
-}
+DOMAINS = {"good": "::1", "otherweb": "::1", "noroute": "2001:db8::443"}
 """By domain: the AAAA record of its policy host, and of its MX host `mail.<domain>`."""
 
 

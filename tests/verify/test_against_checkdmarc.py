@@ -50,22 +50,16 @@ RECORD_DIFFERENCES = {
     "it skips Unicode white space between tokens, where RFC 8461 §3.1 has WSP (space, tab) beside semicolons alone": (
         "\u00a0v=STSv1; id=abc".encode(),
         b" v=STSv1; id=abc",
-        b"\tv=STSv1; id=abc",
         b"\nv=STSv1; id=abc",
         "v=STSv1; id=abc\u00a0".encode(),
         b"v=STSv1; id=abc\n",
         b"v=STSv1; id=abc;\n",
-        b"v=STSv1; id=abc;\r\n",
         b"v=STSv1;\n id=abc",
         b"v=STSv1;\x0bid=abc",
-        b"v=STSv1;\x0cid=abc",
-        "v=STSv1;\u2003id=abc".encode(),
         b"v=STSv1; id=abc ",
-        b"v=STSv1; id=abc\t",
     ),
     "it takes quotation marks off, which are no part of RFC 8461 §3.1 but of a zone file's spelling": (
         b'"v=STSv1; id=abc;"',
-        b'v=STSv1; id=abc"',
     ),
 }
 POLICY_DIFFERENCES = {
@@ -73,7 +67,6 @@ POLICY_DIFFERENCES = {
         b"\n" + BASE,
         BASE.replace(b"\nmode", b"\n\nmode"),
         BASE + b"\n",
-        BASE.replace(b"\n", b"\r\n") + b"\r\n",
         BASE + b"\n\n",
     ),
     "it takes a CR at the very end for a line end, where RFC 8461 §3.2 has LF or CRLF": (
@@ -104,12 +97,10 @@ REPORT_DIFFERENCES = {
     "it skips Unicode white space at both ends, where RFC 8460 §3 has WSP beside semicolons and commas alone": (
         b"v=TLSRPTv1; rua=mailto:a@example.org ",
         b"v=TLSRPTv1; rua=mailto:a@example.org\n",
-        b"v=TLSRPTv1; rua=mailto:a@example.org;\r\n",
         b" v=TLSRPTv1; rua=mailto:a@example.org",
     ),
     "it takes quotation marks off, which are no part of RFC 8460 §3 but of a zone file's spelling": (
         b'"v=TLSRPTv1; rua=mailto:a@example.org"',
-        b'v=TLSRPTv1; rua=https://example.net/"',
     ),
 }
 

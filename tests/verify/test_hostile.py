@@ -91,10 +91,7 @@ WEB = {
     "one-header": (flood(b" ", 500_000, before=OK_HEAD + b"A:"), "policy-broken"),
     "spaces": (flood(b"A:" + b" " * 15_000 + b"\x0b\r\n\r\n", before=OK_HEAD), "policy-broken"),
     "chunk-extension": (flood(b"1;" + b" " * 16_000 + b"\n\r\n", before=CHUNKED), "policy-broken"),
-    "trailers": (
-        flood(b"A:" + b" " * 15_000 + b"\x0b\r\n\r\n", before=CHUNKED + b"0\r\n"),
-        "policy-broken",
-    ),
+    "trailers": (flood(b"A:" + b" " * 15_000 + b"\x0b\r\n\r\n", before=CHUNKED + b"0\r\n"), "policy-broken"),
     "patterns": (
         flood(
             b"version: STSv1\nmode: enforce\nmax_age: 604800\n"

@@ -78,12 +78,7 @@ async def test_nobody_else_can(path: str, form: dict[str, str], asked: object, p
 
 
 @pytest.mark.parametrize(
-    ("form", "status"),
-    [
-        ({"domain": "elsewhere.example"}, 404),
-        ({"domain": "../.."}, 404),
-        ({}, 400),
-    ],
+    ("form", "status"), [({"domain": "elsewhere.example"}, 404), ({"domain": "../.."}, 404), ({}, 400)]
 )
 async def test_only_what_is_there_can_be_adopted(form: dict[str, str], status: int) -> None:
     """And nothing is noted else."""

@@ -338,12 +338,7 @@ def servercow(
     match method:
         case "GET":
             return 200, [
-                {
-                    "name": name,
-                    "type": type_,
-                    "ttl": ttl,
-                    "content": texts[0] if len(texts) == 1 else texts,
-                }
+                {"name": name, "type": type_, "ttl": ttl, "content": texts[0] if len(texts) == 1 else texts}
                 for (name, type_), (ttl, values) in zone.sets.items()
                 for texts in ([plain(type_, value) for value in values],)
             ]

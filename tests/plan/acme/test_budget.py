@@ -27,12 +27,7 @@ def ours(*ages: float, names: tuple[str, ...] = ("old",)) -> list[Restart]:
         ([500], [440], [500], "acme leaves its folder a minute after our restart"),
         ([500], [500], [500], "in the same second"),
         ([5_000], [5_000 - SAME_RUN_S], [5_000], "at the end of a long run"),
-        (
-            [5_000],
-            [5_000 - SAME_RUN_S - 1],
-            [5_000, 5_000 - SAME_RUN_S - 1],
-            "too long after it: another run",
-        ),
+        ([5_000], [4_999 - SAME_RUN_S], [5_000, 4_999 - SAME_RUN_S], "too long after it: another run"),
         ([500], [501], [501, 500], "before our restart: another run"),
         ([], [500, 490, 480], [500], "several folders of one run (ENABLE_SSL_SNI)"),
         ([5_000], [4_990, 4_980, 1_000], [5_000, 1_000], "several of ours, and one of another run"),
@@ -63,18 +58,10 @@ def test_order_that_is_counted_in_never_makes_fewer_runs(restarts: list[int], or
         ([HOUR], None, "an hour is over"),
         ([HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR, 5 * HOUR], None, "five within a day"),
         ([n * HOUR for n in range(1, 7)], DAY_S - 6 * HOUR, "six within a day: until the first is a day old"),
-        (
-            [n * HOUR for n in range(1, 9)],
-            DAY_S - 6 * HOUR,
-            "eight (some not ours): until fewer than six are",
-        ),
+        ([n * HOUR for n in range(1, 9)], DAY_S - 6 * HOUR, "eight: until fewer than six are"),
         ([DAY_S, *(n * HOUR for n in range(1, 6))], None, "the sixth is just a day old"),
         ([7 * HOUR * n for n in range(1, 20)], None, "nineteen within a week"),
-        (
-            [7 * HOUR * n for n in range(1, 21)],
-            WEEK_S - 7 * HOUR * 20,
-            "twenty within a week: until the first is a week old",
-        ),
+        ([7 * HOUR * n for n in range(1, 21)], WEEK_S - 7 * HOUR * 20, "twenty: until one is a week old"),
     ],
 )
 @pytest.mark.parametrize("as_orders", [False, True], ids=["ours", "by acme's folders"])

@@ -178,10 +178,7 @@ def dns_of(
 ) -> Dns:
     """The answers about NAME and the hostname."""
     return Dns(
-        {
-            NAME: Seen(Addresses(frozenset(addresses)), NOW),
-            HOST: Seen(Addresses(frozenset({hostname})), NOW),
-        },
+        {NAME: Seen(Addresses(frozenset(addresses)), NOW), HOST: Seen(Addresses(frozenset({hostname})), NOW)},
         {},
         {NAME: Seen(caa or Caa(None), NOW)},
         {},

@@ -14,11 +14,7 @@ OLD = replace(container("acme-mailcow", state="exited"), id="old", name="mailcow
 NEW = replace(
     container("acme-mailcow", state="created"), id="new", name="mailcow-acme-mailcow-1" + NEW_SUFFIX
 )
-READY = World(
-    served={"example.org": text()},
-    orders=(NOW - 90_000,),
-    others=(OLD, NEW),
-)
+READY = World(served={"example.org": text()}, orders=(NOW - 90_000,), others=(OLD, NEW))
 
 
 def test_what_was_left_is_named_and_repaired() -> None:

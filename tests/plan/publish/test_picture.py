@@ -53,11 +53,7 @@ def seen(
 ) -> Observed:
     """A mailcow whose policy was served for an hour, and was checked `checked`."""
     made = observed(
-        World(
-            served={} if served is None else {NAME: served},
-            names=frozenset({HOST, HOST_NAME}),
-            **world,
-        )
+        World(served={} if served is None else {NAME: served}, names=frozenset({HOST, HOST_NAME}), **world)
     )
     conditions = (Condition(ConditionType.POLICY_SERVED, status, "", "", NOW),)
     memory = replace(

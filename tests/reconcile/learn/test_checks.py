@@ -68,6 +68,12 @@ def native(**changes: object) -> Play:
     return Play(world, given_settings({"mode": "auto", "soak": 86_400}))
 
 
+def filed(*domains: str) -> Play:
+    """A mailcow that serves one file for these domains, with all entries in mailcow.conf."""
+    conf = {"ADDITIONAL_SAN": "mta-sts.*", "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
+    return native(mailcow=FILE_MAILCOW, conf=conf, domains=domains)
+
+
 def test_whole_rollout_of_a_domain() -> None:
     """Testing for the soak; enforce with its max_age in one write; failing; testing again; and enforce once more."""
     play = native()
@@ -127,9 +133,8 @@ def test_missing_record_or_policy_steps_nothing_back() -> None:
 
 def test_one_file_is_held_back_by_its_weakest_domain() -> None:
     """Which is named; and raised for all together."""
-    conf = {"ADDITIONAL_SAN": "mta-sts.*", "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
     both = ("example.org", "example.net")
-    play = native(mailcow=FILE_MAILCOW, conf=conf, domains=both)
+    play = filed(*both)
     play.hours(1)
     for _ in range(30):
         at = play.world.now
@@ -153,9 +158,7 @@ def test_domain_in_testing_by_word_is_said_to_be_ready() -> None:
 
 def test_id_that_did_not_follow_a_loosened_policy_is_critical() -> None:
     """Senders go on refusing: the record is wrong until the id is new."""
-    play = native(
-        mailcow=FILE_MAILCOW, conf={"ADDITIONAL_SAN": "mta-sts.*", "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
-    )
+    play = filed("example.org")
     play.settings = given_settings({"mode": "enforce"})
     play.hours(1)
     assert play.world.file is not None
@@ -176,8 +179,7 @@ def test_id_that_did_not_follow_a_loosened_policy_is_critical() -> None:
 
 def test_each_stage_of_one_file_has_its_own_policy_and_id() -> None:
     """Testing, enforce, testing after a failure, enforce again, and the way out: none, and then no file."""
-    conf = {"ADDITIONAL_SAN": "mta-sts.*", "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
-    play = native(mailcow=FILE_MAILCOW, conf=conf)
+    play = filed("example.org")
     seen: list[tuple[str | None, str | None]] = []
 
     def note() -> None:
@@ -225,8 +227,7 @@ def test_nothing_is_learned_of_a_domain_that_is_not_ours_to_judge() -> None:
 
 def one_file(*domains: str) -> Play:
     """A mailcow that serves one file for these domains, in enforce by `mode: auto`."""
-    conf = {"ADDITIONAL_SAN": "mta-sts.*", "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
-    play = native(mailcow=FILE_MAILCOW, conf=conf, domains=domains)
+    play = filed(*domains)
     play.hours(28, *GOOD, domains=domains)
     assert play.modes[FILE] is Mode.ENFORCE
     return play
@@ -234,9 +235,7 @@ def one_file(*domains: str) -> Play:
 
 def test_domain_that_joins_makes_the_common_soak_begin_anew() -> None:
     """It is served the same file: nobody has looked at it for as long as the soak takes."""
-    play = native(
-        mailcow=FILE_MAILCOW, conf={"ADDITIONAL_SAN": "mta-sts.*", "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
-    )
+    play = filed("example.org")
     play.hours(23, *GOOD)
     both = ("example.org", "example.net")
     play.world = replace(play.world, domains=both)
@@ -249,9 +248,7 @@ def test_domain_that_joins_makes_the_common_soak_begin_anew() -> None:
 @pytest.mark.parametrize("soak", [0, 86_400])
 def test_nothing_is_raised_before_a_domain_that_joined_was_looked_at(soak: int) -> None:
     """All others have soaked for long, under `mode: testing`; it and `mode: auto` come together."""
-    play = native(
-        mailcow=FILE_MAILCOW, conf={"ADDITIONAL_SAN": "mta-sts.*", "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
-    )
+    play = filed("example.org")
     play.settings = given_settings({"mode": "testing", "soak": soak})
     play.hours(40, *GOOD)
     play.settings = given_settings({"mode": "auto", "soak": soak})
@@ -262,9 +259,7 @@ def test_nothing_is_raised_before_a_domain_that_joined_was_looked_at(soak: int) 
 
 def test_domain_that_joins_by_its_own_word_makes_nobody_wait() -> None:
     """`mode: enforce` is a person's word for it."""
-    play = native(
-        mailcow=FILE_MAILCOW, conf={"ADDITIONAL_SAN": "mta-sts.*", "ADDITIONAL_SERVER_NAMES": "mta-sts.*"}
-    )
+    play = filed("example.org")
     play.settings = given_settings(
         {"mode": "auto", "soak": 86_400, "domains": {"example.net": {"mode": "enforce"}}}
     )
