@@ -154,8 +154,13 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(tmp_path: Path, *, version: str = "2026-07a", **env: str) -> AsyncIterator[Stage]:
-    """A mailcow with the domain example.org, whose name is not in the certificate and does not resolve yet."""
+async def stage(
+    tmp_path: Path, *, version: str = "2026-07a", config: str = "", **env: str
+) -> AsyncIterator[Stage]:
+    """A mailcow with the domain example.org, whose name is not in the certificate and does not resolve yet.
+
+    `config` is the text of config.yml.
+    """
     root = tmp_path / "mailcow"
     for folder in ("data/web/.well-known/acme-challenge", "data/assets/ssl/backups", "data/conf"):
         (root / folder).mkdir(parents=True)
@@ -183,4 +188,6 @@ async def stage(tmp_path: Path, *, version: str = "2026-07a", **env: str) -> Asy
         found.receives("example.org")
         found.certify(HOST)
         found.acme_confirmed(HOST)
+        if config:
+            found.configure(config)
         yield found

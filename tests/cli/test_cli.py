@@ -50,8 +50,7 @@ async def test_once_with_nothing_failed_ends_with_zero(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["once", "plan", "run", "adopt"])
 async def test_wrong_settings_end_every_command_with_two(tmp_path: Path, name: str) -> None:
     """All mistakes in one message, each with its file, line and key; mailcow gets no request."""
-    async with stage(tmp_path) as on:
-        on.configure("mode: enforced\nmax_age: -1\n")
+    async with stage(tmp_path, config="mode: enforced\nmax_age: -1\n") as on:
         on.more["MTA_STS_POLL"] = "soon"
         ended = await command(on.env, name, *(["example.org"] if name == "adopt" else []))
         assert on.mailcow.requests == []

@@ -26,8 +26,7 @@ async def test_accounts_that_cannot_be_used_are_reported_and_names_stay_a_task_b
     tmp_path: Path,
 ) -> None:
     """Each says why; the secret is in no output."""
-    async with stage(tmp_path) as on:
-        on.configure(REPORT + ACCOUNTS)
+    async with stage(tmp_path, config=REPORT + ACCOUNTS) as on:
         env = {**on.env, "TSIG": "c2VjcmV0LXRoYXQtbm9ib2R5LXNlZXM="}
         shown = await command(env, "dns", "test")
         as_object = await command(env, "dns", "test", "--json")
@@ -45,8 +44,7 @@ async def test_accounts_that_cannot_be_used_are_reported_and_names_stay_a_task_b
 
 async def test_records_are_exported_in_each_form(tmp_path: Path) -> None:
     """With the present id."""
-    async with stage(tmp_path) as on:
-        on.configure(REPORT)
+    async with stage(tmp_path, config=REPORT) as on:
         await on.once()
         octodns = await command(on.env, "records", "--format", "octodns")
         dnscontrol = await command(on.env, "records", "--format", "dnscontrol")

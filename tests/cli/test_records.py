@@ -33,8 +33,7 @@ def publishes(on: Stage, zone: str) -> None:
 
 async def test_native_records_have_mailcows_ids(tmp_path: Path) -> None:
     """One for each domain; a domain without a served policy gets a comment."""
-    async with stage(tmp_path) as on:
-        on.configure(REPORT)
+    async with stage(tmp_path, config=REPORT) as on:
         on.mailcow.add_domain("example.net")
         before = await command(on.env, "records", "example.net")
         await on.once()
@@ -63,8 +62,7 @@ async def test_id_is_requested_from_mailcow_once_for_each_policy(tmp_path: Path)
 
 async def test_file_generation_shares_and_derives(tmp_path: Path) -> None:
     """Domains and alias domains point to the host's domain; its id is that of the file."""
-    async with stage(tmp_path, version="2025-07") as on:
-        on.configure(REPORT)
+    async with stage(tmp_path, version="2025-07", config=REPORT) as on:
         on.mailcow.add_domain("bücher.example")
         on.mailcow.add_alias("alias.example", "example.org")
         on.certify(
@@ -86,8 +84,7 @@ async def test_file_generation_shares_and_derives(tmp_path: Path) -> None:
 )
 async def test_once_published_nothing_is_missing(tmp_path: Path, version: str, arguments: list[str]) -> None:
     """After everything that `records` prints was published, `records --missing` prints nothing."""
-    async with stage(tmp_path, version=version) as on:
-        on.configure(REPORT)
+    async with stage(tmp_path, version=version, config=REPORT) as on:
         on.mailcow.add_domain("example.net")
         on.certify(HOST, "mta-sts.example.org", "mta-sts.example.net")
         await on.once()

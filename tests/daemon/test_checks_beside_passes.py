@@ -42,17 +42,18 @@ async def test_domains_are_checked_only_if_the_settings_say_so(tmp_path: Path, *
 async def test_checks_that_cannot_run_are_not_tried_in_every_pass(tmp_path: Path) -> None:
     """They are tried again after a while, or when a person asks."""
     finished: list[str] = []
-    async with stage(tmp_path, MTA_STS_VERIFY="1") as on:
-        on.configure("extra_roots: no.pem\n")
-        async with at_work(on) as parts:
-            checker = parts.passes.observer.checks.checker
-            checker.finished = lambda: finished.append("finished")
-            await checked(parts)
-            assert await checked(parts)
-            assert not await checked(parts)
-            assert checker.trouble is not None
-            parts.passes.observer.check_now(["example.org"])
-            assert await checked(parts)
-            on.clock.ahead += CHECK_AGAIN_S + 60
-            assert await checked(parts)
-            assert finished == []
+    async with (
+        stage(tmp_path, MTA_STS_VERIFY="1", config="extra_roots: no.pem\n") as on,
+        at_work(on) as parts,
+    ):
+        checker = parts.passes.observer.checks.checker
+        checker.finished = lambda: finished.append("finished")
+        await checked(parts)
+        assert await checked(parts)
+        assert not await checked(parts)
+        assert checker.trouble is not None
+        parts.passes.observer.check_now(["example.org"])
+        assert await checked(parts)
+        on.clock.ahead += CHECK_AGAIN_S + 60
+        assert await checked(parts)
+        assert finished == []

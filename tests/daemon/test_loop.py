@@ -230,8 +230,7 @@ async def test_entry_that_a_key_lost_is_restored_within_seconds(tmp_path: Path) 
 
 async def test_new_certificate_starts_a_pass_at_once(tmp_path: Path) -> None:
     """A restart that was held for a name may no longer be needed."""
-    async with stage(tmp_path) as on:
-        on.configure("restart: {quiet: 600, settle: 0}")
+    async with stage(tmp_path, config="restart: {quiet: 600, settle: 0}") as on:
         on.resolves("mta-sts.example.org")
         async with running(on) as sidecar:
             await sidecar.says("done: add policy")

@@ -244,11 +244,6 @@ def test_removed_entry_leaves_the_others(before: bytes, after: bytes) -> None:
     assert WILDCARD not in items(read(edited)["K"])
 
 
-def test_adding_wins_over_removing() -> None:
-    """An entry in both is wanted."""
-    assert edit_list(b"K=a\n", "K", add=["a", "b"], remove=["A", "b"]) == b"K=a,b\n"
-
-
 @pytest.mark.parametrize(
     ("data", "said"),
     [

@@ -11,6 +11,8 @@ from sidecar.init.look import look
 from sidecar.init.run import check, template
 from tests.init.directories import NOW, MailcowDirectory, mailcow_directory
 
+POLICY = "data/web/.well-known/mta-sts.txt"
+
 
 def found(mailcow: MailcowDirectory) -> dict[str, Mark]:
     """The codes of what the rules find."""
@@ -36,9 +38,20 @@ def service_with(text: str) -> Callable[[MailcowDirectory], object]:
     return lambda mailcow: mailcow.override.write_text(f"services:\n{text}")
 
 
+def two_overrides(mailcow: MailcowDirectory) -> None:
+    """Compose reads only one of them."""
+    file("compose.override.yml")(mailcow)
+    file(mailcow.override.name)(mailcow)
+
+
+def issued_by(organization: str) -> Callable[[MailcowDirectory], object]:
+    """A certificate of this issuer."""
+    return lambda mailcow: mailcow.certificate("mail.example.org", organization=organization)
+
+
 def policy(text: str) -> Callable[[MailcowDirectory], object]:
     """A policy file made by hand."""
-    return lambda mailcow: (mailcow.path / "data/web/.well-known/mta-sts.txt").write_text(text)
+    return lambda mailcow: (mailcow.path / POLICY).write_text(text)
 
 
 def no_env_link(mailcow: MailcowDirectory) -> None:
@@ -114,22 +127,12 @@ CASES = [
     (True, setting(MAILCOW_HOSTNAME="mail"), "hostname", Mark.WARN),
     (True, no_env_link, "env-link", Mark.WARN),
     (True, file("compose.yaml"), "compose-shadowed", Mark.WARN),
-    (
-        True,
-        lambda m: (file("compose.override.yml")(m), file(m.override.name)(m)),
-        "override-ignored",
-        Mark.WARN,
-    ),
+    (True, two_overrides, "override-ignored", Mark.WARN),
     (True, setting(COMPOSE_FILE="docker-compose.yml"), "compose-file", Mark.WARN),
     (True, without("data/assets/ssl/cert.pem"), "certificate-none", Mark.WARN),
     (True, file("data/assets/ssl/cert.pem", "x"), "certificate-unseen", Mark.WARN),
-    (
-        True,
-        lambda m: m.certificate("mail.example.org", organization="mailcow"),
-        "certificate-self-signed",
-        Mark.WARN,
-    ),
-    (True, lambda m: m.certificate("mail.example.org", organization="Ours"), "certificate-own", Mark.NOTE),
+    (True, issued_by("mailcow"), "certificate-self-signed", Mark.WARN),
+    (True, issued_by("Ours"), "certificate-own", Mark.NOTE),
     (True, lambda m: m.certificate("other.example.org"), "certificate-name", Mark.WARN),
     (True, setting(SKIP_LETS_ENCRYPT="y"), "skip-lets-encrypt", Mark.NOTE),
     (True, setting(ONLY_MAILCOW_HOSTNAME="y"), "only-hostname", Mark.WARN),
@@ -143,18 +146,12 @@ CASES = [
     (False, policy(VALID), "policy-file", Mark.NOTE),
     (False, policy("mode: enforce\n"), "policy-file-invalid", Mark.WARN),
     (True, policy(VALID), "policy-file-unused", Mark.NOTE),
-    (
-        False,
-        lambda m: (m.path / "data/web/.well-known/mta-sts.txt").symlink_to("/etc/passwd"),
-        "policy-file-unseen",
-        Mark.WARN,
-    ),
+    (False, lambda m: (m.path / POLICY).symlink_to("/etc/passwd"), "policy-file-unseen", Mark.WARN),
     (False, web_elsewhere, "policy-file-locked", Mark.WARN),
     (True, service_with(TAKEN), "address-taken", Mark.STOP),
     (True, service_with(NO_ADDRESS), "address-none", Mark.WARN),
     (True, setting(IPV4_NETWORK="172.22.1.0/24"), "address-network", Mark.STOP),
     (True, setting(IPV4_NETWORK="172.22.1."), "address-network", Mark.STOP),
-    (True, setting(IPV4_NETWORK="172.22"), "address-network", Mark.STOP),
     (True, setting(IPV4_NETWORK="172.22.300"), "address-network", Mark.STOP),
     (True, setting(API_KEY="K"), "api-key", Mark.GOOD),
     (True, setting(API_KEY="a_b"), "api-key-invalid", Mark.WARN),
@@ -164,14 +161,12 @@ CASES = [
     (True, setting(MTA_STS_API_KEY="K"), "api-allow-page", Mark.NOTE),
     (True, no_clone, "clone-missing", Mark.STOP),
     (True, linked_clone, "clone-outside", Mark.NOTE),
-    (True, setting(MTA_STS_SOURCE="../elsewhere"), "clone-outside", Mark.NOTE),
     (True, setting(MTA_STS_SOURCE="./elsewhere"), "clone-missing", Mark.STOP),
     (True, setting(MTA_STS_SOURCE="https://git.example/x.git#v1"), "clone-remote", Mark.NOTE),
     (True, service_with(SOURCE_BY_DEFAULT), "clone-missing", Mark.STOP),
     (True, service_with("  watchdog-mailcow:\n    profiles: [never]\n"), "last-missing", Mark.STOP),
     (True, without_watchdog, "last-missing", Mark.STOP),
     (True, setting(MTA_STS_ADDRESS_END="1"), "address-end", Mark.STOP),
-    (True, setting(MTA_STS_ADDRESS_END="247x"), "address-end", Mark.STOP),
     (True, setting(MTA_STS_DOCKER_SOCKET="docker.sock"), "socket-path", Mark.STOP),
     (True, service_with(PUBLISHED), "ports-published", Mark.NOTE),
 ]

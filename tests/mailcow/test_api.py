@@ -15,7 +15,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.simulated import API, POLICY, Fault, KeyUse, SimulatedMailcow
+from demo.simulated import API, POLICY, Fault, SimulatedMailcow
 from sidecar.formats.mtasts_policy import Mode, Policy, parse, render
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.mailcow.api import (
@@ -163,16 +163,6 @@ async def test_native_route() -> None:
             async with calling(mailcow, mailcow.read_only_key) as api:
                 assert await api.native_route() is None
             assert not mailcow.policies
-
-
-async def test_served(mailcow: SimulatedMailcow, api: MailcowApi) -> None:
-    """The text of the policy host, None where there is none; asked with that name and without the key."""
-    mailcow.add_domain("example.org")
-    assert await api.served("example.org") == Served(None)
-    await api.add_policy("example.org", POLICY_OF)
-    assert await api.served("example.org") == Served(render(POLICY_OF))
-    [*_, seen] = mailcow.asked(POLICY)
-    assert (seen.host, seen.key, seen.cookie) == ("mta-sts.example.org", KeyUse.NONE, False)
 
 
 async def test_served_needs_no_key(mailcow: SimulatedMailcow) -> None:
@@ -324,12 +314,6 @@ async def test_a_database_that_refuses_writes_is_temporary(
     mailcow.fail("add", Fault.READ_ONLY)
     with pytest.raises(TemporaryError, match="read-only"):
         await api.add_policy("example.org", POLICY_OF)
-
-
-async def test_an_unknown_domain_cannot_be_added(api: MailcowApi) -> None:
-    """It may be back in a moment (a restore), so this is temporary."""
-    with pytest.raises(TemporaryError, match="access_denied"):
-        await api.add_policy("unknown.example", POLICY_OF)
 
 
 async def test_writes_on_the_file_generation() -> None:

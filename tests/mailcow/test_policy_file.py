@@ -160,17 +160,6 @@ def test_handmade_file_is_kept_in_the_backup_folder(mailcow: Path, path: Path, t
     assert mode(backups) == 0o700
 
 
-def test_second_backup_of_the_same_second_does_not_replace_the_first(
-    mailcow: Path, path: Path, tmp_path: Path
-) -> None:
-    """A person's file that was copied away is never lost."""
-    put(path, OLD)
-    policy_file.write(mailcow, TEXT, tmp_path / "state", NOW)
-    policy_file.write(mailcow, OLD, tmp_path / "state", NOW)
-    kept = {file.name: file.read_bytes() for file in (tmp_path / "state").iterdir()}
-    assert kept == {"mta-sts.txt.2023-11-14T221320Z": OLD, "mta-sts.txt.2023-11-14T221320Z.2": TEXT}
-
-
 def test_backup_is_whole(mailcow: Path, path: Path, tmp_path: Path) -> None:
     """A file too large to be a policy is a person's, too."""
     put(path, OLD * 10_000)

@@ -26,6 +26,7 @@ from tests.web.fakes import report_of, status_once
 from tests.worlds import FILE_MAILCOW, NOW, World, given_settings, observed, text
 
 AWAY_S = STEADY_S[0]
+STAGE, ERROR, RECOVERY = NotificationKind.STAGE, NotificationKind.ERROR, NotificationKind.RECOVERY
 
 
 def after(*views: PassView, notified: Notified | None = None) -> tuple[Notified, list[Notification]]:
@@ -51,12 +52,7 @@ def test_change_of_stage_is_sent_once_with_both_stages() -> None:
     ready = view(stages={"a.example": Stage.READY}, at=60)
     _, events = after(view(), view(at=30), ready, replace(ready, at=NOW + 90))
     (event,) = events
-    assert (event.kind, event.subject, event.was, event.now) == (
-        NotificationKind.STAGE,
-        "a.example",
-        "soaking",
-        "ready",
-    )
+    assert (event.kind, event.subject, event.was, event.now) == (STAGE, "a.example", "soaking", "ready")
     assert event.at == NOW + 60
 
 
@@ -98,7 +94,7 @@ def test_error_and_its_end_are_sent_once() -> None:
     """Also an error in the first pass; its end is sent only after it has been absent for a while."""
     over = [view(at=100), view(at=100 + AWAY_S - 1), view(at=100 + AWAY_S), view(at=5_000)]
     notified, events = after(view(EXPIRED), view(EXPIRED, at=30), *over)
-    assert kinds(events) == [NotificationKind.ERROR, NotificationKind.RECOVERY]
+    assert kinds(events) == [ERROR, RECOVERY]
     assert events[0].todo == "renew it"
     assert events[1].at == NOW + 100 + AWAY_S
     assert notified.troubles == {}
@@ -108,22 +104,19 @@ def test_error_that_comes_and_goes_is_sent_once() -> None:
     """However often; its end is counted from when it was seen last."""
     flapping = [view(*([EXPIRED] if n % 2 else []), at=300 * n) for n in range(1, 20)]
     _, events = after(*flapping)
-    assert kinds(events) == [NotificationKind.ERROR]
+    assert kinds(events) == [ERROR]
     _, events = after(*flapping, view(at=6_000), view(at=6_000 + AWAY_S))
-    assert kinds(events) == [NotificationKind.ERROR, NotificationKind.RECOVERY]
+    assert kinds(events) == [ERROR, RECOVERY]
 
 
 def test_error_that_comes_back_after_a_day_is_sent_again() -> None:
     """Even if its end was never sent, because it was never absent for long; then its end is sent, too."""
     flapping = [view(*([EXPIRED] if n % 2 else []), at=300 * n) for n in range(1, 500)]
     notified, events = after(*flapping)
-    assert [(event.kind, event.was) for event in events] == [
-        (NotificationKind.ERROR, ""),
-        (NotificationKind.ERROR, "error"),
-    ]
+    assert [(event.kind, event.was) for event in events] == [(ERROR, ""), (ERROR, "error")]
     assert events[1].at - events[0].at == QUIET_S
     _, ends = after(view(at=600 * 300), view(at=600 * 300 + AWAY_S), notified=notified)
-    assert kinds(ends) == [NotificationKind.RECOVERY]
+    assert kinds(ends) == [RECOVERY]
 
 
 def test_error_that_comes_back_after_its_end_was_sent_is_sent_again() -> None:
@@ -134,7 +127,7 @@ def test_error_that_comes_back_after_its_end_was_sent_is_sent_again() -> None:
         here = minutes % 30 < 15  # for a quarter of an hour there, and for as long away
         notified, found = news(notified, view(*([EXPIRED] if here else []), at=60 * minutes))
         events += found
-    assert kinds(events) == [NotificationKind.ERROR, NotificationKind.RECOVERY, NotificationKind.ERROR]
+    assert kinds(events) == [ERROR, RECOVERY, ERROR]
     times = [event.at - NOW for event in events]
     assert times == [0, 15 * 60 + AWAY_S, 30 * 60]
 
@@ -144,7 +137,7 @@ def test_end_counts_less_when_the_last_one_is_long_ago() -> None:
     begun = QUIET_S + 2 * AWAY_S
     quick = (view(EXPIRED), view(at=60), view(at=60 + AWAY_S), view(EXPIRED, at=begun))
     _, events = after(*quick, view(at=begun + 60), view(at=begun + 60 + AWAY_S))
-    assert kinds(events) == [NotificationKind.ERROR, NotificationKind.RECOVERY] * 2
+    assert kinds(events) == [ERROR, RECOVERY] * 2
 
 
 def test_new_words_are_not_a_new_error_but_a_worse_one_is() -> None:
@@ -170,7 +163,7 @@ def test_finding_that_was_not_checked_is_not_over(dark: PassView) -> None:
     """For however long."""
     later = replace(dark, at=NOW + 10 * AWAY_S)
     notified, events = after(view(EXPIRED), dark, later)
-    assert kinds(events) == [NotificationKind.ERROR]
+    assert kinds(events) == [ERROR]
     assert set(notified.troubles) == {EXPIRED.key}
 
 
@@ -179,19 +172,19 @@ def test_notice_is_not_over_while_mailcow_does_not_answer() -> None:
     views = [view(DENIED, EXPIRED), view(at=30, blind=True), view(at=2_000, blind=True)]
     notified, events = after(*views)
     assert [(event.kind, event.code) for event in events] == [
-        (NotificationKind.ERROR, DENIED.code),
-        (NotificationKind.ERROR, EXPIRED.code),
-        (NotificationKind.RECOVERY, EXPIRED.code),
+        (ERROR, DENIED.code),
+        (ERROR, EXPIRED.code),
+        (RECOVERY, EXPIRED.code),
     ]
     assert set(notified.troubles) == {DENIED.key}
-    assert kinds(after(view(at=2_100), view(at=3_000), notified=notified)[1]) == [NotificationKind.RECOVERY]
+    assert kinds(after(view(at=2_100), view(at=3_000), notified=notified)[1]) == [RECOVERY]
 
 
 def test_errors_of_a_removed_domain_are_forgotten_silently() -> None:
     """Nothing recovered."""
     of_domain = replace(DENIED, code="mx.uncovered", subject="a.example")
     notified, events = after(view(EXPIRED, of_domain), view(at=30, stages={}), view(at=9_000, stages={}))
-    assert kinds(events) == [NotificationKind.ERROR, NotificationKind.ERROR]
+    assert kinds(events) == [ERROR, ERROR]
     assert notified == Notified()
 
 
@@ -231,12 +224,12 @@ def test_sent_events_add_up_to_what_people_know(
     assert notified is not None
     for trouble in (EXPIRED, DENIED):
         said = [event for event in events if event.key == trouble.key]
-        assert kinds(said[:1]) in ([], [NotificationKind.ERROR])
-        assert (trouble.key in notified.troubles) == (kinds(said[-1:]) == [NotificationKind.ERROR])
+        assert kinds(said[:1]) in ([], [ERROR])
+        assert (trouble.key in notified.troubles) == (kinds(said[-1:]) == [ERROR])
         for before, later in itertools.pairwise(said):
-            assert NotificationKind.ERROR in {before.kind, later.kind}
+            assert ERROR in {before.kind, later.kind}
             assert before.kind is not later.kind or later.at - before.at >= QUIET_S
-    moves = [event for event in events if event.kind is NotificationKind.STAGE]
+    moves = [event for event in events if event.kind is STAGE]
     assert all(before.now == later.was for before, later in itertools.pairwise(moves))
     assert all(move.was != move.now for move in moves)
     assert not moves or moves[-1].now == notified.stages["a.example"].value
@@ -375,7 +368,7 @@ def test_error_of_a_domain_without_a_row_of_its_own_ends(world: World, subject: 
     gone = seen(world)
     notified, _ = news(notified, gone)
     _, events = news(notified, replace(gone, at=NOW + AWAY_S))
-    assert kinds(events) == [NotificationKind.RECOVERY]
+    assert kinds(events) == [RECOVERY]
 
 
 @pytest.mark.parametrize("part", ["project", "certificates"])

@@ -45,6 +45,8 @@ TEXT = text()
 ID = derived(TEXT.encode())
 REPORT = given_settings({"tls_report": "tls@example.org"})
 RUA = "v=TLSRPTv1; rua=mailto:tls@example.org"
+PRESENT, MISSING, DIFFERENT = RecordState.PRESENT, RecordState.MISSING, RecordState.DIFFERENT
+UNKNOWN = RecordState.UNKNOWN
 NAMES = frozenset({HOST, "mta-sts.example.org", "mta-sts.example.net", "mta-sts.alias.example"})
 
 
@@ -181,7 +183,7 @@ def test_unknown_id_is_not_made_up() -> None:
     (records,) = needed(
         found, REPORT, mail_domains(found, REPORT), id_trouble={"example.org": "status 502"}.get
     )
-    assert (records.id.record, records.id.standing) == (None, RecordState.UNKNOWN)
+    assert (records.id.record, records.id.standing) == (None, UNKNOWN)
     assert "status 502" in records.id.note
     assert "mailcow's own DNS check" in records.id.note
 
@@ -189,7 +191,7 @@ def test_unknown_id_is_not_made_up() -> None:
 def test_policy_that_was_not_seen_is_not_called_missing() -> None:
     """Neither an id nor 'follows once it is served'."""
     records = all_of(seen(native_world(unseen=frozenset({"served:example.org"}))))["example.org"]
-    assert (records.id.record, records.id.standing) == (None, RecordState.UNKNOWN)
+    assert (records.id.record, records.id.standing) == (None, UNKNOWN)
 
 
 def test_name_not_in_the_certificate_yet_is_said_with_the_id() -> None:
@@ -211,13 +213,13 @@ def test_no_report_address_says_what_to_set() -> None:
     off = all_of(seen(file_world()), given_settings({"reports": {"receive": "off"}}))["example.org"].report
     assert off.note.startswith("set `tls_report` in data/conf/mta-sts/config.yml")
     there = seen(file_world(), {"_smtp._tls.example.org": ("v=TLSRPTv1; rua=mailto:x@example.net",)})
-    assert all_of(there, Settings())["example.org"].report.standing is RecordState.PRESENT
+    assert all_of(there, Settings())["example.org"].report.standing is PRESENT
 
 
 def test_policy_host_that_is_mailcows_own_name_needs_no_record() -> None:
     """A CNAME to itself would break the name."""
     host = all_of(seen(file_world(conf={"MAILCOW_HOSTNAME": "mta-sts.example.org"})))["example.org"].host
-    assert (host.record, host.standing) == (None, RecordState.PRESENT)
+    assert (host.record, host.standing) == (None, PRESENT)
 
 
 # --- which domains ---------------------------------------------------------------------------------------
@@ -271,18 +273,18 @@ def test_names_that_mailcow_does_not_have() -> None:
 @pytest.mark.parametrize(
     ("there", "conf", "standing"),
     [
-        (Addresses(frozenset({ADDRESS}), HOST), {}, RecordState.PRESENT),
+        (Addresses(frozenset({ADDRESS}), HOST), {}, PRESENT),
         # an alias of the host whose own addresses are missing is right
-        (Addresses(frozenset(), HOST), {}, RecordState.PRESENT),
+        (Addresses(frozenset(), HOST), {}, PRESENT),
         # A instead of CNAME, and where the host itself is an alias, its end
-        (Addresses(frozenset({ADDRESS})), {}, RecordState.PRESENT),
-        (Addresses(frozenset()), {}, RecordState.MISSING),
-        (Addresses(frozenset({"203.0.113.9"})), {}, RecordState.DIFFERENT),
-        (Addresses(frozenset(), "elsewhere.example"), {}, RecordState.DIFFERENT),
+        (Addresses(frozenset({ADDRESS})), {}, PRESENT),
+        (Addresses(frozenset()), {}, MISSING),
+        (Addresses(frozenset({"203.0.113.9"})), {}, DIFFERENT),
+        (Addresses(frozenset(), "elsewhere.example"), {}, DIFFERENT),
         # one of two addresses is another server's
-        (Addresses(frozenset({ADDRESS, "203.0.113.9"})), {}, RecordState.DIFFERENT),
+        (Addresses(frozenset({ADDRESS, "203.0.113.9"})), {}, DIFFERENT),
         # behind a proxy the administrator says that addresses mean nothing
-        (Addresses(frozenset({"203.0.113.9"})), {"SKIP_IP_CHECK": "y"}, RecordState.PRESENT),
+        (Addresses(frozenset({"203.0.113.9"})), {"SKIP_IP_CHECK": "y"}, PRESENT),
     ],
 )
 def test_policy_host_stands(there: Addresses, conf: dict[str, str], standing: RecordState) -> None:
@@ -295,7 +297,7 @@ def test_policy_host_that_is_an_alias_of_what_the_host_is_an_alias_of() -> None:
     """The lookup tells the end of the chain."""
     end = Addresses(frozenset({ADDRESS}), "server.example.com")
     found = seen(file_world(), addresses={"mta-sts.example.org": end, HOST: end})
-    assert all_of(found)["example.org"].host.standing is RecordState.PRESENT
+    assert all_of(found)["example.org"].host.standing is PRESENT
 
 
 def test_private_address_of_the_host_is_not_a_missing_record() -> None:
@@ -308,7 +310,7 @@ def test_private_address_of_the_host_is_not_a_missing_record() -> None:
         },
     )
     host = all_of(world)["example.org"].host
-    assert host.standing is RecordState.UNKNOWN
+    assert host.standing is UNKNOWN
     assert not host.lacking
     assert f"{HOST} has the private address 10.0.0.5" in (host.found or "")
 
@@ -319,25 +321,16 @@ OWN, SHARED = "_mta-sts.example.org", "_mta-sts.example.net"
 @pytest.mark.parametrize(
     ("txt", "standings"),
     [
-        ({}, (RecordState.MISSING, RecordState.MISSING)),
-        ({OWN: (f"v=STSv1; id={ID}",), SHARED: OWN}, (RecordState.PRESENT, RecordState.PRESENT)),
+        ({}, (MISSING, MISSING)),
+        ({OWN: (f"v=STSv1; id={ID}",), SHARED: OWN}, (PRESENT, PRESENT)),
         # the form that mailcow shows; and a record of its own tells the same
-        (
-            {OWN: (f"v=STSv1;id={ID};",), SHARED: (f"v=STSv1; id={ID}",)},
-            (RecordState.PRESENT, RecordState.PRESENT),
-        ),
+        ({OWN: (f"v=STSv1;id={ID};",), SHARED: (f"v=STSv1; id={ID}",)}, (PRESENT, PRESENT)),
         # a stale id is the host's domain's alone: its aliases are right as they are
-        ({OWN: ("v=STSv1; id=1",), SHARED: OWN}, (RecordState.DIFFERENT, RecordState.PRESENT)),
-        (
-            {OWN: (f"v=STSv1; id={ID}",), SHARED: ("v=STSv1; id=1",)},
-            (RecordState.PRESENT, RecordState.DIFFERENT),
-        ),
-        ({SHARED: "_mta-sts.elsewhere.example"}, (RecordState.MISSING, RecordState.DIFFERENT)),
+        ({OWN: ("v=STSv1; id=1",), SHARED: OWN}, (DIFFERENT, PRESENT)),
+        ({OWN: (f"v=STSv1; id={ID}",), SHARED: ("v=STSv1; id=1",)}, (PRESENT, DIFFERENT)),
+        ({SHARED: "_mta-sts.elsewhere.example"}, (MISSING, DIFFERENT)),
         # two records are none to senders
-        (
-            {OWN: (f"v=STSv1; id={ID}", "v=STSv1; id=2"), SHARED: OWN},
-            (RecordState.DIFFERENT, RecordState.PRESENT),
-        ),
+        ({OWN: (f"v=STSv1; id={ID}", "v=STSv1; id=2"), SHARED: OWN}, (DIFFERENT, PRESENT)),
     ],
 )
 def test_policy_id_stands(
@@ -351,12 +344,12 @@ def test_policy_id_stands(
 @pytest.mark.parametrize(
     ("strings", "standing"),
     [
-        ((), RecordState.MISSING),
-        ((RUA,), RecordState.PRESENT),
+        ((), MISSING),
+        ((RUA,), PRESENT),
         # others may get reports, too
-        (("v=TLSRPTv1;rua=https://r.example/x,mailto:tls@example.org;",), RecordState.PRESENT),
-        (("v=TLSRPTv1; rua=mailto:else@example.org",), RecordState.DIFFERENT),
-        ((RUA, "v=TLSRPTv1; rua=mailto:else@example.org"), RecordState.DIFFERENT),
+        (("v=TLSRPTv1;rua=https://r.example/x,mailto:tls@example.org;",), PRESENT),
+        (("v=TLSRPTv1; rua=mailto:else@example.org",), DIFFERENT),
+        ((RUA, "v=TLSRPTv1; rua=mailto:else@example.org"), DIFFERENT),
     ],
 )
 def test_report_address_stands(strings: tuple[str, ...], standing: RecordState) -> None:
@@ -370,7 +363,7 @@ def test_what_could_not_be_looked_up_is_unknown() -> None:
     found = seen(file_world(dns_unseen=frozenset({"mta-sts.example.org"})))
     dns = replace(found.dns, txt={name: Unseen("SERVFAIL", NOW) for name in found.dns.txt})
     records = all_of(replace(found, dns=dns))["example.org"]
-    assert {need.standing for need in records.needs} == {RecordState.UNKNOWN}
+    assert {need.standing for need in records.needs} == {UNKNOWN}
     assert not any(need.lacking for need in records.needs)
     assert records.ttl == 120
 
@@ -395,7 +388,7 @@ def test_questions_cover_all_that_is_judged() -> None:
     tables = {"addresses": found.dns.addresses, "txt": found.dns.txt}
     only = {part: {q.name: tables[part][q.name] for q in asked if str(q.kind) == part} for part in tables}
     judged = all_of(replace(found, dns=replace(found.dns, **only)))["example.org"]  # type: ignore[arg-type]
-    assert {need.standing for need in judged.needs} == {RecordState.PRESENT}
+    assert {need.standing for need in judged.needs} == {PRESENT}
     assert len(asked) == 4
 
 
@@ -494,9 +487,9 @@ def test_any_text_survives_being_quoted(content: str) -> None:
 @hypothesis_given(st.text(max_size=60))
 def test_strangers_text_never_becomes_a_record(content: str) -> None:
     """What the DNS has in place of a record stays within its comment, line ends of all kinds included."""
-    need = RecordNeed("_mta-sts.example.org", None, RecordState.UNKNOWN, f"why: {content}", content)
+    need = RecordNeed("_mta-sts.example.org", None, UNKNOWN, f"why: {content}", content)
     whole = all_of(complete(file_world()))["example.org"]
     record = DnsRecord("_smtp._tls.example.org", "TXT", RUA)
-    different = RecordNeed("_smtp._tls.example.org", record, RecordState.DIFFERENT, "", content)
+    different = RecordNeed("_smtp._tls.example.org", record, DIFFERENT, "", content)
     zone = zone_text([replace(whole, id=need, report=different)], [content])
     assert set(parsed(zone)) == {("mta-sts.example.org.", "CNAME"), ("_smtp._tls.example.org.", "TXT")}

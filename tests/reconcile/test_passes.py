@@ -655,8 +655,7 @@ async def test_interrupted_re_creation_is_repaired_by_an_action(tmp_path: Path) 
 @pytest.mark.parametrize("config", ["manage: {acme: false}", "dry_run: true"], ids=["not managed", "dry run"])
 async def test_repair_that_is_not_managed_is_shown_and_not_done(tmp_path: Path, config: str) -> None:
     """Like any other action."""
-    async with stage(tmp_path) as on:
-        on.configure(config)
+    async with stage(tmp_path, config=config) as on:
         on.acme.renamed = on.acme.name + OLD_SUFFIX
         report = await on.once()
         assert [type(h.action) for h in report.plan.held].count(HealAcme) == 1

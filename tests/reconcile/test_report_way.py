@@ -146,8 +146,7 @@ async def test_route_is_removed_also_after_the_state_was_lost(tmp_path: Path) ->
 @pytest.mark.parametrize("config", ["reports: {receive: off}\n", "tls_report: mailto:me@example.net\n"])
 async def test_route_is_not_created_unless_it_is_wanted(tmp_path: Path, config: str) -> None:
     """Neither written nor read."""
-    async with stage(tmp_path) as on:
-        on.configure(config)
+    async with stage(tmp_path, config=config) as on:
         await passes(on, 2)
         on.clock.ahead = ANNOUNCED_S + 1
         await passes(on)

@@ -107,8 +107,7 @@ async def settled(on: Stage, parts: Parts, **outcome: Any) -> Report:
 
 async def test_a_clean_report_with_the_current_policy_is_named_as_the_proof(tmp_path: Path) -> None:
     """In the reason of the change to enforce, which the history keeps."""
-    async with stage(tmp_path) as on:
-        on.configure(AUTO)
+    async with stage(tmp_path, config=AUTO) as on:
         async with on.sidecar() as parts:
             await parts.passes.reconcile()
             assert mode_of(on) is Mode.TESTING
@@ -121,36 +120,32 @@ async def test_a_clean_report_with_the_current_policy_is_named_as_the_proof(tmp_
 
 async def test_no_reports_at_all_block_nothing_unless_required(tmp_path: Path) -> None:
     """A small domain gets none."""
-    async with stage(tmp_path) as on:
-        on.configure(AUTO + "reports: {require: true}\n")
-        async with on.sidecar() as parts:
-            await parts.passes.reconcile()
-            await settled(on, parts)
-            assert mode_of(on) is Mode.TESTING
-            sent(on, None, way=ReportWay.HTTPS)
-            await settled(on, parts)
-            assert mode_of(on) is Mode.TESTING, "what anybody can post is no proof"
-            sent(on, "google.example")
-            await settled(on, parts)
-            assert mode_of(on) is Mode.ENFORCE
+    async with stage(tmp_path, config=AUTO + "reports: {require: true}\n") as on, on.sidecar() as parts:
+        await parts.passes.reconcile()
+        await settled(on, parts)
+        assert mode_of(on) is Mode.TESTING
+        sent(on, None, way=ReportWay.HTTPS)
+        await settled(on, parts)
+        assert mode_of(on) is Mode.TESTING, "what anybody can post is no proof"
+        sent(on, "google.example")
+        await settled(on, parts)
+        assert mode_of(on) is Mode.ENFORCE
 
 
 async def test_a_proven_report_of_refused_mail_holds_the_step_up(tmp_path: Path) -> None:
     """Until the sender reports clean days."""
-    async with stage(tmp_path) as on:
-        on.configure(AUTO)
-        async with on.sidecar() as parts:
-            await parts.passes.reconcile()
-            sent(on, "google.example", failed=20)
-            found = await settled(on, parts)
-            assert mode_of(on) is Mode.TESTING
-            assert isinstance(found.observed.reports, Seen)
-            assert found.observed.reports.value[DOMAIN].clean.reason is Reason.REFUSED
-            on.clock.ahead += 3 * DAY_S
-            sent(on, "google.example", ago=2)
-            sent(on, "google.example", ago=1)
-            await settled(on, parts)
-            assert mode_of(on) is Mode.ENFORCE
+    async with stage(tmp_path, config=AUTO) as on, on.sidecar() as parts:
+        await parts.passes.reconcile()
+        sent(on, "google.example", failed=20)
+        found = await settled(on, parts)
+        assert mode_of(on) is Mode.TESTING
+        assert isinstance(found.observed.reports, Seen)
+        assert found.observed.reports.value[DOMAIN].clean.reason is Reason.REFUSED
+        on.clock.ahead += 3 * DAY_S
+        sent(on, "google.example", ago=2)
+        sent(on, "google.example", ago=1)
+        await settled(on, parts)
+        assert mode_of(on) is Mode.ENFORCE
 
 
 async def enforced(on: Stage, parts: Parts) -> None:
@@ -174,22 +169,19 @@ async def enforced(on: Stage, parts: Parts) -> None:
 )
 async def test_forged_reports_never_step_a_policy_back(tmp_path: Path, liars: Sequence[str | None]) -> None:
     """Signed by one domain, by many names, by many new domains, or not at all: our own check contradicts them."""
-    async with stage(tmp_path) as on:
-        on.configure(AUTO)
-        async with on.sidecar() as parts:
-            await enforced(on, parts)
-            for number in range(4):
-                for liar in liars:
-                    way = ReportWay.SMTP if liar else ReportWay.HTTPS
-                    sent(on, liar, failed=5_000, mode="enforce", number=number, way=way)
-                await settled(on, parts)
-                assert mode_of(on) is Mode.ENFORCE
+    async with stage(tmp_path, config=AUTO) as on, on.sidecar() as parts:
+        await enforced(on, parts)
+        for number in range(4):
+            for liar in liars:
+                way = ReportWay.SMTP if liar else ReportWay.HTTPS
+                sent(on, liar, failed=5_000, mode="enforce", number=number, way=way)
+            await settled(on, parts)
+            assert mode_of(on) is Mode.ENFORCE
 
 
 async def test_one_sender_that_lies_after_a_clean_week_is_not_enough(tmp_path: Path) -> None:
     """Two have to agree; three of the same owner are one."""
-    async with stage(tmp_path) as on:
-        on.configure(AUTO)
+    async with stage(tmp_path, config=AUTO) as on:
         async with on.sidecar() as parts:
             await enforced(on, parts)
             sent(on, "google.example", failed=5_000, mode="enforce")
@@ -207,35 +199,31 @@ async def test_one_sender_that_lies_after_a_clean_week_is_not_enough(tmp_path: P
 
 async def test_a_report_and_our_own_failing_check_step_back(tmp_path: Path) -> None:
     """Sooner than our checks alone, which must fail several times; a check from before the report does not count."""
-    async with stage(tmp_path) as on:
-        on.configure(AUTO)
-        async with on.sidecar() as parts:
-            await enforced(on, parts)
-            sent(on, "google.example", failed=90, mode="enforce")
-            await checked(on, parts, failing=True)
-            await checked(on, parts, failing=True)
-            assert mode_of(on) is Mode.TESTING
-            assert parts.passes.ledger.memory.rollout(DOMAIN).stepped_back_at is not None
+    async with stage(tmp_path, config=AUTO) as on, on.sidecar() as parts:
+        await enforced(on, parts)
+        sent(on, "google.example", failed=90, mode="enforce")
+        await checked(on, parts, failing=True)
+        await checked(on, parts, failing=True)
+        assert mode_of(on) is Mode.TESTING
+        assert parts.passes.ledger.memory.rollout(DOMAIN).stepped_back_at is not None
 
 
 async def test_a_store_that_cannot_be_read_permits_no_step_up(tmp_path: Path) -> None:
     """And it does not step anything back."""
-    async with stage(tmp_path) as on:
-        on.configure(AUTO)
-        async with on.sidecar() as parts:
-            await parts.passes.reconcile()
-            folder = Path(on.env["MTA_STS_STATE_DIR"]) / NAME
-            folder.mkdir()
-            found = await settled(on, parts)
-            assert isinstance(found.observed.reports, Unseen)
-            assert NoticeCode.UNSEEN_REPORTS in {notice.code for notice in found.plan.notices}
-            assert mode_of(on) is Mode.TESTING
-            folder.rmdir()
-            await settled(on, parts)
-            assert mode_of(on) is Mode.ENFORCE
-            folder.mkdir()
-            await settled(on, parts)
-            assert mode_of(on) is Mode.ENFORCE
+    async with stage(tmp_path, config=AUTO) as on, on.sidecar() as parts:
+        await parts.passes.reconcile()
+        folder = Path(on.env["MTA_STS_STATE_DIR"]) / NAME
+        folder.mkdir()
+        found = await settled(on, parts)
+        assert isinstance(found.observed.reports, Unseen)
+        assert NoticeCode.UNSEEN_REPORTS in {notice.code for notice in found.plan.notices}
+        assert mode_of(on) is Mode.TESTING
+        folder.rmdir()
+        await settled(on, parts)
+        assert mode_of(on) is Mode.ENFORCE
+        folder.mkdir()
+        await settled(on, parts)
+        assert mode_of(on) is Mode.ENFORCE
 
 
 async def test_a_report_starts_one_sender_check_at_once(tmp_path: Path) -> None:

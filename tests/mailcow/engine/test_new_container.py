@@ -362,29 +362,31 @@ def row(name: str, state: str = "running", label: str = "f" * 64) -> dict[str, A
     return {"Id": name, "Names": names, "State": state, "Labels": {CONFIG_HASH: label}}
 
 
+NOTHING, BACK, FORWARD = Settlement.NOTHING, Settlement.BACK, Settlement.FORWARD
+CLEAR, STUCK = Settlement.CLEAR, Settlement.STUCK
 OLD, NEW = NAME + OLD_SUFFIX, NAME + NEW_SUFFIX
 
 
 @pytest.mark.parametrize(
     ("rows", "expected", "after_a_failure"),
     [
-        ([], Settlement.NOTHING, Settlement.NOTHING),
-        ([row(NAME)], Settlement.NOTHING, Settlement.NOTHING),
-        ([row(NAME, "exited")], Settlement.NOTHING, Settlement.NOTHING),  # a person stopped it
-        ([row(OLD)], Settlement.BACK, Settlement.BACK),
-        ([row(OLD, "exited")], Settlement.BACK, Settlement.BACK),
-        ([row(OLD), row(NEW, "created")], Settlement.BACK, Settlement.BACK),
-        ([row(OLD, "exited"), row(NEW, "created")], Settlement.BACK, Settlement.BACK),
-        ([row(OLD, "exited"), row(NEW)], Settlement.FORWARD, Settlement.BACK),  # its run has begun
-        ([row(OLD, "exited"), row(NEW, "exited")], Settlement.BACK, Settlement.BACK),  # its run has failed
-        ([row(OLD), row(NEW)], Settlement.BACK, Settlement.BACK),  # a person started one
-        ([row(NEW)], Settlement.FORWARD, Settlement.FORWARD),
-        ([row(NEW, "exited")], Settlement.FORWARD, Settlement.FORWARD),  # there is no other
-        ([row(NAME), row(NEW, "created")], Settlement.CLEAR, Settlement.CLEAR),  # Compose made one
-        ([row(NAME), row(OLD, "exited"), row(NEW)], Settlement.CLEAR, Settlement.CLEAR),
+        ([], NOTHING, NOTHING),
+        ([row(NAME)], NOTHING, NOTHING),
+        ([row(NAME, "exited")], NOTHING, NOTHING),  # a person stopped it
+        ([row(OLD)], BACK, BACK),
+        ([row(OLD, "exited")], BACK, BACK),
+        ([row(OLD), row(NEW, "created")], BACK, BACK),
+        ([row(OLD, "exited"), row(NEW, "created")], BACK, BACK),
+        ([row(OLD, "exited"), row(NEW)], FORWARD, BACK),  # its run has begun
+        ([row(OLD, "exited"), row(NEW, "exited")], BACK, BACK),  # its run has failed
+        ([row(OLD), row(NEW)], BACK, BACK),  # a person started one
+        ([row(NEW)], FORWARD, FORWARD),
+        ([row(NEW, "exited")], FORWARD, FORWARD),  # there is no other
+        ([row(NAME), row(NEW, "created")], CLEAR, CLEAR),  # Compose made one
+        ([row(NAME), row(OLD, "exited"), row(NEW)], CLEAR, CLEAR),
         # ours is the only one that runs
-        ([row(NAME, "created"), row(OLD)], Settlement.STUCK, Settlement.STUCK),
-        ([row(NAME, "exited"), row(NEW, "created")], Settlement.CLEAR, Settlement.CLEAR),
+        ([row(NAME, "created"), row(OLD)], STUCK, STUCK),
+        ([row(NAME, "exited"), row(NEW, "created")], CLEAR, CLEAR),
     ],
 )
 def test_way_to_one_container(
