@@ -56,8 +56,7 @@ async def test_receivers_are_listed_without_their_urls(
         ]
         assert await run(tmp_path, both(receiver), "--json") == Exit.OK
         assert json.loads(capsys.readouterr().out) == [
-            {"receiver": "webhook"},
-            {"receiver": "apprise 1 (json)"},
+            {"receiver": r} for r in ("webhook", "apprise 1 (json)")
         ]
     assert receiver.bodies == []
 

@@ -16,8 +16,9 @@ from sidecar.plan import decide
 from sidecar.plan.acme.standstill import STOPPED_S
 from sidecar.plan.actions import Plan
 from sidecar.plan.records import mail_domains
+from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
-from sidecar.status.domains import status_of
+from sidecar.status.domains import CurrentStatus, status_of
 from tests.running import command, process
 from tests.stage import HOST, stage
 from tests.worlds import World, observed
@@ -30,6 +31,12 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+def judged(report: Report) -> CurrentStatus:
+    """What is shown of a pass."""
+    settings = Settings()
+    return status_of(report.observed, report.plan, settings, mail_domains(report.observed, settings))
 
 
 async def test_status_has_a_line_for_each_domain(tmp_path: Path) -> None:
@@ -113,10 +120,8 @@ async def test_acme_that_exited_needs_a_person(tmp_path: Path) -> None:
         await on.once()
         on.clock.ahead = STOPPED_S
         report = await on.once()
-    settings = Settings()
-    status = status_of(report.observed, report.plan, settings, mail_domains(report.observed, settings))
     printed = io.StringIO()
-    print_status(status, printed)
+    print_status(judged(report), printed)
     needs = printed.getvalue().split("needs you:\n", 1)[1]
     assert needs.startswith("  error: acme-mailcow is not running: it is exited; no certificate is ordered")
 
@@ -217,8 +222,7 @@ async def test_missing_record_is_asked_for_once_on_a_terminal(
     async with stage(tmp_path) as on:
         await on.once()
         report = await on.once()
-    settings = Settings()
-    status = status_of(report.observed, report.plan, settings, mail_domains(report.observed, settings))
+    status = judged(report)
     (row,) = status.rows
     assert any("mta-sts.example.org has no address" in held.reason for held in row.held)
     printed = Terminal()
@@ -234,10 +238,8 @@ async def test_same_sentence_is_printed_once(tmp_path: Path, monkeypatch: pytest
     async with stage(tmp_path) as on:
         on.mailcow.person_sets_policy("example.org", mode="enforce", mx=["a.example"], max_age=60)
         report = await on.once()
-    settings, file = Settings(), Terminal()
-    print_status(
-        status_of(report.observed, report.plan, settings, mail_domains(report.observed, settings)), file
-    )
+    file = Terminal()
+    print_status(judged(report), file)
     (held,) = [held for held in report.plan.held if held.action.about == "example.org"]
     said = " ".join(file.getvalue().split())
     assert said.count(held.reason) == 1

@@ -114,10 +114,8 @@ def test_new_wording_is_logged_and_is_not_an_end(written: Log) -> None:
 
 def test_problem_that_returns_after_its_end_is_logged_again(written: Log) -> None:
     """The last line never says that it is over while it is not; and a problem that flaps fills no log."""
-    lines = [
-        written.passes(*([notice()] if minutes % 30 < 15 else []), after=300)
-        for minutes in range(0, 1_440, 5)
-    ]
+    here = [minutes % 30 < 15 for minutes in range(0, 1_440, 5)]
+    lines = [written.passes(*([notice()] if there else []), after=300) for there in here]
     assert [line for said in lines for line in said] == ["trouble 0", "over: trouble 0", "trouble 0"]
 
 

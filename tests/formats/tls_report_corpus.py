@@ -176,7 +176,7 @@ CASES: tuple[Case, ...] = (
     fine("null policy", report(policy(policy=None)), (None, PolicyKind.OTHER, 12, 0, ())),
     fine("detail without a count", report(failing(detail(sessions=...))), _EXPIRED),
     fine(
-        "detail with nulls", report(failing(detail(receiving_mx_hostname=None, receiving_ip=None))), _EXPIRED
+        "details with null", report(failing(detail(receiving_mx_hostname=None, receiving_ip=None))), _EXPIRED
     ),
     # --- one in place of many, many in place of one
     fine("mx-host is a text", report(policy(policy=about(mx_host="mail.example.org")))),
@@ -221,21 +221,13 @@ CASES: tuple[Case, ...] = (
     fine("fields that nobody knows", report(policy(extra={"a": [1]}), more=[{"b": None}])),
     # --- dates
     fine("times without a zone", report(date_range=dates("2026-11-20T00:00:00", "2026-11-20T23:59:59"))),
-    fine(
-        "end at the next midnight", report(date_range=dates("2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z"))
-    ),
+    fine("ends at midnight", report(date_range=dates("2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z"))),
     fine("other zone", report(date_range=dates("2026-11-20T00:00:00+02:00", "2026-11-20T23:59:59+02:00"))),
-    fine(
-        "parts of seconds", report(date_range=dates("2026-11-20T00:00:00.000Z", "2026-11-20T23:59:59.999Z"))
-    ),
+    fine("parts of a second", report(date_range=dates("2026-11-20T00:00:00.0Z", "2026-11-20T23:59:59.999Z"))),
     fine("blank in place of T", report(date_range=dates("2026-11-20 00:00:00", "2026-11-20 23:59:59"))),
     # --- one bad policy does not lose the others
     fine("negative count beside a good policy", report(policy(summary=counts(-1, 0)), policy()), left_out=1),
-    fine(
-        "structured count beside a good policy",
-        report(policy(summary=counts({"n": 1}, 0)), policy()),
-        left_out=1,
-    ),
+    fine("structured count", report(policy(summary=counts({"n": 1}, 0)), policy()), left_out=1),
     fine("policy that is a text beside a good one", report("sts", policy()), left_out=1),
     fine(
         "detail without a result",
@@ -243,11 +235,7 @@ CASES: tuple[Case, ...] = (
         ("example.org", PolicyKind.STS, 9, 3, ("unspecified",)),
     ),
     fine("detail that is a text beside a good policy", report(failing("expired"), policy()), left_out=1),
-    fine(
-        "bad domain beside a good policy",
-        report(policy(policy=about(policy_domain="a b")), policy()),
-        left_out=1,
-    ),
+    fine("bad domain", report(policy(policy=about(policy_domain="a b")), policy()), left_out=1),
     # --- refused
     unreadable("nothing", b"", Why.EMPTY),
     unreadable("white space", b" \r\n", Why.EMPTY),
@@ -273,7 +261,7 @@ CASES: tuple[Case, ...] = (
     ),
     unreadable("a year", report(date_range=dates("2026-01-01T00:00:00Z", "2026-12-31T00:00:00Z")), Why.DATES),
     unreadable(
-        "year 9999", report(date_range=dates("9999-12-31T00:00:00Z", "9999-12-31T23:59:59Z")), Why.DATES
+        "year 9999", report(date_range=dates("9999-12-31T00:00:00Z", "9999-12-31T01:00:00Z")), Why.DATES
     ),
     unreadable("no policies", report(policies=[]), Why.NO_POLICY),
     unreadable("only a bad policy", report(policy(summary=counts(1.5, 0))), Why.NO_POLICY),

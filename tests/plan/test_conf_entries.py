@@ -25,10 +25,7 @@ from tests.worlds import (
 )
 
 BEFORE_2026_07A = Mailcow(Backend.NATIVE, Version(2026, 3))
-BOTH = {
-    "ADDITIONAL_SAN": ListEdit(("mta-sts.*",), ()),
-    "ADDITIONAL_SERVER_NAMES": ListEdit(("mta-sts.*",), ()),
-}
+BOTH = dict.fromkeys(("ADDITIONAL_SAN", "ADDITIONAL_SERVER_NAMES"), ListEdit(("mta-sts.*",), ()))
 
 
 def edits(world: World) -> list[dict[str, ListEdit]]:
@@ -130,9 +127,8 @@ def test_list_with_a_comment_in_it_is_reported_and_left_alone() -> None:
 
 def test_entry_that_the_sidecar_added_goes_when_it_is_no_longer_needed() -> None:
     """A mailcow that was updated to native needs no wildcard."""
-    world = World(
-        mailcow=NATIVE, conf={"ADDITIONAL_SAN": "a.example.org,mta-sts.*"}, memory=added("mta-sts.*")
-    )
+    conf = {"ADDITIONAL_SAN": "a.example.org,mta-sts.*"}
+    world = World(mailcow=NATIVE, conf=conf, memory=added("mta-sts.*"))
     assert edits(world) == [{"ADDITIONAL_SAN": ListEdit((), ("mta-sts.*",))}]
 
 
@@ -170,9 +166,7 @@ def test_entry_that_somebody_removed_twice_within_a_week_is_added_again() -> Non
 
 def test_locked_file_is_reported_and_not_written() -> None:
     """A link that leads out of the mounted folder."""
-    world = World(
-        mailcow=FILE_MAILCOW, locked="it is a link to /etc/mailcow.conf, outside of the mounted folder"
-    )
+    world = World(mailcow=FILE_MAILCOW, locked="it is a link to /etc/mailcow.conf, outside of the folder")
     assert edits(world) == []
     assert "conf.locked" in {n.code for n in plan(world).notices}
 

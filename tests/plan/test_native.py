@@ -48,9 +48,8 @@ def remembering(memory: PolicyMemory, domain: str = "example.org") -> Memory:
 
 def test_domain_without_policy_gets_one_in_testing_for_a_day() -> None:
     """The safe default: nothing is refused, and a change is noticed within a day."""
-    assert [a.policy for a in plan(World()).actions if isinstance(a, AddPolicy)] == [
-        policy(Mode.TESTING, 86_400)
-    ]
+    added = [a.policy for a in plan(World()).actions if isinstance(a, AddPolicy)]
+    assert added == [policy(Mode.TESTING, 86_400)]
 
 
 def test_alias_domain_never_gets_a_row() -> None:
@@ -62,9 +61,8 @@ def test_alias_domain_never_gets_a_row() -> None:
 @pytest.mark.parametrize("gone", ["domains", "mailcow", "conf", "served:example.org"])
 def test_nothing_is_written_for_what_was_not_seen(gone: str) -> None:
     """An unseen part leaves every policy as it is."""
-    world = World(
-        unseen=frozenset({gone}), served={} if gone != "served:example.org" else {"example.org": text()}
-    )
+    served = {} if gone != "served:example.org" else {"example.org": text()}
+    world = World(unseen=frozenset({gone}), served=served)
     assert plan(world).actions == ()
 
 
@@ -426,9 +424,7 @@ def test_mx_that_nothing_served_covers_raises_the_alarm_in_the_middle_of_a_move(
     found = plan(moving(NOW, ("old.example.org", "other.example.org")), Settings(mode=Mode.ENFORCE))
     (reported,) = [n for n in found.notices if n.code == "mx.uncovered"]
     assert reported.level == "error"
-    assert (
-        "has the MX other.example.org, which no mx pattern covers (mail.example.org, old" in reported.message
-    )
+    assert "has the MX other.example.org, which no mx pattern covers (mail.example.org" in reported.message
 
 
 def test_what_was_served_in_testing_covers_nothing() -> None:
@@ -575,9 +571,8 @@ def test_what_may_have_been_in_enforce_before_counts_with_its_own_max_age() -> N
 )
 def test_reason_says_why_a_domain_leaves(changes: dict[str, object], why: str) -> None:
     """In the history, too."""
-    memory = replace(
-        remembering(ours(text())), retired=frozenset() if changes else frozenset({"example.org"})
-    )
+    retired = frozenset() if changes else frozenset({"example.org"})
+    memory = replace(remembering(ours(text())), retired=retired)
     world = replace(World(served={"example.org": text()}, memory=memory), **changes)  # type: ignore[arg-type]
     assert [a.reason.partition(",")[0] for a in plan(world).actions if isinstance(a, SwitchOff)] == [why]
 
@@ -588,9 +583,8 @@ def test_reason_says_why_a_domain_leaves(changes: dict[str, object], why: str) -
 def test_hostname_is_served_as_an_a_label() -> None:
     """IDN in A-label form everywhere."""
     found = plan(World(conf={"MAILCOW_HOSTNAME": "mail.bücher.example"}))
-    assert [a.policy.mx for a in found.actions if isinstance(a, AddPolicy)] == [
-        ("mail.xn--bcher-kva.example",)
-    ]
+    mx = [a.policy.mx for a in found.actions if isinstance(a, AddPolicy)]
+    assert mx == [("mail.xn--bcher-kva.example",)]
 
 
 @pytest.mark.parametrize("name", ["mail_1.example.org", "mail..example.org", "mail example.org"])

@@ -101,9 +101,7 @@ async def test_command_reads_everything(tmp_path: Path, monkeypatch: pytest.Monk
         assert len(on.served()) == len(NAMES) + 1
 
 
-async def test_daemon_goes_on_until_all_policies_were_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_daemon_goes_on_until_all_were_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without waiting for a poll, also where there was nothing to do for those that it read."""
     monkeypatch.setattr(observer, "FIRST_READS_S", 0.0)
     async with many(tmp_path) as on:
@@ -161,11 +159,8 @@ async def test_event_loop_does_not_do_the_work(tmp_path: Path, monkeypatch: pyte
 
         monkeypatch.setattr(module, name, note)
 
-    work = [
-        (answers, "read_domains"),
-        (answers, "read_aliases"),
-        (reconcile, "learn_all"),
-        (reconcile, "decide"),
+    work = [(answers, "read_domains"), (answers, "read_aliases")] + [
+        (reconcile, n) for n in ("learn_all", "decide")
     ]
     for module, name in [*work, (routine_dns, "routine_questions")]:
         noted(module, name)

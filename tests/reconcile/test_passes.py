@@ -67,16 +67,15 @@ async def test_file_generation_writes_the_file_and_the_settings(tmp_path: Path) 
         await on.once()
         assert on.policy_file.read_text() == text()
         after = on.conf.read_bytes()
-        assert after == before.replace(b"_SAN=\n", b"_SAN=mta-sts.*\n").replace(
-            b"_NAMES=\n", b"_NAMES=mta-sts.*\n"
+        assert after == before.replace(b"SAN=\n", b"SAN=mta-sts.*\n").replace(
+            b"NAMES=\n", b"NAMES=mta-sts.*\n"
         )
         assert on.conf.stat().st_mode & 0o777 == 0o600
         on.resolves(NAME)
         on.clock.ahead = 3_700
         report = await on.once()
-        assert [type(a) for a in (*report.plan.actions, *(h.action for h in report.plan.held))][
-            -1
-        ] is RecreateAcme
+        planned = (*report.plan.actions, *(held.action for held in report.plan.held))
+        assert type(planned[-1]) is RecreateAcme
 
 
 async def test_broken_policy_file_is_repaired_and_kept_in_the_state(tmp_path: Path) -> None:
@@ -89,6 +88,12 @@ async def test_broken_policy_file_is_repaired_and_kept_in_the_state(tmp_path: Pa
         assert [p.read_text() for p in (tmp_path / "state").glob("mta-sts.txt.*")] == ["nonsense\n"]
 
 
+def all_written(on: Stage) -> tuple[object, ...]:
+    """All that the sidecar may write."""
+    file = on.policy_file.read_text() if on.policy_file.exists() else None
+    return (dict(on.served()), file, on.conf.read_text())
+
+
 @pytest.mark.parametrize(
     "fault",
     [Fault.EMPTY_BODY, Fault.EMPTY_OBJECT, Fault.EMPTY_PAGE, Fault.HTML_500, Fault.HTML_502, Fault.KEY_GONE],
@@ -99,16 +104,12 @@ async def test_odd_answer_changes_nothing(tmp_path: Path, fault: Fault, version:
     async with stage(tmp_path, version=version) as on:
         on.mailcow.add_alias("alias.example", "example.org")
         await on.once()
-        before = (on.served(), on.policy_file.exists() and on.policy_file.read_text(), on.conf.read_text())
+        before = all_written(on)
         on.mailcow.fail(API, fault)
         for _ in range(3):
             on.clock.ahead += 700
             await on.once()
-        assert (
-            on.served(),
-            on.policy_file.exists() and on.policy_file.read_text(),
-            on.conf.read_text(),
-        ) == before
+        assert all_written(on) == before
 
 
 async def test_write_whose_answer_was_lost_counts_as_ours(tmp_path: Path) -> None:
@@ -125,9 +126,7 @@ async def test_write_whose_answer_was_lost_counts_as_ours(tmp_path: Path) -> Non
         assert [n.code for n in again.plan.notices if n.code == "policy.foreign"] == []
 
 
-@pytest.mark.parametrize(
-    "fault", [Fault.NOT_LOGGED, Fault.UPGRADED], ids=["Redis", "first call after an upgrade"]
-)
+@pytest.mark.parametrize("fault", [Fault.NOT_LOGGED, Fault.UPGRADED], ids=["Redis", "after an upgrade"])
 async def test_write_without_a_clear_answer_is_read_back(tmp_path: Path, fault: Fault) -> None:
     """mailcow answers only that its Redis refuses writes, or that its tables are new; the row is there."""
     async with stage(tmp_path) as on:
@@ -144,9 +143,7 @@ async def test_redis_that_refuses_writes_is_named_and_the_write_is_sent_once(tmp
         on.mailcow.fail(POLICY, Fault.NOT_LOGGED)
         (outcome,) = (await parts.passes.reconcile()).outcomes
         assert outcome.result is Result.FAILED
-        assert "Redis refuses writes (READONLY You can't write against a read only replica)" in str(
-            outcome.detail
-        )
+        assert "Redis refuses writes (READONLY You can't write against a read only" in str(outcome.detail)
         sent = writes_of(on)
         on.mailcow.add_domain("new.example")
         for _ in range(4):
@@ -622,9 +619,7 @@ async def test_held_restart_asks_again_about_the_name_that_failed_alone(
             assert on.engine.count("/restart") == 1
 
 
-async def test_run_with_a_long_log_is_read_to_its_beginning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_run_with_a_long_log_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run for thousands of names: its beginning has the public addresses."""
     monkeypatch.setattr(observer, "ACME_LOG_LINES", 4)
     async with stage(tmp_path) as on:

@@ -377,13 +377,11 @@ def test_a_full_disk_is_temporary_and_undone(tmp_path: Path, state: State) -> No
     state.save(state.load(), full_memory())
     (pages,) = state._connection.execute("PRAGMA page_count").fetchone()
     state._connection.execute(f"PRAGMA max_page_count = {pages}")
-    large = replace(
-        full_memory(), policies={f"d{i}.example": PolicyMemory(floor="x" * 9000) for i in range(50)}
-    )
+    large = {f"d{i}.example": PolicyMemory(floor="x" * 9000) for i in range(50)}
     with pytest.raises(
         TemporaryError, match=r"writing the state failed: .* full'; check the space on the disk of"
     ):
-        state.save(full_memory(), large)
+        state.save(full_memory(), replace(full_memory(), policies=large))
     assert state.load() == full_memory()
     assert not state.changed_elsewhere()
 

@@ -81,7 +81,7 @@ async def test_every_link_is_relative_and_leads_somewhere(path: str) -> None:
 async def test_event_of_what_has_no_page_has_no_link(subject: str) -> None:
     """A domain that is gone, an alias, a transport: the event names them. Commands in a reason are shown as code."""
     events = [
-        HistoryEvent(NOW, one, "change", "so `none` first", "done", None) for one in (subject, "example.org")
+        HistoryEvent(NOW, s, "change", "so `none` first", "done", None) for s in (subject, "example.org")
     ]
     async with visiting(source_of((GivenDomain("example.org"),), events=events)) as visitor:
         for path in ("", "events"):
@@ -110,10 +110,7 @@ async def test_domain_without_a_check_says_whether_one_comes(verify: bool, said:
         (replace(loading(), trouble_now=unreachable().trouble_now), "refuses the connection"),
         (unreachable(), "mailcow cannot be reached"),
         (source_of(progress_now=Progress("Looking at every domain", 12, 5_000, NOW)), "12 of 5,000"),
-        (
-            source_of(raises=TemporaryError("the disk is full")),
-            "The history cannot be read: the disk is full",
-        ),
+        (source_of(raises=TemporaryError("the disk is full")), "history cannot be read: the disk is full"),
         (source_of((GivenDomain("example.org"),)), "All is well"),
     ],
     ids=["empty", "loading", "first look fails", "unreachable", "progress", "no history", "fine"],
