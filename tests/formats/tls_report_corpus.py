@@ -100,7 +100,6 @@ def bomb(size: int) -> bytes:
 
 
 FINE: PolicyLine = ("example.org", PolicyKind.STS, 12, 0, ())
-NO_DETAILS: PolicyLine = ("example.org", PolicyKind.STS, 9, 3, ())
 
 
 def fine(name: str, found: Any, *lines: PolicyLine, **more: Any) -> Case:

@@ -38,12 +38,7 @@ def loaded(code: str) -> set[str]:
 @pytest.mark.integration
 @pytest.mark.parametrize(
     "first",
-    [
-        "",
-        "import sidecar.host.log",
-        "import sidecar.mailcow.engine.client",
-        "import sidecar.verify.background",
-    ],
+    ["", *(f"import sidecar.{name}" for name in ("host.log", "mailcow.engine.client", "verify.background"))],
 )
 def test_daemon_loads_nothing_that_it_does_not_use(first: str) -> None:
     """Whichever of its modules is the first."""

@@ -267,7 +267,7 @@ NO_MAILCOW = [
     ("no docker-compose.yml", without("docker-compose.yml"), "no docker-compose.yml"),
     (
         "another docker-compose.yml",
-        file("docker-compose.yml", "services:\n  web: {image: x}\n"),
+        file("docker-compose.yml", "services: {web: {image: x}}\n"),
         "not mailcow's",
     ),
     ("a broken docker-compose.yml", file("docker-compose.yml", "services: [\n"), "cannot be understood"),

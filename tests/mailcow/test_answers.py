@@ -397,9 +397,7 @@ REDIS = {"type": "danger", "msg": "Redis: RedisException: OOM, not access_denied
 DUPLICATE = (
     "SQLSTATE[23000]: Integrity constraint violation: 1062 Duplicate entry 'example.org' for key 'PRIMARY'"
 )
-SQL_READ_ONLY = (
-    "SQLSTATE[HY000]: General error: 1290 The MariaDB server is running with the --read-only option"
-)
+SQL_READ_ONLY = "SQLSTATE[HY000]: General error: 1290 The MariaDB server is running with --read-only"
 
 
 @pytest.mark.parametrize(

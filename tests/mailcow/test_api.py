@@ -350,11 +350,7 @@ OLD = Mailcow(Backend.NATIVE, Version(2025, 9, "b"))
         (POLICY_OF, OLD, None),
         (Policy(Mode.ENFORCE, 1, ("*.example.org", "a.b")), NATIVE, None),
         (Policy(Mode.ENFORCE, 31_536_000, ("*.example.org",)), Mailcow(Backend.NATIVE, None), None),
-        (
-            Policy(Mode.ENFORCE, 86_400, ("*.example.org",)),
-            Mailcow(Backend.NATIVE, Version(2025, 9, "c")),
-            None,
-        ),
+        (Policy(Mode.ENFORCE, 300, ("*.example.org",)), Mailcow(Backend.NATIVE, Version(2025, 9, "c")), None),
         (Policy(Mode.ENFORCE, 86_400, ("*.example.org",)), OLD, "wildcard"),
         (Policy(Mode.ENFORCE, 0, (HOSTNAME,)), NATIVE, "max_age"),
         (Policy(Mode.ENFORCE, 31_536_001, (HOSTNAME,)), NATIVE, "max_age"),

@@ -130,10 +130,8 @@ async def test_sidecar_that_runs_remembers_ids_once(tmp_path: Path) -> None:
 
         await passes()
         memory = parts.passes.ledger.memory.policy("example.org")
-        assert (memory.id, memory.id_text) == (
-            on.mailcow.policies["example.org"].id,
-            on.served()["example.org"],
-        )
+        row = on.mailcow.policies["example.org"]
+        assert (memory.id, memory.id_text) == (row.id, on.served()["example.org"])
         assert sum(r.path.startswith(PAGE) for r in on.mailcow.requests) == 1
         on.mailcow.person_sets_policy("example.org", mode="enforce", mx=[HOST], max_age=60)
         await passes()

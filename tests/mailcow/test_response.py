@@ -12,12 +12,7 @@ from tests.mailcow.recorded import answer, recorded
     [
         (401, {"type": "error", "msg": "authentication failed"}, DeniedCause.WRONG_KEY, None),
         (401, {"type": "error", "msg": "something new"}, DeniedCause.WRONG_KEY, None),
-        (
-            401,
-            {"type": "error", "msg": "api access denied for ip 172.22.1.9"},
-            DeniedCause.ADDRESS,
-            "172.22.1.9",
-        ),
+        (401, {"type": "error", "msg": "api access denied for ip 10.0.0.9"}, DeniedCause.ADDRESS, "10.0.0.9"),
         (401, {"type": "error", "msg": "api access denied for ip fd4d::9"}, DeniedCause.ADDRESS, "fd4d::9"),
         (403, {"type": "error", "msg": "API read/write access denied"}, DeniedCause.READ_ONLY, None),
         (403, {"type": "error", "msg": "Insufficient permissions"}, DeniedCause.NO_KEY, None),

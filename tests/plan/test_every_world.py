@@ -48,13 +48,7 @@ policies = st.builds(
 ).map(render)
 hosts = st.sampled_from([(HOST,), (), ("old.example.org",), (HOST, "foreign.example")])
 entries = st.sampled_from(
-    [
-        "",
-        "mta-sts.*",
-        "webmail.example.org",
-        "webmail.example.org mta-sts.*",
-        "a.example.org,mta-sts.x.example",
-    ]
+    ["", "mta-sts.*", "webmail.example.org", "webmail.example.org mta-sts.*", "a.example.org,mta-sts.x.test"]
 )
 
 

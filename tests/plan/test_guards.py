@@ -33,10 +33,8 @@ def test_acme_that_is_being_changed_is_not_changed_again() -> None:
 def test_refused_key_holds_what_needs_it() -> None:
     """A restart needs none."""
     waits = Waits(denied_until=LATER, denied_because="read-only")
-    assert split(waits) == (
-        [AdoptSame, RestartAcme],
-        {AddPolicy: ("mailcow refuses the key for writes", LATER)},
-    )
+    held = {AddPolicy: ("mailcow refuses the key for writes", LATER)}
+    assert split(waits) == ([AdoptSame, RestartAcme], held)
     plan = decide(observed(waiting()), Settings(), waits)
     (denied,) = [notice for notice in plan.notices if notice.code is NoticeCode.API_DENIED]
     assert "read-only" in denied.message

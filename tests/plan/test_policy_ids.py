@@ -78,9 +78,8 @@ def test_file_that_senders_cannot_use_has_no_id(file: PolicyFile) -> None:
 
 def test_native_id_is_known_only_while_its_text_is_served() -> None:
     """An id of an earlier content is never shown for a new one."""
-    assert current(native(PolicyMemory(id_text=TEXT, id="20261124090000")), "example.org") == (
-        "20261124090000"
-    )
+    known = native(PolicyMemory(id_text=TEXT, id="20261124090000"))
+    assert current(known, "example.org") == "20261124090000"
     assert current(native(PolicyMemory(id_text=OTHER, id="20261124090000")), "example.org") is None
     assert current(native(), "example.org") is None
 

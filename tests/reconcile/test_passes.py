@@ -67,9 +67,8 @@ async def test_file_generation_writes_the_file_and_the_settings(tmp_path: Path) 
         await on.once()
         assert on.policy_file.read_text() == text()
         after = on.conf.read_bytes()
-        assert after == before.replace(b"SAN=\n", b"SAN=mta-sts.*\n").replace(
-            b"NAMES=\n", b"NAMES=mta-sts.*\n"
-        )
+        wanted = before.replace(b"SAN=\n", b"SAN=mta-sts.*\n").replace(b"NAMES=\n", b"NAMES=mta-sts.*\n")
+        assert after == wanted
         assert on.conf.stat().st_mode & 0o777 == 0o600
         on.resolves(NAME)
         on.clock.ahead = 3_700

@@ -186,12 +186,8 @@ def alias(on: Stage, address: str, goto: str) -> None:
     """A person adds an alias in mailcow's page."""
     routes = on.mailcow.world.routes
     routes.last_alias += 1
-    routes.aliases[routes.last_alias] = {
-        "id": routes.last_alias,
-        "address": address,
-        "goto": goto,
-        "active": 1,
-    }
+    row = {"id": routes.last_alias, "address": address, "goto": goto, "active": 1}
+    routes.aliases[routes.last_alias] = row
 
 
 async def test_a_sidecar_with_a_new_address_changes_its_transport(tmp_path: Path) -> None:

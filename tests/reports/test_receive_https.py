@@ -71,12 +71,8 @@ async def test_rate_of_reports_is_limited(tmp_path: Path) -> None:
     """Of all callers together."""
     store, clock = ReportStore(tmp_path), [0.0]
     async with client(store, PostAllowance(60, 2, lambda: clock[0])) as http:
-        assert [(await http.post(PATH, data=packed(report()))).status for _ in range(4)] == [
-            201,
-            201,
-            429,
-            429,
-        ]
+        statuses = [(await http.post(PATH, data=packed(report()))).status for _ in range(4)]
+        assert statuses == [201, 201, 429, 429]
         clock[0] += 60
         assert [(await http.post(PATH, data=packed(report()))).status for _ in range(2)] == [201, 429]
     assert len(store.waiting(NOW)) == 3

@@ -261,11 +261,7 @@ ATTACKS: dict[str, list[Reported]] = {
     "names below a public suffix": [
         report for n in range(5) for report in (*history(f"evil{n}.co.uk"), lies(f"evil{n}.co.uk"))
     ],
-    "one with a history, one without": [
-        *history("evil.example"),
-        lies("evil.example"),
-        lies("wicked.example"),
-    ],
+    "one with a history, one without": [*history("evil.example"), lies("evil.example"), lies("bad.example")],
     "a history sent on one day, with dates of its choice": [
         *[
             one(ago, sender=sender, received_at=NOW - 7_200)

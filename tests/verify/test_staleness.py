@@ -18,46 +18,34 @@ def seen(identity: str, policy: Policy) -> tuple[Announced, ...]:
     return (Announced(identity, render(policy), 0.0),)
 
 
+CAME_BACK = (*seen("1", ENFORCE), *seen("9", TESTING), *seen("1", TESTING))
+CASES = {
+    "new id": ("2", "2", ENFORCE, seen("1", TESTING), False, "id-current", Severity.OK),
+    "tightened": ("1", "2", ENFORCE, seen("1", TESTING), False, "id-stale", Severity.NOTICE),
+    "loosened": ("1", "2", TESTING, seen("1", ENFORCE), False, "id-stale", Severity.CRITICAL),
+    "left": ("1", "2", NONE, seen("1", ENFORCE), False, "id-stale", Severity.CRITICAL),
+    "mx added": ("1", "2", MORE_MX, seen("1", ENFORCE), False, "id-stale", Severity.CRITICAL),
+    "mx dropped": ("1", "2", ENFORCE, seen("1", MORE_MX), False, "id-stale", Severity.NOTICE),
+    "never seen before": ("1", "2", ENFORCE, (), False, "id-differs", Severity.WARNING),
+    "id not known": ("1", None, ENFORCE, (), False, "id-current", Severity.OK),
+    "shared record": ("1", "2", ENFORCE, (), True, "id-current", Severity.OK),
+    "shared record that did not change": (
+        "1",
+        "2",
+        TESTING,
+        seen("1", ENFORCE),
+        True,
+        "id-stale",
+        Severity.CRITICAL,
+    ),
+    "same policy, other id": ("1", "2", ENFORCE, seen("1", ENFORCE), False, "id-differs", Severity.WARNING),
+    "same policy, shared record": ("1", "2", ENFORCE, seen("1", ENFORCE), True, "id-current", Severity.OK),
+    "an id that came back": ("1", None, TESTING, CAME_BACK, False, "id-current", Severity.OK),
+}
+
+
 @pytest.mark.parametrize(
-    ("published", "expected", "served", "announced", "shared", "code", "severity"),
-    [
-        ("2", "2", ENFORCE, seen("1", TESTING), False, "id-current", Severity.OK),
-        ("1", "2", ENFORCE, seen("1", TESTING), False, "id-stale", Severity.NOTICE),
-        ("1", "2", TESTING, seen("1", ENFORCE), False, "id-stale", Severity.CRITICAL),
-        ("1", "2", NONE, seen("1", ENFORCE), False, "id-stale", Severity.CRITICAL),
-        ("1", "2", MORE_MX, seen("1", ENFORCE), False, "id-stale", Severity.CRITICAL),
-        ("1", "2", ENFORCE, seen("1", MORE_MX), False, "id-stale", Severity.NOTICE),
-        ("1", "2", ENFORCE, (), False, "id-differs", Severity.WARNING),
-        ("1", None, ENFORCE, (), False, "id-current", Severity.OK),
-        ("1", "2", ENFORCE, (), True, "id-current", Severity.OK),
-        ("1", "2", TESTING, seen("1", ENFORCE), True, "id-stale", Severity.CRITICAL),
-        ("1", "2", ENFORCE, seen("1", ENFORCE), False, "id-differs", Severity.WARNING),
-        ("1", "2", ENFORCE, seen("1", ENFORCE), True, "id-current", Severity.OK),
-        (
-            "1",
-            None,
-            TESTING,
-            (*seen("1", ENFORCE), *seen("9", TESTING), *seen("1", TESTING)),
-            False,
-            "id-current",
-            Severity.OK,
-        ),
-    ],
-    ids=[
-        "new id",
-        "tightened",
-        "loosened",
-        "left",
-        "mx added",
-        "mx dropped",
-        "never seen before",
-        "id not known",
-        "shared record",
-        "shared record that did not change",
-        "same policy, other id than the one that belongs to it",
-        "same policy, shared record",
-        "an id that came back after another: senders fetched the policy again",
-    ],
+    ("published", "expected", "served", "announced", "shared", "code", "severity"), CASES.values(), ids=CASES
 )
 def test_severity_follows_what_a_sender_does_with_an_old_cache(
     published: str,

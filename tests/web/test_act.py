@@ -121,9 +121,7 @@ async def test_file_can_be_adopted_where_one_is_served() -> None:
             "POST", "api/v1/actions/adopt", json={"domain": "*"}, headers=token
         )
         assert status == 400
-        assert (
-            "this mailcow serves a policy for each domain, and no policy file" in json.loads(text)["detail"]
-        )
+        assert "this mailcow serves a policy for each domain, and no policy" in json.loads(text)["detail"]
     by_file = replace(source.report.observed, mailcow=Seen(FILE_MAILCOW, NOW))
     source.report = replace(source.report, observed=by_file)
     async with visiting(source, token=TOKEN) as visitor:

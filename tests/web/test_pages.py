@@ -80,9 +80,7 @@ async def test_every_link_is_relative_and_leads_somewhere(path: str) -> None:
 @pytest.mark.parametrize("subject", ["deleted.example", "tls-reports@example.org", "tlsrpt.sidecar.internal"])
 async def test_event_of_what_has_no_page_has_no_link(subject: str) -> None:
     """A domain that is gone, an alias, a transport: the event names them. Commands in a reason are shown as code."""
-    events = [
-        HistoryEvent(NOW, s, "change", "so `none` first", "done", None) for s in (subject, "example.org")
-    ]
+    events = [HistoryEvent(NOW, s, "a", "so `none` first", "done", None) for s in (subject, "example.org")]
     async with visiting(source_of((GivenDomain("example.org"),), events=events)) as visitor:
         for path in ("", "events"):
             _, text, _ = await visitor.get(path)

@@ -15,6 +15,7 @@ from sidecar.settings import dns as settings
 from sidecar.settings.load import load
 
 SECRET = "S3cret/with+signs=="
+HETZNER, INWX = "octodns_hetzner.HetznerProvider", "octodns_inwx.INWXProvider"
 
 
 def account(text: str, **env: str) -> settings.Account:
@@ -26,16 +27,8 @@ def account(text: str, **env: str) -> settings.Account:
     ("text", "class_", "arguments"),
     [
         ("type: cloudflare, token_env: S", "octodns_cloudflare.CloudflareProvider", {"token": SECRET}),
-        (
-            "type: hetzner, token_env: S",
-            "octodns_hetzner.HetznerProvider",
-            {"token": SECRET, "backend": "hcloud"},
-        ),
-        (
-            "type: hetzner, api: console, token_env: S",
-            "octodns_hetzner.HetznerProvider",
-            {"backend": "dnsapi"},
-        ),
+        ("type: hetzner, token_env: S", HETZNER, {"token": SECRET, "backend": "hcloud"}),
+        ("type: hetzner, api: console, token_env: S", HETZNER, {"backend": "dnsapi"}),
         ("type: desec, token_env: S", "octodns_desec.DesecProvider", {"token": SECRET}),
         ("type: gandi, token_env: S", "octodns_gandi.GandiProvider", {"token": SECRET}),
         ("type: digitalocean, token_env: S", "octodns_digitalocean.DigitalOceanProvider", {"token": SECRET}),
@@ -64,11 +57,7 @@ def account(text: str, **env: str) -> settings.Account:
             "octodns_route53.Route53Provider",
             {"access_key_id": "AKIA", "secret_access_key": SECRET},
         ),
-        (
-            "type: inwx, username: u, password_env: S",
-            "octodns_inwx.INWXProvider",
-            {"username": "u", "api_password": SECRET},
-        ),
+        ("type: inwx, username: u, password_env: S", INWX, {"username": "u", "api_password": SECRET}),
         (
             "type: octodns, class: a.b.C, arguments: {api_token: env/S, retries: 3, verify: false, name: x}",
             "a.b.C",
