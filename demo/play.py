@@ -1,6 +1,6 @@
 """Plays the stories: builds the stage, runs the real sidecar, plays the story, removes everything, prints a summary.
 
-Rule for every editor: the sidecar is `daemon.Daemon` as `sidecar run` starts it. The demo ends automatically: every
+Rule for every editor: the sidecar is `daemon.loop.Daemon` as `sidecar run` starts it. The demo ends automatically: every
 promise has a time limit, and so has a whole story.
 """
 
