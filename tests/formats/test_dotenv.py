@@ -38,6 +38,7 @@ READ = [
     ("escapes in double quotes", b'A="a\\tb\\nc\\0101\\\\"\n', {"A": "a\tb\ncA\\"}),
     ("unknown and broken escapes stay", b'A="\\c\\d\\08"\n', {"A": "\\c\\d\\8"}),
     ("no escapes in single quotes", b"A='a\\tb'\n", {"A": "a\\tb"}),
+    ("no escapes without quotes", b"A=a\\tb\n", {"A": "a\\tb"}),
     ("several lines in quotes", b"A=\"1\n2\"\nB='3\n4'\n", {"A": "1\n2", "B": "3\n4"}),
     ("a key in a quoted text is none", b'A="\nB=1\n"\nC=2\n', {"A": "\nB=1\n", "C": "2"}),
     ("a statement behind a closing quote", b"A='1'B=2\n", {"A": "1", "B": "2"}),
@@ -162,6 +163,7 @@ EDITED = [
     ("double quotes", b'K="a,b"\n', b'K="a,b,mta-sts.*"\n'),
     ("a comment", b"K=a,b # note\n", b"K=a,b,mta-sts.* # note\n"),
     ("only a comment", b"K= # note\n", b"K=mta-sts.* # note\n"),
+    ("only a comment, without a space", b"K=# note\n", b"K=mta-sts.* # note\n"),
     ("given twice", b"K=a\nK=b\nA=1\n", b"K=a\nK=b,mta-sts.*\nA=1\n"),
     (
         "spaces instead of commas",
