@@ -124,6 +124,7 @@ def test_a_row_is_read(row: dict[str, Any], domain: Domain) -> None:
         ([{"domain_name": "example.org", "active": 1}], "no backupmx"),
         ([{"active": 1, "backupmx": 0}], "no name"),
         ([GOOD | {"domain_name": ""}], "an empty name"),
+        ([GOOD | {"domain_name": None}], "a name that is not a text"),
         ([GOOD | {"domain_name": "a b"}], "what is no domain"),
         ([GOOD | {"active": 2}], "a state that does not exist"),
         ([{"type": "danger", "msg": "access_denied"}], "messages in place of rows"),
