@@ -85,6 +85,7 @@ def _accounts(look: "Inspection", env: Mapping[str, str]) -> "dict[str, Publishe
 
 def as_text(trial: "Trial") -> str:
     """A line for each account and each name."""
+    from sidecar.formats.text import cut, printable
     from sidecar.observed import Seen
 
     lines = [] if trial.zones else ["There are no accounts: add them under dns.accounts in config.yml."]
@@ -108,8 +109,7 @@ def as_text(trial: "Trial") -> str:
                 f"{one.name}: account {one.account}, zone {one.zone}: has {'; '.join(there) or 'nothing'}"
             )
     # A zone may contain any text: each entry stays on one line, and is not too long.
-    printable = ("".join(c if c.isprintable() else " " for c in line) for line in lines)
-    return "\n".join(line if len(line) <= 300 else f"{line[:299]}…" for line in printable)
+    return "\n".join(cut(printable(line), 300) for line in lines)
 
 
 def as_json(trial: "Trial") -> dict[str, object]:

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from sidecar.formats.domain_name import to_ascii
+from sidecar.formats.text import printable
 from sidecar.mailcow.response import (
     AccessDenied,
     Answer,
@@ -124,7 +125,7 @@ def _redis_said(text: str) -> str | None:
     """Redis' refusal in an error of PHP, its first sentence and without the place in the code."""
     begin, end = r"(?:\ARedis: (?:RedisException: )?|RedisException: )", r"(?: in (?:/|\[)|\.\s|\n|\Z)"
     found = re.search(f"{begin}(.+?){end}", text)
-    return None if found is None else "".join(c if c.isprintable() else " " for c in found[1])[:160]
+    return None if found is None else printable(found[1])[:160]
 
 
 def read_policy_id(domain: str, answer: Answer) -> str | None:

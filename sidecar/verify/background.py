@@ -13,6 +13,7 @@ from sidecar.formats.mtasts_policy import Policy
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
 from sidecar.host.lean import structlog
+from sidecar.host.tasks import end_tasks
 from sidecar.observed import Conf, SenderView
 from sidecar.verify.probes.connect import InsideHost
 from sidecar.verify.run import BetweenRuns, Checked, Probing, Wanted, check_many
@@ -95,9 +96,7 @@ class Checker:
 
     async def close(self) -> None:
         """Ends what is under way."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)
 
 
 def view_of(checked: Checked) -> SenderView:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeAlias
 
 from sidecar.dns.publish.port import Remove, Replace
+from sidecar.formats.text import cut
 from sidecar.observed import NOT_ASKED, Seen, Sight
 from sidecar.observed.record_sets import ABSENT, Key, Origin, RecordSet, RecordType, Values
 from sidecar.observed.words import command
@@ -283,4 +284,4 @@ class _Subject:
 
 
 def _shown(type_: RecordType, values: Iterable[str]) -> str:
-    return f"{type_} " + ", ".join(value if len(value) <= 80 else f"{value[:79]}…" for value in values)
+    return f"{type_} " + ", ".join(cut(value, 80) for value in values)
