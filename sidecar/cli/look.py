@@ -18,7 +18,7 @@ from sidecar.observed import Observed, Seen
 from sidecar.plan import policy_ids as policyid
 from sidecar.plan.actions import Plan
 from sidecar.plan.records import MailDomain, host_domain, mail_domains, questions, unknown_names
-from sidecar.plan.requests import names_of_list, not_of_this_mailcow
+from sidecar.plan.requests import not_of_this_mailcow
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
 
@@ -76,7 +76,7 @@ async def look_at(
             return seen
         listed, hostname = observed.domains.value, observed.conf.value.hostname
         if unknown := unknown_names(listed, names or ()):
-            raise PermanentError(not_of_this_mailcow(unknown, names_of_list(listed)))
+            raise PermanentError(not_of_this_mailcow(unknown, listed.names))
         every = mail_domains(observed, settings)
         host = host_domain(hostname, [domain.name for domain in every])
         # the host's domain first: other domains may point to its records

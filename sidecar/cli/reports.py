@@ -89,7 +89,7 @@ def _served(settings: "Settings", now: float) -> "Callable[[str], Policy | None]
         memory = state.load()
     finally:
         state.close()
-    targets = {alias.name: alias.target for alias in memory.believed.aliases} if memory.believed else {}
+    targets = memory.believed.targets if memory.believed else {}
 
     def served(domain: str) -> "Policy | None":
         key = targets.get(domain, domain)

@@ -10,6 +10,7 @@ from itertools import takewhile
 
 from sidecar.formats.mtasts_policy import Mode, Policy, loosenings, policy_of, understood
 from sidecar.observed import FILE, Memory, Observed, PolicyFile, PolicyMemory, Seen, Write
+from sidecar.observed.mailcow import policy_seen
 from sidecar.observed.memory import ended_ago
 
 LEAST_ASSUMED_MAX_AGE = 604_800
@@ -158,7 +159,7 @@ def served_mode(observed: Observed, key: str) -> Mode | None:
         policy = policy_of(_file_text(observed))
     else:
         served = observed.served_of(key)
-        policy = policy_of(served.value.text) if isinstance(served, Seen) else None
+        policy = policy_seen(served)
     return policy.mode if policy else None
 
 

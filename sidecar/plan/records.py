@@ -164,7 +164,7 @@ def host_domain(hostname: str, names: Iterable[str]) -> str | None:
 
 def unknown_names(listed: DomainList, names: Collection[str]) -> list[str]:
     """Those of `names` that are not domains of this mailcow."""
-    known = {domain.name for domain in listed.domains} | {alias.name for alias in listed.aliases}
+    known = listed.names
     return [name for name in names if name not in known]
 
 

@@ -147,7 +147,7 @@ class Publishing:
                 due.append(name)
         if not due or not isinstance(observed.domains, Seen):
             return ()
-        targets = {alias.name: alias.target for alias in observed.domains.value.aliases}
+        targets = observed.domains.value.targets
         return tuple(dict.fromkeys(targets.get(name, name) for name in due))
 
     async def settle(self) -> None:

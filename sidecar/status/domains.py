@@ -24,6 +24,7 @@ from sidecar.observed import (
     Unseen,
 )
 from sidecar.observed.checks import Rollout, Stage
+from sidecar.observed.mailcow import policy_seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.reports import NO_EVIDENCE
 from sidecar.plan import policy_ids as policyid
@@ -38,7 +39,7 @@ from sidecar.rollout.reports import evidence_for
 from sidecar.settings import Settings
 from sidecar.status.judgement import judge
 from sidecar.status.published import PublishedRecord, published, without_own_tasks
-from sidecar.status.row import Care, Cause, Row, policy_seen, worst_first
+from sidecar.status.row import Care, Cause, Row, worst_first
 from sidecar.status.wording import Light
 
 T = TypeVar("T")

@@ -24,6 +24,7 @@ from sidecar.plan.desired.wanted import (
     max_age_for,
     moved_to,
     own_hostname,
+    receiving,
 )
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for
 from sidecar.rollout import restarted_soak
@@ -40,7 +41,7 @@ def file_policy(
     taken over from a person (the floor) is a minimum, except for a field that the settings name.
     """
     hostname = own_hostname(observed)
-    names = [domain.name for domain in managed(listed, settings) if domain.receives]
+    names = receiving(listed, settings)
     if FILE in observed.memory.retired:
         return _leaving_file(observed, settings, served)
     if hostname is None or not names:

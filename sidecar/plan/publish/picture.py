@@ -147,7 +147,7 @@ def _domains(
     left_over = {key.name for key in observed.memory.published}.difference(names(staying, facts))
     gone = {domain_of(Key(name, RecordType.TXT)) for name in left_over} - {*staying, facts.shared_base}
     gone -= _pointed_to(observed) if gone else frozenset()
-    targets = {alias.name: alias.target for alias in listed.aliases} if gone else {}
+    targets = listed.targets if gone else {}
     left = [
         MailDomain(name, target, leaving=True)
         for name in sorted(gone)
