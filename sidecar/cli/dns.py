@@ -34,13 +34,11 @@ exit codes: 0 everything could be read, 1 something could not be read or no acco
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `dns` to the command line."""
     dns = subparsers.add_parser(
         "dns",
         help="test the DNS accounts, without writing",
         description="Logs in to each DNS account, lists its zones, and prints what could be written.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     dns.add_argument("what", choices=["test"], help="the only choice")
     dns.add_argument("--json", action="store_true", help="print an object")

@@ -97,7 +97,6 @@ async def look_at(
 
 
 def _progress(total: int) -> Callable[[int], None]:
-    """Shows the progress on standard error."""
     what = f"reading policy ids (a few seconds each where mailcow's database does not give them): {total}"
     live = sys.stderr.isatty()
     if total < MANY:

@@ -18,13 +18,11 @@ exit codes: 0 shown, 1 the query failed, and why, 2 settings are invalid, 3 mail
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `outbound` to the command line."""
     parser = subparsers.add_parser(
         "outbound",
         help="what this mailcow demands when it sends mail to a domain",
         description="Prints whether this mailcow checks other servers' policies, and what it applies to a domain.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("domains", nargs="*", metavar="DOMAIN", help="any domain on the internet")
 

@@ -28,13 +28,11 @@ exit codes: 0 printed, 1 nothing can be printed, and why, 2 settings are invalid
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `proxy` to the command line."""
     proxy = subparsers.add_parser(
         "proxy",
         help="the configuration of a reverse proxy in front of mailcow",
         description="Prints the configuration that a reverse proxy in front of mailcow needs for MTA-STS.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     proxy.add_argument("proxy", choices=[kind.value for kind in Proxy])
     proxy.add_argument(

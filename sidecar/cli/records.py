@@ -31,13 +31,11 @@ exit codes: 0 shown, 1 a domain is not in this mailcow, 2 settings are invalid, 
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `records` to the command line."""
     records = subparsers.add_parser(
         "records",
         help="the DNS records each domain needs, as a zone file",
         description="Prints the DNS records that each domain needs for MTA-STS and TLSRPT, as a zone file.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     records.add_argument("domains", nargs="*", metavar="DOMAIN", help="without one: all domains")
     records.add_argument("--missing", action="store_true", help="only those that the DNS does not have")

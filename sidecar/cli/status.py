@@ -31,13 +31,11 @@ MOST_IDS = 10
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `status` to the command line."""
     status = subparsers.add_parser(
         "status",
         help="how each domain stands: policy, certificate, DNS, what is held and why",
         description="Prints how each domain stands. Changes nothing.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     status.add_argument("domains", nargs="*", metavar="DOMAIN", help="without one: all domains")
     status.add_argument(

@@ -51,7 +51,6 @@ class EventLog:
         self._full: dict[tuple[str, str], str | None] = {}
 
     def outcome(self, outcome: Outcome) -> None:
-        """Logs the outcome of an action."""
         action = outcome.action
         what = (action.verb, action.about)
         if outcome.no_space and self._full.get(what, "") == outcome.detail:

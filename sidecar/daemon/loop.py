@@ -85,7 +85,6 @@ class Daemon:
         self.live = Live(clock, self._wake.set)
 
     def stop(self) -> None:
-        """Ends the daemon."""
         self._stop.set()
         self._wake.set()
 

@@ -227,7 +227,6 @@ class Live:
         self._parts, self.served = None, None
 
     def pass_begins(self) -> None:
-        """Before each pass."""
         now = self._clock.now()
         self.pulse.begins(now)
         if self.progress() is None:  # checks that this pass starts begin now

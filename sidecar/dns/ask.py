@@ -134,7 +134,6 @@ class DnsClient:
         return await asyncio.shield(task)
 
     async def end(self) -> None:
-        """Cancels what is still running."""
         await end_tasks(*self._asked.values())
 
     async def _contained(self, name: str, kind: RdataType) -> DnsResult[dns.rdata.Rdata]:

@@ -110,7 +110,6 @@ class Questions:
         return (await self._lookups.ask([question], DEADLINE_S))[question]
 
     async def close(self) -> None:
-        """Ends what is being asked."""
         await end_tasks(*self._pending.values())
 
     async def _in_background(self, questions: Sequence[Question]) -> None:

@@ -94,5 +94,4 @@ class Fronts:
         await asyncio.gather(*(all_of(name, addresses) for name, addresses in due.items()))
 
     async def close(self) -> None:
-        """Ends what is under way."""
         await end_tasks(self._task)

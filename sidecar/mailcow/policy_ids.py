@@ -115,5 +115,4 @@ class PolicyIds:
         return found, trouble
 
     async def close(self) -> None:
-        """Ends what is under way."""
         await end_tasks(*self._under_way)

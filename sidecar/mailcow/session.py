@@ -142,7 +142,6 @@ class Session:
         self.try_again()
 
     async def close(self) -> None:
-        """Ends the connections."""
         await self._open.aclose()
         self._api = None
 

@@ -155,7 +155,6 @@ class Observer:
         return changed
 
     async def close(self) -> None:
-        """Ends all connections and lookups."""
         await self._dns.questions.close()
         await self.containers.close()
         await self.ids.close()

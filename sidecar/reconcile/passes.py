@@ -51,7 +51,6 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether an action failed."""
         return any(outcome.result is not Result.DONE for outcome in self.outcomes)
 
     @property

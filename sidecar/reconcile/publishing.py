@@ -195,7 +195,6 @@ class Publishing:
         return tuple(outcomes)
 
     async def close(self) -> None:
-        """Ends what is under way."""
         await self._records.close()
 
 

@@ -114,7 +114,6 @@ class Records:
 
     @property
     def busy(self) -> bool:
-        """Whether anything is under way."""
         return any(not task.done() for task in self._tasks.values())
 
     def looks(self) -> RecordObservations:

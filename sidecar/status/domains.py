@@ -63,7 +63,6 @@ class CurrentStatus:
 
     @property
     def mailcow(self) -> Sight[Mailcow]:
-        """The mailcow."""
         return self.observed.mailcow
 
     @property

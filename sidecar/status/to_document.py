@@ -151,7 +151,6 @@ def page(
 
 
 def domain_of(row: Row) -> document.DomainJson:
-    """One domain."""
     cause, policy, clean = row.judgement.cause, row.policy, row.reports.clean
     shown = line.line_of(row)
     return document.DomainJson(

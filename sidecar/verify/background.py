@@ -56,7 +56,6 @@ class Checker:
 
     @property
     def busy(self) -> bool:
-        """Whether a batch is under way."""
         return self._task is not None and not self._task.done()
 
     def take(self) -> tuple[SenderView, ...]:
@@ -95,7 +94,6 @@ class Checker:
             self.finished()
 
     async def close(self) -> None:
-        """Ends what is under way."""
         await end_tasks(self._task)
 
 

@@ -82,5 +82,4 @@ class Elsewhere:
                 self._known[checked.domain] = Seen(checked.policy, now)
 
     async def close(self) -> None:
-        """Ends what is under way."""
         await end_tasks(self._task)

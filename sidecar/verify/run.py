@@ -105,7 +105,6 @@ class Checked:
 
     @property
     def worst(self) -> Severity:
-        """The greatest severity found."""
         return worst(self.findings)
 
     def has(self, code: str) -> bool:
@@ -261,7 +260,6 @@ class Checks:
         )
 
     async def end(self) -> None:
-        """Cancels what is still running."""
         await end_tasks(*self._hosts.values())
         await self._dns.end()
 

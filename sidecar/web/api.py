@@ -98,7 +98,6 @@ async def domains(request: web.Request) -> web.Response:
 
 
 async def domain(request: web.Request) -> web.Response:
-    """One domain."""
     site = await _site(request)
     try:
         name = to_ascii(request.match_info["name"])

@@ -52,6 +52,5 @@ def root_of(request: web.Request) -> str:
 
 
 def visitor_of(request: web.Request) -> Visitor:
-    """The visitor of this request."""
     found = request.get(VISITOR)
     return found if isinstance(found, Visitor) else Visitor()

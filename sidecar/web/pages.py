@@ -141,7 +141,6 @@ async def domains(request: web.Request) -> web.Response:
 
 
 async def domain(request: web.Request) -> web.Response:
-    """One domain."""
     site = await request.app[KIT].snapshots.site()
     try:
         name = to_ascii(request.match_info["name"])
@@ -266,7 +265,6 @@ def _place(text: object) -> str:
 
 
 async def static(request: web.Request) -> web.Response:
-    """A static file."""
     asset = request.app[KIT].assets.get(request.match_info["name"])
     if asset is None:
         raise web.HTTPNotFound

@@ -26,7 +26,6 @@ def zone_of(site: Site, *, missing: bool) -> str:
 
 
 async def records(request: web.Request) -> web.Response:
-    """The page."""
     site = await request.app[KIT].snapshots.site()
     if site is None or not site.listed:
         return await render(request, "records.html", {"known": False})

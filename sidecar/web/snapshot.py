@@ -50,7 +50,6 @@ class Snapshots:
             await self._source.changes.after(self._number)
 
     async def close(self) -> None:
-        """Cancels the view that is being computed."""
         await end_tasks(self._making)
 
     def _made(self, task: "asyncio.Task[None]") -> None:

@@ -60,7 +60,6 @@ class Site:
 
     @property
     def rows(self) -> Mapping[str, Row]:
-        """The row of each domain."""
         return self.status.by_name
 
     @property

@@ -53,9 +53,7 @@ class Witness(Protocol):
         """These domains should be checked soon, as senders see them."""
         ...
 
-    def touched_containers(self) -> None:
-        """A container was changed."""
-        ...
+    def touched_containers(self) -> None: ...
 
     def changed_report_route(self) -> None:
         """The alias or the transport of TLS reports was changed."""

@@ -105,7 +105,6 @@ def _missing(known: DomainList, answer: DomainList) -> DomainList:
 
 
 def _lost(known: DomainList, missing: DomainList) -> str:
-    """The lost names as a phrase."""
     parts = (
         ("domains", known.domains, [domain.name for domain in missing.domains]),
         ("alias domains", known.aliases, [alias.name for alias in missing.aliases]),
