@@ -40,14 +40,7 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.report_route import INTERNAL_DOMAIN, RouteSeen
 from sidecar.plan.access import own_key
-from sidecar.plan.schedule import (
-    DENIED_S,
-    LIST_AT_LEAST_S,
-    RETRY_S,
-    ListAge,
-    aliases_due,
-    list_due,
-)
+from sidecar.plan.schedule import DENIED_S, LIST_AT_LEAST_S, RETRY_S, ListAge, aliases_due, list_due
 from sidecar.settings import Settings
 
 

@@ -14,19 +14,7 @@ from sidecar.formats.address import is_private
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import policy_of
 from sidecar.formats.txt_fields import begins
-from sidecar.observed import (
-    FILE,
-    Backend,
-    Conf,
-    Dns,
-    DomainList,
-    Kind,
-    Observed,
-    Question,
-    Seen,
-    Txt,
-    Unseen,
-)
+from sidecar.observed import FILE, Backend, Conf, Dns, DomainList, Kind, Observed, Question, Seen, Txt, Unseen
 from sidecar.plan import policy_ids as policyid
 from sidecar.plan.acme.addresses import SETTING_UP_TTL
 from sidecar.plan.acme.names import scene

@@ -13,16 +13,7 @@ from typing import TypeVar
 
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.observed import (
-    AliasDomain,
-    Certificate,
-    Domain,
-    Mailcow,
-    Observed,
-    Seen,
-    Sight,
-    Unseen,
-)
+from sidecar.observed import AliasDomain, Certificate, Domain, Mailcow, Observed, Seen, Sight, Unseen
 from sidecar.observed.checks import Rollout, Stage
 from sidecar.observed.mailcow import policy_seen
 from sidecar.observed.notice import Level, Notice

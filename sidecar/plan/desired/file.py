@@ -4,13 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sidecar.formats.domain_name import policy_host, to_unicode
 from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
-from sidecar.observed import (
-    FILE,
-    DomainList,
-    Memory,
-    Observed,
-    Seen,
-)
+from sidecar.observed import FILE, DomainList, Memory, Observed, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.desired.mx import asked_patterns, unvalidated

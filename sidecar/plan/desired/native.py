@@ -4,13 +4,7 @@ from collections.abc import Sequence
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode, Policy
-from sidecar.observed import (
-    FILE,
-    Domain,
-    DomainList,
-    Observed,
-    Seen,
-)
+from sidecar.observed import FILE, Domain, DomainList, Observed, Seen
 from sidecar.observed.mailcow import policy_seen
 from sidecar.plan.desired.mx import asked_patterns, unvalidated
 from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all, said_by_senders

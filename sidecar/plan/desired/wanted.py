@@ -4,13 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sidecar.formats.mtasts_policy import Mode, Policy, is_mx_pattern
-from sidecar.observed import (
-    FILE,
-    Domain,
-    DomainList,
-    Observed,
-    Seen,
-)
+from sidecar.observed import FILE, Domain, DomainList, Observed, Seen
 from sidecar.observed.notice import Notice
 from sidecar.settings import Settings
 

@@ -17,15 +17,7 @@ from sidecar.observed.words import command
 from sidecar.plan.policy_ids import record_of
 from sidecar.plan.publish import guards
 from sidecar.plan.publish.ledger import may_remove, whose
-from sidecar.plan.publish.names import (
-    MANAGED,
-    ORDER,
-    is_right,
-    owner,
-    report_record,
-    shared_id,
-    wanted,
-)
+from sidecar.plan.publish.names import MANAGED, ORDER, is_right, owner, report_record, shared_id, wanted
 from sidecar.plan.publish.order import Gone, Keep, Stand, Want, pointing_stand, shared_id_stand, stand
 from sidecar.plan.publish.values import (
     HeldWrite,

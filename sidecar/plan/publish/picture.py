@@ -10,16 +10,7 @@ from dataclasses import dataclass
 from sidecar.dns.publish.port import within
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import Mode, policy_of
-from sidecar.observed import (
-    FILE,
-    LARGE_DNS_PLAN,
-    DomainList,
-    Observed,
-    Seen,
-    Served,
-    Sight,
-    Unseen,
-)
+from sidecar.observed import FILE, LARGE_DNS_PLAN, DomainList, Observed, Seen, Served, Sight, Unseen
 from sidecar.observed.checks import ConditionType, Status
 from sidecar.observed.memory import ended_ago
 from sidecar.observed.record_observations import FoundSets, NameObservation, RecordObservations
