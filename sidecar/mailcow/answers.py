@@ -220,13 +220,14 @@ def _own(element: object, action: str) -> bool:
     return False
 
 
-def _message(element: dict[str, Any]) -> str:
+def message_of(element: dict[str, Any]) -> str:
+    """What mailcow says: its words may come one by one."""
     msg = element.get("msg")
     return " ".join(map(str, msg)) if isinstance(msg, list) else str(msg)
 
 
 def _refused(element: dict[str, Any]) -> Refused:
-    text = _message(element)
+    text = message_of(element)
     lasting = text.partition(" ")[0].endswith("_invalid") or "SQLSTATE[22001]" in text
     return Refused(text[:200], lasting)
 
@@ -256,7 +257,7 @@ def read_add(domain: str, answer: Answer) -> AddResult:
         raise odd(answer, f"the policy of {domain} was not added")
     own = _messages(answer, "add")
     dangers = [element for element in own if element.get("type") == "danger"]
-    if any("1062" in _message(element) for element in dangers):
+    if any("1062" in message_of(element) for element in dangers):
         return Exists()
     if dangers:
         return _refused(dangers[0])

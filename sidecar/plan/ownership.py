@@ -55,7 +55,7 @@ def last_written(memory: PolicyMemory) -> Write | None:
 
 def last_in_place(memory: PolicyMemory) -> Write | None:
     """As `last_written`, without intents that were never carried out: what is served was there before them, and still is."""
-    now = memory.spans[-1] if memory.spans and memory.spans[-1].until is None else None
+    now = memory.open
 
     def open_(write: Write) -> bool:
         return write.done is None and now is not None and now.text != write.text and now.since <= write.at

@@ -201,8 +201,7 @@ def did_you_mean(names: Iterable[str], known: Iterable[str]) -> str:
 
 def _backend_in(memory: Memory) -> Backend | None:
     """The generation that the last pass observed: only a policy that is still served has an open span."""
-    spans = {key: policy.spans for key, policy in memory.policies.items()}
-    now = {key for key, found in spans.items() if found and found[-1].until is None}
+    now = {key for key, policy in memory.policies.items() if policy.open is not None}
     if FILE in now:
         return Backend.FILE
     return Backend.NATIVE if now else None

@@ -11,14 +11,13 @@ import asyncio
 from aiohttp import hdrs, web
 from pydantic import BaseModel, Field
 
-from sidecar.formats.domain_name import to_ascii
 from sidecar.host.errors import SidecarError
 from sidecar.status import document
 from sidecar.status.document import Model, Time
 from sidecar.status.to_document import as_json, document_of, domain_of, moment, page
 from sidecar.web import act
 from sidecar.web.history import shown_event
-from sidecar.web.kit import KIT, visitor_of
+from sidecar.web.kit import KIT, name_in, visitor_of
 from sidecar.web.problem import unavailable
 from sidecar.web.queries import (
     AdoptBody,
@@ -99,13 +98,7 @@ async def domains(request: web.Request) -> web.Response:
 
 async def domain(request: web.Request) -> web.Response:
     site = await _site(request)
-    try:
-        name = to_ascii(request.match_info["name"])
-    except ValueError:
-        name = ""
-    if name not in site.rows:
-        raise web.HTTPNotFound(reason="This mailcow has no such domain")
-    return _json(domain_of(site.rows[name]))
+    return _json(domain_of(site.rows[name_in(request, site)]))
 
 
 async def events(request: web.Request) -> web.Response:

@@ -21,7 +21,7 @@ from sidecar.web.auth import same_origin
 from sidecar.web.detail import detail_of
 from sidecar.web.guard import host_known, try_token
 from sidecar.web.history import EventView, shown_event
-from sidecar.web.kit import COOKIE, KIT, root_of, visitor_of
+from sidecar.web.kit import COOKIE, KIT, name_in, root_of, visitor_of
 from sidecar.web.render import templates
 from sidecar.web.table import COLUMNS, MODES, STAGES, TableQuery, page_of
 
@@ -142,14 +142,9 @@ async def domains(request: web.Request) -> web.Response:
 
 async def domain(request: web.Request) -> web.Response:
     site = await request.app[KIT].snapshots.site()
-    try:
-        name = to_ascii(request.match_info["name"])
-    except ValueError:
-        name = ""
     if site is None:
         return await render(request, "loading.html", {"title": request.match_info["name"]})
-    if name not in site.rows:
-        raise web.HTTPNotFound(reason="This mailcow has no such domain")
+    name = name_in(request, site)
     if name != request.match_info["name"]:
         raise web.HTTPFound(name)
     events, events_trouble = await history(request, name, 100)
