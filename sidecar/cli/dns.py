@@ -48,15 +48,14 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Tests all accounts, for all mail domains."""
     import json
 
-    from sidecar.cli.look import look_at, print_unreadable
+    from sidecar.cli.look import look_at, unreadable
     from sidecar.dns.publish.trial import tried
     from sidecar.plan.publish.names import keys, names
     from sidecar.plan.publish.values import Facts
 
     look = await look_at((), env, most_ids=0)
     if not look.readable:
-        print_unreadable(look)
-        return Exit.UNREADABLE
+        return unreadable(look)
     wanted = names((domain.name for domain in look.domains), Facts(hostname=""))
     trial = await tried(_accounts(look, env), {name: keys(name) for name in wanted})
     print(json.dumps(as_json(trial), indent=2) if given.json else as_text(trial))

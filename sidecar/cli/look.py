@@ -14,6 +14,7 @@ from sidecar.daemon.event_log import EventLog
 from sidecar.daemon.wiring import assembled
 from sidecar.formats.domain_name import to_ascii
 from sidecar.host.errors import PermanentError, SidecarError
+from sidecar.host.exits import Exit
 from sidecar.observed import Observed, Seen
 from sidecar.plan import policy_ids as policyid
 from sidecar.plan.actions import Plan
@@ -112,10 +113,11 @@ def _progress(total: int) -> Callable[[int], None]:
     return show
 
 
-def print_unreadable(look: Inspection) -> None:
-    """Prints on standard error why nothing can be shown."""
+def unreadable(look: Inspection) -> Exit:
+    """Prints on standard error why nothing can be shown; returns the exit code for it."""
     print("mailcow could not be read", file=sys.stderr)
     for notice in dict.fromkeys(look.plan.notices):
         print(f"{notice.level}: {notice.message}", file=sys.stderr)
         if notice.todo:
             print(f"    {notice.todo}", file=sys.stderr)
+    return Exit.UNREADABLE

@@ -31,7 +31,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Reads mailcow, queries postfix-tlspol, and prints. Raises PermanentError for what is not a domain."""
     import sys
 
-    from sidecar.cli.look import look_at, names_of, print_unreadable
+    from sidecar.cli.look import look_at, names_of, unreadable
     from sidecar.mailcow.outbound import ask
     from sidecar.observed import Unseen
     from sidecar.plan.outbound import OutboundChecks, applied, outbound
@@ -39,8 +39,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     names = names_of(given.domains)
     look = await look_at((), env, most_ids=0)
     if not look.readable:
-        print_unreadable(look)
-        return Exit.UNREADABLE
+        return unreadable(look)
     found = outbound(look.observed)
     print(found.message)
     if found.remedy:

@@ -49,14 +49,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Reads mailcow, and prints the configuration. Raises PermanentError if nothing can be printed."""
-    from sidecar.cli.look import look_at, print_unreadable
+    from sidecar.cli.look import look_at, unreadable
     from sidecar.host.errors import PermanentError
     from sidecar.plan.proxy import hosts_by_certificate, without_certificate
 
     look = await look_at((), env, most_ids=0)
     if not look.readable:
-        print_unreadable(look)
-        return Exit.UNREADABLE
+        return unreadable(look)
     if not look.domains:
         raise PermanentError("no domain needs a policy: the proxy has nothing to forward")
     proxy = Proxy(given.proxy)

@@ -55,15 +55,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Reads mailcow and the DNS, and prints the records."""
-    from sidecar.cli.look import look_at, print_unreadable
+    from sidecar.cli.look import look_at, unreadable
     from sidecar.plan.records import needed
     from sidecar.status.record_exports import Form, exported
     from sidecar.status.zone_file import zone_text
 
     look = await look_at(given.domains, env)
     if not look.readable:
-        print_unreadable(look)
-        return Exit.UNREADABLE
+        return unreadable(look)
     found = needed(
         look.observed,
         look.settings,

@@ -22,9 +22,7 @@ exit codes: 0 accepted, the running sidecar acts on it at once, 1 what you named
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
-        "retire",
-        help="take domains out of MTA-STS without losing mail",
-        epilog=_EXAMPLES,
+        "retire", help="take domains out of MTA-STS without losing mail", epilog=_EXAMPLES
     )
     parser.add_argument("domains", nargs="*", metavar="DOMAIN")
     parser.add_argument("--all", action="store_true", help="every domain, and the policy file")

@@ -63,7 +63,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
 async def _once(given: argparse.Namespace, env: Mapping[str, str], *, clear: bool) -> Exit:
     import sys
 
-    from sidecar.cli.look import look_at, print_unreadable
+    from sidecar.cli.look import look_at, unreadable
     from sidecar.cli.status_text import print_status
     from sidecar.host.release import release
     from sidecar.status.domains import status_of
@@ -89,5 +89,5 @@ async def _once(given: argparse.Namespace, env: Mapping[str, str], *, clear: boo
     elif look.readable:
         print_status(status, sys.stdout)
     else:
-        print_unreadable(look)
+        unreadable(look)
     return Exit.OK if look.readable else Exit.UNREADABLE
