@@ -35,9 +35,9 @@ from sidecar.status.repeats import hidden
 
 GATHER_S = 0.2
 """Seconds in which several triggers lead to one pass."""
-STEP_MS = 200
+STEP_MS = 400
 """Interval of the file watch: each poll wakes the processor."""
-BEAT_S = 15.0
+BEAT_S = 30.0
 BEAT_IN_PASS_S = 60.0
 """Seconds between signs of life within a pass that makes progress."""
 FOLLOW_UP_S = 0.5

@@ -35,6 +35,8 @@ def whose(text: str | None, memory: PolicyMemory) -> Whose:
         return Whose.PERSONS
     if text is None:
         return Whose.NOBODYS
+    if memory.writes and memory.writes[-1].done and memory.writes[-1].text == text:
+        return Whose.OURS  # the usual case, for each of thousands of domains
     done = [write for write in memory.writes if write.done]
     # Intents older than the last completed write are obsolete: only a person can have restored such a text.
     since = list(takewhile(lambda write: not write.done, reversed(memory.writes)))

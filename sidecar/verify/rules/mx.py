@@ -40,12 +40,12 @@ _REFUSED_TODO = (
     "another network"
 )
 _OUTSIDE = (
-    "run `sidecar check` for the domain on a machine in another network; where all is well there, "
-    "`mode: enforce` can be set for the domain"
+    "run `sidecar check` for the domain on a machine in another network (how: docs/troubleshooting.md); where all is "
+    "well there, `mode: enforce` can be set for the domain"
 )
 _NO_ROUTE = (
-    "give this machine a route of that family, or run `sidecar check` on a machine that has one; where all is well "
-    "there, `mode: enforce` can be set for the domain"
+    "give this machine a route of that family, or run `sidecar check` on a machine that has one (how: "
+    "docs/troubleshooting.md); where all is well there, `mode: enforce` can be set for the domain"
 )
 _ONE_ADDRESS = "have the mail server listen at this address too, or remove the record that leads to it"
 _CLOSED = frozenset({codes.MX_REFUSED.name, codes.MX_UNREACHABLE.name})

@@ -40,9 +40,13 @@ _TLS: dict[TlsTrouble, Code] = {
 }
 REPORT_IT = "see the sidecar's log, and report it: something was answered that it cannot deal with"
 _ELSEWHERE = (
-    "run `sidecar check` in another network: whether senders can reach it cannot be checked from here"
+    "run `sidecar check` in another network (how: docs/troubleshooting.md): whether senders can reach it cannot be "
+    "checked from here"
 )
-_NO_ROUTE = "give this machine a route of that family, or run `sidecar check` on a machine that has one"
+_NO_ROUTE = (
+    "give this machine a route of that family, or run `sidecar check` on a machine that has one (how: "
+    "docs/troubleshooting.md)"
+)
 _ONE_ADDRESS = "have the web server listen at this address too, or remove the record that leads to it"
 _CLOSED = frozenset({codes.POLICY_REFUSED.name, codes.POLICY_UNREACHABLE.name})
 _BARRIERS: dict[Barrier, tuple[Code, str]] = {
