@@ -60,7 +60,7 @@ async def status(request: web.Request) -> web.Response:
         document_of(
             site.status if site else None,
             site.summary if site else None,
-            _page(site, query) if site and site.listed else None,
+            _page(site, query) if site and site.status.listed else None,
             release=kit.release,
             dry_run=kit.source.dry_run,
             started_at=kit.source.started_at,
@@ -88,7 +88,7 @@ async def domains(request: web.Request) -> web.Response:
     """A page of the table."""
     query = query_of(DomainsQuery, request.query)
     site = await _site(request)
-    if not site.listed:
+    if not site.status.listed:
         raise web.HTTPServiceUnavailable(
             reason="The list of domains is unknown: mailcow could not be read",
             headers={hdrs.RETRY_AFTER: "30"},

@@ -127,7 +127,7 @@ def detail_of(site: Site, name: str) -> DomainDetail:
     sentences = mentioned | {f.message for f in found}
     return DomainDetail(
         line=line,
-        at=site.at,
+        at=site.status.at,
         explained="" if explained in mentioned else explained,
         steps=tuple(replace(step, text="") if step.text in sentences else step for step in _steps(row)),
         todo=todo,

@@ -105,7 +105,9 @@ async def overview(request: web.Request) -> web.Response:
     trouble = kit.source.trouble()
     # the banner on top says why mailcow cannot be reached
     items = (
-        [item for item in site.items if trouble is None or item.message != trouble.message] if site else []
+        [item for item in site.summary.needs if trouble is None or item.message != trouble.message]
+        if site
+        else []
     )
     values: dict[str, object] = {
         "tiles": [
