@@ -117,9 +117,9 @@ def _needs(status: CurrentStatus) -> list[str]:
 
 def headline(status: CurrentStatus) -> str:
     """The mailcow and the counts of its domains."""
-    if not isinstance(status.mailcow, Seen):
+    if not isinstance(status.observed.mailcow, Seen):
         return "mailcow could not be read"
-    counts, mailcow = status.counts, status.mailcow.value
+    counts, mailcow = status.counts, status.observed.mailcow.value
     managed = counts["managed"]
     return (
         f"mailcow {mailcow.version or 'of unknown version'}, {serves(mailcow.backend)}; "

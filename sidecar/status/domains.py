@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.observed import AliasDomain, Certificate, Domain, Mailcow, Observed, Seen, Sight, Unseen
+from sidecar.observed import AliasDomain, Certificate, Domain, Observed, Seen, Sight, Unseen
 from sidecar.observed.checks import Rollout, Stage
 from sidecar.observed.mailcow import policy_seen
 from sidecar.observed.notice import Level, Notice
@@ -53,10 +53,6 @@ class CurrentStatus:
     by_name: Mapping[str, Row] = field(default_factory=dict, compare=False)
 
     @property
-    def mailcow(self) -> Sight[Mailcow]:
-        return self.observed.mailcow
-
-    @property
     def listed(self) -> bool:
         """Whether the list of domains is known."""
         return isinstance(self.observed.domains, Seen)
@@ -64,7 +60,9 @@ class CurrentStatus:
     @property
     def readable(self) -> bool:
         """Whether version and domains of mailcow and the host name in mailcow.conf are known."""
-        return self.listed and isinstance(self.mailcow, Seen) and isinstance(self.observed.conf, Seen)
+        return (
+            self.listed and isinstance(self.observed.mailcow, Seen) and isinstance(self.observed.conf, Seen)
+        )
 
     @property
     def hostname(self) -> str:

@@ -75,8 +75,8 @@ def document_of(
 ) -> document.Document:
     """The document of one moment; without a status, of a sidecar whose first pass is not over."""
     mailcow: document.MailcowJson | None = None
-    if status is not None and isinstance(status.mailcow, Seen):
-        seen = status.mailcow.value
+    if status is not None and isinstance(status.observed.mailcow, Seen):
+        seen = status.observed.mailcow.value
         mailcow = document.MailcowJson(
             version=str(seen.version) if seen.version else None,
             backend=seen.backend.value,

@@ -60,7 +60,7 @@ class Site:
     @property
     def mailcow(self) -> Mailcow | None:
         """The mailcow; None if it was not seen."""
-        return self.status.mailcow.value if isinstance(self.status.mailcow, Seen) else None
+        return self.status.observed.mailcow.value if isinstance(self.status.observed.mailcow, Seen) else None
 
 
 def site_of(report: Report, status: CurrentStatus) -> Site:
