@@ -1,6 +1,6 @@
 """Plays the stories: builds the stage, runs the real sidecar, plays the story, removes everything, prints a summary.
 
-Rule for every editor: the sidecar is `daemon.Daemon` as `sidecar run` starts it. The demo ends automatically: every
+Rule for every editor: the sidecar is `daemon.loop.Daemon` as `sidecar run` starts it. The demo ends automatically: every
 promise has a time limit, and so has a whole story.
 """
 
@@ -64,15 +64,15 @@ async def play(backend: str, spoil: Callable[[Stage], None] | None, *, stay: boo
 
 
 async def _one(
-    name: str, told: _Story, screen: Screen, spoil: Callable[[Stage], None] | None, *, stay: bool
+    name: str, chosen: _Story, screen: Screen, spoil: Callable[[Stage], None] | None, *, stay: bool
 ) -> list[Promise]:
     screen.waiting("setting the stage")
-    async with told.stage() as stage:
+    async with chosen.stage() as stage:
         screen.quiet()
         stream = LogStream(screen)
         log.configure(json=False, stream=stream, secrets=[stage.mailcow.key or ""])
         screen.chapter(
-            told.title,
+            chosen.title,
             [
                 ("mailcow", f"simulated, at {stage.mailcow.url}, its directory {stage.mailcow_dir}"),
                 ("DNS", f"a stand-in, at {stage.dns}"),
@@ -87,7 +87,7 @@ async def _one(
         )
         story = Telling(name, stage, daemon, screen, stream)
         running = asyncio.create_task(daemon.run())
-        telling = asyncio.create_task(_told(told, story))
+        telling = asyncio.create_task(_told(chosen, story))
         try:
             await asyncio.wait({running, telling}, return_when=asyncio.FIRST_COMPLETED)
             if stay and not running.done() and daemon.live.served is not None:

@@ -71,7 +71,7 @@ class Administered:
     # --- what an administrator does in mailcow's page
 
     def add_domain(self, name: str, *, active: bool = True, backup_mx: bool = False) -> None:
-        """Raises ValueError where mailcow would refuse the name."""
+        """Raises ValueError if mailcow would refuse the name."""
         domain = _name(name)
         if self.world.knows(domain) or domain == self.world.hostname:
             raise ValueError(f"mailcow would not take {name!r} as a new domain")
@@ -92,7 +92,7 @@ class Administered:
         self.world.drop_domain(self.world.domains[_name(name)].name)
 
     def add_alias(self, name: str, target: str, *, active: bool = True) -> None:
-        """Raises KeyError where the target is no domain, ValueError where mailcow would refuse the name."""
+        """Raises KeyError if the target is not a domain, ValueError if mailcow would refuse the name."""
         alias = _name(name)
         if self.world.knows(alias):
             raise ValueError(f"mailcow would not take {name!r} as a new alias domain")
@@ -140,5 +140,5 @@ class Administered:
 def _name(name: str) -> str:
     found = name_of(name)
     if found is None:
-        raise ValueError(f"{name!r} is no domain name")
+        raise ValueError(f"{name!r} is not a domain name")
     return found

@@ -247,7 +247,7 @@ def _exception(cause: Exception) -> dict[str, Any]:
 
 
 def _json(body: bytes) -> Any:
-    """None for JSON's null and for what is no JSON: mailcow does not tell them apart."""
+    """None for JSON's null and for what is not JSON: mailcow treats both alike."""
     try:
         return json.loads(body)
     except ValueError:

@@ -147,15 +147,6 @@ def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_modules_that_a_page_names_are_there(page: Path) -> None:
-    """By their path from the root or from the package."""
-    named = set(re.findall(r"`((?:[a-z0-9_]+/)+[a-z0-9_]+\.py)`", page.read_text()))
-    assert [
-        path for path in named if not (ROOT / path).exists() and not (ROOT / "sidecar" / path).exists()
-    ] == []
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_says_what_it_is(page: Path) -> None:
     """Commands are `sh`: those are run by a test. A block without a language would be run by nobody."""
     fences = re.findall(r"^ *```(\w*)$", page.read_text(), re.MULTILINE)

@@ -290,7 +290,7 @@ def _done(world: World, action: Action) -> World:  # noqa: C901, PLR0911, PLR091
         case PublishRecords():
             return world  # no world here has an account (see `tests.plan.publish`)
         case ChangeReportRoute():
-            return world  # it has no aliases and transports: `tests/plan/test_report_way.py` has
+            return world  # it has no aliases and transports: those of `tests/plan/test_report_route.py` have
         case HealAcme():
             own = tuple(c for c in world.others if not c.name.endswith((OLD_SUFFIX, NEW_SUFFIX)))
             return replace(world, others=own)

@@ -155,7 +155,7 @@ class Live:
         if self._parts is None or latest is None:
             return
         names = [domain] if domain is not None else sorted(latest[0].observed.memory.domains)
-        self._parts.passes.observer.check_now(names)
+        self._parts.passes.observer.check_first(names)
         self._wake()
 
     async def apply_now(self) -> None:

@@ -23,7 +23,7 @@ class Consent(Enum):
 
     ASK = auto()
     YES = auto()
-    """All of them, beforehand."""
+    """All of them, before they are asked."""
     SHOW = auto()
     """None: they are only shown."""
 

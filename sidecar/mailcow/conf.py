@@ -170,7 +170,7 @@ def _values(target: Path, data: bytes) -> dict[str, str]:
 
 
 def _locked(mailcow_dir: Path, target: Path) -> str | None:
-    """Why the file cannot be written; None where it can, as far as is known beforehand."""
+    """Why the file cannot be written; None where it can, as far as is known before a write."""
     if not _inside(mailcow_dir, target):
         return (
             f"it is a link to {target}, which lies outside of the mounted folder {mailcow_dir}, where the "

@@ -310,10 +310,8 @@ class Session:
 
         Never where MTA_STS_API_URL leads: that may be a proxy, which the challenge need not pass.
         """
-        text = conf.value.values.get("HTTP_PORT", "").strip() if isinstance(conf, Seen) else ""
-        return "nginx-mailcow", int(text) if text.isascii() and text.isdigit() and 0 < int(
-            text
-        ) < 65_536 else 80
+        port = conf.value.port("HTTP_PORT", 80) if isinstance(conf, Seen) else None
+        return "nginx-mailcow", port or 80
 
     async def presented(self, name: str, now: float) -> Sight[Certificate]:
         """The certificate that mailcow's web server presents for `name`."""

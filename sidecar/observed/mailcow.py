@@ -133,6 +133,15 @@ class Conf:
         """MAILCOW_HOSTNAME as an A-label in lower case; as written if it is not a name; empty if it is missing."""
         return _as_host(self.values.get("MAILCOW_HOSTNAME", ""))
 
+    def port(self, key: str, default: int) -> int | None:
+        """The port that this key gives; `default` if it is missing or empty, None if the value is not a port."""
+        text = self.values.get(key, "").strip()
+        if not text:
+            return default
+        # `int` would also read digits of other scripts, and refuses thousands of them.
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+        return number if 0 < number < 65_536 else None
+
     def yes(self, key: str, default: str = "n") -> bool:
         """Whether mailcow reads the value as yes; `default` is used if the key is missing or empty."""
         return _YES.fullmatch(self.values.get(key) or default) is not None

@@ -19,7 +19,7 @@ from sidecar.settings import CONFIG, Settings
 def elsewhere_targets(observed: Observed, settings: Settings) -> tuple[str, ...]:
     """The managed domains and alias domains whose policy host leads to another server.
 
-    None where nothing can be compared: with SKIP_IP_CHECK=y, and with a private address of our own (split DNS).
+    Empty where nothing can be compared: with SKIP_IP_CHECK=y, and with a private address of our own (split DNS).
     """
     if not isinstance(observed.domains, Seen) or not isinstance(observed.conf, Seen):
         return ()

@@ -142,7 +142,7 @@ def _backing_off(plan: Plan, waits: Waits) -> Plan:
 
 
 def _not_managed(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    """`manage: {policies, san, acme, access}`: with false the action is only reported."""
+    """Each part has a switch under `manage:`; with false its actions are only reported."""
 
     def judge(action: Action) -> Hold | None:
         if settings.manage.allows(action.managed_by):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Policy, changes, differences, policy_of, render
-from sidecar.observed import DomainList, Observed, PolicyMemory, Seen
+from sidecar.observed import FILE, DomainList, Observed, PolicyMemory, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import command, day
@@ -99,7 +99,7 @@ def gone_domains(observed: Observed, listed: DomainList) -> tuple[Notice, ...]:
     names = listed.names
     notices: list[Notice] = []
     for key, memory in observed.memory.policies.items():
-        if key in names or key == "*" or not memory.writes:
+        if key in names or key == FILE or not memory.writes:
             continue
         left = held_for(observed.memory, key, 0)
         if left > 0:

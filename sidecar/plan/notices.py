@@ -53,7 +53,7 @@ def rollout_notices(observed: Observed, settings: Settings) -> tuple[Notice, ...
 def unknown_names_in(observed: Observed, settings: Settings) -> tuple[Notice, ...]:
     """A warning for each name in `exclude`, `only` and `domains` that is not a domain or alias domain of this mailcow.
 
-    None if the domains of mailcow were not observed.
+    Empty if the domains of mailcow were not observed.
     """
     if not isinstance(observed.domains, Seen):
         return ()

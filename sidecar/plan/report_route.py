@@ -1,7 +1,7 @@
 """Which alias and transport mailcow should have for TLS reports, and the next step towards it; pure.
 
-Rules for every editor. The transport comes before the alias and goes after it: an alias whose target has no way would
-bounce reports. Only the next step is planned; the next pass sees what became of it. What a person made or switched off
+Rules for every editor. The transport comes before the alias and goes after it: reports to an alias whose target has no
+route would bounce. Only the next step is planned; the next pass sees what became of it. What a person made or switched off
 under these names is foreign: it is reported and never changed. What was not seen plans nothing.
 """
 

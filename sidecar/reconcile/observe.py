@@ -234,15 +234,15 @@ class Observer:
         observed = await self.checks.observe(observed)
         return observed, notices + self.checks.trouble() + self.receiving_trouble()
 
-    def check_now(self, domains: Iterable[str]) -> None:
+    def check_first(self, domains: Iterable[str]) -> None:
         """These domains are checked first, and their records are looked up again in any case."""
         names = frozenset(domains)
         self.checks.rush(names)
         self._dns.questions.forget(q for q in questions("", sorted(names)) if q.kind is Kind.TXT)
 
-    def check_soon(self, domains: Iterable[str], observed: Observed) -> None:
-        """As `check_now`, and begins at once, unless other checks are under way."""
-        self.check_now(domains)
+    def check_at_once(self, domains: Iterable[str], observed: Observed) -> None:
+        """As `check_first`, and begins now, unless other checks are under way."""
+        self.check_first(domains)
         if not self.patient:
             self.checks.begin(observed)
 

@@ -30,8 +30,8 @@ from sidecar.settings import Managed, Settings
 from sidecar.state.ledger import Ledger
 
 MOST_QUESTIONS = 6
-"""Rounds of questions in one pass: to count names, to judge them by the DNS and the log, to probe them; before
-those come names that failed in an earlier pass."""
+"""Rounds of questions in one pass: about names that failed in an earlier pass, then to count names, to judge them by
+the DNS and by acme-mailcow's log, and to probe them."""
 MOST_RECORD_LOOKS = 3
 """Rounds of reading DNS records in a single pass: their zones, what is there, and what follows from that."""
 
@@ -97,8 +97,8 @@ class Passes:
             observed, plan = await self._decided(replace(observed, views=()))
         self.publishing.begin()
         if wanted := self.publishing.checks_wanted(observed):
-            self.observer.check_soon(wanted, observed)
-        return observed, plan + Plan(notices=_reported(notices + blind_spots(observed), plan))
+            self.observer.check_at_once(wanted, observed)
+        return observed, plan + Plan(notices=_without_repeats(notices + blind_spots(observed), plan))
 
     async def _decided(self, observed: Observed) -> tuple[Observed, Plan]:
         """Learns from the picture, and makes the plan.
@@ -136,7 +136,7 @@ class Passes:
         outcomes += await self.publishing.write(plan.actions)
         done = [outcome.action for outcome in outcomes if outcome.result is Result.DONE]
         published = [action for action in done if isinstance(action, PublishRecords)]
-        self.observer.check_now(name for action in published for name in action.concerns)
+        self.observer.check_first(name for action in published for name in action.concerns)
         # Record.
         news = self.back_off.note(outcomes, self.clock.now())
         await self.ledger.record(
@@ -146,7 +146,7 @@ class Passes:
         return Report(observed, plan, outcomes)
 
 
-def _reported(notices: Sequence[Notice], plan: Plan) -> tuple[Notice, ...]:
+def _without_repeats(notices: Sequence[Notice], plan: Plan) -> tuple[Notice, ...]:
     """Without a refusal of mailcow's API that an action of this pass ends; parts that could not be observed for the
     same reason are reported once.
     """

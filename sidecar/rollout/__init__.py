@@ -1,8 +1,8 @@
 """How strict a policy may be: conditions from checks, how long they have been true, and the resulting stage; pure.
 
 Rules for every editor: the stage is derived and never stored. An unknown condition pauses the soak and does not
-reset it. Only a condition that makes senders refuse mail sets a policy back to testing, and only if a second check
-confirms it.
+reset it. Only refused mail sets a policy back to testing: as `SEEN_AGAIN` checks in a row find it, or as
+senders report it (`reports.why_step_back`).
 """
 
 from collections.abc import Callable, Mapping

@@ -27,11 +27,10 @@ BATCH = 100
 
 def probing_for(conf: Conf, resolver: tuple[str, int] | None, extra_root: Path | None = None) -> Probing:
     """How this mailcow's own domains are probed: inside its network where the public way does not work (hairpin NAT)."""
-    port = conf.values.get("HTTPS_PORT", "")
     return Probing(
         resolver=resolver,
         extra_root=extra_root,
-        inside_https=InsideHost("nginx-mailcow", int(port) if port.isdigit() else 443),
+        inside_https=InsideHost("nginx-mailcow", conf.port("HTTPS_PORT", 443) or 443),
         inside_smtp={conf.hostname: InsideHost("postfix-mailcow", 25)},
     )
 

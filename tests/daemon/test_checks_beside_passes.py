@@ -34,7 +34,7 @@ async def test_domains_are_checked_only_if_the_settings_say_so(tmp_path: Path, *
         assert await checked(parts) is verify
         assert not await checked(parts)
         assert ("example.org" in parts.passes.ledger.memory.checks) is verify
-        parts.passes.observer.check_now(["example.org", "unknown.example"])
+        parts.passes.observer.check_first(["example.org", "unknown.example"])
         assert await checked(parts) is verify
         assert not await checked(parts)
 
@@ -51,7 +51,7 @@ async def test_checks_that_cannot_run_are_not_tried_in_every_pass(tmp_path: Path
             assert await checked(parts)
             assert not await checked(parts)
             assert checker.trouble is not None
-            parts.passes.observer.check_now(["example.org"])
+            parts.passes.observer.check_first(["example.org"])
             assert await checked(parts)
             on.clock.ahead += CHECK_AGAIN_S + 60
             assert await checked(parts)

@@ -36,7 +36,7 @@ ORDER = (
 """The pages with command blocks; `tests/test_docs.py` sees to it that none is missing here."""
 DOCUMENTED = "/opt/mailcow-dockerized"
 ELSEWHERE = "make "
-"""Blocks that begin so are run by `test_bare_machine.py`."""
+"""Blocks that begin so are run by `make bare`."""
 READING_S = 25
 """Seconds for which a person reads `logs -f`."""
 MAILCOWS_OWN = {

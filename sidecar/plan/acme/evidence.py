@@ -29,7 +29,7 @@ class Evidence:
     new: dict[str, NotReady]
 
     @property
-    def ready(self) -> bool:
+    def complete(self) -> bool:
         """Whether no question is left."""
         return not self.questions
 
@@ -150,7 +150,7 @@ def _by_http(name: str, scene: Scene, observed: Observed) -> NotReady | None:
     return http_trouble(name, scene.ways, observed.dns, observed.challenge_of(name), observed.now)
 
 
-def in_short(name: str, observed: Observed) -> str:
+def dns_in_short(name: str, observed: Observed) -> str:
     """The DNS answers about a name, as one text: while it stays the same, another restart does not help."""
     dns = observed.dns
     found = dns.addresses_of(name)

@@ -8,7 +8,7 @@ from sidecar.observed import Certificate, InVain, LostName, Observed
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import day, some
-from sidecar.plan.acme.evidence import in_short
+from sidecar.plan.acme.evidence import dns_in_short
 from sidecar.plan.acme.names import Scene
 from sidecar.plan.acme.script import covered
 from sidecar.plan.actions import Hold
@@ -76,7 +76,7 @@ def hopeless(observed: Observed, name: str) -> InVain | None:
     tries = observed.memory.in_vain.get(name)
     if tries is None or tries.count < TRIES:
         return None
-    if observed.now - tries.at >= AGAIN_AFTER_S or changed(tries.evidence, in_short(name, observed)):
+    if observed.now - tries.at >= AGAIN_AFTER_S or changed(tries.evidence, dns_in_short(name, observed)):
         return None
     return tries
 

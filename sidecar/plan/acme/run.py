@@ -178,7 +178,7 @@ def _by_evidence(case: Run) -> Plan:
     if not passing:
         return plan
     case = replace(case, names=passing)
-    if not evidence.ready:
+    if not evidence.complete:
         probes = any(question.kind is Kind.CHALLENGE for question in evidence.questions)
         doubt = (
             "the HTTP probe is missing: only a pass that may restart acme-mailcow makes it, since it writes a file"

@@ -1,6 +1,6 @@
 """The desired policies, for what was observed; pure.
 
-Whether the sidecar may change a policy does not belong here (`plan`).
+Whether the sidecar may change a policy does not belong here: the plan and its guards decide that.
 """
 
 from sidecar.plan.desired.file import file_policy, joined, served_too

@@ -1,8 +1,8 @@
 """Carries out the actions of a plan, each independently: one that fails never stops another.
 
 Rule for every editor: every action is idempotent, its intent is stored before it, and an outcome that cannot be known
-stays unknown. Nothing is decided here. One handler per kind of action: `access`, `policies`, `files`,
-`report_route`, `containers`.
+stays unknown. Nothing is decided here. One handler for each kind of action: in `access` (also for the
+route of TLS reports), `policies`, `files` and `containers`; `publishing` writes DNS records.
 """
 
 from collections.abc import Callable, Sequence

@@ -49,8 +49,8 @@ class Witness(Protocol):
         """What is served for a domain was just read."""
         ...
 
-    def check_now(self, domains: Iterable[str]) -> None:
-        """These domains should be checked soon, as senders see them."""
+    def check_first(self, domains: Iterable[str]) -> None:
+        """These domains come first in the next sender checks."""
         ...
 
     def touched_containers(self) -> None: ...

@@ -91,7 +91,7 @@ class PolicyHandler(Handler):
             await self._read_back(domain, text)
         self._settle(domain, text, done=True)
         self._ledger.fulfilled(domain)
-        self._witness.check_now([domain])
+        self._witness.check_first([domain])
         self._unstored += 1
         if self._unstored >= STORED_EVERY:
             self._unstored = 0

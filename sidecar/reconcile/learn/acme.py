@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sidecar.formats.domain_name import covered_by_wildcard
 from sidecar.observed import AcmeRun, InVain, LostName, Memory, Observed, Project, Restart, Seen
-from sidecar.plan.acme.evidence import in_short
+from sidecar.plan.acme.evidence import dns_in_short
 from sidecar.plan.acme.lost import AGAIN_AFTER_S, changed, still_lost
 from sidecar.plan.acme.names import Scene, scene
 from sidecar.plan.acme.script import SLEEPS
@@ -69,7 +69,7 @@ def _judged(observed: Observed, found: Scene, restart: Restart) -> Memory:
         if name not in absent:
             in_vain.pop(name, None)
             continue
-        evidence = in_short(name, observed)
+        evidence = dns_in_short(name, observed)
         count = 1 if before is None or changed(before.evidence, evidence) else before.count + 1
         refusal = last.refusal(name)
         words = refusal.words if refusal else " / ".join(last.failure) or None

@@ -1,6 +1,6 @@
 """Texts for both kinds of TXT record, where they share their grammar.
 
-Rule for every editor: only what `txtrecord` judges belongs here; an id's rules stand in `record`, a rua's in `tlsrpt`.
+Rule for every editor: only what `txt_fields` judges belongs here; the rules of an id are in `record`, of a rua in `tlsrpt`.
 """
 
 from collections.abc import Iterable, Mapping

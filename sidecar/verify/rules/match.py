@@ -1,6 +1,6 @@
 """Whether an mx pattern covers an MX host (RFC 8461 §4.1), and if not, why.
 
-Rule for every editor: whether it matches is `mtasts.matches`'s answer; only the reason is found here.
+Rule for every editor: `mtasts_policy.matches` says whether it matches; only the reason is found here.
 """
 
 from sidecar.formats.domain_name import to_ascii

@@ -1,7 +1,7 @@
 """Findings about the text of a policy (RFC 8461 §3.2).
 
-Rule for every editor: the grammar is `mtasts.read`'s, and is not judged a second time here; this turns its problems
-into findings and adds what is valid and yet unwise. How the policy was served, and whether it fits, belong elsewhere.
+Rule for every editor: `mtasts_policy.read` judges the grammar, and nothing here judges it again; this turns its
+problems into findings and adds what is valid but unwise. How the policy was served, and whether it fits, belong elsewhere.
 """
 
 import re
@@ -79,7 +79,7 @@ _ADDRESS = re.compile(r"(?:\*\.)?(?:[0-9]+\.)*[0-9]+\Z")
 
 
 def judge(reading: PolicyReading, data: bytes, subject: str = "the policy") -> tuple[Finding, ...]:
-    """All findings of a policy text `data` that `mtasts.read` made `reading` of; none where all is right."""
+    """All findings of a policy text `data` that `mtasts_policy.read` read as `reading`; none where all is right."""
     if reading.problems and (whole := _of_the_whole(data, subject)) is not None:
         return (whole,)
     findings = [_problem(problem, subject) for problem in reading.problems]

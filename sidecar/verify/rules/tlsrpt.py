@@ -1,6 +1,6 @@
 """Findings about the octets of a TLSRPT record (RFC 8460 §3).
 
-Rule for every editor: the grammar is `tlsrpt.read`'s, and is not judged a second time here. A mailto to another domain
+Rule for every editor: `tlsrpt_record.read` judges the grammar, and nothing here judges it again. A mailto to another domain
 is valid: RFC 8460 has no authorisation record as DMARC does, so there is no finding about it.
 """
 
@@ -50,7 +50,7 @@ _LENIENT: Mapping[StrEnum, str] = {
 
 
 def judge(reading: TlsrptReading, subject: str = "the record") -> tuple[Finding, ...]:
-    """All findings of a record that `tlsrpt.read` made `reading` of; none where all is right."""
+    """All findings of a record that `tlsrpt_record.read` read as `reading`; none where all is right."""
     findings = fields.problems(reading.problems, subject, _CODES, _TODO, _LENIENT)
     if reading.spaced:
         todo = "put the semicolon directly after v=TLSRPTv1"
