@@ -4,6 +4,7 @@ The claims are those of RFC 8461 §3.3, §5 and §8, of people whose policies th
 """
 
 from dataclasses import replace
+from typing import assert_never
 
 from hypothesis.stateful import RuleBasedStateMachine
 
@@ -14,11 +15,13 @@ from sidecar.plan.actions import (
     Action,
     AddPolicy,
     AdoptSame,
+    AllowAccess,
     ChangeReportRoute,
     EditConf,
     EditPolicy,
     HealAcme,
     Plan,
+    PublishRecords,
     RecreateAcme,
     RemoveFile,
     RestartAcme,
@@ -171,5 +174,11 @@ def on_no_unseen_basis(plan: Plan, seen: Observed) -> None:
                 basis = [seen.mailcow, seen.domains, seen.report_route]
             case HealAcme():
                 basis = [seen.project]
+            case AllowAccess():
+                basis = [seen.conf]
+            case PublishRecords():
+                basis = [seen.domains]
+            case _:
+                assert_never(action)
         unseen = [part for part in basis if isinstance(part, Unseen)]
         assert not unseen, f"{unseen}: {action}"

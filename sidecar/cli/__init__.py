@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import TextIO
+from typing import Any, TextIO
 
 from sidecar.host.errors import SidecarError
 from sidecar.host.exits import Exit
@@ -64,13 +64,17 @@ exit codes: 0 nothing failed (held included), 1 an action failed or a request wa
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, **given: Any) -> None:
+        """The lines of examples stay as they are; parsers of commands are of this class as well."""
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **given)
+
+
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="sidecar",
         description="Manages inbound MTA-STS for every mail domain of a mailcow.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=release())
     subparsers = top.add_subparsers(dest="command", metavar="COMMAND")

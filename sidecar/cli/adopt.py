@@ -17,12 +17,8 @@ exit codes: 0 accepted, the running sidecar acts on it at once, 1 what you named
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `adopt` to the command line."""
     adopt = subparsers.add_parser(
-        "adopt",
-        help="let the sidecar manage policies and DNS records that a person made",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "adopt", help="let the sidecar manage policies and DNS records that a person made", epilog=_EXAMPLES
     )
     adopt.add_argument("domains", nargs="*", metavar="DOMAIN")
     adopt.add_argument(

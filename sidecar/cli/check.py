@@ -36,13 +36,11 @@ severities: critical  senders refuse to deliver
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The command's part of the command line."""
     parser = subparsers.add_parser(
         "check",
         help="run sender checks of any domain (needs no mailcow)",
         description="Queries DNS, policy host and MX hosts of each domain as a sender does by RFC 8461 and RFC 8460.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("domains", nargs="+", metavar="DOMAIN")
     parser.add_argument("--json", action="store_true", help="print a list of results as JSON")

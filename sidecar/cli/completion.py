@@ -36,13 +36,11 @@ on the host, where sidecar stands for a command in the container:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `completion` to the command line."""
     completion = subparsers.add_parser(
         "completion",
         help="completion for bash, zsh or fish",
         description="Prints a completion script for a shell; it completes domain names, too.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     completion.add_argument("shell", choices=SHELLS)
     completion.add_argument("--domains", action=_PrintDomains, nargs=0, help=argparse.SUPPRESS)
@@ -57,7 +55,6 @@ class _PrintDomains(argparse.Action):
 
 
 def run(given: argparse.Namespace, _env: Mapping[str, str]) -> Exit:
-    """Prints the script."""
     from sidecar.cli import parser
 
     print(script(parser(), given.shell))

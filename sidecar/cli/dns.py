@@ -34,13 +34,11 @@ exit codes: 0 everything could be read, 1 something could not be read or no acco
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `dns` to the command line."""
     dns = subparsers.add_parser(
         "dns",
         help="test the DNS accounts, without writing",
         description="Logs in to each DNS account, lists its zones, and prints what could be written.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     dns.add_argument("what", choices=["test"], help="the only choice")
     dns.add_argument("--json", action="store_true", help="print an object")
@@ -50,15 +48,14 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Tests all accounts, for all mail domains."""
     import json
 
-    from sidecar.cli.look import look_at, print_unreadable
+    from sidecar.cli.look import look_at, unreadable
     from sidecar.dns.publish.trial import tried
     from sidecar.plan.publish.names import keys, names
     from sidecar.plan.publish.values import Facts
 
     look = await look_at((), env, most_ids=0)
     if not look.readable:
-        print_unreadable(look)
-        return Exit.UNREADABLE
+        return unreadable(look)
     wanted = names((domain.name for domain in look.domains), Facts(hostname=""))
     trial = await tried(_accounts(look, env), {name: keys(name) for name in wanted})
     print(json.dumps(as_json(trial), indent=2) if given.json else as_text(trial))
@@ -85,6 +82,7 @@ def _accounts(look: "Inspection", env: Mapping[str, str]) -> "dict[str, Publishe
 
 def as_text(trial: "Trial") -> str:
     """A line for each account and each name."""
+    from sidecar.formats.text import cut, printable
     from sidecar.observed import Seen
 
     lines = [] if trial.zones else ["There are no accounts: add them under dns.accounts in config.yml."]
@@ -108,8 +106,7 @@ def as_text(trial: "Trial") -> str:
                 f"{one.name}: account {one.account}, zone {one.zone}: has {'; '.join(there) or 'nothing'}"
             )
     # A zone may contain any text: each entry stays on one line, and is not too long.
-    printable = ("".join(c if c.isprintable() else " " for c in line) for line in lines)
-    return "\n".join(line if len(line) <= 300 else f"{line[:299]}…" for line in printable)
+    return "\n".join(cut(printable(line), 300) for line in lines)
 
 
 def as_json(trial: "Trial") -> dict[str, object]:

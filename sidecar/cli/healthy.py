@@ -10,7 +10,6 @@ from sidecar.host.exits import Exit
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `healthy` to the command line."""
     subparsers.add_parser("healthy", help="exit 0 if the running sidecar is alive (HEALTHCHECK of the image)")
 
 

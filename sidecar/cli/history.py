@@ -31,13 +31,11 @@ exit codes: 0 shown, 1 the store of the sidecar cannot be read, or mailcow does 
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `history` to the command line."""
     history = subparsers.add_parser(
         "history",
         help="what the sidecar did, and why",
         description="Prints what the sidecar did, when and why; newest last.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     history.add_argument(
         "domain", nargs="?", metavar="DOMAIN", help="a domain, mta-sts.txt, mailcow.conf or acme-mailcow"

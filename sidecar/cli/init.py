@@ -16,13 +16,11 @@ exit codes: 0 changed, shown or declined, 1 a person must do something first or 
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `init` to the command line."""
     init = subparsers.add_parser(
         "init",
         help="set up a mailcow directory before the first start",
         description="Checks the mailcow directory and offers what the sidecar needs there, each change as a diff.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     init.add_argument("--yes", action="store_true", help="accept all changes")
     init.add_argument("--dry-run", action="store_true", help="show them and write nothing")

@@ -31,13 +31,11 @@ exit codes: 0 valid (warnings included), 1 not valid, 2 cannot be read
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `lint` and its kinds to the command line."""
     lint = subparsers.add_parser(
         "lint",
         help="check the syntax of a policy, a TXT record or an mx pattern, without any network",
         description="Checks octet by octet against the RFC's grammar, and against the rules in its prose.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     kinds = lint.add_subparsers(dest="kind", required=True, metavar="KIND")
     policy = kinds.add_parser("policy", help="an MTA-STS policy (RFC 8461, section 3.2)")

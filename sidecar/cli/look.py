@@ -14,11 +14,12 @@ from sidecar.daemon.event_log import EventLog
 from sidecar.daemon.wiring import assembled
 from sidecar.formats.domain_name import to_ascii
 from sidecar.host.errors import PermanentError, SidecarError
+from sidecar.host.exits import Exit
 from sidecar.observed import Observed, Seen
 from sidecar.plan import policy_ids as policyid
 from sidecar.plan.actions import Plan
 from sidecar.plan.records import MailDomain, host_domain, mail_domains, questions, unknown_names
-from sidecar.plan.requests import names_of_list, not_of_this_mailcow
+from sidecar.plan.requests import not_of_this_mailcow
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
 
@@ -76,7 +77,7 @@ async def look_at(
             return seen
         listed, hostname = observed.domains.value, observed.conf.value.hostname
         if unknown := unknown_names(listed, names or ()):
-            raise PermanentError(not_of_this_mailcow(unknown, names_of_list(listed)))
+            raise PermanentError(not_of_this_mailcow(unknown, listed.names))
         every = mail_domains(observed, settings)
         host = host_domain(hostname, [domain.name for domain in every])
         # the host's domain first: other domains may point to its records
@@ -97,7 +98,6 @@ async def look_at(
 
 
 def _progress(total: int) -> Callable[[int], None]:
-    """Shows the progress on standard error."""
     what = f"reading policy ids (a few seconds each where mailcow's database does not give them): {total}"
     live = sys.stderr.isatty()
     if total < MANY:
@@ -113,10 +113,11 @@ def _progress(total: int) -> Callable[[int], None]:
     return show
 
 
-def print_unreadable(look: Inspection) -> None:
-    """Prints on standard error why nothing can be shown."""
+def unreadable(look: Inspection) -> Exit:
+    """Prints on standard error why nothing can be shown; returns the exit code for it."""
     print("mailcow could not be read", file=sys.stderr)
     for notice in dict.fromkeys(look.plan.notices):
         print(f"{notice.level}: {notice.message}", file=sys.stderr)
         if notice.todo:
             print(f"    {notice.todo}", file=sys.stderr)
+    return Exit.UNREADABLE

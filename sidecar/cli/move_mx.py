@@ -21,20 +21,12 @@ exit codes: 0 accepted, the running sidecar acts on it at once, 1 the request ca
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the command to the command line."""
     parser = commands.add_parser(
-        "move-mx",
-        help="serve a new MX host beside the old one, and say when to switch",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "move-mx", help="serve a new MX host beside the old one, and say when to switch", epilog=_EXAMPLES
     )
     parser.add_argument("host", metavar="NEW", help="the new MX host")
     parser.add_argument(
-        "--domain",
-        action="append",
-        default=[],
-        metavar="DOMAIN",
-        help="only this domain (can be repeated)",
+        "--domain", action="append", default=[], metavar="DOMAIN", help="only this domain (can be repeated)"
     )
 
 

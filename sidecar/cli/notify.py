@@ -30,13 +30,11 @@ exit codes: 0 shown or delivered, 1 a message was not delivered, or there are no
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `notify` to the command line."""
     notify = subparsers.add_parser(
         "notify",
         help="who is notified of events; --test sends a message",
         description="Prints the receivers of notifications; with --test, sends each a test message.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     notify.add_argument("--test", action="store_true", help="send each a message now, and print the result")
     notify.add_argument("--json", action="store_true", help="print a list of objects")

@@ -26,13 +26,11 @@ exit codes: 0 nothing failed (held included), 1 an action failed, 2 settings are
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `once` to the command line."""
     once = subparsers.add_parser(
         "once",
         help="run one pass and exit",
         description="Runs one pass: does what `sidecar plan` shows.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     once.add_argument(
         "--large-dns-plan",

@@ -18,13 +18,11 @@ exit codes: 0 shown, 1 the query failed, and why, 2 settings are invalid, 3 mail
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `outbound` to the command line."""
     parser = subparsers.add_parser(
         "outbound",
         help="what this mailcow demands when it sends mail to a domain",
         description="Prints whether this mailcow checks other servers' policies, and what it applies to a domain.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("domains", nargs="*", metavar="DOMAIN", help="any domain on the internet")
 
@@ -33,7 +31,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Reads mailcow, queries postfix-tlspol, and prints. Raises PermanentError for what is not a domain."""
     import sys
 
-    from sidecar.cli.look import look_at, names_of, print_unreadable
+    from sidecar.cli.look import look_at, names_of, unreadable
     from sidecar.mailcow.outbound import ask
     from sidecar.observed import Unseen
     from sidecar.plan.outbound import OutboundChecks, applied, outbound
@@ -41,8 +39,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     names = names_of(given.domains)
     look = await look_at((), env, most_ids=0)
     if not look.readable:
-        print_unreadable(look)
-        return Exit.UNREADABLE
+        return unreadable(look)
     found = outbound(look.observed)
     print(found.message)
     if found.remedy:

@@ -16,20 +16,17 @@ exit codes: 0 shown, 2 settings are invalid, 3 mailcow cannot be read
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `plan` to the command line."""
     plan = subparsers.add_parser(
         "plan",
         help="print what would be done now, and change nothing",
         description="Prints what would be done now, what is held and why. Changes nothing.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     plan.add_argument("--all", action="store_true", help="print every line, however many there are")
     plan.add_argument("--json", action="store_true", help="print an object")
 
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Reads mailcow, and prints the plan."""
     import json
 
     from sidecar.cli.once import exit_of

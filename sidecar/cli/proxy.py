@@ -28,13 +28,11 @@ exit codes: 0 printed, 1 nothing can be printed, and why, 2 settings are invalid
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `proxy` to the command line."""
     proxy = subparsers.add_parser(
         "proxy",
         help="the configuration of a reverse proxy in front of mailcow",
         description="Prints the configuration that a reverse proxy in front of mailcow needs for MTA-STS.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     proxy.add_argument("proxy", choices=[kind.value for kind in Proxy])
     proxy.add_argument(
@@ -51,14 +49,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Reads mailcow, and prints the configuration. Raises PermanentError if nothing can be printed."""
-    from sidecar.cli.look import look_at, print_unreadable
+    from sidecar.cli.look import look_at, unreadable
     from sidecar.host.errors import PermanentError
     from sidecar.plan.proxy import hosts_by_certificate, without_certificate
 
     look = await look_at((), env, most_ids=0)
     if not look.readable:
-        print_unreadable(look)
-        return Exit.UNREADABLE
+        return unreadable(look)
     if not look.domains:
         raise PermanentError("no domain needs a policy: the proxy has nothing to forward")
     proxy = Proxy(given.proxy)

@@ -31,13 +31,11 @@ exit codes: 0 shown, 1 a domain is not in this mailcow, 2 settings are invalid, 
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `records` to the command line."""
     records = subparsers.add_parser(
         "records",
         help="the DNS records each domain needs, as a zone file",
         description="Prints the DNS records that each domain needs for MTA-STS and TLSRPT, as a zone file.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     records.add_argument("domains", nargs="*", metavar="DOMAIN", help="without one: all domains")
     records.add_argument("--missing", action="store_true", help="only those that the DNS does not have")
@@ -57,15 +55,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Reads mailcow and the DNS, and prints the records."""
-    from sidecar.cli.look import look_at, print_unreadable
+    from sidecar.cli.look import look_at, unreadable
     from sidecar.plan.records import needed
     from sidecar.status.record_exports import Form, exported
     from sidecar.status.zone_file import zone_text
 
     look = await look_at(given.domains, env)
     if not look.readable:
-        print_unreadable(look)
-        return Exit.UNREADABLE
+        return unreadable(look)
     found = needed(
         look.observed,
         look.settings,

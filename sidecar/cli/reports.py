@@ -34,13 +34,11 @@ _STDIN_LIMIT = 10 * 1024 * 1024
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `reports` to the command line."""
     reports = subparsers.add_parser(
         "reports",
         help="what senders report about TLS (RFC 8460)",
         description="Prints what senders reported, imports reports, or exports them.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     reports.add_argument(
         "what", nargs="*", metavar="DOMAIN | import PATH... | export FOLDER", help="without any: all domains"
@@ -52,7 +50,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
-    """Shows, imports or exports."""
     from sidecar.cli.start import started
     from sidecar.host.errors import PermanentError
     from sidecar.reports.store import ReportStore
@@ -89,7 +86,7 @@ def _served(settings: "Settings", now: float) -> "Callable[[str], Policy | None]
         memory = state.load()
     finally:
         state.close()
-    targets = {alias.name: alias.target for alias in memory.believed.aliases} if memory.believed else {}
+    targets = memory.believed.targets if memory.believed else {}
 
     def served(domain: str) -> "Policy | None":
         key = targets.get(domain, domain)

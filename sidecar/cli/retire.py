@@ -21,12 +21,8 @@ exit codes: 0 accepted, the running sidecar acts on it at once, 1 what you named
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the command to the command line."""
     parser = commands.add_parser(
-        "retire",
-        help="take domains out of MTA-STS without losing mail",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "retire", help="take domains out of MTA-STS without losing mail", epilog=_EXAMPLES
     )
     parser.add_argument("domains", nargs="*", metavar="DOMAIN")
     parser.add_argument("--all", action="store_true", help="every domain, and the policy file")

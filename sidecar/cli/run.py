@@ -7,7 +7,6 @@ from sidecar.host.exits import Exit
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `run` to the command line."""
     subparsers.add_parser("run", help="run passes until SIGTERM (the container's command)")
 
 

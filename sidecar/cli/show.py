@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sidecar.cli.action import lines_of
 from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import Seen
-from sidecar.observed.words import day, serves
+from sidecar.observed.words import serves
 from sidecar.plan.actions import Action, RestartAcme
 from sidecar.reconcile.apply import Result
 from sidecar.reconcile.passes import Report
@@ -71,8 +71,7 @@ def _action(action: Action) -> list[str]:
 def _held_and_notices(report: Report, most: int | None) -> list[str]:
     held: list[str] = []
     for item in report.plan.held:
-        until = "" if item.until is None else f" (until {day(item.until)})"
-        held.append(f"{item.action.verb} {to_unicode(item.action.about)}: {item.reason}{until}")
+        held.append(f"{item.action.verb} {to_unicode(item.action.about)}: {item.why}")
         if item.remedy is not None:
             held.append(f"    {item.remedy}")
         if not any(name in item.reason for name in item.action.concerns):

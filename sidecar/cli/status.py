@@ -31,13 +31,11 @@ MOST_IDS = 10
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `status` to the command line."""
     status = subparsers.add_parser(
         "status",
         help="how each domain stands: policy, certificate, DNS, what is held and why",
         description="Prints how each domain stands. Changes nothing.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     status.add_argument("domains", nargs="*", metavar="DOMAIN", help="without one: all domains")
     status.add_argument(
@@ -65,7 +63,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
 async def _once(given: argparse.Namespace, env: Mapping[str, str], *, clear: bool) -> Exit:
     import sys
 
-    from sidecar.cli.look import look_at, print_unreadable
+    from sidecar.cli.look import look_at, unreadable
     from sidecar.cli.status_text import print_status
     from sidecar.host.release import release
     from sidecar.status.domains import status_of
@@ -91,5 +89,5 @@ async def _once(given: argparse.Namespace, env: Mapping[str, str], *, clear: boo
     elif look.readable:
         print_status(status, sys.stdout)
     else:
-        print_unreadable(look)
+        unreadable(look)
     return Exit.OK if look.readable else Exit.UNREADABLE

@@ -20,7 +20,6 @@ from sidecar.observed import Certificate, Seen, Unseen
 from sidecar.observed.checks import Stage
 from sidecar.observed.checks import Status as RolloutStatus
 from sidecar.observed.words import day, serves, some, span
-from sidecar.plan.actions import Held
 from sidecar.plan.outbound import OutboundChecks, outbound
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import RecordState
@@ -71,7 +70,7 @@ def print_status(status: CurrentStatus, file: TextIO) -> None:
     lines += ["to do in the next pass:", *todo, ""] if todo else []
     printed = "\n".join(needs)
     held = [
-        f"  {item.action.verb} {item.action.about}: {_reason(item)}"
+        f"  {item.action.verb} {item.action.about}: {item.why}"
         for item in status.held
         if item.reason not in printed
     ]
@@ -118,9 +117,9 @@ def _needs(status: CurrentStatus) -> list[str]:
 
 def headline(status: CurrentStatus) -> str:
     """The mailcow and the counts of its domains."""
-    if not isinstance(status.mailcow, Seen):
+    if not isinstance(status.observed.mailcow, Seen):
         return "mailcow could not be read"
-    counts, mailcow = status.counts, status.mailcow.value
+    counts, mailcow = status.counts, status.observed.mailcow.value
     managed = counts["managed"]
     return (
         f"mailcow {mailcow.version or 'of unknown version'}, {serves(mailcow.backend)}; "
@@ -174,7 +173,7 @@ def _why(row: Row, above: str = "") -> list[str]:
         return bool(above) and (reason in above or any(_names(reason, owner) for owner in asked))
 
     why = [action.verb for action in row.todo]
-    why += [f"{held.action.verb} held: {_reason(held)}" for held in row.held if not known(held.reason)]
+    why += [f"{held.action.verb} held: {held.why}" for held in row.held if not known(held.reason)]
     if row.care is not Care.MANAGED:
         why.append(str(row.care))
     if isinstance(row.served, Unseen) and row.care is Care.MANAGED:
@@ -192,11 +191,6 @@ def _why(row: Row, above: str = "") -> list[str]:
 def _names(text: str, owner: str) -> bool:
     """Whether a sentence names this record, and not only one whose name ends alike."""
     return re.search(rf"(?<![\w.-]){re.escape(owner)}(?![\w-])", text) is not None
-
-
-def _reason(held: Held) -> str:
-    until = "" if held.until is None else f" (until {day(held.until)})"
-    return f"{held.reason}{until}"
 
 
 def _print_on_terminal(rows: Sequence[Row], above: Sequence[str], file: TextIO) -> None:

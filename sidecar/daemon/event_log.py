@@ -15,6 +15,7 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import command, day, some
 from sidecar.plan.actions import Held
 from sidecar.reconcile.apply import Outcome, Result
+from sidecar.reconcile.back_off import FullDisk
 from sidecar.status.log_lines import Task
 from sidecar.status.repeats import UNREAD, Ends, quiet
 
@@ -48,17 +49,12 @@ class EventLog:
         self._notices: set[Notice | Task] = set()
         self._logged: dict[tuple[str, str], _Logged] = {}
         self._held: dict[tuple[str, str], str] = {}
-        self._full: dict[tuple[str, str], str | None] = {}
+        self._full = FullDisk()
 
     def outcome(self, outcome: Outcome) -> None:
-        """Logs the outcome of an action."""
         action = outcome.action
-        what = (action.verb, action.about)
-        if outcome.no_space and self._full.get(what, "") == outcome.detail:
-            return  # tried in every pass while the disk is full
-        self._full.pop(what, None)
-        if outcome.no_space:
-            self._full[what] = outcome.detail
+        if not self._full.news(outcome):
+            return
         names = {"domain" if action.about in action.concerns else "on": some((action.about,))}
         match outcome.result:
             case Result.DONE:

@@ -23,6 +23,7 @@ from sidecar.host.lean import structlog
 from sidecar.host.lock import PassLock
 from sidecar.host.release import release
 from sidecar.host.scarce import logged_once
+from sidecar.host.tasks import end_tasks
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.observed import Observed, Unseen
@@ -84,7 +85,6 @@ class Daemon:
         self.live = Live(clock, self._wake.set)
 
     def stop(self) -> None:
-        """Ends the daemon."""
         self._stop.set()
         self._wake.set()
 
@@ -179,9 +179,7 @@ class Daemon:
                 if changed is not None:
                     return changed
         finally:
-            for task in side:
-                task.cancel()
-            await asyncio.gather(*side, return_exceptions=True)
+            await end_tasks(*side)
             await self.live.end()
             self._release()
 
@@ -226,8 +224,7 @@ class Daemon:
         finally:
             ended.cancel()
             if not task.done():
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                await end_tasks(task)
         if task.cancelled():
             return self._clock.now()
         poll = poll_now(parts.settings.intervals.poll, parts.session.away_since, self._clock.now())

@@ -22,6 +22,7 @@ from sidecar.observed.notice import Level
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.reports import ReportTotals
 from sidecar.reconcile.passes import Report
+from sidecar.reports.store import ReportStore
 from sidecar.settings import Settings
 from sidecar.status.once import Once
 from sidecar.status.reports import ReportsView, page_view
@@ -118,9 +119,13 @@ class Live:
             return ()
         return await asyncio.to_thread(self._parts.state.history, subject, limit)
 
-    async def reports(self, domain: str | None) -> ReportsView | None:
+    @property
+    def _store(self) -> ReportStore | None:
         store = self._parts.reports if self._parts else None
-        if store is None or not store.exists:
+        return store if store is not None and store.exists else None
+
+    async def reports(self, domain: str | None) -> ReportsView | None:
+        if (store := self._store) is None:
             return None
         since = self._clock.now() - REPORT_DAYS * 86_400.0
         return await asyncio.to_thread(
@@ -134,8 +139,7 @@ class Live:
         )
 
     def _report_totals(self) -> ReportTotals | None:
-        store = self._parts.reports if self._parts else None
-        if store is None or not store.exists:
+        if (store := self._store) is None:
             return None
         try:
             return store.totals(self._clock.now() - TOTAL_DAYS * 86_400.0)
@@ -143,8 +147,8 @@ class Live:
             return None
 
     async def raw_report(self, number: int) -> bytes | None:
-        store = self._parts.reports if self._parts else None
-        return await asyncio.to_thread(store.raw, number) if store is not None and store.exists else None
+        store = self._store
+        return None if store is None else await asyncio.to_thread(store.raw, number)
 
     async def check_now(self, domain: str | None) -> None:
         latest = self.latest()
@@ -227,7 +231,6 @@ class Live:
         self._parts, self.served = None, None
 
     def pass_begins(self) -> None:
-        """Before each pass."""
         now = self._clock.now()
         self.pulse.begins(now)
         if self.progress() is None:  # checks that this pass starts begin now

@@ -28,6 +28,7 @@ from sidecar.dns import records
 from sidecar.dns.answers import NULL_MX, DnsAnswer, DnsResult, NoAnswer, Silence, Tlsa
 from sidecar.dns.bounded import Bounded
 from sidecar.host.apart import apart
+from sidecar.host.tasks import end_tasks
 from sidecar.host.unexpected import Unexpected
 from sidecar.observed import Addresses, Caa, Kind, Question, Seen, Sight, Txt, Unseen, Validated
 
@@ -133,10 +134,7 @@ class DnsClient:
         return await asyncio.shield(task)
 
     async def end(self) -> None:
-        """Cancels what is still running."""
-        for task in self._asked.values():
-            task.cancel()
-        await asyncio.gather(*self._asked.values(), return_exceptions=True)
+        await end_tasks(*self._asked.values())
 
     async def _contained(self, name: str, kind: RdataType) -> DnsResult[dns.rdata.Rdata]:
         try:
@@ -275,9 +273,7 @@ class Lookups:
                 for question, task in tasks.items()
             }
         finally:
-            for task in tasks.values():
-                task.cancel()
-            await asyncio.gather(*tasks.values(), return_exceptions=True)
+            await end_tasks(*tasks.values())
             await client.end()
 
     async def _sight(self, client: DnsClient, question: Question) -> Sight[Any]:

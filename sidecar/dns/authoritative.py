@@ -7,7 +7,7 @@ octets and seconds are all bounded. Queries run outside the caller's event loop 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -79,12 +79,12 @@ class Asker:
         return await apart(lambda: self._zone_of(name))
 
     async def ask_each(
-        self, zone: Zone, name: str, type_: str, *, dnssec: bool = False
+        self, zone: Zone, name: str, type_: str
     ) -> Mapping[ServerAddress, Sight[ServerRecordSet]]:
         """The record set of this type (`TXT`) at `name` by each address of each server of the zone.
 
         A server without an address is in the answer with an empty one. An alias is not followed: where the name has a
-        CNAME, the set is empty and `alias` its target. `dnssec` asks for signatures too (DO); they are not checked.
+        CNAME, the set is empty and `alias` its target.
         """
         ends = [
             ServerAddress(server.name, address)
@@ -104,7 +104,7 @@ class Asker:
 
             async def ask(end: ServerAddress) -> None:
                 async with places:
-                    found[end] = await self._ask(end, name, type_, backend, dnssec=dnssec)
+                    found[end] = await self._ask(end, name, type_, backend)
 
             with suppress(TimeoutError):  # what is known by then is returned
                 async with asyncio.timeout(self.deadline_s):
@@ -136,13 +136,13 @@ class Asker:
             await client.end()
 
     async def _ask(
-        self, end: ServerAddress, name: str, type_: str, backend: Bounded, *, dnssec: bool
+        self, end: ServerAddress, name: str, type_: str, backend: Bounded
     ) -> Sight[ServerRecordSet]:
         try:
-            query = _query(name, type_, dnssec=dnssec)
+            query = _query(name, type_)
             reply = await self._exchange(query, end.address, backend)
-            if reply.rcode() in {Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS} and query.edns >= 0:
-                query = _query(name, type_, dnssec=False)
+            if reply.rcode() in {Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS}:
+                query = _query(name, type_)
                 query.use_edns(False)  # RFC 6891 §7: a server that does not know EDNS
                 reply = await self._exchange(query, end.address, backend)
             trouble = trouble_with(reply)
@@ -222,9 +222,9 @@ async def _server(client: DnsClient, host: str) -> NameServer:
     return NameServer(host, addresses, trouble)
 
 
-def _query(name: str, type_: str, *, dnssec: bool) -> dns.message.QueryMessage:
+def _query(name: str, type_: str) -> dns.message.QueryMessage:
     """Without RD: only what the server itself has; it should not query other servers."""
-    query = dns.message.make_query(name, type_, use_edns=0, payload=EDNS_PAYLOAD, want_dnssec=dnssec)
+    query = dns.message.make_query(name, type_, use_edns=0, payload=EDNS_PAYLOAD)
     query.flags = dns.flags.Flag(0)
     return query
 
@@ -264,9 +264,3 @@ def record_set(reply: dns.message.Message) -> ServerRecordSet:
 
 def _rrset(reply: dns.message.Message, name: dns.name.Name, kind: RdataType) -> dns.rrset.RRset | None:
     return reply.get_rrset(dns.message.ANSWER, name, dns.rdataclass.IN, kind)
-
-
-def disagreement(found: Mapping[ServerAddress, Sight[ServerRecordSet]]) -> Sequence[tuple[str, ...]]:
-    """The different sets of values that were seen, the most frequent first; one or none where all agree."""
-    seen = [sight.value.values for sight in found.values() if isinstance(sight, Seen)]
-    return sorted(set(seen), key=lambda values: (-seen.count(values), values))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sidecar.dns.ask import Lookups
+from sidecar.host.tasks import end_tasks
 from sidecar.observed import Addresses, Caa, Dns, Kind, Question, Seen, Sight, Txt
 
 ROUTINE_PATIENCE_S = 0.5
@@ -109,10 +110,7 @@ class Questions:
         return (await self._lookups.ask([question], DEADLINE_S))[question]
 
     async def close(self) -> None:
-        """Ends what is being asked."""
-        for task in self._pending.values():
-            task.cancel()
-        await asyncio.gather(*self._pending.values(), return_exceptions=True)
+        await end_tasks(*self._pending.values())
 
     async def _in_background(self, questions: Sequence[Question]) -> None:
         left = list(questions)

@@ -70,7 +70,6 @@ def exchange(record: dns.rdata.Rdata) -> str | None:
 
 
 def tlsa(record: dns.rdata.Rdata) -> Tlsa | None:
-    """A TLSA record as a value."""
     if not isinstance(record, dns.rdtypes.ANY.TLSA.TLSA):
         return None
     return Tlsa(record.usage, record.selector, record.mtype, record.cert)

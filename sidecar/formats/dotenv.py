@@ -323,7 +323,6 @@ def _tokens(target: _Statement) -> list[_Token]:
 def _rewritten(
     text: str, target: _Statement, values: Mapping[str, str], wanted: Sequence[str], known: Sequence[str]
 ) -> str:
-    """The text with the list of `target` replaced."""
     place = f"{target.key} in line {target.line}"
     if "\n" in target.raw:
         raise ValueError(f"{place} spans several lines: put it on one line, separated by commas")

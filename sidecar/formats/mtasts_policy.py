@@ -157,7 +157,6 @@ class PolicyReading:
 
     @property
     def policy(self) -> Policy | None:
-        """The policy, if the text is one."""
         if self.problems or self.mode is None or self.max_age is None:
             return None
         return Policy(self.mode, self.max_age, self.mx)

@@ -46,7 +46,6 @@ class StsReading:
 
     @property
     def record(self) -> StsRecord | None:
-        """The record, if the octets are one."""
         return None if self.problems or self.id is None else StsRecord(self.id)
 
 

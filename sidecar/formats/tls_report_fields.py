@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from sidecar.formats.domain_name import to_ascii
+from sidecar.formats.text import printable
 
 LONGEST_TEXT = 300
 """Characters that are kept of a text."""
@@ -28,7 +29,7 @@ _TIME_FORMATS = ("%a, %d %b %Y %H:%M:%S %z", "%Y-%m-%d %H:%M:%S %Z")
 
 def cleaned(text: str, most: int = LONGEST_TEXT) -> str:
     """The text in one line, without control characters, cut to `most` characters."""
-    return "".join(c if c.isprintable() else " " for c in text[:most]).strip()
+    return printable(text[:most]).strip()
 
 
 def total(counts: Iterable[int]) -> int:

@@ -54,7 +54,6 @@ class TlsrptReading:
 
     @property
     def record(self) -> TlsrptRecord | None:
-        """The record, if the octets are one."""
         return None if self.problems or not self.rua else TlsrptRecord(self.rua)
 
 

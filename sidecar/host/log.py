@@ -298,7 +298,6 @@ class _Forward(logging.Handler):
     """Sends what other libraries log by Python's logging the same way."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Called by logging for each record."""
         try:
             level = LEVELS[min(max(record.levelno // 10 - 1, 0), len(LEVELS) - 1)]
             say = getattr(structlog.get_logger(), level)

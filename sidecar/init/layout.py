@@ -184,7 +184,6 @@ def signature(event: Event) -> tuple[object, ...]:
 
 
 def _is_empty(event: Event) -> bool:
-    """Whether nothing is written there."""
     return (
         isinstance(event, ScalarEvent)
         and start(event) == _stop(event)

@@ -106,7 +106,6 @@ class _Visit:
     blocked: int = 0
 
     def offer_all(self) -> None:
-        """Each change, one after the other."""
         if needs_key(self.directory) and Database.known(self.directory.conf):
             self.terminal.say(ACCESS_IS_AUTOMATIC)
         elif needs_key(self.directory) and self._key_is_for_conf():

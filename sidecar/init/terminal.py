@@ -38,7 +38,6 @@ class Streams:
 
     @classmethod
     def of_process(cls) -> "Streams":
-        """The process's own."""
         return cls(sys.stdin, sys.stdout, sys.stdin.isatty())
 
 

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from sidecar.formats.domain_name import to_ascii
+from sidecar.formats.text import printable
 from sidecar.mailcow.response import (
     AccessDenied,
     Answer,
@@ -124,7 +125,7 @@ def _redis_said(text: str) -> str | None:
     """Redis' refusal in an error of PHP, its first sentence and without the place in the code."""
     begin, end = r"(?:\ARedis: (?:RedisException: )?|RedisException: )", r"(?: in (?:/|\[)|\.\s|\n|\Z)"
     found = re.search(f"{begin}(.+?){end}", text)
-    return None if found is None else "".join(c if c.isprintable() else " " for c in found[1])[:160]
+    return None if found is None else printable(found[1])[:160]
 
 
 def read_policy_id(domain: str, answer: Answer) -> str | None:
@@ -219,13 +220,14 @@ def _own(element: object, action: str) -> bool:
     return False
 
 
-def _message(element: dict[str, Any]) -> str:
+def message_of(element: dict[str, Any]) -> str:
+    """What mailcow says: its words may come one by one."""
     msg = element.get("msg")
     return " ".join(map(str, msg)) if isinstance(msg, list) else str(msg)
 
 
 def _refused(element: dict[str, Any]) -> Refused:
-    text = _message(element)
+    text = message_of(element)
     lasting = text.partition(" ")[0].endswith("_invalid") or "SQLSTATE[22001]" in text
     return Refused(text[:200], lasting)
 
@@ -255,7 +257,7 @@ def read_add(domain: str, answer: Answer) -> AddResult:
         raise odd(answer, f"the policy of {domain} was not added")
     own = _messages(answer, "add")
     dangers = [element for element in own if element.get("type") == "danger"]
-    if any("1062" in _message(element) for element in dangers):
+    if any("1062" in message_of(element) for element in dangers):
         return Exists()
     if dangers:
         return _refused(dangers[0])

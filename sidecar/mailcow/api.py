@@ -262,10 +262,10 @@ class MailcowApi:
             case done:
                 return done
 
-    async def edit_policy(self, domain: str, policy: Policy, *, active: bool = True) -> Edited | NoSuchRow:
+    async def edit_policy(self, domain: str, policy: Policy) -> Edited | NoSuchRow:
         """Makes the row of a domain (A-label) say `policy`. Raises as `add_policy` does."""
         self._check(domain, policy)
-        return await self._edit(domain, {**_fields(policy), "active": int(active)})
+        return await self._edit(domain, {**_fields(policy), "active": 1})
 
     async def switch_off(self, domain: str) -> Edited | NoSuchRow:
         """Sets the row of a domain (A-label) inactive: nothing is served then. Raises as `add_policy` does."""

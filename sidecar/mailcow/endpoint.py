@@ -22,7 +22,6 @@ from sidecar.formats.domain_name import to_ascii
 from sidecar.host.errors import PermanentError
 from sidecar.observed import Conf
 
-_LAST_PORT = 65_535
 CONNECTIONS = 4
 """At most so many connections at once: php-fpm-mailcow has few workers, and people use them too."""
 
@@ -71,12 +70,13 @@ def endpoint(conf: Conf, api_url: str | None) -> Endpoint:
             "MAILCOW_HOSTNAME in mailcow.conf is missing, so the certificate of nginx-mailcow cannot be "
             "checked. Is the mailcow directory mounted, and generate_config.sh done?"
         )
-    text = conf.values.get("HTTPS_PORT", "").strip() or "443"
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= _LAST_PORT):
+    port = conf.port("HTTPS_PORT", 443)
+    if port is None:
+        text = conf.values["HTTPS_PORT"].strip()
         raise PermanentError(
             f"HTTPS_PORT in mailcow.conf is {text!r}, which is not a port: set a number, or set MTA_STS_API_URL"
         )
-    return Endpoint(True, "nginx-mailcow", int(text), (hostname,))
+    return Endpoint(True, "nginx-mailcow", port, (hostname,))
 
 
 def _bad_url(why: str) -> PermanentError:

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 
 from cryptography import x509
 
+from sidecar.formats.text import printable
 from sidecar.formats.x509 import reading
 from sidecar.host.clock import Clock
+from sidecar.host.tasks import end_tasks
 from sidecar.mailcow.certificates import described
 from sidecar.observed import Seen, Sight, Unseen
 from sidecar.observed.certificates import Front
@@ -47,7 +49,7 @@ async def look_at_front(name: str, address: str, now: float, port: int = 443) ->
     except (OSError, TimeoutError, ssl.SSLError, ValueError, TypeError) as error:
         return Unseen(f"{name} could not be looked at on port {port} of {address}: {error}", now)
     served = answer.status == 200 and answer.media_type == "text/plain"
-    mark = "".join(letter for letter in answer.server or "" if letter.isprintable())[:LONGEST_MARK].strip()
+    mark = printable(answer.server or "", "")[:LONGEST_MARK].strip()
     return Seen(Front(address, certificate, served, mark), now)
 
 
@@ -92,7 +94,4 @@ class Fronts:
         await asyncio.gather(*(all_of(name, addresses) for name, addresses in due.items()))
 
     async def close(self) -> None:
-        """Ends what is under way."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)

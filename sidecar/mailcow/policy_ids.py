@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
+from sidecar.host.tasks import end_tasks
 from sidecar.mailcow.database import Database
 from sidecar.mailcow.retry import Retry
 from sidecar.mailcow.session import Session
@@ -114,8 +115,4 @@ class PolicyIds:
         return found, trouble
 
     async def close(self) -> None:
-        """Ends what is under way."""
-        tasks = list(self._under_way)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*self._under_way)

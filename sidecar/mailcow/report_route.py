@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_never
 
+from sidecar.mailcow.answers import message_of
 from sidecar.mailcow.api import MailcowApi
 from sidecar.mailcow.response import Answer, WriteUntold, content, rows
 from sidecar.observed.report_route import INTERNAL_ADDRESS, INTERNAL_DOMAIN, AliasRow, TransportRow
@@ -106,9 +107,7 @@ def _outcome(answer: Answer, done: Iterable[str]) -> Outcome:
         return Done()
     for one in messages:
         if one.get("type") == "danger":
-            msg = one.get("msg")
-            text = " ".join(map(str, msg)) if isinstance(msg, list) else str(msg)
-            return NotDone(text[:200], _code(one) in _LASTING)
+            return NotDone(message_of(one)[:200], _code(one) in _LASTING)
     raise WriteUntold(
         f"{answer.asked}: the answer does not say what became of the write: {answer.excerpt()!r}"
     )

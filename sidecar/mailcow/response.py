@@ -14,6 +14,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, TypeVar, assert_never
 
+from sidecar.formats.text import one_line
 from sidecar.host.errors import PermanentError, TemporaryError
 
 T = TypeVar("T")
@@ -38,8 +39,7 @@ class Answer:
         text = self.body[: 20 * limit].decode("utf-8", "replace")
         text = re.sub(r"(?s)<(style|script|svg)\b.*?</\1>|<!--.*?-->|<[^>]*>", " ", text)
         # what is left of control characters could draw on a terminal
-        text = " ".join("".join(c if c.isprintable() else " " for c in html.unescape(text)).split())
-        return text if len(text) <= limit else text[: limit - 1] + "…"
+        return one_line(html.unescape(text), limit)
 
 
 class NotReadable(TemporaryError):  # noqa: N818 - the error is what mailcow is not

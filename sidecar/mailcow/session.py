@@ -40,14 +40,7 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.report_route import INTERNAL_DOMAIN, RouteSeen
 from sidecar.plan.access import own_key
-from sidecar.plan.schedule import (
-    DENIED_S,
-    LIST_AT_LEAST_S,
-    RETRY_S,
-    ListAge,
-    aliases_due,
-    list_due,
-)
+from sidecar.plan.schedule import DENIED_S, LIST_AT_LEAST_S, RETRY_S, ListAge, aliases_due, list_due
 from sidecar.settings import Settings
 
 
@@ -142,7 +135,6 @@ class Session:
         self.try_again()
 
     async def close(self) -> None:
-        """Ends the connections."""
         await self._open.aclose()
         self._api = None
 
@@ -318,10 +310,8 @@ class Session:
 
         Never where MTA_STS_API_URL leads: that may be a proxy, which the challenge need not pass.
         """
-        text = conf.value.values.get("HTTP_PORT", "").strip() if isinstance(conf, Seen) else ""
-        return "nginx-mailcow", int(text) if text.isascii() and text.isdigit() and 0 < int(
-            text
-        ) < 65_536 else 80
+        port = conf.value.port("HTTP_PORT", 80) if isinstance(conf, Seen) else None
+        return "nginx-mailcow", port or 80
 
     async def presented(self, name: str, now: float) -> Sight[Certificate]:
         """The certificate that mailcow's web server presents for `name`."""

@@ -7,14 +7,13 @@ was sent, a stage that is back) are not sent. A message begins with what needs a
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.notify.events import Key, Notification
 from sidecar.observed import FILE
-from sidecar.observed.words import command, some
+from sidecar.observed.words import command, iso, some
 from sidecar.plan.schedule import wait_after
 from sidecar.settings import NotificationKind
 from sidecar.status.repeats import quiet
@@ -181,7 +180,7 @@ def as_json(digest: Message) -> dict[str, Any]:
     return {
         "version": 1,
         "mailcow": digest.mailcow,
-        "at": _moment(digest.at),
+        "at": iso(digest.at),
         "title": digest.title,
         "text": f"{digest.title}\n{digest.text}",
         "events": [
@@ -189,7 +188,7 @@ def as_json(digest: Message) -> dict[str, Any]:
                 # If the answer to a delivery is lost, the message is sent twice: the id lets a receiver notice.
                 "id": sha256(repr((event.kind.value, event.at, event.key)).encode()).hexdigest()[:32],
                 "kind": event.kind.value,
-                "at": _moment(event.at),
+                "at": iso(event.at),
                 "subject": event.subject,
                 "code": event.code,
                 "about": event.about or None,
@@ -204,7 +203,3 @@ def as_json(digest: Message) -> dict[str, Any]:
         ],
         "more": max(0, len(digest.events) - MOST_EVENTS),
     }
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

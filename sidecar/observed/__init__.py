@@ -8,12 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sidecar.formats.mtasts_policy import Policy
-from sidecar.observed.certificates import (
-    Certificate,
-    Certificates,
-    Front,
-    Issuer,
-)
+from sidecar.observed.certificates import Certificate, Certificates, Front, Issuer
 from sidecar.observed.containers import (
     NEW_SUFFIX,
     OLD_SUFFIX,
@@ -25,14 +20,7 @@ from sidecar.observed.containers import (
     Refusal,
     RefusedFor,
 )
-from sidecar.observed.dns import (
-    Addresses,
-    Caa,
-    Dns,
-    Kind,
-    Question,
-    Txt,
-)
+from sidecar.observed.dns import Addresses, Caa, Dns, Kind, Question, Txt
 from sidecar.observed.mailcow import (
     FIRST_NATIVE,
     Access,
@@ -69,14 +57,7 @@ from sidecar.observed.memory import (
 from sidecar.observed.record_observations import RecordObservations
 from sidecar.observed.report_route import RouteSeen
 from sidecar.observed.reports import ReportEvidence
-from sidecar.observed.sight import (
-    NOT_ASKED,
-    RedisRefuses,
-    Seen,
-    Sight,
-    Unseen,
-    Validated,
-)
+from sidecar.observed.sight import NOT_ASKED, RedisRefuses, Seen, Sight, Unseen, Validated
 
 __all__ = [
     "FILE",

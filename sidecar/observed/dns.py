@@ -94,11 +94,9 @@ class Dns:
     caa_at: Mapping[str, Sight[Caa]] = field(default_factory=dict)
 
     def addresses_of(self, name: str) -> Sight[Addresses]:
-        """What `name` resolves to."""
         return self.addresses.get(name, NOT_ASKED)
 
     def mx_of(self, domain: str) -> Sight[tuple[str, ...]]:
-        """The MX hosts of `domain`."""
         return self.mx.get(domain, NOT_ASKED)
 
     def caa_of(self, name: str) -> Sight[Caa]:
@@ -110,5 +108,4 @@ class Dns:
         return self.caa_at.get(name, NOT_ASKED)
 
     def txt_of(self, name: str) -> Sight[Txt]:
-        """The TXT records of `name`."""
         return self.txt.get(name, NOT_ASKED)

@@ -8,6 +8,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sidecar.formats.domain_name import to_ascii
+from sidecar.formats.mtasts_policy import Policy, policy_of
+from sidecar.observed.sight import Seen, Sight
 
 
 class Backend(StrEnum):
@@ -108,6 +110,16 @@ class DomainList:
     domains: tuple[Domain, ...]
     aliases: tuple[AliasDomain, ...]
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all domains and alias domains."""
+        return frozenset(d.name for d in self.domains).union(alias.name for alias in self.aliases)
+
+    @property
+    def targets(self) -> dict[str, str]:
+        """The domain that each alias domain stands for."""
+        return {alias.name: alias.target for alias in self.aliases}
+
 
 @dataclass(frozen=True, slots=True)
 class Conf:
@@ -120,6 +132,15 @@ class Conf:
     def hostname(self) -> str:
         """MAILCOW_HOSTNAME as an A-label in lower case; as written if it is not a name; empty if it is missing."""
         return _as_host(self.values.get("MAILCOW_HOSTNAME", ""))
+
+    def port(self, key: str, default: int) -> int | None:
+        """The port that this key gives; `default` if it is missing or empty, None if the value is not a port."""
+        text = self.values.get(key, "").strip()
+        if not text:
+            return default
+        # `int` would also read digits of other scripts, and refuses thousands of them.
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+        return number if 0 < number < 65_536 else None
 
     def yes(self, key: str, default: str = "n") -> bool:
         """Whether mailcow reads the value as yes; `default` is used if the key is missing or empty."""
@@ -143,6 +164,11 @@ class Served:
     """What mailcow serves as the policy of a domain; `text` is None if it answers that there is none."""
 
     text: str | None
+
+
+def policy_seen(served: Sight[Served]) -> Policy | None:
+    """The policy in the served text; None if there is none, or it was not seen."""
+    return policy_of(served.value.text) if isinstance(served, Seen) else None
 
 
 @dataclass(frozen=True, slots=True)

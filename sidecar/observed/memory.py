@@ -59,6 +59,11 @@ class PolicyMemory:
     id: str | None = None
     """Native: the policy id that mailcow gave to `id_text`; valid only while that text is served."""
 
+    @property
+    def open(self) -> Span | None:
+        """The span that has not ended: what was served when it was last observed."""
+        return self.spans[-1] if self.spans and self.spans[-1].until is None else None
+
 
 class ConfEvent(StrEnum):
     """What happened to an entry that the sidecar added to mailcow.conf."""
@@ -263,8 +268,8 @@ def seen_served(memory: PolicyMemory, text: str | None, at: float, counted: floa
     """The memory with `text` (None: nothing) observed as served at `at` (Unix seconds) and `counted`."""
     if text is not None and memory.refused is not None:
         memory = replace(memory, refused=None)
-    if memory.spans and memory.spans[-1].until is None:
-        if memory.spans[-1].text == text:
+    if memory.open is not None:
+        if memory.open.text == text:
             return memory
         memory = replace(memory, spans=_closed(memory.spans, at, counted))
     return replace(memory, spans=(*memory.spans, Span(text, at, None, begun=counted)))
@@ -272,7 +277,7 @@ def seen_served(memory: PolicyMemory, text: str | None, at: float, counted: floa
 
 def ended(memory: PolicyMemory, at: float, counted: float) -> PolicyMemory:
     """The memory with nothing served any more; a row that a person switched off is gone, too."""
-    if memory.spans and memory.spans[-1].until is None:
+    if memory.open is not None:
         memory = replace(memory, spans=_closed(memory.spans, at, counted))
     return memory if memory.refused is None else replace(memory, refused=None)
 

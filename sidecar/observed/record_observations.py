@@ -21,11 +21,6 @@ class ServerAnswers:
     silent: tuple[str, ...] = ()
     """Why servers gave no answer; a bounded number of reasons."""
 
-    @property
-    def agree(self) -> bool:
-        """Whether every server answered, and all answers are equal."""
-        return len(self.answers) == 1 and not self.silent
-
 
 @dataclass(frozen=True, slots=True)
 class NameObservation:

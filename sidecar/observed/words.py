@@ -17,6 +17,11 @@ def day(at: float) -> str:
     return local.isoformat(" ", "minutes")
 
 
+def iso(at: float) -> str:
+    """A Unix time for programs."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def span(seconds: float) -> str:
     """A duration in the largest unit that suits it."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):

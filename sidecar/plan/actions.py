@@ -21,6 +21,7 @@ from sidecar.observed import FILE, Question
 from sidecar.observed.mailcow import ApiKey
 from sidecar.observed.notice import Notice
 from sidecar.observed.report_route import INTERNAL_DOMAIN
+from sidecar.observed.words import day
 from sidecar.plan.publish.values import PublishPlan, RecordWrite
 from sidecar.plan.report_steps import (
     AddAlias,
@@ -318,6 +319,11 @@ class Held:
     reason: str
     until: float | None = None
     remedy: str | None = None
+
+    @property
+    def why(self) -> str:
+        """The reason, and until when it holds if that is known."""
+        return self.reason if self.until is None else f"{self.reason} (until {day(self.until)})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import some
 from sidecar.plan.acme.names import with_policy
 from sidecar.plan.actions import EditConf, Hold, Plan
+from sidecar.plan.desired import receiving
 from sidecar.plan.ownership import served_mode
 from sidecar.settings import Settings
 
@@ -34,7 +35,7 @@ NO_ENTRIES: Entries = {SAN: (), SERVER_NAMES: ()}
 
 def wanted_entries(observed: Observed, settings: Settings, mailcow: Mailcow, listed: DomainList) -> Entries:
     """The entries that each key should have, besides those of the administrator."""
-    domains = [d.name for d in listed.domains if d.receives and settings.manages(d.name)]
+    domains = receiving(listed, settings)
     if mailcow.names_follow_policies:
         active = with_policy(observed)
         domains = [

@@ -24,7 +24,7 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import command
 from sidecar.plan.actions import FILE_SUBJECT, Action, AdoptSame, Held, Hold, Plan, RemoveFile, WriteFile
-from sidecar.plan.desired import DesiredPolicy, managed, served_too
+from sidecar.plan.desired import DesiredPolicy, receiving, served_too
 from sidecar.plan.desired.mx import remedy
 from sidecar.plan.ownership import Whose, last_in_place, whose
 from sidecar.settings import Settings
@@ -159,8 +159,7 @@ def _unproven(observed: Observed, settings: Settings, written: Policy | None) ->
         return None
     listed = observed.domains.value
     others = served_too(observed, settings, listed)
-    receiving = [domain.name for domain in managed(listed, settings) if domain.receives]
-    for name in (*receiving, *others):
+    for name in (*receiving(listed, settings), *others):
         hosts = observed.dns.mx_of(name)
         if settings.for_domain(name).allow_uncovered or (
             name in others and isinstance(hosts, Seen) and not hosts.value

@@ -230,7 +230,7 @@ def _policy_for(action: Action) -> str | None:
             assert_never(action)
 
 
-def _brought(found: Scene) -> Mapping[str, frozenset[str]]:
+def _brought(found: Scene) -> dict[str, frozenset[str]]:
     """For each domain without a policy: the names that a policy would add to the server's certificate."""
     if (
         not found.mailcow.names_follow_policies
@@ -261,8 +261,7 @@ def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
 
     def judge(action: Action) -> Hold | None:
         domain = _policy_for(action)
-        names = () if domain is None else sorted(brought.get(domain, ()))
-        for name in names:
+        for name in sorted(brought[domain]) if domain in brought else ():
             trouble = address_trouble(name, found.ways, observed.dns)
             if trouble is None:
                 continue

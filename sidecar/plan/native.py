@@ -96,7 +96,7 @@ def _difference(text: str | None, wanted: Policy, memory: PolicyMemory) -> str:
 
 def gone_domains(observed: Observed, listed: DomainList) -> tuple[Notice, ...]:
     """Domains deleted in mailcow whose policy senders may still apply: mailcow deleted the row, too."""
-    names = {domain.name for domain in listed.domains} | {alias.name for alias in listed.aliases}
+    names = listed.names
     notices: list[Notice] = []
     for key, memory in observed.memory.policies.items():
         if key in names or key == FILE or not memory.writes:

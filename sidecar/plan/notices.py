@@ -9,7 +9,7 @@ from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import command
 from sidecar.plan.desired import automatic
 from sidecar.plan.ownership import served_mode
-from sidecar.plan.requests import did_you_mean, names_of_list
+from sidecar.plan.requests import did_you_mean
 from sidecar.rollout import SEEN_AGAIN, stage
 from sidecar.settings import Settings
 
@@ -57,7 +57,7 @@ def unknown_names_in(observed: Observed, settings: Settings) -> tuple[Notice, ..
     """
     if not isinstance(observed.domains, Seen):
         return ()
-    known = names_of_list(observed.domains.value)
+    known = observed.domains.value.names
     given = {
         "exclude": settings.exclude,
         "only": settings.only or frozenset(),

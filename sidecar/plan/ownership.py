@@ -10,6 +10,7 @@ from itertools import takewhile
 
 from sidecar.formats.mtasts_policy import Mode, Policy, loosenings, policy_of, understood
 from sidecar.observed import FILE, Memory, Observed, PolicyFile, PolicyMemory, Seen, Write
+from sidecar.observed.mailcow import policy_seen
 from sidecar.observed.memory import ended_ago
 
 LEAST_ASSUMED_MAX_AGE = 604_800
@@ -56,7 +57,7 @@ def last_written(memory: PolicyMemory) -> Write | None:
 
 def last_in_place(memory: PolicyMemory) -> Write | None:
     """As `last_written`, without intents that were never carried out: what is served was there before them, and still is."""
-    now = memory.spans[-1] if memory.spans and memory.spans[-1].until is None else None
+    now = memory.open
 
     def open_(write: Write) -> bool:
         return write.done is None and now is not None and now.text != write.text and now.since <= write.at
@@ -160,7 +161,7 @@ def served_mode(observed: Observed, key: str) -> Mode | None:
         policy = policy_of(_file_text(observed))
     else:
         served = observed.served_of(key)
-        policy = policy_of(served.value.text) if isinstance(served, Seen) else None
+        policy = policy_seen(served)
     return policy.mode if policy else None
 
 

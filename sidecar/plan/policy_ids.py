@@ -23,6 +23,7 @@ from sidecar.observed import (
     Sight,
     Unseen,
 )
+from sidecar.observed.mailcow import policy_seen
 from sidecar.plan.desired import managed
 from sidecar.settings import Settings
 
@@ -81,9 +82,7 @@ def policies_served(observed: Observed, settings: Settings) -> dict[str, Policy]
         return {}
     found: dict[str, Policy] = {}
     for domain in managed(observed.domains.value, settings):
-        served = served_to(observed, domain.name) if domain.receives else None
-        policy = policy_of(served.value.text) if isinstance(served, Seen) else None
-        if policy is not None:
+        if domain.receives and (policy := policy_seen(served_to(observed, domain.name))) is not None:
             found[domain.name] = policy
     return found
 

@@ -45,20 +45,15 @@ def ports(conf: Conf) -> Ports:
     """HTTP_BIND, HTTP_PORT, HTTPS_BIND and HTTPS_PORT."""
     return Ports(
         _bind(conf, "HTTP_BIND"),
-        _port(conf, "HTTP_PORT", 80),
+        conf.port("HTTP_PORT", 80) or 80,
         _bind(conf, "HTTPS_BIND"),
-        _port(conf, "HTTPS_PORT", 443),
+        conf.port("HTTPS_PORT", 443) or 443,
     )
 
 
 def _bind(conf: Conf, key: str) -> str | None:
     value = conf.values.get(key, "").strip()
     return None if value in _ANY else value.strip("[]")
-
-
-def _port(conf: Conf, key: str, default: int) -> int:
-    value = conf.values.get(key, "").strip()
-    return int(value) if value.isascii() and value.isdigit() and 0 < int(value) < 65_536 else default
 
 
 def redirects_policy(conf: Conf, mailcow: Mailcow) -> bool:

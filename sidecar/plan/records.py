@@ -14,19 +14,7 @@ from sidecar.formats.address import is_private
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import policy_of
 from sidecar.formats.txt_fields import begins
-from sidecar.observed import (
-    FILE,
-    Backend,
-    Conf,
-    Dns,
-    DomainList,
-    Kind,
-    Observed,
-    Question,
-    Seen,
-    Txt,
-    Unseen,
-)
+from sidecar.observed import FILE, Backend, Conf, Dns, DomainList, Kind, Observed, Question, Seen, Txt, Unseen
 from sidecar.plan import policy_ids as policyid
 from sidecar.plan.acme.addresses import SETTING_UP_TTL
 from sidecar.plan.acme.names import scene
@@ -164,7 +152,7 @@ def host_domain(hostname: str, names: Iterable[str]) -> str | None:
 
 def unknown_names(listed: DomainList, names: Collection[str]) -> list[str]:
     """Those of `names` that are not domains of this mailcow."""
-    known = {domain.name for domain in listed.domains} | {alias.name for alias in listed.aliases}
+    known = listed.names
     return [name for name in names if name not in known]
 
 

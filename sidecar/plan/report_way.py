@@ -9,6 +9,7 @@ from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.report_route import RouteSeen
 from sidecar.plan.actions import ChangeReportRoute, Hold, Plan
+from sidecar.plan.desired import receiving
 from sidecar.plan.records import host_domain
 from sidecar.plan.report_route import DesiredRoute, Foreign, Next, Ready, next_step
 from sidecar.plan.report_steps import (
@@ -38,8 +39,7 @@ def desired_route(observed: Observed, settings: Settings, nexthop: str) -> Desir
         return DesiredRoute(False, remembered.ready, nexthop)
     match observed.conf, observed.domains:
         case Seen(conf), Seen(listed):
-            names = [d.name for d in listed.domains if d.receives and settings.manages(d.name)]
-            domain = host_domain(conf.hostname, names)
+            domain = host_domain(conf.hostname, receiving(listed, settings))
             return None if domain is None else DesiredRoute(True, f"{LOCAL_PART}@{domain}", nexthop)
         case _:
             return None

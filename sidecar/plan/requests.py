@@ -97,8 +97,8 @@ def adopt_records_refusal(names: Sequence[str], basis: Basis) -> RequestRefusal 
             )
         if basis.listed is None or basis.settings.dns.scheme is Scheme.SHARED:
             continue  # shared records may stand at a domain above the mail domains
-        if domain not in basis.memory.names | names_of_list(basis.listed):
-            return RequestRefusal(not_of_this_mailcow([domain], names_of_list(basis.listed)))
+        if domain not in basis.memory.names | basis.listed.names:
+            return RequestRefusal(not_of_this_mailcow([domain], basis.listed.names))
     return None
 
 
@@ -153,7 +153,7 @@ def _unfit(names: Sequence[str], basis: Basis, *, strict: bool = False) -> Reque
                 "the sidecar has not read the domains of this mailcow yet", f"see {command('status')}"
             )
         return None
-    targets = {alias.name: alias.target for alias in basis.listed.aliases} if basis.listed else {}
+    targets = basis.listed.targets if basis.listed else {}
     if unknown := [name for name in names if name not in domains and name not in targets]:
         return RequestRefusal(not_of_this_mailcow(unknown, domains | targets.keys()))
     for name in names:
@@ -184,11 +184,6 @@ def held_by_senders_s(key: str, basis: Basis) -> float:
 # --- names -----------------------------------------------------------------------------------------------
 
 
-def names_of_list(listed: DomainList) -> frozenset[str]:
-    """All domains and alias domains of a list."""
-    return frozenset(d.name for d in listed.domains) | {alias.name for alias in listed.aliases}
-
-
 def not_of_this_mailcow(unknown: Sequence[str], known: Iterable[str]) -> str:
     """The sentence about names that mailcow does not have."""
     what = "is not a domain" if len(unknown) == 1 else "are not domains"
@@ -206,8 +201,7 @@ def did_you_mean(names: Iterable[str], known: Iterable[str]) -> str:
 
 def _backend_in(memory: Memory) -> Backend | None:
     """The generation that the last pass observed: only a policy that is still served has an open span."""
-    spans = {key: policy.spans for key, policy in memory.policies.items()}
-    now = {key for key, found in spans.items() if found and found[-1].until is None}
+    now = {key for key, policy in memory.policies.items() if policy.open is not None}
     if FILE in now:
         return Backend.FILE
     return Backend.NATIVE if now else None

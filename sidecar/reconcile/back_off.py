@@ -12,13 +12,31 @@ from sidecar.plan.schedule import DENIED_S, RETRY_S, wait_after
 from sidecar.reconcile.apply import Outcome, Result
 
 
+@dataclass(slots=True)
+class FullDisk:
+    """Which actions a full disk stopped last time, and the message about each.
+
+    Such an action is tried in every pass: that is cheap, and a broken policy must be repaired as soon as there is space
+    again. The same outcome again is no news, since a disk may stay full for long.
+    """
+
+    _stopped: dict[tuple[str, str], str | None] = field(default_factory=dict)
+
+    def news(self, outcome: Outcome) -> bool:
+        """Whether this outcome is news; it is remembered."""
+        keys = [key_of(part) for part in parts_of(outcome.action)]
+        before = [self._stopped.pop(key, "") for key in keys]
+        if outcome.no_space:
+            self._stopped.update(dict.fromkeys(keys, outcome.detail))
+        return not outcome.no_space or any(detail != outcome.detail for detail in before)
+
+
 @dataclass
 class BackOff:
     """Actions that failed wait, longer each time, before they are tried again."""
 
     failures: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
-    full: dict[tuple[str, str], str | None] = field(default_factory=dict)
-    """Actions that a full disk stopped last time, and the message about each."""
+    full: FullDisk = field(default_factory=FullDisk)
     denials: int = 0
     denied_until: float = 0.0
     denied_because: str = ""
@@ -47,16 +65,8 @@ class BackOff:
         self.denials, self.denied_until = 0, 0.0
 
     def note(self, outcomes: Sequence[Outcome], now: float) -> tuple[Outcome, ...]:
-        """Counts failures; a success resets the count. Returns the outcomes that belong into the history.
-
-        An action that a full disk stopped is tried in every pass: that is cheap, and a broken policy must be repaired as
-        soon as there is space again. It belongs into the history once, since a disk may stay full for long.
-        """
-        news = tuple(
-            o
-            for o in outcomes
-            if not o.no_space or any(self.full.get(key_of(p), "") != o.detail for p in parts_of(o.action))
-        )
+        """Counts failures; a success resets the count. Returns the outcomes that belong into the history."""
+        news = tuple(outcome for outcome in outcomes if self.full.news(outcome))
         if any(outcome.denied for outcome in outcomes):
             self.denials += 1
             self.denied_until = now + wait_after(self.denials, DENIED_S)
@@ -67,9 +77,6 @@ class BackOff:
             if isinstance(outcome.action, HealAcme):
                 self.not_healed = outcome.detail or ""
             for key in map(key_of, parts_of(outcome.action)):
-                self.full.pop(key, None)
-                if outcome.no_space:
-                    self.full[key] = outcome.detail
                 if outcome.result is Result.DONE or outcome.no_space:
                     self.failures.pop(key, None)
                 else:

@@ -52,9 +52,7 @@ from sidecar.plan.acme.script import SLEEPS
 from sidecar.plan.policy_ids import unread, with_ids
 from sidecar.plan.records import questions
 from sidecar.plan.report_way import desired_route
-from sidecar.plan.schedule import (
-    stale_policies,
-)
+from sidecar.plan.schedule import stale_policies
 from sidecar.reconcile.learn.policies import believe, doubted
 from sidecar.reconcile.routine_dns import RoutineDns
 from sidecar.reconcile.sender_checks import SenderChecks
@@ -155,7 +153,6 @@ class Observer:
         return changed
 
     async def close(self) -> None:
-        """Ends all connections and lookups."""
         await self._dns.questions.close()
         await self.containers.close()
         await self.ids.close()

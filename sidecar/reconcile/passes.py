@@ -17,12 +17,7 @@ from sidecar.observed.history import HistoryEvent
 from sidecar.observed.notice import Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan import blind_spots, decide
-from sidecar.plan.actions import (
-    FILE_SUBJECT,
-    AllowAccess,
-    Plan,
-    PublishRecords,
-)
+from sidecar.plan.actions import FILE_SUBJECT, AllowAccess, Plan, PublishRecords
 from sidecar.reconcile.apply import Applier, Outcome, Result
 from sidecar.reconcile.back_off import BackOff
 from sidecar.reconcile.learn.acme import learn_acme
@@ -51,7 +46,6 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether an action failed."""
         return any(outcome.result is not Result.DONE for outcome in self.outcomes)
 
     @property

@@ -66,7 +66,8 @@ class Publishing:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._records = records
+        self.records = records
+        """Reads and writes records beside the passes."""
         self._ledger = ledger
         self._report = report
         self._patient = patient
@@ -79,11 +80,6 @@ class Publishing:
         """When a sender check was requested last, and how often, by domain."""
         self.active = publishes(settings) and not patient
 
-    @property
-    def records(self) -> Records:
-        """Reads and writes records beside the passes."""
-        return self._records
-
     def activate(self, look_s: float = LOOK_S) -> None:
         """For a command that makes one pass: it uses the accounts, too, and waits at most so many seconds."""
         self.active = publishes(self._settings)
@@ -95,8 +91,8 @@ class Publishing:
             return observed
         if changed:
             names = self._names[1]
-            self._records.rush([n for n in names if domain_of(Key(n, RecordType.TXT)) in changed])
-        return replace(observed, records=self._records.looks())
+            self.records.rush([n for n in names if domain_of(Key(n, RecordType.TXT)) in changed])
+        return replace(observed, records=self.records.looks())
 
     # --- what follows: pure but for what is remembered of the last time -------------------------------
 
@@ -131,7 +127,7 @@ class Publishing:
     def begin(self) -> None:
         """Begins to read what is due."""
         if self.active and self._made is not None:
-            self._records.begin(self._names[1], self._made.wrong)
+            self.records.begin(self._names[1], self._made.wrong)
 
     def checks_wanted(self, observed: Observed) -> tuple[str, ...]:
         """The domains whose ids wait for a sender check and nothing else; an alias domain is checked as its target is."""
@@ -147,13 +143,13 @@ class Publishing:
                 due.append(name)
         if not due or not isinstance(observed.domains, Seen):
             return ()
-        targets = {alias.name: alias.target for alias in observed.domains.value.aliases}
+        targets = observed.domains.value.targets
         return tuple(dict.fromkeys(targets.get(name, name) for name in due))
 
     async def settle(self) -> None:
         """For a single pass: reads what is due, and waits for the answers."""
         self.begin()
-        await self._records.settle(self._look_s)
+        await self.records.settle(self._look_s)
 
     async def restore(self) -> None:
         """Takes the ledger from its copy where the state was lost."""
@@ -174,17 +170,17 @@ class Publishing:
             await self._copy.store(self._ledger.memory.published)
         if not wanted:
             return ()
-        self._records.write(wanted)
+        self.records.write(wanted)
         if not self._patient:
             return ()
-        await self._records.settle(WRITE_S)
+        await self.records.settle(WRITE_S)
         return await self.ended()
 
     async def ended(self) -> tuple[Outcome, ...]:
         """The outcomes of what ended since the last pass."""
         outcomes: list[Outcome] = []
         memory = self._ledger.memory
-        for ended in self._records.ended():
+        for ended in self.records.ended():
             memory = with_outcomes(memory, ended.action, ended.outcomes)
             outcome = outcome_of(ended, self._clock.now())
             self._report(outcome)
@@ -195,8 +191,7 @@ class Publishing:
         return tuple(outcomes)
 
     async def close(self) -> None:
-        """Ends what is under way."""
-        await self._records.close()
+        await self.records.close()
 
 
 def outcome_of(ended: Ended, at: float) -> Outcome:

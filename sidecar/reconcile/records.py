@@ -16,6 +16,7 @@ from sidecar.dns.publish.port import Change, Outcome, Publisher, Unclear, WriteD
 from sidecar.host.clock import Clock
 from sidecar.host.errors import PermanentError
 from sidecar.host.lean import structlog
+from sidecar.host.tasks import end_tasks
 from sidecar.observed import NOT_ASKED, Seen, Sight, Unseen
 from sidecar.observed.record_observations import (
     NO_OBSERVATION,
@@ -113,7 +114,6 @@ class Records:
 
     @property
     def busy(self) -> bool:
-        """Whether anything is under way."""
         return any(not task.done() for task in self._tasks.values())
 
     def looks(self) -> RecordObservations:
@@ -175,9 +175,7 @@ class Records:
 
     async def close(self) -> None:
         """Ends what is under way; a write whose answer did not come is read again by the next start."""
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await end_tasks(*self._tasks.values())
 
     # --- scheduling -----------------------------------------------------------------------------------
 

@@ -8,9 +8,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sidecar.formats.mtasts_policy import Policy, policy_of
+from sidecar.formats.mtasts_policy import Policy
 from sidecar.host.errors import SidecarError
 from sidecar.observed import NO_REPORTS, DomainList, Observed, Seen, Sight, Unseen
+from sidecar.observed.mailcow import policy_seen
 from sidecar.observed.reports import UNREAD, ReportEvidence
 from sidecar.plan.policy_ids import served_to
 from sidecar.reports.store import DAY_S, ReportStore
@@ -44,7 +45,7 @@ class ReportReader:
         day, since = int(observed.now // DAY_S), observed.now - HISTORY_DAYS * DAY_S
         listed = observed.domains.value if isinstance(observed.domains, Seen) else DomainList((), ())
         targets: dict[str, str | None] = {domain.name: None for domain in listed.domains}
-        targets |= {alias.name: alias.target for alias in listed.aliases}
+        targets |= listed.targets
         found: dict[str, ReportEvidence] = {}
         try:
             signature = (self._store.signature(), day)
@@ -58,7 +59,7 @@ class ReportReader:
                 if name not in self._stamps:
                     continue
                 served = served_to(observed, name, target)
-                current = policy_of(served.value.text) if isinstance(served, Seen) else None
+                current = policy_seen(served)
                 made_from = (self._stamps[name], day, current)
                 known = self._known.get(name)
                 if (known is None or known.made_from != made_from) and time.monotonic() < end:

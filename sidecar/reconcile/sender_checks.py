@@ -49,7 +49,6 @@ class SenderChecks:
         self.checker = Checker(clock)
 
     async def close(self) -> None:
-        """Ends all checks."""
         await self.checker.close()
         await self._fronts.close()
         await self._elsewhere.close()

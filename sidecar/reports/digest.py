@@ -8,13 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sidecar.formats.report_message import find
-from sidecar.formats.tls_report import (
-    Detail,
-    PolicyReport,
-    TlsReport,
-    Unreadable,
-    read,
-)
+from sidecar.formats.tls_report import Detail, PolicyReport, TlsReport, Unreadable, read
 from sidecar.formats.tls_report_fields import total
 
 MOST_FAILURES = 100

@@ -116,10 +116,7 @@ def _fetch(
     take: Callable[[bytes], bool],
     reached: Callable[[MailboxPlace], None],
 ) -> int:
-    from imap_tools.errors import (  # noqa: PLC0415 - as above
-        MailboxFolderSelectError,
-        MailboxFolderStatusError,
-    )
+    from imap_tools.errors import MailboxFolderSelectError, MailboxFolderStatusError  # noqa: PLC0415 - as above
 
     try:
         validity = mailbox.folder.status(box.folder, ["UIDVALIDITY"])["UIDVALIDITY"]

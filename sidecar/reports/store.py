@@ -79,7 +79,6 @@ class ReportStore:
         self._connection: sqlite3.Connection | None = None
 
     def close(self) -> None:
-        """Closes the file."""
         with self._guard:
             self._drop()
 
@@ -186,7 +185,6 @@ class ReportStore:
         return None if row is None else str(row[0])
 
     def set_mark(self, name: str, value: str) -> None:
-        """Stores a note."""
         with self._transaction("writing") as connection:
             connection.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, value))
 

@@ -258,7 +258,6 @@ class Settings:
         object.__setattr__(self, "_for_all", self._effective(_NOTHING_OWN))
 
     def manages(self, domain: str) -> bool:
-        """Whether the sidecar manages `domain`."""
         return domain not in self.exclude and (self.only is None or domain in self.only)
 
     def for_domain(self, name: str) -> DomainSettings:

@@ -221,7 +221,6 @@ def add(connection: sqlite3.Connection, name: str, value: object) -> None:
 
 
 def remove(connection: sqlite3.Connection, name: str, keys: Iterable[str]) -> None:
-    """Removes rows of a part."""
     put(connection, "DELETE FROM part WHERE name = ? AND key = ?", [(name, key) for key in keys])
 
 

@@ -54,7 +54,6 @@ class State:
         return cls(path, *file.opened(path, now))
 
     def load(self) -> Memory:
-        """The whole memory."""
         with self._one_call("reading"):
             # Before the transaction: a commit in between costs an unneeded load, but is not missed.
             version = file.data_version(self._connection)

@@ -13,17 +13,9 @@ from typing import TypeVar
 
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.observed import (
-    AliasDomain,
-    Certificate,
-    Domain,
-    Mailcow,
-    Observed,
-    Seen,
-    Sight,
-    Unseen,
-)
+from sidecar.observed import AliasDomain, Certificate, Domain, Observed, Seen, Sight, Unseen
 from sidecar.observed.checks import Rollout, Stage
+from sidecar.observed.mailcow import policy_seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.reports import NO_EVIDENCE
 from sidecar.plan import policy_ids as policyid
@@ -38,7 +30,7 @@ from sidecar.rollout.reports import evidence_for
 from sidecar.settings import Settings
 from sidecar.status.judgement import judge
 from sidecar.status.published import PublishedRecord, published, without_own_tasks
-from sidecar.status.row import Care, Cause, Row, policy_seen, worst_first
+from sidecar.status.row import Care, Cause, Row, worst_first
 from sidecar.status.wording import Light
 
 T = TypeVar("T")
@@ -61,11 +53,6 @@ class CurrentStatus:
     by_name: Mapping[str, Row] = field(default_factory=dict, compare=False)
 
     @property
-    def mailcow(self) -> Sight[Mailcow]:
-        """The mailcow."""
-        return self.observed.mailcow
-
-    @property
     def listed(self) -> bool:
         """Whether the list of domains is known."""
         return isinstance(self.observed.domains, Seen)
@@ -73,7 +60,9 @@ class CurrentStatus:
     @property
     def readable(self) -> bool:
         """Whether version and domains of mailcow and the host name in mailcow.conf are known."""
-        return self.listed and isinstance(self.mailcow, Seen) and isinstance(self.observed.conf, Seen)
+        return (
+            self.listed and isinstance(self.observed.mailcow, Seen) and isinstance(self.observed.conf, Seen)
+        )
 
     @property
     def hostname(self) -> str:

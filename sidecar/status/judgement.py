@@ -17,7 +17,7 @@ from sidecar.observed.checks import Status as Truth
 from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level
 from sidecar.observed.notice_codes import NoticeCode
-from sidecar.observed.words import command, day, span
+from sidecar.observed.words import command, span
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import RecordState
 from sidecar.settings import Managed
@@ -202,8 +202,7 @@ def _progress(row: Row) -> Cause:
         return Cause(Light.WORKING, "planned", message, None, row.domain)
     if row.held:
         held = row.held[0]
-        until = "" if held.until is None else f" (until {day(held.until)})"
-        message = f"Waiting to {held.action.verb}: {held.reason}{until}"
+        message = f"Waiting to {held.action.verb}: {held.why}"
         return Cause(Light.WORKING, "held", message, held.remedy, row.domain)
     match row.stage:
         case Stage.SOAKING if row.auto:

@@ -50,17 +50,14 @@ class Line:
 
     @property
     def stage_shown(self) -> str:
-        """The stage in words."""
         return STAGE[self.stage] if self.stage else "–"
 
     @property
     def mode_shown(self) -> str:
-        """The mode in words."""
         return self.mode.value if self.mode else "–"
 
 
 def line_of(row: Row) -> Line:
-    """The line of one domain."""
     return Line(
         name=row.domain,
         shown=to_unicode(row.domain),

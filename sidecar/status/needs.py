@@ -24,7 +24,6 @@ class Item:
 
     @property
     def light(self) -> Light:
-        """The light."""
         return self.cause.light
 
     @property
@@ -39,7 +38,6 @@ class Item:
 
     @property
     def todo(self) -> str | None:
-        """What to do about it."""
         return self.cause.todo
 
     @property

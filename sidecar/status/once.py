@@ -22,7 +22,6 @@ class Once:
         self._status: CurrentStatus | None = None
 
     def __call__(self) -> CurrentStatus:
-        """The status."""
         with self._lock:
             if self._status is None:
                 observed, plan, settings = self._given

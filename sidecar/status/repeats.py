@@ -59,7 +59,7 @@ def hidden(observed: Observed, notices: tuple[Notice, ...]) -> Callable[[str, st
     targets: dict[str, str | None] = {}
     if isinstance(observed.domains, Seen):
         targets = {domain.name: None for domain in observed.domains.value.domains}
-        targets |= {alias.name: alias.target for alias in observed.domains.value.aliases}
+        targets |= observed.domains.value.targets
 
     def unseen(code: str, subject: str) -> bool:
         if code == UNREAD or code in UNSEEN:

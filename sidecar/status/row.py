@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sidecar.formats.domain_name import to_unicode
-from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
+from sidecar.formats.mtasts_policy import Mode, Policy
 from sidecar.observed import Certificate, CheckRecord, Seen, Served, Sight
 from sidecar.observed.checks import Condition, Rollout, Stage
 from sidecar.observed.notice import Notice
@@ -135,11 +135,6 @@ def policy_text(row: Row) -> str | None:
     text = row.served.value.text if isinstance(row.served, Seen) else None
     # A file may hold octets that are not UTF-8, which were kept as they are.
     return None if text is None else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def policy_seen(served: Sight[Served]) -> Policy | None:
-    """The policy in the served text."""
-    return policy_of(served.value.text) if isinstance(served, Seen) else None
 
 
 def worst_first(rows: Sequence[Row]) -> list[Row]:

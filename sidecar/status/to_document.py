@@ -6,7 +6,6 @@ that JSON contains only valid values.
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal
 
@@ -16,6 +15,7 @@ from pydantic_core import PydanticSerializationError
 from sidecar.observed import Certificate, Seen, Unseen
 from sidecar.observed.checks import Stage
 from sidecar.observed.notice import Notice
+from sidecar.observed.words import iso
 from sidecar.plan.actions import Action, Held
 from sidecar.plan.ownership import Whose
 from sidecar.status import document, line
@@ -48,7 +48,7 @@ def moment(at: float | None) -> str | None:
     if at is None:
         return None
     try:
-        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return iso(at)
     except (ValueError, OverflowError, OSError):
         return None
 
@@ -75,8 +75,8 @@ def document_of(
 ) -> document.Document:
     """The document of one moment; without a status, of a sidecar whose first pass is not over."""
     mailcow: document.MailcowJson | None = None
-    if status is not None and isinstance(status.mailcow, Seen):
-        seen = status.mailcow.value
+    if status is not None and isinstance(status.observed.mailcow, Seen):
+        seen = status.observed.mailcow.value
         mailcow = document.MailcowJson(
             version=str(seen.version) if seen.version else None,
             backend=seen.backend.value,
@@ -151,7 +151,6 @@ def page(
 
 
 def domain_of(row: Row) -> document.DomainJson:
-    """One domain."""
     cause, policy, clean = row.judgement.cause, row.policy, row.reports.clean
     shown = line.line_of(row)
     return document.DomainJson(

@@ -27,7 +27,6 @@ class Light(StrEnum):
 
     @property
     def needs_person(self) -> bool:
-        """Whether it needs a person."""
         return self in {Light.FAILING, Light.ATTENTION}
 
     @property

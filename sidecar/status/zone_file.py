@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from sidecar.formats.domain_name import to_unicode
+from sidecar.formats.text import one_line
 from sidecar.plan.records import DnsRecord, DomainRecords, RecordNeed, RecordState
 
 STRING_OCTETS = 255
@@ -83,5 +84,4 @@ def _character(octet: int) -> str:
 
 
 def _comment(text: str) -> str:
-    clean = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return f"; {clean if len(clean) <= MOST_SHOWN else clean[: MOST_SHOWN - 1] + '…'}"
+    return f"; {one_line(text, MOST_SHOWN)}"

@@ -13,6 +13,7 @@ from sidecar.formats.mtasts_policy import Policy
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
 from sidecar.host.lean import structlog
+from sidecar.host.tasks import end_tasks
 from sidecar.observed import Conf, SenderView
 from sidecar.verify.probes.connect import InsideHost
 from sidecar.verify.run import BetweenRuns, Checked, Probing, Wanted, check_many
@@ -26,11 +27,10 @@ BATCH = 100
 
 def probing_for(conf: Conf, resolver: tuple[str, int] | None, extra_root: Path | None = None) -> Probing:
     """How this mailcow's own domains are probed: inside its network where the public way does not work (hairpin NAT)."""
-    port = conf.values.get("HTTPS_PORT", "")
     return Probing(
         resolver=resolver,
         extra_root=extra_root,
-        inside_https=InsideHost("nginx-mailcow", int(port) if port.isdigit() else 443),
+        inside_https=InsideHost("nginx-mailcow", conf.port("HTTPS_PORT", 443) or 443),
         inside_smtp={conf.hostname: InsideHost("postfix-mailcow", 25)},
     )
 
@@ -55,7 +55,6 @@ class Checker:
 
     @property
     def busy(self) -> bool:
-        """Whether a batch is under way."""
         return self._task is not None and not self._task.done()
 
     def take(self) -> tuple[SenderView, ...]:
@@ -94,10 +93,7 @@ class Checker:
             self.finished()
 
     async def close(self) -> None:
-        """Ends what is under way."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)
 
 
 def view_of(checked: Checked) -> SenderView:

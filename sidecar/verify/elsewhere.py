@@ -12,6 +12,7 @@ from sidecar.formats.mtasts_policy import Policy
 from sidecar.host.clock import Clock
 from sidecar.host.errors import SidecarError
 from sidecar.host.lean import structlog
+from sidecar.host.tasks import end_tasks
 from sidecar.observed import Seen, Sight, Unseen
 from sidecar.verify.run import BetweenRuns, Probing, Wanted, check_many
 
@@ -81,7 +82,4 @@ class Elsewhere:
                 self._known[checked.domain] = Seen(checked.policy, now)
 
     async def close(self) -> None:
-        """Ends what is under way."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from sidecar.dns.answers import DnsAnswer
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import Invalid, Mode, differences, parse
+from sidecar.formats.text import printable
 from sidecar.observed.findings import Finding, Severity, worst
 from sidecar.observed.words import command
 from sidecar.verify import probe_codes as codes
@@ -69,10 +70,7 @@ def _printable(finding: Finding) -> Finding:
     message = finding.message
     if message.isprintable() and len(message) <= LONGEST:
         return finding
-    clean = "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in message[:LONGEST]
-    )
-    return replace(finding, message=clean)
+    return replace(finding, message=printable(message[:LONGEST], "\N{REPLACEMENT CHARACTER}"))
 
 
 def stakes_of(seen: DomainSeen, meant: Meant | None) -> Stakes:

@@ -15,6 +15,7 @@ from sidecar.dns.ask import DnsClient
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import Invalid, Policy, parse
 from sidecar.host.apart import apart
+from sidecar.host.tasks import end_tasks
 from sidecar.host.unexpected import Unexpected
 from sidecar.observed import Unseen
 from sidecar.observed.findings import Finding, Severity, worst
@@ -104,7 +105,6 @@ class Checked:
 
     @property
     def worst(self) -> Severity:
-        """The greatest severity found."""
         return worst(self.findings)
 
     def has(self, code: str) -> bool:
@@ -260,10 +260,7 @@ class Checks:
         )
 
     async def end(self) -> None:
-        """Cancels what is still running."""
-        for task in self._hosts.values():
-            task.cancel()
-        await asyncio.gather(*self._hosts.values(), return_exceptions=True)
+        await end_tasks(*self._hosts.values())
         await self._dns.end()
 
     async def _spoken(

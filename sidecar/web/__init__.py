@@ -14,6 +14,7 @@ from aiohttp import web
 from sidecar.host.clock import Clock
 from sidecar.host.errors import PermanentError
 from sidecar.host.release import release
+from sidecar.host.tasks import end_tasks
 from sidecar.web import act, api, events, guard, pages, records, reports
 from sidecar.web.auth import Token
 from sidecar.web.door import DOOR, ConnectionDoor, ListeningSite, at_the_door
@@ -140,6 +141,5 @@ async def _warmed(app: web.Application) -> AsyncIterator[None]:
     snapshots = app[KIT].snapshots
     task = asyncio.create_task(snapshots.warm())
     yield
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await end_tasks(task)
     await snapshots.close()

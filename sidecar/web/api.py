@@ -11,14 +11,13 @@ import asyncio
 from aiohttp import hdrs, web
 from pydantic import BaseModel, Field
 
-from sidecar.formats.domain_name import to_ascii
 from sidecar.host.errors import SidecarError
 from sidecar.status import document
 from sidecar.status.document import Model, Time
 from sidecar.status.to_document import as_json, document_of, domain_of, moment, page
 from sidecar.web import act
 from sidecar.web.history import shown_event
-from sidecar.web.kit import KIT, visitor_of
+from sidecar.web.kit import KIT, name_in, visitor_of
 from sidecar.web.problem import unavailable
 from sidecar.web.queries import (
     AdoptBody,
@@ -61,7 +60,7 @@ async def status(request: web.Request) -> web.Response:
         document_of(
             site.status if site else None,
             site.summary if site else None,
-            _page(site, query) if site and site.listed else None,
+            _page(site, query) if site and site.status.listed else None,
             release=kit.release,
             dry_run=kit.source.dry_run,
             started_at=kit.source.started_at,
@@ -89,7 +88,7 @@ async def domains(request: web.Request) -> web.Response:
     """A page of the table."""
     query = query_of(DomainsQuery, request.query)
     site = await _site(request)
-    if not site.listed:
+    if not site.status.listed:
         raise web.HTTPServiceUnavailable(
             reason="The list of domains is unknown: mailcow could not be read",
             headers={hdrs.RETRY_AFTER: "30"},
@@ -98,15 +97,8 @@ async def domains(request: web.Request) -> web.Response:
 
 
 async def domain(request: web.Request) -> web.Response:
-    """One domain."""
     site = await _site(request)
-    try:
-        name = to_ascii(request.match_info["name"])
-    except ValueError:
-        name = ""
-    if name not in site.rows:
-        raise web.HTTPNotFound(reason="This mailcow has no such domain")
-    return _json(domain_of(site.rows[name]))
+    return _json(domain_of(site.rows[name_in(request, site)]))
 
 
 async def events(request: web.Request) -> web.Response:

@@ -91,7 +91,6 @@ class Sessions:
         return session
 
     def end(self, secret: str) -> None:
-        """Ends a session."""
         self._found.pop(_digest(secret), None)
 
 

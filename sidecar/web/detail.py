@@ -115,10 +115,10 @@ def detail_of(site: Site, name: str) -> DomainDetail:
     known = {text for cause in causes for text in (cause.message, cause.todo) if text}
     coming = [f"{action.verb}: {action.reason}" for action in row.todo]
     for held in row.held:
-        reason = "see above" if any(held.reason in text for text in known) else held.reason
-        until = "" if held.until is None else f" (until {day(held.until)})"
+        shown_above = any(held.reason in text for text in known)
+        why = replace(held, reason="see above").why if shown_above else held.why
         remedy = "" if held.remedy is None or held.remedy in known else f"; {held.remedy}"
-        coming.append(f"waits to {held.action.verb}: {reason}{until}{remedy}")
+        coming.append(f"waits to {held.action.verb}: {why}{remedy}")
     soak = None
     if row.mode is Mode.TESTING and row.stage in {Stage.SOAKING, Stage.READY}:
         soaked = min(row.rollout.soaked, row.soak)
@@ -127,7 +127,7 @@ def detail_of(site: Site, name: str) -> DomainDetail:
     sentences = mentioned | {f.message for f in found}
     return DomainDetail(
         line=line,
-        at=site.at,
+        at=site.status.at,
         explained="" if explained in mentioned else explained,
         steps=tuple(replace(step, text="") if step.text in sentences else step for step in _steps(row)),
         todo=todo,

@@ -110,7 +110,6 @@ class _Guest(asyncio.Protocol):
         self.timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has connected."""
         if not isinstance(transport, asyncio.Transport):
             raise TypeError("a connection has two directions")
         if self._door.enter(self, transport):

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from aiohttp import hdrs, web
 
+from sidecar.host.tasks import end_tasks
 from sidecar.web.kit import KIT
 
 MOST_STREAMS = 100
@@ -62,9 +63,7 @@ async def _next(request: web.Request, number: int) -> int | None:
         await kit.snapshots.site(patient=True)
         return kit.source.changes.number
     finally:
-        for task in (change, end):
-            task.cancel()
-        await asyncio.gather(change, end, return_exceptions=True)
+        await end_tasks(change, end)
 
 
 def _event(number: int) -> bytes:

@@ -1,16 +1,19 @@
 """What every handler needs, and what it knows about the visitor."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from sidecar.formats.domain_name import to_ascii
 from sidecar.host.clock import Clock
 from sidecar.web.auth import Attempts, LoginSession, Sessions, Token
 from sidecar.web.render import Asset
 from sidecar.web.settings import WebSettings
 from sidecar.web.snapshot import Snapshots
 from sidecar.web.source import Source
+from sidecar.web.view import Site
 
 
 @dataclass
@@ -51,7 +54,15 @@ def root_of(request: web.Request) -> str:
     return "../" * (request.path.count("/") - 1) or "./"
 
 
+def name_in(request: web.Request, site: Site) -> str:
+    """The domain in the address, as an A-label; raises HTTPNotFound for one that mailcow does not have."""
+    with suppress(ValueError):
+        name = to_ascii(request.match_info["name"])
+        if name in site.rows:
+            return name
+    raise web.HTTPNotFound(reason="This mailcow has no such domain")
+
+
 def visitor_of(request: web.Request) -> Visitor:
-    """The visitor of this request."""
     found = request.get(VISITOR)
     return found if isinstance(found, Visitor) else Visitor()

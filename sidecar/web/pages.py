@@ -21,7 +21,7 @@ from sidecar.web.auth import same_origin
 from sidecar.web.detail import detail_of
 from sidecar.web.guard import host_known, try_token
 from sidecar.web.history import EventView, shown_event
-from sidecar.web.kit import COOKIE, KIT, root_of, visitor_of
+from sidecar.web.kit import COOKIE, KIT, name_in, root_of, visitor_of
 from sidecar.web.render import templates
 from sidecar.web.table import COLUMNS, MODES, STAGES, TableQuery, page_of
 
@@ -105,7 +105,9 @@ async def overview(request: web.Request) -> web.Response:
     trouble = kit.source.trouble()
     # the banner on top says why mailcow cannot be reached
     items = (
-        [item for item in site.items if trouble is None or item.message != trouble.message] if site else []
+        [item for item in site.summary.needs if trouble is None or item.message != trouble.message]
+        if site
+        else []
     )
     values: dict[str, object] = {
         "tiles": [
@@ -141,16 +143,10 @@ async def domains(request: web.Request) -> web.Response:
 
 
 async def domain(request: web.Request) -> web.Response:
-    """One domain."""
     site = await request.app[KIT].snapshots.site()
-    try:
-        name = to_ascii(request.match_info["name"])
-    except ValueError:
-        name = ""
     if site is None:
         return await render(request, "loading.html", {"title": request.match_info["name"]})
-    if name not in site.rows:
-        raise web.HTTPNotFound(reason="This mailcow has no such domain")
+    name = name_in(request, site)
     if name != request.match_info["name"]:
         raise web.HTTPFound(name)
     events, events_trouble = await history(request, name, 100)
@@ -266,7 +262,6 @@ def _place(text: object) -> str:
 
 
 async def static(request: web.Request) -> web.Response:
-    """A static file."""
     asset = request.app[KIT].assets.get(request.match_info["name"])
     if asset is None:
         raise web.HTTPNotFound

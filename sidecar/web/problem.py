@@ -18,7 +18,7 @@ def problem(status: int, detail: str) -> web.Response:
     return web.Response(text=json.dumps(body), status=status, content_type="application/problem+json")
 
 
-def unavailable(error: Exception, retry_s: int = 10) -> web.HTTPServiceUnavailable:
-    """The answer for an error that may be over in `retry_s` seconds; its reason is one line, as HTTP demands."""
+def unavailable(error: Exception) -> web.HTTPServiceUnavailable:
+    """The answer for an error that may be over in some seconds; its reason is one line, as HTTP demands."""
     reason = " ".join(str(error).split())
-    return web.HTTPServiceUnavailable(reason=reason, headers={hdrs.RETRY_AFTER: str(retry_s)})
+    return web.HTTPServiceUnavailable(reason=reason, headers={hdrs.RETRY_AFTER: "10"})

@@ -54,7 +54,6 @@ class DomainsQuery(Query):
 
     @property
     def table(self) -> TableQuery:
-        """The query for the table."""
         given = self.model_dump(mode="json", exclude_none=True)
         return TableQuery.of({name: str(value) for name, value in given.items()})
 

@@ -22,13 +22,14 @@ def zone_of(site: Site, *, missing: bool) -> str:
     """The records of all domains as a zone file; `missing`: only those that the DNS does not have."""
     found = [row.records for row in site.rows.values() if row.records is not None]
     what = "missing DNS records" if missing else "DNS records"
-    return zone_text(found, [f"{what} for {site.hostname}, seen {day(site.at)}"], missing=missing)
+    return zone_text(
+        found, [f"{what} for {site.status.hostname}, seen {day(site.status.at)}"], missing=missing
+    )
 
 
 async def records(request: web.Request) -> web.Response:
-    """The page."""
     site = await request.app[KIT].snapshots.site()
-    if site is None or not site.listed:
+    if site is None or not site.status.listed:
         return await render(request, "records.html", {"known": False})
     missing = request.query.get("all") != "1"
     lines = (await asyncio.to_thread(zone_of, site, missing=missing)).splitlines()
@@ -46,7 +47,7 @@ async def records(request: web.Request) -> web.Response:
 async def zone_file(request: web.Request) -> web.Response:
     """The download."""
     site = await request.app[KIT].snapshots.site()
-    if site is None or not site.listed:
+    if site is None or not site.status.listed:
         raise web.HTTPServiceUnavailable(
             reason="The list of domains is unknown: mailcow has not been read yet",
             headers={hdrs.RETRY_AFTER: "30"},

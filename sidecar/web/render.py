@@ -8,7 +8,6 @@ import hashlib
 import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup, escape
 
 from sidecar.formats.domain_name import to_unicode
-from sidecar.observed.words import day, span
+from sidecar.observed.words import day, iso, span
 from sidecar.status.wording import Light, count
 from sidecar.web.view import named, when
 
@@ -73,11 +72,6 @@ def prose(text: str) -> Markup:
     if len(parts) % 2 == 0:
         return escape(text)
     return Markup("").join(Markup(f"<code>{part}</code>") if n % 2 else part for n, part in enumerate(parts))  # noqa: S704 - escaped above
-
-
-def iso(at: float) -> str:
-    """A Unix time for programs."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def ago(at: float, now: float) -> str:

@@ -8,6 +8,7 @@ import asyncio
 import time
 from contextlib import suppress
 
+from sidecar.host.tasks import end_tasks
 from sidecar.web.source import Source
 from sidecar.web.view import Site, site_of
 
@@ -49,10 +50,7 @@ class Snapshots:
             await self._source.changes.after(self._number)
 
     async def close(self) -> None:
-        """Cancels the view that is being computed."""
-        if self._making is not None:
-            self._making.cancel()
-            await asyncio.gather(self._making, return_exceptions=True)
+        await end_tasks(self._making)
 
     def _made(self, task: "asyncio.Task[None]") -> None:
         self._making = None

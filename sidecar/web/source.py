@@ -64,9 +64,7 @@ class Source(Protocol):
         ...
 
     @property
-    def checks_on(self) -> bool:
-        """Whether sender checks run."""
-        ...
+    def checks_on(self) -> bool: ...
 
     @property
     def started_at(self) -> float:

@@ -103,7 +103,6 @@ class TableQuery:
 
     @property
     def filtered(self) -> bool:
-        """Whether the query has a filter."""
         return bool(self.q or self.status or self.mode or self.stage or self.cause)
 
 

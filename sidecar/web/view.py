@@ -14,7 +14,7 @@ from sidecar.plan.records import RecordState
 from sidecar.reconcile.passes import Report
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.line import Line, line_of
-from sidecar.status.needs import Item, StatusSummary, summary_of
+from sidecar.status.needs import StatusSummary, summary_of
 from sidecar.status.row import Row
 from sidecar.status.wording import Light
 
@@ -44,7 +44,7 @@ class Lacking:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The data of one pass; `at` (Unix seconds) is its time."""
+    """The data of one pass."""
 
     status: CurrentStatus
     summary: StatusSummary
@@ -54,39 +54,13 @@ class Site:
     counts: Mapping[Light, int] = field(default_factory=dict)
 
     @property
-    def at(self) -> float:
-        """The time of the pass."""
-        return self.status.at
-
-    @property
     def rows(self) -> Mapping[str, Row]:
-        """The row of each domain."""
         return self.status.by_name
 
     @property
     def mailcow(self) -> Mailcow | None:
         """The mailcow; None if it was not seen."""
-        return self.status.mailcow.value if isinstance(self.status.mailcow, Seen) else None
-
-    @property
-    def hostname(self) -> str:
-        """MAILCOW_HOSTNAME; empty if unknown."""
-        return self.status.hostname
-
-    @property
-    def listed(self) -> bool:
-        """Whether the list of domains is known."""
-        return self.status.listed
-
-    @property
-    def headline(self) -> str:
-        """The overall state, in one sentence."""
-        return self.summary.headline
-
-    @property
-    def items(self) -> tuple[Item, ...]:
-        """What needs a person."""
-        return self.summary.needs
+        return self.status.observed.mailcow.value if isinstance(self.status.observed.mailcow, Seen) else None
 
 
 def site_of(report: Report, status: CurrentStatus) -> Site:

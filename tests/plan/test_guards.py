@@ -3,7 +3,7 @@
 from sidecar.formats.dotenv import ListEdit
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan import decide
-from sidecar.plan.actions import Action, AddPolicy, AdoptSame, EditConf, Plan, RestartAcme
+from sidecar.plan.actions import Action, AddPolicy, AdoptSame, EditConf, HealAcme, Plan, RestartAcme
 from sidecar.plan.guards import RepeatedFailure, Waits, guarded, key_of
 from sidecar.settings import Settings
 from tests.plan.acme.test_restart import waiting
@@ -58,3 +58,20 @@ def test_of_several_keys_of_mailcow_conf_only_the_one_that_failed_waits() -> Non
     assert [tuple(hold.action.edits) for hold in plan.held if isinstance(hold.action, EditConf)] == [
         names[:1]
     ]
+    both = Waits({key_of(edit.only({name})): RepeatedFailure(1, LATER) for name in names})
+    plan = guarded(Plan((edit,)), observed(World(mailcow=FILE_MAILCOW)), Settings(), both)
+    assert plan.actions == ()
+    assert [hold.action for hold in plan.held] == [edit.only({name}) for name in names]
+
+
+def test_failed_repair_of_acme_is_reported_as_long_as_one_is_needed() -> None:
+    """What is wrong now is what a person reads; a repair that worked, or is not needed, is no longer mentioned."""
+
+    def reported(action: Action, waits: Waits) -> list[tuple[str, str]]:
+        plan = guarded(Plan((action,)), observed(World()), Settings(), waits)
+        return [(notice.subject, notice.message) for notice in plan.notices]
+
+    heal, edit = HealAcme("mailcow", "why"), EditConf({}, "why")
+    assert reported(heal, Waits(not_healed="the Engine refuses")) == [("acme-mailcow", "the Engine refuses")]
+    assert reported(heal, Waits()) == []
+    assert reported(edit, Waits(not_healed="the Engine refuses")) == []

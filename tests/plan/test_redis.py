@@ -8,7 +8,8 @@ from sidecar.observed import Observed, RedisRefuses, Seen, Served, Unseen
 from sidecar.observed.notice import Level
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan import decide
-from sidecar.plan.actions import AddPolicy, EditConf
+from sidecar.plan.actions import AddPolicy, EditConf, HealAcme, Plan
+from sidecar.plan.guards import guarded
 from sidecar.settings import Settings
 from tests.worlds import NATIVE, NOW, World, observed
 
@@ -44,8 +45,8 @@ def test_policies_wait_for_it_and_nothing_else_does() -> None:
     (held,) = [held for held in found.held if isinstance(held.action, AddPolicy)]
     assert held.reason == found.notices[0].message
     assert held.remedy == found.notices[0].todo
-    asked = replace(refusing(), conf=observed(World(conf={"ADDITIONAL_SAN": "mta-sts.*"})).conf)
-    assert EditConf not in {type(held.action) for held in decide(asked, Settings()).held}
+    others = (EditConf({}, "why"), HealAcme("mailcow", "why"))
+    assert guarded(Plan(others), refusing(), Settings()).actions == others
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ async def test_records_are_read_at_the_source_and_at_the_servers() -> None:
         assert look.found.value == ((RecordType.TXT, WANTED),)
         assert look.servers is not None
         assert look.servers.answers == (("v=STSv1;id=1;",),)
-        assert look.servers.agree
+        assert look.servers.silent == ()
 
 
 async def test_account_that_does_not_answer_delays_no_other() -> None:

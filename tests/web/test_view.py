@@ -64,10 +64,10 @@ def test_excluded_domain_is_shown_as_excluded() -> None:
 def test_same_problem_of_many_domains_is_one_item() -> None:
     """With all their names, the most first among equals."""
     found = site(source_of(many(700)))
-    records = [item for item in found.items if item.code == "record-id"]
+    records = [item for item in found.summary.needs if item.code == "record-id"]
     assert [len(item.names) for item in records] == [2]
-    assert found.items[0].light is Light.FAILING
-    named = [name for item in found.items for name in item.names]
+    assert found.summary.needs[0].light is Light.FAILING
+    named = [name for item in found.summary.needs for name in item.names]
     assert len(named) == len(set(named)), "no domain is named twice"
 
 
@@ -84,7 +84,7 @@ def test_same_problem_of_many_domains_is_one_item() -> None:
 )
 def test_headline_says_the_worst(domains: list[GivenDomain], headline: str) -> None:
     """One sentence for all."""
-    assert site(source_of(domains)).headline == headline
+    assert site(source_of(domains)).summary.headline == headline
 
 
 def test_what_is_about_no_domain_comes_first_and_makes_none_fine_that_was_not_seen() -> None:
@@ -93,8 +93,8 @@ def test_what_is_about_no_domain_comes_first_and_makes_none_fine_that_was_not_se
     sight = RedisRefuses("mailcow's Redis refuses writes (OOM)", NOW, "OOM")
     observed: Observed = replace(report.observed, served={"a.example": sight, "b.example": sight})
     found = site(FakeSource(Report(observed, decide(observed, Settings()), ())))
-    assert (found.items[0].light, found.items[0].code) == (Light.FAILING, "mailcow.redis")
-    assert found.headline == "2 domains could not be checked."
+    assert (found.summary.needs[0].light, found.summary.needs[0].code) == (Light.FAILING, "mailcow.redis")
+    assert found.summary.headline == "2 domains could not be checked."
 
 
 def test_unseen_domain_list_is_not_an_empty_one() -> None:
@@ -102,8 +102,8 @@ def test_unseen_domain_list_is_not_an_empty_one() -> None:
     report = report_of([GivenDomain("example.org")])
     observed: Observed = replace(report.observed, domains=Unseen("the API answered 500", NOW))
     found = site(FakeSource(Report(observed, Plan(), ())))
-    assert not found.listed
-    assert "the API answered 500" in found.headline
+    assert not found.status.listed
+    assert "the API answered 500" in found.summary.headline
 
 
 def test_pending_separates_planned_from_held() -> None:

@@ -40,6 +40,7 @@ from sidecar.dns.publish.port import (
     by_name,
     within,
 )
+from sidecar.host.tasks import end_tasks
 from sidecar.observed import Seen, Sight, Unseen
 from sidecar.observed.record_sets import (
     ABSENT,
@@ -273,9 +274,7 @@ async def _few_at_once(all_: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     try:
         return list(await asyncio.gather(*tasks))
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*tasks)
 
 
 # --- messages ---------------------------------------------------------------------------------------------

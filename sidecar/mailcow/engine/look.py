@@ -7,6 +7,7 @@ permits nothing; the next pass uses a late answer. Only one observation runs at 
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from sidecar.host.tasks import end_tasks
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.observed import NOT_ASKED, Project, Seen, Sight, Unseen
 
@@ -52,9 +53,7 @@ class ProjectLook:
 
     async def close(self) -> None:
         """Stops the observation; a call to the Engine may still run to its end."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        await end_tasks(self._looking)
 
     async def sight(self, now: float, *, patience_s: float | None = None) -> Sight[Project]:
         """The containers as last observed; `Unseen` while a newer observation is due and has no answer.

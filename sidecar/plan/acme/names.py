@@ -131,8 +131,8 @@ def with_policy(observed: Observed) -> frozenset[str]:
         if isinstance(sight, Seen):
             served = sight.value.text is not None
         else:
-            spans = memory.policy(name).spans
-            served = bool(spans) and spans[-1].until is None and spans[-1].text is not None
+            span = memory.policy(name).open
+            served = span is not None and span.text is not None
         if served:
             active.add(name)
     if not isinstance(observed.domains, Seen) or not isinstance(observed.certificates, Seen):

@@ -8,26 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sidecar.formats.domain_name import to_unicode
-from sidecar.observed import (
-    NOT_ASKED,
-    Fact,
-    FactKind,
-    Kind,
-    Observed,
-    Question,
-    Restart,
-)
+from sidecar.observed import NOT_ASKED, Fact, FactKind, Kind, Observed, Question, Restart
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.observed.words import day, some, span
 from sidecar.plan.acme.addresses import address_trouble
 from sidecar.plan.acme.count import ASKED_AT_ONCE, count
 from sidecar.plan.acme.evidence import gathered
-from sidecar.plan.acme.lost import (
-    hopeless,
-    hopeless_hold,
-    still_lost,
-)
+from sidecar.plan.acme.lost import hopeless, hopeless_hold, still_lost
 from sidecar.plan.acme.names import Scene, missing_names, our_names, scene
 from sidecar.plan.acme.script import MOST_NAMES, AcmeNames, split_san
 from sidecar.plan.acme.standstill import blocked, ignored

@@ -4,13 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sidecar.formats.domain_name import policy_host, to_unicode
 from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
-from sidecar.observed import (
-    FILE,
-    DomainList,
-    Memory,
-    Observed,
-    Seen,
-)
+from sidecar.observed import FILE, DomainList, Memory, Observed, Seen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
 from sidecar.plan.desired.mx import asked_patterns, unvalidated
@@ -24,6 +18,7 @@ from sidecar.plan.desired.wanted import (
     max_age_for,
     moved_to,
     own_hostname,
+    receiving,
 )
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for
 from sidecar.rollout import restarted_soak
@@ -40,7 +35,7 @@ def file_policy(
     taken over from a person (the floor) is a minimum, except for a field that the settings name.
     """
     hostname = own_hostname(observed)
-    names = [domain.name for domain in managed(listed, settings) if domain.receives]
+    names = receiving(listed, settings)
     if FILE in observed.memory.retired:
         return _leaving_file(observed, settings, served)
     if hostname is None or not names:

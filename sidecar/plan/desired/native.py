@@ -3,14 +3,9 @@
 from collections.abc import Sequence
 
 from sidecar.formats.domain_name import to_unicode
-from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
-from sidecar.observed import (
-    FILE,
-    Domain,
-    DomainList,
-    Observed,
-    Seen,
-)
+from sidecar.formats.mtasts_policy import Mode, Policy
+from sidecar.observed import FILE, Domain, DomainList, Observed, Seen
+from sidecar.observed.mailcow import policy_seen
 from sidecar.plan.desired.mx import asked_patterns, unvalidated
 from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all, said_by_senders
 from sidecar.plan.desired.wanted import (
@@ -38,7 +33,7 @@ def native_policies(observed: Observed, settings: Settings, listed: DomainList) 
         if left_elsewhere(observed, settings, domain.name) is not None:
             continue
         served = observed.served_of(domain.name)
-        now_served = policy_of(served.value.text) if isinstance(served, Seen) else None
+        now_served = policy_seen(served)
         if domain.receives and not observed.memory.retired & {domain.name, FILE}:
             if hostname is not None:
                 names = (domain.name, *aliases.get(domain.name, ()))

@@ -9,14 +9,7 @@ from dataclasses import replace
 
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode, Policy
-from sidecar.observed import (
-    Fact,
-    FactKind,
-    Observed,
-    Seen,
-    Sight,
-    Unseen,
-)
+from sidecar.observed import Fact, FactKind, Observed, Seen, Sight, Unseen
 from sidecar.observed.checks import Rollout, Status
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode

@@ -4,13 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sidecar.formats.mtasts_policy import Mode, Policy, is_mx_pattern
-from sidecar.observed import (
-    FILE,
-    Domain,
-    DomainList,
-    Observed,
-    Seen,
-)
+from sidecar.observed import FILE, Domain, DomainList, Observed, Seen
 from sidecar.observed.notice import Notice
 from sidecar.settings import Settings
 
@@ -42,6 +36,11 @@ def managed(listed: DomainList, settings: Settings) -> list[Domain]:
     return [domain for domain in listed.domains if settings.manages(domain.name)]
 
 
+def receiving(listed: DomainList, settings: Settings) -> list[str]:
+    """The names of those whose mail is delivered here, so that they get a policy."""
+    return [domain.name for domain in managed(listed, settings) if domain.receives]
+
+
 def alias_names(observed: Observed, settings: Settings) -> dict[str, list[str]]:
     """The active alias domains for which the target's policy is served, by target: their MX must be covered, too."""
     found: dict[str, list[str]] = {}
@@ -64,8 +63,7 @@ def automatic(observed: Observed, settings: Settings, key: str) -> bool:
     """Whether the sidecar chooses the mode of a domain; of the one file: whether it does so for any of its domains."""
     if key != FILE or not isinstance(observed.domains, Seen):
         return settings.for_domain(key).auto
-    receiving = [d.name for d in managed(observed.domains.value, settings) if d.receives]
-    return any(settings.for_domain(name).auto for name in receiving)
+    return any(settings.for_domain(name).auto for name in receiving(observed.domains.value, settings))
 
 
 def own_hostname(observed: Observed) -> str | None:

@@ -6,6 +6,7 @@ Rule for every editor: a task by hand is not held: it is listed where the record
 from collections.abc import Iterable
 
 from sidecar.dns.publish.port import Replace
+from sidecar.formats.text import cut
 from sidecar.observed import NOT_ASKED, Unseen
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.notice_codes import NoticeCode
@@ -30,8 +31,8 @@ def as_plan(found: PublishPlan, looks: RecordObservations) -> Plan:
     for domain, writes in by_domain.items():
         sets: dict[str, list[str]] = {}
         for write in writes:
-            shown = ", ".join(write.change.wanted.values) if isinstance(write.change, Replace) else ""
-            shown = shown if len(shown) <= MOST_SHOWN else f"{shown[: MOST_SHOWN - 1]}…"
+            values_ = write.change.wanted.values if isinstance(write.change, Replace) else ()
+            shown = cut(", ".join(values_), MOST_SHOWN)
             sets.setdefault(write.reason, []).append(f"{write.key} {shown}" if shown else f"no {write.key}")
         reason = "; ".join(f"{', '.join(changed)} ({why})" for why, changed in sets.items())
         actions.append(PublishRecords(domain, tuple(writes), reason))

@@ -10,21 +10,14 @@ from functools import partial
 from typing import TypeAlias
 
 from sidecar.dns.publish.port import Remove, Replace
+from sidecar.formats.text import cut
 from sidecar.observed import NOT_ASKED, Seen, Sight
 from sidecar.observed.record_sets import ABSENT, Key, Origin, RecordSet, RecordType, Values
 from sidecar.observed.words import command
 from sidecar.plan.policy_ids import record_of
 from sidecar.plan.publish import guards
 from sidecar.plan.publish.ledger import may_remove, whose
-from sidecar.plan.publish.names import (
-    MANAGED,
-    ORDER,
-    is_right,
-    owner,
-    report_record,
-    shared_id,
-    wanted,
-)
+from sidecar.plan.publish.names import MANAGED, ORDER, is_right, owner, report_record, shared_id, wanted
 from sidecar.plan.publish.order import Gone, Keep, Stand, Want, pointing_stand, shared_id_stand, stand
 from sidecar.plan.publish.values import (
     HeldWrite,
@@ -283,4 +276,4 @@ class _Subject:
 
 
 def _shown(type_: RecordType, values: Iterable[str]) -> str:
-    return f"{type_} " + ", ".join(value if len(value) <= 80 else f"{value[:79]}…" for value in values)
+    return f"{type_} " + ", ".join(cut(value, 80) for value in values)

@@ -10,16 +10,7 @@ from dataclasses import dataclass
 from sidecar.dns.publish.port import within
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import Mode, policy_of
-from sidecar.observed import (
-    FILE,
-    LARGE_DNS_PLAN,
-    DomainList,
-    Observed,
-    Seen,
-    Served,
-    Sight,
-    Unseen,
-)
+from sidecar.observed import FILE, LARGE_DNS_PLAN, DomainList, Observed, Seen, Served, Sight, Unseen
 from sidecar.observed.checks import ConditionType, Status
 from sidecar.observed.memory import ended_ago
 from sidecar.observed.record_observations import FoundSets, NameObservation, RecordObservations
@@ -147,7 +138,7 @@ def _domains(
     left_over = {key.name for key in observed.memory.published}.difference(names(staying, facts))
     gone = {domain_of(Key(name, RecordType.TXT)) for name in left_over} - {*staying, facts.shared_base}
     gone -= _pointed_to(observed) if gone else frozenset()
-    targets = {alias.name: alias.target for alias in listed.aliases} if gone else {}
+    targets = listed.targets if gone else {}
     left = [
         MailDomain(name, target, leaving=True)
         for name in sorted(gone)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeAlias, assert_never
 
+from sidecar.host.tasks import end_tasks
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.changes import RecreateRefused
 from sidecar.mailcow.engine.client import Untouched
@@ -92,5 +93,4 @@ class ContainerHandler(Handler):
     async def close(self) -> None:
         """Stops waiting for a change that is under way; the Docker engine may still complete it."""
         if self._under_way is not None:
-            self._under_way[1].cancel()
-            await asyncio.gather(self._under_way[1], return_exceptions=True)
+            await end_tasks(self._under_way[1])

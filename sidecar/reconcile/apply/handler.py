@@ -53,9 +53,7 @@ class Witness(Protocol):
         """These domains come first in the next sender checks."""
         ...
 
-    def touched_containers(self) -> None:
-        """A container was changed."""
-        ...
+    def touched_containers(self) -> None: ...
 
     def changed_report_route(self) -> None:
         """The alias or the transport of TLS reports was changed."""

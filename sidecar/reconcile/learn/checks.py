@@ -7,10 +7,11 @@ A file that is already in enforce stays so, and goes back to testing only for wh
 
 from dataclasses import replace
 
-from sidecar.formats.mtasts_policy import Mode, policy_of, render
+from sidecar.formats.mtasts_policy import Mode, render
 from sidecar.observed import FILE, Backend, CheckRecord, DomainList, Memory, Observed, Seen
 from sidecar.observed.checks import REFUSING, ConditionType, Judgement, Status
-from sidecar.plan.desired import automatic, joined, managed
+from sidecar.observed.mailcow import policy_seen
+from sidecar.plan.desired import automatic, joined, receiving
 from sidecar.plan.ownership import served_mode
 from sidecar.plan.policy_ids import current, served_to
 from sidecar.plan.schedule import check_interval
@@ -29,7 +30,7 @@ def learn_checks(observed: Observed, settings: Settings) -> Memory:
     memory = observed.memory
     if not isinstance(observed.domains, Seen) or not isinstance(observed.mailcow, Seen):
         return memory
-    names = [d.name for d in managed(observed.domains.value, settings) if d.receives]
+    names = receiving(observed.domains.value, settings)
     interval = check_interval(settings.intervals.check, len(names))
     memory = _without_gone(memory, names, observed.domains.value, by_file=observed.one_file)
     if not observed.views:
@@ -40,7 +41,7 @@ def learn_checks(observed: Observed, settings: Settings) -> Memory:
             continue
         findings = view.findings
         served = served_to(observed, view.domain)
-        policy = policy_of(served.value.text) if isinstance(served, Seen) else None
+        policy = policy_seen(served)
         if view.id is not None and policy is not None:
             pairs = memory.announced.get(view.domain, ())
             expected = current(observed, view.domain)

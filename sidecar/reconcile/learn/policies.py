@@ -36,7 +36,7 @@ from sidecar.plan.acme.script import FAILED_SLEEPS, SLEEPS
 from sidecar.plan.acme.standstill import unsettled
 from sidecar.plan.acme.ways import AcmeWays
 from sidecar.plan.conf_entries import KEYS
-from sidecar.plan.desired import alias_names, managed, served_too, unmatched_subject
+from sidecar.plan.desired import alias_names, receiving, served_too, unmatched_subject
 from sidecar.plan.policy_ids import with_id
 from sidecar.settings import Intervals, Settings
 
@@ -83,7 +83,7 @@ def believe(
 
 
 def _believing(memory: Memory, answer: Seen[DomainList]) -> Memory:
-    names = {domain.name for domain in answer.value.domains} | {alias.name for alias in answer.value.aliases}
+    names = answer.value.names
     # An alias domain has the policy of its target. Once it is gone, its target is not known any more: its own memory
     # has to say for how long senders hold that policy.
     gone = {
@@ -97,7 +97,7 @@ def _believing(memory: Memory, answer: Seen[DomainList]) -> Memory:
 
 def _missing(known: DomainList, answer: DomainList) -> DomainList:
     """The known names that are not in the answer, neither as a domain nor as an alias domain."""
-    names = {domain.name for domain in answer.domains} | {alias.name for alias in answer.aliases}
+    names = answer.names
     return DomainList(
         tuple(domain for domain in known.domains if domain.name not in names),
         tuple(alias for alias in known.aliases if alias.name not in names),
@@ -105,7 +105,6 @@ def _missing(known: DomainList, answer: DomainList) -> DomainList:
 
 
 def _lost(known: DomainList, missing: DomainList) -> str:
-    """The lost names as a phrase."""
     parts = (
         ("domains", known.domains, [domain.name for domain in missing.domains]),
         ("alias domains", known.aliases, [alias.name for alias in missing.aliases]),
@@ -177,7 +176,7 @@ def _policies(observed: Observed) -> Mapping[str, PolicyMemory]:
     match observed.mailcow, observed.domains:
         case Seen(), Seen(listed, at):
             # Gone are policies of domains that were deleted in mailcow, and those of the other generation.
-            names = {domain.name for domain in listed.domains} | {alias.name for alias in listed.aliases}
+            names = listed.names
             for key in memory.policies.keys() - (names if native else {FILE}):
                 policies[key] = ended(memory.policy(key), at, memory.counted)
         case _:
@@ -250,11 +249,11 @@ def _unmatched(observed: Observed, settings: Settings) -> tuple[set[Fact], set[F
     """Served patterns that match no MX, and those that match: of a domain, or of all domains that the file serves."""
     if not isinstance(observed.mailcow, Seen) or not isinstance(observed.domains, Seen):
         return set(), set()
-    receiving = [d.name for d in managed(observed.domains.value, settings) if d.receives]
+    here = receiving(observed.domains.value, settings)
     aliases = alias_names(observed, settings)
-    groups = {name: [name, *aliases.get(name, ())] for name in receiving}
+    groups = {name: [name, *aliases.get(name, ())] for name in here}
     if observed.one_file:
-        groups = {FILE: [*receiving, *served_too(observed, settings, observed.domains.value)]}
+        groups = {FILE: [*here, *served_too(observed, settings, observed.domains.value)]}
     true: set[Fact] = set()
     false: set[Fact] = set()
     for key, names in groups.items():

@@ -102,10 +102,10 @@ class Reached:
         """The same connection for a transport, which closes its socket later."""
         return self.connection.dup()
 
-    async def again(self, timeout_s: float = CONNECT_S) -> socket.socket:
+    async def again(self) -> socket.socket:
         """A second connection to the same end; raises OSError, TimeoutError or SpentError."""
         self.take()
-        return await _connect(self.address, self.port, timeout_s)
+        return await _connect(self.address, self.port, CONNECT_S)
 
 
 class HostLimits:

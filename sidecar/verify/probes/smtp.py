@@ -13,14 +13,7 @@ from dataclasses import dataclass
 from sidecar.dns.ask import DnsClient
 from sidecar.verify.probes.connect import Connector, HostLimits, InsideHost, Reached, SpentError, Take
 from sidecar.verify.probes.tls import accepting_all, closing, handshake, peer_certificate, trouble
-from sidecar.verify.seen import (
-    MxNoStartTls,
-    MxProbe,
-    MxTls,
-    MxWontTalk,
-    PresentedCertificate,
-    TlsFailure,
-)
+from sidecar.verify.seen import MxNoStartTls, MxProbe, MxTls, MxWontTalk, PresentedCertificate, TlsFailure
 
 CONNECT_SHARE = 4
 _MOST_LINES = 100

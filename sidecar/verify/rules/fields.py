@@ -3,10 +3,11 @@
 Rule for every editor: only what `txt_fields` judges belongs here; the rules of an id are in `record`, of a rua in `tlsrpt`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from sidecar.formats.txt_fields import FieldFault
+from sidecar.formats.txt_fields import FieldFault, RecordProblem
+from sidecar.observed.findings import Code, Finding
 
 TODO: Mapping[StrEnum, str] = {
     FieldFault.FOREIGN: "publish the record under its own name, beginning with its version",
@@ -31,6 +32,22 @@ LENIENT: Mapping[StrEnum, str] = {
     FieldFault.FIELD: "lenient senders skip it, strict ones treat the record as invalid",
 }
 """What senders do with a fault when they are more lenient than the RFC."""
+
+
+def problems(
+    found: Iterable[RecordProblem],
+    subject: str,
+    codes: Mapping[StrEnum, Code],
+    todo: Mapping[StrEnum, str],
+    lenient: Mapping[StrEnum, str],
+) -> list[Finding]:
+    """A finding for each problem, with its code, what to do, and what lenient senders do (each by kind of problem)."""
+    findings: list[Finding] = []
+    for problem in found:
+        senders = lenient.get(problem.fault)
+        message = f"{problem.text}; {senders}" if senders else problem.text
+        findings.append(Finding.of(codes[problem.fault], subject, message, todo[problem.fault]))
+    return findings
 
 
 def spaced(version: bytes) -> str:

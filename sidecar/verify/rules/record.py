@@ -45,11 +45,7 @@ _LENIENT: Mapping[StrEnum, str] = {
 
 def judge(reading: StsReading, subject: str = "the record") -> tuple[Finding, ...]:
     """All findings of a record that `mtasts_record.read` made `reading` of; none where all is right."""
-    findings: list[Finding] = []
-    for problem in reading.problems:
-        lenient = _LENIENT.get(problem.fault)
-        message = f"{problem.text}; {lenient}" if lenient else problem.text
-        findings.append(Finding.of(_CODES[problem.fault], subject, message, _TODO[problem.fault]))
+    findings = fields.problems(reading.problems, subject, _CODES, _TODO, _LENIENT)
     if reading.spaced:
         todo = "put the semicolon directly after v=STSv1"
         findings.append(Finding.of(codes.RECORD_SPACED, subject, fields.spaced(VERSION), todo))

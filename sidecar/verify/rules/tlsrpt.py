@@ -51,11 +51,7 @@ _LENIENT: Mapping[StrEnum, str] = {
 
 def judge(reading: TlsrptReading, subject: str = "the record") -> tuple[Finding, ...]:
     """All findings of a record that `tlsrpt_record.read` read as `reading`; none where all is right."""
-    findings: list[Finding] = []
-    for problem in reading.problems:
-        lenient = _LENIENT.get(problem.fault)
-        message = f"{problem.text}; {lenient}" if lenient else problem.text
-        findings.append(Finding.of(_CODES[problem.fault], subject, message, _TODO[problem.fault]))
+    findings = fields.problems(reading.problems, subject, _CODES, _TODO, _LENIENT)
     if reading.spaced:
         todo = "put the semicolon directly after v=TLSRPTv1"
         findings.append(Finding.of(codes.TLSRPT_SPACED, subject, fields.spaced(VERSION), todo))

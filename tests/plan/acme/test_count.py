@@ -129,6 +129,18 @@ def test_alias_domains_count_with_the_policy_of_their_target() -> None:
     assert any("122 names" in h.reason for h in found.held)
 
 
+def test_alias_domain_without_a_policy_of_its_target_to_come_does_not_count() -> None:
+    """One that is switched off, and one whose target has a policy already."""
+    seen = observed(replace(many(1), aliases={f"a{n:03}.example": "d000.example" for n in range(120)}))
+    assert isinstance(seen.domains, Seen)
+    off = tuple(replace(alias, active=False) for alias in seen.domains.value.aliases)
+    listed = replace(seen.domains.value, aliases=off)
+    assert added(decide(replace(seen, domains=Seen(listed, NOW)), Settings())) == 1
+    served = {"d000.example": text(Mode.TESTING, 604_800)}
+    world = replace(many(2), aliases={"alias.example": "d000.example"}, served=served)
+    assert added(plan(world)) == 1
+
+
 # --- nothing is checked at all ------------------------------------------------------------------------------
 
 UNCHECKED = {"SKIP_IP_CHECK": "y", "SKIP_HTTP_VERIFICATION": "y"}
@@ -166,6 +178,15 @@ def test_only_what_is_not_known_is_asked_for(changes: dict[str, object], asked: 
     questions = plan(replace(World(conf=UNCHECKED), **changes)).questions  # type: ignore[arg-type]
     names = {q.name for q in questions if q.kind is Kind.ADDRESSES}
     assert ({"mta-sts.example.org", HOST} <= names) is asked
+
+
+def test_so_many_names_are_asked_for_at_once_and_no_more() -> None:
+    """The host name, which they are compared with, is one of them."""
+    world = many(ASKED_AT_ONCE + 1)
+    hosts = frozenset(f"mta-sts.{domain}" for domain in world.domains)
+    found = plan(replace(world, conf=UNCHECKED, dns_unseen=hosts))
+    assert added(found) == 0
+    assert len(found.questions) == ASKED_AT_ONCE
 
 
 def test_policy_that_is_there_already_does_not_wait_where_acme_mailcow_checks_nothing() -> None:
