@@ -20,7 +20,7 @@ from sidecar.mailcow.response import (
     NoSuchRoute,
     NotReadable,
     RedisRefusesWrites,
-    WriteUntold,
+    WriteUnconfirmed,
     content,
     odd,
     parsed,
@@ -233,7 +233,7 @@ def _refused(element: dict[str, Any]) -> Refused:
 
 
 def _messages(answer: Answer, action: str) -> list[dict[str, Any]]:
-    """The messages about our write. Raises WriteUntold where there are only others: of Redis, or of an upgrade."""
+    """The messages about our write. Raises WriteUnconfirmed where there are only others: of Redis, or of an upgrade."""
     found = content(answer)
     if isinstance(found, list) and (own := [element for element in found if _own(element, action)]):
         return own
@@ -242,7 +242,7 @@ def _messages(answer: Answer, action: str) -> list[dict[str, Any]]:
             raise RedisRefusesWrites(
                 answer.asked, "and the answer does not say what became of the write", said
             )
-    raise WriteUntold(str(odd(answer, "the answer does not say what became of the write")))
+    raise WriteUnconfirmed(str(odd(answer, "the answer does not say what became of the write")))
 
 
 def read_add(domain: str, answer: Answer) -> AddResult:

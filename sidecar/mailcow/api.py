@@ -26,7 +26,7 @@ from sidecar.mailcow.response import (
     NoSuchRoute,
     NotReadable,
     RedisRefusesWrites,
-    WriteUntold,
+    WriteUnconfirmed,
 )
 from sidecar.mailcow.wire import API_PATH, ApiRequest, OnCall, Wire
 from sidecar.observed import AliasDomain, Backend, DomainList, Mailcow, Served, Version
@@ -46,7 +46,7 @@ __all__ = [
     "NotReadable",
     "OnCall",
     "RedisRefusesWrites",
-    "WriteUntold",
+    "WriteUnconfirmed",
     "check_policy",
 ]
 
@@ -252,7 +252,7 @@ class MailcowApi:
         """Makes the row of a domain (A-label), active. Never for an alias domain: its row would serve later.
 
         Raises PermanentError for a policy that must not be sent or that is refused permanently, TemporaryError
-        when mailcow cannot write now; NotReadable leaves the outcome unknown, after WriteUntold it has to be read back.
+        when mailcow cannot write now; NotReadable leaves the outcome unknown, after WriteUnconfirmed it has to be read back.
         """
         self._check(domain, policy)
         body = {"domain": domain, **_fields(policy), "active": 1}

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, assert_never
 
 from sidecar.mailcow.answers import message_of
 from sidecar.mailcow.api import MailcowApi
-from sidecar.mailcow.response import Answer, WriteUntold, content, rows
+from sidecar.mailcow.response import Answer, WriteUnconfirmed, content, rows
 from sidecar.observed.report_route import INTERNAL_ADDRESS, INTERNAL_DOMAIN, AliasRow, TransportRow
 from sidecar.plan.report_steps import (
     AddAlias,
@@ -74,7 +74,7 @@ def read_transports(answer: Answer) -> tuple[TransportRow, ...]:
 
 
 async def carry_out(api: MailcowApi, step: Step) -> Outcome:
-    """Does one step of the plan. Raises as `MailcowApi` does, and WriteUntold if mailcow does not say what it did."""
+    """Does one step of the plan. Raises as `MailcowApi` does, and WriteUnconfirmed if mailcow does not say what it did."""
     match step:
         case AddTransport(nexthop):
             body = {
@@ -108,7 +108,7 @@ def _outcome(answer: Answer, done: Iterable[str]) -> Outcome:
     for one in messages:
         if one.get("type") == "danger":
             return NotDone(message_of(one)[:200], _code(one) in _LASTING)
-    raise WriteUntold(
+    raise WriteUnconfirmed(
         f"{answer.asked}: the answer does not say what became of the write: {answer.excerpt()!r}"
     )
 

@@ -46,11 +46,11 @@ class NotReadable(TemporaryError):  # noqa: N818 - the error is what mailcow is 
     """mailcow gave no answer, or one that says nothing. Nothing may be concluded from it."""
 
 
-class WriteUntold(NotReadable):
+class WriteUnconfirmed(NotReadable):
     """mailcow answered without the outcome of a write: it may be done, and has to be read back."""
 
 
-class RedisRefusesWrites(WriteUntold):
+class RedisRefusesWrites(WriteUnconfirmed):
     """mailcow's Redis refuses writes (`said`: why), which its database does not: also of a policy that is read."""
 
     def __init__(self, asked: str, what: str, said: str) -> None:

@@ -10,7 +10,7 @@ from sidecar.observed.words import command
 from sidecar.plan.desired import automatic
 from sidecar.plan.ownership import served_mode
 from sidecar.plan.requests import did_you_mean
-from sidecar.rollout import SEEN_AGAIN, stage
+from sidecar.rollout import FAILURES_TO_STEP_BACK, stage
 from sidecar.settings import Settings
 
 
@@ -36,7 +36,7 @@ def rollout_notices(observed: Observed, settings: Settings) -> tuple[Notice, ...
                     continue
                 if chosen_here:
                     message += (
-                        f"; after {SEEN_AGAIN} such checks in a row the sidecar sets it back to testing, "
+                        f"; after {FAILURES_TO_STEP_BACK} such checks in a row the sidecar sets it back to testing, "
                         "which senders notice only by a new id in _mta-sts"
                     )
                 todo = f"see: {command(f'check {key}' if key != FILE else 'status')}"

@@ -1,7 +1,7 @@
 """How strict a policy may be: conditions from checks, how long they have been true, and the resulting stage; pure.
 
 Rules for every editor: the stage is derived and never stored. An unknown condition pauses the soak and does not
-reset it. Only refused mail sets a policy back to testing: as `SEEN_AGAIN` checks in a row find it, or as
+reset it. Only refused mail sets a policy back to testing: as `FAILURES_TO_STEP_BACK` checks in a row find it, or as
 senders report it (`reports.why_step_back`).
 """
 
@@ -22,7 +22,7 @@ from sidecar.observed.checks import (
 from sidecar.observed.reports import NO_EVIDENCE, ReportEvidence
 from sidecar.rollout.reports import why_step_back
 
-SEEN_AGAIN = 3
+FAILURES_TO_STEP_BACK = 3
 """Checks in a row that must fail before a policy in enforce is set back to testing."""
 SOAK_AFTER_STEP_BACK_S = 86_400.0
 """A minimum, so that the mode does not flap if the soak is configured very short."""
@@ -77,7 +77,7 @@ def auto_mode(
     Reports of senders only ever delay enforce or step it back; none is needed unless `require_report`.
     """
     if served is Mode.ENFORCE:
-        given_up = rollout.refusals >= SEEN_AGAIN or why_step_back(reports, rollout) is not None
+        given_up = rollout.refusals >= FAILURES_TO_STEP_BACK or why_step_back(reports, rollout) is not None
         return Mode.TESTING if given_up else Mode.ENFORCE
     if reports.clean.holds_step_up(require=require_report):
         return Mode.TESTING

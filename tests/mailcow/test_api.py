@@ -31,7 +31,7 @@ from sidecar.mailcow.api import (
     NoSuchRow,
     NotReadable,
     RedisRefusesWrites,
-    WriteUntold,
+    WriteUnconfirmed,
     check_policy,
 )
 from sidecar.mailcow.endpoint import Endpoint, endpoint, fingerprint
@@ -293,7 +293,7 @@ async def test_writes_are_understood_beside_other_messages(
 ) -> None:
     """An upgrade's message and Redis' complaint do not hide what became of an edit, only of an add."""
     mailcow.add_domain("example.org")
-    for fault, raised in ((Fault.UPGRADED, WriteUntold), (Fault.NOT_LOGGED, RedisRefusesWrites)):
+    for fault, raised in ((Fault.UPGRADED, WriteUnconfirmed), (Fault.NOT_LOGGED, RedisRefusesWrites)):
         mailcow.fail("add", fault, times=1)
         with pytest.raises(raised, match="does not say what became"):
             await api.add_policy("example.org", POLICY_OF)

@@ -9,7 +9,7 @@ from unittest.mock import create_autospec
 import pytest
 
 from demo.simulated import SimulatedMailcow
-from sidecar.mailcow.api import AccessDenied, MailcowApi, NotReadable, WriteUntold
+from sidecar.mailcow.api import AccessDenied, MailcowApi, NotReadable, WriteUnconfirmed
 from sidecar.mailcow.endpoint import endpoint
 from sidecar.mailcow.report_route import Done, NotDone, Outcome, carry_out, read_route, read_transports
 from sidecar.mailcow.response import Answer
@@ -128,7 +128,7 @@ async def added(body: Any) -> Outcome:
 )
 async def test_an_answer_without_an_outcome_is_not_a_success(body: Any) -> None:
     """The next pass reads it back."""
-    with pytest.raises(WriteUntold):
+    with pytest.raises(WriteUnconfirmed):
         await added(body)
 
 

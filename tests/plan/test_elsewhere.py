@@ -14,7 +14,7 @@ from sidecar.plan import decide
 from sidecar.plan.actions import AddPolicy, EditPolicy, Plan
 from sidecar.plan.elsewhere import elsewhere_targets, served_elsewhere
 from sidecar.plan.records import MailDomain, RecordState, mail_domains, needed
-from sidecar.rollout import SEEN_AGAIN
+from sidecar.rollout import FAILURES_TO_STEP_BACK
 from sidecar.settings import Settings
 from sidecar.status.domains import status_of
 from sidecar.status.row import Care
@@ -185,7 +185,9 @@ def test_own_policy_is_kept_right_while_the_proxy_before_it_cannot_be_asked() ->
     (action,) = policies(found)
     assert "mx2.example.org" in action.policy.mx
     refused = tuple(Condition(kind, Status.FALSE, "", "", NOW) for kind in REFUSING)
-    memory = replace(memory, rollouts={DOMAIN: Rollout(refused, checked_at=NOW, refusals=SEEN_AGAIN)})
+    memory = replace(
+        memory, rollouts={DOMAIN: Rollout(refused, checked_at=NOW, refusals=FAILURES_TO_STEP_BACK)}
+    )
     _, found = world(broken, given_settings({"mode": "auto"}), served={DOMAIN: served}, memory=memory)
     (action,) = policies(found)
     assert action.policy.mode is Mode.TESTING

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, Stage, Status
 from sidecar.rollout import (
-    SEEN_AGAIN,
+    FAILURES_TO_STEP_BACK,
     SOAK_AFTER_STEP_BACK_S,
     auto_mode,
     checked,
@@ -66,7 +66,7 @@ def test_whole_rollout_in_a_simulated_clock() -> None:
     assert changes == [
         (168.0, Stage.ENFORCED),
         (200.0, Stage.FAILING),
-        (200.0 + SEEN_AGAIN - 1, Stage.BLOCKED),
+        (200.0 + FAILURES_TO_STEP_BACK - 1, Stage.BLOCKED),
         (210.0, Stage.READY),
         (210.0 + SOAK_AFTER_STEP_BACK_S / HOUR, Stage.ENFORCED),
     ]
@@ -113,9 +113,9 @@ def test_missing_reports_hold_nothing_back() -> None:
 @pytest.mark.parametrize(
     ("checks", "mode"),
     [
-        ([REFUSED] * (SEEN_AGAIN - 1), Mode.ENFORCE),
-        ([REFUSED] * SEEN_AGAIN, Mode.TESTING),
-        ([REFUSED, GOOD] * SEEN_AGAIN, Mode.ENFORCE),
+        ([REFUSED] * (FAILURES_TO_STEP_BACK - 1), Mode.ENFORCE),
+        ([REFUSED] * FAILURES_TO_STEP_BACK, Mode.TESTING),
+        ([REFUSED, GOOD] * FAILURES_TO_STEP_BACK, Mode.ENFORCE),
         ([REFUSED, UNKNOWN, REFUSED, UNKNOWN, REFUSED], Mode.TESTING),
         ([judged(RECORD_PUBLISHED=Status.FALSE)] * 9, Mode.ENFORCE),
         ([judged(POLICY_SERVED=Status.FALSE)] * 9, Mode.ENFORCE),
@@ -190,7 +190,7 @@ def test_refusal_is_seen_again_after_half_an_interval(wait: float, refusals: int
 def test_check_without_an_answer_does_not_change_when_refusals_count(minutes: int) -> None:
     """Nor later: strangers may start checks, by reports."""
     memory, now = Rollout(), T0
-    while memory.refusals < SEEN_AGAIN:
+    while memory.refusals < FAILURES_TO_STEP_BACK:
         memory = checked(memory, REFUSED, now, HOUR)
         memory = checked(memory, UNKNOWN, now + 30 * minutes, HOUR)
         now += 60 * minutes
@@ -206,15 +206,15 @@ def test_old_refusal_does_not_make_two_quick_checks_count_as_two(
     memory = checked(memory, between, T0 + 60, HOUR)
     memory = checked(memory, REFUSED, T0 + WEEK, HOUR)
     memory = checked(memory, REFUSED, T0 + WEEK + 60, HOUR)
-    assert memory.refusals == SEEN_AGAIN - 1
+    assert memory.refusals == FAILURES_TO_STEP_BACK - 1
 
 
 def test_refusals_of_an_earlier_release_go_on_counting() -> None:
     """Its state has no time of the last one; nor does a clock that was set back stop it."""
     memory = Rollout(refusals=2, checked_at=T0)
     assert checked(memory, REFUSED, T0 + 60, HOUR).refusals == 2
-    assert checked(memory, REFUSED, T0 + HOUR, HOUR).refusals == SEEN_AGAIN
-    assert checked(memory, REFUSED, T0 - WEEK, HOUR).refusals == SEEN_AGAIN
+    assert checked(memory, REFUSED, T0 + HOUR, HOUR).refusals == FAILURES_TO_STEP_BACK
+    assert checked(memory, REFUSED, T0 - WEEK, HOUR).refusals == FAILURES_TO_STEP_BACK
 
 
 def test_what_was_not_judged_is_not_known() -> None:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from sidecar.formats.mtasts_policy import policy_of
 from sidecar.host.errors import PermanentError, TemporaryError
-from sidecar.mailcow.api import Exists, NoSuchRow, WriteUntold, check_policy
+from sidecar.mailcow.api import Exists, NoSuchRow, WriteUnconfirmed, check_policy
 from sidecar.mailcow.session import Session
 from sidecar.observed import Observed, Seen, Unseen
 from sidecar.observed.words import command
@@ -81,7 +81,7 @@ class PolicyHandler(Handler):
             # mailcow refused it, or it was not sent: nothing was written.
             self._forget_intent(action)
             raise
-        except WriteUntold as untold:
+        except WriteUnconfirmed as untold:
             # The database may have it all the same: what is served shows it.
             try:
                 await self._read_back(domain, text)

@@ -15,7 +15,7 @@ from sidecar.plan.desired import automatic, joined, receiving
 from sidecar.plan.ownership import served_mode
 from sidecar.plan.policy_ids import current, served_to
 from sidecar.plan.schedule import check_interval
-from sidecar.rollout import SEEN_AGAIN, checked, restarted_soak, stepped_back, together
+from sidecar.rollout import FAILURES_TO_STEP_BACK, checked, restarted_soak, stepped_back, together
 from sidecar.rollout.evidence import conditions_of
 from sidecar.rollout.reports import evidence_for, why_step_back
 from sidecar.settings import Settings
@@ -101,7 +101,7 @@ def learn_step_back(observed: Observed, settings: Settings) -> Memory:
         back_at = rollout.stepped_back_at
         is_new = back_at is None or back_at < max(rollout.checked_at, reports.refused_at)
         refused = any(rollout.status(kind) is Status.FALSE for kind in REFUSING)
-        by_checks = refused and rollout.refusals >= SEEN_AGAIN
+        by_checks = refused and rollout.refusals >= FAILURES_TO_STEP_BACK
         if is_new and (by_checks or why_step_back(reports, rollout) is not None):
             rollouts[key] = stepped_back(rollout, observed.now)
     return memory if rollouts == dict(memory.rollouts) else replace(memory, rollouts=rollouts)

@@ -14,7 +14,7 @@ from sidecar.plan.actions import Plan
 from sidecar.plan.ownership import served_mode
 from sidecar.plan.policy_ids import derived
 from sidecar.reconcile.passes import learn_all
-from sidecar.rollout import SEEN_AGAIN, stage
+from sidecar.rollout import FAILURES_TO_STEP_BACK, stage
 from sidecar.settings import Settings
 from sidecar.status.once import Once
 from sidecar.verify import probe_codes as codes
@@ -86,7 +86,7 @@ def test_whole_rollout_of_a_domain() -> None:
     play.hours(1, *GOOD)
     assert not [message for message in play.messages if "fails" in message]
     broken = (*GOOD[:3], codes.MX_CERT_EXPIRED)
-    play.hours(SEEN_AGAIN - 1, *broken)
+    play.hours(FAILURES_TO_STEP_BACK - 1, *broken)
     assert play.world.served == {"example.org": text(Mode.ENFORCE, 604_800)}
     assert any(
         "is in enforce, and its checks fail: example.org: The MX host's certificate has expired." in m
@@ -195,7 +195,7 @@ def test_each_stage_of_one_file_has_its_own_policy_and_id() -> None:
 
     hours(1)
     hours(26, *GOOD)
-    hours(SEEN_AGAIN, *GOOD[:2], codes.MX_UNCOVERED, codes.MX_TLS)
+    hours(FAILURES_TO_STEP_BACK, *GOOD[:2], codes.MX_UNCOVERED, codes.MX_TLS)
     hours(27, *GOOD)
     play.world = replace(play.world, memory=replace(play.world.memory, retired=frozenset({FILE})))
     hours(24 * 8, *GOOD)
@@ -277,7 +277,7 @@ def test_domain_that_joins_a_file_in_enforce_steps_nothing_back() -> None:
     play.world = replace(play.world, domains=both)
     play.hours(3, *GOOD, domains=both)
     assert play.modes[FILE] is Mode.ENFORCE
-    for _ in range(SEEN_AGAIN):
+    for _ in range(FAILURES_TO_STEP_BACK):
         at = play.world.now
         play.step(view("example.org", at, *GOOD), view("example.net", at, *BROKEN))
     assert play.modes[FILE] is Mode.TESTING
@@ -290,11 +290,11 @@ def test_looks_at_other_domains_make_no_second_look_at_the_failing_one() -> None
     """One file for all: it was seen once, however many batches of other domains come after it."""
     play = one_file("example.org", "example.net")
     play.step(view("example.org", play.world.now, *BROKEN))
-    for _ in range(SEEN_AGAIN * 3):
+    for _ in range(FAILURES_TO_STEP_BACK * 3):
         play.world = replace(play.world, now=play.world.now - HOUR + 10)
         play.step(view("example.net", play.world.now, *GOOD))
     assert play.modes[FILE] is Mode.ENFORCE
-    play.hours(SEEN_AGAIN - 1, *BROKEN, domains=("example.org",))
+    play.hours(FAILURES_TO_STEP_BACK - 1, *BROKEN, domains=("example.org",))
     assert play.modes[FILE] is Mode.TESTING
 
 
@@ -302,11 +302,11 @@ def test_asking_again_and_again_steps_nothing_back() -> None:
     """A person who presses the button sees one trouble, not three."""
     play = native()
     play.hours(27, *GOOD)
-    for _ in range(SEEN_AGAIN * 3):
+    for _ in range(FAILURES_TO_STEP_BACK * 3):
         play.hours(1, *BROKEN)
         play.world = replace(play.world, now=play.world.now - HOUR + 10)
     pressed = play.modes["example.org"]
-    play.hours(SEEN_AGAIN, *BROKEN)
+    play.hours(FAILURES_TO_STEP_BACK, *BROKEN)
     assert (pressed, play.modes["example.org"]) == (Mode.ENFORCE, Mode.TESTING)
 
 
@@ -316,7 +316,7 @@ def test_step_back_of_one_file_counts_where_only_domains_have_mode_auto() -> Non
     play.settings = given_settings({"soak": 0, "domains": {"example.org": {"mode": "auto"}}})
     play.hours(1, *BROKEN)
     assert any("sets it back to testing" in message for message in play.messages)
-    play.hours(SEEN_AGAIN, *BROKEN)
+    play.hours(FAILURES_TO_STEP_BACK, *BROKEN)
     assert play.modes[FILE] is Mode.TESTING
     play.hours(20, *GOOD)
     assert play.modes[FILE] is Mode.TESTING
