@@ -35,8 +35,10 @@ from sidecar.status.repeats import hidden
 
 GATHER_S = 0.2
 """Seconds in which several triggers lead to one pass."""
-STEP_MS = 400
+STEP_MS = 500
 """Interval of the file watch: each poll wakes the processor."""
+WATCH_S = 60
+"""Seconds without a change after which the file watch begins again."""
 BEAT_S = 30.0
 BEAT_IN_PASS_S = 60.0
 """Seconds between signs of life within a pass that makes progress."""
@@ -301,6 +303,7 @@ class Daemon:
                     watch_filter=lambda _change, path: Path(path).name in WATCHED_NAMES,
                     step=STEP_MS,
                     debounce=STEP_MS,
+                    rust_timeout=WATCH_S * 1_000,
                     yield_on_timeout=False,
                 ):
                     # mailcow.conf too: it may have the API key.

@@ -23,7 +23,7 @@ from sidecar.status.once import Once
 
 PATIENCE_S = 60.0
 """Seconds after which the first lines end although not everything is known."""
-INTERVAL_S = 600.0
+INTERVAL_S = 1_200.0
 """Seconds between two looks for tasks while nothing was done."""
 REST = 20.0
 """After a look, the rest before the next one, in multiples of its own time: with thousands of domains one takes seconds."""

@@ -4,6 +4,7 @@ Rule for every editor: CPU is that of the sidecar's process alone; mailcow, DNS 
 """
 
 import asyncio
+import re
 import statistics
 import sys
 import tempfile
@@ -13,10 +14,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import aiohttp
 import psutil
 from rich.console import Console
 from rich.table import Table
 
+from sidecar.daemon.state_log import INTERVAL_S
 from tests.bench.settled import add_domain, settled
 from tests.running import Running, process, until
 from tests.stage import Stage
@@ -24,12 +27,13 @@ from tests.stage import Stage
 SIZES = (10, 1_000)
 PASSES = 10
 NEW_DOMAINS = 5
-IDLE_S = 20.0
+IDLE_S = 60.0
 QUIET_S = 2.0
 LIMIT_S = 240.0
 """For one number of domains; on two idle cores 1,000 domains take half of it."""
 POLLS_AN_HOUR = 120
 LISTS_AN_HOUR = 6
+LOOKS_AN_HOUR = 3_600 / INTERVAL_S
 LONG = 3_600
 MEBIBYTE = 2**20
 
@@ -44,6 +48,7 @@ class Measured:
     reading: float
     looking_up: float
     listing: float
+    judging: float
     resting: float
     rss: int
     uss: int
@@ -106,12 +111,31 @@ async def watched(on: Stage, config: str = "") -> AsyncIterator[tuple[Watched, f
         await sidecar.end()
 
 
-async def looked_up(on: Stage) -> None:
-    """Waits until the names that a start looks up were all asked for: they are no part of a pass."""
+async def begun(found: Watched) -> None:
+    """Waits until all names were looked up and the log's first lines are complete, which only a start costs."""
     asked = -1
-    while asked != len(on.asked):  # another process's questions set no event of ours
-        asked = len(on.asked)
+    while asked != len(found.on.asked):  # another process's questions set no event of ours
+        asked = len(found.on.asked)
         await asyncio.sleep(QUIET_S)
+    while not found.sidecar.lines("state: "):
+        await asyncio.sleep(QUIET_S)
+        await found.one_pass()
+
+
+async def judged(found: Watched) -> float:
+    """Seconds of CPU to judge all domains after a pass, as the log does in its looks for tasks: here a page asks for it."""
+    url = re.search(r"at=(\S+)", await found.sidecar.says("web page started"))
+    if url is None:
+        raise AssertionError("the page has no address")
+    spent: list[float] = []
+    async with aiohttp.ClientSession() as session:
+        for _ in range(PASSES):
+            await found.one_pass()
+            before = found.cpu()
+            async with session.get(f"{url[1]}api/v1/domains?q=no-such-domain") as answer:
+                answer.raise_for_status()
+            spent.append(found.cpu() - before)
+    return statistics.mean(spent)
 
 
 async def served_after(found: Watched, name: str) -> float:
@@ -147,7 +171,7 @@ async def measured(folder: Path, domains: int, progress: Progress) -> Measured:
     async with settled(folder, domains) as on:
         progress.at("passes that read policies")
         async with watched(on, "intervals: {policies: 1}") as (found, _):
-            await looked_up(on)
+            await begun(found)
             reading = await found.cost()
         progress.at("passes that look names up")
         async with watched(on, "intervals: {dns: 1}") as (found, _):
@@ -155,9 +179,10 @@ async def measured(folder: Path, domains: int, progress: Progress) -> Measured:
         progress.at("start, unchanged passes, whole lists")
         async with watched(on) as (found, start):
             start_cpu = found.cpu()
-            await looked_up(on)
+            await begun(found)
             unchanged = await found.cost()
             listing = await found.cost(by_hand=True)
+            judging = await judged(found)
             progress.at(f"{IDLE_S:.0f} s of rest")
             before = found.cpu()
             await asyncio.sleep(IDLE_S)
@@ -170,6 +195,7 @@ async def measured(folder: Path, domains: int, progress: Progress) -> Measured:
         + POLLS_AN_HOUR * reading
         + LISTS_AN_HOUR * max(0.0, listing - unchanged)
         + max(0.0, looking_up - unchanged)
+        + LOOKS_AN_HOUR * judging
     )
     return Measured(
         start=start,
@@ -178,6 +204,7 @@ async def measured(folder: Path, domains: int, progress: Progress) -> Measured:
         reading=reading,
         looking_up=looking_up,
         listing=listing,
+        judging=judging,
         resting=resting,
         rss=memory.rss,
         uss=memory.uss,
@@ -201,6 +228,13 @@ def table(found: dict[int, Measured]) -> Table:
         ("  … that reads 10 served policies again", "reading", 1_000, "ms", ""),
         ("  … that looks up every name (each hour)", "looking_up", 1_000, "ms", ""),
         ("  … that reads the whole list", "listing", 1_000, "ms", ""),
+        (
+            "  … judging all domains after it (for the page, and the log now and then)",
+            "judging",
+            1_000,
+            "ms",
+            "",
+        ),
         ("CPU between passes, an hour", "resting", 3_600, "s", ""),
         ("CPU of an idle hour, added up", "hour", 1, "s", "≤ 8 s"),
         ("resident (RSS)", "rss", 1 / MEBIBYTE, "MB", "≤ 75, ≤ 90 MB"),
