@@ -182,12 +182,13 @@ async def measured(folder: Path, domains: int, progress: Progress) -> Measured:
             await begun(found)
             unchanged = await found.cost()
             listing = await found.cost(by_hand=True)
-            judging = await judged(found)
             progress.at(f"{IDLE_S:.0f} s of rest")
             before = found.cpu()
             await asyncio.sleep(IDLE_S)
             resting = (found.cpu() - before) / IDLE_S
             memory = found.seen.memory_full_info()
+            progress.at("all domains judged")
+            judging = await judged(found)
             progress.at("new domains")
             served = [await served_after(found, f"new{number}.example") for number in range(NEW_DOMAINS)]
     hour = (
