@@ -9,7 +9,7 @@ shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 what=${1:-all}
 
-if [ -z "${root:-}" ]; then
+if [ $$ != 1 ]; then # the first process of a namespace is the part below; on the machine itself nothing is mounted
   root=$(mktemp -d /var/tmp/bare.XXXXXX)
   export root
   trap 'rm -rf --one-file-system "$root"' EXIT

@@ -1,6 +1,7 @@
 """`sidecar init`, from top to bottom: look, print what was found, offer each change, write, print what comes next.
 
-Rule for every editor: nothing is written before the last answer, and nothing at all without consent.
+Rule for every editor: nothing is written before the last answer, and nothing at all without consent. No finding contains
+a key or a password.
 """
 
 from collections.abc import Callable
@@ -196,7 +197,8 @@ RULES: tuple[Callable[[Directory], Findings], ...] = (
     compose_rules.clone,
     compose_rules.start,
 )
-"""In the order in which findings are printed."""
+"""In the order in which findings are printed. Each is a function of its own; what it finds has a stable code and says what
+it means for the reader. What is to be changed is decided in `proposals`."""
 
 
 def check(directory: Directory) -> tuple[InitFinding, ...]:

@@ -1,4 +1,7 @@
-"""What mailcow is and says: its release, domains, mailcow.conf, served policies, and the keys of its API; values only."""
+"""What mailcow is and says: its release, domains, mailcow.conf, served policies, and the keys of its API; values only.
+
+Rule for every editor: a key is a `SecretStr`. Nothing that is made of these values for people shows one.
+"""
 
 import re
 from collections.abc import Mapping

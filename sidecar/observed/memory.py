@@ -1,6 +1,7 @@
 """What the sidecar remembers between two passes and across restarts of itself.
 
-Rule for every editor: an empty memory is safe. It may cost a longer wait, never a wrong write.
+Rules for every editor: an empty memory is safe. It may cost a longer wait, never a wrong write. A span stays open until
+something else is observed: senders may have fetched its text until now.
 """
 
 from collections.abc import Mapping

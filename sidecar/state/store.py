@@ -1,7 +1,7 @@
 """The state store: the memory, the history and waiting notifications, in `state.sqlite`.
 
-The memory is `observed.Memory`; `parts` turns it into rows, `file` opens the file. Rule for every
-editor: every call is one transaction.
+The history is a table, read by subject and time. The memory is `observed.Memory`; `parts` turns it into rows, `file` opens
+the file. Rule for every editor: every call is one transaction.
 """
 
 import sqlite3

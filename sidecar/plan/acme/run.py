@@ -1,7 +1,8 @@
 """A planned run of acme-mailcow: whether it may start now, for which names, and what is held and why; pure.
 
 Rule for every editor: acme-mailcow orders *without* each name that fails its check at that moment, and every order
-counts. So everything that a run relies on was observed in the same pass (`evidence`), and a missing part holds it.
+counts. So everything that a run relies on was observed in the same pass (`evidence`), and a missing part holds it. Orders
+that the certificate folder shows count against the budget too, so a lost state never resets it.
 """
 
 from collections.abc import Sequence
@@ -216,6 +217,8 @@ def _waits_long(case: Run) -> bool:
     memory = case.observed.memory
     return any(memory.true_for(Fact(FactKind.MISSING, name)) > LONG_S for name in case.names)
 
+
+# --- how often it may be restarted, so that no rate limit of Let's Encrypt is reached -------------------------
 
 DAY_S = 86_400
 WEEK_S = 7 * DAY_S

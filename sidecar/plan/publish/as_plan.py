@@ -31,8 +31,8 @@ def as_plan(found: PublishPlan, looks: RecordObservations) -> Plan:
     for domain, writes in by_domain.items():
         sets: dict[str, list[str]] = {}
         for write in writes:
-            values_ = write.change.wanted.values if isinstance(write.change, Replace) else ()
-            shown = cut(", ".join(values_), MOST_SHOWN)
+            new = write.change.wanted.values if isinstance(write.change, Replace) else ()
+            shown = cut(", ".join(new), MOST_SHOWN)
             sets.setdefault(write.reason, []).append(f"{write.key} {shown}" if shown else f"no {write.key}")
         reason = "; ".join(f"{', '.join(changed)} ({why})" for why, changed in sets.items())
         actions.append(PublishRecords(domain, tuple(writes), reason))

@@ -284,7 +284,12 @@ def leads_here(look: NameObservation, facts: Facts) -> bool | None:
 
 
 def place(name: str, zone: Sight[str], zones: Mapping[str, Sight[tuple[str, ...]]]) -> RecordPlace | Unplaced:
-    """`zone` is the one by SOA, `zones` what each account serves; of several accounts the first in the settings."""
+    """Which account writes a name: the one that serves the zone in which the name lies by its SOA record.
+
+    A record in a zone that the name was delegated away from is seen by nobody. So both must be the same zone, and while
+    the SOA is not known nothing is written. `zone` is the one by SOA, `zones` what each account serves; of several
+    accounts the first in the settings counts.
+    """
     if not zones:
         return Unplaced("there is no DNS account", known=True)
     if isinstance(zone, Unseen):

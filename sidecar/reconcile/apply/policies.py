@@ -81,12 +81,12 @@ class PolicyHandler(Handler):
             # mailcow refused it, or it was not sent: nothing was written.
             self._forget_intent(action)
             raise
-        except WriteUnconfirmed as untold:
+        except WriteUnconfirmed as unconfirmed:
             # The database may have it all the same: what is served shows it.
             try:
                 await self._read_back(domain, text)
             except TemporaryError as error:
-                raise TemporaryError(f"{error}; {untold}") from untold
+                raise TemporaryError(f"{error}; {unconfirmed}") from unconfirmed
         else:
             await self._read_back(domain, text)
         self._settle(domain, text, done=True)
