@@ -32,9 +32,13 @@ COPY --from=build /opt/sidecar /opt/sidecar
 # this line every health check would compile what it imports. Level 2 leaves out documentation: 3 MB of memory less.
 RUN python -m compileall -q -o 0 -o 2 -x '/(ensurepip|idlelib|pydoc_data|site-packages|dist-packages|test|tests|tkinter|turtledemo)/' \
     "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
+# Memory: one heap for all threads, and large answers outside of it, so that their space is given back: 4 MB less with
+# 1,000 domains. Traces without the marks below a line (line numbers stay): 0.6 MB less.
 ENV PATH=/opt/sidecar/bin:$PATH \
-    MALLOC_ARENA_MAX=2 \
+    MALLOC_ARENA_MAX=1 \
+    MALLOC_MMAP_THRESHOLD_=131072 \
     PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONNODEBUGRANGES=1 \
     PYTHONOPTIMIZE=2 \
     PYTHONUNBUFFERED=1 \
     MTA_STS_MAILCOW_DIR=/mailcow \

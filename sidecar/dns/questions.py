@@ -6,6 +6,7 @@ pass. When a question is due is decided elsewhere (`plan.schedule`).
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sidecar.dns.ask import Lookups
@@ -101,7 +102,14 @@ class Questions:
             self.moved()
 
     def _learn(self, found: Mapping[Question, Sight[Any]]) -> None:
-        self._answers.update(found)
+        same: dict[Any, Any] = {}
+        for question, sight in found.items():
+            # The names of one server have the same addresses, MX and so on: a value is held once.
+            self._answers[question] = (
+                replace(sight, value=same.setdefault(sight.value, sight.value))
+                if isinstance(sight, Seen)
+                else sight
+            )
         self._known = None
 
     async def addresses(self, name: str) -> Sight[Addresses]:

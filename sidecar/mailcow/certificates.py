@@ -42,9 +42,8 @@ class _UnreadableError(Exception):
 class CertificateFolder:
     """Reads the certificates of a mailcow; remembers them while the files stay the same."""
 
-    _certificates: dict[Path, tuple[_Version, Certificate]] = field(default_factory=dict)
-    _by_folder: dict[str, tuple[_Version, Certificate]] = field(default_factory=dict)
-    """The same, by the folder's name."""
+    _certificates: dict[str, tuple[_Version, Certificate]] = field(default_factory=dict)
+    """By `Certificate.folder`."""
     _orders: dict[tuple[Path, str | None], tuple[_Version, tuple[float, ...]]] = field(default_factory=dict)
 
     def observe(self, mailcow_dir: Path, now: float, tz: str | None = None) -> Sight[Certificates]:
@@ -77,7 +76,7 @@ class CertificateFolder:
 
     def _of_folder(self, above: Path, name: str, ssl: int) -> Certificate | None:
         """The certificate in the folder `name` as acme-mailcow makes them: beside it lies the list of its domains."""
-        if (read := self._by_folder.get(name)) is not None:
+        if (read := self._certificates.get(name)) is not None:
             # Two calls for each of thousands: a file with the same number, size and time is the one that was read,
             # whatever way leads to it.
             with contextlib.suppress(OSError):
@@ -89,21 +88,15 @@ class CertificateFolder:
         try:
             with opened_folder(path, ssl) as folder:
                 os.stat("domains", dir_fd=folder, follow_symlinks=False)
-                found = self._certificate(path / "cert.pem", name, folder)
+                return self._certificate(path / "cert.pem", name, folder)
         except FileNotFoundError:
-            found = None
-        known = self._certificates.get(path / "cert.pem") if found else None
-        if known:
-            self._by_folder[name] = known
-        else:
-            self._by_folder.pop(name, None)
-        return found
+            return None
 
     def _certificate(self, path: Path, name: str, folder: int) -> Certificate | None:
         """The leaf in the file; None if there is no file."""
         try:
             version = _version(os.stat(path.name, dir_fd=folder, follow_symlinks=False))
-            known = self._certificates.get(path)
+            known = self._certificates.get(name)
             if known and known[0] == version:
                 return known[1]
             with os.fdopen(open_plain(path, os.O_RDONLY, dir_fd=folder), "rb") as file:
@@ -111,7 +104,7 @@ class CertificateFolder:
                 data = file.read(_LARGEST)
                 after = _version(os.fstat(file.fileno()))
         except FileNotFoundError:
-            self._certificates.pop(path, None)
+            self._certificates.pop(name, None)
             return None
         except NotPlainError as error:
             raise _UnreadableError(
@@ -125,7 +118,7 @@ class CertificateFolder:
             found = described(leaf, name)
         except ValueError as error:
             raise _UnreadableError(f"{path} holds no certificate, or only a part of one: {error}") from error
-        self._certificates[path] = before, found
+        self._certificates[name] = before, found
         return found
 
     def _newest_backups(self, backups: Path, ssl: int) -> tuple[Certificate, ...]:

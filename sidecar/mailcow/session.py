@@ -99,6 +99,8 @@ class Session:
         self.answered: DomainList | None = None
         """The last whole list, believed or not."""
         self.believed: Sight[DomainList] = NOT_ASKED
+        self._last_served = Served(None)
+        """The policy that was read last: most domains have the same, and its text is held once."""
         self._found_key: SecretStr | None = None
         self.on_call: OnCall | None = None
         """Called after each call with its route, how long it took (seconds), its status."""
@@ -324,11 +326,14 @@ class Session:
         if self._api is None:
             return Unseen("mailcow's API cannot be asked", now)
         try:
-            return Seen(await self._api.served(domain), now)
+            found = await self._api.served(domain)
         except RedisRefusesWrites as error:
             return RedisRefuses(str(error), now, error.said)
         except SidecarError as error:
             return Unseen(str(error), now)
+        if found != self._last_served:
+            self._last_served = found
+        return Seen(self._last_served, now)
 
     async def report_route(self, nexthop: str, ours: Collection[str], now: float) -> Sight[RouteSeen]:
         """The alias and the transport of TLS reports; `ours` are the addresses that matter. `nexthop` is passed on."""

@@ -349,9 +349,14 @@ class Observer:
         if look.answer is None:
             notices = look.notices + doubted(memory, self._session.answered)
             return look.mailcow, look.listed(memory), memory, notices
-        listed, memory, notices = believe(memory, look.answer, self._settings.intervals)
+        answer = look.answer
+        if memory.believed is not None and answer.value == memory.believed:
+            # The same list again: it is held once, and what was worked out from it is still right.
+            answer = Seen(memory.believed, answer.at)
+            self._session.answered = memory.believed
+        listed, memory, notices = believe(memory, answer, self._settings.intervals)
         self._session.believed = listed
-        return look.mailcow, listed, memory, look.notices + notices + doubted(memory, look.answer.value)
+        return look.mailcow, listed, memory, look.notices + notices + doubted(memory, answer.value)
 
     async def _served(
         self, mailcow: Sight[Mailcow], listed: Sight[DomainList], now: float

@@ -6,7 +6,7 @@ is due is decided in `plan.schedule`.
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,11 +28,10 @@ class _Routine:
     listed: DomainList
     made_from: tuple[str, frozenset[str], tuple[str, ...], bool]
     """The hostname, names that are missing in the DNS, names of the certificate, whether one file serves all."""
-    routine: tuple[tuple[Question, bool], ...]
-    """Each question, and whether people wait for its answer."""
-    shown: frozenset[Question]
-    """TXT records for the page."""
-    all: frozenset[Question]
+    questions: Mapping[Question, bool | None]
+    """Each question, the most important first, and whether people wait for its answer; None for the page's TXT records."""
+    shown: int
+    """The number of the page's TXT records."""
 
 
 class RoutineDns:
@@ -64,7 +63,7 @@ class RoutineDns:
 
     def _due(
         self, observed: Observed, hostname: str, listed: DomainList, answers: Mapping[Question, Sight[Any]]
-    ) -> tuple[frozenset[Question], list[Question]]:
+    ) -> tuple[Collection[Question], list[Question]]:
         """All routine questions, and those of them that are due, the most important first."""
         memory, intervals = observed.memory, self._settings.intervals
         missing = frozenset(fact.subject for fact in memory.since if fact.kind is FactKind.MISSING)
@@ -75,20 +74,23 @@ class RoutineDns:
         last = self._last
         if last is None or last.listed is not listed or last.made_from != made_from:
             last = self._last = self._all(listed, made_from)
+        waiting_s = record_interval(intervals.dns, last.shown)
         due = [
             question
-            for question, eager in last.routine
-            if question_due(
-                answers.get(question),
-                eager=eager,
-                failing_for=memory.true_for(Fact(FactKind.FAILING, question.name)) if eager else 0.0,
-                now=observed.now,
-                intervals=intervals,
+            for question, eager in last.questions.items()
+            if (
+                record_due(answers.get(question), observed.now, waiting_s)
+                if eager is None
+                else question_due(
+                    answers.get(question),
+                    eager=eager,
+                    failing_for=memory.true_for(Fact(FactKind.FAILING, question.name)) if eager else 0.0,
+                    now=observed.now,
+                    intervals=intervals,
+                )
             )
         ]
-        waiting_s = record_interval(intervals.dns, len(last.shown))
-        due += [q for q in last.shown if record_due(answers.get(q), observed.now, waiting_s)]
-        return last.all, list(dict.fromkeys(due))
+        return last.questions, due
 
     def _all(
         self, listed: DomainList, made_from: tuple[str, frozenset[str], tuple[str, ...], bool]
@@ -96,14 +98,16 @@ class RoutineDns:
         hostname, missing, certified, by_file = made_from
         manages, publishing = self._settings.manages, publishes(self._settings)
         managed = frozenset(domain.name for domain in listed.domains if manages(domain.name))
-        routine = routine_questions(hostname, listed, managed, missing, certified, by_file=by_file)
+        asked: dict[Question, bool | None] = {}
+        for question, eager in routine_questions(
+            hostname, listed, managed, missing, certified, by_file=by_file
+        ):
+            asked[question] = eager or asked.get(question, False)
         # The page shows TXT records; a command asks for those that it needs.
         names: list[str] = []
         if not self._patient and (self._settings.web.listen is not None or publishing):
             names += [domain.name for domain in listed.domains if domain.receives and domain.name in managed]
         if not self._patient and publishing:
             names += [alias.name for alias in listed.aliases if alias.active and manages(alias.name)]
-        shown = frozenset(question for question in questions("", names) if question.kind is Kind.TXT)
-        return _Routine(
-            listed, made_from, tuple(routine), shown, shown.union(question for question, _ in routine)
-        )
+        shown = [question for question in questions("", names) if question.kind is Kind.TXT]
+        return _Routine(listed, made_from, {**asked, **dict.fromkeys(shown)}, len(shown))

@@ -1,7 +1,7 @@
 """Keeps the latest view, so that a page of 5,000 domains costs no more than the lines that it shows.
 
 Rule for every editor: the view is computed in a thread, at most once for each change. A page shows the previous view
-rather than wait: the newer one follows live. Nothing is decided here.
+rather than wait, if somebody asked for it since the change before: the newer one follows live. Nothing is decided here.
 """
 
 import asyncio
@@ -25,11 +25,14 @@ class Snapshots:
         self._source = source
         self._site: Site | None = None
         self._number = -1
+        self._asked = False
+        """Whether somebody asked for the view since the last change."""
         self._making: asyncio.Task[None] | None = None
         self._not_before = 0.0
 
     async def site(self, *, patient: bool = False) -> Site | None:
         """What the daemon knows; None before the first pass. `patient` waits for the latest view."""
+        self._asked = True
         wanted = self._source.changes.number  # not later changes: they may never end
         while self._number < wanted:
             if self._making is None:
@@ -45,9 +48,23 @@ class Snapshots:
         return self._site
 
     async def warm(self) -> None:
-        """Computes the first view as soon as there is data, so that the first page does not wait."""
+        """Computes the first view as soon as there is data, so that the first page does not wait.
+
+        Later, forgets a view for which nobody asks between two changes: it holds all that its pass knew.
+        """
         while await self.site(patient=True) is None:
             await self._source.changes.after(self._number)
+        number = self._number
+        while True:
+            self._asked = False
+            number = await self._source.changes.after(number)
+            if not self._asked and self._making is None:
+                self._site, self._number = None, -1
+
+    @property
+    def kept(self) -> bool:
+        """Whether there is a view in memory."""
+        return self._site is not None
 
     async def close(self) -> None:
         await end_tasks(self._making)

@@ -103,7 +103,12 @@ async def watched(on: Stage, config: str = "") -> AsyncIterator[tuple[Watched, f
     (on.root.parent / "state/heartbeat").unlink(missing_ok=True)
     start = time.perf_counter()
     # As the image sets them.
-    image = {"PYTHONOPTIMIZE": "2", "MALLOC_ARENA_MAX": "2"}
+    image = {
+        "MALLOC_ARENA_MAX": "1",
+        "MALLOC_MMAP_THRESHOLD_": "131072",
+        "PYTHONNODEBUGRANGES": "1",
+        "PYTHONOPTIMIZE": "2",
+    }
     async with process({**on.env, **image, "MTA_STS_POLL": str(LONG)}, "run") as sidecar:
         found = Watched(sidecar, on, psutil.Process(sidecar.process.pid))
         await until((found.state / "heartbeat").exists, 120)
