@@ -59,7 +59,9 @@ def read_domains(answer: Answer) -> tuple[Domain, ...]:
     Raises AccessDenied, and NotReadable for an answer of which not every element can be read.
     """
     found = rows(
-        answer, lambda row: Domain(_name(row["domain_name"]), _flag(row["active"]), _flag(row["backupmx"]))
+        answer,
+        lambda row: Domain(_name(row["domain_name"]), _flag(row["active"]), _flag(row["backupmx"])),
+        frozenset({"domain_name", "active", "backupmx"}),
     )
     return tuple(sorted(found, key=lambda domain: domain.name))
 

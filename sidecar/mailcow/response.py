@@ -128,15 +128,22 @@ _STATUS_HINTS = {
 _STATUS_HINTS |= dict.fromkeys((302, 303, 307, 308), _STATUS_HINTS[301])
 
 
-def parsed(answer: Answer) -> Any:
-    """The JSON of the body. Raises NotReadable if it is not JSON; the status is not considered."""
+def parsed(answer: Answer, fields: frozenset[str] = frozenset()) -> Any:
+    """The JSON of the body; of objects that have all `fields`, if any are given, only these.
+
+    Raises NotReadable if it is not JSON; the status is not considered.
+    """
+
+    def needed(found: dict[str, Any]) -> dict[str, Any]:
+        return {key: found[key] for key in fields} if fields <= found.keys() else found
+
     if not answer.body.strip():
         raise NotReadable(
             f"{answer.asked}: status {answer.status} with an empty body. mailcow answers so when a call died "
             "inside (a table is missing, a connection broke) or without a key; see the log of php-fpm-mailcow"
         )
     try:
-        return json.loads(answer.body)
+        return json.loads(answer.body, object_hook=needed if fields else None)
     except (ValueError, RecursionError) as error:
         raise NotReadable(
             f"{answer.asked}: status {answer.status}, but {answer.content_type or 'a body'} that is not JSON: "
@@ -144,10 +151,10 @@ def parsed(answer: Answer) -> Any:
         ) from error
 
 
-def content(answer: Answer) -> Any:
-    """The JSON of an answer with status 200. Raises AccessDenied, NoSuchRoute and NotReadable."""
+def content(answer: Answer, fields: frozenset[str] = frozenset()) -> Any:
+    """The JSON of an answer with status 200, as `parsed`. Raises AccessDenied, NoSuchRoute and NotReadable."""
     if answer.status == HTTPStatus.OK:
-        return parsed(answer)
+        return parsed(answer, fields)
     said: str | None = None  # the `msg` of an error object; None where mailcow's application did not speak
     with suppress(ValueError, RecursionError):
         match json.loads(answer.body):
@@ -182,9 +189,14 @@ def odd(answer: Answer, what: str) -> NotReadable:
     return NotReadable(f"{answer.asked}: {what}. This is not how mailcow answers: {answer.excerpt()!r}")
 
 
-def rows(answer: Answer, read: Callable[[dict[str, Any]], T]) -> tuple[T, ...]:
-    """Each element of a list, read; `{}` is an empty list. Raises AccessDenied, NoSuchRoute and NotReadable."""
-    rows = content(answer)
+def rows(
+    answer: Answer, read: Callable[[dict[str, Any]], T], fields: frozenset[str] = frozenset()
+) -> tuple[T, ...]:
+    """Each element of a list, read; `{}` is an empty list. Raises AccessDenied, NoSuchRoute and NotReadable.
+
+    `fields` are those that `read` needs: given for long lists, whose rows have dozens of others.
+    """
+    rows = content(answer, fields)
     if rows == {} and isinstance(rows, dict):
         return ()
     if not isinstance(rows, list):
