@@ -70,7 +70,8 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **given)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(*commands: str) -> argparse.ArgumentParser:
+    """The parser of these commands (none: of all). `run` stays for months and would keep the others in memory."""
     top = _Parser(
         prog="sidecar",
         description="Manages inbound MTA-STS for every mail domain of a mailcow.",
@@ -78,8 +79,8 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=release())
     subparsers = top.add_subparsers(dest="command", metavar="COMMAND")
-    for module in COMMANDS.values():
-        import_module(module).add_parser(subparsers)
+    for command in commands or COMMANDS:
+        import_module(COMMANDS[command]).add_parser(subparsers)
     return top
 
 
@@ -119,7 +120,8 @@ def _main(words: list[str]) -> int:
             file=sys.stderr,
         )
         return Exit.SETTINGS
-    given = parser().parse_args(words)
+    # The first word decides: if it is not an option, it is a command here.
+    given = parser(*(word for word in words[:1] if word in COMMANDS)).parse_args(words)
     if given.command is None:
         parser().print_help()
         return Exit.OK

@@ -7,10 +7,12 @@ catches errors only at the top of its pass, and ends within two seconds on reque
 import asyncio
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
-from watchfiles import awatch
+from watchfiles import watch
 
 from sidecar.daemon.event_log import EventLog
 from sidecar.daemon.state_log import StateLog
@@ -24,6 +26,7 @@ from sidecar.host.lock import PassLock
 from sidecar.host.release import release
 from sidecar.host.scarce import logged_once
 from sidecar.host.tasks import end_tasks
+from sidecar.host.threads import in_thread
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.observed import Observed, Unseen
@@ -296,16 +299,20 @@ class Daemon:
         """Folders, never recursive: `.git` and `data/` of a mailcow are large."""
         while True:
             folders = watched_folders(settings)
+            ended = threading.Event()
+            # In a thread, and not with `awatch`: that loads all of anyio, which needs 1.3 MB.
+            found = watch(
+                *folders,
+                recursive=False,
+                watch_filter=lambda _change, path: Path(path).name in WATCHED_NAMES,
+                step=STEP_MS,
+                debounce=STEP_MS,
+                rust_timeout=WATCH_S * 1_000,
+                yield_on_timeout=False,
+                stop_event=ended,
+            )
             try:
-                async for changes in awatch(
-                    *folders,
-                    recursive=False,
-                    watch_filter=lambda _change, path: Path(path).name in WATCHED_NAMES,
-                    step=STEP_MS,
-                    debounce=STEP_MS,
-                    rust_timeout=WATCH_S * 1_000,
-                    yield_on_timeout=False,
-                ):
+                while (changes := await in_thread(partial(next, found, None))) is not None:
                     # mailcow.conf too: it may have the API key.
                     if any(Path(path).name in {CONFIG.name, "mailcow.conf"} for _, path in changes):
                         self._reload = True
@@ -315,6 +322,8 @@ class Daemon:
             except OSError as error:
                 log.warning("file watch failed; retry in 60 s", detail=str(error))
                 await asyncio.sleep(60)
+            finally:
+                ended.set()  # the thread ends at its next step
 
     async def _watch_engine(self, parts: Parts) -> None:
         failures = 0
