@@ -45,6 +45,12 @@ DECIDING: dict[str, tuple[str, ...]] = {
         "tests/plan/acme/test_restart.py",
         "tests/plan/acme/test_evidence.py",
     ),
+    "sidecar/plan/schedule.py": ("tests/plan/test_schedule.py",),
+    "sidecar/plan/acme/restart.py": (
+        "tests/plan/acme/test_restart.py",
+        "tests/plan/acme/test_repair.py",
+        "tests/plan/acme/test_evidence.py",
+    ),
     "sidecar/rollout/__init__.py": ("tests/rollout/test_rollout.py", LEARNED),
     "sidecar/plan/native.py": ("tests/plan/test_native.py", LEARNED),
     "sidecar/plan/file.py": ("tests/plan/test_file.py", LEARNED),

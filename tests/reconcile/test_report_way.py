@@ -65,7 +65,7 @@ async def test_route_is_announced_first_and_then_created_step_by_step(tmp_path: 
         report = await passes(on, 1)
         assert NoticeCode.REPORTS_ANNOUNCED in {n.code for n in report.plan.notices}
         (held,) = [h for h in report.plan.held if isinstance(h.action, ChangeReportRoute)]
-        assert held.until == pytest.approx(report.observed.now + ANNOUNCED_S)
+        assert held.until == report.observed.now + ANNOUNCED_S
         assert "receive: off" in str(held.remedy)
         assert rows(on) == ([], [])
         on.clock.ahead = ANNOUNCED_S + 1

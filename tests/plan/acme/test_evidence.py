@@ -7,6 +7,7 @@ from typing import TypeVar
 import pytest
 
 from sidecar.observed import (
+    NOT_ASKED,
     AcmeRun,
     Answered,
     Caa,
@@ -117,6 +118,16 @@ def test_without_the_log_nothing_is_restarted_and_a_person_is_warned() -> None:
     assert restarts(found) == []
     assert "log could not be read" in held(found)
     assert [n.code for n in found.notices if n.subject == "acme-mailcow"] == ["acme.no_log"]
+
+
+def test_nobody_is_warned_before_the_log_was_asked_for() -> None:
+    """The first pass after a start."""
+    seen = observed(waiting())
+    assert isinstance(seen.project, Seen)
+    found = decide(
+        replace(seen, project=Seen(replace(seen.project.value, acme_run=NOT_ASKED), NOW)), Settings()
+    )
+    assert (restarts(found), [n for n in found.notices if n.subject == "acme-mailcow"]) == ([], [])
 
 
 def test_log_without_the_detected_addresses_permits_nothing() -> None:
@@ -312,31 +323,67 @@ def test_run_that_never_began_is_not_held_against_a_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "conf", "missing"),
+    ("old", "conf", "missing", "brought", "why"),
     [
-        ("webmail.example.org smtp.*", "webmail.example.org,smtp.*", "webmail.example.org"),
-        ("imap.* ,webmail.example.org", "imap.*,webmail.example.org", "imap.example.org"),
+        ("webmail.example.org smtp.*", "webmail.example.org,smtp.*", "webmail.example.org", True, "a space"),
+        ("imap.* ,webmail.example.org", "imap.*,webmail.example.org", "imap.example.org", True, "at the end"),
         (
             "imap.*",
             "imap.*,webmail.example.org",
-            None,
-        ),  # the administrator's own change is the administrator's
+            "webmail.example.org",
+            False,
+            "the administrator's own change",
+        ),
+        ("imap.* ", "imap.*", "webmail.example.org", False, "not in mailcow.conf either"),
     ],
 )
 def test_environment_is_renewed_after_a_repair_though_no_policy_host_is_missing(
-    old: str, conf: str, missing: str | None
+    old: str, conf: str, missing: str, brought: bool, why: str
 ) -> None:
     """The administrator's names are what was lost."""
-    names = ("webmail.example.org", "smtp.example.org", "imap.example.org")
-    there = frozenset({HOST, NAME, *names} - {missing})
-    world = waiting(names=there, conf={"ADDITIONAL_SAN": conf}, acme_san=old, addresses={})
-    seen = observed(world)
-    if missing:
-        extra = observed(replace(world, names=frozenset(names)))
-        seen = replace(seen, dns=extra.dns, challenges={**seen.challenges, **extra.challenges})
+    seen = after_repair(old, conf, missing)
     found = decide(seen, Settings())
-    assert restarts(found) == ([(missing,)] if missing else [])
+    assert restarts(found) == ([(missing,)] if brought else []), why
     assert all(isinstance(a, RecreateAcme) for a in found.actions if hasattr(a, "names"))
+
+
+def after_repair(old: str, conf: str, missing: str, **changes: object) -> Observed:
+    """White space in ADDITIONAL_SAN was corrected, acme-mailcow has the old value, and a name is missing."""
+    names = frozenset({"webmail.example.org", "smtp.example.org", "imap.example.org"})
+    world = waiting(names=(names | {HOST, NAME}) - {missing}, conf={"ADDITIONAL_SAN": conf}, acme_san=old)
+    world = replace(world, **changes)  # type: ignore[arg-type]
+    seen, extra = observed(world), observed(replace(world, names=names))
+    return replace(seen, dns=extra.dns, challenges={**seen.challenges, **extra.challenges})
+
+
+@pytest.mark.parametrize(
+    ("missing", "held_back"), [("webmail.example.org", True), ("imap.example.org", False)]
+)
+def test_names_of_a_prefix_are_brought_back_only_where_they_have_an_address(
+    missing: str, held_back: bool
+) -> None:
+    """A prefix stands for every domain, and few have the name; a full name that has no address is reported."""
+    seen = after_repair(
+        "webmail.example.org smtp.*,imap.* ",
+        "webmail.example.org,smtp.*,imap.*",
+        missing,
+        without_address=frozenset({missing}),
+    )
+    found = decide(seen, Settings())
+    assert (restarts(found), bool(held(found))) == ([], held_back)
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_names_of_a_prefix_are_looked_up_once(failed: bool) -> None:
+    """They are not among the routine questions; a lookup that failed is not repeated here in every pass."""
+    name = "imap.example.org"
+    seen = after_repair("imap.* ", "imap.*", name)
+    lookups = {key: sight for key, sight in seen.dns.addresses.items() if key != name}
+    if failed:
+        lookups[name] = Unseen("SERVFAIL", NOW)
+    found = decide(replace(seen, dns=replace(seen.dns, addresses=lookups)), Settings())
+    asked = frozenset({Question(Kind.ADDRESSES, name)})
+    assert (restarts(found), found.questions) == ([], frozenset() if failed else asked)
 
 
 def test_lost_name_alone_needs_no_gathering() -> None:

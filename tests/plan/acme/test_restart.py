@@ -4,7 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.observed import Caa, Fact, FactKind, Issuer, Memory, Refusal, RefusedFor, Restart, Seen
+from sidecar.observed import (
+    Caa,
+    Fact,
+    FactKind,
+    Issuer,
+    LostName,
+    Memory,
+    Observed,
+    Refusal,
+    RefusedFor,
+    Restart,
+    Seen,
+)
 from sidecar.plan import decide
 from sidecar.plan.actions import Plan, RecreateAcme, RestartAcme
 from sidecar.settings import Settings
@@ -19,6 +31,15 @@ def waiting(**changes: object) -> World:
         served={"example.org": text()}, memory=Memory(since={Fact(FactKind.MISSING, NAME): NOW - 3_600})
     )
     return replace(world, **changes)  # type: ignore[arg-type]
+
+
+def with_environment(world: World, changes: dict[str, str]) -> Observed:
+    """The world as it is seen, where acme-mailcow's own environment has these values."""
+    seen = observed(world)
+    assert isinstance(seen.project, Seen)
+    acme, *others = seen.project.value.containers
+    project = replace(seen.project.value, containers=(replace(acme, env={**acme.env, **changes}), *others))
+    return replace(seen, project=Seen(project, NOW))
 
 
 def restarts(found: Plan) -> list[tuple[str, ...]]:
@@ -37,11 +58,32 @@ def test_missing_name_that_is_ready_is_restarted_for() -> None:
     assert restarts(plan(waiting())) == [(NAME,)]
 
 
-def test_name_in_the_certificate_needs_nothing() -> None:
-    """Nor does one that a wildcard there covers."""
-    for name in (NAME, "*.example.org"):
-        found = plan(waiting(names=frozenset({HOST, name})))
-        assert (restarts(found), held(found)) == ([], "")
+@pytest.mark.parametrize("conf", [{}, {"SKIP_LETS_ENCRYPT": "y"}])
+@pytest.mark.parametrize("name", [NAME, "*.example.org"])
+def test_name_in_the_certificate_needs_nothing(name: str, conf: dict[str, str]) -> None:
+    """Nor does one that a wildcard there covers; and nobody is asked to add it."""
+    found = plan(waiting(names=frozenset({HOST, name}), conf=conf))
+    assert (restarts(found), held(found), found.notices) == ([], "", ())
+
+
+@pytest.mark.parametrize("part", ["mailcow", "conf", "domains", "certificates"])
+def test_names_are_judged_only_by_what_was_observed(part: str) -> None:
+    """Otherwise it is not known that a name is missing."""
+    found = plan(waiting(unseen=frozenset({part})))
+    assert (restarts(found), held(found)) == ([], "")
+
+
+def test_name_that_the_certificate_lost_is_in_the_restart_once() -> None:
+    """Though it is wanted for two reasons."""
+    world = waiting()
+    memory = replace(world.memory, lost=(LostName(NAME, NOW - 9_000),))
+    assert restarts(plan(replace(world, memory=memory))) == [(NAME,)]
+
+
+def test_name_that_acme_mailcow_knows_and_mailcow_conf_does_not_needs_no_re_creation() -> None:
+    """The value in mailcow.conf cannot be corrected, and acme-mailcow's own brings the name."""
+    conf = {"AUTODISCOVER_SAN": "n", "ADDITIONAL_SAN": ""}
+    assert restarts(plan(waiting(conf=conf, acme_san=NAME, locked="it is read-only"))) == [(NAME,)]
 
 
 def test_domain_that_is_retired_needs_no_new_certificate() -> None:
@@ -305,15 +347,22 @@ def test_name_of_a_policy_that_was_not_looked_at_would_drop_out_too(why: str) ->
 )
 def test_environment_that_mailcow_conf_no_longer_has_is_reported_with_the_command(key: str) -> None:
     """Neither a restart nor the sidecar's re-creation changes more than ADDITIONAL_SAN."""
-    seen = observed(waiting())
-    assert isinstance(seen.project, Seen)
-    acme, *others = seen.project.value.containers
     name, _, value = key.partition("=")
-    old = replace(acme, env={**acme.env, name: value})
-    project = replace(seen.project.value, containers=(old, *others))
-    found = decide(replace(seen, project=Seen(project, NOW)), Settings())
+    found = decide(with_environment(waiting(), {name: value}), Settings())
     assert restarts(found) == []
     assert [n.todo for n in found.notices] == ["in the mailcow directory: docker compose up -d acme-mailcow"]
+
+
+def test_only_names_that_the_new_environment_brings_are_reported_with_the_command() -> None:
+    """The other one is in neither, so Compose would not bring it."""
+    names = ("example.net", "example.org")
+    conf = {"AUTODISCOVER_SAN": "n", "ADDITIONAL_SAN": NAME}
+    world = waiting(domains=names, served=dict.fromkeys(names, text()), conf=conf, locked="it is read-only")
+    found = decide(with_environment(world, {"ONLY_MAILCOW_HOSTNAME": "y"}), Settings())
+    (message,) = [n.message for n in found.notices if n.code == "acme.environment"]
+    assert f"does not know of {NAME} yet" in message
+    without = plan(replace(world, conf={**conf, "ADDITIONAL_SAN": ""}))
+    assert (restarts(without), [n for n in without.notices if n.code == "acme.environment"]) == ([], [])
 
 
 def test_order_dated_in_another_time_zone_counts() -> None:
