@@ -57,6 +57,7 @@ DECIDING: dict[str, tuple[str, ...]] = {
     "sidecar/plan/desired/native.py": (*POLICIES, LEARNED, "tests/reconcile/learn/test_policies.py"),
     "sidecar/plan/desired/file.py": (*POLICIES, LEARNED, "tests/reconcile/learn/test_policies.py"),
     "sidecar/plan/desired/safety.py": (*POLICIES, LEARNED, "tests/reconcile/learn/test_policies.py"),
+    "sidecar/formats/mtasts_policy.py": ("tests/formats/test_mtasts_policy.py", "tests/verify/test_lint.py"),
     "sidecar/status/log_lines.py": ("tests/status/test_log_lines.py",),
 }
 

@@ -62,7 +62,7 @@ class Invalid:
     def __str__(self) -> str:
         shown = self.problems[:_MOST_PROBLEMS]
         more = len(self.problems) - len(shown)
-        return "; ".join([*shown, *([f"and {more} problems more"] if more else [])])
+        return "; ".join([*shown, *([f"and {more} more"] if more else [])])
 
 
 # In one line of a log: a text may have as many problems as it has lines.
@@ -343,8 +343,6 @@ def lenient_form(data: bytes) -> LenientForm | None:
 
     None for a text without faults, and for one with other faults: its meaning is not guessed.
     """
-    if not read(data).problems:
-        return None
     faults: dict[str, None] = {}
     if data.startswith(_BOM):
         faults["a byte order mark"] = None
