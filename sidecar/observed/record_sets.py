@@ -103,4 +103,4 @@ class Entry:
     """Unix time of the last change of this entry."""
 
 
-Ledger: TypeAlias = Mapping[Key, Entry]
+RecordLedger: TypeAlias = Mapping[Key, Entry]

@@ -13,7 +13,7 @@ from sidecar.host.errors import SidecarError
 from sidecar.host.files import replace_file
 from sidecar.host.plain_file import read_plain
 from sidecar.observed import Memory
-from sidecar.observed.record_sets import Ledger
+from sidecar.observed.record_sets import RecordLedger
 from sidecar.plan.publish import ledger_copy
 
 _MODE = 0o644
@@ -25,14 +25,14 @@ class PublishedFile:
 
     mailcow_dir: Path
     trouble: str | None = None
-    _known: Ledger | None = None
+    _known: RecordLedger | None = None
     """What the file holds; None: it was not read yet."""
 
     @property
     def path(self) -> Path:
         return self.mailcow_dir / ledger_copy.COPY
 
-    async def restored(self, memory: Memory) -> Ledger:
+    async def restored(self, memory: Memory) -> RecordLedger:
         """The ledger of the memory, or that of the copy where the state was lost."""
         if self._known is None:
             try:
@@ -44,7 +44,7 @@ class PublishedFile:
         # A state that was renewed while the sidecar runs is as empty as one that was lost before.
         return ledger_copy.merged(memory.published, self._known)
 
-    async def store(self, ledger: Ledger) -> None:
+    async def store(self, ledger: RecordLedger) -> None:
         """Writes the copy where it differs; never raises."""
         if ledger is self._known:
             return
@@ -55,7 +55,7 @@ class PublishedFile:
             return
         self._known, self.trouble = ledger, None
 
-    def _write(self, ledger: Ledger) -> None:
+    def _write(self, ledger: RecordLedger) -> None:
         data = ledger_copy.dumped(ledger)
         try:
             if read_plain(self.path, ledger_copy.LARGEST) == data:
