@@ -18,8 +18,7 @@ from sidecar.host.lean import structlog
 from sidecar.host.release import release
 from sidecar.notify.notifier import Notifier
 from sidecar.observed.history import HistoryEvent
-from sidecar.observed.notice import Level
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, NoticeCode
 from sidecar.observed.reports import ReportTotals
 from sidecar.reconcile.passes import Report
 from sidecar.reports.store import ReportStore

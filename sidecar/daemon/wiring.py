@@ -19,8 +19,7 @@ from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.events import EngineEvent, events
 from sidecar.mailcow.session import Session
 from sidecar.observed import Seen
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.plan.publish.picture import writes
 from sidecar.reconcile.accounts import made
 from sidecar.reconcile.apply import Applier

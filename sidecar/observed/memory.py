@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from sidecar.host.elapsed import Tally
-from sidecar.observed.checks import Rollout
-from sidecar.observed.findings import Finding
+from sidecar.observed.checks import Finding, Rollout
 from sidecar.observed.mailcow import DomainList
 from sidecar.observed.record_sets import Entry, Key
 from sidecar.observed.report_route import RouteMemory

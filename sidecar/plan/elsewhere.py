@@ -8,8 +8,7 @@ from sidecar.formats.address import is_private
 from sidecar.formats.domain_name import policy_host, to_unicode
 from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
 from sidecar.observed import NOT_ASKED, Observed, Seen, Unseen
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.words import command
 from sidecar.plan.actions import Action, AddPolicy, EditPolicy, Hold, Plan
 from sidecar.plan.ownership import Whose, whose

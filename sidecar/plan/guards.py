@@ -9,12 +9,10 @@ from typing import assert_never
 
 from sidecar.formats.domain_name import policy_host
 from sidecar.observed import Issuer, Kind, Observed, Question
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.words import some
 from sidecar.plan.acme.addresses import address_trouble
-from sidecar.plan.acme.count import ASKED_AT_ONCE, Count, count
-from sidecar.plan.acme.names import Scene, scene
+from sidecar.plan.acme.names import ASKED_AT_ONCE, Count, Scene, count, scene
 from sidecar.plan.acme.run import hold_run
 from sidecar.plan.actions import (
     ACME_SUBJECT,

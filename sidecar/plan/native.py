@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Policy, changes, differences, policy_of, render
 from sidecar.observed import FILE, DomainList, Observed, PolicyMemory, Seen
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.words import command, day
 from sidecar.plan.actions import Action, AddPolicy, AdoptSame, EditPolicy, Held, Hold, Plan, SwitchOff
 from sidecar.plan.desired import DesiredPolicy

@@ -1,8 +1,8 @@
 """What the administrator wants: config.yml and the environment in one frozen `Settings`.
 
 Rules for every editor. The settings are replaced as a whole, never changed in place, and the API key is never shown.
-`load` makes them from the file and the environment, `values` reads single values, `mistakes` words the errors; what
-follows from a setting is decided elsewhere.
+`load` makes them from the file and the environment and words the errors, `values` reads single values; what follows from
+a setting is decided elsewhere.
 """
 
 import contextlib

@@ -10,9 +10,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.observed.checks import ConditionType
+from sidecar.observed.checks import ConditionType, Finding
 from sidecar.observed.checks import Status as Truth
-from sidecar.observed.findings import Finding
 from sidecar.observed.notice import Level
 from sidecar.plan.publish.values import RecordOwner
 from sidecar.plan.records import RecordState

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sidecar.observed import Seen
-from sidecar.observed.record_observations import NameObservation, RecordObservations, expected
-from sidecar.observed.record_sets import RecordLedger, Values
+from sidecar.observed.record_sets import NameObservation, RecordLedger, RecordObservations, Values, expected
 from sidecar.plan.publish.values import HeldWrite, PublishPlan, RecordOwner, RecordRow, Role
 from sidecar.plan.records import DomainRecords, RecordNeed, RecordState
 

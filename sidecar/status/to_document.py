@@ -22,9 +22,9 @@ from sidecar.status import document, line
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.needs import Item, StatusSummary
 from sidecar.status.published import by_role
+from sidecar.status.record_exports import record_line
 from sidecar.status.row import Care, Row, policy_text
 from sidecar.status.wording import Light
-from sidecar.status.zone_file import record_line
 
 _Owner = Literal["ours", "person", "nobody"]
 _ROLES: tuple[Literal["host", "id", "report"], ...] = ("host", "id", "report")

@@ -19,8 +19,7 @@ from prometheus_client.registry import Collector
 
 from sidecar.formats.tls_report_results import RESULTS
 from sidecar.observed import Certificate, Observed, Seen
-from sidecar.observed.checks import Stage
-from sidecar.observed.findings import Severity
+from sidecar.observed.checks import Severity, Stage
 from sidecar.observed.notice import Level
 from sidecar.observed.reports import ReportTotals
 from sidecar.plan.actions import Action, RecreateAcme, RestartAcme

@@ -21,8 +21,7 @@ from sidecar.web.auth import same_origin
 from sidecar.web.detail import detail_of
 from sidecar.web.guard import host_known, try_token
 from sidecar.web.history import EventView, shown_event
-from sidecar.web.kit import COOKIE, KIT, name_in, root_of, visitor_of
-from sidecar.web.render import templates
+from sidecar.web.kit import COOKIE, KIT, name_in, root_of, templates, visitor_of
 from sidecar.web.table import COLUMNS, MODES, STAGES, TableQuery, page_of
 
 ON_OVERVIEW = 15

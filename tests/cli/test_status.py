@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from demo.simulated import API, EVERYTHING, Fault
-from sidecar.cli.status_text import print_status
+from sidecar.cli.status import print_status
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.plan import decide
-from sidecar.plan.acme.standstill import STOPPED_S
+from sidecar.plan.acme.run import STOPPED_S
 from sidecar.plan.actions import Plan
 from sidecar.plan.records import mail_domains
 from sidecar.reconcile.passes import Report

@@ -16,12 +16,10 @@ from sidecar.formats.mtasts_policy import Mode
 from sidecar.host import log
 from sidecar.host.elapsed import UptimeReading
 from sidecar.notify.digest import KEPT_S, RETRY_S, Message
-from sidecar.notify.notifier import Notifier
-from sidecar.notify.outbox import Outbox
+from sidecar.notify.notifier import Notifier, Outbox
 from sidecar.observed import CheckRecord, Memory
-from sidecar.observed.findings import Finding, Severity
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.checks import Finding, Severity
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.plan.actions import Plan
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings

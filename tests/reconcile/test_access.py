@@ -12,7 +12,7 @@ from sidecar.formats.dotenv import read
 from sidecar.host.errors import TemporaryError
 from sidecar.mailcow import access
 from sidecar.observed.mailcow import ApiKey
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import NoticeCode
 from sidecar.plan.actions import AllowAccess
 from sidecar.reconcile.apply import Result
 from sidecar.reconcile.passes import Report

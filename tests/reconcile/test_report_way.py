@@ -9,7 +9,7 @@ import pytest
 from demo.simulated import Fault
 from sidecar.daemon.wiring import Parts, read_settings
 from sidecar.observed import Seen
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import NoticeCode
 from sidecar.observed.report_route import INTERNAL_ADDRESS, INTERNAL_DOMAIN
 from sidecar.plan.actions import ChangeReportRoute
 from sidecar.plan.records import MailDomain, RecordNeed, RecordState, needed, questions

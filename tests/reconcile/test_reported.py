@@ -16,7 +16,7 @@ from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Seen, Unseen
 from sidecar.observed.checks import NEEDED, ConditionType, Status
 from sidecar.observed.checks import Condition as Known
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import NoticeCode
 from sidecar.observed.reports import Dkim, Proof, Reason, ReportWay
 from sidecar.reconcile.passes import Report
 from sidecar.reports.digest import digest

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.observed import CheckRecord, Seen, Served
-from sidecar.observed.findings import Finding, Severity
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.checks import Finding, Severity
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.reconcile.passes import Report
 from sidecar.status.document import Document
 from sidecar.status.needs import summary_of

@@ -11,15 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar.cli.status_text import print_status
+from sidecar.cli.status import print_status
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.notify.digest import digest_of
 from sidecar.notify.events import news, view_of
 from sidecar.observed import CheckRecord, Memory, PolicyMemory, Seen, Txt, Write
-from sidecar.observed.checks import NEEDED, Condition, ConditionType, Rollout, Status
-from sidecar.observed.findings import Finding, Severity
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.checks import NEEDED, Condition, ConditionType, Finding, Rollout, Severity, Status
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.plan import decide
 from sidecar.plan.actions import Plan
 from sidecar.reconcile.passes import Report

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field, replace
 from sidecar.formats.mtasts_policy import Mode, Policy, render
 from sidecar.host.elapsed import UptimeReading
 from sidecar.observed import Addresses, CheckRecord, Memory, Observed, PolicyMemory, Seen, Txt, Unseen
-from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
-from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.checks import Condition, ConditionType, Finding, Rollout, Severity, Status
 from sidecar.observed.history import HistoryEvent
 from sidecar.plan import decide
 from sidecar.plan import policy_ids as policyid
-from sidecar.reconcile.learn.policies import learn
+from sidecar.reconcile.learn.observations import learn
 from sidecar.reconcile.passes import Report
 from sidecar.settings import Settings
 from sidecar.state.ledger import intended, settled

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from sidecar.host.elapsed import UptimeReading
 from sidecar.host.heartbeat import STALE_AFTER_S, beat, trouble
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.reconcile.passes import Report
 from sidecar.web.health import Pulse, healthz, readyz, unhealthy, unready
 from tests.worlds import NOW, World, look, observed

@@ -25,11 +25,9 @@ from sidecar.formats.tls_report_results import RESULTS
 from sidecar.mailcow.api import Deadlines, MailcowApi, NotReadable
 from sidecar.mailcow.endpoint import endpoint
 from sidecar.observed import CheckRecord, Conf, Memory, Seen
-from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, Status
-from sidecar.observed.findings import Finding, Severity
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
-from sidecar.observed.record_observations import RecordObservations
+from sidecar.observed.checks import NEEDED, ConditionType, Finding, Judgement, Rollout, Severity, Status
+from sidecar.observed.notice import Level, Notice, NoticeCode
+from sidecar.observed.record_sets import RecordObservations
 from sidecar.observed.reports import ReportTotals
 from sidecar.plan.actions import Held, Plan, RestartAcme
 from sidecar.plan.publish.values import PublishPlan

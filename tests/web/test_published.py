@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 from sidecar.observed.record_sets import RecordSet, RecordType
-from sidecar.plan.publish.as_plan import as_plan
-from sidecar.plan.publish.make import make_plan
+from sidecar.plan.publish.make import as_plan, make_plan
 from sidecar.plan.publish.picture import picture_of
 from sidecar.reconcile.passes import Report
 from sidecar.web.metrics import Metrics

@@ -8,9 +8,17 @@ judged in `addresses`.
 
 from sidecar.observed import Addresses, Answered, Challenge, Dns, RefusedFor, Seen, Sight, Unseen
 from sidecar.observed.words import command
-from sidecar.plan.acme.addresses import differs_from_hostname, looked_at, same_address
+from sidecar.plan.acme.addresses import (
+    AcmeWays,
+    Check,
+    NotReady,
+    differs_from_hostname,
+    fresh,
+    looked_at,
+    same_address,
+    unknown,
+)
 from sidecar.plan.acme.script import ISSUER
-from sidecar.plan.acme.ways import AcmeWays, Check, NotReady, fresh, unknown
 
 
 def caa_trouble(name: str, ways: AcmeWays, dns: Dns, since: float = 0.0) -> NotReady | None:

@@ -5,10 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from sidecar.formats.domain_name import policy_host, to_unicode
 from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
 from sidecar.observed import FILE, DomainList, Memory, Observed, Seen
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
-from sidecar.plan.desired.mx import asked_patterns, unvalidated
-from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all, said_by_senders
+from sidecar.observed.notice import Level, Notice, NoticeCode
+from sidecar.plan.desired.safety import (
+    asked_patterns,
+    kept_patterns,
+    proven,
+    safe_for_all,
+    said_by_senders,
+    unvalidated,
+)
 from sidecar.plan.desired.wanted import (
     TESTING_MAX_AGE,
     DesiredPolicy,

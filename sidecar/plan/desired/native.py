@@ -6,8 +6,14 @@ from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode, Policy
 from sidecar.observed import FILE, Domain, DomainList, Observed, Seen
 from sidecar.observed.mailcow import policy_seen
-from sidecar.plan.desired.mx import asked_patterns, unvalidated
-from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all, said_by_senders
+from sidecar.plan.desired.safety import (
+    asked_patterns,
+    kept_patterns,
+    proven,
+    safe_for_all,
+    said_by_senders,
+    unvalidated,
+)
 from sidecar.plan.desired.wanted import (
     TESTING_MAX_AGE,
     DesiredPolicy,

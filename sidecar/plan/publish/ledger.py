@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sidecar.dns.publish.port import Replace
 from sidecar.observed import Seen, Sight
-from sidecar.observed.record_sets import MOST_PUBLISHED, Entry, Key, RecordLedger, Origin, RecordSet, Values
+from sidecar.observed.record_sets import MOST_PUBLISHED, Entry, Key, Origin, RecordLedger, RecordSet, Values
 from sidecar.plan.publish.values import PublishPlan, RecordOwner, RecordWrite
 
 

@@ -10,8 +10,7 @@ from types import MappingProxyType
 
 from sidecar.dns.publish.port import Remove, Replace
 from sidecar.observed import Sight
-from sidecar.observed.record_observations import AccountState
-from sidecar.observed.record_sets import Key, RecordLedger, RecordSet, Values
+from sidecar.observed.record_sets import AccountState, Key, RecordLedger, RecordSet, Values
 from sidecar.settings.dns import HostForm, Publish, Scheme
 
 

@@ -24,10 +24,9 @@ from sidecar.observed import (
     Unseen,
     Version,
 )
-from sidecar.plan.acme.addresses import address_trouble
+from sidecar.plan.acme.addresses import AcmeWays, Check, address_trouble
 from sidecar.plan.acme.check import caa_trouble, http_trouble, log_trouble
 from sidecar.plan.acme.script import dns_challenge, environment, names_asked, split_san
-from sidecar.plan.acme.ways import AcmeWays, Check
 from tests.acme_cases import CASES, AcmeCase
 from tests.acme_cases.case import HOST
 
