@@ -90,7 +90,7 @@ class Origin(StrEnum):
 
     WROTE = "wrote"
     ADOPTED = "adopted"
-    """A person handed it over."""
+    """A person asked to adopt it."""
     EQUAL = "equal"
     """It was there with the wanted values: it is kept up to date, and never removed."""
 

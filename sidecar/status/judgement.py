@@ -155,7 +155,7 @@ def lacking(row: Row) -> list[Cause]:
     if row.records is None or row.care is not Care.MANAGED:
         return []
     needs = zip(("host", "id", "report"), row.records.needs, strict=True)
-    # What a person put there has its own notice, which says what is there and how to hand it over.
+    # What a person put there has its own notice, which says what is there and how to adopt it.
     foreign = {one.owner for one in row.own_records if one.adoptable}
     causes = []
     for role, need in needs:

@@ -1,4 +1,4 @@
-"""Records as people take them over: a zone file (RFC 1035 §5.1), octodns' YAML, dnscontrol's JavaScript, JSON; pure.
+"""Records in the forms that people copy: a zone file (RFC 1035 §5.1), octodns' YAML, dnscontrol's JavaScript, JSON; pure.
 
 Rules for every editor: only records whose value is known are exported, and each text is quoted by `json.dumps`, whose
 strings YAML and JavaScript read as they are. In a zone file names are fully qualified, to be pasted as they are. Text from

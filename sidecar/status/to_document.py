@@ -206,7 +206,7 @@ def domain_of(row: Row) -> document.DomainJson:
 
 
 def adopt_key(row: Row) -> str | None:
-    """The key for `adopt`; None if there is nothing to take over."""
+    """The key for `adopt`; None if there is nothing to adopt."""
     return row.key if row.whose is Whose.PERSONS and row.care is Care.MANAGED else None
 
 

@@ -95,7 +95,7 @@ class DomainDetail:
     policy_whose: str
     soak: Soak | None
     adopt_key: str | None
-    """The key for `adopt`; None if there is nothing to take over."""
+    """The key for `adopt`; None if there is nothing to adopt."""
 
 
 def detail_of(site: Site, name: str) -> DomainDetail:
@@ -145,7 +145,7 @@ def detail_of(site: Site, name: str) -> DomainDetail:
 
 _WHOSE = {
     Whose.OURS: "The sidecar wrote it and keeps it up to date.",
-    Whose.PERSONS: "A person made or changed it: the sidecar leaves it as it is until it is handed over.",
+    Whose.PERSONS: "A person made or changed it: the sidecar leaves it as it is until it is adopted.",
     Whose.NOBODYS: "Nothing is served.",
 }
 

@@ -31,8 +31,8 @@ EVENTS = (50, 200, 1_000)
 SAID = {
     "check": "The check has been requested. Findings appear here as they arrive.",
     "apply": "A pass has been requested. Its actions appear here shortly.",
-    "adopt": "The next pass takes over the policy.",
-    "adopt-dns": "The next pass takes over the record.",
+    "adopt": "The next pass adopts the policy.",
+    "adopt-dns": "The next pass adopts the record.",
     "large-dns-plan": "The next pass makes the changes.",
     "in": "You are logged in.",
     "out": "You are logged out.",

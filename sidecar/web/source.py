@@ -112,7 +112,7 @@ class Source(Protocol):
         ...
 
     async def adopt_records(self, names: Iterable[str]) -> None:
-        """Request that the DNS records at these names, made by a person, are taken over; raises SidecarError."""
+        """Request that the DNS records at these names, made by a person, are adopted; raises SidecarError."""
         ...
 
     async def let_through(self, guard: str) -> None:
@@ -120,5 +120,5 @@ class Source(Protocol):
         ...
 
     async def adopt(self, keys: Iterable[str]) -> None:
-        """Request that the policies of these domains (or `FILE`), made by a person, are taken over; raises SidecarError."""
+        """Request that the policies of these domains (or `FILE`), made by a person, are adopted; raises SidecarError."""
         ...

@@ -37,7 +37,7 @@ def file_policy(
     """The one policy for all names on the file generation; None if there is nothing to decide.
 
     mx is the union, mode the weakest and max_age the smallest of what the domains should have; the text
-    taken over from a person (the floor) is a minimum, except for a field that the settings name.
+    adopted from a person (the floor) is a minimum, except for a field that the settings name.
     """
     hostname = own_hostname(observed)
     names = receiving(listed, settings)

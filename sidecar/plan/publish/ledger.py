@@ -25,7 +25,7 @@ def whose(key: Key, found: Sight[RecordSet], wanted: Values, ledger: RecordLedge
 
 
 def may_remove(key: Key, found: RecordSet, ledger: RecordLedger) -> bool:
-    """Whether the ledger says that it was published here or handed over."""
+    """Whether the ledger says that it was published here or adopted."""
     entry = ledger.get(key)
     return entry is not None and entry.origin is not Origin.EQUAL and found.values in entry.published
 

@@ -276,7 +276,7 @@ def test_records_that_a_person_removed_are_forgotten() -> None:
     assert learn_records(found, made, make_plan(made)).published == {}
 
 
-# --- what a person hands over -----------------------------------------------------------------------------
+# --- what a person asks to adopt --------------------------------------------------------------------------
 
 
 def test_record_that_was_handed_over_is_ours_with_the_value_that_it_has() -> None:
