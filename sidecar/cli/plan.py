@@ -10,7 +10,7 @@ from typing import Any
 from sidecar.cli.show import json_of
 from sidecar.host.exits import Exit
 from sidecar.observed import Seen
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.status.to_document import moment
 
 _EXAMPLES = """\
@@ -43,21 +43,21 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     from sidecar.cli.start import started
     from sidecar.daemon.event_log import EventLog
     from sidecar.daemon.wiring import assembled
-    from sidecar.reconcile.passes import Report
+    from sidecar.reconcile.passes import PassReport
 
     clock, settings = started(env)
     async with assembled(settings, clock, env, EventLog(), patient=True) as parts:
         parts.session.whole_list_always = True
         parts.passes.publishing.activate()
         observed, plan = await parts.passes.look()
-    report = Report(observed, plan, ())
+    report = PassReport(observed, plan, ())
     print(
         json.dumps(plan_as_json(report), indent=2) if given.json else show_plan(report, all_lines=given.all)
     )
     return exit_of(report)
 
 
-def plan_as_json(report: Report) -> dict[str, Any]:
+def plan_as_json(report: PassReport) -> dict[str, Any]:
     """The whole plan; `mailcow` is null if it was not seen."""
     mailcow = None
     if isinstance(report.observed.mailcow, Seen):

@@ -29,7 +29,7 @@ from sidecar.plan.actions import (
     WriteFile,
 )
 from sidecar.reconcile.apply import Result
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 
 
 def lines_of(action: Action) -> list[str]:
@@ -120,7 +120,7 @@ _ALL = "all of them: sidecar plan --all, or --json"
 _ALL_DONE = "all of them: sidecar history"
 
 
-def show_plan(report: Report, *, all_lines: bool = False) -> str:
+def show_plan(report: PassReport, *, all_lines: bool = False) -> str:
     """What would be done, what is held, and what a person should know; `all_lines`: however many there are."""
     most = None if all_lines else MOST_LINES
     lines = [_headline(report), ""]
@@ -131,7 +131,7 @@ def show_plan(report: Report, *, all_lines: bool = False) -> str:
     return "\n".join(lines).rstrip()
 
 
-def show_report(report: Report) -> str:
+def show_report(report: PassReport) -> str:
     """What was done, what is held and until when, and what a person should know."""
     lines = [_headline(report), ""]
     done = [line for o in report.outcomes if o.result is Result.DONE for line in _action(o.action)]
@@ -148,7 +148,7 @@ def show_report(report: Report) -> str:
     return "\n".join(lines).rstrip()
 
 
-def _headline(report: Report) -> str:
+def _headline(report: PassReport) -> str:
     match report.observed.mailcow, report.observed.domains:
         case Seen(mailcow), Seen(listed):
             version = mailcow.version or "of unknown version"
@@ -172,7 +172,7 @@ def _action(action: Action) -> list[str]:
     return [f"{action.verb} {to_unicode(action.about)}: {action.reason}", *lines_of(action)]
 
 
-def _held_and_notices(report: Report, most: int | None) -> list[str]:
+def _held_and_notices(report: PassReport, most: int | None) -> list[str]:
     held: list[str] = []
     for item in report.plan.held:
         held.append(f"{item.action.verb} {to_unicode(item.action.about)}: {item.why}")

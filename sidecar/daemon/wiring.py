@@ -27,7 +27,7 @@ from sidecar.reconcile.observe import Observer
 from sidecar.reconcile.passes import Passes
 from sidecar.reconcile.publishing import Publishing
 from sidecar.reconcile.records import Records
-from sidecar.reconcile.reported import ReportReader
+from sidecar.reconcile.tls_reports import ReportReader
 from sidecar.reports.store import ReportStore
 from sidecar.settings import Settings, mailcow_dir_of, read_config
 from sidecar.settings.load import load

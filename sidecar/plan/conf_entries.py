@@ -15,7 +15,7 @@ from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.words import some
 from sidecar.plan.acme.names import with_policy
 from sidecar.plan.actions import EditConf, Hold, Plan
-from sidecar.plan.desired import receiving
+from sidecar.plan.desired_policies.policy import receiving
 from sidecar.plan.ownership import served_mode
 from sidecar.settings import Settings
 

@@ -23,8 +23,9 @@ from sidecar.observed import FILE, Observed, PolicyFile, Seen
 from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.words import command
 from sidecar.plan.actions import FILE_SUBJECT, Action, AdoptSame, Held, Hold, Plan, RemoveFile, WriteFile
-from sidecar.plan.desired import DesiredPolicy, receiving, served_too
-from sidecar.plan.desired.safety import remedy
+from sidecar.plan.desired_policies.file import served_too
+from sidecar.plan.desired_policies.policy import DesiredPolicy, receiving
+from sidecar.plan.desired_policies.safety import remedy
 from sidecar.plan.ownership import Whose, last_in_place, whose
 from sidecar.settings import Settings
 

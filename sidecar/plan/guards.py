@@ -250,17 +250,17 @@ def _brought(found: Scene) -> dict[str, frozenset[str]]:
 def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     """If acme-mailcow checks nothing, a policy alone adds a name to the order: the policy waits for the DNS record."""
     found = scene(observed)
-    if isinstance(found, str) or not found.ways.unchecked or not _acme_orders(found):
+    if isinstance(found, str) or not found.setup.unchecked or not _acme_orders(found):
         return plan
     # With a certificate for each domain (ENABLE_SSL_SNI=y), the policy adds its name all the same.
-    conf = replace(found.ways.conf, values={**found.ways.conf.values, "ENABLE_SSL_SNI": "n"})
-    brought = _brought(replace(found, ways=replace(found.ways, conf=conf)))
+    conf = replace(found.setup.conf, values={**found.setup.conf.values, "ENABLE_SSL_SNI": "n"})
+    brought = _brought(replace(found, setup=replace(found.setup, conf=conf)))
     questions: set[Question] = set()
 
     def judge(action: Action) -> Hold | None:
         domain = _policy_for(action)
         for name in sorted(brought[domain]) if domain in brought else ():
-            trouble = address_trouble(name, found.ways, observed.dns)
+            trouble = address_trouble(name, found.setup, observed.dns)
             if trouble is None:
                 continue
             if trouble.unknown and len(questions) < ASKED_AT_ONCE:

@@ -12,7 +12,7 @@ from sidecar.observed import FILE, DomainList, Observed, PolicyMemory, Seen
 from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.words import command, day
 from sidecar.plan.actions import Action, AddPolicy, AdoptSame, EditPolicy, Held, Hold, Plan, SwitchOff
-from sidecar.plan.desired import DesiredPolicy
+from sidecar.plan.desired_policies.policy import DesiredPolicy
 from sidecar.plan.ownership import Whose, held_for, switched_off_by_us, whose
 from sidecar.settings import Settings
 

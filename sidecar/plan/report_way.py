@@ -8,7 +8,7 @@ from sidecar.observed import Observed, Seen, Unseen
 from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.report_route import RouteSeen
 from sidecar.plan.actions import ChangeReportRoute, Hold, Plan
-from sidecar.plan.desired import receiving
+from sidecar.plan.desired_policies.policy import receiving
 from sidecar.plan.records import host_domain
 from sidecar.plan.report_route import (
     AddAlias,

@@ -34,7 +34,7 @@ MOST_RECORD_LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class PassReport:
     """What one pass observed, planned and did."""
 
     observed: Observed
@@ -111,7 +111,7 @@ class Passes:
 
         return await asyncio.to_thread(decided)
 
-    async def reconcile(self) -> Report:
+    async def reconcile(self) -> PassReport:
         """One whole pass: observe, learn, desire, plan, guard (all in `look`), then apply and record."""
         # What other processes and the last run left.
         await self.ledger.refresh()
@@ -140,7 +140,7 @@ class Passes:
             HistoryEvent(o.at, o.action.about, o.action.verb, o.action.reason, o.result.value, o.detail)
             for o in news
         )
-        return Report(observed, plan, outcomes)
+        return PassReport(observed, plan, outcomes)
 
 
 def _without_repeats(notices: Sequence[Notice], plan: Plan) -> tuple[Notice, ...]:

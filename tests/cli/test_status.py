@@ -15,7 +15,7 @@ from sidecar.plan import decide
 from sidecar.plan.acme.run import STOPPED_S
 from sidecar.plan.actions import Plan
 from sidecar.plan.records import mail_domains
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.settings import Settings
 from sidecar.status.domains import CurrentStatus, status_of
 from tests.running import command, process
@@ -32,7 +32,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def judged(report: Report) -> CurrentStatus:
+def judged(report: PassReport) -> CurrentStatus:
     """What is shown of a pass."""
     settings = Settings()
     return status_of(report.observed, report.plan, settings, mail_domains(report.observed, settings))

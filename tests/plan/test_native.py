@@ -9,7 +9,7 @@ from sidecar.observed import FILE, Mailcow, Memory, PolicyMemory, Unseen, Write
 from sidecar.observed.checks import ConditionType, Judgement, Rollout, Status
 from sidecar.plan import blind_spots
 from sidecar.plan.actions import AddPolicy, AdoptSame, EditPolicy, SwitchOff, WriteFile
-from sidecar.plan.desired import native_policies
+from sidecar.plan.desired_policies.native import native_policies
 from sidecar.rollout import checked
 from sidecar.settings import Settings
 from tests.worlds import (

@@ -49,7 +49,7 @@ class NotReady:
 
 
 @dataclass(frozen=True)  # without slots: thousands of names are judged by the cached answers
-class AcmeWays:
+class AcmeSetup:
     """What acme-mailcow works with: its version, its own environment, and what its log says of the last run."""
 
     mailcow: Mailcow
@@ -129,7 +129,7 @@ def same_address(one: str, other: str) -> bool:
 
 
 def address_trouble(
-    name: str, ways: AcmeWays, dns: Dns, since: float = 0.0, *, strict: bool = False
+    name: str, setup: AcmeSetup, dns: Dns, since: float = 0.0, *, strict: bool = False
 ) -> NotReady | None:
     """Why the name's addresses would not pass, by answers not older than `since`.
 
@@ -138,7 +138,7 @@ def address_trouble(
     """
     if not name:
         return NotReady(Check.ADDRESS, "MAILCOW_HOSTNAME is empty", "set MAILCOW_HOSTNAME in mailcow.conf")
-    if ways.dns_challenge:
+    if setup.dns_challenge:
         return None
     if name.startswith("*."):
         reason = f"Let's Encrypt gives a certificate for {name} only with ACME_DNS_CHALLENGE=y"
@@ -148,29 +148,29 @@ def address_trouble(
     if isinstance(found, Unseen):
         return unknown(Check.ADDRESS, f"{name} could not be looked up: {found.reason}")
     if found.value.addresses:
-        return _leads_elsewhere(name, found.value, ways, dns, since, strict=strict)
-    hostname = ways.conf.hostname
+        return _leads_elsewhere(name, found.value, setup, dns, since, strict=strict)
+    hostname = setup.conf.hostname
     if name == hostname:
         reason = f"{name} (MAILCOW_HOSTNAME) has no address in the DNS"
         return NotReady(Check.ADDRESS, reason, f"publish: {name}. A with the public address of this server")
-    automatic = ways.records.served(name)
+    automatic = setup.records.served(name)
     remedy = "wait: the sidecar publishes its record" if automatic else _publish_cname(name, hostname)
     return NotReady(Check.ADDRESS, f"{name} has no address in the DNS", remedy, automatic=automatic)
 
 
 def _leads_elsewhere(
-    name: str, found: Addresses, ways: AcmeWays, dns: Dns, since: float, *, strict: bool
+    name: str, found: Addresses, setup: AcmeSetup, dns: Dns, since: float, *, strict: bool
 ) -> NotReady | None:
     """Compares with the addresses that acme-mailcow detected; if those are not known, with MAILCOW_HOSTNAME."""
-    if not ways.unchecked:
+    if not setup.unchecked:
         family, addresses = looked_at(found)
-        if not ways.compares(family):
+        if not setup.compares(family):
             return None
-        run = fresh(ways.run, since)
+        run = fresh(setup.run, since)
         if isinstance(run, Seen) and run.value.detected:
             own = run.value.ipv6 if family == 6 else run.value.ipv4
             foreign = sorted(a for a in addresses if own is None or not same_address(a, own))
-            return _differs_from_detected(name, found, ways, own, foreign) if foreign else None
+            return _differs_from_detected(name, found, setup, own, foreign) if foreign else None
         if strict:
             why = (
                 f"its log could not be read: {run.reason}"
@@ -181,15 +181,15 @@ def _leads_elsewhere(
                 Check.ADDRESS,
                 f"acme-mailcow compares {name} with the public addresses of this server, which are not known: {why}",
             )
-    return None if name == ways.conf.hostname else differs_from_hostname(name, found, ways, dns, since)
+    return None if name == setup.conf.hostname else differs_from_hostname(name, found, setup, dns, since)
 
 
 def _differs_from_detected(
-    name: str, found: Addresses, ways: AcmeWays, own: str | None, foreign: list[str]
+    name: str, found: Addresses, setup: AcmeSetup, own: str | None, foreign: list[str]
 ) -> NotReady:
     """`own` is the address that acme-mailcow detected, `foreign` those of the name that differ from it."""
     family, addresses = looked_at(found)
-    hostname = ways.conf.hostname
+    hostname = setup.conf.hostname
     if private := [a for a in foreign if is_private(a)]:
         owner = hostname if found.cname == hostname else name
         alias = f"{name} is an alias of {hostname}, and " if owner != name else ""
@@ -219,14 +219,14 @@ def _differs_from_detected(
         reason = f"{name} has the address {', '.join(foreign)}{first} and acme-mailcow detected {own} as this server's"
         record = f"publish: {name}. {'AAAA' if family == 6 else 'A'} {own}, or remove the record"
         remedy = record if name == hostname else _publish_cname(name, hostname)
-    return NotReady(Check.ADDRESS, reason, remedy, words=ways.words(name, RefusedFor.ADDRESS))
+    return NotReady(Check.ADDRESS, reason, remedy, words=setup.words(name, RefusedFor.ADDRESS))
 
 
 def differs_from_hostname(
-    name: str, found: Addresses, ways: AcmeWays, dns: Dns, since: float
+    name: str, found: Addresses, setup: AcmeSetup, dns: Dns, since: float
 ) -> NotReady | None:
     """Compares the name with MAILCOW_HOSTNAME: if acme-mailcow compares nothing, or its addresses are not known."""
-    hostname = ways.conf.hostname
+    hostname = setup.conf.hostname
     own = fresh(dns.addresses_of(hostname), since)
     if isinstance(own, Unseen):
         return unknown(Check.ADDRESS, f"{hostname} could not be looked up: {own.reason}")

@@ -49,7 +49,7 @@ def gathered(scene: Scene, observed: Observed, new: Sequence[str], old: Sequence
     troubled_old = _troubles(scene, observed, kept, _by_dns)
     troubled_new = _troubles(scene, observed, new, _by_dns)
     passing = [name for name in (*kept, *new) if name not in troubled_old and name not in troubled_new]
-    if troubled_old or not any(name in passing for name in new) or scene.ways.dns_challenge:
+    if troubled_old or not any(name in passing for name in new) or scene.setup.dns_challenge:
         return Evidence(frozenset(), troubled_old, troubled_new)
     probes = frozenset(
         Question(Kind.CHALLENGE, name) for name in passing if observed.challenge_of(name).at < observed.now
@@ -102,26 +102,26 @@ def _again(
 
 def _failed(name: str, scene: Scene, observed: Observed) -> NotReady | None:
     """The trouble of a name by answers of any age; None if it was not looked up yet."""
-    ways, dns = scene.ways, observed.dns
+    setup, dns = scene.setup, observed.dns
     asked = [dns.caa_of(name).at, dns.caa_at_of(name.partition(".")[2]).at]
-    if not ways.dns_challenge:
+    if not setup.dns_challenge:
         asked.append(dns.addresses_of(name).at)
     if min(asked) <= 0:
         return None
     trouble = _by_dns(name, scene, observed, since=0.0)
     if trouble is None and (challenge := observed.challenge_of(name)).at > 0:
-        trouble = http_trouble(name, ways, dns, challenge, 0.0)
+        trouble = http_trouble(name, setup, dns, challenge, 0.0)
     return trouble
 
 
 def _not_asked(scene: Scene, observed: Observed, names: Sequence[str]) -> frozenset[Question]:
     dns, now = observed.dns, observed.now
     questions: set[Question] = set()
-    if scene.ways.run.at < now:
+    if scene.setup.run.at < now:
         questions.add(ACME_LOG)
     for name in names:
         parent = name.partition(".")[2]
-        if dns.addresses_of(name).at < now and not scene.ways.dns_challenge:
+        if dns.addresses_of(name).at < now and not scene.setup.dns_challenge:
             questions.add(Question(Kind.ADDRESSES, name))
         if dns.caa_of(name).at < now:
             questions.add(Question(Kind.CAA, name))
@@ -142,17 +142,17 @@ def _troubles(
 
 def _by_dns(name: str, scene: Scene, observed: Observed, since: float | None = None) -> NotReady | None:
     """By answers not older than `since` (None: of this pass)."""
-    ways, dns = scene.ways, observed.dns
+    setup, dns = scene.setup, observed.dns
     oldest = observed.now if since is None else since
     return (
-        address_trouble(name, ways, dns, oldest, strict=True)
-        or caa_trouble(name, ways, dns, oldest)
-        or log_trouble(name, ways, dns)
+        address_trouble(name, setup, dns, oldest, strict=True)
+        or caa_trouble(name, setup, dns, oldest)
+        or log_trouble(name, setup, dns)
     )
 
 
 def _by_http(name: str, scene: Scene, observed: Observed) -> NotReady | None:
-    return http_trouble(name, scene.ways, observed.dns, observed.challenge_of(name), observed.now)
+    return http_trouble(name, scene.setup, observed.dns, observed.challenge_of(name), observed.now)
 
 
 def dns_in_short(name: str, observed: Observed) -> str:
@@ -256,7 +256,7 @@ def hopeless_hold(name: str, tries: InVain) -> Hold:
 
 def unchecked_notices(scene: Scene) -> tuple[Notice, ...]:
     """Both checks of acme-mailcow are switched off: one wrong name makes every order fail."""
-    if not scene.ways.unchecked or scene.acme_conf.yes("SKIP_LETS_ENCRYPT"):
+    if not scene.setup.unchecked or scene.acme_conf.yes("SKIP_LETS_ENCRYPT"):
         return ()
     return (
         Notice(

@@ -34,7 +34,7 @@ from sidecar.observed import (
     Sight,
     Unseen,
 )
-from sidecar.plan.acme.addresses import AcmeWays, address_trouble
+from sidecar.plan.acme.addresses import AcmeSetup, address_trouble
 from sidecar.plan.acme.script import (
     ISSUER,
     MOST_NAMES,
@@ -82,7 +82,7 @@ class Scene:
     acme: Container | None
     """acme-mailcow; None if the project has none, or the Docker engine does not answer."""
     with_policy: frozenset[str]
-    ways: AcmeWays
+    setup: AcmeSetup
     """What acme-mailcow uses when it judges a name: its own environment, if that was observed."""
 
     @property
@@ -94,7 +94,7 @@ class Scene:
     @property
     def acme_conf(self) -> Conf:
         """mailcow.conf as acme-mailcow's own environment has it."""
-        return self.ways.conf
+        return self.setup.conf
 
     @property
     def acme_san(self) -> str:
@@ -151,8 +151,8 @@ def scene(observed: Observed) -> Scene | str:
                 for parameters in caa.value.parameters(ISSUER)
                 if "accounturi" in parameters
             )
-            ways = AcmeWays(mailcow, own, run, accounts, observed.records)
-            return Scene(mailcow, conf, listed, certificates, acme, with_policy(observed), ways)
+            setup = AcmeSetup(mailcow, own, run, accounts, observed.records)
+            return Scene(mailcow, conf, listed, certificates, acme, with_policy(observed), setup)
         case parts:
             return "; ".join(part.reason for part in parts if isinstance(part, Unseen))
 
@@ -280,18 +280,18 @@ def count(names: Iterable[str], scene: Scene, observed: Observed, *, hoped_for: 
     A name that acme-mailcow left out of its last order then does not delay the count. A later restart looks it up again.
     """
     held = scene.certificates.server.names if scene.certificates.server else frozenset()
-    ways, dns = scene.ways, observed.dns
+    setup, dns = scene.setup, observed.dns
     certain = 0
     unknown: list[str] = []
     for name in names:
         if name in held or (hoped_for and name.startswith("mta-sts.")):
             certain += 1
             continue
-        trouble = address_trouble(name, ways, dns)
+        trouble = address_trouble(name, setup, dns)
         if trouble is None:
             certain += 1
         elif trouble.unknown:
-            said = ways.last_run.refusal(name) if hoped_for and ways.last_run else None
+            said = setup.last_run.refusal(name) if hoped_for and setup.last_run else None
             refused = said is not None and said.why not in {RefusedFor.POLICY, RefusedFor.ORDER}
             if not refused and observed.memory.true_for(Fact(FactKind.FAILING, name)) <= FORGIVEN_AFTER_S:
                 unknown.append(name)

@@ -66,7 +66,7 @@ def _left_out(
     names: list[str] = []
     unknown: list[str] = []
     for name in sorted(lacking):
-        trouble = None if name in full else address_trouble(name, found.ways, observed.dns)
+        trouble = None if name in full else address_trouble(name, found.setup, observed.dns)
         if trouble is None:
             names.append(name)
         elif trouble.unknown and observed.dns.addresses_of(name) is NOT_ASKED:
@@ -76,7 +76,7 @@ def _left_out(
 
 def _no_log(run: Run) -> tuple[Notice, ...]:
     """Without its log it is not known which addresses acme-mailcow detected: it is not restarted then."""
-    match run.scene.acme, run.observed.project, run.scene.ways.run:
+    match run.scene.acme, run.observed.project, run.scene.setup.run:
         case None, _, _:
             return ()
         case _, Seen(Project(acme_sleep=Seen(str()))), Unseen(reason, at) if at > 0:

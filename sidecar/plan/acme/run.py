@@ -255,7 +255,7 @@ def _split(case: Run) -> tuple[tuple[str, ...], tuple[Held, ...], tuple[Notice, 
             held.append(case.held(hold, (name,)))
             notices.append(Notice(Level.WARNING, NoticeCode.NAME_IN_VAIN, name, hold.reason, hold.remedy))
             continue
-        trouble = address_trouble(name, case.scene.ways, case.observed.dns)
+        trouble = address_trouble(name, case.scene.setup, case.observed.dns)
         if trouble is None:
             ready.append(name)
             continue

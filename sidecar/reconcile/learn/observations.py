@@ -37,13 +37,15 @@ from sidecar.observed import (
 from sidecar.observed.memory import ended, seen_served
 from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.words import some
-from sidecar.plan.acme.addresses import AcmeWays, address_trouble
+from sidecar.plan.acme.addresses import AcmeSetup, address_trouble
 from sidecar.plan.acme.evidence import AGAIN_AFTER_S, changed, dns_in_short, still_lost
 from sidecar.plan.acme.names import Scene, missing_names, our_names, scene
 from sidecar.plan.acme.run import unsettled
 from sidecar.plan.acme.script import FAILED_SLEEPS, SLEEPS
 from sidecar.plan.conf_entries import KEYS
-from sidecar.plan.desired import alias_names, receiving, served_too, unmatched_subject
+from sidecar.plan.desired_policies.file import served_too
+from sidecar.plan.desired_policies.policy import alias_names, receiving
+from sidecar.plan.desired_policies.safety import unmatched_subject
 from sidecar.plan.policy_ids import with_id
 from sidecar.plan.report_route import EditTransport, Ready
 from sidecar.plan.report_way import next_of
@@ -226,13 +228,13 @@ def _facts(observed: Observed, settings: Settings) -> tuple[set[Fact], set[Fact]
         ours = our_names(found, settings, observed)
         true |= {Fact(FactKind.MISSING, name) for name in missing_names(found, ours)}
     if isinstance(observed.conf, Seen):
-        ways = (
-            AcmeWays(Mailcow(Backend.FILE, None), observed.conf.value, NOT_ASKED)
+        setup = (
+            AcmeSetup(Mailcow(Backend.FILE, None), observed.conf.value, NOT_ASKED)
             if isinstance(found, str)
-            else found.ways
+            else found.setup
         )
         for name, sight in observed.dns.addresses.items():
-            if address_trouble(name, ways, observed.dns) is None:
+            if address_trouble(name, setup, observed.dns) is None:
                 false.add(Fact(FactKind.FAILING, name))
             elif sight.at > 0:  # no answer counts, too: acme-mailcow would drop the name
                 true.add(Fact(FactKind.FAILING, name))

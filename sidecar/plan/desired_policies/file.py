@@ -6,15 +6,7 @@ from sidecar.formats.domain_name import policy_host, to_unicode
 from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
 from sidecar.observed import FILE, DomainList, Memory, Observed, Seen
 from sidecar.observed.notice import Level, Notice, NoticeCode
-from sidecar.plan.desired.safety import (
-    asked_patterns,
-    kept_patterns,
-    proven,
-    safe_for_all,
-    said_by_senders,
-    unvalidated,
-)
-from sidecar.plan.desired.wanted import (
+from sidecar.plan.desired_policies.policy import (
     TESTING_MAX_AGE,
     DesiredPolicy,
     alias_names,
@@ -24,6 +16,14 @@ from sidecar.plan.desired.wanted import (
     moved_to,
     own_hostname,
     receiving,
+)
+from sidecar.plan.desired_policies.safety import (
+    asked_patterns,
+    kept_patterns,
+    proven,
+    safe_for_all,
+    said_by_senders,
+    unvalidated,
 )
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for
 from sidecar.rollout import restarted_soak

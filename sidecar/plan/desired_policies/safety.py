@@ -18,7 +18,7 @@ from sidecar.observed.checks import Rollout, Status
 from sidecar.observed.mailcow import MX_LENGTH
 from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.reports import ReportEvidence
-from sidecar.plan.desired.wanted import all_patterns
+from sidecar.plan.desired_policies.policy import all_patterns
 from sidecar.plan.ownership import longest_max_age, still_held
 from sidecar.rollout import auto_mode
 from sidecar.rollout.reports import why_step_back
