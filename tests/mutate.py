@@ -54,9 +54,9 @@ DECIDING: dict[str, tuple[str, ...]] = {
     "sidecar/rollout/__init__.py": ("tests/rollout/test_rollout.py", LEARNED),
     "sidecar/plan/native.py": ("tests/plan/test_native.py", LEARNED),
     "sidecar/plan/file.py": ("tests/plan/test_file.py", LEARNED),
-    "sidecar/plan/desired/native.py": (*POLICIES, LEARNED, "tests/reconcile/learn/test_policies.py"),
-    "sidecar/plan/desired/file.py": (*POLICIES, LEARNED, "tests/reconcile/learn/test_policies.py"),
-    "sidecar/plan/desired/safety.py": (*POLICIES, LEARNED, "tests/reconcile/learn/test_policies.py"),
+    "sidecar/plan/desired_policies/native.py": (*POLICIES, LEARNED, "tests/reconcile/learn/test_policies.py"),
+    "sidecar/plan/desired_policies/file.py": (*POLICIES, LEARNED, "tests/reconcile/learn/test_policies.py"),
+    "sidecar/plan/desired_policies/safety.py": (*POLICIES, LEARNED, "tests/reconcile/learn/test_policies.py"),
     "sidecar/formats/mtasts_policy.py": ("tests/formats/test_mtasts_policy.py", "tests/verify/test_lint.py"),
     "sidecar/status/log_lines.py": ("tests/status/test_log_lines.py",),
 }

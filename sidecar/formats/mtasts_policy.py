@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from sidecar.formats.octets import WSP, ascii_lower, shown
+from sidecar.formats.text import WSP, ascii_lower, shown
 
 MAX_AGE_LIMIT = 31_557_600
 """The largest max_age, in seconds (RFC 8461 §3.2)."""

@@ -11,12 +11,11 @@ from sidecar.formats.domain_name import policy_host
 from sidecar.formats.dotenv import ListEdit, has_comment, has_spaces, has_trailing_spaces, items
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Backend, Conf, ConfEntry, ConfEvent, DomainList, Mailcow, Observed, Seen
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.words import some
 from sidecar.plan.acme.names import with_policy
 from sidecar.plan.actions import EditConf, Hold, Plan
-from sidecar.plan.desired import receiving
+from sidecar.plan.desired_policies.policy import receiving
 from sidecar.plan.ownership import served_mode
 from sidecar.settings import Settings
 

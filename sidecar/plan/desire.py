@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from sidecar.observed import FILE, Backend, Observed, Seen
 from sidecar.plan.acme.names import our_names, scene
 from sidecar.plan.conf_entries import NO_ENTRIES, Entries, kept_entries, wanted_entries
-from sidecar.plan.desired import DesiredPolicy, file_policy, native_policies
+from sidecar.plan.desired_policies.file import file_policy
+from sidecar.plan.desired_policies.native import native_policies
+from sidecar.plan.desired_policies.policy import DesiredPolicy
 from sidecar.plan.ownership import served_by_file
 from sidecar.plan.records import MailDomain, mail_domains
 from sidecar.settings import Settings

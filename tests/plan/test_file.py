@@ -295,7 +295,7 @@ def test_enforce_is_not_put_back_where_an_mx_is_seen_not_to_be_covered(
 
 
 def test_file_of_a_person_is_not_taken_over_when_all_is_retired() -> None:
-    """A file that a person wrote since stays, unless it was handed over."""
+    """A file that a person wrote since stays, unless it was adopted."""
     enforce = text(Mode.ENFORCE, 86_400)
     before = world(file=enforce.encode(), memory=replace(ours(text()), retired=frozenset({FILE})))
     found = plan(before)
@@ -346,10 +346,10 @@ def test_locked_file_is_not_removed() -> None:
 
 @pytest.mark.parametrize(
     ("adopt", "reported"),
-    [(False, "taken over from a person, with a backup"), (True, "handed over with adopt")],
+    [(False, "adopted from a person, with a backup"), (True, "adopted on request")],
 )
 def test_reason_says_why_the_file_of_a_person_is_written(adopt: bool, reported: str) -> None:
-    """Stricter than ours: it is taken over in any case."""
+    """Stricter than ours: it is adopted in any case."""
     theirs = text(Mode.TESTING, 172_800)
     (write,) = written(plan(world(file=theirs.encode(), memory=ours(text())), Settings(adopt=adopt)))
     assert reported in write.reason

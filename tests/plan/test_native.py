@@ -9,7 +9,7 @@ from sidecar.observed import FILE, Mailcow, Memory, PolicyMemory, Unseen, Write
 from sidecar.observed.checks import ConditionType, Judgement, Rollout, Status
 from sidecar.plan import blind_spots
 from sidecar.plan.actions import AddPolicy, AdoptSame, EditPolicy, SwitchOff, WriteFile
-from sidecar.plan.desired import native_policies
+from sidecar.plan.desired_policies.native import native_policies
 from sidecar.rollout import checked
 from sidecar.settings import Settings
 from tests.worlds import (
@@ -78,7 +78,7 @@ def test_own_policy_that_is_right_leaves_an_empty_plan() -> None:
 
 
 def test_foreign_policy_is_reported_and_left_alone() -> None:
-    """A person's policy stays until it is handed over."""
+    """A person's policy stays until it is adopted."""
     found = plan(World(served={"example.org": text(Mode.ENFORCE, 604_800)}))
     assert found.actions == ()
     assert [held.action.policy for held in found.held if isinstance(held.action, EditPolicy)] == [policy()]
@@ -86,7 +86,7 @@ def test_foreign_policy_is_reported_and_left_alone() -> None:
 
 
 def test_adopted_foreign_policy_is_changed() -> None:
-    """`sidecar adopt DOMAIN` hands it over."""
+    """As `sidecar adopt DOMAIN` asks."""
     world = World(
         served={"example.org": text(Mode.ENFORCE, 604_800)}, memory=Memory(adopt=frozenset({"example.org"}))
     )

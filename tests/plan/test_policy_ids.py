@@ -9,7 +9,7 @@ from sidecar.formats.mtasts_policy import Mode
 from sidecar.formats.mtasts_record import StsRecord, parse
 from sidecar.observed import Memory, Observed, PolicyFile, PolicyId, PolicyMemory, Seen, Served, Unseen
 from sidecar.plan.policy_ids import current, derived, published, record_of, served_to, unread, with_ids
-from sidecar.reconcile.learn.policies import learn
+from sidecar.reconcile.learn.observations import learn
 from sidecar.settings import Settings
 from tests.worlds import FILE_MAILCOW, NATIVE, NOW, OLD_NATIVE, World, observed, text
 

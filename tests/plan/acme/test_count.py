@@ -21,8 +21,7 @@ from sidecar.observed import (
     Write,
 )
 from sidecar.plan import decide
-from sidecar.plan.acme.count import ASKED_AT_ONCE, count
-from sidecar.plan.acme.names import scene
+from sidecar.plan.acme.names import ASKED_AT_ONCE, count, scene
 from sidecar.plan.actions import AddPolicy, EditConf, EditPolicy, Plan
 from sidecar.settings import Settings
 from tests.worlds import DAY, FILE_MAILCOW, HOST, NOW, RUN, World, observed, plan, span, text

@@ -8,8 +8,8 @@ import pytest
 from sidecar.observed import Container, Issuer, Observed, Seen, Unseen
 from sidecar.observed.notice import Level, Notice
 from sidecar.plan import decide
-from sidecar.plan.acme.standstill import STOPPED_S
-from sidecar.reconcile.learn.policies import learn
+from sidecar.plan.acme.run import STOPPED_S
+from sidecar.reconcile.learn.observations import learn
 from sidecar.settings import Settings
 from tests.worlds import DAY, NOW, World, container, observed
 
