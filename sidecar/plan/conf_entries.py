@@ -32,7 +32,9 @@ Entries: TypeAlias = Mapping[str, tuple[str, ...]]
 NO_ENTRIES: Entries = {SAN: (), SERVER_NAMES: ()}
 
 
-def wanted_entries(observed: Observed, settings: Settings, mailcow: Mailcow, listed: DomainList) -> Entries:
+def wanted_entries(
+    observed: Observed, settings: Settings, conf: Conf, mailcow: Mailcow, listed: DomainList
+) -> Entries:
     """The entries that each key should have, besides those of the administrator."""
     domains = receiving(listed, settings)
     if mailcow.names_follow_policies:
@@ -44,10 +46,12 @@ def wanted_entries(observed: Observed, settings: Settings, mailcow: Mailcow, lis
     aliases = [
         a.name for a in listed.aliases if a.active and a.target in targets and settings.manages(a.name)
     ]
-    return _entries(mailcow, observed, domains, aliases)
+    return _entries(mailcow, conf, domains, aliases)
 
 
-def kept_entries(observed: Observed, settings: Settings, mailcow: Mailcow, listed: DomainList) -> Entries:
+def kept_entries(
+    observed: Observed, settings: Settings, conf: Conf, mailcow: Mailcow, listed: DomainList
+) -> Entries:
     """Entries that stay if they are there, though not needed: of unmanaged names and of names still served a policy."""
     active = with_policy(observed) if mailcow.names_follow_policies else frozenset()
     domains = [
@@ -57,12 +61,11 @@ def kept_entries(observed: Observed, settings: Settings, mailcow: Mailcow, liste
     aliases = [
         a.name for a in listed.aliases if a.active and (a.target in targets or not settings.manages(a.name))
     ]
-    return _entries(mailcow, observed, domains, aliases)
+    return _entries(mailcow, conf, domains, aliases)
 
 
-def _entries(mailcow: Mailcow, observed: Observed, domains: Sequence[str], aliases: Sequence[str]) -> Entries:
+def _entries(mailcow: Mailcow, conf: Conf, domains: Sequence[str], aliases: Sequence[str]) -> Entries:
     """What these domains and alias domains need on this mailcow."""
-    conf = observed.conf.value if isinstance(observed.conf, Seen) else Conf({})
     if mailcow.backend is Backend.NATIVE and conf.yes("AUTODISCOVER_SAN", default="y"):
         return NO_ENTRIES
     alias_names = tuple(policy_host(name) for name in aliases) if mailcow.serves_alias_domains else ()

@@ -57,14 +57,15 @@ def desire(observed: Observed, settings: Settings) -> Desired:
             policies = {} if wanted is None else {FILE: wanted}
             serving = not isinstance(observed.file, Seen) or observed.file.value.data is not None
         if isinstance(observed.conf, Seen):
+            conf = observed.conf.value
             # All domains were retired: no name is needed any more, and those that the sidecar added are removed.
             all_left = FILE in observed.memory.retired and not serving
             entries = (
                 DesiredEntries(NO_ENTRIES)
                 if all_left
                 else DesiredEntries(
-                    wanted_entries(observed, settings, mailcow, listed),
-                    kept_entries(observed, settings, mailcow, listed),
+                    wanted_entries(observed, settings, conf, mailcow, listed),
+                    kept_entries(observed, settings, conf, mailcow, listed),
                 )
             )
     found = scene(observed)

@@ -87,7 +87,7 @@ class Scene:
 
     @property
     def presented(self) -> tuple[Certificate, ...]:
-        """The certificates that nginx presents; a change of ENABLE_SSL_SNI counts once acme-mailcow has it."""
+        """The certificates that nginx presents; those of domains count until ENABLE_SSL_SNI is off in both places."""
         sni = self.acme_conf.yes("ENABLE_SSL_SNI")
         return presented(self.certificates, self.acme_conf if sni else self.conf)
 
@@ -142,11 +142,11 @@ def scene(observed: Observed) -> Scene | str:
                     run = unseen
             own = environment(conf, dict(acme.env) if acme else None)
             server = certificates.server
-            lets_encrypt = server is not None and server.issuer is Issuer.LETS_ENCRYPT
+            issued = server.names if server is not None and server.issuer is Issuer.LETS_ENCRYPT else ()
             # An account that a name in the certificate requires is needed for every order anyway.
             accounts = frozenset(
                 parameters["accounturi"]
-                for name in (server.names if server and lets_encrypt and observed.dns.caa else ())
+                for name in issued
                 if isinstance(caa := observed.dns.caa_of(name), Seen)
                 for parameters in caa.value.parameters(ISSUER)
                 if "accounturi" in parameters
