@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.formats.mtasts_record import StsRecord, parse
+from sidecar.formats.mtasts_record import StsRecord, is_id, parse
 from sidecar.observed import Memory, Observed, PolicyFile, PolicyId, PolicyMemory, Seen, Served, Unseen
 from sidecar.plan.policy_ids import (
     current,
@@ -37,6 +37,23 @@ def test_derived_id_is_the_beginning_of_the_digest_and_fits_the_grammar() -> Non
     """As the issue fixes it: the first 20 hex digits of the SHA-256."""
     assert derived(TEXT.encode()) == hashlib.sha256(TEXT.encode()).hexdigest()[:20]
     assert parse(record_of(derived(TEXT.encode())).encode()) == StsRecord(derived(TEXT.encode()))
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("a", True),
+        ("aZ09" * 8, True),
+        ("", False),
+        ("a" * 33, False),
+        ("a-b", False),
+        ("\u0661", False),
+        ("a\n", False),
+    ],
+)
+def test_id_has_up_to_32_letters_and_digits(text: str, right: bool) -> None:
+    """Of US-ASCII (RFC 8461 §3.1)."""
+    assert is_id(text) is right
 
 
 @pytest.mark.parametrize(

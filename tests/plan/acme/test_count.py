@@ -110,9 +110,10 @@ def test_name_whose_lookups_fail_counts_for_a_day() -> None:
     failing = {**seen.dns.addresses, **{n: Unseen("SERVFAIL", NOW) for n in names}}
     seen = replace(seen, dns=replace(seen.dns, addresses=failing))
     assert added(decide(seen, Settings())) < 60
-    since = {Fact(FactKind.FAILING, n): NOW - DAY - 1 for n in names}
-    seen = replace(seen, memory=replace(seen.memory, since=since))
-    assert added(decide(seen, Settings())) == 60
+    for failing_for, all_added in ((DAY, False), (DAY + 1, True)):
+        since = {Fact(FactKind.FAILING, n): NOW - failing_for for n in names}
+        seen = replace(seen, memory=replace(seen.memory, since=since))
+        assert (added(decide(seen, Settings())) == 60) is all_added
 
 
 def test_certificate_for_each_domain_has_no_such_limit() -> None:

@@ -19,6 +19,7 @@ from sidecar.observed import (
     PolicyMemory,
     Refusal,
     RefusedFor,
+    Restart,
     Seen,
     Unseen,
 )
@@ -131,6 +132,13 @@ def test_lost_name_shows_a_policy_unless_acme_mailcow_says_that_there_is_none(
     """Any other reason to leave the name out says nothing about the policy."""
     run = replace(RUN, refused={NAME: Refusal(why, "refused", NOW)})
     assert (DOMAIN in with_policy(observed(replace(UNSEEN, memory=LOST, run=run)))) is active
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_name_that_the_last_restart_may_have_lost_shows_a_policy_until_that_is_judged(judged: bool) -> None:
+    """Then it is among the lost names, or nobody needs it."""
+    memory = Memory(restarts=(Restart(NOW - 60, (HOST,), before=(NAME,), judged=judged),))
+    assert (DOMAIN in with_policy(observed(replace(UNSEEN, memory=memory)))) is not judged
 
 
 @pytest.mark.parametrize("active", [True, False])
