@@ -60,6 +60,7 @@ DECIDING: dict[str, tuple[str, ...]] = {
     "sidecar/plan/policy_ids.py": ("tests/plan/test_policy_ids.py",),
     "sidecar/plan/conf_entries.py": ("tests/plan/test_conf_entries.py", "tests/plan/test_desire.py"),
     "sidecar/plan/requests.py": ("tests/plan/test_requests.py",),
+    "sidecar/rollout/reports.py": ("tests/rollout/test_reports.py",),
     "sidecar/rollout/__init__.py": ("tests/rollout/test_rollout.py", LEARNED),
     "sidecar/plan/native.py": ("tests/plan/test_native.py", LEARNED),
     "sidecar/plan/file.py": ("tests/plan/test_file.py", LEARNED),

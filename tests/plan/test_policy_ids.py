@@ -70,6 +70,7 @@ def test_id_has_up_to_32_letters_and_digits(text: str, right: bool) -> None:
         # no right record
         (("v=STSv1; id=a-b",), None),
         (("v=STSv1;",), None),
+        (("v=STSv1; id=1; x=",), None),
         # not what a version is
         (("v=stsv1; id=1",), None),
         # anything may be published
