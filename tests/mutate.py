@@ -57,6 +57,13 @@ DECIDING: dict[str, tuple[str, ...]] = {
         "tests/plan/acme/test_restart.py",
         "tests/observed/test_per_picture.py",
     ),
+    "sidecar/plan/acme/run.py": (
+        "tests/plan/acme/test_restart.py",
+        "tests/plan/acme/test_evidence.py",
+        "tests/plan/acme/test_budget.py",
+        "tests/plan/acme/test_repair.py",
+        "tests/plan/acme/test_standstill.py",
+    ),
     "sidecar/plan/policy_ids.py": ("tests/plan/test_policy_ids.py",),
     "sidecar/plan/conf_entries.py": ("tests/plan/test_conf_entries.py", "tests/plan/test_desire.py"),
     "sidecar/plan/requests.py": ("tests/plan/test_requests.py",),

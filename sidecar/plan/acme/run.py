@@ -70,7 +70,7 @@ def ignored(observed: Observed, settle: float) -> tuple[Notice, ...]:
             f"see: docker compose logs --tail=50 {service}",
         )
         for service in sorted(found)
-        if service not in NEEDED and not _blocks(observed, service)
+        if not _blocks(observed, service)
     )
 
 
@@ -192,8 +192,8 @@ def hold_run(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     """A guard: the plan with its run of acme-mailcow for the names that are ready; the other names are held."""
     runs = [action for action in plan.actions if isinstance(action, RestartAcme | RecreateAcme)]
     found = scene(observed)
-    if not runs or isinstance(found, str):
-        return plan
+    if isinstance(found, str):
+        return plan  # then there is no run in it either
     rest = tuple(action for action in plan.actions if action not in runs)
     plan = replace(plan, actions=rest)
     for run in runs:

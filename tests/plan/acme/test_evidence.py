@@ -157,6 +157,7 @@ def test_log_is_read_again_before_a_restart() -> None:
     found = decide(replace(seen, project=Seen(project, NOW)), Settings())
     assert restarts(found) == []
     assert {q.kind for q in found.questions} == {Kind.ACME_LOG}
+    assert "the names are being looked up again" in held(found)
 
 
 def test_hopeless_new_name_does_not_hold_a_good_one() -> None:
@@ -206,6 +207,49 @@ def test_hostname_is_lost_where_the_evidence_is_not_asked_for(monkeypatch: pytes
     assert HOST not in unguarded.names
 
 
+@pytest.mark.parametrize(
+    ("failing", "reason"),
+    [
+        ({OLD}, f"{OLD} is in the certificate and would be dropped from it: "),
+        (
+            {OLD, "autodiscover.example.org"},
+            f"{OLD} is in the certificate and would be dropped from it (and 1 more: autodiscover.example.org): ",
+        ),
+    ],
+)
+def test_names_that_would_be_dropped_are_reported_at_once(failing: set[str], reason: str) -> None:
+    """A record that is gone does not come back on its own."""
+    found = plan(waiting(names=frozenset({HOST, *failing}), without_address=frozenset(failing)))
+    assert (restarts(found), held(found).startswith(reason)) == ([], True)
+    assert [(n.code, n.subject) for n in found.notices] == [("name.would_drop", OLD)]
+
+
+@pytest.mark.parametrize(
+    ("conf", "acme_san"),
+    [({}, "own.example"), ({"AUTODISCOVER_SAN": "n", "ADDITIONAL_SAN": f"{NAME},own.example"}, "")],
+    ids=["restarted: acme-mailcow's own value", "re-created: the value of mailcow.conf"],
+)
+def test_names_that_the_next_order_asks_for_are_protected(conf: dict[str, str], acme_san: str) -> None:
+    """The administrator's name is in the certificate, and does not resolve just now."""
+    own = "own.example"
+    found = plan(
+        waiting(names=frozenset({HOST, own}), without_address=frozenset({own}), conf=conf, acme_san=acme_san)
+    )
+    assert not [a for a in found.actions if isinstance(a, RestartAcme | RecreateAcme)]
+    assert [n.subject for n in found.notices if n.code == "name.would_drop"] == [own]
+
+
+def test_lost_name_of_our_own_does_not_hold_up_another_domain() -> None:
+    """It waits for its own record."""
+    names = ("example.net", "example.org")
+    world = waiting(domains=names, served=dict.fromkeys(names, text()), without_address=frozenset({NAME}))
+    since = {Fact(FactKind.MISSING, "mta-sts.example.net"): NOW - 3_600}
+    memory = replace(world.memory, since=since, lost=(LostName(NAME, NOW - 9_000),))
+    assert restarts(plan(replace(world, names=frozenset({HOST}), memory=memory))) == [
+        ("mta-sts.example.net",)
+    ]
+
+
 # --- after the restart ------------------------------------------------------------------------------------
 
 
@@ -246,10 +290,12 @@ def test_no_further_restart_until_all_lost_names_pass() -> None:
         domains=("example.net", "example.org"),
         served={"example.net": text(), "example.org": text()},
     )
+    found = Plan()
     for _ in range(3):
         world, found = look(replace(world, now=world.now + DAY))
         assert restarts(found) == []
         assert OLD in held(found)
+    assert f"{OLD} would not be in the certificate: " in held(found)
     world = replace(world, without_address=frozenset(), now=world.now + DAY)
     world, found = look(world)
     assert restarts(found) == [(OLD, "mta-sts.example.net")] or restarts(found) == [
@@ -508,8 +554,8 @@ def test_lookup_that_keeps_failing_is_reported(name: str, kind: str) -> None:
         assert restarts(found) == []
         return [n.code for n in found.notices if n.subject == name]
 
-    assert codes(3_600) == []
-    assert codes(DAY) == ["name.not_ready" if name == NAME else "name.would_drop"]
+    assert codes(21_600) == []
+    assert codes(21_601) == ["name.not_ready" if name == NAME else "name.would_drop"]
 
 
 # --- what a held restart costs ------------------------------------------------------------------------------

@@ -16,7 +16,10 @@ from sidecar.observed import (
     RefusedFor,
     Restart,
     Seen,
+    Sight,
 )
+from sidecar.observed.notice import Level
+from sidecar.observed.record_sets import RecordObservations
 from sidecar.plan import decide
 from sidecar.plan.actions import Plan, RecreateAcme, RestartAcme
 from sidecar.settings import Settings
@@ -54,8 +57,13 @@ def held(found: Plan) -> str:
 
 
 def test_missing_name_that_is_ready_is_restarted_for() -> None:
-    """All is well: one restart."""
-    assert restarts(plan(waiting())) == [(NAME,)]
+    """All is well: one restart, of the container that was seen."""
+    (action,) = [a for a in plan(waiting()).actions if isinstance(a, RestartAcme)]
+    assert (action.names, action.container_id, action.started_at) == (
+        (NAME,),
+        "id-acme-mailcow",
+        NOW - 30 * DAY,
+    )
 
 
 @pytest.mark.parametrize("conf", [{}, {"SKIP_LETS_ENCRYPT": "y"}])
@@ -179,6 +187,27 @@ def test_ready_names_do_not_wait_for_others() -> None:
     assert "publish: mta-sts.example.net. 120 IN CNAME" in held(found)
 
 
+def test_name_that_is_not_ready_says_only_what_it_lacks() -> None:
+    """Each on its own; whether acme-mailcow is at work does not matter yet."""
+    names = ("example.net", "example.org")
+    hosts = frozenset(f"mta-sts.{name}" for name in names)
+    found = plan(
+        waiting(domains=names, served=dict.fromkeys(names, text()), without_address=hosts, sleep=None)
+    )
+    assert {h.action.names for h in found.held if isinstance(h.action, RestartAcme)} == {(n,) for n in hosts}
+    assert "running its checks" not in held(found)
+
+
+@pytest.mark.parametrize("automatic", [False, True])
+def test_record_that_the_sidecar_publishes_needs_no_person(automatic: bool) -> None:
+    """Without an account for its zone, a person is warned."""
+    zones: dict[str, Sight[tuple[str, ...]]] = {"home": Seen(("example.org",), NOW)} if automatic else {}
+    seen = observed(waiting(without_address=frozenset({NAME})))
+    found = decide(replace(seen, records=RecordObservations(zones=zones)), Settings())
+    levels = [n.level for n in found.notices if n.code == "name.not_ready"]
+    assert levels == [Level.INFO if automatic else Level.WARNING]
+
+
 def test_certificate_is_never_lifted_over_100_names() -> None:
     """The 101st breaks every renewal."""
     domains = tuple(f"d{n:02}.example" for n in range(34))
@@ -186,6 +215,19 @@ def test_certificate_is_never_lifted_over_100_names() -> None:
     found = plan(world)
     assert restarts(found) == []
     assert "ENABLE_SSL_SNI=y" in held(found)
+    assert [n.code for n in found.notices if n.subject == "certificate"] == ["certificate.full"]
+
+
+def test_certificate_that_may_have_room_is_not_reported_as_full() -> None:
+    """A hundred names, and one that is being looked up."""
+    domains = tuple(f"d{n:02}.example" for n in range(33))
+    world = waiting(
+        domains=domains, served={d: text() for d in domains}, conf={"ADDITIONAL_SAN": "x.example"}
+    )
+    found = plan(world)
+    assert restarts(found) == []
+    assert "could have 101 names" in held(found)
+    assert [n.code for n in found.notices if n.subject == "certificate"] == []
 
 
 def test_container_that_keeps_restarting_stops_blocking_after_half_an_hour() -> None:
@@ -367,5 +409,6 @@ def test_only_names_that_the_new_environment_brings_are_reported_with_the_comman
 
 def test_order_dated_in_another_time_zone_counts() -> None:
     """acme-mailcow was made before TZ was changed: its folders are some hours ahead."""
-    assert "60 min between two restarts" in held(plan(waiting(orders=(NOW + 7_200,))))
+    for ahead in (7_200, DAY):
+        assert "60 min between two restarts" in held(plan(waiting(orders=(NOW + ahead,))))
     assert restarts(plan(waiting(orders=(NOW + 2 * DAY,)))) == [(NAME,)]
