@@ -420,6 +420,20 @@ def test_file_that_only_lenient_senders_accept_is_corrected_and_kept(mode: Mode)
     assert "a byte order mark, comment lines, blank lines, final dots in mx" in reported.message
 
 
+def test_adopted_file_is_corrected_to_what_the_settings_say() -> None:
+    """Nothing of what a person wrote is kept as the floor."""
+    (write,) = written(
+        plan(world(file=by_hand(), mx={"example.org": (HOST,)}), given_settings({"adopt": True}))
+    )
+    assert (write.text, write.floor) == (text(), None)
+
+
+def test_file_in_testing_is_corrected_without_proof() -> None:
+    """No sender refuses mail because of it; an MX that it does not name is reported elsewhere."""
+    found = plan(world(file=by_hand("testing"), mx={"example.org": (HOST, "gw.example")}))
+    assert len(written(found)) == 1
+
+
 def test_corrected_file_stays_as_it_was_meant() -> None:
     """The passes after it neither weaken it nor write again."""
     before = world(file=by_hand(), mx={"example.org": (HOST,)})
