@@ -8,7 +8,7 @@ from sidecar.formats.mtasts_policy import Mode, parse
 from sidecar.observed import FILE, Memory, PolicyFile, PolicyMemory, Seen, Unseen, Write
 from sidecar.observed.notice import Level
 from sidecar.plan import decide
-from sidecar.plan.actions import AdoptSame, Plan, RemoveFile, WriteFile
+from sidecar.plan.actions import AdoptSame, EditConf, Plan, RemoveFile, WriteFile
 from sidecar.settings import Settings
 from sidecar.state.ledger import intended
 from tests.worlds import (
@@ -149,9 +149,11 @@ def test_mailcow_without_domains_leaves_the_file_as_it_is() -> None:
 
 def test_locked_file_is_reported_and_not_written() -> None:
     """A link out of the mounted folder."""
-    seen = replace(observed(world()), file=Seen(PolicyFile(None, "it is a link to /elsewhere"), NOW))
+    seen = replace(
+        observed(replace(world(), conf={})), file=Seen(PolicyFile(None, "it is a link to /elsewhere"), NOW)
+    )
     found = decide(seen, Settings())
-    assert written(found) == []
+    assert [type(action) for action in found.actions] == [EditConf], "mailcow.conf is another file"
     assert [n.code for n in found.notices if n.code == "file.locked"] == ["file.locked"]
 
 
@@ -342,6 +344,14 @@ def test_locked_file_is_not_removed() -> None:
     found = left(text(), Settings(), wrote=text(), locked="it is a link to /elsewhere")
     assert [(type(h.action), h.reason) for h in found.held] == [(RemoveFile, "it is a link to /elsewhere")]
     assert not any(isinstance(action, RemoveFile) for action in found.actions)
+    assert "file.locked" not in {notice.code for notice in found.notices}
+
+
+def test_file_that_is_gone_already_is_not_removed() -> None:
+    """Nothing is left to do."""
+    memory = replace(ours(text()), retired=frozenset({FILE}))
+    found = plan(world(memory=memory))
+    assert not [a for a in (*found.actions, *(h.action for h in found.held)) if isinstance(a, RemoveFile)]
 
 
 @pytest.mark.parametrize(
@@ -482,6 +492,18 @@ def test_enforce_that_only_lenient_senders_know_is_not_brought_to_all_without_pr
     assert ("file.foreign" in {notice.code for notice in found.notices}) is not bool(unseen)
     allowed = given_settings({**config, "domains": {"example.org": {"allow_uncovered": True}}})
     assert len(written(plan(seen, allowed))) == 1
+
+
+@pytest.mark.parametrize(("mx", "writes"), [((), 1), ((HOST,), 1), (("gw.example",), 0)])
+def test_domain_that_takes_no_mail_here_needs_no_mx_but_a_covered_one(
+    mx: tuple[str, ...], writes: int
+) -> None:
+    """One file is served for it, too: it would be enforced there."""
+    seen = world(
+        domains=("example.net", "example.org"), inactive=frozenset({"example.net"}),
+        file=by_hand(), mx={"example.org": (HOST,), "example.net": mx},
+    )  # fmt: skip
+    assert len(written(plan(seen))) == writes
 
 
 @pytest.mark.parametrize("taken", [text(Mode.TESTING, 3_600).encode(), by_hand("testing", f"{HOST}.", 3_600)])
