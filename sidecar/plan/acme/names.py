@@ -50,6 +50,11 @@ from sidecar.plan.ownership import served_mode
 from sidecar.settings import Settings
 
 T = TypeVar("T")
+
+ASKED_AT_ONCE = 400
+"""Names that are looked up in one pass to count them."""
+FORGIVEN_AFTER_S = 86_400
+"""A name whose lookups have failed for this long no longer counts as one that may pass."""
 _MOST = 2
 """Pictures: the one of the running pass, and the one that the page shows meanwhile."""
 
@@ -232,12 +237,6 @@ def missing_names(scene: Scene, names: Sequence[str]) -> list[str]:
     """Those of `names` that no certificate has, not even by a wildcard."""
     held = scene.held  # one set for all: with ENABLE_SSL_SNI=y there may be as many certificates as names
     return [name for name in names if not covered(name, held)]
-
-
-ASKED_AT_ONCE = 400
-"""Names that are looked up in one pass to count them."""
-FORGIVEN_AFTER_S = 86_400
-"""A name whose lookups have failed for this long no longer counts as one that may pass."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,10 +192,10 @@ def hold_run(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     """A guard: the plan with its run of acme-mailcow for the names that are ready; the other names are held."""
     runs = [action for action in plan.actions if isinstance(action, RestartAcme | RecreateAcme)]
     found = scene(observed)
-    if isinstance(found, str):
-        return plan  # then there is no run in it either
     rest = tuple(action for action in plan.actions if action not in runs)
     plan = replace(plan, actions=rest)
+    if isinstance(found, str):
+        return plan + Plan(held=tuple(Hold(found).on(run) for run in runs))
     for run in runs:
         case = Run(observed, settings, found, run.names, isinstance(run, RecreateAcme))
         plan += _for_names(case)

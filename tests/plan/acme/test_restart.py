@@ -17,10 +17,12 @@ from sidecar.observed import (
     Restart,
     Seen,
     Sight,
+    Unseen,
 )
 from sidecar.observed.notice import Level
 from sidecar.observed.record_sets import RecordObservations
 from sidecar.plan import decide
+from sidecar.plan.acme.run import hold_run
 from sidecar.plan.actions import Plan, RecreateAcme, RestartAcme
 from sidecar.settings import Settings
 from tests.worlds import DAY, HOST, NOW, RUN, World, container, given_settings, look, observed, plan, text
@@ -64,6 +66,14 @@ def test_missing_name_that_is_ready_is_restarted_for() -> None:
         "id-acme-mailcow",
         NOW - 30 * DAY,
     )
+
+
+@pytest.mark.parametrize("part", ["mailcow", "conf", "domains", "certificates"])
+def test_guard_holds_a_planned_restart_for_which_a_part_was_not_seen(part: str) -> None:
+    """Whoever planned it: unknown never permits."""
+    unseen = replace(observed(waiting()), **{part: Unseen("no answer", NOW)})  # type: ignore[arg-type]
+    found = hold_run(Plan((RestartAcme("id", NOW, (NAME,), "lacking"),)), unseen, Settings())
+    assert (restarts(found), held(found)) == ([], "no answer")
 
 
 @pytest.mark.parametrize("conf", [{}, {"SKIP_LETS_ENCRYPT": "y"}])
