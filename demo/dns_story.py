@@ -142,7 +142,7 @@ async def _foreign(story: Telling) -> None:
     story.act("a day later")
     story.look_now()
     await story.promise(
-        "the sidecar says so, and how to hand it over",
+        "the sidecar says so, and how to adopt it",
         story.said(f"sidecar adopt --dns {name}"),
         expected=f"a line with: sidecar adopt --dns {name}",
         within_s=20,
@@ -159,7 +159,7 @@ async def _foreign(story: Telling) -> None:
         found = stage.dns.values(name, "TXT")
         return None if found == (REPORTS,) else f"{found}"
 
-    await story.promise("handed over, it is put right", ours_again, expected=REPORTS, within_s=15)
+    await story.promise("adopted, it is put right", ours_again, expected=REPORTS, within_s=15)
 
 
 def published(story: Telling, *names: str) -> Check:

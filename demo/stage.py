@@ -32,7 +32,7 @@ from demo.web import DemoWeb
 from sidecar.daemon.wiring import TEST_DNS_PORT, TEST_HTTP_PORT, TEST_POSTFIX, TEST_SENDER_PORTS, engine_of
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.observed import Backend, Project, Seen
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 
 DnsMaker: TypeAlias = Callable[[], Awaitable[DemoDns]]
 HOST = "mail.example.org"
@@ -102,7 +102,7 @@ class Stage:
     acme: StandInAcme
     containers: Containers
     http: aiohttp.ClientSession
-    reports: list[Report] = field(default_factory=list)
+    reports: list[PassReport] = field(default_factory=list)
     more: Mapping[str, str] = field(default_factory=dict)
     """Further variables of the sidecar."""
     clock: MovedClock = field(default_factory=MovedClock)

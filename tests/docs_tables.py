@@ -13,8 +13,8 @@ from pydantic.fields import FieldInfo
 
 import sidecar.settings
 from sidecar.mailcow.engine.calls import ENGINE_CALLS
-from sidecar.observed.findings import Code
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.checks import Code
+from sidecar.observed.notice import NoticeCode
 from sidecar.settings import Settings
 from sidecar.settings.dns import DnsSettings
 from sidecar.settings.load import _PARTS, _Given

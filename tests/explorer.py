@@ -32,10 +32,10 @@ from sidecar.observed import (
     SenderView,
     Served,
 )
-from sidecar.observed.findings import Code, Finding
+from sidecar.observed.checks import Code, Finding
 from sidecar.plan import decide
 from sidecar.plan.actions import Action, AdoptSame, Plan, RecreateAcme, RestartAcme, WriteFile
-from sidecar.reconcile.learn.policies import believe
+from sidecar.reconcile.learn.observations import believe
 from sidecar.reconcile.passes import learn_all, without_moot_requests
 from sidecar.settings import Settings
 from sidecar.state import parts

@@ -117,7 +117,7 @@ class Claims(RuleBasedStateMachine):
         assert retired or not asked, f"weaker without a cause: {change}"
 
     def _judge_person(self, action: Action, world: World, off: dict[str, str]) -> None:
-        """What a person wrote, or switched off, stays so unless it was handed over."""
+        """What a person wrote, or switched off, stays so unless it was adopted."""
         key = FILE if isinstance(action, WriteFile | RemoveFile) else getattr(action, "domain", "")
         if not key or isinstance(action, AddPolicy):
             return

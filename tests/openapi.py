@@ -77,9 +77,9 @@ def described() -> _Schema:
                 "check", "Run a sender check of one domain or of all domains", CheckBody
             ),
             "/api/v1/actions/apply": _post("apply", "Run a pass now", ApplyBody),
-            "/api/v1/actions/adopt": _post("adopt", "Take over a policy that a person made", AdoptBody),
+            "/api/v1/actions/adopt": _post("adopt", "Adopt a policy that a person made", AdoptBody),
             "/api/v1/actions/adopt-dns": _post(
-                "adopt-dns", "Take over a DNS record that a person made", AdoptDnsBody
+                "adopt-dns", "Adopt a DNS record that a person made", AdoptDnsBody
             ),
             "/api/v1/actions/large-dns-plan": _post(
                 "large-dns-plan", "Let a large change of published DNS records through, once", ApplyBody

@@ -11,7 +11,7 @@ from demo.simulated import SimulatedMailcow
 from sidecar.daemon.event_log import EventLog
 from sidecar.daemon.wiring import TEST_HTTP_PORT, TEST_POSTFIX, Parts, assembled, read_settings
 from sidecar.host.elapsed import UptimeReading
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from tests.dns import faulty
 from tests.mailcow import fake_engine
 from tests.mailcow.fake_engine import FakeContainer, FakeEngine
@@ -142,7 +142,7 @@ class Stage:
         async with assembled(settings, self.clock, self.env, self.event_log, patient=True) as parts:
             yield parts
 
-    async def once(self) -> Report:
+    async def once(self) -> PassReport:
         """One pass of a sidecar that was just started."""
         async with self.sidecar() as parts:
             return await parts.passes.reconcile()

@@ -20,7 +20,7 @@ from sidecar.host.errors import NoSpaceError
 from sidecar.plan.actions import Action, EditConf, RemoveFile, WriteFile
 from sidecar.reconcile.apply import Outcome, Result
 from sidecar.reconcile.back_off import BackOff
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.state.store import State
 from tests.stage import Stage, stage
 from tests.worlds import NOW, text
@@ -49,7 +49,7 @@ class FullDisk:
         monkeypatch.setattr(os, "fsync", fsync)
 
 
-def results(report: Report, kind: type[Action]) -> list[Result]:
+def results(report: PassReport, kind: type[Action]) -> list[Result]:
     """How the actions of this kind ended."""
     return [outcome.result for outcome in report.outcomes if isinstance(outcome.action, kind)]
 

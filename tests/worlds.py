@@ -65,8 +65,7 @@ from sidecar.plan.actions import (
     WriteFile,
 )
 from sidecar.plan.native import text_of
-from sidecar.reconcile.learn.acme import learn_acme
-from sidecar.reconcile.learn.policies import learn
+from sidecar.reconcile.learn.observations import learn, learn_acme
 from sidecar.settings import Settings
 from sidecar.settings.load import load
 from sidecar.state.ledger import entries, intended, settled

@@ -53,5 +53,5 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
             request.state.request_adopt(keys, request.now)
     shown = ["mta-sts.txt" if key == FILE else to_unicode(key) for key in keys]
     names = ", ".join([*shown, *records])
-    print(f"accepted: the next pass of the sidecar takes over {names}")
+    print(f"accepted: the next pass of the sidecar adopts {names}")
     return Exit.OK

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.formats.domain_name import to_ascii, to_unicode
 from sidecar.host.exits import Exit
-from sidecar.observed.findings import Severity
+from sidecar.observed.checks import Severity
 
 if TYPE_CHECKING:  # slow to import, and every command builds the whole command line
     from sidecar.verify.run import Checked

@@ -20,7 +20,7 @@ from sidecar.plan import policy_ids as policyid
 from sidecar.plan.actions import Plan
 from sidecar.plan.records import MailDomain, host_domain, mail_domains, questions, unknown_names
 from sidecar.plan.requests import not_of_this_mailcow
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.settings import Settings
 
 MANY = 3
@@ -42,7 +42,7 @@ class Inspection:
     def readable(self) -> bool:
         """Whether version and domains of mailcow and the host name in mailcow.conf are known."""
         observed = self.observed
-        return Report(observed, self.plan, ()).readable and isinstance(observed.conf, Seen)
+        return PassReport(observed, self.plan, ()).readable and isinstance(observed.conf, Seen)
 
 
 def names_of(domains: Iterable[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sidecar.host.exits import Exit
 
 if TYPE_CHECKING:
-    from sidecar.reconcile.passes import Report
+    from sidecar.reconcile.passes import PassReport
 
 WAITS_S = 10.0
 """How long it waits for another sidecar to end its pass."""
@@ -71,7 +71,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     return exit_of(report)
 
 
-def exit_of(report: "Report") -> Exit:
+def exit_of(report: "PassReport") -> Exit:
     """The exit code for what a pass saw and did."""
     if not report.readable:
         return Exit.UNREADABLE

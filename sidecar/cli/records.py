@@ -57,8 +57,7 @@ async def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     """Reads mailcow and the DNS, and prints the records."""
     from sidecar.cli.look import look_at, unreadable
     from sidecar.plan.records import needed
-    from sidecar.status.record_exports import Form, exported
-    from sidecar.status.zone_file import zone_text
+    from sidecar.status.record_exports import Form, exported, zone_text
 
     look = await look_at(given.domains, env)
     if not look.readable:

@@ -36,7 +36,7 @@ def run(given: argparse.Namespace, env: Mapping[str, str]) -> Exit:
     from sidecar.host.errors import PermanentError
     from sidecar.observed import FILE
     from sidecar.observed.words import day
-    from sidecar.plan.desired import TESTING_MAX_AGE
+    from sidecar.plan.desired_policies.policy import TESTING_MAX_AGE
     from sidecar.plan.requests import held_by_senders_s, retire_refusal
 
     if bool(given.domains) == given.all:

@@ -32,7 +32,7 @@ from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.observed import Observed, Unseen
 from sidecar.plan.schedule import next_pass, poll_now, time_left, wait_after
 from sidecar.reconcile.apply import Result
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.settings import CONFIG, Settings, ensure_config_folder
 from sidecar.status.repeats import hidden
 
@@ -67,7 +67,7 @@ class Daemon:
         *,
         engine: AcmeEngine | None = None,
         on_settings: Callable[[Settings], None] | None = None,
-        on_report: Callable[[Report], None] | None = None,
+        on_report: Callable[[PassReport], None] | None = None,
     ) -> None:
         """`engine` replaces the Docker engine (for tests).
 
@@ -261,7 +261,7 @@ class Daemon:
         except Exception as bug:  # the top of reporting
             log.error("pass report bug", exc_info=bug)
 
-    async def _shown(self, report: Report | None, seconds: float, error: Exception | None = None) -> None:
+    async def _shown(self, report: PassReport | None, seconds: float, error: Exception | None = None) -> None:
         """Shows and reports the result of a pass; a bug there does not stop the passes."""
         try:
             await self.live.pass_ended(report, seconds, error)
@@ -270,7 +270,7 @@ class Daemon:
         except Exception as bug:  # the top of reporting
             log.error("pass report bug", exc_info=bug)
 
-    async def _locked_pass(self, parts: Parts) -> Report:
+    async def _locked_pass(self, parts: Parts) -> PassReport:
         if self._lock is None:
             lock = PassLock(parts.settings.state_dir, command="run")
             await lock.acquire()

@@ -15,9 +15,8 @@ from sidecar.dns.ask import Lookups
 from sidecar.host.clock import Clock
 from sidecar.host.errors import PermanentError, SidecarError
 from sidecar.host.lean import structlog
-from sidecar.host.threads import in_thread
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.host.tasks import in_thread
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.report_route import INTERNAL_ADDRESS
 from sidecar.observed.reports import ReportWay
 from sidecar.plan.schedule import wait_after

@@ -15,7 +15,7 @@ from sidecar.host.lean import structlog
 from sidecar.observed import Observed, Seen
 from sidecar.observed.notice import Notice
 from sidecar.observed.words import command
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.settings import Settings
 from sidecar.status.log_lines import known, tasks, working
 from sidecar.status.needs import summary_of
@@ -65,7 +65,7 @@ class StateLog:
         """The notices without those that ask for the same as a task in the log."""
         return [notice for notice in notices if (notice.subject, notice.todo) not in self._asks]
 
-    async def passed(self, report: Report, status: Once, settings: Settings) -> None:
+    async def passed(self, report: PassReport, status: Once, settings: Settings) -> None:
         """After a pass and its notices: logs new tasks, and at the end of the first lines the state of all domains."""
         if not report.readable or not isinstance(report.observed.domains, Seen):
             return

@@ -18,10 +18,9 @@ from sidecar.host.lean import structlog
 from sidecar.host.release import release
 from sidecar.notify.notifier import Notifier
 from sidecar.observed.history import HistoryEvent
-from sidecar.observed.notice import Level
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, NoticeCode
 from sidecar.observed.reports import ReportTotals
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.reports.store import ReportStore
 from sidecar.settings import Settings
 from sidecar.status.once import Once
@@ -70,8 +69,8 @@ class Live:
         self._changes = Changes()
         self._settings = Settings()
         self._parts: Parts | None = None
-        self._latest: tuple[Report, Once] | None = None
-        self._readable: tuple[Report, Once] | None = None
+        self._latest: tuple[PassReport, Once] | None = None
+        self._readable: tuple[PassReport, Once] | None = None
         self._failed: Trouble | None = None
         self._looking_since = 0.0
         self._open = AsyncExitStack()
@@ -102,7 +101,7 @@ class Live:
     def changes(self) -> Changes:
         return self._changes
 
-    def latest(self) -> tuple[Report, Once] | None:
+    def latest(self) -> tuple[PassReport, Once] | None:
         return self._readable or self._latest
 
     def trouble(self) -> Trouble | None:
@@ -236,7 +235,9 @@ class Live:
         if self.progress() is None:  # checks that this pass starts begin now
             self._looking_since = now
 
-    async def pass_ended(self, report: Report | None, seconds: float, error: Exception | None = None) -> None:
+    async def pass_ended(
+        self, report: PassReport | None, seconds: float, error: Exception | None = None
+    ) -> None:
         """After each pass; `report` is None if it failed."""
         now = self._clock.now()
         self.pulse.ends(report)

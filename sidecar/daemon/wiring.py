@@ -19,8 +19,7 @@ from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.mailcow.engine.events import EngineEvent, events
 from sidecar.mailcow.session import Session
 from sidecar.observed import Seen
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.plan.publish.picture import writes
 from sidecar.reconcile.accounts import made
 from sidecar.reconcile.apply import Applier
@@ -28,7 +27,7 @@ from sidecar.reconcile.observe import Observer
 from sidecar.reconcile.passes import Passes
 from sidecar.reconcile.publishing import Publishing
 from sidecar.reconcile.records import Records
-from sidecar.reconcile.reported import ReportReader
+from sidecar.reconcile.tls_reports import ReportReader
 from sidecar.reports.store import ReportStore
 from sidecar.settings import Settings, mailcow_dir_of, read_config
 from sidecar.settings.load import load

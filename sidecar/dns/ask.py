@@ -27,8 +27,7 @@ from dns.rdatatype import RdataType
 from sidecar.dns import records
 from sidecar.dns.answers import NULL_MX, DnsAnswer, DnsResult, NoAnswer, Silence, Tlsa
 from sidecar.dns.bounded import Bounded
-from sidecar.host.apart import apart
-from sidecar.host.tasks import end_tasks
+from sidecar.host.tasks import apart, end_tasks
 from sidecar.host.unexpected import Unexpected
 from sidecar.observed import Addresses, Caa, Kind, Question, Seen, Sight, Txt, Unseen, Validated
 

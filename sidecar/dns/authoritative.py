@@ -3,7 +3,7 @@
 Rules for every editor: only an authoritative answer (AA) is `Seen`; a refusal, a referral, silence, an answer that is
 malformed or too large, and a server without an address are `Unseen`, each with its reason. A server is asked at each
 of its addresses, since behind them may be different machines. Zone owners are strangers: servers, addresses, aliases,
-octets and seconds are all bounded. Queries run outside the caller's event loop (`host.apart`).
+octets and seconds are all bounded. Queries run outside the caller's event loop (`host.tasks.apart`).
 """
 
 import asyncio
@@ -38,7 +38,7 @@ from sidecar.dns.answers import (
 )
 from sidecar.dns.ask import EDNS_PAYLOAD, DnsClient
 from sidecar.dns.bounded import Bounded
-from sidecar.host.apart import apart
+from sidecar.host.tasks import apart
 from sidecar.host.unexpected import Unexpected
 from sidecar.observed import Seen, Sight, Unseen
 

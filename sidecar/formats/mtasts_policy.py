@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from sidecar.formats.octets import WSP, ascii_lower, shown
+from sidecar.formats.text import WSP, ascii_lower, shown
 
 MAX_AGE_LIMIT = 31_557_600
 """The largest max_age, in seconds (RFC 8461 §3.2)."""
@@ -62,7 +62,7 @@ class Invalid:
     def __str__(self) -> str:
         shown = self.problems[:_MOST_PROBLEMS]
         more = len(self.problems) - len(shown)
-        return "; ".join([*shown, *([f"and {more} problems more"] if more else [])])
+        return "; ".join([*shown, *([f"and {more} more"] if more else [])])
 
 
 # In one line of a log: a text may have as many problems as it has lines.
@@ -134,7 +134,7 @@ class PolicyFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PolicyProblem:
-    """One problem of a policy text: its kind, a sentence, and the wrong value, if there is one."""
+    """One problem of a policy text: its kind, a sentence, and the wrong pattern if it is one of mx."""
 
     fault: PolicyFault
     text: str
@@ -259,7 +259,7 @@ def _judge(fields: dict[str, str], mx: tuple[str, ...]) -> list[PolicyProblem]:
             problems.append(_missing(PolicyFault.VERSION_MISSING, "version", fields))
         case other:
             problems.append(
-                PolicyProblem(PolicyFault.VERSION, f"version is {other[:60]!r} instead of 'STSv1'", other)
+                PolicyProblem(PolicyFault.VERSION, f"version is {other[:60]!r} instead of 'STSv1'")
             )
     match fields.get("mode"):
         case "none" | "testing" | "enforce":
@@ -268,9 +268,7 @@ def _judge(fields: dict[str, str], mx: tuple[str, ...]) -> list[PolicyProblem]:
             problems.append(_missing(PolicyFault.MODE_MISSING, "mode", fields))
         case other:
             problems.append(
-                PolicyProblem(
-                    PolicyFault.MODE, f"mode is {other[:60]!r} instead of testing, enforce or none", other
-                )
+                PolicyProblem(PolicyFault.MODE, f"mode is {other[:60]!r} instead of testing, enforce or none")
             )
     max_age = fields.get("max_age")
     if max_age is None:
@@ -278,7 +276,7 @@ def _judge(fields: dict[str, str], mx: tuple[str, ...]) -> list[PolicyProblem]:
     elif not _is_max_age(max_age):
         fault = PolicyFault.MAX_AGE_LIMIT if _MAX_AGE.match(max_age) else PolicyFault.MAX_AGE
         text = f"max_age is {max_age[:20]!r} instead of a number of seconds up to {MAX_AGE_LIMIT}"
-        problems.append(PolicyProblem(fault, text, max_age))
+        problems.append(PolicyProblem(fault, text))
     problems += [
         PolicyProblem(PolicyFault.MX, f"mx is {pattern[:60]!r}, which is not a host name", pattern)
         for pattern in mx
@@ -292,7 +290,7 @@ def _judge(fields: dict[str, str], mx: tuple[str, ...]) -> list[PolicyProblem]:
 def _missing(fault: PolicyFault, name: str, fields: dict[str, str]) -> PolicyProblem:
     alike = next((other for other in fields if other.lower().replace("-", "_") == name), None)
     hint = f" ({alike!r} is another field)" if alike else ""
-    return PolicyProblem(fault, f"there is no {name} field{hint}", alike or "")
+    return PolicyProblem(fault, f"there is no {name} field{hint}")
 
 
 def loosenings(before: Policy, after: Policy) -> tuple[str, ...]:
@@ -343,8 +341,6 @@ def lenient_form(data: bytes) -> LenientForm | None:
 
     None for a text without faults, and for one with other faults: its meaning is not guessed.
     """
-    if not read(data).problems:
-        return None
     faults: dict[str, None] = {}
     if data.startswith(_BOM):
         faults["a byte order mark"] = None

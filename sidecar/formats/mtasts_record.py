@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sidecar.formats.mtasts_policy import Invalid
-from sidecar.formats.octets import shown
+from sidecar.formats.text import shown
 from sidecar.formats.txt_fields import Field, FieldFault, RecordProblem, is_extension_value, missing, split
 
 VERSION = b"v=STSv1"

@@ -1,7 +1,10 @@
-"""What others wrote, made fit to be shown: without control characters, in one line, not too long.
+"""Octets and texts of others: as the RFCs' grammars see them, and as they may be shown.
 
-Rule for every editor: nothing here understands a text. How octets are shown is said in `octets`.
+Rules for every editor: `str.lower`, `str.strip`, `str.isdigit` and `splitlines` know Unicode; the grammars know US-ASCII.
+Nothing here understands a text; the grammars themselves do not belong here.
 """
+
+import string
 
 
 def printable(text: str, instead: str = " ") -> str:
@@ -17,3 +20,21 @@ def cut(text: str, most: int) -> str:
 def one_line(text: str, most: int) -> str:
     """`text` in one line of at most `most` characters, each run of white space as one space."""
     return cut(" ".join(printable(text).split()), most)
+
+
+WSP = b" \t"
+"""RFC 5234's WSP, to strip with."""
+
+_MOST = 60
+_TO_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+def ascii_lower(text: str) -> str:
+    """`text` with A-Z made lower-case and nothing else: `str.lower` turns a Kelvin sign into a k."""
+    return text.translate(_TO_LOWER)
+
+
+def shown(octets: bytes) -> str:
+    r"""The beginning of `octets`, quoted, for a sentence; what is not visible US-ASCII is written as \xNN."""
+    text = "".join(chr(octet) if 0x20 <= octet < 0x7F else f"\\x{octet:02x}" for octet in octets[:_MOST])
+    return f"'{text}'" if len(octets) <= _MOST else f"'{text}…'"

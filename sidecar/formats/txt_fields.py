@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sidecar.formats.octets import WSP, shown
+from sidecar.formats.text import WSP, shown
 
 # Both RFCs, with the names of RFC 8461 §3.1. Departures: none.
 #   sts-text-record = sts-version 1*(sts-field-delim sts-field) [sts-field-delim]

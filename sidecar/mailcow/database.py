@@ -19,7 +19,7 @@ from pymysql.constants import CR, ER
 
 from sidecar.formats.mtasts_record import is_id
 from sidecar.host.errors import PermanentError, TemporaryError
-from sidecar.host.threads import in_thread
+from sidecar.host.tasks import in_thread
 from sidecar.observed import Conf
 from sidecar.observed.mailcow import ApiKey
 

@@ -2,8 +2,10 @@
 
 Rules for every editor. A peer is accepted by PKIX for one of the endpoint's names, or because its leaf is a
 pinned one; there is no third way, and no byte of a request leaves before that (the check is part of the
-handshake). Only IPv4 is spoken: mailcow's network is dual-stack, and over IPv6 we would come from an address
-that nobody put into API_ALLOW_FROM. What is asked and how answers are read does not belong here.
+handshake). `presented` accepts any certificate, since it sends nothing but the handshake and trusts nothing: what nginx
+really presents is what senders get, not the file on the disk. Only IPv4 is spoken: mailcow's network is dual-stack, and
+over IPv6 we would come from an address that nobody put into API_ALLOW_FROM. What is asked and how answers are read does
+not belong here.
 """
 
 import asyncio
@@ -17,10 +19,14 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from cryptography import x509
 
 from sidecar.formats.domain_name import to_ascii
+from sidecar.formats.x509 import reading
 from sidecar.host.errors import PermanentError
-from sidecar.observed import Conf
+from sidecar.mailcow.certificates import described
+from sidecar.observed import Certificate, Conf, Seen, Sight, Unseen
+from sidecar.verify.probes.tls import accepting_all, closing
 
 CONNECTIONS = 4
 """At most so many connections at once: php-fpm-mailcow has few workers, and people use them too."""
@@ -246,3 +252,24 @@ def connector() -> aiohttp.TCPConnector:
         limit_per_host=CONNECTIONS,
         ttl_dns_cache=10,  # seconds: a re-created nginx-mailcow may have another address
     )
+
+
+DEADLINE_S = 5.0
+
+
+async def presented(endpoint: Endpoint, name: str, now: float) -> Sight[Certificate]:
+    """The leaf that the server at `endpoint` presents for `name` by SNI; Unseen if it cannot be asked by TLS."""
+    if not endpoint.tls:
+        return Unseen("mailcow's web server is asked by plain HTTP, which shows no certificate", now)
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            _, writer = await asyncio.open_connection(
+                endpoint.host, endpoint.port, ssl=accepting_all(), server_hostname=name, family=socket.AF_INET
+            )
+            with closing(writer):
+                found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        with reading():
+            read = x509.load_der_x509_certificate(found)
+        return Seen(described(read, ""), now)
+    except (OSError, TimeoutError, ValueError, TypeError) as error:
+        return Unseen(f"the certificate of {endpoint.host} could not be looked at: {error}", now)

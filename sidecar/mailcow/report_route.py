@@ -12,7 +12,7 @@ from sidecar.mailcow.answers import message_of
 from sidecar.mailcow.api import MailcowApi
 from sidecar.mailcow.response import Answer, WriteUnconfirmed, content, rows
 from sidecar.observed.report_route import INTERNAL_ADDRESS, INTERNAL_DOMAIN, AliasRow, TransportRow
-from sidecar.plan.report_steps import (
+from sidecar.plan.report_route import (
     AddAlias,
     AddTransport,
     DeleteAlias,

@@ -14,8 +14,7 @@ from pydantic import SecretStr
 from sidecar.host.clock import Clock
 from sidecar.host.errors import PermanentError, SidecarError
 from sidecar.mailcow.api import AccessDenied, Counts, MailcowApi, OnCall, RedisRefusesWrites
-from sidecar.mailcow.endpoint import Endpoint, endpoint
-from sidecar.mailcow.presented import presented
+from sidecar.mailcow.endpoint import Endpoint, endpoint, presented
 from sidecar.mailcow.report_route import read_route
 from sidecar.mailcow.retry import Retry
 from sidecar.observed import (
@@ -36,8 +35,7 @@ from sidecar.observed import (
     Unseen,
     Version,
 )
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.report_route import INTERNAL_DOMAIN, RouteSeen
 from sidecar.plan.access import own_key
 from sidecar.plan.schedule import DENIED_S, LIST_AT_LEAST_S, RETRY_S, ListAge, aliases_due, list_due

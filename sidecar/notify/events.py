@@ -11,9 +11,8 @@ from typing import TypeAlias
 
 from sidecar.formats.tls_report_results import meaning
 from sidecar.observed import Observed, Seen, Unseen
-from sidecar.observed.checks import Stage
+from sidecar.observed.checks import Finding, Severity, Stage
 from sidecar.observed.checks import Status as Truth
-from sidecar.observed.findings import Finding, Severity
 from sidecar.observed.notice import Level, Notice
 from sidecar.observed.words import command, day
 from sidecar.plan.actions import Plan

@@ -21,7 +21,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from pydantic import SecretStr
 
 from sidecar.host.errors import TemporaryError
-from sidecar.host.threads import in_thread
+from sidecar.host.tasks import in_thread
 from sidecar.notify.digest import Message, as_json
 from sidecar.notify.secret import hidden
 from sidecar.settings import Notify

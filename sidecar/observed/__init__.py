@@ -54,7 +54,7 @@ from sidecar.observed.memory import (
     Span,
     Write,
 )
-from sidecar.observed.record_observations import RecordObservations
+from sidecar.observed.record_sets import RecordObservations
 from sidecar.observed.report_route import RouteSeen
 from sidecar.observed.reports import ReportEvidence
 from sidecar.observed.sight import NOT_ASKED, RedisRefuses, Seen, Sight, Unseen, Validated

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from sidecar.host.elapsed import Tally
-from sidecar.observed.checks import Rollout
-from sidecar.observed.findings import Finding
+from sidecar.observed.checks import Finding, Rollout
 from sidecar.observed.mailcow import DomainList
 from sidecar.observed.record_sets import Entry, Key
 from sidecar.observed.report_route import RouteMemory
@@ -53,7 +52,7 @@ class PolicyMemory:
     writes: tuple[Write, ...] = ()
     spans: tuple[Span, ...] = ()
     floor: str | None = None
-    """The text that was taken over from a person: its mode, max_age and mx are a minimum."""
+    """The text that was adopted from a person: its mode, max_age and mx are a minimum."""
     refused: str | None = None
     """Why a write is not tried again: a person's own row that is switched off."""
     id_text: str | None = None
@@ -196,7 +195,7 @@ class Memory:
     newcomers: frozenset[str] = frozenset()
     """Domains in the last, doubted answer that `believed` lacks."""
     adopt: frozenset[str] = frozenset()
-    """Domains (or `FILE`) that a person handed over."""
+    """Domains (or `FILE`) that a person asked to adopt."""
     conf: tuple[ConfEntry, ...] = ()
     restarts: tuple[Restart, ...] = ()
     lost: tuple[LostName, ...] = ()
@@ -215,9 +214,9 @@ class Memory:
     """Domains (`FILE`: all) that a person retires from MTA-STS."""
     moves: tuple[Move, ...] = ()
     published: Mapping[Key, Entry] = field(default_factory=dict)
-    """DNS record sets that were published here, or handed over: what is not in it is somebody else's."""
+    """DNS record sets that were published here, or adopted: what is not in it is somebody else's."""
     adopt_records: frozenset[str] = frozenset()
-    """Names whose DNS records a person handed over."""
+    """Names whose DNS records a person asked to adopt."""
     let_through: frozenset[str] = frozenset()
     """Guards that a person lifts once (`LARGE_DNS_PLAN`)."""
     report_way: RouteMemory = field(default_factory=RouteMemory)

@@ -8,12 +8,11 @@ from dataclasses import replace
 
 from sidecar.formats.mtasts_policy import is_mx_pattern
 from sidecar.observed import FILE, Backend, Observed, Seen
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.plan.access import plan_access
 from sidecar.plan.acme.notices import pending, presented_notices, run_failed
 from sidecar.plan.acme.restart import plan_repair, plan_restart
-from sidecar.plan.acme.standstill import stopped
+from sidecar.plan.acme.run import stopped
 from sidecar.plan.actions import Plan
 from sidecar.plan.conf_entries import plan_entries
 from sidecar.plan.desire import Desired, desire
@@ -23,7 +22,7 @@ from sidecar.plan.guards import NOTHING_WAITS, Waits, guarded
 from sidecar.plan.native import gone_domains, plan_native
 from sidecar.plan.notices import redis_notices, rollout_notices, unknown_names_in
 from sidecar.plan.proxy import behind_proxy
-from sidecar.plan.publish.as_plan import as_plan
+from sidecar.plan.publish.make import as_plan
 from sidecar.plan.publish.values import PublishPlan
 from sidecar.plan.report_way import plan_report_way
 from sidecar.settings import Settings

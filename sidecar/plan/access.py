@@ -17,8 +17,7 @@ from pydantic import SecretStr
 from sidecar.formats.dotenv import has_spaces
 from sidecar.observed import NOT_ASKED, Conf, Observed, Seen, Sight
 from sidecar.observed.mailcow import Access, ApiKey
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.plan.actions import API_SUBJECT, AllowAccess, CreateKey, KeyChange, Plan, WidenKey
 from sidecar.settings import Settings
 

@@ -23,7 +23,7 @@ from sidecar.observed.notice import Notice
 from sidecar.observed.report_route import INTERNAL_DOMAIN
 from sidecar.observed.words import day
 from sidecar.plan.publish.values import PublishPlan, RecordWrite
-from sidecar.plan.report_steps import (
+from sidecar.plan.report_route import (
     AddAlias,
     AddTransport,
     DeleteAlias,

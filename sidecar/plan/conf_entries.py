@@ -11,12 +11,11 @@ from sidecar.formats.domain_name import policy_host
 from sidecar.formats.dotenv import ListEdit, has_comment, has_spaces, has_trailing_spaces, items
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Backend, Conf, ConfEntry, ConfEvent, DomainList, Mailcow, Observed, Seen
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.words import some
 from sidecar.plan.acme.names import with_policy
 from sidecar.plan.actions import EditConf, Hold, Plan
-from sidecar.plan.desired import receiving
+from sidecar.plan.desired_policies.policy import receiving
 from sidecar.plan.ownership import served_mode
 from sidecar.settings import Settings
 
@@ -33,7 +32,9 @@ Entries: TypeAlias = Mapping[str, tuple[str, ...]]
 NO_ENTRIES: Entries = {SAN: (), SERVER_NAMES: ()}
 
 
-def wanted_entries(observed: Observed, settings: Settings, mailcow: Mailcow, listed: DomainList) -> Entries:
+def wanted_entries(
+    observed: Observed, settings: Settings, conf: Conf, mailcow: Mailcow, listed: DomainList
+) -> Entries:
     """The entries that each key should have, besides those of the administrator."""
     domains = receiving(listed, settings)
     if mailcow.names_follow_policies:
@@ -45,10 +46,12 @@ def wanted_entries(observed: Observed, settings: Settings, mailcow: Mailcow, lis
     aliases = [
         a.name for a in listed.aliases if a.active and a.target in targets and settings.manages(a.name)
     ]
-    return _entries(mailcow, observed, domains, aliases)
+    return _entries(mailcow, conf, domains, aliases)
 
 
-def kept_entries(observed: Observed, settings: Settings, mailcow: Mailcow, listed: DomainList) -> Entries:
+def kept_entries(
+    observed: Observed, settings: Settings, conf: Conf, mailcow: Mailcow, listed: DomainList
+) -> Entries:
     """Entries that stay if they are there, though not needed: of unmanaged names and of names still served a policy."""
     active = with_policy(observed) if mailcow.names_follow_policies else frozenset()
     domains = [
@@ -58,12 +61,11 @@ def kept_entries(observed: Observed, settings: Settings, mailcow: Mailcow, liste
     aliases = [
         a.name for a in listed.aliases if a.active and (a.target in targets or not settings.manages(a.name))
     ]
-    return _entries(mailcow, observed, domains, aliases)
+    return _entries(mailcow, conf, domains, aliases)
 
 
-def _entries(mailcow: Mailcow, observed: Observed, domains: Sequence[str], aliases: Sequence[str]) -> Entries:
+def _entries(mailcow: Mailcow, conf: Conf, domains: Sequence[str], aliases: Sequence[str]) -> Entries:
     """What these domains and alias domains need on this mailcow."""
-    conf = observed.conf.value if isinstance(observed.conf, Seen) else Conf({})
     if mailcow.backend is Backend.NATIVE and conf.yes("AUTODISCOVER_SAN", default="y"):
         return NO_ENTRIES
     alias_names = tuple(policy_host(name) for name in aliases) if mailcow.serves_alias_domains else ()

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from sidecar.observed import FILE, Backend, Observed, Seen
 from sidecar.plan.acme.names import our_names, scene
 from sidecar.plan.conf_entries import NO_ENTRIES, Entries, kept_entries, wanted_entries
-from sidecar.plan.desired import DesiredPolicy, file_policy, native_policies
+from sidecar.plan.desired_policies.file import file_policy
+from sidecar.plan.desired_policies.native import native_policies
+from sidecar.plan.desired_policies.policy import DesiredPolicy
 from sidecar.plan.ownership import served_by_file
 from sidecar.plan.records import MailDomain, mail_domains
 from sidecar.settings import Settings
@@ -55,14 +57,15 @@ def desire(observed: Observed, settings: Settings) -> Desired:
             policies = {} if wanted is None else {FILE: wanted}
             serving = not isinstance(observed.file, Seen) or observed.file.value.data is not None
         if isinstance(observed.conf, Seen):
+            conf = observed.conf.value
             # All domains were retired: no name is needed any more, and those that the sidecar added are removed.
             all_left = FILE in observed.memory.retired and not serving
             entries = (
                 DesiredEntries(NO_ENTRIES)
                 if all_left
                 else DesiredEntries(
-                    wanted_entries(observed, settings, mailcow, listed),
-                    kept_entries(observed, settings, mailcow, listed),
+                    wanted_entries(observed, settings, conf, mailcow, listed),
+                    kept_entries(observed, settings, conf, mailcow, listed),
                 )
             )
     found = scene(observed)

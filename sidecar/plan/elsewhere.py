@@ -1,15 +1,14 @@
 """A policy that another server serves on purpose (a provider, a web server of one's own): recognised and left alone; pure.
 
 Rule for every editor: nothing is published beside it that asks less of senders, and nobody is asked to replace it. The
-administrator chooses: leave it there, or take it over with all that it says.
+administrator chooses: leave it there, or adopt it with all that it says.
 """
 
 from sidecar.formats.address import is_private
 from sidecar.formats.domain_name import policy_host, to_unicode
 from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
 from sidecar.observed import NOT_ASKED, Observed, Seen, Unseen
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.words import command
 from sidecar.plan.actions import Action, AddPolicy, EditPolicy, Hold, Plan
 from sidecar.plan.ownership import Whose, whose
@@ -62,7 +61,7 @@ def served_elsewhere(observed: Observed, name: str) -> Policy | None:
 
 
 def left_elsewhere(observed: Observed, settings: Settings, name: str) -> Policy | None:
-    """As `served_elsewhere`, where nobody chose to take it over (`adopt`)."""
+    """As `served_elsewhere`, where nobody chose to adopt it (`adopt`)."""
     if settings.for_domain(name).adopt or name in observed.memory.adopt:
         return None
     return served_elsewhere(observed, name)
@@ -89,13 +88,13 @@ def choices(name: str, policy: Policy) -> str:
     own += f", mx: [{mx}]" if mx else ""
     return (
         f"in {CONFIG}, to leave it there: exclude: [{name}]; "
-        f"to take it over as it is: domains: {{{name}: {{{own}}}}}, and then publish what "
+        f"to adopt it as it is: domains: {{{name}: {{{own}}}}}, and then publish what "
         f"`{command(f'records {name}')}` prints"
     )
 
 
 def hold_elsewhere(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    """A guard: no policy is written beside one that is served elsewhere, until it is taken over with what it says.
+    """A guard: no policy is written beside one that is served elsewhere, until it is adopted with what it says.
 
     While nothing is known of another server, a policy of ours that mailcow serves is still kept right: senders may get
     it through a proxy that cannot be asked from here.

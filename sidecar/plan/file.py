@@ -20,12 +20,12 @@ from sidecar.formats.mtasts_policy import (
     understood,
 )
 from sidecar.observed import FILE, Observed, PolicyFile, Seen
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.words import command
 from sidecar.plan.actions import FILE_SUBJECT, Action, AdoptSame, Held, Hold, Plan, RemoveFile, WriteFile
-from sidecar.plan.desired import DesiredPolicy, receiving, served_too
-from sidecar.plan.desired.mx import remedy
+from sidecar.plan.desired_policies.file import served_too
+from sidecar.plan.desired_policies.policy import DesiredPolicy, receiving
+from sidecar.plan.desired_policies.safety import remedy
 from sidecar.plan.ownership import Whose, last_in_place, whose
 from sidecar.settings import Settings
 
@@ -74,7 +74,7 @@ def _step(
         return Plan((AdoptSame(FILE, current, "it already has the text that the sidecar would write"),))
     if _foreign(observed, settings, current, served) is not None:
         return Plan((WriteFile(text, reason, backup=True),))
-    taken = "handed over with adopt" if adopted else "taken over from a person, with a backup"
+    taken = "adopted on request" if adopted else "adopted from a person, with a backup"
     floor = None if adopted else current
     if floor is not None:
         policy = _raised(policy, served, wanted.named)
@@ -98,7 +98,7 @@ def _mended(
     )
     write = WriteFile(
         render(kept),
-        f"{reason}; its form is corrected and it is taken over, with a backup",
+        f"{reason}; its form is corrected and it is adopted, with a backup",
         backup=True,
         floor=floor,
     )
@@ -110,12 +110,12 @@ def _adopted(observed: Observed, settings: Settings) -> bool:
 
 
 def _foreign(observed: Observed, settings: Settings, text: str, served: Policy) -> str | None:
-    """Why a person's file is left unchanged; None if it is ours, was handed over, or may be taken over."""
+    """Why a person's file is left unchanged; None if it is ours, was adopted, or may be adopted."""
     memory = observed.memory.policy(FILE)
     if _adopted(observed, settings) or whose(text, memory) is Whose.OURS:
         return None
     if FILE in observed.memory.retired:
-        # All domains are retired: a file that a person wrote is no longer taken over.
+        # All domains are retired: a file that a person wrote is no longer adopted.
         return NOT_OURS
     last = last_in_place(memory)
     ours = policy_of(last.text) if last else None
@@ -124,7 +124,7 @@ def _foreign(observed: Observed, settings: Settings, text: str, served: Policy) 
 
 
 def hold_file(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    """A guard: a person's file that may not be taken over stays, and no write is attempted on a locked file."""
+    """A guard: a person's file that may not be adopted stays, and no write is attempted on a locked file."""
     if not isinstance(observed.file, Seen) or observed.file.value.data is None:
         return _hold_locked(plan, observed)
     text = observed.file.value.data.decode("utf-8", "surrogateescape")
@@ -139,7 +139,7 @@ def hold_file(plan: Plan, observed: Observed, settings: Settings) -> Plan:
             if reason is None and not strict:
                 return _unproven(observed, settings, policy_of(action.text))
         elif isinstance(action, RemoveFile) and locked is None and not _adopted(observed, settings):
-            # Only our own file, or one that was handed over, is ever removed.
+            # Only our own file, or one that was adopted, is ever removed.
             ours = whose(text, observed.memory.policy(FILE)) is Whose.OURS
             reason = None if ours else NOT_OURS
         return None if reason is None else Hold(reason, to_adopt)

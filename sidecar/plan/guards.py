@@ -9,12 +9,10 @@ from typing import assert_never
 
 from sidecar.formats.domain_name import policy_host
 from sidecar.observed import Issuer, Kind, Observed, Question
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.words import some
 from sidecar.plan.acme.addresses import address_trouble
-from sidecar.plan.acme.count import ASKED_AT_ONCE, Count, count
-from sidecar.plan.acme.names import Scene, scene
+from sidecar.plan.acme.names import ASKED_AT_ONCE, Count, Scene, count, scene
 from sidecar.plan.acme.run import hold_run
 from sidecar.plan.actions import (
     ACME_SUBJECT,
@@ -252,17 +250,17 @@ def _brought(found: Scene) -> dict[str, frozenset[str]]:
 def _wrong_name(plan: Plan, observed: Observed, settings: Settings) -> Plan:
     """If acme-mailcow checks nothing, a policy alone adds a name to the order: the policy waits for the DNS record."""
     found = scene(observed)
-    if isinstance(found, str) or not found.ways.unchecked or not _acme_orders(found):
+    if isinstance(found, str) or not found.setup.unchecked or not _acme_orders(found):
         return plan
     # With a certificate for each domain (ENABLE_SSL_SNI=y), the policy adds its name all the same.
-    conf = replace(found.ways.conf, values={**found.ways.conf.values, "ENABLE_SSL_SNI": "n"})
-    brought = _brought(replace(found, ways=replace(found.ways, conf=conf)))
+    conf = replace(found.setup.conf, values={**found.setup.conf.values, "ENABLE_SSL_SNI": "n"})
+    brought = _brought(replace(found, setup=replace(found.setup, conf=conf)))
     questions: set[Question] = set()
 
     def judge(action: Action) -> Hold | None:
         domain = _policy_for(action)
         for name in sorted(brought[domain]) if domain in brought else ():
-            trouble = address_trouble(name, found.ways, observed.dns)
+            trouble = address_trouble(name, found.setup, observed.dns)
             if trouble is None:
                 continue
             if trouble.unknown and len(questions) < ASKED_AT_ONCE:

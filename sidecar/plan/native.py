@@ -1,7 +1,7 @@
 """The native generation: from the desired policy of each domain to the write of its row; pure.
 
 Rule for every editor: a row is changed only if the served text was *seen*, and only if it is ours or was
-handed over. An alias domain never gets a row.
+adopted. An alias domain never gets a row.
 """
 
 from collections.abc import Mapping
@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Policy, changes, differences, policy_of, render
 from sidecar.observed import FILE, DomainList, Observed, PolicyMemory, Seen
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.words import command, day
 from sidecar.plan.actions import Action, AddPolicy, AdoptSame, EditPolicy, Held, Hold, Plan, SwitchOff
-from sidecar.plan.desired import DesiredPolicy
+from sidecar.plan.desired_policies.policy import DesiredPolicy
 from sidecar.plan.ownership import Whose, held_for, switched_off_by_us, whose
 from sidecar.settings import Settings
 
@@ -48,7 +47,7 @@ def _step(
     if served is not None and owner is Whose.PERSONS and desired.asked_for(served):
         return AdoptSame(domain, text or "", "it already has the text that the sidecar would write")
     if served is not None and served.same_as(desired.policy) and (owner is Whose.OURS or adopted):
-        return None if owner is Whose.OURS else AdoptSame(domain, text or "", "handed over")
+        return None if owner is Whose.OURS else AdoptSame(domain, text or "", "adopted on request")
     if owner is Whose.NOBODYS:
         # A row that the sidecar switched off still exists; any other domain without a policy has no row.
         if switched_off_by_us(memory):
@@ -62,7 +61,7 @@ def _step(
 
 
 def hold_foreign_policies(plan: Plan, observed: Observed, settings: Settings) -> Plan:
-    """A guard: a person's policy is left unchanged until it is handed over."""
+    """A guard: a person's policy is left unchanged until it is adopted."""
 
     def judge(action: Action) -> Hold | None:
         if not isinstance(action, EditPolicy | SwitchOff):

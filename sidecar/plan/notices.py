@@ -4,10 +4,9 @@ from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import FILE, Observed, RedisRefuses, Seen
 from sidecar.observed.checks import REFUSING, Stage, Status
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.words import command
-from sidecar.plan.desired import automatic
+from sidecar.plan.desired_policies.policy import automatic
 from sidecar.plan.ownership import served_mode
 from sidecar.plan.requests import did_you_mean
 from sidecar.rollout import FAILURES_TO_STEP_BACK, stage

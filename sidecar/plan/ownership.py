@@ -83,8 +83,6 @@ def switched_off_by_us(memory: PolicyMemory) -> bool:
 
 
 def _same(text: str, write: Write) -> bool:
-    if write.text is None:
-        return False
     if text == write.text:
         return True
     served, written = policy_of(text), policy_of(write.text)
@@ -152,7 +150,7 @@ def longest_max_age(memory: PolicyMemory, configured: int) -> int:
 def served_by_file(observed: Observed) -> Policy | None:
     """The policy in the file, also one that only lenient senders accept; None if there is none or it was not observed."""
     text = _file_text(observed)
-    return None if text is None else understood(text)
+    return understood(text)
 
 
 def served_mode(observed: Observed, key: str) -> Mode | None:

@@ -24,7 +24,7 @@ from sidecar.observed import (
     Unseen,
 )
 from sidecar.observed.mailcow import policy_seen
-from sidecar.plan.desired import managed
+from sidecar.plan.desired_policies.policy import managed
 from sidecar.settings import Settings
 
 DERIVED_LENGTH = 20

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from sidecar.formats.domain_name import policy_host
 from sidecar.observed import Answered, Backend, Certificate, Conf, Mailcow, Observed, Seen
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.words import command, some
 from sidecar.plan.acme.names import scene
 from sidecar.plan.acme.script import covered, held_in_certificate

@@ -1,7 +1,7 @@
 """The DNS records that each domain needs for MTA-STS and TLSRPT, and what the DNS has instead; pure.
 
 Rule for every editor: a record that could not be looked up is UNKNOWN, never missing. The `_mta-sts` record is shown
-only once the policy is served (RFC 8461 §2.2: first the policy, then the id). `status/zone_file.py` writes records
+only once the policy is served (RFC 8461 §2.2: first the policy, then the id). `status/record_exports.py` writes records
 as text.
 """
 

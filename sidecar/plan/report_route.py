@@ -1,8 +1,9 @@
 """Which alias and transport mailcow should have for TLS reports, and the next step towards it; pure.
 
-Rules for every editor. The transport comes before the alias and goes after it: reports to an alias whose target has no
-route would bounce. Only the next step is planned; the next pass sees what became of it. What a person made or switched off
-under these names is foreign: it is reported and never changed. What was not seen plans nothing.
+Rules for every editor. A step changes one row of mailcow, named by the plan. The transport comes before the alias and
+goes after it: reports to an alias whose target has no route would bounce. Only the next step is planned; the next pass
+sees what became of it. What a person made or switched off under these names is foreign: it is reported and never changed.
+What was not seen plans nothing.
 """
 
 from collections.abc import Sequence
@@ -18,16 +19,48 @@ from sidecar.observed.report_route import (
     TransportRow,
     Written,
 )
-from sidecar.plan.report_steps import (
-    AddAlias,
-    AddTransport,
-    DeleteAlias,
-    DeleteTransport,
-    EditTransport,
-    Step,
-)
 from sidecar.settings import Settings
 from sidecar.settings.reports import Receive
+
+
+@dataclass(frozen=True, slots=True)
+class AddTransport:
+    """Create the transport of the internal domain."""
+
+    nexthop: str
+
+
+@dataclass(frozen=True, slots=True)
+class EditTransport:
+    """The sidecar has another address now."""
+
+    id: int
+    nexthop: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddAlias:
+    """Create the alias that senders write to."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAlias:
+    """Remove our alias."""
+
+    id: int
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteTransport:
+    """Remove our transport."""
+
+    id: int
+
+
+Step: TypeAlias = AddTransport | EditTransport | AddAlias | DeleteAlias | DeleteTransport
 
 
 @dataclass(frozen=True, slots=True)

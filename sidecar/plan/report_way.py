@@ -5,20 +5,23 @@ given to senders (`_smtp._tls`) only once its whole route is in place: reports t
 """
 
 from sidecar.observed import Observed, Seen, Unseen
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.report_route import RouteSeen
 from sidecar.plan.actions import ChangeReportRoute, Hold, Plan
-from sidecar.plan.desired import receiving
+from sidecar.plan.desired_policies.policy import receiving
 from sidecar.plan.records import host_domain
-from sidecar.plan.report_route import DesiredRoute, Foreign, Next, Ready, next_step
-from sidecar.plan.report_steps import (
+from sidecar.plan.report_route import (
     AddAlias,
     AddTransport,
     DeleteAlias,
     DeleteTransport,
+    DesiredRoute,
     EditTransport,
+    Foreign,
+    Next,
+    Ready,
     Step,
+    next_step,
 )
 from sidecar.settings import Settings
 from sidecar.settings.reports import LOCAL_PART, Receive

@@ -82,7 +82,7 @@ def adopt_refusal(keys: Sequence[str], basis: Basis) -> RequestRefusal | None:
 
 
 def adopt_records_refusal(names: Sequence[str], basis: Basis) -> RequestRefusal | None:
-    """Why the DNS records at these names cannot be handed over; None where they can."""
+    """Why the DNS records at these names cannot be adopted; None where they can."""
     if not publishes(basis.settings):
         return RequestRefusal(
             "the sidecar does not publish DNS records",

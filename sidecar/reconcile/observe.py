@@ -17,8 +17,7 @@ from sidecar.mailcow.access import Door
 from sidecar.mailcow.certificates import CertificateFolder
 from sidecar.mailcow.challenge import Challenges
 from sidecar.mailcow.engine.acme import AcmeEngine
-from sidecar.mailcow.engine.acme_log import last_run
-from sidecar.mailcow.engine.look import ProjectLook
+from sidecar.mailcow.engine.look import ProjectLook, last_run
 from sidecar.mailcow.policy_ids import PolicyIds
 from sidecar.observed import (
     NO_REPORTS,
@@ -53,7 +52,7 @@ from sidecar.plan.policy_ids import unread, with_ids
 from sidecar.plan.records import questions
 from sidecar.plan.report_way import desired_route
 from sidecar.plan.schedule import stale_policies
-from sidecar.reconcile.learn.policies import believe, doubted
+from sidecar.reconcile.learn.observations import believe, doubted
 from sidecar.reconcile.routine_dns import RoutineDns
 from sidecar.reconcile.sender_checks import SenderChecks
 from sidecar.settings import Settings

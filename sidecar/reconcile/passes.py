@@ -14,16 +14,13 @@ from sidecar.mailcow import challenge, policy_file
 from sidecar.mailcow import conf as conf_file
 from sidecar.observed import FILE, NOT_ASKED, Memory, Observed, Seen
 from sidecar.observed.history import HistoryEvent
-from sidecar.observed.notice import Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Notice, NoticeCode
 from sidecar.plan import blind_spots, decide
 from sidecar.plan.actions import FILE_SUBJECT, AllowAccess, Plan, PublishRecords
 from sidecar.reconcile.apply import Applier, Outcome, Result
 from sidecar.reconcile.back_off import BackOff
-from sidecar.reconcile.learn.acme import learn_acme
 from sidecar.reconcile.learn.checks import learn_checks, learn_step_back
-from sidecar.reconcile.learn.policies import learn
-from sidecar.reconcile.learn.report_way import learn_report_way
+from sidecar.reconcile.learn.observations import learn, learn_acme, learn_report_way
 from sidecar.reconcile.observe import Observer
 from sidecar.reconcile.publishing import Publishing
 from sidecar.settings import Managed, Settings
@@ -37,7 +34,7 @@ MOST_RECORD_LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class PassReport:
     """What one pass observed, planned and did."""
 
     observed: Observed
@@ -114,7 +111,7 @@ class Passes:
 
         return await asyncio.to_thread(decided)
 
-    async def reconcile(self) -> Report:
+    async def reconcile(self) -> PassReport:
         """One whole pass: observe, learn, desire, plan, guard (all in `look`), then apply and record."""
         # What other processes and the last run left.
         await self.ledger.refresh()
@@ -143,7 +140,7 @@ class Passes:
             HistoryEvent(o.at, o.action.about, o.action.verb, o.action.reason, o.result.value, o.detail)
             for o in news
         )
-        return Report(observed, plan, outcomes)
+        return PassReport(observed, plan, outcomes)
 
 
 def _without_repeats(notices: Sequence[Notice], plan: Plan) -> tuple[Notice, ...]:

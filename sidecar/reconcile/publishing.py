@@ -1,27 +1,84 @@
 """DNS records within a pass: what was read beside the passes, what follows from it, and the hand-over of writes.
 
-Rules for every editor. The intent of a write is stored, in the state and in its copy, before the write begins. A plan is
-worked out only when something changed: a settled pass with thousands of domains must cost next to nothing.
+Rules for every editor. The intent of a write is stored before the write begins: first in the state, then in the copy of
+the ledger in `data/conf/mta-sts/`, which is read when the state was lost. A copy that cannot be written is reported and
+stops no write: the state has the ledger. A plan is worked out only when something changed: a settled pass with thousands
+of domains must cost next to nothing.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from sidecar.dns.publish.port import ChangedMeanwhile, Unclear, WriteDone, WriteRefused
 from sidecar.host.clock import Clock
-from sidecar.observed import Observed, Seen
-from sidecar.observed.record_sets import Key, RecordType
+from sidecar.host.errors import SidecarError
+from sidecar.host.files import replace_file
+from sidecar.host.plain_file import read_plain
+from sidecar.observed import Memory, Observed, Seen
+from sidecar.observed.record_sets import Key, RecordLedger, RecordType
 from sidecar.plan.actions import Action, PublishRecords
+from sidecar.plan.publish import ledger_copy
 from sidecar.plan.publish.looking import check_due
 from sidecar.plan.publish.make import RowsOf, make_plan
 from sidecar.plan.publish.picture import awaits_a_check, domain_of, picture_of, publishes, wanted_names
 from sidecar.plan.publish.values import Picture, PublishPlan
 from sidecar.reconcile.apply import Outcome, Result
 from sidecar.reconcile.learn.records import handed_over, learn_records, with_intents, with_outcomes
-from sidecar.reconcile.published_file import PublishedFile
 from sidecar.reconcile.records import Ended, Records
 from sidecar.settings import Settings
 from sidecar.state.ledger import Ledger
+
+_MODE = 0o644
+
+
+@dataclass(slots=True)
+class PublishedFile:
+    """The file below the mailcow directory; `trouble` says why it could not be written last."""
+
+    mailcow_dir: Path
+    trouble: str | None = None
+    _known: RecordLedger | None = None
+    """What the file holds; None: it was not read yet."""
+
+    @property
+    def path(self) -> Path:
+        return self.mailcow_dir / ledger_copy.COPY
+
+    async def restored(self, memory: Memory) -> RecordLedger:
+        """The ledger of the memory, or that of the copy where the state was lost."""
+        if self._known is None:
+            try:
+                self._known = await asyncio.to_thread(
+                    lambda: ledger_copy.read(read_plain(self.path, ledger_copy.LARGEST))
+                )
+            except (OSError, ValueError):
+                self._known = {}
+        # A state that was renewed while the sidecar runs is as empty as one that was lost before.
+        return ledger_copy.merged(memory.published, self._known)
+
+    async def store(self, ledger: RecordLedger) -> None:
+        """Writes the copy where it differs; never raises."""
+        if ledger is self._known:
+            return
+        try:
+            await asyncio.to_thread(self._write, ledger)
+        except SidecarError as error:
+            self.trouble = str(error)
+            return
+        self._known, self.trouble = ledger, None
+
+    def _write(self, ledger: RecordLedger) -> None:
+        data = ledger_copy.dumped(ledger)
+        try:
+            if read_plain(self.path, ledger_copy.LARGEST) == data:
+                return
+        except (OSError, ValueError):
+            if not ledger:
+                return  # nothing was published: no file is made
+        replace_file(self.path, data, mode=_MODE)
+
 
 LOOK_S = 60.0
 """How long a single pass (`plan`, `once`) reads records before it continues with what is known."""

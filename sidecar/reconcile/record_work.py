@@ -17,8 +17,15 @@ from sidecar.dns.answers import ServerRecordSet as ServedSet
 from sidecar.dns.authoritative import Asker
 from sidecar.dns.publish.port import Publisher
 from sidecar.observed import Seen, Sight, Unseen
-from sidecar.observed.record_observations import NameObservation, ServerAnswers, expected
-from sidecar.observed.record_sets import RecordSet, RecordType, Values, normal
+from sidecar.observed.record_sets import (
+    NameObservation,
+    RecordSet,
+    RecordType,
+    ServerAnswers,
+    Values,
+    expected,
+    normal,
+)
 from sidecar.plan.publish.names import MANAGED, keys
 from sidecar.plan.publish.values import Role
 

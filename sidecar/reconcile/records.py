@@ -18,13 +18,13 @@ from sidecar.host.errors import PermanentError
 from sidecar.host.lean import structlog
 from sidecar.host.tasks import end_tasks
 from sidecar.observed import NOT_ASKED, Seen, Sight, Unseen
-from sidecar.observed.record_observations import (
+from sidecar.observed.record_sets import (
     NO_OBSERVATION,
     AccountState,
+    Key,
     NameObservation,
     RecordObservations,
 )
-from sidecar.observed.record_sets import Key
 from sidecar.observed.words import command
 from sidecar.plan.actions import PublishRecords
 from sidecar.plan.publish import guards, looking

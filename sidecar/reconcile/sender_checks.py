@@ -12,8 +12,7 @@ from sidecar.host.clock import Clock
 from sidecar.host.lean import structlog
 from sidecar.mailcow.front import Fronts
 from sidecar.observed import Conf, Observed, Seen
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.plan.elsewhere import elsewhere_targets
 from sidecar.plan.policy_ids import policies_served
 from sidecar.plan.proxy import front_targets

@@ -7,8 +7,7 @@ the prefix of a code. A condition is true only if a finding says so; a probe tha
 from collections.abc import Sequence
 from typing import assert_never
 
-from sidecar.observed.checks import ConditionType, Judgement, Status
-from sidecar.observed.findings import INFORMS, Effect, Finding, Severity
+from sidecar.observed.checks import INFORMS, ConditionType, Effect, Finding, Judgement, Severity, Status
 from sidecar.verify import codes, probe_codes
 from sidecar.verify.rules import policy_id
 

@@ -155,7 +155,7 @@ def refused(one: Reported) -> int:
     if one.kind is PolicyKind.TLSA:
         return 0
     counted = sum(failure.sessions for failure in one.failures if meaning(failure.result).refuses)
-    return min(counted, one.failed) if one.failed else 0
+    return min(counted, one.failed)
 
 
 # --- the summary that a pass decides by ------------------------------------------------------------------
@@ -173,15 +173,13 @@ def evidence_of(
         said = (
             f"a report of {_name(worst)}{proof} says that {_sessions(refused(worst))} failed on {worst.day}"
         )
-    failing: dict[str, Failing] = {}
+    failing: dict[str, list[Failing]] = defaultdict(list)
     for one in reported:
         if one.sender is None or not _in_window(one.day, now, WINDOW_DAYS):
             continue
         for failure in one.failures:
             result = failure.result if failure.result in RESULTS else "other"
-            before = failing.get(result)
-            if before is None or (one.day, failure.sessions) > (before.day, before.sessions):
-                failing[result] = Failing(result, failure.sessions, _name(one), one.day)
+            failing[result].append(Failing(result, failure.sessions, _name(one), one.day))
     alone, with_check = (may_step_back(reported, check, now) for check in (Status.UNKNOWN, Status.FALSE))
     return ReportEvidence(
         reports_clean(reported, current, now),
@@ -191,7 +189,7 @@ def evidence_of(
         max((min(one.received_at, now) for one in refusing), default=0.0),
         said,
         still_held(holdings, current)[:MOST_OLD] if current is not None else (),
-        tuple(failing[result] for result in sorted(failing)),
+        tuple(max(failing[result], key=lambda one: (one.day, one.sessions)) for result in sorted(failing)),
         min((min(one.received_at, now) for one in _accusing(reported, now)), default=0.0),
     )
 
@@ -265,11 +263,11 @@ def _lasting_failure(reports: Sequence[Reported]) -> _LastingFailure | None:
     lasting: list[str] = []
     for before, day in zip([None, *days], days, strict=False):
         total = sum(one.ok + one.failed for one in by_day[day])
-        next_day = before is not None and _moment(day) - _moment(before) <= DAY_S * 1.5
+        next_day = before is not None and _moment(day) - _moment(before) == DAY_S
         running = before is not None and next_day and bad[before] > 0
         if bad[day] and (bad[day] > total * NOISE or running):
             lasting.append(day)
-    if not lasting or len([day for day in days if day > lasting[-1] and not bad[day]]) >= CLEARED_DAYS:
+    if not lasting or sum(not bad[day] for day in days[days.index(lasting[-1]) :]) >= CLEARED_DAYS:
         return None
     last = max(by_day[lasting[-1]], key=refused)
     results = sorted({f.result for f in last.failures if meaning(f.result).refuses})
@@ -282,11 +280,9 @@ def _counts(one: Reported) -> bool:
 
 
 def _trusted(sender: str, history: Sequence[Reported]) -> bool:
-    """Whether a sender has sent clean reports for a week before it accused; measured by when they were received."""
+    """Whether a sender that accuses had sent clean reports for a week before; measured by when they were received."""
     own = [one for one in history if one.sender is not None and owner_of(one.sender) == owner_of(sender)]
-    accused = min((one.received_at for one in own if _counts(one)), default=None)
-    if accused is None:
-        return False
+    accused = min(one.received_at for one in own if _counts(one))
     clean = [one.received_at for one in own if not refused(one) and one.ok > 0 and one.received_at < accused]
     days = {int(at // DAY_S) for at in clean}
     return len(days) >= CLEAN_HISTORY_DAYS and accused - min(clean) >= CLEAN_HISTORY_S

@@ -1,8 +1,8 @@
 """What the administrator wants: config.yml and the environment in one frozen `Settings`.
 
 Rules for every editor. The settings are replaced as a whole, never changed in place, and the API key is never shown.
-`load` makes them from the file and the environment, `values` reads single values, `mistakes` words the errors; what
-follows from a setting is decided elsewhere.
+`load` makes them from the file and the environment and words the errors, `values` reads single values; what follows from
+a setting is decided elsewhere.
 """
 
 import contextlib
@@ -175,7 +175,7 @@ class DomainOverride:
     mx: values.Patterns | None = None
     """Patterns, or `dns`, for this domain."""
     adopt: values.Switch | None = None
-    """Take over the policy of this domain if a person made it."""
+    """Adopt the policy of this domain if a person made it."""
     allow_uncovered: values.Switch = False
     """Publish enforce although an MX of this domain is not covered."""
 
@@ -216,7 +216,7 @@ class Settings:
     """The only domains to manage; not set: all."""
     manage: Manage = Manage()
     adopt: bool = False
-    """Take over policies that a person made or changed."""
+    """Adopt policies that a person made or changed: the sidecar manages them from then on."""
     restart: RestartSettings = RestartSettings()
     soak: int = 7 * values.DAY
     """Seconds that all checks must have passed before `mode: auto` enforces."""

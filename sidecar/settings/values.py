@@ -2,7 +2,7 @@
 
 Rules for every editor. Each value is checked on its own. An error shows the given value and what is accepted, but
 never a possible secret. Nothing is guessed. The list of settings and their defaults do not belong here (`settings`),
-nor do places of errors (`mistakes`).
+nor do places of errors (`load`).
 """
 
 import contextlib

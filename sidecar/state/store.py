@@ -101,7 +101,7 @@ class State:
         self._add("adopt", dict.fromkeys(keys, now))
 
     def request_adopt_records(self, names: Iterable[str], now: float) -> None:
-        """Notes that a person hands over the DNS records at these names; needs no pass lock."""
+        """Notes that a person asks to adopt the DNS records at these names; needs no pass lock."""
         self._add("adopt_records", dict.fromkeys(names, now))
 
     def request_let_through(self, guard: str, now: float) -> None:

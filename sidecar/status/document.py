@@ -10,9 +10,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.observed.checks import ConditionType
+from sidecar.observed.checks import ConditionType, Finding
 from sidecar.observed.checks import Status as Truth
-from sidecar.observed.findings import Finding
 from sidecar.observed.notice import Level
 from sidecar.plan.publish.values import RecordOwner
 from sidecar.plan.records import RecordState
@@ -64,7 +63,7 @@ class PolicyCell(CellJson):
     mx: list[str] | None
     ownership: Literal["ours", "person", "nobody"] | None
     body: str | None
-    adopt_key: Annotated[str | None, Field(description="What `adopt` takes; null: nothing to take over.")]
+    adopt_key: Annotated[str | None, Field(description="What `adopt` takes; null: nothing to adopt.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ class PublishedJson:
     servers_agree: Agreement
     held: Annotated[str | None, Field(description="Why nothing is changed now; null: nothing has to change.")]
     adopt: Annotated[
-        str | None, Field(description="The name for `sidecar adopt --dns`; null: nothing to take over.")
+        str | None, Field(description="The name for `sidecar adopt --dns`; null: nothing to adopt.")
     ]
 
 

@@ -12,19 +12,17 @@ from dataclasses import replace
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Unseen
-from sidecar.observed.checks import Condition, Stage
+from sidecar.observed.checks import Condition, Finding, Severity, Stage
 from sidecar.observed.checks import Status as Truth
-from sidecar.observed.findings import Finding, Severity
-from sidecar.observed.notice import Level
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, NoticeCode
 from sidecar.observed.words import command, span
 from sidecar.plan.ownership import Whose
 from sidecar.plan.records import RecordState
 from sidecar.settings import Managed
 from sidecar.status.published import BY_ITSELF
+from sidecar.status.record_exports import record_line
 from sidecar.status.row import Care, Cause, Row, Verdict
 from sidecar.status.wording import STAGE_SENTENCE, Light
-from sidecar.status.zone_file import record_line
 from sidecar.verify.probe_codes import MX_UNCOVERED, POLICY_HOST_MISSING, TLSRPT_NONE, TXT_NONE, TXT_NXDOMAIN
 from sidecar.verify.rules.policy_id import ID_STALE
 
@@ -157,7 +155,7 @@ def lacking(row: Row) -> list[Cause]:
     if row.records is None or row.care is not Care.MANAGED:
         return []
     needs = zip(("host", "id", "report"), row.records.needs, strict=True)
-    # What a person put there has its own notice, which says what is there and how to hand it over.
+    # What a person put there has its own notice, which says what is there and how to adopt it.
     foreign = {one.owner for one in row.own_records if one.adoptable}
     causes = []
     for role, need in needs:

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sidecar.observed import Seen
-from sidecar.observed.record_observations import NameObservation, RecordObservations, expected
-from sidecar.observed.record_sets import Ledger, Values
+from sidecar.observed.record_sets import NameObservation, RecordLedger, RecordObservations, Values, expected
 from sidecar.plan.publish.values import HeldWrite, PublishPlan, RecordOwner, RecordRow, Role
 from sidecar.plan.records import DomainRecords, RecordNeed, RecordState
 
@@ -51,7 +50,7 @@ class PublishedRecord:
 
 
 def published(
-    plan: PublishPlan | None, looks: RecordObservations, ledger: Ledger
+    plan: PublishPlan | None, looks: RecordObservations, ledger: RecordLedger
 ) -> dict[str, tuple[PublishedRecord, ...]]:
     """By domain, in the order of their names; the records that all domains share are under the empty name."""
     if plan is None:

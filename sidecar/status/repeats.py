@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sidecar.observed import Observed, Seen, Unseen
-from sidecar.observed.notice import Notice
-from sidecar.observed.notice_codes import UNSEEN, NoticeCode
+from sidecar.observed.notice import UNSEEN, Notice, NoticeCode
 from sidecar.plan.notices import REDIS
 from sidecar.plan.policy_ids import served_to
 from sidecar.plan.schedule import wait_after

@@ -22,9 +22,9 @@ from sidecar.status import document, line
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.needs import Item, StatusSummary
 from sidecar.status.published import by_role
+from sidecar.status.record_exports import record_line
 from sidecar.status.row import Care, Row, policy_text
 from sidecar.status.wording import Light
-from sidecar.status.zone_file import record_line
 
 _Owner = Literal["ours", "person", "nobody"]
 _ROLES: tuple[Literal["host", "id", "report"], ...] = ("host", "id", "report")
@@ -206,7 +206,7 @@ def domain_of(row: Row) -> document.DomainJson:
 
 
 def adopt_key(row: Row) -> str | None:
-    """The key for `adopt`; None if there is nothing to take over."""
+    """The key for `adopt`; None if there is nothing to adopt."""
     return row.key if row.whose is Whose.PERSONS and row.care is Care.MANAGED else None
 
 

@@ -6,8 +6,7 @@ program.
 
 from enum import StrEnum
 
-from sidecar.observed.checks import ConditionType, Stage
-from sidecar.observed.findings import Severity
+from sidecar.observed.checks import ConditionType, Severity, Stage
 
 
 class Light(StrEnum):

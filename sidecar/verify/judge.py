@@ -6,7 +6,7 @@ from sidecar.dns.answers import DnsAnswer
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import Invalid, Mode, differences, parse
 from sidecar.formats.text import printable
-from sidecar.observed.findings import Finding, Severity, worst
+from sidecar.observed.checks import Finding, Severity, worst
 from sidecar.observed.words import command
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.rules.caa import judge_caa

@@ -10,7 +10,7 @@ from sidecar.formats import mtasts_policy as mtasts
 from sidecar.formats import mtasts_record
 from sidecar.formats import tlsrpt_record as tlsrpt
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.observed.findings import Finding, Severity, worst
+from sidecar.observed.checks import Finding, Severity, worst
 from sidecar.verify.rules import match as match_rule
 from sidecar.verify.rules import policy as policy_rule
 from sidecar.verify.rules import record as record_rule

@@ -4,8 +4,8 @@ Rule for every editor: a code keeps its name and its meaning. The severity here 
 for a domain (`sidecar.verify.stakes`) may lower or raise it.
 """
 
-from sidecar.observed.findings import Code, Severity
-from sidecar.verify.bearings import (
+from sidecar.observed.checks import Code, Severity
+from sidecar.verify.codes import (
     BLOCKS_AUTHENTICATED,
     BLOCKS_COVERED,
     BLOCKS_COVERED_AND_AUTHENTICATED,

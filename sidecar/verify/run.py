@@ -14,11 +14,10 @@ from sidecar.dns.answers import DnsAnswer
 from sidecar.dns.ask import DnsClient
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.mtasts_policy import Invalid, Policy, parse
-from sidecar.host.apart import apart
-from sidecar.host.tasks import end_tasks
+from sidecar.host.tasks import apart, end_tasks
 from sidecar.host.unexpected import Unexpected
 from sidecar.observed import Unseen
-from sidecar.observed.findings import Finding, Severity, worst
+from sidecar.observed.checks import Finding, Severity, worst
 from sidecar.verify.judge import judge
 from sidecar.verify.probe_codes import CHECK_FAILED
 from sidecar.verify.probes.connect import Allowance, HostLimits, InsideHost, Take

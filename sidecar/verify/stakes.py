@@ -7,7 +7,7 @@ report; without a record they never fetch a policy.
 from dataclasses import dataclass
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.observed.findings import Severity
+from sidecar.observed.checks import Severity
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,7 @@ from sidecar.host.tasks import end_tasks
 from sidecar.web import act, api, events, guard, pages, records, reports
 from sidecar.web.auth import Token
 from sidecar.web.door import DOOR, ConnectionDoor, ListeningSite, at_the_door
-from sidecar.web.kit import KIT, Kit
-from sidecar.web.render import assets
-from sidecar.web.settings import WebSettings
+from sidecar.web.kit import KIT, Kit, WebSettings, assets
 from sidecar.web.snapshot import Snapshots
 from sidecar.web.source import Changes, Progress, Source, Trouble
 

@@ -13,9 +13,9 @@ from sidecar.host.errors import SidecarError
 from sidecar.observed import FILE, LARGE_DNS_PLAN
 from sidecar.plan.requests import Basis, adopt_records_refusal, adopt_refusal, record_domain
 from sidecar.web.auth import same_secret
+from sidecar.web.guard import unavailable
 from sidecar.web.kit import KIT, Kit, root_of, visitor_of
 from sidecar.web.pages import from_here
-from sidecar.web.problem import unavailable
 from sidecar.web.view import Site
 
 HOW = "Set MTA_STS_WEB_TOKEN to enable this"

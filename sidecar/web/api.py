@@ -16,9 +16,9 @@ from sidecar.status import document
 from sidecar.status.document import Model, Time
 from sidecar.status.to_document import as_json, document_of, domain_of, moment, page
 from sidecar.web import act
+from sidecar.web.guard import unavailable
 from sidecar.web.history import shown_event
-from sidecar.web.kit import KIT, name_in, visitor_of
-from sidecar.web.problem import unavailable
+from sidecar.web.kit import FOLDER, KIT, name_in, visitor_of
 from sidecar.web.queries import (
     AdoptBody,
     AdoptDnsBody,
@@ -29,7 +29,6 @@ from sidecar.web.queries import (
     body_of,
     query_of,
 )
-from sidecar.web.render import FOLDER
 from sidecar.web.table import page_of
 from sidecar.web.view import Site
 

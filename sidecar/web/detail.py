@@ -8,18 +8,17 @@ from dataclasses import dataclass, replace
 from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Certificate, Seen, Unseen
-from sidecar.observed.checks import NEEDED, ConditionType, Stage, Status
-from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.checks import NEEDED, ConditionType, Finding, Severity, Stage, Status
 from sidecar.observed.reports import Reason
 from sidecar.observed.words import day, span
 from sidecar.plan.ownership import Whose
 from sidecar.status.judgement import lacking
 from sidecar.status.line import Cell, Line, certificate_cell, line_of, need_cell, policy_cell
 from sidecar.status.published import PublishedRecord, by_role
+from sidecar.status.record_exports import record_line
 from sidecar.status.row import Cause, Row, policy_text
 from sidecar.status.to_document import adopt_key
 from sidecar.status.wording import CONDITION, LIGHT_OF, SEVERITY, STAGE_SENTENCE, Light
-from sidecar.status.zone_file import record_line
 from sidecar.web.view import Site
 
 _TRUTH = {Status.TRUE: Light.GOOD, Status.FALSE: Light.ATTENTION, Status.UNKNOWN: Light.UNKNOWN}
@@ -96,7 +95,7 @@ class DomainDetail:
     policy_whose: str
     soak: Soak | None
     adopt_key: str | None
-    """The key for `adopt`; None if there is nothing to take over."""
+    """The key for `adopt`; None if there is nothing to adopt."""
 
 
 def detail_of(site: Site, name: str) -> DomainDetail:
@@ -146,7 +145,7 @@ def detail_of(site: Site, name: str) -> DomainDetail:
 
 _WHOSE = {
     Whose.OURS: "The sidecar wrote it and keeps it up to date.",
-    Whose.PERSONS: "A person made or changed it: the sidecar leaves it as it is until it is handed over.",
+    Whose.PERSONS: "A person made or changed it: the sidecar leaves it as it is until it is adopted.",
     Whose.NOBODYS: "Nothing is served.",
 }
 

@@ -1,11 +1,13 @@
-"""The checks of every request and the headers of every answer.
+"""The checks of every request, the headers of every answer, and failures as programs read them (RFC 9457).
 
 Rules for every editor: if a token is set, every path that is not in OPEN needs it, new paths included. An error never
 shows a stack trace or a secret.
 """
 
+import json
 import time
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -13,7 +15,25 @@ from aiohttp.typedefs import Handler, Middleware
 from sidecar.host.lean import structlog
 from sidecar.web.auth import client_of, host_allowed
 from sidecar.web.kit import COOKIE, KIT, VISITOR, Kit, Visitor, root_of
-from sidecar.web.problem import is_api, problem
+
+
+def is_api(request: web.BaseRequest) -> bool:
+    """Whether the request is one of the JSON API."""
+    return request.path.startswith("/api/")
+
+
+def problem(status: int, detail: str) -> web.Response:
+    """The answer for a failed request, with the reason."""
+    title = HTTPStatus(status).phrase
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return web.Response(text=json.dumps(body), status=status, content_type="application/problem+json")
+
+
+def unavailable(error: Exception) -> web.HTTPServiceUnavailable:
+    """The answer for an error that may be over in some seconds; its reason is one line, as HTTP demands."""
+    reason = " ".join(str(error).split())
+    return web.HTTPServiceUnavailable(reason=reason, headers={hdrs.RETRY_AFTER: "10"})
+
 
 log = structlog.get_logger()
 

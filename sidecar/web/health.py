@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 
 from sidecar.host.clock import Clock
 from sidecar.host.heartbeat import STALE_AFTER_S, UNWRITABLE, trouble
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.status.repeats import UNREAD
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -34,7 +34,7 @@ class Pulse:
     """When the last progress was made: a pass began, got an answer or did something."""
     moves: int = 0
     passes: int = 0
-    report: Report | None = None
+    report: PassReport | None = None
     """Of the last pass; None if it failed."""
 
     def begins(self, now: float) -> None:
@@ -46,7 +46,7 @@ class Pulse:
         self.moves += 1
         self.moved_at = now
 
-    def ends(self, report: Report | None) -> None:
+    def ends(self, report: PassReport | None) -> None:
         """The pass is over; `report` is None if it failed."""
         self.pass_since = None
         self.passes += 1
@@ -72,7 +72,7 @@ def unready(pulse: Pulse) -> str | None:
     return None if readable(pulse.report) else "mailcow cannot be read"
 
 
-def readable(report: Report) -> bool:
+def readable(report: PassReport) -> bool:
     """Whether mailcow answered in this pass; otherwise the pass used an older list."""
     return report.readable and not any(notice.code == UNREAD for notice in report.plan.notices)
 

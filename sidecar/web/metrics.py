@@ -19,14 +19,13 @@ from prometheus_client.registry import Collector
 
 from sidecar.formats.tls_report_results import RESULTS
 from sidecar.observed import Certificate, Observed, Seen
-from sidecar.observed.checks import Stage
-from sidecar.observed.findings import Severity
+from sidecar.observed.checks import Severity, Stage
 from sidecar.observed.notice import Level
 from sidecar.observed.reports import ReportTotals
 from sidecar.plan.actions import Action, RecreateAcme, RestartAcme
 from sidecar.plan.publish.values import RecordOwner
 from sidecar.reconcile.apply import Result
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.once import Once
 from sidecar.status.row import Row
@@ -54,7 +53,7 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         self._version = version
-        self._latest: tuple[Report, Once] | None = None
+        self._latest: tuple[PassReport, Once] | None = None
         self._succeeded_at: float | None = None
         self._registry = CollectorRegistry(auto_describe=False)
         self._api_seconds = Histogram(
@@ -100,7 +99,7 @@ class Metrics:
         self._api_seconds.labels(route).observe(seconds)
         self._api_requests.labels(route, "none" if status is None else str(status)).inc()
 
-    def passed(self, report: Report, status: Once, seconds: float, now: float) -> None:
+    def passed(self, report: PassReport, status: Once, seconds: float, now: float) -> None:
         """A pass succeeded after `seconds`, at `now` (Unix seconds). `status` is computed at the next scrape."""
         self._pass_seconds.observe(seconds)
         for outcome in report.outcomes:
@@ -190,7 +189,7 @@ class _Latest(Collector):
         return self._metrics.families()
 
 
-def _of_report(report: Report, status: CurrentStatus) -> Iterator[Family]:
+def _of_report(report: PassReport, status: CurrentStatus) -> Iterator[Family]:
     rows = tuple(row for row in status.rows if row.tended)
     yield GaugeMetricFamily(
         "mta_sts_mailcow_readable", "1 where mailcow answered in the last pass.", readable(report)
@@ -293,7 +292,7 @@ def _certificates(observed: Observed) -> Iterator[Family]:
     )
 
 
-def _actions(report: Report) -> Iterator[Family]:
+def _actions(report: PassReport) -> Iterator[Family]:
     done = {id(outcome.action) for outcome in report.outcomes if outcome.result is Result.DONE}
     for state, text, counts in (
         (
@@ -310,7 +309,7 @@ def _actions(report: Report) -> Iterator[Family]:
         yield _gauge(f"mta_sts_actions_{state}", text, ["kind"], [((kind,), counts[kind]) for kind in KINDS])
 
 
-def _records(report: Report) -> Iterator[Family]:
+def _records(report: PassReport) -> Iterator[Family]:
     """DNS records that the sidecar publishes; nothing if it publishes none."""
     plan, looks = report.plan.records, report.observed.records
     if plan is None:

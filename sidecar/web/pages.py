@@ -21,8 +21,7 @@ from sidecar.web.auth import same_origin
 from sidecar.web.detail import detail_of
 from sidecar.web.guard import host_known, try_token
 from sidecar.web.history import EventView, shown_event
-from sidecar.web.kit import COOKIE, KIT, name_in, root_of, visitor_of
-from sidecar.web.render import templates
+from sidecar.web.kit import COOKIE, KIT, name_in, root_of, templates, visitor_of
 from sidecar.web.table import COLUMNS, MODES, STAGES, TableQuery, page_of
 
 ON_OVERVIEW = 15
@@ -32,8 +31,8 @@ EVENTS = (50, 200, 1_000)
 SAID = {
     "check": "The check has been requested. Findings appear here as they arrive.",
     "apply": "A pass has been requested. Its actions appear here shortly.",
-    "adopt": "The next pass takes over the policy.",
-    "adopt-dns": "The next pass takes over the record.",
+    "adopt": "The next pass adopts the policy.",
+    "adopt-dns": "The next pass adopts the record.",
     "large-dns-plan": "The next pass makes the changes.",
     "in": "You are logged in.",
     "out": "You are logged out.",

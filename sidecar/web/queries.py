@@ -74,13 +74,13 @@ class CheckBody(Query):
 
 
 class AdoptBody(Query):
-    """Whose policy is taken over."""
+    """Whose policy is adopted."""
 
     domain: Annotated[Name, Field(description="A domain, or * for the policy file.")]
 
 
 class AdoptDnsBody(Query):
-    """Which DNS record is taken over."""
+    """Which DNS record is adopted."""
 
     name: Annotated[Name, Field(description="The name of the record, such as _mta-sts.example.org.")]
 

@@ -9,7 +9,7 @@ import asyncio
 from aiohttp import hdrs, web
 
 from sidecar.observed.words import day
-from sidecar.status.zone_file import zone_text
+from sidecar.status.record_exports import zone_text
 from sidecar.web.kit import KIT
 from sidecar.web.pages import render
 from sidecar.web.view import Site

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar.observed.history import HistoryEvent
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.status.once import Once
 from sidecar.status.reports import ReportsView
 
@@ -76,7 +76,7 @@ class Source(Protocol):
         """Notified whenever one of the answers below may have changed."""
         ...
 
-    def latest(self) -> tuple[Report, Once] | None:
+    def latest(self) -> tuple[PassReport, Once] | None:
         """The last report in which mailcow could be read, else the last one, with the status of the domains in it.
 
         None before the end of the first pass. The first call of the status computes it, so call it in a thread.
@@ -112,7 +112,7 @@ class Source(Protocol):
         ...
 
     async def adopt_records(self, names: Iterable[str]) -> None:
-        """Request that the DNS records at these names, made by a person, are taken over; raises SidecarError."""
+        """Request that the DNS records at these names, made by a person, are adopted; raises SidecarError."""
         ...
 
     async def let_through(self, guard: str) -> None:
@@ -120,5 +120,5 @@ class Source(Protocol):
         ...
 
     async def adopt(self, keys: Iterable[str]) -> None:
-        """Request that the policies of these domains (or `FILE`), made by a person, are taken over; raises SidecarError."""
+        """Request that the policies of these domains (or `FILE`), made by a person, are adopted; raises SidecarError."""
         ...

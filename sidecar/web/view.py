@@ -11,7 +11,7 @@ from sidecar.formats.domain_name import to_unicode
 from sidecar.observed import Mailcow, Seen
 from sidecar.observed.words import day
 from sidecar.plan.records import RecordState
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.line import Line, line_of
 from sidecar.status.needs import StatusSummary, summary_of
@@ -63,7 +63,7 @@ class Site:
         return self.status.observed.mailcow.value if isinstance(self.status.observed.mailcow, Seen) else None
 
 
-def site_of(report: Report, status: CurrentStatus) -> Site:
+def site_of(report: PassReport, status: CurrentStatus) -> Site:
     """The view of a report and its status."""
     lines = tuple(map(line_of, status.rows))
     summary = summary_of(status)
@@ -81,7 +81,7 @@ def site_of(report: Report, status: CurrentStatus) -> Site:
     )
 
 
-def _pending(report: Report, summary: StatusSummary) -> tuple[Pending, ...]:
+def _pending(report: PassReport, summary: StatusSummary) -> tuple[Pending, ...]:
     """Planned and held actions, grouped by equal sentences; without sentences that "Needs you" already shows."""
     shown = [text for item in summary.needs for text in (item.message, item.todo) if text]
     found: dict[tuple[str, str, str | None, bool], list[tuple[str, float | None]]] = defaultdict(list)

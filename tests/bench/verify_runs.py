@@ -25,7 +25,7 @@ Check = Callable[[list[str]], dict[str, bool]]
 
 def ours(ports: Ports) -> Check:
     """All checks of this project."""
-    from sidecar.observed.findings import Severity  # noqa: PLC0415 - the same
+    from sidecar.observed.checks import Severity  # noqa: PLC0415 - the same
     from sidecar.verify.run import Probing, Wanted, check_many  # noqa: PLC0415 - memory is that of one of the two
 
     probing = Probing(

@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.cli import check as command
 from sidecar.host.errors import PermanentError
-from sidecar.observed.findings import Finding
+from sidecar.observed.checks import Finding
 from sidecar.verify import probe_codes
 from sidecar.verify.run import Checked, Probing
 from tests.dns.faulty import LOOPBACK

@@ -7,7 +7,7 @@ import pytest
 from sidecar.host.exits import Exit
 from tests.cli.test_rollout import cli
 from tests.reconcile.test_report_way import HOP, daemon
-from tests.reconcile.test_reported import sent
+from tests.reconcile.test_tls_reports import sent
 from tests.stage import stage
 
 pytestmark = pytest.mark.integration

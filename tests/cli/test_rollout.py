@@ -237,7 +237,7 @@ async def test_one_policy_file_is_adopted_as_a_file(tmp_path: Path) -> None:
         as_file = await command(on.env, "adopt", "--file")
     assert (by_name.code, as_file.code) == (1, 0)
     assert "this mailcow serves one policy file for all domains; docker compose exec" in by_name.err
-    assert as_file.out == "accepted: the next pass of the sidecar takes over mta-sts.txt"
+    assert as_file.out == "accepted: the next pass of the sidecar adopts mta-sts.txt"
 
 
 async def test_undo_is_refused_if_one_of_the_domains_was_never_retired(tmp_path: Path) -> None:

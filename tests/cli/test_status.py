@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 
 from demo.simulated import API, EVERYTHING, Fault
-from sidecar.cli.status_text import print_status
+from sidecar.cli.status import print_status
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.plan import decide
-from sidecar.plan.acme.standstill import STOPPED_S
+from sidecar.plan.acme.run import STOPPED_S
 from sidecar.plan.actions import Plan
 from sidecar.plan.records import mail_domains
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.settings import Settings
 from sidecar.status.domains import CurrentStatus, status_of
 from tests.running import command, process
@@ -33,7 +32,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def judged(report: Report) -> CurrentStatus:
+def judged(report: PassReport) -> CurrentStatus:
     """What is shown of a pass."""
     settings = Settings()
     return status_of(report.observed, report.plan, settings, mail_domains(report.observed, settings))

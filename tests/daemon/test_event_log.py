@@ -10,8 +10,7 @@ import pytest
 from sidecar.daemon.event_log import MOST_OF_A_KIND, REMEMBERED, EventLog
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.host import log as log_setup
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.words import command
 from sidecar.plan.actions import AddPolicy, EditConf, Held, RestartAcme, WriteFile
 from sidecar.reconcile.apply import Outcome, Result

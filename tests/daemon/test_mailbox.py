@@ -11,7 +11,7 @@ from sidecar.daemon import receiving
 from sidecar.daemon.receiving import Receiving
 from sidecar.dns.ask import Lookups
 from sidecar.host.errors import PermanentError
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import NoticeCode
 from sidecar.reports import receive_imap
 from sidecar.reports.receive_imap import Mailbox, MailboxPlace
 from sidecar.reports.store import ReportStore

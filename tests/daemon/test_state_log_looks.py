@@ -13,7 +13,7 @@ from sidecar.host import log as log_setup
 from sidecar.observed.notice import Notice
 from sidecar.plan.actions import AddPolicy, Plan
 from sidecar.reconcile.apply import Outcome, Result
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.status.domains import CurrentStatus
 from sidecar.status.once import Once
 from sidecar.status.repeats import STEADY_S
@@ -54,16 +54,16 @@ class Log:
         """Such a status."""
         return Computed(found, self._patch, takes_s)
 
-    def report(self, found: CurrentStatus = LACKING) -> Report:
+    def report(self, found: CurrentStatus = LACKING) -> PassReport:
         """Of a pass now in which something was done."""
         done = Outcome(AddPolicy("example.org", policy(), "new"), Result.DONE, self.now)
-        return Report(replace(found.observed, now=self.now), Plan(), (done,))
+        return PassReport(replace(found.observed, now=self.now), Plan(), (done,))
 
     def without_tasks(self, *notices: Notice) -> list[Notice]:
         """What the other log still has to say of these notices."""
         return self._log.without_tasks(notices)
 
-    async def shown(self, report: Report, computed: Once) -> list[str]:
+    async def shown(self, report: PassReport, computed: Once) -> list[str]:
         """The events that are logged after a pass."""
         self.stream.seek(0)
         self.stream.truncate()

@@ -14,6 +14,7 @@ from sidecar.formats.mtasts_policy import (
     loosenings,
     matches,
     parse,
+    policy_of,
     render,
     understood,
 )
@@ -49,6 +50,39 @@ def test_what_the_grammar_refuses() -> None:
     bad(GOOD.replace("mail.example.org", "mail..example.org"), "not a host name")
     bad(GOOD + "\n", "line 5 is not a field")
     bad(GOOD.encode() + b"x: \xff\n", "not UTF-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "line 1 is not a field of a policy: there is nothing in it"),
+        ("\ufeff" + GOOD, "line 1 is not a field of a policy: a byte order mark (EF BB BF) stands before it"),
+        (GOOD + "\ufeffx: y\n", "line 5 is not a field of a policy: '\\xef\\xbb\\xbfx' is not a field name"),
+        (GOOD + " \n", "line 5 is not a field of a policy: it is blank"),
+        (GOOD + "x: y\rz", "line 5 is not a field of a policy: there is a CR in it that no LF follows"),
+        (GOOD + "x: a\0b", "line 5 is not a field of a policy: there is the control octet 00 in it"),
+        (GOOD + "nonsense", "line 5 is not a field of a policy: there is no colon in 'nonsense'"),
+        (GOOD + "x : y", "there is white space before or after the name in 'x : y'"),
+        (GOOD + "x y: z", "line 5 is not a field of a policy: 'x y' is not a field name"),
+        (GOOD + "x: \t", "line 5 is not a field of a policy: 'x' has no value"),
+        (GOOD + "x: a\tb", "line 5 is not a field of a policy: there is a tab within the value of 'x'"),
+        (GOOD + "x: \udcff", "line 5 is not UTF-8"),
+        (GOOD.replace("mode:", "Mode:"), "there is no mode field ('Mode' is another field)"),
+        (GOOD.replace("max_age:", "max-age:"), "there is no max_age field ('max-age' is another field)"),
+        (GOOD.replace("mode: enforce\n", ""), "there is no mode field"),
+    ],
+)
+def test_problem_is_one_sentence_with_the_most_helpful_reason(text: str, problem: str) -> None:
+    """An administrator finds the place by it."""
+    found = parse(text.encode("utf-8", "surrogateescape"))
+    assert isinstance(found, Invalid)
+    assert found.problems[0].endswith(problem)
+
+
+def test_many_problems_are_counted() -> None:
+    """A log line has no place for all of them; none is counted where all are shown."""
+    assert str(Invalid(tuple("abcdefghijklmnopqrst"))).endswith("; s; t")
+    assert str(Invalid(tuple("abcdefghijklmnopqrstuv"))).endswith("; s; t; and 2 more")
 
 
 @given(st.binary(max_size=300))
@@ -105,6 +139,23 @@ def test_match_of_an_mx_host(pattern: str, host: str, expected: bool) -> None:
     assert matches(pattern, host) is expected
 
 
+@pytest.mark.parametrize(
+    ("other", "same", "fields"),
+    [
+        (Policy(Mode.ENFORCE, 604_800, ("b.example", "a.example", "a.example")), True, []),
+        (Policy(Mode.TESTING, 604_800, ("a.example", "b.example")), False, ["mode"]),
+        (Policy(Mode.ENFORCE, 604_801, ("a.example", "b.example")), False, ["max_age"]),
+        (Policy(Mode.ENFORCE, 604_800, ("a.example",)), False, ["mx"]),
+    ],
+)
+def test_policies_that_mean_the_same_to_senders(other: Policy, same: bool, fields: list[str]) -> None:
+    """Order and repetition of mx do not matter; only fields that differ are named."""
+    policy = Policy(Mode.ENFORCE, 604_800, ("a.example", "b.example"))
+    assert policy.same_as(other) is same
+    for found in (differences(policy, other), changes(policy, other)):
+        assert [sentence.partition(" ")[0] for sentence in found] == fields
+
+
 def test_loosenings_are_what_asks_less_of_senders() -> None:
     """Weaker mode, shorter max_age, more mx; nothing else."""
     before = Policy(Mode.ENFORCE, 604_800, ("a.example",))
@@ -116,7 +167,11 @@ def test_loosenings_are_what_asks_less_of_senders() -> None:
         "max_age 86400 instead of 604800",
         "mx b.example more",
     )
-    assert len(differences(before, after)) == 3
+    assert differences(before, after) == (
+        "mode enforce instead of testing",
+        "max_age 604800 instead of 86400",
+        "mx a.example instead of a.example, b.example",
+    )
     assert changes(before, after) == (
         "mode enforce becomes testing",
         "max_age 604800 becomes 86400",
@@ -134,6 +189,7 @@ MEANT = Policy(Mode.ENFORCE, 604_800, ("mail.example.org", "*.example.org"))
         (b"\xef\xbb\xbf" + RIGHT, ("a byte order mark",)),
         (RIGHT.replace(b"mode", b"\nmode"), ("blank lines",)),
         (RIGHT + b"\n\n", ("blank lines",)),
+        (b"\n" + RIGHT.removesuffix(b"\n"), ("blank lines",)),
         (b"# our policy\n" + RIGHT + b"; end\n  // x\n", ("comment lines",)),
         (RIGHT.replace(b".org\n", b".org.\n"), ("final dots in mx",)),
         (RIGHT.replace(b"mode:", b" mode :"), ("white space",)),
@@ -173,6 +229,13 @@ def test_text_that_lenient_senders_accept_is_understood(text: bytes, faults: tup
 def test_what_a_text_means_is_not_guessed(text: bytes) -> None:
     """Right as it is, or wrong in another way."""
     assert lenient_form(text) is None
+
+
+def test_only_a_text_that_some_sender_understands_is_a_policy() -> None:
+    """A strict sender takes fewer texts than a lenient one; where nothing is served there is nothing to read."""
+    valid, lenient = RIGHT.decode(), "\n" + RIGHT.decode()
+    assert [policy_of(text) for text in (valid, lenient, "nonsense", None)] == [MEANT, None, None, None]
+    assert [understood(text) for text in (valid, lenient, "nonsense", None)] == [MEANT, MEANT, None, None]
 
 
 @given(st.binary(max_size=300))

@@ -7,10 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.formats.mtasts_policy import Invalid
-from sidecar.formats.octets import ascii_lower, shown
-from sidecar.formats.tlsrpt_record import VERSION, TlsrptRecord, parse, read
+from sidecar.formats.text import ascii_lower, shown
+from sidecar.formats.tlsrpt_record import (
+    VERSION,
+    TlsrptRecord,
+    is_https,
+    is_mailto,
+    is_uri,
+    parse,
+    read,
+    scheme,
+)
 from sidecar.formats.txt_fields import begins, joined
-from sidecar.formats.uri import is_https, is_mailto, is_uri, scheme
 
 
 def test_strings_of_a_record_are_joined_with_nothing_between_them() -> None:

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from sidecar.host.apart import apart
+from sidecar.host.tasks import apart
 
 
 def others() -> set[str]:

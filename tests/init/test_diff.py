@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.init.diff import conf_diff, override_diff
+from sidecar.init.proposals import conf_diff, override_diff
 
 CONF = b"DBPASS=hunter2\nAPI_KEY=\nREDISPASS=hunter3\nAPI_ALLOW_FROM=::1\n"
 

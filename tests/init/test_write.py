@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.host.errors import PermanentError, TemporaryError
-from sidecar.init.write import Change, write_all
+from sidecar.init.run import Change, write_all
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager
 
 import trustme
 
-from sidecar.mailcow.endpoint import Endpoint
-from sidecar.mailcow.presented import presented
+from sidecar.mailcow.endpoint import Endpoint, presented
 from sidecar.observed import Seen, Unseen
 from tests.verify.certificates import Kind, server_context
 

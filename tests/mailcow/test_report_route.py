@@ -15,14 +15,17 @@ from sidecar.mailcow.report_route import Done, NotDone, Outcome, carry_out, read
 from sidecar.mailcow.response import Answer
 from sidecar.observed import Conf, Seen
 from sidecar.observed.report_route import INTERNAL_ADDRESS, INTERNAL_DOMAIN, Written
-from sidecar.plan.report_route import DesiredRoute, Foreign, Ready, next_step
-from sidecar.plan.report_steps import (
+from sidecar.plan.report_route import (
     AddAlias,
     AddTransport,
     DeleteAlias,
     DeleteTransport,
+    DesiredRoute,
     EditTransport,
+    Foreign,
+    Ready,
     Step,
+    next_step,
 )
 
 ADDRESS = "tls-reports@example.com"

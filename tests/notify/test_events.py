@@ -11,10 +11,17 @@ from hypothesis import strategies as st
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.notify.events import Notification, Notified, PassView, news, view_of
 from sidecar.observed import CheckRecord, Memory
-from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, Stage, Status
-from sidecar.observed.findings import Finding, Severity
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.checks import (
+    NEEDED,
+    ConditionType,
+    Finding,
+    Judgement,
+    Rollout,
+    Severity,
+    Stage,
+    Status,
+)
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.plan.actions import Plan
 from sidecar.rollout import checked
 from sidecar.settings import NotificationKind, Settings

@@ -16,14 +16,12 @@ from sidecar.formats.mtasts_policy import Mode
 from sidecar.host import log
 from sidecar.host.elapsed import UptimeReading
 from sidecar.notify.digest import KEPT_S, RETRY_S, Message
-from sidecar.notify.notifier import Notifier
-from sidecar.notify.outbox import Outbox
+from sidecar.notify.notifier import Notifier, Outbox
 from sidecar.observed import CheckRecord, Memory
-from sidecar.observed.findings import Finding, Severity
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.checks import Finding, Severity
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.plan.actions import Plan
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.settings import Settings
 from sidecar.settings.load import load
 from sidecar.state.store import State
@@ -86,7 +84,7 @@ def report(
     mode: Mode = Mode.TESTING,
     expired: tuple[str, ...] = (),
     domains: tuple[str, ...] = ("a.example",),
-) -> Report:
+) -> PassReport:
     """A pass with these errors, in which the certificates of these domains' MX hosts have ended."""
     finding = Finding(
         "mx-cert-expired", Severity.CRITICAL, "mx.example", "it has ended", "renew it", "RFC 8461 §4.2"
@@ -96,15 +94,15 @@ def report(
         domains=domains, served={name: text(mode) for name in domains}, memory=Memory(checks=checks)
     )
     given = tuple(Notice(Level.ERROR, KINDS[word], "mailcow", f"{word} is wrong") for word in notices)
-    return Report(observed(world), Plan(notices=given), ())
+    return PassReport(observed(world), Plan(notices=given), ())
 
 
-def at(one: Report, seconds: float) -> Report:
+def at(one: PassReport, seconds: float) -> PassReport:
     """The same, so many seconds after the first."""
     return replace(one, observed=replace(one.observed, now=NOW + seconds))
 
 
-async def saw(notifier: Notifier, one: Report) -> None:
+async def saw(notifier: Notifier, one: PassReport) -> None:
     """A pass is over."""
     await notifier.saw(one.observed, one.plan, Once(one.observed, one.plan, Settings()))
 

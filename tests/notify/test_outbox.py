@@ -9,7 +9,7 @@ import pytest
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.notify.digest import KEPT_S, Tries
 from sidecar.notify.events import Known, Notification, Notified
-from sidecar.notify.outbox import Outbox
+from sidecar.notify.notifier import Outbox
 from sidecar.observed.checks import Stage
 from sidecar.settings import NotificationKind
 from sidecar.state.store import State

@@ -3,10 +3,10 @@
 import ast
 from collections.abc import Iterator
 
-from sidecar.observed.notice_codes import UNSEEN, NoticeCode
+from sidecar.observed.notice import UNSEEN, NoticeCode
 from tests.source import nodes
 
-TABLE = "observed/notice_codes.py"
+TABLE = "observed/notice.py"
 
 
 def notices() -> Iterator[tuple[str, ast.expr]]:

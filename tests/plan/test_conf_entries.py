@@ -7,7 +7,7 @@ import pytest
 from sidecar.formats.dotenv import ListEdit
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Backend, ConfEntry, ConfEvent, Mailcow, Memory, PolicyMemory, Version
-from sidecar.plan.actions import EditConf
+from sidecar.plan.actions import EditConf, WriteFile
 from sidecar.plan.conf_entries import SERVER_NAMES
 from tests.worlds import (
     DAY,
@@ -15,6 +15,7 @@ from tests.worlds import (
     HOST,
     NATIVE,
     NOW,
+    OLD_NATIVE,
     World,
     advance,
     given_settings,
@@ -52,6 +53,12 @@ def added(*entries: str, key: str = "ADDITIONAL_SAN") -> Memory:
         ),
         (World(mailcow=NATIVE, conf={"AUTODISCOVER_SAN": "n"}), []),
         (World(mailcow=FILE_MAILCOW, domains=()), []),
+        (
+            World(
+                mailcow=OLD_NATIVE, conf={"AUTODISCOVER_SAN": "n"}, aliases={"alias.example": "example.org"}
+            ),
+            [BOTH],
+        ),
     ],
     ids=[
         "file: the wildcard in both",
@@ -62,6 +69,7 @@ def added(*entries: str, key: str = "ADDITIONAL_SAN") -> Memory:
         "native that skips the wildcard: the full name",
         "no name before there is a policy",
         "no domain: nothing",
+        "an older native mailcow serves nothing to alias domains",
     ],
 )
 def test_entries_follow_what_this_mailcow_needs(world: World, wanted: list[dict[str, ListEdit]]) -> None:
@@ -137,6 +145,20 @@ def test_entry_that_the_sidecar_did_not_add_never_goes() -> None:
     assert edits(World(mailcow=NATIVE, conf={"ADDITIONAL_SAN": "mta-sts.*,mta-sts.gone.example"})) == []
 
 
+def test_entry_that_the_administrator_added_after_the_sidecar_had_removed_it_stays() -> None:
+    """It is the administrator's since then."""
+    events = [
+        ConfEntry("ADDITIONAL_SAN", "mta-sts.*", e, NOW - 60) for e in (ConfEvent.ADDED, ConfEvent.REMOVED)
+    ]
+    world = World(conf={"ADDITIONAL_SAN": "mta-sts.*"}, memory=Memory(conf=tuple(events)))
+    assert edits(world) == []
+
+
+def test_nothing_is_edited_in_a_file_that_was_not_read() -> None:
+    """What is missing there is not known."""
+    assert edits(World(mailcow=FILE_MAILCOW, unseen=frozenset({"conf"}))) == []
+
+
 def test_entry_that_somebody_removed_once_is_added_again() -> None:
     """A key that lost the sidecar's entry gets it back."""
     world, first = look(World(mailcow=FILE_MAILCOW))
@@ -155,6 +177,24 @@ def test_entry_that_somebody_removed_twice_within_an_hour_stays_out_with_a_warni
     assert {n.subject for n in plan(last).notices if n.code == "conf.stays_out"} == set(BOTH)
 
 
+@pytest.mark.parametrize(
+    ("taken_out", "refused"),
+    [
+        ((("mta-sts.*", 3_600), ("mta-sts.*", 0)), True),
+        ((("mta-sts.*", 3_601), ("mta-sts.*", 0)), False),
+        ((("mta-sts.*", 60), ("mta-sts.other.example", 0)), False),
+    ],
+    ids=["an hour apart", "a second more", "two entries, each once"],
+)
+def test_the_same_entry_must_be_removed_twice_within_an_hour(
+    taken_out: tuple[tuple[str, int], ...], refused: bool
+) -> None:
+    """Then it is not added to that key again."""
+    events = [ConfEntry("ADDITIONAL_SAN", e, ConfEvent.TAKEN_OUT, NOW - ago) for e, ago in taken_out]
+    (edit,) = edits(World(mailcow=FILE_MAILCOW, memory=Memory(conf=tuple(events))))
+    assert ("ADDITIONAL_SAN" not in edit) is refused
+
+
 def test_entry_that_somebody_removed_twice_within_a_week_is_added_again() -> None:
     """Two accidents do not show an intention."""
     world = World(mailcow=FILE_MAILCOW)
@@ -169,6 +209,7 @@ def test_locked_file_is_reported_and_not_written() -> None:
     world = World(mailcow=FILE_MAILCOW, locked="it is a link to /etc/mailcow.conf, outside of the folder")
     assert edits(world) == []
     assert "conf.locked" in {n.code for n in plan(world).notices}
+    assert [type(action) for action in plan(world).actions] == [WriteFile], "the policy file is another one"
 
 
 def test_entry_that_would_bring_more_than_100_names_is_held() -> None:
@@ -254,3 +295,18 @@ def test_alias_of_a_domain_that_gets_no_policy_gets_no_entry(off: str) -> None:
         **{off: frozenset({"off.example"})},  # type: ignore[arg-type]
     )
     assert edits(world) == [BOTH]
+
+
+@pytest.mark.parametrize("mailcow", [FILE_MAILCOW, BEFORE_2026_07A])
+def test_entries_that_no_domain_needs_any_more_go(mailcow: Mailcow) -> None:
+    """The only domain takes no mail any more; its alias domain gets no name of its own."""
+    entries = ("mta-sts.*", "mta-sts.alias.example")
+    world = World(
+        mailcow=mailcow,
+        inactive=frozenset({"example.org"}),
+        aliases={"alias.example": "example.org"},
+        served={"example.org": text()},
+        conf={"AUTODISCOVER_SAN": "n", "ADDITIONAL_SAN": ",".join(entries)},
+        memory=added(*entries),
+    )
+    assert edits(world) == [{"ADDITIONAL_SAN": ListEdit((), entries)}]

@@ -1,4 +1,4 @@
-"""A policy that another server serves on purpose: recognised, left alone, and taken over only with all that it says."""
+"""A policy that another server serves on purpose: recognised, left alone, and adopted only with all that it says."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -159,7 +159,7 @@ def test_status_shows_it_as_served_elsewhere() -> None:
     assert row.care is Care.ELSEWHERE
     assert not row.attention
     assert (row.judgement.light, row.judgement.cause.code) == (Light.OFF, "served-elsewhere")
-    assert "to take it over as it is" in (row.judgement.cause.todo or "")
+    assert "to adopt it as it is" in (row.judgement.cause.todo or "")
 
 
 def test_file_generation_names_it_and_asks_for_no_certificate_name() -> None:

@@ -8,7 +8,7 @@ from sidecar.formats.mtasts_policy import Mode, parse
 from sidecar.observed import FILE, Memory, PolicyFile, PolicyMemory, Seen, Unseen, Write
 from sidecar.observed.notice import Level
 from sidecar.plan import decide
-from sidecar.plan.actions import AdoptSame, Plan, RemoveFile, WriteFile
+from sidecar.plan.actions import AdoptSame, EditConf, Plan, RemoveFile, WriteFile
 from sidecar.settings import Settings
 from sidecar.state.ledger import intended
 from tests.worlds import (
@@ -149,9 +149,11 @@ def test_mailcow_without_domains_leaves_the_file_as_it_is() -> None:
 
 def test_locked_file_is_reported_and_not_written() -> None:
     """A link out of the mounted folder."""
-    seen = replace(observed(world()), file=Seen(PolicyFile(None, "it is a link to /elsewhere"), NOW))
+    seen = replace(
+        observed(replace(world(), conf={})), file=Seen(PolicyFile(None, "it is a link to /elsewhere"), NOW)
+    )
     found = decide(seen, Settings())
-    assert written(found) == []
+    assert [type(action) for action in found.actions] == [EditConf], "mailcow.conf is another file"
     assert [n.code for n in found.notices if n.code == "file.locked"] == ["file.locked"]
 
 
@@ -295,7 +297,7 @@ def test_enforce_is_not_put_back_where_an_mx_is_seen_not_to_be_covered(
 
 
 def test_file_of_a_person_is_not_taken_over_when_all_is_retired() -> None:
-    """A file that a person wrote since stays, unless it was handed over."""
+    """A file that a person wrote since stays, unless it was adopted."""
     enforce = text(Mode.ENFORCE, 86_400)
     before = world(file=enforce.encode(), memory=replace(ours(text()), retired=frozenset({FILE})))
     found = plan(before)
@@ -342,14 +344,22 @@ def test_locked_file_is_not_removed() -> None:
     found = left(text(), Settings(), wrote=text(), locked="it is a link to /elsewhere")
     assert [(type(h.action), h.reason) for h in found.held] == [(RemoveFile, "it is a link to /elsewhere")]
     assert not any(isinstance(action, RemoveFile) for action in found.actions)
+    assert "file.locked" not in {notice.code for notice in found.notices}
+
+
+def test_file_that_is_gone_already_is_not_removed() -> None:
+    """Nothing is left to do."""
+    memory = replace(ours(text()), retired=frozenset({FILE}))
+    found = plan(world(memory=memory))
+    assert not [a for a in (*found.actions, *(h.action for h in found.held)) if isinstance(a, RemoveFile)]
 
 
 @pytest.mark.parametrize(
     ("adopt", "reported"),
-    [(False, "taken over from a person, with a backup"), (True, "handed over with adopt")],
+    [(False, "adopted from a person, with a backup"), (True, "adopted on request")],
 )
 def test_reason_says_why_the_file_of_a_person_is_written(adopt: bool, reported: str) -> None:
-    """Stricter than ours: it is taken over in any case."""
+    """Stricter than ours: it is adopted in any case."""
     theirs = text(Mode.TESTING, 172_800)
     (write,) = written(plan(world(file=theirs.encode(), memory=ours(text())), Settings(adopt=adopt)))
     assert reported in write.reason
@@ -420,6 +430,20 @@ def test_file_that_only_lenient_senders_accept_is_corrected_and_kept(mode: Mode)
     assert "a byte order mark, comment lines, blank lines, final dots in mx" in reported.message
 
 
+def test_adopted_file_is_corrected_to_what_the_settings_say() -> None:
+    """Nothing of what a person wrote is kept as the floor."""
+    (write,) = written(
+        plan(world(file=by_hand(), mx={"example.org": (HOST,)}), given_settings({"adopt": True}))
+    )
+    assert (write.text, write.floor) == (text(), None)
+
+
+def test_file_in_testing_is_corrected_without_proof() -> None:
+    """No sender refuses mail because of it; an MX that it does not name is reported elsewhere."""
+    found = plan(world(file=by_hand("testing"), mx={"example.org": (HOST, "gw.example")}))
+    assert len(written(found)) == 1
+
+
 def test_corrected_file_stays_as_it_was_meant() -> None:
     """The passes after it neither weaken it nor write again."""
     before = world(file=by_hand(), mx={"example.org": (HOST,)})
@@ -468,6 +492,18 @@ def test_enforce_that_only_lenient_senders_know_is_not_brought_to_all_without_pr
     assert ("file.foreign" in {notice.code for notice in found.notices}) is not bool(unseen)
     allowed = given_settings({**config, "domains": {"example.org": {"allow_uncovered": True}}})
     assert len(written(plan(seen, allowed))) == 1
+
+
+@pytest.mark.parametrize(("mx", "writes"), [((), 1), ((HOST,), 1), (("gw.example",), 0)])
+def test_domain_that_takes_no_mail_here_needs_no_mx_but_a_covered_one(
+    mx: tuple[str, ...], writes: int
+) -> None:
+    """One file is served for it, too: it would be enforced there."""
+    seen = world(
+        domains=("example.net", "example.org"), inactive=frozenset({"example.net"}),
+        file=by_hand(), mx={"example.org": (HOST,), "example.net": mx},
+    )  # fmt: skip
+    assert len(written(plan(seen))) == writes
 
 
 @pytest.mark.parametrize("taken", [text(Mode.TESTING, 3_600).encode(), by_hand("testing", f"{HOST}.", 3_600)])

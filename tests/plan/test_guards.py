@@ -1,7 +1,7 @@
 """What earlier passes left behind makes an action wait: a change that is under way, a refused key, a failure."""
 
 from sidecar.formats.dotenv import ListEdit
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import NoticeCode
 from sidecar.plan import decide
 from sidecar.plan.actions import Action, AddPolicy, AdoptSame, EditConf, HealAcme, Plan, RestartAcme
 from sidecar.plan.guards import RepeatedFailure, Waits, guarded, key_of

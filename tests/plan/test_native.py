@@ -9,7 +9,7 @@ from sidecar.observed import FILE, Mailcow, Memory, PolicyMemory, Unseen, Write
 from sidecar.observed.checks import ConditionType, Judgement, Rollout, Status
 from sidecar.plan import blind_spots
 from sidecar.plan.actions import AddPolicy, AdoptSame, EditPolicy, SwitchOff, WriteFile
-from sidecar.plan.desired import native_policies
+from sidecar.plan.desired_policies.native import native_policies
 from sidecar.rollout import checked
 from sidecar.settings import Settings
 from tests.worlds import (
@@ -78,7 +78,7 @@ def test_own_policy_that_is_right_leaves_an_empty_plan() -> None:
 
 
 def test_foreign_policy_is_reported_and_left_alone() -> None:
-    """A person's policy stays until it is handed over."""
+    """A person's policy stays until it is adopted."""
     found = plan(World(served={"example.org": text(Mode.ENFORCE, 604_800)}))
     assert found.actions == ()
     assert [held.action.policy for held in found.held if isinstance(held.action, EditPolicy)] == [policy()]
@@ -86,11 +86,38 @@ def test_foreign_policy_is_reported_and_left_alone() -> None:
 
 
 def test_adopted_foreign_policy_is_changed() -> None:
-    """`sidecar adopt DOMAIN` hands it over."""
+    """As `sidecar adopt DOMAIN` asks."""
     world = World(
         served={"example.org": text(Mode.ENFORCE, 604_800)}, memory=Memory(adopt=frozenset({"example.org"}))
     )
     assert [a.policy.mode for a in plan(world).actions if isinstance(a, EditPolicy)] == [Mode.TESTING]
+
+
+@pytest.mark.parametrize(
+    ("served", "memory", "words"),
+    [
+        (
+            text(Mode.TESTING, 3_600),
+            remembering(ours(text(Mode.TESTING, 3_600))),
+            "; max_age 3600 becomes 86400",
+        ),
+        (text(Mode.ENFORCE), Memory(adopt=frozenset({"example.org"})), "; mode enforce becomes testing"),
+        ("nonsense", Memory(adopt=frozenset({"example.org"})), "; served: a text that is not a policy"),
+        (text(Mode.ENFORCE), Memory(), ""),
+    ],
+    ids=["our own", "adopted", "adopted, not a policy", "a person's: the hold says what differs"],
+)
+def test_reason_of_an_edit_says_what_changes(served: str, memory: Memory, words: str) -> None:
+    """In the plan and in the history."""
+    found = plan(World(served={"example.org": served}, memory=memory))
+    edits = [a for a in (*found.actions, *(h.action for h in found.held)) if isinstance(a, EditPolicy)]
+    assert [action.reason.partition(";")[1:] for action in edits] == [(";", words[1:]) if words else ("", "")]
+
+
+def test_domain_that_is_retired_and_served_nothing_is_left_as_it_is() -> None:
+    """There is nothing to switch off."""
+    found = plan(World(memory=Memory(retired=frozenset({"example.org"}))))
+    assert (found.actions, [h for h in found.held if isinstance(h.action, SwitchOff)]) == ((), [])
 
 
 def test_identical_foreign_policy_is_adopted_silently() -> None:

@@ -13,10 +13,12 @@ from sidecar.plan.ownership import (
     held_for,
     last_written,
     longest_max_age,
+    served_by_file,
+    served_mode,
     still_held,
     whose,
 )
-from tests.worlds import DAY, HOST, NOW, span, text
+from tests.worlds import DAY, FILE_MAILCOW, HOST, NOW, World, observed, span, text
 
 WEEK = 7 * DAY
 TESTING = text()
@@ -26,6 +28,8 @@ WIDER = text(Mode.ENFORCE, 604_800, HOST, "mx.example.net")
 NEVER = (None, 9 * DAY, 8 * DAY)
 """Nothing was served when it was first looked at."""
 OTHER = text(Mode.TESTING, 86_400, "mx.example.net")
+LENIENT = "\n" + ENFORCE
+"""Only lenient senders accept it."""
 REORDERED = TESTING.replace("mode: testing\n", "") + "mode: testing\n"
 
 
@@ -64,11 +68,37 @@ def wrote(*writes: tuple[str | None, bool | None], refused: str | None = None) -
         (None, wrote(refused="switched off"), Whose.PERSONS, "a person's row that serves nothing"),
         ("nonsense", wrote((TESTING, True)), Whose.PERSONS, "no policy at all"),
         ("", wrote((TESTING, True)), Whose.PERSONS, "an empty text is a text"),
+        (LENIENT, wrote((LENIENT, None)), Whose.OURS, "a text need not be a policy to be the same one"),
     ],
 )
 def test_whose_a_policy_is(served: str | None, memory: PolicyMemory, owner: Whose, why: str) -> None:
     """Ours is what we wrote last or meant to write; an earlier, looser one is a person's."""
     assert whose(served, memory) is owner, why
+
+
+@pytest.mark.parametrize(
+    ("file", "mode", "read"),
+    [
+        (None, None, None),
+        (ENFORCE, Mode.ENFORCE, Mode.ENFORCE),
+        (LENIENT, None, Mode.ENFORCE),
+        ("nonsense", None, None),
+    ],
+)
+def test_mode_of_the_file_is_what_strict_senders_read(
+    file: str | None, mode: Mode | None, read: Mode | None
+) -> None:
+    """What lenient ones read, they may hold."""
+    seen = observed(World(mailcow=FILE_MAILCOW, file=None if file is None else file.encode()))
+    assert served_mode(seen, FILE) is mode
+    found = served_by_file(seen)
+    assert (found.mode if found else None) is read
+
+
+def test_mode_of_a_domain_is_that_of_its_own_policy() -> None:
+    """The native generation has no file."""
+    seen = observed(World(domains=("a.example", "b.example"), served={"a.example": ENFORCE}))
+    assert [served_mode(seen, key) for key in ("a.example", "b.example", FILE)] == [Mode.ENFORCE, None, None]
 
 
 @given(st.lists(st.tuples(st.sampled_from([TESTING, ENFORCE, LONGER, OTHER]), st.sampled_from([True, None]))))

@@ -6,12 +6,22 @@ from dataclasses import replace
 import pytest
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.formats.mtasts_record import StsRecord, parse
+from sidecar.formats.mtasts_record import StsRecord, is_id, parse
 from sidecar.observed import Memory, Observed, PolicyFile, PolicyId, PolicyMemory, Seen, Served, Unseen
-from sidecar.plan.policy_ids import current, derived, published, record_of, served_to, unread, with_ids
-from sidecar.reconcile.learn.policies import learn
+from sidecar.plan.policy_ids import (
+    current,
+    derived,
+    policies_served,
+    published,
+    record_of,
+    served_to,
+    unread,
+    with_id,
+    with_ids,
+)
+from sidecar.reconcile.learn.observations import learn
 from sidecar.settings import Settings
-from tests.worlds import FILE_MAILCOW, NATIVE, NOW, OLD_NATIVE, World, observed, text
+from tests.worlds import FILE_MAILCOW, NATIVE, NOW, OLD_NATIVE, World, given_settings, observed, policy, text
 
 TEXT = text()
 OTHER = text(Mode.ENFORCE, 604_800)
@@ -30,6 +40,23 @@ def test_derived_id_is_the_beginning_of_the_digest_and_fits_the_grammar() -> Non
 
 
 @pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("a", True),
+        ("aZ09" * 8, True),
+        ("", False),
+        ("a" * 33, False),
+        ("a-b", False),
+        ("\u0661", False),
+        ("a\n", False),
+    ],
+)
+def test_id_has_up_to_32_letters_and_digits(text: str, right: bool) -> None:
+    """Of US-ASCII (RFC 8461 §3.1)."""
+    assert is_id(text) is right
+
+
+@pytest.mark.parametrize(
     ("strings", "found"),
     [
         (("v=STSv1; id=20260101T000000;",), "20260101T000000"),
@@ -43,6 +70,7 @@ def test_derived_id_is_the_beginning_of_the_digest_and_fits_the_grammar() -> Non
         # no right record
         (("v=STSv1; id=a-b",), None),
         (("v=STSv1;",), None),
+        (("v=STSv1; id=1; x=",), None),
         # not what a version is
         (("v=stsv1; id=1",), None),
         # anything may be published
@@ -96,6 +124,28 @@ def test_older_native_mailcow_serves_nothing_to_an_alias_domain() -> None:
     assert served_to(seen, "alias.example", "example.org") == Seen(Served(None), NOW)
 
 
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, {"a.example"}),
+        ({"inactive": frozenset({"a.example"})}, set()),
+        ({"served": {}}, set()),
+        ({"served": {"a.example": "no policy"}}, set()),
+        ({"unseen": frozenset({"served:a.example"})}, set()),
+        ({"unseen": frozenset({"domains"})}, set()),
+    ],
+    ids=["served", "receives no mail", "none", "not valid", "not seen", "domains not seen"],
+)
+def test_policies_served_are_valid_ones_of_managed_domains_that_receive_mail(
+    changes: dict[str, object], found: set[str]
+) -> None:
+    """These are held to the sender check."""
+    world = World(domains=("a.example", "b.example"), served={"a.example": TEXT, "b.example": TEXT})
+    seen = observed(replace(world, **changes))  # type: ignore[arg-type]
+    served = policies_served(seen, given_settings({"exclude": ["b.example"]}))
+    assert served == dict.fromkeys(found, policy())
+
+
 def test_what_was_not_seen_stays_unseen() -> None:
     """It is not taken for 'nothing is served'."""
     for unseen in ({"mailcow"}, {"served:example.org"}):
@@ -105,16 +155,26 @@ def test_what_was_not_seen_stays_unseen() -> None:
 
 
 def test_ids_are_wanted_once_for_each_content() -> None:
-    """Not again for a text whose id is remembered, not for a domain that is served nothing."""
+    """Not again for a text whose id is remembered, not for a domain that is served nothing (any more)."""
+    known = PolicyMemory(id_text=TEXT, id="1")
     world = World(
-        mailcow=NATIVE, domains=("a.example", "b.example", "c.example"),
+        mailcow=NATIVE, domains=("a.example", "b.example", "c.example", "d.example"),
         served={"a.example": TEXT, "b.example": TEXT},
-        memory=Memory(policies={"a.example": PolicyMemory(id_text=TEXT, id="1")}),
+        unseen=frozenset({"served:d.example"}),
+        memory=Memory(policies={"a.example": known, "c.example": known}),
     )  # fmt: skip
     seen = observed(world)
     assert unread(seen) == {"b.example": TEXT}
     assert unread(seen, {"a.example"}) == {}
     assert unread(with_ids(seen, {"b.example": PolicyId(TEXT, "2")})) == {}
+
+
+def test_id_that_is_known_already_changes_nothing() -> None:
+    """The memory is stored only when something in it is replaced."""
+    memory = PolicyMemory(id_text=TEXT, id="1")
+    assert with_id(memory, PolicyId(TEXT, "1")) is memory
+    for found in (PolicyId(TEXT, "2"), PolicyId(OTHER, "1")):
+        assert with_id(memory, found) == PolicyMemory(id_text=found.text, id=found.id)
 
 
 def test_what_was_read_is_remembered() -> None:

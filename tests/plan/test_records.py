@@ -27,7 +27,7 @@ from sidecar.plan.records import (
     unknown_names,
 )
 from sidecar.settings import Settings
-from sidecar.status.zone_file import quoted, zone_text
+from sidecar.status.record_exports import quoted, zone_text
 from tests.worlds import (
     ADDRESS,
     FILE_MAILCOW,

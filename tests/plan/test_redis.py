@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.observed import Observed, RedisRefuses, Seen, Served, Unseen
-from sidecar.observed.notice import Level
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, NoticeCode
 from sidecar.plan import decide
 from sidecar.plan.actions import AddPolicy, EditConf, HealAcme, Plan
 from sidecar.plan.guards import guarded

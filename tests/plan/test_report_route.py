@@ -4,8 +4,18 @@ import pytest
 
 from sidecar.observed import Seen, Unseen
 from sidecar.observed.report_route import INTERNAL_ADDRESS, INTERNAL_DOMAIN, AliasRow, TransportRow, Written
-from sidecar.plan.report_route import DesiredRoute, Foreign, Next, Ready, next_step
-from sidecar.plan.report_steps import AddAlias, AddTransport, DeleteAlias, DeleteTransport, EditTransport
+from sidecar.plan.report_route import (
+    AddAlias,
+    AddTransport,
+    DeleteAlias,
+    DeleteTransport,
+    DesiredRoute,
+    EditTransport,
+    Foreign,
+    Next,
+    Ready,
+    next_step,
+)
 
 ADDRESS = "tls-reports@example.com"
 HOP = "[172.22.1.247]:2526"

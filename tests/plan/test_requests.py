@@ -17,8 +17,10 @@ from sidecar.observed import (
     Span,
     Unseen,
 )
+from sidecar.observed.words import command
 from sidecar.plan.requests import (
     Basis,
+    RequestRefusal,
     adopt_records_refusal,
     adopt_refusal,
     did_you_mean,
@@ -74,6 +76,7 @@ def test_page_judges_by_what_the_last_pass_saw() -> None:
     """And by the memory where it saw nothing."""
     seen = observed(World())
     assert Basis.seen(seen, Settings()).backend is Backend.NATIVE
+    assert Basis.seen(seen, Settings()).domains == frozenset({"example.org"})
     assert Basis.seen(replace(seen, mailcow=Seen(FILE_MAILCOW, NOW)), Settings()).backend is Backend.FILE
     blind = replace(seen, mailcow=Unseen("no", NOW), domains=Unseen("no", NOW), memory=Memory())
     assert Basis.seen(blind, Settings()).domains is None
@@ -108,6 +111,54 @@ def test_domain_that_the_settings_leave_alone_is_refused(config: dict[str, objec
     assert adopt_refusal(["example.net"], found) is None
 
 
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        (adopt_refusal([], basis()), "name the domains to adopt, or --file for the policy file"),
+        (
+            adopt_refusal(["alias.example"], basis()),
+            "alias.example is an alias domain, which has no policy of its own; name its domain: example.org",
+        ),
+        (
+            move_refusal("mx.example", ["exmaple.org", "other.test"], basis()),
+            "exmaple.org, other.test are not domains of this mailcow; did you mean example.org?",
+        ),
+        (
+            move_refusal("mx_1.example", [], basis()),
+            "'mx_1.example' is not a host name that an MX record may have",
+        ),
+        (move_refusal("mx.example", [FILE], basis()), None),
+        (
+            retire_refusal([FILE, "other.test"], basis(), undo=False),
+            "other.test is not a domain of this mailcow",
+        ),
+        (retire_refusal([FILE], basis(Backend.FILE), undo=False), None),
+        (
+            retire_refusal(["example.org"], basis(Backend.FILE), undo=False),
+            (
+                f"this mailcow serves one policy file for all domains; {command('retire --all')}, or `exclude` in config.yml "
+                "for a domain that should no longer count"
+            ),
+        ),
+        (retire_refusal([FILE], basis(), undo=True), "nothing was retired, so there is nothing to undo"),
+        (
+            retire_refusal(["a.example", "b.example"], basis(retired=frozenset({"example.org"})), undo=True),
+            "a.example, b.example were never retired, so there is nothing to undo",
+        ),
+    ],
+)
+def test_refusal_says_what_is_wrong_and_what_to_do_instead(
+    refusal: RequestRefusal | None, words: str | None
+) -> None:
+    """In one line, as a person at a terminal reads it."""
+    assert (refusal and str(refusal)) == words
+
+
+def test_domain_of_its_own_that_is_an_alias_domain_too_can_be_adopted() -> None:
+    """mailcow was asked for both lists one after the other, and it was changed meanwhile."""
+    assert adopt_refusal(["alias.example"], basis(newcomers=frozenset({"alias.example"}))) is None
+
+
 def test_newcomer_of_a_doubted_list_counts() -> None:
     """It is in mailcow's answer, whatever becomes of the rest."""
     assert adopt_refusal(["new.example"], basis(newcomers=frozenset({"new.example"}))) is None
@@ -140,6 +191,10 @@ def test_time_that_senders_hold_is_the_longest_of_all() -> None:
     assert held_by_senders_s("example.net", found) == 0
     assert held_by_senders_s(FILE, found) == 86_400
     assert held_by_senders_s("other.example", found) == 604_800
+    never_served = replace(found.memory, policies={**found.memory.policies, FILE: PolicyMemory()})
+    without = {FILE: PolicyMemory(), "example.net": found.memory.policy("example.net")}
+    assert held_by_senders_s(FILE, replace(found, memory=never_served)) == 86_400
+    assert held_by_senders_s(FILE, replace(found, memory=replace(found.memory, policies=without))) == 0
 
 
 @pytest.mark.parametrize(
@@ -164,7 +219,11 @@ def test_only_records_of_this_mailcow_can_be_handed_over() -> None:
     basis = Basis(Memory(), publishing(), LISTED, Backend.NATIVE)
     for name in ("mta-sts.example.org", "_mta-sts.example.org", "_smtp._tls.example.org"):
         assert adopt_records_refusal([name], basis) is None
-    assert "is not the name of a record" in str(adopt_records_refusal(["www.example.org"], basis))
+    for name in ("www.example.org", "mta-sts."):
+        assert "is not the name of a record" in str(adopt_records_refusal([name], basis))
+    assert adopt_records_refusal(["mta-sts.anything.example"], replace(basis, listed=None)) is None
+    shared = publishing(scheme="shared")
+    assert adopt_records_refusal(["mta-sts.example.com"], replace(basis, settings=shared)) is None
     assert "did you mean example.org?" in str(adopt_records_refusal(["_mta-sts.exampel.org"], basis))
 
 
@@ -176,7 +235,7 @@ def test_records_are_not_handed_over_to_a_sidecar_that_publishes_none() -> None:
     assert "does not publish DNS records" in str(refusal)
 
 
-def publishing() -> Settings:
+def publishing(**more: object) -> Settings:
     """Settings with one account."""
     account = {"type": "rfc2136", "server": "192.0.2.53", "key_name": "k", "secret_file": "/run/secret"}
-    return given_settings({"dns": {"publish": "upsert", "accounts": {"home": account}}})
+    return given_settings({"dns": {"publish": "upsert", "accounts": {"home": account}, **more}})

@@ -14,6 +14,7 @@ from sidecar.observed import (
     Seen,
     Served,
     Sight,
+    Txt,
     Unseen,
 )
 from sidecar.plan.schedule import (
@@ -21,10 +22,14 @@ from sidecar.plan.schedule import (
     RETRY_S,
     ListAge,
     aliases_due,
+    check_interval,
+    checks_due,
     list_due,
     next_pass,
     poll_now,
     question_due,
+    record_due,
+    record_interval,
     routine_questions,
     stale_policies,
     time_left,
@@ -234,6 +239,62 @@ def test_short_interval_of_the_settings_counts_for_every_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("sight", "due", "why"),
+    [
+        (None, True, "never asked"),
+        (Seen(Txt(("v=STSv1; id=1;",)), NOW - 3_599), False, "there, and not an hour old"),
+        (Seen(Txt(("v=STSv1; id=1;",)), NOW - 3_600), True, "there, and an hour old"),
+        (Seen(Txt(()), NOW - 299), False, "missing, and the wait is not over"),
+        (Seen(Txt(()), NOW - 300), True, "missing, and the wait is over"),
+        (Unseen("time-out", NOW - 299), False, "no answer: as if it were missing"),
+        (Unseen("time-out", NOW - 300), True, "no answer, and the wait is over"),
+    ],
+)
+def test_missing_record_is_looked_up_more_often_than_one_that_is_there(
+    sight: Sight[Txt] | None, due: bool, why: str
+) -> None:
+    """A person who publishes it sees that within minutes."""
+    assert record_due(sight, NOW, 300) is due, why
+
+
+@pytest.mark.parametrize(
+    ("dns", "missing", "seconds"), [(3_600, 1, 300), (3_600, 1_000, 1_500), (3_600, 9_000, 3_600), (5, 1, 5)]
+)
+def test_many_missing_records_are_looked_up_less_often(dns: float, missing: int, seconds: float) -> None:
+    """Never less often than the settings say."""
+    assert record_interval(dns, missing) == seconds
+
+
+@pytest.mark.parametrize(
+    ("checked_at", "rushed", "due", "why"),
+    [
+        ({}, "", ["a", "b", "c"], "never checked"),
+        ({"a": NOW - 600, "b": NOW - 599, "c": NOW}, "", ["a"], "one is due"),
+        ({"a": NOW - 700, "b": NOW - 900, "c": NOW - 800}, "", ["b", "c", "a"], "the oldest first"),
+        ({"a": NOW - 900, "c": NOW}, "", ["b", "a"], "one that was never checked comes before"),
+        ({"a": NOW - 900, "c": NOW}, "c", ["c", "b", "a"], "one that a person waits for comes first"),
+        ({"a": NOW + 1, "b": NOW, "c": NOW}, "", ["a"], "checked in the future: the clock was set back"),
+    ],
+)
+def test_sender_checks_come_in_turn(
+    checked_at: dict[str, float], rushed: str, due: list[str], why: str
+) -> None:
+    """In this order, as many as are to be begun."""
+    for most in (3, 1):
+        found = checks_due("cab", checked_at, frozenset(rushed), NOW, 600, most)
+        assert found == due[:most], why
+
+
+@pytest.mark.parametrize(
+    ("base", "count", "seconds"),
+    [(3_600, 1, 3_600), (3_600, 1_000, 6_000), (3_600, 9_000, 43_200), (86_400, 9_000, 86_400)],
+)
+def test_many_domains_are_checked_less_often(base: float, count: int, seconds: float) -> None:
+    """Twice a day at least, if the settings do not say less."""
+    assert check_interval(base, count) == seconds
+
+
+@pytest.mark.parametrize(
     ("held", "after", "why"),
     [
         ([], 30, "nothing waits: the poll"),
@@ -249,7 +310,7 @@ def test_next_pass_is_at_the_poll_or_when_something_falls_due(
     held: list[float | None], after: float, why: str
 ) -> None:
     """By the passage of time alone."""
-    assert next_pass(NOW, POLL, held) == pytest.approx(NOW + after), why
+    assert next_pass(NOW, POLL, held) == NOW + after, why
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(NOW - 1e6, NOW + 1e6))), st.integers(5, 3_600))

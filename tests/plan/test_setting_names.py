@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sidecar.observed import Unseen
-from sidecar.observed.notice import Level
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, NoticeCode
 from sidecar.plan import decide
 from tests.worlds import NOW, World, given_settings, observed
 

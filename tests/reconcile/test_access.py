@@ -12,10 +12,10 @@ from sidecar.formats.dotenv import read
 from sidecar.host.errors import TemporaryError
 from sidecar.mailcow import access
 from sidecar.observed.mailcow import ApiKey
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import NoticeCode
 from sidecar.plan.actions import AllowAccess
 from sidecar.reconcile.apply import Result
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from tests.mailcow.fake_database import FakeDatabase, row
 from tests.stage import Stage, stage
 
@@ -31,9 +31,9 @@ class Scene:
     parts: Parts
     database: FakeDatabase
 
-    async def passes(self, most: int = 4) -> list[Report]:
+    async def passes(self, most: int = 4) -> list[PassReport]:
         """Passes until one does nothing."""
-        reports: list[Report] = []
+        reports: list[PassReport] = []
         while not reports or (reports[-1].outcomes and len(reports) < most):
             reports.append(await self.parts.passes.reconcile())
         return reports
@@ -67,12 +67,12 @@ async def scene(
             yield Scene(on, parts, database)
 
 
-def done(reports: list[Report]) -> list[str]:
+def done(reports: list[PassReport]) -> list[str]:
     """The kinds of action that were done."""
     return [o.action.verb for r in reports for o in r.outcomes if o.result is Result.DONE]
 
 
-def codes(report: Report) -> set[NoticeCode]:
+def codes(report: PassReport) -> set[NoticeCode]:
     """What was reported."""
     return {notice.code for notice in report.plan.notices}
 

@@ -19,7 +19,7 @@ from sidecar.reconcile import observe as observer
 from sidecar.reconcile import passes as reconcile
 from sidecar.reconcile import routine_dns
 from sidecar.reconcile.observe import CONCURRENT_READS
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from tests.stage import HOST, Stage, stage
 from tests.worlds import text
 
@@ -106,10 +106,10 @@ async def test_daemon_goes_on_until_all_were_read(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(observer, "FIRST_READS_S", 0.0)
     async with many(tmp_path) as on:
         await on.once()
-        reports: list[Report] = []
+        reports: list[PassReport] = []
         whole = asyncio.Event()
 
-        def saw(report: Report) -> None:
+        def saw(report: PassReport) -> None:
             reports.append(report)
             if not report.looking:
                 whole.set()

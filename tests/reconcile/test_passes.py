@@ -11,8 +11,7 @@ from sidecar.daemon.wiring import Parts
 from sidecar.formats.mtasts_policy import Mode, parse
 from sidecar.mailcow.challenge import Challenges
 from sidecar.observed import OLD_SUFFIX, Addresses, Answered, Challenge, RedisRefuses, Seen, Sight
-from sidecar.observed.notice import Level
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, NoticeCode
 from sidecar.plan.actions import AddPolicy, HealAcme, RecreateAcme, RestartAcme, WriteFile
 from sidecar.reconcile import observe as observer
 from sidecar.reconcile.apply import Result

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sidecar.observed import Memory
 from sidecar.plan.publish import ledger_copy
-from sidecar.reconcile.published_file import PublishedFile
+from sidecar.reconcile.publishing import PublishedFile
 from tests.state.sample import full_memory
 
 LEDGER = full_memory().published

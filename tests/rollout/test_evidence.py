@@ -2,8 +2,7 @@
 
 import pytest
 
-from sidecar.observed.checks import ConditionType, Rollout, Status
-from sidecar.observed.findings import Code, Effect, Finding, Severity
+from sidecar.observed.checks import Code, ConditionType, Effect, Finding, Rollout, Severity, Status
 from sidecar.rollout import checked
 from sidecar.rollout.evidence import conditions_of
 from sidecar.verify import codes, probe_codes

@@ -11,9 +11,18 @@ from hypothesis import strategies as st
 from sidecar.formats.mtasts_policy import Mode, Policy
 from sidecar.formats.tls_report_policy import HeldPolicy, PolicyKind
 from sidecar.formats.tls_report_results import RESULTS, UNKNOWN, Fault, meaning
-from sidecar.observed import Seen
+from sidecar.observed import Seen, Unseen
 from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
-from sidecar.observed.reports import NO_EVIDENCE, UNREAD, Failed, Holding, Reason, Reported, ReportEvidence
+from sidecar.observed.reports import (
+    NO_EVIDENCE,
+    UNREAD,
+    Failed,
+    Failing,
+    Holding,
+    Reason,
+    Reported,
+    ReportEvidence,
+)
 from sidecar.rollout.reports import (
     CHECK_SPACING_S,
     DAY_S,
@@ -118,6 +127,7 @@ def test_a_clean_report_with_the_current_policy_is_named_as_proof() -> None:
     assert (found.seen.sender, found.seen.day, found.seen.sessions) == ("sender.example", "2026-11-24", 100)
     assert not found.holds_step_up(require=True)
     assert found.message == "1 sender reported 300 sessions that succeeded, and no lasting failure"
+    assert reports_clean([one(1, ok=1)], POLICY, NOW).message.startswith("1 sender reported 1 session that")
     both = reports_clean([one(1), one(1, sender="b.example")], POLICY, NOW)
     assert both.message.startswith("2 senders reported 200 sessions")
 
@@ -141,10 +151,12 @@ def test_report_that_does_not_prove_the_current_policy(changes: dict[str, Any]) 
 
 def test_refused_mail_makes_the_condition_false_since_the_first_report() -> None:
     """With the sender, the day and the kind."""
-    found = reports_clean([one(3), one(2, failed=40), one(1, failed=60)], POLICY, NOW)
+    kinds = (Failed("sts-policy-fetch-error", 9), Failed("certificate-expired", 60))
+    reports = [*(one(ago) for ago in (5, 4, 3)), one(2, failed=40), one(1, failed=60, failures=kinds)]
+    found = reports_clean(reports, POLICY, NOW)
     assert (found.status, found.reason) == (Status.FALSE, Reason.REFUSED)
     assert found.since == one(2).received_at
-    assert "Sender Inc. reported 60 sessions that failed on 2026-11-24: certificate-expired" in found.message
+    assert found.message == "Sender Inc. reported 60 sessions that failed on 2026-11-24: certificate-expired"
     assert found.holds_step_up(require=False)
 
 
@@ -156,6 +168,16 @@ def test_a_few_failures_among_thousands_are_noise_on_one_day_and_count_on_two() 
     apart = [one(6, failed=5, ok=5_000), one(3, ok=5_000), one(1, failed=5, ok=5_000)]
     assert reports_clean(apart, POLICY, NOW).status is Status.TRUE
     assert reports_clean([one(1, failed=60, ok=5_000)], POLICY, NOW).status is Status.FALSE
+    after_a_clean_day = [one(2, ok=5_000), one(1, failed=5, ok=5_000)]
+    assert reports_clean(after_a_clean_day, POLICY, NOW).status is Status.TRUE
+
+
+@pytest.mark.parametrize(("failed", "counts"), [(1, False), (2, True)])
+def test_failures_count_above_a_hundredth_of_the_sessions(failed: int, counts: bool) -> None:
+    """For the condition, and to step a policy back."""
+    found = [one(1, failed=failed, ok=100 - failed)]
+    assert (reports_clean(found, POLICY, NOW).status is Status.FALSE) is counts
+    assert may_step_back(found, Status.FALSE, NOW).allowed is counts
 
 
 def test_a_failure_is_over_after_two_clean_days_of_the_same_sender() -> None:
@@ -206,6 +228,12 @@ def test_invented_holders_of_old_policies_do_not_displace_the_proven_ones() -> N
     assert evidence_of([], [*invented, proven], POLICY, NOW).old[0] == proven
 
 
+def test_without_a_policy_nobody_holds_an_old_one() -> None:
+    """There is nothing to compare it with."""
+    old = Holding("example.org", "Google", "google.com", "2026-11-24", HELD)
+    assert evidence_of([], [old], None, NOW).old == ()
+
+
 # --- what a report may start
 
 
@@ -221,6 +249,61 @@ def test_a_report_of_refused_mail_starts_a_check_whoever_sent_it() -> None:
     assert not wants_check(proven, NOW - 3_600, NOW)
     clean = evidence_of([one(1)], [], POLICY, NOW)
     assert (clean.refused, wants_check(clean, 0, NOW)) == ("", False)
+
+
+def test_the_check_after_a_report_is_ten_minutes_after_the_last_one() -> None:
+    """Not a second more."""
+    found = evidence_of([one(1, failed=5, received_at=NOW - 5)], [], POLICY, NOW)
+    assert wants_check(found, NOW - CHECK_SPACING_S, NOW)
+
+
+def test_what_proven_senders_reported_as_failed_is_named_once_for_each_kind() -> None:
+    """The latest day; of that the most sessions. An unknown word has no page of its own."""
+    expired = "certificate-expired"
+    found = evidence_of(
+        [
+            one(1, failed=9, organisation="B"),
+            one(1, failed=7, organisation="A"),
+            one(2, failed=50),
+            one(1, failed=80, sender=None),
+            one(20, failed=90),
+            one(1, failed=3, result="quantum-error"),
+        ],
+        [], POLICY, NOW,
+    )  # fmt: skip
+    day = "2026-11-24"
+    assert found.failing == (Failing(expired, 9, "B", day), Failing("other", 3, "Sender Inc.", day))
+
+
+def test_evidence_of_a_policy_served_for_several_domains_is_the_worst_with_every_accusation() -> None:
+    """A domain of which nothing was reported hides nothing."""
+    quiet = evidence_of([one(1, ok=0)], [], POLICY, NOW)
+    proof = evidence_of([one(1)], [], POLICY, NOW)
+    accused = evidence_of([one(1, failed=50, received_at=NOW - 60)], [], POLICY, NOW)
+    both = evidence_of(
+        [*history("a.test"), *history("b.test"), lies("a.test"), lies("b.test")], [], POLICY, NOW
+    )
+    every: Mapping[str, ReportEvidence] = {"quiet": quiet, "proof": proof, "accused": accused, "both": both}
+
+    def of(*names: str) -> ReportEvidence:
+        return evidence_for(Seen(every, NOW), names)
+
+    assert quiet.clean.seen is None
+    assert of("quiet", "proof").clean.seen == of("proof", "quiet").clean.seen == proof.clean.seen
+    assert of("quiet", "quiet").clean.seen is None
+    for names in (("quiet", "accused", "both"), ("both", "accused", "quiet")):
+        assert of(*names).clean.status is Status.FALSE
+        assert of(*names).step_back == both.step_back is not None
+    found = of("quiet", "accused")
+    assert (found.step_back, found.step_back_with_check) == (None, accused.step_back_with_check)
+    assert (found.accused_at, found.refused_at) == (NOW - 60, NOW - 60)
+    assert of("quiet").step_back_with_check is None
+
+
+def test_reports_that_were_not_read_are_another_thing_than_none() -> None:
+    """The first hold a step up, the second do not."""
+    assert evidence_for(Unseen("not read", NOW), ["a.example"]) is UNREAD
+    assert evidence_for(Seen({"b.example": UNREAD}, NOW), ["a.example"]) is NO_EVIDENCE
 
 
 def test_a_report_that_came_while_the_clock_was_ahead_is_older_than_the_next_check() -> None:
@@ -331,6 +414,32 @@ def test_two_known_senders_that_report_refused_mail_allow_a_step_back() -> None:
     assert "google.com, outlook.com" in found.reason
 
 
+@pytest.mark.parametrize(
+    ("ages", "allowed"),
+    [
+        ((7, 5, 4, 3), True),
+        ((6.99, 5, 4, 3), False),
+        ((9, 5, 3), False),
+        ((9, 5, 3, 0), False),
+    ],
+    ids=["four days in a week", "less than a week", "three days", "the fourth came with the accusation"],
+)
+def test_how_long_a_sender_is_known_before_its_word_counts(ages: tuple[float, ...], allowed: bool) -> None:
+    """Clean reports of four days, the first a week before it accuses; all by when they were received."""
+    accused_at = NOW - 60
+    reports = [
+        report
+        for sender in ("google.com", "outlook.com")
+        for report in (
+            lies(sender),
+            *(one(3, sender=sender, received_at=accused_at - age * DAY_S) for age in ages),
+        )
+    ]
+    assert may_step_back(reports, Status.TRUE, NOW).allowed is allowed
+    found = evidence_of(reports, [], POLICY, NOW)
+    assert (why_step_back(evidence_for(Seen({"a": found}, NOW), ["a"]), Rollout()) is not None) is allowed
+
+
 def test_a_proven_report_allows_a_step_back_where_our_own_check_fails_too() -> None:
     """The check is the proof then; without a report, or with one that anybody posted, the checks alone decide."""
     assert may_step_back([lies("evil.example")], Status.FALSE, NOW).allowed
@@ -347,7 +456,8 @@ def test_a_flood_of_reports_does_not_outrun_our_own_check() -> None:
     found = evidence_of([accusation, *flood], [], POLICY, NOW)
     served = evidence_for(Seen({"example.org": found}, NOW), ["example.org"])
     assert why_step_back(served, Rollout(conditions=(failed,), checked_at=NOW - 1_800)) is not None
-    assert why_step_back(served, Rollout(conditions=(failed,), checked_at=NOW - 7_200)) is None
+    for before in (NOW - 7_200, NOW - 3_600):
+        assert why_step_back(served, Rollout(conditions=(failed,), checked_at=before)) is None
     assert why_step_back(served, Rollout(checked_at=NOW - 1_800)) is None
 
 

@@ -1,5 +1,6 @@
 """The roll-out under a simulated clock: testing, enforce, failure, back, enforce again."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, Stage, Status
+from sidecar.observed.reports import NO_EVIDENCE, Reason, ReportsClean
 from sidecar.rollout import (
     FAILURES_TO_STEP_BACK,
     SOAK_AFTER_STEP_BACK_S,
@@ -108,6 +110,15 @@ def test_failure_resets_the_soak() -> None:
 def test_missing_reports_hold_nothing_back() -> None:
     """TLSRPT is not needed to enforce."""
     assert auto_mode(after(Rollout(), judged(REPORTS_WANTED=Status.FALSE)), Mode.TESTING, 0) is Mode.ENFORCE
+
+
+def test_refused_mail_that_senders_reported_holds_enforce_back() -> None:
+    """Though our own checks find nothing wrong."""
+    good = after(Rollout(), GOOD)
+    reported = replace(NO_EVIDENCE, clean=ReportsClean(Status.FALSE, Reason.REFUSED, "certificate-expired"))
+    assert auto_mode(good, Mode.TESTING, 0, reported) is Mode.TESTING
+    assert auto_mode(good, Mode.TESTING, 0, NO_EVIDENCE) is Mode.ENFORCE
+    assert auto_mode(good, Mode.TESTING, 0, NO_EVIDENCE, require_report=True) is Mode.TESTING
 
 
 @pytest.mark.parametrize(

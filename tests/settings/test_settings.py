@@ -2,7 +2,7 @@
 
 import os
 import stat
-from dataclasses import replace
+from dataclasses import fields, replace
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -29,7 +29,9 @@ from sidecar.settings import (
     mailcow_dir_of,
     read_config,
 )
+from sidecar.settings.dns import DnsSettings, HostForm, MailcowAccount, Publish, Scheme
 from sidecar.settings.load import load
+from sidecar.settings.reports import Imap, Receive, Reports
 
 
 def of(config: str) -> Settings:
@@ -66,12 +68,17 @@ only: [example.org, xn--bcher-kva.example]
 manage: {policies: true, san: false, acme: no}
 adopt: on
 restart: {quiet: 0, settle: 10, spacing: 60, per_day: 0, per_week: 1}
+soak: 2d
 tls_report: Reports@bücher.example
 notify: {webhook: "https://hooks.example.org/T1", apprise: "ntfy://example.org/t", gather: 0, on: [Error, stage]}
 web: {listen: "[::1]:8480", names: [Page.Example.org, 192.0.2.7], prefix: /mta-sts/, proxies: 172.22.1.9/24}
 backend: native
 intervals: {poll: 5, policies: 60, dns: 120, doubt_polls: 3, doubt_seconds: 0}
 dry_run: true
+verify: no
+extra_roots: data/assets/roots.pem
+reports: {receive: imap, https: on, keep: 30, require: yes, imap: {host: imap.example.org, user: u, move_to: Done}}
+dns: {publish: upsert, scheme: shared, host: addresses, ttl: 60, settled_ttl: 7200, accounts: {here: {type: mailcow}}}
 api_url: http://nginx-mailcow:8080/
 resolver: 192.0.2.1
 """
@@ -93,6 +100,7 @@ def test_every_key_of_the_file_arrives() -> None:
         manage=Manage(san=False, acme=False),
         adopt=True,
         restart=RestartSettings(quiet=0, settle=10, spacing=60, per_day=0, per_week=1),
+        soak=172_800,
         tls_report="mailto:Reports@xn--bcher-kva.example",
         notify=Notify(
             SecretStr("https://hooks.example.org/T1"),
@@ -109,10 +117,33 @@ def test_every_key_of_the_file_arrives() -> None:
         backend="native",
         intervals=Intervals(poll=5, policies=60, dns=120, doubt_polls=3, doubt_seconds=0),
         dry_run=True,
+        verify=False,
+        extra_roots="data/assets/roots.pem",
+        reports=Reports(Receive.IMAP, True, 30, True, Imap("imap.example.org", "u", move_to="Done")),
+        dns=DnsSettings(
+            publish=Publish.UPSERT,
+            scheme=Scheme.SHARED,
+            host=HostForm.ADDRESSES,
+            ttl=60,
+            settled_ttl=7_200,
+            accounts={"here": MailcowAccount(type="mailcow")},
+        ),
         api_url="http://nginx-mailcow:8080",
         resolver=("192.0.2.1", 53),
         explicit=frozenset({"mode", "max_age", "mx"}),
     )
+
+
+def test_no_setting_is_without_a_way_in() -> None:
+    """Each is a key of config.yml, all of which `WHOLE` has, or comes from the environment or mailcow.conf alone."""
+    (error,) = mistakes("unknown: 1")
+    keys = set(error.partition("accepted: ")[2].split(", "))
+    elsewhere = {
+        *("mailcow_dir", "state_dir", "api_key", "web_token", "imap_password", "log_json", "project_hint"),
+        "explicit",
+    }
+    assert keys == yaml.safe_load(WHOLE).keys()
+    assert keys | elsewhere == {one.name for one in fields(Settings) if one.init}
 
 
 @pytest.mark.parametrize(

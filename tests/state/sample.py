@@ -23,8 +23,7 @@ from sidecar.observed import (
     Span,
     Write,
 )
-from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
-from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.checks import Condition, ConditionType, Finding, Rollout, Severity, Status
 from sidecar.observed.record_sets import Entry, Origin, RecordType
 from sidecar.observed.record_sets import Key as RecordKey
 from sidecar.observed.report_route import RouteMemory

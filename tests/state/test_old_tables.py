@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.notify.digest import Tries
-from sidecar.notify.outbox import Outbox
+from sidecar.notify.notifier import Outbox
 from sidecar.observed import Doubt, Fact, FactKind, Memory, Restart
 from sidecar.observed.history import HistoryEvent
 from sidecar.observed.report_route import RouteMemory

@@ -14,7 +14,7 @@ from sidecar.plan.acme.run import exhausted
 from sidecar.plan.ownership import Whose, held_for, whose
 from sidecar.plan.publish.ledger import whose as record_owner
 from sidecar.plan.publish.values import RecordOwner
-from sidecar.reconcile.learn.policies import believe
+from sidecar.reconcile.learn.observations import believe
 from sidecar.settings import Intervals, RestartSettings
 from sidecar.state.parts import PARTS, UNREAD
 from sidecar.state.store import State

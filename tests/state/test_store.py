@@ -38,8 +38,7 @@ from sidecar.observed import (
     Span,
     Write,
 )
-from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
-from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.checks import Condition, ConditionType, Finding, Rollout, Severity, Status
 from sidecar.observed.history import HistoryEvent
 from sidecar.state.store import State
 from tests.state.sample import NOW, full_memory

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.observed import CheckRecord, Seen, Served
-from sidecar.observed.findings import Finding, Severity
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
-from sidecar.reconcile.passes import Report
+from sidecar.observed.checks import Finding, Severity
+from sidecar.observed.notice import Level, Notice, NoticeCode
+from sidecar.reconcile.passes import PassReport
 from sidecar.status.document import Document
 from sidecar.status.needs import summary_of
 from sidecar.status.to_document import all_domains, as_json, document_of, moment
@@ -24,7 +23,7 @@ from tests.worlds import NOW
 SCHEMA = Document.model_json_schema(mode="serialization")
 
 
-def document(report: Report) -> Any:
+def document(report: PassReport) -> Any:
     """What a program reads; refuses what JSON does not have."""
     status = status_once(report)()
     text = as_json(document_of(status, summary_of(status), all_domains(status), release="1", dry_run=False))
@@ -35,7 +34,7 @@ def document(report: Report) -> Any:
     return json.loads(text, parse_constant=refuse)
 
 
-def realistic() -> Report:
+def realistic() -> PassReport:
     """Ten domains in all kinds of trouble, with what checks found."""
     report = source_of(REALISTIC).report
     assert report is not None

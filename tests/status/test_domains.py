@@ -5,8 +5,7 @@ from typing import Any
 
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Memory, PolicyMemory, Seen, Txt, Unseen, Write
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.plan import decide
 from sidecar.plan.actions import AddPolicy, Plan, WriteFile
 from sidecar.plan.ownership import Whose

@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 from sidecar.observed import CheckRecord, Seen, Sight, Txt, Unseen
-from sidecar.observed.findings import Finding, Severity
-from sidecar.observed.notice import Level
-from sidecar.observed.notice_codes import NoticeCode
-from sidecar.observed.record_observations import RecordObservations
+from sidecar.observed.checks import Finding, Severity
+from sidecar.observed.notice import Level, NoticeCode
+from sidecar.observed.record_sets import RecordObservations
 from sidecar.plan import decide
 from sidecar.plan.records import mail_domains
 from sidecar.status.domains import status_of

@@ -11,18 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar.cli.status_text import print_status
+from sidecar.cli.status import print_status
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.notify.digest import digest_of
 from sidecar.notify.events import news, view_of
 from sidecar.observed import CheckRecord, Memory, PolicyMemory, Seen, Txt, Write
-from sidecar.observed.checks import NEEDED, Condition, ConditionType, Rollout, Status
-from sidecar.observed.findings import Finding, Severity
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.checks import NEEDED, Condition, ConditionType, Finding, Rollout, Severity, Status
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.plan import decide
 from sidecar.plan.actions import Plan
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.settings import Settings
 from sidecar.status.needs import summary_of
 from sidecar.status.once import Once
@@ -83,7 +81,7 @@ def report_of(
     published: frozenset[str] = frozenset(NAMES),
     given_: Settings = SETTINGS,
     notices: tuple[Notice, ...] = (),
-) -> Report:
+) -> PassReport:
     """A pass over this world, in which checks found this and these domains have their records."""
     names = tuple(world.domains)
     memory = Memory(
@@ -102,7 +100,7 @@ def report_of(
     }
     seen = replace(seen, dns=replace(seen.dns, txt=txt))
     plan = decide(seen, given_)
-    return Report(seen, replace(plan, notices=(*plan.notices, *notices)), ())
+    return PassReport(seen, replace(plan, notices=(*plan.notices, *notices)), ())
 
 
 def everyday(*names: str, mode: Mode = Mode.TESTING, **more: Any) -> World:
@@ -138,7 +136,7 @@ def _of_json(items: list[dict[str, Any]]) -> Needs:
     }
 
 
-def of_metrics(report: Report, once: Once) -> set[tuple[str, str]]:
+def of_metrics(report: PassReport, once: Once) -> set[tuple[str, str]]:
     """Domain and code of each series."""
     metrics = Metrics("1")
     metrics.passed(report, once, 0.1, NOW)
@@ -150,7 +148,7 @@ def of_metrics(report: Report, once: Once) -> set[tuple[str, str]]:
     }
 
 
-def of_notifications(report: Report, once: Once) -> dict[str, set[tuple[str, str, str | None]]]:
+def of_notifications(report: PassReport, once: Once) -> dict[str, set[tuple[str, str, str | None]]]:
     """What somebody who was never notified is sent, by domain."""
     _, events = news(None, view_of(once(), report.plan))
     digest = digest_of(events, HOST, NOW) if events else None
@@ -162,7 +160,7 @@ def of_notifications(report: Report, once: Once) -> dict[str, set[tuple[str, str
     return found
 
 
-def same_everywhere(report: Report, given_: Settings = SETTINGS) -> Needs:
+def same_everywhere(report: PassReport, given_: Settings = SETTINGS) -> Needs:
     """The answer of all outlets that need no server."""
     once = Once(report.observed, report.plan, given_)
     needs = of_command_line(once)
@@ -176,7 +174,7 @@ def same_everywhere(report: Report, given_: Settings = SETTINGS) -> Needs:
     return needs
 
 
-async def on_page_and_api(report: Report, given_: Settings = SETTINGS) -> Needs:
+async def on_page_and_api(report: PassReport, given_: Settings = SETTINGS) -> Needs:
     """What is served, of a world with one domain for each cause."""
     async with visiting(FakeSource(report, given_)) as visitor:
         api = json.loads((await visitor.get("api/v1/status?per_page=500"))[1])
@@ -199,7 +197,7 @@ def _plain(html: str) -> str:
 
 # --- worlds ----------------------------------------------------------------------------------------------
 
-WORLDS: dict[str, tuple[Report, set[str]]] = {
+WORLDS: dict[str, tuple[PassReport, set[str]]] = {
     "all is well": (report_of(everyday(*NAMES), {}), set()),
     "an expired MX certificate in testing": (
         report_of(everyday(*NAMES), {"a.example": (EXPIRED,)}),
@@ -330,7 +328,7 @@ def test_trouble_behind_a_worse_one_is_not_reported_as_over() -> None:
     }
 
 
-def _view(report: Report) -> Any:
+def _view(report: PassReport) -> Any:
     return view_of(Once(report.observed, report.plan, SETTINGS)(), report.plan)
 
 

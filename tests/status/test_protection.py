@@ -8,8 +8,7 @@ from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed.checks import Rollout
 from sidecar.observed.words import day
 from sidecar.rollout import SOAK_AFTER_STEP_BACK_S
-from sidecar.status.needs import summary_of
-from sidecar.status.protection import CONFIG_LINE, Protection
+from sidecar.status.needs import CONFIG_LINE, Protection, summary_of
 from tests.web.fakes import GivenDomain, report_of, status_once
 from tests.worlds import DAY, NOW, given_settings
 

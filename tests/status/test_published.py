@@ -4,12 +4,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sidecar.observed import CheckRecord, Observed, Seen, Txt
-from sidecar.observed.findings import Finding, Severity
-from sidecar.observed.record_observations import NameObservation, RecordObservations
-from sidecar.observed.record_sets import Entry, Key, Origin, RecordSet, RecordType
+from sidecar.observed.checks import Finding, Severity
+from sidecar.observed.record_sets import (
+    Entry,
+    Key,
+    NameObservation,
+    Origin,
+    RecordObservations,
+    RecordSet,
+    RecordType,
+)
 from sidecar.plan.actions import Plan
-from sidecar.plan.publish.as_plan import as_plan
-from sidecar.plan.publish.make import make_plan
+from sidecar.plan.publish.make import as_plan, make_plan
 from sidecar.plan.publish.picture import picture_of
 from sidecar.plan.publish.values import RecordOwner, Role
 from sidecar.plan.records import mail_domains

@@ -2,8 +2,7 @@
 
 import pytest
 
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.status.repeats import Ends, hidden
 from tests.worlds import FILE_MAILCOW, NOW, OLD_NATIVE, World, observed, text
 

@@ -6,8 +6,7 @@ from typing import Any
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.formats.tls_report_policy import HeldPolicy
 from sidecar.observed import CheckRecord
-from sidecar.observed.checks import Stage, Status
-from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.checks import Finding, Severity, Stage, Status
 from sidecar.observed.reports import CleanReport, Holding, Reason, ReportEvidence, ReportsClean
 from sidecar.status.judgement import judge
 from sidecar.status.row import Row

@@ -17,7 +17,7 @@ from sidecar.formats.mtasts_policy import Invalid, parse
 from sidecar.host.errors import NoSpaceError
 from sidecar.plan.actions import EditConf, WriteFile
 from sidecar.reconcile.apply import Result
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from tests.running import process
 from tests.stage import Stage, stage
 
@@ -53,7 +53,7 @@ class Disk:
         self._filler.unlink()
 
 
-def results(report: Report, kind: type) -> list[Result]:
+def results(report: PassReport, kind: type) -> list[Result]:
     """How the actions of this kind ended."""
     return [outcome.result for outcome in report.outcomes if isinstance(outcome.action, kind)]
 

@@ -1,4 +1,4 @@
-"""A provider's policy at another address (a real nginx): the whole sidecar leaves it alone, and takes it over as asked."""
+"""A provider's policy at another address (a real nginx): the whole sidecar leaves it alone, and adopts it as asked."""
 
 import shutil
 from pathlib import Path

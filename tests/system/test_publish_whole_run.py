@@ -134,7 +134,7 @@ key "{TSIG_NAME}" {{ algorithm hmac-sha256; secret "{TSIG_SECRET}"; }};
 async def test_three_domains_come_to_a_verified_enforce_without_a_step_by_hand(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Plain, IDN and alias domain; a record of a person is left alone until it is handed over."""
+    """Plain, IDN and alias domain; a record of a person is left alone until it is adopted."""
     for name in [name for name in os.environ if name.startswith("DOCKER_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/there-is-none.sock")

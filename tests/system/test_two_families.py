@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from sidecar.observed.checks import ConditionType, Status
-from sidecar.observed.findings import Finding
+from sidecar.observed.checks import ConditionType, Finding, Status
 from sidecar.rollout.evidence import conditions_of
 from sidecar.verify.run import Probing, check
 from tests.system.sender_view import (

@@ -22,7 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from sidecar.observed.findings import Severity
+from sidecar.observed.checks import Severity
 from sidecar.verify.run import Checked, Probing, Wanted, check_many
 from tests.system.sender_view import (
     LOOPBACK,

@@ -281,7 +281,7 @@ async def test_actions_are_done_from_the_page(browser: Browser) -> None:
         await page.click("text=Check now")
         await expect(page.locator("#flash")).to_contain_text("The check has been requested")
         await page.click('button:has-text("Let the sidecar manage it")')
-        await expect(page.locator("#flash")).to_contain_text("The next pass takes over the policy")
+        await expect(page.locator("#flash")).to_contain_text("The next pass adopts the policy")
     assert source.requests == [
         ("apply", None),
         ("check", "old-hand.example"),

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from dns.rcode import Rcode
 
 from sidecar.formats.mtasts_policy import Mode
-from sidecar.observed.findings import Severity
+from sidecar.observed.checks import Severity
 from tests.dns.faulty import LOOPBACK, Reply, Silence
 from tests.verify.certificates import Kind, leaf
 from tests.verify.internet import (

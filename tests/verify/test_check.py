@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.cli.check import report
 from sidecar.formats.mtasts_policy import Mode, Policy
-from sidecar.observed.findings import Finding
+from sidecar.observed.checks import Finding
 from sidecar.verify import probe_codes
 from sidecar.verify.probes.connect import InsideHost
 from sidecar.verify.run import Checked, Wanted, check, check_many

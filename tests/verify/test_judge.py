@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sidecar.dns.answers import NULL_MX, DnsAnswer, NoAnswer, Silence, Tlsa
 from sidecar.formats.mtasts_policy import Mode, Policy
 from sidecar.observed import Caa, Seen, Unseen
-from sidecar.observed.findings import Severity
+from sidecar.observed.checks import Severity
 from sidecar.verify import codes, probe_codes
 from sidecar.verify.judge import LONGEST, judge
 from sidecar.verify.probes.tls import certificate

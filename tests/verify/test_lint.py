@@ -12,7 +12,7 @@ from sidecar.formats import mtasts_record
 from sidecar.formats import tlsrpt_record as tlsrpt
 from sidecar.formats.mtasts_policy import Invalid, Policy, matches
 from sidecar.formats.txt_fields import FieldFault as RecordFault
-from sidecar.observed.findings import Severity
+from sidecar.observed.checks import Severity
 from sidecar.verify import codes
 from sidecar.verify.lint import Judged, lint_match, lint_policy, lint_record, lint_tlsrpt
 from sidecar.verify.rules.few import MOST

@@ -4,7 +4,7 @@ import pytest
 
 from sidecar.formats.mtasts_policy import Mode, Policy, render
 from sidecar.observed import Announced
-from sidecar.observed.findings import Severity
+from sidecar.observed.checks import Severity
 from sidecar.verify.rules.policy_id import KEPT, judge_id, noted
 
 TESTING = Policy(Mode.TESTING, 86_400, ("a.example",))

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field, replace
 from sidecar.formats.mtasts_policy import Mode, Policy, render
 from sidecar.host.elapsed import UptimeReading
 from sidecar.observed import Addresses, CheckRecord, Memory, Observed, PolicyMemory, Seen, Txt, Unseen
-from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
-from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.checks import Condition, ConditionType, Finding, Rollout, Severity, Status
 from sidecar.observed.history import HistoryEvent
 from sidecar.plan import decide
 from sidecar.plan import policy_ids as policyid
-from sidecar.reconcile.learn.policies import learn
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.learn.observations import learn
+from sidecar.reconcile.passes import PassReport
 from sidecar.settings import Settings
 from sidecar.state.ledger import intended, settled
 from sidecar.status.once import Once
@@ -45,7 +44,7 @@ class FakeClock:
 class FakeSource:
     """What a test wants the daemon to know; notes what it is asked for."""
 
-    report: Report | None = None
+    report: PassReport | None = None
     settings: Settings = SETTINGS
     started_at: float = NOW - 21 * DAY
     events: list[HistoryEvent] = field(default_factory=list)
@@ -65,7 +64,7 @@ class FakeSource:
     def checks_on(self) -> bool:
         return self.settings.verify
 
-    def latest(self) -> tuple[Report, Once] | None:
+    def latest(self) -> tuple[PassReport, Once] | None:
         return None if self.report is None else (self.report, status_once(self.report, self.settings))
 
     def trouble(self) -> Trouble | None:
@@ -243,7 +242,7 @@ def _id(given: GivenDomain) -> str:
 # --- a whole mailcow -------------------------------------------------------------------------------------
 
 
-def report_of(domains: Sequence[GivenDomain], settings: Settings = SETTINGS, **world: object) -> Report:
+def report_of(domains: Sequence[GivenDomain], settings: Settings = SETTINGS, **world: object) -> PassReport:
     """What a pass would have seen and planned."""
     served = {given.name: render(given.policy) for given in domains if given.served}
     lacking = frozenset(
@@ -272,7 +271,7 @@ def report_of(domains: Sequence[GivenDomain], settings: Settings = SETTINGS, **w
     )
     seen = _with_dns(observed(replace(built, **world)), domains)  # type: ignore[arg-type]
     seen = replace(seen, memory=learn(seen, settings))
-    return Report(seen, decide(seen, settings), ())
+    return PassReport(seen, decide(seen, settings), ())
 
 
 def _with_dns(seen: Observed, domains: Sequence[GivenDomain]) -> Observed:
@@ -387,13 +386,13 @@ EVENTS = (
 )
 
 
-def with_checks(report: Report, checks: Mapping[str, CheckRecord]) -> Report:
+def with_checks(report: PassReport, checks: Mapping[str, CheckRecord]) -> PassReport:
     """The same, with what sender checks found."""
     memory = replace(report.observed.memory, checks={**report.observed.memory.checks, **checks})
     return replace(report, observed=replace(report.observed, memory=memory))
 
 
-def status_once(report: Report, settings: Settings = SETTINGS) -> Once:
+def status_once(report: PassReport, settings: Settings = SETTINGS) -> Once:
     """How each domain stands in a report."""
     return Once(report.observed, report.plan, settings)
 

@@ -25,7 +25,7 @@ from sidecar.web.auth import (
     network,
     same_origin,
 )
-from sidecar.web.settings import WebSettings
+from sidecar.web.kit import WebSettings
 
 ONE, OTHER = "192.0.2.1", "192.0.2.2"
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.status.once import Once
 from tests.web.fakes import FakeSource, loading, report_of, source_of
 from tests.web.visitor import TOKEN, Visitor, visiting
@@ -86,7 +86,7 @@ async def test_changes_without_end_do_not_keep_a_page_waiting() -> None:
     """It gets the view of the moment of its request."""
 
     class Restless(FakeSource):
-        def latest(self) -> tuple[Report, Once] | None:
+        def latest(self) -> tuple[PassReport, Once] | None:
             self.changes.note()
             return super().latest()
 

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from sidecar.host.elapsed import UptimeReading
 from sidecar.host.heartbeat import STALE_AFTER_S, beat, trouble
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
-from sidecar.reconcile.passes import Report
+from sidecar.observed.notice import Level, Notice, NoticeCode
+from sidecar.reconcile.passes import PassReport
 from sidecar.web.health import Pulse, healthz, readyz, unhealthy, unready
 from tests.worlds import NOW, World, look, observed
 
@@ -29,13 +28,13 @@ class Clock:
         return UptimeReading("this machine", self.at)
 
 
-def report(world: World | None = None, *notices: Notice) -> Report:
+def report(world: World | None = None, *notices: Notice) -> PassReport:
     """A pass over this world."""
     world, plan = look(world or World())
-    return Report(observed(world), replace(plan, notices=plan.notices + notices), ())
+    return PassReport(observed(world), replace(plan, notices=plan.notices + notices), ())
 
 
-def pulse(*reports: Report | None) -> Pulse:
+def pulse(*reports: PassReport | None) -> Pulse:
     """After these passes."""
     found = Pulse()
     for one in reports:

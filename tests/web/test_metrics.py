@@ -25,16 +25,14 @@ from sidecar.formats.tls_report_results import RESULTS
 from sidecar.mailcow.api import Deadlines, MailcowApi, NotReadable
 from sidecar.mailcow.endpoint import endpoint
 from sidecar.observed import CheckRecord, Conf, Memory, Seen
-from sidecar.observed.checks import NEEDED, ConditionType, Judgement, Rollout, Status
-from sidecar.observed.findings import Finding, Severity
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
-from sidecar.observed.record_observations import RecordObservations
+from sidecar.observed.checks import NEEDED, ConditionType, Finding, Judgement, Rollout, Severity, Status
+from sidecar.observed.notice import Level, Notice, NoticeCode
+from sidecar.observed.record_sets import RecordObservations
 from sidecar.observed.reports import ReportTotals
 from sidecar.plan.actions import Held, Plan, RestartAcme
 from sidecar.plan.publish.values import PublishPlan
 from sidecar.reconcile.apply import Outcome, Result
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.rollout import checked
 from sidecar.settings import Settings
 from sidecar.web.metrics import Metrics, handler
@@ -89,12 +87,12 @@ def world(*domains: str, memory: Memory | None = None, **more: Any) -> World:
     return World(domains=domains, served=served, memory=memory or Memory(), **more)
 
 
-def report(world: World, plan: Plan | None = None, outcomes: tuple[Outcome, ...] = ()) -> Report:
+def report(world: World, plan: Plan | None = None, outcomes: tuple[Outcome, ...] = ()) -> PassReport:
     """A pass over this world."""
-    return Report(observed(world), plan or look(world)[1], outcomes)
+    return PassReport(observed(world), plan or look(world)[1], outcomes)
 
 
-def shown(*reports: Report) -> Metrics:
+def shown(*reports: PassReport) -> Metrics:
     """After these passes."""
     metrics = Metrics("1.2.3")
     for one in reports:

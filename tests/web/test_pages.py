@@ -10,7 +10,7 @@ from aiohttp import web
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.host.errors import PermanentError, TemporaryError
 from sidecar.observed import CheckRecord, Seen, Served
-from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.checks import Finding, Severity
 from sidecar.observed.history import HistoryEvent
 from sidecar.observed.words import day
 from sidecar.web import Progress, WebSettings, start_web

@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 from sidecar.observed.record_sets import RecordSet, RecordType
-from sidecar.plan.publish.as_plan import as_plan
-from sidecar.plan.publish.make import make_plan
+from sidecar.plan.publish.make import as_plan, make_plan
 from sidecar.plan.publish.picture import picture_of
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.web.metrics import Metrics
 from tests.plan.publish.test_picture import (
     HOST_NAME,
@@ -30,7 +29,7 @@ def source() -> FakeSource:
     found = seen(names={HOST_NAME: LED_HERE, ID_NAME: look(), REPORT_NAME: theirs})
     picture = picture_of(found, CONFIG)
     assert picture is not None
-    return FakeSource(Report(found, as_plan(make_plan(picture), found.records), ()), settings=CONFIG)
+    return FakeSource(PassReport(found, as_plan(make_plan(picture), found.records), ()), settings=CONFIG)
 
 
 async def test_page_shows_each_place_and_lets_a_person_decide() -> None:

@@ -9,7 +9,7 @@ from sidecar.observed import FILE, Observed, RedisRefuses, Seen, Unseen
 from sidecar.observed.checks import Stage
 from sidecar.plan import decide
 from sidecar.plan.actions import Plan
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.settings import Settings
 from sidecar.status.line import Line
 from sidecar.status.wording import Light
@@ -92,7 +92,7 @@ def test_what_is_about_no_domain_comes_first_and_makes_none_fine_that_was_not_se
     report = report_of([GivenDomain("a.example"), GivenDomain("b.example")])
     sight = RedisRefuses("mailcow's Redis refuses writes (OOM)", NOW, "OOM")
     observed: Observed = replace(report.observed, served={"a.example": sight, "b.example": sight})
-    found = site(FakeSource(Report(observed, decide(observed, Settings()), ())))
+    found = site(FakeSource(PassReport(observed, decide(observed, Settings()), ())))
     assert (found.summary.needs[0].light, found.summary.needs[0].code) == (Light.FAILING, "mailcow.redis")
     assert found.summary.headline == "2 domains could not be checked."
 
@@ -101,7 +101,7 @@ def test_unseen_domain_list_is_not_an_empty_one() -> None:
     """The headline says why."""
     report = report_of([GivenDomain("example.org")])
     observed: Observed = replace(report.observed, domains=Unseen("the API answered 500", NOW))
-    found = site(FakeSource(Report(observed, Plan(), ())))
+    found = site(FakeSource(PassReport(observed, Plan(), ())))
     assert not found.status.listed
     assert "the API answered 500" in found.summary.headline
 

@@ -12,8 +12,7 @@ from sidecar.host.errors import PermanentError, SidecarError
 from sidecar.mailcow.engine.calls import CONNECT, CREATE, REMOVE, RENAME, START, STOP, UPDATE, EngineCall
 from sidecar.mailcow.engine.client import ACME, sleep_argument
 from sidecar.mailcow.engine.new_container import Json
-from sidecar.mailcow.engine.sdk import docker, requests
-from sidecar.mailcow.engine.trouble import explanation, trouble
+from sidecar.mailcow.engine.sdk import docker, explanation, requests, trouble
 
 T = TypeVar("T")
 

@@ -2,10 +2,12 @@
 
 Rules for every editor: the Engine is asked in a thread with its own time-out, because a thread cannot be cancelled,
 and outside the thread pool of the passes, which a hung Engine would fill. A failed question is `Unseen` with a
-remedy. Passwords in the containers' environment are not copied into our values. When to restart is decided
-elsewhere; here a restart is only refused if the container has changed since that decision. `events` reads the events.
+remedy. Passwords in the containers' environment are not copied into our values. Which container this process runs in is a
+guess until the Engine has confirmed it. When to restart is decided elsewhere; here a restart is only refused if the
+container has changed since that decision. `events` reads the events.
 """
 
+import os
 import re
 import socket
 import threading
@@ -16,12 +18,36 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sidecar.host.errors import SidecarError, TemporaryError
-from sidecar.host.threads import in_thread
-from sidecar.mailcow.engine.own_container import own_ids
-from sidecar.mailcow.engine.sdk import docker, requests
-from sidecar.mailcow.engine.trouble import explanation, trouble
+from sidecar.host.tasks import in_thread
+from sidecar.mailcow.engine.sdk import docker, explanation, requests, trouble
 from sidecar.observed import Container, Project, Seen, Sight, Unseen
 from sidecar.plan.acme.script import SLEEPS
+
+_ID = re.compile(r"[0-9a-f]{12,64}\Z")
+# The Engine writes these three files for each container and mounts them; other mounts below its folder may
+# belong to other containers, and are seen by a process on the host.
+_MOUNT = re.compile(r" \S*/containers/(?P<id>[0-9a-f]{64})/\S+ /etc/(?:hostname|hosts|resolv\.conf) ")
+
+
+def own_ids() -> tuple[str, ...]:
+    """Ids (whole or abbreviated) that our container may have, the most certain first; empty outside a container."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        mounts = ""
+    return candidates(mounts, os.environ.get("HOSTNAME"))
+
+
+def candidates(mountinfo: str, hostname: str | None) -> tuple[str, ...]:
+    """The ids that a process with this /proc/self/mountinfo and this HOSTNAME may have.
+
+    Compose's `hostname:` and `docker run --hostname` replace the id in HOSTNAME by anything.
+    """
+    found = [match["id"] for match in _MOUNT.finditer(mountinfo)]
+    if hostname and _ID.match(hostname):
+        found.append(hostname)
+    return tuple(dict.fromkeys(found))
+
 
 T = TypeVar("T")
 

@@ -8,12 +8,20 @@ judged in `addresses`.
 
 from sidecar.observed import Addresses, Answered, Challenge, Dns, RefusedFor, Seen, Sight, Unseen
 from sidecar.observed.words import command
-from sidecar.plan.acme.addresses import differs_from_hostname, looked_at, same_address
+from sidecar.plan.acme.addresses import (
+    AcmeSetup,
+    Check,
+    NotReady,
+    differs_from_hostname,
+    fresh,
+    looked_at,
+    same_address,
+    unknown,
+)
 from sidecar.plan.acme.script import ISSUER
-from sidecar.plan.acme.ways import AcmeWays, Check, NotReady, fresh, unknown
 
 
-def caa_trouble(name: str, ways: AcmeWays, dns: Dns, since: float = 0.0) -> NotReady | None:
+def caa_trouble(name: str, setup: AcmeSetup, dns: Dns, since: float = 0.0) -> NotReady | None:
     """Why CAA records forbid the name: acme-mailcow's own check of the parent, and RFC 8659 with RFC 8657."""
     parent = name.partition(".")[2]
     at_parent = fresh(dns.caa_at_of(parent), since)
@@ -22,7 +30,7 @@ def caa_trouble(name: str, ways: AcmeWays, dns: Dns, since: float = 0.0) -> NotR
     remedy = f'publish there: CAA 0 issue "{ISSUER}"'
     if at_parent.value.issue and not any(ISSUER in value for value in at_parent.value.issue):
         reason = f"the CAA records at {parent} forbid Let's Encrypt a certificate for {name}"
-        return NotReady(Check.CAA, reason, remedy, words=ways.words(name, RefusedFor.CAA))
+        return NotReady(Check.CAA, reason, remedy, words=setup.words(name, RefusedFor.CAA))
     found = fresh(dns.caa_of(name), since)
     if isinstance(found, Unseen):
         return unknown(Check.CAA, f"the CAA records of {name} could not be looked up: {found.reason}")
@@ -30,7 +38,7 @@ def caa_trouble(name: str, ways: AcmeWays, dns: Dns, since: float = 0.0) -> NotR
     if not caa.allows(ISSUER):
         reason = f"the CAA records at {caa.owner} forbid Let's Encrypt a certificate for {name}"
         return NotReady(Check.CAA, reason, remedy)
-    method = "dns-01" if ways.dns_challenge else "http-01"
+    method = "dns-01" if setup.dns_challenge else "http-01"
     # RFC 8657 §4: without the parameter every method is allowed.
     allowed = [
         parameters
@@ -44,7 +52,7 @@ def caa_trouble(name: str, ways: AcmeWays, dns: Dns, since: float = 0.0) -> NotR
             f'publish there: CAA 0 issue "{ISSUER}; validationmethods={method}"',
         )
     accounts = [p["accounturi"] for p in allowed if "accounturi" in p]
-    if len(accounts) < len(allowed) or not allowed or ways.accounts & set(accounts):
+    if len(accounts) < len(allowed) or not allowed or setup.accounts & set(accounts):
         return None
     return unknown(
         Check.CAA,
@@ -55,20 +63,20 @@ def caa_trouble(name: str, ways: AcmeWays, dns: Dns, since: float = 0.0) -> NotR
 
 
 def http_trouble(
-    name: str, ways: AcmeWays, dns: Dns, challenge: Sight[Challenge], since: float
+    name: str, setup: AcmeSetup, dns: Dns, challenge: Sight[Challenge], since: float
 ) -> NotReady | None:
     """Why the HTTP probe fails for the name. Let's Encrypt makes it even if acme-mailcow skips it."""
-    if ways.dns_challenge:
+    if setup.dns_challenge:
         return None
     found = fresh(challenge, since)
     if isinstance(found, Unseen):
         return unknown(Check.HTTP, f"the HTTP probe of {name} is missing: {found.reason}")
-    words = ways.words(name, RefusedFor.HTTP)
+    words = setup.words(name, RefusedFor.HTTP)
     match found.value.answered:
         case Answered.YES:
             return None
         case Answered.INSIDE:
-            why = _not_proven_from_outside(name, ways, dns)
+            why = _not_proven_from_outside(name, setup, dns)
             reason = f"{name} cannot be reached on port 80 from here ({found.value.said}), and {why}"
             return unknown(Check.HTTP, reason, words=words) if why else None
         case Answered.NO:
@@ -81,22 +89,22 @@ def http_trouble(
             )
 
 
-def _not_proven_from_outside(name: str, ways: AcmeWays, dns: Dns) -> str | None:
+def _not_proven_from_outside(name: str, setup: AcmeSetup, dns: Dns) -> str | None:
     """The sidecar cannot reach the name publicly: the name passes if acme-mailcow can, and the address is ours."""
     addresses = dns.addresses_of(name)
     found = addresses.value if isinstance(addresses, Seen) else Addresses(frozenset())
     family, chosen = looked_at(found)
-    run = ways.last_run
-    if not ways.skips_http and (run is None or family not in run.confirmed):
+    run = setup.last_run
+    if not setup.skips_http and (run is None or family not in run.confirmed):
         return f"acme-mailcow's last run confirmed no name over IPv{family}"
-    if ways.compares(family):
+    if setup.compares(family):
         return None
-    if ways.skips_http:
-        if name == ways.conf.hostname or (
-            chosen and differs_from_hostname(name, found, ways, dns, 0.0) is None
+    if setup.skips_http:
+        if name == setup.conf.hostname or (
+            chosen and differs_from_hostname(name, found, setup, dns, 0.0) is None
         ):
             return None
-        return f"it does not have the addresses of {ways.conf.hostname}"
+        return f"it does not have the addresses of {setup.conf.hostname}"
     # If acme-mailcow compares nothing, a closed port on another host would look the same from here.
     reached = run.reached if run else frozenset()
     if chosen and all(any(same_address(address, one) for one in reached) for address in chosen):
@@ -104,9 +112,9 @@ def _not_proven_from_outside(name: str, ways: AcmeWays, dns: Dns) -> str | None:
     return f"acme-mailcow's last run confirmed no name at {', '.join(sorted(chosen)) or 'no address'}"
 
 
-def log_trouble(name: str, ways: AcmeWays, dns: Dns) -> NotReady | None:
+def log_trouble(name: str, setup: AcmeSetup, dns: Dns) -> NotReady | None:
     """Why acme-mailcow refused the name in its last run, unless something observed since then contradicts it."""
-    if ways.last_run is None or (said := ways.last_run.refusal(name)) is None:
+    if setup.last_run is None or (said := setup.last_run.refusal(name)) is None:
         return None
     found = dns.addresses_of(name)
     address_changed = (

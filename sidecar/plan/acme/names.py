@@ -1,7 +1,13 @@
-"""The facts by which names of the certificate are judged, and which `mta-sts` names it lacks; pure."""
+"""The facts by which names of the certificate are judged, which `mta-sts` names it lacks, and how many it would have; pure.
 
-from collections.abc import Sequence
+Rule for every editor: a name counts if it is in the certificate or known to pass acme-mailcow's check. An unknown
+name is looked up and decided afterwards: it neither counts permanently nor is it treated as absent.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import wraps
+from typing import TypeVar
 
 from sidecar.formats.domain_name import policy_host
 from sidecar.formats.dotenv import items
@@ -16,20 +22,58 @@ from sidecar.observed import (
     Conf,
     Container,
     DomainList,
+    Fact,
+    FactKind,
     Issuer,
+    Kind,
     Mailcow,
     Observed,
+    Question,
     RefusedFor,
     Seen,
     Sight,
     Unseen,
 )
-from sidecar.observed.per_picture import per_picture
-from sidecar.plan.acme.script import ISSUER, AcmeNames, covered, environment, names_asked, presented
-from sidecar.plan.acme.ways import AcmeWays
+from sidecar.plan.acme.addresses import AcmeSetup, address_trouble
+from sidecar.plan.acme.script import (
+    ISSUER,
+    MOST_NAMES,
+    AcmeNames,
+    covered,
+    environment,
+    names_asked,
+    presented,
+)
+from sidecar.plan.actions import Hold
 from sidecar.plan.elsewhere import left_elsewhere
 from sidecar.plan.ownership import served_mode
 from sidecar.settings import Settings
+
+T = TypeVar("T")
+
+ASKED_AT_ONCE = 400
+"""Names that are looked up in one pass to count them."""
+FORGIVEN_AFTER_S = 86_400
+"""A name whose lookups have failed for this long no longer counts as one that may pass."""
+_MOST = 2
+"""Pictures: the one of the running pass, and the one that the page shows meanwhile."""
+
+
+def per_picture(worked_out: Callable[[Observed], T]) -> Callable[[Observed], T]:
+    """`worked_out`, called once for each of the last pictures. A picture is never changed, so the answer stays right."""
+    known: tuple[tuple[Observed, T], ...] = ()
+
+    @wraps(worked_out)
+    def answered(observed: Observed) -> T:
+        nonlocal known
+        for picture, answer in known:
+            if picture is observed:
+                return answer
+        answer = worked_out(observed)
+        known = ((observed, answer), *known[: _MOST - 1])
+        return answer
+
+    return answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +87,19 @@ class Scene:
     acme: Container | None
     """acme-mailcow; None if the project has none, or the Docker engine does not answer."""
     with_policy: frozenset[str]
-    ways: AcmeWays
+    setup: AcmeSetup
     """What acme-mailcow uses when it judges a name: its own environment, if that was observed."""
 
     @property
     def presented(self) -> tuple[Certificate, ...]:
-        """The certificates that nginx presents; a change of ENABLE_SSL_SNI counts once acme-mailcow has it."""
+        """The certificates that nginx presents; those of domains count until ENABLE_SSL_SNI is off in both places."""
         sni = self.acme_conf.yes("ENABLE_SSL_SNI")
         return presented(self.certificates, self.acme_conf if sni else self.conf)
 
     @property
     def acme_conf(self) -> Conf:
         """mailcow.conf as acme-mailcow's own environment has it."""
-        return self.ways.conf
+        return self.setup.conf
 
     @property
     def acme_san(self) -> str:
@@ -103,17 +147,17 @@ def scene(observed: Observed) -> Scene | str:
                     run = unseen
             own = environment(conf, dict(acme.env) if acme else None)
             server = certificates.server
-            lets_encrypt = server is not None and server.issuer is Issuer.LETS_ENCRYPT
+            issued = server.names if server is not None and server.issuer is Issuer.LETS_ENCRYPT else ()
             # An account that a name in the certificate requires is needed for every order anyway.
             accounts = frozenset(
                 parameters["accounturi"]
-                for name in (server.names if server and lets_encrypt and observed.dns.caa else ())
+                for name in issued
                 if isinstance(caa := observed.dns.caa_of(name), Seen)
                 for parameters in caa.value.parameters(ISSUER)
                 if "accounturi" in parameters
             )
-            ways = AcmeWays(mailcow, own, run, accounts, observed.records)
-            return Scene(mailcow, conf, listed, certificates, acme, with_policy(observed), ways)
+            setup = AcmeSetup(mailcow, own, run, accounts, observed.records)
+            return Scene(mailcow, conf, listed, certificates, acme, with_policy(observed), setup)
         case parts:
             return "; ".join(part.reason for part in parts if isinstance(part, Unseen))
 
@@ -193,3 +237,62 @@ def missing_names(scene: Scene, names: Sequence[str]) -> list[str]:
     """Those of `names` that no certificate has, not even by a wildcard."""
     held = scene.held  # one set for all: with ENABLE_SSL_SNI=y there may be as many certificates as names
     return [name for name in names if not covered(name, held)]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many names are certain to be in an order, and the names for which that is not known."""
+
+    certain: int
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def most(self) -> int:
+        """The number if all unknown names pass."""
+        return self.certain + len(self.unknown)
+
+    def questions(self) -> frozenset[Question]:
+        """The questions whose answers would decide it; none if more knowledge would not help."""
+        if self.most <= MOST_NAMES or self.certain > MOST_NAMES:
+            return frozenset()
+        return frozenset(Question(Kind.ADDRESSES, name) for name in self.unknown[:ASKED_AT_ONCE])
+
+    def trouble(self, label: str = "") -> Hold | None:
+        """Why a certificate with these names must not be ordered; None if it may."""
+        begin = f"with {label} the" if label else "the"
+        if self.certain > MOST_NAMES:
+            return Hold(
+                f"{begin} certificate would have {self.certain} names, and Let's Encrypt accepts at most {MOST_NAMES}",
+                "set ENABLE_SSL_SNI=y in mailcow.conf for a certificate per domain",
+            )
+        if self.most > MOST_NAMES:
+            return Hold(
+                f"{begin} certificate could have {self.most} names, and Let's Encrypt accepts at most {MOST_NAMES}: "
+                f"{len(self.unknown)} of them are being looked up"
+            )
+        return None
+
+
+def count(names: Iterable[str], scene: Scene, observed: Observed, *, hoped_for: bool = False) -> Count:
+    """`hoped_for`: policy hosts count before they resolve, because their records are about to be published.
+
+    A name that acme-mailcow left out of its last order then does not delay the count. A later restart looks it up again.
+    """
+    held = scene.certificates.server.names if scene.certificates.server else frozenset()
+    setup, dns = scene.setup, observed.dns
+    certain = 0
+    unknown: list[str] = []
+    for name in names:
+        if name in held or (hoped_for and name.startswith("mta-sts.")):
+            certain += 1
+            continue
+        trouble = address_trouble(name, setup, dns)
+        if trouble is None:
+            certain += 1
+        elif trouble.unknown:
+            said = setup.last_run.refusal(name) if hoped_for and setup.last_run else None
+            refused = said is not None and said.why not in {RefusedFor.POLICY, RefusedFor.ORDER}
+            if not refused and observed.memory.true_for(Fact(FactKind.FAILING, name)) <= FORGIVEN_AFTER_S:
+                unknown.append(name)
+    # The oldest questions come first: names that never answer do not delay others.
+    return Count(certain, tuple(sorted(unknown, key=lambda name: (dns.addresses_of(name).at, name))))

@@ -17,8 +17,7 @@ from sidecar.observed import (
     Seen,
 )
 from sidecar.observed.checks import ConditionType, Status
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.words import day, some
 from sidecar.plan.acme.script import SLEEPS
 from sidecar.plan.conf_entries import SERVER_NAMES, added_by_us

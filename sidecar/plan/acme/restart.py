@@ -7,13 +7,11 @@ a run may start now (`run.hold_run`). What a run brought is reported by `notices
 from collections.abc import Iterable, Sequence
 
 from sidecar.observed import NOT_ASKED, Conf, Issuer, Kind, Observed, Project, Question, Seen, Unseen
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.words import some
 from sidecar.plan.acme.addresses import address_trouble
-from sidecar.plan.acme.count import ASKED_AT_ONCE
-from sidecar.plan.acme.lost import lost_notices, still_lost, unchecked_notices
-from sidecar.plan.acme.names import Scene, missing_names, scene
+from sidecar.plan.acme.evidence import lost_notices, still_lost, unchecked_notices
+from sidecar.plan.acme.names import ASKED_AT_ONCE, Scene, missing_names, scene
 from sidecar.plan.acme.run import Run
 from sidecar.plan.acme.script import split_san
 from sidecar.plan.actions import ACME_SUBJECT, HealAcme, Plan
@@ -68,7 +66,7 @@ def _left_out(
     names: list[str] = []
     unknown: list[str] = []
     for name in sorted(lacking):
-        trouble = None if name in full else address_trouble(name, found.ways, observed.dns)
+        trouble = None if name in full else address_trouble(name, found.setup, observed.dns)
         if trouble is None:
             names.append(name)
         elif trouble.unknown and observed.dns.addresses_of(name) is NOT_ASKED:
@@ -78,7 +76,7 @@ def _left_out(
 
 def _no_log(run: Run) -> tuple[Notice, ...]:
     """Without its log it is not known which addresses acme-mailcow detected: it is not restarted then."""
-    match run.scene.acme, run.observed.project, run.scene.ways.run:
+    match run.scene.acme, run.observed.project, run.scene.setup.run:
         case None, _, _:
             return ()
         case _, Seen(Project(acme_sleep=Seen(str()))), Unseen(reason, at) if at > 0:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from sidecar.dns.publish.port import Remove, Replace
-from sidecar.observed.record_observations import AccountState
+from sidecar.observed.record_sets import AccountState
 from sidecar.observed.words import command
 from sidecar.plan.publish.names import tells_an_id
 from sidecar.plan.publish.values import HeldWrite, Picture, RecordWrite

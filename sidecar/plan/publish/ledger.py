@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from sidecar.dns.publish.port import Replace
 from sidecar.observed import Seen, Sight
-from sidecar.observed.record_sets import MOST_PUBLISHED, Entry, Key, Ledger, Origin, RecordSet, Values
+from sidecar.observed.record_sets import MOST_PUBLISHED, Entry, Key, Origin, RecordLedger, RecordSet, Values
 from sidecar.plan.publish.values import PublishPlan, RecordOwner, RecordWrite
 
 
-def whose(key: Key, found: Sight[RecordSet], wanted: Values, ledger: Ledger) -> RecordOwner:
+def whose(key: Key, found: Sight[RecordSet], wanted: Values, ledger: RecordLedger) -> RecordOwner:
     """`wanted` is empty where nothing is wanted, or it is not known what."""
     if not isinstance(found, Seen):
         return RecordOwner.UNKNOWN
@@ -24,13 +24,13 @@ def whose(key: Key, found: Sight[RecordSet], wanted: Values, ledger: Ledger) -> 
     return RecordOwner.OURS if wanted and found.value.values == wanted else RecordOwner.FOREIGN
 
 
-def may_remove(key: Key, found: RecordSet, ledger: Ledger) -> bool:
-    """Whether the ledger says that it was published here or handed over."""
+def may_remove(key: Key, found: RecordSet, ledger: RecordLedger) -> bool:
+    """Whether the ledger says that it was published here or adopted."""
     entry = ledger.get(key)
     return entry is not None and entry.origin is not Origin.EQUAL and found.values in entry.published
 
 
-def intended(ledger: Ledger, write: RecordWrite, now: float) -> Ledger:
+def intended(ledger: RecordLedger, write: RecordWrite, now: float) -> RecordLedger:
     """To be stored before the write."""
     wanted = write.change.wanted.values if isinstance(write.change, Replace) else ()
     entry = ledger.get(write.key)
@@ -45,12 +45,12 @@ def intended(ledger: Ledger, write: RecordWrite, now: float) -> Ledger:
     }
 
 
-def removed(ledger: Ledger, key: Key) -> Ledger:
+def removed(ledger: RecordLedger, key: Key) -> RecordLedger:
     """After a removal that is done."""
     return {one: entry for one, entry in ledger.items() if one != key}
 
 
-def learned(ledger: Ledger, plan: PublishPlan, now: float) -> Ledger:
+def learned(ledger: RecordLedger, plan: PublishPlan, now: float) -> RecordLedger:
     """Notes sets that were found with the wanted values: they are kept right from now on, and not removed."""
     noted: dict[Key, Entry] = {}
     for row in plan.rows:
@@ -64,7 +64,7 @@ def learned(ledger: Ledger, plan: PublishPlan, now: float) -> Ledger:
     return {**ledger, **noted} if noted else ledger
 
 
-def adopted(ledger: Ledger, key: Key, found: RecordSet, now: float) -> Ledger:
+def adopted(ledger: RecordLedger, key: Key, found: RecordSet, now: float) -> RecordLedger:
     """A person hands a set over, with the values that it has now."""
     entry = ledger.get(key)
     published = _kept((*(entry.published if entry else ()), found.values))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from sidecar.observed.record_sets import LONGEST_TEXT, MOST_PUBLISHED, MOST_VALUES, Entry, Key, Ledger
+from sidecar.observed.record_sets import LONGEST_TEXT, MOST_PUBLISHED, MOST_VALUES, Entry, Key, RecordLedger
 from sidecar.plan.publish.names import PREFIXES
 
 COPY = Path("data/conf/mta-sts/dns-ledger.json")
@@ -27,14 +27,14 @@ LONGEST_TTL = (1 << 31) - 1
 _ENTRY = TypeAdapter(Entry)
 
 
-def dumped(ledger: Ledger) -> bytes:
+def dumped(ledger: RecordLedger) -> bytes:
     """The same ledger gives the same octets: a file that does not change is not written."""
     entries = [_ENTRY.dump_python(ledger[key], mode="json") for key in sorted(ledger)]
     lines = ",\n".join(json.dumps(entry, sort_keys=True) for entry in entries)
     return f'{{"version": 1, "entries": [\n{lines}\n]}}\n'.encode()
 
 
-def read(data: bytes) -> Ledger:
+def read(data: bytes) -> RecordLedger:
     """The entries that are valid; never raises."""
     if len(data) > LARGEST:
         return {}
@@ -57,7 +57,7 @@ def read(data: bytes) -> Ledger:
     return ledger
 
 
-def merged(state: Ledger, copy: Ledger) -> Ledger:
+def merged(state: RecordLedger, copy: RecordLedger) -> RecordLedger:
     """The state counts as a whole; the copy where the state has lost all."""
     return state or copy
 

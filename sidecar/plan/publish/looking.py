@@ -5,7 +5,7 @@ sender waits for is read often at first, then less often.
 """
 
 from sidecar.observed import NOT_ASKED, Seen, Sight
-from sidecar.observed.record_observations import NameObservation
+from sidecar.observed.record_sets import NameObservation
 
 ZONE_S = 21_600.0
 """The zone that a name lies in changes rarely."""

@@ -1,7 +1,8 @@
-"""From what is known to what is written now: one pass over all domains, then the guards; pure.
+"""From what is known to what is written now: one pass over all domains, the guards, and the result as actions; pure.
 
 Rules for every editor. A name is judged as a whole, since nothing may stand beside a CNAME: a set that was not seen, or
-that is foreign and in the way, holds all of the name. Nothing is planned for a name that no account serves.
+that is foreign and in the way, holds all of the name. Nothing is planned for a name that no account serves. A task by
+hand is not held: it is listed where the records of a domain are shown.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -11,11 +12,22 @@ from typing import TypeAlias
 
 from sidecar.dns.publish.port import Remove, Replace
 from sidecar.formats.text import cut
-from sidecar.observed import NOT_ASKED, Seen, Sight
-from sidecar.observed.record_sets import ABSENT, Key, Origin, RecordSet, RecordType, Values
+from sidecar.observed import NOT_ASKED, Seen, Sight, Unseen
+from sidecar.observed.notice import Level, Notice, NoticeCode
+from sidecar.observed.record_sets import (
+    ABSENT,
+    Key,
+    Origin,
+    RecordObservations,
+    RecordSet,
+    RecordType,
+    Values,
+)
 from sidecar.observed.words import command
+from sidecar.plan.actions import Held, Plan, PublishRecords
 from sidecar.plan.policy_ids import record_of
-from sidecar.plan.publish import guards
+from sidecar.plan.publish import guards, values
+from sidecar.plan.publish.guards import tried_again_at
 from sidecar.plan.publish.ledger import may_remove, whose
 from sidecar.plan.publish.names import MANAGED, ORDER, is_right, owner, report_record, shared_id, wanted
 from sidecar.plan.publish.order import Gone, Keep, Stand, Want, pointing_stand, shared_id_stand, stand
@@ -277,3 +289,62 @@ class _Subject:
 
 def _shown(type_: RecordType, values: Iterable[str]) -> str:
     return f"{type_} " + ", ".join(cut(value, 80) for value in values)
+
+
+MOST_SHOWN = 80
+"""Characters of a value in a reason."""
+
+
+def as_plan(found: PublishPlan, looks: RecordObservations) -> Plan:
+    """What is written now, what waits, and what a person should know; names that are being written are left alone."""
+    by_domain: dict[str, list[values.RecordWrite]] = {}
+    for write in found.writes:
+        if write.key.name not in looks.under_way:
+            by_domain.setdefault(write.domain, []).append(write)
+    actions: list[PublishRecords] = []
+    for domain, writes in by_domain.items():
+        sets: dict[str, list[str]] = {}
+        for write in writes:
+            new = write.change.wanted.values if isinstance(write.change, Replace) else ()
+            shown = cut(", ".join(new), MOST_SHOWN)
+            sets.setdefault(write.reason, []).append(f"{write.key} {shown}" if shown else f"no {write.key}")
+        reason = "; ".join(f"{', '.join(changed)} ({why})" for why, changed in sets.items())
+        actions.append(PublishRecords(domain, tuple(writes), reason))
+    waiting: list[values.HeldWrite] = []
+    for held in found.held:
+        look = looks.of(held.key.name)
+        never_read = look.zone is NOT_ASKED or (look.account is not None and look.found is NOT_ASKED)
+        if not held.by_hand and not never_read and held.key.name not in looks.under_way:
+            waiting.append(held)
+    each_once: dict[tuple[str, str], Held] = {}
+    for one in waiting:
+        action = PublishRecords(one.domain, (), f"{one.key.name} is to be published")
+        each_once.setdefault((one.domain, one.reason), Held(action, one.reason, one.until, one.remedy))
+    return Plan(tuple(actions), tuple(each_once.values()), _notices(waiting, looks), records=found)
+
+
+def _notices(waiting: Iterable[values.HeldWrite], looks: RecordObservations) -> tuple[Notice, ...]:
+    """Records of somebody else, changes held as a whole, and accounts that cannot be used: their zones get no writes."""
+
+    def warning(code: NoticeCode, subject: str, message: str, todo: str | None) -> Notice:
+        return Notice(Level.WARNING, code, subject, message, todo)
+
+    notices = [
+        warning(NoticeCode.RECORD_FOREIGN, held.domain or held.key.name, held.reason, held.remedy)
+        for held in waiting
+        if held.foreign
+    ]
+    if (large := next((held for held in waiting if held.large), None)) is not None:
+        notices.append(warning(NoticeCode.RECORDS_HELD, "dns", large.reason, large.remedy))
+    for account, zones in looks.zones.items():
+        state = looks.accounts.get(account)
+        if isinstance(zones, Unseen) and zones is not NOT_ASKED:
+            trouble = zones.reason
+        elif state is not None and tried_again_at(state) is not None:
+            trouble = state.trouble
+        else:
+            continue
+        message = f"the DNS account {account} cannot be used: {trouble}"
+        todo = f"see `{command('dns test')}`; it is tried again automatically"
+        notices.append(warning(NoticeCode.ACCOUNT_FAILING, account, message, todo))
+    return tuple(notices)

@@ -13,8 +13,7 @@ from sidecar.formats.mtasts_policy import Mode, policy_of
 from sidecar.observed import FILE, LARGE_DNS_PLAN, DomainList, Observed, Seen, Served, Sight, Unseen
 from sidecar.observed.checks import ConditionType, Status
 from sidecar.observed.memory import ended_ago
-from sidecar.observed.record_observations import FoundSets, NameObservation, RecordObservations
-from sidecar.observed.record_sets import Key, RecordType
+from sidecar.observed.record_sets import FoundSets, Key, NameObservation, RecordObservations, RecordType
 from sidecar.plan import policy_ids
 from sidecar.plan.acme.names import scene
 from sidecar.plan.acme.script import covered

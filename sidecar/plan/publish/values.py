@@ -10,8 +10,7 @@ from types import MappingProxyType
 
 from sidecar.dns.publish.port import Remove, Replace
 from sidecar.observed import Sight
-from sidecar.observed.record_observations import AccountState
-from sidecar.observed.record_sets import Key, Ledger, RecordSet, Values
+from sidecar.observed.record_sets import AccountState, Key, RecordLedger, RecordSet, Values
 from sidecar.settings.dns import HostForm, Publish, Scheme
 
 
@@ -189,7 +188,7 @@ class Picture:
     found: Mapping[Key, Sight[RecordSet]]
     """At the source, under all types of all names (`names.keys`)."""
     places: Mapping[str, RecordPlace | Unplaced]
-    ledger: Ledger = field(default_factory=lambda: MappingProxyType({}))
+    ledger: RecordLedger = field(default_factory=lambda: MappingProxyType({}))
     accounts: Mapping[str, AccountState] = field(default_factory=lambda: MappingProxyType({}))
     override: bool = False
     """Whether a person allowed a large plan once."""

@@ -68,7 +68,7 @@ class PolicyHandler(Handler):
         return outcomes
 
     async def adopt(self, action: AdoptSame) -> None:
-        """Takes over a policy that already has the right text: nothing is written to mailcow. Raises SidecarError."""
+        """Adopts a policy that already has the right text: nothing is written to mailcow. Raises SidecarError."""
         self._settle(action.key, action.text, done=True)
         self._ledger.fulfilled(action.key)
         await self._ledger.store()

@@ -11,7 +11,8 @@ from sidecar.formats.mtasts_policy import Mode, render
 from sidecar.observed import FILE, Backend, CheckRecord, DomainList, Memory, Observed, Seen
 from sidecar.observed.checks import REFUSING, ConditionType, Judgement, Status
 from sidecar.observed.mailcow import policy_seen
-from sidecar.plan.desired import automatic, joined, receiving
+from sidecar.plan.desired_policies.file import joined
+from sidecar.plan.desired_policies.policy import automatic, receiving
 from sidecar.plan.ownership import served_mode
 from sidecar.plan.policy_ids import current, served_to
 from sidecar.plan.schedule import check_interval

@@ -1,6 +1,6 @@
-"""Learns from the DNS records that were read: sets that a person handed over, that are as wanted, or gone; pure.
+"""Learns from the DNS records that were read: sets that a person asked to adopt, that are as wanted, or gone; pure.
 
-Rule for every editor: only a set that was seen is taken over or forgotten.
+Rule for every editor: only a set that was seen is adopted or forgotten.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,7 +16,7 @@ from sidecar.plan.publish.values import Picture, PublishPlan
 
 
 def handed_over(observed: Observed, looked_at: Collection[str]) -> Memory:
-    """With the sets at the names that a person handed over; the request ends when the name is no longer read."""
+    """With the sets at the names that a person asked to adopt; the request ends when the name is no longer read."""
     memory, looks = observed.memory, observed.records
     if not memory.adopt_records:
         return memory

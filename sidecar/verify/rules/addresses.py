@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from sidecar.formats.address import is_private
-from sidecar.observed.findings import Code, Finding
+from sidecar.observed.checks import Code, Finding
 from sidecar.verify.seen import (
     MxNoStartTls,
     MxProbe,

@@ -2,7 +2,7 @@
 
 from sidecar.formats.domain_name import policy_host
 from sidecar.observed import Seen
-from sidecar.observed.findings import Finding, Severity
+from sidecar.observed.checks import Finding, Severity
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.seen import DomainSeen, PolicyAnswer, TlsFailure, TlsTrouble
 from sidecar.verify.stakes import Stakes

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import assert_never
 
 from sidecar.formats.x509 import ends_soon
-from sidecar.observed.findings import Code, Finding, Severity
+from sidecar.observed.checks import Code, Finding, Severity
 from sidecar.observed.words import span
 from sidecar.verify.seen import PresentedCertificate, TlsFailure, TlsTrouble
 

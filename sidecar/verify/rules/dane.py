@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sidecar.dns.answers import NoAnswer, Silence, Tlsa
 from sidecar.formats.x509 import reading
-from sidecar.observed.findings import Finding
+from sidecar.observed.checks import Finding
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.seen import MxSeen, MxTls, PresentedCertificate, TlsFailure
 

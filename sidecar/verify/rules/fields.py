@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from sidecar.formats.txt_fields import FieldFault, RecordProblem
-from sidecar.observed.findings import Code, Finding
+from sidecar.observed.checks import Code, Finding
 
 TODO: Mapping[StrEnum, str] = {
     FieldFault.FOREIGN: "publish the record under its own name, beginning with its version",

@@ -5,8 +5,8 @@ Rule for every editor: `mtasts_policy.matches` says whether it matches; only the
 
 from sidecar.formats.domain_name import to_ascii
 from sidecar.formats.mtasts_policy import is_mx_pattern, matches
-from sidecar.formats.octets import ascii_lower
-from sidecar.observed.findings import Finding
+from sidecar.formats.text import ascii_lower
+from sidecar.observed.checks import Finding
 from sidecar.verify import codes
 
 _MOST = 253

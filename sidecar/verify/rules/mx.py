@@ -5,7 +5,7 @@ from typing import assert_never
 
 from sidecar.dns.answers import NoAnswer
 from sidecar.observed import Unseen
-from sidecar.observed.findings import Code, Finding
+from sidecar.observed.checks import Code, Finding
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.rules.addresses import in_one, joined, judge_private
 from sidecar.verify.rules.certificate import judge_end, judge_tls_failure

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sidecar.dns.answers import NULL_MX, DnsResult, NoAnswer
 from sidecar.formats.mtasts_policy import matches
-from sidecar.observed.findings import Finding
+from sidecar.observed.checks import Finding
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.lint import Judged
 from sidecar.verify.rules.few import few

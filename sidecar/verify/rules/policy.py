@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from sidecar.formats.domain_name import to_ascii
 from sidecar.formats.mtasts_policy import Mode, PolicyFault, PolicyProblem, PolicyReading, is_mx_pattern
-from sidecar.observed.findings import Code, Finding
+from sidecar.observed.checks import Code, Finding
 from sidecar.verify import codes
 from sidecar.verify.rules.few import few
 

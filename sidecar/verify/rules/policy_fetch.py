@@ -9,12 +9,12 @@ from typing import assert_never
 from sidecar.dns.answers import NoAnswer
 from sidecar.formats.domain_name import policy_host
 from sidecar.observed import Unseen
-from sidecar.observed.findings import Code, Finding, Severity
+from sidecar.observed.checks import Code, Finding, Severity
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.lint import Judged, lint_policy
-from sidecar.verify.rules.about import about
 from sidecar.verify.rules.addresses import in_one, joined, judge_private
 from sidecar.verify.rules.certificate import judge_end, judge_tls_failure
+from sidecar.verify.rules.few import about
 from sidecar.verify.seen import (
     Barrier,
     DomainSeen,

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from sidecar.formats.mtasts_policy import Mode, Policy, loosenings, policy_of
 from sidecar.observed import Announced
-from sidecar.observed.findings import Code, Finding, Severity
+from sidecar.observed.checks import Code, Finding, Severity
 from sidecar.observed.words import command
-from sidecar.verify.bearings import GRAVE_RECORD
+from sidecar.verify.codes import GRAVE_RECORD
 
 _S31 = "RFC 8461 §3.1"
 ID_CURRENT = Code("id-current", Severity.OK, _S31, "The id in the DNS belongs to the policy that is served.")

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from sidecar.formats.mtasts_record import VERSION, IdFault, StsReading
 from sidecar.formats.txt_fields import FieldFault
-from sidecar.observed.findings import Code, Finding
+from sidecar.observed.checks import Code, Finding
 from sidecar.verify import codes
 from sidecar.verify.rules import fields
 from sidecar.verify.rules.few import few

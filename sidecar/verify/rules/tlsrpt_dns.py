@@ -6,10 +6,10 @@ A mailto to another domain is legal here: no record at the destination has to al
 import re
 
 from sidecar.dns.answers import NoAnswer
-from sidecar.observed.findings import Finding
+from sidecar.observed.checks import Finding
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.lint import lint_tlsrpt
-from sidecar.verify.rules.about import about
+from sidecar.verify.rules.few import about
 from sidecar.verify.seen import DomainSeen
 
 _RECORD = re.compile(rb"v=TLSRPTv1[ \t]*;")

@@ -6,10 +6,10 @@ The grammar of the one record is judged by `rules.record`.
 import re
 
 from sidecar.dns.answers import DnsAnswer, DnsResult, NoAnswer, Silence
-from sidecar.observed.findings import Code, Finding, Severity
+from sidecar.observed.checks import Code, Finding, Severity
 from sidecar.verify import probe_codes as codes
 from sidecar.verify.lint import Judged, lint_record
-from sidecar.verify.rules.about import about
+from sidecar.verify.rules.few import about
 from sidecar.verify.seen import DomainSeen
 
 # sts-text-record = sts-version 1*(sts-field-delim sts-field) ..., sts-field-delim = *WSP ";" *WSP

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.mailcow.engine.acme_log import last_run
+from sidecar.mailcow.engine.look import last_run
 from sidecar.observed import AcmeRun, RefusedFor
 from tests.acme_cases import CASES, AcmeCase
 

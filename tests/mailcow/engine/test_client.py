@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from sidecar.host.errors import PermanentError, TemporaryError
-from sidecar.mailcow.engine import own_container
 from sidecar.mailcow.engine.acme import AcmeEngine
-from sidecar.mailcow.engine.client import Engine, Untouched, project_name, sleep_argument
+from sidecar.mailcow.engine.client import Engine, Untouched, candidates, project_name, sleep_argument
 from sidecar.observed import Container, Project, Seen, Sight, Unseen
 from tests.mailcow.fake_engine import LOOPBACK, TITLES, FakeContainer, FakeEngine, serving
 
@@ -432,7 +431,7 @@ MOUNT = "1 2 8:1 /var/lib/docker/containers/{id}/{file} /etc/{file} rw,relatime 
 )
 def test_own_container_is_found(mountinfo: str, hostname: str | None, expected: tuple[str, ...]) -> None:
     """By the files that the Engine mounts, else by the name that it gives."""
-    assert own_container.candidates(mountinfo, hostname) == expected
+    assert candidates(mountinfo, hostname) == expected
 
 
 async def test_acme_mailcow_is_not_re_created_unseen_whatever_the_reason(

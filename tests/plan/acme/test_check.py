@@ -24,10 +24,9 @@ from sidecar.observed import (
     Unseen,
     Version,
 )
-from sidecar.plan.acme.addresses import address_trouble
+from sidecar.plan.acme.addresses import AcmeSetup, Check, address_trouble
 from sidecar.plan.acme.check import caa_trouble, http_trouble, log_trouble
 from sidecar.plan.acme.script import dns_challenge, environment, names_asked, split_san
-from sidecar.plan.acme.ways import AcmeWays, Check
 from tests.acme_cases import CASES, AcmeCase
 from tests.acme_cases.case import HOST
 
@@ -95,18 +94,18 @@ def probe(case: AcmeCase, name: str) -> Challenge:
     return Challenge(Answered.NO)
 
 
-def ways(case: AcmeCase) -> AcmeWays:
+def setup(case: AcmeCase) -> AcmeSetup:
     """What acme-mailcow works with."""
     conf = Conf({"MAILCOW_HOSTNAME": HOST, **case.conf})
     v4, v6 = case.public
     run = AcmeRun(NOW, v4 or None, v6 or None, detected=True)
-    return AcmeWays(mailcow(case.version), conf, Seen(run, NOW))
+    return AcmeSetup(mailcow(case.version), conf, Seen(run, NOW))
 
 
 def asked(case: AcmeCase) -> frozenset[str]:
     """The names that the model says it asks for."""
     active = {name for name, on in case.policies.items() if on}
-    made = ways(case)
+    made = setup(case)
     return names_asked(made.mailcow, made.conf, case.conf.get("ADDITIONAL_SAN", ""), listed(case), active).all
 
 
@@ -126,7 +125,7 @@ def test_model_asks_for_the_names_of_the_table(case: AcmeCase) -> None:
 def test_model_never_passes_a_name_that_acme_mailcow_leaves_out(case: AcmeCase) -> None:
     """And where it is stricter, it is for Let's Encrypt's sake: that is written in the table of this test."""
     names = asked(case)
-    made, dns = ways(case), answers(case, names | {HOST})
+    made, dns = setup(case), answers(case, names | {HOST})
     passed = {
         name
         for name in names
@@ -186,9 +185,9 @@ def dns_of(
     )
 
 
-def way(run: AcmeRun | None = None, accounts: frozenset[str] = frozenset(), **conf: str) -> AcmeWays:
+def way(run: AcmeRun | None = None, accounts: frozenset[str] = frozenset(), **conf: str) -> AcmeSetup:
     """A current mailcow with these settings."""
-    return AcmeWays(
+    return AcmeSetup(
         mailcow("2026-07a"),
         Conf({"MAILCOW_HOSTNAME": HOST, **conf}),
         Seen(run, NOW) if run else Unseen("the log is gone", NOW),
@@ -253,7 +252,7 @@ def test_settings_decide_what_is_compared(
 
 def test_dns_challenge_has_no_effect_before_2026_03() -> None:
     """The key was unknown then."""
-    old = AcmeWays(
+    old = AcmeSetup(
         mailcow("2026-01"), Conf({"MAILCOW_HOSTNAME": HOST, "ACME_DNS_CHALLENGE": "y"}), Seen(DETECTED, NOW)
     )
     assert address_trouble(NAME, old, dns_of(), NOW) is not None

@@ -14,6 +14,7 @@ from sidecar.observed import (
     Memory,
     Observed,
     PolicyMemory,
+    Question,
     Refusal,
     RefusedFor,
     Seen,
@@ -21,8 +22,7 @@ from sidecar.observed import (
     Write,
 )
 from sidecar.plan import decide
-from sidecar.plan.acme.count import ASKED_AT_ONCE, count
-from sidecar.plan.acme.names import scene
+from sidecar.plan.acme.names import ASKED_AT_ONCE, Count, count, scene
 from sidecar.plan.actions import AddPolicy, EditConf, EditPolicy, Plan
 from sidecar.settings import Settings
 from tests.worlds import DAY, FILE_MAILCOW, HOST, NOW, RUN, World, observed, plan, span, text
@@ -61,6 +61,32 @@ def test_names_that_were_never_looked_up_are_looked_up_and_then_decided() -> Non
     assert any("being looked up" in h.reason for h in first.held)
 
 
+@pytest.mark.parametrize(
+    ("certain", "asked", "words"),
+    [
+        (99, False, None),
+        (100, True, "with it the certificate could have 101 names"),
+        (101, False, "with it the certificate would have 101 names"),
+    ],
+)
+def test_limit_is_a_hundred_names(certain: int, asked: bool, words: str | None) -> None:
+    """A lookup is made only where its answer would decide."""
+    counted = Count(certain, ("a.example",))
+    assert counted.questions() == ({Question(Kind.ADDRESSES, "a.example")} if asked else frozenset())
+    held, unlabelled = counted.trouble("it"), counted.trouble()
+    assert (held and held.reason.partition(",")[0]) == words
+    assert (unlabelled and unlabelled.reason.partition(" certificate")[0]) == (words and "the")
+
+
+def test_name_in_the_certificate_counts_though_it_no_longer_resolves() -> None:
+    """It may resolve again in the next order."""
+    world = World(names=frozenset({HOST, "old.example"}), without_address=frozenset({"old.example"}))
+    seen = observed(world)
+    found = scene(seen)
+    assert not isinstance(found, str)
+    assert count(["old.example"], found, seen) == Count(1)
+
+
 def test_policy_hosts_count_before_they_resolve() -> None:
     """Their records are about to come: the 100th name with the hostname is the end."""
     world = many(120)
@@ -84,9 +110,10 @@ def test_name_whose_lookups_fail_counts_for_a_day() -> None:
     failing = {**seen.dns.addresses, **{n: Unseen("SERVFAIL", NOW) for n in names}}
     seen = replace(seen, dns=replace(seen.dns, addresses=failing))
     assert added(decide(seen, Settings())) < 60
-    since = {Fact(FactKind.FAILING, n): NOW - DAY - 1 for n in names}
-    seen = replace(seen, memory=replace(seen.memory, since=since))
-    assert added(decide(seen, Settings())) == 60
+    for failing_for, all_added in ((DAY, False), (DAY + 1, True)):
+        since = {Fact(FactKind.FAILING, n): NOW - failing_for for n in names}
+        seen = replace(seen, memory=replace(seen.memory, since=since))
+        assert (added(decide(seen, Settings())) == 60) is all_added
 
 
 def test_certificate_for_each_domain_has_no_such_limit() -> None:

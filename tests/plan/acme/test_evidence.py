@@ -7,6 +7,7 @@ from typing import TypeVar
 import pytest
 
 from sidecar.observed import (
+    NOT_ASKED,
     AcmeRun,
     Answered,
     Caa,
@@ -119,6 +120,16 @@ def test_without_the_log_nothing_is_restarted_and_a_person_is_warned() -> None:
     assert [n.code for n in found.notices if n.subject == "acme-mailcow"] == ["acme.no_log"]
 
 
+def test_nobody_is_warned_before_the_log_was_asked_for() -> None:
+    """The first pass after a start."""
+    seen = observed(waiting())
+    assert isinstance(seen.project, Seen)
+    found = decide(
+        replace(seen, project=Seen(replace(seen.project.value, acme_run=NOT_ASKED), NOW)), Settings()
+    )
+    assert (restarts(found), [n for n in found.notices if n.subject == "acme-mailcow"]) == ([], [])
+
+
 def test_log_without_the_detected_addresses_permits_nothing() -> None:
     """A log that was cut off."""
     assert restarts(plan(waiting(run=AcmeRun(NOW - 60)))) == []
@@ -146,6 +157,7 @@ def test_log_is_read_again_before_a_restart() -> None:
     found = decide(replace(seen, project=Seen(project, NOW)), Settings())
     assert restarts(found) == []
     assert {q.kind for q in found.questions} == {Kind.ACME_LOG}
+    assert "the names are being looked up again" in held(found)
 
 
 def test_hopeless_new_name_does_not_hold_a_good_one() -> None:
@@ -195,6 +207,49 @@ def test_hostname_is_lost_where_the_evidence_is_not_asked_for(monkeypatch: pytes
     assert HOST not in unguarded.names
 
 
+@pytest.mark.parametrize(
+    ("failing", "reason"),
+    [
+        ({OLD}, f"{OLD} is in the certificate and would be dropped from it: "),
+        (
+            {OLD, "autodiscover.example.org"},
+            f"{OLD} is in the certificate and would be dropped from it (and 1 more: autodiscover.example.org): ",
+        ),
+    ],
+)
+def test_names_that_would_be_dropped_are_reported_at_once(failing: set[str], reason: str) -> None:
+    """A record that is gone does not come back on its own."""
+    found = plan(waiting(names=frozenset({HOST, *failing}), without_address=frozenset(failing)))
+    assert (restarts(found), held(found).startswith(reason)) == ([], True)
+    assert [(n.code, n.subject) for n in found.notices] == [("name.would_drop", OLD)]
+
+
+@pytest.mark.parametrize(
+    ("conf", "acme_san"),
+    [({}, "own.example"), ({"AUTODISCOVER_SAN": "n", "ADDITIONAL_SAN": f"{NAME},own.example"}, "")],
+    ids=["restarted: acme-mailcow's own value", "re-created: the value of mailcow.conf"],
+)
+def test_names_that_the_next_order_asks_for_are_protected(conf: dict[str, str], acme_san: str) -> None:
+    """The administrator's name is in the certificate, and does not resolve just now."""
+    own = "own.example"
+    found = plan(
+        waiting(names=frozenset({HOST, own}), without_address=frozenset({own}), conf=conf, acme_san=acme_san)
+    )
+    assert not [a for a in found.actions if isinstance(a, RestartAcme | RecreateAcme)]
+    assert [n.subject for n in found.notices if n.code == "name.would_drop"] == [own]
+
+
+def test_lost_name_of_our_own_does_not_hold_up_another_domain() -> None:
+    """It waits for its own record."""
+    names = ("example.net", "example.org")
+    world = waiting(domains=names, served=dict.fromkeys(names, text()), without_address=frozenset({NAME}))
+    since = {Fact(FactKind.MISSING, "mta-sts.example.net"): NOW - 3_600}
+    memory = replace(world.memory, since=since, lost=(LostName(NAME, NOW - 9_000),))
+    assert restarts(plan(replace(world, names=frozenset({HOST}), memory=memory))) == [
+        ("mta-sts.example.net",)
+    ]
+
+
 # --- after the restart ------------------------------------------------------------------------------------
 
 
@@ -235,10 +290,12 @@ def test_no_further_restart_until_all_lost_names_pass() -> None:
         domains=("example.net", "example.org"),
         served={"example.net": text(), "example.org": text()},
     )
+    found = Plan()
     for _ in range(3):
         world, found = look(replace(world, now=world.now + DAY))
         assert restarts(found) == []
         assert OLD in held(found)
+    assert f"{OLD} would not be in the certificate: " in held(found)
     world = replace(world, without_address=frozenset(), now=world.now + DAY)
     world, found = look(world)
     assert restarts(found) == [(OLD, "mta-sts.example.net")] or restarts(found) == [
@@ -312,31 +369,67 @@ def test_run_that_never_began_is_not_held_against_a_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "conf", "missing"),
+    ("old", "conf", "missing", "brought", "why"),
     [
-        ("webmail.example.org smtp.*", "webmail.example.org,smtp.*", "webmail.example.org"),
-        ("imap.* ,webmail.example.org", "imap.*,webmail.example.org", "imap.example.org"),
+        ("webmail.example.org smtp.*", "webmail.example.org,smtp.*", "webmail.example.org", True, "a space"),
+        ("imap.* ,webmail.example.org", "imap.*,webmail.example.org", "imap.example.org", True, "at the end"),
         (
             "imap.*",
             "imap.*,webmail.example.org",
-            None,
-        ),  # the administrator's own change is the administrator's
+            "webmail.example.org",
+            False,
+            "the administrator's own change",
+        ),
+        ("imap.* ", "imap.*", "webmail.example.org", False, "not in mailcow.conf either"),
     ],
 )
 def test_environment_is_renewed_after_a_repair_though_no_policy_host_is_missing(
-    old: str, conf: str, missing: str | None
+    old: str, conf: str, missing: str, brought: bool, why: str
 ) -> None:
     """The administrator's names are what was lost."""
-    names = ("webmail.example.org", "smtp.example.org", "imap.example.org")
-    there = frozenset({HOST, NAME, *names} - {missing})
-    world = waiting(names=there, conf={"ADDITIONAL_SAN": conf}, acme_san=old, addresses={})
-    seen = observed(world)
-    if missing:
-        extra = observed(replace(world, names=frozenset(names)))
-        seen = replace(seen, dns=extra.dns, challenges={**seen.challenges, **extra.challenges})
+    seen = after_repair(old, conf, missing)
     found = decide(seen, Settings())
-    assert restarts(found) == ([(missing,)] if missing else [])
+    assert restarts(found) == ([(missing,)] if brought else []), why
     assert all(isinstance(a, RecreateAcme) for a in found.actions if hasattr(a, "names"))
+
+
+def after_repair(old: str, conf: str, missing: str, **changes: object) -> Observed:
+    """White space in ADDITIONAL_SAN was corrected, acme-mailcow has the old value, and a name is missing."""
+    names = frozenset({"webmail.example.org", "smtp.example.org", "imap.example.org"})
+    world = waiting(names=(names | {HOST, NAME}) - {missing}, conf={"ADDITIONAL_SAN": conf}, acme_san=old)
+    world = replace(world, **changes)  # type: ignore[arg-type]
+    seen, extra = observed(world), observed(replace(world, names=names))
+    return replace(seen, dns=extra.dns, challenges={**seen.challenges, **extra.challenges})
+
+
+@pytest.mark.parametrize(
+    ("missing", "held_back"), [("webmail.example.org", True), ("imap.example.org", False)]
+)
+def test_names_of_a_prefix_are_brought_back_only_where_they_have_an_address(
+    missing: str, held_back: bool
+) -> None:
+    """A prefix stands for every domain, and few have the name; a full name that has no address is reported."""
+    seen = after_repair(
+        "webmail.example.org smtp.*,imap.* ",
+        "webmail.example.org,smtp.*,imap.*",
+        missing,
+        without_address=frozenset({missing}),
+    )
+    found = decide(seen, Settings())
+    assert (restarts(found), bool(held(found))) == ([], held_back)
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_names_of_a_prefix_are_looked_up_once(failed: bool) -> None:
+    """They are not among the routine questions; a lookup that failed is not repeated here in every pass."""
+    name = "imap.example.org"
+    seen = after_repair("imap.* ", "imap.*", name)
+    lookups = {key: sight for key, sight in seen.dns.addresses.items() if key != name}
+    if failed:
+        lookups[name] = Unseen("SERVFAIL", NOW)
+    found = decide(replace(seen, dns=replace(seen.dns, addresses=lookups)), Settings())
+    asked = frozenset({Question(Kind.ADDRESSES, name)})
+    assert (restarts(found), found.questions) == ([], frozenset() if failed else asked)
 
 
 def test_lost_name_alone_needs_no_gathering() -> None:
@@ -461,8 +554,8 @@ def test_lookup_that_keeps_failing_is_reported(name: str, kind: str) -> None:
         assert restarts(found) == []
         return [n.code for n in found.notices if n.subject == name]
 
-    assert codes(3_600) == []
-    assert codes(DAY) == ["name.not_ready" if name == NAME else "name.would_drop"]
+    assert codes(21_600) == []
+    assert codes(21_601) == ["name.not_ready" if name == NAME else "name.would_drop"]
 
 
 # --- what a held restart costs ------------------------------------------------------------------------------

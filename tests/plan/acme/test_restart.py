@@ -4,8 +4,25 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.observed import Caa, Fact, FactKind, Issuer, Memory, Refusal, RefusedFor, Restart, Seen
+from sidecar.observed import (
+    Caa,
+    Fact,
+    FactKind,
+    Issuer,
+    LostName,
+    Memory,
+    Observed,
+    Refusal,
+    RefusedFor,
+    Restart,
+    Seen,
+    Sight,
+    Unseen,
+)
+from sidecar.observed.notice import Level
+from sidecar.observed.record_sets import RecordObservations
 from sidecar.plan import decide
+from sidecar.plan.acme.run import hold_run
 from sidecar.plan.actions import Plan, RecreateAcme, RestartAcme
 from sidecar.settings import Settings
 from tests.worlds import DAY, HOST, NOW, RUN, World, container, given_settings, look, observed, plan, text
@@ -21,6 +38,15 @@ def waiting(**changes: object) -> World:
     return replace(world, **changes)  # type: ignore[arg-type]
 
 
+def with_environment(world: World, changes: dict[str, str]) -> Observed:
+    """The world as it is seen, where acme-mailcow's own environment has these values."""
+    seen = observed(world)
+    assert isinstance(seen.project, Seen)
+    acme, *others = seen.project.value.containers
+    project = replace(seen.project.value, containers=(replace(acme, env={**acme.env, **changes}), *others))
+    return replace(seen, project=Seen(project, NOW))
+
+
 def restarts(found: Plan) -> list[tuple[str, ...]]:
     """The names of each restart that is planned."""
     return [action.names for action in found.actions if isinstance(action, RestartAcme)]
@@ -33,15 +59,49 @@ def held(found: Plan) -> str:
 
 
 def test_missing_name_that_is_ready_is_restarted_for() -> None:
-    """All is well: one restart."""
-    assert restarts(plan(waiting())) == [(NAME,)]
+    """All is well: one restart, of the container that was seen."""
+    (action,) = [a for a in plan(waiting()).actions if isinstance(a, RestartAcme)]
+    assert (action.names, action.container_id, action.started_at) == (
+        (NAME,),
+        "id-acme-mailcow",
+        NOW - 30 * DAY,
+    )
 
 
-def test_name_in_the_certificate_needs_nothing() -> None:
-    """Nor does one that a wildcard there covers."""
-    for name in (NAME, "*.example.org"):
-        found = plan(waiting(names=frozenset({HOST, name})))
-        assert (restarts(found), held(found)) == ([], "")
+@pytest.mark.parametrize("part", ["mailcow", "conf", "domains", "certificates"])
+def test_guard_holds_a_planned_restart_for_which_a_part_was_not_seen(part: str) -> None:
+    """Whoever planned it: unknown never permits."""
+    unseen = replace(observed(waiting()), **{part: Unseen("no answer", NOW)})  # type: ignore[arg-type]
+    found = hold_run(Plan((RestartAcme("id", NOW, (NAME,), "lacking"),)), unseen, Settings())
+    assert (restarts(found), held(found)) == ([], "no answer")
+
+
+@pytest.mark.parametrize("conf", [{}, {"SKIP_LETS_ENCRYPT": "y"}])
+@pytest.mark.parametrize("name", [NAME, "*.example.org"])
+def test_name_in_the_certificate_needs_nothing(name: str, conf: dict[str, str]) -> None:
+    """Nor does one that a wildcard there covers; and nobody is asked to add it."""
+    found = plan(waiting(names=frozenset({HOST, name}), conf=conf))
+    assert (restarts(found), held(found), found.notices) == ([], "", ())
+
+
+@pytest.mark.parametrize("part", ["mailcow", "conf", "domains", "certificates"])
+def test_names_are_judged_only_by_what_was_observed(part: str) -> None:
+    """Otherwise it is not known that a name is missing."""
+    found = plan(waiting(unseen=frozenset({part})))
+    assert (restarts(found), held(found)) == ([], "")
+
+
+def test_name_that_the_certificate_lost_is_in_the_restart_once() -> None:
+    """Though it is wanted for two reasons."""
+    world = waiting()
+    memory = replace(world.memory, lost=(LostName(NAME, NOW - 9_000),))
+    assert restarts(plan(replace(world, memory=memory))) == [(NAME,)]
+
+
+def test_name_that_acme_mailcow_knows_and_mailcow_conf_does_not_needs_no_re_creation() -> None:
+    """The value in mailcow.conf cannot be corrected, and acme-mailcow's own brings the name."""
+    conf = {"AUTODISCOVER_SAN": "n", "ADDITIONAL_SAN": ""}
+    assert restarts(plan(waiting(conf=conf, acme_san=NAME, locked="it is read-only"))) == [(NAME,)]
 
 
 def test_domain_that_is_retired_needs_no_new_certificate() -> None:
@@ -137,6 +197,27 @@ def test_ready_names_do_not_wait_for_others() -> None:
     assert "publish: mta-sts.example.net. 120 IN CNAME" in held(found)
 
 
+def test_name_that_is_not_ready_says_only_what_it_lacks() -> None:
+    """Each on its own; whether acme-mailcow is at work does not matter yet."""
+    names = ("example.net", "example.org")
+    hosts = frozenset(f"mta-sts.{name}" for name in names)
+    found = plan(
+        waiting(domains=names, served=dict.fromkeys(names, text()), without_address=hosts, sleep=None)
+    )
+    assert {h.action.names for h in found.held if isinstance(h.action, RestartAcme)} == {(n,) for n in hosts}
+    assert "running its checks" not in held(found)
+
+
+@pytest.mark.parametrize("automatic", [False, True])
+def test_record_that_the_sidecar_publishes_needs_no_person(automatic: bool) -> None:
+    """Without an account for its zone, a person is warned."""
+    zones: dict[str, Sight[tuple[str, ...]]] = {"home": Seen(("example.org",), NOW)} if automatic else {}
+    seen = observed(waiting(without_address=frozenset({NAME})))
+    found = decide(replace(seen, records=RecordObservations(zones=zones)), Settings())
+    levels = [n.level for n in found.notices if n.code == "name.not_ready"]
+    assert levels == [Level.INFO if automatic else Level.WARNING]
+
+
 def test_certificate_is_never_lifted_over_100_names() -> None:
     """The 101st breaks every renewal."""
     domains = tuple(f"d{n:02}.example" for n in range(34))
@@ -144,6 +225,19 @@ def test_certificate_is_never_lifted_over_100_names() -> None:
     found = plan(world)
     assert restarts(found) == []
     assert "ENABLE_SSL_SNI=y" in held(found)
+    assert [n.code for n in found.notices if n.subject == "certificate"] == ["certificate.full"]
+
+
+def test_certificate_that_may_have_room_is_not_reported_as_full() -> None:
+    """A hundred names, and one that is being looked up."""
+    domains = tuple(f"d{n:02}.example" for n in range(33))
+    world = waiting(
+        domains=domains, served={d: text() for d in domains}, conf={"ADDITIONAL_SAN": "x.example"}
+    )
+    found = plan(world)
+    assert restarts(found) == []
+    assert "could have 101 names" in held(found)
+    assert [n.code for n in found.notices if n.subject == "certificate"] == []
 
 
 def test_container_that_keeps_restarting_stops_blocking_after_half_an_hour() -> None:
@@ -305,18 +399,26 @@ def test_name_of_a_policy_that_was_not_looked_at_would_drop_out_too(why: str) ->
 )
 def test_environment_that_mailcow_conf_no_longer_has_is_reported_with_the_command(key: str) -> None:
     """Neither a restart nor the sidecar's re-creation changes more than ADDITIONAL_SAN."""
-    seen = observed(waiting())
-    assert isinstance(seen.project, Seen)
-    acme, *others = seen.project.value.containers
     name, _, value = key.partition("=")
-    old = replace(acme, env={**acme.env, name: value})
-    project = replace(seen.project.value, containers=(old, *others))
-    found = decide(replace(seen, project=Seen(project, NOW)), Settings())
+    found = decide(with_environment(waiting(), {name: value}), Settings())
     assert restarts(found) == []
     assert [n.todo for n in found.notices] == ["in the mailcow directory: docker compose up -d acme-mailcow"]
 
 
+def test_only_names_that_the_new_environment_brings_are_reported_with_the_command() -> None:
+    """The other one is in neither, so Compose would not bring it."""
+    names = ("example.net", "example.org")
+    conf = {"AUTODISCOVER_SAN": "n", "ADDITIONAL_SAN": NAME}
+    world = waiting(domains=names, served=dict.fromkeys(names, text()), conf=conf, locked="it is read-only")
+    found = decide(with_environment(world, {"ONLY_MAILCOW_HOSTNAME": "y"}), Settings())
+    (message,) = [n.message for n in found.notices if n.code == "acme.environment"]
+    assert f"does not know of {NAME} yet" in message
+    without = plan(replace(world, conf={**conf, "ADDITIONAL_SAN": ""}))
+    assert (restarts(without), [n for n in without.notices if n.code == "acme.environment"]) == ([], [])
+
+
 def test_order_dated_in_another_time_zone_counts() -> None:
     """acme-mailcow was made before TZ was changed: its folders are some hours ahead."""
-    assert "60 min between two restarts" in held(plan(waiting(orders=(NOW + 7_200,))))
+    for ahead in (7_200, DAY):
+        assert "60 min between two restarts" in held(plan(waiting(orders=(NOW + ahead,))))
     assert restarts(plan(waiting(orders=(NOW + 2 * DAY,)))) == [(NAME,)]

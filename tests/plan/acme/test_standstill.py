@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.observed import Container, Issuer, Observed, Seen, Unseen
+from sidecar.host.elapsed import Tally
+from sidecar.observed import Certificates, Container, Fact, FactKind, Issuer, Memory, Observed, Seen, Unseen
 from sidecar.observed.notice import Level, Notice
 from sidecar.plan import decide
-from sidecar.plan.acme.standstill import STOPPED_S
-from sidecar.reconcile.learn.policies import learn
+from sidecar.plan.acme.run import STOPPED_S, blocked, ignored
+from sidecar.reconcile.learn.observations import learn
 from sidecar.settings import Settings
 from tests.worlds import DAY, NOW, World, container, observed
 
@@ -60,12 +61,18 @@ def test_container_that_does_not_run_needs_a_person(
         assert (notice.level, notice.subject) == (Level.ERROR, subject)
         assert message in notice.message
         assert f"docker compose up -d {subject}" in str(notice.todo)
+        assert ("docker compose logs" in str(notice.todo)) is (len(containers) > 1), "a container has a log"
 
 
 def test_end_of_the_certificate_is_said() -> None:
     """How long there is to do something about it."""
     *_, (notice,) = reported(seen(after, NGINX) for after in (0, STOPPED_S))
     assert notice.message.endswith("and the present one expires 2027-04-05 08:05+00:00")
+    without = (
+        replace(seen(t, NGINX), certificates=Seen(Certificates(None), NOW + t)) for t in (0, STOPPED_S)
+    )
+    *_, (notice,) = reported(without)
+    assert notice.message.endswith("no certificate is ordered or renewed")
 
 
 def test_container_that_is_re_created_is_not_reported() -> None:
@@ -82,6 +89,41 @@ def test_acme_that_orders_nothing_may_be_away(issuer: Issuer, conf: Mapping[str,
     assert reported(seen(after, NGINX, issuer=issuer, **conf) for after in (0, STOPPED_S)) == [[], []]
     *_, (notice,) = reported(seen(after, ACME, issuer=issuer, **conf) for after in (0, STOPPED_S))
     assert notice.subject == "nginx-mailcow"
+
+
+OTHER = container("redis-mailcow")
+
+
+@pytest.mark.parametrize(
+    ("containers", "reason"),
+    [
+        ((ACME, NGINX, OTHER), None),
+        ((NGINX, OTHER), "there is no container of acme-mailcow"),
+        ((ACME, replace(NGINX, state="exited")), "nginx-mailcow is not running: it is exited"),
+        ((ACME, NGINX, replace(OTHER, started_at=NOW - 60)), None),
+        (
+            (ACME, NGINX, replace(OTHER, started_at=NOW - 59)),
+            "redis-mailcow: it was started less than 60 s ago",
+        ),
+    ],
+    ids=["all run", "one is missing", "one does not run", "another has settled", "another is being started"],
+)
+def test_acme_mailcow_is_not_touched_while_mailcow_is_being_started(
+    containers: tuple[Container, ...], reason: str | None
+) -> None:
+    """A needed container comes first in what is said."""
+    found = blocked(seen(0, *containers), settle=60)
+    assert (found and found.reason.removeprefix("mailcow is being started or updated: ")) == reason
+
+
+@pytest.mark.parametrize(("unsettled_for", "blocks"), [(1_799, True), (1_800, False)])
+def test_container_that_never_settles_blocks_for_half_an_hour(unsettled_for: float, blocks: bool) -> None:
+    """And is reported only when nobody waits for it any more."""
+    since = Memory(since={Fact(FactKind.UNSETTLED, OTHER.service): NOW - unsettled_for})
+    world = seen(0, ACME, NGINX, replace(OTHER, state="restarting"))
+    world = replace(world, memory=replace(since, tally=Tally(NOW)))
+    assert (blocked(world, 60) is not None) is blocks
+    assert [notice.subject for notice in ignored(world, 60)] == ([] if blocks else [OTHER.service])
 
 
 def test_containers_that_were_not_seen_are_not_missing() -> None:

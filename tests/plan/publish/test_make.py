@@ -6,8 +6,7 @@ import pytest
 
 from sidecar.dns.publish.port import Remove, Replace
 from sidecar.observed import Unseen
-from sidecar.observed.record_observations import AccountState
-from sidecar.observed.record_sets import Key, Origin, RecordSet, record_set
+from sidecar.observed.record_sets import AccountState, Key, Origin, RecordSet, record_set
 from sidecar.plan.publish import guards
 from sidecar.plan.publish.ledger import adopted, intended
 from sidecar.plan.publish.order import expires_at

@@ -9,10 +9,18 @@ import pytest
 from sidecar.formats.mtasts_policy import Mode, Policy, render
 from sidecar.observed import LARGE_DNS_PLAN, CheckRecord, Observed, PolicyMemory, Seen, Span
 from sidecar.observed.checks import Condition, ConditionType, Rollout, Status
-from sidecar.observed.record_observations import NameObservation, RecordObservations, ServerAnswers
-from sidecar.observed.record_sets import ABSENT, Entry, Key, Origin, RecordSet, RecordType
-from sidecar.plan.publish.as_plan import as_plan
-from sidecar.plan.publish.make import make_plan
+from sidecar.observed.record_sets import (
+    ABSENT,
+    Entry,
+    Key,
+    NameObservation,
+    Origin,
+    RecordObservations,
+    RecordSet,
+    RecordType,
+    ServerAnswers,
+)
+from sidecar.plan.publish.make import as_plan, make_plan
 from sidecar.plan.publish.picture import awaits_a_check, picture_of
 from sidecar.plan.publish.values import Picture, PublishedDomain
 from sidecar.reconcile.learn.records import handed_over, learn_records
@@ -268,7 +276,7 @@ def test_records_that_a_person_removed_are_forgotten() -> None:
     assert learn_records(found, made, make_plan(made)).published == {}
 
 
-# --- what a person hands over -----------------------------------------------------------------------------
+# --- what a person asks to adopt --------------------------------------------------------------------------
 
 
 def test_record_that_was_handed_over_is_ours_with_the_value_that_it_has() -> None:

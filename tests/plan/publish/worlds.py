@@ -6,8 +6,16 @@ from typing import Any
 
 from sidecar.dns.publish.port import Remove
 from sidecar.observed import Seen
-from sidecar.observed.record_observations import AccountState
-from sidecar.observed.record_sets import ABSENT, Key, Ledger, RecordSet, RecordType, Values, record_set
+from sidecar.observed.record_sets import (
+    ABSENT,
+    AccountState,
+    Key,
+    RecordLedger,
+    RecordSet,
+    RecordType,
+    Values,
+    record_set,
+)
 from sidecar.plan.publish import guards
 from sidecar.plan.publish.ledger import intended, learned, removed
 from sidecar.plan.publish.make import make_plan
@@ -63,7 +71,7 @@ class World:
     domains: tuple[PublishedDomain, ...]
     facts: Facts = FACTS
     zone: dict[Key, RecordSet] = field(default_factory=dict)
-    ledger: Ledger = field(default_factory=dict)
+    ledger: RecordLedger = field(default_factory=dict)
     accounts: dict[str, AccountState] = field(default_factory=dict)
     places: dict[str, RecordPlace | Unplaced] = field(default_factory=dict)
     now: float = NOW

@@ -6,8 +6,7 @@ import pytest
 
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import FILE, Move, Observed, SenderView
-from sidecar.observed.checks import Stage
-from sidecar.observed.findings import Code, Finding
+from sidecar.observed.checks import Code, Finding, Stage
 from sidecar.observed.notice import Level
 from sidecar.plan import decide
 from sidecar.plan.actions import Plan

@@ -17,7 +17,7 @@ from sidecar.observed import (
     Seen,
     Span,
 )
-from sidecar.reconcile.learn.policies import believe, doubted
+from sidecar.reconcile.learn.observations import believe, doubted
 from sidecar.settings import Intervals
 from tests.worlds import DAY, NOW, World, look, text
 

@@ -215,6 +215,7 @@ CASES = (
     bad(other(MX.encode(), b"a-.example"), "and ends with one", BAD_MX, mx=()),
     bad(other(MX.encode(), b"a_b.example"), "an underscore is in no host name", BAD_MX, mx=()),
     bad(other(MX.encode(), b"a" * 64 + b".example"), "a label over 63 octets", BAD_MX, mx=()),
+    good(other(MX.encode(), b"a." * 126 + b"a"), "a name of 253 octets", mx=("a." * 126 + "a",)),
     bad(other(MX.encode(), b"a." * 126 + b"aa"), "a name over 253 octets", BAD_MX, mx=()),
     bad(other(MX.encode(), "b\u00fccher.example".encode()), "a U-label", BAD_MX, mx=()),
     bad(other(MX.encode(), b"mail.example.org:25"), "a port", BAD_MX, mx=()),

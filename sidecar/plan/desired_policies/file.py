@@ -5,11 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from sidecar.formats.domain_name import policy_host, to_unicode
 from sidecar.formats.mtasts_policy import Mode, Policy, policy_of
 from sidecar.observed import FILE, DomainList, Memory, Observed, Seen
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
-from sidecar.plan.desired.mx import asked_patterns, unvalidated
-from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all, said_by_senders
-from sidecar.plan.desired.wanted import (
+from sidecar.observed.notice import Level, Notice, NoticeCode
+from sidecar.plan.desired_policies.policy import (
     TESTING_MAX_AGE,
     DesiredPolicy,
     alias_names,
@@ -19,6 +16,14 @@ from sidecar.plan.desired.wanted import (
     moved_to,
     own_hostname,
     receiving,
+)
+from sidecar.plan.desired_policies.safety import (
+    asked_patterns,
+    kept_patterns,
+    proven,
+    safe_for_all,
+    said_by_senders,
+    unvalidated,
 )
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for
 from sidecar.rollout import restarted_soak
@@ -32,7 +37,7 @@ def file_policy(
     """The one policy for all names on the file generation; None if there is nothing to decide.
 
     mx is the union, mode the weakest and max_age the smallest of what the domains should have; the text
-    taken over from a person (the floor) is a minimum, except for a field that the settings name.
+    adopted from a person (the floor) is a minimum, except for a field that the settings name.
     """
     hostname = own_hostname(observed)
     names = receiving(listed, settings)

@@ -6,9 +6,7 @@ from sidecar.formats.domain_name import to_unicode
 from sidecar.formats.mtasts_policy import Mode, Policy
 from sidecar.observed import FILE, Domain, DomainList, Observed, Seen
 from sidecar.observed.mailcow import policy_seen
-from sidecar.plan.desired.mx import asked_patterns, unvalidated
-from sidecar.plan.desired.safety import kept_patterns, proven, safe_for_all, said_by_senders
-from sidecar.plan.desired.wanted import (
+from sidecar.plan.desired_policies.policy import (
     TESTING_MAX_AGE,
     DesiredPolicy,
     alias_names,
@@ -17,6 +15,14 @@ from sidecar.plan.desired.wanted import (
     max_age_for,
     moved_to,
     own_hostname,
+)
+from sidecar.plan.desired_policies.safety import (
+    asked_patterns,
+    kept_patterns,
+    proven,
+    safe_for_all,
+    said_by_senders,
+    unvalidated,
 )
 from sidecar.plan.elsewhere import left_elsewhere
 from sidecar.plan.ownership import LEAST_ASSUMED_MAX_AGE, held_for

@@ -16,9 +16,9 @@ from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed import Seen, Unseen
 from sidecar.observed.checks import NEEDED, ConditionType, Status
 from sidecar.observed.checks import Condition as Known
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import NoticeCode
 from sidecar.observed.reports import Dkim, Proof, Reason, ReportWay
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.reports.digest import digest
 from sidecar.reports.store import DAY_S, NAME, ReportStore
 from sidecar.rollout.reports import CHECK_SPACING_S
@@ -75,7 +75,7 @@ def sent(
     assert settled.new == 1, digest(text)
 
 
-async def checked(on: Stage, parts: Parts, *, failing: bool = False) -> Report:
+async def checked(on: Stage, parts: Parts, *, failing: bool = False) -> PassReport:
     """A pass after a sender check with this outcome, an hour later."""
     on.clock.ahead += 3_600
     now = on.clock.now()
@@ -98,7 +98,7 @@ async def checked(on: Stage, parts: Parts, *, failing: bool = False) -> Report:
     return await parts.passes.reconcile()
 
 
-async def settled(on: Stage, parts: Parts, **outcome: Any) -> Report:
+async def settled(on: Stage, parts: Parts, **outcome: Any) -> PassReport:
     """Until the mode does not change any more."""
     for _ in range(2):
         await checked(on, parts, **outcome)

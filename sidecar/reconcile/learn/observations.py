@@ -1,17 +1,21 @@
-"""Learning from an observation: from the memory before to the memory after; pure.
+"""Learning from what a pass observed: the policies, the end of a run of acme-mailcow, the route of TLS reports; pure.
 
-Rule for every editor: an `Unseen` changes nothing. A fact ends only when the opposite is observed.
+Rules for every editor: an `Unseen` changes nothing. A fact ends only when the opposite is observed. A run is judged once,
+when acme-mailcow sleeps again after our restart, by the certificates seen then. If they were not seen, the run is judged
+later; nothing is assumed. What the sidecar creates is noted in `apply`, before it is created.
 """
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
+from sidecar.formats.domain_name import covered_by_wildcard
 from sidecar.formats.dotenv import items
 from sidecar.formats.mtasts_policy import matches, policy_of
 from sidecar.observed import (
     FILE,
     NOT_ASKED,
+    AcmeRun,
     Backend,
     ConfEntry,
     ConfEvent,
@@ -19,25 +23,32 @@ from sidecar.observed import (
     Doubt,
     Fact,
     FactKind,
+    InVain,
+    LostName,
     Mailcow,
     Memory,
     Observed,
     PolicyFile,
     PolicyMemory,
+    Project,
+    Restart,
     Seen,
 )
 from sidecar.observed.memory import ended, seen_served
-from sidecar.observed.notice import Level, Notice
-from sidecar.observed.notice_codes import NoticeCode
+from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.observed.words import some
-from sidecar.plan.acme.addresses import address_trouble
-from sidecar.plan.acme.names import missing_names, our_names, scene
+from sidecar.plan.acme.addresses import AcmeSetup, address_trouble
+from sidecar.plan.acme.evidence import AGAIN_AFTER_S, changed, dns_in_short, still_lost
+from sidecar.plan.acme.names import Scene, missing_names, our_names, scene
+from sidecar.plan.acme.run import unsettled
 from sidecar.plan.acme.script import FAILED_SLEEPS, SLEEPS
-from sidecar.plan.acme.standstill import unsettled
-from sidecar.plan.acme.ways import AcmeWays
 from sidecar.plan.conf_entries import KEYS
-from sidecar.plan.desired import alias_names, receiving, served_too, unmatched_subject
+from sidecar.plan.desired_policies.file import served_too
+from sidecar.plan.desired_policies.policy import alias_names, receiving
+from sidecar.plan.desired_policies.safety import unmatched_subject
 from sidecar.plan.policy_ids import with_id
+from sidecar.plan.report_route import EditTransport, Ready
+from sidecar.plan.report_way import next_of
 from sidecar.settings import Intervals, Settings
 
 _FORGET_AFTER_S = 86_400
@@ -217,13 +228,13 @@ def _facts(observed: Observed, settings: Settings) -> tuple[set[Fact], set[Fact]
         ours = our_names(found, settings, observed)
         true |= {Fact(FactKind.MISSING, name) for name in missing_names(found, ours)}
     if isinstance(observed.conf, Seen):
-        ways = (
-            AcmeWays(Mailcow(Backend.FILE, None), observed.conf.value, NOT_ASKED)
+        setup = (
+            AcmeSetup(Mailcow(Backend.FILE, None), observed.conf.value, NOT_ASKED)
             if isinstance(found, str)
-            else found.ways
+            else found.setup
         )
         for name, sight in observed.dns.addresses.items():
-            if address_trouble(name, ways, observed.dns) is None:
+            if address_trouble(name, setup, observed.dns) is None:
                 false.add(Fact(FactKind.FAILING, name))
             elif sight.at > 0:  # no answer counts, too: acme-mailcow would drop the name
                 true.add(Fact(FactKind.FAILING, name))
@@ -267,3 +278,91 @@ def _unmatched(observed: Observed, settings: Settings) -> tuple[set[Fact], set[F
             elif all(isinstance(h, Seen) for h in hosts):
                 true.add(fact)
     return true, false
+
+
+def learn_report_way(observed: Observed, settings: Settings) -> Memory:
+    """The memory with what was seen of the route; nothing changes if it was not seen."""
+    memory = observed.memory
+    if not isinstance(observed.report_route, Seen):
+        return memory
+    found = next_of(observed, settings)
+    if found is None:
+        return memory
+    route, step = found
+    before = memory.report_way
+    after = replace(before, nexthop=observed.report_route.value.nexthop)
+    if not route.wanted:
+        after = replace(after, announced=0.0)
+        if isinstance(step, Ready):  # all of it is gone
+            after = replace(after, ready="")
+    elif isinstance(step, Ready):
+        after = replace(after, ready=route.address, announced=0.0)
+    else:
+        # Reports wait in postfix's queue while a transport leads to an old address of ours.
+        ready = before.ready if isinstance(step, EditTransport) else ""
+        after = replace(after, ready=ready, announced=min(before.announced or observed.now, observed.now))
+    return memory if after == before else replace(memory, report_way=after)
+
+
+NEVER_BEGAN_S = 900
+"""A noted restart did not take place if acme-mailcow was not started within this time."""
+SKEW_S = 60.0
+"""How much the Engine's times may differ from ours."""
+
+
+def learn_acme(observed: Observed) -> Memory:
+    """The memory after the last restart was judged, if that is possible; without lost names that are back."""
+    memory = observed.memory
+    found = scene(observed)
+    if isinstance(found, str):
+        return memory
+    restarts = memory.restarts
+    if restarts and not restarts[-1].judged:
+        memory = _judged(replace(observed, memory=memory), found, restarts[-1])
+    if memory.lost:
+        kept = still_lost(replace(observed, memory=memory), found)
+        memory = memory if kept == memory.lost else replace(memory, lost=kept)
+    gone = [name for name in memory.in_vain if name in found.held]
+    old = [name for name, tries in memory.in_vain.items() if not 0 <= observed.now - tries.at < AGAIN_AFTER_S]
+    if old:
+        wanted = found.asked().all | found.asked_once_recreated().all
+        gone += [name for name in old if name not in wanted]
+    if gone:
+        memory = replace(memory, in_vain={n: v for n, v in memory.in_vain.items() if n not in gone})
+    return memory
+
+
+def _judged(observed: Observed, found: Scene, restart: Restart) -> Memory:
+    memory = observed.memory
+    match observed.project:
+        case Seen(Project(acme_sleep=Seen(str(sleep)), acme_run=run) as project, at) if sleep in SLEEPS:
+            acme = project.service("acme-mailcow")
+        case _:
+            return memory
+    if acme is None or at <= restart.at:
+        return memory
+    done = (*memory.restarts[:-1], replace(restart, before=(), judged=True))
+    if acme.started_at < restart.at - SKEW_S:
+        # The sidecar was killed between noting and doing it, or the Engine refused it.
+        return replace(memory, restarts=done) if observed.now - restart.at > NEVER_BEGAN_S else memory
+    if not isinstance(observed.certificates, Seen) or observed.certificates.at < at:
+        return memory
+    held = found.held
+    wanted = found.asked().all
+    absent = {name for name in (*restart.before, *restart.names) if name not in held}
+    absent = {name for name in absent if covered_by_wildcard(name, held) is None}
+    gone = (absent & wanted & set(restart.before)) - {item.name for item in memory.lost}
+    lost = sorted((*memory.lost, *(LostName(name, restart.at) for name in gone)), key=lambda item: item.name)
+    last = run.value if isinstance(run, Seen) else AcmeRun(at)
+    in_vain = dict(memory.in_vain)
+    for name in restart.names:
+        before = in_vain.get(name)
+        if name not in absent:
+            in_vain.pop(name, None)
+            continue
+        evidence = dns_in_short(name, observed)
+        count = 1 if before is None or changed(before.evidence, evidence) else before.count + 1
+        refusal = last.refusal(name)
+        words = refusal.words if refusal else " / ".join(last.failure) or None
+        in_vain[name] = InVain(count, restart.at, evidence, words)
+    return replace(memory, restarts=done, lost=tuple(lost), in_vain=in_vain)

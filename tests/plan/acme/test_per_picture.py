@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from sidecar.observed import Observed
-from sidecar.observed.per_picture import per_picture
+from sidecar.plan.acme.names import per_picture
 from tests.worlds import World, observed
 
 
