@@ -25,8 +25,7 @@ from sidecar.host.lean import structlog
 from sidecar.host.lock import PassLock
 from sidecar.host.release import release
 from sidecar.host.scarce import logged_once
-from sidecar.host.tasks import end_tasks
-from sidecar.host.threads import in_thread
+from sidecar.host.tasks import end_tasks, in_thread
 from sidecar.mailcow import conf as conf_file
 from sidecar.mailcow.engine.acme import AcmeEngine
 from sidecar.observed import Observed, Unseen

@@ -3,7 +3,7 @@
 import asyncio
 
 from sidecar.host.tasks import end_tasks
-from sidecar.reconcile.passes import Report
+from sidecar.reconcile.passes import PassReport
 from sidecar.status.once import Once
 from sidecar.web.snapshot import Snapshots
 from tests.running import until
@@ -15,7 +15,7 @@ class Counting(FakeSource):
 
     made = 0
 
-    def latest(self) -> tuple[Report, Once] | None:
+    def latest(self) -> tuple[PassReport, Once] | None:
         self.made += 1
         return super().latest()
 
