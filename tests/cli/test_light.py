@@ -15,7 +15,7 @@ HEAVY = ("aiohttp", "cryptography", "dns", "docker", "pydantic", "rich", "sqlite
     [
         # the image asks this every minute
         "import sidecar.cli; sidecar.cli.main(['healthy'])",
-        # and every command, completion and --help builds the whole command line of these
+        # and completion and --help build the whole command line of these
         "import sidecar.cli.status, sidecar.cli.records, sidecar.cli.history, sidecar.cli.completion",
         "import sidecar.cli.init, sidecar.cli.lint, sidecar.cli.check",
         "import sidecar.cli\nfor name in sidecar.cli.COMMANDS.values(): __import__(name)",
@@ -26,3 +26,14 @@ def test_nothing_heavy_is_imported(code: str) -> None:
     asked = f"import sys\n{code}\nprint([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, check=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_command_imports_no_other_command() -> None:
+    """`run` would keep them in memory for months."""
+    asked = (
+        "import contextlib, sys, sidecar.cli\n"
+        "with contextlib.suppress(SystemExit): sidecar.cli.main(['run', '--help'])\n"
+        "print([name for name in sys.modules if name.startswith('sidecar.cli.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, check=True, text=True)
+    assert done.stdout.splitlines()[-1] == "['sidecar.cli.run']"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from sidecar.dns.ask import Lookups
 from sidecar.dns.questions import LOOKED_UP_AT_ONCE, Questions
-from sidecar.observed import Addresses, Kind, Question, Seen, Sight, Txt, Unseen
+from sidecar.observed import Addresses, Kind, Question, Seen, Sight, Txt, Unseen, Validated
 
 A = Question(Kind.ADDRESSES, "a.test")
 B = Question(Kind.TXT, "_mta-sts.b.test")
@@ -89,6 +89,21 @@ async def test_old_answers_are_kept_where_they_are_asked_for_as_a_routine() -> N
     assert questions.answers().keys() == {A, B}
     questions.keep(frozenset({A}), since=1.5)
     assert questions.answers().keys() == {A}
+
+
+async def test_equal_answers_are_held_once() -> None:
+    """Thousands of names have the addresses of one server; what DNSSEC validated stays validated."""
+    answers, questions, _ = remembering()
+    other = Question(Kind.MX, "a.test")
+    more = [Question(Kind.ADDRESSES, "c.test"), other]
+    answers.table |= {more[0]: seen("192.0.2.1", 2.0), other: Validated(("mx.test",), 3.0)}
+    await questions.look_up([A, *more])
+    found = questions.answers()
+    first, second = found[A], found[more[0]]
+    assert (first, second, found[other]) == (answers.table[A], answers.table[more[0]], answers.table[other])
+    assert isinstance(first, Seen)
+    assert isinstance(second, Seen)
+    assert first.value is second.value
 
 
 async def test_many_questions_are_asked_in_groups_that_show_progress() -> None:
